@@ -1,0 +1,92 @@
+"""``unflat check``: every fault at once, before hours of computing."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..recon.acquisition.acquisition import Acquisition
+from ..recon.errors import Fault, UnflatError
+from ..recon.kinds import kind_named
+from ..recon.kinds.base import Kind
+from ..recon.runs.estimate import Estimate, available_memory, readable_bytes
+from ..recon.settings import load_config
+from . import console
+from .options import config_options
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("acquisition", type=click.Path(path_type=Path), required=False)
+@config_options
+def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int:
+    """Find every fault of a CONFIG, and of the ACQUISITION that it describes, and estimate memory and time.
+
+    Nothing is computed. The exit status is not 0 if anything is wrong: 2 for the config, 3 for the data, 4 for a run
+    larger than this machine.
+
+    \b
+    Examples:
+      unflat check run.yaml
+      unflat check run.yaml scan.h5
+      unflat check run.yaml scan.h5 --set volume.depth='9 um' && sbatch job.sh
+    """
+    settings: Any = load_config(config, overrides)
+    kind = kind_named(settings.kind)
+    problems: list[UnflatError] = []
+    measured = _read(kind, settings, acquisition, problems) if acquisition else None
+    if acquisition is None or measured is not None:
+        _estimate(kind, settings, measured, problems)
+    for problem in problems:
+        for fault in problem.faults:
+            console.error(str(fault))
+    if problems:
+        return min(problem.status for problem in problems)
+    console.say(f"{config} and {acquisition} are sound" if acquisition else f"{config} is sound")
+    return 0
+
+
+def _read(kind: Kind, settings: Any, path: Path, problems: list[UnflatError]) -> Acquisition | None:
+    """Read the acquisition as a fit would: that checks every path that the config names against the file."""
+    try:
+        measured = kind.read(settings, path)
+    except UnflatError as error:
+        problems.append(error)
+        return None
+    if faults := kind.validate(measured):
+        problems.append(_data_error(faults))
+    for name, array in measured.arrays.items():
+        console.say(f"  {name}: {_summary(array)}")
+    return measured
+
+
+def _summary(array: np.ndarray) -> str:
+    """Write a few numbers as they are, and many as their shape."""
+    if array.size <= 3:
+        return " ".join(format(value, ".6g") for value in array.ravel().tolist())
+    return f"{' x '.join(map(str, array.shape))} {array.dtype}"
+
+
+def _data_error(faults: list[Fault]) -> UnflatError:
+    from ..recon.errors import DataError
+
+    return DataError(*faults)
+
+
+def _estimate(kind: Kind, settings: Any, measured: Acquisition | None, problems: list[UnflatError]) -> None:
+    try:
+        estimate: Estimate = kind.estimate(settings, measured)
+        for line in estimate.lines:
+            console.say(f"  {line}")
+        available = available_memory()
+        console.say(
+            f"  memory about {readable_bytes(estimate.memory_bytes)} of {readable_bytes(available)} available, "
+            f"time about {console.duration(estimate.seconds)}"
+        )
+        if settings.device in ("auto", "cpu"):
+            estimate.require_fit(
+                available, "crop or bin the images, widen volume.spacing, or use a machine with more memory"
+            )
+    except UnflatError as error:
+        problems.append(error)

@@ -1,0 +1,37 @@
+"""``unflat convert``: instrument files to an acquisition."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..recon.acquisition import write
+from ..recon.kinds import NAMES, kind_named
+from ..recon.settings import load_config, parse_config
+from . import console
+from .options import config_options, output_options
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="Config whose acquisition: section names what to read.")
+@click.option("--kind", default=NAMES[0], type=click.Choice(NAMES), show_default=True, help="Kind, without a config.")
+@output_options
+@config_options
+def command(source: Path, config: Path | None, kind: str, output: Path, force: bool, overrides: list[str]) -> None:
+    """Convert instrument files to an acquisition, in SI and with every fault told.
+
+    SOURCE is an HDF5, CXI, TIFF, OME-TIFF, MATLAB or NPZ file, a folder of TIFFs, or a pattern in quotes. Names, units,
+    light, and the views and pixels to take are those of the config's acquisition: section.
+
+    \b
+    Examples:
+      unflat convert raw.mat -o scan.h5 --config run.yaml
+      unflat convert 'raw/image_*.tif' -o scan.h5 --config run.yaml --set acquisition.pixel_size='0.1 um'
+      unflat convert scan.h5 -o small.h5 --set acquisition.crop='[256, 256]'
+    """
+    console.refuse_to_overwrite(output, force=force)
+    settings: Any = load_config(config, overrides) if config else parse_config(f"kind: {kind}\n", overrides)
+    chosen = kind_named(settings.kind)
+    write(chosen.read(settings, source), chosen.schema, output)
+    console.wrote(output)

@@ -1,0 +1,85 @@
+"""``unflat doctor``: what this machine has, what unflat can use of it, and what to install."""
+
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import click
+
+from .. import __version__
+from ..recon import devices
+from ..recon.errors import DeviceError
+from ..recon.runs.estimate import available_memory, readable_bytes
+from . import console
+
+
+@click.command()
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu", "tpu"]),
+    default="auto",
+    show_default=True,
+    help="Device that must be there; exit status 4 if it is not.",
+)
+def command(device: devices.Device) -> None:
+    """Tell the devices that unflat computes on, the versions of what it uses, and what to install.
+
+    \b
+    Examples:
+      unflat doctor
+      unflat doctor --device gpu || echo "no GPU on this node"
+    """
+    console.say(f"unflat {__version__}, Python {platform.python_version()} ({sys.executable})")
+    console.say(f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores")
+    console.say(f"memory {readable_bytes(available_memory())} available")
+    cache = devices.compilation_cache()
+    console.say(f"compiled programs kept in {cache}" if cache else "no folder for compiled programs can be written")
+    _tell_slurm()
+    _tell_packages()
+    _tell_devices(device)
+
+
+def _tell_slurm() -> None:
+    if job := os.environ.get("SLURM_JOB_ID"):
+        console.say(f"SLURM: within job {job}, {os.environ.get('SLURM_CPUS_ON_NODE', '?')} cores on this node")
+    elif shutil.which("sbatch"):
+        console.say("SLURM: seen (sbatch is there), not within a job")
+    else:
+        console.say("SLURM: not seen")
+
+
+def _tell_packages() -> None:
+    names = [text for text in requires("unflat") or [] if "extra ==" not in text]
+    missing = []
+    found = []
+    for text in names:
+        name = text.split(";")[0].split("[")[0].split("<")[0].split(">")[0].split("=")[0].strip()
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    console.say(f"uses {', '.join(found)}")
+    if missing:
+        console.say(f"MISSING: {', '.join(missing)}; install with: pip install {' '.join(missing)}")
+
+
+def _tell_devices(device: devices.Device) -> None:
+    cards = devices.nvidia_cards()
+    try:
+        first = devices.use(device)
+    except DeviceError:
+        console.say(f"NO {device.upper()}")
+        raise
+    import jax
+
+    for found in jax.devices():
+        console.say(f"jax {jax.__version__} computes on {found.platform.upper()}: {found.device_kind}")
+    if first.platform != "cpu":
+        return
+    if cards:
+        console.say(f"NO GPU IN USE, although this machine has: {'; '.join(cards)}")
+        console.say(f"to use it: {devices.INSTALL_CUDA}")
+    else:
+        console.say("NO GPU: none is seen on this machine; everything runs on the CPU")

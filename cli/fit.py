@@ -1,0 +1,101 @@
+"""``unflat fit``: a neural field fitted to one measurement, through the physics."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..recon.errors import Interrupted, Stopped
+from . import console
+from .options import EXISTING, config_options, output_options, run_options
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("acquisition", type=EXISTING)
+@output_options
+@config_options
+@run_options
+def command(
+    config: Path,
+    acquisition: Path,
+    output: Path,
+    force: bool,
+    overrides: list[str],
+    resume: bool,
+    time_limit: float | None,
+) -> None:
+    """Fit a continuous model to the ACQUISITION as CONFIG says, into a run folder.
+
+    The folder gets model.h5 (the continuous model), volume.h5 (sampled), metrics, figures and report.html. With
+    --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with
+    --resume goes on.
+
+    \b
+    Examples:
+      unflat fit run.yaml scan.h5 -o RUN --set volume.depth='9 um'
+      unflat fit run.yaml scan.h5 -o RUN --resume --time-limit '50 min'
+      unflat fit run.yaml scan.h5 -o RUN2 --set fit.field=voxels --seed 3
+    """
+    from ..recon.settings import load_config
+
+    fit(load_config(config, overrides), acquisition, output, force=force, resume=resume, time_limit=time_limit)
+
+
+def fit(
+    settings: Any, acquisition: Path, output: Path, *, force: bool, resume: bool, time_limit: float | None = None
+) -> dict[str, float]:
+    """Fit, with progress on the screen; what `unflat demo` calls too."""
+    from ..recon import devices
+    from ..recon.kinds import kind_named
+    from ..recon.runs import RunFolder, Sentinel, StopRequest, available_memory
+    from ..recon.settings import dump_commented
+
+    kind = kind_named(settings.kind)
+    measured = kind.read(settings, acquisition)
+    device = devices.use(settings.device)
+    if device.platform == "cpu":
+        kind.estimate(settings, measured).require_fit(
+            available_memory(), "crop or bin the images, widen volume.spacing, or use a larger machine"
+        )
+    from ..recon.fitting.reconstruct import Reconstruction, describe_input
+
+    described = describe_input(acquisition)
+    chosen = settings.model_dump(mode="json")
+    chosen.pop("device")
+    folder = RunFolder.create(output, force=force, resume=resume, fingerprint={"config": chosen, "input": described})
+    with folder, StopRequest(time_limit) as stop:
+        folder.write_config(dump_commented(settings))
+        work = Reconstruction(kind, settings, measured, folder, described | {"config": chosen, "device": str(device)})
+        try:
+            with console.progress("fit") as progress:
+                numbers = work.run(progress, lambda: stop.reason)
+        except Stopped as error:
+            if stop.interrupted:
+                raise Interrupted(*error.faults) from error
+            raise
+        _report(output)
+        folder.finish(Sentinel.DONE, _sentence(numbers))
+    _tell(numbers, output)
+    return numbers
+
+
+def _report(output: Path) -> None:
+    from ..recon.reports import write_report
+
+    write_report(output)
+
+
+def _sentence(numbers: dict[str, float]) -> str:
+    kind = "withheld" if "residual_withheld" in numbers else "fitted"
+    return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {numbers['steps']:.0f} steps"
+
+
+def _tell(numbers: dict[str, float], output: Path) -> None:
+    """Print what a person wants to know at once."""
+    console.say(f"{_sentence(numbers)}; {console.duration(numbers['seconds'])}")
+    if "snr" in numbers:
+        console.say(f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}")
+    for name in ("model.h5", "volume.h5", "report.html"):
+        if (output / name).exists():
+            console.wrote(output / name)

@@ -1,0 +1,41 @@
+"""``unflat init``: a commented config to start from."""
+
+from pathlib import Path
+
+import click
+
+from ..recon.errors import ConfigError, Fault
+from ..recon.kinds import NAMES, kind_named
+from ..recon.runs.atomic import write_atomically
+from ..recon.settings import dump_commented, json_schema, with_overrides
+from . import console
+from .options import OUTPUT, config_options
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(NAMES))
+@click.option("-o", "--output", type=OUTPUT, help="What to write; without it the text goes to stdout.")
+@click.option("--force", is_flag=True, help="Replace the output where it already exists.")
+@click.option("--schema", is_flag=True, help="Write the JSON schema that editors check and complete configs by.")
+@config_options
+def command(kind: str, output: Path | None, force: bool, schema: bool, overrides: list[str]) -> None:
+    """Write a config of a KIND of experiment, every value with its default and what it means.
+
+    A value that you delete keeps its default: keep the lines you care about.
+
+    \b
+    Examples:
+      unflat init cell -o run.yaml
+      unflat init cell --set volume.depth='9 um' -o run.yaml
+      unflat init cell --schema -o cell.schema.json
+    """
+    if schema and overrides:
+        raise ConfigError(Fault("--schema", "is the same whatever the values are", "leave out --set"))
+    text = json_schema(kind) if schema else dump_commented(with_overrides(kind_named(kind).settings(), overrides))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    console.refuse_to_overwrite(output, force=force)
+    with write_atomically(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    console.wrote(output)

@@ -1,0 +1,172 @@
+"""The group of all commands. A command's module is imported when the command runs, so that help is instant.
+
+What a command raises becomes a message and an exit status here, and nowhere else.
+"""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import NamedTuple, NoReturn
+
+import click
+from click.shell_completion import CompletionItem
+
+from .. import __version__
+from ..recon.errors import ExitStatus, UnflatError
+from . import console
+from .options import add_verbosity
+
+INTERNAL_ERROR = 1
+
+
+class Entry(NamedTuple):
+    """A command that is not imported yet: its module, and its line in ``unflat --help``."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Entry("demo", "The whole way on a simulated specimen: simulate, reconstruct, compare, report."),
+    "init": Entry("init", "Write a commented config."),
+    "check": Entry("check", "Find every fault of a config and an acquisition at once; estimate memory and time."),
+    "info": Entry("info", "Tell what a file holds."),
+    "convert": Entry("convert", "Turn an instrument's files into an acquisition."),
+    "simulate": Entry("simulate", "Make an acquisition with its truth inside."),
+    "fit": Entry("fit", "Fit a neural field to an acquisition."),
+    "volume": Entry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ."),
+    "query": Entry("query", "Give a model's values at any coordinates."),
+    "render": Entry("render", "Draw a model: slices, projections, a spin, a zoom, an image under new light."),
+    "evaluate": Entry("evaluate", "Compare a result with the truth."),
+    "report": Entry("report", "Write a run's report: one HTML file."),
+    "doctor": Entry("doctor", "Tell devices, versions and what to install."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{COMMANDS[cmd_name].module}", __package__).command
+        command.name = cmd_name
+        add_verbosity(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their lines from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the one that was meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            close = get_close_matches(args[0], COMMANDS, 1)
+            meant = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name from the table, without importing any."""
+        found = [CompletionItem(name, help=e.help) for name, e in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 2 usage or config, 3 data, 4 device or memory, 5 below its quality gate, 75 stopped "
+    "with a checkpoint (run again with --resume), 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="unflat")
+def cli() -> None:
+    """Turn flat measurements into continuous 3D models.
+
+    \b
+    Begin with:
+      unflat demo                                    see it work on a simulated cell
+      unflat init cell -o run.yaml                   write a config
+      unflat check run.yaml scan.h5                  is all well?
+      unflat fit run.yaml scan.h5 -o RUN --set volume.depth='9 um'
+    """
+
+
+add_verbosity(cli)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words after ``unflat``; those of the process by default.
+
+    Returns:
+        The exit status.
+    """
+    console.reset()
+    try:
+        result = cli.main(arguments, prog_name="unflat", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return ExitStatus.USAGE
+    except UnflatError as error:
+        for fault in error.faults:
+            console.error(str(fault))
+        return error.status
+    except (KeyboardInterrupt, click.Abort):
+        console.error("interrupted")
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:
+        return _unexpected(error)
+    # A command returns None, or a status; anything else is a mistake that must not look like success.
+    if result is None or result is True:
+        return ExitStatus.DONE
+    return int(result) if isinstance(result, int) and result is not False else INTERNAL_ERROR
+
+
+def _reader_gone() -> int:
+    """End as ``head`` expects of what it cuts off; nothing may be flushed into the closed pipe at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what no command foresaw in one line."""
+    if console.is_debugging():
+        traceback.print_exc()
+    summary = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in summary:
+        console.error(
+            f"out of memory: {summary[:200]}; take fewer pixels (acquisition.crop, acquisition.bin), a coarser "
+            "volume.spacing, a smaller fit.batch, or a larger machine"
+        )
+        return ExitStatus.DEVICE
+    if isinstance(error, OSError) and error.errno is not None:
+        place = f"{error.filename}: " if error.filename else ""
+        remedy = "; free some space and run again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        console.error(f"{place}{os.strerror(error.errno)}{remedy}")
+        return ExitStatus.DATA
+    console.error(
+        f"internal error: {type(error).__name__}: {summary}; this is a bug in unflat: please report it, with what "
+        "-vv shows"
+    )
+    return INTERNAL_ERROR

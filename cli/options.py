@@ -1,0 +1,102 @@
+"""Options that several commands share, so that each means the same everywhere."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from . import console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+"""Argument type of a file that must be there."""
+EXISTING = click.Path(exists=True, path_type=Path)
+"""Argument type of a file or folder that must be there."""
+OUTPUT = click.Path(path_type=Path)
+"""Argument type of a path to write."""
+
+
+def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Read a time on the command line, as an option's callback: ``90``, ``90 s``, ``10 min``, ``1.5 h``.
+
+    Returns:
+        The time [s], or None where the option was not given.
+    """
+    if value is None:
+        return None
+    from ..recon.settings.units import parse_any  # not at the top: the help of all commands must not wait for pydantic
+
+    try:
+        seconds, dimension = parse_any(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it as '10 min'") from None
+    if dimension not in ("time", None) or not seconds > 0:
+        raise click.BadParameter(f"{value!r} is not a positive time such as '10 min'")
+    return seconds
+
+
+def config_options(command: F) -> F:
+    """Add ``--set``, ``--seed`` and ``--device``.
+
+    The command gets one argument, ``overrides``: a list of ``key=value`` for ``recon.settings.load_config``, in which
+    the seed and the device are written as the config's own keys.
+    """
+
+    @click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set any value of the config, e.g. --set volume.depth='12 um'. May be repeated.",
+    )
+    @click.option("--seed", type=int, help="Set the config's seed.")
+    @click.option("--device", type=click.Choice(["auto", "cpu", "gpu", "tpu"]), help="Set the config's device.")
+    @wraps(command)
+    def wrapper(*args: Any, assignments: tuple[str, ...], seed: int | None, device: str | None, **kwargs: Any) -> Any:
+        overrides = list(assignments)
+        overrides += [f"{key}={value}" for key, value in (("seed", seed), ("device", device)) if value is not None]
+        return command(*args, overrides=overrides, **kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def output_options(command: F) -> F:
+    """Add ``-o/--output`` (required) and ``--force``: arguments ``output: Path`` and ``force: bool``."""
+    command = click.option("--force", is_flag=True, help="Replace the output where it already exists.")(command)
+    return click.option("-o", "--output", type=OUTPUT, required=True, help="What to write.")(command)
+
+
+def run_options(command: F) -> F:
+    """Add ``--resume`` and ``--time-limit``: arguments ``resume: bool`` and ``time_limit: float | None`` [s]."""
+    command = click.option(
+        "--time-limit",
+        metavar="TIME",
+        callback=duration,
+        help="Stop with a checkpoint and exit status 75 after this time, e.g. '50 min'.",
+    )(command)
+    return click.option("--resume", is_flag=True, help="Go on from the run's newest checkpoint.")(command)
+
+
+def add_verbosity(command: click.Command) -> None:
+    """Give a command ``-v`` and ``-q`` unless it has them: every command takes them, none handles them."""
+    if any(option.name == "verbose" for option in command.params):
+        return
+    command.params += [
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=lambda _ctx, _param, count: console.louder(count),
+            help="Say more; -vv for debugging.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=lambda _ctx, _param, quiet: console.quieter(quiet),
+            help="Say nothing but errors.",
+        ),
+    ]

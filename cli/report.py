@@ -1,0 +1,32 @@
+"""``unflat report``: a run in one HTML file."""
+
+from pathlib import Path
+
+import click
+
+from . import console
+from .options import EXISTING, OUTPUT
+
+
+@click.command()
+@click.argument("run", type=EXISTING)
+@click.option("-o", "--output", type=OUTPUT, help="The file to write; report.html in the run's folder if absent.")
+@click.option("--force", is_flag=True, help="Replace the report where it already exists.")
+def command(run: Path, output: Path | None, force: bool) -> None:
+    """Write the report of RUN: one HTML file that opens anywhere, offline, and prints.
+
+    It tells how good the result is and what that means, and shows measured beside modelled images, slices, the course
+    of the fit, the metrics, warnings, the config, and where everything came from. A run that failed or was stopped gets
+    a report of what there is.
+
+    \b
+    Examples:
+      unflat report RUN
+      unflat report RUN --force
+      unflat report RUN -o cell7.html
+    """
+    from ..recon.reports import write_report
+
+    target = output or run / "report.html"
+    console.refuse_to_overwrite(target, force=force)
+    console.wrote(write_report(run, target))

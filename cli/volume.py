@@ -1,0 +1,159 @@
+"""``unflat volume``: a model sampled on a grid."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..recon.errors import DeviceError, Fault
+from ..recon.models import Model
+from ..recon.models.sampling import Region, estimate, lattice_for
+from ..recon.runs.estimate import available_memory
+from ..recon.settings.units import parse_any
+from ..recon.volumes import read_volume, save
+from ..recon.volumes.formats import ONE_QUANTITY, format_of
+from ..recon.volumes.lattice import AXES, Lattice, turn_about
+from . import console
+from .options import EXISTING, EXISTING_FILE, output_options
+
+PATIENCE = 2.0
+"""[s] Work that is over sooner shows no progress."""
+
+
+def _length(text: str) -> float:
+    """Read a length [m]."""
+    value, dimension = parse_any(text)
+    if dimension not in ("length", None):
+        raise click.BadParameter(f"{text.strip()!r} is a {dimension}; a length such as '0.1 um' is needed")
+    return value
+
+
+def _spacing(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Read one length, or three along z, y and x: ``0.1 um``, ``0.3um,0.1um,0.1um`` [m]."""
+    if value is None:
+        return None
+    try:
+        lengths = tuple(map(_length, value.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it as '0.1 um'") from None
+    if len(lengths) not in (1, 3) or not all(0 < d < float("inf") for d in lengths):
+        raise click.BadParameter(f"{value!r} is not one positive length, or three: z,y,x")
+    return lengths * 3 if len(lengths) == 1 else lengths
+
+
+def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Region | None:
+    """Read the ends along z, y and x, each with its unit; one that is left out is that of the model's box."""
+    if value is None:
+        return None
+    sides = [side.split(":") for side in value.split(",")]
+    if len(sides) != 3 or any(len(ends) != 2 for ends in sides):
+        raise click.BadParameter(f"{value!r} is not three ranges z0:z1,y0:y1,x0:x1, such as '-2um:2um,:,0um:10um'")
+    try:
+        return tuple((_length(a) if a.strip() else None, _length(b) if b.strip() else None) for a, b in sides)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it as '-2um:2um,:,0um:10um'") from None
+
+
+def _turns(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+    """Read axes and angles: ``z 30deg``, ``1,1,0 0.5``; gives the matrix of each."""
+    return tuple(map(_turn, value))
+
+
+def _turn(text: str) -> np.ndarray:
+    match = re.fullmatch(r"\s*([zyx]|[^\s,]+,[^\s,]+,[^\s,]+)\s+(.+)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not an axis and an angle, such as 'y 30deg' or '1,1,0 30deg' (x,y,z)")
+    try:
+        x, y, z = AXES.get(match[1]) or map(float, match[1].split(","))
+        angle, dimension = parse_any(match[2])
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it as 'y 30deg'") from None
+    if dimension not in ("angle", None):
+        raise click.BadParameter(f"{match[2]!r} is a {dimension}; an angle such as '30deg' is needed")
+    return turn_about((x, y, z), angle)
+
+
+@click.command()
+@click.argument("model", type=EXISTING)
+@click.option(
+    "--spacing", callback=_spacing, metavar="LENGTH", help="Between samples: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'."
+)
+@click.option("--like", type=EXISTING_FILE, help="Take the samples of this volume.")
+@click.option(
+    "--region",
+    callback=_region,
+    metavar="RANGES",
+    help="Part of space, e.g. '-2um:2um,:,0:10um'; ends left out are the box's.",
+)
+@click.option(
+    "--rotate",
+    "turns",
+    callback=_turns,
+    metavar="TURN",
+    multiple=True,
+    help="Turn the specimen: 'y 30deg'. May be repeated.",
+)
+@click.option("--quantity", "names", multiple=True, help="Only this quantity. May be repeated.")
+@output_options
+def command(
+    model: Path,
+    spacing: tuple[float, ...] | None,
+    like: Path | None,
+    region: Region | None,
+    turns: tuple[np.ndarray, ...],
+    names: tuple[str, ...],
+    output: Path,
+    force: bool,
+) -> None:
+    """Sample a MODEL (a model.h5, or a run folder) on a grid.
+
+    The output's ending says the format: .h5, .ome.tif, .tif, .mrc, .vti or .npz. The grid is the model's own unless
+    told otherwise; any finer one shows no pixels. A turned specimen is asked at turned points about the origin: nothing
+    is interpolated. Angles are right-handed in (x, y, z).
+
+    \b
+    Examples:
+      unflat volume RUN -o cell.ome.tif
+      unflat volume RUN -o zoom.h5 --spacing '20 nm' --region='-1um:1um,-1um:1um,-1um:1um'
+      unflat volume RUN -o same_grid.mrc --like other.mrc
+      unflat volume RUN -o turned.vti --rotate 'y 30deg' --rotate 'z 10deg'
+    """
+    console.refuse_to_overwrite(output, force=force)
+    one_only = format_of(output) in ONE_QUANTITY
+    opened = Model.open(model)
+    lattice = lattice_for(
+        opened,
+        spacing=spacing,
+        region=region,
+        like=read_volume(like, kind=opened.kind) if like else None,
+        turns=turns,
+    )
+    if one_only and not names and len(opened.given) > 1:
+        names = (opened.given[0].name,)
+        console.note(f"{output.suffix} holds one quantity: {names[0]}; choose another with --quantity")
+    save(_sampled(opened, lattice, names), output)
+    console.say(_summary(lattice))
+    console.wrote(output)
+
+
+def _sampled(model: Model, lattice: Lattice, names: tuple[str, ...]) -> Any:
+    """Sample, with progress where it takes long, unless memory does not suffice."""
+    need = estimate(model, lattice, len(names or model.given))
+    try:
+        need.require_fit(available_memory(), "take a larger --spacing, a smaller --region, or one --quantity")
+    except DeviceError as error:
+        where = " x ".join(map(str, lattice.shape)) + " samples"
+        raise DeviceError(*(Fault(where, fault.message, fault.remedy) for fault in error.faults)) from error
+    if need.seconds < PATIENCE:
+        return model.volume(lattice, names)
+    with console.progress("sampling") as progress:
+        return model.volume(lattice, names, progress)
+
+
+def _summary(lattice: Lattice) -> str:
+    """Tell the grid in words."""
+    shape = " x ".join(map(str, lattice.shape))
+    steps = [(a[-1] - a[0]) / (len(a) - 1) * 1e6 if len(a) > 1 else 0.0 for a in lattice.axes]
+    return f"{shape} samples (z, y, x), {' x '.join(f'{d:.4g}' for d in steps)} um apart"

@@ -1,0 +1,1 @@
+"""The shipped configs, generated from the settings' descriptions; nothing here is code."""

@@ -1,0 +1,96 @@
+"""The microscope and its light, as numbers in SI.
+
+Axes are ``z y x``. Light travels toward +z; images are (y, x), y down, x right; the optical axis passes through pixel
+``n // 2``; z = 0 is the focal plane and the volume's centre.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+class InstrumentError(ValueError):
+    """Numbers that describe no instrument."""
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """A microscope that images a specimen in a medium.
+
+    Args:
+        wavelength: [m] Vacuum wavelength λ.
+        numerical_aperture: NA of the objective.
+        medium_index: Refractive index n_m around the specimen.
+        pixel_size: [m] Pixel (y, x) in the specimen.
+
+    Raises:
+        InstrumentError: If a number is not positive, or the aperture exceeds the medium's index.
+    """
+
+    wavelength: float
+    numerical_aperture: float
+    medium_index: float
+    pixel_size: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("wavelength", self.wavelength),
+            ("numerical aperture", self.numerical_aperture),
+            ("medium index", self.medium_index),
+            ("pixel size", min(self.pixel_size)),
+        ):
+            if not value > 0:
+                raise InstrumentError(f"{name} {value:g} is not positive")
+        if self.numerical_aperture > self.medium_index:
+            raise InstrumentError(
+                f"numerical aperture {self.numerical_aperture:g} exceeds the medium's index {self.medium_index:g}"
+            )
+
+    @property
+    def depth_of_field(self) -> float:
+        """[m] Axial resolution of a coherent image, λ / (n_m − √(n_m² − NA²))."""
+        n, aperture = self.medium_index, self.numerical_aperture
+        return self.wavelength / (n - float(np.sqrt(n**2 - aperture**2)))
+
+
+@dataclass(frozen=True)
+class Illumination:
+    """The plane waves that light each view.
+
+    Args:
+        na: Numerical aperture (y, x) of each source of each view: n·sin θ, signed.
+        weights: Brightness of each source in each view; sources add incoherently; 0 for none.
+        defocus: [m] Plane of focus of each view along +z.
+
+    Raises:
+        InstrumentError: If the shapes differ, or a view is dark.
+    """
+
+    na: Float[np.ndarray, "view source 2"]
+    weights: Float[np.ndarray, "view source"]
+    defocus: Float[np.ndarray, " view"]
+
+    def __post_init__(self) -> None:
+        if self.na.shape[:2] != self.weights.shape or self.na.shape[:1] != self.defocus.shape:
+            raise InstrumentError(
+                f"illumination of shape {self.na.shape} with weights {self.weights.shape} and defocus {self.defocus.shape}"
+            )
+        dark = np.flatnonzero(~(self.weights.sum(axis=1) > 0))
+        if dark.size:
+            raise InstrumentError(f"view {dark[0]} has no light: its weights sum to {self.weights[dark[0]].sum():g}")
+
+    @property
+    def views(self) -> int:
+        """Number of views."""
+        return self.na.shape[0]
+
+    @classmethod
+    def tilted(cls, na: Float[np.ndarray, "view 2"], defocus: Float[np.ndarray, " view"] | None = None) -> "Illumination":
+        """One plane wave a view."""
+        views = len(na)
+        return cls(
+            np.asarray(na, float)[:, None, :],
+            np.ones((views, 1)),
+            np.zeros(views) if defocus is None else np.asarray(defocus, float),
+        )

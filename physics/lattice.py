@@ -1,0 +1,111 @@
+"""Where a field and an index are sampled, and the frequencies that follow.
+
+Notation
+--------
+λ      vacuum wavelength [m]
+n_m    refractive index of the medium
+s      transverse frequency (sy, sx) in units of n_m/λ: the sine of the wave's angle in the medium
+Δz     distance between slices [m]; slice q stands at (q − Q//2)·Δz + centre
+
+Arrays are ``z y x``, slowest first; sample ``n // 2`` is on the optical axis. SI and float64 here, on the host; what
+enters a jitted function is dimensionless: sines, and distances in cycles of the wave in the medium.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+
+class SamplingError(ValueError):
+    """The sampling cannot carry the field."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Samples of a specimen, and of the waves that pass through it.
+
+    Args:
+        shape: Number of samples (z, y, x).
+        pitch: [m] Distance between samples (z, y, x).
+        wavelength: [m] Vacuum wavelength.
+        medium_index: Refractive index around the specimen.
+        centre_z: [m] Position of slice ``shape[0] // 2``.
+        binning: Samples to a camera pixel along y and x. The optical axis passes through the middle of a pixel, which
+            for an even number lies between two samples: sample ``n // 2`` is then half a pitch beside it.
+
+    Raises:
+        SamplingError: If a size or a distance is not positive.
+    """
+
+    shape: tuple[int, int, int]
+    pitch: tuple[float, float, float]
+    wavelength: float
+    medium_index: float
+    centre_z: float = 0.0
+    binning: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1 or not min(self.pitch) > 0 or not self.wavelength > 0 or not self.medium_index > 0:
+            raise SamplingError(
+                f"no lattice has the shape {self.shape}, the pitch {self.pitch} m, the wavelength {self.wavelength} m "
+                f"and the medium's index {self.medium_index}"
+            )
+
+    @property
+    def planes(self) -> Float[np.ndarray, " z"]:
+        """[m] Position of each slice."""
+        return self.centre_z + (np.arange(self.shape[0]) - self.shape[0] // 2) * self.pitch[0]
+
+    @property
+    def axes(self) -> tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]]:
+        """[m] Coordinates of the samples along z, y, x."""
+        beside = 0.0 if self.binning % 2 else 0.5
+        y, x = ((np.arange(n) - n // 2 + beside) * d for n, d in zip(self.shape[1:], self.pitch[1:], strict=True))
+        return self.planes, y, x
+
+    @property
+    def sines(self) -> tuple[Float[np.ndarray, "y 1"], Float[np.ndarray, "1 x"]]:
+        """Transverse frequencies of the FFT, in units of n_m/λ."""
+        scale = self.wavelength / self.medium_index
+        sy, sx = (np.fft.fftfreq(n, d) * scale for n, d in zip(self.shape[1:], self.pitch[1:], strict=True))
+        return sy[:, None], sx[None, :]
+
+    def cycles(self, distance: float) -> float:
+        """Wavelengths in the medium that fit into a distance [m]."""
+        return distance * self.medium_index / self.wavelength
+
+    @property
+    def thickness(self) -> float:
+        """[m] Thickness from the first slice's face to the last one's."""
+        return self.shape[0] * self.pitch[0]
+
+    def padded(self, margin: float) -> "Lattice":
+        """Widen the lattice laterally by at least a margin [m] in all, to even sizes that the FFT likes.
+
+        The added samples stand so that the optical axis keeps to sample ``n // 2``: what was sample i is now
+        i + (N // 2 − n // 2).
+        """
+        y, x = (fast_size(n + margin / d) for n, d in zip(self.shape[1:], self.pitch[1:], strict=True))
+        return replace(self, shape=(self.shape[0], y, x))
+
+
+def fast_size(at_least: float, parity: int = 0) -> int:
+    """Smallest size of the given parity with no factors but 2, 3 and 5 that holds ``at_least``."""
+    size = int(np.ceil(at_least - 1e-9))
+    while not _is_smooth(size) or size % 2 != parity:
+        size += 1
+    return size
+
+
+def _is_smooth(size: int) -> bool:
+    for factor in (2, 3, 5):
+        while size % factor == 0:
+            size //= factor
+    return size == 1
+
+
+def padding_for(thickness: float, sine: float) -> float:
+    """[m] Width that waves of a given sine in the medium wander while they cross a thickness [m], both ways."""
+    sine = min(sine, 0.95)
+    return 2 * thickness * sine / float(np.sqrt(1 - sine**2))

@@ -1,0 +1,145 @@
+"""Linear intensity diffraction tomography: transfer functions of a weak specimen, and their closed-form inverse.
+
+To first order in the contrast the spectrum of I − 1 is Σ_q H_re(s, z_q) n̂_re(s, z_q) + H_im(s, z_q) n̂_im(s, z_q) with
+    A(s, z) = i 2π Δz / (λ c(s + t)) · P(s + t)/P(t) · exp(2πi [c(s + t) − c(t)] (f − z) n_m/λ),
+    H_re = A(s) + A*(−s),   H_im = i [A(s) − A*(−s)],
+for the index n = n_m + n_re + i n_im, the incident tilt t, and focus at f. Source: Ling et al., Biomed. Opt. Express 9,
+2130 (2018); Chen et al., Adv. Photonics 2, 056004 (2020).
+
+The inverse is least squares over all views and slices at once, one small system for each transverse frequency,
+(HᴴH + α) n̂ = Hᴴ Î, solved in whichever of its two forms, views or slices, is the smaller.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Complex, Float
+
+from .lattice import Lattice
+from .waves import cis, incident_cosine
+
+
+@dataclass(frozen=True)
+class WeakCamera:
+    """What linear theory needs of a microscope.
+
+    Args:
+        lattice: Samples of the specimen.
+        numerical_aperture: NA of the objective.
+        absorption: Whether the imaginary index is a second channel.
+    """
+
+    lattice: Lattice
+    numerical_aperture: float
+    absorption: bool = False
+
+    def scattered(
+        self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], tilt: Float[Array, " 2"], defocus: Float[Array, ""]
+    ) -> Complex[Array, "z *f"]:
+        """A(s, z) of every slice at given frequencies, in units of n_m/λ; zero outside the pupil."""
+        rim = self.numerical_aperture / self.lattice.medium_index
+        radius = (sy + tilt[0]) ** 2 + (sx + tilt[1]) ** 2
+        passes = (radius <= min(rim, 0.999) ** 2 * (1 + 2e-5)).astype(tilt.dtype)
+        cosine = jnp.sqrt(jnp.maximum(1 - radius, 1e-3))
+        depths = [self.lattice.cycles(float(z)) for z in self.lattice.planes]
+        distance = (defocus - jnp.asarray(depths, tilt.dtype)).reshape(-1, *[1] * sy.ndim)
+        phase = 2 * jnp.pi * (cosine - incident_cosine(tilt)) * distance
+        strength = passes * 2 * jnp.pi * self.lattice.pitch[0] / self.lattice.wavelength / cosine
+        zero = jnp.zeros_like(phase)
+        return cis(phase) * lax.complex(zero, zero + strength)
+
+    def transfer(
+        self,
+        sy: Float[Array, "*f"],
+        sx: Float[Array, "*f"],
+        tilts: Float[Array, "source 2"],
+        weights: Float[Array, " source"],
+        defocus: Float[Array, ""],
+    ) -> Complex[Array, "c z *f"]:
+        """H_re, and H_im where there is absorption, of one view; sources outside the pupil give nothing."""
+
+        def one(tilt: Float[Array, " 2"], weight: Float[Array, ""]) -> Complex[Array, "c z *f"]:
+            ahead = self.scattered(sy, sx, tilt, defocus)
+            behind = jnp.conj(self.scattered(-sy, -sx, tilt, defocus))
+            channels = [ahead + behind] + ([1j * (ahead - behind)] if self.absorption else [])
+            rim = self.numerical_aperture / self.lattice.medium_index
+            bright = jnp.sum(tilt**2) <= rim**2 * (1 + 2e-5)
+            share = jnp.where(bright, weight, 0.0)
+            return jnp.stack(channels) * lax.complex(share, jnp.zeros_like(share))
+
+        return jnp.sum(jax.vmap(one)(tilts, weights / jnp.sum(weights)), axis=0)
+
+    def images(
+        self,
+        contrast: Float[Array, "c z y x"],
+        tilts: Float[Array, "view source 2"],
+        weights: Float[Array, "view source"],
+        defocus: Float[Array, " view"],
+    ) -> Float[Array, "view y x"]:
+        """Images that linear theory predicts, 1 where there is no specimen."""
+        sy, sx = self._frequencies(contrast.dtype)
+        spectrum = jnp.fft.fft2(contrast)
+
+        def one(view: tuple[Array, Array, Array]) -> Float[Array, "y x"]:
+            return 1 + jnp.fft.ifft2(jnp.sum(self.transfer(sy, sx, *view) * spectrum, axis=(0, 1))).real
+
+        return cast(Array, lax.map(one, (tilts, weights, defocus)))
+
+    def inverse(
+        self,
+        images: Float[Array, "view y x"],
+        tilts: Float[Array, "view source 2"],
+        weights: Float[Array, "view source"],
+        defocus: Float[Array, " view"],
+        strength: Float[Array, ""] | float,
+    ) -> Float[Array, "c z y x"]:
+        """Least-squares contrast of normalised images.
+
+        Args:
+            images: Measured images, 1 where there is no specimen, on the lattice.
+            tilts: Sources of each view, in units of n_m/λ.
+            weights: Their brightness.
+            defocus: Plane of focus of each view, in cycles.
+            strength: Tikhonov's α, as a share of the largest gain Σ|H|² of any frequency.
+        """
+        _, height, width = images.shape
+        half = width // 2 + 1
+        spectra = jnp.moveaxis(jnp.fft.rfft2(images - 1), 0, -1)
+        sy, sx = self._frequencies(images.dtype)
+        sy, sx = jnp.broadcast_arrays(sy, sx)
+
+        def matrix(row: tuple[Array, Array]) -> Complex[Array, "x v m"]:
+            each = jax.vmap(lambda t, w, f: self.transfer(*row, t, w, f))(tilts, weights, defocus)
+            return jnp.moveaxis(each, -1, 0).reshape(half, images.shape[0], -1)
+
+        rows = (sy[:, :half], sx[:, :half])
+        gains = lax.map(lambda row: jnp.max(jnp.sum(jnp.abs(matrix(row)) ** 2, axis=(1, 2))), rows)
+        alpha = strength * jnp.max(gains) / min(images.shape[0], self.lattice.shape[0])
+
+        def solve(item: tuple[tuple[Array, Array], Array]) -> Complex[Array, "x m"]:
+            row, measured = item
+            return _damped_solution(matrix(row), measured, alpha)
+
+        solution = cast(Array, lax.map(solve, (rows, spectra)))
+        channels = jnp.moveaxis(solution, -1, 0).reshape(-1, self.lattice.shape[0], height, half)
+        return jnp.fft.irfft2(channels, s=(height, width))
+
+    def _frequencies(self, dtype: jnp.dtype) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
+        sy, sx = self.lattice.sines
+        return jnp.asarray(sy, dtype), jnp.asarray(sx, dtype)
+
+
+def _damped_solution(
+    matrix: Complex[Array, "x v m"], measured: Complex[Array, "x v"], alpha: Float[Array, ""]
+) -> Complex[Array, "x m"]:
+    """(HᴴH + α)⁻¹Hᴴ y, in the smaller of its two forms."""
+    views, unknowns = matrix.shape[1:]
+    adjoint = jnp.conj(jnp.swapaxes(matrix, 1, 2))
+    size = min(views, unknowns)
+    damping = alpha.astype(matrix.dtype) * jnp.eye(size, dtype=matrix.dtype)
+    if views <= unknowns:
+        return (adjoint @ jnp.linalg.solve(matrix @ adjoint + damping, measured[..., None]))[..., 0]
+    return jnp.linalg.solve(adjoint @ matrix + damping, adjoint @ measured[..., None])[..., 0]

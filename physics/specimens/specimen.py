@@ -1,0 +1,91 @@
+"""A simulated specimen: a description that holds at every point of space, and can be sampled on any grid.
+
+Axes are ``z y x`` in metres; the specimen stands at the origin. Bodies are painted in their order, each over what was
+there before: a nucleus over the cytoplasm, a nucleolus over the nucleus.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from .body import Body
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """Bodies in a medium.
+
+    Args:
+        bodies: From the ground up: a later one covers the earlier ones.
+        medium_index: Refractive index around them.
+    """
+
+    bodies: tuple[Body, ...]
+    medium_index: float
+
+    @property
+    def extent(self) -> tuple[float, float, float]:
+        """[m] Size (z, y, x) of the box, centred on the origin, that holds every body."""
+        far = np.max([np.zeros(3), *(np.abs(b.centre) + b.reach for b in self.bodies)], axis=0)
+        z, y, x = (2 * float(f) for f in far)
+        return z, y, x
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether any body has an imaginary index."""
+        return any(body.absorption for body in self.bodies)
+
+    def sample(
+        self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    ) -> Float[np.ndarray, "z y x"]:
+        """Give the index contrast n − n_m, averaged over each voxel of an evenly spaced grid.
+
+        Args:
+            z: [m] Centres of the voxels along z.
+            y: [m] Along y.
+            x: [m] Along x.
+        """
+        return self._painted(z, y, x, "index", self.medium_index)
+
+    def absorption(
+        self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    ) -> Float[np.ndarray, "z y x"]:
+        """Give the imaginary index, averaged over each voxel; arguments as for :meth:`sample`."""
+        return self._painted(z, y, x, "absorption", 0.0)
+
+    def turned(self, rotation: Float[np.ndarray, "3 3"]) -> "Specimen":
+        """The specimen turned about the origin: what was at r is then at ``rotation @ r``."""
+        return replace(self, bodies=tuple(body.turned(rotation) for body in self.bodies))
+
+    def scaled(self, factor: float | int) -> "Specimen":
+        """The specimen with its index contrast multiplied, its shape the same."""
+        n = self.medium_index
+        return replace(self, bodies=tuple(replace(b, index=n + factor * (b.index - n)) for b in self.bodies))
+
+    def moved(self, offset: Float[np.ndarray, " 3"]) -> "Specimen":
+        """The specimen moved by an offset [m] (z, y, x)."""
+        return replace(self, bodies=tuple(replace(b, centre=b.centre + offset) for b in self.bodies))
+
+    def _painted(
+        self,
+        z: Float[np.ndarray, " z"],
+        y: Float[np.ndarray, " y"],
+        x: Float[np.ndarray, " x"],
+        quantity: Literal["index", "absorption"],
+        ground: float,
+    ) -> Float[np.ndarray, "z y x"]:
+        """Paint one quantity of the bodies over a ground value, each within its own box; return it less the ground."""
+        axes = (np.asarray(z, float), np.asarray(y, float), np.asarray(x, float))
+        size = np.array([float(a[-1] - a[0]) / max(len(a) - 1, 1) for a in axes])
+        values = np.zeros([len(a) for a in axes], np.float32)
+        for body in self.bodies:
+            reach = body.reach + size
+            limits = zip(axes, body.centre - reach, body.centre + reach, strict=True)
+            bz, by, bx = (slice(*np.searchsorted(axis, (low, high))) for axis, low, high in limits)
+            here = values[bz, by, bx]
+            if here.size:
+                filled = body.coverage(axes[0][bz], axes[1][by], axes[2][bx], size)
+                here += (filled * (getattr(body, quantity) - ground - here)).astype(np.float32)
+        return values

@@ -1,0 +1,61 @@
+"""Plane waves and free propagation, with the incident wave divided out.
+
+Notation
+--------
+s, t   transverse frequency of a sample of the spectrum, and tilt of the incident wave, in units of n_m/λ
+c(s)   cosine of the wave's angle in the medium, √(1 − |s|²)
+
+A field is stored *demodulated*: divided by its incident plane wave, so that the background is 1 everywhere, at every
+depth. Propagation over d cycles multiplies the spectrum by exp(2πi [c(s + t) − c(t)] d). No tilt is rounded to the
+Fourier grid, and it stays differentiable. Fields go as e^(−iωt): a wave toward +z has the phase e^(+2πi c d).
+"""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Complex, Float
+
+from .lattice import Lattice
+
+
+def cis(phase: Float[Array, "*n"]) -> Complex[Array, "*n"]:
+    """Unit phasor e^(iφ)."""
+    return lax.complex(jnp.cos(phase), jnp.sin(phase))
+
+
+def shifted_sines(
+    lattice: Lattice, tilt: Float[Array, " 2"]
+) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
+    """Frequencies s + t that the samples of a demodulated spectrum stand for."""
+    sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)
+    return sy + tilt[0], sx + tilt[1]
+
+
+def cosines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
+    """Cosine of each wave of a demodulated spectrum, and 1 where it travels or 0 where it is evanescent.
+
+    The cosine of an evanescent wave is given as 1, to keep divisions and gradients finite; use it with the mask.
+    """
+    sy, sx = shifted_sines(lattice, tilt)
+    squared = 1 - sy**2 - sx**2
+    travels = squared > 0
+    return jnp.sqrt(jnp.where(travels, squared, 1)), travels.astype(tilt.dtype)
+
+
+def incident_cosine(tilt: Float[Array, " 2"]) -> Float[Array, ""]:
+    """Cosine of the incident wave's angle in the medium."""
+    return jnp.sqrt(1 - jnp.sum(tilt**2))
+
+
+def kernel(
+    lattice: Lattice, tilt: Float[Array, " 2"], cycles: Float[Array, ""] | float
+) -> Complex[Array, "y x"]:
+    """Free propagation over a distance (Goodman, *Fourier Optics*, §3.10), zero for evanescent waves.
+
+    Args:
+        lattice: Where the field is sampled.
+        tilt: Tilt of the incident wave.
+        cycles: Distance in wavelengths of the medium; negative to go back.
+    """
+    cosine, travels = cosines(lattice, tilt)
+    phase = 2 * jnp.pi * cycles * (cosine - incident_cosine(tilt))
+    return lax.complex(travels * jnp.cos(phase), travels * jnp.sin(phase))

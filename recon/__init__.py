@@ -1,0 +1,1 @@
+"""From a measurement to a model: acquisitions, fields, fitting, models, volumes, metrics, pictures, reports, runs."""

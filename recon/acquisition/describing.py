@@ -1,0 +1,117 @@
+"""What a file contains, for people: a summary of our own files, and the tree of any file that can be read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .opening import open_tree
+from .summaries import summary
+from .tree import Leaf, Tree
+
+_SMALL = 100_000
+_SHOWN_VALUES = 6
+_LONG_TEXT = 60
+_MOST_LINES = 400
+# Every file of ours has these; they are for programs, or stand in the summary already.
+_USUAL = {
+    "NX_class",
+    "default",
+    "signal",
+    "axes",
+    "long_name",
+    "format",
+    "format_version",
+    "created",
+    "creator",
+    "kind",
+}
+
+
+def describe(path: str | Path) -> list[str]:
+    """Describe a file in lines of text.
+
+    Args:
+        path: A file of ours or a foreign one, a folder of TIFFs, or a pattern.
+
+    Raises:
+        DataError: If it cannot be opened.
+    """
+    with open_tree(Path(path)) as tree:
+        head = f"{path}: {tree.form}"
+        about = summary(tree)
+        hidden = _USUAL if about else set()
+        facts = tree.attributes("/") or {}
+        return [head, *(f"  {line}" for line in about), *_attributes(facts, "  ", hidden), *_tree(tree, hidden)]
+
+
+def _tree(tree: Tree, hidden: set[str]) -> list[str]:
+    """One line for each group and array, indented by depth."""
+    lines: list[str] = []
+    shown_groups: set[str] = set()
+    for name in tree.names():
+        if len(lines) >= _MOST_LINES:
+            lines.append(f"  … and more: {len(tree.names())} arrays in all")
+            break
+        *groups, last = name.strip("/").split("/")
+        for depth in range(1, len(groups) + 1):
+            group = "/".join(groups[:depth])
+            if group not in shown_groups:
+                shown_groups.add(group)
+                indent = "  " * depth
+                lines += [
+                    f"{indent}{groups[depth - 1]}/",
+                    *_attributes(tree.attributes(f"/{group}") or {}, indent + "  ", hidden),
+                ]
+        lines += _array(tree, name, last, "  " * (len(groups) + 1), hidden)
+    return lines
+
+
+def _array(tree: Tree, name: str, last: str, indent: str, hidden: set[str]) -> list[str]:
+    try:
+        leaf = tree.leaf(name)
+        values = "" if leaf is None else _values(leaf)
+    except DataError as error:
+        return [f"{indent}{last}  {error.faults[0].message}"]
+    if leaf is None:
+        return []
+    shape = " x ".join(map(str, leaf.shape)) if leaf.shape else "scalar"
+    unit = leaf.attributes.get("units")
+    words = [f"{indent}{last}", shape, str(leaf.dtype), f"[{unit}]" if isinstance(unit, str) and unit else "", values]
+    rest = {key: value for key, value in leaf.attributes.items() if key != "units"}
+    return ["  ".join(word for word in words if word), *_attributes(rest, indent + "  ", hidden)]
+
+
+def _values(leaf: Leaf) -> str:
+    """The value, or the range of values, of an array that is quickly read."""
+    size = int(np.prod(leaf.shape))
+    if not 0 < size <= _SMALL:
+        return ""
+    array = leaf.read()
+    if array.dtype.kind in "SOUa":
+        return _text(np.ravel(array)[0]) if size == 1 else ""
+    if array.dtype.kind not in "biufc":
+        return ""
+    if size <= _SHOWN_VALUES:
+        return "= " + ", ".join(f"{value:g}" for value in np.ravel(array).tolist())
+    if array.dtype.kind == "c":
+        return f"|values| {np.abs(array).min():g} … {np.abs(array).max():g}"
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    broken = f", {size - finite.size} not finite" if finite.size < size else ""
+    return f"{finite.min():g} … {finite.max():g}{broken}" if finite.size else "no finite number"
+
+
+def _attributes(attributes: Mapping[str, Any], indent: str, hidden: set[str]) -> list[str]:
+    return [f"{indent}@{name} = {_text(value)}" for name, value in attributes.items() if name not in hidden]
+
+
+def _text(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, np.ndarray) and value.size > _SHOWN_VALUES:
+        return f"{value.dtype} array {value.shape}"
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONG_TEXT else text[: _LONG_TEXT - 1] + "…"

@@ -1,0 +1,207 @@
+"""Read an acquisition: find its arrays, fit their axes, take what is wanted, check every number.
+
+All faults are gathered and told at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from ..errors import DataError, Fault
+from ..settings.source import Source
+from ..volumes.volume import Volume
+from .acquisition import Acquisition, Entry
+from .checks import filled, mask_faults, mask_for, number_faults
+from .hdf5 import Hdf5Tree
+from .layout import Fitted, fit
+from .locating import ComplexSource, Located, Names, absent, locate
+from .opening import open_tree
+from .tree import Index, Tree
+
+Select: TypeAlias = Callable[[Mapping[str, int]], Mapping[str, Index]]
+"""From the sizes of the axes, the part to take along each; axes that it leaves out are taken whole."""
+
+
+def read_file(
+    path: str | Path,
+    schema: Sequence[Entry],
+    names: Names | None = None,
+    kind: str = "cell",
+    select: Select | None = None,
+) -> Acquisition:
+    """Read an acquisition from any file that can be read.
+
+    Args:
+        path: A file of ours or a foreign one, a folder of TIFFs, or a pattern.
+        schema: What to look for.
+        names: Where the config says things are; what it leaves out is looked for at our own paths.
+        kind: Kind of experiment.
+        select: Which views and pixels to take.
+
+    Raises:
+        DataError: With every fault that was found.
+    """
+    acquisition, faults = collect(path, schema, names, kind, select)
+    if faults:
+        raise DataError(*faults)
+    return acquisition
+
+
+def collect(
+    path: str | Path,
+    schema: Sequence[Entry],
+    names: Names | None = None,
+    kind: str = "cell",
+    select: Select | None = None,
+) -> tuple[Acquisition, list[Fault]]:
+    """Read what can be read, and list what is wrong.
+
+    Takes the arguments of ``read_file``.
+
+    Raises:
+        DataError: If the file cannot be opened at all.
+        UnflatError: What ``select`` raises.
+    """
+    with open_tree(Path(path)) as tree:
+        located, faults = _locate_all(tree, schema, names or {})
+        fitted, sizes, misfits = fit(located, matlab=tree.form.startswith("MATLAB"))
+        faults += misfits + _lacking(tree, schema, located)
+        chosen = select(sizes) if select is not None else {}
+        arrays, indices, unreadable = _fetch_all(fitted, chosen)
+        faults += unreadable
+        truth = _truth(tree, kind)
+        facts = _facts(tree)
+    places = {item.entry.name: item.place for item in located}
+    faults += _all_number_faults(schema, arrays, places, indices)
+    arrays = {name: filled(array, mask_for(array, arrays)) for name, array in arrays.items()}
+    acquisition = Acquisition(kind, arrays, str(path), truth, facts, places)
+    return acquisition, faults
+
+
+def _locate_all(tree: Tree, schema: Sequence[Entry], names: Names) -> tuple[list[Located], list[Fault]]:
+    located: list[Located] = []
+    faults: list[Fault] = []
+    for entry in schema:
+        source = names.get(entry.name, Source.parse(entry.path))
+        try:
+            found = locate(tree, entry, source)
+        except DataError as error:
+            faults += error.faults
+            continue
+        if found is not None:
+            located.append(found)
+            faults += _contradiction(tree, found, source)
+    return located, faults
+
+
+def _contradiction(tree: Tree, found: Located, source: Source | ComplexSource | None) -> list[Fault]:
+    """Compare a length in the config with the file's own: mixed micrometres and nanometres are the usual error."""
+    if not isinstance(source, Source) or not source.is_literal or found.entry.unit != "m":
+        return []
+    try:
+        own = locate(tree, found.entry, Source.parse(found.entry.path))
+        if own is None:
+            return []
+        stored = np.ravel(own.leaf.read()).astype(float) * own.factor
+    except (DataError, ValueError, TypeError):  # The file's own number is no good; the config's is there to mend it.
+        return []
+    given = np.ravel(found.leaf.read())
+    if given.size not in (1, stored.size) or np.allclose(given, stored, rtol=0.01, atol=0):
+        return []
+    message = f"the config says {_plain(given)} m, the file {_plain(stored)} m ({own.place})"
+    return [Fault(found.place, message, "correct the config, or leave it out to believe the file")]
+
+
+def _lacking(tree: Tree, schema: Sequence[Entry], located: list[Located]) -> list[Fault]:
+    """Faults for what is needed and absent. What the config misnames has its own fault already."""
+    have = {item.entry.name for item in located}
+    faults = [absent(tree, e) for e in schema if e.required and not e.choice and e.name not in have]
+    for choice in dict.fromkeys(e.choice for e in schema if e.choice):
+        members = [e for e in schema if e.choice == choice]
+        if not have & {e.name for e in members}:
+            faults.append(absent(tree, *members))
+    return faults
+
+
+def _fetch_all(
+    fitted: list[Fitted], chosen: Mapping[str, Index]
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[Index, ...]], list[Fault]]:
+    arrays: dict[str, np.ndarray] = {}
+    indices: dict[str, tuple[Index, ...]] = {}
+    faults: list[Fault] = []
+    for item in fitted:
+        name = item.located.entry.name
+        index = tuple(chosen.get(axis, slice(None)) for axis in item.axes)
+        try:
+            arrays[name], indices[name] = _fetch(item, index), index
+        except DataError as error:
+            faults += error.faults
+    return arrays, indices, faults
+
+
+def _fetch(item: Fitted, index: tuple[Index, ...]) -> np.ndarray:
+    """Read one array in SI: measurements in single precision, the instrument's numbers in double."""
+    located = item.located
+    entry, stored = located.entry, located.leaf.fetch(index)
+    if stored.dtype.kind not in "biufc":
+        raise DataError(Fault(located.place, f"holds {stored.dtype}, which are no numbers"))
+    if stored.dtype.kind == "c" and entry.dtype != "complex":
+        remedy = "name it as acquisition.field" if entry.name == "images" else ""
+        raise DataError(Fault(located.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
+    if entry.dtype == "integer":
+        return (stored != 0).astype(np.uint8) if entry.name == "mask" else stored.astype(np.int64)
+    measured = entry.path.startswith("/measurement/")
+    if entry.dtype == "complex":
+        array = stored.astype(np.complex64)
+    else:
+        array = stored.astype(np.float32 if measured else np.float64)
+    return array if located.factor == 1 else np.asarray(array * located.factor, array.dtype)
+
+
+def _all_number_faults(
+    schema: Sequence[Entry],
+    arrays: Mapping[str, np.ndarray],
+    places: Mapping[str, str],
+    indices: Mapping[str, tuple[Index, ...]],
+) -> list[Fault]:
+    faults: list[Fault] = []
+    for entry in schema:
+        if entry.name not in arrays:
+            continue
+        array, place = arrays[entry.name], places[entry.name]
+        if entry.name == "mask":
+            faults += mask_faults(array, place)
+        else:
+            faults += number_faults(entry, array, place, indices[entry.name], mask_for(array, arrays))
+    return faults
+
+
+def _truth(tree: Tree, kind: str) -> Volume | None:
+    """The specimen, where a file of ours carries it."""
+    if not isinstance(tree, Hdf5Tree) or "truth" not in tree.file or not _ours(tree):
+        return None
+    from ..volumes.hdf5 import read_group
+
+    return read_group(tree.file["truth"], kind)
+
+
+def _ours(tree: Tree) -> bool:
+    return (tree.attributes("/") or {}).get("format") == "unflat-acquisition"
+
+
+def _facts(tree: Tree) -> dict[str, float | str]:
+    """Plain facts of our own files; the root attributes that every file of ours has are not among them."""
+    if not _ours(tree):
+        return {}
+    housekeeping = {"format", "format_version", "creator", "created", "kind", "default", "NX_class"}
+    facts: dict[str, float | str] = {}
+    for name, value in (tree.attributes("/") or {}).items():
+        if name not in housekeeping and isinstance(value, str | int | float | np.number):
+            facts[name] = value if isinstance(value, str) else float(value)
+    return facts
+
+
+def _plain(numbers: np.ndarray) -> str:
+    return ", ".join(f"{n:g}" for n in numbers)

@@ -1,0 +1,94 @@
+"""A few sentences about a file of our own: what it is, before the tree of what it holds."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .tree import Leaf, Tree
+
+
+def summary(tree: Tree) -> list[str]:
+    """Say what a file of ours is; nothing for a foreign one."""
+    facts = tree.attributes("/") or {}
+    form = str(facts.get("format", ""))
+    known: dict[str, Callable[[Tree], list[str]]] = {
+        "unflat-acquisition": _acquisition,
+        "unflat-volume": _volume,
+        "unflat-model": _model,
+    }
+    if form not in known:
+        return []
+    kind = f" of a {facts['kind']}" if "kind" in facts else ""
+    made = f", made {facts['created']} by {facts.get('creator', 'unflat')}" if "created" in facts else ""
+    return [f"{form.removeprefix('unflat-')}{kind}{made}", *known[form](tree)]
+
+
+def _acquisition(tree: Tree) -> list[str]:
+    lines = []
+    for name, what in (("images", "intensity images"), ("field", "complex fields")):
+        leaf = tree.leaf(f"/measurement/{name}")
+        if leaf is not None and len(leaf.shape) == 3:
+            views, y, x = leaf.shape
+            lines.append(f"{views} {what} of {y} x {x} pixels (y, x)")
+    numbers = [
+        _number(tree, "wavelength", "wavelength {:.4g} nm", 1e9),
+        _number(tree, "numerical_aperture", "NA {:g}"),
+        _number(tree, "medium_index", "medium index {:g}"),
+        _number(tree, "pixel_size", "pixel {:.4g} nm", 1e9),
+    ]
+    if any(numbers):
+        lines.append(", ".join(number for number in numbers if number))
+    lines += _light(tree)
+    truth = [name for name in tree.names() if name.startswith("/truth/")]
+    return [*lines, *(["carries its truth"] if truth else [])]
+
+
+def _light(tree: Tree) -> list[str]:
+    for name, what in (("illumination_na", "one direction of light a view"), ("source_na", "several sources a view")):
+        leaf = tree.leaf(f"/instrument/{name}")
+        if leaf is not None and len(leaf.shape) == 2 and leaf.shape[0]:
+            largest = float(np.hypot(*leaf.read().T).max())
+            turning = ", turning specimen" if tree.leaf("/instrument/rotation") is not None else ""
+            return [f"{what}, up to NA {largest:.4g}{turning}"]
+    return []
+
+
+def _volume(tree: Tree) -> list[str]:
+    axes = {axis: leaf.read() for axis in "zyx" if (leaf := tree.leaf(f"/volume/{axis}")) is not None}
+    if len(axes) < 3:
+        return []
+    counts = " x ".join(str(len(axis)) for axis in axes.values())
+    steps = [float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) * 1e9 for axis in axes.values()]
+    extents = " x ".join(f"{len(axis) * step * 1e-3:.4g}" for axis, step in zip(axes.values(), steps, strict=True))
+    spacing = " x ".join(f"{step:.4g}" for step in steps)
+    names = [name.removeprefix("/volume/") for name in tree.names() if name.startswith("/volume/")]
+    quantities = ", ".join(name for name in names if name not in axes)
+    return [f"{counts} samples (z, y, x), {spacing} nm apart, {extents} um in all", f"quantities: {quantities}"]
+
+
+def _model(tree: Tree) -> list[str]:
+    lines = []
+    leaf = tree.leaf("/architecture")
+    stored: Any = leaf.read() if leaf is not None else (tree.attributes("/") or {}).get("architecture")
+    try:
+        architecture = json.loads(stored.item() if isinstance(stored, np.ndarray) else stored)
+        lines.append(f"field: {architecture['type']}, version {architecture['version']}")
+    except (TypeError, ValueError, KeyError, AttributeError):
+        pass
+    weights = [leaf for name in tree.names() if name.startswith("/weights/") and (leaf := tree.leaf(name)) is not None]
+    if weights:
+        lines.append(f"{sum(_size(leaf) for leaf in weights):,} parameters in {len(weights)} arrays")
+    return lines
+
+
+def _number(tree: Tree, name: str, form: str, scale: float = 1.0) -> str:
+    leaf = tree.leaf(f"/instrument/{name}")
+    if leaf is None or not 0 < _size(leaf) <= 2:
+        return ""
+    return " x ".join(form.format(float(value) * scale) for value in dict.fromkeys(np.ravel(leaf.read()).tolist()))
+
+
+def _size(leaf: Leaf) -> int:
+    return int(np.prod(leaf.shape))

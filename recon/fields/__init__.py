@@ -1,0 +1,42 @@
+"""Continuous fields, all on one interface, so that the choice between them is measured."""
+
+from ..fitting.problem import Sampling
+from ..fitting.settings import FitSettings
+from .base import Axes, Field, Parameters, lattice_axes
+from .fourier import Fourier
+from .pyramid import Pyramid, pyramid_levels
+from .voxels import Voxels
+
+__all__ = ["Axes", "Field", "Fourier", "Parameters", "Pyramid", "Voxels", "field_for", "lattice_axes"]
+
+
+def field_for(settings: FitSettings, sampling: Sampling, outputs: int) -> Field:
+    """Make the field that the settings name, of a size that suits the measurement.
+
+    Args:
+        settings: The fit's settings.
+        sampling: Where the field will be evaluated, and the finest detail to expect.
+        outputs: Number of quantities.
+    """
+    if settings.field == "voxels":
+        return Voxels(sampling.shape, outputs, settings.sign)
+    if settings.field == "fourier":
+        choice = settings.fourier
+        return Fourier(
+            choice.frequencies_lateral,
+            choice.angles,
+            choice.frequencies_axial,
+            choice.width,
+            choice.depth,
+            (choice.depth // 2,),
+            outputs,
+            settings.sign,
+        )
+    pyramid = settings.pyramid
+    if pyramid.finest == "auto":
+        finest = tuple(max(1.0, 0.5 * r / p) for r, p in zip(sampling.resolution, sampling.pitch, strict=True))
+    else:
+        finest = tuple(max(1.0, pyramid.finest / p) for p in sampling.pitch)
+    z, y, x = finest
+    levels = pyramid_levels(sampling.shape, (z, y, x), pyramid.levels)
+    return Pyramid(levels, max(pyramid.features, outputs), pyramid.hidden, outputs, settings.sign)

@@ -1,0 +1,123 @@
+"""The default field: a pyramid of cubic B-spline feature grids and a small decoder.
+
+Each level is a grid of F features, every one a smooth function of space. The first K features of every level add up to
+the K outputs directly, a multi-resolution spline; the decoder, a network of one hidden layer over the features of all
+levels, adds what a spline cannot say. It starts at zero, so that a closed-form start passes through unchanged.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .base import Axes, Parameters, constrained, unconstrained
+from .splines import apply_matrices, cubic_at, cubic_matrix, least_squares
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """A pyramid of feature grids.
+
+    Args:
+        levels: Coefficients (z, y, x) of each level, coarse to fine; at least 4 an axis.
+        features: Features F of each level, at least ``outputs``.
+        hidden: Width of the decoder's hidden layer; 0 leaves the spline alone.
+        outputs: Quantities K.
+        sign: ``any``, ``nonnegative`` or ``nonpositive``.
+    """
+
+    levels: tuple[tuple[int, int, int], ...]
+    features: int = 3
+    hidden: int = 24
+    outputs: int = 1
+    sign: str = "any"
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """Every constant, as plain JSON."""
+        return {
+            "type": "pyramid",
+            "version": 1,
+            "levels": [list(level) for level in self.levels],
+            "features": self.features,
+            "hidden": self.hidden,
+            "outputs": self.outputs,
+            "sign": self.sign,
+        }
+
+    def initialise(self, seed: int) -> dict[str, np.ndarray]:
+        """Draw small features and a decoder whose last layer is zero."""
+        rng = np.random.default_rng(seed)
+        drawn: dict[str, np.ndarray] = {}
+        for i, level in enumerate(self.levels):
+            grid = 1e-2 * rng.standard_normal((self.features, *level))
+            grid[: self.outputs] = 0
+            drawn[f"grid_{i}"] = grid.astype(np.float32)
+        if self.hidden:
+            inputs = len(self.levels) * self.features
+            drawn["decoder/w0"] = (rng.standard_normal((inputs, self.hidden)) / np.sqrt(inputs)).astype(np.float32)
+            drawn["decoder/b0"] = np.zeros(self.hidden, np.float32)
+            drawn["decoder/w1"] = np.zeros((self.hidden, self.outputs), np.float32)
+            drawn["decoder/b1"] = np.zeros(self.outputs, np.float32)
+        return drawn
+
+    def at(self, parameters: Parameters, points: Float[Array, "n 3"]) -> Float[Array, "n k"]:
+        """Evaluate at any points."""
+        levels = [cubic_at(parameters[f"grid_{i}"], points).T for i in range(len(self.levels))]
+        return constrained(self._decode(parameters, levels), self.sign).T
+
+    def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
+        """Evaluate on the product of three axes by matrix products."""
+        levels = [
+            apply_matrices(parameters[f"grid_{i}"], self._matrices(i, axes)) for i in range(len(self.levels))
+        ]
+        return constrained(self._decode(parameters, levels), self.sign)
+
+    def project(
+        self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
+    ) -> dict[str, np.ndarray]:
+        """Put values into the directly added features, coarse to fine, each level taking what the last has left."""
+        projected = dict(parameters)
+        left = unconstrained(values, self.sign)
+        for i in range(len(self.levels)):
+            matrices = self._matrices(i, axes)
+            grid = np.array(projected[f"grid_{i}"])
+            part = least_squares(left, matrices)
+            grid[: self.outputs] = part
+            projected[f"grid_{i}"] = grid
+            left = left - np.einsum("fabc,za,yb,xc->fzyx", part, *matrices, optimize=True)
+        return projected
+
+    def _matrices(self, level: int, axes: Axes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        z, y, x = (cubic_matrix(s, n) for s, n in zip(axes, self.levels[level], strict=True))
+        return z, y, x
+
+    def _decode(self, parameters: Parameters, levels: list[Float[Array, "f *n"]]) -> Float[Array, "k *n"]:
+        direct = sum((level[: self.outputs] for level in levels[1:]), levels[0][: self.outputs])
+        if not self.hidden:
+            return direct
+        features = jnp.concatenate(levels)
+        wide = jnp.tensordot(parameters["decoder/w0"].T, features, 1)
+        spread = (-1, *[1] * (features.ndim - 1))
+        wide = jax.nn.gelu(wide + parameters["decoder/b0"].reshape(spread))
+        return direct + jnp.tensordot(parameters["decoder/w1"].T, wide, 1) + parameters["decoder/b1"].reshape(spread)
+
+
+def pyramid_levels(
+    counts: tuple[int, int, int], finest: tuple[float, float, float], number: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Grid sizes from coarse to fine, each axis growing by a constant factor.
+
+    Args:
+        counts: Samples of the lattice (z, y, x).
+        finest: Samples of the lattice to one interval of the finest grid (z, y, x).
+        number: Levels.
+    """
+    last = [max(1.0, n / step) for n, step in zip(counts, finest, strict=True)]
+    levels = []
+    for i in range(number):
+        share = (i + 1) / number
+        levels.append(tuple(3 + max(1, round(min(n, 4.0) * (n / min(n, 4.0)) ** ((share - 1 / number) / (1 - 1 / number) if number > 1 else 1))) for n in last))
+    return tuple((a, b, c) for a, b, c in levels)

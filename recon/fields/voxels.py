@@ -1,0 +1,70 @@
+"""A plain voxel grid, trilinear between the centres of its cells: the classical alternative on the same interface."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .base import Axes, Parameters, constrained, unconstrained
+from .splines import apply_matrices, least_squares, linear_matrix
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """A grid of values at the centres of its cells.
+
+    Args:
+        shape: Cells (z, y, x).
+        outputs: Quantities K.
+        sign: ``any``, ``nonnegative`` or ``nonpositive``.
+    """
+
+    shape: tuple[int, int, int]
+    outputs: int = 1
+    sign: str = "any"
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """Every constant, as plain JSON."""
+        return {
+            "type": "voxels",
+            "version": 1,
+            "shape": list(self.shape),
+            "outputs": self.outputs,
+            "sign": self.sign,
+        }
+
+    def initialise(self, seed: int) -> dict[str, np.ndarray]:
+        """All zero; nothing is drawn."""
+        return {"grid": np.zeros((self.outputs, *self.shape), np.float32)}
+
+    def at(self, parameters: Parameters, points: Float[Array, "n 3"]) -> Float[Array, "n k"]:
+        """Evaluate at any points."""
+        grid = parameters["grid"]
+        total = jnp.zeros((self.outputs, points.shape[0]), grid.dtype)
+        t = [jnp.clip((points[:, a] + 1) / 2 * n - 0.5, 0, n - 1) for a, n in enumerate(self.shape)]
+        first = [jnp.clip(jnp.floor(s).astype(jnp.int32), 0, max(n - 2, 0)) for s, n in zip(t, self.shape, strict=True)]
+        share = [s - i.astype(s.dtype) for s, i in zip(t, first, strict=True)]
+        for corner in np.ndindex(2, 2, 2):
+            index = [jnp.minimum(i + c, n - 1) for i, c, n in zip(first, corner, self.shape, strict=True)]
+            weight = jnp.ones_like(share[0])
+            for c, f in zip(corner, share, strict=True):
+                weight = weight * (f if c else 1 - f)
+            total = total + grid[:, index[0], index[1], index[2]] * weight
+        return constrained(total, self.sign).T
+
+    def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
+        """Evaluate on the product of three axes by matrix products."""
+        return constrained(apply_matrices(parameters["grid"], self._matrices(axes)), self.sign)
+
+    def project(
+        self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
+    ) -> dict[str, np.ndarray]:
+        """Values at the cells' centres."""
+        raw = unconstrained(values, self.sign)
+        return {"grid": least_squares(raw, self._matrices(axes), damping=1e-6).astype(np.float32)}
+
+    def _matrices(self, axes: Axes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        z, y, x = (linear_matrix(s, n) for s, n in zip(axes, self.shape, strict=True))
+        return z, y, x

@@ -1,0 +1,212 @@
+"""A whole fit: from settings and an acquisition to a run folder with model, volume, predictions and numbers."""
+
+import json
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import jax
+import numpy as np
+
+from ... import __version__
+from ..acquisition.acquisition import Acquisition
+from ..errors import Fault, QualityError, Stopped
+from ..fields import Field, field_for
+from ..kinds.base import Kind
+from ..models import Model
+from ..runs import Progress, RunFolder, silent, write_atomically
+from ..volumes import Volume, save
+from .loop import Fit, Outcome, Watcher
+from .optimiser import Objective
+from .problem import Problem
+
+_log = logging.getLogger(__name__)
+
+SHOWN = 12
+"""Trained views that are kept beside the withheld ones in the predictions."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A fit of one measurement into one run folder.
+
+    Args:
+        kind: What was measured.
+        settings: The config.
+        acquisition: The measurement.
+        folder: Where everything goes.
+        provenance: Facts about the input for the model's file.
+    """
+
+    kind: Kind
+    settings: Any
+    acquisition: Acquisition
+    folder: RunFolder
+    provenance: Mapping[str, Any]
+
+    def run(self, progress: Progress = silent, stop: Callable[[], str | None] = lambda: None) -> dict[str, float]:
+        """Fit, and write what came of it.
+
+        Args:
+            progress: Told of each step.
+            stop: Asked before each step; a text means to end early with a checkpoint, and why.
+
+        Returns:
+            The numbers of ``metrics.json``.
+
+        Raises:
+            Stopped: If it was asked to end early.
+            QualityError: If the result, which is kept, is below the gate.
+        """
+        began = time.monotonic()
+        problem = self.kind.problem(self.settings, self.acquisition)
+        field = field_for(self.settings.fit, problem.sampling, len(problem.quantities))
+        _log.info("%s on %s samples", field.architecture["type"], problem.sampling.shape)
+        fits = self._fit_all(problem, field, progress, stop)
+        answers = [fit.answer for fit in fits]
+        provenance = dict(self.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": self.settings.seed}
+        weights = [answer[0] for answer in answers]
+        model = Model.ensemble(
+            field.architecture, weights, problem.frame, problem.quantities, provenance, self.kind.name
+        )
+        model.save(self.folder.path / "model.h5")
+        volume = model.volume()
+        save(volume, self.folder.path / "volume.h5")
+        numbers = self._numbers(problem, fits, model, volume) | {"seconds": time.monotonic() - began}
+        self._write_predictions(problem, fits[0], answers[0])
+        with write_atomically(self.folder.path / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        self._gate(numbers)
+        return numbers
+
+    def _fit_all(
+        self, problem: Problem, field: Field, progress: Progress, stop: Callable[[], str | None]
+    ) -> list[Fit]:
+        """Fit every member of the ensemble, going on from the newest checkpoint."""
+        settings = self.settings.fit
+        found = self.folder.latest_checkpoint()
+        finished: dict[str, np.ndarray] = {}
+        fits = []
+        for member in range(settings.ensemble):
+            fit = Fit(Objective(problem, field, settings), self.settings.seed, member)
+            fits.append(fit)
+            if found is not None and member <= found.facts["member"]:
+                own = found.arrays if member == found.facts["member"] else _under(found.arrays, f"done/{member}/")
+                facts = found.facts if member == found.facts["member"] else found.facts["done"][str(member)]
+                fit.restore(facts["step"], own, facts)
+            outcome = self._fit_one(fit, finished, progress, stop, fits)
+            if outcome is Outcome.STOPPED:
+                reason = stop() or "asked to stop"
+                raise Stopped(f"{reason}: stopped after step {fit.step}; run again with --resume to go on")
+            _log.info("%s", outcome.value)
+        return fits
+
+    def _fit_one(
+        self,
+        fit: Fit,
+        finished: dict[str, np.ndarray],
+        progress: Progress,
+        stop: Callable[[], str | None],
+        fits: list[Fit],
+    ) -> Outcome:
+        settings = self.settings.fit
+        before = fit.member * settings.steps
+        total = settings.ensemble * settings.steps
+        last: dict[str, float] = {}
+
+        def metrics(step: int, numbers: dict[str, float]) -> None:
+            self.folder.metrics(before + step, **numbers)
+            last.update({name: value for name, value in numbers.items() if name != "seconds"})
+            progress(before + step, total, **last)
+
+        def save_state(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+            whole, done = dict(arrays), {}
+            for other in fits[:-1]:
+                kept: list[tuple[int, dict[str, np.ndarray], dict[str, Any]]] = []
+                other.save(Watcher(save=lambda *state, kept=kept: kept.append(state)))
+                whole |= {f"done/{other.member}/{name}": array for name, array in kept[0][1].items()}
+                done[str(other.member)] = kept[0][2] | {"step": kept[0][0]}
+            self.folder.save_checkpoint(before + step, whole, facts | {"step": step, "done": done})
+
+        outcome = fit.run(Watcher(metrics, save_state, stop))
+        if outcome is not Outcome.STOPPED:
+            fit.save(Watcher(save=save_state))
+        return outcome
+
+    def _numbers(self, problem: Problem, fits: list[Fit], model: Model, volume: Volume) -> dict[str, float]:
+        """What is known of the result's quality and cost."""
+        fit = fits[0]
+        parameters, extras = fit.answer
+        numbers: dict[str, float] = {"steps": float(sum(f.step for f in fits)), "views": float(problem.views)}
+        shown = fit.trained[:: max(1, len(fit.trained) // SHOWN)]
+        numbers["residual_fitted"] = _root_mean(fit.misfits(shown, parameters, extras))
+        if len(fit.withheld):
+            numbers["residual_withheld"] = _root_mean(fit.misfits(fit.withheld, parameters, extras))
+            numbers["views_withheld"] = float(len(fit.withheld))
+        numbers["model_parameters"] = float(model.size)
+        numbers["model_bytes"] = float((self.folder.path / "model.h5").stat().st_size)
+        numbers["volume_bytes"] = float((self.folder.path / "volume.h5").stat().st_size)
+        numbers["voxels"] = float(volume.main.size)
+        numbers["peak_memory_bytes"] = float(_peak_memory())
+        if self.acquisition.truth is not None:
+            numbers |= self.kind.score(model, self.acquisition.truth)
+        return numbers
+
+    def _write_predictions(self, problem: Problem, fit: Fit, answer: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        """Write measured and modelled views beside one another, the withheld ones first."""
+        some = fit.trained[np.unique(np.linspace(0, len(fit.trained) - 1, SHOWN).astype(int))]
+        views = np.concatenate([fit.withheld, some])
+        predict = jax.jit(lambda p, e, batch: problem.predict(fit.objective.values(p), e, batch))
+        modelled, measured = [], []
+        for view in views:
+            batch = problem.batch(np.array([view]))
+            modelled.append(np.asarray(predict(*answer, batch))[0])
+            measured.append(np.asarray(batch["measured"])[0])
+        with write_atomically(self.folder.path / "predictions.h5") as temporary, h5py.File(temporary, "w") as file:
+            file.attrs["format"] = "unflat-predictions"
+            file.attrs["format_version"] = "1.0"
+            file["views"] = views
+            file["withheld"] = np.isin(views, fit.withheld)
+            for name, images in (("measured", measured), ("modelled", modelled)):
+                stack = np.stack(images)
+                data = file.create_dataset(name, data=stack, chunks=(1, *stack.shape[1:]), compression="gzip", shuffle=True)
+                data.attrs["units"] = "1"
+
+    def _gate(self, numbers: Mapping[str, float]) -> None:
+        gate = self.settings.fit.gate
+        residual = numbers.get("residual_withheld", numbers["residual_fitted"])
+        if gate is not None and residual > gate:
+            raise QualityError(
+                Fault("", f"the residual {residual:.3g} is above the gate of {gate:g}", "see the report; the result is kept")
+            )
+
+
+def _root_mean(misfits: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(misfits)))
+
+
+def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _peak_memory() -> int:
+    """[bytes] Most memory that this process has used on its host."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def describe_input(path: Path) -> dict[str, Any]:
+    """Name and checksum of an input, as provenance has it."""
+    from hashlib import file_digest
+
+    if path.is_dir():
+        names = sorted(p.name for p in path.iterdir() if p.is_file())
+        return {"input": path.name, "files": len(names)}
+    with path.open("rb") as file:
+        return {"input": path.name, "sha256": file_digest(file, "sha256").hexdigest()}

@@ -1,0 +1,36 @@
+"""Which views are withheld, and which are seen at each step: functions of the seed alone, so that a run can go on."""
+
+import numpy as np
+from jaxtyping import Int
+
+FEWEST = 6
+"""With fewer views than this, none is withheld unless a fraction that means at least one is asked for."""
+
+
+def withheld_views(views: int, fraction: float, seed: int) -> Int[np.ndarray, " held"]:
+    """Choose views that no fit will see, spread over the acquisition.
+
+    Args:
+        views: Number of views.
+        fraction: Share to withhold; 0 for none.
+        seed: Shifts the choice.
+    """
+    count = round(fraction * views)
+    if fraction > 0 and count == 0 and views >= FEWEST:
+        count = 1
+    if not 0 < count < views:
+        return np.zeros(0, int)
+    offset = np.random.default_rng([seed, 1]).uniform(0, views / count)
+    return np.unique((offset + np.arange(count) * views / count).astype(int) % views)
+
+
+def views_at(step: int, trained: Int[np.ndarray, " view"], batch: int, seed: int) -> Int[np.ndarray, " batch"]:
+    """Views of a step: epochs of random order, cut into batches that may cross from one epoch to the next."""
+    size = min(batch, len(trained))
+    first = step * size
+    chosen = []
+    for position in range(first, first + size):
+        epoch, index = divmod(position, len(trained))
+        order = np.random.default_rng([seed, 2, epoch]).permutation(len(trained))
+        chosen.append(trained[order[index]])
+    return np.array(chosen)

@@ -1,0 +1,64 @@
+"""Settings of the fit that all kinds share. The descriptions are the comments of the YAML that ``unflat init`` writes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..settings.base import Settings
+from ..settings.fields import LengthOrAuto
+from ..settings.units import Time
+
+
+class PyramidSettings(Settings):
+    """A field on grids from coarse to fine, with cubic B-splines and a small decoder."""
+
+    levels: int = Field(5, ge=1, le=12, description="Number of grids.")
+    finest: LengthOrAuto = Field(
+        "auto", description="Distance between the finest grid's nodes. auto: half the finest detail, at least a sample."
+    )
+    features: int = Field(3, ge=1, description="Numbers at each node.")
+    hidden: int = Field(24, ge=0, description="Width of the decoder; 0 for splines alone.")
+
+
+class FourierSettings(Settings):
+    """A field of radial and Fourier encodings into a multilayer perceptron, as in DeCAF."""
+
+    frequencies_lateral: int = Field(6, ge=1, description="Octaves of the lateral encoding.")
+    angles: int = Field(8, ge=1, description="Directions of the lateral encoding, over half a turn.")
+    frequencies_axial: int = Field(5, ge=1, description="Octaves of the axial encoding.")
+    width: int = Field(96, ge=1, description="Width of the hidden layers.")
+    depth: int = Field(6, ge=1, description="Number of hidden layers.")
+
+
+class FitSettings(Settings):
+    """The field and its fit."""
+
+    field: Literal["pyramid", "voxels", "fourier"] = Field(
+        "pyramid", description="The continuous field: pyramid, voxels (a plain grid) or fourier (DeCAF's)."
+    )
+    steps: int = Field(300, ge=1, description="Steps of the optimiser.")
+    batch: int = Field(4, ge=1, description="Views in a step.")
+    learning_rate: float = Field(0.02, gt=0, description="Largest step of the optimiser.")
+    loss: Literal["amplitude", "poisson"] = Field(
+        "amplitude", description="amplitude (square roots of the intensities) or poisson (counts)."
+    )
+    withheld: float = Field(
+        0.08, ge=0, lt=1, description="Fraction of the views that is never fitted, to judge the result by."
+    )
+    start: Literal["linear", "none"] = Field("linear", description="Start from the closed-form linear result, or flat.")
+    tv: float = Field(0.5, ge=0, description="Strength of total variation: larger is smoother, with sharp edges.")
+    tv_axial: float = Field(1.0, ge=0, description="Weight of differences along z against lateral ones within it.")
+    tikhonov: float = Field(0.0, ge=0, description="Strength of the pull towards the background.")
+    sign: Literal["any", "nonnegative", "nonpositive"] = Field(
+        "any", description="Sign of the specimen relative to its background, where it is known."
+    )
+    ensemble: int = Field(1, ge=1, description="Fits from different seeds; more than one gives an uncertainty map.")
+    patience: int = Field(
+        100, ge=1, description="Steps without a better residual of the withheld views after which the fit ends."
+    )
+    checkpoint_every: Time = Field(60.0, gt=0, description="Time between checkpoints.")
+    gate: float | None = Field(
+        None, gt=0, description="Residual of the withheld views above which the command exits with 5, or null."
+    )
+    pyramid: PyramidSettings = Field(default_factory=PyramidSettings, description="The pyramid field.")
+    fourier: FourierSettings = Field(default_factory=FourierSettings, description="The fourier field.")

@@ -1,0 +1,51 @@
+"""What a kind of experiment is, in one place.
+
+Commands and the fit loop ask this description; none of them knows a kind by name. Every callable imports what it needs
+when it is called, so that a description is cheap to load: `unflat --help`, `init`, `check` and `info` import no jax.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..acquisition.acquisition import Acquisition, Entry
+from ..errors import Fault
+from ..volumes.volume import Quantity, Volume
+
+if TYPE_CHECKING:
+    from ..fitting.problem import Problem
+    from ..runs.estimate import Estimate
+    from ..settings.base import Settings
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of experiment.
+
+    Args:
+        name: ``cell``, ``crystal`` or ``shape``.
+        summary: One line for help texts.
+        settings: The pydantic model of its config.
+        schema: What an acquisition holds.
+        quantities: What a model of it gives at each point; the first is the main one.
+        validate: Faults of an acquisition that follow from physics (an aperture above the medium's index).
+        read: Reads the acquisition that the config names or describes, cropped and selected as it says.
+        problem: The fit's view of a measurement: its lattice, its likelihood, its linear start.
+        simulate: An acquisition with its truth, from a config.
+        estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
+        score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
+            numbers; it may be moved onto the truth first.
+    """
+
+    name: str
+    summary: str
+    settings: "type[Settings]"
+    schema: tuple[Entry, ...]
+    quantities: tuple[Quantity, ...]
+    validate: Callable[[Acquisition], list[Fault]]
+    read: Callable[[Any, Path], Acquisition]
+    problem: "Callable[[Any, Acquisition], Problem]"
+    simulate: Callable[[Any], Acquisition]
+    estimate: "Callable[[Any, Acquisition | None], Estimate]"
+    score: "Callable[..., dict[str, float]]"

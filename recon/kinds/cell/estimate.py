@@ -1,0 +1,63 @@
+"""Memory and time of a cell's fit, from shapes alone."""
+
+import os
+
+import numpy as np
+
+from ...acquisition.acquisition import Acquisition
+from ...runs.estimate import Estimate, readable_bytes
+from .geometry import geometry_of
+from .settings import CellSettings
+
+FFT_SECONDS = 2.2e-9
+"""[s] Time of a complex 2D FFT per sample and per doubling of its size, on one core of a workstation."""
+FIELD_SECONDS = 2.0e-9
+"""[s] Time of the field's value and gradient at a lattice point, per feature, on one core."""
+PROGRAM_BYTES = 500 << 20
+"""Memory of Python, jax and compiled programs."""
+
+
+def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimate:
+    """Estimate a fit.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement as read; without it only the program itself is counted.
+    """
+    if acquisition is None:
+        return Estimate(PROGRAM_BYTES, 0.0, ["memory and time depend on the acquisition: name it to see them"])
+    geometry = geometry_of(settings, acquisition)
+    slices = geometry.lattice.shape[0]
+    plane = float(np.prod(geometry.padded.shape[1:]))
+    voxels = float(np.prod(geometry.lattice.shape))
+    measured = acquisition["images"] if "images" in acquisition else acquisition["field"]
+    sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
+    waves = min(settings.fit.batch, len(measured)) * sources
+    kept = 2 * np.sqrt(slices)
+    memory = PROGRAM_BYTES + 2 * measured.nbytes
+    memory += 8 * plane * waves * (6 * kept + 12)
+    memory += 4 * _field_numbers(settings) * voxels + 4 * 12 * slices * plane
+    cores = os.cpu_count() or 1
+    transforms = 6 * slices * waves
+    seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
+    seconds *= settings.fit.steps * settings.fit.ensemble / cores
+    z, y, x = geometry.lattice.shape
+    dz, dy, dx = (d * 1e9 for d in geometry.lattice.pitch)
+    lines = [
+        f"lattice {z} x {y} x {x} samples of {dz:.4g} x {dy:.4g} x {dx:.4g} nm (z, y, x), the wave on "
+        f"{geometry.padded.shape[1]} x {geometry.padded.shape[2]}",
+        f"{waves} waves a step through {slices} slices: {transforms} Fourier transforms; "
+        f"{readable_bytes(float(measured.nbytes))} of measurement",
+        f"time is that of {cores} CPU cores; an accelerator is many times faster",
+    ]
+    return Estimate(int(memory), float(seconds), lines)
+
+
+def _field_numbers(settings: CellSettings) -> float:
+    """Numbers that the field keeps at each lattice point for its gradient."""
+    fit = settings.fit
+    if fit.field == "voxels":
+        return 6
+    if fit.field == "fourier":
+        return 2.0 * fit.fourier.width * fit.fourier.depth
+    return 8 + 2.0 * fit.pyramid.levels * fit.pyramid.features + 3.0 * fit.pyramid.hidden

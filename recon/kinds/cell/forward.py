@@ -1,0 +1,110 @@
+"""Images of a known index contrast: what simulation, rendering and benchmarks ask of the physics.
+
+Arrays are NumPy, lengths metres; axes ``z y x``.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Num
+
+from ....physics.imaging import Camera
+from ....physics.instrument import Illumination, Microscope
+from ....physics.lattice import Lattice, padding_for
+from ....physics.turning import turn, turn_angles
+
+if TYPE_CHECKING:
+    from ...models import Model
+
+
+def images(
+    contrast: Num[np.ndarray, "c z y x"],
+    lattice: Lattice,
+    microscope: Microscope,
+    illumination: Illumination,
+    shape: tuple[int, int],
+    *,
+    march: str = "ssnp",
+    rotations: Float[np.ndarray, "view 3 3"] | None = None,
+    fields: bool = False,
+) -> Num[np.ndarray, "view y x"]:
+    """Compute the normalised images (1 where there is no specimen), view after view.
+
+    Args:
+        contrast: n − n_m, and in a second channel the imaginary index where there is any.
+        lattice: Where it is sampled; ``lattice.binning`` samples to a pixel.
+        microscope: The instrument.
+        illumination: Light and focus of each view.
+        shape: Pixels (y, x) of an image.
+        march: ``ssnp`` or ``multislice``.
+        rotations: Turns of the specimen, one a view.
+        fields: Whether to give the complex field of the first source instead, relative to the incident wave.
+    """
+    sine = max(np.sqrt((illumination.na**2).sum(-1)).max(), microscope.numerical_aperture) / microscope.medium_index
+    padded = lattice.padded(padding_for(lattice.thickness, float(sine)))
+    axes, angles = turn_angles(rotations) if rotations is not None else ((), np.zeros((illumination.views, 0)))
+    program = _program(padded, microscope.numerical_aperture, march, shape, axes, fields)
+    dtype = np.float32
+    widths = [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])]
+    tilts = (illumination.na / microscope.medium_index).astype(dtype)
+    out = []
+    specimen = jnp.asarray(contrast, dtype)
+    for view in range(illumination.views):
+        focus = dtype(padded.cycles(float(illumination.defocus[view])))
+        weights = illumination.weights[view].astype(dtype)
+        found = program(specimen, tilts[view], weights, focus, angles[view].astype(dtype), pad=tuple(widths))
+        out.append(np.asarray(found))
+    return np.stack(out)
+
+
+def margins(inner: tuple[int, ...], outer: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Samples to add on both sides of each axis so that sample ``n // 2`` stays the middle."""
+    return [(o // 2 - i // 2, o - i - (o // 2 - i // 2)) for i, o in zip(inner, outer, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def _program(
+    padded: Lattice, aperture: float, march: str, shape: tuple[int, int], axes: tuple[int, ...], fields: bool
+) -> Any:
+    camera = Camera(padded, aperture, march, shape)
+    none = jnp.zeros(0, jnp.float32)
+
+    def one(specimen: Any, tilts: Any, weights: Any, focus: Any, angles: Any, pad: Any) -> Any:
+        turned = jnp.pad(turn(specimen, axes, angles), pad)
+        if fields:
+            return camera.pixels(camera.field(turned, tilts[0], focus, none))
+        return camera.image(turned, tilts, weights, focus, none)
+
+    return jax.jit(one, static_argnames="pad")
+
+
+def predict_image(
+    model: "Model",
+    microscope: Microscope,
+    na: tuple[float, float],
+    defocus: float = 0.0,
+    shape: tuple[int, int] | None = None,
+) -> Float[np.ndarray, "y x"]:
+    """Image of a model under any light: sampled on its own box at the microscope's pixel, lit, and imaged by SSNP.
+
+    Args:
+        model: A cell's model.
+        microscope: The instrument, whose medium is the model's.
+        na: Aperture (y, x) of the light.
+        defocus: [m] Plane of focus along +z.
+        shape: Pixels (y, x); by default the model's box.
+    """
+    extent = model.frame.extent
+    spacing = model.frame.spacing or (extent[0] / 32, *microscope.pixel_size)
+    pitch = (float(extent[0] / max(1, round(extent[0] / spacing[0]))), *microscope.pixel_size)
+    counts = tuple(max(1, round(float(e) / p)) for e, p in zip(extent, pitch, strict=True))
+    middle = model.frame.low[0] + (counts[0] // 2 + 0.5) * pitch[0]
+    lattice = Lattice((counts[0], counts[1], counts[2]), pitch, microscope.wavelength, microscope.medium_index, middle)
+    contrast = [model.sample(*lattice.axes, "refractive_index") - microscope.medium_index]
+    if any(q.name == "absorption" for q in model.quantities):
+        contrast.append(model.sample(*lattice.axes, "absorption"))
+    light = Illumination.tilted(np.array([na]), np.array([defocus]))
+    return images(np.stack(contrast), lattice, microscope, light, shape or lattice.shape[1:])[0]

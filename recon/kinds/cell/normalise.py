@@ -1,0 +1,83 @@
+"""Brightness: what 1 means in the images."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Num
+
+from ...acquisition.acquisition import Acquisition
+
+
+def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
+    """Divide the images, or the complex field, by the light without the specimen.
+
+    Args:
+        acquisition: As read. Its background, if it was divided by, is left out of the result.
+        mode: ``background`` divides by the image without the specimen, ``view_mean`` each view by its mean, ``none``
+            changes nothing; ``auto`` takes the background if there is one, else an estimate of each view's: the peak of
+            its histogram for images, the median of the border's field (phase included) for fields.
+
+    Returns:
+        The acquisition with a background of about 1.
+    """
+    if mode == "none":
+        return acquisition
+    name = "images" if "images" in acquisition else "field"
+    images, arrays = acquisition[name], dict(acquisition.arrays)
+    if mode == "background" or (mode == "auto" and "background" in acquisition):
+        light = _usable(arrays.pop("background"))
+        # A background beside a complex field is its intensity.
+        divided = images / (light if name == "images" else np.sqrt(light))
+    elif mode == "view_mean":
+        divided = images / _mean(np.abs(images), acquisition.arrays.get("mask"))
+    else:
+        divided = images / (_border(images) if name == "field" else _background_level(images, acquisition))
+    return replace(acquisition, arrays={**arrays, name: divided.astype(images.dtype)})
+
+
+def _usable(background: Num[np.ndarray, "*view y x"]) -> Num[np.ndarray, "*view y x"]:
+    """Keep dead pixels of the background from making infinite ones: there the mean stands in."""
+    return np.where(background > 0, background, background[background > 0].mean())
+
+
+def _mean(
+    images: Num[np.ndarray, "view y x"], mask: Num[np.ndarray, "*some y x"] | None
+) -> Num[np.ndarray, "view 1 1"]:
+    good = np.ones(images.shape, bool) if mask is None else np.broadcast_to(mask == 0, images.shape)
+    total = np.where(good, images, 0).sum(axis=(1, 2), keepdims=True)
+    return np.asarray(total / np.maximum(good.sum(axis=(1, 2), keepdims=True), 1))
+
+
+def _background_level(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
+    """Estimate each view's brightness away from the specimen.
+
+    A specimen makes pixels both brighter and darker, unevenly; the half-sample mode, the middle of the densest numbers,
+    hardly sees them, where mean and median do.
+    """
+    mask = acquisition.arrays.get("mask")
+    good = np.ones(images.shape, bool) if mask is None else np.broadcast_to(mask == 0, images.shape)
+    levels = [_half_sample_mode(np.sort(view[keep])) for view, keep in zip(images, good, strict=True)]
+    return np.array(levels, images.dtype)[:, None, None]
+
+
+def _half_sample_mode(rising: Num[np.ndarray, " n"]) -> float:
+    """Mode of a sorted sample (Bickel & Frühwirth 2006), stopped at a hundred numbers, whose median is less noisy."""
+    while len(rising) > 100:
+        half = (len(rising) + 1) // 2
+        width = rising[half - 1 :] - rising[: len(rising) - half + 1]
+        # Counts are whole numbers, and many stretches are equally short: take the middle one of them.
+        shortest = np.flatnonzero(width == width.min())
+        start = int(shortest[len(shortest) // 2])
+        rising = rising[start : start + half]
+    middle = float(np.median(rising)) if len(rising) else 1.0
+    return middle if middle > 0 else 1.0
+
+
+def _border(fields: Num[np.ndarray, "view y x"]) -> Num[np.ndarray, "view 1 1"]:
+    """Median complex number of a frame one sixteenth of the image wide."""
+    margin = max(min(fields.shape[-2:]) // 16, 1)
+    inner = np.zeros(fields.shape[-2:], bool)
+    inner[margin:-margin, margin:-margin] = True
+    frame = fields[:, ~inner]
+    middle = np.median(frame.real, axis=1) + 1j * np.median(frame.imag, axis=1)
+    return np.where(np.abs(middle) > 0, middle, 1).astype(fields.dtype)[:, None, None]

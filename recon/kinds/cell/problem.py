@@ -1,0 +1,271 @@
+"""A cell's measurement as the fit sees it: images or complex fields under many lights, and the light's way to them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num
+
+from ....physics.imaging import Camera
+from ....physics.instrument import Illumination, Microscope
+from ....physics.linear import WeakCamera
+from ....physics.turning import turn, turn_angles
+from ...acquisition.acquisition import Acquisition
+from ...fitting.misfit import amplitude_misfit, best_gain, field_misfit, poisson_misfit
+from ...fitting.problem import Batch, Extras, Sampling
+from ...models import Frame, ModelQuantity
+from ..cell import KIND
+from .forward import margins
+from .geometry import Geometry, geometry_of, largest_na
+from .illumination import illumination_of, microscope_of
+from .settings import CellSettings
+from .start import linear_start
+
+SOURCE_SHIFT = 0.01
+"""Expected error of a source's numerical aperture: the unit of its correction."""
+FOCUS_SHIFT = 1.0
+"""Expected error of the focal plane, in wavelengths of the medium."""
+
+
+def problem(settings: CellSettings, acquisition: Acquisition) -> "CellProblem":
+    """Make the fit's view of an acquisition."""
+    geometry = geometry_of(settings, acquisition)
+    return CellProblem(settings, acquisition, geometry)
+
+
+@dataclass(frozen=True, eq=False)
+class CellProblem:
+    """A cell's measurement.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement, read and checked.
+        geometry: The lattice.
+    """
+
+    settings: CellSettings
+    acquisition: Acquisition
+    geometry: Geometry
+
+    @cached_property
+    def microscope(self) -> Microscope:
+        """The instrument."""
+        return microscope_of(self.acquisition)
+
+    @cached_property
+    def illumination(self) -> Illumination:
+        """The light of each view."""
+        return illumination_of(self.acquisition)
+
+    @cached_property
+    def measured(self) -> Num[np.ndarray, "view y x"]:
+        """Normalised images, or fields divided by their incident wave, cut to what the box covers."""
+        if self.is_field:
+            return self._cut(_demodulated(self.acquisition["field"], self.illumination, self.microscope))
+        return np.maximum(self._cut(self.acquisition["images"]), 0).astype(np.float32)
+
+    @cached_property
+    def weights(self) -> Float[np.ndarray, "view y x"] | None:
+        """1 for good pixels and 0 for bad ones, or None where all are good."""
+        if "mask" not in self.acquisition or not np.any(self.acquisition["mask"]):
+            return None
+        mask = np.broadcast_to(self.acquisition["mask"], self._uncut.shape)
+        return self._cut(mask == 0).astype(np.float32)
+
+    @property
+    def is_field(self) -> bool:
+        """Whether the instrument gave complex fields."""
+        return "field" in self.acquisition
+
+    @property
+    def sampling(self) -> Sampling:
+        """The lattice of the specimen."""
+        return Sampling(self.geometry.lattice.shape, self.geometry.lattice.pitch, self.geometry.resolution)
+
+    @property
+    def frame(self) -> Frame:
+        """The box: from the outer face of the first sample to that of the last."""
+        lattice = self.geometry.lattice
+        low = tuple(float(a[0] - d / 2) for a, d in zip(lattice.axes, lattice.pitch, strict=True))
+        high = tuple(float(a[-1] + d / 2) for a, d in zip(lattice.axes, lattice.pitch, strict=True))
+        facts = {
+            "medium_index": self.microscope.medium_index,
+            "wavelength": self.microscope.wavelength,
+            "numerical_aperture": self.microscope.numerical_aperture,
+            "illumination_na": largest_na(self.acquisition),
+        }
+        return Frame((low[0], low[1], low[2]), (high[0], high[1], high[2]), lattice.pitch, facts)
+
+    @cached_property
+    def contrast_scale(self) -> float:
+        """Index contrast that bends light by about a radian over the box; the unit of the field's outputs.
+
+        Within a factor of a few of what specimens have; the optimiser needs no more.
+        """
+        radian = self.microscope.wavelength / (2 * np.pi * self.geometry.lattice.thickness)
+        return float(np.clip(radian, 1e-3, 0.05))
+
+    @property
+    def quantities(self) -> tuple[ModelQuantity, ...]:
+        """Refractive index, and absorption where it is fitted."""
+        index, absorption = KIND.quantities
+        scale = self.contrast_scale
+        found = [ModelQuantity(index.name, index.unit, index.meaning, self.microscope.medium_index, scale)]
+        if self.settings.physics.absorption:
+            found.append(ModelQuantity(absorption.name, absorption.unit, absorption.meaning, 0.0, scale))
+        return tuple(found)
+
+    @property
+    def views(self) -> int:
+        """Number of views."""
+        return self.illumination.views
+
+    @property
+    def extras(self) -> dict[str, np.ndarray]:
+        """Corrections of sources, focus and pupil that the config asks for."""
+        refine = self.settings.fit.refine
+        found = {}
+        if refine.sources:
+            found["sources"] = np.zeros(self.illumination.na.shape, np.float32)
+        if refine.defocus:
+            found["defocus"] = np.zeros((), np.float32)
+        if refine.zernike:
+            found["zernike"] = np.zeros(refine.zernike, np.float32)
+        return found
+
+    def start(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
+        """The linear inverse of the images; none for turning specimens and for fields."""
+        if self.is_field or "rotation" in self.acquisition:
+            return None
+        return linear_start(self, views)
+
+    def batch(self, views: np.ndarray) -> Batch:
+        """What was measured in some views."""
+        light = self.illumination
+        found: Batch = {
+            "view": views.astype(np.int32),
+            "measured": self.measured[views],
+            "tilts": (light.na[views] / self.microscope.medium_index).astype(np.float32),
+            "brightness": light.weights[views].astype(np.float32),
+            "focus": (light.defocus[views] * self.geometry.lattice.cycles(1.0)).astype(np.float32),
+            "angles": self._turns[1][views].astype(np.float32),
+        }
+        if self.weights is not None:
+            found["weights"] = self.weights[views]
+        return found
+
+    def misfit(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Float[Array, " view"]:
+        """Relative misfit of each view."""
+        modelled, measured = self._modelled(values, extras, batch), jnp.asarray(batch["measured"])
+        weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
+        gain = best_gain(modelled, measured, weights, self._statistics) if self.settings.fit.refine.gain else None
+        if self.is_field:
+            return field_misfit(modelled, measured, weights, gain) / self._energy
+        measure = poisson_misfit if self.settings.fit.loss == "poisson" else amplitude_misfit
+        return measure(modelled, measured, weights, gain) / self._energy
+
+    def predict(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view y x"]:
+        """Images, or fields, as they should have been measured."""
+        modelled, measured = self._modelled(values, extras, batch), jnp.asarray(batch["measured"])
+        if not self.settings.fit.refine.gain:
+            return modelled
+        weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
+        return modelled * best_gain(modelled, measured, weights, self._statistics)[:, None, None]
+
+    @property
+    def _statistics(self) -> str:
+        return "field" if self.is_field else self.settings.fit.loss
+
+    @cached_property
+    def _energy(self) -> float:
+        """Misfit of an empty box, averaged over the views: the unit of every misfit."""
+        ones = np.ones_like(self.measured[:1])
+        difference = (
+            np.abs(self.measured - ones) if self.is_field else np.sqrt(self.measured) - ones
+        )
+        weights = 1.0 if self.weights is None else self.weights
+        return float(max(np.mean(weights * difference**2), 1e-12))
+
+    @cached_property
+    def _turns(self) -> tuple[tuple[int, ...], Float[np.ndarray, "view turn"]]:
+        if "rotation" not in self.acquisition:
+            return (), np.zeros((self.views, 0))
+        return turn_angles(self.acquisition["rotation"])
+
+    @cached_property
+    def _camera(self) -> Camera:
+        march = self.settings.physics.model
+        return Camera(self.geometry.padded, self.microscope.numerical_aperture, march, self.geometry.image)
+
+    @cached_property
+    def weak_camera(self) -> WeakCamera:
+        """Linear theory of the same microscope."""
+        return WeakCamera(
+            self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption
+        )
+
+    def _modelled(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view y x"]:
+        lattice, padded = self.geometry.lattice, self.geometry.padded
+        widths = [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])]
+        tilts, focus = jnp.asarray(batch["tilts"]), jnp.asarray(batch["focus"])
+        if "sources" in extras:
+            tilts = tilts + SOURCE_SHIFT / self.microscope.medium_index * extras["sources"][batch["view"]]
+        if "defocus" in extras:
+            focus = focus + FOCUS_SHIFT * extras["defocus"]
+        aberrations = extras.get("zernike", jnp.zeros(0, values.dtype))
+        axes = self._turns[0]
+        if self.settings.physics.model == "linear":
+            return self._weakly(jnp.pad(values, widths), tilts, jnp.asarray(batch["brightness"]), focus)
+        still = jnp.pad(values, widths)
+
+        def one(
+            tilts: Float[Array, "source 2"],
+            brightness: Float[Array, " source"],
+            focus: Float[Array, ""],
+            angles: Float[Array, " turn"],
+        ) -> Num[Array, "y x"]:
+            specimen = jnp.pad(turn(values, axes, angles), widths) if axes else still
+            if self.is_field:
+                return self._camera.pixels(self._camera.field(specimen, tilts[0], focus, aberrations))
+            return self._camera.image(specimen, tilts, brightness, focus, aberrations)
+
+        each = (tilts, jnp.asarray(batch["brightness"]), focus, jnp.asarray(batch["angles"]))
+        if axes:  # a switch over quarter turns takes one branch when views come one after the other, all under vmap
+            return cast(Array, jax.lax.map(lambda view: one(*view), each))
+        return cast(Array, jax.vmap(one)(*each))
+
+    def _weakly(
+        self,
+        values: Float[Array, "k z y x"],
+        tilts: Float[Array, "view source 2"],
+        brightness: Float[Array, "view source"],
+        focus: Float[Array, " view"],
+    ) -> Float[Array, "view y x"]:
+        predicted = self.weak_camera.images(values, tilts, brightness, focus)
+        return jax.vmap(self._camera.pixels)(jnp.maximum(predicted, 0))
+
+    @property
+    def _uncut(self) -> Num[np.ndarray, "view y x"]:
+        return self.acquisition["field"] if self.is_field else self.acquisition["images"]
+
+    def _cut(self, images: Num[np.ndarray, "view y x"]) -> Num[np.ndarray, "view y x"]:
+        """Keep the pixels around the optical axis that the box covers."""
+        (top, _), (left, _) = margins(self.geometry.image, images.shape[1:])
+        height, width = self.geometry.image
+        return images[:, top : top + height, left : left + width]
+
+
+def _demodulated(
+    field: Num[np.ndarray, "view y x"], light: Illumination, microscope: Microscope
+) -> Num[np.ndarray, "view y x"]:
+    """Divide complex fields by their incident plane wave exp(2πi na·r/λ)."""
+    if not np.any(light.na):
+        return field.astype(np.complex64)
+    axes = ((np.arange(n) - n // 2) * d for n, d in zip(field.shape[1:], microscope.pixel_size, strict=True))
+    y, x = np.meshgrid(*axes, indexing="ij")
+    na = light.na[:, 0, :, None, None]
+    carrier = np.exp(2j * np.pi / microscope.wavelength * (na[:, 0] * y + na[:, 1] * x))
+    return (field * carrier.conj()).astype(np.complex64)

@@ -1,0 +1,196 @@
+"""What each number is called, its unit, which way is better, and what it tells: for tables and reports."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a result is judged by.
+
+    Args:
+        name: Its key in ``metrics.json`` and in ``--json``.
+        title: For people.
+        unit: SI unit, ``dB``, or empty.
+        better: Which way is better.
+        meaning: One sentence.
+        seen: Whether it is computed on the frequencies that the light can see, the missing cone left out of both.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: Better
+    meaning: str
+    seen: bool = False
+
+    def text(self, value: float) -> str:
+        """The value as people write it: lengths in µm, times in s or min, memory in MB."""
+        if value != value:
+            return "none"
+        if value in (float("inf"), float("-inf")):
+            return "∞" if value > 0 else "−∞"
+        if self.unit == "m":
+            return f"{value * 1e6:.3g} µm"
+        if self.unit == "s":
+            return f"{value:.3g} s" if value < 180 else f"{value / 60:.1f} min"
+        if self.unit == "B":
+            return f"{value / 1e6:,.1f} MB"
+        if self.unit == "dB":
+            return f"{value:.2f} dB"
+        return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4g}"
+
+
+_ACCURACY = (
+    Metric(
+        "snr",
+        "SNR of the contrast",
+        "dB",
+        "higher",
+        "20 log10 of the truth's norm over the error's norm, on n − n_m.",
+    ),
+    Metric("psnr", "PSNR", "dB", "higher", "The truth's range over the root-mean-square error."),
+    Metric(
+        "ssim",
+        "SSIM",
+        "",
+        "higher",
+        "Structural similarity in windows of 7 voxels; 1 for equal volumes.",
+    ),
+    Metric(
+        "ncc",
+        "NCC",
+        "",
+        "higher",
+        "Correlation with the truth, means removed; 1 for a perfect match.",
+    ),
+    Metric(
+        "nrmse_range",
+        "NRMSE / range",
+        "",
+        "lower",
+        "Root-mean-square error over the truth's range.",
+    ),
+    Metric(
+        "relative_l2",
+        "Relative L2 error",
+        "",
+        "lower",
+        "The error's norm over the norm of the truth's contrast.",
+    ),
+    Metric(
+        "resolution",
+        "FSC resolution",
+        "m",
+        "lower",
+        "Period at which the Fourier shell correlation with the truth falls to 0.5.",
+    ),
+)
+
+_OTHER = (
+    Metric(
+        "axial_width",
+        "Axial width",
+        "m",
+        "lower",
+        "Full width at half maximum along z through the truth's brightest feature.",
+    ),
+    Metric(
+        "axial_width_truth",
+        "Axial width of the truth",
+        "m",
+        "neither",
+        "The same in the truth.",
+    ),
+    Metric(
+        "coverage",
+        "Coverage",
+        "",
+        "higher",
+        "Share of the truth's samples that lie in the result's box; the rest counts as medium.",
+    ),
+    Metric(
+        "shift_z",
+        "Shift along z",
+        "m",
+        "neither",
+        "Registration: the result was moved by this much before it was compared.",
+    ),
+    Metric(
+        "shift_y",
+        "Shift along y",
+        "m",
+        "neither",
+        "Registration: the result was moved by this much before it was compared.",
+    ),
+    Metric(
+        "shift_x",
+        "Shift along x",
+        "m",
+        "neither",
+        "Registration: the result was moved by this much before it was compared.",
+    ),
+    Metric(
+        "residual_withheld",
+        "Withheld residual",
+        "",
+        "lower",
+        "Relative error of the images predicted for views that the fit never saw: the honest test without a truth.",
+    ),
+    Metric(
+        "residual_withheld_linear",
+        "Withheld residual of the linear start",
+        "",
+        "lower",
+        "The same for the closed-form linear reconstruction, for comparison.",
+    ),
+    Metric(
+        "residual_fitted",
+        "Residual of the fitted views",
+        "",
+        "lower",
+        "Relative error of the images that the fit was made to explain. Far below the withheld residual, "
+        "it means that noise was fitted.",
+    ),
+    Metric("loss", "Final loss", "", "lower", "What the fit minimised, with its regularisers."),
+    Metric("views", "Views", "", "neither", "Images of the acquisition that the run used."),
+    Metric("views_withheld", "Views withheld", "", "neither", "Those that the fit never saw."),
+    Metric("voxels", "Voxels", "", "neither", "Samples of the volume."),
+    Metric("steps", "Steps", "", "neither", "Updates of the field."),
+    Metric("seconds", "Time", "s", "lower", "Wall-clock time of the fit."),
+    Metric("peak_memory_bytes", "Peak memory", "B", "lower", "Largest resident size of the process."),
+    Metric("model_parameters", "Parameters", "", "neither", "Numbers that the model is made of."),
+    Metric(
+        "model_bytes",
+        "Size of the model",
+        "B",
+        "lower",
+        "The model's weights in memory or on disk.",
+    ),
+    Metric(
+        "volume_bytes",
+        "Size of the volume",
+        "B",
+        "neither",
+        "The same specimen as float32 voxels.",
+    ),
+)
+
+CATALOGUE: tuple[Metric, ...] = (
+    *_ACCURACY,
+    *(
+        Metric(f"{m.name}_seen", f"{m.title}, missing cone left out", m.unit, m.better, m.meaning, seen=True)
+        for m in _ACCURACY
+        if m.name != "resolution"
+    ),
+    *_OTHER,
+)
+
+_BY_NAME = {metric.name: metric for metric in CATALOGUE}
+
+
+def metric_named(name: str) -> Metric:
+    """The description of a number; a plain one made from its name where the catalogue has none."""
+    return _BY_NAME.get(name) or Metric(name, name.replace("_", " ").capitalize(), "", "neither", "")

@@ -1,0 +1,110 @@
+"""The part of a specimen's spectrum that tilted light sees, and the missing cone that it does not.
+
+Notation
+--------
+p      transverse frequency of the light, |p| ≤ NA_i / λ [cycles/m]
+q      transverse frequency of the scattered wave, |q| ≤ NA / λ
+u, w   transverse and axial frequency of the specimen
+η(u)   √((n_m/λ)² − |u|²)
+
+A wave that comes along p and leaves along q carries the specimen's spectrum at u = q − p, w = η(q) − η(p) (Wolf 1969).
+Over all p and q that the light and the objective allow, w runs between two bounds at each |u|; a real contrast has
+the same spectrum, conjugated, at (−u, −w). What lies outside is the missing cone: no tilt of the light reaches it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True)
+class Aperture:
+    """What bounds the directions of light and of scattered waves.
+
+    Args:
+        wavelength: [m] Vacuum wavelength λ.
+        medium_index: Refractive index n_m around the specimen.
+        illumination_na: Largest numerical aperture NA_i of the light.
+        numerical_aperture: NA of the objective.
+
+    Raises:
+        DataError: If an aperture is negative or exceeds the medium's index, or the wavelength is not positive.
+    """
+
+    wavelength: float
+    medium_index: float
+    illumination_na: float
+    numerical_aperture: float
+
+    def __post_init__(self) -> None:
+        if not self.wavelength > 0:
+            raise DataError(f"the wavelength {self.wavelength:g} m is not positive")
+        for name, na in (("illumination", self.illumination_na), ("objective", self.numerical_aperture)):
+            if not 0 <= na <= self.medium_index:
+                raise DataError(
+                    f"the {name}'s aperture {na:g} is not within 0 and the medium's index {self.medium_index:g}"
+                )
+
+
+def seen_by_tilted_light(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], aperture: Aperture
+) -> Bool[np.ndarray, "z y x"]:
+    """Which frequencies of a volume's FFT tilted light sees.
+
+    Args:
+        shape: Number of samples (z, y, x).
+        spacing: [m] Distance between samples (z, y, x).
+        aperture: The light and the objective.
+
+    Returns:
+        True where seen, in the order of ``numpy.fft.fftn``.
+    """
+    w, uy, ux = (np.fft.fftfreq(n, d) if n > 1 else np.zeros(1) for n, d in zip(shape, spacing, strict=True))
+    rho = np.hypot(uy[:, None], ux[None, :])
+    low, high = _axial_bounds(rho, aperture)
+    w = w[:, None, None]
+    within = (rho <= (aperture.illumination_na + aperture.numerical_aperture) / aperture.wavelength)[None]
+    return within & (((w >= low) & (w <= high)) | ((-w >= low) & (-w <= high)))
+
+
+def seen_part(volume: Float[np.ndarray, "z y x"], seen: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
+    """The volume with the frequencies outside ``seen`` set to 0.
+
+    Args:
+        volume: A contrast, 0 in the medium.
+        seen: Which frequencies to keep, in the order of ``numpy.fft.fftn``.
+
+    Raises:
+        DataError: If the shapes differ.
+    """
+    from scipy import fft
+
+    if volume.shape != seen.shape:
+        raise DataError(f"a spectrum of shape {seen.shape} does not belong to a volume of shape {volume.shape}")
+    spectrum = fft.rfftn(volume.astype(np.float64))
+    kept = seen[..., : spectrum.shape[-1]]
+    return np.asarray(fft.irfftn(np.where(kept, spectrum, 0), volume.shape), np.float64)
+
+
+def _axial_bounds(
+    rho: Float[np.ndarray, "y x"], aperture: Aperture
+) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
+    """[cycles/m] Least and greatest w at each |u|.
+
+    η falls with |u|, ever more steeply: η(q) − η(p) is greatest for the steepest light and the wave that leaves it
+    toward the axis, and least for the reverse.
+    """
+    light, objective = (na / aperture.wavelength for na in (aperture.illumination_na, aperture.numerical_aperture))
+
+    def eta(u: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
+        return np.sqrt(np.maximum((aperture.medium_index / aperture.wavelength) ** 2 - u**2, 0))
+
+    steepest_in = np.minimum(light, objective + rho)
+    steepest_out = np.minimum(objective, light + rho)
+    return (
+        eta(steepest_out) - eta(np.abs(steepest_out - rho)),
+        eta(np.abs(steepest_in - rho)) - eta(steepest_in),
+    )

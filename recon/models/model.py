@@ -1,0 +1,292 @@
+"""A model: a function of space that stands on its own, without jax and without the code that fitted it.
+
+Axes are ``z y x``, lengths metres. In the box of its frame a quantity is ``background + scale · raw``, with ``raw`` the
+output of the architecture's field; outside it is the background.
+
+A model may be an ensemble: the same architecture with several sets of weights, named ``member_0/…``, ``member_1/…``.
+Its quantities are then the members' means, and ``uncertainty_<quantity>`` is their standard deviation (that of a
+sample: over n − 1).
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import DataError
+from ..volumes.lattice import Lattice, cells
+from ..volumes.volume import Quantity, Volume
+from .fields import Field, field_of
+from .frame import Frame, inside
+
+POINTS_AT_ONCE = 1 << 15
+TILE = (32, 64, 64)  # Small enough that the interpolation matrices of a fine grid are narrow, and stay in the cache.
+UNCERTAINTY = "uncertainty_"
+_MEMBER = "member_"
+
+Report = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class ModelQuantity(Quantity):
+    """What one output of a model means: its value is ``background + scale · raw``.
+
+    Args:
+        background: Value outside the model's box, and where the raw output is 0.
+        scale: Value of one unit of raw output.
+    """
+
+    background: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A continuous model of a specimen.
+
+    Args:
+        architecture: The field's description: type, version, and every constant needed to evaluate it.
+        weights: Its named arrays; those of an ensemble carry ``member_0/``, ``member_1/``, … before their names.
+        frame: The box it fills.
+        quantities: What its outputs mean, in their order; the first is the main one.
+        provenance: Where it came from, as plain data for JSON.
+        kind: Kind of experiment.
+
+    Raises:
+        DataError: If the architecture is not known, or the weights do not fit it.
+    """
+
+    architecture: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+    frame: Frame
+    quantities: tuple[ModelQuantity, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "cell"
+
+    def __post_init__(self) -> None:
+        outputs = self.members[0].outputs
+        if outputs != len(self.quantities):
+            raise DataError(f"the field has {outputs} outputs for {len(self.quantities)} quantities")
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Model":
+        """Read a model file, and check that it gives the values it says it gives.
+
+        Args:
+            path: A ``model.h5``, or the run folder that holds one.
+
+        Raises:
+            DataError: If the file is missing, torn, not a model, or its self-test fails.
+        """
+        from .file import read
+
+        return read(Path(path))
+
+    @classmethod
+    def ensemble(
+        cls,
+        architecture: Mapping[str, Any],
+        members: Sequence[Mapping[str, np.ndarray]],
+        frame: Frame,
+        quantities: tuple[ModelQuantity, ...],
+        provenance: Mapping[str, Any],
+        kind: str = "cell",
+    ) -> "Model":
+        """Join the weights of several fits of one architecture; a single one stays as it is."""
+        named = {f"{_MEMBER}{i}/{name}": w for i, weights in enumerate(members) for name, w in weights.items()}
+        weights = members[0] if len(members) == 1 else named
+        return cls(architecture, weights, frame, quantities, provenance, kind)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, whole or not at all."""
+        from .file import write
+
+        write(self, Path(path))
+
+    @cached_property
+    def members(self) -> tuple[Field, ...]:
+        """The field of each set of weights, in double precision."""
+        return self._fields(np.float64)
+
+    @cached_property
+    def _single(self) -> tuple[Field, ...]:
+        """The same in single precision, for lattices: several times as fast, and as exact as a volume file."""
+        return self._fields(np.float32)
+
+    def _fields(self, dtype: type[np.floating[Any]]) -> tuple[Field, ...]:
+        sets: dict[str, dict[str, np.ndarray]] = {} if self.weights else {"": {}}
+        for name, array in self.weights.items():
+            member, _, rest = name.partition("/") if name.startswith(_MEMBER) else ("", "", name)
+            sets.setdefault(member, {})[rest] = array
+        return tuple(field_of(self.architecture, sets[member], dtype) for member in sorted(sets))
+
+    @cached_property
+    def given(self) -> tuple[Quantity, ...]:
+        """All that the model gives at a point: its quantities, then the uncertainty of each if it is an ensemble."""
+        if len(self.members) == 1:
+            return self.quantities
+        spread = (Quantity(UNCERTAINTY + q.name, q.unit, f"standard deviation of {q.name}") for q in self.quantities)
+        return (*self.quantities, *spread)
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return sum(array.size for array in self.weights.values())
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """[m] The sampling (z, y, x) that shows what the model holds."""
+        z, y, x = self.frame.extent / self.members[0].samples
+        return self.frame.spacing or (float(z), float(y), float(x))
+
+    def column(self, quantity: str | None = None) -> int:
+        """Find where a quantity stands in ``given``; the main one if none is named.
+
+        Raises:
+            DataError: If the model does not give it.
+        """
+        names = [q.name for q in self.given]
+        if quantity is None:
+            return 0
+        if quantity not in names:
+            raise DataError(f"the model gives no {quantity!r}; it gives {', '.join(names)}")
+        return names.index(quantity)
+
+    def __call__(self, points: Float[np.ndarray, "n 3"], quantity: str | None = None) -> Float[np.ndarray, " n"]:
+        """Evaluate one quantity at points.
+
+        Args:
+            points: [m] Points (z, y, x), shape (n, 3).
+            quantity: Its name; the main one by default.
+
+        Returns:
+            Its value at each point, in double precision.
+
+        Raises:
+            DataError: If the model does not give the quantity, or the points are not (n, 3).
+        """
+        column = self.column(quantity)
+        return self.at(points)[:, column]
+
+    def at(self, points: Float[np.ndarray, "n 3"], progress: Report | None = None) -> Float[np.ndarray, "n q"]:
+        """Evaluate all that the model gives at points (n, 3) [m]."""
+        points = np.asarray(points, float)
+        if points.ndim != 2 or points.shape[1] != 3:
+            raise DataError(f"points of the shape {points.shape}; they must be (n, 3): z, y, x in metres")
+        values = np.empty((len(points), len(self.given)))
+        for start in range(0, len(points), POINTS_AT_ONCE):
+            part = slice(start, start + POINTS_AT_ONCE)
+            values[part] = self._at(points[part]).T
+            if progress:
+                progress(min(part.stop, len(points)), len(points))
+        return values
+
+    def sample(
+        self,
+        z: Float[np.ndarray, " z"],
+        y: Float[np.ndarray, " y"],
+        x: Float[np.ndarray, " x"],
+        quantity: str | None = None,
+    ) -> Float[np.ndarray, "z y x"]:
+        """Evaluate one quantity on the product of three axes, by separable interpolation in single precision.
+
+        Args:
+            z: [m] Coordinates along z, in any order; y and x likewise.
+            y: [m] Coordinates along y.
+            x: [m] Coordinates along x.
+            quantity: Its name; the main one by default.
+        """
+        column = self.column(quantity)
+        values = np.empty((len(z), len(y), len(x)))
+        for tile, axes in _tiles(z, y, x):
+            values[tile] = self._on_lattice(*axes)[column]
+        return values
+
+    def volume(
+        self, lattice: Lattice | None = None, names: Sequence[str] | None = None, progress: Report | None = None
+    ) -> Volume:
+        """Sample the model in single precision.
+
+        Args:
+            lattice: Where; by default the box at the model's own spacing. On a turned lattice the field is asked at
+                turned points: nothing is interpolated.
+            names: Quantities; all that the model gives by default.
+            progress: Told how many voxels of how many are done.
+        """
+        lattice = lattice or self.lattice()
+        columns = [self.column(name) for name in names] if names else list(range(len(self.given)))
+        quantities = tuple(self.given[c] for c in columns)
+        values = {q.name: np.empty(lattice.shape, np.float32) for q in quantities}
+        done = 0
+        for tile, axes in _tiles(*lattice.axes):
+            block = self._on_lattice(*axes) if lattice.turn is None else self._turned(axes, lattice.turn)
+            for column, array in zip(columns, values.values(), strict=True):
+                array[tile] = block[column]
+            done += block[0].size
+            if progress:
+                progress(done, lattice.size)
+        plain = tuple(Quantity(q.name, q.unit, q.meaning) for q in quantities)
+        return Volume(self.kind, *lattice.axes, values, plain, dict(self.frame.attributes))
+
+    def lattice(self, spacing: Sequence[float] | None = None) -> Lattice:
+        """Cover the box with samples at the centres of cells of this spacing (z, y, x) [m], or of the model's own."""
+        sides = zip(self.frame.low, self.frame.high, spacing or self.spacing, strict=True)
+        z, y, x = (cells(*side) for side in sides)
+        return Lattice(z, y, x)
+
+    def _at(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "q n"]:
+        s = self.frame.points(points)
+        within = self.frame.contains(points)
+        values = self._backgrounds(len(points))
+        if within.any():
+            values[:, within] = self._physical(np.stack([member.at(s[within]) for member in self.members]))
+        return values
+
+    def _on_lattice(
+        self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    ) -> Float[np.ndarray, "q z y x"]:
+        axes = [self.frame.normalised(a, axis) for axis, a in enumerate((z, y, x))]
+        within = [inside(s) for s in axes]
+        values = self._backgrounds(len(z), len(y), len(x))
+        if all(w.any() for w in within):
+            parts = [s[w] for s, w in zip(axes, within, strict=True)]
+            raw = np.stack([member.on_lattice(*parts) for member in self._single])
+            values[np.ix_(np.full(len(values), True), *within)] = self._physical(raw)
+        return values
+
+    def _turned(
+        self, axes: tuple[Float[np.ndarray, " _n"], ...], turn: Float[np.ndarray, "3 3"]
+    ) -> Float[np.ndarray, "q z y x"]:
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        # Rows times the matrix is the inverse turn: the laboratory's points, seen from the specimen.
+        return self._at(points.reshape(-1, 3) @ turn).reshape(-1, *points.shape[:3])
+
+    def _physical(self, raw: Float[np.ndarray, "member k *n"]) -> Float[np.ndarray, "q *n"]:
+        scale, background = (
+            np.reshape([getattr(q, name) for q in self.quantities], (-1, *[1] * (raw.ndim - 2)))
+            for name in ("scale", "background")
+        )
+        scaled = raw * scale + background
+        mean = scaled.mean(axis=0)
+        return mean if len(scaled) == 1 else np.concatenate([mean, scaled.std(axis=0, ddof=1)])
+
+    def _backgrounds(self, *shape: int) -> Float[np.ndarray, "q *n"]:
+        values = np.zeros((len(self.given), *shape))
+        for row, quantity in zip(values, self.quantities, strict=False):
+            row[...] = quantity.background
+        return values
+
+
+def _tiles(
+    *axes: Float[np.ndarray, " _n"],
+) -> Iterator[tuple[tuple[slice, ...], tuple[Float[np.ndarray, " _n"], ...]]]:
+    """Cut the product of axes into bricks: the slices of each, and its axes."""
+    cuts = ([slice(i, i + step) for i in range(0, len(a), step)] for a, step in zip(axes, TILE, strict=True))
+    for tile in product(*cuts):
+        yield tile, tuple(a[part] for a, part in zip(axes, tile, strict=True))

@@ -1,0 +1,36 @@
+"""Pictures of models, volumes and measurements.
+
+Each function takes a result and gives a figure or frames; nothing here opens a window, keeps a global state, or writes
+anywhere but where it is told. Matplotlib is imported when a picture is drawn, not before.
+
+Lengths are in metres in every argument and in µm on every axis. Images are (y, x), y down, x right.
+"""
+
+from .comparison import compare_views, compare_volumes
+from .curves import loss_curves
+from .light import image_under, light_figure
+from .montage import depth_montage
+from .movies import frame_count, write_movie
+from .projection import project, projection_figure
+from .slices import orthogonal_slices
+from .spin import spin_frames
+from .style import save_figure
+from .zoom import zoom_frames, zoom_views
+
+__all__ = [
+    "compare_views",
+    "compare_volumes",
+    "depth_montage",
+    "frame_count",
+    "image_under",
+    "light_figure",
+    "loss_curves",
+    "orthogonal_slices",
+    "project",
+    "projection_figure",
+    "save_figure",
+    "spin_frames",
+    "write_movie",
+    "zoom_frames",
+    "zoom_views",
+]

@@ -1,0 +1,71 @@
+"""One frame of a movie: an image that fills a dark square, with a scale bar, a line of text and a slim colour bar."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from .planes import Plane
+from .style import INDEX_COLOURS, as_rgb, house_style, new_figure, scale_bar
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.image
+
+Frame = UInt8[np.ndarray, "y x 3"]
+_PIXELS_PER_INCH = 120.0
+
+
+def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: str = "", size: int = 480) -> Frame:
+    """Draw a plane as a frame of a movie.
+
+    Args:
+        plane: What to show. It is fitted into the frame with its own proportions; around it is the first colour.
+        limits: Values of the first and the last colour.
+        label: What the colours mean.
+        text: A line in the upper left corner.
+        size: [pixel] Width and height of the frame; made even, as video needs it.
+    """
+    size = max(size + size % 2, 96)
+    inches = size / _PIXELS_PER_INCH
+    point = 7.0 * inches / 4
+    with house_style():
+        figure = new_figure(inches, inches, dpi=_PIXELS_PER_INCH, ground="black")
+        axes = figure.add_axes((0, 0, 1, 1))
+        image = axes.imshow(
+            plane.values,
+            extent=plane.extent,
+            cmap=INDEX_COLOURS,
+            vmin=limits[0],
+            vmax=limits[1],
+            interpolation="bicubic",
+        )
+        axes.set_facecolor(image.cmap(0.0))
+        span = max(plane.width, abs(plane.extent[2] - plane.extent[3]) * 1e-6)
+        middle_x, middle_y = sum(plane.extent[:2]) / 2, sum(plane.extent[2:]) / 2
+        axes.set_xlim(middle_x - span * 5e5, middle_x + span * 5e5)
+        axes.set_ylim(middle_y + span * 5e5, middle_y - span * 5e5)
+        axes.set_axis_off()
+        figure.patch.set_facecolor(image.cmap(0.0))
+        axes.text(0.03, 0.97, text, transform=axes.transAxes, color="white", ha="left", va="top", fontsize=1.15 * point)
+        scale_bar(axes, span, share=0.25, size=1.1 * point)
+        _slim_bar(axes, image, limits, label, point)
+        return as_rgb(figure)
+
+
+def _slim_bar(
+    axes: "matplotlib.axes.Axes",
+    image: "matplotlib.image.AxesImage",
+    limits: tuple[float, float],
+    label: str,
+    point: float,
+) -> None:
+    """A colour bar in the lower left corner, its two ends written below it."""
+    bar = axes.inset_axes((0.04, 0.085, 0.3, 0.016))
+    bar.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=image.cmap, extent=(0, 1, 0, 1))
+    bar.set_axis_off()
+    white = {"color": "white", "fontsize": point, "transform": bar.transAxes}
+    digits = max(0, 1 - int(np.floor(np.log10(max(limits[1] - limits[0], 1e-12)))))
+    bar.text(0, -0.5, f"{limits[0]:.{digits}f}", ha="left", va="top", **white)  # type: ignore[arg-type]
+    bar.text(1, -0.5, f"{limits[1]:.{digits}f}", ha="right", va="top", **white)  # type: ignore[arg-type]
+    bar.text(0, 1.5, label, ha="left", va="bottom", **white)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""A flat cut through a result, and how to draw it with its axes in µm."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from ..results import Result, Sampler, box_of, sampler
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.image
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Values on a flat cut.
+
+    Args:
+        values: (down, right).
+        down: [m] Coordinates of the rows.
+        right: [m] Coordinates of the columns.
+        names: Names of the axes (down, right), and of the axis that the plane cuts.
+        height: [m] Where it cuts that axis.
+    """
+
+    values: Float[np.ndarray, "down right"]
+    down: Float[np.ndarray, " down"]
+    right: Float[np.ndarray, " right"]
+    names: tuple[str, str, str]
+    height: float
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """[µm] Left, right, bottom and top edge, half a sample beyond the outermost samples."""
+        left, right = _edges(self.right)
+        top, bottom = _edges(self.down)
+        return left * 1e6, right * 1e6, bottom * 1e6, top * 1e6
+
+    @property
+    def width(self) -> float:
+        """[m] From edge to edge."""
+        left, right = _edges(self.right)
+        return right - left
+
+
+def centre_of(result: Result) -> Point:
+    """[m] The middle (z, y, x) of the box."""
+    low, high = box_of(result)
+    z, y, x = ((a + b) / 2 for a, b in zip(low, high, strict=True))
+    return z, y, x
+
+
+def cut(result: Result, axis: str, height: float, *, size: int = 400, quantity: str | None = None) -> Plane:
+    """Sample the plane ``axis = height``: (y, x) for z, (z, x) for y, and (y, z) for x.
+
+    Args:
+        result: A model or a volume.
+        axis: ``z``, ``y`` or ``x``.
+        height: [m] Where.
+        size: Samples along the box's longest edge.
+        quantity: Which; the first, if absent.
+    """
+    return Cutter(result, quantity=quantity, size=size)(axis, height)
+
+
+class Cutter:
+    """Cuts many planes of one result with square samples of one size.
+
+    Args:
+        result: A model or a volume.
+        quantity: Which; the first, if absent.
+        size: Samples along the box's longest edge.
+    """
+
+    def __init__(self, result: Result, *, quantity: str | None = None, size: int = 400):
+        self._sample: Sampler = sampler(result, quantity)
+        low, high = box_of(result)
+        pitch = max(b - a for a, b in zip(low, high, strict=True)) / size
+        self._axes = {name: _filled(a, b, pitch) for name, a, b in zip("zyx", low, high, strict=True)}
+
+    def __call__(self, axis: str, height: float) -> Plane:
+        """Sample the plane ``axis = height`` [m]."""
+        down, right = {"z": ("y", "x"), "y": ("z", "x"), "x": ("y", "z")}[axis]
+        axes = {**self._axes, axis: np.array([height])}
+        values = self._sample(axes["z"], axes["y"], axes["x"])
+        flat = np.squeeze(values, axis="zyx".index(axis))
+        return Plane(flat.T if axis == "x" else flat, axes[down], axes[right], (down, right, axis), height)
+
+
+def draw(
+    axes: "matplotlib.axes.Axes", plane: Plane, colours: str, limits: tuple[float, float], *, labels: bool = True
+) -> "matplotlib.image.AxesImage":
+    """Draw a plane with its axes in µm, or bare of ticks and labels."""
+    from matplotlib.ticker import MaxNLocator
+
+    image = axes.imshow(
+        plane.values, extent=plane.extent, origin="upper", cmap=colours, vmin=limits[0], vmax=limits[1], aspect="equal"
+    )
+    if labels:
+        for side in (axes.xaxis, axes.yaxis):
+            side.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+        axes.set_xlabel(f"${plane.names[1]}$ (µm)")
+        axes.set_ylabel(f"${plane.names[0]}$ (µm)")
+    else:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    return image
+
+
+def _filled(low: float, high: float, pitch: float) -> Float[np.ndarray, " n"]:
+    """[m] Middles of cells that fill an edge exactly, as near as possible to ``pitch`` long."""
+    count = max(round((high - low) / pitch), 1)
+    return low + (np.arange(count) + 0.5) * ((high - low) / count)
+
+
+def _edges(axis: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    half = float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) / 2 or 0.5e-9
+    return float(axis[0]) - half, float(axis[-1]) + half

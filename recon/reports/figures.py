@@ -1,0 +1,90 @@
+"""The report's pictures, as text that stands inside the page."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UnflatError
+from ..models import Model
+from ..rendering import compare_views, depth_montage, loss_curves, orthogonal_slices
+from ..rendering.light import pixel_size_of
+from ..rendering.style import as_png
+from ..rendering.zoom import most_striking_point
+from ..results import Result
+from .gather import RunFacts, Views
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in the page.
+
+    Args:
+        title: Heading.
+        caption: What it shows.
+        source: ``data:`` address that holds it whole.
+    """
+
+    title: str
+    caption: str
+    source: str
+
+
+def pictures(facts: RunFacts, gaps: list[str]) -> list[Picture]:
+    """Draw what the run's parts allow; what cannot be drawn is added to ``gaps``."""
+    drawn: list[Picture] = []
+
+    def add(title: str, caption: str, draw: "Callable[[], matplotlib.figure.Figure]") -> None:
+        try:
+            drawn.append(Picture(title, caption, _embedded(as_png(draw()))))
+        except UnflatError as error:
+            gaps.append(f"{title}: {error}")
+
+    result, views = facts.result, facts.views
+    if result is not None:
+        caption = "Planes through the feature that stands out most from the medium."
+        add("Orthogonal slices", caption, lambda: orthogonal_slices(result, most_striking_point(result)))
+        add("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result))
+    if views is not None:
+        add("Measured and modelled images", _views_caption(views), lambda: _views_figure(views, result))
+    if facts.records:
+        caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
+        add("Course of the fit", caption, lambda: loss_curves(facts.records))
+    for file in facts.pictures:
+        drawn.append(Picture(file.stem.replace("_", " ").capitalize(), "", _file(file)))
+    return drawn
+
+
+def _views_caption(views: Views) -> str:
+    hidden = (
+        f"{views.count_withheld} withheld from the fit (titles in colour)" if views.count_withheld else "none withheld"
+    )
+    return f"{len(views.numbers)} of {views.count} views; {hidden}."
+
+
+def _views_figure(views: Views, result: Result | None) -> "matplotlib.figure.Figure":
+    titles = [
+        f"view {n}, withheld" if hidden else f"view {n}"
+        for n, hidden in zip(views.numbers, views.withheld, strict=True)
+    ]
+    return compare_views(views.measured, views.modelled, titles, marked=views.withheld, pixel_size=_pixel_size(result))
+
+
+def _pixel_size(result: Result | None) -> tuple[float, float] | None:
+    """[m] Of the images that a model was fitted to, if it tells."""
+    try:
+        return pixel_size_of(result) if isinstance(result, Model) else None
+    except UnflatError:
+        return None
+
+
+def _file(path: Path) -> str:
+    return _embedded(path.read_bytes())
+
+
+def _embedded(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

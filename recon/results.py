@@ -1,0 +1,141 @@
+"""A result in whichever form it comes: a continuous model, a sampled volume, or the run folder that holds them.
+
+Metrics, pictures and reports ask a result for values on a lattice of their own choosing. A model is evaluated there; a
+volume is interpolated by cubic splines. Outside a result's box stands its background: the medium.
+
+Axes are ``z y x``, slowest first, in metres.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from .errors import DataError, Fault
+from .models import Model
+from .volumes.volume import Quantity, Volume
+
+Result = Model | Volume
+Corner = tuple[float, float, float]
+Axis = Float[np.ndarray, " _n"]
+Sampler = Callable[[Axis, Axis, Axis], Float[np.ndarray, "z y x"]]
+
+
+def open_result(path: Path) -> Result:
+    """Open a model file, a volume file, or a run folder (its model, or its volume where there is no model).
+
+    Raises:
+        DataError: If there is nothing there, or it is neither a model nor a volume.
+    """
+    if path.is_dir():
+        for name in ("model.h5", "volume.h5"):
+            if (path / name).is_file():
+                return open_result(path / name)
+        raise DataError(Fault(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
+    if not path.is_file():
+        raise DataError(Fault(str(path), "no such file", "check the path"))
+    if _format_of(path) == "unflat-model":
+        return Model.open(path)
+    from .volumes import read_volume
+
+    return read_volume(path)
+
+
+def quantity_of(result: Result, name: str | None = None) -> Quantity:
+    """The quantity of that name; the first one, if none is given.
+
+    Raises:
+        DataError: If the result has none of that name.
+    """
+    known = result.quantities if isinstance(result, Volume) else result.given
+    for quantity in known:
+        if name is None or quantity.name == name:
+            return Quantity(quantity.name, quantity.unit, quantity.meaning)
+    raise DataError(f"no quantity {name!r}: there are {', '.join(q.name for q in known)}")
+
+
+def box_of(result: Result) -> tuple[Corner, Corner]:
+    """[m] Low and high corner (z, y, x). A volume's box reaches half a sample beyond its outermost samples."""
+    if isinstance(result, Volume):
+        axes = tuple(zip((result.z, result.y, result.x), result.spacing, strict=True))
+        low = [float(a[0]) - d / 2 for a, d in axes]
+        high = [float(a[-1]) + d / 2 for a, d in axes]
+    else:
+        low, high = ([float(c) for c in corner] for corner in (result.frame.low, result.frame.high))
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
+def background_of(result: Result, name: str | None = None) -> float:
+    """What a quantity is outside the box: the medium's index for a refractive index, else 0."""
+    wanted = quantity_of(result, name).name
+    if isinstance(result, Volume):
+        known = result.attributes.get("medium_index", 0.0) if wanted == "refractive_index" else 0.0
+        return float(known)
+    return next((float(q.background) for q in result.quantities if q.name == wanted), 0.0)
+
+
+def sampler(result: Result, name: str | None = None) -> Sampler:
+    """A function that gives a quantity on the product of three axes; what can be done once is done here."""
+    quantity = quantity_of(result, name).name
+    if isinstance(result, Volume):
+        return _spline_sampler(result, quantity, background_of(result, quantity))
+    return lambda z, y, x: np.asarray(result.sample(z, y, x, quantity), np.float64)
+
+
+def lattice_of(
+    result: Result, longest: int = 160
+) -> tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]]:
+    """[m] Axes of cubic cells that fill the box, ``longest`` of them along its longest edge."""
+    low, high = (np.asarray(corner) for corner in box_of(result))
+    pitch = float((high - low).max()) / longest
+    if not pitch > 0:
+        raise DataError("the result is a single point: there is nothing to draw")
+    counts = np.maximum(np.rint((high - low) / pitch), 1).astype(int)
+    z, y, x = ((a + b) / 2 + (np.arange(n) - (n - 1) / 2) * pitch for a, b, n in zip(low, high, counts, strict=True))
+    return z, y, x
+
+
+def _format_of(path: Path) -> str:
+    """The ``format`` attribute of an HDF5 file; empty for any other file."""
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return ""
+    try:
+        with h5py.File(path) as file:
+            value = file.attrs.get("format", "")
+    except OSError:  # Torn: the reader of volumes says so.
+        return ""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _spline_sampler(volume: Volume, name: str, background: float) -> Sampler:
+    """Cubic splines through a volume's samples, prepared once."""
+    from scipy.ndimage import map_coordinates, spline_filter
+
+    values = np.asarray(volume.values[name])
+    if np.iscomplexobj(values):
+        raise DataError(f"{name} is complex: choose a real quantity ({', '.join(volume.values)})")
+    smooth = spline_filter(values.astype(np.float64), order=3, mode="mirror")
+    own = (volume.z, volume.y, volume.x)
+
+    def index(axis: int, coordinates: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        spacing = volume.spacing[axis]
+        return (coordinates - own[axis][0]) / spacing if spacing > 0 else np.zeros(len(coordinates))
+
+    def sample(
+        z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    ) -> Float[np.ndarray, "z y x"]:
+        indices = [index(axis, np.asarray(c, np.float64)) for axis, c in enumerate((z, y, x))]
+        inside = [(i >= -0.501) & (i <= n - 0.499) for i, n in zip(indices, volume.shape, strict=True)]
+        clipped = [np.clip(i, 0, n - 1) for i, n in zip(indices, volume.shape, strict=True)]
+        out = np.empty((len(z), len(y), len(x)))
+        plane = np.meshgrid(clipped[1], clipped[2], indexing="ij")
+        for k, height in enumerate(clipped[0]):  # By planes: the coordinates of a whole volume are thrice its size.
+            where = [np.full_like(plane[0], height), *plane]
+            out[k] = map_coordinates(smooth, where, order=3, mode="mirror", prefilter=False)
+        within = inside[0][:, None, None] & inside[1][:, None] & inside[2]
+        return np.where(within, out, background)
+
+    return sample

@@ -1,0 +1,21 @@
+"""A run of a reconstruction: its folder, its checkpoints, its progress, and the wish to end it early."""
+
+from .atomic import write_atomically
+from .checkpoint import Checkpoint
+from .estimate import Estimate, available_memory
+from .folder import RunFolder, Sentinel, ending
+from .progress import Progress, silent
+from .stop import StopRequest
+
+__all__ = [
+    "Checkpoint",
+    "Estimate",
+    "Progress",
+    "RunFolder",
+    "Sentinel",
+    "StopRequest",
+    "available_memory",
+    "ending",
+    "silent",
+    "write_atomically",
+]

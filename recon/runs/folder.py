@@ -1,0 +1,268 @@
+"""The folder of a run: everything that it leaves behind, under names that do not depend on where the folder stands."""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, SupportsFloat, TextIO
+
+import numpy as np
+
+from ..errors import ConfigError, DataError, Fault, Interrupted, Stopped
+from .atomic import disk_fault, remove_stale, write_atomically
+from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
+from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
+from .logs import RunLogs, without_absolute_paths
+
+_log = logging.getLogger(__name__)
+
+
+class Sentinel(StrEnum):
+    """How a run ended: the name of the file that is written last."""
+
+    DONE = "DONE"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+
+_FILES = (
+    *Sentinel,
+    "config.yaml",
+    "run.log",
+    "debug.log",
+    "metrics.jsonl",
+    "metrics.json",
+    "model.h5",
+    "volume.h5",
+    "predictions.h5",
+    "report.html",
+)
+
+
+class RunFolder:
+    """An open run folder; made by :meth:`create`, which says who may write where.
+
+    Used as a context manager it ends with a sentinel in every case: ``STOPPED`` after a request to stop, ``FAILED``
+    after any other error, and otherwise what :meth:`finish` was told.
+
+    Args:
+        path: The folder, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._metrics: TextIO | None = None
+        self._logs: RunLogs | None = RunLogs(self.log, path / "debug.log")
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        force: bool = False,
+        resume: bool = False,
+        fingerprint: Mapping[str, Any] | None = None,
+        may_grow: Collection[str] = ("fit.steps",),
+    ) -> "RunFolder":
+        """Open a run folder for a new run, or to go on with the one in it.
+
+        Going on where there is nothing yet is a new run: a job that a cluster starts again needs no other line.
+
+        Args:
+            path: The folder; made if it is missing.
+            force: Whether to delete the run that is in it. Files that are no part of a run are kept.
+            resume: Whether to go on with the run that is in it.
+            fingerprint: What decides the run's numbers: settings, checksums of inputs. Nested mappings of plain values.
+            may_grow: Numbers of the fingerprint that may be larger when a run goes on.
+
+        Raises:
+            ConfigError: If a run is there and neither ``force`` nor ``resume`` is given, if the folder holds something
+                else, or if the run in it was another.
+            DataError: If the disk refuses.
+        """
+        path = Path(path)
+        if force and resume:
+            raise ConfigError("--force starts anew and --resume goes on: give one of them")
+        wanted = flattened(fingerprint or {})
+        if _occupied(path):
+            _require_run(path)
+            if resume:
+                require_same(path, wanted, may_grow)
+            elif not force:
+                raise ConfigError(
+                    Fault(str(path), "already holds a run", "go on with it (--resume) or replace it (--force)")
+                )
+        try:
+            (path / "checkpoint").mkdir(parents=True, exist_ok=True)
+            _clear(path, keep_state=resume)
+            write_fingerprint(path, wanted)
+            return cls(path)
+        except OSError as error:
+            raise DataError(disk_fault(error, path) or Fault(str(path), f"cannot be made: {error.strerror}")) from error
+
+    @property
+    def config(self) -> Path:
+        """The config as run, every default written out."""
+        return self.path / "config.yaml"
+
+    @property
+    def log(self) -> Path:
+        """The short log."""
+        return self.path / "run.log"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of pictures."""
+        folder = self.path / "figures"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def write_config(self, text: str) -> None:
+        """Write ``config.yaml``."""
+        with write_atomically(self.config) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def metrics(self, step: int, **numbers: SupportsFloat) -> None:
+        """Append a line to ``metrics.jsonl``, on the disk when this returns.
+
+        Args:
+            step: Steps done.
+            numbers: What was measured; a number that is not finite is written as null, for JSON knows no other word.
+
+        Raises:
+            DataError: If the disk refuses.
+        """
+        line: dict[str, float | None] = {"step": step}
+        line |= {name: float(v) if math.isfinite(float(v)) else None for name, v in numbers.items()}
+        file = self.path / "metrics.jsonl"
+        try:
+            if self._metrics is None:
+                self._metrics = file.open("a", encoding="utf-8")
+            self._metrics.write(json.dumps(line) + "\n")
+            self._metrics.flush()
+        except OSError as error:
+            raise DataError(disk_fault(error, file) or Fault(str(file), f"cannot be written: {error}")) from error
+
+    def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Write the state of the run; the last two are kept.
+
+        Args:
+            step: Steps done.
+            arrays: State by name.
+            facts: Further state that JSON can hold.
+        """
+        write_checkpoint(self.path / "checkpoint", Checkpoint(step, dict(arrays), dict(facts)))
+        _log.debug("checkpoint of step %d written", step)
+
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """Read the newest whole checkpoint, and drop the lines of ``metrics.jsonl`` that come after it."""
+        found = latest_checkpoint(self.path / "checkpoint")
+        self._close_metrics()
+        _trim(self.path / "metrics.jsonl", found.step if found else -1)
+        return found
+
+    def finish(self, sentinel: Sentinel, reason: str) -> None:
+        """Close the logs, and write the sentinel as the very last file.
+
+        Args:
+            sentinel: How the run ended.
+            reason: A sentence for people.
+        """
+        self.close()
+        _remove_sentinels(self.path)
+        with write_atomically(self.path / sentinel) as temporary:
+            temporary.write_text(without_absolute_paths(reason).strip() + "\n", encoding="utf-8")
+
+    def close(self) -> None:
+        """Close the logs and write no sentinel."""
+        self._close_metrics()
+        if self._logs is not None:
+            self._logs.close()
+            self._logs = None
+
+    def _close_metrics(self) -> None:
+        if self._metrics is not None:
+            try:
+                self._metrics.close()
+            except OSError as error:  # What did not fit on the disk has been reported by the write.
+                _log.debug("metrics.jsonl: %s", error)
+            self._metrics = None
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        open_still = self._logs is not None
+        if error is not None and open_still:
+            stopped = isinstance(error, Stopped | Interrupted | KeyboardInterrupt)
+            _log.debug("the run ended early", exc_info=error)
+            try:
+                self.finish(Sentinel.STOPPED if stopped else Sentinel.FAILED, str(error) or type(error).__name__)
+            except DataError as second:  # The first error is the one to tell.
+                _log.debug("no sentinel: %s", second)
+        self.close()
+
+
+def ending(path: Path) -> tuple[Sentinel, str] | None:
+    """Read how the run in a folder ended, and why; None while it runs or if it was killed."""
+    for sentinel in Sentinel:
+        file = path / sentinel
+        if file.is_file():
+            return sentinel, file.read_text(encoding="utf-8").strip()
+    return None
+
+
+def _occupied(path: Path) -> bool:
+    if path.exists() and not path.is_dir():
+        raise ConfigError(Fault(str(path), "is a file", "name a folder for the run"))
+    return path.is_dir() and any(path.iterdir())
+
+
+def _require_run(path: Path) -> None:
+    """Refuse a folder that holds somebody's other work: nothing there may be deleted or mixed with a run."""
+    if not (fingerprint_file(path).is_file() or any((path / s).is_file() for s in Sentinel)):
+        raise ConfigError(Fault(str(path), "holds files, but no run of unflat", "name an empty or a new folder"))
+
+
+def _clear(path: Path, *, keep_state: bool) -> None:
+    """Remove what a former run left; with ``keep_state`` only its sentinel and torn files.
+
+    The fingerprint stays, so that a folder half cleared by a killed process is still known as a run's.
+    """
+    remove_stale(path)
+    _remove_sentinels(path)
+    if keep_state:
+        return
+    for name in _FILES:
+        (path / name).unlink(missing_ok=True)
+    for file in (path / "checkpoint").iterdir():
+        if file != fingerprint_file(path):
+            file.unlink()
+    if (path / "figures").is_dir():
+        shutil.rmtree(path / "figures")
+
+
+def _remove_sentinels(path: Path) -> None:
+    for sentinel in Sentinel:
+        (path / sentinel).unlink(missing_ok=True)
+
+
+def _trim(file: Path, last: int) -> None:
+    """Keep the whole lines of ``metrics.jsonl`` up to a step."""
+    if not file.is_file():
+        return
+    kept = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= last:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            _log.debug("a torn line of metrics.jsonl is dropped")
+    with write_atomically(file) as temporary:
+        temporary.write_text("".join(kept), encoding="utf-8")

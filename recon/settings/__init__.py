@@ -1,0 +1,22 @@
+"""Settings: described, unit-aware configs in YAML, checked all at once."""
+
+from .base import Flag, Settings
+from .dump import dump_commented, json_schema
+from .load import load_config, parse_config, with_overrides
+from .source import Source
+from .units import Angle, Length, Memory, Time
+
+__all__ = [
+    "Angle",
+    "Flag",
+    "Length",
+    "Memory",
+    "Settings",
+    "Source",
+    "Time",
+    "dump_commented",
+    "json_schema",
+    "load_config",
+    "parse_config",
+    "with_overrides",
+]

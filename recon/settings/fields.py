@@ -1,0 +1,141 @@
+"""Values of a config that may be written in more than one way, each with one message when it is wrong."""
+
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from .units import parse, show
+
+Auto: TypeAlias = Literal["auto"]
+
+
+def _lengths(value: Any, *, count: int, scalar: bool, auto: bool) -> Any:
+    """Read a positive length, a list of ``count`` of them, or ``auto``.
+
+    Args:
+        value: As the YAML has it.
+        count: How many numbers a list has.
+        scalar: Whether one number stays one; otherwise it stands for all of the list.
+        auto: Whether ``auto`` is allowed.
+    """
+    listed = f"a list of {count}, as ['0.2 um'{', …' if count > 1 else ''}]"
+    forms = ["a length such as '0.2 um'", *([listed] if count > 1 else []), *(["'auto'"] if auto else [])]
+    expected = f"expected {' or '.join(forms)}"
+    if auto and value == "auto":
+        return "auto"
+    many = isinstance(value, list | tuple)
+    if many and len(value) != count:
+        raise ValueError(f"{len(value)} numbers; {expected}")
+    numbers = []
+    for item in value if many else [value]:
+        number = parse(item, "length")
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise ValueError(f"{item!r} is no length; {expected}")  # noqa: TRY004 - pydantic gathers ValueErrors only
+        if not 0 < number < float("inf"):
+            raise ValueError(f"{item!r} is not positive; {expected}")
+        numbers.append(float(number))
+    if many or not scalar:
+        return tuple(numbers if many else numbers * count)
+    return numbers[0]
+
+
+def _show_lengths(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [show(item, "length") for item in value]
+    return value if isinstance(value, str) else show(value, "length")
+
+
+def _schema(count: int, auto: bool) -> dict[str, Any]:
+    one: list[dict[str, Any]] = [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]
+    many = {"type": "array", "items": {"anyOf": one}, "minItems": count, "maxItems": count}
+    return {"anyOf": [*one, *([many] if count > 1 else [])], "examples": ["auto", "0.2 um"] if auto else ["0.2 um"]}
+
+
+LengthOrAuto: TypeAlias = Annotated[
+    float | Auto,
+    PlainValidator(partial(_lengths, count=1, scalar=True, auto=True)),
+    PlainSerializer(_show_lengths, when_used="json"),
+    WithJsonSchema(_schema(1, True)),
+]
+"""[m] A length, or ``auto``."""
+
+Spacing: TypeAlias = Annotated[
+    float | tuple[float, float, float] | Auto,
+    PlainValidator(partial(_lengths, count=3, scalar=True, auto=True)),
+    PlainSerializer(_show_lengths, when_used="json"),
+    WithJsonSchema(_schema(3, True)),
+]
+"""[m] One length, one for each of z, y, x, or ``auto``."""
+
+Extent: TypeAlias = Annotated[
+    tuple[float, float] | Auto,
+    PlainValidator(partial(_lengths, count=2, scalar=False, auto=True)),
+    PlainSerializer(_show_lengths, when_used="json"),
+    WithJsonSchema(_schema(2, True)),
+]
+"""[m] Lengths along y and x (one stands for both), or ``auto``."""
+
+Pitch: TypeAlias = Annotated[
+    tuple[float, float],
+    PlainValidator(partial(_lengths, count=2, scalar=False, auto=False)),
+    PlainSerializer(_show_lengths, when_used="json"),
+    WithJsonSchema(_schema(2, False)),
+]
+"""[m] Lengths along y and x; one stands for both."""
+
+
+def _views(value: Any) -> Any:
+    """Read a selection of views: ``all``, a slice, or a list of indices."""
+    expected = "expected 'all', a slice such as '::2' or '0:40', or a list of indices"
+    if isinstance(value, list | tuple):
+        if not value or not all(isinstance(i, int) and not isinstance(i, bool) for i in value):
+            raise ValueError(f"{value!r} holds no indices; {expected}")
+        return tuple(value)
+    if value == "all":
+        return "all"
+    parts = value.split(":") if isinstance(value, str) else []
+    try:
+        numbers = [int(part) if part.strip() else None for part in parts]
+    except ValueError:
+        numbers = []
+    if not 2 <= len(numbers) <= 3 or (len(numbers) == 3 and numbers[2] == 0):
+        raise ValueError(f"{value!r} selects no views; {expected}")
+    return value
+
+
+Views: TypeAlias = Annotated[
+    str | tuple[int, ...],
+    PlainValidator(_views),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}],
+            "examples": ["all", "::2", "0:40", [0, 3, 6]],
+        }
+    ),
+]
+"""Which views to use; ``selected`` turns it into indices."""
+
+
+def selected(views: str | tuple[int, ...], count: int) -> list[int]:
+    """Give the indices that a selection of views means.
+
+    Args:
+        views: As ``Views`` reads it.
+        count: Views that there are.
+
+    Raises:
+        ValueError: If it selects nothing, or an index is beyond the last view.
+    """
+    if isinstance(views, tuple):
+        beyond = [i for i in views if not -count <= i < count]
+        if beyond:
+            raise ValueError(f"view {beyond[0]} is beyond the last of {count} views")
+        chosen = [i % count for i in views]
+    elif views == "all":
+        chosen = list(range(count))
+    else:
+        chosen = list(range(count))[slice(*(int(p) if p.strip() else None for p in views.split(":")))]
+    if not chosen:
+        raise ValueError(f"{views!r} selects none of {count} views")
+    return chosen

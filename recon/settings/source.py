@@ -1,0 +1,131 @@
+"""Where a number or array of an acquisition comes from: a dataset, an attribute, or the config itself.
+
+====================  =======================================================
+``/I_raw``            the dataset (or variable) of that path
+``/@medium_index``    the attribute of the group or dataset before the ``@``
+``/x@step in mm``     either, in a unit that the file does not tell
+``0.63 um``           a literal with its unit
+``1.33``, ``[1, 2]``  literals in SI
+====================  =======================================================
+
+A unit written ``in …`` goes before the dataset's own ``units`` attribute, and that before SI.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Num
+from pydantic import GetPydanticSchema
+from pydantic_core import core_schema
+
+from .units import Dimension, dimension_of, parse_any, si_factor, with_article
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where to find one entry of an acquisition.
+
+    Args:
+        path: Path of a dataset, or of the holder of the attribute; empty for a literal.
+        attribute: Name of an attribute; empty for a dataset.
+        unit: Unit of the stored numbers; empty to believe the file, and SI where the file is silent.
+        literal: The value itself, in SI: a number, nested lists of them, or None.
+        text: As the config has it, for messages and for writing it out again.
+    """
+
+    path: str = ""
+    attribute: str = ""
+    unit: str = ""
+    literal: Any = None
+    text: Any = None
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the value stands in the config."""
+        return not self.path
+
+    @property
+    def value(self) -> Num[np.ndarray, "..."]:
+        """The literal in SI, float64.
+
+        Raises:
+            ValueError: If the source is a path.
+        """
+        if not self.is_literal:
+            raise ValueError(f"{self} is a place in a file, not a value")
+        return np.asarray(self.literal, float)
+
+    @property
+    def factor(self) -> float | None:
+        """SI units in one of the unit given with ``in``; None to believe the file."""
+        return si_factor(self.unit) if self.unit else None
+
+    @classmethod
+    def parse(cls, value: Any, dimension: Dimension | None = None) -> "Source":
+        """Read the config's text for a source.
+
+        Args:
+            value: Text, a number, or (nested) lists of numbers and quantities.
+            dimension: What a literal's unit must measure; None for anything.
+
+        Raises:
+            ValueError: If it is none of the forms above.
+        """
+        if isinstance(value, Source):
+            return value
+        if not (isinstance(value, str) and value.startswith("/")):
+            return cls(literal=_literal(value, dimension), text=value)
+        place, _, unit = value.partition(" in ")
+        place, unit = place.strip(), unit.strip()
+        if unit and dimension_of(unit) is None:
+            raise ValueError(f"{value!r} has the unknown unit {unit!r}")
+        if unit and dimension and dimension_of(unit) != dimension:
+            raise ValueError(f"{value!r} is in {unit!r}, which is no {dimension}")
+        path, at, attribute = place.partition("@")
+        if at and not attribute:
+            raise ValueError(f"{value!r} names no attribute after '@'")
+        return cls(path if path == "/" else path.rstrip("/"), attribute, unit, None, value)
+
+    def __str__(self) -> str:
+        return str(self.text)
+
+
+def _literal(value: Any, dimension: Dimension | None) -> Any:
+    if isinstance(value, list | tuple):
+        return [_literal(item, dimension) for item in value]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is neither a number nor a path such as '/data' or '/@attribute in um'")  # noqa: TRY004
+    if not isinstance(value, str):
+        return float(value)
+    try:
+        number, found = parse_any(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor a path: paths start with '/'") from None
+    if found is not None and dimension is not None and found != dimension:
+        raise ValueError(f"{value!r} is {with_article(found)}; expected {with_article(dimension)}")
+    return number
+
+
+def _schema(dimension: Dimension | None) -> GetPydanticSchema:
+    """Make pydantic read and write a source as its text."""
+
+    def build(_source: Any, _handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: Source.parse(value, dimension),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda source: source.text),
+        )
+
+    def describe(_schema: Any, _handler: Any) -> dict[str, Any]:
+        return {
+            "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "array"}],
+            "examples": ["/entry/data", "/@wavelength in um", 1.33],
+        }
+
+    return GetPydanticSchema(build, describe)
+
+
+AnySource: TypeAlias = Annotated[Source, _schema(None)]
+LengthSource: TypeAlias = Annotated[Source, _schema("length")]
+AngleSource: TypeAlias = Annotated[Source, _schema("angle")]
+NumberSource: TypeAlias = Annotated[Source, _schema("number")]

@@ -1,0 +1,185 @@
+"""Numbers with units, as people write them in a config: ``515 nm``, ``0.2 um``, ``30 deg``, ``10 min``, ``4 GiB``.
+
+A plain number is SI. Decimal arithmetic keeps ``0.2 um`` equal to ``2e-7`` to the last bit, so that a config written
+out and read again is the same config.
+"""
+
+import re
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+Dimension: TypeAlias = Literal["length", "angle", "time", "memory", "number"]
+
+_DEGREE = Decimal("0.01745329251994329576923690768488612713")
+_UNITS: dict[Dimension, dict[str, Decimal]] = {
+    "length": {
+        "m": Decimal(1),
+        "cm": Decimal("1e-2"),
+        "mm": Decimal("1e-3"),
+        "um": Decimal("1e-6"),
+        "µm": Decimal("1e-6"),  # the micro sign, U+00B5
+        "μm": Decimal("1e-6"),  # the Greek letter, U+03BC
+        "micron": Decimal("1e-6"),
+        "microns": Decimal("1e-6"),
+        "nm": Decimal("1e-9"),
+        "angstrom": Decimal("1e-10"),
+        "Å": Decimal("1e-10"),
+        "pm": Decimal("1e-12"),
+    },
+    "angle": {
+        "rad": Decimal(1),
+        "mrad": Decimal("1e-3"),
+        "deg": _DEGREE,
+        "degree": _DEGREE,
+        "degrees": _DEGREE,
+        "°": _DEGREE,
+    },
+    "time": {
+        "s": Decimal(1),
+        "ms": Decimal("1e-3"),
+        "min": Decimal(60),
+        "h": Decimal(3600),
+        "d": Decimal(86400),
+    },
+    "memory": {
+        "B": Decimal(1),
+        **{f"{p}B": Decimal(1000) ** n for n, p in enumerate(("k", "M", "G", "T"), 1)},
+        **{f"{p}iB": Decimal(1024) ** n for n, p in enumerate(("K", "M", "G", "T"), 1)},
+    },
+    "number": {"1": Decimal(1), "counts": Decimal(1), "%": Decimal("0.01"), "": Decimal(1)},
+}
+# Units that a number may be written out in, largest first.
+_SHOWN: dict[Dimension, tuple[str, ...]] = {
+    "length": ("m", "mm", "um", "nm", "pm"),
+    "angle": ("deg", "rad"),
+    "time": ("h", "min", "s", "ms"),
+    "memory": ("TiB", "GiB", "MiB", "KiB", "B"),
+    "number": (),
+}
+_EXAMPLES: dict[Dimension, str] = {
+    "length": "0.2 um",
+    "angle": "30 deg",
+    "time": "10 min",
+    "memory": "4 GiB",
+    "number": "0.25",
+}
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
+
+
+def dimension_of(unit: str) -> Dimension | None:
+    """Tell what a unit measures, or None where it is unknown."""
+    return next((dimension for dimension, units in _UNITS.items() if unit in units), None)
+
+
+def si_factor(unit: str) -> float:
+    """Give the number of SI units in one ``unit``.
+
+    Raises:
+        ValueError: If the unit is unknown.
+    """
+    dimension = dimension_of(unit)
+    if dimension is None:
+        raise ValueError(f"unknown unit {unit!r}; lengths are m, mm, um, nm; angles rad, deg; times s, min, h")
+    return float(_UNITS[dimension][unit])
+
+
+def parse_any(text: str) -> tuple[float, Dimension | None]:
+    """Read a number with or without a unit.
+
+    Returns:
+        The number in SI, and what its unit measures; None where it has no unit.
+
+    Raises:
+        ValueError: If it is no number, or its unit is unknown.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a number with a unit")
+    number, unit = match[1], match[2] or ""
+    if not unit:
+        return float(number), None
+    dimension = dimension_of(unit)
+    if dimension is None:
+        raise ValueError(f"{text!r} has the unknown unit {unit!r}")
+    return float(Decimal(number) * _UNITS[dimension][unit]), dimension
+
+
+def with_article(noun: str) -> str:
+    """Write ``a length``, ``an angle``."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def parse(value: object, dimension: Dimension) -> object:
+    """Read a quantity of one dimension; what is neither text nor a number is left for pydantic to refuse.
+
+    Args:
+        value: A number in SI, or text with a unit.
+        dimension: What it must measure.
+
+    Raises:
+        ValueError: If the text is no quantity of that dimension.
+    """
+    expected = f"{with_article(dimension)} such as {_EXAMPLES[dimension]!r}"
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is not {expected}")  # noqa: TRY004 - pydantic gathers ValueErrors only
+    if not isinstance(value, str):
+        return value
+    try:
+        number, found = parse_any(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; expected {expected}") from None
+    if found not in (dimension, None):
+        raise ValueError(f"{value!r} is {with_article(str(found))}; expected {expected}")
+    return number
+
+
+def show(value: float, dimension: Dimension) -> str | float:
+    """Write a quantity in a unit that suits its size, such that ``parse`` gives back the very same number."""
+    # Whole numbers of the unit first, then the shortest text: 90 s, not 1.5 min; 0.63 um, not 630.0 nm.
+    for unit in _SHOWN[dimension]:
+        size = float(_UNITS[dimension][unit])
+        if 1 <= abs(value) / size < 1000 or (dimension == "length" and 0.1 <= abs(value) / size < 1):
+            for digits in range(1, 16):
+                number = format(value / size, f".{digits}g")
+                number = format(Decimal(number), "f")
+                if parse_any(f"{number} {unit}")[0] == value and (dimension != "time" or "." not in number):
+                    return f"{number} {unit}"
+    return value
+
+
+def _schema(dimension: Dimension) -> dict[str, Any]:
+    units = sorted({u for u in _UNITS[dimension] if u})
+    pattern = rf"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*({'|'.join(map(re.escape, units))})?\s*$"
+    return {
+        "anyOf": [{"type": "number"}, {"type": "string", "pattern": pattern}],
+        "examples": [_EXAMPLES[dimension]],
+    }
+
+
+Length: TypeAlias = Annotated[
+    float,
+    BeforeValidator(partial(parse, dimension="length")),
+    PlainSerializer(partial(show, dimension="length"), when_used="json"),
+    WithJsonSchema(_schema("length")),
+]
+Angle: TypeAlias = Annotated[
+    float,
+    BeforeValidator(partial(parse, dimension="angle")),
+    PlainSerializer(partial(show, dimension="angle"), when_used="json"),
+    WithJsonSchema(_schema("angle")),
+]
+Time: TypeAlias = Annotated[
+    float,
+    BeforeValidator(partial(parse, dimension="time")),
+    PlainSerializer(partial(show, dimension="time"), when_used="json"),
+    WithJsonSchema(_schema("time")),
+]
+Memory: TypeAlias = Annotated[
+    float,
+    BeforeValidator(partial(parse, dimension="memory")),
+    PlainSerializer(partial(show, dimension="memory"), when_used="json"),
+    WithJsonSchema(_schema("memory")),
+]

@@ -1,0 +1,112 @@
+"""Volume files of all formats, by the ending of their name.
+
+| ending                         | format                          | lengths | quantities       |
+|--------------------------------|---------------------------------|---------|------------------|
+| ``.h5``, ``.hdf5``             | ours: NeXus data in HDF5        | m       | all              |
+| ``.ome.tif``, ``.tif``, ``.tiff`` | OME-TIFF, float32            | µm      | all, as channels |
+| ``.mrc``                       | MRC2014, float32                | Å       | one              |
+| ``.vti``                       | VTK XML image data, float32     | m       | all, as arrays   |
+| ``.npz``                       | NumPy arrays ``z y x`` and more | m       | all              |
+
+Each module of a format has ``write(volume, path)`` and ``read(path)``; libraries are imported when they are needed.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ConfigError, DataError, Fault
+from ..runs.atomic import write_atomically
+from .facts import Corner, axes
+from .volume import Volume
+
+ENDINGS = {
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".ome.tif": "tiff",
+    ".ome.tiff": "tiff",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".mrc": "mrc",
+    ".vti": "vti",
+    ".npz": "npz",
+}
+REAL_ONLY = ("tiff", "vti", "mrc")
+ONE_QUANTITY = ("mrc",)
+
+
+def format_of(path: Path) -> str:
+    """Tell a volume file's format from its name.
+
+    Raises:
+        ConfigError: If the ending is not one of ours.
+    """
+    name = path.name.lower()
+    for ending, module in ENDINGS.items():
+        if name.endswith(ending):
+            return module
+    raise ConfigError(Fault(str(path), "has no ending of a volume file", f"use one of {', '.join(ENDINGS)}"))
+
+
+def save(volume: Volume, path: str | os.PathLike[str]) -> None:
+    """Write a volume in the format that the name's ending says, whole or not at all.
+
+    Raises:
+        ConfigError: If the ending is unknown, or the format cannot hold the volume.
+        DataError: If the disk refuses.
+    """
+    path = Path(path)
+    module = format_of(path)
+    if module in ONE_QUANTITY and len(volume.values) > 1:
+        message = f"this format holds one quantity, not {len(volume.values)} ({', '.join(volume.values)})"
+        raise ConfigError(Fault(str(path), message, "choose one with --quantity, or write .h5"))
+    complex_ones = [name for name, array in volume.values.items() if np.iscomplexobj(array)]
+    if module in REAL_ONLY and complex_ones:
+        message = f"this format holds real numbers, and {complex_ones[0]} is complex"
+        raise ConfigError(Fault(str(path), message, "write .h5 or .npz, or choose a real quantity"))
+    with write_atomically(path) as temporary:
+        import_module(f".{module}", __package__).write(volume, temporary)
+
+
+def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = None, kind: str = "cell") -> Volume:
+    """Read a volume file of any of the formats, or the truth inside an acquisition.
+
+    Args:
+        path: The file.
+        spacing: [m] Distance between samples (z, y, x), centred on the origin: replaces what the file says, and is
+            needed where it says nothing (a plain TIFF).
+        kind: Kind of experiment, where the file does not say.
+
+    Raises:
+        ConfigError: If the ending is unknown.
+        DataError: If the file is missing, torn, or no volume.
+    """
+    path = Path(path)
+    module = format_of(path)
+    if not path.is_file():
+        raise DataError(Fault(str(path), "there is no such file", "check the path"))
+    try:
+        volume: Volume = import_module(f".{module}", __package__).read(path, _corner(spacing), kind)
+    except DataError:
+        raise
+    except Exception as error:  # Readers of foreign files raise whatever they please.
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = "the file is torn, or is not what its ending says"
+        raise DataError(Fault(str(path), f"cannot be read: {text}", remedy)) from error
+    if spacing is None:
+        return volume
+    z, y, x = axes(volume.shape, spacing)
+    return replace(volume, z=z, y=y, x=x)
+
+
+def _corner(spacing: Sequence[float] | None) -> Corner | None:
+    """Check a spacing that a person gave."""
+    if spacing is None:
+        return None
+    if len(spacing) != 3 or not all(np.isfinite(d) and d > 0 for d in spacing):
+        raise ConfigError(f"a spacing of {tuple(spacing)} m; three positive lengths (z, y, x) are needed")
+    return float(spacing[0]), float(spacing[1]), float(spacing[2])

@@ -1,0 +1,65 @@
+"""Volumes in MRC2014, the format of electron microscopy: sections along z, float32, voxel size and origin in ångström.
+
+The header's numbers are single precision. Its text labels hold the quantity's name and unit.
+"""
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+
+from .facts import UNNAMED, Corner, axes, positive_spacing, require_spacing
+from .volume import Quantity, Volume
+
+ANGSTROM = 1e-10
+_LABEL = "unflat quantity: "
+
+
+def write(volume: Volume, path: Path) -> None:
+    """Write the file; the volume has one quantity, of real numbers."""
+    quantity = volume.quantities[0]
+    z, y, x = (d / ANGSTROM for d in positive_spacing(volume))
+    with mrcfile.new(path, overwrite=True) as file:
+        file.set_data(np.ascontiguousarray(volume.main, np.float32))
+        file.set_volume()
+        file.voxel_size = (x, y, z)
+        origin = file.header.origin
+        origin.x, origin.y, origin.z = (float(a[0]) / ANGSTROM for a in (volume.x, volume.y, volume.z))
+        file.add_label(f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"[:79])
+        for name, value in volume.attributes.items():
+            if not isinstance(value, str):
+                file.add_label(f"unflat {name}: {value!r}"[:79])
+
+
+def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
+    """Read an MRC map of any axis order."""
+    with mrcfile.open(path, mode="r") as file:
+        header, labels = file.header, list(file.get_labels())
+        data = np.array(np.atleast_3d(file.data) if file.data.ndim != 2 else file.data[None])
+        size = [float(file.voxel_size[axis]) * ANGSTROM for axis in "zyx"]
+        start = [float(header[f"n{axis}start"]) for axis in "zyx"]
+        first = [float(header.origin[axis]) * ANGSTROM for axis in "zyx"]
+        order = [int(header[f"map{axis}"]) for axis in "src"]  # Of sections, rows, columns: 1 is x, 2 y, 3 z.
+    if sorted(order) == [1, 2, 3] and order != [3, 2, 1]:
+        data = data.transpose([order.index(axis) for axis in (3, 2, 1)])
+        start = [start[order.index(axis)] for axis in (3, 2, 1)]
+    known = spacing if not all(d > 0 for d in size) else (size[0], size[1], size[2])
+    steps = require_spacing(path, known)
+    first = [place + n * d for place, n, d in zip(first, start, steps, strict=True)]
+    z, y, x = axes(data.shape, steps, first if any(first) else None)
+    found, quantity, attributes = _labels(labels)
+    return Volume(found or kind, z, y, x, {quantity.name: data}, (quantity,), attributes)
+
+
+def _labels(labels: list[str]) -> tuple[str, Quantity, dict[str, float | str]]:
+    """Read our labels: the kind, the quantity, and plain numbers."""
+    kind, quantity = "", UNNAMED
+    attributes: dict[str, float | str] = {}
+    for label in labels:
+        if label.startswith(_LABEL):
+            kind, name, unit = label.removeprefix(_LABEL).split(" ", 2)
+            quantity = Quantity(name, unit.split("]")[0].strip("["), "")
+        elif label.startswith("unflat "):
+            name, _, value = label.removeprefix("unflat ").partition(": ")
+            attributes[name] = float(value.split()[0])
+    return kind, quantity, attributes

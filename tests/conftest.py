@@ -1,0 +1,44 @@
+"""The house rules of every test.
+
+On the CPU, with strict promotion; every annotation of ``physics`` and ``recon``, shapes included, checked at every
+call; compiled programs kept from one run to the next.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Set before anything imports jax; subprocesses inherit them, so that a command is tested as strictly as a function.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["COLUMNS"] = "100"  # click and rich wrap to the terminal's width
+
+# Here and not by jaxtyping's option of pytest, which cannot pass a checker its settings. With the numeric tower an int
+# is a float, as it is for mypy.
+install_import_hook(
+    ["unflat.physics", "unflat.recon"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data sets, beside the repository; the test is skipped, saying so, where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent")
+    return folder

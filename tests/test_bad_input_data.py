@@ -1,0 +1,273 @@
+"""Bad data: each fault has a clear message and status 3, none a traceback, and no half-written file stays."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from unflat.recon.errors import DataError
+from unflat.recon.kinds.cell.read import read
+from unflat.recon.settings import parse_config
+
+SHAPE = (4, 8, 10)
+
+
+def sound(path: Path) -> Path:
+    """An acquisition without a fault."""
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "unflat-acquisition"
+        file["measurement/images"] = np.random.default_rng(0).poisson(100, SHAPE).astype(float)
+        file["measurement/mask"] = np.zeros(SHAPE, np.uint8)
+        file["instrument/wavelength"] = 515e-9
+        file["instrument/numerical_aperture"] = 0.65
+        file["instrument/medium_index"] = 1.33
+        file["instrument/pixel_size"] = [1e-7, 1e-7]
+        file["instrument/illumination_na"] = np.full((4, 2), 0.2)
+    return path
+
+
+def put(name: str, value: Any) -> Callable[[h5py.File], None]:
+    """Replace a dataset; None removes it."""
+
+    def change(file: h5py.File) -> None:
+        del file[name]
+        if value is not None:
+            file[name] = value
+
+    return change
+
+
+def poke(name: str, index: tuple[Any, ...], value: float) -> Callable[[h5py.File], None]:
+    """Change some numbers of a dataset."""
+
+    def change(file: h5py.File) -> None:
+        file[name][index] = value
+
+    return change
+
+
+IMAGES, MASK = "measurement/images", "measurement/mask"
+FAULTS = {
+    "missing images": (put(IMAGES, None), r"/measurement/images .*nor /measurement/field.*it holds /instrument/"),
+    "missing wavelength": (
+        put("instrument/wavelength", None),
+        r"holds no /instrument/wavelength \(vacuum wavelength\)",
+    ),
+    "flat images": (put(IMAGES, np.ones(7)), r"images has the shape \(7,\); expected \(view, y, x\)"),
+    "too few directions": (
+        put("instrument/illumination_na", np.zeros((3, 2))),
+        r"illumination_na: illumination_na has the shape \(3, 2\); expected \(view 4, 2\)",
+    ),
+    "mask of another size": (put(MASK, np.zeros((8, 9))), r"mask has the shape \(8, 9\); expected \(y 8, x 10\) or"),
+    "complex images": (put(IMAGES, np.ones(SHAPE, complex)), r"holds complex numbers.*acquisition\.field"),
+    "text": (put("instrument/wavelength", "515 nm"), r"which are no numbers"),
+    "NaN": (
+        poke(IMAGES, (2, 5, slice(7, 9)), np.nan),
+        r"2 numbers are NaN or infinite, the first nan at \[2, 5, 7\]; mask",
+    ),
+    "infinite": (poke(IMAGES, (0, 0, 0), np.inf), r"1 number is NaN or infinite, the first inf at \[0, 0, 0\]"),
+    "negative counts": (
+        poke(IMAGES, (1, 2, 3), -5),
+        r"1 number is negative, the first -5 at \[1, 2, 3\]; counts cannot",
+    ),
+    "all masked": (put(MASK, np.ones(SHAPE, np.uint8)), r"all 320 pixels are masked; 0 means good"),
+    "a masked view": (poke(MASK, (3,), 1), r"every pixel of view 3 is masked"),
+    "a dark view": (poke(IMAGES, (2,), 0), r"view 2 of those used is dark"),
+    "aperture beyond the medium": (
+        put("instrument/numerical_aperture", 1.4),
+        r"the numerical aperture 1\.4 exceeds the medium's index 1\.33",
+    ),
+    "light beyond the medium": (
+        poke("instrument/illumination_na", (2, 0), 1.5),
+        r"1 of 4 directions of light exceed the medium's index.*illumination_na\[2\]",
+    ),
+    "pixel in micrometres": (
+        put("instrument/pixel_size", [0.1, 0.1]),
+        r"0\.1 m is too large.*looks like micrometres.*acquisition\.pixel_size: '/instrument/pixel_size in um'",
+    ),
+    "pixel in nanometres": (put("instrument/pixel_size", [100.0, 100.0]), r"looks like nanometres"),
+    "pixel of the camera's millimetres": (put("instrument/pixel_size", [6.5e-4] * 2), r"wavelengths.*magnification"),
+    "wavelength in micrometres": (put("instrument/wavelength", 0.515), r"0\.515 m is no wavelength.*micrometres"),
+    "wavelength in nanometres": (put("instrument/wavelength", 515.0), r"looks like nanometres"),
+    "negative wavelength": (put("instrument/wavelength", -5e-7), r"wavelength: -5e-07 is not positive"),
+    "index of nothing": (put("instrument/medium_index", 0.3), r"medium_index: 0\.3 is below 1"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_named_with_its_place_and_value(tmp_path: Path, name: str) -> None:
+    path = sound(tmp_path / "scan.h5")
+    change, message = FAULTS[name]
+    with h5py.File(path, "a") as file:
+        change(file)
+    with pytest.raises(DataError, match=message) as caught:
+        read(parse_config("kind: cell"), path)
+    assert all("scan.h5" in fault.where for fault in caught.value.faults)
+    assert len(caught.value.faults) <= 2
+
+
+def test_all_faults_come_at_once(tmp_path: Path) -> None:
+    path = sound(tmp_path / "scan.h5")
+    chosen = ["NaN", "negative counts", "aperture beyond the medium", "pixel in micrometres", "too few directions"]
+    with h5py.File(path, "a") as file:
+        for name in chosen:
+            FAULTS[name][0](file)
+    with pytest.raises(DataError) as caught:
+        read(parse_config("kind: cell"), path)
+    assert len(caught.value.faults) == len(chosen)
+
+
+def test_sound_data_have_no_fault(tmp_path: Path) -> None:
+    found = read(parse_config("kind: cell"), sound(tmp_path / "scan.h5"))
+    assert found["images"].shape == SHAPE
+    assert found["images"].dtype == np.float32
+
+
+def test_masked_pixels_may_be_anything_and_become_finite(tmp_path: Path) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        for place, value in (((0, 0, 0), np.nan), ((1, 2, 3), -7.0)):
+            file[IMAGES][place] = value
+            file[MASK][place] = 1
+    assert np.isfinite(read(parse_config("kind: cell"), path)["images"]).all()
+
+
+def test_places_of_bad_pixels_count_as_the_file_does(tmp_path: Path) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        file[IMAGES][2, 5, 7] = np.nan
+    with pytest.raises(DataError, match=r"at \[2, 5, 7\]"):
+        read(parse_config("kind: cell", ["acquisition.views=[3, 2]", "acquisition.crop=[4, 6]"]), path)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (
+            "images=/measurement/image",
+            r"nothing of that name, for acquisition\.images.*did you mean '/measurement/images'",
+        ),
+        ("images=/data/images", r"did you mean '/measurement/images'"),
+        ("wavelength=/@lambda", r"no attribute 'lambda' for acquisition\.wavelength; its attributes are format"),
+        ("pixel_size=0.2 um", r"acquisition\.pixel_size: the config says 2e-07 m, the file 1e-07, 1e-07 m"),
+        ("numerical_aperture=1.5", r"acquisition\.numerical_aperture: the numerical aperture 1\.5 exceeds"),
+        ("pixel_size=0.1", r"looks like micrometres.*acquisition\.pixel_size: 0\.1 um"),
+    ],
+)
+def test_a_config_that_does_not_suit_the_file(tmp_path: Path, told: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(parse_config("kind: cell", [f"acquisition.{told}"]), sound(tmp_path / "scan.h5"))
+
+
+def test_units_of_the_wrong_sort_are_refused(tmp_path: Path) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        file["instrument/wavelength"].attrs["units"] = "furlong"
+        file["instrument/pixel_size"].attrs["units"] = "rad"
+    with pytest.raises(DataError, match=r"'furlong' is unknown(.|\n)*'rad' is no length"):
+        read(parse_config("kind: cell"), path)
+
+
+def test_coarse_pixels_and_light_at_the_edge_are_noticed_and_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        file["instrument/pixel_size"][:] = 1e-6
+        file["instrument/illumination_na"][1] = [0, 0.649]
+    monkeypatch.setattr(logging.getLogger("unflat"), "propagate", True)
+    with caplog.at_level(logging.WARNING, "unflat"):
+        found = read(parse_config("kind: cell"), path)
+    assert len(found["images"]) == 4
+    assert "samples the aperture 0.65 too coarsely: at most 396 nm" in caplog.text
+    assert "1 of 4 directions of light lie at the edge of the aperture" in caplog.text
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def forbid(path: Path) -> None:
+    path.chmod(0)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "truncated": (truncate, "the HDF5 file is truncated"),
+    "no HDF5": (lambda path: path.write_text("view,y,x\n"), "is no HDF5 file, though its name says so"),
+    "empty": (lambda path: path.write_bytes(b""), "the file is empty"),
+    "missing": (lambda path: path.unlink(), "there is no such file"),
+    "forbidden": (forbid, "no permission to read it"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_are_told_in_one_line(tmp_path: Path, name: str) -> None:
+    if name == "forbidden" and os.geteuid() == 0:
+        pytest.skip("root may read every file")
+    path = sound(tmp_path / "scan.h5")
+    breaking, message = BROKEN[name]
+    breaking(path)
+    with pytest.raises(DataError, match=message) as caught:
+        read(parse_config("kind: cell"), path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_damaged_chunk_is_told_with_its_dataset(tmp_path: Path) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        images = np.random.default_rng(0).poisson(100, (4, 64, 64))
+        put(IMAGES, None)(file)
+        put(MASK, None)(file)
+        stored = file.create_dataset(IMAGES, data=images, chunks=(1, 64, 64), compression="gzip")
+        start = stored.id.get_chunk_info(2).byte_offset
+    with path.open("r+b") as stream:
+        stream.seek(start)
+        stream.write(b"\xff" * 200)
+    with pytest.raises(DataError, match=r"scan\.h5:/measurement/images: cannot be read"):
+        read(parse_config("kind: cell"), path)
+
+
+def unflat(*arguments: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    program = [sys.executable, "-c", "import sys; from unflat.cli.main import main; sys.exit(main())"]
+    return subprocess.run([*program, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_the_shell_sees_status_3_and_no_file(tmp_path: Path) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        file[IMAGES][0, 0, 0] = np.nan
+    ended = unflat("convert", path, "-o", tmp_path / "out.h5")
+    assert ended.returncode == 3
+    assert "error: " in ended.stderr
+    assert "mask them" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["scan.h5"]
+
+
+def test_convert_writes_once_and_info_shows_it(tmp_path: Path) -> None:
+    path, output = sound(tmp_path / "scan.h5"), tmp_path / "out.h5"
+    ended = unflat("convert", path, "-o", output, "--set", "acquisition.crop=[4, 4]")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"wrote {output}" in ended.stdout
+    assert unflat("convert", path, "-o", output).returncode == 2
+    shown = unflat("info", output)
+    assert shown.returncode == 0
+    assert "4 intensity images of 4 x 4 pixels" in shown.stdout
+    truncate(output)
+    broken = unflat("info", output)
+    assert broken.returncode == 3
+    assert len(broken.stderr.splitlines()) == 1
+
+
+def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    ended = unflat("convert", sound(tmp_path / "scan.h5"), "-o", tmp_path / "absent" / "out.h5")
+    assert ended.returncode == 3
+    assert "there is no folder" in ended.stderr
+    assert "Traceback" not in ended.stderr

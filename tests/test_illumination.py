@@ -1,0 +1,157 @@
+"""Light as a laboratory describes it, turned into apertures."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.errors import DataError
+from unflat.recon.kinds.cell.illumination import (
+    illumination_of,
+    led_grid_na,
+    microscope_of,
+    ring_na,
+    turn_matrices,
+)
+from unflat.recon.kinds.cell.read import read
+from unflat.recon.settings import parse_config
+
+angles = st.floats(-7, 7)
+axes = st.sampled_from("zyx")
+
+
+@given(st.integers(-16, 16), st.integers(-16, 16))
+def test_an_led_shines_along_the_line_from_it_to_the_specimen(row: int, column: int) -> None:
+    pitch, height = 4e-3, 79e-3
+    led = np.array([[row, column]])
+    na = led_grid_na(led, pitch=pitch, height=height, centre=(0, 0), row_axis="-y", column_axis="x")
+    direction = np.array([-row * pitch, column * pitch, height])
+    np.testing.assert_allclose(na[0], (direction / np.linalg.norm(direction))[:2], atol=1e-15)
+
+
+def test_axes_of_an_led_grid_may_be_swapped_and_turned_round() -> None:
+    led = np.array([[3, 5]])
+    numbers: dict[str, Any] = {"pitch": 1.0, "height": 10.0, "centre": (1, 1)}
+    plain = led_grid_na(led, **numbers)
+    np.testing.assert_allclose(led_grid_na(led, **numbers, row_axis="x", column_axis="-y"), plain[:, ::-1] * [-1, 1])
+
+
+@given(st.integers(1, 30), angles, st.booleans())
+def test_a_ring_is_even_and_round(count: int, start: float, clockwise: bool) -> None:
+    na = ring_na(count, na=0.6, count=count, start=start, clockwise=clockwise)
+    np.testing.assert_allclose(np.hypot(*na.T), 0.6)
+    if count > 1:
+        np.testing.assert_allclose(na.sum(axis=0), 0, atol=1e-12)
+
+
+def test_a_ring_goes_from_x_towards_y() -> None:
+    np.testing.assert_allclose(ring_na(3, na=1, count=4), [[0, 1], [1, 0], [0, -1]], atol=1e-15)
+    np.testing.assert_allclose(ring_na(2, na=1, count=4, clockwise=True), [[0, 1], [-1, 0]], atol=1e-15)
+
+
+@given(angles, angles, axes)
+@settings(deadline=None)
+def test_turns_are_rotations_and_add_up(first: float, second: float, axis: str) -> None:
+    one, other, both = turn_matrices(np.array([first, second, first + second]), axis)
+    np.testing.assert_allclose(one @ one.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(one), 1)
+    np.testing.assert_allclose(one @ other, both, atol=1e-12)
+    np.testing.assert_allclose(turn_matrices(np.array([first]), axis, reverse=True)[0], one.T, atol=1e-12)
+
+
+@pytest.mark.parametrize(("axis", "start", "end"), [("y", "z", "x"), ("x", "y", "z"), ("z", "x", "y")])
+def test_a_quarter_turn_is_right_handed(axis: str, start: str, end: str) -> None:
+    """x right, y down, z along the light: x × y = z."""
+    unit = dict(zip("zyx", np.eye(3), strict=True))
+    quarter = turn_matrices(np.array([np.pi / 2]), axis)[0]
+    np.testing.assert_allclose(quarter @ unit[start], unit[end], atol=1e-15)
+    np.testing.assert_allclose(quarter @ unit[axis], unit[axis], atol=1e-15)
+
+
+def scan(path: Path, **more: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        file["measurement/images"] = np.full((4, 6, 6), 10.0)
+        for name, value in {"wavelength": 5e-7, "numerical_aperture": 0.6, "medium_index": 1.33, **more}.items():
+            file[f"instrument/{name}"] = value
+        file["instrument/pixel_size"] = [1e-7, 1e-7]
+    return path
+
+
+def cell(**told: Any) -> Any:
+    return parse_config("kind: cell", [f"acquisition.{k}={v}" for k, v in told.items()])
+
+
+def test_a_ring_counts_the_files_views_whatever_is_selected(tmp_path: Path) -> None:
+    found = read(cell(ring="{na: 0.4, count: 8}", views="[3, 1]"), scan(tmp_path / "a.h5"))
+    np.testing.assert_allclose(found["illumination_na"], ring_na(8, na=0.4, count=8)[[3, 1]])
+    with pytest.raises(DataError, match="the ring has 3 directions, and the file 4 views"):
+        read(cell(ring="{na: 0.4, count: 3}"), scan(tmp_path / "a.h5"))
+
+
+def test_light_along_the_axis_must_be_said(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.h5")
+    assert not read(cell(illumination="normal"), path)["illumination_na"].any()
+    with pytest.raises(DataError, match=r"nothing says where the light.*acquisition\.illumination: normal"):
+        read(cell(), path)
+
+
+def test_several_sources_a_view(tmp_path: Path) -> None:
+    na, pattern = [[0.1, 0.0], [0.0, 0.2]], [[1, 0], [0, 1], [1, 1], [0.5, 0.25]]
+    found = read(cell(), scan(tmp_path / "a.h5", source_na=na, pattern=pattern, defocus=[0, 0, 1e-6, 2e-6]))
+    assert "illumination_na" not in found
+    light = illumination_of(found)
+    assert light.na.shape == (4, 2, 2)
+    np.testing.assert_allclose(light.weights, pattern)
+    np.testing.assert_allclose(light.defocus, [0, 0, 1e-6, 2e-6])
+
+
+def test_one_plane_of_focus_stands_for_all_views(tmp_path: Path) -> None:
+    found = read(cell(illumination="normal", defocus="2 um"), scan(tmp_path / "a.h5"))
+    np.testing.assert_allclose(found["defocus"], [2e-6] * 4)
+
+
+def test_a_config_may_describe_light_that_the_file_gets_wrong(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.h5", illumination_na=np.full((4, 2), 7.0))
+    assert not read(cell(illumination="normal"), path)["illumination_na"].any()
+    with pytest.raises(DataError, match="exceed the medium's index"):
+        read(cell(), path)
+
+
+def test_degrees_without_a_unit_are_noticed(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file["angle"] = [0.0, 90.0, 180.0, 270.0]
+    turn = "{axis: y, angles: /angle%s}"
+    with pytest.raises(DataError, match=r"look like degrees.*'/angle in deg'"):
+        read(cell(illumination="normal", turn=turn % ""), path)
+    found = read(cell(illumination="normal", turn=turn % " in deg"), path)
+    np.testing.assert_allclose(found["rotation"][1] @ [1, 0, 0], [0, 0, 1], atol=1e-15)
+
+
+def test_a_turning_specimen_is_cropped_about_its_axis(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.h5")
+    turn = "{axis: y, angles: [0, 0.1, 0.2, 0.3]}"
+    along = read(cell(illumination="normal", turn=turn, crop="[2, 4]", crop_centre="[2, 3]"), path)
+    assert along["images"].shape == (4, 2, 4)
+    with pytest.raises(Exception, match="off the axis about which the specimen turns"):
+        read(cell(illumination="normal", turn=turn, crop="[2, 2]", crop_centre="[2, 2]"), path)
+
+
+def test_microscope_and_light_of_an_acquisition() -> None:
+    arrays = {
+        "images": np.ones((2, 4, 4), np.float32),
+        "wavelength": np.array(5e-7),
+        "numerical_aperture": np.array(0.6),
+        "medium_index": np.array(1.33),
+        "pixel_size": np.array([1e-7, 2e-7]),
+        "illumination_na": np.array([[0.1, 0], [0, 0.2]]),
+    }
+    acquisition = Acquisition("cell", arrays)
+    assert microscope_of(acquisition).pixel_size == (1e-7, 2e-7)
+    light = illumination_of(acquisition)
+    np.testing.assert_allclose(light.na[:, 0], arrays["illumination_na"])
+    np.testing.assert_allclose(light.weights, 1)

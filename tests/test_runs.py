@@ -1,0 +1,445 @@
+"""A run leaves whole files, says how it ended, and goes on where it stopped."""
+
+import errno
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from unflat.recon.errors import ConfigError, DataError, DeviceError, Stopped
+from unflat.recon.runs import (
+    Checkpoint,
+    Estimate,
+    RunFolder,
+    Sentinel,
+    StopRequest,
+    available_memory,
+    ending,
+    write_atomically,
+)
+from unflat.recon.runs.atomic import disk_fault
+from unflat.recon.runs.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
+from unflat.recon.runs.logs import without_absolute_paths
+
+
+def run_python(program: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+# ---------------------------------------------------------------- files, whole or not at all
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    with write_atomically(tmp_path / "a.tar.txt") as temporary:
+        assert temporary.name.endswith(".tar.txt")
+        temporary.write_text("new")
+        assert not (tmp_path / "a.tar.txt").exists()
+    assert [f.name for f in tmp_path.iterdir()] == ["a.tar.txt"]
+    assert (tmp_path / "a.tar.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def fail() -> None:
+        with write_atomically(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("a", "old")]
+
+
+DYING = """
+    import os, sys
+    from unflat.recon.runs import write_atomically
+    with write_atomically(sys.argv[1]) as temporary:
+        temporary.write_text("half")
+        os._exit(0)
+"""
+
+
+def test_leavings_of_dead_processes_are_removed_and_those_of_the_living_kept(tmp_path: Path) -> None:
+    dead = run_python(DYING, tmp_path / "a")
+    dead.communicate()
+    (leaving,) = tmp_path.iterdir()
+    living = tmp_path / leaving.name.replace(f"-{dead.pid}-", f"-{os.getpid()}-")
+    elsewhere = tmp_path / leaving.name.replace(".part-", ".part-other")
+    living.write_text("")
+    elsewhere.write_text("")
+    with write_atomically(tmp_path / "a") as temporary:
+        temporary.write_text("whole")
+    assert {f.name for f in tmp_path.iterdir()} == {"a", living.name, elsewhere.name}
+
+
+def test_a_missing_folder_a_folder_and_a_device_are_refused(tmp_path: Path) -> None:
+    for path, message in (
+        (tmp_path / "none" / "a.h5", "there is no folder .*mkdir -p"),
+        (tmp_path, "it is a folder"),
+        ("/dev/null", "not a regular file"),
+    ):
+        with pytest.raises(DataError, match=message), write_atomically(path):
+            pytest.fail("the block must not run")
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    with write_atomically(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+LIMITED = """
+    import resource, signal, sys
+    import numpy as np
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    from unflat.recon.errors import UnflatError
+    from unflat.recon.runs import RunFolder
+    run = RunFolder.create(sys.argv[1])
+    run.save_checkpoint(1, {"w": np.arange(10.0)}, {})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+    try:
+        with run:
+            if sys.argv[2] == "checkpoint":
+                run.save_checkpoint(2, {"w": np.arange(1e5)}, {})
+            for step in range(5000):
+                run.metrics(step, loss=0.5)
+    except UnflatError as error:
+        print(error)
+        sys.exit(error.status)
+"""
+
+
+@pytest.mark.parametrize("what", ["checkpoint", "metrics"])
+def test_a_full_disk_is_one_line_and_costs_no_old_file(tmp_path: Path, what: str) -> None:
+    process = run_python(LIMITED, tmp_path / "run", what)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 3, err
+    assert out.count("\n") == 1
+    assert "cannot be written" in out
+    assert err == ""
+    found = latest_checkpoint(tmp_path / "run" / "checkpoint")
+    assert found is not None
+    assert found.step == 1
+    assert ending(tmp_path / "run") == (Sentinel.FAILED, without_absolute_paths(out).strip())
+
+
+def test_hdf5s_page_about_a_full_disk_is_understood() -> None:
+    page = OSError("Can't write data (file write failed: time = Thu\n, errno = 28, error message = 'No space left')")
+    assert "run/a.h5: cannot be written: the disk is full; free" in str(disk_fault(page, Path("run/a.h5")))
+    assert disk_fault(OSError("something else"), Path("a")) is None
+
+
+def test_a_forbidden_input_is_not_taken_for_a_forbidden_output() -> None:
+    forbidden = PermissionError(errno.EACCES, "Permission denied", "/data/input.tif")
+    assert disk_fault(forbidden, Path("out.h5")) is None
+    forbidden = PermissionError(errno.EACCES, "Permission denied", "out.h5")
+    assert "no permission" in str(disk_fault(forbidden, Path("out.h5")))
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b/c", "b/d", "scale"]),
+        st.sampled_from([np.float32, np.int64, np.complex64, np.bool_, np.uint32]).flatmap(
+            lambda dtype: arrays(dtype, array_shapes(min_dims=0, max_dims=3, max_side=4, min_side=0))
+        ),
+        max_size=3,
+    ),
+    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.floats(allow_nan=False)),
+)
+@settings(max_examples=20, deadline=None)
+def test_a_checkpoint_comes_back_bit_by_bit(
+    tmp_path_factory: pytest.TempPathFactory, state: dict[str, np.ndarray], facts: dict[str, object]
+) -> None:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    again = read_checkpoint(write_checkpoint(folder, Checkpoint(7, state, facts)))
+    assert (again.step, again.facts) == (7, facts)
+    assert again.arrays.keys() == state.keys()
+    for name, array in state.items():
+        assert again.arrays[name].dtype == array.dtype
+        assert again.arrays[name].shape == array.shape
+        assert again.arrays[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_torn_checkpoint_is_ignored_and_the_one_before_wins(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (10, 20, 30):
+        newest = write_checkpoint(tmp_path, Checkpoint(step, {"w": np.full(500, float(step))}))
+    assert len(list(tmp_path.iterdir())) == 2
+    content = bytearray(newest.read_bytes())
+    flipped = content.replace(np.float64(30).tobytes() * 10, np.float64(31).tobytes() * 10, 1)
+    newest.write_bytes({"cut": content[:-1000], "flip": flipped, "empty": b""}[damage])
+    with caplog.at_level(logging.WARNING):
+        found = latest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 20
+    write_checkpoint(tmp_path, Checkpoint(25, {}))
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["step-000000020.h5", "step-000000025.h5"]
+
+
+ENDLESS = """
+    import sys
+    import numpy as np
+    from unflat.recon.runs import RunFolder
+    with RunFolder.create(sys.argv[1]) as run:
+        for step in range(1, 1_000_000):
+            run.save_checkpoint(step, {"w": np.full(200_000, float(step))}, {"step": step})
+            run.metrics(step, loss=1 / step)
+            print(step, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    process = run_python(ENDLESS, tmp_path / "run")
+    assert process.stdout is not None
+    said = 0
+    for line in process.stdout:
+        said = int(line)
+        if said == 5:
+            break
+    time.sleep(0.013)  # into the middle of writing the next one, most likely
+    process.kill()
+    process.communicate(timeout=10)
+    assert ending(tmp_path / "run") is None
+    with RunFolder.create(tmp_path / "run", resume=True) as run:
+        found = run.latest_checkpoint()
+        assert found is not None
+        assert found.step >= said
+        np.testing.assert_array_equal(found.arrays["w"], float(found.step))
+        assert not [f for f in run.path.rglob(".part-*") if f.is_file()]
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def test_a_finished_run_holds_its_files_and_one_sentinel(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "deep" / "run") as run:
+        run.write_config("kind: cell\n")
+        run.metrics(1, loss=np.float32(0.5), withheld=float("nan"))
+        assert json.loads((run.path / "metrics.jsonl").read_text()) == {"step": 1, "loss": 0.5, "withheld": None}
+        (run.figures / "a.png").touch()
+        run.finish(Sentinel.DONE, "300 steps done")
+    names = {str(f.relative_to(run.path)) for f in run.path.rglob("*") if f.is_file()}
+    logs = {"run.log", "debug.log", "metrics.jsonl"}
+    assert names == {"config.yaml", "figures/a.png", "checkpoint/fingerprint.json", "DONE", *logs}
+    assert ending(run.path) == (Sentinel.DONE, "300 steps done")
+
+
+def test_the_short_log_has_notices_and_the_long_one_everything(tmp_path: Path) -> None:
+    logger = logging.getLogger("unflat.recon.somewhere")
+    with RunFolder.create(tmp_path / "run") as run:
+        logger.info("read %s", tmp_path / "scan.h5")
+        logger.debug("detail of scan.h5:/measurement/images")
+        try:
+            raise ValueError("inner")
+        except ValueError:
+            logger.exception("trouble")
+        run.finish(Sentinel.DONE, f"wrote {run.path / 'model.h5'}")
+    logger.error("after the end")
+    short, long = run.log.read_text(), (run.path / "debug.log").read_text()
+    assert "read …/scan.h5" in short
+    assert "trouble" in short
+    assert "detail of" not in short
+    assert "Traceback" not in short
+    assert "detail of scan.h5:/measurement/images" in long
+    assert "ValueError: inner" in long
+    assert "after the end" not in short + long
+
+
+def test_no_file_of_a_run_names_the_place_where_it_stands(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", fingerprint={"seed": 0})
+    logging.getLogger("unflat").info("writing to %s", run.path)
+    run.save_checkpoint(3, {"w": np.ones(3)}, {})
+    with pytest.raises(DataError), run:
+        raise DataError(f"{tmp_path}/input.h5: torn")
+    for file in run.path.rglob("*"):
+        if file.is_file():
+            assert str(tmp_path).encode() not in file.read_bytes(), file
+    moved = Path(shutil.move(run.path, tmp_path / "moved"))
+    with RunFolder.create(moved, resume=True, fingerprint={"seed": 0}) as again:
+        found = again.latest_checkpoint()
+    assert found is not None
+    assert found.step == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "sentinel"),
+    [(Stopped("SIGTERM received"), "STOPPED"), (KeyboardInterrupt(), "STOPPED"), (ValueError("bug"), "FAILED")],
+)
+def test_an_error_ends_the_run_with_its_sentinel(tmp_path: Path, error: BaseException, sentinel: str) -> None:
+    with pytest.raises(type(error)), RunFolder.create(tmp_path / "run"):
+        raise error
+    assert ending(tmp_path / "run") == (Sentinel(sentinel), str(error) or "KeyboardInterrupt")
+
+
+def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run") as run:
+        run.metrics(1, loss=1.0)
+        run.save_checkpoint(1, {}, {})
+        run.finish(Sentinel.DONE, "done")
+    (run.path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"already holds a run; go on with it .--resume. or replace it"):
+        RunFolder.create(run.path)
+    with pytest.raises(ConfigError, match="one of them"):
+        RunFolder.create(run.path, force=True, resume=True)
+    with RunFolder.create(run.path, force=True) as anew:
+        assert anew.latest_checkpoint() is None
+        assert ending(anew.path) is None
+        assert not (anew.path / "metrics.jsonl").exists()
+    assert (run.path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_of_other_things_is_never_a_run(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "model.h5").write_text("mine")
+    with pytest.raises(ConfigError, match="holds files, but no run"):
+        RunFolder.create(tmp_path, force=force)
+    with pytest.raises(ConfigError, match="is a file"):
+        RunFolder.create(tmp_path / "model.h5", force=force)
+    assert (tmp_path / "model.h5").read_text() == "mine"
+
+
+def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
+    was = {"config": {"fit": {"steps": 300, "batch": 4}}, "inputs": {"scan.h5": "abc"}}
+    RunFolder.create(tmp_path / "run", fingerprint=was).close()
+    longer = {"config": {"fit": {"steps": 400, "batch": 4}}, "inputs": {"scan.h5": "abc"}}
+    RunFolder.create(tmp_path / "run", fingerprint=longer, resume=True).close()
+    other = {"config": {"fit": {"steps": 350, "batch": 8}}, "inputs": {"scan.h5": "abd"}}
+    with pytest.raises(ConfigError) as caught:
+        RunFolder.create(tmp_path / "run", fingerprint=other, resume=True)
+    assert [fault.message for fault in caught.value.faults] == [
+        "config.fit.batch was 4 and is now 8",
+        "config.fit.steps was 400 and is now 350",
+        'inputs.scan.h5 was "abc" and is now "abd"',
+    ]
+
+
+def test_going_on_removes_the_sentinel_and_the_metrics_after_the_checkpoint(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", resume=True) as run:
+        for step in range(1, 6):
+            run.metrics(step, loss=1 / step)
+            if step == 3:
+                run.save_checkpoint(step, {}, {})
+        run.finish(Sentinel.STOPPED, "SIGTERM received")
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')
+    with RunFolder.create(run.path, resume=True) as again:
+        assert ending(run.path) is None
+        found = again.latest_checkpoint()
+        assert found is not None
+        again.metrics(found.step + 1, loss=0.25)
+    steps = [json.loads(line)["step"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+
+
+# ---------------------------------------------------------------- requests to stop
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
+def test_a_signal_leaves_a_reason_and_the_former_handler_comes_back(name: str) -> None:
+    number = getattr(signal, name)
+    former = signal.getsignal(number)
+    with StopRequest() as stop:
+        assert stop.reason is None
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+        assert stop.reason == ("interrupted" if name == "SIGINT" else f"{name} received")
+        assert stop.interrupted == (name == "SIGINT")
+    assert signal.getsignal(number) is former
+
+
+def test_a_second_interrupt_ends_at_once() -> None:
+    def insist() -> None:
+        with StopRequest():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        insist()
+
+
+def test_a_time_limit_is_a_reason() -> None:
+    with StopRequest(time_limit=0.02) as stop:
+        assert stop.reason is None
+        time.sleep(0.03)
+        assert stop.reason == "time limit of 0.02 s reached"
+
+
+# ---------------------------------------------------------------- what a machine has
+
+
+def machine(root: Path, free_kb: int = 8_000_000, **files: str) -> Path:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/meminfo").write_text(f"MemTotal: 16000000 kB\nMemAvailable:    {free_kb} kB\n")
+    for name, text in files.items():
+        file = root / name.replace("__", "/").replace("DOT", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root
+
+
+def test_free_memory_counts_where_nothing_else_limits(tmp_path: Path) -> None:
+    assert available_memory(machine(tmp_path), {}) == 8_000_000 * 1024
+
+
+def test_the_tightest_control_group_counts_and_its_file_cache_does_not(tmp_path: Path) -> None:
+    root = machine(
+        tmp_path,
+        proc__self__cgroup="0::/job/step\n",
+        sys__fs__cgroup__job__memoryDOTmax="3000000000\n",
+        sys__fs__cgroup__job__memoryDOTstat="anon 1000000000\nfile 1500000000\n",
+        sys__fs__cgroup__job__step__memoryDOTmax="max\n",
+    )
+    assert available_memory(root, {}) == 2_000_000_000
+
+
+def test_a_control_group_of_version_1_and_a_containers_view_of_it(tmp_path: Path) -> None:
+    root = machine(
+        tmp_path,
+        proc__self__cgroup="5:cpu:/x\n9:memory:/docker/abc\n",
+        sys__fs__cgroup__memory__memoryDOTlimit_in_bytes="1000000\n",
+        sys__fs__cgroup__memory__memoryDOTstat="total_rss 400000\n",
+    )
+    assert available_memory(root, {}) == 600_000
+    (root / "sys/fs/cgroup/memory/memory.limit_in_bytes").write_text("9223372036854771712")
+    assert available_memory(root, {}) == 8_000_000 * 1024
+
+
+def test_slurms_grant_counts(tmp_path: Path) -> None:
+    root = machine(tmp_path)
+    assert available_memory(root, {"SLURM_MEM_PER_NODE": "2048"}) == 2048 * 1024**2
+    assert available_memory(root, {"SLURM_MEM_PER_CPU": "512", "SLURM_CPUS_ON_NODE": "4"}) == 2048 * 1024**2
+    assert available_memory(root, {"SLURM_MEM_PER_NODE": "0"}) == 8_000_000 * 1024
+
+
+def test_this_machine_has_memory() -> None:
+    assert available_memory() > 2**20
+
+
+def test_a_run_that_cannot_fit_is_refused_with_advice() -> None:
+    estimate = Estimate(3 * 2**30, 60.0, [])
+    estimate.require_fit(4 * 2**30, "unused")
+    with pytest.raises(DeviceError, match=r"about 3 GiB of memory, and 2 GiB are available; lower fit.batch"):
+        estimate.require_fit(2 * 2**30, "lower fit.batch")
