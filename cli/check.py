@@ -79,6 +79,8 @@ def _estimate(kind: Kind, settings: Any, measured: Acquisition | None, problems:
         estimate: Estimate = kind.estimate(settings, measured)
         for line in estimate.lines:
             console.say(f"  {line}")
+        if measured is None:
+            return  # without a measurement there is no size to tell of
         available = available_memory()
         console.say(
             f"  memory about {readable_bytes(estimate.memory_bytes)} of {readable_bytes(available)} available, "

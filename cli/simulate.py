@@ -8,6 +8,7 @@ import click
 from ..recon.acquisition import write
 from ..recon.devices import use
 from ..recon.kinds import kind_named
+from ..recon.runs import require_place
 from ..recon.settings import load_config
 from . import console
 from .options import EXISTING_FILE, config_options, output_options
@@ -31,6 +32,7 @@ def command(config: Path, output: Path, force: bool, overrides: list[str]) -> No
       unflat simulate cell.yaml -o noiseless.h5 --set simulate.photons=null
     """
     console.refuse_to_overwrite(output, force=force)
+    require_place(output)
     settings: Any = load_config(config, overrides)
     use(settings.device)
     kind = kind_named(settings.kind)

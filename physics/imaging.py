@@ -1,6 +1,6 @@
 """From a specimen and its light to the images that a microscope takes of it.
 
-    contrast --march--> exit spectrum --refocus, pupil--> field at the camera --|·|², sum over sources--> image
+    contrast --march--> exit spectra --refocus, pupil--> fields at the camera --|·|², sum over sources--> image
 
 Images are normalised: 1 where there is no specimen. Axes ``z y x``; all numbers that enter are dimensionless (sines in
 the medium, cycles of the wave in the medium).
@@ -18,8 +18,8 @@ from .lattice import Lattice
 from .pupil import incident_transmission, pupil
 from .waves import kernel
 
-March = Callable[..., Complex[Array, "y x"]]
-MARCHES: dict[str, March] = {"multislice": multislice.exit_spectrum, "ssnp": ssnp.exit_spectrum}
+March = Callable[..., Complex[Array, "wave y x"]]
+MARCHES: dict[str, March] = {"multislice": multislice.exit_spectra, "ssnp": ssnp.exit_spectra}
 """Ways to march through the specimen."""
 
 
@@ -31,7 +31,8 @@ class Camera:
         lattice: Samples of the specimen, padded.
         numerical_aperture: NA of the objective.
         march: How light crosses the specimen: a key of `MARCHES`.
-        block: Slices between the states that are kept for a gradient; see `slices.walk`.
+        block: Slices between the states that are kept for a gradient; see `slices`.
+        fixed_light: Whether no gradient of tilts is wanted: the faster way back.
         shape: Pixels (y, x) of the image, around the optical axis; each averages ``lattice.binning``² samples.
     """
 
@@ -40,45 +41,47 @@ class Camera:
     march: str
     shape: tuple[int, int]
     block: int | None = None
+    fixed_light: bool = False
 
-    def field(
+    def fields(
         self,
         contrast: Float[Array, "channel z y x"],
-        tilt: Float[Array, " 2"],
-        defocus: Float[Array, ""],
+        tilts: Float[Array, "wave 2"],
+        defocus: Float[Array, " wave"],
         aberrations: Float[Array, " j"],
-    ) -> Complex[Array, "y x"]:
-        """Demodulated field at the camera, on the whole lattice: 1 where there is no specimen.
+    ) -> Complex[Array, "wave y x"]:
+        """Demodulated fields at the camera, on the whole lattice: 1 where there is no specimen.
 
         Args:
             contrast: Index contrast on the lattice.
-            tilt: Incident wave.
-            defocus: Plane of focus, in cycles from z = 0 along +z.
+            tilts: Incident waves.
+            defocus: Plane of focus of each, in cycles from z = 0 along +z.
             aberrations: [rad] Zernike coefficients from defocus on.
         """
-        spectrum = MARCHES[self.march](contrast, self.lattice, tilt, self.block)
+        spectra = MARCHES[self.march](contrast, self.lattice, tilts, self.block, self.fixed_light)
         last = self.lattice.cycles(float(self.lattice.planes[-1]))
-        passed = pupil(self.lattice, self.numerical_aperture, tilt, aberrations)
-        spectrum = spectrum * kernel(self.lattice, tilt, defocus - last) * passed
-        incident = incident_transmission(self.lattice, self.numerical_aperture, tilt, aberrations)
-        return jnp.fft.ifft2(spectrum) / incident
 
-    def image(
+        def focused(spectrum: Complex[Array, "y x"], tilt: Array, focus: Array) -> Complex[Array, "y x"]:
+            passed = pupil(self.lattice, self.numerical_aperture, tilt, aberrations)
+            incident = incident_transmission(self.lattice, self.numerical_aperture, tilt, aberrations)
+            return spectrum * kernel(self.lattice, tilt, focus - last) * passed / incident
+
+        return jnp.fft.ifft2(jax.vmap(focused)(spectra, tilts, defocus))
+
+    def images(
         self,
         contrast: Float[Array, "channel z y x"],
-        tilts: Float[Array, "source 2"],
-        weights: Float[Array, " source"],
-        defocus: Float[Array, ""],
+        tilts: Float[Array, "view source 2"],
+        weights: Float[Array, "view source"],
+        defocus: Float[Array, " view"],
         aberrations: Float[Array, " j"],
-    ) -> Float[Array, "h w"]:
-        """Image of the specimen lit by sources that add incoherently, relative to the image of an empty field."""
-
-        def one(tilt: Float[Array, " 2"]) -> Float[Array, "h w"]:
-            wave = self.field(contrast, tilt, defocus, aberrations)
-            return self.pixels(wave.real**2 + wave.imag**2)
-
-        images = jax.vmap(one)(tilts)
-        return jnp.tensordot(weights / jnp.sum(weights), images, 1)
+    ) -> Float[Array, "view h w"]:
+        """Images of the specimen, each lit by sources that add incoherently, relative to the image of an empty field."""
+        views, sources = weights.shape
+        waves = self.fields(contrast, tilts.reshape(-1, 2), jnp.repeat(defocus, sources), aberrations)
+        each = jax.vmap(self.pixels)(waves.real**2 + waves.imag**2)
+        shares = weights / jnp.sum(weights, axis=1, keepdims=True)
+        return jnp.einsum("vs,vshw->vhw", shares, each.reshape(views, sources, *each.shape[1:]))
 
     def pixels(self, values: Float[Array, "y x"] | Complex[Array, "y x"]) -> Float[Array, "h w"] | Complex[Array, "h w"]:
         """Average the lattice's samples over each pixel, and cut the camera's frame out."""

@@ -38,7 +38,8 @@ class Microscope:
             ("wavelength", self.wavelength),
             ("numerical aperture", self.numerical_aperture),
             ("medium index", self.medium_index),
-            ("pixel size", min(self.pixel_size)),
+            ("pixel size", self.pixel_size[0]),
+            ("pixel size", self.pixel_size[1]),
         ):
             if not value > 0:
                 raise InstrumentError(f"{name} {value:g} is not positive")

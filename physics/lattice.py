@@ -46,7 +46,8 @@ class Lattice:
     binning: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.shape) < 1 or not min(self.pitch) > 0 or not self.wavelength > 0 or not self.medium_index > 0:
+        lengths = (*self.pitch, self.wavelength, self.medium_index)
+        if min(self.shape) < 1 or not all(length > 0 for length in lengths):
             raise SamplingError(
                 f"no lattice has the shape {self.shape}, the pitch {self.pitch} m, the wavelength {self.wavelength} m "
                 f"and the medium's index {self.medium_index}"

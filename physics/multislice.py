@@ -4,49 +4,85 @@ Each slice: propagate from the slice before, then multiply by exp(2πi Δn Δz /
 angle in the medium. Slices stand in the middle of their layer, so the scheme is of second order in Δz (Strang).
 Source: Van Roey et al., JOSA 71, 803 (1981); the cosine as in Kamilov et al., IEEE TCI 2, 59 (2016).
 
-Axes ``z y x``. Contrast is n − n_m in channel 0 and, where there is one, the imaginary index in channel 1.
+The state is the spectrum of the demodulated wave behind a slice. Axes (wave, y, x); contrast is n − n_m in channel 0 and,
+where there is one, the imaginary index in channel 1.
 """
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
-from .slices import walk
+from .slices import March, walk, walk_fixed
 from .waves import cis, incident_cosine, kernel
 
+Waves = Complex[Array, "wave y x"]
 
-def transmission(
-    contrast: Float[Array, "channel y x"], lattice: Lattice, tilt: Float[Array, " 2"]
-) -> Complex[Array, "y x"]:
-    """What a thin slice does to a wave."""
-    cycles = lattice.pitch[0] / lattice.wavelength / incident_cosine(tilt)
-    phasor = cis(2 * jnp.pi * cycles * contrast[0])
+
+def transmission(contrast: Float[Array, "channel y x"], cycles: Float[Array, " wave"]) -> Waves:
+    """What a thin slice does to each wave.
+
+    Args:
+        contrast: Index contrast of the slice.
+        cycles: Its thickness over λ cos θ, for each wave.
+    """
+    scale = 2 * jnp.pi * cycles[:, None, None]
+    phasor = cis(scale * contrast[0][None])
     if contrast.shape[0] == 1:
         return phasor
-    amplitude = jnp.exp(-2 * jnp.pi * cycles * contrast[1])
+    amplitude = jnp.exp(-scale * contrast[1][None])
     return phasor * lax.complex(amplitude, jnp.zeros_like(amplitude))
 
 
-def exit_spectrum(
-    contrast: Float[Array, "channel z y x"], lattice: Lattice, tilt: Float[Array, " 2"], block: int | None = None
-) -> Complex[Array, "y x"]:
-    """Spectrum of the demodulated wave at the last slice's plane.
+def _step(constants: Any, spectrum: Waves, contrast: Float[Array, "channel y x"]) -> tuple[Waves, Waves]:
+    propagator, cycles = constants
+    wave = jnp.fft.ifft2(spectrum * propagator) * transmission(contrast, cycles)
+    return jnp.fft.fft2(wave), wave
+
+
+def _back(
+    constants: Any, cotangent: Waves, contrast: Float[Array, "channel y x"], wave: Waves
+) -> tuple[Waves, Float[Array, "channel y x"]]:
+    """The transposed step: Fourier transforms are their own transposes, and the slice's phasor is met again."""
+    propagator, cycles = constants
+    behind = jnp.fft.fft2(cotangent)
+    product = wave * behind
+    weights = 2 * jnp.pi * cycles
+    gradients = [-jnp.tensordot(weights, product.imag, 1)]
+    if contrast.shape[0] == 2:
+        gradients.append(-jnp.tensordot(weights, product.real, 1))
+    before = propagator * jnp.fft.ifft2(transmission(contrast, cycles) * behind)
+    return before, jnp.stack(gradients)
+
+
+MARCH = March(_step, _back)
+
+
+def exit_spectra(
+    contrast: Float[Array, "channel z y x"],
+    lattice: Lattice,
+    tilts: Float[Array, "wave 2"],
+    block: int | None = None,
+    fixed_light: bool = False,
+) -> Waves:
+    """Spectra of the demodulated waves at the last slice's plane.
 
     Args:
         contrast: Index contrast of the specimen.
         lattice: Where it is sampled.
-        tilt: Incident wave, in units of n_m/λ.
-        block: Slices between the states that are kept for the gradient; see `walk`.
+        tilts: Incident waves, in units of n_m/λ.
+        block: Slices between the states that are kept for the gradient; see `slices`.
+        fixed_light: Whether only the specimen's gradient is wanted: the faster way back.
     """
-    propagator = kernel(lattice, tilt, lattice.cycles(lattice.pitch[0]))
-
-    def step(
-        spectrum: Complex[Array, "y x"], piece: Float[Array, "channel y x"]
-    ) -> Complex[Array, "y x"]:
-        wave = jnp.fft.ifft2(spectrum * propagator)
-        return jnp.fft.fft2(wave * transmission(piece, lattice, tilt))
-
+    step = lattice.cycles(lattice.pitch[0])
+    propagators = jax.vmap(lambda tilt: kernel(lattice, tilt, step))(tilts)
+    cycles = lattice.pitch[0] / lattice.wavelength / jax.vmap(incident_cosine)(tilts)
     # The background is a single sample of the spectrum: propagating it to the first slice leaves it as it is.
-    background = jnp.zeros(contrast.shape[2:], propagator.dtype).at[0, 0].set(contrast.shape[2] * contrast.shape[3])
-    return walk(step, background, contrast, block)
+    shape = (tilts.shape[0], *contrast.shape[2:])
+    background = jnp.zeros(shape, propagators.dtype).at[:, 0, 0].set(shape[1] * shape[2])
+    way = walk_fixed if fixed_light else walk
+    spectra: Waves = way(MARCH, (propagators, cycles), background, contrast, block)
+    return spectra

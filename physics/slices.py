@@ -1,46 +1,139 @@
-"""A walk through the slices of a specimen, in memory that grows as the square root of their number."""
+"""A walk through the slices of a specimen, forward for the light and backward for the gradient.
+
+A march is a linear map of a wave's state, slice after slice, that looks at the specimen once a slice. Two walks carry it:
+
+`walk` leaves the gradient to automatic differentiation, of the specimen and of everything else (tilts, aberrations).
+Going back it keeps only the state at the head of each block and walks the block again: memory grows as √Q.
+
+`walk_fixed` knows the march's own way back and gives the gradient of the specimen alone, the light being known. It keeps
+one real-space wave a slice, and computes nothing twice but a phasor, where the memory allows (``block`` of all slices), or
+again only the heads of blocks.
+
+A specimen is (channel, z, y, x); states are trees of arrays (wave, y, x).
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from math import ceil, sqrt
-from typing import TypeVar
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-State = TypeVar("State")
+State: TypeAlias = Any
+Piece: TypeAlias = Float[Array, "channel y x"]
 
 
-def walk(
-    step: Callable[[State, Float[Array, "channel y x"]], State],
-    state: State,
-    slices: Float[Array, "channel z y x"],
-    block: int | None = None,
-) -> State:
-    """Carry a state through all slices, first to last.
-
-    Going back for a gradient, only the state at the head of each block is kept and the block is walked again.
+@dataclass(frozen=True)
+class March:
+    """One slice of a march, forward and back. All functions are pure and take the march's constants first.
 
     Args:
-        step: What a slice does to the state; an empty slice must leave a background wave as it is.
-        state: The state before the first slice.
-        slices: The specimen.
-        block: Slices to a block; √Q when not given. With a block of all slices nothing is walked twice.
+        step: (constants, state, slice) to the state after it, and what the way back needs to know of this slice.
+        back: (constants, cotangent of the state after, slice, what `step` kept) to the cotangent of the state before,
+            and that of the slice, summed over the waves.
     """
-    count = slices.shape[1]
-    block = min(block or ceil(sqrt(count)), count)
-    blocks = count // block
 
-    def inner(state: State, part: Float[Array, "b channel y x"]) -> tuple[State, None]:
-        return lax.scan(lambda s, q: (step(s, q), None), state, part)
+    step: Callable[[Any, State, Piece], tuple[State, Any]]
+    back: Callable[[Any, State, Piece, Any], tuple[State, Piece]]
 
-    head, tail = slices[:, : blocks * block], slices[:, blocks * block :]
-    parts = jnp.moveaxis(head, 1, 0).reshape(blocks, block, head.shape[0], *head.shape[2:])
-    if blocks == 1:
-        state, _ = inner(state, parts[0])
-    else:
-        state, _ = lax.scan(jax.checkpoint(inner), state, parts)  # type: ignore[arg-type]
-    if tail.shape[1]:
-        state, _ = jax.checkpoint(inner)(state, jnp.moveaxis(tail, 1, 0))
+
+def walk(march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None) -> State:
+    """Carry a state through all slices, first to last; differentiable in everything.
+
+    Args:
+        march: What a slice does.
+        constants: Arrays that are the same for all slices.
+        state: The state before the first slice.
+        specimen: The slices.
+        block: Slices between the states that are kept; √Q when not given.
+    """
+
+    def through(state: State, part: Float[Array, "b channel y x"]) -> State:
+        return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, part)[0]
+
+    for part, several in _blocks(specimen, block):
+        if several:
+            state = lax.scan(lambda s, p: (jax.checkpoint(through)(s, p), None), state, part)[0]
+        else:
+            state = jax.checkpoint(through)(state, part)
     return state
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 4))
+def walk_fixed(
+    march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+) -> State:
+    """Carry a state through all slices; differentiable in the specimen alone. Arguments as for `walk`."""
+    pieces = jnp.moveaxis(specimen, 1, 0)
+    return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, pieces)[0]
+
+
+def _forward(
+    march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+) -> tuple[State, Any]:
+    kept = []
+    for part, several in _blocks(specimen, block):
+        if several:
+            heads = state
+
+            def through(state: State, part: Array) -> tuple[State, State]:
+                return _steps(march, constants, state, part)[0], state
+
+            state, heads = lax.scan(through, state, part)
+            kept.append(heads)
+        else:
+            state, notes = _steps(march, constants, state, part)
+            kept.append(notes)
+    return state, (constants, specimen, kept)
+
+
+def _steps(march: March, constants: Any, state: State, part: Float[Array, "b channel y x"]) -> tuple[State, Any]:
+    return lax.scan(lambda s, piece: march.step(constants, s, piece), state, part)
+
+
+def _backward(march: March, block: int | None, residuals: Any, cotangent: State) -> tuple[Any, State, Array]:
+    constants, specimen, kept = residuals
+
+    def again(cotangent: State, item: tuple[Array, Any]) -> tuple[State, Array]:
+        part, notes = item
+        return lax.scan(
+            lambda c, one: march.back(constants, c, one[0], one[1]), cotangent, (part, notes), reverse=True
+        )
+
+    def from_head(cotangent: State, item: tuple[Array, State]) -> tuple[State, Array]:
+        part, head = item
+        return again(cotangent, (part, _steps(march, constants, head, part)[1]))
+
+    gradients = []
+    for (part, several), notes in zip(reversed(_blocks(specimen, block)), reversed(kept), strict=True):
+        if several:
+            cotangent, gradient = lax.scan(from_head, cotangent, (part, notes), reverse=True)
+            gradient = gradient.reshape(-1, *gradient.shape[2:])
+        else:
+            cotangent, gradient = again(cotangent, (part, notes))
+        gradients.append(gradient)
+    whole = jnp.moveaxis(jnp.concatenate(gradients[::-1]), 0, 1)
+    return jax.tree.map(jnp.zeros_like, constants), cotangent, whole
+
+
+walk_fixed.defvjp(_forward, _backward)
+
+
+def _blocks(specimen: Float[Array, "channel z y x"], block: int | None) -> list[tuple[Array, bool]]:
+    """Cut a specimen into full blocks, stacked, and what is left; a single block is not stacked."""
+    count = specimen.shape[1]
+    block = min(block or ceil(sqrt(count)), count)
+    pieces = jnp.moveaxis(specimen, 1, 0)
+    full = count // block
+    parts: list[tuple[Array, bool]] = []
+    if full == 1:
+        parts.append((pieces[:block], False))
+    else:
+        parts.append((pieces[: full * block].reshape(full, block, *pieces.shape[1:]), True))
+    if full * block < count:
+        parts.append((pieces[full * block :], False))
+    return parts

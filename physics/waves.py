@@ -10,16 +10,41 @@ depth. Propagation over d cycles multiplies the spectrum by exp(2πi [c(s + t) �
 Fourier grid, and it stays differentiable. Fields go as e^(−iωt): a wave toward +z has the phase e^(+2πi c d).
 """
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
 
+_TURN = 6.283185307179586
 
+
+@jax.custom_jvp
 def cis(phase: Float[Array, "*n"]) -> Complex[Array, "*n"]:
-    """Unit phasor e^(iφ)."""
-    return lax.complex(jnp.cos(phase), jnp.sin(phase))
+    """Unit phasor e^(iφ), by a polynomial and three doublings of the angle.
+
+    The library's sine and cosine take longer than the Fourier transforms between them. In float32 this is as exact (a
+    few units in the last place), at a quarter of the time; in float64 the library's are used.
+    """
+    if phase.dtype == jnp.float64:
+        return lax.complex(jnp.cos(phase), jnp.sin(phase))
+    eighth = (phase - _TURN * jnp.round(phase * (1 / _TURN))) * 0.125
+    square = eighth * eighth
+    sine = eighth * (1 + square * (-1 / 6 + square * (1 / 120 - square * (1 / 5040))))
+    # 1 − cos is carried, not cos: the doublings then lose nothing where the phase is small
+    versine = square * (1 / 2 - square * (1 / 24 - square * (1 / 720 - square * (1 / 40320))))
+    for _ in range(3):
+        sine, versine = 2 * sine * (1 - versine), 2 * sine * sine
+    return lax.complex(1 - versine, sine)
+
+
+@cis.defjvp
+def _cis_derivative(
+    primals: tuple[Float[Array, "*n"]], tangents: tuple[Float[Array, "*n"]]
+) -> tuple[Complex[Array, "*n"], Complex[Array, "*n"]]:
+    phasor, (tangent,) = cis(*primals), tangents
+    return phasor, lax.complex(-phasor.imag * tangent, phasor.real * tangent)
 
 
 def shifted_sines(

@@ -203,9 +203,25 @@ def test_each_view_is_normalised_by_its_own_light() -> None:
 def test_fields_lose_the_phase_of_their_background() -> None:
     field = np.full((2, 32, 32), 1, np.complex64) * np.array([2j, -0.5])[:, None, None].astype(np.complex64)
     field[:, 8:24, 8:24] *= np.complex64(np.exp(0.7j))
-    found = normalised(acquisition(views=2, images=None, field=field))["field"]
+    straight = np.zeros((2, 2))
+    found = normalised(acquisition(views=2, images=None, field=field, illumination_na=straight))["field"]
     np.testing.assert_allclose(found[:, 0], 1, rtol=1e-6)
     np.testing.assert_allclose(np.angle(found[:, 16, 16]), 0.7, rtol=1e-5)
+
+
+def test_tilted_fields_become_the_incident_wave_where_there_is_no_specimen() -> None:
+    na = np.array([[0.2, -0.1], [0.0, 0.3]])
+    y, x = centred_axis(32, 0.1e-6), centred_axis(32, 0.12e-6)
+    cycles = na[:, :1, None] * y[:, None] + na[:, 1:, None] * x
+    incident = np.exp(2j * np.pi * cycles / 515e-9)
+    field = (incident * np.array([3j, 0.2])[:, None, None]).astype(np.complex64)
+    found = normalised(acquisition(views=2, images=None, field=field, illumination_na=na))["field"]
+    np.testing.assert_allclose(found, incident, atol=1e-5)
+
+
+def test_a_background_must_be_there_to_be_divided_by() -> None:
+    with pytest.raises(ConfigError, match="no background"):
+        normalised(acquisition(), "background")
 
 
 def test_schema_and_reader_agree_on_what_is_required(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import Fault
 from .acquisition import Entry
@@ -29,16 +30,16 @@ def number_faults(
     faults = []
     if not (finite | ~good).all():
         remedy = "mask them: acquisition.mask names an array with 0 for good pixels" if pixels else "measure it again"
-        faults.append(_fault("NaN or infinite", "number is", ~finite & good, array, place, index, remedy))
+        faults.append(_fault("NaN or infinite", ~finite & good, array, place, index, remedy))
     if array.dtype.kind == "c":
         return faults
     usable = good & finite
     if entry.positive and not (array[usable] > 0).all():
-        faults.append(_fault("not positive", "number is", usable & ~(array > 0), array, place, index, ""))
+        faults.append(_fault("not positive", usable & ~(array > 0), array, place, index, ""))
     if entry.at_least is not None and not (array[usable] >= entry.at_least).all():
         what = "negative" if entry.at_least == 0 else f"below {entry.at_least:g}"
         remedy = "counts cannot be negative: add the dark level back, or mask them" if entry.unit == "counts" else ""
-        faults.append(_fault(what, "number is", usable & (array < entry.at_least), array, place, index, remedy))
+        faults.append(_fault(what, usable & (array < entry.at_least), array, place, index, remedy))
     return faults
 
 
@@ -82,15 +83,16 @@ def filled(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 def _fault(
-    what: str, noun: str, bad: np.ndarray, array: np.ndarray, place: str, index: Sequence[Index], remedy: str
+    what: str, flagged: npt.ArrayLike, array: np.ndarray, place: str, index: Sequence[Index], remedy: str
 ) -> Fault:
+    bad = np.asarray(flagged)  # Of a scalar, numpy makes no array.
     count = int(bad.sum())
     first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
     value = array[first]
     if array.ndim == 0:
         return Fault(place, f"{value:g} is {what}", remedy)
     at = [_in_file(i, part) for i, part in zip(first, index, strict=True)]
-    verb = noun if count == 1 else "numbers are"
+    verb = "number is" if count == 1 else "numbers are"
     return Fault(place, f"{count} {verb} {what}, the first {value:g} at {at}", remedy)
 
 

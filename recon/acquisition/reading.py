@@ -108,10 +108,15 @@ def _contradiction(tree: Tree, found: Located, source: Source | ComplexSource | 
     except (DataError, ValueError, TypeError):  # The file's own number is no good; the config's is there to mend it.
         return []
     given = np.ravel(found.leaf.read())
-    if given.size not in (1, stored.size) or np.allclose(given, stored, rtol=0.01, atol=0):
+    comparable = given.size in (1, stored.size) and (given > 0).all() and (stored > 0).all()
+    if not comparable or np.allclose(given, stored, rtol=0.01, atol=0):
         return []
     message = f"the config says {_plain(given)} m, the file {_plain(stored)} m ({own.place})"
-    return [Fault(found.place, message, "correct the config, or leave it out to believe the file")]
+    remedy = "correct the config, or leave it out to believe the file"
+    thousands = np.log10(given / stored[: given.size]) / 3
+    if np.allclose(thousands, np.round(thousands), atol=0.01):
+        remedy = f"a unit is missing: they differ by a factor of 1e{3 * round(float(thousands[0])):d}; {remedy}"
+    return [Fault(found.place, message, remedy)]
 
 
 def _lacking(tree: Tree, schema: Sequence[Entry], located: list[Located]) -> list[Fault]:

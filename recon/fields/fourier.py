@@ -83,7 +83,7 @@ class Fourier:
         for i in range(self.depth + 1):
             if i in self.skip:
                 wide = jnp.concatenate([wide, encoding], axis=-1)
-            wide = wide @ parameters[f"layer_{i}/w"] + parameters[f"layer_{i}/b"]
+            wide = wide @ parameters[f"layer_{i}/w"] + parameters[f"layer_{i}/b"][None]
             if i < self.depth:
                 wide = jax.nn.gelu(wide)
         return constrained(wide, self.sign)

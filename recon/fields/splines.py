@@ -75,7 +75,7 @@ def cubic_at(grid: Float[Array, "f a b c"], points: Float[Array, "n 3"]) -> Floa
             for k in range(4):
                 corner = grid[:, firsts[0] + i, firsts[1] + j, firsts[2] + k]
                 weight = weights[0][:, i] * weights[1][:, j] * weights[2][:, k]
-                total = total + (corner * weight).T
+                total = total + (corner * weight[None]).T
     return total
 
 

@@ -51,7 +51,7 @@ class Voxels:
             weight = jnp.ones_like(share[0])
             for c, f in zip(corner, share, strict=True):
                 weight = weight * (f if c else 1 - f)
-            total = total + grid[:, index[0], index[1], index[2]] * weight
+            total = total + grid[:, index[0], index[1], index[2]] * weight[None]
         return constrained(total, self.sign).T
 
     def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:

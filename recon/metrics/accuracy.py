@@ -17,7 +17,7 @@ from jaxtyping import Float
 from ..errors import DataError
 
 
-def peak_signal_to_noise(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*shape"]) -> float:
+def peak_signal_to_noise(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
     """Peak signal-to-noise ratio 20 log10(R / rms(t − x)) [dB]; infinite where the result is the truth.
 
     Raises:
@@ -26,7 +26,7 @@ def peak_signal_to_noise(truth: Float[np.ndarray, "*shape"], result: Float[np.nd
     return _decibel(value_range(truth), _rms(*paired(truth, result)))
 
 
-def root_mean_square_over_range(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*shape"]) -> float:
+def root_mean_square_over_range(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
     """Root-mean-square error over the truth's range, rms(t − x) / R ("NRMSE/range").
 
     Raises:
@@ -35,7 +35,7 @@ def root_mean_square_over_range(truth: Float[np.ndarray, "*shape"], result: Floa
     return _rms(*paired(truth, result)) / value_range(truth)
 
 
-def signal_to_noise(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*shape"]) -> float:
+def signal_to_noise(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
     """Signal-to-noise ratio 20 log10(‖t‖ / ‖t − x‖) [dB] of a contrast whose background is 0.
 
     Raises:
@@ -45,7 +45,7 @@ def signal_to_noise(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray
     return _decibel(_norm(first), float(np.linalg.norm((first - second).ravel())))
 
 
-def relative_l2(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*shape"]) -> float:
+def relative_l2(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
     """Relative error ‖t − x‖ / ‖t‖ of a contrast whose background is 0.
 
     Raises:
@@ -55,7 +55,7 @@ def relative_l2(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*
     return float(np.linalg.norm((first - second).ravel())) / _norm(first)
 
 
-def correlation(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*shape"]) -> float:
+def correlation(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
     """Normalised cross-correlation, means removed (Pearson's r); 0 where the result is constant.
 
     Raises:
@@ -68,7 +68,7 @@ def correlation(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*
     return float(np.vdot(first, second)) / power if power > 0 else 0.0
 
 
-def structural_similarity(truth: Float[np.ndarray, "*shape"], result: Float[np.ndarray, "*shape"]) -> float:
+def structural_similarity(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
     """Mean structural similarity in windows of 7 samples an axis, with the truth's range (Wang et al. 2004).
 
     Axes of fewer than 3 samples are taken one sample at a time; a short axis shortens the window.

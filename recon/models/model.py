@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from ..errors import DataError
 from ..volumes.lattice import Lattice, cells
@@ -46,7 +47,7 @@ class ModelQuantity(Quantity):
     scale: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A continuous model of a specimen.
 
@@ -158,7 +159,7 @@ class Model:
             raise DataError(f"the model gives no {quantity!r}; it gives {', '.join(names)}")
         return names.index(quantity)
 
-    def __call__(self, points: Float[np.ndarray, "n 3"], quantity: str | None = None) -> Float[np.ndarray, " n"]:
+    def __call__(self, points: ArrayLike, quantity: str | None = None) -> Float[np.ndarray, " n"]:
         """Evaluate one quantity at points.
 
         Args:
@@ -174,7 +175,7 @@ class Model:
         column = self.column(quantity)
         return self.at(points)[:, column]
 
-    def at(self, points: Float[np.ndarray, "n 3"], progress: Report | None = None) -> Float[np.ndarray, "n q"]:
+    def at(self, points: ArrayLike, progress: Report | None = None) -> Float[np.ndarray, "n q"]:
         """Evaluate all that the model gives at points (n, 3) [m]."""
         points = np.asarray(points, float)
         if points.ndim != 2 or points.shape[1] != 3:

@@ -148,7 +148,7 @@ def _read_npy(path: Path, factor: float) -> np.ndarray:
 
 
 def _read_npz(path: Path, factor: float) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         if "points" in archive:
             return np.asarray(archive["points"], float) * factor
         return np.stack([archive[axis] for axis in "zyx"], axis=-1).astype(float) * factor

@@ -10,7 +10,7 @@ from .comparison import compare_views, compare_volumes
 from .curves import loss_curves
 from .light import image_under, light_figure
 from .montage import depth_montage
-from .movies import frame_count, write_movie
+from .movies import write_movie
 from .projection import project, projection_figure
 from .slices import orthogonal_slices
 from .spin import spin_frames
@@ -21,7 +21,6 @@ __all__ = [
     "compare_views",
     "compare_volumes",
     "depth_montage",
-    "frame_count",
     "image_under",
     "light_figure",
     "loss_curves",

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -52,12 +51,3 @@ def write_movie(
                 writer.append_data(frame)
                 if progress is not None:
                     progress(done, max(total, done))
-
-
-def frame_count(path: Path) -> int:
-    """How many frames a GIF or MP4 holds."""
-    import imageio.v2 as imageio
-
-    reader: Any = imageio.get_reader(path)  # Its stubs know no frames.
-    with reader:
-        return sum(1 for _ in reader)

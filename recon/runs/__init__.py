@@ -1,6 +1,6 @@
 """A run of a reconstruction: its folder, its checkpoints, its progress, and the wish to end it early."""
 
-from .atomic import write_atomically
+from .atomic import require_place, write_atomically
 from .checkpoint import Checkpoint
 from .estimate import Estimate, available_memory
 from .folder import RunFolder, Sentinel, ending
@@ -16,6 +16,7 @@ __all__ = [
     "StopRequest",
     "available_memory",
     "ending",
+    "require_place",
     "silent",
     "write_atomically",
 ]

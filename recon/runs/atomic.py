@@ -51,7 +51,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.
     """
     shown, target = Path(path), Path(path).resolve()
-    _require_writable_name(shown, target)
+    require_place(shown)
     remove_stale(target.parent, target.name)
     temporary = target.with_name(f".part-{_host()}-{os.getpid()}-{next(_counter)}-{target.name}")
     try:
@@ -68,6 +68,21 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     with suppress(OSError):  # Some network disks cannot flush a folder; the rename is then as durable as they make it.
         _flush(target.parent)
+
+
+def require_place(path: str | os.PathLike[str]) -> None:
+    """Refuse a name at which no file can appear; worth asking before long work.
+
+    Raises:
+        DataError: If the folder is missing, or the name is a folder's or a device's.
+    """
+    shown, target = Path(path), Path(path).resolve()
+    if not target.parent.is_dir():
+        raise DataError(Fault(str(shown), f"there is no folder {shown.parent}", f"make it: mkdir -p '{shown.parent}'"))
+    if target.is_dir():
+        raise DataError(Fault(str(shown), "cannot be written: it is a folder", "name a file inside it"))
+    if target.exists() and not target.is_file():  # Renaming would replace the device itself: /dev/null, a pipe.
+        raise DataError(Fault(str(shown), "cannot be written: it is not a regular file", "name a file"))
 
 
 def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> Fault | None:
@@ -106,16 +121,6 @@ def remove_stale(folder: Path, name: str = "") -> None:
             if part and part["host"] == _host() and not _lives(int(part["process"])) and entry.name.endswith(name):
                 with suppress(OSError):
                     Path(entry).unlink()
-
-
-def _require_writable_name(shown: Path, target: Path) -> None:
-    """Refuse names that no file can be renamed to."""
-    if not target.parent.is_dir():
-        raise DataError(Fault(str(shown), f"there is no folder {shown.parent}", f"make it: mkdir -p '{shown.parent}'"))
-    if target.is_dir():
-        raise DataError(Fault(str(shown), "cannot be written: it is a folder", "name a file inside it"))
-    if target.exists() and not target.is_file():  # Renaming would replace the device itself: /dev/null, a pipe.
-        raise DataError(Fault(str(shown), "cannot be written: it is not a regular file", "name a file"))
 
 
 def _flush(path: Path) -> None:

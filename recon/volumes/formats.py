@@ -86,20 +86,20 @@ def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = 
         DataError: If the file is missing, torn, or no volume.
     """
     path = Path(path)
-    module = format_of(path)
+    module, known = format_of(path), _corner(spacing)
     if not path.is_file():
         raise DataError(Fault(str(path), "there is no such file", "check the path"))
     try:
-        volume: Volume = import_module(f".{module}", __package__).read(path, _corner(spacing), kind)
+        volume: Volume = import_module(f".{module}", __package__).read(path, known, kind)
     except DataError:
         raise
     except Exception as error:  # Readers of foreign files raise whatever they please.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "the file is torn, or is not what its ending says"
         raise DataError(Fault(str(path), f"cannot be read: {text}", remedy)) from error
-    if spacing is None:
+    if known is None:
         return volume
-    z, y, x = axes(volume.shape, spacing)
+    z, y, x = axes(volume.shape, known)
     return replace(volume, z=z, y=y, x=x)
 
 

@@ -26,7 +26,8 @@ def write(volume: Volume, path: Path) -> None:
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     """Read an archive of ours, or any whose three-dimensional arrays are one volume."""
-    with np.load(path, allow_pickle=False) as archive:
+    # NumPy leaves a file that it opened itself open, if the archive turns out to be torn.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         named = {name: archive[name] for name in archive.files}
     described = str(named.pop(KEY, ""))
     own = [np.asarray(named.pop(name), float) for name in "zyx" if name in named and named[name].ndim == 1]

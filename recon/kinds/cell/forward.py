@@ -75,8 +75,8 @@ def _program(
     def one(specimen: Any, tilts: Any, weights: Any, focus: Any, angles: Any, pad: Any) -> Any:
         turned = jnp.pad(turn(specimen, axes, angles), pad)
         if fields:
-            return camera.pixels(camera.field(turned, tilts[0], focus, none))
-        return camera.image(turned, tilts, weights, focus, none)
+            return camera.pixels(camera.fields(turned, tilts[:1], focus[None], none)[0])
+        return camera.images(turned, tilts[None], weights[None], focus[None], none)[0]
 
     return jax.jit(one, static_argnames="pad")
 

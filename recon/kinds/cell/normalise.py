@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Num
 
 from ...acquisition.acquisition import Acquisition
+from ...errors import ConfigError, Fault
+from ...volumes.volume import centred_axis
 
 
 def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
@@ -18,12 +20,18 @@ def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
             its histogram for images, the median of the border's field (phase included) for fields.
 
     Returns:
-        The acquisition with a background of about 1.
+        The acquisition with a background of about 1; of a field, the incident wave.
+
+    Raises:
+        ConfigError: If the background is to be divided by, and there is none.
     """
     if mode == "none":
         return acquisition
     name = "images" if "images" in acquisition else "field"
     images, arrays = acquisition[name], dict(acquisition.arrays)
+    if mode == "background" and "background" not in acquisition:
+        message = "there is no background to divide by"
+        raise ConfigError(Fault("acquisition.normalise", message, "name acquisition.background, or say auto"))
     if mode == "background" or (mode == "auto" and "background" in acquisition):
         light = _usable(arrays.pop("background"))
         # A background beside a complex field is its intensity.
@@ -31,7 +39,7 @@ def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     elif mode == "view_mean":
         divided = images / _mean(np.abs(images), acquisition.arrays.get("mask"))
     else:
-        divided = images / (_border(images) if name == "field" else _background_level(images, acquisition))
+        divided = images / (_border(acquisition) if name == "field" else _background_level(images, acquisition))
     return replace(acquisition, arrays={**arrays, name: divided.astype(images.dtype)})
 
 
@@ -73,11 +81,23 @@ def _half_sample_mode(rising: Num[np.ndarray, " n"]) -> float:
     return middle if middle > 0 else 1.0
 
 
-def _border(fields: Num[np.ndarray, "view y x"]) -> Num[np.ndarray, "view 1 1"]:
-    """Median complex number of a frame one sixteenth of the image wide."""
+def _border(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
+    """Median complex number, relative to the incident wave, of a frame one sixteenth of the image wide."""
+    fields = acquisition["field"]
+    if "illumination_na" in acquisition and acquisition["illumination_na"].any():
+        fields = fields * _incident(acquisition).conj()
     margin = max(min(fields.shape[-2:]) // 16, 1)
     inner = np.zeros(fields.shape[-2:], bool)
     inner[margin:-margin, margin:-margin] = True
     frame = fields[:, ~inner]
     middle = np.median(frame.real, axis=1) + 1j * np.median(frame.imag, axis=1)
     return np.where(np.abs(middle) > 0, middle, 1).astype(fields.dtype)[:, None, None]
+
+
+def _incident(acquisition: Acquisition) -> Num[np.ndarray, "view y x"]:
+    """The plane wave exp(2πi na·r/λ) of each view."""
+    shape = acquisition["field"].shape[1:]
+    y, x = (centred_axis(n, float(d)) for n, d in zip(shape, acquisition["pixel_size"], strict=True))
+    cycles = acquisition["illumination_na"] / float(acquisition["wavelength"])
+    along_y, along_x = np.exp(2j * np.pi * cycles[:, :1] * y), np.exp(2j * np.pi * cycles[:, 1:] * x)
+    return np.asarray(along_y[:, :, None] * along_x[:, None, :], np.complex64)

@@ -21,6 +21,7 @@ from ..cell import KIND
 from .forward import margins
 from .geometry import Geometry, geometry_of, largest_na
 from .illumination import illumination_of, microscope_of
+from .normalise import normalised
 from .settings import CellSettings
 from .start import linear_start
 
@@ -29,11 +30,14 @@ SOURCE_SHIFT = 0.01
 FOCUS_SHIFT = 1.0
 """Expected error of the focal plane, in wavelengths of the medium."""
 
+KEPT_BYTES = 1 << 30
+"""Memory up to which the wave of every slice is kept for the gradient; beyond it, only heads of blocks."""
+
 
 def problem(settings: CellSettings, acquisition: Acquisition) -> "CellProblem":
     """Make the fit's view of an acquisition."""
-    geometry = geometry_of(settings, acquisition)
-    return CellProblem(settings, acquisition, geometry)
+    ready = normalised(acquisition, settings.acquisition.normalise)
+    return CellProblem(settings, ready, geometry_of(settings, ready))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +201,12 @@ class CellProblem:
 
     @cached_property
     def _camera(self) -> Camera:
-        march = self.settings.physics.model
-        return Camera(self.geometry.padded, self.microscope.numerical_aperture, march, self.geometry.image)
+        march, padded = self.settings.physics.model, self.geometry.padded
+        fixed = not self.settings.fit.refine.sources
+        waves = self.settings.fit.batch * self.illumination.weights.shape[1]
+        kept = 8 * waves * float(np.prod(padded.shape))
+        block = padded.shape[0] if fixed and kept <= KEPT_BYTES else None
+        return Camera(padded, self.microscope.numerical_aperture, march, self.geometry.image, block, fixed)
 
     @cached_property
     def weak_camera(self) -> WeakCamera:
@@ -219,23 +227,30 @@ class CellProblem:
         axes = self._turns[0]
         if self.settings.physics.model == "linear":
             return self._weakly(jnp.pad(values, widths), tilts, jnp.asarray(batch["brightness"]), focus)
-        still = jnp.pad(values, widths)
+        light = (tilts, jnp.asarray(batch["brightness"]), focus)
+        if not axes:
+            return self._seen(jnp.pad(values, widths), *light, aberrations)
 
-        def one(
-            tilts: Float[Array, "source 2"],
-            brightness: Float[Array, " source"],
-            focus: Float[Array, ""],
-            angles: Float[Array, " turn"],
-        ) -> Num[Array, "y x"]:
-            specimen = jnp.pad(turn(values, axes, angles), widths) if axes else still
-            if self.is_field:
-                return self._camera.pixels(self._camera.field(specimen, tilts[0], focus, aberrations))
-            return self._camera.image(specimen, tilts, brightness, focus, aberrations)
+        def one(view: tuple[Array, ...]) -> Num[Array, "y x"]:
+            angles, *own = view
+            turned = jnp.pad(turn(values, axes, angles), widths)
+            return self._seen(turned, *(array[None] for array in own), aberrations)[0]
 
-        each = (tilts, jnp.asarray(batch["brightness"]), focus, jnp.asarray(batch["angles"]))
-        if axes:  # a switch over quarter turns takes one branch when views come one after the other, all under vmap
-            return cast(Array, jax.lax.map(lambda view: one(*view), each))
-        return cast(Array, jax.vmap(one)(*each))
+        # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
+        return cast(Array, jax.lax.map(one, (jnp.asarray(batch["angles"]), *light)))
+
+    def _seen(
+        self,
+        specimen: Float[Array, "k z y x"],
+        tilts: Float[Array, "view source 2"],
+        brightness: Float[Array, "view source"],
+        focus: Float[Array, " view"],
+        aberrations: Float[Array, " j"],
+    ) -> Num[Array, "view y x"]:
+        if self.is_field:
+            fields = self._camera.fields(specimen, tilts[:, 0], focus, aberrations)
+            return jax.vmap(self._camera.pixels)(fields)
+        return self._camera.images(specimen, tilts, brightness, focus, aberrations)
 
     def _weakly(
         self,

@@ -27,6 +27,9 @@ from .simulation_settings import CellSimulation
 _FILL = 0.65
 """Part of the box that a cell takes whose size is not given."""
 
+_WAVES_PER_SLICE = 1 / 3
+"""Thickest slice, in wavelengths of the medium."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -104,7 +107,7 @@ def specimen_of(wanted: CellSimulation, rng: np.random.Generator) -> Specimen:
 
 
 def lattice_of(wanted: CellSimulation) -> Lattice:
-    """Lay the voxels of the simulation: cubes if the pixel is square.
+    """Lay the voxels of the simulation: cubes, or flatter where the pixel is not small against the wave.
 
     Raises:
         ConfigError: If they cannot carry the waves that the objective takes in.
@@ -114,14 +117,14 @@ def lattice_of(wanted: CellSimulation) -> Lattice:
     limit = wanted.wavelength / (2 * (wanted.numerical_aperture + wanted.illumination.na))
     if max(y, x) > limit:
         needed = int(np.ceil(max(wanted.pixel_size) / limit))
-        message = (
-            f"voxels of {max(y, x) * 1e9:.0f} nm cannot carry this light, which needs at most {limit * 1e9:.0f} nm"
-        )
+        message = f"voxels of {max(y, x) * 1e9:.0f} nm are too coarse: this light needs at most {limit * 1e9:.0f} nm"
         raise ConfigError(Fault("simulate.oversampling", message, f"--set simulate.oversampling={needed}"))
-    slices = max(1, round(wanted.depth / min(y, x)))
+    # Slices half a wave apart would reflect like a Bragg mirror, to which SSNP is as open as nature is.
+    thickest = _WAVES_PER_SLICE * wanted.wavelength / wanted.medium_index
+    z = min(y, x) / np.ceil(min(y, x) / thickest)
     height, width = wanted.shape
-    shape, pitch = (slices, k * height, k * width), (min(y, x), y, x)
-    return Lattice(shape, pitch, wanted.wavelength, wanted.medium_index, binning=k)
+    shape = (max(1, round(wanted.depth / z)), k * height, k * width)
+    return Lattice(shape, (float(z), y, x), wanted.wavelength, wanted.medium_index, binning=k)
 
 
 def truth_of(specimen: Specimen, wanted: CellSimulation) -> Volume:

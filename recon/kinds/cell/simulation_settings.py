@@ -76,10 +76,6 @@ class CellSimulation(Settings):
             raise ValueError(
                 f"numerical_aperture {self.numerical_aperture:g} is not below the medium_index {self.medium_index:g}"
             )
-        if self.illumination.na >= self.medium_index:
-            raise ValueError(
-                f"illumination.na {self.illumination.na:g} is not below the medium_index {self.medium_index:g}"
-            )
         if self.illumination.na > self.numerical_aperture:
             raise ValueError(
                 f"illumination.na {self.illumination.na:g} exceeds the numerical_aperture {self.numerical_aperture:g}: "
