@@ -40,21 +40,28 @@ def command(result: Path, truth: Path, as_json: bool, register: bool) -> None:
 
 
 def _print_table(numbers: dict[str, float]) -> None:
-    """Show title, value, which way is better, and what each number means."""
+    """Show title, value, the value without the missing cone, which way is better, and what each number means."""
     from rich.console import Console
     from rich.table import Table
 
-    from ..recon.metrics import metric_named
+    from ..recon.metrics import SEEN, metric_named
 
     if console.is_quiet():
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("metric", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
+    cone = any(name.endswith(SEEN) for name in numbers)
+    if cone:
+        table.add_column("without missing cone", justify="right")
     table.add_column("meaning", style="dim")
     for name, value in numbers.items():
+        if name.endswith(SEEN):
+            continue
         metric = metric_named(name)
         arrow = {"higher": "↑", "lower": "↓", "neither": ""}[metric.better]
-        table.add_row(metric.title, metric.text(value), arrow, metric.meaning)
+        seen = numbers.get(name + SEEN)
+        beside = [metric.text(seen) if seen is not None else ""] if cone else []
+        table.add_row(metric.title, metric.text(value), arrow, *beside, metric.meaning)
     Console().print(table)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Complex, Float
 
 from . import multislice, ssnp
 from .lattice import Lattice
-from .pupil import incident_transmission, pupil
+from .pupil import incident_transmission, pupil, shares
 from .waves import kernel
 
 March = Callable[..., Complex[Array, "wave y x"]]
@@ -33,6 +33,7 @@ class Camera:
         march: How light crosses the specimen: a key of `MARCHES`.
         block: Slices between the states that are kept for a gradient; see `slices`.
         fixed_light: Whether no gradient of tilts is wanted: the faster way back.
+        sharp_rim: Whether the pupil is cut along the samples of the spectrum; see `pupil`.
         shape: Pixels (y, x) of the image, around the optical axis; each averages ``lattice.binning``² samples.
     """
 
@@ -42,6 +43,7 @@ class Camera:
     shape: tuple[int, int]
     block: int | None = None
     fixed_light: bool = False
+    sharp_rim: bool = False
 
     def fields(
         self,
@@ -62,7 +64,7 @@ class Camera:
         last = self.lattice.cycles(float(self.lattice.planes[-1]))
 
         def focused(spectrum: Complex[Array, "y x"], tilt: Array, focus: Array) -> Complex[Array, "y x"]:
-            passed = pupil(self.lattice, self.numerical_aperture, tilt, aberrations)
+            passed = pupil(self.lattice, self.numerical_aperture, tilt, aberrations, self.sharp_rim)
             incident = incident_transmission(self.lattice, self.numerical_aperture, tilt, aberrations)
             return spectrum * kernel(self.lattice, tilt, focus - last) * passed / incident
 
@@ -76,14 +78,16 @@ class Camera:
         defocus: Float[Array, " view"],
         aberrations: Float[Array, " j"],
     ) -> Float[Array, "view h w"]:
-        """Images of the specimen, each lit by sources that add incoherently, relative to the image of an empty field."""
+        """Images of the specimen, each lit by sources that add incoherently, relative to an empty field's image."""
         views, sources = weights.shape
         waves = self.fields(contrast, tilts.reshape(-1, 2), jnp.repeat(defocus, sources), aberrations)
         each = jax.vmap(self.pixels)(waves.real**2 + waves.imag**2)
-        shares = weights / jnp.sum(weights, axis=1, keepdims=True)
-        return jnp.einsum("vs,vshw->vhw", shares, each.reshape(views, sources, *each.shape[1:]))
+        share = shares(self.lattice, self.numerical_aperture, tilts, weights)
+        return jnp.einsum("vs,vshw->vhw", share, each.reshape(views, sources, *each.shape[1:]))
 
-    def pixels(self, values: Float[Array, "y x"] | Complex[Array, "y x"]) -> Float[Array, "h w"] | Complex[Array, "h w"]:
+    def pixels(
+        self, values: Float[Array, "y x"] | Complex[Array, "y x"]
+    ) -> Float[Array, "h w"] | Complex[Array, "h w"]:
         """Average the lattice's samples over each pixel, and cut the camera's frame out."""
         k = self.lattice.binning
         y, x = (n // 2 - k // 2 - k * (size // 2) for n, size in zip(self.lattice.shape[1:], self.shape, strict=True))

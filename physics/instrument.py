@@ -75,7 +75,7 @@ class Illumination:
     def __post_init__(self) -> None:
         if self.na.shape[:2] != self.weights.shape or self.na.shape[:1] != self.defocus.shape:
             raise InstrumentError(
-                f"illumination of shape {self.na.shape} with weights {self.weights.shape} and defocus {self.defocus.shape}"
+                f"illumination of shape {self.na.shape}, weights {self.weights.shape}, defocus {self.defocus.shape}"
             )
         dark = np.flatnonzero(~(self.weights.sum(axis=1) > 0))
         if dark.size:
@@ -84,10 +84,12 @@ class Illumination:
     @property
     def views(self) -> int:
         """Number of views."""
-        return self.na.shape[0]
+        return len(self.na)
 
     @classmethod
-    def tilted(cls, na: Float[np.ndarray, "view 2"], defocus: Float[np.ndarray, " view"] | None = None) -> "Illumination":
+    def tilted(
+        cls, na: Float[np.ndarray, "view 2"], defocus: Float[np.ndarray, " view"] | None = None
+    ) -> "Illumination":
         """One plane wave a view."""
         views = len(na)
         return cls(

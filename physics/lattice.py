@@ -107,6 +107,13 @@ def _is_smooth(size: int) -> bool:
 
 
 def padding_for(thickness: float, sine: float) -> float:
-    """[m] Width that waves of a given sine in the medium wander while they cross a thickness [m], both ways."""
+    """[m] Width of the gap, in all, that light must not cross: how far a wave wanders through a thickness.
+
+    The FFT makes the lattice periodic, so one gap parts the right edge from the left and serves both.
+
+    Args:
+        thickness: [m] Of the specimen's box.
+        sine: Of the steepest wave's angle in the medium.
+    """
     sine = min(sine, 0.95)
-    return 2 * thickness * sine / float(np.sqrt(1 - sine**2))
+    return thickness * sine / float(np.sqrt(1 - sine**2))

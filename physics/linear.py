@@ -19,7 +19,11 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
+from .pupil import EDGE, rim_share, shares
 from .waves import cis, incident_cosine
+
+LEAST_COSINE = 0.03
+"""Waves that graze further are no image's: the objective's rim is below."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,12 @@ class WeakCamera:
         self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], tilt: Float[Array, " 2"], defocus: Float[Array, ""]
     ) -> Complex[Array, "z *f"]:
         """A(s, z) of every slice at given frequencies, in units of n_m/λ; zero outside the pupil."""
-        rim = self.numerical_aperture / self.lattice.medium_index
-        radius = (sy + tilt[0]) ** 2 + (sx + tilt[1]) ** 2
-        passes = (radius <= min(rim, 0.999) ** 2 * (1 + 2e-5)).astype(tilt.dtype)
-        cosine = jnp.sqrt(jnp.maximum(1 - radius, 1e-3))
+        passes = rim_share(self.lattice, self.numerical_aperture, sy, sx, tilt)
+        cosine = jnp.sqrt(jnp.maximum(1 - (sy + tilt[0]) ** 2 - (sx + tilt[1]) ** 2, LEAST_COSINE**2))
         depths = [self.lattice.cycles(float(z)) for z in self.lattice.planes]
         distance = (defocus - jnp.asarray(depths, tilt.dtype)).reshape(-1, *[1] * sy.ndim)
-        phase = 2 * jnp.pi * (cosine - incident_cosine(tilt)) * distance
-        strength = passes * 2 * jnp.pi * self.lattice.pitch[0] / self.lattice.wavelength / cosine
+        phase = 2 * jnp.pi * (cosine - incident_cosine(tilt))[None] * distance
+        strength = (passes * 2 * jnp.pi * self.lattice.pitch[0] / self.lattice.wavelength / cosine)[None]
         zero = jnp.zeros_like(phase)
         return cis(phase) * lax.complex(zero, zero + strength)
 
@@ -66,11 +68,10 @@ class WeakCamera:
             behind = jnp.conj(self.scattered(-sy, -sx, tilt, defocus))
             channels = [ahead + behind] + ([1j * (ahead - behind)] if self.absorption else [])
             rim = self.numerical_aperture / self.lattice.medium_index
-            bright = jnp.sum(tilt**2) <= rim**2 * (1 + 2e-5)
-            share = jnp.where(bright, weight, 0.0)
+            share = jnp.where(jnp.sum(tilt**2) <= (rim * (1 + EDGE)) ** 2, weight, 0.0)
             return jnp.stack(channels) * lax.complex(share, jnp.zeros_like(share))
 
-        return jnp.sum(jax.vmap(one)(tilts, weights / jnp.sum(weights)), axis=0)
+        return jnp.sum(jax.vmap(one)(tilts, shares(self.lattice, self.numerical_aperture, tilts, weights)), axis=0)
 
     def images(
         self,
@@ -109,7 +110,6 @@ class WeakCamera:
         half = width // 2 + 1
         spectra = jnp.moveaxis(jnp.fft.rfft2(images - 1), 0, -1)
         sy, sx = self._frequencies(images.dtype)
-        sy, sx = jnp.broadcast_arrays(sy, sx)
 
         def matrix(row: tuple[Array, Array]) -> Complex[Array, "x v m"]:
             each = jax.vmap(lambda t, w, f: self.transfer(*row, t, w, f))(tilts, weights, defocus)
@@ -127,9 +127,9 @@ class WeakCamera:
         channels = jnp.moveaxis(solution, -1, 0).reshape(-1, self.lattice.shape[0], height, half)
         return jnp.fft.irfft2(channels, s=(height, width))
 
-    def _frequencies(self, dtype: jnp.dtype) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
-        sy, sx = self.lattice.sines
-        return jnp.asarray(sy, dtype), jnp.asarray(sx, dtype)
+    def _frequencies(self, dtype: jnp.dtype) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
+        sy, sx = jnp.broadcast_arrays(*(jnp.asarray(s, dtype) for s in self.lattice.sines))
+        return sy, sx
 
 
 def _damped_solution(
@@ -141,5 +141,7 @@ def _damped_solution(
     size = min(views, unknowns)
     damping = alpha.astype(matrix.dtype) * jnp.eye(size, dtype=matrix.dtype)
     if views <= unknowns:
-        return (adjoint @ jnp.linalg.solve(matrix @ adjoint + damping, measured[..., None]))[..., 0]
-    return jnp.linalg.solve(adjoint @ matrix + damping, adjoint @ measured[..., None])[..., 0]
+        found = adjoint @ jnp.linalg.solve(matrix @ adjoint + damping[None], measured[..., None])
+    else:
+        found = jnp.linalg.solve(adjoint @ matrix + damping[None], adjoint @ measured[..., None])
+    return jnp.squeeze(found, axis=-1)

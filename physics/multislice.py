@@ -4,8 +4,8 @@ Each slice: propagate from the slice before, then multiply by exp(2πi Δn Δz /
 angle in the medium. Slices stand in the middle of their layer, so the scheme is of second order in Δz (Strang).
 Source: Van Roey et al., JOSA 71, 803 (1981); the cosine as in Kamilov et al., IEEE TCI 2, 59 (2016).
 
-The state is the spectrum of the demodulated wave behind a slice. Axes (wave, y, x); contrast is n − n_m in channel 0 and,
-where there is one, the imaginary index in channel 1.
+The state is the spectrum of the demodulated wave behind a slice. Axes (wave, y, x); contrast is n − n_m in channel 0
+and, where there is one, the imaginary index in channel 1.
 """
 
 from typing import Any

@@ -1,13 +1,14 @@
 """A walk through the slices of a specimen, forward for the light and backward for the gradient.
 
-A march is a linear map of a wave's state, slice after slice, that looks at the specimen once a slice. Two walks carry it:
+A march is a linear map of a wave's state, slice after slice, that looks at the specimen once a slice. Two walks carry
+it:
 
 `walk` leaves the gradient to automatic differentiation, of the specimen and of everything else (tilts, aberrations).
 Going back it keeps only the state at the head of each block and walks the block again: memory grows as √Q.
 
-`walk_fixed` knows the march's own way back and gives the gradient of the specimen alone, the light being known. It keeps
-one real-space wave a slice, and computes nothing twice but a phasor, where the memory allows (``block`` of all slices), or
-again only the heads of blocks.
+`walk_fixed` knows the march's own way back and gives the gradient of the specimen alone, the light being known. It
+keeps one real-space wave a slice, and computes nothing twice but a phasor, where the memory allows (``block`` of all
+slices), or again only the heads of blocks.
 
 A specimen is (channel, z, y, x); states are trees of arrays (wave, y, x).
 """
@@ -41,7 +42,9 @@ class March:
     back: Callable[[Any, State, Piece, Any], tuple[State, Piece]]
 
 
-def walk(march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None) -> State:
+def walk(
+    march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+) -> State:
     """Carry a state through all slices, first to last; differentiable in everything.
 
     Args:
@@ -100,9 +103,7 @@ def _backward(march: March, block: int | None, residuals: Any, cotangent: State)
 
     def again(cotangent: State, item: tuple[Array, Any]) -> tuple[State, Array]:
         part, notes = item
-        return lax.scan(
-            lambda c, one: march.back(constants, c, one[0], one[1]), cotangent, (part, notes), reverse=True
-        )
+        return lax.scan(lambda c, one: march.back(constants, c, one[0], one[1]), cotangent, (part, notes), reverse=True)
 
     def from_head(cotangent: State, item: tuple[Array, State]) -> tuple[State, Array]:
         part, head = item

@@ -106,7 +106,8 @@ def exit_spectra(
     numbers = (jnp.asarray(turn, tilts.dtype), jnp.asarray(lattice.medium_index, tilts.dtype))
     way = walk_fixed if fixed_light else walk
     wave, slope = way(MARCH, (stay, gain, loss, *numbers), start, contrast, block)
-    return 0.5 * (wave - slope * lax.complex(zero, 1 / cosine))
+    forward: Waves = 0.5 * (wave - slope * lax.complex(zero, 1 / cosine))
+    return forward
 
 
 def _guarded_cosines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:

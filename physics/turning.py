@@ -1,12 +1,12 @@
 """Turning a sampled specimen, by shears that are exact for what the lattice can hold.
 
-A turn by θ about one axis is three shears (Unser, Thévenaz & Yaroslavsky, IEEE TIP 4, 1371, 1995): along the first of
-the other two axes by −tan(θ/2), along the second by sin θ, along the first again. Each is a shift of lines, a phase ramp
+A turn by θ about one axis is three shears (Unser, Thévenaz & Yaroslavsky, IEEE TIP 4, 1371, 1995): along the first
+of the other two axes by −tan(θ/2), along the second by sin θ, along the first again. Each shifts lines by a phase ramp
 over their spectra: no gather, nothing smoothed, and its adjoint is the turn back. Angles beyond 45° begin with quarter
-turns, which only exchange samples. Any rotation is at most three such turns, about z, y and z again.
+turns, which only exchange samples. Any rotation is at most three such turns, about z, x and z again.
 
-Axes ``z y x`` are numbered 0, 1, 2. A turn about axis a by θ takes the next axis (a + 1) toward the one after (a + 2),
-cyclically. The lattice has the same spacing and number of samples along every axis that is turned; what leaves it on one
+Axes ``z y x`` are numbered 0, 1, 2. A turn about axis a by θ takes the next axis (a + 1) toward the one after it,
+cyclically. Spacing and number of samples are the same along every axis that is turned; what leaves the lattice on one
 side comes back on the other, so the specimen must fit into the inscribed sphere (or cylinder).
 """
 
@@ -15,6 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
+
+_THREE = (0, 2, 0)
+ROUNDING = 1e-6
+"""Error of a matrix's entries that is taken for rounding: of single precision."""
 
 
 def axis_turn(axis: int, angle: float) -> Float[np.ndarray, "3 3"]:
@@ -35,27 +39,38 @@ def turn_angles(rotations: Float[np.ndarray, "view 3 3"]) -> tuple[tuple[int, ..
 
     Returns:
         The axes, first turn first, and the angles [rad] of each rotation.
+
+    Raises:
+        ValueError: If a matrix is not a rotation.
     """
     for axis in range(3):
-        if np.allclose(rotations[:, axis, axis], 1, atol=1e-9):
+        others = [i for i in range(3) if i != axis]
+        beside = np.abs([rotations[:, axis, others], rotations[:, others, axis]])
+        if beside.max(initial=0) < ROUNDING and np.all(rotations[:, axis, axis] > 0):
             first, second = (axis + 1) % 3, (axis + 2) % 3
-            return (axis,), np.arctan2(rotations[:, second, first], rotations[:, first, first])[:, None]
-    # R = turn_z(a) · turn_y(b) · turn_z(c): the last applied stands first
-    b = np.arccos(np.clip(rotations[:, 0, 0], -1, 1))
-    level = np.abs(np.sin(b)) < 1e-9
-    a = np.where(level, 0.0, np.arctan2(rotations[:, 2, 0], rotations[:, 1, 0]))
-    c = np.where(level, np.arctan2(rotations[:, 2, 1], rotations[:, 1, 1]), np.arctan2(rotations[:, 0, 2], -rotations[:, 0, 1]))
-    angles = np.stack([c, b, a], axis=1)
-    return (0, 2, 0), _checked(angles, rotations)
+            angles = np.arctan2(rotations[:, second, first], rotations[:, first, first])[:, None]
+            return (axis,), _checked((axis,), angles, rotations)
+    angles = np.stack([_three_turns(rotation) for rotation in rotations])
+    return _THREE, _checked(_THREE, angles, rotations)
 
 
-def _checked(angles: Float[np.ndarray, "view 3"], rotations: Float[np.ndarray, "view 3 3"]) -> np.ndarray:
-    axes = (0, 2, 0)
-    for angle, rotation in zip(angles, rotations, strict=True):
+def _three_turns(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+    """Angles c, b, a of R = turn_z(a) · turn_x(b) · turn_z(c): the last applied stands first."""
+    a = np.arctan2(rotation[2, 0], rotation[1, 0])
+    b = np.arctan2(np.hypot(rotation[1, 0], rotation[2, 0]), rotation[0, 0])
+    # c from what is left: where z stays upright a is only rounding's choice, and c must fit it
+    rest = axis_turn(2, -b) @ axis_turn(0, -a) @ rotation
+    return np.array([np.arctan2(rest[2, 1], rest[1, 1]), b, a])
+
+
+def _checked(
+    axes: tuple[int, ...], angles: Float[np.ndarray, "view turn"], rotations: Float[np.ndarray, "view 3 3"]
+) -> Float[np.ndarray, "view turn"]:
+    for turns, rotation in zip(angles, rotations, strict=True):
         product = np.eye(3)
-        for axis, each in zip(axes, angle, strict=True):
-            product = axis_turn(axis, each) @ product
-        if not np.allclose(product, rotation, atol=1e-6):
+        for axis, angle in zip(axes, turns, strict=True):
+            product = axis_turn(axis, angle) @ product
+        if not np.allclose(product, rotation, atol=ROUNDING):
             raise ValueError(f"not a rotation: {rotation.tolist()}")
     return angles
 

@@ -47,9 +47,7 @@ def _cis_derivative(
     return phasor, lax.complex(-phasor.imag * tangent, phasor.real * tangent)
 
 
-def shifted_sines(
-    lattice: Lattice, tilt: Float[Array, " 2"]
-) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
+def shifted_sines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
     """Frequencies s + t that the samples of a demodulated spectrum stand for."""
     sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)
     return sy + tilt[0], sx + tilt[1]
@@ -71,9 +69,7 @@ def incident_cosine(tilt: Float[Array, " 2"]) -> Float[Array, ""]:
     return jnp.sqrt(1 - jnp.sum(tilt**2))
 
 
-def kernel(
-    lattice: Lattice, tilt: Float[Array, " 2"], cycles: Float[Array, ""] | float
-) -> Complex[Array, "y x"]:
+def kernel(lattice: Lattice, tilt: Float[Array, " 2"], cycles: Float[Array, ""] | float) -> Complex[Array, "y x"]:
     """Free propagation over a distance (Goodman, *Fourier Optics*, §3.10), zero for evanescent waves.
 
     Args:

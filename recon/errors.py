@@ -69,13 +69,13 @@ class QualityError(UnflatError):
     status = ExitStatus.QUALITY
 
 
-class Stopped(UnflatError):
+class Stopped(UnflatError):  # noqa: N818 - no error, but the end that was asked for
     """The work was asked to end early; its checkpoint is kept."""
 
     status = ExitStatus.STOPPED
 
 
-class Interrupted(UnflatError):
+class Interrupted(UnflatError):  # noqa: N818
     """A person pressed Ctrl-C; the checkpoint, if there was one, is kept."""
 
     status = ExitStatus.INTERRUPTED

@@ -140,7 +140,9 @@ def test_a_zoom_finds_the_bead_by_itself_and_refuses_a_point_outside(model: Mode
 def read_by_ffmpeg(movie: Path, folder: Path) -> list[np.ndarray]:
     """All frames, as another program decodes them."""
     program = imageio_ffmpeg.get_ffmpeg_exe()
-    subprocess.run([program, "-v", "error", "-i", movie, "-fps_mode", "passthrough", folder / "frame%03d.png"], check=True)
+    subprocess.run(
+        [program, "-v", "error", "-i", movie, "-fps_mode", "passthrough", folder / "frame%03d.png"], check=True
+    )
     return [np.asarray(imageio.imread(file)) for file in sorted(folder.glob("frame*.png"))]
 
 
@@ -241,15 +243,22 @@ def test_light_that_cannot_travel_and_a_model_without_a_microscope_are_refused(m
         image_under(bare, (0.1, 0.0))
 
 
-def test_an_image_under_new_light_shows_the_specimens_shadow_move(model: Model) -> None:
-    """Out of focus, tilted light casts the bead's shadow aside: by defocus × tan θ."""
-    middle = [np.abs(image_under(model, (0.0, na), defocus=0.0) - 1).sum(axis=0) for na in (0.3, -0.3)]
-    columns = np.arange(len(middle[0]))
-    right, left = (float((columns * m).sum() / m.sum()) for m in middle)
-    assert abs(right - left) > 0.5
-    upright = image_under(model, (0.0, 0.0))
-    assert upright.shape == (48, 56)
-    assert upright.mean() == pytest.approx(1, abs=0.05)
+def test_tilted_light_casts_the_beads_image_aside_by_its_distance_from_the_focus(model: Model) -> None:
+    """A bead at z is seen along the light: in the plane of focus f it stands at x − (z − f) tan θ."""
+    shape, edge, aperture, height = (40, 48, 56), 0.2e-6, 0.3, 2.3e-6
+    z, y, x = ((np.arange(n) - (n - 1) / 2) * edge for n in shape)
+    bead = np.exp(-0.5 * ((z[:, None, None] - height) ** 2 + y[:, None] ** 2 + x**2) / 0.4e-6**2)
+    lone = Model(model.architecture, {"grid": bead[None].astype(np.float32)}, model.frame, model.quantities)
+
+    def centre(na: float, defocus: float) -> float:
+        shadow = ((image_under(lone, (0.0, na), defocus=defocus) - 1) ** 2).sum(axis=0)
+        return float((np.arange(shape[2]) * shadow).sum() / shadow.sum()) * edge
+
+    slope = aperture / np.sqrt(MEDIUM**2 - aperture**2)
+    for defocus in (0.0, -1.2e-6):  # Far enough that the bead's shadow is wider than its own bright and dark edge.
+        apart = centre(aperture, defocus) - centre(-aperture, defocus)
+        assert apart == pytest.approx(-2 * (height - defocus) * slope, rel=0.12)
+    assert image_under(lone, (0.0, 0.0)).shape == shape[1:]
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,7 @@ class Pyramid:
 
     def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
         """Evaluate on the product of three axes by matrix products."""
-        levels = [
-            apply_matrices(parameters[f"grid_{i}"], self._matrices(i, axes)) for i in range(len(self.levels))
-        ]
+        levels = [apply_matrices(parameters[f"grid_{i}"], self._matrices(i, axes)) for i in range(len(self.levels))]
         return constrained(self._decode(parameters, levels), self.sign)
 
     def project(
@@ -119,5 +117,17 @@ def pyramid_levels(
     levels = []
     for i in range(number):
         share = (i + 1) / number
-        levels.append(tuple(3 + max(1, round(min(n, 4.0) * (n / min(n, 4.0)) ** ((share - 1 / number) / (1 - 1 / number) if number > 1 else 1))) for n in last))
+        levels.append(
+            tuple(
+                3
+                + max(
+                    1,
+                    round(
+                        min(n, 4.0)
+                        * (n / min(n, 4.0)) ** ((share - 1 / number) / (1 - 1 / number) if number > 1 else 1)
+                    ),
+                )
+                for n in last
+            )
+        )
     return tuple((a, b, c) for a, b, c in levels)

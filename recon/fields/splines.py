@@ -16,9 +16,7 @@ def cubic_weights(s: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     t = (np.clip(s, -1, 1) + 1) / 2 * (n - 3)
     first = np.clip(np.floor(t).astype(int), 0, n - 4)
     f = t - first
-    weights = np.stack(
-        [(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=-1
-    )
+    weights = np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=-1)
     return first, weights / 6
 
 
@@ -32,7 +30,7 @@ def cubic_matrix(s: np.ndarray, n: int) -> Float[np.ndarray, "m n"]:
 
 
 def linear_matrix(s: np.ndarray, n: int) -> Float[np.ndarray, "m n"]:
-    """Matrix that takes n values at cell centres to linear interpolation at s, held constant beyond the outer centres."""
+    """Matrix that takes n values at cell centres to linear interpolation at s, constant beyond the outer centres."""
     t = np.clip((s + 1) / 2 * n - 0.5, 0, n - 1)
     first = np.minimum(t.astype(int), max(n - 2, 0))
     matrix = np.zeros((len(s), n))
@@ -83,7 +81,5 @@ def _axis_weights(points: Float[Array, "n 3"], axis: int, n: int) -> tuple[Array
     t = (jnp.clip(points[:, axis], -1, 1) + 1) / 2 * (n - 3)
     first = jnp.clip(jnp.floor(t).astype(jnp.int32), 0, n - 4)
     f = t - first.astype(t.dtype)
-    weights = jnp.stack(
-        [(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=-1
-    )
+    weights = jnp.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=-1)
     return first, weights / 6

@@ -72,6 +72,7 @@ class Fit:
         self.withheld = withheld_views(views, settings.withheld, self.seed)
         self.trained = np.setdiff1d(np.arange(views), self.withheld)
         self.judgement = Judgement()
+        self.start_residual: float | None = None
         self.step = 0
         self._state: State | None = None
 
@@ -98,6 +99,10 @@ class Fit:
         wanted = self.objective.settings.start == "linear"
         start = self.objective.problem.start(self.trained) if wanted else None
         self._state = self.objective.begin(self.seed + 1000 * self.member, start)
+        if start is not None and len(self.withheld):
+            misfit = jax.jit(self.objective.problem.misfit)
+            batch = self.objective.problem.batch(self.withheld)
+            self.start_residual = float(np.sqrt(np.mean(misfit(jnp.asarray(start), self._state.extras, batch))))
 
     def run(self, watcher: Watcher) -> Outcome:
         """Take all steps that are left, or until the withheld views stop getting better, or until asked to stop."""
@@ -169,6 +174,7 @@ class Fit:
         arrays |= {f"best/extras/{name}": value for name, value in self.judgement.extras.items()}
         best = self.judgement.best if np.isfinite(self.judgement.best) else None
         facts = {"best": best, "best_step": self.judgement.best_step, "member": self.member}
+        facts["start_residual"] = self.start_residual
         watcher.save(self.step, arrays, facts)
 
     def restore(self, step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
@@ -182,5 +188,6 @@ class Fit:
             return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
 
         best = float(facts["best"]) if facts["best"] is not None else float("inf")
+        self.start_residual = facts["start_residual"]
         self.judgement = Judgement(best, facts["best_step"], under("best/field/"), under("best/extras/"))
         self.step = step

@@ -102,7 +102,8 @@ class Objective:
         def advance(state: State, batch: Batch) -> tuple[State, Float[Array, ""]]:
             trained = (state.field, state.extras)
             loss, gradient = jax.value_and_grad(self.loss)(trained, batch)
-            updates, optimiser = transformation.update(gradient, state.optimiser, trained)
+            with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+                updates, optimiser = transformation.update(gradient, state.optimiser, trained)
             rates = self.rates(state.field, state.step)
             cosine = EXTRAS_RATE * self.rates({"all": jnp.zeros(())}, state.step)["all"]
             field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}

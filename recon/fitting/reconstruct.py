@@ -20,7 +20,7 @@ from ..errors import Fault, QualityError, Stopped
 from ..fields import Field, field_for
 from ..kinds.base import Kind
 from ..models import Model
-from ..runs import Progress, RunFolder, silent, write_atomically
+from ..runs import Checkpoint, Progress, RunFolder, silent, write_atomically
 from ..volumes import Volume, save
 from .loop import Fit, Outcome, Watcher
 from .optimiser import Objective
@@ -81,26 +81,21 @@ class Reconstruction:
         numbers = self._numbers(problem, fits, model, volume) | {"seconds": time.monotonic() - began}
         self._write_predictions(problem, fits[0], answers[0])
         with write_atomically(self.folder.path / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(_finite(numbers), indent=2) + "\n", encoding="utf-8")
         self._gate(numbers)
         return numbers
 
-    def _fit_all(
-        self, problem: Problem, field: Field, progress: Progress, stop: Callable[[], str | None]
-    ) -> list[Fit]:
+    def _fit_all(self, problem: Problem, field: Field, progress: Progress, stop: Callable[[], str | None]) -> list[Fit]:
         """Fit every member of the ensemble, going on from the newest checkpoint."""
         settings = self.settings.fit
         found = self.folder.latest_checkpoint()
-        finished: dict[str, np.ndarray] = {}
-        fits = []
+        fits: list[Fit] = []
         for member in range(settings.ensemble):
             fit = Fit(Objective(problem, field, settings), self.settings.seed, member)
             fits.append(fit)
-            if found is not None and member <= found.facts["member"]:
-                own = found.arrays if member == found.facts["member"] else _under(found.arrays, f"done/{member}/")
-                facts = found.facts if member == found.facts["member"] else found.facts["done"][str(member)]
-                fit.restore(facts["step"], own, facts)
-            outcome = self._fit_one(fit, finished, progress, stop, fits)
+            if found is not None and _restored(fit, found):
+                continue
+            outcome = self._fit_one(fit, progress, stop, fits)
             if outcome is Outcome.STOPPED:
                 reason = stop() or "asked to stop"
                 raise Stopped(f"{reason}: stopped after step {fit.step}; run again with --resume to go on")
@@ -108,13 +103,9 @@ class Reconstruction:
         return fits
 
     def _fit_one(
-        self,
-        fit: Fit,
-        finished: dict[str, np.ndarray],
-        progress: Progress,
-        stop: Callable[[], str | None],
-        fits: list[Fit],
+        self, fit: Fit, progress: Progress, stop: Callable[[], str | None], fits: list[Fit]
     ) -> Outcome:
+        """Fit one member; its checkpoints carry the members before it."""
         settings = self.settings.fit
         before = fit.member * settings.steps
         total = settings.ensemble * settings.steps
@@ -132,10 +123,13 @@ class Reconstruction:
                 other.save(Watcher(save=lambda *state, kept=kept: kept.append(state)))
                 whole |= {f"done/{other.member}/{name}": array for name, array in kept[0][1].items()}
                 done[str(other.member)] = kept[0][2] | {"step": kept[0][0]}
-            self.folder.save_checkpoint(before + step, whole, facts | {"step": step, "done": done})
+            state = facts | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
+            self.folder.save_checkpoint(before + step, whole, state)
 
+        ended = False
         outcome = fit.run(Watcher(metrics, save_state, stop))
         if outcome is not Outcome.STOPPED:
+            ended = True
             fit.save(Watcher(save=save_state))
         return outcome
 
@@ -149,6 +143,8 @@ class Reconstruction:
         if len(fit.withheld):
             numbers["residual_withheld"] = _root_mean(fit.misfits(fit.withheld, parameters, extras))
             numbers["views_withheld"] = float(len(fit.withheld))
+            if fit.start_residual is not None:
+                numbers["residual_withheld_linear"] = fit.start_residual
         numbers["model_parameters"] = float(model.size)
         numbers["model_bytes"] = float((self.folder.path / "model.h5").stat().st_size)
         numbers["volume_bytes"] = float((self.folder.path / "volume.h5").stat().st_size)
@@ -175,7 +171,9 @@ class Reconstruction:
             file["withheld"] = np.isin(views, fit.withheld)
             for name, images in (("measured", measured), ("modelled", modelled)):
                 stack = np.stack(images)
-                data = file.create_dataset(name, data=stack, chunks=(1, *stack.shape[1:]), compression="gzip", shuffle=True)
+                data = file.create_dataset(
+                    name, data=stack, chunks=(1, *stack.shape[1:]), compression="gzip", shuffle=True
+                )
                 data.attrs["units"] = "1"
 
     def _gate(self, numbers: Mapping[str, float]) -> None:
@@ -183,12 +181,37 @@ class Reconstruction:
         residual = numbers.get("residual_withheld", numbers["residual_fitted"])
         if gate is not None and residual > gate:
             raise QualityError(
-                Fault("", f"the residual {residual:.3g} is above the gate of {gate:g}", "see the report; the result is kept")
+                Fault(
+                    "",
+                    f"the residual {residual:.3g} is above the gate of {gate:g}",
+                    "see the report; the result is kept",
+                )
             )
+
+
+def _restored(fit: Fit, found: Checkpoint) -> bool:
+    """Put a member of an ensemble back to where a checkpoint has it; whether it had ended then.
+
+    One that had taken all the steps of a shorter run goes on, if there are more steps to take now.
+    """
+    current = int(found.facts["member"])
+    if fit.member > current:
+        return False
+    if fit.member == current:
+        fit.restore(int(found.facts["step"]), found.arrays, found.facts)
+        return bool(found.facts["ended"]) and int(found.facts["of_steps"]) == fit.objective.settings.steps
+    facts = found.facts["done"][str(fit.member)]
+    fit.restore(int(facts["step"]), _under(found.arrays, f"done/{fit.member}/"), facts)
+    return True
 
 
 def _root_mean(misfits: np.ndarray) -> float:
     return float(np.sqrt(np.mean(misfits)))
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows no infinity: null stands for it."""
+    return {name: value if np.isfinite(value) else None for name, value in numbers.items()}
 
 
 def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Settings of the fit that all kinds share. The descriptions are the comments of the YAML that ``unflat init`` writes."""
+"""Settings of the fit that all kinds share; the descriptions are the comments of the YAML that ``init`` writes."""
 
 from typing import Literal
 

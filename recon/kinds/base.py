@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..acquisition.acquisition import Acquisition, Entry
 from ..errors import Fault
-from ..volumes.volume import Quantity, Volume
+from ..volumes.volume import Quantity
 
 if TYPE_CHECKING:
     from ..fitting.problem import Problem

@@ -12,7 +12,7 @@ from .accuracy import (
     signal_to_noise,
     structural_similarity,
 )
-from .catalogue import CATALOGUE, Metric, metric_named
+from .catalogue import CATALOGUE, SEEN, Metric, metric_named
 from .profile import brightest_point, full_width_half_maximum, line_width
 from .registration import shift_between
 from .shells import ShellCorrelation, shell_correlation
@@ -20,6 +20,7 @@ from .spectrum import Aperture, seen_by_tilted_light, seen_part
 
 __all__ = [
     "CATALOGUE",
+    "SEEN",
     "Aperture",
     "Metric",
     "ShellCorrelation",

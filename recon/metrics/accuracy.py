@@ -65,7 +65,7 @@ def correlation(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."
     value_range(first)
     first, second = first - first.mean(), second - second.mean()
     power = float(np.linalg.norm(first.ravel()) * np.linalg.norm(second.ravel()))
-    return float(np.vdot(first, second)) / power if power > 0 else 0.0
+    return float(np.clip(np.vdot(first, second) / power, -1, 1)) if power > 0 else 0.0
 
 
 def structural_similarity(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+SEEN = "_seen"
+"""Ending of the names of numbers that leave the missing cone out."""
+
 Better = Literal["higher", "lower", "neither"]
 
 
@@ -137,7 +140,7 @@ _OTHER = (
         "Withheld residual",
         "",
         "lower",
-        "Relative error of the images predicted for views that the fit never saw: the honest test without a truth.",
+        "Root-mean-square misfit of the amplitudes predicted for views that the fit never saw (light = 1).",
     ),
     Metric(
         "residual_withheld_linear",
@@ -151,7 +154,7 @@ _OTHER = (
         "Residual of the fitted views",
         "",
         "lower",
-        "Relative error of the images that the fit was made to explain. Far below the withheld residual, "
+        "The same for views that the fit was made to explain. Far below the withheld residual, "
         "it means that noise was fitted.",
     ),
     Metric("loss", "Final loss", "", "lower", "What the fit minimised, with its regularisers."),
@@ -181,7 +184,7 @@ _OTHER = (
 CATALOGUE: tuple[Metric, ...] = (
     *_ACCURACY,
     *(
-        Metric(f"{m.name}_seen", f"{m.title}, missing cone left out", m.unit, m.better, m.meaning, seen=True)
+        Metric(m.name + SEEN, f"{m.title}, missing cone left out", m.unit, m.better, m.meaning, seen=True)
         for m in _ACCURACY
         if m.name != "resolution"
     ),

@@ -102,7 +102,7 @@ def light_figure(
     with house_style():
         figure = new_figure(total_x, total_y)
         axes = figure.add_axes((0.05 / total_x, 0.05 / total_y, width / total_x, height / total_y))
-        image = axes.imshow(picture, cmap=IMAGE_COLOURS, vmin=shown[0], vmax=shown[1])
+        image = axes.imshow(picture, cmap=IMAGE_COLOURS, vmin=shown[0], vmax=shown[1], interpolation="bicubic")
         axes.set_xticks([])
         axes.set_yticks([])
         title = f"predicted under light of NA (y, x) = ({na[0]:.3g}, {na[1]:.3g}), focus at {defocus * 1e6:.3g} µm"

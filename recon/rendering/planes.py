@@ -102,7 +102,7 @@ def draw(
     )
     if labels:
         for side in (axes.xaxis, axes.yaxis):
-            side.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+            side.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         axes.set_xlabel(f"${plane.names[1]}$ (µm)")
         axes.set_ylabel(f"${plane.names[0]}$ (µm)")
     else:

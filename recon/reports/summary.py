@@ -62,7 +62,7 @@ def _withheld(value: float, numbers: Mapping[str, float], facts: RunFacts) -> St
     count = round(numbers.get("views_withheld", facts.views.count_withheld if facts.views else 0))
     views = f"{count} view{'s' if count != 1 else ''}" if count else "the views"
     text = (
-        f"Relative error of the images predicted for {views} that the fit never saw. "
+        f"Root-mean-square misfit of the images predicted for {views} that the fit never saw (amplitude, light = 1). "
         "It is the honest measure where no truth is known: it cannot be lowered by fitting noise."
     )
     level: Level = "plain"

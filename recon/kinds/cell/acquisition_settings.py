@@ -150,6 +150,11 @@ class CellAcquisition(Settings):
         description="What 1 means: background divides by the image without the specimen, view_mean each view by its "
         "mean, none leaves the numbers; auto takes the background if there is one, else an estimate of each view's.",
     )
+    vignetted: Literal["drop", "keep"] = Field(
+        "drop",
+        description="What to do with views whose light is at the rim of the aperture and whose background is dark: the "
+        "objective cut them off, and they would mislead the fit.",
+    )
 
     @model_validator(mode="after")
     def _light_is_described(self) -> "CellAcquisition":

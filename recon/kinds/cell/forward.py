@@ -30,7 +30,7 @@ def images(
     march: str = "ssnp",
     rotations: Float[np.ndarray, "view 3 3"] | None = None,
     fields: bool = False,
-) -> Num[np.ndarray, "view y x"]:
+) -> Num[np.ndarray, "view h w"]:
     """Compute the normalised images (1 where there is no specimen), view after view.
 
     Args:
@@ -87,7 +87,7 @@ def predict_image(
     na: tuple[float, float],
     defocus: float = 0.0,
     shape: tuple[int, int] | None = None,
-) -> Float[np.ndarray, "y x"]:
+) -> Float[np.ndarray, "h w"]:
     """Image of a model under any light: sampled on its own box at the microscope's pixel, lit, and imaged by SSNP.
 
     Args:
@@ -107,4 +107,5 @@ def predict_image(
     if any(q.name == "absorption" for q in model.quantities):
         contrast.append(model.sample(*lattice.axes, "absorption"))
     light = Illumination.tilted(np.array([na]), np.array([defocus]))
-    return images(np.stack(contrast), lattice, microscope, light, shape or lattice.shape[1:])[0]
+    image: np.ndarray = images(np.stack(contrast), lattice, microscope, light, shape or lattice.shape[1:])[0]
+    return image

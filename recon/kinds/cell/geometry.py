@@ -97,7 +97,11 @@ def _depth(settings: CellSettings, acquisition: Acquisition) -> float:
     if acquisition.truth is not None:
         return acquisition.truth.shape[0] * acquisition.truth.spacing[0]
     raise ConfigError(
-        Fault("volume.depth", "is required: how deep the specimen is cannot be read from images", "--set volume.depth='9 um'")
+        Fault(
+            "volume.depth",
+            "is required: how deep the specimen is cannot be read from images",
+            "--set volume.depth='9 um'",
+        )
     )
 
 
@@ -116,7 +120,11 @@ def _pitch(
     if turning and abs(pixel[0] / pixel[1] - 1) > 1e-3:
         raise ConfigError(Fault("acquisition.pixel_size", f"{pixel} m: a turning specimen needs square pixels"))
     if spacing == "auto":
-        axial = pixel[1] if turning else float(np.clip(resolution[0] / SLICES_PER_DETAIL, min(pixel), max(min(pixel), COARSEST_SLICE * cycle)))
+        axial = (
+            pixel[1]
+            if turning
+            else float(np.clip(resolution[0] / SLICES_PER_DETAIL, min(pixel), max(min(pixel), COARSEST_SLICE * cycle)))
+        )
         return (axial, *pixel), 1
     z, y, x = (spacing,) * 3 if isinstance(spacing, float) else spacing
     factors = [p / s for p, s in zip(pixel, (y, x), strict=True)]
@@ -127,7 +135,7 @@ def _pitch(
             Fault(
                 "volume.spacing",
                 f"{y * 1e9:.4g} × {x * 1e9:.4g} nm laterally does not divide the pixel of {pixel[1] * 1e9:.4g} nm",
-                f"use {lateral}, or [z, y, x] with those laterally; any spacing can be sampled from the model afterwards",
+                f"use {lateral}, or [z, y, x] with those laterally; the model can be sampled at any spacing afterwards",
             )
         )
     if turning and abs(z / y - 1) > 1e-3:

@@ -39,7 +39,7 @@ def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     elif mode == "view_mean":
         divided = images / _mean(np.abs(images), acquisition.arrays.get("mask"))
     else:
-        divided = images / (_border(acquisition) if name == "field" else _background_level(images, acquisition))
+        divided = images / (_border(acquisition) if name == "field" else background_levels(images, acquisition))
     return replace(acquisition, arrays={**arrays, name: divided.astype(images.dtype)})
 
 
@@ -56,7 +56,7 @@ def _mean(
     return np.asarray(total / np.maximum(good.sum(axis=(1, 2), keepdims=True), 1))
 
 
-def _background_level(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
+def background_levels(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
     """Estimate each view's brightness away from the specimen.
 
     A specimen makes pixels both brighter and darker, unevenly; the half-sample mode, the middle of the densest numbers,

@@ -65,14 +65,15 @@ class CellProblem:
         return illumination_of(self.acquisition)
 
     @cached_property
-    def measured(self) -> Num[np.ndarray, "view y x"]:
+    def measured(self) -> Num[np.ndarray, "view h w"]:
         """Normalised images, or fields divided by their incident wave, cut to what the box covers."""
         if self.is_field:
             return self._cut(_demodulated(self.acquisition["field"], self.illumination, self.microscope))
-        return np.maximum(self._cut(self.acquisition["images"]), 0).astype(np.float32)
+        images: np.ndarray = np.maximum(self._cut(self.acquisition["images"]), 0).astype(np.float32)
+        return images
 
     @cached_property
-    def weights(self) -> Float[np.ndarray, "view y x"] | None:
+    def weights(self) -> Float[np.ndarray, "view h w"] | None:
         """1 for good pixels and 0 for bad ones, or None where all are good."""
         if "mask" not in self.acquisition or not np.any(self.acquisition["mask"]):
             return None
@@ -99,8 +100,11 @@ class CellProblem:
             "medium_index": self.microscope.medium_index,
             "wavelength": self.microscope.wavelength,
             "numerical_aperture": self.microscope.numerical_aperture,
-            "illumination_na": largest_na(self.acquisition),
+            "pixel_size_y": self.microscope.pixel_size[0],
+            "pixel_size_x": self.microscope.pixel_size[1],
         }
+        if "rotation" not in self.acquisition:  # what a turning specimen does not show is no cone
+            facts["illumination_na"] = largest_na(self.acquisition)
         return Frame((low[0], low[1], low[2]), (high[0], high[1], high[2]), lattice.pitch, facts)
 
     @cached_property
@@ -131,7 +135,7 @@ class CellProblem:
     def extras(self) -> dict[str, np.ndarray]:
         """Corrections of sources, focus and pupil that the config asks for."""
         refine = self.settings.fit.refine
-        found = {}
+        found: dict[str, np.ndarray] = {}
         if refine.sources:
             found["sources"] = np.zeros(self.illumination.na.shape, np.float32)
         if refine.defocus:
@@ -171,7 +175,7 @@ class CellProblem:
         measure = poisson_misfit if self.settings.fit.loss == "poisson" else amplitude_misfit
         return measure(modelled, measured, weights, gain) / self._energy
 
-    def predict(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view y x"]:
+    def predict(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view h w"]:
         """Images, or fields, as they should have been measured."""
         modelled, measured = self._modelled(values, extras, batch), jnp.asarray(batch["measured"])
         if not self.settings.fit.refine.gain:
@@ -187,9 +191,7 @@ class CellProblem:
     def _energy(self) -> float:
         """Misfit of an empty box, averaged over the views: the unit of every misfit."""
         ones = np.ones_like(self.measured[:1])
-        difference = (
-            np.abs(self.measured - ones) if self.is_field else np.sqrt(self.measured) - ones
-        )
+        difference = np.abs(self.measured - ones) if self.is_field else np.sqrt(self.measured) - ones
         weights = 1.0 if self.weights is None else self.weights
         return float(max(np.mean(weights * difference**2), 1e-12))
 
@@ -206,16 +208,15 @@ class CellProblem:
         waves = self.settings.fit.batch * self.illumination.weights.shape[1]
         kept = 8 * waves * float(np.prod(padded.shape))
         block = padded.shape[0] if fixed and kept <= KEPT_BYTES else None
-        return Camera(padded, self.microscope.numerical_aperture, march, self.geometry.image, block, fixed)
+        sharp = self.settings.physics.sharp_rim
+        return Camera(padded, self.microscope.numerical_aperture, march, self.geometry.image, block, fixed, sharp)
 
     @cached_property
     def weak_camera(self) -> WeakCamera:
         """Linear theory of the same microscope."""
-        return WeakCamera(
-            self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption
-        )
+        return WeakCamera(self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption)
 
-    def _modelled(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view y x"]:
+    def _modelled(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view h w"]:
         lattice, padded = self.geometry.lattice, self.geometry.padded
         widths = [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])]
         tilts, focus = jnp.asarray(batch["tilts"]), jnp.asarray(batch["focus"])
@@ -231,10 +232,10 @@ class CellProblem:
         if not axes:
             return self._seen(jnp.pad(values, widths), *light, aberrations)
 
-        def one(view: tuple[Array, ...]) -> Num[Array, "y x"]:
-            angles, *own = view
-            turned = jnp.pad(turn(values, axes, angles), widths)
-            return self._seen(turned, *(array[None] for array in own), aberrations)[0]
+        def one(view: tuple[Array, ...]) -> Num[Array, "h w"]:
+            angles, *own = (array[None] for array in view)
+            turned = jnp.pad(turn(values, axes, angles[0]), widths)
+            return self._seen(turned, own[0], own[1], own[2], aberrations)[0]
 
         # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
         return cast(Array, jax.lax.map(one, (jnp.asarray(batch["angles"]), *light)))
@@ -246,7 +247,7 @@ class CellProblem:
         brightness: Float[Array, "view source"],
         focus: Float[Array, " view"],
         aberrations: Float[Array, " j"],
-    ) -> Num[Array, "view y x"]:
+    ) -> Num[Array, "view h w"]:
         if self.is_field:
             fields = self._camera.fields(specimen, tilts[:, 0], focus, aberrations)
             return jax.vmap(self._camera.pixels)(fields)
@@ -258,15 +259,15 @@ class CellProblem:
         tilts: Float[Array, "view source 2"],
         brightness: Float[Array, "view source"],
         focus: Float[Array, " view"],
-    ) -> Float[Array, "view y x"]:
+    ) -> Float[Array, "view h w"]:
         predicted = self.weak_camera.images(values, tilts, brightness, focus)
         return jax.vmap(self._camera.pixels)(jnp.maximum(predicted, 0))
 
     @property
-    def _uncut(self) -> Num[np.ndarray, "view y x"]:
+    def _uncut(self) -> Num[np.ndarray, "view h w"]:
         return self.acquisition["field"] if self.is_field else self.acquisition["images"]
 
-    def _cut(self, images: Num[np.ndarray, "view y x"]) -> Num[np.ndarray, "view y x"]:
+    def _cut(self, images: Num[np.ndarray, "view h w"]) -> Num[np.ndarray, "view h w"]:
         """Keep the pixels around the optical axis that the box covers."""
         (top, _), (left, _) = margins(self.geometry.image, images.shape[1:])
         height, width = self.geometry.image
@@ -274,8 +275,8 @@ class CellProblem:
 
 
 def _demodulated(
-    field: Num[np.ndarray, "view y x"], light: Illumination, microscope: Microscope
-) -> Num[np.ndarray, "view y x"]:
+    field: Num[np.ndarray, "view h w"], light: Illumination, microscope: Microscope
+) -> Num[np.ndarray, "view h w"]:
     """Divide complex fields by their incident plane wave exp(2πi na·r/λ)."""
     if not np.any(light.na):
         return field.astype(np.complex64)
@@ -283,4 +284,5 @@ def _demodulated(
     y, x = np.meshgrid(*axes, indexing="ij")
     na = light.na[:, 0, :, None, None]
     carrier = np.exp(2j * np.pi / microscope.wavelength * (na[:, 0] * y + na[:, 1] * x))
-    return (field * carrier.conj()).astype(np.complex64)
+    divided: np.ndarray = (field * carrier.conj()).astype(np.complex64)
+    return divided

@@ -17,6 +17,7 @@ from .light import resolved
 from .settings import CellSettings
 from .sources import names_for, schema_for
 from .validate import notices, validate
+from .vignetting import without_vignetted
 from .window import bin_acquisition, crop_range, shifted
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if faults:
         raise DataError(*dict.fromkeys(faults))
     acquisition = bin_acquisition(_recentred(acquisition, window), wanted.bin)
+    if wanted.vignetted == "drop":
+        acquisition = without_vignetted(acquisition)
     for sentence in notices(acquisition):
         logger.warning("%s", sentence)
     return acquisition

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from ...errors import DataError
 from ...metrics import (
+    SEEN,
     Aperture,
     brightest_point,
     correlation,
@@ -74,7 +75,7 @@ def score(
     opening = aperture or _aperture(result, truth)
     if opening is not None:
         seen = seen_by_tilted_light(truth.shape, truth.spacing, opening)
-        numbers |= {f"{name}_seen": v for name, v in _accuracy(seen_part(known, seen), seen_part(found, seen)).items()}
+        numbers |= {name + SEEN: v for name, v in _accuracy(seen_part(known, seen), seen_part(found, seen)).items()}
     return numbers
 
 

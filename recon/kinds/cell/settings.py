@@ -40,6 +40,11 @@ class CellPhysics(Settings):
         "(weak scattering only).",
     )
     absorption: Flag = Field(False, description="Whether the specimen may absorb: fits the imaginary index too.")
+    sharp_rim: Flag = Field(
+        False,
+        description="Cut the pupil along the samples of the spectrum, as data have it that were simulated on the same "
+        "lattice; a microscope's are not.",
+    )
     padding: LengthOrAuto = Field(
         "auto", description="Margin around the images, against light that wraps around. auto: the depth times tan θ."
     )

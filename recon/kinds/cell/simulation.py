@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from ....physics.directions import PATTERNS
 from ....physics.instrument import Illumination, Microscope
-from ....physics.lattice import Lattice
+from ....physics.lattice import Lattice, padding_for
 from ....physics.noise import Detector
 from ....physics.specimens import CellOptics, Specimen, bead_specimen, cell_specimen, cluster_specimen
 from ...acquisition.acquisition import Acquisition
@@ -109,6 +109,8 @@ def specimen_of(wanted: CellSimulation, rng: np.random.Generator) -> Specimen:
 def lattice_of(wanted: CellSimulation) -> Lattice:
     """Lay the voxels of the simulation: cubes, or flatter where the pixel is not small against the wave.
 
+    The voxels reach beyond the camera's frame: nature is not periodic, and light from there comes into the image.
+
     Raises:
         ConfigError: If they cannot carry the waves that the objective takes in.
     """
@@ -122,7 +124,12 @@ def lattice_of(wanted: CellSimulation) -> Lattice:
     # Slices half a wave apart would reflect like a Bragg mirror, to which SSNP is as open as nature is.
     thickest = _WAVES_PER_SLICE * wanted.wavelength / wanted.medium_index
     z = min(y, x) / np.ceil(min(y, x) / thickest)
-    height, width = wanted.shape
+    way = wanted.depth + 2 * max(map(abs, wanted.defocus))
+    steepest = max(wanted.numerical_aperture, wanted.illumination.na) / wanted.medium_index
+    margins = (
+        max(n * d / 2, 2 * padding_for(way, steepest)) for n, d in zip(wanted.shape, wanted.pixel_size, strict=True)
+    )
+    height, width = (n + int(np.ceil(m / d)) for n, m, d in zip(wanted.shape, margins, wanted.pixel_size, strict=True))
     shape = (max(1, round(wanted.depth / z)), k * height, k * width)
     return Lattice(shape, (float(z), y, x), wanted.wavelength, wanted.medium_index, binning=k)
 

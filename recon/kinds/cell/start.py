@@ -1,8 +1,8 @@
 """The first answer: the closed-form linear inverse, at the strength that the nonlinear physics likes best.
 
-Linear theory underestimates what a thick cell does to light and its strength of regularisation is not known beforehand.
-Both are judged by the physics that the fit will use: a few strengths are inverted, each is scaled, and what explains the
-measured images best is taken; nothing, if an empty box explains them better.
+Linear theory underestimates what a thick cell does to light, and its strength of regularisation is not known
+beforehand. Both are judged by the physics that the fit will use: a few strengths are inverted, each is scaled, and what
+explains the measured images best is taken; nothing, if an empty box explains them better.
 """
 
 from typing import TYPE_CHECKING

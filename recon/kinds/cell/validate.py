@@ -45,7 +45,8 @@ def notices(acquisition: Acquisition) -> list[str]:
         shown = ", ".join(map(str, outer[:8])) + (", …" if outer.size > 8 else "")
         found.append(
             f"{place(acquisition, name)}: {outer.size} of {len(acquisition[name])} directions of light lie at the edge "
-            f"of the aperture {aperture:g} or beyond, and may be vignetted: {shown}; they are kept"
+            f"of the aperture {aperture:g} or beyond, and may be vignetted: {shown}; those that look it are left out "
+            "unless acquisition.vignetted is keep"
         )
     return found
 

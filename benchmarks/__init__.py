@@ -1,0 +1,1 @@
+"""What unflat reaches, measured: ``python -m benchmarks`` from the repository's root. No part of the package."""

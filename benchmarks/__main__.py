@@ -1,0 +1,79 @@
+"""Run the benchmarks, and write the page that shows them.
+
+python -m benchmarks                      all that can run here; what was finished before is kept
+python -m benchmarks --only demo          one of them
+python -m benchmarks --quick              tiny sizes, to see that everything works
+"""
+
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from .ledger import Ledger, Skipped
+from .table import write_page
+
+NAMES = ("demo", "algae", "phantom", "fdtd", "views", "speed")
+HERE = Path(__file__).resolve().parent
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--only", type=click.Choice(NAMES), multiple=True, help="Run only this one; may be repeated.")
+@click.option("--quick", is_flag=True, help="Tiny sizes, to see that all works; figures mean nothing.")
+@click.option("--again", is_flag=True, help="Compute again what is there from before.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "gpu")), default="auto", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for results; benchmarks/results by default."
+)
+def main(only: tuple[str, ...], quick: bool, again: bool, device: str, output: Path | None) -> None:
+    """Measure what unflat reaches, and write a table of it.
+
+    Each benchmark keeps what it has found after every part, so that a run that was cut short goes on where it stopped.
+    A part whose settings were changed is computed again.
+
+    \b
+    Examples:
+      python -m benchmarks
+      python -m benchmarks --only algae --only phantom
+      python -m benchmarks --quick -o /tmp/trial
+    """  # noqa: D301 - click reads the \b
+    from unflat.recon import devices
+
+    folder = (output or HERE / ("results/quick" if quick else "results")).resolve()
+    devices.use(device)  # type: ignore[arg-type]  # click has checked it
+    failed = []
+    for name in NAMES:
+        if only and name not in only:
+            continue
+        ledger = Ledger(name, folder, quick=quick, device=device, again=again)
+        if not _run(name, ledger):
+            failed.append(name)
+        write_page(folder, NAMES, quick)
+    click.echo(f"wrote {folder / 'README.md'}")
+    if failed:
+        click.echo(f"failed: {', '.join(failed)}", err=True)
+        sys.exit(1)
+
+
+def _run(name: str, ledger: Ledger) -> bool:
+    """Run one benchmark; whether it ended well. What fails is told in the table, and the others go on."""
+    try:
+        import_module(f".{name}", __package__).run(ledger)
+    except Skipped as reason:
+        ledger.save(str(reason))
+        click.echo(f"{name}: {reason}")
+    except Exception as error:
+        traceback.print_exc()
+        ledger.save(f"failed: {type(error).__name__}: {str(error).splitlines()[0]}")
+        return False
+    else:
+        ledger.save("complete")
+        for row in ledger.rows:
+            click.echo(f"{name}: {row.name}, {row.figure}: {row.ours} {row.unit}")
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Pictures for the table's page: small files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from unflat.recon.rendering.planes import Cutter, draw
+from unflat.recon.rendering.style import (
+    INDEX_COLOURS,
+    as_png,
+    at_height,
+    colour_range,
+    house_style,
+    new_figure,
+    scale_bar,
+    tag,
+)
+from unflat.recon.results import Result, background_of
+from unflat.recon.runs import write_atomically
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+LARGEST = 390_000
+"""[bytes] Of a picture's file."""
+METHOD_COLOURS = {"pyramid": "#c2410c", "voxels": "#1d4ed8", "fourier": "#15803d", "linear IDT": "#6b7280"}
+
+
+def save_small(figure: "matplotlib.figure.Figure", path: Path) -> None:
+    """Write a figure as PNG, as sharp as the largest file allows."""
+    data = b""
+    for dpi in (200, 170, 140, 115, 95, 80, 65, 50):
+        figure.set_dpi(dpi)
+        data = as_png(figure)
+        if len(data) <= LARGEST:
+            break
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def upright_sections(
+    results: Mapping[str, Result], heights: Sequence[float], *, axis: str = "y", size: int = 320
+) -> "matplotlib.figure.Figure":
+    """Draw sections that show the depth, of several results beside one another, each with its own colour scale.
+
+    Args:
+        results: By the name that is written into the picture.
+        heights: [m] Where each section cuts the axis: one row each.
+        axis: ``y`` for (z, x), ``x`` for (y, z).
+        size: Samples along the box's longest edge.
+    """
+    cutters = {name: Cutter(result, size=size) for name, result in results.items()}
+    planes = {name: [cutter(axis, height) for height in heights] for name, cutter in cutters.items()}
+    tall, wide = next(iter(planes.values()))[0].values.shape
+    side = 3.6
+    height = side * tall / wide
+    with house_style():
+        figure = new_figure(0.05 + len(planes) * (side + 0.05), 0.05 + len(heights) * (height + 0.05))
+        grid = figure.subplots(len(heights), len(planes), squeeze=False)
+        figure.subplots_adjust(left=0.005, right=0.995, top=0.995, bottom=0.005, wspace=0.015, hspace=0.03)
+        for column, (name, cuts) in enumerate(planes.items()):
+            shown = colour_range(_joined([cut.values for cut in cuts]), background_of(results[name]))
+            for row, cut in enumerate(cuts):
+                draw(grid[row, column], cut, INDEX_COLOURS, shown, labels=False)
+                tag(
+                    grid[row, column],
+                    f"{name}   {at_height(axis, cut.height)}" if row == 0 else at_height(axis, cut.height),
+                )
+        scale_bar(grid[-1, -1], planes[name][-1].width)
+    return figure
+
+
+def panels(
+    each: Sequence[tuple[Mapping[str, Mapping[float, float]], str, float | None]], x: str, *, logarithmic: bool = True
+) -> "matplotlib.figure.Figure":
+    """Draw panels of curves beside one another.
+
+    Args:
+        each: Curves by the method's name, the vertical axis's label, and a level to mark, or None.
+        x: Label of the horizontal axis.
+        logarithmic: Whether the horizontal axis is; ticks then stand at the values themselves where they are few.
+    """
+    from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+    with house_style():
+        figure = new_figure(3.3 * len(each), 2.5)
+        for axes, (lines, y, level) in zip(figure.subplots(1, len(each), squeeze=False)[0], each, strict=True):
+            for name, points in lines.items():
+                xs = sorted(points)
+                marker = "o" if len(xs) < 12 else ""
+                axes.plot(
+                    xs, [points[p] for p in xs], marker=marker, ms=3, lw=1.3, label=name, color=METHOD_COLOURS.get(name)
+                )
+            if level is not None:
+                axes.axhline(level, lw=0.7, ls=":", color="#333333")
+            if logarithmic:
+                axes.set_xscale("log")
+                places = sorted({p for points in lines.values() for p in points})
+                if len(places) < 12:
+                    axes.xaxis.set_major_locator(FixedLocator(places))
+                    axes.xaxis.set_minor_locator(NullLocator())
+                    axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.set_xlabel(x)
+            axes.set_ylabel(y)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(axis="y", lw=0.3, color="#cccccc")
+            axes.legend(frameon=False)
+        figure.tight_layout(pad=0.4)
+    return figure
+
+
+def _joined(arrays: Sequence["np.ndarray"]) -> "np.ndarray":
+    return np.concatenate([a.ravel() for a in arrays])

@@ -1,0 +1,150 @@
+"""Speed: the physics against its Fourier transforms, the fit against linear IDT and voxels, and the commands."""
+
+import shutil
+import statistics
+import sys
+from typing import Any
+
+from unflat.recon.settings.shipped import shipped
+
+from .commands import Options, settings_of, unflat
+from .commands import run as run_program
+from .ledger import Ledger, Numbers
+from .pictures import panels, save_small
+from .race import race, reached
+from .transforms import transforms_ratio
+
+NAME = "speed"
+SHAPE, WAVES, REPEATS = (40, 320, 320), 4, 11
+"""Those of the algae's fit."""
+GOAL_RATIO = 1.5
+SIMULATED: Options = {
+    "simulate.shape": [64, 64],
+    "simulate.depth": "7 um",
+    "volume.depth": "7 um",
+    "simulate.illumination.count": 24,
+}
+FIT: Options = {"fit.steps": 240, "fit.withheld": 0, "fit.tv": 0.5}
+OF_FIELD: dict[str, Options] = {"voxels": {}, "pyramid": {}, "fourier": {"fit.learning_rate": 0.002}}
+"""Tune here."""
+TINY: Options = {
+    "simulate.shape": [24, 24],
+    "simulate.depth": "3 um",
+    "volume.depth": "3 um",
+    "simulate.illumination.count": 6,
+    "fit.steps": 10,
+    "fit.fourier.width": 8,
+    "fit.fourier.depth": 2,
+}
+STARTS = 5
+"""Times that a command is started; the median counts."""
+
+
+def run(ledger: Ledger) -> None:
+    """Run all three."""
+    shape, repeats = ledger.choose((SHAPE, REPEATS), ((4, 32, 32), 2))
+    for march in ("multislice", "ssnp"):
+        known = {"shape": shape, "waves": WAVES, "repeats": repeats}
+        numbers = ledger.part(march, known, lambda m=march: transforms_ratio(m, shape, WAVES, repeats))
+        _tell_ratio(ledger, march, numbers)
+    tiny = ledger.choose({}, TINY)
+    fit = {**FIT, **tiny}
+    made = {**SIMULATED, **{name: value for name, value in tiny.items() if name in SIMULATED}}
+    known = {"simulated": made, "fit": fit, "fields": OF_FIELD}
+    _tell_race(ledger, ledger.part("race", known, lambda: race(made, fit, OF_FIELD)))
+    starts = ledger.choose(STARTS, 1)
+    small = {**made, "fit.steps": 1}
+    _tell_commands(
+        ledger, ledger.part("commands", {"starts": starts, **small}, lambda: _commands(ledger, starts, small))
+    )
+
+
+def _tell_ratio(ledger: Ledger, march: str, numbers: Numbers) -> None:
+    y, x = ledger.choose(SHAPE, (0, 32, 32))[1:]
+    names = {
+        "forward": "images",
+        "gradient": "images and gradient, every slice's wave kept",
+        "blocks": "images and gradient, √Q waves kept",
+    }
+    for kind, what in names.items():
+        found = numbers[kind]
+        ledger.row(
+            f"{march}: {what}, over its Fourier transforms",
+            found["ratio"],
+            name=NAME,
+            digits=2,
+            reference="1: the transforms alone",
+            goal=("<", GOAL_RATIO),
+            how=f"{numbers['needed'][kind]} transforms of {numbers['waves']} × {y} × {x} in "
+            f"{found['transforms_seconds']:.2f} s; median of pairs ({found['least']:.2f} to {found['most']:.2f}); {found['cpu_ratio']:.2f} in CPU time",
+        )
+
+
+def _tell_race(ledger: Ledger, numbers: Numbers) -> None:
+    linear, voxels = numbers["linear"]["snr"], numbers["voxels"][-1][1]
+    courses: dict[str, Any] = {name: numbers[name] for name in OF_FIELD}
+    alone, whole = numbers["linear"]["seconds"], numbers["voxels"][-1][0]
+    goals = (
+        ("linear IDT's", linear, f"linear IDT alone {alone:.1f} s"),
+        ("voxel TV's final", voxels, f"voxels {whole:.1f} s"),
+    )
+    for target, level, reference in goals:
+        for name, course in courses.items():
+            last = course[-1]
+            ledger.row(
+                f"time of {name} to {target} SNR",
+                reached(course, level),
+                name=NAME,
+                unit="s",
+                digits=1,
+                reference=f"linear IDT alone {numbers['linear']['seconds']:.1f} s"
+                if level == linear
+                else f"voxels {numbers['voxels'][-1][0]:.1f} s",
+                how=f"{level:.2f} dB on one simulated cell; {name} ends at {last[1]:.2f} dB after {last[0]:.0f} s; "
+                "compiling included",
+            )
+    lines = {name: dict(course) for name, course in courses.items()}
+    save_small(panels([(lines, "SNR (dB)", linear)], "seconds"), ledger.figure("speed"))
+    ledger.notes.append("The dotted line is linear IDT at its best strength for the truth.")
+
+
+def _commands(ledger: Ledger, starts: int, options: Options) -> Numbers:
+    """Times of Python, import, help and check, and of a fit of one step with and without its programs."""
+    folder, log = ledger.scratch, ledger.scratch / "commands.log"
+    config, acquisition, cache = folder / "config.yaml", folder / "acquisition.h5", folder / "compiled"
+    config.write_text(shipped("demo-cell"), encoding="utf-8")
+    changes = [word for assignment in settings_of(options) for word in ("--set", assignment)]
+    unflat("simulate", config, "-o", acquisition, "--force", "--device", ledger.device, *changes, log=log)
+    python = [sys.executable, "-c"]
+
+    def median(*words: str) -> float:
+        return statistics.median(run_program(words, log=log, folder=folder).seconds for _ in range(starts))
+
+    command = [sys.executable, "-m", "unflat"]
+    found: Numbers = {
+        "python": median(*python, "pass"),
+        "import": median(*python, "import unflat"),
+        "jax": median(*python, "import jax"),
+        "help": median(*command, "--help"),
+        "check": median(*command, "check", str(config), str(acquisition), *changes),
+    }
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir()
+    environment = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
+    words = ["fit", config, acquisition, "-o", folder / "start", "--force", "--device", ledger.device, *changes]
+    for name in ("cold", "warm"):
+        found[name] = unflat(*words, log=log, folder=folder, environment=environment).seconds
+    return found
+
+
+def _tell_commands(ledger: Ledger, found: Numbers) -> None:
+    bare = f"Python alone {found['python']:.2f} s"
+    lines = (
+        ("`import unflat`", "import", f"{bare}, `import jax` {found['jax']:.2f} s", "median of fresh processes"),
+        ("`unflat --help`", "help", bare, "median of fresh processes"),
+        ("`unflat check` of config and acquisition", "check", bare, "median of fresh processes; no jax"),
+        ("`unflat fit` of one step, nothing compiled before", "cold", "", "with model, volume and report"),
+        ("`unflat fit` of one step, second time", "warm", "", "programs in the compilation cache"),
+    )
+    for figure, key, reference, how in lines:
+        ledger.row(figure, found[key], name=NAME, unit="s", digits=2, reference=reference, how=how)

@@ -1,0 +1,110 @@
+"""The forward model and its gradient against the Fourier transforms that they cannot do without.
+
+Both run in one process on arrays of one shape, in turns, so that a busy machine slows both alike; the ratio of each
+pair counts, and the median of the ratios is reported. The transforms stand in a loop of the compiler's own, and nothing
+else is done.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Complex, Float
+from unflat.physics.imaging import Camera
+from unflat.physics.lattice import Lattice
+
+from .ledger import Numbers
+
+WAVELENGTH, MEDIUM, APERTURE = 0.63e-6, 1.33, 0.25
+PITCH = (2.5e-6, 0.6455e-6, 0.6455e-6)
+
+
+def transforms_ratio(march: str, shape: tuple[int, int, int], waves: int, repeats: int) -> Numbers:
+    """Measure one march.
+
+    Args:
+        march: ``multislice`` or ``ssnp``.
+        shape: Slices and samples (z, y, x).
+        waves: Views in a batch.
+        repeats: Pairs of each kind.
+
+    Returns:
+        Ratios of wall time and of CPU time, medians, for ``forward`` (2Q transforms a wave and one for the image),
+        ``gradient`` with every slice's wave kept (twice that), and ``blocks`` with only the heads of blocks kept, where
+        the march is walked again (2Q more).
+    """
+    slices = shape[0]
+    rng = np.random.default_rng(0)
+    lattice = Lattice(shape, PITCH, WAVELENGTH, MEDIUM)
+    contrast = jnp.asarray(rng.normal(size=(1, *shape)) * 1e-3, jnp.float32)
+    tilts = jnp.asarray(rng.uniform(-0.12, 0.12, (waves, 1, 2)), jnp.float32)
+    field = jnp.ones((waves, *shape[1:]), jnp.complex64)
+    needed = {"forward": 2 * slices + 1, "gradient": 4 * slices + 2, "blocks": 6 * slices + 2}
+    found: Numbers = {"slices": slices, "waves": waves, "needed": needed}
+    for kind, count in needed.items():
+        camera = Camera(lattice, APERTURE, march, shape[1:], None if kind == "blocks" else slices, True)
+        ours = _forward(camera) if kind == "forward" else _gradient(camera)
+        found[kind] = _paired(lambda run=ours: run(contrast, tilts), _loop(field, count), repeats)
+    return found
+
+
+def _images(
+    camera: Camera, contrast: Float[Array, "c z y x"], tilts: Float[Array, "view 1 2"]
+) -> Float[Array, "view y x"]:
+    views = tilts.shape[0]
+    return camera.images(contrast, tilts, jnp.ones((views, 1)), jnp.zeros(views), jnp.zeros(0))
+
+
+def _forward(camera: Camera) -> Callable[..., Any]:
+    return jax.jit(lambda contrast, tilts: _images(camera, contrast, tilts))
+
+
+def _gradient(camera: Camera) -> Callable[..., Any]:
+    def loss(contrast: Float[Array, "c z y x"], tilts: Float[Array, "view 1 2"]) -> Float[Array, ""]:
+        return jnp.mean((jnp.sqrt(_images(camera, contrast, tilts) + 1e-6) - 0.9) ** 2)
+
+    return jax.jit(jax.value_and_grad(loss))
+
+
+def _loop(field: Complex[Array, "wave y x"], count: int) -> Callable[[], Any]:
+    """So many transforms of all waves, forward and inverse in turns."""
+
+    def pair(_: Any, wave: Complex[Array, "wave y x"]) -> Complex[Array, "wave y x"]:
+        return jnp.fft.fft2(jnp.fft.ifft2(wave))
+
+    def all_of_them(wave: Complex[Array, "wave y x"]) -> Complex[Array, "wave y x"]:
+        wave = lax.fori_loop(0, count // 2, pair, wave)
+        return jnp.fft.ifft2(wave) if count % 2 else wave
+
+    compiled = jax.jit(all_of_them)
+    return lambda: compiled(field)
+
+
+def _paired(ours: Callable[[], Any], bare: Callable[[], Any], repeats: int) -> dict[str, float]:
+    jax.block_until_ready((ours(), bare()))
+    wall, cpu, seconds = [], [], []
+    for _ in range(repeats):
+        first, second = _timed(ours), _timed(bare)
+        wall.append(first[0] / second[0])
+        cpu.append(first[1] / second[1])
+        seconds.append((first[0], second[0]))
+    mine, needed = np.median(np.array(seconds), axis=0)
+    return {
+        "ratio": float(np.median(wall)),
+        "cpu_ratio": float(np.median(cpu)),
+        "least": float(min(wall)),
+        "most": float(max(wall)),
+        "seconds": float(mine),
+        "transforms_seconds": float(needed),
+    }
+
+
+def _timed(function: Callable[[], Any]) -> tuple[float, float]:
+    """[s] Wall and CPU time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    jax.block_until_ready(function())
+    return time.perf_counter() - wall, time.process_time() - cpu

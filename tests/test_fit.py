@@ -1,0 +1,161 @@
+"""The fit: it comes near the truth, says so honestly, and goes on after an interruption as if there had been none."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import unflat
+from unflat.recon.acquisition import write
+from unflat.recon.kinds import kind_named
+from unflat.recon.settings import parse_config
+
+CONFIG = """
+kind: cell
+device: cpu
+volume: {depth: 5 um}
+fit: {steps: 40, batch: 3, withheld: 0.2, checkpoint_every: 0.01 s}
+simulate:
+  shape: [40, 40]
+  depth: 5 um
+  radius: 2.2 um
+  contrast: 0.6
+  photons: 20000
+  illumination: {count: 10, na: 0.55}
+"""
+
+
+@pytest.fixture(scope="session")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated acquisition, with its config beside it."""
+    folder = tmp_path_factory.mktemp("scan")
+    (folder / "run.yaml").write_text(CONFIG)
+    kind = kind_named("cell")
+    write(kind.simulate(parse_config(CONFIG)), kind.schema, folder / "scan.h5")
+    return folder
+
+
+def run_fit(scan: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `unflat fit` as a shell would."""
+    command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(output)]
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def whole(scan: Path) -> Path:
+    """An uninterrupted run."""
+    done = run_fit(scan, scan / "whole")
+    assert done.returncode == 0, done.stderr
+    return scan / "whole"
+
+
+def numbers(run: Path) -> dict[str, float]:
+    loaded: dict[str, float] = json.loads((run / "metrics.json").read_text())
+    return loaded
+
+
+def losses(run: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_fit_explains_views_that_it_never_saw(whole: Path) -> None:
+    found = numbers(whole)
+    assert found["residual_withheld"] < 0.6
+    assert found["residual_withheld"] < found["residual_withheld_linear"]
+    assert found["ncc"] > 0.75
+    assert (whole / "DONE").is_file()
+
+
+def test_everything_that_a_run_leaves_is_there_and_holds_no_path(whole: Path) -> None:
+    for name in ("config.yaml", "run.log", "metrics.jsonl", "model.h5", "volume.h5", "predictions.h5", "report.html"):
+        assert (whole / name).stat().st_size > 0, name
+    for name in ("config.yaml", "run.log", "debug.log", "metrics.json", "report.html", "DONE"):
+        assert str(whole.parent) not in (whole / name).read_text(), name
+
+
+def test_the_model_is_a_function_of_metres(whole: Path) -> None:
+    model = unflat.load(whole)
+    inside, outside = model(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+    assert 1.34 < inside < 1.40
+    assert outside == pytest.approx(1.333)
+
+
+def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(scan: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "stopped"
+    first = run_fit(scan, run, "--time-limit", "0.5 s")
+    assert first.returncode == 75, first.stderr
+    assert "time limit" in (run / "STOPPED").read_text()
+    assert 0 < len(losses(run)) < 40
+    second = run_fit(scan, run, "--resume")
+    assert second.returncode == 0, second.stderr
+    assert losses(run) == losses(whole)
+    assert numbers(run)["residual_withheld"] == numbers(whole)["residual_withheld"]
+
+
+def test_sigterm_leaves_a_checkpoint_and_75(scan: Path, tmp_path: Path) -> None:
+    run = tmp_path / "killed"
+    command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(run)]
+    process = subprocess.Popen([*command, "--set", "fit.steps=100000"], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list((run / "checkpoint").glob("step-*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 75
+    assert "SIGTERM" in (run / "STOPPED").read_text()
+
+
+def test_a_result_is_not_overwritten_unasked(scan: Path, whole: Path) -> None:
+    before = (whole / "model.h5").read_bytes()
+    again = run_fit(scan, whole)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    assert "--force" in again.stderr
+    assert (whole / "model.h5").read_bytes() == before
+
+
+def test_a_run_goes_on_only_as_what_it_was(scan: Path, whole: Path) -> None:
+    other = run_fit(scan, whole, "--resume", "--set", "fit.tv=3")
+    assert other.returncode == 2
+    assert "fit.tv" in other.stderr
+
+
+def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path) -> None:
+    gated = run_fit(scan, tmp_path / "gated", "--set", "fit.gate=0.001", "--set", "fit.steps=3")
+    assert gated.returncode == 5, gated.stderr
+    assert "gate" in gated.stderr
+    assert (tmp_path / "gated" / "model.h5").is_file()
+
+
+@pytest.mark.slow
+def test_an_ensemble_tells_its_spread(scan: Path, tmp_path: Path) -> None:
+    run = tmp_path / "ensemble"
+    assert run_fit(scan, run, "--set", "fit.ensemble=2", "--set", "fit.steps=20").returncode == 0
+    model = unflat.load(run)
+    points = np.random.default_rng(0).uniform(-2e-6, 2e-6, (200, 3))
+    spread = model(points, "uncertainty_refractive_index")
+    assert np.all(spread >= 0)
+    assert spread.max() > 0
+
+
+@pytest.mark.parametrize("field", ["voxels", "fourier"])
+@pytest.mark.slow
+def test_other_fields_fit_on_the_same_interface(scan: Path, tmp_path: Path, field: str) -> None:
+    run = tmp_path / field
+    done = run_fit(scan, run, "--set", f"fit.field={field}", "--set", "fit.steps=30")
+    assert done.returncode == 0, done.stderr
+    assert numbers(run)["residual_withheld"] < 1
+
+
+@pytest.mark.slow
+def test_sources_focus_and_pupil_can_be_refined(scan: Path, tmp_path: Path) -> None:
+    run = tmp_path / "refined"
+    wanted = "fit.refine={gain: true, sources: true, defocus: true, zernike: 3}"
+    done = run_fit(scan, run, "--set", wanted, "--set", "fit.steps=20")
+    assert done.returncode == 0, done.stderr
+    assert numbers(run)["residual_withheld"] < 1
