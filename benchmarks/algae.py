@@ -19,7 +19,7 @@ from unflat.recon.volumes import Volume, read_volume, save
 
 from .commands import Options, fit, settings_of
 from .ledger import Ledger, Numbers
-from .linear import STRENGTHS, best_answer, problem_of, residual, split, volume_of, with_physics
+from .linear import STRENGTHS, Contrast, best_answer, judged_alike, problem_of, residual, split, volume_of, with_physics
 from .pictures import save_small, upright_sections
 from .places import shared
 
@@ -58,7 +58,8 @@ def run(ledger: Ledger) -> None:
     ours = ledger.part("fit", options, lambda: fit(config, path, output, options, ledger.device))
     strengths = ledger.choose(STRENGTHS, (0.03, 0.003))
     known = {**options, "strengths": strengths}
-    linear = ledger.part("linear", known, lambda: _linear(config, path, options, strengths, ledger.scratch))
+    alike = {**judged_alike(options), "strengths": strengths}
+    linear = ledger.part("linear", alike, lambda: _linear(config, path, options, strengths, ledger.scratch))
     widths = ledger.part("widths", known | {"points": POINTS}, lambda: _widths(output, ledger.scratch / "linear.h5"))
     ledger.part("pictures", known, lambda: _draw(ledger, output))
     for picture in ("algae-depths-unflat", "algae-depths-linear", "algae-upright"):
@@ -71,17 +72,19 @@ def _linear(config: Path, path: Path, options: Options, strengths: Sequence[floa
     settings: Any = load_config(config, settings_of(options))
     measured = problem_of(settings, kind_named("cell").read(settings, path))
     trained, withheld = split(measured)
-    found: Numbers = {"views_withheld": len(withheld)}
-    for model in ("linear", "multislice"):
-        of = residual(with_physics(measured, model), withheld)
-        best = best_answer(measured, trained, lambda contrast, of=of: -of(contrast), strengths=strengths)
-        found |= {
-            f"residual_{model}": -best.merit,
-            f"strength_{model}": best.strength,
-            f"seconds_{model}": best.seconds,
-        }
-        if model == "linear":
-            save(volume_of(measured, best.contrast), folder / "linear.h5")
+    judges = {model: residual(with_physics(measured, model), withheld) for model in ("linear", "multislice")}
+    tried: list[dict[str, float]] = []
+
+    def merit(contrast: Contrast) -> float:
+        tried.append({model: judge(contrast) for model, judge in judges.items()})
+        return -tried[-1]["linear"]
+
+    best = best_answer(measured, trained, merit, strengths=strengths)
+    save(volume_of(measured, best.contrast), folder / "linear.h5")
+    found: Numbers = {"views": measured.views, "views_withheld": len(withheld), "seconds": best.seconds}
+    for model in judges:
+        chosen = int(np.argmin([each[model] for each in tried]))
+        found |= {f"residual_{model}": tried[chosen][model], f"strength_{model}": strengths[chosen]}
     return found
 
 
@@ -155,6 +158,8 @@ def _tell(ledger: Ledger, ours: Numbers, linear: Numbers, widths: Numbers, optio
     withheld = f"{ours['views_withheld']:.0f} of {ours['views']:.0f} views withheld"
     how = f"`unflat fit` on {y} × {x} pixels, read in place; {withheld}"
     mine, add, steps = ours["residual_withheld"], ledger.row, f"{ours['steps']:.0f} steps, whole process"
+    if any(ours[name] != linear[name] for name in ("views", "views_withheld")):
+        raise ValueError("the fit and linear IDT saw different views: run with --again")
     for model, name in (("linear", "its own physics"), ("multislice", "multi-slice")):
         theirs, strength = linear[f"residual_{model}"], linear[f"strength_{model}"]
         add(
@@ -172,7 +177,7 @@ def _tell(ledger: Ledger, ours: Numbers, linear: Numbers, widths: Numbers, optio
         unit="min",
         digits=1,
         goal=("<", GOAL_MINUTES),
-        how=f"{ours['steps']:.0f} steps, whole process",
+        how=steps,
     )
     add("CPU time", ours["cpu_seconds"] / 60, name=NAME, unit="min", digits=1, how="of all cores")
     add("peak memory", ours["peak_bytes"] / 2**30, name=NAME, unit="GiB", digits=2, how="of the whole process")
@@ -194,7 +199,7 @@ def _tell(ledger: Ledger, ours: Numbers, linear: Numbers, widths: Numbers, optio
     ledger.notes.append(
         f"Axial widths [µm] at (z, y, x) [µm], unflat / linear IDT: {'; '.join(each)}. — falls not to half in the box."
     )
-    ledger.notes.append("Each picture has its own colour scale: linear IDT finds weaker contrast.")
+    ledger.notes.append("Each method has its own colour scale.")
 
 
 def _width(value: float | None) -> str:

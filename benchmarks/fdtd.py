@@ -168,13 +168,13 @@ def _refocused(
 def _tell(ledger: Ledger, fields: Numbers, intensities: Numbers, theirs: Numbers | None) -> None:
     count = f"{fields['views']:.0f} complex fields, binned {ledger.choose(BIN, 4)}×"
     planes = " and ".join(f"{1e6 * plane:g} µm" for plane in PLANES)
-    ways = (
+    ways: tuple[tuple[str, Numbers, dict[str, tuple[str, float]], str], ...] = (
         ("complex fields", fields, GOALS, f"`unflat fit` of {count}, some withheld; on the truth's binned samples"),
         (
             "intensities at two planes",
             intensities,
             {},
-            f"{intensities['views']:.0f} images at z = ±{PLANES[1] * 1e6:g} µm, no phase",
+            f"{intensities['views']:.0f} images focused at {planes}, no phase",
         ),
     )
     for way, ours, goals, how in ways:
@@ -199,7 +199,7 @@ def _tell(ledger: Ledger, fields: Numbers, intensities: Numbers, theirs: Numbers
             name=NAME,
             unit="s",
             digits=0,
-            reference=f"ODTbrain {PUBLISHED['seconds']:.0f} s elsewhere{beside}",
+            reference=reference,
             how=cost,
         )
         shift = ", ".join(f"{1e9 * ours[f'registered_shift_{axis}']:.0f}" for axis in "zyx")
@@ -210,7 +210,8 @@ def _tell(ledger: Ledger, fields: Numbers, intensities: Numbers, theirs: Numbers
         )
     if theirs:
         ledger.notes.append(
-            f"ODTbrain's SSIM of n itself in this run: {theirs['ssim_index']:.3f}; of the orders of axes that its answer could have, the best for it was taken."
+            f"ODTbrain's SSIM of n itself in this run: {theirs['ssim_index']:.3f}. Of the orders of axes that it could "
+            "have, the best for it was taken."
         )
     else:
         ledger.notes.append("ODTbrain was not run beside it.")

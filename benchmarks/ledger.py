@@ -9,7 +9,7 @@ from typing import Any
 
 from unflat.recon.runs import write_atomically
 
-from .machine import machine
+from .machine import machine, source
 
 Numbers = dict[str, Any]
 
@@ -108,7 +108,8 @@ class Ledger:
             return dict(known["numbers"])
         print(f"{self.name}: {name} …", flush=True)
         numbers = compute()
-        self.parts[name] = {"settings": wanted, "date": now(), "machine": machine(), "numbers": numbers}
+        self.parts[name] = {"settings": wanted, "date": now(), "source": source()}
+        self.parts[name] |= {"machine": machine(), "numbers": numbers}
         self.save()
         return json.loads(json.dumps(numbers))  # as it will be read: a run that goes on sees the same
 

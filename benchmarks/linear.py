@@ -13,10 +13,13 @@ import numpy as np
 from jaxtyping import Float
 from unflat.recon.fitting.schedule import withheld_views
 from unflat.recon.kinds.cell.problem import CellProblem, problem
-from unflat.recon.kinds.cell.score import score
 from unflat.recon.kinds.cell.start import linear_answer
+from unflat.recon.metrics import correlation, signal_to_noise
+from unflat.recon.results import sampler
 from unflat.recon.settings import with_overrides
 from unflat.recon.volumes import Quantity, Volume
+
+from .commands import Options
 
 STRENGTHS = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
 """Tikhonov's α that are tried, as shares of the largest gain of the transfer functions."""
@@ -39,6 +42,12 @@ class Answer:
     merit: float
     contrast: Contrast
     seconds: float
+
+
+def judged_alike(options: Options) -> Options:
+    """Those options of a fit that linear IDT and its judgement depend on, too."""
+    kept = ("fit.withheld", "fit.loss", "fit.refine")
+    return {name: value for name, value in options.items() if not name.startswith("fit.") or name.startswith(kept)}
 
 
 def best_answer(
@@ -120,5 +129,12 @@ def volume_of(measured: CellProblem, contrast: Contrast) -> Volume:
 
 
 def against_truth(measured: CellProblem, truth: Volume, figure: str) -> Callable[[Contrast], float]:
-    """One figure of an answer's accuracy."""
-    return lambda contrast: score(volume_of(measured, contrast), truth)[figure]
+    """One figure of an answer's accuracy on the truth's samples: ``snr`` or ``ncc``."""
+    compare = {"snr": signal_to_noise, "ncc": correlation}[figure]
+    medium = measured.microscope.medium_index
+    known = np.asarray(truth.main, np.float64) - medium
+
+    def of(contrast: Contrast) -> float:
+        return compare(known, sampler(volume_of(measured, contrast))(truth.z, truth.y, truth.x) - medium)
+
+    return of

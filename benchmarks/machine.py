@@ -3,6 +3,7 @@
 import os
 import platform
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,6 +22,16 @@ def machine() -> dict[str, str]:
         "numpy": _version("numpy"),
         "unflat": _version("unflat"),
     }
+
+
+@cache
+def source() -> str:
+    """A short checksum of the code that is measured: parts of one benchmark should have one."""
+    root = Path(__file__).resolve().parents[1]
+    digest = sha256()
+    for path in sorted(p for room in ("cli", "recon", "physics") for p in (root / room).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def sentence(facts: dict[str, str]) -> str:

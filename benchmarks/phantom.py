@@ -1,7 +1,8 @@
 """The SSNP phantom, whose images are made as its authors make them: fitted by SSNP, and by multi-slice.
 
 Sample j of the file stands at z = (j − 153)·0.1 µm when the focus is at z = 0: the authors refocus by half the
-thickness behind the last slice. Everything is periodic laterally, as theirs is, so the fit adds no margin. Axes ``z y x``.
+thickness behind the last slice. Everything is periodic laterally, as theirs is, so the fit adds no margin.
+Axes ``z y x``.
 """
 
 from pathlib import Path
@@ -22,7 +23,7 @@ from unflat.recon.volumes import Quantity, Volume, centred_axis, read_volume
 
 from .commands import Options, fit, settings_of
 from .ledger import Ledger, Numbers
-from .linear import STRENGTHS, against_truth, best_answer, problem_of, volume_of
+from .linear import STRENGTHS, against_truth, best_answer, judged_alike, problem_of, volume_of
 from .pictures import save_small
 from .places import shared
 
@@ -58,7 +59,7 @@ def run(ledger: Ledger) -> None:
     options: dict[str, Any] = {**OPTIONS, "volume.depth": images["depth"], "volume.centre_z": images["centre_z"]}
     config = ledger.scratch / "config.yaml"
     config.write_text("kind: cell\n", encoding="utf-8")
-    linear = ledger.part("linear", options, lambda: _linear(config, acquisition, options))
+    linear = ledger.part("linear", judged_alike(options), lambda: _linear(config, acquisition, options))
     for model in ("ssnp", "multislice"):
         chosen = {**options, **OF_MODEL[model], **ledger.choose({}, TINY), "physics.model": model}
         output = ledger.scratch / model

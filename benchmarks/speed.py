@@ -3,6 +3,7 @@
 import shutil
 import statistics
 import sys
+from pathlib import Path
 from typing import Any
 
 from unflat.recon.settings.shipped import shipped
@@ -76,7 +77,8 @@ def _tell_ratio(ledger: Ledger, march: str, numbers: Numbers) -> None:
             reference="1: the transforms alone",
             goal=("<", GOAL_RATIO),
             how=f"{numbers['needed'][kind]} transforms of {numbers['waves']} × {y} × {x} in "
-            f"{found['transforms_seconds']:.2f} s; median of pairs ({found['least']:.2f} to {found['most']:.2f}); {found['cpu_ratio']:.2f} in CPU time",
+            f"{found['transforms_seconds']:.2f} s; median of pairs ({found['least']:.2f} to {found['most']:.2f}); "
+            f"{found['cpu_ratio']:.2f} in CPU time",
         )
 
 
@@ -97,9 +99,7 @@ def _tell_race(ledger: Ledger, numbers: Numbers) -> None:
                 name=NAME,
                 unit="s",
                 digits=1,
-                reference=f"linear IDT alone {numbers['linear']['seconds']:.1f} s"
-                if level == linear
-                else f"voxels {numbers['voxels'][-1][0]:.1f} s",
+                reference=reference,
                 how=f"{level:.2f} dB on one simulated cell; {name} ends at {last[1]:.2f} dB after {last[0]:.0f} s; "
                 "compiling included",
             )
@@ -131,7 +131,17 @@ def _commands(ledger: Ledger, starts: int, options: Options) -> Numbers:
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir()
     environment = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
-    words = ["fit", config, acquisition, "-o", folder / "start", "--force", "--device", ledger.device, *changes]
+    words: list[str | Path] = [
+        "fit",
+        config,
+        acquisition,
+        "-o",
+        folder / "start",
+        "--force",
+        "--device",
+        ledger.device,
+        *changes,
+    ]
     for name in ("cold", "warm"):
         found[name] = unflat(*words, log=log, folder=folder, environment=environment).seconds
     return found

@@ -81,10 +81,15 @@ def _machines(results: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _remarks(result: Mapping[str, Any]) -> list[str]:
-    if not result["notes"] and not result["figures"]:
+    notes = list(result["notes"])
+    if len({part["source"] for part in result["parts"].values()}) > 1:
+        notes.append(
+            "**Its parts were made by different states of the code**: run it with `--again` before quoting it."
+        )
+    if not notes and not result["figures"]:
         return []
     lines = [f"## {result['benchmark']}", ""]
-    lines += [f"- {note}" for note in result["notes"]] + ([""] if result["notes"] else [])
+    lines += [f"- {note}" for note in notes] + ([""] if notes else [])
     for name in result["figures"]:
         lines += [f"![{Path(name).stem}](figures/{name})", ""]
     return lines

@@ -20,7 +20,7 @@ CONFIG = """
 kind: cell
 device: cpu
 volume: {depth: 5 um}
-fit: {steps: 40, batch: 3, withheld: 0.2, checkpoint_every: 0.01 s}
+fit: {steps: 40, batch: 3, withheld: 0.2, sign: nonnegative, checkpoint_every: 0.01 s}
 simulate:
   shape: [40, 40]
   depth: 5 um
@@ -66,9 +66,8 @@ def losses(run: Path) -> list[float]:
 
 def test_the_fit_explains_views_that_it_never_saw(whole: Path) -> None:
     found = numbers(whole)
-    assert found["residual_withheld"] < 0.6
-    assert found["residual_withheld"] < found["residual_withheld_linear"]
-    assert found["ncc"] > 0.75
+    assert found["residual_withheld"] < 0.8 * found["residual_withheld_linear"]
+    assert found["ncc"] > 0.8
     assert (whole / "DONE").is_file()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unflat.physics.lattice import Lattice
-from unflat.physics.pupil import FIRST_ZERNIKE, incident_transmission, noll, pupil, zernike
+from unflat.physics.pupil import FIRST_ZERNIKE, incident_transmission, noll, pupil, rim_share, shares, zernike
 from unflat.physics.waves import kernel
 
 WATER = Lattice((4, 32, 48), (0.3e-6, 0.15e-6, 0.15e-6), 532e-9, 1.33)
@@ -99,10 +99,27 @@ def test_a_source_on_the_rim_is_seen_and_one_beside_it_is_not(dtype: type, azimu
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.2, -0.35)])
 def test_the_pupil_passes_the_waves_within_its_aperture(tilt: tuple[float, float]) -> None:
+    """Wholly, but for the cells of frequencies that its rim crosses."""
     sy, sx = WATER.sines
     aperture = np.hypot(sy + tilt[0], sx + tilt[1]) * 1.33
-    passed = pupil(WATER, 0.7, jnp.asarray(tilt), jnp.asarray(NONE))
-    np.testing.assert_array_equal(np.abs(passed), aperture <= 0.7)
+    light, none = jnp.asarray(tilt), jnp.asarray(NONE)
+    sharp, smooth = (np.abs(pupil(WATER, 0.7, light, none, sharp)) for sharp in (True, False))
+    np.testing.assert_array_equal(sharp, aperture <= 0.7)
+    cell = np.hypot(sy[1, 0], sx[0, 1]) * 1.33
+    clear = np.abs(aperture - 0.7) > cell / 2
+    np.testing.assert_array_equal(smooth[clear], sharp[clear])
+    assert np.any((smooth[~clear] > 0.1) & (smooth[~clear] < 0.9))
+
+
+@given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.4, 0.8))
+@settings(max_examples=30, deadline=None)
+def test_the_pupils_area_does_not_depend_on_where_the_samples_are(down: float, right: float, aperture: float) -> None:
+    """Each sample passes the share of its cell that lies inside: the shares add up to the disc."""
+    sy, sx = (jnp.asarray(s) for s in WATER.sines)
+    share = rim_share(WATER, aperture, sy, sx, jnp.array([down, right]))
+    incident = share[0, 0] == 1  # which is one frequency, and no cell
+    area = float(jnp.sum(share)) * float(sy[1, 0] * sx[0, 1])
+    assert area == pytest.approx(np.pi * (aperture / 1.33) ** 2, rel=0.004 if incident else 0.02)
 
 
 @given(st.lists(st.floats(-2, 2), min_size=1, max_size=8), st.floats(-0.4, 0.4))
@@ -120,6 +137,14 @@ def test_the_first_coefficient_is_a_defocus() -> None:
     aperture, cycles = 0.08, 60.0
     assert FIRST_ZERNIKE == 4
     coefficient = -np.pi * cycles * aperture**2 / (2 * np.sqrt(3))
-    blurred = np.asarray(pupil(lattice, aperture, jnp.zeros(2), jnp.array([coefficient])))
+    blurred = np.asarray(pupil(lattice, aperture, jnp.zeros(2), jnp.array([coefficient]), sharp=True))
     defocused = np.asarray(kernel(lattice, jnp.zeros(2), cycles)) * (np.abs(blurred) > 0)
     np.testing.assert_allclose(blurred / blurred[0, 0], defocused, atol=5e-3)
+
+
+def test_shares_of_the_light_are_relative_to_what_passes() -> None:
+    """Two sources inside of weights 1 and 3, one outside; and a view whose sources are all outside."""
+    inside, outside = (0.1, 0.2), (0.5, 0.4)
+    tilts = jnp.array([[inside, (0.0, 0.0), outside], [outside, outside, outside]])
+    found = shares(WATER, 0.7, tilts, jnp.array([[1.0, 3.0, 4.0], [1.0, 0.0, 1.0]]))
+    np.testing.assert_allclose(found, [[0.25, 0.75, 1.0], [0.5, 0.0, 0.5]])

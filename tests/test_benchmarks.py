@@ -1,0 +1,80 @@
+"""The benchmarks' ledger and table: figures go in, and come out as they were; a missed goal is told."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def ledger(folder: Path, **more: Any) -> Any:
+    from benchmarks.ledger import Ledger
+
+    return Ledger("trial", folder, **more)
+
+
+def test_a_part_is_computed_once_until_its_settings_change(tmp_path: Path) -> None:
+    calls = []
+
+    def compute() -> dict[str, float]:
+        calls.append(1)
+        return {"snr": 12.5}
+
+    assert ledger(tmp_path).part("fit", {"steps": 3, "shape": (4, 4)}, compute) == {"snr": 12.5}
+    assert ledger(tmp_path).part("fit", {"steps": 3, "shape": (4, 4)}, compute) == {"snr": 12.5}
+    assert len(calls) == 1
+    ledger(tmp_path).part("fit", {"steps": 4, "shape": (4, 4)}, compute)
+    ledger(tmp_path, again=True).part("fit", {"steps": 4, "shape": (4, 4)}, compute)
+    assert len(calls) == 3
+
+
+def test_the_page_has_every_figure_the_machine_and_what_was_missed(tmp_path: Path) -> None:
+    from benchmarks.table import write_page
+
+    kept = ledger(tmp_path)
+    kept.row("NCC", 0.9, reference="0.809 | theirs", goal=(">", 0.85), how="fit")
+    kept.row("NRMSE", 0.1, goal=("<", 0.095))
+    kept.row("time to their error", None, unit="s")
+    kept.save("complete")
+    text = write_page(tmp_path, ["trial", "absent"], quick=True).read_text("utf-8")
+    assert "| trial | NCC | **0.900** | 0.809 \\| theirs | > 0.85 | fit |" in text
+    assert "| trial | NRMSE | 0.100 |  | < 0.095 (**missed**) |  |" in text
+    assert "| — |" in text
+    assert "cores" in text
+    assert "no figure here means anything" in text
+
+
+def test_a_benchmark_that_cannot_run_is_told(tmp_path: Path) -> None:
+    from benchmarks.table import write_page
+
+    ledger(tmp_path).save("skipped: no data")
+    assert "*skipped: no data*" in write_page(tmp_path, ["trial"], quick=False).read_text("utf-8")
+
+
+def test_filaments_are_found_where_they_are() -> None:
+    from benchmarks.algae import filaments
+
+    volume = np.random.default_rng(0).normal(size=(12, 96, 96)) * 1e-3
+    for z, y, x in ((6, 30, 30), (7, 60, 65)):
+        volume[z - 1 : z + 2, y, x - 3 : x + 4] += 1
+    spacing = (5e-6, 0.65e-6, 0.65e-6)
+    found = filaments([volume, 0.1 * volume], spacing)[:2]
+    assert [(z, y) for z, y, _ in sorted(found)] == [(6, 30), (7, 60)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are waited for as POSIX has it")
+def test_a_program_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> None:
+    from benchmarks.commands import CommandFailed, run
+
+    cost = run([sys.executable, "-c", "x = bytearray(50_000_000)"], log=tmp_path / "log")
+    assert cost.peak_bytes > 50_000_000
+    with pytest.raises(CommandFailed, match=r"(?s)ended with 3.*no such thing"):
+        run([sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"], log=tmp_path / "log")
