@@ -31,7 +31,6 @@ OPTIONS: Options = {
     "volume.centre_z": "15 um",
     "volume.spacing": ["2.5 um", PIXEL, PIXEL],
     "fit.steps": 240,
-    "fit.tv": 0.5,
 }
 """A crop of 256 × 256, 40 slices. Tune here; on a GPU the whole of the images: `ON_GPU`."""
 ON_GPU: Options = {"acquisition.crop": [512, 512]}

@@ -48,10 +48,16 @@ VIEWS, BIN = "::2", 2
 FROM_FIELDS: Options = {
     "acquisition.defocus": f"{FOCUS * 1e6:g} um",
     "physics.padding": "4 um",
+    "physics.model": "ssnp",
+    "fit.sign": "nonnegative",
     "fit.steps": 200,
-    "fit.tv": 0.5,
 }
-FROM_INTENSITIES: Options = {"physics.padding": "4 um", "fit.steps": 300, "fit.tv": 0.5}
+FROM_INTENSITIES: Options = {
+    "physics.padding": "4 um",
+    "physics.model": "ssnp",
+    "fit.sign": "nonnegative",
+    "fit.steps": 240,
+}
 """Tune here."""
 TINY: Options = {"fit.steps": 3}
 PUBLISHED = {"psnr": 29.4, "ssim": 0.741, "ncc": 0.978, "snr": 13.2, "seconds": 237.0}

@@ -33,11 +33,11 @@ FOCUS = 153
 """Sample of the file at z = 0."""
 OPTIONS: Options = {
     "volume.spacing": ["0.2 um", "0.1 um", "0.1 um"],
-    "physics.padding": 1e-18,  # periodic, as the data are: 0 is no length
+    "physics.padding": 0,  # periodic, and with the pupil cut along the samples, as the data are
+    "physics.sharp_rim": True,
     "fit.sign": "nonnegative",
     "fit.withheld": 0,  # the published result uses all eight
     "fit.steps": 120,
-    "fit.tv": 0.5,
 }
 """Tune here, or for one of the two physics in `OF_MODEL`."""
 OF_MODEL: dict[str, Options] = {"ssnp": {}, "multislice": {}}

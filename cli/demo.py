@@ -19,8 +19,8 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
     """Simulate a specimen, reconstruct it, and compare it with the truth: about two minutes on a laptop.
 
     Light crosses the simulated specimen by one model (SSNP, at half the voxel, with counting noise) and the fit sees it
-    by another (multi-slice), so that the comparison is honest. The folder gets the config, the acquisition with its truth,
-    the run with its report, and a picture.
+    by another (multi-slice), so that the comparison is honest. The folder gets the config, the acquisition with its
+    truth, the run with its report, and a picture.
 
     \b
     Examples:

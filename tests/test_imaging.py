@@ -29,7 +29,9 @@ def blob(lattice: Lattice, width: tuple[float, float, float], centre: tuple[floa
 
 
 @partial(jax.jit, static_argnums=0)
-def _fields(camera: Camera, contrast: jax.Array, tilts: jax.Array, cycles: jax.Array, aberrations: jax.Array) -> jax.Array:
+def _fields(
+    camera: Camera, contrast: jax.Array, tilts: jax.Array, cycles: jax.Array, aberrations: jax.Array
+) -> jax.Array:
     return camera.fields(contrast, tilts, cycles, aberrations)
 
 
@@ -54,7 +56,7 @@ def images(
 @both
 @pytest.mark.parametrize("slices", [6, 7])
 def test_a_point_refocuses_at_its_own_place(march: str, slices: int) -> None:
-    """At its z, whatever the number of slices and the light's angle: as much is lost on one side of it as on the other."""
+    """At its z, whatever the number of slices and the light's angle: as dim on one side of it as on the other."""
     lattice = Lattice((slices, 32, 36), (0.4e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX, centre_z=0.7e-6)
     camera = Camera(lattice, 1.0, march, (32, 36))
     steps = np.array([-0.3e-6, -0.01e-6, 0.0, 0.01e-6, 0.3e-6])
@@ -84,7 +86,7 @@ def test_an_absorbing_point_is_darkest_in_focus_and_at_its_own_pixel(march: str)
 
 @both
 def test_a_shadow_falls_where_the_light_goes(march: str) -> None:
-    """Light of positive tilt along x goes toward +x: behind the absorber its shadow is at f·tan θ, before it at −f·tan θ."""
+    """Light of positive tilt along x goes toward +x: the shadow in the plane z = f, behind or before, is at f·tan θ."""
     lattice = Lattice((3, 64, 64), (0.3e-6, 0.3e-6, 0.3e-6), WAVELENGTH, INDEX)
     absorber = 1e-3 * blob(lattice, (0.4e-6, 1.5e-6, 1.5e-6), (0, 0, 0))
     contrast = np.concatenate([np.zeros_like(absorber), absorber])

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,12 +29,23 @@ def lights(tilts: np.ndarray, cycles: float | np.ndarray = 0.0) -> tuple[np.ndar
     return np.asarray(tilts, float)[:, None], np.ones((views, 1)), np.broadcast_to(np.asarray(cycles, float), views)
 
 
+_images = jax.jit(lambda camera, *arrays: camera.images(*arrays), static_argnums=0)
+_inverse = jax.jit(lambda camera, *arrays: camera.inverse(*arrays), static_argnums=0)
+_transfer = jax.jit(lambda camera, *arrays: camera.transfer(*arrays), static_argnums=0)
+
+
 def weakly(camera: WeakCamera, contrast: np.ndarray, light: tuple[np.ndarray, ...]) -> np.ndarray:
-    return np.asarray(jax.jit(camera.images)(contrast, *light))
+    return np.asarray(_images(camera, contrast, *light))
 
 
 def inverted(camera: WeakCamera, images: np.ndarray, light: tuple[np.ndarray, ...], strength: float) -> np.ndarray:
-    return np.asarray(jax.jit(camera.inverse)(images, *light, strength))
+    return np.asarray(_inverse(camera, images, *light, strength))
+
+
+def transferred(camera: WeakCamera, light: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Transfer functions of each view over the lattice's frequencies."""
+    sy, sx = np.broadcast_arrays(*camera.lattice.sines)
+    return [np.asarray(_transfer(camera, sy, sx, *one)) for one in zip(*light, strict=True)]
 
 
 MIXED = (
@@ -58,10 +68,8 @@ def test_the_adjoint_is_the_conjugate_transfer_function() -> None:
     camera = WeakCamera(SMALL, 0.8, absorption=True)
     rng = np.random.default_rng(1)
     contrast, images = rng.normal(0, 1, (2, *SMALL.shape)), rng.normal(0, 1, (2, *SMALL.shape[1:]))
-    sy, sx = np.broadcast_arrays(*SMALL.sines)
     back = np.zeros(contrast.shape)
-    for image, *light in zip(images, *MIXED, strict=True):
-        transfer = camera.transfer(jnp.asarray(sy), jnp.asarray(sx), *map(jnp.asarray, light))
+    for image, transfer in zip(images, transferred(camera, MIXED), strict=True):
         back += np.fft.ifft2(np.conj(transfer) * np.fft.fft2(image)).real
     forward = weakly(camera, contrast, MIXED) - 1
     assert np.vdot(forward, images) == pytest.approx(np.vdot(contrast, back), rel=1e-12)
@@ -71,25 +79,20 @@ def test_transfer_functions_are_those_of_real_images() -> None:
     """H(−s) = H*(s)."""
     camera = WeakCamera(SMALL, 0.8, absorption=True)
     sy, sx = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.4, 0.4, 5), indexing="ij")
-    light = [jnp.asarray(a[0]) for a in MIXED]
-    there, mirrored = (camera.transfer(jnp.asarray(s * sy), jnp.asarray(s * sx), *light) for s in (1, -1))
+    there, mirrored = (_transfer(camera, s * sy, s * sx, *(a[0] for a in MIXED)) for s in (1, -1))
     np.testing.assert_allclose(mirrored, np.conj(there), atol=1e-12)
 
 
 def test_the_inverse_is_tikhonovs() -> None:
     """(JᵀJ + α)⁻¹ Jᵀ (I − 1) with J the matrix of the images, for more unknowns than views and for fewer."""
-    for views in (4, 9):
+    for views in (2, 4):
         camera = WeakCamera(SMALL, 0.8, absorption=True)
         light = lights(spiral(views, 0.5), np.linspace(-2, 2, views))
         unit = np.eye(2 * int(np.prod(SMALL.shape))).reshape(-1, 2, *SMALL.shape)
         columns = jax.jit(jax.vmap(camera.images, in_axes=(0, None, None, None)))(unit, *light)
         matrix = np.asarray(columns).reshape(len(unit), -1).T - 1
         images = 1 + np.random.default_rng(2).normal(0, 0.1, (views, *SMALL.shape[1:]))
-        sy, sx = np.broadcast_arrays(*SMALL.sines)
-        each = [
-            np.asarray(camera.transfer(jnp.asarray(sy), jnp.asarray(sx), *map(jnp.asarray, one)))
-            for one in zip(*light, strict=True)
-        ]
+        each = transferred(camera, light)
         strength = 0.03
         alpha = strength * np.max(np.sum(np.abs(each) ** 2, axis=(0, 1, 2))) / min(views, SMALL.shape[0])
         expected = np.linalg.solve(matrix.T @ matrix + alpha * np.eye(matrix.shape[1]), matrix.T @ (images - 1).ravel())
@@ -134,7 +137,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_more_views_recover_more_of_a_specimen() -> None:
-    """Images that SSNP made of a weak specimen: more views bring it nearer, right side up, and foretell others better."""
+    """From SSNP's images of a weak specimen: more views bring it nearer, right side up, and foretell others better."""
     truth, camera = 1e-2 * specimen(), WeakCamera(THICK, 0.9)
     image = jax.jit(Camera(THICK, 0.9, "ssnp", THICK.shape[1:]).images)
     unseen = lights(ring(3, 0.4, start=0.5))

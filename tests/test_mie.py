@@ -1,8 +1,8 @@
 """Both marches against Mie's exact theory of a sphere.
 
-The far field of the scattered wave is S(θ) e^(ikr)/(−ikr); by Weyl's integral its angular spectrum in the plane z = 0 is
-2πi f/k_z with f = iS/k. Scalar light scatters as the polarisation does that stands across the plane of scattering, S1:
-the other has a further cos θ.
+The far field of the scattered wave is S(θ) e^(ikr)/(−ikr); by Weyl's integral its angular spectrum in the plane z = 0
+is 2πi f/k_z with f = iS/k. Scalar light scatters as the polarisation does that stands across the plane of scattering,
+S1: the other has a further cos θ.
 """
 
 from functools import partial

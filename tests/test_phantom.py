@@ -39,10 +39,10 @@ def image_of(camera: Camera, contrast: jax.Array, tilt: jax.Array, focus: jax.Ar
 
 @pytest.mark.slow
 def test_the_images_have_the_published_numbers(phantom: np.ndarray) -> None:
-    """That code scatters behind each slice and refocuses by half the thickness: a slice before our z = 0. Its pupil is sharp."""
+    """That code scatters behind each slice and refocuses by half the thickness: to a slice before our z = 0."""
     size = phantom.shape[-1]
     lattice = Lattice(phantom.shape, (VOXEL,) * 3, WAVELENGTH, 1.0)
-    camera = Camera(lattice, APERTURE, "ssnp", (size, size), sharp_rim=True)
+    camera = Camera(lattice, APERTURE, "ssnp", (size, size), sharp_rim=True)  # as its pupil is
     focus = np.float32(lattice.cycles(-VOXEL))
     tilts = ring_on_the_grid(size).astype(np.float32)
     images = np.stack([image_of(camera, phantom[None], tilt, focus) for tilt in tilts])

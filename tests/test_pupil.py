@@ -119,7 +119,7 @@ def test_the_pupils_area_does_not_depend_on_where_the_samples_are(down: float, r
     share = rim_share(WATER, aperture, sy, sx, jnp.array([down, right]))
     incident = share[0, 0] == 1  # which is one frequency, and no cell
     area = float(jnp.sum(share)) * float(sy[1, 0] * sx[0, 1])
-    assert area == pytest.approx(np.pi * (aperture / 1.33) ** 2, rel=0.004 if incident else 0.02)
+    assert area == pytest.approx(np.pi * (aperture / 1.33) ** 2, rel=0.01 if incident else 0.02)
 
 
 @given(st.lists(st.floats(-2, 2), min_size=1, max_size=8), st.floats(-0.4, 0.4))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +121,7 @@ def test_halving_the_slices_converges_at_second_order(tilt: tuple[float, float])
         lattice = Lattice((slices, 24, 24), (5e-6 / slices, 0.25e-6, 0.25e-6), 532e-9, 1.33)
         spectrum = spectra_behind(0.05 * blob(lattice, 0.9e-6), lattice, np.array([tilt]))[0]
         found.append(np.fft.ifft2(spectrum * to_focus(lattice, np.array(tilt))))
-    changes = [np.linalg.norm(b - a) for a, b in zip(found, found[1:], strict=False)]
+    changes = [np.linalg.norm(b - a) for a, b in pairwise(found)]
     assert changes[0] / changes[1] == pytest.approx(4, rel=0.1)
     assert changes[1] < 1e-3 * np.linalg.norm(found[-1] - 1)
 

@@ -15,6 +15,9 @@ from jaxtyping import Array, Float
 from .base import Axes, Parameters, constrained, unconstrained
 from .splines import apply_matrices, cubic_at, cubic_matrix, least_squares
 
+FEATURE_SCALE = 0.3
+"""Standard deviation of the features that only the decoder sees; it learns from nothing smaller for many steps."""
+
 
 @dataclass(frozen=True)
 class Pyramid:
@@ -52,7 +55,7 @@ class Pyramid:
         rng = np.random.default_rng(seed)
         drawn: dict[str, np.ndarray] = {}
         for i, level in enumerate(self.levels):
-            grid = 1e-2 * rng.standard_normal((self.features, *level))
+            grid = FEATURE_SCALE * rng.standard_normal((self.features, *level))
             grid[: self.outputs] = 0
             drawn[f"grid_{i}"] = grid.astype(np.float32)
         if self.hidden:

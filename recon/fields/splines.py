@@ -4,11 +4,9 @@ Normalised coordinates s in [−1, 1]. A cubic B-spline with n coefficients has 
 SPM 16, 22, 1999), so that its basis sums to 1 up to the rim.
 """
 
-from functools import partial
-
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 
 def cubic_weights(s: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,21 +63,16 @@ def least_squares(
 
 
 def cubic_at(grid: Float[Array, "f a b c"], points: Float[Array, "n 3"]) -> Float[Array, "n f"]:
-    """A tensor-product cubic B-spline at any points, by direct evaluation."""
-    firsts, weights = zip(*(map(partial(_axis_weights, points), (0, 1, 2), grid.shape[1:])), strict=True)
-    total = jnp.zeros((points.shape[0], grid.shape[0]), grid.dtype)
-    for i in range(4):
-        for j in range(4):
-            for k in range(4):
-                corner = grid[:, firsts[0] + i, firsts[1] + j, firsts[2] + k]
-                weight = weights[0][:, i] * weights[1][:, j] * weights[2][:, k]
-                total = total + (corner * weight[None]).T
-    return total
+    """A tensor-product cubic B-spline at any points, by direct evaluation: one gather of 4³ coefficients a point."""
+    (z, wz), (y, wy), (x, wx) = (_axis_weights(points, axis, n) for axis, n in enumerate(grid.shape[1:]))
+    corners = grid[:, z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
+    return jnp.einsum("fnabc,na,nb,nc->nf", corners, wz, wy, wx)
 
 
-def _axis_weights(points: Float[Array, "n 3"], axis: int, n: int) -> tuple[Array, Float[Array, "n 4"]]:
+def _axis_weights(points: Float[Array, "n 3"], axis: int, n: int) -> tuple[Int[Array, "n 4"], Float[Array, "n 4"]]:
+    """Indices of the four coefficients at each point along an axis, and their weights."""
     t = (jnp.clip(points[:, axis], -1, 1) + 1) / 2 * (n - 3)
     first = jnp.clip(jnp.floor(t).astype(jnp.int32), 0, n - 4)
     f = t - first.astype(t.dtype)
     weights = jnp.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=-1)
-    return first, weights / 6
+    return first[:, None] + jnp.arange(4, dtype=jnp.int32)[None], weights / 6

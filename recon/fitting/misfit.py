@@ -34,9 +34,11 @@ def best_gain(
         statistics: ``amplitude``, ``poisson`` or ``field``: what is compared.
     """
     if statistics == "field":
-        gain = _mean(jnp.conj(modelled) * measured, weights) / _mean(jnp.conj(modelled) * modelled, weights)
+        energy = jnp.maximum(_mean(modelled.real**2 + modelled.imag**2, weights), FLOOR)
+        gain = _mean(jnp.conj(modelled) * measured, weights) / energy.astype(measured.dtype)
     elif statistics == "poisson":
-        gain = _mean(measured, weights) / jnp.maximum(_mean(modelled, weights), FLOOR)
+        # never 0, of which the misfit takes the logarithm: also in a view that is all dark or all masked
+        gain = jnp.maximum(_mean(measured, weights), FLOOR) / jnp.maximum(_mean(modelled + FLOOR, weights), FLOOR)
     else:
         amplitude = jnp.sqrt(modelled + FLOOR)
         share = _mean(amplitude * jnp.sqrt(measured), weights) / jnp.maximum(_mean(amplitude**2, weights), FLOOR)

@@ -19,6 +19,8 @@ OPENING = 0.2
 """Share of the steps over which the finer levels of a pyramid open, coarse to fine."""
 FINAL_RATE = 0.05
 """Share of the learning rate that is left at the end."""
+MISFIT_LIMIT = 0.15
+"""Relative misfit beyond which priors grow no further with it."""
 EXTRAS_RATE = 0.25
 """Learning rate of the instrument's corrections, against the field's."""
 
@@ -63,12 +65,15 @@ class Objective:
         """Misfit of some views and the priors."""
         parameters, extras = trained
         raw = self.raw(parameters)
-        total = jnp.mean(self.problem.misfit(raw * self.scales, extras, batch))
+        misfit = jnp.mean(self.problem.misfit(raw * self.scales, extras, batch))
+        prior = jnp.zeros_like(misfit)
         if self.settings.tv:
-            total = total + self.settings.tv * total_variation(raw, self.problem.sampling, self.settings.tv_axial)
+            prior = prior + self.settings.tv * total_variation(raw, self.problem.sampling, self.settings.tv_axial)
         if self.settings.tikhonov:
-            total = total + self.settings.tikhonov * tikhonov(raw)
-        return total
+            prior = prior + self.settings.tikhonov * tikhonov(raw)
+        # What a Gaussian likelihood of unknown variance asks for, log(misfit) + prior, has this gradient: priors yield
+        # as the noise shows itself to be small. Far from the solution the misfit is not yet noise, hence the limit.
+        return misfit + jnp.minimum(jax.lax.stop_gradient(misfit), MISFIT_LIMIT) * prior
 
     def transformation(self) -> optax.GradientTransformation:
         """Adam with a cosine schedule; the finer a level, the later it opens."""

@@ -102,9 +102,7 @@ class Reconstruction:
             _log.info("%s", outcome.value)
         return fits
 
-    def _fit_one(
-        self, fit: Fit, progress: Progress, stop: Callable[[], str | None], fits: list[Fit]
-    ) -> Outcome:
+    def _fit_one(self, fit: Fit, progress: Progress, stop: Callable[[], str | None], fits: list[Fit]) -> Outcome:
         """Fit one member; its checkpoints carry the members before it."""
         settings = self.settings.fit
         before = fit.member * settings.steps

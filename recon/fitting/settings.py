@@ -38,7 +38,7 @@ class FitSettings(Settings):
     )
     steps: int = Field(300, ge=1, description="Steps of the optimiser.")
     batch: int = Field(4, ge=1, description="Views in a step.")
-    learning_rate: float = Field(0.02, gt=0, description="Largest step of the optimiser.")
+    learning_rate: float = Field(0.05, gt=0, description="Largest step of the optimiser.")
     loss: Literal["amplitude", "poisson"] = Field(
         "amplitude", description="amplitude (square roots of the intensities) or poisson (counts)."
     )
@@ -46,9 +46,14 @@ class FitSettings(Settings):
         0.08, ge=0, lt=1, description="Fraction of the views that is never fitted, to judge the result by."
     )
     start: Literal["linear", "none"] = Field("linear", description="Start from the closed-form linear result, or flat.")
-    tv: float = Field(0.5, ge=0, description="Strength of total variation: larger is smoother, with sharp edges.")
+    tv: float = Field(
+        4.0,
+        ge=0,
+        description="Strength of total variation, against the noise that the fit itself finds: larger is smoother, "
+        "with sharp edges.",
+    )
     tv_axial: float = Field(1.0, ge=0, description="Weight of differences along z against lateral ones within it.")
-    tikhonov: float = Field(0.0, ge=0, description="Strength of the pull towards the background.")
+    tikhonov: float = Field(0.0, ge=0, description="Strength of the pull towards the background, likewise.")
     sign: Literal["any", "nonnegative", "nonpositive"] = Field(
         "any", description="Sign of the specimen relative to its background, where it is known."
     )

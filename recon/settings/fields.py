@@ -10,7 +10,7 @@ from .units import parse, show
 Auto: TypeAlias = Literal["auto"]
 
 
-def _lengths(value: Any, *, count: int, scalar: bool, auto: bool) -> Any:
+def _lengths(value: Any, *, count: int, scalar: bool, auto: bool, zero: bool = False) -> Any:
     """Read a positive length, a list of ``count`` of them, or ``auto``.
 
     Args:
@@ -18,6 +18,7 @@ def _lengths(value: Any, *, count: int, scalar: bool, auto: bool) -> Any:
         count: How many numbers a list has.
         scalar: Whether one number stays one; otherwise it stands for all of the list.
         auto: Whether ``auto`` is allowed.
+        zero: Whether 0 is allowed.
     """
     listed = f"a list of {count}, as ['0.2 um'{', …' if count > 1 else ''}]"
     forms = ["a length such as '0.2 um'", *([listed] if count > 1 else []), *(["'auto'"] if auto else [])]
@@ -32,8 +33,8 @@ def _lengths(value: Any, *, count: int, scalar: bool, auto: bool) -> Any:
         number = parse(item, "length")
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise ValueError(f"{item!r} is no length; {expected}")  # noqa: TRY004 - pydantic gathers ValueErrors only
-        if not 0 < number < float("inf"):
-            raise ValueError(f"{item!r} is not positive; {expected}")
+        if not (0 < number < float("inf") or (zero and number == 0)):
+            raise ValueError(f"{item!r} is {'negative' if zero else 'not positive'}; {expected}")
         numbers.append(float(number))
     if many or not scalar:
         return tuple(numbers if many else numbers * count)
@@ -59,6 +60,14 @@ LengthOrAuto: TypeAlias = Annotated[
     WithJsonSchema(_schema(1, True)),
 ]
 """[m] A length, or ``auto``."""
+
+MarginOrAuto: TypeAlias = Annotated[
+    float | Auto,
+    PlainValidator(partial(_lengths, count=1, scalar=True, auto=True, zero=True)),
+    PlainSerializer(_show_lengths, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}], "examples": ["auto", "2 um"]}),
+]
+"""[m] A length that may be 0, or ``auto``."""
 
 Spacing: TypeAlias = Annotated[
     float | tuple[float, float, float] | Auto,

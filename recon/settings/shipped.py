@@ -22,6 +22,7 @@ volume:
   depth: 9 um
 fit:
   steps: 240
+  sign: nonnegative
 simulate:
   specimen: cell
   shape: [96, 96]

@@ -16,6 +16,11 @@ from .settings import CellSettings
 
 SLICES_PER_DETAIL = 3.0
 """Slices to the finest axial detail. At 2 (Nyquist's own) sections alias; above 3 nothing more was gained."""
+SSNP_SLICE = 1 / 3
+"""Thickest slice for SSNP by itself, in wavelengths of the medium: it knows backward light, and a stack of slices half
+a wave apart is a mirror for it that no specimen is."""
+SSNP_LIMIT = 0.45
+"""Thickest slice that is accepted for SSNP."""
 COARSEST_SLICE = 4.0
 """Thickest slice, in wavelengths of the medium: beyond it diffraction inside a slice is lost."""
 
@@ -86,7 +91,7 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
         lattice = replace(lattice, shape=(widest, widest, widest))
     sine = max(light, microscope.numerical_aperture) / microscope.medium_index
     wanted = settings.physics.padding
-    margin = padding_for(lattice.thickness, sine) if wanted == "auto" else 2 * wanted
+    margin = padding_for(lattice.thickness, sine) if wanted == "auto" else wanted
     image = (min(height, lattice.shape[1] // binning), min(width, lattice.shape[2] // binning))
     return Geometry(lattice, lattice.padded(margin), image, resolution)
 
@@ -119,13 +124,13 @@ def _pitch(
     cycle = microscope.wavelength / microscope.medium_index
     if turning and abs(pixel[0] / pixel[1] - 1) > 1e-3:
         raise ConfigError(Fault("acquisition.pixel_size", f"{pixel} m: a turning specimen needs square pixels"))
+    ssnp = settings.physics.model == "ssnp"
     if spacing == "auto":
-        axial = (
-            pixel[1]
-            if turning
-            else float(np.clip(resolution[0] / SLICES_PER_DETAIL, min(pixel), max(min(pixel), COARSEST_SLICE * cycle)))
-        )
-        return (axial, *pixel), 1
+        finest, coarsest = min(pixel), max(min(pixel), COARSEST_SLICE * cycle)
+        axial = pixel[1] if turning else float(np.clip(resolution[0] / SLICES_PER_DETAIL, finest, coarsest))
+        if ssnp and not turning:
+            axial = min(axial, SSNP_SLICE * cycle)
+        return _checked_for_ssnp((axial, *pixel), cycle, ssnp), 1
     z, y, x = (spacing,) * 3 if isinstance(spacing, float) else spacing
     factors = [p / s for p, s in zip(pixel, (y, x), strict=True)]
     binning = max(1, round(factors[0]))
@@ -140,4 +145,17 @@ def _pitch(
         )
     if turning and abs(z / y - 1) > 1e-3:
         raise ConfigError(Fault("volume.spacing", "a turning specimen needs the same spacing on all axes"))
-    return (z, pixel[0] / binning, pixel[1] / binning), binning
+    return _checked_for_ssnp((z, pixel[0] / binning, pixel[1] / binning), cycle, ssnp), binning
+
+
+def _checked_for_ssnp(pitch: tuple[float, float, float], cycle: float, ssnp: bool) -> tuple[float, float, float]:
+    """Refuse slices that SSNP would take for a mirror."""
+    if ssnp and pitch[0] > SSNP_LIMIT * cycle:
+        raise ConfigError(
+            Fault(
+                "volume.spacing",
+                f"slices of {pitch[0] * 1e9:.4g} nm are too thick for physics.model=ssnp",
+                f"at most {SSNP_LIMIT * cycle * 1e9:.4g} nm along z, or physics.model=multislice",
+            )
+        )
+    return pitch

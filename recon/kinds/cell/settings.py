@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ...fitting.settings import FitSettings
 from ...settings.base import Flag, Settings
-from ...settings.fields import Extent, LengthOrAuto, Spacing
+from ...settings.fields import Extent, MarginOrAuto, Spacing
 from ...settings.units import Length
 from .acquisition_settings import CellAcquisition
 from .simulation_settings import CellSimulation
@@ -45,8 +45,10 @@ class CellPhysics(Settings):
         description="Cut the pupil along the samples of the spectrum, as data have it that were simulated on the same "
         "lattice; a microscope's are not.",
     )
-    padding: LengthOrAuto = Field(
-        "auto", description="Margin around the images, against light that wraps around. auto: the depth times tan θ."
+    padding: MarginOrAuto = Field(
+        "auto",
+        description="Gap between one edge of the wave's lattice and the other, which light must not cross. auto: the "
+        "depth times tan θ; 0 lets light come back on the other side.",
     )
 
 
