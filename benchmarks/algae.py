@@ -30,7 +30,9 @@ OPTIONS: Options = {
     "volume.depth": "100 um",
     "volume.centre_z": "15 um",
     "volume.spacing": ["2.5 um", PIXEL, PIXEL],
-    "fit.steps": 240,
+    "physics.absorption": True,  # chloroplasts do
+    "fit.refine": {"sources": True},  # ten dark views tell that the array of LEDs is not quite where it should be
+    "fit.steps": 120,
 }
 """A crop of 256 × 256, 40 slices. Tune here; on a GPU the whole of the images: `ON_GPU`."""
 ON_GPU: Options = {"acquisition.crop": [512, 512]}

@@ -50,13 +50,13 @@ FROM_FIELDS: Options = {
     "physics.padding": "4 um",
     "physics.model": "ssnp",
     "fit.sign": "nonnegative",
-    "fit.steps": 200,
+    "fit.steps": 120,
 }
 FROM_INTENSITIES: Options = {
     "physics.padding": "4 um",
     "physics.model": "ssnp",
     "fit.sign": "nonnegative",
-    "fit.steps": 240,
+    "fit.steps": 160,
 }
 """Tune here."""
 TINY: Options = {"fit.steps": 3}

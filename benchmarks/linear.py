@@ -21,7 +21,7 @@ from unflat.recon.volumes import Quantity, Volume
 
 from .commands import Options
 
-STRENGTHS = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
+STRENGTHS = (0.1, 0.03, 0.01, 0.003)
 """Tikhonov's α that are tried, as shares of the largest gain of the transfer functions."""
 
 Contrast = Float[np.ndarray, "k z y x"]

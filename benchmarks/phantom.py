@@ -37,7 +37,7 @@ OPTIONS: Options = {
     "physics.sharp_rim": True,
     "fit.sign": "nonnegative",
     "fit.withheld": 0,  # the published result uses all eight
-    "fit.steps": 120,
+    "fit.steps": 70,
 }
 """Tune here, or for one of the two physics in `OF_MODEL`."""
 OF_MODEL: dict[str, Options] = {"ssnp": {}, "multislice": {}}
@@ -115,7 +115,7 @@ def _images(
 ) -> Float[np.ndarray, "view y x"]:
     """Images by SSNP on the lattice itself, periodic."""
     height, width = contrast.shape[1:]
-    camera = Camera(lattice, APERTURE, "ssnp", (height, width))
+    camera = Camera(lattice, APERTURE, "ssnp", (height, width), sharp_rim=True)
     one, flat = jnp.ones((1, 1)), (jnp.zeros(1), jnp.zeros(0))
     seen = jax.jit(lambda values, tilt: camera.images(values, tilt[None, None], one, *flat)[0])
     return np.stack([np.asarray(seen(contrast[None], jnp.asarray(tilt, jnp.float32))) for tilt in tilts])

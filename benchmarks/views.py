@@ -26,7 +26,7 @@ SIMULATED: Options = {
 }
 EVERY = {48: "all", 24: "::2", 12: "::4", 8: "::6"}
 """Views to take, by their number; along the spiral, so that each set fills the aperture."""
-FIT: Options = {"fit.steps": 240, "fit.withheld": 0, "fit.sign": "nonnegative"}
+FIT: Options = {"fit.steps": 160, "fit.withheld": 0, "fit.sign": "nonnegative"}
 OF_FIELD: dict[str, Options] = {
     "pyramid": {},
     "voxels": {},

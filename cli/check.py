@@ -13,12 +13,12 @@ from ..recon.kinds.base import Kind
 from ..recon.runs.estimate import Estimate, available_memory, readable_bytes
 from ..recon.settings import load_config
 from . import console
-from .options import config_options
+from .options import PATH, config_options
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.argument("acquisition", type=click.Path(path_type=Path), required=False)
+@click.argument("config", type=PATH)
+@click.argument("acquisition", type=PATH, required=False)
 @config_options
 def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int:
     """Find every fault of a CONFIG, and of the ACQUISITION that it describes, and estimate memory and time.
@@ -56,8 +56,9 @@ def _read(kind: Kind, settings: Any, path: Path, problems: list[UnflatError]) ->
         return None
     if faults := kind.validate(measured):
         problems.append(_data_error(faults))
+    units = {entry.name: f" {entry.unit}" for entry in kind.schema if entry.unit != "1"}
     for name, array in measured.arrays.items():
-        console.say(f"  {name}: {_summary(array)}")
+        console.say(f"  {name}: {_summary(array)}{units.get(name, '')}")
     return measured
 
 

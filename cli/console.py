@@ -115,13 +115,17 @@ def _size(count: float) -> str:
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
-    """Keep an existing result.
+    """Keep an existing result, and refuse before the work a file that could not be written after it.
 
     Raises:
         ConfigError: If the path exists and force was not given.
+        DataError: If its folder is missing, or it is a folder itself.
     """
     if path.exists() and not force:
         raise ConfigError(Fault(str(path), "exists already", "choose another name, or replace it with --force"))
+    from ..recon.runs.atomic import require_place  # not at the top: help needs none of it
+
+    require_place(path)
 
 
 def duration(seconds: float) -> str:

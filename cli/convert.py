@@ -9,12 +9,12 @@ from ..recon.acquisition import write
 from ..recon.kinds import NAMES, kind_named
 from ..recon.settings import load_config, parse_config
 from . import console
-from .options import config_options, output_options
+from .options import PATH, config_options, output_options
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--config", type=click.Path(path_type=Path), help="Config whose acquisition: section names what to read.")
+@click.argument("source", type=PATH)
+@click.option("--config", type=PATH, help="Config whose acquisition: section names what to read.")
 @click.option("--kind", default=NAMES[0], type=click.Choice(NAMES), show_default=True, help="Kind, without a config.")
 @output_options
 @config_options

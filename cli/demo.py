@@ -6,13 +6,14 @@ from typing import Any
 import click
 
 from ..recon.kinds import NAMES
+from ..recon.errors import ConfigError, Fault
 from . import console
-from .options import OUTPUT, config_options
+from .options import PATH, config_options
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(NAMES), default="cell")
-@click.option("-o", "--output", type=OUTPUT, help="Folder to write; demo-KIND here, if not given.")
+@click.option("-o", "--output", type=PATH, help="Folder to write; demo-KIND here, if not given.")
 @click.option("--force", is_flag=True, help="Replace the folder's contents where they exist.")
 @config_options
 def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -> None:
@@ -34,7 +35,8 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
     folder = output or Path(f"demo-{kind}")
     text = shipped(f"demo-{kind}")
     settings = parse_config(text, overrides, name=f"demo-{kind}.yaml")
-    console.refuse_to_overwrite(folder / "run", force=force)
+    if (folder / "run").exists() and not force:
+        raise ConfigError(Fault(str(folder), "holds a demo already", "choose another name, or replace it with --force"))
     acquisition = folder / "acquisition.h5"
     _simulate(settings, acquisition)
     from .fit import fit

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from . import console
-from .options import EXISTING
+from .options import PATH
 
 
 @click.command()
-@click.argument("result", type=EXISTING)
-@click.argument("truth", type=EXISTING)
+@click.argument("result", type=PATH)
+@click.argument("truth", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; a number that is not finite is null.")
 @click.option("--register", is_flag=True, help="Move the result onto the truth first, and tell by how much.")
 def command(result: Path, truth: Path, as_json: bool, register: bool) -> None:

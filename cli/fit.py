@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from ..recon.errors import Interrupted, Stopped
+from ..recon.errors import Interrupted, QualityError, Stopped
 from . import console
-from .options import EXISTING, config_options, output_options, run_options
+from .options import PATH, config_options, output_options, run_options
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.argument("acquisition", type=EXISTING)
+@click.argument("config", type=PATH)
+@click.argument("acquisition", type=PATH)
 @output_options
 @config_options
 @run_options
@@ -27,9 +27,9 @@ def command(
 ) -> None:
     """Fit a continuous model to the ACQUISITION as CONFIG says, into a run folder.
 
-    The folder gets model.h5 (the continuous model), volume.h5 (sampled), metrics, figures and report.html. With
-    --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with
-    --resume goes on.
+    The folder gets model.h5 (the continuous model), volume.h5 (sampled), metrics and report.html. With --time-limit, or
+    when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with --resume goes
+    on.
 
     \b
     Examples:
@@ -74,6 +74,10 @@ def fit(
             if stop.interrupted:
                 raise Interrupted(*error.faults) from error
             raise
+        except QualityError:  # The result is kept, and its report is where to look.
+            _report(output)
+            _tell_files(output)
+            raise
         _report(output)
         folder.finish(Sentinel.DONE, _sentence(numbers))
     _tell(numbers, output)
@@ -96,6 +100,10 @@ def _tell(numbers: dict[str, float], output: Path) -> None:
     console.say(f"{_sentence(numbers)}; {console.duration(numbers['seconds'])}")
     if "snr" in numbers:
         console.say(f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}")
+    _tell_files(output)
+
+
+def _tell_files(output: Path) -> None:
     for name in ("model.h5", "volume.h5", "report.html"):
         if (output / name).exists():
             console.wrote(output / name)

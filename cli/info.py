@@ -6,10 +6,11 @@ import click
 
 from ..recon.acquisition import describe
 from . import console
+from .options import PATH
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 def command(file: Path) -> None:
     """Show what a FILE contains: shapes, types, units, attributes, and the range of small arrays.
 

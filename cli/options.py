@@ -11,12 +11,9 @@ from . import console
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-"""Argument type of a file that must be there."""
-EXISTING = click.Path(exists=True, path_type=Path)
-"""Argument type of a file or folder that must be there."""
-OUTPUT = click.Path(path_type=Path)
-"""Argument type of a path to write."""
+PATH = click.Path(path_type=Path)
+"""Argument type of a path. Whether it must be there is for the reader to say, so that a missing file is a fault of the
+data in every command."""
 
 
 def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
@@ -66,7 +63,7 @@ def config_options(command: F) -> F:
 def output_options(command: F) -> F:
     """Add ``-o/--output`` (required) and ``--force``: arguments ``output: Path`` and ``force: bool``."""
     command = click.option("--force", is_flag=True, help="Replace the output where it already exists.")(command)
-    return click.option("-o", "--output", type=OUTPUT, required=True, help="What to write.")(command)
+    return click.option("-o", "--output", type=PATH, required=True, help="What to write.")(command)
 
 
 def run_options(command: F) -> F:

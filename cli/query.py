@@ -8,15 +8,15 @@ import numpy as np
 from ..recon.models import Model
 from ..recon.models.points import read_points, require_ending, write_values
 from . import console
-from .options import EXISTING, EXISTING_FILE, output_options
+from .options import PATH, output_options
 
 MANY = 200_000
 """Points from which on progress is shown."""
 
 
 @click.command()
-@click.argument("model", type=EXISTING)
-@click.argument("points", type=EXISTING_FILE)
+@click.argument("model", type=PATH)
+@click.argument("points", type=PATH)
 @click.option("--unit", default="m", show_default=True, help="Unit of the coordinates, where the file does not say.")
 @click.option("--quantity", "names", multiple=True, help="Only this quantity. May be repeated.")
 @output_options

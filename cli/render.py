@@ -11,7 +11,7 @@ import click
 from ..recon.errors import ConfigError, Fault
 from ..recon.settings.units import Dimension, parse_any
 from . import console
-from .options import EXISTING, output_options
+from .options import PATH, output_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +97,7 @@ def planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...])
 
 
 @click.command()
-@click.argument("model", type=EXISTING)
+@click.argument("model", type=PATH)
 @output_options
 @click.option("--style", type=click.Choice(STYLES), help="What to draw; a spin in .gif and .mp4, else slices.")
 @click.option(

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from . import console
-from .options import EXISTING, OUTPUT
+from .options import PATH
 
 
 @click.command()
-@click.argument("run", type=EXISTING)
-@click.option("-o", "--output", type=OUTPUT, help="The file to write; report.html in the run's folder if absent.")
+@click.argument("run", type=PATH)
+@click.option("-o", "--output", type=PATH, help="The file to write; report.html in the run's folder if absent.")
 @click.option("--force", is_flag=True, help="Replace the report where it already exists.")
 def command(run: Path, output: Path | None, force: bool) -> None:
     """Write the report of RUN: one HTML file that opens anywhere, offline, and prints.

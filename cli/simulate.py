@@ -8,14 +8,13 @@ import click
 from ..recon.acquisition import write
 from ..recon.devices import use
 from ..recon.kinds import kind_named
-from ..recon.runs import require_place
 from ..recon.settings import load_config
 from . import console
-from .options import EXISTING_FILE, config_options, output_options
+from .options import PATH, config_options, output_options
 
 
 @click.command()
-@click.argument("config", type=EXISTING_FILE)
+@click.argument("config", type=PATH)
 @output_options
 @config_options
 def command(config: Path, output: Path, force: bool, overrides: list[str]) -> None:
@@ -32,7 +31,6 @@ def command(config: Path, output: Path, force: bool, overrides: list[str]) -> No
       unflat simulate cell.yaml -o noiseless.h5 --set simulate.photons=null
     """
     console.refuse_to_overwrite(output, force=force)
-    require_place(output)
     settings: Any = load_config(config, overrides)
     use(settings.device)
     kind = kind_named(settings.kind)

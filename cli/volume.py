@@ -16,7 +16,7 @@ from ..recon.volumes import read_volume, save
 from ..recon.volumes.formats import ONE_QUANTITY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
 from . import console
-from .options import EXISTING, EXISTING_FILE, output_options
+from .options import PATH, output_options
 
 PATIENCE = 2.0
 """[s] Work that is over sooner shows no progress."""
@@ -76,11 +76,11 @@ def _turn(text: str) -> np.ndarray:
 
 
 @click.command()
-@click.argument("model", type=EXISTING)
+@click.argument("model", type=PATH)
 @click.option(
     "--spacing", callback=_spacing, metavar="LENGTH", help="Between samples: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'."
 )
-@click.option("--like", type=EXISTING_FILE, help="Take the samples of this volume.")
+@click.option("--like", type=PATH, help="Take the samples of this volume.")
 @click.option(
     "--region",
     callback=_region,
@@ -130,12 +130,20 @@ def command(
         like=read_volume(like, kind=opened.kind) if like else None,
         turns=turns,
     )
+    if _misses(opened, lattice):
+        console.warn("none of these samples lies in the model's box: they get the background")
     if one_only and not names and len(opened.given) > 1:
         names = (opened.given[0].name,)
         console.note(f"{output.suffix} holds one quantity: {names[0]}; choose another with --quantity")
     save(_sampled(opened, lattice, names), output)
     console.say(_summary(lattice))
     console.wrote(output)
+
+
+def _misses(model: Model, lattice: Lattice) -> bool:
+    """Whether the whole lattice lies beside the model's box; a turned one is not looked at."""
+    sides = zip(lattice.axes, model.frame.low, model.frame.high, strict=True)
+    return lattice.turn is None and any(axis[-1] < low or axis[0] > high for axis, low, high in sides)
 
 
 def _sampled(model: Model, lattice: Lattice, names: tuple[str, ...]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from unflat.recon.acquisition import describe
 from unflat.recon.errors import DataError
 from unflat.recon.kinds.cell.read import read
 from unflat.recon.settings import parse_config
@@ -42,6 +43,11 @@ def put(name: str, value: Any) -> Callable[[h5py.File], None]:
     return change
 
 
+def unit(name: str, text: str) -> Callable[[h5py.File], None]:
+    """Give a dataset a unit."""
+    return lambda file: file[name].attrs.__setitem__("units", text)
+
+
 def poke(name: str, index: tuple[Any, ...], value: float) -> Callable[[h5py.File], None]:
     """Change some numbers of a dataset."""
 
@@ -65,7 +71,7 @@ FAULTS = {
     ),
     "mask of another size": (put(MASK, np.zeros((8, 9))), r"mask has the shape \(8, 9\); expected \(y 8, x 10\) or"),
     "complex images": (put(IMAGES, np.ones(SHAPE, complex)), r"holds complex numbers.*acquisition\.field"),
-    "text": (put("instrument/wavelength", "515 nm"), r"which are no numbers"),
+    "text": (put("instrument/wavelength", "515 nm"), r"wavelength: holds text; expected numbers"),
     "NaN": (
         poke(IMAGES, (2, 5, slice(7, 9)), np.nan),
         r"2 numbers are NaN or infinite, the first nan at \[2, 5, 7\]",
@@ -95,6 +101,13 @@ FAULTS = {
     "wavelength in micrometres": (put("instrument/wavelength", 0.515), r"0\.515 m is no wavelength.*micrometres"),
     "wavelength in nanometres": (put("instrument/wavelength", 515.0), r"looks like nanometres"),
     "negative wavelength": (put("instrument/wavelength", -5e-7), r"wavelength: -5e-07 is not positive"),
+    "no view": (put(IMAGES, np.ones((0, 8, 10))), r"images: is empty: its shape is \(0, 8, 10\); copy or acquire"),
+    "a unit of something else": (unit("instrument/pixel_size", "s"), r"pixel_size: its unit 's' is no length"),
+    "an unknown unit": (unit("instrument/pixel_size", "furlong"), r"pixel_size: its unit 'furlong' is unknown"),
+    "a link that leads nowhere": (
+        put(IMAGES, h5py.ExternalLink("absent.h5", "/data")),
+        r"images: cannot be opened: it is a link to absent\.h5:/data",
+    ),
     "index of nothing": (put("instrument/medium_index", 0.3), r"medium_index: 0\.3 is below 1"),
 }
 
@@ -109,6 +122,38 @@ def test_each_fault_is_named_with_its_place_and_value(tmp_path: Path, name: str)
         read(parse_config("kind: cell"), path)
     assert all("scan.h5" in fault.where for fault in caught.value.faults)
     assert len(caught.value.faults) <= 2
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if "unit" in name])
+def test_a_wrong_unit_is_told_once(tmp_path: Path, name: str) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        FAULTS[name][0](file)
+    with pytest.raises(DataError) as caught:
+        read(parse_config("kind: cell"), path)
+    assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("kind", "crystal", "is an acquisition of a crystal, not of a cell"),
+        ("format_version", "2.0", r"format version 2\.0; this reads 1\.0"),
+    ],
+)
+def test_another_kind_and_a_later_format_are_refused(tmp_path: Path, attribute: str, value: str, message: str) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs[attribute] = value
+    with pytest.raises(DataError, match=message):
+        read(parse_config("kind: cell"), path)
+
+
+def test_info_names_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        put(IMAGES, h5py.SoftLink("/absent"))(file)
+    assert "    images  cannot be opened: it is a link to /absent" in describe(path)
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:

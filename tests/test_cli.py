@@ -120,6 +120,11 @@ class TestExitStatus:
             (("check", "absent.yaml"), 2, "error: absent.yaml: cannot be read: No such file"),
             (("init", "cell", "--set", "fit.steps=no"), 2, "fit.steps: must be a whole number"),
             (("init", "cell", "-o", "no/such/folder/run.yaml"), 3, "no/such/folder"),
+            (("volume", "absent", "-o", "cell.h5"), 3, "error: absent: there is no such file"),
+            (("render", "absent", "-o", "cell.png"), 3, "error: absent: no such file"),
+            (("query", "absent", "points.csv", "-o", "values.csv"), 3, "error: absent: there is no such file"),
+            (("evaluate", "absent", "absent.h5"), 3, "error: absent.h5: there is no such file"),
+            (("report", "absent"), 3, "error: absent: no such folder"),
         ],
     )
     def test_a_mistake_has_a_message_a_status_and_no_traceback(

@@ -236,7 +236,7 @@ def test_the_medium_takes_the_first_colour_and_a_lone_bead_is_still_seen() -> No
 
 
 def test_light_that_cannot_travel_and_a_model_without_a_microscope_are_refused(model: Model) -> None:
-    with pytest.raises(DataError, match=r"NA \(1.2, 0.9\) cannot travel in a medium of index 1.337"):
+    with pytest.raises(ConfigError, match=r"NA \(1.2, 0.9\) cannot travel in a medium of index 1.337"):
         image_under(model, (1.2, 0.9))
     bare = Model(model.architecture, model.weights, Frame(model.frame.low, model.frame.high), model.quantities)
     with pytest.raises(DataError, match="does not tell the wavelength, numerical aperture, medium index"):

@@ -290,7 +290,7 @@ def test_no_file_of_a_run_names_the_place_where_it_stands(tmp_path: Path) -> Non
 def test_an_error_ends_the_run_with_its_sentinel(tmp_path: Path, error: BaseException, sentinel: str) -> None:
     with pytest.raises(type(error)), RunFolder.create(tmp_path / "run"):
         raise error
-    assert ending(tmp_path / "run") == (Sentinel(sentinel), str(error) or "KeyboardInterrupt")
+    assert ending(tmp_path / "run") == (Sentinel(sentinel), str(error) or "interrupted")
 
 
 def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path: Path) -> None:

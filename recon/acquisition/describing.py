@@ -41,7 +41,10 @@ def describe(path: str | Path) -> list[str]:
     """
     with open_tree(Path(path)) as tree:
         head = f"{path}: {tree.form}"
-        about = summary(tree)
+        try:
+            about = summary(tree)
+        except DataError:  # The tree below tells which array cannot be read.
+            about = []
         hidden = _USUAL if about else set()
         facts = tree.attributes("/") or {}
         return [head, *(f"  {line}" for line in about), *_attributes(facts, "  ", hidden), *_tree(tree, hidden)]

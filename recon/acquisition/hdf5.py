@@ -23,12 +23,19 @@ class Hdf5Tree:
     form: str = "HDF5"
 
     def names(self) -> list[str]:
-        """Paths of all datasets, soft links included."""
-        return [name for name, _ in walk(self.file)]
+        """Paths of all datasets, and of links whether or not they lead anywhere."""
+        return list(walk(self.file))
 
     def leaf(self, name: str) -> Leaf | None:
-        """The dataset of a path; None if there is none, or only a group."""
-        found = self._object(name)
+        """The dataset of a path; None if there is none, or only a group.
+
+        Raises:
+            DataError: If it is a link that leads nowhere.
+        """
+        found = _opened(self.file, name)
+        if found is None and (target := _broken_link(self.file, name)):
+            message = f"cannot be opened: it is a link to {target}"
+            raise DataError(Fault(f"{self.path}:{name}", message, "see whether what it leads to is there, and whole"))
         if not isinstance(found, h5py.Dataset):
             return None
         leaf = _leaf(found, f"{self.path}:{name}")
@@ -36,14 +43,8 @@ class Hdf5Tree:
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
         """The attributes of a group or dataset; None if there is no such object."""
-        found = self._object(name)
+        found = _opened(self.file, name)
         return None if found is None else plain_attributes(found)
-
-    def _object(self, name: str) -> Any:
-        try:
-            return self.file[name]
-        except (KeyError, ValueError):  # No such name, or a link that leads nowhere.
-            return None
 
 
 @contextmanager
@@ -61,19 +62,20 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         yield file
 
 
-def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and object of every dataset below a group, links followed once."""
+def walk(group: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the path of every dataset below a group, links followed once, and of every link that leads nowhere."""
     seen: set[Any] = set()
 
-    def below(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    def below(node: Any, path: str) -> Iterator[str]:
         for key in node:
+            name = f"{path}/{key}"
             try:
                 child = node[key]
             except (KeyError, OSError):  # A link that leads nowhere.
+                yield name
                 continue
-            name = f"{path}/{key}"
             if isinstance(child, h5py.Dataset):
-                yield name, child
+                yield name
             elif isinstance(child, h5py.Group) and child.id not in seen:
                 seen.add(child.id)
                 yield from below(child, name)
@@ -96,6 +98,35 @@ def plain_attributes(node: Any) -> dict[str, Any]:
             value = value.reshape(())[()]
         found[key] = value.decode(errors="replace") if isinstance(value, bytes) else value
     return found
+
+
+def _opened(file: Any, name: str) -> Any:
+    """The group or dataset of a path; None if there is no such name, or a link on the way leads nowhere."""
+    try:
+        return file[name]
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def _broken_link(file: Any, name: str) -> str:
+    """Where the link leads that keeps a path from being followed; empty if no link is to blame."""
+    path = name.strip("/")
+    while path and _opened(file, path) is None:
+        link = _link(file, path)
+        if isinstance(link, h5py.ExternalLink):
+            return f"{link.filename}:{link.path}"
+        if isinstance(link, h5py.SoftLink):
+            return str(link.path)
+        path = path.rpartition("/")[0]
+    return ""
+
+
+def _link(file: Any, path: str) -> Any:
+    """How a name stands in its folder; None if the folder cannot be opened."""
+    try:
+        return file.get(path, getlink=True)
+    except (KeyError, OSError):
+        return None
 
 
 def _leaf(dataset: Any, where: str) -> Leaf:

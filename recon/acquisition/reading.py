@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError, Fault
 from ..settings.source import Source
+from ..volumes.header import FORMAT_VERSION, require_version
 from ..volumes.volume import Volume
 from .acquisition import Acquisition, Entry
 from .checks import filled, mask_faults, mask_for, number_faults
@@ -65,9 +66,11 @@ def collect(
         UnflatError: What ``select`` raises.
     """
     with open_tree(Path(path)) as tree:
-        located, faults = _locate_all(tree, schema, names or {})
+        _require_kind(tree, kind)
+        located, faults, astray = _locate_all(tree, schema, names or {})
         fitted, sizes, misfits = fit(located, matlab=tree.form.startswith("MATLAB"))
-        faults += misfits + _lacking(tree, schema, located)
+        _require_numbers(fitted)
+        faults += misfits + _lacking(tree, schema, astray | {item.entry.name for item in located})
         chosen = select(sizes) if select is not None else {}
         arrays, indices, unreadable = _fetch_all(fitted, chosen)
         faults += unreadable
@@ -80,20 +83,51 @@ def collect(
     return acquisition, faults
 
 
-def _locate_all(tree: Tree, schema: Sequence[Entry], names: Names) -> tuple[list[Located], list[Fault]]:
+def _require_kind(tree: Tree, kind: str) -> None:
+    """Refuse a file of ours that holds another kind of measurement, or is of a later format.
+
+    Raises:
+        DataError: If it is such a file.
+    """
+    if not _ours(tree):
+        return
+    facts = tree.attributes("/") or {}
+    require_version(tree.path, str(facts.get("format_version", FORMAT_VERSION)))
+    found = facts.get("kind", kind)
+    if found != kind:
+        message = f"is an acquisition of a {found}, not of a {kind}"
+        raise DataError(Fault(str(tree.path), message, f"see: unflat info '{tree.path}'"))
+
+
+def _require_numbers(fitted: list[Fitted]) -> None:
+    """Refuse arrays without a single number, from which no size can be taken.
+
+    Raises:
+        DataError: With a fault for each of them.
+    """
+    empty = [item.located for item in fitted if 0 in item.located.leaf.shape]
+    if empty:
+        remedy = "copy or acquire it again; the writer was stopped before its first image, or the name is wrong"
+        raise DataError(*(Fault(item.place, f"is empty: its shape is {item.leaf.shape}", remedy) for item in empty))
+
+
+def _locate_all(tree: Tree, schema: Sequence[Entry], names: Names) -> tuple[list[Located], list[Fault], set[str]]:
+    """Find every entry; give what was found, the faults, and the names of the entries that have one."""
     located: list[Located] = []
     faults: list[Fault] = []
+    astray: set[str] = set()
     for entry in schema:
         source = names.get(entry.name, Source.parse(entry.path))
         try:
             found = locate(tree, entry, source)
         except DataError as error:
             faults += error.faults
+            astray.add(entry.name)
             continue
         if found is not None:
             located.append(found)
             faults += _contradiction(tree, found, source)
-    return located, faults
+    return located, faults, astray
 
 
 def _contradiction(tree: Tree, found: Located, source: Source | ComplexSource | None) -> list[Fault]:
@@ -119,9 +153,8 @@ def _contradiction(tree: Tree, found: Located, source: Source | ComplexSource | 
     return [Fault(found.place, message, remedy)]
 
 
-def _lacking(tree: Tree, schema: Sequence[Entry], located: list[Located]) -> list[Fault]:
-    """Faults for what is needed and absent. What the config misnames has its own fault already."""
-    have = {item.entry.name for item in located}
+def _lacking(tree: Tree, schema: Sequence[Entry], have: set[str]) -> list[Fault]:
+    """Faults for what is needed and absent; what is there and cannot be used has its own fault already."""
     faults = [absent(tree, e) for e in schema if e.required and not e.choice and e.name not in have]
     for choice in dict.fromkeys(e.choice for e in schema if e.choice):
         members = [e for e in schema if e.choice == choice]
@@ -151,7 +184,8 @@ def _fetch(item: Fitted, index: tuple[Index, ...]) -> np.ndarray:
     located = item.located
     entry, stored = located.entry, located.leaf.fetch(index)
     if stored.dtype.kind not in "biufc":
-        raise DataError(Fault(located.place, f"holds {stored.dtype}, which are no numbers"))
+        what = "text" if stored.dtype.kind in "SUO" else str(stored.dtype)
+        raise DataError(Fault(located.place, f"holds {what}; expected numbers"))
     if stored.dtype.kind == "c" and entry.dtype != "complex":
         remedy = "name it as acquisition.field" if entry.name == "images" else ""
         raise DataError(Fault(located.place, f"{entry.name} holds complex numbers; expected real ones", remedy))

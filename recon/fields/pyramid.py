@@ -6,6 +6,7 @@ levels, adds what a spline cannot say. It starts at zero, so that a closed-form 
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ from jaxtyping import Array, Float
 from .base import Axes, Parameters, constrained, unconstrained
 from .splines import apply_matrices, cubic_at, cubic_matrix, least_squares
 
+SLAB_POINTS = 1 << 16
+"""Points of a lattice whose features are held at once."""
 FEATURE_SCALE = 0.3
 """Standard deviation of the features that only the decoder sees; it learns from nothing smaller for many steps."""
 
@@ -72,9 +75,29 @@ class Pyramid:
         return constrained(self._decode(parameters, levels), self.sign).T
 
     def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
-        """Evaluate on the product of three axes by matrix products."""
-        levels = [apply_matrices(parameters[f"grid_{i}"], self._matrices(i, axes)) for i in range(len(self.levels))]
-        return constrained(self._decode(parameters, levels), self.sign)
+        """Evaluate on the product of three axes by matrix products, slab by slab, each walked again for its gradient.
+
+        All features of all points at once would not fit into a cache, nor those of a large volume into memory.
+        """
+        z, y, x = axes
+        thick = max(1, min(len(z), SLAB_POINTS // (len(y) * len(x))))
+        slabs = -(-len(z) // thick)
+        filled = np.concatenate([z, np.repeat(z[-1:], slabs * thick - len(z))])
+        down = [self._matrices(i, (filled, y, x)) for i in range(len(self.levels))]
+        steps = [jnp.asarray(m[0].reshape(slabs, thick, -1), parameters["grid_0"].dtype) for m in down]
+
+        @jax.checkpoint
+        def slab(rows: list[Float[Array, "s _n"]]) -> Float[Array, "k s y x"]:
+            levels = [
+                apply_matrices(jnp.tensordot(row, parameters[f"grid_{i}"], axes=([1], [1])).swapaxes(0, 1), matrices)
+                for i, (row, (_, *matrices)) in enumerate(zip(rows, down, strict=True))
+            ]
+            return constrained(self._decode(parameters, levels), self.sign)
+
+        if slabs == 1:
+            return cast(Array, slab([step[0] for step in steps]))
+        values = jnp.moveaxis(cast(Array, jax.lax.map(slab, steps)), 0, 1)
+        return values.reshape(self.outputs, slabs * thick, len(y), len(x))[:, : len(z)]
 
     def project(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes

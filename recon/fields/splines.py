@@ -4,6 +4,8 @@ Normalised coordinates s in [−1, 1]. A cubic B-spline with n coefficients has 
 SPM 16, 22, 1999), so that its basis sums to 1 up to the rim.
 """
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -39,11 +41,9 @@ def linear_matrix(s: np.ndarray, n: int) -> Float[np.ndarray, "m n"]:
     return matrix
 
 
-def apply_matrices(
-    grid: Float[Array, "f a b c"], matrices: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> Float[Array, "f z y x"]:
-    """Take a grid to a lattice, axis by axis, the shortest axis last to grow; identities cost nothing."""
-    for axis, matrix in zip((1, 2, 3), matrices, strict=True):
+def apply_matrices(grid: Float[Array, "f a b c"], matrices: Sequence[np.ndarray]) -> Float[Array, "f z y x"]:
+    """Take a grid to a lattice along its last axes, as many as there are matrices; identities cost nothing."""
+    for axis, matrix in enumerate(matrices, start=4 - len(matrices)):
         if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix))):
             continue
         product = jnp.tensordot(jnp.asarray(matrix, grid.dtype), grid, axes=([1], [axis]))

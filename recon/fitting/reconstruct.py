@@ -22,6 +22,7 @@ from ..kinds.base import Kind
 from ..models import Model
 from ..runs import Checkpoint, Progress, RunFolder, silent, write_atomically
 from ..volumes import Volume, save
+from ..volumes.header import stamp
 from .loop import Fit, Outcome, Watcher
 from .optimiser import Objective
 from .problem import Problem
@@ -163,10 +164,10 @@ class Reconstruction:
             modelled.append(np.asarray(predict(*answer, batch))[0])
             measured.append(np.asarray(batch["measured"])[0])
         with write_atomically(self.folder.path / "predictions.h5") as temporary, h5py.File(temporary, "w") as file:
-            file.attrs["format"] = "unflat-predictions"
-            file.attrs["format_version"] = "1.0"
-            file["views"] = views
-            file["withheld"] = np.isin(views, fit.withheld)
+            stamp(file, "unflat-predictions", self.kind.name, "/")
+            file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
+            for name, facts in (("views", views), ("withheld", np.isin(views, fit.withheld))):
+                file.create_dataset(name, data=facts).attrs["units"] = "1"
             for name, images in (("measured", measured), ("modelled", modelled)):
                 stack = np.stack(images)
                 data = file.create_dataset(
@@ -223,11 +224,16 @@ def _peak_memory() -> int:
 
 
 def describe_input(path: Path) -> dict[str, Any]:
-    """Name and checksum of an input, as provenance has it."""
-    from hashlib import file_digest
+    """Name and checksum of an input, as provenance has it: of a file, or of all files of a folder or a pattern."""
+    from hashlib import file_digest, sha256
 
-    if path.is_dir():
-        names = sorted(p.name for p in path.iterdir() if p.is_file())
-        return {"input": path.name, "files": len(names)}
-    with path.open("rb") as file:
-        return {"input": path.name, "sha256": file_digest(file, "sha256").hexdigest()}
+    def checksum(file: Path) -> str:
+        with file.open("rb") as stream:
+            return file_digest(stream, "sha256").hexdigest()
+
+    if path.is_file():
+        return {"input": path.name, "sha256": checksum(path)}
+    among = path.iterdir() if path.is_dir() else path.parent.glob(path.name)
+    files = sorted(file for file in among if file.is_file())
+    lines = "".join(f"{checksum(file)}  {file.name}\n" for file in files)
+    return {"input": path.name, "files": len(files), "sha256": sha256(lines.encode()).hexdigest()}

@@ -42,7 +42,8 @@ def write(model: Model, path: Path) -> None:
         _write_quantities(_collection(file, "quantities"), model.quantities)
         test = _collection(file, "selftest")
         test.create_dataset("points", data=points).attrs["units"] = "m"
-        test.create_dataset("values", data=values).attrs["quantities"] = [q.name for q in model.given]
+        given = test.create_dataset("values", data=values)
+        given.attrs.update({"quantities": [q.name for q in model.given], "units": [q.unit for q in model.given]})
 
 
 def read(path: Path) -> Model:
@@ -108,7 +109,7 @@ def _write_frame(group: h5py.Group, frame: Frame) -> None:
     for name, value in frame.attributes.items():
         dataset = group.create_dataset(name, data=value)
         if not isinstance(value, str):
-            dataset.attrs["units"] = "1"
+            dataset.attrs["units"] = "m" if name in _LENGTHS else "1"
 
 
 def _read_frame(group: h5py.Group) -> Frame:

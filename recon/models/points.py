@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import write_atomically
-from ..settings.units import si_factor
+from ..settings.units import dimension_of, si_factor
 from ..volumes.header import opened, stamp, text_of
 from ..volumes.volume import Quantity
 from .model import Model
@@ -45,7 +45,7 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
     """
     reader = _READERS.get(require_ending(path), _read_text)
     try:
-        factor = si_factor(unit)
+        factor = _metres(unit)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if not path.is_file():
@@ -95,6 +95,18 @@ def require_ending(path: Path) -> str:
     return ending
 
 
+def _metres(unit: str) -> float:
+    """Give the metres in one ``unit``.
+
+    Raises:
+        ValueError: If the unit is unknown, or measures no length.
+    """
+    factor = si_factor(unit)
+    if dimension_of(unit) != "length":
+        raise ValueError(f"the unit {unit!r} is no length; coordinates are in m, mm, um, nm")
+    return factor
+
+
 def _read_text(path: Path, factor: float) -> np.ndarray:
     """Read columns of text; lines that start with # are comments, unless the last of them is a header."""
     with path.open(encoding="utf-8-sig") as file:
@@ -116,7 +128,7 @@ def _read_text(path: Path, factor: float) -> np.ndarray:
 def _columns(head: str, count: int, factor: float) -> tuple[list[int], list[float]]:
     """Find the columns z, y, x and the length that each number is in."""
     matches = [_COLUMN.fullmatch(name) for name in _split(head)] if head else []
-    found = {m[1].lower(): (i, si_factor(m[2]) if m[2] else factor) for i, m in enumerate(matches) if m}
+    found = {m[1].lower(): (i, _metres(m[2]) if m[2] else factor) for i, m in enumerate(matches) if m}
     if set(found) == set("zyx"):
         return [found[axis][0] for axis in "zyx"], [found[axis][1] for axis in "zyx"]
     if any(matches):
@@ -159,7 +171,7 @@ def _read_hdf5(path: Path, factor: float) -> np.ndarray:
 
         def metres(name: str) -> np.ndarray:
             unit = file[name].attrs.get("units")
-            scaled: np.ndarray = np.asarray(file[name][()], float) * (si_factor(text_of(unit)) if unit else factor)
+            scaled: np.ndarray = np.asarray(file[name][()], float) * (_metres(text_of(unit)) if unit else factor)
             return scaled
 
         return metres("points") if "points" in file else np.stack([metres(axis) for axis in "zyx"], axis=-1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..models import Model
 from .style import IMAGE_COLOURS, colour_bar, colour_range, house_style, new_figure, scale_bar
 
@@ -38,13 +38,14 @@ def image_under(
         Intensity, 1 where there is no specimen.
 
     Raises:
-        DataError: If the model does not tell its microscope, or the light is steeper than the medium allows.
+        ConfigError: If the light is steeper than the medium allows.
+        DataError: If the model does not tell its microscope.
     """
     from ..kinds.cell.forward import predict_image
 
     scope = microscope or microscope_of(model)
     if np.hypot(*na) >= scope.medium_index:
-        raise DataError(f"light of NA ({na[0]:g}, {na[1]:g}) cannot travel in a medium of index {scope.medium_index:g}")
+        raise ConfigError(f"light of NA ({na[0]:g}, {na[1]:g}) cannot travel in a medium of index {scope.medium_index:g}")
     if shape is None:
         extent = np.subtract(model.frame.high, model.frame.low)[1:]
         rows, columns = (max(round(float(e) / p), 1) for e, p in zip(extent, scope.pixel_size, strict=True))

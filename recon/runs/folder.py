@@ -202,8 +202,9 @@ class RunFolder:
         if error is not None and open_still:
             stopped = isinstance(error, Stopped | Interrupted | KeyboardInterrupt)
             _log.debug("the run ended early", exc_info=error)
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
             try:
-                self.finish(Sentinel.STOPPED if stopped else Sentinel.FAILED, str(error) or type(error).__name__)
+                self.finish(Sentinel.STOPPED if stopped else Sentinel.FAILED, reason)
             except DataError as second:  # The first error is the one to tell.
                 _log.debug("no sentinel: %s", second)
         self.close()

@@ -71,14 +71,23 @@ def number_or_text(value: object) -> float | str:
     return text_of(value) if isinstance(value, bytes | str) else float(value)  # type: ignore[arg-type]
 
 
+def require_version(path: Path, version: str) -> None:
+    """Refuse a file of a later format.
+
+    Raises:
+        DataError: If its major version is not ours.
+    """
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise DataError(Fault(str(path), f"format version {version}; this reads {FORMAT_VERSION}", "upgrade unflat"))
+
+
 def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
     found = text_of(file.attrs.get("format", ""))
     if names and found not in names:
         what = f"a file of the format {found!r}" if found else "not one of our files (it has no format attribute)"
         raise DataError(Fault(str(path), f"{what}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
-    version = text_of(file.attrs.get("format_version", FORMAT_VERSION))
-    if names and version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise DataError(Fault(str(path), f"format version {version}; this reads {FORMAT_VERSION}", "upgrade unflat"))
+    if names:
+        require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))
 
 
 def _remedy(path: Path) -> str:

@@ -1,8 +1,7 @@
-"""The first answer: the closed-form linear inverse, at the strength that the nonlinear physics likes best.
+"""The first answer: the closed-form linear inverse, at the scale that the nonlinear physics likes best.
 
-Linear theory underestimates what a thick cell does to light, and its strength of regularisation is not known
-beforehand. Both are judged by the physics that the fit will use: a few strengths are inverted, each is scaled, and what
-explains the measured images best is taken; nothing, if an empty box explains them better.
+Linear theory misjudges what a thick cell does to light. Its answer is judged by the physics that the fit will use: it is
+scaled, and what explains the measured images best is taken; nothing, if an empty box explains them better.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from .forward import margins
 if TYPE_CHECKING:
     from .problem import CellProblem
 
-STRENGTHS = (0.1, 0.03, 0.01)
+STRENGTH = 0.03
 """Tikhonov's α, as a share of the largest gain of the transfer functions."""
 FACTORS = (0.5, 1.0, 1.5)
 """Scales of the linear answer that are tried."""
@@ -47,14 +46,13 @@ def linear_start(problem: "CellProblem", views: np.ndarray) -> Float[np.ndarray,
     batch, extras = problem.batch(judges), {name: jnp.asarray(v) for name, v in problem.extras.items()}
     misfit = jax.jit(lambda values: jnp.mean(problem.misfit(values, extras, batch)))
     best, chosen = 1.0, None
-    for strength in STRENGTHS:
-        answer = linear_answer(problem, views, strength)
-        if sign != "any":
-            answer = np.maximum(answer, 0) if sign == "nonnegative" else np.minimum(answer, 0)
-        for factor in FACTORS:
-            found = float(misfit(factor * answer))
-            if found < best:
-                best, chosen = found, factor * answer
+    answer = linear_answer(problem, views, STRENGTH)
+    if sign != "any":
+        answer = np.maximum(answer, 0) if sign == "nonnegative" else np.minimum(answer, 0)
+    for factor in FACTORS:
+        found = float(misfit(factor * answer))
+        if found < best:
+            best, chosen = found, factor * answer
     return chosen
 
 
