@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from ..recon.kinds import NAMES
 from ..recon.errors import ConfigError, Fault
+from ..recon.kinds import NAMES
 from . import console
 from .options import PATH, config_options
 

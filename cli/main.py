@@ -133,7 +133,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         console.error("interrupted")
         return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Click takes the first for itself, and exits with 1.
         return _reader_gone()
     except Exception as error:
         return _unexpected(error)

@@ -28,5 +28,6 @@ def command(run: Path, output: Path | None, force: bool) -> None:
     from ..recon.reports import write_report
 
     target = output or run / "report.html"
-    console.refuse_to_overwrite(target, force=force)
+    if output is not None or run.is_dir():  # Where there is no run, that is the fault to tell.
+        console.refuse_to_overwrite(target, force=force)
     console.wrote(write_report(run, target))

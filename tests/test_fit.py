@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import unflat
 from unflat.recon.acquisition import write
+from unflat.recon.fitting.reconstruct import describe_input
 from unflat.recon.kinds import kind_named
 from unflat.recon.settings import parse_config
 
@@ -128,7 +128,8 @@ def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path)
     gated = run_fit(scan, tmp_path / "gated", "--set", "fit.gate=0.001", "--set", "fit.steps=3")
     assert gated.returncode == 5, gated.stderr
     assert "gate" in gated.stderr
-    assert (tmp_path / "gated" / "model.h5").is_file()
+    assert {"model.h5", "report.html"} <= {path.name for path in (tmp_path / "gated").iterdir()}
+    assert f"wrote {tmp_path / 'gated' / 'report.html'}" in gated.stdout
 
 
 @pytest.mark.slow
@@ -142,11 +143,14 @@ def test_an_ensemble_tells_its_spread(scan: Path, tmp_path: Path) -> None:
     assert spread.max() > 0
 
 
-@pytest.mark.parametrize("field", ["voxels", "fourier"])
+@pytest.mark.parametrize(
+    "choice",
+    [["fit.field=voxels"], ["fit.field=fourier", "fit.fourier={width: 32, depth: 3}", "fit.learning_rate=0.005"]],
+)
 @pytest.mark.slow
-def test_other_fields_fit_on_the_same_interface(scan: Path, tmp_path: Path, field: str) -> None:
-    run = tmp_path / field
-    done = run_fit(scan, run, "--set", f"fit.field={field}", "--set", "fit.steps=30")
+def test_other_fields_fit_on_the_same_interface(scan: Path, tmp_path: Path, choice: list[str]) -> None:
+    run = tmp_path / "run"
+    done = run_fit(scan, run, "--set", "fit.steps=30", *(word for each in choice for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
     assert numbers(run)["residual_withheld"] < 1
 
@@ -158,3 +162,14 @@ def test_sources_focus_and_pupil_can_be_refined(scan: Path, tmp_path: Path) -> N
     done = run_fit(scan, run, "--set", wanted, "--set", "fit.steps=20")
     assert done.returncode == 0, done.stderr
     assert numbers(run)["residual_withheld"] < 1
+
+
+def test_an_input_of_many_files_is_known_by_all_of_them(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"image_{number}.tif").write_bytes(bytes([number]))
+    (tmp_path / "notes.txt").write_text("none of the images", "utf-8")
+    folder, pattern = describe_input(tmp_path), describe_input(tmp_path / "image_*.tif")
+    assert (folder["files"], pattern["files"]) == (4, 3)
+    (tmp_path / "image_1.tif").write_bytes(b"other")
+    assert describe_input(tmp_path)["sha256"] != folder["sha256"]
+    assert describe_input(tmp_path / "image_*.tif")["sha256"] != pattern["sha256"]

@@ -315,7 +315,8 @@ class TestFile:
                     else None
                 )
             )
-            assert set(lacking) <= {"selftest/values"}  # its units are those of the quantities it names
+            assert lacking == []
+            assert set(file["selftest/values"].attrs["units"]) == {"1"}
 
     @pytest.mark.parametrize("sign", ["any", "nonnegative", ["nonpositive", "any"]])
     @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -458,6 +459,12 @@ class TestPoints:
         assert "10 of 10 points lie outside the model's box" in capsys.readouterr().err
         assert run([*words, "--force", "--quantity", "density"]) == 3
         assert run([*words[:-1], str(tmp_path / "v.doc")]) == 2
+        assert run([*words, "--force", "--unit", "s"]) == 2
+
+    def test_samples_beside_the_box_are_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        model_of("voxels").save(tmp_path / "model.h5")
+        assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5"), "--region", "1mm:1.001mm,:,:"]) == 0
+        assert "none of these samples lies in the model's box" in capsys.readouterr().err
 
     def test_query_writes_records_and_hdf5(self, tmp_path: Path) -> None:
         model = model_of("voxels")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -159,6 +160,30 @@ def test_movies_hold_every_frame_and_can_be_read(model: Model, tmp_path: Path, e
     for before, after in zip(drawn, read, strict=True):
         assert after.shape[:2] == (98, 98)
         assert np.abs(after[..., :3].astype(float) - before).mean() < 6
+
+
+@pytest.mark.parametrize("ending", [".gif", ".mp4"])
+def test_a_movie_that_the_disk_refuses_is_told_in_one_line(tmp_path: Path, ending: str) -> None:
+    code = """
+        import resource, signal, sys
+        import numpy as np
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        from pathlib import Path
+        from unflat.recon.errors import DataError
+        from unflat.recon.rendering import write_movie
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+        noise = np.random.default_rng(0).integers(0, 255, (4, 96, 96, 3), np.uint8)
+        try:
+            write_movie(iter(noise), Path(sys.argv[1]))
+        except DataError as error:
+            print(error)
+            sys.exit(error.status)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / f"spin{ending}")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (3, "")
+    assert f"spin{ending}: cannot be written" in result.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_movie_that_breaks_leaves_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,7 @@ from unflat.recon.runs import (
     StopRequest,
     available_memory,
     ending,
+    new_hdf5,
     write_atomically,
 )
 from unflat.recon.runs.atomic import disk_fault
@@ -138,6 +140,43 @@ def test_a_full_disk_is_one_line_and_costs_no_old_file(tmp_path: Path, what: str
     assert found is not None
     assert found.step == 1
     assert ending(tmp_path / "run") == (Sentinel.FAILED, without_absolute_paths(out).strip())
+
+
+def test_hdf5_gives_up_a_file_that_the_disk_refuses(tmp_path: Path) -> None:
+    """Left to itself HDF5 tries again when the process ends, and crashes."""
+    code = """
+        import resource, signal, sys
+        import numpy as np
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        from pathlib import Path
+        from unflat.recon.errors import DataError
+        from unflat.recon.runs import new_hdf5, write_atomically
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000))
+        try:
+            with write_atomically(sys.argv[1]) as temporary, new_hdf5(temporary) as file:
+                for number in range(40):
+                    file[f"group_{number}/array"] = np.arange(100.0)
+        except DataError as error:
+            print(error)
+            sys.exit(error.status)
+    """
+    process = run_python(code, tmp_path / "a.h5")
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (3, "")
+    assert "a.h5: cannot be written: the file is larger than this system lets it be" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_hdf5_file_is_filled_as_always(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(size=(70, 80, 90))
+    with new_hdf5(tmp_path / "a.h5") as file:
+        file.create_dataset("brick", data=array, chunks=(64, 64, 64), compression="gzip", shuffle=True)
+        file["brick"].attrs["units"] = "m"
+        np.testing.assert_array_equal(file["brick"][()], array)
+    with h5py.File(tmp_path / "a.h5") as file:
+        np.testing.assert_array_equal(file["brick"][()], array)
+    with pytest.raises(ValueError, match="bug"), new_hdf5(tmp_path / "b.h5"):
+        raise ValueError("bug")
 
 
 def test_hdf5s_page_about_a_full_disk_is_understood() -> None:

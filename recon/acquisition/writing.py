@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ..runs.atomic import write_atomically
+from ..runs.refusal import new_hdf5
 from ..volumes.volume import centred_axis
 from .acquisition import Acquisition, Entry
 
@@ -28,7 +28,7 @@ def write(acquisition: Acquisition, schema: Sequence[Entry], path: str | Path) -
     Raises:
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.
     """
-    with write_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         _write_root(file, acquisition)
         for entry in schema:
             if entry.name in acquisition:

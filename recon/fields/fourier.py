@@ -108,16 +108,18 @@ class Fourier:
         return dict(parameters)
 
     def _encode(self, points: Float[Array, "n 3"]) -> Float[Array, "n e"]:
-        z, y, x = points[:, 0], points[:, 1], points[:, 2]
-        parts = [z, y, x]
+        """Coordinates, then sine and cosine of each phase: by octave, by angle, the turned y before the turned x."""
+        phases = points @ jnp.asarray(self._waves, points.dtype)
+        pairs = jnp.stack([jnp.sin(phases), jnp.cos(phases)], axis=-1)
+        return jnp.concatenate([points, pairs.reshape(points.shape[0], -1)], axis=-1)
+
+    @property
+    def _waves(self) -> Float[np.ndarray, "3 w"]:
+        """Wave vectors of the encoding: columns on (z, y, x)."""
+        columns = []
         for octave in range(self.frequencies_lateral):
             for a in range(self.angles):
-                angle = np.pi * a / self.angles
-                cosine, sine = float(np.cos(angle)), float(np.sin(angle))
-                for turned in (y * cosine + x * sine, x * cosine - y * sine):
-                    phase = 2.0**octave * np.pi * turned
-                    parts += [jnp.sin(phase), jnp.cos(phase)]
-        for octave in range(self.frequencies_axial):
-            phase = 2.0**octave * np.pi * z
-            parts += [jnp.sin(phase), jnp.cos(phase)]
-        return jnp.stack(parts, axis=-1)
+                cosine, sine = np.cos(np.pi * a / self.angles), np.sin(np.pi * a / self.angles)
+                columns += [2.0**octave * np.array([0.0, cosine, sine]), 2.0**octave * np.array([0.0, -sine, cosine])]
+        columns += [2.0**octave * np.array([1.0, 0.0, 0.0]) for octave in range(self.frequencies_axial)]
+        return np.pi * np.stack(columns, axis=1)

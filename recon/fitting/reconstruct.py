@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import jax
 import numpy as np
 
 from ... import __version__
 from ..acquisition.acquisition import Acquisition
-from ..errors import Fault, QualityError, Stopped
+from ..errors import DataError, Fault, QualityError, Stopped
 from ..fields import Field, field_for
 from ..kinds.base import Kind
 from ..models import Model
-from ..runs import Checkpoint, Progress, RunFolder, silent, write_atomically
+from ..runs import Checkpoint, Progress, RunFolder, new_hdf5, silent, write_atomically
 from ..volumes import Volume, save
 from ..volumes.header import stamp
 from .loop import Fit, Outcome, Watcher
@@ -150,7 +149,10 @@ class Reconstruction:
         numbers["voxels"] = float(volume.main.size)
         numbers["peak_memory_bytes"] = float(_peak_memory())
         if self.acquisition.truth is not None:
-            numbers |= self.kind.score(model, self.acquisition.truth)
+            try:
+                numbers |= self.kind.score(model, self.acquisition.truth)
+            except DataError as error:  # The fit is none the worse for it.
+                _log.warning("not compared with the truth: %s", error)
         return numbers
 
     def _write_predictions(self, problem: Problem, fit: Fit, answer: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -163,7 +165,7 @@ class Reconstruction:
             batch = problem.batch(np.array([view]))
             modelled.append(np.asarray(predict(*answer, batch))[0])
             measured.append(np.asarray(batch["measured"])[0])
-        with write_atomically(self.folder.path / "predictions.h5") as temporary, h5py.File(temporary, "w") as file:
+        with write_atomically(self.folder.path / "predictions.h5") as temporary, new_hdf5(temporary) as file:
             stamp(file, "unflat-predictions", self.kind.name, "/")
             file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
             for name, facts in (("views", views), ("withheld", np.isin(views, fit.withheld))):

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ..errors import DataError, Fault
 from ..runs.atomic import write_atomically
+from ..runs.refusal import new_hdf5
 from ..volumes.header import number_or_text, opened, stamp, text_of
 from .frame import Frame
 from .model import Model, ModelQuantity
@@ -21,6 +22,7 @@ TEST_POINTS = 96
 TOLERANCE = 1e-6  # Of the largest deviation from the background: far above rounding, far below any wrong weight.
 _TEXTS = ("name", "unit", "meaning")
 _NUMBERS = ("background", "scale")
+_LENGTHS = ("wavelength", "pixel_size_y", "pixel_size_x")  # The facts of a frame that are in metres.
 
 
 def write(model: Model, path: Path) -> None:
@@ -33,7 +35,7 @@ def write(model: Model, path: Path) -> None:
     values = model.at(points)
     if not np.isfinite(values).all():
         raise DataError(Fault(str(path), "the model gives values that are not finite; it is not written"))
-    with write_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         stamp(file, FORMAT, model.kind, "frame")
         file["architecture"] = json.dumps(dict(model.architecture))
         file["provenance"] = json.dumps(dict(model.provenance), default=str)

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 from jaxtyping import Float
 
 from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import write_atomically
+from ..runs.refusal import new_hdf5
 from ..settings.units import dimension_of, si_factor
 from ..volumes.header import opened, stamp, text_of
 from ..volumes.volume import Quantity
@@ -198,7 +198,7 @@ def _write_npz(path: Path, columns: list[Quantity], arrays: list[np.ndarray], ki
 
 
 def _write_hdf5(path: Path, columns: list[Quantity], arrays: list[np.ndarray], kind: str) -> None:
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         stamp(file, FORMAT, kind, "/")
         file.attrs.update({"signal": columns[3].name, "axes": ["."]})
         for column, array in zip(columns, arrays, strict=True):

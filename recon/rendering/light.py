@@ -45,7 +45,9 @@ def image_under(
 
     scope = microscope or microscope_of(model)
     if np.hypot(*na) >= scope.medium_index:
-        raise ConfigError(f"light of NA ({na[0]:g}, {na[1]:g}) cannot travel in a medium of index {scope.medium_index:g}")
+        raise ConfigError(
+            f"light of NA ({na[0]:g}, {na[1]:g}) cannot travel in a medium of index {scope.medium_index:g}"
+        )
     if shape is None:
         extent = np.subtract(model.frame.high, model.frame.low)[1:]
         rows, columns = (max(round(float(e) / p), 1) for e, p in zip(extent, scope.pixel_size, strict=True))

@@ -1,12 +1,14 @@
 """Frames to a GIF or an MP4."""
 
-from collections.abc import Callable, Iterable
+import errno
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from ..errors import ConfigError, Fault
+from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import write_atomically
 
 ENDINGS = (".gif", ".mp4")
@@ -33,21 +35,58 @@ def write_movie(
         ConfigError: If the ending is neither.
         DataError: If the folder is missing, or the disk is full or read-only.
     """
-    import imageio.v2 as imageio
-
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(
             Fault(str(path), f"a movie cannot be written as {ending or 'a name without ending'!r}", "use .gif or .mp4")
         )
+
+    def told() -> Iterator[UInt8[np.ndarray, "y x 3"]]:
+        for done, frame in enumerate(frames, 1):
+            yield frame
+            if progress is not None:
+                progress(done, max(total, done))
+
     with write_atomically(path) as temporary:
         if ending == ".gif":
-            # GIF counts in hundredths of a second.
-            writer = imageio.get_writer(temporary, mode="I", duration=round(100 / rate) * 10, loop=0)
+            temporary.write_bytes(_gif(told(), rate))
         else:
-            writer = imageio.get_writer(temporary, fps=rate, codec="libx264", quality=8, macro_block_size=2)
+            _write_mp4(told(), rate, temporary, path)
+
+
+def _gif(frames: Iterable[UInt8[np.ndarray, "y x 3"]], rate: float) -> bytes:
+    """Make a GIF in memory: a writer that the disk refuses would try again, loudly, when it is forgotten."""
+    import imageio.v2 as imageio
+
+    whole = BytesIO()
+    # GIF counts in hundredths of a second.
+    writer = imageio.get_writer(whole, format="GIF", mode="I", duration=round(100 / rate) * 10, loop=0)
+    with writer:
+        for frame in frames:
+            writer.append_data(frame)
+    return whole.getvalue()
+
+
+def _write_mp4(frames: Iterable[UInt8[np.ndarray, "y x 3"]], rate: float, temporary: Path, path: Path) -> None:
+    """Have ffmpeg write an MP4.
+
+    Raises:
+        DataError: If ffmpeg ended before the film did; it does not say why.
+    """
+    import imageio.v2 as imageio
+
+    temporary.touch()  # A folder that is read-only refuses this with a reason.
+    writer = imageio.get_writer(
+        temporary, fps=rate, codec="libx264", quality=8, macro_block_size=2, ffmpeg_log_level="quiet"
+    )
+    try:
         with writer:
-            for done, frame in enumerate(frames, 1):
+            for frame in frames:
                 writer.append_data(frame)
-                if progress is not None:
-                    progress(done, max(total, done))
+        whole = b"moov" in temporary.read_bytes()  # The table of contents, which is written last.
+    except OSError as error:
+        if error.errno not in (None, errno.EPIPE):  # imageio tells of a pipe that ffmpeg has closed without a number.
+            raise
+        whole = False
+    if not whole:
+        raise DataError(Fault(str(path), "cannot be written: ffmpeg ended early", "see whether the disk is full"))

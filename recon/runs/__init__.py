@@ -5,6 +5,7 @@ from .checkpoint import Checkpoint
 from .estimate import Estimate, available_memory
 from .folder import RunFolder, Sentinel, ending
 from .progress import Progress, silent
+from .refusal import new_hdf5
 from .stop import StopRequest
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "StopRequest",
     "available_memory",
     "ending",
+    "new_hdf5",
     "require_place",
     "silent",
     "write_atomically",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .atomic import remove_stale, write_atomically
+from .refusal import new_hdf5
 
 _log = logging.getLogger(__name__)
 _PATTERN = "step-*.h5"
@@ -47,11 +48,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         DataError: If the disk refuses.
     """
-    import h5py  # Late, as everything that is slow: the folder of a run is also opened to be looked at.
-
     path = folder / f"step-{checkpoint.step:09d}.h5"
     facts = json.dumps(checkpoint.facts, sort_keys=True)
-    with write_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["format"] = "unflat-checkpoint"
         file.attrs["format_version"] = "1.0"
         file.attrs["step"] = checkpoint.step
@@ -81,7 +80,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         OSError, KeyError, ValueError, RuntimeError: If it is torn, in the many ways that HDF5 has to say so.
     """
-    import h5py
+    import h5py  # Late, as everything that is slow: the folder of a run is also opened to be looked at.
 
     arrays: dict[str, np.ndarray] = {}
     with h5py.File(path, "r") as file:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError, Fault
+from ..runs.refusal import new_hdf5
 from ..settings.units import si_factor
 from .facts import Corner
 from .header import BRICK, number_or_text, opened, stamp, text_of
@@ -71,7 +72,7 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
 
 def write(volume: Volume, path: Path) -> None:
     """Write a volume file; the caller sees to it that it appears whole."""
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         stamp(file, FORMAT, volume.kind, GROUP)
         write_group(file.create_group(GROUP), volume)
 

@@ -6,13 +6,15 @@ import numpy as np
 
 from ...acquisition.acquisition import Acquisition
 from ...runs.estimate import Estimate, readable_bytes
-from .geometry import geometry_of
+from .geometry import KEPT_BYTES, geometry_of
 from .settings import CellSettings
 
-FFT_SECONDS = 2.2e-9
-"""[s] Time of a complex 2D FFT per sample and per doubling of its size, on one core of a workstation."""
-FIELD_SECONDS = 2.0e-9
-"""[s] Time of the field's value and gradient at a lattice point, per feature, on one core."""
+FFT_SECONDS = 1.2e-9
+"""[s] Time of a complex 2D FFT, with what is done between two, per sample and doubling of its size, on one core."""
+FIELD_SECONDS = 6.0e-9
+"""[s] Time of the field's value and gradient at a lattice point, per number that it handles there, on one core."""
+SLAB_POINTS = 1 << 16
+"""Points whose features a pyramid holds at once."""
 PROGRAM_BYTES = 500 << 20
 """Memory of Python, jax and compiled programs."""
 
@@ -33,12 +35,13 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     measured = acquisition["images"] if "images" in acquisition else acquisition["field"]
     sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
     waves = min(settings.fit.batch, len(measured)) * sources
-    kept = 2 * np.sqrt(slices)
-    memory = PROGRAM_BYTES + 2 * measured.nbytes
-    memory += 8 * plane * waves * (6 * kept + 12)
-    memory += 4 * _field_numbers(settings) * voxels + 4 * 12 * slices * plane
+    whole = 8.0 * plane * waves * slices
+    kept = whole if whole <= KEPT_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
+    memory = PROGRAM_BYTES + 2 * measured.nbytes + kept + 8 * plane * waves * 12
+    held = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
+    memory += 4 * (_field_numbers(settings) * held + 10 * voxels) + 4 * 8 * slices * plane
     cores = os.cpu_count() or 1
-    transforms = 6 * slices * waves
+    transforms = (4 if whole <= KEPT_BYTES else 6) * slices * waves
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
     seconds *= settings.fit.steps * settings.fit.ensemble / cores
     z, y, x = geometry.lattice.shape

@@ -14,6 +14,8 @@ from ...errors import ConfigError, Fault
 from .illumination import microscope_of
 from .settings import CellSettings
 
+KEPT_BYTES = 1 << 30
+"""Memory up to which the wave of every slice is kept for the gradient; beyond it, only heads of blocks."""
 SLICES_PER_DETAIL = 3.0
 """Slices to the finest axial detail. At 2 (Nyquist's own) sections alias; above 3 nothing more was gained."""
 SSNP_SLICE = 1 / 3

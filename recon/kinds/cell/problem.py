@@ -14,12 +14,13 @@ from ....physics.instrument import Illumination, Microscope
 from ....physics.linear import WeakCamera
 from ....physics.turning import turn, turn_angles
 from ...acquisition.acquisition import Acquisition
+from ...errors import ConfigError, Fault
 from ...fitting.misfit import amplitude_misfit, best_gain, field_misfit, poisson_misfit
 from ...fitting.problem import Batch, Extras, Sampling
 from ...models import Frame, ModelQuantity
 from ..cell import KIND
 from .forward import margins
-from .geometry import Geometry, geometry_of, largest_na
+from .geometry import KEPT_BYTES, Geometry, geometry_of, largest_na
 from .illumination import illumination_of, microscope_of
 from .normalise import normalised
 from .settings import CellSettings
@@ -30,14 +31,30 @@ SOURCE_SHIFT = 0.01
 FOCUS_SHIFT = 1.0
 """Expected error of the focal plane, in wavelengths of the medium."""
 
-KEPT_BYTES = 1 << 30
-"""Memory up to which the wave of every slice is kept for the gradient; beyond it, only heads of blocks."""
-
 
 def problem(settings: CellSettings, acquisition: Acquisition) -> "CellProblem":
-    """Make the fit's view of an acquisition."""
+    """Make the fit's view of an acquisition.
+
+    Raises:
+        ConfigError: If the physics that the config names does not hold for what was measured.
+    """
+    if faults := _unsuited(settings, acquisition):
+        raise ConfigError(*faults)
     ready = normalised(acquisition, settings.acquisition.normalise)
     return CellProblem(settings, ready, geometry_of(settings, ready))
+
+
+def _unsuited(settings: CellSettings, acquisition: Acquisition) -> list[Fault]:
+    """What the physics cannot do with this measurement."""
+    faults = []
+    linear = settings.physics.model == "linear"
+    for name, what in (("field", "complex fields"), ("rotation", "a turning specimen")):
+        if linear and name in acquisition:
+            faults.append(Fault("physics.model", f"linear knows no {what}", "multislice or ssnp"))
+    if "field" in acquisition and "pattern" in acquisition:
+        message = "a complex field under several sources at once is no one wave's"
+        faults.append(Fault("acquisition.field", message, "give the intensities as acquisition.images"))
+    return faults
 
 
 @dataclass(frozen=True, eq=False)

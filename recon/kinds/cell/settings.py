@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ...fitting.settings import FitSettings
 from ...settings.base import Flag, Settings
@@ -10,6 +10,9 @@ from ...settings.fields import Extent, MarginOrAuto, Spacing
 from ...settings.units import Length
 from .acquisition_settings import CellAcquisition
 from .simulation_settings import CellSimulation
+
+DEEPEST = 0.01
+"""[m] No objective looks deeper."""
 
 
 class CellVolume(Settings):
@@ -29,6 +32,13 @@ class CellVolume(Settings):
     )
     size: Extent = Field("auto", description="Extent of the box along (y, x). auto: the images' own.")
     centre_z: Length = Field(0.0, description="Middle of the box along z; 0 is the focal plane.")
+
+    @field_validator("depth")
+    @classmethod
+    def _is_small(cls, depth: float | None) -> float | None:
+        if depth is not None and depth > DEEPEST:
+            raise ValueError(f"{depth:g} m is too deep for a cell; a plain number is in metres: write '{depth:g} um'")
+        return depth
 
 
 class CellPhysics(Settings):

@@ -1,7 +1,7 @@
 """The first answer: the closed-form linear inverse, at the scale that the nonlinear physics likes best.
 
-Linear theory misjudges what a thick cell does to light. Its answer is judged by the physics that the fit will use: it is
-scaled, and what explains the measured images best is taken; nothing, if an empty box explains them better.
+Linear theory misjudges what a thick cell does to light. Its answer is judged by the physics that the fit will use: it
+is scaled, and what explains the measured images best is taken; nothing, if an empty box explains them better.
 """
 
 from typing import TYPE_CHECKING
