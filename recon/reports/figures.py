@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UnflatError
@@ -26,12 +25,24 @@ class Picture:
     Args:
         title: Heading.
         caption: What it shows.
-        source: ``data:`` address that holds it whole.
+        png: The picture itself.
+        drawn: Whether the report drew it, and did not find it in the run's folder.
     """
 
     title: str
     caption: str
-    source: str
+    png: bytes
+    drawn: bool = True
+
+    @property
+    def source(self) -> str:
+        """``data:`` address that holds the picture whole."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def file_name(self) -> str:
+        """Its name in the run's ``figures/``."""
+        return self.title.lower().replace(" ", "_") + ".png"
 
 
 def pictures(facts: RunFacts, gaps: list[str]) -> list[Picture]:
@@ -40,7 +51,7 @@ def pictures(facts: RunFacts, gaps: list[str]) -> list[Picture]:
 
     def add(title: str, caption: str, draw: "Callable[[], matplotlib.figure.Figure]") -> None:
         try:
-            drawn.append(Picture(title, caption, _embedded(as_png(draw()))))
+            drawn.append(Picture(title, caption, as_png(draw())))
         except UnflatError as error:
             gaps.append(f"{title}: {error}")
 
@@ -54,8 +65,10 @@ def pictures(facts: RunFacts, gaps: list[str]) -> list[Picture]:
     if facts.records:
         caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
         add("Course of the fit", caption, lambda: loss_curves(facts.records))
+    own = {picture.file_name for picture in drawn}
     for file in facts.pictures:
-        drawn.append(Picture(file.stem.replace("_", " ").capitalize(), "", _file(file)))
+        if file.name not in own:
+            drawn.append(Picture(file.stem.replace("_", " ").capitalize(), "", file.read_bytes(), drawn=False))
     return drawn
 
 
@@ -80,11 +93,3 @@ def _pixel_size(result: Result | None) -> tuple[float, float] | None:
         return pixel_size_of(result) if isinstance(result, Model) else None
     except UnflatError:
         return None
-
-
-def _file(path: Path) -> str:
-    return _embedded(path.read_bytes())
-
-
-def _embedded(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

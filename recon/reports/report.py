@@ -10,7 +10,7 @@ from typing import Any
 from ..metrics import CATALOGUE, metric_named
 from ..runs.atomic import write_atomically
 from ..runs.logs import without_absolute_paths
-from .figures import pictures
+from .figures import Picture, pictures
 from .gather import RunFacts, gather
 from .summary import summarise
 
@@ -18,11 +18,11 @@ _ORDER = {metric.name: i for i, metric in enumerate(CATALOGUE)}
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:
-    """Write a run's report.
+    """Write a run's report, and its pictures into the run's ``figures/``.
 
     Args:
         run: The run's folder; any of its parts may be missing.
-        output: The file; ``report.html`` in the folder if absent.
+        output: The file; ``report.html`` in the folder if absent. With another, the folder stays as it is.
 
     Returns:
         The file written.
@@ -31,7 +31,12 @@ def write_report(run: Path, output: Path | None = None) -> Path:
         DataError: If the folder holds nothing of a run, or the disk refuses.
     """
     target = output or run / "report.html"
-    page = report_html(run)
+    page, drawn = _drawn(run)
+    if output is None:
+        (run / "figures").mkdir(exist_ok=True)
+        for picture in (each for each in drawn if each.drawn):
+            with write_atomically(run / "figures" / picture.file_name) as temporary:
+                temporary.write_bytes(picture.png)
     with write_atomically(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target
@@ -46,6 +51,11 @@ def report_html(run: Path) -> str:
     Raises:
         DataError: If the folder holds nothing of a run.
     """
+    return _drawn(run)[0]
+
+
+def _drawn(run: Path) -> tuple[str, list[Picture]]:
+    """The page and its pictures."""
     from jinja2 import Environment, StrictUndefined
 
     facts = gather(run)
@@ -53,7 +63,7 @@ def report_html(run: Path) -> str:
     drawn = pictures(facts, gaps)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files(__package__) / "report.html").read_text(encoding="utf-8"))
-    return template.render(
+    page = template.render(
         title=facts.name,
         kind=getattr(facts.result, "kind", ""),
         ending=str(facts.ending[0]) if facts.ending else "",
@@ -67,6 +77,7 @@ def report_html(run: Path) -> str:
         provenance=_provenance(facts.provenance),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+    return page, drawn
 
 
 def _rows(facts: RunFacts) -> list[dict[str, str]]:
