@@ -276,7 +276,9 @@ acquisition:
 
 
 def test_the_algae_are_read_in_place(shared_data: Path) -> None:
-    settings = parse_config(ALGAE, ["acquisition.crop=[64, 64]", "acquisition.views=::11"])
+    settings = parse_config(
+        ALGAE, ["acquisition.crop=[64, 64]", "acquisition.views=::11", "acquisition.vignetted=keep"]
+    )
     found = read(settings, shared_data / "cells" / "algae_idt.h5")
     with h5py.File(shared_data / "cells" / "algae_idt.h5") as file:
         np.testing.assert_array_equal(found["images"], file["I_raw"][::11, 224:288, 224:288])
