@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
 from unflat.recon.kinds import kind_named
 from unflat.recon.metrics import line_width
 from unflat.recon.models import Model
@@ -27,12 +28,13 @@ NAME = "algae (real data)"
 PIXEL = "0.6454816 um"
 OPTIONS: Options = {
     "acquisition.crop": [256, 256],
-    "volume.depth": "100 um",
-    "volume.centre_z": "15 um",
-    "volume.spacing": ["2.5 um", PIXEL, PIXEL],
+    "volume.depth": "125 um",
+    "volume.centre_z": "22 um",
+    "volume.spacing": ["3.125 um", PIXEL, PIXEL],
+    "volume.size": ["190 um", "190 um"],  # filaments run on beyond the images, and light comes in from there
     "physics.absorption": True,  # chloroplasts do
     "fit.refine": {"sources": True},  # ten dark views tell that the array of LEDs is not quite where it should be
-    "fit.steps": 120,
+    "fit.steps": 150,
 }
 """A crop of 256 × 256, 40 slices. Tune here; on a GPU the whole of the images: `ON_GPU`."""
 ON_GPU: Options = {"acquisition.crop": [512, 512]}

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 from jaxtyping import Complex, Float
+
 from unflat.physics.lattice import fast_size
 from unflat.recon.acquisition import Acquisition, write
 from unflat.recon.kinds import kind_named

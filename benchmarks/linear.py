@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
 from unflat.recon.fitting.schedule import withheld_views
 from unflat.recon.kinds.cell.problem import CellProblem, problem
 from unflat.recon.kinds.cell.start import linear_answer

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
 from unflat.recon.acquisition import Acquisition, write

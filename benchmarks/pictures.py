@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from unflat.recon.rendering.planes import Cutter, draw
 from unflat.recon.rendering.style import (
     INDEX_COLOURS,

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.fields import field_for
 from unflat.recon.fitting.loop import Fit, Watcher

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
+
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from unflat.recon.kinds import kind_named
 from unflat.recon.settings import load_config
 from unflat.recon.settings.shipped import shipped

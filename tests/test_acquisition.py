@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.recon.acquisition import Acquisition, describe, read_file, write
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.kinds.cell.normalise import normalised

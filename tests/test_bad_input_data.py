@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+
 from unflat.recon.acquisition import describe
 from unflat.recon.errors import DataError
 from unflat.recon.kinds.cell.read import read

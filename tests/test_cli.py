@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from unflat.cli import console
 from unflat.cli.main import COMMANDS
 from unflat.recon import devices

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.recon.fields import Field, Fourier, Pyramid, Voxels, field_for, lattice_axes
 from unflat.recon.fields.base import SIGN_KNEE, constrained, unconstrained
 from unflat.recon.fields.pyramid import pyramid_levels

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import unflat
 from unflat.recon.acquisition import write
 from unflat.recon.fitting.reconstruct import describe_input

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import tifffile
+
 from unflat.recon.acquisition import describe
 from unflat.recon.acquisition.cxi import PLANCK_TIMES_LIGHT
 from unflat.recon.acquisition.opening import open_tree

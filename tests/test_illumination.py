@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import DataError
 from unflat.recon.kinds.cell.illumination import (

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+
 from unflat.physics.imaging import MARCHES, Camera
 from unflat.physics.lattice import Lattice
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.physics.directions import ring, spiral
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice

@@ -8,6 +8,7 @@ import skimage.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+
 from unflat.recon.errors import DataError
 from unflat.recon.kinds.cell.score import score
 from unflat.recon.metrics import (

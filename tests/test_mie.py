@@ -11,6 +11,7 @@ import jax
 import miepython
 import numpy as np
 import pytest
+
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
 from unflat.physics.specimens import ball

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
+
 from unflat.recon.fitting.misfit import amplitude_misfit, best_gain, field_misfit, poisson_misfit
 
 Misfit = Callable[..., jax.Array]

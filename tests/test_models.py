@@ -11,9 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-import unflat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import unflat
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.models import Frame, Model, ModelQuantity, points, spline
@@ -151,6 +152,7 @@ class TestEvaluation:
     @pytest.mark.parametrize("name", ARCHITECTURES)
     def test_the_numpy_model_is_the_field_that_was_fitted(self, name: str, sign: str) -> None:
         import jax.numpy as jnp
+
         from unflat.recon.fields.fourier import Fourier
         from unflat.recon.fields.pyramid import Pyramid
         from unflat.recon.fields.voxels import Voxels

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.physics.lattice import Lattice
 from unflat.physics.linear import WeakCamera
 from unflat.physics.multislice import exit_spectra, transmission

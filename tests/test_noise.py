@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.physics.noise import Detector, DetectorError
 
 EMPTY = np.ones((300, 300), np.float32)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tifffile
+
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
 

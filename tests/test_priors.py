@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.recon.fitting.priors import ROUNDING, tikhonov, total_variation
 from unflat.recon.fitting.problem import Sampling
 

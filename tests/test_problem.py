@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError
 from unflat.recon.kinds.cell.geometry import geometry_of

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.physics.lattice import Lattice
 from unflat.physics.pupil import FIRST_ZERNIKE, incident_transmission, noll, pupil, rim_share, shares, zernike
 from unflat.physics.waves import kernel
@@ -114,12 +115,15 @@ def test_the_pupil_passes_the_waves_within_its_aperture(tilt: tuple[float, float
 @given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.4, 0.8))
 @settings(max_examples=30, deadline=None)
 def test_the_pupils_area_does_not_depend_on_where_the_samples_are(down: float, right: float, aperture: float) -> None:
-    """Each sample passes the share of its cell that lies inside: the shares add up to the disc."""
+    """Each sample passes the share of its cell that lies inside: the shares add up to the disc.
+
+    Within a cell the rim is taken as straight, which leaves up to 2 % where the disc is only some ten cells wide. The
+    incident wave is one frequency and no cell.
+    """
     sy, sx = (jnp.asarray(s) for s in WATER.sines)
     share = rim_share(WATER, aperture, sy, sx, jnp.array([down, right]))
-    incident = share[0, 0] == 1  # which is one frequency, and no cell
     area = float(jnp.sum(share)) * float(sy[1, 0] * sx[0, 1])
-    assert area == pytest.approx(np.pi * (aperture / 1.33) ** 2, rel=0.01 if incident else 0.02)
+    assert area == pytest.approx(np.pi * (aperture / 1.33) ** 2, rel=0.02)
 
 
 @given(st.lists(st.floats(-2, 2), min_size=1, max_size=8), st.floats(-0.4, 0.4))

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.cli.render import command
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.models import Frame, Model, ModelQuantity

@@ -12,6 +12,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
 from unflat.cli.evaluate import command as evaluate
 from unflat.cli.report import command as report
 from unflat.recon.errors import ConfigError, DataError

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+
 from unflat.recon.errors import ConfigError, DataError, DeviceError, Stopped
 from unflat.recon.runs import (
     Checkpoint,

@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.recon.fitting.schedule import FEWEST, views_at, withheld_views
 
 seeds = st.integers(0, 2**31)

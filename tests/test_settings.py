@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unflat.recon.errors import ConfigError
 from unflat.recon.kinds.cell.settings import CellSettings
 from unflat.recon.settings import dump_commented, json_schema, load_config, parse_config, with_overrides

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+
 from unflat.physics.directions import PATTERNS, grid, ring, spiral
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError

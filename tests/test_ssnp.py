@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.physics import multislice
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.physics.specimens import random_rotation
 from unflat.physics.turning import axis_turn, turn, turn_all, turn_angles
 

@@ -12,6 +12,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from unflat.cli import volume as command
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unflat.physics.lattice import Lattice, SamplingError, fast_size, padding_for
 from unflat.physics.waves import cis, cosines, incident_cosine, kernel
 
