@@ -48,12 +48,6 @@ class Microscope:
                 f"numerical aperture {self.numerical_aperture:g} exceeds the medium's index {self.medium_index:g}"
             )
 
-    @property
-    def depth_of_field(self) -> float:
-        """[m] Axial resolution of a coherent image, λ / (n_m − √(n_m² − NA²))."""
-        n, aperture = self.medium_index, self.numerical_aperture
-        return self.wavelength / (n - float(np.sqrt(n**2 - aperture**2)))
-
 
 @dataclass(frozen=True)
 class Illumination:

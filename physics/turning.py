@@ -10,7 +10,6 @@ cyclically. Spacing and number of samples are the same along every axis that is 
 side comes back on the other, so the specimen must fit into the inscribed sphere (or cylinder).
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -128,7 +127,3 @@ def _shear(values: Float[Array, "c z y x"], along: int, by: int, slope: Float[Ar
     shape[by], shape[along] = lines, size // 2 + 1
     ramp = ramp if by < along else ramp.T
     return jnp.fft.irfft(spectrum * ramp.reshape(shape), n=size, axis=along)
-
-
-turn_all = jax.vmap(turn, in_axes=(None, None, 0))
-"""`turn` of one specimen by the angles of several views."""

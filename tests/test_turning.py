@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.physics.specimens import random_rotation
-from unflat.physics.turning import axis_turn, turn, turn_all, turn_angles
+from unflat.physics.turning import axis_turn, turn, turn_angles
 
 angles = st.floats(-7, 7)
 turned = jax.jit(turn, static_argnums=1)
@@ -175,7 +175,7 @@ def test_the_gradient_by_the_angle_is_that_of_finite_differences() -> None:
 
 def test_views_are_turned_together() -> None:
     there, by = blobs((16,) * 3), np.array([[0.2], [1.9], [-2.8]])
-    together = jax.jit(turn_all, static_argnums=1)(there, (1,), by)
+    together = jax.jit(jax.vmap(turn, in_axes=(None, None, 0)), static_argnums=1)(there, (1,), by)
     for one, angle in zip(together, by, strict=True):
         np.testing.assert_allclose(one, turned(there, (1,), angle), atol=1e-12)
 
