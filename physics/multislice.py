@@ -50,10 +50,10 @@ def _back(
     propagator, cycles = constants
     behind = jnp.fft.fft2(cotangent)
     product = wave * behind
-    weights = 2 * jnp.pi * cycles
-    gradients = [-jnp.tensordot(weights, product.imag, 1)]
-    if contrast.shape[0] == 2:
-        gradients.append(-jnp.tensordot(weights, product.real, 1))
+    weights = -2 * jnp.pi * cycles[:, None, None]
+    # Summed as complex numbers: jax 0.10 takes ten times longer on a CPU for the sum of an imaginary part.
+    total = jnp.sum(lax.complex(weights * product.real, weights * product.imag), axis=0)
+    gradients = [total.imag] if contrast.shape[0] == 1 else [total.imag, total.real]
     before = propagator * jnp.fft.ifft2(transmission(contrast, cycles) * behind)
     return before, jnp.stack(gradients)
 

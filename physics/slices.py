@@ -24,6 +24,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+UNROLL = 2
+"""Slices written out in a loop's body: a march that looks two slices back then overwrites the older, copying none."""
+
 State: TypeAlias = Any
 Piece: TypeAlias = Float[Array, "channel y x"]
 
@@ -56,7 +59,7 @@ def walk(
     """
 
     def through(state: State, part: Float[Array, "b channel y x"]) -> State:
-        return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, part)[0]
+        return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, part, unroll=UNROLL)[0]
 
     for part, several in _blocks(specimen, block):
         if several:
@@ -72,7 +75,7 @@ def walk_fixed(
 ) -> State:
     """Carry a state through all slices; differentiable in the specimen alone. Arguments as for `walk`."""
     pieces = jnp.moveaxis(specimen, 1, 0)
-    return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, pieces)[0]
+    return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, pieces, unroll=UNROLL)[0]
 
 
 def _forward(
@@ -95,7 +98,7 @@ def _forward(
 
 
 def _steps(march: March, constants: Any, state: State, part: Float[Array, "b channel y x"]) -> tuple[State, Any]:
-    return lax.scan(lambda s, piece: march.step(constants, s, piece), state, part)
+    return lax.scan(lambda s, piece: march.step(constants, s, piece), state, part, unroll=UNROLL)
 
 
 def _backward(march: March, block: int | None, residuals: Any, cotangent: State) -> tuple[Any, State, Array]:
@@ -103,7 +106,9 @@ def _backward(march: March, block: int | None, residuals: Any, cotangent: State)
 
     def again(cotangent: State, item: tuple[Array, Any]) -> tuple[State, Array]:
         part, notes = item
-        return lax.scan(lambda c, one: march.back(constants, c, one[0], one[1]), cotangent, (part, notes), reverse=True)
+        return lax.scan(
+            lambda c, one: march.back(constants, c, *one), cotangent, (part, notes), reverse=True, unroll=UNROLL
+        )
 
     def from_head(cotangent: State, item: tuple[Array, State]) -> tuple[State, Array]:
         part, head = item

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .base import Axes, Parameters, constrained, unconstrained
-from .splines import apply_matrices, cubic_at, cubic_matrix, least_squares
+from .splines import apply_across, cubic_at, cubic_matrix, least_squares
 
-SLAB_POINTS = 1 << 16
+SLAB_POINTS = 1 << 15
 """Points of a lattice whose features are held at once."""
 FEATURE_SCALE = 0.3
 """Standard deviation of the features that only the decoder sees; it learns from nothing smaller for many steps."""
@@ -77,26 +77,28 @@ class Pyramid:
     def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
         """Evaluate on the product of three axes by matrix products, slab by slab, each walked again for its gradient.
 
-        All features of all points at once would not fit into a cache, nor those of a large volume into memory.
+        All features of all points at once would not fit into a cache, nor those of a large volume into memory. Along z
+        all slabs are interpolated first: they share the grids, and would each read them whole.
         """
         z, y, x = axes
         thick = max(1, min(len(z), SLAB_POINTS // (len(y) * len(x))))
         slabs = -(-len(z) // thick)
         filled = np.concatenate([z, np.repeat(z[-1:], slabs * thick - len(z))])
-        down = [self._matrices(i, (filled, y, x)) for i in range(len(self.levels))]
-        steps = [jnp.asarray(m[0].reshape(slabs, thick, -1), parameters["grid_0"].dtype) for m in down]
+        matrices = [self._matrices(i, (filled, y, x)) for i in range(len(self.levels))]
+        parts = []
+        for i, (down, _, _) in enumerate(matrices):
+            grid = parameters[f"grid_{i}"]
+            planes = jnp.einsum("zn,fnbc->zfbc", jnp.asarray(down, grid.dtype), grid)
+            parts.append(planes.reshape(slabs, thick, *planes.shape[1:]))
 
         @jax.checkpoint
-        def slab(rows: list[Float[Array, "s _n"]]) -> Float[Array, "k s y x"]:
-            levels = [
-                apply_matrices(jnp.tensordot(row, parameters[f"grid_{i}"], axes=([1], [1])).swapaxes(0, 1), matrices)
-                for i, (row, (_, *matrices)) in enumerate(zip(rows, down, strict=True))
-            ]
+        def slab(part: list[Float[Array, "s f _b _c"]]) -> Float[Array, "k s y x"]:
+            levels = [apply_across(planes, *of) for planes, (_, *of) in zip(part, matrices, strict=True)]
             return constrained(self._decode(parameters, levels), self.sign)
 
         if slabs == 1:
-            return cast(Array, slab([step[0] for step in steps]))
-        values = jnp.moveaxis(cast(Array, jax.lax.map(slab, steps)), 0, 1)
+            return cast(Array, slab([part[0] for part in parts]))[:, : len(z)]
+        values = jnp.moveaxis(cast(Array, jax.lax.map(slab, parts)), 0, 1)
         return values.reshape(self.outputs, slabs * thick, len(y), len(x))[:, : len(z)]
 
     def project(
@@ -122,11 +124,10 @@ class Pyramid:
         direct = sum((level[: self.outputs] for level in levels[1:]), levels[0][: self.outputs])
         if not self.hidden:
             return direct
-        features = jnp.concatenate(levels)
-        wide = jnp.tensordot(parameters["decoder/w0"].T, features, 1)
-        spread = (-1, *[1] * (features.ndim - 1))
-        wide = jax.nn.gelu(wide + parameters["decoder/b0"].reshape(spread))
-        return direct + jnp.tensordot(parameters["decoder/w1"].T, wide, 1) + parameters["decoder/b1"].reshape(spread)
+        features = jnp.concatenate(levels).reshape(len(levels) * self.features, -1)  # products of matrices are fastest
+        wide = jax.nn.gelu(parameters["decoder/w0"].T @ features + parameters["decoder/b0"][:, None])
+        added = parameters["decoder/w1"].T @ wide + parameters["decoder/b1"][:, None]
+        return direct + added.reshape(direct.shape)
 
 
 def pyramid_levels(

@@ -51,6 +51,18 @@ def apply_matrices(grid: Float[Array, "f a b c"], matrices: Sequence[np.ndarray]
     return grid
 
 
+def apply_across(
+    planes: Float[Array, "s f b c"], down: Float[np.ndarray, "y b"], along: Float[np.ndarray, "x c"]
+) -> Float[Array, "f s y x"]:
+    """Take the planes of a grid to the samples of a lattice across them.
+
+    Written as one product of many rows and one batch of small products, for which no array has to be transposed.
+    """
+    rows = planes @ jnp.asarray(along.T, planes.dtype)
+    matrix = jnp.broadcast_to(jnp.asarray(down, planes.dtype), (*planes.shape[:2], *down.shape))
+    return jnp.swapaxes(matrix @ rows, 0, 1)
+
+
 def least_squares(
     values: Float[np.ndarray, "f z y x"], matrices: tuple[np.ndarray, np.ndarray, np.ndarray], damping: float = 1e-3
 ) -> Float[np.ndarray, "f a b c"]:
