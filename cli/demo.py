@@ -8,11 +8,11 @@ import click
 from ..recon.errors import ConfigError, Fault
 from ..recon.kinds import NAMES
 from . import console
-from .options import PATH, config_options
+from .options import KIND, PATH, config_options
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(NAMES), default="cell")
+@click.argument("kind", default="cell", metavar=f"[{'|'.join(NAMES)}]", **KIND)
 @click.option("-o", "--output", type=PATH, help="Folder to write; demo-KIND here, if not given.")
 @click.option("--force", is_flag=True, help="Replace the folder's contents where they exist.")
 @config_options
