@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+import unflat
 from unflat.recon.errors import ConfigError, DataError, DeviceError, Stopped
 from unflat.recon.runs import (
     Checkpoint,
@@ -220,6 +222,16 @@ def test_a_checkpoint_comes_back_bit_by_bit(
         assert again.arrays[name].tobytes() == array.tobytes()
 
 
+def test_a_checkpoint_says_who_made_it_and_when_as_all_of_our_files_do(tmp_path: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    with h5py.File(write_checkpoint(tmp_path, Checkpoint(1, {"w": np.ones(2)}))) as file:
+        assert (file.attrs["format"], file.attrs["format_version"]) == ("unflat-checkpoint", "1.0")
+        assert file.attrs["creator"] == f"unflat {unflat.__version__}"
+        assert before <= datetime.fromisoformat(file.attrs["created"]) <= datetime.now(UTC)
+        assert file.attrs["NX_class"] == "NXroot"
+        assert file.attrs["default"] in file
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_a_torn_checkpoint_is_ignored_and_the_one_before_wins(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
@@ -278,11 +290,10 @@ def test_a_finished_run_holds_its_files_and_one_sentinel(tmp_path: Path) -> None
         run.write_config("kind: cell\n")
         run.metrics(1, loss=np.float32(0.5), withheld=float("nan"))
         assert json.loads((run.path / "metrics.jsonl").read_text()) == {"step": 1, "loss": 0.5, "withheld": None}
-        (run.figures / "a.png").touch()
         run.finish(Sentinel.DONE, "300 steps done")
     names = {str(f.relative_to(run.path)) for f in run.path.rglob("*") if f.is_file()}
     logs = {"run.log", "debug.log", "metrics.jsonl"}
-    assert names == {"config.yaml", "figures/a.png", "checkpoint/fingerprint.json", "DONE", *logs}
+    assert names == {"config.yaml", "checkpoint/fingerprint.json", "DONE", *logs}
     assert ending(run.path) == (Sentinel.DONE, "300 steps done")
 
 
@@ -339,6 +350,8 @@ def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path
         run.save_checkpoint(1, {}, {})
         run.finish(Sentinel.DONE, "done")
     (run.path / "notes.txt").write_text("mine")
+    (run.path / "figures").mkdir()
+    (run.path / "figures" / "depths.png").touch()
     with pytest.raises(ConfigError, match=r"already holds a run; go on with it .--resume. or replace it"):
         RunFolder.create(run.path)
     with pytest.raises(ConfigError, match="one of them"):
@@ -347,6 +360,7 @@ def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path
         assert anew.latest_checkpoint() is None
         assert ending(anew.path) is None
         assert not (anew.path / "metrics.jsonl").exists()
+        assert not (anew.path / "figures").exists()
     assert (run.path / "notes.txt").read_text() == "mine"
 
 
