@@ -114,13 +114,6 @@ class RunFolder:
         """The short log."""
         return self.path / "run.log"
 
-    @property
-    def figures(self) -> Path:
-        """The folder of pictures."""
-        folder = self.path / "figures"
-        folder.mkdir(exist_ok=True)
-        return folder
-
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``."""
         with write_atomically(self.config) as temporary:
