@@ -57,8 +57,9 @@ def _simulate(settings: Any, path: Path) -> None:
     devices.use(settings.device)
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = kind_named(settings.kind)
-    console.note("simulating the specimen and its images")
-    write(kind.simulate(settings), kind.schema, path)
+    with console.progress("simulate") as progress:
+        simulated = kind.simulate(settings, progress)
+    write(simulated, kind.schema, path)
     with write_atomically(path.with_name("config.yaml")) as temporary:
         temporary.write_text(dump_commented(settings), encoding="utf-8")
     console.wrote(path)
