@@ -63,8 +63,11 @@ def fit(
     described = describe_input(acquisition)
     chosen = settings.model_dump(mode="json")
     chosen.pop("device")
-    folder = RunFolder.create(output, force=force, resume=resume, fingerprint={"config": chosen, "input": described})
-    with folder, StopRequest(time_limit) as stop:
+    decisive = {"config": chosen, "input": described}
+    with (
+        StopRequest(time_limit) as stop,  # The outer one: a signal must not keep the folder from its sentinel.
+        RunFolder.create(output, force=force, resume=resume, fingerprint=decisive) as folder,
+    ):
         folder.write_config(dump_commented(settings))
         work = Reconstruction(kind, settings, measured, folder, described | {"config": chosen, "device": str(device)})
         try:

@@ -105,9 +105,14 @@ def test_sigterm_leaves_a_checkpoint_and_75(scan: Path, tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     while not list((run / "checkpoint").glob("step-*")) and time.monotonic() < deadline:
         time.sleep(0.2)
+    second = run_fit(scan, run, "--set", "fit.steps=100000", "--resume")
+    assert second.returncode == 2, second.stderr
+    assert f"another process works in this folder: process {process.pid} on" in second.stderr
+    assert process.poll() is None
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(60) == 75
     assert "SIGTERM" in (run / "STOPPED").read_text()
+    assert not (run / "run.lock").exists()
 
 
 def test_a_result_is_not_overwritten_unasked(scan: Path, whole: Path) -> None:

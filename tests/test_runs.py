@@ -1,11 +1,13 @@
 """A run leaves whole files, says how it ended, and goes on where it stopped."""
 
+import contextlib
 import errno
 import json
 import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -35,6 +37,7 @@ from unflat.recon.runs import (
 )
 from unflat.recon.runs.atomic import disk_fault
 from unflat.recon.runs.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
+from unflat.recon.runs.lock import LOCK
 from unflat.recon.runs.logs import without_absolute_paths
 
 
@@ -405,6 +408,92 @@ def test_going_on_removes_the_sentinel_and_the_metrics_after_the_checkpoint(tmp_
         again.metrics(found.step + 1, loss=0.25)
     steps = [json.loads(line)["step"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
+
+
+# ---------------------------------------------------------------- one process at a time
+
+
+def held(folder: Path, **changes: object) -> Path:
+    """The lock of a run that this process has, as another process might have written it; the run is closed."""
+    run = RunFolder.create(folder)
+    lock = run.path / LOCK
+    facts = json.loads(lock.read_text())
+    run.close()
+    lock.write_text(json.dumps(facts | changes))
+    return lock
+
+
+@pytest.mark.parametrize("wanted", [{}, {"resume": True}, {"force": True}])
+def test_a_second_process_is_refused_while_the_first_works_and_let_in_when_it_is_dead(
+    tmp_path: Path, wanted: dict[str, bool]
+) -> None:
+    first = run_python(ENDLESS, tmp_path / "run")
+    assert first.stdout is not None
+    for line in first.stdout:
+        if int(line) == 3:
+            break
+    with pytest.raises(ConfigError) as caught:
+        RunFolder.create(tmp_path / "run", **wanted)
+    (fault,) = caught.value.faults
+    assert fault.where == str(tmp_path / "run")
+    assert f"another process works in this folder: process {first.pid} on {socket.gethostname()}, " in fault.message
+    assert datetime.fromisoformat(fault.message.rpartition("since ")[2]) <= datetime.now(UTC)
+    assert f"remove {tmp_path / 'run' / LOCK}" in fault.remedy
+    assert first.poll() is None
+    first.kill()
+    time.sleep(0.2)  # Dead, though its parent has not asked yet.
+    with RunFolder.create(tmp_path / "run", **(wanted or {"resume": True})):
+        pass
+    first.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("error", [None, Stopped("SIGTERM received"), KeyboardInterrupt(), ValueError("bug")])
+def test_every_way_out_lets_others_in(tmp_path: Path, error: BaseException | None) -> None:
+    with contextlib.suppress(Stopped, KeyboardInterrupt, ValueError), RunFolder.create(tmp_path / "run") as run:
+        assert (run.path / LOCK).is_file()
+        if error is not None:
+            raise error
+        run.finish(Sentinel.DONE, "done")
+        assert not (run.path / LOCK).exists()
+    assert not (tmp_path / "run" / LOCK).exists()
+    with pytest.raises(ConfigError, match="already holds a run"):
+        RunFolder.create(tmp_path / "run")
+    assert not (tmp_path / "run" / LOCK).exists()
+
+
+def test_a_process_elsewhere_counts_until_somebody_says_that_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = held(tmp_path / "run", host="node7", job="4711")
+    for restarts in (None, "1"):  # The same job, started anew: of another job with that count nothing is known.
+        if restarts:
+            monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        with pytest.raises(ConfigError, match="on node7, SLURM job 4711, since"):
+            RunFolder.create(tmp_path / "run", resume=True)
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    RunFolder.create(tmp_path / "run", resume=True).close()
+    assert not lock.exists()
+
+
+def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system does not tell when a process was started")
+    held(tmp_path / "run", born="1")
+    RunFolder.create(tmp_path / "run", resume=True).close()
+    held(tmp_path / "other", born="1", space="pid:[1]")  # Numbers of another container mean nothing here.
+    with pytest.raises(ConfigError, match="another process works"):
+        RunFolder.create(tmp_path / "other", resume=True)
+
+
+def test_a_lock_that_tells_nothing_counts_and_one_that_is_anothers_stays(tmp_path: Path) -> None:
+    lock = held(tmp_path / "run")
+    lock.write_text("")
+    with pytest.raises(ConfigError, match=r"a process that run.lock does not tell; wait .* remove"):
+        RunFolder.create(tmp_path / "run", force=True)
+    lock.unlink()
+    with RunFolder.create(tmp_path / "run", force=True):
+        lock.write_text("another's")
+    assert lock.read_text() == "another's"
 
 
 # ---------------------------------------------------------------- requests to stop

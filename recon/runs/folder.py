@@ -16,6 +16,7 @@ from ..errors import ConfigError, DataError, Fault, Interrupted, Stopped
 from .atomic import disk_fault, remove_stale, write_atomically
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
+from .lock import LOCK, Lock
 from .logs import RunLogs, without_absolute_paths
 
 _log = logging.getLogger(__name__)
@@ -51,10 +52,12 @@ class RunFolder:
 
     Args:
         path: The folder, which exists.
+        lock: This process's right to write there; given back at the end.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: Lock) -> None:
         self.path = path
+        self._lock = lock
         self._metrics: TextIO | None = None
         self._logs: RunLogs | None = RunLogs(self.log, path / "debug.log")
 
@@ -81,26 +84,28 @@ class RunFolder:
 
         Raises:
             ConfigError: If a run is there and neither ``force`` nor ``resume`` is given, if the folder holds something
-                else, or if the run in it was another.
+                else, if the run in it was another, or if another process works there.
             DataError: If the disk refuses.
         """
         path = Path(path)
         if force and resume:
             raise ConfigError("--force starts anew and --resume goes on: give one of them")
+        if path.exists() and not path.is_dir():
+            raise ConfigError(Fault(str(path), "is a file", "name a folder for the run"))
         wanted = flattened(fingerprint or {})
-        if _occupied(path):
-            _require_run(path)
-            if resume:
-                require_same(path, wanted, may_grow)
-            elif not force:
-                raise ConfigError(
-                    Fault(str(path), "already holds a run", "go on with it (--resume) or replace it (--force)")
-                )
         try:
-            (path / "checkpoint").mkdir(parents=True, exist_ok=True)
-            _clear(path, keep_state=resume)
-            write_fingerprint(path, wanted)
-            return cls(path)
+            path.mkdir(parents=True, exist_ok=True)
+            lock = Lock.take(path)  # Before all else: what is seen without it may not be so any more.
+            try:
+                if _occupied(path):
+                    _require_run(path, replaceable=force or resume)
+                    if resume:
+                        require_same(path, wanted, may_grow)
+                _prepare(path, wanted, keep_state=resume)
+                return cls(path, lock)
+            except BaseException:
+                lock.release()
+                raise
         except OSError as error:
             raise DataError(disk_fault(error, path) or Fault(str(path), f"cannot be made: {error.strerror}")) from error
 
@@ -159,19 +164,26 @@ class RunFolder:
         return found
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:
-        """Close the logs, and write the sentinel as the very last file.
+        """Close the logs, write the sentinel as the very last file, and let other processes work here.
 
         Args:
             sentinel: How the run ended.
             reason: A sentence for people.
         """
-        self.close()
-        _remove_sentinels(self.path)
-        with write_atomically(self.path / sentinel) as temporary:
-            temporary.write_text(without_absolute_paths(reason).strip() + "\n", encoding="utf-8")
+        self._close_logs()
+        try:
+            _remove_sentinels(self.path)
+            with write_atomically(self.path / sentinel) as temporary:
+                temporary.write_text(without_absolute_paths(reason).strip() + "\n", encoding="utf-8")
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
-        """Close the logs and write no sentinel."""
+        """Close the logs, write no sentinel, and let other processes work here."""
+        self._close_logs()
+        self._lock.release()
+
+    def _close_logs(self) -> None:
         self._close_metrics()
         if self._logs is not None:
             self._logs.close()
@@ -213,15 +225,25 @@ def ending(path: Path) -> tuple[Sentinel, str] | None:
 
 
 def _occupied(path: Path) -> bool:
-    if path.exists() and not path.is_dir():
-        raise ConfigError(Fault(str(path), "is a file", "name a folder for the run"))
-    return path.is_dir() and any(path.iterdir())
+    return any(entry.name != LOCK for entry in path.iterdir())
 
 
-def _require_run(path: Path) -> None:
-    """Refuse a folder that holds somebody's other work: nothing there may be deleted or mixed with a run."""
+def _require_run(path: Path, *, replaceable: bool) -> None:
+    """Refuse a folder that holds somebody's other work: nothing there may be deleted or mixed with a run.
+
+    A run is refused too, unless it was asked for.
+    """
     if not (fingerprint_file(path).is_file() or any((path / s).is_file() for s in Sentinel)):
         raise ConfigError(Fault(str(path), "holds files, but no run of unflat", "name an empty or a new folder"))
+    if not replaceable:
+        raise ConfigError(Fault(str(path), "already holds a run", "go on with it (--resume) or replace it (--force)"))
+
+
+def _prepare(path: Path, fingerprint: Mapping[str, Any], *, keep_state: bool) -> None:
+    """Make the folder that of a run about to begin, or to go on."""
+    (path / "checkpoint").mkdir(exist_ok=True)
+    _clear(path, keep_state=keep_state)
+    write_fingerprint(path, fingerprint)
 
 
 def _clear(path: Path, *, keep_state: bool) -> None:
