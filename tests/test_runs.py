@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import unflat
-from unflat.recon.errors import ConfigError, DataError, DeviceError, Stopped
+from unflat.recon.errors import ConfigError, DataError, DeviceError, QualityError, Stopped
 from unflat.recon.runs import (
     Checkpoint,
     Estimate,
@@ -339,7 +339,12 @@ def test_no_file_of_a_run_names_the_place_where_it_stands(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("error", "sentinel"),
-    [(Stopped("SIGTERM received"), "STOPPED"), (KeyboardInterrupt(), "STOPPED"), (ValueError("bug"), "FAILED")],
+    [
+        (Stopped("SIGTERM received"), "STOPPED"),
+        (KeyboardInterrupt(), "STOPPED"),
+        (ValueError("bug"), "FAILED"),
+        (QualityError("the residual 0.3 is above the gate of 0.1"), "DONE"),
+    ],
 )
 def test_an_error_ends_the_run_with_its_sentinel(tmp_path: Path, error: BaseException, sentinel: str) -> None:
     with pytest.raises(type(error)), RunFolder.create(tmp_path / "run"):

@@ -12,7 +12,7 @@ from typing import Any, SupportsFloat, TextIO
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, Fault, Interrupted, Stopped
+from ..errors import ConfigError, DataError, Fault, Interrupted, QualityError, Stopped
 from .atomic import disk_fault, remove_stale, write_atomically
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
@@ -47,8 +47,8 @@ _FILES = (
 class RunFolder:
     """An open run folder; made by :meth:`create`, which says who may write where.
 
-    Used as a context manager it ends with a sentinel in every case: ``STOPPED`` after a request to stop, ``FAILED``
-    after any other error, and otherwise what :meth:`finish` was told.
+    Used as a context manager it ends with a sentinel in every case: ``STOPPED`` after a request to stop, ``DONE`` after
+    a missed quality gate, ``FAILED`` after any other error, and otherwise what :meth:`finish` was told.
 
     Args:
         path: The folder, which exists.
@@ -205,11 +205,10 @@ class RunFolder:
     ) -> None:
         open_still = self._logs is not None
         if error is not None and open_still:
-            stopped = isinstance(error, Stopped | Interrupted | KeyboardInterrupt)
             _log.debug("the run ended early", exc_info=error)
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
             try:
-                self.finish(Sentinel.STOPPED if stopped else Sentinel.FAILED, reason)
+                self.finish(_sentinel_of(error), reason)
             except DataError as second:  # The first error is the one to tell.
                 _log.debug("no sentinel: %s", second)
         self.close()
@@ -222,6 +221,12 @@ def ending(path: Path) -> tuple[Sentinel, str] | None:
         if file.is_file():
             return sentinel, file.read_text(encoding="utf-8").strip()
     return None
+
+
+def _sentinel_of(error: BaseException) -> Sentinel:
+    if isinstance(error, QualityError):  # It tells what whole results are worth, and not that there are none.
+        return Sentinel.DONE
+    return Sentinel.STOPPED if isinstance(error, Stopped | Interrupted | KeyboardInterrupt) else Sentinel.FAILED
 
 
 def _occupied(path: Path) -> bool:
