@@ -9,13 +9,13 @@ from ..recon.acquisition import write
 from ..recon.kinds import NAMES, kind_named
 from ..recon.settings import load_config, parse_config
 from . import console
-from .options import PATH, config_options, output_options
+from .options import KIND, PATH, config_options, output_options
 
 
 @click.command()
 @click.argument("source", type=PATH)
 @click.option("--config", type=PATH, help="Config whose acquisition: section names what to read.")
-@click.option("--kind", default=NAMES[0], type=click.Choice(NAMES), show_default=True, help="Kind, without a config.")
+@click.option("--kind", default=NAMES[0], metavar="KIND", show_default=True, help="Kind, without a config.", **KIND)
 @output_options
 @config_options
 def command(source: Path, config: Path | None, kind: str, output: Path, force: bool, overrides: list[str]) -> None:

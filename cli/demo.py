@@ -8,11 +8,11 @@ import click
 from ..recon.errors import ConfigError, Fault
 from ..recon.kinds import NAMES
 from . import console
-from .options import PATH, config_options
+from .options import KIND, PATH, config_options
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(NAMES), default="cell")
+@click.argument("kind", default="cell", metavar=f"[{'|'.join(NAMES)}]", **KIND)
 @click.option("-o", "--output", type=PATH, help="Folder to write; demo-KIND here, if not given.")
 @click.option("--force", is_flag=True, help="Replace the folder's contents where they exist.")
 @config_options
@@ -57,8 +57,9 @@ def _simulate(settings: Any, path: Path) -> None:
     devices.use(settings.device)
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = kind_named(settings.kind)
-    console.note("simulating the specimen and its images")
-    write(kind.simulate(settings), kind.schema, path)
+    with console.progress("simulate") as progress:
+        simulated = kind.simulate(settings, progress)
+    write(simulated, kind.schema, path)
     with write_atomically(path.with_name("config.yaml")) as temporary:
         temporary.write_text(dump_commented(settings), encoding="utf-8")
     console.wrote(path)

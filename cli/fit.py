@@ -1,13 +1,20 @@
 """``unflat fit``: a neural field fitted to one measurement, through the physics."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..recon.errors import Interrupted, QualityError, Stopped
 from . import console
 from .options import PATH, config_options, output_options, run_options
+
+if TYPE_CHECKING:
+    from ..recon.fitting.reconstruct import Reconstruction
+    from ..recon.runs import StopRequest
+
+_LATE = "after the last step: all results were written nevertheless"
+"""What is said of a request to stop that came when little was left to do, less than going on would cost."""
 
 
 @click.command()
@@ -63,31 +70,46 @@ def fit(
     described = describe_input(acquisition)
     chosen = settings.model_dump(mode="json")
     chosen.pop("device")
-    folder = RunFolder.create(output, force=force, resume=resume, fingerprint={"config": chosen, "input": described})
-    with folder, StopRequest(time_limit) as stop:
+    decisive = {"config": chosen, "input": described}
+    with (
+        StopRequest(time_limit) as stop,  # The outer one: a signal must not keep the folder from its sentinel.
+        RunFolder.create(output, force=force, resume=resume, fingerprint=decisive) as folder,
+    ):
         folder.write_config(dump_commented(settings))
         work = Reconstruction(kind, settings, measured, folder, described | {"config": chosen, "device": str(device)})
-        try:
-            with console.progress("fit") as progress:
-                numbers = work.run(progress, lambda: stop.reason)
-        except Stopped as error:
-            if stop.interrupted:
-                raise Interrupted(*error.faults) from error
-            raise
-        except QualityError:  # The result is kept, and its report is where to look.
-            _report(output)
-            _tell_files(output)
-            raise
-        _report(output)
-        folder.finish(Sentinel.DONE, _sentence(numbers))
+        numbers = _run(work, stop, output)
+        _report(output, _sentence(numbers))
+        late = stop.reason
+        folder.finish(Sentinel.DONE, f"{_sentence(numbers)}{f'; {late} {_LATE}' if late else ''}")
     _tell(numbers, output)
+    if stop.interrupted:  # A script at the keyboard is to end here.
+        raise Interrupted(f"interrupted {_LATE}")
+    if late:
+        console.note(f"{late} {_LATE}")
     return numbers
 
 
-def _report(output: Path) -> None:
-    from ..recon.reports import write_report
+def _run(work: "Reconstruction", stop: "StopRequest", output: Path) -> dict[str, float]:
+    """Do the work, and say in the terms of a shell how it ended."""
+    try:
+        with console.progress("fit") as progress:
+            return work.run(progress, lambda: stop.reason)
+    except Stopped as error:
+        if stop.interrupted:
+            raise Interrupted(*error.faults) from error
+        raise
+    except QualityError as error:  # The result is kept, and its report is where to look.
+        _report(output, str(error))
+        _tell_files(output)
+        raise
 
-    write_report(output)
+
+def _report(output: Path, reason: str) -> None:
+    """Write the report of a run whose sentinel, which comes last, will say that it is done."""
+    from ..recon.reports import write_report
+    from ..recon.runs import Sentinel
+
+    write_report(output, end=(Sentinel.DONE, reason))
 
 
 def _sentence(numbers: dict[str, float]) -> str:

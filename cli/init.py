@@ -9,11 +9,11 @@ from ..recon.kinds import NAMES, kind_named
 from ..recon.runs.atomic import write_atomically
 from ..recon.settings import dump_commented, json_schema, with_overrides
 from . import console
-from .options import PATH, config_options
+from .options import KIND, PATH, config_options
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(NAMES))
+@click.argument("kind", metavar=f"{{{'|'.join(NAMES)}}}", **KIND)
 @click.option("-o", "--output", type=PATH, help="What to write; without it the text goes to stdout.")
 @click.option("--force", is_flag=True, help="Replace the output where it already exists.")
 @click.option("--schema", is_flag=True, help="Write the JSON schema that editors check and complete configs by.")

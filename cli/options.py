@@ -16,6 +16,26 @@ PATH = click.Path(path_type=Path)
 data in every command."""
 
 
+def kind_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """Take the name of a kind that there is, as a callback: of one word a choice would say "'b' is not 'a'"."""
+    from ..recon.kinds import NAMES, why_not
+
+    if value not in NAMES:
+        raise click.BadParameter(f"{why_not(value)}; there is: {', '.join(NAMES)}")
+    return value
+
+
+def complete_kind(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a kind, as the shell asks for it."""
+    from ..recon.kinds import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]
+
+
+KIND: dict[str, Any] = {"callback": kind_name, "shell_complete": complete_kind}
+"""What makes an argument or an option one that names a kind."""
+
+
 def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
     """Read a time on the command line, as an option's callback: ``90``, ``90 s``, ``10 min``, ``1.5 h``.
 

@@ -213,18 +213,24 @@ def _write_movie(result: "Result", drawing: Drawing, output: Path) -> None:
 
 
 def _slices(result: "Result", drawing: Drawing) -> "Figure":
-    from ..recon.rendering import orthogonal_slices
+    from ..recon.rendering import orthogonal_slices, require_inside
     from ..recon.rendering.planes import centre_of
 
+    if drawing.centre is not None:
+        require_inside(result, "--centre", **dict(zip("zyx", drawing.centre, strict=True)))
+    for axis, height in drawing.planes:
+        require_inside(result, "--plane", **{axis: height})
     point = dict(zip("zyx", drawing.centre or centre_of(result), strict=True)) | dict(drawing.planes)
     return orthogonal_slices(result, (point["z"], point["y"], point["x"]), **drawing.common())
 
 
 def _montage(result: "Result", drawing: Drawing) -> "Figure":
-    from ..recon.rendering import depth_montage
+    from ..recon.rendering import depth_montage, require_inside
 
     if other := [axis for axis, _ in drawing.planes if axis != "z"]:
         raise ConfigError(f"a montage shows planes of z, not of {other[0]}: --plane z=2um")
+    for _, height in drawing.planes:
+        require_inside(result, "--plane", z=height)
     return depth_montage(result, [height for _, height in drawing.planes] or None, **drawing.common())
 
 

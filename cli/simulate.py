@@ -34,7 +34,8 @@ def command(config: Path, output: Path, force: bool, overrides: list[str]) -> No
     settings: Any = load_config(config, overrides)
     use(settings.device)
     kind = kind_named(settings.kind)
-    acquisition = kind.simulate(settings)
+    with console.progress("simulate") as progress:
+        acquisition = kind.simulate(settings, progress)
     write(acquisition, kind.schema, output)
     measured = acquisition["images"]
     views, height, width = measured.shape

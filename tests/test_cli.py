@@ -116,7 +116,9 @@ class TestExitStatus:
         [
             ((), 2, "Usage"),
             (("chekc",), 2, "Did you mean 'check'?"),
-            (("init", "celll"), 2, "celll"),
+            (("init", "celll"), 2, "'celll' is no kind of experiment; there is: cell"),
+            (("init", "crystal"), 2, "'crystal' is planned, and not built yet; there is: cell"),
+            (("demo", "shape"), 2, "'shape' is planned, and not built yet; there is: cell"),
             (("init", "cell", "--sed", "1"), 2, "No such option"),
             (("check", "absent.yaml"), 2, "error: absent.yaml: cannot be read: No such file"),
             (("init", "cell", "--set", "fit.steps=no"), 2, "fit.steps: must be a whole number"),

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import unflat
+from unflat.cli.main import run as unflat_status
 from unflat.recon.acquisition import write
-from unflat.recon.fitting.reconstruct import describe_input
+from unflat.recon.errors import QualityError
+from unflat.recon.fitting.reconstruct import Reconstruction, describe_input
 from unflat.recon.kinds import kind_named
 from unflat.recon.settings import parse_config
 
@@ -70,6 +73,7 @@ def test_the_fit_explains_views_that_it_never_saw(whole: Path) -> None:
     assert found["residual_withheld"] < 0.8 * found["residual_withheld_linear"]
     assert found["ncc"] > 0.8
     assert (whole / "DONE").is_file()
+    assert "no sentinel" not in (whole / "report.html").read_text()
 
 
 def test_everything_that_a_run_leaves_is_there_and_holds_no_path(whole: Path) -> None:
@@ -105,9 +109,14 @@ def test_sigterm_leaves_a_checkpoint_and_75(scan: Path, tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     while not list((run / "checkpoint").glob("step-*")) and time.monotonic() < deadline:
         time.sleep(0.2)
+    second = run_fit(scan, run, "--set", "fit.steps=100000", "--resume")
+    assert second.returncode == 2, second.stderr
+    assert f"another process works in this folder: process {process.pid} on" in second.stderr
+    assert process.poll() is None
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(60) == 75
     assert "SIGTERM" in (run / "STOPPED").read_text()
+    assert not (run / "run.lock").exists()
 
 
 def test_a_result_is_not_overwritten_unasked(scan: Path, whole: Path) -> None:
@@ -131,6 +140,47 @@ def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path)
     assert "gate" in gated.stderr
     assert {"model.h5", "report.html"} <= {path.name for path in (tmp_path / "gated").iterdir()}
     assert f"wrote {tmp_path / 'gated' / 'report.html'}" in gated.stdout
+    assert "is not below the gate of 0.001" in (tmp_path / "gated" / "DONE").read_text()
+    assert not (tmp_path / "gated" / "FAILED").exists()
+    assert numbers(tmp_path / "gated")["gate"] == 0.001
+    assert "above its gate" in (tmp_path / "gated" / "report.html").read_text()
+
+
+def test_a_residual_that_is_no_number_passes_no_gate() -> None:
+    work = object.__new__(Reconstruction)
+    object.__setattr__(work, "settings", parse_config(CONFIG, ["fit.gate=1"]))
+    work._gate({"residual_withheld": 0.9, "residual_fitted": 2.0})
+    with pytest.raises(QualityError, match="the residual nan is not below the gate of 1"):
+        work._gate({"residual_fitted": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [("SIGTERM", 0, "SIGTERM received after the last step"), ("SIGINT", 130, "error: interrupted after the last step")],
+)
+def test_a_stop_after_the_last_step_is_told_and_costs_no_result(
+    scan: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    status: int,
+    said: str,
+) -> None:
+    predict = Reconstruction._write_predictions
+
+    def stopped(work: Reconstruction, *rest: Any) -> None:
+        os.kill(os.getpid(), getattr(signal, name))
+        predict(work, *rest)
+
+    monkeypatch.setattr(Reconstruction, "_write_predictions", stopped)
+    run = tmp_path / "run"
+    words = ["fit", scan / "run.yaml", scan / "scan.h5", "-o", run, "--set", "fit.steps=2"]
+    assert unflat_status([str(word) for word in words]) == status
+    assert f"{said}: all results were written nevertheless" in capfd.readouterr().err
+    assert "after 2 steps" in (run / "DONE").read_text()
+    assert said.removeprefix("error: ") in (run / "DONE").read_text()
+    assert {"predictions.h5", "metrics.json", "report.html"} <= {path.name for path in run.iterdir()}
 
 
 @pytest.mark.slow

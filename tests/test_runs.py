@@ -1,15 +1,18 @@
 """A run leaves whole files, says how it ended, and goes on where it stopped."""
 
+import contextlib
 import errno
 import json
 import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -19,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from unflat.recon.errors import ConfigError, DataError, DeviceError, Stopped
+import unflat
+from unflat.recon.errors import ConfigError, DataError, DeviceError, QualityError, Stopped
 from unflat.recon.runs import (
     Checkpoint,
     Estimate,
@@ -33,6 +37,7 @@ from unflat.recon.runs import (
 )
 from unflat.recon.runs.atomic import disk_fault
 from unflat.recon.runs.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
+from unflat.recon.runs.lock import LOCK
 from unflat.recon.runs.logs import without_absolute_paths
 
 
@@ -220,6 +225,16 @@ def test_a_checkpoint_comes_back_bit_by_bit(
         assert again.arrays[name].tobytes() == array.tobytes()
 
 
+def test_a_checkpoint_says_who_made_it_and_when_as_all_of_our_files_do(tmp_path: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    with h5py.File(write_checkpoint(tmp_path, Checkpoint(1, {"w": np.ones(2)}))) as file:
+        assert (file.attrs["format"], file.attrs["format_version"]) == ("unflat-checkpoint", "1.0")
+        assert file.attrs["creator"] == f"unflat {unflat.__version__}"
+        assert before <= datetime.fromisoformat(file.attrs["created"]) <= datetime.now(UTC)
+        assert file.attrs["NX_class"] == "NXroot"
+        assert file.attrs["default"] in file
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_a_torn_checkpoint_is_ignored_and_the_one_before_wins(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
@@ -278,11 +293,10 @@ def test_a_finished_run_holds_its_files_and_one_sentinel(tmp_path: Path) -> None
         run.write_config("kind: cell\n")
         run.metrics(1, loss=np.float32(0.5), withheld=float("nan"))
         assert json.loads((run.path / "metrics.jsonl").read_text()) == {"step": 1, "loss": 0.5, "withheld": None}
-        (run.figures / "a.png").touch()
         run.finish(Sentinel.DONE, "300 steps done")
     names = {str(f.relative_to(run.path)) for f in run.path.rglob("*") if f.is_file()}
     logs = {"run.log", "debug.log", "metrics.jsonl"}
-    assert names == {"config.yaml", "figures/a.png", "checkpoint/fingerprint.json", "DONE", *logs}
+    assert names == {"config.yaml", "checkpoint/fingerprint.json", "DONE", *logs}
     assert ending(run.path) == (Sentinel.DONE, "300 steps done")
 
 
@@ -325,7 +339,12 @@ def test_no_file_of_a_run_names_the_place_where_it_stands(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("error", "sentinel"),
-    [(Stopped("SIGTERM received"), "STOPPED"), (KeyboardInterrupt(), "STOPPED"), (ValueError("bug"), "FAILED")],
+    [
+        (Stopped("SIGTERM received"), "STOPPED"),
+        (KeyboardInterrupt(), "STOPPED"),
+        (ValueError("bug"), "FAILED"),
+        (QualityError("the residual 0.3 is above the gate of 0.1"), "DONE"),
+    ],
 )
 def test_an_error_ends_the_run_with_its_sentinel(tmp_path: Path, error: BaseException, sentinel: str) -> None:
     with pytest.raises(type(error)), RunFolder.create(tmp_path / "run"):
@@ -339,6 +358,8 @@ def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path
         run.save_checkpoint(1, {}, {})
         run.finish(Sentinel.DONE, "done")
     (run.path / "notes.txt").write_text("mine")
+    (run.path / "figures").mkdir()
+    (run.path / "figures" / "depths.png").touch()
     with pytest.raises(ConfigError, match=r"already holds a run; go on with it .--resume. or replace it"):
         RunFolder.create(run.path)
     with pytest.raises(ConfigError, match="one of them"):
@@ -347,6 +368,7 @@ def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path
         assert anew.latest_checkpoint() is None
         assert ending(anew.path) is None
         assert not (anew.path / "metrics.jsonl").exists()
+        assert not (anew.path / "figures").exists()
     assert (run.path / "notes.txt").read_text() == "mine"
 
 
@@ -391,6 +413,92 @@ def test_going_on_removes_the_sentinel_and_the_metrics_after_the_checkpoint(tmp_
         again.metrics(found.step + 1, loss=0.25)
     steps = [json.loads(line)["step"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
+
+
+# ---------------------------------------------------------------- one process at a time
+
+
+def held(folder: Path, **changes: object) -> Path:
+    """The lock of a run that this process has, as another process might have written it; the run is closed."""
+    run = RunFolder.create(folder)
+    lock = run.path / LOCK
+    facts = json.loads(lock.read_text())
+    run.close()
+    lock.write_text(json.dumps(facts | changes))
+    return lock
+
+
+@pytest.mark.parametrize("wanted", [{}, {"resume": True}, {"force": True}])
+def test_a_second_process_is_refused_while_the_first_works_and_let_in_when_it_is_dead(
+    tmp_path: Path, wanted: dict[str, bool]
+) -> None:
+    first = run_python(ENDLESS, tmp_path / "run")
+    assert first.stdout is not None
+    for line in first.stdout:
+        if int(line) == 3:
+            break
+    with pytest.raises(ConfigError) as caught:
+        RunFolder.create(tmp_path / "run", **wanted)
+    (fault,) = caught.value.faults
+    assert fault.where == str(tmp_path / "run")
+    assert f"another process works in this folder: process {first.pid} on {socket.gethostname()}, " in fault.message
+    assert datetime.fromisoformat(fault.message.rpartition("since ")[2]) <= datetime.now(UTC)
+    assert f"remove {tmp_path / 'run' / LOCK}" in fault.remedy
+    assert first.poll() is None
+    first.kill()
+    time.sleep(0.2)  # Dead, though its parent has not asked yet.
+    with RunFolder.create(tmp_path / "run", **(wanted or {"resume": True})):
+        pass
+    first.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("error", [None, Stopped("SIGTERM received"), KeyboardInterrupt(), ValueError("bug")])
+def test_every_way_out_lets_others_in(tmp_path: Path, error: BaseException | None) -> None:
+    with contextlib.suppress(Stopped, KeyboardInterrupt, ValueError), RunFolder.create(tmp_path / "run") as run:
+        assert (run.path / LOCK).is_file()
+        if error is not None:
+            raise error
+        run.finish(Sentinel.DONE, "done")
+        assert not (run.path / LOCK).exists()
+    assert not (tmp_path / "run" / LOCK).exists()
+    with pytest.raises(ConfigError, match="already holds a run"):
+        RunFolder.create(tmp_path / "run")
+    assert not (tmp_path / "run" / LOCK).exists()
+
+
+def test_a_process_elsewhere_counts_until_somebody_says_that_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = held(tmp_path / "run", host="node7", job="4711")
+    for restarts in (None, "1"):  # The same job, started anew: of another job with that count nothing is known.
+        if restarts:
+            monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        with pytest.raises(ConfigError, match="on node7, SLURM job 4711, since"):
+            RunFolder.create(tmp_path / "run", resume=True)
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    RunFolder.create(tmp_path / "run", resume=True).close()
+    assert not lock.exists()
+
+
+def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system does not tell when a process was started")
+    held(tmp_path / "run", born="1")
+    RunFolder.create(tmp_path / "run", resume=True).close()
+    held(tmp_path / "other", born="1", space="pid:[1]")  # Numbers of another container mean nothing here.
+    with pytest.raises(ConfigError, match="another process works"):
+        RunFolder.create(tmp_path / "other", resume=True)
+
+
+def test_a_lock_that_tells_nothing_counts_and_one_that_is_anothers_stays(tmp_path: Path) -> None:
+    lock = held(tmp_path / "run")
+    lock.write_text("")
+    with pytest.raises(ConfigError, match=r"a process that run.lock does not tell; wait .* remove"):
+        RunFolder.create(tmp_path / "run", force=True)
+    lock.unlink()
+    with RunFolder.create(tmp_path / "run", force=True):
+        lock.write_text("another's")
+    assert lock.read_text() == "another's"
 
 
 # ---------------------------------------------------------------- requests to stop

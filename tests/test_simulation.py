@@ -129,6 +129,13 @@ def test_a_whole_turn_about_y_shows_the_specimen_from_all_sides() -> None:
     assert contrast_of(turned["images"][2:4] - turned["images"][:2] + 1) > 0.1 * contrast_of(turned["images"][:2])
 
 
+def test_progress_counts_every_image_of_every_turn() -> None:
+    heard: list[tuple[int, int]] = []
+    turning = settings("simulate.turn={axis: y, count: 2, range: 90 deg}", "simulate.illumination.count=2")
+    simulate(turning, lambda step, total, **metrics: heard.append((step, total)))
+    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
 def test_sources_that_shine_at_once_add() -> None:
     alone, together = (small("simulate.illumination.count=4", f"simulate.illumination.sources={k}") for k in (1, 3))
     pattern = together["pattern"]
@@ -242,6 +249,7 @@ def test_the_command_writes_an_acquisition_that_reads_back(tmp_path: Path) -> No
 
     done = unflat("--set", "simulate.photons=100", "--seed", "3")
     assert done.returncode == 0, done.stderr
+    assert [line.split()[:2] for line in done.stderr.splitlines()] == [["simulate:", "1/3"], ["simulate:", "3/3"]]
     assert "3 images of 32 × 32 pixels" in done.stdout
     assert "wrote scan.h5" in done.stdout
     expected = small("simulate.photons=100", seed=3)

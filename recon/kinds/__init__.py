@@ -6,6 +6,8 @@ from ..errors import ConfigError
 from .base import Kind
 
 NAMES = ("cell",)
+PLANNED = ("crystal", "shape")
+"""Kinds that the design has and the code has not: who asks for one has made no mistake, and is told so."""
 
 
 def kind_named(name: str) -> Kind:
@@ -15,6 +17,11 @@ def kind_named(name: str) -> Kind:
         ConfigError: If there is none of that name.
     """
     if name not in NAMES:
-        raise ConfigError(f"unknown kind {name!r}: there are {', '.join(NAMES)}")
+        raise ConfigError(f"kind: {why_not(name)}; there is {', '.join(NAMES)}")
     kind: Kind = import_module(f".{name}", __name__).KIND
     return kind
+
+
+def why_not(name: object) -> str:
+    """Say why there is no kind of that name."""
+    return f"{name!r} is {'planned, and not built yet' if name in PLANNED else 'no kind of experiment'}"

@@ -32,7 +32,8 @@ class Kind:
         validate: Faults of an acquisition that follow from physics (an aperture above the medium's index).
         read: Reads the acquisition that the config names or describes, cropped and selected as it says.
         problem: The fit's view of a measurement: its lattice, its likelihood, its linear start.
-        simulate: An acquisition with its truth, from a config.
+        simulate: ``simulate(settings, progress=silent)``: an acquisition with its truth, from a config; told of each
+            image.
         estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
@@ -46,6 +47,6 @@ class Kind:
     validate: Callable[[Acquisition], list[Fault]]
     read: Callable[[Any, Path], Acquisition]
     problem: "Callable[[Any, Acquisition], Problem]"
-    simulate: Callable[[Any], Acquisition]
+    simulate: Callable[..., Acquisition]
     estimate: "Callable[[Any, Acquisition | None], Estimate]"
     score: "Callable[..., dict[str, float]]"

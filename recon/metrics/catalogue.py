@@ -157,6 +157,7 @@ _OTHER = (
         "The same for views that the fit was made to explain. Far below the withheld residual, "
         "it means that noise was fitted.",
     ),
+    Metric("gate", "Gate", "", "neither", "The largest residual that the config lets pass."),
     Metric("loss", "Final loss", "", "lower", "What the fit minimised, with its regularisers."),
     Metric("views", "Views", "", "neither", "Images of the acquisition that the run used."),
     Metric("views_withheld", "Views withheld", "", "neither", "Those that the fit never saw."),

@@ -11,6 +11,7 @@ from .curves import loss_curves
 from .light import image_under, light_figure
 from .montage import depth_montage
 from .movies import write_movie
+from .planes import require_inside
 from .projection import project, projection_figure
 from .slices import orthogonal_slices
 from .spin import spin_frames
@@ -27,6 +28,7 @@ __all__ = [
     "orthogonal_slices",
     "project",
     "projection_figure",
+    "require_inside",
     "save_figure",
     "spin_frames",
     "write_movie",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import ConfigError, Fault
+from ..models.frame import EDGE
 from ..results import Result, Sampler, box_of, sampler
 
 if TYPE_CHECKING:
@@ -52,6 +54,27 @@ def centre_of(result: Result) -> Point:
     low, high = box_of(result)
     z, y, x = ((a + b) / 2 for a, b in zip(low, high, strict=True))
     return z, y, x
+
+
+def require_inside(result: Result, where: str, **coordinates: float) -> None:
+    """Refuse coordinates outside the box: only the background is there, and a picture of it tells nobody why.
+
+    Args:
+        result: A model or a volume.
+        where: What gave the coordinates, for the message.
+        coordinates: [m] By axis.
+
+    Raises:
+        ConfigError: With a fault for each coordinate outside.
+    """
+    faults = []
+    for name, low, high in zip("zyx", *box_of(result), strict=True):
+        value, rounding = coordinates.get(name, low), EDGE * (high - low) / 2
+        if not low - rounding <= value <= high + rounding:
+            message = f"{name} = {value * 1e6:.4g} µm, outside the box {low * 1e6:.4g} … {high * 1e6:.4g} µm"
+            faults.append(Fault(where, message, "choose a value within it"))
+    if faults:
+        raise ConfigError(*faults)
 
 
 def cut(result: Result, axis: str, height: float, *, size: int = 400, quantity: str | None = None) -> Plane:

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..metrics import brightest_point
 from ..results import Result, background_of, box_of, lattice_of, quantity_of, sampler
 from .frames import Frame, draw_frame
-from .planes import Plane, Point
+from .planes import Plane, Point, require_inside
 from .style import colour_range, label_of
 
 
@@ -42,12 +42,8 @@ def zoom_views(
     """
     if not factor > 1 or count < 2:
         raise ConfigError(f"a zoom by {factor:g} in {count} frames shows nothing: more than 1, in at least 2 frames")
+    require_inside(result, "the zoom's centre", **dict(zip("zyx", centre, strict=True)))
     low, high = box_of(result)
-    for name, value, a, b in zip("zyx", centre, low, high, strict=True):
-        if not a <= value <= b:
-            raise ConfigError(
-                f"the zoom's centre has {name} = {value * 1e6:.4g} µm, outside the box {a * 1e6:.4g} … {b * 1e6:.4g} µm"
-            )
     sample = sampler(result, quantity)
     widest = max(high[1] - low[1], high[2] - low[2])
     steps = np.arange(size) - size // 2

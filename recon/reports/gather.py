@@ -73,8 +73,12 @@ class RunFacts:
     gaps: tuple[str, ...] = ()
 
 
-def gather(run: Path) -> RunFacts:
+def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunFacts:
     """Read a run's folder.
+
+    Args:
+        run: The folder.
+        end: How the run is about to end, and why, where its last file is not written yet.
 
     Raises:
         DataError: If it is no folder, or holds nothing of a run.
@@ -88,7 +92,7 @@ def gather(run: Path) -> RunFacts:
     result = _result(run, gaps)
     return RunFacts(
         name=run.resolve().name,
-        ending=ending(run),
+        ending=end or ending(run),
         config=without_absolute_paths(_text(run / "config.yaml", gaps)),
         records=_records(run / "metrics.jsonl", gaps),
         metrics=_metrics(run / "metrics.json", gaps),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..metrics import CATALOGUE, metric_named
 from ..runs.atomic import write_atomically
+from ..runs.folder import Sentinel
 from ..runs.logs import without_absolute_paths
 from .figures import Picture, pictures
 from .gather import RunFacts, gather
@@ -17,12 +18,13 @@ from .summary import summarise
 _ORDER = {metric.name: i for i, metric in enumerate(CATALOGUE)}
 
 
-def write_report(run: Path, output: Path | None = None) -> Path:
+def write_report(run: Path, output: Path | None = None, end: tuple[Sentinel, str] | None = None) -> Path:
     """Write a run's report, and its pictures into the run's ``figures/``.
 
     Args:
         run: The run's folder; any of its parts may be missing.
         output: The file; ``report.html`` in the folder if absent. With another, the folder stays as it is.
+        end: How the run is about to end, and why: its sentinel is written last, after the report.
 
     Returns:
         The file written.
@@ -31,7 +33,7 @@ def write_report(run: Path, output: Path | None = None) -> Path:
         DataError: If the folder holds nothing of a run, or the disk refuses.
     """
     target = output or run / "report.html"
-    page, drawn = _drawn(run)
+    page, drawn = _drawn(run, end)
     if output is None:
         (run / "figures").mkdir(exist_ok=True)
         for picture in (each for each in drawn if each.drawn):
@@ -54,11 +56,11 @@ def report_html(run: Path) -> str:
     return _drawn(run)[0]
 
 
-def _drawn(run: Path) -> tuple[str, list[Picture]]:
+def _drawn(run: Path, end: tuple[Sentinel, str] | None = None) -> tuple[str, list[Picture]]:
     """The page and its pictures."""
     from jinja2 import Environment, StrictUndefined
 
-    facts = gather(run)
+    facts = gather(run, end)
     gaps = list(facts.gaps)
     drawn = pictures(facts, gaps)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

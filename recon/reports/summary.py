@@ -50,12 +50,19 @@ def _ending(facts: RunFacts) -> Statement:
         text = "The folder holds no sentinel: the run is still going on, or it was killed. Numbers are the latest."
         return Statement("fair", "Run", "not ended", text)
     sentinel, reason = facts.ending
+    if sentinel is Sentinel.DONE and _misses_gate(facts.metrics):
+        return Statement("poor", "Run", "above its gate", _sentence(reason))
     if sentinel is Sentinel.DONE:
         return Statement("good", "Run", "done", reason or "The run ended by itself.")
     if sentinel is Sentinel.STOPPED:
         text = f"{_sentence(reason)} The checkpoint is kept: the same command with --resume goes on from there."
         return Statement("fair", "Run", "stopped", text)
     return Statement("poor", "Run", "failed", f"{_sentence(reason)} What was reached before is shown below.")
+
+
+def _misses_gate(numbers: Mapping[str, float | None]) -> bool:
+    gate, residual = numbers.get("gate"), numbers.get("residual_withheld", numbers.get("residual_fitted"))
+    return gate is not None and (residual is None or residual > gate)  # None: it is not finite.
 
 
 def _withheld(value: float, numbers: Mapping[str, float], facts: RunFacts) -> Statement:

@@ -53,7 +53,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     shown, target = Path(path), Path(path).resolve()
     require_place(shown)
     remove_stale(target.parent, target.name)
-    temporary = target.with_name(f".part-{_host()}-{os.getpid()}-{next(_counter)}-{target.name}")
+    temporary = temporary_name(target)
     try:
         yield temporary
         _flush(temporary)
@@ -68,6 +68,11 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     with suppress(OSError):  # Some network disks cannot flush a folder; the rename is then as durable as they make it.
         _flush(target.parent)
+
+
+def temporary_name(target: Path) -> Path:
+    """A name beside a file's that nobody else uses, and that is known as a leaving if this process is killed."""
+    return target.with_name(f".part-{_host()}-{os.getpid()}-{next(_counter)}-{target.name}")
 
 
 def require_place(path: str | os.PathLike[str]) -> None:
@@ -118,7 +123,7 @@ def remove_stale(folder: Path, name: str = "") -> None:
     with suppress(OSError):
         for entry in os.scandir(folder):
             part = _PART.match(entry.name)
-            if part and part["host"] == _host() and not _lives(int(part["process"])) and entry.name.endswith(name):
+            if part and part["host"] == _host() and not lives(int(part["process"])) and entry.name.endswith(name):
                 with suppress(OSError):
                     Path(entry).unlink()
 
@@ -137,7 +142,8 @@ def _host() -> str:
     return re.sub(r"[^\w.]", "_", socket.gethostname()) or "localhost"
 
 
-def _lives(process: int) -> bool:
+def lives(process: int) -> bool:
+    """Whether a process of this machine has not ended, as far as this one can see."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -48,11 +48,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         DataError: If the disk refuses.
     """
+    from ..volumes.header import stamp  # Late, for it loads h5py.
+
     path = folder / f"step-{checkpoint.step:09d}.h5"
     facts = json.dumps(checkpoint.facts, sort_keys=True)
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        file.attrs["format"] = "unflat-checkpoint"
-        file.attrs["format_version"] = "1.0"
+        stamp(file, "unflat-checkpoint", None, "arrays")
         file.attrs["step"] = checkpoint.step
         file.attrs["sha256"] = _checksum(checkpoint.step, checkpoint.arrays, facts)
         file["facts"] = facts

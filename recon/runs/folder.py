@@ -12,10 +12,11 @@ from typing import Any, SupportsFloat, TextIO
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, Fault, Interrupted, Stopped
+from ..errors import ConfigError, DataError, Fault, Interrupted, QualityError, Stopped
 from .atomic import disk_fault, remove_stale, write_atomically
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
+from .lock import LOCK, Lock
 from .logs import RunLogs, without_absolute_paths
 
 _log = logging.getLogger(__name__)
@@ -46,15 +47,17 @@ _FILES = (
 class RunFolder:
     """An open run folder; made by :meth:`create`, which says who may write where.
 
-    Used as a context manager it ends with a sentinel in every case: ``STOPPED`` after a request to stop, ``FAILED``
-    after any other error, and otherwise what :meth:`finish` was told.
+    Used as a context manager it ends with a sentinel in every case: ``STOPPED`` after a request to stop, ``DONE`` after
+    a missed quality gate, ``FAILED`` after any other error, and otherwise what :meth:`finish` was told.
 
     Args:
         path: The folder, which exists.
+        lock: This process's right to write there; given back at the end.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: Lock) -> None:
         self.path = path
+        self._lock = lock
         self._metrics: TextIO | None = None
         self._logs: RunLogs | None = RunLogs(self.log, path / "debug.log")
 
@@ -81,26 +84,28 @@ class RunFolder:
 
         Raises:
             ConfigError: If a run is there and neither ``force`` nor ``resume`` is given, if the folder holds something
-                else, or if the run in it was another.
+                else, if the run in it was another, or if another process works there.
             DataError: If the disk refuses.
         """
         path = Path(path)
         if force and resume:
             raise ConfigError("--force starts anew and --resume goes on: give one of them")
+        if path.exists() and not path.is_dir():
+            raise ConfigError(Fault(str(path), "is a file", "name a folder for the run"))
         wanted = flattened(fingerprint or {})
-        if _occupied(path):
-            _require_run(path)
-            if resume:
-                require_same(path, wanted, may_grow)
-            elif not force:
-                raise ConfigError(
-                    Fault(str(path), "already holds a run", "go on with it (--resume) or replace it (--force)")
-                )
         try:
-            (path / "checkpoint").mkdir(parents=True, exist_ok=True)
-            _clear(path, keep_state=resume)
-            write_fingerprint(path, wanted)
-            return cls(path)
+            path.mkdir(parents=True, exist_ok=True)
+            lock = Lock.take(path)  # Before all else: what is seen without it may not be so any more.
+            try:
+                if _occupied(path):
+                    _require_run(path, replaceable=force or resume)
+                    if resume:
+                        require_same(path, wanted, may_grow)
+                _prepare(path, wanted, keep_state=resume)
+                return cls(path, lock)
+            except BaseException:
+                lock.release()
+                raise
         except OSError as error:
             raise DataError(disk_fault(error, path) or Fault(str(path), f"cannot be made: {error.strerror}")) from error
 
@@ -113,13 +118,6 @@ class RunFolder:
     def log(self) -> Path:
         """The short log."""
         return self.path / "run.log"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of pictures."""
-        folder = self.path / "figures"
-        folder.mkdir(exist_ok=True)
-        return folder
 
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``."""
@@ -166,19 +164,26 @@ class RunFolder:
         return found
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:
-        """Close the logs, and write the sentinel as the very last file.
+        """Close the logs, write the sentinel as the very last file, and let other processes work here.
 
         Args:
             sentinel: How the run ended.
             reason: A sentence for people.
         """
-        self.close()
-        _remove_sentinels(self.path)
-        with write_atomically(self.path / sentinel) as temporary:
-            temporary.write_text(without_absolute_paths(reason).strip() + "\n", encoding="utf-8")
+        self._close_logs()
+        try:
+            _remove_sentinels(self.path)
+            with write_atomically(self.path / sentinel) as temporary:
+                temporary.write_text(without_absolute_paths(reason).strip() + "\n", encoding="utf-8")
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
-        """Close the logs and write no sentinel."""
+        """Close the logs, write no sentinel, and let other processes work here."""
+        self._close_logs()
+        self._lock.release()
+
+    def _close_logs(self) -> None:
         self._close_metrics()
         if self._logs is not None:
             self._logs.close()
@@ -200,11 +205,10 @@ class RunFolder:
     ) -> None:
         open_still = self._logs is not None
         if error is not None and open_still:
-            stopped = isinstance(error, Stopped | Interrupted | KeyboardInterrupt)
             _log.debug("the run ended early", exc_info=error)
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
             try:
-                self.finish(Sentinel.STOPPED if stopped else Sentinel.FAILED, reason)
+                self.finish(_sentinel_of(error), reason)
             except DataError as second:  # The first error is the one to tell.
                 _log.debug("no sentinel: %s", second)
         self.close()
@@ -219,16 +223,32 @@ def ending(path: Path) -> tuple[Sentinel, str] | None:
     return None
 
 
+def _sentinel_of(error: BaseException) -> Sentinel:
+    if isinstance(error, QualityError):  # It tells what whole results are worth, and not that there are none.
+        return Sentinel.DONE
+    return Sentinel.STOPPED if isinstance(error, Stopped | Interrupted | KeyboardInterrupt) else Sentinel.FAILED
+
+
 def _occupied(path: Path) -> bool:
-    if path.exists() and not path.is_dir():
-        raise ConfigError(Fault(str(path), "is a file", "name a folder for the run"))
-    return path.is_dir() and any(path.iterdir())
+    return any(entry.name != LOCK for entry in path.iterdir())
 
 
-def _require_run(path: Path) -> None:
-    """Refuse a folder that holds somebody's other work: nothing there may be deleted or mixed with a run."""
+def _require_run(path: Path, *, replaceable: bool) -> None:
+    """Refuse a folder that holds somebody's other work: nothing there may be deleted or mixed with a run.
+
+    A run is refused too, unless it was asked for.
+    """
     if not (fingerprint_file(path).is_file() or any((path / s).is_file() for s in Sentinel)):
         raise ConfigError(Fault(str(path), "holds files, but no run of unflat", "name an empty or a new folder"))
+    if not replaceable:
+        raise ConfigError(Fault(str(path), "already holds a run", "go on with it (--resume) or replace it (--force)"))
+
+
+def _prepare(path: Path, fingerprint: Mapping[str, Any], *, keep_state: bool) -> None:
+    """Make the folder that of a run about to begin, or to go on."""
+    (path / "checkpoint").mkdir(exist_ok=True)
+    _clear(path, keep_state=keep_state)
+    write_fingerprint(path, fingerprint)
 
 
 def _clear(path: Path, *, keep_state: bool) -> None:

@@ -91,7 +91,7 @@ def with_overrides(settings: Settings, overrides: Iterable[str]) -> Settings:
 
 
 def _model(document: Document) -> type[Settings] | None:
-    from ..kinds import NAMES, kind_named  # kinds describe their configs by this package: not at the top
+    from ..kinds import NAMES, kind_named, why_not  # kinds describe their configs by this package: not at the top
 
     kind = document.data.get("kind")
     if isinstance(kind, str) and kind in NAMES:
@@ -100,9 +100,7 @@ def _model(document: Document) -> type[Settings] | None:
     if kind is None:
         document.faults.append(Fault(document.where(("kind",)), "kind: is required", f"write {known}"))
     else:
-        document.faults.append(
-            Fault(document.where(("kind",)), f"kind: {kind!r} is no kind of experiment", f"write {known}")
-        )
+        document.faults.append(Fault(document.where(("kind",)), f"kind: {why_not(kind)}", f"write {known}"))
     return None
 
 

@@ -13,13 +13,13 @@ FORMAT_VERSION = "1.0"
 BRICK = 64  # Samples along each edge of a chunk of a volume.
 
 
-def stamp(file: h5py.File, format_name: str, kind: str, default: str) -> None:
+def stamp(file: h5py.File, format_name: str, kind: str | None, default: str) -> None:
     """Write the root attributes of one of our files.
 
     Args:
         file: The file.
-        format_name: ``unflat-acquisition``, ``unflat-volume`` or ``unflat-model``.
-        kind: Kind of experiment.
+        format_name: ``unflat-acquisition``, ``unflat-volume``, ``unflat-model`` or another of ours.
+        kind: Kind of experiment; None where the file is the same for all.
         default: Group that viewers show first.
     """
     from ... import __version__
@@ -28,7 +28,7 @@ def stamp(file: h5py.File, format_name: str, kind: str, default: str) -> None:
         {
             "format": format_name,
             "format_version": FORMAT_VERSION,
-            "kind": kind,
+            **({} if kind is None else {"kind": kind}),
             "creator": f"unflat {__version__}",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "NX_class": "NXroot",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...acquisition.acquisition import Acquisition
 from ...errors import Fault
+from ...runs.progress import Progress, silent
 from ...volumes.volume import Quantity, Volume
 from ..base import Kind
 from .schema import SCHEMA
@@ -36,10 +37,10 @@ def _problem(settings: CellSettings, acquisition: Acquisition) -> "Problem":
     return problem(settings, acquisition)
 
 
-def _simulate(settings: CellSettings) -> Acquisition:
+def _simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition:
     from .simulation import simulate
 
-    return simulate(settings)
+    return simulate(settings, progress)
 
 
 def _estimate(settings: CellSettings, acquisition: Acquisition | None) -> "Estimate":

@@ -15,6 +15,7 @@ from ....physics.imaging import Camera
 from ....physics.instrument import Illumination, Microscope
 from ....physics.lattice import Lattice, padding_for
 from ....physics.turning import turn, turn_angles
+from ...runs.progress import Progress, silent
 
 if TYPE_CHECKING:
     from ...models import Model
@@ -30,6 +31,7 @@ def images(
     march: str = "ssnp",
     rotations: Float[np.ndarray, "view 3 3"] | None = None,
     fields: bool = False,
+    progress: Progress = silent,
 ) -> Num[np.ndarray, "view h w"]:
     """Compute the normalised images (1 where there is no specimen), view after view.
 
@@ -42,6 +44,7 @@ def images(
         march: ``ssnp`` or ``multislice``.
         rotations: Turns of the specimen, one a view.
         fields: Whether to give the complex field of the first source instead, relative to the incident wave.
+        progress: Told of each image.
     """
     sine = max(np.sqrt((illumination.na**2).sum(-1)).max(), microscope.numerical_aperture) / microscope.medium_index
     padded = lattice.padded(padding_for(lattice.thickness, float(sine)))
@@ -57,6 +60,7 @@ def images(
         weights = illumination.weights[view].astype(dtype)
         found = program(specimen, tilts[view], weights, focus, angles[view].astype(dtype), pad=tuple(widths))
         out.append(np.asarray(found))
+        progress(view + 1, illumination.views)
     return np.stack(out)
 
 

@@ -18,6 +18,7 @@ from ....physics.noise import Detector
 from ....physics.specimens import CellOptics, Specimen, bead_specimen, cell_specimen, cluster_specimen
 from ...acquisition.acquisition import Acquisition
 from ...errors import ConfigError, Fault
+from ...runs.progress import Progress, silent
 from ...volumes.volume import Quantity, Volume, centred_axis
 from . import forward
 from .illumination import turn_matrices
@@ -57,11 +58,12 @@ class Views:
         return Illumination(self.directions[lit], np.take_along_axis(pattern, lit, axis=1), self.defocus[chosen])
 
 
-def simulate(settings: CellSettings) -> Acquisition:
+def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition:
     """Simulate an acquisition as the config's ``simulate:`` section says.
 
     Args:
         settings: The config; its seed decides specimen, pattern and noise.
+        progress: Told of each image.
 
     Returns:
         Images in counts, the instrument, and the truth on the camera's pixels.
@@ -76,7 +78,7 @@ def simulate(settings: CellSettings) -> Acquisition:
     views = _views(wanted, light_rng)
     lattice = lattice_of(wanted)
     rotations = None if views.angles is None or wanted.turn is None else turn_matrices(views.angles, wanted.turn.axis)
-    clean = _images(specimen, lattice, microscope, views, rotations, wanted)
+    clean = _images(specimen, lattice, microscope, views, rotations, wanted, progress)
     detector = Detector(wanted.photons, wanted.read_noise, wanted.background)
     arrays: dict[str, np.ndarray] = {"images": detector.expose(clean, noise_rng)}
     if wanted.empty_view:
@@ -177,6 +179,7 @@ def _images(
     views: Views,
     rotations: Float[np.ndarray, "view 3 3"] | None,
     wanted: CellSimulation,
+    progress: Progress,
 ) -> Float[np.ndarray, "view y x"]:
     """Compute noise-free images; views between which the specimen stays are computed together."""
     count = len(views.defocus)
@@ -187,9 +190,22 @@ def _images(
         contrast = [posed.sample(*lattice.axes)]
         if posed.absorbs:
             contrast.append(posed.absorption(*lattice.axes))
-        light = views.light(slice(first, first + together))
-        parts.append(forward.images(np.stack(contrast), lattice, microscope, light, wanted.shape, march=wanted.model))
+        light, told = views.light(slice(first, first + together)), _onward(progress, first, count)
+        parts.append(
+            forward.images(
+                np.stack(contrast), lattice, microscope, light, wanted.shape, march=wanted.model, progress=told
+            )
+        )
     return np.concatenate(parts)
+
+
+def _onward(progress: Progress, done: int, count: int) -> Progress:
+    """Tell of some of the images as a part of all."""
+
+    def told(step: int, total: int, **metrics: float) -> None:
+        progress(done + step, count, **metrics)
+
+    return told
 
 
 def _instrument(
