@@ -13,7 +13,7 @@ FFT_SECONDS = 1.2e-9
 """[s] Time of a complex 2D FFT, with what is done between two, per sample and doubling of its size, on one core."""
 FIELD_SECONDS = 6.0e-9
 """[s] Time of the field's value and gradient at a lattice point, per number that it handles there, on one core."""
-SLAB_POINTS = 1 << 16
+SLAB_POINTS = 1 << 15
 """Points whose features a pyramid holds at once."""
 PROGRAM_BYTES = 500 << 20
 """Memory of Python, jax and compiled programs."""
