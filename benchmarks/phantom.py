@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from unflat.physics.imaging import Camera
+from unflat.physics.instrument import Illumination
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 from unflat.recon.acquisition import Acquisition, write
 from unflat.recon.kinds import kind_named
 from unflat.recon.models import Model
@@ -117,9 +119,9 @@ def _images(
     """Images by SSNP on the lattice itself, periodic."""
     height, width = contrast.shape[1:]
     camera = Camera(lattice, APERTURE, "ssnp", (height, width), sharp_rim=True)
-    one, flat = jnp.ones((1, 1)), (jnp.zeros(1), jnp.zeros(0))
-    seen = jax.jit(lambda values, tilt: camera.images(values, tilt[None, None], one, *flat)[0])
-    return np.stack([np.asarray(seen(contrast[None], jnp.asarray(tilt, jnp.float32))) for tilt in tilts])
+    light, seen = Illumination.tilted(tilts), jax.jit(camera.images)
+    views = (Light.of(light, lattice, slice(i, i + 1)) for i in range(light.views))
+    return np.concatenate([np.asarray(seen(contrast[None], view, jnp.zeros(0))) for view in views])
 
 
 def _linear(config: Path, path: Path, options: Options) -> Numbers:
