@@ -10,6 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 from unflat.physics.imaging import MARCHES, Camera
+from unflat.physics.instrument import Illumination
 from unflat.physics.lattice import Lattice
 from unflat.physics.light import Light
 
@@ -55,6 +56,16 @@ def images(
 ) -> np.ndarray:
     """Images under one plane wave each, focused at a plane [m]."""
     return np.asarray(_images(camera, contrast, waves(tilts, camera.lattice.cycles(focus)), aberrations))
+
+
+def test_light_is_an_illumination_in_the_waves_own_units() -> None:
+    lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
+    na = np.array([(0.0, 0.1), (0.4, -0.2), (-0.3, 0.0)])
+    chosen = Light.of(Illumination.tilted(na, np.array([0.0, 2e-6, -1e-6])), lattice, np.array([2, 1]))
+    assert all(array.dtype == jnp.float32 for array in chosen)
+    np.testing.assert_allclose(chosen.tilts[:, 0], na[[2, 1]] / INDEX, rtol=1e-6)
+    np.testing.assert_allclose(chosen.defocus, [lattice.cycles(-1e-6), lattice.cycles(2e-6)], rtol=1e-6)
+    np.testing.assert_array_equal(chosen.weights, 1)
 
 
 @both
