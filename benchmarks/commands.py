@@ -84,15 +84,18 @@ def settings_of(options: Options) -> list[str]:
     return [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
 
 
+def assigned(options: Options) -> list[str]:
+    """Options as words of a command line."""
+    return [word for assignment in settings_of(options) for word in ("--set", assignment)]
+
+
 def fit(config: Path, acquisition: Path, output: Path, options: Options, device: str = "auto") -> dict[str, float]:
     """Run ``unflat fit``, replacing what is there.
 
     Returns:
         The run's own metrics, with ``wall_seconds``, ``cpu_seconds`` and ``peak_bytes`` of the whole process.
     """
-    words: list[str | Path] = ["fit", config, acquisition, "-o", output, "--force", "--device", device]
-    for assignment in settings_of(options):
-        words += ["--set", assignment]
+    words = ("fit", config, acquisition, "-o", output, "--force", "--device", device, *assigned(options))
     cost = unflat(*words, log=output.parent / f"{output.name}.log", folder=output.parent)
     numbers: dict[str, float] = json.loads((output / "metrics.json").read_text("utf-8"))
     return numbers | {

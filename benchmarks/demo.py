@@ -3,35 +3,36 @@
 import json
 import shutil
 from functools import partial
-from typing import Any
 
-from unflat.recon.kinds import kind_named
 from unflat.recon.models import Model
 from unflat.recon.rendering import compare_volumes
-from unflat.recon.settings import load_config
 from unflat.recon.volumes import read_volume
 
-from .commands import unflat
+from .commands import Options, assigned, settings_of, unflat
 from .ledger import Ledger, Numbers
-from .linear import against_truth, best_answer, problem_of, split, volume_of
+from .linear import nearest_to_truth
 from .pictures import save_small
 
-TINY = (
-    "fit.steps=6",
-    "simulate.shape=[32, 32]",
-    "simulate.illumination.count=8",
-    "volume.depth=4 um",
-    "simulate.depth=4 um",
-)
+TINY: Options = {
+    "fit.steps": 6,
+    "simulate.shape": [32, 32],
+    "simulate.illumination.count": 8,
+    "volume.depth": "4 um",
+    "simulate.depth": "4 um",
+}
 NAME = "demo (simulated cell)"
 GOAL_SECONDS = 120
 
 
 def run(ledger: Ledger) -> None:
     """Run the demo twice (the second finds its programs compiled), and linear IDT on the same images."""
-    changes = ledger.choose((), TINY)
-    cold = ledger.part("demo", {"set": changes}, lambda: _demo(ledger, changes))
-    linear = ledger.part("linear", {"set": changes}, lambda: _linear(ledger))
+    changes: Options = ledger.choose({}, TINY)
+    known = {"set": settings_of(changes)}
+    cold = ledger.part("demo", known, lambda: _demo(ledger, changes))
+    made = ledger.scratch / "fresh" / "demo-cell"
+    linear = ledger.part(
+        "linear", known, lambda: nearest_to_truth(made / "config.yaml", made / "acquisition.h5", "snr")
+    )
     numbers = cold["metrics"]
     how = "`unflat demo`: simulated by SSNP at half the voxel with photon noise, fitted by multi-slice"
     own = f"linear IDT in the same run, at its best α for the truth ({linear['strength']:g})"
@@ -68,15 +69,13 @@ def run(ledger: Ledger) -> None:
     ledger.figure("demo")
 
 
-def _demo(ledger: Ledger, changes: tuple[str, ...]) -> Numbers:
+def _demo(ledger: Ledger, changes: Options) -> Numbers:
     folder, cache = ledger.scratch / "fresh", ledger.scratch / "compiled"
     for old in (folder, cache):
         shutil.rmtree(old, ignore_errors=True)
     folder.mkdir()
     cache.mkdir()
-    words = ["demo", "cell", "--device", ledger.device]
-    for change in changes:
-        words += ["--set", change]
+    words = ["demo", "cell", "--device", ledger.device, *assigned(changes)]
     environment = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
     again = [*words, "-o", "again"]
     cold = unflat(*words, log=ledger.scratch / "demo.log", folder=folder, environment=environment)
@@ -90,20 +89,4 @@ def _demo(ledger: Ledger, changes: tuple[str, ...]) -> Numbers:
         "cpu_seconds": cold.cpu_seconds,
         "peak_bytes": cold.peak_bytes,
         "metrics": json.loads((made / "run" / "metrics.json").read_text("utf-8")),
-    }
-
-
-def _linear(ledger: Ledger) -> Numbers:
-    folder = ledger.scratch / "fresh" / "demo-cell"
-    settings: Any = load_config(folder / "config.yaml")
-    kind = kind_named("cell")
-    acquisition = kind.read(settings, folder / "acquisition.h5")
-    if acquisition.truth is None:
-        raise ValueError(f"no truth in {folder / 'acquisition.h5'}")
-    measured = problem_of(settings, acquisition)
-    trained, _ = split(measured)
-    best = best_answer(measured, trained, against_truth(measured, acquisition.truth, "snr"))
-    return kind.score(volume_of(measured, best.contrast), acquisition.truth) | {
-        "strength": best.strength,
-        "seconds": best.seconds,
     }

@@ -7,20 +7,23 @@ truth): no published use is so lucky. Ours chooses its best step by the withheld
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from unflat.recon.fitting.schedule import withheld_views
+from unflat.recon.kinds import kind_named
 from unflat.recon.kinds.cell.problem import CellProblem, problem
 from unflat.recon.kinds.cell.start import linear_answer
 from unflat.recon.metrics import correlation, signal_to_noise
 from unflat.recon.results import sampler
-from unflat.recon.settings import with_overrides
+from unflat.recon.settings import load_config, with_overrides
 from unflat.recon.volumes import Quantity, Volume
 
-from .commands import Options
+from .commands import Options, settings_of
+from .ledger import Numbers
 
 STRENGTHS = (0.1, 0.03, 0.01, 0.003)
 """Tikhonov's α that are tried, as shares of the largest gain of the transfer functions."""
@@ -81,6 +84,30 @@ def best_answer(
     if best is None:
         raise ValueError("no strength to try")
     return best
+
+
+def nearest_to_truth(
+    config: Path, path: Path, figure: str, options: Options | None = None, *, clipped: bool = False
+) -> Numbers:
+    """Accuracy of the linear answer that comes nearest to the truth, from the views that a fit would see.
+
+    Args:
+        config: The fit's.
+        path: The acquisition, with its truth.
+        figure: What counts as near: ``snr`` or ``ncc``.
+        options: Set in the config.
+        clipped: Whether negative contrast is set to 0.
+    """
+    settings: Any = load_config(config, settings_of(options or {}))
+    kind = kind_named("cell")
+    acquisition = kind.read(settings, path)
+    if acquisition.truth is None:
+        raise ValueError(f"no truth in {path}")
+    measured = problem_of(settings, acquisition)
+    seen, _ = split(measured)
+    best = best_answer(measured, seen, against_truth(measured, acquisition.truth, figure), clipped=clipped)
+    accuracy = kind.score(volume_of(measured, best.contrast), acquisition.truth)
+    return accuracy | {"strength": best.strength, "seconds": best.seconds}
 
 
 def split(measured: CellProblem) -> tuple[np.ndarray, np.ndarray]:

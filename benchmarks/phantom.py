@@ -14,17 +14,18 @@ import numpy as np
 from jaxtyping import Float
 
 from unflat.physics.imaging import Camera
+from unflat.physics.instrument import Illumination
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 from unflat.recon.acquisition import Acquisition, write
 from unflat.recon.kinds import kind_named
 from unflat.recon.models import Model
 from unflat.recon.rendering import compare_volumes
-from unflat.recon.settings import load_config
 from unflat.recon.volumes import Quantity, Volume, centred_axis, read_volume
 
-from .commands import Options, fit, settings_of
+from .commands import Options, fit
 from .ledger import Ledger, Numbers
-from .linear import STRENGTHS, against_truth, best_answer, judged_alike, problem_of, volume_of
+from .linear import judged_alike, nearest_to_truth
 from .pictures import save_small
 from .places import shared
 
@@ -60,7 +61,9 @@ def run(ledger: Ledger) -> None:
     options: dict[str, Any] = {**OPTIONS, "volume.depth": images["depth"], "volume.centre_z": images["centre_z"]}
     config = ledger.scratch / "config.yaml"
     config.write_text("kind: cell\n", encoding="utf-8")
-    linear = ledger.part("linear", judged_alike(options), lambda: _linear(config, acquisition, options))
+    linear = ledger.part(
+        "linear", judged_alike(options), lambda: nearest_to_truth(config, acquisition, "ncc", options, clipped=True)
+    )
     for model in ("ssnp", "multislice"):
         chosen = {**options, **OF_MODEL[model], **ledger.choose({}, TINY), "physics.model": model}
         output = ledger.scratch / model
@@ -117,23 +120,9 @@ def _images(
     """Images by SSNP on the lattice itself, periodic."""
     height, width = contrast.shape[1:]
     camera = Camera(lattice, APERTURE, "ssnp", (height, width), sharp_rim=True)
-    one, flat = jnp.ones((1, 1)), (jnp.zeros(1), jnp.zeros(0))
-    seen = jax.jit(lambda values, tilt: camera.images(values, tilt[None, None], one, *flat)[0])
-    return np.stack([np.asarray(seen(contrast[None], jnp.asarray(tilt, jnp.float32))) for tilt in tilts])
-
-
-def _linear(config: Path, path: Path, options: Options) -> Numbers:
-    """Linear IDT, clipped at 0, at its best strength for the truth."""
-    settings: Any = load_config(config, settings_of(options))
-    acquisition = kind_named("cell").read(settings, path)
-    if acquisition.truth is None:
-        raise ValueError(f"no truth in {path}")
-    measured = problem_of(settings, acquisition)
-    every = np.arange(measured.views)
-    merit = against_truth(measured, acquisition.truth, "ncc")
-    best = best_answer(measured, every, merit, clipped=True, strengths=STRENGTHS)
-    accuracy = kind_named("cell").score(volume_of(measured, best.contrast), acquisition.truth)
-    return accuracy | {"strength": best.strength, "seconds": best.seconds}
+    light, seen = Illumination.tilted(tilts), jax.jit(camera.images)
+    views = (Light.of(light, lattice, slice(i, i + 1)) for i in range(light.views))
+    return np.concatenate([np.asarray(seen(contrast[None], view, jnp.zeros(0))) for view in views])
 
 
 def _fit(ledger: Ledger, config: Path, acquisition: Path, output: Path, options: Options) -> Numbers:

@@ -24,6 +24,7 @@ from unflat.recon.settings.shipped import shipped
 from .commands import Options, settings_of
 from .ledger import Numbers
 from .linear import best_answer, problem_of
+from .scene import CONFIG
 
 LOOK_EVERY = 5
 """Steps between two comparisons with the truth."""
@@ -40,7 +41,7 @@ def race(simulated: Options, fit: Options, of_field: Mapping[str, Options]) -> N
     Returns:
         ``linear`` with its SNR, time and strength; each field's course, as pairs of seconds and SNR [dB].
     """
-    settings: Any = parse_config(shipped("demo-cell"), settings_of({**simulated, **fit}))
+    settings: Any = parse_config(shipped(CONFIG), settings_of({**simulated, **fit}))
     acquisition = kind_named("cell").simulate(settings)
     found: Numbers = {"linear": _linear(settings, acquisition)}
     update: Callable[[str, bool], None] = jax.config.update  # untyped in some releases of jax

@@ -3,40 +3,24 @@
 import shutil
 import statistics
 import sys
-from pathlib import Path
 from typing import Any
 
-from unflat.recon.settings.shipped import shipped
-
-from .commands import Options, settings_of, unflat
+from .commands import Options, assigned, unflat
 from .commands import run as run_program
 from .ledger import Ledger, Numbers
 from .pictures import panels, save_small
 from .race import race, reached
+from .scene import OF_FIELD, TINY_FIELD, files, scene, simulate
 from .transforms import transforms_ratio
 
 NAME = "speed"
 SHAPE, WAVES, REPEATS = (40, 320, 320), 4, 11
 """Those of the algae's fit."""
 GOAL_RATIO = 1.5
-SIMULATED: Options = {
-    "simulate.shape": [64, 64],
-    "simulate.depth": "7 um",
-    "volume.depth": "7 um",
-    "simulate.illumination.count": 24,
-}
+IMAGES = 24
 FIT: Options = {"fit.steps": 240, "fit.withheld": 0, "fit.tv": 0.5}
-OF_FIELD: dict[str, Options] = {"voxels": {}, "pyramid": {}, "fourier": {"fit.learning_rate": 0.002}}
 """Tune here."""
-TINY: Options = {
-    "simulate.shape": [24, 24],
-    "simulate.depth": "3 um",
-    "volume.depth": "3 um",
-    "simulate.illumination.count": 6,
-    "fit.steps": 10,
-    "fit.fourier.width": 8,
-    "fit.fourier.depth": 2,
-}
+TINY: Options = {"fit.steps": 10, **TINY_FIELD}
 STARTS = 5
 """Times that a command is started; the median counts."""
 
@@ -48,9 +32,8 @@ def run(ledger: Ledger) -> None:
         known = {"shape": shape, "waves": WAVES, "repeats": repeats}
         numbers = ledger.part(march, known, lambda m=march: transforms_ratio(m, shape, WAVES, repeats))
         _tell_ratio(ledger, march, numbers)
-    tiny = ledger.choose({}, TINY)
-    fit = {**FIT, **tiny}
-    made = {**SIMULATED, **{name: value for name, value in tiny.items() if name in SIMULATED}}
+    fit = {**FIT, **ledger.choose({}, TINY)}
+    made = scene(ledger, IMAGES, 6)
     known = {"simulated": made, "fit": fit, "fields": OF_FIELD}
     _tell_race(ledger, ledger.part("race", known, lambda: race(made, fit, OF_FIELD)))
     starts = ledger.choose(STARTS, 1)
@@ -110,11 +93,9 @@ def _tell_race(ledger: Ledger, numbers: Numbers) -> None:
 
 def _commands(ledger: Ledger, starts: int, options: Options) -> Numbers:
     """Times of Python, import, help and check, and of a fit of one step with and without its programs."""
-    folder, log = ledger.scratch, ledger.scratch / "commands.log"
-    config, acquisition, cache = folder / "config.yaml", folder / "acquisition.h5", folder / "compiled"
-    config.write_text(shipped("demo-cell"), encoding="utf-8")
-    changes = [word for assignment in settings_of(options) for word in ("--set", assignment)]
-    unflat("simulate", config, "-o", acquisition, "--force", "--device", ledger.device, *changes, log=log)
+    folder, log, cache = ledger.scratch, ledger.scratch / "commands.log", ledger.scratch / "compiled"
+    (config, acquisition), changes = files(ledger), assigned(options)
+    simulate(ledger, options)
     python = [sys.executable, "-c"]
 
     def median(*words: str) -> float:
@@ -131,17 +112,7 @@ def _commands(ledger: Ledger, starts: int, options: Options) -> Numbers:
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir()
     environment = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
-    words: list[str | Path] = [
-        "fit",
-        config,
-        acquisition,
-        "-o",
-        folder / "start",
-        "--force",
-        "--device",
-        ledger.device,
-        *changes,
-    ]
+    words = ("fit", config, acquisition, "-o", folder / "start", "--force", "--device", ledger.device, *changes)
     for name in ("cold", "warm"):
         found[name] = unflat(*words, log=log, folder=folder, environment=environment).seconds
     return found

@@ -17,6 +17,7 @@ from jaxtyping import Array, Complex, Float
 
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 
 from .ledger import Numbers
 
@@ -57,7 +58,7 @@ def _images(
     camera: Camera, contrast: Float[Array, "c z y x"], tilts: Float[Array, "view 1 2"]
 ) -> Float[Array, "view y x"]:
     views = tilts.shape[0]
-    return camera.images(contrast, tilts, jnp.ones((views, 1)), jnp.zeros(views), jnp.zeros(0))
+    return camera.images(contrast, Light(tilts, jnp.ones((views, 1)), jnp.zeros(views)), jnp.zeros(0))
 
 
 def _forward(camera: Camera) -> Callable[..., Any]:

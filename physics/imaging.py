@@ -15,6 +15,7 @@ from jaxtyping import Array, Complex, Float
 
 from . import multislice, ssnp
 from .lattice import Lattice
+from .light import Light
 from .pupil import incident_transmission, pupil, shares
 from .waves import kernel
 
@@ -48,18 +49,18 @@ class Camera:
     def fields(
         self,
         contrast: Float[Array, "channel z y x"],
-        tilts: Float[Array, "wave 2"],
-        defocus: Float[Array, " wave"],
+        light: Light,
         aberrations: Float[Array, " j"],
-    ) -> Complex[Array, "wave y x"]:
+    ) -> Complex[Array, "view source y x"]:
         """Demodulated fields at the camera, on the whole lattice: 1 where there is no specimen.
 
         Args:
             contrast: Index contrast on the lattice.
-            tilts: Incident waves.
-            defocus: Plane of focus of each, in cycles from z = 0 along +z.
+            light: Of each view.
             aberrations: [rad] Zernike coefficients from defocus on.
         """
+        views, sources = light.weights.shape
+        tilts = light.tilts.reshape(-1, 2)
         spectra = MARCHES[self.march](contrast, self.lattice, tilts, self.block, self.fixed_light)
         last = self.lattice.cycles(float(self.lattice.planes[-1]))
 
@@ -68,29 +69,27 @@ class Camera:
             incident = incident_transmission(self.lattice, self.numerical_aperture, tilt, aberrations)
             return spectrum * kernel(self.lattice, tilt, focus - last) * passed / incident
 
-        return jnp.fft.ifft2(jax.vmap(focused)(spectra, tilts, defocus))
+        waves = jnp.fft.ifft2(jax.vmap(focused)(spectra, tilts, jnp.repeat(light.defocus, sources)))
+        return waves.reshape(views, sources, *waves.shape[1:])
 
     def images(
         self,
         contrast: Float[Array, "channel z y x"],
-        tilts: Float[Array, "view source 2"],
-        weights: Float[Array, "view source"],
-        defocus: Float[Array, " view"],
+        light: Light,
         aberrations: Float[Array, " j"],
     ) -> Float[Array, "view h w"]:
         """Images of the specimen, each lit by sources that add incoherently, relative to an empty field's image."""
-        views, sources = weights.shape
-        waves = self.fields(contrast, tilts.reshape(-1, 2), jnp.repeat(defocus, sources), aberrations)
-        each = jax.vmap(self.pixels)(waves.real**2 + waves.imag**2)
-        share = shares(self.lattice, self.numerical_aperture, tilts, weights)
-        return jnp.einsum("vs,vshw->vhw", share, each.reshape(views, sources, *each.shape[1:]))
+        waves = self.fields(contrast, light, aberrations)
+        each = self.pixels(waves.real**2 + waves.imag**2)
+        share = shares(self.lattice, self.numerical_aperture, light.tilts, light.weights)
+        return jnp.einsum("vs,vshw->vhw", share, each)
 
     def pixels(
-        self, values: Float[Array, "y x"] | Complex[Array, "y x"]
-    ) -> Float[Array, "h w"] | Complex[Array, "h w"]:
+        self, values: Float[Array, "*n y x"] | Complex[Array, "*n y x"]
+    ) -> Float[Array, "*n h w"] | Complex[Array, "*n h w"]:
         """Average the lattice's samples over each pixel, and cut the camera's frame out."""
         k = self.lattice.binning
         y, x = (n // 2 - k // 2 - k * (size // 2) for n, size in zip(self.lattice.shape[1:], self.shape, strict=True))
         h, w = self.shape
-        frame = values[y : y + k * h, x : x + k * w]
-        return frame if k == 1 else frame.reshape(h, k, w, k).mean(axis=(1, 3))
+        frame = values[..., y : y + k * h, x : x + k * w]
+        return frame if k == 1 else frame.reshape(*values.shape[:-2], h, k, w, k).mean(axis=(-3, -1))

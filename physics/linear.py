@@ -19,6 +19,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
+from .light import Light
 from .pupil import EDGE, rim_share, shares
 from .waves import cis, incident_cosine
 
@@ -53,57 +54,38 @@ class WeakCamera:
         zero = jnp.zeros_like(phase)
         return cis(phase) * lax.complex(zero, zero + strength)
 
-    def transfer(
-        self,
-        sy: Float[Array, "*f"],
-        sx: Float[Array, "*f"],
-        tilts: Float[Array, "source 2"],
-        weights: Float[Array, " source"],
-        defocus: Float[Array, ""],
-    ) -> Complex[Array, "c z *f"]:
-        """H_re, and H_im where there is absorption, of one view; sources outside the pupil give nothing."""
+    def transfer(self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], light: Light) -> Complex[Array, "c z *f"]:
+        """H_re, and H_im where there is absorption, in one view's light; sources outside the pupil give nothing."""
 
         def one(tilt: Float[Array, " 2"], weight: Float[Array, ""]) -> Complex[Array, "c z *f"]:
-            ahead = self.scattered(sy, sx, tilt, defocus)
-            behind = jnp.conj(self.scattered(-sy, -sx, tilt, defocus))
+            ahead = self.scattered(sy, sx, tilt, light.defocus)
+            behind = jnp.conj(self.scattered(-sy, -sx, tilt, light.defocus))
             channels = [ahead + behind] + ([1j * (ahead - behind)] if self.absorption else [])
             rim = self.numerical_aperture / self.lattice.medium_index
             share = jnp.where(jnp.sum(tilt**2) <= (rim * (1 + EDGE)) ** 2, weight, 0.0)
             return jnp.stack(channels) * lax.complex(share, jnp.zeros_like(share))
 
-        return jnp.sum(jax.vmap(one)(tilts, shares(self.lattice, self.numerical_aperture, tilts, weights)), axis=0)
+        weights = shares(self.lattice, self.numerical_aperture, light.tilts, light.weights)
+        return jnp.sum(jax.vmap(one)(light.tilts, weights), axis=0)
 
-    def images(
-        self,
-        contrast: Float[Array, "c z y x"],
-        tilts: Float[Array, "view source 2"],
-        weights: Float[Array, "view source"],
-        defocus: Float[Array, " view"],
-    ) -> Float[Array, "view y x"]:
+    def images(self, contrast: Float[Array, "c z y x"], light: Light) -> Float[Array, "view y x"]:
         """Images that linear theory predicts, 1 where there is no specimen."""
         sy, sx = self._frequencies(contrast.dtype)
         spectrum = jnp.fft.fft2(contrast)
 
-        def one(view: tuple[Array, Array, Array]) -> Float[Array, "y x"]:
-            return 1 + jnp.fft.ifft2(jnp.sum(self.transfer(sy, sx, *view) * spectrum, axis=(0, 1))).real
+        def one(view: Light) -> Float[Array, "y x"]:
+            return 1 + jnp.fft.ifft2(jnp.sum(self.transfer(sy, sx, view) * spectrum, axis=(0, 1))).real
 
-        return cast(Array, lax.map(one, (tilts, weights, defocus)))
+        return cast(Array, lax.map(one, light))
 
     def inverse(
-        self,
-        images: Float[Array, "view y x"],
-        tilts: Float[Array, "view source 2"],
-        weights: Float[Array, "view source"],
-        defocus: Float[Array, " view"],
-        strength: Float[Array, ""] | float,
+        self, images: Float[Array, "view y x"], light: Light, strength: Float[Array, ""] | float
     ) -> Float[Array, "c z y x"]:
         """Least-squares contrast of normalised images.
 
         Args:
             images: Measured images, 1 where there is no specimen, on the lattice.
-            tilts: Sources of each view, in units of n_m/λ.
-            weights: Their brightness.
-            defocus: Plane of focus of each view, in cycles.
+            light: Of each view.
             strength: Tikhonov's α, as a share of the largest gain Σ|H|² of any frequency.
         """
         _, height, width = images.shape
@@ -112,7 +94,7 @@ class WeakCamera:
         sy, sx = self._frequencies(images.dtype)
 
         def matrix(row: tuple[Array, Array]) -> Complex[Array, "x v m"]:
-            each = jax.vmap(lambda t, w, f: self.transfer(*row, t, w, f))(tilts, weights, defocus)
+            each = jax.vmap(lambda view: self.transfer(*row, view))(light)
             return jnp.moveaxis(each, -1, 0).reshape(half, images.shape[0], -1)
 
         rows = (sy[:, :half], sx[:, :half])

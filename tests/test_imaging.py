@@ -10,7 +10,9 @@ import pytest
 from jax.test_util import check_grads
 
 from unflat.physics.imaging import MARCHES, Camera
+from unflat.physics.instrument import Illumination
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 
 WAVELENGTH, INDEX = 532e-9, 1.33
 NONE = np.zeros(0)
@@ -30,15 +32,19 @@ def blob(lattice: Lattice, width: tuple[float, float, float], centre: tuple[floa
 
 
 @partial(jax.jit, static_argnums=0)
-def _fields(
-    camera: Camera, contrast: jax.Array, tilts: jax.Array, cycles: jax.Array, aberrations: jax.Array
-) -> jax.Array:
-    return camera.fields(contrast, tilts, cycles, aberrations)
+def _fields(camera: Camera, contrast: jax.Array, light: Light, aberrations: jax.Array) -> jax.Array:
+    return camera.fields(contrast, light, aberrations)[:, 0]
 
 
 @partial(jax.jit, static_argnums=0)
-def _images(camera: Camera, *arrays: jax.Array) -> jax.Array:
-    return camera.images(*arrays)
+def _images(camera: Camera, contrast: jax.Array, light: Light, aberrations: jax.Array) -> jax.Array:
+    return camera.images(contrast, light, aberrations)
+
+
+def waves(tilts: list[tuple[float, float]], cycles: float | np.ndarray = 0.0) -> Light:
+    """One plane wave a view."""
+    views = len(tilts)
+    return Light(jnp.array(tilts)[:, None], jnp.ones((views, 1)), jnp.broadcast_to(jnp.asarray(cycles, float), views))
 
 
 def images(
@@ -49,9 +55,17 @@ def images(
     aberrations: np.ndarray = NONE,
 ) -> np.ndarray:
     """Images under one plane wave each, focused at a plane [m]."""
-    light = np.array(tilts)[:, None]
-    cycles = np.full(len(tilts), camera.lattice.cycles(focus))
-    return np.asarray(_images(camera, contrast, light, np.ones((len(tilts), 1)), cycles, aberrations))
+    return np.asarray(_images(camera, contrast, waves(tilts, camera.lattice.cycles(focus)), aberrations))
+
+
+def test_light_is_an_illumination_in_the_waves_own_units() -> None:
+    lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
+    na = np.array([(0.0, 0.1), (0.4, -0.2), (-0.3, 0.0)])
+    chosen = Light.of(Illumination.tilted(na, np.array([0.0, 2e-6, -1e-6])), lattice, np.array([2, 1]))
+    assert all(array.dtype == jnp.float32 for array in chosen)
+    np.testing.assert_allclose(chosen.tilts[:, 0], na[[2, 1]] / INDEX, rtol=1e-6)
+    np.testing.assert_allclose(chosen.defocus, [lattice.cycles(-1e-6), lattice.cycles(2e-6)], rtol=1e-6)
+    np.testing.assert_array_equal(chosen.weights, 1)
 
 
 @both
@@ -65,7 +79,7 @@ def test_a_point_refocuses_at_its_own_place(march: str, slices: int) -> None:
         contrast = np.zeros((1, *lattice.shape))
         contrast[0, q, 10, 21] = 1e-5
         cycles = np.array([lattice.cycles(lattice.axes[0][q] + step) for step in steps])
-        scattered = np.abs(np.asarray(_fields(camera, contrast, np.tile(tilt, (5, 1)), cycles, NONE)) - 1)
+        scattered = np.abs(np.asarray(_fields(camera, contrast, waves([tilt] * 5, cycles), NONE)) - 1)
         far_before, before, there, after, far_after = scattered[:, 10, 21]
         assert there > before > far_before
         assert before == pytest.approx(after, rel=1e-5)
@@ -126,8 +140,8 @@ def test_a_source_at_the_rim_is_vignetted() -> None:
     camera = Camera(lattice, 0.6, "multislice", (64, 64))
     rim = 0.6 / INDEX
     for share in (0.0, 0.999):
-        light = np.array([[0.0, share * rim]])
-        spectrum = np.fft.fft2(np.asarray(_fields(camera, contrast, light, np.zeros(1), NONE))[0] - 1)
+        light = waves([(0.0, share * rim)])
+        spectrum = np.fft.fft2(np.asarray(_fields(camera, contrast, light, NONE))[0] - 1)
         sx = np.broadcast_to(lattice.sines[1], spectrum.shape)
         ahead = np.sum(np.abs(spectrum[sx > 0.01]) ** 2)
         behind = np.sum(np.abs(spectrum[sx < -0.01]) ** 2)
@@ -139,10 +153,10 @@ def test_several_sources_add_incoherently() -> None:
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     contrast = 0.02 * blob(lattice, (0.4e-6,) * 3, (0, 0.2e-6, 0))
     camera = Camera(lattice, 0.8, "multislice", (24, 24))
-    tilts, weights = np.array([(0.0, 0.0), (0.2, -0.3), (0.5, 0.1)]), np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 2.0]])
-    light = np.stack([tilts, tilts])
-    found = np.asarray(_images(camera, contrast, light, weights, np.zeros(2), NONE))
-    single = images(camera, contrast, [tuple(t) for t in tilts])
+    tilts, weights = jnp.array([(0.0, 0.0), (0.2, -0.3), (0.5, 0.1)]), jnp.array([[1.0, 3.0, 0.0], [0.0, 0.0, 2.0]])
+    light = Light(jnp.stack([tilts, tilts]), weights, jnp.zeros(2))
+    found = np.asarray(_images(camera, contrast, light, NONE))
+    single = images(camera, contrast, [(float(y), float(x)) for y, x in tilts])
     np.testing.assert_allclose(found[0], (single[0] + 3 * single[1]) / 4, atol=1e-12)
     np.testing.assert_allclose(found[1], single[2], atol=1e-12)
 
@@ -151,8 +165,8 @@ def test_a_dark_source_among_bright_ones_leaves_the_empty_field_at_one() -> None
     """Images are relative to that of an empty field, to which a source beyond the rim gives nothing."""
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     camera = Camera(lattice, 0.5, "multislice", (24, 24))
-    light = np.array([[(0.0, 0.1), (0.45, 0.0)]])
-    found = _images(camera, np.zeros((1, *lattice.shape)), light, np.ones((1, 2)), np.zeros(1), NONE)
+    light = Light(jnp.array([[(0.0, 0.1), (0.45, 0.0)]]), jnp.ones((1, 2)), jnp.zeros(1))
+    found = _images(camera, np.zeros((1, *lattice.shape)), light, NONE)
     np.testing.assert_allclose(found, 1, atol=1e-12)
 
 
@@ -161,9 +175,7 @@ def test_several_foci_are_those_of_several_images() -> None:
     contrast = 0.02 * blob(lattice, (0.4e-6,) * 3, (0, 0.2e-6, 0))
     camera = Camera(lattice, 0.8, "multislice", (24, 24))
     foci = np.array([-2e-6, 0.0, 3e-6])
-    light = np.tile(np.array([[[0.1, 0.2]]]), (3, 1, 1))
-    cycles = np.array([lattice.cycles(f) for f in foci])
-    found = _images(camera, contrast, light, np.ones((3, 1)), cycles, NONE)
+    found = _images(camera, contrast, waves([(0.1, 0.2)] * 3, np.array([lattice.cycles(f) for f in foci])), NONE)
     for image, focus in zip(np.asarray(found), foci, strict=True):
         np.testing.assert_allclose(image, images(camera, contrast, [(0.1, 0.2)], float(focus))[0], atol=1e-12)
     assert np.abs(found[0] - found[2]).max() > 0.02
@@ -250,10 +262,12 @@ def test_gradients_are_those_of_finite_differences(march: str) -> None:
     camera = Camera(lattice, 0.9, march, (10, 12), block=2)
     measured = rng.uniform(0.8, 1.2, (2, 10, 12))
     contrast = rng.normal(0, 0.01, (2, *lattice.shape))
-    tilts, weights = rng.uniform(-0.3, 0.3, (2, 2, 2)), rng.uniform(0.5, 1.5, (2, 2))
+    tilts, weights = jnp.asarray(rng.uniform(-0.3, 0.3, (2, 2, 2))), jnp.asarray(rng.uniform(0.5, 1.5, (2, 2)))
+    light, aberrations = Light(tilts, weights, jnp.array([1.0, -2.0])), jnp.array([0.3, -0.2, 0.1, 0.4])
 
-    def misfit(*parameters: jax.Array) -> jax.Array:
-        return jnp.sum((camera.images(*parameters) - measured) ** 2)
+    def misfit(contrast: jax.Array, light: Light, aberrations: jax.Array) -> jax.Array:
+        return jnp.sum((camera.images(contrast, light, aberrations) - measured) ** 2)
 
-    parameters = tuple(jnp.asarray(p) for p in (contrast, tilts, weights, [1.0, -2.0], [0.3, -0.2, 0.1, 0.4]))
-    check_grads(jax.jit(misfit), parameters, order=1, modes=["rev"], eps=1e-5, rtol=1e-6)
+    check_grads(
+        jax.jit(misfit), (jnp.asarray(contrast), light, aberrations), order=1, modes=["rev"], eps=1e-5, rtol=1e-6
+    )

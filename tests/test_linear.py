@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from unflat.physics.directions import ring, spiral
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 from unflat.physics.linear import WeakCamera
 
 INDEX = 1.33
@@ -24,10 +26,11 @@ def double() -> Iterator[None]:
         yield
 
 
-def lights(tilts: np.ndarray, cycles: float | np.ndarray = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def lights(tilts: np.ndarray, cycles: float | np.ndarray = 0.0) -> Light:
     """One plane wave a view."""
     views = len(tilts)
-    return np.asarray(tilts, float)[:, None], np.ones((views, 1)), np.broadcast_to(np.asarray(cycles, float), views)
+    foci = jnp.broadcast_to(jnp.asarray(cycles, float), views)
+    return Light(jnp.asarray(tilts, float)[:, None], jnp.ones((views, 1)), foci)
 
 
 _images = jax.jit(lambda camera, *arrays: camera.images(*arrays), static_argnums=0)
@@ -35,33 +38,31 @@ _inverse = jax.jit(lambda camera, *arrays: camera.inverse(*arrays), static_argnu
 _transfer = jax.jit(lambda camera, *arrays: camera.transfer(*arrays), static_argnums=0)
 
 
-def weakly(camera: WeakCamera, contrast: np.ndarray, light: tuple[np.ndarray, ...]) -> np.ndarray:
-    return np.asarray(_images(camera, contrast, *light))
+def weakly(camera: WeakCamera, contrast: np.ndarray, light: Light) -> np.ndarray:
+    return np.asarray(_images(camera, contrast, light))
 
 
-def inverted(camera: WeakCamera, images: np.ndarray, light: tuple[np.ndarray, ...], strength: float) -> np.ndarray:
-    return np.asarray(_inverse(camera, images, *light, strength))
+def inverted(camera: WeakCamera, images: np.ndarray, light: Light, strength: float) -> np.ndarray:
+    return np.asarray(_inverse(camera, images, light, strength))
 
 
-def transferred(camera: WeakCamera, light: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+def transferred(camera: WeakCamera, light: Light) -> list[np.ndarray]:
     """Transfer functions of each view over the lattice's frequencies."""
     sy, sx = np.broadcast_arrays(*camera.lattice.sines)
-    return [np.asarray(_transfer(camera, sy, sx, *one)) for one in zip(*light, strict=True)]
+    return [np.asarray(_transfer(camera, sy, sx, Light(*one))) for one in zip(*light, strict=True)]
 
 
-MIXED = (
-    np.array([[(0.1, 0.2), (-0.3, 0.0)], [(0.0, 0.0), (0.2, 0.1)]]),
-    np.array([[1.0, 2.0], [1.0, 0.0]]),
-    np.array([0.0, 1.5]),
-)
-"""Two views of two sources and different foci."""
+def mixed() -> Light:
+    """Two views of two sources and different foci."""
+    tilts = jnp.array([[(0.1, 0.2), (-0.3, 0.0)], [(0.0, 0.0), (0.2, 0.1)]])
+    return Light(tilts, jnp.array([[1.0, 2.0], [1.0, 0.0]]), jnp.array([0.0, 1.5]))
 
 
 def test_images_are_linear_in_the_specimen() -> None:
     camera = WeakCamera(SMALL, 0.8, absorption=True)
     first, second = np.random.default_rng(0).normal(0, 1, (2, 2, *SMALL.shape))
-    sum_of = 2 * weakly(camera, first, MIXED) - 3 * weakly(camera, second, MIXED)
-    np.testing.assert_allclose(weakly(camera, 2 * first - 3 * second, MIXED), sum_of + 2, atol=1e-10)
+    sum_of = 2 * weakly(camera, first, mixed()) - 3 * weakly(camera, second, mixed())
+    np.testing.assert_allclose(weakly(camera, 2 * first - 3 * second, mixed()), sum_of + 2, atol=1e-10)
 
 
 def test_the_adjoint_is_the_conjugate_transfer_function() -> None:
@@ -70,9 +71,9 @@ def test_the_adjoint_is_the_conjugate_transfer_function() -> None:
     rng = np.random.default_rng(1)
     contrast, images = rng.normal(0, 1, (2, *SMALL.shape)), rng.normal(0, 1, (2, *SMALL.shape[1:]))
     back = np.zeros(contrast.shape)
-    for image, transfer in zip(images, transferred(camera, MIXED), strict=True):
+    for image, transfer in zip(images, transferred(camera, mixed()), strict=True):
         back += np.fft.ifft2(np.conj(transfer) * np.fft.fft2(image)).real
-    forward = weakly(camera, contrast, MIXED) - 1
+    forward = weakly(camera, contrast, mixed()) - 1
     assert np.vdot(forward, images) == pytest.approx(np.vdot(contrast, back), rel=1e-12)
 
 
@@ -80,7 +81,7 @@ def test_transfer_functions_are_those_of_real_images() -> None:
     """H(−s) = H*(s)."""
     camera = WeakCamera(SMALL, 0.8, absorption=True)
     sy, sx = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.4, 0.4, 5), indexing="ij")
-    there, mirrored = (_transfer(camera, s * sy, s * sx, *(a[0] for a in MIXED)) for s in (1, -1))
+    there, mirrored = (_transfer(camera, s * sy, s * sx, Light(*(a[0] for a in mixed()))) for s in (1, -1))
     np.testing.assert_allclose(mirrored, np.conj(there), atol=1e-12)
 
 
@@ -90,7 +91,7 @@ def test_the_inverse_is_tikhonovs() -> None:
         camera = WeakCamera(SMALL, 0.8, absorption=True)
         light = lights(spiral(views, 0.5), np.linspace(-2, 2, views))
         unit = np.eye(2 * int(np.prod(SMALL.shape))).reshape(-1, 2, *SMALL.shape)
-        columns = jax.jit(jax.vmap(camera.images, in_axes=(0, None, None, None)))(unit, *light)
+        columns = jax.jit(jax.vmap(camera.images, in_axes=(0, None)))(unit, light)
         matrix = np.asarray(columns).reshape(len(unit), -1).T - 1
         images = 1 + np.random.default_rng(2).normal(0, 0.1, (views, *SMALL.shape[1:]))
         each = transferred(camera, light)
@@ -142,11 +143,11 @@ def test_more_views_recover_more_of_a_specimen() -> None:
     truth, camera = 1e-2 * specimen(), WeakCamera(THICK, 0.9)
     image = jax.jit(Camera(THICK, 0.9, "ssnp", THICK.shape[1:]).images)
     unseen = lights(ring(3, 0.4, start=0.5))
-    wanted = np.asarray(image(truth, *unseen, np.zeros(0)))
+    wanted = np.asarray(image(truth, unseen, np.zeros(0)))
     found, errors = [], []
     for views in (3, 8, 32):
         light = lights(spiral(views, 0.65))
-        answer = inverted(camera, np.asarray(image(truth, *light, np.zeros(0))), light, 1e-3)
+        answer = inverted(camera, np.asarray(image(truth, light, np.zeros(0))), light, 1e-3)
         found.append(correlation(answer, truth))
         errors.append(np.linalg.norm(weakly(camera, answer, unseen) - wanted) / np.linalg.norm(wanted - 1))
         assert found[-1] > correlation(answer, truth[:, ::-1]) + 0.5
@@ -196,9 +197,9 @@ def test_sources_beyond_the_pupil_give_nothing() -> None:
     contrast = np.random.default_rng(6).normal(0, 1, (2, *SMALL.shape))
     dark = lights(np.array([(0.0, 0.35)]))
     np.testing.assert_array_equal(weakly(camera, contrast, dark), 1)
-    tilts = np.array([[(0.0, 0.1), (0.0, 0.35)]])
-    mixed = weakly(camera, contrast, (tilts, np.array([[1.0, 5.0]]), np.zeros(1)))
-    np.testing.assert_allclose(mixed, weakly(camera, contrast, lights(tilts[0, :1])), atol=1e-12)
+    one = lights(np.array([(0.0, 0.1)]))
+    both = Light(jnp.array([[(0.0, 0.1), (0.0, 0.35)]]), jnp.array([[1.0, 5.0]]), jnp.zeros(1))
+    np.testing.assert_allclose(weakly(camera, contrast, both), weakly(camera, contrast, one), atol=1e-12)
 
 
 def test_single_precision_agrees() -> None:
@@ -207,6 +208,6 @@ def test_single_precision_agrees() -> None:
     light = lights(spiral(8, 0.6))
     measured = weakly(camera, truth, light)
     double = inverted(camera, measured, light, 1e-2)
-    narrow = tuple(a.astype(np.float32) for a in light)
+    narrow = Light(*(a.astype(jnp.float32) for a in light))
     single = inverted(camera, measured.astype(np.float32), narrow, np.float32(1e-2))
     assert np.linalg.norm(single - double) < 0.01 * np.linalg.norm(double)

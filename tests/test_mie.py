@@ -8,12 +8,14 @@ S1: the other has a further cos θ.
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import miepython
 import numpy as np
 import pytest
 
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 from unflat.physics.specimens import ball
 
 WAVELENGTH, MEDIUM, APERTURE = 532e-9, 1.33, 1.0
@@ -32,8 +34,8 @@ def amplitude(radius: float, index: complex, cosines: np.ndarray) -> np.ndarray:
 
 @partial(jax.jit, static_argnums=0)
 def scattered(camera: Camera, contrast: jax.Array, tilt: jax.Array) -> jax.Array:
-    none = jax.numpy.zeros(0, tilt.dtype)
-    return camera.fields(contrast, tilt[None], jax.numpy.zeros(1, tilt.dtype), none)[0] - 1
+    light = Light(tilt[None, None], jnp.ones((1, 1), tilt.dtype), jnp.zeros(1, tilt.dtype))
+    return camera.fields(contrast, light, jnp.zeros(0, tilt.dtype))[0, 0] - 1
 
 
 def spectra(march: str, radius: float, index: complex, tilt: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 from unflat.physics.linear import WeakCamera
 from unflat.physics.multislice import exit_spectra, transmission
 from unflat.physics.waves import kernel
@@ -158,7 +159,8 @@ def test_a_weak_specimen_gives_linear_theory_in_the_paraxial_limit() -> None:
         spectrum = spectra_behind(contrast, lattice, tilts)[0]
         image = np.abs(np.fft.ifft2(spectrum * to_focus(lattice, tilts[0]))) ** 2
         weak = jax.jit(WeakCamera(lattice, 1.3299).images)
-        linear = np.asarray(weak(contrast, tilts[None], np.ones((1, 1)), np.zeros(1))[0])
+        light = Light(jnp.asarray(tilts)[None], jnp.ones((1, 1)), jnp.zeros(1))
+        linear = np.asarray(weak(contrast, light)[0])
         errors.append(float(np.linalg.norm(image - linear) / np.linalg.norm(linear - 1)))
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.15)
     assert errors[1] / errors[2] == pytest.approx(4, rel=0.15)

@@ -11,6 +11,7 @@ import tifffile
 
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 
 VOXEL, WAVELENGTH, APERTURE = 0.1e-6, 500e-9, 0.65
 
@@ -34,8 +35,8 @@ def ring_on_the_grid(size: int) -> np.ndarray:
 
 @partial(jax.jit, static_argnums=0)
 def image_of(camera: Camera, contrast: jax.Array, tilt: jax.Array, focus: jax.Array) -> jax.Array:
-    one = jnp.ones((1, 1), tilt.dtype)
-    return camera.images(contrast, tilt[None, None], one, focus[None], jnp.zeros(0, tilt.dtype))[0]
+    light = Light(tilt[None, None], jnp.ones((1, 1), tilt.dtype), focus[None])
+    return camera.images(contrast, light, jnp.zeros(0, tilt.dtype))[0]
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from unflat.physics import multislice
 from unflat.physics.imaging import Camera
 from unflat.physics.lattice import Lattice
+from unflat.physics.light import Light
 from unflat.physics.linear import WeakCamera
 from unflat.physics.ssnp import GRAZING, exit_spectra
 from unflat.physics.waves import cosines, kernel
@@ -103,11 +104,11 @@ def test_a_weak_specimen_gives_linear_theory_to_second_order(tilt: tuple[float, 
     """At any angle: the relative error of I − 1 is proportional to the contrast."""
     shape = blob(WATER, 0.5e-6)
     channels = np.concatenate([shape, -0.3 * shape]) if absorbs else shape
-    light = (np.array([[tilt]]), np.ones((1, 1)), np.full(1, 0.7))
+    light = Light(jnp.array([[tilt]]), jnp.ones((1, 1)), jnp.full(1, 0.7))
     weak, full = (jax.jit(c.images) for c in (WeakCamera(WATER, 1.2, absorbs), Camera(WATER, 1.2, "ssnp", (24, 30))))
     errors = []
     for strength in (1e-2, 1e-3, 1e-4):
-        image, linear = np.asarray(full(strength * channels, *light, np.zeros(0))), weak(strength * channels, *light)
+        image, linear = np.asarray(full(strength * channels, light, np.zeros(0))), weak(strength * channels, light)
         errors.append(np.linalg.norm(image - linear) / np.linalg.norm(linear - 1.0))
     assert errors[0] < 0.2
     assert errors[0] / errors[1] == pytest.approx(10, rel=0.1)

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import DataError, Fault
+from ..settings.units import is_number
 from .tree import IMAGES, PIXEL_SIZE, Index, Leaf, Leaves, take
 
 _AGAIN = "copy or acquire it again"
@@ -147,19 +148,11 @@ def _table(path: Path) -> np.ndarray:
             return np.asarray(np.load(path, allow_pickle=False))
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [re.split(r"[,;\s]+", line.strip()) for line in lines if line.strip() and line.lstrip()[0] not in "#%"]
-        if rows and not _is_number(rows[0][0]):  # A line of column names.
+        if rows and not is_number(rows[0][0]):  # A line of column names.
             rows = rows[1:]
         return np.squeeze(np.array(rows, float))
     except (OSError, ValueError) as error:
         raise DataError(Fault(str(path), f"is no table of numbers: {error}")) from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

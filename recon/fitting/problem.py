@@ -4,15 +4,16 @@ The fit knows nothing else of it. A new kind of experiment is a new object with 
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float
 
 from ..models import Frame, ModelQuantity
 
-Batch: TypeAlias = dict[str, Array | np.ndarray]
-"""What was measured in some views, and under which conditions; the first axis of every array is the view."""
+Batch: TypeAlias = dict[str, Any]
+"""What was measured in some views, and under which conditions: arrays, and pytrees of them, whose first axis is the
+view."""
 Extras: TypeAlias = dict[str, Array]
 """What else is fitted: corrections of the instrument, by name; zero means as it was given."""
 

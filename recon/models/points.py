@@ -18,7 +18,7 @@ from jaxtyping import Float
 from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import write_atomically
 from ..runs.refusal import new_hdf5
-from ..settings.units import dimension_of, si_factor
+from ..settings.units import dimension_of, is_number, si_factor
 from ..volumes.header import opened, stamp, text_of
 from ..volumes.volume import Quantity
 from .model import Model
@@ -114,7 +114,7 @@ def _read_text(path: Path, factor: float) -> np.ndarray:
     head, skip = "", 0
     for number, line in enumerate(lines):
         bare = line.strip().lstrip("#").strip()
-        if bare and not _is_number(_split(bare)[0]):
+        if bare and not is_number(_split(bare)[0]):
             head, skip = bare, number + 1
         elif bare and not line.lstrip().startswith("#"):
             break
@@ -142,14 +142,6 @@ def _split(line: str) -> list[str]:
     """Split a line at the first kind of delimiter that it has, else at blanks outside brackets."""
     delimiter = next((d for d in _DELIMITERS if d in line), None)
     return line.split(delimiter) if delimiter else re.split(r"\s+(?![\[(])(?![^\[(]*[\])])", line)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_npy(path: Path, factor: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from ..errors import ConfigError, DataError
 from ..models import Model
-from .style import IMAGE_COLOURS, colour_bar, colour_range, house_style, new_figure, scale_bar
+from .style import IMAGE_COLOURS, colour_bar, colour_range, house_style, lone_picture, scale_bar
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -97,20 +97,14 @@ def light_figure(
     """Draw the image under one tilted plane wave; arguments as for :func:`image_under`."""
     scope = microscope_of(model)
     picture = image_under(model, na, defocus=defocus, microscope=scope)
-    tall, wide = picture.shape
-    width = 4.2 * min(1.0, wide / tall)
-    height = width * tall / wide
-    total_x, total_y = width + 0.9, height + 0.3
     shown = limits or colour_range(picture, outliers=2e-3)
     with house_style():
-        figure = new_figure(total_x, total_y)
-        axes = figure.add_axes((0.05 / total_x, 0.05 / total_y, width / total_x, height / total_y))
+        figure, axes, bar = lone_picture(picture.shape)
         image = axes.imshow(picture, cmap=IMAGE_COLOURS, vmin=shown[0], vmax=shown[1], interpolation="bicubic")
         axes.set_xticks([])
         axes.set_yticks([])
         title = f"predicted under light of NA (y, x) = ({na[0]:.3g}, {na[1]:.3g}), focus at {defocus * 1e6:.3g} µm"
         axes.set_title(title.replace("-", "−"), loc="left", pad=4)
-        scale_bar(axes, wide * scope.pixel_size[1])
-        bar = figure.add_axes(((width + 0.15) / total_x, 0.05 / total_y, 0.11 / total_x, height / total_y))
+        scale_bar(axes, picture.shape[1] * scope.pixel_size[1])
         colour_bar(figure, image, bar, "intensity (incident = 1)")
     return figure

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ..results import Result, background_of, box_of, lattice_of, quantity_of, sampler
 from ..volumes.lattice import AXES, turn_about
 from .planes import Plane, draw
-from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, label_of, new_figure, scale_bar
+from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, label_of, lone_picture, scale_bar
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -119,18 +119,12 @@ def projection_figure(
     """Draw a projection with scale bar and colour bar; arguments as for :func:`project`."""
     plane = project(result, azimuth, elevation, along=along, quantity=quantity, size=size)
     shown = limits or colour_range(plane.values, background_of(result, quantity))
-    tall, wide = plane.values.shape
-    width = 4.2 * min(1.0, wide / tall)
-    height = width * tall / wide
-    total_x, total_y = width + 0.95, height + 0.3
     turn = f"azimuth {np.degrees(azimuth):.0f}°, elevation {np.degrees(elevation):.0f}°".replace("-", "−")
     with house_style():
-        figure = new_figure(total_x, total_y)
-        axes = figure.add_axes((0.05 / total_x, 0.05 / total_y, width / total_x, height / total_y))
+        figure, axes, bar = lone_picture(plane.values.shape)
         image = draw(axes, plane, INDEX_COLOURS, shown, labels=False)
         image.set_interpolation("bicubic")
         axes.set_title(f"{along} projection, {turn}", loc="left", pad=4)
         scale_bar(axes, plane.width)
-        bar = figure.add_axes(((width + 0.15) / total_x, 0.05 / total_y, 0.11 / total_x, height / total_y))
         colour_bar(figure, image, bar, label_of(quantity_of(result, quantity)))
     return figure

@@ -82,6 +82,20 @@ def new_figure(width: float, height: float, *, dpi: float = DPI, ground: str = "
     return figure
 
 
+def lone_picture(
+    shape: tuple[int, int],
+) -> "tuple[matplotlib.figure.Figure, matplotlib.axes.Axes, matplotlib.axes.Axes]":
+    """A figure with axes for one picture of so many samples (y, x), and narrow ones beside it for the colour bar."""
+    tall, wide = shape
+    width = 4.2 * min(1.0, wide / tall)
+    height = width * tall / wide
+    total_x, total_y = width + 0.95, height + 0.3
+    figure = new_figure(total_x, total_y)
+    picture = figure.add_axes((0.05 / total_x, 0.05 / total_y, width / total_x, height / total_y))
+    bar = figure.add_axes(((width + 0.15) / total_x, 0.05 / total_y, 0.11 / total_x, height / total_y))
+    return figure, picture, bar
+
+
 def as_rgb(figure: "matplotlib.figure.Figure") -> UInt8[np.ndarray, "y x 3"]:
     """The pixels of a figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

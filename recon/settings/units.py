@@ -107,6 +107,15 @@ def parse_any(text: str) -> tuple[float, Dimension | None]:
     return float(Decimal(number) * _UNITS[dimension][unit]), dimension
 
 
+def is_number(text: str) -> bool:
+    """Whether a word of a table is a number, and not the name of its column."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def with_article(noun: str) -> str:
     """Write ``a length``, ``an angle``."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
@@ -159,27 +168,16 @@ def _schema(dimension: Dimension) -> dict[str, Any]:
     }
 
 
-Length: TypeAlias = Annotated[
-    float,
-    BeforeValidator(partial(parse, dimension="length")),
-    PlainSerializer(partial(show, dimension="length"), when_used="json"),
-    WithJsonSchema(_schema("length")),
-]
-Angle: TypeAlias = Annotated[
-    float,
-    BeforeValidator(partial(parse, dimension="angle")),
-    PlainSerializer(partial(show, dimension="angle"), when_used="json"),
-    WithJsonSchema(_schema("angle")),
-]
-Time: TypeAlias = Annotated[
-    float,
-    BeforeValidator(partial(parse, dimension="time")),
-    PlainSerializer(partial(show, dimension="time"), when_used="json"),
-    WithJsonSchema(_schema("time")),
-]
-Memory: TypeAlias = Annotated[
-    float,
-    BeforeValidator(partial(parse, dimension="memory")),
-    PlainSerializer(partial(show, dimension="memory"), when_used="json"),
-    WithJsonSchema(_schema("memory")),
-]
+def _read_and_shown_as(dimension: Dimension) -> tuple[Any, ...]:
+    """What pydantic must know of a quantity of one dimension."""
+    return (
+        BeforeValidator(partial(parse, dimension=dimension)),
+        PlainSerializer(partial(show, dimension=dimension), when_used="json"),
+        WithJsonSchema(_schema(dimension)),
+    )
+
+
+Length: TypeAlias = Annotated[float, *_read_and_shown_as("length")]
+Angle: TypeAlias = Annotated[float, *_read_and_shown_as("angle")]
+Time: TypeAlias = Annotated[float, *_read_and_shown_as("time")]
+Memory: TypeAlias = Annotated[float, *_read_and_shown_as("memory")]

@@ -14,6 +14,7 @@ from jaxtyping import Float, Num
 from ....physics.imaging import Camera
 from ....physics.instrument import Illumination, Microscope
 from ....physics.lattice import Lattice, padding_for
+from ....physics.light import Light
 from ....physics.turning import turn, turn_angles
 from ...runs.progress import Progress, silent
 
@@ -52,14 +53,11 @@ def images(
     program = _program(padded, microscope.numerical_aperture, march, shape, axes, fields)
     dtype = np.float32
     widths = [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])]
-    tilts = (illumination.na / microscope.medium_index).astype(dtype)
     out = []
     specimen = jnp.asarray(contrast, dtype)
     for view in range(illumination.views):
-        focus = dtype(padded.cycles(float(illumination.defocus[view])))
-        weights = illumination.weights[view].astype(dtype)
-        found = program(specimen, tilts[view], weights, focus, angles[view].astype(dtype), pad=tuple(widths))
-        out.append(np.asarray(found))
+        light = Light.of(illumination, padded, slice(view, view + 1))
+        out.append(np.asarray(program(specimen, light, angles[view].astype(dtype), pad=tuple(widths))))
         progress(view + 1, illumination.views)
     return np.stack(out)
 
@@ -76,11 +74,11 @@ def _program(
     camera = Camera(padded, aperture, march, shape)
     none = jnp.zeros(0, jnp.float32)
 
-    def one(specimen: Any, tilts: Any, weights: Any, focus: Any, angles: Any, pad: Any) -> Any:
+    def one(specimen: Any, light: Light, angles: Any, pad: Any) -> Any:
         turned = jnp.pad(turn(specimen, axes, angles), pad)
         if fields:
-            return camera.pixels(camera.fields(turned, tilts[:1], focus[None], none)[0])
-        return camera.images(turned, tilts[None], weights[None], focus[None], none)[0]
+            return camera.pixels(camera.fields(turned, light, none)[0, 0])
+        return camera.images(turned, light, none)[0]
 
     return jax.jit(one, static_argnames="pad")
 

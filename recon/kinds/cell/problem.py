@@ -7,10 +7,11 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Int, Num
 
 from ....physics.imaging import Camera
 from ....physics.instrument import Illumination, Microscope
+from ....physics.light import Light
 from ....physics.linear import WeakCamera
 from ....physics.turning import turn, turn_angles
 from ...acquisition.acquisition import Acquisition
@@ -169,13 +170,10 @@ class CellProblem:
 
     def batch(self, views: np.ndarray) -> Batch:
         """What was measured in some views."""
-        light = self.illumination
         found: Batch = {
             "view": views.astype(np.int32),
             "measured": self.measured[views],
-            "tilts": (light.na[views] / self.microscope.medium_index).astype(np.float32),
-            "brightness": light.weights[views].astype(np.float32),
-            "focus": (light.defocus[views] * self.geometry.lattice.cycles(1.0)).astype(np.float32),
+            "light": Light.of(self.illumination, self.geometry.lattice, views),
             "angles": self._turns[1][views].astype(np.float32),
         }
         if self.weights is not None:
@@ -234,51 +232,38 @@ class CellProblem:
         return WeakCamera(self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption)
 
     def _modelled(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view h w"]:
-        lattice, padded = self.geometry.lattice, self.geometry.padded
-        widths = [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])]
-        tilts, focus = jnp.asarray(batch["tilts"]), jnp.asarray(batch["focus"])
-        if "sources" in extras:
-            tilts = tilts + SOURCE_SHIFT / self.microscope.medium_index * extras["sources"][batch["view"]]
-        if "defocus" in extras:
-            focus = focus + FOCUS_SHIFT * extras["defocus"]
+        axes, light = self._turns[0], self._corrected(batch["light"], extras, batch["view"])
         aberrations = extras.get("zernike", jnp.zeros(0, values.dtype))
-        axes = self._turns[0]
-        if self.settings.physics.model == "linear":
-            return self._weakly(jnp.pad(values, widths), tilts, jnp.asarray(batch["brightness"]), focus)
-        light = (tilts, jnp.asarray(batch["brightness"]), focus)
         if not axes:
-            return self._seen(jnp.pad(values, widths), *light, aberrations)
+            return self._seen(values, light, aberrations)
 
-        def one(view: tuple[Array, ...]) -> Num[Array, "h w"]:
-            angles, *own = (array[None] for array in view)
-            turned = jnp.pad(turn(values, axes, angles[0]), widths)
-            return self._seen(turned, own[0], own[1], own[2], aberrations)[0]
+        def one(view: tuple[Array, Light]) -> Num[Array, "h w"]:
+            angles, own = view
+            return self._seen(turn(values, axes, angles), Light(*(array[None] for array in own)), aberrations)[0]
 
         # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
-        return cast(Array, jax.lax.map(one, (jnp.asarray(batch["angles"]), *light)))
+        return cast(Array, jax.lax.map(one, (jnp.asarray(batch["angles"]), light)))
+
+    def _corrected(self, light: Light, extras: Extras, views: Int[Array | np.ndarray, " view"]) -> Light:
+        """The light as the fit believes it to be."""
+        if "sources" in extras:
+            shift = SOURCE_SHIFT / self.microscope.medium_index * extras["sources"][views]
+            light = light._replace(tilts=light.tilts + shift)
+        if "defocus" in extras:
+            light = light._replace(defocus=light.defocus + FOCUS_SHIFT * extras["defocus"])
+        return light
 
     def _seen(
-        self,
-        specimen: Float[Array, "k z y x"],
-        tilts: Float[Array, "view source 2"],
-        brightness: Float[Array, "view source"],
-        focus: Float[Array, " view"],
-        aberrations: Float[Array, " j"],
+        self, values: Float[Array, "k z y x"], light: Light, aberrations: Float[Array, " j"]
     ) -> Num[Array, "view h w"]:
+        """What the camera has of a specimen that stays, in each view's light."""
+        lattice, padded, camera = self.geometry.lattice, self.geometry.padded, self._camera
+        specimen = jnp.pad(values, [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])])
+        if self.settings.physics.model == "linear":
+            return camera.pixels(jnp.maximum(self.weak_camera.images(specimen, light), 0))
         if self.is_field:
-            fields = self._camera.fields(specimen, tilts[:, 0], focus, aberrations)
-            return jax.vmap(self._camera.pixels)(fields)
-        return self._camera.images(specimen, tilts, brightness, focus, aberrations)
-
-    def _weakly(
-        self,
-        values: Float[Array, "k z y x"],
-        tilts: Float[Array, "view source 2"],
-        brightness: Float[Array, "view source"],
-        focus: Float[Array, " view"],
-    ) -> Float[Array, "view h w"]:
-        predicted = self.weak_camera.images(values, tilts, brightness, focus)
-        return jax.vmap(self._camera.pixels)(jnp.maximum(predicted, 0))
+            return camera.pixels(camera.fields(specimen, light, aberrations)[:, 0])
+        return camera.images(specimen, light, aberrations)
 
     @property
     def _uncut(self) -> Num[np.ndarray, "view h w"]:

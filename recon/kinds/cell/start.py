@@ -31,9 +31,8 @@ def linear_answer(problem: "CellProblem", views: np.ndarray, strength: float) ->
     gains = measured.mean(axis=(1, 2), keepdims=True)
     fine = np.kron(measured / gains, np.ones((1, lattice.binning, lattice.binning), np.float32))
     framed = np.pad(fine, [(0, 0), *_frame(problem)], constant_values=1)
-    light = problem.batch(views)
     inverse = jax.jit(problem.weak_camera.inverse)
-    found = inverse(framed, light["tilts"], light["brightness"], light["focus"], jnp.float32(strength))
+    found = inverse(framed, problem.batch(views)["light"], jnp.float32(strength))
     (top, _), (left, _) = margins(lattice.shape[1:], padded.shape[1:])
     height, width = lattice.shape[1:]
     return np.asarray(found[:, :, top : top + height, left : left + width])
