@@ -49,9 +49,7 @@ def potential(
     return lax.complex(strength * (real * (2 + real) - imaginary**2), strength * 2 * imaginary * (1 + real))
 
 
-def _times(
-    factor: Float[Array, "*#wave y x"] | Complex[Array, "*#wave y x"], wave: Waves
-) -> Waves:
+def _times(factor: Float[Array, "*#wave y x"] | Complex[Array, "*#wave y x"], wave: Waves) -> Waves:
     """A product that spends nothing on the imaginary part of a real factor."""
     if jnp.iscomplexobj(factor):
         return factor * wave

@@ -3,6 +3,7 @@
 Arrays are NumPy, lengths metres; axes ``z y x``.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from ....physics.imaging import Camera
 from ....physics.instrument import Illumination, Microscope
 from ....physics.lattice import Lattice, padding_for
 from ....physics.light import Light
-from ....physics.turning import turn, turn_angles
 from ...runs.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def images(
     shape: tuple[int, int],
     *,
     march: str = "ssnp",
-    rotations: Float[np.ndarray, "view 3 3"] | None = None,
-    fields: bool = False,
     progress: Progress = silent,
-) -> Num[np.ndarray, "view h w"]:
+) -> Float[np.ndarray, "view h w"]:
     """Compute the normalised images (1 where there is no specimen), view after view.
 
     Args:
@@ -43,21 +41,17 @@ def images(
         illumination: Light and focus of each view.
         shape: Pixels (y, x) of an image.
         march: ``ssnp`` or ``multislice``.
-        rotations: Turns of the specimen, one a view.
-        fields: Whether to give the complex field of the first source instead, relative to the incident wave.
         progress: Told of each image.
     """
     sine = max(np.sqrt((illumination.na**2).sum(-1)).max(), microscope.numerical_aperture) / microscope.medium_index
     padded = lattice.padded(padding_for(lattice.thickness, float(sine)))
-    axes, angles = turn_angles(rotations) if rotations is not None else ((), np.zeros((illumination.views, 0)))
-    program = _program(padded, microscope.numerical_aperture, march, shape, axes, fields)
-    dtype = np.float32
+    program = _program(padded, microscope.numerical_aperture, march, shape)
     widths = [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])]
     out = []
-    specimen = jnp.asarray(contrast, dtype)
+    specimen = jnp.pad(jnp.asarray(contrast, jnp.float32), widths)
     for view in range(illumination.views):
         light = Light.of(illumination, padded, slice(view, view + 1))
-        out.append(np.asarray(program(specimen, light, angles[view].astype(dtype), pad=tuple(widths))))
+        out.append(np.asarray(program(specimen, light)))
         progress(view + 1, illumination.views)
     return np.stack(out)
 
@@ -68,19 +62,10 @@ def margins(inner: tuple[int, ...], outer: tuple[int, ...]) -> list[tuple[int, i
 
 
 @lru_cache(maxsize=8)
-def _program(
-    padded: Lattice, aperture: float, march: str, shape: tuple[int, int], axes: tuple[int, ...], fields: bool
-) -> Any:
+def _program(padded: Lattice, aperture: float, march: str, shape: tuple[int, int]) -> Callable[..., Any]:
     camera = Camera(padded, aperture, march, shape)
     none = jnp.zeros(0, jnp.float32)
-
-    def one(specimen: Any, light: Light, angles: Any, pad: Any) -> Any:
-        turned = jnp.pad(turn(specimen, axes, angles), pad)
-        if fields:
-            return camera.pixels(camera.fields(turned, light, none)[0, 0])
-        return camera.images(turned, light, none)[0]
-
-    return jax.jit(one, static_argnames="pad")
+    return jax.jit(lambda specimen, light: camera.images(specimen, light, none)[0])
 
 
 def predict_image(
