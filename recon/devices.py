@@ -55,8 +55,29 @@ def use(device: Device = "auto") -> "jax.Device":
             "; ".join(nvidia_cards()),
             INSTALL_CUDA,
         )
+    if first.platform == "cpu":
+        _keep_memory()
     _log.info("computing on %s", first)
     return first
+
+
+def _keep_memory() -> None:
+    """Ask the C library to keep what is freed for the next step, on Linux with glibc.
+
+    A step's arrays are large, and would be given back to the system after each and be asked for, page by page and
+    cleared, in the next: a fifth of the time of a gradient through 40 slices of 320 × 320. The environment's own
+    settings of malloc go before these.
+    """
+    if not sys.platform.startswith("linux") or host.libc_ver()[0] != "glibc":
+        return
+    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return
+    import ctypes
+
+    trim_threshold, mmap_max, arena_max = -1, -4, -8  # malloc.h
+    mallopt = ctypes.CDLL(None).mallopt
+    for parameter, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1)):
+        mallopt(parameter, value)
 
 
 def _asked_for_cpu() -> bool:

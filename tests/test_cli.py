@@ -1,6 +1,7 @@
 """The command line as a shell sees it: exit statuses through a real process, and help that imports nothing heavy."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -243,6 +244,20 @@ class TestDevices:
         assert devices.INSTALL_CUDA in heard[0]
         with pytest.raises(DeviceError, match=r"install jax's part for it with pip install 'unflat\[cuda\]'"):
             devices.use("gpu")
+
+    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to")
+    def test_what_is_freed_serves_the_next_step(self) -> None:
+        # Numpy asks the same C library for memory; every page that this must ask the system for is a fault.
+        code = (
+            "import resource, sys\nimport numpy as np\nfrom unflat.recon import devices\ndevices.use('cpu')\n"
+            "def faults():\n"
+            "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+            "    np.ones(1 << 24)\n"
+            "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+            "faults()\nsys.exit(faults() > 1000)\n"
+        )
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
     def test_a_folder_that_cannot_be_written_costs_only_the_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
