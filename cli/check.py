@@ -88,8 +88,6 @@ def _estimate(kind: Kind, settings: Any, measured: Acquisition | None, problems:
             f"time about {console.duration(estimate.seconds)}"
         )
         if settings.device in ("auto", "cpu"):
-            estimate.require_fit(
-                available, "crop or bin the images, widen volume.spacing, or use a machine with more memory"
-            )
+            estimate.require_fit(available, kind.smaller)
     except UnflatError as error:
         problems.append(error)

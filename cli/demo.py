@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..recon.errors import ConfigError, Fault
-from ..recon.kinds import NAMES
+from ..recon.kinds import NAMES, kind_named
 from . import console
 from .options import KIND, PATH, config_options
 
@@ -19,9 +19,9 @@ from .options import KIND, PATH, config_options
 def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -> None:
     """Simulate a specimen, reconstruct it, and compare it with the truth: about two minutes on a laptop.
 
-    Light crosses the simulated specimen by one model (SSNP, at half the voxel, with counting noise) and the fit sees it
-    by another (multi-slice), so that the comparison is honest. The folder gets the config, the acquisition with its
-    truth, the run with its report, and a picture.
+    Light crosses a simulated cell by one model (SSNP, at half the voxel, with counting noise) and the fit sees it by
+    another (multi-slice), so that the comparison is honest; a crystal diffracts as it is in space, not on the voxels in
+    which it is sought. The folder gets the config, the acquisition with its truth, and the run with its report.
 
     \b
     Examples:
@@ -39,6 +39,11 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
         raise ConfigError(Fault(str(folder), "holds a demo already", "choose another name, or replace it with --force"))
     acquisition = folder / "acquisition.h5"
     _simulate(settings, acquisition)
+    if kind_named(kind).problem is None:
+        from .phase import phase
+
+        phase(settings, acquisition, folder / "run", force=force, resume=False)
+        return
     from .fit import fit
 
     numbers = fit(settings, acquisition, folder / "run", force=force, resume=False)
@@ -50,7 +55,6 @@ def _simulate(settings: Any, path: Path) -> None:
     """Write the simulated acquisition, and the config beside it."""
     from ..recon import devices
     from ..recon.acquisition import write
-    from ..recon.kinds import kind_named
     from ..recon.runs import write_atomically
     from ..recon.settings import dump_commented
 

@@ -1,20 +1,13 @@
 """``unflat fit``: a neural field fitted to one measurement, through the physics."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ..recon.errors import Interrupted, QualityError, Stopped
-from . import console
+from ..recon.errors import ConfigError, Fault
 from .options import PATH, config_options, output_options, run_options
-
-if TYPE_CHECKING:
-    from ..recon.fitting.reconstruct import Reconstruction
-    from ..recon.runs import StopRequest
-
-_LATE = "after the last step: all results were written nevertheless"
-"""What is said of a request to stop that came when little was left to do, less than going on would cost."""
+from .running import Job, Numbers, Way, reconstruct
 
 
 @click.command()
@@ -51,81 +44,33 @@ def command(
 
 def fit(
     settings: Any, acquisition: Path, output: Path, *, force: bool, resume: bool, time_limit: float | None = None
-) -> dict[str, float]:
+) -> Numbers:
     """Fit, with progress on the screen; what `unflat demo` calls too."""
-    from ..recon import devices
     from ..recon.kinds import kind_named
-    from ..recon.runs import RunFolder, Sentinel, StopRequest, available_memory
-    from ..recon.settings import dump_commented
 
-    kind = kind_named(settings.kind)
-    measured = kind.read(settings, acquisition)
-    device = devices.use(settings.device)
-    if device.platform == "cpu":
-        kind.estimate(settings, measured).require_fit(
-            available_memory(), "crop or bin the images, widen volume.spacing, or use a larger machine"
-        )
-    from ..recon.fitting.reconstruct import Reconstruction, describe_input
-
-    described = describe_input(acquisition)
-    chosen = settings.model_dump(mode="json")
-    chosen.pop("device")
-    decisive = {"config": chosen, "input": described}
-    with (
-        StopRequest(time_limit) as stop,  # The outer one: a signal must not keep the folder from its sentinel.
-        RunFolder.create(output, force=force, resume=resume, fingerprint=decisive) as folder,
-    ):
-        folder.write_config(dump_commented(settings))
-        work = Reconstruction(kind, settings, measured, folder, described | {"config": chosen, "device": str(device)})
-        numbers = _run(work, stop, output)
-        _report(output, _sentence(numbers))
-        late = stop.reason
-        folder.finish(Sentinel.DONE, f"{_sentence(numbers)}{f'; {late} {_LATE}' if late else ''}")
-    _tell(numbers, output)
-    if stop.interrupted:  # A script at the keyboard is to end here.
-        raise Interrupted(f"interrupted {_LATE}")
-    if late:
-        console.note(f"{late} {_LATE}")
-    return numbers
+    if kind_named(settings.kind).problem is None:
+        message = f"no neural field is fitted to a {settings.kind} yet"
+        raise ConfigError(Fault("kind", message, "use unflat phase, which takes the same config and acquisition"))
+    return reconstruct(_WAY, settings, acquisition, output, force=force, resume=resume, time_limit=time_limit)
 
 
-def _run(work: "Reconstruction", stop: "StopRequest", output: Path) -> dict[str, float]:
-    """Do the work, and say in the terms of a shell how it ended."""
-    try:
-        with console.progress("fit") as progress:
-            return work.run(progress, lambda: stop.reason)
-    except Stopped as error:
-        if stop.interrupted:
-            raise Interrupted(*error.faults) from error
-        raise
-    except QualityError as error:  # The result is kept, and its report is where to look.
-        _report(output, str(error))
-        _tell_files(output)
-        raise
+def _work(job: Job) -> Numbers:
+    from ..recon.fitting.reconstruct import Reconstruction
+
+    work = Reconstruction(job.kind, job.settings, job.acquisition, job.folder, job.provenance)
+    return work.run(job.progress, job.stop)
 
 
-def _report(output: Path, reason: str) -> None:
-    """Write the report of a run whose sentinel, which comes last, will say that it is done."""
-    from ..recon.reports import write_report
-    from ..recon.runs import Sentinel
-
-    write_report(output, end=(Sentinel.DONE, reason))
-
-
-def _sentence(numbers: dict[str, float]) -> str:
+def _sentence(numbers: Numbers) -> str:
     kind = "withheld" if "residual_withheld" in numbers else "fitted"
     return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {numbers['steps']:.0f} steps"
 
 
-def _tell(numbers: dict[str, float], output: Path) -> None:
-    """Print what a person wants to know at once."""
-    console.say(f"{_sentence(numbers)}; {console.duration(numbers['seconds'])}")
-    if "snr" in numbers:
-        console.say(f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}")
-    _tell_files(output)
+def _tell(numbers: Numbers) -> list[str]:
+    """What a person wants to know at once."""
+    if "snr" not in numbers:
+        return []
+    return [f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
 
 
-def _tell_files(output: Path) -> None:
-    for name in ("model.h5", "volume.h5", "report.html"):
-        if (output / name).exists():
-            console.wrote(output / name)
+_WAY = Way("fit", _work, _sentence, _tell, ("model.h5", "volume.h5"), ("fit.steps",))

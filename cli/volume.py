@@ -1,19 +1,20 @@
 """``unflat volume``: a model sampled on a grid."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from ..recon.errors import DeviceError, Fault
+from ..recon.errors import ConfigError, DeviceError, Fault
 from ..recon.models import Model
 from ..recon.models.sampling import Region, estimate, lattice_for
 from ..recon.runs.estimate import available_memory
 from ..recon.settings.units import parse_any
-from ..recon.volumes import read_volume, save
-from ..recon.volumes.formats import ONE_QUANTITY, format_of
+from ..recon.volumes import Volume, read_volume, save
+from ..recon.volumes.formats import ONE_QUANTITY, REAL_ONLY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
 from . import console
 from .options import PATH, output_options
@@ -107,7 +108,7 @@ def command(
     output: Path,
     force: bool,
 ) -> None:
-    """Sample a MODEL (a model.h5, or a run folder) on a grid.
+    """Sample a MODEL (a model.h5, or a run folder) on a grid; of a run that has no model, convert its volume.
 
     The output's ending says the format: .h5, .ome.tif, .tif, .mrc, .vti or .npz. The grid is the model's own unless
     told otherwise; any finer one shows no pixels. A turned specimen is asked at turned points about the origin: nothing
@@ -119,10 +120,18 @@ def command(
       unflat volume RUN -o zoom.h5 --spacing '20 nm' --region='-1um:1um,-1um:1um,-1um:1um'
       unflat volume RUN -o same_grid.mrc --like other.mrc
       unflat volume RUN -o turned.vti --rotate 'y 30deg' --rotate 'z 10deg'
+      unflat volume CRYSTAL -o crystal.vti --quantity amplitude --quantity strain
     """
     console.refuse_to_overwrite(output, force=force)
     one_only = format_of(output) in ONE_QUANTITY
-    opened = Model.open(model)
+    opened = _opened(model)
+    if isinstance(opened, Volume):
+        if spacing or region or like or turns:
+            message = "is a sampled volume, whose samples are what they are"
+            raise ConfigError(Fault(str(model), message, "leave out --spacing, --region, --like and --rotate"))
+        save(_converted(opened, names, output), output)
+        console.wrote(output)
+        return
     lattice = lattice_for(
         opened,
         spacing=spacing,
@@ -138,6 +147,25 @@ def command(
     save(_sampled(opened, lattice, names), output)
     console.say(_summary(lattice))
     console.wrote(output)
+
+
+def _opened(path: Path) -> Model | Volume:
+    """Open a model, or a run that has only a sampled volume."""
+    if path.is_dir() and not (path / "model.h5").is_file() and (path / "volume.h5").is_file():
+        return read_volume(path / "volume.h5")
+    return Model.open(path)
+
+
+def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
+    """Choose what the format of the output can hold; without a wish, all that it can."""
+    form = format_of(output)
+    able = [n for n, array in volume.values.items() if form not in REAL_ONLY or not np.iscomplexobj(array)]
+    chosen = names or (able[:1] if form in ONE_QUANTITY else able)
+    if not names and len(chosen) < len(volume.values):
+        console.note(f"{output.suffix} gets {', '.join(chosen)}; choose others with --quantity")
+    parts = [volume.only(name) for name in chosen]
+    quantities = tuple(part.quantities[0] for part in parts)
+    return replace(volume, values={n: volume.values[n] for n in chosen}, quantities=quantities)
 
 
 def _misses(model: Model, lattice: Lattice) -> bool:

@@ -16,8 +16,9 @@ import unflat
 from unflat.cli.main import run as unflat_status
 from unflat.recon.acquisition import write
 from unflat.recon.errors import QualityError
-from unflat.recon.fitting.reconstruct import Reconstruction, describe_input
+from unflat.recon.fitting.reconstruct import Reconstruction
 from unflat.recon.kinds import kind_named
+from unflat.recon.runs import describe_input
 from unflat.recon.settings import parse_config
 
 CONFIG = """

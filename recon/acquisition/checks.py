@@ -43,17 +43,18 @@ def number_faults(
     return faults
 
 
-def mask_faults(mask: np.ndarray, place: str) -> list[Fault]:
-    """Find views of which no pixel is good.
+def mask_faults(mask: np.ndarray, place: str, *, each_view: bool = True) -> list[Fault]:
+    """Find masks, or views, of which no pixel is good.
 
     Args:
         mask: (y, x) or (view, y, x), 0 = good.
         place: Where it stands.
+        each_view: Whether each view needs a good pixel; a frame of a rocking curve that was not measured has none.
     """
     remedy = "0 means good: if the file has 1 for good pixels, write the mask the other way round"
     if not mask.size or (mask != 0).all():
         return [Fault(place, f"all {mask.size} pixels are masked", remedy)]
-    if mask.ndim < 3:
+    if mask.ndim < 3 or not each_view:
         return []
     empty = np.flatnonzero((mask != 0).all(axis=(1, 2)))
     if not empty.size:

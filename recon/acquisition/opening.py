@@ -8,17 +8,21 @@ from ..errors import DataError, Fault
 from .arrays import open_matlab5, open_npz
 from .cxi import CxiTree, is_cxi
 from .hdf5 import Hdf5Tree, open_hdf5
+from .spec34idc import is_scan, open_scan
 from .tiff import open_folder, open_stack
 from .tree import Tree
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_READABLE = "HDF5, CXI, TIFF and OME-TIFF, a folder of TIFFs, MATLAB and NPZ files can be read"
+_READABLE = (
+    "HDF5, CXI, TIFF and OME-TIFF, a folder of TIFFs, a raw scan of 34-ID-C (spec and TIFF, or a zip), MATLAB and "
+    "NPZ files can be read"
+)
 
 
 @contextmanager
 def open_tree(path: Path) -> Iterator[Tree]:
-    """Open a file, a folder of TIFFs, or a pattern such as ``scan/image_*.tif``.
+    """Open a file, a folder of TIFFs, a beamline's scan, or a pattern such as ``scan/image_*.tif``.
 
     Args:
         path: What to open. A name with ``*`` or ``?`` in its last part is a pattern.
@@ -26,7 +30,10 @@ def open_tree(path: Path) -> Iterator[Tree]:
     Raises:
         DataError: If it is missing, forbidden, torn, or of no format that is known.
     """
-    if path.is_dir():
+    if path.exists() and is_scan(path):
+        with open_scan(path) as scan:
+            yield scan
+    elif path.is_dir():
         yield open_folder(path)
     elif not path.exists() and set("*?[") & set(path.name):
         yield open_folder(path.parent, path.name)

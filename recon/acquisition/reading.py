@@ -211,7 +211,7 @@ def _all_number_faults(
             continue
         array, place = arrays[entry.name], places[entry.name]
         if entry.name == "mask":
-            faults += mask_faults(array, place)
+            faults += mask_faults(array, place, each_view="view" in entry.axes[-1])
         else:
             faults += number_faults(entry, array, place, indices[entry.name], mask_for(array, arrays))
     return faults

@@ -32,17 +32,27 @@ def _acquisition(tree: Tree) -> list[str]:
         if leaf is not None and len(leaf.shape) == 3:
             views, y, x = leaf.shape
             lines.append(f"{views} {what} of {y} x {x} pixels (y, x)")
+    basis = tree.leaf("/instrument/reciprocal_basis")
+    if (tree.attributes("/") or {}).get("kind") == "crystal":
+        lines.append("steps of q are known" if basis is not None else "steps of q are unknown: results are in voxels")
     numbers = [
         _number(tree, "wavelength", "wavelength {:.4g} nm", 1e9),
         _number(tree, "numerical_aperture", "NA {:g}"),
         _number(tree, "medium_index", "medium index {:g}"),
-        _number(tree, "pixel_size", "pixel {:.4g} nm", 1e9),
+        _pixel(tree),
+        _number(tree, "detector_distance", "detector at {:.4g} m"),
     ]
     if any(numbers):
         lines.append(", ".join(number for number in numbers if number))
     lines += _light(tree)
     truth = [name for name in tree.names() if name.startswith("/truth/")]
     return [*lines, *(["carries its truth"] if truth else [])]
+
+
+def _pixel(tree: Tree) -> str:
+    """A pixel in the specimen in nm, one of an X-ray detector in µm."""
+    far = tree.leaf("/instrument/detector_distance") is not None
+    return _number(tree, "pixel_size", "pixel {:.4g} um" if far else "pixel {:.4g} nm", 1e6 if far else 1e9)
 
 
 def _light(tree: Tree) -> list[str]:

@@ -1,13 +1,9 @@
 """A whole fit: from settings and an acquisition to a run folder with model, volume, predictions and numbers."""
 
-import json
 import logging
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,11 +11,11 @@ import numpy as np
 
 from ... import __version__
 from ..acquisition.acquisition import Acquisition
-from ..errors import DataError, Fault, QualityError, Stopped
+from ..errors import ConfigError, DataError, Fault, QualityError, Stopped
 from ..fields import Field, field_for
 from ..kinds.base import Kind
 from ..models import Model
-from ..runs import Checkpoint, Progress, RunFolder, new_hdf5, silent, write_atomically
+from ..runs import Checkpoint, Progress, RunFolder, new_hdf5, peak_memory, silent, write_atomically
 from ..volumes import Volume, save
 from ..volumes.header import stamp
 from .loop import Fit, Outcome, Watcher
@@ -61,10 +57,13 @@ class Reconstruction:
             The numbers of ``metrics.json``.
 
         Raises:
+            ConfigError: If no field can be fitted to this kind.
             Stopped: If it was asked to end early.
             QualityError: If the result, which is kept, is below the gate.
         """
         began = time.monotonic()
+        if self.kind.problem is None:
+            raise ConfigError(f"kind: no neural field is fitted to a {self.kind.name} yet; use unflat phase")
         problem = self.kind.problem(self.settings, self.acquisition)
         field = field_for(self.settings.fit, problem.sampling, len(problem.quantities))
         _log.info("%s on %s samples", field.architecture["type"], problem.sampling.shape)
@@ -80,8 +79,7 @@ class Reconstruction:
         save(volume, self.folder.path / "volume.h5")
         numbers = self._numbers(problem, fits, model, volume) | {"seconds": time.monotonic() - began}
         self._write_predictions(problem, fits[0], answers[0])
-        with write_atomically(self.folder.path / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(_finite(numbers), indent=2) + "\n", encoding="utf-8")
+        self.folder.write_numbers(numbers)
         self._gate(numbers)
         return numbers
 
@@ -149,7 +147,7 @@ class Reconstruction:
         numbers["model_bytes"] = float((self.folder.path / "model.h5").stat().st_size)
         numbers["volume_bytes"] = float((self.folder.path / "volume.h5").stat().st_size)
         numbers["voxels"] = float(volume.main.size)
-        numbers["peak_memory_bytes"] = float(_peak_memory())
+        numbers["peak_memory_bytes"] = float(peak_memory())
         if self.acquisition.truth is not None:
             try:
                 numbers |= self.kind.score(model, self.acquisition.truth)
@@ -212,32 +210,5 @@ def _root_mean(misfits: np.ndarray) -> float:
     return float(np.sqrt(np.mean(misfits)))
 
 
-def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON knows no infinity: null stands for it."""
-    return {name: value if np.isfinite(value) else None for name, value in numbers.items()}
-
-
 def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _peak_memory() -> int:
-    """[bytes] Most memory that this process has used on its host."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def describe_input(path: Path) -> dict[str, Any]:
-    """Name and checksum of an input, as provenance has it: of a file, or of all files of a folder or a pattern."""
-    from hashlib import file_digest, sha256
-
-    def checksum(file: Path) -> str:
-        with file.open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest()
-
-    if path.is_file():
-        return {"input": path.name, "sha256": checksum(path)}
-    among = path.iterdir() if path.is_dir() else path.parent.glob(path.name)
-    files = sorted(file for file in among if file.is_file())
-    lines = "".join(f"{checksum(file)}  {file.name}\n" for file in files)
-    return {"input": path.name, "files": len(files), "sha256": sha256(lines.encode()).hexdigest()}

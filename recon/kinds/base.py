@@ -15,6 +15,9 @@ from ..volumes.volume import Quantity
 
 if TYPE_CHECKING:
     from ..fitting.problem import Problem
+    from ..reports.figures import Drawing
+    from ..reports.gather import RunFacts
+    from ..reports.summary import Statement
     from ..runs.estimate import Estimate
     from ..settings.base import Settings
 
@@ -31,12 +34,18 @@ class Kind:
         quantities: What a model of it gives at each point; the first is the main one.
         validate: Faults of an acquisition that follow from physics (an aperture above the medium's index).
         read: Reads the acquisition that the config names or describes, cropped and selected as it says.
-        problem: The fit's view of a measurement: its lattice, its likelihood, its linear start.
         simulate: ``simulate(settings, progress=silent)``: an acquisition with its truth, from a config; told of each
             image.
         estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
+        smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
+        problem: The fit's view of a measurement: its lattice, its likelihood, its linear start. None where no neural
+            field is fitted.
+        phase: ``phase(settings, acquisition, folder, provenance, progress, stop)``: iterative phase retrieval into a
+            run's folder; gives the numbers of its ``metrics.json``. None where no phase is lost.
+        findings: What a report says of a run, if not what it says of a fit to views.
+        pictures: What a report shows of a run, likewise.
     """
 
     name: str
@@ -46,7 +55,11 @@ class Kind:
     quantities: tuple[Quantity, ...]
     validate: Callable[[Acquisition], list[Fault]]
     read: Callable[[Any, Path], Acquisition]
-    problem: "Callable[[Any, Acquisition], Problem]"
     simulate: Callable[..., Acquisition]
     estimate: "Callable[[Any, Acquisition | None], Estimate]"
     score: "Callable[..., dict[str, float]]"
+    smaller: str
+    problem: "Callable[[Any, Acquisition], Problem] | None" = None
+    phase: "Callable[..., dict[str, float]] | None" = None
+    findings: "Callable[[RunFacts], list[Statement]] | None" = None
+    pictures: "Callable[[RunFacts], list[Drawing]] | None" = None

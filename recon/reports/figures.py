@@ -45,31 +45,55 @@ class Picture:
         return self.title.lower().replace(" ", "_") + ".png"
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that is still to be drawn.
+
+    Args:
+        title: Heading.
+        caption: What it shows.
+        draw: Draws it; an error of ours that it raises becomes a gap in the report.
+    """
+
+    title: str
+    caption: str
+    draw: "Callable[[], matplotlib.figure.Figure]"
+
+
 def pictures(facts: RunFacts, gaps: list[str]) -> list[Picture]:
     """Draw what the run's parts allow; what cannot be drawn is added to ``gaps``."""
     drawn: list[Picture] = []
-
-    def add(title: str, caption: str, draw: "Callable[[], matplotlib.figure.Figure]") -> None:
+    kind = facts.kind
+    for drawing in kind.pictures(facts) if kind is not None and kind.pictures is not None else _of_fit(facts):
         try:
-            drawn.append(Picture(title, caption, as_png(draw())))
+            drawn.append(Picture(drawing.title, drawing.caption, as_png(drawing.draw())))
         except UnflatError as error:
-            gaps.append(f"{title}: {error}")
-
-    result, views = facts.result, facts.views
-    if result is not None:
-        caption = "Planes through the feature that stands out most from the medium."
-        add("Orthogonal slices", caption, lambda: orthogonal_slices(result, most_striking_point(result)))
-        add("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result))
-    if views is not None:
-        add("Measured and modelled images", _views_caption(views), lambda: _views_figure(views, result))
-    if facts.records:
-        caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
-        add("Course of the fit", caption, lambda: loss_curves(facts.records))
+            gaps.append(f"{drawing.title}: {error}")
     own = {picture.file_name for picture in drawn}
     for file in facts.pictures:
         if file.name not in own:
             drawn.append(Picture(file.stem.replace("_", " ").capitalize(), "", file.read_bytes(), drawn=False))
     return drawn
+
+
+def _of_fit(facts: RunFacts) -> list[Drawing]:
+    """What there is to show of a fit to views."""
+    result, views = facts.result, facts.views
+    found = []
+    if result is not None:
+        caption = "Planes through the feature that stands out most from the medium."
+        found.append(
+            Drawing("Orthogonal slices", caption, lambda: orthogonal_slices(result, most_striking_point(result)))
+        )
+        found.append(Drawing("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result)))
+    if views is not None:
+        found.append(
+            Drawing("Measured and modelled images", _views_caption(views), lambda: _views_figure(views, result))
+        )
+    if facts.records:
+        caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
+        found.append(Drawing("Course of the fit", caption, lambda: loss_curves(facts.records)))
+    return found
 
 
 def _views_caption(views: Views) -> str:

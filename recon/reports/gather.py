@@ -6,15 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError, Fault, UnflatError
+from ..kinds import kind_named
 from ..results import Result, open_result
 from ..runs.folder import Sentinel, ending
 from ..runs.logs import without_absolute_paths
+
+if TYPE_CHECKING:
+    from ..kinds.base import Kind
 
 _log = logging.getLogger(__name__)
 _WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
@@ -58,6 +62,7 @@ class RunFacts:
         result: The model, or the volume.
         pictures: Paths of pictures that the run left in ``figures/``.
         gaps: What could not be read, and why.
+        folder: Where the run stands, for pictures of what only its kind knows.
     """
 
     name: str
@@ -71,6 +76,17 @@ class RunFacts:
     result: Result | None = None
     pictures: tuple[Path, ...] = ()
     gaps: tuple[str, ...] = ()
+    folder: Path = Path()
+
+    @property
+    def kind(self) -> "Kind | None":
+        """What was measured, as the result or the config tells; None where neither does."""
+        found = re.search(r"^kind: *(\w+)", self.config, re.MULTILINE)
+        name = getattr(self.result, "kind", "") or (found[1] if found else "")
+        try:
+            return kind_named(name)
+        except UnflatError:
+            return None
 
 
 def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunFacts:
@@ -102,6 +118,7 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunFacts:
         result=result,
         pictures=tuple(sorted((run / "figures").glob("*.png"))),
         gaps=tuple(without_absolute_paths(gap) for gap in gaps),
+        folder=run,
     )
 
 
@@ -178,6 +195,8 @@ def _views(file: Path, gaps: list[str]) -> Views | None:
         return None
     try:
         with h5py.File(file) as h5:
+            if "views" not in h5 and "format" in h5.attrs:  # Another kind of prediction, which its kind draws.
+                return None
             numbers, withheld = np.asarray(h5["views"]), np.asarray(h5["withheld"]).astype(bool)
             chosen = _chosen(withheld)
             measured, modelled = (np.stack([_real(h5[name][i]) for i in chosen]) for name in ("measured", "modelled"))

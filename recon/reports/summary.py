@@ -8,6 +8,9 @@ from ..metrics import metric_named
 from ..runs.folder import Sentinel
 from .gather import RunFacts
 
+_GATED = ("residual_withheld", "residual_fitted", "llk_free")
+"""What a gate is set for, the first that there is."""
+
 Level = Literal["good", "fair", "poor", "plain"]
 
 
@@ -30,7 +33,14 @@ class Statement:
 
 def summarise(facts: RunFacts) -> list[Statement]:
     """Judge a run: how it ended, whether it predicts views that it never saw, and how near it is to a known truth."""
-    found = [_ending(facts)]
+    kind = facts.kind
+    said = kind.findings(facts) if kind is not None and kind.findings is not None else _of_fit(facts)
+    return [_ending(facts), *said]
+
+
+def _of_fit(facts: RunFacts) -> list[Statement]:
+    """Judge a fit to views."""
+    found: list[Statement] = []
     numbers = {name: value for name, value in facts.metrics.items() if value is not None}
     withheld = numbers.get("residual_withheld", _last(facts, "withheld"))
     if withheld is not None:
@@ -61,7 +71,8 @@ def _ending(facts: RunFacts) -> Statement:
 
 
 def _misses_gate(numbers: Mapping[str, float | None]) -> bool:
-    gate, residual = numbers.get("gate"), numbers.get("residual_withheld", numbers.get("residual_fitted"))
+    gate = numbers.get("gate")
+    residual = next((numbers[name] for name in _GATED if name in numbers), None)
     return gate is not None and (residual is None or residual > gate)  # None: it is not finite.
 
 

@@ -3,6 +3,7 @@
 from .atomic import require_place, write_atomically
 from .checkpoint import Checkpoint
 from .estimate import Estimate, available_memory
+from .facts import describe_input, peak_memory
 from .folder import RunFolder, Sentinel, ending
 from .progress import Progress, silent
 from .refusal import new_hdf5
@@ -16,8 +17,10 @@ __all__ = [
     "Sentinel",
     "StopRequest",
     "available_memory",
+    "describe_input",
     "ending",
     "new_hdf5",
+    "peak_memory",
     "require_place",
     "silent",
     "write_atomically",

@@ -145,6 +145,12 @@ class RunFolder:
         except OSError as error:
             raise DataError(disk_fault(error, file) or Fault(str(file), f"cannot be written: {error}")) from error
 
+    def write_numbers(self, numbers: Mapping[str, float]) -> None:
+        """Write ``metrics.json``: what is known of the result. JSON knows no infinity: null stands for it."""
+        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        with write_atomically(self.path / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(finite, indent=2) + "\n", encoding="utf-8")
+
     def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Write the state of the run; the last two are kept.
 

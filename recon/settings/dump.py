@@ -71,9 +71,16 @@ def _section(model: type[Settings], values: dict[str, Any], only_set: Settings |
             lines += [f"{indent}{name}:", *body] if body else [f"{indent}{name}: {{}}"]
         elif section and value is None:
             lines += [f"{indent}{name}: null", *_example(section, name, indent)]
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            lines += [f"{indent}{name}:", *(f"{indent}  - {_item(item)}" for item in value)]
         else:
             lines.append(f"{indent}{name}: {_scalar(value)}")
     return lines
+
+
+def _item(item: dict[str, Any]) -> str:
+    """Write a mapping within a list on one line; one of one key without braces around it."""
+    return _scalar(item) if len(item) != 1 else _scalar(item)[1:-1]
 
 
 def _comment(field: FieldInfo, indent: str) -> list[str]:

@@ -58,6 +58,39 @@ geometry. The pixel is the camera's 6.5 um divided by the magnification of 10.07
 Only what matters here is written; 'unflat init cell' shows every value."""
 
 
+_DEMO_CRYSTAL = """
+kind: crystal
+phase:
+  starts: 4
+  keep: 3
+simulate:
+  shape: [48, 48, 48]
+  flaws: [substrate]
+  strains: [polynomial, relaxation]
+  phase: [0.5, 1.5]
+"""
+_DEMO_CRYSTAL_HEADING = """What 'unflat demo crystal' runs: a strained crystal on a substrate, and its rocking curve
+on the skewed grid that angles and detector make of it, phased from four random starts.
+Only what matters here is written; 'unflat init crystal' shows every value."""
+
+_GOLD = """
+kind: crystal
+acquisition:
+  images: /intensity
+  mask: /alien_mask
+"""
+_GOLD_HEADING = """The gold crystal of the 3D-CDI-NN paper (Chan et al., Appl. Phys. Rev. 8, 021407, 2021), read in
+place from 'gold64.npz' (from hyiprc/3D-CDI-NN). The file does not say how large a step of q is: results are in voxels.
+Only what matters here is written; 'unflat init crystal' shows every value."""
+
+_EXAMPLES = (
+    ("demo-cell", "cell", _DEMO, _DEMO_HEADING),
+    ("algae-led-grid", "cell", _ALGAE, _ALGAE_HEADING),
+    ("demo-crystal", "crystal", _DEMO_CRYSTAL, _DEMO_CRYSTAL_HEADING),
+    ("gold-crystal", "crystal", _GOLD, _GOLD_HEADING),
+)
+
+
 def texts() -> dict[str, str]:
     """Write every shipped file, by its name in ``configs/``."""
     result = {}
@@ -66,9 +99,11 @@ def texts() -> dict[str, str]:
         heading = f"{modeline}\n\nA config of the kind '{kind}': every value, with its default."
         result[f"{kind}.yaml"] = dump_commented(kind_named(kind).settings, heading=heading)
         result[f"{kind}.schema.json"] = json_schema(kind)
-    for name, text, heading in (("demo-cell", _DEMO, _DEMO_HEADING), ("algae-led-grid", _ALGAE, _ALGAE_HEADING)):
+    for name, kind, text, heading in _EXAMPLES:
+        if kind not in NAMES:
+            continue
         settings = parse_config(text, name=name)
-        modeline = _SCHEMA_LINE.format(kind=str(getattr(settings, "kind", "")))
+        modeline = _SCHEMA_LINE.format(kind=kind)
         result[f"{name}.yaml"] = dump_commented(settings, only_set=True, heading=f"{modeline}\n\n{heading}")
     return result
 

@@ -150,7 +150,8 @@ def show(value: float, dimension: Dimension) -> str | float:
     # Whole numbers of the unit first, then the shortest text: 90 s, not 1.5 min; 0.63 um, not 630.0 nm.
     for unit in _SHOWN[dimension]:
         size = float(_UNITS[dimension][unit])
-        if 1 <= abs(value) / size < 1000 or (dimension == "length" and 0.1 <= abs(value) / size < 1):
+        least = {"length": 0.1, "angle": 1e-4}.get(dimension, 1.0)  # Rocking curves have steps of 0.005 degrees.
+        if least <= abs(value) / size < 1000:
             for digits in range(1, 16):
                 number = format(value / size, f".{digits}g")
                 number = format(Decimal(number), "f")

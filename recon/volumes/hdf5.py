@@ -5,6 +5,7 @@ that silx, h5web and NeXpy plot it at once.
 """
 
 from pathlib import Path
+from typing import Final
 
 import h5py
 import numpy as np
@@ -18,6 +19,8 @@ from .volume import Quantity, Volume
 
 FORMAT = "unflat-volume"
 GROUP = "volume"
+_UNKNOWN: Final = "voxel"
+"""Unit of coordinates that count samples, whose size nobody knows."""
 _NEXUS = {"NX_class", "signal", "axes", "auxiliary_signals", "z_indices", "y_indices", "x_indices", "default"}
 
 
@@ -29,7 +32,8 @@ def write_group(group: h5py.Group, volume: Volume) -> None:
         group.attrs["auxiliary_signals"] = names[1:]
     for index, (name, axis) in enumerate(zip("zyx", (volume.z, volume.y, volume.x), strict=True)):
         group.attrs[f"{name}_indices"] = index
-        group.create_dataset(name, data=axis).attrs.update({"units": "m", "long_name": f"{name} (m)"})
+        unit = volume.length_unit
+        group.create_dataset(name, data=axis).attrs.update({"units": unit, "long_name": f"{name} ({unit})"})
     chunks = tuple(min(n, BRICK) for n in volume.shape)
     for quantity in volume.quantities:
         dataset = group.create_dataset(
@@ -55,6 +59,7 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
     names.sort(key=lambda name: told.index(name) if name in told else len(told))
     if not names:
         raise DataError(Fault(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
+    unknown = text_of(group["z"].attrs.get("units", "m")) == _UNKNOWN
     attributes = {k: number_or_text(v) for k, v in group.attrs.items() if k not in _NEXUS and np.ndim(v) == 0}
     try:
         return Volume(
@@ -65,6 +70,7 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
             {name: group[name][()] for name in names},
             tuple(_quantity(group[name], name) for name in names),
             attributes,
+            _UNKNOWN if unknown else "m",
         )
     except DataError as error:
         raise DataError(*(Fault(where, fault.message) for fault in error.faults)) from error
@@ -100,7 +106,7 @@ def _axis(group: h5py.Group, name: str, where: str) -> np.ndarray:
     axis = np.atleast_1d(np.asarray(dataset[()], np.float64))
     unit = text_of(dataset.attrs.get("units", "m"))
     try:
-        axis = axis * si_factor(unit)
+        axis = axis * (1.0 if unit == _UNKNOWN else si_factor(unit))
     except ValueError as error:
         raise DataError(Fault(f"{where}/{name}", str(error), "write the axis in metres")) from error
     steps = np.diff(axis)

@@ -1,6 +1,7 @@
 """A sampled volume: named quantities on a rectangular lattice, in metres, axes ``z y x``."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -29,6 +30,7 @@ class Volume:
         values: Arrays (z, y, x) by the quantity's name.
         quantities: Unit and meaning of each name in ``values``.
         attributes: Further plain facts (``medium_index``), stored beside the values.
+        length_unit: ``m``; ``voxel`` where nobody knows how large a sample is, and then coordinates count samples.
 
     Raises:
         DataError: If an array's shape is not that of the axes.
@@ -41,6 +43,7 @@ class Volume:
     values: dict[str, Num[np.ndarray, "z y x"]]
     quantities: tuple[Quantity, ...]
     attributes: dict[str, float | str] = field(default_factory=dict)
+    length_unit: Literal["m", "voxel"] = "m"
 
     def __post_init__(self) -> None:
         for name, array in self.values.items():

@@ -70,4 +70,5 @@ KIND = Kind(
     simulate=_simulate,
     estimate=_estimate,
     score=_score,
+    smaller="crop or bin the images, widen volume.spacing, or use a machine with more memory",
 )

@@ -1,0 +1,90 @@
+"""A simulated crystal: shape and displacement at every point of space, sampled on any grid, skewed grids included.
+
+Notation
+--------
+ρ      complex density, s·e^(iφ): share s of a voxel that is filled, phase φ = −G·u
+G      Bragg vector [1/m]
+a_i    steps of the grid [m], rows of a matrix
+
+Vectors are (z, y, x) of the laboratory; arrays are (z, y, x), centred on sample ``n // 2``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Complex, Float
+from scipy import fft
+
+from .polyhedron import Shape
+from .strain import Strain
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """A strained crystal around the origin.
+
+    Args:
+        shape: Where it is.
+        strains: What displaces its lattice.
+        bragg_vector: [1/m] G.
+    """
+
+    shape: Shape
+    strains: tuple[Strain, ...]
+    bragg_vector: Float[np.ndarray, " 3"]
+
+    def displacement(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
+        """Displacement along G [m] at points [m]."""
+        direction = self.bragg_vector / np.linalg.norm(self.bragg_vector)
+        return sum((strain.along(points, direction) for strain in self.strains), np.zeros(len(points)))
+
+    def phase(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
+        """Phase −G·u [rad] at points [m]; not wrapped, but with the branch cut of each dislocation."""
+        phase: Float[np.ndarray, " point"] = -np.linalg.norm(self.bragg_vector) * self.displacement(points)
+        return phase
+
+
+def density(
+    crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]
+) -> Complex[np.ndarray, "z y x"]:
+    """Sample a crystal: the filled share of each voxel, with the phase at the middle of it.
+
+    Args:
+        crystal: What to sample.
+        steps: [m] Rows: step of position along the array's axes (`rocking.real_space_steps`).
+        shape: Of the array.
+
+    Returns:
+        complex64, centred; |ρ| is 1 inside.
+    """
+    filled = crystal.shape.occupancy(steps, shape)
+    inside = filled > 0
+    points = (np.argwhere(inside) - np.array(shape) // 2) @ steps
+    sampled = np.zeros(shape, np.complex64)
+    sampled[inside] = filled[inside] * np.exp(1j * crystal.phase(points))
+    return sampled
+
+
+def amplitudes(
+    crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int], finer: int = 2
+) -> Complex[np.ndarray, "z y x"]:
+    """Far field of the crystal itself, F(q) = ∫ρ e^(−iq·r) in units of a voxel, at the q of the measured array.
+
+    A crystal has sharper edges than voxels have: the grid is refined, and the voxel's own transform divided out, so
+    that simulation and reconstruction do not share one discretisation.
+
+    Args:
+        crystal: What diffracts.
+        steps: [m] Rows: step of position along the conjugate array's axes.
+        shape: Of the measured array (frame, y, x).
+        finer: By so much the grid is refined; 1 is fastest, and wrong at the array's rim.
+
+    Returns:
+        complex64, centred.
+    """
+    fine = (shape[0] * finer, shape[1] * finer, shape[2] * finer)
+    sampled = density(crystal, steps / finer, fine)
+    field = fft.fftshift(fft.fftn(fft.ifftshift(sampled), overwrite_x=True))
+    middle = [slice(n * finer // 2 - n // 2, n * finer // 2 - n // 2 + n) for n in shape]
+    z, y, x = (finer * np.sinc((np.arange(n) - n // 2) / (finer * n)) for n in shape)
+    return np.asarray(field[tuple(middle)] / (z[:, None, None] * y[:, None] * x), np.complex64)

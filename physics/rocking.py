@@ -1,0 +1,247 @@
+"""The skewed grid of a rocking curve, the laboratory's frame, and the displacement and strain that follow.
+
+Notation
+--------
+b_i    change of q = k_out − k_in for one step along the measured array's axis i (frame, y, x) [1/m, with 2π]
+a_j    step of position along the conjugate array's axis j [m]
+N_j    sizes of the arrays
+G      Bragg vector [1/m]; φ phase of the density; u displacement [m]
+
+Arrays are (z, y, x) with the origin at sample ``n // 2``; vectors are (z, y, x) of the laboratory, SI, float64. Rows of
+a (3, 3) matrix belong to the array's axes. The FFT's phase q·r = 2π Σ k_j n_j/N_j fixes a_j·b_i N_i = 2π δ_ij, so that
+A = 2π (diag(N) B)^(−T) with rows a_j and b_i (Berenguer et al., Phys. Rev. B 88, 144101 (2013), eq. 6).
+
+With F(q) = Σ ρ e^(−iq·r), a lattice displaced by u scatters with the phase φ = −G·u: the displacement along G is
+−φ/|G|, and a stretched crystal (∂u_G/∂x_G > 0) peaks at smaller |q|.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float
+from scipy import ndimage
+
+Axes = tuple[Float[np.ndarray, " lab_z"], Float[np.ndarray, " lab_y"], Float[np.ndarray, " lab_x"]]
+"""[m] Coordinates of the samples of an orthogonal grid along z, y, x."""
+
+_FLATTEST = 1e-6
+
+
+class FrameError(ValueError):
+    """Numbers that describe no frame of reference."""
+
+
+def real_space_steps(
+    reciprocal_basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]
+) -> Float[np.ndarray, "3 3"]:
+    """Steps of position between the samples of the conjugate array.
+
+    Args:
+        reciprocal_basis: [1/m] Rows: change of q for one step of (frame, y, x), laboratory (z, y, x).
+        shape: Of the measured array, as it is transformed (with all its padding).
+
+    Returns:
+        [m] Rows: step of position along the array's axes, laboratory (z, y, x).
+
+    Raises:
+        FrameError: If the basis is not finite, or its rows lie in one plane.
+    """
+    lengths = np.linalg.norm(reciprocal_basis, axis=1)
+    volume = abs(np.linalg.det(reciprocal_basis)) if np.isfinite(reciprocal_basis).all() else 0.0
+    if not volume > _FLATTEST * np.prod(lengths):
+        raise FrameError(
+            f"the reciprocal basis {reciprocal_basis.tolist()} 1/m spans no volume: its rows (frame, y, x) must be "
+            "finite and not lie in one plane"
+        )
+    steps: Float[np.ndarray, "3 3"] = 2 * np.pi * np.linalg.inv(np.array(shape)[:, None] * reciprocal_basis).T
+    return steps
+
+
+def reciprocal_basis_of(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "3 3"]:
+    """The way back of :func:`real_space_steps`.
+
+    Args:
+        steps: [m] Rows: step of position along the array's axes.
+        shape: Of the array.
+
+    Returns:
+        [1/m] Rows: change of q for one step of (frame, y, x).
+    """
+    basis: Float[np.ndarray, "3 3"] = 2 * np.pi * np.linalg.inv(steps).T / np.array(shape)[:, None]
+    return basis
+
+
+def positions(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "z y x 3"]:
+    """[m] Where each sample of a centred array lies in the laboratory, (z, y, x)."""
+    z, y, x = ((np.arange(n) - n // 2)[:, None] * step for n, step in zip(shape, steps, strict=True))
+    where: Float[np.ndarray, "z y x 3"] = z[:, None, None] + y[:, None] + x
+    return where
+
+
+def displacement(
+    phase: Float[np.ndarray, "*shape"], bragg_vector: Float[np.ndarray, " 3"]
+) -> Float[np.ndarray, "*shape"]:
+    """Displacement along G [m] of an unwrapped phase [rad], −φ/|G|.
+
+    Args:
+        phase: [rad] Unwrapped.
+        bragg_vector: [1/m] G.
+    """
+    along: Float[np.ndarray, "*shape"] = phase / -np.linalg.norm(bragg_vector)
+    return along
+
+
+def directional_strain(
+    displacement: Float[np.ndarray, "z y x"],
+    steps: Float[np.ndarray, "3 3"],
+    direction: Float[np.ndarray, " 3"],
+    support: Bool[np.ndarray, "z y x"] | None = None,
+) -> Float[np.ndarray, "z y x"]:
+    """Slope of the displacement along a direction; along G itself this is the strain ε = ∂u_G/∂x_G.
+
+    Differences are taken between neighbours within the support only: the mean of both sides, or the one there is.
+
+    Args:
+        displacement: [m] Along G, unwrapped.
+        steps: [m] Rows: step of position along the array's axes.
+        direction: Any length.
+        support: Where the displacement is known; None for everywhere.
+
+    Returns:
+        The strain; NaN outside the support, and where a sample has no neighbour along one of the axes.
+    """
+    return _slope(displacement, lambda after, before: after - before, steps, direction, support)
+
+
+def strain_of_density(
+    density: Complex[np.ndarray, "z y x"],
+    steps: Float[np.ndarray, "3 3"],
+    bragg_vector: Float[np.ndarray, " 3"],
+    support: Bool[np.ndarray, "z y x"] | None = None,
+) -> Float[np.ndarray, "z y x"]:
+    """The strain along G, ∂u_G/∂x_G, from the density itself: nothing is unwrapped.
+
+    Steps of phase between neighbours are angles of ρ ρ'*, right wherever they are less than π.
+
+    Args:
+        density: Complex.
+        steps: [m] Rows: step of position along the array's axes.
+        bragg_vector: [1/m] G.
+        support: Where the density means something; None for where it is not zero.
+
+    Returns:
+        The strain; NaN outside the support, and where a sample has no neighbour along one of the axes.
+    """
+    support = density != 0 if support is None else support
+    slope = _slope(density, lambda after, before: np.angle(after * np.conj(before)), steps, bragg_vector, support)
+    strain: Float[np.ndarray, "z y x"] = slope / -np.linalg.norm(bragg_vector)
+    return strain
+
+
+def _slope(
+    values: np.ndarray,
+    difference: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    steps: Float[np.ndarray, "3 3"],
+    direction: Float[np.ndarray, " 3"],
+    support: Bool[np.ndarray, "z y x"] | None,
+) -> Float[np.ndarray, "z y x"]:
+    """Derivative along a direction: a step of 1 along it is Σ_j w_j steps of the array's axes."""
+    length = float(np.linalg.norm(direction))
+    if not length > 0:
+        raise FrameError(f"the direction {direction.tolist()} has no length: give a vector (z, y, x)")
+    support = np.ones(values.shape, bool) if support is None else support
+    weights = np.linalg.solve(steps.T, direction / length)
+    slope = np.zeros(values.shape)
+    for axis, weight in enumerate(weights):
+        # A weight of rounding must not make the neighbours along that axis matter.
+        if abs(weight) * np.linalg.norm(steps[axis]) > 1e-9:
+            slope += weight * _along(values, difference, support, axis)
+    return np.where(support, slope, np.nan)
+
+
+def _along(
+    values: np.ndarray,
+    difference: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    support: Bool[np.ndarray, "z y x"],
+    axis: int,
+) -> Float[np.ndarray, "z y x"]:
+    """Difference per sample along one axis, of neighbours that both lie in the support; NaN where there are none."""
+    values, support = np.moveaxis(values, axis, 0), np.moveaxis(support, axis, 0)
+    total, count = np.zeros(values.shape), np.zeros(values.shape)
+    both = support[1:] & support[:-1]
+    step = np.where(both, difference(values[1:], values[:-1]), 0)
+    for side in (slice(1, None), slice(None, -1)):
+        total[side] += step
+        count[side] += both
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return np.moveaxis(mean, 0, axis)
+
+
+def laboratory_grid(
+    steps: Float[np.ndarray, "3 3"],
+    shape: tuple[int, int, int],
+    spacing: float | None = None,
+    support: Bool[np.ndarray, "z y x"] | None = None,
+    margin: float = 2.0,
+) -> Axes:
+    """Orthogonal axes in the laboratory that hold a skewed array, or the part of it that a support fills.
+
+    One sample stands on the origin: it is the skewed array's sample ``n // 2``.
+
+    Args:
+        steps: [m] Rows: step of position along the skewed array's axes.
+        shape: Of the skewed array.
+        spacing: [m] Between samples; None for the cube root of the skewed voxel's volume.
+        support: The box is drawn around these samples only; None for all.
+        margin: Samples to add on each side of a support.
+
+    Returns:
+        [m] Coordinates along z, y, x.
+
+    Raises:
+        FrameError: If the spacing is not positive, or the support is empty.
+    """
+    spacing = float(np.cbrt(abs(np.linalg.det(steps)))) if spacing is None else spacing
+    if not spacing > 0:
+        raise FrameError(f"a spacing of {spacing:g} m is not positive")
+    inside = np.argwhere(np.ones(shape, bool) if support is None else support)
+    if not len(inside):
+        raise FrameError("the support is empty: there is nothing to draw a grid around")
+    # The corners of the array's own box would do, but a slanted crystal needs much less.
+    places = (inside - np.array(shape) // 2) @ steps / spacing
+    margin = 0.0 if support is None else margin
+    first = np.floor(places.min(axis=0) - margin + 1e-6).astype(int)
+    last = np.ceil(places.max(axis=0) + margin - 1e-6).astype(int)
+    z, y, x = (np.arange(a, b + 1) * spacing for a, b in zip(first, last, strict=True))
+    return z, y, x
+
+
+def resample(
+    field: Complex[np.ndarray, "z y x"] | Float[np.ndarray, "z y x"],
+    steps: Float[np.ndarray, "3 3"],
+    axes: Axes,
+    order: int = 3,
+) -> Complex[np.ndarray, "lab_z lab_y lab_x"] | Float[np.ndarray, "lab_z lab_y lab_x"]:
+    """Resample a density from the skewed array onto orthogonal axes of the laboratory.
+
+    Give it the complex density, never its wrapped phase: between +π and −π stands no 0. Beyond the skewed array there
+    is 0. The new samples should not be coarser than the old: nothing is averaged.
+
+    Args:
+        field: Centred, complex or real.
+        steps: [m] Rows: step of position along its axes.
+        axes: [m] Coordinates of the new samples along z, y, x.
+        order: Of the spline: 1 linear, 3 cubic.
+    """
+    if np.iscomplexobj(field):
+        real, imaginary = (resample(part, steps, axes, order) for part in (field.real, field.imag))
+        return np.asarray(real + 1j * imaginary, field.dtype)
+    spline = ndimage.spline_filter(field, order, output=np.float64) if order > 1 else field.astype(np.float64)
+    inverse, middle = np.linalg.inv(steps), np.array(field.shape) // 2
+    z, y, x = axes
+    across = y[:, None, None] * inverse[1] + x[:, None] * inverse[2] + middle
+    sampled = np.empty((len(z), len(y), len(x)), field.dtype)
+    for plane, height in zip(sampled, z, strict=True):  # one at a time: the coordinates take three times the memory
+        where = np.moveaxis(across + height * inverse[0], -1, 0)
+        plane[...] = ndimage.map_coordinates(spline, where, order=order, mode="constant", prefilter=False)
+    return sampled

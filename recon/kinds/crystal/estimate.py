@@ -1,0 +1,48 @@
+"""Memory and time of a crystal's phasing, from shapes alone."""
+
+import os
+
+import numpy as np
+
+from ...acquisition.acquisition import Acquisition
+from ...runs.estimate import Estimate, readable_bytes
+from .prepare import box_of
+from .settings import CrystalSettings
+
+FFT_SECONDS = 1.1e-9
+"""[s] Time of a complex 3D FFT per voxel and doubling of their number, with what is done beside it, on one core."""
+REFINING = 2.5
+"""Time of a refining iteration over that of a projection."""
+COPIES = 14
+"""Complex arrays that a loop holds at once."""
+PROGRAM_BYTES = 500 << 20
+"""Memory of Python, jax and compiled programs."""
+
+
+def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Estimate:
+    """Estimate the phasing.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement as read; without it only the program itself is counted.
+    """
+    if acquisition is None:
+        return Estimate(PROGRAM_BYTES, 0.0, ["memory and time depend on the acquisition: name it to see them"])
+    box = box_of(settings, acquisition)
+    shape = [n // b for n, b in zip(box.size, settings.acquisition.bin, strict=True)]
+    voxels = float(np.prod(shape))
+    phase = settings.phase
+    projected = phase.starts * sum(step.step.iterations for step in phase.recipe)
+    refined = (min(phase.keep, phase.starts) + 1) * phase.refine.iterations
+    cores = os.cpu_count() or 1
+    # Along an axis after the other: the second core helps little.
+    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (projected + REFINING * refined) / min(cores, 2) ** 0.5
+    measured = acquisition["images"]
+    memory = PROGRAM_BYTES + 6 * measured.nbytes + 8 * voxels * (COPIES + 2 * phase.starts)
+    lines = [
+        f"{' x '.join(map(str, shape))} voxels (frame, y, x) of {' x '.join(map(str, measured.shape))}; "
+        f"{readable_bytes(float(measured.nbytes))} of measurement",
+        f"{phase.starts} starts of {projected // phase.starts} iterations, {refined} refining ones",
+        f"time is that of {min(cores, 2)} CPU cores; an accelerator is many times faster",
+    ]
+    return Estimate(int(memory), float(seconds), lines)

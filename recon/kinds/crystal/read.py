@@ -1,0 +1,110 @@
+"""Read a rocking curve as its config describes it: counts, mask, and the geometry in SI."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ...acquisition.acquisition import Acquisition
+from ...acquisition.reading import collect
+from ...acquisition.tree import Index
+from ...errors import ConfigError, DataError, Fault
+from ...settings.fields import selected
+from ...settings.source import Source
+from .acquisition_settings import CrystalAcquisition
+from .schema import SCHEMA
+from .settings import CrystalSettings
+from .validate import doubts, validate
+
+_log = logging.getLogger(__name__)
+
+
+def read(settings: CrystalSettings, path: Path) -> Acquisition:
+    """Read a rocking curve.
+
+    Args:
+        settings: Names, units, and which frames to take.
+        path: A file of ours or a foreign one, a folder of TIFFs or of a beamline's scan, or an archive of one.
+
+    Returns:
+        Counts with mask and geometry, all frames that were asked for; neither centred nor cropped.
+
+    Raises:
+        DataError: With every fault of the file.
+        ConfigError: If the frames do not suit the file.
+    """
+    wanted = settings.acquisition
+
+    taken: list[int] = []
+
+    def select(sizes: Mapping[str, int]) -> Mapping[str, Index]:
+        if "frame" not in sizes:
+            return {}
+        taken[:] = _frames(wanted, sizes["frame"])
+        whole = taken == list(range(sizes["frame"]))
+        return {"frame": slice(0, sizes["frame"]) if whole else taken}
+
+    names = {entry.name: _source(wanted, entry.name) for entry in SCHEMA}
+    acquisition, faults = collect(path, SCHEMA, names, "crystal", select)
+    if not faults:
+        acquisition = _with_steps(acquisition, taken)
+        acquisition = _without_saturated(acquisition, wanted.saturation)
+        faults = validate(acquisition)
+    if faults:
+        raise DataError(*dict.fromkeys(faults))
+    doubtful = doubts(acquisition)
+    if doubtful and wanted.doubtful == "refuse":
+        last = doubtful[-1]
+        remedy = f"{last.remedy}; if it is right, go on with --set acquisition.doubtful=warn"
+        raise DataError(*doubtful[:-1], replace(last, remedy=remedy))
+    for fault in doubtful:
+        _log.warning("%s: %s", fault.where, fault.message)
+    return acquisition
+
+
+def _source(wanted: CrystalAcquisition, name: str) -> Source | None:
+    source: Source | None = getattr(wanted, name)
+    return source
+
+
+def _frames(wanted: CrystalAcquisition, count: int) -> list[int]:
+    """Turn the wanted frames into indices.
+
+    Raises:
+        ConfigError: If there are no such frames, or steps between them differ: q must grow evenly.
+    """
+    try:
+        chosen = selected(wanted.frames, count)
+    except ValueError as error:
+        raise ConfigError(
+            Fault("acquisition.frames", str(error).replace("view", "frame"), f"the file holds frames 0 to {count - 1}")
+        ) from error
+    steps = np.diff(sorted(chosen))
+    if steps.size and (steps.min() < 1 or steps.min() != steps.max()):
+        message = f"the frames are {steps.min()} to {steps.max()} apart: a rocking curve has even steps"
+        raise ConfigError(Fault("acquisition.frames", message, "name them all, and mask the bad ones"))
+    return chosen
+
+
+def _with_steps(acquisition: Acquisition, taken: list[int]) -> Acquisition:
+    """Let the basis know of frames that were left out between others."""
+    stride = sorted(taken)[1] - sorted(taken)[0] if len(taken) > 1 else 1
+    if stride == 1 or "reciprocal_basis" not in acquisition:
+        return acquisition
+    basis = acquisition["reciprocal_basis"] * np.array([[stride], [1], [1]])
+    return replace(acquisition, arrays={**acquisition.arrays, "reciprocal_basis": basis})
+
+
+def _without_saturated(acquisition: Acquisition, limit: float | None) -> Acquisition:
+    """Mask what is saturated, and say how much."""
+    if limit is None:
+        return acquisition
+    images = acquisition["images"]
+    over = images >= limit
+    if not over.any():
+        return acquisition
+    _log.info("%d voxels hold %g counts or more: masked as saturated", int(over.sum()), limit)
+    mask = np.broadcast_to(acquisition["mask"], images.shape) if "mask" in acquisition else np.zeros(images.shape, bool)
+    return replace(acquisition, arrays={**acquisition.arrays, "mask": ((mask != 0) | over).astype(np.uint8)})

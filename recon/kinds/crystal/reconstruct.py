@@ -1,0 +1,209 @@
+"""A whole phase retrieval: from settings and an acquisition to a run folder with volume, diffraction and numbers."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ....physics.diffraction import gaussian_kernel
+from ...acquisition.acquisition import Acquisition
+from ...errors import DataError, Fault, QualityError
+from ...phasing.procedure import Measured, Phased
+from ...phasing.procedure import phase as phase_counts
+from ...runs import Progress, RunFolder, new_hdf5, peak_memory, silent, write_atomically
+from ...volumes import Volume
+from ...volumes.header import stamp
+from .prepare import Prepared, prepare
+from .result import Frame, Solution, volume_of, write_result
+from .score import score
+from .settings import CrystalSettings
+
+_log = logging.getLogger(__name__)
+_ROW = ("llk", "llk_free", "chi_rms", "support")
+"""What ``metrics.jsonl`` tells of each start."""
+
+
+def phase(
+    settings: CrystalSettings,
+    acquisition: Acquisition,
+    folder: RunFolder,
+    provenance: Mapping[str, Any],
+    progress: Progress = silent,
+    stop: Callable[[], str | None] = lambda: None,
+) -> dict[str, float]:
+    """Phase, and write what came of it.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement.
+        folder: Where everything goes.
+        provenance: Facts about the input for the volume's file.
+        progress: Told of each iteration.
+        stop: Asked now and then; a text means to end early with a checkpoint, and why.
+
+    Returns:
+        The numbers of ``metrics.json``.
+
+    Raises:
+        Stopped: If it was asked to end early.
+        QualityError: If the result, which is kept, is below the gate.
+    """
+    began = time.monotonic()
+    prepared = prepare(settings, acquisition)
+    measured = Measured(prepared.counts, prepared.good.astype(np.float32))
+    saver = _Saver(folder)
+    found = phase_counts(
+        measured, settings.phase, settings.seed, progress, stop, folder.latest_checkpoint(), saver.save
+    )
+    saver.tell(found.solutions)
+    numbers = _written(settings, prepared, found, acquisition.truth, folder, provenance)
+    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
+    folder.write_numbers(numbers)
+    _gate(settings, numbers)
+    return numbers
+
+
+def _written(
+    settings: CrystalSettings,
+    prepared: Prepared,
+    found: Phased,
+    truth: Volume | None,
+    folder: RunFolder,
+    provenance: Mapping[str, Any],
+) -> dict[str, float]:
+    """Bring the solution to the laboratory, write volume and diffraction, and give their numbers."""
+    frame = Frame(prepared.reciprocal_basis, prepared.bragg_vector)
+    if not frame.is_known:
+        _log.warning("there is no reciprocal basis: the volume is in voxels, without displacement and strain")
+    solution = Solution(found.density, found.support, found.kept)
+    volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
+    kernel, path = gaussian_kernel(found.sigmas), folder.path / "volume.h5"
+    write_result(path, volume, solution, frame, kernel, found.background, prepared.good, provenance)
+    _write_predictions(folder, prepared, found, kernel)
+    numbers = _numbers(found, prepared, volume) | _against_truth(volume, truth)
+    if settings.phase.gate is not None:
+        numbers["gate"] = settings.phase.gate
+    return numbers | {"volume_bytes": float(path.stat().st_size)}
+
+
+class _Saver:
+    """Writes checkpoints, and a line of ``metrics.jsonl`` for each start that has come to its end.
+
+    Args:
+        folder: Where they go.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._told: set[int] | None = None
+        self._step = 0
+
+    def save(self, step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """Write a checkpoint."""
+        self._step = step
+        self.tell(facts["table"])
+        self._folder.save_checkpoint(step, arrays, facts)
+
+    def tell(self, rows: Any) -> None:
+        """Write the lines that are not written yet."""
+        if self._told is None:
+            self._told = self._read()
+        for row in rows:
+            number = int(row["number"])
+            if number not in self._told:
+                self._told.add(number)
+                self._folder.metrics(self._step, start=number, **{name: row[name] for name in _ROW})
+
+    def _read(self) -> set[int]:
+        """Starts of a run that goes on."""
+        import json
+
+        file = self._folder.path / "metrics.jsonl"
+        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+        return {int(record["start"]) for record in map(json.loads, lines) if "start" in record}
+
+
+def _numbers(found: Phased, prepared: Prepared, volume: Volume) -> dict[str, float]:
+    """What is known of the result's quality and cost."""
+    numbers = dict(found.numbers)
+    numbers |= {f"psf_{name}": s for name, s in zip(("frame", "y", "x"), found.sigmas, strict=True)}
+    numbers["background"] = found.background
+    numbers["voxels_measured"] = float(prepared.good.sum())
+    numbers["masked_fraction"] = float(1 - prepared.good.mean())
+    widths = [np.ptp(np.flatnonzero(found.support.any(axis=_others(a)))) + 1 for a in range(3)]
+    for name, size, width in zip(("frame", "y", "x"), found.support.shape, widths, strict=True):
+        numbers[f"oversampling_{name}"] = float(size / width)
+    numbers["voxels"] = float(volume.main.size)
+    return numbers | _sizes(prepared, volume, numbers)
+
+
+def _sizes(prepared: Prepared, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Lengths and strain, where a voxel has a size."""
+    if volume.length_unit != "m":
+        return {}
+    spacing, inside = float(np.cbrt(np.prod(volume.spacing))), volume.values["support"] > 0
+    frames, rows, columns = prepared.counts.shape
+    steps = Frame(prepared.reciprocal_basis).steps((frames, rows, columns))
+    step = float(np.cbrt(abs(np.linalg.det(steps))))
+    found = {"voxel_size": spacing, "crystal_volume": float(inside.sum()) * spacing**3}
+    for name in ("prtf_resolution", "fsc_resolution"):
+        if f"{name}_voxels" in numbers:
+            found[name] = numbers[f"{name}_voxels"] * step
+    if "strain" in volume.values:
+        found["strain_rms"] = float(np.std(volume.values["strain"][inside]))
+    return found
+
+
+def _others(axis: int) -> tuple[int, ...]:
+    return tuple(i for i in range(3) if i != axis)
+
+
+def _against_truth(volume: Volume, truth: Volume | None) -> dict[str, float]:
+    if truth is None:
+        return {}
+    try:
+        return score(volume, truth)
+    except DataError as error:  # The result is none the worse for it.
+        _log.warning("not compared with the truth: %s", error)
+        return {}
+
+
+def modelled(found: Phased, kernel: Float[np.ndarray, "dz dy dx"]) -> Float[np.ndarray, "frame y x"]:
+    """Counts that a solution predicts, centred, in float64: |FFT|² ⊛ kernel + background."""
+    from scipy.ndimage import convolve
+
+    field = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(found.density.astype(np.complex128))))
+    counts = np.abs(field) ** 2
+    if kernel.size > 1:
+        for axis in range(3):
+            line = kernel.sum(axis=_others(axis))
+            counts = convolve(counts, line.reshape([-1 if i == axis else 1 for i in range(3)]), mode="wrap")
+    return np.asarray(counts + found.background)
+
+
+def _write_predictions(
+    folder: RunFolder, prepared: Prepared, found: Phased, kernel: Float[np.ndarray, "dz dy dx"]
+) -> None:
+    """Write measured and modelled counts on the three planes through the peak, and the curves of agreement."""
+    whole = modelled(found, kernel)
+    planes = {"measured": prepared.counts, "modelled": whole.astype(np.float32), "good": prepared.good.astype(np.uint8)}
+    with write_atomically(folder.path / "predictions.h5") as temporary, new_hdf5(temporary) as file:
+        stamp(file, "unflat-diffraction", "crystal", "/")
+        for name, array in planes.items():
+            for axis, letter in enumerate(("frame", "y", "x")):
+                cut = np.take(array, array.shape[axis] // 2, axis=axis)
+                data = file.create_dataset(f"{name}/{letter}", data=cut, compression="gzip", shuffle=True)
+                data.attrs["units"] = "1" if name == "good" else "counts"
+        for name, curve in found.curves.items():
+            file.create_dataset(f"curves/{name}", data=curve).attrs["units"] = "1"
+
+
+def _gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> None:
+    gate = settings.phase.gate
+    reached = numbers["llk_free"] if settings.phase.free > 0 else numbers["llk"]
+    if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
+        message = f"the likelihood of the withheld pixels, {reached:.3g}, is not below the gate of {gate:g}"
+        raise QualityError(Fault("", message, "the result is kept, and its report tells more"))

@@ -1,0 +1,43 @@
+"""The config of the ``crystal`` kind. Its descriptions are the comments of the YAML that ``init`` writes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ...phasing.settings import PhaseSettings
+from ...settings.base import Settings
+from ...settings.fields import LengthOrAuto
+from .acquisition_settings import CrystalAcquisition
+from .simulation_settings import CrystalSimulation
+
+
+class CrystalVolume(Settings):
+    """The lattice of the result."""
+
+    spacing: LengthOrAuto = Field(
+        "auto",
+        description="Distance between the samples of the orthogonal volume. auto: that of the cube with the volume of "
+        "the measured grid's skewed voxel.",
+    )
+
+
+class CrystalSettings(Settings):
+    """Everything that a crystal's reconstruction or simulation needs to know."""
+
+    kind: Literal["crystal"] = Field("crystal", description="Kind of experiment.")
+    seed: int = Field(0, ge=0, description="Seed of all randomness; the same seed gives the same result.")
+    device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
+        "auto", description="Where to compute. auto takes an accelerator if there is one; gpu and tpu insist on it."
+    )
+    acquisition: CrystalAcquisition = Field(
+        default_factory=CrystalAcquisition,
+        description="Where the measurement stands in its file, and which part of it to use. The names below are those "
+        "of unflat's own files, which need no changes.",
+    )
+    volume: CrystalVolume = Field(default_factory=CrystalVolume, description="The lattice of the result.")
+    phase: PhaseSettings = Field(
+        default_factory=PhaseSettings, description="Phase retrieval: the recipe, the starts, the refinement."
+    )
+    simulate: CrystalSimulation = Field(
+        default_factory=CrystalSimulation, description="What 'unflat simulate' and 'unflat demo' make."
+    )

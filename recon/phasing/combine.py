@@ -1,0 +1,122 @@
+"""Several solutions of one pattern: what they have in common, and how far they agree.
+
+Densities are centred host arrays that have been aligned with one of them. The first mode is what most of them share:
+the first left singular vector of the solutions as columns. Resolutions are periods, in voxels of the density's grid.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Complex, Float
+from scipy import fft
+
+from .align import correlation
+
+PRTF_THRESHOLD = float(np.exp(-1))
+"""Chapman et al. 2006."""
+FSC_THRESHOLD = 0.5
+"""Between halves of the starts, which share their data: the 0.143 of independent halves would say too much."""
+
+
+@dataclass(frozen=True)
+class Combined:
+    """What several solutions say together.
+
+    Args:
+        density: First mode, of the solutions' mean modulus.
+        weight: Share of the first mode in all, 1 where the solutions are the same.
+        agreement: Correlation of each with each; 1 on the diagonal.
+        frequency: [cycles/voxel] Middles of the shells.
+        prtf: Phase retrieval transfer function in the shells, |Σ F| / Σ |F| over the solutions.
+        fsc: Fourier shell correlation of the means of every other solution; NaN for a single one.
+        amplitude_spread: Standard deviation of the modulus in each voxel.
+        phase_spread: [rad] Circular standard deviation of the phase in each voxel.
+    """
+
+    density: Complex[np.ndarray, "z y x"]
+    weight: float
+    agreement: Float[np.ndarray, "k k"]
+    frequency: Float[np.ndarray, " shell"]
+    prtf: Float[np.ndarray, " shell"]
+    fsc: Float[np.ndarray, " shell"]
+    amplitude_spread: Float[np.ndarray, "z y x"]
+    phase_spread: Float[np.ndarray, "z y x"]
+
+    @property
+    def pairs(self) -> Float[np.ndarray, " pair"]:
+        """Agreement of every two different solutions."""
+        return np.asarray(self.agreement[np.triu_indices(len(self.agreement), 1)])
+
+    def resolution(self, curve: Float[np.ndarray, " shell"], threshold: float) -> float:
+        """[voxel] Period at which a curve first falls below a threshold; two voxels if it never does."""
+        below = np.flatnonzero(~(curve >= threshold))
+        if not below.size:
+            return 2.0
+        first = int(below[0])
+        if first == 0:
+            return float("inf")
+        share = (curve[first - 1] - threshold) / (curve[first - 1] - curve[first])
+        return float(1 / (self.frequency[first - 1] + share * (self.frequency[first] - self.frequency[first - 1])))
+
+
+def combine(solutions: Complex[np.ndarray, "k z y x"]) -> Combined:
+    """Combine aligned solutions.
+
+    Args:
+        solutions: One or more, aligned with the first.
+    """
+    mode, weight = first_mode(solutions)
+    agreement = np.array([[correlation(a, b) for b in solutions] for a in solutions])
+    waves = [fft.fftn(solution, workers=-1) for solution in solutions]
+    shell, count = _shells(solutions.shape[1:])
+    prtf = _per_shell(np.abs(np.sum(waves, axis=0)), shell, count)
+    prtf = prtf / np.maximum(_per_shell(np.sum(np.abs(waves), axis=0), shell, count), 1e-30)
+    fsc = np.full(count, np.nan)
+    if len(waves) > 1:
+        fsc = _shell_correlation(np.sum(waves[::2], axis=0), np.sum(waves[1::2], axis=0), shell, count)
+    moduli = np.abs(solutions)
+    mean_turn = np.sum(solutions * np.conj(mode), axis=0) / np.maximum(np.sum(moduli, axis=0) * np.abs(mode), 1e-30)
+    certain = np.clip(np.abs(mean_turn), 1e-6, 1.0)
+    return Combined(
+        mode,
+        weight,
+        agreement,
+        (np.arange(count) + 0.5) * 0.5 / count,
+        prtf,
+        fsc,
+        moduli.std(axis=0).astype(np.float32),
+        np.sqrt(-2 * np.log(certain)).astype(np.float32),
+    )
+
+
+def first_mode(solutions: Complex[np.ndarray, "k z y x"]) -> tuple[Complex[np.ndarray, "z y x"], float]:
+    """The first mode of some solutions, with their mean norm and the first one's phase, and its weight."""
+    flat = solutions.reshape(len(solutions), -1)
+    gram = np.conj(flat) @ flat.T  # [i, j] = Σ a_i* a_j; a few numbers instead of a decomposition of the volumes
+    values, vectors = np.linalg.eigh(gram.astype(np.complex128))
+    mode = np.tensordot(vectors[:, -1], solutions, axes=(0, 0))
+    norm = np.sqrt(np.mean(np.diagonal(gram).real)) / max(float(np.linalg.norm(mode)), 1e-30)
+    turn = np.vdot(mode, solutions[0])
+    mode = mode * (norm * turn / max(abs(turn), 1e-30))
+    return mode.astype(np.complex64), float(values[-1] / max(float(values.sum()), 1e-30))
+
+
+def _shells(shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """Number of each frequency's shell, and how many shells there are up to half a cycle a voxel."""
+    count = max(min(shape) // 2, 1)
+    squares = [fft.fftfreq(n).reshape([-1 if a == axis else 1 for a in range(3)]) ** 2 for axis, n in enumerate(shape)]
+    radius = np.sqrt(squares[0] + squares[1] + squares[2])
+    return np.minimum((radius * 2 * count).astype(np.int64), count), count
+
+
+def _per_shell(values: np.ndarray, shell: np.ndarray, count: int) -> Float[np.ndarray, " shell"]:
+    sums = np.bincount(shell.ravel(), values.ravel().astype(np.float64), minlength=count + 1)
+    return np.asarray(sums[:count], np.float64)
+
+
+def _shell_correlation(
+    a: Complex[np.ndarray, "z y x"], b: Complex[np.ndarray, "z y x"], shell: np.ndarray, count: int
+) -> Float[np.ndarray, " shell"]:
+    cross = _per_shell((a * np.conj(b)).real, shell, count)
+    power = np.sqrt(_per_shell(np.abs(a) ** 2, shell, count) * _per_shell(np.abs(b) ** 2, shell, count))
+    return np.asarray(cross / np.maximum(power, 1e-30))

@@ -1,0 +1,180 @@
+"""One start through a whole recipe: legs of iterations with one support each, compiled once for all methods and starts.
+
+A leg is one call of a jitted loop of two FFTs an iteration; between legs the support, and under partial coherence the
+point-spread function, follow the object. The state between two legs is all that is needed to go on.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Complex, Float, Int
+
+from ...physics.diffraction import far_field
+from .blur import FIRST_SIGMA, fit_blur
+from .pattern import Blur, Pattern, no_blur
+from .projections import UPDATES, Update, coherent_projection, gps_dual, modulus_projection, scaled, squared, updated
+from .settings import PhaseSettings, RecipeStep, ShrinkWrap
+from .support import autocorrelation_support, half_support, random_density, shrink_wrapped
+
+TWIN_ITERATIONS = 10
+TWIN_AT = 0.25
+"""Where in the recipe half a support breaks the symmetry, and for how long."""
+
+
+class State(NamedTuple):
+    """A start between two legs.
+
+    Args:
+        iterate: x.
+        dual: y of GPS; 0 before its first leg.
+        support: 1 inside.
+        blur: Point-spread function and background.
+        direction: Side of the support that is kept against the twin.
+    """
+
+    iterate: Complex[Array, "z y x"]
+    dual: Complex[Array, "z y x"]
+    support: Float[Array, "z y x"]
+    blur: Blur
+    direction: Float[Array, "3"]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Iterations with one support.
+
+    Args:
+        method: As in the recipe.
+        beta: Relaxation.
+        iterations: How many.
+        psf: Whether partial coherence is modelled.
+        wrap: Width [voxel] and threshold of the support's update after the leg; None for none.
+        twin: Whether half the support is taken away for this leg.
+    """
+
+    method: str
+    beta: float
+    iterations: int
+    psf: bool
+    wrap: tuple[float, float] | None = None
+    twin: bool = False
+
+
+def legs_of(settings: PhaseSettings) -> tuple[Leg, ...]:
+    """Cut a recipe into legs; the last leg's support update is left out, for nothing follows it."""
+    total = sum(step.step.iterations for step in settings.recipe)
+    legs: list[Leg] = []
+    for step in settings.recipe:
+        for leg in _legs_of_step(step):
+            done = sum(previous.iterations for previous in legs)
+            if settings.twin and done >= TWIN_AT * total and not any(previous.twin for previous in legs):
+                legs.append(Leg(leg.method, leg.beta, TWIN_ITERATIONS, leg.psf, twin=True))
+            legs.append(leg)
+    last = legs[-1]
+    return (*legs[:-1], Leg(last.method, last.beta, last.iterations, last.psf, None, last.twin))
+
+
+def _legs_of_step(step: RecipeStep) -> list[Leg]:
+    chosen = step.step
+    wrap = chosen.support or ShrinkWrap(every=chosen.iterations)
+    updates, rest = divmod(chosen.iterations, wrap.every)
+    legs = []
+    for i in range(updates):
+        share = i / max(updates - 1, 1)
+        width = (1 - share) * wrap.sigma[0] + share * wrap.sigma[1]
+        follows = (width, wrap.threshold) if chosen.support else None
+        legs.append(Leg(step.method, chosen.beta, wrap.every, chosen.psf, follows))
+    return legs + ([Leg(step.method, chosen.beta, rest, chosen.psf)] if rest else [])
+
+
+@jax.jit
+def begin(pattern: Pattern, key: Array, threshold: Float[Array, ""] | float) -> State:
+    """Fill the autocorrelation's support at random."""
+    support = autocorrelation_support(pattern.counts, pattern.fitted, threshold)
+    first, second = jax.random.split(key)
+    density = random_density(first, pattern.counts, pattern.fitted, support)
+    return State(density, jnp.zeros_like(density), support, no_blur(), jax.random.normal(second, (3,), jnp.float32))
+
+
+def go(state: State, pattern: Pattern, leg: Leg) -> State:
+    """Go one leg."""
+    if leg.psf:
+        state = _with_blur(state, pattern)
+    whole = state.support
+    if leg.twin:
+        state = state._replace(support=_halved(state))
+    count = jnp.asarray(leg.iterations, jnp.int32)
+    if leg.method == "gps":
+        state = _gps(state, pattern, jnp.asarray(leg.beta, jnp.float32), count, coherent=not leg.psf)
+    else:
+        update = Update(*(jnp.asarray(number, jnp.float32) for number in UPDATES[leg.method](leg.beta)))
+        state = _iterate(state, pattern, update, count, coherent=not leg.psf)
+    state = state._replace(support=whole)
+    if leg.wrap:
+        state = _wrapped(state, pattern, *leg.wrap, coherent=not leg.psf)
+    return state
+
+
+@jax.jit
+def answer(state: State) -> Complex[Array, "z y x"]:
+    """The density of a start: its iterate within the support."""
+    return scaled(state.iterate, state.support)
+
+
+def _projected(
+    density: Complex[Array, "z y x"], pattern: Pattern, blur: Blur, coherent: bool
+) -> Complex[Array, "z y x"]:
+    if coherent:
+        return modulus_projection(density, pattern.amplitude)
+    return coherent_projection(density, pattern.amplitude, blur.sigmas, blur.background)
+
+
+@partial(jax.jit, static_argnames="coherent")
+def _iterate(state: State, pattern: Pattern, update: Update, count: Int[Array, ""], *, coherent: bool) -> State:
+    def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
+        projected = _projected(iterate, pattern, state.blur, coherent)
+        return updated(projected, iterate, state.support, update)
+
+    return state._replace(iterate=lax.fori_loop(0, count, step, state.iterate))
+
+
+@partial(jax.jit, static_argnames="coherent")
+def _gps(state: State, pattern: Pattern, beta: Float[Array, ""], count: Int[Array, ""], *, coherent: bool) -> State:
+    def step(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
+        iterate, dual = both
+        projected = _projected(iterate - dual, pattern, state.blur, coherent)
+        return projected, gps_dual(dual, projected, iterate, state.support, beta)
+
+    iterate, dual = lax.fori_loop(0, count, step, (state.iterate, state.dual))
+    return state._replace(iterate=iterate, dual=dual)
+
+
+@partial(jax.jit, static_argnames="coherent")
+def _wrapped(
+    state: State,
+    pattern: Pattern,
+    sigma: Float[Array, ""] | float,
+    threshold: Float[Array, ""] | float,
+    *,
+    coherent: bool,
+) -> State:
+    """Draw the support anew around what the measurement makes of the object."""
+    projected = _projected(state.iterate, pattern, state.blur, coherent)
+    return state._replace(support=shrink_wrapped(projected, state.support, sigma, threshold))
+
+
+@jax.jit
+def _halved(state: State) -> Float[Array, "z y x"]:
+    return half_support(state.iterate, state.support, state.direction)
+
+
+@jax.jit
+def _with_blur(state: State, pattern: Pattern) -> State:
+    """Let the point-spread function follow the object."""
+    sigmas = jnp.where(jnp.sum(state.blur.sigmas) > 0, state.blur.sigmas, jnp.full(3, FIRST_SIGMA, jnp.float32))
+    intensity = squared(far_field(scaled(state.iterate, state.support)))
+    return state._replace(blur=fit_blur(intensity, pattern, state.blur._replace(sigmas=sigmas), background=False))

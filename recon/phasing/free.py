@@ -1,0 +1,60 @@
+"""Free pixels: good ones that are withheld from the fit, to judge the result by.
+
+Neighbouring pixels of an oversampled pattern know of each other, so that single withheld pixels are no test. Islands
+are: their middles lie beyond what their rims tell.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+RADIUS = 3
+"""[pixel] Of an island."""
+CENTRE = 0.2
+"""Part of each axis, around the direct beam of the peak, of which nothing is withheld: it holds most of the counts."""
+
+
+def free_pixels(
+    weights: Float[np.ndarray, "z y x"], fraction: float, seed: int, radius: int = RADIUS
+) -> Bool[np.ndarray, "z y x"]:
+    """Choose the pixels to withhold.
+
+    Args:
+        weights: 1 for good pixels, 0 for bad ones; centred.
+        fraction: Of the good pixels; islands are added until it is reached.
+        seed: Of the choice.
+        radius: [pixel] Of an island.
+
+    Returns:
+        True where a good pixel is withheld.
+    """
+    good = np.asarray(weights) > 0
+    free = np.zeros(good.shape, bool)
+    wanted = round(fraction * np.count_nonzero(good))
+    allowed = good & ~_central(good.shape)
+    order = np.random.default_rng([seed, 5]).permutation(np.flatnonzero(allowed))
+    offsets = _ball(radius)
+    count = 0
+    for index in order:
+        if count >= wanted:
+            break
+        place = np.array(np.unravel_index(index, good.shape)) + offsets
+        inside = np.all((place >= 0) & (place < good.shape), axis=1)
+        z, y, x = place[inside].T
+        new = allowed[z, y, x] & ~free[z, y, x]
+        free[z[new], y[new], x[new]] = True
+        count += int(np.count_nonzero(new))
+    return free
+
+
+def _ball(radius: int) -> np.ndarray:
+    steps = np.arange(-radius, radius + 1)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(grid[np.sum(grid**2, axis=1) <= radius**2])
+
+
+def _central(shape: tuple[int, ...]) -> Bool[np.ndarray, "z y x"]:
+    distance = np.zeros(shape)
+    for axis, n in enumerate(shape):
+        line = ((np.arange(n) - n // 2) / max(0.5 * CENTRE * n, 3.0)) ** 2
+        distance = distance + line.reshape([-1 if a == axis else 1 for a in range(3)])
+    return np.asarray(distance < 1)

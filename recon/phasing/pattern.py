@@ -1,0 +1,110 @@
+"""What was measured, as the loops need it: in corner order, with the pixels that are fitted and those that judge."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from ...physics.diffraction import chi_rms, deviance, far_field, to_corner
+from ..errors import DataError
+from .convolution import convolved
+from .free import free_pixels
+from .projections import UNMEASURED, squared
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A rocking curve of diffraction patterns.
+
+    Args:
+        counts: (frame, y, x), centred: the direct beam of the peak at ``n // 2``.
+        weights: 1 for good pixels, 0 for bad ones; whatever the counts there are is ignored.
+    """
+
+    counts: np.ndarray
+    weights: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.counts.ndim != 3 or self.counts.shape != self.weights.shape:
+            shapes = f"counts of shape {self.counts.shape}, weights of {self.weights.shape}"
+            raise DataError(f"{shapes}: both must have one shape (frame, y, x)")
+        good = self.counts[self.weights > 0]
+        if not good.size or not np.all(np.isfinite(good)) or good.min() < 0 or good.sum() <= 0:
+            raise DataError("the good pixels hold no counts to phase: they must be finite, not negative, and not all 0")
+
+
+class Pattern(NamedTuple):
+    """The measurement on the device, float32, corner order.
+
+    Args:
+        amplitude: √counts of the fitted pixels; `UNMEASURED` elsewhere.
+        counts: 0 where bad.
+        fitted: 1 for the pixels that are fitted.
+        free: 1 for good pixels that are withheld.
+    """
+
+    amplitude: Float[Array, "z y x"]
+    counts: Float[Array, "z y x"]
+    fitted: Float[Array, "z y x"]
+    free: Float[Array, "z y x"]
+
+
+class Blur(NamedTuple):
+    """What turns the coherent intensity into modelled counts.
+
+    Args:
+        sigmas: [pixel] Widths of the point-spread function along (frame, y, x).
+        background: Counts in every pixel.
+    """
+
+    sigmas: Float[Array, "3"]
+    background: Float[Array, ""]
+
+
+def no_blur() -> Blur:
+    """Full coherence and no background."""
+    return Blur(jnp.zeros(3, jnp.float32), jnp.zeros((), jnp.float32))
+
+
+def pattern_of(measured: Measured, fraction: float, seed: int) -> Pattern:
+    """Bring a measurement into the loops' form, and withhold some of it.
+
+    Args:
+        measured: Centred.
+        fraction: Of the good pixels to withhold.
+        seed: Of their choice.
+    """
+    weights = (np.asarray(measured.weights) > 0).astype(np.float32)
+    free = free_pixels(weights, fraction, seed).astype(np.float32)
+    counts = np.where(weights > 0, measured.counts, 0).astype(np.float32)
+    fitted = weights - free
+    amplitude = np.where(fitted > 0, np.sqrt(counts), np.float32(UNMEASURED)).astype(np.float32)
+    return Pattern(*(jnp.asarray(to_corner(array)) for array in (amplitude, counts, fitted, free)))
+
+
+class Quality(NamedTuple):
+    """How well a density explains the measurement: deviance per voxel, and relative error of the amplitudes."""
+
+    llk: Float[Array, ""]
+    llk_free: Float[Array, ""]
+    chi_rms: Float[Array, ""]
+
+
+def modelled_counts(density: Complex[Array, "z y x"], blur: Blur) -> Float[Array, "z y x"]:
+    """Counts that a density should give, corner order."""
+    return convolved(squared(far_field(density)), blur.sigmas) + blur.background
+
+
+@jax.jit
+def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Quality:
+    """Judge a density by the fitted and by the free pixels; where none are free, the fitted ones stand for them."""
+    modelled = modelled_counts(density, blur)
+    free = jnp.where(jnp.sum(pattern.free) > 0, pattern.free, pattern.fitted)
+    return Quality(
+        deviance(pattern.counts, modelled, pattern.fitted),
+        deviance(pattern.counts, modelled, free),
+        chi_rms(jnp.sqrt(modelled), pattern.counts, pattern.fitted),
+    )

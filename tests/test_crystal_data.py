@@ -1,0 +1,469 @@
+"""A crystal's rocking curve on its way in: read from any file, refused with a clear message, cleaned and cropped."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unflat.recon.acquisition import write
+from unflat.recon.acquisition.acquisition import Acquisition
+from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.kinds.crystal.artefacts import aliens, hot_pixels
+from unflat.recon.kinds.crystal.prepare import prepare
+from unflat.recon.kinds.crystal.read import read
+from unflat.recon.kinds.crystal.schema import SCHEMA
+from unflat.recon.kinds.crystal.settings import CrystalSettings
+from unflat.recon.kinds.crystal.signal import peak_of, sampling
+from unflat.recon.kinds.crystal.simulation import simulate
+from unflat.recon.kinds.crystal.window import binned, good_size, window
+
+BASIS = np.array([[1.5e6, 3e5, 0.0], [0.0, -2e6, 1e5], [0.0, 0.0, 2.2e6]])
+BRAGG = np.array([-8e9, 9e9, 2.4e10])
+SHAPE = (24, 28, 32)
+PEAK = (12, 14, 16)
+
+
+def pattern(shape: tuple[int, int, int] = SHAPE, peak: tuple[int, int, int] = PEAK, width: float = 2.8) -> np.ndarray:
+    """Counts of a small box-like crystal: a peak with fringes on a faint background."""
+    z, y, x = (np.sinc((np.arange(n) - m) / width) ** 2 for n, m in zip(shape, peak, strict=True))
+    mean = 2e4 * z[:, None, None] * y[:, None] * x + 0.02
+    return np.random.default_rng(0).poisson(mean).astype(float)
+
+
+def settings(**sections: Any) -> CrystalSettings:
+    return CrystalSettings.model_validate({"kind": "crystal", "device": "cpu", **sections})
+
+
+def acquired(counts: np.ndarray, **arrays: Any) -> Acquisition:
+    return Acquisition("crystal", {"images": counts.astype(np.float32), **arrays}, "scan.h5")
+
+
+def sound(path: Path) -> Path:
+    """An acquisition without a fault."""
+    arrays = {
+        "images": pattern().astype(np.float32),
+        "mask": np.zeros(SHAPE, np.uint8),
+        "monitor": np.full(SHAPE[0], 1000.0, np.float32),
+        "wavelength": np.array(1.378e-10),
+        "detector_distance": np.array(0.5),
+        "pixel_size": np.array([55e-6, 55e-6]),
+        "reciprocal_basis": BASIS,
+        "bragg_vector": BRAGG,
+    }
+    write(Acquisition("crystal", arrays), SCHEMA, path)
+    return path
+
+
+class TestReading:
+    def test_a_file_of_ours_comes_back_as_it_was(self, tmp_path: Path) -> None:
+        found = read(settings(), sound(tmp_path / "scan.h5"))
+        assert found["images"].shape == SHAPE
+        np.testing.assert_array_equal(found["images"], pattern().astype(np.float32))
+        np.testing.assert_allclose(found["reciprocal_basis"], BASIS)
+        assert found["wavelength"] == pytest.approx(1.378e-10)
+
+    def test_foreign_names_and_units_are_those_of_the_config(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "scan.npz", intensity=pattern().astype(np.int32), bad=np.zeros(SHAPE, np.uint8), l=1.378)
+        names = {"images": "/intensity", "mask": "/bad", "wavelength": "/l in angstrom"}
+        found = read(settings(acquisition=names), tmp_path / "scan.npz")
+        assert found["wavelength"] == pytest.approx(1.378e-10)
+        assert "reciprocal_basis" not in found
+
+    def test_a_basis_in_inverse_nanometres_is_read_in_inverse_metres(self, tmp_path: Path) -> None:
+        path = sound(tmp_path / "scan.h5")
+        with h5py.File(path, "a") as file:
+            file["instrument/reciprocal_basis"][...] *= 1e-9
+            file["instrument/reciprocal_basis"].attrs["units"] = "1/nm"
+        np.testing.assert_allclose(read(settings(), path)["reciprocal_basis"], BASIS)
+
+    def test_every_second_frame_has_twice_the_step(self, tmp_path: Path) -> None:
+        found = read(settings(acquisition={"frames": "::2"}), sound(tmp_path / "scan.h5"))
+        assert found["images"].shape[0] == SHAPE[0] // 2
+        np.testing.assert_allclose(found["reciprocal_basis"][0], 2 * BASIS[0])
+        np.testing.assert_allclose(found["reciprocal_basis"][1:], BASIS[1:])
+
+    def test_uneven_frames_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"frames are 1 to 5 apart.*even steps"):
+            read(settings(acquisition={"frames": [*range(8, 18), 22]}), sound(tmp_path / "scan.h5"))
+
+    def test_frames_beyond_the_file_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"frame 29 is beyond the last of 24.*frames 0 to 23"):
+            read(settings(acquisition={"frames": [29, 30]}), sound(tmp_path / "scan.h5"))
+
+    def test_unmeasured_frames_may_be_masked_whole(self, tmp_path: Path) -> None:
+        path = sound(tmp_path / "scan.h5")
+        with h5py.File(path, "a") as file:
+            file["measurement/mask"][20:] = 1
+            file["measurement/images"][20:] = 0
+        assert read(settings(), path)["mask"][20:].all()
+
+    def test_saturated_voxels_are_masked_on_request(self, tmp_path: Path) -> None:
+        path = sound(tmp_path / "scan.h5")
+        with h5py.File(path, "a") as file:
+            file["measurement/images"][...] = np.minimum(file["measurement/images"][...], 5000)
+        found = read(settings(acquisition={"saturation": 5000}), path)
+        assert 3 < int(found["mask"].sum()) == int((pattern() >= 5000).sum())
+
+
+def put(name: str, value: Any) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        del file[name]
+        file[name] = value
+
+    return change
+
+
+def counts(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[h5py.File], None]:
+    """Change the counts."""
+
+    def changed(file: h5py.File) -> None:
+        file["measurement/images"][...] = change(file["measurement/images"][...])
+
+    return changed
+
+
+def emptied(frames: slice) -> Callable[[np.ndarray], np.ndarray]:
+    def change(array: np.ndarray) -> np.ndarray:
+        array[frames] = 0
+        return array
+
+    return change
+
+
+def in_the_order_of_names(array: np.ndarray) -> np.ndarray:
+    """Frames as their names sort: 0, 1, 10, 11, …, 2, 20."""
+    return pattern(peak=(10, 14, 16))[sorted(range(len(array)), key=str)]
+
+
+def in_turns(array: np.ndarray) -> np.ndarray:
+    """Every fourth frame, in four turns."""
+    return np.concatenate([array[first::4] for first in range(4)])
+
+
+def hidden(file: h5py.File) -> None:
+    axes = np.ogrid[tuple(slice(0, n) for n in SHAPE)]
+    ball = sum((a - c) ** 2 for a, c in zip(axes, PEAK, strict=True)) <= 25
+    file["measurement/mask"][...] = ball.astype(np.uint8)
+    file["measurement/images"][...] = np.where(ball, 0, file["measurement/images"][...])
+
+
+FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
+    "no images": (lambda file: file.pop("measurement/images"), r"holds no /measurement/images"),
+    "too few frames": (put("measurement/images", pattern()[10:14]), r"mask has the shape|4 x 28 x 32 voxels"),
+    "all empty": (counts(np.zeros_like), r"every frame is empty: no pixel is above 0"),
+    "empty frames": (
+        counts(emptied(slice(11, 13))),
+        r"2 empty frames beside frames with many counts: 11, 12; mask them",
+    ),
+    "wrong order": (
+        counts(in_the_order_of_names),
+        r"do not form one rocking curve: beside the brightest, frame 2,.*image_10 sorts before image_2",
+    ),
+    "mixed order": (counts(in_turns), r"do not form one rocking curve"),
+    "no peak": (
+        counts(lambda a: np.random.default_rng(1).poisson(3.0, a.shape).astype(np.float32)),
+        r"no peak is in view: the brightest place is [0-9.]+ standard deviations",
+    ),
+    "saturated centre": (
+        counts(lambda a: np.minimum(a, 5000)),
+        r"centre of the peak is saturated: \d+ voxels side by side hold exactly 5000.*acquisition\.saturation=5000",
+    ),
+    "energy in eV": (
+        put("instrument/wavelength", 9000.0),
+        r"9000 m is no wavelength of X-rays; it looks like an energy in eV; if so, say acquisition\.wavelength: 0\.137",
+    ),
+    "energy in keV": (put("instrument/wavelength", 9.0), r"looks like an energy in keV.*wavelength: 0\.13776 nm"),
+    "wavelength in ångström": (put("instrument/wavelength", 1.378), r"looks like ångströms.*0\.1378 nm"),
+    "wavelength in nanometres": (put("instrument/wavelength", 0.1378), r"looks like nanometres.*0\.1378 nm"),
+    "pixel in micrometres": (put("instrument/pixel_size", [55.0, 55.0]), r"55 m is no pixel of an X-ray detector"),
+    "mask over the peak": (hidden, r"mask hides the Bragg peak: \d+ % of the voxels around \[1[1-3], 1[3-5], 1[5-7]\]"),
+    "mask the wrong way round": (put("measurement/mask", np.ones(SHAPE, np.uint8)), r"all 21504 pixels are masked"),
+    "negative counts": (counts(lambda a: a - 5), r"numbers are negative"),
+    "NaN": (counts(lambda a: np.where(a > 19000, np.nan, a)), r"NaN or infinite, the first nan at \["),
+    "a basis in one plane": (put("instrument/reciprocal_basis", np.ones((3, 3))), r"lie in one plane"),
+    "a basis of another unit": (put("instrument/reciprocal_basis", BASIS * 1e-10), r"1/Å is 1e10 1/m"),
+    "a Bragg vector of another unit": (put("instrument/bragg_vector", BRAGG * 1e-10), r"\|G\| = 2\.\d+ 1/m"),
+    "a dead monitor": (put("measurement/monitor", np.zeros(SHAPE[0])), r"24 numbers are not positive"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_named_with_its_place_and_value(tmp_path: Path, name: str) -> None:
+    path = sound(tmp_path / "scan.h5")
+    change, message = FAULTS[name]
+    with h5py.File(path, "a") as file:
+        change(file)
+    with pytest.raises(DataError, match=message):
+        read(settings(), path)
+
+
+@pytest.mark.parametrize("name", ["empty frames", "wrong order", "saturated centre", "mask over the peak"])
+def test_what_might_be_right_is_read_with_a_warning_on_request(tmp_path: Path, name: str) -> None:
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        FAULTS[name][0](file)
+    assert read(settings(acquisition={"doubtful": "warn"}), path)["images"].shape == SHAPE
+
+
+def cxi(path: Path, energy: float) -> Path:
+    with h5py.File(path, "w") as file:
+        file["cxi_version"] = 140
+        file["entry_1/instrument_1/detector_1/data"] = pattern()
+        mask = np.full(SHAPE, 0x1000, np.uint32)  # "Has signal", which is no fault.
+        file["entry_1/instrument_1/detector_1/mask"] = mask
+        file["entry_1/instrument_1/detector_1/distance"] = 0.5
+        file["entry_1/instrument_1/source_1/energy"] = energy
+    return path
+
+
+class TestCxi:
+    def test_an_energy_in_joules_becomes_a_wavelength(self, tmp_path: Path) -> None:
+        found = read(settings(), cxi(tmp_path / "scan.cxi", 9000 * 1.602176634e-19))
+        assert found["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
+        assert not found["mask"].any()
+
+    def test_an_energy_in_electronvolts_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"energy 9000 is no number of joules.*looks like eV.*0\.13776 nm"):
+            read(settings(), cxi(tmp_path / "scan.cxi", 9000.0))
+
+
+class TestWindow:
+    @given(st.integers(8, 300), st.integers(1, 3))
+    def test_good_sizes_are_even_and_have_small_factors(self, most: int, multiple: int) -> None:
+        size = good_size(most * multiple, multiple)
+        rest = size // multiple
+        assert size <= most * multiple
+        assert rest % 2 == 0
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        assert rest == 1
+
+    @given(st.tuples(*[st.integers(30, 60)] * 3), st.data())
+    def test_the_peak_lands_in_the_middle_whatever_the_crop(
+        self, count: tuple[int, int, int], data: st.DataObject
+    ) -> None:
+        centre = data.draw(st.tuples(*[st.integers(0, n - 1) for n in count]))
+        box = window(count, centre, (16, 16, 16))
+        marked = np.zeros(count)
+        marked[centre] = 1
+        taken = box.take(marked)
+        assert taken.shape == (16, 16, 16)
+        assert taken.sum() == 1
+        assert np.abs(np.argwhere(taken)[0] - 8).max() <= 2
+
+    def test_a_peak_near_an_edge_is_centred_with_masked_voxels(self) -> None:
+        prepared = prepare(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
+        assert not prepared.good[:2].any()
+        assert peak_of(prepared.counts.astype(float), prepared.good) == (12, 14, 16)
+        assert any("beyond the data" in note for note in prepared.notes)
+
+    def test_auto_keeps_128_voxels_and_says_what_lies_outside(self) -> None:
+        counts = pattern((16, 16, 150), (8, 8, 80))
+        prepared = prepare(settings(), acquired(counts))
+        assert prepared.counts.shape == (16, 16, 128)
+        assert any("% of the counts lie outside" in note for note in prepared.notes)
+
+    def test_binning_keeps_all_counts_and_stretches_the_basis(self) -> None:
+        counts = pattern()
+        assert binned(counts, (2, 1, 4)).sum() == counts.sum()
+        wanted = settings(acquisition={"bin": [2, 1, 1], "crop": "all", "centre": "none"})
+        prepared = prepare(wanted, acquired(counts, reciprocal_basis=BASIS))
+        assert prepared.counts.shape == (12, 28, 32)
+        assert prepared.counts.sum() == pytest.approx(counts.sum())
+        assert prepared.reciprocal_basis is not None
+        np.testing.assert_allclose(prepared.reciprocal_basis[0], 2 * BASIS[0])
+
+    def test_too_small_a_crop_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"acquisition\.crop: 6 frames would be left of 24"):
+            prepare(settings(acquisition={"bin": [4, 1, 1]}), acquired(pattern()))
+
+    def test_a_centre_outside_the_data_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"\[90, 14, 16\] lies outside the 24 x 28 x 32 voxels"):
+            prepare(settings(acquisition={"centre": [90, 14, 16]}), acquired(pattern()))
+
+
+class TestArtefacts:
+    def test_diffraction_has_none(self) -> None:
+        good = np.ones(SHAPE, bool)
+        assert not hot_pixels(pattern(), good, PEAK).any()
+        assert not aliens(pattern(), good, PEAK)[0].any()
+
+    def test_hot_pixels_are_found_and_masked_and_told(self) -> None:
+        counts = pattern()
+        counts[5, 3, 4] = 800
+        counts[:, 25, 2] = 300
+        prepared = prepare(settings(), acquired(counts))
+        assert not prepared.good[5, 3, 4]
+        assert not prepared.good[:, 25, 2].any()
+        assert any("25 hot pixels" in note and "masked" in note for note in prepared.notes)
+
+    def test_hot_pixels_are_kept_on_request_and_told_all_the_same(self) -> None:
+        counts = pattern()
+        counts[5, 3, 4] = 800
+        prepared = prepare(settings(acquisition={"hot_pixels": "keep"}), acquired(counts))
+        assert prepared.good.all()
+        assert any("kept, as acquisition.hot_pixels says" in note for note in prepared.notes)
+
+    def test_a_pixel_that_is_hot_in_some_frames_is_masked_in_all(self) -> None:
+        counts = pattern()
+        counts[:, 14, 11] += 150  # In the frames of the peak its neighbours are as bright.
+        found = hot_pixels(counts, np.ones(SHAPE, bool), PEAK)
+        assert found[:, 14, 11].all()
+        assert found.sum() == SHAPE[0]
+
+    def test_a_hot_pixel_is_no_peak(self) -> None:
+        counts = pattern()
+        counts[:, 3, 4] = 1e6
+        prepared = prepare(settings(acquisition={"crop": "all"}), acquired(counts))
+        assert any("peak at [12, 14, 16]" in note for note in prepared.notes)
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_a_strained_crystal_alone_has_none(self, seed: int) -> None:
+        """Dislocations make one side much brighter than the other; flares of facets are no other particles."""
+        wanted = {
+            "shape": [40, 40, 40],
+            "oversampling": 2.2,
+            "strains": ["screw", "waves"],
+            "detector": {"counts": 3e7},
+        }
+        made = simulate(settings(seed=seed, simulate=wanted))
+        prepared = prepare(settings(), made)
+        assert prepared.good.all(), prepared.notes
+
+    def test_another_particle_is_found_and_told(self) -> None:
+        counts = pattern()
+        counts[2:6, 20:26, 24:30] += np.random.default_rng(2).poisson(60.0, (4, 6, 6))
+        found, regions = aliens(counts, np.ones(SHAPE, bool), PEAK)
+        assert found[3:5, 21:25, 25:29].all()
+        assert len(regions) == 1
+        assert np.abs(np.array(regions[0].centre) - (3.5, 22.5, 26.5)).max() < 1.5
+        assert found.sum() < 0.05 * found.size
+
+    def test_a_monitor_steadies_the_beam(self) -> None:
+        monitor = 1000 + 300 * np.sin(np.arange(SHAPE[0]))
+        dimmed = pattern() * (monitor / monitor.mean())[:, None, None]
+        prepared = prepare(settings(), acquired(dimmed, monitor=monitor))
+        np.testing.assert_allclose(prepared.counts, pattern(), rtol=1e-5)
+
+
+class TestSampling:
+    @pytest.mark.parametrize("width", [2.5, 3.5, 5.0])
+    def test_a_box_is_measured(self, width: float) -> None:
+        found = sampling(pattern((48, 48, 48), (24, 24, 24), width), np.ones((48, 48, 48), bool))
+        assert all(found.enough)
+        for ratio in found.ratio:
+            assert width * 0.95 <= ratio <= width * 1.25
+
+    def test_less_than_two_is_named(self, caplog: pytest.LogCaptureFixture) -> None:
+        prepared = prepare(settings(), acquired(pattern((48, 48, 48), (24, 24, 24), 1.5)))
+        assert prepared.sampling.enough == (False, False, False)
+        assert any("oversampling is below 2 along frame and y and x" in note for note in prepared.notes)
+
+
+def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, whether or not the kind is on the list yet."""
+    code = (
+        "import sys, unflat.recon.kinds as kinds\n"
+        "kinds.NAMES = tuple(dict.fromkeys((*kinds.NAMES, 'crystal')))\n"
+        "from unflat.cli.main import main\nmain(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "message"),
+    [
+        (lambda file: None, 0, ""),
+        (FAULTS["energy in eV"][0], 3, "looks like an energy in eV"),
+        (FAULTS["no peak"][0], 3, "no peak is in view"),
+    ],
+    ids=["sound", "energy", "no peak"],
+)
+def test_check_ends_as_the_data_are(
+    tmp_path: Path, change: Callable[[h5py.File], None], status: int, message: str
+) -> None:
+    path, config = sound(tmp_path / "scan.h5"), tmp_path / "c.yaml"
+    config.write_text("kind: crystal\n", "utf-8")
+    with h5py.File(path, "a") as file:
+        change(file)
+    done = unflat("check", config, path)
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_field_is_fitted_to_a_crystal_yet_and_no_cell_is_phased(tmp_path: Path) -> None:
+    crystal, cell = tmp_path / "crystal.yaml", tmp_path / "cell.yaml"
+    crystal.write_text("kind: crystal\n", "utf-8")
+    cell.write_text("kind: cell\n", "utf-8")
+    path = sound(tmp_path / "scan.h5")
+    fitted = unflat("fit", crystal, path, "-o", tmp_path / "run")
+    assert fitted.returncode == 2
+    assert "no neural field is fitted to a crystal yet; use unflat phase" in fitted.stderr
+    phased = unflat("phase", cell, path, "-o", tmp_path / "run")
+    assert phased.returncode == 2
+    assert "a cell's measurement is not phased by projections; use unflat fit" in phased.stderr
+
+
+def test_looking_at_crystals_needs_no_jax(tmp_path: Path) -> None:
+    path, config = sound(tmp_path / "scan.h5"), tmp_path / "c.yaml"
+    config.write_text("kind: crystal\n", "utf-8")
+    code = (
+        "import sys, unflat.recon.kinds as kinds\n"
+        "kinds.NAMES = tuple(dict.fromkeys((*kinds.NAMES, 'crystal')))\n"
+        "from unflat.cli.main import run\n"
+        "for words in sys.argv[1:]:\n"
+        "    assert run(words.split(';')) == 0\n"
+        "print('JAX' if 'jax' in sys.modules else 'NONE')"
+    )
+    words = [
+        f"check;{config};{path}",
+        f"info;{path}",
+        "init;crystal",
+        f"convert;{path};-o;{tmp_path / 'b.h5'};--config;{config}",
+    ]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1] == "NONE"
+
+
+def test_a_recipe_is_written_as_a_list_and_read_again() -> None:
+    from unflat.recon.settings import dump_commented
+
+    text = dump_commented(settings(phase={"recipe": [{"hio": {"iterations": 30}}, {"er": {"iterations": 5}}]}))
+    assert "\n    - hio: {iterations: 30, beta: 0.9, support: {" in text
+    assert "\n    - er: {iterations: 5" in text
+    import yaml
+
+    assert CrystalSettings.model_validate(yaml.safe_load(text)).phase.recipe[1].er is not None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("acquisition.crop=[4, 4, 4]", r"is not three sizes of at least 8 \(frame, y, x\)"),
+        ("acquisition.crop=[64, 64]", r"'auto' or 'all'"),
+        ("acquisition.bin=0", r"three numbers of pixels"),
+        ("simulate.strains=[bent]", r"'bent' is none of polynomial, waves"),
+        ("simulate.shape=[15, 16, 16]", r"three even numbers of at least 16"),
+        ("phase.recipe=[{foo: {iterations: 3}}]", r"foo: unknown key"),
+    ],
+)
+def test_wrong_settings_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assignment: str, message: str
+) -> None:
+    from unflat.recon import kinds
+    from unflat.recon.settings import parse_config
+
+    monkeypatch.setattr(kinds, "NAMES", ("cell", "crystal"))
+    with pytest.raises(ConfigError, match=message):
+        parse_config("kind: crystal\n", [assignment])

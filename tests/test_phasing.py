@@ -1,0 +1,200 @@
+"""The whole procedure: recipes as YAML has them, a known crystal found, stagnation named, and going on as before."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from unflat.recon.errors import DataError, Stopped
+from unflat.recon.phasing.align import align
+from unflat.recon.phasing.procedure import Measured, Phased, phase
+from unflat.recon.phasing.settings import PhaseSettings
+from unflat.recon.phasing.starts import Outcome, outcome_of
+from unflat.recon.runs.checkpoint import Checkpoint
+
+SHAPE = (28, 26, 24)
+QUICK: dict[str, Any] = {
+    "recipe": [{"hio": {"iterations": 150}}, {"er": {"iterations": 20}}],
+    "starts": 4,
+    "keep": 3,
+    "refine": {"iterations": 60},
+}
+
+
+def crystal(total: float = 1e7) -> np.ndarray:
+    """A cut block with a phase, centred."""
+    z, y, x = np.meshgrid(*[np.arange(n) - n // 2 for n in SHAPE], indexing="ij")
+    inside = (np.abs(z) <= 4) & (np.abs(y + 0.4 * x) <= 4) & (np.abs(x) <= 3) & (z + y + x < 6)
+    density = inside * np.exp(1j * (0.3 * np.sin(0.5 * z) + 0.05 * x * y))
+    return np.asarray(density * np.sqrt(total / (np.sum(np.abs(density) ** 2) * density.size)))
+
+
+def measured(gap: bool = False, seed: int = 0) -> Measured:
+    """Its counts; a gap is a detector's, where it counted nothing."""
+    counts = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(crystal())))) ** 2
+    counts = np.random.default_rng(seed).poisson(counts).astype(float)
+    weights = np.ones(SHAPE, np.float32)
+    if gap:
+        weights[:, :, 15:17] = 0
+        counts = counts * weights
+    return Measured(counts, weights)
+
+
+@pytest.fixture(scope="module")
+def found() -> Phased:
+    return phase(measured(), PhaseSettings.model_validate(QUICK), 0)
+
+
+def test_a_known_crystal_is_found_again(found: Phased) -> None:
+    aligned = align(found.density, crystal().astype(np.complex64), ramp=False, scale=False)
+    assert aligned.correlation > 0.98
+    inside = np.abs(crystal()) > 0
+    error = np.angle(aligned.density * np.conj(crystal()))[inside]
+    assert np.sqrt(np.mean(error**2)) < 0.1
+    assert np.linalg.norm(aligned.density) == pytest.approx(np.linalg.norm(crystal()), rel=0.02)  # in counts
+    assert found.numbers["llk"] < 1.5
+    assert found.numbers["llk_free"] < 5  # an island is as large as a speckle here
+    assert found.numbers["agreement"] > 0.97
+    assert found.numbers["mode_weight"] > 0.95
+    assert 2 <= found.numbers["fsc_resolution_voxels"] < 3
+
+
+def test_what_is_handed_back_fits_together(found: Phased) -> None:
+    assert found.density.shape == SHAPE
+    assert found.density.dtype == np.complex64
+    assert not np.any(np.abs(found.density)[~found.support])
+    middle = [
+        np.average(np.arange(n), weights=(np.abs(found.density) ** 2).sum(axis=other))
+        for n, other in zip(SHAPE, [(1, 2), (0, 2), (0, 1)], strict=True)
+    ]
+    np.testing.assert_allclose(middle, [n // 2 for n in SHAPE], atol=1.5)
+    assert len(found.solutions) == 4
+    assert sum(row["kept"] for row in found.solutions) == len(found.kept)
+    assert {row["outcome"] for row in found.solutions} <= {outcome.name for outcome in Outcome}
+    assert found.amplitude_spread.shape == found.phase_spread.shape == SHAPE
+    assert found.curves["prtf"].shape == found.curves["frequency"].shape
+    assert found.free.mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_density_gives_the_counts_in_the_convention_of_the_files(found: Phased) -> None:
+    """|FFT|² of what is centred, in float64, is what was measured: the sign and the centre are as written."""
+    intensity = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(found.density.astype(complex))))) ** 2
+    counts = measured().counts
+    assert np.corrcoef(np.sqrt(intensity).ravel(), np.sqrt(counts).ravel())[0, 1] > 0.999
+    assert intensity.sum() == pytest.approx(counts.sum(), rel=0.02)
+
+
+def test_a_gap_in_the_detector_does_not_bias() -> None:
+    found = phase(measured(gap=True), PhaseSettings.model_validate(QUICK | {"starts": 2}), 0)
+    assert align(found.density, crystal().astype(np.complex64), ramp=False).correlation > 0.97
+    dark = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(found.density)))) ** 2
+    truth = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(crystal())))) ** 2
+    bright = truth[:, :, 15:17] > 100
+    assert np.median(dark[:, :, 15:17][bright] / truth[:, :, 15:17][bright]) == pytest.approx(1, abs=0.1)
+
+
+class Interrupter:
+    """Asks for an end at the n-th question, and keeps what is saved."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+        self.saved: list[Checkpoint] = []
+
+    def stop(self) -> str | None:
+        self.left -= 1
+        return "enough" if self.left < 0 else None
+
+    def save(self, step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        self.saved.append(Checkpoint(step, arrays, facts))
+
+
+@pytest.mark.parametrize("after", [3, 9, 22, 30])
+def test_a_run_that_goes_on_is_the_run_that_never_stopped(found: Phased, after: int) -> None:
+    settings, asked = PhaseSettings.model_validate(QUICK), Interrupter(after)
+    with pytest.raises(Stopped, match="enough: stopped after"):
+        phase(measured(), settings, 0, stop=asked.stop, save=asked.save)
+    again = phase(measured(), settings, 0, state=asked.saved[-1])
+    np.testing.assert_array_equal(again.density, found.density)
+    assert again.numbers == found.numbers
+    assert again.solutions == found.solutions
+
+
+def test_progress_comes_to_its_end() -> None:
+    told: list[tuple[int, int]] = []
+    phase(
+        measured(),
+        PhaseSettings.model_validate(QUICK | {"starts": 1, "keep": 1}),
+        0,
+        progress=lambda step, total, **metrics: told.append((step, total)),
+    )
+    assert [step for step, _ in told] == sorted(step for step, _ in told)
+    assert told[-1][0] == told[-1][1]
+
+
+def test_stagnated_and_collapsed_starts_are_named() -> None:
+    def ended(llk: float, free: float, filled: float = 0.05) -> Outcome:
+        return outcome_of({"llk": llk, "llk_free": free, "support": filled}, 2.0, 3.0, 1000)
+
+    assert ended(2.1, 3.2) is Outcome.CONVERGED
+    assert ended(7.0, 9.0) is Outcome.STAGNATED
+    assert ended(2.1, 9.0) is Outcome.CONVERGED  # a few bright islands alone do not tell
+    assert ended(2.0, 3.0, 0.7) is Outcome.COLLAPSED
+    assert ended(2.0, 3.0, 0.001) is Outcome.COLLAPSED
+    assert ended(float("nan"), float("nan")) is Outcome.COLLAPSED
+    assert all(str(outcome.value).endswith(".") for outcome in Outcome)
+
+
+def test_a_start_that_stagnates_is_not_combined() -> None:
+    """With three iterations only, starts are far apart: the best is not spoiled by the others."""
+    hurried = QUICK | {"recipe": [{"er": {"iterations": 3}}], "starts": 4, "keep": 4, "twin": False}
+    found = phase(measured(), PhaseSettings.model_validate(hurried), 0)
+    left_out = [row for row in found.solutions if not row["kept"]]
+    assert len(left_out) + len(found.kept) == 4
+    assert all(row["outcome"] != "CONVERGED" for row in left_out)
+    assert found.numbers["stagnated"] == len(left_out)
+
+
+@pytest.mark.parametrize(
+    ("counts", "weights", "message"),
+    [
+        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), "no counts"),
+        (np.full((4, 4, 4), -1.0), np.ones((4, 4, 4)), "not negative"),
+        (np.ones((4, 4, 4)), np.zeros((4, 4, 4)), "no counts"),
+        (np.ones((4, 4, 4)), np.ones((4, 4, 5)), "one shape"),
+    ],
+)
+def test_what_cannot_be_phased_is_refused(counts: np.ndarray, weights: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Measured(counts, weights)
+
+
+def test_what_bad_pixels_hold_is_ignored() -> None:
+    counts = np.ones((4, 4, 4))
+    counts[0, 0, 0] = np.nan
+    weights = np.ones((4, 4, 4))
+    weights[0, 0, 0] = 0
+    Measured(counts, weights)
+
+
+def test_a_recipe_comes_back_from_its_own_dump() -> None:
+    settings = PhaseSettings()
+    dumped = settings.model_dump(mode="json")
+    assert all(len(step) == 1 for step in dumped["recipe"])
+    assert PhaseSettings.model_validate(dumped) == settings
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ([], "at least 1"),
+        ([{}], "one method, not none"),
+        ([{"er": {"iterations": 1}, "hio": {"iterations": 1}}], "not er and hio"),
+        ([{"hoi": {"iterations": 1}}], "hoi"),
+        ([{"er": {"iterations": 0}}], "greater than or equal to 1"),
+        ([{"er": {"iterations": 5, "support": {"sigma": [0, 1]}}}], "must be positive"),
+    ],
+)
+def test_a_wrong_recipe_is_refused(recipe: list[Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PhaseSettings.model_validate({"recipe": recipe})

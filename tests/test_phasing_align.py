@@ -1,0 +1,116 @@
+"""Every trivial ambiguity is removed, and solutions are combined to what they share."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unflat.recon.phasing.align import align, correlation, ramped, shifted, twin_of
+from unflat.recon.phasing.combine import combine, first_mode
+
+SHAPE = (20, 18, 22)
+offsets = st.tuples(*[st.floats(-4, 4)] * 3)
+
+
+def crystal(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    """A smooth lopsided object with a phase, that has no symmetry and falls to nothing before the edges."""
+    z, y, x = np.meshgrid(*[np.arange(n) - n // 2 for n in shape], indexing="ij")
+    body = np.exp(-((z / 2.2) ** 2) - ((y - 0.6 * x) / 2.0) ** 2 - (x / 2.6) ** 2) * (1 + 0.3 * np.tanh(x - 0.5 * z))
+    return np.asarray(body * np.exp(1j * (0.15 * z * y / 3 + 0.2 * x + 0.03 * y**2)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(shift=offsets, angle=st.floats(-3, 3), scale=st.floats(0.2, 5), twin=st.booleans())
+def test_twin_shift_phase_and_scale_are_removed_exactly(
+    shift: tuple[float, float, float], angle: float, scale: float, twin: bool
+) -> None:
+    reference = crystal()
+    moved = twin_of(reference) if twin else reference
+    moved = scale * np.exp(1j * angle) * shifted(moved, np.array(shift))
+    found = align(moved, reference, ramp=False)
+    assert found.twin == twin
+    np.testing.assert_allclose(found.density, reference, atol=1e-9)
+    if not twin:
+        np.testing.assert_allclose(found.shift, -np.array(shift), atol=1e-7)
+
+
+@settings(max_examples=8, deadline=None)
+@given(shift=st.tuples(*[st.floats(-1.5, 1.5)] * 3), ramp=st.tuples(*[st.floats(-1.5, 1.5)] * 3), twin=st.booleans())
+def test_a_ramp_is_removed_too(shift: tuple[float, float, float], ramp: tuple[float, float, float], twin: bool) -> None:
+    reference = crystal()
+    moved = ramped(shifted(twin_of(reference) if twin else reference, np.array(shift)), np.array(ramp))
+    found = align(moved, reference)
+    assert found.twin == twin
+    # Not to the last digit: the ramp moves the spectrum across its edge, where the shift took half of it each way.
+    assert found.correlation > 1 - 3e-4
+    np.testing.assert_allclose(found.density, reference, atol=0.03)
+    np.testing.assert_allclose(found.ramp, -np.array(ramp), atol=0.01)
+
+
+def test_a_shift_by_whole_voxels_is_a_roll_and_a_ramp_by_whole_pixels_a_roll_of_the_spectrum() -> None:
+    reference = crystal()
+    np.testing.assert_allclose(
+        shifted(reference, np.array([2.0, -1.0, 3.0])), np.roll(reference, (2, -1, 3), (0, 1, 2)), atol=1e-12
+    )
+    spectrum, moved = (np.abs(np.fft.fftn(one)) for one in (reference, ramped(reference, np.array([1.0, 0.0, -2.0]))))
+    np.testing.assert_allclose(moved, np.roll(spectrum, (1, 0, -2), (0, 1, 2)), atol=1e-9)
+
+
+def test_the_twin_diffracts_the_same_and_is_its_own_twin_s_twin() -> None:
+    reference = crystal()
+    np.testing.assert_allclose(np.abs(np.fft.fftn(twin_of(reference))), np.abs(np.fft.fftn(reference)), atol=1e-10)
+    np.testing.assert_allclose(twin_of(twin_of(reference)), reference)
+
+
+def test_scale_can_be_kept() -> None:
+    reference = crystal()
+    found = align(3j * reference, reference, ramp=False, scale=False)
+    np.testing.assert_allclose(found.density, 3 * reference, atol=1e-9)
+    assert correlation(reference, 0 * reference) == 0
+
+
+def test_equal_solutions_agree_in_everything() -> None:
+    one = crystal().astype(np.complex64)
+    found = combine(np.stack([one, one, one, one]))
+    np.testing.assert_allclose(found.density, one, atol=1e-5)
+    assert found.weight == pytest.approx(1)
+    np.testing.assert_allclose(found.pairs, 1, atol=1e-6)
+    np.testing.assert_allclose(found.prtf, 1, atol=1e-5)
+    np.testing.assert_allclose(found.fsc, 1, atol=1e-5)
+    assert found.resolution(found.fsc, 0.5) == 2.0
+    assert found.amplitude_spread.max() < 1e-6
+    assert found.phase_spread[np.abs(one) > 0.1].max() < 0.01
+
+
+def test_the_first_mode_is_better_than_any_solution_and_its_weight_tells_the_noise() -> None:
+    truth, rng = crystal(), np.random.default_rng(0)
+    level = np.linalg.norm(truth) / np.sqrt(truth.size)
+    noise = rng.normal(size=(6, *SHAPE)) + 1j * rng.normal(size=(6, *SHAPE))
+    noisy = (truth + 0.3 * level * noise).astype(np.complex64)
+    mode, weight = first_mode(noisy)
+    assert correlation(mode, truth) > max(correlation(one, truth) for one in noisy)
+    # Of each solution's energy 1 + 0.18 is the noise 0.18, of which the mode holds a sixth.
+    assert weight == pytest.approx((1 + 0.18 / 6) / 1.18, abs=0.02)
+
+
+def test_spread_and_curves_see_where_solutions_differ() -> None:
+    truth, rng = crystal(), np.random.default_rng(1)
+    fine = np.fft.ifftn(
+        np.where(np.abs(np.fft.fftfreq(SHAPE[2])) > 0.25, 1, 0)
+        * np.fft.fftn(rng.normal(size=(4, *SHAPE)), axes=(1, 2, 3)),
+        axes=(1, 2, 3),
+    )
+    found = combine((truth + 0.1 * fine).astype(np.complex64))
+    assert found.prtf[1] > 0.95
+    assert found.prtf[-1] < 0.8
+    assert found.fsc[1] > 0.9 > found.fsc[-1]
+    assert 2 < found.resolution(found.fsc, 0.5) < 6
+    turned = np.stack([truth * np.exp(1j * a) for a in (-0.2, 0.2)]).astype(np.complex64)
+    np.testing.assert_allclose(combine(turned).phase_spread[np.abs(truth) > 0.3], 0.2, atol=0.01)
+
+
+def test_one_solution_alone_has_no_halves() -> None:
+    found = combine(crystal().astype(np.complex64)[None])
+    assert np.isnan(found.fsc).all()
+    assert found.pairs.size == 0
+    assert found.weight == pytest.approx(1)
