@@ -62,7 +62,7 @@ def _tell(ledger: Ledger, found: dict[str, dict[int, Numbers]], every: dict[int,
                 name=NAME,
                 unit=unit,
                 digits=digits,
-                reference=", ".join(others),
+                reference=others,
                 how=f"pyramid field, {FIT['fit.steps']} steps of all; linear IDT at its best α for the truth",
             )
     whole = {field: by[max(every)]["wall_seconds"] for field, by in found.items() if field != "linear IDT"}
