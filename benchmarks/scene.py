@@ -16,8 +16,8 @@ OF_FIELD: dict[str, Options] = {
     "voxels": {"fit.learning_rate": 0.1, "fit.tv": 8.0},
     "fourier": {"fit.learning_rate": 0.002},
 }
-"""The fields, each with a strength and a rate of its own. Those of the voxels are the best of twenty pairs, and the rate
-of DeCAF's field the best of a few, on a cell of another seed; the pyramid has the defaults."""
+"""The fields, each with a strength and a rate of its own. Those of the voxels are the best of eighteen pairs on a cell
+of another seed, the rate of DeCAF's field the best of a few; the pyramid has the defaults."""
 TINY_FIELD: Options = {"fit.fourier.width": 8, "fit.fourier.depth": 2}
 
 

@@ -25,6 +25,8 @@ def run(ledger: Ledger) -> None:
     made = scene(ledger, max(EVERY), max(TINY_EVERY))
     config, acquisition = files(ledger)
     ledger.part("simulate", made, lambda: simulate(ledger, made))
+    if not acquisition.exists():  # Results that were brought here come without it.
+        simulate(ledger, made)
     every: dict[int, str] = ledger.choose(EVERY, TINY_EVERY)
     found: dict[str, dict[int, Numbers]] = {"linear IDT": {}, **{field: {} for field in OF_FIELD}}
     for count, views in every.items():

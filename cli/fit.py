@@ -120,6 +120,8 @@ def _sentence(numbers: dict[str, float]) -> str:
 def _tell(numbers: dict[str, float], output: Path) -> None:
     """Print what a person wants to know at once."""
     console.say(f"{_sentence(numbers)}; {console.duration(numbers['seconds'])}")
+    if not numbers.get("residual_withheld", numbers["residual_fitted"]) < 1:
+        console.warn("a residual of 1 is an empty box's: this result explains nothing of the images")
     if "snr" in numbers:
         console.say(f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}")
     _tell_files(output)
