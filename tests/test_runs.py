@@ -382,6 +382,49 @@ def test_a_folder_of_other_things_is_never_a_run(tmp_path: Path, force: bool) ->
     assert (tmp_path / "model.h5").read_text() == "mine"
 
 
+@pytest.mark.parametrize("wanted", [{}, {"resume": True}, {"force": True}])
+def test_what_a_process_leaves_that_was_killed_before_its_run_began_counts_as_nothing(
+    tmp_path: Path, wanted: dict[str, bool]
+) -> None:
+    code = """
+        import os, sys
+        from unflat.recon.runs import RunFolder, atomic
+        atomic._flush = lambda path: os._exit(9)
+        RunFolder.create(sys.argv[1])
+    """
+    process = run_python(code, tmp_path / "run")
+    process.communicate(timeout=30)
+    assert process.returncode == 9
+    (tmp_path / "run" / ".part-node7-1-0-run.lock").touch()  # Of another machine: it may be in use, and stays.
+    left = {f.name[:6] for f in (tmp_path / "run").rglob("*")}
+    assert left == {"checkp", ".part-", "run.lo"}
+    with RunFolder.create(tmp_path / "run", **wanted) as run:
+        run.finish(Sentinel.DONE, "done")
+    assert ending(tmp_path / "run") == (Sentinel.DONE, "done")
+
+
+def test_a_checkpoint_folder_of_other_things_is_not_nothing(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "weights.pt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds files, but no run"):
+        RunFolder.create(tmp_path, force=True)
+    assert (tmp_path / "checkpoint" / "weights.pt").read_text() == "mine"
+
+
+def test_a_disk_that_is_full_when_a_run_begins_leaves_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unflat.recon.runs.atomic._flush", full)
+        with pytest.raises(DataError, match="the disk is full"):
+            RunFolder.create(tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+    RunFolder.create(tmp_path / "run").close()
+
+
 def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
     was = {"config": {"fit": {"steps": 300, "batch": 4}}, "inputs": {"scan.h5": "abc"}}
     RunFolder.create(tmp_path / "run", fingerprint=was).close()

@@ -75,6 +75,11 @@ def temporary_name(target: Path) -> Path:
     return target.with_name(f".part-{_host()}-{os.getpid()}-{next(_counter)}-{target.name}")
 
 
+def is_leaving(path: Path) -> bool:
+    """Whether a file is a temporary one, of whatever process: finished, it would have another name."""
+    return _PART.match(path.name) is not None and path.is_file()
+
+
 def require_place(path: str | os.PathLike[str]) -> None:
     """Refuse a name at which no file can appear; worth asking before long work.
 
