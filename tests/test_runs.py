@@ -37,7 +37,7 @@ from unflat.recon.runs import (
 )
 from unflat.recon.runs.atomic import disk_fault
 from unflat.recon.runs.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
-from unflat.recon.runs.lock import LOCK
+from unflat.recon.runs.lock import LOCK, Holder, _put_back
 from unflat.recon.runs.logs import without_absolute_paths
 
 
@@ -542,6 +542,31 @@ def test_a_lock_that_tells_nothing_counts_and_one_that_is_anothers_stays(tmp_pat
     with RunFolder.create(tmp_path / "run", force=True):
         lock.write_text("another's")
     assert lock.read_text() == "another's"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_lock_that_was_taken_away_in_error_comes_back_and_replaces_no_third_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    mine, lock = tmp_path / "mine", tmp_path / LOCK
+    mine.write_text("second")
+    _put_back(mine, lock)
+    assert lock.read_text() == "second"
+    lock.write_text("third")
+    mine.write_text("second")
+    _put_back(mine, lock)
+    assert lock.read_text() == "third"
+    assert not mine.exists()
+
+
+@pytest.mark.parametrize(("told", "count"), [("", 0), ("none", 0), ("2", 2)])
+def test_a_restart_count_that_is_no_number_is_none(told: str, count: int) -> None:
+    assert Holder.myself({"SLURM_RESTART_COUNT": told}).restart == count
 
 
 # ---------------------------------------------------------------- requests to stop
