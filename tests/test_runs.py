@@ -85,7 +85,7 @@ def test_leavings_of_dead_processes_are_removed_and_those_of_the_living_kept(tmp
     dead = run_python(DYING, tmp_path / "a")
     dead.communicate()
     (leaving,) = tmp_path.iterdir()
-    living = tmp_path / leaving.name.replace(f"-{dead.pid}-", f"-{os.getpid()}-")
+    living = tmp_path / leaving.name.replace(f"-{dead.pid}-0-", f"-{os.getpid()}-999999-")
     elsewhere = tmp_path / leaving.name.replace(".part-", ".part-other")
     living.write_text("")
     elsewhere.write_text("")
@@ -189,6 +189,11 @@ def test_hdf5s_page_about_a_full_disk_is_understood() -> None:
     page = OSError("Can't write data (file write failed: time = Thu\n, errno = 28, error message = 'No space left')")
     assert "run/a.h5: cannot be written: the disk is full; free" in str(disk_fault(page, Path("run/a.h5")))
     assert disk_fault(OSError("something else"), Path("a")) is None
+
+
+def test_numpys_word_for_a_full_disk_is_understood() -> None:
+    short = OSError("479232 requested and 10184 written")
+    assert "a.vti: cannot be written: the disk is full, or a quota" in str(disk_fault(short, Path("a.vti")))
 
 
 def test_a_forbidden_input_is_not_taken_for_a_forbidden_output() -> None:
