@@ -2,8 +2,11 @@
 
 import os
 import platform
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -288,3 +291,20 @@ class TestProgress:
         console.say("nothing")
         console.reset()
         assert capfd.readouterr() == ("", "")
+
+
+def test_a_stopped_demo_names_the_command_that_goes_on(tmp_path: Path) -> None:
+    small = ["simulate.shape=[32, 32]", "simulate.illumination.count=6", "fit.steps=100000", "volume.depth=4 um"]
+    demo = tmp_path / "my demo"
+    words = [sys.executable, "-m", "unflat", "demo", "-o", str(demo), *(w for s in small for w in ("--set", s))]
+    process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (demo / "run" / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 75, err
+    assert "again with --resume" not in err
+    command = shlex.split(err.strip().splitlines()[-1].partition("go on with: ")[2])
+    assert command[0] == "unflat"
+    again = unflat(*command[1:], "--time-limit", "0.1 s")
+    assert again.returncode == 75, again.stderr

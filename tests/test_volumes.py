@@ -1,6 +1,7 @@
 """Volume files, opened with the readers that other people use, and the command that writes them."""
 
 import json
+import resource
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -433,3 +434,20 @@ class TestCommand:
     def test_the_models_own_lattice_without_a_spacing_is_its_finest_level(self, model: Model) -> None:
         bare = Model(model.architecture, model.weights, Frame(model.frame.low, model.frame.high), model.quantities)
         assert lattice_for(bare).shape == (3, 5, 5)
+
+
+@pytest.mark.parametrize("ending", [".vti", ".ome.tif", ".npz", ".h5"])
+@pytest.mark.parametrize("lacking", [1, 300, 50_000])
+def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path: Path, ending: str, lacking: int) -> None:
+    """Also where only the last few bytes do not fit, which NumPy's own way of writing does not see."""
+    volume = volume_of(shape=(20, 30, 40))
+    save(volume, tmp_path / f"whole{ending}")
+    size = (tmp_path / f"whole{ending}").stat().st_size
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - lacking, former[1]))
+    try:
+        with pytest.raises(DataError, match=f"torn{ending}: cannot be written: the file is larger than this system"):
+            save(volume, tmp_path / f"torn{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert [file.name for file in tmp_path.iterdir()] == [f"whole{ending}"]
