@@ -7,11 +7,11 @@ from typing import Any
 import click
 import numpy as np
 
-from ..recon.errors import DeviceError, Fault
+from ..recon.errors import ConfigError, DeviceError, Fault
 from ..recon.models import Model
 from ..recon.models.sampling import Region, estimate, lattice_for
 from ..recon.runs.estimate import available_memory
-from ..recon.settings.units import parse_any
+from ..recon.settings.units import parse_any, show
 from ..recon.volumes import read_volume, save
 from ..recon.volumes.formats import ONE_QUANTITY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
@@ -123,6 +123,9 @@ def command(
     console.refuse_to_overwrite(output, force=force)
     one_only = format_of(output) in ONE_QUANTITY
     opened = Model.open(model)
+    _require_quantities(opened, names)
+    if spacing is not None:
+        _require_within_box(opened, spacing)
     lattice = lattice_for(
         opened,
         spacing=spacing,
@@ -138,6 +141,25 @@ def command(
     save(_sampled(opened, lattice, names), output)
     console.say(_summary(lattice))
     console.wrote(output)
+
+
+def _require_quantities(model: Model, names: tuple[str, ...]) -> None:
+    """Refuse a quantity that the model does not give: the command line is wrong, and not the file."""
+    given = [quantity.name for quantity in model.given]
+    for name in names:
+        if name not in given:
+            raise ConfigError(f"the model gives no {name!r}; it gives {', '.join(given)}")
+
+
+def _require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
+    """Refuse samples that lie farther apart than the box is long: most often a unit was forgotten."""
+    for axis, step, low, high in zip("zyx", spacing, model.frame.low, model.frame.high, strict=True):
+        extent = float(high - low)
+        if step > extent * (1 + 1e-6):  # The box's corners are rounded numbers.
+            raise ConfigError(
+                f"--spacing of {show(step, 'length')} along {axis} is larger than the model's box, "
+                f"{extent * 1e6:.4g} um; a plain number is metres: write '0.3 um'"
+            )
 
 
 def _misses(model: Model, lattice: Lattice) -> bool:
