@@ -25,6 +25,8 @@ def run(ledger: Ledger) -> None:
     made = scene(ledger, max(EVERY), max(TINY_EVERY))
     config, acquisition = files(ledger)
     ledger.part("simulate", made, lambda: simulate(ledger, made))
+    if not acquisition.exists():  # Results that were brought here come without it.
+        simulate(ledger, made)
     every: dict[int, str] = ledger.choose(EVERY, TINY_EVERY)
     found: dict[str, dict[int, Numbers]] = {"linear IDT": {}, **{field: {} for field in OF_FIELD}}
     for count, views in every.items():
@@ -62,7 +64,7 @@ def _tell(ledger: Ledger, found: dict[str, dict[int, Numbers]], every: dict[int,
                 name=NAME,
                 unit=unit,
                 digits=digits,
-                reference=", ".join(others),
+                reference=others,
                 how=f"pyramid field, {FIT['fit.steps']} steps of all; linear IDT at its best α for the truth",
             )
     whole = {field: by[max(every)]["wall_seconds"] for field, by in found.items() if field != "linear IDT"}

@@ -1,11 +1,15 @@
 """``unflat demo``: the whole way on a simulated specimen, whose truth is known."""
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..recon.errors import ConfigError, Fault
+from ..recon.errors import ConfigError, Fault, Interrupted, Stopped
 from ..recon.kinds import NAMES, kind_named
 from . import console
 from .options import KIND, PATH, config_options
@@ -42,13 +46,27 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
     if kind_named(kind).problem is None:
         from .phase import phase
 
-        phase(settings, acquisition, folder / "run", force=force, resume=False)
+        with _telling_how_to_go_on(folder, "phase"):
+            phase(settings, acquisition, folder / "run", force=force, resume=False)
         return
     from .fit import fit
 
-    numbers = fit(settings, acquisition, folder / "run", force=force, resume=False)
+    with _telling_how_to_go_on(folder, "fit"):
+        numbers = fit(settings, acquisition, folder / "run", force=force, resume=False)
     _picture(folder, acquisition)
     _tell(numbers)
+
+
+@contextmanager
+def _telling_how_to_go_on(folder: Path, way: str) -> Iterator[None]:
+    """Have a stopped reconstruction name the command that goes on with it: a demo run again would begin anew."""
+    try:
+        yield
+    except (Stopped, Interrupted) as error:
+        files = [str(folder / name) for name in ("config.yaml", "acquisition.h5", "run")]
+        command = shlex.join(["unflat", way, *files[:2], "-o", files[2], "--resume"])
+        faults = [replace(fault, remedy=f"go on with: {command}") if fault.remedy else fault for fault in error.faults]
+        raise type(error)(*faults) from error
 
 
 def _simulate(settings: Any, path: Path) -> None:

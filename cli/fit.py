@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ..recon.errors import ConfigError, Fault
+from . import console
 from .options import PATH, config_options, output_options, run_options
 from .running import Job, Numbers, Way, reconstruct
 
@@ -68,6 +69,8 @@ def _sentence(numbers: Numbers) -> str:
 
 def _tell(numbers: Numbers) -> list[str]:
     """What a person wants to know at once."""
+    if not numbers.get("residual_withheld", numbers["residual_fitted"]) < 1:
+        console.warn("a residual of 1 is an empty box's: this result explains nothing of the images")
     if "snr" not in numbers:
         return []
     return [f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]

@@ -184,7 +184,7 @@ def _drawing(output: Path, **options: Any) -> Drawing:
         raise ConfigError(
             Fault(
                 str(output),
-                f"a {style} cannot be written as {ending or 'a name without ending'!r}",
+                f"--style {style} cannot be written as {ending or 'a name without ending'!r}",
                 f"use {' or '.join(allowed)}",
             )
         )

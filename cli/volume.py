@@ -12,7 +12,7 @@ from ..recon.errors import ConfigError, DeviceError, Fault
 from ..recon.models import Model
 from ..recon.models.sampling import Region, estimate, lattice_for
 from ..recon.runs.estimate import available_memory
-from ..recon.settings.units import parse_any
+from ..recon.settings.units import parse_any, show
 from ..recon.volumes import Volume, read_volume, save
 from ..recon.volumes.formats import ONE_QUANTITY, REAL_ONLY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
@@ -132,6 +132,9 @@ def command(
         save(_converted(opened, names, output), output)
         console.wrote(output)
         return
+    _require_quantities(opened, names)
+    if spacing is not None:
+        _require_within_box(opened, spacing)
     lattice = lattice_for(
         opened,
         spacing=spacing,
@@ -166,6 +169,25 @@ def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
     parts = [volume.only(name) for name in chosen]
     quantities = tuple(part.quantities[0] for part in parts)
     return replace(volume, values={n: volume.values[n] for n in chosen}, quantities=quantities)
+
+
+def _require_quantities(model: Model, names: tuple[str, ...]) -> None:
+    """Refuse a quantity that the model does not give: the command line is wrong, and not the file."""
+    given = [quantity.name for quantity in model.given]
+    for name in names:
+        if name not in given:
+            raise ConfigError(f"the model gives no {name!r}; it gives {', '.join(given)}")
+
+
+def _require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
+    """Refuse samples that lie farther apart than the box is long: most often a unit was forgotten."""
+    for axis, step, low, high in zip("zyx", spacing, model.frame.low, model.frame.high, strict=True):
+        extent = float(high - low)
+        if step > extent * (1 + 1e-6):  # The box's corners are rounded numbers.
+            raise ConfigError(
+                f"--spacing of {show(step, 'length')} along {axis} is larger than the model's box, "
+                f"{extent * 1e6:.4g} um; a plain number is metres: write '0.3 um'"
+            )
 
 
 def _misses(model: Model, lattice: Lattice) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .errors import DataError, Fault
+from .errors import ConfigError, DataError, Fault
 from .models import Model
 from .volumes.volume import Quantity, Volume
 
@@ -46,13 +46,16 @@ def quantity_of(result: Result, name: str | None = None) -> Quantity:
     """The quantity of that name; the first one, if none is given.
 
     Raises:
-        DataError: If the result has none of that name.
+        ConfigError: If the result has none of that name.
+        DataError: If it has none at all.
     """
     known = result.quantities if isinstance(result, Volume) else result.given
     for quantity in known:
         if name is None or quantity.name == name:
             return Quantity(quantity.name, quantity.unit, quantity.meaning)
-    raise DataError(f"no quantity {name!r}: there are {', '.join(q.name for q in known)}")
+    if name is None or not known:
+        raise DataError("the result holds no quantity")
+    raise ConfigError(f"no quantity {name!r}: there are {', '.join(q.name for q in known)}")
 
 
 def box_of(result: Result) -> tuple[Corner, Corner]:

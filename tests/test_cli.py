@@ -2,8 +2,11 @@
 
 import os
 import platform
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -117,9 +120,9 @@ class TestExitStatus:
         [
             ((), 2, "Usage"),
             (("chekc",), 2, "Did you mean 'check'?"),
-            (("init", "celll"), 2, "'celll' is no kind of experiment; there is: cell"),
-            (("init", "crystal"), 2, "'crystal' is planned, and not built yet; there is: cell"),
-            (("demo", "shape"), 2, "'shape' is planned, and not built yet; there is: cell"),
+            (("init", "celll"), 2, "'celll' is no kind of experiment; there is: cell, crystal"),
+            (("init", "shape"), 2, "'shape' is planned, and not built yet; there is: cell, crystal"),
+            (("demo", "shape"), 2, "'shape' is planned, and not built yet; there is: cell, crystal"),
             (("init", "cell", "--sed", "1"), 2, "No such option"),
             (("check", "absent.yaml"), 2, "error: absent.yaml: cannot be read: No such file"),
             (("init", "cell", "--set", "fit.steps=no"), 2, "fit.steps: must be a whole number"),
@@ -288,3 +291,20 @@ class TestProgress:
         console.say("nothing")
         console.reset()
         assert capfd.readouterr() == ("", "")
+
+
+def test_a_stopped_demo_names_the_command_that_goes_on(tmp_path: Path) -> None:
+    small = ["simulate.shape=[32, 32]", "simulate.illumination.count=6", "fit.steps=100000", "volume.depth=4 um"]
+    demo = tmp_path / "my demo"
+    words = [sys.executable, "-m", "unflat", "demo", "-o", str(demo), *(w for s in small for w in ("--set", s))]
+    process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (demo / "run" / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 75, err
+    assert "again with --resume" not in err
+    command = shlex.split(err.strip().splitlines()[-1].partition("go on with: ")[2])
+    assert command[0] == "unflat"
+    again = unflat(*command[1:], "--time-limit", "0.1 s")
+    assert again.returncode == 75, again.stderr

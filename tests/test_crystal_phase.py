@@ -35,13 +35,8 @@ simulate:
 
 
 def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, whether or not the kind is on the list yet."""
-    code = (
-        "import sys, unflat.recon.kinds as kinds\n"
-        "kinds.NAMES = tuple(dict.fromkeys((*kinds.NAMES, 'crystal')))\n"
-        "from unflat.cli.main import main\nmain(sys.argv[1:])"
-    )
-    command = [sys.executable, "-c", code, *map(str, words)]
+    """Run a command in a process of its own."""
+    command = [sys.executable, "-m", "unflat", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -89,6 +90,33 @@ def test_the_model_is_a_function_of_metres(whole: Path) -> None:
     inside, outside = model(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
     assert 1.34 < inside < 1.40
     assert outside == pytest.approx(1.333)
+
+
+def test_the_image_under_a_light_of_the_fit_is_the_fits_own(scan: Path, whole: Path) -> None:
+    from unflat.recon.rendering import image_under
+
+    with h5py.File(whole / "predictions.h5") as file, h5py.File(scan / "scan.h5") as measured:
+        modelled, view = file["modelled"][0], file["views"][0]
+        light = measured["instrument/illumination_na"][view]
+    image = image_under(unflat.load(whole), (light[0], light[1]))
+    bright = np.vdot(image, modelled) / np.vdot(image, image)  # the fit has a gain for each view
+    assert np.std(bright * image - modelled) < 0.05 * np.std(modelled)
+
+
+def test_a_fit_that_runs_away_ends_at_once_and_names_its_rate(scan: Path, tmp_path: Path) -> None:
+    done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=1e9", "--set", "fit.start=none")
+    assert done.returncode == 3
+    assert "no number after step" in done.stderr
+    assert "lower fit.learning_rate (1e+09)" in done.stderr
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) < 10
+
+
+def test_an_answer_is_no_worse_than_its_start(scan: Path, tmp_path: Path) -> None:
+    done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=3", "--set", "fit.steps=3")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    # The field says nearly, not exactly, what the closed form does.
+    assert numbers["residual_withheld"] < 1.1 * numbers["residual_withheld_linear"]
 
 
 def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(scan: Path, whole: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from unflat.recon.rendering.planes import cut
 from unflat.recon.rendering.projection import turned
 from unflat.recon.rendering.style import as_rgb, colour_range, micrometres, nice_length
 from unflat.recon.rendering.zoom import most_striking_point
-from unflat.recon.results import background_of, box_of, lattice_of, sampler
+from unflat.recon.results import background_of, box_of, lattice_of, quantity_of, sampler
 
 MEDIUM = 1.337
 BEAD = (0.8e-6, -1.1e-6, 1.6e-6)
@@ -332,3 +332,8 @@ def test_the_command_keeps_what_is_there(model: Model, tmp_path: Path) -> None:
     outcome = CliRunner().invoke(command, [str(tmp_path / "model.h5"), "-o", str(tmp_path / "a.png")])
     assert isinstance(outcome.exception, ConfigError)
     assert (tmp_path / "a.png").read_text() == "mine"
+
+
+def test_a_quantity_that_is_not_there_is_a_wrong_command_line(model: Model) -> None:
+    with pytest.raises(ConfigError, match="no quantity 'nope': there are refractive_index"):
+        quantity_of(model, "nope")

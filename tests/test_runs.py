@@ -37,7 +37,7 @@ from unflat.recon.runs import (
 )
 from unflat.recon.runs.atomic import disk_fault
 from unflat.recon.runs.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
-from unflat.recon.runs.lock import LOCK
+from unflat.recon.runs.lock import LOCK, Holder, _put_back
 from unflat.recon.runs.logs import without_absolute_paths
 
 
@@ -85,7 +85,7 @@ def test_leavings_of_dead_processes_are_removed_and_those_of_the_living_kept(tmp
     dead = run_python(DYING, tmp_path / "a")
     dead.communicate()
     (leaving,) = tmp_path.iterdir()
-    living = tmp_path / leaving.name.replace(f"-{dead.pid}-", f"-{os.getpid()}-")
+    living = tmp_path / leaving.name.replace(f"-{dead.pid}-0-", f"-{os.getpid()}-999999-")
     elsewhere = tmp_path / leaving.name.replace(".part-", ".part-other")
     living.write_text("")
     elsewhere.write_text("")
@@ -189,6 +189,11 @@ def test_hdf5s_page_about_a_full_disk_is_understood() -> None:
     page = OSError("Can't write data (file write failed: time = Thu\n, errno = 28, error message = 'No space left')")
     assert "run/a.h5: cannot be written: the disk is full; free" in str(disk_fault(page, Path("run/a.h5")))
     assert disk_fault(OSError("something else"), Path("a")) is None
+
+
+def test_numpys_word_for_a_full_disk_is_understood() -> None:
+    short = OSError("479232 requested and 10184 written")
+    assert "a.vti: cannot be written: the disk is full, or a quota" in str(disk_fault(short, Path("a.vti")))
 
 
 def test_a_forbidden_input_is_not_taken_for_a_forbidden_output() -> None:
@@ -382,6 +387,49 @@ def test_a_folder_of_other_things_is_never_a_run(tmp_path: Path, force: bool) ->
     assert (tmp_path / "model.h5").read_text() == "mine"
 
 
+@pytest.mark.parametrize("wanted", [{}, {"resume": True}, {"force": True}])
+def test_what_a_process_leaves_that_was_killed_before_its_run_began_counts_as_nothing(
+    tmp_path: Path, wanted: dict[str, bool]
+) -> None:
+    code = """
+        import os, sys
+        from unflat.recon.runs import RunFolder, atomic
+        atomic._flush = lambda path: os._exit(9)
+        RunFolder.create(sys.argv[1])
+    """
+    process = run_python(code, tmp_path / "run")
+    process.communicate(timeout=30)
+    assert process.returncode == 9
+    (tmp_path / "run" / ".part-node7-1-0-run.lock").touch()  # Of another machine: it may be in use, and stays.
+    left = {f.name[:6] for f in (tmp_path / "run").rglob("*")}
+    assert left == {"checkp", ".part-", "run.lo"}
+    with RunFolder.create(tmp_path / "run", **wanted) as run:
+        run.finish(Sentinel.DONE, "done")
+    assert ending(tmp_path / "run") == (Sentinel.DONE, "done")
+
+
+def test_a_checkpoint_folder_of_other_things_is_not_nothing(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "weights.pt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds files, but no run"):
+        RunFolder.create(tmp_path, force=True)
+    assert (tmp_path / "checkpoint" / "weights.pt").read_text() == "mine"
+
+
+def test_a_disk_that_is_full_when_a_run_begins_leaves_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unflat.recon.runs.atomic._flush", full)
+        with pytest.raises(DataError, match="the disk is full"):
+            RunFolder.create(tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+    RunFolder.create(tmp_path / "run").close()
+
+
 def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
     was = {"config": {"fit": {"steps": 300, "batch": 4}}, "inputs": {"scan.h5": "abc"}}
     RunFolder.create(tmp_path / "run", fingerprint=was).close()
@@ -499,6 +547,31 @@ def test_a_lock_that_tells_nothing_counts_and_one_that_is_anothers_stays(tmp_pat
     with RunFolder.create(tmp_path / "run", force=True):
         lock.write_text("another's")
     assert lock.read_text() == "another's"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_lock_that_was_taken_away_in_error_comes_back_and_replaces_no_third_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    mine, lock = tmp_path / "mine", tmp_path / LOCK
+    mine.write_text("second")
+    _put_back(mine, lock)
+    assert lock.read_text() == "second"
+    lock.write_text("third")
+    mine.write_text("second")
+    _put_back(mine, lock)
+    assert lock.read_text() == "third"
+    assert not mine.exists()
+
+
+@pytest.mark.parametrize(("told", "count"), [("", 0), ("none", 0), ("2", 2)])
+def test_a_restart_count_that_is_no_number_is_none(told: str, count: int) -> None:
+    assert Holder.myself({"SLURM_RESTART_COUNT": told}).restart == count
 
 
 # ---------------------------------------------------------------- requests to stop

@@ -56,6 +56,21 @@ def test_an_empty_volume_is_the_identity(tilt: np.ndarray, channels: int, slices
     np.testing.assert_allclose(waves(np.zeros((channels, *lattice.shape)), lattice, tuple(tilt)), 1 + 0j, atol=1e-11)
 
 
+@pytest.mark.parametrize("thickness", [0.05, 0.25, 0.45])
+def test_an_empty_volume_is_the_identity_in_single_precision(thickness: float) -> None:
+    wave = WATER.wavelength / WATER.medium_index
+    lattice = Lattice((40, 32, 32), (thickness * wave, *WATER.pitch[1:]), WATER.wavelength, WATER.medium_index)
+    found = exit_spectra(jnp.zeros((1, *lattice.shape), jnp.float32), lattice, jnp.zeros((1, 2), jnp.float32))
+    np.testing.assert_allclose(np.fft.ifft2(np.asarray(found)), 1, atol=1e-4)
+
+
+def test_slices_of_half_a_wave_are_refused() -> None:
+    half = WATER.wavelength / WATER.medium_index / 2
+    lattice = Lattice((2, 8, 8), (half, *WATER.pitch[1:]), WATER.wavelength, WATER.medium_index)
+    with pytest.raises(ValueError, match=r"slices of 0.5 wave are too thick for SSNP"):
+        exit_spectra(jnp.zeros((1, 2, 8, 8)), lattice, jnp.zeros((1, 2)))
+
+
 def flux(contrast: np.ndarray, tilt: tuple[float, float]) -> float:
     """Energy that flows along z behind the specimen, Σ cos θ |U|², as a share of that before it."""
     spectrum = spectra_behind(contrast, WATER, np.array([tilt]))[0] / (WATER.shape[1] * WATER.shape[2])

@@ -1,6 +1,7 @@
 """Volume files, opened with the readers that other people use, and the command that writes them."""
 
 import json
+import resource
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -387,13 +388,15 @@ class TestCommand:
             (["--spacing", "30 deg"], 2, "a length such as"),
             (["--spacing", "0"], 2, "not one positive length"),
             (["--spacing", "1um,2um"], 2, "or three"),
+            (["--spacing", "0.3"], 2, "0.3 m along z is larger than the model's box, 2 um; a plain number is metres"),
+            (["--spacing", "1um,5um,1um"], 2, "5 um along y is larger than the model's box, 4 um"),
             (["--spacing", "1e-15"], 2, "take a larger spacing"),
             (["--region", "0:1"], 2, "three ranges"),
             (["--region", "1um:0um,:,:"], 2, "nothing lies between"),
             (["--rotate", "sideways 3"], 2, "not an axis and an angle"),
             (["--rotate", "z 3 um"], 2, "an angle such as"),
             (["--rotate", "0,0,0 30deg"], 2, "no direction"),
-            (["--quantity", "density"], 3, "it gives refractive_index, absorption"),
+            (["--quantity", "density"], 2, "it gives refractive_index, absorption"),
             (["-o", "v.doc"], 2, "has no ending of a volume file"),
             (["-o", "absent/v.h5"], 3, "there is no folder"),
         ],
@@ -433,3 +436,20 @@ class TestCommand:
     def test_the_models_own_lattice_without_a_spacing_is_its_finest_level(self, model: Model) -> None:
         bare = Model(model.architecture, model.weights, Frame(model.frame.low, model.frame.high), model.quantities)
         assert lattice_for(bare).shape == (3, 5, 5)
+
+
+@pytest.mark.parametrize("ending", [".vti", ".ome.tif", ".npz", ".h5"])
+@pytest.mark.parametrize("lacking", [1, 300, 50_000])
+def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path: Path, ending: str, lacking: int) -> None:
+    """Also where only the last few bytes do not fit, which NumPy's own way of writing does not see."""
+    volume = volume_of(shape=(20, 30, 40))
+    save(volume, tmp_path / f"whole{ending}")
+    size = (tmp_path / f"whole{ending}").stat().st_size
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - lacking, former[1]))
+    try:
+        with pytest.raises(DataError, match=f"torn{ending}: cannot be written: the file is larger than this system"):
+            save(volume, tmp_path / f"torn{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert [file.name for file in tmp_path.iterdir()] == [f"whole{ending}"]

@@ -13,6 +13,8 @@ from .acquisition import Entry
 from .tree import Index, Leaf, Tree
 from .units import factor
 
+_STAMPS = {"format", "format_version", "created", "creator", "kind", "default", "NX_class"}
+
 
 @dataclass(frozen=True)
 class ComplexSource:
@@ -93,7 +95,7 @@ def absent(tree: Tree, entry: Entry, *others: Entry) -> Fault:
     """
     wanted = " nor ".join(f"{e.path} ({e.meaning})" for e in (entry, *others))
     lack = "neither" if others else "no"
-    remedy = f"name it in the config (acquisition.{entry.name}: /path), {_held(tree)}"
+    remedy = f"name it in the config (acquisition.{entry.name}: {_forms(entry)}), {_held(tree)}"
     return Fault(str(tree.path), f"the file holds {lack} {wanted}", remedy)
 
 
@@ -119,7 +121,23 @@ def _missing(tree: Tree, entry: Entry, path: str, attribute: str) -> Fault:
             message = f"there is no attribute {attribute!r} for acquisition.{entry.name}"
             return Fault(where, message, f"its attributes are {shown}{_did_you_mean(attribute, list(held))}")
     message = f"there is nothing of that name, for acquisition.{entry.name}"
-    return Fault(where, message, f"{_held(tree)}{_did_you_mean(path, tree.names())}")
+    near = _did_you_mean(path, [*tree.names(), *_root_attributes(tree)])
+    number = "; the config may give a plain number instead" if _may_be_number(entry) else ""
+    return Fault(where, message, f"{_held(tree)}{near}{number}")
+
+
+def _may_be_number(entry: Entry) -> bool:
+    """Whether one number does, so that it can stand in the config itself."""
+    return any(axes in ((), ("1",), ("2",)) for axes in entry.axes) and entry.dtype != "text"
+
+
+def _forms(entry: Entry) -> str:
+    return "/path, /@attribute, or a plain number" if _may_be_number(entry) else "/path"
+
+
+def _root_attributes(tree: Tree) -> list[str]:
+    """Attributes of the file as the config names them; not those that say whose file it is."""
+    return [f"/@{name}" for name in tree.attributes("/") or {} if name not in _STAMPS]
 
 
 def _did_you_mean(name: str, held: list[str]) -> str:
@@ -140,7 +158,9 @@ def _held(tree: Tree) -> str:
             leaf = None
         shown.append(name if leaf is None else f"{name} {leaf.shape}")
     more = ", …" if len(tree.names()) > 8 else ""
-    return f"it holds {', '.join(shown)}{more}" if shown else "it holds no arrays"
+    facts = _root_attributes(tree)
+    more += f"; attributes {', '.join(facts[:8])}{', …' if len(facts) > 8 else ''}" if facts else ""
+    return f"it holds {', '.join(shown)}{more}" if shown else f"it holds no arrays{more}"
 
 
 def _complex(tree: Tree, entry: Entry, source: ComplexSource) -> Located:

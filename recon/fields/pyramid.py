@@ -97,7 +97,7 @@ class Pyramid:
             return constrained(self._decode(parameters, levels), self.sign)
 
         if slabs == 1:
-            return cast(Array, slab([part[0] for part in parts]))[:, : len(z)]
+            return cast(Array, slab([part[0] for part in parts]))
         values = jnp.moveaxis(cast(Array, jax.lax.map(slab, parts)), 0, 1)
         return values.reshape(self.outputs, slabs * thick, len(y), len(x))[:, : len(z)]
 

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..errors import DataError, Fault
 from .optimiser import Objective, State
 from .problem import Batch
 from .schedule import views_at, withheld_views
+from .settings import FitSettings
 
 JUDGE_EVERY = 25
 """Steps between two looks at the withheld views."""
@@ -112,10 +114,14 @@ class Fit:
             if watcher.stop():
                 self.save(watcher)
                 return Outcome.STOPPED
+            if self.step == 0 and len(self.withheld):
+                self.judge()  # The start may be the best that there is.
             batch = self.objective.problem.batch(self.views_now())
             self._state, loss = self._advance(self.state, batch)
             self.step += 1
             numbers = {"loss": float(loss)}
+            if not np.isfinite(numbers["loss"]):
+                raise DataError(_diverged(self.step, settings))
             if len(self.withheld) and (self.step % JUDGE_EVERY == 0 or self.step == settings.steps):
                 numbers["withheld"] = self.judge()
             numbers["seconds"] = monotonic() - began
@@ -191,3 +197,12 @@ class Fit:
         self.start_residual = facts["start_residual"]
         self.judgement = Judgement(best, facts["best_step"], under("best/field/"), under("best/extras/"))
         self.step = step
+
+
+def _diverged(step: int, settings: FitSettings) -> Fault:
+    return Fault(
+        "fit",
+        f"the loss is no number after step {step}",
+        f"lower fit.learning_rate ({settings.learning_rate:g}); if that does not help, look for wild values in the "
+        "images",
+    )

@@ -96,7 +96,7 @@ class Reconstruction:
             outcome = self._fit_one(fit, progress, stop, fits)
             if outcome is Outcome.STOPPED:
                 reason = stop() or "asked to stop"
-                raise Stopped(f"{reason}: stopped after step {fit.step}; run again with --resume to go on")
+                raise Stopped(Fault("", f"{reason}: stopped after step {fit.step}", "run again with --resume to go on"))
             _log.info("%s", outcome.value)
         return fits
 

@@ -5,8 +5,8 @@ from importlib import import_module
 from ..errors import ConfigError
 from .base import Kind
 
-NAMES = ("cell",)
-PLANNED = ("crystal", "shape")
+NAMES = ("cell", "crystal")
+PLANNED = ("shape",)
 """Kinds that the design has and the code has not: who asks for one has made no mistake, and is told so."""
 
 

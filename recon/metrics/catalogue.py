@@ -187,7 +187,8 @@ _OTHER = (
         "Withheld residual",
         "",
         "lower",
-        "Root-mean-square misfit of the amplitudes predicted for views that the fit never saw (light = 1).",
+        "Root-mean-square misfit of the views that the fit never saw, over that of an empty box: 0 is perfect, 1 "
+        "explains nothing.",
     ),
     Metric(
         "residual_withheld_linear",

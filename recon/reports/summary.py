@@ -13,6 +13,8 @@ _GATED = ("residual_withheld", "residual_fitted", "llk_free")
 
 Level = Literal["good", "fair", "poor", "plain"]
 
+NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -80,11 +82,14 @@ def _withheld(value: float, numbers: Mapping[str, float], facts: RunFacts) -> St
     count = round(numbers.get("views_withheld", facts.views.count_withheld if facts.views else 0))
     views = f"{count} view{'s' if count != 1 else ''}" if count else "the views"
     text = (
-        f"Root-mean-square misfit of the images predicted for {views} that the fit never saw (amplitude, light = 1). "
-        "It is the honest measure where no truth is known: it cannot be lowered by fitting noise."
+        f"Root-mean-square misfit of {views} that the fit never saw, over that of an empty box: 1 explains nothing, "
+        "and noise keeps it above 0. It is the honest measure where no truth is known: fitting noise cannot lower it."
     )
     level: Level = "plain"
     fitted = numbers.get("residual_fitted")
+    if value >= 1:
+        shown = metric_named("residual_withheld").text(value)
+        return Statement("poor", "Withheld residual", shown, f"{text} {NOTHING}")
     if fitted is not None and fitted > 0:
         ratio = value / fitted
         level = "good" if ratio < 1.25 else "fair" if ratio < 2 else "poor"

@@ -5,6 +5,7 @@ new one, never half of either, even when the process is killed or the disk fills
 """
 
 import errno
+import io
 import itertools
 import os
 import re
@@ -17,6 +18,7 @@ from ..errors import DataError, Fault
 
 _PART = re.compile(r"^\.part-(?P<host>[\w.]+)-(?P<process>\d+)-\d+-")
 _HDF5_ERRNO = re.compile(r"errno = (\d+)")
+_NUMPY_SHORT = re.compile(r"^\d+ requested and \d+ written$")
 _counter = itertools.count()
 
 _FULL = "free some space, or write to another disk"
@@ -75,6 +77,25 @@ def temporary_name(target: Path) -> Path:
     return target.with_name(f".part-{_host()}-{os.getpid()}-{next(_counter)}-{target.name}")
 
 
+class _NoDescriptor(io.FileIO):
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+def open_for_arrays(path: Path) -> io.BufferedRandom:
+    """Make a file that libraries may hand to ``ndarray.tofile``.
+
+    Given a descriptor, NumPy writes past Python: of a full disk it then tells no error number, and nothing at all where
+    only the last few kilobytes do not fit. Refused one, NumPy and its callers write as everybody does.
+    """
+    return io.BufferedRandom(_NoDescriptor(path, "w+b"))
+
+
+def is_leaving(path: Path) -> bool:
+    """Whether a file is a temporary one, of whatever process: finished, it would have another name."""
+    return _PART.match(path.name) is not None and path.is_file()
+
+
 def require_place(path: str | os.PathLike[str]) -> None:
     """Refuse a name at which no file can appear; worth asking before long work.
 
@@ -104,6 +125,8 @@ def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> F
     number = getattr(error, "errno", None)
     if number is None and (found := _HDF5_ERRNO.search(str(error))):
         number = int(found[1])
+    if number is None and isinstance(error, OSError) and _NUMPY_SHORT.match(str(error)):
+        return Fault(str(path), "cannot be written: the disk is full, or a quota or limit is reached", _FULL)
     if number not in _CAUSES:
         return None
     names = {path.name, temporary.name if temporary else path.name}

@@ -5,6 +5,7 @@ import logging
 import math
 import shutil
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Any, SupportsFloat, TextIO
 import numpy as np
 
 from ..errors import ConfigError, DataError, Fault, Interrupted, QualityError, Stopped
-from .atomic import disk_fault, remove_stale, write_atomically
+from .atomic import disk_fault, is_leaving, remove_stale, write_atomically
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
 from .lock import LOCK, Lock
@@ -236,7 +237,14 @@ def _sentinel_of(error: BaseException) -> Sentinel:
 
 
 def _occupied(path: Path) -> bool:
-    return any(entry.name != LOCK for entry in path.iterdir())
+    """Whether a folder holds anything but what a process leaves that was killed before its run began."""
+    return any(not _is_leaving(entry) for entry in path.iterdir())
+
+
+def _is_leaving(entry: Path) -> bool:
+    if entry.name == "checkpoint" and entry.is_dir():
+        return all(is_leaving(file) for file in entry.iterdir())
+    return entry.name == LOCK or is_leaving(entry)
 
 
 def _require_run(path: Path, *, replaceable: bool) -> None:
@@ -252,9 +260,15 @@ def _require_run(path: Path, *, replaceable: bool) -> None:
 
 def _prepare(path: Path, fingerprint: Mapping[str, Any], *, keep_state: bool) -> None:
     """Make the folder that of a run about to begin, or to go on."""
-    (path / "checkpoint").mkdir(exist_ok=True)
-    _clear(path, keep_state=keep_state)
-    write_fingerprint(path, fingerprint)
+    checkpoints = path / "checkpoint"
+    checkpoints.mkdir(exist_ok=True)
+    try:
+        _clear(path, keep_state=keep_state)
+        write_fingerprint(path, fingerprint)
+    except BaseException:
+        with suppress(OSError):  # It stays where it holds something: the run that was there.
+            checkpoints.rmdir()
+        raise
 
 
 def _clear(path: Path, *, keep_state: bool) -> None:

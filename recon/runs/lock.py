@@ -54,7 +54,7 @@ class Holder:
             _born(os.getpid()),
             datetime.now(UTC).isoformat(timespec="seconds"),
             environment.get("SLURM_JOB_ID", ""),
-            int(environment.get("SLURM_RESTART_COUNT", "0")),
+            _count(environment.get("SLURM_RESTART_COUNT", "")),
         )
 
     def is_gone(self, asking: "Holder") -> bool:
@@ -145,10 +145,22 @@ def _remove_left_behind(file: Path, me: Holder) -> None:
     with suppress(FileNotFoundError):
         file.rename(mine)
         if mine.read_text(encoding="utf-8") != text:
-            mine.rename(file)
+            _put_back(mine, file)
             raise ConfigError(_in_use(file, _read(file)[1]))
         mine.unlink()
         _log.warning("%s was left behind by %s, which is gone", file.name, holder)
+
+
+def _put_back(mine: Path, file: Path) -> None:
+    """Give a file its name back, unless a third process has made a new one of that name: renaming would replace it."""
+    try:
+        os.link(mine, file)
+    except FileExistsError:
+        pass
+    except OSError:  # A disk without links: exclusive creation replaces nothing either.
+        _create(file, mine.read_text(encoding="utf-8"))
+    finally:
+        mine.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> tuple[str, Holder | None]:
@@ -165,6 +177,14 @@ def _in_use(file: Path, holder: Holder | None) -> Fault:
     who = str(holder) if holder else f"a process that {file.name} does not tell"
     remedy = f"wait for it, or stop it; if it is gone, remove {file} and run again"
     return Fault(str(file.parent), f"another process works in this folder: {who}", remedy)
+
+
+def _count(text: str) -> int:
+    """Read a number that a cluster tells; what is none, as where a script sets it to nothing, is 0."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def _space() -> str:

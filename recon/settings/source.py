@@ -101,7 +101,7 @@ def _literal(value: Any, dimension: Dimension | None) -> Any:
     try:
         number, found = parse_any(value)
     except ValueError as error:
-        raise ValueError(f"{error}, nor a path: paths start with '/'") from None
+        raise ValueError(f"{error}, and it is no path: paths start with '/'") from None
     if found is not None and dimension is not None and found != dimension:
         raise ValueError(f"{value!r} is {with_article(found)}; expected {with_article(dimension)}")
     return number

@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 
 from ..errors import DataError, Fault
+from ..runs.atomic import open_for_arrays
 from ..settings.units import si_factor
 from .facts import KEY, Corner, assemble, describe, positive_spacing, require_spacing
 from .volume import Volume
@@ -31,7 +32,8 @@ def write(volume: Volume, path: Path) -> None:
         metadata[f"PhysicalSize{axis}"] = float(f"{size / MICROMETRE:.{DIGITS}g}")
         metadata[f"PhysicalSize{axis}Unit"] = "µm"
     stack = channels[0][None] if len(channels) == 1 else np.stack(channels)
-    tifffile.imwrite(path, stack, ome=True, photometric="minisblack", metadata=metadata)
+    with open_for_arrays(path) as file:
+        tifffile.imwrite(file, stack, ome=True, photometric="minisblack", metadata=metadata)
 
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:

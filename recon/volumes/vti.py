@@ -46,7 +46,7 @@ def write(volume: Volume, path: Path) -> None:
         file.write("\n".join(lines).encode() + b"\n_")
         for array in arrays:
             file.write(struct.pack("<Q", array.nbytes))
-            array.tofile(file)
+            file.write(array.data)  # Not tofile, which does not see that the last few kilobytes are refused.
         file.write(b"\n</AppendedData></VTKFile>\n")
 
 

@@ -15,8 +15,10 @@ FIELD_SECONDS = 6.0e-9
 """[s] Time of the field's value and gradient at a lattice point, per number that it handles there, on one core."""
 SLAB_POINTS = 1 << 15
 """Points whose features a pyramid holds at once."""
-PROGRAM_BYTES = 500 << 20
+PROGRAM_BYTES = 600 << 20
 """Memory of Python, jax and compiled programs."""
+RETAINED = 2.5
+"""Largest memory over the arrays of a step: what is freed is kept, and not all of it fits what comes next."""
 
 
 def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimate:
@@ -37,9 +39,9 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     waves = min(settings.fit.batch, len(measured)) * sources
     whole = 8.0 * plane * waves * slices
     kept = whole if whole <= KEPT_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
-    memory = PROGRAM_BYTES + 2 * measured.nbytes + kept + 8 * plane * waves * 12
+    arrays = 2 * measured.nbytes + kept + 8 * plane * waves * 12
     held = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
-    memory += 4 * (_field_numbers(settings) * held + 10 * voxels) + 4 * 8 * slices * plane
+    arrays += 4 * (_field_numbers(settings) * held + 10 * voxels) + 4 * 8 * slices * plane
     cores = os.cpu_count() or 1
     transforms = (4 if whole <= KEPT_BYTES else 6) * slices * waves
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
@@ -53,7 +55,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
         f"{readable_bytes(float(measured.nbytes))} of measurement",
         f"time is that of {cores} CPU cores; an accelerator is many times faster",
     ]
-    return Estimate(int(memory), float(seconds), lines)
+    return Estimate(int(PROGRAM_BYTES + RETAINED * arrays), float(seconds), lines)
 
 
 def _field_numbers(settings: CellSettings) -> float:

@@ -17,6 +17,7 @@ from ....physics.instrument import Illumination, Microscope
 from ....physics.lattice import Lattice, padding_for
 from ....physics.light import Light
 from ...runs.progress import Progress, silent
+from .geometry import SSNP_LIMIT
 
 if TYPE_CHECKING:
     from ...models import Model
@@ -75,7 +76,10 @@ def predict_image(
     defocus: float = 0.0,
     shape: tuple[int, int] | None = None,
 ) -> Float[np.ndarray, "h w"]:
-    """Image of a model under any light: sampled on its own box at the microscope's pixel, lit, and imaged by SSNP.
+    """Image of a model under any light: sampled on its own box at the microscope's pixel, lit, and imaged.
+
+    The slices are those that the model was fitted with, and they tell the march: multi-slice takes them as thick as it
+    bears, and SSNP cannot take those.
 
     Args:
         model: A cell's model.
@@ -94,5 +98,8 @@ def predict_image(
     if any(q.name == "absorption" for q in model.quantities):
         contrast.append(model.sample(*lattice.axes, "absorption"))
     light = Illumination.tilted(np.array([na]), np.array([defocus]))
-    image: np.ndarray = images(np.stack(contrast), lattice, microscope, light, shape or lattice.shape[1:])[0]
+    march = "ssnp" if lattice.cycles(pitch[0]) <= SSNP_LIMIT else "multislice"
+    image: np.ndarray = images(np.stack(contrast), lattice, microscope, light, shape or lattice.shape[1:], march=march)[
+        0
+    ]
     return image
