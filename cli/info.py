@@ -5,8 +5,11 @@ from pathlib import Path
 import click
 
 from ..recon.acquisition import describe
+from ..recon.runs.folder import ending
 from . import console
 from .options import PATH
+
+_RESULTS = ("model.h5", "volume.h5")
 
 
 @click.command()
@@ -15,7 +18,7 @@ def command(file: Path) -> None:
     """Show what a FILE contains: shapes, types, units, attributes, and the range of small arrays.
 
     FILE is any file of unflat's own (acquisition, model, volume), a foreign HDF5, CXI, TIFF, OME-TIFF, MATLAB or NPZ
-    file, a folder of TIFFs, or a pattern in quotes.
+    file, a folder of TIFFs, a run folder, or a pattern in quotes.
 
     \b
     Examples:
@@ -23,5 +26,20 @@ def command(file: Path) -> None:
       unflat info RUN/model.h5
       unflat info 'raw/image_*.tif'
     """
-    for line in describe(file):
+    for line in _run(file) if _is_run(file) else describe(file):
         console.say(line)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether this is a run's folder: no folder of TIFFs has a sentinel or a model."""
+    return path.is_dir() and (ending(path) is not None or any((path / name).is_file() for name in _RESULTS))
+
+
+def _run(path: Path) -> list[str]:
+    """Tell how a run ended, and what it left."""
+    ended = ending(path)
+    lines = [f"{path}: run, " + (f"{ended[0]}: {ended[1]}" if ended else "going on, or killed")]
+    for name in _RESULTS:
+        if (path / name).is_file():
+            lines += describe(path / name)
+    return lines

@@ -410,6 +410,10 @@ class TestPoints:
             ("c.txt", "# z y x\n1e-6 2e-6  3e-6\n\n4e-6 5e-6 6e-6\n"),
             ("d.tsv", "# made by hand\nz [um]\ty [um]\tx [um]\n1\t2\t3\n4\t5\t6\n"),
             ("e.csv", "\ufeffz;y;x [nm]\r\n1e-6;2e-6;3000\r\n4e-6;5e-6;6000\r\n"),
+            ("g.csv", "x um,label,z (um),y_nm\n3,7,1,2000\n6,8,4,5000\n"),
+            ("h.csv", "z um,y um,x um\n1,2,3\n4,5,6\n"),
+            ("i.csv", "z_um,y_um,x_um,x_start\n1,2,3,9\n4,5,6,9\n"),
+            ("j.csv", "# x_ray of a bead\n1e-6,2e-6,3e-6\n4e-6,5e-6,6e-6\n"),
             ("f.txt", "z [um] y [um] x [um]\n1 2 3\n4 5 6\n"),
         ],
     )
@@ -434,6 +438,9 @@ class TestPoints:
             ("a.csv", "z,y,x\n1,2,oops\n", "oops"),
             ("a.csv", "z,y,x\n1,2,nan\n", "point 1 is not finite"),
             ("a.csv", "z [kg],y,x\n1,2,3\n", "kg"),
+            ("a.csv", "z (px),y (px),x (px)\n1,2,3\n", "the unit 'px' is unknown"),
+            ("a.csv", "z px,y px,x px\n1,2,3\n", "the unit 'px' is unknown"),
+            ("a.csv", "z_px,y_px,x_px\n1,2,3\n", "the unit 'px' is unknown"),
             ("a.npy", "nonsense", "cannot be read"),
             ("a.npz", "nonsense", "cannot be read"),
             ("a.h5", "nonsense", r"a\.h5"),
@@ -482,3 +489,12 @@ class TestPoints:
             np.testing.assert_array_equal(file["absorption"][()], model(inside(10), "absorption"))
             assert file["absorption"].attrs["units"] == "1"
             assert file["z"].attrs["units"] == "m"
+
+
+def test_info_describes_a_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model_of("voxels").save(tmp_path / "model.h5")
+    (tmp_path / "DONE").write_text("all steps done\n", "utf-8")
+    assert run(["info", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "run, DONE: all steps done" in shown
+    assert "field: voxels" in shown

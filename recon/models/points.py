@@ -26,6 +26,8 @@ from .model import Model
 FORMAT = "unflat-points"
 ENDINGS = (".csv", ".tsv", ".txt", ".npy", ".npz", ".h5", ".hdf5")
 _COLUMN = re.compile(r"""\s*["']?([zyx])\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?["']?\s*""", re.IGNORECASE)
+_LOOSE = re.compile(r"""\s*["']?([zyx])(?:\s+|_)(\S+?)["']?\s*""", re.IGNORECASE)
+"""A unit without brackets: ``z um``, ``z_um``."""
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -101,10 +103,10 @@ def _metres(unit: str) -> float:
     Raises:
         ValueError: If the unit is unknown, or measures no length.
     """
-    factor = si_factor(unit)
     if dimension_of(unit) != "length":
-        raise ValueError(f"the unit {unit!r} is no length; coordinates are in m, mm, um, nm")
-    return factor
+        what = "unknown" if dimension_of(unit) is None else "no length"
+        raise ValueError(f"the unit {unit!r} is {what}; coordinates are in m, mm, um, nm")
+    return si_factor(unit)
 
 
 def _read_text(path: Path, factor: float) -> np.ndarray:
@@ -127,7 +129,7 @@ def _read_text(path: Path, factor: float) -> np.ndarray:
 
 def _columns(head: str, count: int, factor: float) -> tuple[list[int], list[float]]:
     """Find the columns z, y, x and the length that each number is in."""
-    matches = [_COLUMN.fullmatch(name) for name in _split(head)] if head else []
+    matches = _matches(_split(head)) if head else []
     found = {m[1].lower(): (i, _metres(m[2]) if m[2] else factor) for i, m in enumerate(matches) if m}
     if set(found) == set("zyx"):
         return [found[axis][0] for axis in "zyx"], [found[axis][1] for axis in "zyx"]
@@ -136,6 +138,22 @@ def _columns(head: str, count: int, factor: float) -> tuple[list[int], list[floa
     if count != 3:
         raise ValueError(f"{count} columns, and no header that names z, y, x")
     return [0, 1, 2], [factor] * 3
+
+
+def _matches(names: list[str]) -> list[re.Match[str] | None]:
+    """Recognise columns of coordinates; a unit without brackets counts where it cannot be another word.
+
+    That is where it is a length, or where just so all of z, y, x are named: ``z px`` is then refused for its unit, and
+    not read as metres, while a remark such as ``# x_ray of a bead`` is no header.
+    """
+    matches = [_COLUMN.fullmatch(name) for name in names]
+    loose = [None if m else _LOOSE.fullmatch(name) for m, name in zip(matches, names, strict=True)]
+    sure = [m or (f if f and dimension_of(f[2]) == "length" else None) for m, f in zip(matches, loose, strict=True)]
+    named = {m[1].lower() for m in sure if m}
+    rest = [f if f and f[1].lower() not in named else None for f in loose]
+    if named | {f[1].lower() for f in rest if f} != set("zyx"):
+        return sure
+    return [m or f for m, f in zip(sure, rest, strict=True)]
 
 
 def _split(line: str) -> list[str]:
