@@ -234,7 +234,7 @@ class TestEvaluation:
 
     def test_wrong_questions_are_answered_with_what_is_right(self) -> None:
         model = model_of("voxels")
-        with pytest.raises(DataError, match=r"no 'density'; it gives refractive_index, absorption"):
+        with pytest.raises(ConfigError, match=r"no 'density'; it gives refractive_index, absorption"):
             model(inside(2), "density")
         with pytest.raises(DataError, match=r"shape \(3, 2\)"):
             model.at(np.zeros((3, 2)))
@@ -466,7 +466,7 @@ class TestPoints:
         assert run(words) == 2  # nothing is overwritten
         assert run([*words, "--force"]) == 0  # micrometres taken for metres
         assert "10 of 10 points lie outside the model's box" in capsys.readouterr().err
-        assert run([*words, "--force", "--quantity", "density"]) == 3
+        assert run([*words, "--force", "--quantity", "density"]) == 2
         assert run([*words[:-1], str(tmp_path / "v.doc")]) == 2
         assert run([*words, "--force", "--unit", "s"]) == 2
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..volumes.lattice import Lattice, cells
 from ..volumes.volume import Quantity, Volume
 from .fields import Field, field_of
@@ -156,7 +156,7 @@ class Model:
         if quantity is None:
             return 0
         if quantity not in names:
-            raise DataError(f"the model gives no {quantity!r}; it gives {', '.join(names)}")
+            raise ConfigError(f"the model gives no {quantity!r}; it gives {', '.join(names)}")
         return names.index(quantity)
 
     def __call__(self, points: ArrayLike, quantity: str | None = None) -> Float[np.ndarray, " n"]:

@@ -41,7 +41,7 @@ def without_vignetted(acquisition: Acquisition) -> Acquisition:
     if not dark.size:
         return acquisition
     logger.warning(
-        "%d views are left out: their light is at the rim of the aperture and their background is dark, so that the "
+        "%d view(s) left out: the light is at the rim of the aperture and the background dark, so that the "
         "objective must have cut them off: %s (acquisition.vignetted: keep takes them)",
         dark.size,
         ", ".join(map(str, dark)),
