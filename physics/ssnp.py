@@ -93,13 +93,10 @@ def exit_spectra(
     In float32 the scattered part is right to a few times 1e-5 for slices from 0.05 to 0.45 wave, and to 1e-3 for slices
     of a hundredth of a wave, where the field hardly changes from one to the next.
 
-    Raises:
-        ValueError: If a slice is half a wave or thicker: two values of the field then do not tell where the wave goes.
+    Slices must be thinner than half a wave, as `recon.kinds.cell.geometry` has them: at half a wave the field at two
+    slices does not tell which way the wave goes, and beyond it some direction always meets this.
     """
-    thickness = lattice.cycles(lattice.pitch[0])
-    if thickness > 0.499:
-        raise ValueError(f"slices of {thickness:.3g} wave are too thick for SSNP: below 0.5 is needed")
-    turn = 2 * jnp.pi * thickness
+    turn = 2 * jnp.pi * lattice.cycles(lattice.pitch[0])
     cosine, damping = jax.vmap(lambda tilt: _guarded_cosines(lattice, tilt))(tilts)
     phase = turn * cosine
     phasor = cis(phase)

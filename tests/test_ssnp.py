@@ -64,13 +64,6 @@ def test_an_empty_volume_is_the_identity_in_single_precision(thickness: float) -
     np.testing.assert_allclose(np.fft.ifft2(np.asarray(found)), 1, atol=1e-4)
 
 
-def test_slices_of_half_a_wave_are_refused() -> None:
-    half = WATER.wavelength / WATER.medium_index / 2
-    lattice = Lattice((2, 8, 8), (half, *WATER.pitch[1:]), WATER.wavelength, WATER.medium_index)
-    with pytest.raises(ValueError, match=r"slices of 0.5 wave are too thick for SSNP"):
-        exit_spectra(jnp.zeros((1, 2, 8, 8)), lattice, jnp.zeros((1, 2)))
-
-
 def flux(contrast: np.ndarray, tilt: tuple[float, float]) -> float:
     """Energy that flows along z behind the specimen, Σ cos θ |U|², as a share of that before it."""
     spectrum = spectra_behind(contrast, WATER, np.array([tilt]))[0] / (WATER.shape[1] * WATER.shape[2])
