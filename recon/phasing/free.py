@@ -4,6 +4,8 @@ Neighbouring pixels of an oversampled pattern know of each other, so that single
 are: their middles lie beyond what their rims tell.
 """
 
+from math import ceil
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -29,7 +31,7 @@ def free_pixels(
     """
     good = np.asarray(weights) > 0
     free = np.zeros(good.shape, bool)
-    wanted = round(fraction * np.count_nonzero(good))
+    wanted = ceil(fraction * np.count_nonzero(good))
     allowed = good & ~_central(good.shape)
     order = np.random.default_rng([seed, 5]).permutation(np.flatnonzero(allowed))
     offsets = _ball(radius)
