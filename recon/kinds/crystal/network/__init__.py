@@ -1,0 +1,1 @@
+"""The crystal kind's network: from a pattern, through the physics at every step, to the density of a crystal."""

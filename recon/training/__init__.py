@@ -1,0 +1,1 @@
+"""Training of a network: steps, the mean of its past, checkpoints. What is learned is the kind's to say."""
