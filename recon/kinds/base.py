@@ -39,6 +39,7 @@ class Kind:
         estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
+        way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
         problem: The fit's view of a measurement: its lattice, its likelihood, its linear start. None where no neural
             field is fitted.
@@ -58,6 +59,7 @@ class Kind:
     simulate: Callable[..., Acquisition]
     estimate: "Callable[[Any, Acquisition | None], Estimate]"
     score: "Callable[..., dict[str, float]]"
+    way: str
     smaller: str
     problem: "Callable[[Any, Acquisition], Problem] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None

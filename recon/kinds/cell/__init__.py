@@ -70,5 +70,6 @@ KIND = Kind(
     simulate=_simulate,
     estimate=_estimate,
     score=_score,
+    way="fit",
     smaller="crop or bin the images, widen volume.spacing, or use a machine with more memory",
 )

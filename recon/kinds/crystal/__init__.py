@@ -85,6 +85,7 @@ KIND = Kind(
     simulate=_simulate,
     estimate=_estimate,
     score=_score,
+    way="phase",
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
     phase=_phase,
     findings=_findings,
