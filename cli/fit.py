@@ -38,7 +38,8 @@ def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
 
 def _sentence(numbers: Numbers) -> str:
     kind = "withheld" if "residual_withheld" in numbers else "fitted"
-    return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {numbers['steps']:.0f} steps"
+    steps = "1 step" if numbers["steps"] == 1 else f"{numbers['steps']:.0f} steps"
+    return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {steps}"
 
 
 def _tell(numbers: Numbers) -> list[str]:

@@ -1,11 +1,13 @@
 """What a kind of experiment is, in one place.
 
 Commands and the fit loop ask this description; none of them knows a kind by name. Every callable imports what it needs
-when it is called, so that a description is cheap to load: `unflat --help`, `init`, `check` and `info` import no jax.
+when it is called (``deferred``), so that a description is cheap to load: `unflat --help`, `init`, `check` and `info`
+import no jax.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,3 +67,18 @@ class Kind:
     phase: "Callable[..., dict[str, float]] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None
     pictures: "Callable[[RunFacts], list[Drawing]] | None" = None
+
+
+def deferred(package: str, module: str, name: str) -> Callable[..., Any]:
+    """Stand for a function of a module that is imported at the first call.
+
+    Args:
+        package: The kind's own package: ``__name__``.
+        module: A module of it, such as ``.simulation``.
+        name: The function.
+    """
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(import_module(module, package), name)(*arguments, **options)
+
+    return call

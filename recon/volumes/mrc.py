@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mrcfile
 import numpy as np
+from mrcfile.mrcinterpreter import MrcInterpreter
 
 from .facts import UNNAMED, Corner, axes, positive_spacing, require_spacing
 from .volume import Quantity, Volume
@@ -19,16 +20,21 @@ def write(volume: Volume, path: Path) -> None:
     """Write the file; the volume has one quantity, of real numbers."""
     quantity = volume.quantities[0]
     z, y, x = (d / ANGSTROM for d in positive_spacing(volume))
-    with mrcfile.new(path, overwrite=True) as file:
-        file.set_data(np.ascontiguousarray(volume.main, np.float32))
-        file.set_volume()
-        file.voxel_size = (x, y, z)
-        origin = file.header.origin
-        origin.x, origin.y, origin.z = (float(a[0]) / ANGSTROM for a in (volume.x, volume.y, volume.z))
-        file.add_label(f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"[:79])
-        for name, value in volume.attributes.items():
-            if not isinstance(value, str):
-                file.add_label(f"unflat {name}: {value!r}"[:79])
+    # As its documentation has it for a stream of one's own: mrcfile leaves its own open where the disk is full, and
+    # Python then complains of what cannot be flushed, after our own message.
+    file = MrcInterpreter()
+    file._create_default_attributes()
+    file.set_data(np.ascontiguousarray(volume.main, np.float32))
+    file.set_volume()
+    file.voxel_size = (x, y, z)
+    origin = file.header.origin
+    origin.x, origin.y, origin.z = (float(a[0]) / ANGSTROM for a in (volume.x, volume.y, volume.z))
+    file.add_label(f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"[:79])
+    for name, value in volume.attributes.items():
+        if not isinstance(value, str):
+            file.add_label(f"unflat {name}: {value!r}"[:79])
+    with path.open("w+b") as file._iostream:
+        file.flush()
 
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
