@@ -8,8 +8,9 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 from mrcfile.mrcinterpreter import MrcInterpreter
+from mrcfile.utils import dtype_from_mode
 
-from .facts import UNNAMED, Corner, axes, positive_spacing, require_spacing
+from .facts import UNKNOWN, UNNAMED, Corner, axes, positive_spacing, require_spacing, zeros
 from .volume import Quantity, Volume
 
 ANGSTROM = 1e-10
@@ -39,9 +40,21 @@ def write(volume: Volume, path: Path) -> None:
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     """Read an MRC map of any axis order."""
-    with mrcfile.open(path, mode="r") as file:
+    return _read(path, spacing, kind, header_only=False)
+
+
+def outline(path: Path) -> Volume:
+    """Read the header."""
+    return _read(path, UNKNOWN, "", header_only=True)
+
+
+def _read(path: Path, spacing: Corner | None, kind: str, *, header_only: bool) -> Volume:
+    with mrcfile.open(path, mode="r", header_only=header_only) as file:
         header, labels = file.header, list(file.get_labels())
-        data = np.array(np.atleast_3d(file.data) if file.data.ndim != 2 else file.data[None])
+        if header_only:
+            data = zeros([int(header[f"n{axis}"]) for axis in "zyx"], dtype_from_mode(header.mode))
+        else:
+            data = np.array(np.atleast_3d(file.data) if file.data.ndim != 2 else file.data[None])
         size = [float(file.voxel_size[axis]) * ANGSTROM for axis in "zyx"]
         start = [float(header[f"n{axis}start"]) for axis in "zyx"]
         first = [float(header.origin[axis]) * ANGSTROM for axis in "zyx"]
