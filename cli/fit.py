@@ -12,7 +12,7 @@ from .running import Job, Numbers, Way, reconstruct
 
 
 @click.command()
-@request_options
+@request_options()
 def command(request: Request) -> None:
     """Fit a continuous model to the ACQUISITION as CONFIG says, into a run folder.
 

@@ -1,9 +1,10 @@
 """Options that several commands share, so that each means the same everywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -104,7 +105,7 @@ class Request:
 
     Args:
         settings: The config.
-        acquisition: File of the measurement.
+        acquisition: File of the measurement; None where there is none, for a network that learns from simulations.
         output: The run's folder.
         force: Replace what is there.
         resume: Go on from the newest checkpoint.
@@ -112,43 +113,52 @@ class Request:
     """
 
     settings: Any
-    acquisition: Path
+    acquisition: Path | None
     output: Path
     force: bool = False
     resume: bool = False
     time_limit: float | None = None
 
 
-def request_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add all that commands of reconstruction have in common: the command gets it as its first argument, a `Request`.
+def request_options(
+    *, measured: bool = True, shortcuts: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[Callable[[Request], None]], Callable[..., None]]:
+    """Add all that commands with a run's folder have in common: the command gets one argument, a `Request`.
 
     It is CONFIG, ACQUISITION, ``-o``, ``--force``, ``--set``, ``--seed``, ``--device``, ``--resume`` and
-    ``--time-limit``; options of the command's own go to it by their names.
+    ``--time-limit``.
+
+    Args:
+        measured: Whether there is an ACQUISITION.
+        shortcuts: Options of the command's own, by name, and the settings that they stand for.
     """
 
-    @click.argument("config", type=PATH)
-    @click.argument("acquisition", type=PATH)
-    @output_options
-    @config_options
-    @run_options
-    @wraps(command)
-    def wrapper(
-        *,
-        config: Path,
-        acquisition: Path,
-        output: Path,
-        force: bool,
-        overrides: list[str],
-        resume: bool,
-        time_limit: float | None,
-        **own: Any,
-    ) -> None:
-        from ..recon.settings import load_config
+    def decorate(command: Callable[[Request], None]) -> Callable[..., None]:
+        @output_options
+        @config_options
+        @run_options
+        @wraps(command)
+        def wrapper(
+            *,
+            config: Path,
+            output: Path,
+            force: bool,
+            overrides: list[str],
+            resume: bool,
+            time_limit: float | None,
+            acquisition: Path | None = None,
+            **own: Any,
+        ) -> None:
+            from ..recon.settings import load_config
 
-        settings = load_config(config, overrides)
-        command(Request(settings, acquisition, output, force, resume, time_limit), **own)
+            said = {shortcuts[name]: value for name, value in own.items() if value not in (None, False)}
+            settings = load_config(config, overrides + [f"{key}={value}" for key, value in said.items()])
+            command(Request(settings, acquisition, output, force, resume, time_limit))
 
-    return wrapper
+        arguments = click.argument("acquisition", type=PATH)(wrapper) if measured else wrapper
+        return click.argument("config", type=PATH)(arguments)
+
+    return decorate
 
 
 def add_verbosity(command: click.Command) -> None:

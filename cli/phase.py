@@ -9,7 +9,7 @@ from .running import Job, Numbers, Way, reconstruct
 
 
 @click.command()
-@request_options
+@request_options()
 def command(request: Request) -> None:
     """Retrieve the phase of the ACQUISITION as CONFIG says, into a run folder.
 

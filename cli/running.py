@@ -30,7 +30,7 @@ class Job:
     Args:
         kind: What was measured.
         settings: The config.
-        acquisition: The measurement.
+        acquisition: The measurement; None where there is none.
         folder: Where everything goes.
         provenance: Facts about the input and the config, for the result's files.
         progress: Told of each step.
@@ -39,7 +39,7 @@ class Job:
 
     kind: "Kind"
     settings: Any
-    acquisition: "Acquisition"
+    acquisition: "Acquisition | None"
     folder: "RunFolder"
     provenance: Mapping[str, Any]
     progress: "Progress"
@@ -60,6 +60,7 @@ class Way(Generic[Part]):
         files: What it leaves in the folder for people.
         may_grow: Settings that may be larger when a run goes on.
         show: Shows what ``unflat demo`` ends with: of an acquisition with its truth, the run's folder and its numbers.
+        networks: Whether it is a network that computes.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Way(Generic[Part]):
     files: tuple[str, ...]
     may_grow: tuple[str, ...] = ()
     show: Callable[[Path, Path, Numbers], None] | None = None
+    networks: bool = False
 
 
 def way_named(name: str) -> Way[Any]:
@@ -93,11 +95,11 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
     settings, output = request.settings, request.output
     kind = kind_named(settings.kind)
     part = _part(way, kind)
-    measured = kind.read(settings, request.acquisition)
-    device = devices.use(settings.device)
-    if device.platform == "cpu":
+    measured = None if request.acquisition is None else kind.read(settings, request.acquisition)
+    device = devices.use(settings.device, networks=way.networks)
+    if device.platform == "cpu" and measured is not None:
         kind.estimate(settings, measured).require_fit(available_memory(), kind.smaller)
-    described = describe_input(request.acquisition)
+    described = {} if request.acquisition is None else describe_input(request.acquisition)
     chosen = settings.model_dump(mode="json")
     chosen.pop("device")
     decisive = {"config": chosen, "input": described}

@@ -47,6 +47,10 @@ class Kind:
             field is fitted.
         phase: ``phase(settings, acquisition, folder, provenance, progress, stop)``: iterative phase retrieval into a
             run's folder; gives the numbers of its ``metrics.json``. None where no phase is lost.
+        predict: ``predict(settings, acquisition, folder, provenance, progress, stop)``: a network's answer, likewise.
+            None where there is no network.
+        train: ``train(settings, folder, provenance, progress, stop)``: a network for this kind, into a run's folder,
+            likewise.
         findings: What a report says of a run, if not what it says of a fit to views.
         pictures: What a report shows of a run, likewise.
     """
@@ -65,6 +69,8 @@ class Kind:
     smaller: str
     problem: "Callable[[Any, Acquisition], Problem] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None
+    predict: "Callable[..., dict[str, float]] | None" = None
+    train: "Callable[..., dict[str, float]] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None
     pictures: "Callable[[RunFacts], list[Drawing]] | None" = None
 

@@ -1,0 +1,57 @@
+"""``unflat train``: a network, from simulated specimens."""
+
+from collections.abc import Callable
+
+import click
+
+from .options import Request, request_options
+from .running import Job, Numbers, Way, reconstruct
+
+
+@click.command()
+@request_options(measured=False)
+def command(request: Request) -> None:
+    """Train a network on specimens simulated as CONFIG says, into a run folder.
+
+    The folder gets network.h5, which predict takes as predict.network, and metrics.jsonl with the loss and the trials on
+    held-out specimens. With --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit status
+    75; the same command with --resume goes on, with more steps than before if --set train.steps says so. Specimens are
+    simulated by processes beside the training (train.workers), and kept in the folder until it is done.
+
+    \b
+    Examples:
+      unflat train run.yaml -o NETWORK
+      unflat train run.yaml -o NETWORK --set train.steps=50000 --set network.widths='[96, 192]'
+      unflat train run.yaml -o NETWORK --resume --time-limit '11 h'
+    """
+    reconstruct(WAY, request)
+
+
+def _work(train: Callable[..., Numbers], job: Job) -> Numbers:
+    return train(job.settings, job.folder, job.provenance, job.progress, job.stop)
+
+
+def _sentence(numbers: Numbers) -> str:
+    trials = ""
+    if "held_out_correlation" in numbers:
+        trials = (
+            f"; held-out specimens: correlation {numbers['held_out_correlation']:.3f}, chi {numbers['held_out_chi']:.3f}"
+        )
+    return f"trained on {numbers['examples']:,.0f} examples in {numbers['steps']:,.0f} steps{trials}"
+
+
+def _tell(numbers: Numbers) -> list[str]:
+    return [f"{numbers['network_parameters']:,.0f} numbers, {numbers['network_bytes'] / 1e6:.1f} MB"]
+
+
+WAY = Way(
+    name="train",
+    part=lambda kind: kind.train,
+    closed="there is no network for a {kind} to train",
+    work=_work,
+    sentence=_sentence,
+    tell=_tell,
+    files=("network.h5", "metrics.jsonl"),
+    may_grow=("train.steps",),
+    networks=True,
+)

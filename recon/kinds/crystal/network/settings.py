@@ -1,0 +1,34 @@
+"""The ``network`` section of a crystal's config."""
+
+from pydantic import Field, field_validator, model_validator
+
+from ....settings.base import Settings
+
+
+class NetworkSettings(Settings):
+    """The network that 'unflat train' trains."""
+
+    widths: tuple[int, ...] = Field(
+        (64, 128), description="Channels of each level, from the finest (half of the density's grid) on; multiples of 8."
+    )
+    blocks: tuple[int, ...] = Field((1, 4), description="Residual blocks of each level.")
+
+    @field_validator("widths")
+    @classmethod
+    def _in_groups(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(widths) <= 4 or any(width < 8 or width % 8 for width in widths):
+            raise ValueError(f"{list(widths)}: one to four levels, each a multiple of 8")
+        return widths
+
+    @field_validator("blocks")
+    @classmethod
+    def _not_negative(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(number < 0 for number in blocks):
+            raise ValueError(f"{list(blocks)}: a number of blocks cannot be negative")
+        return blocks
+
+    @model_validator(mode="after")
+    def _one_each(self) -> "NetworkSettings":
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} blocks: give one of each for a level")
+        return self

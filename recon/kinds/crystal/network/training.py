@@ -1,0 +1,89 @@
+"""A whole training: from a config to a run folder with the network, its log and its numbers."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..... import __version__
+from ....errors import Stopped
+from ....networks.file import FILE_NAME, Network, write
+from ....runs import Progress, RunFolder, peak_memory, silent
+from ....training.loop import Training, Watcher
+from ....training.settings import TrainSettings
+from ..settings import CrystalSettings
+from .denoiser import Denoiser
+from .pool import SHARD, Pool, filled
+from .task import CrystalTask
+
+_STOCK = "crystals"
+"""Folder of the simulated crystals within a run's; it goes when the training is done."""
+
+
+def train(
+    settings: CrystalSettings,
+    folder: RunFolder,
+    provenance: Mapping[str, Any],
+    progress: Progress = silent,
+    stop: Callable[[], str | None] = lambda: None,
+) -> dict[str, float]:
+    """Train a network on simulated crystals.
+
+    Args:
+        settings: The config.
+        folder: Where everything goes.
+        provenance: Facts for the network's file.
+        progress: Told of the steps.
+        stop: Asked before each step; a text means to end early with a checkpoint, and why.
+
+    Returns:
+        The numbers of ``metrics.json``.
+
+    Raises:
+        Stopped: If it was asked to end early.
+    """
+    began, wanted = time.monotonic(), settings.train
+    denoiser = Denoiser(settings.network.widths, settings.network.blocks)
+    pool = Pool(folder.path / _STOCK, settings.seed, -(-wanted.specimens // SHARD))
+    with filled(pool, workers_of(wanted)) as makers:
+        task = CrystalTask(denoiser, wanted, settings.seed, pool, makers, stop)
+        training = Training(task, wanted, settings.seed)
+        done, spent = 0, 0.0
+        if (state := folder.latest_checkpoint()) is not None:
+            training.restore(state)
+            done, spent = state.step, float(state.facts["seconds"])
+
+        def told(step: int, numbers: dict[str, float]) -> None:
+            folder.metrics(step, **numbers)
+            progress(step, wanted.steps, **numbers)
+
+        def save(step: int, arrays: dict[str, np.ndarray]) -> None:
+            folder.save_checkpoint(step, arrays, {"seconds": spent + time.monotonic() - began})
+
+        progress(done, wanted.steps)
+        if not training.run(Watcher(told, save, stop)):
+            step = int(training.state.step)
+            raise Stopped(f"{stop()}: stopped after {step} steps; run again with --resume to go on")
+    weights = {name: np.asarray(array) for name, array in training.state.mean.items()}
+    numbers = {name: value for name, value in training.judged.items()}
+    numbers |= {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
+    numbers |= {"network_parameters": float(sum(array.size for array in weights.values()))}
+    facts = dict(provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": settings.seed, "numbers": numbers}
+    path = folder.path / FILE_NAME
+    write(Network("crystal", denoiser.constants(), weights, facts), path)
+    shutil.rmtree(folder.path / _STOCK, ignore_errors=True)
+    numbers |= {"network_bytes": float(path.stat().st_size), "peak_memory_bytes": float(peak_memory())}
+    numbers["seconds"] = spent + time.monotonic() - began
+    folder.write_numbers(numbers)
+    return numbers
+
+
+def workers_of(settings: TrainSettings) -> int:
+    """Processes that simulate."""
+    if settings.workers != "auto":
+        return max(1, settings.workers)
+    return max(1, len(os.sched_getaffinity(0)) - 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) - 2)

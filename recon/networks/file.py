@@ -1,0 +1,94 @@
+"""The file of a network: its constants, its weights, what it was trained on and how well it did. No code, no pickle."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import DataError, Fault
+from ..runs.atomic import write_atomically
+from ..runs.refusal import new_hdf5
+from ..volumes.header import opened, stamp, text_of
+
+FORMAT = "unflat-network"
+FILE_NAME = "network.h5"
+SHIPPED = "shipped"
+"""What a config says for the network that comes with unflat."""
+_FOLDER = Path(__file__).parent / "shipped"
+_LARGEST = 100.0
+"""Weight beyond which a network is not believed."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network.
+
+    Args:
+        kind: Kind of experiment.
+        constants: What its architecture needs to be built again.
+        weights: By name.
+        provenance: Config, seed, versions, numbers of its training.
+    """
+
+    kind: str
+    constants: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(network: Network, path: Path) -> None:
+    """Write a network, whole or not at all; weights in float16, in which nothing of the answers is lost.
+
+    Raises:
+        DataError: If the disk refuses, or a weight is not finite.
+    """
+    bad = [name for name, array in network.weights.items() if not np.all(np.abs(array) < _LARGEST)]
+    if bad:
+        raise DataError(Fault(str(path), f"the weights {bad[0]} are not finite or far too large; nothing is written"))
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
+        stamp(file, FORMAT, network.kind, "weights")
+        file["architecture"] = json.dumps(dict(network.constants))
+        file["provenance"] = json.dumps(dict(network.provenance), default=str)
+        group = file.create_group("weights")
+        group.attrs["NX_class"] = "NXcollection"
+        for name, array in network.weights.items():
+            packed: dict[str, Any] = {"compression": "gzip", "shuffle": True} if array.size > 1024 else {}
+            group.create_dataset(name, data=np.asarray(array, np.float16), **packed).attrs["units"] = "1"
+
+
+def read(name: str | Path, kind: str) -> Network:
+    """Read a network.
+
+    Args:
+        name: Its file, the run that trained it, or ``shipped``.
+        kind: Of the experiment that it is for.
+
+    Raises:
+        DataError: If there is none, or it is not one of this kind.
+    """
+    path = _path_of(name, kind)
+    with opened(path, FORMAT) as file:
+        found = text_of(file.attrs.get("kind", ""))
+        if found != kind:
+            remedy = f"name a network for a {kind}, or predict.network=shipped"
+            raise DataError(Fault(str(path), f"is a network for a {found}, not for a {kind}", remedy))
+        weights: dict[str, np.ndarray] = {
+            name: item[()].astype(np.float32) for name, item in file["weights"].items() if isinstance(item, h5py.Dataset)
+        }
+        constants, provenance = (json.loads(text_of(file[part][()])) for part in ("architecture", "provenance"))
+    return Network(kind, constants, weights, provenance)
+
+
+def _path_of(name: str | Path, kind: str) -> Path:
+    if str(name) == SHIPPED:
+        path = _FOLDER / f"{kind}.h5"
+        if not path.is_file():
+            message = f"no network for a {kind} comes with this copy"
+            raise DataError(Fault("predict.network", message, f"train one with unflat train, and name {FILE_NAME}"))
+        return path
+    path = Path(name)
+    return path / FILE_NAME if path.is_dir() else path
