@@ -138,6 +138,13 @@ def misfit(density: Density, pattern: Pattern) -> Float[Array, " batch"]:
     return missed / jnp.maximum((pattern.weight * pattern.amplitude**2).sum(axis=_AXES), _LEAST)
 
 
+def scaled_to(density: Density, pattern: Pattern) -> Density:
+    """Densities times the number that brings their moduli nearest to the measured ones."""
+    modulus = jnp.abs(far_field(density, pattern.amplitude.shape[1:])) * pattern.weight
+    power = jnp.maximum((modulus**2).sum(axis=_AXES), _LEAST)
+    return density * ((modulus * pattern.amplitude).sum(axis=_AXES) / power)[:, None, None, None]
+
+
 def placed(density: Density, shape: tuple[int, ...]) -> Density:
     """Lay what is centred in a small box into the middle of a larger array; 0 around it."""
     before = [n // 2 - m // 2 for m, n in zip(density.shape[1:], shape, strict=True)]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import gaussian_filter
 
+from ....phasing.free import free_pixels
 from .denoiser import BOX
 from .sight import FILLED, Sight, sight_of
 from .specimens import Specimen
@@ -21,6 +22,8 @@ _BRIGHT = 20.0
 _BLURRED, _DARK_BACKGROUND = 0.7, (1e-3, 0.3)
 _GAP, _PARTIAL, _STOP = 0.15, 0.10, 0.07
 """Shares of patterns with a gap, with a third of the planes of one axis missing at most, and with a hidden centre."""
+_JUDGED, _WITHHELD = 0.7, 0.05
+"""Share of patterns of which islands of pixels are withheld to judge the answer by, and how much of them."""
 _OFF_CENTRE = 0.3
 """Share of patterns that are centred a voxel beside their brightest one."""
 _WIDTHS_ERROR = 0.07
@@ -95,9 +98,10 @@ def exposed(rng: np.random.Generator, modulus: Float[np.ndarray, "f y x"], total
     mean *= total / float(mean.sum())
     if rng.random() < _BLURRED:
         mean += np.exp(rng.uniform(*np.log(_DARK_BACKGROUND)))
-    faint = rng.poisson(np.minimum(mean, _BRIGHT))
-    bright = mean + np.sqrt(mean) * rng.standard_normal(mean.shape, dtype=np.float32)
-    return np.where(mean < _BRIGHT, faint, bright).astype(np.float32)
+    counts = mean + np.sqrt(mean) * rng.standard_normal(mean.shape, dtype=np.float32)
+    faint = mean < _BRIGHT
+    counts[faint] = rng.poisson(mean[faint])
+    return np.maximum(counts, 0).astype(np.float32)
 
 
 def measured(rng: np.random.Generator, shape: tuple[int, ...]) -> Bool[np.ndarray, "f y x"]:
@@ -117,4 +121,6 @@ def measured(rng: np.random.Generator, shape: tuple[int, ...]) -> Bool[np.ndarra
     elif kind < _GAP + _PARTIAL + _STOP:
         radius = int(rng.integers(1, 3))
         good[tuple(slice(n // 2 - radius, n // 2 + radius + 1) for n in shape)] = False
+    if rng.random() < _JUDGED:
+        good &= ~free_pixels(good.astype(np.float32), _WITHHELD, int(rng.integers(2**31)))
     return good

@@ -7,7 +7,6 @@ from seed and number alone, so that a run that goes on, or is done again, trains
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -101,17 +100,22 @@ class Pool:
 
 @dataclass
 class Makers:
-    """The processes that fill a pool."""
+    """The processes that fill a pool.
+
+    Args:
+        pool: What to fill.
+        workers: How many there are.
+    """
 
     pool: Pool
     workers: int
 
     def __post_init__(self) -> None:
         # Spawned: a fork of a process with jax's threads may hang.
-        self._executor = ProcessPoolExecutor(self.workers, get_context("spawn"), initializer=_be_modest)
+        self._processes = get_context("spawn").Pool(self.workers, _be_modest)
         missing = (shard for shard in range(self.pool.shards) if not self.pool.has(shard))
         empty = Pool(self.pool.folder, self.pool.seed, self.pool.shards)
-        self._made = [self._executor.submit(empty.make, shard) for shard in missing]
+        self._made = [self._processes.apply_async(empty.make, (shard,)) for shard in missing]
 
     def check(self) -> None:
         """Raise what a process failed with.
@@ -120,13 +124,18 @@ class Makers:
             DataError: If one did.
         """
         for made in self._made:
-            if made.done() and not made.cancelled() and (error := made.exception()) is not None:
-                remedy = "free space on the disk, and go on with --resume"
-                raise DataError(Fault(str(self.pool.folder), f"a simulated crystal was not made: {error}", remedy))
+            if made.ready() and not made.successful():
+                try:
+                    made.get()
+                except Exception as error:
+                    remedy = "free space on the disk, and go on with --resume"
+                    message = f"a simulated crystal was not made: {error}"
+                    raise DataError(Fault(str(self.pool.folder), message, remedy)) from error
 
     def close(self) -> None:
-        """End them; what is begun is finished."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        """End them at once: a shard appears whole or not at all."""
+        self._processes.terminate()
+        self._processes.join()
 
 
 @contextmanager
