@@ -11,13 +11,12 @@ from . import console
 from .options import Request
 
 if TYPE_CHECKING:
-    from ..recon.acquisition import Acquisition
     from ..recon.kinds.base import Kind
     from ..recon.runs import Progress, RunFolder, StopRequest
 
 Numbers: TypeAlias = dict[str, float]
 Part = TypeVar("Part")
-WAYS = ("fit", "phase")
+WAYS = ("fit", "phase", "predict")
 """Ways of reconstruction. Each is a command, whose module has it as ``WAY``."""
 _LATE = "after the last step: all results were written nevertheless"
 """What is said of a request to stop that came when little was left to do, less than going on would cost."""
@@ -30,7 +29,7 @@ class Job:
     Args:
         kind: What was measured.
         settings: The config.
-        acquisition: The measurement; None where there is none.
+        acquisition: The measurement, an `Acquisition`; None where there is none.
         folder: Where everything goes.
         provenance: Facts about the input and the config, for the result's files.
         progress: Told of each step.
@@ -39,7 +38,7 @@ class Job:
 
     kind: "Kind"
     settings: Any
-    acquisition: "Acquisition | None"
+    acquisition: Any
     folder: "RunFolder"
     provenance: Mapping[str, Any]
     progress: "Progress"

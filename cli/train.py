@@ -13,10 +13,10 @@ from .running import Job, Numbers, Way, reconstruct
 def command(request: Request) -> None:
     """Train a network on specimens simulated as CONFIG says, into a run folder.
 
-    The folder gets network.h5, which predict takes as predict.network, and metrics.jsonl with the loss and the trials on
-    held-out specimens. With --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit status
-    75; the same command with --resume goes on, with more steps than before if --set train.steps says so. Specimens are
-    simulated by processes beside the training (train.workers), and kept in the folder until it is done.
+    The folder gets network.h5, which predict takes as predict.network, and metrics.jsonl with the loss and the trials
+    on held-out specimens. With --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit
+    status 75; the same command with --resume goes on, with more steps than before if --set train.steps says so.
+    Processes beside the training (train.workers) simulate the specimens and keep them in the folder until it is done.
 
     \b
     Examples:
@@ -34,9 +34,8 @@ def _work(train: Callable[..., Numbers], job: Job) -> Numbers:
 def _sentence(numbers: Numbers) -> str:
     trials = ""
     if "held_out_correlation" in numbers:
-        trials = (
-            f"; held-out specimens: correlation {numbers['held_out_correlation']:.3f}, chi {numbers['held_out_chi']:.3f}"
-        )
+        same, chi = numbers["held_out_correlation"], numbers["held_out_chi"]
+        trials = f"; held-out specimens: correlation {same:.3f}, chi {chi:.3f}"
     return f"trained on {numbers['examples']:,.0f} examples in {numbers['steps']:,.0f} steps{trials}"
 
 

@@ -77,7 +77,9 @@ def read(name: str | Path, kind: str) -> Network:
             remedy = f"name a network for a {kind}, or predict.network=shipped"
             raise DataError(Fault(str(path), f"is a network for a {found}, not for a {kind}", remedy))
         weights: dict[str, np.ndarray] = {
-            name: item[()].astype(np.float32) for name, item in file["weights"].items() if isinstance(item, h5py.Dataset)
+            name: item[()].astype(np.float32)
+            for name, item in file["weights"].items()
+            if isinstance(item, h5py.Dataset)
         }
         constants, provenance = (json.loads(text_of(file[part][()])) for part in ("architecture", "provenance"))
     return Network(kind, constants, weights, provenance)

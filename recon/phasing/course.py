@@ -20,6 +20,8 @@ from .projections import UPDATES, Update, coherent_projection, gps_dual, modulus
 from .settings import PhaseSettings, RecipeStep, ShrinkWrap
 from .support import autocorrelation_support, half_support, random_density, shrink_wrapped
 
+NEAR_SIGMA = 1.4
+"""[voxel] Blur of the amplitude that the support of a given density is drawn around."""
 TWIN_ITERATIONS = 10
 TWIN_AT = 0.25
 """Where in the recipe half a support breaks the symmetry, and for how long."""
@@ -98,6 +100,14 @@ def begin(pattern: Pattern, key: Array, threshold: Float[Array, ""] | float) -> 
     first, second = jax.random.split(key)
     density = random_density(first, pattern.counts, pattern.fitted, support)
     return State(density, jnp.zeros_like(density), support, no_blur(), jax.random.normal(second, (3,), jnp.float32))
+
+
+@jax.jit
+def begin_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float) -> State:
+    """Begin from a density that is thought to be near, within the support that it shows."""
+    inside = shrink_wrapped(density, (squared(density) > 0).astype(jnp.float32), NEAR_SIGMA, threshold)
+    blur, direction = no_blur(), jax.random.normal(key, (3,), jnp.float32)
+    return State(density, jnp.zeros_like(density), inside, blur, direction)
 
 
 def go(state: State, pattern: Pattern, leg: Leg) -> State:

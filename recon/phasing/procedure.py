@@ -54,6 +54,7 @@ def phase(
     stop: Callable[[], str | None] = lambda: None,
     state: Checkpoint | None = None,
     save: Save = _not_saved,
+    given: Complex[np.ndarray, "k z y x"] | None = None,
 ) -> Phased:
     """Phase a measurement.
 
@@ -65,12 +66,13 @@ def phase(
         stop: Asked between legs; a text means to end early with a checkpoint, and why.
         state: A checkpoint of the same measurement, settings and seed to go on from.
         save: Given the iterations done, arrays and facts of each checkpoint.
+        given: Densities, centred, to begin from instead of at random: as many as there are starts.
 
     Raises:
         Stopped: If it was asked to end early.
         DataError: If no start found an object.
     """
-    work = _Work(measured, settings, seed, progress, stop, save)
+    work = _Work(measured, settings, seed, progress, stop, save, given)
     if state is not None:
         work.restore(state)
     return work.run()
@@ -86,6 +88,7 @@ class _Work:
     progress: Progress
     stop: Callable[[], str | None]
     save: Save
+    given: Complex[np.ndarray, "k z y x"] | None = None
     table: list[dict[str, Any]] = field(default_factory=list)
     pool: list[Start] = field(default_factory=list)
     refined: dict[int, Refined] = field(default_factory=dict)
@@ -126,7 +129,8 @@ class _Work:
         size = min(group_size(self.pattern.counts.shape, self.settings.starts), self.settings.starts - len(self.table))
         numbers = range(len(self.table), len(self.table) + size)
         if self.course is None:
-            self.course, self.leg = begin_group(self.pattern, self.seed, numbers, self.settings.start), 0
+            first = begin_group(self.pattern, self.seed, numbers, self.settings.start, self.given)
+            self.course, self.leg = first, 0
 
         def told(iterations: int) -> None:
             self._tell(iterations * size)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
+from ...physics.diffraction import to_corner
 from . import refine
-from .course import Leg, State, answer, begin, go
+from .course import Leg, State, answer, begin, begin_at, go
 from .pattern import Blur, Pattern, quality
 from .settings import RefineSettings
 
@@ -23,6 +24,8 @@ STAGNATED_ABOVE = 1.5
 """Likelihood, of fitted and of free pixels alike, in units of the best start's, above which a start has stagnated."""
 POLISH = 40
 """Iterations of refinement before a start is judged: without them the point-spread function outweighs the phases."""
+GIVEN_THRESHOLD = 0.2
+"""Least blurred amplitude within the first support of a density that is given, in units of its rms."""
 LARGEST_SUPPORT = 0.5
 """Part of the array that no support should fill: the oversampling would be below what phasing needs."""
 LEAST_SUPPORT = 8
@@ -81,10 +84,28 @@ def group_size(shape: tuple[int, ...], starts: int) -> int:
     return int(np.clip(_GPU_BYTES / (100 * np.prod(shape)), 1, starts))
 
 
-def begin_group(pattern: Pattern, seed: int, numbers: Sequence[int], threshold: float) -> State:
-    """Begin some starts; with more than one, the arrays have a first axis."""
+def begin_group(
+    pattern: Pattern,
+    seed: int,
+    numbers: Sequence[int],
+    threshold: float,
+    given: Complex[np.ndarray, "k z y x"] | None = None,
+) -> State:
+    """Begin some starts; with more than one, the arrays have a first axis.
+
+    Args:
+        pattern: The measurement.
+        seed: Of the random starts.
+        numbers: Which of the starts.
+        threshold: Of the autocorrelation, for the first support of a random start.
+        given: Densities to begin from instead, one for each start of all, centred.
+    """
     keys = [jax.random.fold_in(jax.random.key(seed), number) for number in numbers]
-    states = [begin(pattern, key, threshold) for key in keys]
+    if given is None:
+        states = [begin(pattern, key, threshold) for key in keys]
+    else:
+        densities = [jnp.asarray(to_corner(given[number]), jnp.complex64) for number in numbers]
+        states = [begin_at(one, key, GIVEN_THRESHOLD) for one, key in zip(densities, keys, strict=True)]
     if len(states) == 1:
         alone: State = states[0]
         return alone

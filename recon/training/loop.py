@@ -7,7 +7,7 @@ that a run that goes on comes to the numbers that it would have come to.
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import monotonic
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from ..errors import DataError, Fault
 from ..runs.checkpoint import Checkpoint
@@ -111,9 +111,9 @@ class Training:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from what `arrays` gave."""
-        structure = jax.tree.structure(self.state)
-        leaves = [jnp.asarray(checkpoint.arrays[f"state/{i}"]) for i in range(structure.num_leaves)]
-        self.state = jax.tree.unflatten(structure, leaves)
+        leaves, structure = jax.tree.flatten(self.state)
+        kept = [jnp.asarray(checkpoint.arrays[f"state/{i}"]) for i in range(len(leaves))]
+        self.state = jax.tree.unflatten(structure, kept)
 
     def _begin(self) -> State:
         first = self.task.initialise(self.seed)
@@ -123,7 +123,11 @@ class Training:
     def _transformation(self) -> optax.GradientTransformation:
         wanted = self.settings
         rate = optax.warmup_cosine_decay_schedule(
-            0.0, wanted.learning_rate, wanted.warm_up, max(wanted.steps, wanted.warm_up + 1), FINAL_RATE * wanted.learning_rate
+            0.0,
+            wanted.learning_rate,
+            wanted.warm_up,
+            max(wanted.steps, wanted.warm_up + 1),
+            FINAL_RATE * wanted.learning_rate,
         )
         return optax.chain(
             optax.clip_by_global_norm(CLIP), optax.adamw(rate, b2=0.99, weight_decay=wanted.weight_decay)
@@ -160,15 +164,14 @@ class Training:
     @contextmanager
     def _examples(self, first: int) -> Iterator[Iterator[Batch | None]]:
         """Batches from a step on, made ahead by a thread."""
-        waiting: queue.Queue[Batch | None | BaseException] = queue.Queue(_AHEAD)
+        waiting: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
         ended = threading.Event()
 
-        def put(item: Batch | None | BaseException) -> None:
+        def put(item: Batch | BaseException | None) -> None:
             while not ended.is_set():
-                try:
-                    return waiting.put(item, timeout=0.2)
-                except queue.Full:
-                    continue
+                with suppress(queue.Full):
+                    waiting.put(item, timeout=0.2)
+                    break
 
         def make() -> None:
             try:

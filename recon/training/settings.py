@@ -12,7 +12,9 @@ class TrainSettings(Settings):
 
     steps: int = Field(12000, ge=1, description="Steps of the optimiser. A run that goes on may have more of them.")
     batch: int = Field(8, ge=1, description="Examples in a step.")
-    learning_rate: float = Field(1.5e-3, gt=0, description="Largest step of Adam; it rises at first and falls as a cosine.")
+    learning_rate: float = Field(
+        1.5e-3, gt=0, description="Largest step of Adam; it rises at first and falls as a cosine."
+    )
     warm_up: int = Field(200, ge=0, description="Steps over which the learning rate rises.")
     weight_decay: float = Field(0.01, ge=0, description="Pull of the weights towards zero.")
     memory: float = Field(

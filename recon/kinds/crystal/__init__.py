@@ -27,6 +27,7 @@ KIND = Kind(
     way="phase",
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
     phase=deferred(__name__, ".reconstruct", "phase"),
+    predict=deferred(__name__, ".network.predict", "predict"),
     train=deferred(__name__, ".network.training", "train"),
     findings=deferred(__name__, ".report", "findings"),
     pictures=deferred(__name__, ".report", "pictures"),

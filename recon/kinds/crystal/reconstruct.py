@@ -54,19 +54,21 @@ def phase(
     began = time.monotonic()
     prepared = prepare(settings, acquisition)
     measured = Measured(prepared.counts, prepared.good.astype(np.float32))
-    saver = _Saver(folder)
+    saver = Saver(folder)
     found = phase_counts(
         measured, settings.phase, settings.seed, progress, stop, folder.latest_checkpoint(), saver.save
     )
     saver.tell(found.solutions)
-    numbers = _written(settings, prepared, found, acquisition.truth, folder, provenance)
+    numbers = written(settings, prepared, found, acquisition.truth, folder, provenance)
+    if settings.phase.gate is not None:
+        numbers["gate"] = settings.phase.gate
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     folder.write_numbers(numbers)
     _gate(settings, numbers)
     return numbers
 
 
-def _written(
+def written(
     settings: CrystalSettings,
     prepared: Prepared,
     found: Phased,
@@ -84,12 +86,10 @@ def _written(
     write_result(path, volume, solution, frame, kernel, found.background, prepared.good, provenance)
     _write_predictions(folder, prepared, found, kernel)
     numbers = _numbers(found, prepared, volume) | _against_truth(volume, truth)
-    if settings.phase.gate is not None:
-        numbers["gate"] = settings.phase.gate
     return numbers | {"volume_bytes": float(path.stat().st_size)}
 
 
-class _Saver:
+class Saver:
     """Writes checkpoints, and a line of ``metrics.jsonl`` for each start that has come to its end.
 
     Args:

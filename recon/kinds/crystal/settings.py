@@ -4,14 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from ...networks.settings import PredictSettings
 from ...phasing.settings import PhaseSettings
 from ...settings.base import Settings
 from ...settings.fields import LengthOrAuto
 from ...settings.kind import KindSettings
 from ...training.settings import TrainSettings
 from .acquisition_settings import CrystalAcquisition
-from .network.settings import NetworkSettings
+from .network.settings import CrystalPredict, NetworkSettings
 from .simulation_settings import CrystalSimulation
 
 
@@ -38,7 +37,7 @@ class CrystalSettings(KindSettings):
     phase: PhaseSettings = Field(
         default_factory=PhaseSettings, description="Phase retrieval: the recipe, the starts, the refinement."
     )
-    predict: PredictSettings = Field(default_factory=PredictSettings, description="A network's answer.")
+    predict: CrystalPredict = Field(default_factory=CrystalPredict, description="A network's answer.")
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="The network that is trained.")
     train: TrainSettings = Field(
         default_factory=TrainSettings, description="Training of a network on simulated crystals."

@@ -70,4 +70,3 @@ def pattern_of(brought: Brought, count: int) -> Pattern:
     sight = brought.sight
     arrays = (sight.amplitude, sight.weight, sight.scalars)
     return Pattern(*(jnp.broadcast_to(jnp.asarray(array), (count, *array.shape)) for array in arrays))
-

@@ -8,7 +8,7 @@ than the box, planes that were not measured are put around it.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex
 
 from .....physics.diffraction import to_centre, to_corner
 from ..signal import Good, Sampling, Voxels, local_mean
@@ -65,7 +65,7 @@ def bring(counts: Voxels, good: Good, sampling: Sampling) -> Brought:
     ratios = [r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.enough, strict=True)]
     shape = tuple(_edge_of(n, ratio) for n, ratio in zip(counts.shape, ratios, strict=True))
     widths = np.array(shape) / np.array(ratios)
-    return Brought(sight_of(fitted(rolled, shape), fitted(seen, shape), widths), (frame, y, x), steps)  # type: ignore[arg-type]
+    return Brought(sight_of(fitted(rolled, shape), fitted(seen, shape), widths), (frame, y, x), steps)
 
 
 def fitted(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

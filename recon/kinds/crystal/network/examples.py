@@ -66,7 +66,7 @@ def truth_beside(sight: Sight, specimen: Specimen, widths: Float[np.ndarray, " 3
 
 def turned(rng: np.random.Generator, specimen: Specimen) -> Specimen:
     """One of the 48 symmetries of the cube; the pattern turns as the crystal does."""
-    order, flips = rng.permutation(3), np.flatnonzero(rng.random(3) < 0.5)
+    order, flips = rng.permutation(3), [axis for axis in range(3) if rng.random() < 0.5]
     modulus, density = specimen.modulus.transpose(order), specimen.density.transpose(order)
     for axis in flips:  # About index n // 2, where the centre is.
         modulus = np.roll(np.flip(modulus, axis), 1, axis)

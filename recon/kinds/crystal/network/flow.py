@@ -1,6 +1,7 @@
 """From noise to a density: the steps of the flow, and what the network is taught at each of them."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +73,7 @@ def draw(
     correlation = _autocorrelation(pattern)
     times = np.linspace(0, 1, steps + 1, dtype=np.float32)
     density = start
-    for step, (now, then) in enumerate(zip(times[:-1], times[1:], strict=True), start=1):
+    for step, (now, then) in enumerate(pairwise(times), start=1):
         density = _stepped(denoiser, parameters, density, pattern, correlation, now, then)
         told(step)
     return density

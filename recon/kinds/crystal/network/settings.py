@@ -2,6 +2,8 @@
 
 from pydantic import Field, field_validator, model_validator
 
+from ....networks.settings import PredictSettings
+from ....phasing.settings import RecipeStep, ShrinkWrap, StepSettings
 from ....settings.base import Settings
 
 
@@ -9,7 +11,8 @@ class NetworkSettings(Settings):
     """The network that 'unflat train' trains."""
 
     widths: tuple[int, ...] = Field(
-        (64, 128), description="Channels of each level, from the finest (half of the density's grid) on; multiples of 8."
+        (64, 128),
+        description="Channels of each level, the finest first (half of the density's grid); multiples of 8.",
     )
     blocks: tuple[int, ...] = Field((1, 4), description="Residual blocks of each level.")
 
@@ -32,3 +35,22 @@ class NetworkSettings(Settings):
         if len(self.widths) != len(self.blocks):
             raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} blocks: give one of each for a level")
         return self
+
+
+def _default_recipe() -> tuple[RecipeStep, ...]:
+    return (
+        RecipeStep(hio=StepSettings(iterations=60, support=ShrinkWrap(every=20, sigma=(1.4, 1.0)))),
+        RecipeStep(er=StepSettings(iterations=20, support=ShrinkWrap(every=20, sigma=(1.0, 1.0)), psf=True)),
+    )
+
+
+class CrystalPredict(PredictSettings):
+    """How a network answers to a pattern, and how its answer is refined."""
+
+    recipe: tuple[RecipeStep, ...] = Field(
+        default_factory=_default_recipe,
+        min_length=1,
+        description="Steps of projections from the answer on, as in phase.recipe, where it is refined; the refinement "
+        "by the likelihood (phase.refine) follows.",
+    )
+    keep: int = Field(1, ge=1, description="How many of the draws are refined, the best first.")

@@ -88,8 +88,7 @@ def _drawn(rng: np.random.Generator, size: int) -> Specimen | None:
 
 
 def in_the_middle(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "z y x"]:
-    """Shift a density so that the centre of mass of |ρ|² stands at ``n // 2``: by its Fourier transform, to any share
-    of a voxel."""
+    """Shift a density, by any share of a voxel, so that the centre of mass of |ρ|² stands at ``n // 2``."""
     mass, field = np.abs(density) ** 2, np.fft.fftn(density)
     for axis, n in enumerate(density.shape):
         line = mass.sum(axis=tuple({0, 1, 2} - {axis}))

@@ -69,10 +69,14 @@ def train(
             step = int(training.state.step)
             raise Stopped(f"{stop()}: stopped after {step} steps; run again with --resume to go on")
     weights = {name: np.asarray(array) for name, array in training.state.mean.items()}
-    numbers = {name: value for name, value in training.judged.items()}
-    numbers |= {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
+    numbers = training.judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
     numbers |= {"network_parameters": float(sum(array.size for array in weights.values()))}
-    facts = dict(provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": settings.seed, "numbers": numbers}
+    facts = dict(provenance) | {
+        "unflat": __version__,
+        "jax": jax.__version__,
+        "seed": settings.seed,
+        "numbers": numbers,
+    }
     path = folder.path / FILE_NAME
     write(Network("crystal", denoiser.constants(), weights, facts), path)
     shutil.rmtree(folder.path / _STOCK, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""``unflat predict``: a trained network's answer to one measurement."""
+
+from collections.abc import Callable
+
+import click
+
+from .options import Request, request_options
+from .running import Job, Numbers, Way, reconstruct
+
+
+@click.command()
+@click.option("--draws", type=int, help="Set predict.draws: how many answers are drawn.")
+@click.option("--refine", is_flag=True, help="Set predict.refine: go on from the answer through the physics.")
+@click.option(
+    "--adapt", type=int, metavar="STEPS", help="Set predict.adapt: tune the network to this measurement first."
+)
+@request_options(shortcuts={"draws": "predict.draws", "refine": "predict.refine", "adapt": "predict.adapt"})
+def command(request: Request) -> None:
+    """Give a network's answer to the ACQUISITION, as CONFIG says, into a run folder.
+
+    The network has seen simulated specimens only, and answers in seconds; the answer that explains the measurement best
+    is kept, and the spread of the draws is its uncertainty. With --refine, the answer is where the physics starts from:
+    the quality of 'unflat phase' in a part of its time. With --adapt, the network is tuned to this measurement first,
+    without any truth, and written beside the result as network.h5, for predict.network of the next scan.
+
+    \b
+    Examples:
+      unflat predict run.yaml scan.h5 -o RUN
+      unflat predict run.yaml scan.h5 -o RUN --refine
+      unflat predict run.yaml scan.h5 -o RUN --draws 8 --set predict.network=NETWORK/network.h5
+      unflat predict run.yaml scan.h5 -o RUN --adapt 50
+    """
+    reconstruct(WAY, request)
+
+
+def _work(predict: Callable[..., Numbers], job: Job) -> Numbers:
+    return predict(job.settings, job.acquisition, job.folder, job.provenance, job.progress, job.stop)
+
+
+def _sentence(numbers: Numbers) -> str:
+    return (
+        f"chi {numbers['chi_rms']:.4f}; Poisson deviance {numbers['llk']:.4g}, free {numbers['llk_free']:.4g}; the "
+        f"network took {numbers['seconds_of_answer']:.2g} s"
+    )
+
+
+def _tell(numbers: Numbers) -> list[str]:
+    """What a person wants to know at once."""
+    lines = []
+    if "agreement" in numbers:
+        lines.append(f"agreement of the draws {numbers['agreement']:.3f}")
+    if "correlation" in numbers:
+        lines.append(
+            f"against the truth: correlation {numbers['correlation']:.4f}, phase error {numbers['phase_error']:.3f} rad"
+        )
+    return lines
+
+
+WAY = Way(
+    name="predict",
+    part=lambda kind: kind.predict,
+    closed="there is no network that predicts a {kind}",
+    work=_work,
+    sentence=_sentence,
+    tell=_tell,
+    files=("volume.h5", "network.h5"),
+    networks=True,
+)

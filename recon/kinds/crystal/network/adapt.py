@@ -1,0 +1,155 @@
+"""Tuning a network to one measurement, without any truth: its answers are to explain the moduli that were measured.
+
+The network draws; noise is put back on what it drew, to a time at random; and what it then takes the noisy density for
+is to have the measured moduli. Every few steps it is tried on simulated crystals, the replay: pixels that it never saw
+must be explained no worse than before, or the steps are taken back and smaller ones are tried.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from ....errors import Stopped
+from ....networks.file import Network
+from ....networks.settings import PredictSettings
+from ....phasing.free import free_pixels
+from ....runs import Progress
+from . import flow
+from .answer import denoiser_of, on_device, pattern_of
+from .bring import Brought
+from .denoiser import Denoiser, Density, Pattern, autocorrelation, misfit
+from .examples import exposed
+from .sight import sight_of
+from .specimens import specimen
+
+RATE = 1e-4
+"""Learning rate at first; halved each time that a trial fails."""
+TRY_EVERY = 5
+"""Steps between two trials."""
+REPLAY = 4
+"""Simulated crystals in the replay."""
+TOLERANCE = 1.0
+"""Times the replay's free misfit before the tuning that the one after it may be."""
+_REPLAY_SEED = 2_000_003
+_REPLAY_COUNTS = 1e7
+_REPLAY_STEPS = 4
+_DRAWS = 2
+_EARLIEST, _LATEST = 0.3, 0.95
+
+Parameters = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """Simulated patterns: what the network sees of them, and the same with the withheld pixels alone."""
+
+    seen: Pattern
+    withheld: Pattern
+
+    def free_misfit(self, denoiser: Denoiser, parameters: Parameters) -> float:
+        """Misfit over pixels that the network did not see."""
+        start = flow.noise(jax.random.key(_REPLAY_SEED), len(self.seen.amplitude))
+        found = flow.draw(denoiser, parameters, self.seen, start, _REPLAY_STEPS)
+        return float(jnp.mean(misfit(found, self.withheld)))
+
+
+def adapted(
+    network: Network,
+    brought: Brought,
+    wanted: PredictSettings,
+    seed: int,
+    progress: Progress,
+    stop: Callable[[], str | None],
+) -> tuple[Network, str]:
+    """Tune a network.
+
+    Args:
+        network: As trained.
+        brought: The measurement.
+        wanted: Steps of the tuning and of the draws.
+        seed: Of noise and times.
+        progress: Told of the steps.
+        stop: Asked before each step.
+
+    Returns:
+        The tuned network, which may be the old one, and a sentence that says what was kept.
+
+    Raises:
+        Stopped: If it was asked to end early.
+    """
+    denoiser, parameters = denoiser_of(network), on_device(network.weights)
+    pattern, replay = pattern_of(brought, _DRAWS), _replay()
+    correlation = autocorrelation(pattern)
+    least = before = replay.free_misfit(denoiser, parameters)
+    rate, kept, trial, done = RATE, 0, parameters, 0
+    while done < wanted.adapt:
+        if reason := stop():
+            raise Stopped(f"{reason}: stopped while the network was tuned; run again to begin anew")
+        drawn = flow.draw(denoiser, trial, pattern, flow.noise(jax.random.key(seed + done), _DRAWS), wanted.steps)
+        for _ in range(min(TRY_EVERY, wanted.adapt - done)):
+            key = jax.random.fold_in(jax.random.key(seed), done)
+            trial, left = _tuned(denoiser, trial, drawn, pattern, correlation, key, rate)
+            done += 1
+            progress(done, wanted.adapt, chi=float(jnp.sqrt(left)))
+        after = replay.free_misfit(denoiser, trial)
+        if after <= TOLERANCE * least:
+            parameters, kept, least = trial, kept + TRY_EVERY, after
+        else:
+            trial, rate = parameters, rate / 2
+    weights = {name: np.asarray(array) for name, array in parameters.items()}
+    told = (
+        f"{min(kept, done)} of {done} steps of tuning were kept; free misfit of the replay {before:.4g} -> {least:.4g}"
+    )
+    facts = dict(network.provenance) | {"adapted": told}
+    return Network(network.kind, network.constants, weights, facts), told
+
+
+def _tune(
+    denoiser: Denoiser,
+    parameters: Parameters,
+    drawn: Density,
+    pattern: Pattern,
+    correlation: Density,
+    key: Array,
+    rate: Array,
+) -> tuple[Parameters, Array]:
+    """One step down the misfit of what the network takes a noisy draw for."""
+    of_time, of_noise = jax.random.split(key)
+    time = jax.random.uniform(of_time, (len(drawn),), minval=_EARLIEST, maxval=_LATEST)
+    share = time[:, None, None, None]
+    noisy = (1 - share) * flow.noise(of_noise, len(drawn)) + share * drawn
+
+    def missed(parameters: Parameters) -> Array:
+        return jnp.mean(misfit(denoiser.estimate(parameters, noisy, time, pattern, correlation), pattern))
+
+    left, gradient = jax.value_and_grad(missed)(parameters)
+    norm = optax.global_norm(gradient)
+    size = jnp.sqrt(sum(jnp.sum(array**2) for array in parameters.values()))
+    # Downhill by a share of the weights' own size: one measurement is no ground for Adam's moments.
+    factor = rate * size / jnp.maximum(norm, 1e-12)
+    return {name: array - factor * gradient[name] for name, array in parameters.items()}, left
+
+
+_tuned = jax.jit(_tune, static_argnums=0)
+
+
+def _replay() -> _Replay:
+    """Simulated crystals with islands of pixels that the network does not see."""
+    rng, seen, withheld = np.random.default_rng(_REPLAY_SEED), [], []
+    for number in range(REPLAY):
+        drawn = specimen(_REPLAY_SEED, number, 64)
+        counts = exposed(rng, drawn.modulus, _REPLAY_COUNTS)
+        good = ~free_pixels(np.ones(counts.shape, np.float32), 0.05, number)
+        shown = sight_of(np.where(good, counts, 0), good, drawn.widths)
+        whole = sight_of(counts, np.ones(counts.shape, bool), drawn.widths)
+        amplitude = whole.amplitude * np.float32(whole.scale / shown.scale)
+        seen.append((shown.amplitude, shown.weight, shown.scalars))
+        withheld.append((amplitude, 1 - shown.weight, shown.scalars))
+    return _Replay(
+        *(Pattern(*(jnp.asarray(np.stack(part)) for part in zip(*rows, strict=True))) for rows in (seen, withheld))
+    )

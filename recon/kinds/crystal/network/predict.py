@@ -1,0 +1,157 @@
+"""A whole prediction: from settings and an acquisition to a run folder, by a network, and through the physics if asked.
+
+Pixels that phasing would withhold are hidden from the network too, so that the free likelihood means the same in both.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Complex
+
+from .....physics.diffraction import chi_rms, deviance, to_centre, to_corner
+from ....acquisition.acquisition import Acquisition
+from ....errors import Fault, QualityError
+from ....networks.file import FILE_NAME, read, write
+from ....phasing.align import align
+from ....phasing.combine import FSC_THRESHOLD, PRTF_THRESHOLD, combine
+from ....phasing.pattern import Measured, Pattern, modelled_counts, no_blur, pattern_of, quality
+from ....phasing.phased import Phased
+from ....phasing.procedure import phase
+from ....phasing.settings import PhaseSettings
+from ....phasing.support import shrink_wrapped
+from ....runs import Progress, RunFolder, peak_memory, silent
+from ..prepare import prepare
+from ..reconstruct import Saver, written
+from ..settings import CrystalSettings
+from ..signal import sampling
+from .adapt import adapted
+from .answer import Answer, answer
+from .bring import bring
+
+_log = logging.getLogger(__name__)
+
+_SIGMA, _THRESHOLD = 1.0, 0.3
+"""[voxel] and in units of the rms: what of an answer is the crystal."""
+
+
+def predict(
+    settings: CrystalSettings,
+    acquisition: Acquisition,
+    folder: RunFolder,
+    provenance: Mapping[str, Any],
+    progress: Progress = silent,
+    stop: Callable[[], str | None] = lambda: None,
+) -> dict[str, float]:
+    """Predict, and write what came of it.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement.
+        folder: Where everything goes.
+        provenance: Facts about the input for the volume's file.
+        progress: Told of each step.
+        stop: Asked now and then; a text means to end early with a checkpoint, and why.
+
+    Returns:
+        The numbers of ``metrics.json``; ``seconds_of_answer`` is the network's own time.
+
+    Raises:
+        DataError: If there is no such network.
+        Stopped: If it was asked to end early.
+        QualityError: If the answer, which is kept, is below the gate.
+    """
+    began, wanted = time.monotonic(), settings.predict
+    network = read(wanted.network, "crystal")
+    prepared = prepare(settings, acquisition)
+    measured = Measured(prepared.counts, prepared.good.astype(np.float32))
+    pattern = pattern_of(measured, settings.phase.free, settings.seed)
+    seen = prepared.good & ~(to_centre(np.asarray(pattern.free)) > 0)
+    brought = bring(prepared.counts, seen, sampling(prepared.counts, seen))
+    if wanted.adapt:
+        network, told = adapted(network, brought, wanted, settings.seed, progress, stop)
+        write(network, folder.path / FILE_NAME)
+        _log.info("%s", told)
+    asked = time.monotonic()
+
+    def step(done: int) -> None:
+        progress(done, wanted.steps)
+
+    found = answer(network, brought, wanted.draws, wanted.steps, settings.seed, step)
+    seconds = {"seconds_of_answer": time.monotonic() - asked}
+    if wanted.refine:
+        saver = Saver(folder)
+        given = found.densities[: wanted.keep]
+        phased = phase(
+            measured, refining(settings), settings.seed, progress, stop, folder.latest_checkpoint(), saver.save, given
+        )
+        saver.tell(phased.solutions)
+    else:
+        phased = judged(found, pattern)
+    numbers = written(settings, prepared, phased, acquisition.truth, folder, provenance) | seconds
+    numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(found.chi[0])}
+    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
+    if wanted.gate is not None:
+        numbers["gate"] = wanted.gate
+    folder.write_numbers(numbers)
+    if wanted.gate is not None and not numbers["chi_rms"] <= wanted.gate:  # Nor does one that is no number pass.
+        message = f"chi_rms, {numbers['chi_rms']:.3g}, is not below the gate of {wanted.gate:g}"
+        raise QualityError(Fault("", message, "the result is kept; refine it with --refine, or use unflat phase"))
+    return numbers
+
+
+def refining(settings: CrystalSettings) -> PhaseSettings:
+    """How an answer is refined: as phasing ends, from each of the draws that are kept."""
+    wanted = settings.predict
+    count = min(wanted.keep, wanted.draws)
+    return settings.phase.model_copy(
+        update={"recipe": wanted.recipe, "starts": count, "keep": count, "twin": False, "gate": None}
+    )
+
+
+def judged(found: Answer, pattern: Pattern) -> Phased:
+    """The best of the draws as a result, with the others as its spread."""
+    best = found.densities[0]
+    best = best * np.exp(-1j * np.angle(best.sum())).astype(np.complex64)
+    kept = np.stack([best, *(align(one, best, ramp=False, scale=False).density for one in found.densities[1:])])
+    combined = combine(kept.astype(np.complex64))
+    support = to_centre(np.asarray(_support_of(jnp.asarray(to_corner(best))))) > 0
+    quantities = quality(jnp.asarray(to_corner(best)), no_blur(), pattern)
+    numbers = {name: float(value) for name, value in quantities._asdict().items()} | _of_all_pixels(best, pattern)
+    numbers |= {"kept": float(len(kept)), "mode_weight": combined.weight, "support_voxels": float(support.sum())}
+    numbers["prtf_resolution_voxels"] = combined.resolution(combined.prtf, PRTF_THRESHOLD)
+    if combined.pairs.size:
+        numbers |= {"agreement": float(combined.pairs.mean()), "agreement_least": float(combined.pairs.min())}
+        numbers["fsc_resolution_voxels"] = combined.resolution(combined.fsc, FSC_THRESHOLD)
+    return Phased(
+        best,
+        support,
+        (0.0, 0.0, 0.0),
+        0.0,
+        numbers,
+        (),
+        kept.astype(np.complex64),
+        combined.amplitude_spread,
+        combined.phase_spread,
+        {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
+        to_centre(np.asarray(pattern.free)) > 0,
+    )
+
+
+def _support_of(density: jnp.ndarray) -> jnp.ndarray:
+    inside = (jnp.abs(density) > 0.1 * jnp.max(jnp.abs(density))).astype(jnp.float32)
+    return shrink_wrapped(density, inside, _SIGMA, _THRESHOLD)
+
+
+def _of_all_pixels(density: Complex[np.ndarray, "z y x"], pattern: Pattern) -> dict[str, float]:
+    """Quality over fitted and withheld pixels together, as phasing tells it."""
+    good = pattern.fitted + pattern.free
+    modelled = modelled_counts(jnp.asarray(to_corner(density)), no_blur())
+    return {
+        "llk_all": float(deviance(pattern.counts, modelled, good)),
+        "chi_rms_all": float(chi_rms(jnp.sqrt(modelled), pattern.counts, good)),
+        "free_fraction": float(jnp.sum(pattern.free) / jnp.sum(good)),
+    }
