@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Parameters: TypeAlias = Mapping[str, Array]
-Values: TypeAlias = Float[Array, "batch z y x channel"]
+Values: TypeAlias = Float[Array, "batch _z _y _x _channel"]
 
 GROUPS = 8
 """Groups of channels that are normalised together."""
@@ -36,7 +36,7 @@ def dense(parameters: Parameters, name: str, values: Array, dtype: Any = jnp.flo
     """A linear layer over the last axis."""
     weights = parameters[f"{name}.w"]
     product: Array = jnp.matmul(values.astype(dtype), weights.astype(dtype), preferred_element_type=jnp.float32)
-    return product + parameters[f"{name}.b"]
+    return product + _along_last(parameters[f"{name}.b"], product.ndim)
 
 
 def convolution(parameters: Parameters, name: str, values: Values, dtype: Any = jnp.float32) -> Values:
@@ -48,7 +48,11 @@ def convolution(parameters: Parameters, name: str, values: Values, dtype: Any = 
         padding="SAME",
         dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
     )
-    return product.astype(jnp.float32) + parameters[f"{name}.b"]
+    return product.astype(jnp.float32) + _along_last(parameters[f"{name}.b"], product.ndim)
+
+
+def _along_last(bias: Array, dimensions: int) -> Array:
+    return bias.reshape((1,) * (dimensions - 1) + bias.shape)
 
 
 def normalised(values: Values) -> Values:

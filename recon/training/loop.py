@@ -144,7 +144,8 @@ class Training:
             with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
                 updates, optimiser = transformation.update(gradient, state.optimiser, state.parameters)
                 parameters = optax.apply_updates(state.parameters, updates)
-            weight = jnp.minimum(self.settings.memory, (1.0 + state.step) / (10.0 + state.step))
+            past = state.step.astype(jnp.float32)  # The mean of a few steps is the mean of few: it forgets sooner.
+            weight = jnp.minimum(self.settings.memory, (1.0 + past) / (10.0 + past))
             mean = jax.tree.map(lambda old, new: weight * old + (1 - weight) * new, state.mean, parameters)
             return State(parameters, mean, optimiser, state.step + 1), numbers | {"loss": loss}
 

@@ -22,7 +22,7 @@ from ....runs import Progress
 from . import flow
 from .answer import denoiser_of, on_device, pattern_of
 from .bring import Brought
-from .denoiser import Denoiser, Density, Pattern, autocorrelation, misfit
+from .denoiser import Denoiser, Density, Pattern, autocorrelation, misfit, scaled
 from .examples import exposed
 from .sight import sight_of
 from .specimens import specimen
@@ -122,7 +122,7 @@ def _tune(
     of_time, of_noise = jax.random.split(key)
     time = jax.random.uniform(of_time, (len(drawn),), minval=_EARLIEST, maxval=_LATEST)
     share = time[:, None, None, None]
-    noisy = (1 - share) * flow.noise(of_noise, len(drawn)) + share * drawn
+    noisy = scaled(flow.noise(of_noise, len(drawn)), 1 - share) + scaled(drawn, share)
 
     def missed(parameters: Parameters) -> Array:
         return jnp.mean(misfit(denoiser.estimate(parameters, noisy, time, pattern, correlation), pattern))

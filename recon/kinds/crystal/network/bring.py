@@ -35,7 +35,7 @@ class Brought:
     shape: tuple[int, int, int]
     steps: tuple[int, int, int]
 
-    def back(self, densities: Complex[np.ndarray, "draw z y x"]) -> Complex[np.ndarray, "draw z y x"]:
+    def back(self, densities: Complex[np.ndarray, "draw z y x"]) -> Complex[np.ndarray, "draw Z Y X"]:
         """Bring densities of the network to the grid conjugate to the measured array, in √counts, centred.
 
         Args:
@@ -43,7 +43,7 @@ class Brought:
         """
         return np.stack([self._one_back(density) for density in densities]).astype(np.complex64)
 
-    def _one_back(self, density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "z y x"]:
+    def _one_back(self, density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "Z Y X"]:
         boxed = fitted(density * self.sight.scale, self.sight.amplitude.shape)
         field = fitted(to_centre(np.fft.fftn(to_corner(boxed))), self.shape)
         field = np.roll(field, [-step for step in self.steps], axis=(0, 1, 2))

@@ -41,7 +41,7 @@ _FAINT = 1e-3
 """Share of its maximum below which the autocorrelation's square root is flattened."""
 _LEAST = 1e-6
 
-Density = Complex[Array, "batch z y x"]
+Density = Complex[Array, "batch _z _y _x"]
 
 
 class Pattern(NamedTuple):
@@ -86,7 +86,7 @@ class Denoiser:
         noisy: Density,
         time: Float[Array, " batch"],
         pattern: Pattern,
-        correlation: Complex[Array, "batch z y x"],
+        correlation: Density,
         dtype: Any = jnp.float32,
     ) -> Density:
         """Say what density is meant.
@@ -106,12 +106,18 @@ class Denoiser:
         values = jnp.concatenate([folded(seen, 2), folded(_flattened(correlation), 4)], axis=-1)
         answer = unfolded(unet.apply(parameters, values, conditions, dtype), 2)
         skips = dense(parameters, "skips", conditions)[:, :, None, None, None]
-        return jax.lax.complex(answer[..., 0], answer[..., 1]) + skips[:, 0] * projected + skips[:, 1] * noisy
+        kept = scaled(projected, skips[:, 0]) + scaled(noisy, skips[:, 1])
+        return jax.lax.complex(answer[..., 0], answer[..., 1]) + kept
 
 
-def far_field(density: Density, shape: tuple[int, ...]) -> Complex[Array, "batch frame y x"]:
+def far_field(density: Density, shape: tuple[int, ...]) -> Density:
     """Far field, cornered, of densities in the box, on an array of a shape."""
     return jnp.fft.fftn(to_corner(placed(density, shape)), axes=_AXES)
+
+
+def scaled(density: Density, factor: Float[Array, "..."]) -> Density:
+    """Multiply by real numbers, without making them complex first."""
+    return jax.lax.complex(density.real * factor, density.imag * factor)
 
 
 def project(density: Density, pattern: Pattern) -> Density:
@@ -119,15 +125,16 @@ def project(density: Density, pattern: Pattern) -> Density:
     field = far_field(density, pattern.amplitude.shape[1:])
     modulus = jnp.sqrt(field.real**2 + field.imag**2 + _LEAST)
     factor = jnp.where(pattern.weight > 0, pattern.amplitude / modulus, 1.0)
-    return cut(to_centre(jnp.fft.ifftn(field * factor, axes=_AXES)), BOX)
+    return cut(to_centre(jnp.fft.ifftn(scaled(field, factor), axes=_AXES)), BOX)
 
 
-def autocorrelation(pattern: Pattern) -> Complex[Array, "batch z y x"]:
+def autocorrelation(pattern: Pattern) -> Density:
     """Autocorrelation of the densities, 1 in the middle; what was not measured is taken as dark."""
-    whole = to_centre(jnp.fft.ifftn(pattern.amplitude**2 * pattern.weight, axes=_AXES))
+    light = pattern.amplitude**2 * pattern.weight
+    whole = to_centre(jnp.fft.ifftn(jax.lax.complex(light, jnp.zeros_like(light)), axes=_AXES))
     middle = tuple(n // 2 for n in whole.shape[1:])
     top = jnp.maximum(whole[(slice(None), *middle)].real, _LEAST)
-    return cut(whole / top[:, None, None, None], REACH)
+    return cut(scaled(whole, 1 / top[:, None, None, None]), REACH)
 
 
 def misfit(density: Density, pattern: Pattern) -> Float[Array, " batch"]:
@@ -142,7 +149,7 @@ def scaled_to(density: Density, pattern: Pattern) -> Density:
     """Densities times the number that brings their moduli nearest to the measured ones."""
     modulus = jnp.abs(far_field(density, pattern.amplitude.shape[1:])) * pattern.weight
     power = jnp.maximum((modulus**2).sum(axis=_AXES), _LEAST)
-    return density * ((modulus * pattern.amplitude).sum(axis=_AXES) / power)[:, None, None, None]
+    return scaled(density, ((modulus * pattern.amplitude).sum(axis=_AXES) / power)[:, None, None, None])
 
 
 def placed(density: Density, shape: tuple[int, ...]) -> Density:
@@ -162,17 +169,18 @@ def cut(density: Density, edge: int) -> Density:
 
 def _waves_of(time: Float[Array, " batch"]) -> Float[Array, "batch wave"]:
     """Sines and cosines of the time, in steps of an octave."""
-    turns = time[:, None] * (np.pi / 16 * 2.0 ** np.arange(_FREQUENCIES, dtype=np.float32))
+    octaves = np.pi / 16 * 2.0 ** np.arange(_FREQUENCIES, dtype=np.float32)
+    turns = time[:, None] * octaves[None]
     return jnp.concatenate([jnp.sin(turns), jnp.cos(turns)], axis=-1)
 
 
-def _parts(density: Density) -> Float[Array, "batch z y x 3"]:
+def _parts(density: Density) -> Float[Array, "batch _z _y _x 3"]:
     """Real and imaginary part, and modulus."""
     modulus = jnp.sqrt(density.real**2 + density.imag**2)
     return jnp.stack([density.real, density.imag, modulus], axis=-1)
 
 
-def _flattened(correlation: Density) -> Float[Array, "batch z y x 3"]:
+def _flattened(correlation: Density) -> Float[Array, "batch _z _y _x 3"]:
     """The autocorrelation with its modulus' square root: its rim shows the crystal's outline."""
     modulus = jnp.sqrt(correlation.real**2 + correlation.imag**2)
     factor = 1 / jnp.sqrt(modulus + _FAINT)

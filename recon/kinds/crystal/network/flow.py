@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....networks.layers import Parameters
-from .denoiser import BOX, NOISE, Denoiser, Density, Pattern, autocorrelation, misfit
+from .denoiser import BOX, NOISE, Denoiser, Density, Pattern, autocorrelation, misfit, scaled
 
 _LATEST = 0.98
 """Time beyond which nothing is taught: hardly any noise is left."""
@@ -44,7 +44,7 @@ def loss(
     of_time, of_noise = jax.random.split(key)
     time = _LATEST * jax.random.uniform(of_time, (len(density),))
     share = time[:, None, None, None]
-    noisy = (1 - share) * noise(of_noise, len(density)) + share * density
+    noisy = scaled(noise(of_noise, len(density)), 1 - share) + scaled(density, share)
     found = denoiser.estimate(parameters, noisy, time, pattern, autocorrelation(pattern), dtype)
     error = _power(found - density) / _power(density)
     missed = misfit(found, pattern)
@@ -93,7 +93,7 @@ def _step(
 ) -> Density:
     """The density at a later time; at the end it is what the network takes it for."""
     found = denoiser.estimate(parameters, noisy, jnp.full(len(noisy), now), pattern, correlation)
-    return found + (1 - then) / (1 - now) * (noisy - found)
+    return found + scaled(noisy - found, (1 - then) / (1 - now))
 
 
 _stepped = jax.jit(_step, static_argnums=0)

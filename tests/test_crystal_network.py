@@ -1,0 +1,214 @@
+"""What the network sees is the physics', whatever the array; what it answers comes back in counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.signal import correlate
+
+from unflat.physics.diffraction import to_centre, to_corner
+from unflat.recon.kinds.crystal.network import flow
+from unflat.recon.kinds.crystal.network.bring import bring, fitted
+from unflat.recon.kinds.crystal.network.denoiser import (
+    BOX,
+    Denoiser,
+    Density,
+    Pattern,
+    autocorrelation,
+    cut,
+    misfit,
+    placed,
+    project,
+    scaled_to,
+)
+from unflat.recon.kinds.crystal.network.examples import measured, off_centre, truth_beside, turned
+from unflat.recon.kinds.crystal.network.pool import SHARD, Pool, filled, size_of
+from unflat.recon.kinds.crystal.network.sight import sight_of
+from unflat.recon.kinds.crystal.network.specimens import Specimen, in_the_middle, specimen
+from unflat.recon.kinds.crystal.signal import Sampling, sampling
+
+BRIGHT = 1e9
+"""Counts of patterns in which noise is nothing."""
+
+
+@pytest.fixture(scope="module")
+def crystal() -> Specimen:
+    """A strained crystal."""
+    return specimen(3, 5, 64)
+
+
+def pattern_beside(drawn: Specimen, good: np.ndarray | None = None) -> tuple[Pattern, Density]:
+    """A crystal's pattern without noise, and its density, with a batch axis."""
+    counts = drawn.modulus.astype(np.float64) ** 2
+    counts *= BRIGHT / counts.sum()
+    good = np.ones(counts.shape, bool) if good is None else good
+    both = truth_beside(sight_of(counts, good, drawn.widths), drawn, drawn.widths)
+    *seen, density = (jnp.asarray(array)[None] for array in both)
+    return Pattern(*seen), density
+
+
+def test_a_specimen_follows_from_its_number_and_stands_in_the_middle(crystal: Specimen) -> None:
+    again, other = specimen(3, 5, 64), specimen(3, 6, 64)
+    np.testing.assert_array_equal(crystal.density, again.density)
+    assert not np.allclose(crystal.density, other.density, atol=0.1)
+    mass = np.abs(crystal.density) ** 2
+    middle = [np.average(np.arange(BOX) - BOX // 2, weights=mass.sum(axis=tuple({0, 1, 2} - {i}))) for i in range(3)]
+    np.testing.assert_allclose(middle, 0, atol=0.2)
+    assert crystal.modulus[32, 32, 32] == crystal.modulus.max() == 1
+    assert crystal.density.sum().real > 0
+    assert abs(crystal.density.sum().imag) < 1e-3 * crystal.density.sum().real
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_density_of_an_example_explains_its_pattern(number: int) -> None:
+    rng = np.random.default_rng(number)
+    drawn = turned(rng, off_centre(np.array([1, -1, 0]), specimen(3, number, 48)))
+    pattern, density = pattern_beside(drawn)
+    assert float(jnp.sqrt(misfit(density, pattern)[0])) < 0.1  # What lies outside the box is missing.
+    wrong, _ = pattern_beside(specimen(3, number + 1, 48))
+    assert float(jnp.sqrt(misfit(density, wrong)[0])) > 0.3
+
+
+def test_a_density_is_moved_by_a_share_of_a_voxel() -> None:
+    grid = np.stack(np.meshgrid(*[np.arange(24) - 12] * 3, indexing="ij"))
+    offset = np.array([1.3, -2.6, 0.4]).reshape(3, 1, 1, 1)
+    blob, middle = (np.exp(-((grid - shift) ** 2).sum(axis=0) / 8 + 0.5j) for shift in (offset, 0 * offset))
+    np.testing.assert_allclose(in_the_middle(blob), middle, atol=1e-4)
+
+
+def test_what_is_not_measured_keeps_the_moduli_of_the_density(crystal: Specimen) -> None:
+    nothing, _ = pattern_beside(crystal, np.zeros((64, 64, 64), bool))
+    rng = np.random.default_rng(0)
+    density = jnp.asarray(rng.normal(size=(1, BOX, BOX, BOX)) + 1j * rng.normal(size=(1, BOX, BOX, BOX)), jnp.complex64)
+    np.testing.assert_allclose(project(density, nothing), density, atol=1e-4)
+
+
+def test_the_true_density_is_nearly_unchanged_by_the_projection(crystal: Specimen) -> None:
+    pattern, density = pattern_beside(crystal)
+    change = jnp.linalg.norm((project(density, pattern) - density).ravel()) / jnp.linalg.norm(density.ravel())
+    assert float(change) < 0.1
+
+
+def test_the_autocorrelation_is_that_of_the_density(crystal: Specimen) -> None:
+    pattern, density = pattern_beside(crystal)
+    one = np.asarray(density[0])
+    direct = correlate(one, one, mode="full", method="fft")  # Σ ρ(r + d) ρ*(r), d from -31 to 31.
+    direct = np.pad(direct, ((1, 0),) * 3) / np.sum(np.abs(one) ** 2)
+    found = np.asarray(autocorrelation(pattern)[0])
+    assert np.linalg.norm(found - direct) / np.linalg.norm(direct) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(8, 9, 10), (33, 32, 31)])
+def test_cutting_undoes_placing(shape: tuple[int, int, int]) -> None:
+    small = jnp.asarray(np.random.default_rng(0).normal(size=(1, 6, 6, 6)), jnp.complex64)
+    whole = placed(small, shape)
+    np.testing.assert_array_equal(cut(whole, 6), small)
+    assert whole[0, shape[0] // 2, shape[1] // 2, shape[2] // 2] == small[0, 3, 3, 3]
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64), (80, 64, 50), (40, 96, 64)])
+def test_an_answer_comes_back_in_counts_on_any_array(crystal: Specimen, shape: tuple[int, int, int]) -> None:
+    whole = fitted(crystal.density, shape)
+    field = to_centre(np.fft.fftn(to_corner(whole)))
+    counts = np.abs(np.roll(field, (1, -2, 3), axis=(0, 1, 2))) ** 2
+    counts *= BRIGHT / counts.sum()
+    good = np.ones(shape, bool)
+    brought = bring(counts, good, sampling(counts, good))
+    # An ideal network: the density that has the moduli of what it was shown, by the field itself.
+    seen = np.roll(field, (1, -2, 3), axis=(0, 1, 2))
+    brightest = np.unravel_index(int(np.argmax(counts)), shape)
+    seen = np.roll(seen, [n // 2 - i for n, i in zip(shape, brightest, strict=True)], axis=(0, 1, 2))
+    ideal = to_centre(np.fft.ifftn(to_corner(fitted(seen, brought.sight.amplitude.shape))))
+    pattern = Pattern(*(jnp.asarray(a)[None] for a in (brought.sight.amplitude, brought.sight.weight, np.zeros(5))))
+    answer = scaled_to(jnp.asarray(fitted(ideal, (BOX, BOX, BOX)), jnp.complex64)[None], pattern)
+    back = brought.back(np.asarray(answer))[0]
+    assert back.shape == shape
+    modelled = np.abs(np.fft.fftn(back)) ** 2
+    lost = np.sum((np.sqrt(modelled) - to_corner(np.sqrt(counts))) ** 2) / counts.sum()
+    assert np.sqrt(lost) < 0.1  # The box cuts off ringing, and a longer array its rim.
+
+
+def test_an_undersampled_axis_is_taken_to_fill_the_box() -> None:
+    counts = np.random.default_rng(0).poisson(3.0, (48, 64, 64)).astype(float)
+    counts[24, 32, 32] = 1e4
+    poor = Sampling((2.0, 2.4, 3.0), (False, True, True))
+    brought = bring(counts, np.ones(counts.shape, bool), poor)
+    assert brought.sight.amplitude.shape == (44, 64, 64)  # 30 voxels at an oversampling of 1.5.
+    np.testing.assert_allclose(brought.sight.scalars[2:], np.array([1.5, 2.4, 3.0]) / 3 - 1, rtol=1e-5)
+
+
+def test_symmetries_and_masks_are_drawn_without_end() -> None:
+    rng = np.random.default_rng(0)
+    shares = [measured(rng, (48, 48, 48)).mean() for _ in range(60)]
+    assert max(shares) == 1
+    assert min(shares) > 0.6
+    assert len(set(shares)) > 20
+
+
+@dataclass(frozen=True)
+class Oracle(Denoiser):
+    """Knows that every density is 1 in one octant."""
+
+    def estimate(
+        self, parameters: Any, noisy: Density, time: Any, pattern: Any, correlation: Any, dtype: Any = None
+    ) -> Density:
+        return jnp.broadcast_to(octant(), noisy.shape)
+
+
+def octant() -> jax.Array:
+    """1 in one octant."""
+    return jnp.zeros((BOX, BOX, BOX), jnp.complex64).at[16:, 16:, 16:].set(1)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_flow_ends_at_what_the_network_knows(crystal: Specimen, steps: int) -> None:
+    pattern, _ = pattern_beside(crystal)
+    told: list[int] = []
+    found = flow.draw(Oracle(), {}, pattern, flow.noise(jax.random.key(0), 1), steps, told.append)
+    np.testing.assert_allclose(found[0], octant(), atol=1e-5)
+    assert told == list(range(1, steps + 1))
+
+
+def test_a_small_network_learns_one_crystal(crystal: Specimen) -> None:
+    denoiser = Denoiser((8, 16), (1, 1))
+    pattern, density = pattern_beside(crystal)
+    parameters = {name: jnp.asarray(array) for name, array in denoiser.initialise(0).items()}
+
+    @jax.jit
+    def step(parameters: dict[str, jax.Array], key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        def loss(parameters: dict[str, jax.Array]) -> jax.Array:
+            return flow.loss(denoiser, parameters, pattern, density, key, jnp.float32)[0]
+
+        value, slope = jax.value_and_grad(loss)(parameters)
+        return value, {name: array - 0.02 * jnp.sign(slope[name]) * 0.1 for name, array in parameters.items()}
+
+    losses = []
+    for i in range(30):
+        value, parameters = step(parameters, jax.random.key(i))
+        losses.append(float(value))
+    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_pool_is_the_same_whoever_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unflat.recon.kinds.crystal.network.pool.SHARD", 2)
+    one, two = (Pool(tmp_path / name, seed=4, shards=1) for name in ("one", "two"))
+    for pool in (one, two):
+        pool.folder.mkdir()
+        pool.make(0)
+    a, b = (pool.draw(np.random.default_rng(0), 0) for pool in (one, two))
+    np.testing.assert_array_equal(a.density, b.density)
+    np.testing.assert_allclose(a.modulus.max(), 1, rtol=1e-3)
+    assert a.modulus.shape == (size_of(0),) * 3
+    assert SHARD == 32
+
+
+def test_what_its_makers_fail_with_is_told(tmp_path: Path) -> None:
+    from unflat.recon.errors import DataError
+
+    pool = Pool(tmp_path / "pool", seed=-1, shards=1)  # No seed for a generator.
+    with filled(pool, 1) as makers, pytest.raises(DataError, match="was not made"):
+        pool.wait_for(0, lambda: None, makers)
