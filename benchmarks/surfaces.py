@@ -46,7 +46,7 @@ def surfaces(volume: Volume, quantity: str) -> "matplotlib.figure.Figure":
     norm, colours = Normalize(-most * scale, most * scale), colormaps["RdBu_r"]
     reach = _reach(volume, inside)
     with house_style():
-        figure = new_figure(7.8, 4.6)
+        figure = new_figure(7.8, 4.1)
         for i, (azimuth, elevation) in enumerate(SIDES):
             shade, value = _view(volume, quantity, np.deg2rad(azimuth), np.deg2rad(elevation), reach)
             for row, tint in enumerate((np.ones((*shade.shape, 3)), colours(norm(value * scale))[..., :3])):
@@ -97,7 +97,7 @@ def _view(
     outward = -np.tensordot(turn, slopes, 1)
     outward /= np.maximum(np.linalg.norm(outward, axis=0), 1e-30)
     light = np.tensordot(LIGHT / np.linalg.norm(LIGHT), outward, 1)
-    return np.where(np.isnan(hit), np.nan, 0.3 + 0.7 * np.clip(light, 0, 1)), map_coordinates(values, places, order=1)
+    return np.where(np.isnan(hit), np.nan, 0.25 + 0.75 * (0.5 + 0.5 * light) ** 1.5), map_coordinates(values, places, order=1)
 
 
 def _bar(axes: object, reach: float, unit: str) -> None:
