@@ -7,7 +7,9 @@ the rows that projections leave open.
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
+import h5py
 import numpy as np
 
 from unflat.recon.settings.shipped import shipped
@@ -29,12 +31,14 @@ CASES: dict[str, tuple[str, Options]] = {
     "plain": ("strain of 0.5 to 1.5 rad, 1e7 counts", {}),
     "dislocation": ("and a screw and an edge dislocation", {"simulate.strains": ["polynomial", "screw", "edge"]}),
     "strong": ("strain of 3 rad", {"simulate.phase": [3.0, 3.0]}),
-    "gap": ("a gap of 3 rows through the centre", {"simulate.detector.gap": 3}),
+    "gap": ("a gap of 3 rows beside the brightest one", {"simulate.detector.gap": 3}),
+    "hidden": ("a gap of 3 rows through the centre, which hides the peak", {}),
     "partial": ("a third of the frames missing", {"simulate.detector.missing": 0.3333}),
     "coarse": ("oversampling 1.5", {"simulate.oversampling": 1.5}),
 }
 TINY: Options = {"simulate.shape": [24, 24, 24], "phase.starts": 2, "phase.refine.iterations": 10}
 TINY |= {"phase.recipe": [{"hio": {"iterations": 20}}]}
+GAP = 3
 FOUND = 0.9
 """Correlation with the truth from which a crystal counts as found."""
 KEPT = ("correlation", "strain_error", "strain_truth", "strain_correlation", "phase_error", "support_overlap", "twin")
@@ -66,13 +70,21 @@ def _phase(ledger: Ledger, case: str, options: Options) -> Numbers:
     acquisition = ledger.scratch / f"{name}.h5"
     words = ("simulate", config, "-o", acquisition, "--force", "--device", ledger.device, *assigned(options))
     unflat(*words, log=ledger.scratch / f"{name}-simulate.log")
-    # A gap through the centre hides the peak, which is refused unless one says that it is meant.
-    numbers = phase(config, acquisition, ledger.scratch / name, {**options, **_meant(case)}, ledger.device)
+    if case == "hidden":
+        _hide(acquisition)
+        # What hides the peak is refused unless one says where the peak is and that this is meant.
+        options = {**options, "acquisition.doubtful": "warn", "acquisition.centre": "none"}
+    numbers = phase(config, acquisition, ledger.scratch / name, options, ledger.device)
     return {figure: numbers.get(figure) for figure in (*KEPT, *ALSO)}
 
 
-def _meant(case: str) -> Options:
-    return {"acquisition.doubtful": "warn"} if case == "gap" else {}
+def _hide(acquisition: Path) -> None:
+    """Mask the middle rows of every frame."""
+    with h5py.File(acquisition, "a") as file:
+        images, mask = file["measurement/images"], file["measurement/mask"]
+        middle = images.shape[1] // 2
+        rows = slice(middle - GAP // 2, middle + GAP // 2 + 1)
+        images[:, rows], mask[:, rows] = 0, 1
 
 
 def _tell(ledger: Ledger, what: str, found: Sequence[Numbers]) -> None:
