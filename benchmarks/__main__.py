@@ -15,7 +15,10 @@ import click
 from .ledger import Ledger, Skipped
 from .table import write_page
 
-NAMES = ("demo", "algae", "phantom", "fdtd", "views", "speed")
+NAMES = (
+    *("demo", "algae", "phantom", "fdtd", "views", "speed"),
+    *("gold", "scan54", "phasing-speed", "known-crystals"),
+)
 HERE = Path(__file__).resolve().parent
 
 
@@ -60,7 +63,7 @@ def main(only: tuple[str, ...], quick: bool, again: bool, device: str, output: P
 def _run(name: str, ledger: Ledger) -> bool:
     """Run one benchmark; whether it ended well. What fails is told in the table, and the others go on."""
     try:
-        import_module(f".{name}", __package__).run(ledger)
+        import_module(f".{name.replace('-', '_')}", __package__).run(ledger)
     except Skipped as reason:
         ledger.save(str(reason))
         click.echo(f"{name}: {reason}")

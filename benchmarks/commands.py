@@ -90,12 +90,24 @@ def assigned(options: Options) -> list[str]:
 
 
 def fit(config: Path, acquisition: Path, output: Path, options: Options, device: str = "auto") -> dict[str, float]:
-    """Run ``unflat fit``, replacing what is there.
+    """Run ``unflat fit``; as `reconstruct`."""
+    return reconstruct("fit", config, acquisition, output, options, device)
+
+
+def phase(config: Path, acquisition: Path, output: Path, options: Options, device: str = "auto") -> dict[str, float]:
+    """Run ``unflat phase``; as `reconstruct`."""
+    return reconstruct("phase", config, acquisition, output, options, device)
+
+
+def reconstruct(
+    way: str, config: Path, acquisition: Path, output: Path, options: Options, device: str
+) -> dict[str, float]:
+    """Run a way back from the measurement, replacing what is there.
 
     Returns:
         The run's own metrics, with ``wall_seconds``, ``cpu_seconds`` and ``peak_bytes`` of the whole process.
     """
-    words = ("fit", config, acquisition, "-o", output, "--force", "--device", device, *assigned(options))
+    words = (way, config, acquisition, "-o", output, "--force", "--device", device, *assigned(options))
     cost = unflat(*words, log=output.parent / f"{output.name}.log", folder=output.parent)
     numbers: dict[str, float] = json.loads((output / "metrics.json").read_text("utf-8"))
     return numbers | {
@@ -103,3 +115,9 @@ def fit(config: Path, acquisition: Path, output: Path, options: Options, device:
         "cpu_seconds": cost.cpu_seconds,
         "peak_bytes": float(cost.peak_bytes),
     }
+
+
+def starts_of(run: Path) -> list[dict[str, Any]]:
+    """What a phase retrieval tells of each start: llk, llk_free, chi_rms, support."""
+    lines = (json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines())
+    return list({line["start"]: line for line in lines if "start" in line}.values())

@@ -62,6 +62,12 @@ def line(row: Row) -> str:
     return "| " + " | ".join(escape(t) for t in (row.name, row.figure, shown, row.reference, goal, row.how)) + " |"
 
 
+def spread(values: Sequence[float], digits: int) -> str:
+    """``least to most``, or the one value."""
+    least, most = (f"{value:.{digits}f}" for value in (min(values), max(values)))
+    return least if least == most else f"{least} to {most}"
+
+
 def escape(text: str) -> str:
     """What stands in a cell of a table."""
     return text.replace("|", "\\|").replace("\n", " ")

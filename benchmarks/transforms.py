@@ -50,7 +50,7 @@ def transforms_ratio(march: str, shape: tuple[int, int, int], waves: int, repeat
     for kind, count in needed.items():
         camera = Camera(lattice, APERTURE, march, shape[1:], None if kind == "blocks" else slices, True)
         ours = _forward(camera) if kind == "forward" else _gradient(camera)
-        found[kind] = _paired(lambda run=ours: run(contrast, tilts), _loop(field, count), repeats)
+        found[kind] = paired(lambda run=ours: run(contrast, tilts), _loop(field, count), repeats)
     return found
 
 
@@ -86,7 +86,8 @@ def _loop(field: Complex[Array, "wave y x"], count: int) -> Callable[[], Any]:
     return lambda: compiled(field)
 
 
-def _paired(ours: Callable[[], Any], bare: Callable[[], Any], repeats: int) -> dict[str, float]:
+def paired(ours: Callable[[], Any], bare: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """Time two functions in turns: median ratios of wall and CPU time, the least and the largest, and median times."""
     jax.block_until_ready((ours(), bare()))
     wall, cpu, seconds = [], [], []
     for _ in range(repeats):

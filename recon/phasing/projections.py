@@ -108,9 +108,15 @@ def updated(
         support: 1 inside, 0 outside.
         update: The method's coefficients.
     """
-    a = update.outside_projected + support * (update.inside_projected - update.outside_projected)
-    b = update.outside_iterate + support * (update.inside_iterate - update.outside_iterate)
-    return lax.complex(projected.real * a + iterate.real * b, projected.imag * a + iterate.imag * b)
+    inside = support > 0
+
+    # Chosen between sums, not summed by chosen coefficients: those would be two more arrays to read in each iteration.
+    def part(p: Float[Array, "z y x"], x: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
+        within = update.inside_projected * p + update.inside_iterate * x
+        beyond = update.outside_projected * p + update.outside_iterate * x
+        return jnp.where(inside, within, beyond)
+
+    return lax.complex(part(projected.real, iterate.real), part(projected.imag, iterate.imag))
 
 
 def gps_dual(
