@@ -17,6 +17,9 @@ from .sight import Sight, sight_of
 
 _WIDEST = 30.0
 """[voxel] Width of a crystal that the box holds with a margin."""
+_SHOWN = 0.92
+"""Share of a crystal's width that its autocorrelation shows above the noise: the mean over 48 simulated crystals, from
+0.85 at 1e5 counts to 0.94 at 1e8."""
 _UNDERSAMPLED = 1.5
 """Oversampling that is taken where the autocorrelation fills the array, and does not tell."""
 
@@ -62,7 +65,7 @@ def bring(counts: Voxels, good: Good, sampling: Sampling) -> Brought:
     brightest = np.unravel_index(int(np.argmax(local_mean(counts, good))), counts.shape)
     steps = tuple(n // 2 - int(i) for n, i in zip(counts.shape, brightest, strict=True))
     rolled, seen = (_rolled(array, steps) for array in (np.where(good, counts, 0), good))
-    ratios = [r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.enough, strict=True)]
+    ratios = [_SHOWN * r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.enough, strict=True)]
     shape = tuple(_edge_of(n, ratio) for n, ratio in zip(counts.shape, ratios, strict=True))
     widths = np.array(shape) / np.array(ratios)
     return Brought(sight_of(fitted(rolled, shape), fitted(seen, shape), widths), (frame, y, x), steps)
