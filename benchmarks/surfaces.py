@@ -97,7 +97,7 @@ def _view(
     outward = -np.tensordot(turn, slopes, 1)
     outward /= np.maximum(np.linalg.norm(outward, axis=0), 1e-30)
     light = np.tensordot(LIGHT / np.linalg.norm(LIGHT), outward, 1)
-    return np.where(np.isnan(hit), np.nan, 0.25 + 0.75 * (0.5 + 0.5 * light) ** 1.5), map_coordinates(
+    return np.where(np.isnan(hit), np.nan, 0.12 + 0.88 * (0.5 + 0.5 * light) ** 2.2), map_coordinates(
         values, places, order=1
     )
 

@@ -70,6 +70,37 @@ def test_filaments_are_found_where_they_are() -> None:
     assert [(z, y) for z, y, _ in sorted(found)] == [(6, 30), (7, 60)]
 
 
+def test_counts_are_judged_at_their_own_scale() -> None:
+    from benchmarks.diffraction import judged
+
+    rng = np.random.default_rng(0)
+    modelled = rng.uniform(50, 500, (12, 12, 12))
+    counts, good = rng.poisson(modelled).astype(float), rng.random(modelled.shape) > 0.1
+    found = judged(7.0 * modelled, counts, good, ~good)
+    assert judged(counts, counts, good)["chi_rms"] == pytest.approx(0, abs=1e-12)
+    assert found["llk"] == pytest.approx(1, abs=0.15)  # perfect counting statistics, in what is withheld too
+    assert found["llk_free"] == pytest.approx(1, abs=0.4)
+    assert found["chi_rms"] == pytest.approx(np.sqrt(0.25 * good.sum() / counts[good].sum()), rel=0.1)
+
+
+def test_a_runs_counts_are_those_of_the_physics(tmp_path: Path) -> None:
+    import h5py
+    import jax.numpy as jnp
+
+    from benchmarks.diffraction import answer_of
+    from unflat.physics.diffraction import gaussian_kernel, gaussian_transfer, intensity, to_centre, to_corner
+
+    sigmas, shape = (0.4, 0.6, 0.3), (16, 14, 12)
+    density = (np.random.default_rng(1).normal(size=(2, *shape)) * [[[[1]]], [[[1j]]]]).sum(0).astype(np.complex64)
+    with h5py.File(tmp_path / "volume.h5", "w") as file:
+        file["detector_frame/density"] = density
+        file["detector_frame/point_spread_function"] = gaussian_kernel(sigmas)
+        file["detector_frame/background"] = 3.0
+        file["detector_frame/mask"] = np.zeros(shape, np.uint8)
+    wanted = intensity(to_corner(jnp.asarray(density)), gaussian_transfer(shape, jnp.array(sigmas)), 3.0)
+    np.testing.assert_allclose(answer_of(tmp_path).modelled, to_centre(np.asarray(wanted)), rtol=1e-3)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are waited for as POSIX has it")
 def test_a_program_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> None:
     from benchmarks.commands import CommandFailed, run
