@@ -6,7 +6,8 @@ from jaxtyping import Bool
 from ...acquisition.acquisition import Acquisition
 from ...acquisition.cxi import PLANCK_TIMES_LIGHT
 from ...errors import Fault
-from .schema import PATHS
+from .geometry import basis_doubts, geometry_faults
+from .places import place
 from .signal import Good, Voxels, local_mean, peak_of, significance
 
 _ELECTRONVOLT = 1.602176634e-19
@@ -25,11 +26,6 @@ _PLATEAU = 3
 _HIDDEN = 0.95
 
 
-def place(acquisition: Acquisition, name: str) -> str:
-    """Say where an array stands, for messages."""
-    return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
-
-
 def good_voxels(acquisition: Acquisition) -> Good:
     """Which voxels were measured, of the images' shape."""
     images = acquisition["images"]
@@ -45,7 +41,7 @@ def validate(acquisition: Acquisition) -> list[Fault]:
     Args:
         acquisition: Arrays in SI. What is absent is not checked.
     """
-    return [*_length_faults(acquisition), *_frame_faults(acquisition), *_peak_faults(acquisition)]
+    return [*_length_faults(acquisition), *geometry_faults(acquisition), *_peak_faults(acquisition)]
 
 
 def doubts(acquisition: Acquisition) -> list[Fault]:
@@ -57,7 +53,7 @@ def doubts(acquisition: Acquisition) -> list[Fault]:
     counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
     where = place(acquisition, "images")
     found = [*_empty_frames(counts, good, where), *_order(counts, good, where), *_saturation(counts, good, where)]
-    return [*found, *_hidden_peak(counts, good, place(acquisition, "mask"))]
+    return [*found, *_hidden_peak(counts, good, place(acquisition, "mask")), *basis_doubts(acquisition)]
 
 
 def _number(acquisition: Acquisition, name: str) -> float | None:
@@ -93,29 +89,6 @@ def _wave_fault(acquisition: Acquisition, wave: float) -> Fault:
         what, metres = "nanometres", wave * 1e-9
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {what}"
     return Fault(place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm")
-
-
-def _frame_faults(acquisition: Acquisition) -> list[Fault]:
-    """A basis without volume, or a Bragg vector without length."""
-    faults = []
-    if "reciprocal_basis" in acquisition:
-        basis = acquisition["reciprocal_basis"]
-        size = np.prod(np.linalg.norm(basis, axis=1))
-        if not abs(np.linalg.det(basis)) > 1e-6 * size:
-            message = "the rows of the reciprocal basis lie in one plane, or one of them is 0"
-            remedy = "its rows are the steps of q for one step of (frame, y, x); see that the rocking angle moved"
-            faults.append(Fault(place(acquisition, "reciprocal_basis"), message, remedy))
-        elif np.linalg.norm(basis, axis=1).max() < 1.0:
-            message = f"a step of {np.linalg.norm(basis, axis=1).max():g} 1/m is no step of a rocking curve"
-            faults.append(Fault(place(acquisition, "reciprocal_basis"), message, "write it in 1/m: 1/Å is 1e10 1/m"))
-    if "bragg_vector" in acquisition:
-        length = float(np.linalg.norm(acquisition["bragg_vector"]))
-        if not 1e8 < length < 1e12:
-            message = f"|G| = {length:g} 1/m is no reflection of a crystal"
-            faults.append(
-                Fault(place(acquisition, "bragg_vector"), message, "write it in 1/m, with 2π: 1/Å is 1e10 1/m")
-            )
-    return faults
 
 
 def _peak_faults(acquisition: Acquisition) -> list[Fault]:
