@@ -78,11 +78,10 @@ class TestAgainstXrayutilities:
             turn = turn @ circle.turn(float(np.radians(angles[circle.name])))
         middle = self.q(name, angles, offset) @ turn.T
         before, after = (
-            self.q(name, angles | {scanned: angles[scanned] + half * step}, offset)[1, 1] @ turn.T for half in (-0.5, 0.5)
+            self.q(name, angles | {scanned: angles[scanned] + half * step}, offset)[1, 1] @ turn.T
+            for half in (-0.5, 0.5)
         )
-        expected = np.stack(
-            [after - before, (middle[2, 1] - middle[0, 1]) / 2, (middle[1, 2] - middle[1, 0]) / 2]
-        )
+        expected = np.stack([after - before, (middle[2, 1] - middle[0, 1]) / 2, (middle[1, 2] - middle[1, 0]) / 2])
         np.testing.assert_allclose(found.bragg_vector, middle[1, 1], atol=1e-9 * K)
         np.testing.assert_allclose(found.basis, expected, atol=1e-5 * np.abs(expected).max())
 
@@ -135,7 +134,9 @@ class TestByHand:
         """A further circle around both, about the beam, carries G and each step with it."""
         machine = MACHINES[name]
         outer = Circle("all", "z")
-        whole = Diffractometer((outer, *machine.sample), (Circle("both", "z"), *machine.detector), machine.rows, machine.columns)
+        whole = Diffractometer(
+            (outer, *machine.sample), (Circle("both", "z"), *machine.detector), machine.rows, machine.columns
+        )
         angles, scanned = SCANS[name]
         turned = radians(angles | {"all": angle, "both": angle})
         one = reflection(machine, radians(angles), scanned, 1e-4, **CURVE)
@@ -283,7 +284,9 @@ def test_a_step_in_degrees_is_named(tmp_path: Path) -> None:
 
 
 def test_without_a_length_the_steps_cannot_be_found(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"without detector_distance; name it in the config: acquisition\.detector_dist"):
+    with pytest.raises(
+        DataError, match=r"without detector_distance; name it in the config: acquisition\.detector_dist"
+    ):
         read_foreign(tmp_path, "acquisition.detector_distance=null")
 
 

@@ -58,7 +58,9 @@ def circle_entries(machine: Diffractometer) -> tuple[Entry, ...]:
         for circle in machine.circles
     )
     step = Entry(STEP, f"{GROUP}/step", ((),), "rad", "turn of the scanned circle from frame to frame")
-    beam = Entry(DIRECT_BEAM, f"{GROUP}/direct_beam", (("2",),), "1", "pixel (y, x) to which the detector's angles point")
+    beam = Entry(
+        DIRECT_BEAM, f"{GROUP}/direct_beam", (("2",),), "1", "pixel (y, x) to which the detector's angles point"
+    )
     return (*angles, step, beam)
 
 

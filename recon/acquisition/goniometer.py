@@ -49,7 +49,9 @@ class Circle:
 
     def __post_init__(self) -> None:
         if self.axis not in DIRECTIONS:
-            raise ValueError(f"circle {self.name!r} turns about {self.axis!r}; an axis is one of {', '.join(DIRECTIONS)}")
+            raise ValueError(
+                f"circle {self.name!r} turns about {self.axis!r}; an axis is one of {', '.join(DIRECTIONS)}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Circle":

@@ -73,7 +73,9 @@ class CrystalGoniometer(Settings):
                 raise ValueError(f"angles.{name}: there is no such circle, only {', '.join(names)}{hint}")
         turning = [circle.name for circle in machine.sample]
         if self.scanned is not None and self.scanned not in turning:
-            raise ValueError(f"scanned: {self.scanned!r} does not turn the crystal; those that do: {', '.join(turning)}")
+            raise ValueError(
+                f"scanned: {self.scanned!r} does not turn the crystal; those that do: {', '.join(turning)}"
+            )
         return self
 
     @property

@@ -12,7 +12,7 @@ from .signal import Good, Voxels, local_mean, peak_of, significance
 
 _ELECTRONVOLT = 1.602176634e-19
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
-_LARGEST_PIXEL = 5e-3
+_LARGEST_PIXEL, _FARTHEST = 5e-3, 50.0
 _SIGNIFICANT = 8.0
 """Standard deviations of the background by which a peak stands out."""
 _AMID = 100.0
@@ -69,11 +69,23 @@ def _length_faults(acquisition: Acquisition) -> list[Fault]:
     wave = _number(acquisition, "wavelength")
     if wave is not None and not _SHORTEST_WAVE < wave < _LONGEST_WAVE:
         faults.append(_wave_fault(acquisition, wave))
-    pixel = _number(acquisition, "pixel_size")
-    if pixel is not None and pixel > _LARGEST_PIXEL:
-        remedy = "write its units attribute, or say acquisition.pixel_size with its unit, e.g. 55 um"
-        message = f"{pixel:g} m is no pixel of an X-ray detector; it looks like micrometres"
-        faults.append(Fault(place(acquisition, "pixel_size"), message, remedy))
+    return faults + _size_faults(acquisition)
+
+
+def _size_faults(acquisition: Acquisition) -> list[Fault]:
+    """Pixels and distances in millimetres or micrometres."""
+    faults = []
+    for name, largest, what, example in (
+        ("pixel_size", _LARGEST_PIXEL, "pixel of an X-ray detector", "55 um"),
+        ("detector_distance", _FARTHEST, "distance of a detector", "0.5 m"),
+    ):
+        size = _number(acquisition, name)
+        if size is None or size <= largest:
+            continue
+        unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
+        remedy = f"write its units attribute, or say acquisition.{name} with its unit, e.g. {example}"
+        message = f"{size:g} m is no {what}; it looks like {unit}"
+        faults.append(Fault(place(acquisition, name), message, remedy))
     return faults
 
 
