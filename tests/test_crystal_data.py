@@ -217,7 +217,7 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     ),
     "distance in millimetres": (
         put("instrument/detector_distance", 500.0),
-        r"detector_distance: 500 m is no distance of a detector; it looks like millimetres; .*acquisition\.detector_dist",
+        r"detector_distance: 500 m is no distance of a detector; it looks like millimetres; .*acquisition\.det",
     ),
     "a rocking angle in degrees": (
         put("instrument/reciprocal_basis", BASIS * np.array([[57.3], [1.0], [1.0]])),

@@ -149,7 +149,7 @@ class TestByHand:
 @pytest.mark.parametrize(
     ("circles", "message"),
     [
-        ((("eta", "-w"),), r"circle 'eta' turns about '-w'; an axis is one of x, -x"),
+        ((("eta", "-w"),), r"circle 'eta' turns about '-w'; axes are x, -x"),
         ((("eta", "x"), ("eta", "y")), r"two circles are named 'eta'"),
         ((), r"no circle turns the crystal"),
     ],

@@ -10,9 +10,9 @@ One pixel p further along a unit vector e of the detector at rest changes q by (
 the crystal turns by dθ about an axis a (as the circles outside it have turned that axis), a fixed q of the laboratory
 moves through the crystal by −dθ a × q: Pfeifer et al., Nature 442, 63 (2006), supplement.
 
-Where the circles and senses of the beamlines come from: 34-ID-C from cohere (cohere-ui, ``aps_34idc``); ID01 and P10 from
-bcdi (``DiffractometerID01``, ``DiffractometerP10``, and the beamlines' detector orientations) and cdiutils
-(``Geometry.from_setup``), which agree in this same frame: z downstream, y up, x outboard.
+The circles and senses of the beamlines are those of cohere (cohere-ui, ``aps_34idc``) for 34-ID-C; of bcdi
+(``DiffractometerID01``, ``DiffractometerP10``, and the beamlines' detector orientations) and cdiutils
+(``Geometry.from_setup``), which agree, in this same frame (z downstream, y up, x outboard), for ID01 and P10.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,9 +49,7 @@ class Circle:
 
     def __post_init__(self) -> None:
         if self.axis not in DIRECTIONS:
-            raise ValueError(
-                f"circle {self.name!r} turns about {self.axis!r}; an axis is one of {', '.join(DIRECTIONS)}"
-            )
+            raise ValueError(f"circle {self.name!r} turns about {self.axis!r}; axes are {', '.join(DIRECTIONS)}")
 
     @classmethod
     def parse(cls, text: str) -> "Circle":

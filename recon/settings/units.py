@@ -99,7 +99,7 @@ def si_factor(unit: str) -> float:
     dimension = dimension_of(unit)
     if dimension is None:
         raise ValueError(
-            f"unknown unit {unit!r}; lengths are m, mm, um, nm; their inverses 1/m, 1/nm, 1/A; angles rad, deg; times s, min, h"
+            f"unknown unit {unit!r}; lengths are m, mm, um, nm or 1/nm, 1/A; angles rad, deg; times s, min, h"
         )
     return float(_UNITS[dimension][unit])
 

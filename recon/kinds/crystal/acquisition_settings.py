@@ -80,8 +80,8 @@ class CrystalAcquisition(Settings):
     reciprocal_basis: InverseLengthSource | None = Field(
         _at("/instrument/reciprocal_basis"),
         description="Rows: change of q = k_out - k_in, with 2 pi, for one step of (frame, y, x), in the laboratory's "
-        "(z, y, x) and 1/m, or in another unit, as '/basis in 1/nm'. Without it, and without a goniometer, the result is in "
-        "voxels.",
+        "(z, y, x) and 1/m, or in another unit, as '/basis in 1/nm'. Without it and without a goniometer the "
+        "result is in voxels.",
     )
     bragg_vector: InverseLengthSource | None = Field(
         _at("/instrument/bragg_vector"),

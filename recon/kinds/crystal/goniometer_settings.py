@@ -1,4 +1,4 @@
-"""The ``goniometer:`` part of a crystal's ``acquisition:`` section: the circles, how they stood, and which one moved."""
+"""The ``goniometer:`` part of a crystal's ``acquisition:`` section: the circles, how they stood, which one moved."""
 
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
@@ -19,8 +19,8 @@ class CrystalGoniometer(Settings):
 
     beamline: Literal["34-ID-C", "ID01", "P10"] | None = Field(
         None,
-        description="Beamline whose circles are known: 34-ID-C (Theta, Chi, Phi; Delta, Gamma), ID01 (mu, eta, phi; nu, "
-        "delta) or P10 (mu, om, chi, phi; gamma, delta). null: the circles are named below.",
+        description="Beamline whose circles are known: 34-ID-C (Theta, Chi, Phi; Delta, Gamma), ID01 (mu, eta, phi; "
+        "nu, delta) or P10 (mu, om, chi, phi; gamma, delta). null: the circles are named below.",
         examples=["ID01"],
     )
     sample: tuple[str, ...] = Field(
