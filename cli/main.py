@@ -39,7 +39,7 @@ COMMANDS = {
     "simulate": Entry("simulate", "Make an acquisition with its truth inside."),
     "fit": Entry("fit", "Fit a neural field to an acquisition."),
     "phase": Entry("phase", "Retrieve the phase of a diffraction pattern by iterative projections."),
-    "volume": Entry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ."),
+    "volume": Entry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ, CXI."),
     "query": Entry("query", "Give a model's values at any coordinates."),
     "render": Entry("render", "Draw a model: slices, projections, a spin, a zoom, an image under new light."),
     "evaluate": Entry("evaluate", "Compare a result with the truth."),
