@@ -11,7 +11,7 @@ import numpy as np
 from ..recon.errors import ConfigError, DeviceError, Fault
 from ..recon.models import Model
 from ..recon.models.sampling import Region, estimate, lattice_for
-from ..recon.results import is_volume, open_result
+from ..recon.results import model_or_volume
 from ..recon.runs.estimate import available_memory
 from ..recon.settings.units import parse_any, show
 from ..recon.volumes import Volume, read_volume, save
@@ -127,7 +127,7 @@ def command(
     """
     console.refuse_to_overwrite(output, force=force)
     one_only = format_of(output) in ONE_QUANTITY
-    opened = _opened(model)
+    opened = model_or_volume(model)
     if isinstance(opened, Volume):
         if spacing or region or like or turns:
             message = "is a sampled volume, whose samples are what they are"
@@ -153,13 +153,6 @@ def command(
     save(_sampled(opened, lattice, names), output)
     console.say(_summary(lattice))
     console.wrote(output)
-
-
-def _opened(path: Path) -> Model | Volume:
-    """Open a model, or a sampled volume: a file, or that of a run that has no model."""
-    if path.is_dir() and not (path / "model.h5").is_file() and (path / "volume.h5").is_file():
-        return read_volume(path / "volume.h5")
-    return open_result(path) if is_volume(path) else Model.open(path)
 
 
 def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:

@@ -54,6 +54,17 @@ def is_volume(path: Path) -> bool:
     return path.is_file() and named and (path.suffix not in (".h5", ".hdf5") or _format_of(path) == "unflat-volume")
 
 
+def model_or_volume(path: Path) -> Result:
+    """Open a model, or a sampled volume: a file, or that of a run that has no model.
+
+    Raises:
+        DataError: If it is neither.
+    """
+    if path.is_dir() and not (path / "model.h5").is_file() and (path / "volume.h5").is_file():
+        return open_result(path)
+    return open_result(path) if is_volume(path) else Model.open(path)
+
+
 def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
     """Open a result and what it is compared with; on the detector's frame both, where one of them knows no other.
 
