@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..recon.volumes import Volume
 from . import console
 from .options import PATH
 
@@ -19,20 +20,24 @@ def command(result: Path, truth: Path, as_json: bool, register: bool) -> None:
     """Compare RESULT with TRUTH.
 
     RESULT is a model, a volume, or a run's folder. TRUTH is a volume, or a simulated acquisition with its truth inside.
-    A model is evaluated at the truth's samples; a volume on another lattice is interpolated.
+    A model is evaluated at the truth's samples; a volume on another lattice is interpolated. Either may be a crystal
+    phased by cohere (image.npy, or its folder) or by PyNX (.cxi, .npz): both are then compared on the detector's frame.
 
     \b
     Examples:
       unflat evaluate RUN scan.h5
       unflat evaluate RUN/model.h5 truth.h5 --json > accuracy.json
       unflat evaluate volume.tif truth.h5 --register
+      unflat evaluate RUN results_phasing/image.npy
     """
     from ..recon.kinds import kind_named
-    from ..recon.results import open_result
-    from ..recon.volumes import read_volume
+    from ..recon.results import open_pair
 
-    known = read_volume(truth)
-    numbers = kind_named(known.kind).score(open_result(result), known, register=register)
+    found, known = open_pair(result, truth)
+    for each in (found, known):
+        if isinstance(each, Volume) and "assumed" in each.attributes:
+            console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
+    numbers = kind_named(known.kind).score(found, known, register=register)
     if as_json:
         click.echo(json.dumps({name: v if math.isfinite(v) else None for name, v in numbers.items()}, indent=2))
         return

@@ -41,7 +41,7 @@ COMMANDS = {
     "phase": Entry("phase", "Retrieve the phase of a diffraction pattern by iterative projections."),
     "train": Entry("train", "Train a network on simulated specimens."),
     "predict": Entry("predict", "Give a network's answer to an acquisition."),
-    "volume": Entry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ."),
+    "volume": Entry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ, CXI."),
     "query": Entry("query", "Give a model's values at any coordinates."),
     "render": Entry("render", "Draw a model: slices, projections, a spin, a zoom, an image under new light."),
     "evaluate": Entry("evaluate", "Compare a result with the truth."),

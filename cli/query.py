@@ -5,8 +5,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..recon.models import Model
-from ..recon.models.points import read_points, require_ending, write_values
+from ..recon.errors import ConfigError
+from ..recon.models.points import line_points, read_points, require_ending, write_values
+from ..recon.results import model_or_volume
+from ..recon.settings.units import parse_any
+from ..recon.volumes import Volume
+from ..recon.volumes.asking import VolumeAnswers
 from . import console
 from .options import PATH, output_options
 
@@ -14,30 +18,63 @@ MANY = 200_000
 """Points from which on progress is shown."""
 
 
+def _place(text: str) -> tuple[float, ...]:
+    """Read a point z,y,x [m]: ``0um,0um,-1um``."""
+    try:
+        found = [parse_any(part) for part in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it as '0um,0um,-1um'") from None
+    if len(found) != 3 or any(dimension not in ("length", None) for _, dimension in found):
+        raise click.BadParameter(f"{text!r} is no point z,y,x, such as '0um,0um,-1um'")
+    return tuple(value for value, _ in found)
+
+
+def _line(
+    _ctx: click.Context, _param: click.Parameter, value: tuple[str, str] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    return None if value is None else (_place(value[0]), _place(value[1]))
+
+
 @click.command()
 @click.argument("model", type=PATH)
-@click.argument("points", type=PATH)
+@click.argument("points", type=PATH, required=False)
+@click.option("--line", nargs=2, callback=_line, metavar="FROM TO", help="Instead of POINTS: a line between z,y,x.")
+@click.option("--samples", type=click.IntRange(2), default=200, show_default=True, help="Points on the line.")
 @click.option("--unit", default="m", show_default=True, help="Unit of the coordinates, where the file does not say.")
 @click.option("--quantity", "names", multiple=True, help="Only this quantity. May be repeated.")
 @output_options
-def command(model: Path, points: Path, unit: str, names: tuple[str, ...], output: Path, force: bool) -> None:
-    """Give the values of a MODEL (a model.h5, or a run folder) at POINTS.
+def command(
+    model: Path,
+    points: Path | None,
+    line: tuple[tuple[float, ...], tuple[float, ...]] | None,
+    samples: int,
+    unit: str,
+    names: tuple[str, ...],
+    output: Path,
+    force: bool,
+) -> None:
+    """Give the values of a MODEL (a model.h5, a volume, or a run folder) at POINTS, or along a line.
 
     POINTS has columns z, y, x: CSV, TSV or TXT (a header may name and order them, with units: "x [um]"), NPY (n, 3),
     NPZ or HDF5 (points, or z, y and x). The output, by its ending one of the same formats, holds the coordinates in
-    metres and the values, with their units. Outside the model's box a quantity is its background.
+    metres and the values, with their units. Outside the model's box a quantity is its background. A volume is
+    interpolated by splines; of a crystal's the real quantities are given.
 
     \b
     Examples:
       unflat query RUN points.csv -o values.csv --unit um
       unflat query RUN/model.h5 path.npy -o values.npy --quantity refractive_index
+      unflat query RUN -o profile.csv --line 0um,0um,-0.2um 0um,0um,0.2um
     """
     console.refuse_to_overwrite(output, force=force)
     require_ending(output)
-    opened = Model.open(model)
+    if (points is None) == (line is None):
+        raise ConfigError("POINTS or --line is needed, and not both; see unflat query --help")
+    found = model_or_volume(model)
+    opened = VolumeAnswers(found) if isinstance(found, Volume) else found
     for name in names:
         opened.column(name)
-    places = read_points(points, unit)
+    places = read_points(points, unit) if points is not None else line_points(*(line or ((), ())), samples)
     outside = int(np.sum(~opened.frame.contains(places)))
     if outside:
         low, high = (", ".join(f"{c * 1e6:.4g}" for c in corner) for corner in (opened.frame.low, opened.frame.high))

@@ -11,10 +11,11 @@ import numpy as np
 from ..recon.errors import ConfigError, DeviceError, Fault
 from ..recon.models import Model
 from ..recon.models.sampling import Region, estimate, lattice_for
-from ..recon.results import quantity_of
+from ..recon.results import model_or_volume, quantity_of
 from ..recon.runs.estimate import available_memory
 from ..recon.settings.units import parse_any, show
 from ..recon.volumes import Volume, read_volume, save
+from ..recon.volumes.detector import detector_frame
 from ..recon.volumes.formats import ONE_QUANTITY, REAL_ONLY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
 from . import console
@@ -109,11 +110,11 @@ def command(
     output: Path,
     force: bool,
 ) -> None:
-    """Sample a MODEL (a model.h5, or a run folder) on a grid; of a run that has no model, convert its volume.
+    """Sample a MODEL (a model.h5, or a run folder) on a grid; convert a volume, or that of a run that has no model.
 
-    The output's ending says the format: .h5, .ome.tif, .tif, .mrc, .vti or .npz. The grid is the model's own unless
-    told otherwise; any finer one shows no pixels. A turned specimen is asked at turned points about the origin: nothing
-    is interpolated. Angles are right-handed in (x, y, z).
+    The output's ending says the format: .h5, .ome.tif, .tif, .mrc, .vti, .npz or .cxi. The grid is the model's own
+    unless told otherwise; any finer one shows no pixels. A turned specimen is asked at turned points about the origin:
+    nothing is interpolated. Angles are right-handed in (x, y, z).
 
     \b
     Examples:
@@ -122,15 +123,16 @@ def command(
       unflat volume RUN -o same_grid.mrc --like other.mrc
       unflat volume RUN -o turned.vti --rotate 'y 30deg' --rotate 'z 10deg'
       unflat volume CRYSTAL -o crystal.vti --quantity amplitude --quantity strain
+      unflat volume CRYSTAL -o crystal.cxi
     """
     console.refuse_to_overwrite(output, force=force)
     one_only = format_of(output) in ONE_QUANTITY
-    opened = _opened(model)
+    opened = model_or_volume(model)
     if isinstance(opened, Volume):
         if spacing or region or like or turns:
             message = "is a sampled volume, whose samples are what they are"
             raise ConfigError(Fault(str(model), message, "leave out --spacing, --region, --like and --rotate"))
-        save(_converted(opened, names, output), output)
+        save(_converted(opened, names, output), output, detector_frame(model) if output.suffix == ".cxi" else None)
         console.wrote(output)
         return
     if spacing is not None:
@@ -150,13 +152,6 @@ def command(
     save(_sampled(opened, lattice, names), output)
     console.say(_summary(lattice))
     console.wrote(output)
-
-
-def _opened(path: Path) -> Model | Volume:
-    """Open a model, or a run that has only a sampled volume."""
-    if path.is_dir() and not (path / "model.h5").is_file() and (path / "volume.h5").is_file():
-        return read_volume(path / "volume.h5")
-    return Model.open(path)
 
 
 def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:

@@ -32,6 +32,10 @@ def open_result(path: Path) -> Result:
         for name in ("model.h5", "volume.h5"):
             if (path / name).is_file():
                 return open_result(path / name)
+        if any((path / name).is_file() for name in ("image.npy", "image.h5")):
+            from .volumes import read_volume
+
+            return read_volume(path)
         raise DataError(Fault(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
     if not path.is_file():
         raise DataError(Fault(str(path), "no such file", "check the path"))
@@ -40,6 +44,63 @@ def open_result(path: Path) -> Result:
     from .volumes import read_volume
 
     return read_volume(path)
+
+
+def is_volume(path: Path) -> bool:
+    """Whether a file's name or format says that it is a sampled volume, and no model."""
+    from .volumes.formats import ENDINGS
+
+    named = any(path.name.lower().endswith(ending) for ending in (*ENDINGS, ".npy"))
+    return path.is_file() and named and (path.suffix not in (".h5", ".hdf5") or _format_of(path) == "unflat-volume")
+
+
+def model_or_volume(path: Path) -> Result:
+    """Open a model, or a sampled volume: a file, or that of a run that has no model.
+
+    Raises:
+        DataError: If it is neither.
+    """
+    if path.is_dir() and not (path / "model.h5").is_file() and (path / "volume.h5").is_file():
+        return open_result(path)
+    return open_result(path) if is_volume(path) else Model.open(path)
+
+
+def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
+    """Open a result and what it is compared with; on the detector's frame both, where one of them knows no other.
+
+    Args:
+        result: What :func:`open_result` takes, or another program's density.
+        truth: A volume, an acquisition with its truth inside, a run folder, or another program's density.
+
+    Raises:
+        DataError: If one of them cannot be opened, the truth is a model, or only one knows the detector's frame.
+    """
+    from .volumes import read_volume
+    from .volumes.detector import detector_frame, is_on_detector
+
+    found = open_result(result)
+    known = open_result(truth) if truth.is_dir() else read_volume(truth)
+    if not isinstance(known, Volume):
+        raise DataError(Fault(str(truth), "is a model, and no truth", "sample it: unflat volume"))
+    on_detector = [isinstance(each, Volume) and is_on_detector(each) for each in (found, known)]
+    if not any(on_detector):
+        return found, known
+    pair = [detector_frame(path) for path in (result, truth)]
+    for path, each in zip((result, truth), pair, strict=True):
+        if each is None:
+            remedy = "compare runs of unflat phase, or sample both on one frame"
+            raise DataError(Fault(str(path), "holds no density on the detector's frame, as the other does", remedy))
+    one, other = (each for each in pair if each is not None)
+    return _of_one_order(one, result, other), _of_one_order(other, truth, one)
+
+
+def _of_one_order(volume: Volume, path: Path, other: Volume) -> Volume:
+    """Take a foreign array's axes as they are stored, where only so they have the other's sizes."""
+    from .volumes.detector import detector_frame
+
+    if volume.attributes.get("program") != "cohere" or volume.shape == other.shape or volume.shape[::-1] != other.shape:
+        return volume
+    return detector_frame(path, ("frame", "y", "x")) or volume
 
 
 def quantity_of(result: Result, name: str | None = None) -> Quantity:

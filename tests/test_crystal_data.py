@@ -84,6 +84,28 @@ class TestReading:
             file["instrument/reciprocal_basis"].attrs["units"] = "1/nm"
         np.testing.assert_allclose(read(settings(), path)["reciprocal_basis"], BASIS)
 
+    def test_a_config_names_inverse_units(self, tmp_path: Path) -> None:
+        path = tmp_path / "scan.npz"
+        np.savez(path, counts=pattern(), b=BASIS * 1e-9, g=BRAGG * 1e-10)
+        names = {"images": "/counts", "reciprocal_basis": "/b in 1/nm", "bragg_vector": "/g in 1/A"}
+        found = read(settings(acquisition=names), path)
+        np.testing.assert_allclose(found["reciprocal_basis"], BASIS)
+        np.testing.assert_allclose(found["bragg_vector"], BRAGG)
+        literal = read(settings(acquisition=names | {"bragg_vector": ["-0.8 1/A", "0.9 1/A", "2.4 A^-1"]}), path)
+        np.testing.assert_allclose(literal["bragg_vector"], BRAGG)
+
+    @pytest.mark.parametrize(
+        ("source", "message"),
+        [
+            ("/g in nm", r"'/g in nm' is in 'nm', which is no inverse length"),
+            ("/g in 1/furlong", r"has the unknown unit '1/furlong'"),
+            (["1 nm", "2 nm", "3 nm"], r"'1 nm' is a length; expected an inverse length"),
+        ],
+    )
+    def test_a_unit_that_is_no_inverse_length_is_named(self, source: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            settings(acquisition={"bragg_vector": source})
+
     def test_every_second_frame_has_twice_the_step(self, tmp_path: Path) -> None:
         found = read(settings(acquisition={"frames": "::2"}), sound(tmp_path / "scan.h5"))
         assert found["images"].shape[0] == SHAPE[0] // 2
@@ -189,6 +211,30 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "negative counts": (counts(lambda a: a - 5), r"numbers are negative"),
     "NaN": (counts(lambda a: np.where(a > 19000, np.nan, a)), r"NaN or infinite, the first nan at \["),
     "a basis in one plane": (put("instrument/reciprocal_basis", np.ones((3, 3))), r"lie in one plane"),
+    "pixel in millimetres": (
+        put("instrument/pixel_size", [0.055, 0.055]),
+        r"0\.055 m is no pixel.*looks like millimetres",
+    ),
+    "distance in millimetres": (
+        put("instrument/detector_distance", 500.0),
+        r"detector_distance: 500 m is no distance of a detector; it looks like millimetres; .*acquisition\.det",
+    ),
+    "a rocking angle in degrees": (
+        put("instrument/reciprocal_basis", BASIS * np.array([[57.3], [1.0], [1.0]])),
+        r"one frame changes q by 8\.77e\+07 1/m, 40 times as much as a pixel; .*degrees taken for radians",
+    ),
+    "a basis in inverse micrometres": (
+        put("instrument/reciprocal_basis", BASIS * 1e-6),
+        r"one pixel along y changes q by 2 1/m; wavelength, distance and pixel make it 5\.02e\+06 1/m; see its unit",
+    ),
+    "a basis without 2π": (
+        put("instrument/reciprocal_basis", BASIS / np.linalg.norm(BASIS, axis=1)[:, None] * 5.01e6 / (2 * np.pi)),
+        r"one pixel along [yx] changes q by 7\.97e\+05 1/m; .* 5\.02e\+06 1/m; it looks like .* without 2π: multiply",
+    ),
+    "a Bragg vector that no X-ray reaches": (
+        put("instrument/bragg_vector", BRAGG * 4),
+        r"\|G\| = 1\.07\d*e\+11 1/m is beyond 4π/λ = 9\.1\d*e\+10 1/m",
+    ),
     "a basis of another unit": (put("instrument/reciprocal_basis", BASIS * 1e-10), r"1/Å is 1e10 1/m"),
     "a Bragg vector of another unit": (put("instrument/bragg_vector", BRAGG * 1e-10), r"\|G\| = 2\.\d+ 1/m"),
     "a dead monitor": (put("measurement/monitor", np.zeros(SHAPE[0])), r"24 numbers are not positive"),
@@ -213,22 +259,65 @@ def test_what_might_be_right_is_read_with_a_warning_on_request(tmp_path: Path, n
     assert read(settings(acquisition={"doubtful": "warn"}), path)["images"].shape == SHAPE
 
 
-def cxi(path: Path, energy: float) -> Path:
+JOULES = 9000 * 1.602176634e-19
+
+
+def cxi(path: Path, energy: float = JOULES, unit: str = "", **detector: Any) -> Path:
+    """A rocking curve in CXI; further numbers of its detector by name, each with its unit or without."""
     with h5py.File(path, "w") as file:
         file["cxi_version"] = 140
-        file["entry_1/instrument_1/detector_1/data"] = pattern()
+        group = file.create_group("entry_1/instrument_1/detector_1")
+        group["data"] = pattern()
         mask = np.full(SHAPE, 0x1000, np.uint32)  # "Has signal", which is no fault.
-        file["entry_1/instrument_1/detector_1/mask"] = mask
-        file["entry_1/instrument_1/detector_1/distance"] = 0.5
+        mask[:, 3, 5] |= 0x1
+        group["mask"] = mask
+        for name, value in ({"distance": 0.5} | detector).items():
+            number, own = value if isinstance(value, tuple) else (value, "")
+            group[name] = number
+            if own:
+                group[name].attrs["units"] = own
         file["entry_1/instrument_1/source_1/energy"] = energy
+        file["entry_1/instrument_1/source_1/energy"].attrs["units"] = unit
     return path
 
 
 class TestCxi:
     def test_an_energy_in_joules_becomes_a_wavelength(self, tmp_path: Path) -> None:
-        found = read(settings(), cxi(tmp_path / "scan.cxi", 9000 * 1.602176634e-19))
+        found = read(settings(), cxi(tmp_path / "scan.cxi"))
         assert found["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
-        assert not found["mask"].any()
+
+    def test_its_mask_is_read_and_pixels_with_signal_are_good(self, tmp_path: Path) -> None:
+        mask = read(settings(), cxi(tmp_path / "scan.cxi"))["mask"]
+        assert mask[:, 3, 5].all()
+        assert mask.sum() == SHAPE[0]
+
+    def test_pixel_and_distance_come_in_the_files_own_units(self, tmp_path: Path) -> None:
+        sizes = {"x_pixel_size": (75.0, "um"), "y_pixel_size": (0.055, "mm"), "distance": (850.0, "mm")}
+        found = read(settings(), cxi(tmp_path / "scan.cxi", 9.0, "keV", **sizes))
+        np.testing.assert_allclose(found["pixel_size"], [55e-6, 75e-6])
+        assert found["detector_distance"] == pytest.approx(0.85)
+        assert found["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
+
+    @pytest.mark.parametrize(
+        ("detector", "message"),
+        [
+            ({"distance": 850.0}, r"detector_1/distance|detector_distance: 850 m .* looks like millimetres"),
+            ({"x_pixel_size": 0.055, "y_pixel_size": 0.055}, r"0\.055 m is no pixel.*looks like millimetres"),
+            ({"x_pixel_size": (55.0, "s"), "y_pixel_size": 55e-6}, r"x_pixel_size: its unit 's' is no length"),
+            ({"y_pixel_size": 55e-6}, r"gives the pixel's size along y only"),
+        ],
+    )
+    def test_units_that_are_not_metres_are_named(self, tmp_path: Path, detector: Any, message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            read(settings(), cxi(tmp_path / "scan.cxi", **detector))
+
+    def test_the_energy_of_the_ring_is_not_the_photons(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"energy 9\.61e-10 J \(6 GeV\) is that of a ring's electrons"):
+            read(settings(), cxi(tmp_path / "scan.cxi", 9.61e-10, "J"))
+
+    def test_joules_are_not_believed_of_nine_thousand(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"energy 9000 is no number of joules.*looks like eV"):
+            read(settings(), cxi(tmp_path / "scan.cxi", 9000.0, "J"))
 
     def test_an_energy_in_electronvolts_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"energy 9000 is no number of joules.*looks like eV.*0\.13776 nm"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..volumes.volume import Volume
+from .goniometer import Goniometer
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Acquisition:
         truth: The specimen, where it is known.
         attributes: Further plain facts (detector gain, specimen's name).
         places: Where each array was found, as messages name it (``scan.h5:/I_raw``); empty for what was simulated.
+        goniometer: The circles of a crystal's rocking curve, where they are known.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Acquisition:
     truth: Volume | None = None
     attributes: Mapping[str, float | str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    goniometer: Goniometer | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]

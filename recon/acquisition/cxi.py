@@ -15,10 +15,13 @@ import numpy as np
 from ..errors import DataError, Fault
 from .hdf5 import Hdf5Tree
 from .tree import IMAGES, PIXEL_SIZE, Leaf
+from .units import factor
 
 PLANCK_TIMES_LIGHT = 1.98644586e-25
 """h c [J m]."""
 _ELECTRONVOLT = 1.602176634e-19
+_ELECTRONS = (5e-11, 5e-9)
+"""[J] Energies of electrons in storage rings: 0.3 to 30 GeV."""
 _HAS_SIGNAL = 0x1000
 _DETECTOR = ("/entry_1/instrument_1/detector_1", "/entry_1/data_1", "/entry_1/image_1")
 _SOURCE = ("/entry_1/instrument_1/source_1", "/entry_1/instrument_1/beam_1", "/entry_1/sample_1/beam_1")
@@ -73,7 +76,11 @@ class CxiTree:
 
     def _pixel_size(self) -> Leaf | None:
         sizes = {axis: self.plain.leaf(f"{_DETECTOR[0]}/{axis}_pixel_size") for axis in "yx"}
-        given = {axis: float(np.ravel(leaf.read())[0]) for axis, leaf in sizes.items() if leaf is not None}
+        given = {
+            axis: _metres(leaf, f"{self.path}:{_DETECTOR[0]}/{axis}_pixel_size")
+            for axis, leaf in sizes.items()
+            if leaf is not None
+        }
         if not given:
             return None
         if len(given) == 1:
@@ -108,6 +115,19 @@ def _good_is_zero(mask: Leaf) -> Leaf:
     )
 
 
+def _metres(leaf: Leaf, where: str) -> float:
+    """Read a length, in metres where the file names no other unit.
+
+    Raises:
+        DataError: If its unit is none of length.
+    """
+    unit = str(leaf.attributes.get("units", "") or "m")
+    try:
+        return float(np.ravel(leaf.read())[0]) * factor(unit, "m")
+    except ValueError as error:
+        raise DataError(Fault(where, str(error), "say acquisition.pixel_size with its unit, e.g. 55 um")) from error
+
+
 def _joules(energy: float, unit: str, where: str) -> float:
     """Read a photon's energy, and refuse one that cannot be in joules.
 
@@ -123,6 +143,9 @@ def _joules(energy: float, unit: str, where: str) -> float:
     joules = energy * known.get(unit.lower(), 1.0)
     if 0 < joules < 1e-12:  # Ten MeV.
         return joules
+    if _ELECTRONS[0] < joules < _ELECTRONS[1]:
+        message = f"the energy {joules:g} J ({joules / _ELECTRONVOLT * 1e-9:.3g} GeV) is that of a ring's electrons"
+        raise DataError(Fault(where, message, "say acquisition.wavelength: … nm, that of the photons"))
     if energy > 0:
         guess, scale = ("keV", 1e3) if energy < 200 else ("eV", 1.0)
         wavelength = PLANCK_TIMES_LIGHT / (energy * scale * _ELECTRONVOLT)

@@ -39,6 +39,9 @@ def describe(path: str | Path) -> list[str]:
     Raises:
         DataError: If it cannot be opened.
     """
+    phased = _phased(Path(path))
+    if phased and not _has_tree(Path(path)):
+        return phased
     with open_tree(Path(path)) as tree:
         head = f"{path}: {tree.form}"
         try:
@@ -47,7 +50,36 @@ def describe(path: str | Path) -> list[str]:
             about = []
         hidden = _USUAL if about else set()
         facts = tree.attributes("/") or {}
-        return [head, *(f"  {line}" for line in about), *_attributes(facts, "  ", hidden), *_tree(tree, hidden)]
+        return [
+            head,
+            *phased[1:],
+            *(f"  {line}" for line in about),
+            *_attributes(facts, "  ", hidden),
+            *_tree(tree, hidden),
+        ]
+
+
+def _phased(path: Path) -> list[str]:
+    """Say what another program phased, and how it is read; nothing for any other file."""
+    from ..volumes.foreign import read_foreign
+
+    if path.suffix.lower() == ".cxi" or not path.exists():
+        return []
+    found = read_foreign(path)
+    if found is None:
+        return []
+    sizes = " x ".join(map(str, found.shape))
+    facts = found.attributes
+    return [
+        f"{path}: phased crystal",
+        f"  density by {facts['program']}, read as {facts['assumed']}",
+        f"  {sizes} voxels (frame, y, x){', with its support' if 'support' in found.values else ''}",
+    ]
+
+
+def _has_tree(path: Path) -> bool:
+    """Whether a file holds named arrays; one array alone does not."""
+    return path.is_file() and path.suffix.lower() != ".npy"
 
 
 def _tree(tree: Tree, hidden: set[str]) -> list[str]:

@@ -246,7 +246,7 @@ def _instrument(parts: Parts, scan: SpecScan) -> dict[str, Leaf]:
 def _geometry(parts: Parts, scan: SpecScan, wavelength: float, distance: float, pixel: float) -> Reflection:
     """The steps of q, by the circles."""
     where = f"{parts.path}:{parts.spec}"
-    circles = [c.name for c in (*APS_34IDC.sample, *APS_34IDC.detector)]
+    circles = [c.name for c in APS_34IDC.circles]
     missing = [name for name in circles if name not in scan.motors]
     if missing:
         raise DataError(Fault(where, f"does not say where {', '.join(missing)} stood", "see its #O and #P lines"))

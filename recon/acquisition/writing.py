@@ -11,6 +11,7 @@ from ..runs.atomic import write_atomically
 from ..runs.refusal import new_hdf5
 from ..volumes.volume import centred_axis
 from .acquisition import Acquisition, Entry
+from .circles import GROUP, write_circles
 
 FORMAT = "unflat-acquisition"
 FORMAT_VERSION = "1.0"
@@ -34,6 +35,8 @@ def write(acquisition: Acquisition, schema: Sequence[Entry], path: str | Path) -
             if entry.name in acquisition:
                 _write_entry(file, entry, acquisition[entry.name])
         _write_axes(file, acquisition, schema)
+        if acquisition.goniometer is not None:
+            write_circles(file.create_group(GROUP), acquisition.goniometer)
         if acquisition.truth is not None:
             from ..volumes.hdf5 import write_group
 

@@ -119,6 +119,7 @@ _CRYSTAL = (
     Metric("stagnated", "Starts set aside", "", "lower", "Those that stagnated, failed or came to another object."),
     Metric("kept", "Solutions kept", "", "neither", "Those that were refined and combined."),
     Metric("prtf_resolution", "PRTF resolution", "m", "lower", "Period at which the solutions' phases agree by 1/e."),
+    Metric("edge_width", "Edge width", "m", "lower", "From 10 to 90 % of the amplitude, median of six edges."),
     Metric("fsc_resolution", "FSC resolution of halves", "m", "lower", "Between the means of every other solution."),
     Metric("correlation", "Correlation", "", "higher", "With the true complex density, once brought onto it."),
     Metric("support_overlap", "Overlap of shapes", "", "higher", "Intersection over union with the true shape."),

@@ -19,6 +19,7 @@ from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import open_for_arrays, write_atomically
 from ..runs.refusal import new_hdf5
 from ..settings.units import dimension_of, is_number, si_factor
+from ..volumes.asking import VolumeAnswers
 from ..volumes.header import opened, stamp, text_of
 from ..volumes.volume import Quantity
 from .model import Model
@@ -64,8 +65,23 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
     return points
 
 
+def line_points(start: Sequence[float], end: Sequence[float], count: int) -> Float[np.ndarray, "n 3"]:
+    """Give evenly spaced points (z, y, x) on a straight line, its two ends among them.
+
+    Args:
+        start: [m] First point.
+        end: [m] Last point.
+        count: How many; at least 2.
+    """
+    return np.linspace(np.asarray(start, np.float64), np.asarray(end, np.float64), max(count, 2))
+
+
 def write_values(
-    path: Path, points: Float[np.ndarray, "n 3"], values: Float[np.ndarray, "n q"], model: Model, names: Sequence[str]
+    path: Path,
+    points: Float[np.ndarray, "n 3"],
+    values: Float[np.ndarray, "n q"],
+    model: Model | VolumeAnswers,
+    names: Sequence[str],
 ) -> None:
     """Write points and the model's values there, whole or not at all.
 
@@ -73,7 +89,7 @@ def write_values(
         path: The file; its ending says the format.
         points: [m] Points (z, y, x).
         values: What ``model.at(points)`` gave.
-        model: The model.
+        model: The model, or a volume that answers for one.
         names: Quantities to write; all if none are named.
     """
     chosen = [model.column(name) for name in names] or list(range(len(model.given)))

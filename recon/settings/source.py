@@ -127,5 +127,6 @@ def _schema(dimension: Dimension | None) -> GetPydanticSchema:
 
 AnySource: TypeAlias = Annotated[Source, _schema(None)]
 LengthSource: TypeAlias = Annotated[Source, _schema("length")]
+InverseLengthSource: TypeAlias = Annotated[Source, _schema("inverse length")]
 AngleSource: TypeAlias = Annotated[Source, _schema("angle")]
 NumberSource: TypeAlias = Annotated[Source, _schema("number")]

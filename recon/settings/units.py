@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-Dimension: TypeAlias = Literal["length", "angle", "time", "memory", "number"]
+Dimension: TypeAlias = Literal["length", "inverse length", "angle", "time", "memory", "number"]
 
 _DEGREE = Decimal("0.01745329251994329576923690768488612713")
 _UNITS: dict[Dimension, dict[str, Decimal]] = {
@@ -28,6 +28,20 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
         "angstrom": Decimal("1e-10"),
         "Å": Decimal("1e-10"),
         "pm": Decimal("1e-12"),
+    },
+    "inverse length": {
+        f"{head}{unit}{tail}": factor
+        for unit, factor in (
+            ("m", Decimal(1)),
+            ("mm", Decimal("1e3")),
+            ("um", Decimal("1e6")),
+            ("nm", Decimal("1e9")),
+            ("A", Decimal("1e10")),
+            ("Å", Decimal("1e10")),
+            ("angstrom", Decimal("1e10")),
+            ("pm", Decimal("1e12")),
+        )
+        for head, tail in (("1/", ""), ("", "^-1"), ("", "-1"))
     },
     "angle": {
         "rad": Decimal(1),
@@ -54,6 +68,7 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
 # Units that a number may be written out in, largest first.
 _SHOWN: dict[Dimension, tuple[str, ...]] = {
     "length": ("m", "mm", "um", "nm", "pm"),
+    "inverse length": (),
     "angle": ("deg", "rad"),
     "time": ("h", "min", "s", "ms"),
     "memory": ("TiB", "GiB", "MiB", "KiB", "B"),
@@ -61,6 +76,7 @@ _SHOWN: dict[Dimension, tuple[str, ...]] = {
 }
 _EXAMPLES: dict[Dimension, str] = {
     "length": "0.2 um",
+    "inverse length": "2.67 1/A",
     "angle": "30 deg",
     "time": "10 min",
     "memory": "4 GiB",
@@ -82,7 +98,9 @@ def si_factor(unit: str) -> float:
     """
     dimension = dimension_of(unit)
     if dimension is None:
-        raise ValueError(f"unknown unit {unit!r}; lengths are m, mm, um, nm; angles rad, deg; times s, min, h")
+        raise ValueError(
+            f"unknown unit {unit!r}; lengths are m, mm, um, nm or 1/nm, 1/A; angles rad, deg; times s, min, h"
+        )
     return float(_UNITS[dimension][unit])
 
 

@@ -7,6 +7,9 @@
 | ``.mrc``                       | MRC2014, float32                | Å       | one              |
 | ``.vti``                       | VTK XML image data, float32     | m       | all, as arrays   |
 | ``.npz``                       | NumPy arrays ``z y x`` and more | m       | all              |
+| ``.cxi``                       | CXI, as PyNX writes and silx shows it | m | all              |
+
+What cohere and PyNX write is read as well: ``image.npy`` (or its folder), ``.npz``, ``.cxi``.
 
 Each module of a format has ``write(volume, path)`` and ``read(path, spacing, kind)``; those of other programs' formats
 also have ``outline(path)``. Libraries are imported when they are needed.
@@ -24,6 +27,7 @@ import numpy as np
 from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import write_atomically
 from .facts import Corner, axes
+from .foreign import read_foreign
 from .volume import Volume
 
 ENDINGS = {
@@ -36,10 +40,12 @@ ENDINGS = {
     ".mrc": "mrc",
     ".vti": "vti",
     ".npz": "npz",
+    ".cxi": "cxi",
 }
 REAL_ONLY = ("tiff", "vti", "mrc")
 ONE_QUANTITY = ("mrc",)
 OUTLINED = ("tiff", "vti", "mrc")
+TWO_FRAMES = ("cxi",)
 
 
 def format_of(path: Path) -> str:
@@ -55,8 +61,13 @@ def format_of(path: Path) -> str:
     raise ConfigError(Fault(str(path), "has no ending of a volume file", f"use one of {', '.join(ENDINGS)}"))
 
 
-def save(volume: Volume, path: str | os.PathLike[str]) -> None:
+def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None = None) -> None:
     """Write a volume in the format that the name's ending says, whole or not at all.
+
+    Args:
+        volume: The volume.
+        path: The file.
+        detector: A crystal's density on the detector's frame, for the format that has a place for it (CXI).
 
     Raises:
         ConfigError: If the ending is unknown, or the format cannot hold the volume.
@@ -72,7 +83,8 @@ def save(volume: Volume, path: str | os.PathLike[str]) -> None:
         message = f"this format holds real numbers, and {complex_ones[0]} is complex"
         raise ConfigError(Fault(str(path), message, "write .h5 or .npz, or choose a real quantity"))
     with write_atomically(path) as temporary:
-        import_module(f".{module}", __package__).write(volume, temporary)
+        beside = (detector,) if detector is not None and module in TWO_FRAMES else ()
+        import_module(f".{module}", __package__).write(volume, temporary, *beside)
 
 
 def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = None, kind: str = "cell") -> Volume:
@@ -88,14 +100,16 @@ def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = 
         ConfigError: If the ending is unknown.
         DataError: If the file is missing, torn, or no volume.
     """
-    path = Path(path)
-    module, known = format_of(path), _corner(spacing)
+    path, known = Path(path), _corner(spacing)
+    if path.is_dir() or path.suffix.lower() == ".npy":
+        return _foreign(path)
+    module = format_of(path)
     with _reading(path):
         volume: Volume = import_module(f".{module}", __package__).read(path, known, kind)
     if known is None:
         return volume
     z, y, x = axes(volume.shape, known)
-    return replace(volume, z=z, y=y, x=x)
+    return replace(volume, z=z, y=y, x=x, length_unit="m")
 
 
 def outline(path: Path) -> Volume | None:
@@ -129,6 +143,20 @@ def _reading(path: Path) -> Iterator[None]:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "the file is torn, or is not what its ending says"
         raise DataError(Fault(str(path), f"cannot be read: {text}", remedy)) from error
+
+
+def _foreign(path: Path) -> Volume:
+    """Read another program's result.
+
+    Raises:
+        DataError: If there is none.
+    """
+    found = read_foreign(path) if path.exists() else None
+    if found is None:
+        what = "holds no image.npy of cohere's" if path.is_dir() else "is no complex array of a phased crystal"
+        message = what if path.exists() else "there is no such file"
+        raise DataError(Fault(str(path), message, f"a volume ends in one of {', '.join(ENDINGS)}"))
+    return found
 
 
 def _corner(spacing: Sequence[float] | None) -> Corner | None:

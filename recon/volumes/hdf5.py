@@ -14,6 +14,7 @@ from ..errors import DataError, Fault
 from ..runs.refusal import new_hdf5
 from ..settings.units import si_factor
 from .facts import Corner
+from .foreign import read_foreign
 from .header import BRICK, number_or_text, opened, stamp, text_of
 from .volume import Quantity, Volume
 
@@ -94,6 +95,9 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
         for name in (GROUP, "truth"):
             if isinstance(file.get(name), h5py.Group):
                 return read_group(file[name], kind)
+        foreign = read_foreign(path)
+        if foreign is not None:
+            return foreign
         raise DataError(
             Fault(str(path), "holds no volume (neither /volume nor /truth)", f"see what it holds: unflat info {path}")
         )

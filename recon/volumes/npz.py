@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import DataError, Fault
 from .facts import KEY, Corner, assemble, axes, describe, require_spacing
+from .foreign import read_foreign
 from .volume import Quantity, Volume
 
 
@@ -32,6 +33,9 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     described = str(named.pop(KEY, ""))
     own = [np.asarray(named.pop(name), float) for name in "zyx" if name in named and named[name].ndim == 1]
     arrays = {name: array for name, array in named.items() if array.ndim == 3}
+    foreign = None if described or len(own) == 3 or spacing else read_foreign(path)
+    if foreign is not None:
+        return foreign
     if not arrays:
         raise DataError(Fault(str(path), f"holds no array (z, y, x); it holds {', '.join(named) or 'nothing'}"))
     shape = next(iter(arrays.values())).shape

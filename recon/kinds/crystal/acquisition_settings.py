@@ -7,7 +7,8 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from ...settings.base import Settings
 from ...settings.fields import Views
-from ...settings.source import AnySource, LengthSource, NumberSource, Source
+from ...settings.source import InverseLengthSource, LengthSource, NumberSource, Source
+from .goniometer_settings import CrystalGoniometer
 
 
 def _at(path: str) -> Source:
@@ -76,15 +77,19 @@ class CrystalAcquisition(Settings):
     pixel_size: LengthSource | None = Field(
         _at("/instrument/pixel_size"), description="Pixel on the detector: one number, or (y, x)."
     )
-    reciprocal_basis: AnySource | None = Field(
+    reciprocal_basis: InverseLengthSource | None = Field(
         _at("/instrument/reciprocal_basis"),
         description="Rows: change of q = k_out - k_in, with 2 pi, for one step of (frame, y, x), in the laboratory's "
-        "(z, y, x) and 1/m. Without it the result is in voxels.",
+        "(z, y, x) and 1/m, or in another unit, as '/basis in 1/nm'. Without it and without a goniometer the "
+        "result is in voxels.",
     )
-    bragg_vector: AnySource | None = Field(
+    bragg_vector: InverseLengthSource | None = Field(
         _at("/instrument/bragg_vector"),
         description="Reciprocal lattice vector G of the reflection, with 2 pi, in (z, y, x) and 1/m. Without it there "
         "is no displacement and no strain.",
+    )
+    goniometer: CrystalGoniometer | None = Field(
+        None, description="The circles of crystal and detector, where the basis is to follow from them."
     )
     frames: Views = Field(
         "all", description="Frames to use: all, a slice such as '20:180', or a list of neighbouring indices."

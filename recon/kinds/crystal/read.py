@@ -14,6 +14,8 @@ from ...errors import ConfigError, DataError, Fault
 from ...settings.fields import selected
 from ...settings.source import Source
 from .acquisition_settings import CrystalAcquisition
+from .circles import circles_of, with_reflection
+from .geometry import geometry_faults
 from .schema import SCHEMA
 from .settings import CrystalSettings
 from .validate import doubts, validate
@@ -46,12 +48,18 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
         whole = taken == list(range(sizes["frame"]))
         return {"frame": slice(0, sizes["frame"]) if whole else taken}
 
-    names = {entry.name: _source(wanted, entry.name) for entry in SCHEMA}
-    acquisition, faults = collect(path, SCHEMA, names, "crystal", select)
+    circles = circles_of(wanted.goniometer, path)
+    schema = (*SCHEMA, *(circles.entries if circles else ()))
+    names = {entry.name: _source(wanted, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
+    acquisition, faults = collect(path, schema, names, "crystal", select)
     if not faults:
-        acquisition = _with_steps(acquisition, taken)
+        stride = _stride(taken)
+        acquisition = _with_steps(acquisition, stride)
         acquisition = _without_saturated(acquisition, wanted.saturation)
         faults = validate(acquisition)
+        if circles is not None and not faults:
+            acquisition = with_reflection(acquisition, circles, stride)
+            faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
     doubtful = doubts(acquisition)
@@ -88,9 +96,13 @@ def _frames(wanted: CrystalAcquisition, count: int) -> list[int]:
     return chosen
 
 
-def _with_steps(acquisition: Acquisition, taken: list[int]) -> Acquisition:
+def _stride(taken: list[int]) -> int:
+    """Frames of the file from one that was taken to the next."""
+    return sorted(taken)[1] - sorted(taken)[0] if len(taken) > 1 else 1
+
+
+def _with_steps(acquisition: Acquisition, stride: int) -> Acquisition:
     """Let the basis know of frames that were left out between others."""
-    stride = sorted(taken)[1] - sorted(taken)[0] if len(taken) > 1 else 1
     if stride == 1 or "reciprocal_basis" not in acquisition:
         return acquisition
     basis = acquisition["reciprocal_basis"] * np.array([[stride], [1], [1]])

@@ -16,6 +16,7 @@ from ...phasing.procedure import phase as phase_counts
 from ...runs import Progress, RunFolder, new_hdf5, peak_memory, silent, write_atomically
 from ...volumes import Volume
 from ...volumes.header import stamp
+from ...volumes.profiles import edge_width, lines_through_middle, write_csv
 from .prepare import Prepared, prepare
 from .result import Frame, Solution, volume_of, write_result
 from .score import score
@@ -85,6 +86,7 @@ def written(
     kernel, path = gaussian_kernel(found.sigmas), folder.path / "volume.h5"
     write_result(path, volume, solution, frame, kernel, found.background, prepared.good, provenance)
     _write_predictions(folder, prepared, found, kernel)
+    _write_profiles(folder, volume)
     numbers = _numbers(found, prepared, volume) | _against_truth(volume, truth)
     return numbers | {"volume_bytes": float(path.stat().st_size)}
 
@@ -152,6 +154,9 @@ def _sizes(prepared: Prepared, volume: Volume, numbers: Mapping[str, float]) -> 
     for name in ("prtf_resolution", "fsc_resolution"):
         if f"{name}_voxels" in numbers:
             found[name] = numbers[f"{name}_voxels"] * step
+    width = edge_width(volume)
+    if np.isfinite(width):
+        found["edge_width"] = width
     if "strain" in volume.values:
         found["strain_rms"] = float(np.std(volume.values["strain"][inside]))
     return found
@@ -199,6 +204,12 @@ def _write_predictions(
                 data.attrs["units"] = "1" if name == "good" else "counts"
         for name, curve in found.curves.items():
             file.create_dataset(f"curves/{name}", data=curve).attrs["units"] = "1"
+
+
+def _write_profiles(folder: RunFolder, volume: Volume) -> None:
+    """Write the values along z, y and x through the crystal's middle as a table."""
+    with write_atomically(folder.path / "profiles.csv") as temporary:
+        write_csv(lines_through_middle(volume), temporary, volume.length_unit)
 
 
 def _gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> None:

@@ -9,10 +9,12 @@ from jaxtyping import Float
 
 from ...errors import DataError
 from ...metrics import metric_named
+from ...rendering.profiles import draw_profiles
 from ...rendering.style import ACCENT, SECOND, colour_bar, house_style, new_figure, tag
 from ...reports.figures import Drawing
 from ...reports.gather import RunFacts
 from ...reports.summary import Level, Statement
+from ...volumes.profiles import lines_through_middle
 from ...volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         for name, colours in _SHOWN:
             if name in volume.values:
                 drawn.append(_of_volume(volume, name, colours))
+        drawn.append(_of_profiles(volume))
     predictions = facts.folder / "predictions.h5"
     if predictions.is_file():
         caption = "Counts on the planes through the peak, logarithmic; what is masked is blank."
@@ -60,6 +63,17 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         caption = "Likelihood of the withheld pixels after the recipe, start by start; before the refinement."
         drawn.append(Drawing("Starts", caption, lambda: _start_bars(starts)))
     return drawn
+
+
+def _of_profiles(volume: Volume) -> Drawing:
+    names = [name for name, _ in _SHOWN if name in volume.values]
+    caption = "Along z, y and x through the crystal's middle; profiles.csv in the run's folder holds the numbers."
+
+    def draw() -> "matplotlib.figure.Figure":
+        wanted = [*names, *(["support"] if "support" in volume.values else [])]
+        return draw_profiles(lines_through_middle(volume, wanted), names, volume.length_unit)
+
+    return Drawing("Line profiles", caption, draw)
 
 
 def _likelihood(numbers: Mapping[str, float]) -> Statement:
@@ -97,6 +111,8 @@ def _resolution(numbers: Mapping[str, float]) -> Statement:
     text = "Period at which the phases of independent solutions still agree by 1/e (PRTF)."
     if "fsc_resolution" in numbers:
         text += f" Fourier shell correlation between halves of them: {_nanometres(numbers['fsc_resolution'])}."
+    if "edge_width" in numbers:
+        text += f" Edges along z, y and x rise from 10 to 90 % in {_nanometres(numbers['edge_width'])} (median)."
     return Statement("plain", "Resolution", _nanometres(numbers["prtf_resolution"]), text)
 
 

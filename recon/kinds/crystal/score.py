@@ -53,10 +53,11 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
         "phase_error": _rms(angles) if both.any() else float("nan"),
         "amplitude_error": _rms((np.abs(aligned.density) - np.abs(known))[inside]) / scale,
         "twin": float(aligned.twin),
-        "resolution": shell_correlation(
-            np.abs(known).astype(np.float64), np.abs(aligned.density).astype(np.float64), (spacing,) * 3
-        ).resolution(),
     }
+    if truth.length_unit == "m":
+        sizes = [np.abs(density).astype(np.float64) for density in (known, aligned.density)]
+        shells = shell_correlation(sizes[0], sizes[1], (spacing,) * 3)
+        numbers["resolution"] = shells.resolution()
     return numbers | _strain_accuracy(aligned.density, known, both, spacing, truth)
 
 

@@ -6,12 +6,13 @@ from jaxtyping import Bool
 from ...acquisition.acquisition import Acquisition
 from ...acquisition.cxi import PLANCK_TIMES_LIGHT
 from ...errors import Fault
-from .schema import PATHS
+from .geometry import basis_doubts, geometry_faults
+from .places import place
 from .signal import Good, Voxels, local_mean, peak_of, significance
 
 _ELECTRONVOLT = 1.602176634e-19
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
-_LARGEST_PIXEL = 5e-3
+_LARGEST_PIXEL, _FARTHEST = 5e-3, 50.0
 _SIGNIFICANT = 8.0
 """Standard deviations of the background by which a peak stands out."""
 _AMID = 100.0
@@ -23,11 +24,6 @@ _STEEPEST = 0.08
 _PLATEAU = 3
 """Voxels with exactly the largest count that make a saturated centre."""
 _HIDDEN = 0.95
-
-
-def place(acquisition: Acquisition, name: str) -> str:
-    """Say where an array stands, for messages."""
-    return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
 
 
 def good_voxels(acquisition: Acquisition) -> Good:
@@ -45,7 +41,7 @@ def validate(acquisition: Acquisition) -> list[Fault]:
     Args:
         acquisition: Arrays in SI. What is absent is not checked.
     """
-    return [*_length_faults(acquisition), *_frame_faults(acquisition), *_peak_faults(acquisition)]
+    return [*_length_faults(acquisition), *geometry_faults(acquisition), *_peak_faults(acquisition)]
 
 
 def doubts(acquisition: Acquisition) -> list[Fault]:
@@ -57,7 +53,7 @@ def doubts(acquisition: Acquisition) -> list[Fault]:
     counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
     where = place(acquisition, "images")
     found = [*_empty_frames(counts, good, where), *_order(counts, good, where), *_saturation(counts, good, where)]
-    return [*found, *_hidden_peak(counts, good, place(acquisition, "mask"))]
+    return [*found, *_hidden_peak(counts, good, place(acquisition, "mask")), *basis_doubts(acquisition)]
 
 
 def _number(acquisition: Acquisition, name: str) -> float | None:
@@ -73,11 +69,23 @@ def _length_faults(acquisition: Acquisition) -> list[Fault]:
     wave = _number(acquisition, "wavelength")
     if wave is not None and not _SHORTEST_WAVE < wave < _LONGEST_WAVE:
         faults.append(_wave_fault(acquisition, wave))
-    pixel = _number(acquisition, "pixel_size")
-    if pixel is not None and pixel > _LARGEST_PIXEL:
-        remedy = "write its units attribute, or say acquisition.pixel_size with its unit, e.g. 55 um"
-        message = f"{pixel:g} m is no pixel of an X-ray detector; it looks like micrometres"
-        faults.append(Fault(place(acquisition, "pixel_size"), message, remedy))
+    return faults + _size_faults(acquisition)
+
+
+def _size_faults(acquisition: Acquisition) -> list[Fault]:
+    """Pixels and distances in millimetres or micrometres."""
+    faults = []
+    for name, largest, what, example in (
+        ("pixel_size", _LARGEST_PIXEL, "pixel of an X-ray detector", "55 um"),
+        ("detector_distance", _FARTHEST, "distance of a detector", "0.5 m"),
+    ):
+        size = _number(acquisition, name)
+        if size is None or size <= largest:
+            continue
+        unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
+        remedy = f"write its units attribute, or say acquisition.{name} with its unit, e.g. {example}"
+        message = f"{size:g} m is no {what}; it looks like {unit}"
+        faults.append(Fault(place(acquisition, name), message, remedy))
     return faults
 
 
@@ -93,29 +101,6 @@ def _wave_fault(acquisition: Acquisition, wave: float) -> Fault:
         what, metres = "nanometres", wave * 1e-9
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {what}"
     return Fault(place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm")
-
-
-def _frame_faults(acquisition: Acquisition) -> list[Fault]:
-    """A basis without volume, or a Bragg vector without length."""
-    faults = []
-    if "reciprocal_basis" in acquisition:
-        basis = acquisition["reciprocal_basis"]
-        size = np.prod(np.linalg.norm(basis, axis=1))
-        if not abs(np.linalg.det(basis)) > 1e-6 * size:
-            message = "the rows of the reciprocal basis lie in one plane, or one of them is 0"
-            remedy = "its rows are the steps of q for one step of (frame, y, x); see that the rocking angle moved"
-            faults.append(Fault(place(acquisition, "reciprocal_basis"), message, remedy))
-        elif np.linalg.norm(basis, axis=1).max() < 1.0:
-            message = f"a step of {np.linalg.norm(basis, axis=1).max():g} 1/m is no step of a rocking curve"
-            faults.append(Fault(place(acquisition, "reciprocal_basis"), message, "write it in 1/m: 1/Å is 1e10 1/m"))
-    if "bragg_vector" in acquisition:
-        length = float(np.linalg.norm(acquisition["bragg_vector"]))
-        if not 1e8 < length < 1e12:
-            message = f"|G| = {length:g} 1/m is no reflection of a crystal"
-            faults.append(
-                Fault(place(acquisition, "bragg_vector"), message, "write it in 1/m, with 2π: 1/Å is 1e10 1/m")
-            )
-    return faults
 
 
 def _peak_faults(acquisition: Acquisition) -> list[Fault]:

@@ -1,0 +1,172 @@
+"""Line profiles through a crystal, the width of its edges, and the commands that give them."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import erf
+
+from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.rendering.profiles import draw_profiles
+from unflat.recon.rendering.style import as_png
+from unflat.recon.volumes import Quantity, Volume, centred_axis, save
+from unflat.recon.volumes.asking import VolumeAnswers
+from unflat.recon.volumes.profiles import (
+    TEN_TO_NINETY,
+    edge_width,
+    edges,
+    line_between,
+    lines_through_middle,
+    middle_of,
+    values_at,
+    write_csv,
+)
+
+STEP = 5e-9
+HALF = (60e-9, 75e-9, 90e-9)
+QUANTITIES = (
+    Quantity("amplitude", "1", ""),
+    Quantity("phase", "rad", ""),
+    Quantity("support", "1", ""),
+    Quantity("density", "1", ""),
+)
+
+
+def block(sigma: float = 8e-9, centre: tuple[float, float, float] = (0.0, 10e-9, -20e-9)) -> Volume:
+    """A box with faces blurred by a Gaussian, whose phase grows along x by 0.01 rad/nm."""
+    axes = [centred_axis(n, STEP) for n in (48, 54, 64)]
+    faces = []
+    for axis, half, middle in zip(axes, HALF, centre, strict=True):
+        s = axis - middle
+        faces.append((erf((s + half) / (np.sqrt(2) * sigma)) - erf((s - half) / (np.sqrt(2) * sigma))) / 2)
+    amplitude = faces[0][:, None, None] * faces[1][:, None] * faces[2]
+    phase = np.broadcast_to(1e7 * axes[2], amplitude.shape).copy()
+    values = {
+        "amplitude": amplitude,
+        "phase": phase,
+        "support": (amplitude > 0.5).astype(np.uint8),
+        "density": amplitude * np.exp(1j * phase),
+    }
+    return Volume("crystal", axes[0], axes[1], axes[2], values, QUANTITIES)
+
+
+def test_the_middle_is_the_crystals_and_not_the_arrays() -> None:
+    np.testing.assert_allclose(middle_of(block()), [0.0, 10e-9, -20e-9], atol=0.5e-9)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int) -> None:
+    line = lines_through_middle(block())[axis]
+    low, high = edges(line)
+    assert (low.place, high.place) == pytest.approx((-HALF[axis], HALF[axis]), abs=0.3e-9)
+    assert (low.width, high.width) == pytest.approx((TEN_TO_NINETY * 8e-9,) * 2, rel=0.03)
+
+
+@given(st.floats(0.8, 2.2), st.tuples(*[st.floats(-2e-8, 2e-8)] * 3))
+@settings(max_examples=15, deadline=None)
+def test_the_width_of_edges_is_the_blurs_wherever_the_crystal_lies(
+    samples: float, centre: tuple[float, float, float]
+) -> None:
+    assert edge_width(block(samples * STEP, centre)) == pytest.approx(TEN_TO_NINETY * samples * STEP, rel=0.05)
+
+
+def test_a_crystal_that_fills_its_array_has_no_edges() -> None:
+    full = block()
+    full.values["amplitude"][:] = 1.0
+    assert np.isnan(edge_width(full))
+
+
+def test_an_empty_volume_has_no_middle() -> None:
+    empty = block()
+    empty.values["support"][:] = 0
+    with pytest.raises(DataError, match="empty"):
+        lines_through_middle(empty)
+
+
+def test_values_between_samples_are_those_of_a_smooth_quantity() -> None:
+    points = np.random.default_rng(0).uniform(-9e-8, 9e-8, (50, 3))
+    np.testing.assert_allclose(values_at(block(), points, ("phase",))[:, 0], 1e7 * points[:, 2], atol=1e-6)
+
+
+def test_a_slanted_line_has_its_length_and_its_phase() -> None:
+    line = line_between(block(), (0, 0, -3e-8), (0, 4e-8, 0), 11, ("phase",))
+    assert line.position[-1] == pytest.approx(5e-8)
+    np.testing.assert_allclose(np.diff(line.values["phase"]), 1e7 * 3e-9, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "message"), [("density", "is complex; ask for amplitude"), ("mass", "no quantity")])
+def test_what_has_no_profile_is_named(name: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        values_at(block(), np.zeros((1, 3)), (name,))
+
+
+def test_the_table_names_line_place_and_units(tmp_path: Path) -> None:
+    lines = lines_through_middle(block())
+    write_csv(lines, tmp_path / "profiles.csv")
+    with (tmp_path / "profiles.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "line",
+        "position [m]",
+        "z [m]",
+        "y [m]",
+        "x [m]",
+        "amplitude [1]",
+        "phase [rad]",
+        "support [1]",
+    ]
+    along_x = [row for row in rows if row["line"] == "x"]
+    assert len(along_x) == 2 * 64 - 1
+    np.testing.assert_allclose([float(r["phase [rad]"]) for r in along_x], lines[2].values["phase"], rtol=1e-6)
+
+
+def test_the_figure_is_drawn() -> None:
+    lines = lines_through_middle(block())
+    assert as_png(draw_profiles(lines, ["amplitude", "phase"])).startswith(b"\x89PNG")
+
+
+def test_a_volume_in_voxels_answers_no_points_in_metres() -> None:
+    voxels = block()
+    object.__setattr__(voxels, "length_unit", "voxel")
+    with pytest.raises(ConfigError, match="in voxels of unknown size"):
+        VolumeAnswers(voxels)
+
+
+class TestQuery:
+    @staticmethod
+    def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "unflat", *map(str, words)]
+        environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+    def test_a_line_through_a_volume(self, tmp_path: Path) -> None:
+        save(block(), tmp_path / "volume.h5")
+        line = ("--line", "0nm,0nm,-50nm", "0nm,0nm,50nm", "--samples", "21")
+        done = self.unflat("query", tmp_path, "-o", tmp_path / "profile.csv", *line)
+        assert done.returncode == 0, done.stderr
+        table = np.genfromtxt(tmp_path / "profile.csv", delimiter=",", names=True, deletechars="")
+        assert table.dtype.names[:3] == ("z_[m]", "y_[m]", "x_[m]")
+        np.testing.assert_allclose(table["x_[m]"], np.linspace(-5e-8, 5e-8, 21), atol=1e-15)
+        np.testing.assert_allclose(table["phase_[rad]"], 1e7 * table["x_[m]"], atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ((), "POINTS or --line is needed"),
+            (("--line", "0nm,0nm", "0nm,0nm,5nm"), "is no point z,y,x"),
+            (("--line", "0nm,0nm,0s", "0nm,0nm,5nm"), "is no point z,y,x"),
+        ],
+    )
+    def test_a_line_that_is_none_is_a_mistake_of_the_command(
+        self, tmp_path: Path, words: tuple[str, ...], message: str
+    ) -> None:
+        save(block(), tmp_path / "volume.h5")
+        done = self.unflat("query", tmp_path / "volume.h5", "-o", tmp_path / "profile.csv", *words)
+        assert done.returncode == 2
+        assert message in done.stderr
