@@ -40,8 +40,8 @@ class Kind:
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
-        problem: The fit's view of a measurement: its lattice, its likelihood, its linear start. None where no neural
-            field is fitted.
+        problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
+            likelihood, its start, which it may first have to find. None where no neural field is fitted.
         phase: ``phase(settings, acquisition, folder, provenance, progress, stop)``: iterative phase retrieval into a
             run's folder; gives the numbers of its ``metrics.json``. None where no phase is lost.
         findings: What a report says of a run, if not what it says of a fit to views.
@@ -59,7 +59,7 @@ class Kind:
     estimate: "Callable[[Any, Acquisition | None], Estimate]"
     score: "Callable[..., dict[str, float]]"
     smaller: str
-    problem: "Callable[[Any, Acquisition], Problem] | None" = None
+    problem: "Callable[..., Problem] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None
     pictures: "Callable[[RunFacts], list[Drawing]] | None" = None

@@ -126,9 +126,9 @@ def _read_frame(group: h5py.Group) -> Frame:
     skewed = not np.array_equal(matrix, np.diag(np.diag(matrix)))
     edges = tuple(tuple(map(float, edge)) for edge in 2 * matrix.T) if skewed else None
     frame = Frame(low, high, spacing, facts, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
-    corners = 2 * affine[:3, 3] - frame.low, np.abs(matrix).sum(axis=1) - frame.extent / 2
-    unlike = np.abs([corners[0] - frame.high, corners[1]]).max() > 1e-9 * min(frame.extent)
-    if unlike or not np.allclose(affine, frame.world_from_model, rtol=1e-9, atol=1e-9 * min(frame.extent)):
+    reach, within = np.abs(matrix).sum(axis=1), 1e-9 * min(frame.extent)
+    pairs = ((affine, frame.world_from_model), (reach, frame.extent / 2))
+    if not all(np.allclose(*pair, rtol=1e-9, atol=within) for pair in pairs):
         raise DataError("its bounding box is not that of the image of its unit cube (/frame/world_from_model)")
     return frame
 

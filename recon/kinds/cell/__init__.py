@@ -15,7 +15,7 @@ from .schema import SCHEMA
 from .settings import CellSettings
 
 if TYPE_CHECKING:
-    from ...fitting.problem import Problem
+    from ...fitting.problem import Problem, Workplace
     from ...runs.estimate import Estimate
 
 
@@ -31,7 +31,7 @@ def _read(settings: CellSettings, path: Path) -> Acquisition:
     return read(settings, path)
 
 
-def _problem(settings: CellSettings, acquisition: Acquisition) -> "Problem":
+def _problem(settings: CellSettings, acquisition: Acquisition, _work: "Workplace | None" = None) -> "Problem":
     from .problem import problem
 
     return problem(settings, acquisition)
