@@ -16,6 +16,7 @@ from .schema import SCHEMA
 from .settings import CrystalSettings
 
 if TYPE_CHECKING:
+    from ...fitting.problem import Problem, Workplace
     from ...reports.figures import Drawing
     from ...reports.gather import RunFacts
     from ...reports.summary import Statement
@@ -51,6 +52,12 @@ def _score(result: Any, truth: Volume, register: bool = False) -> dict[str, floa
     return score(result, truth, register=register)
 
 
+def _problem(settings: CrystalSettings, acquisition: Acquisition, work: "Workplace | None" = None) -> "Problem":
+    from .problem import problem
+
+    return problem(settings, acquisition, work)
+
+
 def _phase(*arguments: Any) -> dict[str, float]:
     from .reconstruct import phase
 
@@ -79,6 +86,7 @@ KIND = Kind(
         Quantity("phase", "rad", "phase of the density, -G.u"),
         Quantity("displacement", "m", "displacement of the lattice along G"),
         Quantity("strain", "1", "change of the displacement along G"),
+        Quantity("occupancy", "1", "0 outside the crystal, 1 inside"),
     ),
     validate=_validate,
     read=_read,
@@ -86,6 +94,7 @@ KIND = Kind(
     estimate=_estimate,
     score=_score,
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
+    problem=_problem,
     phase=_phase,
     findings=_findings,
     pictures=_pictures,
