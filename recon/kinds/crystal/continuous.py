@@ -1,6 +1,7 @@
 """From a fitted field to the continuous model of a crystal: its frame, its quantities, and the phase's branch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,19 @@ from ...models.crystal import PLANE, REFERENCE, SHARPNESS
 from ...models.fields import field_of
 from ...models.model import POINTS_AT_ONCE
 from ...volumes.lattice import Lattice
-from .result import SURFACE, Frame, facts_of, in_one_piece, level_of, ramp_with, slopes_of, unwrapped
+from ...volumes.volume import Volume
+from .result import (
+    SURFACE,
+    Frame,
+    all_quantities,
+    facts_of,
+    in_one_piece,
+    level_of,
+    ramp_with,
+    slopes_of,
+    stored,
+    unwrapped,
+)
 
 DIFFERENCE = 1e-4
 """Of a voxel: the length over which the phase's slope along G is taken, in double precision."""
@@ -73,6 +86,18 @@ def model_of(
     )
     plain = {**architecture, "head": head}
     return Model.ensemble(plain, members, frame, _quantities(level, g), provenance, "crystal")
+
+
+def volume_of_model(model: Model, lattice: Lattice) -> Volume:
+    """Sample a crystal's model as a volume: all that it gives, its support and its complex density."""
+    sampled = model.volume(lattice)
+    values = dict(sampled.values)
+    occupied = values.pop("occupancy")
+    values.pop("uncertainty_occupancy", None)
+    values["support"] = in_one_piece((values["amplitude"] >= SURFACE) & (occupied > 0)).astype(np.uint8)
+    values["density"] = density_on(model, lattice).astype(np.complex64)
+    quantities = tuple(q for q in all_quantities() if q.name in values)
+    return replace(sampled, values={q.name: stored(values[q.name]) for q in quantities}, quantities=quantities)
 
 
 def density_on(model: Model, lattice: Lattice) -> Complex[np.ndarray, "z y x"]:

@@ -1,7 +1,6 @@
 """What a fit of a field leaves beside its model: the same volume and predictions as phasing leaves, and their numbers."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,9 @@ from ....physics.diffraction import chi_rms, deviance, gaussian_kernel
 from ....physics.rocking import laboratory_grid
 from ...models import Model
 from ...volumes.lattice import Lattice
-from ...volumes.volume import Volume
-from .continuous import density_on
+from .continuous import volume_of_model
 from .reconstruct import blur_numbers, measured_numbers, sizes_of, write_predictions
-from .result import SURFACE, Solution, all_quantities, in_one_piece, stored, write_result
+from .result import SURFACE, Solution, in_one_piece, write_result
 
 if TYPE_CHECKING:
     from .problem import CrystalProblem
@@ -59,18 +57,6 @@ def write_fitted(
     numbers |= measured_numbers(prepared, inside) | {"voxels": float(volume.main.size)}
     numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(problem.box.count))}
     return numbers | sizes_of(prepared, volume, numbers) | {"volume_bytes": float(path.stat().st_size)}
-
-
-def volume_of_model(model: Model, lattice: Lattice) -> Volume:
-    """Sample a crystal's model as a volume: all that it gives, its support and its complex density."""
-    sampled = model.volume(lattice)
-    values = dict(sampled.values)
-    occupied = values.pop("occupancy")
-    values.pop("uncertainty_occupancy", None)
-    values["support"] = in_one_piece((values["amplitude"] >= SURFACE) & (occupied > 0)).astype(np.uint8)
-    values["density"] = density_on(model, lattice).astype(np.complex64)
-    quantities = tuple(q for q in all_quantities() if q.name in values)
-    return replace(sampled, values={q.name: stored(values[q.name]) for q in quantities}, quantities=quantities)
 
 
 def _occupied(problem: "CrystalProblem", model: Model) -> np.ndarray:
