@@ -12,7 +12,8 @@ import click
 from ..recon.errors import ConfigError, Fault, Interrupted, Stopped
 from ..recon.kinds import NAMES, kind_named
 from . import console
-from .options import KIND, PATH, config_options
+from .options import KIND, PATH, Request, config_options
+from .running import reconstruct, way_named
 
 
 @click.command()
@@ -43,18 +44,11 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
         raise ConfigError(Fault(str(folder), "holds a demo already", "choose another name, or replace it with --force"))
     acquisition = folder / "acquisition.h5"
     _simulate(settings, acquisition)
-    if kind_named(kind).problem is None:
-        from .phase import phase
-
-        with _telling_how_to_go_on(folder, "phase"):
-            phase(settings, acquisition, folder / "run", force=force, resume=False)
-        return
-    from .fit import fit
-
-    with _telling_how_to_go_on(folder, "fit"):
-        numbers = fit(settings, acquisition, folder / "run", force=force, resume=False)
-    _picture(folder, acquisition)
-    _tell(numbers)
+    way, run = way_named(kind_named(kind).way), folder / "run"
+    with _telling_how_to_go_on(folder, way.name):
+        numbers = reconstruct(way, Request(settings, acquisition, run, force=force))
+    if way.show is not None:
+        way.show(acquisition, run, numbers)
 
 
 @contextmanager
@@ -85,28 +79,3 @@ def _simulate(settings: Any, path: Path) -> None:
     with write_atomically(path.with_name("config.yaml")) as temporary:
         temporary.write_text(dump_commented(settings), encoding="utf-8")
     console.wrote(path)
-
-
-def _picture(folder: Path, acquisition: Path) -> None:
-    from ..recon.models import Model
-    from ..recon.rendering.comparison import compare_volumes
-    from ..recon.rendering.style import save_figure
-    from ..recon.volumes import read_volume
-
-    picture = folder / "comparison.png"
-    save_figure(compare_volumes(read_volume(acquisition), Model.open(folder / "run")), picture)
-    console.wrote(picture)
-
-
-def _tell(numbers: dict[str, float]) -> None:
-    """Print accuracy and sizes in one line each."""
-    console.say(f"SNR {numbers['snr']:.2f} dB   NCC {numbers['ncc']:.4f}   PSNR {numbers['psnr']:.2f} dB")
-    if "residual_withheld" in numbers:
-        console.say(
-            f"residual of views that the fit never saw: {numbers['residual_withheld']:.3f} (1 is an empty box; "
-            f"fitted views: {numbers['residual_fitted']:.3f})"
-        )
-    console.say(
-        f"model {numbers['model_bytes'] / 1e6:.2f} MB, {numbers['model_parameters']:,.0f} numbers; "
-        f"volume {numbers['volume_bytes'] / 1e6:.2f} MB, {numbers['voxels']:,.0f} voxels"
-    )

@@ -1,31 +1,20 @@
 """``unflat fit``: a neural field fitted to one measurement, through the physics."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..recon.errors import ConfigError, Fault
 from . import console
-from .options import PATH, config_options, output_options, run_options
+from .options import Request, request_options
+from .phase import accuracy, likelihood
 from .running import Job, Numbers, Way, reconstruct
 
 
 @click.command()
-@click.argument("config", type=PATH)
-@click.argument("acquisition", type=PATH)
-@output_options
-@config_options
-@run_options
-def command(
-    config: Path,
-    acquisition: Path,
-    output: Path,
-    force: bool,
-    overrides: list[str],
-    resume: bool,
-    time_limit: float | None,
-) -> None:
+@request_options
+def command(request: Request) -> None:
     """Fit a continuous model to the ACQUISITION as CONFIG says, into a run folder.
 
     The folder gets model.h5 (the continuous model), volume.h5 (sampled), metrics and report.html. With --time-limit, or
@@ -37,25 +26,12 @@ def command(
       unflat fit run.yaml scan.h5 -o RUN --set volume.depth='9 um'
       unflat fit run.yaml scan.h5 -o RUN --resume --time-limit '50 min'
       unflat fit run.yaml scan.h5 -o RUN2 --set fit.field=voxels --seed 3
+      unflat fit crystal.yaml rocking.h5 -o RUN --set fit.start=PHASED
     """
-    from ..recon.settings import load_config
-
-    fit(load_config(config, overrides), acquisition, output, force=force, resume=resume, time_limit=time_limit)
+    reconstruct(WAY, request)
 
 
-def fit(
-    settings: Any, acquisition: Path, output: Path, *, force: bool, resume: bool, time_limit: float | None = None
-) -> Numbers:
-    """Fit, with progress on the screen; what `unflat demo` calls too."""
-    from ..recon.kinds import kind_named
-
-    if kind_named(settings.kind).problem is None:
-        message = f"no neural field is fitted to a {settings.kind} yet"
-        raise ConfigError(Fault("kind", message, "use unflat phase, which takes the same config and acquisition"))
-    return reconstruct(_WAY, settings, acquisition, output, force=force, resume=resume, time_limit=time_limit)
-
-
-def _work(job: Job) -> Numbers:
+def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
     from ..recon.fitting.reconstruct import Reconstruction
 
     work = Reconstruction(job.kind, job.settings, job.acquisition, job.folder, job.provenance)
@@ -63,12 +39,17 @@ def _work(job: Job) -> Numbers:
 
 
 def _sentence(numbers: Numbers) -> str:
+    steps = "1 step" if numbers["steps"] == 1 else f"{numbers['steps']:.0f} steps"
+    if "llk" in numbers:  # Counts were fitted, and not images.
+        return f"{likelihood(numbers)}; {steps}"
     kind = "withheld" if "residual_withheld" in numbers else "fitted"
-    return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {numbers['steps']:.0f} steps"
+    return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {steps}"
 
 
 def _tell(numbers: Numbers) -> list[str]:
     """What a person wants to know at once."""
+    if "llk" in numbers:
+        return [*accuracy(numbers), _sizes(numbers)]
     if not numbers.get("residual_withheld", numbers["residual_fitted"]) < 1:
         console.warn("a residual of 1 is an empty box's: this result explains nothing of the images")
     if "snr" not in numbers:
@@ -76,4 +57,40 @@ def _tell(numbers: Numbers) -> list[str]:
     return [f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
 
 
-_WAY = Way("fit", _work, _sentence, _tell, ("model.h5", "volume.h5"), ("fit.steps",))
+def _show(acquisition: Path, run: Path, numbers: Numbers) -> None:
+    """Draw the fit beside the truth, and tell of accuracy and sizes in one line each."""
+    from ..recon.models import Model
+    from ..recon.rendering.comparison import compare_volumes
+    from ..recon.rendering.style import save_figure
+    from ..recon.volumes import read_volume
+
+    picture = run.with_name("comparison.png")
+    save_figure(compare_volumes(read_volume(acquisition), Model.open(run)), picture)
+    console.wrote(picture)
+    console.say(f"SNR {numbers['snr']:.2f} dB   NCC {numbers['ncc']:.4f}   PSNR {numbers['psnr']:.2f} dB")
+    if "residual_withheld" in numbers:
+        console.say(
+            f"residual of views that the fit never saw: {numbers['residual_withheld']:.3f} (1 is an empty box; "
+            f"fitted views: {numbers['residual_fitted']:.3f})"
+        )
+    console.say(_sizes(numbers))
+
+
+def _sizes(numbers: Numbers) -> str:
+    return (
+        f"model {numbers['model_bytes'] / 1e6:.2f} MB, {numbers['model_parameters']:,.0f} numbers; "
+        f"volume {numbers['volume_bytes'] / 1e6:.2f} MB, {numbers['voxels']:,.0f} voxels"
+    )
+
+
+WAY = Way(
+    name="fit",
+    part=lambda kind: kind.problem,
+    closed="no neural field is fitted to a {kind} yet",
+    work=_work,
+    sentence=_sentence,
+    tell=_tell,
+    files=("model.h5", "volume.h5"),
+    may_grow=("fit.steps",),
+    show=_show,
+)

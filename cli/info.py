@@ -6,6 +6,7 @@ import click
 
 from ..recon.acquisition import describe
 from ..recon.runs.folder import ending
+from ..recon.volumes.describing import describe as describe_volume
 from . import console
 from .options import PATH
 
@@ -18,15 +19,16 @@ def command(file: Path) -> None:
     """Show what a FILE contains: shapes, types, units, attributes, and the range of small arrays.
 
     FILE is any file of unflat's own (acquisition, model, volume), a foreign HDF5, CXI, TIFF, OME-TIFF, MATLAB or NPZ
-    file, a folder of TIFFs, a run folder, or a pattern in quotes.
+    file, a volume in MRC or VTI, a folder of TIFFs, a run folder, or a pattern in quotes.
 
     \b
     Examples:
       unflat info scan.h5
       unflat info RUN/model.h5
+      unflat info cell.mrc
       unflat info 'raw/image_*.tif'
     """
-    for line in _run(file) if _is_run(file) else describe(file):
+    for line in _run(file) if _is_run(file) else (describe_volume(file) or describe(file)):
         console.say(line)
 
 

@@ -1,6 +1,7 @@
 """Options that several commands share, so that each means the same everywhere."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,6 +96,59 @@ def run_options(command: F) -> F:
         help="Stop with a checkpoint and exit status 75 after this time, e.g. '50 min'.",
     )(command)
     return click.option("--resume", is_flag=True, help="Go on from the run's newest checkpoint.")(command)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person wants reconstructed.
+
+    Args:
+        settings: The config.
+        acquisition: File of the measurement.
+        output: The run's folder.
+        force: Replace what is there.
+        resume: Go on from the newest checkpoint.
+        time_limit: [s] Stop with a checkpoint after this time.
+    """
+
+    settings: Any
+    acquisition: Path
+    output: Path
+    force: bool = False
+    resume: bool = False
+    time_limit: float | None = None
+
+
+def request_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add all that commands of reconstruction have in common: the command gets it as its first argument, a `Request`.
+
+    It is CONFIG, ACQUISITION, ``-o``, ``--force``, ``--set``, ``--seed``, ``--device``, ``--resume`` and
+    ``--time-limit``; options of the command's own go to it by their names.
+    """
+
+    @click.argument("config", type=PATH)
+    @click.argument("acquisition", type=PATH)
+    @output_options
+    @config_options
+    @run_options
+    @wraps(command)
+    def wrapper(
+        *,
+        config: Path,
+        acquisition: Path,
+        output: Path,
+        force: bool,
+        overrides: list[str],
+        resume: bool,
+        time_limit: float | None,
+        **own: Any,
+    ) -> None:
+        from ..recon.settings import load_config
+
+        settings = load_config(config, overrides)
+        command(Request(settings, acquisition, output, force, resume, time_limit), **own)
+
+    return wrapper
 
 
 def add_verbosity(command: click.Command) -> None:

@@ -1,30 +1,16 @@
 """``unflat phase``: iterative phase retrieval of one measurement."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import click
 
-from ..recon.errors import ConfigError, Fault
-from .options import PATH, config_options, output_options, run_options
+from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 
 @click.command()
-@click.argument("config", type=PATH)
-@click.argument("acquisition", type=PATH)
-@output_options
-@config_options
-@run_options
-def command(
-    config: Path,
-    acquisition: Path,
-    output: Path,
-    force: bool,
-    overrides: list[str],
-    resume: bool,
-    time_limit: float | None,
-) -> None:
+@request_options
+def command(request: Request) -> None:
     """Retrieve the phase of the ACQUISITION as CONFIG says, into a run folder.
 
     Many starts go through the recipe of projections; the best by pixels withheld from them are refined by Poisson
@@ -39,35 +25,20 @@ def command(
       unflat phase run.yaml scan.h5 -o RUN2 --set phase.starts=20 --seed 3
       unflat phase run.yaml scan.h5 -o RUN --resume --time-limit '50 min'
     """
-    from ..recon.settings import load_config
-
-    phase(load_config(config, overrides), acquisition, output, force=force, resume=resume, time_limit=time_limit)
+    reconstruct(WAY, request)
 
 
-def phase(
-    settings: Any, acquisition: Path, output: Path, *, force: bool, resume: bool, time_limit: float | None = None
-) -> Numbers:
-    """Retrieve the phase, with progress on the screen; what `unflat demo` calls too."""
-    from ..recon.kinds import kind_named
-
-    if kind_named(settings.kind).phase is None:
-        message = f"a {settings.kind}'s measurement is not phased by projections"
-        raise ConfigError(Fault("kind", message, "use unflat fit, which takes the same config and acquisition"))
-    return reconstruct(_WAY, settings, acquisition, output, force=force, resume=resume, time_limit=time_limit)
+def _work(phase: Callable[..., Numbers], job: Job) -> Numbers:
+    return phase(job.settings, job.acquisition, job.folder, job.provenance, job.progress, job.stop)
 
 
-def _work(job: Job) -> Numbers:
-    if job.kind.phase is None:
-        raise ConfigError(Fault("kind", f"a {job.kind.name}'s measurement is not phased"))
-    return job.kind.phase(job.settings, job.acquisition, job.folder, job.provenance, job.progress, job.stop)
-
-
-def _sentence(numbers: Numbers) -> str:
+def likelihood(numbers: Numbers) -> str:
+    """Say how well counts are explained."""
     free = f", free {numbers['llk_free']:.4g}" if "llk_free" in numbers else ""
     return f"Poisson deviance {numbers['llk']:.4g}{free}; chi {numbers['chi_rms']:.4f}"
 
 
-def _tell(numbers: Numbers) -> list[str]:
+def accuracy(numbers: Numbers) -> list[str]:
     """What a person wants to know at once."""
     lines = []
     if "agreement" in numbers:
@@ -79,4 +50,12 @@ def _tell(numbers: Numbers) -> list[str]:
     return lines
 
 
-_WAY = Way("phase", _work, _sentence, _tell, ("volume.h5",))
+WAY = Way(
+    name="phase",
+    part=lambda kind: kind.phase,
+    closed="a {kind}'s measurement is not phased by projections",
+    work=_work,
+    sentence=likelihood,
+    tell=accuracy,
+    files=("volume.h5",),
+)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from ..recon.errors import Interrupted, QualityError, Stopped
+from ..recon.errors import ConfigError, Fault, Interrupted, QualityError, Stopped
 from . import console
+from .options import Request
 
 if TYPE_CHECKING:
     from ..recon.acquisition import Acquisition
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from ..recon.runs import Progress, RunFolder, StopRequest
 
 Numbers: TypeAlias = dict[str, float]
+Part = TypeVar("Part")
+WAYS = ("fit", "phase")
+"""Ways of reconstruction. Each is a command, whose module has it as ``WAY``."""
 _LATE = "after the last step: all results were written nevertheless"
 """What is said of a request to stop that came when little was left to do, less than going on would cost."""
 
@@ -42,36 +47,39 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Way:
+class Way(Generic[Part]):
     """A way of reconstruction, as a command runs it.
 
     Args:
-        name: Of the command, for the progress on the screen.
-        work: Does it all, and gives the numbers of ``metrics.json``.
+        name: Of the command, one of ``WAYS``.
+        part: What a kind has for it; None where this way is closed to the kind.
+        closed: Says so, of a ``{kind}``.
+        work: Does it all with the kind's part, and gives the numbers of ``metrics.json``.
         sentence: Says how good the result is.
         tell: Gives further lines for the screen.
         files: What it leaves in the folder for people.
         may_grow: Settings that may be larger when a run goes on.
+        show: Shows what ``unflat demo`` ends with: of an acquisition with its truth, the run's folder and its numbers.
     """
 
     name: str
-    work: Callable[[Job], Numbers]
+    part: "Callable[[Kind], Part | None]"
+    closed: str
+    work: Callable[[Part, Job], Numbers]
     sentence: Callable[[Numbers], str]
     tell: Callable[[Numbers], list[str]]
     files: tuple[str, ...]
     may_grow: tuple[str, ...] = ()
+    show: Callable[[Path, Path, Numbers], None] | None = None
 
 
-def reconstruct(
-    way: Way,
-    settings: Any,
-    acquisition: Path,
-    output: Path,
-    *,
-    force: bool,
-    resume: bool,
-    time_limit: float | None = None,
-) -> Numbers:
+def way_named(name: str) -> Way[Any]:
+    """Find a way of reconstruction, by the name of its command."""
+    way: Way[Any] = import_module(f".{name}", __package__).WAY
+    return way
+
+
+def reconstruct(way: Way[Part], request: Request) -> Numbers:
     """Reconstruct an acquisition into a run folder, with progress on the screen.
 
     Raises:
@@ -82,26 +90,31 @@ def reconstruct(
     from ..recon.runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input
     from ..recon.settings import dump_commented
 
+    settings, output = request.settings, request.output
     kind = kind_named(settings.kind)
-    measured = kind.read(settings, acquisition)
+    part = _part(way, kind)
+    measured = kind.read(settings, request.acquisition)
     device = devices.use(settings.device)
     if device.platform == "cpu":
         kind.estimate(settings, measured).require_fit(available_memory(), kind.smaller)
-    described = describe_input(acquisition)
+    described = describe_input(request.acquisition)
     chosen = settings.model_dump(mode="json")
     chosen.pop("device")
     decisive = {"config": chosen, "input": described}
     with (
-        StopRequest(time_limit) as stop,  # The outer one: a signal must not keep the folder from its sentinel.
-        RunFolder.create(output, force=force, resume=resume, fingerprint=decisive, may_grow=way.may_grow) as folder,
+        # The outer one: a signal must not keep the folder from its sentinel.
+        StopRequest(request.time_limit) as stop,
+        RunFolder.create(
+            output, force=request.force, resume=request.resume, fingerprint=decisive, may_grow=way.may_grow
+        ) as folder,
     ):
         folder.write_config(dump_commented(settings))
         provenance = described | {"config": chosen, "device": str(device)}
 
-        def job(progress: "Progress") -> Job:
-            return Job(kind, settings, measured, folder, provenance, progress, lambda: stop.reason)
+        def work(progress: "Progress") -> Numbers:
+            return way.work(part, Job(kind, settings, measured, folder, provenance, progress, lambda: stop.reason))
 
-        numbers = _run(way, job, stop, output)
+        numbers = _run(way, work, stop, output)
         _report(output, way.sentence(numbers))
         late = stop.reason
         folder.finish(Sentinel.DONE, f"{way.sentence(numbers)}{f'; {late} {_LATE}' if late else ''}")
@@ -113,11 +126,22 @@ def reconstruct(
     return numbers
 
 
-def _run(way: Way, job: Callable[["Progress"], Job], stop: "StopRequest", output: Path) -> Numbers:
+def _part(way: Way[Part], kind: "Kind") -> Part:
+    """What the kind has for this way, or else which ways there are for the kind."""
+    part = way.part(kind)
+    if part is None:
+        others = [f"unflat {name}" for name in WAYS if way_named(name).part(kind) is not None]
+        takes = "which takes" if len(others) == 1 else "which take"
+        remedy = f"use {' or '.join(others)}, {takes} the same config and acquisition" if others else ""
+        raise ConfigError(Fault("kind", way.closed.format(kind=kind.name), remedy))
+    return part
+
+
+def _run(way: Way[Part], work: Callable[["Progress"], Numbers], stop: "StopRequest", output: Path) -> Numbers:
     """Do the work, and say in the terms of a shell how it ended."""
     try:
         with console.progress(way.name) as progress:
-            return way.work(job(progress))
+            return work(progress)
     except Stopped as error:
         if stop.interrupted:
             raise Interrupted(*error.faults) from error
@@ -128,7 +152,7 @@ def _run(way: Way, job: Callable[["Progress"], Job], stop: "StopRequest", output
         raise
 
 
-def _tell(way: Way, numbers: Numbers, output: Path) -> None:
+def _tell(way: Way[Part], numbers: Numbers, output: Path) -> None:
     """Print what a person wants to know at once."""
     console.say(f"{way.sentence(numbers)}; {console.duration(numbers['seconds'])}")
     for line in way.tell(numbers):
@@ -144,7 +168,7 @@ def _report(output: Path, reason: str) -> None:
     write_report(output, end=(Sentinel.DONE, reason))
 
 
-def _tell_files(way: Way, output: Path) -> None:
+def _tell_files(way: Way[Part], output: Path) -> None:
     for name in (*way.files, "report.html"):
         if (output / name).exists():
             console.wrote(output / name)

@@ -132,7 +132,6 @@ def command(
         save(_converted(opened, names, output), output)
         console.wrote(output)
         return
-    _require_quantities(opened, names)
     if spacing is not None:
         _require_within_box(opened, spacing)
     lattice = lattice_for(
@@ -169,14 +168,6 @@ def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
     parts = [volume.only(name) for name in chosen]
     quantities = tuple(part.quantities[0] for part in parts)
     return replace(volume, values={n: volume.values[n] for n in chosen}, quantities=quantities)
-
-
-def _require_quantities(model: Model, names: tuple[str, ...]) -> None:
-    """Refuse a quantity that the model does not give: the command line is wrong, and not the file."""
-    given = [quantity.name for quantity in model.given]
-    for name in names:
-        if name not in given:
-            raise ConfigError(f"the model gives no {name!r}; it gives {', '.join(given)}")
 
 
 def _require_within_box(model: Model, spacing: tuple[float, ...]) -> None:

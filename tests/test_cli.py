@@ -15,8 +15,10 @@ import pytest
 
 from unflat.cli import console
 from unflat.cli.main import COMMANDS
+from unflat.cli.running import WAYS, way_named
 from unflat.recon import devices
 from unflat.recon.errors import DeviceError
+from unflat.recon.kinds import NAMES, kind_named
 
 HEAVY = ("jax", "matplotlib", "scipy", "skimage", "optax")
 
@@ -291,6 +293,17 @@ class TestProgress:
         console.say("nothing")
         console.reset()
         assert capfd.readouterr() == ("", "")
+
+
+def test_every_way_is_a_command_of_its_name() -> None:
+    assert [way_named(name).name for name in WAYS] == list(WAYS)
+    assert set(WAYS) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kind_takes_a_way_that_it_has_unless_asked(name: str) -> None:
+    kind = kind_named(name)
+    assert way_named(kind.way).part(kind) is not None
 
 
 def test_a_stopped_demo_names_the_command_that_goes_on(tmp_path: Path) -> None:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.fields import Field, Fourier, Pyramid, Voxels, field_for, lattice_axes, pyramid
+from unflat.recon.fields import Field, Fourier, Pyramid, Voxels, field_for, lattice_axes
 from unflat.recon.fields.base import SIGN_KNEE, constrained, unconstrained
 from unflat.recon.fields.pyramid import pyramid_levels
 from unflat.recon.fields.splines import apply_matrices, cubic_at, cubic_matrix, least_squares, linear_matrix
 from unflat.recon.fitting.problem import Sampling
 from unflat.recon.fitting.settings import FitSettings
-from unflat.recon.kinds.cell.estimate import SLAB_POINTS
 from unflat.recon.models.fields import field_of
 
 PYRAMID = Pyramid(((4, 5, 6), (7, 9, 8)), features=3, hidden=5, outputs=2)
@@ -285,8 +284,3 @@ def test_the_finest_nodes_are_as_far_apart_as_the_settings_say() -> None:
     assert isinstance(wide, Pyramid)
     assert wide.levels[-1] == (3 + 6, 3 + 8, 3 + 6)
     assert len(wide.levels) == 3
-
-
-def test_the_estimate_counts_the_slabs_that_the_field_takes() -> None:
-    # Two constants: an estimate must not wait for jax.
-    assert pyramid.SLAB_POINTS == SLAB_POINTS

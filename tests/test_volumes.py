@@ -1,5 +1,6 @@
 """Volume files, opened with the readers that other people use, and the command that writes them."""
 
+import gc
 import json
 import resource
 from pathlib import Path
@@ -20,6 +21,7 @@ from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.models import Frame, Model, ModelQuantity
 from unflat.recon.models.sampling import lattice_for
 from unflat.recon.volumes import ENDINGS, Quantity, Volume, centred_axis, read_volume, save
+from unflat.recon.volumes.formats import outline
 from unflat.recon.volumes.lattice import MOST_SAMPLES, cells, turn_about
 
 # mrcfile 1.5 does what NumPy 2.5 deprecates.
@@ -105,6 +107,49 @@ class TestRoundTrips:
         assert read_volume(tmp_path / f"v{ending}").kind == "crystal"
         with pytest.raises(ConfigError, match="density is complex"):
             save(volume, tmp_path / "v.mrc")
+
+
+class TestOutlines:
+    @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
+    def test_info_tells_grid_quantities_and_units(
+        self, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / f"v{ending}"
+        save(volume_of(), path)
+        assert run(["info", str(path)]) == 0
+        told = capsys.readouterr().out
+        assert "volume of a cell\n  3 x 4 x 5 samples (z, y, x), 300 x 100 x 110 nm apart, 0.9 x 0.4 x 0.55 um" in told
+        assert "  refractive_index  float32  [1]" in told
+        assert "medium_index = 1.337" in told
+
+    @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
+    def test_an_outline_is_the_volume_without_its_samples(self, ending: str, tmp_path: Path) -> None:
+        path = tmp_path / f"v{ending}"
+        save(volume_of(), path)
+        found, read = outline(path), read_volume(path)
+        assert found is not None
+        assert found.quantities == read.quantities
+        assert not found.main.any()
+        assert found.main.dtype == read.main.dtype
+        for ours, theirs in zip((read.z, read.y, read.x), (found.z, found.y, found.x), strict=True):
+            np.testing.assert_array_equal(theirs, ours)
+
+    def test_a_foreign_map_of_another_axis_order_and_no_spacing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with mrcfile.new(tmp_path / "v.mrc") as file:
+            file.set_data(np.zeros((2, 3, 4), np.int16))
+            file.header.mapc, file.header.mapr, file.header.maps = 3, 2, 1  # Columns along z.
+            file.header.cella = (0, 0, 0)
+        assert run(["info", str(tmp_path / "v.mrc")]) == 0
+        told = capsys.readouterr().out
+        assert "4 x 3 x 2 samples (z, y, x), nobody says how far apart" in told
+        assert "value  int16" in told
+
+    def test_images_stay_images(self, tmp_path: Path) -> None:
+        tifffile.imwrite(tmp_path / "v.tif", np.zeros((6, 4, 5), np.uint8), photometric="minisblack")
+        assert outline(tmp_path / "v.tif") is None
+        assert outline(tmp_path / "v.h5") is None
 
 
 class TestPublicReaders:
@@ -453,3 +498,16 @@ def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path: Path, ending: 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
     assert [file.name for file in tmp_path.iterdir()] == [f"whole{ending}"]
+
+
+def test_a_full_disk_leaves_no_stream_to_be_flushed(tmp_path: Path) -> None:
+    """What is left open is flushed when it is collected, and Python 3.13 complains of that on the screen."""
+    volume, path = volume_of(shape=(2, 3, 4)), tmp_path / "v.mrc"  # So small that it waits in the stream's buffer.
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, former[1]))
+    try:
+        with pytest.raises(DataError, match="cannot be written"):
+            save(volume, path)
+        gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)

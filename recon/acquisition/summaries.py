@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..volumes.describing import grid
 from .tree import Leaf, Tree
 
 
@@ -69,13 +70,9 @@ def _volume(tree: Tree) -> list[str]:
     axes = {axis: leaf.read() for axis in "zyx" if (leaf := tree.leaf(f"/volume/{axis}")) is not None}
     if len(axes) < 3:
         return []
-    counts = " x ".join(str(len(axis)) for axis in axes.values())
-    steps = [float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) * 1e9 for axis in axes.values()]
-    extents = " x ".join(f"{len(axis) * step * 1e-3:.4g}" for axis, step in zip(axes.values(), steps, strict=True))
-    spacing = " x ".join(f"{step:.4g}" for step in steps)
     names = [name.removeprefix("/volume/") for name in tree.names() if name.startswith("/volume/")]
     quantities = ", ".join(name for name in names if name not in axes)
-    return [f"{counts} samples (z, y, x), {spacing} nm apart, {extents} um in all", f"quantities: {quantities}"]
+    return [grid(list(axes.values())), f"quantities: {quantities}"]
 
 
 def _model(tree: Tree) -> list[str]:

@@ -4,7 +4,6 @@ The images stand at ``/measurement/images``, and the pixel size of an OME-TIFF o
 ``/instrument/pixel_size``, where our own files have them.
 """
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import DataError, Fault
+from ..runs.logs import hushed
 from ..settings.units import is_number
 from .tree import IMAGES, PIXEL_SIZE, Index, Leaf, Leaves, take
 
@@ -36,7 +36,7 @@ def open_stack(path: Path) -> Iterator[Leaves]:
     """
     import tifffile
 
-    with _quiet(), _damage_of(path), tifffile.TiffFile(path) as tiff:
+    with hushed("tifffile"), _damage_of(path), tifffile.TiffFile(path) as tiff:
         if not tiff.series:
             raise DataError(Fault(str(path), "the TIFF holds no image", _AGAIN))
         series = tiff.series[0]
@@ -202,15 +202,3 @@ def _damage_of(path: Path) -> Iterator[None]:
     except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, struct.error, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(Fault(str(path), f"the TIFF is damaged: {reason}", _AGAIN)) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep tifffile's own log of small faults to the debug log."""
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

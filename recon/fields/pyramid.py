@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..fitting.settings import SLAB_POINTS
 from .base import Axes, Parameters, constrained, unconstrained
 from .splines import apply_across, cubic_at, cubic_matrix, least_squares
 
-SLAB_POINTS = 1 << 15
-"""Points of a lattice whose features are held at once."""
 FEATURE_SCALE = 0.3
 """Standard deviation of the features that only the decoder sees; it learns from nothing smaller for many steps."""
 

@@ -62,7 +62,7 @@ class Reconstruction:
         """
         began = time.monotonic()
         if self.kind.problem is None:
-            raise ConfigError(f"kind: no neural field is fitted to a {self.kind.name} yet; use unflat phase")
+            raise ConfigError(f"kind: no neural field is fitted to a {self.kind.name} yet")
         problem = self.kind.problem(self.settings, self.acquisition, Workplace(self.folder, progress, stop))
         field = field_for(self.settings.fit, problem.sampling, len(problem.scales), problem.sign)
         _log.info("%s on %s samples", field.architecture["type"], problem.sampling.shape)

@@ -8,6 +8,9 @@ from ..settings.base import Settings
 from ..settings.fields import LengthOrAuto
 from ..settings.units import Time
 
+SLAB_POINTS = 1 << 15
+"""Points of a lattice whose features a pyramid holds at once. No setting; here, for an estimate imports no jax."""
+
 
 class PyramidSettings(Settings):
     """A field on grids from coarse to fine, with cubic B-splines and a small decoder."""

@@ -1,11 +1,13 @@
 """What a kind of experiment is, in one place.
 
 Commands and the fit loop ask this description; none of them knows a kind by name. Every callable imports what it needs
-when it is called, so that a description is cheap to load: `unflat --help`, `init`, `check` and `info` import no jax.
+when it is called (``deferred``), so that a description is cheap to load: `unflat --help`, `init`, `check` and `info`
+import no jax.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,7 @@ class Kind:
         estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
+        way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
         problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
             likelihood, its start, which it may first have to find. None where no neural field is fitted.
@@ -58,8 +61,24 @@ class Kind:
     simulate: Callable[..., Acquisition]
     estimate: "Callable[[Any, Acquisition | None], Estimate]"
     score: "Callable[..., dict[str, float]]"
+    way: str
     smaller: str
     problem: "Callable[..., Problem] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None
     pictures: "Callable[[RunFacts], list[Drawing]] | None" = None
+
+
+def deferred(package: str, module: str, name: str) -> Callable[..., Any]:
+    """Stand for a function of a module that is imported at the first call.
+
+    Args:
+        package: The kind's own package: ``__name__``.
+        module: A module of it, such as ``.simulation``.
+        name: The function.
+    """
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(import_module(module, package), name)(*arguments, **options)
+
+    return call

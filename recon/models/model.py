@@ -169,7 +169,7 @@ class Model:
         """Find where a quantity stands in ``given``; the main one if none is named.
 
         Raises:
-            DataError: If the model does not give it.
+            ConfigError: If the model does not give it.
         """
         names = [q.name for q in self.given]
         if quantity is None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import ConfigError, DataError, Fault
-from ..runs.atomic import write_atomically
+from ..runs.atomic import open_for_arrays, write_atomically
 from ..runs.refusal import new_hdf5
 from ..settings.units import dimension_of, is_number, si_factor
 from ..volumes.header import opened, stamp, text_of
@@ -198,7 +198,8 @@ def _write_npy(path: Path, columns: list[Quantity], arrays: list[np.ndarray], ki
     records = np.empty(len(arrays[0]), np.dtype([((f"{c.name} [{c.unit}]", c.name), "<f8") for c in columns]))
     for column, array in zip(columns, arrays, strict=True):
         records[column.name] = array
-    np.save(path, records, allow_pickle=False)
+    with open_for_arrays(path) as file:
+        np.save(file, records, allow_pickle=False)
 
 
 def _write_npz(path: Path, columns: list[Quantity], arrays: list[np.ndarray], kind: str) -> None:

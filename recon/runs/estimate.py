@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..errors import DeviceError, Fault
 
+PROGRAM_BYTES = 600 << 20
+"""Memory of Python, jax and compiled programs."""
 _UNLIMITED = 1 << 60  # A control group of version 1 writes "no limit" as a number near 2**63.
 
 
@@ -39,6 +41,11 @@ class Estimate:
         if self.memory_bytes > available:
             need, have = readable_bytes(self.memory_bytes), readable_bytes(available)
             raise DeviceError(Fault("", f"the run needs about {need} of memory, and {have} are available", remedy))
+
+
+def program_alone() -> Estimate:
+    """Estimate a run of which no measurement is known yet."""
+    return Estimate(PROGRAM_BYTES, 0.0, ["memory and time depend on the acquisition: name it to see them"])
 
 
 def available_memory(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> int:

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
@@ -73,3 +75,15 @@ def _handler(path: Path, level: int, formatter: logging.Formatter) -> logging.Ha
     handler.setLevel(level)
     handler.setFormatter(formatter)
     return handler
+
+
+@contextmanager
+def hushed(library: str) -> Iterator[None]:
+    """Keep a library from logging what it finds wrong with a file: what matters of it is raised, and told by us."""
+    logger = logging.getLogger(library)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

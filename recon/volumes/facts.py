@@ -1,8 +1,10 @@
 """What a volume says about itself in formats that have no place for it: one line of JSON."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from .volume import Quantity, Volume
 Corner = tuple[float, float, float]
 KEY = "unflat"
 UNNAMED = Quantity("value", "1", "")
+UNKNOWN: Corner = (math.nan, math.nan, math.nan)
+"""[m] Spacing of an outline whose file does not say it."""
 
 
 def describe(volume: Volume) -> str:
@@ -54,6 +58,11 @@ def axes(
     starts = first or [-(n // 2) * d for n, d in zip(shape, spacing, strict=True)]
     z, y, x = (start + np.arange(n) * float(d) for start, n, d in zip(starts, shape, spacing, strict=True))
     return z, y, x
+
+
+def zeros(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
+    """Samples of an outline, which take no memory."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def positive_spacing(volume: Volume) -> Corner:

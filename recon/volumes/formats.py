@@ -8,11 +8,13 @@
 | ``.vti``                       | VTK XML image data, float32     | m       | all, as arrays   |
 | ``.npz``                       | NumPy arrays ``z y x`` and more | m       | all              |
 
-Each module of a format has ``write(volume, path)`` and ``read(path)``; libraries are imported when they are needed.
+Each module of a format has ``write(volume, path)`` and ``read(path, spacing, kind)``; those of other programs' formats
+also have ``outline(path)``. Libraries are imported when they are needed.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -37,6 +39,7 @@ ENDINGS = {
 }
 REAL_ONLY = ("tiff", "vti", "mrc")
 ONE_QUANTITY = ("mrc",)
+OUTLINED = ("tiff", "vti", "mrc")
 
 
 def format_of(path: Path) -> str:
@@ -87,20 +90,45 @@ def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = 
     """
     path = Path(path)
     module, known = format_of(path), _corner(spacing)
+    with _reading(path):
+        volume: Volume = import_module(f".{module}", __package__).read(path, known, kind)
+    if known is None:
+        return volume
+    z, y, x = axes(volume.shape, known)
+    return replace(volume, z=z, y=y, x=x)
+
+
+def outline(path: Path) -> Volume | None:
+    """Read what a volume of another program's format says about itself, and none of its samples.
+
+    Returns:
+        A volume of zeros that take no memory; its spacing is NaN if the file does not say it, and its kind empty. None
+        if there is no such file, or one of another format, or a TIFF that may as well be a stack of images.
+
+    Raises:
+        DataError: If the file is torn, or no volume.
+    """
+    module = next((m for e, m in ENDINGS.items() if path.name.lower().endswith(e) and m in OUTLINED), None)
+    if module is None or not path.is_file():
+        return None
+    with _reading(path):
+        found: Volume | None = import_module(f".{module}", __package__).outline(path)
+    return found
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say in one line what a reader finds wrong with a file."""
     if not path.is_file():
         raise DataError(Fault(str(path), "there is no such file", "check the path"))
     try:
-        volume: Volume = import_module(f".{module}", __package__).read(path, known, kind)
+        yield
     except DataError:
         raise
     except Exception as error:  # Readers of foreign files raise whatever they please.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "the file is torn, or is not what its ending says"
         raise DataError(Fault(str(path), f"cannot be read: {text}", remedy)) from error
-    if known is None:
-        return volume
-    z, y, x = axes(volume.shape, known)
-    return replace(volume, z=z, y=y, x=x)
 
 
 def _corner(spacing: Sequence[float] | None) -> Corner | None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import mrcfile
 import numpy as np
+from mrcfile.mrcinterpreter import MrcInterpreter
+from mrcfile.utils import dtype_from_mode
 
-from .facts import UNNAMED, Corner, axes, positive_spacing, require_spacing
+from .facts import UNKNOWN, UNNAMED, Corner, axes, positive_spacing, require_spacing, zeros
 from .volume import Quantity, Volume
 
 ANGSTROM = 1e-10
@@ -19,23 +21,40 @@ def write(volume: Volume, path: Path) -> None:
     """Write the file; the volume has one quantity, of real numbers."""
     quantity = volume.quantities[0]
     z, y, x = (d / ANGSTROM for d in positive_spacing(volume))
-    with mrcfile.new(path, overwrite=True) as file:
-        file.set_data(np.ascontiguousarray(volume.main, np.float32))
-        file.set_volume()
-        file.voxel_size = (x, y, z)
-        origin = file.header.origin
-        origin.x, origin.y, origin.z = (float(a[0]) / ANGSTROM for a in (volume.x, volume.y, volume.z))
-        file.add_label(f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"[:79])
-        for name, value in volume.attributes.items():
-            if not isinstance(value, str):
-                file.add_label(f"unflat {name}: {value!r}"[:79])
+    # As its documentation has it for a stream of one's own: mrcfile leaves its own open where the disk is full, and
+    # Python then complains of what cannot be flushed, after our own message.
+    file = MrcInterpreter()
+    file._create_default_attributes()
+    file.set_data(np.ascontiguousarray(volume.main, np.float32))
+    file.set_volume()
+    file.voxel_size = (x, y, z)
+    origin = file.header.origin
+    origin.x, origin.y, origin.z = (float(a[0]) / ANGSTROM for a in (volume.x, volume.y, volume.z))
+    file.add_label(f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"[:79])
+    for name, value in volume.attributes.items():
+        if not isinstance(value, str):
+            file.add_label(f"unflat {name}: {value!r}"[:79])
+    with path.open("w+b") as file._iostream:
+        file.flush()
 
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     """Read an MRC map of any axis order."""
-    with mrcfile.open(path, mode="r") as file:
+    return _read(path, spacing, kind, header_only=False)
+
+
+def outline(path: Path) -> Volume:
+    """Read the header."""
+    return _read(path, UNKNOWN, "", header_only=True)
+
+
+def _read(path: Path, spacing: Corner | None, kind: str, *, header_only: bool) -> Volume:
+    with mrcfile.open(path, mode="r", header_only=header_only) as file:
         header, labels = file.header, list(file.get_labels())
-        data = np.array(np.atleast_3d(file.data) if file.data.ndim != 2 else file.data[None])
+        if header_only:
+            data = zeros([int(header[f"n{axis}"]) for axis in "zyx"], dtype_from_mode(header.mode))
+        else:
+            data = np.array(np.atleast_3d(file.data) if file.data.ndim != 2 else file.data[None])
         size = [float(file.voxel_size[axis]) * ANGSTROM for axis in "zyx"]
         start = [float(header[f"n{axis}start"]) for axis in "zyx"]
         first = [float(header.origin[axis]) * ANGSTROM for axis in "zyx"]

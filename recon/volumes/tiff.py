@@ -11,8 +11,9 @@ import tifffile
 
 from ..errors import DataError, Fault
 from ..runs.atomic import open_for_arrays
+from ..runs.logs import hushed
 from ..settings.units import si_factor
-from .facts import KEY, Corner, assemble, describe, positive_spacing, require_spacing
+from .facts import KEY, UNKNOWN, Corner, assemble, describe, positive_spacing, require_spacing, zeros
 from .volume import Volume
 
 MICROMETRE = 1e-6
@@ -38,13 +39,24 @@ def write(volume: Volume, path: Path) -> None:
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     """Read an OME-TIFF, or a plain stack of pages whose spacing is given."""
-    with tifffile.TiffFile(path) as file:
+    with hushed("tifffile"), tifffile.TiffFile(path) as file:
         series = file.series[0]
         array, axes, xml = series.asarray(), series.axes, file.ome_metadata
     sizes, described = _ome(xml) if xml else (None, "")
     channels = _channels(array, axes, path)
     known = spacing if sizes is None else sizes
     return assemble(channels, require_spacing(path, known), described, kind)
+
+
+def outline(path: Path) -> Volume | None:
+    """Read what our own annotation and the sizes say; None of a file without the annotation."""
+    with hushed("tifffile"), tifffile.TiffFile(path) as file:
+        sizes, described = _ome(file.ome_metadata) if file.ome_metadata else (None, "")
+        if not described:
+            return None
+        series = file.series[0]
+        channels = _channels(zeros(series.shape, series.dtype), series.axes, path)
+    return assemble(channels, sizes or UNKNOWN, described, "")
 
 
 def _channels(array: np.ndarray, axes: str, path: Path) -> list[np.ndarray]:

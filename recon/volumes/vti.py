@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ..errors import DataError, Fault
-from .facts import Corner, assemble, describe, positive_spacing
+from .facts import Corner, assemble, describe, positive_spacing, zeros
 from .volume import Volume
 
 _TYPES = {"Float32": "<f4", "Float64": "<f8", "UInt8": "u1", "Int8": "i1", "UInt16": "<u2", "Int16": "<i2"}
@@ -52,6 +52,15 @@ def write(volume: Volume, path: Path) -> None:
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     """Read image data of the appended, raw form."""
+    return _read(path, kind, header_only=False)
+
+
+def outline(path: Path) -> Volume:
+    """Read the XML."""
+    return _read(path, "", header_only=True)
+
+
+def _read(path: Path, kind: str, *, header_only: bool) -> Volume:
     with path.open("rb") as file:
         head = file.read(_HEAD_LIMIT)
         cut = head.find(_MARK)
@@ -69,7 +78,10 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
         shape = tuple(extent[i + 1] - extent[i] + 1 for i in (4, 2, 0))
         width = 8 if root.get("header_type") == "UInt64" else 4
         found = image.findall("Piece/PointData/DataArray")
-        arrays = [_array(file, e, start, width, shape, path) for e in found]
+        if header_only:
+            arrays = [zeros(shape, np.dtype(_TYPES[e.get("type", "Float32")])) for e in found]
+        else:
+            arrays = [_array(file, e, start, width, shape, path) for e in found]
     notes = [e.text or "" for e in image.iter() if not isinstance(e.tag, str)]
     described = next((n.strip().removeprefix("unflat ") for n in notes if n.strip().startswith("unflat ")), "")
     z, y, x = (float(d) for d in image.get("Spacing", "1 1 1").split()[::-1])

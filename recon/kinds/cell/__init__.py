@@ -3,57 +3,10 @@
 Only names are looked up here; what needs jax is imported when it is called.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from ...acquisition.acquisition import Acquisition
-from ...errors import Fault
-from ...runs.progress import Progress, silent
-from ...volumes.volume import Quantity, Volume
-from ..base import Kind
+from ...volumes.volume import Quantity
+from ..base import Kind, deferred
 from .schema import SCHEMA
 from .settings import CellSettings
-
-if TYPE_CHECKING:
-    from ...fitting.problem import Problem, Workplace
-    from ...runs.estimate import Estimate
-
-
-def _validate(acquisition: Acquisition) -> list[Fault]:
-    from .validate import validate
-
-    return validate(acquisition)
-
-
-def _read(settings: CellSettings, path: Path) -> Acquisition:
-    from .read import read
-
-    return read(settings, path)
-
-
-def _problem(settings: CellSettings, acquisition: Acquisition, _work: "Workplace | None" = None) -> "Problem":
-    from .problem import problem
-
-    return problem(settings, acquisition)
-
-
-def _simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition:
-    from .simulation import simulate
-
-    return simulate(settings, progress)
-
-
-def _estimate(settings: CellSettings, acquisition: Acquisition | None) -> "Estimate":
-    from .estimate import estimate
-
-    return estimate(settings, acquisition)
-
-
-def _score(result: Any, truth: Volume, register: bool = False) -> dict[str, float]:
-    from .score import score
-
-    return score(result, truth, register=register)
-
 
 KIND = Kind(
     name="cell",
@@ -64,11 +17,12 @@ KIND = Kind(
         Quantity("refractive_index", "1", "real part of the refractive index"),
         Quantity("absorption", "1", "imaginary part of the refractive index"),
     ),
-    validate=_validate,
-    read=_read,
-    problem=_problem,
-    simulate=_simulate,
-    estimate=_estimate,
-    score=_score,
+    validate=deferred(__name__, ".validate", "validate"),
+    read=deferred(__name__, ".read", "read"),
+    problem=deferred(__name__, ".problem", "problem"),
+    simulate=deferred(__name__, ".simulation", "simulate"),
+    estimate=deferred(__name__, ".estimate", "estimate"),
+    score=deferred(__name__, ".score", "score"),
+    way="fit",
     smaller="crop or bin the images, widen volume.spacing, or use a machine with more memory",
 )

@@ -5,7 +5,8 @@ import os
 import numpy as np
 
 from ...acquisition.acquisition import Acquisition
-from ...runs.estimate import Estimate, readable_bytes
+from ...fitting.settings import SLAB_POINTS
+from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone, readable_bytes
 from .geometry import KEPT_BYTES, geometry_of
 from .settings import CellSettings
 
@@ -13,10 +14,6 @@ FFT_SECONDS = 1.2e-9
 """[s] Time of a complex 2D FFT, with what is done between two, per sample and doubling of its size, on one core."""
 FIELD_SECONDS = 6.0e-9
 """[s] Time of the field's value and gradient at a lattice point, per number that it handles there, on one core."""
-SLAB_POINTS = 1 << 15
-"""Points whose features a pyramid holds at once."""
-PROGRAM_BYTES = 600 << 20
-"""Memory of Python, jax and compiled programs."""
 RETAINED = 2.5
 """Largest memory over the arrays of a step: what is freed is kept, and not all of it fits what comes next."""
 
@@ -29,7 +26,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
         acquisition: The measurement as read; without it only the program itself is counted.
     """
     if acquisition is None:
-        return Estimate(PROGRAM_BYTES, 0.0, ["memory and time depend on the acquisition: name it to see them"])
+        return program_alone()
     geometry = geometry_of(settings, acquisition)
     slices = geometry.lattice.shape[0]
     plane = float(np.prod(geometry.padded.shape[1:]))

@@ -19,7 +19,7 @@ from ....physics.turning import turn, turn_angles
 from ...acquisition.acquisition import Acquisition
 from ...errors import ConfigError, Fault
 from ...fitting.misfit import amplitude_misfit, best_gain, field_misfit, poisson_misfit
-from ...fitting.problem import Batch, Division, Extras, Names, Sampling, Weights
+from ...fitting.problem import Batch, Division, Extras, Names, Sampling, Weights, Workplace
 from ...fitting.schedule import withheld_views
 from ...models import Frame, Model, ModelQuantity
 from ..cell import KIND
@@ -37,8 +37,8 @@ FOCUS_SHIFT = 1.0
 """Expected error of the focal plane, in wavelengths of the medium."""
 
 
-def problem(settings: CellSettings, acquisition: Acquisition) -> "CellProblem":
-    """Make the fit's view of an acquisition.
+def problem(settings: CellSettings, acquisition: Acquisition, _work: Workplace | None = None) -> "CellProblem":
+    """Make the fit's view of an acquisition; it begins in closed form, and needs no place to work on that.
 
     Raises:
         ConfigError: If the physics that the config names does not hold for what was measured.

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from ...fitting.settings import FitSettings
 from ...settings.base import Flag, Settings
 from ...settings.fields import Extent, MarginOrAuto, Spacing
+from ...settings.kind import KindSettings
 from ...settings.units import Length
 from .acquisition_settings import CellAcquisition
 from .simulation_settings import CellSimulation
@@ -79,14 +80,10 @@ class CellFit(FitSettings):
     refine: Refine = Field(default_factory=Refine, description="What else is fitted.")
 
 
-class CellSettings(Settings):
+class CellSettings(KindSettings):
     """Everything that a cell's reconstruction or simulation needs to know."""
 
     kind: Literal["cell"] = Field("cell", description="Kind of experiment.")
-    seed: int = Field(0, ge=0, description="Seed of all randomness; the same seed gives the same result.")
-    device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
-        "auto", description="Where to compute. auto takes an accelerator if there is one; gpu and tpu insist on it."
-    )
     acquisition: CellAcquisition = Field(
         default_factory=CellAcquisition,
         description="Where the measurement stands in its file. The names below are those of unflat's own files, which "

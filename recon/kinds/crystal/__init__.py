@@ -3,78 +3,10 @@
 Only names are looked up here; what needs jax is imported when it is called.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from ...acquisition.acquisition import Acquisition
-from ...errors import Fault
-from ...runs.estimate import Estimate
-from ...runs.progress import Progress, silent
-from ...volumes.volume import Quantity, Volume
-from ..base import Kind
+from ...volumes.volume import Quantity
+from ..base import Kind, deferred
 from .schema import SCHEMA
 from .settings import CrystalSettings
-
-if TYPE_CHECKING:
-    from ...fitting.problem import Problem, Workplace
-    from ...reports.figures import Drawing
-    from ...reports.gather import RunFacts
-    from ...reports.summary import Statement
-
-
-def _validate(acquisition: Acquisition) -> list[Fault]:
-    from .validate import validate
-
-    return validate(acquisition)
-
-
-def _read(settings: CrystalSettings, path: Path) -> Acquisition:
-    from .read import read
-
-    return read(settings, path)
-
-
-def _simulate(settings: CrystalSettings, progress: Progress = silent) -> Acquisition:
-    from .simulation import simulate
-
-    return simulate(settings, progress)
-
-
-def _estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Estimate:
-    from .estimate import estimate
-
-    return estimate(settings, acquisition)
-
-
-def _score(result: Any, truth: Volume, register: bool = False) -> dict[str, float]:
-    from .score import score
-
-    return score(result, truth, register=register)
-
-
-def _problem(settings: CrystalSettings, acquisition: Acquisition, work: "Workplace | None" = None) -> "Problem":
-    from .problem import problem
-
-    return problem(settings, acquisition, work)
-
-
-def _phase(*arguments: Any) -> dict[str, float]:
-    from .reconstruct import phase
-
-    return phase(*arguments)
-
-
-def _findings(facts: "RunFacts") -> "list[Statement]":
-    from .report import findings
-
-    return findings(facts)
-
-
-def _pictures(facts: "RunFacts") -> "list[Drawing]":
-    from .report import pictures
-
-    return pictures(facts)
-
 
 KIND = Kind(
     name="crystal",
@@ -88,14 +20,15 @@ KIND = Kind(
         Quantity("strain", "1", "change of the displacement along G"),
         Quantity("occupancy", "1", "0 outside the crystal, 1 inside"),
     ),
-    validate=_validate,
-    read=_read,
-    simulate=_simulate,
-    estimate=_estimate,
-    score=_score,
+    validate=deferred(__name__, ".validate", "validate"),
+    read=deferred(__name__, ".read", "read"),
+    simulate=deferred(__name__, ".simulation", "simulate"),
+    estimate=deferred(__name__, ".estimate", "estimate"),
+    score=deferred(__name__, ".score", "score"),
+    way="phase",
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
-    problem=_problem,
-    phase=_phase,
-    findings=_findings,
-    pictures=_pictures,
+    problem=deferred(__name__, ".problem", "problem"),
+    phase=deferred(__name__, ".reconstruct", "phase"),
+    findings=deferred(__name__, ".report", "findings"),
+    pictures=deferred(__name__, ".report", "pictures"),
 )

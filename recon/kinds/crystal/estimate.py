@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from ...acquisition.acquisition import Acquisition
-from ...runs.estimate import Estimate, readable_bytes
+from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone, readable_bytes
 from .prepare import box_of
 from .settings import CrystalSettings
 
@@ -15,8 +15,6 @@ REFINING = 2.5
 """Time of a refining iteration over that of a projection."""
 COPIES = 14
 """Complex arrays that a loop holds at once."""
-PROGRAM_BYTES = 500 << 20
-"""Memory of Python, jax and compiled programs."""
 
 
 def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Estimate:
@@ -27,7 +25,7 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
         acquisition: The measurement as read; without it only the program itself is counted.
     """
     if acquisition is None:
-        return Estimate(PROGRAM_BYTES, 0.0, ["memory and time depend on the acquisition: name it to see them"])
+        return program_alone()
     box = box_of(settings, acquisition)
     shape = [n // b for n, b in zip(box.size, settings.acquisition.bin, strict=True)]
     voxels = float(np.prod(shape))

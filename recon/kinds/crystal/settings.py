@@ -8,6 +8,7 @@ from ...fitting.settings import FieldSettings
 from ...phasing.settings import PhaseSettings
 from ...settings.base import Flag, Settings
 from ...settings.fields import LengthOrAuto
+from ...settings.kind import KindSettings
 from .acquisition_settings import CrystalAcquisition
 from .simulation_settings import CrystalSimulation
 
@@ -55,14 +56,10 @@ class CrystalFit(FieldSettings):
     )
 
 
-class CrystalSettings(Settings):
+class CrystalSettings(KindSettings):
     """Everything that a crystal's reconstruction or simulation needs to know."""
 
     kind: Literal["crystal"] = Field("crystal", description="Kind of experiment.")
-    seed: int = Field(0, ge=0, description="Seed of all randomness; the same seed gives the same result.")
-    device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
-        "auto", description="Where to compute. auto takes an accelerator if there is one; gpu and tpu insist on it."
-    )
     acquisition: CrystalAcquisition = Field(
         default_factory=CrystalAcquisition,
         description="Where the measurement stands in its file, and which part of it to use. The names below are those "
