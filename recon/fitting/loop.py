@@ -1,4 +1,4 @@
-"""The fit's loop: steps, judgement by what was withheld, checkpoints, and an early end. It knows no screen and no file."""
+"""The fit's loop: steps, judgement by what was withheld, checkpoints, an early end. It knows no screen and no file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a fit of a field leaves beside its model: the same volume and predictions as phasing leaves, and their numbers."""
+"""What a fit of a field leaves beside its model: a volume and predictions as phasing leaves them, and their numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,14 +44,14 @@ def write_fitted(
     """
     prepared, path = problem.prepared, folder / "volume.h5"
     inside = _occupied(problem, model)
-    volume = volume_of_model(model, Lattice(*laboratory_grid(problem.steps, inside.shape, model.spacing[0], inside, 3.0)))
+    volume = volume_of_model(
+        model, Lattice(*laboratory_grid(problem.steps, inside.shape, model.spacing[0], inside, 3.0))
+    )
     # The far field as it is, seen from the detector: its |FFT|² is modelled to the last digit. Its transform is the
     # crystal's density as far as the measured window resolves it.
     density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
     kernel = gaussian_kernel(widths)
-    write_result(
-        path, volume, Solution(density, inside), problem.place, kernel, background, prepared.good, facts
-    )
+    write_result(path, volume, Solution(density, inside), problem.place, kernel, background, prepared.good, facts)
     write_predictions(folder, prepared, modelled, {})
     numbers = _likelihoods(problem, modelled) | blur_numbers(list(widths), background)
     numbers |= measured_numbers(prepared, inside) | {"voxels": float(volume.main.size)}

@@ -1,7 +1,7 @@
 """A crystal's rocking curve as the fit sees it: one view, of which some pixels are withheld.
 
-The field gives three smooth outputs s, a, b. The density is level·o(s)·(a + i b) with the occupancy o = 1/(1 + e^(−Ks)):
-a support with a soft edge, and inside it a smooth complex wave. The wave is not held to unit modulus: a dislocation's
+The field gives three smooth outputs s, a, b. The density is level·o·(a + i b) with the occupancy o = 1/(1 + e^(−Ks)): a
+support with a soft edge, and inside it a smooth complex wave. The wave is not held to unit modulus: a dislocation's
 phase winds around a line, on which a smooth wave passes through 0 while a smooth phase cannot exist
 (`recon.models.crystal`). The field fills a box around the crystal only, sampled finer than a voxel
 (`physics.compact`), so that its continuous density is what diffracts.

@@ -161,9 +161,7 @@ def in_one_piece(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]
     return np.asarray(np.isin(labels, kept))
 
 
-def slopes_of(
-    density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]
-) -> Float[np.ndarray, " 3"]:
+def slopes_of(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, " 3"]:
     """[rad/voxel] The mean slope of the phase along each axis.
 
     It is the angle of Σ ρ(n+1) ρ*(n): nothing has to be unwrapped for it.
@@ -257,15 +255,18 @@ def bragg_vector_of(facts: Mapping[str, float | str]) -> Float[np.ndarray, " 3"]
 
 
 def all_quantities() -> tuple[Quantity, ...]:
+    """What a crystal's volume may hold, in order: the quantities, then the uncertainty of each."""
     uncertain = (Quantity(f"uncertainty_{q.name}", q.unit, f"{q.name}: {_UNCERTAIN}") for q in QUANTITIES)
     return (*QUANTITIES, *uncertain)
 
 
 def stored(array: np.ndarray) -> np.ndarray:
+    """Bring an array to the precision of files."""
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def facts_of(frame: Frame, level: float) -> dict[str, float | str]:
+    """What a volume or a model says beside its values: scale, convention and G."""
     facts: dict[str, float | str] = {"density_scale": level, "convention": "forward FFT: phase = -G.u"}
     if frame.bragg_vector is not None:
         facts |= {f"bragg_vector_{a}": float(g) for a, g in zip("zyx", frame.bragg_vector, strict=True)}

@@ -142,7 +142,9 @@ def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
     distance = np.zeros(wide.shape)
     for axis, n in enumerate(wide.shape):
         reach = np.ptp(np.flatnonzero(wide.any(axis=tuple(i for i in range(3) if i != axis)))) / 4 + 1
-        distance = distance + (((np.arange(n) - n // 2) / reach) ** 2).reshape([-1 if i == axis else 1 for i in range(3)])
+        distance = distance + (((np.arange(n) - n // 2) / reach) ** 2).reshape(
+            [-1 if i == axis else 1 for i in range(3)]
+        )
     inside = distance <= 1
     level = np.sqrt(counts.sum() / counts.size / inside.sum())
     return Start.of((level * inside).astype(np.complex128), np.zeros(3), 0.0)
@@ -189,7 +191,9 @@ def read_start(file: Path, prepared: Prepared) -> Start:
             raise DataError(Fault(str(file), message, "name a crystal's volume.h5 as phase, fit or predict write it"))
         group = h5["detector_frame"]
         density = np.asarray(group["density"][()], np.complex128)
-        kernel = np.asarray(group["point_spread_function"][()]) if "point_spread_function" in group else np.ones((1,) * 3)
+        kernel = (
+            np.asarray(group["point_spread_function"][()]) if "point_spread_function" in group else np.ones((1,) * 3)
+        )
         background = float(group["background"][()]) if "background" in group else 0.0
         basis = np.asarray(group["reciprocal_basis"][()]) if "reciprocal_basis" in group else None
     _require_same_grid(file, density, basis, prepared)
