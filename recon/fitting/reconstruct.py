@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ... import __version__
@@ -74,7 +75,7 @@ class Reconstruction:
         parameters, extras = answers[0]
         values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
         numbers = self._numbers(problem, fits, model)
-        numbers |= problem.write(self.folder.path, model, values, extras, provenance)
+        numbers |= problem.write(self.folder.path, model, values, jax.tree.map(jnp.asarray, extras), provenance)
         numbers |= self._against_truth(model)
         numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
         self.folder.write_numbers(numbers)

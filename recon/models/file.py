@@ -128,7 +128,7 @@ def _read_frame(group: h5py.Group) -> Frame:
     frame = Frame(low, high, spacing, facts, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
     reach, within = np.abs(matrix).sum(axis=1), 1e-9 * min(frame.extent)
     pairs = ((affine, frame.world_from_model), (reach, frame.extent / 2))
-    if not all(np.allclose(*pair, rtol=1e-9, atol=within) for pair in pairs):
+    if not all(np.allclose(found, wanted, rtol=1e-9, atol=within) for found, wanted in pairs):
         raise DataError("its bounding box is not that of the image of its unit cube (/frame/world_from_model)")
     return frame
 

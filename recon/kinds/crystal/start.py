@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 
-from ....physics.diffraction import gaussian_kernel
+from ....physics.diffraction import gaussian_kernel, to_centre, to_corner
 from ...errors import ConfigError, DataError, Fault
 from ...fitting.problem import Workplace
 from ...phasing.procedure import Measured, phase
@@ -36,6 +36,7 @@ _BLUR = 1.0
 _THRESHOLD = 0.2
 """Part of the largest blurred amplitude that belongs to the crystal."""
 _BASIS_TOLERANCE = 1e-3
+_OPTIONAL = ("point_spread_function", "background", "reciprocal_basis")
 
 _log = logging.getLogger(__name__)
 
@@ -137,8 +138,10 @@ def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
     """Half the autocorrelation's extent, evenly filled."""
     counts = np.where(prepared.good, prepared.counts, 0).astype(np.float32)
     weights = prepared.good.astype(np.float32)
-    corner = [np.fft.ifftshift(array) for array in (counts, weights)]
-    wide = np.fft.fftshift(np.asarray(autocorrelation_support(*corner, settings.phase.start))) > 0
+    found = autocorrelation_support(
+        jnp.asarray(to_corner(counts)), jnp.asarray(to_corner(weights)), settings.phase.start
+    )
+    wide = to_centre(np.asarray(found)) > 0
     distance = np.zeros(wide.shape)
     for axis, n in enumerate(wide.shape):
         reach = np.ptp(np.flatnonzero(wide.any(axis=tuple(i for i in range(3) if i != axis)))) / 4 + 1
@@ -191,13 +194,10 @@ def read_start(file: Path, prepared: Prepared) -> Start:
             raise DataError(Fault(str(file), message, "name a crystal's volume.h5 as phase, fit or predict write it"))
         group = h5["detector_frame"]
         density = np.asarray(group["density"][()], np.complex128)
-        kernel = (
-            np.asarray(group["point_spread_function"][()]) if "point_spread_function" in group else np.ones((1,) * 3)
-        )
-        background = float(group["background"][()]) if "background" in group else 0.0
-        basis = np.asarray(group["reciprocal_basis"][()]) if "reciprocal_basis" in group else None
-    _require_same_grid(file, density, basis, prepared)
-    return Start.of(density, _widths_of(kernel), background)
+        found = {name: np.asarray(group[name][()]) for name in _OPTIONAL if name in group}
+    _require_same_grid(file, density, found.get("reciprocal_basis"), prepared)
+    kernel = found.get("point_spread_function", np.ones((1, 1, 1)))
+    return Start.of(density, _widths_of(kernel), float(found.get("background", 0.0)))
 
 
 def _require_same_grid(
