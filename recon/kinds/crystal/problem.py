@@ -154,7 +154,7 @@ class CrystalProblem:
         only = np.zeros(1, int)
         return Division(only, only if self.weights[1].any() else only[:0])
 
-    def start(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"]:
+    def start(self, views: np.ndarray) -> Float[np.ndarray, "k _z _y _x"]:
         """The start's occupancy and wave on the box's samples."""
         density = self.origin.density / self.level
         inside = self.origin.support & (np.abs(density) > _EDGE[0])
@@ -173,7 +173,7 @@ class CrystalProblem:
         counts, pair = self._on_device
         return {"measured": counts, "weights": pair[int(judging)]}
 
-    def misfit(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Float[Array, " view"]:
+    def misfit(self, values: Float[Array, "k _z _y _x"], extras: Extras, batch: Batch) -> Float[Array, " view"]:
         """Poisson deviance per pixel; 1 is counting noise alone."""
         modelled = self.counts(self.far_field(values), extras)
         return deviance(batch["measured"][0], modelled, batch["weights"][0])[None]
@@ -182,7 +182,7 @@ class CrystalProblem:
         """The deviance itself."""
         return float(np.mean(misfits))
 
-    def far_field(self, values: Float[Array, "k z y x"]) -> Complex[Array, "frame y x"]:
+    def far_field(self, values: Float[Array, "k _z _y _x"]) -> Complex[Array, "frame y x"]:
         """Diffracted amplitudes of the field's outputs, centred."""
         occupancy = self.level * jax.nn.sigmoid(SHARPNESS * values[0])
         return far_field_of_box(occupancy * values[1], occupancy * values[2], self._matrices)
@@ -210,7 +210,12 @@ class CrystalProblem:
         return model_of(architecture, weights, self.box, self.place, self.steps, spacing, provenance)
 
     def write(
-        self, folder: Path, model: Model, values: Float[np.ndarray, "k z y x"], extras: Extras, facts: Mapping[str, Any]
+        self,
+        folder: Path,
+        model: Model,
+        values: Float[np.ndarray, "k _z _y _x"],
+        extras: Extras,
+        facts: Mapping[str, Any],
     ) -> dict[str, float]:
         """Write the volume with the detector's frame, and measured and predicted counts."""
         field = np.asarray(jax.jit(self.far_field)(jnp.asarray(values)))
