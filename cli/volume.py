@@ -11,6 +11,7 @@ import numpy as np
 from ..recon.errors import ConfigError, DeviceError, Fault
 from ..recon.models import Model
 from ..recon.models.sampling import Region, estimate, lattice_for
+from ..recon.results import quantity_of
 from ..recon.runs.estimate import available_memory
 from ..recon.settings.units import parse_any, show
 from ..recon.volumes import Volume, read_volume, save
@@ -165,8 +166,7 @@ def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
     chosen = names or (able[:1] if form in ONE_QUANTITY else able)
     if not names and len(chosen) < len(volume.values):
         console.note(f"{output.suffix} gets {', '.join(chosen)}; choose others with --quantity")
-    parts = [volume.only(name) for name in chosen]
-    quantities = tuple(part.quantities[0] for part in parts)
+    quantities = tuple(quantity_of(volume, name) for name in chosen)
     return replace(volume, values={n: volume.values[n] for n in chosen}, quantities=quantities)
 
 

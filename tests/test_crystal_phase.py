@@ -149,6 +149,9 @@ def test_the_volume_goes_to_paraview(work: Path) -> None:
     refused = unflat("volume", work / "RUN", "-o", work / "finer.vti", "--spacing", "1 nm")
     assert refused.returncode == 2
     assert "is a sampled volume" in refused.stderr
+    refused = unflat("volume", work / "RUN", "-o", work / "other.vti", "--quantity", "index")
+    assert refused.returncode == 2
+    assert "no quantity 'index': there are amplitude" in refused.stderr
 
 
 def test_a_run_is_not_overwritten(work: Path) -> None:
