@@ -8,6 +8,7 @@ import click
 
 from . import console
 from .options import Request, request_options
+from .phase import accuracy, likelihood
 from .running import Job, Numbers, Way, reconstruct
 
 
@@ -25,6 +26,7 @@ def command(request: Request) -> None:
       unflat fit run.yaml scan.h5 -o RUN --set volume.depth='9 um'
       unflat fit run.yaml scan.h5 -o RUN --resume --time-limit '50 min'
       unflat fit run.yaml scan.h5 -o RUN2 --set fit.field=voxels --seed 3
+      unflat fit crystal.yaml rocking.h5 -o RUN --set fit.start=PHASED
     """
     reconstruct(WAY, request)
 
@@ -37,13 +39,17 @@ def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
 
 
 def _sentence(numbers: Numbers) -> str:
-    kind = "withheld" if "residual_withheld" in numbers else "fitted"
     steps = "1 step" if numbers["steps"] == 1 else f"{numbers['steps']:.0f} steps"
+    if "llk" in numbers:  # Counts were fitted, and not images.
+        return f"{likelihood(numbers)}; {steps}"
+    kind = "withheld" if "residual_withheld" in numbers else "fitted"
     return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {steps}"
 
 
 def _tell(numbers: Numbers) -> list[str]:
     """What a person wants to know at once."""
+    if "llk" in numbers:
+        return [*accuracy(numbers), _sizes(numbers)]
     if not numbers.get("residual_withheld", numbers["residual_fitted"]) < 1:
         console.warn("a residual of 1 is an empty box's: this result explains nothing of the images")
     if "snr" not in numbers:
@@ -67,7 +73,11 @@ def _show(acquisition: Path, run: Path, numbers: Numbers) -> None:
             f"residual of views that the fit never saw: {numbers['residual_withheld']:.3f} (1 is an empty box; "
             f"fitted views: {numbers['residual_fitted']:.3f})"
         )
-    console.say(
+    console.say(_sizes(numbers))
+
+
+def _sizes(numbers: Numbers) -> str:
+    return (
         f"model {numbers['model_bytes'] / 1e6:.2f} MB, {numbers['model_parameters']:,.0f} numbers; "
         f"volume {numbers['volume_bytes'] / 1e6:.2f} MB, {numbers['voxels']:,.0f} voxels"
     )

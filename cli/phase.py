@@ -32,12 +32,13 @@ def _work(phase: Callable[..., Numbers], job: Job) -> Numbers:
     return phase(job.settings, job.acquisition, job.folder, job.provenance, job.progress, job.stop)
 
 
-def _sentence(numbers: Numbers) -> str:
+def likelihood(numbers: Numbers) -> str:
+    """Say how well counts are explained."""
     free = f", free {numbers['llk_free']:.4g}" if "llk_free" in numbers else ""
     return f"Poisson deviance {numbers['llk']:.4g}{free}; chi {numbers['chi_rms']:.4f}"
 
 
-def _tell(numbers: Numbers) -> list[str]:
+def accuracy(numbers: Numbers) -> list[str]:
     """What a person wants to know at once."""
     lines = []
     if "agreement" in numbers:
@@ -54,7 +55,7 @@ WAY = Way(
     part=lambda kind: kind.phase,
     closed="a {kind}'s measurement is not phased by projections",
     work=_work,
-    sentence=_sentence,
-    tell=_tell,
+    sentence=likelihood,
+    tell=accuracy,
     files=("volume.h5",),
 )

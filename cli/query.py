@@ -77,10 +77,12 @@ def command(
     places = read_points(points, unit) if points is not None else line_points(*(line or ((), ())), samples)
     outside = int(np.sum(~opened.frame.contains(places)))
     if outside:
-        low, high = (", ".join(f"{c * 1e6:.4g}" for c in corner) for corner in (opened.frame.low, opened.frame.high))
+        factor, label = (1.0, "voxels") if opened.frame.length_unit == "voxel" else (1e6, "um")
+        corners = (opened.frame.low, opened.frame.high)
+        low, high = (", ".join(f"{c * factor:.4g}" for c in corner) for corner in corners)
         console.warn(
-            f"{outside} of {len(places)} points lie outside the model's box, from ({low}) to ({high}) um, and get the "
-            "background; see --unit if that is unexpected"
+            f"{outside} of {len(places)} points lie outside the model's box, from ({low}) to ({high}) {label}, and get "
+            "the background; see --unit if that is unexpected"
         )
     if len(places) < MANY:
         values = opened.at(places)

@@ -150,7 +150,7 @@ def command(
         names = (opened.given[0].name,)
         console.note(f"{output.suffix} holds one quantity: {names[0]}; choose another with --quantity")
     save(_sampled(opened, lattice, names), output)
-    console.say(_summary(lattice))
+    console.say(_summary(lattice, opened.frame.length_unit))
     console.wrote(output)
 
 
@@ -170,6 +170,11 @@ def _require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
     for axis, step, low, high in zip("zyx", spacing, model.frame.low, model.frame.high, strict=True):
         extent = float(high - low)
         if step > extent * (1 + 1e-6):  # The box's corners are rounded numbers.
+            if model.frame.length_unit == "voxel":
+                message = (
+                    f"--spacing of {step:.4g} voxels along {axis} is larger than the model's box, {extent:.4g} voxels"
+                )
+                raise ConfigError(message)
             raise ConfigError(
                 f"--spacing of {show(step, 'length')} along {axis} is larger than the model's box, "
                 f"{extent * 1e6:.4g} um; a plain number is metres: write '0.3 um'"
@@ -196,8 +201,9 @@ def _sampled(model: Model, lattice: Lattice, names: tuple[str, ...]) -> Any:
         return model.volume(lattice, names, progress)
 
 
-def _summary(lattice: Lattice) -> str:
+def _summary(lattice: Lattice, unit: str) -> str:
     """Tell the grid in words."""
     shape = " x ".join(map(str, lattice.shape))
-    steps = [(a[-1] - a[0]) / (len(a) - 1) * 1e6 if len(a) > 1 else 0.0 for a in lattice.axes]
-    return f"{shape} samples (z, y, x), {' x '.join(f'{d:.4g}' for d in steps)} um apart"
+    factor, label = (1.0, "voxels") if unit == "voxel" else (1e6, "um")
+    steps = [(a[-1] - a[0]) / (len(a) - 1) * factor if len(a) > 1 else 0.0 for a in lattice.axes]
+    return f"{shape} samples (z, y, x), {' x '.join(f'{d:.4g}' for d in steps)} {label} apart"

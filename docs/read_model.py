@@ -2,12 +2,14 @@
 
 Points are (n, 3): z, y, x in metres; values are arrays (n,) by quantity's name. docs/model-file.md gives the formulas.
 """
-# ruff: noqa: ANN001, ANN201, ANN202, B905, D103
 
 import json
 
 import h5py
 import numpy as np
+
+gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+layer = lambda w, name, x: x @ w[name.format("w")] + w[name.format("b")]
 
 
 def read_model(path):
@@ -16,38 +18,45 @@ def read_model(path):
         architecture = json.loads(file["architecture"][()])
         weights = {}
         file["weights"].visititems(lambda n, d: weights.update({n: d[()]} if isinstance(d, h5py.Dataset) else {}))
-        affine = file["frame/world_from_model"][()]
         names = [n.decode() for n in file["quantities/name"][()]]
         background, scale = (file[f"quantities/{key}"][()] for key in ("background", "scale"))
-        test_points, test_values = file["selftest/points"][()], file["selftest/values"][()]
+        places = ("frame/world_from_model", "selftest/points", "selftest/values")
+        affine, test_points, test_values = (file[place][()] for place in places)
     members = sorted({n.split("/")[0] + "/" if n.startswith("member_") else "" for n in weights})
     sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
 
     def model(points):
         s = (np.asarray(points, float) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
         inside = (np.abs(s) <= 1 + 1e-9).all(axis=1)
-        raw = [FIELDS[architecture["type"]](architecture, w, np.clip(s, -1, 1)) for w in sets]
-        values = np.array([background + scale * signed(r, architecture["sign"]) for r in raw])
+        values = background + scale * np.array([evaluated(architecture, w, s)[:, : len(names)] for w in sets])
         result = dict(zip(names, np.where(inside, values.mean(axis=0).T, background[:, None])))
-        if len(sets) > 1:
-            spread = np.where(inside, values.std(axis=0, ddof=1).T, 0)
-            result |= {"uncertainty_" + n: u for n, u in zip(names, spread)}
-        return result
+        spread = zip(names, values.std(axis=0, ddof=len(sets) > 1).T * inside)
+        return result | ({"uncertainty_" + n: u for n, u in spread} if len(sets) > 1 else {})
 
-    given = np.stack(list(model(test_points).values()), axis=1)
-    if not np.allclose(given, test_values, rtol=1e-9, atol=1e-6 * np.abs(scale).max()):
+    found = np.stack(list(model(test_points).values()), axis=1)
+    if not np.allclose(found, test_values, rtol=1e-9, atol=1e-6 * np.ptp(test_values, axis=0)):
         raise ValueError(f"{path}: the model does not give the values of its self-test")
     return model
 
 
-def signed(raw, sign):
-    signs = [sign] * raw.shape[1] if isinstance(sign, str) else sign
-    direction = np.array([{"any": 0, "nonnegative": 1, "nonpositive": -1}[word] for word in signs])
-    return np.where(direction == 0, raw, (raw + direction * np.sqrt(raw**2 + 4 * 0.05**2)) / 2)
+def evaluated(architecture, w, s):
+    s, signs = np.clip(s, -1, 1), np.broadcast_to(architecture["sign"], architecture["outputs"])
+    bend = np.array([("nonpositive", "any", "nonnegative").index(sign) - 1 for sign in signs])
+    signed = lambda raw: np.where(bend == 0, raw, (raw + bend * np.sqrt(raw**2 + 4 * 0.05**2)) / 2)
+    known = {"pyramid": pyramid, "voxels": voxels, "fourier": fourier}
+    field = lambda p: signed(known[architecture["type"]](architecture, w, np.clip(p, -1, 1)))
+    return crystal(architecture["head"], w, field, s) if "head" in architecture else field(s)
 
 
-def gelu(x):
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+def crystal(head, w, field, s):
+    wave = lambda p: field(p)[:, 1:3] @ [1, 1j] * np.exp(-1j * (w["head/plane"][0] + p @ w["head/plane"][1:]))
+    grid, step = w.get("head/reference", np.zeros((1, 1, 1, 1))), np.array(head.get("step", [0, 0, 0]))
+    near = voxels({"shape": grid.shape[1:]}, {"grid": grid}, s)[:, 0]
+    occupancy = 1 / (1 + np.exp(-head["sharpness"] * field(s)[:, 0]))
+    inside = occupancy * np.abs(wave(s)) >= head["surface"]
+    phase = np.where(inside, near + np.angle(wave(s) * np.exp(-1j * near)), 0)
+    slope = np.where(inside, np.angle(wave(s + step) * wave(s - step).conj()) / head.get("length", 1), 0)
+    return np.stack([occupancy * np.abs(wave(s)), phase, occupancy, phase, slope], axis=1)
 
 
 def interpolated(grid, first, weights):
@@ -67,11 +76,8 @@ def pyramid(architecture, w, s):
         f = t - first
         cubic = np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=-1) / 6
         levels.append(interpolated(w[f"grid_{i}"], first, cubic))
-    direct = sum(level[:, : architecture["outputs"]] for level in levels)
-    if architecture["hidden"] == 0:
-        return direct
-    hidden = gelu(np.concatenate(levels, axis=1) @ w["decoder/w0"] + w["decoder/b0"])
-    return direct + hidden @ w["decoder/w1"] + w["decoder/b1"]
+    direct, features = sum(level[:, : architecture["outputs"]] for level in levels), np.concatenate(levels, axis=1)
+    return direct + (layer(w, "decoder/{}1", gelu(layer(w, "decoder/{}0", features))) if architecture["hidden"] else 0)
 
 
 def voxels(architecture, w, s):
@@ -82,19 +88,13 @@ def voxels(architecture, w, s):
 
 
 def fourier(architecture, w, s):
-    z, y, x = s.T
-    columns, count = [z, y, x], architecture["angles"]
-    for k in np.pi * 2.0 ** np.arange(architecture["frequencies_lateral"]):
-        for a in np.pi * np.arange(count) / count:
-            p, q = y * np.cos(a) + x * np.sin(a), x * np.cos(a) - y * np.sin(a)
-            columns += [np.sin(k * p), np.cos(k * p), np.sin(k * q), np.cos(k * q)]
-    for k in np.pi * 2.0 ** np.arange(architecture["frequencies_axial"]):
-        columns += [np.sin(k * z), np.cos(k * z)]
-    h = encoding = np.stack(columns, axis=1)
+    (z, y, x), octaves = s.T, np.pi * 2.0 ** np.arange(32)
+    turns = [(np.cos(a), np.sin(a)) for a in np.pi * np.arange(architecture["angles"]) / architecture["angles"]]
+    across = [p for c, d in turns for p in (y * c + x * d, x * c - y * d)]
+    waves = [k * p for k in octaves[: architecture["frequencies_lateral"]] for p in across]
+    waves += [k * z for k in octaves[: architecture["frequencies_axial"]]]
+    h = encoding = np.stack([z, y, x, *(part(p) for p in waves for part in (np.sin, np.cos))], axis=1)
     for i in range(architecture["depth"] + 1):
         h = np.concatenate([h, encoding], axis=1) if i in architecture["skip"] else h
-        h = (gelu if i < architecture["depth"] else np.array)(h @ w[f"layer_{i}/w"] + w[f"layer_{i}/b"])
+        h = (gelu if i < architecture["depth"] else np.array)(layer(w, f"layer_{i}/{{}}", h))
     return h
-
-
-FIELDS = {"pyramid": pyramid, "voxels": voxels, "fourier": fourier}

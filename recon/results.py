@@ -130,6 +130,11 @@ def box_of(result: Result) -> tuple[Corner, Corner]:
     return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
 
+def length_unit_of(result: Result) -> str:
+    """``m``, or ``voxel`` where nobody knows how large a sample is, and coordinates count samples."""
+    return result.length_unit if isinstance(result, Volume) else result.frame.length_unit
+
+
 def background_of(result: Result, name: str | None = None) -> float:
     """What a quantity is outside the box: the medium's index for a refractive index, else 0."""
     wanted = quantity_of(result, name).name

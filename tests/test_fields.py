@@ -268,7 +268,7 @@ def test_levels_grow_evenly_up_to_the_finest(
 @pytest.mark.parametrize("name", ["pyramid", "voxels", "fourier"])
 def test_the_settings_name_the_field(name: str) -> None:
     sampling = Sampling((10, 40, 30), (0.5e-6, 0.2e-6, 0.2e-6), (2e-6, 0.5e-6, 0.5e-6))
-    field = field_for(FitSettings(field=name, sign="nonnegative"), sampling, 2)
+    field = field_for(FitSettings(field=name), sampling, 2, "nonnegative")
     assert field.architecture["type"] == name
     assert field.architecture["outputs"] == 2
     assert field.architecture["sign"] == "nonnegative"

@@ -34,7 +34,7 @@ from unflat.recon.rendering import (
 )
 from unflat.recon.rendering.planes import cut
 from unflat.recon.rendering.projection import turned
-from unflat.recon.rendering.style import as_rgb, colour_range, micrometres, nice_length
+from unflat.recon.rendering.style import as_rgb, colour_range, length_text, nice_length
 from unflat.recon.rendering.zoom import most_striking_point
 from unflat.recon.results import background_of, box_of, lattice_of, quantity_of, sampler
 
@@ -246,7 +246,7 @@ def test_scale_bars_are_round_and_fit(longest: float) -> None:
 
 
 def test_lengths_read_as_under_a_microscope() -> None:
-    assert [micrometres(v) for v in (2e-6, 2.5e-7, -1.25e-5, 0.0)] == ["2 µm", "250 nm", "−12.5 µm", "0 µm"]
+    assert [length_text(v) for v in (2e-6, 2.5e-7, -1.25e-5, 0.0)] == ["2 µm", "250 nm", "−12.5 µm", "0 µm"]
 
 
 def test_the_medium_takes_the_first_colour_and_a_lone_bead_is_still_seen() -> None:

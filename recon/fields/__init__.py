@@ -1,7 +1,7 @@
 """Continuous fields, all on one interface, so that the choice between them is measured."""
 
 from ..fitting.problem import Sampling
-from ..fitting.settings import FitSettings
+from ..fitting.settings import FieldSettings
 from .base import Axes, Field, Parameters, lattice_axes
 from .fourier import Fourier
 from .pyramid import Pyramid, pyramid_levels
@@ -10,16 +10,17 @@ from .voxels import Voxels
 __all__ = ["Axes", "Field", "Fourier", "Parameters", "Pyramid", "Voxels", "field_for", "lattice_axes"]
 
 
-def field_for(settings: FitSettings, sampling: Sampling, outputs: int) -> Field:
+def field_for(settings: FieldSettings, sampling: Sampling, outputs: int, sign: str = "any") -> Field:
     """Make the field that the settings name, of a size that suits the measurement.
 
     Args:
         settings: The fit's settings.
         sampling: Where the field will be evaluated, and the finest detail to expect.
-        outputs: Number of quantities.
+        outputs: Number of outputs.
+        sign: That the outputs are held to: ``any``, ``nonnegative`` or ``nonpositive``.
     """
     if settings.field == "voxels":
-        return Voxels(sampling.shape, outputs, settings.sign)
+        return Voxels(sampling.shape, outputs, sign)
     if settings.field == "fourier":
         choice = settings.fourier
         return Fourier(
@@ -30,7 +31,7 @@ def field_for(settings: FitSettings, sampling: Sampling, outputs: int) -> Field:
             choice.depth,
             (choice.depth // 2,),
             outputs,
-            settings.sign,
+            sign,
         )
     pyramid = settings.pyramid
     if pyramid.finest == "auto":
@@ -39,4 +40,4 @@ def field_for(settings: FitSettings, sampling: Sampling, outputs: int) -> Field:
         finest = tuple(max(1.0, pyramid.finest / p) for p in sampling.pitch)
     z, y, x = finest
     levels = pyramid_levels(sampling.shape, (z, y, x), pyramid.levels)
-    return Pyramid(levels, max(pyramid.features, outputs), pyramid.hidden, outputs, settings.sign)
+    return Pyramid(levels, max(pyramid.features, outputs), pyramid.hidden, outputs, sign)

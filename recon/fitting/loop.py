@@ -1,4 +1,4 @@
-"""The fit's loop: steps, judgement by withheld views, checkpoints, and an early end. It knows no screen and no file."""
+"""The fit's loop: steps, judgement by what was withheld, checkpoints, an early end. It knows no screen and no file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,24 +15,24 @@ from jaxtyping import Array, Float, Int
 from ..errors import DataError, Fault
 from .optimiser import Objective, State
 from .problem import Batch
-from .schedule import views_at, withheld_views
-from .settings import FitSettings
+from .schedule import views_at
+from .settings import FieldSettings
 
 JUDGE_EVERY = 25
-"""Steps between two looks at the withheld views."""
+"""Steps between two looks at what was withheld."""
 
 
 class Outcome(Enum):
     """How a fit ended; the value is the sentence for people."""
 
     COMPLETE = "All steps were taken."
-    CONVERGED = "The withheld views stopped getting better."
+    CONVERGED = "What was withheld stopped getting better."
     STOPPED = "The fit was asked to stop; run again with --resume to go on."
 
 
 @dataclass
 class Judgement:
-    """What the withheld views have said so far."""
+    """What was withheld has said so far."""
 
     best: float = float("inf")
     best_step: int = 0
@@ -61,8 +61,8 @@ class Fit:
 
     Args:
         objective: The loss and its step.
-        seed: Of the field's start, the order of views and the choice of withheld ones.
-        member: Which of an ensemble this is: changes the start and the order, not the choice.
+        seed: Of the field's start and the order of views.
+        member: Which of an ensemble this is: changes both.
     """
 
     objective: Objective
@@ -70,9 +70,7 @@ class Fit:
     member: int = 0
 
     def __post_init__(self) -> None:
-        settings, views = self.objective.settings, self.objective.problem.views
-        self.withheld = withheld_views(views, settings.withheld, self.seed)
-        self.trained = np.setdiff1d(np.arange(views), self.withheld)
+        self.trained, self.withheld = self.objective.problem.division()
         self.judgement = Judgement()
         self.start_residual: float | None = None
         self.step = 0
@@ -97,17 +95,18 @@ class Fit:
         return cast(State, self._state)
 
     def begin(self) -> None:
-        """Start from the closed-form answer, if there is one and it is wanted."""
-        wanted = self.objective.settings.start == "linear"
-        start = self.objective.problem.start(self.trained) if wanted else None
+        """Start from the experiment's first answer, if it has one."""
+        problem = self.objective.problem
+        start = problem.start(self.trained)
         self._state = self.objective.begin(self.seed + 1000 * self.member, start)
         if start is not None and len(self.withheld):
-            misfit = jax.jit(self.objective.problem.misfit)
-            batch = self.objective.problem.batch(self.withheld)
-            self.start_residual = float(np.sqrt(np.mean(misfit(jnp.asarray(start), self._state.extras, batch))))
+            found = jax.jit(problem.misfit)(
+                jnp.asarray(start, jnp.float32), self._state.extras, problem.batch(self.withheld, judging=True)
+            )
+            self.start_residual = problem.figure(np.asarray(found))
 
     def run(self, watcher: Watcher) -> Outcome:
-        """Take all steps that are left, or until the withheld views stop getting better, or until asked to stop."""
+        """Take all steps that are left, or until what was withheld gets no better, or until asked to stop."""
         settings = self.objective.settings
         began = saved = monotonic()
         while self.step < settings.steps:
@@ -135,11 +134,12 @@ class Fit:
 
     def views_now(self) -> Int[np.ndarray, " batch"]:
         """Views of the step to come."""
-        return views_at(self.step, self.trained, self.objective.settings.batch, self.seed + 1000 * self.member)
+        return views_at(self.step, self.trained, self.objective.problem.at_once, self.seed + 1000 * self.member)
 
     def judge(self) -> float:
-        """Residual of the withheld views: the root of their mean misfit. Keeps the parameters if it is the best yet."""
-        residual = float(np.sqrt(np.mean(self.misfits(self.withheld, self.state.field, self.state.extras))))
+        """Figure of what was withheld. Keeps the parameters if it is the best yet."""
+        found = self.misfits(self.withheld, self.state.field, self.state.extras, judging=True)
+        residual = self.objective.problem.figure(found)
         if residual < self.judgement.best:
             self.judgement = Judgement(
                 residual,
@@ -150,21 +150,26 @@ class Fit:
         return residual
 
     def misfits(
-        self, views: Int[np.ndarray, " view"], parameters: dict[str, Any], extras: dict[str, Any]
+        self,
+        views: Int[np.ndarray, " view"],
+        parameters: dict[str, Any],
+        extras: dict[str, Any],
+        *,
+        judging: bool = False,
     ) -> Float[np.ndarray, " view"]:
         """Misfit of each of some views, in batches of one size, so that one program serves all."""
-        size = min(self.objective.settings.batch, len(self.trained))
+        size = min(self.objective.problem.at_once, len(self.trained))
         found: list[float] = []
         for first in range(0, len(views), size):
             part = views[first : first + size]
             filled = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
-            batch = self.objective.problem.batch(filled)
+            batch = self.objective.problem.batch(filled, judging=judging)
             found += np.asarray(self._misfit(parameters, extras, batch))[: len(part)].tolist()
         return np.array(found)
 
     @property
     def answer(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Parameters of field and instrument: the best for the withheld views, or the last where none are withheld."""
+        """Parameters of field and instrument: the best for what was withheld, or the last where nothing was."""
         if self.judgement.parameters:
             return self.judgement.parameters, self.judgement.extras
         return (
@@ -199,7 +204,7 @@ class Fit:
         self.step = step
 
 
-def _diverged(step: int, settings: FitSettings) -> Fault:
+def _diverged(step: int, settings: FieldSettings) -> Fault:
     return Fault(
         "fit",
         f"the loss is no number after step {step}",

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from ..fields import Field, lattice_axes
 from .priors import tikhonov, total_variation
 from .problem import Batch, Problem
-from .settings import FitSettings
+from .settings import FieldSettings
 
 OPENING = 0.2
 """Share of the steps over which the finer levels of a pyramid open, coarse to fine."""
@@ -46,12 +46,12 @@ class Objective:
 
     problem: Problem
     field: Field
-    settings: FitSettings
+    settings: FieldSettings
 
     @property
     def scales(self) -> Float[np.ndarray, "k 1 1 1"]:
         """Physical value of a raw output of 1."""
-        return np.array([q.scale for q in self.problem.quantities], np.float32).reshape(-1, 1, 1, 1)
+        return np.array(self.problem.scales, np.float32).reshape(-1, 1, 1, 1)
 
     def raw(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
         """The field's outputs on the problem's lattice."""

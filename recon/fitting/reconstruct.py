@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ... import __version__
@@ -14,18 +15,17 @@ from ..acquisition.acquisition import Acquisition
 from ..errors import ConfigError, DataError, Fault, QualityError, Stopped
 from ..fields import Field, field_for
 from ..kinds.base import Kind
+from ..metrics import metric_named
 from ..models import Model
-from ..runs import Checkpoint, Progress, RunFolder, new_hdf5, peak_memory, silent, write_atomically
-from ..volumes import Volume, save
-from ..volumes.header import stamp
+from ..runs import Checkpoint, Progress, RunFolder, peak_memory, silent
 from .loop import Fit, Outcome, Watcher
 from .optimiser import Objective
-from .problem import Problem
+from .problem import Problem, Workplace
 
 _log = logging.getLogger(__name__)
 
 SHOWN = 12
-"""Trained views that are kept beside the withheld ones in the predictions."""
+"""Views, at least, that the misfit of what was fitted is taken from."""
 
 
 @dataclass(frozen=True)
@@ -64,29 +64,30 @@ class Reconstruction:
         began = time.monotonic()
         if self.kind.problem is None:
             raise ConfigError(f"kind: no neural field is fitted to a {self.kind.name} yet")
-        problem = self.kind.problem(self.settings, self.acquisition)
-        field = field_for(self.settings.fit, problem.sampling, len(problem.quantities))
+        problem = self.kind.problem(self.settings, self.acquisition, Workplace(self.folder, progress, stop))
+        field = field_for(self.settings.fit, problem.sampling, len(problem.scales), problem.sign)
         _log.info("%s on %s samples", field.architecture["type"], problem.sampling.shape)
         fits = self._fit_all(problem, field, progress, stop)
         answers = [fit.answer for fit in fits]
         provenance = dict(self.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": self.settings.seed}
-        weights = [answer[0] for answer in answers]
-        model = Model.ensemble(
-            field.architecture, weights, problem.frame, problem.quantities, provenance, self.kind.name
-        )
+        model = problem.model(field.architecture, [parameters for parameters, _ in answers], provenance)
         model.save(self.folder.path / "model.h5")
-        volume = model.volume()
-        save(volume, self.folder.path / "volume.h5")
-        numbers = self._numbers(problem, fits, model, volume) | {"seconds": time.monotonic() - began}
-        self._write_predictions(problem, fits[0], answers[0])
+        parameters, extras = answers[0]
+        values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
+        numbers = self._numbers(problem, fits, model)
+        numbers |= problem.write(self.folder.path, model, values, jax.tree.map(jnp.asarray, extras), provenance)
+        numbers |= self._against_truth(model)
+        numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
         self.folder.write_numbers(numbers)
-        self._gate(numbers)
+        self._gate(problem, numbers)
         return numbers
 
     def _fit_all(self, problem: Problem, field: Field, progress: Progress, stop: Callable[[], str | None]) -> list[Fit]:
         """Fit every member of the ensemble, going on from the newest checkpoint."""
         settings = self.settings.fit
         found = self.folder.latest_checkpoint()
+        if found is not None and "member" not in found.facts:  # It is of the way to the start, which is behind us.
+            found = None
         fits: list[Fit] = []
         for member in range(settings.ensemble):
             fit = Fit(Objective(problem, field, settings), self.settings.seed, member)
@@ -129,62 +130,40 @@ class Reconstruction:
             fit.save(Watcher(save=save_state))
         return outcome
 
-    def _numbers(self, problem: Problem, fits: list[Fit], model: Model, volume: Volume) -> dict[str, float]:
-        """What is known of the result's quality and cost."""
-        fit = fits[0]
+    def _numbers(self, problem: Problem, fits: list[Fit], model: Model) -> dict[str, float]:
+        """What is known of the fit's quality and cost."""
+        fit, names = fits[0], problem.names
         parameters, extras = fit.answer
         numbers: dict[str, float] = {"steps": float(sum(f.step for f in fits)), "views": float(problem.views)}
         shown = fit.trained[:: max(1, len(fit.trained) // SHOWN)]
-        numbers["residual_fitted"] = _root_mean(fit.misfits(shown, parameters, extras))
+        numbers[names.fitted] = problem.figure(fit.misfits(shown, parameters, extras))
         if len(fit.withheld):
-            numbers["residual_withheld"] = _root_mean(fit.misfits(fit.withheld, parameters, extras))
-            numbers["views_withheld"] = float(len(fit.withheld))
+            numbers[names.judging] = problem.figure(fit.misfits(fit.withheld, parameters, extras, judging=True))
             if fit.start_residual is not None:
-                numbers["residual_withheld_linear"] = fit.start_residual
+                numbers[names.start] = fit.start_residual
         if self.settings.fit.gate is not None:
             numbers["gate"] = self.settings.fit.gate
         numbers["model_parameters"] = float(model.size)
         numbers["model_bytes"] = float((self.folder.path / "model.h5").stat().st_size)
-        numbers["volume_bytes"] = float((self.folder.path / "volume.h5").stat().st_size)
-        numbers["voxels"] = float(volume.main.size)
-        numbers["peak_memory_bytes"] = float(peak_memory())
-        if self.acquisition.truth is not None:
-            try:
-                numbers |= self.kind.score(model, self.acquisition.truth)
-            except DataError as error:  # The fit is none the worse for it.
-                _log.warning("not compared with the truth: %s", error)
         return numbers
 
-    def _write_predictions(self, problem: Problem, fit: Fit, answer: tuple[dict[str, Any], dict[str, Any]]) -> None:
-        """Write measured and modelled views beside one another, the withheld ones first."""
-        some = fit.trained[np.unique(np.linspace(0, len(fit.trained) - 1, SHOWN).astype(int))]
-        views = np.concatenate([fit.withheld, some])
-        predict = jax.jit(lambda p, e, batch: problem.predict(fit.objective.values(p), e, batch))
-        modelled, measured = [], []
-        for view in views:
-            batch = problem.batch(np.array([view]))
-            modelled.append(np.asarray(predict(*answer, batch))[0])
-            measured.append(np.asarray(batch["measured"])[0])
-        with write_atomically(self.folder.path / "predictions.h5") as temporary, new_hdf5(temporary) as file:
-            stamp(file, "unflat-predictions", self.kind.name, "/")
-            file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
-            for name, facts in (("views", views), ("withheld", np.isin(views, fit.withheld))):
-                file.create_dataset(name, data=facts).attrs["units"] = "1"
-            for name, images in (("measured", measured), ("modelled", modelled)):
-                stack = np.stack(images)
-                data = file.create_dataset(
-                    name, data=stack, chunks=(1, *stack.shape[1:]), compression="gzip", shuffle=True
-                )
-                data.attrs["units"] = "1"
+    def _against_truth(self, model: Model) -> dict[str, float]:
+        if self.acquisition.truth is None:
+            return {}
+        try:
+            return self.kind.score(model, self.acquisition.truth)
+        except DataError as error:  # The fit is none the worse for it.
+            _log.warning("not compared with the truth: %s", error)
+            return {}
 
-    def _gate(self, numbers: Mapping[str, float]) -> None:
-        gate = self.settings.fit.gate
-        residual = numbers.get("residual_withheld", numbers["residual_fitted"])
-        if gate is not None and not residual <= gate:  # Nor does one that is no number pass.
+    def _gate(self, problem: Problem, numbers: Mapping[str, float]) -> None:
+        gate, names = self.settings.fit.gate, problem.names
+        reached = numbers.get(names.judging, numbers[names.fitted])
+        if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
             raise QualityError(
                 Fault(
                     "",
-                    f"the residual {residual:.3g} is not below the gate of {gate:g}",
+                    f"the {metric_named(names.judging).title.lower()} {reached:.3g} is not below the gate of {gate:g}",
                     "the result is kept, and its report tells more",
                 )
             )
@@ -204,10 +183,6 @@ def _restored(fit: Fit, found: Checkpoint) -> bool:
     facts = found.facts["done"][str(fit.member)]
     fit.restore(int(facts["step"]), _under(found.arrays, f"done/{fit.member}/"), facts)
     return True
-
-
-def _root_mean(misfits: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(misfits)))
 
 
 def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -43,8 +43,8 @@ class Kind:
             numbers; it may be moved onto the truth first.
         way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
-        problem: The fit's view of a measurement: its lattice, its likelihood, its linear start. None where no neural
-            field is fitted.
+        problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
+            likelihood, its start, which it may first have to find. None where no neural field is fitted.
         phase: ``phase(settings, acquisition, folder, provenance, progress, stop)``: iterative phase retrieval into a
             run's folder; gives the numbers of its ``metrics.json``. None where no phase is lost.
         predict: ``predict(settings, acquisition, folder, provenance, progress, stop)``: a network's answer, likewise.
@@ -67,7 +67,7 @@ class Kind:
     score: "Callable[..., dict[str, float]]"
     way: str
     smaller: str
-    problem: "Callable[[Any, Acquisition], Problem] | None" = None
+    problem: "Callable[..., Problem] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None
     predict: "Callable[..., dict[str, float]] | None" = None
     train: "Callable[..., dict[str, float]] | None" = None

@@ -103,6 +103,7 @@ _CRYSTAL = (
         "lower",
         "The same for pixels that were withheld: it cannot be lowered by fitting noise.",
     ),
+    Metric("llk_free_start", "Free likelihood of the start", "", "lower", "The same before the first step of the fit."),
     Metric("llk_all", "Likelihood of all pixels", "", "lower", "The same for fitted and withheld pixels together."),
     Metric("chi_rms", "Chi", "", "lower", "√(Σ(|F| − √I)² / ΣI) of the fitted pixels."),
     Metric("chi_rms_all", "Chi of all pixels", "", "lower", "√(Σ(|F| − √I)² / ΣI) of all good pixels."),

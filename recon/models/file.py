@@ -23,6 +23,7 @@ TOLERANCE = 1e-6  # Of the largest deviation from the background: far above roun
 _TEXTS = ("name", "unit", "meaning")
 _NUMBERS = ("background", "scale")
 _LENGTHS = ("wavelength", "pixel_size_y", "pixel_size_x")  # The facts of a frame that are in metres.
+_INVERSE = "bragg_vector"
 
 
 def write(model: Model, path: Path) -> None:
@@ -101,17 +102,18 @@ def _read_weights(group: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def _write_frame(group: h5py.Group, frame: Frame) -> None:
-    group.attrs.update({"axes": ["z", "y", "x"], "units": "m"})
+    unit = frame.length_unit
+    group.attrs.update({"axes": ["z", "y", "x"], "units": unit})
     affine = group.create_dataset("world_from_model", data=frame.world_from_model)
-    affine.attrs["units"] = "m"
-    affine.attrs["long_name"] = "takes (z, y, x, 1), -1 to 1 in the box, to metres"
-    group.create_dataset("bounding_box", data=[frame.low, frame.high]).attrs["units"] = "m"
+    affine.attrs["units"] = unit
+    affine.attrs["long_name"] = f"takes (z, y, x, 1), -1 to 1 in the box, to {'metres' if unit == 'm' else 'voxels'}"
+    group.create_dataset("bounding_box", data=[frame.low, frame.high]).attrs["units"] = unit
     if frame.spacing is not None:
-        group.create_dataset("spacing", data=frame.spacing).attrs["units"] = "m"
+        group.create_dataset("spacing", data=frame.spacing).attrs["units"] = unit
     for name, value in frame.attributes.items():
         dataset = group.create_dataset(name, data=value)
         if not isinstance(value, str):
-            dataset.attrs["units"] = "m" if name in _LENGTHS else "1"
+            dataset.attrs["units"] = "m" if name in _LENGTHS else "1/m" if name.startswith(_INVERSE) else "1"
 
 
 def _read_frame(group: h5py.Group) -> Frame:
@@ -119,9 +121,15 @@ def _read_frame(group: h5py.Group) -> Frame:
     low, high = (tuple(map(float, corner)) for corner in group["bounding_box"][()])
     spacing = tuple(map(float, group["spacing"][()])) if "spacing" in group else None
     facts = {name: number_or_text(item[()]) for name, item in group.items() if name not in own and item.shape == ()}
-    frame = Frame(low, high, spacing, facts)  # type: ignore[arg-type]
-    if not np.allclose(group["world_from_model"][()], frame.world_from_model, rtol=1e-9, atol=1e-9 * min(frame.extent)):
-        raise DataError("its bounding box is not the image of its unit cube (/frame/world_from_model)")
+    affine, unit = group["world_from_model"][()], text_of(group.attrs.get("units", "m"))
+    matrix = affine[:3, :3]
+    skewed = not np.array_equal(matrix, np.diag(np.diag(matrix)))
+    edges = tuple(tuple(map(float, edge)) for edge in 2 * matrix.T) if skewed else None
+    frame = Frame(low, high, spacing, facts, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
+    reach, within = np.abs(matrix).sum(axis=1), 1e-9 * min(frame.extent)
+    pairs = ((affine, frame.world_from_model), (reach, frame.extent / 2))
+    if not all(np.allclose(found, wanted, rtol=1e-9, atol=within) for found, wanted in pairs):
+        raise DataError("its bounding box is not that of the image of its unit cube (/frame/world_from_model)")
     return frame
 
 

@@ -1,7 +1,8 @@
 """A model: a function of space that stands on its own, without jax and without the code that fitted it.
 
 Axes are ``z y x``, lengths metres. In the box of its frame a quantity is ``background + scale · raw``, with ``raw`` the
-output of the architecture's field; outside it is the background.
+output of the architecture's field, or what the architecture's head makes of all its outputs (a crystal's amplitude and
+phase); outside it is the background.
 
 A model may be an ensemble: the same architecture with several sets of weights, named ``member_0/…``, ``member_1/…``.
 Its quantities are then the members' means, and ``uncertainty_<quantity>`` is their standard deviation (that of a
@@ -23,6 +24,7 @@ from numpy.typing import ArrayLike
 from ..errors import ConfigError, DataError
 from ..volumes.lattice import Lattice, cells
 from ..volumes.volume import Quantity, Volume
+from .crystal import CrystalHead
 from .fields import Field, field_of
 from .frame import Frame, inside
 
@@ -71,7 +73,7 @@ class Model:
     kind: str = "cell"
 
     def __post_init__(self) -> None:
-        outputs = self.members[0].outputs
+        outputs = self.heads[0].outputs if self.heads else self.members[0].outputs
         if outputs != len(self.quantities):
             raise DataError(f"the field has {outputs} outputs for {len(self.quantities)} quantities")
 
@@ -120,12 +122,29 @@ class Model:
         """The same in single precision, for lattices: several times as fast, and as exact as a volume file."""
         return self._fields(np.float32)
 
-    def _fields(self, dtype: type[np.floating[Any]]) -> tuple[Field, ...]:
+    @cached_property
+    def heads(self) -> tuple[CrystalHead, ...]:
+        """What makes quantities of each member's raw outputs; empty where these are the quantities themselves."""
+        if "head" not in self.architecture:
+            return ()
+        return tuple(CrystalHead.load(self.architecture["head"], weights) for weights in self._sets)
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether a lattice is evaluated point by point: a skewed box or a head leaves nothing to separate."""
+        return bool(self.heads) or self.frame.edges is not None
+
+    @cached_property
+    def _sets(self) -> list[dict[str, np.ndarray]]:
+        """The weights of each member."""
         sets: dict[str, dict[str, np.ndarray]] = {} if self.weights else {"": {}}
         for name, array in self.weights.items():
             member, _, rest = name.partition("/") if name.startswith(_MEMBER) else ("", "", name)
             sets.setdefault(member, {})[rest] = array
-        return tuple(field_of(self.architecture, sets[member], dtype) for member in sorted(sets))
+        return [sets[member] for member in sorted(sets)]
+
+    def _fields(self, dtype: type[np.floating[Any]]) -> tuple[Field, ...]:
+        return tuple(field_of(self.architecture, weights, dtype) for weights in self._sets)
 
     @cached_property
     def given(self) -> tuple[Quantity, ...]:
@@ -233,7 +252,7 @@ class Model:
             if progress:
                 progress(done, lattice.size)
         plain = tuple(Quantity(q.name, q.unit, q.meaning) for q in quantities)
-        return Volume(self.kind, *lattice.axes, values, plain, dict(self.frame.attributes))
+        return Volume(self.kind, *lattice.axes, values, plain, dict(self.frame.attributes), self.frame.length_unit)
 
     def lattice(self, spacing: Sequence[float] | None = None) -> Lattice:
         """Cover the box with samples at the centres of cells of this spacing (z, y, x) [m], or of the model's own."""
@@ -246,12 +265,20 @@ class Model:
         within = self.frame.contains(points)
         values = self._backgrounds(len(points))
         if within.any():
-            values[:, within] = self._physical(np.stack([member.at(s[within]) for member in self.members]))
+            values[:, within] = self._physical(np.stack(self._given_at(s[within])))
         return values
+
+    def _given_at(self, s: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "k n"]]:
+        """What each member gives at normalised points."""
+        if not self.heads:
+            return [member.at(s) for member in self.members]
+        return [head.values(member.at, s) for head, member in zip(self.heads, self.members, strict=True)]
 
     def _on_lattice(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "q z y x"]:
+        if self.pointwise:
+            return self._turned((z, y, x), np.eye(3))
         axes = [self.frame.normalised(a, axis) for axis, a in enumerate((z, y, x))]
         within = [inside(s) for s in axes]
         values = self._backgrounds(len(z), len(y), len(x))

@@ -94,7 +94,7 @@ def write_values(
     """
     chosen = [model.column(name) for name in names] or list(range(len(model.given)))
     quantities = [model.given[column] for column in chosen]
-    columns = [*(Quantity(axis, "m", f"coordinate {axis}") for axis in "zyx"), *quantities]
+    columns = [*(Quantity(axis, model.frame.length_unit, f"coordinate {axis}") for axis in "zyx"), *quantities]
     arrays = [*points.T, *values[:, chosen].T]
     writer = _WRITERS.get(require_ending(path), _write_text)
     with write_atomically(path) as temporary:

@@ -60,5 +60,5 @@ def estimate(model: Model, lattice: Lattice, quantities: int) -> Estimate:
     brick = int(np.prod(TILE)) * 8 * (len(model.members) * len(model.given) + 64)
     # Formats with channels lay the quantities out anew before they write them.
     memory = lattice.size * 4 * quantities * (2 if quantities > 1 else 1) + brick + 12 * model.size
-    each = _SECONDS_ON_LATTICE if lattice.turn is None else _SECONDS_AT_POINT
+    each = _SECONDS_AT_POINT if model.pointwise or lattice.turn is not None else _SECONDS_ON_LATTICE
     return Estimate(memory, lattice.size * each * len(model.members))

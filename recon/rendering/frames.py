@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from .planes import Plane
-from .style import INDEX_COLOURS, as_rgb, house_style, new_figure, scale_bar
+from .style import INDEX_COLOURS, as_rgb, house_style, new_figure, scale_bar, shown_unit
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -41,14 +41,15 @@ def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: s
             interpolation="bicubic",
         )
         axes.set_facecolor(image.cmap(0.0))
-        span = max(plane.width, abs(plane.extent[2] - plane.extent[3]) * 1e-6)
+        span, (factor, _) = max(plane.width, plane.height_shown), shown_unit(plane.unit)
         middle_x, middle_y = sum(plane.extent[:2]) / 2, sum(plane.extent[2:]) / 2
-        axes.set_xlim(middle_x - span * 5e5, middle_x + span * 5e5)
-        axes.set_ylim(middle_y + span * 5e5, middle_y - span * 5e5)
+        half = span * factor / 2
+        axes.set_xlim(middle_x - half, middle_x + half)
+        axes.set_ylim(middle_y + half, middle_y - half)
         axes.set_axis_off()
         figure.patch.set_facecolor(image.cmap(0.0))
         axes.text(0.03, 0.97, text, transform=axes.transAxes, color="white", ha="left", va="top", fontsize=1.15 * point)
-        scale_bar(axes, span, share=0.25, size=1.1 * point)
+        scale_bar(axes, span, share=0.25, size=1.1 * point, unit=plane.unit)
         _slim_bar(axes, image, limits, label, point)
         return as_rgb(figure)
 

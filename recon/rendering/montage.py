@@ -59,9 +59,9 @@ def depth_montage(
                 ((0.05 + column * (side + gap)) / width, bottom / height, side / width, tall / height)
             )
             image = draw(axes, plane, INDEX_COLOURS, shown, labels=False)
-            tag(axes, at_height("z", plane.height))
+            tag(axes, at_height("z", plane.height, plane.unit))
             if i == len(planes) - 1:
-                scale_bar(axes, plane.width, share=0.35, size=7)
+                scale_bar(axes, plane.width, share=0.35, size=7, unit=plane.unit)
         bar = figure.add_axes(
             ((width - right + 0.06) / width, 0.05 / height, 0.1 / width, (height - top - 0.05) / height)
         )

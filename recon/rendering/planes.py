@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from ..errors import ConfigError, Fault
 from ..models.frame import EDGE
-from ..results import Result, Sampler, box_of, sampler
+from ..results import Result, Sampler, box_of, length_unit_of, sampler
+from .style import shown_unit
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -27,6 +28,7 @@ class Plane:
         right: [m] Coordinates of the columns.
         names: Names of the axes (down, right), and of the axis that the plane cuts.
         height: [m] Where it cuts that axis.
+        unit: Of all of these: ``m``, or ``voxel``.
     """
 
     values: Float[np.ndarray, "down right"]
@@ -34,19 +36,27 @@ class Plane:
     right: Float[np.ndarray, " right"]
     names: tuple[str, str, str]
     height: float
+    unit: str = "m"
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """[µm] Left, right, bottom and top edge, half a sample beyond the outermost samples."""
+        """[µm] Left, right, bottom and top edge, half a sample beyond the outermost samples; [voxel] likewise."""
+        factor, _ = shown_unit(self.unit)
         left, right = _edges(self.right)
         top, bottom = _edges(self.down)
-        return left * 1e6, right * 1e6, bottom * 1e6, top * 1e6
+        return left * factor, right * factor, bottom * factor, top * factor
 
     @property
     def width(self) -> float:
-        """[m] From edge to edge."""
+        """[m] From edge to edge, along the rows."""
         left, right = _edges(self.right)
         return right - left
+
+    @property
+    def height_shown(self) -> float:
+        """[m] From edge to edge, along the columns."""
+        top, bottom = _edges(self.down)
+        return bottom - top
 
 
 def centre_of(result: Result) -> Point:
@@ -71,7 +81,9 @@ def require_inside(result: Result, where: str, **coordinates: float) -> None:
     for name, low, high in zip("zyx", *box_of(result), strict=True):
         value, rounding = coordinates.get(name, low), EDGE * (high - low) / 2
         if not low - rounding <= value <= high + rounding:
-            message = f"{name} = {value * 1e6:.4g} µm, outside the box {low * 1e6:.4g} … {high * 1e6:.4g} µm"
+            factor, unit = shown_unit(length_unit_of(result))
+            box = f"{low * factor:.4g} … {high * factor:.4g} {unit}"
+            message = f"{name} = {value * factor:.4g} {unit}, outside the box {box}"
             faults.append(Fault(where, message, "choose a value within it"))
     if faults:
         raise ConfigError(*faults)
@@ -101,6 +113,7 @@ class Cutter:
 
     def __init__(self, result: Result, *, quantity: str | None = None, size: int = 400):
         self._sample: Sampler = sampler(result, quantity)
+        self._unit = length_unit_of(result)
         low, high = box_of(result)
         pitch = max(b - a for a, b in zip(low, high, strict=True)) / size
         self._axes = {name: _filled(a, b, pitch) for name, a, b in zip("zyx", low, high, strict=True)}
@@ -111,13 +124,13 @@ class Cutter:
         axes = {**self._axes, axis: np.array([height])}
         values = self._sample(axes["z"], axes["y"], axes["x"])
         flat = np.squeeze(values, axis="zyx".index(axis))
-        return Plane(flat.T if axis == "x" else flat, axes[down], axes[right], (down, right, axis), height)
+        return Plane(flat.T if axis == "x" else flat, axes[down], axes[right], (down, right, axis), height, self._unit)
 
 
 def draw(
     axes: "matplotlib.axes.Axes", plane: Plane, colours: str, limits: tuple[float, float], *, labels: bool = True
 ) -> "matplotlib.image.AxesImage":
-    """Draw a plane with its axes in µm, or bare of ticks and labels."""
+    """Draw a plane with its axes in µm (or voxels), or bare of ticks and labels."""
     from matplotlib.ticker import MaxNLocator
 
     image = axes.imshow(
@@ -126,8 +139,9 @@ def draw(
     if labels:
         for side in (axes.xaxis, axes.yaxis):
             side.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-        axes.set_xlabel(f"${plane.names[1]}$ (µm)")
-        axes.set_ylabel(f"${plane.names[0]}$ (µm)")
+        _, unit = shown_unit(plane.unit)
+        axes.set_xlabel(f"${plane.names[1]}$ ({unit})")
+        axes.set_ylabel(f"${plane.names[0]}$ ({unit})")
     else:
         axes.set_xticks([])
         axes.set_yticks([])

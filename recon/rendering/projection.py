@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from ..results import Result, background_of, box_of, lattice_of, quantity_of, sampler
+from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
 from ..volumes.lattice import AXES, turn_about
 from .planes import Plane, draw
 from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, label_of, lone_picture, scale_bar
@@ -34,7 +34,7 @@ class Projector:
 
     def __init__(self, result: Result, *, quantity: str | None = None, along: Along = "maximum", size: int = 160):
         self.background = background_of(result, quantity)
-        self._reduce = _REDUCE[along]
+        self._reduce, self._unit = _REDUCE[along], length_unit_of(result)
         axes = lattice_of(result, size)
         self._values = np.asarray(sampler(result, quantity)(*axes) - self.background, np.float32)
         low, high = box_of(result)
@@ -67,7 +67,7 @@ class Projector:
         down, right = (
             c + (np.arange(n) - (n - 1) / 2) * self.pitch for c, n in zip(self._centre[1:], image.shape, strict=True)
         )
-        return Plane(image, down, right, ("y", "x", "z"), self._centre[0])
+        return Plane(image, down, right, ("y", "x", "z"), self._centre[0], self._unit)
 
 
 def _outline(contrast: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "n 3"]:
@@ -125,6 +125,6 @@ def projection_figure(
         image = draw(axes, plane, INDEX_COLOURS, shown, labels=False)
         image.set_interpolation("bicubic")
         axes.set_title(f"{along} projection, {turn}", loc="left", pad=4)
-        scale_bar(axes, plane.width)
+        scale_bar(axes, plane.width, unit=plane.unit)
         colour_bar(figure, image, bar, label_of(quantity_of(result, quantity)))
     return figure

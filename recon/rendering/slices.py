@@ -6,7 +6,17 @@ import numpy as np
 
 from ..results import Result, background_of, box_of, quantity_of
 from .planes import Cutter, Plane, Point, centre_of, draw
-from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, label_of, new_figure, scale_bar
+from .style import (
+    INDEX_COLOURS,
+    at_height,
+    colour_bar,
+    colour_range,
+    house_style,
+    label_of,
+    new_figure,
+    scale_bar,
+    shown_unit,
+)
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -45,11 +55,11 @@ def orthogonal_slices(
         figure, axes = _layout(result, title)
         for name, plane in planes.items():
             image = draw(axes[name], plane, INDEX_COLOURS, shown)
-            axes[name].set_title(at_height(name, plane.height), loc="left", pad=3)
+            axes[name].set_title(at_height(name, plane.height, plane.unit), loc="left", pad=3)
             _mark_cuts(axes[name], plane, point)
         axes["z"].set_xlabel("")
         axes["x"].set_ylabel("")
-        scale_bar(axes["z"], planes["z"].width)
+        scale_bar(axes["z"], planes["z"].width, unit=planes["z"].unit)
         colour_bar(figure, image, axes["bar"], label_of(quantity_of(result, quantity)))
     return figure
 
@@ -85,5 +95,6 @@ def _mark_cuts(axes: "matplotlib.axes.Axes", plane: Plane, point: Point) -> None
     """Thin lines where the other two planes cut this one."""
     where = dict(zip("zyx", point, strict=True))
     line = {"color": "white", "lw": 0.5, "alpha": 0.55, "dashes": (4, 4)}
-    axes.axhline(where[plane.names[0]] * 1e6, **line)  # type: ignore[arg-type]
-    axes.axvline(where[plane.names[1]] * 1e6, **line)  # type: ignore[arg-type]
+    factor, _ = shown_unit(plane.unit)
+    axes.axhline(where[plane.names[0]] * factor, **line)  # type: ignore[arg-type]
+    axes.axvline(where[plane.names[1]] * factor, **line)  # type: ignore[arg-type]

@@ -134,16 +134,24 @@ def label_of(quantity: Quantity) -> str:
     return quantity.name.replace("_", " ") + symbol + unit
 
 
-def micrometres(length: float) -> str:
-    """A length [m] as people write it under a microscope: ``2 µm``, ``250 nm``, ``−12.5 µm``."""
+def shown_unit(unit: str) -> tuple[float, str]:
+    """What coordinates are multiplied by in pictures, and what their axes then say: micrometres, or voxels."""
+    return (1.0, "voxels") if unit == "voxel" else (1e6, "µm")
+
+
+def length_text(length: float, unit: str = "m") -> str:
+    """A length as people write it: ``2 µm``, ``250 nm``, ``−12.5 µm``, or ``5 voxels``."""
+    if unit == "voxel":
+        return f"{length:.3g} voxels".replace("-", "−")
     if length and abs(length) < 0.9995e-6:
         return f"{length * 1e9:.3g} nm".replace("-", "−")
     return f"{length * 1e6:.3g} µm".replace("-", "−")
 
 
-def at_height(name: str, height: float) -> str:
+def at_height(name: str, height: float, unit: str = "m") -> str:
     """Where a plane cuts an axis: ``z = −0.10 µm``."""
-    return f"${name}$ = {height * 1e6 + 0.0:.2f} µm".replace("-", "−")
+    factor, label = shown_unit(unit)
+    return f"${name}$ = {height * factor + 0.0:.2f} {label}".replace("-", "−")
 
 
 def nice_length(longest: float) -> float:
@@ -153,7 +161,13 @@ def nice_length(longest: float) -> float:
 
 
 def scale_bar(
-    axes: "matplotlib.axes.Axes", width: float, *, share: float = 0.28, colour: str = "white", size: float = 7.5
+    axes: "matplotlib.axes.Axes",
+    width: float,
+    *,
+    share: float = 0.28,
+    colour: str = "white",
+    size: float = 7.5,
+    unit: str = "m",
 ) -> None:
     """Draw a scale bar in the lower right corner, a round length of at most ``share`` of the image's width.
 
@@ -163,6 +177,7 @@ def scale_bar(
         share: Longest bar as a share of the width.
         colour: Of bar and text.
         size: Of the text [pt].
+        unit: Of the width: ``m``, or ``voxel``.
     """
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import AbstractPathEffect, withStroke
@@ -179,7 +194,7 @@ def scale_bar(
     text = axes.text(
         (left + right) / 2,
         bottom + 1.6 * thick,
-        micrometres(length),
+        length_text(length, unit),
         transform=axes.transAxes,
         color=colour,
         ha="center",

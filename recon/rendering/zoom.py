@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..metrics import brightest_point
-from ..results import Result, background_of, box_of, lattice_of, quantity_of, sampler
+from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
 from .frames import Frame, draw_frame
 from .planes import Plane, Point, require_inside
 from .style import colour_range, label_of
@@ -44,14 +44,14 @@ def zoom_views(
         raise ConfigError(f"a zoom by {factor:g} in {count} frames shows nothing: more than 1, in at least 2 frames")
     require_inside(result, "the zoom's centre", **dict(zip("zyx", centre, strict=True)))
     low, high = box_of(result)
-    sample = sampler(result, quantity)
+    sample, unit = sampler(result, quantity), length_unit_of(result)
     widest = max(high[1] - low[1], high[2] - low[2])
     steps = np.arange(size) - size // 2
     for i in range(count):
         pitch = widest * factor ** (-i / (count - 1)) / size
         down, right = centre[1] + steps * pitch, centre[2] + steps * pitch
         values = sample(np.array([centre[0]]), down, right)[0]
-        yield Plane(values, down, right, ("y", "x", "z"), centre[0])
+        yield Plane(values, down, right, ("y", "x", "z"), centre[0], unit)
 
 
 def zoom_frames(

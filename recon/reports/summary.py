@@ -8,7 +8,7 @@ from ..metrics import metric_named
 from ..runs.folder import Sentinel
 from .gather import RunFacts
 
-_GATED = ("residual_withheld", "residual_fitted", "llk_free")
+_GATED = ("residual_withheld", "residual_fitted", "llk_free", "llk")
 """What a gate is set for, the first that there is."""
 
 Level = Literal["good", "fair", "poor", "plain"]

@@ -38,6 +38,7 @@ _FILES = (
     "debug.log",
     "metrics.jsonl",
     "metrics.json",
+    "start.h5",
     "model.h5",
     "volume.h5",
     "predictions.h5",

@@ -21,10 +21,12 @@ class Box:
     Args:
         low: [m] Corner (z, y, x), half a sample beyond the first ones.
         high: [m] The opposite corner.
+        length_unit: In which points are given.
     """
 
     low: Float[np.ndarray, " 3"]
     high: Float[np.ndarray, " 3"]
+    length_unit: str = "m"
 
     def contains(self, points: Points) -> Bool[np.ndarray, " n"]:
         """Tell which points [m] lie in the box."""

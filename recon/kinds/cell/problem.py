@@ -1,8 +1,10 @@
 """A cell's measurement as the fit sees it: images or complex fields under many lights, and the light's way to them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +19,15 @@ from ....physics.turning import turn, turn_angles
 from ...acquisition.acquisition import Acquisition
 from ...errors import ConfigError, Fault
 from ...fitting.misfit import amplitude_misfit, best_gain, field_misfit, poisson_misfit
-from ...fitting.problem import Batch, Extras, Sampling
-from ...models import Frame, ModelQuantity
+from ...fitting.problem import Batch, Division, Extras, Names, Sampling, Weights, Workplace
+from ...fitting.schedule import withheld_views
+from ...models import Frame, Model, ModelQuantity
 from ..cell import KIND
 from .forward import margins
 from .geometry import KEPT_BYTES, Geometry, geometry_of, largest_na
 from .illumination import illumination_of, microscope_of
 from .normalise import normalised
+from .result import write_result
 from .settings import CellSettings
 from .start import linear_start
 
@@ -33,8 +37,8 @@ FOCUS_SHIFT = 1.0
 """Expected error of the focal plane, in wavelengths of the medium."""
 
 
-def problem(settings: CellSettings, acquisition: Acquisition) -> "CellProblem":
-    """Make the fit's view of an acquisition.
+def problem(settings: CellSettings, acquisition: Acquisition, _work: Workplace | None = None) -> "CellProblem":
+    """Make the fit's view of an acquisition; it begins in closed form, and needs no place to work on that.
 
     Raises:
         ConfigError: If the physics that the config names does not hold for what was measured.
@@ -135,6 +139,26 @@ class CellProblem:
         return float(np.clip(radian, 1e-3, 0.05))
 
     @property
+    def scales(self) -> tuple[float, ...]:
+        """Value of an output of 1."""
+        return tuple(quantity.scale for quantity in self.quantities)
+
+    @property
+    def sign(self) -> str:
+        """Sign of the specimen relative to the medium."""
+        return self.settings.fit.sign
+
+    @property
+    def at_once(self) -> int:
+        """Views in a step."""
+        return self.settings.fit.batch
+
+    @property
+    def names(self) -> Names:
+        """Residuals."""
+        return Names("residual_fitted", "residual_withheld", "residual_withheld_linear")
+
+    @property
     def quantities(self) -> tuple[ModelQuantity, ...]:
         """Refractive index, and absorption where it is fitted."""
         index, absorption = KIND.quantities
@@ -162,14 +186,19 @@ class CellProblem:
             found["zernike"] = np.zeros(refine.zernike, np.float32)
         return found
 
+    def division(self) -> Division:
+        """Some views are withheld, spread over the acquisition."""
+        withheld = withheld_views(self.views, self.settings.fit.withheld, self.settings.seed)
+        return Division(np.setdiff1d(np.arange(self.views), withheld), withheld)
+
     def start(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
-        """The linear inverse of the images; none for turning specimens and for fields."""
-        if self.is_field or "rotation" in self.acquisition:
+        """The linear inverse of the images, where it is wanted; none for turning specimens and for fields."""
+        if self.settings.fit.start != "linear" or self.is_field or "rotation" in self.acquisition:
             return None
         return linear_start(self, views)
 
-    def batch(self, views: np.ndarray) -> Batch:
-        """What was measured in some views."""
+    def batch(self, views: np.ndarray, *, judging: bool = False) -> Batch:
+        """What was measured in some views; those that judge are others, and measured alike."""
         found: Batch = {
             "view": views.astype(np.int32),
             "measured": self.measured[views],
@@ -189,6 +218,20 @@ class CellProblem:
             return field_misfit(modelled, measured, weights, gain) / self._energy
         measure = poisson_misfit if self.settings.fit.loss == "poisson" else amplitude_misfit
         return measure(modelled, measured, weights, gain) / self._energy
+
+    def figure(self, misfits: Float[np.ndarray, " view"]) -> float:
+        """Residual: root of the mean misfit; that of an empty box is 1."""
+        return float(np.sqrt(np.mean(misfits)))
+
+    def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
+        """The refractive index as a function of space."""
+        return Model.ensemble(architecture, weights, self.frame, self.quantities, provenance, KIND.name)
+
+    def write(
+        self, folder: Path, model: Model, values: Float[np.ndarray, "k z y x"], extras: Extras, facts: Mapping[str, Any]
+    ) -> dict[str, float]:
+        """Write the volume, and some views as measured and as predicted."""
+        return write_result(self, folder, model, values, extras)
 
     def predict(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view h w"]:
         """Images, or fields, as they should have been measured."""

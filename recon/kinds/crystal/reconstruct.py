@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def written(
     volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
     kernel, path = gaussian_kernel(found.sigmas), folder.path / "volume.h5"
     write_result(path, volume, solution, frame, kernel, found.background, prepared.good, provenance)
-    _write_predictions(folder, prepared, found, kernel)
+    write_predictions(folder.path, prepared, modelled(found, kernel), found.curves)
     _write_profiles(folder, volume)
     numbers = _numbers(found, prepared, volume) | _against_truth(volume, truth)
     return numbers | {"volume_bytes": float(path.stat().st_size)}
@@ -131,18 +132,27 @@ class Saver:
 def _numbers(found: Phased, prepared: Prepared, volume: Volume) -> dict[str, float]:
     """What is known of the result's quality and cost."""
     numbers = dict(found.numbers)
-    numbers |= {f"psf_{name}": s for name, s in zip(("frame", "y", "x"), found.sigmas, strict=True)}
-    numbers["background"] = found.background
-    numbers["voxels_measured"] = float(prepared.good.sum())
-    numbers["masked_fraction"] = float(1 - prepared.good.mean())
-    widths = [np.ptp(np.flatnonzero(found.support.any(axis=_others(a)))) + 1 for a in range(3)]
-    for name, size, width in zip(("frame", "y", "x"), found.support.shape, widths, strict=True):
-        numbers[f"oversampling_{name}"] = float(size / width)
+    numbers |= blur_numbers(found.sigmas, found.background) | measured_numbers(prepared, found.support)
     numbers["voxels"] = float(volume.main.size)
-    return numbers | _sizes(prepared, volume, numbers)
+    return numbers | sizes_of(prepared, volume, numbers)
 
 
-def _sizes(prepared: Prepared, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
+def blur_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]:
+    """Point-spread function and background, by name."""
+    widths = {f"psf_{name}": float(s) for name, s in zip(("frame", "y", "x"), sigmas, strict=True)}
+    return widths | {"background": float(background)}
+
+
+def measured_numbers(prepared: Prepared, support: np.ndarray) -> dict[str, float]:
+    """What was measured, and how finely it samples the crystal."""
+    numbers = {"voxels_measured": float(prepared.good.sum()), "masked_fraction": float(1 - prepared.good.mean())}
+    widths = [np.ptp(np.flatnonzero(support.any(axis=_others(a)))) + 1 for a in range(3)]
+    for name, size, width in zip(("frame", "y", "x"), support.shape, widths, strict=True):
+        numbers[f"oversampling_{name}"] = float(size / width)
+    return numbers
+
+
+def sizes_of(prepared: Prepared, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
     """Lengths and strain, where a voxel has a size."""
     if volume.length_unit != "m":
         return {}
@@ -189,20 +199,30 @@ def modelled(found: Phased, kernel: Float[np.ndarray, "dz dy dx"]) -> Float[np.n
     return np.asarray(counts + found.background)
 
 
-def _write_predictions(
-    folder: RunFolder, prepared: Prepared, found: Phased, kernel: Float[np.ndarray, "dz dy dx"]
+def write_predictions(
+    folder: Path, prepared: Prepared, modelled: Float[np.ndarray, "frame y x"], curves: Mapping[str, np.ndarray]
 ) -> None:
-    """Write measured and modelled counts on the three planes through the peak, and the curves of agreement."""
-    whole = modelled(found, kernel)
-    planes = {"measured": prepared.counts, "modelled": whole.astype(np.float32), "good": prepared.good.astype(np.uint8)}
-    with write_atomically(folder.path / "predictions.h5") as temporary, new_hdf5(temporary) as file:
+    """Write measured and modelled counts on the three planes through the peak, and curves such as those of agreement.
+
+    Args:
+        folder: Of the run.
+        prepared: The measurement.
+        modelled: Counts.
+        curves: By name.
+    """
+    planes = {
+        "measured": prepared.counts,
+        "modelled": modelled.astype(np.float32),
+        "good": prepared.good.astype(np.uint8),
+    }
+    with write_atomically(folder / "predictions.h5") as temporary, new_hdf5(temporary) as file:
         stamp(file, "unflat-diffraction", "crystal", "/")
         for name, array in planes.items():
             for axis, letter in enumerate(("frame", "y", "x")):
                 cut = np.take(array, array.shape[axis] // 2, axis=axis)
                 data = file.create_dataset(f"{name}/{letter}", data=cut, compression="gzip", shuffle=True)
                 data.attrs["units"] = "1" if name == "good" else "counts"
-        for name, curve in found.curves.items():
+        for name, curve in curves.items():
             file.create_dataset(f"curves/{name}", data=curve).attrs["units"] = "1"
 
 

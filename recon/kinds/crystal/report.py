@@ -9,11 +9,15 @@ from jaxtyping import Float
 
 from ...errors import DataError
 from ...metrics import metric_named
+from ...models import Model
+from ...rendering import loss_curves, orthogonal_slices
+from ...rendering.planes import centre_of
 from ...rendering.profiles import draw_profiles
 from ...rendering.style import ACCENT, SECOND, colour_bar, house_style, new_figure, tag
 from ...reports.figures import Drawing
 from ...reports.gather import RunFacts
 from ...reports.summary import Level, Statement
+from ...volumes import read_volume
 from ...volumes.profiles import lines_through_middle
 from ...volumes.volume import Volume
 
@@ -32,6 +36,8 @@ def findings(facts: RunFacts) -> list[Statement]:
     found = []
     if "llk_free" in numbers:
         found.append(_likelihood(numbers))
+    if "model_bytes" in numbers and "volume_bytes" in numbers:
+        found.append(_size(numbers))
     if "agreement" in numbers:
         found.append(_agreement(numbers))
     if "starts" in numbers:
@@ -46,8 +52,8 @@ def findings(facts: RunFacts) -> list[Statement]:
 def pictures(facts: RunFacts) -> list[Drawing]:
     """What there is to show."""
     drawn = []
-    volume = facts.result
-    if isinstance(volume, Volume):
+    volume = _volume_of(facts)
+    if volume is not None:
         for name, colours in _SHOWN:
             if name in volume.values:
                 drawn.append(_of_volume(volume, name, colours))
@@ -56,8 +62,11 @@ def pictures(facts: RunFacts) -> list[Drawing]:
     if predictions.is_file():
         caption = "Counts on the planes through the peak, logarithmic; what is masked is blank."
         drawn.append(Drawing("Measured and modelled diffraction", caption, lambda: _diffraction(predictions)))
-        caption = "Over the spatial frequency: how far the phases of the kept solutions, and the halves of them, agree."
-        drawn.append(Drawing("Agreement by resolution", caption, lambda: _curves(predictions)))
+        if "agreement" in facts.metrics:
+            caption = "Over the spatial frequency: how far the phases of the kept solutions, and their halves, agree."
+            drawn.append(Drawing("Agreement by resolution", caption, lambda: _curves(predictions)))
+    if isinstance(facts.result, Model):
+        drawn += _of_model(facts, facts.result)
     starts = [record for record in facts.records if "start" in record]
     if len(starts) > 1:
         caption = "Likelihood of the withheld pixels after the recipe, start by start; before the refinement."
@@ -76,6 +85,28 @@ def _of_profiles(volume: Volume) -> Drawing:
     return Drawing("Line profiles", caption, draw)
 
 
+def _volume_of(facts: RunFacts) -> Volume | None:
+    """The sampled crystal; that of a fit stands beside its model."""
+    if isinstance(facts.result, Volume):
+        return facts.result
+    file = facts.folder / "volume.h5"
+    try:
+        return read_volume(file) if file.is_file() else None
+    except DataError:  # The model is shown all the same.
+        return None
+
+
+def _of_model(facts: RunFacts, model: Model) -> list[Drawing]:
+    """What a continuous model shows beyond its samples, and how it came about."""
+    point = centre_of(model)
+    caption = "The model asked afresh on a fine lattice: between the voxels there is no interpolation."
+    found = [Drawing("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
+    if any("loss" in record for record in facts.records):
+        caption = "Poisson deviance of the fitted pixels, and of the withheld ones."
+        found.append(Drawing("Course of the fit", caption, lambda: loss_curves(facts.records)))
+    return found
+
+
 def _likelihood(numbers: Mapping[str, float]) -> Statement:
     free, fitted = numbers["llk_free"], numbers.get("llk", float("nan"))
     level: Level = "good" if free < 3 else "fair" if free < 20 else "poor"
@@ -87,6 +118,15 @@ def _likelihood(numbers: Mapping[str, float]) -> Statement:
         level = "fair" if level == "good" else level
         text += " Far above that of the fitted pixels, it says that noise was fitted too."
     return Statement(level, "Free likelihood", metric_named("llk_free").text(free), text)
+
+
+def _size(numbers: Mapping[str, float]) -> Statement:
+    box = f" of a box of {numbers['box_voxels']:,.0f} voxels" if "box_voxels" in numbers else ""
+    text = (
+        f"{numbers['model_parameters']:,.0f} numbers{box}; volume.h5, the samples and the density in the detector's "
+        f"frame, takes {numbers['volume_bytes'] / 1e3:,.0f} kB."
+    )
+    return Statement("plain", "Size of the model", f"{numbers['model_bytes'] / 1e3:,.0f} kB", text)
 
 
 def _agreement(numbers: Mapping[str, float]) -> Statement:

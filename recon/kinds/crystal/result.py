@@ -33,7 +33,7 @@ _CONVENTION = (
     "phase = -G.u"
 )
 _UNCERTAIN = "spread between independent solutions"
-_SURFACE = 0.4
+SURFACE = 0.4
 """Amplitude of the crystal's surface, relative to its inside: below it the phase means nothing."""
 _CRUMB = 0.01
 _SHELL = 0.5
@@ -88,30 +88,31 @@ def volume_of(solution: Solution, frame: Frame, spacing: float | None = None) ->
         spacing: [m] Between samples; None for the cube root of the skewed voxel's volume.
     """
     z, y, x = solution.density.shape
-    shift = _to_middle(solution)
+    shift = to_middle(solution)
     support = np.roll(solution.support, shift, axis=(0, 1, 2))
     steps = frame.steps((z, y, x))
     axes = laboratory_grid(steps, (z, y, x), spacing if frame.is_known else None, support, margin=3.0)
     # Linear at the rim of the support: a spline would ring there into what is empty.
     inside = resample(support.astype(np.float64), steps, axes, order=1) >= _SHELL
-    ramp = _ramp_of(np.roll(solution.density, shift, axis=(0, 1, 2)), support)
+    ramp = ramp_with(slopes_of(np.roll(solution.density, shift, axis=(0, 1, 2)), support), support.shape)
 
     def moved(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "lab_z lab_y lab_x"]:
         rolled = np.roll(density, shift, axis=(0, 1, 2)).astype(np.complex128)
         return np.asarray(resample(rolled * np.conj(ramp), steps, axes))
 
     resampled = moved(solution.density)
-    level = _level(np.abs(resampled), inside)
-    inside = _in_one_piece(inside & (np.abs(resampled) > _SURFACE * level))
-    plane, phase = _unwrapped(resampled, inside)
+    level = level_of(np.abs(resampled), inside)
+    inside = in_one_piece(inside & (np.abs(resampled) > SURFACE * level))
+    line, phase = unwrapped(resampled, inside)
+    plane = np.exp(1j * line[0]) * ramp_with(line[1:], inside.shape)
     flat = resampled * np.conj(plane)
     values = _quantities_of(flat / level, phase, inside, axes, frame)
     if solution.kept is not None and len(solution.kept) > 1:
         others = np.stack([moved(each) * np.conj(plane) / level for each in solution.kept])
         values |= _spreads(others, flat / level, inside, axes, frame)
-    quantities = tuple(q for q in _all_quantities() if q.name in values)
-    ordered = {q.name: _stored(values[q.name]) for q in quantities}
-    return Volume("crystal", *axes, ordered, quantities, _facts(frame, level), "m" if frame.is_known else "voxel")
+    quantities = tuple(q for q in all_quantities() if q.name in values)
+    ordered = {q.name: stored(values[q.name]) for q in quantities}
+    return Volume("crystal", *axes, ordered, quantities, facts_of(frame, level), "m" if frame.is_known else "voxel")
 
 
 def _quantities_of(
@@ -146,13 +147,13 @@ def _spreads(
     return {f"uncertainty_{name}": np.where(inside, values, 0) for name, values in spread.items()}
 
 
-def _level(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> float:
+def level_of(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> float:
     """Amplitude of the crystal's inside: the median of what is not its blurred rim."""
     values = amplitude[inside]
     return float(np.median(values[values > 0.5 * np.percentile(values, 95)]))
 
 
-def _in_one_piece(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+def in_one_piece(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
     """Leave out crumbs: parts that are no hundredth of the largest one, whose phase nothing connects to it."""
     labels, _ = label(inside)
     sizes = np.bincount(labels.ravel())[1:]
@@ -160,28 +161,30 @@ def _in_one_piece(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"
     return np.asarray(np.isin(labels, kept))
 
 
-def _ramp_of(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]) -> Complex[np.ndarray, "z y x"]:
-    """The mean slope of the phase, as a wave of modulus 1.
+def slopes_of(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, " 3"]:
+    """[rad/voxel] The mean slope of the phase along each axis.
 
-    The slope is the angle of Σ ρ(n+1) ρ*(n): nothing has to be unwrapped for it.
+    It is the angle of Σ ρ(n+1) ρ*(n): nothing has to be unwrapped for it.
     """
-    ramp = np.ones(density.shape, np.complex128)
     inner = np.where(support, density, 0)
-    for axis, count in enumerate(density.shape):
-        line = np.moveaxis(inner, axis, 0)
-        slope = float(np.angle(np.vdot(line[:-1], line[1:])))
-        index = (np.arange(count) - count // 2).reshape([-1 if i == axis else 1 for i in range(3)])
-        ramp = ramp * np.exp(1j * slope * index)
-    return ramp
+    lines = [np.moveaxis(inner, axis, 0) for axis in range(3)]
+    return np.array([float(np.angle(np.vdot(line[:-1], line[1:]))) for line in lines])
 
 
-def _unwrapped(
+def ramp_with(slopes: Float[np.ndarray, " 3"], shape: tuple[int, ...]) -> Complex[np.ndarray, "z y x"]:
+    """A wave of modulus 1 with these slopes, whose phase is 0 in the array's middle."""
+    z, y, x = (np.exp(1j * slope * (np.arange(n) - n // 2)) for slope, n in zip(slopes, shape, strict=True))
+    return np.asarray(z[:, None, None] * y[:, None] * x)
+
+
+def unwrapped(
     density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]
-) -> tuple[Complex[np.ndarray, "z y x"], Float[np.ndarray, "z y x"]]:
+) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarray, "z y x"]]:
     """Unwrap the phase within the support, and find the plane in it by weighted least squares.
 
     Returns:
-        The plane as a wave of modulus 1, and the phase without it [rad]; 0 outside the support.
+        The plane's offset in the array's middle and its slopes [rad/voxel], and the phase without it [rad]; 0 outside
+        the support.
     """
     from skimage.restoration import unwrap_phase
 
@@ -192,7 +195,7 @@ def _unwrapped(
     weights = np.abs(density[support])
     line, *_ = np.linalg.lstsq(columns * weights[:, None], whole[support] * weights, rcond=None)
     plane = line[0] + sum(slope * axis for slope, axis in zip(line[1:], index, strict=True))
-    return np.exp(1j * plane), np.where(support, whole - plane, 0)
+    return np.asarray(line), np.where(support, whole - plane, 0)
 
 
 def write_result(
@@ -251,16 +254,19 @@ def bragg_vector_of(facts: Mapping[str, float | str]) -> Float[np.ndarray, " 3"]
     return np.array([float(facts[name]) for name in names]) if all(name in facts for name in names) else None
 
 
-def _all_quantities() -> tuple[Quantity, ...]:
+def all_quantities() -> tuple[Quantity, ...]:
+    """What a crystal's volume may hold, in order: the quantities, then the uncertainty of each."""
     uncertain = (Quantity(f"uncertainty_{q.name}", q.unit, f"{q.name}: {_UNCERTAIN}") for q in QUANTITIES)
     return (*QUANTITIES, *uncertain)
 
 
-def _stored(array: np.ndarray) -> np.ndarray:
+def stored(array: np.ndarray) -> np.ndarray:
+    """Bring an array to the precision of files."""
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def _facts(frame: Frame, level: float) -> dict[str, float | str]:
+def facts_of(frame: Frame, level: float) -> dict[str, float | str]:
+    """What a volume or a model says beside its values: scale, convention and G."""
     facts: dict[str, float | str] = {"density_scale": level, "convention": "forward FFT: phase = -G.u"}
     if frame.bragg_vector is not None:
         facts |= {f"bragg_vector_{a}": float(g) for a, g in zip("zyx", frame.bragg_vector, strict=True)}
@@ -278,7 +284,7 @@ def _strain(
     return np.asarray(np.nan_to_num(strain_of_density(density, spacing, bragg_vector, support)))
 
 
-def _to_middle(solution: Solution) -> tuple[int, int, int]:
+def to_middle(solution: Solution) -> tuple[int, int, int]:
     """Voxels by which to roll the crystal to the middle of its array: around the array's edges it is one piece."""
     weight = np.where(solution.support, np.abs(solution.density), 0)
     shift = []

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Complex, Float
 from ....physics.rocking import resample, strain_of_density
 from ...errors import DataError
 from ...metrics import shell_correlation
+from ...models import Model
 from ...phasing.align import align
 from ...volumes.volume import Volume
 from .result import bragg_vector_of
@@ -28,7 +29,7 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
     """Compare a reconstruction with the truth.
 
     Args:
-        result: A volume with a complex density.
+        result: A volume with a complex density, or a model.
         truth: The crystal as it is.
         register: Changes nothing: diffraction does not tell where a crystal is, and it is always moved onto the truth.
 
@@ -38,8 +39,12 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
     Raises:
         DataError: If a density is missing, or the samples of one of the two have no known size.
     """
+    if isinstance(result, Model):
+        from .continuous import volume_of_model  # not at the top: a volume is compared without jax
+
+        result = volume_of_model(result, result.lattice())
     if not isinstance(result, Volume):
-        raise DataError("a crystal's score needs a volume with its complex density, such as RUN/volume.h5")
+        raise DataError("a crystal's score needs a model, or a volume with its complex density, such as RUN/volume.h5")
     spacing = _common_spacing(result, truth)
     found, known = (_cube(volume, spacing, _edge(result, truth, spacing)) for volume in (result, truth))
     aligned = align(found, known)

@@ -4,8 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from ...fitting.settings import FieldSettings
 from ...phasing.settings import PhaseSettings
-from ...settings.base import Settings
+from ...settings.base import Flag, Settings
 from ...settings.fields import LengthOrAuto
 from ...settings.kind import KindSettings
 from ...training.settings import TrainSettings
@@ -21,6 +22,39 @@ class CrystalVolume(Settings):
         "auto",
         description="Distance between the samples of the orthogonal volume. auto: that of the cube with the volume of "
         "the measured grid's skewed voxel.",
+    )
+
+
+class CrystalRefine(Settings):
+    """What else is fitted beside the crystal."""
+
+    psf: Flag = Field(True, description="Widths of a Gaussian point-spread function (coherence).")
+    background: Flag = Field(True, description="A constant background.")
+
+
+class CrystalFit(FieldSettings):
+    """The field and its fit to the counts; what phase.free withholds judges it."""
+
+    start: str = Field(
+        "phase",
+        min_length=1,
+        description="Where to begin: phase (phase from a few starts first), none (a blind guess, which seldom gets "
+        "anywhere), or a run or volume file with a density in the detector's frame, as phase and predict leave it.",
+    )
+    starts: int = Field(3, ge=1, description="Starts of phasing, where the fit begins with that.")
+    fineness: int = Field(
+        2,
+        ge=1,
+        le=4,
+        description="Samples of the field to a voxel along each axis: with 1, what an edge sharper than a voxel "
+        "scatters beside the detector would be looked for on it.",
+    )
+    steps: int = Field(600, ge=1, description="Steps of the optimiser.")
+    learning_rate: float = Field(0.02, gt=0, description="Largest step of the optimiser.")
+    tv: float = Field(0.0, ge=0, description="Strength of total variation of the field's outputs, with sharp edges.")
+    refine: CrystalRefine = Field(default_factory=CrystalRefine, description="What else is fitted.")
+    gate: float | None = Field(
+        None, gt=0, description="Likelihood (LLK) of the withheld pixels above which the command exits with 5, or null."
     )
 
 
@@ -42,6 +76,7 @@ class CrystalSettings(KindSettings):
     train: TrainSettings = Field(
         default_factory=TrainSettings, description="Training of a network on simulated crystals."
     )
+    fit: CrystalFit = Field(default_factory=CrystalFit, description="The continuous field and its fit.")
     simulate: CrystalSimulation = Field(
         default_factory=CrystalSimulation, description="What 'unflat simulate' and 'unflat demo' make."
     )

@@ -1,0 +1,111 @@
+"""Far field of a crystal that fills a small box, sampled as finely as one likes.
+
+Notation
+--------
+r_j    place of a sample of the box along one axis, in voxels of the grid conjugate to the measured array
+k      pixel of the measured array, from its middle: k = n − N // 2
+δ      where the peak stands beside the array's middle pixel, in pixels
+V      volume of a sample in voxels
+
+F(k) = V Σ_j ρ(r_j) e^(−2πi Σ_axes (k − δ) r_j / N), one matrix product an axis. With one sample a voxel and δ = 0 it is
+the FFT of the crystal in its zero-padded array. An FFT knows of the density at the voxels only: an edge sharper than a
+voxel folds back into the window. With finer samples it does not, as in the experiment: what such an edge scatters goes
+beside the detector. Samples stand in the middles of cells that fill the box.
+
+Axes are (frame, y, x) of the detector and (z, y, x) of the box, both centred, slowest first.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Complex, Float
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of voxels within the grid conjugate to the measured array.
+
+    Args:
+        first: Index of its first voxel along each axis.
+        count: Voxels along each axis.
+        shape: Of the measured array.
+        fineness: Samples to a voxel along each axis.
+    """
+
+    first: tuple[int, int, int]
+    count: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    fineness: int = 1
+
+    @property
+    def samples(self) -> tuple[int, int, int]:
+        """Number of samples along each axis."""
+        z, y, x = (self.fineness * n for n in self.count)
+        return z, y, x
+
+    @property
+    def middle(self) -> Float[np.ndarray, " 3"]:
+        """[voxel] Where the box's middle lies, from the array's voxel ``n // 2``."""
+        first, count, shape = (np.array(numbers) for numbers in (self.first, self.count, self.shape))
+        middle: Float[np.ndarray, " 3"] = first + (count - 1) / 2 - shape // 2
+        return middle
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[voxel] Places of the samples along each axis, from the array's voxel ``n // 2``."""
+        z, y, x = (
+            middle + (np.arange(n) - (n - 1) / 2) / self.fineness
+            for middle, n in zip(self.middle, self.samples, strict=True)
+        )
+        return z, y, x
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The box's part of the conjugate array."""
+        z, y, x = (slice(a, a + n) for a, n in zip(self.first, self.count, strict=True))
+        return z, y, x
+
+
+def far_field_matrices(
+    box: Box, offset: Float[np.ndarray, " 3"]
+) -> tuple[Float[np.ndarray, "two_z _a"], Float[np.ndarray, "two_y _b"], Float[np.ndarray, "two_x _c"]]:
+    """Make the matrices of :func:`far_field_of_box`, one an axis.
+
+    A complex matrix C stands as the real one [[Re C, −Im C], [Im C, Re C]], for real products are the fastest.
+
+    Args:
+        box: Where the density is sampled.
+        offset: [pixel] δ.
+    """
+    z, y, x = (
+        _real_form(np.exp(-2j * np.pi * np.outer(np.arange(n) - n // 2 - d, places) / n) / box.fineness)
+        for n, d, places in zip(box.shape, offset, box.axes, strict=True)
+    )
+    return z, y, x
+
+
+def far_field_of_box(
+    real: Float[Array, "a b c"],
+    imaginary: Float[Array, "a b c"],
+    matrices: tuple[Float[np.ndarray, "_p _a"], Float[np.ndarray, "_q _b"], Float[np.ndarray, "_r _c"]],
+) -> Complex[Array, "frame y x"]:
+    """Diffracted amplitudes of a density in a box.
+
+    Args:
+        real: Its real part on the box's samples.
+        imaginary: Its imaginary part.
+        matrices: Of :func:`far_field_matrices`.
+    """
+    values = jnp.stack([real, imaginary])
+    for matrix in matrices[::-1]:  # the axis that is last goes, and comes first again after all three
+        pair, a, b, c = values.shape
+        rows = jnp.moveaxis(values, 3, 1).reshape(pair * c, a * b)
+        found = jnp.matmul(jnp.asarray(matrix, rows.dtype), rows, precision=lax.Precision.HIGHEST)
+        values = found.reshape(2, -1, a, b)
+    return lax.complex(values[0], values[1])
+
+
+def _real_form(matrix: Complex[np.ndarray, "n m"]) -> Float[np.ndarray, "two_n two_m"]:
+    return np.block([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])

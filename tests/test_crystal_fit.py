@@ -1,0 +1,168 @@
+"""A neural field for a crystal from the shell: fit, stop and go on, and what can be asked of the model."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import unflat
+from unflat.cli.main import run as unflat_status
+from unflat.recon.volumes import read_volume
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+kind: crystal
+seed: 3
+device: cpu
+phase:
+  recipe:
+    - raar: {iterations: 100}
+    - er: {iterations: 40}
+  refine: {iterations: 40}
+fit: {starts: 1, steps: 50, checkpoint_every: 2 s, pyramid: {levels: 3, hidden: 8}}
+simulate:
+  shape: [32, 32, 32]
+  oversampling: 2.6
+  flaws: []
+  strains: [polynomial]
+  phase: [0.8, 0.9]
+  detector: {counts: 1e6}
+"""
+
+
+def fit(work: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `unflat fit` in a process of its own."""
+    command = [sys.executable, "-m", "unflat", "fit", str(work / "c.yaml"), str(work / "scan.h5"), "-o"]
+    words = [*command, str(work / name), *options]
+    return subprocess.run(words, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config, a simulated acquisition, and the run that fitted a field to it from nothing."""
+    folder = tmp_path_factory.mktemp("crystal")
+    (folder / "c.yaml").write_text(CONFIG, "utf-8")
+    assert unflat_status(["simulate", str(folder / "c.yaml"), "-o", str(folder / "scan.h5")]) == 0
+    done = fit(folder, "RUN")
+    assert done.returncode == 0, done.stderr
+    assert "against the truth: correlation" in done.stdout
+    return folder
+
+
+def numbers(run: Path) -> dict[str, float]:
+    loaded: dict[str, float] = json.loads((run / "metrics.json").read_text("utf-8"))
+    return loaded
+
+
+def test_the_folder_holds_model_volume_and_report(work: Path) -> None:
+    run, found = work / "RUN", numbers(work / "RUN")
+    names = {file.name for file in run.iterdir()}
+    assert {"DONE", "start.h5", "model.h5", "volume.h5", "predictions.h5", "report.html", "metrics.jsonl"} <= names
+    assert found["correlation"] > 0.9
+    assert found["strain_correlation"] > 0.4
+    assert 0.5 < found["llk_free"] < 4
+    assert found["llk_free"] < found["llk_free_start"]
+    assert {"psf_frame", "background", "chi_rms", "model_bytes", "volume_bytes", "voxel_size"} <= set(found)
+    figures = {file.stem for file in (run / "figures").iterdir()}
+    assert {"amplitude", "phase", "strain", "continuous_amplitude", "course_of_the_fit"} <= figures
+    page = (run / "report.html").read_text("utf-8")
+    assert "Free likelihood" in page
+    assert "Size of the model" in page
+    assert str(work) not in page
+
+
+def test_the_volume_is_the_model_sampled(work: Path) -> None:
+    volume, model = read_volume(work / "RUN" / "volume.h5"), unflat.load(work / "RUN")
+    assert {"amplitude", "phase", "displacement", "strain", "support", "density"} == set(volume.values)
+    index = np.argwhere(volume.values["support"] > 0)[::50]
+    points = np.stack([axis[i] for axis, i in zip((volume.z, volume.y, volume.x), index.T, strict=True)], axis=-1)
+    for name in ("amplitude", "phase", "strain"):
+        np.testing.assert_allclose(model(points, name), volume.values[name][tuple(index.T)], rtol=1e-4, atol=1e-7)
+
+
+def test_the_detectors_frame_gives_the_counts_that_were_predicted(work: Path) -> None:
+    from scipy.ndimage import convolve
+
+    with h5py.File(work / "RUN" / "volume.h5") as file, h5py.File(work / "RUN" / "predictions.h5") as told:
+        frame = file["detector_frame"]
+        coherent = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(frame["density"][()])))) ** 2
+        modelled = convolve(coherent, frame["point_spread_function"][()], mode="wrap") + frame["background"][()]
+        np.testing.assert_allclose(modelled[16], told["modelled/frame"][()], rtol=2e-2, atol=1e-2)
+
+
+def test_the_documented_reader_gives_the_same(work: Path, root: Path) -> None:
+    spec = importlib.util.spec_from_file_location("read_model", root / "docs" / "read_model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = unflat.load(work / "RUN")
+    points = np.random.default_rng(0).uniform(model.frame.low, model.frame.high, (200, 3))
+    values = module.read_model(work / "RUN" / "model.h5")(points)
+    for quantity in model.given:
+        expected = model(points, quantity.name)
+        np.testing.assert_allclose(values[quantity.name], expected, atol=1e-9 * np.abs(expected).max())
+
+
+def test_it_can_be_asked_sampled_and_drawn(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("z [nm],y [nm],x [nm]\n0,0,0\n100,-50,30\n", "utf-8")
+    run, size = str(work / "RUN"), ["--size", "96"]
+    asked = ["query", run, str(tmp_path / "p.csv"), "-o", str(tmp_path / "v.csv")]
+    assert unflat_status([*asked, "--quantity", "strain"]) == 0
+    assert "strain [1]" in (tmp_path / "v.csv").read_text("utf-8")
+    region = "--region=-100nm:100nm,-100nm:100nm,-100nm:100nm"
+    assert unflat_status(["volume", run, "-o", str(tmp_path / "f.vti"), "--spacing", "25 nm", region]) == 0
+    assert read_volume(tmp_path / "f.vti").shape == (8, 8, 8)
+    assert unflat_status(["render", run, "-o", str(tmp_path / "s.png"), "--quantity", "phase", *size]) == 0
+    zoom = ["render", run, "-o", str(tmp_path / "z.gif"), "--style", "zoom", "--frames", "2", "--centre", "0,0,0"]
+    assert unflat_status([*zoom, "--quantity", "amplitude", *size]) == 0
+
+
+def test_a_run_that_was_stopped_comes_to_the_same_numbers(work: Path) -> None:
+    """On the way to the start, whose checkpoints are not the fit's."""
+    first = fit(work, "STOPPED", "--time-limit", "0.01 s")
+    assert first.returncode == 75, first.stderr
+    assert not (work / "STOPPED" / "start.h5").exists()
+    shorter = fit(work, "STOPPED", "--resume", "--set", "fit.steps=20")
+    assert shorter.returncode == 2
+    assert "config.fit.steps was 50 and is now 20" in shorter.stderr
+    again = fit(work, "STOPPED", "--resume")
+    assert again.returncode == 0, again.stderr
+    one, two = numbers(work / "RUN"), numbers(work / "STOPPED")
+    for name in ("llk", "llk_free", "llk_free_start", "background", "psf_y", "strain_rms"):
+        assert one[name] == two[name], name
+
+
+@pytest.mark.parametrize(
+    ("start", "status", "message"),
+    [
+        ("nowhere", 2, "'nowhere' is neither a run with a volume.h5 nor a volume file"),
+        ("scan.h5", 3, "holds no /detector_frame/density"),
+        ("other.h5", 3, "the density has the shape (16, 16, 16), the measurement (32, 32, 32) (frame, y, x)"),
+    ],
+)
+def test_a_start_that_is_none_is_refused(work: Path, start: str, status: int, message: str) -> None:
+    with h5py.File(work / "other.h5", "w") as file:
+        file["detector_frame/density"] = np.ones((16, 16, 16), complex)
+    named = start if start == "nowhere" else str(work / start)
+    done = fit(work, f"BAD-{status}-{start}", "--set", f"fit.start={named}")
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+
+
+def test_from_a_run_without_a_basis_and_above_its_gate(work: Path) -> None:
+    """The model is then in voxels, and is drawn as such."""
+    options = [f"fit.start={work / 'RUN'}", "acquisition.reciprocal_basis=null", "fit.gate=0.001", "fit.steps=5"]
+    done = fit(work, "GATE", *(word for option in options for word in ("--set", option)))
+    assert done.returncode == 5, done.stderr
+    assert "free likelihood" in done.stderr
+    model = unflat.load(work / "GATE")
+    assert model.frame.length_unit == "voxel"
+    assert unflat_status(["render", str(work / "GATE"), "-o", str(work / "voxels.png"), "--size", "96"]) == 0
