@@ -100,7 +100,8 @@ class _Work:
         self.pattern: Pattern = pattern_of(self.measured, self.settings.free, self.seed)
         self.legs: tuple[Leg, ...] = legs_of(self.settings)
         self.total = self.settings.starts * sum(leg.iterations for leg in self.legs)
-        self.total += (min(self.settings.keep, self.settings.starts) + 1) * self.settings.refine.iterations
+        kept = min(self.settings.keep, self.settings.starts)
+        self.total += (kept + (kept > 1)) * self.settings.refine.iterations
 
     def run(self) -> Phased:
         """Do all that is left."""
@@ -117,6 +118,8 @@ class _Work:
                 self.refined[start.number] = self._refine(first)
                 self._checkpoint()
         solutions = self._agreeing(chosen)
+        if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
+            return self._result(self.refined[self._best(chosen)], solutions)
         combined = combine(solutions)
         self._check_stop()
         final = self._refine(self._begin_mode(combined, chosen))
@@ -201,6 +204,10 @@ class _Work:
             row["kept"] = True
             solutions.append(found.density)
         return np.stack(solutions).astype(np.complex64)
+
+    def _best(self, chosen: list[Start]) -> int:
+        """Number of the refined start that explains the withheld pixels best."""
+        return min((start.number for start in chosen), key=lambda number: self._free_llk(self.refined[number]))
 
     def _free_llk(self, state: Refined) -> float:
         return float(quality(state.density, state.blur, self.pattern).llk_free)
