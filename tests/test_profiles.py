@@ -69,7 +69,7 @@ def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int
 
 
 @given(st.floats(0.8, 2.2), st.tuples(*[st.floats(-2e-8, 2e-8)] * 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_width_of_edges_is_the_blurs_wherever_the_crystal_lies(
     samples: float, centre: tuple[float, float, float]
 ) -> None:
