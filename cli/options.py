@@ -151,7 +151,8 @@ def request_options(
         ) -> None:
             from ..recon.settings import load_config
 
-            said = {shortcuts[name]: value for name, value in own.items() if value not in (None, False)}
+            # Not "in (None, False)": that would take 0 for an option that was not given.
+            said = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}
             settings = load_config(config, overrides + [f"{key}={value}" for key, value in said.items()])
             command(Request(settings, acquisition, output, force, resume, time_limit))
 
