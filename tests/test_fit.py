@@ -121,8 +121,11 @@ def test_an_answer_is_no_worse_than_its_start(scan: Path, tmp_path: Path) -> Non
 
 def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(scan: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "stopped"
-    first = run_fit(scan, run, "--time-limit", "0.5 s")
-    assert first.returncode == 75, first.stderr
+    for limit in (0.5, 2, 8):  # On a busy machine the first step takes longer than a whole fit does on a quiet one.
+        first = run_fit(scan, run, "--time-limit", f"{limit} s", "--force")
+        assert first.returncode == 75, first.stderr
+        if (run / "metrics.jsonl").exists():
+            break
     assert "time limit" in (run / "STOPPED").read_text()
     assert 0 < len(losses(run)) < 40
     second = run_fit(scan, run, "--resume")
