@@ -34,8 +34,8 @@ def command(request: Request) -> None:
 def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
     from ..recon.fitting.reconstruct import Reconstruction
 
-    work = Reconstruction(job.kind, job.settings, job.acquisition, job.folder, job.provenance)
-    return work.run(job.progress, job.stop)
+    work = Reconstruction(job.kind, job.settings, job.acquisition, job.place)
+    return work.run()
 
 
 def _sentence(numbers: Numbers) -> str:

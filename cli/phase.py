@@ -29,7 +29,7 @@ def command(request: Request) -> None:
 
 
 def _work(phase: Callable[..., Numbers], job: Job) -> Numbers:
-    return phase(job.settings, job.acquisition, job.folder, job.provenance, job.progress, job.stop)
+    return phase(job.settings, job.acquisition, job.place)
 
 
 def likelihood(numbers: Numbers) -> str:

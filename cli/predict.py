@@ -34,7 +34,7 @@ def command(request: Request) -> None:
 
 
 def _work(predict: Callable[..., Numbers], job: Job) -> Numbers:
-    return predict(job.settings, job.acquisition, job.folder, job.provenance, job.progress, job.stop)
+    return predict(job.settings, job.acquisition, job.place)
 
 
 def _sentence(numbers: Numbers) -> str:

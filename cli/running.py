@@ -1,6 +1,6 @@
 """What every command that reconstructs into a run folder has in common: device, memory, signals, report, sentinel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +12,7 @@ from .options import Request
 
 if TYPE_CHECKING:
     from ..recon.kinds.base import Kind
-    from ..recon.runs import Progress, RunFolder, StopRequest
+    from ..recon.runs import Progress, StopRequest, Workplace
 
 Numbers: TypeAlias = dict[str, float]
 Part = TypeVar("Part")
@@ -30,19 +30,13 @@ class Job:
         kind: What was measured.
         settings: The config.
         acquisition: The measurement, an `Acquisition`; None where there is none.
-        folder: Where everything goes.
-        provenance: Facts about the input and the config, for the result's files.
-        progress: Told of each step.
-        stop: Asked before each step; a text means to end early with a checkpoint, and why.
+        place: Where everything goes, and who is told.
     """
 
     kind: "Kind"
     settings: Any
     acquisition: Any
-    folder: "RunFolder"
-    provenance: Mapping[str, Any]
-    progress: "Progress"
-    stop: Callable[[], str | None]
+    place: "Workplace"
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,7 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
     """
     from ..recon import devices
     from ..recon.kinds import kind_named
-    from ..recon.runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input
+    from ..recon.runs import RunFolder, Sentinel, StopRequest, Workplace, available_memory, describe_input
     from ..recon.settings import dump_commented
 
     settings, output = request.settings, request.output
@@ -113,7 +107,8 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
         provenance = described | {"config": chosen, "device": str(device)}
 
         def work(progress: "Progress") -> Numbers:
-            return way.work(part, Job(kind, settings, measured, folder, provenance, progress, lambda: stop.reason))
+            place = Workplace(folder, provenance, progress, lambda: stop.reason)
+            return way.work(part, Job(kind, settings, measured, place))
 
         numbers = _run(way, work, stop, output)
         _report(output, way.sentence(numbers))

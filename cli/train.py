@@ -28,7 +28,7 @@ def command(request: Request) -> None:
 
 
 def _work(train: Callable[..., Numbers], job: Job) -> Numbers:
-    return train(job.settings, job.folder, job.provenance, job.progress, job.stop)
+    return train(job.settings, job.place)
 
 
 def _sentence(numbers: Numbers) -> str:

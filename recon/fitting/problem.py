@@ -5,7 +5,7 @@ whole views that it never sees (images of a cell), or pixels of every view (a cr
 cannot be spared): the experiment says which.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..models import Model
-from ..runs import Progress, RunFolder, silent
 
 Batch: TypeAlias = dict[str, Any]
 """What was measured in some views, and under which conditions: arrays, and pytrees of them, whose first axis is the
@@ -38,21 +37,6 @@ class Sampling:
     shape: tuple[int, int, int]
     pitch: tuple[float, float, float]
     resolution: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Where a fit works, and whom it tells: for an experiment that must find a start first.
-
-    Args:
-        folder: The run's folder.
-        progress: Told of what is done.
-        stop: Asked now and then; a text means to end early with a checkpoint, and why.
-    """
-
-    folder: RunFolder
-    progress: Progress = silent
-    stop: Callable[[], str | None] = lambda: None
 
 
 class Division(NamedTuple):

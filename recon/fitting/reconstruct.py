@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,10 @@ from ..fields import Field, field_for
 from ..kinds.base import Kind
 from ..metrics import metric_named
 from ..models import Model
-from ..runs import Checkpoint, Progress, RunFolder, peak_memory, silent
+from ..runs import Checkpoint, Workplace, peak_memory
 from .loop import Fit, Outcome, Watcher
 from .optimiser import Objective
-from .problem import Problem, Workplace
+from .problem import Problem
 
 _log = logging.getLogger(__name__)
 
@@ -36,22 +36,16 @@ class Reconstruction:
         kind: What was measured.
         settings: The config.
         acquisition: The measurement.
-        folder: Where everything goes.
-        provenance: Facts about the input for the model's file.
+        work: Where everything goes, and who is told.
     """
 
     kind: Kind
     settings: Any
     acquisition: Acquisition
-    folder: RunFolder
-    provenance: Mapping[str, Any]
+    work: Workplace
 
-    def run(self, progress: Progress = silent, stop: Callable[[], str | None] = lambda: None) -> dict[str, float]:
+    def run(self) -> dict[str, float]:
         """Fit, and write what came of it.
-
-        Args:
-            progress: Told of each step.
-            stop: Asked before each step; a text means to end early with a checkpoint, and why.
 
         Returns:
             The numbers of ``metrics.json``.
@@ -64,28 +58,32 @@ class Reconstruction:
         began = time.monotonic()
         if self.kind.problem is None:
             raise ConfigError(f"kind: no neural field is fitted to a {self.kind.name} yet")
-        problem = self.kind.problem(self.settings, self.acquisition, Workplace(self.folder, progress, stop))
+        problem = self.kind.problem(self.settings, self.acquisition, self.work)
         field = field_for(self.settings.fit, problem.sampling, len(problem.scales), problem.sign)
         _log.info("%s on %s samples", field.architecture["type"], problem.sampling.shape)
-        fits = self._fit_all(problem, field, progress, stop)
+        fits = self._fit_all(problem, field)
         answers = [fit.answer for fit in fits]
-        provenance = dict(self.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": self.settings.seed}
+        provenance = dict(self.work.provenance) | {
+            "unflat": __version__,
+            "jax": jax.__version__,
+            "seed": self.settings.seed,
+        }
         model = problem.model(field.architecture, [parameters for parameters, _ in answers], provenance)
-        model.save(self.folder.path / "model.h5")
+        model.save(self.work.folder.path / "model.h5")
         parameters, extras = answers[0]
         values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
         numbers = self._numbers(problem, fits, model)
-        numbers |= problem.write(self.folder.path, model, values, jax.tree.map(jnp.asarray, extras), provenance)
+        numbers |= problem.write(self.work.folder.path, model, values, jax.tree.map(jnp.asarray, extras), provenance)
         numbers |= self._against_truth(model)
         numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-        self.folder.write_numbers(numbers)
+        self.work.folder.write_numbers(numbers)
         self._gate(problem, numbers)
         return numbers
 
-    def _fit_all(self, problem: Problem, field: Field, progress: Progress, stop: Callable[[], str | None]) -> list[Fit]:
+    def _fit_all(self, problem: Problem, field: Field) -> list[Fit]:
         """Fit every member of the ensemble, going on from the newest checkpoint."""
         settings = self.settings.fit
-        found = self.folder.latest_checkpoint()
+        found = self.work.folder.latest_checkpoint()
         if found is not None and "member" not in found.facts:  # It is of the way to the start, which is behind us.
             found = None
         fits: list[Fit] = []
@@ -94,14 +92,14 @@ class Reconstruction:
             fits.append(fit)
             if found is not None and _restored(fit, found):
                 continue
-            outcome = self._fit_one(fit, progress, stop, fits)
+            outcome = self._fit_one(fit, fits)
             if outcome is Outcome.STOPPED:
-                reason = stop() or "asked to stop"
+                reason = self.work.stop() or "asked to stop"
                 raise Stopped(Fault("", f"{reason}: stopped after step {fit.step}", "run again with --resume to go on"))
             _log.info("%s", outcome.value)
         return fits
 
-    def _fit_one(self, fit: Fit, progress: Progress, stop: Callable[[], str | None], fits: list[Fit]) -> Outcome:
+    def _fit_one(self, fit: Fit, fits: list[Fit]) -> Outcome:
         """Fit one member; its checkpoints carry the members before it."""
         settings = self.settings.fit
         before = fit.member * settings.steps
@@ -109,9 +107,9 @@ class Reconstruction:
         last: dict[str, float] = {}
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
-            self.folder.metrics(before + step, **numbers)
+            self.work.folder.metrics(before + step, **numbers)
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
-            progress(before + step, total, **last)
+            self.work.progress(before + step, total, **last)
 
         def save_state(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
             whole, done = dict(arrays), {}
@@ -121,10 +119,10 @@ class Reconstruction:
                 whole |= {f"done/{other.member}/{name}": array for name, array in kept[0][1].items()}
                 done[str(other.member)] = kept[0][2] | {"step": kept[0][0]}
             state = facts | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
-            self.folder.save_checkpoint(before + step, whole, state)
+            self.work.folder.save_checkpoint(before + step, whole, state)
 
         ended = False
-        outcome = fit.run(Watcher(metrics, save_state, stop))
+        outcome = fit.run(Watcher(metrics, save_state, self.work.stop))
         if outcome is not Outcome.STOPPED:
             ended = True
             fit.save(Watcher(save=save_state))
@@ -144,7 +142,7 @@ class Reconstruction:
         if self.settings.fit.gate is not None:
             numbers["gate"] = self.settings.fit.gate
         numbers["model_parameters"] = float(model.size)
-        numbers["model_bytes"] = float((self.folder.path / "model.h5").stat().st_size)
+        numbers["model_bytes"] = float((self.work.folder.path / "model.h5").stat().st_size)
         return numbers
 
     def _against_truth(self, model: Model) -> dict[str, float]:

@@ -45,12 +45,11 @@ class Kind:
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
         problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
             likelihood, its start, which it may first have to find. None where no neural field is fitted.
-        phase: ``phase(settings, acquisition, folder, provenance, progress, stop)``: iterative phase retrieval into a
-            run's folder; gives the numbers of its ``metrics.json``. None where no phase is lost.
-        predict: ``predict(settings, acquisition, folder, provenance, progress, stop)``: a network's answer, likewise.
+        phase: ``phase(settings, acquisition, work)``: iterative phase retrieval at a `Workplace`; gives the numbers of
+            its ``metrics.json``. None where no phase is lost.
+        predict: ``predict(settings, acquisition, work)``: a network's answer, likewise.
             None where there is no network.
-        train: ``train(settings, folder, provenance, progress, stop)``: a network for this kind, into a run's folder,
-            likewise.
+        train: ``train(settings, work)``: a network for this kind, likewise.
         findings: What a report says of a run, if not what it says of a fit to views.
         pictures: What a report shows of a run, likewise.
     """

@@ -8,6 +8,7 @@ from .folder import RunFolder, Sentinel, ending
 from .progress import Progress, silent
 from .refusal import new_hdf5
 from .stop import StopRequest
+from .workplace import Workplace
 
 __all__ = [
     "Checkpoint",
@@ -16,6 +17,7 @@ __all__ = [
     "RunFolder",
     "Sentinel",
     "StopRequest",
+    "Workplace",
     "available_memory",
     "describe_input",
     "ending",

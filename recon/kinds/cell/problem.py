@@ -19,9 +19,10 @@ from ....physics.turning import turn, turn_angles
 from ...acquisition.acquisition import Acquisition
 from ...errors import ConfigError, Fault
 from ...fitting.misfit import amplitude_misfit, best_gain, field_misfit, poisson_misfit
-from ...fitting.problem import Batch, Division, Extras, Names, Sampling, Weights, Workplace
+from ...fitting.problem import Batch, Division, Extras, Names, Sampling, Weights
 from ...fitting.schedule import withheld_views
 from ...models import Frame, Model, ModelQuantity
+from ...runs.workplace import Workplace
 from ..cell import KIND
 from .forward import margins
 from .geometry import KEPT_BYTES, Geometry, geometry_of, largest_na

@@ -22,12 +22,13 @@ from scipy import ndimage
 from ....physics.compact import Box, far_field_matrices, far_field_of_box
 from ....physics.diffraction import LEAST_COUNTS, deviance
 from ...acquisition.acquisition import Acquisition
-from ...fitting.problem import Batch, Division, Extras, Names, Sampling, Weights, Workplace
+from ...fitting.problem import Batch, Division, Extras, Names, Sampling, Weights
 from ...models import Model
 from ...models.crystal import OUTPUTS, SHARPNESS
 from ...phasing.blur import FIRST_SIGMA
 from ...phasing.convolution import WIDEST, convolved
 from ...phasing.free import free_pixels
+from ...runs.workplace import Workplace
 from .continuous import model_of
 from .fitted import write_fitted
 from .prepare import Prepared, prepare

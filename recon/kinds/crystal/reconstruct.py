@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ...acquisition.acquisition import Acquisition
 from ...errors import DataError, Fault, QualityError
 from ...phasing.procedure import Measured, Phased
 from ...phasing.procedure import phase as phase_counts
-from ...runs import Progress, RunFolder, new_hdf5, peak_memory, silent, write_atomically
+from ...runs import RunFolder, Workplace, new_hdf5, peak_memory, write_atomically
 from ...volumes import Volume
 from ...volumes.header import stamp
 from ...volumes.profiles import edge_width, lines_through_middle, write_csv
@@ -28,23 +28,13 @@ _ROW = ("llk", "llk_free", "chi_rms", "support")
 """What ``metrics.jsonl`` tells of each start."""
 
 
-def phase(
-    settings: CrystalSettings,
-    acquisition: Acquisition,
-    folder: RunFolder,
-    provenance: Mapping[str, Any],
-    progress: Progress = silent,
-    stop: Callable[[], str | None] = lambda: None,
-) -> dict[str, float]:
+def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) -> dict[str, float]:
     """Phase, and write what came of it.
 
     Args:
         settings: The config.
         acquisition: The measurement.
-        folder: Where everything goes.
-        provenance: Facts about the input for the volume's file.
-        progress: Told of each iteration.
-        stop: Asked now and then; a text means to end early with a checkpoint, and why.
+        work: Where everything goes, and who is told.
 
     Returns:
         The numbers of ``metrics.json``.
@@ -56,16 +46,16 @@ def phase(
     began = time.monotonic()
     prepared = prepare(settings, acquisition)
     measured = Measured(prepared.counts, prepared.good.astype(np.float32))
-    saver = Saver(folder)
+    saver = Saver(work.folder)
     found = phase_counts(
-        measured, settings.phase, settings.seed, progress, stop, folder.latest_checkpoint(), saver.save
+        measured, settings.phase, settings.seed, work.progress, work.stop, work.folder.latest_checkpoint(), saver.save
     )
     saver.tell(found.solutions)
-    numbers = written(settings, prepared, found, acquisition.truth, folder, provenance)
+    numbers = written(settings, prepared, found, acquisition.truth, work)
     if settings.phase.gate is not None:
         numbers["gate"] = settings.phase.gate
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-    folder.write_numbers(numbers)
+    work.folder.write_numbers(numbers)
     _gate(settings, numbers)
     return numbers
 
@@ -75,8 +65,7 @@ def written(
     prepared: Prepared,
     found: Phased,
     truth: Volume | None,
-    folder: RunFolder,
-    provenance: Mapping[str, Any],
+    work: Workplace,
 ) -> dict[str, float]:
     """Bring the solution to the laboratory, write volume and diffraction, and give their numbers."""
     frame = Frame(prepared.reciprocal_basis, prepared.bragg_vector)
@@ -84,10 +73,10 @@ def written(
         _log.warning("there is no reciprocal basis: the volume is in voxels, without displacement and strain")
     solution = Solution(found.density, found.support, found.kept)
     volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
-    kernel, path = gaussian_kernel(found.sigmas), folder.path / "volume.h5"
-    write_result(path, volume, solution, frame, kernel, found.background, prepared.good, provenance)
-    write_predictions(folder.path, prepared, modelled(found, kernel), found.curves)
-    _write_profiles(folder, volume)
+    kernel, path = gaussian_kernel(found.sigmas), work.folder.path / "volume.h5"
+    write_result(path, volume, solution, frame, kernel, found.background, prepared.good, work.provenance)
+    write_predictions(work.folder.path, prepared, modelled(found, kernel), found.curves)
+    _write_profiles(work.folder, volume)
     numbers = _numbers(found, prepared, volume) | _against_truth(volume, truth)
     return numbers | {"volume_bytes": float(path.stat().st_size)}
 

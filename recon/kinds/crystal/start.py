@@ -21,10 +21,10 @@ from scipy import ndimage
 
 from ....physics.diffraction import gaussian_kernel, to_centre, to_corner
 from ...errors import ConfigError, DataError, Fault
-from ...fitting.problem import Workplace
 from ...phasing.procedure import Measured, phase
 from ...phasing.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input, new_hdf5, write_atomically
+from ...runs.workplace import Workplace
 from ...volumes.header import opened, stamp
 from .prepare import Prepared
 from .result import Solution, ramp_with, slopes_of, to_middle

@@ -5,8 +5,6 @@ Pixels that phasing would withhold are hidden from the network too, so that the 
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +21,7 @@ from ....phasing.phased import Phased
 from ....phasing.procedure import phase
 from ....phasing.settings import PhaseSettings
 from ....phasing.support import shrink_wrapped
-from ....runs import Progress, RunFolder, peak_memory, silent
+from ....runs import Workplace, peak_memory
 from ..prepare import prepare
 from ..reconstruct import Saver, written
 from ..settings import CrystalSettings
@@ -38,23 +36,13 @@ _SIGMA, _THRESHOLD = 1.0, 0.3
 """[voxel] and in units of the rms: what of an answer is the crystal."""
 
 
-def predict(
-    settings: CrystalSettings,
-    acquisition: Acquisition,
-    folder: RunFolder,
-    provenance: Mapping[str, Any],
-    progress: Progress = silent,
-    stop: Callable[[], str | None] = lambda: None,
-) -> dict[str, float]:
+def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) -> dict[str, float]:
     """Predict, and write what came of it.
 
     Args:
         settings: The config.
         acquisition: The measurement.
-        folder: Where everything goes.
-        provenance: Facts about the input for the volume's file.
-        progress: Told of each step.
-        stop: Asked now and then; a text means to end early with a checkpoint, and why.
+        work: Where everything goes, and who is told.
 
     Returns:
         The numbers of ``metrics.json``; ``seconds_of_answer`` is the network's own time.
@@ -72,31 +60,38 @@ def predict(
     seen = prepared.good & ~(to_centre(np.asarray(pattern.free)) > 0)
     brought = bring(prepared.counts, seen, sampling(prepared.counts, seen))
     if wanted.adapt:
-        network, told = adapted(network, brought, wanted, settings.seed, progress, stop)
-        write(network, folder.path / FILE_NAME)
+        network, told = adapted(network, brought, wanted, settings.seed, work.progress, work.stop)
+        write(network, work.folder.path / FILE_NAME)
         _log.info("%s", told)
     asked = time.monotonic()
 
     def step(done: int) -> None:
-        progress(done, wanted.steps)
+        work.progress(done, wanted.steps)
 
     found = answer(network, brought, wanted.draws, wanted.steps, settings.seed, step)
     seconds = {"seconds_of_answer": time.monotonic() - asked}
     if wanted.refine:
-        saver = Saver(folder)
+        saver = Saver(work.folder)
         given = found.densities[: wanted.keep]
         phased = phase(
-            measured, refining(settings), settings.seed, progress, stop, folder.latest_checkpoint(), saver.save, given
+            measured,
+            refining(settings),
+            settings.seed,
+            work.progress,
+            work.stop,
+            work.folder.latest_checkpoint(),
+            saver.save,
+            given,
         )
         saver.tell(phased.solutions)
     else:
         phased = judged(found, pattern)
-    numbers = written(settings, prepared, phased, acquisition.truth, folder, provenance) | seconds
+    numbers = written(settings, prepared, phased, acquisition.truth, work) | seconds
     numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(found.chi[0])}
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     if wanted.gate is not None:
         numbers["gate"] = wanted.gate
-    folder.write_numbers(numbers)
+    work.folder.write_numbers(numbers)
     if wanted.gate is not None and not numbers["chi_rms"] <= wanted.gate:  # Nor does one that is no number pass.
         message = f"chi_rms, {numbers['chi_rms']:.3g}, is not below the gate of {wanted.gate:g}"
         raise QualityError(Fault("", message, "the result is kept; refine it with --refine, or use unflat phase"))

@@ -3,8 +3,6 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +10,7 @@ import numpy as np
 from ..... import __version__
 from ....errors import Stopped
 from ....networks.file import FILE_NAME, Network, write
-from ....runs import Progress, RunFolder, peak_memory, silent
+from ....runs import Workplace, peak_memory
 from ....training.loop import Training, Watcher
 from ....training.settings import TrainSettings
 from ..settings import CrystalSettings
@@ -24,21 +22,12 @@ _STOCK = "crystals"
 """Folder of the simulated crystals within a run's; it goes when the training is done."""
 
 
-def train(
-    settings: CrystalSettings,
-    folder: RunFolder,
-    provenance: Mapping[str, Any],
-    progress: Progress = silent,
-    stop: Callable[[], str | None] = lambda: None,
-) -> dict[str, float]:
+def train(settings: CrystalSettings, work: Workplace) -> dict[str, float]:
     """Train a network on simulated crystals.
 
     Args:
         settings: The config.
-        folder: Where everything goes.
-        provenance: Facts for the network's file.
-        progress: Told of the steps.
-        stop: Asked before each step; a text means to end early with a checkpoint, and why.
+        work: Where everything goes, and who is told.
 
     Returns:
         The numbers of ``metrics.json``.
@@ -46,11 +35,11 @@ def train(
     Raises:
         Stopped: If it was asked to end early.
     """
-    began, wanted = time.monotonic(), settings.train
+    began, wanted, folder = time.monotonic(), settings.train, work.folder
     denoiser = Denoiser(settings.network.widths, settings.network.blocks)
     pool = Pool(folder.path / _STOCK, settings.seed, -(-wanted.specimens // SHARD))
     with filled(pool, workers_of(wanted)) as makers:
-        task = CrystalTask(denoiser, wanted, settings.seed, pool, makers, stop)
+        task = CrystalTask(denoiser, wanted, settings.seed, pool, makers, work.stop)
         training = Training(task, wanted, settings.seed)
         done, spent = 0, 0.0
         if (state := folder.latest_checkpoint()) is not None:
@@ -59,19 +48,19 @@ def train(
 
         def told(step: int, numbers: dict[str, float]) -> None:
             folder.metrics(step, **numbers)
-            progress(step, wanted.steps, **numbers)
+            work.progress(step, wanted.steps, **numbers)
 
         def save(step: int, arrays: dict[str, np.ndarray]) -> None:
             folder.save_checkpoint(step, arrays, {"seconds": spent + time.monotonic() - began})
 
-        progress(done, wanted.steps)
-        if not training.run(Watcher(told, save, stop)):
+        work.progress(done, wanted.steps)
+        if not training.run(Watcher(told, save, work.stop)):
             step = int(training.state.step)
-            raise Stopped(f"{stop()}: stopped after {step} steps; run again with --resume to go on")
+            raise Stopped(f"{work.stop()}: stopped after {step} steps; run again with --resume to go on")
     weights = {name: np.asarray(array) for name, array in training.state.mean.items()}
     numbers = training.judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
     numbers |= {"network_parameters": float(sum(array.size for array in weights.values()))}
-    facts = dict(provenance) | {
+    facts = dict(work.provenance) | {
         "unflat": __version__,
         "jax": jax.__version__,
         "seed": settings.seed,
