@@ -1,8 +1,7 @@
 """Where a long work is done, and whom it tells."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from .folder import RunFolder
@@ -21,6 +20,6 @@ class Workplace:
     """
 
     folder: RunFolder
-    provenance: Mapping[str, Any] = MappingProxyType({})
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = silent
     stop: Callable[[], str | None] = lambda: None

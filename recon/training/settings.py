@@ -30,4 +30,5 @@ class TrainSettings(Settings):
     workers: int | Literal["auto"] = Field(
         "auto", description="Processes that simulate beside the training. auto: all cores but two, at least one."
     )
+    trials: int = Field(24, ge=1, description="Held-out specimens of a trial.")
     judge_every: int = Field(500, ge=1, description="Steps between two trials on held-out specimens.")

@@ -17,8 +17,6 @@ from .examples import Example, example
 from .pool import SHARD, Makers, Pool, size_of
 from .specimens import specimen
 
-HELD_OUT = 24
-"""Crystals, of another seed, on which the network is tried."""
 STEPS_OF_TRIAL = 8
 _OTHER_SEED = 1_000_003
 _TRIAL_SIZE = 64
@@ -76,7 +74,7 @@ class CrystalTask:
     def judge(self, parameters: dict[str, Array]) -> dict[str, float]:
         """Draw one density for each held-out crystal: chi_rms, and the correlation with the truth or its twin."""
         chi, same = [], []
-        for first in range(0, HELD_OUT, self.settings.batch):
+        for first in range(0, self.settings.trials, self.settings.batch):
             batch = stacked(self._trials()[first : first + self.settings.batch])
             pattern, truth = Pattern(*map(jnp.asarray, batch[:-1])), batch[-1]
             start = flow.noise(jax.random.key(first), len(truth))
@@ -88,7 +86,9 @@ class CrystalTask:
     def _trials(self) -> tuple[Example, ...]:
         if not self._trial:
             rng = np.random.default_rng(_OTHER_SEED)
-            self._trial = tuple(example(rng, specimen(_OTHER_SEED, i, _TRIAL_SIZE)) for i in range(HELD_OUT))
+            self._trial = tuple(
+                example(rng, specimen(_OTHER_SEED, i, _TRIAL_SIZE)) for i in range(self.settings.trials)
+            )
         return self._trial
 
 
