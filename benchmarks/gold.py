@@ -18,7 +18,7 @@ from unflat.recon.volumes import read_volume
 from . import cohere_reference
 from .commands import Options, phase, starts_of
 from .diffraction import agreement, answer_of, counts_of, judged
-from .ledger import Ledger, Numbers
+from .ledger import Ledger, Numbers, Skipped
 from .pictures import save_small
 from .places import shared
 from .surfaces import surfaces
@@ -76,6 +76,8 @@ def _measured(source: Path) -> tuple[np.ndarray, np.ndarray]:
 def _agreement(ledger: Ledger, seeds: tuple[int, ...]) -> Numbers:
     """How far the seeds agree; the picture is drawn with it."""
     runs = [ledger.scratch / f"seed-{seed}" for seed in seeds]
+    if not all((run / "volume.h5").is_file() for run in runs):
+        raise Skipped("the seeds' volumes are not here, only their figures: run it with --again")
     drawn = surfaces(read_volume(runs[0] / "volume.h5"), "phase")
     save_small(drawn, ledger.figure("gold"))
     return agreement([answer_of(run).density for run in runs])

@@ -29,7 +29,10 @@ PLAIN: Options = {
 }
 CASES: dict[str, tuple[str, Options]] = {
     "plain": ("strain of 0.5 to 1.5 rad, 1e7 counts", {}),
-    "dislocation": ("and a screw and an edge dislocation", {"simulate.strains": ["polynomial", "screw", "edge"]}),
+    "dislocation": (
+        "a screw and an edge dislocation in a strained crystal",
+        {"simulate.strains": ["polynomial", "screw", "edge"]},
+    ),
     "strong": ("strain of 3 rad", {"simulate.phase": [3.0, 3.0]}),
     "gap": ("a gap of 3 rows beside the brightest one", {"simulate.detector.gap": 3}),
     "hidden": ("a gap of 3 rows through the centre, which hides the peak", {}),
