@@ -133,7 +133,7 @@ class TestExitStatus:
             (("volume", "absent", "-o", "cell.h5"), 3, "error: absent: there is no such file"),
             (("render", "absent", "-o", "cell.png"), 3, "error: absent: no such file"),
             (("query", "absent", "points.csv", "-o", "values.csv"), 3, "error: absent: there is no such file"),
-            (("evaluate", "absent", "absent.h5"), 3, "error: absent.h5: there is no such file"),
+            (("evaluate", "absent", "absent.h5"), 3, "error: absent: no such file"),
             (("report", "absent"), 3, "error: absent: no such folder"),
         ],
     )

@@ -486,17 +486,16 @@ def test_check_ends_as_the_data_are(
     assert "Traceback" not in done.stderr
 
 
-def test_no_field_is_fitted_to_a_crystal_yet_and_no_cell_is_phased(tmp_path: Path) -> None:
-    crystal, cell = tmp_path / "crystal.yaml", tmp_path / "cell.yaml"
-    crystal.write_text("kind: crystal\n", "utf-8")
+def test_no_cell_is_phased_or_predicted(tmp_path: Path) -> None:
+    cell = tmp_path / "cell.yaml"
     cell.write_text("kind: cell\n", "utf-8")
     path = sound(tmp_path / "scan.h5")
-    fitted = unflat("fit", crystal, path, "-o", tmp_path / "run")
-    assert fitted.returncode == 2
-    assert "no neural field is fitted to a crystal yet; use unflat phase" in fitted.stderr
     phased = unflat("phase", cell, path, "-o", tmp_path / "run")
     assert phased.returncode == 2
     assert "a cell's measurement is not phased by projections; use unflat fit" in phased.stderr
+    predicted = unflat("predict", cell, path, "-o", tmp_path / "run")
+    assert predicted.returncode == 2
+    assert "there is no network that predicts a cell; use unflat fit" in predicted.stderr
 
 
 def test_looking_at_crystals_needs_no_jax(tmp_path: Path) -> None:

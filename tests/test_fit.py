@@ -17,6 +17,7 @@ import unflat
 from unflat.cli.main import run as unflat_status
 from unflat.recon.acquisition import write
 from unflat.recon.errors import QualityError
+from unflat.recon.fitting.problem import Names
 from unflat.recon.fitting.reconstruct import Reconstruction
 from unflat.recon.kinds import kind_named
 from unflat.recon.runs import describe_input
@@ -181,9 +182,10 @@ def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path)
 def test_a_residual_that_is_no_number_passes_no_gate() -> None:
     work = object.__new__(Reconstruction)
     object.__setattr__(work, "settings", parse_config(CONFIG, ["fit.gate=1"]))
-    work._gate({"residual_withheld": 0.9, "residual_fitted": 2.0})
-    with pytest.raises(QualityError, match="the residual nan is not below the gate of 1"):
-        work._gate({"residual_fitted": float("nan")})
+    names = Names("residual_fitted", "residual_withheld", "residual_withheld_linear")
+    work._gate(names, {"residual_withheld": 0.9, "residual_fitted": 2.0})
+    with pytest.raises(QualityError, match="residual nan is not below the gate of 1"):
+        work._gate(names, {"residual_fitted": float("nan")})
 
 
 @pytest.mark.parametrize(
@@ -199,13 +201,13 @@ def test_a_stop_after_the_last_step_is_told_and_costs_no_result(
     status: int,
     said: str,
 ) -> None:
-    predict = Reconstruction._write_predictions
+    score = Reconstruction._against_truth
 
-    def stopped(work: Reconstruction, *rest: Any) -> None:
+    def stopped(work: Reconstruction, *rest: Any) -> dict[str, float]:
         os.kill(os.getpid(), getattr(signal, name))
-        predict(work, *rest)
+        return score(work, *rest)
 
-    monkeypatch.setattr(Reconstruction, "_write_predictions", stopped)
+    monkeypatch.setattr(Reconstruction, "_against_truth", stopped)
     run = tmp_path / "run"
     words = ["fit", scan / "run.yaml", scan / "scan.h5", "-o", run, "--set", "fit.steps=2"]
     assert unflat_status([str(word) for word in words]) == status

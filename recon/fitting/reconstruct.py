@@ -20,7 +20,7 @@ from ..models import Model
 from ..runs import Checkpoint, Workplace, peak_memory
 from .loop import Fit, Outcome, Watcher
 from .optimiser import Objective
-from .problem import Problem
+from .problem import Names, Problem
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Reconstruction:
         numbers |= self._against_truth(model)
         numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
         self.work.folder.write_numbers(numbers)
-        self._gate(problem, numbers)
+        self._gate(problem.names, numbers)
         return numbers
 
     def _fit_all(self, problem: Problem, field: Field) -> list[Fit]:
@@ -154,14 +154,15 @@ class Reconstruction:
             _log.warning("not compared with the truth: %s", error)
             return {}
 
-    def _gate(self, problem: Problem, numbers: Mapping[str, float]) -> None:
-        gate, names = self.settings.fit.gate, problem.names
-        reached = numbers.get(names.judging, numbers[names.fitted])
+    def _gate(self, names: Names, numbers: Mapping[str, float]) -> None:
+        gate = self.settings.fit.gate
+        name = names.judging if names.judging in numbers else names.fitted
+        reached = numbers[name]
         if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
             raise QualityError(
                 Fault(
                     "",
-                    f"the {metric_named(names.judging).title.lower()} {reached:.3g} is not below the gate of {gate:g}",
+                    f"the {metric_named(name).title.lower()} {reached:.3g} is not below the gate of {gate:g}",
                     "the result is kept, and its report tells more",
                 )
             )
