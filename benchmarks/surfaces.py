@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
-from unflat.recon.rendering.style import colour_bar, house_style, micrometres, new_figure, nice_length
+from unflat.recon.rendering.style import colour_bar, house_style, length_text, new_figure, nice_length
 from unflat.recon.volumes import Volume
 from unflat.recon.volumes.lattice import turn_about
 
@@ -106,6 +106,6 @@ def _bar(axes: object, reach: float, unit: str) -> None:
     """A scale bar in black, for the ground is white."""
     length = nice_length(0.5 * reach)
     pixels = length / (2 * reach) * PIXELS
-    text = micrometres(length) if unit == "m" else f"{length:g} voxels"
+    text = length_text(length, unit)
     axes.plot([6, 6 + pixels], [PIXELS - 8] * 2, color="black", lw=2, solid_capstyle="butt")  # type: ignore[attr-defined]
     axes.text(6 + pixels / 2, PIXELS - 14, text, ha="center", va="bottom", fontsize=7)  # type: ignore[attr-defined]

@@ -184,7 +184,7 @@ def test_a_residual_that_is_no_number_passes_no_gate() -> None:
     object.__setattr__(work, "settings", parse_config(CONFIG, ["fit.gate=1"]))
     names = Names("residual_fitted", "residual_withheld", "residual_withheld_linear")
     work._gate(names, {"residual_withheld": 0.9, "residual_fitted": 2.0})
-    with pytest.raises(QualityError, match="residual nan is not below the gate of 1"):
+    with pytest.raises(QualityError, match="nan is not below the gate of 1"):
         work._gate(names, {"residual_fitted": float("nan")})
 
 
