@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import console
 from .options import Request, request_options
-from .phase import accuracy, likelihood
 from .running import Job, Numbers, Way, reconstruct
+
+if TYPE_CHECKING:
+    from ..recon.kinds.base import Kind
 
 
 @click.command()
@@ -38,23 +40,18 @@ def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
     return work.run()
 
 
-def _sentence(numbers: Numbers) -> str:
+def _sentence(kind: "Kind", numbers: Numbers) -> str:
     steps = "1 step" if numbers["steps"] == 1 else f"{numbers['steps']:.0f} steps"
-    if "llk" in numbers:  # Counts were fitted, and not images.
-        return f"{likelihood(numbers)}; {steps}"
-    kind = "withheld" if "residual_withheld" in numbers else "fitted"
-    return f"residual of {kind} views {numbers[f'residual_{kind}']:.4f} after {steps}"
+    return f"{kind.sentence(numbers)} after {steps}"
 
 
-def _tell(numbers: Numbers) -> list[str]:
+def _tell(kind: "Kind", numbers: Numbers) -> list[str]:
     """What a person wants to know at once."""
-    if "llk" in numbers:
-        return [*accuracy(numbers), _sizes(numbers)]
-    if not numbers.get("residual_withheld", numbers["residual_fitted"]) < 1:
-        console.warn("a residual of 1 is an empty box's: this result explains nothing of the images")
-    if "snr" not in numbers:
-        return []
-    return [f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
+    sizes = (
+        f"model {numbers['model_bytes'] / 1e6:.2f} MB, {numbers['model_parameters']:,.0f} numbers; "
+        f"volume {numbers['volume_bytes'] / 1e6:.2f} MB, {numbers['voxels']:,.0f} voxels"
+    )
+    return [*kind.lines(numbers), sizes]
 
 
 def _show(acquisition: Path, run: Path, numbers: Numbers) -> None:
@@ -73,14 +70,6 @@ def _show(acquisition: Path, run: Path, numbers: Numbers) -> None:
             f"residual of views that the fit never saw: {numbers['residual_withheld']:.3f} (1 is an empty box; "
             f"fitted views: {numbers['residual_fitted']:.3f})"
         )
-    console.say(_sizes(numbers))
-
-
-def _sizes(numbers: Numbers) -> str:
-    return (
-        f"model {numbers['model_bytes'] / 1e6:.2f} MB, {numbers['model_parameters']:,.0f} numbers; "
-        f"volume {numbers['volume_bytes'] / 1e6:.2f} MB, {numbers['voxels']:,.0f} voxels"
-    )
 
 
 WAY = Way(

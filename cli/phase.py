@@ -32,30 +32,12 @@ def _work(phase: Callable[..., Numbers], job: Job) -> Numbers:
     return phase(job.settings, job.acquisition, job.place)
 
 
-def likelihood(numbers: Numbers) -> str:
-    """Say how well counts are explained."""
-    free = f", free {numbers['llk_free']:.4g}" if "llk_free" in numbers else ""
-    return f"Poisson deviance {numbers['llk']:.4g}{free}; chi {numbers['chi_rms']:.4f}"
-
-
-def accuracy(numbers: Numbers) -> list[str]:
-    """What a person wants to know at once."""
-    lines = []
-    if "agreement" in numbers:
-        lines.append(f"agreement of the solutions {numbers['agreement']:.3f}")
-    if "correlation" in numbers:
-        lines.append(
-            f"against the truth: correlation {numbers['correlation']:.4f}, phase error {numbers['phase_error']:.3f} rad"
-        )
-    return lines
-
-
 WAY = Way(
     name="phase",
     part=lambda kind: kind.phase,
     closed="a {kind}'s measurement is not phased by projections",
     work=_work,
-    sentence=likelihood,
-    tell=accuracy,
+    sentence=lambda kind, numbers: kind.sentence(numbers),
+    tell=lambda kind, numbers: kind.lines(numbers),
     files=("volume.h5",),
 )

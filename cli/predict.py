@@ -1,11 +1,15 @@
 """``unflat predict``: a trained network's answer to one measurement."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
+
+if TYPE_CHECKING:
+    from ..recon.kinds.base import Kind
 
 
 @click.command()
@@ -37,23 +41,8 @@ def _work(predict: Callable[..., Numbers], job: Job) -> Numbers:
     return predict(job.settings, job.acquisition, job.place)
 
 
-def _sentence(numbers: Numbers) -> str:
-    return (
-        f"chi {numbers['chi_rms']:.4f}; Poisson deviance {numbers['llk']:.4g}, free {numbers['llk_free']:.4g}; the "
-        f"network took {numbers['seconds_of_answer']:.2g} s"
-    )
-
-
-def _tell(numbers: Numbers) -> list[str]:
-    """What a person wants to know at once."""
-    lines = []
-    if "agreement" in numbers:
-        lines.append(f"agreement of the draws {numbers['agreement']:.3f}")
-    if "correlation" in numbers:
-        lines.append(
-            f"against the truth: correlation {numbers['correlation']:.4f}, phase error {numbers['phase_error']:.3f} rad"
-        )
-    return lines
+def _sentence(kind: "Kind", numbers: Numbers) -> str:
+    return f"{kind.sentence(numbers)}; the network took {numbers['seconds_of_answer']:.2g} s"
 
 
 WAY = Way(
@@ -62,7 +51,7 @@ WAY = Way(
     closed="there is no network that predicts a {kind}",
     work=_work,
     sentence=_sentence,
-    tell=_tell,
+    tell=lambda kind, numbers: kind.lines(numbers),
     files=("volume.h5", "network.h5"),
     networks=True,
 )

@@ -60,8 +60,8 @@ class Way(Generic[Part]):
     part: "Callable[[Kind], Part | None]"
     closed: str
     work: Callable[[Part, Job], Numbers]
-    sentence: Callable[[Numbers], str]
-    tell: Callable[[Numbers], list[str]]
+    sentence: "Callable[[Kind, Numbers], str]"
+    tell: "Callable[[Kind, Numbers], list[str]]"
     files: tuple[str, ...]
     may_grow: tuple[str, ...] = ()
     show: Callable[[Path, Path, Numbers], None] | None = None
@@ -111,10 +111,10 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
             return way.work(part, Job(kind, settings, measured, place))
 
         numbers = _run(way, work, stop, output)
-        _report(output, way.sentence(numbers))
+        _report(output, way.sentence(kind, numbers))
         late = stop.reason
-        folder.finish(Sentinel.DONE, f"{way.sentence(numbers)}{f'; {late} {_LATE}' if late else ''}")
-    _tell(way, numbers, output)
+        folder.finish(Sentinel.DONE, f"{way.sentence(kind, numbers)}{f'; {late} {_LATE}' if late else ''}")
+    _tell(way, kind, numbers, output)
     if stop.interrupted:  # A script at the keyboard is to end here.
         raise Interrupted(f"interrupted {_LATE}")
     if late:
@@ -148,10 +148,10 @@ def _run(way: Way[Part], work: Callable[["Progress"], Numbers], stop: "StopReque
         raise
 
 
-def _tell(way: Way[Part], numbers: Numbers, output: Path) -> None:
+def _tell(way: Way[Part], kind: "Kind", numbers: Numbers, output: Path) -> None:
     """Print what a person wants to know at once."""
-    console.say(f"{way.sentence(numbers)}; {console.duration(numbers['seconds'])}")
-    for line in way.tell(numbers):
+    console.say(f"{way.sentence(kind, numbers)}; {console.duration(numbers['seconds'])}")
+    for line in way.tell(kind, numbers):
         console.say(line)
     _tell_files(way, output)
 

@@ -1,11 +1,15 @@
 """``unflat train``: a network, from simulated specimens."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
+
+if TYPE_CHECKING:
+    from ..recon.kinds.base import Kind
 
 
 @click.command()
@@ -31,7 +35,7 @@ def _work(train: Callable[..., Numbers], job: Job) -> Numbers:
     return train(job.settings, job.place)
 
 
-def _sentence(numbers: Numbers) -> str:
+def _sentence(_kind: "Kind", numbers: Numbers) -> str:
     trials = ""
     if "held_out_correlation" in numbers:
         same, chi = numbers["held_out_correlation"], numbers["held_out_chi"]
@@ -39,7 +43,7 @@ def _sentence(numbers: Numbers) -> str:
     return f"trained on {numbers['examples']:,.0f} examples in {numbers['steps']:,.0f} steps{trials}"
 
 
-def _tell(numbers: Numbers) -> list[str]:
+def _tell(_kind: "Kind", numbers: Numbers) -> list[str]:
     return [f"{numbers['network_parameters']:,.0f} numbers, {numbers['network_bytes'] / 1e6:.1f} MB"]
 
 

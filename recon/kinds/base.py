@@ -5,7 +5,7 @@ when it is called (``deferred``), so that a description is cheap to load: `unfla
 import no jax.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +41,8 @@ class Kind:
         estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
+        sentence: Says, from the numbers of a result's ``metrics.json``, how well it explains the measurement.
+        lines: Says what else a person wants to know at once.
         way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
         problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
@@ -64,6 +66,8 @@ class Kind:
     simulate: Callable[..., Acquisition]
     estimate: "Callable[[Any, Acquisition | None], Estimate]"
     score: "Callable[..., dict[str, float]]"
+    sentence: Callable[[Mapping[str, float]], str]
+    lines: Callable[[Mapping[str, float]], list[str]]
     way: str
     smaller: str
     problem: "Callable[..., Problem] | None" = None

@@ -7,6 +7,7 @@ from ...volumes.volume import Quantity
 from ..base import Kind, deferred
 from .schema import SCHEMA
 from .settings import CellSettings
+from .telling import lines, sentence
 
 KIND = Kind(
     name="cell",
@@ -23,6 +24,8 @@ KIND = Kind(
     simulate=deferred(__name__, ".simulation", "simulate"),
     estimate=deferred(__name__, ".estimate", "estimate"),
     score=deferred(__name__, ".score", "score"),
+    sentence=sentence,
+    lines=lines,
     way="fit",
     smaller="crop or bin the images, widen volume.spacing, or use a machine with more memory",
 )

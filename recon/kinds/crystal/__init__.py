@@ -7,6 +7,7 @@ from ...volumes.volume import Quantity
 from ..base import Kind, deferred
 from .schema import SCHEMA
 from .settings import CrystalSettings
+from .telling import lines, sentence
 
 KIND = Kind(
     name="crystal",
@@ -25,6 +26,8 @@ KIND = Kind(
     simulate=deferred(__name__, ".simulation", "simulate"),
     estimate=deferred(__name__, ".estimate", "estimate"),
     score=deferred(__name__, ".score", "score"),
+    sentence=sentence,
+    lines=lines,
     way="phase",
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
     problem=deferred(__name__, ".problem", "problem"),

@@ -1,0 +1,21 @@
+"""What is said of a crystal's result on the screen, from the numbers of its ``metrics.json``."""
+
+from collections.abc import Mapping
+
+
+def sentence(numbers: Mapping[str, float]) -> str:
+    """Say how well the counts are explained."""
+    free = f", free {numbers['llk_free']:.4g}" if "llk_free" in numbers else ""
+    return f"Poisson deviance {numbers['llk']:.4g}{free}; chi {numbers['chi_rms']:.4f}"
+
+
+def lines(numbers: Mapping[str, float]) -> list[str]:
+    """Say what else a person wants to know at once."""
+    said = []
+    if "agreement" in numbers:
+        said.append(f"agreement of the solutions {numbers['agreement']:.3f}")
+    if "correlation" in numbers:
+        said.append(
+            f"against the truth: correlation {numbers['correlation']:.4f}, phase error {numbers['phase_error']:.3f} rad"
+        )
+    return said
