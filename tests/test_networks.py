@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from unflat.recon.errors import DataError
 from unflat.recon.networks import file
-from unflat.recon.networks.layers import convolution, folded, normalised, unfolded
+from unflat.recon.networks.layers import at_once, by_planes, convolution, folded, normalised, unfolded
 from unflat.recon.networks.unet import UNet
 from unflat.recon.runs.checkpoint import Checkpoint
 from unflat.recon.training.loop import Training, Watcher
@@ -42,6 +42,11 @@ def test_a_convolution_is_the_correlation_with_its_weights() -> None:
         for o in range(4)
     ]
     np.testing.assert_allclose(found[0], np.stack(channels, axis=-1), atol=1e-4)
+
+
+def test_both_ways_to_convolve_are_one() -> None:
+    values, weights = drawn(2, 6, 5, 7, 3), drawn(3, 3, 3, 3, 4, seed=1)
+    np.testing.assert_allclose(by_planes(values, weights), at_once(values, weights), atol=1e-4)
 
 
 def test_normalised_values_have_mean_0_and_variance_1_in_each_group() -> None:
