@@ -152,7 +152,8 @@ def _tell_starts(ledger: Ledger, ours: list[Numbers]) -> None:
         reference="PyNX 3 of 9, a third of plain RAAR's elsewhere",
         how=f"{bad} of {len(rows)}; LLK and free LLK more than {STAGNATED:g} × the best start's of all",
     )
-    results = [numbers["judged"]["llk_free"] for numbers in ours]
+    # Of all good pixels: each seed withholds others, and what those say of two seeds cannot be compared.
+    results = [numbers["judged"]["llk"] for numbers in ours]
     lost = sum(value > STAGNATED * min(results) for value in results)
     ledger.row(
         "whole procedure stagnates",
@@ -161,5 +162,5 @@ def _tell_starts(ledger: Ledger, ours: list[Numbers]) -> None:
         unit=f"of {len(ours)}",
         digits=0,
         goal=("<", 0.5),
-        how=f"seeds whose free LLK is more than {STAGNATED:g} × the best seed's",
+        how=f"seeds whose LLK of all good pixels is more than {STAGNATED:g} × the best seed's",
     )
