@@ -1,7 +1,7 @@
 """``unflat predict``: a trained network's answer to one measurement."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,9 +23,10 @@ def command(request: Request) -> None:
     """Give a network's answer to the ACQUISITION, as CONFIG says, into a run folder.
 
     The network has seen simulated specimens only, and answers in seconds; the answer that explains the measurement best
-    is kept, and the spread of the draws is its uncertainty. With --refine, the answer is where the physics starts from:
-    the quality of 'unflat phase' in a part of its time. With --adapt, the network is tuned to this measurement first,
-    without any truth, and written beside the result as network.h5, for predict.network of the next scan.
+    is kept, and the spread of the draws is its uncertainty. With --refine, the answer is where the physics starts from,
+    in a part of the time of 'unflat phase'; strongly strained crystals may need the latter. With --adapt, the network
+    is tuned to this measurement first, without any truth; if that does not harm it elsewhere, it is written beside the
+    result as network.h5, for predict.network of the next scan.
 
     \b
     Examples:
@@ -41,6 +42,13 @@ def _work(predict: Callable[..., Numbers], job: Job) -> Numbers:
     return predict(job.settings, job.acquisition, job.place)
 
 
+def _require_network(settings: Any) -> None:
+    """Read the network, to find out in time that it is none."""
+    from ..recon.networks.file import read
+
+    read(settings.predict.network, settings.kind)
+
+
 def _sentence(kind: "Kind", numbers: Numbers) -> str:
     return f"{kind.sentence(numbers)}; the network took {numbers['seconds_of_answer']:.2g} s"
 
@@ -54,4 +62,5 @@ WAY = Way(
     tell=lambda kind, numbers: kind.lines(numbers),
     files=("volume.h5", "network.h5"),
     networks=True,
+    require=_require_network,
 )

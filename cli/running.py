@@ -54,6 +54,7 @@ class Way(Generic[Part]):
         may_grow: Settings that may be larger when a run goes on.
         show: Shows what ``unflat demo`` ends with: of an acquisition with its truth, the run's folder and its numbers.
         networks: Whether it is a network that computes.
+        require: Raises what the settings alone show to be wrong, before a folder is taken.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Way(Generic[Part]):
     may_grow: tuple[str, ...] = ()
     show: Callable[[Path, Path, Numbers], None] | None = None
     networks: bool = False
+    require: Callable[[Any], object] | None = None
 
 
 def way_named(name: str) -> Way[Any]:
@@ -88,6 +90,8 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
     settings, output = request.settings, request.output
     kind = kind_named(settings.kind)
     part = _part(way, kind)
+    if way.require is not None:
+        way.require(settings)
     measured = None if request.acquisition is None else kind.read(settings, request.acquisition)
     device = devices.use(settings.device, networks=way.networks)
     if device.platform == "cpu" and measured is not None:

@@ -14,6 +14,16 @@ from .align import correlation
 
 PRTF_THRESHOLD = float(np.exp(-1))
 """Chapman et al. 2006."""
+
+
+def prtf_threshold(solutions: int) -> float:
+    """Value at which the PRTF of a number of solutions says that their phases agree by 1/e.
+
+    The sum of K random phases is about √K long, so that even they give a PRTF of 1/√K: of few solutions more is asked.
+    """
+    return float(np.sqrt(1 / solutions + PRTF_THRESHOLD**2 * (1 - 1 / solutions)))
+
+
 FSC_THRESHOLD = 0.5
 """Between halves of the starts, which share their data: the 0.143 of independent halves would say too much."""
 

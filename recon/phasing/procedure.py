@@ -20,7 +20,7 @@ from ..runs.checkpoint import Checkpoint
 from ..runs.progress import Progress, silent
 from . import refine
 from .align import align
-from .combine import FSC_THRESHOLD, PRTF_THRESHOLD, Combined, combine
+from .combine import FSC_THRESHOLD, Combined, combine, prtf_threshold
 from .course import Leg, State, legs_of
 from .pattern import Blur, Measured, Pattern, modelled_counts, no_blur, pattern_of, quality
 from .phased import Phased
@@ -264,10 +264,11 @@ class _Work:
             "kept": float(len(combined.agreement)),
             "mode_weight": combined.weight,
             "support_voxels": float(jnp.sum(final.support)),
-            "prtf_resolution_voxels": combined.resolution(combined.prtf, PRTF_THRESHOLD),
             "iterations": float(self.done),
         }
         if combined.pairs.size:
+            threshold = prtf_threshold(len(combined.agreement))
+            numbers["prtf_resolution_voxels"] = combined.resolution(combined.prtf, threshold)
             numbers["agreement"] = float(combined.pairs.mean())
             numbers["agreement_least"] = float(combined.pairs.min())
             numbers["fsc_resolution_voxels"] = combined.resolution(combined.fsc, FSC_THRESHOLD)

@@ -42,8 +42,11 @@ _FILES = (
     "model.h5",
     "volume.h5",
     "predictions.h5",
+    "profiles.csv",
+    "network.h5",
     "report.html",
 )
+_FOLDERS = ("figures", "crystals")
 
 
 class RunFolder:
@@ -286,8 +289,9 @@ def _clear(path: Path, *, keep_state: bool) -> None:
     for file in (path / "checkpoint").iterdir():
         if file != fingerprint_file(path):
             file.unlink()
-    if (path / "figures").is_dir():
-        shutil.rmtree(path / "figures")
+    for name in _FOLDERS:
+        if (path / name).is_dir():
+            shutil.rmtree(path / name)
 
 
 def _remove_sentinels(path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+FAR = 2.0
+"""Free likelihood, in units of the fitted one, from which a result is doubtful."""
+
 
 def sentence(numbers: Mapping[str, float]) -> str:
     """Say how well the counts are explained."""
@@ -14,6 +17,13 @@ def lines(numbers: Mapping[str, float]) -> list[str]:
     said = []
     if "agreement" in numbers:
         said.append(f"agreement of the solutions {numbers['agreement']:.3f}")
+    if "adapted_steps" in numbers:
+        kept, tried = numbers["adapted_steps"], numbers["adapt_steps"]
+        said.append(
+            f"{kept:.0f} of {tried:.0f} steps of tuning were kept; in the others simulated crystals fared worse"
+        )
+    if "llk_free" in numbers and numbers["llk_free"] > FAR * numbers["llk"]:
+        said.append("withheld pixels are explained far worse than fitted ones: try unflat phase with more starts")
     if "correlation" in numbers:
         said.append(
             f"against the truth: correlation {numbers['correlation']:.4f}, phase error {numbers['phase_error']:.3f} rad"

@@ -5,6 +5,7 @@ is to have the measured moduli. Every few steps it is tried on simulated crystal
 must be explained no worse than before, or the steps are taken back and smaller ones are tried.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ _EARLIEST, _LATEST = 0.3, 0.95
 
 Parameters = dict[str, Array]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class _Replay:
@@ -65,7 +68,7 @@ def adapted(
     seed: int,
     progress: Progress,
     stop: Callable[[], str | None],
-) -> tuple[Network, str]:
+) -> tuple[Network, int]:
     """Tune a network.
 
     Args:
@@ -77,7 +80,7 @@ def adapted(
         stop: Asked before each step.
 
     Returns:
-        The tuned network, which may be the old one, and a sentence that says what was kept.
+        The tuned network, which may be the old one, and the number of steps that were kept.
 
     Raises:
         Stopped: If it was asked to end early.
@@ -91,22 +94,22 @@ def adapted(
         if reason := stop():
             raise Stopped(f"{reason}: stopped while the network was tuned; run again to begin anew")
         drawn = flow.draw(denoiser, trial, pattern, flow.noise(jax.random.key(seed + done), _DRAWS), wanted.steps)
-        for _ in range(min(TRY_EVERY, wanted.adapt - done)):
+        block = min(TRY_EVERY, wanted.adapt - done)
+        for _ in range(block):
             key = jax.random.fold_in(jax.random.key(seed), done)
             trial, left = _tuned(denoiser, trial, drawn, pattern, correlation, key, rate)
             done += 1
             progress(done, wanted.adapt, chi=float(jnp.sqrt(left)))
         after = replay.free_misfit(denoiser, trial)
         if after <= TOLERANCE * least:
-            parameters, kept, least = trial, kept + TRY_EVERY, after
+            parameters, kept, least = trial, kept + block, after
         else:
             trial, rate = parameters, rate / 2
     weights = {name: np.asarray(array) for name, array in parameters.items()}
-    told = (
-        f"{min(kept, done)} of {done} steps of tuning were kept; free misfit of the replay {before:.4g} -> {least:.4g}"
-    )
+    told = f"{kept} of {done} steps of tuning were kept; replay's free misfit {before:.4g} -> {least:.4g}"
+    _log.info("%s", told)
     facts = dict(network.provenance) | {"adapted": told}
-    return Network(network.kind, network.constants, weights, facts), told
+    return Network(network.kind, network.constants, weights, facts), kept
 
 
 def _tune(

@@ -6,10 +6,14 @@ from seed and number alone, so that a run that goes on, or is done again, trains
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,8 @@ SHARD = 32
 """Crystals in a shard."""
 _SIZE_TURNS = (64, 64, 64, 48)
 """Edges of the arrays of one shard after the other."""
+_OPEN = 64
+"""Shards that are mapped at a time: each holds three files open, and systems allow a process some hundreds."""
 _LOOK_AGAIN = 0.5
 """Seconds between two looks for a shard that is being made."""
 
@@ -44,7 +50,7 @@ class Pool:
     folder: Path
     seed: int
     shards: int
-    _open: dict[int, tuple[np.ndarray, ...]] = field(default_factory=dict)
+    _open: OrderedDict[int, tuple[np.ndarray, ...]] = field(default_factory=OrderedDict)
 
     def draw(self, rng: np.random.Generator, shard: int) -> Specimen:
         """One crystal of a shard."""
@@ -77,7 +83,11 @@ class Pool:
         if self.has(shard):
             return
         size = size_of(shard)
-        drawn = [specimen(self.seed, shard * SHARD + i, size) for i in range(SHARD)]
+        drawn = []
+        for i in range(SHARD):
+            if _ended is not None and _ended.is_set():
+                return
+            drawn.append(specimen(self.seed, shard * SHARD + i, size))
         density = np.stack([one.density for one in drawn])
         arrays = {
             "modulus": np.stack([one.modulus for one in drawn]).astype(np.float16),
@@ -92,6 +102,8 @@ class Pool:
         if shard not in self._open:
             names = ("modulus", "density", "numbers")
             self._open[shard] = tuple(np.load(self._file(shard, name), mmap_mode="r") for name in names)
+            if len(self._open) > _OPEN:
+                self._open.popitem(last=False)
         return self._open[shard]
 
     def _file(self, shard: int, name: str) -> Path:
@@ -111,31 +123,31 @@ class Makers:
     workers: int
 
     def __post_init__(self) -> None:
-        # Spawned: a fork of a process with jax's threads may hang.
-        self._processes = get_context("spawn").Pool(self.workers, _be_modest)
+        context = get_context("spawn")  # A fork of a process with jax's threads may hang.
+        self._end = context.Event()
+        self._executor = ProcessPoolExecutor(self.workers, context, _be_modest, (self._end,))
         missing = (shard for shard in range(self.pool.shards) if not self.pool.has(shard))
         empty = Pool(self.pool.folder, self.pool.seed, self.pool.shards)
-        self._made = [self._processes.apply_async(empty.make, (shard,)) for shard in missing]
+        self._made = [self._executor.submit(empty.make, shard) for shard in missing]
 
     def check(self) -> None:
         """Raise what a process failed with.
 
         Raises:
-            DataError: If one did.
+            DataError: If one did, or was killed.
         """
         for made in self._made:
-            if made.ready() and not made.successful():
-                try:
-                    made.get()
-                except Exception as error:
-                    remedy = "free space on the disk, and go on with --resume"
-                    message = f"a simulated crystal was not made: {error}"
-                    raise DataError(Fault(str(self.pool.folder), message, remedy)) from error
+            if made.done() and not made.cancelled() and (error := made.exception()) is not None:
+                remedy = "go on with --resume"
+                if isinstance(error, BrokenProcessPool):
+                    remedy = "it was killed, by want of memory perhaps: lower train.workers, and go on with --resume"
+                message = f"a simulated crystal was not made: {error}"
+                raise DataError(Fault(str(self.pool.folder), message, remedy)) from error
 
     def close(self) -> None:
-        """End them at once: a shard appears whole or not at all."""
-        self._processes.terminate()
-        self._processes.join()
+        """End them: each gives up after the crystal that it is at."""
+        self._end.set()
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -149,10 +161,16 @@ def filled(pool: Pool, workers: int) -> Iterator[Makers]:
         makers.close()
 
 
-def _be_modest() -> None:
-    """Leave the machine's cores to the training."""
+_ended: Event | None = None
+"""Whether a process that makes crystals is to give up; None in any other process."""
+
+
+def _be_modest(ended: Event) -> None:
+    """Leave the machine's cores to the training, and listen to it."""
     import signal
 
+    global _ended
+    _ended = ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The keyboard's interrupt is for the training to answer.
     if hasattr(os, "nice"):
         os.nice(5)

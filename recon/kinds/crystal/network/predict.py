@@ -3,7 +3,6 @@
 Pixels that phasing would withhold are hidden from the network too, so that the free likelihood means the same in both.
 """
 
-import logging
 import time
 
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from ....acquisition.acquisition import Acquisition
 from ....errors import Fault, QualityError
 from ....networks.file import FILE_NAME, read, write
 from ....phasing.align import align
-from ....phasing.combine import FSC_THRESHOLD, PRTF_THRESHOLD, combine
+from ....phasing.combine import FSC_THRESHOLD, combine, prtf_threshold
 from ....phasing.pattern import Measured, Pattern, modelled_counts, no_blur, pattern_of, quality
 from ....phasing.phased import Phased
 from ....phasing.procedure import phase
@@ -29,8 +28,6 @@ from ..signal import sampling
 from .adapt import adapted
 from .answer import Answer, answer
 from .bring import bring
-
-_log = logging.getLogger(__name__)
 
 _SIGMA, _THRESHOLD = 1.0, 0.3
 """[voxel] and in units of the rms: what of an answer is the crystal."""
@@ -52,7 +49,7 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
         Stopped: If it was asked to end early.
         QualityError: If the answer, which is kept, is below the gate.
     """
-    began, wanted = time.monotonic(), settings.predict
+    began, wanted, adaptation = time.monotonic(), settings.predict, {}
     network = read(wanted.network, "crystal")
     prepared = prepare(settings, acquisition)
     measured = Measured(prepared.counts, prepared.good.astype(np.float32))
@@ -60,9 +57,10 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     seen = prepared.good & ~(to_centre(np.asarray(pattern.free)) > 0)
     brought = bring(prepared.counts, seen, sampling(prepared.counts, seen))
     if wanted.adapt:
-        network, told = adapted(network, brought, wanted, settings.seed, work.progress, work.stop)
-        write(network, work.folder.path / FILE_NAME)
-        _log.info("%s", told)
+        network, kept = adapted(network, brought, wanted, settings.seed, work.progress, work.stop)
+        if kept:
+            write(network, work.folder.path / FILE_NAME)
+        adaptation = {"adapted_steps": float(kept), "adapt_steps": float(wanted.adapt)}
     asked = time.monotonic()
 
     def step(done: int) -> None:
@@ -86,7 +84,7 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
         saver.tell(phased.solutions)
     else:
         phased = judged(found, pattern)
-    numbers = written(settings, prepared, phased, acquisition.truth, work) | seconds
+    numbers = written(settings, prepared, phased, acquisition.truth, work) | seconds | adaptation
     numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(found.chi[0])}
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     if wanted.gate is not None:
@@ -94,7 +92,8 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     work.folder.write_numbers(numbers)
     if wanted.gate is not None and not numbers["chi_rms"] <= wanted.gate:  # Nor does one that is no number pass.
         message = f"chi_rms, {numbers['chi_rms']:.3g}, is not below the gate of {wanted.gate:g}"
-        raise QualityError(Fault("", message, "the result is kept; refine it with --refine, or use unflat phase"))
+        remedy = "use unflat phase" if wanted.refine else "refine it with --refine, or use unflat phase"
+        raise QualityError(Fault("", message, f"the result is kept; {remedy}"))
     return numbers
 
 
@@ -117,8 +116,8 @@ def judged(found: Answer, pattern: Pattern) -> Phased:
     quantities = quality(jnp.asarray(to_corner(best)), no_blur(), pattern)
     numbers = {name: float(value) for name, value in quantities._asdict().items()} | _of_all_pixels(best, pattern)
     numbers |= {"kept": float(len(kept)), "mode_weight": combined.weight, "support_voxels": float(support.sum())}
-    numbers["prtf_resolution_voxels"] = combined.resolution(combined.prtf, PRTF_THRESHOLD)
     if combined.pairs.size:
+        numbers["prtf_resolution_voxels"] = combined.resolution(combined.prtf, prtf_threshold(len(kept)))
         numbers |= {"agreement": float(combined.pairs.mean()), "agreement_least": float(combined.pairs.min())}
         numbers["fsc_resolution_voxels"] = combined.resolution(combined.fsc, FSC_THRESHOLD)
     return Phased(

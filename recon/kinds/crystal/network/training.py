@@ -57,8 +57,9 @@ def train(settings: CrystalSettings, work: Workplace) -> dict[str, float]:
         if not training.run(Watcher(told, save, work.stop)):
             step = int(training.state.step)
             raise Stopped(f"{work.stop()}: stopped after {step} steps; run again with --resume to go on")
+    judged = training.judged or task.judge(training.state.mean)  # A run that was done already judges again.
     weights = {name: np.asarray(array) for name, array in training.state.mean.items()}
-    numbers = training.judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
+    numbers = judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
     numbers |= {"network_parameters": float(sum(array.size for array in weights.values()))}
     facts = dict(work.provenance) | {
         "unflat": __version__,
