@@ -14,7 +14,7 @@ import numpy as np
 
 from unflat.recon.settings.shipped import shipped
 
-from .commands import Options, assigned, reconstruct, unflat
+from .commands import Options, assigned, phase, reconstruct, unflat
 from .known_crystals import CASES, FOUND, PLAIN, SEEDS
 from .known_crystals import TINY as TINY_CRYSTAL
 from .ledger import Ledger, Numbers
