@@ -42,11 +42,13 @@ def _work(predict: Callable[..., Numbers], job: Job) -> Numbers:
     return predict(job.settings, job.acquisition, job.place)
 
 
-def _require_network(settings: Any) -> None:
-    """Read the network, to find out in time that it is none."""
-    from ..recon.networks.file import read
+def _network(settings: Any) -> dict[str, Any]:
+    """Read the network, to find out in time that it is none; its checksum decides the result as the input's does."""
+    from ..recon.networks.file import path_of, read
+    from ..recon.runs import describe_input
 
     read(settings.predict.network, settings.kind)
+    return {"network": describe_input(path_of(settings.predict.network, settings.kind))}
 
 
 def _sentence(kind: "Kind", numbers: Numbers) -> str:
@@ -62,5 +64,5 @@ WAY = Way(
     tell=lambda kind, numbers: kind.lines(numbers),
     files=("volume.h5", "network.h5"),
     networks=True,
-    require=_require_network,
+    require=_network,
 )

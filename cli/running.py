@@ -1,6 +1,6 @@
 """What every command that reconstructs into a run folder has in common: device, memory, signals, report, sentinel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -44,7 +44,7 @@ class Way(Generic[Part]):
     """A way of reconstruction, as a command runs it.
 
     Args:
-        name: Of the command, one of ``WAYS``.
+        name: Of the command.
         part: What a kind has for it; None where this way is closed to the kind.
         closed: Says so, of a ``{kind}``.
         work: Does it all with the kind's part, and gives the numbers of ``metrics.json``.
@@ -54,7 +54,7 @@ class Way(Generic[Part]):
         may_grow: Settings that may be larger when a run goes on.
         show: Shows what ``unflat demo`` ends with: of an acquisition with its truth, the run's folder and its numbers.
         networks: Whether it is a network that computes.
-        require: Raises what the settings alone show to be wrong, before a folder is taken.
+        require: Reads what else the settings name, before a folder is taken, and describes it for the provenance.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Way(Generic[Part]):
     may_grow: tuple[str, ...] = ()
     show: Callable[[Path, Path, Numbers], None] | None = None
     networks: bool = False
-    require: Callable[[Any], object] | None = None
+    require: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 def way_named(name: str) -> Way[Any]:
@@ -90,13 +90,12 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
     settings, output = request.settings, request.output
     kind = kind_named(settings.kind)
     part = _part(way, kind)
-    if way.require is not None:
-        way.require(settings)
+    beside = {} if way.require is None else way.require(settings)
     measured = None if request.acquisition is None else kind.read(settings, request.acquisition)
     device = devices.use(settings.device, networks=way.networks)
     if device.platform == "cpu" and measured is not None:
         kind.estimate(settings, measured).require_fit(available_memory(), kind.smaller)
-    described = {} if request.acquisition is None else describe_input(request.acquisition)
+    described = {**({} if request.acquisition is None else describe_input(request.acquisition)), **beside}
     chosen = settings.model_dump(mode="json")
     chosen.pop("device")
     decisive = {"config": chosen, "input": described}

@@ -70,7 +70,7 @@ def read(name: str | Path, kind: str) -> Network:
     Raises:
         DataError: If there is none, or it is not one of this kind.
     """
-    path = _path_of(name, kind)
+    path = path_of(name, kind)
     with opened(path, FORMAT) as file:
         found = text_of(file.attrs.get("kind", ""))
         if found != kind:
@@ -85,7 +85,12 @@ def read(name: str | Path, kind: str) -> Network:
     return Network(kind, constants, weights, provenance)
 
 
-def _path_of(name: str | Path, kind: str) -> Path:
+def path_of(name: str | Path, kind: str) -> Path:
+    """Find a network's file; arguments as for `read`.
+
+    Raises:
+        DataError: If none comes with this copy.
+    """
     if str(name) == SHIPPED:
         path = _FOLDER / f"{kind}.h5"
         if not path.is_file():

@@ -14,10 +14,9 @@ from .....physics.crystals import ShapeError, amplitudes, random_crystal, random
 from .....physics.diffraction import to_centre, to_corner
 from .denoiser import BOX
 
-SIZES = (64, 48)
-"""Edges of the arrays, by turns."""
 OVERSAMPLING = {64: (2.1, 4.5), 48: (1.5, 3.2)}
-"""Range along each axis: the crystal fills at most the box, and the smaller array is for what is undersampled."""
+"""Range along each axis, by the edge of the array: the crystal fills at most the box; the smaller array is for what is
+undersampled."""
 _PHASE = (0.1, 3.0)
 _UNSTRAINED = 0.15
 """Share of crystals without any strain."""
@@ -52,7 +51,7 @@ def specimen(seed: int, number: int, size: int) -> Specimen:
     Args:
         seed: Of the whole stream.
         number: Which of it.
-        size: Edge of the array, one of `SIZES`.
+        size: Edge of the array, one of `OVERSAMPLING`.
     """
     rng = np.random.default_rng([seed, size, number])
     for _ in range(_TRIES):
