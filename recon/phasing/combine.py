@@ -57,6 +57,16 @@ class Combined:
         """Agreement of every two different solutions."""
         return np.asarray(self.agreement[np.triu_indices(len(self.agreement), 1)])
 
+    def numbers(self) -> dict[str, float]:
+        """Agreement and resolution by their names in ``metrics.json``; of one solution alone there is neither."""
+        found = {"kept": float(len(self.agreement)), "mode_weight": self.weight}
+        if self.pairs.size:
+            found["prtf_resolution_voxels"] = self.resolution(self.prtf, prtf_threshold(len(self.agreement)))
+            found["agreement"] = float(self.pairs.mean())
+            found["agreement_least"] = float(self.pairs.min())
+            found["fsc_resolution_voxels"] = self.resolution(self.fsc, FSC_THRESHOLD)
+        return found
+
     def resolution(self, curve: Float[np.ndarray, " shell"], threshold: float) -> float:
         """[voxel] Period at which a curve first falls below a threshold; two voxels if it never does."""
         below = np.flatnonzero(~(curve >= threshold))

@@ -108,3 +108,15 @@ def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Q
         deviance(pattern.counts, modelled, free),
         chi_rms(jnp.sqrt(modelled), pattern.counts, pattern.fitted),
     )
+
+
+def quality_numbers(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> dict[str, float]:
+    """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``."""
+    found, modelled = quality(density, blur, pattern), modelled_counts(density, blur)
+    good = pattern.fitted + pattern.free
+    return {
+        **{name: float(value) for name, value in found._asdict().items()},
+        "llk_all": float(deviance(pattern.counts, modelled, good)),
+        "chi_rms_all": float(chi_rms(jnp.sqrt(modelled), pattern.counts, good)),
+        "free_fraction": float(jnp.sum(pattern.free) / jnp.sum(good)),
+    }

@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
-from ...physics.diffraction import chi_rms, deviance, to_centre, to_corner
+from ...physics.diffraction import to_centre, to_corner
 from ..errors import DataError, Stopped
 from ..runs.checkpoint import Checkpoint
 from ..runs.progress import Progress, silent
 from . import refine
 from .align import align
-from .combine import FSC_THRESHOLD, Combined, combine, prtf_threshold
+from .combine import Combined, combine
 from .course import Leg, State, legs_of
-from .pattern import Blur, Measured, Pattern, modelled_counts, no_blur, pattern_of, quality
+from .pattern import Blur, Measured, Pattern, no_blur, pattern_of, quality, quality_numbers
 from .phased import Phased
 from .refine import Refined
 from .saving import Kept, packed, unpacked
@@ -250,29 +250,14 @@ class _Work:
         )
 
     def _numbers(self, final: Refined, combined: Combined) -> dict[str, float]:
-        found = quality(final.density, final.blur, self.pattern)
-        modelled, good = modelled_counts(final.density, final.blur), self.pattern.fitted + self.pattern.free
-        numbers = {
-            "llk": float(found.llk),
-            "llk_free": float(found.llk_free),
-            "llk_all": float(deviance(self.pattern.counts, modelled, good)),
-            "chi_rms": float(found.chi_rms),
-            "chi_rms_all": float(chi_rms(jnp.sqrt(modelled), self.pattern.counts, good)),
-            "free_fraction": float(jnp.sum(self.pattern.free) / jnp.sum(good)),
+        return {
+            **quality_numbers(final.density, final.blur, self.pattern),
+            **combined.numbers(),
             "starts": float(len(self.table)),
             "stagnated": float(sum(row["outcome"] != Outcome.CONVERGED.name for row in self.table)),
-            "kept": float(len(combined.agreement)),
-            "mode_weight": combined.weight,
             "support_voxels": float(jnp.sum(final.support)),
             "iterations": float(self.done),
         }
-        if combined.pairs.size:
-            threshold = prtf_threshold(len(combined.agreement))
-            numbers["prtf_resolution_voxels"] = combined.resolution(combined.prtf, threshold)
-            numbers["agreement"] = float(combined.pairs.mean())
-            numbers["agreement_least"] = float(combined.pairs.min())
-            numbers["fsc_resolution_voxels"] = combined.resolution(combined.fsc, FSC_THRESHOLD)
-        return numbers
 
     # Telling and stopping
 

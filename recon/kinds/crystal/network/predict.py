@@ -7,15 +7,14 @@ import time
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Complex
 
-from .....physics.diffraction import chi_rms, deviance, to_centre, to_corner
+from .....physics.diffraction import to_centre, to_corner
 from ....acquisition.acquisition import Acquisition
 from ....errors import Fault, QualityError
 from ....networks.file import FILE_NAME, read, write
 from ....phasing.align import align
-from ....phasing.combine import FSC_THRESHOLD, combine, prtf_threshold
-from ....phasing.pattern import Measured, Pattern, modelled_counts, no_blur, pattern_of, quality
+from ....phasing.combine import combine
+from ....phasing.pattern import Measured, Pattern, no_blur, pattern_of, quality_numbers
 from ....phasing.phased import Phased
 from ....phasing.procedure import phase
 from ....phasing.settings import PhaseSettings
@@ -113,13 +112,8 @@ def judged(found: Answer, pattern: Pattern) -> Phased:
     kept = np.stack([best, *(align(one, best, ramp=False, scale=False).density for one in found.densities[1:])])
     combined = combine(kept.astype(np.complex64))
     support = to_centre(np.asarray(_support_of(jnp.asarray(to_corner(best))))) > 0
-    quantities = quality(jnp.asarray(to_corner(best)), no_blur(), pattern)
-    numbers = {name: float(value) for name, value in quantities._asdict().items()} | _of_all_pixels(best, pattern)
-    numbers |= {"kept": float(len(kept)), "mode_weight": combined.weight, "support_voxels": float(support.sum())}
-    if combined.pairs.size:
-        numbers["prtf_resolution_voxels"] = combined.resolution(combined.prtf, prtf_threshold(len(kept)))
-        numbers |= {"agreement": float(combined.pairs.mean()), "agreement_least": float(combined.pairs.min())}
-        numbers["fsc_resolution_voxels"] = combined.resolution(combined.fsc, FSC_THRESHOLD)
+    numbers = quality_numbers(jnp.asarray(to_corner(best)), no_blur(), pattern) | combined.numbers()
+    numbers["support_voxels"] = float(support.sum())
     return Phased(
         best,
         support,
@@ -138,14 +132,3 @@ def judged(found: Answer, pattern: Pattern) -> Phased:
 def _support_of(density: jnp.ndarray) -> jnp.ndarray:
     inside = (jnp.abs(density) > 0.1 * jnp.max(jnp.abs(density))).astype(jnp.float32)
     return shrink_wrapped(density, inside, _SIGMA, _THRESHOLD)
-
-
-def _of_all_pixels(density: Complex[np.ndarray, "z y x"], pattern: Pattern) -> dict[str, float]:
-    """Quality over fitted and withheld pixels together, as phasing tells it."""
-    good = pattern.fitted + pattern.free
-    modelled = modelled_counts(jnp.asarray(to_corner(density)), no_blur())
-    return {
-        "llk_all": float(deviance(pattern.counts, modelled, good)),
-        "chi_rms_all": float(chi_rms(jnp.sqrt(modelled), pattern.counts, good)),
-        "free_fraction": float(jnp.sum(pattern.free) / jnp.sum(good)),
-    }
