@@ -212,3 +212,22 @@ def test_what_its_makers_fail_with_is_told(tmp_path: Path) -> None:
     pool = Pool(tmp_path / "pool", seed=-1, shards=1)  # No seed for a generator.
     with filled(pool, 1) as makers, pytest.raises(DataError, match="was not made"):
         pool.wait_for(0, lambda: None, makers)
+
+
+def test_a_training_goes_on_from_a_network_of_its_own_architecture_only(tmp_path: Path) -> None:
+    from unflat.recon.errors import DataError
+    from unflat.recon.kinds.crystal.network.training import first_weights
+    from unflat.recon.networks.file import Network, write
+    from unflat.recon.training.settings import TrainSettings
+
+    small, other = Denoiser((8, 16), (1, 1)), Denoiser((8,), (1,))
+    given = {name: array.astype(np.float16).astype(np.float32) for name, array in small.initialise(0).items()}
+    write(Network("crystal", small.constants(), given), tmp_path / "network.h5")
+    wanted = TrainSettings(network=str(tmp_path / "network.h5"))
+    found = first_weights(wanted, small)
+    assert found is not None
+    assert first_weights(TrainSettings(), small) is None
+    np.testing.assert_array_equal(found["in.w"], given["in.w"])
+    with pytest.raises(DataError, match="another architecture") as refused:
+        first_weights(wanted, other)
+    assert "network.widths=[8, 16]" in refused.value.faults[0].remedy

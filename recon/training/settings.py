@@ -10,6 +10,9 @@ from ..settings.base import Settings
 class TrainSettings(Settings):
     """How a network is trained."""
 
+    network: str | None = Field(
+        None, description="Network to go on from: its file, the run that trained it, or shipped. null: from nothing."
+    )
     steps: int = Field(12000, ge=1, description="Steps of the optimiser. A run that goes on may have more of them.")
     batch: int = Field(8, ge=1, description="Examples in a step.")
     learning_rate: float = Field(

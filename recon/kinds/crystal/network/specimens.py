@@ -20,6 +20,9 @@ undersampled."""
 _PHASE = (0.1, 3.0)
 _UNSTRAINED = 0.15
 """Share of crystals without any strain."""
+_HARD, _HARD_PHASE = 0.3, (1.0, 4.0)
+"""Share of crystals that are strained as no projections like it, and how much."""
+_HARD_STRAINS = (("screw",), ("edge",), ("screw", "waves"), ("edge", "relaxation"), ("waves",), ("polynomial", "waves"))
 _UPRIGHT = 0.5
 """Share of measurements on orthogonal axes."""
 _SURFACE = 0.4
@@ -66,8 +69,13 @@ def specimen(seed: int, number: int, size: int) -> Specimen:
 
 def _drawn(rng: np.random.Generator, size: int) -> Specimen | None:
     shape = (size, size, size)
-    perfect = rng.random() < _UNSTRAINED
-    crystal = random_crystal(rng, phase=_PHASE, strains=() if perfect else None)
+    kind, phase = rng.random(), _PHASE
+    strains: tuple[str, ...] | None = None
+    if kind < _UNSTRAINED:
+        strains = ()
+    elif kind < _UNSTRAINED + _HARD:
+        phase, strains = _HARD_PHASE, _HARD_STRAINS[int(rng.integers(len(_HARD_STRAINS)))]
+    crystal = random_crystal(rng, phase=phase, strains=strains)
     skew = 0.0 if rng.random() < _UPRIGHT else 0.3
     steps = random_steps(rng, crystal, shape, oversampling=OVERSAMPLING[size], skew=skew)
     field = amplitudes(crystal, steps, shape)

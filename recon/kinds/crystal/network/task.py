@@ -1,6 +1,6 @@
 """What the crystal's network learns: densities and moduli of simulated crystals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class CrystalTask:
         pool: The stock of crystals.
         makers: Who fills it.
         stop: Asked while the stock is waited for.
+        weights: Parameters to begin with; None draws them.
     """
 
     denoiser: Denoiser
@@ -41,11 +42,12 @@ class CrystalTask:
     pool: Pool
     makers: Makers
     stop: Callable[[], str | None]
+    weights: Mapping[str, np.ndarray] | None = None
     _trial: tuple[Example, ...] = field(default=(), init=False)
 
     def initialise(self, seed: int) -> dict[str, np.ndarray]:
-        """Draw the parameters."""
-        return self.denoiser.initialise(seed)
+        """The parameters to begin with, drawn where none were given."""
+        return self.denoiser.initialise(seed) if self.weights is None else dict(self.weights)
 
     def available(self, step: int) -> int:
         """Shards that a step may draw from: the stock grows as it is used."""

@@ -3,17 +3,19 @@
 import os
 import shutil
 import time
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 
 from ..... import __version__
-from ....errors import Stopped
-from ....networks.file import FILE_NAME, Network, write
+from ....errors import DataError, Fault, Stopped
+from ....networks.file import FILE_NAME, Network, read, write
 from ....runs import Workplace, peak_memory
 from ....training.loop import Training, Watcher
 from ....training.settings import TrainSettings
 from ..settings import CrystalSettings
+from .answer import denoiser_of
 from .denoiser import Denoiser
 from .pool import SHARD, Pool, filled
 from .task import CrystalTask
@@ -33,13 +35,15 @@ def train(settings: CrystalSettings, work: Workplace) -> dict[str, float]:
         The numbers of ``metrics.json``.
 
     Raises:
+        DataError: If the network to go on from cannot be read, or is of another architecture.
         Stopped: If it was asked to end early.
     """
     began, wanted, folder = time.monotonic(), settings.train, work.folder
     denoiser = Denoiser(settings.network.widths, settings.network.blocks)
+    weights = first_weights(wanted, denoiser)
     pool = Pool(folder.path / _STOCK, settings.seed, -(-wanted.specimens // SHARD))
     with filled(pool, workers_of(wanted)) as makers:
-        task = CrystalTask(denoiser, wanted, settings.seed, pool, makers, work.stop)
+        task = CrystalTask(denoiser, wanted, settings.seed, pool, makers, work.stop, weights)
         training = Training(task, wanted, settings.seed)
         done, spent = 0, 0.0
         if (state := folder.latest_checkpoint()) is not None:
@@ -74,6 +78,18 @@ def train(settings: CrystalSettings, work: Workplace) -> dict[str, float]:
     numbers["seconds"] = spent + time.monotonic() - began
     folder.write_numbers(numbers)
     return numbers
+
+
+def first_weights(wanted: TrainSettings, denoiser: Denoiser) -> Mapping[str, np.ndarray] | None:
+    """Weights of the network to go on from."""
+    if wanted.network is None:
+        return None
+    network = read(wanted.network, "crystal")
+    if denoiser_of(network) != denoiser:
+        there = ", ".join(f"network.{name}={list(value)}" for name, value in network.constants.items())
+        message = f"{wanted.network} is of another architecture than this config's"
+        raise DataError(Fault("train.network", message, f"train with {there}"))
+    return network.weights
 
 
 def workers_of(settings: TrainSettings) -> int:
