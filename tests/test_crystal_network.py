@@ -216,18 +216,17 @@ def test_what_its_makers_fail_with_is_told(tmp_path: Path) -> None:
 
 def test_a_training_goes_on_from_a_network_of_its_own_architecture_only(tmp_path: Path) -> None:
     from unflat.recon.errors import DataError
-    from unflat.recon.kinds.crystal.network.training import first_weights
     from unflat.recon.networks.file import Network, write
-    from unflat.recon.training.settings import TrainSettings
+    from unflat.recon.training.course import first_weights
 
     small, other = Denoiser((8, 16), (1, 1)), Denoiser((8,), (1,))
     given = {name: array.astype(np.float16).astype(np.float32) for name, array in small.initialise(0).items()}
     write(Network("crystal", small.constants(), given), tmp_path / "network.h5")
-    wanted = TrainSettings(network=str(tmp_path / "network.h5"))
-    found = first_weights(wanted, small)
+    name = str(tmp_path / "network.h5")
+    found = first_weights(name, "crystal", small.constants())
     assert found is not None
-    assert first_weights(TrainSettings(), small) is None
+    assert first_weights(None, "crystal", small.constants()) is None
     np.testing.assert_array_equal(found["in.w"], given["in.w"])
     with pytest.raises(DataError, match="another architecture") as refused:
-        first_weights(wanted, other)
+        first_weights(name, "crystal", other.constants())
     assert "network.widths=[8, 16]" in refused.value.faults[0].remedy

@@ -13,16 +13,18 @@ import numpy as np
 from ..errors import DataError
 from .fourier import Fourier
 from .pyramid import Pyramid
+from .section import Section
 from .voxels import Voxels
 
 VERSION = 1
 
 
-Field: TypeAlias = Pyramid | Voxels | Fourier
+Field: TypeAlias = Pyramid | Voxels | Fourier | Section
 ARCHITECTURES: dict[str, type[Field]] = {
     "pyramid": Pyramid,
     "voxels": Voxels,
     "fourier": Fourier,
+    "section": Section,
 }
 
 

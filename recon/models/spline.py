@@ -88,8 +88,8 @@ def on_lattice(grid: Float[np.ndarray, "f nz ny nx"], z: Band, y: Band, x: Band)
     return along_z.swapaxes(1, 2)
 
 
-def at_points(grid: Float[np.ndarray, "f nz ny nx"], s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "f n"]:
-    """Interpolate by the cubic spline at any points, normalised (z, y, x)."""
+def at_points(grid: Float[np.ndarray, "f *size"], s: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "f n"]:
+    """Interpolate by the cubic spline at any points, normalised (z, y, x), or (y, x) in a plane."""
     # SciPy's cubic spline is the same function with coefficient k at the position t = k − 1.
     return _sampled(grid, (np.clip(s, -1, 1) + 1) / 2 * (np.array(grid.shape[1:]) - ORDER + 1) + 1, order=3)
 
@@ -100,7 +100,7 @@ def linear_at_points(grid: Float[np.ndarray, "f nz ny nx"], s: Float[np.ndarray,
 
 
 def _sampled(
-    grid: Float[np.ndarray, "f nz ny nx"], positions: Float[np.ndarray, "n 3"], order: Literal[1, 3]
+    grid: Float[np.ndarray, "f *size"], positions: Float[np.ndarray, "n d"], order: Literal[1, 3]
 ) -> Float[np.ndarray, "f n"]:
     from scipy.ndimage import map_coordinates  # not at the top: describing a model must not wait for SciPy
 

@@ -1,8 +1,35 @@
-"""The ``predict`` section of a config."""
+"""What the sections ``network`` and ``predict`` of configs have in common."""
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from ..settings.base import Flag, Settings
+
+
+class NetworkSettings(Settings):
+    """A network of several levels. A kind has its own defaults."""
+
+    widths: tuple[int, ...] = Field((64,), description="Channels of each level, the finest first; multiples of 8.")
+    blocks: tuple[int, ...] = Field((1,), description="Residual blocks of each level.")
+
+    @field_validator("widths")
+    @classmethod
+    def _in_groups(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(widths) <= 4 or any(width < 8 or width % 8 for width in widths):
+            raise ValueError(f"{list(widths)}: one to four levels, each a multiple of 8")
+        return widths
+
+    @field_validator("blocks")
+    @classmethod
+    def _not_negative(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(number < 0 for number in blocks):
+            raise ValueError(f"{list(blocks)}: a number of blocks cannot be negative")
+        return blocks
+
+    @model_validator(mode="after")
+    def _one_each(self) -> "NetworkSettings":
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} blocks: give one of each for a level")
+        return self
 
 
 class PredictSettings(Settings):
@@ -14,12 +41,3 @@ class PredictSettings(Settings):
     )
     steps: int = Field(8, ge=1, description="Steps from noise to an answer; each asks the network once.")
     refine: Flag = Field(False, description="Go on from the answer through the physics.")
-    adapt: int = Field(
-        0,
-        ge=0,
-        description="Steps that tune the network to this measurement itself, without any truth, before it answers; the "
-        "new network is written beside the result. A step is kept only if simulated measurements fare no worse by it.",
-    )
-    gate: float | None = Field(
-        None, gt=0, description="Largest chi_rms of an answer above which the command exits with 5, or null."
-    )

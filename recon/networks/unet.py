@@ -1,4 +1,4 @@
-"""A U-Net in three dimensions whose layers are tuned by a vector of conditions.
+"""A U-Net in two or three dimensions whose layers are tuned by a vector of conditions.
 
 Its grids are coarse: what is fine is folded into the channels before the first layer and unfolded after the last, so
 that nearly all work is in small convolutions over many channels, which every device does at its best speed.
@@ -40,6 +40,7 @@ class UNet:
         widths: Channels of each level; the grid halves from one to the next.
         blocks: Residual blocks of each level; on the way down and again on the way up, but for the last.
         width_of_conditions: Of the layer that reads the conditions.
+        dimensions: 3, or 2 for planes.
     """
 
     inputs: int
@@ -48,6 +49,7 @@ class UNet:
     widths: tuple[int, ...] = (64, 128)
     blocks: tuple[int, ...] = (1, 4)
     width_of_conditions: int = 128
+    dimensions: int = 3
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or not self.widths:
@@ -78,8 +80,8 @@ class UNet:
                 layers |= self._new_block(rng, f"down.{level}.{i}", width)
             if level + 1 < len(self.widths):
                 below = self.widths[level + 1]
-                layers[f"coarser.{level}"] = new_dense(rng, 8 * width, below)
-                layers[f"finer.{level}"] = new_dense(rng, below, 8 * width)
+                layers[f"coarser.{level}"] = new_dense(rng, 2**self.dimensions * width, below)
+                layers[f"finer.{level}"] = new_dense(rng, below, 2**self.dimensions * width)
                 layers[f"join.{level}"] = new_dense(rng, 2 * width, width)
                 for i in range(blocks):
                     layers |= self._new_block(rng, f"up.{level}.{i}", width)
@@ -88,8 +90,8 @@ class UNet:
 
     def _new_block(self, rng: np.random.Generator, name: str, width: int) -> dict[str, dict[str, np.ndarray]]:
         return {
-            f"{name}.first": new_convolution(rng, width, width),
-            f"{name}.second": new_convolution(rng, width, width, _QUIET),
+            f"{name}.first": new_convolution(rng, width, width, dimensions=self.dimensions),
+            f"{name}.second": new_convolution(rng, width, width, _QUIET, self.dimensions),
             f"{name}.tune": new_dense(rng, self.width_of_conditions, 2 * width, _QUIET),
         }
 
@@ -103,16 +105,18 @@ class UNet:
 
         Args:
             parameters: As `initialise` names them.
-            values: (batch, z, y, x, inputs); each edge a multiple of 2 to the number of levels less one.
+            values: (batch, z, y, x, inputs), or without z; each edge a multiple of 2 to the number of levels less one.
             conditions: As `conditioned` gives them.
             dtype: Of the factors of products.
 
         Returns:
-            (batch, z, y, x, outputs).
+            The same with the channels that go out.
         """
+        alone = (1,) * self.dimensions
 
         def block(name: str, values: Values) -> Values:
-            scale, shift = jnp.split(dense(parameters, f"{name}.tune", conditions)[:, None, None, None], 2, axis=-1)
+            tuned = dense(parameters, f"{name}.tune", conditions)
+            scale, shift = jnp.split(tuned.reshape(len(tuned), *alone, -1), 2, axis=-1)
             inner = convolution(parameters, f"{name}.first", jax.nn.silu(normalised(values)), dtype)
             inner = normalised(inner) * (1 + scale) + shift
             return values + convolution(parameters, f"{name}.second", jax.nn.silu(inner), dtype)

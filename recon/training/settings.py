@@ -1,4 +1,4 @@
-"""The ``train`` section of a config."""
+"""What the section ``train`` of configs has in common."""
 
 from typing import Literal
 
@@ -26,12 +26,4 @@ class TrainSettings(Settings):
     precision: Literal["bfloat16", "float32"] = Field(
         "bfloat16", description="Of the factors in products; everything else is float32."
     )
-    specimens: int = Field(8000, ge=32, description="Simulated specimens; each is seen in ever other ways.")
-    looks: float = Field(
-        4.0, gt=0, description="Looks at each specimen, on the mean, before the stock grows to its full number."
-    )
-    workers: int | Literal["auto"] = Field(
-        "auto", description="Processes that simulate beside the training. auto: all cores but two, at least one."
-    )
-    trials: int = Field(24, ge=1, description="Held-out specimens of a trial.")
     judge_every: int = Field(500, ge=1, description="Steps between two trials on held-out specimens.")

@@ -9,9 +9,8 @@ from ...phasing.settings import PhaseSettings
 from ...settings.base import Flag, Settings
 from ...settings.fields import LengthOrAuto
 from ...settings.kind import KindSettings
-from ...training.settings import TrainSettings
 from .acquisition_settings import CrystalAcquisition
-from .network.settings import CrystalPredict, NetworkSettings
+from .network.settings import CrystalNetwork, CrystalPredict, CrystalTrain
 from .simulation_settings import CrystalSimulation
 
 
@@ -72,9 +71,9 @@ class CrystalSettings(KindSettings):
         default_factory=PhaseSettings, description="Phase retrieval: the recipe, the starts, the refinement."
     )
     predict: CrystalPredict = Field(default_factory=CrystalPredict, description="A network's answer.")
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="The network that is trained.")
-    train: TrainSettings = Field(
-        default_factory=TrainSettings, description="Training of a network on simulated crystals."
+    network: CrystalNetwork = Field(default_factory=CrystalNetwork, description="The network that is trained.")
+    train: CrystalTrain = Field(
+        default_factory=CrystalTrain, description="Training of a network on simulated crystals."
     )
     fit: CrystalFit = Field(default_factory=CrystalFit, description="The continuous field and its fit.")
     simulate: CrystalSimulation = Field(

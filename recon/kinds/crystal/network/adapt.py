@@ -17,7 +17,6 @@ from jaxtyping import Array
 
 from ....errors import Stopped
 from ....networks.file import Network
-from ....networks.settings import PredictSettings
 from ....phasing.free import free_pixels
 from ....runs import Progress
 from . import flow
@@ -25,6 +24,7 @@ from .answer import denoiser_of, on_device, pattern_of
 from .bring import Brought
 from .denoiser import Denoiser, Density, Pattern, autocorrelation, misfit, scaled
 from .examples import exposed
+from .settings import CrystalPredict
 from .sight import sight_of
 from .specimens import specimen
 
@@ -64,7 +64,7 @@ class _Replay:
 def adapted(
     network: Network,
     brought: Brought,
-    wanted: PredictSettings,
+    wanted: CrystalPredict,
     seed: int,
     progress: Progress,
     stop: Callable[[], str | None],

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from .....physics.diffraction import to_centre, to_corner
+from ....networks.flow import waves
 from ....networks.layers import Parameters, dense, folded, new_dense, unfolded
 from ....networks.unet import UNet
 from .sight import SCALARS
@@ -101,7 +102,9 @@ class Denoiser:
         """
         unet = self.unet
         projected = project(noisy, pattern)
-        conditions = unet.conditioned(parameters, jnp.concatenate([_waves_of(time), pattern.scalars], axis=-1))
+        conditions = unet.conditioned(
+            parameters, jnp.concatenate([waves(time, _FREQUENCIES), pattern.scalars], axis=-1)
+        )
         seen = jnp.concatenate([_parts(noisy), _parts(projected)], axis=-1)
         values = jnp.concatenate([folded(seen, 2), folded(_flattened(correlation), 4)], axis=-1)
         answer = unfolded(unet.apply(parameters, values, conditions, dtype), 2)
@@ -165,13 +168,6 @@ def cut(density: Density, edge: int) -> Density:
         if n > edge:
             density = jax.lax.slice_in_dim(density, n // 2 - edge // 2, n // 2 - edge // 2 + edge, axis=axis)
     return placed(density, (edge, edge, edge))
-
-
-def _waves_of(time: Float[Array, " batch"]) -> Float[Array, "batch wave"]:
-    """Sines and cosines of the time, in steps of an octave."""
-    octaves = np.pi / 16 * 2.0 ** np.arange(_FREQUENCIES, dtype=np.float32)
-    turns = time[:, None] * octaves[None]
-    return jnp.concatenate([jnp.sin(turns), jnp.cos(turns)], axis=-1)
 
 
 def _parts(density: Density) -> Float[Array, "batch _z _y _x 3"]:

@@ -1,20 +1,15 @@
 """From noise to a density: the steps of the flow, and what the network is taught at each of them."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ....networks.flow import follow, left, times, weighted
 from ....networks.layers import Parameters
 from .denoiser import BOX, NOISE, Denoiser, Density, Pattern, autocorrelation, misfit, scaled
 
-_LATEST = 0.98
-"""Time beyond which nothing is taught: hardly any noise is left."""
-_EVEN = 0.15
-"""Keeps the weight of the last moments from growing without end."""
 _PHYSICS = 0.3
 """Weight of the misfit to the pattern against that to the density."""
 
@@ -42,14 +37,13 @@ def loss(
         The loss; and the relative square error of the density (``error``) and of the moduli (``misfit``).
     """
     of_time, of_noise = jax.random.split(key)
-    time = _LATEST * jax.random.uniform(of_time, (len(density),))
+    time = times(of_time, len(density))
     share = time[:, None, None, None]
     noisy = scaled(noise(of_noise, len(density)), 1 - share) + scaled(density, share)
     found = denoiser.estimate(parameters, noisy, time, pattern, autocorrelation(pattern), dtype)
     error = _power(found - density) / _power(density)
     missed = misfit(found, pattern)
-    total = jnp.mean((error + _PHYSICS * missed) / (1 - time + _EVEN))
-    return total, {"error": jnp.mean(error), "misfit": jnp.mean(missed)}
+    return weighted(error + _PHYSICS * missed, time), {"error": jnp.mean(error), "misfit": jnp.mean(missed)}
 
 
 def draw(
@@ -71,12 +65,12 @@ def draw(
         told: Told of each step that is done.
     """
     correlation = _autocorrelation(pattern)
-    times = np.linspace(0, 1, steps + 1, dtype=np.float32)
-    density = start
-    for step, (now, then) in enumerate(pairwise(times), start=1):
-        density = _stepped(denoiser, parameters, density, pattern, correlation, now, then)
-        told(step)
-    return density
+
+    def advance(noisy: Density, now: Float[Array, ""], then: Float[Array, ""]) -> Density:
+        stepped: Density = _stepped(denoiser, parameters, noisy, pattern, correlation, now, then)
+        return stepped
+
+    return follow(advance, start, steps, told)
 
 
 _autocorrelation = jax.jit(autocorrelation)
@@ -93,7 +87,7 @@ def _step(
 ) -> Density:
     """The density at a later time; at the end it is what the network takes it for."""
     found = denoiser.estimate(parameters, noisy, jnp.full(len(noisy), now), pattern, correlation)
-    return found + scaled(noisy - found, (1 - then) / (1 - now))
+    return found + scaled(noisy - found, left(now, then))
 
 
 _stepped = jax.jit(_step, static_argnums=0)

@@ -1,13 +1,15 @@
-"""The ``network`` section of a crystal's config."""
+"""The sections ``network``, ``train`` and ``predict`` of a crystal's config."""
 
-from pydantic import Field, field_validator, model_validator
+from typing import Literal
 
-from ....networks.settings import PredictSettings
+from pydantic import Field
+
+from ....networks.settings import NetworkSettings, PredictSettings
 from ....phasing.settings import RecipeStep, ShrinkWrap, StepSettings
-from ....settings.base import Settings
+from ....training.settings import TrainSettings
 
 
-class NetworkSettings(Settings):
+class CrystalNetwork(NetworkSettings):
     """The network that 'unflat train' trains."""
 
     widths: tuple[int, ...] = Field(
@@ -16,25 +18,18 @@ class NetworkSettings(Settings):
     )
     blocks: tuple[int, ...] = Field((1, 4), description="Residual blocks of each level.")
 
-    @field_validator("widths")
-    @classmethod
-    def _in_groups(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        if not 1 <= len(widths) <= 4 or any(width < 8 or width % 8 for width in widths):
-            raise ValueError(f"{list(widths)}: one to four levels, each a multiple of 8")
-        return widths
 
-    @field_validator("blocks")
-    @classmethod
-    def _not_negative(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
-        if any(number < 0 for number in blocks):
-            raise ValueError(f"{list(blocks)}: a number of blocks cannot be negative")
-        return blocks
+class CrystalTrain(TrainSettings):
+    """How it is trained."""
 
-    @model_validator(mode="after")
-    def _one_each(self) -> "NetworkSettings":
-        if len(self.widths) != len(self.blocks):
-            raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} blocks: give one of each for a level")
-        return self
+    specimens: int = Field(8000, ge=32, description="Simulated specimens; each is seen in ever other ways.")
+    looks: float = Field(
+        4.0, gt=0, description="Looks at each specimen, on the mean, before the stock grows to its full number."
+    )
+    workers: int | Literal["auto"] = Field(
+        "auto", description="Processes that simulate beside the training. auto: all cores but two, at least one."
+    )
+    trials: int = Field(24, ge=1, description="Held-out specimens of a trial.")
 
 
 def _default_recipe() -> tuple[RecipeStep, ...]:
@@ -52,5 +47,14 @@ class CrystalPredict(PredictSettings):
         min_length=1,
         description="Steps of projections from the answer on, as in phase.recipe, where it is refined; the refinement "
         "by the likelihood (phase.refine) follows.",
+    )
+    adapt: int = Field(
+        0,
+        ge=0,
+        description="Steps that tune the network to this measurement itself, without any truth, before it answers; the "
+        "new network is written beside the result. A step is kept only if simulated measurements fare no worse by it.",
+    )
+    gate: float | None = Field(
+        None, gt=0, description="Largest chi_rms of an answer above which the command exits with 5, or null."
     )
     keep: int = Field(1, ge=1, description="How many of the draws are refined, the best first.")

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ....training.settings import TrainSettings
 from ....training.task import Batch, Numbers
 from . import flow
 from .denoiser import Denoiser, Pattern, misfit
 from .examples import Example, example
 from .pool import SHARD, Makers, Pool, size_of
+from .settings import CrystalTrain
 from .specimens import specimen
 
 STEPS_OF_TRIAL = 8
@@ -37,7 +37,7 @@ class CrystalTask:
     """
 
     denoiser: Denoiser
-    settings: TrainSettings
+    settings: CrystalTrain
     seed: int
     pool: Pool
     makers: Makers

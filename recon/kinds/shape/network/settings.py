@@ -1,0 +1,61 @@
+"""The sections ``network``, ``train`` and ``predict`` of a shape's config."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ....networks.settings import NetworkSettings, PredictSettings
+from ....settings.base import Flag
+from ....training.settings import TrainSettings
+
+
+class ShapeNetwork(NetworkSettings):
+    """The network that is trained."""
+
+    widths: tuple[int, ...] = Field(
+        (64, 128, 128),
+        description="Channels of each level, the finest first (16 x 16 points of the picture's plane); multiples of 8.",
+    )
+    blocks: tuple[int, ...] = Field((1, 2, 2), description="Residual blocks of each level.")
+
+
+class ShapeTrain(TrainSettings):
+    """How the network is trained."""
+
+    steps: int = Field(3000, ge=1, description="Steps of the optimiser. A run that goes on may have more of them.")
+    batch: int = Field(16, ge=1, description="Examples in a step.")
+    memory: float = Field(
+        0.995, ge=0, lt=1, description="Weight of the past in the running mean of the weights, which is what is kept."
+    )
+    precision: Literal["bfloat16", "float32"] = Field(
+        "float32", description="Of the factors in products; everything else is float32."
+    )
+    data: str | None = Field(
+        None,
+        description="Cells whose shape is known: a folder of image/, mask/ and obj/, or an acquisition with its truth. "
+        "null: simulated ones only.",
+    )
+    specimens: int = Field(1200, ge=0, description="Simulated cells beside them.")
+    real: float = Field(0.6, ge=0, le=1, description="Share of the examples that are real cells, where there are any.")
+    folds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Parts of a cross-validation: for each a network is trained without it and judged by it, as "
+        "network-0.h5 and so on. 0: one network, trained with all cells.",
+    )
+
+
+class ShapePredict(PredictSettings):
+    """How the network answers."""
+
+    draws: int = Field(5, ge=1, description="Shapes that are drawn of each cell.")
+    steps: int = Field(8, ge=1, description="Steps from noise to a shape; each asks the network once.")
+    temperature: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="Strength of the noise that shapes are drawn from: 1 as the network learned; less for shapes that "
+        "differ less, and are nearer to the middle of them all.",
+    )
+    mean: Flag = Field(False, description="Ask for the mean of all shapes, in one step, rather than for draws.")

@@ -1,0 +1,60 @@
+"""What the network sees of a cell: its picture and its mask, as it knows them.
+
+The picture is `PIXELS`² pixels; brightness is told relative to the cell's own, for no two microscopes agree on it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import map_coordinates, zoom
+
+from .code import CLIP, PIXELS, UNIT, pixels, rim_places, signed_distance
+
+CHANNELS = 3
+SCALARS = 4
+_BRIGHT = 99.0
+"""[%] Quantile of the brightness within the mask that counts as 1."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A cell as the network sees it.
+
+    Args:
+        image: Brightness, 1 in the brightest parts of the section.
+        section: [pixel] Signed distance within the plane to the mask's outline, negative inside.
+    """
+
+    image: Float[np.ndarray, "y x"]
+    section: Float[np.ndarray, "y x"]
+
+    def channels(self) -> Float[np.ndarray, "y x channel"]:
+        """The planes that the network is given: brightness, distance to the outline, mask with a soft rim."""
+        distance = np.clip(self.section / UNIT, -CLIP, CLIP)
+        return np.stack([self.image, distance, np.clip(0.5 - self.section, 0, 1)], axis=-1).astype(np.float32)
+
+    def outline(self) -> Float[np.ndarray, "m m"]:
+        """The distance to the outline at the points of the section's own spline (`code.rim`)."""
+        rows = (rim_places() - pixels()[0]) * len(self.section) / PIXELS
+        where = np.meshgrid(rows, rows, indexing="ij")
+        found: np.ndarray = map_coordinates(self.section.astype(np.float64), where, order=1, mode="nearest")
+        far = np.abs(rim_places())
+        beyond = np.maximum(far[:, None], far[None]) - PIXELS / 2  # Nothing is known to be there: there is nothing.
+        return np.where(beyond > 0, np.maximum(found, beyond), found)
+
+
+def sight_of(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"]) -> Sight:
+    """Bring a picture and its mask to the network.
+
+    Args:
+        image: Fluorescence, in any unit.
+        mask: Of the section, inside above one half.
+    """
+    inside = mask > 0.5
+    scale = (PIXELS / image.shape[0], PIXELS / image.shape[1])
+    section = signed_distance(inside) * scale[0]
+    if scale != (1.0, 1.0):
+        image, section = (zoom(array, scale, order=1, grid_mode=True, mode="nearest") for array in (image, section))
+    bright = np.percentile(image[section < 0], _BRIGHT) if np.any(section < 0) else 0.0
+    return Sight(image / max(float(bright), 1e-12), section)

@@ -1,0 +1,91 @@
+"""What the shape's network learns: codes of real and of simulated cells, each seen in ever other ways."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ....training.task import Batch, Numbers
+from . import flow
+from .code import decode, pixels
+from .denoiser import Denoiser
+from .settings import ShapeTrain
+from .specimens import Look, Specimen, look
+
+STEPS_OF_TRIAL = 8
+_COARSE = 32
+"""Voxels along an axis at which trials compare shapes."""
+
+
+@dataclass
+class ShapeTask:
+    """The task.
+
+    Args:
+        denoiser: The network.
+        settings: How it is trained.
+        real: Cells to learn from.
+        simulated: Further ones.
+        held_out: Cells to be judged by.
+        weights: Parameters to begin with; None draws them.
+    """
+
+    denoiser: Denoiser
+    settings: ShapeTrain
+    seed: int
+    real: Sequence[Specimen]
+    simulated: Sequence[Specimen]
+    held_out: Sequence[Specimen]
+    weights: Mapping[str, np.ndarray] | None = None
+    _trial: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False)
+
+    def initialise(self, seed: int) -> dict[str, np.ndarray]:
+        """The parameters to begin with, drawn where none were given."""
+        return self.denoiser.initialise(seed) if self.weights is None else dict(self.weights)
+
+    def batch(self, step: int) -> Batch:
+        """Looks at cells drawn at random, real ones in their share."""
+        rng = np.random.default_rng([self.seed, step])
+        share = self.settings.real if self.simulated else 1.0
+        looks = []
+        for _ in range(self.settings.batch):
+            among = self.real if self.real and rng.random() < share else self.simulated
+            looks.append(look(among[int(rng.integers(len(among)))], rng))
+        return stacked(looks)
+
+    def loss(self, parameters: dict[str, Array], batch: Any, key: Array) -> tuple[Float[Array, ""], Numbers]:
+        """See `flow.loss`."""
+        codes, seen = batch
+        return flow.loss(self.denoiser, parameters, codes, seen, key, jnp.dtype(self.settings.precision))
+
+    def judge(self, parameters: dict[str, Array]) -> dict[str, float]:
+        """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse lattice."""
+        if not self.held_out:
+            return {}
+        if self._trial is None:
+            codes, seen = stacked([look(one) for one in self.held_out])
+            self._trial = codes, seen
+        codes, seen = self._trial
+        start = flow.noise(jax.random.key(0), len(codes))
+        drawn = flow.draw(self.denoiser, parameters, jnp.asarray(seen), start, STEPS_OF_TRIAL)
+        mean = flow.draw(self.denoiser, parameters, jnp.asarray(seen), jnp.zeros_like(start), 1)
+        return {"held_out_overlap": _missed(drawn, codes), "held_out_overlap_of_mean": _missed(mean, codes)}
+
+
+def stacked(looks: Sequence[Look]) -> Batch:
+    """Looks as arrays with a leading axis."""
+    return np.stack([one.code for one in looks]), np.stack([one.seen for one in looks])
+
+
+def _missed(found: Array, truth: np.ndarray) -> float:
+    """Mean of 1 − IoU."""
+    places = pixels(_COARSE)
+    missed = []
+    for one, known in zip(np.asarray(found), truth, strict=True):
+        a, b = (decode(code, places, places, places) < 0 for code in (one, known))
+        missed.append(1 - (a & b).sum() / max((a | b).sum(), 1))
+    return float(np.mean(missed))
