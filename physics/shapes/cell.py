@@ -1,0 +1,116 @@
+"""A simulated red blood cell: a class, and a surface that holds at every point of space.
+
+Axes are ``z y x`` in metres, z along the microscope's axis. A real stack shows cells longer along z than they are: the
+surface of a cell is the one that stands in such a stack.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from .sampling import sample_occupancy, sample_signed_distance
+from .surfaces import Surface
+
+CLASSES = (
+    "spherocyte",
+    "stomatocyte_II",
+    "stomatocyte_I",
+    "discocyte",
+    "echinocyte_I",
+    "echinocyte_II",
+    "echinocyte_III",
+    "cell_cluster",
+    "keratocyte",
+    "knizocyte",
+    "multilobate_cell",
+    "acanthocyte",
+)
+"""The classes of Simionato et al., PLoS Comput. Biol. 17, e1008934 (2021): first those on the way from a stomatocyte to
+an echinocyte, in its order, then the others."""
+
+
+@dataclass(frozen=True)
+class RedCell:
+    """A cell.
+
+    Args:
+        label: Its class, one of :data:`CLASSES`.
+        surface: Around the origin, in the frame of the stack.
+    """
+
+    label: str
+    surface: Surface
+
+    @property
+    def reach(self) -> float:
+        """[m] Radius of a ball around the origin that holds it."""
+        return self.surface.reach
+
+    def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
+        """[m] Level at points [m]: negative inside, 0 on the surface, about the distance near it."""
+        return self.surface.level(points)
+
+    def occupancy(
+        self,
+        z: Float[np.ndarray, " z"],
+        y: Float[np.ndarray, " y"],
+        x: Float[np.ndarray, " x"],
+        *,
+        fineness: int = 1,
+    ) -> Float[np.ndarray, "z y x"]:
+        """Filled share of each voxel of a grid; arguments as for `sampling.sample_occupancy`."""
+        return sample_occupancy(self.surface, z, y, x, fineness=fineness)
+
+    def signed_distance(
+        self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    ) -> Float[np.ndarray, "z y x"]:
+        """[m] Distance from the surface on a grid [m], negative inside."""
+        return sample_signed_distance(self.surface, z, y, x)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a coarse grid tells of a surface.
+
+    Args:
+        volume: [m³]
+        low: [m] Corner (z, y, x) of the box that holds it.
+        high: [m] The opposite corner.
+    """
+
+    volume: float
+    low: Float[np.ndarray, " 3"]
+    high: Float[np.ndarray, " 3"]
+
+    @property
+    def middle(self) -> Float[np.ndarray, " 3"]:
+        """[m] Of the box."""
+        return np.asarray((self.low + self.high) / 2)
+
+    @property
+    def size(self) -> Float[np.ndarray, " 3"]:
+        """[m] Of the box."""
+        return np.asarray(self.high - self.low)
+
+
+def measured(surface: Surface, samples: int = 28) -> Measured:
+    """Measure a surface on a grid over its reach.
+
+    Args:
+        surface: Around the origin.
+        samples: Of the grid along each axis.
+    """
+    axis = surface.reach * (2 * np.arange(samples) + 1 - samples) / samples
+    step = float(axis[1] - axis[0])
+    filled = sample_occupancy(surface, axis, axis, axis)
+    low, high = np.zeros(3), np.zeros(3)
+    for along in range(3):
+        # The fullest line across tells how far into its last voxel the body goes.
+        fullest = filled.max(axis=tuple(a for a in range(3) if a != along))
+        inside = np.flatnonzero(fullest > 0)
+        if inside.size:
+            first, last = int(inside[0]), int(inside[-1])
+            low[along] = axis[first] + step * (0.5 - float(fullest[first]))
+            high[along] = axis[last] - step * (0.5 - float(fullest[last]))
+    return Measured(float(filled.sum()) * step**3, low, high)
