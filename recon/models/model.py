@@ -11,7 +11,7 @@ sample: over n − 1).
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -121,6 +121,11 @@ class Model:
     def _single(self) -> tuple[Field, ...]:
         """The same in single precision, for lattices: several times as fast, and as exact as a volume file."""
         return self._fields(np.float32)
+
+    def members_apart(self) -> "Iterator[Model]":
+        """Each member of the ensemble as a model of its own: a draw of a shape, one of several fits."""
+        for weights in self._sets:
+            yield replace(self, weights=weights)
 
     @cached_property
     def heads(self) -> tuple[CrystalHead, ...]:

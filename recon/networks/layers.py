@@ -1,7 +1,7 @@
 """Layers of a network of two or three dimensions as functions of a flat dictionary of arrays.
 
-Values are (batch, z, y, x, channel), or (batch, y, x, channel). Products are taken in bfloat16 where asked for, sums and
-everything else in float32.
+Values are (batch, z, y, x, channel), or (batch, y, x, channel). Products are taken in bfloat16 where that is asked for,
+sums and everything else in float32.
 """
 
 from collections.abc import Mapping

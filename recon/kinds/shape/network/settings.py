@@ -58,4 +58,5 @@ class ShapePredict(PredictSettings):
         description="Strength of the noise that shapes are drawn from: 1 as the network learned; less for shapes that "
         "differ less, and are nearer to the middle of them all.",
     )
+    refine_steps: int = Field(80, ge=1, description="Steps of the fit to the picture, where it is refined.")
     mean: Flag = Field(False, description="Ask for the mean of all shapes, in one step, rather than for draws.")

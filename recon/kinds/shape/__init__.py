@@ -1,0 +1,31 @@
+"""The ``shape`` kind: from one section image of a cell and its mask to the forms that the cell may have.
+
+Only names are looked up here; what needs jax is imported when it is called.
+"""
+
+from ...volumes.volume import Quantity
+from ..base import Kind, deferred
+from .schema import SCHEMA
+from .settings import ShapeSettings
+from .telling import lines, sentence
+
+KIND = Kind(
+    name="shape",
+    summary="3D shapes that a cell may have, from one picture of a section and its mask",
+    settings=ShapeSettings,
+    schema=SCHEMA,
+    quantities=(Quantity("signed_distance", "m", "distance to the surface, negative inside"),),
+    validate=deferred(__name__, ".validate", "validate"),
+    read=deferred(__name__, ".read", "read"),
+    simulate=deferred(__name__, ".simulation", "simulate"),
+    estimate=deferred(__name__, ".estimate", "estimate"),
+    score=deferred(__name__, ".compare", "score"),
+    sentence=sentence,
+    lines=lines,
+    way="predict",
+    smaller="predict fewer cells at once (acquisition.cells), or fewer draws",
+    predict=deferred(__name__, ".network.predict", "predict"),
+    train=deferred(__name__, ".network.training", "train"),
+    findings=deferred(__name__, ".report", "findings"),
+    pictures=deferred(__name__, ".report", "pictures"),
+)

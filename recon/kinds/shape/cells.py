@@ -1,0 +1,87 @@
+"""The cells of an acquisition, one by one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...acquisition.acquisition import Acquisition
+
+if TYPE_CHECKING:
+    from .settings import ShapeSettings
+
+_VOXELS = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Args:
+        name: Its name.
+        label: Its class, or nothing.
+        image: Fluorescence of its section.
+        mask: Share of each pixel that lies in the section.
+        voxel: [m] (z, y, x); of 1 where nobody knows its size.
+        length_unit: ``m`` or ``voxel``, accordingly.
+    """
+
+    name: str
+    label: str
+    image: Float[np.ndarray, "h w"]
+    mask: Float[np.ndarray, "h w"]
+    voxel: tuple[float, float, float]
+    length_unit: Literal["m", "voxel"]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """All cells of an acquisition, on one grid.
+
+    Args:
+        images: Fluorescence.
+        masks: Sections.
+        names: Of the cells.
+        labels: Their classes.
+        voxel: [m] (z, y, x), or None.
+        inside: Their shapes, where they are known: slice ``n // 2`` is the section.
+    """
+
+    images: Float[np.ndarray, "cell h w"]
+    masks: Float[np.ndarray, "cell h w"]
+    names: Sequence[str]
+    labels: Sequence[str]
+    voxel: tuple[float, float, float] | None = None
+    inside: Bool[np.ndarray, "cell n m k"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[Cell]:
+        unit: Literal["m", "voxel"] = "voxel" if self.voxel is None else "m"
+        for name, label, image, mask in zip(self.names, self.labels, self.images, self.masks, strict=True):
+            yield Cell(str(name), str(label), image, mask, self.voxel or _VOXELS, unit)
+
+
+def cells_in(acquisition: Acquisition) -> Cells:
+    """Take the cells out of an acquisition."""
+    count = len(acquisition["images"])
+    names = acquisition["name"] if "name" in acquisition else [f"cell_{i}" for i in range(count)]
+    labels = acquisition["label"] if "label" in acquisition else [""] * count
+    voxel = None
+    if "voxel_size" in acquisition:
+        z, y, x = (float(size) for size in acquisition["voxel_size"])
+        voxel = (z, y, x)
+    truth = None if acquisition.truth is None else acquisition.truth.main
+    inside = None if truth is None else truth.reshape(count, *truth.shape[-3:]) > 0.5
+    return Cells(acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside)
+
+
+def cells_of(settings: "ShapeSettings", path: Path) -> Cells:
+    """Read the cells of a file or a folder, as the config says."""
+    from .read import read
+
+    return cells_in(read(settings, path))

@@ -1,0 +1,49 @@
+"""Shapes against the truth, as ``unflat evaluate`` asks for it."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ConfigError, DataError
+from ...models import Model
+from ...volumes.volume import Volume
+from .continuous import DISTANCE
+from .score import Scores, score_shapes
+
+if TYPE_CHECKING:
+    from ...results import Result
+
+
+def score(result: "Result", truth: Volume, register: bool = False) -> dict[str, float]:
+    """Compare draws with the truth; the numbers are the means of all cells.
+
+    Args:
+        result: A cell's model, or the occupancies (cell, draw, z, y, x) of a run.
+        truth: Occupancy.
+        register: Not for shapes: their section says where they are.
+
+    Raises:
+        ConfigError: If they are to be registered.
+        DataError: If they are not of the same cells.
+    """
+    if register:
+        raise ConfigError("shapes stand where their section is: they are not registered")
+    return scores(result, truth).numbers
+
+
+def scores(result: "Result", truth: Volume) -> Scores:
+    """The tables behind `score`."""
+    known = np.asarray(truth.main)
+    known = known.reshape(-1, *known.shape[-3:])
+    if isinstance(result, Model):
+        if len(known) != 1:
+            raise DataError(f"the model is of one cell, and the truth of {len(known)}: compare the run's volume.h5")
+        axes = (truth.z, truth.y, truth.x)
+        found = np.stack([member.sample(*axes, DISTANCE) < 0 for member in result.members_apart()])[None]
+    else:
+        drawn = np.asarray(result.main)
+        found = drawn.reshape(len(drawn) if drawn.ndim == 5 else 1, -1, *drawn.shape[-3:])
+    middle = [np.flatnonzero(np.abs(truth.z) <= 0.5 * truth.spacing[0])]
+    masks = known[:, int(middle[0][0])] > 0.5 if middle[0].size else None
+    steps = truth.spacing if truth.length_unit == "m" else None
+    return score_shapes(found, known, masks=masks, spacing=steps)

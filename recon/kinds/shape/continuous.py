@@ -1,0 +1,65 @@
+"""A cell's draws as a continuous model: the signed distance to the surface, one set of weights a draw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ...models import Model
+from ...models.fields import VERSION
+from ...models.frame import Frame
+from ...models.model import ModelQuantity
+from .cells import Cell
+from .network.code import HALF, PIXELS, UNIT, WIDTH, coefficients, rim, rim_coefficients
+from .network.sight import Sight
+
+DISTANCE = "signed_distance"
+
+
+def model_of(
+    cell: Cell, codes: Float[np.ndarray, "draw z y x"], sight: Sight, provenance: Mapping[str, Any], edge: int = PIXELS
+) -> Model:
+    """Make the model of a cell.
+
+    Args:
+        cell: Its picture.
+        codes: Its draws.
+        sight: What the network saw: the draws pass through its section.
+        provenance: Where it comes from.
+        edge: Samples along an axis that show it.
+    """
+    voxel = np.array(cell.voxel) * cell.image.shape[0] / PIXELS
+    low, high = (tuple(float(sign * HALF * v) for v in voxel) for sign in (-1, 1))
+    spacing = tuple(float(v * PIXELS / edge) for v in voxel)
+    attributes: dict[str, float | str] = {"name": cell.name} | ({"label": cell.label} if cell.label else {})
+    frame = Frame(_three(low), _three(high), _three(spacing), attributes, None, cell.length_unit)
+    outline = sight.outline()
+    members = [_weights(code, outline) for code in codes]
+    architecture = {
+        "type": "section",
+        "version": VERSION,
+        "shape": list(members[0]["grid"].shape[1:]),
+        "section": list(members[0]["rim"].shape[1:]),
+        "width": WIDTH / HALF,
+    }
+    pixel = float(voxel[1])
+    quantity = ModelQuantity(
+        DISTANCE, cell.length_unit, "distance to the surface, negative inside", UNIT * pixel, pixel
+    )
+    return Model.ensemble(architecture, members, frame, (quantity,), provenance, "shape")
+
+
+def _weights(
+    code: Float[np.ndarray, "z y x"], outline: Float[np.ndarray, "m m"]
+) -> dict[str, Float[np.ndarray, "..."]]:
+    """Coefficients of both splines, of raw values such that background + scale · raw is the distance."""
+    along = coefficients()
+    grid = np.einsum("za,yb,xc,abc->zyx", along, along, along, code.astype(np.float64) * UNIT - UNIT)
+    held = rim_coefficients(rim(code, outline))
+    return {"grid": grid[None].astype(np.float32), "rim": held[None].astype(np.float32)}
+
+
+def _three(numbers: tuple[float, ...]) -> tuple[float, float, float]:
+    z, y, x = numbers
+    return z, y, x

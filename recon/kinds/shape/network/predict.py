@@ -1,0 +1,106 @@
+"""A whole prediction: from pictures of cells to a run folder with a continuous model of each, and sampled draws."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ....acquisition.acquisition import Acquisition
+from ....errors import DataError, Stopped
+from ....networks.file import Network, read
+from ....runs import Workplace, peak_memory
+from ..cells import Cells, cells_in
+from ..result import written
+from ..settings import ShapePredict, ShapeSettings
+from . import flow
+from .code import EDGE
+from .denoiser import Denoiser
+from .refine import refined
+from .sight import Sight, sight_of
+
+_AT_ONCE = 16
+"""Codes that the network is asked for at once."""
+
+
+def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) -> dict[str, float]:
+    """Predict the shapes of all cells, and write what came of it.
+
+    Args:
+        settings: The config.
+        acquisition: Pictures and masks.
+        work: Where everything goes, and who is told.
+
+    Returns:
+        The numbers of ``metrics.json``; ``seconds_of_answer`` is the network's own time.
+
+    Raises:
+        DataError: If there is no such network.
+        Stopped: If it was asked to end early.
+    """
+    began, wanted = time.monotonic(), settings.predict
+    network = read(wanted.network, "shape")
+    cells = cells_in(acquisition)
+    sights = [sight_of(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
+    asked = time.monotonic()
+    codes = _codes(network, sights, wanted, settings.seed, work)
+    numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(codes.shape[1])}
+    if wanted.refine:
+        asked = time.monotonic()
+        codes = refined(codes, sights, wanted, work)
+        numbers["seconds_of_refinement"] = time.monotonic() - asked
+    numbers |= written(settings, cells, codes, sights, work)
+    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
+    work.folder.write_numbers(numbers)
+    return numbers
+
+
+def _codes(
+    network: Network, sights: list[Sight], wanted: ShapePredict, seed: int, work: Workplace
+) -> Float[np.ndarray, "cell draw z y x"]:
+    """Draw codes, cell by cell and draw by draw; those of a cell do not depend on the others."""
+    draws = 1 if wanted.mean else wanted.draws
+    pairs = [(cell, draw) for cell in range(len(sights)) for draw in range(draws)]
+    found = np.zeros((len(sights), draws, EDGE, EDGE, EDGE), np.float32)
+    denoiser, parameters = denoiser_of(network), {n: jnp.asarray(w, jnp.float32) for n, w in network.weights.items()}
+    for first in range(0, len(pairs), _AT_ONCE):
+        if (reason := work.stop()) is not None:
+            raise Stopped(f"{reason}: stopped after {first} of {len(pairs)} shapes; run again with --force")
+        some = pairs[first : first + _AT_ONCE]
+        filled = some + [some[-1]] * (min(_AT_ONCE, _rounded(len(some))) - len(some))  # One program for most sizes.
+        seen = jnp.asarray(np.stack([sights[cell].channels() for cell, _ in filled]))
+        start = jnp.zeros((len(filled), EDGE, EDGE, EDGE))
+        if not wanted.mean:
+            noise = [np.random.default_rng([seed, cell, draw]).normal(size=(EDGE,) * 3) for cell, draw in filled]
+            start = jnp.asarray(wanted.temperature * np.stack(noise), jnp.float32)
+        answer = np.asarray(flow.draw(denoiser, parameters, seen, start, 1 if wanted.mean else wanted.steps))
+        for (cell, draw), code in zip(some, answer, strict=False):
+            found[cell, draw] = code
+        work.progress(first + len(some), len(pairs))
+    return found
+
+
+def _rounded(count: int) -> int:
+    """The next power of two."""
+    return 1 << (count - 1).bit_length()
+
+
+def denoiser_of(network: Network) -> Denoiser:
+    """Build the network's architecture.
+
+    Raises:
+        DataError: If it cannot be built, or the weights are not its.
+    """
+    try:
+        built = Denoiser(**{name: tuple(value) for name, value in network.constants.items()})
+        wanted = {name: array.shape for name, array in built.initialise(0).items()}
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the network's architecture is not one that is known here: {error}") from error
+    found = {name: array.shape for name, array in network.weights.items()}
+    if found != wanted:
+        wrong = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+        raise DataError(f"the network's weights are not those of its architecture: {wrong[0]} and others")
+    return built
+
+

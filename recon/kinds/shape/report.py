@@ -1,0 +1,86 @@
+"""What a report says and shows of predicted shapes."""
+
+import csv
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...reports.figures import Drawing
+from ...reports.gather import RunFacts
+from ...reports.summary import Level, Statement
+from . import pictures as draw
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+_ERRORS = {"overlap": "1 - IoU", "volume": "volume", "surface": "surface", "roughness": "roughness"}
+
+
+def findings(facts: RunFacts) -> list[Statement]:
+    """Judge shapes by their section, by how much they differ, and by the truth where there is one."""
+    numbers = {name: value for name, value in facts.metrics.items() if value is not None}
+    found = []
+    if "section" in numbers:
+        found.append(_section(numbers["section"]))
+    if "volume_spread" in numbers:
+        text = (
+            "Standard deviation of the volume over the draws of a cell. One section leaves that much open: take the "
+            "draws together, not one of them."
+        )
+        found.append(Statement("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
+    if "overlap" in numbers:
+        found.append(_truth(numbers))
+    return found
+
+
+def pictures(facts: RunFacts) -> list[Drawing]:
+    """What there is to show."""
+    path = facts.folder / "volume.h5"
+    drawn = []
+    if path.is_file():
+        drawn += [
+            Drawing(
+                "Surfaces",
+                "What was seen with its mask, and each draw from the same side.",
+                lambda: draw.gallery(draw.shown_of(path)),
+            ),
+            Drawing(
+                "Sections",
+                "Three planes through the middle: outlines of the draws on the truth, or on their mean.",
+                lambda: draw.sections(draw.shown_of(path)),
+            ),
+            Drawing(
+                "Spread of the draws",
+                "Thickness along z, and where the draws differ in it.",
+                lambda: draw.spread(draw.shown_of(path)),
+            ),
+            Drawing(
+                "Volume against area",
+                "All draws of all cells against the area of their masks.",
+                lambda: draw.volumes(path),
+            ),
+        ]
+    scores = facts.folder / "scores.csv"
+    if scores.is_file():
+        drawn.append(Drawing("Errors", "Mean of the draws of each cell, relative to the truth.", lambda: _errors(facts)))
+    return drawn
+
+
+def _errors(facts: RunFacts) -> "matplotlib.figure.Figure":
+    with (facts.folder / "scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return draw.errors({title: [float(row[name]) for row in rows if row[name]] for name, title in _ERRORS.items()})
+
+
+def _section(agreement: float) -> Statement:
+    level: Level = "good" if agreement >= 0.97 else "fair" if agreement >= 0.9 else "poor"
+    text = "Overlap (IoU) of the shapes' own middle section with the mask that was given."
+    return Statement(level, "Section", f"{agreement:.3f}", text)
+
+
+def _truth(numbers: Mapping[str, float]) -> Statement:
+    text = (
+        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap']:.3f}. Relative errors: volume "
+        f"{numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}."
+    )
+    level: Level = "good" if numbers["overlap"] < 0.3 else "fair" if numbers["overlap"] < 0.5 else "poor"
+    return Statement(level, "Against the truth", f"{numbers['overlap']:.3f}", text)

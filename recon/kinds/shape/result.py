@@ -1,0 +1,173 @@
+"""What a prediction of shapes leaves: a continuous model of each cell, all draws sampled, and a table of scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...models import Model
+from ...runs import Workplace, new_hdf5, write_atomically
+from ...volumes.header import stamp
+from ...volumes.lattice import Lattice
+from .cells import Cell, Cells
+from .continuous import DISTANCE, model_of
+from .network.sight import Sight
+from .schema import OCCUPANCY
+from .score import score_shapes
+from .settings import ShapeSettings
+
+MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
+_FULL = 255
+"""Of the occupancy as it is held: whole numbers need a quarter of the room, and say as much."""
+
+
+def written(
+    settings: ShapeSettings,
+    cells: Cells,
+    codes: Float[np.ndarray, "cell draw z y x"],
+    sights: Sequence[Sight],
+    work: Workplace,
+) -> dict[str, float]:
+    """Write models and occupancies.
+
+    Args:
+        settings: The config.
+        cells: What was measured.
+        codes: Of each cell and draw.
+        sights: What the network saw.
+        work: Where everything goes, and who is told.
+
+    Returns:
+        Numbers for ``metrics.json``.
+    """
+    folder, edge = work.folder.path, settings.volume.edge
+    filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
+    bytes_of_models, parameters = 0, 0
+    for i, (cell, own, sight) in enumerate(zip(cells, codes, sights, strict=True)):
+        model = model_of(cell, own, sight, dict(work.provenance) | {"seed": settings.seed}, edge)
+        path = folder / MODEL if len(cells) == 1 else folder / MODELS / f"{_file_name(cell, i)}.h5"
+        path.parent.mkdir(exist_ok=True)
+        model.save(path)
+        bytes_of_models, parameters = bytes_of_models + path.stat().st_size, parameters + model.size
+        for draw, member in enumerate(model.members_apart()):
+            filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
+        work.progress(i + 1, len(cells))
+    truth = None if cells.inside is None else _brought(cells.inside, edge)
+    _write_volume(folder / VOLUME, cells, filled, truth)
+    inside = filled > _FULL // 2
+    numbers = {
+        "cells": float(len(cells)),
+        "section": float(np.mean([_agreement(own, cell.mask) for own, cell in zip(inside, cells, strict=True)])),
+        "model_bytes": float(bytes_of_models),
+        "model_parameters": float(parameters),
+        "volume_bytes": float((folder / VOLUME).stat().st_size),
+        "in_metres": float(cells.voxel is not None),
+    }
+    numbers |= _volumes(inside, cells, edge)
+    if truth is not None:
+        scores = score_shapes(inside, truth, labels=cells.labels, names=cells.names, masks=truth[:, edge // 2])
+        scores.cells.write(folder / "scores.csv")
+        numbers |= scores.numbers
+    return numbers
+
+
+def lattice_of_cube(model: Model, edge: int) -> Lattice:
+    """The cube that the picture spans, in ``edge`` samples along each axis; sample ``edge // 2`` along z at z = 0."""
+    spacing = np.array(model.spacing)
+    z = (np.arange(edge) - edge // 2) * spacing[0]
+    y, x = ((np.arange(edge) - (edge - 1) / 2) * step for step in spacing[1:])
+    return Lattice(z, y, x)
+
+
+def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
+    """Filled share of each voxel of the cube."""
+    lattice = lattice_of_cube(model, edge)
+    distance = model.sample(lattice.z, lattice.y, lattice.x, DISTANCE)
+    found: np.ndarray = np.clip(0.5 - distance / model.spacing[1], 0, 1)
+    return found
+
+
+def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: Cells, edge: int) -> dict[str, float]:
+    """Mean volume, and how much the draws of a cell differ."""
+    each = [np.prod(cell.voxel) * (cell.image.shape[0] / edge) ** 3 for cell in cells]
+    volumes = inside.sum(axis=(2, 3, 4)) * np.array(each)[:, None]
+    numbers = {"volume_mean": float(volumes.mean())}
+    if volumes.shape[1] > 1:
+        relative = volumes.std(axis=1, ddof=1) / np.maximum(volumes.mean(axis=1), 1e-300)
+        numbers["volume_spread"] = float(relative.mean())
+    return numbers
+
+
+def _agreement(inside: Bool[np.ndarray, "draw z y x"], mask: Float[np.ndarray, "h w"]) -> float:
+    """Mean IoU of the draws' sections with the mask."""
+    edge = inside.shape[1]
+    known = _planes(mask, edge) > 0.5
+    sections = inside[:, edge // 2]
+    both, either = (sections & known).sum(axis=(1, 2)), (sections | known).sum(axis=(1, 2))
+    return float(np.mean(both / np.maximum(either, 1)))
+
+
+def _planes(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:
+    if mask.shape == (edge, edge):
+        return mask
+    from scipy.ndimage import zoom
+
+    found: np.ndarray = zoom(mask, edge / mask.shape[0], order=1, grid_mode=True, mode="nearest")
+    return found
+
+
+def _brought(inside: Bool[np.ndarray, "cell n m k"], edge: int) -> Bool[np.ndarray, "cell z y x"]:
+    """The truth on the draws' samples."""
+    if inside.shape[1:] == (edge,) * 3:
+        return inside
+    from scipy.ndimage import map_coordinates
+
+    rows = []
+    for axis, count in enumerate(inside.shape[1:]):
+        step = count / edge
+        middle, own = ((edge // 2, count // 2) if axis == 0 else ((edge - 1) / 2, (count - 1) / 2))
+        rows.append((np.arange(edge) - middle) * step + own)
+    where = np.meshgrid(*rows, indexing="ij")
+    return np.stack([map_coordinates(one.astype(np.float32), where, order=1) > 0.5 for one in inside])
+
+
+def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarray | None) -> None:
+    """Write the occupancies, and under ``/seen`` what they are drawn from, for pictures."""
+    edge = filled.shape[2]
+    first = next(iter(cells))
+    step = np.array(first.voxel) * first.image.shape[0] / edge
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
+        stamp(file, "unflat-volume", "shape", "volume")
+        group = file.create_group("volume")
+        group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
+        places = (np.arange(edge) - edge // 2, *[np.arange(edge) - (edge - 1) / 2] * 2)
+        for name, index, size in zip("zyx", places, step, strict=True):
+            group.create_dataset(name, data=index * size).attrs["units"] = first.length_unit
+        chunks = (1, 1, *filled.shape[2:])
+        data = group.create_dataset(
+            "occupancy", filled.shape, np.float16, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
+        )
+        for i, draws in enumerate(filled):
+            data[i] = draws / np.float16(_FULL)
+        data.attrs.update({"units": "1", "long_name": OCCUPANCY.meaning})
+        _write_names(group, cells)
+        seen = {"images": cells.images, "mask": cells.masks}
+        seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
+        for name, array in seen.items():
+            kept = file.create_dataset(f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip")
+            kept.attrs["units"] = "1"
+
+
+def _write_names(group: h5py.Group, cells: Cells) -> None:
+    text = h5py.string_dtype()
+    group.create_dataset("name", data=[str(name) for name in cells.names], dtype=text)
+    group.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)
+
+
+def _file_name(cell: Cell, number: int) -> str:
+    """A name that any file system takes."""
+    plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in cell.name)
+    return plain or f"cell-{number}"
+

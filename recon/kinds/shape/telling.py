@@ -1,0 +1,30 @@
+"""What is said of shapes on the screen, from the numbers of ``metrics.json``."""
+
+from collections.abc import Mapping
+
+
+def sentence(numbers: Mapping[str, float]) -> str:
+    """Say what there is, and whether it keeps to what was seen."""
+    cells, draws = numbers.get("cells", 1.0), numbers.get("draws", 1.0)
+    many = f"{cells:.0f} cells" if cells != 1 else "1 cell"
+    shapes = f"{draws:.0f} shapes of each" if draws != 1 else "1 shape of each"
+    return f"{many}, {shapes}; sections agree with their masks by {numbers['section']:.3f} (IoU)"
+
+
+def lines(numbers: Mapping[str, float]) -> list[str]:
+    """Say what else a person wants to know at once."""
+    said = []
+    if "volume_mean" in numbers:
+        spread = f", of which the draws of a cell differ by {100 * numbers['volume_spread']:.0f} %"
+        unit = "um^3" if numbers.get("in_metres") else "voxels"
+        scale = 1e18 if numbers.get("in_metres") else 1.0
+        said.append(f"volume {numbers['volume_mean'] * scale:.4g} {unit} on the mean{spread}")
+    if "picture_before" in numbers:
+        before, after = numbers["picture_before"], numbers["picture_after"]
+        said.append(f"misfit of the pictures {before:.3f}, refined {after:.3f}")
+    if "overlap" in numbers:
+        said.append(
+            f"against the truth: 1 - IoU {numbers['overlap']:.3f}, best draw {numbers['best_overlap']:.3f}; errors of "
+            f"volume {numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}"
+        )
+    return said
