@@ -29,6 +29,7 @@ class Entry:
         dtype: ``float``, ``complex``, ``integer`` or ``text``.
         at_least: Smallest value allowed, if any.
         positive: Whether every value must exceed 0.
+        hides: Whether it marks the bad pixels of images of its size: 0 is good.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Entry:
     dtype: str = "float"
     at_least: float | None = None
     positive: bool = False
+    hides: bool = False
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ def collect(
         facts = _facts(tree)
     places = {item.entry.name: item.place for item in located}
     faults += _all_number_faults(schema, arrays, places, indices)
-    arrays = {name: filled(array, mask_for(array, arrays)) for name, array in arrays.items()}
+    hiding = _hiding(schema, arrays)
+    arrays = {name: filled(array, mask_for(array, hiding)) for name, array in arrays.items()}
     acquisition = Acquisition(kind, arrays, str(path), truth, facts, places)
     return acquisition, faults
 
@@ -183,6 +184,8 @@ def _fetch(item: Fitted, index: tuple[Index, ...]) -> np.ndarray:
     """Read one array in SI: measurements in single precision, the instrument's numbers in double."""
     located = item.located
     entry, stored = located.entry, located.leaf.fetch(index)
+    if entry.dtype == "text":
+        return _texts(stored, located.place)
     if stored.dtype.kind not in "biufc":
         what = "text" if stored.dtype.kind in "SUO" else str(stored.dtype)
         raise DataError(Fault(located.place, f"holds {what}; expected numbers"))
@@ -190,13 +193,31 @@ def _fetch(item: Fitted, index: tuple[Index, ...]) -> np.ndarray:
         remedy = "name it as acquisition.field" if entry.name == "images" else ""
         raise DataError(Fault(located.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
     if entry.dtype == "integer":
-        return (stored != 0).astype(np.uint8) if entry.name == "mask" else stored.astype(np.int64)
+        return (stored != 0).astype(np.uint8) if entry.hides else stored.astype(np.int64)
     measured = entry.path.startswith("/measurement/")
     if entry.dtype == "complex":
         array = stored.astype(np.complex64)
     else:
         array = stored.astype(np.float32 if measured else np.float64)
     return array if located.factor == 1 else np.asarray(array * located.factor, array.dtype)
+
+
+def _texts(stored: np.ndarray, place: str) -> np.ndarray:
+    """Words, however the file keeps them.
+
+    Raises:
+        DataError: If it holds numbers.
+    """
+    if stored.dtype.kind not in "SUO":
+        raise DataError(Fault(place, f"holds {stored.dtype}; expected text", "name another array, or null"))
+    words = [w.decode(errors="replace") if isinstance(w, bytes) else str(w) for w in stored.ravel()]
+    return np.array(words, dtype=np.str_).reshape(stored.shape)
+
+
+def _hiding(schema: Sequence[Entry], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The array that marks bad pixels, under the name by which it is looked for; nothing where the kind has none."""
+    hiding = next((entry.name for entry in schema if entry.hides and entry.name in arrays), None)
+    return {} if hiding is None else {"mask": arrays[hiding]}
 
 
 def _all_number_faults(
@@ -210,10 +231,10 @@ def _all_number_faults(
         if entry.name not in arrays:
             continue
         array, place = arrays[entry.name], places[entry.name]
-        if entry.name == "mask":
+        if entry.hides:
             faults += mask_faults(array, place, each_view="view" in entry.axes[-1])
         else:
-            faults += number_faults(entry, array, place, indices[entry.name], mask_for(array, arrays))
+            faults += number_faults(entry, array, place, indices[entry.name], mask_for(array, _hiding(schema, arrays)))
     return faults
 
 

@@ -63,10 +63,14 @@ def _write_root(file: Any, acquisition: Acquisition) -> None:
 
 def _write_entry(file: Any, entry: Entry, array: np.ndarray) -> None:
     group_name, _, name = entry.path.strip("/").rpartition("/")
-    group = file.require_group(group_name)
+    group = file.require_group(group_name) if group_name else file
     group.attrs.setdefault("NX_class", _NX_CLASS.get(group_name, "NXcollection"))
     options: dict[str, Any] = {}
-    if array.ndim >= 2 and array.size > 1024:
+    if array.dtype.kind == "U":
+        import h5py
+
+        array, options = array.astype(object), {"dtype": h5py.string_dtype()}
+    elif array.ndim >= 2 and array.size > 1024:
         # One image a chunk: views are read one by one.
         options = {
             "chunks": (*(1 for _ in array.shape[:-2]), *array.shape[-2:]),

@@ -28,14 +28,17 @@ _NEXUS = {"NX_class", "signal", "axes", "auxiliary_signals", "z_indices", "y_ind
 def write_group(group: h5py.Group, volume: Volume) -> None:
     """Write a volume into an empty group."""
     names = list(volume.values)
-    group.attrs.update({"NX_class": "NXdata", "signal": names[0], "axes": ["z", "y", "x"], **volume.attributes})
+    lead = volume.main.ndim - 3  # axes of cells and draws have no coordinates
+    group.attrs.update(
+        {"NX_class": "NXdata", "signal": names[0], "axes": [*["."] * lead, "z", "y", "x"], **volume.attributes}
+    )
     if len(names) > 1:
         group.attrs["auxiliary_signals"] = names[1:]
     for index, (name, axis) in enumerate(zip("zyx", (volume.z, volume.y, volume.x), strict=True)):
-        group.attrs[f"{name}_indices"] = index
+        group.attrs[f"{name}_indices"] = lead + index
         unit = volume.length_unit
         group.create_dataset(name, data=axis).attrs.update({"units": unit, "long_name": f"{name} ({unit})"})
-    chunks = tuple(min(n, BRICK) for n in volume.shape)
+    chunks = (*[1] * lead, *(min(n, BRICK) for n in volume.shape))
     for quantity in volume.quantities:
         dataset = group.create_dataset(
             quantity.name, data=volume.values[quantity.name], chunks=chunks, compression="gzip", shuffle=True

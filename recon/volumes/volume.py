@@ -27,7 +27,7 @@ class Volume:
         z: [m] Coordinates of the samples along z, evenly spaced, rising.
         y: [m] Along y.
         x: [m] Along x.
-        values: Arrays (z, y, x) by the quantity's name.
+        values: Arrays (z, y, x) by the quantity's name; before these axes there may be others, of cells and draws.
         quantities: Unit and meaning of each name in ``values``.
         attributes: Further plain facts (``medium_index``), stored beside the values.
         length_unit: ``m``; ``voxel`` where nobody knows how large a sample is, and then coordinates count samples.
@@ -40,14 +40,14 @@ class Volume:
     z: Float[np.ndarray, " z"]
     y: Float[np.ndarray, " y"]
     x: Float[np.ndarray, " x"]
-    values: dict[str, Num[np.ndarray, "z y x"]]
+    values: dict[str, Num[np.ndarray, "*lead z y x"]]
     quantities: tuple[Quantity, ...]
     attributes: dict[str, float | str] = field(default_factory=dict)
     length_unit: Literal["m", "voxel"] = "m"
 
     def __post_init__(self) -> None:
         for name, array in self.values.items():
-            if array.shape != self.shape:
+            if array.shape[-3:] != self.shape:
                 raise DataError(f"{name} has the shape {array.shape} on axes of {self.shape} samples")
         missing = {*self.values} - {q.name for q in self.quantities}
         if missing:
@@ -65,7 +65,7 @@ class Volume:
         return z, y, x
 
     @property
-    def main(self) -> Num[np.ndarray, "z y x"]:
+    def main(self) -> Num[np.ndarray, "*lead z y x"]:
         """The first quantity."""
         return self.values[self.quantities[0].name]
 

@@ -40,6 +40,7 @@ SCHEMA: tuple[Entry, ...] = (
         "1",
         "bad pixels; 0 is good",
         dtype="integer",
+        hides=True,
     ),
     Entry(
         "wavelength",

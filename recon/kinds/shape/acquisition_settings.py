@@ -1,0 +1,53 @@
+"""The ``acquisition:`` section of a ``shape`` config: where the sections stand, which to use, and on what grid."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ...settings.base import Settings
+from ...settings.fields import LengthOrAuto, Views
+from ...settings.source import AnySource, LengthSource, NumberSource, Source
+
+
+def _at(path: str) -> Source:
+    return Source.parse(path)
+
+
+class ShapeAcquisition(Settings):
+    """Where the measurement's arrays stand, and how cells are brought to one grid.
+
+    Folders and archives with image, mask and perhaps obj in them are read as they are; names are for HDF5 files.
+    """
+
+    images: NumberSource | None = Field(
+        _at("/measurement/images"),
+        description="Fluorescence (cell, y, x) of an HDF5 file. Like every name here: '/path' is a dataset, "
+        "'/path@name' an attribute, either may end with a unit, as in '/voxel in um'; null is none. Folders of "
+        "image/, mask/ and obj/ are read without names.",
+    )
+    mask: NumberSource | None = Field(_at("/measurement/mask"), description="Masks (cell, y, x), 0 to 1 or 0 to 255.")
+    voxel_size: LengthSource | None = Field(
+        _at("/instrument/voxel_size"),
+        description="Voxel (z, y, x): a place in the file, or lengths such as ['0.17 um', '0.17 um', '0.17 um']. They "
+        "go before what OME metadata say. Without any the result is in voxels.",
+    )
+    name: AnySource | None = Field(_at("/name"), description="Names of the cells in an HDF5 file.")
+    label: AnySource | None = Field(
+        _at("/label"), description="Classes of the cells in an HDF5 file. In folders the files' names tell them."
+    )
+    cells: Views = Field("all", description="Cells to use: all, a slice such as '::2', or a list of indices.")
+    size: int = Field(64, ge=16, le=512, description="Pixels along each edge of the grid that cells are brought to.")
+    spacing: LengthOrAuto = Field(
+        "auto",
+        description="Pixel of that grid. auto: the images' own, or as much larger as images need that have more than "
+        "'size' pixels. A length needs the voxel's size.",
+    )
+    margin: int = Field(4, ge=0, description="Pixels to keep around a cell that is cut out of an image with many.")
+    several: Literal["refuse", "cut", "keep"] = Field(
+        "refuse",
+        description="What to do with a mask of two cells that no labels tell apart: refuse it, cut each out, or keep "
+        "them together as one. Cells whose class is a cluster are kept.",
+    )
+    colour: Literal["refuse", "mean"] = Field(
+        "refuse", description="What to do with RGB images: refuse them, or take the mean of the channels."
+    )

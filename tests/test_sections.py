@@ -1,0 +1,257 @@
+"""Folders of image, mask and obj: what is read, what is refused, and in which words."""
+
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from unflat.physics.shapes import random_cell
+from unflat.recon.acquisition import write
+from unflat.recon.acquisition.acquisition import Acquisition
+from unflat.recon.acquisition.crops import brightness, labels_of
+from unflat.recon.acquisition.sections import class_of, is_sections
+from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.kinds.shape.acquisition_settings import ShapeAcquisition
+from unflat.recon.kinds.shape.read import read
+from unflat.recon.kinds.shape.schema import SCHEMA
+from unflat.recon.settings.base import Settings
+
+
+class Config(Settings):
+    acquisition: ShapeAcquisition = ShapeAcquisition()
+
+
+def reading(path: Path, **options: Any) -> Acquisition:
+    return read(Config(acquisition=ShapeAcquisition(**options)), path)
+
+
+def faults(path: Path, **options: Any) -> str:
+    with pytest.raises(DataError) as raised:
+        reading(path, **options)
+    return str(raised.value)
+
+
+def a_cell(size: int = 48, label: str = "discocyte") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    axis = (np.arange(size) - size // 2) * 12e-6 / size
+    filled = random_cell(3, label).occupancy(axis, axis, axis)
+    volume = (255 * filled).astype(np.uint8)
+    section = volume[size // 2]
+    return np.maximum(section // 2, 3), section, volume
+
+
+def put(root: Path, name: str, parts: dict[str, np.ndarray], ending: str = ".tif", **more: Any) -> None:
+    import imageio.v3 as imageio
+
+    for part, values in parts.items():
+        path = root / part / f"{name}{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if ending == ".npy":
+            np.save(path, values)
+        elif ending == ".png":
+            imageio.imwrite(path, values)
+        else:
+            tifffile.imwrite(path, values, **more)
+
+
+def folder(root: Path, **change: np.ndarray) -> Path:
+    image, mask, volume = a_cell()
+    put(root, "discocyte_01", {"image": image, "mask": mask, "obj": volume})
+    put(root, "discocyte_02", {"image": image, "mask": mask, "obj": volume} | change)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("A_cell_clusters000604", "cell_cluster"),
+        ("-0.33_stomatocyte_I-12", "stomatocyte_I"),
+        ("train/D_multilobate_cells000727", "multilobate_cell"),
+        ("echinocyte_III_7", "echinocyte_III"),
+        ("Discocyte 3", "discocyte"),
+        ("sickle-4", "sickle"),
+        ("000123", ""),
+        ("img_12", ""),
+    ],
+)
+def test_the_name_tells_the_class(name: str, label: str) -> None:
+    assert class_of(name) == label
+
+
+def test_a_folder_is_read_with_its_truth(tmp_path: Path) -> None:
+    found = reading(folder(tmp_path), voxel_size=["0.2 um", "0.25 um", "0.25 um"])
+    image, mask, volume = a_cell()
+    assert list(found["name"]) == ["discocyte_01", "discocyte_02"]
+    assert list(found["label"]) == ["discocyte"] * 2
+    assert found["images"].shape == found["mask"].shape == (2, 64, 64)
+    np.testing.assert_allclose(found["images"][0, 8:56, 8:56], image / 255, atol=1e-6)
+    np.testing.assert_allclose(found["voxel_size"], [0.2e-6, 0.25e-6, 0.25e-6])
+    assert found.truth is not None
+    assert found.truth.main.shape == (2, 1, 64, 64, 64)
+    np.testing.assert_allclose(found.truth.main[0, 0, 8:56, 8:56, 8:56], volume / volume.max(), atol=1e-6)
+    np.testing.assert_allclose(found.truth.main[:, 0, 32], found["mask"], atol=1e-2)
+    assert found.truth.spacing == pytest.approx((0.2e-6, 0.25e-6, 0.25e-6))
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    before = reading(folder(tmp_path / "cells"), voxel_size="0.25 um", size=48)
+    path = tmp_path / "cells.h5"
+    write(before, SCHEMA, path)
+    after = reading(path)
+    for name in ("images", "mask", "voxel_size", "name", "label"):
+        np.testing.assert_array_equal(after[name], before[name])
+    assert before.truth is not None
+    assert after.truth is not None
+    np.testing.assert_array_equal(after.truth.main, before.truth.main)
+    one = reading(path, cells=[1])
+    assert list(one["name"]) == ["discocyte_02"]
+    assert one.truth is not None
+    assert one.truth.main.shape[0] == 1
+
+
+@pytest.mark.parametrize("ending", [".png", ".npy"])
+def test_trees_archives_and_other_formats(tmp_path: Path, ending: str) -> None:
+    image, mask, _ = a_cell()
+    put(tmp_path / "data/train", "knizocyte_1", {"image": image, "mask": mask}, ending)
+    put(tmp_path / "data/test", "knizocyte_1", {"image": image, "mask": mask}, ending)
+    archive = tmp_path / "data.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in (tmp_path / "data").rglob(f"*{ending}"):
+            file.write(path, f"all/{path.relative_to(tmp_path / 'data').as_posix()}")
+    for path in (tmp_path / "data", archive):
+        assert is_sections(path)
+        found = reading(path)
+        assert sorted(found["name"]) == ["test/knizocyte_1", "train/knizocyte_1"]
+        assert found.truth is None
+        assert "voxel_size" not in found
+    assert not is_sections(tmp_path / "nothing")
+
+
+def test_the_voxel_is_that_of_ome_metadata(tmp_path: Path) -> None:
+    image, mask, volume = a_cell()
+    put(tmp_path, "discocyte_1", {"image": image, "mask": mask})
+    facts = {"axes": "ZYX", "PhysicalSizeX": 170, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 170}
+    facts |= {"PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 0.21, "PhysicalSizeZUnit": "µm"}
+    put(tmp_path, "discocyte_1", {"obj": volume}, ".ome.tif", metadata=facts, ome=True)
+    found = reading(tmp_path)
+    np.testing.assert_allclose(found["voxel_size"], [0.21e-6, 0.17e-6, 0.17e-6])
+    assert reading(tmp_path, voxel_size="0.3 um")["voxel_size"][0] == pytest.approx(0.3e-6)
+
+
+def test_large_images_are_resampled_and_keep_their_area(tmp_path: Path) -> None:
+    image, mask, volume = a_cell(96)
+    put(tmp_path, "discocyte_1", {"image": image, "mask": mask, "obj": volume})
+    found = reading(tmp_path, voxel_size="0.125 um")
+    np.testing.assert_allclose(found["voxel_size"], 0.1875e-6)
+    area = float(mask.sum() / mask.max()) * 0.125**2
+    assert found["mask"].sum() * 0.1875**2 == pytest.approx(area, rel=0.02)
+    assert found.truth is not None
+    assert found.truth.main.sum() * 0.1875**3 == pytest.approx(volume.sum() / 255 * 0.125**3, rel=0.02)
+    coarse = reading(tmp_path, voxel_size="0.125 um", spacing="0.25 um")
+    assert coarse["mask"].sum() * 0.25**2 == pytest.approx(area, rel=0.03)
+    with pytest.raises(ConfigError, match="voxel's size is unknown"):
+        reading(tmp_path, spacing="0.25 um")
+
+
+def test_a_label_image_is_cut_into_its_cells(tmp_path: Path) -> None:
+    labels = np.zeros((90, 120), np.uint16)
+    labels[10:30, 12:34], labels[50:80, 60:85], labels[31:45, 20:40] = 1, 2, 7
+    image = np.where(labels > 0, 150, 5).astype(np.uint8)
+    put(tmp_path, "field_3", {"image": image, "mask": labels})
+    found = reading(tmp_path, size=40)
+    assert list(found["name"]) == ["field_3-1", "field_3-2", "field_3-3"]
+    assert [int(m.sum()) for m in found["mask"]] == [20 * 22, 30 * 25, 14 * 20]
+    assert list(found["label"]) == [""] * 3
+    lit = (found["images"] > 0.3).sum(axis=(1, 2))
+    np.testing.assert_array_equal(lit, found["mask"].sum(axis=(1, 2)))  # neighbours are darkened
+
+
+def test_masks_and_labels_are_told_apart() -> None:
+    grey = np.array([[0, 3, 254], [255, 255, 1]], np.uint8)
+    assert labels_of(grey, 255.0) is None
+    assert labels_of(grey > 0, 1.0) is None
+    np.testing.assert_array_equal(labels_of(np.array([[0, 2], [9, 9]], np.uint8), 255.0), [[0, 1], [2, 2]])
+
+
+def test_sixteen_bits_are_scaled_by_their_range(tmp_path: Path) -> None:
+    image, mask, _ = a_cell()
+    put(tmp_path, "discocyte_1", {"image": image.astype(np.uint16) * 13, "mask": mask})
+    found = reading(tmp_path)
+    assert found["images"].max() == pytest.approx(1)
+    assert brightness(image, 255.0).max() == pytest.approx(image.max() / 255)
+
+
+def test_two_cells_in_a_mask(tmp_path: Path) -> None:
+    mask = np.zeros((48, 48), np.uint8)
+    mask[6:20, 6:20], mask[26:40, 26:40] = 255, 255
+    image = mask // 2 + 2
+    put(tmp_path / "a", "discocyte_1", {"image": image, "mask": mask})
+    assert "holds 2 cells" in faults(tmp_path / "a")
+    assert len(reading(tmp_path / "a", several="cut")["mask"]) == 2
+    assert len(reading(tmp_path / "a", several="keep")["mask"]) == 1
+    put(tmp_path / "b", "cell_cluster_1", {"image": image, "mask": mask})
+    assert len(reading(tmp_path / "b")["mask"]) == 1
+
+
+def test_colour_is_refused_unless_asked_for(tmp_path: Path) -> None:
+    image, mask, _ = a_cell()
+    colour = np.stack([image, image // 2, image // 3], axis=-1)
+    put(tmp_path, "discocyte_1", {"image": colour, "mask": mask}, ".png")
+    assert "in colour: its shape is (48, 48, 3)" in faults(tmp_path)
+    assert reading(tmp_path, colour="mean")["images"].shape == (1, 64, 64)
+
+
+def test_a_mask_at_the_border_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, mask, _ = a_cell()
+    put(tmp_path, "discocyte_1", {"image": image[:, 20:], "mask": mask[:, 20:]})
+    with caplog.at_level(logging.WARNING):
+        reading(tmp_path)
+    assert "1 masks touch their image's border" in caplog.text
+    assert "voxel's size is unknown" in caplog.text
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    image, mask, volume = a_cell()
+    put(tmp_path, "a_1", {"image": image[:40], "mask": mask, "obj": volume})
+    put(tmp_path, "b_1", {"image": image, "mask": np.zeros_like(mask), "obj": volume})
+    put(tmp_path, "c_1", {"image": image, "mask": mask, "obj": volume[:, :40]})
+    put(tmp_path, "d_1", {"image": image, "mask": mask, "obj": volume})
+    (tmp_path / "image" / "d_1.tif").write_bytes(b"II*\0torn")
+    put(tmp_path, "e_1", {"image": image[:4], "mask": mask[:4], "obj": volume})
+    told = faults(tmp_path)
+    for words in (
+        "the mask is 48 x 48 pixels, its image 40 x 48",
+        "the mask is empty",
+        "the volume is 48 x 40 x 48 voxels",
+        "the file is damaged",
+        "an image (y, x) of at least 8 pixels",
+    ):
+        assert words in told
+
+
+def test_missing_partners_are_told(tmp_path: Path) -> None:
+    image, mask, volume = a_cell()
+    put(tmp_path, "a_1", {"image": image, "mask": mask, "obj": volume})
+    put(tmp_path, "a_2", {"image": image})
+    put(tmp_path, "a_3", {"image": image, "mask": mask})
+    told = faults(tmp_path)
+    assert "'a_2' has no mask and no obj of this name" in told
+    assert "'a_3' has no obj of this name" in told
+
+
+def test_cells_are_chosen(tmp_path: Path) -> None:
+    assert list(reading(folder(tmp_path), cells=[1])["name"]) == ["discocyte_02"]
+    with pytest.raises(ConfigError, match="cell 5 is beyond the last of 2 cells"):
+        reading(tmp_path, cells=[5])
+
+
+def test_the_real_cells(shared_data: Path) -> None:
+    found = reading(shared_data / "shapes" / "red_blood_cells_108.zip", cells="::9")
+    assert set(found["label"]) == {"cell_cluster", "keratocyte", "knizocyte", "multilobate_cell"}
+    assert found.truth is not None
+    assert found.truth.main.shape == (12, 1, 64, 64, 64)
+    middle, inside = found.truth.main[:, 0, 32] > 0.5, found["mask"] > 0.5
+    assert (middle & inside).sum() / (middle | inside).sum() > 0.97
