@@ -1,0 +1,1 @@
+"""Numbers of a specimen that need no truth: its surface, and features of one shape."""
