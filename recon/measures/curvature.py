@@ -62,5 +62,3 @@ def _gaussian(g: Float[np.ndarray, "v 3"], a: Float[np.ndarray, "v 3 3"]) -> Val
     adjugate = np.stack([np.cross(a[:, i], a[:, j]) for i, j in ((1, 2), (2, 0), (0, 1))], axis=1)
     squared = np.einsum("vi,vi->v", g, g)
     return np.asarray(np.einsum("vi,vij,vj->v", g, adjugate, g) / np.maximum(squared, np.finfo(float).tiny) ** 2)
-
-

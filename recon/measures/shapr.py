@@ -172,7 +172,9 @@ def _of_mesh(inside: Inside) -> dict[str, float]:
         **_numbered("mesh_intertia", np.ravel(mesh.moment_inertia)),
         **_numbered("mesh_principal0", components),
         **_numbered("mesh_principal1", np.ravel(vectors)),
-        "roughness": np.linalg.norm(vertices - trimesh.smoothing.filter_humphrey(mesh).vertices),  # moves the mesh's own
+        "roughness": np.linalg.norm(
+            vertices - trimesh.smoothing.filter_humphrey(mesh).vertices
+        ),  # moves the mesh's own
     }
 
 

@@ -132,7 +132,8 @@ def hausdorff(
     if not one.any() or not other.any():
         return float("nan")
     ways = [
-        np.percentile(distance_transform_edt(~b, sampling=spacing)[a], 100 * share) for a, b in ((one, other), (other, one))
+        np.percentile(distance_transform_edt(~b, sampling=spacing)[a], 100 * share)
+        for a, b in ((one, other), (other, one))
     ]
     return float(max(ways))
 

@@ -83,11 +83,34 @@ _GOLD_HEADING = """The gold crystal of the 3D-CDI-NN paper (Chan et al., Appl. P
 place from 'gold64.npz' (from hyiprc/3D-CDI-NN). The file does not say how large a step of q is: results are in voxels.
 Only what matters here is written; 'unflat init crystal' shows every value."""
 
+_DEMO_SHAPE = """
+kind: shape
+simulate:
+  cells: 12
+"""
+_DEMO_SHAPE_HEADING = """What 'unflat demo shape' runs: twelve simulated red blood cells, one of each class, and five
+shapes of each from the picture of one section and its mask.
+Only what matters here is written; 'unflat init shape' shows every value."""
+
+_RED_CELLS = """
+kind: shape
+seed: 1
+train:
+  data: red_blood_cells_108.zip
+  folds: 5
+"""
+_RED_CELLS_HEADING = """A cross-validation over the red blood cells of the DISPR and SHAPR papers that come with
+SHAPR ('red_blood_cells_108.zip', from marrlab/SHAPR_torch; data of Simionato et al., 2021), with simulated ones beside
+them: 'unflat train red-blood-cells.yaml -o RUN'.
+Only what matters here is written; 'unflat init shape' shows every value."""
+
 _EXAMPLES = (
     ("demo-cell", "cell", _DEMO, _DEMO_HEADING),
     ("algae-led-grid", "cell", _ALGAE, _ALGAE_HEADING),
     ("demo-crystal", "crystal", _DEMO_CRYSTAL, _DEMO_CRYSTAL_HEADING),
     ("gold-crystal", "crystal", _GOLD, _GOLD_HEADING),
+    ("demo-shape", "shape", _DEMO_SHAPE, _DEMO_SHAPE_HEADING),
+    ("red-blood-cells", "shape", _RED_CELLS, _RED_CELLS_HEADING),
 )
 
 

@@ -32,7 +32,9 @@ def model_of(
     voxel = np.array(cell.voxel) * cell.image.shape[0] / PIXELS
     low, high = (tuple(float(sign * HALF * v) for v in voxel) for sign in (-1, 1))
     spacing = tuple(float(v * PIXELS / edge) for v in voxel)
-    attributes: dict[str, float | str] = {"name": cell.name} | ({"label": cell.label} if cell.label else {})
+    attributes: dict[str, float | str] = {"name": cell.name}
+    if cell.label:
+        attributes["label"] = cell.label
     frame = Frame(_three(low), _three(high), _three(spacing), attributes, None, cell.length_unit)
     outline = sight.outline()
     members = [_weights(code, outline) for code in codes]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import h5py
 import numpy as np
@@ -13,6 +13,7 @@ from ...rendering.style import ACCENT, INK, SECOND, house_style, new_figure
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
+    from matplotlib.collections import PolyCollection
 
 _TILT = 55.0
 """[deg] From above, by which surfaces are seen."""
@@ -119,7 +120,7 @@ def errors(columns: dict[str, list[float]]) -> "matplotlib.figure.Figure":
         axes = figure.subplots()
         values = [np.asarray(column, float) for column in columns.values()]
         parts = axes.violinplot(values, showmedians=True, showextrema=False)
-        for body in parts["bodies"]:
+        for body in cast("list[PolyCollection]", parts["bodies"]):
             body.set_facecolor(SECOND)
             body.set_alpha(0.5)
         parts["cmedians"].set_color(INK)

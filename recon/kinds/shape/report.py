@@ -61,7 +61,9 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         ]
     scores = facts.folder / "scores.csv"
     if scores.is_file():
-        drawn.append(Drawing("Errors", "Mean of the draws of each cell, relative to the truth.", lambda: _errors(facts)))
+        drawn.append(
+            Drawing("Errors", "Mean of the draws of each cell, relative to the truth.", lambda: _errors(facts))
+        )
     return drawn
 
 
@@ -79,8 +81,8 @@ def _section(agreement: float) -> Statement:
 
 def _truth(numbers: Mapping[str, float]) -> Statement:
     text = (
-        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap']:.3f}. Relative errors: volume "
-        f"{numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}."
+        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap']:.3f}. Relative errors: "
+        f"volume {numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}."
     )
     level: Level = "good" if numbers["overlap"] < 0.3 else "fair" if numbers["overlap"] < 0.5 else "poor"
     return Statement(level, "Against the truth", f"{numbers['overlap']:.3f}", text)

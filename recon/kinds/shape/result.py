@@ -68,7 +68,7 @@ def written(
     numbers |= _volumes(inside, cells, edge)
     if truth is not None:
         scores = score_shapes(inside, truth, labels=cells.labels, names=cells.names, masks=truth[:, edge // 2])
-        scores.cells.write(folder / "scores.csv")
+        scores.cells.save(folder / "scores.csv")
         numbers |= scores.numbers
     return numbers
 
@@ -127,7 +127,7 @@ def _brought(inside: Bool[np.ndarray, "cell n m k"], edge: int) -> Bool[np.ndarr
     rows = []
     for axis, count in enumerate(inside.shape[1:]):
         step = count / edge
-        middle, own = ((edge // 2, count // 2) if axis == 0 else ((edge - 1) / 2, (count - 1) / 2))
+        middle, own = (edge // 2, count // 2) if axis == 0 else ((edge - 1) / 2, (count - 1) / 2)
         rows.append((np.arange(edge) - middle) * step + own)
     where = np.meshgrid(*rows, indexing="ij")
     return np.stack([map_coordinates(one.astype(np.float32), where, order=1) > 0.5 for one in inside])
@@ -170,4 +170,3 @@ def _file_name(cell: Cell, number: int) -> str:
     """A name that any file system takes."""
     plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in cell.name)
     return plain or f"cell-{number}"
-

@@ -1,17 +1,20 @@
-"""Simulated cells as a microscope shows them: the stack, its section and its mask, and the shape that a threshold finds.
+"""Simulated cells as a microscope shows them: stack, section and mask, and the shape that a threshold finds.
 
 The shape is that of the blurred stack, as it is for real cells: a mask is the section's threshold, and equals the
 volume's middle slice.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.ndimage import affine_transform
 
 from ....physics import fluorescence as light
-from ....physics.shapes import random_cell, sample_occupancy
+from ....physics.shapes import STRETCH, random_cell, sample_occupancy
+from ....physics.specimens.random import random_rotation
 
 FIELD = 10.9e-6
 """[m] Edge of the cube in which a cell stands."""
@@ -58,18 +61,55 @@ def simulated_cell(rng: np.random.Generator, label: str | None = None, edge: int
     across = (np.arange(edge) - (edge - 1) / 2) * spacing
     cell = random_cell(rng, label)
     filled = sample_occupancy(cell.surface, (np.arange(edge) - edge // 2) * spacing, across, across)
+    return _pictured(rng, cell.label, filled, spacing)
+
+
+def turned_cell(rng: np.random.Generator, inside: Bool[np.ndarray, "z y x"], label: str = "") -> SimulatedCell:
+    """Turn a real cell in space, and take a picture of it that never was.
+
+    Cells float: in any other pose it would have been as real. What the stack's stretch along z has done to it is undone
+    before, and done again after.
+
+    Args:
+        rng: Of all that is drawn.
+        inside: Its voxels, a cube.
+        label: Its class.
+    """
+    edge = inside.shape[1]
+    stretch = np.diag([STRETCH, 1.0, 1.0])
+    turn = stretch @ random_rotation(rng) @ np.linalg.inv(stretch)
+    middle = np.array([edge // 2, (edge - 1) / 2, (edge - 1) / 2])
+    own = np.argwhere(inside).mean(axis=0)
+    whole = float(inside.sum())
+    filled = inside
+    for scale in _SCALES:
+        back = np.linalg.inv(turn) / scale
+        filled = affine_transform(inside.astype(np.float32), back, own - back @ middle, order=1)
+        if filled.sum() > _KEPT * whole * scale**3:
+            break
+    # Its level is that of the shape: it was blurred when it was real.
+    found = _pictured(rng, label, filled, FIELD / edge)
+    return SimulatedCell(label, filled, found.image, found.spacing)
+
+
+def _pictured(
+    rng: np.random.Generator, label: str, filled: Float[np.ndarray, "z y x"], spacing: float
+) -> SimulatedCell:
+    """Take the picture of a cell, exposed in some way."""
     stain = light.Stain(membrane=float(rng.uniform(*_MEMBRANE)))
     blur = light.Blur(axial=float(rng.uniform(*_AXIAL)))
     level = np.asarray(_segmented(filled.astype(np.float32), spacing / _MICRON, stain, blur))
     photons = float(np.exp(rng.uniform(*np.log(_PHOTONS))))
-    image = light.exposed(level[edge // 2], light.Exposure(photons=photons), rng)
-    return SimulatedCell(cell.label, level, image, spacing)
+    image = light.exposed(level[len(level) // 2], light.Exposure(photons=photons), rng)
+    return SimulatedCell(label, level, image, spacing)
 
 
+_SCALES, _KEPT = (1.0, 0.92, 0.84, 0.76), 0.985
+"""A turned cell that does not fit the field of view is made smaller; so much of it must be in view."""
 _MEMBRANE, _AXIAL, _PHOTONS = (0.3, 0.9), (0.35, 0.5), (100.0, 1000.0)
 """Ranges of the membrane's brightness, of the blur along z [µm], and of the photons of a pixel."""
 
 
-@jax.jit
-def _segmented(filled: jax.Array, step: jax.Array, stain: light.Stain, blur: light.Blur) -> jax.Array:
+@partial(jax.jit, static_argnums=1)
+def _segmented(filled: jax.Array, step: float, stain: light.Stain, blur: light.Blur) -> jax.Array:
     return light.segmented(filled, (step, step, step), stain, blur)

@@ -2,7 +2,6 @@
 
 import time
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -11,13 +10,14 @@ from ....acquisition.acquisition import Acquisition
 from ....errors import DataError, Stopped
 from ....networks.file import Network, read
 from ....runs import Workplace, peak_memory
-from ..cells import Cells, cells_in
+from ..cells import cells_in
 from ..result import written
-from ..settings import ShapePredict, ShapeSettings
+from ..settings import ShapeSettings
 from . import flow
 from .code import EDGE
 from .denoiser import Denoiser
 from .refine import refined
+from .settings import ShapePredict
 from .sight import Sight, sight_of
 
 _AT_ONCE = 16
@@ -102,5 +102,3 @@ def denoiser_of(network: Network) -> Denoiser:
         wrong = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
         raise DataError(f"the network's weights are not those of its architecture: {wrong[0]} and others")
     return built
-
-

@@ -29,7 +29,7 @@ _LATERAL, _AXIAL, _HALO, _HALO_WIDTH = 0.9, 2.5, 0.25, 3.5
 """[pixel] Widths of the blur, and share of the halo, of the microscope that real cells were seen with."""
 _MEMBRANE = 3.5
 """[pixel] Brightness of the membrane at first, as `fluorescence.Stain` has it."""
-_NEAR = 0.15
+_NEAR = 20.0
 """Weight of the mean square change of a code against the relative square misfit of the picture."""
 _RATE = 0.02
 

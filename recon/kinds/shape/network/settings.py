@@ -36,7 +36,13 @@ class ShapeTrain(TrainSettings):
         "null: simulated ones only.",
     )
     specimens: int = Field(1200, ge=0, description="Simulated cells beside them.")
-    real: float = Field(0.6, ge=0, le=1, description="Share of the examples that are real cells, where there are any.")
+    turned: int = Field(
+        8,
+        ge=0,
+        description="Copies of each real cell, turned in space, of which a picture is simulated: cells float, and in "
+        "another pose they would have been as real.",
+    )
+    real: float = Field(0.5, ge=0, le=1, description="Share of the examples that are real cells, where there are any.")
     folds: int = Field(
         0,
         ge=0,
