@@ -1,9 +1,9 @@
 """Simulated red blood cells beside real ones: how far each class is from its nearest real cells.
 
-Real cells are described by the published descriptors of 827; ours, a reimplementation, is first compared with them on the
-cells whose volumes are at hand too. Then simulated cells, seen through the simulated microscope and thresholded as real
-ones are, are described, and the distance to the nearest real cell of their class is put beside the distance of real
-cells to their own nearest.
+Real cells are described by the published descriptors of 827; ours, a reimplementation, is first compared with them on
+the cells whose volumes are at hand too. Then simulated cells, seen through the simulated microscope and thresholded as
+real ones are, are described, and the distance to the nearest real cell of their class is put beside the distance of
+real cells to their own nearest.
 """
 
 import io
