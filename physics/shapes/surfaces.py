@@ -113,13 +113,13 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Spiny:
-    """A surface with bumps: it is moved outward along its normal by Σ h exp(−(1 − u·d)/w²), u = p/|p|.
+    """A surface with bumps: it is moved outward along its normal by Σ h exp(−2 (1 − u·d)/w²), u = p/|p|.
 
     Args:
         base: The surface without them.
         directions: d, unit vectors.
         heights: [m] h; negative for dimples.
-        widths: [rad] w: standard deviations, as seen from the origin.
+        widths: [rad] w: half of the width at 1/e of the height, as seen from the origin.
     """
 
     base: Surface
@@ -143,7 +143,7 @@ class Spiny:
         near = np.flatnonzero(np.abs(level) < 2 * highest)
         chosen = points[near]
         distance = np.maximum(np.linalg.norm(chosen, axis=1), kind(1e-9))
-        sharpness = (1 / self.widths**2).astype(kind)
+        sharpness = (2 / self.widths**2).astype(kind)
         aligned = (chosen / distance[:, None]) @ (self.directions * sharpness[:, None]).T.astype(kind)
         level[near] -= np.exp(aligned - sharpness) @ self.heights.astype(kind)
         return level
