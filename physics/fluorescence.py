@@ -195,7 +195,7 @@ def exposed(
         return light
     counted = Detector(photons=exposure.photons, gain=1 / exposure.photons).expose(light, rng)
     widths = [0.0] * (light.ndim - 2) + [exposure.grain] * 2
-    return np.maximum(light + ndimage.gaussian_filter(counted - light, widths), 0)
+    return np.asarray(np.maximum(light + ndimage.gaussian_filter(counted - light, widths), 0))
 
 
 def gaussian_matrix(count: int, sigma: Scalar) -> Float[Array, "out n"]:

@@ -83,7 +83,7 @@ def test_the_name_tells_the_class(name: str, label: str) -> None:
 
 def test_a_folder_is_read_with_its_truth(tmp_path: Path) -> None:
     found = reading(folder(tmp_path), voxel_size=["0.2 um", "0.25 um", "0.25 um"])
-    image, mask, volume = a_cell()
+    image, _, volume = a_cell()
     assert list(found["name"]) == ["discocyte_01", "discocyte_02"]
     assert list(found["label"]) == ["discocyte"] * 2
     assert found["images"].shape == found["mask"].shape == (2, 64, 64)

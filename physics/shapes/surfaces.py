@@ -83,7 +83,7 @@ class Disc:
         radial = square - 2 * (1 - s) * profile * slope - 2 * height * bend
         gy, gx = 2 * y * (radial - 2 * height * saddle), 2 * x * (radial + 2 * height * saddle)
         steep = 4 * height * height + gy * gy + gx * gx
-        return kind(self.radius) * _distance(g, steep)
+        return np.asarray(kind(self.radius) * _distance(g, steep))
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Spiny:
-    """A surface with bumps: it is moved outward along its normal by Σ h exp(−(1 − u·d)/w²), u = p/|p|.
+    """A surface with bumps: it is moved outward along its normal by Σ h exp(−2 (1 − u·d)/w²), u = p/|p|.
 
     Args:
         base: The surface without them.
         directions: d, unit vectors.
         heights: [m] h; negative for dimples.
-        widths: [rad] w: standard deviations, as seen from the origin.
+        widths: [rad] w: half of the width at 1/e of the height, as seen from the origin.
     """
 
     base: Surface
@@ -143,7 +143,7 @@ class Spiny:
         near = np.flatnonzero(np.abs(level) < 2 * highest)
         chosen = points[near]
         distance = np.maximum(np.linalg.norm(chosen, axis=1), kind(1e-9))
-        sharpness = (1 / self.widths**2).astype(kind)
+        sharpness = (2 / self.widths**2).astype(kind)
         aligned = (chosen / distance[:, None]) @ (self.directions * sharpness[:, None]).T.astype(kind)
         level[near] -= np.exp(aligned - sharpness) @ self.heights.astype(kind)
         return level
@@ -222,7 +222,7 @@ class Placed:
         kind = points.dtype.type
         inverse = np.linalg.inv(self.matrix).T.astype(kind)
         scale = kind(abs(np.linalg.det(self.matrix)) ** (1 / 3))
-        return scale * self.surface.level((points - self.centre.astype(kind)) @ inverse)
+        return np.asarray(scale * self.surface.level((points - self.centre.astype(kind)) @ inverse))
 
 
 def disc_volume(radius: float, roundness: float = 0.0) -> float:
@@ -241,7 +241,7 @@ def _distance(g: Float[np.ndarray, " point"], steep: Float[np.ndarray, " point"]
     """F of g and |∇g|²."""
     kind = g.dtype.type
     bottom = np.sqrt(steep) + np.sqrt(np.maximum(steep - 4 * g, 0))
-    return 2 * g / np.maximum(bottom, kind(1e-6))
+    return np.asarray(2 * g / np.maximum(bottom, kind(1e-6)))
 
 
 def _smooth_minimum(
@@ -249,7 +249,7 @@ def _smooth_minimum(
 ) -> Float[np.ndarray, " point"]:
     """The smaller of two levels, less a quarter of the seam's width where they are equal."""
     if not seam > 0:
-        return np.minimum(a, b)
+        return np.asarray(np.minimum(a, b))
     width = a.dtype.type(seam)
     share = np.maximum(width - np.abs(a - b), 0) / width
     return np.asarray(np.minimum(a, b) - share * share * (width / 4))

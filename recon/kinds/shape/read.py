@@ -192,8 +192,8 @@ def _truth(crops: Sequence[Crop], step: tuple[float, float, float] | None) -> Vo
     if any(crop.truth is None for crop in crops):
         return None
     occupancy = np.stack([crop.truth for crop in crops if crop.truth is not None])[:, None]
-    axes = [centred_axis(n, s) for n, s in zip(occupancy.shape[2:], step or (1.0, 1.0, 1.0), strict=True)]
-    return Volume("shape", *axes, {"occupancy": occupancy}, (OCCUPANCY,), {}, "m" if step is not None else "voxel")
+    z, y, x = (centred_axis(n, s) for n, s in zip(occupancy.shape[2:], step or (1.0, 1.0, 1.0), strict=True))
+    return Volume("shape", z, y, x, {"occupancy": occupancy}, (OCCUPANCY,), {}, "m" if step is not None else "voxel")
 
 
 def _from_tree(wanted: ShapeAcquisition, path: Path) -> Acquisition:
