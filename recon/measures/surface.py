@@ -31,7 +31,7 @@ Corner = tuple[float, float, float]
 
 SMOOTH = 1.0
 """[voxel] Width of the Gaussian that takes the steps out of a one-bit shape's distance."""
-_MARGIN = 4
+_MARGIN = 6
 """[voxel] Kept around a shape; the blur of a one-bit shape's distance reaches as far."""
 _NEAR = 1e-4
 """A sample this near to the surface, in spacings, is moved off it: there marching cubes makes triangles of no area."""
@@ -78,12 +78,12 @@ class Surface:
         """How much of each sample lies inside: ½ + d, clipped to 0 … 1, with d = φ/|∇φ| in samples."""
         return _filled(self.field, _slope(self.field))
 
-    def at_vertices(self, values: Field) -> Float[np.ndarray, " v"]:
-        """Interpolate what is known at the field's samples."""
+    def at_vertices(self, values: Field, *, smooth: bool = False) -> Float[np.ndarray, " v"]:
+        """Interpolate what is known at the field's samples: by straight lines, or cubic splines."""
         from scipy.ndimage import map_coordinates
 
         places = (self.vertices - self.origin) / np.asarray(self.spacing)
-        return np.asarray(map_coordinates(values, places.T, order=1, mode="nearest"))
+        return np.asarray(map_coordinates(values, places.T, order=3 if smooth else 1, mode="nearest"))
 
 
 def surface_of(
