@@ -99,7 +99,9 @@ def _measured(
 
 
 def _placed(fault: Fault, path: Path, member: "Member") -> Fault:
-    where = f"{path}: cell {member.cell}, draw {member.draw}" if member.name or member.cell or member.draw else str(path)
+    where = (
+        f"{path}: cell {member.cell}, draw {member.draw}" if member.name or member.cell or member.draw else str(path)
+    )
     return Fault(where, str(fault), "it has no row; the others are written")
 
 

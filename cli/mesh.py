@@ -14,7 +14,9 @@ from .sampling import members_of, spacing_option
 @click.argument("model", type=PATH)
 @output_options
 @click.option("--quantity", help="Whose surface; a signed distance where there is one, else the main quantity.")
-@click.option("--level", type=float, help="Its value on the surface; 0 of a signed distance, else half-way of its range.")
+@click.option(
+    "--level", type=float, help="Its value on the surface; 0 of a signed distance, else half-way of its range."
+)
 @click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
 @click.option("--cell", type=click.IntRange(0), help="Which cell, where there are many.")
 @click.option("--draw", type=click.IntRange(0), help="Which draw, where there are many.")

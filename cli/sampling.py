@@ -104,7 +104,9 @@ def members_of(
     many = counts(file)
     found = None if many else model_or_volume(path)
     if spacing is not None and not isinstance(found, Model):
-        raise ConfigError(Fault(str(path), "is a sampled volume, whose samples are what they are", "leave out --spacing"))
+        raise ConfigError(
+            Fault(str(path), "is a sampled volume, whose samples are what they are", "leave out --spacing")
+        )
     if many:
         yield from members(file, cell, draw)
         return

@@ -18,6 +18,7 @@ from ..recon.volumes.formats import ONE_QUANTITY, REAL_ONLY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
 from . import console
 from .options import PATH, output_options
+from .sampling import length, require_within_box, sampled, spacing_option
 
 
 def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Region | None:

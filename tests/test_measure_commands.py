@@ -1,4 +1,4 @@
-"""``unflat measure`` and ``unflat mesh``: tables and surfaces of specimens that are known, and what is wrong with others."""
+"""``unflat measure`` and ``unflat mesh``: tables and surfaces of known specimens, and bad input."""
 
 import csv
 import subprocess
@@ -54,7 +54,12 @@ def crystal() -> Volume:
     distance = ball()
     z = np.broadcast_to(centred_axis(32, STEP)[:, None, None], distance.shape)
     strain = np.where(distance > 0, 1e-3 * z / RADIUS, np.nan)
-    values = {"amplitude": grey(distance), "strain": strain, "displacement": 0.0 * distance, "support": 1.0 * (distance > 0)}
+    values = {
+        "amplitude": grey(distance),
+        "strain": strain,
+        "displacement": 0.0 * distance,
+        "support": 1.0 * (distance > 0),
+    }
     return volume("crystal", values)
 
 
@@ -129,7 +134,10 @@ class TestMeasure:
     def test_a_row_for_each_cell_and_draw(self, shapes: Path, shape_kind: None, tmp_path: Path) -> None:
         assert called("measure", shapes, "-o", tmp_path / "t.csv") == 0
         found = rows(tmp_path / "t.csv")
-        assert [(r["cell"], r["draw"], r["name"], r["label"]) for r in found[::3]] == [("0", "0", "a", "x"), ("1", "0", "b", "")]
+        assert [(r["cell"], r["draw"], r["name"], r["label"]) for r in found[::3]] == [
+            ("0", "0", "a", "x"),
+            ("1", "0", "b", ""),
+        ]
         radii = np.array([float(r["equivalent_diameter [um]"]) / 2 for r in found])
         np.testing.assert_allclose(radii, (1.8, 2.0, 2.2, 1.0, 1.5, 1.2), rtol=0.02)
         np.testing.assert_allclose([float(r["mean_curvature_mean [1/um]"]) for r in found], 1 / radii, rtol=0.05)
@@ -171,7 +179,9 @@ class TestMeasure:
             (["-o", "volume.h5.csv"], "exists already"),
         ],
     )
-    def test_usage(self, words: list[str], message: str, written: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    def test_usage(
+        self, words: list[str], message: str, written: Any, tmp_path: Path, monkeypatch: Any, capsys: Any
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "volume.h5.csv").touch()
         assert called("measure", written(cell()), *words) == ExitStatus.USAGE

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,7 +66,13 @@ class TestSurface:
     def test_it_is_closed_and_looks_outward(self, shape: Shape, form: str) -> None:
         field = shape(*lattice(40, 0.75))
         grey = np.clip(0.5 + field / 0.75, 0, 1)
-        forms = {"inside": field, "outside": -field, "one-bit": field > 0, "grey": grey, "clipped": np.clip(field, -2, 2)}
+        forms = {
+            "inside": field,
+            "outside": -field,
+            "one-bit": field > 0,
+            "grey": grey,
+            "clipped": np.clip(field, -2, 2),
+        }
         surface = surface_of(forms[form], (0.75,) * 3, signed=form in ("inside", "outside", "clipped"))
         mesh = surface.mesh
         assert mesh.is_watertight
@@ -141,7 +148,7 @@ class TestCurvature:
 
     def test_on_a_torus_it_is_known_at_each_point(self) -> None:
         surface = surface_of(torus(*lattice(64, 0.45)), (0.45,) * 3, signed=True)
-        z, y, x = surface.vertices.T - (63 / 2 * 0.45)
+        _, y, x = surface.vertices.T - (63 / 2 * 0.45)
         across = np.hypot(x, y)
         cosine = (across - 9) / 4
         mean, gaussian = curvatures(surface)
@@ -226,7 +233,18 @@ class TestFeatures:
         scale = fine["equivalent_diameter"]
         units = {c.name: c.unit.count("m") and (1 if c.unit == "m" else 0) for c in columns("m")}
         for name in NAMES:
-            if name.startswith(("skewness", "projected_ecc", "texture", "tilt", "gaussian", "mean_curvature_p", "thickness_skew", "saddle")):
+            if name.startswith(
+                (
+                    "skewness",
+                    "projected_ecc",
+                    "texture",
+                    "tilt",
+                    "gaussian",
+                    "mean_curvature_p",
+                    "thickness_skew",
+                    "saddle",
+                )
+            ):
                 continue
             least = 0.02 * scale if units[name] else 0.02
             assert coarse[name] == pytest.approx(fine[name], rel=0.05, abs=least), name
@@ -239,7 +257,9 @@ class TestFeatures:
         found = shape_features(ellipsoid(*lattice(40, 0.75, turn)), (0.75,) * 3, signed=True)
         upright = measured(ellipsoid)
         for name in NAMES:
-            if name.startswith(("extent_z", "extent_y", "extent_x", "projected", "thickness", "texture", "tilt", "skew")):
+            if name.startswith(
+                ("extent_z", "extent_y", "extent_x", "projected", "thickness", "texture", "tilt", "skew")
+            ):
                 continue
             assert found[name] == pytest.approx(upright[name], rel=0.04, abs=0.02), name
 
@@ -248,7 +268,9 @@ class TestFeatures:
         small, large = (features_of(surface_of(values, (d,) * 3, signed=True)) for d in (1.0, 3.0))
         powers = {"": 0, "rad": 0, "bit": 0, "L": 1, "L2": 2, "L3": 3, "1/L": -1, "1/L2": -2}
         for column in columns("L"):
-            assert large[column.name] == pytest.approx(small[column.name] * 3.0 ** powers[column.unit], rel=1e-3, abs=1e-6)
+            assert large[column.name] == pytest.approx(
+                small[column.name] * 3.0 ** powers[column.unit], rel=1e-3, abs=1e-6
+            )
 
     def test_roughness_is_the_height_of_what_stands_out(self) -> None:
         def rippled(height: float) -> float:
@@ -325,3 +347,9 @@ class TestShapr:
             shapr_features(np.ones((32, 32, 32)))
         with pytest.raises(DataError, match="no surface"):
             shapr_features(np.zeros((64, 64, 64)))
+
+
+def test_the_documentation_lists_every_feature(root: Path) -> None:
+    text = (root / "docs" / "measures.md").read_text("utf-8")
+    missing = [c.name for c in columns("um") if f"| `{c.name}` | {c.unit} | {c.meaning} |" not in text]
+    assert missing == []

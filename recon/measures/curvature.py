@@ -10,8 +10,8 @@ K      Gaussian curvature: 1/R² of a ball, negative on a saddle
 
     H = (gᵀ A g − |g|² tr A) / (2 |g|³)        K = gᵀ adj(A) g / |g|⁴
 
-(Goldman 2005, Comput. Aided Geom. Des. 22, 632, eqs. 3.8 and 4.1.) Nothing of it depends on how the triangles lie, nor on
-whether φ is a distance. The derivatives are those of the field blurred by a Gaussian of a width that grows with the
+(Goldman 2005, Comput. Aided Geom. Des. 22, 632.) Nothing of it depends on how the triangles lie, nor
+on whether φ is a distance. The derivatives are those of the field blurred by a Gaussian of a width that grows with the
 shape, so that a finer sampling of the same shape gives the same curvature.
 """
 
@@ -66,5 +66,3 @@ def _gaussian(g: Float[np.ndarray, "v 3"], a: Float[np.ndarray, "v 3 3"]) -> Val
     adjugate = np.stack([np.cross(a[:, i], a[:, j]) for i, j in ((1, 2), (2, 0), (0, 1))], axis=1)
     squared = np.einsum("vi,vi->v", g, g)
     return np.asarray(np.einsum("vi,vij,vj->v", g, adjugate, g) / np.maximum(squared, np.finfo(float).tiny) ** 2)
-
-

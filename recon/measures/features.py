@@ -31,10 +31,7 @@ _SIZE = (
 )
 _EXTENT = (
     *(Column(f"extent_{axis}", LENGTH, f"along {axis}; depends on how the shape is turned") for axis in "zyx"),
-    *(
-        Column(f"extent_{name}", LENGTH, f"along the {name} principal axis")
-        for name in ("major", "middle", "minor")
-    ),
+    *(Column(f"extent_{name}", LENGTH, f"along the {name} principal axis") for name in ("major", "middle", "minor")),
     Column("elongation", "", "middle over major extent"),
     Column("flatness", "", "minor over middle extent"),
     Column("feret_diameter", LENGTH, "largest distance between two points"),
@@ -47,7 +44,9 @@ _MOMENTS = (
     ),
     Column("radius_of_gyration", LENGTH, "root-mean-square distance of the volume from its centre"),
     *(
-        Column(f"inertia_{name}", "", f"moment of inertia about the {name} axis, over that of the ball of the same volume")
+        Column(
+            f"inertia_{name}", "", f"moment of inertia about the {name} axis, over that of the ball of the same volume"
+        )
         for name in ("major", "middle", "minor")
     ),
     Column("anisotropy", "", "relative shape anisotropy of the gyration tensor: 0 for a ball, 1 for a line"),
@@ -66,14 +65,30 @@ _SURFACE = (
     Column("radius_std", LENGTH, "its standard deviation"),
     Column("radius_min", LENGTH, "its least"),
     Column("radius_max", LENGTH, "its greatest"),
-    Column("roughness", LENGTH, "height of what a Gaussian of a tenth of the ball's radius takes away, as a standard deviation"),
+    Column(
+        "roughness",
+        LENGTH,
+        "height of what a Gaussian of a tenth of the ball's radius takes away, as a standard deviation",
+    ),
     *(
         Column(f"mean_curvature_{name}", "1/{0}", f"{text} of the mean curvature; negative where hollow")
-        for name, text in (("mean", "mean"), ("std", "standard deviation"), ("p5", "5 %"), ("p50", "half"), ("p95", "95 %"))
+        for name, text in (
+            ("mean", "mean"),
+            ("std", "standard deviation"),
+            ("p5", "5 %"),
+            ("p50", "half"),
+            ("p95", "95 %"),
+        )
     ),
     *(
         Column(f"gaussian_curvature_{name}", "1/{0}2", f"{text} of the Gaussian curvature; negative on a saddle")
-        for name, text in (("mean", "mean"), ("std", "standard deviation"), ("p5", "5 %"), ("p50", "half"), ("p95", "95 %"))
+        for name, text in (
+            ("mean", "mean"),
+            ("std", "standard deviation"),
+            ("p5", "5 %"),
+            ("p50", "half"),
+            ("p95", "95 %"),
+        )
     ),
     Column("bending_energy", "", "integral of the squared mean curvature over 4 pi; 1 for a ball (Willmore)"),
     Column("hollow", "", "share of the surface with negative mean curvature"),

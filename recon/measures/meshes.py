@@ -1,7 +1,7 @@
 """Surfaces as files that others open: STL, PLY, OBJ, with the word for their unit where the format has a place for it.
 
-Coordinates are (x, y, z). STL knows no units, and viewers take a millimetre: its header of 80 bytes names the unit, and so
-do comments in PLY and OBJ.
+Coordinates are (x, y, z). STL knows no units, and viewers take a millimetre: its header of 80 bytes names the unit, and
+so do comments in PLY and OBJ.
 """
 
 from pathlib import Path

@@ -32,9 +32,7 @@ class Scale:
         return cls("voxel", 1.0) if volume.length_unit == "voxel" else cls(unit, {"um": 1e6, "nm": 1e9}[unit])
 
 
-def surface_of_volume(
-    volume: Volume, scale: Scale, quantity: str | None = None, level: float | None = None
-) -> Surface:
+def surface_of_volume(volume: Volume, scale: Scale, quantity: str | None = None, level: float | None = None) -> Surface:
     """Find the surface of one quantity of a volume.
 
     Args:

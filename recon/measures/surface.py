@@ -3,8 +3,8 @@
 The field is one of three, told apart by what it holds:
 
 ========================  ===========================================================================================
-signed distance           of both signs; the surface is where it is 0. Inside is the sign that the box's corners have not
-occupancy, grey           0 outside, 1 inside, any other main quantity; the surface is half-way of its range
+signed distance           of both signs; the surface is where it is 0. Inside is the sign that the corners have not
+occupancy, grey           0 outside, 1 inside, or any other quantity; the surface is half-way of its range
 one-bit                   two values, but for a few samples; made a signed distance, which is smoothed until no voxel
                           shows, and cut where it encloses the volume that the voxels have
 ========================  ===========================================================================================
@@ -127,7 +127,7 @@ def surface_of(
 
 
 def _one_signed(values: np.ndarray, level: float, *, signed: bool) -> Field:
-    """Make the field positive inside: there an occupancy is larger, a signed distance has the other sign than outside."""
+    """Make the field positive inside: there an occupancy is larger; a signed distance may be of either sign."""
     field = np.asarray(values, np.float64) - level
     corners = field[:: max(field.shape[0] - 1, 1), :: max(field.shape[1] - 1, 1), :: max(field.shape[2] - 1, 1)]
     return -field if signed and np.median(corners) > 0 else field
@@ -171,7 +171,7 @@ def _distance(inside: Bool[np.ndarray, "z y x"], spacing: Corner, smooth: float)
     if not smooth:
         return np.asarray(distance)
     distance = gaussian_filter(distance, smooth, mode="nearest")
-    return distance - _level_of_volume(distance, float(np.count_nonzero(inside)), max(spacing))
+    return np.asarray(distance - _level_of_volume(distance, float(np.count_nonzero(inside)), max(spacing)))
 
 
 def _level_of_volume(distance: Field, voxels: float, reach: float) -> float:

@@ -132,4 +132,3 @@ def _chosen(what: str, wanted: int | None, count: int, path: Path) -> Sequence[i
     if not 0 <= wanted < count:
         raise ConfigError(Fault(str(path), f"has no {what} {wanted}", f"they are numbered 0 to {count - 1}"))
     return (wanted,)
-

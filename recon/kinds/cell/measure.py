@@ -1,7 +1,7 @@
 """Numbers of a cell that need no truth: its size, its index, its dry mass.
 
-Dry mass is the integral of n − n_m over α, the specific refractive increment: 0.18 to 0.19 mL/g for what cells hold (Barer
-1952, Nature 169, 366). It is what the cell holds more than the medium does, as if the medium were water.
+Dry mass is the integral of n − n_m over α, the specific refractive increment: 0.18 to 0.19 mL/g for what cells hold
+(Barer 1952, Nature 169, 366). It is what the cell holds more than the medium does, as if the medium were water.
 """
 
 import numpy as np

@@ -73,7 +73,7 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
 def _amplitude(volume: Volume) -> np.ndarray:
     for name in ("amplitude", "density"):
         if name in volume.values:
-            return np.abs(volume.values[name]).astype(np.float64)
+            return np.asarray(np.abs(volume.values[name]), np.float64)
     raise DataError(f"a crystal is measured by its amplitude or its density; there is {', '.join(volume.values)}")
 
 
@@ -102,7 +102,7 @@ def _of_amplitude(volume: Volume, amplitude: np.ndarray) -> Volume:
 def _within(volume: Volume, name: str, inside: np.ndarray) -> np.ndarray:
     """Known values of a quantity inside: where the phase means nothing there are none."""
     values = np.asarray(volume.values.get(name, np.full(inside.shape, np.nan)), np.float64)[inside]
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)])
 
 
 def _strain(volume: Volume, inside: np.ndarray) -> dict[str, float]:

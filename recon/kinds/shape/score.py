@@ -6,7 +6,6 @@ that is best in it. The scores of the spread (CRPS, coverage, diversity) look at
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,10 @@ _NUMBERS = (
     *(Column(f"best_{name}", "", _MEANING[name] + ", of the draw that is best in it") for name in ERRORS),
     Column("hausdorff", "{0}", "distance within which 95 % of each surface lies of the other, mean of the draws"),
     Column("best_hausdorff", "{0}", "the same of the best draw"),
-    *(Column(f"crps_{name}", "", f"CRPS of the {name} over that of the truth; of one draw its error") for name in SPREAD),
+    *(
+        Column(f"crps_{name}", "", f"CRPS of the {name} over that of the truth; of one draw its error")
+        for name in SPREAD
+    ),
     *(Column(f"coverage_{name}", "", f"share of cells whose {name} lies in the draws' interval") for name in SPREAD),
     Column("coverage_expected", "", "share that it ought to be: 0.9, or less of fewer than 19 draws"),
     Column("diversity", "", "1 - intersection over union of each two draws"),
@@ -98,7 +100,12 @@ def score_shapes(
         DataError: If the numbers of cells or voxels differ, or a value is not finite.
     """
     count = len(truth)
-    for what, given in (("shapes", found), ("labels", labels), ("names", names), ("masks", () if masks is None else masks)):
+    for what, given in (
+        ("shapes", found),
+        ("labels", labels),
+        ("names", names),
+        ("masks", () if masks is None else masks),
+    ):
         if len(given) != count and (what == "shapes" or len(given)):
             raise DataError(f"there are {len(given)} {what} and {count} true shapes; give one of each for every cell")
     if not count:
@@ -195,4 +202,4 @@ def _mean_row(label: str, rows: Sequence[Mapping[str, Cell]], numbers: Sequence[
     spreads = {f"{name}_std": float(known[name].std()) for name in ERRORS if known[name].size}
     draws = float(np.mean([float(row["draws"]) for row in rows]))
     whole: Cell = int(draws) if draws == int(draws) else draws
-    return dict(chain({"label": label, "cells": len(rows), "draws": whole}.items(), means.items(), spreads.items()))
+    return {"label": label, "cells": len(rows), "draws": whole, **means, **spreads}
