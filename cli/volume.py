@@ -3,47 +3,22 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
-from ..recon.errors import ConfigError, DeviceError, Fault
+from ..recon.errors import ConfigError, Fault
 from ..recon.models import Model
-from ..recon.models.sampling import Region, estimate, lattice_for
+from ..recon.models.sampling import Region, lattice_for
 from ..recon.results import model_or_volume, quantity_of
-from ..recon.runs.estimate import available_memory
-from ..recon.settings.units import parse_any, show
+from ..recon.settings.units import parse_any
 from ..recon.volumes import Volume, read_volume, save
 from ..recon.volumes.detector import detector_frame
 from ..recon.volumes.formats import ONE_QUANTITY, REAL_ONLY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
 from . import console
 from .options import PATH, output_options
-
-PATIENCE = 2.0
-"""[s] Work that is over sooner shows no progress."""
-
-
-def _length(text: str) -> float:
-    """Read a length [m]."""
-    value, dimension = parse_any(text)
-    if dimension not in ("length", None):
-        raise click.BadParameter(f"{text.strip()!r} is a {dimension}; a length such as '0.1 um' is needed")
-    return value
-
-
-def _spacing(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    """Read one length, or three along z, y and x: ``0.1 um``, ``0.3um,0.1um,0.1um`` [m]."""
-    if value is None:
-        return None
-    try:
-        lengths = tuple(map(_length, value.split(",")))
-    except ValueError as error:
-        raise click.BadParameter(f"{error}; write it as '0.1 um'") from None
-    if len(lengths) not in (1, 3) or not all(0 < d < float("inf") for d in lengths):
-        raise click.BadParameter(f"{value!r} is not one positive length, or three: z,y,x")
-    return lengths * 3 if len(lengths) == 1 else lengths
+from .sampling import length, require_within_box, sampled, spacing_option
 
 
 def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Region | None:
@@ -54,7 +29,7 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     if len(sides) != 3 or any(len(ends) != 2 for ends in sides):
         raise click.BadParameter(f"{value!r} is not three ranges z0:z1,y0:y1,x0:x1, such as '-2um:2um,:,0um:10um'")
     try:
-        return tuple((_length(a) if a.strip() else None, _length(b) if b.strip() else None) for a, b in sides)
+        return tuple((length(a) if a.strip() else None, length(b) if b.strip() else None) for a, b in sides)
     except ValueError as error:
         raise click.BadParameter(f"{error}; write it as '-2um:2um,:,0um:10um'") from None
 
@@ -81,7 +56,10 @@ def _turn(text: str) -> np.ndarray:
 @click.command()
 @click.argument("model", type=PATH)
 @click.option(
-    "--spacing", callback=_spacing, metavar="LENGTH", help="Between samples: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'."
+    "--spacing",
+    callback=spacing_option,
+    metavar="LENGTH",
+    help="Between samples: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'.",
 )
 @click.option("--like", type=PATH, help="Take the samples of this volume.")
 @click.option(
@@ -136,7 +114,7 @@ def command(
         console.wrote(output)
         return
     if spacing is not None:
-        _require_within_box(opened, spacing)
+        require_within_box(opened, spacing)
     lattice = lattice_for(
         opened,
         spacing=spacing,
@@ -149,7 +127,7 @@ def command(
     if one_only and not names and len(opened.given) > 1:
         names = (opened.given[0].name,)
         console.note(f"{output.suffix} holds one quantity: {names[0]}; choose another with --quantity")
-    save(_sampled(opened, lattice, names), output)
+    save(sampled(opened, lattice, names), output)
     console.say(_summary(lattice, opened.frame.length_unit))
     console.wrote(output)
 
@@ -165,40 +143,10 @@ def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
     return replace(volume, values={n: volume.values[n] for n in chosen}, quantities=quantities)
 
 
-def _require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
-    """Refuse samples that lie farther apart than the box is long: most often a unit was forgotten."""
-    for axis, step, low, high in zip("zyx", spacing, model.frame.low, model.frame.high, strict=True):
-        extent = float(high - low)
-        if step > extent * (1 + 1e-6):  # The box's corners are rounded numbers.
-            if model.frame.length_unit == "voxel":
-                message = (
-                    f"--spacing of {step:.4g} voxels along {axis} is larger than the model's box, {extent:.4g} voxels"
-                )
-                raise ConfigError(message)
-            raise ConfigError(
-                f"--spacing of {show(step, 'length')} along {axis} is larger than the model's box, "
-                f"{extent * 1e6:.4g} um; a plain number is metres: write '0.3 um'"
-            )
-
-
 def _misses(model: Model, lattice: Lattice) -> bool:
     """Whether the whole lattice lies beside the model's box; a turned one is not looked at."""
     sides = zip(lattice.axes, model.frame.low, model.frame.high, strict=True)
     return lattice.turn is None and any(axis[-1] < low or axis[0] > high for axis, low, high in sides)
-
-
-def _sampled(model: Model, lattice: Lattice, names: tuple[str, ...]) -> Any:
-    """Sample, with progress where it takes long, unless memory does not suffice."""
-    need = estimate(model, lattice, len(names or model.given))
-    try:
-        need.require_fit(available_memory(), "take a larger --spacing, a smaller --region, or one --quantity")
-    except DeviceError as error:
-        where = " x ".join(map(str, lattice.shape)) + " samples"
-        raise DeviceError(*(Fault(where, fault.message, fault.remedy) for fault in error.faults)) from error
-    if need.seconds < PATIENCE:
-        return model.volume(lattice, names)
-    with console.progress("sampling") as progress:
-        return model.volume(lattice, names, progress)
 
 
 def _summary(lattice: Lattice, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ class TestSurface:
         z, y, x = np.meshgrid(np.arange(15) * 2.0, np.arange(30), np.arange(60) * 0.5, indexing="ij")
         inside = (z - 14) ** 2 + (y - 14) ** 2 + (x - 14) ** 2 < 10**2
         surface = surface_of(inside, (2.0, 1.0, 0.5), origin=(100.0, 0.0, -14.0))
-        assert surface.mesh.volume == pytest.approx(np.count_nonzero(inside), rel=0.01)  # a voxel is 1 large
+        assert surface.mesh.volume == pytest.approx(np.count_nonzero(inside), rel=0.02)  # a voxel is 1 large
         np.testing.assert_allclose(surface.mesh.center_mass, (0.0, 14.0, 114.0), atol=0.1)
 
     def test_what_touches_the_box_is_closed_there(self) -> None:
@@ -147,7 +148,7 @@ class TestCurvature:
 
     def test_on_a_torus_it_is_known_at_each_point(self) -> None:
         surface = surface_of(torus(*lattice(64, 0.45)), (0.45,) * 3, signed=True)
-        z, y, x = surface.vertices.T - (63 / 2 * 0.45)
+        _, y, x = surface.vertices.T - (63 / 2 * 0.45)
         across = np.hypot(x, y)
         cosine = (across - 9) / 4
         mean, gaussian = curvatures(surface)
@@ -346,3 +347,9 @@ class TestShapr:
             shapr_features(np.ones((32, 32, 32)))
         with pytest.raises(DataError, match="no surface"):
             shapr_features(np.zeros((64, 64, 64)))
+
+
+def test_the_documentation_lists_every_feature(root: Path) -> None:
+    text = (root / "docs" / "measures.md").read_text("utf-8")
+    missing = [c.name for c in columns("um") if f"| `{c.name}` | {c.unit} | {c.meaning} |" not in text]
+    assert missing == []

@@ -1,4 +1,4 @@
-"""Errors of shapes and of their draws: hand-counted solids, properness of the spread's scores, and published baselines."""
+"""Errors of shapes and of their draws: solids counted by hand, laws of the spread's scores, published baselines."""
 
 import csv
 import io

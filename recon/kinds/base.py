@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..reports.summary import Statement
     from ..runs.estimate import Estimate
     from ..settings.base import Settings
+    from ..tables import Table
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Kind:
             numbers; it may be moved onto the truth first.
         sentence: Says, from the numbers of a result's ``metrics.json``, how well it explains the measurement.
         lines: Says what else a person wants to know at once.
+        measure: ``measure(volume, level=None, features="standard")``: numbers of one specimen that need no truth, as a
+            table of one row.
         way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
         problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
@@ -68,6 +71,7 @@ class Kind:
     score: "Callable[..., dict[str, float]]"
     sentence: Callable[[Mapping[str, float]], str]
     lines: Callable[[Mapping[str, float]], list[str]]
+    measure: "Callable[..., Table]"
     way: str
     smaller: str
     problem: "Callable[..., Problem] | None" = None

@@ -10,8 +10,8 @@ K      Gaussian curvature: 1/R² of a ball, negative on a saddle
 
     H = (gᵀ A g − |g|² tr A) / (2 |g|³)        K = gᵀ adj(A) g / |g|⁴
 
-(Goldman 2005, Comput. Aided Geom. Des. 22, 632, eqs. 3.8 and 4.1.) Nothing of it depends on how the triangles lie, nor on
-whether φ is a distance. The derivatives are those of the field blurred by a Gaussian of a width that grows with the
+(Goldman 2005, Comput. Aided Geom. Des. 22, 632.) Nothing of it depends on how the triangles lie, nor
+on whether φ is a distance. The derivatives are those of the field blurred by a Gaussian of a width that grows with the
 shape, so that a finer sampling of the same shape gives the same curvature.
 """
 
@@ -22,8 +22,9 @@ from .surface import Surface
 
 BLUR = 0.08
 """Width of the Gaussian, in radii of the ball of the same volume; details smaller than this are not looked at."""
-_LEAST = 0.8
-"""[voxel] Below this the differences of samples show the lattice."""
+_LEAST = 1.0
+"""[voxel] A narrower Gaussian is not resolved by the samples."""
+_UNIT = np.eye(3, dtype=int)
 
 Values = Float[np.ndarray, " v"]
 
@@ -42,11 +43,14 @@ def curvatures(surface: Surface, blur: float = BLUR) -> tuple[Values, Values]:
 
     radius = np.cbrt(3 * surface.mesh.volume / (4 * np.pi))
     widths = [max(blur * radius / step, _LEAST) for step in surface.spacing]
-    smooth = gaussian_filter(surface.field, widths, mode="nearest")
-    first = np.gradient(smooth, *surface.spacing)
-    second = [np.gradient(part, *surface.spacing) for part in first]
-    g = np.stack([surface.at_vertices(part) for part in first], axis=-1)
-    a = np.stack([[surface.at_vertices(part) for part in row] for row in second]).transpose(2, 0, 1)
+    # A Gaussian's own derivatives: differences of samples are wrong across a field as steep as a grey occupancy.
+    derived = {
+        order: surface.at_vertices(gaussian_filter(surface.field, widths, order, mode="nearest"), smooth=True)
+        / np.prod(np.power(surface.spacing, order))
+        for order in [*map(tuple, _UNIT), *(tuple(m + n) for i, m in enumerate(_UNIT) for n in _UNIT[i:])]
+    }
+    g = np.stack([derived[tuple(m)] for m in _UNIT], axis=-1)
+    a = np.stack([np.stack([derived[tuple(m + n)] for n in _UNIT], axis=-1) for m in _UNIT], axis=-1)
     return _mean(g, a), _gaussian(g, a)
 
 

@@ -1,14 +1,14 @@
 """SHAPR's 126 features, under SHAPR's names, so that tables can be compared with those of its users.
 
-They are those of the notebook "Extract Features from 3D Shapes" that goes with Waibel et al. 2022 (iScience 25, 105298):
-the paper tells their number and its notebook which they are. Names stand as they do there, mistyped ones too. All are in
-voxels of a 64³ volume, cut by Otsu's threshold. Many depend on where the shape lies and how it is turned; for anything
-new `features` is the better set.
+They are those that the header of the notebook "Extract Features from 3D Shapes" names, in the repository of Waibel et
+al. 2022 (iScience 25, 105298), the file's name left out. Names stand as they do there, mistyped ones too.
+All are in voxels of a 64³ volume, cut by Otsu's threshold. Many depend on where the shape lies and how it is turned;
+for anything new `features` is the better set.
 
 What cannot be known is the notebook's versions of its libraries. Two of its features depend on them: ``shape_index``,
 which is no shape index but the Gaussian curvature within a tangent ball through the centre of mass, whose radius is
-found here by the shrinking ball of the paper that library cites; and the sign of ``mesh_volume``, whose mesh takes z for
-x and so is turned inside out.
+found here by the shrinking ball of the paper that library cites; and the sign of ``mesh_volume``, whose mesh takes z
+for x and so is turned inside out.
 """
 
 from typing import TYPE_CHECKING
@@ -179,8 +179,8 @@ def _of_mesh(inside: Inside) -> dict[str, float]:
 
 
 def _about(name: str, values: Num[np.ndarray, "n 3"]) -> dict[str, float]:
-    statistics = {"mean": np.mean, "median": np.median, "std": np.std}
-    return {f"{key}_{name}": float(of(values)) for key, of in statistics.items()}
+    mean, median, spread = float(np.mean(values)), float(np.median(values)), float(np.std(values))
+    return {f"mean_{name}": mean, f"median_{name}": median, f"std_{name}": spread}
 
 
 def _numbered(name: str, values: Float[np.ndarray, " _n"] | list[float] | Int[np.ndarray, " _n"]) -> dict[str, float]:
@@ -190,7 +190,8 @@ def _numbered(name: str, values: Float[np.ndarray, " _n"] | list[float] | Int[np
 def _curvature_in_ball(mesh: "trimesh.Trimesh", centre: Float[np.ndarray, " 3"]) -> float:
     """Mean over the vertices of the angle defects within a ball around each.
 
-    Summed over pairs it is the defect of each vertex times the number of vertices within the ball, which takes no lists.
+    Summed over pairs it is the defect of each vertex times the number of vertices within the ball, which takes no
+    lists.
     """
     radius = _tangent_radius(mesh, centre)
     if not np.isfinite(radius):

@@ -3,8 +3,8 @@
 The field is one of three, told apart by what it holds:
 
 ========================  ===========================================================================================
-signed distance           of both signs; the surface is where it is 0. Inside is the sign that the box's corners have not
-occupancy, grey           0 outside, 1 inside, any other main quantity; the surface is half-way of its range
+signed distance           of both signs; the surface is where it is 0. Inside is the sign that the corners have not
+occupancy, grey           0 outside, 1 inside, or any other quantity; the surface is half-way of its range
 one-bit                   two values, but for a few samples; made a signed distance, which is smoothed until no voxel
                           shows, and cut where it encloses the volume that the voxels have
 ========================  ===========================================================================================
@@ -31,7 +31,7 @@ Corner = tuple[float, float, float]
 
 SMOOTH = 1.0
 """[voxel] Width of the Gaussian that takes the steps out of a one-bit shape's distance."""
-_MARGIN = 4
+_MARGIN = 6
 """[voxel] Kept around a shape; the blur of a one-bit shape's distance reaches as far."""
 _NEAR = 1e-4
 """A sample this near to the surface, in spacings, is moved off it: there marching cubes makes triangles of no area."""
@@ -78,12 +78,12 @@ class Surface:
         """How much of each sample lies inside: ½ + d, clipped to 0 … 1, with d = φ/|∇φ| in samples."""
         return _filled(self.field, _slope(self.field))
 
-    def at_vertices(self, values: Field) -> Float[np.ndarray, " v"]:
-        """Interpolate what is known at the field's samples."""
+    def at_vertices(self, values: Field, *, smooth: bool = False) -> Float[np.ndarray, " v"]:
+        """Interpolate what is known at the field's samples: by straight lines, or cubic splines."""
         from scipy.ndimage import map_coordinates
 
         places = (self.vertices - self.origin) / np.asarray(self.spacing)
-        return np.asarray(map_coordinates(values, places.T, order=1, mode="nearest"))
+        return np.asarray(map_coordinates(values, places.T, order=3 if smooth else 1, mode="nearest"))
 
 
 def surface_of(
@@ -127,7 +127,7 @@ def surface_of(
 
 
 def _one_signed(values: np.ndarray, level: float, *, signed: bool) -> Field:
-    """Make the field positive inside: there an occupancy is larger, a signed distance has the other sign than outside."""
+    """Make the field positive inside: there an occupancy is larger; a signed distance may be of either sign."""
     field = np.asarray(values, np.float64) - level
     corners = field[:: max(field.shape[0] - 1, 1), :: max(field.shape[1] - 1, 1), :: max(field.shape[2] - 1, 1)]
     return -field if signed and np.median(corners) > 0 else field
@@ -171,7 +171,7 @@ def _distance(inside: Bool[np.ndarray, "z y x"], spacing: Corner, smooth: float)
     if not smooth:
         return np.asarray(distance)
     distance = gaussian_filter(distance, smooth, mode="nearest")
-    return distance - _level_of_volume(distance, float(np.count_nonzero(inside)), max(spacing))
+    return np.asarray(distance - _level_of_volume(distance, float(np.count_nonzero(inside)), max(spacing)))
 
 
 def _level_of_volume(distance: Field, voxels: float, reach: float) -> float:

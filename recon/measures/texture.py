@@ -1,9 +1,9 @@
 """Texture of a picture within its outline, on a scale of its own: the same for any sampling, place and brightness.
 
-The picture is brought onto a square of 64 × 64 pixels, three mean radii of its outline to each side, and its values inside
-the outline onto 16 levels from the least to the greatest. Of each two pixels inside the outline that lie 1/16 of the
-square apart, along x, y and the diagonals, the levels are counted (Haralick, Shanmugam and Dinstein 1973, IEEE Trans. SMC
-3, 610).
+The picture is brought onto a square of 64 × 64 pixels, three mean radii of its outline to each side, and its values
+inside the outline onto 16 levels from the least to the greatest. Of each two pixels inside the outline that lie 1/16 of
+the square apart, along x, y and the diagonals, the levels are counted (Haralick, Shanmugam and Dinstein 1973, IEEE
+Trans. SMC 3, 610).
 """
 
 import numpy as np
@@ -33,8 +33,8 @@ def texture(picture: Picture, outline: Section, pitch: tuple[float, float] = (1.
         pitch: Size of its pixels (y, x), in any unit.
 
     Returns:
-        Contrast, dissimilarity, homogeneity, energy and correlation of the levels' co-occurrence, and its entropy [bit],
-        each the mean of four directions.
+        Contrast, dissimilarity, homogeneity, energy and correlation of the levels' co-occurrence, and its entropy
+        [bit], each the mean of four directions.
 
     Raises:
         DataError: If the outline holds nothing.

@@ -26,7 +26,7 @@ INTERVAL = 0.9
 _BLUR = 2.0
 """[voxel] Of the roughness."""
 _REACH = 10
-"""[voxel] A blur of σ = 2 cut off at 4σ reaches no farther than 8; the next face of the array may be that much nearer."""
+"""[voxel] A blur of σ = 2 that is cut off at 4σ reaches no farther than 8."""
 
 
 def one_bit(values: Values) -> Inside:
@@ -60,7 +60,7 @@ def boundary(inside: Inside) -> Inside:
         whole = row.copy()
         row[1:] &= whole[:-1]
         row[:-1] &= whole[1:]
-    return inside & ~deep
+    return np.asarray(inside & ~deep)
 
 
 def roughness_voxels(inside: Inside) -> int:
@@ -154,8 +154,8 @@ def crps(draws: Float[np.ndarray, " k"], truth: float) -> float:
 def interval(draws: Float[np.ndarray, " k"], share: float = INTERVAL) -> tuple[float, float, float]:
     """Give the middle interval of draws, and which share of truths it holds if truth and draws are of one kind.
 
-    The i-th smallest of k draws has the probability i/(k + 1) below it: so many draws as 19 are needed for an interval of
-    90 %. Of fewer it is the whole range of the draws, which holds (k − 1)/(k + 1): 67 % of truths for 5 draws.
+    The i-th smallest of k draws has the probability i/(k + 1) below it: so many draws as 19 are needed for an interval
+    of 90 %. Of fewer it is the whole range of the draws, which holds (k − 1)/(k + 1): 67 % of truths for 5 draws.
 
     Returns:
         Lower end, upper end, and the share it ought to hold.

@@ -1,8 +1,8 @@
 """The two solids that stereology makes of a section: what a prediction of a shape has to beat.
 
-An ellipse is fitted to the section's outline, with semi-axes a and b. The cylinder is the section itself, (a + b)/2 high.
-The ellipsoid has the semi-axes a, b and (a + b)/4: as high as the cylinder (Waibel et al. 2022, iScience 25, 105298).
-Both stand about the middle plane, n // 2.
+An ellipse is fitted to the section's outline, with semi-axes a and b. The cylinder is the section itself, (a + b)/2
+high. The ellipsoid has the semi-axes a, b and (a + b)/4: as high as the cylinder (Waibel et al. 2022, iScience 25,
+105298). Both stand about the middle plane, n // 2.
 """
 
 import numpy as np

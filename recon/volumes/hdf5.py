@@ -5,7 +5,7 @@ that silx, h5web and NeXpy plot it at once.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import h5py
 import numpy as np
@@ -57,13 +57,12 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
         DataError: If an axis is missing or uneven, there is no quantity, or a shape is not that of the axes.
     """
     where = f"{group.file.filename}:{group.name}"
-    z, y, x = (_axis(group, name, where) for name in "zyx")
+    z, y, x, unit = axes_of(group)
     names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and n not in "zyx"]
     told = [text_of(n) for n in (group.attrs.get("signal", ""), *group.attrs.get("auxiliary_signals", ()))]
     names.sort(key=lambda name: told.index(name) if name in told else len(told))
     if not names:
         raise DataError(Fault(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
-    unknown = text_of(group["z"].attrs.get("units", "m")) == _UNKNOWN
     attributes = {k: number_or_text(v) for k, v in group.attrs.items() if k not in _NEXUS and np.ndim(v) == 0}
     try:
         return Volume(
@@ -72,9 +71,9 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
             y,
             x,
             {name: group[name][()] for name in names},
-            tuple(_quantity(group[name], name) for name in names),
+            tuple(quantity_in(group[name], name) for name in names),
             attributes,
-            _UNKNOWN if unknown else "m",
+            unit,
         )
     except DataError as error:
         raise DataError(*(Fault(where, fault.message) for fault in error.faults)) from error
@@ -106,6 +105,18 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
         )
 
 
+def axes_of(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray, Literal["m", "voxel"]]:
+    """Read the axes z, y and x [m], and the unit of their numbers: ``voxel`` where they count samples.
+
+    Raises:
+        DataError: If one is missing or uneven.
+    """
+    where = f"{group.file.filename}:{group.name}"
+    z, y, x = (_axis(group, name, where) for name in "zyx")
+    unknown = text_of(group["z"].attrs.get("units", "m")) == _UNKNOWN
+    return z, y, x, _UNKNOWN if unknown else "m"
+
+
 def _axis(group: h5py.Group, name: str, where: str) -> np.ndarray:
     if name not in group:
         raise DataError(Fault(f"{where}/{name}", "is missing", "a volume has the axes z, y and x, in metres"))
@@ -124,6 +135,7 @@ def _axis(group: h5py.Group, name: str, where: str) -> np.ndarray:
     return axis
 
 
-def _quantity(dataset: h5py.Dataset, name: str) -> Quantity:
+def quantity_in(dataset: h5py.Dataset, name: str) -> Quantity:
+    """Name, unit and meaning of a dataset."""
     meaning = text_of(dataset.attrs.get("long_name", ""))
     return Quantity(name, text_of(dataset.attrs.get("units", "1")), "" if meaning == name else meaning)

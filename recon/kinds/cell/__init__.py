@@ -26,6 +26,7 @@ KIND = Kind(
     score=deferred(__name__, ".score", "score"),
     sentence=sentence,
     lines=lines,
+    measure=deferred(__name__, ".measure", "measure"),
     way="fit",
     smaller="crop or bin the images, widen volume.spacing, or use a machine with more memory",
 )

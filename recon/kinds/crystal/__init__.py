@@ -28,6 +28,7 @@ KIND = Kind(
     score=deferred(__name__, ".score", "score"),
     sentence=sentence,
     lines=lines,
+    measure=deferred(__name__, ".measure", "measure"),
     way="phase",
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
     problem=deferred(__name__, ".problem", "problem"),

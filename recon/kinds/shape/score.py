@@ -6,7 +6,6 @@ that is best in it. The scores of the spread (CRPS, coverage, diversity) look at
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -203,4 +202,4 @@ def _mean_row(label: str, rows: Sequence[Mapping[str, Cell]], numbers: Sequence[
     spreads = {f"{name}_std": float(known[name].std()) for name in ERRORS if known[name].size}
     draws = float(np.mean([float(row["draws"]) for row in rows]))
     whole: Cell = int(draws) if draws == int(draws) else draws
-    return dict(chain({"label": label, "cells": len(rows), "draws": whole}.items(), means.items(), spreads.items()))
+    return {"label": label, "cells": len(rows), "draws": whole, **means, **spreads}

@@ -1,0 +1,117 @@
+"""``unflat measure``: numbers of specimens, as a table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..recon.errors import ConfigError, DataError, Fault
+from . import console
+from .options import KIND, PATH, kind_name, output_options
+from .sampling import members_of, spacing_option
+
+if TYPE_CHECKING:
+    from ..recon.tables import Cell, Table
+    from ..recon.volumes.many import Member
+
+
+def _kind(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else kind_name(context, param, value)
+
+
+@click.command()
+@click.argument("models", type=PATH, nargs=-1, required=True)
+@output_options
+@click.option("--level", type=float, help="Value of the main quantity on the specimen's surface.")
+@click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
+@click.option(
+    "--features",
+    type=click.Choice(["standard", "shapr"]),
+    default="standard",
+    show_default=True,
+    help="Shapes: which set; shapr is SHAPR's 126.",
+)
+@click.option("--kind", **KIND | {"callback": _kind}, help="Kind of a volume that does not say: a TIFF, an MRC.")
+def command(
+    models: tuple[Path, ...],
+    output: Path,
+    force: bool,
+    level: float | None,
+    spacing: tuple[float, ...] | None,
+    features: str,
+    kind: str | None,
+) -> None:
+    """Measure MODELS (model files, run folders, volumes): a CSV table with a row for each specimen, cell and draw.
+
+    Of a cell: volume, surface, mean index, dry mass. Of a crystal: volume, strain, edge width. Of a shape: volume,
+    surface, roughness, curvature, moments, inertia, texture of the projection. The header tells the units. What cannot
+    be measured is named, and the others are written.
+
+    \b
+    Examples:
+      unflat measure RUN -o cell.csv
+      unflat measure RUNS/*/model.h5 -o cells.csv --level 1.35
+      unflat measure CRYSTAL/volume.h5 -o crystal.csv
+      unflat measure SHAPES/volume.h5 -o shapes.csv --features shapr
+    """
+    from ..recon.tables import joined
+
+    if output.suffix.lower() != ".csv":
+        raise ConfigError(Fault(str(output), "has no ending of a table", "use .csv"))
+    console.refuse_to_overwrite(output, force=force)
+    faults: list[Fault] = []
+    tables = list(_measured(models, spacing, level, features, kind, faults))
+    if tables:
+        table = joined(tables)
+        table.save(output)
+        console.say(f"{len(table.rows)} rows of {len(table.columns)} columns")
+        console.wrote(output)
+    if faults:
+        raise DataError(*faults)
+
+
+def _measured(
+    paths: tuple[Path, ...],
+    spacing: tuple[float, ...] | None,
+    level: float | None,
+    features: str,
+    kind: str | None,
+    faults: list[Fault],
+) -> "Iterator[Table]":
+    """Measure one after the other; what cannot be is added to the faults."""
+    from ..recon.kinds import kind_named
+
+    with console.progress("measuring") as progress:
+        for done, path in enumerate(paths):
+            progress(done, len(paths))
+            try:
+                for member in members_of(path, spacing=spacing, kind=kind):
+                    try:
+                        table = kind_named(member.volume.kind).measure(member.volume, level=level, features=features)
+                    except DataError as error:
+                        faults += [_placed(fault, path, member) for fault in error.faults]
+                    else:
+                        yield _headed(table, path, member)
+            except DataError as error:
+                faults += error.faults
+        progress(len(paths), len(paths))
+
+
+def _placed(fault: Fault, path: Path, member: "Member") -> Fault:
+    where = (
+        f"{path}: cell {member.cell}, draw {member.draw}" if member.name or member.cell or member.draw else str(path)
+    )
+    return Fault(where, str(fault), "it has no row; the others are written")
+
+
+def _headed(table: "Table", path: Path, member: "Member") -> "Table":
+    """Put before the numbers whose they are."""
+    from ..recon.tables import Column, Table
+
+    names = ("file", "cell", "draw", "name", "label")
+    values: dict[str, Cell] = dict(
+        zip(names, (str(path), member.cell, member.draw, member.name, member.label), strict=True)
+    )
+    columns = tuple(Column(name) for name in names)
+    return Table((*columns, *table.columns), tuple({**values, **row} for row in table.rows))

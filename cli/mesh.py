@@ -1,0 +1,75 @@
+"""``unflat mesh``: the surface of a model or a volume."""
+
+from pathlib import Path
+
+import click
+
+from ..recon.errors import ConfigError, Fault
+from . import console
+from .options import PATH, output_options
+from .sampling import members_of, spacing_option
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@output_options
+@click.option("--quantity", help="Whose surface; a signed distance where there is one, else the main quantity.")
+@click.option(
+    "--level", type=float, help="Its value on the surface; 0 of a signed distance, else half-way of its range."
+)
+@click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
+@click.option("--cell", type=click.IntRange(0), help="Which cell, where there are many.")
+@click.option("--draw", type=click.IntRange(0), help="Which draw, where there are many.")
+def command(
+    model: Path,
+    output: Path,
+    force: bool,
+    quantity: str | None,
+    level: float | None,
+    spacing: tuple[float, ...] | None,
+    cell: int | None,
+    draw: int | None,
+) -> None:
+    """Write the surface of MODEL: a model file, a run's folder, or a volume. OUT ends in .stl, .ply or .obj.
+
+    The surface is closed, also where it meets the box, and lies between the samples: no steps show. Coordinates are
+    x, y, z in micrometres; in voxels where nobody knows their size. STL has no place for a unit, and viewers take
+    millimetres: its header names it.
+
+    \b
+    Examples:
+      unflat mesh RUN -o cell.ply
+      unflat mesh RUN/model.h5 -o fine.stl --spacing '50 nm' --level 1.36
+      unflat mesh CRYSTAL -o crystal.obj --quantity amplitude
+      unflat mesh SHAPES/volume.h5 -o draw.stl --cell 3 --draw 1
+    """
+    from ..recon.measures.meshes import require_ending, save_mesh
+    from ..recon.measures.sampled import Scale, surface_of_volume
+
+    require_ending(output)
+    console.refuse_to_overwrite(output, force=force)
+    _require_one(model, cell, draw)
+    (member,) = members_of(model, spacing=spacing, cell=cell, draw=draw)
+    scale = Scale.of(member.volume)
+    surface = surface_of_volume(member.volume, scale, quantity, level)
+    save_mesh(surface, output, scale.unit)
+    mesh = surface.mesh
+    console.say(
+        f"{len(mesh.faces):,} triangles, lengths in {scale.unit}: area {mesh.area:.4g} {scale.unit}2, "
+        f"volume {mesh.volume:.4g} {scale.unit}3"
+    )
+    if not mesh.is_watertight:
+        console.warn("the surface is not closed; take a finer --spacing or another --level")
+    console.wrote(output)
+
+
+def _require_one(path: Path, cell: int | None, draw: int | None) -> None:
+    """Refuse many cells or draws where one is meant."""
+    from ..recon.volumes.many import counts
+
+    file = path / "volume.h5" if path.is_dir() else path
+    many = counts(file) or (1, 1)
+    for name, count, chosen in zip(("cell", "draw"), many, (cell, draw), strict=True):
+        if count > 1 and chosen is None:
+            remedy = f"choose one: --{name} 0 … {count - 1}"
+            raise ConfigError(Fault(str(path), f"holds {count} {name}s, and a mesh is of one", remedy))

@@ -1,0 +1,121 @@
+"""A model sampled for a command: the option for its spacing, and the work with its progress."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..recon.errors import ConfigError, DeviceError, Fault
+from ..recon.models import Model
+from ..recon.models.sampling import estimate, lattice_for
+from ..recon.runs.estimate import available_memory
+from ..recon.settings.units import parse_any, show
+from ..recon.volumes.lattice import Lattice
+from . import console
+
+if TYPE_CHECKING:
+    from ..recon.volumes.many import Member
+
+PATIENCE = 2.0
+"""[s] Work that is over sooner shows no progress."""
+
+
+def length(text: str) -> float:
+    """Read a length [m]."""
+    value, dimension = parse_any(text)
+    if dimension not in ("length", None):
+        raise click.BadParameter(f"{text.strip()!r} is a {dimension}; a length such as '0.1 um' is needed")
+    return value
+
+
+def spacing_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Read one length, or three along z, y and x: ``0.1 um``, ``0.3um,0.1um,0.1um`` [m]."""
+    if value is None:
+        return None
+    try:
+        lengths = tuple(map(length, value.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it as '0.1 um'") from None
+    if len(lengths) not in (1, 3) or not all(0 < d < float("inf") for d in lengths):
+        raise click.BadParameter(f"{value!r} is not one positive length, or three: z,y,x")
+    return lengths * 3 if len(lengths) == 1 else lengths
+
+
+def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
+    """Refuse samples that lie farther apart than the box is long: most often a unit was forgotten."""
+    for axis, step, low, high in zip("zyx", spacing, model.frame.low, model.frame.high, strict=True):
+        extent = float(high - low)
+        if step > extent * (1 + 1e-6):  # The box's corners are rounded numbers.
+            if model.frame.length_unit == "voxel":
+                message = (
+                    f"--spacing of {step:.4g} voxels along {axis} is larger than the model's box, {extent:.4g} voxels"
+                )
+                raise ConfigError(message)
+            raise ConfigError(
+                f"--spacing of {show(step, 'length')} along {axis} is larger than the model's box, "
+                f"{extent * 1e6:.4g} um; a plain number is metres: write '0.3 um'"
+            )
+
+
+def sampled(model: Model, lattice: Lattice, names: tuple[str, ...]) -> Any:
+    """Sample, with progress where it takes long, unless memory does not suffice."""
+    need = estimate(model, lattice, len(names or model.given))
+    try:
+        need.require_fit(available_memory(), "take a larger --spacing, a smaller --region, or one --quantity")
+    except DeviceError as error:
+        where = " x ".join(map(str, lattice.shape)) + " samples"
+        raise DeviceError(*(Fault(where, fault.message, fault.remedy) for fault in error.faults)) from error
+    if need.seconds < PATIENCE:
+        return model.volume(lattice, names)
+    with console.progress("sampling") as progress:
+        return model.volume(lattice, names, progress)
+
+
+def members_of(
+    path: Path,
+    *,
+    spacing: tuple[float, ...] | None = None,
+    names: tuple[str, ...] = (),
+    cell: int | None = None,
+    draw: int | None = None,
+    kind: str | None = None,
+) -> Iterator["Member"]:
+    """Give what a file holds one by one: the draws of each cell, or the only one.
+
+    Args:
+        path: A model, a volume, or a run's folder.
+        spacing: [m] Between the samples of a model.
+        names: Quantities of a model; all by default.
+        cell: Only this cell.
+        draw: Only this draw.
+        kind: Kind of experiment of a volume that does not say.
+
+    Raises:
+        ConfigError: If there is no such cell or draw, or a volume is to be sampled anew.
+        DataError: If the file cannot be opened.
+    """
+    from ..recon.results import model_or_volume
+    from ..recon.volumes import Volume
+    from ..recon.volumes.many import Member, counts, members
+
+    file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
+    many = counts(file)
+    found = None if many else model_or_volume(path)
+    if spacing is not None and not isinstance(found, Model):
+        raise ConfigError(
+            Fault(str(path), "is a sampled volume, whose samples are what they are", "leave out --spacing")
+        )
+    if many:
+        yield from members(file, cell, draw)
+        return
+    for what, number in (("cell", cell), ("draw", draw)):
+        if number:
+            raise ConfigError(Fault(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}"))
+    if isinstance(found, Volume):
+        yield Member(0, 0, "", "", found if kind is None else replace(found, kind=kind))
+    elif found is not None:
+        if spacing is not None:
+            require_within_box(found, spacing)
+        yield Member(0, 0, "", "", sampled(found, lattice_for(found, spacing=spacing), names))
