@@ -22,6 +22,7 @@ KIND = Kind(
     score=deferred(__name__, ".compare", "score"),
     sentence=sentence,
     lines=lines,
+    measure=deferred(__name__, ".measure", "measure"),
     way="predict",
     smaller="predict fewer cells at once (acquisition.cells), or fewer draws",
     predict=deferred(__name__, ".network.predict", "predict"),

@@ -46,7 +46,7 @@ def shown_of(path: Path, most: int = _SHOWN_CELLS) -> Shown:
         volume, seen = file["volume"], file["seen"]
         count = len(volume["occupancy"])
         some = np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
-        names = [str(name) for name in volume["name"].asstr()[some]]
+        names = [str(name) for name in file["name"].asstr()[some]]
         filled = volume["occupancy"][some, :_SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][some].astype(np.float32) if "truth" in seen else None
         return Shown(names, seen["images"][some], seen["mask"][some], filled, truth)

@@ -152,7 +152,7 @@ def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarra
         for i, draws in enumerate(filled):
             data[i] = draws / np.float16(_FULL)
         data.attrs.update({"units": "1", "long_name": OCCUPANCY.meaning})
-        _write_names(group, cells)
+        _write_names(file, cells)
         seen = {"images": cells.images, "mask": cells.masks}
         seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
         for name, array in seen.items():
@@ -160,10 +160,10 @@ def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarra
             kept.attrs["units"] = "1"
 
 
-def _write_names(group: h5py.Group, cells: Cells) -> None:
+def _write_names(file: h5py.File, cells: Cells) -> None:
     text = h5py.string_dtype()
-    group.create_dataset("name", data=[str(name) for name in cells.names], dtype=text)
-    group.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)
+    file.create_dataset("name", data=[str(name) for name in cells.names], dtype=text)
+    file.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)
 
 
 def _file_name(cell: Cell, number: int) -> str:

@@ -40,13 +40,12 @@ class SimulatedCell:
     @property
     def inside(self) -> Bool[np.ndarray, "z y x"]:
         """Its voxels."""
-        found: np.ndarray = self.level > 0.5
-        return found
+        return np.asarray(self.level > 0.5)
 
     @property
     def mask(self) -> Bool[np.ndarray, "y x"]:
         """Its section."""
-        return self.inside[len(self.level) // 2]
+        return np.asarray(self.inside[len(self.level) // 2])
 
 
 def simulated_cell(rng: np.random.Generator, label: str | None = None, edge: int = 64) -> SimulatedCell:
@@ -97,7 +96,7 @@ def _pictured(
 ) -> SimulatedCell:
     """Take the picture of a cell, exposed in some way."""
     stain = light.Stain(membrane=float(rng.uniform(*_MEMBRANE)))
-    blur = light.Blur(axial=float(rng.uniform(*_AXIAL)))
+    blur = light.Blur(*(float(rng.uniform(*within)) for within in (_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)))
     level = np.asarray(_segmented(filled.astype(np.float32), spacing / _MICRON, stain, blur))
     photons = float(np.exp(rng.uniform(*np.log(_PHOTONS))))
     image = light.exposed(level[len(level) // 2], light.Exposure(photons=photons), rng)
@@ -106,8 +105,10 @@ def _pictured(
 
 _SCALES, _KEPT = (1.0, 0.92, 0.84, 0.76), 0.985
 """A turned cell that does not fit the field of view is made smaller; so much of it must be in view."""
-_MEMBRANE, _AXIAL, _PHOTONS = (0.3, 0.9), (0.35, 0.5), (100.0, 1000.0)
-"""Ranges of the membrane's brightness, of the blur along z [µm], and of the photons of a pixel."""
+_MEMBRANE, _PHOTONS = (0.3, 1.2), (100.0, 1000.0)
+"""Ranges of the membrane's brightness and of the photons of a pixel."""
+_LATERAL, _AXIAL, _HALO, _HALO_WIDTH = (0.12, 0.35), (0.35, 0.7), (0.15, 0.4), (0.5, 0.9)
+"""Ranges of the blur: widths [µm] and share of the halo. Real pictures differ as much from one another."""
 
 
 @partial(jax.jit, static_argnums=1)
