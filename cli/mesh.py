@@ -65,10 +65,15 @@ def command(
 
 def _require_one(path: Path, cell: int | None, draw: int | None) -> None:
     """Refuse many cells or draws where one is meant."""
+    from ..recon.models import Model
+    from ..recon.results import model_or_volume
     from ..recon.volumes.many import counts
 
-    file = path / "volume.h5" if path.is_dir() else path
-    many = counts(file) or (1, 1)
+    file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
+    many = counts(file)
+    if many is None:
+        found = model_or_volume(path)
+        many = (1, found.draws if isinstance(found, Model) else 1)
     for name, count, chosen in zip(("cell", "draw"), many, (cell, draw), strict=True):
         if count > 1 and chosen is None:
             remedy = f"choose one: --{name} 0 … {count - 1}"

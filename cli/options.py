@@ -162,6 +162,12 @@ def request_options(
     return decorate
 
 
+draw_option = click.option(
+    "--draw", type=click.IntRange(0), help="Which draw, of a model of shapes; the mean of all if absent."
+)
+"""Adds ``--draw``: an argument ``draw: int | None``."""
+
+
 def add_verbosity(command: click.Command) -> None:
     """Give a command ``-v`` and ``-q`` unless it has them: every command takes them, none handles them."""
     if any(option.name == "verbose" for option in command.params):

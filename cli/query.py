@@ -7,12 +7,12 @@ import numpy as np
 
 from ..recon.errors import ConfigError
 from ..recon.models.points import line_points, read_points, require_ending, write_values
-from ..recon.results import model_or_volume
+from ..recon.results import model_or_volume, one_specimen
 from ..recon.settings.units import parse_any
 from ..recon.volumes import Volume
 from ..recon.volumes.asking import VolumeAnswers
 from . import console
-from .options import PATH, output_options
+from .options import PATH, draw_option, output_options
 
 MANY = 200_000
 """Points from which on progress is shown."""
@@ -42,6 +42,7 @@ def _line(
 @click.option("--samples", type=click.IntRange(2), default=200, show_default=True, help="Points on the line.")
 @click.option("--unit", default="m", show_default=True, help="Unit of the coordinates, where the file does not say.")
 @click.option("--quantity", "names", multiple=True, help="Only this quantity. May be repeated.")
+@draw_option
 @output_options
 def command(
     model: Path,
@@ -50,6 +51,7 @@ def command(
     samples: int,
     unit: str,
     names: tuple[str, ...],
+    draw: int | None,
     output: Path,
     force: bool,
 ) -> None:
@@ -70,7 +72,7 @@ def command(
     require_ending(output)
     if (points is None) == (line is None):
         raise ConfigError("POINTS or --line is needed, and not both; see unflat query --help")
-    found = model_or_volume(model)
+    found = one_specimen(model_or_volume(model), model, draw)
     opened = VolumeAnswers(found) if isinstance(found, Volume) else found
     for name in names:
         opened.column(name)

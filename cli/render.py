@@ -11,7 +11,7 @@ import click
 from ..recon.errors import ConfigError, Fault
 from ..recon.settings.units import Dimension, parse_any
 from . import console
-from .options import PATH, output_options
+from .options import PATH, draw_option, output_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..recon.results import Result
 
 MOVIES = ("spin", "zoom")
-STYLES = ("slices", "projection", "spin", "zoom", "montage", "light")
+STYLES = ("slices", "projection", "spin", "zoom", "montage", "light", "surface")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...])
     callback=numbers("angle", 1, 2),
     default="0",
     metavar="AZIMUTH[,ELEVATION]",
-    help="projection, spin: from where, in degrees.",
+    help="projection, surface, spin: from where, in degrees.",
 )
 @click.option(
     "--plane",
@@ -147,7 +147,8 @@ def planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...])
     show_default=True,
     help="projection, spin: what of each line of sight.",
 )
-def command(model: Path, output: Path, force: bool, **options: Any) -> None:
+@draw_option
+def command(model: Path, output: Path, force: bool, draw: int | None, **options: Any) -> None:
     """Draw MODEL: a model file, a run's folder, or a volume. OUT ends in .png, .gif or .mp4.
 
     A model is asked afresh at each sample of a picture, so a zoom never shows a voxel.
@@ -160,12 +161,13 @@ def command(model: Path, output: Path, force: bool, **options: Any) -> None:
       unflat render RUN -o spin.mp4
       unflat render RUN -o zoom.gif --style zoom --centre 0um,2um,-1um --factor 30
       unflat render RUN -o tilted.png --style light --na 0.3,0.1
+      unflat render CELL -o shape.png --style surface --angle 30,55 --draw 2
     """
-    from ..recon.results import open_result
+    from ..recon.results import one_specimen, open_result
 
     drawing = _drawing(output, **options)
     console.refuse_to_overwrite(output, force=force)
-    result = open_result(model)
+    result = one_specimen(open_result(model), model, draw)
     if drawing.style in MOVIES:
         _write_movie(result, drawing, output)
     else:
@@ -240,6 +242,12 @@ def _projection(result: "Result", drawing: Drawing) -> "Figure":
     return projection_figure(result, *drawing.angles, along=drawing.along, **drawing.common())
 
 
+def _surface(result: "Result", drawing: Drawing) -> "Figure":
+    from ..recon.rendering import surface_figure
+
+    return surface_figure(result, *drawing.angles, **drawing.common())
+
+
 def _light(result: "Result", drawing: Drawing) -> "Figure":
     from ..recon.models import Model
     from ..recon.rendering import light_figure
@@ -256,4 +264,5 @@ _FIGURES: dict[str, Callable[["Result", Drawing], "Figure"]] = {
     "montage": _montage,
     "projection": _projection,
     "light": _light,
+    "surface": _surface,
 }

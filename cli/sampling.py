@@ -110,7 +110,8 @@ def members_of(
     if many:
         yield from members(file, cell, draw)
         return
-    for what, number in (("cell", cell), ("draw", draw)):
+    drawn = isinstance(found, Model) and found.draws > 1
+    for what, number in (("cell", cell), ("draw", None if drawn else draw)):
         if number:
             raise ConfigError(Fault(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}"))
     if isinstance(found, Volume):
@@ -118,4 +119,7 @@ def members_of(
     elif found is not None:
         if spacing is not None:
             require_within_box(found, spacing)
-        yield Member(0, 0, "", "", sampled(found, lattice_for(found, spacing=spacing), names))
+        name, label = (str(found.frame.attributes.get(key, "")) for key in ("name", "label"))
+        for number in range(found.draws) if draw is None else (draw,):
+            own = found.draw(number)
+            yield Member(0, number, name, label, sampled(own, lattice_for(own, spacing=spacing), names))

@@ -10,14 +10,14 @@ import numpy as np
 from ..recon.errors import ConfigError, Fault
 from ..recon.models import Model
 from ..recon.models.sampling import Region, lattice_for
-from ..recon.results import model_or_volume, quantity_of
+from ..recon.results import model_or_volume, one_specimen, quantity_of
 from ..recon.settings.units import parse_any
 from ..recon.volumes import Volume, read_volume, save
 from ..recon.volumes.detector import detector_frame
 from ..recon.volumes.formats import ONE_QUANTITY, REAL_ONLY, format_of
 from ..recon.volumes.lattice import AXES, Lattice, turn_about
 from . import console
-from .options import PATH, output_options
+from .options import PATH, draw_option, output_options
 from .sampling import length, require_within_box, sampled, spacing_option
 
 
@@ -77,6 +77,7 @@ def _turn(text: str) -> np.ndarray:
     help="Turn the specimen: 'y 30deg'. May be repeated.",
 )
 @click.option("--quantity", "names", multiple=True, help="Only this quantity. May be repeated.")
+@draw_option
 @output_options
 def command(
     model: Path,
@@ -85,6 +86,7 @@ def command(
     region: Region | None,
     turns: tuple[np.ndarray, ...],
     names: tuple[str, ...],
+    draw: int | None,
     output: Path,
     force: bool,
 ) -> None:
@@ -105,7 +107,7 @@ def command(
     """
     console.refuse_to_overwrite(output, force=force)
     one_only = format_of(output) in ONE_QUANTITY
-    opened = model_or_volume(model)
+    opened = one_specimen(model_or_volume(model), model, draw)
     if isinstance(opened, Volume):
         if spacing or region or like or turns:
             message = "is a sampled volume, whose samples are what they are"

@@ -1,13 +1,12 @@
-"""Read an unflat model file with NumPy and h5py alone: `values = read_model("model.h5")(points)`.
-
-Points are (n, 3): z, y, x in metres; values are arrays (n,) by quantity's name. docs/model-file.md gives the formulas.
-"""
+"""Read an unflat model file with NumPy and h5py alone: `read_model("model.h5")(points)`; docs/model-file.md tells."""
+# Points are (n, 3): z, y, x in metres; values are arrays (n,) by quantity's name.
 
 import json
 
 import h5py
 import numpy as np
 
+PLACES = ("frame/world_from_model", "selftest/points", "selftest/values")
 gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 layer = lambda w, name, x: x @ w[name.format("w")] + w[name.format("b")]
 
@@ -20,8 +19,7 @@ def read_model(path):
         file["weights"].visititems(lambda n, d: weights.update({n: d[()]} if isinstance(d, h5py.Dataset) else {}))
         names = [n.decode() for n in file["quantities/name"][()]]
         background, scale = (file[f"quantities/{key}"][()] for key in ("background", "scale"))
-        places = ("frame/world_from_model", "selftest/points", "selftest/values")
-        affine, test_points, test_values = (file[place][()] for place in places)
+        affine, asked, expected = (file[place][()] for place in PLACES)
     members = sorted({n.split("/")[0] + "/" if n.startswith("member_") else "" for n in weights})
     sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
 
@@ -33,34 +31,35 @@ def read_model(path):
         spread = zip(names, values.std(axis=0, ddof=len(sets) > 1).T * inside)
         return result | ({"uncertainty_" + n: u for n, u in spread} if len(sets) > 1 else {})
 
-    found = np.stack(list(model(test_points).values()), axis=1)
-    if not np.allclose(found, test_values, rtol=1e-9, atol=1e-6 * np.ptp(test_values, axis=0)):
+    if not np.allclose(
+        np.stack([*model(asked).values()], 1), expected, rtol=1e-9, atol=1e-6 * np.ptp(expected, axis=0)
+    ):
         raise ValueError(f"{path}: the model does not give the values of its self-test")
     return model
 
 
 def evaluated(architecture, w, s):
-    s, signs = np.clip(s, -1, 1), np.broadcast_to(architecture["sign"], architecture["outputs"])
+    s, signs = np.clip(s, -1, 1), np.broadcast_to(architecture.get("sign", "any"), architecture.get("outputs", 1))
     bend = np.array([("nonpositive", "any", "nonnegative").index(sign) - 1 for sign in signs])
     signed = lambda raw: np.where(bend == 0, raw, (raw + bend * np.sqrt(raw**2 + 4 * 0.05**2)) / 2)
-    known = {"pyramid": pyramid, "voxels": voxels, "fourier": fourier}
+    rim = lambda w, s: spline(np.repeat(w["rim"][:, None], 4, axis=1), s * [0, 1, 1])
+    section = lambda a, w, s: spline(w["grid"], s) + np.exp(-0.5 * (s[:, :1] / a["width"]) ** 2) * rim(w, s)
+    known = {"pyramid": pyramid, "voxels": voxels, "fourier": fourier, "section": section}
     field = lambda p: signed(known[architecture["type"]](architecture, w, np.clip(p, -1, 1)))
     return crystal(architecture["head"], w, field, s) if "head" in architecture else field(s)
 
 
 def crystal(head, w, field, s):
     wave = lambda p: field(p)[:, 1:3] @ [1, 1j] * np.exp(-1j * (w["head/plane"][0] + p @ w["head/plane"][1:]))
-    grid, step = w.get("head/reference", np.zeros((1, 1, 1, 1))), np.array(head.get("step", [0, 0, 0]))
-    near = voxels({"shape": grid.shape[1:]}, {"grid": grid}, s)[:, 0]
-    occupancy = 1 / (1 + np.exp(-head["sharpness"] * field(s)[:, 0]))
-    inside = occupancy * np.abs(wave(s)) >= head["surface"]
+    grid, step = w.get("head/reference", np.zeros((1,) * 4)), np.array(head.get("step", [0] * 3))
+    near = voxels({}, {"grid": grid}, s)[:, 0]
+    inside = (occupancy := 1 / (1 + np.exp(-head["sharpness"] * field(s)[:, 0]))) * np.abs(wave(s)) >= head["surface"]
     phase = np.where(inside, near + np.angle(wave(s) * np.exp(-1j * near)), 0)
     slope = np.where(inside, np.angle(wave(s + step) * wave(s - step).conj()) / head.get("length", 1), 0)
     return np.stack([occupancy * np.abs(wave(s)), phase, occupancy, phase, slope], axis=1)
 
 
 def interpolated(grid, first, weights):
-    """Sum grid (f, z, y, x) over the neighbours of each point; first (n, 3), weights (n, 3, neighbours)."""
     total = 0
     for corner in np.ndindex(*[weights.shape[2]] * 3):
         z, y, x = np.minimum(first + corner, np.array(grid.shape[1:]) - 1).T
@@ -68,20 +67,21 @@ def interpolated(grid, first, weights):
     return total.T
 
 
+def spline(grid, s):
+    t = (s + 1) / 2 * (np.array(grid.shape[1:]) - 3)
+    first = np.clip(np.floor(t).astype(int), 0, np.array(grid.shape[1:]) - 4)
+    cubic = [(1 - (f := t - first)) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3]
+    return interpolated(grid, first, np.stack(cubic, axis=-1) / 6)
+
+
 def pyramid(architecture, w, s):
-    levels = []
-    for i, level in enumerate(np.array(architecture["levels"])):
-        t = (s + 1) / 2 * (level - 3)
-        first = np.clip(np.floor(t).astype(int), 0, level - 4)
-        f = t - first
-        cubic = np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=-1) / 6
-        levels.append(interpolated(w[f"grid_{i}"], first, cubic))
+    levels = [spline(w[f"grid_{i}"], s) for i in range(len(architecture["levels"]))]
     direct, features = sum(level[:, : architecture["outputs"]] for level in levels), np.concatenate(levels, axis=1)
     return direct + (layer(w, "decoder/{}1", gelu(layer(w, "decoder/{}0", features))) if architecture["hidden"] else 0)
 
 
 def voxels(architecture, w, s):
-    shape = np.array(architecture["shape"])
+    shape = np.array(w["grid"].shape[1:])
     t = np.clip((s + 1) / 2 * shape - 0.5, 0, shape - 1)
     first = np.clip(np.floor(t).astype(int), 0, np.maximum(shape - 2, 0))
     return interpolated(w["grid"], first, np.stack([1 - (t - first), t - first], axis=-1))

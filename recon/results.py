@@ -65,6 +65,29 @@ def model_or_volume(path: Path) -> Result:
     return open_result(path) if is_volume(path) else Model.open(path)
 
 
+def one_specimen(result: Result, path: Path, draw: int | None = None) -> Result:
+    """Take one specimen of a result: a draw where one is asked for; the mean of a model's draws otherwise.
+
+    Args:
+        result: As opened.
+        path: Where from, for messages.
+        draw: Number of the draw.
+
+    Raises:
+        ConfigError: If there is no such draw.
+        DataError: If the result is of many cells.
+    """
+    if isinstance(result, Model):
+        return result if draw is None else result.draw(draw)
+    if result.main.ndim > 3:
+        cells, draws = result.main.shape[:2]
+        remedy = f"name one of the models in {path}/models" if path.is_dir() else "take its cells apart: unflat mesh"
+        raise DataError(Fault(str(path), f"holds {cells} cells with {draws} draws of each, and one is needed", remedy))
+    if draw:
+        raise ConfigError(Fault("--draw", f"{path} holds one volume and no draws", "leave out --draw"))
+    return result
+
+
 def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
     """Open a result and what it is compared with; on the detector's frame both, where one of them knows no other.
 

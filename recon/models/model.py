@@ -32,6 +32,8 @@ POINTS_AT_ONCE = 1 << 15
 TILE = (32, 64, 64)  # Small enough that the interpolation matrices of a fine grid are narrow, and stay in the cache.
 UNCERTAINTY = "uncertainty_"
 _MEMBER = "member_"
+DRAWS = "draws"
+"""What an architecture says of its ``members`` if each of them is an answer of its own."""
 
 Report = Callable[[int, int], object]
 
@@ -126,6 +128,21 @@ class Model:
         """Each member of the ensemble as a model of its own: a draw of a shape, one of several fits."""
         for weights in self._sets:
             yield replace(self, weights=weights)
+
+    @property
+    def draws(self) -> int:
+        """Number of answers that it holds: draws of a shape; the members of an ensemble of fits are one."""
+        return len(self._sets) if self.architecture.get("members") == DRAWS else 1
+
+    def draw(self, number: int) -> "Model":
+        """One of its draws.
+
+        Raises:
+            ConfigError: If there is none of that number.
+        """
+        if not 0 <= number < self.draws:
+            raise ConfigError(f"the model has no draw {number}: they are numbered 0 to {self.draws - 1}")
+        return self if self.draws == 1 else list(self.members_apart())[number]
 
     @cached_property
     def heads(self) -> tuple[CrystalHead, ...]:

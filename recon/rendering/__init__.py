@@ -16,6 +16,7 @@ from .projection import project, projection_figure
 from .slices import orthogonal_slices
 from .spin import spin_frames
 from .style import save_figure
+from .surface import surface_figure
 from .zoom import zoom_frames, zoom_views
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "require_inside",
     "save_figure",
     "spin_frames",
+    "surface_figure",
     "write_movie",
     "zoom_frames",
     "zoom_views",

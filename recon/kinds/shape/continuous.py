@@ -9,7 +9,7 @@ from jaxtyping import Float
 from ...models import Model
 from ...models.fields import VERSION
 from ...models.frame import Frame
-from ...models.model import ModelQuantity
+from ...models.model import DRAWS, ModelQuantity
 from .cells import Cell
 from .network.code import HALF, PIXELS, UNIT, WIDTH, coefficients, rim, rim_coefficients
 from .network.sight import Sight
@@ -44,6 +44,7 @@ def model_of(
         "shape": list(members[0]["grid"].shape[1:]),
         "section": list(members[0]["rim"].shape[1:]),
         "width": WIDTH / HALF,
+        "members": DRAWS,
     }
     pixel = float(voxel[1])
     quantity = ModelQuantity(

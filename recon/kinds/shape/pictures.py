@@ -8,7 +8,9 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from ...rendering.projection import turned
 from ...rendering.style import ACCENT, INK, SECOND, house_style, new_figure
+from ...rendering.surface import shaded
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _TILT = 55.0
 """[deg] From above, by which surfaces are seen."""
+_SMOOTH = 0.9
+"""[sample] By which the steps of voxels are taken out of a picture."""
 _SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
 _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
@@ -160,24 +164,10 @@ def volumes(path: Path) -> "matplotlib.figure.Figure":
 
 
 def surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "y x"]:
-    """Draw a surface as light from above leaves it, seen from a tilt; 1 is the ground."""
-    from scipy.ndimage import affine_transform, gaussian_filter
+    """Draw a shape as light from a side leaves it, seen from a tilt."""
+    from scipy.ndimage import gaussian_filter
 
-    angle = np.radians(_TILT)
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    middle = (np.array(filled.shape) - 1) / 2
-    seen = affine_transform(gaussian_filter(filled.astype(np.float32), 0.9), turn, middle - turn @ middle, order=1)
-    hit = seen > 0.5
-    depth = np.where(hit.any(axis=0), hit.argmax(axis=0), np.nan)
-    first = np.clip(hit.argmax(axis=0), 1, None)
-    rows, cells = np.indices(first.shape)
-    before, after = seen[first - 1, rows, cells], seen[first, rows, cells]
-    depth = depth - np.clip((after - 0.5) / np.maximum(after - before, 1e-3), 0, 1)
-    down, right = np.gradient(depth)
-    normal = np.stack([np.ones_like(depth), down, right]) / np.sqrt(1 + down**2 + right**2)
-    light = np.array([0.75, 0.45, 0.48])
-    shade = np.clip(np.tensordot(light / np.linalg.norm(light), normal, axes=1), 0, 1)
-    return np.asarray(np.where(np.isfinite(depth), 0.12 + 0.78 * np.nan_to_num(shade), 1.0))
+    return shaded(gaussian_filter(filled.astype(np.float32), _SMOOTH), 0.5, turned(0.0, np.radians(_TILT)))
 
 
 def _picture(axes: "matplotlib.axes.Axes", image: np.ndarray, mask: np.ndarray) -> None:

@@ -6,7 +6,7 @@ picture does not tell stays as it was drawn.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ def _fitted(
         change = ((fitted.codes - drawn) ** 2).mean(axis=(1, 2, 3))
         return (misfit(fitted, image) + _NEAR * change).sum()
 
-    def step(_: int, state: tuple[Fitted, optax.OptState]) -> tuple[Fitted, optax.OptState]:
+    def step(_: Any, state: tuple[Fitted, optax.OptState]) -> tuple[Fitted, optax.OptState]:
         fitted, memory = state
         with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
             updates, memory = adam.update(jax.grad(loss)(fitted), memory)

@@ -1,0 +1,233 @@
+"""The shape's network: its code is the shape, its section is the mask, what it draws is one continuous model a cell."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unflat.recon.kinds.shape.cells import Cell
+from unflat.recon.kinds.shape.continuous import model_of
+from unflat.recon.kinds.shape.network import flow, refine
+from unflat.recon.kinds.shape.network.code import (
+    EDGE,
+    PIXELS,
+    UNIT,
+    decode,
+    encode,
+    matrix,
+    pixels,
+    positions,
+    rim,
+    rim_places,
+    signed_distance,
+)
+from unflat.recon.kinds.shape.network.denoiser import Denoiser
+from unflat.recon.kinds.shape.network.sight import Sight, sight_of
+from unflat.recon.kinds.shape.network.specimens import Specimen, look, specimen
+from unflat.recon.kinds.shape.network.training import folds
+from unflat.recon.kinds.shape.result import occupancy
+from unflat.recon.kinds.shape.simulated import SimulatedCell, simulated_cell, turned_cell
+
+HEIGHTS = np.arange(PIXELS) - PIXELS // 2
+
+
+def ball(radius: float, at: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:
+    """[voxel] Signed distance to a ball on the cube's voxels."""
+    z, y, x = np.meshgrid(HEIGHTS, pixels(), pixels(), indexing="ij")
+    return np.sqrt((z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2) - radius
+
+
+def code_of(distance: np.ndarray) -> np.ndarray:
+    """Its code."""
+    return encode(distance, (HEIGHTS.astype(float), pixels(), pixels()))
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """IoU."""
+    return float((a & b).sum() / (a | b).sum())
+
+
+@pytest.fixture(scope="module")
+def cell() -> SimulatedCell:
+    """A simulated discocyte."""
+    return simulated_cell(np.random.default_rng(3), "discocyte", 64)
+
+
+@pytest.fixture(scope="module")
+def drawn(cell: SimulatedCell) -> Specimen:
+    """The same as the network learns it."""
+    return specimen(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
+
+
+def test_between_its_points_a_code_is_what_it_codes() -> None:
+    distance = ball(17.3, (2.0, -3.5, 1.2))
+    found = decode(code_of(distance), HEIGHTS.astype(float), pixels(), pixels())
+    near = np.abs(distance) < 3
+    assert np.abs(found - distance)[near].max() < 0.35
+    assert overlap(found < 0, distance < 0) > 0.98
+
+
+def test_a_plane_is_coded_without_error() -> None:
+    slope = positions()[:, None, None] * 0.1 + positions()[:, None] * -0.05 + 0.2
+    code = np.broadcast_to(slope, (EDGE,) * 3)
+    places = np.linspace(-29, 29, 40)
+    found = decode(code / UNIT, places, places, places)
+    middle = slice(6, 34)  # At its ends the spline has no slope.
+    wanted = places[:, None, None] * 0.1 + places[:, None] * -0.05 + 0.2
+    np.testing.assert_allclose(found[middle, middle], np.broadcast_to(wanted, found.shape)[middle, middle], atol=2e-3)
+
+
+def test_the_matrix_of_a_code_has_rows_that_sum_to_one() -> None:
+    np.testing.assert_allclose(matrix(np.linspace(-31, 31, 100)).sum(axis=1), 1, atol=1e-12)
+
+
+def test_the_distance_of_voxels_is_half_a_voxel_beside_the_surface() -> None:
+    inside = np.zeros((9, 9), bool)
+    inside[2:7, :] = True
+    found = signed_distance(inside)
+    np.testing.assert_allclose(found[:, 4], [1.5, 0.5, -0.5, -1.5, -2.5, -1.5, -0.5, 0.5, 1.5])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), radius=st.floats(6, 25), squeeze=st.floats(0.6, 1.6))
+def test_whatever_is_drawn_passes_through_the_section(seed: int, radius: float, squeeze: float) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = np.meshgrid(pixels(), pixels(), indexing="ij")
+    mask = np.hypot(y * squeeze, x / squeeze) < radius
+    sight = sight_of(mask * 1.0, mask * 1.0)
+    rough = np.clip(code_of(ball(18.0)) + 0.2 * rng.standard_normal((EDGE,) * 3), -1.5, 1.5)
+    model = model_of(Cell("c", "", mask * 1.0, mask * 1.0, (1, 1, 1), "voxel"), rough[None], sight, {})
+    section = model.sample(np.zeros(1), pixels(), pixels())[0] < 0
+    assert overlap(section, mask) > 0.97
+
+
+def test_a_shape_that_agrees_with_its_section_is_left_alone() -> None:
+    distance = ball(15.0)
+    sight = sight_of(np.ones((64, 64)), (distance[32] < 0).astype(float))
+    inner = np.abs(rim_places()) < 20
+    found = rim(code_of(distance), sight.outline())[np.ix_(inner, inner)]
+    assert np.abs(found).max() < 0.6  # The mask has pixels, the ball has none.
+
+
+@pytest.mark.parametrize("size", [32, 128, 96])
+def test_pictures_of_any_size_show_the_same_cell(size: int) -> None:
+    def seen(count: int) -> Sight:
+        y, x = np.meshgrid(pixels(count), pixels(count), indexing="ij")
+        return sight_of(7e3 * np.exp(-(y**2 + x**2) / 400), (np.hypot(y, x - 3) < 14).astype(float))
+
+    one, other = seen(64), seen(size)
+    np.testing.assert_allclose(one.image, other.image, atol=0.06)
+    near = np.abs(one.section) < 5
+    np.testing.assert_allclose(one.section[near], other.section[near], atol=1.5 * 64 / min(size, 64))
+
+
+def test_brightness_has_no_unit(cell: SimulatedCell) -> None:
+    one, other = (sight_of(factor * cell.image, cell.mask.astype(float)) for factor in (1.0, 1234.5))
+    np.testing.assert_allclose(one.channels(), other.channels(), rtol=1e-5)
+
+
+def test_looks_turn_code_and_picture_together(drawn: Specimen) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        seen = look(drawn, rng)
+        middle = decode(seen.code, np.zeros(1), pixels(), pixels())[0] < 0
+        assert overlap(middle, seen.seen[..., 2] > 0.5) > 0.85
+
+
+def test_a_cell_turned_in_space_keeps_its_volume(cell: SimulatedCell) -> None:
+    rng = np.random.default_rng(1)
+    volumes = [turned_cell(rng, cell.inside).inside.sum() for _ in range(4)]
+    np.testing.assert_allclose(volumes, cell.inside.sum(), rtol=0.03)
+
+
+def test_every_class_has_its_share_in_every_fold() -> None:
+    labels = ["a"] * 53 + ["b"] * 25 + ["c"] * 18 + ["d"] * 12
+    division = folds(labels, 5, 0)
+    sizes = np.bincount(division)
+    assert sizes.max() - sizes.min() <= 1
+    for name in "abcd":
+        counts = np.bincount(division[np.array(labels) == name], minlength=5)
+        assert counts.max() - counts.min() <= 1
+    assert not np.array_equal(division, folds(labels, 5, 1))
+
+
+class Oracle(Denoiser):
+    """Knows the answer."""
+
+    def estimate(self, parameters: Any, noisy: Any, time: Any, seen: Any, dtype: Any = None) -> Any:
+        del parameters, time, seen, dtype
+        return jnp.full_like(noisy, 0.25)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_flow_ends_at_what_the_network_knows(steps: int) -> None:
+    seen = jnp.zeros((2, PIXELS, PIXELS, 3))
+    found = flow.draw(Oracle(), {}, seen, flow.noise(jax.random.key(0), 2), steps)
+    np.testing.assert_allclose(found, 0.25, atol=1e-6)
+
+
+def test_a_small_network_learns_one_cell(drawn: Specimen) -> None:
+    denoiser, seen = Denoiser((8,), (1,)), look(drawn)
+    parameters = {name: jnp.asarray(array) for name, array in denoiser.initialise(0).items()}
+    codes, pictures = jnp.asarray(seen.code)[None], jnp.asarray(seen.seen)[None]
+
+    @jax.jit
+    def step(parameters: dict[str, jax.Array], key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        def loss(parameters: dict[str, jax.Array]) -> jax.Array:
+            return flow.loss(denoiser, parameters, codes, pictures, key, jnp.float32)[1]["error"]
+
+        value, slope = jax.value_and_grad(loss)(parameters)
+        return value, {name: array - 0.003 * jnp.sign(slope[name]) for name, array in parameters.items()}
+
+    errors = []
+    for i in range(60):
+        value, parameters = step(parameters, jax.random.key(i))
+        errors.append(float(value))
+    assert np.mean(errors[-10:]) < 0.4 * np.mean(errors[:10])
+
+
+def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: Specimen) -> None:
+    truth = look(drawn).code
+    image = jnp.asarray(drawn.sight.image, jnp.float32)
+    start = jnp.asarray(np.clip(truth * 0.7 - 0.1, -1.5, 1.5))[None]
+    found = refine._fitted(start, image, 40)
+    membrane = jnp.log(jnp.array([3.5]))
+    before, after = (float(refine.misfit(refine.Fitted(code, membrane), image)[0]) for code in (start, found))
+    assert after < 0.7 * before
+    assert float(jnp.sqrt(((found - start) ** 2).mean())) < 0.2
+
+
+def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volume(tmp_path: Path) -> None:
+    distance = ball(16.0)
+    mask = (distance[32] < 0).astype(float)
+    voxel = (0.2e-6, 0.17e-6, 0.17e-6)
+    codes = np.stack([code_of(distance), code_of(distance * 0.9 - 1)])
+    model = model_of(Cell("a ball", "round", mask, mask, voxel, "m"), codes, sight_of(mask, mask), {}, 64)
+    assert model.draws == 2
+    one = model.draw(0)
+    wanted = 0.17e-6 * decode(codes[0], np.array([9.0]), pixels(), pixels())[0]
+    # Away from the section nothing is added.
+    np.testing.assert_allclose(one.sample(np.array([9 * 0.2e-6]), *[pixels() * 0.17e-6] * 2)[0], wanted, atol=2e-11)
+    volumes = []
+    for edge in (64, 256):
+        finer = model_of(Cell("a ball", "round", mask, mask, voxel, "m"), codes[:1], sight_of(mask, mask), {}, edge)
+        volumes.append(occupancy(finer, edge).sum() * np.prod(finer.spacing))
+    np.testing.assert_allclose(volumes[0], volumes[1], rtol=0.01)
+    np.testing.assert_allclose(volumes[1], 4 / 3 * np.pi * 16**3 * np.prod(voxel), rtol=0.03)
+    model.save(tmp_path / "model.h5")
+    path = Path(__file__).resolve().parents[1] / "docs" / "read_model.py"
+    spec = importlib.util.spec_from_file_location("read_model", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    points = np.random.default_rng(0).uniform(-6e-6, 6e-6, (200, 3))
+    values = module.read_model(tmp_path / "model.h5")(points)
+    for quantity in model.given:
+        np.testing.assert_allclose(values[quantity.name], model(points, quantity.name), atol=1e-14)
