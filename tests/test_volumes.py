@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unflat.cli import volume as command
+from unflat.cli import sampling
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.models import Frame, Model, ModelQuantity
@@ -464,7 +464,7 @@ class TestCommand:
     def test_what_does_not_fit_in_memory_is_refused(
         self, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(command, "available_memory", lambda: 1 << 30)
+        monkeypatch.setattr(sampling, "available_memory", lambda: 1 << 30)
         words = ["volume", str(tmp_path), "-o", str(tmp_path / "v.h5"), "--spacing", "2 nm"]
         assert run(words) == 4
         error = capsys.readouterr().err
@@ -474,7 +474,7 @@ class TestCommand:
     def test_long_work_shows_its_progress(
         self, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(command, "PATIENCE", 0.0)
+        monkeypatch.setattr(sampling, "PATIENCE", 0.0)
         assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5")]) == 0
         assert "sampling: 1024/1024" in capsys.readouterr().err
 
