@@ -88,9 +88,10 @@ def _fitted(
 def misfit(fitted: Fitted, image: Float[Array, "y x"]) -> Float[Array, " batch"]:
     """Square of the difference of pictures made and seen over that of the one seen, at the best brightness."""
     made = sections(fitted.codes, jnp.exp(fitted.membrane))
+    seen = image[None]
     power = jnp.maximum((made**2).sum(axis=(1, 2)), 1e-6)
-    gain = (made * image).sum(axis=(1, 2)) / power
-    missed = (gain[:, None, None] * made - image) ** 2
+    gain = (made * seen).sum(axis=(1, 2)) / power
+    missed = (gain[:, None, None] * made - seen) ** 2
     return missed.sum(axis=(1, 2)) / jnp.maximum((image**2).sum(), 1e-6)
 
 
