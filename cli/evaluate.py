@@ -3,20 +3,31 @@
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ..recon.errors import ConfigError, Fault
 from ..recon.volumes import Volume
+from ..recon.volumes.many import names_and_labels
 from . import console
 from .options import PATH
+
+if TYPE_CHECKING:
+    from ..recon.tables import Table
+
+_OF_CLASS = ("cells", "overlap", "best_overlap", "volume", "surface", "roughness", "coverage_volume")
+"""What is shown of each class; the table that is written holds more."""
 
 
 @click.command()
 @click.argument("result", type=PATH)
 @click.argument("truth", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; a number that is not finite is null.")
+@click.option("-o", "--output", type=PATH, help="Table to write, .csv: a row for each cell where there are many.")
+@click.option("--force", is_flag=True, help="Replace the table where it already exists.")
 @click.option("--register", is_flag=True, help="Move the result onto the truth first, and tell by how much.")
-def command(result: Path, truth: Path, as_json: bool, register: bool) -> None:
+def command(result: Path, truth: Path, as_json: bool, output: Path | None, force: bool, register: bool) -> None:
     """Compare RESULT with TRUTH.
 
     RESULT is a model, a volume, or a run's folder. TRUTH is a volume, or a simulated acquisition with its truth inside.
@@ -29,19 +40,57 @@ def command(result: Path, truth: Path, as_json: bool, register: bool) -> None:
       unflat evaluate RUN/model.h5 truth.h5 --json > accuracy.json
       unflat evaluate volume.tif truth.h5 --register
       unflat evaluate RUN results_phasing/image.npy
+      unflat evaluate SHAPES cells.h5 -o errors.csv
     """
     from ..recon.kinds import kind_named
     from ..recon.results import open_pair
 
+    if output is not None:
+        if output.suffix.lower() != ".csv":
+            raise ConfigError(Fault(str(output), "has no ending of a table", "use .csv"))
+        console.refuse_to_overwrite(output, force=force)
     found, known = open_pair(result, truth)
     for each in (found, known):
         if isinstance(each, Volume) and "assumed" in each.attributes:
             console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
-    numbers = kind_named(known.kind).score(found, known, register=register)
+    kind = kind_named(known.kind)
+    numbers = kind.score(found, known, register=register)
+    tables = None if kind.tables is None else kind.tables(found, known, *names_and_labels(truth))
+    if output is not None:
+        table = _row(numbers) if tables is None else tables[0]
+        table.save(output)
     if as_json:
         click.echo(json.dumps({name: v if math.isfinite(v) else None for name, v in numbers.items()}, indent=2))
         return
     _print_table(numbers)
+    if tables is not None:
+        _print_classes(tables[1])
+    if output is not None:
+        console.wrote(output)
+
+
+def _row(numbers: dict[str, float]) -> "Table":
+    from ..recon.tables import Column, Table
+
+    return Table(tuple(Column(name) for name in numbers), (numbers,))
+
+
+def _print_classes(classes: "Table") -> None:
+    """Show the errors of each class."""
+    from rich.console import Console
+    from rich.table import Table as Shown
+
+    if console.is_quiet() or len(classes.rows) < 2:
+        return
+    names = [name for name in _OF_CLASS if any(name in row for row in classes.rows)]
+    shown = Shown(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("class", no_wrap=True)
+    for name in names:
+        shown.add_column(name.replace("_", " "), justify="right")
+    for row in classes.rows:
+        values = (row.get(name, float("nan")) for name in names)
+        shown.add_row(str(row["label"]), *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values))
+    Console().print(shown)
 
 
 def _print_table(numbers: dict[str, float]) -> None:

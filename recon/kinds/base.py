@@ -42,6 +42,8 @@ class Kind:
         estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
+        tables: ``tables(result, truth, names, labels)``: accuracy of each specimen and of each class of them, where
+            a result is of many.
         sentence: Says, from the numbers of a result's ``metrics.json``, how well it explains the measurement.
         lines: Says what else a person wants to know at once.
         measure: ``measure(volume, level=None, features="standard")``: numbers of one specimen that need no truth, as a
@@ -78,6 +80,7 @@ class Kind:
     phase: "Callable[..., dict[str, float]] | None" = None
     predict: "Callable[..., dict[str, float]] | None" = None
     train: "Callable[..., dict[str, float]] | None" = None
+    tables: "Callable[..., tuple[Table, Table]] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None
     pictures: "Callable[[RunFacts], list[Drawing]] | None" = None
 

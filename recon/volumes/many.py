@@ -117,6 +117,17 @@ def write_many(
                 file.create_dataset(key, data=list(texts), dtype=h5py.string_dtype())
 
 
+def names_and_labels(path: Path) -> tuple[list[str], list[str]]:
+    """Names and classes of the cells of a volume file or an acquisition; empty where the file has none."""
+    found: tuple[list[str], list[str]] = ([], [])
+    if path.is_file() and h5py.is_hdf5(path):
+        with opened(path) as file:
+            for key, texts in zip(("name", "label"), found, strict=True):
+                if isinstance(file.get(key), h5py.Dataset):
+                    texts += [text_of(value) for value in np.atleast_1d(file[key][()])]
+    return found
+
+
 def _texts(file: h5py.File, key: str, count: int) -> list[str]:
     if key not in file:
         return [""] * count

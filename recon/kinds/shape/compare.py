@@ -1,11 +1,13 @@
 """Shapes against the truth, as ``unflat evaluate`` asks for it."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import ConfigError, DataError
 from ...models import Model
+from ...tables import Table
 from ...volumes.volume import Volume
 from .continuous import DISTANCE
 from .score import Scores, score_shapes
@@ -31,8 +33,23 @@ def score(result: "Result", truth: Volume, register: bool = False) -> dict[str, 
     return scores(result, truth).numbers
 
 
-def scores(result: "Result", truth: Volume) -> Scores:
-    """The tables behind `score`."""
+def tables(
+    result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()
+) -> tuple[Table, Table]:
+    """A row for each cell, and a row for each class and for all.
+
+    Args:
+        result: As for `score`.
+        truth: Likewise.
+        names: Of the cells, where they are known.
+        labels: Their classes, likewise.
+    """
+    found = scores(result, truth, names, labels)
+    return found.cells, found.classes
+
+
+def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> Scores:
+    """The tables behind `score`; arguments as for `tables`."""
     known = np.asarray(truth.main)
     known = known.reshape(-1, *known.shape[-3:])
     if isinstance(result, Model):
@@ -46,4 +63,6 @@ def scores(result: "Result", truth: Volume) -> Scores:
     middle = [np.flatnonzero(np.abs(truth.z) <= 0.5 * truth.spacing[0])]
     masks = known[:, int(middle[0][0])] > 0.5 if middle[0].size else None
     steps = truth.spacing if truth.length_unit == "m" else None
-    return score_shapes(found, known, masks=masks, spacing=steps)
+    own = {"names": names, "labels": labels}
+    told: dict[str, Any] = {what: given for what, given in own.items() if len(given) == len(known)}
+    return score_shapes(found, known, masks=masks, spacing=steps, **told)
