@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
-from ...physics.diffraction import far_field
-from .blur import FIRST_SIGMA, fit_blur
+from .blur import fit_blur
 from .pattern import Blur, Pattern, no_blur
 from .projections import UPDATES, Update, coherent_projection, gps_dual, modulus_projection, scaled, squared, updated
 from .settings import PhaseSettings, RecipeStep, ShrinkWrap
@@ -113,7 +112,7 @@ def begin_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Arra
 def go(state: State, pattern: Pattern, leg: Leg) -> State:
     """Go one leg."""
     if leg.psf:
-        state = _with_blur(state, pattern)
+        state = state._replace(blur=fit_blur(state.iterate, state.support, pattern, state.blur, background=False))
     whole = state.support
     if leg.twin:
         state = state._replace(support=_halved(state))
@@ -180,11 +179,3 @@ def _wrapped(
 @jax.jit
 def _halved(state: State) -> Float[Array, "z y x"]:
     return half_support(state.iterate, state.support, state.direction)
-
-
-@jax.jit
-def _with_blur(state: State, pattern: Pattern) -> State:
-    """Let the point-spread function follow the object."""
-    sigmas = jnp.where(jnp.sum(state.blur.sigmas) > 0, state.blur.sigmas, jnp.full(3, FIRST_SIGMA, jnp.float32))
-    intensity = squared(far_field(scaled(state.iterate, state.support)))
-    return state._replace(blur=fit_blur(intensity, pattern, state.blur._replace(sigmas=sigmas), background=False))
