@@ -54,3 +54,9 @@ class CrystalPredict(PredictSettings):
         "by the likelihood (phase.refine) follows.",
     )
     keep: int = Field(1, ge=1, description="How many of the draws are refined, the best first.")
+    starts: int = Field(
+        4,
+        ge=0,
+        description="Random starts of phase that are added where the refined answer explains withheld pixels far worse "
+        "than fitted ones; the better result is kept. 0 for none.",
+    )
