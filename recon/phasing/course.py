@@ -104,7 +104,11 @@ def begin(pattern: Pattern, key: Array, threshold: Float[Array, ""] | float) -> 
 @jax.jit
 def begin_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float) -> State:
     """Begin from a density that is thought to be near, within the support that it shows."""
-    inside = shrink_wrapped(density, (squared(density) > 0).astype(jnp.float32), NEAR_SIGMA, threshold)
+    intensity = squared(density)
+    # The object's amplitude, whatever the array's size: an rms over all of it would be the lower the emptier it is.
+    level = jnp.sum(intensity**2) / jnp.maximum(jnp.sum(intensity), 1e-30)
+    shown = (intensity > threshold**2 * level).astype(jnp.float32)
+    inside = shrink_wrapped(density, shown, NEAR_SIGMA, threshold)
     blur, direction = no_blur(), jax.random.normal(key, (3,), jnp.float32)
     return State(density, jnp.zeros_like(density), inside, blur, direction)
 
