@@ -93,12 +93,11 @@ def _answer(
 
 
 def refining(settings: CrystalSettings) -> PhaseSettings:
-    """How an answer is refined: as phasing ends, from each of the draws that are kept."""
+    """How an answer is refined: as phasing ends, from the draws that are tried."""
     wanted = settings.predict
-    count = min(wanted.keep, wanted.draws)
-    return settings.phase.model_copy(
-        update={"recipe": wanted.recipe, "starts": count, "keep": count, "twin": False, "gate": None}
-    )
+    count = min(max(wanted.tried, wanted.keep), wanted.draws)
+    changed = {"recipe": wanted.recipe, "starts": count, "keep": min(wanted.keep, count), "twin": False, "gate": None}
+    return settings.phase.model_copy(update=changed)
 
 
 def is_doubtful(numbers: Mapping[str, float]) -> bool:

@@ -53,7 +53,14 @@ class CrystalPredict(PredictSettings):
         description="Steps of projections from the answer on, as in phase.recipe, where it is refined; the refinement "
         "by the likelihood (phase.refine) follows.",
     )
-    keep: int = Field(1, ge=1, description="How many of the draws are refined, the best first.")
+    tried: int = Field(
+        2,
+        ge=1,
+        description="How many of the draws go through the recipe, those first that explain the measurement best.",
+    )
+    keep: int = Field(
+        1, ge=1, description="How many of those are refined and combined, the best by the withheld pixels first."
+    )
     starts: int = Field(
         4,
         ge=0,
