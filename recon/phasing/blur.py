@@ -41,7 +41,9 @@ def fit_blur(
         psf: Whether the widths may change.
         background: Whether the background may.
     """
-    return _fitted(density, support, pattern, blur, jnp.asarray([psf, psf, psf, background], jnp.float32))
+    wanted = jnp.asarray([psf, psf, psf, background], jnp.float32)
+    found: Blur = _fitted(density, support, pattern, blur, wanted)
+    return found
 
 
 # What is fitted is data, so that projections and refinement share one program: it is the one that takes most compiling.
@@ -98,4 +100,5 @@ def _step(
     scale = jnp.sqrt(jnp.diagonal(hessian) + 1e-30)
     both = wanted[:, None] * wanted[None, :]
     damped = both * hessian / scale[:, None] / scale[None, :] + jnp.diag(1.0 + 1e-4 - wanted)
-    return -jnp.linalg.solve(damped, gradient / scale) / scale
+    step: Array = -jnp.linalg.solve(damped, gradient / scale) / scale
+    return step
