@@ -62,14 +62,14 @@ def refined(
         if not count:
             raise
         _log.warning("the answer fell apart when it was refined: %d ordinary starts take its place", count)
-        beside = _beside(settings, measured, work, resumed)
+        beside = _beside(settings, measured, len(densities), work, resumed)
         return replace(beside, numbers=beside.numbers | {"starts_beside": float(count), "answer_kept": 0.0})
     if not count or not is_doubtful(found.numbers):
         return found
     llk, free = found.numbers["llk"], found.numbers["llk_free"]
     told = f"Poisson deviance {llk:.3g}, free {free:.3g}"
     _log.warning("the refined answer is doubtful (%s): %d ordinary starts are added", told, count)
-    beside = _beside(settings, measured, work, resumed)
+    beside = _beside(settings, measured, len(densities), work, resumed)
     kept = free <= beside.numbers["llk_free"]
     better = found if kept else beside
     return replace(better, numbers=better.numbers | {"starts_beside": float(count), "answer_kept": float(kept)})
@@ -85,17 +85,17 @@ def _answer(
     save: bool,
 ) -> Phased:
     """Refine the draws that are kept."""
-    saver, wanted = Saver(work.folder), refining(settings)
+    saver, wanted = Saver(work.folder), refining(settings, len(densities))
     saving = {"save": saver.save} if save else {}
     found = phase(measured, wanted, settings.seed, work.progress, work.stop, state, given=densities, **saving)
     saver.tell(found.solutions)
     return found
 
 
-def refining(settings: CrystalSettings) -> PhaseSettings:
-    """How an answer is refined: as phasing ends, from the draws that are tried."""
+def refining(settings: CrystalSettings, draws: int) -> PhaseSettings:
+    """How an answer of some draws is refined: as phasing ends, from those of them that are tried."""
     wanted = settings.predict
-    count = min(max(wanted.tried, wanted.keep), wanted.draws)
+    count = min(max(wanted.tried, wanted.keep), draws)
     changed = {"recipe": wanted.recipe, "starts": count, "keep": min(wanted.keep, count), "twin": False, "gate": None}
     return settings.phase.model_copy(update=changed)
 
@@ -110,9 +110,11 @@ def is_doubtful(numbers: Mapping[str, float]) -> bool:
     return not foreseen or (numbers["llk"] > _NOISE and numbers["chi_rms"] > _MISFIT)
 
 
-def _beside(settings: CrystalSettings, measured: Measured, work: Workplace, state: Checkpoint | None) -> Phased:
+def _beside(
+    settings: CrystalSettings, measured: Measured, draws: int, work: Workplace, state: Checkpoint | None
+) -> Phased:
     """Phase from random starts; checkpoints and lines of metrics follow those of the answer."""
-    before = refining(settings)
+    before = refining(settings, draws)
     done = before.starts * sum(step.step.iterations for step in before.recipe)
     done += (before.keep + 1) * before.refine.iterations
     saver = Saver(work.folder, first=before.starts)
