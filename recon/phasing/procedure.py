@@ -34,11 +34,8 @@ __all__ = ["Measured", "Phased", "phase"]
 AGREES_ABOVE = 0.8
 """Correlation with the best solution below which another is another object."""
 
-PATIENCE = refine.SUPPORT_BLOCKS
-"""Blocks of refinement without a better free likelihood after which it ends: noise is all that is fitted from there.
-As many as lie between two supports, for a new one may help."""
-GAIN = 2e-3
-"""Share by which the free likelihood must fall to count as better."""
+PATIENCE = 12
+"""Blocks of refinement without a better free likelihood after which it ends: noise is all that is fitted from there."""
 
 _log = logging.getLogger(__name__)
 
@@ -174,8 +171,7 @@ class _Work:
         """Refine one density as long as the withheld pixels gain by it; asked to stop, it loses only this work."""
         settings = self.settings.refine
         blocks = refine.blocks_of(settings.iterations)
-        best, least = state, self._free_llk(state)
-        mark, at = least, 0
+        best, least, at = state, self._free_llk(state), 0
         for i, iterations in enumerate(blocks):
             if i and self.stop():
                 self._check_stop()
@@ -183,9 +179,7 @@ class _Work:
             state = refine.refine_block(state, self.pattern, iterations, settings, wrap=wrap)
             llk_free = self._free_llk(state)
             if llk_free < least:
-                best, least = state, llk_free
-            if llk_free < (1 - GAIN) * mark:
-                mark, at = llk_free, i
+                best, least, at = state, llk_free, i
             if i - at >= PATIENCE:
                 self._tell(sum(blocks[i:]))
                 break
