@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phasing.align import align
+from unflat.recon.phasing.course import begin_at
 from unflat.recon.phasing.procedure import Measured, Phased, phase
 from unflat.recon.phasing.settings import PhaseSettings
 from unflat.recon.phasing.starts import Outcome, outcome_of
@@ -198,3 +200,14 @@ def test_a_recipe_comes_back_from_its_own_dump() -> None:
 def test_a_wrong_recipe_is_refused(recipe: list[Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         PhaseSettings.model_validate({"recipe": recipe})
+
+
+def test_the_first_support_of_a_given_density_is_the_object_s_however_empty_the_array() -> None:
+    inside = np.zeros((32, 32, 32), bool)
+    inside[13:19, 12:20, 14:19] = True
+    rng = np.random.default_rng(0)
+    faint = 0.02 * (rng.normal(size=inside.shape) + 1j * rng.normal(size=inside.shape))  # as of resampling
+    begun = begin_at((inside + faint).astype(np.complex64), jax.random.key(0), 0.2)
+    support = np.asarray(begun.support) > 0
+    assert support[inside].mean() > 0.9
+    assert support.sum() < 2.5 * inside.sum()  # a rim of about a voxel

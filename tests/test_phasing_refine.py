@@ -72,11 +72,12 @@ def test_widths_and_background_are_recovered_together_with_the_density() -> None
 
 def test_the_blur_s_step_of_fisher_s_scoring_finds_the_truth_for_the_true_density() -> None:
     pattern = measured()
-    intensity = jnp.abs(far_field(jnp.asarray(crystal()[0]))) ** 2
+    density, support = (jnp.asarray(array) for array in crystal())
+    intensity = jnp.abs(far_field(density)) ** 2
     blur = Blur(jnp.full(3, 0.2, jnp.float32), jnp.zeros((), jnp.float32))
     values = []
     for _ in range(12):
-        blur = fit_blur(intensity, pattern, blur)
+        blur = fit_blur(density, support, pattern, blur)
         values.append(
             float(deviance(pattern.counts, convolved(intensity, blur.sigmas) + blur.background, pattern.fitted))
         )

@@ -9,11 +9,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
-from ...physics.diffraction import LEAST_COUNTS, deviance
+from ...physics.diffraction import LEAST_COUNTS, deviance, far_field
 from .convolution import WIDEST, convolved
 from .pattern import Blur, Pattern
+from .projections import scaled, squared
 
 FIRST_SIGMA = 0.3
 """[pixel] Where the widths start: at 0 the model does not depend on them to first order."""
@@ -21,38 +22,50 @@ _SHORTER = 0.4
 _SHORTEST = 0.03
 
 
-@partial(jax.jit, static_argnames=("psf", "background"))
 def fit_blur(
-    intensity: Float[Array, "z y x"], pattern: Pattern, blur: Blur, *, psf: bool = True, background: bool = True
+    density: Complex[Array, "z y x"],
+    support: Float[Array, "z y x"],
+    pattern: Pattern,
+    blur: Blur,
+    *,
+    psf: bool = True,
+    background: bool = True,
 ) -> Blur:
     """Take one step towards the widths and the background that explain the counts best; never a worse one.
 
     Args:
-        intensity: |F|² of the density.
+        density: Only what is inside the support diffracts.
+        support: 1 inside.
         pattern: Only its fitted pixels count.
-        blur: Where to start.
+        blur: Where to start; widths of 0 start at `FIRST_SIGMA`.
         psf: Whether the widths may change.
         background: Whether the background may.
     """
-    sigmas = jnp.maximum(blur.sigmas, 0.05) if psf else blur.sigmas
+    wanted = jnp.asarray([psf, psf, psf, background], jnp.float32)
+    found: Blur = _fitted(density, support, pattern, blur, wanted)
+    return found
+
+
+# What is fitted is data, so that projections and refinement share one program: it is the one that takes most compiling.
+@jax.jit
+def _fitted(
+    density: Complex[Array, "z y x"],
+    support: Float[Array, "z y x"],
+    pattern: Pattern,
+    blur: Blur,
+    wanted: Float[Array, "4"],
+) -> Blur:
+    intensity = squared(far_field(scaled(density, support)))
+    narrow = jnp.where(jnp.sum(blur.sigmas) > 0, jnp.maximum(blur.sigmas, 0.05), FIRST_SIGMA)
+    sigmas = jnp.where(wanted[:3] > 0, narrow, blur.sigmas)
     modelled, derivative = jax.linearize(partial(convolved, intensity), sigmas)
-    slopes = [derivative(axis) for axis in jnp.eye(3, dtype=jnp.float32)] if psf else []
-    slopes += [jnp.ones_like(intensity)] if background else []
+    slopes = jnp.concatenate([jax.vmap(derivative)(jnp.eye(3, dtype=jnp.float32)), jnp.ones_like(intensity)[None]])
     counts = jnp.maximum(modelled + blur.background, LEAST_COUNTS)
-    score = pattern.fitted * (1 - pattern.counts / counts)
-    curvature = pattern.fitted / counts
-    gradient = jnp.stack([jnp.sum(score * slope) for slope in slopes])
-    hessian = jnp.stack([jnp.stack([jnp.sum(curvature * a * b) for a in slopes]) for b in slopes])
-    scale = jnp.sqrt(jnp.diagonal(hessian) + 1e-30)
-    damped = hessian / scale[:, None] / scale[None, :] + 1e-4 * jnp.eye(len(slopes), dtype=jnp.float32)
-    step = -jnp.linalg.solve(damped, gradient / scale) / scale
+    step = _step(pattern.fitted * (1 - pattern.counts / counts), pattern.fitted / counts, slopes, wanted)
 
     def moved(share: Float[Array, ""]) -> Blur:
-        wider = jnp.clip(sigmas + share * step[:3], 0.0, WIDEST) if psf else sigmas
-        return Blur(wider, jnp.maximum(blur.background + share * step[-1], 0.0) if background else blur.background)
-
-    def value(trial: Blur) -> Float[Array, ""]:
-        return deviance(pattern.counts, convolved(intensity, trial.sigmas) + trial.background, pattern.fitted)
+        wider = jnp.where(wanted[:3] > 0, jnp.clip(sigmas + share * step[:3], 0.0, WIDEST), sigmas)
+        return Blur(wider, jnp.maximum(blur.background + share * step[3], 0.0))
 
     least = deviance(pattern.counts, modelled + blur.background, pattern.fitted)
 
@@ -62,8 +75,30 @@ def fit_blur(
 
     def shorten(search: tuple[Array, Array]) -> tuple[Array, Array]:
         share = _SHORTER * search[0]
-        return share, value(moved(share))
+        trial = moved(share)
+        return share, deviance(pattern.counts, convolved(intensity, trial.sigmas) + trial.background, pattern.fitted)
 
-    whole = jnp.ones((), jnp.float32)
-    share, found = lax.while_loop(is_worse, shorten, (whole, value(moved(whole))))
-    return Blur(*(jnp.where(found < least, new, old) for new, old in zip(moved(share), blur, strict=True)))
+    before_the_first = jnp.asarray(1 / _SHORTER, jnp.float32), jnp.asarray(jnp.inf, jnp.float32)
+    share, found = lax.while_loop(is_worse, shorten, before_the_first)
+    return Blur(
+        *(
+            jnp.where(found < least, new, old)
+            for new, old in zip(moved(share), Blur(sigmas, blur.background), strict=True)
+        )
+    )
+
+
+def _step(
+    score: Float[Array, "z y x"],
+    curvature: Float[Array, "z y x"],
+    slopes: Float[Array, "4 z y x"],
+    wanted: Float[Array, "4"],
+) -> Float[Array, "4"]:
+    """Solve for the step of those that are wanted, 0 for the others."""
+    gradient = wanted * jnp.sum(score[None] * slopes, axis=(1, 2, 3))
+    hessian = jnp.stack([jnp.sum((curvature * slope)[None] * slopes, axis=(1, 2, 3)) for slope in slopes])
+    scale = jnp.sqrt(jnp.diagonal(hessian) + 1e-30)
+    both = wanted[:, None] * wanted[None, :]
+    damped = both * hessian / scale[:, None] / scale[None, :] + jnp.diag(1.0 + 1e-4 - wanted)
+    step: Array = -jnp.linalg.solve(damped, gradient / scale) / scale
+    return step

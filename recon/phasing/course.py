@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
-from ...physics.diffraction import far_field
-from .blur import FIRST_SIGMA, fit_blur
+from .blur import fit_blur
 from .pattern import Blur, Pattern, no_blur
 from .projections import UPDATES, Update, coherent_projection, gps_dual, modulus_projection, scaled, squared, updated
 from .settings import PhaseSettings, RecipeStep, ShrinkWrap
@@ -105,7 +104,11 @@ def begin(pattern: Pattern, key: Array, threshold: Float[Array, ""] | float) -> 
 @jax.jit
 def begin_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float) -> State:
     """Begin from a density that is thought to be near, within the support that it shows."""
-    inside = shrink_wrapped(density, (squared(density) > 0).astype(jnp.float32), NEAR_SIGMA, threshold)
+    intensity = squared(density)
+    # The object's amplitude, whatever the array's size: an rms over all of it would be the lower the emptier it is.
+    level = jnp.sum(intensity**2) / jnp.maximum(jnp.sum(intensity), 1e-30)
+    shown = (intensity > threshold**2 * level).astype(jnp.float32)
+    inside = shrink_wrapped(density, shown, NEAR_SIGMA, threshold)
     blur, direction = no_blur(), jax.random.normal(key, (3,), jnp.float32)
     return State(density, jnp.zeros_like(density), inside, blur, direction)
 
@@ -113,7 +116,7 @@ def begin_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Arra
 def go(state: State, pattern: Pattern, leg: Leg) -> State:
     """Go one leg."""
     if leg.psf:
-        state = _with_blur(state, pattern)
+        state = state._replace(blur=fit_blur(state.iterate, state.support, pattern, state.blur, background=False))
     whole = state.support
     if leg.twin:
         state = state._replace(support=_halved(state))
@@ -180,11 +183,3 @@ def _wrapped(
 @jax.jit
 def _halved(state: State) -> Float[Array, "z y x"]:
     return half_support(state.iterate, state.support, state.direction)
-
-
-@jax.jit
-def _with_blur(state: State, pattern: Pattern) -> State:
-    """Let the point-spread function follow the object."""
-    sigmas = jnp.where(jnp.sum(state.blur.sigmas) > 0, state.blur.sigmas, jnp.full(3, FIRST_SIGMA, jnp.float32))
-    intensity = squared(far_field(scaled(state.iterate, state.support)))
-    return state._replace(blur=fit_blur(intensity, pattern, state.blur._replace(sigmas=sigmas), background=False))

@@ -112,11 +112,12 @@ def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Q
 
 def quality_numbers(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> dict[str, float]:
     """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``."""
-    found, modelled = quality(density, blur, pattern), modelled_counts(density, blur)
     good = pattern.fitted + pattern.free
+    found = quality(density, blur, pattern)
+    whole = quality(density, blur, pattern._replace(fitted=good, free=jnp.zeros_like(good)))  # the same program
     return {
         **{name: float(value) for name, value in found._asdict().items()},
-        "llk_all": float(deviance(pattern.counts, modelled, good)),
-        "chi_rms_all": float(chi_rms(jnp.sqrt(modelled), pattern.counts, good)),
+        "llk_all": float(whole.llk),
+        "chi_rms_all": float(whole.chi_rms),
         "free_fraction": float(jnp.sum(pattern.free) / jnp.sum(good)),
     }

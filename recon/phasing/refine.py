@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
 from ...physics.diffraction import LEAST_COUNTS, far_field
-from .blur import FIRST_SIGMA, fit_blur
+from .blur import fit_blur
 from .convolution import convolved
 from .pattern import Blur, Pattern
 from .projections import advanced, scaled, squared
@@ -89,7 +89,8 @@ def refine_block(
     if wrap:
         state = wrapped(state, settings.threshold)
     if settings.psf or settings.background:
-        state = _with_blur(state, pattern, psf=settings.psf, background=settings.background)
+        wanted = {"psf": settings.psf, "background": settings.background}
+        state = state._replace(blur=fit_blur(state.density, state.support, pattern, state.blur, **wanted))
     coherent = not settings.psf and not bool(jnp.any(state.blur.sigmas > 0))
     refined: Refined = _descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
     return refined
@@ -100,16 +101,6 @@ def wrapped(state: Refined, threshold: Float[Array, ""] | float) -> Refined:
     """Draw the support a little wider than the object, and cut the object to it."""
     support = shrink_wrapped(state.density, state.support, SUPPORT_SIGMA, threshold)
     return state._replace(support=support, density=scaled(state.density, support))
-
-
-@partial(jax.jit, static_argnames=("psf", "background"))
-def _with_blur(state: Refined, pattern: Pattern, *, psf: bool, background: bool) -> Refined:
-    blur = state.blur
-    if psf:
-        first = jnp.full(3, FIRST_SIGMA, jnp.float32)
-        blur = blur._replace(sigmas=jnp.where(jnp.sum(blur.sigmas) > 0, blur.sigmas, first))
-    intensity = squared(far_field(state.density))
-    return state._replace(blur=fit_blur(intensity, pattern, blur, psf=psf, background=background))
 
 
 @partial(jax.jit, static_argnames="coherent")

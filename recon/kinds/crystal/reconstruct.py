@@ -86,10 +86,12 @@ class Saver:
 
     Args:
         folder: Where they go.
+        first: Number of the first start: how many were told before these.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, first: int = 0) -> None:
         self._folder = folder
+        self._first = first
         self._told: set[int] | None = None
         self._step = 0
 
@@ -104,7 +106,7 @@ class Saver:
         if self._told is None:
             self._told = self._read()
         for row in rows:
-            number = int(row["number"])
+            number = self._first + int(row["number"])
             if number not in self._told:
                 self._told.add(number)
                 self._folder.metrics(self._step, start=number, **{name: row[name] for name in _ROW})

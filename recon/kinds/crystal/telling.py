@@ -17,6 +17,11 @@ def lines(numbers: Mapping[str, float]) -> list[str]:
     said = []
     if "agreement" in numbers:
         said.append(f"agreement of the solutions {numbers['agreement']:.3f}")
+    if "starts_beside" in numbers:
+        which = "and the answer remained the better" if numbers["answer_kept"] else "and theirs is the result"
+        said.append(
+            f"the network's answer was doubtful: {numbers['starts_beside']:.0f} ordinary starts were added, {which}"
+        )
     if "adapted_steps" in numbers:
         kept, tried = numbers["adapted_steps"], numbers["adapt_steps"]
         said.append(

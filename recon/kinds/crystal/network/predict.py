@@ -16,17 +16,16 @@ from ....phasing.align import align
 from ....phasing.combine import combine
 from ....phasing.pattern import Measured, Pattern, no_blur, pattern_of, quality_numbers
 from ....phasing.phased import Phased
-from ....phasing.procedure import phase
-from ....phasing.settings import PhaseSettings
 from ....phasing.support import shrink_wrapped
 from ....runs import Workplace, peak_memory
 from ..prepare import prepare
-from ..reconstruct import Saver, written
+from ..reconstruct import written
 from ..settings import CrystalSettings
 from ..signal import sampling
 from .adapt import adapted
 from .answer import Answer, answer
 from .bring import bring
+from .refined import refined
 
 _SIGMA, _THRESHOLD = 1.0, 0.3
 """[voxel] and in units of the rms: what of an answer is the crystal."""
@@ -67,22 +66,7 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
 
     found = answer(network, brought, wanted.draws, wanted.steps, settings.seed, step)
     seconds = {"seconds_of_answer": time.monotonic() - asked}
-    if wanted.refine:
-        saver = Saver(work.folder)
-        given = found.densities[: wanted.keep]
-        phased = phase(
-            measured,
-            refining(settings),
-            settings.seed,
-            work.progress,
-            work.stop,
-            work.folder.latest_checkpoint(),
-            saver.save,
-            given,
-        )
-        saver.tell(phased.solutions)
-    else:
-        phased = judged(found, pattern)
+    phased = refined(settings, measured, found.densities, work) if wanted.refine else judged(found, pattern)
     numbers = written(settings, prepared, phased, acquisition.truth, work) | seconds | adaptation
     numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(found.chi[0])}
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
@@ -94,15 +78,6 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
         remedy = "use unflat phase" if wanted.refine else "refine it with --refine, or use unflat phase"
         raise QualityError(Fault("", message, f"the result is kept; {remedy}"))
     return numbers
-
-
-def refining(settings: CrystalSettings) -> PhaseSettings:
-    """How an answer is refined: as phasing ends, from each of the draws that are kept."""
-    wanted = settings.predict
-    count = min(wanted.keep, wanted.draws)
-    return settings.phase.model_copy(
-        update={"recipe": wanted.recipe, "starts": count, "keep": count, "twin": False, "gate": None}
-    )
 
 
 def judged(found: Answer, pattern: Pattern) -> Phased:

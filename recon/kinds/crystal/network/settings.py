@@ -57,4 +57,17 @@ class CrystalPredict(PredictSettings):
     gate: float | None = Field(
         None, gt=0, description="Largest chi_rms of an answer above which the command exits with 5, or null."
     )
-    keep: int = Field(1, ge=1, description="How many of the draws are refined, the best first.")
+    tried: int = Field(
+        2,
+        ge=1,
+        description="How many of the draws go through the recipe, those first that explain the measurement best.",
+    )
+    keep: int = Field(
+        1, ge=1, description="How many of those are refined and combined, the best by the withheld pixels first."
+    )
+    starts: int = Field(
+        4,
+        ge=0,
+        description="Random starts of phase that are added where the refined answer explains withheld pixels far worse "
+        "than fitted ones; the better result is kept. 0 for none.",
+    )
