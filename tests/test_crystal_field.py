@@ -282,6 +282,22 @@ class TestProblem:
         assert found["strain_error"] < found["strain_truth"]
         assert align(known.origin.density, known.origin.density).correlation == pytest.approx(1)
 
+    def test_a_fading_beam_gives_as_good_a_density(self) -> None:
+        """Some counts are left out, more from frame to frame: what is left is counted as under a fading beam."""
+        whole, settings = measured(), config()
+        assert whole.truth is not None
+        flux = np.geomspace(1, 1 / 3, len(whole["images"]))
+        thinned = np.random.default_rng(0).binomial(whole["images"].astype(int), flux[:, None, None])
+        arrays = {**whole.arrays, "images": thinned.astype(np.float32), "monitor": 1e4 * flux}
+        prepared = prepare(settings, replace(whole, arrays=arrays))
+        np.testing.assert_array_equal(prepared.counts, thinned)
+        known = CrystalProblem(settings, prepared, Start.of(rough_density() * 0.8, np.zeros(3), 0.05))
+        fit = Fit(Objective(known, field_for(settings.fit, known.sampling, 3), settings.fit), 3)
+        fit.run(Watcher())
+        assert 0.5 < fit.judgement.best < 3
+        model = known.model(fit.objective.field.architecture, [fit.answer[0]], {})
+        assert score(model, whole.truth)["correlation"] > 0.97
+
     def test_members_of_an_ensemble_differ_and_agree(self) -> None:
         known = problem()
         field = field_for(known.settings.fit, known.sampling, 3)

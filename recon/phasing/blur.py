@@ -1,7 +1,7 @@
 """The widths of the point-spread function and the background that suit a density, by Fisher's scoring.
 
-C = |F|² ⊛ psf(σ) + b has the derivatives ∂C/∂σ = |F|² ⊛ ∂psf/∂σ and 1. With the score 1 − I/C of the Poisson deviance
-and its expected curvature 1/C, a step solves four equations for four unknowns.
+C = e·(|F|² ⊛ psf(σ) + b), under a flux e of the beam, has the derivatives ∂C/∂σ = e·|F|² ⊛ ∂psf/∂σ and e. With the
+score 1 − I/C of the Poisson deviance and its expected curvature 1/C, a step solves four equations for four unknowns.
 """
 
 from functools import partial
@@ -35,10 +35,11 @@ def fit_blur(
         background: Whether the background may.
     """
     sigmas = jnp.maximum(blur.sigmas, 0.05) if psf else blur.sigmas
-    modelled, derivative = jax.linearize(partial(convolved, intensity), sigmas)
+    exposure = pattern.exposure
+    modelled, derivative = jax.linearize(lambda widths: exposure * convolved(intensity, widths), sigmas)
     slopes = [derivative(axis) for axis in jnp.eye(3, dtype=jnp.float32)] if psf else []
-    slopes += [jnp.ones_like(intensity)] if background else []
-    counts = jnp.maximum(modelled + blur.background, LEAST_COUNTS)
+    slopes += [jnp.broadcast_to(exposure, intensity.shape)] if background else []
+    counts = jnp.maximum(modelled + exposure * blur.background, LEAST_COUNTS)
     score = pattern.fitted * (1 - pattern.counts / counts)
     curvature = pattern.fitted / counts
     gradient = jnp.stack([jnp.sum(score * slope) for slope in slopes])
@@ -52,9 +53,10 @@ def fit_blur(
         return Blur(wider, jnp.maximum(blur.background + share * step[-1], 0.0) if background else blur.background)
 
     def value(trial: Blur) -> Float[Array, ""]:
-        return deviance(pattern.counts, convolved(intensity, trial.sigmas) + trial.background, pattern.fitted)
+        counts = exposure * (convolved(intensity, trial.sigmas) + trial.background)
+        return deviance(pattern.counts, counts, pattern.fitted)
 
-    least = deviance(pattern.counts, modelled + blur.background, pattern.fitted)
+    least = deviance(pattern.counts, modelled + exposure * blur.background, pattern.fitted)
 
     def is_worse(search: tuple[Array, Array]) -> Array:
         share, found = search

@@ -50,7 +50,7 @@ class CrystalFit(FieldSettings):
         "scatters beside the detector would be looked for on it.",
     )
     steps: int = Field(600, ge=1, description="Steps of the optimiser.")
-    learning_rate: float = Field(0.02, gt=0, description="Largest step of the optimiser.")
+    learning_rate: float = Field(0.04, gt=0, description="Largest step of the optimiser.")
     tv: float = Field(0.0, ge=0, description="Strength of total variation of the field's outputs, with sharp edges.")
     refine: CrystalRefine = Field(default_factory=CrystalRefine, description="What else is fitted.")
     gate: float | None = Field(
