@@ -51,6 +51,12 @@ class CrystalFit(FieldSettings):
     )
     steps: int = Field(600, ge=1, description="Steps of the optimiser.")
     learning_rate: float = Field(0.04, gt=0, description="Largest step of the optimiser.")
+    patience: int = Field(
+        600,
+        ge=1,
+        description="Steps without a better result on what was withheld after which the fit ends. Cut off before its "
+        "steps have become small, a fit is left with their jitter.",
+    )
     tv: float = Field(0.0, ge=0, description="Strength of total variation of the field's outputs, with sharp edges.")
     refine: CrystalRefine = Field(default_factory=CrystalRefine, description="What else is fitted.")
     gate: float | None = Field(
