@@ -77,6 +77,8 @@ def closer(
 ) -> "matplotlib.figure.Figure":
     """Draw the plane z through a point from ever nearer, several results below one another, in one scale of colours.
 
+    The first view is the whole box of the first result; the point stays where it is on the screen.
+
     Args:
         results: By the name that is written into the picture.
         point: [m] Where the views close in (z, y, x).
@@ -85,11 +87,13 @@ def closer(
         size: Samples along each axis of a view.
     """
     low, high = box_of(next(iter(results.values())))
-    widest = max(high[1] - low[1], high[2] - low[2])
-    cuts = {
-        name: [_around(result, point, widest / factor, quantity, size) for factor in factors]
-        for name, result in results.items()
-    }
+    widest, middle = max(high[1] - low[1], high[2] - low[2]), [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+
+    def view(result: Result, factor: float) -> Plane:
+        y, x = (p + (m - p) / factor for p, m in zip(point[1:], middle[1:], strict=True))
+        return _around(result, (point[0], y, x), widest / factor, quantity, size)
+
+    cuts = {name: [view(result, factor) for factor in factors] for name, result in results.items()}
     shown = colour_range(_joined([cut.values for row in cuts.values() for cut in row]), 0.0)
     side = 2.4
     with house_style():
@@ -100,7 +104,7 @@ def closer(
             for axes, factor, plane in zip(row, factors, planes, strict=True):
                 draw(axes, plane, INDEX_COLOURS, shown, labels=False)
                 tag(axes, f"{name}   ×{factor:g}" if axes is row[0] else f"×{factor:g}")
-                scale_bar(axes, plane.width, unit=plane.unit)
+                scale_bar(axes, plane.width, size=6, unit=plane.unit)
     return figure
 
 
