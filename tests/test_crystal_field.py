@@ -19,7 +19,7 @@ from unflat.recon.errors import DataError
 from unflat.recon.fields import field_for, lattice_axes
 from unflat.recon.fields.pyramid import Pyramid
 from unflat.recon.fitting.loop import Fit, Watcher
-from unflat.recon.fitting.optimiser import Objective
+from unflat.recon.fitting.optimiser import Objective, State
 from unflat.recon.kinds.crystal.continuous import model_of, volume_of_model
 from unflat.recon.kinds.crystal.prepare import prepare
 from unflat.recon.kinds.crystal.problem import CrystalProblem
@@ -303,6 +303,19 @@ class TestProblem:
         field = field_for(known.settings.fit, known.sampling, 3)
         one, two = (Fit(Objective(known, field, known.settings.fit), 3, member) for member in (0, 1))
         assert not np.array_equal(one.state.field["decoder/w0"], two.state.field["decoder/w0"])
+
+    @pytest.mark.parametrize(("slack", "kept"), [(0.0, 1), (0.05, 3)])
+    def test_a_later_state_is_kept_where_it_is_no_worse(
+        self, slack: float, kept: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Measured from the best there was, so that it cannot creep away in small steps."""
+        fit = Fit(Objective(problem(), FIELD, config(slack=slack).fit), 3)
+        fit._state = State({}, {}, None, jnp.zeros(()))
+        for fit.step, figure in enumerate([9.0, 2.0, 2.2, 2.09, 2.13]):
+            monkeypatch.setattr(fit, "misfits", lambda *_, figure=figure, **__: np.array([figure]))
+            assert fit.judge() == figure
+        assert fit.judgement.best_step == kept
+        assert fit.judgement.least == 2.0
 
 
 class TestStart:
