@@ -38,18 +38,19 @@ class Answer:
 
 
 def answer_of(run: Path) -> Answer:
-    """Read a run's solution, and compute its counts as anyone would who has the file: |FFT|² ⊛ psf + background."""
+    """Read a run's solution, and compute its counts as its file says: exposure · (|FFT|² ⊛ psf + background)."""
     with h5py.File(run / "volume.h5") as file:
         group = file["detector_frame"]
         density, kernel = group["density"][()], group["point_spread_function"][()]
         background, mask = float(group["background"][()]), group["mask"][()]
+        exposure = group["exposure"][()] if "exposure" in group else np.ones(len(mask))
     padded = np.zeros(density.shape)
     padded[
         tuple(slice(n // 2 - k // 2, n // 2 + k // 2 + 1) for n, k in zip(padded.shape, kernel.shape, strict=True))
     ] = kernel
     transfer = fft.rfftn(fft.ifftshift(padded))
     spread = fft.irfftn(fft.rfftn(counts_of(density)) * transfer, density.shape)
-    return Answer(density, np.maximum(spread, 0) + background, mask == 0)
+    return Answer(density, exposure[:, None, None] * (np.maximum(spread, 0) + background), mask == 0)
 
 
 def counts_of(density: Complex[np.ndarray, "z y x"]) -> Voxels:

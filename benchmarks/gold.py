@@ -61,14 +61,15 @@ def run(ledger: Ledger) -> None:
 def _ours(ledger: Ledger, config: Path, source: Path, changes: Options, seed: int) -> Numbers:
     output = ledger.scratch / f"seed-{seed}"
     numbers = phase(config, source, output, {**changes, "seed": seed}, ledger.device)
-    counts, good = _measured(source)
+    counts, good = measured(source)
     answer = answer_of(output)
     free = free_pixels(answer.good.astype(np.float32), FREE, seed)
     figures = judged(answer.modelled, counts, good, free)
     return numbers | {"judged": figures, "table": starts_of(output)}
 
 
-def _measured(source: Path) -> tuple[np.ndarray, np.ndarray]:
+def measured(source: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the counts, and which pixels the file calls good."""
     with np.load(source) as file:
         return file["intensity"].astype(np.float64), file["alien_mask"] == 0
 
@@ -87,14 +88,14 @@ def _network(source: Path) -> Numbers:
     """The paper's own network's answer, which stands in the data's file."""
     with np.load(source) as file:
         density = file["nn_output_64_ad_input"]
-    return judged(counts_of(density), *_measured(source))
+    return judged(counts_of(density), *measured(source))
 
 
 def _cohere(ledger: Ledger, source: Path, seeds: tuple[int, ...]) -> dict[str, Any] | None:
     """Cohere's figures, one row a seed; None where it cannot be had, or in a trial."""
     if ledger.quick:
         return None
-    counts, good = _measured(source)
+    counts, good = measured(source)
     move = [n // 2 - i for n, i in zip(counts.shape, np.unravel_index(int(counts.argmax()), counts.shape), strict=True)]
     amplitudes = np.roll(np.sqrt(np.where(good, counts, 0)), move, (0, 1, 2))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unflat.recon.rendering.planes import Cutter, draw
+from unflat.recon.rendering.planes import Cutter, Plane, Point, draw
 from unflat.recon.rendering.style import (
     INDEX_COLOURS,
     as_png,
@@ -17,7 +17,7 @@ from unflat.recon.rendering.style import (
     scale_bar,
     tag,
 )
-from unflat.recon.results import Result, background_of
+from unflat.recon.results import Result, background_of, box_of, length_unit_of, sampler
 from unflat.recon.runs import write_atomically
 
 if TYPE_CHECKING:
@@ -70,6 +70,50 @@ def upright_sections(
                 )
         scale_bar(grid[-1, -1], planes[name][-1].width)
     return figure
+
+
+def closer(
+    results: Mapping[str, Result], point: Point, factors: Sequence[float], quantity: str, *, size: int = 240
+) -> "matplotlib.figure.Figure":
+    """Draw the plane z through a point from ever nearer, several results below one another, in one scale of colours.
+
+    The first view is the whole box of the first result; the point stays where it is on the screen.
+
+    Args:
+        results: By the name that is written into the picture.
+        point: [m] Where the views close in (z, y, x).
+        factors: Magnification of each view over the first result's whole box.
+        quantity: Which.
+        size: Samples along each axis of a view.
+    """
+    low, high = box_of(next(iter(results.values())))
+    widest, middle = max(high[1] - low[1], high[2] - low[2]), [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+
+    def view(result: Result, factor: float) -> Plane:
+        y, x = (p + (m - p) / factor for p, m in zip(point[1:], middle[1:], strict=True))
+        return _around(result, (point[0], y, x), widest / factor, quantity, size)
+
+    cuts = {name: [view(result, factor) for factor in factors] for name, result in results.items()}
+    shown = colour_range(_joined([cut.values for row in cuts.values() for cut in row]), 0.0)
+    side = 2.4
+    with house_style():
+        figure = new_figure(len(factors) * side, len(cuts) * side)
+        grid = figure.subplots(len(cuts), len(factors), squeeze=False)
+        figure.subplots_adjust(left=0.005, right=0.995, top=0.995, bottom=0.005, wspace=0.015, hspace=0.015)
+        for row, (name, planes) in zip(grid, cuts.items(), strict=True):
+            for axes, factor, plane in zip(row, factors, planes, strict=True):
+                draw(axes, plane, INDEX_COLOURS, shown, labels=False)
+                tag(axes, f"{name}   ×{factor:g}" if axes is row[0] else f"×{factor:g}")
+                scale_bar(axes, plane.width, size=6, unit=plane.unit)
+    return figure
+
+
+def _around(result: Result, point: Point, width: float, quantity: str, size: int) -> Plane:
+    """Sample a square of a width [m] in the plane z around a point."""
+    steps = (np.arange(size) - size // 2) * (width / size)
+    down, right = point[1] + steps, point[2] + steps
+    values = sampler(result, quantity)(np.array([point[0]]), down, right)[0]
+    return Plane(values, down, right, ("y", "x", "z"), point[0], length_unit_of(result))
 
 
 def panels(

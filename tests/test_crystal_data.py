@@ -441,7 +441,10 @@ class TestArtefacts:
         monitor = 1000 + 300 * np.sin(np.arange(SHAPE[0]))
         dimmed = pattern() * (monitor / monitor.mean())[:, None, None]
         prepared = prepare(settings(), acquired(dimmed, monitor=monitor))
-        np.testing.assert_allclose(prepared.counts, pattern(), rtol=1e-5)
+        np.testing.assert_allclose(prepared.steady, pattern(), rtol=1e-5)
+        np.testing.assert_allclose(prepared.counts, dimmed, rtol=1e-5)  # Counting statistics are those of the counts.
+        joined = prepare(settings(acquisition={"crop": "all", "bin": [2, 1, 1]}), acquired(dimmed, monitor=monitor))
+        np.testing.assert_allclose(joined.exposure, (monitor / monitor.mean()).reshape(-1, 2).mean(axis=1))
 
 
 class TestSampling:

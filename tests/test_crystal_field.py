@@ -19,7 +19,7 @@ from unflat.recon.errors import DataError
 from unflat.recon.fields import field_for, lattice_axes
 from unflat.recon.fields.pyramid import Pyramid
 from unflat.recon.fitting.loop import Fit, Watcher
-from unflat.recon.fitting.optimiser import Objective
+from unflat.recon.fitting.optimiser import Objective, State
 from unflat.recon.kinds.crystal.continuous import model_of, volume_of_model
 from unflat.recon.kinds.crystal.prepare import prepare
 from unflat.recon.kinds.crystal.problem import CrystalProblem
@@ -282,11 +282,40 @@ class TestProblem:
         assert found["strain_error"] < found["strain_truth"]
         assert align(known.origin.density, known.origin.density).correlation == pytest.approx(1)
 
+    def test_a_fading_beam_gives_as_good_a_density(self) -> None:
+        """Some counts are left out, more from frame to frame: what is left is counted as under a fading beam."""
+        whole, settings = measured(), config()
+        assert whole.truth is not None
+        flux = np.geomspace(1, 1 / 3, len(whole["images"]))
+        thinned = np.random.default_rng(0).binomial(whole["images"].astype(int), flux[:, None, None])
+        arrays = {**whole.arrays, "images": thinned.astype(np.float32), "monitor": 1e4 * flux}
+        prepared = prepare(settings, replace(whole, arrays=arrays))
+        np.testing.assert_array_equal(prepared.counts, thinned)
+        known = CrystalProblem(settings, prepared, Start.of(rough_density() * 0.8, np.zeros(3), 0.05))
+        fit = Fit(Objective(known, field_for(settings.fit, known.sampling, 3), settings.fit), 3)
+        fit.run(Watcher())
+        assert 0.5 < fit.judgement.best < 3
+        model = known.model(fit.objective.field.architecture, [fit.answer[0]], {})
+        assert score(model, whole.truth)["correlation"] > 0.97
+
     def test_members_of_an_ensemble_differ_and_agree(self) -> None:
         known = problem()
         field = field_for(known.settings.fit, known.sampling, 3)
         one, two = (Fit(Objective(known, field, known.settings.fit), 3, member) for member in (0, 1))
         assert not np.array_equal(one.state.field["decoder/w0"], two.state.field["decoder/w0"])
+
+    @pytest.mark.parametrize(("slack", "kept"), [(0.0, 1), (0.05, 3)])
+    def test_a_later_state_is_kept_where_it_is_no_worse(
+        self, slack: float, kept: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Measured from the best there was, so that it cannot creep away in small steps."""
+        fit = Fit(Objective(problem(), FIELD, config(slack=slack).fit), 3)
+        fit._state = State({}, {}, None, jnp.zeros(()))
+        for fit.step, figure in enumerate([9.0, 2.0, 2.2, 2.09, 2.13]):
+            monkeypatch.setattr(fit, "misfits", lambda *_, figure=figure, **__: np.array([figure]))
+            assert fit.judge() == figure
+        assert fit.judgement.best_step == kept
+        assert fit.judgement.least == 2.0
 
 
 class TestStart:

@@ -140,6 +140,48 @@ def test_a_run_that_was_stopped_comes_to_the_same_numbers(work: Path) -> None:
         assert one[name] == two[name], name
 
 
+SIGNALLED = """
+import os, signal, sys
+from unflat.recon.runs.folder import RunFolder
+
+told = RunFolder.metrics
+
+def signalled(folder, step, **numbers):
+    told(folder, step, **numbers)
+    if "loss" in numbers and step == 30:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+RunFolder.metrics = signalled
+from unflat.cli.main import run
+sys.exit(run(sys.argv[1:]))
+"""
+"""A cluster's signal that comes after the optimiser's 30th step."""
+
+
+def losses(run: Path) -> list[float]:
+    """Of the optimiser's steps, as they were told."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text("utf-8").splitlines())
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_a_run_that_was_stopped_among_the_steps_comes_to_the_same_numbers(work: Path) -> None:
+    run = work / "SIGNALLED"
+    words = ["fit", str(work / "c.yaml"), str(work / "scan.h5"), "-o", str(run)]
+    command = [sys.executable, "-c", SIGNALLED, *words]
+    first = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
+    assert first.returncode == 75, first.stderr
+    assert "SIGTERM received: stopped after step 30" in (run / "STOPPED").read_text("utf-8")
+    assert len(losses(run)) == 30
+    again = fit(work, "SIGNALLED", "--resume")
+    assert again.returncode == 0, again.stderr
+    assert losses(run) == losses(work / "RUN")
+    one, two = numbers(work / "RUN"), numbers(run)
+    for name in ("llk", "llk_free", "llk_free_start", "background", "psf_y", "strain_rms", "model_parameters"):
+        assert one[name] == two[name], name
+    with h5py.File(work / "RUN" / "volume.h5") as whole, h5py.File(run / "volume.h5") as other:
+        np.testing.assert_array_equal(whole["detector_frame/density"][()], other["detector_frame/density"][()])
+
+
 @pytest.mark.parametrize(
     ("start", "status", "message"),
     [

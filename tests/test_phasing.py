@@ -96,6 +96,19 @@ def test_a_gap_in_the_detector_does_not_bias() -> None:
     assert np.median(dark[:, :, 15:17][bright] / truth[:, :, 15:17][bright]) == pytest.approx(1, abs=0.1)
 
 
+def test_a_beam_that_fades_does_not_bias() -> None:
+    """The counts stay as they were counted, and the model follows the monitor: counting statistics hold."""
+    exposure = np.geomspace(3, 1, SHAPE[0])
+    exposure /= exposure.mean()
+    counts = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(crystal())))) ** 2
+    counts = np.random.default_rng(0).poisson(counts * exposure[:, None, None]).astype(float)
+    result = phase(Measured(counts, np.ones(SHAPE), exposure), PhaseSettings.model_validate(QUICK), 0)
+    aligned = align(result.density, crystal().astype(np.complex64), ramp=False, scale=False)
+    assert aligned.correlation > 0.98
+    assert np.linalg.norm(aligned.density) == pytest.approx(np.linalg.norm(crystal()), rel=0.02)
+    assert 0.5 < result.numbers["llk"] < 1.5
+
+
 class Interrupter:
     """Asks for an end at the n-th question, and keeps what is saved."""
 

@@ -101,7 +101,9 @@ def test_the_gradient_is_the_deviance_s_own() -> None:
     state = refine.begin(state.density, state.support, blur)
 
     def loss(real: jax.Array, imag: jax.Array) -> jax.Array:
-        return deviance(pattern.counts, modelled_counts(jax.lax.complex(real, imag), blur), pattern.fitted)
+        return deviance(
+            pattern.counts, modelled_counts(jax.lax.complex(real, imag), blur, pattern.exposure), pattern.fitted
+        )
 
     gradient = np.array(jax.grad(loss, (0, 1))(state.density.real, state.density.imag))
     expected = (gradient[0] + 1j * gradient[1]) * np.asarray(state.support)

@@ -32,12 +32,21 @@ class Outcome(Enum):
 
 @dataclass
 class Judgement:
-    """What was withheld has said so far."""
+    """What was withheld has said so far.
+
+    Args:
+        best: Figure of the state that is kept.
+        best_step: Its step.
+        parameters: Its field.
+        extras: Its corrections of the instrument.
+        least: Least figure yet, of the same state or of one before it.
+    """
 
     best: float = float("inf")
     best_step: int = 0
     parameters: dict[str, np.ndarray] = field(default_factory=dict)
     extras: dict[str, np.ndarray] = field(default_factory=dict)
+    least: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -137,15 +146,17 @@ class Fit:
         return views_at(self.step, self.trained, self.objective.problem.at_once, self.seed + 1000 * self.member)
 
     def judge(self) -> float:
-        """Figure of what was withheld. Keeps the parameters if it is the best yet."""
+        """Figure of what was withheld. Keeps the parameters if it is the best yet, or by ``fit.slack`` no worse."""
         found = self.misfits(self.withheld, self.state.field, self.state.extras, judging=True)
         residual = self.objective.problem.figure(found)
-        if residual < self.judgement.best:
+        least = self.judgement.least
+        if residual < (1 + self.objective.settings.slack) * least:
             self.judgement = Judgement(
                 residual,
                 self.step,
                 {name: np.array(value) for name, value in self.state.field.items()},
                 {name: np.array(value) for name, value in self.state.extras.items()},
+                min(residual, least),
             )
         return residual
 
@@ -185,6 +196,7 @@ class Fit:
         arrays |= {f"best/extras/{name}": value for name, value in self.judgement.extras.items()}
         best = self.judgement.best if np.isfinite(self.judgement.best) else None
         facts = {"best": best, "best_step": self.judgement.best_step, "member": self.member}
+        facts["least"] = self.judgement.least if best is not None else None
         facts["start_residual"] = self.start_residual
         watcher.save(self.step, arrays, facts)
 
@@ -200,7 +212,8 @@ class Fit:
 
         best = float(facts["best"]) if facts["best"] is not None else float("inf")
         self.start_residual = facts["start_residual"]
-        self.judgement = Judgement(best, facts["best_step"], under("best/field/"), under("best/extras/"))
+        least = float(facts["least"]) if facts["least"] is not None else float("inf")
+        self.judgement = Judgement(best, facts["best_step"], under("best/field/"), under("best/extras/"), least)
         self.step = step
 
 

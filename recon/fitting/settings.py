@@ -53,6 +53,12 @@ class FieldSettings(Settings):
     patience: int = Field(
         100, ge=1, description="Steps without a better result on what was withheld after which the fit ends."
     )
+    slack: float = Field(
+        0.0,
+        ge=0,
+        description="Part by which what was withheld may be explained worse than at best by a later state that is kept "
+        "in its place.",
+    )
     checkpoint_every: Time = Field(60.0, gt=0, description="Time between checkpoints.")
     pyramid: PyramidSettings = Field(default_factory=PyramidSettings, description="The pyramid field.")
     fourier: FourierSettings = Field(default_factory=FourierSettings, description="The fourier field.")

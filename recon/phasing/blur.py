@@ -1,10 +1,8 @@
 """The widths of the point-spread function and the background that suit a density, by Fisher's scoring.
 
-C = |F|² ⊛ psf(σ) + b has the derivatives ∂C/∂σ = |F|² ⊛ ∂psf/∂σ and 1. With the score 1 − I/C of the Poisson deviance
-and its expected curvature 1/C, a step solves four equations for four unknowns.
+C = e·(|F|² ⊛ psf(σ) + b), under a flux e of the beam, has the derivatives ∂C/∂σ = e·|F|² ⊛ ∂psf/∂σ and e. With the
+score 1 − I/C of the Poisson deviance and its expected curvature 1/C, a step solves four equations for four unknowns.
 """
-
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -58,16 +56,22 @@ def _fitted(
     intensity = squared(far_field(scaled(density, support)))
     narrow = jnp.where(jnp.sum(blur.sigmas) > 0, jnp.maximum(blur.sigmas, 0.05), FIRST_SIGMA)
     sigmas = jnp.where(wanted[:3] > 0, narrow, blur.sigmas)
-    modelled, derivative = jax.linearize(partial(convolved, intensity), sigmas)
-    slopes = jnp.concatenate([jax.vmap(derivative)(jnp.eye(3, dtype=jnp.float32)), jnp.ones_like(intensity)[None]])
-    counts = jnp.maximum(modelled + blur.background, LEAST_COUNTS)
+    exposure = pattern.exposure
+    modelled, derivative = jax.linearize(lambda widths: exposure * convolved(intensity, widths), sigmas)
+    flat = jnp.broadcast_to(exposure, intensity.shape)
+    slopes = jnp.concatenate([jax.vmap(derivative)(jnp.eye(3, dtype=jnp.float32)), flat[None]])
+    counts = jnp.maximum(modelled + exposure * blur.background, LEAST_COUNTS)
     step = _step(pattern.fitted * (1 - pattern.counts / counts), pattern.fitted / counts, slopes, wanted)
 
     def moved(share: Float[Array, ""]) -> Blur:
         wider = jnp.where(wanted[:3] > 0, jnp.clip(sigmas + share * step[:3], 0.0, WIDEST), sigmas)
         return Blur(wider, jnp.maximum(blur.background + share * step[3], 0.0))
 
-    least = deviance(pattern.counts, modelled + blur.background, pattern.fitted)
+    def value(trial: Blur) -> Float[Array, ""]:
+        counts = exposure * (convolved(intensity, trial.sigmas) + trial.background)
+        return deviance(pattern.counts, counts, pattern.fitted)
+
+    least = deviance(pattern.counts, modelled + exposure * blur.background, pattern.fitted)
 
     def is_worse(search: tuple[Array, Array]) -> Array:
         share, found = search
@@ -75,8 +79,7 @@ def _fitted(
 
     def shorten(search: tuple[Array, Array]) -> tuple[Array, Array]:
         share = _SHORTER * search[0]
-        trial = moved(share)
-        return share, deviance(pattern.counts, convolved(intensity, trial.sigmas) + trial.background, pattern.fitted)
+        return share, value(moved(share))
 
     before_the_first = jnp.asarray(1 / _SHORTER, jnp.float32), jnp.asarray(jnp.inf, jnp.float32)
     share, found = lax.while_loop(is_worse, shorten, before_the_first)

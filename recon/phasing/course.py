@@ -95,9 +95,10 @@ def _legs_of_step(step: RecipeStep) -> list[Leg]:
 @jax.jit
 def begin(pattern: Pattern, key: Array, threshold: Float[Array, ""] | float) -> State:
     """Fill the autocorrelation's support at random."""
-    support = autocorrelation_support(pattern.counts, pattern.fitted, threshold)
+    steady = pattern.counts / pattern.exposure
+    support = autocorrelation_support(steady, pattern.fitted, threshold)
     first, second = jax.random.split(key)
-    density = random_density(first, pattern.counts, pattern.fitted, support)
+    density = random_density(first, steady, pattern.fitted, support)
     return State(density, jnp.zeros_like(density), support, no_blur(), jax.random.normal(second, (3,), jnp.float32))
 
 

@@ -22,10 +22,12 @@ class Measured:
     Args:
         counts: (frame, y, x), centred: the direct beam of the peak at ``n // 2``.
         weights: 1 for good pixels, 0 for bad ones; whatever the counts there are is ignored.
+        exposure: Flux of the beam in each frame, relative to their mean; None where it was steady.
     """
 
     counts: np.ndarray
     weights: np.ndarray
+    exposure: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.counts.ndim != 3 or self.counts.shape != self.weights.shape:
@@ -40,16 +42,18 @@ class Pattern(NamedTuple):
     """The measurement on the device, float32, corner order.
 
     Args:
-        amplitude: √counts of the fitted pixels; `UNMEASURED` elsewhere.
+        amplitude: √counts of the fitted pixels, under a steady beam; `UNMEASURED` elsewhere.
         counts: 0 where bad.
         fitted: 1 for the pixels that are fitted.
         free: 1 for good pixels that are withheld.
+        exposure: Relative flux of the beam in each frame; counts are what was counted under it.
     """
 
     amplitude: Float[Array, "z y x"]
     counts: Float[Array, "z y x"]
     fitted: Float[Array, "z y x"]
     free: Float[Array, "z y x"]
+    exposure: Float[Array, "z 1 1"]
 
 
 class Blur(NamedTuple):
@@ -57,7 +61,7 @@ class Blur(NamedTuple):
 
     Args:
         sigmas: [pixel] Widths of the point-spread function along (frame, y, x).
-        background: Counts in every pixel.
+        background: Counts in every pixel, under a steady beam.
     """
 
     sigmas: Float[Array, "3"]
@@ -81,8 +85,10 @@ def pattern_of(measured: Measured, fraction: float, seed: int) -> Pattern:
     free = free_pixels(weights, fraction, seed).astype(np.float32)
     counts = np.where(weights > 0, measured.counts, 0).astype(np.float32)
     fitted = weights - free
-    amplitude = np.where(fitted > 0, np.sqrt(counts), np.float32(UNMEASURED)).astype(np.float32)
-    return Pattern(*(jnp.asarray(to_corner(array)) for array in (amplitude, counts, fitted, free)))
+    flux = np.ones(len(counts)) if measured.exposure is None else np.asarray(measured.exposure)
+    exposure = flux[:, None, None].astype(np.float32)
+    amplitude = np.where(fitted > 0, np.sqrt(counts / exposure), np.float32(UNMEASURED)).astype(np.float32)
+    return Pattern(*(jnp.asarray(to_corner(array)) for array in (amplitude, counts, fitted, free, exposure)))
 
 
 class Quality(NamedTuple):
@@ -93,15 +99,17 @@ class Quality(NamedTuple):
     chi_rms: Float[Array, ""]
 
 
-def modelled_counts(density: Complex[Array, "z y x"], blur: Blur) -> Float[Array, "z y x"]:
+def modelled_counts(
+    density: Complex[Array, "z y x"], blur: Blur, exposure: Float[Array, "z 1 1"]
+) -> Float[Array, "z y x"]:
     """Counts that a density should give, corner order."""
-    return convolved(squared(far_field(density)), blur.sigmas) + blur.background
+    return exposure * (convolved(squared(far_field(density)), blur.sigmas) + blur.background)
 
 
 @jax.jit
 def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Quality:
     """Judge a density by the fitted and by the free pixels; where none are free, the fitted ones stand for them."""
-    modelled = modelled_counts(density, blur)
+    modelled = modelled_counts(density, blur, pattern.exposure)
     free = jnp.where(jnp.sum(pattern.free) > 0, pattern.free, pattern.fitted)
     return Quality(
         deviance(pattern.counts, modelled, pattern.fitted),

@@ -108,14 +108,17 @@ def _descend(state: Refined, pattern: Pattern, count: Int[Array, ""], *, coheren
     def spread(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
         return values if coherent else convolved(values, state.blur.sigmas)
 
+    def counted(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
+        return pattern.exposure * spread(values)
+
     def gradient_at(wave: Complex[Array, "z y x"], counts: Float[Array, "z y x"]) -> Complex[Array, "z y x"]:
-        slope = pattern.fitted * (1.0 - pattern.counts / jnp.maximum(counts, LEAST_COUNTS))
+        slope = pattern.exposure * pattern.fitted * (1.0 - pattern.counts / jnp.maximum(counts, LEAST_COUNTS))
         return scaled(jnp.fft.ifftn(scaled(wave, spread(slope))), state.support)
 
     def step(_: Array, now: _Search) -> _Search:
         along = far_field(now.direction)
-        first = spread(2.0 * (now.wave.real * along.real + now.wave.imag * along.imag))
-        second = spread(squared(along))
+        first = counted(2.0 * (now.wave.real * along.real + now.wave.imag * along.imag))
+        second = counted(squared(along))
         t = _length(now.counts, first, second, pattern)
         density, wave = advanced(now.density, now.direction, t), advanced(now.wave, along, t)
         counts = now.counts + t * (first + t * second)
@@ -124,7 +127,7 @@ def _descend(state: Refined, pattern: Pattern, count: Int[Array, ""], *, coheren
 
     density = scaled(state.density, state.support)
     wave = far_field(density)
-    counts = spread(squared(wave)) + state.blur.background
+    counts = counted(squared(wave)) + pattern.exposure * state.blur.background
     gradient = gradient_at(wave, counts)
     direction = scaled(_conjugate(gradient, state.gradient, state.direction), state.support)
     found = lax.fori_loop(0, count, step, _Search(density, wave, counts, gradient, direction))

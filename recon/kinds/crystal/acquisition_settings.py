@@ -68,7 +68,8 @@ class CrystalAcquisition(Settings):
         _at("/measurement/mask"), description="Bad pixels, (y, x) or (frame, y, x): 0 is good."
     )
     monitor: NumberSource | None = Field(
-        _at("/measurement/monitor"), description="Flux of the beam in each frame, by which frames are scaled."
+        _at("/measurement/monitor"),
+        description="Flux of the beam in each frame; modelled counts are scaled by it.",
     )
     wavelength: LengthSource | None = Field(_at("/instrument/wavelength"), description="Wavelength of the X-rays.")
     detector_distance: LengthSource | None = Field(

@@ -14,7 +14,7 @@ from ...models import Model
 from ...volumes.lattice import Lattice
 from .continuous import volume_of_model
 from .reconstruct import blur_numbers, measured_numbers, sizes_of, write_predictions
-from .result import SURFACE, Solution, in_one_piece, write_result
+from .result import SURFACE, Seen, Solution, in_one_piece, write_result
 
 if TYPE_CHECKING:
     from .problem import CrystalProblem
@@ -51,7 +51,8 @@ def write_fitted(
     # crystal's density as far as the measured window resolves it.
     density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
     kernel = gaussian_kernel(widths)
-    write_result(path, volume, Solution(density, inside), problem.place, kernel, background, prepared.good, facts)
+    seen = Seen(kernel, background, prepared.good, prepared.exposure)
+    write_result(path, volume, Solution(density, inside), problem.place, seen, facts)
     write_predictions(folder, prepared, modelled, {})
     numbers = _likelihoods(problem, modelled) | blur_numbers(list(widths), background)
     numbers |= measured_numbers(prepared, inside) | {"voxels": float(volume.main.size)}

@@ -26,8 +26,9 @@ class Prepared:
     """A rocking curve, ready to be phased; the peak is near index ``n // 2``.
 
     Args:
-        counts: Counts (frame, y, x); 0 where they are not good.
+        counts: Counts (frame, y, x), as they were counted; 0 where they are not good.
         good: Which voxels were measured.
+        exposure: Flux of the beam in each frame, relative to the mean over the acquisition's frames.
         reciprocal_basis: [1/m] Rows: change of q for one step of the array's axes; None if unknown.
         bragg_vector: [1/m] G; None if unknown.
         sampling: How finely the crystal is sampled.
@@ -37,11 +38,17 @@ class Prepared:
 
     counts: Float[np.ndarray, "frame y x"]
     good: Good
+    exposure: Float[np.ndarray, " frame"]
     reciprocal_basis: Float[np.ndarray, "3 3"] | None
     bragg_vector: Float[np.ndarray, " 3"] | None
     sampling: Sampling
     window: Window
     notes: tuple[str, ...]
+
+    @property
+    def steady(self) -> Float[np.ndarray, "frame y x"]:
+        """What would have been counted under a steady beam, but for the noise."""
+        return np.asarray(self.counts / self.exposure[:, None, None], np.float32)
 
 
 @dataclass
@@ -79,21 +86,24 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
     notes = Notes()
     good = good_voxels(acquisition)
     counts = np.where(good, acquisition["images"], 0).astype(np.float64)
-    counts = _steadied(counts, acquisition, notes)
-    peak = bragg_peak(counts, good)
+    flux = _flux(acquisition, len(counts), notes)
+    steady = counts / flux[:, None, None]
+    peak = bragg_peak(steady, good)
     _told_of_file(good, peak, notes)
-    good = _cleaned(counts, good, peak, wanted, notes)
+    good = _cleaned(steady, good, peak, wanted, notes)
     box = _box(wanted, counts.shape, peak)
     kept, fine = box.take(np.where(good, counts, 0)), box.take(good)
     _told_of_box(box, counts, kept, good, notes)
     kept, fine = binned(kept, wanted.bin), binned((~fine).astype(np.float64), wanted.bin) == 0
     kept = np.where(fine, kept, 0)
-    found = sampling(kept, fine)
+    exposure = _exposure(flux, box, wanted.bin[0])
+    found = sampling(kept / exposure[:, None, None], fine)
     _told_of_sampling(found, notes)
     basis = acquisition.arrays.get("reciprocal_basis")
     return Prepared(
         kept.astype(np.float32),
         fine,
+        exposure,
         None if basis is None else basis * np.array(wanted.bin)[:, None],
         acquisition.arrays.get("bragg_vector"),
         found,
@@ -112,14 +122,22 @@ def box_of(settings: CrystalSettings, acquisition: Acquisition) -> Window:
     return _box(settings.acquisition, (frame, y, x), (frame // 2, y // 2, x // 2))
 
 
-def _steadied(counts: Voxels, acquisition: Acquisition, notes: Notes) -> Voxels:
-    """Scale the frames to one flux of the beam."""
+def _flux(acquisition: Acquisition, frames: int, notes: Notes) -> Float[np.ndarray, " frame"]:
+    """The beam's flux in each frame by the monitor, relative to its mean; 1 where there is none."""
     if "monitor" not in acquisition:
-        return counts
+        return np.ones(frames)
     monitor = acquisition["monitor"].astype(np.float64)
-    factors = monitor.mean() / monitor
-    notes.say(f"frames scaled to one flux of the beam by the monitor: by {factors.min():.3f} to {factors.max():.3f}")
-    return np.asarray(counts * factors[:, None, None])
+    flux = monitor / monitor.mean()
+    notes.say(f"the beam's flux by the monitor, relative to its mean: {flux.min():.3f} to {flux.max():.3f}")
+    return np.asarray(flux)
+
+
+def _exposure(flux: Float[np.ndarray, " n"], box: Window, joined: int) -> Float[np.ndarray, " frame"]:
+    """The flux in the frames of a box: means over those that are joined; 1 beyond the data, where all is masked."""
+    frames = np.arange(box.size[0]) + box.first[0]
+    there = (frames >= 0) & (frames < len(flux))
+    each = np.where(there, flux[np.clip(frames, 0, len(flux) - 1)], 1.0)
+    return np.asarray(each.reshape(-1, joined).mean(axis=1))
 
 
 def _cleaned(counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: CrystalAcquisition, notes: Notes) -> Good:

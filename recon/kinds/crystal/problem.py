@@ -189,9 +189,10 @@ class CrystalProblem:
         return far_field_of_box(occupancy * values[1], occupancy * values[2], self._matrices)
 
     def counts(self, field: Complex[Array, "frame y x"], extras: Extras) -> Float[Array, "frame y x"]:
-        """Modelled counts of diffracted amplitudes."""
+        """Modelled counts of diffracted amplitudes, under the flux that each frame had."""
         widths, background = self.blur(extras)
-        return convolved(field.real**2 + field.imag**2, widths) + background
+        exposure = jnp.asarray(self.prepared.exposure[:, None, None], jnp.float32)
+        return exposure * (convolved(field.real**2 + field.imag**2, widths) + background)
 
     def blur(self, extras: Extras) -> tuple[Float[Array, "3"], Float[Array, ""]]:
         """[pixel] Widths of the point-spread function, and the background, as the fit believes them to be."""

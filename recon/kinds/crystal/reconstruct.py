@@ -19,7 +19,7 @@ from ...volumes import Volume
 from ...volumes.header import stamp
 from ...volumes.profiles import edge_width, lines_through_middle, write_csv
 from .prepare import Prepared, prepare
-from .result import Frame, Solution, volume_of, write_result
+from .result import Frame, Seen, Solution, volume_of, write_result
 from .score import score
 from .settings import CrystalSettings
 
@@ -45,7 +45,7 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) 
     """
     began = time.monotonic()
     prepared = prepare(settings, acquisition)
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32))
+    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
     saver = Saver(work.folder)
     found = phase_counts(
         measured, settings.phase, settings.seed, work.progress, work.stop, work.folder.latest_checkpoint(), saver.save
@@ -74,8 +74,9 @@ def written(
     solution = Solution(found.density, found.support, found.kept)
     volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
     kernel, path = gaussian_kernel(found.sigmas), work.folder.path / "volume.h5"
-    write_result(path, volume, solution, frame, kernel, found.background, prepared.good, work.provenance)
-    write_predictions(work.folder.path, prepared, modelled(found, kernel), found.curves)
+    seen = Seen(kernel, found.background, prepared.good, prepared.exposure)
+    write_result(path, volume, solution, frame, seen, work.provenance)
+    write_predictions(work.folder.path, prepared, modelled(found, kernel, prepared.exposure), found.curves)
     _write_profiles(work.folder, volume)
     numbers = _numbers(found, prepared, volume) | _against_truth(volume, truth)
     return numbers | {"volume_bytes": float(path.stat().st_size)}
@@ -177,8 +178,10 @@ def _against_truth(volume: Volume, truth: Volume | None) -> dict[str, float]:
         return {}
 
 
-def modelled(found: Phased, kernel: Float[np.ndarray, "dz dy dx"]) -> Float[np.ndarray, "frame y x"]:
-    """Counts that a solution predicts, centred, in float64: |FFT|² ⊛ kernel + background."""
+def modelled(
+    found: Phased, kernel: Float[np.ndarray, "dz dy dx"], exposure: Float[np.ndarray, " frame"]
+) -> Float[np.ndarray, "frame y x"]:
+    """Counts that a solution predicts, centred, in float64: exposure · (|FFT|² ⊛ kernel + background)."""
     from scipy.ndimage import convolve
 
     field = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(found.density.astype(np.complex128))))
@@ -187,7 +190,7 @@ def modelled(found: Phased, kernel: Float[np.ndarray, "dz dy dx"]) -> Float[np.n
         for axis in range(3):
             line = kernel.sum(axis=_others(axis))
             counts = convolve(counts, line.reshape([-1 if i == axis else 1 for i in range(3)]), mode="wrap")
-    return np.asarray(counts + found.background)
+    return np.asarray((counts + found.background) * exposure[:, None, None])
 
 
 def write_predictions(

@@ -29,7 +29,8 @@ QUANTITIES = (
     Quantity("density", "1", "complex density"),
 )
 _CONVENTION = (
-    "counts = |FFT(density)|^2 convolved with point_spread_function + background; forward FFT, centred at n // 2; "
+    "counts = exposure of the frame x (|FFT(density)|^2 convolved with point_spread_function + background); exposure: "
+    "flux of the beam relative to its mean over the acquisition, by the monitor; forward FFT, centred at n // 2; "
     "phase = -G.u"
 )
 _UNCERTAIN = "spread between independent solutions"
@@ -198,26 +199,39 @@ def unwrapped(
     return np.asarray(line), np.where(support, whole - plane, 0)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What turns a density into the counts that it should give: exposure · (|FFT(density)|² ⊛ kernel + background).
+
+    Args:
+        kernel: Point-spread function of odd size, with the sum 1.
+        background: Counts in each pixel, under a steady beam.
+        good: Pixels that were measured.
+        exposure: Flux of the beam in each frame, relative to its mean over the acquisition.
+    """
+
+    kernel: Float[np.ndarray, "dz dy dx"]
+    background: float
+    good: Bool[np.ndarray, "frame y x"]
+    exposure: Float[np.ndarray, " frame"]
+
+
 def write_result(
     path: Path,
     volume: Volume,
     solution: Solution,
     frame: Frame,
-    kernel: Float[np.ndarray, "dz dy dx"],
-    background: float,
-    good: Bool[np.ndarray, "frame y x"],
+    seen: Seen,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the volume, and beside it what gives the modelled counts: |FFT(density)|² ⊛ kernel + background.
+    """Write the volume, and beside it what gives the modelled counts.
 
     Args:
         path: The file.
         volume: In the laboratory.
         solution: In the detector's frame, centred; scaled so that |FFT|² is in counts.
         frame: Where it lies.
-        kernel: Point-spread function of odd size, with the sum 1.
-        background: Counts in each pixel.
-        good: Pixels that were measured.
+        seen: How it was seen.
         provenance: Facts about the input and the config.
     """
     import h5py
@@ -225,8 +239,9 @@ def write_result(
     from ...volumes.hdf5 import write
 
     numbers: dict[str, tuple[Any, str]] = {
-        "point_spread_function": (kernel, "1"),
-        "background": (np.float64(background), "counts"),
+        "point_spread_function": (seen.kernel, "1"),
+        "background": (np.float64(seen.background), "counts"),
+        "exposure": (seen.exposure, "1"),
     }
     if frame.reciprocal_basis is not None:
         numbers["reciprocal_basis"] = (frame.reciprocal_basis, "1/m")
@@ -240,7 +255,7 @@ def write_result(
             group.attrs.update({"NX_class": "NXdata", "signal": "density", "convention": _CONVENTION})
             for name, array, meaning in (
                 ("density", solution.density.astype(np.complex64), "density on the grid conjugate to the patterns"),
-                ("mask", (~good).astype(np.uint8), "pixels that were not used; 0 is good"),
+                ("mask", (~seen.good).astype(np.uint8), "pixels that were not used; 0 is good"),
             ):
                 data = group.create_dataset(name, data=array, compression="gzip", shuffle=True)
                 data.attrs.update({"units": "1", "long_name": meaning})

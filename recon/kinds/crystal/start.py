@@ -112,7 +112,7 @@ def start_of(settings: CrystalSettings, prepared: Prepared, work: Workplace | No
 
 def _phased(settings: CrystalSettings, prepared: Prepared, work: Workplace | None) -> Start:
     """Phase from a few starts, and take the best."""
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32))
+    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
     few = settings.phase.model_copy(update={"starts": settings.fit.starts, "keep": 1, "gate": None})
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
     if work is None:
@@ -136,7 +136,7 @@ def _of_start(found: Checkpoint | None) -> Checkpoint | None:
 
 def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
     """Half the autocorrelation's extent, evenly filled."""
-    counts = np.where(prepared.good, prepared.counts, 0).astype(np.float32)
+    counts = np.where(prepared.good, prepared.steady, 0).astype(np.float32)
     weights = prepared.good.astype(np.float32)
     found = autocorrelation_support(
         jnp.asarray(to_corner(counts)), jnp.asarray(to_corner(weights)), settings.phase.start

@@ -50,10 +50,10 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     began, wanted, adaptation = time.monotonic(), settings.predict, {}
     network = read(wanted.network, "crystal")
     prepared = prepare(settings, acquisition)
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32))
+    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
     pattern = pattern_of(measured, settings.phase.free, settings.seed)
     seen = prepared.good & ~(to_centre(np.asarray(pattern.free)) > 0)
-    brought = bring(prepared.counts, seen, sampling(prepared.counts, seen))
+    brought = bring(prepared.steady, seen, sampling(prepared.steady, seen))
     if wanted.adapt:
         network, kept = adapted(network, brought, wanted, settings.seed, work.progress, work.stop)
         if kept:
