@@ -116,6 +116,8 @@ def _views(value: Any) -> Any:
 Views: TypeAlias = Annotated[
     str | tuple[int, ...],
     PlainValidator(_views),
+    # Unions of a text and a tuple warn of the list that they make of the tuple themselves (pydantic 2.14).
+    PlainSerializer(lambda views: views if isinstance(views, str) else list(views)),
     WithJsonSchema(
         {
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}],

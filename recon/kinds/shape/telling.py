@@ -15,7 +15,9 @@ def lines(numbers: Mapping[str, float]) -> list[str]:
     """Say what else a person wants to know at once."""
     said = []
     if "volume_mean" in numbers:
-        spread = f", of which the draws of a cell differ by {100 * numbers['volume_spread']:.0f} %"
+        spread = ""
+        if "volume_spread" in numbers:
+            spread = f", of which the draws of a cell differ by {100 * numbers['volume_spread']:.0f} %"
         unit = "um^3" if numbers.get("in_metres") else "voxels"
         scale = 1e18 if numbers.get("in_metres") else 1.0
         said.append(f"volume {numbers['volume_mean'] * scale:.4g} {unit} on the mean{spread}")
