@@ -14,7 +14,7 @@ from unflat.physics.rocking import positions, real_space_steps
 from unflat.recon.acquisition import write
 from unflat.recon.errors import DataError
 from unflat.recon.kinds.crystal.read import read
-from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of, write_result
+from unflat.recon.kinds.crystal.result import Frame, Seen, Solution, volume_of, write_result
 from unflat.recon.kinds.crystal.schema import SCHEMA
 from unflat.recon.kinds.crystal.score import score
 from unflat.recon.kinds.crystal.settings import CrystalSettings
@@ -94,9 +94,8 @@ class TestVolume:
         assert volume.spacing == (1.0, 1.0, 1.0)
         assert "strain" not in volume.values
         solution = strained()
-        write_result(
-            tmp_path / "v.h5", volume, solution, Frame(), gaussian_kernel((0, 0, 0)), 0.0, solution.support, {}
-        )
+        seen = Seen(gaussian_kernel((0, 0, 0)), 0.0, solution.support, np.ones(SHAPE[0]))
+        write_result(tmp_path / "v.h5", volume, solution, Frame(), seen, {})
         with h5py.File(tmp_path / "v.h5") as file:
             assert file["volume/z"].attrs["units"] == "voxel"
         again = read_volume(tmp_path / "v.h5")
@@ -124,8 +123,9 @@ class TestVolume:
         solution, sigmas = strained(), (0.5, 0.4, 0.0)
         kernel = gaussian_kernel(sigmas)
         volume = volume_of(solution, KNOWN)
-        good = np.ones(SHAPE, bool)
-        write_result(tmp_path / "v.h5", volume, solution, KNOWN, kernel, 0.25, good, {"input": "scan.h5"})
+        flux = np.linspace(1.5, 0.5, SHAPE[0])
+        seen = Seen(kernel, 0.25, np.ones(SHAPE, bool), flux)
+        write_result(tmp_path / "v.h5", volume, solution, KNOWN, seen, {"input": "scan.h5"})
         with h5py.File(tmp_path / "v.h5") as file:
             frame = file["detector_frame"]
             psf = frame["point_spread_function"][()]
@@ -134,6 +134,7 @@ class TestVolume:
             assert all(n % 2 for n in psf.shape)
             assert psf.sum() == pytest.approx(1)
             np.testing.assert_allclose(frame["reciprocal_basis"][()], BASIS)
+            np.testing.assert_allclose(frame["exposure"][()], flux)
         total = float((np.abs(solution.density) ** 2).sum() * np.prod(SHAPE))
         assert modelled.sum() == pytest.approx(total + 0.25 * np.prod(SHAPE), rel=1e-5)
         again = read_volume(tmp_path / "v.h5")

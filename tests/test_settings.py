@@ -158,9 +158,11 @@ class TestFaults:
         )
 
     def test_a_missing_or_unknown_kind_is_named(self) -> None:
-        assert faults("seed: 1") == ["run.yaml: kind: is required; write 'kind: cell' or 'kind: crystal'"]
+        assert faults("seed: 1") == [
+            "run.yaml: kind: is required; write 'kind: cell' or 'kind: crystal' or 'kind: shape'"
+        ]
         assert faults("kind: cel") == [
-            "run.yaml:1:1: kind: 'cel' is no kind of experiment; write 'kind: cell' or 'kind: crystal'"
+            "run.yaml:1:1: kind: 'cel' is no kind of experiment; write 'kind: cell' or 'kind: crystal' or 'kind: shape'"
         ]
         planned = "run.yaml:1:1: kind: 'shape' is planned, and not built yet; write 'kind: cell' or 'kind: crystal'"
         assert faults("kind: shape") == [planned]

@@ -1,4 +1,4 @@
-"""The whole way of a shape on the command line: simulate, train, predict, evaluate, measure, mesh, draw; and wrong input."""
+"""The whole way of a shape on the command line, from simulation to surfaces; and wrong input."""
 
 import csv
 import io
