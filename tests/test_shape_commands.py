@@ -11,8 +11,12 @@ import pytest
 
 import unflat
 from unflat.cli.main import run
-from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.errors import ConfigError, DataError, Stopped
+from unflat.recon.kinds.shape.network.training import train
+from unflat.recon.networks.file import read as read_network
 from unflat.recon.results import open_result
+from unflat.recon.runs import RunFolder, Workplace
+from unflat.recon.settings import load_config
 
 CONFIG = """
 kind: shape
@@ -139,3 +143,27 @@ def test_a_draw_that_is_not_there_is_named(work: Path) -> None:
 def test_training_without_cells_is_refused(work: Path) -> None:
     arguments = ["train", str(work / "c.yaml"), "-o", str(work / "NONE"), "--set", "train.specimens=0"]
     assert run(arguments) == DataError.status
+
+
+def test_a_stopped_cross_validation_goes_on_to_the_same_networks(work: Path, tmp_path: Path) -> None:
+    data = [f"train.data={work / 'cells.h5'}", "train.folds=2", "train.turned=1", "train.steps=4"]
+    settings = load_config(work / "c.yaml", data)
+    asked = iter(range(1000))
+
+    def trained(name: str, most: int, resume: bool = False) -> None:
+        def stop() -> str | None:
+            return "asked" if next(asked) - first >= most else None
+
+        first = next(asked)
+        with RunFolder.create(tmp_path / name, resume=resume, fingerprint={}) as folder:
+            train(settings, Workplace(folder, stop=stop))
+
+    trained("whole", 1000)
+    # 16 simulated and 2 turned cells are asked about first, then each step of both parts.
+    with pytest.raises(Stopped):
+        trained("parts", 18 + 4 + 1 + 2)
+    trained("parts", 1000, resume=True)
+    for number in (0, 1):
+        one, other = (read_network(tmp_path / name / f"network-{number}.h5", "shape") for name in ("whole", "parts"))
+        for key, weights in one.weights.items():
+            np.testing.assert_array_equal(weights, other.weights[key])

@@ -73,7 +73,7 @@ class ShapeTask:
         start = flow.noise(jax.random.key(0), len(codes))
         drawn = flow.draw(self.denoiser, parameters, jnp.asarray(seen), start, STEPS_OF_TRIAL)
         mean = flow.draw(self.denoiser, parameters, jnp.asarray(seen), jnp.zeros_like(start), 1)
-        return {"held_out_overlap": _missed(drawn, codes), "held_out_overlap_of_mean": _missed(mean, codes)}
+        return {"held_out_overlap": missed(drawn, codes), "held_out_overlap_of_mean": missed(mean, codes)}
 
 
 def stacked(looks: Sequence[Look]) -> Batch:
@@ -81,8 +81,8 @@ def stacked(looks: Sequence[Look]) -> Batch:
     return np.stack([one.code for one in looks]), np.stack([one.seen for one in looks])
 
 
-def _missed(found: Array, truth: np.ndarray) -> float:
-    """Mean of 1 − IoU."""
+def missed(found: Array, truth: np.ndarray) -> float:
+    """Mean of 1 − IoU, on a coarse lattice."""
     places = pixels(_COARSE)
     missed = []
     for one, known in zip(np.asarray(found), truth, strict=True):

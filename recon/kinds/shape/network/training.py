@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ....errors import ConfigError, DataError, Fault
-from ....networks.file import FILE_NAME
+from ....errors import ConfigError, DataError, Fault, Stopped
+from ....networks.file import FILE_NAME, read
 from ....runs import Workplace, peak_memory
 from ....training.course import Course, first_weights
 from ....training.loop import Training
-from ..cells import cells_of
+from ..cells import Cells, cells_of
 from ..settings import ShapeSettings
-from ..simulated import simulated_cell
+from ..simulated import SimulatedCell, simulated_cell, turned_cell
 from .denoiser import Denoiser
 from .specimens import Specimen, specimen
 from .task import ShapeTask
@@ -44,24 +44,33 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
     wanted = settings.train
     denoiser = Denoiser(settings.network.widths, settings.network.blocks)
     weights = first_weights(wanted.network, "shape", denoiser.constants())
-    real, simulated = _real(settings), _simulated(settings.seed, wanted.specimens, work)
+    cells = _cells(settings)
+    real = [] if cells is None else _real(cells)
+    simulated = _simulated(settings.seed, wanted.specimens, work)
+    turned = [] if cells is None else _turned(cells, settings.seed, wanted.turned, work)
     if len(real) + len(simulated) < _LEAST:
         message = f"{len(real)} real and {len(simulated)} simulated cells are too few to learn from"
         raise DataError(Fault("train.specimens", message, f"name cells in train.data, or simulate {_LEAST} or more"))
     parts = _parts(settings, real)
     course = Course(work, len(parts) * wanted.steps)
+    state = work.folder.latest_checkpoint()
+    begun = 0 if state is None else int(state.facts["part"])
     judged: list[dict[str, float]] = []
     numbers: dict[str, float] = {}
     for part in parts:
-        learned, held_out = part.divided(real)
-        held_out = held_out or _held_out(settings.seed)
-        task = ShapeTask(denoiser, wanted, settings.seed, learned, simulated, held_out, weights)
-        training = Training(task, wanted, settings.seed)
         path = work.folder.path / part.name
-        course.run(training, {"part": part.number})
+        if part.number < begun:  # It was done before the run was stopped.
+            judged.append(dict(read(path, "shape").provenance["numbers"]))
+        else:
+            learned, held_out = part.divided(real)
+            held_out = held_out or _held_out(settings.seed)
+            beside = [*simulated, *(one for i, copies in enumerate(turned) if i not in part.held_out for one in copies)]
+            task = ShapeTask(denoiser, wanted, settings.seed, learned, beside, held_out, weights)
+            training = Training(task, wanted, settings.seed)
+            course.run(training, {"part": part.number})
+            judged.append(training.judged or task.judge(training.state.mean))
+            numbers |= course.write(training, "shape", denoiser.constants(), judged[-1], path)
         course.before += wanted.steps
-        judged.append(training.judged or task.judge(training.state.mean))
-        numbers |= course.write(training, "shape", denoiser.constants(), judged[-1], path)
     numbers |= {name: float(np.mean([one[name] for one in judged])) for name in judged[0]}
     numbers |= {"steps": float(course.total), "examples": float(course.total * wanted.batch)}
     numbers |= {"real_cells": float(len(real)), "simulated_cells": float(len(simulated))}
@@ -123,25 +132,50 @@ def folds(labels: Sequence[str], count: int, seed: int) -> np.ndarray:
     return division
 
 
-def _real(settings: ShapeSettings) -> list[Specimen]:
+def _cells(settings: ShapeSettings) -> Cells | None:
     """The cells that the config names."""
     if settings.train.data is None:
-        return []
+        return None
     found = cells_of(settings, Path(settings.train.data))
     if found.inside is None:
         message = "the shapes of its cells are not known"
         raise DataError(Fault(settings.train.data, message, "a network learns from cells with obj/ or /truth"))
-    rows = zip(found.inside, found.images, found.masks, found.labels, strict=True)
+    return found
+
+
+def _real(cells: Cells) -> list[Specimen]:
+    rows = zip(_shapes(cells), cells.images, cells.masks, cells.labels, strict=True)
     return [specimen(inside, image, mask, label) for inside, image, mask, label in rows]
+
+
+def _turned(cells: Cells, seed: int, count: int, work: Workplace) -> list[list[Specimen]]:
+    """Copies of each real cell, turned in space, of which pictures are simulated."""
+    found: list[list[Specimen]] = []
+    for number, (inside, label) in enumerate(zip(_shapes(cells), cells.labels, strict=True)):
+        _stop_if_asked(work)
+        seen = [turned_cell(np.random.default_rng([seed, 11, number, k]), inside, label) for k in range(count)]
+        found.append([_specimen(cell) for cell in seen if cell.mask.any()])
+        work.progress(number + 1, len(cells), turned=float(sum(map(len, found))))
+    return found
+
+
+def _shapes(cells: Cells) -> np.ndarray:
+    return np.empty(0) if cells.inside is None else cells.inside
+
+
+def _specimen(cell: SimulatedCell) -> Specimen:
+    return specimen(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
+
+
+def _stop_if_asked(work: Workplace) -> None:
+    if (reason := work.stop()) is not None:
+        raise Stopped(f"{reason}: stopped before the first step; run again with --resume")
 
 
 def _simulated(seed: int, count: int, work: Workplace) -> list[Specimen]:
     found: list[Specimen] = []
     for number in range(count):
-        if (reason := work.stop()) is not None:
-            from ....errors import Stopped
-
-            raise Stopped(f"{reason}: stopped before the first step")
+        _stop_if_asked(work)
         found.append(_one_simulated(seed, number))
         work.progress(len(found), count, simulated=float(len(found)))
     return found
@@ -156,4 +190,4 @@ def _one_simulated(seed: int, number: int) -> Specimen:
     while True:
         cell = simulated_cell(rng, edge=_EDGE)
         if cell.mask.any():  # A bowl may have no section in its middle plane.
-            return specimen(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
+            return _specimen(cell)
