@@ -1,4 +1,4 @@
-"""Classes of red blood cells from the features of their shapes, with too few cells of some: what drawn shapes are worth.
+"""Classes of red blood cells from features of their shapes, with too few cells of some: what draws are worth.
 
 The experiment of DISPR, within the fold: features are scaled and selected by the training cells alone, and shapes are
 drawn of training cells alone, by the network of `shapes` that has not seen the fold. A forest is judged by the macro F1
@@ -23,6 +23,7 @@ NAME = "classes of red blood cells"
 SMALLEST, MOST = 2, 5
 TREES, KEPT, SEEDS = 400, 30, 5
 SIMULATED, SIMULATED_CLASSES = 12, 12
+PUBLISHED = "DISPR 55.2 → 72.2 on 6 classes (*published*)"
 HEADER = 5
 """Columns of a table of features that name its row."""
 
@@ -82,12 +83,7 @@ def _features(volume: Path, table: Path, log: Path) -> Numbers:
         rows = list(csv.DictReader(file))
     names = list(rows[0])[HEADER:]
     values = [[float(row[name] or "nan") for name in names] for row in rows]
-    return {
-        "names": names,
-        "labels": [row["label"] for row in rows],
-        "cells": [row["cell"] for row in rows],
-        "values": values,
-    }
+    return {"names": names, "labels": [row["label"] for row in rows], "values": values}
 
 
 def _drawn(ledger: Ledger, source: Path, real: Numbers, fold: int) -> Numbers:
@@ -118,16 +114,10 @@ def _simulated(ledger: Ledger) -> Numbers:
 def _tell(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers] | None) -> None:
     values, labels = np.array(real["values"]), np.array(real["labels"])
     division = _division(labels)
-    ways: dict[str, tuple[str, int]] = {
-        "true shapes only": ("plain", 0),
-        "SMOTE": ("smote", 0),
-        "class weights": ("weights", 0),
-    }
+    ways: dict[str, tuple[str, int]] = {"true shapes only": ("plain", 0), "SMOTE": ("smote", 0)}
+    ways["class weights"] = ("weights", 0)
     if drawn is not None:
-        ways |= {
-            f"and {k} draw{'s' if k > 1 else ''} of each cell of the smallest classes": ("plain", k)
-            for k in range(1, MOST + 1)
-        }
+        ways |= {f"and {k} of each cell of the {SMALLEST} smallest classes": ("plain", k) for k in range(1, MOST + 1)}
     for said, (way, k) in ways.items():
         scores, confusion = _judged(values, labels, division, way, k, drawn)
         folds = f"mean of {FOLDS} folds, {SEEDS} forests; {100 * np.std(scores):.1f} % between folds"
@@ -137,9 +127,7 @@ def _tell(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers] | None)
             name=f"{NAME} ({name}): macro F1",
             unit="%",
             digits=1,
-            reference="DISPR 55.2 → 72.2 on 6 classes (*published*)"
-            if drawn is not None and k == 0 and way == "plain"
-            else "",
+            reference=PUBLISHED if drawn is not None and (way, k) == ("plain", 0) else "",
             how=f"{folds}; true by found: {confusion}",
         )
 
