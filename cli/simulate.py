@@ -1,7 +1,7 @@
 """``unflat simulate``: an acquisition with its truth inside."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from ..recon.kinds import kind_named
 from ..recon.settings import load_config
 from . import console
 from .options import PATH, config_options, output_options
+
+if TYPE_CHECKING:
+    from ..recon.kinds.base import Kind
 
 
 @click.command()
@@ -39,7 +42,13 @@ def command(config: Path, output: Path, force: bool, overrides: list[str]) -> No
     write(acquisition, kind.schema, output)
     measured = acquisition["images"]
     views, height, width = measured.shape
-    console.say(f"{views} images of {height} × {width} pixels, mean {measured.mean():.4g} counts")
+    console.say(f"{views} images of {height} × {width} pixels, mean {measured.mean():.4g}{_unit(kind)}")
     if acquisition.truth is not None:
         console.say(f"truth on {' × '.join(map(str, acquisition.truth.shape))} voxels")
     console.wrote(output)
+
+
+def _unit(kind: "Kind") -> str:
+    """Unit of the images, where they have one."""
+    unit = next(entry.unit for entry in kind.schema if entry.name == "images")
+    return "" if unit == "1" else f" {unit}"
