@@ -26,12 +26,14 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
 
     Light crosses a simulated cell by one model (SSNP, at half the voxel, with counting noise) and the fit sees it by
     another (multi-slice), so that the comparison is honest; a crystal diffracts as it is in space, not on the voxels in
-    which it is sought; of simulated red blood cells one picture is seen. The folder gets the config, the acquisition with its truth, and the run with its report.
+    which it is sought; of simulated red blood cells one section is seen. The folder gets the config, the acquisition
+    with its truth, and the run with its report.
 
     \b
     Examples:
       unflat demo
       unflat demo cell -o mydemo --seed 3
+      unflat demo shape
       unflat demo cell -o beads --set simulate.specimen=beads --set fit.field=voxels
     """
     from ..recon.settings import parse_config

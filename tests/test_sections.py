@@ -12,6 +12,7 @@ import tifffile
 from unflat.physics.shapes import random_cell
 from unflat.recon.acquisition import write
 from unflat.recon.acquisition.acquisition import Acquisition
+from unflat.recon.acquisition import describe
 from unflat.recon.acquisition.crops import brightness, labels_of
 from unflat.recon.acquisition.sections import class_of, is_sections
 from unflat.recon.errors import ConfigError, DataError
@@ -255,3 +256,9 @@ def test_the_real_cells(shared_data: Path) -> None:
     assert found.truth.main.shape == (12, 1, 64, 64, 64)
     middle, inside = found.truth.main[:, 0, 32] > 0.5, found["mask"] > 0.5
     assert (middle & inside).sum() / (middle | inside).sum() > 0.97
+
+
+def test_what_a_folder_holds_is_told(tmp_path: Path) -> None:
+    lines = describe(folder(tmp_path))
+    assert "2 cells" in lines[0]
+    assert "2 of discocyte" in lines[1]

@@ -1,5 +1,6 @@
 """What a file contains, for people: a summary of our own files, and the tree of any file that can be read."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from .opening import open_tree
+from .sections import is_sections, open_sections, picture
 from .summaries import summary
 from .tree import Leaf, Tree
 
@@ -30,6 +32,19 @@ _USUAL = {
 }
 
 
+def _sections(path: Path) -> list[str]:
+    """Sections of cells: how many of each class, and what the first one's files hold."""
+    with open_sections(path) as sections:
+        counts = Counter(file.label or "no class in the name" for file in sections.files)
+        lines = [f"{path}: sections of {len(sections.files)} cells, for the kind shape"]
+        lines += [f"  {count} of {label}" for label, count in sorted(counts.items())]
+        for part, name in sections.files[0].parts.items():
+            found = picture(sections, name)
+            size = f", voxel {' x '.join(f'{1e9 * v:.4g}' for v in found.voxel)} nm" if found.voxel else ""
+            lines.append(f"  {name}: {part}, {' x '.join(map(str, found.values.shape))} {found.values.dtype}{size}")
+    return lines
+
+
 def describe(path: str | Path) -> list[str]:
     """Describe a file in lines of text.
 
@@ -39,6 +54,8 @@ def describe(path: str | Path) -> list[str]:
     Raises:
         DataError: If it cannot be opened.
     """
+    if is_sections(Path(path)):
+        return _sections(Path(path))
     phased = _phased(Path(path))
     if phased and not _has_tree(Path(path)):
         return phased

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import map_coordinates, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 from .code import CLIP, PIXELS, UNIT, pixels, rim_places, signed_distance
 
@@ -15,6 +15,8 @@ CHANNELS = 3
 SCALARS = 4
 _BRIGHT = 99.0
 """[%] Quantile of the brightness within the mask that counts as 1."""
+_STEPS = 0.6
+"""[pixel] By which the steps of the mask's pixels are taken out of the outline that a surface passes through."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,10 @@ class Sight:
 
     def outline(self) -> Float[np.ndarray, "m m"]:
         """The distance to the outline at the points of the section's own spline (`code.rim`)."""
+        smooth = gaussian_filter(self.section.astype(np.float64), _STEPS * len(self.section) / PIXELS)
         rows = (rim_places() - pixels()[0]) * len(self.section) / PIXELS
         where = np.meshgrid(rows, rows, indexing="ij")
-        found: np.ndarray = map_coordinates(self.section.astype(np.float64), where, order=1, mode="nearest")
+        found: np.ndarray = map_coordinates(smooth, where, order=1, mode="nearest")
         far = np.abs(rim_places())
         beyond = np.maximum(far[:, None], far[None]) - PIXELS / 2  # Nothing is known to be there: there is nothing.
         return np.where(beyond > 0, np.maximum(found, beyond), found)
