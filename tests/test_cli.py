@@ -122,9 +122,8 @@ class TestExitStatus:
         [
             ((), 2, "Usage"),
             (("chekc",), 2, "Did you mean 'check'?"),
-            (("init", "celll"), 2, "'celll' is no kind of experiment; there is: cell, crystal"),
-            (("init", "shape"), 2, "'shape' is planned, and not built yet; there is: cell, crystal"),
-            (("demo", "shape"), 2, "'shape' is planned, and not built yet; there is: cell, crystal"),
+            (("init", "celll"), 2, "'celll' is no kind of experiment; there is: cell, crystal, shape"),
+            (("demo", "shap"), 2, "'shap' is no kind of experiment; there is: cell, crystal, shape"),
             (("init", "cell", "--sed", "1"), 2, "No such option"),
             (("check", "absent.yaml"), 2, "error: absent.yaml: cannot be read: No such file"),
             (("init", "cell", "--set", "fit.steps=no"), 2, "fit.steps: must be a whole number"),

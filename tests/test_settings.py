@@ -164,8 +164,6 @@ class TestFaults:
         assert faults("kind: cel") == [
             "run.yaml:1:1: kind: 'cel' is no kind of experiment; write 'kind: cell' or 'kind: crystal' or 'kind: shape'"
         ]
-        planned = "run.yaml:1:1: kind: 'shape' is planned, and not built yet; write 'kind: cell' or 'kind: crystal'"
-        assert faults("kind: shape") == [planned]
 
     def test_sections_that_contradict_each_other_are_refused(self) -> None:
         assert "the section led_grid is not given" in faults("kind: cell\nacquisition: {illumination: led_grid}")[0]
