@@ -10,9 +10,8 @@ import pytest
 import tifffile
 
 from unflat.physics.shapes import random_cell
-from unflat.recon.acquisition import write
+from unflat.recon.acquisition import describe, write
 from unflat.recon.acquisition.acquisition import Acquisition
-from unflat.recon.acquisition import describe
 from unflat.recon.acquisition.crops import brightness, labels_of
 from unflat.recon.acquisition.sections import class_of, is_sections
 from unflat.recon.errors import ConfigError, DataError
