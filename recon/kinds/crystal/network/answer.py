@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
-from ....errors import DataError, Fault
+from ....networks.architecture import built
 from ....networks.file import Network
 from . import flow
 from .bring import Brought
@@ -29,22 +29,8 @@ class Answer:
 
 
 def denoiser_of(network: Network) -> Denoiser:
-    """Build the network's architecture.
-
-    Raises:
-        DataError: If it cannot be built, or the weights are not its.
-    """
-    try:
-        built = Denoiser(**{name: tuple(value) for name, value in network.constants.items()})
-        wanted = {name: array.shape for name, array in built.initialise(0).items()}
-    except (TypeError, ValueError) as error:
-        raise DataError(f"the network's architecture is not one that is known here: {error}") from error
-    found = {name: array.shape for name, array in network.weights.items()}
-    if found != wanted:
-        wrong = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
-        message = f"the network's weights are not those of its architecture: {wrong[0]} and {len(wrong) - 1} more"
-        raise DataError(Fault("predict.network", message, "the file is damaged: copy it again, or train again"))
-    return built
+    """Build the network's architecture; see `built`."""
+    return built(network, Denoiser)
 
 
 def answer(

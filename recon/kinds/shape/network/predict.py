@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ....acquisition.acquisition import Acquisition
-from ....errors import DataError, Stopped
+from ....errors import Stopped
+from ....networks.architecture import built
 from ....networks.file import Network, read
 from ....runs import Workplace, peak_memory
 from ..cells import cells_in
@@ -63,7 +64,10 @@ def _codes(
     draws = 1 if wanted.mean else wanted.draws
     pairs = [(cell, draw) for cell in range(len(sights)) for draw in range(draws)]
     found = np.zeros((len(sights), draws, EDGE, EDGE, EDGE), np.float32)
-    denoiser, parameters = denoiser_of(network), {n: jnp.asarray(w, jnp.float32) for n, w in network.weights.items()}
+    denoiser, parameters = (
+        built(network, Denoiser),
+        {n: jnp.asarray(w, jnp.float32) for n, w in network.weights.items()},
+    )
     for first in range(0, len(pairs), _AT_ONCE):
         if (reason := work.stop()) is not None:
             raise Stopped(f"{reason}: stopped after {first} of {len(pairs)} shapes; run again with --force")
@@ -84,21 +88,3 @@ def _codes(
 def _rounded(count: int) -> int:
     """The next power of two."""
     return 1 << (count - 1).bit_length()
-
-
-def denoiser_of(network: Network) -> Denoiser:
-    """Build the network's architecture.
-
-    Raises:
-        DataError: If it cannot be built, or the weights are not its.
-    """
-    try:
-        built = Denoiser(**{name: tuple(value) for name, value in network.constants.items()})
-        wanted = {name: array.shape for name, array in built.initialise(0).items()}
-    except (TypeError, ValueError) as error:
-        raise DataError(f"the network's architecture is not one that is known here: {error}") from error
-    found = {name: array.shape for name, array in network.weights.items()}
-    if found != wanted:
-        wrong = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
-        raise DataError(f"the network's weights are not those of its architecture: {wrong[0]} and others")
-    return built
