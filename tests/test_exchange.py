@@ -13,7 +13,7 @@ import pytest
 
 from unflat.physics.rocking import real_space_steps
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of, write_result
+from unflat.recon.kinds.crystal.result import Frame, Seen, Solution, volume_of, write_result
 from unflat.recon.kinds.crystal.score import score
 from unflat.recon.results import open_pair, open_result
 from unflat.recon.volumes import Volume, read_volume, save
@@ -44,8 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exchange") / "RUN"
     folder.mkdir()
     solution, frame = Solution(density(), np.abs(density()) > 0), Frame(BASIS, BRAGG)
-    good = np.ones(SHAPE, bool)
-    write_result(folder / "volume.h5", volume_of(solution, frame), solution, frame, np.ones((1, 1, 1)), 0.1, good, {})
+    seen = Seen(np.ones((1, 1, 1)), 0.1, np.ones(SHAPE, bool), np.ones(SHAPE[0]))
+    write_result(folder / "volume.h5", volume_of(solution, frame), solution, frame, seen, {})
     return folder
 
 

@@ -1,7 +1,7 @@
 """From a network's file to the architecture that its weights are of."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from ..errors import DataError
 from .file import Network
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """What has parameters."""
 
