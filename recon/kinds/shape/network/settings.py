@@ -42,7 +42,16 @@ class ShapeTrain(TrainSettings):
         description="Copies of each real cell, turned in space, of which a picture is simulated: cells float, and in "
         "another pose they would have been as real.",
     )
-    real: float = Field(0.5, ge=0, le=1, description="Share of the examples that are real cells, where there are any.")
+    real: float = Field(
+        0.5, ge=0, le=1, description="Share of the examples that are real cells, where there are any, at first."
+    )
+    real_at_end: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="The same in the last three tenths of the training. Near 1, the network ends with the poses and "
+        "the pictures of the real cells, and forgets some of what it has from simulated ones.",
+    )
     folds: int = Field(
         0,
         ge=0,

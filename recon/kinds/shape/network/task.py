@@ -17,6 +17,8 @@ from .settings import ShapeTrain
 from .specimens import Look, Specimen, look
 
 STEPS_OF_TRIAL = 8
+_CHANGE = (0.5, 0.7)
+"""Parts of the training between which the share of real cells changes."""
 _COARSE = 32
 """Voxels along an axis at which trials compare shapes."""
 
@@ -50,12 +52,18 @@ class ShapeTask:
     def batch(self, step: int) -> Batch:
         """Looks at cells drawn at random, real ones in their share."""
         rng = np.random.default_rng([self.seed, step])
-        share = self.settings.real if self.simulated else 1.0
+        share = self.share_of_real(step) if self.simulated else 1.0
         looks = []
         for _ in range(self.settings.batch):
             among = self.real if self.real and rng.random() < share else self.simulated
             looks.append(look(among[int(rng.integers(len(among)))], rng))
         return stacked(looks)
+
+    def share_of_real(self, step: int) -> float:
+        """Share of real cells among the examples of a step: it changes from a half to seven tenths of the training."""
+        first, last = self.settings.real, self.settings.real_at_end
+        done = np.clip((step / self.settings.steps - _CHANGE[0]) / (_CHANGE[1] - _CHANGE[0]), 0, 1)
+        return float(first + (last - first) * done)
 
     def loss(self, parameters: dict[str, Array], batch: Any, key: Array) -> tuple[Float[Array, ""], Numbers]:
         """See `flow.loss`."""
