@@ -29,6 +29,7 @@ def command(source: Path, config: Path | None, kind: str, output: Path, force: b
       unflat convert raw.mat -o scan.h5 --config run.yaml
       unflat convert 'raw/image_*.tif' -o scan.h5 --config run.yaml --set acquisition.pixel_size='0.1 um'
       unflat convert scan.h5 -o small.h5 --set acquisition.crop='[256, 256]'
+      unflat convert cells.zip -o cells.h5 --kind shape --set acquisition.voxel_size='0.17 um'
     """
     console.refuse_to_overwrite(output, force=force)
     settings: Any = load_config(config, overrides) if config else parse_config(f"kind: {kind}\n", overrides)

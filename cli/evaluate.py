@@ -16,7 +16,7 @@ from .options import PATH
 if TYPE_CHECKING:
     from ..recon.tables import Table
 
-_OF_CLASS = ("cells", "overlap", "best_overlap", "volume", "surface", "roughness", "coverage_volume")
+_OF_CLASS = ("cells", "overlap_error", "best_overlap_error", "volume", "surface", "roughness", "coverage_volume")
 """What is shown of each class; the table that is written holds more."""
 
 

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 def command(request: Request) -> None:
     """Give a network's answer to the ACQUISITION, as CONFIG says, into a run folder.
 
-    The network has seen simulated specimens only, and answers in seconds; the answer that explains the measurement best
-    is kept, and the spread of the draws is its uncertainty. With --refine, the answer is where the physics starts from,
-    in a part of the time of 'unflat phase'; strongly strained crystals may need the latter. With --adapt, the network
-    is tuned to this measurement first, without any truth; if that does not harm it elsewhere, it is written beside the
-    result as network.h5, for predict.network of the next scan.
+    Of a crystal: the network has seen simulated crystals only, and answers in seconds; the answer that explains the
+    measurement best is kept, and the spread of the draws is its uncertainty. With --refine, the answer is where the
+    physics starts from, in a part of the time of 'unflat phase'; strongly strained crystals may need the latter. With
+    --adapt, the network is tuned to this measurement first, without any truth; if that does not harm it elsewhere, it
+    is written beside the result as network.h5, for predict.network of the next scan.
+
+    Of a shape: all draws are kept, as one continuous model a cell; take them together. With --refine, each is fitted to
+    its picture.
 
     \b
     Examples:
@@ -34,6 +37,7 @@ def command(request: Request) -> None:
       unflat predict run.yaml scan.h5 -o RUN --refine
       unflat predict run.yaml scan.h5 -o RUN --draws 8 --set predict.network=NETWORK/network.h5
       unflat predict run.yaml scan.h5 -o RUN --adapt 50
+      unflat predict shape.yaml cells/ -o RUN --draws 20
     """
     reconstruct(WAY, request)
 

@@ -53,7 +53,7 @@ def test_a_prediction_leaves_a_model_a_cell_and_all_draws(work: Path) -> None:
     numbers = json.loads((work / "RUN" / "metrics.json").read_text())
     assert numbers["cells"] == 2
     assert numbers["draws"] == 2
-    assert 0 < numbers["overlap"] < 1
+    assert 0 < numbers["overlap_error"] < 1
     assert numbers["section"] > 0.9
     with h5py.File(work / "RUN" / "volume.h5") as file:
         filled = file["volume/occupancy"][()].astype(float)
@@ -84,7 +84,7 @@ def test_errors_are_told_by_cell_and_class(work: Path) -> None:
     assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
     rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
     assert [row["label"] for row in rows] == ["discocyte", "knizocyte"]
-    assert all(0 < float(row["overlap"]) < 1 for row in rows)
+    assert all(0 < float(row["overlap_error"]) < 1 for row in rows)
 
 
 def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:

@@ -44,7 +44,7 @@ class TestErrors:
     def test_of_boxes_counted_by_hand(self) -> None:
         truth, found = box((16,) * 3, (4, 4, 4), (10, 10, 10)), box((16,) * 3, (4, 4, 4), (10, 10, 7))
         errors = shape_errors(truth, found)
-        assert errors["overlap"] == pytest.approx(0.5)
+        assert errors["overlap_error"] == pytest.approx(0.5)
         assert errors["volume"] == pytest.approx(0.5)
         # The surface of a box is the box without the box that is one voxel less on each side.
         assert surface_voxels(truth) == 6**3 - 4**3
@@ -137,7 +137,7 @@ class TestScore:
         truth = np.stack([ball(24, 7), ball(24, 8, 2)])
         found = np.repeat(truth[:, None], 3, axis=1)
         scores = score_shapes(found, truth, labels=["b", "a"], names=["x", "y"], masks=truth[:, 12])
-        assert scores.cells.column("overlap") == [0, 0]
+        assert scores.cells.column("overlap_error") == [0, 0]
         assert [row["label"] for row in scores.classes.rows] == ["a", "b", "all"]
         assert scores.numbers["hausdorff"] == scores.numbers["crps_curvature"] == scores.numbers["diversity"] == 0
         assert scores.numbers["section"] == scores.numbers["coverage_volume"] == 1
@@ -148,10 +148,10 @@ class TestScore:
         found = np.stack([[ball(24, r - 1), ball(24, r, 1), ball(24, r + 2)] for r in (6, 7, 8)])
         scores = score_shapes(found, truth, labels=["a", "a", "b"], spacing=(2e-7, 1e-7, 1e-7))
         for row in scores.cells.rows:
-            for name in ("overlap", "volume", "surface", "roughness", "hausdorff"):
+            for name in ("overlap_error", "volume", "surface", "roughness", "hausdorff"):
                 assert row[f"best_{name}"] <= row[name]
         a, b, both = scores.classes.rows
-        assert a["overlap"] == pytest.approx(np.mean(scores.cells.column("overlap")[:2]))
+        assert a["overlap_error"] == pytest.approx(np.mean(scores.cells.column("overlap_error")[:2]))
         assert 3 * float(both["volume"]) == pytest.approx(2 * float(a["volume"]) + float(b["volume"]))
         assert (a["cells"], b["cells"], both["cells"], both["draws"]) == (2, 1, 3, 3)
         read = list(csv.DictReader(io.StringIO(scores.cells.csv())))
@@ -165,7 +165,7 @@ class TestScore:
 
     def test_an_empty_draw_is_wrong_and_no_fault(self) -> None:
         row = score_cell(np.zeros((1, 20, 20, 20)), ball(20, 7))
-        assert row["overlap"] == row["volume"] == row["roughness"] == 1
+        assert row["overlap_error"] == row["volume"] == row["roughness"] == 1
         assert np.isnan(row["hausdorff"])
 
     @pytest.mark.parametrize(

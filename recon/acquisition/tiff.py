@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import DataError, Fault
 from ..runs.logs import hushed
 from ..settings.units import is_number
+from .sections import is_sections
 from .tree import IMAGES, PIXEL_SIZE, Index, Leaf, Leaves, take
 
 _AGAIN = "copy or acquire it again"
@@ -76,8 +77,11 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
     tree = Folder(folder, tuple(f.name for f in files), pattern)
     if tree.leaf(IMAGES) is None:
         wanted = f"no file matches {pattern!r}" if pattern else "the folder holds no TIFF"
-        shown = ", ".join(tree.files[:4]) or "nothing"
-        raise DataError(Fault(str(folder), f"{wanted}; it holds {shown}", "name a folder of TIFFs, or a pattern"))
+        shown = ", ".join(tree.files[:4]) or "no file"
+        remedy = "name a folder of TIFFs, or a pattern"
+        if is_sections(folder):
+            shown, remedy = "image/ and mask/ of cells' sections", "say that they are: --kind shape, or a config of it"
+        raise DataError(Fault(str(folder), f"{wanted}; it holds {shown}", remedy))
     return tree
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SIGNED = "signed_distance"
 _LIGHT = np.array([0.75, 0.45, 0.48])
 """Direction (towards the eye, down, right) of the light."""
-_DARK = 0.12
-"""Brightness of what the light does not reach; 1 is the ground."""
+_DARK = 0.15
+"""Brightness of what is turned away from the light; 1 is the ground."""
 
 
 def surface_figure(
@@ -90,5 +90,6 @@ def shaded(
     depth = np.where(hit.any(axis=0), first - np.clip(into, 0, 1), np.nan)
     down, right = np.gradient(depth)
     normal = np.stack([np.ones_like(depth), down, right]) / np.sqrt(1 + down**2 + right**2)
-    light = np.clip(np.tensordot(_LIGHT / np.linalg.norm(_LIGHT), normal, axes=1), 0, 1)
+    # Half of the light comes from all around: what lies in the shade keeps its relief.
+    light = 0.5 + 0.5 * np.tensordot(_LIGHT / np.linalg.norm(_LIGHT), normal, axes=1)
     return np.asarray(np.where(np.isfinite(depth), _DARK + (0.9 - _DARK) * np.nan_to_num(light), 1.0))

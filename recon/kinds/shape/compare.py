@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, Fault
 from ...models import Model
 from ...tables import Table
 from ...volumes.volume import Volume
@@ -60,6 +60,9 @@ def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: S
     else:
         drawn = np.asarray(result.main)
         found = drawn.reshape(len(drawn) if drawn.ndim == 5 else 1, -1, *drawn.shape[-3:])
+    if len(found) != len(known):
+        remedy = "give the truth of the same cells: unflat convert SOURCE -o cells.h5 --set acquisition.cells=…"
+        raise DataError(Fault("", f"the result is of {len(found)} cells, the truth of {len(known)}", remedy))
     middle = [np.flatnonzero(np.abs(truth.z) <= 0.5 * truth.spacing[0])]
     masks = known[:, int(middle[0][0])] > 0.5 if middle[0].size else None
     steps = truth.spacing if truth.length_unit == "m" else None

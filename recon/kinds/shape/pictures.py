@@ -72,7 +72,7 @@ def gallery(shown: Shown) -> "matplotlib.figure.Figure":
                 axes.imshow(surface(one), cmap="bone", vmin=0, vmax=1, interpolation="bilinear")
             if shown.truth is not None:
                 row[-1].imshow(surface(shown.truth[i]), cmap="pink", vmin=0, vmax=1, interpolation="bilinear")
-        titles = ["seen", *[f"draw {k + 1}" for k in range(draws)], "truth"]
+        titles = ["seen", *[f"draw {k}" for k in range(draws)], "truth"]
         for axes, title in zip(grid[0], titles, strict=False):
             axes.set_title(title, fontsize=7)
         _bare(grid)

@@ -12,7 +12,7 @@ from . import pictures as draw
 if TYPE_CHECKING:
     import matplotlib.figure
 
-_ERRORS = {"overlap": "1 - IoU", "volume": "volume", "surface": "surface", "roughness": "roughness"}
+_ERRORS = {"overlap_error": "1 - IoU", "volume": "volume", "surface": "surface", "roughness": "roughness"}
 
 
 def findings(facts: RunFacts) -> list[Statement]:
@@ -27,7 +27,7 @@ def findings(facts: RunFacts) -> list[Statement]:
             "draws together, not one of them."
         )
         found.append(Statement("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
-    if "overlap" in numbers:
+    if "overlap_error" in numbers:
         found.append(_truth(numbers))
     return found
 
@@ -81,8 +81,8 @@ def _section(agreement: float) -> Statement:
 
 def _truth(numbers: Mapping[str, float]) -> Statement:
     text = (
-        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap']:.3f}. Relative errors: "
+        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap_error']:.3f}. Relative errors: "
         f"volume {numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}."
     )
-    level: Level = "good" if numbers["overlap"] < 0.3 else "fair" if numbers["overlap"] < 0.5 else "poor"
-    return Statement(level, "Against the truth", f"{numbers['overlap']:.3f}", text)
+    level: Level = "good" if numbers["overlap_error"] < 0.3 else "fair" if numbers["overlap_error"] < 0.5 else "poor"
+    return Statement(level, "Against the truth", f"{numbers['overlap_error']:.3f}", text)

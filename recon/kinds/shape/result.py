@@ -67,7 +67,12 @@ def written(
     }
     numbers |= _volumes(inside, cells, edge)
     if truth is not None:
-        scores = score_shapes(inside, truth, labels=cells.labels, names=cells.names, masks=truth[:, edge // 2])
+        sections = truth[:, edge // 2]
+        first = next(iter(cells))
+        step = None if cells.voxel is None else [float(v) * first.image.shape[0] / edge for v in cells.voxel]
+        scores = score_shapes(
+            inside, truth, labels=cells.labels, names=cells.names, masks=sections, spacing=step, progress=work.progress
+        )
         scores.cells.save(folder / "scores.csv")
         numbers |= scores.numbers
     return numbers

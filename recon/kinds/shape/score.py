@@ -27,11 +27,11 @@ from ...metrics.shapes import (
 from ...runs.progress import silent
 from ...tables import Cell, Column, Table
 
-ERRORS = ("overlap", "volume", "surface", "roughness")
+ERRORS = ("overlap_error", "volume", "surface", "roughness")
 SPREAD = ("volume", "surface", "roughness", "curvature")
 ALL = "all"
 _MEANING = {
-    "overlap": "1 - intersection over union",
+    "overlap_error": "1 - intersection over union",
     "volume": "relative error of the number of voxels",
     "surface": "relative error of the number of voxels that touch the outside",
     "roughness": "relative error of the number of voxels that a Gaussian of 2 voxels changes",
@@ -143,7 +143,7 @@ def score_cell(
         raise DataError("the true shape is empty")
     true, each = _characteristics(known), [_characteristics(draw) for draw in own]
     errors = {
-        "overlap": [overlap_error(known, draw) for draw in own],
+        "overlap_error": [overlap_error(known, draw) for draw in own],
         **{name: [relative_error(true[name], one[name]) for one in each] for name in CHARACTERISTICS},
         "hausdorff": [hausdorff(known, draw, spacing) for draw in own],
     }

@@ -24,9 +24,8 @@ def lines(numbers: Mapping[str, float]) -> list[str]:
     if "picture_before" in numbers:
         before, after = numbers["picture_before"], numbers["picture_after"]
         said.append(f"misfit of the pictures {before:.3f}, refined {after:.3f}")
-    if "overlap" in numbers:
-        said.append(
-            f"against the truth: 1 - IoU {numbers['overlap']:.3f}, best draw {numbers['best_overlap']:.3f}; errors of "
-            f"volume {numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}"
-        )
+    if "overlap_error" in numbers:
+        best = f", best draw {numbers['best_overlap_error']:.3f}" if numbers.get("draws", 1) > 1 else ""
+        errors = ", ".join(f"{name} {numbers[name]:.3f}" for name in ("volume", "surface", "roughness"))
+        said.append(f"against the truth: 1 - IoU {numbers['overlap_error']:.3f}{best}; errors of {errors}")
     return said

@@ -81,7 +81,7 @@ class ShapeTask:
         start = flow.noise(jax.random.key(0), len(codes))
         drawn = flow.draw(self.denoiser, parameters, jnp.asarray(seen), start, STEPS_OF_TRIAL)
         mean = flow.draw(self.denoiser, parameters, jnp.asarray(seen), jnp.zeros_like(start), 1)
-        return {"held_out_overlap": missed(drawn, codes), "held_out_overlap_of_mean": missed(mean, codes)}
+        return {"held_out_overlap_error": missed(drawn, codes), "held_out_overlap_error_of_mean": missed(mean, codes)}
 
 
 def stacked(looks: Sequence[Look]) -> Batch:
