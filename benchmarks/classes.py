@@ -82,7 +82,7 @@ def _features(volume: Path, table: Path, log: Path) -> Numbers:
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = list(rows[0])[HEADER:]
-    values = [[float(row[name] or "nan") for name in names] for row in rows]
+    values = [[float(f"{float(row[name] or 'nan'):.5g}") for name in names] for row in rows]
     return {"names": names, "labels": [row["label"] for row in rows], "values": values}
 
 
