@@ -97,7 +97,7 @@ def shape_errors(truth: Values, found: Num[np.ndarray, "a b c"] | Bool[np.ndarra
         found: The shape to judge, on the same voxels.
 
     Returns:
-        ``overlap`` (1 − IoU), and the relative errors ``volume``, ``surface`` and ``roughness``.
+        ``overlap_error`` (1 − IoU), and the relative errors ``volume``, ``surface`` and ``roughness``.
 
     Raises:
         DataError: If their shapes differ, or a value is not finite.
@@ -106,7 +106,7 @@ def shape_errors(truth: Values, found: Num[np.ndarray, "a b c"] | Bool[np.ndarra
         raise DataError(f"the result has the shape {found.shape}, the truth {truth.shape}: sample both on one lattice")
     known, own = one_bit(truth), one_bit(found)
     errors = {name: relative_error(of(known), of(own)) for name, of in CHARACTERISTICS.items()}
-    return {"overlap": overlap_error(known, own), **errors}
+    return {"overlap_error": overlap_error(known, own), **errors}
 
 
 def hausdorff(
