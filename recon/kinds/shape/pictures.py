@@ -159,6 +159,7 @@ def volumes(path: Path) -> "matplotlib.figure.Figure":
             axes.plot(area, true, "x", ms=4, color=ACCENT, label="truth")
         axes.set_xlabel(f"area of the mask [{label}²]")
         axes.set_ylabel(f"volume [{label}³]")
+        figure.subplots_adjust(left=0.17, bottom=0.19)  # Below the axis there is room for its words.
         axes.legend(fontsize=6)
     return figure
 
