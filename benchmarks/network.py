@@ -133,11 +133,12 @@ def _answers(count: int) -> Numbers:
 
     devices.use("auto", networks=True)
     from unflat.recon.kinds.crystal.network import flow
-    from unflat.recon.kinds.crystal.network.answer import denoiser_of, on_device
+    from unflat.recon.kinds.crystal.network.answer import denoiser_of
     from unflat.recon.kinds.crystal.network.denoiser import Pattern, misfit
     from unflat.recon.kinds.crystal.network.examples import example
     from unflat.recon.kinds.crystal.network.specimens import specimen
     from unflat.recon.kinds.crystal.network.task import stacked
+    from unflat.recon.networks.architecture import on_device
     from unflat.recon.networks.file import SHIPPED, read
     from unflat.recon.phasing.align import align
 

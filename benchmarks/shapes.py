@@ -106,11 +106,11 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon.kinds.shape.network.specimens import look, specimen
     from unflat.recon.kinds.shape.network.task import missed, stacked
     from unflat.recon.kinds.shape.settings import ShapeSettings
-    from unflat.recon.networks.architecture import built
+    from unflat.recon.networks.architecture import built, on_device
     from unflat.recon.networks.file import read
 
     network = read(networks / "network-0.h5", "shape")
-    denoiser, parameters = built(network, Denoiser), {n: jnp.asarray(w) for n, w in network.weights.items()}
+    denoiser, parameters = built(network, Denoiser), on_device(network.weights)
     cells, found = cells_of(ShapeSettings(), source), {}
     some = held_out(source, 0)[: 2 if quick else None]
     assert cells.inside is not None

@@ -54,17 +54,17 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
         if isinstance(each, Volume) and "assumed" in each.attributes:
             console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
     kind = kind_named(known.kind)
-    numbers = kind.score(found, known, register=register)
-    tables = None if kind.tables is None else kind.tables(found, known, *names_and_labels(truth))
+    many = None if kind.scores is None or register else kind.scores(found, known, *names_and_labels(truth))
+    numbers = dict(many.numbers) if many is not None else kind.score(found, known, register=register)
     if output is not None:
-        table = _row(numbers) if tables is None else tables[0]
+        table = _row(numbers) if many is None else many.cells
         table.save(output)
     if as_json:
         click.echo(json.dumps({name: v if math.isfinite(v) else None for name, v in numbers.items()}, indent=2))
         return
     _print_table(numbers)
-    if tables is not None:
-        _print_classes(tables[1])
+    if many is not None:
+        _print_classes(many.classes)
     if output is not None:
         console.wrote(output)
 

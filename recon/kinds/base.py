@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..acquisition.acquisition import Acquisition, Entry
 from ..errors import Fault
@@ -23,6 +23,25 @@ if TYPE_CHECKING:
     from ..runs.estimate import Estimate
     from ..settings.base import Settings
     from ..tables import Table
+
+
+class Scores(Protocol):
+    """Accuracy of many specimens."""
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """Means over all."""
+        ...
+
+    @property
+    def cells(self) -> "Table":
+        """A row for each."""
+        ...
+
+    @property
+    def classes(self) -> "Table":
+        """A row for each class, and one for all."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,8 +61,8 @@ class Kind:
         estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
         score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
             numbers; it may be moved onto the truth first.
-        tables: ``tables(result, truth, names, labels)``: accuracy of each specimen and of each class of them, where
-            a result is of many.
+        scores: ``scores(result, truth, names, labels)``: the same of many specimens, as ``numbers`` of all and as
+            tables of ``cells`` and ``classes``. None where a result is of one.
         sentence: Says, from the numbers of a result's ``metrics.json``, how well it explains the measurement.
         lines: Says what else a person wants to know at once.
         measure: ``measure(volume, level=None, features="standard")``: numbers of one specimen that need no truth, as a
@@ -80,7 +99,7 @@ class Kind:
     phase: "Callable[..., dict[str, float]] | None" = None
     predict: "Callable[..., dict[str, float]] | None" = None
     train: "Callable[..., dict[str, float]] | None" = None
-    tables: "Callable[..., tuple[Table, Table]] | None" = None
+    scores: "Callable[..., Scores] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None
     pictures: "Callable[[RunFacts], list[Drawing]] | None" = None
 

@@ -1,8 +1,10 @@
 """From a network's file to the architecture that its weights are of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..errors import DataError
@@ -42,3 +44,8 @@ def built(network: Network, architecture: Callable[..., A]) -> A:
         message = f"the network's weights are not those of its architecture: {wrong[0]} and {len(wrong) - 1} more"
         raise DataError(message)
     return found
+
+
+def on_device(weights: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Weights as arrays of jax."""
+    return {name: jnp.asarray(array, jnp.float32) for name, array in weights.items()}

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError
+from ..measures.sampled import SIGNED
 from ..results import Result, lattice_of, length_unit_of, quantity_of, sampler
 from .planes import Plane, draw
 from .projection import turned
@@ -14,7 +15,6 @@ from .style import house_style, lone_picture, scale_bar
 if TYPE_CHECKING:
     import matplotlib.figure
 
-SIGNED = "signed_distance"
 _LIGHT = np.array([0.75, 0.45, 0.48])
 """Direction (towards the eye, down, right) of the light."""
 _DARK = 0.15

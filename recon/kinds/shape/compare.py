@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ConfigError, DataError, Fault
+from ...measures.sampled import SIGNED
 from ...models import Model
-from ...tables import Table
 from ...volumes.volume import Volume
-from .continuous import DISTANCE
 from .score import Scores, score_shapes
 
 if TYPE_CHECKING:
@@ -33,30 +32,25 @@ def score(result: "Result", truth: Volume, register: bool = False) -> dict[str, 
     return scores(result, truth).numbers
 
 
-def tables(
-    result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()
-) -> tuple[Table, Table]:
-    """A row for each cell, and a row for each class and for all.
+def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> Scores:
+    """Compare draws with the truth, cell by cell and class by class.
 
     Args:
         result: As for `score`.
         truth: Likewise.
         names: Of the cells, where they are known.
         labels: Their classes, likewise.
+
+    Raises:
+        DataError: If they are not of the same cells.
     """
-    found = scores(result, truth, names, labels)
-    return found.cells, found.classes
-
-
-def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> Scores:
-    """The tables behind `score`; arguments as for `tables`."""
     known = np.asarray(truth.main)
     known = known.reshape(-1, *known.shape[-3:])
     if isinstance(result, Model):
         if len(known) != 1:
             raise DataError(f"the model is of one cell, and the truth of {len(known)}: compare the run's volume.h5")
         axes = (truth.z, truth.y, truth.x)
-        found = np.stack([member.sample(*axes, DISTANCE) < 0 for member in result.members_apart()])[None]
+        found = np.stack([member.sample(*axes, SIGNED) < 0 for member in result.members_apart()])[None]
     else:
         drawn = np.asarray(result.main)
         found = drawn.reshape(len(drawn) if drawn.ndim == 5 else 1, -1, *drawn.shape[-3:])

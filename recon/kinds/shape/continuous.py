@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ...measures.sampled import SIGNED
 from ...models import Model
 from ...models.fields import VERSION
 from ...models.frame import Frame
@@ -13,8 +14,6 @@ from ...models.model import DRAWS, ModelQuantity
 from .cells import Cell
 from .network.code import HALF, PIXELS, UNIT, WIDTH, coefficients, rim, rim_coefficients
 from .network.sight import Sight
-
-DISTANCE = "signed_distance"
 
 
 def model_of(
@@ -47,9 +46,7 @@ def model_of(
         "members": DRAWS,
     }
     pixel = float(voxel[1])
-    quantity = ModelQuantity(
-        DISTANCE, cell.length_unit, "distance to the surface, negative inside", UNIT * pixel, pixel
-    )
+    quantity = ModelQuantity(SIGNED, cell.length_unit, "distance to the surface, negative inside", UNIT * pixel, pixel)
     return Model.ensemble(architecture, members, frame, (quantity,), provenance, "shape")
 
 

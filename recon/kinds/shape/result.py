@@ -7,12 +7,13 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ...measures.sampled import SIGNED
 from ...models import Model
 from ...runs import Workplace, new_hdf5, write_atomically
 from ...volumes.header import stamp
 from ...volumes.lattice import Lattice
 from .cells import Cell, Cells
-from .continuous import DISTANCE, model_of
+from .continuous import model_of
 from .network.sight import Sight
 from .schema import OCCUPANCY
 from .score import score_shapes
@@ -89,7 +90,7 @@ def lattice_of_cube(model: Model, edge: int) -> Lattice:
 def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
     """Filled share of each voxel of the cube."""
     lattice = lattice_of_cube(model, edge)
-    distance = model.sample(lattice.z, lattice.y, lattice.x, DISTANCE)
+    distance = model.sample(lattice.z, lattice.y, lattice.x, SIGNED)
     found: np.ndarray = np.clip(0.5 - distance / model.spacing[1], 0, 1)
     return found
 

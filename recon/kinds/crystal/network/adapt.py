@@ -16,11 +16,12 @@ import optax
 from jaxtyping import Array
 
 from ....errors import Stopped
+from ....networks.architecture import on_device
 from ....networks.file import Network
 from ....phasing.free import free_pixels
 from ....runs import Progress
 from . import flow
-from .answer import denoiser_of, on_device, pattern_of
+from .answer import denoiser_of, pattern_of
 from .bring import Brought
 from .denoiser import Denoiser, Density, Pattern, autocorrelation, misfit, scaled
 from .examples import exposed

@@ -1,6 +1,6 @@
 """A network's answer to a pattern: densities drawn, judged by the pattern, the best of them first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
-from ....networks.architecture import built
+from ....networks.architecture import built, on_device
 from ....networks.file import Network
 from . import flow
 from .bring import Brought
@@ -59,11 +59,6 @@ def answer(
     chi = np.sqrt(np.asarray(misfit(found, pattern), np.float64))
     order = np.argsort(chi)
     return Answer(brought.back(np.asarray(found)[order]), chi[order])
-
-
-def on_device(weights: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-    """Weights as arrays of jax."""
-    return {name: jnp.asarray(array, jnp.float32) for name, array in weights.items()}
 
 
 def pattern_of(brought: Brought, count: int) -> Pattern:

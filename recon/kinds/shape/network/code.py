@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt, spline_filter1d
 
-from ....models.spline import ORDER, weights
+from ....models.spline import spline_band
 
 PIXELS = 64
 """Edge of the picture, and of the cube, that the network knows."""
@@ -72,15 +72,9 @@ def _mirrored(samples: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n+2 m"]:
 
 def matrix(places: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 16"]:
     """Matrix from the code along an axis to the spline's values at positions."""
-    found: np.ndarray = _spline_matrix(places, EDGE + ORDER) @ coefficients()
-    return found
-
-
-def _spline_matrix(places: Float[np.ndarray, " n"], count: int) -> Float[np.ndarray, "n m"]:
-    t = (np.clip(places / HALF, -1, 1) + 1) / 2 * (count - ORDER + 1)
-    first = np.clip(np.floor(t).astype(int), 0, count - ORDER)
-    found = np.zeros((len(places), count))
-    np.put_along_axis(found, first[:, None] + np.arange(ORDER), weights(t - first), axis=1)
+    own = coefficients()
+    band = spline_band(places / HALF, len(own))
+    found: np.ndarray = band.weights @ own[band.used]
     return found
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from ....acquisition.acquisition import Acquisition
 from ....errors import Stopped
-from ....networks.architecture import built
+from ....networks.architecture import built, on_device
 from ....networks.file import Network, read
 from ....runs import Workplace, peak_memory
 from ..cells import cells_in
@@ -64,10 +64,7 @@ def _codes(
     draws = 1 if wanted.mean else wanted.draws
     pairs = [(cell, draw) for cell in range(len(sights)) for draw in range(draws)]
     found = np.zeros((len(sights), draws, EDGE, EDGE, EDGE), np.float32)
-    denoiser, parameters = (
-        built(network, Denoiser),
-        {n: jnp.asarray(w, jnp.float32) for n, w in network.weights.items()},
-    )
+    denoiser, parameters = built(network, Denoiser), on_device(network.weights)
     for first in range(0, len(pairs), _AT_ONCE):
         if (reason := work.stop()) is not None:
             raise Stopped(f"{reason}: stopped after {first} of {len(pairs)} shapes; run again with --force")
