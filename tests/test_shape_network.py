@@ -18,6 +18,7 @@ from unflat.recon.kinds.shape.network.code import (
     EDGE,
     PIXELS,
     UNIT,
+    WIDTH,
     decode,
     encode,
     matrix,
@@ -211,9 +212,9 @@ def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volu
     model = model_of(Cell("a ball", "round", mask, mask, voxel, "m"), codes, sight_of(mask, mask), {}, 64)
     assert model.draws == 2
     one = model.draw(0)
-    wanted = 0.17e-6 * decode(codes[0], np.array([9.0]), pixels(), pixels())[0]
-    # Away from the section nothing is added.
-    np.testing.assert_allclose(one.sample(np.array([9 * 0.2e-6]), *[pixels() * 0.17e-6] * 2)[0], wanted, atol=2e-11)
+    far = 6 * WIDTH  # Away from the section nothing is added.
+    wanted = 0.17e-6 * decode(codes[0], np.array([far]), pixels(), pixels())[0]
+    np.testing.assert_allclose(one.sample(np.array([far * 0.2e-6]), *[pixels() * 0.17e-6] * 2)[0], wanted, atol=2e-11)
     volumes = []
     for edge in (64, 256):
         finer = model_of(Cell("a ball", "round", mask, mask, voxel, "m"), codes[:1], sight_of(mask, mask), {}, edge)

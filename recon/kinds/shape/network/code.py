@@ -26,8 +26,8 @@ CLIP = 1.5
 """Largest distance in a code: farther from the surface it says nothing."""
 HALF = PITCH * (EDGE + 1) / 2
 """Half the edge of the box in which the spline is defined: a point beyond the code's outermost ones."""
-WIDTH = 2.0
-"""[voxel] How far from the section it is held."""
+WIDTH = 4.0
+"""[voxel] How far from the section it is held: nearer, and a seam would be seen where a shape was moved."""
 _RIM = 1.0
 """Distance of the points of the section's own spline."""
 _AT_LEAST = 1.0
