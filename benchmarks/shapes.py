@@ -103,6 +103,7 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon.kinds.shape.cells import cells_of
     from unflat.recon.kinds.shape.network import flow
     from unflat.recon.kinds.shape.network.denoiser import Denoiser
+    from unflat.recon.kinds.shape.network.height import Heights
     from unflat.recon.kinds.shape.network.specimens import look, specimen
     from unflat.recon.kinds.shape.network.task import missed, stacked
     from unflat.recon.kinds.shape.settings import ShapeSettings
@@ -115,7 +116,10 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     some = held_out(source, 0)[: 2 if quick else None]
     assert cells.inside is not None
     specimens = [specimen(cells.inside[i], cells.images[i], cells.masks[i]) for i in some]
-    codes, seen = stacked([look(one) for one in specimens])
+    codes, _ = stacked([look(one) for one in specimens])
+    heights = Heights.of(network.statistics)
+    told = [heights.guess(one.sight)[0] for one in specimens]  # A look has the true height.
+    seen = np.stack([one.sight.channels(high) for one, high in zip(specimens, told, strict=True)])
     pictures, start = jnp.asarray(seen), flow.noise(jax.random.key(0), len(codes))
     batch = 8
     for steps in STEPS_TRIED:

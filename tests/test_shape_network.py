@@ -29,7 +29,7 @@ from unflat.recon.kinds.shape.network.code import (
     signed_distance,
 )
 from unflat.recon.kinds.shape.network.denoiser import Denoiser
-from unflat.recon.kinds.shape.network.sight import Sight, sight_of
+from unflat.recon.kinds.shape.network.sight import CHANNELS, Sight, sight_of
 from unflat.recon.kinds.shape.network.specimens import Specimen, look, specimen
 from unflat.recon.kinds.shape.network.training import folds
 from unflat.recon.kinds.shape.result import occupancy
@@ -130,7 +130,7 @@ def test_pictures_of_any_size_show_the_same_cell(size: int) -> None:
 
 def test_brightness_has_no_unit(cell: SimulatedCell) -> None:
     one, other = (sight_of(factor * cell.image, cell.mask.astype(float)) for factor in (1.0, 1234.5))
-    np.testing.assert_allclose(one.channels(), other.channels(), rtol=1e-5)
+    np.testing.assert_allclose(one.channels(3.0), other.channels(3.0), rtol=1e-5)
 
 
 def test_looks_turn_code_and_picture_together(drawn: Specimen) -> None:
@@ -139,6 +139,17 @@ def test_looks_turn_code_and_picture_together(drawn: Specimen) -> None:
         seen = look(drawn, rng)
         middle = decode(seen.code, np.zeros(1), pixels(), pixels())[0] < 0
         assert overlap(middle, seen.seen[..., 2] > 0.5) > 0.85
+
+
+def test_a_stretched_cell_is_told_with_its_own_height(drawn: Specimen) -> None:
+    rng, ratios = np.random.default_rng(1), []
+    for _ in range(12):
+        seen = look(drawn, rng)
+        inside = np.clip(0.5 - decode(seen.code, HEIGHTS.astype(float), pixels(), pixels()), 0, 1)
+        high = np.exp(0.3 * seen.seen[0, 0, 3]) * 30
+        ratios.append(inside.sum() / seen.seen[..., 2].sum() / high)
+    assert np.std(np.log(ratios)) < 0.06  # Heights themselves differ by 0.12.
+    assert np.mean(ratios) == pytest.approx(1, abs=0.06)
 
 
 def test_a_cell_turned_in_space_keeps_its_volume(cell: SimulatedCell) -> None:
@@ -168,7 +179,7 @@ class Oracle(Denoiser):
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_the_flow_ends_at_what_the_network_knows(steps: int) -> None:
-    seen = jnp.zeros((2, PIXELS, PIXELS, 3))
+    seen = jnp.zeros((2, PIXELS, PIXELS, CHANNELS))
     found = flow.draw(Oracle(), {}, seen, flow.noise(jax.random.key(0), 2), steps)
     np.testing.assert_allclose(found, 0.25, atol=1e-6)
 

@@ -6,7 +6,7 @@ high. The ellipsoid has the semi-axes a, b and (a + b)/4: as high as the cylinde
 """
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from ..errors import DataError
 
@@ -51,19 +51,45 @@ def ellipsoid(section: Section, planes: int) -> Inside:
 
 def _ellipse(section: Section) -> tuple[float, float, float, float, float]:
     """Fit an ellipse to the longest outline: middle (y, x), semi-axes, angle of the first to x [rad]."""
-    from skimage.measure import EllipseModel, find_contours
+    from skimage.measure import find_contours
 
     outlines = find_contours(np.pad(section, 1).astype(float), 0.5)
     if not outlines:
         raise DataError("the section's mask is empty")
     points = max(outlines, key=len)[:, ::-1] - 1
-    if hasattr(EllipseModel, "from_estimate"):  # scikit-image 0.26 and later
-        fit = EllipseModel.from_estimate(points)
-        known = (*fit.center, *fit.axis_lengths, fit.theta) if fit else None
-    else:
-        fit = EllipseModel()
-        known = tuple(fit.params) if fit.estimate(points) else None
-    if known is None or not np.all(np.isfinite(known)):
+    middle, width = points.mean(axis=0), points.std()
+    with np.errstate(all="ignore"):
+        known = _of_conic(_conic((points - middle) / width))
+    if not np.all(np.isfinite(known)):
         raise DataError(f"no ellipse fits the section's outline of {len(points)} points")
-    x, y, a, b, angle = map(float, known)
-    return y, x, a, b, angle
+    x, y, a, b, angle = (float(value) for value in known)
+    return middle[1] + width * y, middle[0] + width * x, width * a, width * b, angle
+
+
+def _conic(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "6"]:
+    """The ellipse Ax² + Bxy + Cy² + Dx + Ey + F = 0 through points nearly, by direct least squares.
+
+    As Halíř and Flusser, "Numerically stable direct least squares fitting of ellipses" (1998), but as a symmetric
+    problem, whose eigenvalues are real of a circle too; scikit-image's fit has been seen to fail there.
+    """
+    from scipy.linalg import eigh
+
+    x, y = points.T
+    square, linear = np.stack([x * x, x * y, y * y], axis=1), np.stack([x, y, np.ones_like(x)], axis=1)
+    follows = -np.linalg.lstsq(linear, square, rcond=None)[0]  # The best D, E, F of given A, B, C.
+    scatter = square + linear @ follows
+    normal = scatter.T @ scatter
+    normal += 1e-12 * np.sum(square**2) * np.eye(3)  # Points of a true ellipse leave nothing to minimise.
+    elliptic = np.array([[0.0, 0.0, 2.0], [0.0, -1.0, 0.0], [2.0, 0.0, 0.0]])  # 4AC − B²
+    first = eigh(elliptic, normal)[1][:, -1]
+    return np.concatenate([first, follows @ first])
+
+
+def _of_conic(conic: Float[np.ndarray, "6"]) -> Float[np.ndarray, "5"]:
+    """Middle (x, y), semi-axes, the longer first, and its angle to x."""
+    a, b, c, d, e, f = conic
+    form = np.array([[a, b / 2], [b / 2, c]])
+    x, y = np.linalg.solve(form, [-d / 2, -e / 2])
+    curved, axes = np.linalg.eigh(form / -(f + (d * x + e * y) / 2))
+    longer = axes[:, 0]
+    return np.array([x, y, *(1 / np.sqrt(curved)), np.arctan2(longer[1], longer[0])])

@@ -32,12 +32,14 @@ class Network:
         constants: What its architecture needs to be built again.
         weights: By name.
         provenance: Config, seed, versions, numbers of its training.
+        statistics: What was learned beside the weights, without steps; a kind knows what it is.
     """
 
     kind: str
     constants: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def write(network: Network, path: Path) -> None:
@@ -58,6 +60,8 @@ def write(network: Network, path: Path) -> None:
         for name, array in network.weights.items():
             packed: dict[str, Any] = {"compression": "gzip", "shuffle": True} if array.size > 1024 else {}
             group.create_dataset(name, data=np.asarray(array, np.float16), **packed).attrs["units"] = "1"
+        for name, array in network.statistics.items():
+            file.create_dataset(f"statistics/{name}", data=np.asarray(array, np.float64)).attrs["units"] = "1"
 
 
 def read(name: str | Path, kind: str) -> Network:
@@ -76,13 +80,15 @@ def read(name: str | Path, kind: str) -> Network:
         if found != kind:
             remedy = f"name a network for a {kind}, or predict.network=shipped"
             raise DataError(Fault(str(path), f"is a network for a {found}, not for a {kind}", remedy))
-        weights: dict[str, np.ndarray] = {
-            name: item[()].astype(np.float32)
-            for name, item in file["weights"].items()
-            if isinstance(item, h5py.Dataset)
-        }
+        weights = {name: array.astype(np.float32) for name, array in _arrays(file, "weights").items()}
+        statistics = _arrays(file, "statistics")
         constants, provenance = (json.loads(text_of(file[part][()])) for part in ("architecture", "provenance"))
-    return Network(kind, constants, weights, provenance)
+    return Network(kind, constants, weights, provenance, statistics)
+
+
+def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
+    found = file.get(group, {})
+    return {name: item[()] for name, item in found.items() if isinstance(item, h5py.Dataset)}
 
 
 def path_of(name: str | Path, kind: str) -> Path:

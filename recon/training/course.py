@@ -64,9 +64,15 @@ class Course:
             raise Stopped(f"{self.work.stop()}: stopped after {step} steps; run again with --resume to go on")
 
     def write(
-        self, training: Training, kind: str, constants: Mapping[str, Any], numbers: Mapping[str, float], path: Path
+        self,
+        training: Training,
+        kind: str,
+        constants: Mapping[str, Any],
+        numbers: Mapping[str, float],
+        path: Path,
+        statistics: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, float]:
-        """Write the network that a training came to; gives its size."""
+        """Write the network that a training came to, and what was learned beside it; gives its size."""
         weights = {name: np.asarray(array) for name, array in training.state.mean.items()}
         facts = dict(self.work.provenance) | {
             "unflat": __version__,
@@ -74,7 +80,7 @@ class Course:
             "seed": training.seed,
             "numbers": dict(numbers),
         }
-        write(Network(kind, constants, weights, facts), path)
+        write(Network(kind, constants, weights, facts, statistics or {}), path)
         size = float(sum(array.size for array in weights.values()))
         return {"network_parameters": size, "network_bytes": float(path.stat().st_size)}
 

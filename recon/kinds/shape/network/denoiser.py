@@ -70,8 +70,9 @@ class Denoiser:
 
 
 def _scalars(seen: Sights) -> Float[Array, "batch scalar"]:
-    """How large the section is, how bright the picture, how unevenly, and how bright within the section."""
+    """Size of the section, brightness of the picture, its unevenness, brightness within the section, and height."""
     image, inside = seen[..., 0], seen[..., 2]
     area, mean = inside.mean(axis=(1, 2)), image.mean(axis=(1, 2))
     within = (image * inside).mean(axis=(1, 2)) / jnp.maximum(area, 1e-3)
-    return jnp.stack([area, mean, (image**2).mean(axis=(1, 2)), within - 0.5], axis=-1)
+    high = seen[..., 3].mean(axis=(1, 2)) / _STRONG
+    return jnp.stack([area, mean, (image**2).mean(axis=(1, 2)), within - 0.5, high], axis=-1)

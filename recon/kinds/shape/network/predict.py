@@ -17,6 +17,7 @@ from ..settings import ShapeSettings
 from . import flow
 from .code import EDGE
 from .denoiser import Denoiser
+from .height import Heights
 from .refine import refined
 from .settings import ShapePredict
 from .sight import Sight, sight_of
@@ -65,21 +66,30 @@ def _codes(
     pairs = [(cell, draw) for cell in range(len(sights)) for draw in range(draws)]
     found = np.zeros((len(sights), draws, EDGE, EDGE, EDGE), np.float32)
     denoiser, parameters = built(network, Denoiser), on_device(network.weights)
+    heights = Heights.of(network.statistics)
+    guessed = [heights.guess(sight) for sight in sights]
     for first in range(0, len(pairs), _AT_ONCE):
         if (reason := work.stop()) is not None:
             raise Stopped(f"{reason}: stopped after {first} of {len(pairs)} shapes; run again with --force")
         some = pairs[first : first + _AT_ONCE]
         filled = some + [some[-1]] * (min(_AT_ONCE, _rounded(len(some))) - len(some))  # One program for most sizes.
-        seen = jnp.asarray(np.stack([sights[cell].channels() for cell, _ in filled]))
-        start = jnp.zeros((len(filled), EDGE, EDGE, EDGE))
-        if not wanted.mean:
-            noise = [np.random.default_rng([seed, cell, draw]).normal(size=(EDGE,) * 3) for cell, draw in filled]
-            start = jnp.asarray(wanted.temperature * np.stack(noise), jnp.float32)
+        noise, higher = zip(*(_noise([seed, *pair], wanted) for pair in filled), strict=True)
+        told = [guessed[cell][0] + guessed[cell][1] * more for (cell, _), more in zip(filled, higher, strict=True)]
+        views = [sights[cell].channels(high) for (cell, _), high in zip(filled, told, strict=True)]
+        seen, start = jnp.asarray(np.stack(views)), jnp.asarray(np.stack(noise), jnp.float32)
         answer = np.asarray(flow.draw(denoiser, parameters, seen, start, 1 if wanted.mean else wanted.steps))
         for (cell, draw), code in zip(some, answer, strict=False):
             found[cell, draw] = code
         work.progress(first + len(some), len(pairs))
     return found
+
+
+def _noise(seed: list[int], wanted: ShapePredict) -> tuple[Float[np.ndarray, "z y x"], float]:
+    """Of a draw's code, and of its height in units of the spread; none where the mean is asked for."""
+    if wanted.mean:
+        return np.zeros((EDGE,) * 3), 0.0
+    rng = np.random.default_rng(seed)
+    return wanted.temperature * rng.normal(size=(EDGE,) * 3), float(rng.normal())
 
 
 def _rounded(count: int) -> int:

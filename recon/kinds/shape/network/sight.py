@@ -11,8 +11,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 from .code import CLIP, PIXELS, UNIT, pixels, rim_places, signed_distance
 
-CHANNELS = 3
-SCALARS = 4
+CHANNELS = 4
+SCALARS = 5
+_HEIGHT, _HEIGHTS = 30.0, 0.3
+"""[voxel] A mean height, and the spread of its logarithm, in which heights are told."""
 _BRIGHT = 99.0
 """[%] Quantile of the brightness within the mask that counts as 1."""
 _STEPS = 0.6
@@ -31,10 +33,23 @@ class Sight:
     image: Float[np.ndarray, "y x"]
     section: Float[np.ndarray, "y x"]
 
-    def channels(self) -> Float[np.ndarray, "y x channel"]:
-        """The planes that the network is given: brightness, distance to the outline, mask with a soft rim."""
+    def area(self) -> float:
+        """[voxel²] Of the section."""
+        return float(self._soft().sum()) * (PIXELS / len(self.section)) ** 2
+
+    def channels(self, log_height: float) -> Float[np.ndarray, "y x channel"]:
+        """The planes that the network is given: brightness, distance to the outline, mask with a soft rim, height.
+
+        Args:
+            log_height: Logarithm of the mean height in voxels that the shape is to have.
+        """
         distance = np.clip(self.section / UNIT, -CLIP, CLIP)
-        return np.stack([self.image, distance, np.clip(0.5 - self.section, 0, 1)], axis=-1).astype(np.float32)
+        high = np.full_like(distance, (log_height - np.log(_HEIGHT)) / _HEIGHTS)
+        return np.stack([self.image, distance, self._soft(), high], axis=-1).astype(np.float32)
+
+    def _soft(self) -> Float[np.ndarray, "y x"]:
+        found: np.ndarray = np.clip(0.5 - self.section, 0, 1)
+        return found
 
     def outline(self) -> Float[np.ndarray, "m m"]:
         """The distance to the outline at the points of the section's own spline (`code.rim`)."""

@@ -13,8 +13,10 @@ _COARSE = 2
 """[voxel] Pitch at which the distance of a specimen is kept: it is smooth."""
 _SMOOTH = 0.8
 """[voxel] By which the steps of voxels are taken out of a distance."""
-_SIZE, _STRETCH, _TALL, _BRIGHTER = 0.08, 0.04, 0.04, 0.08
+_SIZE, _STRETCH, _TALL, _BRIGHTER = 0.08, 0.04, 0.12, 0.08
 """Spread of the logarithm of size, of the stretch in the plane and along z, and of the brightness."""
+_UNSURE = 0.03
+"""By which the logarithm of the height that is told misses a shape's own: a draw need not keep it to the voxel."""
 _REACH = 1.5 * CLIP * UNIT
 
 
@@ -25,12 +27,14 @@ class Specimen:
     Args:
         distance: [voxel] To its surface, negative inside, every `_COARSE` voxels.
         sight: Its picture and mask.
+        log_height: Logarithm of its volume over its section's area, in voxels.
         label: Its class, or nothing.
         simulated: Whether it never lived.
     """
 
     distance: Float[np.ndarray, "32 32 32"]
     sight: Sight
+    log_height: float
     label: str = ""
     simulated: bool = False
 
@@ -64,7 +68,10 @@ def specimen(
     places = np.arange(-PIXELS / 2 + _COARSE / 2, PIXELS / 2, _COARSE)
     rows = [_index(places, n, planes=axis == 0) for axis, n in enumerate(inside.shape)]
     kept = map_coordinates(distance, np.meshgrid(*rows, indexing="ij"), order=1, mode="nearest")
-    return Specimen(kept.astype(np.float16), sight_of(image, mask), label, simulated)
+    sight = sight_of(image, mask)
+    volume = inside.sum() * np.prod([PIXELS / n for n in inside.shape])
+    log_height = float(np.log(max(volume, 1) / max(sight.area(), 1)))
+    return Specimen(kept.astype(np.float16), sight, log_height, label, simulated)
 
 
 def _index(places: Float[np.ndarray, " n"], count: int, planes: bool) -> Float[np.ndarray, " n"]:
@@ -90,7 +97,9 @@ def look(drawn: Specimen, rng: np.random.Generator | None = None) -> Look:
     image = map_coordinates(drawn.sight.image, places, order=1, mode="constant") * brighter
     section = map_coordinates(drawn.sight.section, places, order=1, mode="nearest") * size
     code = np.clip(distance / UNIT, -CLIP, CLIP).astype(np.float32)
-    return Look(code, Sight(image, section).channels())
+    unsure = 0.0 if rng is None else rng.normal(0, _UNSURE)
+    log_height = drawn.log_height - np.log(np.abs(tall)) + unsure
+    return Look(code, Sight(image, section).channels(log_height))
 
 
 def _no_way() -> tuple[Float[np.ndarray, "2 2"], float, float, float]:

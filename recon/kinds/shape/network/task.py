@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -13,12 +14,15 @@ from ....training.task import Batch, Numbers
 from . import flow
 from .code import decode, pixels
 from .denoiser import Denoiser
+from .height import Heights, learned
 from .settings import ShapeTrain
 from .specimens import Look, Specimen, look
 
 STEPS_OF_TRIAL = 8
 _CHANGE = (0.5, 0.7)
 """Parts of the training between which the share of real cells changes."""
+_KNOWN = 200
+"""Simulated cells from which heights are learned: more of them say no more."""
 _COARSE = 32
 """Voxels along an axis at which trials compare shapes."""
 
@@ -44,6 +48,13 @@ class ShapeTask:
     held_out: Sequence[Specimen]
     weights: Mapping[str, np.ndarray] | None = None
     _trial: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False)
+
+    @cached_property
+    def heights(self) -> Heights:
+        """What the cells that are learned from tell of heights."""
+        groups = {"real": self.real, "simulated": self.simulated[:_KNOWN]}
+        sights = {name: [cell.sight for cell in cells] for name, cells in groups.items()}
+        return learned(sights, {name: [cell.log_height for cell in cells] for name, cells in groups.items()})
 
     def initialise(self, seed: int) -> dict[str, np.ndarray]:
         """The parameters to begin with, drawn where none were given."""
@@ -76,6 +87,8 @@ class ShapeTask:
             return {}
         if self._trial is None:
             codes, seen = stacked([look(one) for one in self.held_out])
+            told = [self.heights.guess(one.sight)[0] for one in self.held_out]
+            seen = np.stack([one.sight.channels(high) for one, high in zip(self.held_out, told, strict=True)])
             self._trial = codes, seen
         codes, seen = self._trial
         start = flow.noise(jax.random.key(0), len(codes))

@@ -69,7 +69,7 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
             training = Training(task, wanted, settings.seed)
             course.run(training, {"part": part.number})
             judged.append(training.judged or task.judge(training.state.mean))
-            numbers |= course.write(training, "shape", denoiser.constants(), judged[-1], path)
+            numbers |= course.write(training, "shape", denoiser.constants(), judged[-1], path, task.heights.arrays())
         course.before += wanted.steps
     numbers |= {name: float(np.mean([one[name] for one in judged])) for name in judged[0]}
     numbers |= {"steps": float(course.total), "examples": float(course.total * wanted.batch)}
