@@ -73,7 +73,7 @@ class Group:
 
     known: Float[np.ndarray, "cell trait"]
     logs: Float[np.ndarray, " cell"]
-    habits: Habits = Habits()
+    habits: Habits
 
     def guess(self, own: Float[np.ndarray, " trait"]) -> tuple[float, float]:
         """Mean and spread of the logarithm of the height of a cell with such traits."""
@@ -172,7 +172,7 @@ def learned(sights: Mapping[str, Sequence[Sight]], logs: Mapping[str, Sequence[f
 
 
 def _learned(sights: Sequence[Sight], logs: Sequence[float]) -> Group:
-    group = Group(np.stack([traits(sight) for sight in sights]), np.array(logs, float))
+    group = Group(np.stack([traits(sight) for sight in sights]), np.array(logs, float), Habits())
     begin = np.log(Habits())
     bounds = [(value - _WIDE, value + _WIDE) for value in begin]
     best = minimize(lambda at: group.unlikely(Habits(*np.exp(at))), begin, method="L-BFGS-B", bounds=bounds)
