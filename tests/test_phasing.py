@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phasing.align import align
-from unflat.recon.phasing.course import begin_at
+from unflat.recon.phasing.course import begin_at, legs_of
 from unflat.recon.phasing.procedure import Measured, Phased, phase
 from unflat.recon.phasing.settings import PhaseSettings
 from unflat.recon.phasing.starts import Outcome, outcome_of
@@ -224,3 +224,20 @@ def test_the_first_support_of_a_given_density_is_the_object_s_however_empty_the_
     support = np.asarray(begun.support) > 0
     assert support[inside].mean() > 0.9
     assert support.sum() < 2.5 * inside.sum()  # a rim of about a voxel
+
+
+def test_a_crystal_is_found_from_coarse_to_fine() -> None:
+    truth = crystal()
+    steps = [{"hio": {"iterations": 120, "band": 0.6}}, {"hio": {"iterations": 60}}, {"er": {"iterations": 20}}]
+    recipe = {"recipe": steps, "starts": 2, "keep": 1, "refine": {"iterations": 20}}
+    legs = legs_of(PhaseSettings.model_validate(recipe))
+    assert {leg.band for leg in legs[:3]} == {0.6}
+    assert legs[-1].band == 1
+    found = phase(measured(), PhaseSettings.model_validate(recipe), 0)
+    assert found.density.shape == truth.shape
+    assert align(found.density, truth.astype(np.complex64)).correlation > 0.95
+
+
+def test_a_recipe_that_ends_coarse_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must look at the whole array"):
+        PhaseSettings.model_validate({"recipe": [{"er": {"iterations": 5, "band": 0.5}}]})

@@ -4,7 +4,7 @@ A leg is one call of a jitted loop of two FFTs an iteration; between legs the su
 point-spread function, follow the object. The state between two legs is all that is needed to go on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
+from .band import middle_of, resampled, resampled_support
 from .blur import fit_blur
 from .pattern import Blur, Pattern, no_blur
 from .projections import UPDATES, Update, coherent_projection, gps_dual, modulus_projection, scaled, squared, updated
@@ -55,6 +56,7 @@ class Leg:
         psf: Whether partial coherence is modelled.
         wrap: Width [voxel] and threshold of the support's update after the leg; None for none.
         twin: Whether half the support is taken away for this leg.
+        band: Part of each axis of the array, about its centre, that is phased.
     """
 
     method: str
@@ -63,6 +65,7 @@ class Leg:
     psf: bool
     wrap: tuple[float, float] | None = None
     twin: bool = False
+    band: float = 1.0
 
 
 def legs_of(settings: PhaseSettings) -> tuple[Leg, ...]:
@@ -73,10 +76,9 @@ def legs_of(settings: PhaseSettings) -> tuple[Leg, ...]:
         for leg in _legs_of_step(step):
             done = sum(previous.iterations for previous in legs)
             if settings.twin and done >= TWIN_AT * total and not any(previous.twin for previous in legs):
-                legs.append(Leg(leg.method, leg.beta, TWIN_ITERATIONS, leg.psf, twin=True))
+                legs.append(replace(leg, iterations=TWIN_ITERATIONS, wrap=None, twin=True))
             legs.append(leg)
-    last = legs[-1]
-    return (*legs[:-1], Leg(last.method, last.beta, last.iterations, last.psf, None, last.twin))
+    return (*legs[:-1], replace(legs[-1], wrap=None))
 
 
 def _legs_of_step(step: RecipeStep) -> list[Leg]:
@@ -88,8 +90,8 @@ def _legs_of_step(step: RecipeStep) -> list[Leg]:
         share = i / max(updates - 1, 1)
         width = (1 - share) * wrap.sigma[0] + share * wrap.sigma[1]
         follows = (width, wrap.threshold) if chosen.support else None
-        legs.append(Leg(step.method, chosen.beta, wrap.every, chosen.psf, follows))
-    return legs + ([Leg(step.method, chosen.beta, rest, chosen.psf)] if rest else [])
+        legs.append(Leg(step.method, chosen.beta, wrap.every, chosen.psf, follows, band=chosen.band))
+    return legs + ([Leg(step.method, chosen.beta, rest, chosen.psf, band=chosen.band)] if rest else [])
 
 
 @jax.jit
@@ -115,7 +117,9 @@ def begin_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Arra
 
 
 def go(state: State, pattern: Pattern, leg: Leg) -> State:
-    """Go one leg."""
+    """Go one leg, on the array's middle if the leg asks for no more of it."""
+    pattern = middle_of(pattern, leg.band)
+    state = _on_voxels_of(state, pattern)
     if leg.psf:
         state = state._replace(blur=fit_blur(state.iterate, state.support, pattern, state.blur, background=False))
     whole = state.support
@@ -129,8 +133,18 @@ def go(state: State, pattern: Pattern, leg: Leg) -> State:
         state = _iterate(state, pattern, update, count, coherent=not leg.psf)
     state = state._replace(support=whole)
     if leg.wrap:
-        state = _wrapped(state, pattern, *leg.wrap, coherent=not leg.psf)
+        sigma, threshold = leg.wrap
+        state = _wrapped(state, pattern, sigma * leg.band, threshold, coherent=not leg.psf)
     return state
+
+
+def _on_voxels_of(state: State, pattern: Pattern) -> State:
+    """Bring a start to the voxels of a pattern, if those before were larger or smaller."""
+    nz, ny, nx = pattern.counts.shape
+    if state.support.shape == (nz, ny, nx):
+        return state
+    iterate, dual = (resampled(array, (nz, ny, nx)) for array in (state.iterate, state.dual))
+    return state._replace(iterate=iterate, dual=dual, support=resampled_support(state.support, (nz, ny, nx)))
 
 
 @jax.jit

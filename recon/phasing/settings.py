@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, TypeAlias
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from ..settings.base import Flag, Settings
 
@@ -37,6 +37,13 @@ class StepSettings(Settings):
         default_factory=ShrinkWrap, description="Updates of the support, or null to leave it as it is."
     )
     psf: Flag = Field(False, description="Whether partial coherence is modelled and fitted during the step.")
+    band: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Part of each axis, about the peak, that the step looks at: with 0.5 it phases larger voxels in an "
+        "eighth of the time. The last step has 1.",
+    )
 
 
 class RecipeStep(Settings):
@@ -105,7 +112,7 @@ class PhaseSettings(Settings):
         default_factory=_default_recipe,
         min_length=1,
         description="What every start goes through, as '- hio: {iterations: 400, beta: 0.9}': steps of er, hio, raar, "
-        "dm, cf or gps, each with iterations, beta, support (every, threshold, sigma) and psf.",
+        "dm, cf or gps, each with iterations, beta, support (every, threshold, sigma), psf and band.",
     )
     starts: int = Field(8, ge=1, description="Random starts; the best are chosen by the likelihood of withheld pixels.")
     keep: int = Field(4, ge=1, description="How many of the best starts are refined and combined.")
@@ -122,3 +129,11 @@ class PhaseSettings(Settings):
     gate: float | None = Field(
         None, gt=0, description="Likelihood (LLK) of the withheld pixels above which the command exits with 5, or null."
     )
+
+    @field_validator("recipe")
+    @classmethod
+    def _ends_whole(cls, recipe: tuple[RecipeStep, ...]) -> tuple[RecipeStep, ...]:
+        last = recipe[-1]
+        if last.step.band < 1:
+            raise ValueError(f"its last step has a band of {last.step.band:g}, but must look at the whole array: 1")
+        return recipe

@@ -31,10 +31,11 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     voxels = float(np.prod(shape))
     phase = settings.phase
     projected = phase.starts * sum(step.step.iterations for step in phase.recipe)
+    whole = phase.starts * sum(step.step.iterations * step.step.band**3 for step in phase.recipe)
     refined = (min(phase.keep, phase.starts) + 1) * phase.refine.iterations
     cores = os.cpu_count() or 1
     # Along an axis after the other: the second core helps little.
-    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (projected + REFINING * refined) / min(cores, 2) ** 0.5
+    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (whole + REFINING * refined) / min(cores, 2) ** 0.5
     measured = acquisition["images"]
     memory = PROGRAM_BYTES + 6 * measured.nbytes + 8 * voxels * (COPIES + 2 * phase.starts)
     lines = [

@@ -89,7 +89,7 @@ def _noise(seed: list[int], wanted: ShapePredict) -> tuple[Float[np.ndarray, "z 
     if wanted.mean:
         return np.zeros((EDGE,) * 3), 0.0
     rng = np.random.default_rng(seed)
-    return wanted.temperature * rng.normal(size=(EDGE,) * 3), float(rng.normal())
+    return wanted.temperature * rng.normal(size=(EDGE,) * 3), wanted.temperature * float(rng.normal())
 
 
 def _rounded(count: int) -> int:

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from .code import CLIP, PIXELS, UNIT, Code, pixels, positions, signed_distance
 from .sight import Sight, sight_of
 
 _COARSE = 2
 """[voxel] Pitch at which the distance of a specimen is kept: it is smooth."""
-_SMOOTH = 0.8
+_SMOOTH = 0.4
 """[voxel] By which the steps of voxels are taken out of a distance."""
 _SIZE, _STRETCH, _TALL, _BRIGHTER = 0.08, 0.04, 0.12, 0.08
 """Spread of the logarithm of size, of the stretch in the plane and along z, and of the brightness."""
@@ -25,7 +25,7 @@ class Specimen:
     """A cell of known shape.
 
     Args:
-        distance: [voxel] To its surface, negative inside, every `_COARSE` voxels.
+        distance: [voxel] To its surface, negative inside: the cubic spline's coefficients, every `_COARSE` voxels.
         sight: Its picture and mask.
         log_height: Logarithm of its volume over its section's area, in voxels.
         label: Its class, or nothing.
@@ -68,6 +68,7 @@ def specimen(
     places = np.arange(-PIXELS / 2 + _COARSE / 2, PIXELS / 2, _COARSE)
     rows = [_index(places, n, planes=axis == 0) for axis, n in enumerate(inside.shape)]
     kept = map_coordinates(distance, np.meshgrid(*rows, indexing="ij"), order=1, mode="nearest")
+    kept = spline_filter(kept, order=3, mode="mirror")  # Straight lines between its points would take off every tip.
     sight = sight_of(image, mask)
     volume = inside.sum() * np.prod([PIXELS / n for n in inside.shape])
     log_height = float(np.log(max(volume, 1) / max(sight.area(), 1)))
@@ -91,7 +92,8 @@ def look(drawn: Specimen, rng: np.random.Generator | None = None) -> Look:
     y, x = np.einsum("ab,bij->aij", turn, plane)
     where = np.broadcast_arrays(own[:, None, None] * tall, y, x)
     rows = [(axis + PIXELS / 2) / _COARSE - 0.5 for axis in where]
-    distance = map_coordinates(drawn.distance.astype(np.float32), rows, order=1, mode="nearest") * size
+    coefficients = drawn.distance.astype(np.float32)
+    distance = map_coordinates(coefficients, rows, order=3, mode="nearest", prefilter=False) * size
     fine = np.stack(np.meshgrid(pixels(), pixels(), indexing="ij"))
     places = np.einsum("ab,bij->aij", turn, fine) - pixels()[0]
     image = map_coordinates(drawn.sight.image, places, order=1, mode="constant") * brighter
