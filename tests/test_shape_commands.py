@@ -87,6 +87,27 @@ def test_errors_are_told_by_cell_and_class(work: Path) -> None:
     assert all(0 < float(row["overlap_error"]) < 1 for row in rows)
 
 
+def test_a_runs_own_table_is_that_of_evaluate(work: Path) -> None:
+    table = work / "same.csv"
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert table.read_text("utf-8") == (work / "RUN" / "scores.csv").read_text("utf-8")
+
+
+def test_a_run_on_other_samples_is_evaluated(work: Path) -> None:
+    fine, table = work / "FINE", work / "fine.csv"
+    predict = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(fine), "--set", "volume.edge=48"]
+    assert run(predict) == 0
+    assert run(["evaluate", str(fine), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert table.read_text("utf-8") == (fine / "scores.csv").read_text("utf-8")
+
+
+def test_a_cell_is_evaluated_among_many(work: Path) -> None:
+    model = next(path for path in (work / "RUN" / "models").iterdir() if "knizocyte" in path.name)
+    table = work / "one.csv"
+    assert run(["evaluate", str(model), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert [row["label"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))] == ["knizocyte"]
+
+
 def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
     model = str(sorted((work / "RUN" / "models").iterdir())[0])
     table = work / "features.csv"
