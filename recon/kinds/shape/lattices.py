@@ -67,4 +67,4 @@ def brought(inside: Bool[np.ndarray, "cell n m k"], own: Lattice, wanted: Lattic
     where = np.meshgrid(*rows, indexing="ij")
     outside = beyond[0] | beyond[1] | beyond[2]
     found = [map_coordinates(one.astype(np.float32), where, order=1, mode="nearest") > 0.5 for one in inside]
-    return np.stack(found) & ~outside
+    return np.asarray(np.stack(found) & ~outside)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...acquisition.acquisition import Acquisition
+from ...acquisition.crops import SMALLEST
 from ...runs.progress import Progress, silent
 from ...volumes.volume import Volume
 from .schema import OCCUPANCY
@@ -37,8 +38,8 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
 
 
 def _seen(rng: np.random.Generator, label: str, pixels: int) -> SimulatedCell:
-    """A cell whose section is not empty: a bowl on its side may have none in the middle plane."""
+    """A cell that has a section: a bowl on its side may have none in the middle plane, or no more than a speck."""
     while True:
         cell = simulated_cell(rng, label, pixels)
-        if cell.mask.any():
+        if np.count_nonzero(cell.mask) >= SMALLEST:
             return cell
