@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -113,7 +114,9 @@ def _truth(crops: Sequence[Crop], step: tuple[float, float, float] | None) -> Vo
         return None
     occupancy = np.stack([crop.truth for crop in crops if crop.truth is not None])[:, None]
     z, y, x = cube(occupancy.shape[2:], step or (1.0, 1.0, 1.0)).axes
-    return Volume("shape", z, y, x, {"occupancy": occupancy}, (OCCUPANCY,), {}, "m" if step is not None else "voxel")
+    unit: Literal["m", "voxel"] = "m" if step is not None else "voxel"
+    names, labels = (tuple(getattr(crop, what) for crop in crops) for what in ("name", "label"))
+    return Volume("shape", z, y, x, {OCCUPANCY.name: occupancy}, (OCCUPANCY,), {}, unit, names, labels)
 
 
 def _alike(steps: set[tuple[float, float, float] | None]) -> bool:
