@@ -115,6 +115,17 @@ def test_cells_without_names_keep_their_numbers(tmp_path: Path) -> None:
     assert [int(mask.sum()) for mask in found["mask"]] == [int(masks[2].sum()), int(masks[0].sum())]
 
 
+def test_what_is_missing_or_does_not_fit_is_told_whatever_is_chosen(tmp_path: Path) -> None:
+    masks = np.stack([disc((64, 64), r) for r in (8, 9, 10)]).astype(np.uint8)
+    path = foreign(tmp_path / "a.h5", masks, np.ones((2, 64, 64)))
+    with pytest.raises(DataError, match=r"mask has the shape \(3, 64, 64\); expected \(cell 2, y 64, x 64\)"):
+        reading(path, cells=[2])
+    with h5py.File(path, "r+") as file:
+        del file["measurement/mask"]
+    with pytest.raises(DataError, match="the file holds no /measurement/mask"):
+        reading(path, cells=[2])
+
+
 def test_images_that_are_not_square_are_brought_to_the_grid(tmp_path: Path) -> None:
     masks = disc((48, 96), 15)[None].astype(np.uint8)
     found = reading(foreign(tmp_path / "a.h5", masks), voxel_size="0.1 um")

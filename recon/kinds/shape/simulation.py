@@ -6,6 +6,7 @@ from ...acquisition.acquisition import Acquisition
 from ...acquisition.crops import SMALLEST
 from ...runs.progress import Progress, silent
 from ...volumes.volume import Volume
+from .lattices import cube
 from .schema import OCCUPANCY
 from .settings import ShapeSettings
 from .simulated import SimulatedCell, simulated_cell
@@ -24,7 +25,7 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
         cells.append(_seen(rng, wanted.classes[number % len(wanted.classes)], wanted.pixels))
         progress(number + 1, wanted.cells)
     edge, spacing = wanted.pixels, cells[0].spacing
-    z, (y, x) = (np.arange(edge) - edge // 2) * spacing, [(np.arange(edge) - (edge - 1) / 2) * spacing] * 2
+    z, y, x = cube((edge,) * 3, (spacing,) * 3).axes
     occupancy = np.stack([cell.inside for cell in cells])[:, None].astype(np.uint8)
     arrays = {
         "images": np.stack([cell.image for cell in cells]).astype(np.float32),

@@ -34,13 +34,16 @@ def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> Found:
         DataError: With every fault of the file.
         ConfigError: If there are no such cells.
     """
-    pairs = None if wanted.cells == "all" else chosen(wanted, _counts(wanted, path))
+    counts = None if wanted.cells == "all" else _counts(wanted, path)
+    pairs = None if counts is None else chosen(wanted, counts)
     entries = None if pairs is None else list(dict.fromkeys(entry for entry, _ in pairs))
     held: dict[str, int] = {}
 
     def select(sizes: Mapping[str, int]) -> Mapping[str, Index]:
         held.update(sizes)
-        return {"cell": entries} if "cell" in sizes and entries is not None else {}
+        if entries is None or sizes.get("cell", 0) <= max(entries):  # Fewer images than masks: that will be told.
+            return {}
+        return {"cell": entries}
 
     names = {entry.name: getattr(wanted, entry.name) for entry in SCHEMA}
     acquisition, faults = collect(path, SCHEMA, names, "shape", select)
@@ -59,12 +62,12 @@ def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> Found:
     return Found(some, size, several, acquisition.attributes, acquisition.places)
 
 
-def _counts(wanted: ShapeAcquisition, path: Path) -> list[int]:
-    """Number of cells in each mask; 1 in all of those that cannot be read, of which reading itself will tell."""
+def _counts(wanted: ShapeAcquisition, path: Path) -> list[int] | None:
+    """Number of cells in each mask; None where there are none, of which reading itself will tell."""
     schema = [entry for entry in SCHEMA if entry.name in ("mask", "label")]
     found, _ = collect(path, schema, {entry.name: getattr(wanted, entry.name) for entry in schema}, "shape")
     if "mask" not in found:
-        return [1]
+        return None
     masks = found["mask"]
     labels = found["label"] if "label" in found else [""] * len(masks)
     told = [numbered(mask, None, wanted.several, str(label)) for mask, label in zip(masks, labels, strict=True)]
