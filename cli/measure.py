@@ -86,7 +86,7 @@ def _measured(
         for done, path in enumerate(paths):
             progress(done, len(paths))
             try:
-                for member in members_of(path, spacing=spacing, kind=kind):
+                for member in members_of(path, spacing=spacing, kind=kind, features=features):
                     try:
                         table = kind_named(member.volume.kind).measure(member.volume, level=level, features=features)
                     except DataError as error:

@@ -81,6 +81,7 @@ def members_of(
     cell: int | None = None,
     draw: int | None = None,
     kind: str | None = None,
+    features: str = "standard",
 ) -> Iterator["Member"]:
     """Give what a file holds one by one: the draws of each cell, or the only one.
 
@@ -91,11 +92,13 @@ def members_of(
         cell: Only this cell.
         draw: Only this draw.
         kind: Kind of experiment of a volume that does not say.
+        features: Which are to be measured, where they ask for samples of their own.
 
     Raises:
         ConfigError: If there is no such cell or draw, or a volume is to be sampled anew.
         DataError: If the file cannot be opened.
     """
+    from ..recon.kinds import kind_named
     from ..recon.results import model_or_volume
     from ..recon.volumes import Volume
     from ..recon.volumes.many import Member, counts, members
@@ -122,4 +125,6 @@ def members_of(
         name, label = (str(found.frame.attributes.get(key, "")) for key in ("name", "label"))
         for number in range(found.draws) if draw is None else (draw,):
             own = found.draw(number)
-            yield Member(0, number, name, label, sampled(own, lattice_for(own, spacing=spacing), names))
+            wanted = kind_named(own.kind).lattice if spacing is None else None
+            lattice = None if wanted is None else wanted(own, features)
+            yield Member(0, number, name, label, sampled(own, lattice or lattice_for(own, spacing=spacing), names))

@@ -93,15 +93,19 @@ def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
 
     Args:
         result: What :func:`open_result` takes, or another program's density.
-        truth: A volume, an acquisition with its truth inside, a run folder, or another program's density.
+        truth: A volume, an acquisition with its truth inside, a run folder, another program's density, or a folder or
+            an archive of sections with their volumes, which is read as the run's config says.
 
     Raises:
         DataError: If one of them cannot be opened, the truth is a model, or only one knows the detector's frame.
     """
+    from .acquisition.sections import is_sections
     from .volumes import read_volume
     from .volumes.detector import detector_frame, is_on_detector
 
     found = open_result(result)
+    if is_sections(truth):
+        return found, _truth_of_sections(truth, result, found.kind)
     known = open_result(truth) if truth.is_dir() else read_volume(truth)
     if not isinstance(known, Volume):
         raise DataError(Fault(str(truth), "is a model, and no truth", "sample it: unflat volume"))
@@ -115,6 +119,24 @@ def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
             raise DataError(Fault(str(path), "holds no density on the detector's frame, as the other does", remedy))
     one, other = (each for each in pair if each is not None)
     return _of_one_order(one, result, other), _of_one_order(other, truth, one)
+
+
+def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
+    """Read the volumes of a folder or an archive: voxel and grid are those of the run, and no cell is left out.
+
+    Raises:
+        DataError: If there are none.
+    """
+    from .kinds import kind_named
+    from .settings import load_config
+
+    config, own = result / "config.yaml", kind_named(kind)
+    settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else own.settings()
+    truth = own.read(settings, path).truth
+    if truth is None:
+        remedy = "put the volumes into obj/, one of each name"
+        raise DataError(Fault(str(path), "holds pictures and masks, and no truth", remedy))
+    return truth
 
 
 def _of_one_order(volume: Volume, path: Path, other: Volume) -> Volume:

@@ -1,7 +1,9 @@
 """Folders of image, mask and obj: what is read, what is refused, and in which words."""
 
 import logging
+import time
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,14 @@ def test_the_name_tells_the_class(name: str, label: str) -> None:
     assert class_of(name) == label
 
 
+def test_a_long_name_is_read_at_once() -> None:
+    began = time.monotonic()
+    assert class_of("1.2.840.113619.2.55.3.604688119.971.1234567890.123456789012_crop").endswith("crop")
+    assert class_of("discocyte_" + "12-" * 200 + "x") != ""
+    assert class_of("sickle_1.2.840.113619.2.55.3.604688119 (4)a") == "sickle"
+    assert time.monotonic() - began < 1
+
+
 def test_a_folder_is_read_with_its_truth(tmp_path: Path) -> None:
     found = reading(folder(tmp_path), voxel_size=["0.2 um", "0.25 um", "0.25 um"])
     image, _, volume = a_cell()
@@ -110,6 +120,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert list(one["name"]) == ["discocyte_02"]
     assert one.truth is not None
     assert one.truth.main.shape[0] == 1
+
+
+def test_trees_of_one_last_name_are_told_apart(tmp_path: Path) -> None:
+    image, mask, _ = a_cell()
+    for tree in ("a/train", "b/train"):
+        put(tmp_path / tree, "x_1", {"image": image, "mask": mask})
+    assert list(reading(tmp_path)["name"]) == ["a/train/x_1", "b/train/x_1"]
 
 
 @pytest.mark.parametrize("ending", [".png", ".npy"])
@@ -154,6 +171,21 @@ def test_large_images_are_resampled_and_keep_their_area(tmp_path: Path) -> None:
     assert coarse["mask"].sum() * 0.25**2 == pytest.approx(area, rel=0.03)
     with pytest.raises(ConfigError, match="voxel's size is unknown"):
         reading(tmp_path, spacing="0.25 um")
+    with pytest.raises(ConfigError, match=r"64 pixels, 0.1 um apart, would cut off 1 of 1 cells: discocyte_1"):
+        reading(tmp_path, voxel_size="0.125 um", spacing="0.1 um")
+    assert reading(tmp_path, voxel_size="0.125 um", spacing="0.1 um", size=128)["images"].shape == (1, 128, 128)
+
+
+def test_a_volume_higher_than_the_grid_is_not_cut_off(tmp_path: Path) -> None:
+    image, mask, _ = a_cell()
+    high = np.zeros((120, 48, 48), np.uint8)
+    high[10:110] = mask
+    put(tmp_path, "discocyte_1", {"image": image, "mask": mask, "obj": high})
+    with pytest.raises(ConfigError, match="a grid of 64 pixels would cut off 1 of 1 cells"):
+        reading(tmp_path)
+    truth = reading(tmp_path, size=128).truth
+    assert truth is not None
+    assert truth.main.sum() == pytest.approx(100 * mask.sum() / 255, rel=1e-3)
 
 
 def test_a_label_image_is_cut_into_its_cells(tmp_path: Path) -> None:
@@ -165,6 +197,9 @@ def test_a_label_image_is_cut_into_its_cells(tmp_path: Path) -> None:
     assert list(found["name"]) == ["field_3-1", "field_3-2", "field_3-3"]
     assert [int(m.sum()) for m in found["mask"]] == [20 * 22, 30 * 25, 14 * 20]
     assert list(found["label"]) == [""] * 3
+    assert list(reading(tmp_path, size=40, cells=[2, 0])["name"]) == ["field_3-3", "field_3-1"]
+    with pytest.raises(ConfigError, match="cell 3 is beyond the last of 3 cells"):
+        reading(tmp_path, cells=[3])
     lit = (found["images"] > 0.3).sum(axis=(1, 2))
     np.testing.assert_array_equal(lit, found["mask"].sum(axis=(1, 2)))  # neighbours are darkened
 
@@ -173,7 +208,21 @@ def test_masks_and_labels_are_told_apart() -> None:
     grey = np.array([[0, 3, 254], [255, 255, 1]], np.uint8)
     assert labels_of(grey, 255.0) is None
     assert labels_of(grey > 0, 1.0) is None
-    np.testing.assert_array_equal(labels_of(np.array([[0, 2], [9, 9]], np.uint8), 255.0), [[0, 1], [2, 2]])
+    labels = np.zeros((12, 16), np.uint8)
+    labels[1:5, 1:6], labels[1:5, 6:11], labels[7:10, 3:7] = 2, 9, 4  # Two of them touch.
+    np.testing.assert_array_equal(labels_of(labels, 255.0), np.array([0, 0, 1, 0, 2, 0, 0, 0, 0, 3])[labels])
+
+
+@pytest.mark.parametrize("levels", [(128, 255), (100, 200, 254), (1, 2)])
+def test_grey_edges_are_no_labels(levels: tuple[int, ...], tmp_path: Path) -> None:
+    far = np.hypot(*(np.indices((48, 48)) - 24))
+    thin = sum(((far < 14 - 0.7 * i) * (level - low)) for i, (low, level) in enumerate(pairwise((0, *levels))))
+    thick = np.where(far < 9, levels[-1], np.where(far < 15, levels[0], 0))
+    for mask in (thin, thick):
+        assert labels_of(mask.astype(np.uint16), 65535.0) is None
+    image = np.where(thin > 0, 150, 5).astype(np.uint8)
+    put(tmp_path, "discocyte_1", {"image": image, "mask": thin.astype(np.uint16)})
+    assert list(reading(tmp_path)["name"]) == ["discocyte_1"]
 
 
 def test_sixteen_bits_are_scaled_by_their_range(tmp_path: Path) -> None:
@@ -202,6 +251,25 @@ def test_colour_is_refused_unless_asked_for(tmp_path: Path) -> None:
     put(tmp_path, "discocyte_1", {"image": colour, "mask": mask}, ".png")
     assert "in colour: its shape is (48, 48, 3)" in faults(tmp_path)
     assert reading(tmp_path, colour="mean")["images"].shape == (1, 64, 64)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_the_mean_of_colours_keeps_its_greys(tmp_path: Path, dtype: type) -> None:
+    image, mask, _ = a_cell()
+    share = image / 255 if dtype is np.float32 else image
+    colour = np.stack([share, share / 2, share / 4], axis=-1).astype(dtype)
+    put(tmp_path, "discocyte_1", {"image": colour, "mask": mask}, ".npy")
+    mean = reading(tmp_path, colour="mean")["images"][0, 8:56, 8:56]
+    np.testing.assert_allclose(mean, image / 255 * 7 / 12, atol=1 / 255)
+
+
+def test_equal_channels_are_grey(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, mask, _ = a_cell()
+    put(tmp_path, "discocyte_1", {"image": np.stack([image] * 3, axis=-1), "mask": mask}, ".png")
+    with caplog.at_level(logging.INFO):
+        found = reading(tmp_path)
+    np.testing.assert_allclose(found["images"][0, 8:56, 8:56], image / 255, atol=1e-6)
+    assert "all channels are alike: taken as grey" in caplog.text
 
 
 def test_a_mask_at_the_border_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -246,6 +314,13 @@ def test_cells_are_chosen(tmp_path: Path) -> None:
     assert list(reading(folder(tmp_path), cells=[1])["name"]) == ["discocyte_02"]
     with pytest.raises(ConfigError, match="cell 5 is beyond the last of 2 cells"):
         reading(tmp_path, cells=[5])
+
+
+def test_a_damaged_file_can_be_left_out(tmp_path: Path) -> None:
+    folder(tmp_path)
+    (tmp_path / "mask" / "discocyte_01.tif").write_bytes(b"II*\0torn")
+    assert "the file is damaged" in faults(tmp_path)
+    assert list(reading(tmp_path, cells=[1])["name"]) == ["discocyte_02"]
 
 
 def test_the_real_cells(shared_data: Path) -> None:

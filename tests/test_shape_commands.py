@@ -87,6 +87,50 @@ def test_errors_are_told_by_cell_and_class(work: Path) -> None:
     assert all(0 < float(row["overlap_error"]) < 1 for row in rows)
 
 
+def test_a_runs_own_table_is_that_of_evaluate(work: Path) -> None:
+    table = work / "same.csv"
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert table.read_text("utf-8") == (work / "RUN" / "scores.csv").read_text("utf-8")
+
+
+def test_a_run_on_other_samples_is_evaluated(work: Path) -> None:
+    fine, table = work / "FINE", work / "fine.csv"
+    predict = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(fine), "--set", "volume.edge=48"]
+    assert run(predict) == 0
+    assert run(["evaluate", str(fine), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert table.read_text("utf-8") == (fine / "scores.csv").read_text("utf-8")
+
+
+def test_a_folder_of_volumes_is_a_truth(work: Path, tmp_path: Path) -> None:
+    with h5py.File(work / "cells.h5") as file:
+        names = list(file["name"].asstr()[()])[::-1]  # The folder's order is another.
+        arrays = [file[place][()][::-1] for place in ("measurement/images", "measurement/mask", "truth/occupancy")]
+    for part, stack in zip(("image", "mask", "obj"), arrays, strict=True):
+        (tmp_path / part).mkdir()
+        for name, values in zip(names, stack, strict=True):
+            np.save(tmp_path / part / f"{name}.npy", np.squeeze(values).astype(np.float32))
+    config = work / "folder.yaml"
+    voxel = 10.9 / 32
+    config.write_text((CONFIG % (work / "NET")) + f"acquisition: {{voxel_size: '{voxel} um', size: 32}}\n")
+    assert run(["predict", str(config), str(tmp_path), "-o", str(work / "OF"), "--set", "acquisition.cells=[1]"]) == 0
+    table = work / "of.csv"
+    assert run(["evaluate", str(work / "OF"), str(tmp_path), "-o", str(table)]) == 0
+    (row,) = csv.DictReader(io.StringIO(table.read_text("utf-8")))
+    (own,) = csv.DictReader(io.StringIO((work / "OF" / "scores.csv").read_text("utf-8")))
+    assert row["name"] == own["name"]
+    assert float(row["overlap_error"]) == pytest.approx(float(own["overlap_error"]), abs=0.01)
+    for path in (tmp_path / "obj").iterdir():
+        path.unlink()
+    assert run(["evaluate", str(work / "OF"), str(tmp_path)]) == 3
+
+
+def test_a_cell_is_evaluated_among_many(work: Path) -> None:
+    model = next(path for path in (work / "RUN" / "models").iterdir() if "knizocyte" in path.name)
+    table = work / "one.csv"
+    assert run(["evaluate", str(model), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert [row["label"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))] == ["knizocyte"]
+
+
 def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
     model = str(sorted((work / "RUN" / "models").iterdir())[0])
     table = work / "features.csv"

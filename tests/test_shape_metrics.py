@@ -165,8 +165,18 @@ class TestScore:
 
     def test_an_empty_draw_is_wrong_and_no_fault(self) -> None:
         row = score_cell(np.zeros((1, 20, 20, 20)), ball(20, 7))
-        assert row["overlap_error"] == row["volume"] == row["roughness"] == 1
-        assert np.isnan(row["hausdorff"])
+        assert row["overlap_error"] == row["volume"] == row["roughness"] == row["crps_curvature"] == 1
+        assert row["hausdorff"] == pytest.approx(20 * 3**0.5)
+
+    def test_to_miss_a_cell_makes_no_mean_better(self) -> None:
+        truth = np.stack([ball(24, 7), ball(24, 8)])
+        found = np.stack([[ball(24, 6), ball(24, 8)], [ball(24, 7), ball(24, 7)]])
+        missed = found.copy()
+        missed[1] = False
+        whole, less = score_shapes(found, truth).numbers, score_shapes(missed, truth).numbers
+        for name in ("overlap_error", "volume", "surface", "roughness", "hausdorff", "crps_curvature"):
+            assert less[name] > whole[name]
+        assert score_shapes(missed, truth).cells.column("hausdorff")[1] == pytest.approx(24 * 3**0.5)
 
     @pytest.mark.parametrize(
         ("found", "truth", "options", "message"),

@@ -26,7 +26,7 @@ class Crop:
         name: Its name.
         label: Its class.
         where: Its mask's file, for messages.
-        image: Brightness, 0…1.
+        image: Brightness, about 0…1.
         mask: Share of each pixel within the cell, 0…1.
         truth: Occupancy, 0…1; None where it is not known.
         step: [m] Voxel (z, y, x); None where it is not known.
@@ -59,14 +59,54 @@ def labels_of(values: np.ndarray, largest: float | None) -> Int[np.ndarray, "y x
     """Labels of an image with many cells; None for the mask of one.
 
     A mask goes from 0 to 1 or to the largest number of its type, perhaps with grey edges; labels are whole numbers, at
-    least two beside 0, none of them that largest number.
+    least two beside 0, none of them that largest number. Grey edges of whole numbers are told from labels by what they
+    do: they ring the brightest, or are so thin that no pixel has only its like around it.
     """
     if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
         return None
     found = np.unique(values[values > 0])
     if len(found) < 2 or float(found[-1]) == (largest if largest is not None else 255.0):
         return None
+    if len(_solid(values)) < 2 or _is_ringed(values):
+        return None
     return np.asarray(np.searchsorted(np.concatenate([[0], found]), values), np.int64)
+
+
+def _solid(values: np.ndarray) -> np.ndarray:
+    """Numbers above 0 that fill a pixel and all that touch it somewhere."""
+    from scipy import ndimage
+
+    flat = (ndimage.minimum_filter(values, 3) == values) & (ndimage.maximum_filter(values, 3) == values)
+    return np.unique(values[flat & (values > 0)])
+
+
+def _is_ringed(values: np.ndarray) -> bool:
+    """Whether lower numbers lie all around the largest one, so that it nowhere borders on the outside."""
+    from scipy import ndimage
+
+    framed = np.pad(values, 1)
+    return not (ndimage.binary_dilation(framed == 0) & (framed == values.max())).any()
+
+
+def numbered(values: np.ndarray, largest: float | None, several: str, label: str) -> Int[np.ndarray, "y x"] | None:
+    """Number the cells of a mask; None of one that is of a single cell.
+
+    Args:
+        values: The mask as its file has it.
+        largest: Of its type; None for floating point.
+        several: With ``cut`` pieces that no labels tell apart are cells, too.
+        label: The class; a cluster is one cell.
+    """
+    labels = labels_of(values, largest)
+    if labels is not None or several != "cut" or "cluster" in label.lower():
+        return labels
+    found = pieces(filled_share(values) > 0.5)
+    return found if found.max() > 1 else None
+
+
+def apart(crop: Crop, labels: Int[np.ndarray, "y x"] | None, margin: int) -> list[Crop]:
+    """The cells of a picture: the whole of it where nothing numbers them."""
+    return [crop] if labels is None else cut_apart(crop, labels, margin)
 
 
 def filled_share(values: np.ndarray) -> Float[np.ndarray, "*shape"]:
@@ -130,23 +170,56 @@ def brought_to(crop: Crop, size: int, spacing: float | None) -> Crop:
         size: Samples along each edge.
         spacing: [m] Lateral spacing of the grid; None to keep the cell's, or as much more as it needs to fit.
     """
-    height, width = crop.mask.shape
-    own = crop.step[2] if crop.step is not None else None
-    scale = spacing / own if spacing is not None and own is not None else max(1.0, max(height, width) / size)
-    uneven = 1.0 if crop.step is None else crop.step[1] / crop.step[2]
-    across = (scale / uneven, scale)
+    scale = scale_to(crop, size, spacing)
+    along = (scale, *_across(crop, scale))
     step = crop.step
     if step is not None:
         step = (step[0] * scale, step[2] * scale, step[2] * scale)
-    truth = None if crop.truth is None else _resampled(crop.truth, (scale, *across), (size,) * 3)
+    truth = None if crop.truth is None else _resampled(crop.truth, along, (size,) * 3)
     return replace(
         crop,
-        image=_resampled(crop.image, across, (size, size)),
-        mask=_resampled(crop.mask, across, (size, size)),
+        image=_resampled(crop.image, along[1:], (size, size)),
+        mask=_resampled(crop.mask, along[1:], (size, size)),
         truth=truth,
         step=step,
         scale=scale,
     )
+
+
+def scale_to(crop: Crop, size: int, spacing: float | None) -> float:
+    """By how much a cell's pixels along x become larger on a grid: what `brought_to` takes."""
+    if spacing is not None and crop.step is not None:
+        return spacing / crop.step[2]
+    height, width = crop.mask.shape
+    return float(max(1.0, height * _uneven(crop) / size, width / size))
+
+
+def beyond(crop: Crop, size: int, spacing: float | None) -> float:
+    """Share of a cell, of its section or its shape, that a grid would cut off; takes what `brought_to` takes."""
+    scale = scale_to(crop, size, spacing)
+    along = (scale, *_across(crop, scale))
+    shares = [_share_beyond(crop.mask > 0.5, along[1:], size)]
+    if crop.truth is not None:
+        shares.append(_share_beyond(crop.truth > 0.5, along, size))
+    return max(shares)
+
+
+def _share_beyond(inside: Bool[np.ndarray, "*shape"], scales: Sequence[float], size: int) -> float:
+    kept = inside
+    for axis, (scale, count) in enumerate(zip(scales, inside.shape, strict=True)):
+        place = (np.arange(count) - count // 2) / scale + size // 2
+        kept = np.compress((place > -1) & (place < size), kept, axis=axis)
+    return 1 - float(kept.sum()) / max(float(inside.sum()), 1)
+
+
+def _uneven(crop: Crop) -> float:
+    """How much longer a pixel is along y than along x."""
+    return 1.0 if crop.step is None else crop.step[1] / crop.step[2]
+
+
+def _across(crop: Crop, scale: float) -> tuple[float, float]:
+    """Old samples from one new one to the next, along y and x."""
+    return scale / _uneven(crop), scale
 
 
 def crop_faults(crop: Crop, several: str) -> list[Fault]:
@@ -199,7 +272,7 @@ def _resampled(values: np.ndarray, scales: Sequence[float], shape: tuple[int, ..
     places = [(np.arange(n) - n // 2) * s + old // 2 for n, s, old in zip(shape, scales, values.shape, strict=True)]
     grid = np.meshgrid(*places, indexing="ij")
     found = ndimage.map_coordinates(smooth, grid, order=1, mode="constant")
-    return np.asarray(np.clip(found, 0, 1), np.float32)
+    return np.asarray(np.maximum(found, 0), np.float32)
 
 
 def _padded(values: np.ndarray, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:

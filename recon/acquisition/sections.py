@@ -45,7 +45,8 @@ _PLAIN = (
 )
 """Words that name no class."""
 _INDEX = re.compile(r"^(?:[A-Za-z]|-?\d+(?:\.\d+)?)_(?=[A-Za-z])")
-_NUMBER = re.compile(r"[\s_.-]*(?:\(?\d+\)?[a-z]?[\s_.-]*)*$")
+_NUMBER = re.compile(r"[\s_.-]*+(?:\(?\d++\)?[a-z]?[\s_.-]*+)*+$")
+"""Numbers at the end. Nothing is taken back once matched: a name of many digits would be tried in every partition."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class SectionFile:
     """The files of one name.
 
     Args:
-        name: Of the cell, with its tree before it where there are several (``train/discocyte_01``).
+        name: Of the cell, with its tree before it where there are several: ``train/discocyte_01``, or
+            ``a/train/discocyte_01`` beside ``b/train/discocyte_01``.
         parts: Paths of the files by ``image``, ``mask``, ``obj``.
     """
 
@@ -236,7 +238,7 @@ def _gathered(path: Path, names: Sequence[str]) -> list[SectionFile]:
             message = f"two files are the {part} of {stem!r}: this one and {mine[part]}"
             faults.append(Fault(f"{path}:{name}", message, "keep one of them"))
         mine.setdefault(part, name)
-    trees = sorted({tree for tree, _ in parts})
+    shown = _shown({tree for tree, _ in parts})
     volumes = any("obj" in mine for mine in parts.values())
     for (_, stem), mine in parts.items():
         lacking = [p for p in ("image", "mask", *(["obj"] if volumes else [])) if p not in mine]
@@ -249,10 +251,16 @@ def _gathered(path: Path, names: Sequence[str]) -> list[SectionFile]:
         raise DataError(*_few(path, faults))
     if not parts:
         raise DataError(Fault(str(path), "holds no images", "put PNG, TIFF or NPY files into image and mask"))
-    return [
-        SectionFile(stem if len(trees) == 1 else f"{PurePosixPath(tree).name}/{stem}", mine)
-        for (tree, stem), mine in parts.items()
-    ]
+    return [SectionFile((shown[tree] / stem).as_posix(), mine) for (tree, stem), mine in parts.items()]
+
+
+def _shown(trees: set[str]) -> dict[str, PurePosixPath]:
+    """What stands before the names of each tree: nothing of a single one, else its last folder, or all that differ."""
+    if len(trees) == 1:
+        return dict.fromkeys(trees, PurePosixPath())
+    last = [PurePosixPath(tree).name for tree in trees]
+    alone = len(set(last)) == len(last)
+    return {tree: PurePosixPath(PurePosixPath(tree).name if alone else tree) for tree in trees}
 
 
 def _few(path: Path, faults: list[Fault], most: int = 20) -> list[Fault]:

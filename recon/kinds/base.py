@@ -17,12 +17,14 @@ from ..volumes.volume import Quantity
 
 if TYPE_CHECKING:
     from ..fitting.problem import Problem
+    from ..models import Model
     from ..reports.figures import Drawing
     from ..reports.gather import RunFacts
     from ..reports.summary import Statement
     from ..runs.estimate import Estimate
     from ..settings.base import Settings
     from ..tables import Table
+    from ..volumes.lattice import Lattice
 
 
 class Scores(Protocol):
@@ -67,6 +69,8 @@ class Kind:
         lines: Says what else a person wants to know at once.
         measure: ``measure(volume, level=None, features="standard")``: numbers of one specimen that need no truth, as a
             table of one row.
+        lattice: ``lattice(model, features)``: where a model is sampled for a set of features that asks for samples of
+            its own; None where it does not, or where no set does.
         way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
         problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
@@ -100,6 +104,7 @@ class Kind:
     predict: "Callable[..., dict[str, float]] | None" = None
     train: "Callable[..., dict[str, float]] | None" = None
     scores: "Callable[..., Scores] | None" = None
+    lattice: "Callable[[Model, str], Lattice | None] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None
     pictures: "Callable[[RunFacts], list[Drawing]] | None" = None
 

@@ -42,6 +42,8 @@ def one_bit(values: Values) -> Inside:
     top, low = float(values.max()), float(values.min())
     if not top > low:
         return np.full(values.shape, top > 0)
+    if ((values == low) | (values == top)).all():
+        return np.asarray(values > low)
     from skimage.filters import threshold_otsu  # not at the top: takes a second, and one-bit volumes need it not
 
     return np.asarray(values > threshold_otsu(values))

@@ -4,6 +4,7 @@ A group holds ``z``, ``y``, ``x`` [m] and one dataset (z, y, x) a quantity, each
 that silx, h5web and NeXpy plot it at once.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -96,13 +97,28 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
         kind = text_of(file.attrs.get("kind", kind))
         for name in (GROUP, "truth"):
             if isinstance(file.get(name), h5py.Group):
-                return read_group(file[name], kind)
+                return _named(read_group(file[name], kind), file)
         foreign = read_foreign(path)
         if foreign is not None:
             return foreign
         raise DataError(
             Fault(str(path), "holds no volume (neither /volume nor /truth)", f"see what it holds: unflat info {path}")
         )
+
+
+def texts_of(file: h5py.File, key: str) -> tuple[str, ...]:
+    """Words at a file's root, one a cell (``name``, ``label``); nothing where it has none."""
+    held = file.get(key)
+    return tuple(text_of(value) for value in np.atleast_1d(held[()])) if isinstance(held, h5py.Dataset) else ()
+
+
+def _named(volume: Volume, file: h5py.File) -> Volume:
+    """Give a volume of cells the names and classes that its file has for them."""
+    if volume.main.ndim == 3:
+        return volume
+    told = {key: texts_of(file, key) for key in ("name", "label")}
+    names, labels = (texts if len(texts) == len(volume.main) else () for texts in told.values())
+    return replace(volume, names=names, labels=labels)
 
 
 def axes_of(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray, Literal["m", "voxel"]]:

@@ -14,7 +14,7 @@ from jaxtyping import Num
 from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import write_atomically
 from ..runs.refusal import new_hdf5
-from .hdf5 import FORMAT, GROUP, axes_of, quantity_in
+from .hdf5 import FORMAT, GROUP, axes_of, quantity_in, texts_of
 from .header import BRICK, opened, stamp, text_of
 from .volume import Volume
 
@@ -119,19 +119,16 @@ def write_many(
 
 def names_and_labels(path: Path) -> tuple[list[str], list[str]]:
     """Names and classes of the cells of a volume file or an acquisition; empty where the file has none."""
-    found: tuple[list[str], list[str]] = ([], [])
-    if path.is_file() and h5py.is_hdf5(path):
-        with opened(path) as file:
-            for key, texts in zip(("name", "label"), found, strict=True):
-                if isinstance(file.get(key), h5py.Dataset):
-                    texts += [text_of(value) for value in np.atleast_1d(file[key][()])]
-    return found
+    if not (path.is_file() and h5py.is_hdf5(path)):
+        return [], []
+    with opened(path) as file:
+        return list(texts_of(file, "name")), list(texts_of(file, "label"))
 
 
 def _texts(file: h5py.File, key: str, count: int) -> list[str]:
     if key not in file:
         return [""] * count
-    found = [text_of(value) for value in np.atleast_1d(file[key][()])]
+    found = list(texts_of(file, key))
     if len(found) != count:
         raise DataError(Fault(f"{file.filename}:/{key}", f"holds {len(found)} texts for {count} cells"))
     return found

@@ -31,6 +31,8 @@ class Volume:
         quantities: Unit and meaning of each name in ``values``.
         attributes: Further plain facts (``medium_index``), stored beside the values.
         length_unit: ``m``; ``voxel`` where nobody knows how large a sample is, and then coordinates count samples.
+        names: Of the cells, where there are several and their names are known.
+        labels: Their classes, likewise.
 
     Raises:
         DataError: If an array's shape is not that of the axes.
@@ -44,6 +46,8 @@ class Volume:
     quantities: tuple[Quantity, ...]
     attributes: dict[str, float | str] = field(default_factory=dict)
     length_unit: Literal["m", "voxel"] = "m"
+    names: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, array in self.values.items():

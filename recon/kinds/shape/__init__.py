@@ -27,6 +27,7 @@ KIND = Kind(
     smaller="predict fewer cells at once (acquisition.cells), or fewer draws",
     predict=deferred(__name__, ".network.predict", "predict"),
     train=deferred(__name__, ".network.training", "train"),
+    lattice=deferred(__name__, ".measure", "lattice_for"),
     scores=deferred(__name__, ".compare", "scores"),
     findings=deferred(__name__, ".report", "findings"),
     pictures=deferred(__name__, ".report", "pictures"),

@@ -25,7 +25,10 @@ class ShapeAcquisition(Settings):
         "'/path@name' an attribute, either may end with a unit, as in '/voxel in um'; null is none. Folders of "
         "image/, mask/ and obj/ are read without names.",
     )
-    mask: NumberSource | None = Field(_at("/measurement/mask"), description="Masks (cell, y, x), 0 to 1 or 0 to 255.")
+    mask: NumberSource | None = Field(
+        _at("/measurement/mask"),
+        description="Masks (cell, y, x), 0 to 1 or 0 to 255, or numbers that label the cells of each image.",
+    )
     voxel_size: LengthSource | None = Field(
         _at("/instrument/voxel_size"),
         description="Voxel (z, y, x): a place in the file, or lengths such as ['0.17 um', '0.17 um', '0.17 um']. They "
@@ -35,8 +38,18 @@ class ShapeAcquisition(Settings):
     label: AnySource | None = Field(
         _at("/label"), description="Classes of the cells in an HDF5 file. In folders the files' names tell them."
     )
-    cells: Views = Field("all", description="Cells to use: all, a slice such as '::2', or a list of indices.")
-    size: int = Field(64, ge=16, le=512, description="Pixels along each edge of the grid that cells are brought to.")
+    cells: Views = Field(
+        "all",
+        description="Cells to use: all, a slice such as '::2', or a list of indices. Those that are cut out of one "
+        "image count one by one.",
+    )
+    size: int = Field(
+        64,
+        ge=16,
+        le=512,
+        description="Pixels along each edge of the grid that cells are brought to. A file that unflat wrote is on its "
+        "grid already, and stays on it unless a spacing is asked for.",
+    )
     spacing: LengthOrAuto = Field(
         "auto",
         description="Pixel of that grid. auto: the images' own, or as much larger as images need that have more than "

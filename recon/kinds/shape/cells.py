@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...acquisition.acquisition import Acquisition
+from .inside import inside_of
 
 if TYPE_CHECKING:
     from .settings import ShapeSettings
@@ -75,8 +76,8 @@ def cells_in(acquisition: Acquisition) -> Cells:
     if "voxel_size" in acquisition:
         z, y, x = (float(size) for size in acquisition["voxel_size"])
         voxel = (z, y, x)
-    truth = None if acquisition.truth is None else acquisition.truth.main
-    inside = None if truth is None else truth.reshape(count, *truth.shape[-3:]) > 0.5
+    truth = acquisition.truth
+    inside = None if truth is None else inside_of(truth, acquisition.source).reshape(count, *truth.shape)
     return Cells(acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside)
 
 

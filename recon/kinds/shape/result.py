@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from ...volumes.header import stamp
 from ...volumes.lattice import Lattice
 from .cells import Cell, Cells
 from .continuous import model_of
+from .lattices import brought, cube, lattice_of_cube
 from .network.sight import Sight
 from .schema import OCCUPANCY
 from .score import score_shapes
@@ -55,7 +57,7 @@ def written(
         for draw, member in enumerate(model.members_apart()):
             filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
         work.progress(i + 1, len(cells))
-    truth = None if cells.inside is None else _brought(cells.inside, edge)
+    truth = None if cells.inside is None else brought(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
     _write_volume(folder / VOLUME, cells, filled, truth)
     inside = filled > _FULL // 2
     numbers = {
@@ -71,20 +73,12 @@ def written(
         sections = truth[:, edge // 2]
         first = next(iter(cells))
         step = None if cells.voxel is None else [float(v) * first.image.shape[0] / edge for v in cells.voxel]
-        scores = score_shapes(
-            inside, truth, labels=cells.labels, names=cells.names, masks=sections, spacing=step, progress=work.progress
-        )
+        told: dict[str, Any] = {"names": cells.names, "labels": cells.labels, "masks": sections, "spacing": step}
+        with h5py.File(folder / VOLUME) as file:  # As 'unflat evaluate' reads them, so that both say the same.
+            scores = score_shapes(file["volume/occupancy"], truth, **told, progress=work.progress)
         scores.cells.save(folder / "scores.csv")
         numbers |= scores.numbers
     return numbers
-
-
-def lattice_of_cube(model: Model, edge: int) -> Lattice:
-    """The cube that the picture spans, in ``edge`` samples along each axis; sample ``edge // 2`` along z at z = 0."""
-    spacing = np.array(model.spacing)
-    z = (np.arange(edge) - edge // 2) * spacing[0]
-    y, x = ((np.arange(edge) - (edge - 1) / 2) * step for step in spacing[1:])
-    return Lattice(z, y, x)
 
 
 def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
@@ -124,19 +118,9 @@ def _planes(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n
     return found
 
 
-def _brought(inside: Bool[np.ndarray, "cell n m k"], edge: int) -> Bool[np.ndarray, "cell z y x"]:
-    """The truth on the draws' samples."""
-    if inside.shape[1:] == (edge,) * 3:
-        return inside
-    from scipy.ndimage import map_coordinates
-
-    rows = []
-    for axis, count in enumerate(inside.shape[1:]):
-        step = count / edge
-        middle, own = (edge // 2, count // 2) if axis == 0 else ((edge - 1) / 2, (count - 1) / 2)
-        rows.append((np.arange(edge) - middle) * step + own)
-    where = np.meshgrid(*rows, indexing="ij")
-    return np.stack([map_coordinates(one.astype(np.float32), where, order=1) > 0.5 for one in inside])
+def _whole(edge: int) -> Lattice:
+    """Samples of a cube whose edge is 1."""
+    return cube((edge,) * 3, (1 / edge,) * 3)
 
 
 def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarray | None) -> None:
@@ -148,9 +132,8 @@ def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarra
         stamp(file, "unflat-volume", "shape", "volume")
         group = file.create_group("volume")
         group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
-        places = (np.arange(edge) - edge // 2, *[np.arange(edge) - (edge - 1) / 2] * 2)
-        for name, index, size in zip("zyx", places, step, strict=True):
-            group.create_dataset(name, data=index * size).attrs["units"] = first.length_unit
+        for name, axis in zip("zyx", cube((edge,) * 3, step).axes, strict=True):
+            group.create_dataset(name, data=axis).attrs["units"] = first.length_unit
         chunks = (1, 1, *filled.shape[2:])
         data = group.create_dataset(
             "occupancy", filled.shape, np.float16, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True

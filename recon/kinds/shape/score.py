@@ -88,7 +88,7 @@ def score_shapes(
 
     Args:
         found: Occupancies (cell, draw, z, y, x), or other values that Otsu's threshold parts: an array, a list, or a
-            dataset of an open file, of which one cell is read at a time.
+            dataset of an open file, of which one cell is read at a time. Of a distance it would take the outside.
         truth: The shapes as they are (cell, z, y, x), on the same voxels, likewise.
         labels: Class of each cell, if known.
         names: Of each cell, if known.
@@ -145,7 +145,7 @@ def score_cell(
     errors = {
         "overlap_error": [overlap_error(known, draw) for draw in own],
         **{name: [relative_error(true[name], one[name]) for one in each] for name in CHARACTERISTICS},
-        "hausdorff": [hausdorff(known, draw, spacing) for draw in own],
+        "hausdorff": [_apart(known, draw, spacing) for draw in own],
     }
     means = {name: float(np.mean(values)) for name, values in errors.items()}
     best = {f"best_{name}": float(np.min(values)) for name, values in errors.items()}
@@ -158,12 +158,21 @@ def _characteristics(inside: Inside) -> dict[str, float]:
     return {**{name: of(inside) for name, of in CHARACTERISTICS.items()}, "curvature": _curvature(inside)}
 
 
+def _apart(known: Inside, draw: Inside, spacing: Sequence[float]) -> float:
+    """Distance of the surfaces; the whole field of view where the draw has none.
+
+    Nothing would be said of such a draw, and a cell that was missed would leave the mean the better for it.
+    """
+    found = hausdorff(known, draw, spacing)
+    return found if found == found else float(np.linalg.norm(np.multiply(known.shape, spacing)))
+
+
 def _curvature(inside: Inside) -> float:
-    """[1/voxel] Mean of the mean curvature over the surface; NaN of a shape without one."""
+    """[1/voxel] Mean of the mean curvature over the surface; 0 of a shape without one, as of all else it has none."""
     from ...measures.surface import surface_of
 
     if not inside.any() or inside.all():
-        return float("nan")
+        return 0.0
     mesh = surface_of(inside).mesh
     return float(mesh.integral_mean_curvature / mesh.area)
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from ...acquisition.acquisition import Acquisition
+from ...acquisition.crops import SMALLEST
 from ...runs.progress import Progress, silent
 from ...volumes.volume import Volume
+from .lattices import cube
 from .schema import OCCUPANCY
 from .settings import ShapeSettings
 from .simulated import SimulatedCell, simulated_cell
@@ -23,7 +25,7 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
         cells.append(_seen(rng, wanted.classes[number % len(wanted.classes)], wanted.pixels))
         progress(number + 1, wanted.cells)
     edge, spacing = wanted.pixels, cells[0].spacing
-    z, (y, x) = (np.arange(edge) - edge // 2) * spacing, [(np.arange(edge) - (edge - 1) / 2) * spacing] * 2
+    z, y, x = cube((edge,) * 3, (spacing,) * 3).axes
     occupancy = np.stack([cell.inside for cell in cells])[:, None].astype(np.uint8)
     arrays = {
         "images": np.stack([cell.image for cell in cells]).astype(np.float32),
@@ -37,8 +39,8 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
 
 
 def _seen(rng: np.random.Generator, label: str, pixels: int) -> SimulatedCell:
-    """A cell whose section is not empty: a bowl on its side may have none in the middle plane."""
+    """A cell that has a section: a bowl on its side may have none in the middle plane, or no more than a speck."""
     while True:
         cell = simulated_cell(rng, label, pixels)
-        if cell.mask.any():
+        if np.count_nonzero(cell.mask) >= SMALLEST:
             return cell

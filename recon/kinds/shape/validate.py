@@ -1,12 +1,17 @@
 """What no acquisition of cells' sections can be, and what is worth a warning."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...acquisition.acquisition import Acquisition
 from ...errors import Fault
+from ...volumes.volume import Volume
 from .schema import PATHS
 
 _LARGEST_VOXEL, _SMALLEST_VOXEL = 1e-4, 1e-9
+_ONE_NUMBER = 0.01
+"""Share by which a voxel's size may differ from another program's word for it."""
 _AGREES = 0.9
 """Overlap from which a truth's middle section is its mask."""
 
@@ -36,11 +41,30 @@ def validate(acquisition: Acquisition) -> list[Fault]:
             remedy = "give it a unit, as acquisition.voxel_size: ['0.2 um', '0.1 um', '0.1 um'] (z, y, x)"
             faults.append(Fault(place(acquisition, "voxel_size"), message, remedy))
     if acquisition.truth is not None and "images" in acquisition:
-        held, cells = acquisition.truth.main.shape, acquisition["images"].shape
-        if len(held) != 5 or held[0] != cells[0]:
-            message = f"the truth has the shape {held}, and there are {cells[0]} cells"
-            faults.append(Fault(f"{acquisition.source}:/truth", message, "its axes are (cell, draw, z, y, x)"))
+        size = acquisition["voxel_size"].tolist() if "voxel_size" in acquisition else None
+        faults += truth_faults(acquisition.truth, acquisition["images"].shape, size, acquisition.source)
     return faults
+
+
+def truth_faults(truth: Volume, images: Sequence[int], voxel: Sequence[float] | None, source: str) -> list[Fault]:
+    """Find where a truth is not that of the images: another number of cells, or samples that are not their pixels.
+
+    Args:
+        truth: The shapes.
+        images: Numbers of cells and of pixels along y and x.
+        voxel: [m] The images' voxel (z, y, x); None where it is not known.
+        source: The file, for messages.
+    """
+    where, held = f"{source}:/truth", truth.main.shape
+    if len(held) != 5 or held[0] != images[0] or held[1] != 1 or tuple(held[3:]) != tuple(images[1:]):
+        message = f"the truth has the shape {held}, and the images are {tuple(images)} (cell, y, x)"
+        remedy = "its axes are (cell, 1, z, y, x), with a column of samples for each pixel"
+        return [Fault(where, message, remedy)]
+    if voxel is None or truth.length_unit != "m" or np.allclose(truth.spacing, voxel, rtol=_ONE_NUMBER, atol=0):
+        return []
+    apart, own = (", ".join(f"{step:.4g}" for step in each) for each in (truth.spacing, voxel))
+    message = f"the truth's samples are {apart} m apart (z, y, x), and a voxel of the images is {own} m"
+    return [Fault(where, message, "sample it on the images' voxels, or correct the voxel's size")]
 
 
 def doubts(acquisition: Acquisition) -> list[str]:
