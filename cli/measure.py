@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..recon.errors import ConfigError, DataError, DeviceError, Fault, UnflatError
+from ..recon.measures.sets import SETS, STANDARD
 from . import console
 from .options import KIND, PATH, kind_name, output_options
 from .sampling import members_of, spacing_option
@@ -27,8 +28,8 @@ def _kind(context: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
 @click.option(
     "--features",
-    type=click.Choice(["standard", "shapr"]),
-    default="standard",
+    type=click.Choice(SETS),
+    default=STANDARD,
     show_default=True,
     help="Shapes: which set; shapr is SHAPR's 126.",
 )

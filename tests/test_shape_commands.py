@@ -13,12 +13,13 @@ import pytest
 import unflat
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError, Stopped
-from unflat.recon.kinds.shape import KIND
+from unflat.recon.kinds.shape import KIND, pictures, report
 from unflat.recon.kinds.shape.network.predict import predict
 from unflat.recon.kinds.shape.network.training import train
 from unflat.recon.kinds.shape.result import file_names
 from unflat.recon.metrics import CATALOGUE
 from unflat.recon.networks.file import read as read_network
+from unflat.recon.reports.gather import gather
 from unflat.recon.results import open_result
 from unflat.recon.runs import RunFolder, Workplace
 from unflat.recon.settings import load_config
@@ -221,6 +222,32 @@ def test_a_stopped_prediction_goes_on_to_the_same_shapes(
     ):
         for key, weights in unflat.load(one).weights.items():
             np.testing.assert_array_equal(weights, unflat.load(other).weights[key])
+
+
+def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Path) -> None:
+    path = tmp_path / "volume.h5"
+    filled = np.zeros((2, 7, 8, 8, 8), np.float16)
+    filled[:, :6, 2:5, 1:3, 2:7] = 1
+    with h5py.File(path, "w") as file:
+        file["volume/occupancy"] = filled
+        file["seen/images"] = file["seen/mask"] = filled[:, 0, 4].astype(np.float32)
+        file.create_dataset("name", data=["a", "b"], dtype=h5py.string_dtype())
+    names, thick = pictures.thickness_of(path)
+    assert names == ["a", "b"]
+    np.testing.assert_array_equal(thick, filled.sum(axis=2))
+    assert pictures.spread(names, thick).axes[2].images[0].get_array().max() > 0  # The last draw is another.
+    seen, cut = (of(pictures.shown_of(path)).axes[0] for of in (pictures.gallery, pictures.sections))
+    for axes in (seen, cut):
+        assert axes.images[0].origin == "upper"
+        assert axes.yaxis_inverted()
+
+
+def test_errors_are_drawn_by_class(work: Path) -> None:
+    facts = gather(work / "RUN")
+    figure = next(drawing for drawing in report.pictures(facts) if drawing.title == "Errors").draw()
+    assert len(figure.axes) == 4
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["discocyte", "knizocyte", "all"]
 
 
 def test_two_cells_of_one_name_have_two_models() -> None:
