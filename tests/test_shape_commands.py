@@ -248,6 +248,8 @@ def test_errors_are_drawn_by_class(work: Path) -> None:
     assert len(figure.axes) == 4
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["discocyte", "knizocyte", "all"]
+    errors = pictures.errors({"one": {"all": [0.1, 0.2]}, "other": {"all": [0.1, 0.9]}})
+    assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.9 for axes in errors.axes)
 
 
 def test_two_cells_of_one_name_have_two_models() -> None:

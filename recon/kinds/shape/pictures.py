@@ -22,6 +22,8 @@ _TILT = 55.0
 _SMOOTH = 0.9
 """[sample] By which the steps of voxels are taken out of a picture."""
 _SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
+_IN_A_ROW = 6
+"""Violins beside one another, of which more take two rows of panels."""
 _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
 
@@ -146,16 +148,22 @@ def errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figure.Fig
         columns: Of each error, by its title, the values of the cells of each class.
     """
     widest = max(len(by_class) for by_class in columns.values())
+    rows = 2 if widest > _IN_A_ROW else 1
+    across = -(-len(columns) // rows)
+    width, height = across * (0.22 * widest + 0.5) + 0.6, 1.7 * rows + 0.8
     with house_style():
-        figure = new_figure(len(columns) * (0.28 * widest + 0.9), 2.8)
-        grid = figure.subplots(1, len(columns), squeeze=False)[0]
-        for axes, (title, by_class) in zip(grid, columns.items(), strict=True):
+        figure = new_figure(width, height)
+        grid = figure.subplots(rows, across, squeeze=False, sharex=True, sharey=True)
+        for axes, (title, by_class) in zip(grid.flat, columns.items(), strict=False):
             _violins(axes, [np.asarray(values, float) for values in by_class.values()])
             axes.set_xticks(range(1, len(by_class) + 1), [_short(name) for name in by_class], rotation=90, fontsize=6)
             axes.set_title(title, fontsize=7)
-            axes.set_ylim(bottom=0)
-        grid[0].set_ylabel("relative error")
-        figure.subplots_adjust(bottom=0.36)  # Below the axes there is room for the classes.
+        grid[0, 0].set_ylim(bottom=0)  # Only now: a limit that is set follows the others' values no more.
+        for axes in grid[:, 0]:
+            axes.set_ylabel("relative error")
+        # Below the axes there is room for the classes.
+        sides = {"left": 0.55 / width, "right": 1 - 0.1 / width, "bottom": 0.85 / height, "top": 1 - 0.25 / height}
+        figure.subplots_adjust(**sides, wspace=0.08, hspace=0.25)
     return figure
 
 
