@@ -20,7 +20,7 @@ from unflat.recon.kinds.shape.result import file_names
 from unflat.recon.metrics import CATALOGUE
 from unflat.recon.networks.file import read as read_network
 from unflat.recon.reports.gather import gather
-from unflat.recon.results import open_result
+from unflat.recon.results import one_specimen, open_result
 from unflat.recon.runs import RunFolder, Workplace
 from unflat.recon.settings import load_config
 
@@ -124,6 +124,17 @@ def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
 
 def test_many_cells_are_no_one_specimen(work: Path) -> None:
     assert run(["render", str(work / "RUN"), "-o", str(work / "no.png")]) == 3
+    picture = ["render", str(work / "RUN"), "-o", str(work / "one.png"), "--style", "surface", "--size", "96"]
+    for words, status in (
+        (["--cell", "1", "--draw", "0"], 0),
+        (["--cell", "2"], 2),
+        (["--cell", "0", "--draw", "2"], 2),
+    ):
+        assert run([*picture, *words, "--force"]) == status
+    result = open_result(work / "RUN")
+    one, mean = (one_specimen(result, work / "RUN", draw, 1).main for draw in (1, None))
+    np.testing.assert_array_equal(one, result.main[1, 1])
+    np.testing.assert_allclose(mean, result.main[1].astype(float).mean(axis=0), atol=1e-6)
     assert open_result(work / "RUN").main.ndim == 5
 
 
