@@ -3,8 +3,6 @@
 import json
 import logging
 import math
-import re
-import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -20,6 +18,7 @@ from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
 from .lock import LOCK, Lock
 from .logs import RunLogs, without_absolute_paths
+from .results import remove_results
 
 _log = logging.getLogger(__name__)
 
@@ -30,30 +29,6 @@ class Sentinel(StrEnum):
     DONE = "DONE"
     FAILED = "FAILED"
     STOPPED = "STOPPED"
-
-
-_FILES = (
-    *Sentinel,
-    "config.yaml",
-    "run.log",
-    "debug.log",
-    "metrics.jsonl",
-    "metrics.json",
-    "start.h5",
-    "model.h5",
-    "volume.h5",
-    "predictions.h5",
-    "profiles.csv",
-    "network.h5",
-    "scores.csv",
-    "classes.csv",
-    "report.html",
-)
-_PATTERN = re.compile(r"network-\d+\.h5")
-"""Of the networks of a cross-validation, whose number the config says."""
-_FOLDERS = ("figures", "crystals")
-_MODELS = "models"
-"""Folder of models that are named after specimens, so that only their format tells that they are a run's."""
 
 
 class RunFolder:
@@ -291,34 +266,10 @@ def _clear(path: Path, *, keep_state: bool) -> None:
     _remove_sentinels(path)
     if keep_state:
         return
-    for name in _FILES:
-        (path / name).unlink(missing_ok=True)
-    for file in path.iterdir():
-        if _PATTERN.fullmatch(file.name):
-            file.unlink()
+    remove_results(path)
     for file in (path / "checkpoint").iterdir():
         if file != fingerprint_file(path):
             file.unlink()
-    for name in _FOLDERS:
-        if (path / name).is_dir():
-            shutil.rmtree(path / name)
-    _clear_models(path / _MODELS)
-
-
-def _clear_models(folder: Path) -> None:
-    """Remove the models of a former run, and their folder if nothing else is in it."""
-    if not folder.is_dir():
-        return
-    from ..volumes.header import opened  # Late, for it loads h5py.
-
-    for file in folder.glob("*.h5"):
-        with suppress(DataError):  # It is none of our models, and stays.
-            with opened(file, "unflat-model"):
-                pass
-            file.unlink()
-    remove_stale(folder)
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def _remove_sentinels(path: Path) -> None:
