@@ -15,7 +15,7 @@ import numpy as np
 from unflat.recon.settings.shipped import shipped
 
 from .commands import reconstruct, unflat
-from .ledger import Ledger, Numbers, Skipped
+from .ledger import Ledger, Numbers, Skipped, digest
 from .places import shared
 from .shapes import FOLDS, held_out
 
@@ -40,11 +40,12 @@ def run(ledger: Ledger) -> None:
     networks = ledger.folder / ".cache" / "shapes" / "networks"
     if not (networks / f"network-{FOLDS - 1}.h5").is_file():
         raise Skipped("the networks of the benchmark shapes are not here: run it first")
-    real = ledger.part("features", {}, partial(_true_features, ledger, source))
-    drawn = [
-        ledger.part(f"drawn-{fold}", {"draws": MOST, "smallest": SMALLEST}, partial(_drawn, ledger, source, real, fold))
-        for fold in range(FOLDS)
-    ]
+    known = {"cells": digest(source), "config": digest(shipped("shape.yaml"))}
+    real = ledger.part("features", known, partial(_true_features, ledger, source))
+    drawn = []
+    for fold in range(FOLDS):
+        own = known | {"draws": MOST, "smallest": SMALLEST, "network": digest(networks / f"network-{fold}.h5")}
+        drawn.append(ledger.part(f"drawn-{fold}", own, partial(_drawn, ledger, source, real, fold)))
     _tell(ledger, "real, 4 classes", real, drawn)
     made = ledger.part("simulated", {"cells": SIMULATED, "classes": SIMULATED_CLASSES}, partial(_simulated, ledger))
     _tell(ledger, "SIMULATED, 12 classes", made, None)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class Row:
         unit: Behind it.
         digits: Behind its point.
         reference: Others' number, with whose it is.
-        goal: ``>`` or ``<`` and a number; None where there is no goal.
+        goal: ``>`` or ``<`` and a number, or ``within`` and two; None where there is no goal.
         how: How it was measured.
     """
 
@@ -39,7 +40,7 @@ class Row:
     unit: str = ""
     digits: int = 3
     reference: str = ""
-    goal: tuple[str, float] | None = None
+    goal: tuple[str, float] | tuple[str, float, float] | None = None
     how: str = ""
 
     @property
@@ -47,8 +48,12 @@ class Row:
         """Whether the goal is reached; None where there is none."""
         if self.goal is None:
             return None
-        sign, limit = self.goal
-        return self.ours is not None and (self.ours > limit if sign == ">" else self.ours < limit)
+        if self.ours is None:
+            return False
+        sign, limit, *more = self.goal
+        if sign == "within":
+            return bool(limit <= self.ours <= more[0])
+        return self.ours > limit if sign == ">" else self.ours < limit
 
 
 @dataclass
@@ -140,6 +145,14 @@ class Ledger:
         self.folder.mkdir(parents=True, exist_ok=True)
         with write_atomically(self.path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def digest(*inputs: Path | str) -> str:
+    """Checksum of files, and of texts, that numbers depend on: for the settings of a part."""
+    total = sha256()
+    for given in inputs:
+        total.update(sha256(given.encode() if isinstance(given, str) else given.read_bytes()).digest())
+    return total.hexdigest()[:16]
 
 
 def now() -> str:

@@ -55,8 +55,9 @@ def line(row: Row) -> str:
     ours = "—" if row.ours is None else f"{row.ours:.{row.digits}f}{f' {row.unit}' if row.unit else ''}"
     goal = ""
     if row.goal is not None:
-        sign, limit = row.goal
-        goal = f"{sign} {limit:g}{'' if row.reached else ' (**missed**)'}"
+        sign, *limits = row.goal
+        wanted = f"{limits[0]:g} to {limits[1]:g}" if sign == "within" else f"{sign} {limits[0]:g}"
+        goal = f"{wanted}{'' if row.reached else ' (**missed**)'}"
     # A goal is given as in a list of pairs once it has been through JSON; Row takes either.
     shown = f"**{ours}**" if row.reached else ours
     return "| " + " | ".join(escape(t) for t in (row.name, row.figure, shown, row.reference, goal, row.how)) + " |"

@@ -14,6 +14,7 @@ from . import console
 from .options import PATH
 
 if TYPE_CHECKING:
+    from ..recon.kinds.base import Scores
     from ..recon.tables import Table
 
 _OF_CLASS = ("cells", "overlap_error", "best_overlap_error", "volume", "surface", "roughness", "coverage_volume")
@@ -24,7 +25,7 @@ _OF_CLASS = ("cells", "overlap_error", "best_overlap_error", "volume", "surface"
 @click.argument("result", type=PATH)
 @click.argument("truth", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; a number that is not finite is null.")
-@click.option("-o", "--output", type=PATH, help="Table to write, .csv: a row for each cell where there are many.")
+@click.option("-o", "--output", type=PATH, help="Table to write, .csv.")
 @click.option("--force", is_flag=True, help="Replace the table where it already exists.")
 @click.option("--register", is_flag=True, help="Move the result onto the truth first, and tell by how much.")
 def command(result: Path, truth: Path, as_json: bool, output: Path | None, force: bool, register: bool) -> None:
@@ -33,6 +34,9 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
     RESULT is a model, a volume, or a run's folder. TRUTH is a volume, or a simulated acquisition with its truth inside.
     A model is evaluated at the truth's samples; a volume on another lattice is interpolated. Either may be a crystal
     phased by cohere (image.npy, or its folder) or by PyNX (.cxi, .npz): both are then compared on the detector's frame.
+
+    Of shapes -o T.csv writes a row for each cell, and T-classes.csv a row for each class and one for all. --json tells
+    lengths in metres, or in names that end in _voxels where a voxel's size is not known.
 
     \b
     Examples:
@@ -54,19 +58,32 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
         if isinstance(each, Volume) and "assumed" in each.attributes:
             console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
     kind = kind_named(known.kind)
+    if output is not None and kind.scores is not None:
+        console.refuse_to_overwrite(_of_classes(output), force=force)
     many = None if kind.scores is None or register else kind.scores(found, known, *names_and_labels(truth))
     numbers = dict(many.numbers) if many is not None else kind.score(found, known, register=register)
-    if output is not None:
-        table = _row(numbers) if many is None else many.cells
-        table.save(output)
+    tables = {} if output is None else _tables(output, numbers, many)
+    for path, table in tables.items():
+        table.save(path)
     if as_json:
         click.echo(json.dumps({name: v if math.isfinite(v) else None for name, v in numbers.items()}, indent=2))
         return
     _print_table(numbers)
     if many is not None:
         _print_classes(many.classes)
-    if output is not None:
-        console.wrote(output)
+    for path in tables:
+        console.wrote(path)
+
+
+def _tables(output: Path, numbers: dict[str, float], many: "Scores | None") -> "dict[Path, Table]":
+    """What is written: of many specimens a row for each, and beside it a row for each class and for all."""
+    if many is None:
+        return {output: _row(numbers)}
+    return {output: many.cells, _of_classes(output): many.classes}
+
+
+def _of_classes(output: Path) -> Path:
+    return output.with_name(f"{output.stem}-classes{output.suffix}")
 
 
 def _row(numbers: dict[str, float]) -> "Table":

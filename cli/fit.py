@@ -80,6 +80,6 @@ WAY = Way(
     sentence=_sentence,
     tell=_tell,
     files=("model.h5", "volume.h5"),
-    may_grow=("fit.steps",),
+    may_grow=lambda _kind, _settings: ("fit.steps",),
     show=_show,
 )

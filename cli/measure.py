@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..recon.errors import ConfigError, DataError, Fault
+from ..recon.errors import ConfigError, DataError, DeviceError, Fault, UnflatError
+from ..recon.measures.sets import SETS, STANDARD
 from . import console
 from .options import KIND, PATH, kind_name, output_options
 from .sampling import members_of, spacing_option
@@ -27,8 +28,8 @@ def _kind(context: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
 @click.option(
     "--features",
-    type=click.Choice(["standard", "shapr"]),
-    default="standard",
+    type=click.Choice(SETS),
+    default=STANDARD,
     show_default=True,
     help="Shapes: which set; shapr is SHAPR's 126.",
 )
@@ -60,15 +61,17 @@ def command(
     if output.suffix.lower() != ".csv":
         raise ConfigError(Fault(str(output), "has no ending of a table", "use .csv"))
     console.refuse_to_overwrite(output, force=force)
-    faults: list[Fault] = []
-    tables = list(_measured(models, spacing, level, features, kind, faults))
+    failed: list[UnflatError] = []
+    tables = list(_measured(models, spacing, level, features, kind, failed))
     if tables:
         table = joined(tables)
         table.save(output)
         console.say(f"{len(table.rows)} rows of {len(table.columns)} columns")
         console.wrote(output)
-    if faults:
-        raise DataError(*faults)
+    if failed:
+        types = {type(error) for error in failed}
+        of_all = types.pop() if len(types) == 1 else DataError
+        raise of_all(*(fault for error in failed for fault in error.faults))
 
 
 def _measured(
@@ -77,9 +80,9 @@ def _measured(
     level: float | None,
     features: str,
     kind: str | None,
-    faults: list[Fault],
+    failed: list[UnflatError],
 ) -> "Iterator[Table]":
-    """Measure one after the other; what cannot be is added to the faults."""
+    """Measure one after the other; what cannot be is added to what failed."""
     from ..recon.kinds import kind_named
 
     with console.progress("measuring") as progress:
@@ -90,12 +93,19 @@ def _measured(
                     try:
                         table = kind_named(member.volume.kind).measure(member.volume, level=level, features=features)
                     except DataError as error:
-                        faults += [_placed(fault, path, member) for fault in error.faults]
+                        failed.append(DataError(*(_placed(fault, path, member) for fault in error.faults)))
                     else:
                         yield _headed(table, path, member)
-            except DataError as error:
-                faults += error.faults
+            except (ConfigError, DataError, DeviceError) as error:
+                failed.append(type(error)(*(_of_path(fault, path) for fault in error.faults)))
         progress(len(paths), len(paths))
+
+
+def _of_path(fault: Fault, path: Path) -> Fault:
+    """Say of which path a fault is, if it does not."""
+    if fault.where.startswith(str(path)):
+        return fault
+    return Fault(f"{path}: {fault.where}" if fault.where else str(path), fault.message, fault.remedy)
 
 
 def _placed(fault: Fault, path: Path, member: "Member") -> Fault:

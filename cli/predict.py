@@ -66,7 +66,7 @@ WAY = Way(
     work=_work,
     sentence=_sentence,
     tell=lambda kind, numbers: kind.lines(numbers),
-    files=("volume.h5", "network.h5"),
+    files=("model.h5", "models", "volume.h5", "scores.csv", "classes.csv", "network.h5"),
     networks=True,
     require=_network,
 )

@@ -147,8 +147,9 @@ def planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...])
     show_default=True,
     help="projection, spin: what of each line of sight.",
 )
+@click.option("--cell", type=click.IntRange(0), help="Which cell, of a result of many.")
 @draw_option
-def command(model: Path, output: Path, force: bool, draw: int | None, **options: Any) -> None:
+def command(model: Path, output: Path, force: bool, cell: int | None, draw: int | None, **options: Any) -> None:
     """Draw MODEL: a model file, a run's folder, or a volume. OUT ends in .png, .gif or .mp4.
 
     A model is asked afresh at each sample of a picture, so a zoom never shows a voxel.
@@ -162,12 +163,13 @@ def command(model: Path, output: Path, force: bool, draw: int | None, **options:
       unflat render RUN -o zoom.gif --style zoom --centre 0um,2um,-1um --factor 30
       unflat render RUN -o tilted.png --style light --na 0.3,0.1
       unflat render CELL -o shape.png --style surface --angle 30,55 --draw 2
+      unflat render SHAPES -o shape.png --style surface --angle 30,55 --cell 3 --draw 2
     """
     from ..recon.results import one_specimen, open_result
 
     drawing = _drawing(output, **options)
     console.refuse_to_overwrite(output, force=force)
-    result = one_specimen(open_result(model), model, draw)
+    result = one_specimen(open_result(model), model, draw, cell)
     if drawing.style in MOVIES:
         _write_movie(result, drawing, output)
     else:

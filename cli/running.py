@@ -50,8 +50,8 @@ class Way(Generic[Part]):
         work: Does it all with the kind's part, and gives the numbers of ``metrics.json``.
         sentence: Says how good the result is.
         tell: Gives further lines for the screen.
-        files: What it leaves in the folder for people.
-        may_grow: Settings that may be larger when a run goes on.
+        files: What it leaves in the folder for people: names, or patterns of names.
+        may_grow: Gives, of a kind and a config, the settings that may be larger when a run goes on.
         show: Shows what ``unflat demo`` ends with: of an acquisition with its truth, the run's folder and its numbers.
         networks: Whether it is a network that computes.
         require: Reads what else the settings name, before a folder is taken, and describes it for the provenance.
@@ -64,7 +64,7 @@ class Way(Generic[Part]):
     sentence: "Callable[[Kind, Numbers], str]"
     tell: "Callable[[Kind, Numbers], list[str]]"
     files: tuple[str, ...]
-    may_grow: tuple[str, ...] = ()
+    may_grow: "Callable[[Kind, Any], tuple[str, ...]]" = lambda _kind, _settings: ()
     show: Callable[[Path, Path, Numbers], None] | None = None
     networks: bool = False
     require: Callable[[Any], Mapping[str, Any]] | None = None
@@ -103,7 +103,11 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
         # The outer one: a signal must not keep the folder from its sentinel.
         StopRequest(request.time_limit) as stop,
         RunFolder.create(
-            output, force=request.force, resume=request.resume, fingerprint=decisive, may_grow=way.may_grow
+            output,
+            force=request.force,
+            resume=request.resume,
+            fingerprint=decisive,
+            may_grow=way.may_grow(kind, settings),
         ) as folder,
     ):
         folder.write_config(dump_commented(settings))
@@ -169,5 +173,5 @@ def _report(output: Path, reason: str) -> None:
 
 def _tell_files(way: Way[Part], output: Path) -> None:
     for name in (*way.files, "report.html"):
-        if (output / name).exists():
-            console.wrote(output / name)
+        for path in sorted(output.glob(name)):
+            console.wrote(path)

@@ -1,7 +1,6 @@
-"""``unflat train``: a network, from simulated specimens."""
+"""``unflat train``: a network, from specimens whose truth is known."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,37 +8,61 @@ from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 if TYPE_CHECKING:
-    from ..recon.kinds.base import Kind
+    from ..recon.kinds.base import Kind, Lesson
 
 
 @click.command()
 @request_options(measured=False)
 def command(request: Request) -> None:
-    """Train a network on specimens simulated as CONFIG says, into a run folder.
+    """Train a network on specimens whose truth is known, as CONFIG says, into a run folder.
 
     The folder gets network.h5, which predict takes as predict.network, and metrics.jsonl with the loss and the trials
     on held-out specimens. With --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit
     status 75; the same command with --resume goes on, with more steps than before if --set train.steps says so.
-    Processes beside the training (train.workers) simulate the specimens and keep them in the folder until it is done.
+
+    Of crystals: the specimens are simulated, by processes beside the training (train.workers), and kept in the folder
+    until it is done.
+
+    Of shapes: cells of known shape (train.data), the same turned in space, and simulated ones. With train.folds the
+    folder gets network-0.h5 and so on, each trained without a part of the cells and judged by it; such a training goes
+    on with as many steps as it began with.
 
     \b
     Examples:
       unflat train run.yaml -o NETWORK
       unflat train run.yaml -o NETWORK --set train.steps=50000 --set network.widths='[96, 192]'
       unflat train run.yaml -o NETWORK --resume --time-limit '11 h'
+      unflat train shape.yaml -o FOLDS --set train.data=cells/ --set train.folds=5
     """
     reconstruct(WAY, request)
 
 
-def _work(train: Callable[..., Numbers], job: Job) -> Numbers:
-    return train(job.settings, job.place)
+def _lesson(kind: "Kind") -> "Lesson":
+    if kind.train is None:  # A way that is closed to a kind asks for nothing more.
+        raise TypeError(f"there is no network for a {kind.name}")
+    return kind.train
 
 
-def _sentence(_kind: "Kind", numbers: Numbers) -> str:
-    trials = ""
-    if "held_out_correlation" in numbers:
-        same, chi = numbers["held_out_correlation"], numbers["held_out_chi"]
-        trials = f"; held-out specimens: correlation {same:.3f}, chi {chi:.3f}"
+def _work(lesson: "Lesson", job: Job) -> Numbers:
+    return lesson.run(job.settings, job.place)
+
+
+def _read(settings: Any) -> dict[str, Any]:
+    """Describe what the network learns from and begins with: their checksums decide the result as the config does."""
+    from ..recon.kinds import kind_named
+    from ..recon.networks.file import path_of, read
+    from ..recon.runs import describe_input
+
+    found, kind = {"data": _lesson(kind_named(settings.kind)).data(settings)}, settings.kind
+    if (begun := settings.train.network) is not None:
+        read(begun, kind)  # To find out in time that it is none.
+        found["network"] = path_of(begun, kind)
+    return {name: describe_input(path) for name, path in found.items() if path is not None}
+
+
+def _sentence(kind: "Kind", numbers: Numbers) -> str:
+    judged = _lesson(kind).judged(numbers)
+    trials = f"; {judged}" if judged else ""
     return f"trained on {numbers['examples']:,.0f} examples in {numbers['steps']:,.0f} steps{trials}"
 
 
@@ -54,7 +77,8 @@ WAY = Way(
     work=_work,
     sentence=_sentence,
     tell=_tell,
-    files=("network.h5", "metrics.jsonl"),
-    may_grow=("train.steps",),
+    files=("network.h5", "network-*.h5", "metrics.jsonl"),
+    may_grow=lambda kind, settings: _lesson(kind).may_grow(settings),
     networks=True,
+    require=_read,
 )

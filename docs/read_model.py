@@ -20,7 +20,7 @@ def read_model(path):
         names = [n.decode() for n in file["quantities/name"][()]]
         background, scale = (file[f"quantities/{key}"][()] for key in ("background", "scale"))
         affine, asked, expected = (file[place][()] for place in PLACES)
-    members = sorted({n.split("/")[0] + "/" if n.startswith("member_") else "" for n in weights})
+    members = sorted(sorted({n[: n.find("/") + 1] if n.startswith("member_") else "" for n in weights}), key=len)
     sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
 
     def model(points):

@@ -127,24 +127,6 @@ def blurred(
     return (1 - blur.halo) * sharp + blur.halo * halo
 
 
-def section(
-    occupancy: Float[Array, "*n z y x"],
-    spacing: tuple[float, float, float],
-    stain: Stain,
-    blur: Blur | Float[Array, "a b c"],
-) -> Float[Array, "*n y x"]:
-    """The section at z = 0, without background and noise: what a shape is fitted to.
-
-    Args:
-        occupancy: o.
-        spacing: [length] Distance between samples (z, y, x).
-        stain: What shines.
-        blur: As for :func:`blurred`.
-    """
-    middle = occupancy.shape[-3] // 2
-    return blurred(fluorescence(occupancy, spacing, stain), spacing, blur, slice(middle, middle + 1))[..., 0, :, :]
-
-
 def segmented(
     occupancy: Float[Array, "*n z y x"],
     spacing: tuple[float, float, float],
@@ -165,16 +147,6 @@ def segmented(
         slices: Those wanted; all if None.
     """
     return blurred(fluorescence(occupancy, spacing, stain), spacing, blur, slices) / stain.inside
-
-
-def soft_mask(blurred_section: Float[Array, "*n y x"], softness: Scalar = 0.05) -> Float[Array, "*n y x"]:
-    """A mask that has gradients: 0 below ½, 1 above it, between them over the softness.
-
-    Args:
-        blurred_section: Middle slice of :func:`segmented`.
-        softness: Share of full brightness over which the mask rises.
-    """
-    return jax.nn.sigmoid((blurred_section - 0.5) / softness)
 
 
 def exposed(

@@ -7,6 +7,7 @@ Axes are ``z y x``, slowest first, in metres.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,27 +66,44 @@ def model_or_volume(path: Path) -> Result:
     return open_result(path) if is_volume(path) else Model.open(path)
 
 
-def one_specimen(result: Result, path: Path, draw: int | None = None) -> Result:
-    """Take one specimen of a result: a draw where one is asked for; the mean of a model's draws otherwise.
+def one_specimen(result: Result, path: Path, draw: int | None = None, cell: int | None = None) -> Result:
+    """Take one specimen of a result: a draw where one is asked for; the mean of a cell's draws otherwise.
 
     Args:
         result: As opened.
         path: Where from, for messages.
         draw: Number of the draw.
+        cell: Number of the cell, of a result of many.
 
     Raises:
-        ConfigError: If there is no such draw.
-        DataError: If the result is of many cells.
+        ConfigError: If there is no such draw or cell.
+        DataError: If the result is of many cells, and none is named.
     """
+    many = isinstance(result, Volume) and result.main.ndim > 3
+    if cell and not many:
+        raise ConfigError(Fault("--cell", f"{path} holds one specimen and no cell {cell}", "leave out --cell"))
     if isinstance(result, Model):
         return result if draw is None else result.draw(draw)
-    if result.main.ndim > 3:
+    if many and cell is not None:
+        return _cell_of(result, path, cell, draw)
+    if many:
         cells, draws = result.main.shape[:2]
         remedy = f"name one of the models in {path}/models" if path.is_dir() else "take its cells apart: unflat mesh"
         raise DataError(Fault(str(path), f"holds {cells} cells with {draws} draws of each, and one is needed", remedy))
     if draw:
         raise ConfigError(Fault("--draw", f"{path} holds one volume and no draws", "leave out --draw"))
     return result
+
+
+def _cell_of(result: Volume, path: Path, cell: int, draw: int | None) -> Volume:
+    """One draw of a cell, or the mean of all."""
+    counts = dict(zip(("cell", "draw"), result.main.shape[:2], strict=True))
+    for what, number in (("cell", cell), ("draw", draw or 0)):
+        if not 0 <= number < counts[what]:
+            remedy = f"they are numbered 0 to {counts[what] - 1}"
+            raise ConfigError(Fault(f"--{what}", f"{path} holds no {what} {number}", remedy))
+    own = {name: np.asarray(values[cell], np.float32) for name, values in result.values.items()}
+    return replace(result, values={n: v.mean(axis=0) if draw is None else v[draw] for n, v in own.items()})
 
 
 def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:

@@ -36,6 +36,17 @@ def test_a_part_is_computed_once_until_its_settings_change(tmp_path: Path) -> No
     assert len(calls) == 3
 
 
+def test_the_digest_is_that_of_what_a_part_depends_on(tmp_path: Path) -> None:
+    from benchmarks.ledger import digest
+
+    network = tmp_path / "network-0.h5"
+    network.write_bytes(b"one")
+    before = digest(network, "kind: shape")
+    assert digest(network, "kind: cell") != before
+    network.write_bytes(b"two")
+    assert digest(network, "kind: shape") != before
+
+
 def test_the_page_has_every_figure_the_machine_and_what_was_missed(tmp_path: Path) -> None:
     from benchmarks.table import write_page
 
@@ -43,10 +54,14 @@ def test_the_page_has_every_figure_the_machine_and_what_was_missed(tmp_path: Pat
     kept.row("NCC", 0.9, reference="0.809 | theirs", goal=(">", 0.85), how="fit")
     kept.row("NRMSE", 0.1, goal=("<", 0.095))
     kept.row("time to their error", None, unit="s")
+    kept.row("coverage", 99, digits=0, goal=("within", 80, 97))
+    kept.row("coverage of others", 90, digits=0, goal=("within", 80, 97))
     kept.save("complete")
     text = write_page(tmp_path, ["trial", "absent"], quick=True).read_text("utf-8")
     assert "| trial | NCC | **0.900** | 0.809 \\| theirs | > 0.85 | fit |" in text
     assert "| trial | NRMSE | 0.100 |  | < 0.095 (**missed**) |  |" in text
+    assert "| trial | coverage | 99 |  | 80 to 97 (**missed**) |  |" in text
+    assert "| trial | coverage of others | **90** |  | 80 to 97 |  |" in text
     assert "| — |" in text
     assert "cores" in text
     assert "no figure here means anything" in text

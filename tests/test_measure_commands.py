@@ -4,7 +4,6 @@ import csv
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ import pytest
 import trimesh
 
 from unflat.cli.main import run
-from unflat.recon import kinds
 from unflat.recon.errors import ConfigError, DataError, ExitStatus
-from unflat.recon.kinds.base import deferred
 from unflat.recon.models import Frame, Model, ModelQuantity
 from unflat.recon.volumes import Quantity, Volume, centred_axis, save
 from unflat.recon.volumes.many import counts, members, write_many
@@ -73,18 +70,6 @@ def shapes(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shape_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kind of shapes; until there is one, another kind with its numbers."""
-    import unflat.recon.kinds.shape as package
-
-    if not hasattr(package, "KIND"):
-        measure = deferred(package.__name__, ".measure", "measure")
-        stand_in = replace(kinds.kind_named("cell"), name="shape", measure=measure)
-        monkeypatch.setattr(package, "KIND", stand_in, raising=False)
-        monkeypatch.setattr(kinds, "NAMES", (*kinds.NAMES, "shape"))
-
-
-@pytest.fixture
 def written(tmp_path: Path) -> Callable[[Volume, str], Path]:
     def write(what: Volume, name: str = "volume.h5") -> Path:
         save(what, tmp_path / name)
@@ -131,7 +116,7 @@ class TestMeasure:
         assert float(row["strain_rms"]) == pytest.approx(1e-3 / np.sqrt(5), rel=0.03)
         assert 50 < float(row["edge_width [nm]"]) < 300
 
-    def test_a_row_for_each_cell_and_draw(self, shapes: Path, shape_kind: None, tmp_path: Path) -> None:
+    def test_a_row_for_each_cell_and_draw(self, shapes: Path, tmp_path: Path) -> None:
         assert called("measure", shapes, "-o", tmp_path / "t.csv") == 0
         found = rows(tmp_path / "t.csv")
         assert [(r["cell"], r["draw"], r["name"], r["label"]) for r in found[::3]] == [
@@ -142,7 +127,7 @@ class TestMeasure:
         np.testing.assert_allclose(radii, (1.8, 2.0, 2.2, 1.0, 1.5, 1.2), rtol=0.02)
         np.testing.assert_allclose([float(r["mean_curvature_mean [1/um]"]) for r in found], 1 / radii, rtol=0.05)
 
-    def test_shaprs_features_want_64_samples(self, shapes: Path, shape_kind: None, tmp_path: Path, capsys: Any) -> None:
+    def test_shaprs_features_want_64_samples(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
         assert called("measure", shapes, "-o", tmp_path / "t.csv", "--features", "shapr") == ExitStatus.DATA
         assert "64 x 64 x 64" in capsys.readouterr().err
 
@@ -160,6 +145,16 @@ class TestMeasure:
         assert "1 of 32768 values are not finite" in said
         assert "absent.h5" in said
         assert [Path(row["file"]).name for row in rows(tmp_path / "t.csv")] == ["volume.h5"]
+
+    def test_what_does_not_suit_the_command_line_costs_no_other_row(
+        self, tmp_path: Path, written: Any, capsys: Any
+    ) -> None:
+        model().save(tmp_path / "model.h5")
+        words = ["measure", written(cell()), tmp_path / "model.h5", "-o", tmp_path / "t.csv", "--spacing", "0.3 um"]
+        assert called(*words) == ExitStatus.USAGE
+        assert "leave out --spacing" in capsys.readouterr().err
+        assert [Path(row["file"]).name for row in rows(tmp_path / "t.csv")] == ["model.h5"]
+        assert called(*words, tmp_path / "absent.h5", "--force") == ExitStatus.DATA
 
     def test_a_model_is_measured_at_any_spacing(self, tmp_path: Path) -> None:
         path = tmp_path / "model.h5"

@@ -223,6 +223,13 @@ class TestEvaluation:
         model = model_of("pyramid", hidden=0)
         assert np.ptp(model(inside(50))) > 1e-3
 
+    def test_members_are_counted_and_not_spelled(self) -> None:
+        architecture = {**ARCHITECTURES["voxels"], "members": "draws"}
+        sets = [drawn(architecture, i) for i in range(12)]
+        model = Model.ensemble(architecture, sets, FRAME, QUANTITIES, {})
+        for number, weights in enumerate(sets):
+            np.testing.assert_array_equal(model.draw(number).weights["grid"], weights["grid"])
+
     def test_an_ensemble_gives_mean_and_spread(self) -> None:
         model = ensemble_of("pyramid", 4)
         singles = [Model(PYRAMID, drawn(PYRAMID, i), FRAME, QUANTITIES)(inside(30), "absorption") for i in range(4)]

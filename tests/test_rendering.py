@@ -37,6 +37,7 @@ from unflat.recon.rendering.projection import turned
 from unflat.recon.rendering.style import as_rgb, colour_range, length_text, nice_length
 from unflat.recon.rendering.zoom import most_striking_point
 from unflat.recon.results import background_of, box_of, lattice_of, quantity_of, sampler
+from unflat.recon.volumes import Quantity, Volume
 
 MEDIUM = 1.337
 BEAD = (0.8e-6, -1.1e-6, 1.6e-6)
@@ -247,6 +248,20 @@ def test_scale_bars_are_round_and_fit(longest: float) -> None:
 
 def test_lengths_read_as_under_a_microscope() -> None:
     assert [length_text(v) for v in (2e-6, 2.5e-7, -1.25e-5, 0.0)] == ["2 µm", "250 nm", "−12.5 µm", "0 µm"]
+
+
+@pytest.mark.parametrize(
+    ("reach", "label", "tick"), [(3e-6, "signed distance (µm)", "3"), (4e-8, "signed distance (nm)", "40")]
+)
+def test_lengths_are_told_in_the_unit_people_read(reach: float, label: str, tick: str) -> None:
+    axis = np.linspace(-1e-6, 1e-6, 5)
+    values = np.broadcast_to(np.linspace(-reach, reach, 5)[:, None, None], (5, 5, 5)).copy()
+    quantity = Quantity("signed_distance", "m", "")
+    volume = Volume("shape", axis, axis, axis, {"signed_distance": values}, (quantity,))
+    figure = orthogonal_slices(volume, limits=(-reach, reach), size=96)
+    figure.canvas.draw()
+    bar = next(axes for axes in figure.axes if axes.get_ylabel() == label)
+    assert tick in {text.get_text() for text in bar.get_yticklabels()}
 
 
 def test_the_medium_takes_the_first_colour_and_a_lone_bead_is_still_seen() -> None:

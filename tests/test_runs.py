@@ -31,6 +31,7 @@ from unflat.recon.runs import (
     Sentinel,
     StopRequest,
     available_memory,
+    describe_input,
     ending,
     new_hdf5,
     write_atomically,
@@ -375,6 +376,34 @@ def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path
         assert not (anew.path / "metrics.jsonl").exists()
         assert not (anew.path / "figures").exists()
     assert (run.path / "notes.txt").read_text() == "mine"
+
+
+def test_force_leaves_no_number_and_no_model_of_the_former_run(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run") as run:
+        run.finish(Sentinel.DONE, "done")
+    models = run.path / "models"
+    models.mkdir()
+    for name, format_name in (("cell_1.h5", "unflat-model"), ("mine.h5", "somebody-elses")):
+        with h5py.File(models / name, "w") as file:
+            file.attrs["format"] = format_name
+    written = ("scores.csv", "classes.csv", "network.h5", "network-3.h5", "network-12.h5")
+    others = ("network-old.h5", "my-network-3.h5", "models/notes.txt")
+    for name in (*written, *others):
+        (run.path / name).touch()
+    RunFolder.create(run.path, resume=True).close()
+    assert all((run.path / name).exists() for name in (*written, *others, "models/cell_1.h5"))
+    RunFolder.create(run.path, force=True).close()
+    assert not any((run.path / name).exists() for name in (*written, "models/cell_1.h5"))
+    assert all((run.path / name).exists() for name in (*others, "models/mine.h5"))
+
+
+def test_the_checksum_of_a_folder_is_that_of_all_below_it(tmp_path: Path) -> None:
+    (tmp_path / "cells" / "obj").mkdir(parents=True)
+    (tmp_path / "cells" / "obj" / "a.tif").write_text("one")
+    before = describe_input(tmp_path / "cells")
+    assert before["files"] == 1
+    (tmp_path / "cells" / "obj" / "a.tif").write_text("two")
+    assert describe_input(tmp_path / "cells")["sha256"] != before["sha256"]
 
 
 @pytest.mark.parametrize("force", [False, True])

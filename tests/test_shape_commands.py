@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -12,9 +13,14 @@ import pytest
 import unflat
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError, Stopped
+from unflat.recon.kinds.shape import KIND, pictures, report
+from unflat.recon.kinds.shape.network.predict import predict
 from unflat.recon.kinds.shape.network.training import train
+from unflat.recon.kinds.shape.result import file_names
+from unflat.recon.metrics import CATALOGUE
 from unflat.recon.networks.file import read as read_network
-from unflat.recon.results import open_result
+from unflat.recon.reports.gather import gather
+from unflat.recon.results import one_specimen, open_result
 from unflat.recon.runs import RunFolder, Workplace
 from unflat.recon.settings import load_config
 
@@ -85,6 +91,22 @@ def test_errors_are_told_by_cell_and_class(work: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
     assert [row["label"] for row in rows] == ["discocyte", "knizocyte"]
     assert all(0 < float(row["overlap_error"]) < 1 for row in rows)
+    for path in (work / "errors-classes.csv", work / "RUN" / "classes.csv"):
+        classes = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))
+        assert [row["label"] for row in classes] == ["discocyte", "knizocyte", "all"]
+        assert all(row["hausdorff [um]"] and row["diversity"] and row["overlap_error_std"] for row in classes)
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(work / "new.csv")]) == 0
+    (work / "new.csv").unlink()
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(work / "new.csv")]) == 2
+
+
+def test_every_number_says_what_it_is_and_in_which_unit(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    known = {metric.name for metric in CATALOGUE}
+    assert set(told) <= known
+    assert 0 < told["hausdorff"] < 1e-5  # [m]
+    assert set(json.loads((work / "RUN" / "metrics.json").read_text())) <= known
 
 
 def test_a_runs_own_table_is_that_of_evaluate(work: Path) -> None:
@@ -146,6 +168,17 @@ def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
 
 def test_many_cells_are_no_one_specimen(work: Path) -> None:
     assert run(["render", str(work / "RUN"), "-o", str(work / "no.png")]) == 3
+    picture = ["render", str(work / "RUN"), "-o", str(work / "one.png"), "--style", "surface", "--size", "96"]
+    for words, status in (
+        (["--cell", "1", "--draw", "0"], 0),
+        (["--cell", "2"], 2),
+        (["--cell", "0", "--draw", "2"], 2),
+    ):
+        assert run([*picture, *words, "--force"]) == status
+    result = open_result(work / "RUN")
+    one, mean = (one_specimen(result, work / "RUN", draw, 1).main for draw in (1, None))
+    np.testing.assert_array_equal(one, result.main[1, 1])
+    np.testing.assert_allclose(mean, result.main[1].astype(float).mean(axis=0), atol=1e-6)
     assert open_result(work / "RUN").main.ndim == 5
 
 
@@ -154,6 +187,136 @@ def test_a_cross_validation_trains_a_network_a_part(work: Path) -> None:
     assert run([*arguments, "--set", "train.folds=2", "--set", "train.specimens=15"]) == 0
     assert sorted(file.name for file in (work / "FOLDS").glob("*.h5")) == ["network-0.h5", "network-1.h5"]
     assert run([*arguments, "--set", "train.folds=3", "--force"]) == 2  # Of two cells.
+
+
+def test_a_cross_validation_begins_with_no_network_that_may_know_the_cells(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(work / "c.yaml"), "-o", str(work / "BEGUN"), "--set", f"train.data={work / 'cells.h5'}"]
+    assert run([*arguments, "--set", "train.folds=2", "--set", f"train.network={work / 'NET'}"]) == 2
+    assert "may have seen the cells" in capsys.readouterr().err
+
+
+def test_a_training_says_what_it_learned_from_and_how_it_did(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells, folder = work / "some.h5", work / "TOLD"
+    shutil.copy(work / "cells.h5", cells)
+    arguments = ["train", str(work / "c.yaml"), "-o", str(folder), "--set", f"train.data={cells}"]
+    arguments += ["--set", "train.folds=2", "--set", "train.turned=0"]
+    assert run(arguments) == 0
+    told = capsys.readouterr()
+    assert "held-out cells: 1 - IoU of a draw" in told.out + told.err
+    assert all(f"network-{number}.h5" in told.out + told.err for number in range(2))
+    provenance = read_network(folder / "network-1.h5", "shape").provenance
+    assert len(provenance["data"]["sha256"]) == 64
+    assert run([*arguments, "--resume", "--set", "train.steps=5"]) == 2  # Those that are done could not take them.
+    assert "train.steps was 3 and is now 5" in capsys.readouterr().err
+    with h5py.File(cells, "r+") as file:
+        file["measurement/images"][...] *= 0.5
+    assert run([*arguments, "--resume"]) == 2
+    assert "input.data.sha256 was" in capsys.readouterr().err
+
+
+def test_one_network_may_take_more_steps(work: Path) -> None:
+    arguments = ["train", str(work / "c.yaml"), "-o", str(work / "LONGER")]
+    assert run(arguments) == 0
+    assert run([*arguments, "--resume", "--set", "train.steps=4"]) == 0
+
+
+def test_the_section_is_held_against_the_mask_that_was_given(work: Path) -> None:
+    cells = work / "shifted.h5"
+    shutil.copy(work / "cells.h5", cells)
+    with h5py.File(cells, "r+") as file:  # A truth whose middle plane is not the mask, as real ones have it.
+        file["truth/occupancy"][...] = np.roll(file["truth/occupancy"][()], 4, axis=-1)
+    assert run(["predict", str(work / "c.yaml"), str(cells), "-o", str(work / "SHIFTED")]) == 0
+    numbers, others = (json.loads((work / name / "metrics.json").read_text()) for name in ("SHIFTED", "RUN"))
+    assert numbers["section"] == others["section"]
+    assert numbers["overlap_error"] != others["overlap_error"]
+
+
+def test_a_refinement_tells_what_it_did_to_the_pictures(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(work / "REFINED"), "--refine"]
+    assert run([*arguments, "--set", "predict.refine_steps=10"]) == 0
+    numbers, others = (json.loads((work / name / "metrics.json").read_text()) for name in ("REFINED", "RUN"))
+    assert 0 < numbers["picture_after"] < numbers["picture_before"]
+    assert "misfit of the pictures" in "".join(capsys.readouterr())
+    assert numbers["overlap_error"] != others["overlap_error"]
+
+
+def test_a_mean_is_one_shape_that_no_seed_changes(work: Path) -> None:
+    arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "--set", "predict.mean=true"]
+    for seed in ("1", "2"):
+        assert run([*arguments, "-o", str(work / f"MEAN{seed}"), "--seed", seed]) == 0
+    one, other = (open_result(work / f"MEAN{seed}").main for seed in ("1", "2"))
+    assert one.shape[:2] == (2, 1)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_stopped_prediction_goes_on_to_the_same_shapes(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refine: bool
+) -> None:
+    monkeypatch.setattr("unflat.recon.kinds.shape.network.predict._AT_ONCE", 1)
+    more = [f"predict.refine={str(refine).lower()}", "predict.refine_steps=3"]
+    settings = load_config(work / "c.yaml", more)
+    cells = KIND.read(settings, work / "cells.h5")
+
+    def predicted(name: str, reason: str | None, resume: bool = False) -> None:
+        with RunFolder.create(tmp_path / name, resume=resume, fingerprint={}) as folder:
+            predict(settings, cells, Workplace(folder, stop=lambda: reason))
+
+    predicted("whole", None)
+    for _ in range(3):  # Each start draws one of four shapes, however short its time is.
+        with pytest.raises(Stopped, match="--resume"):
+            predicted("parts", "asked", resume=True)
+    if refine:
+        with pytest.raises(Stopped, match="1 of 2 cells were refined"):
+            predicted("parts", "asked", resume=True)
+    predicted("parts", "asked", resume=True)
+    for one, other in zip(
+        *(sorted((tmp_path / name / "models").iterdir()) for name in ("whole", "parts")), strict=True
+    ):
+        for key, weights in unflat.load(one).weights.items():
+            np.testing.assert_array_equal(weights, unflat.load(other).weights[key])
+
+
+def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Path) -> None:
+    path = tmp_path / "volume.h5"
+    filled = np.zeros((2, 7, 8, 8, 8), np.float16)
+    filled[:, :6, 2:5, 1:3, 2:7] = 1
+    with h5py.File(path, "w") as file:
+        file["volume/occupancy"] = filled
+        file["seen/images"] = file["seen/mask"] = filled[:, 0, 4].astype(np.float32)
+        file.create_dataset("name", data=["a", "b"], dtype=h5py.string_dtype())
+    names, thick = pictures.thickness_of(path)
+    assert names == ["a", "b"]
+    np.testing.assert_array_equal(thick, filled.sum(axis=2))
+    assert pictures.spread(names, thick).axes[2].images[0].get_array().max() > 0  # The last draw is another.
+    seen, cut = (of(pictures.shown_of(path)).axes[0] for of in (pictures.gallery, pictures.sections))
+    for axes in (seen, cut):
+        assert axes.images[0].origin == "upper"
+        assert axes.yaxis_inverted()
+
+
+def test_errors_are_drawn_by_class(work: Path) -> None:
+    facts = gather(work / "RUN")
+    figure = next(drawing for drawing in report.pictures(facts) if drawing.title == "Errors").draw()
+    assert len(figure.axes) == 4
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["discocyte", "knizocyte", "all"]
+    errors = pictures.errors({"one": {"all": [0.1, 0.2]}, "other": {"all": [0.1, 0.9]}})
+    assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.9 for axes in errors.axes)
+
+
+def test_two_cells_of_one_name_have_two_models() -> None:
+    assert file_names(["cell", "cell", "Cell", "a b", "a_b", "", "cell-1"]) == [
+        "cell.h5",
+        "cell-1.h5",
+        "Cell-2.h5",
+        "a_b.h5",
+        "a_b-4.h5",
+        "cell-5.h5",
+        "cell-1-6.h5",
+    ]
 
 
 @pytest.mark.parametrize(

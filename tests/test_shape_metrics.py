@@ -139,7 +139,9 @@ class TestScore:
         scores = score_shapes(found, truth, labels=["b", "a"], names=["x", "y"], masks=truth[:, 12])
         assert scores.cells.column("overlap_error") == [0, 0]
         assert [row["label"] for row in scores.classes.rows] == ["a", "b", "all"]
-        assert scores.numbers["hausdorff"] == scores.numbers["crps_curvature"] == scores.numbers["diversity"] == 0
+        assert (
+            scores.numbers["hausdorff_voxels"] == scores.numbers["crps_curvature"] == scores.numbers["diversity"] == 0
+        )
         assert scores.numbers["section"] == scores.numbers["coverage_volume"] == 1
         assert scores.numbers["coverage_expected"] == pytest.approx(0.5)
 
@@ -154,6 +156,7 @@ class TestScore:
         assert a["overlap_error"] == pytest.approx(np.mean(scores.cells.column("overlap_error")[:2]))
         assert 3 * float(both["volume"]) == pytest.approx(2 * float(a["volume"]) + float(b["volume"]))
         assert (a["cells"], b["cells"], both["cells"], both["draws"]) == (2, 1, 3, 3)
+        assert scores.numbers["hausdorff"] == pytest.approx(1e-6 * float(both["hausdorff"]))  # metres, not um
         read = list(csv.DictReader(io.StringIO(scores.cells.csv())))
         assert float(read[2]["hausdorff [um]"]) == pytest.approx(float(scores.cells.rows[2]["hausdorff"]))
 

@@ -32,8 +32,9 @@ from unflat.recon.kinds.shape.network.denoiser import Denoiser
 from unflat.recon.kinds.shape.network.sight import CHANNELS, Sight, sight_of
 from unflat.recon.kinds.shape.network.specimens import Specimen, look, specimen
 from unflat.recon.kinds.shape.network.training import folds
-from unflat.recon.kinds.shape.result import occupancy
+from unflat.recon.kinds.shape.result import lattice_of_cube, occupancy
 from unflat.recon.kinds.shape.simulated import SimulatedCell, simulated_cell, turned_cell
+from unflat.recon.measures.surface import surface_of
 
 HEIGHTS = np.arange(PIXELS) - PIXELS // 2
 
@@ -208,11 +209,40 @@ def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: Speci
     truth = look(drawn).code
     image = jnp.asarray(drawn.sight.image, jnp.float32)
     start = jnp.asarray(np.clip(truth * 0.7 - 0.1, -1.5, 1.5))[None]
-    found = refine._fitted(start, image, 40)
+    found, before, after = refine._fitted(start, image, 40)
     membrane = jnp.log(jnp.array([3.5]))
-    before, after = (float(refine.misfit(refine.Fitted(code, membrane), image)[0]) for code in (start, found))
-    assert after < 0.7 * before
+    np.testing.assert_allclose(before, refine.misfit(refine.Fitted(start, membrane), image), rtol=1e-4)
+    assert float(refine.misfit(refine.Fitted(found, membrane), image)[0]) < 0.7 * float(before[0])
+    assert float(after[0]) < 0.7 * float(before[0])
     assert float(jnp.sqrt(((found - start) ** 2).mean())) < 0.2
+
+
+def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
+    cell: SimulatedCell, drawn: Specimen
+) -> None:
+    mask, voxel = cell.mask.astype(float), (0.2e-6, 0.17e-6, 0.17e-6)
+    rough = look(drawn).code + 0.03 * np.random.default_rng(0).standard_normal((EDGE,) * 3)
+    bends, volumes = [], []
+    for edge in (64, 256):
+        model = model_of(Cell("c", "", cell.image, mask, voxel, "m"), rough[None], drawn.sight, {}, edge)
+        lattice = lattice_of_cube(model, edge)
+        distance = model.sample(lattice.z, lattice.y, lattice.x)
+        mesh = surface_of(distance, [1e6 * step for step in model.spacing], signed=True).mesh
+        assert mesh.is_watertight
+        assert mesh.is_winding_consistent
+        volumes.append(mesh.volume)
+        bends.append(np.degrees(np.quantile(mesh.face_adjacency_angles, [0.5, 0.95, 0.99])))
+    assert volumes[0] == pytest.approx(volumes[1], rel=0.01)
+    # A smooth surface bends the less from face to face the finer these are; a staircase of voxels by 45 degrees always.
+    assert (bends[0] < (5, 15, 25)).all()
+    assert (bends[1] < 0.4 * bends[0]).all()
+
+
+def test_a_distance_on_voxels_that_are_no_cubes_says_that_it_is_none(cell: SimulatedCell, drawn: Specimen) -> None:
+    mask, code = cell.mask.astype(float), look(drawn).code[None]
+    for voxel, cubes in (((0.17e-6,) * 3, True), ((0.2e-6, 0.17e-6, 0.17e-6), False)):
+        model = model_of(Cell("c", "", cell.image, mask, voxel, "m"), code, drawn.sight, {})
+        assert ("no true distance" in model.quantities[0].meaning) is not cubes
 
 
 def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volume(tmp_path: Path) -> None:

@@ -47,6 +47,24 @@ class Scores(Protocol):
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """How a network of a kind is trained.
+
+    Args:
+        run: ``run(settings, work)``: trains; gives the numbers of its ``metrics.json``.
+        judged: Says, from those numbers, how the network did on specimens that it did not learn from; empty if nothing
+            is known of it.
+        data: The files that it learns from, as the config names them; None where it learns from simulated ones alone.
+        may_grow: Settings that may be larger when a training with these settings goes on.
+    """
+
+    run: "Callable[..., dict[str, float]]"
+    judged: Callable[[Mapping[str, float]], str]
+    data: Callable[[Any], Path | None] = lambda _settings: None
+    may_grow: Callable[[Any], tuple[str, ...]] = lambda _settings: ("train.steps",)
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of experiment.
 
@@ -79,7 +97,7 @@ class Kind:
             its ``metrics.json``. None where no phase is lost.
         predict: ``predict(settings, acquisition, work)``: a network's answer, likewise.
             None where there is no network.
-        train: ``train(settings, work)``: a network for this kind, likewise.
+        train: How a network for this kind is trained. None where there is none.
         findings: What a report says of a run, if not what it says of a fit to views.
         pictures: What a report shows of a run, likewise.
     """
@@ -102,7 +120,7 @@ class Kind:
     problem: "Callable[..., Problem] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None
     predict: "Callable[..., dict[str, float]] | None" = None
-    train: "Callable[..., dict[str, float]] | None" = None
+    train: Lesson | None = None
     scores: "Callable[..., Scores] | None" = None
     lattice: "Callable[[Model, str], Lattice | None] | None" = None
     findings: "Callable[[RunFacts], list[Statement]] | None" = None

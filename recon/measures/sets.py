@@ -4,6 +4,7 @@ from ..errors import ConfigError
 
 STANDARD = "standard"
 SETS = (STANDARD, "shapr")
+"""As the command line names them."""
 
 
 def require_standard(name: str, kind: str) -> None:

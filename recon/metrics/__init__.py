@@ -12,7 +12,8 @@ from .accuracy import (
     signal_to_noise,
     structural_similarity,
 )
-from .catalogue import CATALOGUE, SEEN, Metric, metric_named
+from .catalogue import CATALOGUE, metric_named
+from .metric import SEEN, Metric
 from .profile import brightest_point, full_width_half_maximum, line_width
 from .registration import shift_between
 from .shells import ShellCorrelation, shell_correlation

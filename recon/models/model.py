@@ -163,7 +163,8 @@ class Model:
         for name, array in self.weights.items():
             member, _, rest = name.partition("/") if name.startswith(_MEMBER) else ("", "", name)
             sets.setdefault(member, {})[rest] = array
-        return [sets[member] for member in sorted(sets)]
+        # By their number: as text, member_10 would stand before member_2.
+        return [sets[member] for member in sorted(sets, key=lambda member: (len(member), member))]
 
     def _fields(self, dtype: type[np.floating[Any]]) -> tuple[Field, ...]:
         return tuple(field_of(self.architecture, weights, dtype) for weights in self._sets)

@@ -41,8 +41,13 @@ def middle_of(pattern: Pattern, band: float) -> Pattern:
     """
     nz, ny, nx = pattern.counts.shape
     shape = shape_of((nz, ny, nx), band)
-    arrays = (_kept(array, shape) for array in pattern[:4])
-    return Pattern(*arrays, _kept(pattern.exposure, (shape[0], 1, 1)))
+    return Pattern(
+        _kept(pattern.amplitude, shape),
+        _kept(pattern.counts, shape),
+        _kept(pattern.fitted, shape),
+        _kept(pattern.free, shape),
+        _kept(pattern.exposure, (shape[0], 1, 1)),
+    )
 
 
 @partial(jax.jit, static_argnums=1)
@@ -68,7 +73,8 @@ def resampled(density: Complex[Array, "z y x"], shape: Shape) -> Complex[Array, 
 def resampled_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Array, "z2 y2 x2"]:
     """Bring a support to voxels of another size: a voxel is inside where most of it was."""
     found = resampled(jax.lax.complex(support, jnp.zeros_like(support)), shape).real
-    return (found * (np.prod(shape) / support.size) > 0.5).astype(jnp.float32)
+    inside: Float[Array, "z2 y2 x2"] = (found * (np.prod(shape) / support.size) > 0.5).astype(jnp.float32)
+    return inside
 
 
 def _kept(array: Float[Array, "..."], shape: Shape) -> Float[Array, "..."]:

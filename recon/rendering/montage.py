@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..results import Result, background_of, box_of, quantity_of
 from .planes import Cutter, draw
-from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, label_of, new_figure, scale_bar, tag
+from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, new_figure, scale_bar, tag
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -65,7 +65,7 @@ def depth_montage(
         bar = figure.add_axes(
             ((width - right + 0.06) / width, 0.05 / height, 0.1 / width, (height - top - 0.05) / height)
         )
-        colour_bar(figure, image, bar, label_of(quantity_of(result, quantity)))
+        colour_bar(figure, image, bar, quantity_of(result, quantity))
         if title:
             figure.text(0.05 / width, 1 - 0.05 / height, title, va="top", fontsize=9, fontweight="bold")
     return figure

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
 from ..volumes.lattice import AXES, turn_about
 from .planes import Plane, draw
-from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, label_of, lone_picture, scale_bar
+from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, lone_picture, scale_bar
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -126,5 +126,5 @@ def projection_figure(
         image.set_interpolation("bicubic")
         axes.set_title(f"{along} projection, {turn}", loc="left", pad=4)
         scale_bar(axes, plane.width, unit=plane.unit)
-        colour_bar(figure, image, bar, label_of(quantity_of(result, quantity)))
+        colour_bar(figure, image, bar, quantity_of(result, quantity))
     return figure

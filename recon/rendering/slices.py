@@ -12,7 +12,6 @@ from .style import (
     colour_bar,
     colour_range,
     house_style,
-    label_of,
     new_figure,
     scale_bar,
     shown_unit,
@@ -60,7 +59,7 @@ def orthogonal_slices(
         axes["z"].set_xlabel("")
         axes["x"].set_ylabel("")
         scale_bar(axes["z"], planes["z"].width, unit=planes["z"].unit)
-        colour_bar(figure, image, axes["bar"], label_of(quantity_of(result, quantity)))
+        colour_bar(figure, image, axes["bar"], quantity_of(result, quantity))
     return figure
 
 

@@ -5,6 +5,7 @@ Figures are drawn by matplotlib's Agg canvas without pyplot, so that no display 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ INK = "#1a1a1a"
 ACCENT = "#c2410c"
 SECOND = "#1d4ed8"
 DPI = 200
+_NANOMETRES = 5e-7
+"""[m] Below which lengths are told in nm."""
 
 _RC = {
     "font.family": "sans-serif",
@@ -134,6 +137,15 @@ def label_of(quantity: Quantity) -> str:
     return quantity.name.replace("_", " ") + symbol + unit
 
 
+def _readable(quantity: Quantity, low: float | None, high: float | None) -> tuple[str, float]:
+    """Label of a colour bar, and what its numbers are multiplied by."""
+    if quantity.unit != "m":
+        return label_of(quantity), 1.0
+    largest = max(abs(low or 0.0), abs(high or 0.0))
+    factor, unit = (1e9, "nm") if largest < _NANOMETRES else (1e6, "µm")
+    return label_of(replace(quantity, unit=unit)), factor
+
+
 def shown_unit(unit: str) -> tuple[float, str]:
     """What coordinates are multiplied by in pictures, and what their axes then say: micrometres, or voxels."""
     return (1.0, "voxels") if unit == "voxel" else (1e6, "µm")
@@ -213,14 +225,30 @@ def tag(axes: "matplotlib.axes.Axes", text: str) -> None:
 
 
 def colour_bar(
-    figure: "matplotlib.figure.Figure", image: "matplotlib.cm.ScalarMappable", axes: "matplotlib.axes.Axes", label: str
+    figure: "matplotlib.figure.Figure",
+    image: "matplotlib.cm.ScalarMappable",
+    axes: "matplotlib.axes.Axes",
+    what: str | Quantity,
 ) -> None:
-    """Fill narrow axes with the colour bar of an image; numbers are written out in full (1.334, not 4e−3 + 1.33)."""
+    """Fill narrow axes with the colour bar of an image; numbers are written out in full (1.334, not 4e−3 + 1.33).
+
+    Args:
+        figure: The picture.
+        image: Whose colours.
+        axes: To fill.
+        what: Is shown: a label, or a quantity, whose lengths are then told in µm or nm.
+    """
+    from matplotlib.ticker import FuncFormatter
+
     bar = figure.colorbar(image, cax=axes)
+    label, factor = (what, 1.0) if isinstance(what, str) else _readable(what, *image.get_clim())
     bar.set_label(label)
     bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(width=0.6, length=2.5)
-    bar.formatter.set_useOffset(False)  # type: ignore[attr-defined]
+    if factor == 1:
+        bar.formatter.set_useOffset(False)  # type: ignore[attr-defined]
+    else:
+        bar.formatter = FuncFormatter(lambda value, _: f"{round(factor * value, 9):g}")
     bar.update_ticks()
 
 

@@ -27,7 +27,6 @@ def surface_figure(
     elevation: float = 0.0,
     *,
     quantity: str | None = None,
-    level: float | None = None,
     limits: tuple[float, float] | None = None,
     size: int = 200,
 ) -> "matplotlib.figure.Figure":
@@ -37,8 +36,7 @@ def surface_figure(
         result: A model or a volume.
         azimuth: [rad] About the vertical.
         elevation: [rad] About the picture's horizontal.
-        quantity: Which; the first, if absent.
-        level: Its value on the surface; 0 of a signed distance, else half-way of its range.
+        quantity: Which; the first, if absent. Its surface is where a signed distance is 0, else half-way of its range.
         limits: Without meaning here; every picture takes it.
         size: Samples along the box's longest edge.
 
@@ -50,7 +48,7 @@ def surface_figure(
     values = np.asarray(sampler(result, quantity)(*axes), np.float32)
     if name == SIGNED:
         values = -values
-    cut = (0.0 if name == SIGNED else float(values.min() + values.max()) / 2) if level is None else level
+    cut = 0.0 if name == SIGNED else float(values.min() + values.max()) / 2
     if not values.min() < cut < values.max():
         message = f"{name} has no surface at {cut:.4g}: it goes from {values.min():.4g} to {values.max():.4g}"
         raise DataError(message)

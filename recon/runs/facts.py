@@ -13,7 +13,7 @@ def peak_memory() -> int:
 
 
 def describe_input(path: Path) -> dict[str, Any]:
-    """Name and checksum of an input, as provenance has it: of a file, or of all files of a folder or a pattern."""
+    """Name and checksum of an input, as provenance has it: of a file, of all files of a pattern or below a folder."""
     from hashlib import file_digest, sha256
 
     def checksum(file: Path) -> str:
@@ -22,7 +22,7 @@ def describe_input(path: Path) -> dict[str, Any]:
 
     if path.is_file():
         return {"input": path.name, "sha256": checksum(path)}
-    among = path.iterdir() if path.is_dir() else path.parent.glob(path.name)
+    root, among = (path, path.rglob("*")) if path.is_dir() else (path.parent, path.parent.glob(path.name))
     files = sorted(file for file in among if file.is_file())
-    lines = "".join(f"{checksum(file)}  {file.name}\n" for file in files)
+    lines = "".join(f"{checksum(file)}  {file.relative_to(root).as_posix()}\n" for file in files)
     return {"input": path.name, "files": len(files), "sha256": sha256(lines.encode()).hexdigest()}

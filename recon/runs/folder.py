@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -19,6 +18,7 @@ from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
 from .lock import LOCK, Lock
 from .logs import RunLogs, without_absolute_paths
+from .results import remove_results
 
 _log = logging.getLogger(__name__)
 
@@ -29,24 +29,6 @@ class Sentinel(StrEnum):
     DONE = "DONE"
     FAILED = "FAILED"
     STOPPED = "STOPPED"
-
-
-_FILES = (
-    *Sentinel,
-    "config.yaml",
-    "run.log",
-    "debug.log",
-    "metrics.jsonl",
-    "metrics.json",
-    "start.h5",
-    "model.h5",
-    "volume.h5",
-    "predictions.h5",
-    "profiles.csv",
-    "network.h5",
-    "report.html",
-)
-_FOLDERS = ("figures", "crystals")
 
 
 class RunFolder:
@@ -284,14 +266,10 @@ def _clear(path: Path, *, keep_state: bool) -> None:
     _remove_sentinels(path)
     if keep_state:
         return
-    for name in _FILES:
-        (path / name).unlink(missing_ok=True)
+    remove_results(path)
     for file in (path / "checkpoint").iterdir():
         if file != fingerprint_file(path):
             file.unlink()
-    for name in _FOLDERS:
-        if (path / name).is_dir():
-            shutil.rmtree(path / name)
 
 
 def _remove_sentinels(path: Path) -> None:

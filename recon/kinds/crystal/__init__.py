@@ -4,10 +4,10 @@ Only names are looked up here; what needs jax is imported when it is called.
 """
 
 from ...volumes.volume import Quantity
-from ..base import Kind, deferred
+from ..base import Kind, Lesson, deferred
 from .schema import SCHEMA
 from .settings import CrystalSettings
-from .telling import lines, sentence
+from .telling import judged, lines, sentence
 
 KIND = Kind(
     name="crystal",
@@ -34,7 +34,7 @@ KIND = Kind(
     problem=deferred(__name__, ".problem", "problem"),
     phase=deferred(__name__, ".reconstruct", "phase"),
     predict=deferred(__name__, ".network.predict", "predict"),
-    train=deferred(__name__, ".network.training", "train"),
+    train=Lesson(deferred(__name__, ".network.training", "train"), judged),
     findings=deferred(__name__, ".report", "findings"),
     pictures=deferred(__name__, ".report", "pictures"),
 )

@@ -205,7 +205,7 @@ def _slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.Figur
             panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * scale:.0f} {unit}", loc="left")
         bar = figure.add_axes((0.88, 0.17, 0.015, 0.73))
         found = next(q for q in volume.quantities if q.name == name)
-        colour_bar(figure, image, bar, name + (f" ({found.unit})" if found.unit != "1" else ""))
+        colour_bar(figure, image, bar, found)
     return figure
 
 

@@ -12,6 +12,14 @@ def sentence(numbers: Mapping[str, float]) -> str:
     return f"Poisson deviance {numbers['llk']:.4g}{free}; chi {numbers['chi_rms']:.4f}"
 
 
+def judged(numbers: Mapping[str, float]) -> str:
+    """Say how a trained network did on crystals that it did not learn from."""
+    if "held_out_correlation" not in numbers:
+        return ""
+    same, chi = numbers["held_out_correlation"], numbers["held_out_chi"]
+    return f"held-out specimens: correlation {same:.3f}, chi {chi:.3f}"
+
+
 def lines(numbers: Mapping[str, float]) -> list[str]:
     """Say what else a person wants to know at once."""
     said = []

@@ -4,10 +4,11 @@ Only names are looked up here; what needs jax is imported when it is called.
 """
 
 from ...volumes.volume import Quantity
-from ..base import Kind, deferred
+from ..base import Kind, Lesson, deferred
 from .schema import SCHEMA
 from .settings import ShapeSettings
-from .telling import lines, sentence
+from .teaching import data_of, may_grow
+from .telling import judged, lines, sentence
 
 KIND = Kind(
     name="shape",
@@ -26,7 +27,7 @@ KIND = Kind(
     way="predict",
     smaller="predict fewer cells at once (acquisition.cells), or fewer draws",
     predict=deferred(__name__, ".network.predict", "predict"),
-    train=deferred(__name__, ".network.training", "train"),
+    train=Lesson(deferred(__name__, ".network.training", "train"), judged, data_of, may_grow),
     lattice=deferred(__name__, ".measure", "lattice_for"),
     scores=deferred(__name__, ".compare", "scores"),
     findings=deferred(__name__, ".report", "findings"),

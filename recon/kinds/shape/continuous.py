@@ -46,8 +46,17 @@ def model_of(
         "members": DRAWS,
     }
     pixel = float(voxel[1])
-    quantity = ModelQuantity(SIGNED, cell.length_unit, "distance to the surface, negative inside", UNIT * pixel, pixel)
+    quantity = ModelQuantity(SIGNED, cell.length_unit, _meaning(cell), UNIT * pixel, pixel)
     return Model.ensemble(architecture, members, frame, (quantity,), provenance, "shape")
+
+
+def _meaning(cell: Cell) -> str:
+    """What the values are: networks learn distances of cells on cubic voxels, and others are stretched."""
+    known = "distance to the surface, negative inside"
+    z, y, x = cell.voxel
+    if np.allclose([z, x], y, rtol=1e-3):
+        return known
+    return f"{known}, in pixels of y as if voxels were cubes: 0 on the surface, no true distance elsewhere"
 
 
 def _weights(

@@ -22,6 +22,8 @@ _TILT = 55.0
 _SMOOTH = 0.9
 """[sample] By which the steps of voxels are taken out of a picture."""
 _SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
+_IN_A_ROW = 6
+"""Violins beside one another, of which more take two rows of panels."""
 _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
 
@@ -33,7 +35,7 @@ class Shown:
         names: Of the cells.
         images: What was seen.
         masks: Their sections.
-        filled: Occupancies.
+        filled: Occupancies of the first draws.
         truth: The shapes as they are, where they are known.
     """
 
@@ -44,16 +46,31 @@ class Shown:
     truth: Float[np.ndarray, "cell z y x"] | None = None
 
 
-def shown_of(path: Path, most: int = _SHOWN_CELLS) -> Shown:
+def shown_of(path: Path) -> Shown:
     """Read some cells, evenly spread over all, from the file of a run."""
     with h5py.File(path) as file:
         volume, seen = file["volume"], file["seen"]
-        count = len(volume["occupancy"])
-        some = np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
-        names = [str(name) for name in file["name"].asstr()[some]]
+        some, names = _some(file)
         filled = volume["occupancy"][some, :_SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][some].astype(np.float32) if "truth" in seen else None
         return Shown(names, seen["images"][some], seen["mask"][some], filled, truth)
+
+
+def _some(file: h5py.File) -> tuple[np.ndarray, list[str]]:
+    """Numbers and names of the cells that are shown."""
+    count = len(file["volume/occupancy"])
+    some = np.unique(np.linspace(0, count - 1, min(_SHOWN_CELLS, count)).astype(int))
+    return some, [str(name) for name in file["name"].asstr()[some]]
+
+
+def thickness_of(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"]]:
+    """[sample] Thickness along z of all draws of the cells that are shown, and their names."""
+    with h5py.File(path) as file:
+        some, names = _some(file)
+        filled = file["volume/occupancy"]
+        draws = range(filled.shape[1])  # One is read at a time: all of them may be large.
+        thick = [[filled[cell, draw].astype(np.float32).sum(axis=0) for draw in draws] for cell in some]
+    return names, np.array(thick)
 
 
 def gallery(shown: Shown) -> "matplotlib.figure.Figure":
@@ -80,7 +97,10 @@ def gallery(shown: Shown) -> "matplotlib.figure.Figure":
 
 
 def sections(shown: Shown) -> "matplotlib.figure.Figure":
-    """A row for each cell: three planes through the middle, the draws as lines, the truth as a surface."""
+    """A row for each cell: three planes through the middle, the draws as lines, the truth as a surface.
+
+    Rows of samples go down, as in the picture of what was seen.
+    """
     with house_style():
         figure = new_figure(4.6, 1.55 * len(shown.names))
         grid = figure.subplots(len(shown.names), 3, squeeze=False)
@@ -88,7 +108,7 @@ def sections(shown: Shown) -> "matplotlib.figure.Figure":
             row[0].set_ylabel(_short(shown.names[i]), fontsize=6)
             for axis, (axes, (name, plane)) in enumerate(zip(row, _AXES, strict=True)):
                 ground = shown.truth[i] if shown.truth is not None else shown.filled[i].mean(axis=0)
-                axes.imshow(_middle(ground, axis), cmap="Greys", vmin=0, vmax=1.6, origin="lower")
+                axes.imshow(_middle(ground, axis), cmap="Greys", vmin=0, vmax=1.6)
                 for draw in shown.filled[i]:
                     axes.contour(_middle(draw, axis), [0.5], colors=[ACCENT], linewidths=0.6, alpha=0.8)
                 if i == 0:
@@ -97,12 +117,16 @@ def sections(shown: Shown) -> "matplotlib.figure.Figure":
     return figure
 
 
-def spread(shown: Shown) -> "matplotlib.figure.Figure":
-    """For each cell the mean thickness along z, and how much the draws differ in it."""
+def spread(names: list[str], thick: Float[np.ndarray, "cell draw y x"]) -> "matplotlib.figure.Figure":
+    """For each cell the mean thickness along z, and how much the draws differ in it.
+
+    Args:
+        names: Of the cells.
+        thick: [sample] Thickness of each draw.
+    """
     with house_style():
-        figure = new_figure(1.6 * len(shown.names) + 0.6, 3.2)
-        grid = figure.subplots(2, len(shown.names), squeeze=False)
-        thick = shown.filled.sum(axis=2)
+        figure = new_figure(1.6 * len(names) + 0.6, 3.2)
+        grid = figure.subplots(2, len(names), squeeze=False)
         mean, differ = thick.mean(axis=1), thick.std(axis=1)
         for row, maps, colours, label in zip(
             grid, (mean, differ), ("viridis", "magma"), ("thickness", "its spread"), strict=True
@@ -111,30 +135,47 @@ def spread(shown: Shown) -> "matplotlib.figure.Figure":
             pictures = [a.imshow(one, cmap=colours, vmin=0, vmax=top) for a, one in zip(row, maps, strict=True)]
             bar = figure.colorbar(pictures[-1], ax=list(row), fraction=0.02, pad=0.01)
             bar.set_label(f"{label} [samples]", fontsize=6)
-        for axes, name in zip(grid[0], shown.names, strict=True):
+        for axes, name in zip(grid[0], names, strict=True):
             axes.set_title(_short(name), fontsize=6)
         _bare(grid)
     return figure
 
 
-def errors(columns: dict[str, list[float]]) -> "matplotlib.figure.Figure":
-    """Errors of all cells, as violins."""
+def errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figure.Figure":
+    """Errors of all cells, as violins: a panel for each error, a violin for each class.
+
+    Args:
+        columns: Of each error, by its title, the values of the cells of each class.
+    """
+    widest = max(len(by_class) for by_class in columns.values())
+    rows = 2 if widest > _IN_A_ROW else 1
+    across = -(-len(columns) // rows)
+    width, height = across * (0.22 * widest + 0.5) + 0.6, 1.7 * rows + 0.8
     with house_style():
-        figure = new_figure(1.1 * len(columns) + 1, 2.6)
-        axes = figure.subplots()
-        values = [np.asarray(column, float) for column in columns.values()]
-        parts = axes.violinplot(values, showmedians=True, showextrema=False)
-        for body in cast("list[PolyCollection]", parts["bodies"]):
-            body.set_facecolor(SECOND)
-            body.set_alpha(0.5)
-        parts["cmedians"].set_color(INK)
-        rng = np.random.default_rng(0)
-        for place, each in enumerate(values, start=1):
-            axes.plot(place + 0.08 * rng.standard_normal(len(each)), each, ".", ms=2, color=INK, alpha=0.5)
-        axes.set_xticks(range(1, len(columns) + 1), list(columns))
-        axes.set_ylabel("relative error")
-        axes.set_ylim(bottom=0)
+        figure = new_figure(width, height)
+        grid = figure.subplots(rows, across, squeeze=False, sharex=True, sharey=True)
+        for axes, (title, by_class) in zip(grid.flat, columns.items(), strict=False):
+            _violins(axes, [np.asarray(values, float) for values in by_class.values()])
+            axes.set_xticks(range(1, len(by_class) + 1), [_short(name) for name in by_class], rotation=90, fontsize=6)
+            axes.set_title(title, fontsize=7)
+        grid[0, 0].set_ylim(bottom=0)  # Only now: a limit that is set follows the others' values no more.
+        for axes in grid[:, 0]:
+            axes.set_ylabel("relative error")
+        # Below the axes there is room for the classes.
+        sides = {"left": 0.55 / width, "right": 1 - 0.1 / width, "bottom": 0.85 / height, "top": 1 - 0.25 / height}
+        figure.subplots_adjust(**sides, wspace=0.08, hspace=0.25)
     return figure
+
+
+def _violins(axes: "matplotlib.axes.Axes", values: list[Float[np.ndarray, " _n"]]) -> None:
+    parts = axes.violinplot(values, showmedians=True, showextrema=False)
+    for body in cast("list[PolyCollection]", parts["bodies"]):
+        body.set_facecolor(SECOND)
+        body.set_alpha(0.5)
+    parts["cmedians"].set_color(INK)
+    rng = np.random.default_rng(0)
+    for place, each in enumerate(values, start=1):
+        axes.plot(place + 0.08 * rng.standard_normal(len(each)), each, ".", ms=2, color=INK, alpha=0.5)
 
 
 def volumes(path: Path) -> "matplotlib.figure.Figure":

@@ -8,6 +8,7 @@ from ...reports.figures import Drawing
 from ...reports.gather import RunFacts
 from ...reports.summary import Level, Statement
 from . import pictures as draw
+from .score import ALL
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -27,6 +28,9 @@ def findings(facts: RunFacts) -> list[Statement]:
             "draws together, not one of them."
         )
         found.append(Statement("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
+    if "picture_after" in numbers:
+        text = f"Square misfit of the pictures that the refined shapes make; as drawn {numbers['picture_before']:.3f}."
+        found.append(Statement("plain", "Pictures", f"{numbers['picture_after']:.3f}", text))
     if "overlap_error" in numbers:
         found.append(_truth(numbers))
     return found
@@ -50,8 +54,8 @@ def pictures(facts: RunFacts) -> list[Drawing]:
             ),
             Drawing(
                 "Spread of the draws",
-                "Thickness along z, and where the draws differ in it.",
-                lambda: draw.spread(draw.shown_of(path)),
+                "Thickness along z, and where all draws differ in it.",
+                lambda: draw.spread(*draw.thickness_of(path)),
             ),
             Drawing(
                 "Volume against area",
@@ -61,16 +65,22 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         ]
     scores = facts.folder / "scores.csv"
     if scores.is_file():
-        drawn.append(
-            Drawing("Errors", "Mean of the draws of each cell, relative to the truth.", lambda: _errors(facts))
-        )
+        drawn.append(Drawing("Errors", "Mean of the draws of each cell, by class.", lambda: _errors(facts)))
     return drawn
 
 
 def _errors(facts: RunFacts) -> "matplotlib.figure.Figure":
     with (facts.folder / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return draw.errors({title: [float(row[name]) for row in rows if row[name]] for name, title in _ERRORS.items()})
+    return draw.errors({title: _by_class(rows, name) for name, title in _ERRORS.items()})
+
+
+def _by_class(rows: list[dict[str, str]], name: str) -> dict[str, list[float]]:
+    """The known values of a column by class; those of all cells last, or alone where there is one class."""
+    known = [(row["label"], float(row[name])) for row in rows if row[name]]
+    labels = sorted({label for label, _ in known} - {""})
+    found = {label: [value for own, value in known if own == label] for label in labels if len(labels) > 1}
+    return found | {ALL: [value for _, value in known]}
 
 
 def _section(agreement: float) -> Statement:

@@ -13,7 +13,7 @@ from ...models import Model
 from ...runs import Workplace, new_hdf5, write_atomically
 from ...volumes.header import stamp
 from ...volumes.lattice import Lattice
-from .cells import Cell, Cells
+from .cells import Cells
 from .continuous import model_of
 from .lattices import brought, cube, lattice_of_cube
 from .network.sight import Sight
@@ -22,6 +22,7 @@ from .score import score_shapes
 from .settings import ShapeSettings
 
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
+SCORES, CLASSES = "scores.csv", "classes.csv"
 _FULL = 255
 """Of the occupancy as it is held: whole numbers need a quarter of the room, and say as much."""
 
@@ -48,9 +49,10 @@ def written(
     folder, edge = work.folder.path, settings.volume.edge
     filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
     bytes_of_models, parameters = 0, 0
+    files = file_names([cell.name for cell in cells])
     for i, (cell, own, sight) in enumerate(zip(cells, codes, sights, strict=True)):
         model = model_of(cell, own, sight, dict(work.provenance) | {"seed": settings.seed}, edge)
-        path = folder / MODEL if len(cells) == 1 else folder / MODELS / f"{_file_name(cell, i)}.h5"
+        path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
         path.parent.mkdir(exist_ok=True)
         model.save(path)
         bytes_of_models, parameters = bytes_of_models + path.stat().st_size, parameters + model.size
@@ -60,23 +62,23 @@ def written(
     truth = None if cells.inside is None else brought(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
     _write_volume(folder / VOLUME, cells, filled, truth)
     inside = filled > _FULL // 2
+    sections = np.stack([_planes(cell.mask, edge) > 0.5 for cell in cells])
     numbers = {
         "cells": float(len(cells)),
-        "section": float(np.mean([_agreement(own, cell.mask) for own, cell in zip(inside, cells, strict=True)])),
+        "section": float(np.mean([_agreement(own, known) for own, known in zip(inside, sections, strict=True)])),
         "model_bytes": float(bytes_of_models),
         "model_parameters": float(parameters),
         "volume_bytes": float((folder / VOLUME).stat().st_size),
-        "in_metres": float(cells.voxel is not None),
     }
     numbers |= _volumes(inside, cells, edge)
     if truth is not None:
-        sections = truth[:, edge // 2]
         first = next(iter(cells))
         step = None if cells.voxel is None else [float(v) * first.image.shape[0] / edge for v in cells.voxel]
         told: dict[str, Any] = {"names": cells.names, "labels": cells.labels, "masks": sections, "spacing": step}
         with h5py.File(folder / VOLUME) as file:  # As 'unflat evaluate' reads them, so that both say the same.
             scores = score_shapes(file["volume/occupancy"], truth, **told, progress=work.progress)
-        scores.cells.save(folder / "scores.csv")
+        scores.cells.save(folder / SCORES)
+        scores.classes.save(folder / CLASSES)
         numbers |= scores.numbers
     return numbers
 
@@ -93,18 +95,16 @@ def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: Cells, edge: in
     """Mean volume, and how much the draws of a cell differ."""
     each = [np.prod(cell.voxel) * (cell.image.shape[0] / edge) ** 3 for cell in cells]
     volumes = inside.sum(axis=(2, 3, 4)) * np.array(each)[:, None]
-    numbers = {"volume_mean": float(volumes.mean())}
+    numbers = {"volume_mean" if cells.voxel is not None else "volume_mean_voxels": float(volumes.mean())}
     if volumes.shape[1] > 1:
         relative = volumes.std(axis=1, ddof=1) / np.maximum(volumes.mean(axis=1), 1e-300)
         numbers["volume_spread"] = float(relative.mean())
     return numbers
 
 
-def _agreement(inside: Bool[np.ndarray, "draw z y x"], mask: Float[np.ndarray, "h w"]) -> float:
+def _agreement(inside: Bool[np.ndarray, "draw z y x"], known: Bool[np.ndarray, "y x"]) -> float:
     """Mean IoU of the draws' sections with the mask."""
-    edge = inside.shape[1]
-    known = _planes(mask, edge) > 0.5
-    sections = inside[:, edge // 2]
+    sections = inside[:, inside.shape[1] // 2]
     both, either = (sections & known).sum(axis=(1, 2)), (sections | known).sum(axis=(1, 2))
     return float(np.mean(both / np.maximum(either, 1)))
 
@@ -155,7 +155,21 @@ def _write_names(file: h5py.File, cells: Cells) -> None:
     file.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)
 
 
-def _file_name(cell: Cell, number: int) -> str:
-    """A name that any file system takes."""
-    plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in cell.name)
-    return plain or f"cell-{number}"
+def file_names(names: Sequence[str]) -> list[str]:
+    """Give the models names that any file system takes, and tells apart: two cells may have one name.
+
+    Args:
+        names: Of the cells.
+
+    Returns:
+        The cell's name, followed by its number where another cell has that name already.
+    """
+    found: list[str] = []
+    used: set[str] = set()
+    for number, name in enumerate(names):
+        plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name) or "cell"
+        while plain.casefold() in used:  # Some file systems do not tell A from a.
+            plain = f"{plain}-{number}"
+        used.add(plain.casefold())
+        found.append(f"{plain}.h5")
+    return found

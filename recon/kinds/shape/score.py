@@ -69,9 +69,17 @@ class Scores:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """The means of all cells, by name; those that are not known are left out."""
-        last = {name: value for name, value in self.classes.rows[-1].items() if name != "label"}
-        return {name: float(value) for name, value in last.items() if value == value}
+        """The means of all cells, by name; those that are not known are left out.
+
+        As all numbers of a run they are in SI: lengths in metres, or else their names end in ``_voxels``.
+        """
+        last, numbers = self.classes.rows[-1], {}
+        for column in self.classes.columns:
+            value = last.get(column.name, float("nan"))
+            if column.name != "label" and value == value:
+                name = f"{column.name}_voxels" if column.unit == "voxel" else column.name
+                numbers[name] = float(value) * (1e-6 if column.unit == "um" else 1.0)
+        return numbers
 
 
 def score_shapes(

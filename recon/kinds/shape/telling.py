@@ -11,16 +11,25 @@ def sentence(numbers: Mapping[str, float]) -> str:
     return f"{many}, {shapes}; sections agree with their masks by {numbers['section']:.3f} (IoU)"
 
 
+def judged(numbers: Mapping[str, float]) -> str:
+    """Say how trained networks did on cells that they did not learn from."""
+    if "held_out_overlap_error" not in numbers:
+        return ""
+    cells = "held-out cells" if numbers.get("held_out_real") else "held-out simulated cells"
+    draw, mean = numbers["held_out_overlap_error"], numbers["held_out_overlap_error_of_mean"]
+    return f"{cells}: 1 - IoU of a draw {draw:.3f}, of the mean {mean:.3f}"
+
+
 def lines(numbers: Mapping[str, float]) -> list[str]:
     """Say what else a person wants to know at once."""
     said = []
-    if "volume_mean" in numbers:
+    for name, scale, unit in (("volume_mean", 1e18, "um^3"), ("volume_mean_voxels", 1.0, "voxels")):
+        if name not in numbers:
+            continue
         spread = ""
         if "volume_spread" in numbers:
             spread = f", of which the draws of a cell differ by {100 * numbers['volume_spread']:.0f} %"
-        unit = "um^3" if numbers.get("in_metres") else "voxels"
-        scale = 1e18 if numbers.get("in_metres") else 1.0
-        said.append(f"volume {numbers['volume_mean'] * scale:.4g} {unit} on the mean{spread}")
+        said.append(f"volume {numbers[name] * scale:.4g} {unit} on the mean{spread}")
     if "picture_before" in numbers:
         before, after = numbers["picture_before"], numbers["picture_after"]
         said.append(f"misfit of the pictures {before:.3f}, refined {after:.3f}")

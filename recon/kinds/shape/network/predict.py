@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ....acquisition.acquisition import Acquisition
-from ....errors import Stopped
 from ....networks.architecture import built, on_device
 from ....networks.file import Network, read
 from ....runs import Workplace, peak_memory
@@ -18,7 +17,8 @@ from . import flow
 from .code import EDGE
 from .denoiser import Denoiser
 from .height import Heights
-from .refine import refined
+from .kept import Kept
+from .refine import refine
 from .settings import ShapePredict
 from .sight import Sight, sight_of
 
@@ -46,31 +46,26 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) 
     cells = cells_in(acquisition)
     sights = [sight_of(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
     asked = time.monotonic()
-    codes = _codes(network, sights, wanted, settings.seed, work)
-    numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(codes.shape[1])}
+    kept = Kept.begun(work, len(sights), 1 if wanted.mean else wanted.draws)
+    _draw(kept, network, sights, wanted, settings.seed, work)
+    numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(kept.codes.shape[1])}
     if wanted.refine:
         asked = time.monotonic()
-        codes = refined(codes, sights, wanted, work)
+        numbers |= refine(kept, sights, wanted, work)
         numbers["seconds_of_refinement"] = time.monotonic() - asked
-    numbers |= written(settings, cells, codes, sights, work)
+    numbers |= written(settings, cells, kept.codes, sights, work)
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     work.folder.write_numbers(numbers)
     return numbers
 
 
-def _codes(
-    network: Network, sights: list[Sight], wanted: ShapePredict, seed: int, work: Workplace
-) -> Float[np.ndarray, "cell draw z y x"]:
-    """Draw codes, cell by cell and draw by draw; those of a cell do not depend on the others."""
-    draws = 1 if wanted.mean else wanted.draws
-    pairs = [(cell, draw) for cell in range(len(sights)) for draw in range(draws)]
-    found = np.zeros((len(sights), draws, EDGE, EDGE, EDGE), np.float32)
+def _draw(kept: Kept, network: Network, sights: list[Sight], wanted: ShapePredict, seed: int, work: Workplace) -> None:
+    """Draw the codes that are not drawn yet, cell by cell and draw by draw; those of a cell do not depend on others."""
+    pairs = list(np.ndindex(*kept.codes.shape[:2]))
     denoiser, parameters = built(network, Denoiser), on_device(network.weights)
     heights = Heights.of(network.statistics)
     guessed = [heights.guess(sight) for sight in sights]
-    for first in range(0, len(pairs), _AT_ONCE):
-        if (reason := work.stop()) is not None:
-            raise Stopped(f"{reason}: stopped after {first} of {len(pairs)} shapes; run again with --force")
+    for first in range(kept.drawn, len(pairs), _AT_ONCE):
         some = pairs[first : first + _AT_ONCE]
         filled = some + [some[-1]] * (min(_AT_ONCE, _rounded(len(some))) - len(some))  # One program for most sizes.
         noise, higher = zip(*(_noise([seed, *pair], wanted) for pair in filled), strict=True)
@@ -79,9 +74,11 @@ def _codes(
         seen, start = jnp.asarray(np.stack(views)), jnp.asarray(np.stack(noise), jnp.float32)
         answer = np.asarray(flow.draw(denoiser, parameters, seen, start, 1 if wanted.mean else wanted.steps))
         for (cell, draw), code in zip(some, answer, strict=False):
-            found[cell, draw] = code
-        work.progress(first + len(some), len(pairs))
-    return found
+            kept.codes[cell, draw] = code
+        kept.drawn = first + len(some)
+        work.progress(kept.drawn, len(pairs))
+        if kept.drawn < len(pairs):
+            kept.stop_if_asked(work)
 
 
 def _noise(seed: list[int], wanted: ShapePredict) -> tuple[Float[np.ndarray, "z y x"], float]:

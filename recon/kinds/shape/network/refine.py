@@ -15,9 +15,9 @@ import optax
 from jaxtyping import Array, Float
 
 from .....physics import fluorescence as light
-from ....errors import Stopped
 from ....runs import Workplace
 from .code import PIXELS, UNIT, matrix, pixels
+from .kept import Kept
 from .settings import ShapePredict
 from .sight import Sight
 
@@ -41,33 +41,38 @@ class Fitted(NamedTuple):
     membrane: Float[Array, " batch"]
 
 
-def refined(
-    codes: Float[np.ndarray, "cell draw z y x"], sights: list[Sight], wanted: ShapePredict, work: Workplace
-) -> Float[np.ndarray, "cell draw z y x"]:
+def refine(kept: Kept, sights: list[Sight], wanted: ShapePredict, work: Workplace) -> dict[str, float]:
     """Fit all draws to their pictures.
 
     Args:
-        codes: As drawn.
+        kept: All shapes as drawn, some of which may be refined already; its codes are changed.
         sights: What was seen.
         wanted: ``refine_steps`` is how long.
         work: Who is told, and asked whether to stop.
 
+    Returns:
+        The misfit of the pictures before and after, mean over cells and draws.
+
     Raises:
         Stopped: If it was asked to end early.
     """
-    found = np.empty_like(codes)
-    for i, (own, sight) in enumerate(zip(codes, sights, strict=True)):
-        if (reason := work.stop()) is not None:
-            raise Stopped(f"{reason}: stopped after {i} of {len(codes)} cells were refined; run again with --force")
-        found[i] = np.asarray(_fitted(jnp.asarray(own), jnp.asarray(sight.image, jnp.float32), wanted.refine_steps))
-        work.progress(i + 1, len(codes))
-    return found
+    for i in range(kept.refined, len(sights)):
+        drawn, image = jnp.asarray(kept.codes[i]), jnp.asarray(sights[i].image, jnp.float32)
+        codes, before, after = _fitted(drawn, image, wanted.refine_steps)
+        kept.codes[i], kept.misfits[i, :, 0], kept.misfits[i, :, 1] = codes, before, after
+        kept.refined = i + 1
+        work.progress(kept.refined, len(sights))
+        if kept.refined < len(sights):
+            kept.stop_if_asked(work)
+    before, after = kept.misfits.mean(axis=(0, 1))
+    return {"picture_before": float(before), "picture_after": float(after)}
 
 
 @partial(jax.jit, static_argnums=2)
 def _fitted(
     drawn: Float[Array, "draw 16 16 16"], image: Float[Array, "y x"], steps: int
-) -> Float[Array, "draw 16 16 16"]:
+) -> tuple[Float[Array, "draw 16 16 16"], Float[Array, " draw"], Float[Array, " draw"]]:
+    """The codes after some steps, and the misfit of the pictures before and after them."""
     adam = optax.adam(_RATE)
     start = Fitted(drawn, jnp.full(len(drawn), jnp.log(_MEMBRANE)))
 
@@ -81,8 +86,8 @@ def _fitted(
             updates, memory = adam.update(jax.grad(loss)(fitted), memory)
             return Fitted(*optax.apply_updates(tuple(fitted), tuple(updates))), memory
 
-    codes: Float[Array, "draw 16 16 16"] = jax.lax.fori_loop(0, steps, step, (start, adam.init(start)))[0].codes
-    return codes
+    fitted: Fitted = jax.lax.fori_loop(0, steps, step, (start, adam.init(start)))[0]
+    return fitted.codes, misfit(start, image), misfit(fitted, image)
 
 
 def misfit(fitted: Fitted, image: Float[Array, "y x"]) -> Float[Array, " batch"]:

@@ -38,10 +38,12 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
         The numbers of ``metrics.json``.
 
     Raises:
+        ConfigError: If a cross-validation is asked for that would be none.
         DataError: If the cells cannot be read, or their shapes are not known.
         Stopped: If it was asked to end early.
     """
     wanted = settings.train
+    _require_unseen(settings)
     denoiser = Denoiser(settings.network.widths, settings.network.blocks)
     weights = first_weights(wanted.network, "shape", denoiser.constants())
     cells = _cells(settings)
@@ -74,9 +76,18 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
     numbers |= {name: float(np.mean([one[name] for one in judged])) for name in judged[0]}
     numbers |= {"steps": float(course.total), "examples": float(course.total * wanted.batch)}
     numbers |= {"real_cells": float(len(real)), "simulated_cells": float(len(simulated))}
+    numbers |= {"held_out_real": float(any(part.held_out for part in parts))}
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": course.seconds}
     work.folder.write_numbers(numbers)
     return numbers
+
+
+def _require_unseen(settings: ShapeSettings) -> None:
+    """Refuse networks to begin with that may have learned from the very cells that a part holds out."""
+    wanted = settings.train
+    if wanted.folds and wanted.network is not None:
+        message = f"{wanted.network!r} would begin every part, and may have seen the cells that the part is judged by"
+        raise ConfigError(Fault("train.network", message, "leave it out, or train one network (train.folds=0)"))
 
 
 @dataclass(frozen=True)

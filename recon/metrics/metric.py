@@ -1,0 +1,50 @@
+"""What a number is called, its unit, which way is better, and what it tells."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SEEN = "_seen"
+"""Ending of the names of numbers that leave the missing cone out."""
+
+Better = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a result is judged by.
+
+    Args:
+        name: Its key in ``metrics.json`` and in ``--json``.
+        title: For people.
+        unit: SI unit, ``dB``, or empty.
+        better: Which way is better.
+        meaning: One sentence.
+        seen: Whether it is computed on the frequencies that the light can see, the missing cone left out of both.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: Better
+    meaning: str
+    seen: bool = False
+
+    def text(self, value: float) -> str:
+        """The value as people write it: lengths in µm, volumes in µm³, times in s or min, memory in MB."""
+        if value != value:
+            return "none"
+        if value in (float("inf"), float("-inf")):
+            return "∞" if value > 0 else "−∞"
+        if self.unit == "m":
+            return f"{value * 1e6:.3g} µm"
+        if self.unit == "m³":
+            return f"{value * 1e18:.4g} µm³"
+        if self.unit == "rad":
+            return f"{value:.3g} rad"
+        if self.unit == "s":
+            return f"{value:.3g} s" if value < 180 else f"{value / 60:.1f} min"
+        if self.unit == "B":
+            return f"{value / 1e6:,.1f} MB"
+        if self.unit == "dB":
+            return f"{value:.2f} dB"
+        return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4g}"

@@ -1,0 +1,83 @@
+"""The numbers of shapes, and of the spread of their draws."""
+
+from .metric import Metric
+
+_RELATIVE = {
+    "volume": ("Volume error", "Relative error of the number of voxels, mean of the draws."),
+    "surface": ("Surface error", "Relative error of the number of voxels that touch the outside, mean of the draws."),
+    "roughness": (
+        "Roughness error",
+        "Relative error of the number of voxels that a Gaussian of 2 voxels changes, mean of the draws.",
+    ),
+}
+_BEST = "Of the draw of each cell that is best in it."
+_SPREAD = ("volume", "surface", "roughness", "curvature")
+
+SHAPE = (
+    Metric("cells", "Cells", "", "neither", "That were compared, or predicted."),
+    Metric("draws", "Draws", "", "neither", "Shapes of each cell."),
+    Metric("overlap_error", "1 − IoU", "", "lower", "1 − intersection over union with the truth, mean of the draws."),
+    *(Metric(name, title, "", "lower", meaning) for name, (title, meaning) in _RELATIVE.items()),
+    Metric("best_overlap_error", "1 − IoU of the best draw", "", "lower", _BEST),
+    *(
+        Metric(f"best_{name}", f"{title} of the best draw", "", "lower", _BEST)
+        for name, (title, _) in _RELATIVE.items()
+    ),
+    Metric(
+        "hausdorff",
+        "Hausdorff 95 %",
+        "m",
+        "lower",
+        "Distance within which 95 % of each surface lies of the other, mean of the draws.",
+    ),
+    Metric("best_hausdorff", "Hausdorff 95 % of the best draw", "m", "lower", _BEST),
+    Metric(
+        "hausdorff_voxels",
+        "Hausdorff 95 % (voxels)",
+        "",
+        "lower",
+        "Voxels within which 95 % of each surface lies of the other, mean of the draws; their size is not known.",
+    ),
+    Metric(
+        "best_hausdorff_voxels",
+        "Hausdorff 95 % of the best draw (voxels)",
+        "",
+        "lower",
+        _BEST,
+    ),
+    *(
+        Metric(
+            f"crps_{name}",
+            f"CRPS of the {name}",
+            "",
+            "lower",
+            f"Continuous ranked probability score of the draws' {name} over the true one; of one draw its error.",
+        )
+        for name in _SPREAD
+    ),
+    *(
+        Metric(
+            f"coverage_{name}",
+            f"Coverage of the {name}",
+            "",
+            "neither",
+            f"Share of the cells whose {name} lies in the draws' interval; it ought to be the expected one.",
+        )
+        for name in _SPREAD
+    ),
+    Metric("coverage_expected", "Expected coverage", "", "neither", "0.9; less of fewer than 19 draws."),
+    Metric("diversity", "Diversity", "", "neither", "1 − intersection over union of each two draws of a cell."),
+    Metric("section", "Section", "", "higher", "Overlap (IoU) of the middle plane and the section, mean of the draws."),
+    *(
+        Metric(f"{name}_std", f"{title}, spread", "", "neither", "Standard deviation over the cells.")
+        for name, title in (("overlap_error", "1 − IoU"), *((name, title) for name, (title, _) in _RELATIVE.items()))
+    ),
+    Metric("volume_mean", "Volume", "m³", "neither", "Mean of cells and draws."),
+    Metric("volume_mean_voxels", "Volume (voxels)", "", "neither", "Of cells and draws, in the picture's voxels."),
+    Metric("volume_spread", "Spread of the volume", "", "neither", "Standard deviation over a cell's draws, relative."),
+    Metric("picture_before", "Misfit of the pictures", "", "lower", "Square misfit, relative, of the shapes as drawn."),
+    Metric("picture_after", "Misfit, refined", "", "lower", "The same of the refined shapes."),
+    Metric("seconds_of_refinement", "Time of the refinement", "s", "lower", "Of the fit to the pictures."),
+    Metric("held_out_overlap_error", "1 − IoU, held out", "", "lower", "Of a draw of cells not learned from."),
+    Metric("held_out_overlap_error_of_mean", "1 − IoU of the mean, held out", "", "lower", "Of the mean shape."),
+)
