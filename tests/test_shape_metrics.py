@@ -177,7 +177,7 @@ class TestScore:
         missed = found.copy()
         missed[1] = False
         whole, less = score_shapes(found, truth).numbers, score_shapes(missed, truth).numbers
-        for name in ("overlap_error", "volume", "surface", "roughness", "hausdorff", "crps_curvature"):
+        for name in ("overlap_error", "volume", "surface", "roughness", "hausdorff_voxels", "crps_curvature"):
             assert less[name] > whole[name]
         assert score_shapes(missed, truth).cells.column("hausdorff")[1] == pytest.approx(24 * 3**0.5)
 

@@ -67,7 +67,13 @@ SHAPE = (
     ),
     Metric("coverage_expected", "Expected coverage", "", "neither", "0.9; less of fewer than 19 draws."),
     Metric("diversity", "Diversity", "", "neither", "1 − intersection over union of each two draws of a cell."),
-    Metric("section", "Section", "", "higher", "Overlap (IoU) of the middle plane and the section, mean of the draws."),
+    Metric(
+        "section",
+        "Section",
+        "",
+        "higher",
+        "IoU of the middle plane and the mask, mean of the draws; in evaluate, the truth's.",
+    ),
     *(
         Metric(f"{name}_std", f"{title}, spread", "", "neither", "Standard deviation over the cells.")
         for name, title in (("overlap_error", "1 − IoU"), *((name, title) for name, (title, _) in _RELATIVE.items()))

@@ -49,7 +49,11 @@ _NUMBERS = (
     *(Column(f"coverage_{name}", "", f"share of cells whose {name} lies in the draws' interval") for name in SPREAD),
     Column("coverage_expected", "", "share that it ought to be: 0.9, or less of fewer than 19 draws"),
     Column("diversity", "", "1 - intersection over union of each two draws"),
-    Column("section", "", "intersection over union of the middle plane and the mask, mean of the draws"),
+    Column(
+        "section",
+        "",
+        "intersection over union of the middle plane and the mask (or the truth's), mean of draws",
+    ),
 )
 _CELL = (Column("name"), Column("label"), Column("draws"))
 _CLASS = (Column("label"), Column("cells"), Column("draws"))
