@@ -349,6 +349,21 @@ class TestWindow:
         assert taken.sum() == 1
         assert np.abs(np.argwhere(taken)[0] - 8).max() <= 2
 
+    @pytest.mark.parametrize(
+        ("wanted", "peak"),
+        [
+            ({}, (10, 14, 16)),
+            ({"centre": "none"}, (10, 14, 16)),
+            ({"centre": [12, 14, 20], "crop": [16, 20, 16]}, (6, 10, 4)),
+            ({"crop": "all", "bin": [2, 2, 2]}, (5, 7, 8)),
+        ],
+    )
+    def test_the_peak_is_never_withheld_wherever_the_box_leaves_it(self, wanted: Any, peak: tuple[int, ...]) -> None:
+        prepared = prepare(settings(acquisition=wanted), acquired(pattern(peak=(10, 14, 16))))
+        assert prepared.peak == peak
+        near = tuple(slice(p - 1, p + 2) for p in peak)
+        assert not any(prepared.measured.withheld(0.3, seed)[near].any() for seed in range(8))
+
     def test_a_peak_near_an_edge_is_centred_with_masked_voxels(self) -> None:
         prepared = prepare(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
         assert not prepared.good[:2].any()

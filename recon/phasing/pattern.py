@@ -1,6 +1,5 @@
 """What was measured, as the loops need it: in corner order, with the pixels that are fitted and those that judge."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -9,33 +8,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction import chi_rms, deviance, far_field, to_corner
-from ..errors import DataError
 from .convolution import convolved
-from .free import free_pixels
+from .measured import Measured
 from .projections import UNMEASURED, squared
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A rocking curve of diffraction patterns.
-
-    Args:
-        counts: (frame, y, x), centred: the direct beam of the peak at ``n // 2``.
-        weights: 1 for good pixels, 0 for bad ones; whatever the counts there are is ignored.
-        exposure: Flux of the beam in each frame, relative to their mean; None where it was steady.
-    """
-
-    counts: np.ndarray
-    weights: np.ndarray
-    exposure: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if self.counts.ndim != 3 or self.counts.shape != self.weights.shape:
-            shapes = f"counts of shape {self.counts.shape}, weights of {self.weights.shape}"
-            raise DataError(f"{shapes}: both must have one shape (frame, y, x)")
-        good = self.counts[self.weights > 0]
-        if not good.size or not np.all(np.isfinite(good)) or good.min() < 0 or good.sum() <= 0:
-            raise DataError("the good pixels hold no counts to phase: they must be finite, not negative, and not all 0")
 
 
 class Pattern(NamedTuple):
@@ -77,12 +52,12 @@ def pattern_of(measured: Measured, fraction: float, seed: int) -> Pattern:
     """Bring a measurement into the loops' form, and withhold some of it.
 
     Args:
-        measured: Centred.
+        measured: As it was counted.
         fraction: Of the good pixels to withhold.
         seed: Of their choice.
     """
     weights = (np.asarray(measured.weights) > 0).astype(np.float32)
-    free = free_pixels(weights, fraction, seed).astype(np.float32)
+    free = measured.withheld(fraction, seed).astype(np.float32)
     counts = np.where(weights > 0, measured.counts, 0).astype(np.float32)
     fitted = weights - free
     flux = np.ones(len(counts)) if measured.exposure is None else np.asarray(measured.exposure)

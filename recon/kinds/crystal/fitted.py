@@ -51,7 +51,7 @@ def write_fitted(
     # crystal's density as far as the measured window resolves it.
     density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
     kernel = gaussian_kernel(widths)
-    seen = Seen(kernel, background, prepared.good, prepared.exposure)
+    seen = Seen(kernel, background, prepared.good, prepared.exposure, problem.weights[1] > 0, prepared.window.first)
     write_result(path, volume, Solution(density, inside), problem.place, seen, facts)
     write_predictions(folder, prepared, modelled, {})
     numbers = _likelihoods(problem, modelled) | blur_numbers(list(widths), background)

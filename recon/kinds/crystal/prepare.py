@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ...acquisition.acquisition import Acquisition
 from ...errors import ConfigError, Fault
+from ...phasing.measured import Measured
 from .acquisition_settings import CrystalAcquisition
 from .artefacts import aliens, bragg_peak, hot_pixels
 from .settings import CrystalSettings
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A rocking curve, ready to be phased; the peak is near index ``n // 2``.
+    """A rocking curve, ready to be phased; the peak is near index ``n // 2``, if the config does not say otherwise.
 
     Args:
         counts: Counts (frame, y, x), as they were counted; 0 where they are not good.
@@ -31,6 +32,7 @@ class Prepared:
         exposure: Flux of the beam in each frame, relative to the mean over the acquisition's frames.
         reciprocal_basis: [1/m] Rows: change of q for one step of the array's axes; None if unknown.
         bragg_vector: [1/m] G; None if unknown.
+        peak: Index of the Bragg peak, of the arrays above; beyond them where the box leaves it out.
         sampling: How finely the crystal is sampled.
         window: The box of the file's array.
         notes: What was done, in sentences.
@@ -41,6 +43,7 @@ class Prepared:
     exposure: Float[np.ndarray, " frame"]
     reciprocal_basis: Float[np.ndarray, "3 3"] | None
     bragg_vector: Float[np.ndarray, " 3"] | None
+    peak: tuple[int, int, int]
     sampling: Sampling
     window: Window
     notes: tuple[str, ...]
@@ -49,6 +52,11 @@ class Prepared:
     def steady(self) -> Float[np.ndarray, "frame y x"]:
         """What would have been counted under a steady beam, but for the noise."""
         return np.asarray(self.counts / self.exposure[:, None, None], np.float32)
+
+    @property
+    def measured(self) -> Measured:
+        """What phasing takes; it says which pixels every way of reconstruction withholds."""
+        return Measured(self.counts, self.good.astype(np.float32), self.exposure, self.peak)
 
 
 @dataclass
@@ -106,6 +114,7 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
         exposure,
         None if basis is None else basis * np.array(wanted.bin)[:, None],
         acquisition.arrays.get("bragg_vector"),
+        _within(peak, box, wanted.bin),
         found,
         box,
         tuple(notes.sentences),
@@ -138,6 +147,12 @@ def _exposure(flux: Float[np.ndarray, " n"], box: Window, joined: int) -> Float[
     there = (frames >= 0) & (frames < len(flux))
     each = np.where(there, flux[np.clip(frames, 0, len(flux) - 1)], 1.0)
     return np.asarray(each.reshape(-1, joined).mean(axis=1))
+
+
+def _within(peak: tuple[int, int, int], box: Window, joined: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The peak's index in a box that was binned."""
+    frame, y, x = ((p - first) // n for p, first, n in zip(peak, box.first, joined, strict=True))
+    return frame, y, x
 
 
 def _cleaned(counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: CrystalAcquisition, notes: Notes) -> Good:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from ....physics.diffraction import gaussian_kernel
 from ...acquisition.acquisition import Acquisition
 from ...errors import DataError, Fault, QualityError
-from ...phasing.procedure import Measured, Phased
+from ...phasing.procedure import Phased
 from ...phasing.procedure import phase as phase_counts
 from ...runs import RunFolder, Workplace, new_hdf5, peak_memory, write_atomically
 from ...volumes import Volume
@@ -45,7 +45,7 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) 
     """
     began = time.monotonic()
     prepared = prepare(settings, acquisition)
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
+    measured = prepared.measured
     saver = Saver(work.folder)
     found = phase_counts(
         measured, settings.phase, settings.seed, work.progress, work.stop, work.folder.latest_checkpoint(), saver.save
@@ -74,7 +74,7 @@ def written(
     solution = Solution(found.density, found.support, found.kept)
     volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
     kernel, path = gaussian_kernel(found.sigmas), work.folder.path / "volume.h5"
-    seen = Seen(kernel, found.background, prepared.good, prepared.exposure)
+    seen = Seen(kernel, found.background, prepared.good, prepared.exposure, found.free, prepared.window.first)
     write_result(path, volume, solution, frame, seen, work.provenance)
     write_predictions(work.folder.path, prepared, modelled(found, kernel, prepared.exposure), found.curves)
     _write_profiles(work.folder, volume)
@@ -213,7 +213,8 @@ def write_predictions(
         stamp(file, "unflat-diffraction", "crystal", "/")
         for name, array in planes.items():
             for axis, letter in enumerate(("frame", "y", "x")):
-                cut = np.take(array, array.shape[axis] // 2, axis=axis)
+                # A box that leaves the peak out is cut where it comes nearest to it.
+                cut = np.take(array, int(np.clip(prepared.peak[axis], 0, array.shape[axis] - 1)), axis=axis)
                 data = file.create_dataset(f"{name}/{letter}", data=cut, compression="gzip", shuffle=True)
                 data.attrs["units"] = "1" if name == "good" else "counts"
         for name, curve in curves.items():

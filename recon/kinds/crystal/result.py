@@ -208,12 +208,16 @@ class Seen:
         background: Counts in each pixel, under a steady beam.
         good: Pixels that were measured.
         exposure: Flux of the beam in each frame, relative to its mean over the acquisition.
+        withheld: Good pixels that were never fitted; None where nobody says.
+        first: Index in the acquisition, as it was read, at which the array begins; None where nobody says.
     """
 
     kernel: Float[np.ndarray, "dz dy dx"]
     background: float
     good: Bool[np.ndarray, "frame y x"]
     exposure: Float[np.ndarray, " frame"]
+    withheld: Bool[np.ndarray, "frame y x"] | None = None
+    first: tuple[int, int, int] | None = None
 
 
 def write_result(
@@ -243,6 +247,8 @@ def write_result(
         "background": (np.float64(seen.background), "counts"),
         "exposure": (seen.exposure, "1"),
     }
+    if seen.first is not None:
+        numbers["first"] = (np.array(seen.first), "1")
     if frame.reciprocal_basis is not None:
         numbers["reciprocal_basis"] = (frame.reciprocal_basis, "1/m")
     if frame.bragg_vector is not None:
@@ -253,10 +259,14 @@ def write_result(
             file.attrs["provenance"] = json.dumps(dict(provenance), default=str)
             group = file.create_group("detector_frame")
             group.attrs.update({"NX_class": "NXdata", "signal": "density", "convention": _CONVENTION})
-            for name, array, meaning in (
+            arrays = [
                 ("density", solution.density.astype(np.complex64), "density on the grid conjugate to the patterns"),
                 ("mask", (~seen.good).astype(np.uint8), "pixels that were not used; 0 is good"),
-            ):
+            ]
+            if seen.withheld is not None:
+                meaning = "good pixels that were never fitted, to judge by; 1 is withheld"
+                arrays.append(("withheld", seen.withheld.astype(np.uint8), meaning))
+            for name, array, meaning in arrays:
                 data = group.create_dataset(name, data=array, compression="gzip", shuffle=True)
                 data.attrs.update({"units": "1", "long_name": meaning})
             for name, (value, unit) in numbers.items():

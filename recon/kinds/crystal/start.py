@@ -9,7 +9,6 @@ that goes on begins where it began.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from scipy import ndimage
 
 from ....physics.diffraction import gaussian_kernel, to_centre, to_corner
 from ...errors import ConfigError, DataError, Fault
-from ...phasing.procedure import Measured, phase
+from ...phasing.procedure import phase
 from ...phasing.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input, new_hdf5, write_atomically
 from ...runs.workplace import Workplace
@@ -112,7 +111,7 @@ def start_of(settings: CrystalSettings, prepared: Prepared, work: Workplace | No
 
 def _phased(settings: CrystalSettings, prepared: Prepared, work: Workplace | None) -> Start:
     """Phase from a few starts, and take the best."""
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
+    measured = prepared.measured
     few = settings.phase.model_copy(update={"starts": settings.fit.starts, "keep": 1, "gate": None})
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
     if work is None:
@@ -135,9 +134,9 @@ def _of_start(found: Checkpoint | None) -> Checkpoint | None:
 
 
 def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
-    """Half the autocorrelation's extent, evenly filled."""
-    counts = np.where(prepared.good, prepared.steady, 0).astype(np.float32)
-    weights = prepared.good.astype(np.float32)
+    """Half the autocorrelation's extent, evenly filled; by the pixels that are fitted alone."""
+    fitted = prepared.good & ~prepared.measured.withheld(settings.phase.free, settings.seed)
+    counts, weights = np.where(fitted, prepared.steady, 0).astype(np.float32), fitted.astype(np.float32)
     found = autocorrelation_support(
         jnp.asarray(to_corner(counts)), jnp.asarray(to_corner(weights)), settings.phase.start
     )
@@ -159,27 +158,39 @@ def _named(path: Path, prepared: Prepared, settings: CrystalSettings) -> Start:
     if not file.is_file():
         message = f"{str(path)!r} is neither a run with a volume.h5 nor a volume file"
         raise ConfigError(Fault("fit.start", message, "name one, or write 'phase' or 'none'"))
-    with opened(file) as h5:
-        facts = h5.attrs.get("provenance", "")
-    _warn_of_seen_pixels(str(facts), settings, file)
+    if settings.phase.free > 0 and not _withheld_the_same(file, prepared, settings):
+        _log.warning(
+            "%s does not say that it withheld the same pixels (seed, phase.free, mask, box and frames): the free "
+            "likelihood may flatter",
+            file.name,
+        )
     _log.info("start: %s, SHA-256 %s", file.name, describe_input(file).get("sha256", "unknown"))
     return read_start(file, prepared)
 
 
-def _warn_of_seen_pixels(provenance: str, settings: CrystalSettings, file: Path) -> None:
-    """Say so where the start was fitted to pixels that are withheld here."""
+def _withheld_the_same(file: Path, prepared: Prepared, settings: CrystalSettings) -> bool:
+    """Whether a file says that its density was fitted to none of the pixels that are withheld here."""
+    with opened(file) as h5:
+        group = h5.get("detector_frame", {})
+        found = {name: np.asarray(group[name][()]) for name in ("withheld", "mask", "first") if name in group}
+        frames = _frames_of(str(h5.attrs.get("provenance", "")))
+    if len(found) < 3 or frames != settings.acquisition.model_dump(mode="json")["frames"]:
+        return False
+    if tuple(found["first"]) != prepared.window.first or found["mask"].shape != prepared.counts.shape:
+        return False
+    unseen = (found["withheld"] != 0) | (found["mask"] != 0)
+    free = prepared.measured.withheld(settings.phase.free, settings.seed)
+    return bool(unseen[free].all())
+
+
+def _frames_of(provenance: str) -> Any:
+    """Which of its file's frames a run had; None where it does not say."""
     import json
 
     try:
-        config: Mapping[str, Any] = json.loads(provenance)["config"]
-        same = (config["seed"], config["phase"]["free"]) == (settings.seed, settings.phase.free)
+        return json.loads(provenance)["config"]["acquisition"]["frames"]
     except (ValueError, KeyError, TypeError):
-        same = False
-    if not same and settings.phase.free > 0:
-        _log.warning(
-            "%s does not say that it withheld the same pixels (seed, phase.free): the free likelihood may flatter",
-            file.name,
-        )
+        return None
 
 
 def read_start(file: Path, prepared: Prepared) -> Start:

@@ -14,7 +14,7 @@ from ....errors import Fault, QualityError
 from ....networks.file import FILE_NAME, read, write
 from ....phasing.align import align
 from ....phasing.combine import combine
-from ....phasing.pattern import Measured, Pattern, no_blur, pattern_of, quality_numbers
+from ....phasing.pattern import Pattern, no_blur, pattern_of, quality_numbers
 from ....phasing.phased import Phased
 from ....phasing.support import shrink_wrapped
 from ....runs import Workplace, peak_memory
@@ -50,7 +50,7 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     began, wanted, adaptation = time.monotonic(), settings.predict, {}
     network = read(wanted.network, "crystal")
     prepared = prepare(settings, acquisition)
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
+    measured = prepared.measured
     pattern = pattern_of(measured, settings.phase.free, settings.seed)
     seen = prepared.good & ~(to_centre(np.asarray(pattern.free)) > 0)
     brought = bring(prepared.steady, seen, sampling(prepared.steady, seen))
