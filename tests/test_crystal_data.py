@@ -23,6 +23,7 @@ from unflat.recon.kinds.crystal.schema import SCHEMA
 from unflat.recon.kinds.crystal.settings import CrystalSettings
 from unflat.recon.kinds.crystal.signal import peak_of, sampling
 from unflat.recon.kinds.crystal.simulation import simulate
+from unflat.recon.kinds.crystal.validate import doubts
 from unflat.recon.kinds.crystal.window import binned, good_size, window
 
 BASIS = np.array([[1.5e6, 3e5, 0.0], [0.0, -2e6, 1e5], [0.0, 0.0, 2.2e6]])
@@ -111,6 +112,27 @@ class TestReading:
         assert found["images"].shape[0] == SHAPE[0] // 2
         np.testing.assert_allclose(found["reciprocal_basis"][0], 2 * BASIS[0])
         np.testing.assert_allclose(found["reciprocal_basis"][1:], BASIS[1:])
+
+    def test_falling_frames_turn_the_step_round(self, tmp_path: Path) -> None:
+        """The same place of q has the same counts: else the crystal would come out mirrored."""
+        path = sound(tmp_path / "scan.h5")
+        plain, turned = read(settings(), path), read(settings(acquisition={"frames": "::-1"}), path)
+        np.testing.assert_array_equal(turned["images"], plain["images"][::-1])
+        np.testing.assert_allclose(turned["reciprocal_basis"], BASIS * [[-1], [1], [1]])
+        assert np.linalg.det(turned["reciprocal_basis"]) == pytest.approx(-np.linalg.det(BASIS))
+        thinned = read(settings(acquisition={"frames": [20, 18, 16, 14, 12, 10, 8, 6, 4]}), path)
+        np.testing.assert_allclose(thinned["reciprocal_basis"][0], -2 * BASIS[0])
+
+    def test_frames_out_of_order_are_refused_but_for_a_file_that_is_sorted_anew(self, tmp_path: Path) -> None:
+        path = sound(tmp_path / "scan.h5")
+        with pytest.raises(ConfigError, match=r"frames are out of order: 8 follows 10; name them rising or falling"):
+            read(settings(acquisition={"frames": [9, 10, 8, *range(11, 20)]}), path)
+        order = sorted(range(SHAPE[0]), key=str)
+        with h5py.File(path, "a") as file:
+            file["measurement/images"][...] = file["measurement/images"][...][order]
+        found = read(settings(acquisition={"frames": np.argsort(order).tolist()}), path)
+        np.testing.assert_array_equal(found["images"], pattern().astype(np.float32))
+        np.testing.assert_allclose(found["reciprocal_basis"], BASIS)
 
     def test_uneven_frames_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"frames are 1 to 5 apart.*even steps"):
@@ -257,6 +279,34 @@ def test_what_might_be_right_is_read_with_a_warning_on_request(tmp_path: Path, n
     with h5py.File(path, "a") as file:
         FAULTS[name][0](file)
     assert read(settings(acquisition={"doubtful": "warn"}), path)["images"].shape == SHAPE
+
+
+def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path) -> None:
+    """It is masked later, as other hot pixels are; nor does it stand for a peak that is not there."""
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        file["measurement/images"][:, 3, 4] = 65535
+    found = read(settings(), path)
+    assert not prepare(settings(), found).good[:, 3, 4].any()
+    with h5py.File(path, "a") as file:
+        file["measurement/images"][...] = np.random.default_rng(1).poisson(3.0, SHAPE)
+        file["measurement/images"][:, 3, 4] = 65535
+    with pytest.raises(DataError, match="no peak is in view"):
+        read(settings(), path)
+
+
+def test_a_weak_scan_on_a_background_is_in_order_and_its_shuffled_frames_are_not(tmp_path: Path) -> None:
+    """Counting noise of the background goes up and down more than the weak peak does."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.02, (100, 512, 512)).astype(np.float32)
+    curve = 2000 * np.sinc((np.arange(100) - 50) / 20) ** 2
+    y, x = np.meshgrid(*[np.arange(-4, 5)] * 2, indexing="ij")
+    spot = np.exp(-(y**2 + x**2) / 8) / np.exp(-(y**2 + x**2) / 8).sum()
+    counts[:, 252:261, 252:261] += rng.poisson(curve[:, None, None] * spot)
+    weak = Acquisition("crystal", {"images": counts}, "scan.h5")
+    assert not doubts(weak)
+    mixed = Acquisition("crystal", {"images": np.concatenate([counts[first::4] for first in range(4)])}, "scan.h5")
+    assert any("do not form one rocking curve" in fault.message for fault in doubts(mixed))
 
 
 JOULES = 9000 * 1.602176634e-19
