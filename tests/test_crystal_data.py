@@ -297,15 +297,18 @@ def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path) -> None:
 
 def test_a_weak_scan_on_a_background_is_in_order_and_its_shuffled_frames_are_not(tmp_path: Path) -> None:
     """Counting noise of the background goes up and down more than the weak peak does."""
-    rng = np.random.default_rng(0)
-    counts = rng.poisson(0.02, (100, 512, 512)).astype(np.float32)
-    curve = 2000 * np.sinc((np.arange(100) - 50) / 20) ** 2
-    y, x = np.meshgrid(*[np.arange(-4, 5)] * 2, indexing="ij")
-    spot = np.exp(-(y**2 + x**2) / 8) / np.exp(-(y**2 + x**2) / 8).sum()
-    counts[:, 252:261, 252:261] += rng.poisson(curve[:, None, None] * spot)
-    weak = Acquisition("crystal", {"images": counts}, "scan.h5")
-    assert not doubts(weak)
-    mixed = Acquisition("crystal", {"images": np.concatenate([counts[first::4] for first in range(4)])}, "scan.h5")
+
+    def scan(brightest: float) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        found = rng.poisson(0.32, (100, 128, 128)).astype(float)
+        curve = brightest * np.sinc((np.arange(100) - 50) / 20) ** 2
+        y, x = np.meshgrid(*[np.arange(-4, 5)] * 2, indexing="ij")
+        spot = np.exp(-(y**2 + x**2) / 8) / np.exp(-(y**2 + x**2) / 8).sum()
+        found[:, 60:69, 60:69] += rng.poisson(curve[:, None, None] * spot)
+        return np.asarray(found)
+
+    assert not doubts(acquired(scan(1000)))
+    mixed = acquired(np.concatenate([scan(4000)[first::4] for first in range(4)]))
     assert any("do not form one rocking curve" in fault.message for fault in doubts(mixed))
 
 
