@@ -1,7 +1,8 @@
 """``unflat train``: a network, from simulated specimens."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,6 +36,23 @@ def _work(train: Callable[..., Numbers], job: Job) -> Numbers:
     return train(job.settings, job.place)
 
 
+def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
+    """The network that training goes on from, and the measurements that it learns from, where there are any."""
+    from ..recon.errors import ConfigError, Fault
+    from ..recon.networks.file import path_of, read
+
+    found, wanted = {}, settings.train
+    if wanted.network is not None:
+        read(wanted.network, kind.name)
+        found["train.network"] = path_of(wanted.network, kind.name)
+    data = getattr(wanted, "data", None)  # Only some kinds learn from what was measured.
+    if data is not None:
+        found["train.data"] = Path(data)
+        if not found["train.data"].exists():
+            raise ConfigError(Fault("train.data", f"{data!r} is not there", "check the path"))
+    return found
+
+
 def _sentence(_kind: "Kind", numbers: Numbers) -> str:
     trials = ""
     if "held_out_correlation" in numbers:
@@ -57,4 +75,5 @@ WAY = Way(
     files=("network.h5", "metrics.jsonl"),
     may_grow=("train.steps",),
     networks=True,
+    named=_named,
 )

@@ -25,6 +25,7 @@ from ...phasing.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input, new_hdf5, write_atomically
 from ...runs.workplace import Workplace
 from ...volumes.header import opened, stamp
+from .named import require_density, start_named
 from .prepare import Prepared
 from .result import Solution, ramp_with, slopes_of, to_middle
 from .settings import CrystalSettings
@@ -101,7 +102,7 @@ def start_of(settings: CrystalSettings, prepared: Prepared, work: Workplace | No
     elif wanted == "none":
         found = _blind(settings, prepared)
     else:
-        found = _named(Path(wanted), prepared, settings)
+        found = _named(settings, prepared)
     if work is None or kept is None:
         return found
     _write(kept, found, prepared)
@@ -152,12 +153,11 @@ def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
     return Start.of((level * inside).astype(np.complex128), np.zeros(3), 0.0)
 
 
-def _named(path: Path, prepared: Prepared, settings: CrystalSettings) -> Start:
+def _named(settings: CrystalSettings, prepared: Prepared) -> Start:
     """The density of a run or a volume file."""
-    file = path / "volume.h5" if path.is_dir() else path
-    if not file.is_file():
-        message = f"{str(path)!r} is neither a run with a volume.h5 nor a volume file"
-        raise ConfigError(Fault("fit.start", message, "name one, or write 'phase' or 'none'"))
+    file = start_named(settings)
+    if file is None:
+        raise ConfigError(Fault("fit.start", f"{settings.fit.start!r} names no file", "name a run or a volume file"))
     if settings.phase.free > 0 and not _withheld_the_same(file, prepared, settings):
         _log.warning(
             "%s does not say that it withheld the same pixels (seed, phase.free, mask, box and frames): the free "
@@ -200,9 +200,7 @@ def read_start(file: Path, prepared: Prepared) -> Start:
         DataError: If there is none, or it is not on the grid of this measurement.
     """
     with opened(file) as h5:
-        if "detector_frame/density" not in h5:
-            message = "holds no /detector_frame/density"
-            raise DataError(Fault(str(file), message, "name a crystal's volume.h5 as phase, fit or predict write it"))
+        require_density(h5, file)
         group = h5["detector_frame"]
         density = np.asarray(group["density"][()], np.complex128)
         found = {name: np.asarray(group[name][()]) for name in _OPTIONAL if name in group}
