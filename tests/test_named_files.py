@@ -1,4 +1,4 @@
-"""Files that a config names beside the acquisition: looked at before a result is replaced, and never deleted with it."""
+"""Files that a config names beside the acquisition: looked at before a result is replaced, never deleted with it."""
 
 from pathlib import Path
 

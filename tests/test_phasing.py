@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phasing.align import align
-from unflat.recon.phasing.course import begin_at
+from unflat.recon.phasing.course import begin_at, legs_of
 from unflat.recon.phasing.procedure import Measured, Phased, phase
 from unflat.recon.phasing.settings import PhaseSettings
 from unflat.recon.phasing.starts import Outcome, outcome_of
@@ -74,7 +74,6 @@ def test_what_is_handed_back_fits_together(found: Phased) -> None:
     assert len(found.solutions) == 4
     assert sum(row["kept"] for row in found.solutions) == len(found.kept)
     assert {row["outcome"] for row in found.solutions} <= {outcome.name for outcome in Outcome}
-    assert found.amplitude_spread.shape == found.phase_spread.shape == SHAPE
     assert found.curves["prtf"].shape == found.curves["frequency"].shape
     assert found.free.mean() == pytest.approx(0.05, abs=0.01)
 
@@ -133,6 +132,42 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(found: Phased, after: 
     np.testing.assert_array_equal(again.density, found.density)
     assert again.numbers == found.numbers
     assert again.solutions == found.solutions
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_run_goes_on_where_more_or_fewer_starts_are_computed_at_once(
+    before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU's checkpoint does on a CPU, and a CPU's on a GPU."""
+    settings, asked = PhaseSettings.model_validate(QUICK | {"starts": 3, "keep": 1}), Interrupter(3)
+    monkeypatch.setattr("unflat.recon.phasing.procedure.group_size", lambda shape, starts: before)
+    with pytest.raises(Stopped):
+        phase(measured(), settings, 0, stop=asked.stop, save=asked.save)
+    monkeypatch.setattr("unflat.recon.phasing.procedure.group_size", lambda shape, starts: 3 - before)
+    again = phase(measured(), settings, 0, state=asked.saved[-1])
+    assert [row["number"] for row in again.solutions] == [0, 1, 2]
+    assert align(again.density, crystal().astype(np.complex64), ramp=False).correlation > 0.98
+
+
+def test_without_withheld_pixels_there_is_no_free_likelihood() -> None:
+    told: list[dict[str, float]] = []
+    quick = {"starts": 1, "keep": 1, "free": 0.0, "refine": {"iterations": 10}}
+    found = phase(
+        measured(),
+        PhaseSettings.model_validate(QUICK | quick),
+        0,
+        progress=lambda step, total, **metrics: told.append(metrics),
+    )
+    assert "llk_free" not in found.numbers
+    assert found.numbers["free_fraction"] == 0
+    assert found.numbers["llk"] == pytest.approx(found.numbers["llk_all"])
+    assert not any("llk_free" in metrics for metrics in told)
+
+
+def test_iterations_that_were_not_done_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unflat.recon.phasing.procedure.PATIENCE", 0)  # a refinement ends after its first block
+    settings = PhaseSettings.model_validate(QUICK | {"starts": 1, "keep": 1})
+    assert phase(measured(), settings, 0).numbers["iterations"] == sum(leg.iterations for leg in legs_of(settings)) + 5
 
 
 def test_progress_comes_to_its_end() -> None:

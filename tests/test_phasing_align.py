@@ -78,8 +78,6 @@ def test_equal_solutions_agree_in_everything() -> None:
     np.testing.assert_allclose(found.prtf, 1, atol=1e-5)
     np.testing.assert_allclose(found.fsc, 1, atol=1e-5)
     assert found.resolution(found.fsc, 0.5) == 2.0
-    assert found.amplitude_spread.max() < 1e-6
-    assert found.phase_spread[np.abs(one) > 0.1].max() < 0.01
 
 
 def test_the_first_mode_is_better_than_any_solution_and_its_weight_tells_the_noise() -> None:
@@ -93,7 +91,7 @@ def test_the_first_mode_is_better_than_any_solution_and_its_weight_tells_the_noi
     assert weight == pytest.approx((1 + 0.18 / 6) / 1.18, abs=0.02)
 
 
-def test_spread_and_curves_see_where_solutions_differ() -> None:
+def test_curves_see_where_solutions_differ() -> None:
     truth, rng = crystal(), np.random.default_rng(1)
     fine = np.fft.ifftn(
         np.where(np.abs(np.fft.fftfreq(SHAPE[2])) > 0.25, 1, 0)
@@ -105,8 +103,6 @@ def test_spread_and_curves_see_where_solutions_differ() -> None:
     assert found.prtf[-1] < 0.8
     assert found.fsc[1] > 0.9 > found.fsc[-1]
     assert 2 < found.resolution(found.fsc, 0.5) < 6
-    turned = np.stack([truth * np.exp(1j * a) for a in (-0.2, 0.2)]).astype(np.complex64)
-    np.testing.assert_allclose(combine(turned).phase_spread[np.abs(truth) > 0.3], 0.2, atol=0.01)
 
 
 def test_one_solution_alone_has_no_halves() -> None:

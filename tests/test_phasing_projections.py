@@ -12,7 +12,8 @@ from unflat.physics.diffraction import gaussian_kernel, to_corner
 from unflat.recon.phasing.convolution import convolved
 from unflat.recon.phasing.course import Leg, State, answer, begin, go, legs_of
 from unflat.recon.phasing.free import free_pixels
-from unflat.recon.phasing.pattern import Measured, Pattern, no_blur, pattern_of, quality
+from unflat.recon.phasing.measured import Measured
+from unflat.recon.phasing.pattern import Pattern, no_blur, pattern_of, quality
 from unflat.recon.phasing.projections import (
     UNMEASURED,
     UPDATES,

@@ -39,8 +39,6 @@ class Combined:
         frequency: [cycles/voxel] Middles of the shells.
         prtf: Phase retrieval transfer function in the shells, |Σ F| / Σ |F| over the solutions.
         fsc: Fourier shell correlation of the means of every other solution; NaN for a single one.
-        amplitude_spread: Standard deviation of the modulus in each voxel.
-        phase_spread: [rad] Circular standard deviation of the phase in each voxel.
     """
 
     density: Complex[np.ndarray, "z y x"]
@@ -49,8 +47,6 @@ class Combined:
     frequency: Float[np.ndarray, " shell"]
     prtf: Float[np.ndarray, " shell"]
     fsc: Float[np.ndarray, " shell"]
-    amplitude_spread: Float[np.ndarray, "z y x"]
-    phase_spread: Float[np.ndarray, "z y x"]
 
     @property
     def pairs(self) -> Float[np.ndarray, " pair"]:
@@ -94,9 +90,6 @@ def combine(solutions: Complex[np.ndarray, "k z y x"]) -> Combined:
     fsc = np.full(count, np.nan)
     if len(waves) > 1:
         fsc = _shell_correlation(np.sum(waves[::2], axis=0), np.sum(waves[1::2], axis=0), shell, count)
-    moduli = np.abs(solutions)
-    mean_turn = np.sum(solutions * np.conj(mode), axis=0) / np.maximum(np.sum(moduli, axis=0) * np.abs(mode), 1e-30)
-    certain = np.clip(np.abs(mean_turn), 1e-6, 1.0)
     return Combined(
         mode,
         weight,
@@ -104,8 +97,6 @@ def combine(solutions: Complex[np.ndarray, "k z y x"]) -> Combined:
         (np.arange(count) + 0.5) * 0.5 / count,
         prtf,
         fsc,
-        moduli.std(axis=0).astype(np.float32),
-        np.sqrt(-2 * np.log(certain)).astype(np.float32),
     )
 
 

@@ -94,13 +94,17 @@ def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Q
 
 
 def quality_numbers(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> dict[str, float]:
-    """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``."""
+    """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``.
+
+    Where no pixel is withheld there is no ``llk_free``: that of fitted ones must not pass for it.
+    """
     good = pattern.fitted + pattern.free
     found = quality(density, blur, pattern)
     whole = quality(density, blur, pattern._replace(fitted=good, free=jnp.zeros_like(good)))  # the same program
+    share = float(jnp.sum(pattern.free) / jnp.sum(good))
     return {
-        **{name: float(value) for name, value in found._asdict().items()},
+        **{name: float(value) for name, value in found._asdict().items() if share > 0 or name != "llk_free"},
         "llk_all": float(whole.llk),
         "chi_rms_all": float(whole.chi_rms),
-        "free_fraction": float(jnp.sum(pattern.free) / jnp.sum(good)),
+        "free_fraction": share,
     }

@@ -22,6 +22,7 @@ from .prepare import Prepared, prepare
 from .result import Frame, Seen, Solution, volume_of, write_result
 from .score import score
 from .settings import CrystalSettings
+from .telling import reached
 
 _log = logging.getLogger(__name__)
 _ROW = ("llk", "llk_free", "chi_rms", "support")
@@ -46,7 +47,7 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) 
     began = time.monotonic()
     prepared = prepare(settings, acquisition)
     measured = prepared.measured
-    saver = Saver(work.folder)
+    saver = Saver(work.folder, withheld=settings.phase.free > 0)
     found = phase_counts(
         measured, settings.phase, settings.seed, work.progress, work.stop, work.folder.latest_checkpoint(), saver.save
     )
@@ -88,10 +89,12 @@ class Saver:
     Args:
         folder: Where they go.
         first: Number of the first start: how many were told before these.
+        withheld: Whether pixels are withheld; else there is no free likelihood to tell of.
     """
 
-    def __init__(self, folder: RunFolder, first: int = 0) -> None:
+    def __init__(self, folder: RunFolder, first: int = 0, *, withheld: bool = True) -> None:
         self._folder = folder
+        self._row = tuple(name for name in _ROW if withheld or name != "llk_free")
         self._first = first
         self._told: set[int] | None = None
         self._step = 0
@@ -110,7 +113,7 @@ class Saver:
             number = self._first + int(row["number"])
             if number not in self._told:
                 self._told.add(number)
-                self._folder.metrics(self._step, start=number, **{name: row[name] for name in _ROW})
+                self._folder.metrics(self._step, start=number, **{name: row[name] for name in self._row})
 
     def _read(self) -> set[int]:
         """Starts of a run that goes on."""
@@ -228,8 +231,8 @@ def _write_profiles(folder: RunFolder, volume: Volume) -> None:
 
 
 def _gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> None:
-    gate = settings.phase.gate
-    reached = numbers["llk_free"] if settings.phase.free > 0 else numbers["llk"]
-    if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
-        message = f"the likelihood of the withheld pixels, {reached:.3g}, is not below the gate of {gate:g}"
+    gate, found = settings.phase.gate, reached(numbers)
+    if gate is not None and not found <= gate:  # Nor does one that is no number pass.
+        which = "withheld" if "llk_free" in numbers else "fitted"
+        message = f"the likelihood of the {which} pixels, {found:.3g}, is not below the gate of {gate:g}"
         raise QualityError(Fault("", message, "the result is kept, and its report tells more"))

@@ -36,6 +36,8 @@ def findings(facts: RunFacts) -> list[Statement]:
     found = []
     if "llk_free" in numbers:
         found.append(_likelihood(numbers))
+    elif "llk" in numbers:
+        found.append(_fitted_likelihood(numbers))
     if "model_bytes" in numbers and "volume_bytes" in numbers:
         found.append(_size(numbers))
     if "agreement" in numbers:
@@ -60,7 +62,7 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         drawn.append(_of_profiles(volume))
     predictions = facts.folder / "predictions.h5"
     if predictions.is_file():
-        caption = "Counts on the planes through the peak, logarithmic; what is masked is blank."
+        caption = "Counts on the planes through the Bragg peak, logarithmic; what is masked is blank."
         drawn.append(Drawing("Measured and modelled diffraction", caption, lambda: _diffraction(predictions)))
         if "agreement" in facts.metrics:
             caption = "Over the spatial frequency: how far the phases of the kept solutions, and their halves, agree."
@@ -69,8 +71,9 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         drawn += _of_model(facts, facts.result)
     starts = [record for record in facts.records if "start" in record]
     if len(starts) > 1:
-        caption = "Likelihood of the withheld pixels after the recipe, start by start; before the refinement."
-        drawn.append(Drawing("Starts", caption, lambda: _start_bars(starts)))
+        name, which = ("llk_free", "withheld") if "llk_free" in starts[0] else ("llk", "fitted")
+        caption = f"Likelihood of the {which} pixels after the recipe, start by start; before the refinement."
+        drawn.append(Drawing("Starts", caption, lambda: _start_bars(starts, name)))
     return drawn
 
 
@@ -112,12 +115,21 @@ def _likelihood(numbers: Mapping[str, float]) -> Statement:
     level: Level = "good" if free < 3 else "fair" if free < 20 else "poor"
     text = (
         f"Poisson deviance of pixels that were withheld; 1 would be counting noise alone. Fitted pixels: {fitted:.3g}. "
-        "It is the honest measure where no truth is known."
+        "Where no truth is known it is the best measure that there is, if not quite a free one: starts are chosen and "
+        "refinements ended by it."
     )
     if free > 2 * fitted:
         level = "fair" if level == "good" else level
         text += " Far above that of the fitted pixels, it says that noise was fitted too."
     return Statement(level, "Free likelihood", metric_named("llk_free").text(free), text)
+
+
+def _fitted_likelihood(numbers: Mapping[str, float]) -> Statement:
+    text = (
+        "Poisson deviance of the pixels that were fitted; 1 would be counting noise alone. None were withheld "
+        "(phase.free), so that nothing tells whether noise was fitted too."
+    )
+    return Statement("plain", "Likelihood", metric_named("llk").text(numbers["llk"]), text)
 
 
 def _size(numbers: Mapping[str, float]) -> Statement:
@@ -280,19 +292,19 @@ def _curves(file: Path) -> "matplotlib.figure.Figure":
     return figure
 
 
-def _start_bars(records: list[dict[str, Any]]) -> "matplotlib.figure.Figure":
-    """The free likelihood of each start."""
+def _start_bars(records: list[dict[str, Any]], name: str) -> "matplotlib.figure.Figure":
+    """The likelihood of each start, by its name in ``metrics.jsonl``."""
     from matplotlib.ticker import MaxNLocator
 
     with house_style():
         figure = new_figure(4.6, 2.0)
         axes = figure.subplots(1, 1)
         figure.subplots_adjust(left=0.14, right=0.98, top=0.95, bottom=0.22)
-        values = [record.get("llk_free") or np.nan for record in records]
+        values = [record.get(name) or np.nan for record in records]
         axes.bar([record["start"] for record in records], values, color=SECOND, width=0.7)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("start")
-        axes.set_ylabel("free likelihood")
+        axes.set_ylabel("free likelihood" if name == "llk_free" else "likelihood")
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 

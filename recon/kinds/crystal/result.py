@@ -17,6 +17,7 @@ from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import label
 
 from ....physics.rocking import Axes, displacement, laboratory_grid, real_space_steps, resample, strain_of_density
+from ...phasing.align import to_middle
 from ...runs.atomic import write_atomically
 from ...volumes.volume import Quantity, Volume
 
@@ -89,7 +90,7 @@ def volume_of(solution: Solution, frame: Frame, spacing: float | None = None) ->
         spacing: [m] Between samples; None for the cube root of the skewed voxel's volume.
     """
     z, y, x = solution.density.shape
-    shift = to_middle(solution)
+    shift = shift_of(solution)
     support = np.roll(solution.support, shift, axis=(0, 1, 2))
     steps = frame.steps((z, y, x))
     axes = laboratory_grid(steps, (z, y, x), spacing if frame.is_known else None, support, margin=3.0)
@@ -309,12 +310,6 @@ def _strain(
     return np.asarray(np.nan_to_num(strain_of_density(density, spacing, bragg_vector, support)))
 
 
-def to_middle(solution: Solution) -> tuple[int, int, int]:
-    """Voxels by which to roll the crystal to the middle of its array: around the array's edges it is one piece."""
-    weight = np.where(solution.support, np.abs(solution.density), 0)
-    shift = []
-    for axis, count in enumerate(weight.shape):
-        line = weight.sum(axis=tuple(i for i in range(3) if i != axis))
-        turn = np.angle(np.sum(line * np.exp(2j * np.pi * np.arange(count) / count)))
-        shift.append(count // 2 - round(float(turn) * count / (2 * np.pi)))
-    return shift[0], shift[1], shift[2]
+def shift_of(solution: Solution) -> tuple[int, int, int]:
+    """Voxels by which to roll the crystal to the middle of its array."""
+    return to_middle(np.where(solution.support, np.abs(solution.density), 0))

@@ -27,8 +27,9 @@ from ...runs.workplace import Workplace
 from ...volumes.header import opened, stamp
 from .named import require_density, start_named
 from .prepare import Prepared
-from .result import Solution, ramp_with, slopes_of, to_middle
+from .result import Solution, ramp_with, shift_of, slopes_of
 from .settings import CrystalSettings
+from .telling import likelihoods
 
 FILE_NAME = "start.h5"
 _STAGE = "start"
@@ -63,7 +64,7 @@ class Start:
     def of(cls, density: Complex[np.ndarray, "z y x"], sigmas: Float[np.ndarray, " 3"], background: float) -> "Start":
         """Bring a density into this form; what stands far from the crystal is left out."""
         support = support_of(density)
-        shift = to_middle(Solution(density, support))
+        shift = shift_of(Solution(density, support))
         density, support = (np.roll(array, shift, axis=(0, 1, 2)) for array in (density, support))
         slopes = slopes_of(density, support)
         flat = np.where(support, density * np.conj(ramp_with(slopes, density.shape)), 0)
@@ -74,7 +75,7 @@ def support_of(density: Complex[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x
     """Find the crystal: the largest piece of what is bright once blurred a little; it may lie across the edges."""
     blurred = ndimage.gaussian_filter(np.abs(density).astype(np.float64), _BLUR, mode="wrap")
     bright = blurred > _THRESHOLD * blurred.max()
-    turn = to_middle(Solution(density, bright))
+    turn = shift_of(Solution(density, bright))
     labels, _ = ndimage.label(np.roll(bright, turn, axis=(0, 1, 2)))
     sizes = np.bincount(labels.ravel(), minlength=2)[1:]
     return np.asarray(np.roll(labels == 1 + int(np.argmax(sizes)), [-t for t in turn], axis=(0, 1, 2)))
@@ -125,8 +126,7 @@ def _phased(settings: CrystalSettings, prepared: Prepared, work: Workplace | Non
 
         before = folder.latest_checkpoint()
         found = phase(measured, few, settings.seed, work.progress, work.stop, _of_start(before), save)
-    numbers = found.numbers
-    _log.info("start: LLK %.4g, free %.4g", numbers["llk"], numbers["llk_free"])
+    _log.info("start: %s", likelihoods(found.numbers))
     return Start.of(found.density.astype(np.complex128), np.array(found.sigmas), found.background)
 
 

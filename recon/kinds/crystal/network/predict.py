@@ -97,8 +97,6 @@ def judged(found: Answer, pattern: Pattern) -> Phased:
         numbers,
         (),
         kept.astype(np.complex64),
-        combined.amplitude_spread,
-        combined.phase_spread,
         {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
         to_centre(np.asarray(pattern.free)) > 0,
     )
