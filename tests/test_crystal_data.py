@@ -13,10 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unflat.physics.rocking import real_space_steps
 from unflat.recon.acquisition import write
 from unflat.recon.acquisition.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.kinds.crystal.artefacts import aliens, hot_pixels
+from unflat.recon.kinds.crystal.estimate import estimate
+from unflat.recon.kinds.crystal.geometry import voxel_size
 from unflat.recon.kinds.crystal.prepare import prepare
 from unflat.recon.kinds.crystal.read import read
 from unflat.recon.kinds.crystal.schema import SCHEMA
@@ -446,6 +449,29 @@ class TestWindow:
     def test_a_centre_outside_the_data_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"\[90, 14, 16\] lies outside the 24 x 28 x 32 voxels"):
             prepare(settings(acquisition={"centre": [90, 14, 16]}), acquired(pattern()))
+
+
+class TestSizes:
+    """What a run needs, and what would be larger than is of use."""
+
+    def test_memory_is_that_of_the_solutions_that_are_kept(self) -> None:
+        def memory(**phase: int) -> int:
+            return estimate(settings(phase=phase), acquired(pattern())).memory_bytes
+
+        assert memory(starts=100, keep=4) == memory(starts=4, keep=4) < memory(starts=8, keep=8)
+
+    def test_a_spacing_far_finer_than_a_voxel_is_refused_before_any_work(self) -> None:
+        made = acquired(pattern(), reciprocal_basis=BASIS)
+        shape: tuple[int, int, int] = SHAPE
+        voxel = float(np.cbrt(abs(np.linalg.det(real_space_steps(BASIS, shape)))))
+        assert voxel_size(BASIS, shape) == pytest.approx(voxel)
+        fine, finest = (settings(volume={"spacing": f"{1e9 * voxel / times} nm"}) for times in (7.9, 8.1))
+        assert estimate(fine, made).memory_bytes > 1.5 * estimate(settings(), made).memory_bytes
+        prepare(fine, made)
+        for refused in (estimate, prepare):
+            with pytest.raises(ConfigError, match=r"volume\.spacing: .* nm is 8\.1 times finer than a voxel of"):
+                refused(finest, made)
+        prepare(finest, acquired(pattern()))  # without a basis the result is in voxels
 
 
 class TestArtefacts:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phasing.align import align
-from unflat.recon.phasing.course import begin_at, legs_of
+from unflat.recon.phasing.course import begin_at, legs_of, never_wrapped
 from unflat.recon.phasing.procedure import Measured, Phased, phase
 from unflat.recon.phasing.settings import PhaseSettings
 from unflat.recon.phasing.starts import Outcome, outcome_of
@@ -168,6 +168,36 @@ def test_iterations_that_were_not_done_are_not_counted(monkeypatch: pytest.Monke
     monkeypatch.setattr("unflat.recon.phasing.procedure.PATIENCE", 0)  # a refinement ends after its first block
     settings = PhaseSettings.model_validate(QUICK | {"starts": 1, "keep": 1})
     assert phase(measured(), settings, 0).numbers["iterations"] == sum(leg.iterations for leg in legs_of(settings)) + 5
+
+
+@pytest.mark.parametrize(
+    ("recipe", "twin_after"),
+    [
+        ([{"raar": {"iterations": 600, "support": None}}, {"er": {"iterations": 100}}], 175),
+        ([{"raar": {"iterations": 600, "support": None}}], 150),
+        ([{"hio": {"iterations": 300, "support": {"every": 200}}}, {"er": {"iterations": 25}}], 82),
+        (None, 175),  # a leg of the default recipe ends soon after its quarter
+    ],
+)
+def test_half_a_support_breaks_the_symmetry_at_a_quarter(recipe: list[Any] | None, twin_after: int) -> None:
+    settings = PhaseSettings.model_validate({} if recipe is None else {"recipe": recipe})
+    legs = legs_of(settings)
+    at = [leg.twin for leg in legs].index(True)
+    assert sum(leg.iterations for leg in legs[:at]) == twin_after
+    assert sum(leg.twin for leg in legs) == 1
+    total = sum(step.step.iterations for step in settings.recipe)
+    assert sum(leg.iterations for leg in legs if not leg.twin) == total
+    without = legs_of(settings.model_copy(update={"twin": False}))
+    assert [leg.wrap for leg in legs if leg.wrap] == [leg.wrap for leg in without if leg.wrap]
+
+
+def test_a_support_that_is_never_updated_is_told() -> None:
+    recipe = [{"hio": {"iterations": 20}}, {"er": {"iterations": 30}}, {"er": {"iterations": 5, "support": None}}]
+    said = never_wrapped(PhaseSettings.model_validate({"recipe": recipe}))
+    assert said == [
+        "step 1 of the recipe (hio) does not update the support: its 20 iterations are fewer than support.every, 25"
+    ]
+    assert not never_wrapped(PhaseSettings())
 
 
 def test_progress_comes_to_its_end() -> None:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unflat.recon.kinds.crystal.geometry import frequency_metric, voxel_size
 from unflat.recon.phasing.align import align, correlation, ramped, shifted, twin_of
-from unflat.recon.phasing.combine import combine, first_mode
+from unflat.recon.phasing.combine import combine, first_mode, prtf_threshold
 
 SHAPE = (20, 18, 22)
 offsets = st.tuples(*[st.floats(-4, 4)] * 3)
@@ -103,6 +104,23 @@ def test_curves_see_where_solutions_differ() -> None:
     assert found.prtf[-1] < 0.8
     assert found.fsc[1] > 0.9 > found.fsc[-1]
     assert 2 < found.resolution(found.fsc, 0.5) < 6
+
+
+def test_the_resolution_in_metres_is_that_of_the_crystal_however_unlike_the_axes() -> None:
+    """Frames are four times as coarse as pixels: what agrees up to some |q| does so by its own length."""
+    basis, shape = np.diag([1.0e6, 4.0e6, 4.0e6]), (48, 48, 48)
+    rng, voxel = np.random.default_rng(1), voxel_size(basis, shape)
+    grid = np.meshgrid(*(2 * np.pi * np.fft.fftfreq(n) * n for n in shape), indexing="ij")
+    q = np.sqrt(sum((step * axis / (2 * np.pi)) ** 2 for step, axis in zip(np.diag(basis), grid, strict=True)))
+    end = 2.0e7
+    spectra = np.where(q < end, 1, rng.normal(size=(6, *shape)) + 1j * rng.normal(size=(6, *shape)))
+    solutions = np.fft.ifftn(spectra, axes=(1, 2, 3)).astype(np.complex64)
+    found = combine(solutions, frequency_metric(basis, shape))
+    assert voxel * found.resolution(found.prtf, prtf_threshold(6)) == pytest.approx(2 * np.pi / end, rel=0.06)
+    blind = combine(solutions)
+    assert voxel * blind.resolution(blind.prtf, prtf_threshold(6)) != pytest.approx(2 * np.pi / end, rel=0.15)
+    cubes = combine(solutions, frequency_metric(np.eye(3) * 1e6, shape))
+    np.testing.assert_allclose(cubes.prtf, blind.prtf, rtol=1e-6)
 
 
 def test_one_solution_alone_has_no_halves() -> None:

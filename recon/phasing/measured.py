@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from ..errors import DataError
 from .free import free_pixels
@@ -18,12 +18,15 @@ class Measured:
         weights: 1 for good pixels, 0 for bad ones; whatever the counts there are is ignored.
         exposure: Flux of the beam in each frame, relative to their mean; None where it was steady.
         peak: Index of the Bragg peak, which may stand beside ``n // 2``; None where it does not.
+        metric: Rows: spatial frequency, in cycles per voxel of mean size, of one cycle per voxel along each axis of the
+            density; None where voxels are cubes.
     """
 
     counts: np.ndarray
     weights: np.ndarray
     exposure: np.ndarray | None = None
     peak: tuple[int, int, int] | None = None
+    metric: Float[np.ndarray, "3 3"] | None = None
 
     def __post_init__(self) -> None:
         if self.counts.ndim != 3 or self.counts.shape != self.weights.shape:

@@ -21,7 +21,7 @@ from ..runs.progress import Progress, silent
 from . import refine
 from .align import align, to_middle
 from .combine import Combined, combine
-from .course import Leg, State, legs_of
+from .course import Leg, State, legs_of, never_wrapped
 from .measured import Measured
 from .pattern import Blur, Pattern, no_blur, pattern_of, quality, quality_numbers
 from .phased import NoObjectError, Phased
@@ -101,6 +101,8 @@ class _Work:
     def __post_init__(self) -> None:
         self.pattern: Pattern = pattern_of(self.measured, self.settings.free, self.seed)
         self.legs: tuple[Leg, ...] = legs_of(self.settings)
+        for sentence in never_wrapped(self.settings):
+            _log.info("%s", sentence)
         self.total = self.settings.starts * sum(leg.iterations for leg in self.legs)
         kept = min(self.settings.keep, self.settings.starts)
         self.total += (kept + (kept > 1)) * self.settings.refine.iterations
@@ -122,7 +124,7 @@ class _Work:
         solutions = self._agreeing(chosen)
         if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
             return self._result(self.refined[self._best(chosen)], solutions)
-        combined = combine(solutions)
+        combined = combine(solutions, self.measured.metric)
         self._check_stop()
         final = self._refine(self._begin_mode(combined, chosen))
         return self._result(final, solutions)
@@ -243,7 +245,7 @@ class _Work:
         density = density * turn
         aligned = [align(one, density, ramp=False, scale=False).density for one in solutions]
         kept = np.stack(aligned).astype(np.complex64)
-        combined = combine(kept)
+        combined = combine(kept, self.measured.metric)
         return Phased(
             density,
             to_centre(np.asarray(final.support)) > 0,

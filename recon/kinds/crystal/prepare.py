@@ -14,6 +14,7 @@ from ...errors import ConfigError, Fault
 from ...phasing.measured import Measured
 from .acquisition_settings import CrystalAcquisition
 from .artefacts import aliens, bragg_peak, hot_pixels
+from .geometry import frequency_metric, require_spacing
 from .settings import CrystalSettings
 from .signal import Good, Sampling, Voxels, sampling
 from .validate import good_voxels
@@ -56,7 +57,9 @@ class Prepared:
     @property
     def measured(self) -> Measured:
         """What phasing takes; it says which pixels every way of reconstruction withholds."""
-        return Measured(self.counts, self.good.astype(np.float32), self.exposure, self.peak)
+        frame, y, x = self.counts.shape
+        metric = None if self.reciprocal_basis is None else frequency_metric(self.reciprocal_basis, (frame, y, x))
+        return Measured(self.counts, self.good.astype(np.float32), self.exposure, self.peak, metric)
 
 
 @dataclass
@@ -88,7 +91,7 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
         acquisition: As read.
 
     Raises:
-        ConfigError: If the crop or the centre do not suit the data.
+        ConfigError: If the crop, the centre or the spacing of the result do not suit the data.
     """
     wanted = settings.acquisition
     notes = Notes()
@@ -107,18 +110,26 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
     exposure = _exposure(flux, box, wanted.bin[0])
     found = sampling(kept / exposure[:, None, None], fine)
     _told_of_sampling(found, notes)
-    basis = acquisition.arrays.get("reciprocal_basis")
+    basis = basis_of(settings, acquisition)
+    frame, y, x = kept.shape
+    require_spacing(settings.volume.spacing, basis, (frame, y, x))
     return Prepared(
         kept.astype(np.float32),
         fine,
         exposure,
-        None if basis is None else basis * np.array(wanted.bin)[:, None],
+        basis,
         acquisition.arrays.get("bragg_vector"),
         _within(peak, box, wanted.bin),
         found,
         box,
         tuple(notes.sentences),
     )
+
+
+def basis_of(settings: CrystalSettings, acquisition: Acquisition) -> Float[np.ndarray, "3 3"] | None:
+    """[1/m] Rows: change of q for one step of the axes of what is phased; None if unknown."""
+    basis = acquisition.arrays.get("reciprocal_basis")
+    return None if basis is None else np.asarray(basis * np.array(settings.acquisition.bin)[:, None])
 
 
 def box_of(settings: CrystalSettings, acquisition: Acquisition) -> Window:

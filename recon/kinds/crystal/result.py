@@ -17,6 +17,7 @@ from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import label
 
 from ....physics.rocking import Axes, displacement, laboratory_grid, real_space_steps, resample, strain_of_density
+from ...errors import DataError, Fault
 from ...phasing.align import to_middle
 from ...runs.atomic import write_atomically
 from ...volumes.volume import Quantity, Volume
@@ -88,7 +89,11 @@ def volume_of(solution: Solution, frame: Frame, spacing: float | None = None) ->
         solution: In the detector's frame.
         frame: Where it lies. Without a basis the volume is in voxels; without G it has no displacement and no strain.
         spacing: [m] Between samples; None for the cube root of the skewed voxel's volume.
+
+    Raises:
+        DataError: If nothing is left of the crystal.
     """
+    level_of(np.abs(solution.density), solution.support)  # before the work: of nothing there is no grid
     z, y, x = solution.density.shape
     shift = shift_of(solution)
     support = np.roll(solution.support, shift, axis=(0, 1, 2))
@@ -150,8 +155,15 @@ def _spreads(
 
 
 def level_of(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> float:
-    """Amplitude of the crystal's inside: the median of what is not its blurred rim."""
+    """Amplitude of the crystal's inside: the median of what is not its blurred rim.
+
+    Raises:
+        DataError: If nothing is inside.
+    """
     values = amplitude[inside]
+    if not (values > 0).any():
+        remedy = "see that mask, crop and centre leave it its peak, and phase it anew with more starts or another seed"
+        raise DataError(Fault("", "nothing is left of the crystal: its support is empty, or its density is 0", remedy))
     return float(np.median(values[values > 0.5 * np.percentile(values, 95)]))
 
 

@@ -22,6 +22,7 @@ from ....runs.checkpoint import Checkpoint
 from ..reconstruct import Saver
 from ..settings import CrystalSettings
 from ..telling import FAR, likelihoods, reached
+from .adapt import of_tuning
 
 _BESIDE = "starts beside the answer"
 """Fact of a checkpoint that is of them."""
@@ -53,6 +54,7 @@ def refined(
         NoObjectError: If no object was found.
     """
     count, state = settings.predict.starts, work.folder.latest_checkpoint()
+    state = None if of_tuning(state) else state
     resumed = state if state is not None and state.facts.get(_BESIDE) else None
     try:
         # Of an answer that was refined before nothing is kept: it is soon done again, to the same numbers.
