@@ -120,7 +120,7 @@ def test_the_resolution_in_metres_is_that_of_the_crystal_however_unlike_the_axes
     blind = combine(solutions)
     assert voxel * blind.resolution(blind.prtf, prtf_threshold(6)) > 1.2 * 2 * np.pi / end  # shells mix lengths
     cubes = combine(solutions, frequency_metric(np.eye(3) * 1e6, shape))
-    np.testing.assert_allclose(cubes.prtf, blind.prtf, rtol=1e-6)
+    np.testing.assert_allclose(cubes.prtf, blind.prtf, atol=0.02)  # but for rounding at the shells' borders
 
 
 def test_one_solution_alone_has_no_halves() -> None:
