@@ -16,11 +16,12 @@ from unflat.physics.rocking import positions, real_space_steps
 from unflat.recon.acquisition import write
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.kinds.crystal.read import read
-from unflat.recon.kinds.crystal.result import Frame, Seen, Solution, volume_of, write_result
+from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of
 from unflat.recon.kinds.crystal.schema import SCHEMA
 from unflat.recon.kinds.crystal.score import score
 from unflat.recon.kinds.crystal.settings import CrystalSettings
 from unflat.recon.kinds.crystal.simulation import simulate
+from unflat.recon.kinds.crystal.writing import Seen, write_result
 from unflat.recon.volumes import Volume, read_volume
 
 SHAPE = (32, 36, 40)

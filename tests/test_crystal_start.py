@@ -10,9 +10,10 @@ import pytest
 
 from unflat.recon.acquisition.acquisition import Acquisition
 from unflat.recon.kinds.crystal.prepare import Prepared, prepare
-from unflat.recon.kinds.crystal.result import Frame, Seen, Solution, volume_of, write_result
+from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of
 from unflat.recon.kinds.crystal.settings import CrystalSettings
 from unflat.recon.kinds.crystal.start import start_of
+from unflat.recon.kinds.crystal.writing import Seen, write_result
 
 SHAPE = (24, 28, 32)
 

@@ -14,7 +14,8 @@ from ...models import Model
 from ...volumes.lattice import Lattice
 from .continuous import volume_of_model
 from .reconstruct import blur_numbers, measured_numbers, sizes_of, write_predictions
-from .result import SURFACE, Seen, Solution, in_one_piece, write_result
+from .result import SURFACE, Solution, in_one_piece
+from .writing import Seen, write_result
 
 if TYPE_CHECKING:
     from .problem import CrystalProblem

@@ -19,10 +19,11 @@ from ...volumes import Volume
 from ...volumes.header import stamp
 from ...volumes.profiles import edge_width, lines_through_middle, write_csv
 from .prepare import Prepared, prepare
-from .result import Frame, Seen, Solution, volume_of, write_result
+from .result import Frame, Solution, volume_of
 from .score import score
 from .settings import CrystalSettings
 from .telling import reached
+from .writing import Seen, write_result
 
 _log = logging.getLogger(__name__)
 _ROW = ("llk", "llk_free", "chi_rms", "support")

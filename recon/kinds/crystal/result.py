@@ -6,11 +6,8 @@ support. With F(q) = Σ ρ e^(−iq·r) the phase is −G·u. The strain is ∂u
 lattice: a uniform one moves the peak as a change of G does, and cannot be told from it.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float
@@ -19,7 +16,6 @@ from scipy.ndimage import label
 from ....physics.rocking import Axes, displacement, laboratory_grid, real_space_steps, resample, strain_of_density
 from ...errors import DataError, Fault
 from ...phasing.align import to_middle
-from ...runs.atomic import write_atomically
 from ...volumes.volume import Quantity, Volume
 
 QUANTITIES = (
@@ -29,11 +25,6 @@ QUANTITIES = (
     Quantity("strain", "1", "change of the displacement along G"),
     Quantity("support", "1", "1 inside the crystal"),
     Quantity("density", "1", "complex density"),
-)
-_CONVENTION = (
-    "counts = exposure of the frame x (|FFT(density)|^2 convolved with point_spread_function + background); exposure: "
-    "flux of the beam relative to its mean over the acquisition, by the monitor; forward FFT, centred at n // 2; "
-    "phase = -G.u"
 )
 _UNCERTAIN = "spread between independent solutions"
 SURFACE = 0.4
@@ -210,80 +201,6 @@ def unwrapped(
     line, *_ = np.linalg.lstsq(columns * weights[:, None], whole[support] * weights, rcond=None)
     plane = line[0] + sum(slope * axis for slope, axis in zip(line[1:], index, strict=True))
     return np.asarray(line), np.where(support, whole - plane, 0)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What turns a density into the counts that it should give: exposure · (|FFT(density)|² ⊛ kernel + background).
-
-    Args:
-        kernel: Point-spread function of odd size, with the sum 1.
-        background: Counts in each pixel, under a steady beam.
-        good: Pixels that were measured.
-        exposure: Flux of the beam in each frame, relative to its mean over the acquisition.
-        withheld: Good pixels that were never fitted; None where nobody says.
-        first: Index in the acquisition, as it was read, at which the array begins; None where nobody says.
-    """
-
-    kernel: Float[np.ndarray, "dz dy dx"]
-    background: float
-    good: Bool[np.ndarray, "frame y x"]
-    exposure: Float[np.ndarray, " frame"]
-    withheld: Bool[np.ndarray, "frame y x"] | None = None
-    first: tuple[int, int, int] | None = None
-
-
-def write_result(
-    path: Path,
-    volume: Volume,
-    solution: Solution,
-    frame: Frame,
-    seen: Seen,
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write the volume, and beside it what gives the modelled counts.
-
-    Args:
-        path: The file.
-        volume: In the laboratory.
-        solution: In the detector's frame, centred; scaled so that |FFT|² is in counts.
-        frame: Where it lies.
-        seen: How it was seen.
-        provenance: Facts about the input and the config.
-    """
-    import h5py
-
-    from ...volumes.hdf5 import write
-
-    numbers: dict[str, tuple[Any, str]] = {
-        "point_spread_function": (seen.kernel, "1"),
-        "background": (np.float64(seen.background), "counts"),
-        "exposure": (seen.exposure, "1"),
-    }
-    if seen.first is not None:
-        numbers["first"] = (np.array(seen.first), "1")
-    if frame.reciprocal_basis is not None:
-        numbers["reciprocal_basis"] = (frame.reciprocal_basis, "1/m")
-    if frame.bragg_vector is not None:
-        numbers["bragg_vector"] = (frame.bragg_vector, "1/m")
-    with write_atomically(path) as temporary:
-        write(volume, temporary)
-        with h5py.File(temporary, "a") as file:
-            file.attrs["provenance"] = json.dumps(dict(provenance), default=str)
-            group = file.create_group("detector_frame")
-            group.attrs.update({"NX_class": "NXdata", "signal": "density", "convention": _CONVENTION})
-            arrays = [
-                ("density", solution.density.astype(np.complex64), "density on the grid conjugate to the patterns"),
-                ("mask", (~seen.good).astype(np.uint8), "pixels that were not used; 0 is good"),
-            ]
-            if seen.withheld is not None:
-                meaning = "good pixels that were never fitted, to judge by; 1 is withheld"
-                arrays.append(("withheld", seen.withheld.astype(np.uint8), meaning))
-            for name, array, meaning in arrays:
-                data = group.create_dataset(name, data=array, compression="gzip", shuffle=True)
-                data.attrs.update({"units": "1", "long_name": meaning})
-            for name, (value, unit) in numbers.items():
-                group.create_dataset(name, data=value).attrs["units"] = unit
 
 
 def bragg_vector_of(facts: Mapping[str, float | str]) -> Float[np.ndarray, " 3"] | None:
