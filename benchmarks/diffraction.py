@@ -30,11 +30,13 @@ class Answer:
         density: Scaled to counts.
         modelled: Counts that it predicts.
         good: Pixels that the run used, fitted or withheld.
+        free: Those that it withheld; None where its file does not say.
     """
 
     density: Complex[np.ndarray, "z y x"]
     modelled: Voxels
     good: Good
+    free: Good | None = None
 
 
 def answer_of(run: Path) -> Answer:
@@ -44,13 +46,14 @@ def answer_of(run: Path) -> Answer:
         density, kernel = group["density"][()], group["point_spread_function"][()]
         background, mask = float(group["background"][()]), group["mask"][()]
         exposure = group["exposure"][()] if "exposure" in group else np.ones(len(mask))
+        free = group["withheld"][()] > 0 if "withheld" in group else None
     padded = np.zeros(density.shape)
     padded[
         tuple(slice(n // 2 - k // 2, n // 2 + k // 2 + 1) for n, k in zip(padded.shape, kernel.shape, strict=True))
     ] = kernel
     transfer = fft.rfftn(fft.ifftshift(padded))
     spread = fft.irfftn(fft.rfftn(counts_of(density)) * transfer, density.shape)
-    return Answer(density, exposure[:, None, None] * (np.maximum(spread, 0) + background), mask == 0)
+    return Answer(density, exposure[:, None, None] * (np.maximum(spread, 0) + background), mask == 0, free)
 
 
 def counts_of(density: Complex[np.ndarray, "z y x"]) -> Voxels:

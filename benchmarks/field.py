@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from unflat.recon.phasing.free import free_pixels
 from unflat.recon.results import Result, box_of, open_result, sampler
 from unflat.recon.settings.shipped import shipped
 from unflat.recon.volumes import read_volume
 
 from .commands import Options, reconstruct
 from .diffraction import answer_of, judged
-from .gold import FREE, GOALS, measured
+from .gold import GOALS, measured
 from .gold import TINY as TINY_PHASE
 from .ledger import Ledger, Numbers, Skipped
 from .pictures import closer, save_small
@@ -53,8 +52,7 @@ def _run(ledger: Ledger, way: str, config: Path, source: Path, changes: Options,
     output = ledger.scratch / f"{way}-{seed}"
     numbers = reconstruct(way, config, source, output, {**changes, "seed": seed}, ledger.device)
     answer = answer_of(output)
-    free = free_pixels(answer.good.astype(np.float32), FREE, seed)
-    figures = judged(answer.modelled, *measured(source), free)
+    figures = judged(answer.modelled, *measured(source), answer.free)
     return {name: numbers[name] for name in KEPT if name in numbers} | {"judged": figures}
 
 

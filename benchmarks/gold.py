@@ -63,8 +63,7 @@ def _ours(ledger: Ledger, config: Path, source: Path, changes: Options, seed: in
     numbers = phase(config, source, output, {**changes, "seed": seed}, ledger.device)
     counts, good = measured(source)
     answer = answer_of(output)
-    free = free_pixels(answer.good.astype(np.float32), FREE, seed)
-    figures = judged(answer.modelled, counts, good, free)
+    figures = judged(answer.modelled, counts, good, answer.free)
     return numbers | {"judged": figures, "table": starts_of(output)}
 
 
@@ -96,7 +95,8 @@ def _cohere(ledger: Ledger, source: Path, seeds: tuple[int, ...]) -> dict[str, A
     if ledger.quick:
         return None
     counts, good = measured(source)
-    move = [n // 2 - i for n, i in zip(counts.shape, np.unravel_index(int(counts.argmax()), counts.shape), strict=True)]
+    z, y, x = (int(i) for i in np.unravel_index(int(counts.argmax()), counts.shape))
+    move = [n // 2 - i for n, i in zip(counts.shape, (z, y, x), strict=True)]
     amplitudes = np.roll(np.sqrt(np.where(good, counts, 0)), move, (0, 1, 2))
 
     def compute() -> Numbers:
@@ -105,7 +105,8 @@ def _cohere(ledger: Ledger, source: Path, seeds: tuple[int, ...]) -> dict[str, A
             found = cohere_reference.reconstruct(ledger, "cohere", amplitudes, seed)
             modelled = np.roll(found.pop("modelled"), [-m for m in move], (0, 1, 2))
             densities.append(found.pop("density"))
-            rows.append(found | judged(modelled, counts, good, free_pixels(good.astype(np.float32), FREE, seed)))
+            free = free_pixels(good.astype(np.float32), FREE, seed, peak=(z, y, x))
+            rows.append(found | judged(modelled, counts, good, free))
         return {"runs": rows, "agreement": agreement(densities)}
 
     try:

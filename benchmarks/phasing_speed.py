@@ -15,7 +15,8 @@ from jax import lax
 from jaxtyping import Array, Complex
 
 from unflat.recon.phasing.course import Leg, State, begin, go
-from unflat.recon.phasing.pattern import Measured, Pattern, pattern_of
+from unflat.recon.phasing.measured import Measured
+from unflat.recon.phasing.pattern import Pattern, pattern_of
 
 from . import cohere_reference
 from .ledger import Ledger, Numbers

@@ -14,6 +14,7 @@ from ..recon.runs.estimate import Estimate, available_memory, readable_bytes
 from ..recon.settings import load_config
 from . import console
 from .options import PATH, config_options
+from .running import WAYS, way_named
 
 
 @click.command()
@@ -36,6 +37,7 @@ def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int
     kind = kind_named(settings.kind)
     problems: list[UnflatError] = []
     measured = _read(kind, settings, acquisition, problems) if acquisition else None
+    _look_at_named(kind, settings, problems)
     if acquisition is None or measured is not None:
         _estimate(kind, settings, measured, problems)
     for problem in problems:
@@ -60,6 +62,16 @@ def _read(kind: Kind, settings: Any, path: Path, problems: list[UnflatError]) ->
     for name, array in measured.arrays.items():
         console.say(f"  {name}: {_summary(array)}{units.get(name, '')}")
     return measured
+
+
+def _look_at_named(kind: Kind, settings: Any, problems: list[UnflatError]) -> None:
+    """See whether the files are there that the config names for a way of reconstruction, such as ``fit.start``."""
+    for way in map(way_named, WAYS):
+        try:
+            if way.part(kind) is not None and way.named is not None:
+                way.named(kind, settings)
+        except UnflatError as error:
+            problems.append(error)
 
 
 def _summary(array: np.ndarray) -> str:

@@ -40,6 +40,12 @@ def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
     return work.run()
 
 
+def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
+    """What the fit begins with, where that is a file."""
+    start = None if kind.start is None else kind.start(settings)
+    return {} if start is None else {"fit.start": start}
+
+
 def _sentence(kind: "Kind", numbers: Numbers) -> str:
     steps = "1 step" if numbers["steps"] == 1 else f"{numbers['steps']:.0f} steps"
     return f"{kind.sentence(numbers)} after {steps}"
@@ -82,4 +88,5 @@ WAY = Way(
     files=("model.h5", "volume.h5"),
     may_grow=lambda _kind, _settings: ("fit.steps",),
     show=_show,
+    named=_named,
 )

@@ -1,6 +1,7 @@
 """``unflat predict``: a trained network's answer to one measurement."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,6 +56,17 @@ def _network(settings: Any) -> dict[str, Any]:
     return {"network": describe_input(path_of(settings.predict.network, settings.kind))}
 
 
+def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
+    """The network, where it is not the one that comes with unflat."""
+    from ..recon.networks.file import SHIPPED, path_of, read
+
+    name = settings.predict.network
+    if name == SHIPPED:
+        return {}
+    read(name, kind.name)
+    return {"predict.network": path_of(name, kind.name)}
+
+
 def _sentence(kind: "Kind", numbers: Numbers) -> str:
     return f"{kind.sentence(numbers)}; the network took {numbers['seconds_of_answer']:.2g} s"
 
@@ -69,4 +81,5 @@ WAY = Way(
     files=("model.h5", "models", "volume.h5", "scores.csv", "classes.csv", "network.h5"),
     networks=True,
     require=_network,
+    named=_named,
 )

@@ -55,6 +55,8 @@ class Way(Generic[Part]):
         show: Shows what ``unflat demo`` ends with: of an acquisition with its truth, the run's folder and its numbers.
         networks: Whether it is a network that computes.
         require: Reads what else the settings name, before a folder is taken, and describes it for the provenance.
+        named: Files that the settings name beside the acquisition, by setting, for a kind; refused where they are not
+            what they should be.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Way(Generic[Part]):
     show: Callable[[Path, Path, Numbers], None] | None = None
     networks: bool = False
     require: Callable[[Any], Mapping[str, Any]] | None = None
+    named: "Callable[[Kind, Any], Mapping[str, Path]] | None" = None
 
 
 def way_named(name: str) -> Way[Any]:
@@ -90,6 +93,8 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
     settings, output = request.settings, request.output
     kind = kind_named(settings.kind)
     part = _part(way, kind)
+    if not request.resume:  # A run that goes on deletes nothing, and may have what it needs in its folder by now.
+        _require_elsewhere(way, kind, settings, output)
     beside = {} if way.require is None else way.require(settings)
     measured = None if request.acquisition is None else kind.read(settings, request.acquisition)
     device = devices.use(settings.device, networks=way.networks)
@@ -138,6 +143,18 @@ def _part(way: Way[Part], kind: "Kind") -> Part:
         remedy = f"use {' or '.join(others)}, {takes} the same config and acquisition" if others else ""
         raise ConfigError(Fault("kind", way.closed.format(kind=kind.name), remedy))
     return part
+
+
+def _require_elsewhere(way: Way[Part], kind: "Kind", settings: Any, output: Path) -> None:
+    """See the files that the settings name before a run's folder is taken, which may delete what is in it.
+
+    Raises:
+        ConfigError: If one lies in that folder.
+    """
+    for setting, path in ({} if way.named is None else way.named(kind, settings)).items():
+        if path.resolve().is_relative_to(output.resolve()):
+            message = f"{str(path)!r} lies in {str(output)!r}, which the run is to be written to"
+            raise ConfigError(Fault(setting, message, "write to another folder with -o"))
 
 
 def _run(way: Way[Part], work: Callable[["Progress"], Numbers], stop: "StopRequest", output: Path) -> Numbers:

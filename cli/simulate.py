@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def command(config: Path, output: Path, force: bool, overrides: list[str]) -> None:
     """Make an acquisition of a simulated specimen, as the simulate: section of CONFIG says, with its truth inside.
 
-    What is simulated is known at every point of space; light crosses it in voxels finer than the camera's pixels, and
-    the camera counts photons. The same seed gives the same file.
+    What is simulated is known at every point of space, and is seen more finely than the detector's pixels: light
+    crosses a cell to a camera that counts photons, X-rays are diffracted by a crystal that is rocked, and a microscope
+    focuses on a section of a shape. The same seed gives the same file.
 
     \b
     Examples:
@@ -32,6 +33,8 @@ def command(config: Path, output: Path, force: bool, overrides: list[str]) -> No
       unflat simulate cell.yaml -o beads.h5 --set simulate.specimen=beads --seed 7
       unflat simulate cell.yaml -o stack.h5 --set simulate.defocus='[-2 um, 0 um, 2 um]'
       unflat simulate cell.yaml -o noiseless.h5 --set simulate.photons=null
+      unflat simulate crystal.yaml -o rocking.h5 --set simulate.strains='[screw]' --set simulate.detector.counts=1e8
+      unflat simulate shape.yaml -o cells.h5 --seed 7
     """
     console.refuse_to_overwrite(output, force=force)
     settings: Any = load_config(config, overrides)

@@ -1,5 +1,6 @@
 """``unflat train``: a network, from specimens whose truth is known."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,17 +48,29 @@ def _work(lesson: "Lesson", job: Job) -> Numbers:
     return lesson.run(job.settings, job.place)
 
 
+def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
+    """The network that training goes on from, and the measurements that it learns from, where there are any."""
+    from ..recon.errors import ConfigError, Fault
+    from ..recon.networks.file import path_of, read
+
+    found, begun, data = {}, settings.train.network, _lesson(kind).data(settings)
+    if begun is not None:
+        read(begun, kind.name)
+        found["train.network"] = path_of(begun, kind.name)
+    if data is not None:
+        if not Path(data).exists():
+            raise ConfigError(Fault("train.data", f"{str(data)!r} is not there", "check the path"))
+        found["train.data"] = Path(data)
+    return found
+
+
 def _read(settings: Any) -> dict[str, Any]:
     """Describe what the network learns from and begins with: their checksums decide the result as the config does."""
     from ..recon.kinds import kind_named
-    from ..recon.networks.file import path_of, read
     from ..recon.runs import describe_input
 
-    found, kind = {"data": _lesson(kind_named(settings.kind)).data(settings)}, settings.kind
-    if (begun := settings.train.network) is not None:
-        read(begun, kind)  # To find out in time that it is none.
-        found["network"] = path_of(begun, kind)
-    return {name: describe_input(path) for name, path in found.items() if path is not None}
+    named = _named(kind_named(settings.kind), settings)
+    return {name.removeprefix("train."): describe_input(path) for name, path in named.items()}
 
 
 def _sentence(kind: "Kind", numbers: Numbers) -> str:
@@ -81,4 +94,5 @@ WAY = Way(
     may_grow=lambda kind, settings: _lesson(kind).may_grow(settings),
     networks=True,
     require=_read,
+    named=_named,
 )

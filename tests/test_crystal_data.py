@@ -13,16 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unflat.physics.rocking import real_space_steps
 from unflat.recon.acquisition import write
 from unflat.recon.acquisition.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.kinds.crystal.artefacts import aliens, hot_pixels
+from unflat.recon.kinds.crystal.estimate import estimate
+from unflat.recon.kinds.crystal.geometry import voxel_size
 from unflat.recon.kinds.crystal.prepare import prepare
 from unflat.recon.kinds.crystal.read import read
 from unflat.recon.kinds.crystal.schema import SCHEMA
 from unflat.recon.kinds.crystal.settings import CrystalSettings
 from unflat.recon.kinds.crystal.signal import peak_of, sampling
 from unflat.recon.kinds.crystal.simulation import simulate
+from unflat.recon.kinds.crystal.validate import doubts
 from unflat.recon.kinds.crystal.window import binned, good_size, window
 
 BASIS = np.array([[1.5e6, 3e5, 0.0], [0.0, -2e6, 1e5], [0.0, 0.0, 2.2e6]])
@@ -111,6 +115,27 @@ class TestReading:
         assert found["images"].shape[0] == SHAPE[0] // 2
         np.testing.assert_allclose(found["reciprocal_basis"][0], 2 * BASIS[0])
         np.testing.assert_allclose(found["reciprocal_basis"][1:], BASIS[1:])
+
+    def test_falling_frames_turn_the_step_round(self, tmp_path: Path) -> None:
+        """The same place of q has the same counts: else the crystal would come out mirrored."""
+        path = sound(tmp_path / "scan.h5")
+        plain, turned = read(settings(), path), read(settings(acquisition={"frames": "::-1"}), path)
+        np.testing.assert_array_equal(turned["images"], plain["images"][::-1])
+        np.testing.assert_allclose(turned["reciprocal_basis"], BASIS * [[-1], [1], [1]])
+        assert np.linalg.det(turned["reciprocal_basis"]) == pytest.approx(-np.linalg.det(BASIS))
+        thinned = read(settings(acquisition={"frames": [20, 18, 16, 14, 12, 10, 8, 6, 4]}), path)
+        np.testing.assert_allclose(thinned["reciprocal_basis"][0], -2 * BASIS[0])
+
+    def test_frames_out_of_order_are_refused_but_for_a_file_that_is_sorted_anew(self, tmp_path: Path) -> None:
+        path = sound(tmp_path / "scan.h5")
+        with pytest.raises(ConfigError, match=r"frames are out of order: 8 follows 10; name them rising or falling"):
+            read(settings(acquisition={"frames": [9, 10, 8, *range(11, 20)]}), path)
+        order = sorted(range(SHAPE[0]), key=str)
+        with h5py.File(path, "a") as file:
+            file["measurement/images"][...] = file["measurement/images"][...][order]
+        found = read(settings(acquisition={"frames": np.argsort(order).tolist()}), path)
+        np.testing.assert_array_equal(found["images"], pattern().astype(np.float32))
+        np.testing.assert_allclose(found["reciprocal_basis"], BASIS)
 
     def test_uneven_frames_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"frames are 1 to 5 apart.*even steps"):
@@ -259,6 +284,37 @@ def test_what_might_be_right_is_read_with_a_warning_on_request(tmp_path: Path, n
     assert read(settings(acquisition={"doubtful": "warn"}), path)["images"].shape == SHAPE
 
 
+def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path) -> None:
+    """It is masked later, as other hot pixels are; nor does it stand for a peak that is not there."""
+    path = sound(tmp_path / "scan.h5")
+    with h5py.File(path, "a") as file:
+        file["measurement/images"][:, 3, 4] = 65535
+    found = read(settings(), path)
+    assert not prepare(settings(), found).good[:, 3, 4].any()
+    with h5py.File(path, "a") as file:
+        file["measurement/images"][...] = np.random.default_rng(1).poisson(3.0, SHAPE)
+        file["measurement/images"][:, 3, 4] = 65535
+    with pytest.raises(DataError, match="no peak is in view"):
+        read(settings(), path)
+
+
+def test_a_weak_scan_on_a_background_is_in_order_and_its_shuffled_frames_are_not(tmp_path: Path) -> None:
+    """Counting noise of the background goes up and down more than the weak peak does."""
+
+    def scan(brightest: float) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        found = rng.poisson(0.32, (100, 128, 128)).astype(float)
+        curve = brightest * np.sinc((np.arange(100) - 50) / 20) ** 2
+        y, x = np.meshgrid(*[np.arange(-4, 5)] * 2, indexing="ij")
+        spot = np.exp(-(y**2 + x**2) / 8) / np.exp(-(y**2 + x**2) / 8).sum()
+        found[:, 60:69, 60:69] += rng.poisson(curve[:, None, None] * spot)
+        return np.asarray(found)
+
+    assert not doubts(acquired(scan(1000)))
+    mixed = acquired(np.concatenate([scan(4000)[first::4] for first in range(4)]))
+    assert any("do not form one rocking curve" in fault.message for fault in doubts(mixed))
+
+
 JOULES = 9000 * 1.602176634e-19
 
 
@@ -349,6 +405,21 @@ class TestWindow:
         assert taken.sum() == 1
         assert np.abs(np.argwhere(taken)[0] - 8).max() <= 2
 
+    @pytest.mark.parametrize(
+        ("wanted", "peak"),
+        [
+            ({}, (10, 14, 16)),
+            ({"centre": "none"}, (10, 14, 16)),
+            ({"centre": [12, 14, 20], "crop": [16, 20, 16]}, (6, 10, 4)),
+            ({"crop": "all", "bin": [2, 2, 2]}, (5, 7, 8)),
+        ],
+    )
+    def test_the_peak_is_never_withheld_wherever_the_box_leaves_it(self, wanted: Any, peak: tuple[int, ...]) -> None:
+        prepared = prepare(settings(acquisition=wanted), acquired(pattern(peak=(10, 14, 16))))
+        assert prepared.peak == peak
+        near = tuple(slice(p - 1, p + 2) for p in peak)
+        assert not any(prepared.measured.withheld(0.3, seed)[near].any() for seed in range(8))
+
     def test_a_peak_near_an_edge_is_centred_with_masked_voxels(self) -> None:
         prepared = prepare(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
         assert not prepared.good[:2].any()
@@ -378,6 +449,29 @@ class TestWindow:
     def test_a_centre_outside_the_data_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"\[90, 14, 16\] lies outside the 24 x 28 x 32 voxels"):
             prepare(settings(acquisition={"centre": [90, 14, 16]}), acquired(pattern()))
+
+
+class TestSizes:
+    """What a run needs, and what would be larger than is of use."""
+
+    def test_memory_is_that_of_the_solutions_that_are_kept(self) -> None:
+        def memory(**phase: int) -> int:
+            return estimate(settings(phase=phase), acquired(pattern())).memory_bytes
+
+        assert memory(starts=100, keep=4) == memory(starts=4, keep=4) < memory(starts=8, keep=8)
+
+    def test_a_spacing_far_finer_than_a_voxel_is_refused_before_any_work(self) -> None:
+        made = acquired(pattern(), reciprocal_basis=BASIS)
+        shape: tuple[int, int, int] = SHAPE
+        voxel = float(np.cbrt(abs(np.linalg.det(real_space_steps(BASIS, shape)))))
+        assert voxel_size(BASIS, shape) == pytest.approx(voxel)
+        fine, finest = (settings(volume={"spacing": f"{1e9 * voxel / times} nm"}) for times in (7.9, 8.1))
+        assert estimate(fine, made).memory_bytes > 1.5 * estimate(settings(), made).memory_bytes
+        prepare(fine, made)
+        for refused in (estimate, prepare):
+            with pytest.raises(ConfigError, match=r"volume\.spacing: .* nm is 8\.1 times finer than a voxel of"):
+                refused(finest, made)
+        prepare(finest, acquired(pattern()))  # without a basis the result is in voxels
 
 
 class TestArtefacts:

@@ -11,7 +11,8 @@ import pytest
 from scipy.signal import correlate
 
 from unflat.physics.diffraction import to_centre, to_corner
-from unflat.recon.kinds.crystal.network import flow
+from unflat.recon.errors import Stopped
+from unflat.recon.kinds.crystal.network import adapt, flow
 from unflat.recon.kinds.crystal.network.bring import bring, fitted
 from unflat.recon.kinds.crystal.network.denoiser import (
     BOX,
@@ -27,9 +28,13 @@ from unflat.recon.kinds.crystal.network.denoiser import (
 )
 from unflat.recon.kinds.crystal.network.examples import measured, off_centre, truth_beside, turned
 from unflat.recon.kinds.crystal.network.pool import SHARD, Pool, filled, size_of
+from unflat.recon.kinds.crystal.network.settings import CrystalPredict
 from unflat.recon.kinds.crystal.network.sight import sight_of
 from unflat.recon.kinds.crystal.network.specimens import Specimen, in_the_middle, specimen
 from unflat.recon.kinds.crystal.signal import Sampling, sampling
+from unflat.recon.networks.file import Network
+from unflat.recon.runs import Checkpoint
+from unflat.recon.runs.progress import silent
 
 BRIGHT = 1e9
 """Counts of patterns in which noise is nothing."""
@@ -191,6 +196,36 @@ def test_a_small_network_learns_one_crystal(crystal: Specimen) -> None:
         value, parameters = step(parameters, jax.random.key(i))
         losses.append(float(value))
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_tuning_that_was_stopped_comes_to_the_same_network(
+    crystal: Specimen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapt, "REPLAY", 1)
+    monkeypatch.setattr(adapt, "TRY_EVERY", 1)
+    monkeypatch.setattr(adapt, "TOLERANCE", 1e3)  # every step is kept
+    denoiser = Denoiser((8,), (1,))
+    network = Network("crystal", denoiser.constants(), denoiser.initialise(0))
+    counts = crystal.modulus.astype(np.float64) ** 2
+    counts *= 1e7 / counts.sum()
+    good = np.ones(counts.shape, bool)
+    brought = bring(counts, good, sampling(counts, good))
+    wanted = CrystalPredict(adapt=3, steps=1)
+    whole, kept = adapt.adapted(network, brought, wanted, 0, silent, lambda: None)
+    assert kept == 3
+    asked, saved = iter([None, "enough"]), list[Checkpoint]()
+
+    def save(*state: Any) -> None:
+        saved.append(Checkpoint(*state))
+
+    with pytest.raises(Stopped, match=r"enough: stopped after 1 steps .*run again with --resume to go on"):
+        adapt.adapted(network, brought, wanted, 0, silent, lambda: next(asked), None, save)
+    assert adapt.of_tuning(saved[-1]) is saved[-1]
+    assert adapt.of_tuning(Checkpoint(1, {}, {"table": []})) is None
+    again, kept = adapt.adapted(network, brought, wanted, 0, silent, lambda: None, saved[-1])
+    assert kept == 3
+    for name, array in whole.weights.items():
+        np.testing.assert_array_equal(again.weights[name], array)
 
 
 def test_a_pool_is_the_same_whoever_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,8 @@ def test_the_folder_holds_the_whole_result(work: Path) -> None:
     numbers = json.loads((run / "metrics.json").read_text("utf-8"))
     # Two short starts scatter, by seed and by release of jax: 0.95 to 0.99, and 0.23 to 0.87 for so weak a strain.
     assert numbers["correlation"] > 0.92
-    assert numbers["strain_correlation"] > 0.1
+    assert numbers["strain_correlation"] > 0.2  # a wrong sign makes it negative
+    assert numbers["strain_rms"] == pytest.approx(numbers["strain_truth"], rel=0.6)  # nor is a factor of 2 pi missing
     assert 0.5 < numbers["llk_free"] < 4
     assert numbers["voxel_size"] == pytest.approx(7.86e-8, rel=0.05)
     starts = [json.loads(line)["start"] for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unflat.recon.errors import Stopped
+from unflat.recon.errors import DataError, Stopped
 from unflat.recon.kinds.crystal.network.refined import is_doubtful, refined
 from unflat.recon.kinds.crystal.settings import CrystalSettings
 from unflat.recon.phasing.align import align
-from unflat.recon.phasing.pattern import Measured
-from unflat.recon.phasing.phased import Phased
+from unflat.recon.phasing.measured import Measured
+from unflat.recon.phasing.phased import NoObjectError, Phased
 from unflat.recon.runs import RunFolder, Workplace
 
 SHAPE = (28, 26, 24)
@@ -78,9 +78,33 @@ def test_starts_beside_a_bad_answer_find_the_crystal_also_after_a_stop(tmp_path:
     assert len(told) == 1 + 3
 
 
+def test_an_answer_outlives_added_starts_that_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*arguments: Any) -> Phased:
+        raise NoObjectError("no start found an object")
+
+    monkeypatch.setattr("unflat.recon.kinds.crystal.network.refined._beside", nothing)
+    alone, _ = run(tmp_path / "alone", wrong(), starts=0)
+    found, _ = run(tmp_path / "run", wrong())
+    np.testing.assert_array_equal(found.density, alone.density)
+    assert found.numbers["starts_beside"] == 3
+    assert found.numbers["answer_kept"] == 1
+
+
+def test_a_full_disk_is_not_taken_for_an_answer_that_fell_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
+        raise DataError("no space left on the disk")
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", full)
+    with pytest.raises(DataError, match="no space left"):
+        run(tmp_path / "run", crystal())
+
+
 def test_what_is_doubtful() -> None:
     assert not is_doubtful({"llk": 1.0, "llk_free": 1.9, "chi_rms": 0.2})  # few counts
     assert not is_doubtful({"llk": 7.0, "llk_free": 10.0, "chi_rms": 0.02})  # many counts, and a model that is near
+    assert not is_doubtful({"llk": 1.0, "chi_rms": 0.02})  # no pixel is withheld
     assert is_doubtful({"llk": 1.0, "llk_free": 2.1, "chi_rms": 0.02})
     assert is_doubtful({"llk": 30.0, "llk_free": 40.0, "chi_rms": 0.1})
     assert is_doubtful({"llk": 1.0, "llk_free": float("nan"), "chi_rms": 0.02})

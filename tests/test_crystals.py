@@ -30,7 +30,6 @@ from unflat.physics.crystals import (
     expose,
     family,
     random_crystal,
-    random_exposure,
     random_steps,
 )
 from unflat.physics.crystals.drawing import lattice_towards
@@ -305,7 +304,7 @@ def test_a_seed_is_a_crystal_and_a_pattern() -> None:
     def pattern(seed: int) -> np.ndarray:
         crystal = random_crystal(seed)
         field = amplitudes(crystal, random_steps(seed, crystal, SIZE), SIZE, finer=1)
-        return expose(field, random_exposure(seed, SIZE), seed).counts
+        return expose(field, Exposure(1e6, hot_pixels=2, aliens=1), seed).counts
 
     first, again, other = (pattern(seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -472,15 +471,6 @@ def test_aliens_stand_beside_the_peak_and_are_no_part_of_the_model() -> None:
     away = np.array(np.unravel_index(shot.aliens.argmax(), SIZE)) - np.array(SIZE) // 2
     assert np.max(np.abs(away) / np.array(SIZE)) > 0.15
     assert shot.counts.sum() == pytest.approx(1.1e6, rel=0.01)
-
-
-@given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
-def test_drawn_conditions_are_possible_ones(seed: int) -> None:
-    exposure = random_exposure(seed, SIZE)
-    assert 1e4 <= (exposure.total or 0) <= 1e9
-    assert all(s == 0 or 0.2 <= s <= 0.7 for s in exposure.sigmas)
-    assert expose(FIELD, exposure, seed).counts.shape == SIZE
 
 
 @pytest.mark.parametrize(

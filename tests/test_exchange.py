@@ -13,8 +13,9 @@ import pytest
 
 from unflat.physics.rocking import real_space_steps
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.crystal.result import Frame, Seen, Solution, volume_of, write_result
+from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of
 from unflat.recon.kinds.crystal.score import score
+from unflat.recon.kinds.crystal.writing import Seen, write_result
 from unflat.recon.results import open_pair, open_result
 from unflat.recon.volumes import Volume, read_volume, save
 from unflat.recon.volumes.detector import detector_frame, on_grid

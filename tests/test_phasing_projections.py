@@ -12,7 +12,8 @@ from unflat.physics.diffraction import gaussian_kernel, to_corner
 from unflat.recon.phasing.convolution import convolved
 from unflat.recon.phasing.course import Leg, State, answer, begin, go, legs_of
 from unflat.recon.phasing.free import free_pixels
-from unflat.recon.phasing.pattern import Measured, Pattern, no_blur, pattern_of, quality
+from unflat.recon.phasing.measured import Measured
+from unflat.recon.phasing.pattern import Pattern, no_blur, pattern_of, quality
 from unflat.recon.phasing.projections import (
     UNMEASURED,
     UPDATES,
@@ -194,6 +195,14 @@ def test_free_pixels_are_good_ones_in_islands_and_spare_the_centre(seed: int, fr
     assert fraction * good <= np.count_nonzero(free) <= fraction * good + 123
     assert not free[14:17, 12:15, 13:16].any()
     np.testing.assert_array_equal(free, free_pixels(weights, fraction, seed))
+
+
+def test_free_pixels_spare_the_peak_wherever_it_stands() -> None:
+    weights = np.ones((30, 26, 28), np.float32)
+    np.testing.assert_array_equal(free_pixels(weights, 0.3, 1), free_pixels(weights, 0.3, 1, peak=(15, 13, 14)))
+    free = np.any([free_pixels(weights, 0.3, seed, peak=(11, 4, 24)) for seed in range(8)], axis=0)
+    assert not free[10:13, 3:6, 23:26].any()
+    assert free[14:17, 12:15, 13:16].any()  # the array's middle is as good as any other place
 
 
 def test_bad_and_free_pixels_are_never_used() -> None:

@@ -9,7 +9,8 @@ from unflat.physics.diffraction import deviance, far_field
 from unflat.recon.phasing import refine
 from unflat.recon.phasing.blur import fit_blur
 from unflat.recon.phasing.convolution import convolved
-from unflat.recon.phasing.pattern import Blur, Measured, Pattern, modelled_counts, no_blur, pattern_of, quality
+from unflat.recon.phasing.measured import Measured
+from unflat.recon.phasing.pattern import Blur, Pattern, modelled_counts, no_blur, pattern_of, quality
 from unflat.recon.phasing.settings import RefineSettings
 
 SHAPE = (24, 26, 22)

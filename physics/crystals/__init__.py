@@ -1,6 +1,6 @@
 """Simulated crystals with known truth, described in space and sampled on any grid, skewed grids included."""
 
-from .counts import Exposed, Exposure, Gap, expose, random_exposure
+from .counts import Exposed, Exposure, Gap, expose
 from .crystal import Crystal, amplitudes, density
 from .drawing import GOLD_111, STRAINS, random_crystal, random_steps
 from .polyhedron import Polyhedron, Shape, ShapeError
@@ -30,7 +30,6 @@ __all__ = [
     "expose",
     "family",
     "random_crystal",
-    "random_exposure",
     "random_shape",
     "random_steps",
 ]

@@ -129,32 +129,6 @@ def blurred(
     return intensity
 
 
-def random_exposure(seed: Seed, shape: tuple[int, int, int], *, total: tuple[float, float] = (1e4, 1e9)) -> Exposure:
-    """Draw the conditions of a measurement.
-
-    Args:
-        seed: Seed, or source of randomness.
-        shape: Of the array.
-        total: Smallest and largest number of diffracted counts.
-    """
-    rng = generator(seed)
-    counts = float(np.exp(rng.uniform(*np.log(total))))
-    gaps: list[Gap] = []
-    if rng.random() < 0.25:
-        axis, width = int(rng.integers(1, 3)), int(rng.integers(1, 4))
-        first = int(rng.integers(0, shape[axis] - width))
-        gaps.append((axis, first, first + width))
-    return Exposure(
-        total=counts,
-        background=float(np.exp(rng.uniform(np.log(1e-3), np.log(0.3)))) * (rng.random() < 0.7),
-        sigmas=tuple(rng.uniform(0.2, 0.7, 3)) if rng.random() < 0.7 else (0.0, 0.0, 0.0),
-        gaps=tuple(gaps),
-        hot_pixels=int(rng.integers(1, 4)) if rng.random() < 0.2 else 0,
-        aliens=1 if rng.random() < 0.2 else 0,
-        alien_share=float(np.exp(rng.uniform(np.log(1e-4), np.log(0.03)))),
-    )
-
-
 def _aliens(
     rng: np.random.Generator, exposure: Exposure, diffracted: float, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "frame y x"]:

@@ -80,7 +80,7 @@ def goniometer_of(
         arrays: By the names of :func:`circle_entries`.
         places: Where each of them was found, for messages.
         frames: Frames of the curve.
-        stride: Frames of the file in one of them, by which a step that was read is multiplied.
+        stride: Frames of the file from one of them to the next, by which a step that was read is multiplied.
         scanned: Name of the circle that moved; empty for the one that the readings show to move.
 
     Raises:

@@ -91,6 +91,8 @@ class Kind:
             its own; None where it does not, or where no set does.
         way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
         smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
+        start: ``start(settings)``: the file that ``fit.start`` names, seen to be one that a fit can begin with; None
+            where it names none. None where no fit of the kind begins with a file.
         problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
             likelihood, its start, which it may first have to find. None where no neural field is fitted.
         phase: ``phase(settings, acquisition, work)``: iterative phase retrieval at a `Workplace`; gives the numbers of
@@ -117,6 +119,7 @@ class Kind:
     measure: "Callable[..., Table]"
     way: str
     smaller: str
+    start: Callable[[Any], Path | None] | None = None
     problem: "Callable[..., Problem] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None
     predict: "Callable[..., dict[str, float]] | None" = None

@@ -56,7 +56,7 @@ _CRYSTAL = (
         "Free likelihood",
         "",
         "lower",
-        "The same for pixels that were withheld: it cannot be lowered by fitting noise.",
+        "The same for pixels that were withheld: they are never fitted, though starts are chosen by them.",
     ),
     Metric("llk_free_start", "Free likelihood of the start", "", "lower", "The same before the first step of the fit."),
     Metric("llk_all", "Likelihood of all pixels", "", "lower", "The same for fitted and withheld pixels together."),

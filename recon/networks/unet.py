@@ -4,7 +4,7 @@ Its grids are coarse: what is fine is folded into the channels before the first 
 that nearly all work is in small convolutions over many channels, which every device does at its best speed.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -56,16 +56,6 @@ class UNet:
             raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks: one each a level")
         if any(width % GROUPS for width in self.widths):
             raise ValueError(f"widths {self.widths} are not multiples of {GROUPS}")
-
-    def constants(self) -> dict[str, Any]:
-        """What JSON keeps of it."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, constants: dict[str, Any]) -> "UNet":
-        """Build it from its constants."""
-        tuples = {name: tuple(constants[name]) for name in ("widths", "blocks")}
-        return cls(**(constants | tuples))
 
     def initialise(self, seed: int) -> dict[str, np.ndarray]:
         """Draw the parameters. With numpy: jax would compile a program for each shape."""

@@ -37,6 +37,20 @@ class Alignment:
     ramp: Float[np.ndarray, "3"]
 
 
+def to_middle(weight: Float[np.ndarray, "z y x"]) -> tuple[int, int, int]:
+    """Whole voxels by which to roll an object so that its middle stands at ``n // 2``.
+
+    Args:
+        weight: Of each voxel; around the array's edges the object is one piece.
+    """
+    shift = []
+    for axis, n in enumerate(weight.shape):
+        line = weight.sum(axis=tuple(i for i in range(3) if i != axis))
+        turn = float(np.angle(np.sum(line * np.exp(2j * np.pi * np.arange(n) / n))))
+        shift.append(n // 2 - round(turn * n / (2 * np.pi)))
+    return shift[0], shift[1], shift[2]
+
+
 def align(
     density: Complex[np.ndarray, "z y x"],
     reference: Complex[np.ndarray, "z y x"],

@@ -29,7 +29,9 @@ def fit_blur(
     psf: bool = True,
     background: bool = True,
 ) -> Blur:
-    """Take one step towards the widths and the background that explain the counts best; never a worse one.
+    """Take one step towards the widths and the background that explain the counts best.
+
+    It is never to worse ones than it starts from, which are not those given where these are widths of 0.
 
     Args:
         density: Only what is inside the support diffracts.

@@ -1,7 +1,8 @@
 """Several solutions of one pattern: what they have in common, and how far they agree.
 
 Densities are centred host arrays that have been aligned with one of them. The first mode is what most of them share:
-the first left singular vector of the solutions as columns. Resolutions are periods, in voxels of the density's grid.
+the first left singular vector of the solutions as columns. Resolutions are periods, in voxels of the density's grid, or
+of mean size where they are skewed.
 """
 
 from dataclasses import dataclass
@@ -39,8 +40,6 @@ class Combined:
         frequency: [cycles/voxel] Middles of the shells.
         prtf: Phase retrieval transfer function in the shells, |Σ F| / Σ |F| over the solutions.
         fsc: Fourier shell correlation of the means of every other solution; NaN for a single one.
-        amplitude_spread: Standard deviation of the modulus in each voxel.
-        phase_spread: [rad] Circular standard deviation of the phase in each voxel.
     """
 
     density: Complex[np.ndarray, "z y x"]
@@ -49,8 +48,6 @@ class Combined:
     frequency: Float[np.ndarray, " shell"]
     prtf: Float[np.ndarray, " shell"]
     fsc: Float[np.ndarray, " shell"]
-    amplitude_spread: Float[np.ndarray, "z y x"]
-    phase_spread: Float[np.ndarray, "z y x"]
 
     @property
     def pairs(self) -> Float[np.ndarray, " pair"]:
@@ -79,24 +76,23 @@ class Combined:
         return float(1 / (self.frequency[first - 1] + share * (self.frequency[first] - self.frequency[first - 1])))
 
 
-def combine(solutions: Complex[np.ndarray, "k z y x"]) -> Combined:
+def combine(solutions: Complex[np.ndarray, "k z y x"], metric: Float[np.ndarray, "3 3"] | None = None) -> Combined:
     """Combine aligned solutions.
 
     Args:
         solutions: One or more, aligned with the first.
+        metric: Rows: spatial frequency of one cycle per voxel along each axis, in cycles per voxel of mean size; None
+            where voxels are cubes. Shells are of one |q| by it, however skewed the grid is.
     """
     mode, weight = first_mode(solutions)
     agreement = np.array([[correlation(a, b) for b in solutions] for a in solutions])
     waves = [fft.fftn(solution, workers=-1) for solution in solutions]
-    shell, count = _shells(solutions.shape[1:])
+    shell, count = _shells(solutions.shape[1:], np.eye(3) if metric is None else metric)
     prtf = _per_shell(np.abs(np.sum(waves, axis=0)), shell, count)
     prtf = prtf / np.maximum(_per_shell(np.sum(np.abs(waves), axis=0), shell, count), 1e-30)
     fsc = np.full(count, np.nan)
     if len(waves) > 1:
         fsc = _shell_correlation(np.sum(waves[::2], axis=0), np.sum(waves[1::2], axis=0), shell, count)
-    moduli = np.abs(solutions)
-    mean_turn = np.sum(solutions * np.conj(mode), axis=0) / np.maximum(np.sum(moduli, axis=0) * np.abs(mode), 1e-30)
-    certain = np.clip(np.abs(mean_turn), 1e-6, 1.0)
     return Combined(
         mode,
         weight,
@@ -104,8 +100,6 @@ def combine(solutions: Complex[np.ndarray, "k z y x"]) -> Combined:
         (np.arange(count) + 0.5) * 0.5 / count,
         prtf,
         fsc,
-        moduli.std(axis=0).astype(np.float32),
-        np.sqrt(-2 * np.log(certain)).astype(np.float32),
     )
 
 
@@ -121,11 +115,14 @@ def first_mode(solutions: Complex[np.ndarray, "k z y x"]) -> tuple[Complex[np.nd
     return mode.astype(np.complex64), float(values[-1] / max(float(values.sum()), 1e-30))
 
 
-def _shells(shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+def _shells(shape: tuple[int, ...], metric: Float[np.ndarray, "3 3"]) -> tuple[np.ndarray, int]:
     """Number of each frequency's shell, and how many shells there are up to half a cycle a voxel."""
     count = max(min(shape) // 2, 1)
-    squares = [fft.fftfreq(n).reshape([-1 if a == axis else 1 for a in range(3)]) ** 2 for axis, n in enumerate(shape)]
-    radius = np.sqrt(squares[0] + squares[1] + squares[2])
+    z, y, x = (fft.fftfreq(n) for n in shape)
+    square = np.zeros(shape)
+    for along_z, along_y, along_x in metric.T:
+        square += (along_z * z[:, None, None] + along_y * y[:, None] + along_x * x) ** 2
+    radius = np.sqrt(square)
     return np.minimum((radius * 2 * count).astype(np.int64), count), count
 
 

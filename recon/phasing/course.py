@@ -6,6 +6,7 @@ point-spread function, follow the object. The state between two legs is all that
 
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import NamedTuple
 
 import jax
@@ -24,7 +25,9 @@ NEAR_SIGMA = 1.4
 """[voxel] Blur of the amplitude that the support of a given density is drawn around."""
 TWIN_ITERATIONS = 10
 TWIN_AT = 0.25
-"""Where in the recipe half a support breaks the symmetry, and for how long."""
+"""Where in the recipe half a support breaks the symmetry, between two legs, and for how long."""
+TWIN_LATEST = 0.5
+"""Where in the recipe the next leg must begin at the latest: else the one before it is cut in two."""
 
 
 class State(NamedTuple):
@@ -70,15 +73,38 @@ class Leg:
 
 def legs_of(settings: PhaseSettings) -> tuple[Leg, ...]:
     """Cut a recipe into legs; the last leg's support update is left out, for nothing follows it."""
-    total = sum(step.step.iterations for step in settings.recipe)
-    legs: list[Leg] = []
-    for step in settings.recipe:
-        for leg in _legs_of_step(step):
-            done = sum(previous.iterations for previous in legs)
-            if settings.twin and done >= TWIN_AT * total and not any(previous.twin for previous in legs):
-                legs.append(replace(leg, iterations=TWIN_ITERATIONS, wrap=None, twin=True))
-            legs.append(leg)
+    legs = [leg for step in settings.recipe for leg in _legs_of_step(step)]
+    if settings.twin:
+        legs = _with_twin(legs)
     return (*legs[:-1], replace(legs[-1], wrap=None))
+
+
+def never_wrapped(settings: PhaseSettings) -> list[str]:
+    """Say of which steps the support is not updated although it has an interval: they are shorter than that."""
+    said = []
+    for number, step in enumerate(settings.recipe, 1):
+        wrap, iterations = step.step.support, step.step.iterations
+        if wrap is not None and wrap.every > iterations:
+            every = f"its {iterations} iterations are fewer than support.every, {wrap.every}"
+            said.append(f"step {number} of the recipe ({step.method}) does not update the support: {every}")
+    return said
+
+
+def _with_twin(legs: list[Leg]) -> list[Leg]:
+    """Put half a support between two legs at a quarter of the recipe; a leg that goes on far beyond is cut there."""
+    total = sum(leg.iterations for leg in legs)
+    ends = [sum(leg.iterations for leg in legs[: i + 1]) for i in range(len(legs))]
+    at = next(i for i, end in enumerate(ends) if end >= TWIN_AT * total)
+    quarter = ceil(TWIN_AT * total)
+    if ends[at] > TWIN_LATEST * total and quarter >= TWIN_ITERATIONS:  # of a short recipe it would be too large a part
+        first = quarter - (ends[at] - legs[at].iterations)
+        before = replace(legs[at], iterations=first, wrap=None)
+        after = replace(legs[at], iterations=legs[at].iterations - first)
+        legs = [*legs[:at], before, after, *legs[at + 1 :]]
+    if at + 1 == len(legs):
+        return legs
+    beside = legs[at + 1]
+    return [*legs[: at + 1], replace(beside, iterations=TWIN_ITERATIONS, wrap=None, twin=True), *legs[at + 1 :]]
 
 
 def _legs_of_step(step: RecipeStep) -> list[Leg]:

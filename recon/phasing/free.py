@@ -12,11 +12,15 @@ from jaxtyping import Bool, Float
 RADIUS = 3
 """[pixel] Of an island."""
 CENTRE = 0.2
-"""Part of each axis, around the direct beam of the peak, of which nothing is withheld: it holds most of the counts."""
+"""Part of each axis, around the Bragg peak, of which nothing is withheld: it holds most of the counts."""
 
 
 def free_pixels(
-    weights: Float[np.ndarray, "z y x"], fraction: float, seed: int, radius: int = RADIUS
+    weights: Float[np.ndarray, "z y x"],
+    fraction: float,
+    seed: int,
+    radius: int = RADIUS,
+    peak: tuple[int, int, int] | None = None,
 ) -> Bool[np.ndarray, "z y x"]:
     """Choose the pixels to withhold.
 
@@ -25,6 +29,7 @@ def free_pixels(
         fraction: Of the good pixels; islands are added until it is reached.
         seed: Of the choice.
         radius: [pixel] Of an island.
+        peak: Index of the Bragg peak, which may stand anywhere; None for the array's middle, ``n // 2``.
 
     Returns:
         True where a good pixel is withheld.
@@ -32,7 +37,7 @@ def free_pixels(
     good = np.asarray(weights) > 0
     free = np.zeros(good.shape, bool)
     wanted = ceil(fraction * np.count_nonzero(good))
-    allowed = good & ~_central(good.shape)
+    allowed = good & ~_central(good.shape, peak or tuple(n // 2 for n in good.shape))
     order = np.random.default_rng([seed, 5]).permutation(np.flatnonzero(allowed))
     offsets = _ball(radius)
     count = 0
@@ -54,9 +59,9 @@ def _ball(radius: int) -> np.ndarray:
     return np.asarray(grid[np.sum(grid**2, axis=1) <= radius**2])
 
 
-def _central(shape: tuple[int, ...]) -> Bool[np.ndarray, "z y x"]:
+def _central(shape: tuple[int, ...], peak: tuple[int, ...]) -> Bool[np.ndarray, "z y x"]:
     distance = np.zeros(shape)
-    for axis, n in enumerate(shape):
-        line = ((np.arange(n) - n // 2) / max(0.5 * CENTRE * n, 3.0)) ** 2
+    for axis, (n, middle) in enumerate(zip(shape, peak, strict=True)):
+        line = ((np.arange(n) - middle) / max(0.5 * CENTRE * n, 3.0)) ** 2
         distance = distance + line.reshape([-1 if a == axis else 1 for a in range(3)])
     return np.asarray(distance < 1)

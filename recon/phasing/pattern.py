@@ -1,6 +1,5 @@
 """What was measured, as the loops need it: in corner order, with the pixels that are fitted and those that judge."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -9,33 +8,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction import chi_rms, deviance, far_field, to_corner
-from ..errors import DataError
 from .convolution import convolved
-from .free import free_pixels
+from .measured import Measured
 from .projections import UNMEASURED, squared
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A rocking curve of diffraction patterns.
-
-    Args:
-        counts: (frame, y, x), centred: the direct beam of the peak at ``n // 2``.
-        weights: 1 for good pixels, 0 for bad ones; whatever the counts there are is ignored.
-        exposure: Flux of the beam in each frame, relative to their mean; None where it was steady.
-    """
-
-    counts: np.ndarray
-    weights: np.ndarray
-    exposure: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if self.counts.ndim != 3 or self.counts.shape != self.weights.shape:
-            shapes = f"counts of shape {self.counts.shape}, weights of {self.weights.shape}"
-            raise DataError(f"{shapes}: both must have one shape (frame, y, x)")
-        good = self.counts[self.weights > 0]
-        if not good.size or not np.all(np.isfinite(good)) or good.min() < 0 or good.sum() <= 0:
-            raise DataError("the good pixels hold no counts to phase: they must be finite, not negative, and not all 0")
 
 
 class Pattern(NamedTuple):
@@ -77,12 +52,12 @@ def pattern_of(measured: Measured, fraction: float, seed: int) -> Pattern:
     """Bring a measurement into the loops' form, and withhold some of it.
 
     Args:
-        measured: Centred.
+        measured: As it was counted.
         fraction: Of the good pixels to withhold.
         seed: Of their choice.
     """
     weights = (np.asarray(measured.weights) > 0).astype(np.float32)
-    free = free_pixels(weights, fraction, seed).astype(np.float32)
+    free = measured.withheld(fraction, seed).astype(np.float32)
     counts = np.where(weights > 0, measured.counts, 0).astype(np.float32)
     fitted = weights - free
     flux = np.ones(len(counts)) if measured.exposure is None else np.asarray(measured.exposure)
@@ -119,13 +94,17 @@ def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Q
 
 
 def quality_numbers(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> dict[str, float]:
-    """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``."""
+    """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``.
+
+    Where no pixel is withheld there is no ``llk_free``: that of fitted ones must not pass for it.
+    """
     good = pattern.fitted + pattern.free
     found = quality(density, blur, pattern)
     whole = quality(density, blur, pattern._replace(fitted=good, free=jnp.zeros_like(good)))  # the same program
+    share = float(jnp.sum(pattern.free) / jnp.sum(good))
     return {
-        **{name: float(value) for name, value in found._asdict().items()},
+        **{name: float(value) for name, value in found._asdict().items() if share > 0 or name != "llk_free"},
         "llk_all": float(whole.llk),
         "chi_rms_all": float(whole.chi_rms),
-        "free_fraction": float(jnp.sum(pattern.free) / jnp.sum(good)),
+        "free_fraction": share,
     }

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex
+
+from ..errors import DataError
+
+
+class NoObjectError(DataError):
+    """No start came to an object: every support vanished or filled the array."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +22,9 @@ class Phased:
         support: Where the density may be.
         sigmas: [pixel] Widths of the Gaussian point-spread function along (frame, y, x).
         background: Counts in every pixel.
-        numbers: Quality and cost, by name.
+        numbers: Quality and cost, by name; without ``llk_free`` where no pixel was withheld.
         solutions: One row a start: number, llk, llk_free, chi_rms, support (part of the array), outcome, kept.
         kept: The refined solutions that were combined, aligned with `density`: their spread is its uncertainty.
-        amplitude_spread: Standard deviation of the kept solutions' modulus in each voxel.
-        phase_spread: [rad] Circular standard deviation of their phase.
         curves: ``frequency`` [cycles/voxel], ``prtf`` and ``fsc``.
         free: The pixels that were withheld.
     """
@@ -32,7 +36,5 @@ class Phased:
     numbers: dict[str, float]
     solutions: tuple[dict[str, Any], ...]
     kept: Complex[np.ndarray, "k z y x"]
-    amplitude_spread: Float[np.ndarray, "z y x"]
-    phase_spread: Float[np.ndarray, "z y x"]
     curves: dict[str, np.ndarray]
     free: np.ndarray

@@ -15,19 +15,20 @@ import numpy as np
 from jaxtyping import Complex
 
 from ...physics.diffraction import to_centre, to_corner
-from ..errors import DataError, Stopped
+from ..errors import Stopped
 from ..runs.checkpoint import Checkpoint
 from ..runs.progress import Progress, silent
 from . import refine
-from .align import align
+from .align import align, to_middle
 from .combine import Combined, combine
-from .course import Leg, State, legs_of
-from .pattern import Blur, Measured, Pattern, no_blur, pattern_of, quality, quality_numbers
-from .phased import Phased
+from .course import Leg, State, legs_of, never_wrapped
+from .measured import Measured
+from .pattern import Blur, Pattern, no_blur, pattern_of, quality, quality_numbers
+from .phased import NoObjectError, Phased
 from .refine import Refined
 from .saving import Kept, packed, unpacked
 from .settings import PhaseSettings
-from .starts import Outcome, Start, begin_group, end_group, go_group, group_size, outcome_of
+from .starts import Outcome, Start, begin_group, end_group, go_group, group_size, outcome_of, size_of
 
 __all__ = ["Measured", "Phased", "phase"]
 
@@ -70,7 +71,7 @@ def phase(
 
     Raises:
         Stopped: If it was asked to end early.
-        DataError: If no start found an object.
+        NoObjectError: If no start found one.
     """
     work = _Work(measured, settings, seed, progress, stop, save, given)
     if state is not None:
@@ -94,11 +95,14 @@ class _Work:
     refined: dict[int, Refined] = field(default_factory=dict)
     course: State | None = None
     leg: int = 0
+    skipped: int = 0
     done: int = 0
 
     def __post_init__(self) -> None:
         self.pattern: Pattern = pattern_of(self.measured, self.settings.free, self.seed)
         self.legs: tuple[Leg, ...] = legs_of(self.settings)
+        for sentence in never_wrapped(self.settings):
+            _log.info("%s", sentence)
         self.total = self.settings.starts * sum(leg.iterations for leg in self.legs)
         kept = min(self.settings.keep, self.settings.starts)
         self.total += (kept + (kept > 1)) * self.settings.refine.iterations
@@ -109,7 +113,7 @@ class _Work:
             self._next_group()
         if not self.pool:
             ended = "every support vanished or filled the array"
-            raise DataError(f"no start found an object: {ended}; check the mask and the centre")
+            raise NoObjectError(f"no start found an object: {ended}; check the mask and the centre")
         chosen = self._chosen()
         for start in chosen:
             if start.number not in self.refined:
@@ -120,7 +124,7 @@ class _Work:
         solutions = self._agreeing(chosen)
         if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
             return self._result(self.refined[self._best(chosen)], solutions)
-        combined = combine(solutions)
+        combined = combine(solutions, self.measured.metric)
         self._check_stop()
         final = self._refine(self._begin_mode(combined, chosen))
         return self._result(final, solutions)
@@ -130,6 +134,8 @@ class _Work:
     def _next_group(self) -> None:
         """Take the next start, or group of starts, through the recipe."""
         size = min(group_size(self.pattern.counts.shape, self.settings.starts), self.settings.starts - len(self.table))
+        if self.course is not None:  # Perhaps from another device, that takes more or fewer at once.
+            size = size_of(self.course)
         numbers = range(len(self.table), len(self.table) + size)
         if self.course is None:
             first = begin_group(self.pattern, self.seed, numbers, self.settings.start, self.given)
@@ -153,8 +159,12 @@ class _Work:
         self.table.append(row)
         if outcome_of(row, start.llk, start.llk_free, start.density.size) is not Outcome.COLLAPSED:
             self.pool = sorted([*self.pool, start], key=lambda one: one.llk_free)[: self.settings.keep]
-        _log.info("start %d: LLK %.4g, free %.4g", start.number, start.llk, start.llk_free)
-        self.progress(self.done, self.total, llk=start.llk, llk_free=self.pool[0].llk_free if self.pool else np.inf)
+        told = {"llk": start.llk}
+        if self.settings.free > 0:
+            told["llk_free"] = self.pool[0].llk_free if self.pool else np.inf
+        free = f", free {start.llk_free:.4g}" if self.settings.free > 0 else ""
+        _log.info("start %d: LLK %.4g%s", start.number, start.llk, free)
+        self.progress(self.done, self.total, **told)
 
     def _chosen(self) -> list[Start]:
         """The best starts, without those that stagnated; the table says how each ended."""
@@ -181,6 +191,7 @@ class _Work:
             if llk_free < least:
                 best, least, at = state, llk_free, i
             if i - at >= PATIENCE:
+                self.skipped += sum(blocks[i + 1 :])
                 self._tell(sum(blocks[i:]))
                 break
             self._tell(iterations)
@@ -192,7 +203,7 @@ class _Work:
         order = sorted(judged, key=lambda number: judged[number])
         densities = {number: to_centre(np.asarray(self.refined[number].density)) for number in order}
         reference = densities[order[0]]
-        reference = np.roll(reference, _to_middle(reference), axis=(0, 1, 2))
+        reference = np.roll(reference, to_middle(np.abs(reference) ** 2), axis=(0, 1, 2))
         solutions = []
         for number in order:
             row = self.table[number]
@@ -234,7 +245,7 @@ class _Work:
         density = density * turn
         aligned = [align(one, density, ramp=False, scale=False).density for one in solutions]
         kept = np.stack(aligned).astype(np.complex64)
-        combined = combine(kept)
+        combined = combine(kept, self.measured.metric)
         return Phased(
             density,
             to_centre(np.asarray(final.support)) > 0,
@@ -243,8 +254,6 @@ class _Work:
             self._numbers(final, combined),
             tuple(self.table),
             kept,
-            combined.amplitude_spread,
-            combined.phase_spread,
             {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
             to_centre(np.asarray(self.pattern.free)) > 0,
         )
@@ -256,7 +265,7 @@ class _Work:
             "starts": float(len(self.table)),
             "stagnated": float(sum(row["outcome"] != Outcome.CONVERGED.name for row in self.table)),
             "support_voxels": float(jnp.sum(final.support)),
-            "iterations": float(self.done),
+            "iterations": float(self.done - self.skipped),
         }
 
     # Telling and stopping
@@ -276,7 +285,7 @@ class _Work:
         """Hand out all that is needed to go on."""
         started = len(self.table) * sum(leg.iterations for leg in self.legs)
         started += sum(leg.iterations for leg in self.legs[: self.leg]) if self.course is not None else 0
-        kept = Kept(self.table, self.pool, self.refined, self.course, self.leg)
+        kept = Kept(self.table, self.pool, self.refined, self.course, self.leg, self.skipped)
         # What a resumed run need not do again: of a refinement under way nothing is kept.
         done = started + len(self.refined) * self.settings.refine.iterations
         self.save(self.done, *packed(kept, done))
@@ -284,15 +293,4 @@ class _Work:
     def restore(self, state: Checkpoint) -> None:
         """Go on from what `_checkpoint` handed out."""
         kept, self.done = unpacked(state)
-        self.table, self.pool, self.refined, self.course, self.leg = vars(kept).values()
-
-
-def _to_middle(density: Complex[np.ndarray, "z y x"]) -> tuple[int, int, int]:
-    """Whole voxels by which to roll a density so that its middle stands at ``n // 2``; it may lie across the edges."""
-    mass = np.abs(density) ** 2
-    steps = []
-    for axis, n in enumerate(density.shape):
-        line = mass.sum(axis=tuple(a for a in range(3) if a != axis))
-        angle = np.angle(np.sum(line * np.exp(2j * np.pi * np.arange(n) / n)))
-        steps.append(n // 2 - round(angle * n / (2 * np.pi)))
-    return steps[0], steps[1], steps[2]
+        self.table, self.pool, self.refined, self.course, self.leg, self.skipped = vars(kept).values()

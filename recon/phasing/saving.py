@@ -28,6 +28,7 @@ class Kept:
         refined: By number, what was refined already.
         course: The starts under way, if any.
         leg: Their next leg.
+        skipped: Iterations of refinements that ended early, which were not done.
     """
 
     table: list[dict[str, Any]]
@@ -35,6 +36,7 @@ class Kept:
     refined: dict[int, Refined]
     course: State | None
     leg: int
+    skipped: int = 0
 
 
 def packed(kept: Kept, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -50,6 +52,7 @@ def packed(kept: Kept, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]
     if kept.course is not None:
         arrays |= {f"course/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(kept.course))}
     facts: dict[str, Any] = {"table": [{name: row[name] for name in _ROW} for row in kept.table], "leg": kept.leg}
+    facts["skipped"] = kept.skipped
     facts |= {"pool": [one.number for one in kept.pool], "refined": list(kept.refined)}
     return arrays, facts | {"course": kept.course is not None, "done": done}
 
@@ -64,7 +67,7 @@ def unpacked(state: Checkpoint) -> tuple[Kept, int]:
     outline = jax.tree.structure(State(empty, empty, empty.real, no_blur(), jnp.zeros(3, jnp.float32)))
     course = _tree(arrays, "course", outline) if facts["course"] else None
     pool = [_start(table[number], arrays) for number in facts["pool"]]
-    return Kept(table, pool, refined, course, facts["leg"]), facts["done"]
+    return Kept(table, pool, refined, course, facts["leg"], facts.get("skipped", 0)), facts["done"]
 
 
 def _tree(arrays: dict[str, np.ndarray], name: str, outline: Any) -> Any:

@@ -84,6 +84,11 @@ def group_size(shape: tuple[int, ...], starts: int) -> int:
     return int(np.clip(_GPU_BYTES / (100 * np.prod(shape)), 1, starts))
 
 
+def size_of(state: State) -> int:
+    """How many starts a state holds."""
+    return int(state.iterate.shape[0]) if state.iterate.ndim > 3 else 1
+
+
 def begin_group(
     pattern: Pattern,
     seed: int,
@@ -133,7 +138,7 @@ def go_group(
     Returns:
         The state, and the leg to go on with: the number of legs at the end.
     """
-    grouped = state.iterate.ndim > 3
+    grouped = size_of(state) > 1
     for i in range(first, len(legs)):
         if stop():
             return state, i

@@ -31,6 +31,7 @@ KIND = Kind(
     measure=deferred(__name__, ".measure", "measure"),
     way="phase",
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
+    start=deferred(__name__, ".named", "start_named"),
     problem=deferred(__name__, ".problem", "problem"),
     phase=deferred(__name__, ".reconstruct", "phase"),
     predict=deferred(__name__, ".network.predict", "predict"),

@@ -93,7 +93,8 @@ class CrystalAcquisition(Settings):
         None, description="The circles of crystal and detector, where the basis is to follow from them."
     )
     frames: Views = Field(
-        "all", description="Frames to use: all, a slice such as '20:180', or a list of neighbouring indices."
+        "all",
+        description="Frames to use: all, a slice such as '20:180' or '::-1', or a list of indices with even steps.",
     )
     crop: Crop = Field(
         "auto",
@@ -102,8 +103,8 @@ class CrystalAcquisition(Settings):
     )
     centre: Centre = Field(
         "auto",
-        description="Voxel (frame, y, x) of the file, counted from 0, about which to crop. auto: the Bragg peak; none: "
-        "the array's own middle.",
+        description="Voxel (frame, y, x) about which to crop, counted from 0; its frame among those that "
+        "acquisition.frames takes. auto: the Bragg peak; none: the array's own middle.",
     )
     bin: Bin = Field((1, 1, 1), description="Voxels (frame, y, x) to add up into one, after cropping.")
     saturation: float | None = Field(

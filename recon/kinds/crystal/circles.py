@@ -73,7 +73,7 @@ def with_reflection(acquisition: Acquisition, circles: Circles, stride: int) -> 
     Args:
         acquisition: As read, sound but for its geometry; its arrays hold the circles' angles.
         circles: The circles.
-        stride: Frames of the file in one frame of the acquisition.
+        stride: Frames of the file from one frame of the acquisition to the next.
 
     Returns:
         The acquisition with ``goniometer`` in place of the angles. A basis that it had already is kept.

@@ -14,7 +14,8 @@ from ...models import Model
 from ...volumes.lattice import Lattice
 from .continuous import volume_of_model
 from .reconstruct import blur_numbers, measured_numbers, sizes_of, write_predictions
-from .result import SURFACE, Seen, Solution, in_one_piece, write_result
+from .result import SURFACE, Solution, in_one_piece
+from .writing import Seen, write_result
 
 if TYPE_CHECKING:
     from .problem import CrystalProblem
@@ -51,7 +52,7 @@ def write_fitted(
     # crystal's density as far as the measured window resolves it.
     density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
     kernel = gaussian_kernel(widths)
-    seen = Seen(kernel, background, prepared.good, prepared.exposure)
+    seen = Seen(kernel, background, prepared.good, prepared.exposure, problem.weights[1] > 0, prepared.window.first)
     write_result(path, volume, Solution(density, inside), problem.place, seen, facts)
     write_predictions(folder, prepared, modelled, {})
     numbers = _likelihoods(problem, modelled) | blur_numbers(list(widths), background)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...acquisition.acquisition import Acquisition
-from ...errors import Fault
+from ...errors import ConfigError, Fault
 from .places import place
 
 _LEAST, _MOST = 0.05, 5.0
@@ -28,6 +28,54 @@ _NEAR = 0.1
 """Part of a factor within which a step is another by just that factor."""
 _LONG_STEP = 10.0
 """Steps of a pixel in one of the frames from which the rocking angle is doubtful: there are 57 degrees in a radian."""
+
+
+_FINEST = 8
+"""Samples of a volume to a measured voxel along an axis, beyond which it would only be interpolated, and be vast."""
+
+
+def voxel_size(basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> float:
+    """[m] Cube root of a voxel's volume, on the grid conjugate to the measured array.
+
+    Args:
+        basis: [1/m] Rows: change of q for one step of the array's axes.
+        shape: Of the array.
+    """
+    return float(_TURN / np.cbrt(abs(np.linalg.det(basis)) * np.prod(shape)))
+
+
+def frequency_metric(basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "3 3"]:
+    """Rows: spatial frequency of one cycle per voxel along each axis, in cycles per voxel of mean size.
+
+    Args:
+        basis: [1/m] Rows: change of q for one step of the array's axes.
+        shape: Of the array: n steps of q are one cycle per voxel.
+    """
+    return np.asarray(basis * np.array(shape)[:, None] * voxel_size(basis, shape) / _TURN)
+
+
+def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None, shape: tuple[int, int, int]) -> float:
+    """Refuse a spacing of the result that is far finer than what was measured.
+
+    Args:
+        spacing: [m] ``volume.spacing``, or ``auto``.
+        basis: [1/m] Rows: change of q for one step of the array's axes; None if unknown.
+        shape: Of the array.
+
+    Returns:
+        Samples of the result to a measured voxel, along an axis; 1 where it is in voxels.
+
+    Raises:
+        ConfigError: If they are too many.
+    """
+    if isinstance(spacing, str) or basis is None:
+        return 1.0
+    voxel = voxel_size(basis, shape)
+    if spacing < voxel / _FINEST:
+        message = f"{1e9 * spacing:.3g} nm is {voxel / spacing:.3g} times finer than a voxel of {1e9 * voxel:.3g} nm"
+        remedy = f"take {1e9 * voxel / _FINEST:.2g} nm or more; the model of a fit can be sampled finer in parts"
+        raise ConfigError(Fault("volume.spacing", message, remedy))
+    return voxel / spacing
 
 
 def geometry_faults(acquisition: Acquisition) -> list[Fault]:

@@ -11,8 +11,10 @@ from jaxtyping import Float
 
 from ...acquisition.acquisition import Acquisition
 from ...errors import ConfigError, Fault
+from ...phasing.measured import Measured
 from .acquisition_settings import CrystalAcquisition
 from .artefacts import aliens, bragg_peak, hot_pixels
+from .geometry import frequency_metric, require_spacing
 from .settings import CrystalSettings
 from .signal import Good, Sampling, Voxels, sampling
 from .validate import good_voxels
@@ -23,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A rocking curve, ready to be phased; the peak is near index ``n // 2``.
+    """A rocking curve, ready to be phased; the peak is near index ``n // 2``, if the config does not say otherwise.
 
     Args:
         counts: Counts (frame, y, x), as they were counted; 0 where they are not good.
@@ -31,6 +33,7 @@ class Prepared:
         exposure: Flux of the beam in each frame, relative to the mean over the acquisition's frames.
         reciprocal_basis: [1/m] Rows: change of q for one step of the array's axes; None if unknown.
         bragg_vector: [1/m] G; None if unknown.
+        peak: Index of the Bragg peak, of the arrays above; beyond them where the box leaves it out.
         sampling: How finely the crystal is sampled.
         window: The box of the file's array.
         notes: What was done, in sentences.
@@ -41,6 +44,7 @@ class Prepared:
     exposure: Float[np.ndarray, " frame"]
     reciprocal_basis: Float[np.ndarray, "3 3"] | None
     bragg_vector: Float[np.ndarray, " 3"] | None
+    peak: tuple[int, int, int]
     sampling: Sampling
     window: Window
     notes: tuple[str, ...]
@@ -49,6 +53,13 @@ class Prepared:
     def steady(self) -> Float[np.ndarray, "frame y x"]:
         """What would have been counted under a steady beam, but for the noise."""
         return np.asarray(self.counts / self.exposure[:, None, None], np.float32)
+
+    @property
+    def measured(self) -> Measured:
+        """What phasing takes; it says which pixels every way of reconstruction withholds."""
+        frame, y, x = self.counts.shape
+        metric = None if self.reciprocal_basis is None else frequency_metric(self.reciprocal_basis, (frame, y, x))
+        return Measured(self.counts, self.good.astype(np.float32), self.exposure, self.peak, metric)
 
 
 @dataclass
@@ -80,7 +91,7 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
         acquisition: As read.
 
     Raises:
-        ConfigError: If the crop or the centre do not suit the data.
+        ConfigError: If the crop, the centre or the spacing of the result do not suit the data.
     """
     wanted = settings.acquisition
     notes = Notes()
@@ -99,17 +110,26 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
     exposure = _exposure(flux, box, wanted.bin[0])
     found = sampling(kept / exposure[:, None, None], fine)
     _told_of_sampling(found, notes)
-    basis = acquisition.arrays.get("reciprocal_basis")
+    basis = basis_of(settings, acquisition)
+    frame, y, x = kept.shape
+    require_spacing(settings.volume.spacing, basis, (frame, y, x))
     return Prepared(
         kept.astype(np.float32),
         fine,
         exposure,
-        None if basis is None else basis * np.array(wanted.bin)[:, None],
+        basis,
         acquisition.arrays.get("bragg_vector"),
+        _within(peak, box, wanted.bin),
         found,
         box,
         tuple(notes.sentences),
     )
+
+
+def basis_of(settings: CrystalSettings, acquisition: Acquisition) -> Float[np.ndarray, "3 3"] | None:
+    """[1/m] Rows: change of q for one step of the axes of what is phased; None if unknown."""
+    basis = acquisition.arrays.get("reciprocal_basis")
+    return None if basis is None else np.asarray(basis * np.array(settings.acquisition.bin)[:, None])
 
 
 def box_of(settings: CrystalSettings, acquisition: Acquisition) -> Window:
@@ -138,6 +158,12 @@ def _exposure(flux: Float[np.ndarray, " n"], box: Window, joined: int) -> Float[
     there = (frames >= 0) & (frames < len(flux))
     each = np.where(there, flux[np.clip(frames, 0, len(flux) - 1)], 1.0)
     return np.asarray(each.reshape(-1, joined).mean(axis=1))
+
+
+def _within(peak: tuple[int, int, int], box: Window, joined: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The peak's index in a box that was binned."""
+    frame, y, x = ((p - first) // n for p, first, n in zip(peak, box.first, joined, strict=True))
+    return frame, y, x
 
 
 def _cleaned(counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: CrystalAcquisition, notes: Notes) -> Good:

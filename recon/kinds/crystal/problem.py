@@ -27,7 +27,6 @@ from ...models import Model
 from ...models.crystal import OUTPUTS, SHARPNESS
 from ...phasing.blur import FIRST_SIGMA
 from ...phasing.convolution import WIDEST, convolved
-from ...phasing.free import free_pixels
 from ...runs.workplace import Workplace
 from .continuous import model_of
 from .fitted import write_fitted
@@ -140,7 +139,7 @@ class CrystalProblem:
     def weights(self) -> tuple[Float[np.ndarray, "frame y x"], Float[np.ndarray, "frame y x"]]:
         """1 for the pixels that are fitted, and for those that are withheld."""
         good = self.prepared.good.astype(np.float32)
-        free = free_pixels(good, self.settings.phase.free, self.settings.seed).astype(np.float32)
+        free = self.prepared.measured.withheld(self.settings.phase.free, self.settings.seed).astype(np.float32)
         return good - free, free
 
     @property

@@ -93,16 +93,39 @@ def _frames(wanted: CrystalAcquisition, count: int) -> list[int]:
     if steps.size and (steps.min() < 1 or steps.min() != steps.max()):
         message = f"the frames are {steps.min()} to {steps.max()} apart: a rocking curve has even steps"
         raise ConfigError(Fault("acquisition.frames", message, "name them all, and mask the bad ones"))
+    if not _is_even(chosen):
+        _require_whole(chosen, count)
     return chosen
 
 
+def _is_even(chosen: list[int]) -> bool:
+    """Whether the frames follow one another by one step, upwards or downwards."""
+    return len(set(np.diff(chosen).tolist())) <= 1
+
+
+def _require_whole(chosen: list[int], count: int) -> None:
+    """Take another order than the file's only for all of its frames: it says how a file that was mixed up is sorted.
+
+    Raises:
+        ConfigError: If some frames are left out: then nobody knows the step of q from one to the next.
+    """
+    if len(chosen) < count:
+        at = next(i for i in range(2, len(chosen)) if chosen[i] - chosen[i - 1] != chosen[1] - chosen[0])
+        message = f"the frames are out of order: {chosen[at]} follows {chosen[at - 1]}"
+        remedy = f"name them rising or falling, or all {count} in the order in which the crystal turned"
+        raise ConfigError(Fault("acquisition.frames", message, remedy))
+    _log.warning("the frames are sorted as acquisition.frames says: q is taken to grow by its basis in that order")
+
+
 def _stride(taken: list[int]) -> int:
-    """Frames of the file from one that was taken to the next."""
-    return sorted(taken)[1] - sorted(taken)[0] if len(taken) > 1 else 1
+    """Frames of the file from one that was taken to the next; negative where the curve is taken backwards."""
+    if len(taken) < 2:
+        return 1
+    return taken[1] - taken[0] if _is_even(taken) else 1
 
 
 def _with_steps(acquisition: Acquisition, stride: int) -> Acquisition:
-    """Let the basis know of frames that were left out between others."""
+    """Let the basis know of frames that were left out between others, and of a curve that is taken backwards."""
     if stride == 1 or "reciprocal_basis" not in acquisition:
         return acquisition
     basis = acquisition["reciprocal_basis"] * np.array([[stride], [1], [1]])

@@ -12,16 +12,18 @@ from jaxtyping import Float
 from ....physics.diffraction import gaussian_kernel
 from ...acquisition.acquisition import Acquisition
 from ...errors import DataError, Fault, QualityError
-from ...phasing.procedure import Measured, Phased
+from ...phasing.procedure import Phased
 from ...phasing.procedure import phase as phase_counts
 from ...runs import RunFolder, Workplace, new_hdf5, peak_memory, write_atomically
 from ...volumes import Volume
 from ...volumes.header import stamp
 from ...volumes.profiles import edge_width, lines_through_middle, write_csv
 from .prepare import Prepared, prepare
-from .result import Frame, Seen, Solution, volume_of, write_result
+from .result import Frame, Solution, volume_of
 from .score import score
 from .settings import CrystalSettings
+from .telling import reached
+from .writing import Seen, write_result
 
 _log = logging.getLogger(__name__)
 _ROW = ("llk", "llk_free", "chi_rms", "support")
@@ -45,8 +47,8 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) 
     """
     began = time.monotonic()
     prepared = prepare(settings, acquisition)
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
-    saver = Saver(work.folder)
+    measured = prepared.measured
+    saver = Saver(work.folder, withheld=settings.phase.free > 0)
     found = phase_counts(
         measured, settings.phase, settings.seed, work.progress, work.stop, work.folder.latest_checkpoint(), saver.save
     )
@@ -74,7 +76,7 @@ def written(
     solution = Solution(found.density, found.support, found.kept)
     volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
     kernel, path = gaussian_kernel(found.sigmas), work.folder.path / "volume.h5"
-    seen = Seen(kernel, found.background, prepared.good, prepared.exposure)
+    seen = Seen(kernel, found.background, prepared.good, prepared.exposure, found.free, prepared.window.first)
     write_result(path, volume, solution, frame, seen, work.provenance)
     write_predictions(work.folder.path, prepared, modelled(found, kernel, prepared.exposure), found.curves)
     _write_profiles(work.folder, volume)
@@ -88,10 +90,12 @@ class Saver:
     Args:
         folder: Where they go.
         first: Number of the first start: how many were told before these.
+        withheld: Whether pixels are withheld; else there is no free likelihood to tell of.
     """
 
-    def __init__(self, folder: RunFolder, first: int = 0) -> None:
+    def __init__(self, folder: RunFolder, first: int = 0, *, withheld: bool = True) -> None:
         self._folder = folder
+        self._row = tuple(name for name in _ROW if withheld or name != "llk_free")
         self._first = first
         self._told: set[int] | None = None
         self._step = 0
@@ -110,7 +114,7 @@ class Saver:
             number = self._first + int(row["number"])
             if number not in self._told:
                 self._told.add(number)
-                self._folder.metrics(self._step, start=number, **{name: row[name] for name in _ROW})
+                self._folder.metrics(self._step, start=number, **{name: row[name] for name in self._row})
 
     def _read(self) -> set[int]:
         """Starts of a run that goes on."""
@@ -213,7 +217,8 @@ def write_predictions(
         stamp(file, "unflat-diffraction", "crystal", "/")
         for name, array in planes.items():
             for axis, letter in enumerate(("frame", "y", "x")):
-                cut = np.take(array, array.shape[axis] // 2, axis=axis)
+                # A box that leaves the peak out is cut where it comes nearest to it.
+                cut = np.take(array, int(np.clip(prepared.peak[axis], 0, array.shape[axis] - 1)), axis=axis)
                 data = file.create_dataset(f"{name}/{letter}", data=cut, compression="gzip", shuffle=True)
                 data.attrs["units"] = "1" if name == "good" else "counts"
         for name, curve in curves.items():
@@ -227,8 +232,8 @@ def _write_profiles(folder: RunFolder, volume: Volume) -> None:
 
 
 def _gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> None:
-    gate = settings.phase.gate
-    reached = numbers["llk_free"] if settings.phase.free > 0 else numbers["llk"]
-    if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
-        message = f"the likelihood of the withheld pixels, {reached:.3g}, is not below the gate of {gate:g}"
+    gate, found = settings.phase.gate, reached(numbers)
+    if gate is not None and not found <= gate:  # Nor does one that is no number pass.
+        which = "withheld" if "llk_free" in numbers else "fitted"
+        message = f"the likelihood of the {which} pixels, {found:.3g}, is not below the gate of {gate:g}"
         raise QualityError(Fault("", message, "the result is kept, and its report tells more"))

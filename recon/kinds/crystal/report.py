@@ -1,11 +1,9 @@
 """What a report says and shows of a phase retrieval: how far the solution can be trusted, and how the crystal looks."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
 from ...errors import DataError
 from ...metrics import metric_named
@@ -13,21 +11,18 @@ from ...models import Model
 from ...rendering import loss_curves, orthogonal_slices
 from ...rendering.planes import centre_of
 from ...rendering.profiles import draw_profiles
-from ...rendering.style import ACCENT, SECOND, colour_bar, house_style, new_figure, tag
 from ...reports.figures import Drawing
 from ...reports.gather import RunFacts
 from ...reports.summary import Level, Statement
 from ...volumes import read_volume
 from ...volumes.profiles import lines_through_middle
 from ...volumes.volume import Volume
+from .drawings import curves, diffraction, slices, start_bars
 
 if TYPE_CHECKING:
-    import matplotlib.axes
     import matplotlib.figure
 
 _SHOWN = (("amplitude", "magma"), ("phase", "RdBu_r"), ("strain", "RdBu_r"))
-_LETTERS = ("frame", "y", "x")
-_MARGIN = 3
 
 
 def findings(facts: RunFacts) -> list[Statement]:
@@ -36,6 +31,8 @@ def findings(facts: RunFacts) -> list[Statement]:
     found = []
     if "llk_free" in numbers:
         found.append(_likelihood(numbers))
+    elif "llk" in numbers:
+        found.append(_fitted_likelihood(numbers))
     if "model_bytes" in numbers and "volume_bytes" in numbers:
         found.append(_size(numbers))
     if "agreement" in numbers:
@@ -60,17 +57,18 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         drawn.append(_of_profiles(volume))
     predictions = facts.folder / "predictions.h5"
     if predictions.is_file():
-        caption = "Counts on the planes through the peak, logarithmic; what is masked is blank."
-        drawn.append(Drawing("Measured and modelled diffraction", caption, lambda: _diffraction(predictions)))
+        caption = "Counts on the planes through the Bragg peak, logarithmic; what is masked is blank."
+        drawn.append(Drawing("Measured and modelled diffraction", caption, lambda: diffraction(predictions)))
         if "agreement" in facts.metrics:
             caption = "Over the spatial frequency: how far the phases of the kept solutions, and their halves, agree."
-            drawn.append(Drawing("Agreement by resolution", caption, lambda: _curves(predictions)))
+            drawn.append(Drawing("Agreement by resolution", caption, lambda: curves(predictions)))
     if isinstance(facts.result, Model):
         drawn += _of_model(facts, facts.result)
     starts = [record for record in facts.records if "start" in record]
     if len(starts) > 1:
-        caption = "Likelihood of the withheld pixels after the recipe, start by start; before the refinement."
-        drawn.append(Drawing("Starts", caption, lambda: _start_bars(starts)))
+        name, which = ("llk_free", "withheld") if "llk_free" in starts[0] else ("llk", "fitted")
+        caption = f"Likelihood of the {which} pixels after the recipe, start by start; before the refinement."
+        drawn.append(Drawing("Starts", caption, lambda: start_bars(starts, name)))
     return drawn
 
 
@@ -112,12 +110,21 @@ def _likelihood(numbers: Mapping[str, float]) -> Statement:
     level: Level = "good" if free < 3 else "fair" if free < 20 else "poor"
     text = (
         f"Poisson deviance of pixels that were withheld; 1 would be counting noise alone. Fitted pixels: {fitted:.3g}. "
-        "It is the honest measure where no truth is known."
+        "Where no truth is known it is the best measure that there is, if not quite a free one: starts are chosen and "
+        "refinements ended by it."
     )
     if free > 2 * fitted:
         level = "fair" if level == "good" else level
         text += " Far above that of the fitted pixels, it says that noise was fitted too."
     return Statement(level, "Free likelihood", metric_named("llk_free").text(free), text)
+
+
+def _fitted_likelihood(numbers: Mapping[str, float]) -> Statement:
+    text = (
+        "Poisson deviance of the pixels that were fitted; 1 would be counting noise alone. None were withheld "
+        "(phase.free), so that nothing tells whether noise was fitted too."
+    )
+    return Statement("plain", "Likelihood", metric_named("llk").text(numbers["llk"]), text)
 
 
 def _size(numbers: Mapping[str, float]) -> Statement:
@@ -172,144 +179,4 @@ def _nanometres(length: float) -> str:
 def _of_volume(volume: Volume, name: str, colours: str) -> Drawing:
     unit = "nm" if volume.length_unit == "m" else "voxels"
     caption = f"Planes through the crystal's middle, in {unit}."
-    return Drawing(name.capitalize(), caption, lambda: _slices(volume, name, colours))
-
-
-def _slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.Figure":
-    """Three planes through the middle of the crystal, to one scale."""
-    inside = volume.values["support"] > 0
-    if not inside.any():
-        raise DataError("the support is empty: there is no crystal to draw")
-    values = np.asarray(volume.values[name], np.float64)
-    low, high = _limits(values[inside], symmetric=name != "amplitude")
-    if name != "amplitude":
-        values = np.where(inside, values, np.nan)
-    box = [_reach(inside, axis) for axis in range(3)]
-    middle = [round(float(np.mean(np.nonzero(inside)[axis]))) for axis in range(3)]
-    scale = 1e9 if volume.length_unit == "m" else 1.0
-    unit = "nm" if volume.length_unit == "m" else "voxel"
-    axes_of = dict(zip("zyx", (volume.z, volume.y, volume.x), strict=True))
-    with house_style():
-        figure = new_figure(7.4, 2.6)
-        panels = figure.subplots(1, 3)
-        figure.subplots_adjust(left=0.08, right=0.86, top=0.9, bottom=0.17, wspace=0.42)
-        for panel, axis in zip(panels, range(3), strict=True):
-            down, right = [i for i in range(3) if i != axis]
-            cut = np.take(values, middle[axis], axis=axis)[box[down], box[right]]
-            edges = [_edges(axes_of["zyx"[i]][box[i]] * scale) for i in (right, down)]
-            extent = (*edges[0], edges[1][1], edges[1][0])
-            image = panel.imshow(cut, cmap=colours, vmin=low, vmax=high, extent=extent, interpolation="nearest")
-            panel.set_facecolor("#e5e5e5")
-            panel.set_xlabel(f"${'zyx'[right]}$ ({unit})")
-            panel.set_ylabel(f"${'zyx'[down]}$ ({unit})")
-            panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * scale:.0f} {unit}", loc="left")
-        bar = figure.add_axes((0.88, 0.17, 0.015, 0.73))
-        found = next(q for q in volume.quantities if q.name == name)
-        colour_bar(figure, image, bar, found)
-    return figure
-
-
-def _limits(values: Float[np.ndarray, " n"], *, symmetric: bool) -> tuple[float, float]:
-    low, high = (float(v) for v in np.percentile(values, [1, 99]))
-    if symmetric:
-        reach = max(abs(low), abs(high), 1e-12)
-        return -reach, reach
-    return 0.0, max(high, 1e-12)
-
-
-def _reach(inside: np.ndarray, axis: int) -> slice:
-    line = np.flatnonzero(inside.any(axis=tuple(i for i in range(3) if i != axis)))
-    return slice(max(int(line[0]) - _MARGIN, 0), int(line[-1]) + _MARGIN + 1)
-
-
-def _edges(axis: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    half = float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) / 2
-    return float(axis[0]) - half, float(axis[-1]) + half
-
-
-def _diffraction(file: Path) -> "matplotlib.figure.Figure":
-    """Measured above modelled counts on three planes."""
-    from matplotlib.colors import LogNorm
-
-    planes = _read(file, ("measured", "modelled", "good"))
-    top = max(float(planes[f"measured/{letter}"].max()) for letter in _LETTERS)
-    norm = LogNorm(0.5, max(top, 1.0))
-    with house_style():
-        figure = new_figure(7.4, 4.9)
-        panels = figure.subplots(2, 3)
-        figure.subplots_adjust(left=0.06, right=0.9, top=0.97, bottom=0.06, wspace=0.15, hspace=0.12)
-        for row, name in zip(panels, ("measured", "modelled"), strict=True):
-            for panel, letter in zip(row, _LETTERS, strict=True):
-                shown = np.maximum(planes[f"{name}/{letter}"], 0.5).astype(np.float64)
-                if name == "measured":
-                    shown = np.where(planes[f"good/{letter}"] > 0, shown, np.nan)
-                image = panel.imshow(shown, cmap="inferno", norm=norm, interpolation="nearest", aspect="auto")
-                panel.set_facecolor("#808080")
-                panel.set_xticks([])
-                panel.set_yticks([])
-                down, right = [other for other in _LETTERS if other != letter]
-                panel.set_xlabel(right)
-                panel.set_ylabel(down)
-                tag(panel, name)
-        bar = figure.add_axes((0.92, 0.06, 0.015, 0.91))
-        _count_bar(figure, image, bar)
-    return figure
-
-
-def _count_bar(figure: "matplotlib.figure.Figure", image: Any, axes: "matplotlib.axes.Axes") -> None:
-    """Fill narrow axes with a logarithmic colour bar."""
-    figure.colorbar(image, cax=axes).set_label("counts")
-
-
-def _curves(file: Path) -> "matplotlib.figure.Figure":
-    curves = _read(file, ("curves",))
-    if "curves/frequency" not in curves:
-        raise DataError("the run kept no curves of agreement")
-    with house_style():
-        figure = new_figure(4.6, 2.4)
-        axes = figure.subplots(1, 1)
-        figure.subplots_adjust(left=0.12, right=0.98, top=0.96, bottom=0.19)
-        for name, colour, level in (("prtf", ACCENT, np.exp(-1)), ("fsc", SECOND, 0.5)):
-            axes.plot(curves["curves/frequency"], curves[f"curves/{name}"], color=colour, lw=1.3, label=name.upper())
-            axes.axhline(float(level), color=colour, lw=0.6, ls=":")
-        axes.set_xlabel("spatial frequency (cycles/voxel)")
-        axes.set_ylabel("agreement")
-        axes.set_ylim(0, 1.05)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    return figure
-
-
-def _start_bars(records: list[dict[str, Any]]) -> "matplotlib.figure.Figure":
-    """The free likelihood of each start."""
-    from matplotlib.ticker import MaxNLocator
-
-    with house_style():
-        figure = new_figure(4.6, 2.0)
-        axes = figure.subplots(1, 1)
-        figure.subplots_adjust(left=0.14, right=0.98, top=0.95, bottom=0.22)
-        values = [record.get("llk_free") or np.nan for record in records]
-        axes.bar([record["start"] for record in records], values, color=SECOND, width=0.7)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("start")
-        axes.set_ylabel("free likelihood")
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def _read(file: Path, groups: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The datasets of some groups of ``predictions.h5``.
-
-    Raises:
-        DataError: If the file is torn.
-    """
-    import h5py
-
-    found: dict[str, np.ndarray] = {}
-    try:
-        with h5py.File(file) as h5:
-            for group in groups:
-                found |= {f"{group}/{name}": np.asarray(h5[group][name]) for name in h5.get(group, {})}
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from error
-    return found
+    return Drawing(name.capitalize(), caption, lambda: slices(volume, name, colours))

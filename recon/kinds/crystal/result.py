@@ -6,18 +6,16 @@ support. With F(q) = Σ ρ e^(−iq·r) the phase is −G·u. The strain is ∂u
 lattice: a uniform one moves the peak as a change of G does, and cannot be told from it.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import label
 
 from ....physics.rocking import Axes, displacement, laboratory_grid, real_space_steps, resample, strain_of_density
-from ...runs.atomic import write_atomically
+from ...errors import DataError, Fault
+from ...phasing.align import to_middle
 from ...volumes.volume import Quantity, Volume
 
 QUANTITIES = (
@@ -27,11 +25,6 @@ QUANTITIES = (
     Quantity("strain", "1", "change of the displacement along G"),
     Quantity("support", "1", "1 inside the crystal"),
     Quantity("density", "1", "complex density"),
-)
-_CONVENTION = (
-    "counts = exposure of the frame x (|FFT(density)|^2 convolved with point_spread_function + background); exposure: "
-    "flux of the beam relative to its mean over the acquisition, by the monitor; forward FFT, centred at n // 2; "
-    "phase = -G.u"
 )
 _UNCERTAIN = "spread between independent solutions"
 SURFACE = 0.4
@@ -87,9 +80,13 @@ def volume_of(solution: Solution, frame: Frame, spacing: float | None = None) ->
         solution: In the detector's frame.
         frame: Where it lies. Without a basis the volume is in voxels; without G it has no displacement and no strain.
         spacing: [m] Between samples; None for the cube root of the skewed voxel's volume.
+
+    Raises:
+        DataError: If nothing is left of the crystal.
     """
+    level_of(np.abs(solution.density), solution.support)  # before the work: of nothing there is no grid
     z, y, x = solution.density.shape
-    shift = to_middle(solution)
+    shift = shift_of(solution)
     support = np.roll(solution.support, shift, axis=(0, 1, 2))
     steps = frame.steps((z, y, x))
     axes = laboratory_grid(steps, (z, y, x), spacing if frame.is_known else None, support, margin=3.0)
@@ -149,8 +146,15 @@ def _spreads(
 
 
 def level_of(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> float:
-    """Amplitude of the crystal's inside: the median of what is not its blurred rim."""
+    """Amplitude of the crystal's inside: the median of what is not its blurred rim.
+
+    Raises:
+        DataError: If nothing is inside.
+    """
     values = amplitude[inside]
+    if not (values > 0).any():
+        remedy = "see that mask, crop and centre leave it its peak, and phase it anew with more starts or another seed"
+        raise DataError(Fault("", "nothing is left of the crystal: its support is empty, or its density is 0", remedy))
     return float(np.median(values[values > 0.5 * np.percentile(values, 95)]))
 
 
@@ -199,70 +203,6 @@ def unwrapped(
     return np.asarray(line), np.where(support, whole - plane, 0)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What turns a density into the counts that it should give: exposure · (|FFT(density)|² ⊛ kernel + background).
-
-    Args:
-        kernel: Point-spread function of odd size, with the sum 1.
-        background: Counts in each pixel, under a steady beam.
-        good: Pixels that were measured.
-        exposure: Flux of the beam in each frame, relative to its mean over the acquisition.
-    """
-
-    kernel: Float[np.ndarray, "dz dy dx"]
-    background: float
-    good: Bool[np.ndarray, "frame y x"]
-    exposure: Float[np.ndarray, " frame"]
-
-
-def write_result(
-    path: Path,
-    volume: Volume,
-    solution: Solution,
-    frame: Frame,
-    seen: Seen,
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write the volume, and beside it what gives the modelled counts.
-
-    Args:
-        path: The file.
-        volume: In the laboratory.
-        solution: In the detector's frame, centred; scaled so that |FFT|² is in counts.
-        frame: Where it lies.
-        seen: How it was seen.
-        provenance: Facts about the input and the config.
-    """
-    import h5py
-
-    from ...volumes.hdf5 import write
-
-    numbers: dict[str, tuple[Any, str]] = {
-        "point_spread_function": (seen.kernel, "1"),
-        "background": (np.float64(seen.background), "counts"),
-        "exposure": (seen.exposure, "1"),
-    }
-    if frame.reciprocal_basis is not None:
-        numbers["reciprocal_basis"] = (frame.reciprocal_basis, "1/m")
-    if frame.bragg_vector is not None:
-        numbers["bragg_vector"] = (frame.bragg_vector, "1/m")
-    with write_atomically(path) as temporary:
-        write(volume, temporary)
-        with h5py.File(temporary, "a") as file:
-            file.attrs["provenance"] = json.dumps(dict(provenance), default=str)
-            group = file.create_group("detector_frame")
-            group.attrs.update({"NX_class": "NXdata", "signal": "density", "convention": _CONVENTION})
-            for name, array, meaning in (
-                ("density", solution.density.astype(np.complex64), "density on the grid conjugate to the patterns"),
-                ("mask", (~seen.good).astype(np.uint8), "pixels that were not used; 0 is good"),
-            ):
-                data = group.create_dataset(name, data=array, compression="gzip", shuffle=True)
-                data.attrs.update({"units": "1", "long_name": meaning})
-            for name, (value, unit) in numbers.items():
-                group.create_dataset(name, data=value).attrs["units"] = unit
-
-
 def bragg_vector_of(facts: Mapping[str, float | str]) -> Float[np.ndarray, " 3"] | None:
     """[1/m] G from a volume's attributes; None where they do not tell."""
     names = [f"bragg_vector_{axis}" for axis in "zyx"]
@@ -299,12 +239,6 @@ def _strain(
     return np.asarray(np.nan_to_num(strain_of_density(density, spacing, bragg_vector, support)))
 
 
-def to_middle(solution: Solution) -> tuple[int, int, int]:
-    """Voxels by which to roll the crystal to the middle of its array: around the array's edges it is one piece."""
-    weight = np.where(solution.support, np.abs(solution.density), 0)
-    shift = []
-    for axis, count in enumerate(weight.shape):
-        line = weight.sum(axis=tuple(i for i in range(3) if i != axis))
-        turn = np.angle(np.sum(line * np.exp(2j * np.pi * np.arange(count) / count)))
-        shift.append(count // 2 - round(float(turn) * count / (2 * np.pi)))
-    return shift[0], shift[1], shift[2]
+def shift_of(solution: Solution) -> tuple[int, int, int]:
+    """Voxels by which to roll the crystal to the middle of its array."""
+    return to_middle(np.where(solution.support, np.abs(solution.density), 0))

@@ -10,9 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.crystals import Crystal, Exposure, amplitudes, density, expose, random_crystal
-from ....physics.rocking import positions, real_space_steps, strain_of_density
+from ....physics.crystals.polyhedron import ShapeError
+from ....physics.noise import DetectorError
+from ....physics.rocking import FrameError, positions, real_space_steps, strain_of_density
 from ...acquisition.acquisition import Acquisition
 from ...acquisition.goniometer import APS_34IDC, Reflection, reflection
+from ...errors import ConfigError, Fault
 from ...runs.progress import Progress, silent
 from ...volumes.volume import Volume, centred_axis
 from .result import QUANTITIES
@@ -37,7 +40,18 @@ def simulate(settings: CrystalSettings, progress: Progress = silent) -> Acquisit
 
     Returns:
         Counts with mask and geometry, and the crystal on orthogonal axes.
+
+    Raises:
+        ConfigError: If there is no such crystal, or no such detector.
     """
+    try:
+        return _simulated(settings, progress)
+    except (DetectorError, FrameError, ShapeError) as error:
+        remedy = "see simulate in the config; another seed draws another crystal"
+        raise ConfigError(Fault("simulate", str(error), remedy)) from error
+
+
+def _simulated(settings: CrystalSettings, progress: Progress) -> Acquisition:
     wanted = settings.simulate
     curve = reflection_of(wanted)
     steps = real_space_steps(curve.basis, wanted.shape)
@@ -94,9 +108,32 @@ def crystal_of(wanted: CrystalSimulation, curve: Reflection, steps: Float[np.nda
         )
 
     if not isinstance(wanted.radius, str):
-        return drawn(wanted.radius)
-    widths = np.ptp(drawn(_TRIAL).shape.body.vertices() @ np.linalg.inv(steps), axis=0)
+        crystal = drawn(wanted.radius)
+        _require_room(crystal, steps, wanted)
+        return crystal
+    widths = _widths(drawn(_TRIAL), steps)
     return drawn(_TRIAL * float(np.min(np.array(wanted.shape) / (wanted.oversampling * widths))))
+
+
+def _widths(crystal: Crystal, steps: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+    """[voxel] How wide a crystal is along the axes of the conjugate array."""
+    return np.asarray(np.ptp(crystal.shape.body.vertices() @ np.linalg.inv(steps), axis=0))
+
+
+def _require_room(crystal: Crystal, steps: Float[np.ndarray, "3 3"], wanted: CrystalSimulation) -> None:
+    """Refuse a crystal that would be cut off at the edges of its array.
+
+    Raises:
+        ConfigError: If it is larger than the array along an axis.
+    """
+    share = _widths(crystal, steps) / np.array(wanted.shape)
+    axis = int(np.argmax(share))
+    if share[axis] < 1:
+        return
+    name, radius = ("frame", "y", "x")[axis], float(f"{wanted.radius}")
+    message = f"a crystal of {1e9 * radius:.4g} nm is {share[axis]:.3g} times as wide as its array along {name}"
+    remedy = f"take less than {1e9 * radius / share[axis]:.3g} nm, a smaller rocking_step or pixel_size, or auto"
+    raise ConfigError(Fault("simulate.radius", message, remedy))
 
 
 def exposure_of(wanted: CrystalSimulation) -> Exposure:

@@ -55,6 +55,19 @@ class SimulatedDetector(Settings):
     missing: float = Field(0.0, ge=0, lt=0.8, description="Share of the frames that is not measured, at the far end.")
     saturation: float | None = Field(None, gt=0, description="Largest count of a pixel, or null.")
 
+    @model_validator(mode="after")
+    def _is_a_detector(self) -> "SimulatedDetector":
+        if not min(self.psf) >= 0:
+            raise ValueError(f"psf {list(self.psf)}: a width is not negative")
+        if self.counts is None:
+            asked = [name for name in ("hot_pixels", "aliens", "saturation") if getattr(self, name)]
+            if asked:
+                raise ValueError(
+                    f"{' and '.join(asked)}: with counts: null nothing but the crystal's mean counts is simulated; "
+                    "say how many counts there are, as counts: 1e9"
+                )
+        return self
+
 
 class CrystalSimulation(Settings):
     """What to simulate."""

@@ -9,7 +9,6 @@ that goes on begins where it began.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,16 @@ from scipy import ndimage
 
 from ....physics.diffraction import gaussian_kernel, to_centre, to_corner
 from ...errors import ConfigError, DataError, Fault
-from ...phasing.procedure import Measured, phase
+from ...phasing.procedure import phase
 from ...phasing.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input, new_hdf5, write_atomically
 from ...runs.workplace import Workplace
 from ...volumes.header import opened, stamp
+from .named import require_density, start_named
 from .prepare import Prepared
-from .result import Solution, ramp_with, slopes_of, to_middle
+from .result import Solution, ramp_with, shift_of, slopes_of
 from .settings import CrystalSettings
+from .telling import likelihoods
 
 FILE_NAME = "start.h5"
 _STAGE = "start"
@@ -63,7 +64,7 @@ class Start:
     def of(cls, density: Complex[np.ndarray, "z y x"], sigmas: Float[np.ndarray, " 3"], background: float) -> "Start":
         """Bring a density into this form; what stands far from the crystal is left out."""
         support = support_of(density)
-        shift = to_middle(Solution(density, support))
+        shift = shift_of(Solution(density, support))
         density, support = (np.roll(array, shift, axis=(0, 1, 2)) for array in (density, support))
         slopes = slopes_of(density, support)
         flat = np.where(support, density * np.conj(ramp_with(slopes, density.shape)), 0)
@@ -74,7 +75,7 @@ def support_of(density: Complex[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x
     """Find the crystal: the largest piece of what is bright once blurred a little; it may lie across the edges."""
     blurred = ndimage.gaussian_filter(np.abs(density).astype(np.float64), _BLUR, mode="wrap")
     bright = blurred > _THRESHOLD * blurred.max()
-    turn = to_middle(Solution(density, bright))
+    turn = shift_of(Solution(density, bright))
     labels, _ = ndimage.label(np.roll(bright, turn, axis=(0, 1, 2)))
     sizes = np.bincount(labels.ravel(), minlength=2)[1:]
     return np.asarray(np.roll(labels == 1 + int(np.argmax(sizes)), [-t for t in turn], axis=(0, 1, 2)))
@@ -102,7 +103,7 @@ def start_of(settings: CrystalSettings, prepared: Prepared, work: Workplace | No
     elif wanted == "none":
         found = _blind(settings, prepared)
     else:
-        found = _named(Path(wanted), prepared, settings)
+        found = _named(settings, prepared)
     if work is None or kept is None:
         return found
     _write(kept, found, prepared)
@@ -112,7 +113,7 @@ def start_of(settings: CrystalSettings, prepared: Prepared, work: Workplace | No
 
 def _phased(settings: CrystalSettings, prepared: Prepared, work: Workplace | None) -> Start:
     """Phase from a few starts, and take the best."""
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
+    measured = prepared.measured
     few = settings.phase.model_copy(update={"starts": settings.fit.starts, "keep": 1, "gate": None})
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
     if work is None:
@@ -125,8 +126,7 @@ def _phased(settings: CrystalSettings, prepared: Prepared, work: Workplace | Non
 
         before = folder.latest_checkpoint()
         found = phase(measured, few, settings.seed, work.progress, work.stop, _of_start(before), save)
-    numbers = found.numbers
-    _log.info("start: LLK %.4g, free %.4g", numbers["llk"], numbers["llk_free"])
+    _log.info("start: %s", likelihoods(found.numbers))
     return Start.of(found.density.astype(np.complex128), np.array(found.sigmas), found.background)
 
 
@@ -135,9 +135,9 @@ def _of_start(found: Checkpoint | None) -> Checkpoint | None:
 
 
 def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
-    """Half the autocorrelation's extent, evenly filled."""
-    counts = np.where(prepared.good, prepared.steady, 0).astype(np.float32)
-    weights = prepared.good.astype(np.float32)
+    """Half the autocorrelation's extent, evenly filled; by the pixels that are fitted alone."""
+    fitted = prepared.good & ~prepared.measured.withheld(settings.phase.free, settings.seed)
+    counts, weights = np.where(fitted, prepared.steady, 0).astype(np.float32), fitted.astype(np.float32)
     found = autocorrelation_support(
         jnp.asarray(to_corner(counts)), jnp.asarray(to_corner(weights)), settings.phase.start
     )
@@ -153,33 +153,44 @@ def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
     return Start.of((level * inside).astype(np.complex128), np.zeros(3), 0.0)
 
 
-def _named(path: Path, prepared: Prepared, settings: CrystalSettings) -> Start:
+def _named(settings: CrystalSettings, prepared: Prepared) -> Start:
     """The density of a run or a volume file."""
-    file = path / "volume.h5" if path.is_dir() else path
-    if not file.is_file():
-        message = f"{str(path)!r} is neither a run with a volume.h5 nor a volume file"
-        raise ConfigError(Fault("fit.start", message, "name one, or write 'phase' or 'none'"))
-    with opened(file) as h5:
-        facts = h5.attrs.get("provenance", "")
-    _warn_of_seen_pixels(str(facts), settings, file)
+    file = start_named(settings)
+    if file is None:
+        raise ConfigError(Fault("fit.start", f"{settings.fit.start!r} names no file", "name a run or a volume file"))
+    if settings.phase.free > 0 and not _withheld_the_same(file, prepared, settings):
+        _log.warning(
+            "%s does not say that it withheld the same pixels (seed, phase.free, mask, box and frames): the free "
+            "likelihood may flatter",
+            file.name,
+        )
     _log.info("start: %s, SHA-256 %s", file.name, describe_input(file).get("sha256", "unknown"))
     return read_start(file, prepared)
 
 
-def _warn_of_seen_pixels(provenance: str, settings: CrystalSettings, file: Path) -> None:
-    """Say so where the start was fitted to pixels that are withheld here."""
+def _withheld_the_same(file: Path, prepared: Prepared, settings: CrystalSettings) -> bool:
+    """Whether a file says that its density was fitted to none of the pixels that are withheld here."""
+    with opened(file) as h5:
+        group = h5.get("detector_frame", {})
+        found = {name: np.asarray(group[name][()]) for name in ("withheld", "mask", "first") if name in group}
+        frames = _frames_of(str(h5.attrs.get("provenance", "")))
+    if len(found) < 3 or frames != settings.acquisition.model_dump(mode="json")["frames"]:
+        return False
+    if tuple(found["first"]) != prepared.window.first or found["mask"].shape != prepared.counts.shape:
+        return False
+    unseen = (found["withheld"] != 0) | (found["mask"] != 0)
+    free = prepared.measured.withheld(settings.phase.free, settings.seed)
+    return bool(unseen[free].all())
+
+
+def _frames_of(provenance: str) -> Any:
+    """Which of its file's frames a run had; None where it does not say."""
     import json
 
     try:
-        config: Mapping[str, Any] = json.loads(provenance)["config"]
-        same = (config["seed"], config["phase"]["free"]) == (settings.seed, settings.phase.free)
+        return json.loads(provenance)["config"]["acquisition"]["frames"]
     except (ValueError, KeyError, TypeError):
-        same = False
-    if not same and settings.phase.free > 0:
-        _log.warning(
-            "%s does not say that it withheld the same pixels (seed, phase.free): the free likelihood may flatter",
-            file.name,
-        )
+        return None
 
 
 def read_start(file: Path, prepared: Prepared) -> Start:
@@ -189,9 +200,7 @@ def read_start(file: Path, prepared: Prepared) -> Start:
         DataError: If there is none, or it is not on the grid of this measurement.
     """
     with opened(file) as h5:
-        if "detector_frame/density" not in h5:
-            message = "holds no /detector_frame/density"
-            raise DataError(Fault(str(file), message, "name a crystal's volume.h5 as phase, fit or predict write it"))
+        require_density(h5, file)
         group = h5["detector_frame"]
         density = np.asarray(group["density"][()], np.complex128)
         found = {name: np.asarray(group[name][()]) for name in _OPTIONAL if name in group}

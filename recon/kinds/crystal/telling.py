@@ -6,10 +6,20 @@ FAR = 2.0
 """Free likelihood, in units of the fitted one, from which a result is doubtful."""
 
 
+def reached(numbers: Mapping[str, float]) -> float:
+    """The likelihood by which a result is judged: of the withheld pixels, or of the fitted where none are withheld."""
+    return numbers.get("llk_free", numbers["llk"])
+
+
+def likelihoods(numbers: Mapping[str, float]) -> str:
+    """Say what the likelihoods are: of the fitted pixels, and of the withheld where there are any."""
+    free = f", free {numbers['llk_free']:.4g}" if "llk_free" in numbers else ""
+    return f"Poisson deviance {numbers['llk']:.4g}{free}"
+
+
 def sentence(numbers: Mapping[str, float]) -> str:
     """Say how well the counts are explained."""
-    free = f", free {numbers['llk_free']:.4g}" if "llk_free" in numbers else ""
-    return f"Poisson deviance {numbers['llk']:.4g}{free}; chi {numbers['chi_rms']:.4f}"
+    return f"{likelihoods(numbers)}; chi {numbers['chi_rms']:.4f}"
 
 
 def judged(numbers: Mapping[str, float]) -> str:

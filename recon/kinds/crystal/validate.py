@@ -1,11 +1,12 @@
 """What no rocking curve of a crystal can be, what it can hardly be, and what is worth a warning."""
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 
 from ...acquisition.acquisition import Acquisition
 from ...acquisition.cxi import PLANCK_TIMES_LIGHT
 from ...errors import Fault
+from .artefacts import hot_pixels
 from .geometry import basis_doubts, geometry_faults
 from .places import place
 from .signal import Good, Voxels, local_mean, peak_of, significance
@@ -19,6 +20,8 @@ _AMID = 100.0
 """Counts of a neighbouring frame beside which no frame is empty by chance."""
 _RAGGED = 3.0
 """Ups and downs of a rocking curve, in units of its one peak; a sorted one has about 1."""
+_NOISE = 2.0
+"""Standard deviations of counting noise that a step between two frames must exceed to count."""
 _STEEPEST = 0.08
 """Share of the brightest frame's counts that its neighbours have at least."""
 _PLATEAU = 3
@@ -50,10 +53,17 @@ def doubts(acquisition: Acquisition) -> list[Fault]:
     Args:
         acquisition: Sound as far as `validate` tells.
     """
-    counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
+    counts, good = _cold(acquisition)
     where = place(acquisition, "images")
     found = [*_empty_frames(counts, good, where), *_order(counts, good, where), *_saturation(counts, good, where)]
     return [*found, *_hidden_peak(counts, good, place(acquisition, "mask")), *basis_doubts(acquisition)]
+
+
+def _cold(acquisition: Acquisition) -> tuple[Voxels, Good]:
+    """Counts, and the good pixels that no fault of the detector lights: a stuck one is no peak, however bright."""
+    counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
+    cold = good & ~hot_pixels(counts, good)
+    return counts, cold if cold.any() else good
 
 
 def _number(acquisition: Acquisition, name: str) -> float | None:
@@ -106,7 +116,7 @@ def _wave_fault(acquisition: Acquisition, wave: float) -> Fault:
 def _peak_faults(acquisition: Acquisition) -> list[Fault]:
     if "images" not in acquisition:
         return []
-    counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
+    counts, good = _cold(acquisition)
     where = place(acquisition, "images")
     if min(counts.shape) < 8:
         message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"
@@ -146,12 +156,11 @@ def _order(counts: Voxels, good: Good, where: str) -> list[Fault]:
     finely enough holds at least 4/π² of its maximum beside it.
     """
     totals = np.array([float(frame[ok].mean()) if ok.any() else np.nan for frame, ok in zip(counts, good, strict=True)])
+    pixels = np.array([max(int(ok.sum()), 1) for ok in good])
     brightest = int(np.nanargmax(totals))
     beside = totals[max(brightest - 1, 0) : brightest + 2]
     isolated = float(np.nanmin(beside)) < _STEEPEST * totals[brightest]
-    totals = totals[np.isfinite(totals)]
-    rise = 2 * totals.max() - totals[0] - totals[-1]
-    ragged = float(np.abs(np.diff(totals)).sum() / rise) if rise > 0 else 1.0
+    ragged = _raggedness(totals, pixels)
     if ragged >= _RAGGED:
         what = f"their counts go up and down {ragged:.1f} times as much as one peak does"
     elif isolated:
@@ -163,6 +172,23 @@ def _order(counts: Voxels, good: Good, where: str) -> list[Fault]:
     return [
         Fault(where, message, "check their order (image_10 sorts before image_2), or give it as acquisition.frames")
     ]
+
+
+def _raggedness(totals: Float[np.ndarray, " frame"], pixels: Int[np.ndarray, " frame"]) -> float:
+    """Ups and downs of the frames' means in units of one peak's, beyond those that counting noise alone makes.
+
+    Args:
+        totals: Mean counts of each frame's pixels; NaN where none is good.
+        pixels: How many there are.
+    """
+    known = np.isfinite(totals)
+    means = totals[known]
+    rise = float(2 * means.max() - means[0] - means[-1])
+    if rise <= 0:
+        return 1.0
+    variance = np.maximum(means, 0) / pixels[known]  # of a mean of counts, by Poisson's law
+    steps = np.diff(means) ** 2 - _NOISE**2 * (variance[1:] + variance[:-1])
+    return float(np.sqrt(np.maximum(steps, 0)).sum() / rise)
 
 
 def _saturation(counts: Voxels, good: Good, where: str) -> list[Fault]:

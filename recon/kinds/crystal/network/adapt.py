@@ -8,18 +8,18 @@ must be explained no worse than before, or the steps are taken back and smaller 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array
 
 from ....errors import Stopped
 from ....networks.architecture import on_device
 from ....networks.file import Network
 from ....phasing.free import free_pixels
-from ....runs import Progress
+from ....runs import Checkpoint, Progress
 from . import flow
 from .answer import denoiser_of, pattern_of
 from .bring import Brought
@@ -43,6 +43,10 @@ _REPLAY_STEPS = 4
 _DRAWS = 2
 _EARLIEST, _LATEST = 0.3, 0.95
 
+_PARTS = ("kept", "trial")
+_STAGE = "tuning"
+"""Fact of a checkpoint that is of it."""
+
 Parameters = dict[str, Array]
 
 _log = logging.getLogger(__name__)
@@ -62,6 +66,49 @@ class _Replay:
         return float(jnp.mean(misfit(found, self.withheld)))
 
 
+@dataclass
+class _Tuning:
+    """The tuning between two trials.
+
+    Args:
+        kept: Weights that passed the last trial.
+        trial: Those that are tuned further.
+        rate: Learning rate.
+        before: The replay's free misfit at first.
+        least: The same of the weights that are kept.
+        steps: How many are in them.
+        done: Steps done.
+    """
+
+    kept: Parameters
+    trial: Parameters
+    rate: float
+    before: float
+    least: float
+    steps: int = 0
+    done: int = 0
+
+    def checkpoint(self) -> Checkpoint:
+        """All that is needed to go on."""
+        arrays = {f"{part}/{name}": np.asarray(array) for part in _PARTS for name, array in getattr(self, part).items()}
+        numbers = {name: value for name, value in vars(self).items() if name not in _PARTS}
+        return Checkpoint(self.done, arrays, numbers | {_STAGE: True})
+
+    @classmethod
+    def of(cls, found: Checkpoint) -> "_Tuning":
+        """Go on from what `checkpoint` gave."""
+        parts: dict[str, Any] = {part: {} for part in _PARTS}
+        for path, array in found.arrays.items():
+            part, _, name = path.partition("/")
+            parts[part][name] = jnp.asarray(array)
+        return cls(**parts, **{name: value for name, value in found.facts.items() if name != _STAGE})
+
+
+def of_tuning(found: Checkpoint | None) -> Checkpoint | None:
+    """A checkpoint, if it is one of a tuning."""
+    return found if found is not None and found.facts.get(_STAGE) else None
+
+
 def adapted(
     network: Network,
     brought: Brought,
@@ -69,6 +116,8 @@ def adapted(
     seed: int,
     progress: Progress,
     stop: Callable[[], str | None],
+    state: Checkpoint | None = None,
+    save: Callable[[int, dict[str, np.ndarray], dict[str, Any]], None] | None = None,
 ) -> tuple[Network, int]:
     """Tune a network.
 
@@ -78,7 +127,9 @@ def adapted(
         wanted: Steps of the tuning and of the draws.
         seed: Of noise and times.
         progress: Told of the steps.
-        stop: Asked before each step.
+        stop: Asked before each trial's steps.
+        state: A checkpoint of the same tuning to go on from.
+        save: Given step, arrays and facts of a checkpoint before an early end; None where none is to be kept.
 
     Returns:
         The tuned network, which may be the old one, and the number of steps that were kept.
@@ -89,28 +140,36 @@ def adapted(
     denoiser, parameters = denoiser_of(network), on_device(network.weights)
     pattern, replay = pattern_of(brought, _DRAWS), _replay()
     correlation = autocorrelation(pattern)
-    least = before = replay.free_misfit(denoiser, parameters)
-    rate, kept, trial, done = RATE, 0, parameters, 0
-    while done < wanted.adapt:
+    if state is None:
+        least = replay.free_misfit(denoiser, parameters)
+        now = _Tuning(parameters, parameters, RATE, least, least)
+    else:
+        now = _Tuning.of(state)
+    while now.done < wanted.adapt:
         if reason := stop():
-            raise Stopped(f"{reason}: stopped while the network was tuned; run again to begin anew")
-        drawn = flow.draw(denoiser, trial, pattern, flow.noise(jax.random.key(seed + done), _DRAWS), wanted.steps)
-        block = min(TRY_EVERY, wanted.adapt - done)
+            if save is not None:
+                save(*vars(now.checkpoint()).values())
+            done = f"stopped after {now.done} steps of tuning the network"
+            raise Stopped(f"{reason}: {done}; run again with --resume to go on")
+        noise = flow.noise(jax.random.key(seed + now.done), _DRAWS)
+        drawn = flow.draw(denoiser, now.trial, pattern, noise, wanted.steps)
+        block = min(TRY_EVERY, wanted.adapt - now.done)
         for _ in range(block):
-            key = jax.random.fold_in(jax.random.key(seed), done)
-            trial, left = _tuned(denoiser, trial, drawn, pattern, correlation, key, rate)
-            done += 1
-            progress(done, wanted.adapt, chi=float(jnp.sqrt(left)))
-        after = replay.free_misfit(denoiser, trial)
-        if after <= TOLERANCE * least:
-            parameters, kept, least = trial, kept + block, after
+            key = jax.random.fold_in(jax.random.key(seed), now.done)
+            now.trial, left = _tuned(denoiser, now.trial, drawn, pattern, correlation, key, now.rate)
+            now.done += 1
+            progress(now.done, wanted.adapt, chi=float(jnp.sqrt(left)))
+        after = replay.free_misfit(denoiser, now.trial)
+        if after <= TOLERANCE * now.least:
+            now.kept, now.steps, now.least = now.trial, now.steps + block, after
         else:
-            trial, rate = parameters, rate / 2
-    weights = {name: np.asarray(array) for name, array in parameters.items()}
-    told = f"{kept} of {done} steps of tuning were kept; replay's free misfit {before:.4g} -> {least:.4g}"
+            now.trial, now.rate = now.kept, now.rate / 2
+    weights = {name: np.asarray(array) for name, array in now.kept.items()}
+    misfits = f"replay's free misfit {now.before:.4g} -> {now.least:.4g}"
+    told = f"{now.steps} of {now.done} steps of tuning were kept; {misfits}"
     _log.info("%s", told)
     facts = dict(network.provenance) | {"adapted": told}
-    return Network(network.kind, network.constants, weights, facts), kept
+    return Network(network.kind, network.constants, weights, facts), now.steps
 
 
 def _tune(
@@ -132,11 +191,15 @@ def _tune(
         return jnp.mean(misfit(denoiser.estimate(parameters, noisy, time, pattern, correlation), pattern))
 
     left, gradient = jax.value_and_grad(missed)(parameters)
-    norm = optax.global_norm(gradient)
-    size = jnp.sqrt(sum(jnp.sum(array**2) for array in parameters.values()))
+    norm, size = _norm(gradient), _norm(parameters)
     # Downhill by a share of the weights' own size: one measurement is no ground for Adam's moments.
     factor = rate * size / jnp.maximum(norm, 1e-12)
     return {name: array - factor * gradient[name] for name, array in parameters.items()}, left
+
+
+def _norm(parameters: Parameters) -> Array:
+    """Root of the sum of all squares."""
+    return jnp.sqrt(jnp.sum(jnp.stack([jnp.sum(array**2) for array in parameters.values()])))
 
 
 _tuned = jax.jit(_tune, static_argnums=0)

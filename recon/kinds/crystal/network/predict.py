@@ -7,6 +7,7 @@ import time
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from .....physics.diffraction import to_centre, to_corner
 from ....acquisition.acquisition import Acquisition
@@ -14,7 +15,7 @@ from ....errors import Fault, QualityError
 from ....networks.file import FILE_NAME, read, write
 from ....phasing.align import align
 from ....phasing.combine import combine
-from ....phasing.pattern import Measured, Pattern, no_blur, pattern_of, quality_numbers
+from ....phasing.pattern import Pattern, no_blur, pattern_of, quality_numbers
 from ....phasing.phased import Phased
 from ....phasing.support import shrink_wrapped
 from ....runs import Workplace, peak_memory
@@ -22,7 +23,7 @@ from ..prepare import prepare
 from ..reconstruct import written
 from ..settings import CrystalSettings
 from ..signal import sampling
-from .adapt import adapted
+from .adapt import adapted, of_tuning
 from .answer import Answer, answer
 from .bring import bring
 from .refined import refined
@@ -50,12 +51,15 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     began, wanted, adaptation = time.monotonic(), settings.predict, {}
     network = read(wanted.network, "crystal")
     prepared = prepare(settings, acquisition)
-    measured = Measured(prepared.counts, prepared.good.astype(np.float32), prepared.exposure)
+    measured = prepared.measured
     pattern = pattern_of(measured, settings.phase.free, settings.seed)
     seen = prepared.good & ~(to_centre(np.asarray(pattern.free)) > 0)
     brought = bring(prepared.steady, seen, sampling(prepared.steady, seen))
     if wanted.adapt:
-        network, kept = adapted(network, brought, wanted, settings.seed, work.progress, work.stop)
+        found, told = work.folder.latest_checkpoint(), (work.progress, work.stop)
+        # One of the refinement is worth more than one of the tuning before it, which comes to the same weights again.
+        save = work.folder.save_checkpoint if found is None or of_tuning(found) else None
+        network, kept = adapted(network, brought, wanted, settings.seed, *told, of_tuning(found), save)
         if kept:
             write(network, work.folder.path / FILE_NAME)
         adaptation = {"adapted_steps": float(kept), "adapt_steps": float(wanted.adapt)}
@@ -64,11 +68,15 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     def step(done: int) -> None:
         work.progress(done, wanted.steps)
 
-    found = answer(network, brought, wanted.draws, wanted.steps, settings.seed, step)
+    answered = answer(network, brought, wanted.draws, wanted.steps, settings.seed, step)
     seconds = {"seconds_of_answer": time.monotonic() - asked}
-    phased = refined(settings, measured, found.densities, work) if wanted.refine else judged(found, pattern)
+    phased = (
+        refined(settings, measured, answered.densities, work)
+        if wanted.refine
+        else judged(answered, pattern, measured.metric)
+    )
     numbers = written(settings, prepared, phased, acquisition.truth, work) | seconds | adaptation
-    numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(found.chi[0])}
+    numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(answered.chi[0])}
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     if wanted.gate is not None:
         numbers["gate"] = wanted.gate
@@ -80,12 +88,12 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     return numbers
 
 
-def judged(found: Answer, pattern: Pattern) -> Phased:
-    """The best of the draws as a result, with the others as its spread."""
+def judged(found: Answer, pattern: Pattern, metric: Float[np.ndarray, "3 3"] | None = None) -> Phased:
+    """The best of the draws as a result, with the others as its spread; for the metric see `combine`."""
     best = found.densities[0]
     best = best * np.exp(-1j * np.angle(best.sum())).astype(np.complex64)
     kept = np.stack([best, *(align(one, best, ramp=False, scale=False).density for one in found.densities[1:])])
-    combined = combine(kept.astype(np.complex64))
+    combined = combine(kept.astype(np.complex64), metric)
     support = to_centre(np.asarray(_support_of(jnp.asarray(to_corner(best))))) > 0
     numbers = quality_numbers(jnp.asarray(to_corner(best)), no_blur(), pattern) | combined.numbers()
     numbers["support_voxels"] = float(support.sum())
@@ -97,8 +105,6 @@ def judged(found: Answer, pattern: Pattern) -> Phased:
         numbers,
         (),
         kept.astype(np.complex64),
-        combined.amplitude_spread,
-        combined.phase_spread,
         {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
         to_centre(np.asarray(pattern.free)) > 0,
     )

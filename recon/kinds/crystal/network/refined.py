@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex
 
-from ....errors import DataError
-from ....phasing.pattern import Measured
-from ....phasing.phased import Phased
+from ....phasing.measured import Measured
+from ....phasing.phased import NoObjectError, Phased
 from ....phasing.procedure import phase
 from ....phasing.settings import PhaseSettings
 from ....runs import Workplace
 from ....runs.checkpoint import Checkpoint
 from ..reconstruct import Saver
 from ..settings import CrystalSettings
-from ..telling import FAR
+from ..telling import FAR, likelihoods, reached
+from .adapt import of_tuning
 
 _BESIDE = "starts beside the answer"
 """Fact of a checkpoint that is of them."""
@@ -51,14 +51,15 @@ def refined(
 
     Raises:
         Stopped: If it was asked to end early.
-        DataError: If no object was found.
+        NoObjectError: If no object was found.
     """
     count, state = settings.predict.starts, work.folder.latest_checkpoint()
+    state = None if of_tuning(state) else state
     resumed = state if state is not None and state.facts.get(_BESIDE) else None
     try:
         # Of an answer that was refined before nothing is kept: it is soon done again, to the same numbers.
         found = _answer(settings, measured, densities, work, None if resumed else state, save=resumed is None)
-    except DataError:
+    except NoObjectError:
         if not count:
             raise
         _log.warning("the answer fell apart when it was refined: %d ordinary starts take its place", count)
@@ -66,12 +67,15 @@ def refined(
         return replace(beside, numbers=beside.numbers | {"starts_beside": float(count), "answer_kept": 0.0})
     if not count or not is_doubtful(found.numbers):
         return found
-    llk, free = found.numbers["llk"], found.numbers["llk_free"]
-    told = f"Poisson deviance {llk:.3g}, free {free:.3g}"
-    _log.warning("the refined answer is doubtful (%s): %d ordinary starts are added", told, count)
-    beside = _beside(settings, measured, len(densities), work, resumed)
-    kept = free <= beside.numbers["llk_free"]
-    better = found if kept else beside
+    _log.warning("the refined answer is doubtful (%s): %d ordinary starts are added", likelihoods(found.numbers), count)
+    try:
+        beside = _beside(settings, measured, len(densities), work, resumed)
+    except NoObjectError:
+        _log.warning("none of the added starts found an object: the answer remains")
+        better, kept = found, True
+    else:
+        kept = reached(found.numbers) <= reached(beside.numbers)
+        better = found if kept else beside
     return replace(better, numbers=better.numbers | {"starts_beside": float(count), "answer_kept": float(kept)})
 
 
@@ -85,7 +89,7 @@ def _answer(
     save: bool,
 ) -> Phased:
     """Refine the draws that are kept."""
-    saver, wanted = Saver(work.folder), refining(settings, len(densities))
+    saver, wanted = Saver(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
     saving = {"save": saver.save} if save else {}
     found = phase(measured, wanted, settings.seed, work.progress, work.stop, state, given=densities, **saving)
     saver.tell(found.solutions)
@@ -104,9 +108,9 @@ def is_doubtful(numbers: Mapping[str, float]) -> bool:
     """Whether a result is not to be believed: it explains withheld pixels far worse than fitted ones, or neither.
 
     Args:
-        numbers: ``llk``, ``llk_free`` and ``chi_rms``.
+        numbers: ``llk``, ``chi_rms``, and ``llk_free`` where pixels are withheld.
     """
-    foreseen = numbers["llk_free"] <= FAR * numbers["llk"]  # False of what is no number, too.
+    foreseen = reached(numbers) <= FAR * numbers["llk"]  # False of what is no number, too.
     return not foreseen or (numbers["llk"] > _NOISE and numbers["chi_rms"] > _MISFIT)
 
 
@@ -117,7 +121,7 @@ def _beside(
     before = refining(settings, draws)
     done = before.starts * sum(step.step.iterations for step in before.recipe)
     done += (before.keep + 1) * before.refine.iterations
-    saver = Saver(work.folder, first=before.starts)
+    saver = Saver(work.folder, first=before.starts, withheld=settings.phase.free > 0)
 
     def save(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         saver.save(done + step, arrays, facts | {_BESIDE: True})
