@@ -1,8 +1,8 @@
 """Simulated crystals whose truth is known, through the commands: where projections alone suffice, and where they fail.
 
 The crystal is described in space and diffracts on a grid finer than the reconstruction's; it is phased on voxels with
-the defaults. The figures are of the result against the truth, the ambiguities of diffraction taken away. Networks get
-the rows that projections leave open.
+the defaults, and asked of the shipped network, bare and refined. The figures are of the result against the truth, the
+ambiguities of diffraction taken away.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import numpy as np
 
 from unflat.recon.settings.shipped import shipped
 
-from .commands import Options, assigned, phase, unflat
+from .commands import Options, assigned, phase, reconstruct, unflat
 from .ledger import Ledger, Numbers
 from .table import spread
 
@@ -61,7 +61,16 @@ def run(ledger: Ledger) -> None:
             )
             for seed in seeds
         ]
+        asked = [
+            ledger.part(
+                f"{case}-{seed}-network",
+                {**options, "seed": seed},
+                partial(_predict, ledger, case, {**options, "seed": seed}),
+            )
+            for seed in seeds
+        ]
         _tell(ledger, what, found)
+        _tell_network(ledger, what, asked)
     ledger.notes.append(
         "Correlation is complex and aligned, 1 where density and phase are the truth's. The strain's error is rms over "
         "what both hold inside, against the truth's own rms; its sign is right where the two strains correlate above 0."
@@ -70,15 +79,32 @@ def run(ledger: Ledger) -> None:
 
 def _phase(ledger: Ledger, case: str, options: Options) -> Numbers:
     config, name = ledger.scratch / "config.yaml", f"{case}-{options['seed']}"
-    acquisition = ledger.scratch / f"{name}.h5"
-    words = ("simulate", config, "-o", acquisition, "--force", "--device", ledger.device, *assigned(options))
-    unflat(*words, log=ledger.scratch / f"{name}-simulate.log")
-    if case == "hidden":
-        _hide(acquisition)
-        # What hides the peak is refused unless one says where the peak is and that this is meant.
-        options = {**options, "acquisition.doubtful": "warn", "acquisition.centre": "none"}
+    acquisition, options = _simulated(ledger, case, options)
     numbers = phase(config, acquisition, ledger.scratch / name, options, ledger.device)
     return {figure: numbers.get(figure) for figure in (*KEPT, *ALSO)}
+
+
+def _predict(ledger: Ledger, case: str, options: Options) -> Numbers:
+    config, name = ledger.scratch / "config.yaml", f"{case}-{options['seed']}"
+    acquisition, options = _simulated(ledger, case, options)
+    found: Numbers = {}
+    for how in ("bare", "refined"):
+        output, own = ledger.scratch / f"{name}-{how}", {**options, "predict.refine": how == "refined"}
+        numbers = reconstruct("predict", config, acquisition, output, own, ledger.device)
+        found |= {f"{how}_{figure}": numbers.get(figure) for figure in (*KEPT, *ALSO, "starts_beside", "answer_kept")}
+    return found
+
+
+def _simulated(ledger: Ledger, case: str, options: Options) -> tuple[Path, Options]:
+    """The case's measurement, and the options to read it with."""
+    acquisition = ledger.scratch / f"{case}-{options['seed']}.h5"
+    words = ("simulate", ledger.scratch / "config.yaml", "-o", acquisition, "--force", "--device", ledger.device)
+    unflat(*words, *assigned(options), log=acquisition.with_suffix(".log"))
+    if case != "hidden":
+        return acquisition, options
+    _hide(acquisition)
+    # What hides the peak is refused unless one says where the peak is and that this is meant.
+    return acquisition, {**options, "acquisition.doubtful": "warn", "acquisition.centre": "none"}
 
 
 def _hide(acquisition: Path) -> None:
@@ -117,4 +143,19 @@ def _tell(ledger: Ledger, what: str, found: Sequence[Numbers]) -> None:
         reference=f"the truth's rms {1e4 * float(np.median(values['strain_truth'])):.2f}·10⁻⁴",
         how=f"sign right in {right} of {len(values['strain_correlation'])}; correlation of the strains "
         f"{spread(values['strain_correlation'], 2)}; phase {float(np.median(values['phase_error'])):.2f} rad rms",
+    )
+
+
+def _tell_network(ledger: Ledger, what: str, asked: Sequence[Numbers]) -> None:
+    bare, refined = ([numbers[f"{how}_correlation"] for numbers in asked] for how in ("bare", "refined"))
+    beside = sum((numbers["refined_starts_beside"] or 0) > 0 for numbers in asked)
+    kept = sum((numbers["refined_answer_kept"] or 0) > 0 for numbers in asked)
+    seconds = float(np.median([numbers["refined_wall_seconds"] for numbers in asked]))
+    ledger.row(
+        f"correlation, the network's answer refined, {what}",
+        float(np.median(refined)),
+        name=NAME,
+        reference=f"{spread(refined, 3)}; the bare answer {float(np.median(bare)):.3f}: {spread(bare, 3)}",
+        how=f"median of {len(asked)} crystals; ordinary starts were added to {beside}, of which {kept} kept the answer; "
+        f"{seconds:.0f} s",
     )
