@@ -1,8 +1,8 @@
 """Simulated crystals whose truth is known, through the commands: where projections alone suffice, and where they fail.
 
 The crystal is described in space and diffracts on a grid finer than the reconstruction's; it is phased on voxels with
-the defaults, and asked of the shipped network, bare and refined. The figures are of the result against the truth, the
-ambiguities of diffraction taken away.
+the defaults, and the shipped network is asked for it, bare and refined. The figures are of the result against the
+truth, the ambiguities of diffraction taken away.
 """
 
 from collections.abc import Sequence
@@ -156,6 +156,6 @@ def _tell_network(ledger: Ledger, what: str, asked: Sequence[Numbers]) -> None:
         float(np.median(refined)),
         name=NAME,
         reference=f"{spread(refined, 3)}; the bare answer {float(np.median(bare)):.3f}: {spread(bare, 3)}",
-        how=f"median of {len(asked)} crystals; ordinary starts were added to {beside}, of which {kept} kept the answer; "
-        f"{seconds:.0f} s",
+        how=f"median of {len(asked)} crystals; ordinary starts were added to {beside}, and {kept} of these kept the "
+        f"answer; {seconds:.0f} s",
     )
