@@ -1,6 +1,7 @@
 """A whole prediction: from pictures of cells to a run folder with a continuous model of each, and sampled draws."""
 
 import time
+from zlib import crc32
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +48,7 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) 
     sights = [sight_of(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
     asked = time.monotonic()
     kept = Kept.begun(work, len(sights), 1 if wanted.mean else wanted.draws)
-    _draw(kept, network, sights, wanted, settings.seed, work)
+    _draw(kept, network, sights, [_seeds(settings.seed, name) for name in cells.names], wanted, work)
     numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(kept.codes.shape[1])}
     if wanted.refine:
         asked = time.monotonic()
@@ -59,7 +60,9 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) 
     return numbers
 
 
-def _draw(kept: Kept, network: Network, sights: list[Sight], wanted: ShapePredict, seed: int, work: Workplace) -> None:
+def _draw(
+    kept: Kept, network: Network, sights: list[Sight], seeds: list[list[int]], wanted: ShapePredict, work: Workplace
+) -> None:
     """Draw the codes that are not drawn yet, cell by cell and draw by draw; those of a cell do not depend on others."""
     pairs = list(np.ndindex(*kept.codes.shape[:2]))
     denoiser, parameters = built(network, Denoiser), on_device(network.weights)
@@ -68,7 +71,7 @@ def _draw(kept: Kept, network: Network, sights: list[Sight], wanted: ShapePredic
     for first in range(kept.drawn, len(pairs), _AT_ONCE):
         some = pairs[first : first + _AT_ONCE]
         filled = some + [some[-1]] * (min(_AT_ONCE, _rounded(len(some))) - len(some))  # One program for most sizes.
-        noise, higher = zip(*(_noise([seed, *pair], wanted) for pair in filled), strict=True)
+        noise, higher = zip(*(_noise([*seeds[cell], draw], wanted) for cell, draw in filled), strict=True)
         told = [guessed[cell][0] + guessed[cell][1] * more for (cell, _), more in zip(filled, higher, strict=True)]
         views = [sights[cell].channels(high) for (cell, _), high in zip(filled, told, strict=True)]
         seen, start = jnp.asarray(np.stack(views)), jnp.asarray(np.stack(noise), jnp.float32)
@@ -79,6 +82,11 @@ def _draw(kept: Kept, network: Network, sights: list[Sight], wanted: ShapePredic
         work.progress(kept.drawn, len(pairs))
         if kept.drawn < len(pairs):
             kept.stop_if_asked(work)
+
+
+def _seeds(seed: int, name: str) -> list[int]:
+    """Of a cell's draws, by its name: they are the same whichever other cells are read."""
+    return [seed, crc32(name.encode())]
 
 
 def _noise(seed: list[int], wanted: ShapePredict) -> tuple[Float[np.ndarray, "z y x"], float]:
