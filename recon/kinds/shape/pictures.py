@@ -93,6 +93,7 @@ def gallery(shown: Shown) -> "matplotlib.figure.Figure":
         for axes, title in zip(grid[0], titles, strict=False):
             axes.set_title(title, fontsize=7)
         _bare(grid)
+        _filled(figure)
     return figure
 
 
@@ -114,6 +115,7 @@ def sections(shown: Shown) -> "matplotlib.figure.Figure":
                 if i == 0:
                     axes.set_title(f"{name} = 0 ({plane})", fontsize=7)
         _bare(grid)
+        _filled(figure)
     return figure
 
 
@@ -224,6 +226,12 @@ def _middle(volume: np.ndarray, axis: int) -> np.ndarray:
 
 def _short(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:19]}…"
+
+
+def _filled(figure: "matplotlib.figure.Figure") -> None:
+    """Let the pictures reach to the figure's edges, but for the words beside and above them."""
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(left=0.3 / width, right=1 - 0.05 / width, bottom=0.05 / height, top=1 - 0.25 / height)
 
 
 def _bare(grid: np.ndarray) -> None:
