@@ -53,18 +53,32 @@ def _network(settings: Any) -> dict[str, Any]:
     from ..recon.runs import describe_input
 
     read(settings.predict.network, settings.kind)
-    return {"network": describe_input(path_of(settings.predict.network, settings.kind))}
+    found = {"network": path_of(settings.predict.network, settings.kind)}
+    return {name: describe_input(path) for name, path in (found | _psf(settings)).items()}
+
+
+def _psf(settings: Any) -> dict[str, Path]:
+    """The microscope's blur, which only pictures have."""
+    from ..recon.errors import ConfigError, Fault
+
+    named = getattr(settings.predict, "psf", None)
+    if named is None:
+        return {}
+    if not Path(named).exists():
+        raise ConfigError(Fault("predict.psf", f"{named!r} is not there", "check the path"))
+    return {"psf": Path(named)}
 
 
 def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
-    """The network, where it is not the one that comes with unflat."""
+    """The network, where it is not the one that comes with unflat, and the microscope's blur."""
     from ..recon.networks.file import SHIPPED, path_of, read
 
     name = settings.predict.network
+    found = {f"predict.{part}": path for part, path in _psf(settings).items()}
     if name == SHIPPED:
-        return {}
+        return found
     read(name, kind.name)
-    return {"predict.network": path_of(name, kind.name)}
+    return {"predict.network": path_of(name, kind.name)} | found
 
 
 def _sentence(kind: "Kind", numbers: Numbers) -> str:

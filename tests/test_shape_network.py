@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unflat.physics.fluorescence import Blur
 from unflat.recon.kinds.shape.cells import Cell
 from unflat.recon.kinds.shape.continuous import model_of
 from unflat.recon.kinds.shape.network import flow, refine
@@ -209,10 +210,11 @@ def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: Speci
     truth = look(drawn).code
     image = jnp.asarray(drawn.sight.image, jnp.float32)
     start = jnp.asarray(np.clip(truth * 0.7 - 0.1, -1.5, 1.5))[None]
-    found, before, after = refine._fitted(start, image, 40)
+    blur = Blur(0.9, 2.5, 0.25, 3.5)
+    found, before, after = refine._fitted(start, image, blur, 40)
     membrane = jnp.log(jnp.array([3.5]))
-    np.testing.assert_allclose(before, refine.misfit(refine.Fitted(start, membrane), image), rtol=1e-4)
-    assert float(refine.misfit(refine.Fitted(found, membrane), image)[0]) < 0.7 * float(before[0])
+    np.testing.assert_allclose(before, refine.misfit(refine.Fitted(start, membrane), image, blur), rtol=1e-4)
+    assert float(refine.misfit(refine.Fitted(found, membrane), image, blur)[0]) < 0.7 * float(before[0])
     assert float(after[0]) < 0.7 * float(before[0])
     assert float(jnp.sqrt(((found - start) ** 2).mean())) < 0.2
 

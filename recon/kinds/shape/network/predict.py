@@ -52,7 +52,7 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) 
     numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(kept.codes.shape[1])}
     if wanted.refine:
         asked = time.monotonic()
-        numbers |= refine(kept, sights, wanted, work)
+        numbers |= refine(kept, sights, cells, wanted, work)
         numbers["seconds_of_refinement"] = time.monotonic() - asked
     numbers |= written(settings, cells, kept.codes, sights, work)
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}

@@ -6,7 +6,7 @@ picture does not tell stays as it was drawn.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,17 @@ from jaxtyping import Array, Float
 
 from .....physics import fluorescence as light
 from ....runs import Workplace
+from ..cells import Cells
 from .code import PIXELS, UNIT, matrix, pixels
 from .kept import Kept
+from .psf import psf_of
 from .settings import ShapePredict
 from .sight import Sight
 
 _SLICES = 24
 """Of the stack around the section that is blurred into it."""
-_STEP = 2.0
-"""[pixel] Between them."""
+_STEPS = (2.0, 1.0, 1.0)
+"""[pixel] Between its samples (z, y, x)."""
 _LATERAL, _AXIAL, _HALO, _HALO_WIDTH = 0.9, 2.5, 0.25, 3.5
 """[pixel] Widths of the blur, and share of the halo, of the microscope that real cells were seen with."""
 _MEMBRANE = 3.5
@@ -32,6 +34,9 @@ _MEMBRANE = 3.5
 _NEAR = 20.0
 """Weight of the mean square change of a code against the relative square misfit of the picture."""
 _RATE = 0.02
+
+Blurring: TypeAlias = light.Blur | Float[Array, "a b c"]
+"""What the microscope does: Gaussians, or the samples of its own point-spread function."""
 
 
 class Fitted(NamedTuple):
@@ -41,13 +46,14 @@ class Fitted(NamedTuple):
     membrane: Float[Array, " batch"]
 
 
-def refine(kept: Kept, sights: list[Sight], wanted: ShapePredict, work: Workplace) -> dict[str, float]:
+def refine(kept: Kept, sights: list[Sight], cells: Cells, wanted: ShapePredict, work: Workplace) -> dict[str, float]:
     """Fit all draws to their pictures.
 
     Args:
         kept: All shapes as drawn, some of which may be refined already; its codes are changed.
         sights: What was seen.
-        wanted: ``refine_steps`` is how long.
+        cells: The cells, whose voxel the microscope's blur is told in.
+        wanted: ``refine_steps`` is how long, ``psf`` what blurs.
         work: Who is told, and asked whether to stop.
 
     Returns:
@@ -56,9 +62,10 @@ def refine(kept: Kept, sights: list[Sight], wanted: ShapePredict, work: Workplac
     Raises:
         Stopped: If it was asked to end early.
     """
+    blur = _blur(wanted, cells)
     for i in range(kept.refined, len(sights)):
         drawn, image = jnp.asarray(kept.codes[i]), jnp.asarray(sights[i].image, jnp.float32)
-        codes, before, after = _fitted(drawn, image, wanted.refine_steps)
+        codes, before, after = _fitted(drawn, image, blur, wanted.refine_steps)
         kept.codes[i], kept.misfits[i, :, 0], kept.misfits[i, :, 1] = codes, before, after
         kept.refined = i + 1
         work.progress(kept.refined, len(sights))
@@ -68,9 +75,15 @@ def refine(kept: Kept, sights: list[Sight], wanted: ShapePredict, work: Workplac
     return {"picture_before": float(before), "picture_after": float(after)}
 
 
-@partial(jax.jit, static_argnums=2)
+def _blur(wanted: ShapePredict, cells: Cells) -> Blurring:
+    if wanted.psf is None:
+        return light.Blur(_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)
+    return jnp.asarray(psf_of(wanted.psf, cells, _STEPS, (_SLICES - 1, PIXELS - 1, PIXELS - 1)))
+
+
+@partial(jax.jit, static_argnums=3)
 def _fitted(
-    drawn: Float[Array, "draw 16 16 16"], image: Float[Array, "y x"], steps: int
+    drawn: Float[Array, "draw 16 16 16"], image: Float[Array, "y x"], blur: Blurring, steps: int
 ) -> tuple[Float[Array, "draw 16 16 16"], Float[Array, " draw"], Float[Array, " draw"]]:
     """The codes after some steps, and the misfit of the pictures before and after them."""
     adam = optax.adam(_RATE)
@@ -78,7 +91,7 @@ def _fitted(
 
     def loss(fitted: Fitted) -> Float[Array, ""]:
         change = ((fitted.codes - drawn) ** 2).mean(axis=(1, 2, 3))
-        return (misfit(fitted, image) + _NEAR * change).sum()
+        return (misfit(fitted, image, blur) + _NEAR * change).sum()
 
     def step(_: Any, state: tuple[Fitted, optax.OptState]) -> tuple[Fitted, optax.OptState]:
         fitted, memory = state
@@ -87,12 +100,12 @@ def _fitted(
             return Fitted(*optax.apply_updates(tuple(fitted), tuple(updates))), memory
 
     fitted: Fitted = jax.lax.fori_loop(0, steps, step, (start, adam.init(start)))[0]
-    return fitted.codes, misfit(start, image), misfit(fitted, image)
+    return fitted.codes, misfit(start, image, blur), misfit(fitted, image, blur)
 
 
-def misfit(fitted: Fitted, image: Float[Array, "y x"]) -> Float[Array, " batch"]:
+def misfit(fitted: Fitted, image: Float[Array, "y x"], blur: Blurring) -> Float[Array, " batch"]:
     """Square of the difference of pictures made and seen over that of the one seen, at the best brightness."""
-    made = sections(fitted.codes, jnp.exp(fitted.membrane))
+    made = sections(fitted.codes, jnp.exp(fitted.membrane), blur)
     seen = image[None]
     power = jnp.maximum((made**2).sum(axis=(1, 2)), 1e-6)
     gain = (made * seen).sum(axis=(1, 2)) / power
@@ -100,17 +113,18 @@ def misfit(fitted: Fitted, image: Float[Array, "y x"]) -> Float[Array, " batch"]
     return missed.sum(axis=(1, 2)) / jnp.maximum((image**2).sum(), 1e-6)
 
 
-def sections(codes: Float[Array, "batch 16 16 16"], membrane: Float[Array, " batch"]) -> Float[Array, "batch y x"]:
+def sections(
+    codes: Float[Array, "batch 16 16 16"], membrane: Float[Array, " batch"], blur: Blurring
+) -> Float[Array, "batch y x"]:
     """The pictures that a microscope makes of shapes, without noise."""
-    heights = (np.arange(_SLICES) - _SLICES // 2) * _STEP
+    heights = (np.arange(_SLICES) - _SLICES // 2) * _STEPS[0]
     along_z, across = (jnp.asarray(matrix(places), jnp.float32) for places in (heights, pixels(PIXELS)))
     distance = UNIT * jnp.einsum("za,yb,xc,nabc->nzyx", along_z, across, across, codes)
     filled = light.occupancy_of_distance(distance, 1.5)
-    blur = light.Blur(_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)
 
     def one(occupancy: Float[Array, "z y x"], strength: Float[Array, ""]) -> Float[Array, "y x"]:
         stain = light.Stain(membrane=strength)
         middle = slice(_SLICES // 2, _SLICES // 2 + 1)
-        return light.segmented(occupancy, (_STEP, 1.0, 1.0), stain, blur, middle)[0]
+        return light.segmented(occupancy, _STEPS, stain, blur, middle)[0]
 
     return jax.vmap(one)(filled, membrane)

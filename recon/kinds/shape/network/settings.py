@@ -74,4 +74,9 @@ class ShapePredict(PredictSettings):
         "differ less, and are nearer to the middle of them all.",
     )
     refine_steps: int = Field(80, ge=1, description="Steps of the fit to the picture, where it is refined.")
+    psf: str | None = Field(
+        None,
+        description="File of the microscope's point-spread function, a stack (z, y, x) whose brightest sample is the "
+        "focus, for the fit to the picture. null: Gaussians and a halo like those of the red blood cells' microscope.",
+    )
     mean: Flag = Field(False, description="Ask for the mean of all shapes, in one step, rather than for draws.")
