@@ -60,12 +60,14 @@ def _network(settings: Any) -> dict[str, Any]:
 def _psf(settings: Any) -> dict[str, Path]:
     """The microscope's blur, which only pictures have."""
     from ..recon.errors import ConfigError, Fault
+    from ..recon.volumes import read_stack
 
     named = getattr(settings.predict, "psf", None)
     if named is None:
         return {}
     if not Path(named).exists():
         raise ConfigError(Fault("predict.psf", f"{named!r} is not there", "check the path"))
+    read_stack(named)  # To find out in time that it is none.
     return {"psf": Path(named)}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tifffile
 
 from unflat.physics.fluorescence import Blur
 from unflat.recon.errors import DataError
@@ -89,6 +90,14 @@ def test_its_pictures_are_those_of_the_formula(tmp_path: Path) -> None:
         for blur in (jnp.asarray(psf), Blur(LATERAL, AXIAL, 0.0, 1.0))
     )
     np.testing.assert_allclose(found, wanted, atol=0.05 * wanted.max())
+
+
+def test_a_plain_stack_is_sampled_as_the_pictures_are(tmp_path: Path) -> None:
+    z, y, x = np.mgrid[-12:13, -8:9, -8:9]
+    values = np.exp(-((z / AXIAL) ** 2 + (y / LATERAL) ** 2 + (x / LATERAL) ** 2) / 2).astype(np.float32)
+    tifffile.imwrite(tmp_path / "psf.tif", values)
+    psf = psf_of(tmp_path / "psf.tif", cells(voxel=None), STEPS, MOST)
+    np.testing.assert_allclose(widths(psf), (AXIAL, LATERAL, LATERAL), rtol=0.1)
 
 
 def test_what_is_no_blur_is_refused(tmp_path: Path) -> None:

@@ -72,14 +72,18 @@ def positive_spacing(volume: Volume) -> Corner:
     return z, y, x
 
 
+class NoSpacingError(DataError):
+    """Nobody says how far apart a volume's samples are."""
+
+
 def require_spacing(path: Path, spacing: Corner | None) -> Corner:
     """Give the spacing that a person named for a file that holds none.
 
     Raises:
-        DataError: If nobody did.
+        NoSpacingError: If nobody did.
     """
     if spacing is None:
-        raise DataError(
+        raise NoSpacingError(
             Fault(
                 str(path), "does not say how far apart its samples are", "give their distance, e.g. --spacing '0.1 um'"
             )

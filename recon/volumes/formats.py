@@ -26,7 +26,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, Fault
 from ..runs.atomic import write_atomically
-from .facts import Corner, axes
+from .facts import Corner, NoSpacingError, axes
 from .foreign import read_foreign
 from .volume import Volume
 
@@ -110,6 +110,22 @@ def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = 
         return volume
     z, y, x = axes(volume.shape, known)
     return replace(volume, z=z, y=y, x=x, length_unit="m")
+
+
+def read_stack(path: str | os.PathLike[str]) -> Volume:
+    """Read a volume file whose samples need no size: where it tells none, coordinates count samples.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: If the ending is unknown.
+        DataError: If the file is missing, torn, or no volume.
+    """
+    try:
+        return read_volume(path)
+    except NoSpacingError:
+        return replace(read_volume(path, (1.0, 1.0, 1.0)), length_unit="voxel")
 
 
 def outline(path: Path) -> Volume | None:

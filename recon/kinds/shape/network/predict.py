@@ -19,7 +19,7 @@ from .code import EDGE
 from .denoiser import Denoiser
 from .height import Heights
 from .kept import Kept
-from .refine import refine
+from .refine import blur_of, refine
 from .settings import ShapePredict
 from .sight import Sight, sight_of
 
@@ -39,20 +39,21 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) 
         The numbers of ``metrics.json``; ``seconds_of_answer`` is the network's own time.
 
     Raises:
-        DataError: If there is no such network.
+        DataError: If there is no such network, or the file of the blur holds none.
         Stopped: If it was asked to end early.
     """
     began, wanted = time.monotonic(), settings.predict
     network = read(wanted.network, "shape")
     cells = cells_in(acquisition)
     sights = [sight_of(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
+    blur = blur_of(wanted, cells)  # Read in time, should it be none.
     asked = time.monotonic()
     kept = Kept.begun(work, len(sights), 1 if wanted.mean else wanted.draws)
     _draw(kept, network, sights, [_seeds(settings.seed, name) for name in cells.names], wanted, work)
     numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(kept.codes.shape[1])}
     if wanted.refine:
         asked = time.monotonic()
-        numbers |= refine(kept, sights, cells, wanted, work)
+        numbers |= refine(kept, sights, blur, wanted.refine_steps, work)
         numbers["seconds_of_refinement"] = time.monotonic() - asked
     numbers |= written(settings, cells, kept.codes, sights, work)
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}

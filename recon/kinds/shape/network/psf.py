@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ....errors import DataError, Fault
-from ....volumes import read_volume
+from ....volumes import read_stack
 from ....volumes.volume import Volume
 from ..cells import Cells
 from .code import PIXELS
@@ -35,7 +35,7 @@ def psf_of(
     Raises:
         DataError: If it is no point-spread function, or its voxel cannot be compared with the pictures'.
     """
-    volume = read_volume(path)
+    volume = read_stack(path)
     values = _checked(volume, str(path))
     apart = np.array(steps) * _samples_a_pixel(volume, cells, str(path))
     values = gaussian_filter(values, _FINE * np.maximum(apart - 1, 0), mode="constant")

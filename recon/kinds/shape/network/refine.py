@@ -46,14 +46,14 @@ class Fitted(NamedTuple):
     membrane: Float[Array, " batch"]
 
 
-def refine(kept: Kept, sights: list[Sight], cells: Cells, wanted: ShapePredict, work: Workplace) -> dict[str, float]:
+def refine(kept: Kept, sights: list[Sight], blur: Blurring, steps: int, work: Workplace) -> dict[str, float]:
     """Fit all draws to their pictures.
 
     Args:
         kept: All shapes as drawn, some of which may be refined already; its codes are changed.
         sights: What was seen.
-        cells: The cells, whose voxel the microscope's blur is told in.
-        wanted: ``refine_steps`` is how long, ``psf`` what blurs.
+        blur: As `blur_of` gives it.
+        steps: How long.
         work: Who is told, and asked whether to stop.
 
     Returns:
@@ -62,10 +62,9 @@ def refine(kept: Kept, sights: list[Sight], cells: Cells, wanted: ShapePredict, 
     Raises:
         Stopped: If it was asked to end early.
     """
-    blur = _blur(wanted, cells)
     for i in range(kept.refined, len(sights)):
         drawn, image = jnp.asarray(kept.codes[i]), jnp.asarray(sights[i].image, jnp.float32)
-        codes, before, after = _fitted(drawn, image, blur, wanted.refine_steps)
+        codes, before, after = _fitted(drawn, image, blur, steps)
         kept.codes[i], kept.misfits[i, :, 0], kept.misfits[i, :, 1] = codes, before, after
         kept.refined = i + 1
         work.progress(kept.refined, len(sights))
@@ -75,7 +74,12 @@ def refine(kept: Kept, sights: list[Sight], cells: Cells, wanted: ShapePredict, 
     return {"picture_before": float(before), "picture_after": float(after)}
 
 
-def _blur(wanted: ShapePredict, cells: Cells) -> Blurring:
+def blur_of(wanted: ShapePredict, cells: Cells) -> Blurring:
+    """The microscope's blur, as its file has it or as that of the red blood cells was.
+
+    Raises:
+        DataError: If the file holds none.
+    """
     if wanted.psf is None:
         return light.Blur(_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)
     return jnp.asarray(psf_of(wanted.psf, cells, _STEPS, (_SLICES - 1, PIXELS - 1, PIXELS - 1)))
