@@ -1,7 +1,7 @@
 """The whole procedure: from counts to one density and to how far it can be trusted.
 
 Starts go through the recipe; those that explain the withheld pixels best are refined by the likelihood, aligned, and
-combined to their first mode, which is refined in turn. Between legs and between refinements the procedure can stop, and
+combined to their first mode, which is refined in turn, and is the result unless one of them is better. Between legs and between refinements the procedure can stop, and
 from the checkpoint that it hands out it comes to the very same numbers.
 """
 
@@ -126,7 +126,9 @@ class _Work:
             return self._result(self.refined[self._best(chosen)], solutions)
         combined = combine(solutions, self.measured.metric)
         self._check_stop()
-        final = self._refine(self._begin_mode(combined, chosen))
+        mode, best = self._refine(self._begin_mode(combined, chosen)), self.refined[self._best(chosen)]
+        # What the solutions share is mostly better than each of them, but where they differ it may be none of them.
+        final = mode if self._free_llk(mode) <= self._free_llk(best) else best
         return self._result(final, solutions)
 
     # Starts
