@@ -8,7 +8,7 @@ from ..settings.base import Flag, Settings
 
 Method: TypeAlias = Literal["er", "hio", "raar", "dm", "cf", "gps"]
 _BETA = 0.7
-"""Of the default recipe: simulated crystals are found better than with 0.9; strongly strained ones still better with 0.5."""
+"""Of the default recipe. Simulated crystals are found better than with 0.9; strongly strained ones want still less."""
 METHODS: tuple[Method, ...] = ("er", "hio", "raar", "dm", "cf", "gps")
 
 
