@@ -1,8 +1,9 @@
 """The whole procedure: from counts to one density and to how far it can be trusted.
 
 Starts go through the recipe; those that explain the withheld pixels best are refined by the likelihood, aligned, and
-combined to their first mode, which is refined in turn, and is the result unless one of them is better. Between legs and between refinements the procedure can stop, and
-from the checkpoint that it hands out it comes to the very same numbers.
+combined to their first mode, which is refined in turn. It is the result, unless one of those it is made of explains the
+withheld pixels better. Between legs and between refinements the procedure can stop, and from the checkpoint that it
+hands out it comes to the very same numbers.
 """
 
 import logging
