@@ -62,6 +62,12 @@ def test_a_known_crystal_is_found_again(found: Phased) -> None:
     assert 2 <= found.numbers["fsc_resolution_voxels"] < 3
 
 
+def test_the_result_explains_withheld_pixels_no_worse_than_what_it_is_made_of(found: Phased) -> None:
+    made_of = [row["llk_free_refined"] for row in found.solutions if row["kept"]]
+    assert len(made_of) > 1
+    assert found.numbers["llk_free"] <= min(made_of) * (1 + 1e-6)
+
+
 def test_what_is_handed_back_fits_together(found: Phased) -> None:
     assert found.density.shape == SHAPE
     assert found.density.dtype == np.complex64
