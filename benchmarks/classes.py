@@ -1,8 +1,9 @@
 """Classes of red blood cells from features of their shapes, with too few cells of some: what draws are worth.
 
 The experiment of DISPR, within the fold: features are scaled and selected by the training cells alone, and shapes are
-drawn of training cells alone, by the network of `shapes` that has not seen the fold. A forest is judged by the macro F1
-of real, true shapes of the fold. Real cells and simulated ones stand in tables of their own.
+drawn of training cells alone, by the network of `shapes` that has not seen the fold (of simulated cells by the shipped
+network, which has seen none of these). A forest is judged by the macro F1 of true shapes of the fold. Real cells and
+simulated ones stand in tables of their own.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from unflat.recon.networks.file import SHIPPED, path_of
 from unflat.recon.settings.shipped import shipped
 
 from .commands import reconstruct, unflat
@@ -47,8 +49,11 @@ def run(ledger: Ledger) -> None:
         own = known | {"draws": MOST, "smallest": SMALLEST, "network": digest(networks / f"network-{fold}.h5")}
         drawn.append(ledger.part(f"drawn-{fold}", own, partial(_drawn, ledger, source, real, fold)))
     _tell(ledger, "real, 4 classes", real, drawn)
-    made = ledger.part("simulated", {"cells": SIMULATED, "classes": SIMULATED_CLASSES}, partial(_simulated, ledger))
-    _tell(ledger, "SIMULATED, 12 classes", made, None)
+    many = {"cells": SIMULATED, "classes": SIMULATED_CLASSES}
+    made = ledger.part("simulated", many, partial(_simulated, ledger))
+    many |= {"draws": MOST, "network": digest(path_of(SHIPPED, "shape")), "config": known["config"]}
+    imagined = ledger.part("simulated-drawn", many, partial(_drawn_of_simulated, ledger))
+    _tell(ledger, "SIMULATED, 12 classes", made, _by_fold(imagined, made))
 
 
 def _true_features(ledger: Ledger, source: Path) -> Numbers:
@@ -112,13 +117,31 @@ def _simulated(ledger: Ledger) -> Numbers:
     return _features(truth, ledger.scratch / "simulated.csv", ledger.scratch / "simulated.log")
 
 
-def _tell(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers] | None) -> None:
+def _drawn_of_simulated(ledger: Ledger) -> Numbers:
+    """Features of shapes drawn of all simulated cells, by the shipped network: it has seen others of their kind."""
+    config, cells, output = (ledger.scratch / name for name in ("predict.yaml", "simulated.h5", "drawn-simulated"))
+    config.write_text(shipped("shape.yaml"), encoding="utf-8")
+    if not cells.is_file():
+        _simulated(ledger)
+    reconstruct("predict", config, cells, output, {"predict.draws": MOST}, ledger.device)
+    log = ledger.scratch / "drawn-simulated.log"
+    return _features(output / "volume.h5", ledger.scratch / "drawn-simulated.csv", log)
+
+
+def _by_fold(drawn: Numbers, of: Numbers) -> list[Numbers]:
+    """For each fold, the draws of the cells outside it; as many of each, cell by cell."""
+    outside = [np.repeat(_division(np.array(of["labels"])) != fold, MOST) for fold in range(FOLDS)]
+    values, labels = np.array(drawn["values"]), np.array(drawn["labels"])
+    return [{"values": values[kept], "labels": labels[kept]} for kept in outside]
+
+
+def _tell(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers]) -> None:
     values, labels = np.array(real["values"]), np.array(real["labels"])
     division = _division(labels)
     ways: dict[str, tuple[str, int]] = {"true shapes only": ("plain", 0), "SMOTE": ("smote", 0)}
     ways["class weights"] = ("weights", 0)
-    if drawn is not None:
-        ways |= {f"and {k} of each cell of the {SMALLEST} smallest classes": ("plain", k) for k in range(1, MOST + 1)}
+    whose = f"each cell of the {SMALLEST} smallest classes" if "real" in name else "each cell"
+    ways |= {f"and {k} draw{'s' * (k > 1)} of {whose}": ("plain", k) for k in range(1, MOST + 1)}
     for said, (way, k) in ways.items():
         scores, confusion = _judged(values, labels, division, way, k, drawn)
         folds = f"mean of {FOLDS} folds, {SEEDS} forests; {100 * np.std(scores):.1f} % between folds"
@@ -128,7 +151,7 @@ def _tell(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers] | None)
             name=f"{NAME} ({name}): macro F1",
             unit="%",
             digits=1,
-            reference=PUBLISHED if drawn is not None and (way, k) == ("plain", 0) else "",
+            reference=PUBLISHED if "real" in name and (way, k) == ("plain", 0) else "",
             how=f"{folds}; true by found: {confusion}",
         )
 
@@ -140,7 +163,7 @@ def _division(labels: np.ndarray) -> np.ndarray:
 
 
 def _judged(
-    values: np.ndarray, labels: np.ndarray, division: np.ndarray, way: str, draws: int, drawn: list[Numbers] | None
+    values: np.ndarray, labels: np.ndarray, division: np.ndarray, way: str, draws: int, drawn: list[Numbers]
 ) -> tuple[list[float], str]:
     """Macro F1 of each fold, and the confusion of all."""
     from sklearn.metrics import confusion_matrix, f1_score
@@ -150,7 +173,7 @@ def _judged(
     for fold in range(FOLDS):
         learned, judged = division != fold, division == fold
         x, y = values[learned], labels[learned]
-        if draws and drawn is not None:
+        if draws:
             more = drawn[fold]
             first = np.arange(len(more["labels"])) % MOST < draws
             x = np.concatenate([x, np.array(more["values"])[first]])
