@@ -57,7 +57,7 @@ def surfaces(volume: Volume, quantity: str) -> "matplotlib.figure.Figure":
                 axes.axis("off")
             if i == 0:
                 _bar(axes, reach, volume.length_unit)
-        bar = figure.add_axes((7.12 / 7.8, 0.06, 0.1 / 7.8, 0.38))
+        bar = figure.add_axes((6.86 / 7.8, 0.06, 0.1 / 7.8, 0.38))
         label = f"{quantity} ({shown})" if shown not in ("", "1") else quantity
         colour_bar(figure, ScalarMappable(norm, colours), bar, label)
     return figure

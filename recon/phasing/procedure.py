@@ -1,9 +1,9 @@
 """The whole procedure: from counts to one density and to how far it can be trusted.
 
 Starts go through the recipe; those that explain the withheld pixels best are refined by the likelihood, aligned, and
-combined to their first mode, which is refined in turn. It is the result, unless one of those it is made of explains the
-withheld pixels clearly better. Between legs and between refinements the procedure can stop, and from the checkpoint that it
-hands out it comes to the very same numbers.
+combined to their first mode, which is refined in turn. It is the result, unless one of those it is made of explains
+the withheld pixels clearly better. Between legs and between refinements the procedure can stop, and from the checkpoint
+that it hands out it comes to the very same numbers.
 """
 
 import logging
@@ -39,8 +39,8 @@ AGREES_ABOVE = 0.8
 CLEARLY = 0.85
 """Free likelihood, in units of that of what the solutions share, below which one of them is the result instead.
 
-What they share has less noise than each of them, which withheld pixels hardly tell; but where they differ it may be none
-of them.
+What they share has less noise than each of them, which withheld pixels hardly tell; but where they differ it may be
+none of them.
 """
 
 PATIENCE = 12
