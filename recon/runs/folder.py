@@ -241,7 +241,13 @@ def _require_run(path: Path, *, replaceable: bool) -> None:
     if not (fingerprint_file(path).is_file() or any((path / s).is_file() for s in Sentinel)):
         raise ConfigError(Fault(str(path), "holds files, but no run of unflat", "name an empty or a new folder"))
     if not replaceable:
-        raise ConfigError(Fault(str(path), "already holds a run", "go on with it (--resume) or replace it (--force)"))
+        raise ConfigError(
+            Fault(
+                str(path),
+                "already holds a run",
+                "name another folder, go on with it (--resume) or replace it (--force)",
+            )
+        )
 
 
 def _prepare(path: Path, fingerprint: Mapping[str, Any], *, keep_state: bool) -> None:

@@ -62,5 +62,7 @@ class ShapeAcquisition(Settings):
         "them together as one. Cells whose class is a cluster are kept.",
     )
     colour: Literal["refuse", "mean"] = Field(
-        "refuse", description="What to do with RGB images: refuse them, or take the mean of the channels."
+        "refuse",
+        description="What to do with RGB images: refuse them, or take the mean of the channels. One whose channels are "
+        "equal is grey, and is taken as such.",
     )

@@ -129,7 +129,9 @@ def _mean(channels: np.ndarray) -> np.ndarray:
 def _number_faults(values: np.ndarray, part: str, where: str) -> list[Fault]:
     finite = np.isfinite(values)
     if not finite.all():
-        return [Fault(where, f"{int((~finite).sum())} numbers are NaN or infinite", "export it again")]
+        count, first = int((~finite).sum()), [int(i) for i in np.argwhere(~finite)[0]]
+        many = "1 number is" if count == 1 else f"{count} numbers are"
+        return [Fault(where, f"{many} NaN or infinite, the first at {first}", "give such pixels a value")]
     if values.min() < 0:
         return [Fault(where, f"its smallest number is {values.min():g}", "none may be negative: add the dark level")]
     if part == "image" and values.max() == values.min():

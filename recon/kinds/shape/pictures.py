@@ -225,7 +225,7 @@ def _middle(volume: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 22 else f"{name[:19]}…"
+    return name if len(name) <= 22 else f"{name[:7]}…{name[-14:]}"  # Its end tells it from others of its class.
 
 
 def _filled(figure: "matplotlib.figure.Figure") -> None:
