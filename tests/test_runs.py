@@ -366,7 +366,7 @@ def test_a_result_is_replaced_only_by_force_and_nothing_foreign_with_it(tmp_path
     (run.path / "notes.txt").write_text("mine")
     (run.path / "figures").mkdir()
     (run.path / "figures" / "depths.png").touch()
-    with pytest.raises(ConfigError, match=r"already holds a run; go on with it .--resume. or replace it"):
+    with pytest.raises(ConfigError, match=r"already holds a run; .*--resume.*--force"):
         RunFolder.create(run.path)
     with pytest.raises(ConfigError, match="one of them"):
         RunFolder.create(run.path, force=True, resume=True)
