@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from ..recon.kinds.base import Scores
     from ..recon.tables import Table
 
-_OF_CLASS = ("cells", "overlap_error", "best_overlap_error", "volume", "surface", "roughness", "coverage_volume")
+_OF_CLASS = (
+    "cells",
+    "overlap_error",
+    "consensus_overlap_error",
+    "best_overlap_error",
+    "volume",
+    "surface",
+    "roughness",
+    "coverage_volume",
+)
 """What is shown of each class; the table that is written holds more."""
 
 

@@ -10,7 +10,9 @@ import pytest
 from scipy import ndimage
 
 from unflat.recon.errors import DataError
+from unflat.recon.kinds.shape.network.denoiser import Denoiser
 from unflat.recon.networks import file
+from unflat.recon.networks.architecture import built
 from unflat.recon.networks.layers import at_once, by_planes, convolution, folded, normalised, unfolded
 from unflat.recon.networks.unet import UNet
 from unflat.recon.runs.checkpoint import Checkpoint
@@ -89,6 +91,16 @@ def test_the_file_gives_the_network_back(tmp_path: Path) -> None:
     assert (found.constants, found.provenance) == ({"widths": [8]}, {"seed": 7})
     for name, array in network.weights.items():
         np.testing.assert_allclose(found.weights[name], array, rtol=1e-3, atol=1e-6)
+
+
+def test_a_network_that_does_not_tell_all_of_its_architecture_is_refused() -> None:
+    denoiser = Denoiser((8,), (1,))
+    known = denoiser.constants()
+    weights = denoiser.initialise(0)
+    assert built(file.Network("shape", known, weights), Denoiser) == denoiser
+    former = {name: value for name, value in known.items() if name != "codes"}
+    with pytest.raises(DataError, match="codes is not told"):
+        built(file.Network("shape", former, weights), Denoiser)
 
 
 def test_a_network_of_another_kind_or_without_end_is_refused(tmp_path: Path) -> None:

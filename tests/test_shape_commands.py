@@ -16,7 +16,7 @@ from unflat.recon.errors import ConfigError, DataError, Stopped
 from unflat.recon.kinds.shape import KIND, pictures, report
 from unflat.recon.kinds.shape.network.predict import predict
 from unflat.recon.kinds.shape.network.training import train
-from unflat.recon.kinds.shape.result import file_names
+from unflat.recon.kinds.shape.result import file_names, warn_of_cut
 from unflat.recon.metrics import CATALOGUE
 from unflat.recon.networks.file import read as read_network
 from unflat.recon.reports.gather import gather
@@ -28,7 +28,7 @@ CONFIG = """
 kind: shape
 network: {widths: [8], blocks: [1]}
 predict: {draws: 2, steps: 2, network: %s}
-train: {steps: 3, batch: 2, specimens: 16, judge_every: 3, warm_up: 1}
+train: {steps: 3, distil: 1, batch: 2, specimens: 16, judge_every: 3, warm_up: 1}
 simulate: {cells: 2, classes: [discocyte, knizocyte], pixels: 32}
 volume: {edge: 32}
 """
@@ -188,7 +188,13 @@ def test_many_cells_are_no_one_specimen(work: Path) -> None:
 def test_a_cross_validation_trains_a_network_a_part(work: Path) -> None:
     arguments = ["train", str(work / "c.yaml"), "-o", str(work / "FOLDS"), "--set", f"train.data={work / 'cells.h5'}"]
     assert run([*arguments, "--set", "train.folds=2", "--set", "train.specimens=15"]) == 0
-    assert sorted(file.name for file in (work / "FOLDS").glob("*.h5")) == ["network-0.h5", "network-1.h5"]
+    files = {path.stem: read_network(path, "shape") for path in (work / "FOLDS").glob("*.h5")}
+    assert {name: network.steps for name, network in files.items()} == {
+        "network-0": 2,
+        "network-1": 2,
+        "teacher-0": 8,
+        "teacher-1": 8,
+    }
     assert run([*arguments, "--set", "train.folds=3", "--force"]) == 2  # Of two cells.
 
 
@@ -222,7 +228,11 @@ def test_a_training_says_what_it_learned_from_and_how_it_did(work: Path, capsys:
 def test_one_network_may_take_more_steps(work: Path) -> None:
     arguments = ["train", str(work / "c.yaml"), "-o", str(work / "LONGER")]
     assert run(arguments) == 0
-    assert run([*arguments, "--resume", "--set", "train.steps=4"]) == 0
+    assert run([*arguments, "--resume", "--set", "train.steps=4"]) == 2  # It is distilled already.
+    assert run([*arguments, "--resume", "--set", "train.distil=2"]) == 0
+    assert run([*arguments, "--force", "--set", "train.distil=0"]) == 0
+    assert run([*arguments, "--resume", "--set", "train.distil=0", "--set", "train.steps=4"]) == 0
+    assert read_network(work / "LONGER", "shape").steps == 8
 
 
 def test_the_section_is_held_against_the_mask_that_was_given(work: Path) -> None:
@@ -288,16 +298,30 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
     filled[:, :6, 2:5, 1:3, 2:7] = 1
     with h5py.File(path, "w") as file:
         file["volume/occupancy"] = filled
+        for name in "zyx":
+            file[f"volume/{name}"] = 0.5e-6 * np.arange(8)
+            file[f"volume/{name}"].attrs["units"] = "m"
         file["seen/images"] = file["seen/mask"] = filled[:, 0, 4].astype(np.float32)
         file.create_dataset("name", data=["a", "b"], dtype=h5py.string_dtype())
-    names, thick = pictures.thickness_of(path)
+    names, thick, unit = pictures.thickness_of(path)
     assert names == ["a", "b"]
-    np.testing.assert_array_equal(thick, filled.sum(axis=2))
-    assert pictures.spread(names, thick).axes[2].images[0].get_array().max() > 0  # The last draw is another.
+    np.testing.assert_allclose(thick, 0.5 * filled.sum(axis=2))
+    assert unit == "µm"
+    assert pictures.spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
     seen, cut = (of(pictures.shown_of(path)).axes[0] for of in (pictures.gallery, pictures.sections))
     for axes in (seen, cut):
         assert axes.images[0].origin == "upper"
         assert axes.yaxis_inverted()
+
+
+def test_shapes_that_end_where_the_samples_end_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    inside = np.zeros((3, 2, 8, 8, 8), bool)
+    inside[..., 1:7, 2:6, 2:6] = True
+    warn_of_cut(inside)
+    assert not caplog.records
+    inside[0, 1, 7, 3, 3] = inside[2, :, 0, 3, 3] = True
+    warn_of_cut(inside)
+    assert "3 of 6 draws, of 2 cells, reach" in caplog.text
 
 
 def test_errors_are_drawn_by_class(work: Path) -> None:
@@ -356,7 +380,7 @@ def test_training_without_cells_is_refused(work: Path) -> None:
 
 
 def test_a_stopped_cross_validation_goes_on_to_the_same_networks(work: Path, tmp_path: Path) -> None:
-    data = [f"train.data={work / 'cells.h5'}", "train.folds=2", "train.turned=1", "train.steps=4"]
+    data = [f"train.data={work / 'cells.h5'}", "train.folds=2", "train.turned=1", "train.steps=4", "train.distil=3"]
     settings = load_config(work / "c.yaml", data)
     asked = iter(range(1000))
 
@@ -369,9 +393,10 @@ def test_a_stopped_cross_validation_goes_on_to_the_same_networks(work: Path, tmp
             train(settings, Workplace(folder, stop=stop))
 
     trained("whole", 1000)
-    # 16 simulated and 2 turned cells are asked about first, then each step of both parts.
-    with pytest.raises(Stopped):
-        trained("parts", 18 + 4 + 1 + 2)
+    # 16 simulated and 2 turned cells are asked about first, then each step of both parts, before and in distillation.
+    for steps in (4 + 1, 3 + 4 + 2, 1 + 1):
+        with pytest.raises(Stopped):
+            trained("parts", 18 + steps, resume=(tmp_path / "parts").exists())
     trained("parts", 1000, resume=True)
     for number in (0, 1):
         one, other = (read_network(tmp_path / name / f"network-{number}.h5", "shape") for name in ("whole", "parts"))

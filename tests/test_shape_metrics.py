@@ -160,6 +160,15 @@ class TestScore:
         read = list(csv.DictReader(io.StringIO(scores.cells.csv())))
         assert float(read[2]["hausdorff [um]"]) == pytest.approx(float(scores.cells.rows[2]["hausdorff"]))
 
+    def test_what_most_draws_fill_is_their_consensus(self) -> None:
+        truth = ball(24, 7)
+        draws = np.stack([truth, ball(24, 9), np.roll(ball(24, 7), 3, axis=0), ball(24, 6)])
+        row = score_cell(draws, truth)
+        middle = draws.sum(axis=0) >= 3
+        assert row["consensus_overlap_error"] == pytest.approx(1 - (truth & middle).sum() / (truth | middle).sum())
+        assert row["consensus_overlap_error"] < row["overlap_error"]
+        assert score_cell(draws[1:2], truth)["consensus_volume"] == score_cell(draws[1:2], truth)["volume"]
+
     def test_one_draw_has_no_interval(self) -> None:
         row = score_cell(ball(20, 6)[None], ball(20, 7))
         assert "coverage_volume" not in row

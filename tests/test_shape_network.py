@@ -1,6 +1,7 @@
 """The shape's network: its code is the shape, its section is the mask, what it draws is one continuous model a cell."""
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_the_flow_ends_at_what_the_network_knows(steps: int) -> None:
 def test_a_small_network_learns_one_cell(drawn: Specimen) -> None:
     denoiser, seen = Denoiser((8,), (1,)), look(drawn)
     parameters = {name: jnp.asarray(array) for name, array in denoiser.initialise(0).items()}
-    codes, pictures = jnp.asarray(seen.code)[None], jnp.asarray(seen.seen)[None]
+    codes, pictures = (jnp.stack([jnp.asarray(one)] * 8) for one in (seen.code, seen.seen))
 
     @jax.jit
     def step(parameters: dict[str, jax.Array], key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -200,10 +201,55 @@ def test_a_small_network_learns_one_cell(drawn: Specimen) -> None:
         return value, {name: array - 0.003 * jnp.sign(slope[name]) for name, array in parameters.items()}
 
     errors = []
-    for i in range(60):
+    for i in range(120):
         value, parameters = step(parameters, jax.random.key(i))
         errors.append(float(value))
     assert np.mean(errors[-10:]) < 0.4 * np.mean(errors[:10])
+
+
+class Bent(Denoiser):
+    """Tells half of what it is given and something more, whatever the time: its ways from noise are curves.
+
+    With ``a`` and ``b`` it tells of a straight way where it ends: at a·noise + b.
+    """
+
+    def estimate(self, parameters: Any, noisy: Any, time: Any, seen: Any, dtype: Any = None) -> Any:
+        if "a" not in parameters:
+            return 0.5 * noisy + 0.1
+        a, b, t = parameters["a"], parameters["b"], time[:, None, None, None]
+        return b + a * (noisy - t * b) / (1 - t + t * a)
+
+
+def test_what_is_distilled_ends_in_one_step_where_its_teacher_does_in_many() -> None:
+    denoiser, seen = Bent(), jnp.zeros((64, PIXELS, PIXELS, CHANNELS))
+    end = partial(flow.draw, denoiser, {}, seen[:1], steps=flow.TEACHER_STEPS)
+    b = end(jnp.zeros((1, EDGE, EDGE, EDGE)))[0, 0, 0, 0]
+    a = end(jnp.ones((1, EDGE, EDGE, EDGE)))[0, 0, 0, 0] - b
+
+    def missed(a: Any, b: Any, mean: Any) -> float:
+        codes = jnp.full((64, EDGE, EDGE, EDGE), mean)
+        student = {"a": a, "b": b}
+        return float(flow.distilled(denoiser, student, {}, codes, seen, jax.random.key(0), jnp.float32)[1]["error"])
+
+    assert missed(a, b, mean=b) < 1e-10
+    assert missed(a, b, mean=b + 1) == pytest.approx(0.2, abs=0.1)  # Those alone that are asked for the mean.
+    assert missed(a + 0.1, b, mean=b) > 1e-3
+    assert abs(float(denoiser.estimate({}, jnp.ones((1, 1, 1, 1)), jnp.zeros(1), None)[0, 0, 0, 0] - a - b)) > 0.05
+
+
+@pytest.mark.parametrize("time", [0.0, 0.3, 0.9, 0.98])
+def test_a_network_that_says_nothing_gives_the_likeliest_code_of_numbers_that_know_nothing_of_another(
+    time: float,
+) -> None:
+    denoiser = Denoiser((8,), (1,))
+    nothing = {name: jnp.zeros_like(array) for name, array in denoiser.initialise(0).items()}
+    middle, spread = denoiser.codes
+    own, other = jax.random.split(jax.random.key(2))
+    codes = middle + spread * flow.noise(own, 4)
+    noisy = time * codes + (1 - time) * flow.noise(other, 4)
+    found = denoiser.estimate(nothing, noisy, jnp.full(4, time), jnp.zeros((4, PIXELS, PIXELS, CHANNELS)))
+    variance = 1 / (1 / spread**2 + (time / (1 - time)) ** 2)  # What is known before, and what is measured.
+    np.testing.assert_allclose(((found - codes) ** 2).mean(), variance, rtol=0.05)
 
 
 def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: Specimen) -> None:

@@ -11,6 +11,7 @@ _RELATIVE = {
     ),
 }
 _BEST = "Of the draw of each cell that is best in it."
+_CONSENSUS = "Of the voxels that more than half of a cell's draws fill: what to take for a single shape."
 _SPREAD = ("volume", "surface", "roughness", "curvature")
 
 SHAPE = (
@@ -21,6 +22,11 @@ SHAPE = (
     Metric("best_overlap_error", "1 − IoU of the best draw", "", "lower", _BEST),
     *(
         Metric(f"best_{name}", f"{title} of the best draw", "", "lower", _BEST)
+        for name, (title, _) in _RELATIVE.items()
+    ),
+    Metric("consensus_overlap_error", "1 − IoU of the consensus", "", "lower", _CONSENSUS),
+    *(
+        Metric(f"consensus_{name}", f"{title} of the consensus", "", "lower", _CONSENSUS)
         for name, (title, _) in _RELATIVE.items()
     ),
     Metric(

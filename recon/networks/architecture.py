@@ -1,7 +1,7 @@
 """From a network's file to the architecture that its weights are of."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,10 @@ from .file import Network
 @runtime_checkable
 class Architecture(Protocol):
     """What has parameters."""
+
+    def constants(self) -> dict[str, Any]:
+        """What it is built of, as files keep it."""
+        ...
 
     def initialise(self, seed: int) -> dict[str, np.ndarray]:
         """Draw them."""
@@ -35,6 +39,8 @@ def built(network: Network, architecture: Callable[..., A]) -> A:
     """
     try:
         found = architecture(**{name: tuple(value) for name, value in network.constants.items()})
+        if missing := sorted(set(found.constants()) - set(network.constants)):
+            raise ValueError(f"{missing[0]} is not told; a former version wrote the file: train it again")
         wanted = {name: array.shape for name, array in found.initialise(0).items()}
     except (TypeError, ValueError) as error:
         raise DataError(f"the network's architecture is not one that is known here: {error}") from error

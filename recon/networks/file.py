@@ -18,6 +18,10 @@ FORMAT = "unflat-network"
 FILE_NAME = "network.h5"
 SHIPPED = "shipped"
 """What a config says for the network that comes with unflat."""
+STEPS_OF_ANSWER = "steps_of_answer"
+"""Name, in the provenance, of the steps from noise to an answer that a network is made for."""
+_STEPS = 8
+"""The same of networks that say nothing of it."""
 _FOLDER = Path(__file__).parent / "shipped"
 _LARGEST = 100.0
 """Weight beyond which a network is not believed."""
@@ -40,6 +44,11 @@ class Network:
     weights: Mapping[str, np.ndarray]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Steps from noise to an answer that it is made for."""
+        return int(self.provenance.get(STEPS_OF_ANSWER, _STEPS))
 
 
 def write(network: Network, path: Path) -> None:

@@ -39,5 +39,4 @@ class PredictSettings(Settings):
     draws: int = Field(
         4, ge=1, description="Answers that are drawn; the one that explains the measurement best is kept."
     )
-    steps: int = Field(8, ge=1, description="Steps from noise to an answer; each asks the network once.")
     refine: Flag = Field(False, description="Go on from the answer through the physics.")

@@ -98,8 +98,8 @@ seed: 1
 train:
   data: red_blood_cells_108.zip
   folds: 5
-  steps: 1600
-  specimens: 400
+  steps: 2600
+  specimens: 600
 """
 _RED_CELLS_HEADING = """A cross-validation over the red blood cells of the DISPR and SHAPR papers that come with
 SHAPR ('red_blood_cells_108.zip', from marrlab/SHAPR_torch; data of Simionato et al., 2021), with simulated ones beside

@@ -71,16 +71,17 @@ class Course:
         numbers: Mapping[str, float],
         path: Path,
         statistics: Mapping[str, np.ndarray] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
-        """Write the network that a training came to, and what was learned beside it; gives its size."""
+        """Write the network that a training came to, what was learned beside it, and facts; gives its size."""
         weights = {name: np.asarray(array) for name, array in training.state.mean.items()}
-        facts = dict(self.work.provenance) | {
+        known = dict(self.work.provenance) | {
             "unflat": __version__,
             "jax": jax.__version__,
             "seed": training.seed,
             "numbers": dict(numbers),
         }
-        write(Network(kind, constants, weights, facts, statistics or {}), path)
+        write(Network(kind, constants, weights, known | dict(facts or {}), statistics or {}), path)
         size = float(sum(array.size for array in weights.values()))
         return {"network_parameters": size, "network_bytes": float(path.stat().st_size)}
 

@@ -63,14 +63,21 @@ def _some(file: h5py.File) -> tuple[np.ndarray, list[str]]:
     return some, [str(name) for name in file["name"].asstr()[some]]
 
 
-def thickness_of(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"]]:
-    """[sample] Thickness along z of all draws of the cells that are shown, and their names."""
+def thickness_of(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"], str]:
+    """Names of the cells that are shown, thickness along z of all their draws, and its unit."""
     with h5py.File(path) as file:
         some, names = _some(file)
+        steps, unit = _steps_of(file["volume"])
         filled = file["volume/occupancy"]
         draws = range(filled.shape[1])  # One is read at a time: all of them may be large.
         thick = [[filled[cell, draw].astype(np.float32).sum(axis=0) for draw in draws] for cell in some]
-    return names, np.array(thick)
+    return names, steps[0] * np.array(thick), unit
+
+
+def _steps_of(volume: h5py.Group) -> tuple[list[float], str]:
+    """Distances between samples (z, y, x) as they are shown, and their unit."""
+    scale, unit = (1e6, "µm") if volume["z"].attrs["units"] == "m" else (1.0, "samples")
+    return [scale * float(abs(np.diff(volume[name][:2])[0])) for name in "zyx"], unit
 
 
 def gallery(shown: Shown) -> "matplotlib.figure.Figure":
@@ -119,12 +126,15 @@ def sections(shown: Shown) -> "matplotlib.figure.Figure":
     return figure
 
 
-def spread(names: list[str], thick: Float[np.ndarray, "cell draw y x"]) -> "matplotlib.figure.Figure":
+def spread(
+    names: list[str], thick: Float[np.ndarray, "cell draw y x"], unit: str = "samples"
+) -> "matplotlib.figure.Figure":
     """For each cell the mean thickness along z, and how much the draws differ in it.
 
     Args:
         names: Of the cells.
-        thick: [sample] Thickness of each draw.
+        thick: Thickness of each draw.
+        unit: Of it.
     """
     with house_style():
         figure = new_figure(1.6 * len(names) + 0.6, 3.2)
@@ -136,7 +146,7 @@ def spread(names: list[str], thick: Float[np.ndarray, "cell draw y x"]) -> "matp
             top = float(max(maps.max(), 1e-9))
             pictures = [a.imshow(one, cmap=colours, vmin=0, vmax=top) for a, one in zip(row, maps, strict=True)]
             bar = figure.colorbar(pictures[-1], ax=list(row), fraction=0.02, pad=0.01)
-            bar.set_label(f"{label} [samples]", fontsize=6)
+            bar.set_label(f"{label} [{unit}]", fontsize=6)
         for axes, name in zip(grid[0], names, strict=True):
             axes.set_title(_short(name), fontsize=6)
         _bare(grid)
@@ -184,12 +194,10 @@ def volumes(path: Path) -> "matplotlib.figure.Figure":
     """Volume of every draw against the area of the mask, and the true ones."""
     with h5py.File(path) as file:
         volume, seen = file["volume"], file["seen"]
-        steps = [float(abs(np.diff(volume[name][:2])[0])) for name in "zyx"]
-        unit = volume["z"].attrs["units"]
-        scale, label = (1e6, "µm") if unit == "m" else (1.0, "samples")
+        steps, label = _steps_of(volume)
         pixel = steps[1] * volume["occupancy"].shape[-1] / seen["mask"].shape[-1]
-        area = (seen["mask"][()] > 0.5).sum(axis=(1, 2)) * (pixel * scale) ** 2
-        voxel = float(np.prod(steps)) * scale**3
+        area = (seen["mask"][()] > 0.5).sum(axis=(1, 2)) * pixel**2
+        voxel = float(np.prod(steps))
         drawn = np.array([(one > 0.5).sum(axis=(1, 2, 3)) for one in volume["occupancy"]]) * voxel
         true = (seen["truth"][()] > 0.5).sum(axis=(1, 2, 3)) * voxel if "truth" in seen else None
     with house_style():

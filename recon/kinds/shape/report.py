@@ -91,7 +91,8 @@ def _section(agreement: float) -> Statement:
 
 def _truth(numbers: Mapping[str, float]) -> Statement:
     text = (
-        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap_error']:.3f}. Relative errors: "
+        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap_error']:.3f}, their consensus "
+        f"{numbers['consensus_overlap_error']:.3f}. Relative errors: "
         f"volume {numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}."
     )
     level: Level = "good" if numbers["overlap_error"] < 0.3 else "fair" if numbers["overlap_error"] < 0.5 else "poor"

@@ -1,5 +1,6 @@
 """What a prediction of shapes leaves: a continuous model of each cell, all draws sampled, and a table of scores."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from .schema import OCCUPANCY
 from .score import score_shapes
 from .settings import ShapeSettings
 
+_log = logging.getLogger(__name__)
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
 SCORES, CLASSES = "scores.csv", "classes.csv"
 _FULL = 255
@@ -62,6 +64,7 @@ def written(
     truth = None if cells.inside is None else brought(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
     _write_volume(folder / VOLUME, cells, filled, truth)
     inside = filled > _FULL // 2
+    warn_of_cut(inside)
     sections = np.stack([_planes(cell.mask, edge) > 0.5 for cell in cells])
     numbers = {
         "cells": float(len(cells)),
@@ -89,6 +92,15 @@ def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
     distance = model.sample(lattice.z, lattice.y, lattice.x, SIGNED)
     found: np.ndarray = np.clip(0.5 - distance / model.spacing[1], 0, 1)
     return found
+
+
+def warn_of_cut(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
+    """Warn of shapes that end where the samples end."""
+    cut = inside[:, :, [0, -1]].any(axis=(2, 3, 4))
+    cells = int(np.count_nonzero(cut.sum(axis=1)))
+    if cells:
+        message = "%d of %d draws, of %d cells, reach the cube's faces along z, and end there flat"
+        _log.warning(message, cut.sum(), cut.size, cells)
 
 
 def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: Cells, edge: int) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Accuracy of shapes, and of the spread of their draws, against the truth: a row a cell, a row a class, and all.
 
 The errors are those of `metrics.shapes`, on voxels. Each is the mean of a cell's draws, and beside it that of the draw
-that is best in it. The scores of the spread (CRPS, coverage, diversity) look at the draws together.
+that is best in it, and that of their consensus: the voxels that more than half of them fill, which is what to take who
+wants a single shape. The scores of the spread (CRPS, coverage, diversity) look at the draws together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from ...metrics.shapes import (
     one_bit,
     overlap_error,
     relative_error,
+    shape_errors,
 )
 from ...runs.progress import silent
 from ...tables import Cell, Column, Table
@@ -40,6 +42,10 @@ _MEANING = {
 _NUMBERS = (
     *(Column(name, "", _MEANING[name] + ", mean of the draws") for name in ERRORS),
     *(Column(f"best_{name}", "", _MEANING[name] + ", of the draw that is best in it") for name in ERRORS),
+    *(
+        Column(f"consensus_{name}", "", _MEANING[name] + ", of the voxels that more than half of the draws fill")
+        for name in ERRORS
+    ),
     Column("hausdorff", "{0}", "distance within which 95 % of each surface lies of the other, mean of the draws"),
     Column("best_hausdorff", "{0}", "the same of the best draw"),
     *(
@@ -161,9 +167,11 @@ def score_cell(
     }
     means = {name: float(np.mean(values)) for name, values in errors.items()}
     best = {f"best_{name}": float(np.min(values)) for name, values in errors.items()}
+    middle = shape_errors(known, 2 * own.sum(axis=0) > len(own))
+    consensus = {f"consensus_{name}": middle[name] for name in ERRORS}
     spread = _spread(true, {name: np.array([one[name] for one in each]) for name in SPREAD})
     sections = {} if mask is None else {"section": _section(own, one_bit(mask[None])[0])}
-    return {"draws": len(own), **means, **best, **spread, "diversity": diversity(own), **sections}
+    return {"draws": len(own), **means, **best, **consensus, **spread, "diversity": diversity(own), **sections}
 
 
 def _characteristics(inside: Inside) -> dict[str, float]:

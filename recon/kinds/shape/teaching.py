@@ -11,9 +11,11 @@ def data_of(settings: ShapeSettings) -> Path | None:
 
 
 def may_grow(settings: ShapeSettings) -> tuple[str, ...]:
-    """What may be larger when a training goes on: of a cross-validation nothing.
+    """What may be larger when a training goes on: the steps of its last part; of a cross-validation nothing.
 
-    Its networks are trained one after the other, and of those that are done only the weights are kept: they could not
-    take more steps, and would be fewer steps old than the others.
+    Of what is done, be it a network of a cross-validation or one before it is distilled, only the weights are kept: it
+    could not take more steps.
     """
-    return () if settings.train.folds else ("train.steps",)
+    if settings.train.folds:
+        return ()
+    return ("train.distil",) if settings.train.distil else ("train.steps",)

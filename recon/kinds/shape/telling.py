@@ -34,7 +34,9 @@ def lines(numbers: Mapping[str, float]) -> list[str]:
         before, after = numbers["picture_before"], numbers["picture_after"]
         said.append(f"misfit of the pictures {before:.3f}, refined {after:.3f}")
     if "overlap_error" in numbers:
-        best = f", best draw {numbers['best_overlap_error']:.3f}" if numbers.get("draws", 1) > 1 else ""
+        best = ""
+        if numbers.get("draws", 1) > 1:
+            best = f" (consensus {numbers['consensus_overlap_error']:.3f}, best {numbers['best_overlap_error']:.3f})"
         errors = ", ".join(f"{name} {numbers[name]:.3f}" for name in ("volume", "surface", "roughness"))
         said.append(f"against the truth: 1 - IoU {numbers['overlap_error']:.3f}{best}; errors of {errors}")
     return said

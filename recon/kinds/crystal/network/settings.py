@@ -42,6 +42,7 @@ def _default_recipe() -> tuple[RecipeStep, ...]:
 class CrystalPredict(PredictSettings):
     """How a network answers to a pattern, and how its answer is refined."""
 
+    steps: int = Field(8, ge=1, description="Steps from noise to an answer; each asks the network once.")
     recipe: tuple[RecipeStep, ...] = Field(
         default_factory=_default_recipe,
         min_length=1,

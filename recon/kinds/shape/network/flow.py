@@ -4,14 +4,18 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....networks.flow import follow, left, times, weighted
 from ....networks.layers import Parameters
 from .code import EDGE
 from .denoiser import Codes, Denoiser, Sights
 
+TEACHER_STEPS = 8
+"""Steps of the draws that a network is distilled to."""
 _AXES = (1, 2, 3)
+_BEGINS = (0.5, 0.35, 0.15)
+"""Shares of the examples of a distillation that begin with noise, half-way, and anywhere."""
 _MEAN = 0.2
 """Share of the examples of which the network is asked for the mean of all codes, which is what it tells of no noise."""
 
@@ -41,10 +45,70 @@ def loss(
         The loss; and the mean square error of the code (``error``).
     """
     of_time, of_noise, of_mean = jax.random.split(key, 3)
-    plain = jax.random.uniform(of_mean, (len(codes),)) < _MEAN
-    time = jnp.where(plain, 0.0, times(of_time, len(codes)))
+    time, start = times(of_time, len(codes)), noise(of_noise, len(codes))
+    return _missed(denoiser, parameters, codes, seen, time, start, _plain(of_mean, len(codes)), dtype)
+
+
+def distilled(
+    denoiser: Denoiser,
+    parameters: Parameters,
+    teacher: Parameters,
+    codes: Codes,
+    seen: Sights,
+    key: PRNGKeyArray,
+    dtype: object,
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """How far the network is from telling at once where a teacher comes to in many steps (Liu, Gong and Liu, 2023).
+
+    Noise and the teacher's draw of it belong together, as noise and the truth do not: there is nothing to average, and
+    the way between them is straight. Most is learned of the two times that one or two steps begin at.
+
+    Args:
+        denoiser: The network.
+        parameters: Its parameters.
+        teacher: Those of the teacher.
+        codes: The truth, of which the mean is still learned.
+        seen: What was seen of it.
+        key: Of noise and times.
+        dtype: Of the factors of products.
+
+    Returns:
+        The loss; and the mean square error of the code (``error``).
+    """
+    of_time, of_noise, of_mean = jax.random.split(key, 3)
+    start, plain = noise(of_noise, len(codes)), _plain(of_mean, len(codes))
+
+    def advance(step: Array, noisy: Codes) -> Codes:
+        now, then = (jnp.asarray(step + more, jnp.float32) / TEACHER_STEPS for more in (0, 1))
+        return _step(denoiser, teacher, noisy, seen, now, then)
+
+    drawn = jax.lax.stop_gradient(jax.lax.fori_loop(0, TEACHER_STEPS, advance, start))
+    which, anywhere = jax.random.split(of_time)
+    chosen = jax.random.choice(which, jnp.arange(3), (len(codes),), p=jnp.array(_BEGINS))
+    time = jnp.select([chosen == 0, chosen == 1], [0.0, 0.5], times(anywhere, len(codes)))
+    wanted = jnp.where(plain[:, None, None, None], codes, drawn)
+    return _missed(denoiser, parameters, wanted, seen, time, start, plain, dtype)
+
+
+def _plain(key: PRNGKeyArray, count: int) -> Bool[Array, " count"]:
+    """Which examples are asked for the mean."""
+    return jax.random.uniform(key, (count,)) < _MEAN
+
+
+def _missed(
+    denoiser: Denoiser,
+    parameters: Parameters,
+    codes: Codes,
+    seen: Sights,
+    time: Float[Array, " batch"],
+    start: Codes,
+    plain: Bool[Array, " batch"],
+    dtype: object,
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """How far the network is from codes on the way from noise to them, or without any noise."""
+    time = jnp.where(plain, 0.0, time)
     share, strength = time[:, None, None, None], jnp.where(plain, 0.0, 1 - time)[:, None, None, None]
-    noisy = strength * noise(of_noise, len(codes)) + share * codes
+    noisy = strength * start + share * codes
     error = ((denoiser.estimate(parameters, noisy, time, seen, dtype) - codes) ** 2).mean(axis=_AXES)
     return weighted(error, time), {"error": error.mean()}
 

@@ -69,6 +69,7 @@ def _draw(
     denoiser, parameters = built(network, Denoiser), on_device(network.weights)
     heights = Heights.of(network.statistics)
     guessed = [heights.guess(sight) for sight in sights]
+    steps = 1 if wanted.mean else wanted.steps or network.steps
     for first in range(kept.drawn, len(pairs), _AT_ONCE):
         some = pairs[first : first + _AT_ONCE]
         filled = some + [some[-1]] * (min(_AT_ONCE, _rounded(len(some))) - len(some))  # One program for most sizes.
@@ -76,7 +77,7 @@ def _draw(
         told = [guessed[cell][0] + guessed[cell][1] * more for (cell, _), more in zip(filled, higher, strict=True)]
         views = [sights[cell].channels(high) for (cell, _), high in zip(filled, told, strict=True)]
         seen, start = jnp.asarray(np.stack(views)), jnp.asarray(np.stack(noise), jnp.float32)
-        answer = np.asarray(flow.draw(denoiser, parameters, seen, start, 1 if wanted.mean else wanted.steps))
+        answer = np.asarray(flow.draw(denoiser, parameters, seen, start, steps))
         for (cell, draw), code in zip(some, answer, strict=False):
             kept.codes[cell, draw] = code
         kept.drawn = first + len(some)

@@ -23,6 +23,12 @@ class ShapeTrain(TrainSettings):
     """How the network is trained."""
 
     steps: int = Field(3000, ge=1, description="Steps of the optimiser. A run that goes on may have more of them.")
+    distil: int = Field(
+        400,
+        ge=0,
+        description="Further steps, in which the network learns to come to its own draws in one or two steps instead "
+        "of eight. What it was before stays beside it as teacher.h5. 0: none.",
+    )
     batch: int = Field(16, ge=1, description="Examples in a step.")
     memory: float = Field(
         0.995, ge=0, lt=1, description="Weight of the past in the running mean of the weights, which is what is kept."
@@ -65,7 +71,12 @@ class ShapePredict(PredictSettings):
     """How the network answers."""
 
     draws: int = Field(5, ge=1, description="Shapes that are drawn of each cell.")
-    steps: int = Field(8, ge=1, description="Steps from noise to a shape; each asks the network once.")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Steps from noise to a shape; each asks the network once. null: as many as it is made for, 2 if it "
+        "was distilled and 8 if not.",
+    )
     temperature: float = Field(
         1.0,
         ge=0,

@@ -1,7 +1,7 @@
 """What the shape's network learns: codes of real and of simulated cells, each seen in ever other ways."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ....networks.architecture import on_device
 from ....training.task import Batch, Numbers
 from . import flow
 from .code import decode, pixels
@@ -18,7 +19,10 @@ from .height import Heights, learned
 from .settings import ShapeTrain
 from .specimens import Look, Specimen, look
 
-STEPS_OF_TRIAL = 8
+_STEPS, _STEPS_DISTILLED = 8, 2
+"""From noise to a shape."""
+_SLOWER = 0.4
+"""Share of the learning rate of a distillation: the network knows nearly all of it."""
 _CHANGE = (0.5, 0.7)
 """Parts of the training between which the share of real cells changes."""
 _KNOWN = 200
@@ -38,6 +42,7 @@ class ShapeTask:
         simulated: Further ones.
         held_out: Cells to be judged by.
         weights: Parameters to begin with; None draws them.
+        teacher: Parameters of the network whose draws are learned; None: the cells themselves.
     """
 
     denoiser: Denoiser
@@ -47,6 +52,7 @@ class ShapeTask:
     simulated: Sequence[Specimen]
     held_out: Sequence[Specimen]
     weights: Mapping[str, np.ndarray] | None = None
+    teacher: Mapping[str, np.ndarray] | None = None
     _trial: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False)
 
     @cached_property
@@ -55,6 +61,21 @@ class ShapeTask:
         groups = {"real": self.real, "simulated": self.simulated[:_KNOWN]}
         sights = {name: [cell.sight for cell in cells] for name, cells in groups.items()}
         return learned(sights, {name: [cell.log_height for cell in cells] for name, cells in groups.items()})
+
+    def distilling(self, weights: Mapping[str, np.ndarray]) -> "ShapeTask":
+        """The task that comes after this one.
+
+        Args:
+            weights: What this one came to.
+        """
+        own = self.settings
+        slower = {"steps": own.distil, "learning_rate": _SLOWER * own.learning_rate}
+        return replace(self, settings=own.model_copy(update=slower), weights=weights, teacher=weights)
+
+    @property
+    def steps_of_answer(self) -> int:
+        """Steps from noise to a shape that the network is made for."""
+        return _STEPS if self.teacher is None else _STEPS_DISTILLED
 
     def initialise(self, seed: int) -> dict[str, np.ndarray]:
         """The parameters to begin with, drawn where none were given."""
@@ -77,9 +98,12 @@ class ShapeTask:
         return float(first + (last - first) * done)
 
     def loss(self, parameters: dict[str, Array], batch: Any, key: Array) -> tuple[Float[Array, ""], Numbers]:
-        """See `flow.loss`."""
+        """See `flow.loss`, and `flow.distilled` where there is a teacher."""
         codes, seen = batch
-        return flow.loss(self.denoiser, parameters, codes, seen, key, jnp.dtype(self.settings.precision))
+        dtype = jnp.dtype(self.settings.precision)
+        if self.teacher is None:
+            return flow.loss(self.denoiser, parameters, codes, seen, key, dtype)
+        return flow.distilled(self.denoiser, parameters, on_device(self.teacher), codes, seen, key, dtype)
 
     def judge(self, parameters: dict[str, Array]) -> dict[str, float]:
         """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse lattice."""
@@ -92,7 +116,7 @@ class ShapeTask:
             self._trial = codes, seen
         codes, seen = self._trial
         start = flow.noise(jax.random.key(0), len(codes))
-        drawn = flow.draw(self.denoiser, parameters, jnp.asarray(seen), start, STEPS_OF_TRIAL)
+        drawn = flow.draw(self.denoiser, parameters, jnp.asarray(seen), start, self.steps_of_answer)
         mean = flow.draw(self.denoiser, parameters, jnp.asarray(seen), jnp.zeros_like(start), 1)
         return {"held_out_overlap_error": missed(drawn, codes), "held_out_overlap_error_of_mean": missed(mean, codes)}
 
