@@ -20,6 +20,7 @@ from .sampling import members_of, spacing_option
 @click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
 @click.option("--cell", type=click.IntRange(0), help="Which cell, where there are many.")
 @click.option("--draw", type=click.IntRange(0), help="Which draw, where there are many.")
+@click.option("--consensus", is_flag=True, help="Of many draws, what more than half of them fill, as one surface.")
 def command(
     model: Path,
     output: Path,
@@ -29,6 +30,7 @@ def command(
     spacing: tuple[float, ...] | None,
     cell: int | None,
     draw: int | None,
+    consensus: bool,
 ) -> None:
     """Write the surface of MODEL: a model file, a run's folder, or a volume. OUT ends in .stl, .ply or .obj.
 
@@ -42,16 +44,19 @@ def command(
       unflat mesh RUN/model.h5 -o fine.stl --spacing '50 nm' --level 1.36
       unflat mesh CRYSTAL -o crystal.obj --quantity amplitude
       unflat mesh SHAPES/volume.h5 -o draw.stl --cell 3 --draw 1
+      unflat mesh SHAPES/models/NAME.h5 -o cell.stl --consensus
     """
     from ..recon.measures.meshes import require_ending, save_mesh
     from ..recon.measures.sampled import Scale, surface_of_volume
+    from ..recon.volumes.many import middle_of
 
     require_ending(output)
     console.refuse_to_overwrite(output, force=force)
-    _require_one(model, cell, draw)
-    (member,) = members_of(model, spacing=spacing, cell=cell, draw=draw)
-    scale = Scale.of(member.volume)
-    surface = surface_of_volume(member.volume, scale, quantity, level)
+    _require_one(model, cell, draw, consensus)
+    drawn = list(members_of(model, spacing=spacing, cell=cell, draw=draw))
+    volume = middle_of([member.volume for member in drawn]) if consensus else drawn[0].volume
+    scale = Scale.of(volume)
+    surface = surface_of_volume(volume, scale, quantity, level)
     save_mesh(surface, output, scale.unit)
     mesh = surface.mesh
     console.say(
@@ -63,8 +68,10 @@ def command(
     console.wrote(output)
 
 
-def _require_one(path: Path, cell: int | None, draw: int | None) -> None:
+def _require_one(path: Path, cell: int | None, draw: int | None, consensus: bool) -> None:
     """Refuse many cells or draws where one is meant."""
+    if consensus and draw is not None:
+        raise ConfigError(Fault("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them"))
     from ..recon.models import Model
     from ..recon.results import model_or_volume
     from ..recon.volumes.many import counts
@@ -75,6 +82,6 @@ def _require_one(path: Path, cell: int | None, draw: int | None) -> None:
         found = model_or_volume(path)
         many = (1, found.draws if isinstance(found, Model) else 1)
     for name, count, chosen in zip(("cell", "draw"), many, (cell, draw), strict=True):
-        if count > 1 and chosen is None:
-            remedy = f"choose one: --{name} 0 … {count - 1}"
+        if count > 1 and chosen is None and not (name == "draw" and consensus):
+            remedy = f"choose one: --{name} 0 … {count - 1}{', or --consensus' if name == 'draw' else ''}"
             raise ConfigError(Fault(str(path), f"holds {count} {name}s, and a mesh is of one", remedy))

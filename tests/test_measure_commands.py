@@ -235,6 +235,15 @@ class TestMesh:
         assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--draw", "1") == 0
         assert trimesh.load_mesh(tmp_path / "m.stl").volume == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.02)
 
+    def test_the_consensus_is_what_most_draws_fill(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--consensus") == 0
+        assert trimesh.load_mesh(tmp_path / "m.stl").volume == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.02)
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--consensus", "--force") == ExitStatus.USAGE
+        assert "choose one: --cell" in capsys.readouterr().err
+        words = ("--cell", "1", "--draw", "0", "--consensus", "--force")
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", *words) == ExitStatus.USAGE
+        assert "is of all draws, and --draw 0 of one" in capsys.readouterr().err
+
     def test_unknown_sizes_are_voxels(self, tmp_path: Path, written: Any, capsys: Any) -> None:
         assert called("mesh", written(cell(unit="voxel")), "-o", tmp_path / "m.ply") == 0
         assert "lengths in voxel" in capsys.readouterr().out

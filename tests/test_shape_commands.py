@@ -163,6 +163,7 @@ def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
     assert [row["draw"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))] == ["0", "1"]
     assert run(["mesh", model, "-o", str(work / "m.stl"), "--spacing", "0.4 um"]) == 2  # Of which draw?
     assert run(["mesh", model, "-o", str(work / "m.stl"), "--draw", "1", "--spacing", "0.4 um"]) == 0
+    assert run(["mesh", model, "-o", str(work / "all.stl"), "--consensus", "--spacing", "0.4 um"]) == 0
     picture = ["render", model, "-o", str(work / "m.png"), "--style", "surface", "--size", "96"]
     assert run([*picture, "--draw", "1"]) == 0
     assert run([*picture, "--draw", "7", "--force"]) == 2

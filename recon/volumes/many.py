@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -78,6 +78,19 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
             for d in _chosen("draw", draw, draws, path):
                 values = {name: group[name][c, d] for name in names}
                 yield Member(c, d, titles[c], labels[c], Volume(kind, z, y, x, values, quantities, {}, unit))
+
+
+def middle_of(draws: Sequence[Volume]) -> Volume:
+    """The consensus of a cell's draws: at each sample the median of every quantity.
+
+    Be it an occupancy or a signed distance, what is inside then is what more than half of the draws fill.
+
+    Args:
+        draws: On one lattice.
+    """
+    first = draws[0]
+    values = {name: np.median([np.float32(draw.values[name]) for draw in draws], axis=0) for name in first.values}
+    return replace(first, values=values)
 
 
 def write_many(
