@@ -16,6 +16,8 @@ TEACHER_STEPS = 8
 _AXES = (1, 2, 3)
 _BEGINS = (0.5, 0.35, 0.15)
 """Shares of the examples of a distillation that begin with noise, half-way, and anywhere."""
+_OWN = 0.5
+"""Of those half-way the share that got there by the network's own first step, as it does when it is asked."""
 _MEAN = 0.2
 """Share of the examples of which the network is asked for the mean of all codes, which is what it tells of no noise."""
 
@@ -46,7 +48,7 @@ def loss(
     """
     of_time, of_noise, of_mean = jax.random.split(key, 3)
     time, start = times(of_time, len(codes)), noise(of_noise, len(codes))
-    return _missed(denoiser, parameters, codes, seen, time, start, _plain(of_mean, len(codes)), dtype)
+    return _missed(denoiser, parameters, codes, codes, seen, time, start, _plain(of_mean, len(codes)), dtype)
 
 
 def distilled(
@@ -75,19 +77,22 @@ def distilled(
     Returns:
         The loss; and the mean square error of the code (``error``).
     """
-    of_time, of_noise, of_mean = jax.random.split(key, 3)
+    of_time, of_noise, of_mean, of_way = jax.random.split(jax.random.fold_in(key, 1), 4)  # Not the teacher's own.
     start, plain = noise(of_noise, len(codes)), _plain(of_mean, len(codes))
 
     def advance(step: Array, noisy: Codes) -> Codes:
         now, then = (jnp.asarray(step + more, jnp.float32) / TEACHER_STEPS for more in (0, 1))
         return _step(denoiser, teacher, noisy, seen, now, then)
 
-    drawn = jax.lax.stop_gradient(jax.lax.fori_loop(0, TEACHER_STEPS, advance, start))
+    drawn = jax.lax.fori_loop(0, TEACHER_STEPS, advance, start)
     which, anywhere = jax.random.split(of_time)
     chosen = jax.random.choice(which, jnp.arange(3), (len(codes),), p=jnp.array(_BEGINS))
     time = jnp.select([chosen == 0, chosen == 1], [0.0, 0.5], times(anywhere, len(codes)))
-    wanted = jnp.where(plain[:, None, None, None], codes, drawn)
-    return _missed(denoiser, parameters, wanted, seen, time, start, plain, dtype)
+    first = denoiser.estimate(parameters, start, jnp.zeros(len(codes)), seen, dtype)
+    own = (chosen == 1) & (jax.random.uniform(of_way, (len(codes),)) < _OWN)
+    through = jnp.where(own[:, None, None, None], first, drawn)
+    through, drawn = (jnp.where(plain[:, None, None, None], codes, jax.lax.stop_gradient(c)) for c in (through, drawn))
+    return _missed(denoiser, parameters, drawn, through, seen, time, start, plain, dtype)
 
 
 def _plain(key: PRNGKeyArray, count: int) -> Bool[Array, " count"]:
@@ -99,16 +104,17 @@ def _missed(
     denoiser: Denoiser,
     parameters: Parameters,
     codes: Codes,
+    through: Codes,
     seen: Sights,
     time: Float[Array, " batch"],
     start: Codes,
     plain: Bool[Array, " batch"],
     dtype: object,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """How far the network is from codes on the way from noise to them, or without any noise."""
+    """How far the network is from codes on the way from noise through others, or without any noise."""
     time = jnp.where(plain, 0.0, time)
     share, strength = time[:, None, None, None], jnp.where(plain, 0.0, 1 - time)[:, None, None, None]
-    noisy = strength * start + share * codes
+    noisy = strength * start + share * through
     error = ((denoiser.estimate(parameters, noisy, time, seen, dtype) - codes) ** 2).mean(axis=_AXES)
     return weighted(error, time), {"error": error.mean()}
 

@@ -22,11 +22,15 @@ from .specimens import Look, Specimen, look
 _STEPS, _STEPS_DISTILLED = 8, 2
 """From noise to a shape."""
 _SLOWER = 0.4
-"""Share of the learning rate of a distillation: the network knows nearly all of it."""
+"""Share of the learning rate in a distillation: the network knows nearly all of it."""
+_WARM_UP = 0.1
+"""Most of a distillation in which the rate rises."""
 _CHANGE = (0.5, 0.7)
 """Parts of the training between which the share of real cells changes."""
 _KNOWN = 200
 """Simulated cells from which heights are learned: more of them say no more."""
+_AGAIN = 1
+"""What tells the examples of a distillation from those of the training before it."""
 _COARSE = 32
 """Voxels along an axis at which trials compare shapes."""
 
@@ -69,8 +73,13 @@ class ShapeTask:
             weights: What this one came to.
         """
         own = self.settings
-        slower = {"steps": own.distil, "learning_rate": _SLOWER * own.learning_rate}
-        return replace(self, settings=own.model_copy(update=slower), weights=weights, teacher=weights)
+        changed = {
+            "steps": own.distil,
+            "learning_rate": _SLOWER * own.learning_rate,
+            "warm_up": min(own.warm_up, int(_WARM_UP * own.distil)),
+            "real": own.real_at_end,
+        }
+        return replace(self, settings=own.model_copy(update=changed), weights=weights, teacher=weights)
 
     @property
     def steps_of_answer(self) -> int:
@@ -83,7 +92,7 @@ class ShapeTask:
 
     def batch(self, step: int) -> Batch:
         """Looks at cells drawn at random, real ones in their share."""
-        rng = np.random.default_rng([self.seed, step])
+        rng = np.random.default_rng([self.seed, step] if self.teacher is None else [self.seed, step, _AGAIN])
         share = self.share_of_real(step) if self.simulated else 1.0
         looks = []
         for _ in range(self.settings.batch):
