@@ -41,8 +41,7 @@ def curvatures(surface: Surface, blur: float = BLUR) -> tuple[Values, Values]:
     """
     from scipy.ndimage import gaussian_filter
 
-    radius = np.cbrt(3 * surface.mesh.volume / (4 * np.pi))
-    widths = [max(blur * radius / step, _LEAST) for step in surface.spacing]
+    widths = [max(blur * surface.radius / step, _LEAST) for step in surface.spacing]
     # A Gaussian's own derivatives: differences of samples are wrong across a field as steep as a grey occupancy.
     derived = {
         order: surface.at_vertices(gaussian_filter(surface.field, widths, order, mode="nearest"), smooth=True)

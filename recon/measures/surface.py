@@ -68,6 +68,11 @@ class Surface:
         return trimesh.Trimesh(self.vertices[:, ::-1], self.faces, process=False)
 
     @cached_property
+    def radius(self) -> float:
+        """Of the ball of the same volume."""
+        return float(np.cbrt(3 * self.mesh.volume / (4 * np.pi)))
+
+    @cached_property
     def weights(self) -> Float[np.ndarray, " v"]:
         """The share of the surface's area that belongs to each vertex."""
         areas = np.bincount(self.faces.ravel(), np.repeat(self.mesh.area_faces / 3, 3), len(self.vertices))
