@@ -1,12 +1,7 @@
 """A model: a function of space that stands on its own, without jax and without the code that fitted it.
 
-Axes are ``z y x``, lengths metres. In the box of its frame a quantity is ``background + scale · raw``, with ``raw`` the
-output of the architecture's field, or what the architecture's head makes of all its outputs (a crystal's amplitude and
-phase); outside it is the background.
-
-A model may be an ensemble: the same architecture with several sets of weights, named ``member_0/…``, ``member_1/…``.
-Its quantities are then the members' means, and ``uncertainty_<quantity>`` is their standard deviation (that of a
-sample: over n − 1).
+Axes are ``z y x``, lengths metres. What it gives at a point is `ensemble`'s. A model may hold several sets of weights:
+its quantities are then the members' means, and ``uncertainty_<quantity>`` is their standard deviation.
 """
 
 import os
@@ -25,13 +20,14 @@ from ..errors import ConfigError, DataError
 from ..volumes.lattice import Lattice, cells
 from ..volumes.volume import Quantity, Volume
 from .crystal import CrystalHead
-from .fields import Field, field_of
-from .frame import Frame, inside
+from .ensemble import Ensemble, joined, sets_of
+from .fields import Field
+from .frame import Frame
 
 POINTS_AT_ONCE = 1 << 15
 TILE = (32, 64, 64)  # Small enough that the interpolation matrices of a fine grid are narrow, and stay in the cache.
 UNCERTAINTY = "uncertainty_"
-_MEMBER = "member_"
+_AFFINE = ("background", "scale")
 DRAWS = "draws"
 """What an architecture says of its ``members`` if each of them is an answer of its own."""
 
@@ -75,9 +71,8 @@ class Model:
     kind: str = "cell"
 
     def __post_init__(self) -> None:
-        outputs = self.heads[0].outputs if self.heads else self.members[0].outputs
-        if outputs != len(self.quantities):
-            raise DataError(f"the field has {outputs} outputs for {len(self.quantities)} quantities")
+        if self._fields.outputs != len(self.quantities):
+            raise DataError(f"the field has {self._fields.outputs} outputs for {len(self.quantities)} quantities")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Model":
@@ -104,9 +99,7 @@ class Model:
         kind: str = "cell",
     ) -> "Model":
         """Join the weights of several fits of one architecture; a single one stays as it is."""
-        named = {f"{_MEMBER}{i}/{name}": w for i, weights in enumerate(members) for name, w in weights.items()}
-        weights = members[0] if len(members) == 1 else named
-        return cls(architecture, weights, frame, quantities, provenance, kind)
+        return cls(architecture, joined(members), frame, quantities, provenance, kind)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, whole or not at all."""
@@ -115,24 +108,34 @@ class Model:
         write(self, Path(path))
 
     @cached_property
+    def _fields(self) -> Ensemble:
+        background, scale = (np.array([getattr(q, name) for q in self.quantities], float) for name in _AFFINE)
+        return Ensemble(self.architecture, sets_of(self.weights), self.frame, background, scale)
+
+    @property
     def members(self) -> tuple[Field, ...]:
         """The field of each set of weights, in double precision."""
-        return self._fields(np.float64)
+        return self._fields.members
 
-    @cached_property
-    def _single(self) -> tuple[Field, ...]:
-        """The same in single precision, for lattices: several times as fast, and as exact as a volume file."""
-        return self._fields(np.float32)
+    @property
+    def heads(self) -> tuple[CrystalHead, ...]:
+        """What makes quantities of each member's raw outputs; empty where these are the quantities themselves."""
+        return self._fields.heads
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether a lattice is evaluated point by point."""
+        return self._fields.pointwise
 
     def members_apart(self) -> "Iterator[Model]":
         """Each member of the ensemble as a model of its own: a draw of a shape, one of several fits."""
-        for weights in self._sets:
+        for weights in self._fields.sets:
             yield replace(self, weights=weights)
 
     @property
     def draws(self) -> int:
         """Number of answers that it holds: draws of a shape; the members of an ensemble of fits are one."""
-        return len(self._sets) if self.architecture.get("members") == DRAWS else 1
+        return len(self._fields.sets) if self.architecture.get("members") == DRAWS else 1
 
     def draw(self, number: int) -> "Model":
         """One of its draws.
@@ -143,31 +146,6 @@ class Model:
         if not 0 <= number < self.draws:
             raise ConfigError(f"the model has no draw {number}: they are numbered 0 to {self.draws - 1}")
         return self if self.draws == 1 else list(self.members_apart())[number]
-
-    @cached_property
-    def heads(self) -> tuple[CrystalHead, ...]:
-        """What makes quantities of each member's raw outputs; empty where these are the quantities themselves."""
-        if "head" not in self.architecture:
-            return ()
-        return tuple(CrystalHead.load(self.architecture["head"], weights) for weights in self._sets)
-
-    @property
-    def pointwise(self) -> bool:
-        """Whether a lattice is evaluated point by point: a skewed box or a head leaves nothing to separate."""
-        return bool(self.heads) or self.frame.edges is not None
-
-    @cached_property
-    def _sets(self) -> list[dict[str, np.ndarray]]:
-        """The weights of each member."""
-        sets: dict[str, dict[str, np.ndarray]] = {} if self.weights else {"": {}}
-        for name, array in self.weights.items():
-            member, _, rest = name.partition("/") if name.startswith(_MEMBER) else ("", "", name)
-            sets.setdefault(member, {})[rest] = array
-        # By their number: as text, member_10 would stand before member_2.
-        return [sets[member] for member in sorted(sets, key=lambda member: (len(member), member))]
-
-    def _fields(self, dtype: type[np.floating[Any]]) -> tuple[Field, ...]:
-        return tuple(field_of(self.architecture, weights, dtype) for weights in self._sets)
 
     @cached_property
     def given(self) -> tuple[Quantity, ...]:
@@ -225,7 +203,7 @@ class Model:
         values = np.empty((len(points), len(self.given)))
         for start in range(0, len(points), POINTS_AT_ONCE):
             part = slice(start, start + POINTS_AT_ONCE)
-            values[part] = self._at(points[part]).T
+            values[part] = self._fields.at(points[part]).T
             if progress:
                 progress(min(part.stop, len(points)), len(points))
         return values
@@ -248,7 +226,7 @@ class Model:
         column = self.column(quantity)
         values = np.empty((len(z), len(y), len(x)))
         for tile, axes in _tiles(z, y, x):
-            values[tile] = self._on_lattice(*axes)[column]
+            values[tile] = self._fields.on_lattice(*axes)[column]
         return values
 
     def volume(
@@ -268,7 +246,7 @@ class Model:
         values = {q.name: np.empty(lattice.shape, np.float32) for q in quantities}
         done = 0
         for tile, axes in _tiles(*lattice.axes):
-            block = self._on_lattice(*axes) if lattice.turn is None else self._turned(axes, lattice.turn)
+            block = self._fields.on_lattice(*axes, turn=lattice.turn)
             for column, array in zip(columns, values.values(), strict=True):
                 array[tile] = block[column]
             done += block[0].size
@@ -282,56 +260,6 @@ class Model:
         sides = zip(self.frame.low, self.frame.high, spacing or self.spacing, strict=True)
         z, y, x = (cells(*side) for side in sides)
         return Lattice(z, y, x)
-
-    def _at(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "q n"]:
-        s = self.frame.points(points)
-        within = self.frame.contains(points)
-        values = self._backgrounds(len(points))
-        if within.any():
-            values[:, within] = self._physical(np.stack(self._given_at(s[within])))
-        return values
-
-    def _given_at(self, s: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "k n"]]:
-        """What each member gives at normalised points."""
-        if not self.heads:
-            return [member.at(s) for member in self.members]
-        return [head.values(member.at, s) for head, member in zip(self.heads, self.members, strict=True)]
-
-    def _on_lattice(
-        self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
-    ) -> Float[np.ndarray, "q z y x"]:
-        if self.pointwise:
-            return self._turned((z, y, x), np.eye(3))
-        axes = [self.frame.normalised(a, axis) for axis, a in enumerate((z, y, x))]
-        within = [inside(s) for s in axes]
-        values = self._backgrounds(len(z), len(y), len(x))
-        if all(w.any() for w in within):
-            parts = [s[w] for s, w in zip(axes, within, strict=True)]
-            raw = np.stack([member.on_lattice(*parts) for member in self._single])
-            values[np.ix_(np.full(len(values), True), *within)] = self._physical(raw)
-        return values
-
-    def _turned(
-        self, axes: tuple[Float[np.ndarray, " _n"], ...], turn: Float[np.ndarray, "3 3"]
-    ) -> Float[np.ndarray, "q z y x"]:
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        # Rows times the matrix is the inverse turn: the laboratory's points, seen from the specimen.
-        return self._at(points.reshape(-1, 3) @ turn).reshape(-1, *points.shape[:3])
-
-    def _physical(self, raw: Float[np.ndarray, "member k *n"]) -> Float[np.ndarray, "q *n"]:
-        scale, background = (
-            np.reshape([getattr(q, name) for q in self.quantities], (-1, *[1] * (raw.ndim - 2)))
-            for name in ("scale", "background")
-        )
-        scaled = raw * scale + background
-        mean = scaled.mean(axis=0)
-        return mean if len(scaled) == 1 else np.concatenate([mean, scaled.std(axis=0, ddof=1)])
-
-    def _backgrounds(self, *shape: int) -> Float[np.ndarray, "q *n"]:
-        values = np.zeros((len(self.given), *shape))
-        for row, quantity in zip(values, self.quantities, strict=False):
-            row[...] = quantity.background
-        return values
 
 
 def _tiles(
