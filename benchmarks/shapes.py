@@ -175,7 +175,7 @@ def _tell(
         )
         add(said, _column(rows, figure).mean(), goal=("<", GOALS[figure]), reference=reference, how=how)
         how = f"the voxels that more than half of {draws} draws fill; the mean told in one step {one:.3f}"
-        add(f"{said} of the draws' consensus", consensus, goal=("<", GOALS[figure]), how=how)
+        add(f"{said} of the draws' consensus", consensus, reference=reference, how=how)
     section = _column(rows, "section")
     add("section against the mask (IoU)", section.mean(), goal=(">", HELD), how=f"least {section.min():.3f}")
     for name in ("volume", "surface", "roughness"):

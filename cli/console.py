@@ -168,13 +168,13 @@ class PlainProgress:
         self._label = f"{label}: " if label else ""
         self._interval = interval
         self._start = self._last = time.monotonic()
-        self._first_step: int | None = None
+        self._first_step, self._total = 0, -1
 
     def __call__(self, step: int, total: int, **metrics: float) -> None:
         """Write a line if one is due."""
         now = time.monotonic()
-        if self._first_step is None:
-            self._first_step, self._start = step, now
+        if total != self._total:  # Other work has begun: the former's pace says nothing of it.
+            self._first_step, self._start, self._total = step, now, total
         elif now - self._last < self._interval and step != total:
             return
         self._last = now

@@ -19,14 +19,15 @@ def command(request: Request) -> None:
 
     The folder gets network.h5, which predict takes as predict.network, and metrics.jsonl with the loss and the trials
     on held-out specimens. With --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit
-    status 75; the same command with --resume goes on, with more steps than before if --set train.steps says so.
+    status 75; the same command with --resume goes on, with more steps of its last part than before if --set says so.
 
     Of crystals: the specimens are simulated, by processes beside the training (train.workers), and kept in the folder
-    until it is done.
+    until it is done; train.steps may grow.
 
-    Of shapes: cells of known shape (train.data), the same turned in space, and simulated ones. With train.folds the
-    folder gets network-0.h5 and so on, each trained without a part of the cells and judged by it; such a training goes
-    on with as many steps as it began with.
+    Of shapes: cells of known shape (train.data), the same turned in space, and simulated ones. After train.steps comes
+    a distillation of train.distil steps, which alone may grow; the network before it is kept as teacher.h5. With
+    train.folds the folder gets network-0.h5 and so on, each trained without a part of the cells and judged by it; such
+    a training goes on with as many steps as it began with.
 
     \b
     Examples:
@@ -51,12 +52,12 @@ def _work(lesson: "Lesson", job: Job) -> Numbers:
 def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
     """The network that training goes on from, and the measurements that it learns from, where there are any."""
     from ..recon.errors import ConfigError, Fault
-    from ..recon.networks.file import path_of, read
+    from ..recon.networks.file import path_before, read
 
     found, begun, data = {}, settings.train.network, _lesson(kind).data(settings)
     if begun is not None:
-        read(begun, kind.name)
-        found["train.network"] = path_of(begun, kind.name)
+        found["train.network"] = path_before(begun, kind.name)
+        read(found["train.network"], kind.name)
     if data is not None:
         if not Path(data).exists():
             raise ConfigError(Fault("train.data", f"{str(data)!r} is not there", "check the path"))
@@ -90,7 +91,7 @@ WAY = Way(
     work=_work,
     sentence=_sentence,
     tell=_tell,
-    files=("network.h5", "network-*.h5", "metrics.jsonl"),
+    files=("network.h5", "network-*.h5", "teacher.h5", "teacher-*.h5", "metrics.jsonl"),
     may_grow=lambda kind, settings: _lesson(kind).may_grow(settings),
     networks=True,
     require=_read,

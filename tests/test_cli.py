@@ -284,6 +284,15 @@ class TestProgress:
         show(20, 100)
         assert capfd.readouterr().err.splitlines()[-1] == "20/100    1 min 20 s left"
 
+    def test_other_work_has_its_own_pace(self, capfd: pytest.CaptureFixture[str]) -> None:
+        show = console.PlainProgress(interval=0.0)
+        show(1, 600)
+        show(600, 600)
+        show(10, 100)
+        show._start -= 10
+        show(20, 100)
+        assert capfd.readouterr().err.splitlines()[-2:] == ["10/100", "20/100    1 min 20 s left"]
+
     def test_quiet_is_quiet(self, capfd: pytest.CaptureFixture[str]) -> None:
         console.reset()
         console.quieter(True)

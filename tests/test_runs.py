@@ -386,7 +386,7 @@ def test_force_leaves_no_number_and_no_model_of_the_former_run(tmp_path: Path) -
     for name, format_name in (("cell_1.h5", "unflat-model"), ("mine.h5", "somebody-elses")):
         with h5py.File(models / name, "w") as file:
             file.attrs["format"] = format_name
-    written = ("scores.csv", "classes.csv", "network.h5", "network-3.h5", "network-12.h5")
+    written = ("scores.csv", "classes.csv", "network.h5", "network-3.h5", "network-12.h5", "teacher.h5", "teacher-3.h5")
     others = ("network-old.h5", "my-network-3.h5", "models/notes.txt")
     for name in (*written, *others):
         (run.path / name).touch()

@@ -21,7 +21,7 @@ from unflat.recon.metrics import CATALOGUE
 from unflat.recon.networks.file import read as read_network
 from unflat.recon.reports.gather import gather
 from unflat.recon.results import one_specimen, open_result
-from unflat.recon.runs import RunFolder, Workplace
+from unflat.recon.runs import RunFolder, Workplace, describe_input
 from unflat.recon.settings import load_config
 
 CONFIG = """
@@ -236,6 +236,22 @@ def test_one_network_may_take_more_steps(work: Path) -> None:
     assert read_network(work / "LONGER", "shape").steps == 8
 
 
+def test_a_training_begins_with_what_a_network_was_before_it_was_distilled(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    former = tmp_path / "NET"
+    shutil.copytree(work / "NET", former)
+    arguments = ["train", str(work / "c.yaml"), "-o", str(tmp_path / "MORE"), "--set", f"train.network={former}"]
+    assert run([*arguments, "--set", "train.steps=1", "--set", "train.distil=0"]) == 0
+    begun = read_network(tmp_path / "MORE", "shape").provenance["network"]["sha256"]
+    assert begun == describe_input(former / "teacher.h5")["sha256"]
+    (former / "teacher.h5").unlink()
+    assert run([*arguments, "--force"]) == DataError.status
+    assert "is distilled to 2 steps, and what it was before is not beside it; name the teacher.h5" in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_section_is_held_against_the_mask_that_was_given(work: Path) -> None:
     cells = work / "shifted.h5"
     shutil.copy(work / "cells.h5", cells)
@@ -308,6 +324,12 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
     assert names == ["a", "b"]
     np.testing.assert_allclose(thick, 0.5 * filled.sum(axis=2))
     assert unit == "µm"
+    with h5py.File(path, "r+") as file:
+        for name in "zyx":
+            file[f"volume/{name}"].attrs["units"] = "voxel"
+            file[f"volume/{name}"][...] = 0.5 * np.arange(8)
+    assert pictures.thickness_of(path)[2] == "voxels"
+    np.testing.assert_allclose(pictures.thickness_of(path)[1], 0.5 * filled.sum(axis=2))
     assert pictures.spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
     seen, cut = (of(pictures.shown_of(path)).axes[0] for of in (pictures.gallery, pictures.sections))
     for axes in (seen, cut):
@@ -395,11 +417,11 @@ def test_a_stopped_cross_validation_goes_on_to_the_same_networks(work: Path, tmp
 
     trained("whole", 1000)
     # 16 simulated and 2 turned cells are asked about first, then each step of both parts, before and in distillation.
-    for steps in (4 + 1, 3 + 4 + 2, 1 + 1):
+    for steps in (2 + 1, 2 + 1 + 1, 2 + 2 + 1, 2 + 2 + 1):  # It is asked once more than it goes on.
         with pytest.raises(Stopped):
             trained("parts", 18 + steps, resume=(tmp_path / "parts").exists())
     trained("parts", 1000, resume=True)
-    for number in (0, 1):
-        one, other = (read_network(tmp_path / name / f"network-{number}.h5", "shape") for name in ("whole", "parts"))
+    for file in ("teacher-0.h5", "network-0.h5", "teacher-1.h5", "network-1.h5"):
+        one, other = (read_network(tmp_path / name / file, "shape") for name in ("whole", "parts"))
         for key, weights in one.weights.items():
             np.testing.assert_array_equal(weights, other.weights[key])

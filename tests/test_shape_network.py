@@ -37,6 +37,7 @@ from unflat.recon.kinds.shape.network.training import folds
 from unflat.recon.kinds.shape.result import lattice_of_cube, occupancy
 from unflat.recon.kinds.shape.simulated import SimulatedCell, simulated_cell, turned_cell
 from unflat.recon.measures.surface import surface_of
+from unflat.recon.networks.file import STEPS
 
 HEIGHTS = np.arange(PIXELS) - PIXELS // 2
 
@@ -222,7 +223,7 @@ class Bent(Denoiser):
 
 def test_what_is_distilled_ends_in_one_step_where_its_teacher_does_in_many() -> None:
     denoiser, seen = Bent(), jnp.zeros((64, PIXELS, PIXELS, CHANNELS))
-    end = partial(flow.draw, denoiser, {}, seen[:1], steps=flow.TEACHER_STEPS)
+    end = partial(flow.draw, denoiser, {}, seen[:1], steps=STEPS)
     b = end(jnp.zeros((1, EDGE, EDGE, EDGE)))[0, 0, 0, 0]
     a = end(jnp.ones((1, EDGE, EDGE, EDGE)))[0, 0, 0, 0] - b
 

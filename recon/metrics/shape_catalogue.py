@@ -11,7 +11,7 @@ _RELATIVE = {
     ),
 }
 _BEST = "Of the draw of each cell that is best in it."
-_CONSENSUS = "Of the voxels that more than half of a cell's draws fill: what to take for a single shape."
+_CONSENSUS = "Of the voxels that more than half of a cell's draws fill: the form to take for one shape."
 _SPREAD = ("volume", "surface", "roughness", "curvature")
 
 SHAPE = (

@@ -16,12 +16,14 @@ from ..volumes.header import opened, stamp, text_of
 
 FORMAT = "unflat-network"
 FILE_NAME = "network.h5"
+TEACHER = "teacher"
+"""In place of ``network`` in the name of a network as it was before it was distilled."""
 SHIPPED = "shipped"
 """What a config says for the network that comes with unflat."""
 STEPS_OF_ANSWER = "steps_of_answer"
 """Name, in the provenance, of the steps from noise to an answer that a network is made for."""
-_STEPS = 8
-"""The same of networks that say nothing of it."""
+STEPS = 8
+"""The same of networks that are not distilled, and of those that say nothing of it."""
 _FOLDER = Path(__file__).parent / "shipped"
 _LARGEST = 100.0
 """Weight beyond which a network is not believed."""
@@ -48,7 +50,12 @@ class Network:
     @property
     def steps(self) -> int:
         """Steps from noise to an answer that it is made for."""
-        return int(self.provenance.get(STEPS_OF_ANSWER, _STEPS))
+        return int(self.provenance.get(STEPS_OF_ANSWER, STEPS))
+
+    @property
+    def distilled(self) -> bool:
+        """Whether it has learned the draws of another, and knows its own way no more."""
+        return self.steps < STEPS
 
 
 def write(network: Network, path: Path) -> None:
@@ -114,3 +121,19 @@ def path_of(name: str | Path, kind: str) -> Path:
         return path
     path = Path(name)
     return path / FILE_NAME if path.is_dir() else path
+
+
+def path_before(name: str | Path, kind: str) -> Path:
+    """Find the file of a network that is to be trained on: as it was before it was distilled, if that is beside it.
+
+    Args:
+        name: As for `read`.
+        kind: Likewise.
+
+    Raises:
+        DataError: If none comes with this copy.
+    """
+    path = path_of(name, kind)
+    former = f"{kind}-{TEACHER}.h5" if str(name) == SHIPPED else path.name.replace(Path(FILE_NAME).stem, TEACHER)
+    beside = path.with_name(former)
+    return beside if beside.is_file() else path

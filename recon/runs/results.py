@@ -20,11 +20,12 @@ _FILES = (
     "predictions.h5",
     "profiles.csv",
     "network.h5",
+    "teacher.h5",
     "scores.csv",
     "classes.csv",
     "report.html",
 )
-_PATTERN = re.compile(r"network-\d+\.h5")
+_PATTERN = re.compile(r"(network|teacher)-\d+\.h5")
 """Of the networks of a cross-validation, whose number the config says."""
 _FOLDERS = ("figures", "crystals")
 _MODELS = "models"

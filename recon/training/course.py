@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import __version__
 from ..errors import DataError, Fault, Stopped
-from ..networks.file import Network, read, write
+from ..networks.file import TEACHER, Network, path_before, read, write
 from ..runs import Workplace
 from .loop import Training, Watcher
 
@@ -95,17 +95,22 @@ def first_weights(name: str | None, kind: str, constants: Mapping[str, Any]) -> 
         constants: Of the architecture that is trained.
 
     Raises:
-        DataError: If it cannot be read, or is of another architecture.
+        DataError: If it cannot be read, is of another architecture, or is distilled.
     """
     if name is None:
         return None
-    network = read(name, kind)
-    if {part: _plain(value) for part, value in network.constants.items()} != {
-        part: _plain(value) for part, value in constants.items()
-    }:
-        there = ", ".join(f"network.{part}={_plain(value)}" for part, value in network.constants.items())
+    network = read(path_before(name, kind), kind)
+    if missing := sorted(set(constants) - set(network.constants)):
+        message = f"{name} was written by a former version, which did not tell {', '.join(missing)}"
+        raise DataError(Fault("train.network", message, "train it again from nothing (train.network=null)"))
+    other = {part: _plain(network.constants[part]) for part in constants}
+    if different := {part: value for part, value in other.items() if value != _plain(constants[part])}:
+        there = ", ".join(f"network.{part}={value}" for part, value in different.items())
         message = f"{name} is of another architecture than this config's"
         raise DataError(Fault("train.network", message, f"train with {there}"))
+    if network.distilled:
+        message = f"{name} is distilled to {network.steps} steps, and what it was before is not beside it"
+        raise DataError(Fault("train.network", message, f"name the {TEACHER}.h5 of its training"))
     return network.weights
 
 

@@ -1,13 +1,12 @@
 """Memory and time of predicting shapes, from their number alone."""
 
 from ...acquisition.acquisition import Acquisition
+from ...networks.file import STEPS
 from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone
 from .settings import ShapeSettings
 
 _STEP_SECONDS = 0.006
 """[s] Of a step of the flow, a shape, on two cores."""
-_STEPS = 8
-"""Most of what a network is made for."""
 _REFINING_SECONDS = 0.02
 """[s] Of a step of the fit to the picture, a shape."""
 _WRITING_SECONDS = 0.05
@@ -26,7 +25,7 @@ def estimate(settings: ShapeSettings, acquisition: Acquisition | None) -> Estima
     wanted, cells = settings.predict, len(acquisition["images"])
     draws = 1 if wanted.mean else wanted.draws
     voxels = cells * draws * settings.volume.edge**3
-    seconds = cells * draws * (_STEP_SECONDS * (1 if wanted.mean else wanted.steps or _STEPS))
+    seconds = cells * draws * (_STEP_SECONDS * (1 if wanted.mean else wanted.steps or STEPS))
     seconds += cells * draws * _REFINING_SECONDS * wanted.refine_steps * wanted.refine
     seconds += voxels / 64**3 * _WRITING_SECONDS
     lines = [f"{cells} cells, {draws} draws of each, sampled at {settings.volume.edge} samples along an axis"]

@@ -76,7 +76,7 @@ def thickness_of(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y 
 
 def _steps_of(volume: h5py.Group) -> tuple[list[float], str]:
     """Distances between samples (z, y, x) as they are shown, and their unit."""
-    scale, unit = (1e6, "µm") if volume["z"].attrs["units"] == "m" else (1.0, "samples")
+    scale, unit = (1e6, "µm") if volume["z"].attrs["units"] == "m" else (1.0, "voxels")
     return [scale * float(abs(np.diff(volume[name][:2])[0])) for name in "zyx"], unit
 
 
@@ -127,7 +127,7 @@ def sections(shown: Shown) -> "matplotlib.figure.Figure":
 
 
 def spread(
-    names: list[str], thick: Float[np.ndarray, "cell draw y x"], unit: str = "samples"
+    names: list[str], thick: Float[np.ndarray, "cell draw y x"], unit: str = "voxels"
 ) -> "matplotlib.figure.Figure":
     """For each cell the mean thickness along z, and how much the draws differ in it.
 

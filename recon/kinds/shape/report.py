@@ -90,10 +90,9 @@ def _section(agreement: float) -> Statement:
 
 
 def _truth(numbers: Mapping[str, float]) -> Statement:
-    text = (
-        f"1 - IoU, mean of the draws; the best draw of each cell {numbers['best_overlap_error']:.3f}, their consensus "
-        f"{numbers['consensus_overlap_error']:.3f}. Relative errors: "
-        f"volume {numbers['volume']:.3f}, surface {numbers['surface']:.3f}, roughness {numbers['roughness']:.3f}."
-    )
+    named = {"best_overlap_error": "the best draw of each cell", "consensus_overlap_error": "their consensus"}
+    others = "".join(f"; {said} {numbers[name]:.3f}" for name, said in named.items() if name in numbers)
+    errors = ", ".join(f"{name} {numbers[name]:.3f}" for name in ("volume", "surface", "roughness"))
+    text = f"1 - IoU, mean of the draws{others}. Relative errors: {errors}."
     level: Level = "good" if numbers["overlap_error"] < 0.3 else "fair" if numbers["overlap_error"] < 0.5 else "poor"
     return Statement(level, "Against the truth", f"{numbers['overlap_error']:.3f}", text)

@@ -1,8 +1,9 @@
 """Accuracy of shapes, and of the spread of their draws, against the truth: a row a cell, a row a class, and all.
 
 The errors are those of `metrics.shapes`, on voxels. Each is the mean of a cell's draws, and beside it that of the draw
-that is best in it, and that of their consensus: the voxels that more than half of them fill, which is what to take who
-wants a single shape. The scores of the spread (CRPS, coverage, diversity) look at the draws together.
+that is best in it, and that of their consensus: the voxels that more than half of them fill, which is what to take for
+the form who wants a single shape; where draws differ much it is smaller than they are. The scores of the spread (CRPS,
+coverage, diversity) look at the draws together.
 """
 
 from collections.abc import Mapping, Sequence

@@ -36,7 +36,7 @@ class Denoiser:
     Args:
         widths: Channels of each level of the U-Net, whose finest grid is that of the code.
         blocks: Residual blocks of each level.
-        codes: Mean and spread of the numbers of codes.
+        codes: Mean and spread of the numbers of codes (those of the red blood cells that were at hand).
     """
 
     widths: tuple[int, ...] = (64, 128, 128)

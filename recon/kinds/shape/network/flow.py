@@ -6,13 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from ....networks.file import STEPS
 from ....networks.flow import follow, left, times, weighted
 from ....networks.layers import Parameters
 from .code import EDGE
 from .denoiser import Codes, Denoiser, Sights
 
-TEACHER_STEPS = 8
-"""Steps of the draws that a network is distilled to."""
 _AXES = (1, 2, 3)
 _BEGINS = (0.5, 0.35, 0.15)
 """Shares of the examples of a distillation that begin with noise, half-way, and anywhere."""
@@ -32,8 +31,8 @@ def loss(
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """How far the network is from the codes, at times drawn at random.
 
-    At time 0 all noise is alike to it: what it then tells is the mean of the codes that could be meant. Some examples
-    are of that time, with no noise at all, for those who ask for the mean.
+    Until it is distilled all noise is alike to it at time 0: what it then tells is the mean of the codes that could be
+    meant. Some examples are of that time, with no noise at all, for those who ask for the mean.
 
     Args:
         denoiser: The network.
@@ -81,10 +80,10 @@ def distilled(
     start, plain = noise(of_noise, len(codes)), _plain(of_mean, len(codes))
 
     def advance(step: Array, noisy: Codes) -> Codes:
-        now, then = (jnp.asarray(step + more, jnp.float32) / TEACHER_STEPS for more in (0, 1))
+        now, then = (jnp.asarray(step + more, jnp.float32) / STEPS for more in (0, 1))
         return _step(denoiser, teacher, noisy, seen, now, then)
 
-    drawn = jax.lax.fori_loop(0, TEACHER_STEPS, advance, start)
+    drawn = jax.lax.fori_loop(0, STEPS, advance, start)
     which, anywhere = jax.random.split(of_time)
     chosen = jax.random.choice(which, jnp.arange(3), (len(codes),), p=jnp.array(_BEGINS))
     time = jnp.select([chosen == 0, chosen == 1], [0.0, 0.5], times(anywhere, len(codes)))

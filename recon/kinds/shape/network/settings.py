@@ -22,12 +22,18 @@ class ShapeNetwork(NetworkSettings):
 class ShapeTrain(TrainSettings):
     """How the network is trained."""
 
-    steps: int = Field(3000, ge=1, description="Steps of the optimiser. A run that goes on may have more of them.")
+    steps: int = Field(
+        3000,
+        ge=1,
+        description="Steps of the optimiser, before a distillation. Without one, a run that goes on may have more of "
+        "them.",
+    )
     distil: int = Field(
         400,
         ge=0,
         description="Further steps, in which the network learns to come to its own draws in one or two steps instead "
-        "of eight. What it was before stays beside it as teacher.h5. 0: none.",
+        "of eight; each takes as long as four of the others. What it was before stays beside it as teacher.h5. A run "
+        "that goes on may have more of them. 0: none.",
     )
     batch: int = Field(16, ge=1, description="Examples in a step.")
     memory: float = Field(

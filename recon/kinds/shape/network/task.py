@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ....networks.architecture import on_device
+from ....networks.file import STEPS
 from ....training.task import Batch, Numbers
 from . import flow
 from .code import decode, pixels
@@ -19,8 +20,8 @@ from .height import Heights, learned
 from .settings import ShapeTrain
 from .specimens import Look, Specimen, look
 
-_STEPS, _STEPS_DISTILLED = 8, 2
-"""From noise to a shape."""
+_FEW = 2
+"""Steps from noise to a shape of a network that is distilled."""
 _SLOWER = 0.4
 """Share of the learning rate in a distillation: the network knows nearly all of it."""
 _WARM_UP = 0.1
@@ -84,7 +85,7 @@ class ShapeTask:
     @property
     def steps_of_answer(self) -> int:
         """Steps from noise to a shape that the network is made for."""
-        return _STEPS if self.teacher is None else _STEPS_DISTILLED
+        return STEPS if self.teacher is None else _FEW
 
     def initialise(self, seed: int) -> dict[str, np.ndarray]:
         """The parameters to begin with, drawn where none were given."""

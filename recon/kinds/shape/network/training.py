@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ....errors import ConfigError, Fault
-from ....networks.file import FILE_NAME, STEPS_OF_ANSWER, read
+from ....networks.file import FILE_NAME, STEPS_OF_ANSWER, TEACHER, read
 from ....runs import Workplace, peak_memory
 from ....training.course import Course, first_weights
 from ....training.loop import Training
@@ -18,9 +18,7 @@ from .sources import Sources, gathered, held_out_simulated
 from .specimens import Specimen
 from .task import ShapeTask
 
-KIND = "shape"
-TEACHER = "teacher"
-"""Name of the file of a network before it was distilled, in place of `network`."""
+_KIND = "shape"
 
 
 def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
@@ -41,7 +39,7 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
     wanted = settings.train
     _require_unseen(settings)
     denoiser = Denoiser(settings.network.widths, settings.network.blocks)
-    weights = first_weights(wanted.network, KIND, denoiser.constants())
+    weights = first_weights(wanted.network, _KIND, denoiser.constants())
     sources = gathered(settings, work)
     parts = _parts(settings, sources.real)
     each = wanted.steps + wanted.distil
@@ -53,7 +51,7 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
     for part in parts:
         course.before = part.number * each
         if part.number < begun:  # It was done before the run was stopped.
-            judged.append(dict(read(work.folder.path / part.name, KIND).provenance["numbers"]))
+            judged.append(dict(read(work.folder.path / part.name, _KIND).provenance["numbers"]))
         else:
             learned, held_out = part.divided(sources)
             held_out = held_out or held_out_simulated(settings.seed)
@@ -77,14 +75,14 @@ def _learned(task: ShapeTask, part: "Part", course: Course) -> tuple[dict[str, f
         How well it does; and its size.
     """
     wanted, folder = task.settings, course.work.folder
-    path, teacher = folder.path / part.name, folder.path / part.name.replace("network", TEACHER)
-    state = folder.latest_checkpoint()
+    path, teacher, state = folder.path / part.name, folder.path / part.teacher, folder.latest_checkpoint()
+    if not wanted.distil:
+        return _run(task, part, course, path)
     if state is None or (int(state.facts["part"]), bool(state.facts["distilled"])) != (part.number, True):
-        found = _run(task, part, course, teacher if wanted.distil else path)
-    if wanted.distil:  # The file is read even if it was just written, rounded: a run that goes on has nothing else.
-        course.before += wanted.steps
-        found = _run(task.distilling(read(teacher, KIND).weights), part, course, path)
-    return found
+        _run(task, part, course, teacher)
+    course.before += wanted.steps
+    # The file is read even if it was just written, rounded: a run that goes on has nothing else.
+    return _run(task.distilling(read(teacher, _KIND).weights), part, course, path)
 
 
 def _run(task: ShapeTask, part: "Part", course: Course, path: Path) -> tuple[dict[str, float], dict[str, float]]:
@@ -93,7 +91,7 @@ def _run(task: ShapeTask, part: "Part", course: Course, path: Path) -> tuple[dic
     course.run(training, {"part": part.number, "distilled": task.teacher is not None})
     judged = training.judged or task.judge(training.state.mean)
     facts = {STEPS_OF_ANSWER: task.steps_of_answer}
-    size = course.write(training, KIND, task.denoiser.constants(), judged, path, task.heights.arrays(), facts)
+    size = course.write(training, _KIND, task.denoiser.constants(), judged, path, task.heights.arrays(), facts)
     return judged, size
 
 
@@ -104,11 +102,13 @@ class Part:
     Args:
         number: Of the part that is held out.
         name: Of the network's file.
+        teacher: Of that of the network before it was distilled.
         held_out: Which cells are.
     """
 
     number: int
     name: str
+    teacher: str
     held_out: frozenset[int]
 
     def divided(self, sources: Sources) -> tuple[Sources, list[Specimen]]:
@@ -123,12 +123,13 @@ class Part:
 def _parts(settings: ShapeSettings, real: Sequence[Specimen]) -> list[Part]:
     count = settings.train.folds
     if count == 0:
-        return [Part(0, FILE_NAME, frozenset())]
+        return [Part(0, FILE_NAME, f"{TEACHER}.h5", frozenset())]
     if count == 1 or count > len(real):
         message = f"{count} parts of {len(real)} real cells are no cross-validation"
         raise ConfigError(Fault("train.folds", message, "name cells in train.data, and choose 2 parts or more"))
     division = folds([cell.label for cell in real], count, settings.seed)
-    return [Part(k, f"network-{k}.h5", frozenset(np.flatnonzero(division == k).tolist())) for k in range(count)]
+    each = [frozenset(np.flatnonzero(division == k).tolist()) for k in range(count)]
+    return [Part(k, f"network-{k}.h5", f"{TEACHER}-{k}.h5", held_out) for k, held_out in enumerate(each)]
 
 
 def _require_unseen(settings: ShapeSettings) -> None:
