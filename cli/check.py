@@ -77,7 +77,8 @@ def _look_at_named(kind: Kind, settings: Any, problems: list[UnflatError]) -> No
 def _summary(array: np.ndarray) -> str:
     """Write a few numbers as they are, and many as their shape."""
     if array.size <= 3:
-        return " ".join(format(value, ".6g") for value in array.ravel().tolist())
+        values = array.ravel().tolist()
+        return " ".join(value if isinstance(value, str) else format(value, ".6g") for value in values)
     return f"{' x '.join(map(str, array.shape))} {array.dtype}"
 
 

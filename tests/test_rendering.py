@@ -35,6 +35,7 @@ from unflat.recon.rendering import (
 from unflat.recon.rendering.planes import cut
 from unflat.recon.rendering.projection import turned
 from unflat.recon.rendering.style import as_rgb, colour_range, length_text, nice_length
+from unflat.recon.rendering.surface import shaded
 from unflat.recon.rendering.zoom import most_striking_point
 from unflat.recon.results import background_of, box_of, lattice_of, quantity_of, sampler
 from unflat.recon.volumes import Quantity, Volume
@@ -352,3 +353,15 @@ def test_the_command_keeps_what_is_there(model: Model, tmp_path: Path) -> None:
 def test_a_quantity_that_is_not_there_is_a_wrong_command_line(model: Model) -> None:
     with pytest.raises(ConfigError, match="no quantity 'nope': there are refractive_index"):
         quantity_of(model, "nope")
+
+
+@pytest.mark.parametrize("angles", [(0.0, 0.0), (30.0, 55.0), (45.0, 35.0)])
+def test_a_turned_surface_is_seen_whole(angles: tuple[float, float]) -> None:
+    box = np.zeros((20, 24, 28))
+    box[:, 1:-1, 2:-2] = 1  # It touches two faces.
+    seen = shaded(box, 0.5, turned(*np.radians(angles)))
+    assert (seen < 1).any()
+    for edge in (seen[0], seen[-1], seen[:, 0], seen[:, -1]):
+        np.testing.assert_array_equal(edge, 1.0)
+    if not any(angles):
+        assert (seen < 1).sum() == 22 * 24

@@ -55,6 +55,11 @@ def test_a_simulated_acquisition_holds_sections_and_shapes(work: Path) -> None:
         assert list(file["label"].asstr()[()]) == ["discocyte", "knizocyte"]
 
 
+def test_a_check_tells_names_and_classes(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", str(work / "c.yaml"), str(work / "cells.h5")]) == 0
+    assert "label: discocyte knizocyte" in capsys.readouterr().out
+
+
 def test_a_prediction_leaves_a_model_a_cell_and_all_draws(work: Path) -> None:
     numbers = json.loads((work / "RUN" / "metrics.json").read_text())
     assert numbers["cells"] == 2

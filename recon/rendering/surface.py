@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ..errors import DataError
 from ..measures.sampled import SIGNED
@@ -19,6 +19,8 @@ _LIGHT = np.array([0.75, 0.45, 0.48])
 """Direction (towards the eye, down, right) of the light."""
 _DARK = 0.15
 """Brightness of what is turned away from the light; 1 is the ground."""
+_LITTLE, _RIM = 1e-6, 1
+"""[cell] By which numbers are not exact; and ground that is to be seen around a shape."""
 
 
 def surface_figure(
@@ -67,19 +69,23 @@ def surface_figure(
 
 def shaded(
     values: Float[np.ndarray, "z y x"], level: float, turn: Float[np.ndarray, "3 3"]
-) -> Float[np.ndarray, "y x"]:
+) -> Float[np.ndarray, "h w"]:
     """Light a surface, seen along z; 1 is the ground behind it.
 
     Args:
         values: Above the level inside, on cubic cells.
         level: On the surface.
         turn: Takes the specimen's (z, y, x) to the laboratory's.
+
+    Returns:
+        As many cells as the values have, or more where the turned shape needs them, about the same middle.
     """
     from scipy.ndimage import affine_transform
 
-    middle = (np.array(values.shape) - 1) / 2
-    outside = float(min(values.min(), level))
-    seen = affine_transform(values.astype(np.float32), turn.T, middle - turn.T @ middle, order=1, cval=outside)
+    middle, room = (np.array(values.shape) - 1) / 2, _room(values > level, turn)
+    outside, own = float(min(values.min(), level)), (np.array(room) - 1) / 2
+    moved = middle - turn.T @ own
+    seen = affine_transform(values.astype(np.float32), turn.T, moved, output_shape=room, order=1, cval=outside)
     hit = seen > level
     first = hit.argmax(axis=0)
     rows, columns = np.indices(first.shape)
@@ -91,3 +97,16 @@ def shaded(
     # Half of the light comes from all around: what lies in the shade keeps its relief.
     light = 0.5 + 0.5 * np.tensordot(_LIGHT / np.linalg.norm(_LIGHT), normal, axes=1)
     return np.asarray(np.where(np.isfinite(depth), _DARK + (0.9 - _DARK) * np.nan_to_num(light), 1.0))
+
+
+def _room(inside: Bool[np.ndarray, "z y x"], turn: Float[np.ndarray, "3 3"]) -> tuple[int, int, int]:
+    """Cells (z, y, x) that hold a turned shape, and at least as many as it had, evenly about the middle."""
+    middle = (np.array(inside.shape) - 1) / 2
+    ends = []
+    for axis, centre in enumerate(middle):
+        filled = np.flatnonzero(inside.any(axis=tuple(i for i in range(3) if i != axis)))
+        ends.append([filled[0] - centre, filled[-1] - centre] if filled.size else [0.0, 0.0])
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3) @ turn.T
+    reach = np.ceil(np.abs(corners).max(axis=0) - middle - _LITTLE).astype(int) + _RIM
+    z, y, x = (n + 2 * max(int(more), 0) for n, more in zip(inside.shape, reach, strict=True))
+    return z, y, x

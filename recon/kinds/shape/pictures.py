@@ -82,26 +82,43 @@ def _steps_of(volume: h5py.Group) -> tuple[list[float], str]:
 
 def gallery(shown: Shown) -> "matplotlib.figure.Figure":
     """A row for each cell: what was seen, its draws as surfaces, and the truth."""
-    draws = shown.filled.shape[1]
-    columns = 1 + draws + (shown.truth is not None)
+    draws, cells = shown.filled.shape[1], range(len(shown.names))
+    known = shown.truth is not None
+    lit = [[surface(one) for one in shown.filled[i]] for i in cells]
+    if shown.truth is not None:
+        lit = [[*row, surface(shown.truth[i])] for i, row in enumerate(lit)]
+    edge = max(shown.filled.shape[-1], *(_across(one) for row in lit for one in row))  # All are drawn to one scale.
+    columns, titles = 1 + draws + known, ["seen", *[f"draw {k}" for k in range(draws)], "truth"]
     with house_style():
         figure = new_figure(1.5 * columns, 1.55 * len(shown.names))
         grid = figure.subplots(len(shown.names), columns, squeeze=False)
-        for row, name, image, mask, filled, i in zip(
-            grid, shown.names, shown.images, shown.masks, shown.filled, range(len(grid)), strict=True
-        ):
-            _picture(row[0], image, mask)
-            row[0].set_ylabel(_short(name), fontsize=6)
-            for axes, one in zip(row[1:], filled, strict=False):
-                axes.imshow(surface(one), cmap="bone", vmin=0, vmax=1, interpolation="bilinear")
-            if shown.truth is not None:
-                row[-1].imshow(surface(shown.truth[i]), cmap="pink", vmin=0, vmax=1, interpolation="bilinear")
-        titles = ["seen", *[f"draw {k}" for k in range(draws)], "truth"]
+        for i, row in enumerate(grid):
+            _picture(row[0], shown.images[i], shown.masks[i])
+            row[0].set_ylabel(_short(shown.names[i]), fontsize=6)
+            for k, (axes, one) in enumerate(zip(row[1:], lit[i], strict=True)):
+                colours = "pink" if k == draws else "bone"
+                axes.imshow(_amid(one, edge), cmap=colours, vmin=0, vmax=1, interpolation="bilinear")
         for axes, title in zip(grid[0], titles, strict=False):
             axes.set_title(title, fontsize=7)
         _bare(grid)
         _filled(figure)
     return figure
+
+
+def _across(picture: Float[np.ndarray, "h w"]) -> int:
+    """Edge of the square about the middle that holds all but the ground."""
+    ends = [np.flatnonzero((picture < 1).any(axis=1 - axis)) for axis in (0, 1)]
+    reach = [np.abs(end[[0, -1]] - (n - 1) / 2).max() for end, n in zip(ends, picture.shape, strict=True) if end.size]
+    return int(2 * max(reach, default=0.0)) + 3
+
+
+def _amid(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:
+    """Put a picture amid a square of ground, or take that square out of it."""
+    whole = np.ones([max(edge, n) + (max(edge, n) - n) % 2 for n in picture.shape])
+    at = [(n - own) // 2 for n, own in zip(whole.shape, picture.shape, strict=True)]
+    whole[at[0] : at[0] + picture.shape[0], at[1] : at[1] + picture.shape[1]] = picture
+    top, left = ((n - edge) // 2 for n in whole.shape)
+    return whole[top : top + edge, left : left + edge]
 
 
 def sections(shown: Shown) -> "matplotlib.figure.Figure":
@@ -215,7 +232,7 @@ def volumes(path: Path) -> "matplotlib.figure.Figure":
     return figure
 
 
-def surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "y x"]:
+def surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
     """Draw a shape as light from a side leaves it, seen from a tilt."""
     from scipy.ndimage import gaussian_filter
 
