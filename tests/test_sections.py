@@ -277,7 +277,7 @@ def test_a_mask_at_the_border_is_warned_of(tmp_path: Path, caplog: pytest.LogCap
     put(tmp_path, "discocyte_1", {"image": image[:, 20:], "mask": mask[:, 20:]})
     with caplog.at_level(logging.WARNING):
         reading(tmp_path)
-    assert "1 masks touch their image's border" in caplog.text
+    assert "1 mask touches its image's border" in caplog.text
     assert "voxel's size is unknown" in caplog.text
 
 

@@ -349,7 +349,7 @@ def test_shapes_that_end_where_the_samples_end_are_told(caplog: pytest.LogCaptur
     assert not caplog.records
     inside[0, 1, 7, 3, 3] = inside[2, :, 0, 3, 3] = True
     warn_of_cut(inside)
-    assert "3 of 6 draws, of 2 cells, reach" in caplog.text
+    assert "may be larger: 3 of 6, of cells: 2" in caplog.text
 
 
 def test_errors_are_drawn_by_class(work: Path) -> None:

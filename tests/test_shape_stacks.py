@@ -179,7 +179,7 @@ def test_useless_masks_and_the_border_are_told(tmp_path: Path, caplog: pytest.Lo
     assert "mask[2]: the mask is full" in str(raised.value)
     with caplog.at_level(logging.WARNING):
         assert len(reading(path, cells=[0, 3])["mask"]) == 2
-    assert "1 masks touch their image's border, where the cell may go on: cell_3" in caplog.text
+    assert "1 mask touches its image's border, where the cell may go on: cell_3" in caplog.text
 
 
 def test_a_truth_may_be_a_distance(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def _joined(wanted: ShapeAcquisition, found: Found, path: Path) -> Acquisition:
     touching = [crop.name for crop in crops if touches_border(crop)]
     if touching:
         shown = ", ".join(touching[:5]) + (", …" if len(touching) > 5 else "")
-        _log.warning("%d masks touch their image's border, where the cell may go on: %s", len(touching), shown)
+        many = "1 mask touches its" if len(touching) == 1 else f"{len(touching)} masks touch their"
+        _log.warning("%s image's border, where the cell may go on: %s", many, shown)
     if spacing is None and len({crop.step for crop in crops}) == 1:
         # One grid for all: as coarse as the largest image needs.
         scale = max(scale_to(crop, size, None) for crop in crops)

@@ -99,7 +99,7 @@ def warn_of_cut(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
     cut = inside[:, :, [0, -1]].any(axis=(2, 3, 4))
     cells = int(np.count_nonzero(cut.sum(axis=1)))
     if cells:
-        message = "%d of %d draws, of %d cells, reach the cube's faces along z and end there: they may be larger"
+        message = "draws that reach the cube's faces along z and end there, and may be larger: %d of %d, of cells: %d"
         _log.warning(message, cut.sum(), cut.size, cells)
 
 
