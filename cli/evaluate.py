@@ -28,6 +28,8 @@ _OF_CLASS = (
     "coverage_volume",
 )
 """What is shown of each class; the table that is written holds more."""
+_LOG_WIDTH = 110
+"""[character] Of the table of classes where no terminal limits it: no word of its head is cut."""
 
 
 @click.command()
@@ -116,7 +118,8 @@ def _print_classes(classes: "Table") -> None:
     for row in classes.rows:
         values = (row.get(name, float("nan")) for name in names)
         shown.add_row(str(row["label"]), *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values))
-    Console().print(shown)
+    screen = Console()
+    (screen if screen.is_terminal else Console(width=_LOG_WIDTH)).print(shown)
 
 
 def _print_table(numbers: dict[str, float]) -> None:
