@@ -83,12 +83,11 @@ def _steps_of(volume: h5py.Group) -> tuple[list[float], str]:
 def gallery(shown: Shown) -> "matplotlib.figure.Figure":
     """A row for each cell: what was seen, its draws as surfaces, and the truth."""
     draws, cells = shown.filled.shape[1], range(len(shown.names))
-    known = shown.truth is not None
     lit = [[surface(one) for one in shown.filled[i]] for i in cells]
     if shown.truth is not None:
         lit = [[*row, surface(shown.truth[i])] for i, row in enumerate(lit)]
     edge = max(shown.filled.shape[-1], *(_across(one) for row in lit for one in row))  # All are drawn to one scale.
-    columns, titles = 1 + draws + known, ["seen", *[f"draw {k}" for k in range(draws)], "truth"]
+    columns, titles = 1 + len(lit[0]), ["seen", *[f"draw {k}" for k in range(draws)], "truth"]
     with house_style():
         figure = new_figure(1.5 * columns, 1.55 * len(shown.names))
         grid = figure.subplots(len(shown.names), columns, squeeze=False)

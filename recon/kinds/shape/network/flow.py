@@ -78,12 +78,7 @@ def distilled(
     """
     of_time, of_noise, of_mean, of_way = jax.random.split(jax.random.fold_in(key, 1), 4)  # Not the teacher's own.
     start, plain = noise(of_noise, len(codes)), _plain(of_mean, len(codes))
-
-    def advance(step: Array, noisy: Codes) -> Codes:
-        now, then = (jnp.asarray(step + more, jnp.float32) / STEPS for more in (0, 1))
-        return _step(denoiser, teacher, noisy, seen, now, then)
-
-    drawn = jax.lax.fori_loop(0, STEPS, advance, start)
+    drawn = draw(denoiser, teacher, seen, start, STEPS)
     which, anywhere = jax.random.split(of_time)
     chosen = jax.random.choice(which, jnp.arange(3), (len(codes),), p=jnp.array(_BEGINS))
     time = jnp.select([chosen == 0, chosen == 1], [0.0, 0.5], times(anywhere, len(codes)))
