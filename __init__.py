@@ -3,10 +3,12 @@
 from os import PathLike
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .recon.models import Model
+from .recon.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from .recon.model import Model
+
+__all__ = ["__version__", "load"]
 
 
 def load(path: str | PathLike[str]) -> "Model":
@@ -21,6 +23,6 @@ def load(path: str | PathLike[str]) -> "Model":
     Raises:
         DataError: If the file is missing, torn, or not an unflat model.
     """
-    from .recon.models import Model
+    from .recon.model import Model
 
     return Model.open(path)

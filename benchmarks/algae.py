@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from unflat.recon.kinds import kind_named
+from unflat.recon.config import load_config
+from unflat.recon.experiments import kind_named
+from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.io.volume_formats import read_volume, save
 from unflat.recon.metrics import line_width
-from unflat.recon.models import Model
-from unflat.recon.rendering import depth_montage
-from unflat.recon.settings import load_config
-from unflat.recon.settings.shipped import shipped
-from unflat.recon.volumes import Volume, read_volume, save
+from unflat.recon.model import Model
+from unflat.recon.visualization import depth_montage
+from unflat.recon.volume import Volume
 
 from .commands import Options, fit, settings_of
 from .ledger import Ledger, Numbers

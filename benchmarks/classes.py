@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from unflat.recon.networks.file import SHIPPED, path_of
-from unflat.recon.settings.shipped import shipped
+from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.io.network_file import SHIPPED, path_of
 
 from .commands import reconstruct, unflat
 from .ledger import Ledger, Numbers, Skipped, digest
@@ -69,8 +69,8 @@ def _truth_alone(cells: Path, out: Path) -> None:
     """Write the truth of an acquisition as a volume file."""
     import h5py
 
-    from unflat.recon.volumes.many import write_many
-    from unflat.recon.volumes.volume import Quantity, Volume
+    from unflat.recon.io.volume_stack import write_many
+    from unflat.recon.volume import Quantity, Volume
 
     with h5py.File(cells) as file:
         group = file["truth"]
@@ -157,7 +157,7 @@ def _tell(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers]) -> Non
 
 
 def _division(labels: np.ndarray) -> np.ndarray:
-    from unflat.recon.kinds.shape.network.training import folds
+    from unflat.recon.experiments.shape.network.train import folds
 
     return folds(list(labels), FOLDS, 1)
 

@@ -4,9 +4,9 @@ import json
 import shutil
 from functools import partial
 
-from unflat.recon.models import Model
-from unflat.recon.rendering import compare_volumes
-from unflat.recon.volumes import read_volume
+from unflat.recon.io.volume_formats import read_volume
+from unflat.recon.model import Model
+from unflat.recon.visualization import compare_volumes
 
 from .commands import Options, assigned, settings_of, unflat
 from .ledger import Ledger, Numbers

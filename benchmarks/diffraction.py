@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy import fft
 
-from unflat.recon.phasing.align import align
+from unflat.recon.phase_retrieval.align import align
 
 from .ledger import Numbers
 

@@ -10,16 +10,17 @@ import h5py
 import numpy as np
 from jaxtyping import Complex, Float
 
-from unflat.physics.lattice import fast_size
-from unflat.recon.acquisition import Acquisition, write
-from unflat.recon.kinds import kind_named
-from unflat.recon.kinds.cell.normalise import normalised
-from unflat.recon.kinds.cell.window import joined
+from unflat.physics.optics.lattice import fast_size
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.config import load_config
+from unflat.recon.experiments import kind_named
+from unflat.recon.experiments.cell.crop import joined
+from unflat.recon.experiments.cell.preprocess import normalised
+from unflat.recon.io.write import write
 from unflat.recon.metrics import structural_similarity
-from unflat.recon.models import Model
-from unflat.recon.rendering import compare_volumes
-from unflat.recon.settings import load_config
-from unflat.recon.volumes import Quantity, Volume
+from unflat.recon.model import Model
+from unflat.recon.visualization import compare_volumes
+from unflat.recon.volume import Quantity, Volume
 
 from .commands import Options, fit
 from .ledger import Ledger, Numbers

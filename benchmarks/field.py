@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.io.volume_formats import read_volume
 from unflat.recon.results import Result, box_of, open_result, sampler
-from unflat.recon.settings.shipped import shipped
-from unflat.recon.volumes import read_volume
 
 from .commands import Options, reconstruct
 from .diffraction import answer_of, judged

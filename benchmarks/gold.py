@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from unflat.recon.phasing.free import free_pixels
-from unflat.recon.phasing.starts import Outcome, outcome_of
-from unflat.recon.settings.shipped import shipped
-from unflat.recon.volumes import read_volume
+from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.io.volume_formats import read_volume
+from unflat.recon.phase_retrieval.holdout import free_pixels
+from unflat.recon.phase_retrieval.starts import Outcome, outcome_of
 
 from . import cohere_reference
 from .commands import Options, phase, starts_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from unflat.recon.settings.shipped import shipped
+from unflat.recon.experiments.shipped_configs import shipped
 
 from .commands import Options, assigned, phase, reconstruct, unflat
 from .ledger import Ledger, Numbers

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from unflat.recon.fitting.schedule import withheld_views
-from unflat.recon.kinds import kind_named
-from unflat.recon.kinds.cell.problem import CellProblem, problem
-from unflat.recon.kinds.cell.start import linear_answer
+from unflat.recon.config import load_config, with_overrides
+from unflat.recon.experiments import kind_named
+from unflat.recon.experiments.cell.initial_guess import linear_answer
+from unflat.recon.experiments.cell.likelihood import CellProblem, problem
 from unflat.recon.metrics import correlation, signal_to_noise
+from unflat.recon.optimize.minibatches import withheld_views
 from unflat.recon.results import sampler
-from unflat.recon.settings import load_config, with_overrides
-from unflat.recon.volumes import Quantity, Volume
+from unflat.recon.volume import Quantity, Volume
 
 from .commands import Options, settings_of
 from .ledger import Numbers

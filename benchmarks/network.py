@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unflat.recon.settings.shipped import shipped
+from unflat.recon.experiments.shipped_configs import shipped
 
 from .commands import Options, assigned, phase, reconstruct, unflat
 from .known_crystals import CASES, FOUND, PLAIN, SEEDS
@@ -132,15 +132,15 @@ def _answers(count: int) -> Numbers:
     from unflat.recon import devices
 
     devices.use("auto", networks=True)
-    from unflat.recon.kinds.crystal.network import flow
-    from unflat.recon.kinds.crystal.network.answer import denoiser_of
-    from unflat.recon.kinds.crystal.network.denoiser import Pattern, misfit
-    from unflat.recon.kinds.crystal.network.examples import example
-    from unflat.recon.kinds.crystal.network.specimens import specimen
-    from unflat.recon.kinds.crystal.network.task import stacked
+    from unflat.recon.experiments.crystal.network import flow
+    from unflat.recon.experiments.crystal.network.augmentation import example
+    from unflat.recon.experiments.crystal.network.denoiser import Pattern, misfit
+    from unflat.recon.experiments.crystal.network.objective import stacked
+    from unflat.recon.experiments.crystal.network.sample import denoiser_of
+    from unflat.recon.experiments.crystal.network.simulated_data import specimen
+    from unflat.recon.io.network_file import SHIPPED, read
     from unflat.recon.networks.architecture import on_device
-    from unflat.recon.networks.file import SHIPPED, read
-    from unflat.recon.phasing.align import align
+    from unflat.recon.phase_retrieval.align import align
 
     network = read(SHIPPED, "crystal")
     denoiser, parameters = denoiser_of(network), on_device(network.weights)

@@ -13,15 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from unflat.physics.imaging import Camera
-from unflat.physics.instrument import Illumination
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
-from unflat.recon.acquisition import Acquisition, write
-from unflat.recon.kinds import kind_named
-from unflat.recon.models import Model
-from unflat.recon.rendering import compare_volumes
-from unflat.recon.volumes import Quantity, Volume, centred_axis, read_volume
+from unflat.physics.optics.illumination import Light
+from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.lattice import Lattice
+from unflat.physics.optics.microscope import Illumination
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.experiments import kind_named
+from unflat.recon.io.volume_formats import read_volume
+from unflat.recon.io.write import write
+from unflat.recon.model import Model
+from unflat.recon.visualization import compare_volumes
+from unflat.recon.volume import Quantity, Volume, centred_axis
 
 from .commands import Options, fit
 from .ledger import Ledger, Numbers

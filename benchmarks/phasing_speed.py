@@ -14,9 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex
 
-from unflat.recon.phasing.course import Leg, State, begin, go
-from unflat.recon.phasing.measured import Measured
-from unflat.recon.phasing.pattern import Pattern, pattern_of
+from unflat.recon.phase_retrieval.data import Measured
+from unflat.recon.phase_retrieval.pattern import Pattern, pattern_of
+from unflat.recon.phase_retrieval.recipe import Leg, State, begin, go
 
 from . import cohere_reference
 from .ledger import Ledger, Numbers
@@ -70,14 +70,14 @@ def _measured(edge: int, count: int, repeats: int) -> Numbers:
 
 def _iterations(state: State, pattern: Pattern, method: str, count: int, psf: bool) -> Callable[[], Any]:
     """So many iterations of a method, as a recipe's leg has them; widths of the point-spread function stand."""
-    from unflat.recon.phasing import course
+    from unflat.recon.phase_retrieval import recipe
 
     if psf:
         sigmas = jnp.full(3, 0.5, jnp.float32)
         state = state._replace(blur=state.blur._replace(sigmas=sigmas))
-        update = course.Update(*(jnp.asarray(n, jnp.float32) for n in course.UPDATES[method](0.9)))
+        update = recipe.Update(*(jnp.asarray(n, jnp.float32) for n in recipe.UPDATES[method](0.9)))
         number = jnp.asarray(count, jnp.int32)
-        return lambda: course._iterate(state, pattern, update, number, coherent=False).iterate
+        return lambda: recipe._iterate(state, pattern, update, number, coherent=False).iterate
     leg = Leg(method, 0.9, count, psf=False)
     return lambda: go(state, pattern, leg).iterate
 

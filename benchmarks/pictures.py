@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unflat.recon.rendering.planes import Cutter, Plane, Point, draw
-from unflat.recon.rendering.style import (
+from unflat.recon.results import Result, background_of, box_of, length_unit_of, sampler
+from unflat.recon.runs import write_atomically
+from unflat.recon.visualization.planes import Cutter, Plane, Point, draw
+from unflat.recon.visualization.style import (
     INDEX_COLOURS,
     as_png,
     at_height,
@@ -17,8 +19,6 @@ from unflat.recon.rendering.style import (
     scale_bar,
     tag,
 )
-from unflat.recon.results import Result, background_of, box_of, length_unit_of, sampler
-from unflat.recon.runs import write_atomically
 
 if TYPE_CHECKING:
     import matplotlib.figure

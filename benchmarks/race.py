@@ -12,14 +12,14 @@ import jax
 import numpy as np
 
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.fields import field_for
-from unflat.recon.fitting.loop import Fit, Watcher
-from unflat.recon.fitting.optimiser import Objective
-from unflat.recon.kinds import kind_named
+from unflat.recon.config import parse_config, with_overrides
+from unflat.recon.experiments import kind_named
+from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.fields.build import field_for
 from unflat.recon.metrics import signal_to_noise
+from unflat.recon.optimize.fit_loop import Fit, Watcher
+from unflat.recon.optimize.objective import Objective
 from unflat.recon.results import sampler
-from unflat.recon.settings import parse_config, with_overrides
-from unflat.recon.settings.shipped import shipped
 
 from .commands import Options, settings_of
 from .ledger import Numbers

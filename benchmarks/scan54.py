@@ -12,11 +12,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from unflat.recon.kinds import kind_named
-from unflat.recon.kinds.crystal.prepare import prepare
-from unflat.recon.settings import parse_config
-from unflat.recon.settings.shipped import shipped
-from unflat.recon.volumes import read_volume
+from unflat.recon.config import parse_config
+from unflat.recon.experiments import kind_named
+from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.io.volume_formats import read_volume
 
 from . import cohere_reference
 from .commands import Options, phase

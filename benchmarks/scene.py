@@ -5,7 +5,7 @@ It is the demonstration's cell, wider: SSNP at half the voxel with photon noise 
 
 from pathlib import Path
 
-from unflat.recon.settings.shipped import shipped
+from unflat.recon.experiments.shipped_configs import shipped
 
 from .commands import Options, assigned, unflat
 from .ledger import Ledger, Numbers

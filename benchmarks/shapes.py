@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unflat.recon.settings.shipped import shipped
+from unflat.recon.experiments.shipped_configs import shipped
 
 from .commands import Options, assigned, reconstruct, unflat
 from .ledger import Ledger, Numbers, digest
@@ -81,8 +81,8 @@ def _train(config: Path, networks: Path, changes: Options) -> Numbers:
 
 def _solids(source: Path) -> Numbers:
     """Errors of the two solids of stereology, of the same cells: what a prediction has to beat."""
-    from unflat.recon.kinds.shape.cells import cells_of
-    from unflat.recon.kinds.shape.settings import ShapeSettings
+    from unflat.recon.experiments.shape.cells import cells_of
+    from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.metrics.shapes import shape_errors
     from unflat.recon.metrics.stereology import cylinder, ellipsoid
 
@@ -98,9 +98,9 @@ def _solids(source: Path) -> Numbers:
 
 def held_out(source: Path, fold: int, seed: int = 1) -> list[int]:
     """Numbers of the cells that the network of a fold has not seen."""
-    from unflat.recon.kinds.shape.cells import cells_of
-    from unflat.recon.kinds.shape.network.training import folds
-    from unflat.recon.kinds.shape.settings import ShapeSettings
+    from unflat.recon.experiments.shape.cells import cells_of
+    from unflat.recon.experiments.shape.config import ShapeSettings
+    from unflat.recon.experiments.shape.network.train import folds
 
     labels = cells_of(ShapeSettings(), source).labels
     return [int(i) for i in np.flatnonzero(folds(list(labels), FOLDS, seed) == fold)]
@@ -124,15 +124,15 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon import devices
 
     devices.use("auto", networks=True)
-    from unflat.recon.kinds.shape.cells import cells_of
-    from unflat.recon.kinds.shape.network import flow
-    from unflat.recon.kinds.shape.network.denoiser import Denoiser
-    from unflat.recon.kinds.shape.network.height import Heights
-    from unflat.recon.kinds.shape.network.specimens import look, specimen
-    from unflat.recon.kinds.shape.network.task import missed, stacked
-    from unflat.recon.kinds.shape.settings import ShapeSettings
+    from unflat.recon.experiments.shape.cells import cells_of
+    from unflat.recon.experiments.shape.config import ShapeSettings
+    from unflat.recon.experiments.shape.network import flow
+    from unflat.recon.experiments.shape.network.augmentation import look, specimen
+    from unflat.recon.experiments.shape.network.denoiser import Denoiser
+    from unflat.recon.experiments.shape.network.objective import missed, stacked
+    from unflat.recon.experiments.shape.network.thickness_prior import Heights
+    from unflat.recon.io.network_file import read
     from unflat.recon.networks.architecture import built, on_device
-    from unflat.recon.networks.file import read
 
     loaded = {name: read(networks / f"{name}-0.h5", "shape") for name in STEPS_TRIED}
     cells, found = cells_of(ShapeSettings(), source), {}

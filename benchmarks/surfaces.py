@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
-from unflat.recon.rendering.style import colour_bar, house_style, length_text, new_figure, nice_length
-from unflat.recon.volumes import Volume
-from unflat.recon.volumes.lattice import turn_about
+from unflat.physics.rotation import rotation_matrix
+from unflat.recon.visualization.style import colour_bar, house_style, length_text, new_figure, nice_length
+from unflat.recon.volume import Volume
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -77,7 +77,7 @@ def _view(
     amplitude = gaussian_filter(np.asarray(volume.values["amplitude"], np.float64), SMOOTH)
     values = np.where(inside, volume.values[quantity], 0).astype(np.float64)
     values = gaussian_filter(values, AROUND) / np.maximum(gaussian_filter(inside.astype(np.float64), AROUND), 1e-6)
-    turn = turn_about((1.0, 0.0, 0.0), elevation) @ turn_about((0.0, 1.0, 0.0), azimuth)
+    turn = rotation_matrix((1.0, 0.0, 0.0), elevation) @ rotation_matrix((0.0, 1.0, 0.0), azimuth)
     middle, spacing = np.argwhere(inside).mean(axis=0), np.array(volume.spacing)
 
     def indices(points: Float[np.ndarray, "3 ..."]) -> Float[np.ndarray, "3 ..."]:

@@ -15,9 +15,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from unflat.physics.imaging import Camera
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
+from unflat.physics.optics.illumination import Light
+from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.lattice import Lattice
 
 from .ledger import Numbers
 

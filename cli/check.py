@@ -6,12 +6,12 @@ from typing import Any
 import click
 import numpy as np
 
-from ..recon.acquisition.acquisition import Acquisition
+from ..recon.acquisition import Acquisition
+from ..recon.config import load_config
 from ..recon.errors import Fault, UnflatError
-from ..recon.kinds import kind_named
-from ..recon.kinds.base import Kind
+from ..recon.experiments import kind_named
+from ..recon.experiments.base import Kind
 from ..recon.runs.estimate import Estimate, available_memory, readable_bytes
-from ..recon.settings import load_config
 from . import console
 from .options import PATH, config_options
 from .running import WAYS, way_named

@@ -17,7 +17,7 @@ import click
 from ..recon.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
-    from ..recon.runs.progress import Progress
+    from ..recon.runs.context import Progress
 
 LINE_INTERVAL = 10.0
 """[s] Between two plain lines of progress."""
@@ -123,7 +123,7 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     """
     if path.exists() and not force:
         raise ConfigError(Fault(str(path), "exists already", "choose another name, or replace it with --force"))
-    from ..recon.runs.atomic import require_place  # not at the top: help needs none of it
+    from ..recon.io.atomic import require_place
 
     require_place(path)
 
@@ -142,7 +142,7 @@ def duration(seconds: float) -> str:
 def progress(label: str = "") -> Iterator["Progress"]:
     """Show progress while the block runs: a live bar at a terminal, plain lines in a log, nothing when quiet."""
     if is_quiet():
-        from ..recon.runs.progress import silent
+        from ..recon.runs.context import silent
 
         yield silent
     elif sys.stderr.isatty():

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from ..recon.acquisition import write
-from ..recon.kinds import NAMES, kind_named
-from ..recon.settings import load_config, parse_config
+from ..recon.config import load_config, parse_config
+from ..recon.experiments import NAMES, kind_named
+from ..recon.io.write import write
 from . import console
 from .options import KIND, PATH, config_options, output_options
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..recon.errors import ConfigError, Fault, Interrupted, Stopped
-from ..recon.kinds import NAMES, kind_named
+from ..recon.experiments import NAMES, kind_named
 from . import console
 from .options import KIND, PATH, Request, config_options
 from .running import reconstruct, way_named
@@ -36,8 +36,8 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
       unflat demo shape
       unflat demo cell -o beads --set simulate.specimen=beads --set fit.field=voxels
     """
-    from ..recon.settings import parse_config
-    from ..recon.settings.shipped import shipped
+    from ..recon.config import parse_config
+    from ..recon.experiments.shipped_configs import shipped
 
     folder = output or Path(f"demo-{kind}")
     text = shipped(f"demo-{kind}")
@@ -68,9 +68,9 @@ def _telling_how_to_go_on(folder: Path, way: str) -> Iterator[None]:
 def _simulate(settings: Any, path: Path) -> None:
     """Write the simulated acquisition, and the config beside it."""
     from ..recon import devices
-    from ..recon.acquisition import write
+    from ..recon.config import dump_commented
+    from ..recon.io.write import write
     from ..recon.runs import write_atomically
-    from ..recon.settings import dump_commented
 
     devices.use(settings.device)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 import click
 
-from .. import __version__
 from ..recon import devices
 from ..recon.errors import DeviceError
 from ..recon.runs.estimate import available_memory, readable_bytes
+from ..recon.version import __version__
 from . import console
 
 

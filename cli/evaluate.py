@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..recon.errors import ConfigError, Fault
-from ..recon.volumes import Volume
-from ..recon.volumes.many import names_and_labels
+from ..recon.io.volume_stack import names_and_labels
+from ..recon.volume import Volume
 from . import console
 from .options import PATH
 
 if TYPE_CHECKING:
-    from ..recon.kinds.base import Scores
-    from ..recon.tables import Table
+    from ..recon.experiments.base import Scores
+    from ..recon.io.table import Table
 
 _OF_CLASS = (
     "cells",
@@ -57,7 +57,7 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
       unflat evaluate RUN results_phasing/image.npy
       unflat evaluate SHAPES cells.h5 -o errors.csv
     """
-    from ..recon.kinds import kind_named
+    from ..recon.experiments import kind_named
     from ..recon.results import open_pair
 
     if output is not None:
@@ -98,7 +98,7 @@ def _of_classes(output: Path) -> Path:
 
 
 def _row(numbers: dict[str, float]) -> "Table":
-    from ..recon.tables import Column, Table
+    from ..recon.io.table import Column, Table
 
     return Table(tuple(Column(name) for name in numbers), (numbers,))
 

@@ -11,7 +11,7 @@ from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 if TYPE_CHECKING:
-    from ..recon.kinds.base import Kind
+    from ..recon.experiments.base import Kind
 
 
 @click.command()
@@ -34,7 +34,7 @@ def command(request: Request) -> None:
 
 
 def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
-    from ..recon.fitting.reconstruct import Reconstruction
+    from ..recon.optimize.fit import Reconstruction
 
     work = Reconstruction(job.kind, job.settings, job.acquisition, job.place)
     return work.run()
@@ -62,10 +62,10 @@ def _tell(kind: "Kind", numbers: Numbers) -> list[str]:
 
 def _show(acquisition: Path, run: Path, numbers: Numbers) -> None:
     """Draw the fit beside the truth, and tell of accuracy and sizes in one line each."""
-    from ..recon.models import Model
-    from ..recon.rendering.comparison import compare_volumes
-    from ..recon.rendering.style import save_figure
-    from ..recon.volumes import read_volume
+    from ..recon.io.volume_formats import read_volume
+    from ..recon.model import Model
+    from ..recon.visualization.comparison import compare_volumes
+    from ..recon.visualization.style import save_figure
 
     picture = run.with_name("comparison.png")
     save_figure(compare_volumes(read_volume(acquisition), Model.open(run)), picture)

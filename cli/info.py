@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from ..recon.acquisition import describe
+from ..recon.io.inspect import describe
+from ..recon.io.inspect_volume import describe as describe_volume
 from ..recon.runs.folder import ending
-from ..recon.volumes.describing import describe as describe_volume
 from . import console
 from .options import PATH
 

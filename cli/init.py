@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
+from ..recon.config import dump_commented, json_schema, with_overrides
 from ..recon.errors import ConfigError, Fault
-from ..recon.kinds import NAMES, kind_named
-from ..recon.runs.atomic import write_atomically
-from ..recon.settings import dump_commented, json_schema, with_overrides
+from ..recon.experiments import NAMES, kind_named
+from ..recon.io.atomic import write_atomically
 from . import console
 from .options import KIND, PATH, config_options
 

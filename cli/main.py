@@ -15,8 +15,8 @@ from typing import NamedTuple, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from .. import __version__
 from ..recon.errors import ExitStatus, UnflatError
+from ..recon.version import __version__
 from . import console
 from .options import add_verbosity
 

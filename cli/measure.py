@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..recon.errors import ConfigError, DataError, DeviceError, Fault, UnflatError
-from ..recon.measures.sets import SETS, STANDARD
+from ..recon.metrics.morphology.features import SETS, STANDARD
 from . import console
 from .options import KIND, PATH, kind_name, output_options
 from .sampling import members_of, spacing_option
 
 if TYPE_CHECKING:
-    from ..recon.tables import Cell, Table
-    from ..recon.volumes.many import Member
+    from ..recon.io.table import Cell, Table
+    from ..recon.io.volume_stack import Member
 
 
 def _kind(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -56,7 +56,7 @@ def command(
       unflat measure CRYSTAL/volume.h5 -o crystal.csv
       unflat measure SHAPES/volume.h5 -o shapes.csv --features shapr
     """
-    from ..recon.tables import joined
+    from ..recon.io.table import joined
 
     if output.suffix.lower() != ".csv":
         raise ConfigError(Fault(str(output), "has no ending of a table", "use .csv"))
@@ -83,7 +83,7 @@ def _measured(
     failed: list[UnflatError],
 ) -> "Iterator[Table]":
     """Measure one after the other; what cannot be is added to what failed."""
-    from ..recon.kinds import kind_named
+    from ..recon.experiments import kind_named
 
     with console.progress("measuring") as progress:
         for done, path in enumerate(paths):
@@ -117,7 +117,7 @@ def _placed(fault: Fault, path: Path, member: "Member") -> Fault:
 
 def _headed(table: "Table", path: Path, member: "Member") -> "Table":
     """Put before the numbers whose they are."""
-    from ..recon.tables import Column, Table
+    from ..recon.io.table import Column, Table
 
     names = ("file", "cell", "draw", "name", "label")
     values: dict[str, Cell] = dict(

@@ -46,9 +46,9 @@ def command(
       unflat mesh SHAPES/volume.h5 -o draw.stl --cell 3 --draw 1
       unflat mesh SHAPES/models/NAME.h5 -o cell.stl --consensus
     """
-    from ..recon.measures.meshes import require_ending, save_mesh
-    from ..recon.measures.sampled import Scale, surface_of_volume
-    from ..recon.volumes.many import middle_of
+    from ..recon.io.mesh import require_ending, save_mesh
+    from ..recon.io.volume_stack import middle_of
+    from ..recon.metrics.morphology.sampled import Scale, surface_of_volume
 
     require_ending(output)
     console.refuse_to_overwrite(output, force=force)
@@ -72,9 +72,9 @@ def _require_one(path: Path, cell: int | None, draw: int | None, consensus: bool
     """Refuse many cells or draws where one is meant."""
     if consensus and draw is not None:
         raise ConfigError(Fault("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them"))
-    from ..recon.models import Model
+    from ..recon.io.volume_stack import counts
+    from ..recon.model import Model
     from ..recon.results import model_or_volume
-    from ..recon.volumes.many import counts
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
     many = counts(file)

@@ -20,7 +20,7 @@ data in every command."""
 
 def kind_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     """Take the name of a kind that there is, as a callback: of one word a choice would say "'b' is not 'a'"."""
-    from ..recon.kinds import NAMES, why_not
+    from ..recon.experiments import NAMES, why_not
 
     if value not in NAMES:
         raise click.BadParameter(f"{why_not(value)}; there is: {', '.join(NAMES)}")
@@ -29,7 +29,7 @@ def kind_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 def complete_kind(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a kind, as the shell asks for it."""
-    from ..recon.kinds import NAMES
+    from ..recon.experiments import NAMES
 
     return [name for name in NAMES if name.startswith(incomplete)]
 
@@ -46,7 +46,7 @@ def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     """
     if value is None:
         return None
-    from ..recon.settings.units import parse_any  # not at the top: the help of all commands must not wait for pydantic
+    from ..recon.config.units import parse_any
 
     try:
         seconds, dimension = parse_any(value)
@@ -149,7 +149,7 @@ def request_options(
             acquisition: Path | None = None,
             **own: Any,
         ) -> None:
-            from ..recon.settings import load_config
+            from ..recon.config import load_config
 
             # Not "in (None, False)": that would take 0 for an option that was not given.
             said = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}

@@ -10,7 +10,7 @@ from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 if TYPE_CHECKING:
-    from ..recon.kinds.base import Kind
+    from ..recon.experiments.base import Kind
 
 
 @click.command()
@@ -49,7 +49,7 @@ def _work(predict: Callable[..., Numbers], job: Job) -> Numbers:
 
 def _network(settings: Any) -> dict[str, Any]:
     """Read the network, to find out in time that it is none; its checksum decides the result as the input's does."""
-    from ..recon.networks.file import path_of, read
+    from ..recon.io.network_file import path_of, read
     from ..recon.runs import describe_input
 
     read(settings.predict.network, settings.kind)
@@ -60,7 +60,7 @@ def _network(settings: Any) -> dict[str, Any]:
 def _psf(settings: Any) -> dict[str, Path]:
     """The microscope's blur, which only pictures have."""
     from ..recon.errors import ConfigError, Fault
-    from ..recon.volumes import read_stack
+    from ..recon.io.volume_formats import read_stack
 
     named = getattr(settings.predict, "psf", None)
     if named is None:
@@ -73,7 +73,7 @@ def _psf(settings: Any) -> dict[str, Path]:
 
 def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
     """The network, where it is not the one that comes with unflat, and the microscope's blur."""
-    from ..recon.networks.file import SHIPPED, path_of, read
+    from ..recon.io.network_file import SHIPPED, path_of, read
 
     name = settings.predict.network
     found = {f"predict.{part}": path for part, path in _psf(settings).items()}

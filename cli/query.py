@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 import numpy as np
 
+from ..recon.config.units import parse_any
 from ..recon.errors import ConfigError
-from ..recon.models.points import line_points, read_points, require_ending, write_values
+from ..recon.io.points import line_points, read_points, require_ending, write_values
+from ..recon.io.volume_query import VolumeAnswers
 from ..recon.results import model_or_volume, one_specimen
-from ..recon.settings.units import parse_any
-from ..recon.volumes import Volume
-from ..recon.volumes.asking import VolumeAnswers
+from ..recon.volume import Volume
 from . import console
 from .options import PATH, draw_option, output_options
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..recon.config.units import Dimension, parse_any
 from ..recon.errors import ConfigError, Fault
-from ..recon.settings.units import Dimension, parse_any
 from . import console
 from .options import PATH, draw_option, output_options
 
@@ -173,7 +173,7 @@ def command(model: Path, output: Path, force: bool, cell: int | None, draw: int 
     if drawing.style in MOVIES:
         _write_movie(result, drawing, output)
     else:
-        from ..recon.rendering import save_figure
+        from ..recon.visualization import save_figure
 
         save_figure(_FIGURES[drawing.style](result, drawing), output)
     console.wrote(output)
@@ -203,7 +203,7 @@ def _drawing(output: Path, **options: Any) -> Drawing:
 
 
 def _write_movie(result: "Result", drawing: Drawing, output: Path) -> None:
-    from ..recon.rendering import spin_frames, write_movie, zoom_frames
+    from ..recon.visualization import spin_frames, write_movie, zoom_frames
 
     def frames() -> Iterator[Any]:
         if drawing.style == "spin":
@@ -217,8 +217,8 @@ def _write_movie(result: "Result", drawing: Drawing, output: Path) -> None:
 
 
 def _slices(result: "Result", drawing: Drawing) -> "Figure":
-    from ..recon.rendering import orthogonal_slices, require_inside
-    from ..recon.rendering.planes import centre_of
+    from ..recon.visualization import orthogonal_slices, require_inside
+    from ..recon.visualization.planes import centre_of
 
     if drawing.centre is not None:
         require_inside(result, "--centre", **dict(zip("zyx", drawing.centre, strict=True)))
@@ -229,7 +229,7 @@ def _slices(result: "Result", drawing: Drawing) -> "Figure":
 
 
 def _montage(result: "Result", drawing: Drawing) -> "Figure":
-    from ..recon.rendering import depth_montage, require_inside
+    from ..recon.visualization import depth_montage, require_inside
 
     if other := [axis for axis, _ in drawing.planes if axis != "z"]:
         raise ConfigError(f"a montage shows planes of z, not of {other[0]}: --plane z=2um")
@@ -239,20 +239,20 @@ def _montage(result: "Result", drawing: Drawing) -> "Figure":
 
 
 def _projection(result: "Result", drawing: Drawing) -> "Figure":
-    from ..recon.rendering import projection_figure
+    from ..recon.visualization import projection_figure
 
     return projection_figure(result, *drawing.angles, along=drawing.along, **drawing.common())
 
 
 def _surface(result: "Result", drawing: Drawing) -> "Figure":
-    from ..recon.rendering import surface_figure
+    from ..recon.visualization import surface_figure
 
     return surface_figure(result, *drawing.angles, **drawing.common())
 
 
 def _light(result: "Result", drawing: Drawing) -> "Figure":
-    from ..recon.models import Model
-    from ..recon.rendering import light_figure
+    from ..recon.experiments.cell.new_light import light_figure
+    from ..recon.model import Model
 
     if not isinstance(result, Model) or drawing.na is None:
         raise ConfigError(

@@ -25,7 +25,7 @@ def command(run: Path, output: Path | None, force: bool) -> None:
       unflat report RUN --force
       unflat report RUN -o cell7.html
     """
-    from ..recon.reports import write_report
+    from ..recon.visualization.report import write_report
 
     target = output or run / "report.html"
     if output is not None or run.is_dir():  # Where there is no run, that is the fault to tell.

@@ -11,7 +11,7 @@ from . import console
 from .options import Request
 
 if TYPE_CHECKING:
-    from ..recon.kinds.base import Kind
+    from ..recon.experiments.base import Kind
     from ..recon.runs import Progress, StopRequest, Workplace
 
 Numbers: TypeAlias = dict[str, float]
@@ -86,9 +86,9 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
         UnflatError: Whatever ends the command with another status than 0.
     """
     from ..recon import devices
-    from ..recon.kinds import kind_named
+    from ..recon.config import dump_commented
+    from ..recon.experiments import kind_named
     from ..recon.runs import RunFolder, Sentinel, StopRequest, Workplace, available_memory, describe_input
-    from ..recon.settings import dump_commented
 
     settings, output = request.settings, request.output
     kind = kind_named(settings.kind)
@@ -182,8 +182,8 @@ def _tell(way: Way[Part], kind: "Kind", numbers: Numbers, output: Path) -> None:
 
 def _report(output: Path, reason: str) -> None:
     """Write the report of a run whose sentinel, which comes last, will say that it is done."""
-    from ..recon.reports import write_report
     from ..recon.runs import Sentinel
+    from ..recon.visualization.report import write_report
 
     write_report(output, end=(Sentinel.DONE, reason))
 

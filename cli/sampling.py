@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..recon.config.units import parse_any, show
 from ..recon.errors import ConfigError, DeviceError, Fault
-from ..recon.models import Model
-from ..recon.models.sampling import estimate, lattice_for
+from ..recon.grid import Lattice
+from ..recon.model import Model
+from ..recon.model_grid import estimate, lattice_for
 from ..recon.runs.estimate import available_memory
-from ..recon.settings.units import parse_any, show
-from ..recon.volumes.lattice import Lattice
 from . import console
 
 if TYPE_CHECKING:
-    from ..recon.volumes.many import Member
+    from ..recon.io.volume_stack import Member
 
 PATIENCE = 2.0
 """[s] Work that is over sooner shows no progress."""
@@ -98,10 +98,10 @@ def members_of(
         ConfigError: If there is no such cell or draw, or a volume is to be sampled anew.
         DataError: If the file cannot be opened.
     """
-    from ..recon.kinds import kind_named
+    from ..recon.experiments import kind_named
+    from ..recon.io.volume_stack import Member, counts, members
     from ..recon.results import model_or_volume
-    from ..recon.volumes import Volume
-    from ..recon.volumes.many import Member, counts, members
+    from ..recon.volume import Volume
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
     many = counts(file)

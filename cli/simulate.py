@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..recon.acquisition import write
+from ..recon.config import load_config
 from ..recon.devices import use
-from ..recon.kinds import kind_named
-from ..recon.settings import load_config
+from ..recon.experiments import kind_named
+from ..recon.io.write import write
 from . import console
 from .options import PATH, config_options, output_options
 
 if TYPE_CHECKING:
-    from ..recon.kinds.base import Kind
+    from ..recon.experiments.base import Kind
 
 
 @click.command()

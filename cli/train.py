@@ -9,7 +9,7 @@ from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 if TYPE_CHECKING:
-    from ..recon.kinds.base import Kind, Lesson
+    from ..recon.experiments.base import Kind, Lesson
 
 
 @click.command()
@@ -52,7 +52,7 @@ def _work(lesson: "Lesson", job: Job) -> Numbers:
 def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
     """The network that training goes on from, and the measurements that it learns from, where there are any."""
     from ..recon.errors import ConfigError, Fault
-    from ..recon.networks.file import path_before, read
+    from ..recon.io.network_file import path_before, read
 
     found, begun, data = {}, settings.train.network, _lesson(kind).data(settings)
     if begun is not None:
@@ -67,7 +67,7 @@ def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
 
 def _read(settings: Any) -> dict[str, Any]:
     """Describe what the network learns from and begins with: their checksums decide the result as the config does."""
-    from ..recon.kinds import kind_named
+    from ..recon.experiments import kind_named
     from ..recon.runs import describe_input
 
     named = _named(kind_named(settings.kind), settings)

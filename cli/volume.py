@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 import numpy as np
 
+from ..physics.rotation import rotation_matrix
+from ..recon.config.units import parse_any
 from ..recon.errors import ConfigError, Fault
-from ..recon.models import Model
-from ..recon.models.sampling import Region, lattice_for
+from ..recon.grid import AXES, Lattice
+from ..recon.io.detector_frame import detector_frame
+from ..recon.io.volume_formats import ONE_QUANTITY, REAL_ONLY, format_of, read_volume, save
+from ..recon.model import Model
+from ..recon.model_grid import Region, lattice_for
 from ..recon.results import model_or_volume, one_specimen, quantity_of
-from ..recon.settings.units import parse_any
-from ..recon.volumes import Volume, read_volume, save
-from ..recon.volumes.detector import detector_frame
-from ..recon.volumes.formats import ONE_QUANTITY, REAL_ONLY, format_of
-from ..recon.volumes.lattice import AXES, Lattice, turn_about
+from ..recon.volume import Volume
 from . import console
 from .options import PATH, draw_option, output_options
 from .sampling import length, require_within_box, sampled, spacing_option
@@ -50,7 +51,10 @@ def _turn(text: str) -> np.ndarray:
         raise click.BadParameter(f"{error}; write it as 'y 30deg'") from None
     if dimension not in ("angle", None):
         raise click.BadParameter(f"{match[2]!r} is a {dimension}; an angle such as '30deg' is needed")
-    return turn_about((x, y, z), angle)
+    try:
+        return rotation_matrix((x, y, z), angle)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 @click.command()

@@ -26,7 +26,7 @@ from jax.scipy.special import erf
 from jaxtyping import Array, Float
 from scipy import ndimage
 
-from .noise import Detector
+from .detector import Detector
 
 Scalar = float | Float[Array, ""]
 _NEAR = 1e-12

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .errors import ConfigError, DataError, Fault
-from .models import Model
-from .volumes.volume import Quantity, Volume
+from .model import Model
+from .volume import Quantity, Volume
 
 Result = Model | Volume
 Corner = tuple[float, float, float]
@@ -34,7 +34,7 @@ def open_result(path: Path) -> Result:
             if (path / name).is_file():
                 return open_result(path / name)
         if any((path / name).is_file() for name in ("image.npy", "image.h5")):
-            from .volumes import read_volume
+            from .io.volume_formats import read_volume
 
             return read_volume(path)
         raise DataError(Fault(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
@@ -42,14 +42,14 @@ def open_result(path: Path) -> Result:
         raise DataError(Fault(str(path), "no such file", "check the path"))
     if _format_of(path) == "unflat-model":
         return Model.open(path)
-    from .volumes import read_volume
+    from .io.volume_formats import read_volume
 
     return read_volume(path)
 
 
 def is_volume(path: Path) -> bool:
     """Whether a file's name or format says that it is a sampled volume, and no model."""
-    from .volumes.formats import ENDINGS
+    from .io.volume_formats import ENDINGS
 
     named = any(path.name.lower().endswith(ending) for ending in (*ENDINGS, ".npy"))
     return path.is_file() and named and (path.suffix not in (".h5", ".hdf5") or _format_of(path) == "unflat-volume")
@@ -117,9 +117,9 @@ def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
     Raises:
         DataError: If one of them cannot be opened, the truth is a model, or only one knows the detector's frame.
     """
-    from .acquisition.sections import is_sections
-    from .volumes import read_volume
-    from .volumes.detector import detector_frame, is_on_detector
+    from .io.detector_frame import detector_frame, is_on_detector
+    from .io.image_folders import is_sections
+    from .io.volume_formats import read_volume
 
     found = open_result(result)
     if is_sections(truth):
@@ -145,8 +145,8 @@ def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
     Raises:
         DataError: If there are none.
     """
-    from .kinds import kind_named
-    from .settings import load_config
+    from .config import load_config
+    from .experiments import kind_named
 
     config, own = result / "config.yaml", kind_named(kind)
     settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else own.settings()
@@ -159,7 +159,7 @@ def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
 
 def _of_one_order(volume: Volume, path: Path, other: Volume) -> Volume:
     """Take a foreign array's axes as they are stored, where only so they have the other's sizes."""
-    from .volumes.detector import detector_frame
+    from .io.detector_frame import detector_frame
 
     if volume.attributes.get("program") != "cohere" or volume.shape == other.shape or volume.shape[::-1] != other.shape:
         return volume

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from unflat.physics.rocking import real_space_steps
-from unflat.recon.acquisition import describe
-from unflat.recon.acquisition.goniometer import APS_34IDC, Circle, Reflection, reflection
-from unflat.recon.acquisition.opening import open_tree
-from unflat.recon.acquisition.spec import read_scans
+from unflat.physics.diffraction.bragg_geometry import real_space_steps
+from unflat.physics.diffraction.diffractometer import APS_34IDC, Circle, Reflection, reflection
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.crystal.prepare import prepare
-from unflat.recon.kinds.crystal.read import read
-from unflat.recon.kinds.crystal.settings import CrystalSettings
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.crystal.read import read
+from unflat.recon.io.inspect import describe
+from unflat.recon.io.open import open_tree
+from unflat.recon.io.spec import read_scans
 
 FRAMES, ROWS, COLUMNS = 16, 20, 24
 ANGLES = {name: np.radians(a) for name, a in {"Theta": 0.2, "Chi": 90, "Phi": -5, "Delta": 32, "Gamma": 12}.items()}

@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.acquisition import Acquisition, describe, read_file, write
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.config import parse_config
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.kinds.cell.normalise import normalised
-from unflat.recon.kinds.cell.read import read
-from unflat.recon.kinds.cell.schema import SCHEMA
-from unflat.recon.kinds.cell.window import joining
-from unflat.recon.settings import parse_config
-from unflat.recon.volumes.volume import Quantity, Volume, centred_axis
+from unflat.recon.experiments.cell.crop import joining
+from unflat.recon.experiments.cell.preprocess import normalised
+from unflat.recon.experiments.cell.read import read
+from unflat.recon.experiments.cell.schema import SCHEMA
+from unflat.recon.io.inspect import describe
+from unflat.recon.io.read import read_file
+from unflat.recon.io.write import write
+from unflat.recon.volume import Quantity, Volume, centred_axis
 
 
 def acquisition(views: int = 3, shape: tuple[int, int] = (10, 12), **more: Any) -> Acquisition:
@@ -103,7 +106,7 @@ def test_large_images_are_chunked_by_image_and_compressed(tmp_path: Path) -> Non
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = stored.read_bytes()
-    monkeypatch.setattr("unflat.recon.acquisition.writing._write_axes", lambda *_: 1 / 0)
+    monkeypatch.setattr("unflat.recon.io.write._write_axes", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write(acquisition(views=5), SCHEMA, stored)
     assert stored.read_bytes() == old

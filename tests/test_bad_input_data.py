@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from unflat.recon.acquisition import describe
+from unflat.recon.config import parse_config
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.cell.read import read
-from unflat.recon.settings import parse_config
+from unflat.recon.experiments.cell.read import read
+from unflat.recon.io.inspect import describe
 
 SHAPE = (4, 8, 10)
 

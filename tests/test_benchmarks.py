@@ -103,7 +103,7 @@ def test_a_runs_counts_are_those_of_the_physics(tmp_path: Path) -> None:
     import jax.numpy as jnp
 
     from benchmarks.diffraction import answer_of
-    from unflat.physics.diffraction import gaussian_kernel, gaussian_transfer, intensity, to_centre, to_corner
+    from unflat.physics.diffraction.far_field import gaussian_kernel, gaussian_transfer, intensity, to_centre, to_corner
 
     sigmas, shape = (0.4, 0.6, 0.3), (16, 14, 12)
     density = (np.random.default_rng(1).normal(size=(2, *shape)) * [[[[1]]], [[[1j]]]]).sum(0).astype(np.complex64)

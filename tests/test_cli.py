@@ -18,7 +18,7 @@ from unflat.cli.main import COMMANDS
 from unflat.cli.running import WAYS, way_named
 from unflat.recon import devices
 from unflat.recon.errors import DeviceError
-from unflat.recon.kinds import NAMES, kind_named
+from unflat.recon.experiments import NAMES, kind_named
 
 HEAVY = ("jax", "matplotlib", "scipy", "skimage", "optax")
 
@@ -165,7 +165,7 @@ class TestExitStatus:
 
     def test_a_bug_is_one_line_and_its_traceback_comes_on_request(self) -> None:
         code = (
-            "import sys, unflat.recon.kinds as k\nfrom unflat.cli.main import main\n"
+            "import sys, unflat.recon.experiments as k\nfrom unflat.cli.main import main\n"
             "k.kind_named = lambda n: 1 / 0\nmain(sys.argv[1:])"
         )
 

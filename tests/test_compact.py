@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.compact import Box, far_field_matrices, far_field_of_box
+from unflat.physics.diffraction.matrix_dft import Box, far_field_matrices, far_field_of_box
 
 SHAPE = (18, 20, 15)
 BOX = Box((5, 6, 4), (7, 6, 8), SHAPE)

@@ -13,21 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unflat.physics.rocking import real_space_steps
-from unflat.recon.acquisition import write
-from unflat.recon.acquisition.acquisition import Acquisition
+from unflat.physics.diffraction.bragg_geometry import real_space_steps
+from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.kinds.crystal.artefacts import aliens, hot_pixels
-from unflat.recon.kinds.crystal.estimate import estimate
-from unflat.recon.kinds.crystal.geometry import voxel_size
-from unflat.recon.kinds.crystal.prepare import prepare
-from unflat.recon.kinds.crystal.read import read
-from unflat.recon.kinds.crystal.schema import SCHEMA
-from unflat.recon.kinds.crystal.settings import CrystalSettings
-from unflat.recon.kinds.crystal.signal import peak_of, sampling
-from unflat.recon.kinds.crystal.simulation import simulate
-from unflat.recon.kinds.crystal.validate import doubts
-from unflat.recon.kinds.crystal.window import binned, good_size, window
+from unflat.recon.experiments.crystal.artifacts import aliens, hot_pixels
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.crop import binned, good_size, window
+from unflat.recon.experiments.crystal.estimate import estimate
+from unflat.recon.experiments.crystal.geometry_checks import voxel_size
+from unflat.recon.experiments.crystal.oversampling import peak_of, sampling
+from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.crystal.read import read
+from unflat.recon.experiments.crystal.schema import SCHEMA
+from unflat.recon.experiments.crystal.simulate import simulate
+from unflat.recon.experiments.crystal.validate import doubts
+from unflat.recon.io.write import write
 
 BASIS = np.array([[1.5e6, 3e5, 0.0], [0.0, -2e6, 1e5], [0.0, 0.0, 2.2e6]])
 BRAGG = np.array([-8e9, 9e9, 2.4e10])
@@ -616,7 +616,7 @@ def test_looking_at_crystals_needs_no_jax(tmp_path: Path) -> None:
 
 
 def test_a_recipe_is_written_as_a_list_and_read_again() -> None:
-    from unflat.recon.settings import dump_commented
+    from unflat.recon.config import dump_commented
 
     text = dump_commented(settings(phase={"recipe": [{"hio": {"iterations": 30}}, {"er": {"iterations": 5}}]}))
     assert "\n    - hio: {iterations: 30, beta: 0.9, support: {" in text
@@ -638,7 +638,7 @@ def test_a_recipe_is_written_as_a_list_and_read_again() -> None:
     ],
 )
 def test_wrong_settings_are_named(assignment: str, message: str) -> None:
-    from unflat.recon.settings import parse_config
+    from unflat.recon.config import parse_config
 
     with pytest.raises(ConfigError, match=message):
         parse_config("kind: crystal\n", [assignment])

@@ -11,26 +11,27 @@ import numpy as np
 import pytest
 
 import unflat
-from unflat.physics.compact import Box
-from unflat.physics.diffraction import to_corner
-from unflat.physics.rocking import reciprocal_basis_of
+from unflat.physics.diffraction.bragg_geometry import reciprocal_basis_of
+from unflat.physics.diffraction.far_field import to_corner
+from unflat.physics.diffraction.matrix_dft import Box
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import DataError
-from unflat.recon.fields import field_for, lattice_axes
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.evaluate import score
+from unflat.recon.experiments.crystal.initial_guess import Start
+from unflat.recon.experiments.crystal.laboratory import Frame
+from unflat.recon.experiments.crystal.likelihood import CrystalProblem
+from unflat.recon.experiments.crystal.model import model_of, volume_of_model
+from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.crystal.simulate import simulate
+from unflat.recon.fields.base import lattice_axes
+from unflat.recon.fields.build import field_for
 from unflat.recon.fields.pyramid import Pyramid
-from unflat.recon.fitting.loop import Fit, Watcher
-from unflat.recon.fitting.optimiser import Objective, State
-from unflat.recon.kinds.crystal.continuous import model_of, volume_of_model
-from unflat.recon.kinds.crystal.prepare import prepare
-from unflat.recon.kinds.crystal.problem import CrystalProblem
-from unflat.recon.kinds.crystal.result import Frame
-from unflat.recon.kinds.crystal.score import score
-from unflat.recon.kinds.crystal.settings import CrystalSettings
-from unflat.recon.kinds.crystal.simulation import simulate
-from unflat.recon.kinds.crystal.start import Start
-from unflat.recon.models import Model
-from unflat.recon.phasing.align import align
-from unflat.recon.volumes.lattice import Lattice
+from unflat.recon.grid import Lattice
+from unflat.recon.model import Model
+from unflat.recon.optimize.fit_loop import Fit, Watcher
+from unflat.recon.optimize.objective import Objective, State
+from unflat.recon.phase_retrieval.align import align
 
 STEPS = 1e-8 * np.array([[1.0, 0.2, 0.0], [0.1, 0.9, 0.1], [0.0, -0.2, 1.1]])
 SHAPE = (40, 40, 40)
@@ -196,9 +197,9 @@ def rough_density() -> np.ndarray:
     """The true density, as far as the measured window shows it, with noise and then blurred."""
     from scipy.ndimage import gaussian_filter
 
-    from unflat.physics.crystals import amplitudes
-    from unflat.physics.rocking import real_space_steps
-    from unflat.recon.kinds.crystal.simulation import crystal_of, reflection_of
+    from unflat.physics.diffraction.bragg_geometry import real_space_steps
+    from unflat.physics.phantoms.crystals import amplitudes
+    from unflat.recon.experiments.crystal.simulate import crystal_of, reflection_of
 
     settings = config()
     curve = reflection_of(settings.simulate)
@@ -248,7 +249,7 @@ class TestProblem:
             assert float(after - before) / (2 * h) == pytest.approx(along, rel=0.03)
 
     def test_withheld_pixels_are_those_that_phasing_withholds(self) -> None:
-        from unflat.recon.phasing.free import free_pixels
+        from unflat.recon.phase_retrieval.holdout import free_pixels
 
         known = problem()
         fitted, free = known.weights
@@ -335,7 +336,7 @@ class TestStart:
         )
 
     def test_a_blind_start_lies_in_the_middle(self) -> None:
-        from unflat.recon.kinds.crystal.start import start_of
+        from unflat.recon.experiments.crystal.initial_guess import start_of
 
         settings = config(start="none")
         found = start_of(settings, prepare(settings, measured()))

@@ -13,7 +13,7 @@ import pytest
 
 import unflat
 from unflat.cli.main import run as unflat_status
-from unflat.recon.volumes import read_volume
+from unflat.recon.io.volume_formats import read_volume
 
 pytestmark = pytest.mark.slow
 

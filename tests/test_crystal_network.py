@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from unflat.physics.diffraction import to_centre, to_corner
+from unflat.physics.diffraction.far_field import to_centre, to_corner
 from unflat.recon.errors import Stopped
-from unflat.recon.kinds.crystal.network import adapt, flow
-from unflat.recon.kinds.crystal.network.bring import bring, fitted
-from unflat.recon.kinds.crystal.network.denoiser import (
+from unflat.recon.experiments.crystal.network import finetune, flow
+from unflat.recon.experiments.crystal.network.augmentation import measured, off_centre, truth_beside, turned
+from unflat.recon.experiments.crystal.network.config import CrystalPredict
+from unflat.recon.experiments.crystal.network.dataset import SHARD, Pool, filled, size_of
+from unflat.recon.experiments.crystal.network.denoiser import (
     BOX,
     Denoiser,
     Density,
@@ -26,15 +28,12 @@ from unflat.recon.kinds.crystal.network.denoiser import (
     project,
     scaled_to,
 )
-from unflat.recon.kinds.crystal.network.examples import measured, off_centre, truth_beside, turned
-from unflat.recon.kinds.crystal.network.pool import SHARD, Pool, filled, size_of
-from unflat.recon.kinds.crystal.network.settings import CrystalPredict
-from unflat.recon.kinds.crystal.network.sight import sight_of
-from unflat.recon.kinds.crystal.network.specimens import Specimen, in_the_middle, specimen
-from unflat.recon.kinds.crystal.signal import Sampling, sampling
-from unflat.recon.networks.file import Network
+from unflat.recon.experiments.crystal.network.inputs import bring, fitted, sight_of
+from unflat.recon.experiments.crystal.network.simulated_data import Specimen, in_the_middle, specimen
+from unflat.recon.experiments.crystal.oversampling import Sampling, sampling
+from unflat.recon.io.network_file import Network
 from unflat.recon.runs import Checkpoint
-from unflat.recon.runs.progress import silent
+from unflat.recon.runs.context import silent
 
 BRIGHT = 1e9
 """Counts of patterns in which noise is nothing."""
@@ -201,9 +200,9 @@ def test_a_small_network_learns_one_crystal(crystal: Specimen) -> None:
 def test_a_tuning_that_was_stopped_comes_to_the_same_network(
     crystal: Specimen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapt, "REPLAY", 1)
-    monkeypatch.setattr(adapt, "TRY_EVERY", 1)
-    monkeypatch.setattr(adapt, "TOLERANCE", 1e3)  # every step is kept
+    monkeypatch.setattr(finetune, "REPLAY", 1)
+    monkeypatch.setattr(finetune, "TRY_EVERY", 1)
+    monkeypatch.setattr(finetune, "TOLERANCE", 1e3)  # every step is kept
     denoiser = Denoiser((8,), (1,))
     network = Network("crystal", denoiser.constants(), denoiser.initialise(0))
     counts = crystal.modulus.astype(np.float64) ** 2
@@ -211,7 +210,7 @@ def test_a_tuning_that_was_stopped_comes_to_the_same_network(
     good = np.ones(counts.shape, bool)
     brought = bring(counts, good, sampling(counts, good))
     wanted = CrystalPredict(adapt=3, steps=1)
-    whole, kept = adapt.adapted(network, brought, wanted, 0, silent, lambda: None)
+    whole, kept = finetune.adapted(network, brought, wanted, 0, silent, lambda: None)
     assert kept == 3
     asked, saved = iter([None, "enough"]), list[Checkpoint]()
 
@@ -219,17 +218,17 @@ def test_a_tuning_that_was_stopped_comes_to_the_same_network(
         saved.append(Checkpoint(*state))
 
     with pytest.raises(Stopped, match=r"enough: stopped after 1 steps .*run again with --resume to go on"):
-        adapt.adapted(network, brought, wanted, 0, silent, lambda: next(asked), None, save)
-    assert adapt.of_tuning(saved[-1]) is saved[-1]
-    assert adapt.of_tuning(Checkpoint(1, {}, {"table": []})) is None
-    again, kept = adapt.adapted(network, brought, wanted, 0, silent, lambda: None, saved[-1])
+        finetune.adapted(network, brought, wanted, 0, silent, lambda: next(asked), None, save)
+    assert finetune.of_tuning(saved[-1]) is saved[-1]
+    assert finetune.of_tuning(Checkpoint(1, {}, {"table": []})) is None
+    again, kept = finetune.adapted(network, brought, wanted, 0, silent, lambda: None, saved[-1])
     assert kept == 3
     for name, array in whole.weights.items():
         np.testing.assert_array_equal(again.weights[name], array)
 
 
 def test_a_pool_is_the_same_whoever_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unflat.recon.kinds.crystal.network.pool.SHARD", 2)
+    monkeypatch.setattr("unflat.recon.experiments.crystal.network.dataset.SHARD", 2)
     one, two = (Pool(tmp_path / name, seed=4, shards=1) for name in ("one", "two"))
     for pool in (one, two):
         pool.folder.mkdir()
@@ -251,8 +250,8 @@ def test_what_its_makers_fail_with_is_told(tmp_path: Path) -> None:
 
 def test_a_training_goes_on_from_a_network_of_its_own_architecture_only(tmp_path: Path) -> None:
     from unflat.recon.errors import DataError
-    from unflat.recon.networks.file import Network, write
-    from unflat.recon.training.course import first_weights
+    from unflat.recon.io.network_file import Network, write
+    from unflat.recon.optimize.training_run import first_weights
 
     small, other = Denoiser((8, 16), (1, 1)), Denoiser((8,), (1,))
     given = {name: array.astype(np.float16).astype(np.float32) for name, array in small.initialise(0).items()}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from unflat.recon.errors import DataError, Stopped
-from unflat.recon.kinds.crystal.network.refined import is_doubtful, refined
-from unflat.recon.kinds.crystal.settings import CrystalSettings
-from unflat.recon.phasing.align import align
-from unflat.recon.phasing.measured import Measured
-from unflat.recon.phasing.phased import NoObjectError, Phased
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.network.refine import is_doubtful, refined
+from unflat.recon.phase_retrieval.align import align
+from unflat.recon.phase_retrieval.data import Measured
+from unflat.recon.phase_retrieval.result import NoObjectError, Phased
 from unflat.recon.runs import RunFolder, Workplace
 
 SHAPE = (28, 26, 24)
@@ -82,7 +82,7 @@ def test_an_answer_outlives_added_starts_that_find_nothing(tmp_path: Path, monke
     def nothing(*arguments: Any) -> Phased:
         raise NoObjectError("no start found an object")
 
-    monkeypatch.setattr("unflat.recon.kinds.crystal.network.refined._beside", nothing)
+    monkeypatch.setattr("unflat.recon.experiments.crystal.network.refine._beside", nothing)
     alone, _ = run(tmp_path / "alone", wrong(), starts=0)
     found, _ = run(tmp_path / "run", wrong())
     np.testing.assert_array_equal(found.density, alone.density)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from unflat.recon.errors import QualityError
-from unflat.recon.kinds.crystal.drawings import start_bars
-from unflat.recon.kinds.crystal.reconstruct import phase
-from unflat.recon.kinds.crystal.report import findings, pictures
-from unflat.recon.kinds.crystal.settings import CrystalSettings
-from unflat.recon.kinds.crystal.simulation import simulate
-from unflat.recon.kinds.crystal.telling import sentence
-from unflat.recon.reports.gather import gather
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.figures import start_bars
+from unflat.recon.experiments.crystal.phase import phase
+from unflat.recon.experiments.crystal.report import findings, pictures
+from unflat.recon.experiments.crystal.simulate import simulate
+from unflat.recon.experiments.crystal.summary import sentence
 from unflat.recon.runs import RunFolder, Sentinel, Workplace
+from unflat.recon.visualization.run_data import gather
 
 QUICK: dict[str, Any] = {"recipe": [{"er": {"iterations": 20}}], "starts": 2, "keep": 1, "refine": {"iterations": 5}}
 

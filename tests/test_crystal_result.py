@@ -10,19 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from unflat.physics.crystals.polyhedron import ShapeError
-from unflat.physics.diffraction import gaussian_kernel
-from unflat.physics.rocking import positions, real_space_steps
-from unflat.recon.acquisition import write
+from unflat.physics.diffraction.bragg_geometry import positions, real_space_steps
+from unflat.physics.diffraction.far_field import gaussian_kernel
+from unflat.physics.phantoms.crystals.polyhedron import ShapeError
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.kinds.crystal.read import read
-from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of
-from unflat.recon.kinds.crystal.schema import SCHEMA
-from unflat.recon.kinds.crystal.score import score
-from unflat.recon.kinds.crystal.settings import CrystalSettings
-from unflat.recon.kinds.crystal.simulation import simulate
-from unflat.recon.kinds.crystal.writing import Seen, write_result
-from unflat.recon.volumes import Volume, read_volume
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.evaluate import score
+from unflat.recon.experiments.crystal.laboratory import Frame, Solution, volume_of
+from unflat.recon.experiments.crystal.output import Seen, write_result
+from unflat.recon.experiments.crystal.read import read
+from unflat.recon.experiments.crystal.schema import SCHEMA
+from unflat.recon.experiments.crystal.simulate import simulate
+from unflat.recon.io.volume_formats import read_volume
+from unflat.recon.io.write import write
+from unflat.recon.volume import Volume
 
 SHAPE = (32, 36, 40)
 BASIS = np.array([[4.5e6, 4e5, 0.0], [0.0, -4.2e6, 3e5], [5e5, 0.0, 3.8e6]])
@@ -194,7 +195,7 @@ class TestSimulation:
         def flawed(*arguments: Any, **options: Any) -> Any:
             raise ShapeError("the flaws leave nothing of the crystal")
 
-        monkeypatch.setattr("unflat.recon.kinds.crystal.simulation.random_crystal", flawed)
+        monkeypatch.setattr("unflat.recon.experiments.crystal.simulate.random_crystal", flawed)
         with pytest.raises(ConfigError, match=r"simulate: the flaws leave nothing of the crystal; see simulate"):
             simulate(config())
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unflat.recon.acquisition.acquisition import Acquisition
-from unflat.recon.kinds.crystal.prepare import Prepared, prepare
-from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of
-from unflat.recon.kinds.crystal.settings import CrystalSettings
-from unflat.recon.kinds.crystal.start import start_of
-from unflat.recon.kinds.crystal.writing import Seen, write_result
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.initial_guess import start_of
+from unflat.recon.experiments.crystal.laboratory import Frame, Solution, volume_of
+from unflat.recon.experiments.crystal.output import Seen, write_result
+from unflat.recon.experiments.crystal.preprocess import Prepared, prepare
 
 SHAPE = (24, 28, 32)
 

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unflat.physics import diffraction
-from unflat.physics.crystals import (
+from unflat.physics.detector import DetectorError, Exposure, expose
+from unflat.physics.diffraction import far_field
+from unflat.physics.diffraction.bragg_geometry import positions, reciprocal_basis_of, strain_of_density
+from unflat.physics.phantoms.cells import random_rotation
+from unflat.physics.phantoms.crystals import (
     FLAWS,
     STRAINS,
     Crystal,
     Dislocation,
-    Exposure,
     Inclusion,
     Polyhedron,
     Relaxation,
@@ -27,15 +29,11 @@ from unflat.physics.crystals import (
     Waves,
     amplitudes,
     density,
-    expose,
     family,
     random_crystal,
     random_steps,
 )
-from unflat.physics.crystals.drawing import lattice_towards
-from unflat.physics.noise import DetectorError
-from unflat.physics.rocking import positions, reciprocal_basis_of, strain_of_density
-from unflat.physics.specimens import random_rotation
+from unflat.physics.phantoms.crystals.random_crystal import lattice_towards
 
 SIZE = (40, 36, 38)
 NOWHERE = np.zeros(3)
@@ -384,8 +382,8 @@ def test_a_grid_along_the_axes_and_a_skewed_one_see_one_crystal() -> None:
 def test_the_far_field_is_that_of_the_sampled_density_where_it_is_strong() -> None:
     crystal = random_crystal(10, phase=(0.5, 1.0))
     steps = random_steps(10, crystal, SIZE)
-    sampled = diffraction.to_corner(density(crystal, steps, SIZE))
-    plain = np.asarray(diffraction.to_centre(diffraction.far_field(jnp.asarray(sampled))))
+    sampled = far_field.to_corner(density(crystal, steps, SIZE))
+    plain = np.asarray(far_field.to_centre(far_field.far_field(jnp.asarray(sampled))))
     found = amplitudes(crystal, steps, SIZE)
     assert abs(np.vdot(plain, found)) / np.linalg.norm(plain) / np.linalg.norm(found) > 0.99
     back = np.fft.ifftn(np.fft.ifftshift(found))
@@ -420,7 +418,7 @@ def test_counts_are_poisson_around_the_model() -> None:
     assert pull.mean(axis=0).std() == pytest.approx(1 / np.sqrt(60), rel=0.02)
     bright = modelled > 200
     weights = np.ones_like(modelled[None])
-    deviance = diffraction.deviance(
+    deviance = far_field.deviance(
         *(jnp.asarray(a) for a in (counts[:1] * bright, modelled[None] * bright, weights * bright))
     )
     assert deviance == pytest.approx(1, abs=0.1)
@@ -431,9 +429,9 @@ def test_counts_are_poisson_around_the_model() -> None:
 def test_the_pattern_is_what_the_model_of_the_fit_gives(sigmas: tuple[float, float, float]) -> None:
     """Two codes: taps in float64 here, transfer functions in the fit."""
     shot = expose(FIELD, Exposure(total=1e7, background=0.2, sigmas=sigmas), 0)
-    cornered = np.fft.ifftn(diffraction.to_corner(FIELD.astype(complex) * np.sqrt(shot.scale)))
-    transfer = diffraction.gaussian_transfer(SIZE, jnp.array(sigmas))
-    model = diffraction.to_centre(diffraction.intensity(jnp.asarray(cornered), transfer, 0.2))
+    cornered = np.fft.ifftn(far_field.to_corner(FIELD.astype(complex) * np.sqrt(shot.scale)))
+    transfer = far_field.gaussian_transfer(SIZE, jnp.array(sigmas))
+    model = far_field.to_centre(far_field.intensity(jnp.asarray(cornered), transfer, 0.2))
     np.testing.assert_allclose(model, shot.modelled, rtol=1e-4, atol=1e-2)
 
 

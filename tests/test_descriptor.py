@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unflat.physics.shapes import Disc, Ellipsoid, Placed, random_cell, sample_occupancy
+from unflat.physics.phantoms.red_blood_cells import Disc, Ellipsoid, Placed, random_cell, sample_occupancy
 from unflat.recon.errors import DataError
 from unflat.recon.metrics.descriptor import BANDS, SHELLS, descriptor_distance, shape_descriptor
 

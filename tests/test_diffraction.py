@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics import diffraction
-from unflat.physics.diffraction import chi_rms, deviance, far_field, gaussian_kernel, gaussian_transfer, intensity
+from unflat.physics.diffraction import far_field as diffraction
+from unflat.physics.diffraction.far_field import (
+    chi_rms,
+    deviance,
+    far_field,
+    gaussian_kernel,
+    gaussian_transfer,
+    intensity,
+)
 
 SHAPE = (10, 12, 15)
 widths = st.tuples(*[st.floats(0.0, 1.2)] * 3)

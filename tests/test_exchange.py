@@ -11,15 +11,16 @@ import h5py
 import numpy as np
 import pytest
 
-from unflat.physics.rocking import real_space_steps
+from unflat.physics.diffraction.bragg_geometry import real_space_steps
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.crystal.result import Frame, Solution, volume_of
-from unflat.recon.kinds.crystal.score import score
-from unflat.recon.kinds.crystal.writing import Seen, write_result
+from unflat.recon.experiments.crystal.evaluate import score
+from unflat.recon.experiments.crystal.laboratory import Frame, Solution, volume_of
+from unflat.recon.experiments.crystal.output import Seen, write_result
+from unflat.recon.io.detector_frame import detector_frame, on_grid
+from unflat.recon.io.phasing_programs import COHERE, on_detector
+from unflat.recon.io.volume_formats import read_volume, save
 from unflat.recon.results import open_pair, open_result
-from unflat.recon.volumes import Volume, read_volume, save
-from unflat.recon.volumes.detector import detector_frame, on_grid
-from unflat.recon.volumes.foreign import COHERE, on_detector
+from unflat.recon.volume import Volume
 
 SHAPE = (24, 28, 32)
 BASIS = np.array([[1.5e7, 3e6, 0.0], [0.0, -2e7, 1e6], [0.0, 0.0, 2.2e7]])

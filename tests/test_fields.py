@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.fields import Field, Fourier, Pyramid, Voxels, field_for, lattice_axes
-from unflat.recon.fields.base import SIGN_KNEE, constrained, unconstrained
-from unflat.recon.fields.pyramid import pyramid_levels
+from unflat.recon.fields.base import SIGN_KNEE, Field, FieldGrid, constrained, lattice_axes, unconstrained
+from unflat.recon.fields.build import field_for
+from unflat.recon.fields.fourier import Fourier
+from unflat.recon.fields.numpy_fields import field_of
+from unflat.recon.fields.pyramid import Pyramid, pyramid_levels
 from unflat.recon.fields.splines import apply_matrices, cubic_at, cubic_matrix, least_squares, linear_matrix
-from unflat.recon.fitting.problem import Sampling
-from unflat.recon.fitting.settings import FitSettings
-from unflat.recon.models.fields import field_of
+from unflat.recon.fields.voxels import Voxels
+from unflat.recon.optimize.settings import FitSettings
 
 PYRAMID = Pyramid(((4, 5, 6), (7, 9, 8)), features=3, hidden=5, outputs=2)
 VOXELS = Voxels((4, 6, 5), outputs=2)
@@ -267,7 +268,7 @@ def test_levels_grow_evenly_up_to_the_finest(
 
 @pytest.mark.parametrize("name", ["pyramid", "voxels", "fourier"])
 def test_the_settings_name_the_field(name: str) -> None:
-    sampling = Sampling((10, 40, 30), (0.5e-6, 0.2e-6, 0.2e-6), (2e-6, 0.5e-6, 0.5e-6))
+    sampling = FieldGrid((10, 40, 30), (0.5e-6, 0.2e-6, 0.2e-6), (2e-6, 0.5e-6, 0.5e-6))
     field = field_for(FitSettings(field=name), sampling, 2, "nonnegative")
     assert field.architecture["type"] == name
     assert field.architecture["outputs"] == 2
@@ -276,7 +277,7 @@ def test_the_settings_name_the_field(name: str) -> None:
 
 
 def test_the_finest_nodes_are_as_far_apart_as_the_settings_say() -> None:
-    sampling = Sampling((12, 40, 30), (0.5e-6, 0.2e-6, 0.2e-6), (2e-6, 0.8e-6, 0.8e-6))
+    sampling = FieldGrid((12, 40, 30), (0.5e-6, 0.2e-6, 0.2e-6), (2e-6, 0.8e-6, 0.8e-6))
     auto = field_for(FitSettings(), sampling, 1)
     assert isinstance(auto, Pyramid)
     assert auto.levels[-1] == (3 + 6, 3 + 20, 3 + 15)  # half the resolution: 2, 2 and 2 samples

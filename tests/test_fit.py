@@ -15,13 +15,13 @@ import pytest
 
 import unflat
 from unflat.cli.main import run as unflat_status
-from unflat.recon.acquisition import write
+from unflat.recon.config import parse_config
 from unflat.recon.errors import QualityError
-from unflat.recon.fitting.problem import Names
-from unflat.recon.fitting.reconstruct import Reconstruction
-from unflat.recon.kinds import kind_named
+from unflat.recon.experiments import kind_named
+from unflat.recon.io.write import write
+from unflat.recon.optimize.fit import Reconstruction
+from unflat.recon.optimize.likelihood import Names
 from unflat.recon.runs import describe_input
-from unflat.recon.settings import parse_config
 
 CONFIG = """
 kind: cell
@@ -94,7 +94,7 @@ def test_the_model_is_a_function_of_metres(whole: Path) -> None:
 
 
 def test_the_image_under_a_light_of_the_fit_is_the_fits_own(scan: Path, whole: Path) -> None:
-    from unflat.recon.rendering import image_under
+    from unflat.recon.experiments.cell.new_light import image_under
 
     with h5py.File(whole / "predictions.h5") as file, h5py.File(scan / "scan.h5") as measured:
         modelled, view = file["modelled"][0], file["views"][0]

@@ -10,13 +10,13 @@ import pytest
 import scipy.io
 import tifffile
 
-from unflat.recon.acquisition import describe
-from unflat.recon.acquisition.cxi import PLANCK_TIMES_LIGHT
-from unflat.recon.acquisition.opening import open_tree
+from unflat.recon.config import parse_config
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.cell.illumination import turn_matrices
-from unflat.recon.kinds.cell.read import read
-from unflat.recon.settings import parse_config
+from unflat.recon.experiments.cell.illumination import turn_matrices
+from unflat.recon.experiments.cell.read import read
+from unflat.recon.io.cxi import PLANCK_TIMES_LIGHT
+from unflat.recon.io.inspect import describe
+from unflat.recon.io.open import open_tree
 
 IMAGES = np.random.default_rng(0).integers(10, 4000, (3, 8, 10)).astype(np.uint16)
 NA = np.array([[0.1, 0.0], [0.0, -0.2], [0.15, 0.15]])

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.acquisition import write
-from unflat.recon.acquisition.acquisition import Acquisition
-from unflat.recon.acquisition.goniometer import BEAMLINES, Circle, Diffractometer, reflection
+from unflat.physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, reflection
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.config import parse_config
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.kinds.crystal.read import read
-from unflat.recon.kinds.crystal.schema import SCHEMA
-from unflat.recon.settings import parse_config
+from unflat.recon.experiments.crystal.read import read
+from unflat.recon.experiments.crystal.schema import SCHEMA
+from unflat.recon.io.write import write
 
 K = 2 * np.pi / 1.4e-10
 CURVE: dict[str, Any] = {"wavelength": 1.4e-10, "distance": 1.1, "pixel_size": (55e-6, 75e-6)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unflat.recon.settings import shipped
+from unflat.recon.experiments import shipped_configs
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("physics", "recon", "cli")  # each may import those before it
@@ -56,13 +56,13 @@ def test_every_folder_of_code_is_a_package() -> None:
 
 
 def test_the_shipped_configs_are_what_the_settings_say() -> None:
-    assert shipped.stale() == [], "run python -m unflat.recon.settings.shipped"
+    assert shipped_configs.stale() == [], "run python -m unflat.recon.experiments.shipped_configs"
 
 
 def test_a_shipped_config_is_found_by_its_name() -> None:
-    assert shipped.shipped("demo-cell").startswith("# yaml-language-server")
+    assert shipped_configs.shipped("demo-cell").startswith("# yaml-language-server")
     with pytest.raises(Exception, match=r"no shipped config 'x': there are .*demo-cell\.yaml"):
-        shipped.shipped("x")
+        shipped_configs.shipped("x")
 
 
 def test_every_module_says_what_it_is() -> None:

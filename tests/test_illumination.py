@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.recon.acquisition import Acquisition
+from unflat.recon.config import parse_config
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.cell.illumination import (
+from unflat.recon.experiments.cell.illumination import (
     illumination_of,
     led_grid_na,
     microscope_of,
     ring_na,
     turn_matrices,
 )
-from unflat.recon.kinds.cell.read import read
-from unflat.recon.settings import parse_config
+from unflat.recon.experiments.cell.read import read
 
 angles = st.floats(-7, 7)
 axes = st.sampled_from("zyx")

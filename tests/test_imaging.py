@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from unflat.physics.imaging import MARCHES, Camera
-from unflat.physics.instrument import Illumination
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
+from unflat.physics.optics.illumination import Light
+from unflat.physics.optics.image_formation import MARCHES, Camera
+from unflat.physics.optics.lattice import Lattice
+from unflat.physics.optics.microscope import Illumination
 
 WAVELENGTH, INDEX = 532e-9, 1.33
 NONE = np.zeros(0)

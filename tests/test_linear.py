@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.directions import ring, spiral
-from unflat.physics.imaging import Camera
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
-from unflat.physics.linear import WeakCamera
+from unflat.physics.optics.born import WeakCamera
+from unflat.physics.optics.illumination import Light, ring, spiral
+from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.lattice import Lattice
 
 INDEX = 1.33
 SMALL = Lattice((3, 9, 11), (0.8e-6, 0.3e-6, 0.3e-6), 532e-9, INDEX, centre_z=0.4e-6)

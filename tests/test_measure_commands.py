@@ -13,9 +13,11 @@ import trimesh
 
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError, ExitStatus
-from unflat.recon.models import Frame, Model, ModelQuantity
-from unflat.recon.volumes import Quantity, Volume, centred_axis, save
-from unflat.recon.volumes.many import counts, members, write_many
+from unflat.recon.frame import Frame
+from unflat.recon.io.volume_formats import save
+from unflat.recon.io.volume_stack import counts, members, write_many
+from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.volume import Quantity, Volume, centred_axis
 
 STEP = 0.2e-6
 RADIUS = 2e-6

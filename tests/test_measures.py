@@ -12,11 +12,11 @@ from scipy.spatial.transform import Rotation
 from skimage.morphology import convex_hull_image
 
 from unflat.recon.errors import DataError
-from unflat.recon.measures.curvature import curvatures
-from unflat.recon.measures.features import NAMES, columns, features_of, shape_features
-from unflat.recon.measures.shapr import COLUMNS, hull_voxels, shapr_features
-from unflat.recon.measures.surface import Surface, surface_of
-from unflat.recon.measures.texture import texture
+from unflat.recon.metrics.morphology.curvature import curvatures
+from unflat.recon.metrics.morphology.features import NAMES, columns, features_of, shape_features
+from unflat.recon.metrics.morphology.shapr import COLUMNS, hull_voxels, shapr_features
+from unflat.recon.metrics.morphology.surface import Surface, surface_of
+from unflat.recon.metrics.morphology.texture import texture
 
 Shape = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 

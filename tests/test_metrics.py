@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.cell.score import score
+from unflat.recon.experiments.cell.evaluate import score
+from unflat.recon.frame import Frame
 from unflat.recon.metrics import (
     CATALOGUE,
     Aperture,
@@ -29,8 +30,8 @@ from unflat.recon.metrics import (
     signal_to_noise,
     structural_similarity,
 )
-from unflat.recon.models import Frame, Model, ModelQuantity
-from unflat.recon.volumes import Quantity, Volume, centred_axis
+from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.volume import Quantity, Volume, centred_axis
 
 SPACING = (0.2e-6, 0.1e-6, 0.1e-6)
 MEDIUM = 1.337

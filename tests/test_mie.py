@@ -13,10 +13,10 @@ import miepython
 import numpy as np
 import pytest
 
-from unflat.physics.imaging import Camera
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
-from unflat.physics.specimens import ball
+from unflat.physics.optics.illumination import Light
+from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.lattice import Lattice
+from unflat.physics.phantoms.cells import ball
 
 WAVELENGTH, MEDIUM, APERTURE = 532e-9, 1.33, 1.0
 WAVENUMBER = 2 * np.pi * MEDIUM / WAVELENGTH

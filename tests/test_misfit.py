@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from unflat.recon.fitting.misfit import amplitude_misfit, best_gain, field_misfit, poisson_misfit
+from unflat.recon.optimize.losses import amplitude_misfit, best_gain, field_misfit, poisson_misfit
 
 Misfit = Callable[..., jax.Array]
 MISFITS: dict[str, Misfit] = {"amplitude": amplitude_misfit, "poisson": poisson_misfit, "field": field_misfit}

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
-from unflat.physics.linear import WeakCamera
-from unflat.physics.multislice import exit_spectra, transmission
-from unflat.physics.waves import kernel
+from unflat.physics.optics.born import WeakCamera
+from unflat.physics.optics.illumination import Light
+from unflat.physics.optics.lattice import Lattice
+from unflat.physics.optics.multislice import exit_spectra, transmission
+from unflat.physics.optics.propagation import kernel
 
 WATER = Lattice((6, 24, 30), (0.4e-6, 0.2e-6, 0.2e-6), 532e-9, 1.33)
 tilts = st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)).map(np.array)

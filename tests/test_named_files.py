@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unflat.cli.main import run
-from unflat.recon.networks.file import Network, write
+from unflat.recon.io.network_file import Network, write
 from unflat.recon.runs import RunFolder, Sentinel
 
 

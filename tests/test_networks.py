@@ -10,14 +10,14 @@ import pytest
 from scipy import ndimage
 
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.shape.network.denoiser import Denoiser
-from unflat.recon.networks import file
+from unflat.recon.experiments.shape.network.denoiser import Denoiser
+from unflat.recon.io import network_file
 from unflat.recon.networks.architecture import built
 from unflat.recon.networks.layers import at_once, by_planes, convolution, folded, normalised, unfolded
 from unflat.recon.networks.unet import UNet
+from unflat.recon.optimize.train_settings import TrainSettings
+from unflat.recon.optimize.trainer import Training, Watcher
 from unflat.recon.runs.checkpoint import Checkpoint
-from unflat.recon.training.loop import Training, Watcher
-from unflat.recon.training.settings import TrainSettings
 
 SMALL = UNet(inputs=3, outputs=2, conditions=4, widths=(8, 16), blocks=(1, 1), width_of_conditions=8)
 
@@ -85,9 +85,9 @@ def test_a_network_that_cannot_be_is_refused(widths: tuple[int, ...], blocks: tu
 
 
 def test_the_file_gives_the_network_back(tmp_path: Path) -> None:
-    network = file.Network("crystal", {"widths": [8]}, SMALL.initialise(0), {"seed": 7})
-    file.write(network, tmp_path / "network.h5")
-    found = file.read(tmp_path, "crystal")  # The folder of a run stands for the file in it.
+    network = network_file.Network("crystal", {"widths": [8]}, SMALL.initialise(0), {"seed": 7})
+    network_file.write(network, tmp_path / "network.h5")
+    found = network_file.read(tmp_path, "crystal")  # The folder of a run stands for the file in it.
     assert (found.constants, found.provenance) == ({"widths": [8]}, {"seed": 7})
     for name, array in network.weights.items():
         np.testing.assert_allclose(found.weights[name], array, rtol=1e-3, atol=1e-6)
@@ -97,21 +97,21 @@ def test_a_network_that_does_not_tell_all_of_its_architecture_is_refused() -> No
     denoiser = Denoiser((8,), (1,))
     known = denoiser.constants()
     weights = denoiser.initialise(0)
-    assert built(file.Network("shape", known, weights), Denoiser) == denoiser
+    assert built(network_file.Network("shape", known, weights), Denoiser) == denoiser
     former = {name: value for name, value in known.items() if name != "codes"}
     with pytest.raises(DataError, match="codes is not told"):
-        built(file.Network("shape", former, weights), Denoiser)
+        built(network_file.Network("shape", former, weights), Denoiser)
 
 
 def test_a_network_of_another_kind_or_without_end_is_refused(tmp_path: Path) -> None:
-    network = file.Network("shape", {}, SMALL.initialise(0))
-    file.write(network, tmp_path / "network.h5")
+    network = network_file.Network("shape", {}, SMALL.initialise(0))
+    network_file.write(network, tmp_path / "network.h5")
     with pytest.raises(DataError, match="for a shape, not for a crystal"):
-        file.read(tmp_path, "crystal")
+        network_file.read(tmp_path, "crystal")
     with pytest.raises(DataError, match="no such file"):
-        file.read(tmp_path / "other.h5", "crystal")
+        network_file.read(tmp_path / "other.h5", "crystal")
     with pytest.raises(DataError, match="not finite"):
-        file.write(file.Network("shape", {}, {"w": np.array([np.nan])}), tmp_path / "bad.h5")
+        network_file.write(network_file.Network("shape", {}, {"w": np.array([np.nan])}), tmp_path / "bad.h5")
     assert not (tmp_path / "bad.h5").exists()
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.noise import Detector, DetectorError
+from unflat.physics.detector import Detector, DetectorError
 
 EMPTY = np.ones((300, 300), np.float32)
 

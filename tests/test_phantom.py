@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from unflat.physics.imaging import Camera
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
+from unflat.physics.optics.illumination import Light
+from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.lattice import Lattice
 
 VOXEL, WAVELENGTH, APERTURE = 0.1e-6, 500e-9, 0.65
 

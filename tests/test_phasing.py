@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from unflat.recon.errors import DataError, Stopped
-from unflat.recon.phasing.align import align
-from unflat.recon.phasing.course import begin_at, legs_of, never_wrapped
-from unflat.recon.phasing.procedure import CLEARLY, Measured, Phased, phase
-from unflat.recon.phasing.settings import PhaseSettings
-from unflat.recon.phasing.starts import Outcome, outcome_of
+from unflat.recon.phase_retrieval.align import align
+from unflat.recon.phase_retrieval.pipeline import CLEARLY, Measured, Phased, phase
+from unflat.recon.phase_retrieval.recipe import begin_at, legs_of, never_wrapped
+from unflat.recon.phase_retrieval.settings import PhaseSettings
+from unflat.recon.phase_retrieval.starts import Outcome, outcome_of
 from unflat.recon.runs.checkpoint import Checkpoint
 
 SHAPE = (28, 26, 24)
@@ -146,10 +146,10 @@ def test_a_run_goes_on_where_more_or_fewer_starts_are_computed_at_once(
 ) -> None:
     """As a GPU's checkpoint does on a CPU, and a CPU's on a GPU."""
     settings, asked = PhaseSettings.model_validate(QUICK | {"starts": 3, "keep": 1}), Interrupter(3)
-    monkeypatch.setattr("unflat.recon.phasing.procedure.group_size", lambda shape, starts: before)
+    monkeypatch.setattr("unflat.recon.phase_retrieval.pipeline.group_size", lambda shape, starts: before)
     with pytest.raises(Stopped):
         phase(measured(), settings, 0, stop=asked.stop, save=asked.save)
-    monkeypatch.setattr("unflat.recon.phasing.procedure.group_size", lambda shape, starts: 3 - before)
+    monkeypatch.setattr("unflat.recon.phase_retrieval.pipeline.group_size", lambda shape, starts: 3 - before)
     again = phase(measured(), settings, 0, state=asked.saved[-1])
     assert [row["number"] for row in again.solutions] == [0, 1, 2]
     assert align(again.density, crystal().astype(np.complex64), ramp=False).correlation > 0.98
@@ -171,7 +171,7 @@ def test_without_withheld_pixels_there_is_no_free_likelihood() -> None:
 
 
 def test_iterations_that_were_not_done_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unflat.recon.phasing.procedure.PATIENCE", 0)  # a refinement ends after its first block
+    monkeypatch.setattr("unflat.recon.phase_retrieval.pipeline.PATIENCE", 0)  # a refinement ends after its first block
     settings = PhaseSettings.model_validate(QUICK | {"starts": 1, "keep": 1})
     assert phase(measured(), settings, 0).numbers["iterations"] == sum(leg.iterations for leg in legs_of(settings)) + 5
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.kinds.crystal.geometry import frequency_metric, voxel_size
-from unflat.recon.phasing.align import align, correlation, ramped, shifted, twin_of
-from unflat.recon.phasing.combine import combine, first_mode, prtf_threshold
+from unflat.recon.experiments.crystal.geometry_checks import frequency_metric, voxel_size
+from unflat.recon.phase_retrieval.align import align, correlation, ramped, shifted, twin_of
+from unflat.recon.phase_retrieval.combine import combine, first_mode, prtf_threshold
 
 SHAPE = (20, 18, 22)
 offsets = st.tuples(*[st.floats(-4, 4)] * 3)

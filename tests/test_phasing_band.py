@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.diffraction import to_centre
-from unflat.recon.phasing.band import middle_of, resampled, resampled_support, shape_of
-from unflat.recon.phasing.pattern import Measured, pattern_of
-from unflat.recon.phasing.projections import modulus_projection, squared
+from unflat.physics.diffraction.far_field import to_centre
+from unflat.recon.phase_retrieval.data import Measured
+from unflat.recon.phase_retrieval.multiresolution import middle_of, resampled, resampled_support, shape_of
+from unflat.recon.phase_retrieval.pattern import pattern_of
+from unflat.recon.phase_retrieval.projections import modulus_projection, squared
 
 SIZES = st.integers(9, 20)
 

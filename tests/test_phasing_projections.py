@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unflat.physics.diffraction import gaussian_kernel, to_corner
-from unflat.recon.phasing.convolution import convolved
-from unflat.recon.phasing.course import Leg, State, answer, begin, go, legs_of
-from unflat.recon.phasing.free import free_pixels
-from unflat.recon.phasing.measured import Measured
-from unflat.recon.phasing.pattern import Pattern, no_blur, pattern_of, quality
-from unflat.recon.phasing.projections import (
+from unflat.physics.diffraction.far_field import gaussian_kernel, to_corner
+from unflat.recon.phase_retrieval.convolution import convolved
+from unflat.recon.phase_retrieval.data import Measured
+from unflat.recon.phase_retrieval.holdout import free_pixels
+from unflat.recon.phase_retrieval.pattern import Pattern, no_blur, pattern_of, quality
+from unflat.recon.phase_retrieval.projections import (
     UNMEASURED,
     UPDATES,
     Update,
@@ -23,8 +22,9 @@ from unflat.recon.phasing.projections import (
     modulus_projection,
     updated,
 )
-from unflat.recon.phasing.settings import PhaseSettings
-from unflat.recon.phasing.support import autocorrelation_support, half_support, random_density, shrink_wrapped
+from unflat.recon.phase_retrieval.recipe import Leg, State, answer, begin, go, legs_of
+from unflat.recon.phase_retrieval.settings import PhaseSettings
+from unflat.recon.phase_retrieval.support import autocorrelation_support, half_support, random_density, shrink_wrapped
 
 SHAPE = (14, 12, 10)
 
@@ -258,7 +258,7 @@ def test_a_recipe_is_cut_into_legs_with_one_half_support() -> None:
 @pytest.mark.slow
 def test_starts_computed_together_are_the_starts_computed_alone() -> None:
     """As a GPU does it."""
-    from unflat.recon.phasing.starts import begin_group, end_group, go_group
+    from unflat.recon.phase_retrieval.starts import begin_group, end_group, go_group
 
     truth = box((16, 16, 16), (5, 6, 4))
     counts = np.fft.fftshift(np.abs(np.fft.fftn(truth)) ** 2)

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unflat.physics.diffraction import deviance, far_field
-from unflat.recon.phasing import refine
-from unflat.recon.phasing.blur import fit_blur
-from unflat.recon.phasing.convolution import convolved
-from unflat.recon.phasing.measured import Measured
-from unflat.recon.phasing.pattern import Blur, Pattern, modelled_counts, no_blur, pattern_of, quality
-from unflat.recon.phasing.settings import RefineSettings
+from unflat.physics.diffraction.far_field import deviance, far_field
+from unflat.recon.phase_retrieval import refinement
+from unflat.recon.phase_retrieval.convolution import convolved
+from unflat.recon.phase_retrieval.data import Measured
+from unflat.recon.phase_retrieval.pattern import Blur, Pattern, modelled_counts, no_blur, pattern_of, quality
+from unflat.recon.phase_retrieval.psf_fit import fit_blur
+from unflat.recon.phase_retrieval.settings import RefineSettings
 
 SHAPE = (24, 26, 22)
 SIGMAS = np.array([0.5, 0.35, 0.6])
@@ -34,17 +34,19 @@ def measured(background: float = 0.5, seed: int = 0, free: float = 0.05) -> Patt
     return pattern_of(Measured(counts, np.ones(SHAPE)), free, 0)
 
 
-def started(spoiled: float = 0.2) -> refine.Refined:
+def started(spoiled: float = 0.2) -> refinement.Refined:
     """The crystal with some noise on it."""
     density, support = crystal()
     rng = np.random.default_rng(1)
     noise = spoiled * (rng.normal(size=SHAPE) + 1j * rng.normal(size=SHAPE)) * np.abs(density).max()
-    return refine.begin(jnp.asarray((density + noise).astype(np.complex64)), jnp.asarray(support), no_blur())
+    return refinement.begin(jnp.asarray((density + noise).astype(np.complex64)), jnp.asarray(support), no_blur())
 
 
-def run(state: refine.Refined, pattern: Pattern, settings: RefineSettings, wrap: bool = False) -> refine.Refined:
-    for i, count in enumerate(refine.blocks_of(settings.iterations)):
-        state = refine.refine_block(state, pattern, count, settings, wrap=wrap and i % 4 == 0)
+def run(
+    state: refinement.Refined, pattern: Pattern, settings: RefineSettings, wrap: bool = False
+) -> refinement.Refined:
+    for i, count in enumerate(refinement.blocks_of(settings.iterations)):
+        state = refinement.refine_block(state, pattern, count, settings, wrap=wrap and i % 4 == 0)
     return state
 
 
@@ -52,7 +54,7 @@ def test_every_block_lowers_the_deviance() -> None:
     pattern, state, settings = measured(), started(), RefineSettings()
     values = [float(quality(state.density, state.blur, pattern).llk)]
     for _ in range(8):
-        state = refine.refine_block(state, pattern, 5, settings)
+        state = refinement.refine_block(state, pattern, 5, settings)
         values.append(float(quality(state.density, state.blur, pattern).llk))
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.05 * values[0]
@@ -99,7 +101,7 @@ def test_the_gradient_is_the_deviance_s_own() -> None:
     """The first direction of the search, against automatic differentiation."""
     pattern, state = measured(background=3.0), started()
     blur = Blur(jnp.asarray(SIGMAS, jnp.float32), jnp.asarray(3.0, jnp.float32))
-    state = refine.begin(state.density, state.support, blur)
+    state = refinement.begin(state.density, state.support, blur)
 
     def loss(real: jax.Array, imag: jax.Array) -> jax.Array:
         return deviance(
@@ -108,7 +110,7 @@ def test_the_gradient_is_the_deviance_s_own() -> None:
 
     gradient = np.array(jax.grad(loss, (0, 1))(state.density.real, state.density.imag))
     expected = (gradient[0] + 1j * gradient[1]) * np.asarray(state.support)
-    first = refine.refine_block(state, pattern, 1, RefineSettings(psf=False, background=False))
+    first = refinement.refine_block(state, pattern, 1, RefineSettings(psf=False, background=False))
     moved = np.asarray(first.density - state.density)
     cosine = -np.vdot(expected, moved).real / np.linalg.norm(expected) / np.linalg.norm(moved)
     assert cosine == pytest.approx(1, abs=1e-3)
@@ -130,5 +132,5 @@ def test_free_pixels_do_not_matter_to_the_refinement() -> None:
 
 
 def test_blocks_add_up() -> None:
-    assert sum(refine.blocks_of(203)) == 203
-    assert refine.blocks_of(0) == []
+    assert sum(refinement.blocks_of(203)) == 203
+    assert refinement.blocks_of(0) == []

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from unflat.recon.volumes import read_volume
+from unflat.recon.io.volume_formats import read_volume
 
 SMALL = [
     "--set",

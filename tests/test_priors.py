@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.fitting.priors import ROUNDING, tikhonov, total_variation
-from unflat.recon.fitting.problem import Sampling
+from unflat.recon.fields.base import FieldGrid
+from unflat.recon.optimize.priors import ROUNDING, tikhonov, total_variation
 
 BOX = (6e-6, 8e-6, 8e-6)
 RESOLUTION = (1.5e-6, 0.6e-6, 0.6e-6)
 
 
-def sampled(counts: tuple[int, int, int], scale: float = 1.0) -> tuple[jax.Array, Sampling]:
+def sampled(counts: tuple[int, int, int], scale: float = 1.0) -> tuple[jax.Array, FieldGrid]:
     """One and the same smooth specimen of order 1, on any grid; everything stretched by a factor."""
     z, y, x = np.meshgrid(
         *(((2 * np.arange(n) + 1) / n - 1) * b / 2 for n, b in zip(counts, BOX, strict=True)), indexing="ij"
@@ -22,7 +22,7 @@ def sampled(counts: tuple[int, int, int], scale: float = 1.0) -> tuple[jax.Array
     values = np.exp(-((z / 1.5e-6) ** 2 + (y / 1.8e-6) ** 2 + ((x - 0.6e-6) / 1.4e-6) ** 2))
     pitch = (scale * BOX[0] / counts[0], scale * BOX[1] / counts[1], scale * BOX[2] / counts[2])
     resolution = (scale * RESOLUTION[0], scale * RESOLUTION[1], scale * RESOLUTION[2])
-    return jnp.asarray(values[None], jnp.float32), Sampling(counts, pitch, resolution)
+    return jnp.asarray(values[None], jnp.float32), FieldGrid(counts, pitch, resolution)
 
 
 @pytest.mark.parametrize("counts", [(48, 32, 32), (24, 64, 64), (32, 40, 72)])
@@ -51,7 +51,7 @@ def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
 
 def test_an_edge_costs_its_height_however_steep_it_is() -> None:
     """Which is why edges survive, where a quadratic penalty would smear them."""
-    sampling = Sampling((1, 1, 100), (1e-6, 1e-6, 0.1e-6), (1e-6, 1e-6, 1e-6))
+    sampling = FieldGrid((1, 1, 100), (1e-6, 1e-6, 0.1e-6), (1e-6, 1e-6, 1e-6))
     x = np.arange(100)
     costs = [
         float(
@@ -78,7 +78,7 @@ def test_the_axial_weight_counts_differences_along_z_alone() -> None:
 
 
 def test_a_flat_specimen_costs_nothing_and_has_a_finite_gradient() -> None:
-    flat, sampling = jnp.full((2, 6, 5, 4), 0.7), Sampling((6, 5, 4), (1e-6,) * 3, (2e-6,) * 3)
+    flat, sampling = jnp.full((2, 6, 5, 4), 0.7), FieldGrid((6, 5, 4), (1e-6,) * 3, (2e-6,) * 3)
     cost, slope = jax.value_and_grad(total_variation)(flat, sampling, 1.0)
     assert float(cost) == pytest.approx(0, abs=1e-9)
     assert np.all(np.isfinite(slope))
@@ -87,7 +87,7 @@ def test_a_flat_specimen_costs_nothing_and_has_a_finite_gradient() -> None:
 
 def test_ripples_below_the_rounding_are_smoothed_and_edges_are_not() -> None:
     """Quadratic for small gradients, linear for large ones."""
-    sampling = Sampling((1, 1, 64), (1e-6,) * 3, (1e-6,) * 3)
+    sampling = FieldGrid((1, 1, 64), (1e-6,) * 3, (1e-6,) * 3)
     wave = jnp.asarray(np.sin(np.arange(64.0))[None, None, None], jnp.float32)
 
     def cost(size: float) -> float:
@@ -99,5 +99,5 @@ def test_ripples_below_the_rounding_are_smoothed_and_edges_are_not() -> None:
 
 def test_a_single_plane_has_no_axial_difference() -> None:
     values = jnp.asarray(np.random.default_rng(0).normal(0, 1, (1, 1, 8, 8)), jnp.float32)
-    sampling = Sampling((1, 8, 8), (1e-6,) * 3, (1e-6,) * 3)
+    sampling = FieldGrid((1, 8, 8), (1e-6,) * 3, (1e-6,) * 3)
     assert float(total_variation(values, sampling, 1.0)) == float(total_variation(values, sampling, 0.0))

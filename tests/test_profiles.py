@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.rendering.profiles import draw_profiles
-from unflat.recon.rendering.style import as_png
-from unflat.recon.volumes import Quantity, Volume, centred_axis, save
-from unflat.recon.volumes.asking import VolumeAnswers
-from unflat.recon.volumes.profiles import (
+from unflat.recon.io.volume_formats import save
+from unflat.recon.io.volume_query import VolumeAnswers
+from unflat.recon.metrics.edge_profile import (
     TEN_TO_NINETY,
     edge_width,
     edges,
@@ -27,6 +25,9 @@ from unflat.recon.volumes.profiles import (
     values_at,
     write_csv,
 )
+from unflat.recon.visualization.profiles import draw_profiles
+from unflat.recon.visualization.style import as_png
+from unflat.recon.volume import Quantity, Volume, centred_axis
 
 STEP = 5e-9
 HALF = (60e-9, 75e-9, 90e-9)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.lattice import Lattice
-from unflat.physics.pupil import FIRST_ZERNIKE, incident_transmission, noll, pupil, rim_share, shares, zernike
-from unflat.physics.waves import kernel
+from unflat.physics.optics.lattice import Lattice
+from unflat.physics.optics.propagation import kernel
+from unflat.physics.optics.pupil import FIRST_ZERNIKE, incident_transmission, noll, pupil, rim_share, shares, zernike
 
 WATER = Lattice((4, 32, 48), (0.3e-6, 0.15e-6, 0.15e-6), 532e-9, 1.33)
 NONE = np.zeros(0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from unflat.physics.shapes import (
+from unflat.physics.phantoms.red_blood_cells import (
     CLASSES,
     Disc,
     Ellipsoid,

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 from unflat.cli.render import command
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.models import Frame, Model, ModelQuantity
-from unflat.recon.rendering import (
+from unflat.recon.experiments.cell.new_light import image_under
+from unflat.recon.frame import Frame
+from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.results import background_of, box_of, lattice_of, quantity_of, sampler
+from unflat.recon.visualization import (
     compare_views,
     compare_volumes,
     depth_montage,
-    image_under,
     loss_curves,
     orthogonal_slices,
     project,
@@ -32,13 +34,12 @@ from unflat.recon.rendering import (
     zoom_frames,
     zoom_views,
 )
-from unflat.recon.rendering.planes import cut
-from unflat.recon.rendering.projection import turned
-from unflat.recon.rendering.style import as_rgb, colour_range, length_text, nice_length
-from unflat.recon.rendering.surface import shaded
-from unflat.recon.rendering.zoom import most_striking_point
-from unflat.recon.results import background_of, box_of, lattice_of, quantity_of, sampler
-from unflat.recon.volumes import Quantity, Volume
+from unflat.recon.visualization.animation import most_striking_point
+from unflat.recon.visualization.planes import cut
+from unflat.recon.visualization.projection import turned
+from unflat.recon.visualization.style import as_rgb, colour_range, length_text, nice_length
+from unflat.recon.visualization.surface import shaded
+from unflat.recon.volume import Quantity, Volume
 
 MEDIUM = 1.337
 BEAD = (0.8e-6, -1.1e-6, 1.6e-6)
@@ -173,7 +174,7 @@ def test_a_movie_that_the_disk_refuses_is_told_in_one_line(tmp_path: Path, endin
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         from pathlib import Path
         from unflat.recon.errors import DataError
-        from unflat.recon.rendering import write_movie
+        from unflat.recon.visualization import write_movie
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
         noise = np.random.default_rng(0).integers(0, 255, (4, 96, 96, 3), np.uint8)
         try:

@@ -16,9 +16,11 @@ from click.testing import CliRunner
 from unflat.cli.evaluate import command as evaluate
 from unflat.cli.report import command as report
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.models import Frame, Model, ModelQuantity
-from unflat.recon.reports import report_html, write_report
-from unflat.recon.volumes import Quantity, Volume, save
+from unflat.recon.frame import Frame
+from unflat.recon.io.volume_formats import save
+from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.visualization.report import report_html, write_report
+from unflat.recon.volume import Quantity, Volume
 
 MEDIUM = 1.337
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -88,9 +90,9 @@ def run(tmp_path: Path) -> Path:
         file["views"], file["withheld"] = np.arange(9) * 4, np.arange(9) % 4 == 3
         file["measured"], file["modelled"] = images, images + 0.01
     (folder / "debug.log").write_text(
-        "2026-01-01 10:00:00,000 WARNING unflat.recon.fitting: 8 sources lie at the pupil's edge\n"
-        "2026-01-01 10:00:01,000 INFO    unflat.recon.fitting: all is well\n"
-        "2026-01-01 10:00:02,000 WARNING unflat.recon.fitting: 8 sources lie at the pupil's edge\n"
+        "2026-01-01 10:00:00,000 WARNING unflat.recon.optimize: 8 sources lie at the pupil's edge\n"
+        "2026-01-01 10:00:01,000 INFO    unflat.recon.optimize: all is well\n"
+        "2026-01-01 10:00:02,000 WARNING unflat.recon.optimize: 8 sources lie at the pupil's edge\n"
     )
     imageio.imwrite(folder / "figures" / "truth_and_result.png", np.zeros((9, 9, 3), np.uint8))
     (folder / "DONE").write_text("300 steps\n")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.rocking import (
+from unflat.physics.diffraction.bragg_geometry import (
     FrameError,
     directional_strain,
     displacement,

@@ -24,6 +24,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 import unflat
 from unflat.recon.errors import ConfigError, DataError, DeviceError, QualityError, Stopped
+from unflat.recon.io.atomic import disk_fault
 from unflat.recon.runs import (
     Checkpoint,
     Estimate,
@@ -36,7 +37,6 @@ from unflat.recon.runs import (
     new_hdf5,
     write_atomically,
 )
-from unflat.recon.runs.atomic import disk_fault
 from unflat.recon.runs.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
 from unflat.recon.runs.lock import LOCK, Holder, _put_back
 from unflat.recon.runs.logs import without_absolute_paths
@@ -422,7 +422,8 @@ def test_what_a_process_leaves_that_was_killed_before_its_run_began_counts_as_no
 ) -> None:
     code = """
         import os, sys
-        from unflat.recon.runs import RunFolder, atomic
+        from unflat.recon.io import atomic
+        from unflat.recon.runs import RunFolder
         atomic._flush = lambda path: os._exit(9)
         RunFolder.create(sys.argv[1])
     """
@@ -452,7 +453,7 @@ def test_a_disk_that_is_full_when_a_run_begins_leaves_an_empty_folder(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("unflat.recon.runs.atomic._flush", full)
+        patched.setattr("unflat.recon.io.atomic._flush", full)
         with pytest.raises(DataError, match="the disk is full"):
             RunFolder.create(tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []

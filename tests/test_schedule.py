@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.fitting.schedule import FEWEST, views_at, withheld_views
+from unflat.recon.optimize.minibatches import FEWEST, views_at, withheld_views
 
 seeds = st.integers(0, 2**31)
 counts = st.integers(1, 300)

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import tifffile
 
-from unflat.physics.shapes import random_cell
-from unflat.recon.acquisition import describe, write
-from unflat.recon.acquisition.acquisition import Acquisition
-from unflat.recon.acquisition.crops import brightness, labels_of
-from unflat.recon.acquisition.sections import class_of, is_sections
+from unflat.physics.phantoms.red_blood_cells import random_cell
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.kinds.shape.acquisition_settings import ShapeAcquisition
-from unflat.recon.kinds.shape.read import read
-from unflat.recon.kinds.shape.schema import SCHEMA
-from unflat.recon.settings.base import Settings
+from unflat.recon.experiments.shape.cell_crops import brightness, labels_of
+from unflat.recon.experiments.shape.config import ShapeAcquisition
+from unflat.recon.experiments.shape.read import read
+from unflat.recon.experiments.shape.schema import SCHEMA
+from unflat.recon.io.image_folders import class_of, is_sections
+from unflat.recon.io.inspect import describe
+from unflat.recon.io.write import write
 
 
 class Config(Settings):

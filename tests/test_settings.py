@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unflat.recon.config import dump_commented, json_schema, load_config, parse_config, with_overrides
+from unflat.recon.config.document import read_document
+from unflat.recon.config.fields import selected
+from unflat.recon.config.source import Source
+from unflat.recon.config.units import Dimension, parse, parse_any, show, si_factor
 from unflat.recon.errors import ConfigError
-from unflat.recon.kinds.cell.settings import CellSettings
-from unflat.recon.settings import dump_commented, json_schema, load_config, parse_config, with_overrides
-from unflat.recon.settings.document import read_document
-from unflat.recon.settings.fields import selected
-from unflat.recon.settings.source import Source
-from unflat.recon.settings.units import Dimension, parse, parse_any, show, si_factor
+from unflat.recon.experiments.cell.config import CellSettings
 
 
 def cell(text: str = "", *overrides: str) -> CellSettings:

@@ -12,17 +12,17 @@ import pytest
 
 import unflat
 from unflat.cli.main import run
+from unflat.recon.config import load_config
 from unflat.recon.errors import ConfigError, DataError, Stopped
-from unflat.recon.kinds.shape import KIND, pictures, report
-from unflat.recon.kinds.shape.network.predict import predict
-from unflat.recon.kinds.shape.network.training import train
-from unflat.recon.kinds.shape.result import file_names, warn_of_cut
+from unflat.recon.experiments.shape import KIND, figures, report
+from unflat.recon.experiments.shape.network.predict import predict
+from unflat.recon.experiments.shape.network.train import train
+from unflat.recon.experiments.shape.output import file_names, warn_of_cut
+from unflat.recon.io.network_file import read as read_network
 from unflat.recon.metrics import CATALOGUE
-from unflat.recon.networks.file import read as read_network
-from unflat.recon.reports.gather import gather
 from unflat.recon.results import one_specimen, open_result
 from unflat.recon.runs import RunFolder, Workplace, describe_input
-from unflat.recon.settings import load_config
+from unflat.recon.visualization.run_data import gather
 
 CONFIG = """
 kind: shape
@@ -290,7 +290,7 @@ def test_a_mean_is_one_shape_that_no_seed_changes(work: Path) -> None:
 def test_a_stopped_prediction_goes_on_to_the_same_shapes(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refine: bool
 ) -> None:
-    monkeypatch.setattr("unflat.recon.kinds.shape.network.predict._AT_ONCE", 1)
+    monkeypatch.setattr("unflat.recon.experiments.shape.network.predict._AT_ONCE", 1)
     more = [f"predict.refine={str(refine).lower()}", "predict.refine_steps=3"]
     settings = load_config(work / "c.yaml", more)
     cells = KIND.read(settings, work / "cells.h5")
@@ -325,7 +325,7 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
             file[f"volume/{name}"].attrs["units"] = "m"
         file["seen/images"] = file["seen/mask"] = filled[:, 0, 4].astype(np.float32)
         file.create_dataset("name", data=["a", "b"], dtype=h5py.string_dtype())
-    names, thick, unit = pictures.thickness_of(path)
+    names, thick, unit = figures.thickness_of(path)
     assert names == ["a", "b"]
     np.testing.assert_allclose(thick, 0.5 * filled.sum(axis=2))
     assert unit == "µm"
@@ -333,10 +333,10 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
         for name in "zyx":
             file[f"volume/{name}"].attrs["units"] = "voxel"
             file[f"volume/{name}"][...] = 0.5 * np.arange(8)
-    assert pictures.thickness_of(path)[2] == "voxels"
-    np.testing.assert_allclose(pictures.thickness_of(path)[1], 0.5 * filled.sum(axis=2))
-    assert pictures.spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
-    seen, cut = (of(pictures.shown_of(path)).axes[0] for of in (pictures.gallery, pictures.sections))
+    assert figures.thickness_of(path)[2] == "voxels"
+    np.testing.assert_allclose(figures.thickness_of(path)[1], 0.5 * filled.sum(axis=2))
+    assert figures.spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
+    seen, cut = (of(figures.shown_of(path)).axes[0] for of in (figures.gallery, figures.sections))
     for axes in (seen, cut):
         assert axes.images[0].origin == "upper"
         assert axes.yaxis_inverted()
@@ -358,7 +358,7 @@ def test_errors_are_drawn_by_class(work: Path) -> None:
     assert len(figure.axes) == 4
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["discocyte", "knizocyte", "all"]
-    errors = pictures.errors({"one": {"all": [0.1, 0.2]}, "other": {"all": [0.1, 0.9]}})
+    errors = figures.errors({"one": {"all": [0.1, 0.2]}, "other": {"all": [0.1, 0.9]}})
     assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.9 for axes in errors.axes)
 
 

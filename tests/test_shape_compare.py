@@ -10,17 +10,17 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.shape.cells import Cell
-from unflat.recon.kinds.shape.compare import scores
-from unflat.recon.kinds.shape.continuous import model_of
-from unflat.recon.kinds.shape.inside import inside_of
-from unflat.recon.kinds.shape.lattices import brought, cube, lattice_of_cube
-from unflat.recon.kinds.shape.network.code import encode, pixels
-from unflat.recon.kinds.shape.network.sight import sight_of
-from unflat.recon.kinds.shape.schema import OCCUPANCY
-from unflat.recon.measures.sampled import SIGNED
-from unflat.recon.models import Model
-from unflat.recon.volumes.volume import Quantity, Volume
+from unflat.recon.experiments.shape.binarize import inside_of
+from unflat.recon.experiments.shape.cells import Cell
+from unflat.recon.experiments.shape.evaluate import scores
+from unflat.recon.experiments.shape.grids import brought, cube, lattice_of_cube
+from unflat.recon.experiments.shape.model import model_of
+from unflat.recon.experiments.shape.network.inputs import sight_of
+from unflat.recon.experiments.shape.network.shape_code import encode, pixels
+from unflat.recon.experiments.shape.schema import OCCUPANCY
+from unflat.recon.metrics.morphology.sampled import SIGNED
+from unflat.recon.model import Model
+from unflat.recon.volume import Quantity, Volume
 
 VOXEL = 0.2e-6
 DISTANCE = Quantity(SIGNED, "m", "distance to the surface, negative inside")
@@ -171,7 +171,7 @@ class TestScores:
 class TestCommands:
     @pytest.fixture
     def files(self, tmp_path: Path) -> Path:
-        from unflat.recon.volumes import save
+        from unflat.recon.io.volume_formats import save
 
         model().save(tmp_path / "model.h5")
         save(cells_of(15), tmp_path / "truth.h5")
@@ -185,7 +185,7 @@ class TestCommands:
         assert json.loads(capsys.readouterr().out)["overlap_error"] < 0.02
 
     def test_shaprs_features_of_a_model_are_those_of_its_cube(self, files: Path) -> None:
-        from unflat.recon.kinds.shape.measure import measure
+        from unflat.recon.experiments.shape.measure import measure
 
         table = files / "t.csv"
         assert run(["measure", str(files / "model.h5"), "-o", str(table), "--features", "shapr"]) == 0

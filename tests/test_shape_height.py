@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unflat.recon.kinds.shape.network.height import Group, Heights, learned, traits
-from unflat.recon.kinds.shape.network.sight import Sight, sight_of
-from unflat.recon.networks.file import Network, read, write
+from unflat.recon.experiments.shape.network.inputs import Sight, sight_of
+from unflat.recon.experiments.shape.network.thickness_prior import Group, Heights, learned, traits
+from unflat.recon.io.network_file import Network, read, write
 
 
 def cell(rng: np.random.Generator, unexplained: float = 0.0, base: float = 0.0) -> tuple[Sight, float]:

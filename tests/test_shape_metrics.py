@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import binary_dilation
 
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.shape.score import score_cell, score_shapes
+from unflat.recon.experiments.shape.accuracy import score_cell, score_shapes
+from unflat.recon.io.table import Column, Table, joined
 from unflat.recon.metrics.shapes import (
     crps,
     diversity,
@@ -26,7 +27,6 @@ from unflat.recon.metrics.shapes import (
     surface_voxels,
 )
 from unflat.recon.metrics.stereology import cylinder, ellipsoid
-from unflat.recon.tables import Column, Table, joined
 
 
 def box(shape: tuple[int, int, int], low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.physics.fluorescence import Blur
-from unflat.recon.kinds.shape.cells import Cell
-from unflat.recon.kinds.shape.continuous import model_of
-from unflat.recon.kinds.shape.network import flow, refine
-from unflat.recon.kinds.shape.network.code import (
+from unflat.recon.experiments.shape.cells import Cell
+from unflat.recon.experiments.shape.model import model_of
+from unflat.recon.experiments.shape.network import flow, refine
+from unflat.recon.experiments.shape.network.augmentation import Specimen, look, specimen
+from unflat.recon.experiments.shape.network.denoiser import Denoiser
+from unflat.recon.experiments.shape.network.inputs import CHANNELS, Sight, sight_of
+from unflat.recon.experiments.shape.network.shape_code import (
     EDGE,
     PIXELS,
     UNIT,
@@ -30,14 +33,11 @@ from unflat.recon.kinds.shape.network.code import (
     rim_places,
     signed_distance,
 )
-from unflat.recon.kinds.shape.network.denoiser import Denoiser
-from unflat.recon.kinds.shape.network.sight import CHANNELS, Sight, sight_of
-from unflat.recon.kinds.shape.network.specimens import Specimen, look, specimen
-from unflat.recon.kinds.shape.network.training import folds
-from unflat.recon.kinds.shape.result import lattice_of_cube, occupancy
-from unflat.recon.kinds.shape.simulated import SimulatedCell, simulated_cell, turned_cell
-from unflat.recon.measures.surface import surface_of
-from unflat.recon.networks.file import STEPS
+from unflat.recon.experiments.shape.network.train import folds
+from unflat.recon.experiments.shape.output import lattice_of_cube, occupancy
+from unflat.recon.experiments.shape.simulate import SimulatedCell, simulated_cell, turned_cell
+from unflat.recon.io.network_file import STEPS
+from unflat.recon.metrics.morphology.surface import surface_of
 
 HEIGHTS = np.arange(PIXELS) - PIXELS // 2
 

@@ -9,11 +9,12 @@ import tifffile
 
 from unflat.physics.fluorescence import Blur
 from unflat.recon.errors import DataError
-from unflat.recon.kinds.shape.cells import Cells
-from unflat.recon.kinds.shape.network import refine
-from unflat.recon.kinds.shape.network.code import encode, pixels
-from unflat.recon.kinds.shape.network.psf import psf_of
-from unflat.recon.volumes import Quantity, Volume, save
+from unflat.recon.experiments.shape.cells import Cells
+from unflat.recon.experiments.shape.network import refine
+from unflat.recon.experiments.shape.network.psf import psf_of
+from unflat.recon.experiments.shape.network.shape_code import encode, pixels
+from unflat.recon.io.volume_formats import save
+from unflat.recon.volume import Quantity, Volume
 
 STEPS, MOST = (2.0, 1.0, 1.0), (23, 63, 63)
 LATERAL, AXIAL = 1.6, 3.0

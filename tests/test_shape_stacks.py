@@ -8,19 +8,18 @@ import h5py
 import numpy as np
 import pytest
 
-from unflat.recon.acquisition import write
-from unflat.recon.acquisition.acquisition import Acquisition
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.kinds.shape.acquisition_settings import ShapeAcquisition
-from unflat.recon.kinds.shape.cells import cells_in
-from unflat.recon.kinds.shape.lattices import cube
-from unflat.recon.kinds.shape.read import read
-from unflat.recon.kinds.shape.schema import OCCUPANCY, SCHEMA
-from unflat.recon.kinds.shape.settings import ShapeSettings
-from unflat.recon.kinds.shape.simulation import simulate
-from unflat.recon.measures.sampled import SIGNED
-from unflat.recon.settings.base import Settings
-from unflat.recon.volumes.volume import Quantity, Volume
+from unflat.recon.experiments.shape.cells import cells_in
+from unflat.recon.experiments.shape.config import ShapeAcquisition, ShapeSettings
+from unflat.recon.experiments.shape.grids import cube
+from unflat.recon.experiments.shape.read import read
+from unflat.recon.experiments.shape.schema import OCCUPANCY, SCHEMA
+from unflat.recon.experiments.shape.simulate import simulate
+from unflat.recon.io.write import write
+from unflat.recon.metrics.morphology.sampled import SIGNED
+from unflat.recon.volume import Quantity, Volume
 
 STEP = 0.2e-6
 

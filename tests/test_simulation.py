@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from unflat.physics.directions import PATTERNS, grid, ring, spiral
+from unflat.physics.optics.illumination import PATTERNS, grid, ring, spiral
 from unflat.recon.acquisition import Acquisition
+from unflat.recon.config import parse_config
 from unflat.recon.errors import ConfigError
-from unflat.recon.kinds import kind_named
-from unflat.recon.kinds.cell.simulation import lattice_of, simulate
-from unflat.recon.settings import parse_config
+from unflat.recon.experiments import kind_named
+from unflat.recon.experiments.cell.simulate import lattice_of, simulate
 
 SMALL = """
 kind: cell

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.specimens import (
+from unflat.physics.optics.rotation import axis_turn
+from unflat.physics.phantoms.cells import (
     Body,
     CellOptics,
     Specimen,
@@ -18,7 +19,6 @@ from unflat.physics.specimens import (
     cluster_specimen,
     random_rotation,
 )
-from unflat.physics.turning import axis_turn
 
 SPECIMENS: dict[str, Callable[[int], Specimen]] = {
     "cell": cell_specimen,

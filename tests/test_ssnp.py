@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics import multislice
-from unflat.physics.imaging import Camera
-from unflat.physics.lattice import Lattice
-from unflat.physics.light import Light
-from unflat.physics.linear import WeakCamera
-from unflat.physics.ssnp import GRAZING, exit_spectra
-from unflat.physics.waves import cosines, kernel
+from unflat.physics.optics import multislice
+from unflat.physics.optics.born import WeakCamera
+from unflat.physics.optics.illumination import Light
+from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.lattice import Lattice
+from unflat.physics.optics.propagation import cosines, kernel
+from unflat.physics.optics.ssnp import GRAZING, exit_spectra
 
 WATER = Lattice((6, 24, 30), (0.15e-6, 0.2e-6, 0.2e-6), 532e-9, 1.33)
 tilts = st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)).map(np.array)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.specimens import random_rotation
-from unflat.physics.turning import axis_turn, turn, turn_angles
+from unflat.physics.optics.rotation import axis_turn, turn, turn_angles
+from unflat.physics.phantoms.cells import random_rotation
 
 angles = st.floats(-7, 7)
 turned = jax.jit(turn, static_argnums=1)

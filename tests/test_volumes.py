@@ -17,12 +17,14 @@ from hypothesis.extra import numpy as hnp
 
 from unflat.cli import sampling
 from unflat.cli.main import run
+from unflat.physics.rotation import rotation_matrix
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.models import Frame, Model, ModelQuantity
-from unflat.recon.models.sampling import lattice_for
-from unflat.recon.volumes import ENDINGS, Quantity, Volume, centred_axis, read_volume, save
-from unflat.recon.volumes.formats import outline
-from unflat.recon.volumes.lattice import MOST_SAMPLES, cells, turn_about
+from unflat.recon.frame import Frame
+from unflat.recon.grid import MOST_SAMPLES, cells
+from unflat.recon.io.volume_formats import ENDINGS, outline, read_volume, save
+from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.model_grid import lattice_for
+from unflat.recon.volume import Quantity, Volume, centred_axis
 
 # mrcfile 1.5 does what NumPy 2.5 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")
@@ -295,7 +297,7 @@ class TestForeignFiles:
         np.testing.assert_allclose(read_volume(tmp_path / "v.h5", (1e-6,) * 3).spacing, 1e-6)
 
     def test_the_truth_in_an_acquisition_is_a_volume(self, tmp_path: Path) -> None:
-        from unflat.recon.volumes.hdf5 import write_group
+        from unflat.recon.io.volume_hdf5 import write_group
 
         with h5py.File(tmp_path / "scan.h5", "w") as file:
             file.attrs["kind"] = "cell"
@@ -420,7 +422,7 @@ class TestCommand:
         volume = read_volume(path)
         np.testing.assert_allclose(volume.y, like.y)
         # The value at a laboratory point is the field's at the specimen point that was turned there.
-        turn = turn_about((1, 0, 1), 0.2) @ turn_about((0, 1, 0), np.pi / 6)
+        turn = rotation_matrix((1, 0, 1), 0.2) @ rotation_matrix((0, 1, 0), np.pi / 6)
         laboratory = np.stack(np.meshgrid(volume.z, volume.y, volume.x, indexing="ij"), axis=-1).reshape(-1, 3)
         specimen = np.linalg.solve(turn, laboratory.T).T
         np.testing.assert_allclose(volume.main.ravel(), model(specimen), atol=1e-6)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.lattice import Lattice, SamplingError, fast_size, padding_for
-from unflat.physics.waves import cis, cosines, incident_cosine, kernel
+from unflat.physics.optics.lattice import Lattice, SamplingError, fast_size, padding_for
+from unflat.physics.optics.propagation import cis, cosines, incident_cosine, kernel
 
 WATER = Lattice((4, 48, 64), (0.3e-6, 0.14e-6, 0.15e-6), 532e-9, 1.33)
 tilts = st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)).map(np.array)

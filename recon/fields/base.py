@@ -5,6 +5,7 @@ turns them into physical values (`recon.models`). Parameters are a plain diction
 model file holds, so that nothing but arrays is ever archived.
 """
 
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
@@ -69,3 +70,18 @@ def lattice_axes(counts: tuple[int, int, int]) -> Axes:
     """Normalised coordinates of a lattice whose cells fill the box."""
     z, y, x = ((2 * np.arange(n) + 1) / n - 1 for n in counts)
     return z, y, x
+
+
+@dataclass(frozen=True)
+class FieldGrid:
+    """Lattice on which a fit evaluates a field.
+
+    Args:
+        shape: Samples (z, y, x).
+        pitch: [m] Their distance.
+        resolution: [m] The finest detail (z, y, x) that the measurement can show.
+    """
+
+    shape: tuple[int, int, int]
+    pitch: tuple[float, float, float]
+    resolution: tuple[float, float, float]

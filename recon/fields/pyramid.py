@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..fitting.settings import SLAB_POINTS
 from .base import Axes, Parameters, constrained, unconstrained
+from .config import SLAB_POINTS
 from .splines import apply_across, cubic_at, cubic_matrix, least_squares
 
 FEATURE_SCALE = 0.3

@@ -13,11 +13,11 @@ from .accuracy import (
     structural_similarity,
 )
 from .catalogue import CATALOGUE, metric_named
+from .fourier_shell_correlation import ShellCorrelation, shell_correlation
+from .line_profile import brightest_point, full_width_half_maximum, line_width
 from .metric import SEEN, Metric
-from .profile import brightest_point, full_width_half_maximum, line_width
+from .missing_cone import Aperture, seen_by_tilted_light, seen_part
 from .registration import shift_between
-from .shells import ShellCorrelation, shell_correlation
-from .spectrum import Aperture, seen_by_tilted_light, seen_part
 
 __all__ = [
     "CATALOGUE",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import DataError
-from .file import Network
+from ..io.network_file import Network
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator, model_validator
 
-from ..settings.base import Flag, Settings
+from ..config.base import Flag, Settings
 
 
 class NetworkSettings(Settings):

@@ -1,14 +1,13 @@
 """A run of a reconstruction: its folder, its checkpoints, its progress, and the wish to end it early."""
 
-from .atomic import require_place, write_atomically
+from ..io.atomic import require_place, write_atomically
+from ..io.safe_hdf5 import new_hdf5
 from .checkpoint import Checkpoint
+from .context import Progress, Workplace, silent
 from .estimate import Estimate, available_memory
-from .facts import describe_input, peak_memory
 from .folder import RunFolder, Sentinel, ending
-from .progress import Progress, silent
-from .refusal import new_hdf5
+from .provenance import describe_input, peak_memory
 from .stop import StopRequest
-from .workplace import Workplace
 
 __all__ = [
     "Checkpoint",

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .atomic import remove_stale, write_atomically
-from .refusal import new_hdf5
+from ..io.atomic import remove_stale, write_atomically
+from ..io.safe_hdf5 import new_hdf5
 
 _log = logging.getLogger(__name__)
 _PATTERN = "step-*.h5"
@@ -48,7 +48,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         DataError: If the disk refuses.
     """
-    from ..volumes.header import stamp  # Late, for it loads h5py.
+    from ..io.hdf5_common import stamp
 
     path = folder / f"step-{checkpoint.step:09d}.h5"
     facts = json.dumps(checkpoint.facts, sort_keys=True)

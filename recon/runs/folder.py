@@ -13,12 +13,12 @@ from typing import Any, SupportsFloat, TextIO
 import numpy as np
 
 from ..errors import ConfigError, DataError, Fault, Interrupted, QualityError, Stopped
-from .atomic import disk_fault, is_leaving, remove_stale, write_atomically
+from ..io.atomic import disk_fault, is_leaving, remove_stale, write_atomically
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
-from .fingerprint import fingerprint_file, flattened, require_same, write_fingerprint
+from .cleanup import remove_results
 from .lock import LOCK, Lock
 from .logs import RunLogs, without_absolute_paths
-from .results import remove_results
+from .provenance import fingerprint_file, flattened, require_same, write_fingerprint
 
 _log = logging.getLogger(__name__)
 

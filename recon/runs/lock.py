@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import ConfigError, DataError, Fault
-from .atomic import disk_fault, lives, temporary_name
+from ..io.atomic import disk_fault, lives, temporary_name
 
 LOCK = "run.lock"
 _log = logging.getLogger(__name__)

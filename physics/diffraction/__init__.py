@@ -1,0 +1,1 @@
+"""Diffraction of a crystal: far field, matrix DFT and Bragg geometry."""

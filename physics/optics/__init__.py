@@ -1,0 +1,1 @@
+"""Light through a specimen: propagation, scattering models, pupil, illumination and image formation."""

@@ -1,0 +1,95 @@
+"""From a specimen and its light to the images that a microscope takes of it.
+
+    contrast --march--> exit spectra --refocus, pupil--> fields at the camera --|·|², sum over sources--> image
+
+Images are normalised: 1 where there is no specimen. Axes ``z y x``; all numbers that enter are dimensionless (sines in
+the medium, cycles of the wave in the medium).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+from . import multislice, ssnp
+from .illumination import Light
+from .lattice import Lattice
+from .propagation import kernel
+from .pupil import incident_transmission, pupil, shares
+
+March = Callable[..., Complex[Array, "wave y x"]]
+MARCHES: dict[str, March] = {"multislice": multislice.exit_spectra, "ssnp": ssnp.exit_spectra}
+"""Ways to march through the specimen."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How a lattice becomes an image.
+
+    Args:
+        lattice: Samples of the specimen, padded.
+        numerical_aperture: NA of the objective.
+        march: How light crosses the specimen: a key of `MARCHES`.
+        block: Slices between the states that are kept for a gradient; see `slices`.
+        fixed_light: Whether no gradient of tilts is wanted: the faster way back.
+        sharp_rim: Whether the pupil is cut along the samples of the spectrum; see `pupil`.
+        shape: Pixels (y, x) of the image, around the optical axis; each averages ``lattice.binning``² samples.
+    """
+
+    lattice: Lattice
+    numerical_aperture: float
+    march: str
+    shape: tuple[int, int]
+    block: int | None = None
+    fixed_light: bool = False
+    sharp_rim: bool = False
+
+    def fields(
+        self,
+        contrast: Float[Array, "channel z y x"],
+        light: Light,
+        aberrations: Float[Array, " j"],
+    ) -> Complex[Array, "view source y x"]:
+        """Demodulated fields at the camera, on the whole lattice: 1 where there is no specimen.
+
+        Args:
+            contrast: Index contrast on the lattice.
+            light: Of each view.
+            aberrations: [rad] Zernike coefficients from defocus on.
+        """
+        views, sources = light.weights.shape
+        tilts = light.tilts.reshape(-1, 2)
+        spectra = MARCHES[self.march](contrast, self.lattice, tilts, self.block, self.fixed_light)
+        last = self.lattice.cycles(float(self.lattice.planes[-1]))
+
+        def focused(spectrum: Complex[Array, "y x"], tilt: Array, focus: Array) -> Complex[Array, "y x"]:
+            passed = pupil(self.lattice, self.numerical_aperture, tilt, aberrations, self.sharp_rim)
+            incident = incident_transmission(self.lattice, self.numerical_aperture, tilt, aberrations)
+            return spectrum * kernel(self.lattice, tilt, focus - last) * passed / incident
+
+        waves = jnp.fft.ifft2(jax.vmap(focused)(spectra, tilts, jnp.repeat(light.defocus, sources)))
+        return waves.reshape(views, sources, *waves.shape[1:])
+
+    def images(
+        self,
+        contrast: Float[Array, "channel z y x"],
+        light: Light,
+        aberrations: Float[Array, " j"],
+    ) -> Float[Array, "view h w"]:
+        """Images of the specimen, each lit by sources that add incoherently, relative to an empty field's image."""
+        waves = self.fields(contrast, light, aberrations)
+        each = self.pixels(waves.real**2 + waves.imag**2)
+        share = shares(self.lattice, self.numerical_aperture, light.tilts, light.weights)
+        return jnp.einsum("vs,vshw->vhw", share, each)
+
+    def pixels(
+        self, values: Float[Array, "*n y x"] | Complex[Array, "*n y x"]
+    ) -> Float[Array, "*n h w"] | Complex[Array, "*n h w"]:
+        """Average the lattice's samples over each pixel, and cut the camera's frame out."""
+        k = self.lattice.binning
+        y, x = (n // 2 - k // 2 - k * (size // 2) for n, size in zip(self.lattice.shape[1:], self.shape, strict=True))
+        h, w = self.shape
+        frame = values[..., y : y + k * h, x : x + k * w]
+        return frame if k == 1 else frame.reshape(*values.shape[:-2], h, k, w, k).mean(axis=(-3, -1))

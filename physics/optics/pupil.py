@@ -1,0 +1,144 @@
+"""The microscope's pupil: what the objective passes of each wave, and its aberrations.
+
+P(u) = 1 where |u| ≤ NA/λ, times exp(i Σ c_j Z_j(u λ/NA)), with Zernike polynomials of unit rms over the disc, numbered
+after Noll (JOSA 66, 207, 1976) from j = 4 (defocus): piston, tip and tilt do not change an intensity's shape.
+"""
+
+from functools import cache
+from math import factorial
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Complex, Float
+
+from .lattice import Lattice
+from .propagation import cis
+
+FIRST_ZERNIKE = 4
+EDGE = 1e-5
+"""Relative width by which the rim is widened, so that a source exactly on it counts as inside in float32."""
+
+
+@cache
+def noll(j: int) -> tuple[int, int]:
+    """Radial and (signed) azimuthal order of Noll's j-th polynomial, j ≥ 1; negative for sine."""
+    n = int((np.sqrt(8 * j - 7) - 1) / 2)
+    k = j - n * (n + 1) // 2 - 1
+    m = 2 * ((k + (1 - n % 2)) // 2) + n % 2 if n % 2 else 2 * ((k + 1) // 2)
+    return n, m if m == 0 or j % 2 == 0 else -m
+
+
+def zernike(j: int, y: Float[Array, "*n"], x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Noll's j-th Zernike polynomial, of unit rms over the unit disc; a polynomial in y and x, smooth everywhere."""
+    n, m = noll(j)
+    order = abs(m)
+    squared = x**2 + y**2
+    radial = jnp.zeros_like(squared)
+    for s in range((n - order) // 2 + 1):
+        weight = (
+            (-1) ** s
+            * factorial(n - s)
+            / (factorial(s) * factorial((n + order) // 2 - s) * factorial((n - order) // 2 - s))
+        )
+        radial = radial + weight * squared ** ((n - order) // 2 - s)
+    # (x + iy)^m without an angle, so that gradients are finite at the centre
+    cosine, sine = jnp.ones_like(x), jnp.zeros_like(x)
+    for _ in range(order):
+        cosine, sine = cosine * x - sine * y, cosine * y + sine * x
+    angular = cosine if m >= 0 else sine
+    return float(np.sqrt((n + 1) * (2 if m else 1))) * radial * angular
+
+
+def pupil(
+    lattice: Lattice,
+    numerical_aperture: float,
+    tilt: Float[Array, " 2"],
+    aberrations: Float[Array, " j"],
+    sharp: bool = False,
+) -> Complex[Array, "y x"]:
+    """The pupil over the spectrum of a demodulated field.
+
+    A sample of the spectrum stands for a cell of frequencies, and passes as much as the rim leaves of its cell: with a
+    rim cut along the samples, images would depend on the lattice by as much as a tenth of their contrast. The incident
+    wave is no cell but one frequency, which passes wholly or not at all.
+
+    Args:
+        lattice: Where the field is sampled.
+        numerical_aperture: NA of the objective.
+        tilt: Incident wave, in units of n_m/λ.
+        aberrations: [rad] rms phase of each Zernike polynomial from `FIRST_ZERNIKE` on; may be empty.
+        sharp: Whether to cut the rim along the samples, as codes do that know only the lattice.
+    """
+    rim = numerical_aperture / lattice.medium_index
+    sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)
+    y, x = jnp.broadcast_arrays((sy + tilt[0]) / rim, (sx + tilt[1]) / rim)
+    if sharp:
+        passes = (y**2 + x**2 <= (1 + EDGE) ** 2).astype(tilt.dtype)
+    else:
+        passes = rim_share(lattice, numerical_aperture, sy, sx, tilt)
+    return _aberrated(passes, y, x, aberrations)
+
+
+def rim_share(
+    lattice: Lattice,
+    numerical_aperture: float,
+    sy: Float[Array, "*#f"],
+    sx: Float[Array, "*#f"],
+    tilt: Float[Array, " 2"],
+) -> Float[Array, "*f"]:
+    """Share of each sample's cell of frequencies that lies inside the rim of the pupil.
+
+    Args:
+        lattice: Where the field is sampled; says how wide a cell is.
+        numerical_aperture: NA of the objective.
+        sy: Frequencies of a demodulated spectrum along y, in units of n_m/λ.
+        sx: Along x.
+        tilt: Incident wave, in the same units.
+    """
+    rim = numerical_aperture / lattice.medium_index
+    cell_y, cell_x = (
+        lattice.wavelength / (lattice.medium_index * n * d)
+        for n, d in zip(lattice.shape[1:], lattice.pitch[1:], strict=True)
+    )
+    y, x = jnp.broadcast_arrays(sy + tilt[0], sx + tilt[1])
+    radius = jnp.sqrt(jnp.maximum(y**2 + x**2, EDGE**2))
+    width = jnp.maximum((jnp.abs(y) * cell_y + jnp.abs(x) * cell_x) / radius, EDGE)
+    share = jnp.clip(0.5 + (rim - radius) / width, 0, 1)
+    incident = (jnp.sum(tilt**2) <= (rim * (1 + EDGE)) ** 2).astype(share.dtype)
+    return jnp.where((sy == 0) & (sx == 0), incident, share)
+
+
+def incident_transmission(
+    lattice: Lattice, numerical_aperture: float, tilt: Float[Array, " 2"], aberrations: Float[Array, " j"]
+) -> Complex[Array, ""]:
+    """What the pupil does to the incident wave; 1 where it is blocked (dark field), as nothing can be divided."""
+    rim = numerical_aperture / lattice.medium_index
+    return _aberrated(jnp.ones((), tilt.dtype), tilt[0] / rim, tilt[1] / rim, aberrations)
+
+
+def shares(
+    lattice: Lattice,
+    numerical_aperture: float,
+    tilts: Float[Array, "*n source 2"],
+    weights: Float[Array, "*n source"],
+) -> Float[Array, "*n source"]:
+    """Brightness of each source relative to an empty field's, to which only sources within the pupil give light.
+
+    Where none is within it (dark field), relative to the brightness of all.
+    """
+    rim = numerical_aperture / lattice.medium_index
+    seen = jnp.where(jnp.sum(tilts**2, axis=-1) <= (rim * (1 + EDGE)) ** 2, weights, 0)
+    empty = jnp.sum(seen, axis=-1, keepdims=True)
+    return weights / jnp.where(empty > 0, empty, jnp.sum(weights, axis=-1, keepdims=True))
+
+
+def _aberrated(
+    passes: Float[Array, "*n"], y: Float[Array, "*n"], x: Float[Array, "*n"], aberrations: Float[Array, " j"]
+) -> Complex[Array, "*n"]:
+    if not aberrations.shape[0]:
+        return lax.complex(passes, jnp.zeros_like(passes))
+    phase = sum(
+        (aberrations[i] * zernike(FIRST_ZERNIKE + i, y, x) for i in range(aberrations.shape[0])), jnp.zeros_like(passes)
+    )
+    return cis(phase) * lax.complex(passes, jnp.zeros_like(passes))

@@ -1,0 +1,30 @@
+"""Simulated crystals with known truth, described in space and sampled on any grid, skewed grids included."""
+
+from .crystal import Crystal, amplitudes, density
+from .polyhedron import Polyhedron, Shape, ShapeError
+from .random_crystal import GOLD_111, STRAINS, random_crystal, random_steps
+from .shape import FLAWS, family, random_shape
+from .strain import Dislocation, Fault, Inclusion, Polynomial, Relaxation, Strain, Waves
+
+__all__ = [
+    "FLAWS",
+    "GOLD_111",
+    "STRAINS",
+    "Crystal",
+    "Dislocation",
+    "Fault",
+    "Inclusion",
+    "Polyhedron",
+    "Polynomial",
+    "Relaxation",
+    "Shape",
+    "ShapeError",
+    "Strain",
+    "Waves",
+    "amplitudes",
+    "density",
+    "family",
+    "random_crystal",
+    "random_shape",
+    "random_steps",
+]

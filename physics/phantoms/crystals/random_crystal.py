@@ -1,0 +1,212 @@
+"""Crystals and grids drawn at random: what a network learns from, and what phase retrieval is tested on.
+
+Vectors are (z, y, x) of the laboratory. A crystal's lattice is cubic, and its Bragg vector the (111).
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+from jaxtyping import Float
+
+from ..random import Seed, generator
+from .crystal import Crystal
+from .polyhedron import Polyhedron, Shape, ShapeError
+from .shape import FLAWS, family, random_shape
+from .strain import Dislocation, Fault, Inclusion, Polynomial, Relaxation, Strain, Waves
+
+STRAINS = ("polynomial", "waves", "relaxation", "inclusion", "screw", "edge")
+"""Displacement fields that a crystal may have."""
+GOLD_111 = 2 * np.pi * np.sqrt(3) / 4.0782e-10
+"""[1/m] |G| of gold's (111)."""
+
+_FLAW_SHARES = (0.5, 0.25, 0.25, 0.2)
+_STRAIN_SHARES = (0.4, 0.5, 0.5, 0.15, 0.12, 0.12)
+_PROBES = 1500
+"""Points inside the crystal that measure how strong a displacement field is."""
+_MOST = (0.01, 0.99)
+"""Between these quantiles a field's span is taken: corners and rims are in it or not by chance."""
+
+
+def random_crystal(
+    seed: Seed,
+    *,
+    radius: float = 120e-9,
+    bragg_vector: Float[np.ndarray, " 3"] | None = None,
+    phase: tuple[float, float] = (0.2, 3.0),
+    strains: Collection[str] | None = None,
+    flaws: Collection[str] | None = None,
+) -> Crystal:
+    """Draw a crystal.
+
+    Args:
+        seed: Seed, or source of randomness; the same seed gives the same crystal.
+        radius: [m] Of the ball of equal volume.
+        bragg_vector: [1/m] G; None for gold's (111), in any direction.
+        phase: [rad] Smallest and largest strength of each displacement field: half of what its phase spans over 98 % of
+            the crystal, its ramp left out. Dislocations have the strength that the lattice gives them.
+        strains: Those of :data:`STRAINS` that displace it, none for a perfect lattice; None to draw them.
+        flaws: Those of :data:`FLAWS` that it has, none for a convex crystal; None to draw them.
+
+    Raises:
+        ShapeError: If a strain or a flaw is not known.
+    """
+    rng = generator(seed)
+    if bragg_vector is None:
+        direction = rng.normal(size=3)
+        bragg_vector = GOLD_111 * direction / np.linalg.norm(direction)
+    strains = _chosen(rng, strains, STRAINS, _STRAIN_SHARES, "strain")
+    flaws = _chosen(rng, flaws, FLAWS, _FLAW_SHARES, "flaw")
+    rotation = lattice_towards(rng, bragg_vector)
+    shape = random_shape(rng, radius, rotation, flaws)
+    probes = _probes(rng, shape)
+    fields: list[Strain] = []
+    for name in strains:
+        if name in ("screw", "edge"):
+            continue
+        field, strength = _field(rng, name, shape.body, radius), np.exp(rng.uniform(*np.log(phase)))
+        level = _residual(field.along(probes, -bragg_vector), probes, radius)[0]
+        low, high = np.quantile(level, _MOST)
+        fields.append(field.scaled(2 * float(strength) / float(high - low)))
+    fields.append(_level(fields, probes, bragg_vector, radius))
+    fields += [_dislocation(rng, name, radius, bragg_vector, rotation) for name in strains if name in ("screw", "edge")]
+    if "twin" in flaws:
+        fields.append(_fault(rng, shape.holes[-1], bragg_vector, rotation))
+    return Crystal(shape, tuple(fields), bragg_vector)
+
+
+def random_steps(
+    seed: Seed,
+    crystal: Crystal,
+    shape: tuple[int, int, int],
+    *,
+    oversampling: tuple[float, float] = (2.0, 4.0),
+    skew: float = 0.3,
+) -> Float[np.ndarray, "3 3"]:
+    """Draw the grid of a measurement: another oversampling along each axis, the axes not normal to each other.
+
+    Args:
+        seed: Seed, or source of randomness.
+        crystal: Which is to be measured.
+        shape: Of the array.
+        oversampling: Smallest and largest ratio of the array to the crystal's width along an axis.
+        skew: By so much, at most, each axis leans towards each of the others; 0 for the laboratory's own axes.
+
+    Returns:
+        [m] Rows: step of position along the array's axes.
+    """
+    rng = generator(seed)
+    lean = rng.uniform(-skew, skew, (3, 3)) if skew else np.zeros((3, 3))
+    np.fill_diagonal(lean, 1)
+    directions = lean / np.linalg.norm(lean, axis=1, keepdims=True)
+    widths = np.ptp(crystal.shape.body.vertices() @ np.linalg.inv(directions), axis=0)
+    lengths = widths * rng.uniform(*oversampling, 3) / np.array(shape)
+    steps: Float[np.ndarray, "3 3"] = lengths[:, None] * directions
+    return steps
+
+
+def lattice_towards(rng: np.random.Generator, bragg_vector: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
+    """Draw a turn that takes the lattice's [111] to G.
+
+    Args:
+        rng: Source of randomness.
+        bragg_vector: [1/m] G.
+    """
+    frames = []
+    for axis in (np.ones(3), bragg_vector):
+        first = axis / np.linalg.norm(axis)
+        second = np.cross(first, rng.normal(size=3))
+        second /= np.linalg.norm(second)
+        frames.append(np.stack([first, second, np.cross(first, second)]))
+    rotation: Float[np.ndarray, "3 3"] = frames[1].T @ frames[0]
+    return rotation
+
+
+def _chosen(
+    rng: np.random.Generator,
+    wanted: Collection[str] | None,
+    known: tuple[str, ...],
+    shares: tuple[float, ...],
+    what: str,
+) -> list[str]:
+    """The names that are wanted, in their own order, or drawn ones."""
+    drawn = [name for name, share in zip(known, shares, strict=True) if rng.random() < share]
+    unknown = sorted(set(wanted or ()) - set(known))
+    if unknown:
+        raise ShapeError(f"unknown {what} {unknown[0]!r}: there are {', '.join(known)}")
+    return drawn if wanted is None else [name for name in known if name in wanted]
+
+
+def _probes(rng: np.random.Generator, shape: Shape) -> Float[np.ndarray, "point 3"]:
+    """Points [m] evenly within the crystal."""
+    corners = shape.body.vertices()
+    everywhere = rng.uniform(corners.min(axis=0), corners.max(axis=0), (4 * _PROBES, 3))
+    points: Float[np.ndarray, "point 3"] = everywhere[shape.holds(everywhere)][:_PROBES]
+    if len(points) < 10:
+        raise ShapeError("the flaws leave nothing of the crystal: draw it with another seed, or fewer flaws")
+    return points
+
+
+def _field(rng: np.random.Generator, name: str, body: Polyhedron, radius: float) -> Strain:
+    """A displacement field of no particular strength."""
+    if name == "polynomial":
+        return Polynomial.random(rng, radius)
+    if name == "waves":
+        return Waves.random(rng, rng.uniform(0.25, 0.9) * radius)
+    if name == "relaxation":
+        amplitudes = rng.normal(1, 0.6, len(body.offsets))
+        return Relaxation(body.normals, body.offsets, amplitudes, rng.uniform(0.1, 0.4) * radius)
+    direction = rng.normal(size=3)
+    centre = rng.uniform(0, 0.6) * radius * direction / np.linalg.norm(direction)
+    return Inclusion(centre, rng.uniform(0.2, 0.4) * radius, float(rng.choice([-1, 1])))
+
+
+def _residual(
+    values: Float[np.ndarray, " point"], points: Float[np.ndarray, "point 3"], length: float
+) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " 4"]]:
+    """What is left of values after the best plane, and that plane: slopes per length, and offset."""
+    columns = np.column_stack([points / length, np.ones(len(points))])
+    plane = np.linalg.lstsq(columns, values, rcond=None)[0]
+    residual: Float[np.ndarray, " point"] = values - columns @ plane
+    return residual, plane
+
+
+def _level(
+    fields: list[Strain], probes: Float[np.ndarray, "point 3"], bragg_vector: Float[np.ndarray, " 3"], radius: float
+) -> Polynomial:
+    """The linear field that takes the mean slope out of others: the peak then stands in the middle."""
+    direction = bragg_vector / np.linalg.norm(bragg_vector)
+    total = sum((field.along(probes, direction) for field in fields), np.zeros(len(probes)))
+    plane = _residual(total, probes, radius)[1]
+    powers = np.vstack([np.eye(3, dtype=int), np.zeros((1, 3), int)])
+    return Polynomial(powers, -plane[:, None] * direction, radius)
+
+
+def _dislocation(
+    rng: np.random.Generator,
+    name: str,
+    radius: float,
+    bragg_vector: Float[np.ndarray, " 3"],
+    rotation: Float[np.ndarray, "3 3"],
+) -> Dislocation:
+    """A perfect dislocation a/2⟨110⟩ that this reflection sees, in a {111} slip plane."""
+    constant = 2 * np.pi * np.sqrt(3) / np.linalg.norm(bragg_vector)
+    burgers = rng.permutation([b for b in family((1, 1, 0)) if abs(b.sum()) > 1])[0]
+    plane = rng.permutation([n for n in family((1, 1, 1)) if abs(n @ burgers) < 0.1])[0]
+    line = burgers if name == "screw" else np.cross(plane, burgers)
+    direction = rng.normal(size=3)
+    point = rng.uniform(0, 0.5) * radius * direction / np.linalg.norm(direction)
+    return Dislocation(point, rotation @ line, constant / np.sqrt(2) * (rotation @ burgers), core=constant)
+
+
+def _fault(
+    rng: np.random.Generator,
+    plate: Polyhedron,
+    bragg_vector: Float[np.ndarray, " 3"],
+    rotation: Float[np.ndarray, "3 3"],
+) -> Fault:
+    """The lattice beyond a twin's plate, moved by a partial a/6⟨112⟩ in its plane: a phase of 0 or ±2π/3."""
+    constant = 2 * np.pi * np.sqrt(3) / np.linalg.norm(bragg_vector)
+    normal, offset = plate.normals[0], float(plate.offsets[0])
+    partials = family((1, 1, 2)) @ rotation.T
+    step = rng.permutation([s for s in partials if abs(s @ normal) < 0.1])[0]
+    return Fault(normal, offset, constant / np.sqrt(6) * step)

@@ -1,0 +1,147 @@
+"""The fields of a model in their box: what each set of weights gives, and the mean and spread of all.
+
+Axes are ``z y x``, lengths metres. In the box a quantity is ``background + scale · raw``, with ``raw`` the output of
+the architecture's field, or what the architecture's head makes of all its outputs (a crystal's amplitude and phase);
+outside it is the background.
+
+The weights of several sets are named ``member_0/…``, ``member_1/…``; those of a single one have no such prefix.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .fields.crystal_head import CrystalHead
+from .fields.numpy_fields import Field, field_of
+from .frame import Frame, inside
+
+_MEMBER = "member_"
+
+
+def joined(sets: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """Name the weights of several sets apart; those of a single one stay as they are."""
+    if len(sets) == 1:
+        return sets[0]
+    return {f"{_MEMBER}{i}/{name}": w for i, weights in enumerate(sets) for name, w in weights.items()}
+
+
+def sets_of(weights: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], ...]:
+    """The weights of each set."""
+    sets: dict[str, dict[str, np.ndarray]] = {} if weights else {"": {}}
+    for name, array in weights.items():
+        member, _, rest = name.partition("/") if name.startswith(_MEMBER) else ("", "", name)
+        sets.setdefault(member, {})[rest] = array
+    # By their number: as text, member_10 would stand before member_2.
+    return tuple(sets[member] for member in sorted(sets, key=lambda member: (len(member), member)))
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """One architecture with one set of weights or several, in its box.
+
+    What it gives has a row for each quantity, the mean of the members; of several, a row more for the standard
+    deviation of each (that of a sample: over n − 1).
+
+    Args:
+        architecture: The field's description.
+        sets: The weights of each member.
+        frame: The box.
+        background: Value of each quantity outside the box, and where its raw output is 0.
+        scale: Value of one unit of its raw output.
+    """
+
+    architecture: Mapping[str, Any]
+    sets: tuple[dict[str, np.ndarray], ...]
+    frame: Frame
+    background: Float[np.ndarray, " k"]
+    scale: Float[np.ndarray, " k"]
+
+    @cached_property
+    def members(self) -> tuple[Field, ...]:
+        """The field of each set of weights, in double precision."""
+        return self._fields(np.float64)
+
+    @cached_property
+    def _single(self) -> tuple[Field, ...]:
+        """The same in single precision, for lattices: several times as fast, and as exact as a volume file."""
+        return self._fields(np.float32)
+
+    def _fields(self, dtype: type[np.floating[Any]]) -> tuple[Field, ...]:
+        return tuple(field_of(self.architecture, weights, dtype) for weights in self.sets)
+
+    @cached_property
+    def heads(self) -> tuple[CrystalHead, ...]:
+        """What makes quantities of each member's raw outputs; empty where these are the quantities themselves."""
+        if "head" not in self.architecture:
+            return ()
+        return tuple(CrystalHead.load(self.architecture["head"], weights) for weights in self.sets)
+
+    @property
+    def outputs(self) -> int:
+        """Number of quantities that a member gives."""
+        return self.heads[0].outputs if self.heads else self.members[0].outputs
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether a lattice is evaluated point by point: a skewed box or a head leaves nothing to separate."""
+        return bool(self.heads) or self.frame.edges is not None
+
+    def at(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "q n"]:
+        """Evaluate at points [m], in double precision."""
+        s = self.frame.points(points)
+        within = self.frame.contains(points)
+        values = self._outside(len(points))
+        if within.any():
+            values[:, within] = self._physical(np.stack(self._raw_at(s[within])))
+        return values
+
+    def on_lattice(
+        self,
+        z: Float[np.ndarray, " z"],
+        y: Float[np.ndarray, " y"],
+        x: Float[np.ndarray, " x"],
+        *,
+        turn: Float[np.ndarray, "3 3"] | None = None,
+    ) -> Float[np.ndarray, "q z y x"]:
+        """Evaluate on the product of three axes [m], by separable interpolation in single precision where it can be.
+
+        Args:
+            z: [m] Coordinates along z, in any order; y and x likewise.
+            y: [m] Coordinates along y.
+            x: [m] Coordinates along x.
+            turn: How the specimen is turned, about the origin.
+        """
+        if turn is not None or self.pointwise:
+            points = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1)
+            # Rows times the matrix is the inverse turn: the laboratory's points, seen from the specimen.
+            seen = points.reshape(-1, 3) @ (np.eye(3) if turn is None else turn)
+            return self.at(seen).reshape(-1, *points.shape[:3])
+        axes = [self.frame.normalised(a, axis) for axis, a in enumerate((z, y, x))]
+        within = [inside(s) for s in axes]
+        values = self._outside(len(z), len(y), len(x))
+        if all(w.any() for w in within):
+            parts = [s[w] for s, w in zip(axes, within, strict=True)]
+            raw = np.stack([member.on_lattice(*parts) for member in self._single])
+            values[np.ix_(np.full(len(values), True), *within)] = self._physical(raw)
+        return values
+
+    def _raw_at(self, s: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "k n"]]:
+        """What each member gives at normalised points."""
+        if not self.heads:
+            return [member.at(s) for member in self.members]
+        return [head.values(member.at, s) for head, member in zip(self.heads, self.members, strict=True)]
+
+    def _physical(self, raw: Float[np.ndarray, "member k *n"]) -> Float[np.ndarray, "q *n"]:
+        scale, background = (v.reshape(-1, *[1] * (raw.ndim - 2)) for v in (self.scale, self.background))
+        scaled = raw * scale + background
+        mean = scaled.mean(axis=0)
+        return mean if len(scaled) == 1 else np.concatenate([mean, scaled.std(axis=0, ddof=1)])
+
+    def _outside(self, *shape: int) -> Float[np.ndarray, "q *n"]:
+        """The background, without spread."""
+        background = self.background if len(self.sets) == 1 else np.pad(self.background, (0, len(self.background)))
+        return np.tile(background.reshape(-1, *[1] * len(shape)), (1, *shape))

@@ -1,0 +1,32 @@
+"""The ``cell`` kind: from a microscope's images of a cell to its refractive index.
+
+Only names are looked up here; what needs jax is imported when it is called.
+"""
+
+from ...volume import Quantity
+from ..base import Kind, deferred
+from .config import CellSettings
+from .schema import SCHEMA
+from .summary import lines, sentence
+
+KIND = Kind(
+    name="cell",
+    summary="refractive index of a cell, from images under tilted or patterned light, several foci, or turning",
+    settings=CellSettings,
+    schema=SCHEMA,
+    quantities=(
+        Quantity("refractive_index", "1", "real part of the refractive index"),
+        Quantity("absorption", "1", "imaginary part of the refractive index"),
+    ),
+    validate=deferred(__name__, ".validate", "validate"),
+    read=deferred(__name__, ".read", "read"),
+    problem=deferred(__name__, ".likelihood", "problem"),
+    simulate=deferred(__name__, ".simulate", "simulate"),
+    estimate=deferred(__name__, ".estimate", "estimate"),
+    score=deferred(__name__, ".evaluate", "score"),
+    sentence=sentence,
+    lines=lines,
+    measure=deferred(__name__, ".measure", "measure"),
+    way="fit",
+    smaller="crop or bin the images, widen volume.spacing, or use a machine with more memory",
+)

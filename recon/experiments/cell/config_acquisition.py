@@ -1,0 +1,168 @@
+"""The ``acquisition:`` section of a ``cell`` config: where everything stands in the file, and how it was lit."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from ...config.base import Flag, Settings
+from ...config.fields import Views
+from ...config.source import AngleSource, AnySource, LengthSource, NumberSource, Source
+from ...config.units import Angle, Length
+
+Axis: TypeAlias = Literal["y", "-y", "x", "-x"]
+
+
+def _at(path: str) -> Source:
+    return Source.parse(path)
+
+
+class LedGrid(Settings):
+    """Light from one LED of a flat array a view: directions follow from the LED's row and column."""
+
+    row_col: AnySource = Field(
+        _at("/led_row_col"), description="Row and column of each view's LED: an array (view, 2)."
+    )
+    pitch: Length = Field(4e-3, gt=0, description="Distance between neighbouring LEDs.", examples=["4 mm"])
+    height: Length = Field(79e-3, gt=0, description="Distance of the array from the specimen.", examples=["79 mm"])
+    centre: tuple[float, float] = Field(
+        (0.0, 0.0), description="Row and column above the optical axis.", examples=[[17, 17]]
+    )
+    row_axis: Axis = Field(
+        "y", description="Direction in the image that the light's aperture takes as the row grows: y, -y, x or -x."
+    )
+    column_axis: Axis = Field(
+        "x", description="Direction in the image that the light's aperture takes as the column grows: x, -x, y or -y."
+    )
+
+    @model_validator(mode="after")
+    def _two_directions(self) -> "LedGrid":
+        if self.row_axis[-1] == self.column_axis[-1]:
+            raise ValueError(f"row_axis {self.row_axis} and column_axis {self.column_axis} lie along one direction")
+        return self
+
+
+class Ring(Settings):
+    """Light from evenly spaced directions on a cone."""
+
+    na: float = Field(gt=0, description="Numerical aperture of the ring, sin θ in air.", examples=[0.65])
+    count: int = Field(gt=0, description="Number of directions on the whole ring.", examples=[8])
+    start: Angle = Field(0.0, description="Angle of the first view, from +x towards +y.")
+    clockwise: Flag = Field(False, description="Whether the views go round the other way: from +x towards -y.")
+
+
+class Turn(Settings):
+    """A specimen that turns under fixed light."""
+
+    axis: Literal["z", "y", "x"] = Field("y", description="Axis about which the specimen turns.")
+    angles: AngleSource = Field(_at("/angle"), description="Angle of each view: an array (view,).")
+    reverse: Flag = Field(
+        False,
+        description="Whether the angles count the other way. As it is, a growing angle carries +z to +x (axis y), "
+        "+y to +z (axis x), +x to +y (axis z).",
+    )
+
+
+class ComplexParts(Settings):
+    """A complex field stored as two arrays of real numbers."""
+
+    real: NumberSource = Field(description="Real part (view, y, x).", examples=["/field_real"])
+    imag: NumberSource = Field(description="Imaginary part (view, y, x).", examples=["/field_imag"])
+    scale: float = Field(1.0, description="Factor on both parts.")
+
+
+def _form(value: Any) -> str:
+    return "parts" if isinstance(value, dict | ComplexParts) else "source"
+
+
+ComplexSource: TypeAlias = Annotated[
+    Annotated[NumberSource, Tag("source")] | Annotated[ComplexParts, Tag("parts")], Discriminator(_form)
+]
+
+
+class CellAcquisition(Settings):
+    """Where the measurement's arrays and numbers stand, and which part of them to use."""
+
+    images: NumberSource | None = Field(
+        _at("/measurement/images"),
+        description="Intensity images (view, y, x). Like every name here: '/path' is a dataset, '/path@name' an "
+        "attribute, either may end with a unit, as in '/@wavelength_um in um'; a plain number or '0.63 um' is the "
+        "value itself; null is none.",
+    )
+    field: ComplexSource | None = Field(
+        _at("/measurement/field"),
+        description="Instead of images, the complex field (view, y, x): a name, or {real: /re, imag: /im, scale: 1.0}.",
+    )
+    background: NumberSource | None = Field(
+        _at("/measurement/background"), description="The same without the specimen, (y, x) or (view, y, x)."
+    )
+    mask: NumberSource | None = Field(
+        _at("/measurement/mask"), description="Bad pixels, (y, x) or (view, y, x): 0 is good."
+    )
+    wavelength: LengthSource | None = Field(_at("/instrument/wavelength"), description="Vacuum wavelength.")
+    numerical_aperture: NumberSource | None = Field(
+        _at("/instrument/numerical_aperture"), description="Numerical aperture of the objective."
+    )
+    medium_index: NumberSource | None = Field(
+        _at("/instrument/medium_index"), description="Refractive index of the medium around the specimen."
+    )
+    pixel_size: LengthSource | None = Field(
+        _at("/instrument/pixel_size"),
+        description="Pixel in the specimen: one number, or (y, x). The camera's pixel divided by the magnification.",
+    )
+    illumination: Literal["auto", "na", "led_grid", "ring", "pattern", "normal"] = Field(
+        "auto",
+        description="How the light is described: na (a direction for each view), led_grid or ring (the sections "
+        "below), pattern (several sources a view), normal (along the axis in each view); auto takes the section "
+        "below that is given, else what the file holds.",
+    )
+    illumination_na: NumberSource | None = Field(
+        _at("/instrument/illumination_na"),
+        description="n·sin θ of the light along (y, x) for each view: an array (view, 2).",
+    )
+    source_na: NumberSource | None = Field(
+        _at("/instrument/source_na"), description="n·sin θ along (y, x) of each source: an array (source, 2)."
+    )
+    pattern: NumberSource | None = Field(
+        _at("/instrument/pattern"), description="Brightness of each source in each view: an array (view, source)."
+    )
+    led_grid: LedGrid | None = Field(None, description="Light from a flat array of LEDs, one a view.")
+    ring: Ring | None = Field(None, description="Light from a ring of directions, one a view.")
+    turn: Turn | None = Field(None, description="A turning specimen, by an angle for each view.")
+    rotation: NumberSource | None = Field(
+        _at("/instrument/rotation"),
+        description="A turning specimen, by matrices (view, 3, 3) that turn its (z, y, x) into the laboratory's.",
+    )
+    defocus: LengthSource | None = Field(
+        _at("/instrument/defocus"), description="Plane of focus of each view along +z: an array (view,) or one number."
+    )
+    views: Views = Field("all", description="Views to use: all, a slice such as '::2' or '0:40', or a list of indices.")
+    crop: tuple[int, int] | None = Field(
+        None,
+        description="Pixels (y, x) to keep, or null for all. The crop's pixel n//2 becomes the optical axis.",
+        examples=[[256, 256]],
+    )
+    crop_centre: tuple[int, int] | None = Field(
+        None, description="Pixel (y, x) in the middle of the crop; null is the image's own n//2.", examples=[[256, 256]]
+    )
+    bin: int = Field(1, ge=1, description="Join squares of this many pixels, after cropping.")
+    normalise: Literal["auto", "none", "background", "view_mean"] = Field(
+        "auto",
+        description="What 1 means: background divides by the image without the specimen, view_mean each view by its "
+        "mean, none leaves the numbers; auto takes the background if there is one, else an estimate of each view's.",
+    )
+    vignetted: Literal["drop", "keep"] = Field(
+        "drop",
+        description="What to do with views whose light is at the rim of the aperture and whose background is dark: the "
+        "objective cut them off, and they would mislead the fit.",
+    )
+
+    @model_validator(mode="after")
+    def _light_is_described(self) -> "CellAcquisition":
+        for name in ("led_grid", "ring"):
+            if self.illumination == name and getattr(self, name) is None:
+                raise ValueError(f"illumination is {name}, but the section {name} is not given")
+        if self.led_grid and self.ring and self.illumination == "auto":
+            raise ValueError("both led_grid and ring are given; say which with illumination: led_grid or ring")
+        if self.crop and min(self.crop) < 1:
+            raise ValueError(f"crop {list(self.crop)} keeps no pixel")
+        return self

@@ -1,0 +1,90 @@
+"""The ``simulate:`` section of a ``cell`` config: a specimen that is known, and the microscope that sees it."""
+
+import math
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ...config.base import Flag, Settings
+from ...config.fields import LengthOrAuto, Pitch
+from ...config.units import Angle, Length
+
+
+class SimulatedLight(Settings):
+    """Directions of the simulated light, one a view."""
+
+    pattern: Literal["ring", "spiral", "grid"] = Field(
+        "spiral", description="How the directions fill the aperture: ring, spiral or grid."
+    )
+    count: int = Field(24, ge=1, description="Number of views.")
+    na: float = Field(0.58, gt=0, description="Largest numerical aperture of the light.")
+    sources: int = Field(
+        1, ge=1, description="Directions that shine at once, chosen at random for each view; more than 1 is a pattern."
+    )
+
+
+class SimulatedTurn(Settings):
+    """A specimen that turns under fixed light: every view is taken at each of its angles."""
+
+    axis: Literal["z", "y", "x"] = Field("y", description="Axis about which the specimen turns.")
+    count: int = Field(24, ge=1, description="Number of angles.")
+    range: Angle = Field(2 * math.pi, gt=0, description="Angle from the first to one beyond the last.")
+
+
+class CellSimulation(Settings):
+    """What to simulate."""
+
+    specimen: Literal["cell", "beads", "cluster"] = Field(
+        "cell", description="A cell with nucleus and organelles, beads, or a cluster of cells."
+    )
+    wavelength: Length = Field(532e-9, gt=0, description="Vacuum wavelength.")
+    numerical_aperture: float = Field(0.65, gt=0, description="Numerical aperture of the objective.")
+    medium_index: float = Field(1.333, ge=1, description="Refractive index of the medium around the specimen.")
+    pixel_size: Pitch = Field((0.2e-6, 0.2e-6), description="Pixel in the specimen: one length, or (y, x).")
+    shape: tuple[int, int] = Field((96, 96), description="Pixels (y, x) of an image.")
+    illumination: SimulatedLight = Field(default_factory=SimulatedLight, description="The light.")
+    defocus: tuple[Length, ...] = Field(
+        (0.0,), min_length=1, description="Planes of focus along +z: every view is taken at each of them."
+    )
+    turn: SimulatedTurn | None = Field(None, description="A turning specimen, or null for one that stays.")
+    depth: Length = Field(9e-6, gt=0, description="Depth of the simulated volume along z.")
+    radius: LengthOrAuto = Field(
+        "auto", description="Radius of the cell, of each cell of the cluster, or of the largest bead. auto: what fits."
+    )
+    absorption: float = Field(
+        0.0, ge=0, description="Imaginary refractive index of the cell's nucleus, or of the beads; 0.001 is strong."
+    )
+    contrast: float = Field(
+        1.0, gt=0, description="Factor on the specimen's refractive index contrast: 0.1 scatters weakly, 2 strongly."
+    )
+    oversampling: int = Field(
+        2, ge=1, description="Voxels of the simulation along a pixel's side: 2 simulates at half the pixel."
+    )
+    model: Literal["ssnp", "multislice"] = Field(
+        "ssnp", description="Model of the simulation. Simulate with one and fit with the other."
+    )
+    photons: float | None = Field(
+        2000.0, gt=0, description="Photons a pixel where there is no specimen; null for no counting noise."
+    )
+    read_noise: float = Field(2.0, ge=0, description="Standard deviation of the camera's noise, in counts.")
+    background: float = Field(0.0, ge=0, description="Stray light a pixel, in counts.")
+    empty_view: Flag = Field(False, description="Whether to record the same without the specimen, as the background.")
+
+    @model_validator(mode="after")
+    def _microscope_can_exist(self) -> "CellSimulation":
+        if self.numerical_aperture >= self.medium_index:
+            raise ValueError(
+                f"numerical_aperture {self.numerical_aperture:g} is not below the medium_index {self.medium_index:g}"
+            )
+        if self.illumination.na > self.numerical_aperture:
+            raise ValueError(
+                f"illumination.na {self.illumination.na:g} exceeds the numerical_aperture {self.numerical_aperture:g}: "
+                "dark fields are not simulated"
+            )
+        if self.illumination.sources > self.illumination.count:
+            raise ValueError(
+                f"illumination.sources {self.illumination.sources} exceeds its count {self.illumination.count}"
+            )
+        if min(self.shape) < 8:
+            raise ValueError(f"shape {list(self.shape)} is smaller than 8 pixels")
+        return self

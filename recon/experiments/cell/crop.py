@@ -1,0 +1,113 @@
+"""Which part of the images is used: a crop, and squares of pixels joined into one.
+
+The optical axis stays on pixel ``n // 2``. A square of an even number of pixels has no pixel in its middle, so that
+plain blocks would shift the axis by half a pixel, which a turning specimen does not forgive: joined pixels are centred
+on the axis instead, and the pixels on the border of two squares count half in each.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from ...acquisition import Acquisition
+from ...volume import Volume
+
+_IMAGES = ("images", "field", "background")
+
+
+def crop_range(count: int, size: int | None, centre: int | None) -> tuple[int, int]:
+    """Give the first and the last-but-one pixel of a crop along one axis.
+
+    Args:
+        count: Pixels that there are.
+        size: Pixels to keep; None for all.
+        centre: Pixel that becomes the crop's ``size // 2``; None for the image's own ``count // 2``.
+
+    Raises:
+        ValueError: If the crop reaches beyond the image.
+    """
+    if size is None and centre is None:
+        return 0, count
+    middle = count // 2 if centre is None else centre
+    # Without a size, the largest crop around the centre.
+    kept = size if size is not None else 2 * min(middle, count - 1 - middle) + 1
+    first = middle - kept // 2
+    if first < 0 or first + kept > count:
+        raise ValueError(f"{kept} pixels around pixel {middle} reach beyond the {count} that there are")
+    return first, first + kept
+
+
+def joining(count: int, factor: int) -> Float[np.ndarray, "coarse fine"]:
+    """Weights that join ``factor`` neighbouring pixels along one axis; the pixel ``n // 2`` stays in the middle.
+
+    Args:
+        count: Pixels that there are.
+        factor: Pixels to join.
+
+    Returns:
+        One row for each joined pixel, whose weights are the length that it shares with each pixel.
+    """
+    coarse = count // factor
+    middle = count // 2 + factor * (np.arange(coarse) - coarse // 2)
+    reach = factor / 2
+    overlap = 0.5 + reach - np.abs(np.arange(count)[None, :] - middle[:, None])
+    return np.asarray(np.clip(overlap, 0, 1))
+
+
+def joined(
+    images: Num[np.ndarray, "*view y x"], mask: Num[np.ndarray, "*some y x"] | None, factor: int
+) -> Num[np.ndarray, "*view Y X"]:
+    """Mean of the good pixels of each square; complex fields are averaged as such.
+
+    Args:
+        images: One or many.
+        mask: 0 where a pixel is good, of a shape that broadcasts to the images'.
+        factor: Side of the square in pixels.
+    """
+    rows, columns = (joining(n, factor).astype(np.float32) for n in images.shape[-2:])
+    good = np.ones(images.shape[-2:], np.float32) if mask is None else (mask == 0).astype(np.float32)
+    weight = rows @ good @ columns.T
+    total = rows @ (images * good) @ columns.T
+    return np.asarray(total / np.where(weight > 0, weight, 1), images.dtype)
+
+
+def joined_mask(mask: Num[np.ndarray, "*some y x"], factor: int) -> Num[np.ndarray, "*some Y X"]:
+    """A joined pixel is bad when fewer than half of its pixels were good."""
+    rows, columns = (joining(n, factor).astype(np.float32) for n in mask.shape[-2:])
+    good = rows @ (mask == 0).astype(np.float32) @ columns.T
+    whole = rows.sum(axis=1)[:, None] * columns.sum(axis=1)
+    return np.asarray(good < 0.5 * whole, np.uint8)
+
+
+def bin_acquisition(acquisition: Acquisition, factor: int) -> Acquisition:
+    """Join squares of pixels in every image of an acquisition; its pixels grow.
+
+    Args:
+        acquisition: As read.
+        factor: Side of the square; 1 changes nothing.
+    """
+    if factor == 1:
+        return acquisition
+    arrays = dict(acquisition.arrays)
+    mask = arrays.get("mask")
+    for name in _IMAGES:
+        if name in arrays:
+            usable = mask
+            if mask is not None and arrays[name].ndim < mask.ndim:
+                usable = mask.min(axis=0)
+            arrays[name] = joined(arrays[name], usable, factor)
+    if mask is not None:
+        arrays["mask"] = joined_mask(mask, factor)
+    arrays["pixel_size"] = arrays["pixel_size"] * factor
+    return replace(acquisition, arrays=arrays)
+
+
+def shifted(truth: Volume, shift: tuple[float, float]) -> Volume:
+    """Express a volume in the coordinates of a crop.
+
+    Args:
+        truth: A volume.
+        shift: [m] Where the crop's axis stands in the volume's (y, x).
+    """
+    return replace(truth, y=truth.y - shift[0], x=truth.x - shift[1])

@@ -1,0 +1,65 @@
+"""Memory and time of a cell's fit, from shapes alone."""
+
+import os
+
+import numpy as np
+
+from ...acquisition import Acquisition
+from ...fields.config import SLAB_POINTS
+from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone, readable_bytes
+from .config import CellSettings
+from .geometry import KEPT_BYTES, geometry_of
+
+FFT_SECONDS = 1.2e-9
+"""[s] Time of a complex 2D FFT, with what is done between two, per sample and doubling of its size, on one core."""
+FIELD_SECONDS = 6.0e-9
+"""[s] Time of the field's value and gradient at a lattice point, per number that it handles there, on one core."""
+RETAINED = 2.5
+"""Largest memory over the arrays of a step: what is freed is kept, and not all of it fits what comes next."""
+
+
+def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimate:
+    """Estimate a fit.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement as read; without it only the program itself is counted.
+    """
+    if acquisition is None:
+        return program_alone()
+    geometry = geometry_of(settings, acquisition)
+    slices = geometry.lattice.shape[0]
+    plane = float(np.prod(geometry.padded.shape[1:]))
+    voxels = float(np.prod(geometry.lattice.shape))
+    measured = acquisition["images"] if "images" in acquisition else acquisition["field"]
+    sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
+    waves = min(settings.fit.batch, len(measured)) * sources
+    whole = 8.0 * plane * waves * slices
+    kept = whole if whole <= KEPT_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
+    arrays = 2 * measured.nbytes + kept + 8 * plane * waves * 12
+    held = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
+    arrays += 4 * (_field_numbers(settings) * held + 10 * voxels) + 4 * 8 * slices * plane
+    cores = os.cpu_count() or 1
+    transforms = (4 if whole <= KEPT_BYTES else 6) * slices * waves
+    seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
+    seconds *= settings.fit.steps * settings.fit.ensemble / cores
+    z, y, x = geometry.lattice.shape
+    dz, dy, dx = (d * 1e9 for d in geometry.lattice.pitch)
+    lines = [
+        f"lattice {z} x {y} x {x} samples of {dz:.4g} x {dy:.4g} x {dx:.4g} nm (z, y, x), the wave on "
+        f"{geometry.padded.shape[1]} x {geometry.padded.shape[2]}",
+        f"{waves} waves a step through {slices} slices: {transforms} Fourier transforms; "
+        f"{readable_bytes(float(measured.nbytes))} of measurement",
+        f"time is that of {cores} CPU cores; an accelerator is many times faster",
+    ]
+    return Estimate(int(PROGRAM_BYTES + RETAINED * arrays), float(seconds), lines)
+
+
+def _field_numbers(settings: CellSettings) -> float:
+    """Numbers that the field keeps at each lattice point for its gradient."""
+    fit = settings.fit
+    if fit.field == "voxels":
+        return 6
+    if fit.field == "fourier":
+        return 2.0 * fit.fourier.width * fit.fourier.depth
+    return 8 + 2.0 * fit.pyramid.levels * fit.pyramid.features + 3.0 * fit.pyramid.hidden

@@ -1,0 +1,151 @@
+"""Accuracy of a cell's refractive index against the truth.
+
+Everything is computed on the contrast n − n_m at the truth's samples: a model is evaluated there, a volume on another
+lattice is interpolated by cubic splines. What lies outside the result's box counts as medium.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from ...errors import DataError
+from ...metrics import (
+    SEEN,
+    Aperture,
+    brightest_point,
+    correlation,
+    line_width,
+    peak_signal_to_noise,
+    relative_l2,
+    root_mean_square_over_range,
+    seen_by_tilted_light,
+    seen_part,
+    shell_correlation,
+    shift_between,
+    signal_to_noise,
+    structural_similarity,
+)
+from ...results import Result, box_of, sampler
+from ...volume import Volume
+
+_QUANTITY = "refractive_index"
+_APERTURE = ("wavelength", "medium_index", "illumination_na", "numerical_aperture")
+
+_METRICS = {
+    "snr": signal_to_noise,
+    "psnr": peak_signal_to_noise,
+    "ssim": structural_similarity,
+    "ncc": correlation,
+    "nrmse_range": root_mean_square_over_range,
+    "relative_l2": relative_l2,
+}
+
+Contrast = Float[np.ndarray, "z y x"]
+Shift = tuple[float, float, float]
+
+
+def score(
+    result: Result, truth: Volume, *, register: bool = False, aperture: Aperture | None = None
+) -> dict[str, float]:
+    """Compare a reconstruction with the truth.
+
+    Args:
+        result: A model or a volume with a refractive index.
+        truth: The specimen as it is, with its ``medium_index``.
+        register: Whether to move the result onto the truth first, and report by how much. Off, a result in the wrong
+            place is wrong.
+        aperture: What light and objective let through, for the metrics without the missing cone. If absent, it is taken
+            from the attributes of the result or the truth; where they do not tell, those metrics are left out.
+
+    Returns:
+        Numbers by the names of :data:`~...metrics.CATALOGUE`.
+
+    Raises:
+        DataError: If a refractive index or the medium's index is missing, or the boxes do not overlap.
+    """
+    medium = _medium_index(result, truth)
+    known = np.asarray(truth.only(_QUANTITY).main, np.float64) - medium
+    covered = _coverage(result, truth)
+    found = _contrast(result, truth, medium)
+    numbers: dict[str, float] = {}
+    if register:
+        shift = shift_between(known, found, truth.spacing)
+        found = _contrast(result, truth, medium, shift)
+        numbers |= dict(zip(("shift_z", "shift_y", "shift_x"), shift, strict=True))
+    numbers = _accuracy(known, found) | _sharpness(known, found, truth.spacing) | {"coverage": covered} | numbers
+    opening = aperture or _aperture(result, truth)
+    if opening is not None:
+        seen = seen_by_tilted_light(truth.shape, truth.spacing, opening)
+        numbers |= {name + SEEN: v for name, v in _accuracy(seen_part(known, seen), seen_part(found, seen)).items()}
+    return numbers
+
+
+def _accuracy(known: Contrast, found: Contrast) -> dict[str, float]:
+    return {name: metric(known, found) for name, metric in _METRICS.items()}
+
+
+def _sharpness(known: Contrast, found: Contrast, spacing: Shift) -> dict[str, float]:
+    """Resolution, and the axial width of the truth's brightest feature in both."""
+    numbers = {"resolution": shell_correlation(known, found, spacing).resolution()}
+    if known.shape[0] >= 4:
+        point = brightest_point(known)
+        z, y, x = (float(i) for i in point)
+        numbers["axial_width"] = line_width(found, spacing, (z, y, x), baseline=0.0)
+        numbers["axial_width_truth"] = line_width(known, spacing, (z, y, x), baseline=0.0)
+    return numbers
+
+
+def _contrast(result: Result, truth: Volume, medium: float, shift: Shift = (0.0, 0.0, 0.0)) -> Contrast:
+    """The result's n − n_m at the truth's samples, moved by a shift [m]."""
+    own = isinstance(result, Volume) and _same_lattice(result, truth)
+    if isinstance(result, Volume) and own and not any(shift):
+        return np.asarray(result.only(_QUANTITY).main, np.float64) - medium
+    z, y, x = (axis - d for axis, d in zip((truth.z, truth.y, truth.x), shift, strict=True))
+    return sampler(result, _QUANTITY)(z, y, x) - medium
+
+
+def _same_lattice(result: Volume, truth: Volume) -> bool:
+    """Whether the samples coincide to a thousandth of their spacing."""
+    if result.shape != truth.shape:
+        return False
+    axes = zip((result.z, result.y, result.x), (truth.z, truth.y, truth.x), truth.spacing, strict=True)
+    return all(bool(np.all(np.abs(a - b) <= 1e-3 * max(spacing, 1e-12))) for a, b, spacing in axes)
+
+
+def _medium_index(result: Result, truth: Volume) -> float:
+    for facts in (truth.attributes, _attributes(result)):
+        if "medium_index" in facts:
+            return float(facts["medium_index"])
+    raise DataError(
+        "neither the truth nor the result tells the medium's index: write it as the attribute medium_index of /volume"
+    )
+
+
+def _aperture(result: Result, truth: Volume) -> Aperture | None:
+    facts = {**truth.attributes, **_attributes(result)}
+    if not all(name in facts for name in _APERTURE):
+        return None
+    wavelength, medium, light, objective = (float(facts[name]) for name in _APERTURE)
+    return Aperture(wavelength, medium, light, objective)
+
+
+def _attributes(result: Result) -> dict[str, float | str]:
+    return dict(result.attributes if isinstance(result, Volume) else result.frame.attributes)
+
+
+def _coverage(result: Result, truth: Volume) -> float:
+    """Share of the truth's samples inside the result's box.
+
+    Raises:
+        DataError: If there are none.
+    """
+    low, high = box_of(result)
+    share = 1.0
+    for name, axis, a, b, spacing in zip("zyx", (truth.z, truth.y, truth.x), low, high, truth.spacing, strict=True):
+        inside = float(np.mean((axis >= a - 0.01 * spacing) & (axis <= b + 0.01 * spacing)))
+        if inside == 0:
+            raise DataError(
+                f"the result covers {name} {a * 1e6:.3g} … {b * 1e6:.3g} µm, the truth {axis[0] * 1e6:.3g} … "
+                f"{axis[-1] * 1e6:.3g} µm: they do not overlap; check the units of their coordinates"
+            )
+        share *= inside
+    return share

@@ -1,0 +1,163 @@
+"""The lattice on which a cell is sought: the box that the config names, at the spacing that the optics needs.
+
+No jax here: `check` and `estimate` use it too. Axes ``z y x``, metres.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ....physics.optics.lattice import Lattice, padding_for
+from ....physics.optics.microscope import Microscope
+from ...acquisition import Acquisition
+from ...errors import ConfigError, Fault
+from .config import CellSettings
+from .illumination import microscope_of
+
+KEPT_BYTES = 1 << 30
+"""Memory up to which the wave of every slice is kept for the gradient; beyond it, only heads of blocks."""
+SLICES_PER_DETAIL = 3.0
+"""Slices to the finest axial detail. At 2 (Nyquist's own) sections alias; above 3 nothing more was gained."""
+SSNP_SLICE = 1 / 3
+"""Thickest slice for SSNP by itself, in wavelengths of the medium: it knows backward light, and a stack of slices half
+a wave apart is a mirror for it that no specimen is."""
+SSNP_LIMIT = 0.45
+"""Thickest slice that is accepted for SSNP."""
+COARSEST_SLICE = 4.0
+"""Thickest slice, in wavelengths of the medium: beyond it diffraction inside a slice is lost."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a cell is sampled.
+
+    Args:
+        lattice: Samples of the specimen.
+        padded: The same with the margin that light needs; the wave is computed on it.
+        image: Pixels (y, x) of the images that are compared: those that the box covers.
+        resolution: [m] Finest detail (z, y, x) that the aperture and the light can show.
+    """
+
+    lattice: Lattice
+    padded: Lattice
+    image: tuple[int, int]
+    resolution: tuple[float, float, float]
+
+
+def largest_na(acquisition: Acquisition) -> float:
+    """Largest aperture of the light, or 0 where only straight light is given."""
+    for name in ("illumination_na", "source_na"):
+        if name in acquisition:
+            return float(np.sqrt((acquisition[name] ** 2).sum(axis=-1)).max())
+    return 0.0
+
+
+def resolution_of(microscope: Microscope, light: float, turning: bool) -> tuple[float, float, float]:
+    """[m] Finest detail (z, y, x): one period of the highest frequency that the light and the objective transfer."""
+    n, objective = microscope.medium_index, microscope.numerical_aperture
+    light = min(light, objective)
+    lateral = microscope.wavelength / (objective + light)
+    sag = 2 * n - float(np.sqrt(n**2 - objective**2)) - float(np.sqrt(n**2 - light**2))
+    axial = lateral if turning else max(lateral, microscope.wavelength / sag)
+    return axial, lateral, lateral
+
+
+def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
+    """Lay the lattice.
+
+    Raises:
+        ConfigError: If the depth is missing, or a spacing does not divide the pixel.
+    """
+    microscope = microscope_of(acquisition)
+    measured = acquisition["images"] if "images" in acquisition else acquisition["field"]
+    light = largest_na(acquisition)
+    turning = "rotation" in acquisition
+    resolution = resolution_of(microscope, light, turning)
+    pitch, binning = _pitch(settings, microscope, resolution, turning)
+    depth = _depth(settings, acquisition)
+    height, width = measured.shape[1:]
+    lateral = []
+    for n, pixel, size in zip((height, width), microscope.pixel_size, _size(settings), strict=True):
+        lateral.append(binning * (n if size is None else max(1, round(size / pixel))))
+    slices = max(1, round(depth / pitch[0]))
+    lattice = Lattice(
+        (slices, lateral[0], lateral[1]),
+        pitch,
+        microscope.wavelength,
+        microscope.medium_index,
+        settings.volume.centre_z,
+        binning,
+    )
+    if turning:
+        widest = max(lattice.shape)
+        lattice = replace(lattice, shape=(widest, widest, widest))
+    sine = max(light, microscope.numerical_aperture) / microscope.medium_index
+    wanted = settings.physics.padding
+    margin = padding_for(lattice.thickness, sine) if wanted == "auto" else wanted
+    image = (min(height, lattice.shape[1] // binning), min(width, lattice.shape[2] // binning))
+    return Geometry(lattice, lattice.padded(margin), image, resolution)
+
+
+def _depth(settings: CellSettings, acquisition: Acquisition) -> float:
+    if settings.volume.depth is not None:
+        return settings.volume.depth
+    if acquisition.truth is not None:
+        return acquisition.truth.shape[0] * acquisition.truth.spacing[0]
+    raise ConfigError(
+        Fault(
+            "volume.depth",
+            "is required: how deep the specimen is cannot be read from images",
+            "--set volume.depth='9 um'",
+        )
+    )
+
+
+def _size(settings: CellSettings) -> tuple[float | None, float | None]:
+    size = settings.volume.size
+    return (None, None) if size == "auto" else (size[0], size[1])
+
+
+def _pitch(
+    settings: CellSettings, microscope: Microscope, resolution: tuple[float, float, float], turning: bool
+) -> tuple[tuple[float, float, float], int]:
+    """Spacing (z, y, x), and lattice samples to a pixel."""
+    pixel = microscope.pixel_size
+    spacing = settings.volume.spacing
+    cycle = microscope.wavelength / microscope.medium_index
+    if turning and abs(pixel[0] / pixel[1] - 1) > 1e-3:
+        raise ConfigError(Fault("acquisition.pixel_size", f"{pixel} m: a turning specimen needs square pixels"))
+    ssnp = settings.physics.model == "ssnp"
+    if spacing == "auto":
+        finest, coarsest = min(pixel), max(min(pixel), COARSEST_SLICE * cycle)
+        axial = pixel[1] if turning else float(np.clip(resolution[0] / SLICES_PER_DETAIL, finest, coarsest))
+        if ssnp and not turning:
+            axial = min(axial, SSNP_SLICE * cycle)
+        return _checked_for_ssnp((axial, *pixel), cycle, ssnp), 1
+    z, y, x = (spacing,) * 3 if isinstance(spacing, float) else spacing
+    factors = [p / s for p, s in zip(pixel, (y, x), strict=True)]
+    binning = max(1, round(factors[0]))
+    if any(abs(f / binning - 1) > 0.01 for f in factors):
+        lateral = " or ".join(f"{pixel[1] / k * 1e9:.4g} nm" for k in (1, 2, 3))
+        raise ConfigError(
+            Fault(
+                "volume.spacing",
+                f"{y * 1e9:.4g} × {x * 1e9:.4g} nm laterally does not divide the pixel of {pixel[1] * 1e9:.4g} nm",
+                f"use {lateral}, or [z, y, x] with those laterally; the model can be sampled at any spacing afterwards",
+            )
+        )
+    if turning and abs(z / y - 1) > 1e-3:
+        raise ConfigError(Fault("volume.spacing", "a turning specimen needs the same spacing on all axes"))
+    return _checked_for_ssnp((z, pixel[0] / binning, pixel[1] / binning), cycle, ssnp), binning
+
+
+def _checked_for_ssnp(pitch: tuple[float, float, float], cycle: float, ssnp: bool) -> tuple[float, float, float]:
+    """Refuse slices that SSNP would take for a mirror."""
+    if ssnp and pitch[0] > SSNP_LIMIT * cycle:
+        raise ConfigError(
+            Fault(
+                "volume.spacing",
+                f"slices of {pitch[0] * 1e9:.4g} nm are too thick for physics.model=ssnp",
+                f"at most {SSNP_LIMIT * cycle * 1e9:.4g} nm along z, or physics.model=multislice",
+            )
+        )
+    return pitch

@@ -1,0 +1,200 @@
+"""Where the light comes from: a laboratory's own description turned into numerical apertures.
+
+Apertures are n·sin θ along the image's (y, x), y down and x right; light of aperture na has the field
+exp(2πi na·r/λ). They are the same in air and in the medium, because flat interfaces keep transverse frequencies. Angles
+in the plane of the image go from +x towards +y.
+
+From the laboratory's description of light and rotation to apertures and matrices.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from ....physics.optics.microscope import Illumination, Microscope
+from ...acquisition import Acquisition
+from ...errors import Fault
+from .config_acquisition import CellAcquisition, Turn
+from .schema import ANGLES, LED_ROW_COL, LIGHT, is_named, light_of
+
+_DIRECTIONS = {"y": (1.0, 0.0), "-y": (-1.0, 0.0), "x": (0.0, 1.0), "-x": (0.0, -1.0)}
+
+
+def led_grid_na(
+    row_col: Num[np.ndarray, "view 2"],
+    *,
+    pitch: float,
+    height: float,
+    centre: tuple[float, float],
+    row_axis: str = "y",
+    column_axis: str = "x",
+) -> Float[np.ndarray, "view 2"]:
+    """Give the apertures of the LEDs of a flat array.
+
+    Args:
+        row_col: Row and column of each view's LED.
+        pitch: [m] Distance between neighbours.
+        height: [m] Distance of the array from the specimen.
+        centre: Row and column on the optical axis.
+        row_axis: Direction (``y``, ``-y``, ``x``, ``-x``) in which the aperture grows with the row.
+        column_axis: The same for the column.
+
+    Returns:
+        sin θ in air along (y, x): position over distance.
+    """
+    offsets = (np.asarray(row_col, float) - np.asarray(centre, float)) * pitch
+    distance = np.sqrt((offsets**2).sum(axis=1, keepdims=True) + height**2)
+    return np.asarray(offsets / distance @ np.array([_DIRECTIONS[row_axis], _DIRECTIONS[column_axis]]))
+
+
+def ring_na(
+    views: int, *, na: float, count: int, start: float = 0.0, clockwise: bool = False
+) -> Float[np.ndarray, "view 2"]:
+    """Give the apertures of evenly spaced directions on a cone.
+
+    Args:
+        views: Number of views; the first of the ring's directions.
+        na: Aperture of the ring.
+        count: Directions on the whole ring.
+        start: [rad] Angle of the first view, from +x towards +y.
+        clockwise: Whether the views go from +x towards -y instead.
+    """
+    turned = 2 * np.pi * np.arange(views) / count
+    angle = start + (-turned if clockwise else turned)
+    return na * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def turn_matrices(
+    angles: Float[np.ndarray, " view"], axis: str, *, reverse: bool = False
+) -> Float[np.ndarray, "view 3 3"]:
+    """Give the matrices that turn the specimen's (z, y, x) into the laboratory's.
+
+    A growing angle turns right-handed about the axis, where x is right, y down and z along the light: +z goes to +x
+    about y, +y to +z about x, +x to +y about z.
+
+    Args:
+        angles: [rad] One a view.
+        axis: ``z``, ``y`` or ``x``.
+        reverse: Whether the angles count the other way.
+    """
+    place = {"z": 0, "y": 1, "x": 2}
+    # The pair (from, to) that a quarter turn carries one into the other.
+    start, end = {"y": ("z", "x"), "x": ("y", "z"), "z": ("x", "y")}[axis]
+    first, second = place[start], place[end]
+    cosine, sine = np.cos(angles), np.sin(-angles if reverse else angles)
+    turned = np.zeros((len(angles), 3, 3))
+    turned[:, place[axis], place[axis]] = 1
+    turned[:, first, first] = turned[:, second, second] = cosine
+    turned[:, second, first] = sine
+    turned[:, first, second] = -sine
+    return turned
+
+
+def microscope_of(acquisition: Acquisition) -> Microscope:
+    """Describe the microscope that made an acquisition.
+
+    Raises:
+        InstrumentError: If its numbers describe none.
+    """
+    y, x = (float(size) for size in acquisition["pixel_size"])
+    return Microscope(
+        wavelength=float(acquisition["wavelength"]),
+        numerical_aperture=float(acquisition["numerical_aperture"]),
+        medium_index=float(acquisition["medium_index"]),
+        pixel_size=(y, x),
+    )
+
+
+def illumination_of(acquisition: Acquisition) -> Illumination:
+    """Describe the light of each view: one plane wave, or several sources with their brightness.
+
+    Raises:
+        InstrumentError: If a view is dark.
+    """
+    views = len(acquisition["images"] if "images" in acquisition else acquisition["field"])
+    defocus = acquisition["defocus"] if "defocus" in acquisition else np.zeros(views)
+    if "pattern" not in acquisition:
+        return Illumination.tilted(acquisition["illumination_na"], defocus)
+    na = np.broadcast_to(acquisition["source_na"], (views, *acquisition["source_na"].shape))
+    return Illumination(na, acquisition["pattern"], defocus)
+
+
+_MOST_TURNS = 2
+
+
+def resolved(
+    acquisition: Acquisition, wanted: CellAcquisition, views: list[int], count: int
+) -> tuple[Acquisition, list[Fault]]:
+    """Describe the light by apertures and a turning specimen by matrices.
+
+    Args:
+        acquisition: As found in the file.
+        wanted: The config's section.
+        views: The views that were taken, by their number in the file.
+        count: Views in the file.
+
+    Returns:
+        The acquisition with ``illumination_na``, or ``source_na`` and ``pattern``; and what is wrong.
+    """
+    arrays, places = dict(acquisition.arrays), dict(acquisition.places)
+    row_col, angles = arrays.pop(LED_ROW_COL.name, None), arrays.pop(ANGLES.name, None)
+    light, faults = light_of(wanted), _measurement_faults(acquisition)
+    if light == "led_grid" and wanted.led_grid and row_col is not None:
+        grid = wanted.led_grid
+        arrays["illumination_na"] = led_grid_na(
+            row_col,
+            pitch=grid.pitch,
+            height=grid.height,
+            centre=grid.centre,
+            row_axis=grid.row_axis,
+            column_axis=grid.column_axis,
+        )
+        places["illumination_na"] = places[LED_ROW_COL.name]
+    elif light == "ring" and wanted.ring:
+        ring = wanted.ring
+        if count > ring.count:
+            message = f"the ring has {ring.count} directions, and the file {count} views"
+            faults.append(Fault("acquisition.ring.count", message, "give the number of directions on the whole ring"))
+        whole = ring_na(count, na=ring.na, count=ring.count, start=ring.start, clockwise=ring.clockwise)
+        arrays["illumination_na"], places["illumination_na"] = whole[views], "acquisition.ring"
+    elif light == "normal":
+        arrays["illumination_na"] = np.zeros((len(views), 2))
+        places["illumination_na"] = "acquisition.illumination"
+    elif "pattern" in arrays and "source_na" in arrays:
+        arrays.pop("illumination_na", None)  # The sources with their pattern are the fuller description.
+    else:
+        faults += _darkness(acquisition, wanted)
+    if wanted.turn and angles is not None:
+        arrays["rotation"] = turn_matrices(angles, wanted.turn.axis, reverse=wanted.turn.reverse)
+        places["rotation"] = places[ANGLES.name]
+        faults += _angle_faults(angles, wanted.turn, places["rotation"])
+    return replace(acquisition, arrays=arrays, places=places), faults
+
+
+def _measurement_faults(acquisition: Acquisition) -> list[Fault]:
+    if "images" in acquisition and "field" in acquisition:
+        remedy = "say acquisition.images: null to use the field, or acquisition.field: null to use the images"
+        return [Fault(acquisition.source, "the file holds both images and a complex field", remedy)]
+    return []
+
+
+def _darkness(acquisition: Acquisition, wanted: CellAcquisition) -> list[Fault]:
+    """Say that the light is not described, unless what was to describe it has a fault of its own."""
+    if any(name in acquisition.places or is_named(wanted, name) for name in LIGHT):
+        return []
+    remedy = (
+        "name it (acquisition.illumination_na: /path, n·sin θ along (y, x) of each view), or describe it by "
+        "acquisition.led_grid, acquisition.ring, or acquisition.illumination: normal"
+    )
+    return [Fault(acquisition.source, "nothing says where the light of each view comes from", remedy)]
+
+
+def _angle_faults(angles: np.ndarray, turn: Turn, place: str) -> list[Fault]:
+    """Degrees without a unit are the rule in laboratories."""
+    largest = float(np.abs(angles).max(initial=0))
+    if turn.angles.unit or not largest > _MOST_TURNS * 2 * np.pi:
+        return []
+    path = turn.angles.path or "…"
+    message = f"angles up to {largest:g} rad are more than {_MOST_TURNS} turns; they look like degrees"
+    return [Fault(place, message, f"say acquisition.turn.angles: '{path} in deg' (or 'in rad', if they are right)")]

@@ -1,0 +1,158 @@
+"""Faults of a cell's acquisition that follow from physics, and what is worth a warning."""
+
+import logging
+
+import numpy as np
+
+from ...acquisition import Acquisition
+from ...errors import Fault
+from .schema import SCHEMA
+
+logger = logging.getLogger(__name__)
+
+_PATHS = {entry.name: entry.path for entry in SCHEMA}
+_LONGEST_WAVE = 100e-6
+_SHORTEST_WAVE = 1e-12
+_LARGEST_PIXEL = 1e-3
+_PLAUSIBLE_RATIO = 100
+"""A pixel is no more than this many wavelengths, and no less than a part in ten times as many."""
+_VIGNETTED = 0.98
+
+
+def validate(acquisition: Acquisition) -> list[Fault]:
+    """Find what no microscope can have.
+
+    Args:
+        acquisition: Arrays in SI. What is absent is not checked.
+    """
+    lengths = _length_faults(acquisition)
+    return [*lengths, *_aperture_faults(acquisition), *_light_faults(acquisition), *_rotation_faults(acquisition)]
+
+
+def notices(acquisition: Acquisition) -> list[str]:
+    """What is unusual and may yet be right: sentences for the log."""
+    found = []
+    aperture = float(acquisition["numerical_aperture"])
+    limit, pixel = float(acquisition["wavelength"]) / (2 * aperture), float(acquisition["pixel_size"].max())
+    if pixel > limit:
+        found.append(
+            f"{place(acquisition, 'pixel_size')}: a pixel of {pixel * 1e9:.0f} nm samples the aperture {aperture:g} "
+            f"too coarsely: at most {limit * 1e9:.0f} nm holds all that the objective passes"
+        )
+    name = "source_na" if "pattern" in acquisition else "illumination_na"
+    outer = np.flatnonzero(np.hypot(*acquisition[name].T) > _VIGNETTED * aperture)
+    if outer.size:
+        shown = ", ".join(map(str, outer[:8])) + (", …" if outer.size > 8 else "")
+        found.append(
+            f"{place(acquisition, name)}: {outer.size} of {len(acquisition[name])} directions of light lie at the edge "
+            f"of the aperture {aperture:g} or beyond, and may be vignetted: {shown}; those that look it are left out "
+            "unless acquisition.vignetted is keep"
+        )
+    return found
+
+
+def place(acquisition: Acquisition, name: str) -> str:
+    """Say where an array stands, for messages."""
+    return acquisition.places.get(name) or f"{acquisition.source}:{_PATHS.get(name, name)}"
+
+
+def _number(acquisition: Acquisition, name: str) -> float | None:
+    """A scalar, unless it is absent or has a fault of its own already."""
+    if name not in acquisition or not acquisition[name].size:
+        return None
+    value = float(acquisition[name].max())
+    return value if np.isfinite(value) and value > 0 else None
+
+
+def _length_faults(acquisition: Acquisition) -> list[Fault]:
+    """Lengths in micrometres or nanometres where metres are due: the field's most reported error."""
+    wavelength, pixel = _number(acquisition, "wavelength"), _number(acquisition, "pixel_size")
+    faults = []
+    wave_fault = wavelength is not None and not _SHORTEST_WAVE < wavelength < _LONGEST_WAVE
+    if wavelength is not None and wave_fault:
+        faults.append(_unit_fault(acquisition, "wavelength", wavelength, "no wavelength of light", 50))
+    if pixel is None:
+        return faults
+    if pixel > _LARGEST_PIXEL:
+        faults.append(_unit_fault(acquisition, "pixel_size", pixel, "too large for a pixel in the specimen", 20))
+    elif wavelength is not None and not wave_fault:
+        ratio = pixel / wavelength
+        if not 0.1 / _PLAUSIBLE_RATIO < ratio < _PLAUSIBLE_RATIO:
+            message = f"{pixel:g} m is {ratio:.3g} wavelengths of {wavelength:g} m, which is no pixel in the specimen"
+            remedy = "divide the camera's pixel by the magnification, and check the units of both"
+            faults.append(Fault(place(acquisition, "pixel_size"), message, remedy))
+    return faults
+
+
+def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, nanometres_from: float) -> Fault:
+    unit = "micrometres" if value < nanometres_from else "nanometres"
+    short = "um" if value < nanometres_from else "nm"
+    remedy = f"write its units attribute, or say acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
+    return Fault(place(acquisition, name), f"{value:g} m is {what}; it looks like {unit}", remedy)
+
+
+def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> str:
+    """The line of config that says the unit: beside the name in the file, or beside the number itself."""
+    where = acquisition.places.get(name, "")
+    _, found, path = where.partition(":/")
+    return f"'/{path} in {unit}'" if found else f"{value:g} {unit}"
+
+
+def _aperture_faults(acquisition: Acquisition) -> list[Fault]:
+    aperture, medium = _number(acquisition, "numerical_aperture"), _number(acquisition, "medium_index")
+    if medium is None:
+        return []
+    faults = []
+    if aperture is not None and aperture > medium:
+        message = f"the numerical aperture {aperture:g} exceeds the medium's index {medium:g}"
+        remedy = "light of that angle does not travel in the medium: check both numbers"
+        faults.append(Fault(place(acquisition, "numerical_aperture"), message, remedy))
+    for name in ("illumination_na", "source_na"):
+        if name not in acquisition:
+            continue
+        tilt = np.hypot(*acquisition[name].T)
+        beyond = np.flatnonzero(tilt >= medium)
+        if beyond.size:
+            message = (
+                f"{beyond.size} of {len(tilt)} directions of light exceed the medium's index {medium:g}: "
+                f"the first is {name}[{beyond[0]}] with |na| = {tilt[beyond[0]]:g}"
+            )
+            remedy = "apertures are n·sin θ, not angles nor cycles per metre"
+            faults.append(Fault(place(acquisition, name), message, remedy))
+    return faults
+
+
+def _light_faults(acquisition: Acquisition) -> list[Fault]:
+    faults = []
+    for one, other in (("source_na", "pattern"), ("pattern", "source_na")):
+        if one in acquisition and other not in acquisition:
+            remedy = f"give acquisition.{other} as well, or neither"
+            faults.append(Fault(place(acquisition, one), f"{one} needs {other} beside it", remedy))
+    if "pattern" in acquisition:
+        dark = np.flatnonzero(~(acquisition["pattern"].sum(axis=1) > 0))
+        if dark.size:
+            message = f"no source shines in view {dark[0]}: its row of the pattern sums to 0"
+            faults.append(Fault(place(acquisition, "pattern"), message, "leave such views out with acquisition.views"))
+    if "background" in acquisition and not (acquisition["background"] > 0).any():
+        message = "the background is 0 everywhere: nothing can be divided by it"
+        faults.append(Fault(place(acquisition, "background"), message, "say acquisition.background: null"))
+    if "images" in acquisition:
+        dark = np.flatnonzero(~(acquisition["images"].max(axis=(1, 2), initial=0) > 0))
+        if dark.size:
+            message = f"view {dark[0]} of those used is dark: no pixel is above 0 ({dark.size} such views)"
+            faults.append(Fault(place(acquisition, "images"), message, "leave such views out with acquisition.views"))
+    return faults
+
+
+def _rotation_faults(acquisition: Acquisition) -> list[Fault]:
+    if "rotation" not in acquisition:
+        return []
+    matrices = acquisition["rotation"]
+    error = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2), initial=0)
+    bad = np.flatnonzero(~(error < 1e-3) | ~(np.linalg.det(np.nan_to_num(matrices)) > 0))
+    if not bad.size:
+        return []
+    message = (
+        f"rotation[{bad[0]}] is no rotation: its rows are not orthonormal and right-handed ({bad.size} such views)"
+    )
+    return [Fault(place(acquisition, "rotation"), message, "rows and columns are in the order (z, y, x)")]

@@ -1,0 +1,300 @@
+"""A raw scan of 34-ID-C at the Advanced Photon Source: TIFF frames, a spec file, dark and white field.
+
+It is a folder, or a zip archive of one:
+
+    scan54/scan.spec  scan54/frames/…_S0054_00000.tif …  scan54/dark.tif  scan54/whitefield.tif
+
+What an acquisition needs is presented at the paths of our own files, in SI: frames divided by the white field, a mask
+of the pixels that are dead, hot or outside the white field (they are never set to 0), the monitor, and the geometry by
+the beamline's circles. The raw arrays stand beside them: ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``, and each
+column of the scan under ``/scan``.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, reflection
+from ...errors import DataError, Fault
+from ...io.cxi import PLANCK_TIMES_LIGHT
+from ...io.lazy_arrays import Index, Leaf, Leaves, take
+from ...io.spec import SpecScan, read_scans
+
+_KEV = 1.602176634e-16
+_PIXELS = {"34idcTIM1": 55e-6, "34idcTIM2": 55e-6}
+"""[m] By the detector's name in the spec file."""
+_HOT_DARK = 1.0
+"""Counts of the dark frame above which a pixel counts by itself."""
+_DEAD_WHITE = 0.1
+"""Share of the median white field below which a pixel is dead, or only half there."""
+_SCAN_IN_NAME = re.compile(r"[_-]S(\d+)[_-]", re.IGNORECASE)
+_MONITORS = ("Monitor", "Ring Current", "Current", "ic1")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files of a scan, wherever they lie.
+
+    Args:
+        path: The folder or the archive.
+        names: Paths inside it.
+        read: Gives the bytes of one.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    read: Callable[[str], bytes]
+
+    @property
+    def spec(self) -> str | None:
+        """The spec file, if there is one."""
+        return next((name for name in self.names if name.endswith(".spec")), None)
+
+    def table(self, word: str) -> str | None:
+        """The image whose name says what it is: ``dark``, ``white``."""
+        found = (n for n in self.names if _is_image(n) and word in PurePosixPath(n).name.lower())
+        return next(found, None)
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """The frames, by the numbers in their names."""
+        others = {self.table("dark"), self.table("white")}
+        images = [name for name in self.names if _is_image(name) and name not in others]
+        return tuple(sorted(images, key=_natural))
+
+
+def is_scan(path: Path) -> bool:
+    """Whether a folder or an archive holds a spec file."""
+    if path.is_dir():
+        return any(True for _ in path.glob("*.spec")) or any(True for _ in path.glob("*/*.spec"))
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith(".spec") for name in archive.namelist())
+
+
+@contextmanager
+def open_scan(path: Path) -> Iterator[Leaves]:
+    """Open a raw scan.
+
+    Raises:
+        DataError: If frames or spec file are missing, torn, or do not belong together.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        names = tuple(file.relative_to(path).as_posix() for file in files)
+        yield _leaves(Parts(path, names, lambda name: (path / name).read_bytes()))
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield _leaves(Parts(path, tuple(archive.namelist()), archive.read))
+    except zipfile.BadZipFile as error:
+        raise DataError(Fault(str(path), f"the archive is damaged: {error}", "copy it again")) from error
+
+
+def _leaves(parts: Parts) -> Leaves:
+    """Present a scan as a tree of arrays."""
+    scan = _scan_of(parts)
+    stack = Stack(parts)
+    _require_frames(parts, scan, stack)
+    leaves = {
+        "/measurement/images": Leaf(stack.shape, np.dtype(np.float32), stack.corrected),
+        "/measurement/mask": Leaf.of(stack.mask),
+        **_instrument(parts, scan),
+        "/raw/frames": Leaf(stack.shape, np.dtype(np.int32), stack.raw),
+    }
+    for name, array in (("dark", stack.dark), ("whitefield", stack.white)):
+        if array is not None:
+            leaves[f"/raw/{name}"] = Leaf.of(array)
+    leaves |= {f"/scan/{name.replace(' ', '_')}": Leaf.of(column) for name, column in scan.columns.items()}
+    facts = {"scan": scan.number, "command": scan.command, "detector": scan.notes.get("UIMDET", "")}
+    return Leaves(parts.path, "34-ID-C scan", leaves, facts)
+
+
+class Stack:
+    """The frames of a scan with their dark and white fields.
+
+    Args:
+        parts: Where they lie.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._scan = _scan_of(parts)
+        first = _image(parts, parts.frames[0]) if parts.frames else np.zeros((0, 0), np.int32)
+        self.shape = (len(parts.frames), *first.shape)
+
+    @cached_property
+    def dark(self) -> np.ndarray | None:
+        """The dark field of the frames' part of the detector."""
+        return self._field("dark")
+
+    @cached_property
+    def white(self) -> np.ndarray | None:
+        """The white field of the frames' part of the detector."""
+        return self._field("white")
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """1 where a pixel counts by itself, or does not count."""
+        bad = np.zeros(self.shape[1:], bool)
+        if self.dark is not None:
+            bad |= self.dark > _HOT_DARK
+        if self.white is not None:
+            bad |= self.white < _DEAD_WHITE * np.median(self.white)
+        return bad.astype(np.uint8)
+
+    @cached_property
+    def _gain(self) -> Float[np.ndarray, "y x"]:
+        """What makes all good pixels equally sensitive; 1 for bad ones."""
+        if self.white is None:
+            return np.ones(self.shape[1:])
+        good = self.mask == 0
+        return np.where(good, np.median(self.white[good]) / np.where(good, self.white, 1), 1.0)
+
+    def raw(self, index: tuple[Index, ...]) -> np.ndarray:
+        """Some frames as they are."""
+        wanted = index[0] if isinstance(index[0], list) else range(*index[0].indices(self.shape[0]))
+        frames = [_image(self._parts, self._parts.frames[i]) for i in wanted]
+        for i, frame in zip(wanted, frames, strict=True):
+            if frame.shape != self.shape[1:]:
+                message = f"has {frame.shape} pixels, and the first frame {self.shape[1:]}"
+                raise DataError(Fault(f"{self._parts.path}:{self._parts.frames[i]}", message, "leave it out"))
+        return take(np.stack(frames), (slice(None), *index[1:]))
+
+    def corrected(self, index: tuple[Index, ...]) -> np.ndarray:
+        """Some frames over the white field, on the scale of raw counts."""
+        gain = take(self._gain[None], (slice(None), *index[1:]))
+        return np.asarray(self.raw(index) * gain, np.float32)
+
+    def _field(self, word: str) -> np.ndarray | None:
+        """Cut the frames' part out of a field of the whole detector."""
+        name = self._parts.table(word)
+        if name is None:
+            return None
+        field = _image(self._parts, name).astype(np.float64)
+        if field.shape == self.shape[1:]:
+            return field
+        region = _region(self._scan, "UIMR5")
+        if region is not None:
+            left, width, top, height = region
+            part = field[top : top + height, left : left + width]
+            if part.shape == self.shape[1:]:
+                return part
+        message = f"has {field.shape} pixels, the frames {self.shape[1:]}, and the spec file does not say which part"
+        raise DataError(Fault(f"{self._parts.path}:{name}", message, "cut it to the frames' part (#UIMR5)"))
+
+
+def _scan_of(parts: Parts) -> SpecScan:
+    """The scan that the frames' names number, or the only one."""
+    name = parts.spec
+    if name is None:
+        raise DataError(Fault(str(parts.path), "holds no spec file", "put the scan's .spec file beside the frames"))
+    where = f"{parts.path}:{name}"
+    try:
+        scans = read_scans(parts.read(name).decode(errors="replace"))
+    except ValueError as error:
+        raise DataError(Fault(where, f"cannot be read: {error}", "copy it again")) from error
+    numbered = {int(m[1]) for frame in parts.frames[:1] if (m := _SCAN_IN_NAME.search(PurePosixPath(frame).name))}
+    chosen = numbered & set(scans) or (set(scans) if len(scans) == 1 else set())
+    if len(chosen) != 1:
+        held = ", ".join(map(str, scans)) or "none"
+        wanted = f"scan {min(numbered)}, which the frames' names say" if numbered else "which scan the frames are of"
+        raise DataError(Fault(where, f"does not tell {wanted}; it holds {held}", "keep the one scan in the spec file"))
+    return scans[chosen.pop()]
+
+
+def _require_frames(parts: Parts, scan: SpecScan, stack: Stack) -> None:
+    if not stack.shape[0]:
+        raise DataError(Fault(str(parts.path), "holds no TIFF frames beside the spec file", "put them together"))
+    points = len(next(iter(scan.columns.values()), ()))
+    if points != stack.shape[0]:
+        message = f"{stack.shape[0]} frames, and scan {scan.number} of the spec file has {points} points"
+        raise DataError(Fault(str(parts.path), message, "a frame is missing, or frames of another scan are among them"))
+
+
+def _instrument(parts: Parts, scan: SpecScan) -> dict[str, Leaf]:
+    """Wavelength, distance, pixel, monitor and geometry, as far as the spec file tells."""
+    leaves: dict[str, Leaf] = {}
+    monitor = next((scan.columns[n] for n in _MONITORS if n in scan.columns and (scan.columns[n] > 0).all()), None)
+    if monitor is not None:
+        leaves["/measurement/monitor"] = Leaf.of(monitor)
+    energy, distance = scan.motors.get("Energy", 0.0), scan.motors.get("camdist", 0.0) * 1e-3
+    if energy > 0:
+        leaves["/instrument/wavelength"] = Leaf.of(np.array(PLANCK_TIMES_LIGHT / (energy * _KEV)), {"units": "m"})
+    if distance > 0:
+        leaves["/instrument/detector_distance"] = Leaf.of(np.array(distance), {"units": "m"})
+    pixel = _PIXELS.get(scan.notes.get("UIMDET", "").rstrip(":"), 0.0)
+    if pixel > 0:
+        leaves["/instrument/pixel_size"] = Leaf.of(np.array([pixel, pixel]), {"units": "m"})
+    if energy > 0 and distance > 0 and pixel > 0:
+        found = _geometry(parts, scan, PLANCK_TIMES_LIGHT / (energy * _KEV), distance, pixel)
+        leaves["/instrument/reciprocal_basis"] = Leaf.of(found.basis, {"units": "1/m"})
+        leaves["/instrument/bragg_vector"] = Leaf.of(found.bragg_vector, {"units": "1/m"})
+    return leaves
+
+
+def _geometry(parts: Parts, scan: SpecScan, wavelength: float, distance: float, pixel: float) -> Reflection:
+    """The steps of q, by the circles."""
+    where = f"{parts.path}:{parts.spec}"
+    circles = [c.name for c in APS_34IDC.circles]
+    missing = [name for name in circles if name not in scan.motors]
+    if missing:
+        raise DataError(Fault(where, f"does not say where {', '.join(missing)} stood", "see its #O and #P lines"))
+    turned = scan.columns.get(scan.scanned)
+    if turned is None or len(turned) < 2:
+        raise DataError(Fault(where, f"scan {scan.number} has no column of {scan.scanned!r}, the motor that moved"))
+    angles = {name: np.radians(scan.motors[name]) for name in circles}
+    angles[scan.scanned] = np.radians(turned[len(turned) // 2])
+    step = float(np.radians((turned[-1] - turned[0]) / (len(turned) - 1)))
+    whole, part = _region(scan, "Readout"), _region(scan, "UIMR5")
+    offset = (0.0, 0.0)
+    if whole is not None and part is not None:  # The detector's angles point to the middle of all its pixels.
+        offset = (part[2] + part[3] // 2 - whole[3] / 2, part[0] + part[1] // 2 - whole[1] / 2)
+    try:
+        return reflection(
+            APS_34IDC,
+            angles,
+            scan.scanned,
+            step,
+            wavelength=wavelength,
+            distance=distance,
+            pixel_size=(pixel, pixel),
+            offset=offset,
+        )
+    except ValueError as error:
+        raise DataError(Fault(where, str(error), "a rocking curve turns the crystal")) from error
+
+
+def _region(scan: SpecScan, name: str) -> tuple[int, int, int, int] | None:
+    """A part of the detector as a line of the spec file has it: first column, columns, first row, rows."""
+    numbers = [int(n) for n in scan.notes.get(name, "").split()[:4]]
+    return (numbers[0], numbers[1], numbers[2], numbers[3]) if len(numbers) == 4 else None
+
+
+def _image(parts: Parts, name: str) -> np.ndarray:
+    import tifffile
+
+    try:
+        return np.asarray(tifffile.imread(io.BytesIO(parts.read(name))))
+    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(Fault(f"{parts.path}:{name}", f"the TIFF is damaged: {reason}", "copy it again")) from error
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith((".tif", ".tiff"))
+
+
+def _natural(name: str) -> list[Any]:
+    """Order names by the numbers in them: image_2 before image_10."""
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name) if p]

@@ -1,0 +1,125 @@
+"""The ``acquisition:`` section of a ``crystal`` config: where the rocking curve stands in its file, and what to use."""
+
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from ...config.base import Settings
+from ...config.fields import Views
+from ...config.source import InverseLengthSource, LengthSource, NumberSource, Source
+from .config_diffractometer import CrystalGoniometer
+
+
+def _at(path: str) -> Source:
+    return Source.parse(path)
+
+
+def _three(value: Any, *, words: tuple[str, ...], least: int, what: str) -> Any:
+    """Read three whole numbers (frame, y, x), or one of some words."""
+    if value in words:
+        return value
+    listed = isinstance(value, list | tuple) and len(value) == 3
+    if listed and all(isinstance(n, int) and not isinstance(n, bool) and n >= least for n in value):
+        return tuple(value)
+    forms = [f"{what} (frame, y, x), as [128, 128, 128]", *(f"'{word}'" for word in words)]
+    raise ValueError(f"{value!r} is not {' or '.join(forms)}")
+
+
+def _show(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _schema(*words: str) -> dict[str, Any]:
+    numbers = {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3}
+    return {"anyOf": [numbers, *([{"enum": list(words)}] if words else [])]}
+
+
+Crop: TypeAlias = Annotated[
+    Literal["auto", "all"] | tuple[int, int, int],
+    PlainValidator(partial(_three, words=("auto", "all"), least=8, what="three sizes of at least 8")),
+    PlainSerializer(_show, when_used="json"),
+    WithJsonSchema(_schema("auto", "all")),
+]
+Centre: TypeAlias = Annotated[
+    Literal["auto", "none"] | tuple[int, int, int],
+    PlainValidator(partial(_three, words=("auto", "none"), least=0, what="three indices")),
+    PlainSerializer(_show, when_used="json"),
+    WithJsonSchema(_schema("auto", "none")),
+]
+Bin: TypeAlias = Annotated[
+    tuple[int, int, int],
+    PlainValidator(partial(_three, words=(), least=1, what="three numbers of pixels")),
+    PlainSerializer(_show, when_used="json"),
+    WithJsonSchema(_schema()),
+]
+
+
+class CrystalAcquisition(Settings):
+    """Where the measurement's arrays and numbers stand, and which part of them to use."""
+
+    images: NumberSource | None = Field(
+        _at("/measurement/images"),
+        description="Counts along the rocking curve (frame, y, x). Like every name here: '/path' is a dataset, "
+        "'/path@name' an attribute, either may end with a unit, as in '/energy/lambda in angstrom'; a plain number or "
+        "'0.138 nm' is the value itself; null is none.",
+    )
+    mask: NumberSource | None = Field(
+        _at("/measurement/mask"), description="Bad pixels, (y, x) or (frame, y, x): 0 is good."
+    )
+    monitor: NumberSource | None = Field(
+        _at("/measurement/monitor"),
+        description="Flux of the beam in each frame; modelled counts are scaled by it.",
+    )
+    wavelength: LengthSource | None = Field(_at("/instrument/wavelength"), description="Wavelength of the X-rays.")
+    detector_distance: LengthSource | None = Field(
+        _at("/instrument/detector_distance"), description="Distance of the detector from the crystal."
+    )
+    pixel_size: LengthSource | None = Field(
+        _at("/instrument/pixel_size"), description="Pixel on the detector: one number, or (y, x)."
+    )
+    reciprocal_basis: InverseLengthSource | None = Field(
+        _at("/instrument/reciprocal_basis"),
+        description="Rows: change of q = k_out - k_in, with 2 pi, for one step of (frame, y, x), in the laboratory's "
+        "(z, y, x) and 1/m, or in another unit, as '/basis in 1/nm'. Without it and without a goniometer the "
+        "result is in voxels.",
+    )
+    bragg_vector: InverseLengthSource | None = Field(
+        _at("/instrument/bragg_vector"),
+        description="Reciprocal lattice vector G of the reflection, with 2 pi, in (z, y, x) and 1/m. Without it there "
+        "is no displacement and no strain.",
+    )
+    goniometer: CrystalGoniometer | None = Field(
+        None, description="The circles of crystal and detector, where the basis is to follow from them."
+    )
+    frames: Views = Field(
+        "all",
+        description="Frames to use: all, a slice such as '20:180' or '::-1', or a list of indices with even steps.",
+    )
+    crop: Crop = Field(
+        "auto",
+        description="Voxels (frame, y, x) to keep around the peak. auto: at most 128 along each axis, of a size that "
+        "is quick to transform; all: as many as there are.",
+    )
+    centre: Centre = Field(
+        "auto",
+        description="Voxel (frame, y, x) about which to crop, counted from 0; its frame among those that "
+        "acquisition.frames takes. auto: the Bragg peak; none: the array's own middle.",
+    )
+    bin: Bin = Field((1, 1, 1), description="Voxels (frame, y, x) to add up into one, after cropping.")
+    saturation: float | None = Field(
+        None, gt=0, description="Counts from which a pixel is saturated and is masked, or null."
+    )
+    hot_pixels: Literal["mask", "keep"] = Field(
+        "mask", description="What to do with pixels far brighter than all around them, which no diffraction can be."
+    )
+    aliens: Literal["mask", "keep"] = Field(
+        "mask",
+        description="What to do with speckle of other particles: bright regions whose counterpart on the other side of "
+        "the peak is dark.",
+    )
+    doubtful: Literal["refuse", "warn"] = Field(
+        "refuse",
+        description="What to do with data that look wrong and might be right (frames out of order, a saturated or "
+        "hidden centre, empty frames): refuse them, or warn and go on.",
+    )

@@ -1,0 +1,101 @@
+"""The ``goniometer:`` part of a crystal's ``acquisition:`` section: the circles, how they stood, which one moved."""
+
+from difflib import get_close_matches
+from typing import Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from ....physics.diffraction.diffractometer import Diffractometer
+from ...config.base import Settings
+from ...config.source import AngleSource, Source
+from ...config.units import Angle
+from .scan_circles import DIRECT_BEAM, PREFIX, STEP, machine_of
+
+Direction: TypeAlias = Literal["x", "-x", "y", "-y", "z", "-z"]
+
+
+class CrystalGoniometer(Settings):
+    """The circles from which the steps of q follow, in a right-handed frame: z along the beam, y up, x across."""
+
+    beamline: Literal["34-ID-C", "ID01", "P10"] | None = Field(
+        None,
+        description="Beamline whose circles are known: 34-ID-C (Theta, Chi, Phi; Delta, Gamma), ID01 (mu, eta, phi; "
+        "nu, delta) or P10 (mu, om, chi, phi; gamma, delta). null: the circles are named below.",
+        examples=["ID01"],
+    )
+    sample: tuple[str, ...] = Field(
+        (),
+        description="Circles that carry the crystal, the outermost first: a name and the axis about which a growing "
+        "angle turns right-handed, x, y, z, -x, -y or -z. Empty: the beamline's.",
+        examples=[["mu -y", "eta -x", "phi -y"]],
+    )
+    detector: tuple[str, ...] = Field(
+        (),
+        description="Circles that carry the detector, likewise; at rest it looks up the beam.",
+        examples=[["nu -y", "delta -x"]],
+    )
+    rows: Direction | None = Field(
+        None,
+        description="Direction in which the detector's rows count, at rest: -y is down. null: the beamline's, or -y.",
+    )
+    columns: Direction | None = Field(
+        None, description="Direction in which its columns count. null: the beamline's, or x."
+    )
+    angles: dict[str, AngleSource] = Field(
+        default_factory=dict,
+        description="Angle of each circle: '17.2 deg', or a dataset of one number or one a frame, as '/motors/eta in "
+        "deg'; plain numbers are radians. A circle that is left out is sought at /instrument/goniometer/NAME, and else "
+        "was at rest.",
+        examples=[{"eta": "/motors/eta in deg", "nu": "0 deg", "delta": "35 deg"}],
+    )
+    scanned: str | None = Field(
+        None, description="Circle that turned from frame to frame. null: the one whose angles differ."
+    )
+    step: Angle | None = Field(
+        None,
+        description="Turn of the scanned circle from frame to frame, where it has one angle: that of the middle frame.",
+        examples=["0.005 deg"],
+    )
+    direct_beam: tuple[float, float] | None = Field(
+        None,
+        description="Pixel (y, x) of the frames to which the detector's angles point: where the direct beam falls when "
+        "all are 0. null: their middle.",
+    )
+
+    @model_validator(mode="after")
+    def _known_circles(self) -> "CrystalGoniometer":
+        machine = self.machine
+        names = [circle.name for circle in machine.circles]
+        for name in self.angles:
+            if name not in names:
+                near = get_close_matches(name, names, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"angles.{name}: there is no such circle, only {', '.join(names)}{hint}")
+        turning = [circle.name for circle in machine.sample]
+        if self.scanned is not None and self.scanned not in turning:
+            raise ValueError(
+                f"scanned: {self.scanned!r} does not turn the crystal; those that do: {', '.join(turning)}"
+            )
+        return self
+
+    @property
+    def machine(self) -> Diffractometer:
+        """The circles.
+
+        Raises:
+            ValueError: If they are not said, or make no diffractometer.
+        """
+        found = machine_of(self.model_dump(include={"beamline", "sample", "detector", "rows", "columns"}))
+        if found is None:
+            raise ValueError("name a beamline, or the circles: sample: [eta -x], detector: [nu -y, delta -x]")
+        return found
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Where the numbers stand, by the names of an acquisition's entries."""
+        found: dict[str, Source] = {f"{PREFIX}{name}": source for name, source in self.angles.items()}
+        if self.step is not None:
+            found[STEP] = Source(literal=self.step, text=self.step)
+        if self.direct_beam is not None:
+            found[DIRECT_BEAM] = Source(literal=list(self.direct_beam), text=list(self.direct_beam))
+        return found

@@ -1,0 +1,117 @@
+"""The ``simulate:`` section of a ``crystal`` config: a crystal that is known, and the rocking curve that sees it."""
+
+import math
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+
+from ...config.base import Settings
+from ...config.fields import LengthOrAuto, Pitch
+from ...config.units import Angle, Length, parse_any
+
+
+def _names(value: Any, *, known: tuple[str, ...]) -> Any:
+    """Read ``auto``, or a list of some of the known names."""
+    if value == "auto":
+        return value
+    names = tuple(value) if isinstance(value, list | tuple) else (value,)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{name!r} is none of {', '.join(known)}")
+    return names
+
+
+def _known(*known: str) -> tuple[Any, ...]:
+    """What pydantic must know of a list of names."""
+    listed = {"type": "array", "items": {"enum": list(known)}}
+    return (
+        PlainValidator(partial(_names, known=known)),
+        PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value, when_used="json"),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, listed]}),
+    )
+
+
+Flaws: TypeAlias = Annotated[Literal["auto"] | tuple[str, ...], *_known("substrate", "notch", "void", "twin")]
+Strains: TypeAlias = Annotated[
+    Literal["auto"] | tuple[str, ...],
+    *_known("polynomial", "waves", "relaxation", "inclusion", "screw", "edge"),
+]
+
+
+class SimulatedDetector(Settings):
+    """What the detector adds to the diffraction."""
+
+    counts: float | None = Field(
+        1e7, gt=0, description="Counts of the whole rocking curve; null for no counting noise, with 1e7 in all."
+    )
+    background: float = Field(0.0, ge=0, description="Counts a voxel of stray light.")
+    psf: tuple[float, float, float] = Field(
+        (0.0, 0.0, 0.0), description="Widths (frame, y, x) of the point-spread function, in voxels: partial coherence."
+    )
+    hot_pixels: int = Field(0, ge=0, description="Pixels that count without light, in every frame.")
+    aliens: int = Field(0, ge=0, description="Other particles that scatter into view.")
+    gap: int = Field(0, ge=0, description="Width in pixels of a gap of the detector beside the middle row.")
+    missing: float = Field(0.0, ge=0, lt=0.8, description="Share of the frames that is not measured, at the far end.")
+    saturation: float | None = Field(None, gt=0, description="Largest count of a pixel, or null.")
+
+    @model_validator(mode="after")
+    def _is_a_detector(self) -> "SimulatedDetector":
+        if not min(self.psf) >= 0:
+            raise ValueError(f"psf {list(self.psf)}: a width is not negative")
+        if self.counts is None:
+            asked = [name for name in ("hot_pixels", "aliens", "saturation") if getattr(self, name)]
+            if asked:
+                raise ValueError(
+                    f"{' and '.join(asked)}: with counts: null nothing but the crystal's mean counts is simulated; "
+                    "say how many counts there are, as counts: 1e9"
+                )
+        return self
+
+
+class CrystalSimulation(Settings):
+    """What to simulate."""
+
+    shape: tuple[int, int, int] = Field((64, 64, 64), description="Voxels (frame, y, x) of the rocking curve.")
+    wavelength: Length = Field(0.1378e-9, gt=0, description="Wavelength of the X-rays.")
+    detector_distance: Length = Field(1.0, gt=0, description="Distance of the detector from the crystal.")
+    pixel_size: Pitch = Field((55e-6, 55e-6), description="Pixel on the detector: one length, or (y, x).")
+    delta: Angle = Field(parse_any("32 deg")[0], description="Turn of the detector about the vertical axis.")
+    gamma: Angle = Field(parse_any("12 deg")[0], description="Elevation of the detector.")
+    rocking_step: Angle = Field(parse_any("0.006 deg")[0], gt=0, description="Turn of the crystal between two frames.")
+    frame: Literal["skewed", "orthogonal"] = Field(
+        "skewed", description="Whether the rocking curve's grid is as skewed as these angles make it, or idealised."
+    )
+    radius: LengthOrAuto = Field(
+        "auto",
+        description="Radius of the ball of equal volume. auto: such that the pattern is oversampled as said below.",
+    )
+    oversampling: float = Field(
+        2.8, gt=1, description="Size of the array over the crystal's width along its tightest axis, for radius: auto."
+    )
+    flaws: Flaws = Field(
+        "auto",
+        description="What is wrong with the faceted crystal, any of substrate, notch, void, twin; auto draws it.",
+    )
+    strains: Strains = Field(
+        "auto",
+        description="What displaces its lattice, any of polynomial, waves, relaxation, inclusion, screw, edge; auto "
+        "draws it, [] is a perfect lattice.",
+    )
+    phase: tuple[float, float] = Field(
+        (0.2, 3.0),
+        description="Smallest and largest phase (rad) that each displacement reaches; dislocations have their own.",
+    )
+    detector: SimulatedDetector = Field(
+        default_factory=SimulatedDetector, description="What the detector adds to the diffraction."
+    )
+
+    @model_validator(mode="after")
+    def _is_a_reflection(self) -> "CrystalSimulation":
+        if min(self.shape) < 16 or any(n % 2 for n in self.shape):
+            raise ValueError(f"shape {list(self.shape)}: three even numbers of at least 16 are needed")
+        if not 0 < self.phase[0] <= self.phase[1]:
+            raise ValueError(f"phase {list(self.phase)}: a positive number and one that is no less are needed")
+        if abs(self.delta) + abs(self.gamma) < math.radians(1):
+            raise ValueError("delta and gamma leave the detector in the direct beam: no reflection is there")
+        return self

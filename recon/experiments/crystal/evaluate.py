@@ -1,0 +1,125 @@
+"""Accuracy of a crystal's density against the truth, the ambiguities that diffraction leaves taken away.
+
+A pattern does not tell where a crystal is, nor its phase's offset; a crystal and its twin conj ρ(−r) have the same
+pattern; and a phase ramp moves it by part of a pixel. The result is therefore brought onto the truth first, as a whole.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float
+
+from ....physics.diffraction.bragg_geometry import resample, strain_of_density
+from ...errors import DataError
+from ...metrics import shell_correlation
+from ...model import Model
+from ...phase_retrieval.align import align
+from ...volume import Volume
+from .laboratory import bragg_vector_of
+
+_MARGIN = 4
+_INSIDE = 0.5
+"""Share of the median amplitude from which a sample belongs to the crystal."""
+
+Density = Complex[np.ndarray, "z y x"]
+Inside = Bool[np.ndarray, "z y x"]
+
+
+def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, float]:
+    """Compare a reconstruction with the truth.
+
+    Args:
+        result: A volume with a complex density, or a model.
+        truth: The crystal as it is.
+        register: Changes nothing: diffraction does not tell where a crystal is, and it is always moved onto the truth.
+
+    Returns:
+        Numbers by the names of :data:`~...metrics.CATALOGUE`.
+
+    Raises:
+        DataError: If a density is missing, or the samples of one of the two have no known size.
+    """
+    if isinstance(result, Model):
+        from .model import volume_of_model
+
+        result = volume_of_model(result, result.lattice())
+    if not isinstance(result, Volume):
+        raise DataError("a crystal's score needs a model, or a volume with its complex density, such as RUN/volume.h5")
+    spacing = _common_spacing(result, truth)
+    found, known = (_cube(volume, spacing, _edge(result, truth, spacing)) for volume in (result, truth))
+    aligned = align(found, known)
+    inside, own = _interior(known), _interior(aligned.density)
+    both = inside & own
+    angles = np.angle(aligned.density * np.conj(known))[both]
+    scale = float(np.median(np.abs(known[inside])))
+    numbers = {
+        "correlation": aligned.correlation,
+        "support_overlap": float(both.sum() / max((inside | own).sum(), 1)),
+        "phase_error": _rms(angles) if both.any() else float("nan"),
+        "amplitude_error": _rms((np.abs(aligned.density) - np.abs(known))[inside]) / scale,
+        "twin": float(aligned.twin),
+    }
+    if truth.length_unit == "m":
+        sizes = [np.abs(density).astype(np.float64) for density in (known, aligned.density)]
+        shells = shell_correlation(sizes[0], sizes[1], (spacing,) * 3)
+        numbers["resolution"] = shells.resolution()
+    return numbers | _strain_accuracy(aligned.density, known, both, spacing, truth)
+
+
+def _strain_accuracy(found: Density, known: Density, both: Inside, spacing: float, truth: Volume) -> dict[str, float]:
+    """Error of the strain, and its correlation with the true one, whose sign is that of the displacement."""
+    g = bragg_vector_of(truth.attributes)
+    if g is None or not both.any():
+        return {}
+    steps = np.eye(3) * spacing
+    one, other = (strain_of_density(d, steps, g, both) for d in (known, found))
+    seen = np.isfinite(one) & np.isfinite(other)
+    if seen.sum() < 8:
+        return {}
+    # What is known of the truth's own mean lattice constant only G tells.
+    one, other = one[seen] - one[seen].mean(), other[seen] - other[seen].mean()
+    scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    agreement = float((one * other).sum() / scale) if scale > 0 else 0.0
+    return {"strain_error": _rms(one - other), "strain_truth": _rms(one), "strain_correlation": agreement}
+
+
+def _common_spacing(result: Volume, truth: Volume) -> float:
+    if "density" not in result.values or "density" not in truth.values:
+        which = "result" if "density" not in result.values else "truth"
+        held = ", ".join((result if which == "result" else truth).values)
+        raise DataError(f"the {which} has no complex density: it holds {held}")
+    if result.length_unit != truth.length_unit:
+        raise DataError(
+            f"the result is in {result.length_unit} and the truth in {truth.length_unit}: phase it again with the "
+            "acquisition's reciprocal basis"
+        )
+    return float(np.cbrt(np.prod(truth.spacing)))
+
+
+def _edge(result: Volume, truth: Volume, spacing: float) -> int:
+    """Samples along the edge of a cube that holds both crystals, wherever they lie in their boxes."""
+    extents = [n * d for volume in (result, truth) for n, d in zip(volume.shape, volume.spacing, strict=True)]
+    return 2 * (int(np.ceil(max(extents) / spacing)) // 2 + _MARGIN)
+
+
+def _cube(volume: Volume, spacing: float, edge: int) -> Density:
+    """The density on a cube of samples, its centre of mass in the middle."""
+    density = np.asarray(volume.values["density"], np.complex128)
+    weight = np.abs(density) ** 2
+    if not weight.sum() > 0:
+        raise DataError("a density is 0 everywhere")
+    steps = np.diag(volume.spacing)
+    middle = [float((index * weight).sum() / weight.sum()) for index in np.indices(density.shape)]
+    offset = (np.array(middle) - np.array(density.shape) // 2) @ steps
+    z, y, x = ((np.arange(edge) - edge // 2) * spacing + o for o in offset)
+    return np.asarray(resample(density, steps, (z, y, x)))
+
+
+def _interior(density: Density) -> Inside:
+    amplitude = np.abs(density)
+    level = float(np.median(amplitude[amplitude > 0.3 * amplitude.max()]))
+    return np.asarray(amplitude > _INSIDE * level)
+
+
+def _rms(values: Float[np.ndarray, " n"]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

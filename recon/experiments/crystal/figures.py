@@ -1,0 +1,159 @@
+"""The figures of a crystal's report: planes of its volume, its diffraction, the solutions' agreement, the starts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ...errors import DataError
+from ...visualization.style import ACCENT, SECOND, colour_bar, house_style, new_figure, tag
+from ...volume import Volume
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+_LETTERS = ("frame", "y", "x")
+_MARGIN = 3
+
+
+def slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.Figure":
+    """Three planes through the middle of the crystal, to one scale."""
+    inside = volume.values["support"] > 0
+    if not inside.any():
+        raise DataError("the support is empty: there is no crystal to draw")
+    values = np.asarray(volume.values[name], np.float64)
+    low, high = _limits(values[inside], symmetric=name != "amplitude")
+    if name != "amplitude":
+        values = np.where(inside, values, np.nan)
+    box = [_reach(inside, axis) for axis in range(3)]
+    middle = [round(float(np.mean(np.nonzero(inside)[axis]))) for axis in range(3)]
+    scale = 1e9 if volume.length_unit == "m" else 1.0
+    unit = "nm" if volume.length_unit == "m" else "voxel"
+    axes_of = dict(zip("zyx", (volume.z, volume.y, volume.x), strict=True))
+    with house_style():
+        figure = new_figure(7.4, 2.6)
+        panels = figure.subplots(1, 3)
+        figure.subplots_adjust(left=0.08, right=0.86, top=0.9, bottom=0.17, wspace=0.42)
+        for panel, axis in zip(panels, range(3), strict=True):
+            down, right = [i for i in range(3) if i != axis]
+            cut = np.take(values, middle[axis], axis=axis)[box[down], box[right]]
+            edges = [_edges(axes_of["zyx"[i]][box[i]] * scale) for i in (right, down)]
+            extent = (*edges[0], edges[1][1], edges[1][0])
+            image = panel.imshow(cut, cmap=colours, vmin=low, vmax=high, extent=extent, interpolation="nearest")
+            panel.set_facecolor("#e5e5e5")
+            panel.set_xlabel(f"${'zyx'[right]}$ ({unit})")
+            panel.set_ylabel(f"${'zyx'[down]}$ ({unit})")
+            panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * scale:.0f} {unit}", loc="left")
+        bar = figure.add_axes((0.88, 0.17, 0.015, 0.73))
+        found = next(q for q in volume.quantities if q.name == name)
+        colour_bar(figure, image, bar, found)
+    return figure
+
+
+def _limits(values: Float[np.ndarray, " n"], *, symmetric: bool) -> tuple[float, float]:
+    low, high = (float(v) for v in np.percentile(values, [1, 99]))
+    if symmetric:
+        reach = max(abs(low), abs(high), 1e-12)
+        return -reach, reach
+    return 0.0, max(high, 1e-12)
+
+
+def _reach(inside: np.ndarray, axis: int) -> slice:
+    line = np.flatnonzero(inside.any(axis=tuple(i for i in range(3) if i != axis)))
+    return slice(max(int(line[0]) - _MARGIN, 0), int(line[-1]) + _MARGIN + 1)
+
+
+def _edges(axis: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    half = float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) / 2
+    return float(axis[0]) - half, float(axis[-1]) + half
+
+
+def diffraction(file: Path) -> "matplotlib.figure.Figure":
+    """Measured above modelled counts on three planes."""
+    from matplotlib.colors import LogNorm
+
+    planes = _read(file, ("measured", "modelled", "good"))
+    top = max(float(planes[f"measured/{letter}"].max()) for letter in _LETTERS)
+    norm = LogNorm(0.5, max(top, 1.0))
+    with house_style():
+        figure = new_figure(7.4, 4.9)
+        panels = figure.subplots(2, 3)
+        figure.subplots_adjust(left=0.06, right=0.9, top=0.97, bottom=0.06, wspace=0.15, hspace=0.12)
+        for row, name in zip(panels, ("measured", "modelled"), strict=True):
+            for panel, letter in zip(row, _LETTERS, strict=True):
+                shown = np.maximum(planes[f"{name}/{letter}"], 0.5).astype(np.float64)
+                if name == "measured":
+                    shown = np.where(planes[f"good/{letter}"] > 0, shown, np.nan)
+                image = panel.imshow(shown, cmap="inferno", norm=norm, interpolation="nearest", aspect="auto")
+                panel.set_facecolor("#808080")
+                panel.set_xticks([])
+                panel.set_yticks([])
+                down, right = [other for other in _LETTERS if other != letter]
+                panel.set_xlabel(right)
+                panel.set_ylabel(down)
+                tag(panel, name)
+        bar = figure.add_axes((0.92, 0.06, 0.015, 0.91))
+        _count_bar(figure, image, bar)
+    return figure
+
+
+def _count_bar(figure: "matplotlib.figure.Figure", image: Any, axes: "matplotlib.axes.Axes") -> None:
+    """Fill narrow axes with a logarithmic colour bar."""
+    figure.colorbar(image, cax=axes).set_label("counts")
+
+
+def curves(file: Path) -> "matplotlib.figure.Figure":
+    """How far the solutions agree, over the spatial frequency."""
+    found = _read(file, ("curves",))
+    if "curves/frequency" not in found:
+        raise DataError("the run kept no curves of agreement")
+    with house_style():
+        figure = new_figure(4.6, 2.4)
+        axes = figure.subplots(1, 1)
+        figure.subplots_adjust(left=0.12, right=0.98, top=0.96, bottom=0.19)
+        for name, colour, level in (("prtf", ACCENT, np.exp(-1)), ("fsc", SECOND, 0.5)):
+            axes.plot(found["curves/frequency"], found[f"curves/{name}"], color=colour, lw=1.3, label=name.upper())
+            axes.axhline(float(level), color=colour, lw=0.6, ls=":")
+        axes.set_xlabel("spatial frequency (cycles/voxel)")
+        axes.set_ylabel("agreement")
+        axes.set_ylim(0, 1.05)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    return figure
+
+
+def start_bars(records: list[dict[str, Any]], name: str) -> "matplotlib.figure.Figure":
+    """The likelihood of each start, by its name in ``metrics.jsonl``."""
+    from matplotlib.ticker import MaxNLocator
+
+    with house_style():
+        figure = new_figure(4.6, 2.0)
+        axes = figure.subplots(1, 1)
+        figure.subplots_adjust(left=0.14, right=0.98, top=0.95, bottom=0.22)
+        values = [record.get(name) or np.nan for record in records]
+        axes.bar([record["start"] for record in records], values, color=SECOND, width=0.7)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("start")
+        axes.set_ylabel("free likelihood" if name == "llk_free" else "likelihood")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _read(file: Path, groups: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The datasets of some groups of ``predictions.h5``.
+
+    Raises:
+        DataError: If the file is torn.
+    """
+    import h5py
+
+    found: dict[str, np.ndarray] = {}
+    try:
+        with h5py.File(file) as h5:
+            for group in groups:
+                found |= {f"{group}/{name}": np.asarray(h5[group][name]) for name in h5.get(group, {})}
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise DataError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from error
+    return found

@@ -1,0 +1,156 @@
+"""What no geometry of a rocking curve can be: units and factors that are wrong show in the lengths of its vectors.
+
+One pixel p at a distance D changes q by k p/D, a little less where the detector is hit at a slant; and q is 2k at most.
+Files of joined pixels, or of idealised grids, are a few times off, and are let through.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from ...acquisition import Acquisition
+from ...errors import ConfigError, Fault
+from .schema import place
+
+_LEAST, _MOST = 0.05, 5.0
+"""Bounds of a pixel's step of q, in units of k p/D."""
+_TURN = 2 * np.pi
+_FACTORS = {
+    1e-9: "it looks like 1/nm read as 1/m; write the unit: '/path in 1/nm'",
+    1e-10: "it looks like 1/Å read as 1/m; write the unit: '/path in 1/A'",
+    1e9: "it looks like 1/m read as 1/nm; write the unit: '/path in 1/m'",
+    1e10: "it looks like 1/m read as 1/Å; write the unit: '/path in 1/m'",
+    1 / _TURN: "it looks like reciprocal lengths without 2π: multiply it by 2π",
+    _TURN: "it looks like numbers with 2π twice: divide it by 2π",
+    1e-3: "it looks like a pixel in mm or a distance in mm; see their units",
+    1e3: "it looks like a pixel in mm or a distance in mm; see their units",
+}
+_NEAR = 0.1
+"""Part of a factor within which a step is another by just that factor."""
+_LONG_STEP = 10.0
+"""Steps of a pixel in one of the frames from which the rocking angle is doubtful: there are 57 degrees in a radian."""
+
+
+_FINEST = 8
+"""Samples of a volume to a measured voxel along an axis, beyond which it would only be interpolated, and be vast."""
+
+
+def voxel_size(basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> float:
+    """[m] Cube root of a voxel's volume, on the grid conjugate to the measured array.
+
+    Args:
+        basis: [1/m] Rows: change of q for one step of the array's axes.
+        shape: Of the array.
+    """
+    return float(_TURN / np.cbrt(abs(np.linalg.det(basis)) * np.prod(shape)))
+
+
+def frequency_metric(basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "3 3"]:
+    """Rows: spatial frequency of one cycle per voxel along each axis, in cycles per voxel of mean size.
+
+    Args:
+        basis: [1/m] Rows: change of q for one step of the array's axes.
+        shape: Of the array: n steps of q are one cycle per voxel.
+    """
+    return np.asarray(basis * np.array(shape)[:, None] * voxel_size(basis, shape) / _TURN)
+
+
+def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None, shape: tuple[int, int, int]) -> float:
+    """Refuse a spacing of the result that is far finer than what was measured.
+
+    Args:
+        spacing: [m] ``volume.spacing``, or ``auto``.
+        basis: [1/m] Rows: change of q for one step of the array's axes; None if unknown.
+        shape: Of the array.
+
+    Returns:
+        Samples of the result to a measured voxel, along an axis; 1 where it is in voxels.
+
+    Raises:
+        ConfigError: If they are too many.
+    """
+    if isinstance(spacing, str) or basis is None:
+        return 1.0
+    voxel = voxel_size(basis, shape)
+    if spacing < voxel / _FINEST:
+        message = f"{1e9 * spacing:.3g} nm is {voxel / spacing:.3g} times finer than a voxel of {1e9 * voxel:.3g} nm"
+        remedy = f"take {1e9 * voxel / _FINEST:.2g} nm or more; the model of a fit can be sampled finer in parts"
+        raise ConfigError(Fault("volume.spacing", message, remedy))
+    return voxel / spacing
+
+
+def geometry_faults(acquisition: Acquisition) -> list[Fault]:
+    """Find a basis without volume or of a wrong unit, and a Bragg vector that no X-ray can reach."""
+    faults = []
+    if "reciprocal_basis" in acquisition:
+        faults += _basis_faults(acquisition, acquisition["reciprocal_basis"])
+    if "bragg_vector" in acquisition:
+        faults += _bragg_faults(acquisition, float(np.linalg.norm(acquisition["bragg_vector"])))
+    return faults
+
+
+def basis_doubts(acquisition: Acquisition) -> list[Fault]:
+    """Find a frame's step that is far longer than a pixel's, as an angle in degrees taken for radians makes it."""
+    if "reciprocal_basis" not in acquisition:
+        return []
+    frame, y, x = np.linalg.norm(acquisition["reciprocal_basis"], axis=1)
+    if not frame > _LONG_STEP * max(y, x):
+        return []
+    message = f"one frame changes q by {frame:.3g} 1/m, {frame / max(y, x):.0f} times as much as a pixel"
+    remedy = "it looks like a rocking angle in degrees taken for radians: divide the first row by 57.3"
+    return [Fault(place(acquisition, "reciprocal_basis"), message, remedy)]
+
+
+def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> list[Fault]:
+    lengths = np.linalg.norm(basis, axis=1)
+    where = place(acquisition, "reciprocal_basis")
+    if not abs(np.linalg.det(basis)) > 1e-6 * np.prod(lengths):
+        message = "the rows of the reciprocal basis lie in one plane, or one of them is 0"
+        remedy = "its rows are the steps of q for one step of (frame, y, x); see that the rocking angle moved"
+        return [Fault(where, message, remedy)]
+    if lengths.max() < 1.0:
+        message = f"a step of {lengths.max():g} 1/m is no step of a rocking curve"
+        return [Fault(where, message, "write it in 1/m, or name its unit: 1/Å is 1e10 1/m")]
+    expected = _pixel_step(acquisition)
+    if expected is None:
+        return []
+    ratios = lengths[1:] / expected
+    turned = any(np.allclose(ratios, factor, rtol=_NEAR, atol=0) for factor in (_TURN, 1 / _TURN))
+    if not turned and (ratios > _LEAST).all() and (ratios < _MOST).all():
+        return []
+    axis = int(np.argmax(np.abs(np.log(ratios))))
+    message = (
+        f"one pixel along {'yx'[axis]} changes q by {lengths[1 + axis]:.3g} 1/m; wavelength, distance and pixel make "
+        f"it {expected[axis]:.3g} 1/m"
+    )
+    return [Fault(where, message, _explained(float(ratios[axis])))]
+
+
+def _bragg_faults(acquisition: Acquisition, length: float) -> list[Fault]:
+    where = place(acquisition, "bragg_vector")
+    if not 1e8 < length < 1e12:
+        message = f"|G| = {length:g} 1/m is no reflection of a crystal"
+        return [Fault(where, message, "write it in 1/m, with 2π, or name its unit: 1/Å is 1e10 1/m")]
+    if "wavelength" not in acquisition:
+        return []
+    longest = 4 * np.pi / float(acquisition["wavelength"])
+    if length <= (1 + _NEAR) * longest:
+        return []
+    message = f"|G| = {length:.4g} 1/m is beyond 4π/λ = {longest:.4g} 1/m, the longest q of these X-rays"
+    return [Fault(where, message, "see its unit, that it holds 2π once, and the wavelength")]
+
+
+def _pixel_step(acquisition: Acquisition) -> Float[np.ndarray, " 2"] | None:
+    """[1/m] k p/D along (y, x); None where a length is not known."""
+    if any(name not in acquisition for name in ("wavelength", "detector_distance", "pixel_size")):
+        return None
+    k = 2 * np.pi / float(acquisition["wavelength"])
+    step: np.ndarray = k * np.broadcast_to(acquisition["pixel_size"], 2) / float(acquisition["detector_distance"])
+    return step
+
+
+def _explained(ratio: float) -> str:
+    """What makes a step so much longer or shorter."""
+    near = min(_FACTORS, key=lambda factor: abs(np.log(ratio / factor)))
+    if abs(np.log(ratio / near)) > 3 * _NEAR:
+        return "see its unit, and those of wavelength, distance and pixel"
+    return _FACTORS[near]

@@ -1,0 +1,48 @@
+"""The file that ``fit.start`` names, looked at before anything is computed or replaced: nothing here needs jax."""
+
+from pathlib import Path
+
+import h5py
+
+from ...errors import ConfigError, DataError, Fault
+from ...io.hdf5_common import opened
+from .config import CrystalSettings
+
+WORDS = ("phase", "none")
+"""What ``fit.start`` says that names no file."""
+
+
+def start_named(settings: CrystalSettings) -> Path | None:
+    """Find the file of the density that a fit is to begin with.
+
+    Args:
+        settings: The config.
+
+    Returns:
+        The file; None where ``fit.start`` names none.
+
+    Raises:
+        ConfigError: If there is no such file.
+        DataError: If it holds no density in the detector's frame.
+    """
+    if settings.fit.start in WORDS:
+        return None
+    path = Path(settings.fit.start)
+    file = path / "volume.h5" if path.is_dir() else path
+    if not file.is_file():
+        message = f"{str(path)!r} is neither a run with a volume.h5 nor a volume file"
+        raise ConfigError(Fault("fit.start", message, "name one, or write 'phase' or 'none'"))
+    with opened(file) as h5:
+        require_density(h5, file)
+    return file
+
+
+def require_density(h5: h5py.File, file: Path) -> None:
+    """Refuse a file without a density in the detector's frame.
+
+    Raises:
+        DataError: If it has none.
+    """
+    if "detector_frame/density" not in h5:
+        remedy = "name a crystal's volume.h5 as phase, fit or predict write it"
+        raise DataError(Fault(str(file), "holds no /detector_frame/density", remedy))

@@ -1,0 +1,121 @@
+"""Numbers of a crystal that need no truth: its size, its strain, how sharp its faces are."""
+
+import numpy as np
+
+from ...errors import DataError
+from ...io.table import Column, Table
+from ...metrics.edge_profile import edge_width
+from ...metrics.morphology.features import columns, features_of
+from ...metrics.morphology.sampled import Scale, corner_of, steps_of
+from ...metrics.morphology.surface import surface_of
+from ...volume import Quantity, Volume
+
+_GEOMETRY = (
+    *("volume", "surface_area", "equivalent_diameter", "sphericity", "solidity"),
+    *("extent_z", "extent_y", "extent_x", "extent_major", "extent_middle", "extent_minor", "feret_diameter"),
+)
+_SHARE = 0.5
+"""Of the inside's median amplitude: on the surface."""
+_LATTICE = (
+    Column("level", "", "amplitude on the surface"),
+    Column("amplitude_mean", "", "within the surface"),
+    Column("amplitude_std", "", "within the surface"),
+    Column("strain_mean", "", "within the surface"),
+    Column("strain_rms", "", "root mean square about the mean, within the surface"),
+    Column("strain_p5", "", "5 % of the crystal have less"),
+    Column("strain_p95", "", "5 % of the crystal have more"),
+)
+_LENGTHS = (
+    Column("displacement_rms", "{0}", "about the mean, along G, within the surface"),
+    Column("displacement_range", "{0}", "from 5 to 95 % of the crystal, along G"),
+    Column("edge_width", "{0}", "from 10 to 90 % of the amplitude, median of six edges"),
+)
+
+
+def measure(volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
+    """Measure one crystal.
+
+    Args:
+        volume: With an amplitude, or a complex density; strain and displacement where there are any.
+        level: Amplitude on the surface; by default half of the inside's median.
+        features: Only ``standard``.
+
+    Returns:
+        One row.
+
+    Raises:
+        ConfigError: If there is no such set of features.
+        DataError: If there is no amplitude, a value is not finite, or there is no surface.
+    """
+    from ...metrics.morphology.features import require_standard
+
+    require_standard(features, volume.kind)
+    amplitude = _amplitude(volume)
+    if level is None:
+        level = _level(volume, amplitude)
+    scale = Scale.of(volume, "nm")
+    surface = surface_of(amplitude, steps_of(volume, scale), level=level, origin=corner_of(volume, scale))
+    geometry, inside = features_of(surface), amplitude > level
+    numbers = {
+        **{name: geometry[name] for name in _GEOMETRY},
+        "level": level,
+        "amplitude_mean": float(amplitude[inside].mean()),
+        "amplitude_std": float(amplitude[inside].std()),
+        **_strain(volume, inside),
+        **_displacement(volume, inside, scale),
+        "edge_width": edge_width(_of_amplitude(volume, amplitude)) * scale.factor,
+    }
+    own = tuple(Column(c.name, c.unit.format(scale.unit), c.meaning) for c in (*_LATTICE, *_LENGTHS))
+    shown = {column.name: column for column in columns(scale.unit)}
+    return Table((*(shown[name] for name in _GEOMETRY), *own), (numbers,))
+
+
+def _amplitude(volume: Volume) -> np.ndarray:
+    for name in ("amplitude", "density"):
+        if name in volume.values:
+            return np.asarray(np.abs(volume.values[name]), np.float64)
+    raise DataError(f"a crystal is measured by its amplitude or its density; there is {', '.join(volume.values)}")
+
+
+def _level(volume: Volume, amplitude: np.ndarray) -> float:
+    """Half of the median amplitude of what is called inside, or of what is above half of the greatest."""
+    for name in ("support", "occupancy"):
+        if name in volume.values and (part := amplitude[volume.values[name] > 0.5]).size:
+            return _SHARE * float(np.median(part))
+    bright = amplitude[amplitude > amplitude.max() / 2]
+    return _SHARE * float(np.median(bright)) if bright.size else 0.0
+
+
+def _of_amplitude(volume: Volume, amplitude: np.ndarray) -> Volume:
+    return Volume(
+        volume.kind,
+        volume.z,
+        volume.y,
+        volume.x,
+        {"amplitude": amplitude},
+        (Quantity("amplitude", "1", ""),),
+        {},
+        volume.length_unit,
+    )
+
+
+def _within(volume: Volume, name: str, inside: np.ndarray) -> np.ndarray:
+    """Known values of a quantity inside: where the phase means nothing there are none."""
+    values = np.asarray(volume.values.get(name, np.full(inside.shape, np.nan)), np.float64)[inside]
+    return np.asarray(values[np.isfinite(values)])
+
+
+def _strain(volume: Volume, inside: np.ndarray) -> dict[str, float]:
+    strain = _within(volume, "strain", inside)
+    if not strain.size:
+        return {}
+    p5, p95 = (float(p) for p in np.percentile(strain, (5, 95)))
+    return {"strain_mean": float(strain.mean()), "strain_rms": float(strain.std()), "strain_p5": p5, "strain_p95": p95}
+
+
+def _displacement(volume: Volume, inside: np.ndarray, scale: Scale) -> dict[str, float]:
+    moved = _within(volume, "displacement", inside) * scale.factor
+    if not moved.size:
+        return {}
+    p5, p95 = (float(p) for p in np.percentile(moved, (5, 95)))
+    return {"displacement_rms": float(moved.std()), "displacement_range": p95 - p5}

@@ -1,0 +1,125 @@
+"""Examples for the network: a simulated crystal turned, exposed and masked in ever other ways.
+
+The 48 symmetries of the cube, the counts, the point-spread function, the background and what is not measured are drawn
+anew each time, so that no two looks at a crystal are alike.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float
+from scipy.ndimage import gaussian_filter
+
+from ....phase_retrieval.holdout import free_pixels
+from .inputs import BOX, FILLED, Sight, sight_of
+from .simulated_data import Specimen
+
+COUNTS = (1e4, 1e9)
+"""Range of the diffracted counts."""
+_BRIGHT = 20.0
+"""Mean counts above which counting noise is as good as normal."""
+_BLURRED, _DARK_BACKGROUND = 0.7, (1e-3, 0.3)
+_GAP, _PARTIAL, _STOP = 0.15, 0.10, 0.07
+"""Shares of patterns with a gap, with a third of the planes of one axis missing at most, and with a hidden centre."""
+_JUDGED, _WITHHELD = 0.7, 0.05
+"""Share of patterns of which islands of pixels are withheld to judge the answer by, and how much of them."""
+_OFF_CENTRE = 0.3
+"""Share of patterns that are centred a voxel beside their brightest one."""
+_WIDTHS_ERROR = 0.07
+"""Relative error of the widths that a pattern's autocorrelation gives."""
+
+
+class Example(NamedTuple):
+    """One example; a batch of them has a leading axis.
+
+    Args:
+        amplitude: See `sight.Sight`.
+        weight: See there.
+        scalars: See there.
+        density: The truth, in the box, in the network's units.
+    """
+
+    amplitude: Float[np.ndarray, "frame y x"]
+    weight: Float[np.ndarray, "frame y x"]
+    scalars: Float[np.ndarray, " scalar"]
+    density: Complex[np.ndarray, "z y x"]
+
+
+def example(rng: np.random.Generator, specimen: Specimen) -> Example:
+    """Take a pattern of a crystal in some way."""
+    specimen = turned(rng, specimen)
+    if rng.random() < _OFF_CENTRE:
+        specimen = off_centre(rng.integers(-1, 2, 3), specimen)
+    total = float(np.exp(rng.uniform(*np.log(COUNTS))))
+    counts, good = exposed(rng, specimen.modulus, total), measured(rng, specimen.modulus.shape)
+    widths = specimen.widths * (1 + _WIDTHS_ERROR * rng.standard_normal(3))
+    return truth_beside(sight_of(np.where(good, counts, 0), good, widths), specimen, widths)
+
+
+def truth_beside(sight: Sight, specimen: Specimen, widths: Float[np.ndarray, " 3"]) -> Example:
+    """Put the density beside its pattern, in the same units."""
+    power = float(np.sum(np.abs(specimen.density) ** 2))
+    density = specimen.density * np.sqrt(FILLED * float(np.prod(widths)) / power)
+    return Example(sight.amplitude, sight.weight, sight.scalars, density.astype(np.complex64))
+
+
+def turned(rng: np.random.Generator, specimen: Specimen) -> Specimen:
+    """One of the 48 symmetries of the cube; the pattern turns as the crystal does."""
+    order, flips = rng.permutation(3), [axis for axis in range(3) if rng.random() < 0.5]
+    modulus, density = specimen.modulus.transpose(order), specimen.density.transpose(order)
+    for axis in flips:  # About index n // 2, where the centre is.
+        modulus = np.roll(np.flip(modulus, axis), 1, axis)
+        density = np.roll(np.flip(density, axis), 1, axis)
+    return Specimen(modulus, density, specimen.widths[order], specimen.strain)
+
+
+def off_centre(steps: np.ndarray, specimen: Specimen) -> Specimen:
+    """Roll the pattern by whole voxels: the density gets a ramp of phase."""
+    modulus, density = np.roll(specimen.modulus, steps, axis=(0, 1, 2)), specimen.density
+    for axis, (step, n) in enumerate(zip(steps, modulus.shape, strict=True)):
+        ramp = np.exp(2j * np.pi * step * (np.arange(BOX) - BOX // 2) / n)
+        density = density * ramp.reshape([-1 if i == axis else 1 for i in range(3)])
+    density = density * np.exp(-1j * np.angle(density.sum()))
+    return Specimen(modulus, density.astype(np.complex64), specimen.widths, specimen.strain)
+
+
+def exposed(rng: np.random.Generator, modulus: Float[np.ndarray, "f y x"], total: float) -> Float[np.ndarray, "f y x"]:
+    """Counts of a pattern.
+
+    Args:
+        rng: Of all that is drawn.
+        modulus: Of the far field.
+        total: Diffracted counts.
+    """
+    mean = modulus.astype(np.float32) ** 2
+    if rng.random() < _BLURRED:
+        mean = gaussian_filter(mean, rng.uniform(0.2, 0.7, 3), mode="wrap", truncate=3)
+    mean *= total / float(mean.sum())
+    if rng.random() < _BLURRED:
+        mean += np.exp(rng.uniform(*np.log(_DARK_BACKGROUND)))
+    counts = mean + np.sqrt(mean) * rng.standard_normal(mean.shape, dtype=np.float32)
+    faint = mean < _BRIGHT
+    counts[faint] = rng.poisson(mean[faint])
+    return np.maximum(counts, 0).astype(np.float32)
+
+
+def measured(rng: np.random.Generator, shape: tuple[int, ...]) -> Bool[np.ndarray, "f y x"]:
+    """Draw what of a pattern is measured."""
+    good, kind = np.ones(shape, bool), rng.random()
+    axis = int(rng.integers(3))
+    planes = np.moveaxis(good, axis, 0)
+    if kind < _GAP:
+        width = int(rng.integers(1, 5))
+        first = int(rng.integers(0, len(planes) - width))
+        planes[first : first + width] = False
+    elif kind < _GAP + _PARTIAL:
+        missing = int(rng.integers(2, len(planes) // 3 + 1))
+        before = (0, missing // 2, missing)[int(rng.integers(3))]
+        planes[:before] = False
+        planes[len(planes) - missing + before :] = False
+    elif kind < _GAP + _PARTIAL + _STOP:
+        radius = int(rng.integers(1, 3))
+        good[tuple(slice(n // 2 - radius, n // 2 + radius + 1) for n in shape)] = False
+    if rng.random() < _JUDGED:
+        good &= ~free_pixels(good.astype(np.float32), _WITHHELD, int(rng.integers(2**31)))
+    return good

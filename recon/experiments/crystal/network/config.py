@@ -1,0 +1,74 @@
+"""The sections ``network``, ``train`` and ``predict`` of a crystal's config."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ....networks.settings import NetworkSettings, PredictSettings
+from ....optimize.train_settings import TrainSettings
+from ....phase_retrieval.settings import RecipeStep, ShrinkWrap, StepSettings
+
+
+class CrystalNetwork(NetworkSettings):
+    """The network that 'unflat train' trains."""
+
+    widths: tuple[int, ...] = Field(
+        (64, 128),
+        description="Channels of each level, the finest first (half of the density's grid); multiples of 8.",
+    )
+    blocks: tuple[int, ...] = Field((1, 4), description="Residual blocks of each level.")
+
+
+class CrystalTrain(TrainSettings):
+    """How it is trained."""
+
+    specimens: int = Field(8000, ge=32, description="Simulated specimens; each is seen in ever other ways.")
+    looks: float = Field(
+        4.0, gt=0, description="Looks at each specimen, on the mean, before the stock grows to its full number."
+    )
+    workers: int | Literal["auto"] = Field(
+        "auto", description="Processes that simulate beside the training. auto: all cores but two, at least one."
+    )
+    trials: int = Field(24, ge=1, description="Held-out specimens of a trial.")
+
+
+def _default_recipe() -> tuple[RecipeStep, ...]:
+    return (
+        RecipeStep(hio=StepSettings(iterations=60, support=ShrinkWrap(every=20, sigma=(1.4, 1.0)))),
+        RecipeStep(er=StepSettings(iterations=20, support=ShrinkWrap(every=20, sigma=(1.0, 1.0)), psf=True)),
+    )
+
+
+class CrystalPredict(PredictSettings):
+    """How a network answers to a pattern, and how its answer is refined."""
+
+    steps: int = Field(8, ge=1, description="Steps from noise to an answer; each asks the network once.")
+    recipe: tuple[RecipeStep, ...] = Field(
+        default_factory=_default_recipe,
+        min_length=1,
+        description="Steps of projections from the answer on, as in phase.recipe, where it is refined; the refinement "
+        "by the likelihood (phase.refine) follows.",
+    )
+    adapt: int = Field(
+        0,
+        ge=0,
+        description="Steps that tune the network to this measurement itself, without any truth, before it answers; the "
+        "new network is written beside the result. A step is kept only if simulated measurements fare no worse by it.",
+    )
+    gate: float | None = Field(
+        None, gt=0, description="Largest chi_rms of an answer above which the command exits with 5, or null."
+    )
+    tried: int = Field(
+        2,
+        ge=1,
+        description="How many of the draws go through the recipe, those first that explain the measurement best.",
+    )
+    keep: int = Field(
+        1, ge=1, description="How many of those are refined and combined, the best by the withheld pixels first."
+    )
+    starts: int = Field(
+        4,
+        ge=0,
+        description="Random starts of phase that are added where the refined answer explains withheld pixels far worse "
+        "than fitted ones; the better result is kept. 0 for none.",
+    )

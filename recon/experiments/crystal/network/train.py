@@ -1,0 +1,55 @@
+"""A whole training: from a config to a run folder with the network, its log and its numbers."""
+
+import os
+import shutil
+
+from ....io.network_file import FILE_NAME
+from ....optimize.trainer import Training
+from ....optimize.training_run import Course, first_weights
+from ....runs import Workplace, peak_memory
+from ..config import CrystalSettings
+from .config import CrystalTrain
+from .dataset import SHARD, Pool, filled
+from .denoiser import Denoiser
+from .objective import CrystalTask
+
+_STOCK = "crystals"
+"""Folder of the simulated crystals within a run's; it goes when the training is done."""
+
+
+def train(settings: CrystalSettings, work: Workplace) -> dict[str, float]:
+    """Train a network on simulated crystals.
+
+    Args:
+        settings: The config.
+        work: Where everything goes, and who is told.
+
+    Returns:
+        The numbers of ``metrics.json``.
+
+    Raises:
+        DataError: If the network to go on from cannot be read, or is of another architecture.
+        Stopped: If it was asked to end early.
+    """
+    wanted, folder = settings.train, work.folder
+    denoiser = Denoiser(settings.network.widths, settings.network.blocks)
+    weights = first_weights(wanted.network, "crystal", denoiser.constants())
+    pool, course = Pool(folder.path / _STOCK, settings.seed, -(-wanted.specimens // SHARD)), Course(work, wanted.steps)
+    with filled(pool, workers_of(wanted)) as makers:
+        task = CrystalTask(denoiser, wanted, settings.seed, pool, makers, work.stop, weights)
+        training = Training(task, wanted, settings.seed)
+        course.run(training, {})
+    judged = training.judged or task.judge(training.state.mean)  # A run that was done already judges again.
+    numbers = judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
+    numbers |= course.write(training, "crystal", denoiser.constants(), numbers, folder.path / FILE_NAME)
+    shutil.rmtree(folder.path / _STOCK, ignore_errors=True)
+    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": course.seconds}
+    folder.write_numbers(numbers)
+    return numbers
+
+
+def workers_of(settings: CrystalTrain) -> int:
+    """Processes that simulate."""
+    if settings.workers != "auto":
+        return max(1, settings.workers)
+    return max(1, len(os.sched_getaffinity(0)) - 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) - 2)

@@ -1,0 +1,182 @@
+"""What a report says and shows of a phase retrieval: how far the solution can be trusted, and how the crystal looks."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import DataError
+from ...io.volume_formats import read_volume
+from ...metrics import metric_named
+from ...metrics.edge_profile import lines_through_middle
+from ...model import Model
+from ...visualization import loss_curves, orthogonal_slices
+from ...visualization.planes import centre_of
+from ...visualization.profiles import draw_profiles
+from ...visualization.report_figures import Drawing
+from ...visualization.run_data import RunFacts
+from ...visualization.summary import Level, Statement
+from ...volume import Volume
+from .figures import curves, diffraction, slices, start_bars
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+_SHOWN = (("amplitude", "magma"), ("phase", "RdBu_r"), ("strain", "RdBu_r"))
+
+
+def findings(facts: RunFacts) -> list[Statement]:
+    """Judge a phase retrieval by what is known without the truth, and by the truth where there is one."""
+    numbers = {name: value for name, value in facts.metrics.items() if value is not None}
+    found = []
+    if "llk_free" in numbers:
+        found.append(_likelihood(numbers))
+    elif "llk" in numbers:
+        found.append(_fitted_likelihood(numbers))
+    if "model_bytes" in numbers and "volume_bytes" in numbers:
+        found.append(_size(numbers))
+    if "agreement" in numbers:
+        found.append(_agreement(numbers))
+    if "starts" in numbers:
+        found.append(_starts(numbers))
+    if "prtf_resolution" in numbers:
+        found.append(_resolution(numbers))
+    if "correlation" in numbers:
+        found.append(_truth(numbers))
+    return found
+
+
+def pictures(facts: RunFacts) -> list[Drawing]:
+    """What there is to show."""
+    drawn = []
+    volume = _volume_of(facts)
+    if volume is not None:
+        for name, colours in _SHOWN:
+            if name in volume.values:
+                drawn.append(_of_volume(volume, name, colours))
+        drawn.append(_of_profiles(volume))
+    predictions = facts.folder / "predictions.h5"
+    if predictions.is_file():
+        caption = "Counts on the planes through the Bragg peak, logarithmic; what is masked is blank."
+        drawn.append(Drawing("Measured and modelled diffraction", caption, lambda: diffraction(predictions)))
+        if "agreement" in facts.metrics:
+            caption = "Over the spatial frequency: how far the phases of the kept solutions, and their halves, agree."
+            drawn.append(Drawing("Agreement by resolution", caption, lambda: curves(predictions)))
+    if isinstance(facts.result, Model):
+        drawn += _of_model(facts, facts.result)
+    starts = [record for record in facts.records if "start" in record]
+    if len(starts) > 1:
+        name, which = ("llk_free", "withheld") if "llk_free" in starts[0] else ("llk", "fitted")
+        caption = f"Likelihood of the {which} pixels after the recipe, start by start; before the refinement."
+        drawn.append(Drawing("Starts", caption, lambda: start_bars(starts, name)))
+    return drawn
+
+
+def _of_profiles(volume: Volume) -> Drawing:
+    names = [name for name, _ in _SHOWN if name in volume.values]
+    caption = "Along z, y and x through the crystal's middle; profiles.csv in the run's folder holds the numbers."
+
+    def draw() -> "matplotlib.figure.Figure":
+        wanted = [*names, *(["support"] if "support" in volume.values else [])]
+        return draw_profiles(lines_through_middle(volume, wanted), names, volume.length_unit)
+
+    return Drawing("Line profiles", caption, draw)
+
+
+def _volume_of(facts: RunFacts) -> Volume | None:
+    """The sampled crystal; that of a fit stands beside its model."""
+    if isinstance(facts.result, Volume):
+        return facts.result
+    file = facts.folder / "volume.h5"
+    try:
+        return read_volume(file) if file.is_file() else None
+    except DataError:  # The model is shown all the same.
+        return None
+
+
+def _of_model(facts: RunFacts, model: Model) -> list[Drawing]:
+    """What a continuous model shows beyond its samples, and how it came about."""
+    point = centre_of(model)
+    caption = "The model asked afresh on a fine lattice: between the voxels there is no interpolation."
+    found = [Drawing("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
+    if any("loss" in record for record in facts.records):
+        caption = "Poisson deviance of the fitted pixels, and of the withheld ones."
+        found.append(Drawing("Course of the fit", caption, lambda: loss_curves(facts.records)))
+    return found
+
+
+def _likelihood(numbers: Mapping[str, float]) -> Statement:
+    free, fitted = numbers["llk_free"], numbers.get("llk", float("nan"))
+    level: Level = "good" if free < 3 else "fair" if free < 20 else "poor"
+    text = (
+        f"Poisson deviance of pixels that were withheld; 1 would be counting noise alone. Fitted pixels: {fitted:.3g}. "
+        "Where no truth is known it is the best measure that there is, if not quite a free one: starts are chosen and "
+        "refinements ended by it."
+    )
+    if free > 2 * fitted:
+        level = "fair" if level == "good" else level
+        text += " Far above that of the fitted pixels, it says that noise was fitted too."
+    return Statement(level, "Free likelihood", metric_named("llk_free").text(free), text)
+
+
+def _fitted_likelihood(numbers: Mapping[str, float]) -> Statement:
+    text = (
+        "Poisson deviance of the pixels that were fitted; 1 would be counting noise alone. None were withheld "
+        "(phase.free), so that nothing tells whether noise was fitted too."
+    )
+    return Statement("plain", "Likelihood", metric_named("llk").text(numbers["llk"]), text)
+
+
+def _size(numbers: Mapping[str, float]) -> Statement:
+    box = f" of a box of {numbers['box_voxels']:,.0f} voxels" if "box_voxels" in numbers else ""
+    text = (
+        f"{numbers['model_parameters']:,.0f} numbers{box}; volume.h5, the samples and the density in the detector's "
+        f"frame, takes {numbers['volume_bytes'] / 1e3:,.0f} kB."
+    )
+    return Statement("plain", "Size of the model", f"{numbers['model_bytes'] / 1e3:,.0f} kB", text)
+
+
+def _agreement(numbers: Mapping[str, float]) -> Statement:
+    value = numbers["agreement"]
+    level: Level = "good" if value >= 0.97 else "fair" if value >= 0.9 else "poor"
+    least = numbers.get("agreement_least", value)
+    text = (
+        f"Mean correlation of each two of the {numbers.get('kept', 0):.0f} solutions that were kept; the least is "
+        f"{least:.3f}. The first mode has {100 * numbers.get('mode_weight', 0):.0f} % of what they show."
+    )
+    return Statement(level, "Agreement", f"{value:.3f}", text)
+
+
+def _starts(numbers: Mapping[str, float]) -> Statement:
+    starts, aside = numbers["starts"], numbers.get("stagnated", 0.0)
+    level: Level = "good" if aside <= starts / 3 else "fair" if aside < starts else "poor"
+    text = "Starts that stagnated, found nothing, or came to another object than the best were set aside."
+    return Statement(level, "Starts set aside", f"{aside:.0f} of {starts:.0f}", text)
+
+
+def _resolution(numbers: Mapping[str, float]) -> Statement:
+    text = "Period at which the phases of independent solutions still agree by 1/e (PRTF)."
+    if "fsc_resolution" in numbers:
+        text += f" Fourier shell correlation between halves of them: {_nanometres(numbers['fsc_resolution'])}."
+    if "edge_width" in numbers:
+        text += f" Edges along z, y and x rise from 10 to 90 % in {_nanometres(numbers['edge_width'])} (median)."
+    return Statement("plain", "Resolution", _nanometres(numbers["prtf_resolution"]), text)
+
+
+def _truth(numbers: Mapping[str, float]) -> Statement:
+    value = numbers["correlation"]
+    level: Level = "good" if value > 0.95 else "fair" if value > 0.85 else "poor"
+    text = f"Correlation with the known complex density; phase error {numbers['phase_error']:.3g} rad"
+    if "strain_error" in numbers:
+        text += f", strain error {numbers['strain_error']:.2g} (true strain: {numbers['strain_truth']:.2g})"
+    return Statement(level, "Against the truth", f"{value:.4f}", text + ".")
+
+
+def _nanometres(length: float) -> str:
+    return f"{length * 1e9:.3g} nm" if np.isfinite(length) else "none"
+
+
+def _of_volume(volume: Volume, name: str, colours: str) -> Drawing:
+    unit = "nm" if volume.length_unit == "m" else "voxels"
+    caption = f"Planes through the crystal's middle, in {unit}."
+    return Drawing(name.capitalize(), caption, lambda: slices(volume, name, colours))

@@ -1,0 +1,236 @@
+"""What no rocking curve of a crystal can be, what it can hardly be, and what is worth a warning."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ...acquisition import Acquisition
+from ...errors import Fault
+from ...io.cxi import PLANCK_TIMES_LIGHT
+from .artifacts import hot_pixels
+from .geometry_checks import basis_doubts, geometry_faults
+from .oversampling import Good, Voxels, local_mean, peak_of, significance
+from .schema import place
+
+_ELECTRONVOLT = 1.602176634e-19
+_LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
+_LARGEST_PIXEL, _FARTHEST = 5e-3, 50.0
+_SIGNIFICANT = 8.0
+"""Standard deviations of the background by which a peak stands out."""
+_AMID = 100.0
+"""Counts of a neighbouring frame beside which no frame is empty by chance."""
+_RAGGED = 3.0
+"""Ups and downs of a rocking curve, in units of its one peak; a sorted one has about 1."""
+_NOISE = 2.0
+"""Standard deviations of counting noise that a step between two frames must exceed to count."""
+_STEEPEST = 0.08
+"""Share of the brightest frame's counts that its neighbours have at least."""
+_PLATEAU = 3
+"""Voxels with exactly the largest count that make a saturated centre."""
+_HIDDEN = 0.95
+
+
+def good_voxels(acquisition: Acquisition) -> Good:
+    """Which voxels were measured, of the images' shape."""
+    images = acquisition["images"]
+    good = np.isfinite(images)
+    if "mask" in acquisition:
+        good &= np.broadcast_to(acquisition["mask"] == 0, images.shape)
+    return np.asarray(good)
+
+
+def validate(acquisition: Acquisition) -> list[Fault]:
+    """Find what cannot be.
+
+    Args:
+        acquisition: Arrays in SI. What is absent is not checked.
+    """
+    return [*_length_faults(acquisition), *geometry_faults(acquisition), *_peak_faults(acquisition)]
+
+
+def doubts(acquisition: Acquisition) -> list[Fault]:
+    """Find what is almost surely a mistake, and might yet be right.
+
+    Args:
+        acquisition: Sound as far as `validate` tells.
+    """
+    counts, good = _cold(acquisition)
+    where = place(acquisition, "images")
+    found = [*_empty_frames(counts, good, where), *_order(counts, good, where), *_saturation(counts, good, where)]
+    return [*found, *_hidden_peak(counts, good, place(acquisition, "mask")), *basis_doubts(acquisition)]
+
+
+def _cold(acquisition: Acquisition) -> tuple[Voxels, Good]:
+    """Counts, and the good pixels that no fault of the detector lights: a stuck one is no peak, however bright."""
+    counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
+    cold = good & ~hot_pixels(counts, good)
+    return counts, cold if cold.any() else good
+
+
+def _number(acquisition: Acquisition, name: str) -> float | None:
+    if name not in acquisition or not acquisition[name].size:
+        return None
+    value = float(acquisition[name].max())
+    return value if np.isfinite(value) and value > 0 else None
+
+
+def _length_faults(acquisition: Acquisition) -> list[Fault]:
+    """Energies and ångströms where metres are due."""
+    faults = []
+    wave = _number(acquisition, "wavelength")
+    if wave is not None and not _SHORTEST_WAVE < wave < _LONGEST_WAVE:
+        faults.append(_wave_fault(acquisition, wave))
+    return faults + _size_faults(acquisition)
+
+
+def _size_faults(acquisition: Acquisition) -> list[Fault]:
+    """Pixels and distances in millimetres or micrometres."""
+    faults = []
+    for name, largest, what, example in (
+        ("pixel_size", _LARGEST_PIXEL, "pixel of an X-ray detector", "55 um"),
+        ("detector_distance", _FARTHEST, "distance of a detector", "0.5 m"),
+    ):
+        size = _number(acquisition, name)
+        if size is None or size <= largest:
+            continue
+        unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
+        remedy = f"write its units attribute, or say acquisition.{name} with its unit, e.g. {example}"
+        message = f"{size:g} m is no {what}; it looks like {unit}"
+        faults.append(Fault(place(acquisition, name), message, remedy))
+    return faults
+
+
+def _wave_fault(acquisition: Acquisition, wave: float) -> Fault:
+    """Say what a number that is no wavelength may be, and what to write instead."""
+    if wave >= 200:
+        what, metres = "an energy in eV", PLANCK_TIMES_LIGHT / (wave * _ELECTRONVOLT)
+    elif wave >= 3:
+        what, metres = "an energy in keV", PLANCK_TIMES_LIGHT / (wave * 1e3 * _ELECTRONVOLT)
+    elif wave >= 0.3:
+        what, metres = "ångströms", wave * 1e-10
+    else:
+        what, metres = "nanometres", wave * 1e-9
+    message = f"{wave:g} m is no wavelength of X-rays; it looks like {what}"
+    return Fault(place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm")
+
+
+def _peak_faults(acquisition: Acquisition) -> list[Fault]:
+    if "images" not in acquisition:
+        return []
+    counts, good = _cold(acquisition)
+    where = place(acquisition, "images")
+    if min(counts.shape) < 8:
+        message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"
+        return [Fault(where, message, "a rocking curve has at least 8 frames of 8 x 8 pixels")]
+    if not (counts[good] > 0).any():
+        return [Fault(where, "every frame is empty: no pixel is above 0", "check the detector, and the dataset's name")]
+    sigmas = significance(counts, good)
+    if sigmas < _SIGNIFICANT:
+        message = f"no peak is in view: the brightest place is {sigmas:.1f} standard deviations above the background"
+        remedy = "check the angles of crystal and detector, and acquisition.frames"
+        return [Fault(where, message, remedy)]
+    return []
+
+
+def _empty_frames(counts: Voxels, good: Good, where: str) -> list[Fault]:
+    """Frames without a count beside frames with many."""
+    totals = np.where(good, counts, 0).sum(axis=(1, 2))
+    measured = good.any(axis=(1, 2))
+    lit = np.flatnonzero(totals > 0)
+    bad = []
+    for frame in np.flatnonzero(measured & (totals == 0)):
+        beside = [totals[lit[lit < frame]][-1:], totals[lit[lit > frame]][:1]]
+        if max((float(t[0]) for t in beside if t.size), default=0.0) > _AMID:
+            bad.append(int(frame))
+    if not bad:
+        return []
+    shown = ", ".join(map(str, bad[:8])) + (", …" if len(bad) > 8 else "")
+    message = f"{len(bad)} empty frame{'s' * (len(bad) > 1)} beside frames with many counts: {shown}"
+    remedy = "mask them (acquisition.mask), leave them out at an end (acquisition.frames), or acquire them again"
+    return [Fault(where, message, remedy)]
+
+
+def _order(counts: Voxels, good: Good, where: str) -> list[Fault]:
+    """Frames that do not follow one another, as names sorted like 1, 10, 11, 2 make them.
+
+    Their totals then go up and down again and again, or the brightest has a dark neighbour: a curve that is sampled
+    finely enough holds at least 4/π² of its maximum beside it.
+    """
+    totals = np.array([float(frame[ok].mean()) if ok.any() else np.nan for frame, ok in zip(counts, good, strict=True)])
+    pixels = np.array([max(int(ok.sum()), 1) for ok in good])
+    brightest = int(np.nanargmax(totals))
+    beside = totals[max(brightest - 1, 0) : brightest + 2]
+    isolated = float(np.nanmin(beside)) < _STEEPEST * totals[brightest]
+    ragged = _raggedness(totals, pixels)
+    if ragged >= _RAGGED:
+        what = f"their counts go up and down {ragged:.1f} times as much as one peak does"
+    elif isolated:
+        share = 100 * float(np.nanmin(beside)) / float(np.nanmax(beside))
+        what = f"beside the brightest, frame {brightest}, one has {share:.2g} % of its counts"
+    else:
+        return []
+    message = f"the frames do not form one rocking curve: {what}"
+    return [
+        Fault(where, message, "check their order (image_10 sorts before image_2), or give it as acquisition.frames")
+    ]
+
+
+def _raggedness(totals: Float[np.ndarray, " frame"], pixels: Int[np.ndarray, " frame"]) -> float:
+    """Ups and downs of the frames' means in units of one peak's, beyond those that counting noise alone makes.
+
+    Args:
+        totals: Mean counts of each frame's pixels; NaN where none is good.
+        pixels: How many there are.
+    """
+    known = np.isfinite(totals)
+    means = totals[known]
+    rise = float(2 * means.max() - means[0] - means[-1])
+    if rise <= 0:
+        return 1.0
+    variance = np.maximum(means, 0) / pixels[known]  # of a mean of counts, by Poisson's law
+    steps = np.diff(means) ** 2 - _NOISE**2 * (variance[1:] + variance[:-1])
+    return float(np.sqrt(np.maximum(steps, 0)).sum() / rise)
+
+
+def _saturation(counts: Voxels, good: Good, where: str) -> list[Fault]:
+    """Several voxels of exactly the largest count, side by side: counting noise does not do that."""
+    from scipy.ndimage import label
+
+    top = float(counts[good].max())
+    labels, number = label(good & (counts == top), structure=np.ones((3, 3, 3)))
+    largest = max((int((labels == i).sum()) for i in range(1, number + 1)), default=0) if number < 50 else 0
+    if top < 1000 or largest < _PLATEAU:
+        return []
+    message = f"the centre of the peak is saturated: {largest} voxels side by side hold exactly {top:g} counts"
+    return [Fault(where, message, f"mask them: --set acquisition.saturation={top:g}")]
+
+
+def _hidden_peak(counts: Voxels, good: Good, where: str) -> list[Fault]:
+    """A mask over the whole centre of the peak, which carries most of what is known of the crystal's size."""
+    if good.all():
+        return []
+    peak = peak_of(_filled_in(counts, good), np.ones_like(good))
+    near = _ball(counts.shape, peak, 3.0)
+    share = float(1 - good[near].mean())
+    if share < _HIDDEN:
+        return []
+    message = f"the mask hides the Bragg peak: {100 * share:.0f} % of the voxels around {list(peak)} are masked"
+    remedy = "0 means good: see that the mask is not the wrong way round, or mask only what is really bad"
+    return [Fault(where, message, remedy)]
+
+
+def _filled_in(counts: Voxels, good: Good) -> Voxels:
+    """Put in place of masked voxels the mean of the good ones around, out to the nearest that there are."""
+    filled, known = np.where(good, counts, 0), good
+    for size in (5, 9, 17):
+        if known.all():
+            break
+        mean = local_mean(filled, known, size)
+        # Towards the middle of a hole all means fall off: what is far from good pixels is taken to be brighter.
+        filled = np.where(known, filled, 1.5 * mean)
+        known = known | (mean > 0)
+    return np.asarray(filled, np.float64)
+
+
+def _ball(shape: tuple[int, ...], centre: tuple[int, int, int], radius: float) -> Bool[np.ndarray, "frame y x"]:
+    axes = np.ogrid[tuple(slice(0, n) for n in shape)]
+    return np.asarray(sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True)) <= radius**2)

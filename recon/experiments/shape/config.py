@@ -1,0 +1,120 @@
+"""The ``acquisition:`` section of a ``shape`` config: where the sections stand, which to use, and on what grid.
+
+The config of the ``shape`` kind. Its descriptions are the comments of the YAML that ``init`` writes.
+
+The ``simulate`` section of a shape's config.
+"""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from ....physics.phantoms.red_blood_cells.cell import CLASSES
+from ...config.base import KindSettings, Settings
+from ...config.fields import LengthOrAuto, Views
+from ...config.source import AnySource, LengthSource, NumberSource, Source
+from .network.config import ShapeNetwork, ShapePredict, ShapeTrain
+
+
+def _at(path: str) -> Source:
+    return Source.parse(path)
+
+
+class ShapeAcquisition(Settings):
+    """Where the measurement's arrays stand, and how cells are brought to one grid.
+
+    Folders and archives with image, mask and perhaps obj in them are read as they are; names are for HDF5 files.
+    """
+
+    images: NumberSource | None = Field(
+        _at("/measurement/images"),
+        description="Fluorescence (cell, y, x) of an HDF5 file. Like every name here: '/path' is a dataset, "
+        "'/path@name' an attribute, either may end with a unit, as in '/voxel in um'; null is none. Folders of "
+        "image/, mask/ and obj/ are read without names.",
+    )
+    mask: NumberSource | None = Field(
+        _at("/measurement/mask"),
+        description="Masks (cell, y, x), 0 to 1 or 0 to 255, or numbers that label the cells of each image.",
+    )
+    voxel_size: LengthSource | None = Field(
+        _at("/instrument/voxel_size"),
+        description="Voxel (z, y, x): a place in the file, or lengths such as ['0.17 um', '0.17 um', '0.17 um']. They "
+        "go before what OME metadata say. Without any the result is in voxels.",
+    )
+    name: AnySource | None = Field(_at("/name"), description="Names of the cells in an HDF5 file.")
+    label: AnySource | None = Field(
+        _at("/label"), description="Classes of the cells in an HDF5 file. In folders the files' names tell them."
+    )
+    cells: Views = Field(
+        "all",
+        description="Cells to use: all, a slice such as '::2', or a list of indices. Those that are cut out of one "
+        "image count one by one.",
+    )
+    size: int = Field(
+        64,
+        ge=16,
+        le=512,
+        description="Pixels along each edge of the grid that cells are brought to. A file that unflat wrote is on its "
+        "grid already, and stays on it unless a spacing is asked for.",
+    )
+    spacing: LengthOrAuto = Field(
+        "auto",
+        description="Pixel of that grid. auto: the images' own, or as much larger as images need that have more than "
+        "'size' pixels. A length needs the voxel's size.",
+    )
+    margin: int = Field(4, ge=0, description="Pixels to keep around a cell that is cut out of an image with many.")
+    several: Literal["refuse", "cut", "keep"] = Field(
+        "refuse",
+        description="What to do with a mask of two cells that no labels tell apart: refuse it, cut each out, or keep "
+        "them together as one. Cells whose class is a cluster are kept.",
+    )
+    colour: Literal["refuse", "mean"] = Field(
+        "refuse",
+        description="What to do with RGB images: refuse them, or take the mean of the channels. One whose channels are "
+        "equal is grey, and is taken as such.",
+    )
+
+
+class ShapeVolume(Settings):
+    """The sampled draws."""
+
+    edge: int = Field(
+        64, ge=8, le=512, description="Samples along each axis of the occupancies; models are continuous."
+    )
+
+
+class ShapeSimulation(Settings):
+    """Red blood cells that are drawn at random."""
+
+    cells: int = Field(12, ge=1, le=10_000, description="Number of cells.")
+    classes: tuple[str, ...] = Field(
+        CLASSES, min_length=1, description="Their classes, one after the other: " + ", ".join(CLASSES) + "."
+    )
+    pixels: int = Field(64, ge=16, le=256, description="Pixels along each edge of a picture.")
+
+    @field_validator("classes")
+    @classmethod
+    def _known(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in classes if name not in CLASSES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no class of red blood cells; there are {', '.join(CLASSES)}")
+        return classes
+
+
+class ShapeSettings(KindSettings):
+    """From one picture of a cell and its mask to the shapes that could have made them."""
+
+    kind: Literal["shape"] = Field("shape", description="Kind of experiment.")
+    acquisition: ShapeAcquisition = Field(
+        default_factory=ShapeAcquisition,
+        description="Where pictures and masks stand in their file, and which of them to use.",
+    )
+    volume: ShapeVolume = Field(default_factory=ShapeVolume, description="The sampled draws.")
+    predict: ShapePredict = Field(default_factory=ShapePredict, description="A network's answer.")
+    network: ShapeNetwork = Field(default_factory=ShapeNetwork, description="The network that is trained.")
+    train: ShapeTrain = Field(
+        default_factory=ShapeTrain, description="Training of a network on cells whose shape is known."
+    )
+    simulate: ShapeSimulation = Field(
+        default_factory=ShapeSimulation, description="What 'unflat simulate' and 'unflat demo' make."
+    )

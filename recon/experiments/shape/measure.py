@@ -1,0 +1,37 @@
+"""Numbers of a shape that need no truth: the features of `measures`, or SHAPR's."""
+
+from ...grid import Lattice
+from ...io.table import Table
+from ...metrics.morphology.features import columns, features_of
+from ...metrics.morphology.sampled import Scale, surface_of_volume
+from ...metrics.morphology.shapr import COLUMNS, EDGE, shapr_features
+from ...model import Model
+from ...volume import Volume
+from .binarize import inside_of
+from .grids import lattice_of_cube
+
+
+def measure(volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
+    """Measure one shape.
+
+    Args:
+        volume: With a signed distance or an occupancy.
+        level: Value on the surface; 0 of a signed distance, else half-way of the range.
+        features: ``standard``, in um; or ``shapr``: SHAPR's 126, in voxels of 64³ samples; an occupancy is cut by
+            Otsu's threshold.
+
+    Returns:
+        One row.
+
+    Raises:
+        DataError: If a value is not finite, there is no surface, SHAPR's volume is not 64³, or it tells no inside.
+    """
+    if features == "shapr":
+        return Table(COLUMNS, (shapr_features(inside_of(volume)),))
+    scale = Scale.of(volume)
+    return Table(columns(scale.unit), (features_of(surface_of_volume(volume, scale, level=level)),))
+
+
+def lattice_for(model: Model, features: str) -> Lattice | None:
+    """Where a model is to be sampled for a set of features; None where its own samples do."""
+    return lattice_of_cube(model, EDGE) if features == "shapr" else None

@@ -1,0 +1,70 @@
+"""A microscope's point-spread function, from its file to the samples on which pictures of shapes are made."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from ....errors import DataError, Fault
+from ....io.volume_formats import read_stack
+from ....volume import Volume
+from ..cells import Cells
+from .shape_code import PIXELS
+
+_FINE = 0.4
+"""[sample] Width over which samples are averaged for each sample by which the new ones are farther apart."""
+_REMEDY = "give a stack (z, y, x) of a bead in focus at its brightest sample, background taken away"
+
+
+def psf_of(
+    path: str | Path, cells: Cells, steps: tuple[float, float, float], most: tuple[int, int, int]
+) -> Float[np.ndarray, "a b c"]:
+    """Read a point-spread function, and sample it where pictures are made.
+
+    Args:
+        path: A volume of any format: its brightest sample is the focus. Without a voxel size of its own it is sampled
+            as the pictures are.
+        cells: Of which pictures are made.
+        steps: [pixel of the network] Distance between samples (z, y, x).
+        most: Samples that are of use along each axis, odd.
+
+    Returns:
+        An odd number of samples along each axis, the focus in their middle; they sum to 1.
+
+    Raises:
+        DataError: If it is no point-spread function, or its voxel cannot be compared with the pictures'.
+    """
+    volume = read_stack(path)
+    values = _checked(volume, str(path))
+    apart = np.array(steps) * _samples_a_pixel(volume, cells, str(path))
+    values = gaussian_filter(values, _FINE * np.maximum(apart - 1, 0), mode="constant")
+    focus = np.unravel_index(int(np.argmax(values)), values.shape)
+    axes = []
+    for middle, count, step, limit in zip(focus, values.shape, apart, most, strict=True):
+        reach = min(int(max(middle, count - 1 - middle) / step), limit // 2)
+        axes.append(middle + np.arange(-reach, reach + 1) * step)
+    found = map_coordinates(values, np.meshgrid(*axes, indexing="ij"), order=1, mode="constant")
+    return np.asarray(found / found.sum(), np.float32)
+
+
+def _checked(volume: Volume, where: str) -> Float[np.ndarray, "z y x"]:
+    values = volume.main
+    if values.ndim != 3 or values.dtype.kind not in "buif":
+        raise DataError(Fault(where, f"holds {values.dtype} of {values.ndim} axes; expected real (z, y, x)", _REMEDY))
+    values = np.asarray(values, np.float64)
+    if not np.all(np.isfinite(values)) or values.min() < 0 or values.max() <= 0:
+        raise DataError(Fault(where, f"holds values of {values.min():g} to {values.max():g}", _REMEDY))
+    return values
+
+
+def _samples_a_pixel(volume: Volume, cells: Cells, where: str) -> Float[np.ndarray, "3"]:
+    """Samples of the point-spread function in a pixel of the network, along (z, y, x)."""
+    coarser = next(iter(cells)).image.shape[0] / PIXELS
+    if volume.length_unit != "m":
+        return np.full(3, coarser)
+    if cells.voxel is None:
+        message = "its voxel's size is known, and that of the cells' is not"
+        raise DataError(Fault(where, message, "say acquisition.voxel_size"))
+    found: Float[np.ndarray, 3] = coarser * np.array(cells.voxel) / np.maximum(volume.spacing, 1e-12)
+    return found

@@ -1,0 +1,187 @@
+"""What a prediction of shapes leaves: a continuous model of each cell, all draws sampled, and a table of scores."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...grid import Lattice
+from ...io.hdf5_common import stamp
+from ...metrics.morphology.sampled import SIGNED
+from ...model import Model
+from ...runs import Workplace, new_hdf5, write_atomically
+from .accuracy import score_shapes
+from .cells import Cells
+from .config import ShapeSettings
+from .grids import brought, cube, lattice_of_cube
+from .model import model_of
+from .network.inputs import Sight
+from .schema import OCCUPANCY
+
+_log = logging.getLogger(__name__)
+MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
+SCORES, CLASSES = "scores.csv", "classes.csv"
+_FULL = 255
+"""Of the occupancy as it is held: whole numbers need a quarter of the room, and say as much."""
+
+
+def written(
+    settings: ShapeSettings,
+    cells: Cells,
+    codes: Float[np.ndarray, "cell draw z y x"],
+    sights: Sequence[Sight],
+    work: Workplace,
+) -> dict[str, float]:
+    """Write models and occupancies.
+
+    Args:
+        settings: The config.
+        cells: What was measured.
+        codes: Of each cell and draw.
+        sights: What the network saw.
+        work: Where everything goes, and who is told.
+
+    Returns:
+        Numbers for ``metrics.json``.
+    """
+    folder, edge = work.folder.path, settings.volume.edge
+    filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
+    bytes_of_models, parameters = 0, 0
+    files = file_names([cell.name for cell in cells])
+    for i, (cell, own, sight) in enumerate(zip(cells, codes, sights, strict=True)):
+        model = model_of(cell, own, sight, dict(work.provenance) | {"seed": settings.seed}, edge)
+        path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
+        path.parent.mkdir(exist_ok=True)
+        model.save(path)
+        bytes_of_models, parameters = bytes_of_models + path.stat().st_size, parameters + model.size
+        for draw, member in enumerate(model.members_apart()):
+            filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
+        work.progress(i + 1, len(cells))
+    truth = None if cells.inside is None else brought(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
+    _write_volume(folder / VOLUME, cells, filled, truth)
+    inside = filled > _FULL // 2
+    warn_of_cut(inside)
+    sections = np.stack([_planes(cell.mask, edge) > 0.5 for cell in cells])
+    numbers = {
+        "cells": float(len(cells)),
+        "section": float(np.mean([_agreement(own, known) for own, known in zip(inside, sections, strict=True)])),
+        "model_bytes": float(bytes_of_models),
+        "model_parameters": float(parameters),
+        "volume_bytes": float((folder / VOLUME).stat().st_size),
+    }
+    numbers |= _volumes(inside, cells, edge)
+    if truth is not None:
+        first = next(iter(cells))
+        step = None if cells.voxel is None else [float(v) * first.image.shape[0] / edge for v in cells.voxel]
+        told: dict[str, Any] = {"names": cells.names, "labels": cells.labels, "masks": sections, "spacing": step}
+        with h5py.File(folder / VOLUME) as file:  # As 'unflat evaluate' reads them, so that both say the same.
+            scores = score_shapes(file["volume/occupancy"], truth, **told, progress=work.progress)
+        scores.cells.save(folder / SCORES)
+        scores.classes.save(folder / CLASSES)
+        numbers |= scores.numbers
+    return numbers
+
+
+def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
+    """Filled share of each voxel of the cube."""
+    lattice = lattice_of_cube(model, edge)
+    distance = model.sample(lattice.z, lattice.y, lattice.x, SIGNED)
+    found: np.ndarray = np.clip(0.5 - distance / model.spacing[1], 0, 1)
+    return found
+
+
+def warn_of_cut(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
+    """Warn of shapes that end where the samples end."""
+    cut = inside[:, :, [0, -1]].any(axis=(2, 3, 4))
+    cells = int(np.count_nonzero(cut.sum(axis=1)))
+    if cells:
+        message = "draws that reach the cube's faces along z and end there, and may be larger: %d of %d, of cells: %d"
+        _log.warning(message, cut.sum(), cut.size, cells)
+
+
+def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: Cells, edge: int) -> dict[str, float]:
+    """Mean volume, and how much the draws of a cell differ."""
+    each = [np.prod(cell.voxel) * (cell.image.shape[0] / edge) ** 3 for cell in cells]
+    volumes = inside.sum(axis=(2, 3, 4)) * np.array(each)[:, None]
+    numbers = {"volume_mean" if cells.voxel is not None else "volume_mean_voxels": float(volumes.mean())}
+    if volumes.shape[1] > 1:
+        relative = volumes.std(axis=1, ddof=1) / np.maximum(volumes.mean(axis=1), 1e-300)
+        numbers["volume_spread"] = float(relative.mean())
+    return numbers
+
+
+def _agreement(inside: Bool[np.ndarray, "draw z y x"], known: Bool[np.ndarray, "y x"]) -> float:
+    """Mean IoU of the draws' sections with the mask."""
+    sections = inside[:, inside.shape[1] // 2]
+    both, either = (sections & known).sum(axis=(1, 2)), (sections | known).sum(axis=(1, 2))
+    return float(np.mean(both / np.maximum(either, 1)))
+
+
+def _planes(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:
+    if mask.shape == (edge, edge):
+        return mask
+    from scipy.ndimage import zoom
+
+    found: np.ndarray = zoom(mask, edge / mask.shape[0], order=1, grid_mode=True, mode="nearest")
+    return found
+
+
+def _whole(edge: int) -> Lattice:
+    """Samples of a cube whose edge is 1."""
+    return cube((edge,) * 3, (1 / edge,) * 3)
+
+
+def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarray | None) -> None:
+    """Write the occupancies, and under ``/seen`` what they are drawn from, for pictures."""
+    edge = filled.shape[2]
+    first = next(iter(cells))
+    step = np.array(first.voxel) * first.image.shape[0] / edge
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
+        stamp(file, "unflat-volume", "shape", "volume")
+        group = file.create_group("volume")
+        group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
+        for name, axis in zip("zyx", cube((edge,) * 3, step).axes, strict=True):
+            group.create_dataset(name, data=axis).attrs["units"] = first.length_unit
+        chunks = (1, 1, *filled.shape[2:])
+        data = group.create_dataset(
+            "occupancy", filled.shape, np.float16, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
+        )
+        for i, draws in enumerate(filled):
+            data[i] = draws / np.float16(_FULL)
+        data.attrs.update({"units": "1", "long_name": OCCUPANCY.meaning})
+        _write_names(file, cells)
+        seen = {"images": cells.images, "mask": cells.masks}
+        seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
+        for name, array in seen.items():
+            kept = file.create_dataset(f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip")
+            kept.attrs["units"] = "1"
+
+
+def _write_names(file: h5py.File, cells: Cells) -> None:
+    text = h5py.string_dtype()
+    file.create_dataset("name", data=[str(name) for name in cells.names], dtype=text)
+    file.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """Give the models names that any file system takes, and tells apart: two cells may have one name.
+
+    Args:
+        names: Of the cells.
+
+    Returns:
+        The cell's name, followed by its number where another cell has that name already.
+    """
+    found: list[str] = []
+    used: set[str] = set()
+    for number, name in enumerate(names):
+        plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name) or "cell"
+        while plain.casefold() in used:  # Some file systems do not tell A from a.
+            plain = f"{plain}-{number}"
+        used.add(plain.casefold())
+        found.append(f"{plain}.h5")
+    return found

@@ -1,0 +1,52 @@
+"""The plain voxel grid, in NumPy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from . import numpy_spline
+from .numpy_common import signed, signs_of, weight_of
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Values at the centres of the box's cells, linear between them.
+
+    Args:
+        grid: Values (output, z, y, x).
+        signs: Sign that each output is held to.
+    """
+
+    grid: Float[np.ndarray, "k nz ny nx"]
+    signs: tuple[str, ...]
+
+    @classmethod
+    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "Voxels":
+        """Make it from a model file's description and weights."""
+        shape = (architecture["outputs"], *architecture["shape"])
+        return cls(weight_of(weights, "grid", shape), signs_of(architecture))
+
+    @property
+    def outputs(self) -> int:
+        """Number K of raw outputs."""
+        return len(self.grid)
+
+    @property
+    def samples(self) -> tuple[int, int, int]:
+        """The grid's own cells."""
+        z, y, x = self.grid.shape[1:]
+        return z, y, x
+
+    def at(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
+        """Evaluate at points."""
+        return signed(numpy_spline.linear_at_points(self.grid, s), self.signs)
+
+    def on_lattice(
+        self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    ) -> Float[np.ndarray, "k z y x"]:
+        """Evaluate on the product of three axes."""
+        bands = (numpy_spline.linear_band(s, n) for s, n in zip((z, y, x), self.samples, strict=True))
+        return signed(numpy_spline.on_lattice(self.grid, *bands), self.signs)

@@ -1,0 +1,73 @@
+"""Where to sample: axes ``z y x`` in metres, and turns of the specimen.
+
+A turn is a matrix that takes the specimen's (z, y, x) to the laboratory's. Angles are right-handed in (x, y, z): about
+z, x turns toward y.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from .errors import ConfigError
+
+AXES = {"z": (0.0, 0.0, 1.0), "y": (0.0, 1.0, 0.0), "x": (1.0, 0.0, 0.0)}
+MOST_SAMPLES = 1_000_000  # Along one axis: far more than anyone can want, so that a wrong unit is found here.
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The product of three axes, in the laboratory.
+
+    Args:
+        z: [m] Coordinates along z.
+        y: [m] Coordinates along y.
+        x: [m] Coordinates along x.
+        turn: How the specimen is turned, about the origin; not at all by default.
+    """
+
+    z: Float[np.ndarray, " z"]
+    y: Float[np.ndarray, " y"]
+    x: Float[np.ndarray, " x"]
+    turn: Float[np.ndarray, "3 3"] | None = None
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[m] The three axes."""
+        return self.z, self.y, self.x
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of samples (z, y, x)."""
+        return len(self.z), len(self.y), len(self.x)
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return int(np.prod(self.shape, dtype=object))
+
+
+def cell_count(low: float, high: float, spacing: float) -> int:
+    """Count the whole cells of a spacing that fit between two ends [m]; at least one."""
+    return max(1, int(np.floor((high - low) / spacing + 1e-6)))
+
+
+def cells(low: float, high: float, spacing: float) -> Float[np.ndarray, " n"]:
+    """Place samples at the centres of the cells that fit between two ends.
+
+    Args:
+        low: [m] Lower end.
+        high: [m] Upper end.
+        spacing: [m] Size of a cell; what is left over is shared between the two ends.
+
+    Raises:
+        ConfigError: If there is nothing between the ends, or the spacing is not positive.
+    """
+    if not (spacing > 0 and np.isfinite(spacing)):
+        raise ConfigError(f"a spacing of {spacing:g} m; it must be positive")
+    if not high > low:
+        raise ConfigError(f"nothing lies between {low:g} m and {high:g} m; the lower end comes first")
+    count = cell_count(low, high, spacing)
+    if count > MOST_SAMPLES:
+        raise ConfigError(f"{count} samples {spacing:g} m apart from {low:g} m to {high:g} m; take a larger spacing")
+    return (low + high) / 2 + (np.arange(count) - (count - 1) / 2) * spacing

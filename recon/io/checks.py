@@ -1,0 +1,103 @@
+"""Numbers that no instrument can have given: what is not finite, negative, or masked away altogether."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..acquisition import Entry
+from ..errors import Fault
+from .lazy_arrays import Index
+
+
+def number_faults(
+    entry: Entry, array: np.ndarray, place: str, index: Sequence[Index], mask: np.ndarray | None
+) -> list[Fault]:
+    """Find the faults of one array's numbers.
+
+    Args:
+        entry: What it is, with its limits.
+        array: Its numbers in SI.
+        place: Where it stands.
+        index: Which part of the file's array it is, so that messages count as the file does.
+        mask: 0 where a pixel is good, of the same shape; None if all are.
+    """
+    if array.dtype.kind not in "fciu":
+        return []
+    good = np.ones(array.shape, bool) if mask is None else mask == 0
+    finite = np.isfinite(array)
+    pixels = "y" in entry.axes[0]
+    faults = []
+    if not (finite | ~good).all():
+        remedy = "mask them: acquisition.mask names an array with 0 for good pixels" if pixels else "measure it again"
+        faults.append(_fault("NaN or infinite", ~finite & good, array, place, index, remedy))
+    if array.dtype.kind == "c":
+        return faults
+    usable = good & finite
+    if entry.positive and not (array[usable] > 0).all():
+        faults.append(_fault("not positive", usable & ~(array > 0), array, place, index, ""))
+    if entry.at_least is not None and not (array[usable] >= entry.at_least).all():
+        what = "negative" if entry.at_least == 0 else f"below {entry.at_least:g}"
+        remedy = "counts cannot be negative: add the dark level back, or mask them" if entry.unit == "counts" else ""
+        faults.append(_fault(what, usable & (array < entry.at_least), array, place, index, remedy))
+    return faults
+
+
+def mask_faults(mask: np.ndarray, place: str, *, each_view: bool = True) -> list[Fault]:
+    """Find masks, or views, of which no pixel is good.
+
+    Args:
+        mask: (y, x) or (view, y, x), 0 = good.
+        place: Where it stands.
+        each_view: Whether each view needs a good pixel; a frame of a rocking curve that was not measured has none.
+    """
+    remedy = "0 means good: if the file has 1 for good pixels, write the mask the other way round"
+    if not mask.size or (mask != 0).all():
+        return [Fault(place, f"all {mask.size} pixels are masked", remedy)]
+    if mask.ndim < 3 or not each_view:
+        return []
+    empty = np.flatnonzero((mask != 0).all(axis=(1, 2)))
+    if not empty.size:
+        return []
+    shown = ", ".join(map(str, empty[:5])) + (", …" if empty.size > 5 else "")
+    return [Fault(place, f"every pixel of view {shown} is masked", "leave such views out with acquisition.views")]
+
+
+def mask_for(array: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The acquisition's mask in the shape of one of its arrays; None if it has none for it."""
+    mask = arrays.get("mask")
+    if mask is None or array.ndim < 2 or array.shape[-2:] != mask.shape[-2:]:
+        return None
+    if array.ndim < mask.ndim:  # A background for all views is bad only where no view is good.
+        return np.asarray(mask.min(axis=0))
+    return np.broadcast_to(mask, array.shape)
+
+
+def filled(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Put the image's mean in place of masked pixels that are not finite: NaN times a weight of 0 is still NaN."""
+    if mask is None or np.isfinite(array).all():
+        return array
+    good = (mask == 0) & np.isfinite(array)
+    count = np.maximum(good.sum(axis=(-2, -1), keepdims=True), 1)
+    mean = np.where(good, array, 0).sum(axis=(-2, -1), keepdims=True) / count
+    return np.where(np.isfinite(array), array, mean).astype(array.dtype)
+
+
+def _fault(
+    what: str, flagged: npt.ArrayLike, array: np.ndarray, place: str, index: Sequence[Index], remedy: str
+) -> Fault:
+    bad = np.asarray(flagged)  # Of a scalar, numpy makes no array.
+    count = int(bad.sum())
+    first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
+    value = array[first]
+    if array.ndim == 0:
+        return Fault(place, f"{value:g} is {what}", remedy)
+    at = [_in_file(i, part) for i, part in zip(first, index, strict=True)]
+    verb = "number is" if count == 1 else "numbers are"
+    return Fault(place, f"{count} {verb} {what}, the first {value:g} at {at}", remedy)
+
+
+def _in_file(position: int, part: Index) -> int:
+    if isinstance(part, slice):
+        return (part.start or 0) + position * (part.step or 1)
+    return part[position]

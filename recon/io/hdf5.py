@@ -1,0 +1,183 @@
+"""HDF5 files, and MATLAB's v7.3 files, which are HDF5 with the axes turned round."""
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import DataError, Fault
+from .lazy_arrays import Index, Leaf, take
+
+
+@dataclass(frozen=True)
+class Hdf5Tree:
+    """An HDF5 file, open for reading."""
+
+    path: Path
+    file: Any
+    form: str = "HDF5"
+
+    def names(self) -> list[str]:
+        """Paths of all datasets, and of links whether or not they lead anywhere."""
+        return list(walk(self.file))
+
+    def leaf(self, name: str) -> Leaf | None:
+        """The dataset of a path; None if there is none, or only a group.
+
+        Raises:
+            DataError: If it is a link that leads nowhere.
+        """
+        found = _opened(self.file, name)
+        if found is None and (target := _broken_link(self.file, name)):
+            message = f"cannot be opened: it is a link to {target}"
+            raise DataError(Fault(f"{self.path}:{name}", message, "see whether what it leads to is there, and whole"))
+        if not isinstance(found, h5py.Dataset):
+            return None
+        leaf = _leaf(found, f"{self.path}:{name}")
+        return _as_in_matlab(leaf) if self.form.startswith("MATLAB") else leaf
+
+    def attributes(self, name: str) -> Mapping[str, Any] | None:
+        """The attributes of a group or dataset; None if there is no such object."""
+        found = _opened(self.file, name)
+        return None if found is None else plain_attributes(found)
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[Any]:
+    """Open an HDF5 file for reading.
+
+    Raises:
+        DataError: If it is truncated, locked, or no HDF5 at all: one line, whatever HDF5 says.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(_opening_fault(path, error)) from error
+    with file:
+        yield file
+
+
+def walk(group: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the path of every dataset below a group, links followed once, and of every link that leads nowhere."""
+    seen: set[Any] = set()
+
+    def below(node: Any, path: str) -> Iterator[str]:
+        for key in node:
+            name = f"{path}/{key}"
+            try:
+                child = node[key]
+            except (KeyError, OSError):  # A link that leads nowhere.
+                yield name
+                continue
+            if isinstance(child, h5py.Dataset):
+                yield name
+            elif isinstance(child, h5py.Group) and child.id not in seen:
+                seen.add(child.id)
+                yield from below(child, name)
+
+    seen.add(group.id)
+    yield from below(group, prefix)
+
+
+def plain_attributes(node: Any) -> dict[str, Any]:
+    """Attributes as text, numbers and arrays; what HDF5 cannot give is left out."""
+    found: dict[str, Any] = {}
+    for key in node.attrs:
+        try:
+            value = node.attrs[key]
+        except (OSError, TypeError):
+            continue
+        if isinstance(value, h5py.Empty):
+            value = ""
+        if isinstance(value, np.ndarray) and value.shape in ((), (1,)):
+            value = value.reshape(())[()]
+        found[key] = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return found
+
+
+def _opened(file: Any, name: str) -> Any:
+    """The group or dataset of a path; None if there is no such name, or a link on the way leads nowhere."""
+    try:
+        return file[name]
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def _broken_link(file: Any, name: str) -> str:
+    """Where the link leads that keeps a path from being followed; empty if no link is to blame."""
+    path = name.strip("/")
+    while path and _opened(file, path) is None:
+        link = _link(file, path)
+        if isinstance(link, h5py.ExternalLink):
+            return f"{link.filename}:{link.path}"
+        if isinstance(link, h5py.SoftLink):
+            return str(link.path)
+        path = path.rpartition("/")[0]
+    return ""
+
+
+def _link(file: Any, path: str) -> Any:
+    """How a name stands in its folder; None if the folder cannot be opened."""
+    try:
+        return file.get(path, getlink=True)
+    except (KeyError, OSError):
+        return None
+
+
+def _leaf(dataset: Any, where: str) -> Leaf:
+    parts = dataset.dtype.names
+    # MATLAB and C programs write complex numbers as {real, imag}; h5py itself knows {r, i}.
+    pair = parts is not None and len(parts) == 2 and tuple(p[0].lower() for p in parts) == ("r", "i")
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        try:
+            stored = _select(dataset, index)
+        except OSError as error:
+            raise DataError(_reading_fault(where, error)) from error
+        array = np.asarray(stored)
+        return array[parts[0]] + 1j * array[parts[1]] if pair else array
+
+    dtype = np.dtype(complex) if pair else dataset.dtype
+    return Leaf(tuple(dataset.shape or ()), dtype, fetch, plain_attributes(dataset))
+
+
+def _select(dataset: Any, index: tuple[Index, ...]) -> np.ndarray:
+    """Read a part. HDF5 takes lists only rising and one at a time, and slowly: images are read one by one instead."""
+    if not index or not isinstance(index[0], list):
+        slices = tuple(part if isinstance(part, slice) else slice(None) for part in index)
+        rest = tuple(slice(None) if isinstance(part, slice) else part for part in index)
+        return take(np.asarray(dataset[slices]), rest)
+    tail = index[1:]
+    rows = [_select(dataset, (slice(i, i + 1), *tail)) for i in index[0]]
+    return np.concatenate(rows) if rows else np.empty((0, *dataset.shape[1:]), dataset.dtype)
+
+
+def _as_in_matlab(leaf: Leaf) -> Leaf:
+    """MATLAB writes its first axis fastest: turn the axes round, so that sizes read as they do in MATLAB."""
+    return leaf.transposed(tuple(reversed(range(len(leaf.shape)))))
+
+
+def _opening_fault(path: Path, error: OSError) -> Fault:
+    text = str(error).lower()
+    if "truncated" in text or "eof" in text:
+        remedy = "copy or acquire it again; the writer was stopped before it had ended"
+        return Fault(str(path), "the HDF5 file is truncated: its end is missing", remedy)
+    if isinstance(error, BlockingIOError) or "unable to lock" in text:
+        return Fault(str(path), "the file is being written by another program", "wait until the writer has closed it")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Fault(str(path), "no permission to read it", f"chmod u+r '{path}', or ask its owner")
+    reason = " ".join(str(error).split())
+    return Fault(str(path), f"cannot be opened as HDF5: {reason}", "the file is damaged: copy or acquire it again")
+
+
+def _reading_fault(where: str, error: OSError) -> Fault:
+    text = str(error)
+    if "filter" in text and ("not" in text or "required" in text):
+        return Fault(where, "is compressed in a way that this installation lacks", "pip install hdf5plugin")
+    reason = " ".join(text.split())
+    return Fault(where, f"cannot be read: {reason}", "the file is damaged: copy or acquire it again")

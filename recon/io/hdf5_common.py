@@ -1,0 +1,94 @@
+"""What all of our HDF5 files have in common: who wrote them, when, in which format; and how they are opened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import h5py
+
+from ..errors import DataError, Fault
+
+FORMAT_VERSION = "1.0"
+BRICK = 64  # Samples along each edge of a chunk of a volume.
+
+
+def stamp(file: h5py.File, format_name: str, kind: str | None, default: str) -> None:
+    """Write the root attributes of one of our files.
+
+    Args:
+        file: The file.
+        format_name: ``unflat-acquisition``, ``unflat-volume``, ``unflat-model`` or another of ours.
+        kind: Kind of experiment; None where the file is the same for all.
+        default: Group that viewers show first.
+    """
+    from ..version import __version__
+
+    file.attrs.update(
+        {
+            "format": format_name,
+            "format_version": FORMAT_VERSION,
+            **({} if kind is None else {"kind": kind}),
+            "creator": f"unflat {__version__}",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "NX_class": "NXroot",
+            "default": default,
+        }
+    )
+
+
+@contextmanager
+def opened(path: Path, *format_names: str) -> Iterator[h5py.File]:
+    """Open one of our files for reading; what HDF5 finds wrong with it becomes one line.
+
+    Args:
+        path: The file.
+        format_names: Formats that will do; any HDF5 file if there are none.
+
+    Raises:
+        DataError: If it is missing, not HDF5, torn, of another format, or lacks what the block asks of it.
+    """
+    if not path.is_file():
+        raise DataError(Fault(str(path), "there is no such file", "check the path"))
+    try:
+        with h5py.File(path) as file:
+            _require_format(path, file, format_names)
+            yield file
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        text = str(error).strip("\"'").splitlines()
+        raise DataError(
+            Fault(str(path), f"cannot be read: {text[0] if text else type(error).__name__}", _remedy(path))
+        ) from error
+
+
+def text_of(value: object) -> str:
+    """Read an attribute or a text dataset, which h5py may give as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def number_or_text(value: object) -> float | str:
+    """Read a scalar attribute as a plain fact."""
+    return text_of(value) if isinstance(value, bytes | str) else float(value)  # type: ignore[arg-type]
+
+
+def require_version(path: Path, version: str) -> None:
+    """Refuse a file of a later format.
+
+    Raises:
+        DataError: If its major version is not ours.
+    """
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise DataError(Fault(str(path), f"format version {version}; this reads {FORMAT_VERSION}", "upgrade unflat"))
+
+
+def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
+    found = text_of(file.attrs.get("format", ""))
+    if names and found not in names:
+        what = f"a file of the format {found!r}" if found else "not one of our files (it has no format attribute)"
+        raise DataError(Fault(str(path), f"{what}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
+    if names:
+        require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))
+
+
+def _remedy(path: Path) -> str:
+    return "the file is torn or not HDF5: copy it again" if not h5py.is_hdf5(path) else "the file is torn or incomplete"

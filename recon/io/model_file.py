@@ -1,0 +1,176 @@
+"""The model file: self-describing HDF5 without code or pickle, which checks itself when it is opened."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import DataError, Fault
+from ..frame import Frame
+from ..model import Model, ModelQuantity
+from .atomic import write_atomically
+from .hdf5_common import number_or_text, opened, stamp, text_of
+from .safe_hdf5 import new_hdf5
+
+FORMAT = "unflat-model"
+FILE_NAME = "model.h5"
+TEST_POINTS = 96
+TOLERANCE = 1e-6  # Of the largest deviation from the background: far above rounding, far below any wrong weight.
+_TEXTS = ("name", "unit", "meaning")
+_NUMBERS = ("background", "scale")
+_LENGTHS = ("wavelength", "pixel_size_y", "pixel_size_x")  # The facts of a frame that are in metres.
+_INVERSE = "bragg_vector"
+
+
+def write(model: Model, path: Path) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        DataError: If the disk refuses, or the model gives values that are not finite.
+    """
+    points = _test_points(model.frame)
+    values = model.at(points)
+    if not np.isfinite(values).all():
+        raise DataError(Fault(str(path), "the model gives values that are not finite; it is not written"))
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
+        stamp(file, FORMAT, model.kind, "frame")
+        file["architecture"] = json.dumps(dict(model.architecture))
+        file["provenance"] = json.dumps(dict(model.provenance), default=str)
+        _write_weights(_collection(file, "weights"), model.weights)
+        _write_frame(_collection(file, "frame"), model.frame)
+        _write_quantities(_collection(file, "quantities"), model.quantities)
+        test = _collection(file, "selftest")
+        test.create_dataset("points", data=points).attrs["units"] = "m"
+        given = test.create_dataset("values", data=values)
+        given.attrs.update({"quantities": [q.name for q in model.given], "units": [q.unit for q in model.given]})
+
+
+def read(path: Path) -> Model:
+    """Read a model file, or the one in a run folder, and check that it gives the values that it says it gives.
+
+    Raises:
+        DataError: If the file is missing, torn, not a model, or fails its self-test.
+    """
+    if path.is_dir():
+        if not (path / FILE_NAME).is_file():
+            raise DataError(Fault(str(path), f"holds no {FILE_NAME}", "name a finished run, or continue it"))
+        path = path / FILE_NAME
+    with opened(path, FORMAT) as file:
+        try:
+            model = Model(
+                json.loads(text_of(file["architecture"][()])),
+                _read_weights(file["weights"]),
+                _read_frame(file["frame"]),
+                _read_quantities(file["quantities"]),
+                json.loads(text_of(file["provenance"][()])) if "provenance" in file else {},
+                text_of(file.attrs.get("kind", "cell")),
+            )
+        except json.JSONDecodeError as error:
+            raise DataError(Fault(str(path), f"is not a model: its description is not JSON ({error})")) from error
+        except DataError as error:
+            raise DataError(*(Fault(str(path), fault.message, fault.remedy) for fault in error.faults)) from error
+        points, expected = file["selftest/points"][()], file["selftest/values"][()]
+    _self_test(model, points, expected, path)
+    return model
+
+
+def _collection(file: h5py.File, name: str) -> h5py.Group:
+    group = file.create_group(name)
+    group.attrs["NX_class"] = "NXcollection"
+    return group
+
+
+def _write_weights(group: h5py.Group, weights: Mapping[str, np.ndarray]) -> None:
+    for name, array in weights.items():
+        packed: dict[str, Any] = {"compression": "gzip", "shuffle": True} if array.size > 1024 else {}
+        group.create_dataset(name, data=np.asarray(array), **packed).attrs["units"] = "1"
+
+
+def _read_weights(group: h5py.Group) -> dict[str, np.ndarray]:
+    weights: dict[str, np.ndarray] = {}
+
+    def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            weights[name] = item[()]
+
+    group.visititems(collect)
+    return weights
+
+
+def _write_frame(group: h5py.Group, frame: Frame) -> None:
+    unit = frame.length_unit
+    group.attrs.update({"axes": ["z", "y", "x"], "units": unit})
+    affine = group.create_dataset("world_from_model", data=frame.world_from_model)
+    affine.attrs["units"] = unit
+    affine.attrs["long_name"] = f"takes (z, y, x, 1), -1 to 1 in the box, to {'metres' if unit == 'm' else 'voxels'}"
+    group.create_dataset("bounding_box", data=[frame.low, frame.high]).attrs["units"] = unit
+    if frame.spacing is not None:
+        group.create_dataset("spacing", data=frame.spacing).attrs["units"] = unit
+    for name, value in frame.attributes.items():
+        dataset = group.create_dataset(name, data=value)
+        if not isinstance(value, str):
+            dataset.attrs["units"] = "m" if name in _LENGTHS else "1/m" if name.startswith(_INVERSE) else "1"
+
+
+def _read_frame(group: h5py.Group) -> Frame:
+    own = ("world_from_model", "bounding_box", "spacing")
+    low, high = (tuple(map(float, corner)) for corner in group["bounding_box"][()])
+    spacing = tuple(map(float, group["spacing"][()])) if "spacing" in group else None
+    facts = {name: number_or_text(item[()]) for name, item in group.items() if name not in own and item.shape == ()}
+    affine, unit = group["world_from_model"][()], text_of(group.attrs.get("units", "m"))
+    matrix = affine[:3, :3]
+    skewed = not np.array_equal(matrix, np.diag(np.diag(matrix)))
+    edges = tuple(tuple(map(float, edge)) for edge in 2 * matrix.T) if skewed else None
+    frame = Frame(low, high, spacing, facts, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
+    reach, within = np.abs(matrix).sum(axis=1), 1e-9 * min(frame.extent)
+    pairs = ((affine, frame.world_from_model), (reach, frame.extent / 2))
+    if not all(np.allclose(found, wanted, rtol=1e-9, atol=within) for found, wanted in pairs):
+        raise DataError("its bounding box is not that of the image of its unit cube (/frame/world_from_model)")
+    return frame
+
+
+def _write_quantities(group: h5py.Group, quantities: tuple[ModelQuantity, ...]) -> None:
+    for key in _TEXTS:
+        group.create_dataset(key, data=[getattr(q, key) for q in quantities], dtype=h5py.string_dtype())
+    for key in _NUMBERS:
+        data = [getattr(q, key) for q in quantities]
+        group.create_dataset(key, data=data).attrs["units"] = [q.unit for q in quantities]
+
+
+def _read_quantities(group: h5py.Group) -> tuple[ModelQuantity, ...]:
+    texts = ([text_of(v) for v in group[key][()]] for key in _TEXTS)
+    numbers = (map(float, group[key][()]) for key in _NUMBERS)
+    return tuple(ModelQuantity(*row) for row in zip(*texts, *numbers, strict=True))
+
+
+def _test_points(frame: Frame) -> Float[np.ndarray, "n 3"]:
+    """Points all over the box, its corners, and a few outside it; the same in every file."""
+    drawn = np.random.default_rng(0).uniform(-1, 1, (TEST_POINTS, 3))
+    corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    s = np.concatenate([drawn, corners, 1.5 * corners])
+    points: np.ndarray = s @ frame.world_from_model[:3, :3].T + frame.world_from_model[:3, 3]
+    return points
+
+
+def _self_test(model: Model, points: np.ndarray, expected: np.ndarray, path: Path) -> None:
+    where = Fault(f"{path}:/selftest", "")
+    if expected.shape != (len(points), len(model.given)):
+        raise DataError(Fault(where.where, f"values of the shape {expected.shape} for {len(points)} points"))
+    values = model.at(points)
+    backgrounds = [q.background for q in model.quantities] + [0.0] * (len(model.given) - len(model.quantities))
+    allowed = TOLERANCE * np.abs(expected - backgrounds).max(axis=0) + 1e-12 * np.abs(expected).max(axis=0)
+    wrong = ~(np.abs(values - expected) <= allowed)
+    if wrong.any():
+        point, column = np.argwhere(wrong)[0]
+        raise DataError(
+            Fault(
+                where.where,
+                f"the model gives {model.given[column].name} {values[point, column]:.9g} where it was "
+                f"{expected[point, column]:.9g} when it was written ({wrong.any(axis=1).sum()} of {len(points)} wrong)",
+                "the file is damaged: copy it again, or fit again",
+            )
+        )

@@ -1,0 +1,157 @@
+"""Volumes in HDF5: our volume file, and the same layout inside other files (``/truth`` of an acquisition).
+
+A group holds ``z``, ``y``, ``x`` [m] and one dataset (z, y, x) a quantity, each with ``units``. It is an ``NXdata``, so
+that silx, h5web and NeXpy plot it at once.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Literal
+
+import h5py
+import numpy as np
+
+from ..config.units import si_factor
+from ..errors import DataError, Fault
+from ..volume import Quantity, Volume
+from .hdf5_common import BRICK, number_or_text, opened, stamp, text_of
+from .metadata import Corner
+from .phasing_programs import read_foreign
+from .safe_hdf5 import new_hdf5
+
+FORMAT = "unflat-volume"
+GROUP = "volume"
+_UNKNOWN: Final = "voxel"
+"""Unit of coordinates that count samples, whose size nobody knows."""
+_NEXUS = {"NX_class", "signal", "axes", "auxiliary_signals", "z_indices", "y_indices", "x_indices", "default"}
+
+
+def write_group(group: h5py.Group, volume: Volume) -> None:
+    """Write a volume into an empty group."""
+    names = list(volume.values)
+    lead = volume.main.ndim - 3  # axes of cells and draws have no coordinates
+    group.attrs.update(
+        {"NX_class": "NXdata", "signal": names[0], "axes": [*["."] * lead, "z", "y", "x"], **volume.attributes}
+    )
+    if len(names) > 1:
+        group.attrs["auxiliary_signals"] = names[1:]
+    for index, (name, axis) in enumerate(zip("zyx", (volume.z, volume.y, volume.x), strict=True)):
+        group.attrs[f"{name}_indices"] = lead + index
+        unit = volume.length_unit
+        group.create_dataset(name, data=axis).attrs.update({"units": unit, "long_name": f"{name} ({unit})"})
+    chunks = (*[1] * lead, *(min(n, BRICK) for n in volume.shape))
+    for quantity in volume.quantities:
+        dataset = group.create_dataset(
+            quantity.name, data=volume.values[quantity.name], chunks=chunks, compression="gzip", shuffle=True
+        )
+        dataset.attrs.update({"units": quantity.unit, "long_name": quantity.meaning or quantity.name})
+
+
+def read_group(group: h5py.Group, kind: str) -> Volume:
+    """Read a volume from a group.
+
+    Args:
+        group: Holds the axes and the quantities.
+        kind: Kind of experiment.
+
+    Raises:
+        DataError: If an axis is missing or uneven, there is no quantity, or a shape is not that of the axes.
+    """
+    where = f"{group.file.filename}:{group.name}"
+    z, y, x, unit = axes_of(group)
+    names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and n not in "zyx"]
+    told = [text_of(n) for n in (group.attrs.get("signal", ""), *group.attrs.get("auxiliary_signals", ()))]
+    names.sort(key=lambda name: told.index(name) if name in told else len(told))
+    if not names:
+        raise DataError(Fault(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
+    attributes = {k: number_or_text(v) for k, v in group.attrs.items() if k not in _NEXUS and np.ndim(v) == 0}
+    try:
+        return Volume(
+            kind,
+            z,
+            y,
+            x,
+            {name: group[name][()] for name in names},
+            tuple(quantity_in(group[name], name) for name in names),
+            attributes,
+            unit,
+        )
+    except DataError as error:
+        raise DataError(*(Fault(where, fault.message) for fault in error.faults)) from error
+
+
+def write(volume: Volume, path: Path) -> None:
+    """Write a volume file; the caller sees to it that it appears whole."""
+    with new_hdf5(path) as file:
+        stamp(file, FORMAT, volume.kind, GROUP)
+        write_group(file.create_group(GROUP), volume)
+
+
+def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
+    """Read a volume file, or the truth inside an acquisition.
+
+    Raises:
+        DataError: If the file is torn, or holds neither.
+    """
+    with opened(path) as file:
+        kind = text_of(file.attrs.get("kind", kind))
+        for name in (GROUP, "truth"):
+            if isinstance(file.get(name), h5py.Group):
+                return _named(read_group(file[name], kind), file)
+        foreign = read_foreign(path)
+        if foreign is not None:
+            return foreign
+        raise DataError(
+            Fault(str(path), "holds no volume (neither /volume nor /truth)", f"see what it holds: unflat info {path}")
+        )
+
+
+def texts_of(file: h5py.File, key: str) -> tuple[str, ...]:
+    """Words at a file's root, one a cell (``name``, ``label``); nothing where it has none."""
+    held = file.get(key)
+    return tuple(text_of(value) for value in np.atleast_1d(held[()])) if isinstance(held, h5py.Dataset) else ()
+
+
+def _named(volume: Volume, file: h5py.File) -> Volume:
+    """Give a volume of cells the names and classes that its file has for them."""
+    if volume.main.ndim == 3:
+        return volume
+    told = {key: texts_of(file, key) for key in ("name", "label")}
+    names, labels = (texts if len(texts) == len(volume.main) else () for texts in told.values())
+    return replace(volume, names=names, labels=labels)
+
+
+def axes_of(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray, Literal["m", "voxel"]]:
+    """Read the axes z, y and x [m], and the unit of their numbers: ``voxel`` where they count samples.
+
+    Raises:
+        DataError: If one is missing or uneven.
+    """
+    where = f"{group.file.filename}:{group.name}"
+    z, y, x = (_axis(group, name, where) for name in "zyx")
+    unknown = text_of(group["z"].attrs.get("units", "m")) == _UNKNOWN
+    return z, y, x, _UNKNOWN if unknown else "m"
+
+
+def _axis(group: h5py.Group, name: str, where: str) -> np.ndarray:
+    if name not in group:
+        raise DataError(Fault(f"{where}/{name}", "is missing", "a volume has the axes z, y and x, in metres"))
+    dataset = group[name]
+    axis = np.atleast_1d(np.asarray(dataset[()], np.float64))
+    unit = text_of(dataset.attrs.get("units", "m"))
+    try:
+        axis = axis * (1.0 if unit == _UNKNOWN else si_factor(unit))
+    except ValueError as error:
+        raise DataError(Fault(f"{where}/{name}", str(error), "write the axis in metres")) from error
+    steps = np.diff(axis)
+    if axis.ndim != 1 or not np.all(np.isfinite(axis)) or (steps.size and not steps.min() > 0):
+        raise DataError(Fault(f"{where}/{name}", "is not a rising row of numbers"))
+    if steps.size and np.ptp(steps) > 1e-3 * steps.mean():
+        raise DataError(Fault(f"{where}/{name}", "is not evenly spaced", "resample the volume on an even lattice"))
+    return axis
+
+
+def quantity_in(dataset: h5py.Dataset, name: str) -> Quantity:
+    """Name, unit and meaning of a dataset."""
+    meaning = text_of(dataset.attrs.get("long_name", ""))
+    return Quantity(name, text_of(dataset.attrs.get("units", "1")), "" if meaning == name else meaning)

@@ -1,0 +1,100 @@
+"""Write an acquisition as HDF5 that h5web, silx and NeXpy show without help."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..acquisition import Acquisition, Entry
+from ..experiments.crystal.scan_circles import GROUP, write_circles
+from ..volume import centred_axis
+from .atomic import write_atomically
+from .safe_hdf5 import new_hdf5
+
+FORMAT = "unflat-acquisition"
+FORMAT_VERSION = "1.0"
+_NX_CLASS = {"measurement": "NXdata", "instrument": "NXinstrument"}
+
+
+def write(acquisition: Acquisition, schema: Sequence[Entry], path: str | Path) -> None:
+    """Write an acquisition; the file appears whole or not at all.
+
+    Args:
+        acquisition: What to write; arrays that the schema does not name are left out.
+        schema: Where each array goes, its unit and axes.
+        path: The file.
+
+    Raises:
+        DataError: If the folder is missing, or the disk is full, read-only or forbidden.
+    """
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
+        _write_root(file, acquisition)
+        for entry in schema:
+            if entry.name in acquisition:
+                _write_entry(file, entry, acquisition[entry.name])
+        _write_axes(file, acquisition, schema)
+        if acquisition.goniometer is not None:
+            write_circles(file.create_group(GROUP), acquisition.goniometer)
+        if acquisition.truth is not None:
+            from .volume_hdf5 import write_group
+
+            write_group(file.create_group("truth"), acquisition.truth)
+
+
+def _write_root(file: Any, acquisition: Acquisition) -> None:
+    from ..version import __version__
+
+    file.attrs.update(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "kind": acquisition.kind,
+            "creator": f"unflat {__version__}",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "NX_class": "NXroot",
+            "default": "measurement",
+        }
+    )
+    for name, value in acquisition.attributes.items():
+        file.attrs.setdefault(name, value)
+
+
+def _write_entry(file: Any, entry: Entry, array: np.ndarray) -> None:
+    group_name, _, name = entry.path.strip("/").rpartition("/")
+    group = file.require_group(group_name) if group_name else file
+    group.attrs.setdefault("NX_class", _NX_CLASS.get(group_name, "NXcollection"))
+    options: dict[str, Any] = {}
+    if array.dtype.kind == "U":
+        import h5py
+
+        array, options = array.astype(object), {"dtype": h5py.string_dtype()}
+    elif array.ndim >= 2 and array.size > 1024:
+        # One image a chunk: views are read one by one.
+        options = {
+            "chunks": (*(1 for _ in array.shape[:-2]), *array.shape[-2:]),
+            "compression": "gzip",
+            "shuffle": True,
+        }
+    dataset = group.create_dataset(name, data=array, **options)
+    dataset.attrs["units"] = entry.unit
+    dataset.attrs["long_name"] = entry.meaning
+
+
+def _write_axes(file: Any, acquisition: Acquisition, schema: Sequence[Entry]) -> None:
+    """Say what to plot and against what: pixels have coordinates where their size is known."""
+    group = file.get("measurement")
+    main = next((e for e in schema if e.choice == "measurement" and e.name in acquisition), None)
+    if group is None or main is None:
+        return
+    array = acquisition[main.name]
+    axes = ["."] * array.ndim
+    if "pixel_size" in acquisition:
+        for axis, pixel in zip(("y", "x"), acquisition["pixel_size"], strict=True):
+            position = main.axes[0].index(axis)
+            group[axis] = centred_axis(array.shape[position], float(pixel))
+            group[axis].attrs["units"] = "m"
+            axes[position] = axis
+    group.attrs["signal"] = main.path.rpartition("/")[2]
+    group.attrs["axes"] = axes

@@ -1,0 +1,76 @@
+"""The surface of a model or a volume as people name it: which quantity, at which value, in which unit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Num
+
+from ...errors import ConfigError
+from ...results import quantity_of
+from ...volume import Volume
+from .surface import Corner, Surface, surface_of
+
+SIGNED = "signed_distance"
+"""Quantity whose surface is where it is 0, whatever its range."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The unit of a table's or a mesh's lengths.
+
+    Args:
+        unit: ``um``, ``nm``, or ``voxel`` where nobody knows how large a sample is.
+        factor: Of it in the volume's own unit of length.
+    """
+
+    unit: str
+    factor: float
+
+    @classmethod
+    def of(cls, volume: Volume, unit: str = "um") -> "Scale":
+        """That unit, unless the volume knows none."""
+        return cls("voxel", 1.0) if volume.length_unit == "voxel" else cls(unit, {"um": 1e6, "nm": 1e9}[unit])
+
+
+def surface_of_volume(volume: Volume, scale: Scale, quantity: str | None = None, level: float | None = None) -> Surface:
+    """Find the surface of one quantity of a volume.
+
+    Args:
+        volume: The volume.
+        scale: Unit of the surface's lengths.
+        quantity: Which; by default the signed distance where there is one, else the main one.
+        level: Its value on the surface; by default 0 of a signed distance, else half-way of its range.
+
+    Raises:
+        ConfigError: If there is no such quantity, or it is complex.
+        DataError: If a value is not finite, or there is no surface.
+    """
+    name = chosen(volume, quantity)
+    values: Num[np.ndarray, "z y x"] = volume.values[name]
+    if np.iscomplexobj(values):
+        real = [other for other, array in volume.values.items() if not np.iscomplexobj(array)]
+        raise ConfigError(f"{name} is complex and has no surface: choose a real quantity ({', '.join(real) or 'none'})")
+    return surface_of(
+        values, steps_of(volume, scale), level=level, signed=name == SIGNED, origin=corner_of(volume, scale)
+    )
+
+
+def chosen(volume: Volume, quantity: str | None = None) -> str:
+    """The quantity of that name; else the signed distance, or the main one.
+
+    Raises:
+        ConfigError: If there is no such quantity.
+    """
+    return quantity_of(volume, quantity or (SIGNED if SIGNED in volume.values else None)).name
+
+
+def steps_of(volume: Volume, scale: Scale) -> Corner:
+    """Distance between samples (z, y, x); as wide as the finest along an axis of one sample."""
+    finest = min((d for d in volume.spacing if d > 0), default=1.0)
+    z, y, x = ((d if d > 0 else finest) * scale.factor for d in volume.spacing)
+    return z, y, x
+
+
+def corner_of(volume: Volume, scale: Scale) -> Corner:
+    """Coordinates of the first sample."""
+    return tuple(float(axis[0]) * scale.factor for axis in (volume.z, volume.y, volume.x))  # type: ignore[return-value]

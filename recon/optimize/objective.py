@@ -1,0 +1,118 @@
+"""The optimiser's step: a few views, their misfit, the priors, and Adam on field and instrument together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from ..fields.base import Field, lattice_axes
+from .likelihood import Batch, Problem
+from .priors import tikhonov, total_variation
+from .settings import FieldSettings
+
+OPENING = 0.2
+"""Share of the steps over which the finer levels of a pyramid open, coarse to fine."""
+FINAL_RATE = 0.05
+"""Share of the learning rate that is left at the end."""
+MISFIT_LIMIT = 0.15
+"""Relative misfit beyond which priors grow no further with it."""
+EXTRAS_RATE = 0.25
+"""Learning rate of the instrument's corrections, against the field's."""
+
+
+class State(NamedTuple):
+    """All that a step changes; a tree of arrays."""
+
+    field: dict[str, Array]
+    extras: dict[str, Array]
+    optimiser: Any
+    step: Array
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a field, and its step.
+
+    Args:
+        problem: The measurement.
+        field: The field that is fitted.
+        settings: Strengths, rates and steps.
+    """
+
+    problem: Problem
+    field: Field
+    settings: FieldSettings
+
+    @property
+    def scales(self) -> Float[np.ndarray, "k 1 1 1"]:
+        """Physical value of a raw output of 1."""
+        return np.array(self.problem.scales, np.float32).reshape(-1, 1, 1, 1)
+
+    def raw(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
+        """The field's outputs on the problem's lattice."""
+        return self.field.on_lattice(parameters, lattice_axes(self.problem.sampling.shape))
+
+    def values(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
+        """Physical values on the problem's lattice."""
+        return self.raw(parameters) * self.scales
+
+    def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
+        """Misfit of some views and the priors."""
+        parameters, extras = trained
+        raw = self.raw(parameters)
+        misfit = jnp.mean(self.problem.misfit(raw * self.scales, extras, batch))
+        prior = jnp.zeros_like(misfit)
+        if self.settings.tv:
+            prior = prior + self.settings.tv * total_variation(raw, self.problem.sampling, self.settings.tv_axial)
+        if self.settings.tikhonov:
+            prior = prior + self.settings.tikhonov * tikhonov(raw)
+        # What a Gaussian likelihood of unknown variance asks for, log(misfit) + prior, has this gradient: priors yield
+        # as the noise shows itself to be small. Far from the solution the misfit is not yet noise, hence the limit.
+        return misfit + jnp.minimum(jax.lax.stop_gradient(misfit), MISFIT_LIMIT) * prior
+
+    def transformation(self) -> optax.GradientTransformation:
+        """Adam with a cosine schedule; the finer a level, the later it opens."""
+        return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-self.settings.learning_rate))
+
+    def begin(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> State:
+        """The state before the first step."""
+        parameters = self.field.initialise(seed)
+        if start is not None:
+            axes = lattice_axes(self.problem.sampling.shape)
+            parameters = self.field.project(parameters, start / self.scales, axes)
+        arrays = {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
+        extras = {name: jnp.asarray(value, jnp.float32) for name, value in self.problem.extras.items()}
+        return State(arrays, extras, self.transformation().init((arrays, extras)), jnp.zeros((), jnp.int32))
+
+    def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
+        """Share of the learning rate that each array has at a step."""
+        done = step.astype(jnp.float32) / max(self.settings.steps, 1)
+        cosine = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done, 1.0)))
+        levels = sorted((name for name in parameters if name.startswith("grid_")), key=lambda n: int(n[5:]))
+        rates = dict.fromkeys(parameters, cosine)
+        for i, name in enumerate(levels):
+            opens = OPENING * i / max(len(levels) - 1, 1)
+            rates[name] = cosine * jnp.clip((done - opens) / (0.25 * OPENING) + 1, 0.0, 1.0)
+        return rates
+
+    def step(self) -> Callable[[State, Batch], tuple[State, Float[Array, ""]]]:
+        """One jitted step: the state after it, and the loss before it."""
+        transformation = self.transformation()
+
+        def advance(state: State, batch: Batch) -> tuple[State, Float[Array, ""]]:
+            trained = (state.field, state.extras)
+            loss, gradient = jax.value_and_grad(self.loss)(trained, batch)
+            with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+                updates, optimiser = transformation.update(gradient, state.optimiser, trained)
+            rates = self.rates(state.field, state.step)
+            cosine = EXTRAS_RATE * self.rates({"all": jnp.zeros(())}, state.step)["all"]
+            field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}
+            extras = {name: value + cosine * updates[1][name] for name, value in state.extras.items()}
+            return State(field, extras, optimiser, state.step + 1), loss
+
+        return jax.jit(advance, donate_argnums=0)

@@ -1,0 +1,38 @@
+"""What is known of a specimen before it is measured, as terms of the loss with scale-free strengths.
+
+The field's raw outputs are of order 1 whatever the quantity's unit, and gradients are counted per resolution length, so
+that a strength means the same for any specimen, any spacing and any box.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..fields.base import FieldGrid
+
+ROUNDING = 1e-3
+"""Gradient below which total variation is quadratic, per resolution length."""
+
+
+def total_variation(values: Float[Array, "k z y x"], sampling: FieldGrid, axial: float) -> Float[Array, ""]:
+    """Mean length of the gradient: smooth regions with sharp edges (Rudin, Osher & Fatemi, Physica D 60, 259, 1992).
+
+    Args:
+        values: The field on its lattice.
+        sampling: The lattice. Gradients are counted per lateral resolution length.
+        axial: Weight of the derivative along z against the lateral ones.
+    """
+    length = sampling.resolution[1]
+    squares = jnp.zeros_like(values)
+    for axis, (pitch, weight) in enumerate(zip(sampling.pitch, (axial, 1.0, 1.0), strict=True), start=1):
+        if values.shape[axis] < 2:
+            continue
+        steps = jnp.diff(values, axis=axis)
+        end = [(0, 0)] * 4
+        end[axis] = (0, 1)
+        squares = squares + (weight * length / pitch * jnp.pad(steps, end)) ** 2
+    return jnp.mean(jnp.sqrt(squares + ROUNDING**2) - ROUNDING)
+
+
+def tikhonov(values: Float[Array, "k z y x"]) -> Float[Array, ""]:
+    """Mean square of the deviation from the background."""
+    return jnp.mean(values**2)

@@ -1,0 +1,141 @@
+"""The ``phase:`` section of a crystal's config: a recipe of iterative projections, starts, and their refinement."""
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field, field_validator, model_serializer, model_validator
+
+from ..config.base import Flag, Settings
+
+Method: TypeAlias = Literal["er", "hio", "raar", "dm", "cf", "gps"]
+_BETA = 0.7
+"""Of the default recipe. Simulated crystals are found better than with 0.9; strongly strained ones want still less."""
+METHODS: tuple[Method, ...] = ("er", "hio", "raar", "dm", "cf", "gps")
+
+
+class ShrinkWrap(Settings):
+    """How the support follows the object during a step."""
+
+    every: int = Field(25, ge=1, description="Iterations between two updates of the support.")
+    threshold: float = Field(
+        0.25, gt=0, lt=2, description="Least blurred amplitude inside the support, in units of the object's rms."
+    )
+    sigma: tuple[float, float] = Field(
+        (2.0, 1.0), description="Width of the blur in voxels, at the step's first update and at its last."
+    )
+
+    @model_validator(mode="after")
+    def _blurs(self) -> "ShrinkWrap":
+        if min(self.sigma) <= 0:
+            raise ValueError(f"sigma {list(self.sigma)} must be positive")
+        return self
+
+
+class StepSettings(Settings):
+    """One step of a recipe."""
+
+    iterations: int = Field(ge=1, description="Iterations of the step.")
+    beta: float = Field(0.9, gt=0, le=1, description="Relaxation; er and cf have none.")
+    support: ShrinkWrap | None = Field(
+        default_factory=ShrinkWrap, description="Updates of the support, or null to leave it as it is."
+    )
+    psf: Flag = Field(False, description="Whether partial coherence is modelled and fitted during the step.")
+    band: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Part of each axis, about the peak, that the step looks at: with 0.5 it phases larger voxels in an "
+        "eighth of the time. The last step has 1.",
+    )
+
+
+class RecipeStep(Settings):
+    """A step by the name of its method: ``raar: {iterations: 600}``."""
+
+    er: StepSettings | None = Field(None, description="Error reduction.")
+    hio: StepSettings | None = Field(None, description="Hybrid input-output.")
+    raar: StepSettings | None = Field(None, description="Relaxed averaged alternating reflections.")
+    dm: StepSettings | None = Field(None, description="Difference map.")
+    cf: StepSettings | None = Field(None, description="Charge flipping.")
+    gps: StepSettings | None = Field(None, description="Generalised proximal smoothing.")
+
+    @model_validator(mode="after")
+    def _has_one_method(self) -> "RecipeStep":
+        named = [name for name in METHODS if getattr(self, name) is not None]
+        if len(named) != 1:
+            found = " and ".join(named) if named else "none"
+            raise ValueError(
+                f"a step has one method, not {found}; write '- raar: {{iterations: 600}}' "
+                f"with one of {', '.join(METHODS)}"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_the_method(self, write: Any) -> dict[str, Any]:
+        """Write the one key that is there."""
+        return {name: value for name, value in write(self).items() if value is not None}
+
+    @property
+    def method(self) -> Method:
+        """Which method it is."""
+        return next(name for name in METHODS if getattr(self, name) is not None)
+
+    @property
+    def step(self) -> StepSettings:
+        """Its settings."""
+        step: StepSettings = getattr(self, self.method)
+        return step
+
+
+def _default_recipe() -> tuple[RecipeStep, ...]:
+    return (
+        RecipeStep(hio=StepSettings(iterations=400, beta=_BETA, support=ShrinkWrap(sigma=(2.0, 1.4)))),
+        RecipeStep(hio=StepSettings(iterations=200, beta=_BETA, support=ShrinkWrap(sigma=(1.4, 1.0)), psf=True)),
+        RecipeStep(er=StepSettings(iterations=50, support=ShrinkWrap(sigma=(1.0, 1.0)), psf=True)),
+    )
+
+
+class RefineSettings(Settings):
+    """Refinement by the likelihood of the counts, once the phases are found."""
+
+    iterations: int = Field(
+        200, ge=0, description="Iterations of conjugate gradients; 0 leaves what the projections found."
+    )
+    psf: Flag = Field(True, description="Whether to fit the widths of a Gaussian point-spread function (coherence).")
+    background: Flag = Field(True, description="Whether to fit a constant background.")
+    threshold: float = Field(
+        0.1, gt=0, lt=1, description="Least blurred amplitude inside the refined support, in units of the object's rms."
+    )
+
+
+class PhaseSettings(Settings):
+    """Phase retrieval by iterative projections from many starts, and refinement by the counts' likelihood."""
+
+    recipe: tuple[RecipeStep, ...] = Field(
+        default_factory=_default_recipe,
+        min_length=1,
+        description="What every start goes through, as '- hio: {iterations: 400, beta: 0.7}': steps of er, hio, raar, "
+        "dm, cf or gps, each with iterations, beta, support (every, threshold, sigma), psf and band.",
+    )
+    starts: int = Field(8, ge=1, description="Random starts; the best are chosen by the likelihood of withheld pixels.")
+    keep: int = Field(4, ge=1, description="How many of the best starts are refined and combined.")
+    free: float = Field(
+        0.05, ge=0, lt=0.5, description="Fraction of the good pixels that is never fitted, to judge the result by."
+    )
+    start: float = Field(
+        0.1, gt=0, lt=1, description="Least autocorrelation inside the first support, as a fraction of its largest."
+    )
+    twin: Flag = Field(True, description="Whether to break the symmetry of an object and its twin with half a support.")
+    refine: RefineSettings = Field(
+        default_factory=RefineSettings, description="Refinement by the likelihood of the counts."
+    )
+    gate: float | None = Field(
+        None, gt=0, description="Likelihood (LLK) of the withheld pixels above which the command exits with 5, or null."
+    )
+
+    @field_validator("recipe")
+    @classmethod
+    def _ends_whole(cls, recipe: tuple[RecipeStep, ...]) -> tuple[RecipeStep, ...]:
+        last = recipe[-1]
+        if last.step.band < 1:
+            raise ValueError(f"its last step has a band of {last.step.band:g}, but must look at the whole array: 1")
+        return recipe

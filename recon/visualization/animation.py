@@ -1,0 +1,131 @@
+"""A specimen that turns once about the vertical.
+
+A smooth zoom into a point.
+
+A model is asked afresh at each step, on as many samples as the frame has pixels, so that no voxel ever shows. The
+field of view shrinks by the same factor from each frame to the next.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..metrics import brightest_point
+from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
+from .movies import Frame, draw_frame
+from .planes import Plane, Point, require_inside
+from .projection import Along, Projector, turned
+from .style import colour_range, label_of
+
+
+def spin_frames(
+    result: Result,
+    count: int = 60,
+    *,
+    elevation: float = 0.0,
+    along: Along = "maximum",
+    quantity: str | None = None,
+    limits: tuple[float, float] | None = None,
+    size: int = 480,
+    samples: int = 128,
+) -> Iterator[Frame]:
+    """Draw the frames of one whole turn; after the last comes the first.
+
+    Args:
+        result: A model or a volume.
+        count: Frames in the turn.
+        elevation: [rad] From how far above it is seen.
+        along: What of the values on the line of sight is shown.
+        quantity: Which; the first, if absent.
+        limits: Values of the first and the last colour; from the first frame and a quarter turn on if absent.
+        size: [pixel] Width and height.
+        samples: Samples along the box's longest edge.
+    """
+    projector = Projector(result, quantity=quantity, along=along, size=samples)
+    angles = np.arange(count) / count * 2 * np.pi
+    reach = np.max([projector.reach(turned(angle, elevation)) for angle in np.linspace(0, 2 * np.pi, 73)], axis=0)
+    if limits is None:
+        views = [projector(turned(angle, elevation)).values.ravel() for angle in (0.0, np.pi / 2)]
+        limits = colour_range(np.concatenate(views), background_of(result, quantity))
+    label = label_of(quantity_of(result, quantity))
+    for angle in angles:
+        plane = projector(turned(float(angle), elevation), reach)
+        yield draw_frame(plane, limits, label, text=f"{np.degrees(angle):.0f}°", size=size)
+
+
+def zoom_views(
+    result: Result,
+    centre: Point,
+    count: int = 60,
+    *,
+    factor: float = 20.0,
+    quantity: str | None = None,
+    size: int = 480,
+) -> Iterator[Plane]:
+    """Sample the plane z through a point in ever smaller fields of view.
+
+    Sample ``size // 2`` of either axis is the point itself.
+
+    Args:
+        result: A model or a volume.
+        centre: [m] The point (z, y, x).
+        count: Views.
+        factor: Magnification of the last view over the first, which shows the box's longest lateral edge.
+        quantity: Which; the first, if absent.
+        size: Samples along each axis of a view.
+
+    Raises:
+        ConfigError: If the point is outside the box, or the factor does not magnify.
+    """
+    if not factor > 1 or count < 2:
+        raise ConfigError(f"a zoom by {factor:g} in {count} frames shows nothing: more than 1, in at least 2 frames")
+    require_inside(result, "the zoom's centre", **dict(zip("zyx", centre, strict=True)))
+    low, high = box_of(result)
+    sample, unit = sampler(result, quantity), length_unit_of(result)
+    widest = max(high[1] - low[1], high[2] - low[2])
+    steps = np.arange(size) - size // 2
+    for i in range(count):
+        pitch = widest * factor ** (-i / (count - 1)) / size
+        down, right = centre[1] + steps * pitch, centre[2] + steps * pitch
+        values = sample(np.array([centre[0]]), down, right)[0]
+        yield Plane(values, down, right, ("y", "x", "z"), centre[0], unit)
+
+
+def zoom_frames(
+    result: Result,
+    centre: Point | None = None,
+    count: int = 60,
+    *,
+    factor: float = 20.0,
+    quantity: str | None = None,
+    limits: tuple[float, float] | None = None,
+    size: int = 480,
+) -> Iterator[Frame]:
+    """Draw the frames of a zoom; arguments as for :func:`zoom_views`.
+
+    Args:
+        result: A model or a volume.
+        centre: [m] The point (z, y, x); the feature that stands out most if absent.
+        count: Frames.
+        factor: Magnification of the last frame over the first.
+        quantity: Which; the first, if absent.
+        limits: Values of the first and the last colour; from the first and the last view if absent.
+        size: [pixel] Width and height.
+    """
+    point = centre or most_striking_point(result, quantity)
+    label = label_of(quantity_of(result, quantity))
+    size = max(size + size % 2, 96)
+    if limits is None:
+        ends = zoom_views(result, point, 2, factor=factor, quantity=quantity, size=96)
+        limits = colour_range(np.stack([plane.values for plane in ends]), background_of(result, quantity))
+    for i, plane in enumerate(zoom_views(result, point, count, factor=factor, quantity=quantity, size=size)):
+        yield draw_frame(plane, limits, label, text=f"×{factor ** (i / (count - 1)):.1f}", size=size)
+
+
+def most_striking_point(result: Result, quantity: str | None = None) -> Point:
+    """[m] The point (z, y, x) whose surroundings differ most from the background."""
+    axes = lattice_of(result, 96)
+    index = brightest_point(sampler(result, quantity)(*axes), background=background_of(result, quantity))
+    z, y, x = (float(axis[i]) for axis, i in zip(axes, index, strict=True))
+    return z, y, x

@@ -1,0 +1,167 @@
+"""Side by side: truth and result, measured and modelled, each with the difference."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from ..results import Result, background_of, quantity_of, sampler
+from ..volume import Volume
+from .planes import Cutter, Plane, Point, centre_of, draw
+from .style import (
+    ACCENT,
+    DIFFERENCE_COLOURS,
+    IMAGE_COLOURS,
+    INDEX_COLOURS,
+    at_height,
+    colour_bar,
+    colour_range,
+    house_style,
+    label_of,
+    new_figure,
+    scale_bar,
+    tag,
+)
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+
+def compare_volumes(
+    truth: Volume,
+    result: Result,
+    centre: Point | None = None,
+    *,
+    quantity: str | None = None,
+    limits: tuple[float, float] | None = None,
+    size: int = 320,
+) -> "matplotlib.figure.Figure":
+    """Draw truth, result and difference in the planes z and y through a point, with one colour scale.
+
+    Args:
+        truth: The specimen as it is.
+        result: A model or a volume; it is sampled where the truth's planes are.
+        centre: [m] The point (z, y, x); the middle of the truth's box if absent.
+        quantity: Which; the truth's first, if absent.
+        limits: Values of the first and the last colour; from the truth if absent.
+        size: Samples along the box's longest edge.
+    """
+    name = quantity_of(truth, quantity).name
+    point = centre or centre_of(truth)
+    cutter = Cutter(truth, quantity=name, size=size)
+    other = sampler(result, name)
+    rows = []
+    for axis, height in (("z", point[0]), ("y", point[1])):
+        known = cutter(axis, height)
+        at = {known.names[0]: known.down, known.names[1]: known.right, axis: np.array([height])}
+        values = np.squeeze(other(at["z"], at["y"], at["x"]), axis="zyx".index(axis))
+        found = Plane(values, known.down, known.right, known.names, height)
+        rows.append((known, found, Plane(values - known.values, known.down, known.right, known.names, height)))
+    shown = limits or colour_range(np.concatenate([r[0].values.ravel() for r in rows]), background_of(truth, name))
+    worst = float(np.percentile(np.abs(np.concatenate([r[2].values.ravel() for r in rows])), 99.8)) or 1e-9
+    return _rows_of_planes(rows, shown, worst, label_of(quantity_of(truth, name)))
+
+
+def compare_views(
+    measured: Float[np.ndarray, "view y x"],
+    modelled: Float[np.ndarray, "view y x"],
+    titles: Sequence[str],
+    *,
+    marked: Sequence[bool] | None = None,
+    pixel_size: tuple[float, float] | None = None,
+) -> "matplotlib.figure.Figure":
+    """Draw measured images above modelled ones above their differences, one column a view.
+
+    Args:
+        measured: Images.
+        modelled: What the model predicts for them.
+        titles: A title for each view.
+        marked: Which views to set off: those withheld from the fit.
+        pixel_size: [m] (y, x), for a scale bar.
+    """
+    count = len(measured)
+    tall, wide = measured.shape[1:]
+    side = min(1.6, 6.6 / count)
+    height = side * tall / wide
+    left, gap, top, right = 0.28, 0.05, 0.22, 0.8
+    total_x, total_y = left + count * (side + gap) + right, top + 3 * (height + gap) + 0.03
+    shown = colour_range(measured, outliers=2e-3)
+    worst = max(float(np.percentile(np.abs(modelled - measured), 99.8)), 1e-9)
+    with house_style():
+        figure = new_figure(total_x, total_y)
+        for row, (name, stack) in enumerate(
+            (("measured", measured), ("modelled", modelled), ("difference", modelled - measured))
+        ):
+            bottom = total_y - top - (row + 1) * height - row * gap
+            colours, low, high = (DIFFERENCE_COLOURS, -worst, worst) if row == 2 else (IMAGE_COLOURS, *shown)
+            for column, picture in enumerate(stack):
+                x = left + column * (side + gap)
+                axes = figure.add_axes((x / total_x, bottom / total_y, side / total_x, height / total_y))
+                image = axes.imshow(picture, cmap=colours, vmin=low, vmax=high)
+                axes.set_xticks([])
+                axes.set_yticks([])
+                if column == 0:
+                    axes.set_ylabel(name, labelpad=3)
+                if row == 0:
+                    flag = bool(marked is not None and marked[column])
+                    axes.set_title(titles[column], pad=3, color=ACCENT if flag else "black", fontsize=7.5)
+                if row == 0 and column == 0 and pixel_size is not None:
+                    scale_bar(axes, wide * pixel_size[1], share=0.35, size=6.5)
+            if row != 1:
+                span = 2 * height + gap if row == 0 else height
+                base = bottom - height - gap if row == 0 else bottom
+                x = left + count * (side + gap) + 0.06
+                bar = figure.add_axes((x / total_x, base / total_y, 0.09 / total_x, span / total_y))
+                colour_bar(figure, image, bar, "modelled − measured" if row == 2 else "intensity")
+    return figure
+
+
+def _rows_of_planes(
+    rows: Sequence[tuple[Plane, Plane, Plane]], shown: tuple[float, float], worst: float, label: str
+) -> "matplotlib.figure.Figure":
+    """Truth, result, difference in columns, with a colour bar beside the last two; one row a plane."""
+    side, left, gap, top, below, bars = 1.9, 0.5, 0.1, 0.25, 0.45, 0.78
+    heights = [max(side * len(row[0].down) / len(row[0].right), 0.4) for row in rows]
+    between = 0.12
+    columns = (left, left + side + gap, left + 2 * side + gap + bars)
+    total_x = columns[-1] + side + bars + 0.05
+    tall = sum(heights) + between * (len(rows) - 1)
+    total_y = top + tall + below
+
+    def place(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+        return x / total_x, y / total_y, width / total_x, height / total_y
+
+    with house_style():
+        figure = new_figure(total_x, total_y)
+        y = total_y - top
+        for height, row in zip(heights, rows, strict=True):
+            y -= height
+            first, last = row is rows[0], row is rows[-1]
+            for column, (x, plane) in enumerate(zip(columns, row, strict=True)):
+                axes = figure.add_axes(place(x, y, side, height))
+                colours, limits = (DIFFERENCE_COLOURS, (-worst, worst)) if column == 2 else (INDEX_COLOURS, shown)
+                image = draw(axes, plane, colours, limits)
+                _thin_out(axes, keep_x=last, keep_y=column == 0)
+                if first:
+                    axes.set_title(("truth", "result", "result − truth")[column], pad=4)
+                if first and column > 0:
+                    bar = figure.add_axes(place(x + side + 0.07, below, 0.09, tall))
+                    colour_bar(figure, image, bar, label if column == 1 else f"error of the {label}")
+                if column == 0:
+                    tag(axes, at_height(plane.names[2], plane.height))
+                if column == 0 and first:
+                    scale_bar(axes, plane.width)
+            y -= between
+    return figure
+
+
+def _thin_out(axes: "matplotlib.axes.Axes", *, keep_x: bool, keep_y: bool) -> None:
+    """Numbers and names stand at the outer axes only."""
+    if not keep_x:
+        axes.set_xticklabels([])
+        axes.set_xlabel("")
+    if not keep_y:
+        axes.set_yticklabels([])
+        axes.set_ylabel("")

@@ -1,0 +1,131 @@
+"""A result seen from any side: the maximum, the minimum or the mean along the line of sight.
+
+Seen straight on, the view is along +z with y down and x right. ``azimuth`` turns the specimen about its y axis (the
+vertical of the picture), then ``elevation`` tips it about the picture's horizontal, both right-handed in (x, y, z).
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ...physics.rotation import rotation_matrix
+from ..grid import AXES
+from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
+from .planes import Plane, draw
+from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, lone_picture, scale_bar
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+Along = Literal["maximum", "minimum", "mean"]
+_REDUCE: dict[str, Callable[..., Any]] = {"maximum": np.max, "minimum": np.min, "mean": np.mean}
+
+
+class Projector:
+    """Projects one result from many sides; it is sampled once, on cubic cells.
+
+    Args:
+        result: A model or a volume.
+        quantity: Which; the first, if absent.
+        along: What of the values on the line of sight is shown.
+        size: Samples along the box's longest edge.
+    """
+
+    def __init__(self, result: Result, *, quantity: str | None = None, along: Along = "maximum", size: int = 160):
+        self.background = background_of(result, quantity)
+        self._reduce, self._unit = _REDUCE[along], length_unit_of(result)
+        axes = lattice_of(result, size)
+        self._values = np.asarray(sampler(result, quantity)(*axes) - self.background, np.float32)
+        low, high = box_of(result)
+        self.pitch = max(b - a for a, b in zip(low, high, strict=True)) / size
+        self._centre = [float(a[0] + a[-1]) / 2 for a in axes]
+
+        self._outline = _outline(self._values)
+
+    def reach(self, turn: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+        """[samples] Half the edges (z, y, x) of a box, centred, that holds all of the turned specimen that shows."""
+        box = np.abs(turn) @ (np.array(self._values.shape) / 2)
+        return np.asarray(np.minimum(box, 1.12 * np.abs(self._outline @ turn.T).max(axis=0) + 2), np.float64)
+
+    def __call__(self, turn: Float[np.ndarray, "3 3"], reach: Float[np.ndarray, " 3"] | None = None) -> Plane:
+        """Project the turned specimen along z.
+
+        Args:
+            turn: Takes the specimen's (z, y, x) to the laboratory's.
+            reach: [samples] Half the edges of the field of view; those of ``reach(turn)`` if absent.
+        """
+        from scipy.ndimage import affine_transform
+
+        half = self.reach(turn) if reach is None else reach
+        shape = np.maximum(np.rint(2 * half), 1).astype(int)
+        middle = (np.array(self._values.shape) - 1) / 2
+        # The inverse turn says where the specimen is that a sample of the laboratory sees.
+        offset = middle - turn.T @ ((shape - 1) / 2)
+        seen = affine_transform(self._values, turn.T, offset, output_shape=tuple(shape), order=1, cval=0.0)
+        image = np.asarray(self._reduce(seen, axis=0), np.float64) + self.background
+        down, right = (
+            c + (np.arange(n) - (n - 1) / 2) * self.pitch for c, n in zip(self._centre[1:], image.shape, strict=True)
+        )
+        return Plane(image, down, right, ("y", "x", "z"), self._centre[0], self._unit)
+
+
+def _outline(contrast: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "n 3"]:
+    """[samples] Where, from the centre, the contrast is more than a twentieth of its greatest: enough to be seen."""
+    size = np.abs(contrast)
+    points = np.argwhere(size > size.max(initial=0.0) / 20)
+    thinned = points[:: max(len(points) // 20000, 1)]
+    centred = thinned - (np.array(contrast.shape) - 1) / 2
+    return np.asarray(centred if len(centred) else np.array(contrast.shape)[None] / 2, np.float64)
+
+
+def turned(azimuth: float, elevation: float = 0.0) -> Float[np.ndarray, "3 3"]:
+    """The turn that shows a specimen from an azimuth and an elevation [rad]."""
+    return np.asarray(rotation_matrix(AXES["x"], elevation) @ rotation_matrix(AXES["y"], azimuth), np.float64)
+
+
+def project(
+    result: Result,
+    azimuth: float = 0.0,
+    elevation: float = 0.0,
+    *,
+    along: Along = "maximum",
+    quantity: str | None = None,
+    size: int = 240,
+) -> Plane:
+    """Project a result along the line of sight.
+
+    Args:
+        result: A model or a volume.
+        azimuth: [rad] About the vertical.
+        elevation: [rad] About the picture's horizontal.
+        along: What of the values on the line of sight is shown.
+        quantity: Which; the first, if absent.
+        size: Samples along the box's longest edge.
+    """
+    return Projector(result, quantity=quantity, along=along, size=size)(turned(azimuth, elevation))
+
+
+def projection_figure(
+    result: Result,
+    azimuth: float = 0.0,
+    elevation: float = 0.0,
+    *,
+    along: Along = "maximum",
+    quantity: str | None = None,
+    limits: tuple[float, float] | None = None,
+    size: int = 240,
+) -> "matplotlib.figure.Figure":
+    """Draw a projection with scale bar and colour bar; arguments as for :func:`project`."""
+    plane = project(result, azimuth, elevation, along=along, quantity=quantity, size=size)
+    shown = limits or colour_range(plane.values, background_of(result, quantity))
+    turn = f"azimuth {np.degrees(azimuth):.0f}°, elevation {np.degrees(elevation):.0f}°".replace("-", "−")
+    with house_style():
+        figure, axes, bar = lone_picture(plane.values.shape)
+        image = draw(axes, plane, INDEX_COLOURS, shown, labels=False)
+        image.set_interpolation("bicubic")
+        axes.set_title(f"{along} projection, {turn}", loc="left", pad=4)
+        scale_bar(axes, plane.width, unit=plane.unit)
+        colour_bar(figure, image, bar, quantity_of(result, quantity))
+    return figure

@@ -1,0 +1,230 @@
+"""What a run left behind, as far as it got: each part may be missing, and none makes the report fail."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import DataError, Fault, UnflatError
+from ..experiments import kind_named
+from ..results import Result, open_result
+from ..runs.folder import Sentinel, ending
+from ..runs.logs import without_absolute_paths
+
+if TYPE_CHECKING:
+    from ..experiments.base import Kind
+
+_log = logging.getLogger(__name__)
+_WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
+_SHOWN_VIEWS = 6
+
+
+@dataclass(frozen=True)
+class Views:
+    """Some measured images beside what the model predicts for them.
+
+    Args:
+        numbers: Which view of the acquisition each is.
+        withheld: Whether the fit never saw it.
+        measured: Images.
+        modelled: Predictions.
+        count: How many views were fitted or withheld in all.
+        count_withheld: How many were withheld.
+    """
+
+    numbers: tuple[int, ...]
+    withheld: tuple[bool, ...]
+    measured: Float[np.ndarray, "view y x"]
+    modelled: Float[np.ndarray, "view y x"]
+    count: int
+    count_withheld: int
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """All that a report tells.
+
+    Args:
+        name: The folder's name.
+        ending: How the run ended, if it did, and why.
+        config: The config as run.
+        records: Lines of ``metrics.jsonl``.
+        metrics: Final numbers; None where one is not finite.
+        provenance: Of the model.
+        warnings: Messages of the log at that level, each once.
+        views: Measured and modelled images.
+        result: The model, or the volume.
+        pictures: Paths of pictures that the run left in ``figures/``.
+        gaps: What could not be read, and why.
+        folder: Where the run stands, for pictures of what only its kind knows.
+    """
+
+    name: str
+    ending: tuple[Sentinel, str] | None
+    config: str = ""
+    records: tuple[dict[str, Any], ...] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    views: Views | None = None
+    result: Result | None = None
+    pictures: tuple[Path, ...] = ()
+    gaps: tuple[str, ...] = ()
+    folder: Path = Path()
+
+    @property
+    def kind(self) -> "Kind | None":
+        """What was measured, as the result or the config tells; None where neither does."""
+        found = re.search(r"^kind: *(\w+)", self.config, re.MULTILINE)
+        name = getattr(self.result, "kind", "") or (found[1] if found else "")
+        try:
+            return kind_named(name)
+        except UnflatError:
+            return None
+
+
+def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunFacts:
+    """Read a run's folder.
+
+    Args:
+        run: The folder.
+        end: How the run is about to end, and why, where its last file is not written yet.
+
+    Raises:
+        DataError: If it is no folder, or holds nothing of a run.
+    """
+    if not run.is_dir():
+        raise DataError(Fault(str(run), "no such folder", "name the folder that -o of `unflat fit` made"))
+    known = ("config.yaml", "run.log", "metrics.jsonl", "metrics.json", "model.h5", "volume.h5", *Sentinel)
+    if not any((run / name).exists() for name in known):
+        raise DataError(Fault(str(run), "holds no run", "name the folder that -o of `unflat fit` made"))
+    gaps: list[str] = []
+    result = _result(run, gaps)
+    return RunFacts(
+        name=run.resolve().name,
+        ending=end or ending(run),
+        config=without_absolute_paths(_text(run / "config.yaml", gaps)),
+        records=_records(run / "metrics.jsonl", gaps),
+        metrics=_metrics(run / "metrics.json", gaps),
+        provenance=dict(getattr(result, "provenance", {}) or {}),
+        warnings=_warnings(run / "debug.log"),
+        views=_views(run / "predictions.h5", gaps),
+        result=result,
+        pictures=tuple(sorted((run / "figures").glob("*.png"))),
+        gaps=tuple(without_absolute_paths(gap) for gap in gaps),
+        folder=run,
+    )
+
+
+def _result(run: Path, gaps: list[str]) -> Result | None:
+    try:
+        return open_result(run)
+    except UnflatError as error:
+        missing = not any((run / name).is_file() for name in ("model.h5", "volume.h5"))
+        gaps.append("there is no model and no volume" if missing else str(error))
+        return None
+
+
+def _text(file: Path, gaps: list[str]) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        gaps.append(f"there is no {file.name}")
+        return ""
+
+
+def _records(file: Path, gaps: list[str]) -> tuple[dict[str, Any], ...]:
+    """Whole lines of a file whose last one may be torn."""
+    records = []
+    for line in _text(file, gaps).splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            _log.debug("a torn line of %s is left out", file.name)
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return tuple(records)
+
+
+def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
+    """Numbers by name, nested ones as ``outer.inner``."""
+    text = _text(file, gaps)
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        gaps.append(f"{file.name} cannot be read: {error}")
+        return {}
+    numbers: dict[str, float | None] = {}
+
+    def collect(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                collect(f"{prefix}.{name}" if prefix else str(name), inner)
+        elif value is None:
+            numbers[prefix] = None
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[prefix] = float(value)
+
+    collect("", found)
+    return numbers
+
+
+def _warnings(log: Path) -> tuple[str, ...]:
+    """Warnings and errors of the long log, each once, in order."""
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(found[1] for line in lines if (found := _WARNING.match(line))))
+
+
+def _views(file: Path, gaps: list[str]) -> Views | None:
+    import h5py
+
+    if not file.is_file():
+        gaps.append("there are no predicted images (predictions.h5)")
+        return None
+    try:
+        with h5py.File(file) as h5:
+            if "views" not in h5 and "format" in h5.attrs:  # Another kind of prediction, which its kind draws.
+                return None
+            numbers, withheld = np.asarray(h5["views"]), np.asarray(h5["withheld"]).astype(bool)
+            chosen = _chosen(withheld)
+            measured, modelled = (np.stack([_real(h5[name][i]) for i in chosen]) for name in ("measured", "modelled"))
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        gaps.append(f"{file.name} cannot be read: {str(error).splitlines()[0]}")
+        return None
+    return Views(
+        tuple(int(numbers[i]) for i in chosen),
+        tuple(bool(withheld[i]) for i in chosen),
+        measured,
+        modelled,
+        len(withheld),
+        int(withheld.sum()),
+    )
+
+
+def _chosen(withheld: np.ndarray) -> list[int]:
+    """A few views, evenly spread: half of them withheld ones, where there are as many."""
+    hidden, seen = np.flatnonzero(withheld), np.flatnonzero(~withheld)
+    few = min(len(hidden), max(_SHOWN_VIEWS // 2, _SHOWN_VIEWS - len(seen)))
+    return [*_spread(seen, _SHOWN_VIEWS - few), *_spread(hidden, few)]
+
+
+def _spread(items: np.ndarray, count: int) -> list[int]:
+    count = min(count, len(items))
+    return [int(items[i]) for i in np.linspace(0, len(items) - 1, count).round().astype(int)] if count else []
+
+
+def _real(image: np.ndarray) -> Float[np.ndarray, "y x"]:
+    """An image; the magnitude of a complex field."""
+    return np.asarray(np.abs(image) if np.iscomplexobj(image) else image, np.float64)
