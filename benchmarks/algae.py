@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unflat.recon.config import load_config
-from unflat.recon.experiments import kind_named
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.io.volume_formats import read_volume, save
 from unflat.recon.metrics import line_width
@@ -74,7 +74,7 @@ def run(ledger: Ledger) -> None:
 def _linear(config: Path, path: Path, options: Options, strengths: Sequence[float], folder: Path) -> Numbers:
     """The linear inverse that predicts the withheld views best, by its own physics and by multi-slice."""
     settings: Any = load_config(config, settings_of(options))
-    measured = problem_of(settings, kind_named("cell").read(settings, path))
+    measured = problem_of(settings, get_experiment("cell").read(settings, path))
     trained, withheld = split(measured)
     judges = {model: residual(with_physics(measured, model), withheld) for model in ("linear", "multislice")}
     tried: list[dict[str, float]] = []

@@ -13,8 +13,8 @@ from jaxtyping import Complex, Float
 from unflat.physics.optics.lattice import fast_size
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config import load_config
-from unflat.recon.experiments import kind_named
-from unflat.recon.experiments.cell.crop import joined
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.cell.crop import bin_images
 from unflat.recon.experiments.cell.preprocess import normalised
 from unflat.recon.io.write import write
 from unflat.recon.metrics import structural_similarity
@@ -109,7 +109,7 @@ def _fit(ledger: Ledger, name: str, config: Path, source: Path, options: Options
     output = ledger.scratch / name
     numbers = fit(config, source, output, options, ledger.device)
     known, model = truth(shared("cells/fdtd_cell.h5"), size), Model.open(output)
-    moved = kind_named("cell").score(model, known, register=True)
+    moved = get_experiment("cell").score(model, known, register=True)
     save_small(compare_volumes(known, model), ledger.figure(f"fdtd-{name}"))
     registered = {f"registered_{figure}": value for figure, value in moved.items()}
     return numbers | registered | _accuracy(known, model.sample(known.z, known.y, known.x))
@@ -118,19 +118,19 @@ def _fit(ledger: Ledger, name: str, config: Path, source: Path, options: Options
 def _accuracy(known: Volume, index: Float[np.ndarray, "z y x"]) -> Numbers:
     """All figures of an index on the truth's samples; SSIM of the contrast, and of the index as it is."""
     found = Volume("cell", known.z, known.y, known.x, {known.quantities[0].name: index}, known.quantities)
-    return kind_named("cell").score(found, known) | {"ssim_index": structural_similarity(known.main, index)}
+    return get_experiment("cell").score(found, known) | {"ssim_index": structural_similarity(known.main, index)}
 
 
 def _two_planes(config: Path, source: Path, path: Path, views: str, size: int) -> Numbers:
     """Refocus the fields numerically, keep their intensities, and write them as an acquisition."""
     settings: Any = load_config(config, [f"acquisition.views={views}"])
-    kind = kind_named("cell")
+    kind = get_experiment("cell")
     given = normalised(kind.read(settings, source))
     field, wavelength = given["field"], float(given["wavelength"])
     images, rotation, defocus = [], [], []
     for plane in PLANES:
         moved = _refocused(field, plane, wavelength, float(given["medium_index"]), float(given["numerical_aperture"]))
-        images.append(joined((np.abs(moved) ** 2).astype(np.float32), None, size))
+        images.append(bin_images((np.abs(moved) ** 2).astype(np.float32), None, size))
         rotation.append(given["rotation"])
         defocus.append(np.full(len(field), FOCUS + plane))
     arrays = {name: given[name] for name in ("wavelength", "numerical_aperture", "medium_index")}

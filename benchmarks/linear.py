@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from unflat.recon.config import load_config, with_overrides
-from unflat.recon.experiments import kind_named
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.initial_guess import linear_answer
-from unflat.recon.experiments.cell.likelihood import CellProblem, problem
+from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.metrics import correlation, signal_to_noise
 from unflat.recon.optimize.minibatches import withheld_views
 from unflat.recon.results import sampler
@@ -55,7 +55,7 @@ def judged_alike(options: Options) -> Options:
 
 
 def best_answer(
-    measured: CellProblem,
+    measured: CellLikelihood,
     views: np.ndarray,
     merit: Callable[[Contrast], float],
     *,
@@ -99,7 +99,7 @@ def nearest_to_truth(
         clipped: Whether negative contrast is set to 0.
     """
     settings: Any = load_config(config, settings_of(options or {}))
-    kind = kind_named("cell")
+    kind = get_experiment("cell")
     acquisition = kind.read(settings, path)
     if acquisition.truth is None:
         raise ValueError(f"no truth in {path}")
@@ -110,14 +110,14 @@ def nearest_to_truth(
     return accuracy | {"strength": best.strength, "seconds": best.seconds}
 
 
-def split(measured: CellProblem) -> tuple[np.ndarray, np.ndarray]:
+def split(measured: CellLikelihood) -> tuple[np.ndarray, np.ndarray]:
     """The views that the fit sees, and those that it does not."""
     settings = measured.settings
     withheld = withheld_views(measured.views, settings.fit.withheld, settings.seed)
     return np.setdiff1d(np.arange(measured.views), withheld), withheld
 
 
-def residual(measured: CellProblem, views: np.ndarray) -> Callable[[Contrast], float]:
+def residual(measured: CellLikelihood, views: np.ndarray) -> Callable[[Contrast], float]:
     """The residual of some views as the fit counts it: root of the mean misfit, 1 for an empty box.
 
     The physics is the problem's own; see `with_physics`.
@@ -136,18 +136,18 @@ def residual(measured: CellProblem, views: np.ndarray) -> Callable[[Contrast], f
     return of
 
 
-def with_physics(measured: CellProblem, model: str) -> CellProblem:
+def with_physics(measured: CellLikelihood, model: str) -> CellLikelihood:
     """The same measurement, seen through another physics."""
     settings: Any = with_overrides(measured.settings, [f"physics.model={model}"])
     return replace(measured, settings=settings)
 
 
-def problem_of(settings: Any, acquisition: Any) -> CellProblem:
+def problem_of(settings: Any, acquisition: Any) -> CellLikelihood:
     """The fit's view of a measurement."""
-    return problem(settings, acquisition)
+    return likelihood(settings, acquisition)
 
 
-def volume_of(measured: CellProblem, contrast: Contrast) -> Volume:
+def volume_of(measured: CellLikelihood, contrast: Contrast) -> Volume:
     """An answer as a volume."""
     z, y, x = measured.geometry.lattice.axes
     medium = measured.microscope.medium_index
@@ -156,7 +156,7 @@ def volume_of(measured: CellProblem, contrast: Contrast) -> Volume:
     return Volume("cell", z, y, x, values, (quantity,), {"medium_index": medium})
 
 
-def against_truth(measured: CellProblem, truth: Volume, figure: str) -> Callable[[Contrast], float]:
+def against_truth(measured: CellLikelihood, truth: Volume, figure: str) -> Callable[[Contrast], float]:
     """One figure of an answer's accuracy on the truth's samples: ``snr`` or ``ncc``."""
     compare = {"snr": signal_to_noise, "ncc": correlation}[figure]
     medium = measured.microscope.medium_index

@@ -134,7 +134,7 @@ def _answers(count: int) -> Numbers:
     devices.use("auto", networks=True)
     from unflat.recon.experiments.crystal.network import flow
     from unflat.recon.experiments.crystal.network.augmentation import example
-    from unflat.recon.experiments.crystal.network.denoiser import Pattern, misfit
+    from unflat.recon.experiments.crystal.network.denoiser import PatternBatch, misfit
     from unflat.recon.experiments.crystal.network.objective import stacked
     from unflat.recon.experiments.crystal.network.sample import denoiser_of
     from unflat.recon.experiments.crystal.network.simulated_data import specimen
@@ -145,8 +145,8 @@ def _answers(count: int) -> Numbers:
     network = read(SHIPPED, "crystal")
     denoiser, parameters = denoiser_of(network), on_device(network.weights)
 
-    def draws(pattern: Pattern, key: int) -> np.ndarray:
-        many = Pattern(*(jnp.repeat(array, DRAWS, axis=0) for array in pattern))
+    def draws(pattern: PatternBatch, key: int) -> np.ndarray:
+        many = PatternBatch(*(jnp.repeat(array, DRAWS, axis=0) for array in pattern))
         start = flow.noise(jax.random.key(key), len(many.amplitude))
         found = flow.draw(denoiser, parameters, many, start, STEPS)
         best = np.asarray(misfit(found, many)).reshape(-1, DRAWS).argmin(axis=1)
@@ -158,16 +158,16 @@ def _answers(count: int) -> Numbers:
         examples = [example(rng, crystal) for crystal in crystals]
         *seen, truths = stacked(examples)
         counts = 10 ** (5 * (seen[2][:, 0] + 1))
-        found = draws(Pattern(*map(jnp.asarray, seen)), first)
+        found = draws(PatternBatch(*map(jnp.asarray, seen)), first)
         for crystal, total, one, truth in zip(crystals, counts, found, truths, strict=True):
             aligned = align(one, truth, ramp=False, scale=False)
             table.append([crystal.strain, float(total), *_compared(aligned.density, truth), aligned.correlation])
-    pattern = Pattern(*(jnp.asarray(array[:1]) for array in seen))
+    pattern = PatternBatch(*(jnp.asarray(array[:1]) for array in seen))
     seconds = {}
     for number in (1, DRAWS):
-        many = Pattern(*(jnp.repeat(array, number, axis=0) for array in pattern))
+        many = PatternBatch(*(jnp.repeat(array, number, axis=0) for array in pattern))
 
-        def answer(many: Pattern = many, number: int = number) -> None:
+        def answer(many: PatternBatch = many, number: int = number) -> None:
             start = flow.noise(jax.random.key(0), number)
             flow.draw(denoiser, parameters, many, start, STEPS).block_until_ready()
 

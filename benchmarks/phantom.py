@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from unflat.physics.optics.illumination import Light
-from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.illumination import PlaneWaves
+from unflat.physics.optics.image_formation import ImageFormation
 from unflat.physics.optics.lattice import Lattice
 from unflat.physics.optics.microscope import Illumination
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.experiments import kind_named
+from unflat.recon.experiments import get_experiment
 from unflat.recon.io.volume_formats import read_volume
 from unflat.recon.io.write import write
 from unflat.recon.model import Model
@@ -100,7 +100,7 @@ def _simulate(source: Path, path: Path, keep: tuple[int, int, int] | None) -> Nu
         "pixel_size": np.array([VOXEL, VOXEL]),
         "illumination_na": tilts,
     }
-    write(Acquisition("cell", arrays, source.name, truth), kind_named("cell").schema, path)
+    write(Acquisition("cell", arrays, source.name, truth), get_experiment("cell").schema, path)
     # A box of as many slices of 2 voxels as cover the file's samples, face to face.
     pitch = 2 * VOXEL
     middle, slices = float(z[0] + z[-1]) / 2, count // 2
@@ -121,9 +121,9 @@ def _images(
 ) -> Float[np.ndarray, "view y x"]:
     """Images by SSNP on the lattice itself, periodic."""
     height, width = contrast.shape[1:]
-    camera = Camera(lattice, APERTURE, "ssnp", (height, width), sharp_rim=True)
+    camera = ImageFormation(lattice, APERTURE, "ssnp", (height, width), sharp_rim=True)
     light, seen = Illumination.tilted(tilts), jax.jit(camera.images)
-    views = (Light.of(light, lattice, slice(i, i + 1)) for i in range(light.views))
+    views = (PlaneWaves.of(light, lattice, slice(i, i + 1)) for i in range(light.views))
     return np.concatenate([np.asarray(seen(contrast[None], view, jnp.zeros(0))) for view in views])
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex
 
-from unflat.recon.phase_retrieval.data import Measured
-from unflat.recon.phase_retrieval.pattern import Pattern, pattern_of
-from unflat.recon.phase_retrieval.recipe import Leg, State, begin, go
+from unflat.recon.phase_retrieval.data import DiffractionData
+from unflat.recon.phase_retrieval.pattern import DevicePattern, pattern_of
+from unflat.recon.phase_retrieval.recipe import ProjectionState, Stage, init_state, run_stage
 
 from . import cohere_reference
 from .ledger import Ledger, Numbers
@@ -49,17 +49,17 @@ def scene(edge: int) -> np.ndarray:
     return rng.poisson(1e5 * line[:, None, None] * line[:, None] * line).astype(np.float64)
 
 
-def pattern_for(edge: int) -> Pattern:
+def pattern_for(edge: int) -> DevicePattern:
     """The same on the device, with some pixels masked."""
     counts = scene(edge)
     good = np.random.default_rng(1).random(counts.shape) >= MASKED
     good[tuple(n // 2 for n in counts.shape)] = True
-    return pattern_of(Measured(counts, good.astype(np.float32)), 0.05, 0)
+    return pattern_of(DiffractionData(counts, good.astype(np.float32)), 0.05, 0)
 
 
 def _measured(edge: int, count: int, repeats: int) -> Numbers:
     pattern = pattern_for(edge)
-    state = begin(pattern, jax.random.key(0), 0.1)
+    state = init_state(pattern, jax.random.key(0), 0.1)
     found: Numbers = {}
     for name, (method, psf) in WAYS.items():
         ours = _iterations(state, pattern, method, count, psf)
@@ -68,7 +68,9 @@ def _measured(edge: int, count: int, repeats: int) -> Numbers:
     return found
 
 
-def _iterations(state: State, pattern: Pattern, method: str, count: int, psf: bool) -> Callable[[], Any]:
+def _iterations(
+    state: ProjectionState, pattern: DevicePattern, method: str, count: int, psf: bool
+) -> Callable[[], Any]:
     """So many iterations of a method, as a recipe's leg has them; widths of the point-spread function stand."""
     from unflat.recon.phase_retrieval import recipe
 
@@ -78,8 +80,8 @@ def _iterations(state: State, pattern: Pattern, method: str, count: int, psf: bo
         update = recipe.Update(*(jnp.asarray(n, jnp.float32) for n in recipe.UPDATES[method](0.9)))
         number = jnp.asarray(count, jnp.int32)
         return lambda: recipe._iterate(state, pattern, update, number, coherent=False).iterate
-    leg = Leg(method, 0.9, count, psf=False)
-    return lambda: go(state, pattern, leg).iterate
+    leg = Stage(method, 0.9, count, psf=False)
+    return lambda: run_stage(state, pattern, leg).iterate
 
 
 def _transforms(field: Complex[Array, "z y x"], count: int) -> Callable[[], Any]:

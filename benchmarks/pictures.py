@@ -8,7 +8,7 @@ import numpy as np
 
 from unflat.recon.results import Result, background_of, box_of, length_unit_of, sampler
 from unflat.recon.runs import write_atomically
-from unflat.recon.visualization.planes import Cutter, Plane, Point, draw
+from unflat.recon.visualization.planes import Plane, PlaneSampler, Point3, draw
 from unflat.recon.visualization.style import (
     INDEX_COLOURS,
     as_png,
@@ -51,7 +51,7 @@ def upright_sections(
         axis: ``y`` for (z, x), ``x`` for (y, z).
         size: Samples along the box's longest edge.
     """
-    cutters = {name: Cutter(result, size=size) for name, result in results.items()}
+    cutters = {name: PlaneSampler(result, size=size) for name, result in results.items()}
     planes = {name: [cutter(axis, height) for height in heights] for name, cutter in cutters.items()}
     tall, wide = next(iter(planes.values()))[0].values.shape
     side = 3.6
@@ -73,7 +73,7 @@ def upright_sections(
 
 
 def closer(
-    results: Mapping[str, Result], point: Point, factors: Sequence[float], quantity: str, *, size: int = 240
+    results: Mapping[str, Result], point: Point3, factors: Sequence[float], quantity: str, *, size: int = 240
 ) -> "matplotlib.figure.Figure":
     """Draw the plane z through a point from ever nearer, several results below one another, in one scale of colours.
 
@@ -108,7 +108,7 @@ def closer(
     return figure
 
 
-def _around(result: Result, point: Point, width: float, quantity: str, size: int) -> Plane:
+def _around(result: Result, point: Point3, width: float, quantity: str, size: int) -> Plane:
     """Sample a square of a width [m] in the plane z around a point."""
     steps = (np.arange(size) - size // 2) * (width / size)
     down, right = point[1] + steps, point[2] + steps

@@ -13,11 +13,11 @@ import numpy as np
 
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config import parse_config, with_overrides
-from unflat.recon.experiments import kind_named
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.fields.build import field_for
 from unflat.recon.metrics import signal_to_noise
-from unflat.recon.optimize.fit_loop import Fit, Watcher
+from unflat.recon.optimize.fit_loop import Fit, FitCallbacks
 from unflat.recon.optimize.objective import Objective
 from unflat.recon.results import sampler
 
@@ -42,7 +42,7 @@ def race(simulated: Options, fit: Options, of_field: Mapping[str, Options]) -> N
         ``linear`` with its SNR, time and strength; each field's course, as pairs of seconds and SNR [dB].
     """
     settings: Any = parse_config(shipped(CONFIG), settings_of({**simulated, **fit}))
-    acquisition = kind_named("cell").simulate(settings)
+    acquisition = get_experiment("cell").simulate(settings)
     found: Numbers = {"linear": _linear(settings, acquisition)}
     update: Callable[[str, bool], None] = jax.config.update  # untyped in some releases of jax
     update("jax_enable_compilation_cache", False)  # every field compiles: it counts
@@ -87,7 +87,7 @@ def _course(settings: Any, acquisition: Acquisition) -> list[list[float]]:
         course.append([now - began - looked[0], signal_to_noise(known, answer)])
         looked[0] += time.perf_counter() - now
 
-    fit.run(Watcher(metrics=look))
+    fit.run(FitCallbacks(metrics=look))
     return course
 
 

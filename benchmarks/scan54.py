@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from unflat.recon.config import parse_config
-from unflat.recon.experiments import kind_named
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.crystal.preprocess import prepare
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.io.volume_formats import read_volume
@@ -68,7 +68,7 @@ def _raw(ledger: Ledger, config: Path, source: Path, changes: Options) -> Number
 def _axes(basis: np.ndarray, source: Path, config: Path) -> Numbers:
     """[nm] Voxel on the grid of all that was measured, and [degree] angles between the axes of q."""
     settings = parse_config(config.read_text("utf-8"))
-    shape = kind_named("crystal").read(settings, source)["images"].shape
+    shape = get_experiment("crystal").read(settings, source)["images"].shape
     steps = 2 * np.pi * np.linalg.inv(basis * np.array(shape)[:, None]).T
     unit = basis / np.linalg.norm(basis, axis=1)[:, None]
     angles = [float(np.degrees(np.arccos(unit[a] @ unit[b]))) for a, b in ((2, 1), (2, 0), (1, 0))]
@@ -93,7 +93,7 @@ def _prepared(config: Path, source: Path, edge: int) -> np.ndarray:
     """Counts around the brightest voxel, as cohere's example has them."""
     words = ["acquisition.crop=all", "acquisition.hot_pixels=mask", "acquisition.aliens=keep"]
     settings = parse_config(config.read_text("utf-8"), words)
-    whole = prepare(settings, kind_named("crystal").read(settings, source)).counts
+    whole = prepare(settings, get_experiment("crystal").read(settings, source)).counts
     whole = np.where(whole <= THRESHOLD, 0, whole)
     top = np.unravel_index(int(whole.argmax()), whole.shape)
     moved = np.roll(whole, [n // 2 - t for n, t in zip(whole.shape, top, strict=True)], (0, 1, 2))

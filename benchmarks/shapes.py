@@ -128,9 +128,9 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.network import flow
     from unflat.recon.experiments.shape.network.augmentation import look, specimen
-    from unflat.recon.experiments.shape.network.denoiser import Denoiser
+    from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
     from unflat.recon.experiments.shape.network.objective import missed, stacked
-    from unflat.recon.experiments.shape.network.thickness_prior import Heights
+    from unflat.recon.experiments.shape.network.thickness_prior import ThicknessPrior
     from unflat.recon.io.network_file import read
     from unflat.recon.networks.architecture import built, on_device
 
@@ -140,14 +140,14 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     assert cells.inside is not None
     specimens = [specimen(cells.inside[i], cells.images[i], cells.masks[i]) for i in some]
     codes, _ = stacked([look(one) for one in specimens])
-    heights = Heights.of(loaded["network"].statistics)
+    heights = ThicknessPrior.of(loaded["network"].statistics)
     told = [heights.guess(one.sight)[0] for one in specimens]  # A look has the true height.
     seen = np.stack([one.sight.channels(high) for one, high in zip(specimens, told, strict=True)])
     pictures, start = jnp.asarray(seen), flow.noise(jax.random.key(0), len(codes))
     batch = 8
     eight = jnp.asarray(np.resize(seen, (batch, *seen.shape[1:]))), flow.noise(jax.random.key(1), batch)
     for name, steps in ((name, steps) for name, tried in STEPS_TRIED.items() for steps in tried):
-        denoiser, parameters = built(loaded[name], Denoiser), on_device(loaded[name].weights)
+        denoiser, parameters = built(loaded[name], ShapeDenoiser), on_device(loaded[name].weights)
         drawn = flow.draw(denoiser, parameters, pictures, start, steps)
         taken = []
         for _ in range(4):

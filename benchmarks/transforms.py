@@ -15,8 +15,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from unflat.physics.optics.illumination import Light
-from unflat.physics.optics.image_formation import Camera
+from unflat.physics.optics.illumination import PlaneWaves
+from unflat.physics.optics.image_formation import ImageFormation
 from unflat.physics.optics.lattice import Lattice
 
 from .ledger import Numbers
@@ -48,24 +48,24 @@ def transforms_ratio(march: str, shape: tuple[int, int, int], waves: int, repeat
     needed = {"forward": 2 * slices + 1, "gradient": 4 * slices + 2, "blocks": 6 * slices + 2}
     found: Numbers = {"slices": slices, "waves": waves, "needed": needed}
     for kind, count in needed.items():
-        camera = Camera(lattice, APERTURE, march, shape[1:], None if kind == "blocks" else slices, True)
+        camera = ImageFormation(lattice, APERTURE, march, shape[1:], None if kind == "blocks" else slices, True)
         ours = _forward(camera) if kind == "forward" else _gradient(camera)
         found[kind] = paired(lambda run=ours: run(contrast, tilts), _loop(field, count), repeats)
     return found
 
 
 def _images(
-    camera: Camera, contrast: Float[Array, "c z y x"], tilts: Float[Array, "view 1 2"]
+    camera: ImageFormation, contrast: Float[Array, "c z y x"], tilts: Float[Array, "view 1 2"]
 ) -> Float[Array, "view y x"]:
     views = tilts.shape[0]
-    return camera.images(contrast, Light(tilts, jnp.ones((views, 1)), jnp.zeros(views)), jnp.zeros(0))
+    return camera.images(contrast, PlaneWaves(tilts, jnp.ones((views, 1)), jnp.zeros(views)), jnp.zeros(0))
 
 
-def _forward(camera: Camera) -> Callable[..., Any]:
+def _forward(camera: ImageFormation) -> Callable[..., Any]:
     return jax.jit(lambda contrast, tilts: _images(camera, contrast, tilts))
 
 
-def _gradient(camera: Camera) -> Callable[..., Any]:
+def _gradient(camera: ImageFormation) -> Callable[..., Any]:
     def loss(contrast: Float[Array, "c z y x"], tilts: Float[Array, "view 1 2"]) -> Float[Array, ""]:
         return jnp.mean((jnp.sqrt(_images(camera, contrast, tilts) + 1e-6) - 0.9) ** 2)
 

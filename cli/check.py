@@ -8,9 +8,9 @@ import numpy as np
 
 from ..recon.acquisition import Acquisition
 from ..recon.config import load_config
-from ..recon.errors import Fault, UnflatError
-from ..recon.experiments import kind_named
-from ..recon.experiments.base import Kind
+from ..recon.errors import Diagnostic, UnflatError
+from ..recon.experiments import get_experiment
+from ..recon.experiments.base import Experiment
 from ..recon.runs.estimate import Estimate, available_memory, readable_bytes
 from . import console
 from .options import PATH, config_options
@@ -34,7 +34,7 @@ def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int
       unflat check run.yaml scan.h5 --set volume.depth='9 um' && sbatch job.sh
     """
     settings: Any = load_config(config, overrides)
-    kind = kind_named(settings.kind)
+    kind = get_experiment(settings.kind)
     problems: list[UnflatError] = []
     measured = _read(kind, settings, acquisition, problems) if acquisition else None
     _look_at_named(kind, settings, problems)
@@ -45,11 +45,11 @@ def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int
             console.error(str(fault))
     if problems:
         return min(problem.status for problem in problems)
-    console.say(f"{config} and {acquisition} are sound" if acquisition else f"{config} is sound")
+    console.print_line(f"{config} and {acquisition} are sound" if acquisition else f"{config} is sound")
     return 0
 
 
-def _read(kind: Kind, settings: Any, path: Path, problems: list[UnflatError]) -> Acquisition | None:
+def _read(kind: Experiment, settings: Any, path: Path, problems: list[UnflatError]) -> Acquisition | None:
     """Read the acquisition as a fit would: that checks every path that the config names against the file."""
     try:
         measured = kind.read(settings, path)
@@ -60,11 +60,11 @@ def _read(kind: Kind, settings: Any, path: Path, problems: list[UnflatError]) ->
         problems.append(_data_error(faults))
     units = {entry.name: f" {entry.unit}" for entry in kind.schema if entry.unit != "1"}
     for name, array in measured.arrays.items():
-        console.say(f"  {name}: {_summary(array)}{units.get(name, '')}")
+        console.print_line(f"  {name}: {_summary(array)}{units.get(name, '')}")
     return measured
 
 
-def _look_at_named(kind: Kind, settings: Any, problems: list[UnflatError]) -> None:
+def _look_at_named(kind: Experiment, settings: Any, problems: list[UnflatError]) -> None:
     """See whether the files are there that the config names for a way of reconstruction, such as ``fit.start``."""
     for way in map(way_named, WAYS):
         try:
@@ -82,21 +82,21 @@ def _summary(array: np.ndarray) -> str:
     return f"{' x '.join(map(str, array.shape))} {array.dtype}"
 
 
-def _data_error(faults: list[Fault]) -> UnflatError:
+def _data_error(faults: list[Diagnostic]) -> UnflatError:
     from ..recon.errors import DataError
 
     return DataError(*faults)
 
 
-def _estimate(kind: Kind, settings: Any, measured: Acquisition | None, problems: list[UnflatError]) -> None:
+def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, problems: list[UnflatError]) -> None:
     try:
         estimate: Estimate = kind.estimate(settings, measured)
         for line in estimate.lines:
-            console.say(f"  {line}")
+            console.print_line(f"  {line}")
         if measured is None:
             return  # without a measurement there is no size to tell of
         available = available_memory()
-        console.say(
+        console.print_line(
             f"  memory about {readable_bytes(estimate.memory_bytes)} of {readable_bytes(available)} available, "
             f"time about {console.duration(estimate.seconds)}"
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..recon.errors import ConfigError, Fault
+from ..recon.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
     from ..recon.runs.context import Progress
@@ -25,7 +25,7 @@ LINE_INTERVAL = 10.0
 _level = 0
 
 
-def louder(count: int) -> None:
+def set_verbosity(count: int) -> None:
     """Raise the verbosity by ``count`` (1 for notes, 2 for debugging)."""
     global _level
     if count:
@@ -78,7 +78,7 @@ def _set_up_log() -> None:
     logger.propagate = False
 
 
-def say(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """Print a line to stdout, unless quiet."""
     if not is_quiet():
         click.echo(text)
@@ -100,10 +100,10 @@ def error(text: str) -> None:
     click.echo(f"error: {text}", err=True)
 
 
-def wrote(path: Path) -> None:
+def report_file(path: Path) -> None:
     """Tell which file or folder a command made, and how large a file is."""
     size = f" ({_size(path.stat().st_size)})" if path.is_file() else ""
-    say(f"wrote {path}{size}")
+    print_line(f"wrote {path}{size}")
 
 
 def _size(count: float) -> str:
@@ -122,7 +122,7 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
         DataError: If its folder is missing, or it is a folder itself.
     """
     if path.exists() and not force:
-        raise ConfigError(Fault(str(path), "exists already", "choose another name, or replace it with --force"))
+        raise ConfigError(Diagnostic(str(path), "exists already", "choose another name, or replace it with --force"))
     from ..recon.io.atomic import require_place
 
     require_place(path)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..recon.config import load_config, parse_config
-from ..recon.experiments import NAMES, kind_named
+from ..recon.experiments import NAMES, get_experiment
 from ..recon.io.write import write
 from . import console
 from .options import KIND, PATH, config_options, output_options
@@ -33,6 +33,6 @@ def command(source: Path, config: Path | None, kind: str, output: Path, force: b
     """
     console.refuse_to_overwrite(output, force=force)
     settings: Any = load_config(config, overrides) if config else parse_config(f"kind: {kind}\n", overrides)
-    chosen = kind_named(settings.kind)
+    chosen = get_experiment(settings.kind)
     write(chosen.read(settings, source), chosen.schema, output)
-    console.wrote(output)
+    console.report_file(output)

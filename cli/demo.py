@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..recon.errors import ConfigError, Fault, Interrupted, Stopped
-from ..recon.experiments import NAMES, kind_named
+from ..recon.errors import ConfigError, Diagnostic, Interrupted, Stopped
+from ..recon.experiments import NAMES, get_experiment
 from . import console
 from .options import KIND, PATH, Request, config_options
 from .running import reconstruct, way_named
@@ -43,10 +43,12 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
     text = shipped(f"demo-{kind}")
     settings = parse_config(text, overrides, name=f"demo-{kind}.yaml")
     if (folder / "run").exists() and not force:
-        raise ConfigError(Fault(str(folder), "holds a demo already", "choose another name, or replace it with --force"))
+        raise ConfigError(
+            Diagnostic(str(folder), "holds a demo already", "choose another name, or replace it with --force")
+        )
     acquisition = folder / "acquisition.h5"
     _simulate(settings, acquisition)
-    way, run = way_named(kind_named(kind).way), folder / "run"
+    way, run = way_named(get_experiment(kind).way), folder / "run"
     with _telling_how_to_go_on(folder, way.name):
         numbers = reconstruct(way, Request(settings, acquisition, run, force=force))
     if way.show is not None:
@@ -74,10 +76,10 @@ def _simulate(settings: Any, path: Path) -> None:
 
     devices.use(settings.device)
     path.parent.mkdir(parents=True, exist_ok=True)
-    kind = kind_named(settings.kind)
+    kind = get_experiment(settings.kind)
     with console.progress("simulate") as progress:
         simulated = kind.simulate(settings, progress)
     write(simulated, kind.schema, path)
     with write_atomically(path.with_name("config.yaml")) as temporary:
         temporary.write_text(dump_commented(settings), encoding="utf-8")
-    console.wrote(path)
+    console.report_file(path)

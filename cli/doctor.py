@@ -31,11 +31,13 @@ def command(device: devices.Device) -> None:
       unflat doctor
       unflat doctor --device gpu || echo "no GPU on this node"
     """
-    console.say(f"unflat {__version__}, Python {platform.python_version()} ({sys.executable})")
-    console.say(f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores")
-    console.say(f"memory {readable_bytes(available_memory())} available")
+    console.print_line(f"unflat {__version__}, Python {platform.python_version()} ({sys.executable})")
+    console.print_line(f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores")
+    console.print_line(f"memory {readable_bytes(available_memory())} available")
     cache = devices.compilation_cache()
-    console.say(f"compiled programs kept in {cache}" if cache else "no folder for compiled programs can be written")
+    console.print_line(
+        f"compiled programs kept in {cache}" if cache else "no folder for compiled programs can be written"
+    )
     _tell_slurm()
     _tell_packages()
     _tell_devices(device)
@@ -43,11 +45,11 @@ def command(device: devices.Device) -> None:
 
 def _tell_slurm() -> None:
     if job := os.environ.get("SLURM_JOB_ID"):
-        console.say(f"SLURM: within job {job}, {os.environ.get('SLURM_CPUS_ON_NODE', '?')} cores on this node")
+        console.print_line(f"SLURM: within job {job}, {os.environ.get('SLURM_CPUS_ON_NODE', '?')} cores on this node")
     elif shutil.which("sbatch"):
-        console.say("SLURM: seen (sbatch is there), not within a job")
+        console.print_line("SLURM: seen (sbatch is there), not within a job")
     else:
-        console.say("SLURM: not seen")
+        console.print_line("SLURM: not seen")
 
 
 def _tell_packages() -> None:
@@ -60,9 +62,9 @@ def _tell_packages() -> None:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
-    console.say(f"uses {', '.join(found)}")
+    console.print_line(f"uses {', '.join(found)}")
     if missing:
-        console.say(f"MISSING: {', '.join(missing)}; install with: pip install {' '.join(missing)}")
+        console.print_line(f"MISSING: {', '.join(missing)}; install with: pip install {' '.join(missing)}")
 
 
 def _tell_devices(device: devices.Device) -> None:
@@ -70,16 +72,16 @@ def _tell_devices(device: devices.Device) -> None:
     try:
         first = devices.use(device)
     except DeviceError:
-        console.say(f"NO {device.upper()}")
+        console.print_line(f"NO {device.upper()}")
         raise
     import jax
 
     for found in jax.devices():
-        console.say(f"jax {jax.__version__} computes on {found.platform.upper()}: {found.device_kind}")
+        console.print_line(f"jax {jax.__version__} computes on {found.platform.upper()}: {found.device_kind}")
     if first.platform != "cpu":
         return
     if cards:
-        console.say(f"NO GPU IN USE, although this machine has: {'; '.join(cards)}")
-        console.say(f"to use it: {devices.INSTALL_CUDA}")
+        console.print_line(f"NO GPU IN USE, although this machine has: {'; '.join(cards)}")
+        console.print_line(f"to use it: {devices.INSTALL_CUDA}")
     else:
-        console.say("NO GPU: none is seen on this machine; everything runs on the CPU")
+        console.print_line("NO GPU: none is seen on this machine; everything runs on the CPU")

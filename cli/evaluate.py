@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..recon.errors import ConfigError, Fault
+from ..recon.errors import ConfigError, Diagnostic
 from ..recon.io.volume_stack import names_and_labels
 from ..recon.volume import Volume
 from . import console
 from .options import PATH
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Scores
+    from ..recon.experiments.base import Evaluation
     from ..recon.io.table import Table
 
 _OF_CLASS = (
@@ -57,18 +57,18 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
       unflat evaluate RUN results_phasing/image.npy
       unflat evaluate SHAPES cells.h5 -o errors.csv
     """
-    from ..recon.experiments import kind_named
+    from ..recon.experiments import get_experiment
     from ..recon.results import open_pair
 
     if output is not None:
         if output.suffix.lower() != ".csv":
-            raise ConfigError(Fault(str(output), "has no ending of a table", "use .csv"))
+            raise ConfigError(Diagnostic(str(output), "has no ending of a table", "use .csv"))
         console.refuse_to_overwrite(output, force=force)
     found, known = open_pair(result, truth)
     for each in (found, known):
         if isinstance(each, Volume) and "assumed" in each.attributes:
             console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
-    kind = kind_named(known.kind)
+    kind = get_experiment(known.kind)
     if output is not None and kind.scores is not None:
         console.refuse_to_overwrite(_of_classes(output), force=force)
     many = None if kind.scores is None or register else kind.scores(found, known, *names_and_labels(truth))
@@ -83,10 +83,10 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
     if many is not None:
         _print_classes(many.classes)
     for path in tables:
-        console.wrote(path)
+        console.report_file(path)
 
 
-def _tables(output: Path, numbers: dict[str, float], many: "Scores | None") -> "dict[Path, Table]":
+def _tables(output: Path, numbers: dict[str, float], many: "Evaluation | None") -> "dict[Path, Table]":
     """What is written: of many specimens a row for each, and beside it a row for each class and for all."""
     if many is None:
         return {output: _row(numbers)}

@@ -11,7 +11,7 @@ from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Kind
+    from ..recon.experiments.base import Experiment
 
 
 @click.command()
@@ -40,18 +40,18 @@ def _work(_problem: Callable[..., Any], job: Job) -> Numbers:
     return work.run()
 
 
-def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
+def _named(kind: "Experiment", settings: Any) -> dict[str, Path]:
     """What the fit begins with, where that is a file."""
     start = None if kind.start is None else kind.start(settings)
     return {} if start is None else {"fit.start": start}
 
 
-def _sentence(kind: "Kind", numbers: Numbers) -> str:
+def _sentence(kind: "Experiment", numbers: Numbers) -> str:
     steps = "1 step" if numbers["steps"] == 1 else f"{numbers['steps']:.0f} steps"
     return f"{kind.sentence(numbers)} after {steps}"
 
 
-def _tell(kind: "Kind", numbers: Numbers) -> list[str]:
+def _tell(kind: "Experiment", numbers: Numbers) -> list[str]:
     """What a person wants to know at once."""
     sizes = (
         f"model {numbers['model_bytes'] / 1e6:.2f} MB, {numbers['model_parameters']:,.0f} numbers; "
@@ -69,10 +69,10 @@ def _show(acquisition: Path, run: Path, numbers: Numbers) -> None:
 
     picture = run.with_name("comparison.png")
     save_figure(compare_volumes(read_volume(acquisition), Model.open(run)), picture)
-    console.wrote(picture)
-    console.say(f"SNR {numbers['snr']:.2f} dB   NCC {numbers['ncc']:.4f}   PSNR {numbers['psnr']:.2f} dB")
+    console.report_file(picture)
+    console.print_line(f"SNR {numbers['snr']:.2f} dB   NCC {numbers['ncc']:.4f}   PSNR {numbers['psnr']:.2f} dB")
     if "residual_withheld" in numbers:
-        console.say(
+        console.print_line(
             f"residual of views that the fit never saw: {numbers['residual_withheld']:.3f} (1 is an empty box; "
             f"fitted views: {numbers['residual_fitted']:.3f})"
         )

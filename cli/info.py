@@ -29,7 +29,7 @@ def command(file: Path) -> None:
       unflat info 'raw/image_*.tif'
     """
     for line in _run(file) if _is_run(file) else (describe_volume(file) or describe(file)):
-        console.say(line)
+        console.print_line(line)
 
 
 def _is_run(path: Path) -> bool:

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ..recon.config import dump_commented, json_schema, with_overrides
-from ..recon.errors import ConfigError, Fault
-from ..recon.experiments import NAMES, kind_named
+from ..recon.errors import ConfigError, Diagnostic
+from ..recon.experiments import NAMES, get_experiment
 from ..recon.io.atomic import write_atomically
 from . import console
 from .options import KIND, PATH, config_options
@@ -30,12 +30,12 @@ def command(kind: str, output: Path | None, force: bool, schema: bool, overrides
       unflat init cell --schema -o cell.schema.json
     """
     if schema and overrides:
-        raise ConfigError(Fault("--schema", "is the same whatever the values are", "leave out --set"))
-    text = json_schema(kind) if schema else dump_commented(with_overrides(kind_named(kind).settings(), overrides))
+        raise ConfigError(Diagnostic("--schema", "is the same whatever the values are", "leave out --set"))
+    text = json_schema(kind) if schema else dump_commented(with_overrides(get_experiment(kind).settings(), overrides))
     if output is None:
         click.echo(text, nl=False)
         return
     console.refuse_to_overwrite(output, force=force)
     with write_atomically(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    console.wrote(output)
+    console.report_file(output)

@@ -23,7 +23,7 @@ from .options import add_verbosity
 INTERNAL_ERROR = 1
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command that is not imported yet: its module, and its line in ``unflat --help``."""
 
     module: str
@@ -31,24 +31,26 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Entry("demo", "The whole way on a simulated specimen: simulate, reconstruct, compare, report."),
-    "init": Entry("init", "Write a commented config."),
-    "check": Entry("check", "Find every fault of a config and an acquisition at once; estimate memory and time."),
-    "info": Entry("info", "Tell what a file holds."),
-    "convert": Entry("convert", "Turn an instrument's files into an acquisition."),
-    "simulate": Entry("simulate", "Make an acquisition with its truth inside."),
-    "fit": Entry("fit", "Fit a neural field to an acquisition."),
-    "phase": Entry("phase", "Retrieve the phase of a diffraction pattern by iterative projections."),
-    "train": Entry("train", "Train a network on simulated specimens."),
-    "predict": Entry("predict", "Give a network's answer to an acquisition."),
-    "volume": Entry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ, CXI."),
-    "query": Entry("query", "Give a model's values at any coordinates."),
-    "mesh": Entry("mesh", "Write a model's surface: STL, PLY, OBJ."),
-    "render": Entry("render", "Draw a model: slices, projections, a spin, a zoom, an image under new light."),
-    "measure": Entry("measure", "Measure specimens: size, surface, curvature, dry mass, strain, into a table."),
-    "evaluate": Entry("evaluate", "Compare a result with the truth."),
-    "report": Entry("report", "Write a run's report: one HTML file."),
-    "doctor": Entry("doctor", "Tell devices, versions and what to install."),
+    "demo": CommandEntry("demo", "The whole way on a simulated specimen: simulate, reconstruct, compare, report."),
+    "init": CommandEntry("init", "Write a commented config."),
+    "check": CommandEntry(
+        "check", "Find every fault of a config and an acquisition at once; estimate memory and time."
+    ),
+    "info": CommandEntry("info", "Tell what a file holds."),
+    "convert": CommandEntry("convert", "Turn an instrument's files into an acquisition."),
+    "simulate": CommandEntry("simulate", "Make an acquisition with its truth inside."),
+    "fit": CommandEntry("fit", "Fit a neural field to an acquisition."),
+    "phase": CommandEntry("phase", "Retrieve the phase of a diffraction pattern by iterative projections."),
+    "train": CommandEntry("train", "Train a network on simulated specimens."),
+    "predict": CommandEntry("predict", "Give a network's answer to an acquisition."),
+    "volume": CommandEntry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ, CXI."),
+    "query": CommandEntry("query", "Give a model's values at any coordinates."),
+    "mesh": CommandEntry("mesh", "Write a model's surface: STL, PLY, OBJ."),
+    "render": CommandEntry("render", "Draw a model: slices, projections, a spin, a zoom, an image under new light."),
+    "measure": CommandEntry("measure", "Measure specimens: size, surface, curvature, dry mass, strain, into a table."),
+    "evaluate": CommandEntry("evaluate", "Compare a result with the truth."),
+    "report": CommandEntry("report", "Write a run's report: one HTML file."),
+    "doctor": CommandEntry("doctor", "Tell devices, versions and what to install."),
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..recon.errors import ConfigError, DataError, DeviceError, Fault, UnflatError
+from ..recon.errors import ConfigError, DataError, DeviceError, Diagnostic, UnflatError
 from ..recon.metrics.morphology.features import SETS, STANDARD
 from . import console
 from .options import KIND, PATH, kind_name, output_options
@@ -59,15 +59,15 @@ def command(
     from ..recon.io.table import joined
 
     if output.suffix.lower() != ".csv":
-        raise ConfigError(Fault(str(output), "has no ending of a table", "use .csv"))
+        raise ConfigError(Diagnostic(str(output), "has no ending of a table", "use .csv"))
     console.refuse_to_overwrite(output, force=force)
     failed: list[UnflatError] = []
     tables = list(_measured(models, spacing, level, features, kind, failed))
     if tables:
         table = joined(tables)
         table.save(output)
-        console.say(f"{len(table.rows)} rows of {len(table.columns)} columns")
-        console.wrote(output)
+        console.print_line(f"{len(table.rows)} rows of {len(table.columns)} columns")
+        console.report_file(output)
     if failed:
         types = {type(error) for error in failed}
         of_all = types.pop() if len(types) == 1 else DataError
@@ -83,7 +83,7 @@ def _measured(
     failed: list[UnflatError],
 ) -> "Iterator[Table]":
     """Measure one after the other; what cannot be is added to what failed."""
-    from ..recon.experiments import kind_named
+    from ..recon.experiments import get_experiment
 
     with console.progress("measuring") as progress:
         for done, path in enumerate(paths):
@@ -91,7 +91,9 @@ def _measured(
             try:
                 for member in members_of(path, spacing=spacing, kind=kind, features=features):
                     try:
-                        table = kind_named(member.volume.kind).measure(member.volume, level=level, features=features)
+                        table = get_experiment(member.volume.kind).measure(
+                            member.volume, level=level, features=features
+                        )
                     except DataError as error:
                         failed.append(DataError(*(_placed(fault, path, member) for fault in error.faults)))
                     else:
@@ -101,18 +103,18 @@ def _measured(
         progress(len(paths), len(paths))
 
 
-def _of_path(fault: Fault, path: Path) -> Fault:
+def _of_path(fault: Diagnostic, path: Path) -> Diagnostic:
     """Say of which path a fault is, if it does not."""
     if fault.where.startswith(str(path)):
         return fault
-    return Fault(f"{path}: {fault.where}" if fault.where else str(path), fault.message, fault.remedy)
+    return Diagnostic(f"{path}: {fault.where}" if fault.where else str(path), fault.message, fault.remedy)
 
 
-def _placed(fault: Fault, path: Path, member: "Member") -> Fault:
+def _placed(fault: Diagnostic, path: Path, member: "Member") -> Diagnostic:
     where = (
         f"{path}: cell {member.cell}, draw {member.draw}" if member.name or member.cell or member.draw else str(path)
     )
-    return Fault(where, str(fault), "it has no row; the others are written")
+    return Diagnostic(where, str(fault), "it has no row; the others are written")
 
 
 def _headed(table: "Table", path: Path, member: "Member") -> "Table":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ..recon.errors import ConfigError, Fault
+from ..recon.errors import ConfigError, Diagnostic
 from . import console
 from .options import PATH, output_options
 from .sampling import members_of, spacing_option
@@ -59,19 +59,21 @@ def command(
     surface = surface_of_volume(volume, scale, quantity, level)
     save_mesh(surface, output, scale.unit)
     mesh = surface.mesh
-    console.say(
+    console.print_line(
         f"{len(mesh.faces):,} triangles, lengths in {scale.unit}: area {mesh.area:.4g} {scale.unit}2, "
         f"volume {mesh.volume:.4g} {scale.unit}3"
     )
     if not mesh.is_watertight:
         console.warn("the surface is not closed; take a finer --spacing or another --level")
-    console.wrote(output)
+    console.report_file(output)
 
 
 def _require_one(path: Path, cell: int | None, draw: int | None, consensus: bool) -> None:
     """Refuse many cells or draws where one is meant."""
     if consensus and draw is not None:
-        raise ConfigError(Fault("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them"))
+        raise ConfigError(
+            Diagnostic("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them")
+        )
     from ..recon.io.volume_stack import counts
     from ..recon.model import Model
     from ..recon.results import model_or_volume
@@ -84,4 +86,4 @@ def _require_one(path: Path, cell: int | None, draw: int | None, consensus: bool
     for name, count, chosen in zip(("cell", "draw"), many, (cell, draw), strict=True):
         if count > 1 and chosen is None and not (name == "draw" and consensus):
             remedy = f"choose one: --{name} 0 … {count - 1}{', or --consensus' if name == 'draw' else ''}"
-            raise ConfigError(Fault(str(path), f"holds {count} {name}s, and a mesh is of one", remedy))
+            raise ConfigError(Diagnostic(str(path), f"holds {count} {name}s, and a mesh is of one", remedy))

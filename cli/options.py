@@ -177,7 +177,7 @@ def add_verbosity(command: click.Command) -> None:
             ["-v", "--verbose"],
             count=True,
             expose_value=False,
-            callback=lambda _ctx, _param, count: console.louder(count),
+            callback=lambda _ctx, _param, count: console.set_verbosity(count),
             help="Say more; -vv for debugging.",
         ),
         click.Option(

@@ -10,7 +10,7 @@ from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Kind
+    from ..recon.experiments.base import Experiment
 
 
 @click.command()
@@ -59,19 +59,19 @@ def _network(settings: Any) -> dict[str, Any]:
 
 def _psf(settings: Any) -> dict[str, Path]:
     """The microscope's blur, which only pictures have."""
-    from ..recon.errors import ConfigError, Fault
+    from ..recon.errors import ConfigError, Diagnostic
     from ..recon.io.volume_formats import read_stack
 
     named = getattr(settings.predict, "psf", None)
     if named is None:
         return {}
     if not Path(named).exists():
-        raise ConfigError(Fault("predict.psf", f"{named!r} is not there", "check the path"))
+        raise ConfigError(Diagnostic("predict.psf", f"{named!r} is not there", "check the path"))
     read_stack(named)  # To find out in time that it is none.
     return {"psf": Path(named)}
 
 
-def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
+def _named(kind: "Experiment", settings: Any) -> dict[str, Path]:
     """The network, where it is not the one that comes with unflat, and the microscope's blur."""
     from ..recon.io.network_file import SHIPPED, path_of, read
 
@@ -83,7 +83,7 @@ def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
     return {"predict.network": path_of(name, kind.name)} | found
 
 
-def _sentence(kind: "Kind", numbers: Numbers) -> str:
+def _sentence(kind: "Experiment", numbers: Numbers) -> str:
     return f"{kind.sentence(numbers)}; the network took {numbers['seconds_of_answer']:.2g} s"
 
 

@@ -92,4 +92,4 @@ def command(
         with console.progress("points") as progress:
             values = opened.at(places, progress)
     write_values(output, places, values, opened, names)
-    console.wrote(output)
+    console.report_file(output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recon.config.units import Dimension, parse_any
-from ..recon.errors import ConfigError, Fault
+from ..recon.errors import ConfigError, Diagnostic
 from . import console
 from .options import PATH, draw_option, output_options
 
@@ -23,7 +23,7 @@ STYLES = ("slices", "projection", "spin", "zoom", "montage", "light", "surface")
 
 
 @dataclass(frozen=True)
-class Drawing:
+class RenderRequest:
     """What the command line asks for, in SI."""
 
     style: str
@@ -176,17 +176,17 @@ def command(model: Path, output: Path, force: bool, cell: int | None, draw: int 
         from ..recon.visualization import save_figure
 
         save_figure(_FIGURES[drawing.style](result, drawing), output)
-    console.wrote(output)
+    console.report_file(output)
 
 
-def _drawing(output: Path, **options: Any) -> Drawing:
+def _drawing(output: Path, **options: Any) -> RenderRequest:
     """Gather the options, and refuse those that do not go together."""
     ending = output.suffix.lower()
     style = options.pop("style") or ("spin" if ending in (".gif", ".mp4") else "slices")
     allowed = (".gif", ".mp4") if style in MOVIES else (".png",)
     if ending not in allowed:
         raise ConfigError(
-            Fault(
+            Diagnostic(
                 str(output),
                 f"--style {style} cannot be written as {ending or 'a name without ending'!r}",
                 f"use {' or '.join(allowed)}",
@@ -199,10 +199,10 @@ def _drawing(output: Path, **options: Any) -> Drawing:
         raise ConfigError(f"--range {limits[0]:g}:{limits[1]:g} is empty: the lower value comes first")
     (defocus,) = options.pop("defocus")
     angles = (*options.pop("angles"), 0.0)[:2]
-    return Drawing(style=style, defocus=defocus, angles=angles, **options)
+    return RenderRequest(style=style, defocus=defocus, angles=angles, **options)
 
 
-def _write_movie(result: "Result", drawing: Drawing, output: Path) -> None:
+def _write_movie(result: "Result", drawing: RenderRequest, output: Path) -> None:
     from ..recon.visualization import spin_frames, write_movie, zoom_frames
 
     def frames() -> Iterator[Any]:
@@ -216,7 +216,7 @@ def _write_movie(result: "Result", drawing: Drawing, output: Path) -> None:
         write_movie(frames(), output, total=drawing.frames, progress=show)
 
 
-def _slices(result: "Result", drawing: Drawing) -> "Figure":
+def _slices(result: "Result", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import orthogonal_slices, require_inside
     from ..recon.visualization.planes import centre_of
 
@@ -228,7 +228,7 @@ def _slices(result: "Result", drawing: Drawing) -> "Figure":
     return orthogonal_slices(result, (point["z"], point["y"], point["x"]), **drawing.common())
 
 
-def _montage(result: "Result", drawing: Drawing) -> "Figure":
+def _montage(result: "Result", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import depth_montage, require_inside
 
     if other := [axis for axis, _ in drawing.planes if axis != "z"]:
@@ -238,19 +238,19 @@ def _montage(result: "Result", drawing: Drawing) -> "Figure":
     return depth_montage(result, [height for _, height in drawing.planes] or None, **drawing.common())
 
 
-def _projection(result: "Result", drawing: Drawing) -> "Figure":
+def _projection(result: "Result", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import projection_figure
 
     return projection_figure(result, *drawing.angles, along=drawing.along, **drawing.common())
 
 
-def _surface(result: "Result", drawing: Drawing) -> "Figure":
+def _surface(result: "Result", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import surface_figure
 
     return surface_figure(result, *drawing.angles, **drawing.common())
 
 
-def _light(result: "Result", drawing: Drawing) -> "Figure":
+def _light(result: "Result", drawing: RenderRequest) -> "Figure":
     from ..recon.experiments.cell.new_light import light_figure
     from ..recon.model import Model
 
@@ -261,7 +261,7 @@ def _light(result: "Result", drawing: Drawing) -> "Figure":
     return light_figure(result, drawing.na, defocus=drawing.defocus, limits=drawing.limits)
 
 
-_FIGURES: dict[str, Callable[["Result", Drawing], "Figure"]] = {
+_FIGURES: dict[str, Callable[["Result", RenderRequest], "Figure"]] = {
     "slices": _slices,
     "montage": _montage,
     "projection": _projection,

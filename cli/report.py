@@ -30,4 +30,4 @@ def command(run: Path, output: Path | None, force: bool) -> None:
     target = output or run / "report.html"
     if output is not None or run.is_dir():  # Where there is no run, that is the fault to tell.
         console.refuse_to_overwrite(target, force=force)
-    console.wrote(write_report(run, output))
+    console.report_file(write_report(run, output))

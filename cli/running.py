@@ -6,13 +6,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from ..recon.errors import ConfigError, Fault, Interrupted, QualityError, Stopped
+from ..recon.errors import ConfigError, Diagnostic, Interrupted, QualityError, Stopped
 from . import console
 from .options import Request
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Kind
-    from ..recon.runs import Progress, StopRequest, Workplace
+    from ..recon.experiments.base import Experiment
+    from ..recon.runs import Progress, RunContext, StopRequest
 
 Numbers: TypeAlias = dict[str, float]
 Part = TypeVar("Part")
@@ -33,10 +33,10 @@ class Job:
         place: Where everything goes, and who is told.
     """
 
-    kind: "Kind"
+    kind: "Experiment"
     settings: Any
     acquisition: Any
-    place: "Workplace"
+    place: "RunContext"
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,17 @@ class Way(Generic[Part]):
     """
 
     name: str
-    part: "Callable[[Kind], Part | None]"
+    part: "Callable[[Experiment], Part | None]"
     closed: str
     work: Callable[[Part, Job], Numbers]
-    sentence: "Callable[[Kind, Numbers], str]"
-    tell: "Callable[[Kind, Numbers], list[str]]"
+    sentence: "Callable[[Experiment, Numbers], str]"
+    tell: "Callable[[Experiment, Numbers], list[str]]"
     files: tuple[str, ...]
-    may_grow: "Callable[[Kind, Any], tuple[str, ...]]" = lambda _kind, _settings: ()
+    may_grow: "Callable[[Experiment, Any], tuple[str, ...]]" = lambda _kind, _settings: ()
     show: Callable[[Path, Path, Numbers], None] | None = None
     networks: bool = False
     require: Callable[[Any], Mapping[str, Any]] | None = None
-    named: "Callable[[Kind, Any], Mapping[str, Path]] | None" = None
+    named: "Callable[[Experiment, Any], Mapping[str, Path]] | None" = None
 
 
 def way_named(name: str) -> Way[Any]:
@@ -87,11 +87,11 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
     """
     from ..recon import devices
     from ..recon.config import dump_commented
-    from ..recon.experiments import kind_named
-    from ..recon.runs import RunFolder, Sentinel, StopRequest, Workplace, available_memory, describe_input
+    from ..recon.experiments import get_experiment
+    from ..recon.runs import RunContext, RunFolder, Sentinel, StopRequest, available_memory, describe_input
 
     settings, output = request.settings, request.output
-    kind = kind_named(settings.kind)
+    kind = get_experiment(settings.kind)
     part = _part(way, kind)
     if not request.resume:  # A run that goes on deletes nothing, and may have what it needs in its folder by now.
         _require_elsewhere(way, kind, settings, output)
@@ -119,7 +119,7 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
         provenance = described | {"config": chosen, "device": str(device)}
 
         def work(progress: "Progress") -> Numbers:
-            place = Workplace(folder, provenance, progress, lambda: stop.reason)
+            place = RunContext(folder, provenance, progress, lambda: stop.reason)
             return way.work(part, Job(kind, settings, measured, place))
 
         numbers = _run(way, work, stop, output)
@@ -134,18 +134,18 @@ def reconstruct(way: Way[Part], request: Request) -> Numbers:
     return numbers
 
 
-def _part(way: Way[Part], kind: "Kind") -> Part:
+def _part(way: Way[Part], kind: "Experiment") -> Part:
     """What the kind has for this way, or else which ways there are for the kind."""
     part = way.part(kind)
     if part is None:
         others = [f"unflat {name}" for name in WAYS if way_named(name).part(kind) is not None]
         takes = "which takes" if len(others) == 1 else "which take"
         remedy = f"use {' or '.join(others)}, {takes} the same config and acquisition" if others else ""
-        raise ConfigError(Fault("kind", way.closed.format(kind=kind.name), remedy))
+        raise ConfigError(Diagnostic("kind", way.closed.format(kind=kind.name), remedy))
     return part
 
 
-def _require_elsewhere(way: Way[Part], kind: "Kind", settings: Any, output: Path) -> None:
+def _require_elsewhere(way: Way[Part], kind: "Experiment", settings: Any, output: Path) -> None:
     """See the files that the settings name before a run's folder is taken, which may delete what is in it.
 
     Raises:
@@ -154,7 +154,7 @@ def _require_elsewhere(way: Way[Part], kind: "Kind", settings: Any, output: Path
     for setting, path in ({} if way.named is None else way.named(kind, settings)).items():
         if path.resolve().is_relative_to(output.resolve()):
             message = f"{str(path)!r} lies in {str(output)!r}, which the run is to be written to"
-            raise ConfigError(Fault(setting, message, "write to another folder with -o"))
+            raise ConfigError(Diagnostic(setting, message, "write to another folder with -o"))
 
 
 def _run(way: Way[Part], work: Callable[["Progress"], Numbers], stop: "StopRequest", output: Path) -> Numbers:
@@ -172,11 +172,11 @@ def _run(way: Way[Part], work: Callable[["Progress"], Numbers], stop: "StopReque
         raise
 
 
-def _tell(way: Way[Part], kind: "Kind", numbers: Numbers, output: Path) -> None:
+def _tell(way: Way[Part], kind: "Experiment", numbers: Numbers, output: Path) -> None:
     """Print what a person wants to know at once."""
-    console.say(f"{way.sentence(kind, numbers)}; {console.duration(numbers['seconds'])}")
+    console.print_line(f"{way.sentence(kind, numbers)}; {console.duration(numbers['seconds'])}")
     for line in way.tell(kind, numbers):
-        console.say(line)
+        console.print_line(line)
     _tell_files(way, output)
 
 
@@ -191,4 +191,4 @@ def _report(output: Path, reason: str) -> None:
 def _tell_files(way: Way[Part], output: Path) -> None:
     for name in (*way.files, "report.html"):
         for path in sorted(output.glob(name)):
-            console.wrote(path)
+            console.report_file(path)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recon.config.units import parse_any, show
-from ..recon.errors import ConfigError, DeviceError, Fault
-from ..recon.grid import Lattice
+from ..recon.errors import ConfigError, DeviceError, Diagnostic
+from ..recon.grid import Grid
 from ..recon.model import Model
 from ..recon.model_grid import estimate, lattice_for
 from ..recon.runs.estimate import available_memory
@@ -59,14 +59,14 @@ def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
             )
 
 
-def sampled(model: Model, lattice: Lattice, names: tuple[str, ...]) -> Any:
+def sampled(model: Model, lattice: Grid, names: tuple[str, ...]) -> Any:
     """Sample, with progress where it takes long, unless memory does not suffice."""
     need = estimate(model, lattice, len(names or model.given))
     try:
         need.require_fit(available_memory(), "take a larger --spacing, a smaller --region, or one --quantity")
     except DeviceError as error:
         where = " x ".join(map(str, lattice.shape)) + " samples"
-        raise DeviceError(*(Fault(where, fault.message, fault.remedy) for fault in error.faults)) from error
+        raise DeviceError(*(Diagnostic(where, fault.message, fault.remedy) for fault in error.faults)) from error
     if need.seconds < PATIENCE:
         return model.volume(lattice, names)
     with console.progress("sampling") as progress:
@@ -98,7 +98,7 @@ def members_of(
         ConfigError: If there is no such cell or draw, or a volume is to be sampled anew.
         DataError: If the file cannot be opened.
     """
-    from ..recon.experiments import kind_named
+    from ..recon.experiments import get_experiment
     from ..recon.io.volume_stack import Member, counts, members
     from ..recon.results import model_or_volume
     from ..recon.volume import Volume
@@ -108,7 +108,7 @@ def members_of(
     found = None if many else model_or_volume(path)
     if spacing is not None and not isinstance(found, Model):
         raise ConfigError(
-            Fault(str(path), "is a sampled volume, whose samples are what they are", "leave out --spacing")
+            Diagnostic(str(path), "is a sampled volume, whose samples are what they are", "leave out --spacing")
         )
     if many:
         yield from members(file, cell, draw)
@@ -116,7 +116,9 @@ def members_of(
     drawn = isinstance(found, Model) and found.draws > 1
     for what, number in (("cell", cell), ("draw", None if drawn else draw)):
         if number:
-            raise ConfigError(Fault(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}"))
+            raise ConfigError(
+                Diagnostic(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}")
+            )
     if isinstance(found, Volume):
         yield Member(0, 0, "", "", found if kind is None else replace(found, kind=kind))
     elif found is not None:
@@ -125,6 +127,6 @@ def members_of(
         name, label = (str(found.frame.attributes.get(key, "")) for key in ("name", "label"))
         for number in range(found.draws) if draw is None else (draw,):
             own = found.draw(number)
-            wanted = kind_named(own.kind).lattice if spacing is None else None
+            wanted = get_experiment(own.kind).lattice if spacing is None else None
             lattice = None if wanted is None else wanted(own, features)
             yield Member(0, number, name, label, sampled(own, lattice or lattice_for(own, spacing=spacing), names))

@@ -7,13 +7,13 @@ import click
 
 from ..recon.config import load_config
 from ..recon.devices import use
-from ..recon.experiments import kind_named
+from ..recon.experiments import get_experiment
 from ..recon.io.write import write
 from . import console
 from .options import PATH, config_options, output_options
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Kind
+    from ..recon.experiments.base import Experiment
 
 
 @click.command()
@@ -39,19 +39,19 @@ def command(config: Path, output: Path, force: bool, overrides: list[str]) -> No
     console.refuse_to_overwrite(output, force=force)
     settings: Any = load_config(config, overrides)
     use(settings.device)
-    kind = kind_named(settings.kind)
+    kind = get_experiment(settings.kind)
     with console.progress("simulate") as progress:
         acquisition = kind.simulate(settings, progress)
     write(acquisition, kind.schema, output)
     measured = acquisition["images"]
     views, height, width = measured.shape
-    console.say(f"{views} images of {height} × {width} pixels, mean {measured.mean():.4g}{_unit(kind)}")
+    console.print_line(f"{views} images of {height} × {width} pixels, mean {measured.mean():.4g}{_unit(kind)}")
     if acquisition.truth is not None:
-        console.say(f"truth on {' × '.join(map(str, acquisition.truth.shape))} voxels")
-    console.wrote(output)
+        console.print_line(f"truth on {' × '.join(map(str, acquisition.truth.shape))} voxels")
+    console.report_file(output)
 
 
-def _unit(kind: "Kind") -> str:
+def _unit(kind: "Experiment") -> str:
     """Unit of the images, where they have one."""
     unit = next(entry.unit for entry in kind.schema if entry.name == "images")
     return "" if unit == "1" else f" {unit}"

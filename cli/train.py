@@ -9,7 +9,7 @@ from .options import Request, request_options
 from .running import Job, Numbers, Way, reconstruct
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Kind, Lesson
+    from ..recon.experiments.base import Experiment, Lesson
 
 
 @click.command()
@@ -39,7 +39,7 @@ def command(request: Request) -> None:
     reconstruct(WAY, request)
 
 
-def _lesson(kind: "Kind") -> "Lesson":
+def _lesson(kind: "Experiment") -> "Lesson":
     if kind.train is None:  # A way that is closed to a kind asks for nothing more.
         raise TypeError(f"there is no network for a {kind.name}")
     return kind.train
@@ -49,9 +49,9 @@ def _work(lesson: "Lesson", job: Job) -> Numbers:
     return lesson.run(job.settings, job.place)
 
 
-def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
+def _named(kind: "Experiment", settings: Any) -> dict[str, Path]:
     """The network that training goes on from, and the measurements that it learns from, where there are any."""
-    from ..recon.errors import ConfigError, Fault
+    from ..recon.errors import ConfigError, Diagnostic
     from ..recon.io.network_file import path_before, read
 
     found, begun, data = {}, settings.train.network, _lesson(kind).data(settings)
@@ -60,27 +60,27 @@ def _named(kind: "Kind", settings: Any) -> dict[str, Path]:
         read(found["train.network"], kind.name)
     if data is not None:
         if not Path(data).exists():
-            raise ConfigError(Fault("train.data", f"{str(data)!r} is not there", "check the path"))
+            raise ConfigError(Diagnostic("train.data", f"{str(data)!r} is not there", "check the path"))
         found["train.data"] = Path(data)
     return found
 
 
 def _read(settings: Any) -> dict[str, Any]:
     """Describe what the network learns from and begins with: their checksums decide the result as the config does."""
-    from ..recon.experiments import kind_named
+    from ..recon.experiments import get_experiment
     from ..recon.runs import describe_input
 
-    named = _named(kind_named(settings.kind), settings)
+    named = _named(get_experiment(settings.kind), settings)
     return {name.removeprefix("train."): describe_input(path) for name, path in named.items()}
 
 
-def _sentence(kind: "Kind", numbers: Numbers) -> str:
+def _sentence(kind: "Experiment", numbers: Numbers) -> str:
     judged = _lesson(kind).judged(numbers)
     trials = f"; {judged}" if judged else ""
     return f"trained on {numbers['examples']:,.0f} examples in {numbers['steps']:,.0f} steps{trials}"
 
 
-def _tell(_kind: "Kind", numbers: Numbers) -> list[str]:
+def _tell(_kind: "Experiment", numbers: Numbers) -> list[str]:
     return [f"{numbers['network_parameters']:,.0f} numbers, {numbers['network_bytes'] / 1e6:.1f} MB"]
 
 

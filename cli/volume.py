@@ -9,8 +9,8 @@ import numpy as np
 
 from ..physics.rotation import rotation_matrix
 from ..recon.config.units import parse_any
-from ..recon.errors import ConfigError, Fault
-from ..recon.grid import AXES, Lattice
+from ..recon.errors import ConfigError, Diagnostic
+from ..recon.grid import AXES, Grid
 from ..recon.io.detector_frame import detector_frame
 from ..recon.io.volume_formats import ONE_QUANTITY, REAL_ONLY, format_of, read_volume, save
 from ..recon.model import Model
@@ -115,9 +115,9 @@ def command(
     if isinstance(opened, Volume):
         if spacing or region or like or turns:
             message = "is a sampled volume, whose samples are what they are"
-            raise ConfigError(Fault(str(model), message, "leave out --spacing, --region, --like and --rotate"))
+            raise ConfigError(Diagnostic(str(model), message, "leave out --spacing, --region, --like and --rotate"))
         save(_converted(opened, names, output), output, detector_frame(model) if output.suffix == ".cxi" else None)
-        console.wrote(output)
+        console.report_file(output)
         return
     if spacing is not None:
         require_within_box(opened, spacing)
@@ -134,8 +134,8 @@ def command(
         names = (opened.given[0].name,)
         console.note(f"{output.suffix} holds one quantity: {names[0]}; choose another with --quantity")
     save(sampled(opened, lattice, names), output)
-    console.say(_summary(lattice, opened.frame.length_unit))
-    console.wrote(output)
+    console.print_line(_summary(lattice, opened.frame.length_unit))
+    console.report_file(output)
 
 
 def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
@@ -149,13 +149,13 @@ def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
     return replace(volume, values={n: volume.values[n] for n in chosen}, quantities=quantities)
 
 
-def _misses(model: Model, lattice: Lattice) -> bool:
+def _misses(model: Model, lattice: Grid) -> bool:
     """Whether the whole lattice lies beside the model's box; a turned one is not looked at."""
     sides = zip(lattice.axes, model.frame.low, model.frame.high, strict=True)
     return lattice.turn is None and any(axis[-1] < low or axis[0] > high for axis, low, high in sides)
 
 
-def _summary(lattice: Lattice, unit: str) -> str:
+def _summary(lattice: Grid, unit: str) -> str:
     """Tell the grid in words."""
     shape = " x ".join(map(str, lattice.shape))
     factor, label = (1.0, "voxels") if unit == "voxel" else (1e6, "um")

@@ -127,7 +127,7 @@ class Exposure:
 
 
 @dataclass(frozen=True)
-class Exposed:
+class ExposedScan:
     """A pattern, and the truth about it.
 
     Args:
@@ -147,7 +147,7 @@ class Exposed:
     aliens: Float[np.ndarray, "frame y x"]
 
 
-def expose(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Seed) -> Exposed:
+def expose(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Seed) -> ExposedScan:
     """Take a pattern.
 
     Args:
@@ -171,7 +171,7 @@ def expose(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Se
         missing = (slice(None),) * axis + (slice(first, last),)
         counts[missing], mask[missing] = 0, 1
     single = np.float32
-    return Exposed(
+    return ExposedScan(
         counts.astype(single), mask, (modelled + exposure.background).astype(single), scale, hot, aliens.astype(single)
     )
 

@@ -65,7 +65,7 @@ class Blur:
 
 
 @dataclass(frozen=True)
-class Exposure:
+class FluorescenceExposure:
     """How an image is taken.
 
     Args:
@@ -151,7 +151,7 @@ def segmented(
 
 
 def exposed(
-    clean: Float[np.ndarray, "*n y x"], exposure: Exposure, rng: np.random.Generator
+    clean: Float[np.ndarray, "*n y x"], exposure: FluorescenceExposure, rng: np.random.Generator
 ) -> Float[np.ndarray, "*n y x"]:
     """Take an image, on the host: background and the noise of photons.
 

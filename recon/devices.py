@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from .errors import DeviceError, Fault
+from .errors import DeviceError, Diagnostic
 
 if TYPE_CHECKING:
     import jax
@@ -144,14 +144,14 @@ def compilation_cache() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _absent(device: Device, why: str) -> Fault:
+def _absent(device: Device, why: str) -> Diagnostic:
     if device == "gpu" and nvidia_cards():
         remedy = f"this machine has an NVIDIA card: install jax's part for it with {INSTALL_CUDA}"
     elif device == "gpu":
         remedy = "no NVIDIA card is seen on this machine: ask for a node that has one, or use --device cpu"
     else:
         remedy = "use --device auto, or see 'unflat doctor'"
-    return Fault("", f"no {device.upper()} to compute on: {why}", remedy)
+    return Diagnostic("", f"no {device.upper()} to compute on: {why}", remedy)
 
 
 def nvidia_cards() -> list[str]:

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .fields.crystal_head import CrystalHead
-from .fields.numpy_fields import Field, field_of
-from .frame import Frame, inside
+from .fields.numpy_fields import NumpyField, field_of
+from .frame import ModelFrame, inside
 
 _MEMBER = "member_"
 
@@ -56,21 +56,21 @@ class Ensemble:
 
     architecture: Mapping[str, Any]
     sets: tuple[dict[str, np.ndarray], ...]
-    frame: Frame
+    frame: ModelFrame
     background: Float[np.ndarray, " k"]
     scale: Float[np.ndarray, " k"]
 
     @cached_property
-    def members(self) -> tuple[Field, ...]:
+    def members(self) -> tuple[NumpyField, ...]:
         """The field of each set of weights, in double precision."""
         return self._fields(np.float64)
 
     @cached_property
-    def _single(self) -> tuple[Field, ...]:
+    def _single(self) -> tuple[NumpyField, ...]:
         """The same in single precision, for lattices: several times as fast, and as exact as a volume file."""
         return self._fields(np.float32)
 
-    def _fields(self, dtype: type[np.floating[Any]]) -> tuple[Field, ...]:
+    def _fields(self, dtype: type[np.floating[Any]]) -> tuple[NumpyField, ...]:
         return tuple(field_of(self.architecture, weights, dtype) for weights in self.sets)
 
     @cached_property

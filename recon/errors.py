@@ -17,7 +17,7 @@ class ExitStatus(IntEnum):
 
 
 @dataclass(frozen=True)
-class Fault:
+class Diagnostic:
     """One thing that is wrong.
 
     Args:
@@ -40,8 +40,8 @@ class UnflatError(Exception):
 
     status = ExitStatus.USAGE
 
-    def __init__(self, *faults: Fault | str):
-        self.faults = tuple(f if isinstance(f, Fault) else Fault("", f) for f in faults)
+    def __init__(self, *faults: Diagnostic | str):
+        self.faults = tuple(f if isinstance(f, Diagnostic) else Diagnostic("", f) for f in faults)
         super().__init__("\n".join(map(str, self.faults)))
 
 

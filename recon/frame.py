@@ -20,7 +20,7 @@ Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Frame:
+class ModelFrame:
     """The box in which a model is defined.
 
     Args:
@@ -60,7 +60,7 @@ class Frame:
         spacing: Vector | None = None,
         attributes: Mapping[str, float | str] | None = None,
         length_unit: Literal["m", "voxel"] = "m",
-    ) -> "Frame":
+    ) -> "ModelFrame":
         """Make the frame of a parallelepiped; an upright one where its edges are.
 
         Args:

@@ -16,7 +16,7 @@ MOST_SAMPLES = 1_000_000  # Along one axis: far more than anyone can want, so th
 
 
 @dataclass(frozen=True)
-class Lattice:
+class Grid:
     """The product of three axes, in the laboratory.
 
     Args:

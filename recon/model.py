@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike
 from .ensemble import Ensemble, joined, sets_of
 from .errors import ConfigError, DataError
 from .fields.crystal_head import CrystalHead
-from .fields.numpy_fields import Field
-from .frame import Frame
-from .grid import Lattice, cells
+from .fields.numpy_fields import NumpyField
+from .frame import ModelFrame
+from .grid import Grid, cells
 from .volume import Quantity, Volume
 
 POINTS_AT_ONCE = 1 << 15
@@ -65,7 +65,7 @@ class Model:
 
     architecture: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
-    frame: Frame
+    frame: ModelFrame
     quantities: tuple[ModelQuantity, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "cell"
@@ -93,7 +93,7 @@ class Model:
         cls,
         architecture: Mapping[str, Any],
         members: Sequence[Mapping[str, np.ndarray]],
-        frame: Frame,
+        frame: ModelFrame,
         quantities: tuple[ModelQuantity, ...],
         provenance: Mapping[str, Any],
         kind: str = "cell",
@@ -113,7 +113,7 @@ class Model:
         return Ensemble(self.architecture, sets_of(self.weights), self.frame, background, scale)
 
     @property
-    def members(self) -> tuple[Field, ...]:
+    def members(self) -> tuple[NumpyField, ...]:
         """The field of each set of weights, in double precision."""
         return self._fields.members
 
@@ -230,7 +230,7 @@ class Model:
         return values
 
     def volume(
-        self, lattice: Lattice | None = None, names: Sequence[str] | None = None, progress: Report | None = None
+        self, lattice: Grid | None = None, names: Sequence[str] | None = None, progress: Report | None = None
     ) -> Volume:
         """Sample the model in single precision.
 
@@ -255,11 +255,11 @@ class Model:
         plain = tuple(Quantity(q.name, q.unit, q.meaning) for q in quantities)
         return Volume(self.kind, *lattice.axes, values, plain, dict(self.frame.attributes), self.frame.length_unit)
 
-    def lattice(self, spacing: Sequence[float] | None = None) -> Lattice:
+    def lattice(self, spacing: Sequence[float] | None = None) -> Grid:
         """Cover the box with samples at the centres of cells of this spacing (z, y, x) [m], or of the model's own."""
         sides = zip(self.frame.low, self.frame.high, spacing or self.spacing, strict=True)
         z, y, x = (cells(*side) for side in sides)
-        return Lattice(z, y, x)
+        return Grid(z, y, x)
 
 
 def _tiles(

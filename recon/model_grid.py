@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .errors import ConfigError
-from .grid import Lattice, cells
+from .grid import Grid, cells
 from .model import TILE, Model
 from .runs.estimate import Estimate
 from .volume import Volume
@@ -26,7 +26,7 @@ def lattice_for(
     region: Region | None = None,
     like: Volume | None = None,
     turns: Sequence[Float[np.ndarray, "3 3"]] = (),
-) -> Lattice:
+) -> Grid:
     """Choose the samples.
 
     Args:
@@ -45,17 +45,17 @@ def lattice_for(
     for one in turns:
         turn = one if turn is None else one @ turn
     if like is not None:
-        return Lattice(like.z, like.y, like.x, turn)
+        return Grid(like.z, like.y, like.x, turn)
     own = model.lattice(spacing)
     if region is None:
         return replace(own, turn=turn)
     spacing = spacing or model.spacing
     ends = zip(region, model.frame.low, model.frame.high, spacing, strict=True)
     z, y, x = (cells(low if a is None else a, high if b is None else b, d) for (a, b), low, high, d in ends)
-    return Lattice(z, y, x, turn)
+    return Grid(z, y, x, turn)
 
 
-def estimate(model: Model, lattice: Lattice, quantities: int) -> Estimate:
+def estimate(model: Model, lattice: Grid, quantities: int) -> Estimate:
     """Tell what sampling takes: the arrays of the volume, and one tile in work."""
     brick = int(np.prod(TILE)) * 8 * (len(model.members) * len(model.given) + 64)
     # Formats with channels lay the quantities out anew before they write them.

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .errors import ConfigError, DataError, Fault
+from .errors import ConfigError, DataError, Diagnostic
 from .model import Model
 from .volume import Quantity, Volume
 
 Result = Model | Volume
-Corner = tuple[float, float, float]
+Point3 = tuple[float, float, float]
 Axis = Float[np.ndarray, " _n"]
 Sampler = Callable[[Axis, Axis, Axis], Float[np.ndarray, "z y x"]]
 
@@ -37,9 +37,9 @@ def open_result(path: Path) -> Result:
             from .io.volume_formats import read_volume
 
             return read_volume(path)
-        raise DataError(Fault(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
+        raise DataError(Diagnostic(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
     if not path.is_file():
-        raise DataError(Fault(str(path), "no such file", "check the path"))
+        raise DataError(Diagnostic(str(path), "no such file", "check the path"))
     if _format_of(path) == "unflat-model":
         return Model.open(path)
     from .io.volume_formats import read_volume
@@ -81,7 +81,7 @@ def one_specimen(result: Result, path: Path, draw: int | None = None, cell: int 
     """
     many = isinstance(result, Volume) and result.main.ndim > 3
     if cell and not many:
-        raise ConfigError(Fault("--cell", f"{path} holds one specimen and no cell {cell}", "leave out --cell"))
+        raise ConfigError(Diagnostic("--cell", f"{path} holds one specimen and no cell {cell}", "leave out --cell"))
     if isinstance(result, Model):
         return result if draw is None else result.draw(draw)
     if many and cell is not None:
@@ -89,9 +89,11 @@ def one_specimen(result: Result, path: Path, draw: int | None = None, cell: int 
     if many:
         cells, draws = result.main.shape[:2]
         remedy = f"name one of the models in {path}/models" if path.is_dir() else "take its cells apart: unflat mesh"
-        raise DataError(Fault(str(path), f"holds {cells} cells with {draws} draws of each, and one is needed", remedy))
+        raise DataError(
+            Diagnostic(str(path), f"holds {cells} cells with {draws} draws of each, and one is needed", remedy)
+        )
     if draw:
-        raise ConfigError(Fault("--draw", f"{path} holds one volume and no draws", "leave out --draw"))
+        raise ConfigError(Diagnostic("--draw", f"{path} holds one volume and no draws", "leave out --draw"))
     return result
 
 
@@ -101,7 +103,7 @@ def _cell_of(result: Volume, path: Path, cell: int, draw: int | None) -> Volume:
     for what, number in (("cell", cell), ("draw", draw or 0)):
         if not 0 <= number < counts[what]:
             remedy = f"they are numbered 0 to {counts[what] - 1}"
-            raise ConfigError(Fault(f"--{what}", f"{path} holds no {what} {number}", remedy))
+            raise ConfigError(Diagnostic(f"--{what}", f"{path} holds no {what} {number}", remedy))
     own = {name: np.asarray(values[cell], np.float32) for name, values in result.values.items()}
     return replace(result, values={n: v.mean(axis=0) if draw is None else v[draw] for n, v in own.items()})
 
@@ -126,7 +128,7 @@ def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
         return found, _truth_of_sections(truth, result, found.kind)
     known = open_result(truth) if truth.is_dir() else read_volume(truth)
     if not isinstance(known, Volume):
-        raise DataError(Fault(str(truth), "is a model, and no truth", "sample it: unflat volume"))
+        raise DataError(Diagnostic(str(truth), "is a model, and no truth", "sample it: unflat volume"))
     on_detector = [isinstance(each, Volume) and is_on_detector(each) for each in (found, known)]
     if not any(on_detector):
         return found, known
@@ -134,7 +136,9 @@ def open_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
     for path, each in zip((result, truth), pair, strict=True):
         if each is None:
             remedy = "compare runs of unflat phase, or sample both on one frame"
-            raise DataError(Fault(str(path), "holds no density on the detector's frame, as the other does", remedy))
+            raise DataError(
+                Diagnostic(str(path), "holds no density on the detector's frame, as the other does", remedy)
+            )
     one, other = (each for each in pair if each is not None)
     return _of_one_order(one, result, other), _of_one_order(other, truth, one)
 
@@ -146,14 +150,14 @@ def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
         DataError: If there are none.
     """
     from .config import load_config
-    from .experiments import kind_named
+    from .experiments import get_experiment
 
-    config, own = result / "config.yaml", kind_named(kind)
+    config, own = result / "config.yaml", get_experiment(kind)
     settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else own.settings()
     truth = own.read(settings, path).truth
     if truth is None:
         remedy = "put the volumes into obj/, one of each name"
-        raise DataError(Fault(str(path), "holds pictures and masks, and no truth", remedy))
+        raise DataError(Diagnostic(str(path), "holds pictures and masks, and no truth", remedy))
     return truth
 
 
@@ -182,7 +186,7 @@ def quantity_of(result: Result, name: str | None = None) -> Quantity:
     raise ConfigError(f"no quantity {name!r}: there are {', '.join(q.name for q in known)}")
 
 
-def box_of(result: Result) -> tuple[Corner, Corner]:
+def box_of(result: Result) -> tuple[Point3, Point3]:
     """[m] Low and high corner (z, y, x). A volume's box reaches half a sample beyond its outermost samples."""
     if isinstance(result, Volume):
         axes = tuple(zip((result.z, result.y, result.x), result.spacing, strict=True))

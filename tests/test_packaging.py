@@ -76,7 +76,10 @@ def test_the_wheel_installs_and_runs_in_a_fresh_environment(wheel: Path, tmp_pat
     assert done.returncode == 0, done.stderr
 
     def run(*words: str) -> str:
-        result = subprocess.run(list(words), capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        result = subprocess.run(
+            list(words), capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=alone
+        )
         assert result.returncode == 0, result.stderr
         return result.stdout
 

@@ -9,7 +9,7 @@ I     measured counts
 w     weight of a pixel: 1 where it is measured, 0 where not (bad, or withheld)
 
 Axes are (frame, y, x) of the detector and (z, y, x) of the conjugate grid. On files the centre stands at ``n // 2``;
-here it stands in the *corner*, at index 0, as the FFT has it (:func:`to_corner`, :func:`to_centre`). Axes before the
+here it stands in the *corner*, at index 0, as the FFT has it (:func:`ifftshift3`, :func:`fftshift3`). Axes before the
 last three are a batch.
 
 The point-spread function of partial coherence and of the detector is the Gaussian of a pixel grid (Lindeberg, IEEE PAMI
@@ -36,14 +36,14 @@ _TAIL = 1e-9
 AnyArray = TypeVar("AnyArray", np.ndarray, jax.Array)
 
 
-def to_corner(centred: AnyArray) -> AnyArray:
+def ifftshift3(centred: AnyArray) -> AnyArray:
     """Move the centre from ``n // 2`` to index 0, over the last three axes."""
     if isinstance(centred, np.ndarray):
         return np.fft.ifftshift(centred, axes=AXES)
     return jnp.fft.ifftshift(centred, axes=AXES)
 
 
-def to_centre(cornered: AnyArray) -> AnyArray:
+def fftshift3(cornered: AnyArray) -> AnyArray:
     """Move the centre from index 0 to ``n // 2``, over the last three axes."""
     if isinstance(cornered, np.ndarray):
         return np.fft.fftshift(cornered, axes=AXES)
@@ -96,7 +96,9 @@ def gaussian_kernel(sigmas: Sequence[float] | Float[np.ndarray, " 3"]) -> Float[
     return kernel
 
 
-def blurred(intensity: Float[Array, "*batch z y x"], transfer: Float[Array, "z y x"]) -> Float[Array, "*batch z y x"]:
+def blur_intensity(
+    intensity: Float[Array, "*batch z y x"], transfer: Float[Array, "z y x"]
+) -> Float[Array, "*batch z y x"]:
     """Convolve an intensity circularly with a point-spread function; nothing below zero is left.
 
     Args:
@@ -125,7 +127,7 @@ def intensity(
     """
     field = far_field(density)
     counts = field.real**2 + field.imag**2
-    return (counts if transfer is None else blurred(counts, transfer)) + background
+    return (counts if transfer is None else blur_intensity(counts, transfer)) + background
 
 
 def deviance(

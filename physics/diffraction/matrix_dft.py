@@ -24,7 +24,7 @@ from jaxtyping import Array, Complex, Float
 
 
 @dataclass(frozen=True)
-class Box:
+class SupportBox:
     """A box of voxels within the grid conjugate to the measured array.
 
     Args:
@@ -69,7 +69,7 @@ class Box:
 
 
 def far_field_matrices(
-    box: Box, offset: Float[np.ndarray, " 3"]
+    box: SupportBox, offset: Float[np.ndarray, " 3"]
 ) -> tuple[Float[np.ndarray, "two_z _a"], Float[np.ndarray, "two_y _b"], Float[np.ndarray, "two_x _c"]]:
     """Make the matrices of :func:`far_field_of_box`, one an axis.
 

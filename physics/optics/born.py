@@ -18,17 +18,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from .illumination import Light
+from .illumination import PlaneWaves
 from .lattice import Lattice
 from .propagation import cis, incident_cosine
-from .pupil import EDGE, rim_share, shares
+from .pupil import EDGE, pupil_edge_coverage, shares
 
 LEAST_COSINE = 0.03
 """Waves that graze further are no image's: the objective's rim is below."""
 
 
 @dataclass(frozen=True)
-class WeakCamera:
+class BornModel:
     """What linear theory needs of a microscope.
 
     Args:
@@ -45,7 +45,7 @@ class WeakCamera:
         self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], tilt: Float[Array, " 2"], defocus: Float[Array, ""]
     ) -> Complex[Array, "z *f"]:
         """A(s, z) of every slice at given frequencies, in units of n_m/λ; zero outside the pupil."""
-        passes = rim_share(self.lattice, self.numerical_aperture, sy, sx, tilt)
+        passes = pupil_edge_coverage(self.lattice, self.numerical_aperture, sy, sx, tilt)
         cosine = jnp.sqrt(jnp.maximum(1 - (sy + tilt[0]) ** 2 - (sx + tilt[1]) ** 2, LEAST_COSINE**2))
         depths = [self.lattice.cycles(float(z)) for z in self.lattice.planes]
         distance = (defocus - jnp.asarray(depths, tilt.dtype)).reshape(-1, *[1] * sy.ndim)
@@ -54,7 +54,7 @@ class WeakCamera:
         zero = jnp.zeros_like(phase)
         return cis(phase) * lax.complex(zero, zero + strength)
 
-    def transfer(self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], light: Light) -> Complex[Array, "c z *f"]:
+    def transfer(self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], light: PlaneWaves) -> Complex[Array, "c z *f"]:
         """H_re, and H_im where there is absorption, in one view's light; sources outside the pupil give nothing."""
 
         def one(tilt: Float[Array, " 2"], weight: Float[Array, ""]) -> Complex[Array, "c z *f"]:
@@ -68,18 +68,18 @@ class WeakCamera:
         weights = shares(self.lattice, self.numerical_aperture, light.tilts, light.weights)
         return jnp.sum(jax.vmap(one)(light.tilts, weights), axis=0)
 
-    def images(self, contrast: Float[Array, "c z y x"], light: Light) -> Float[Array, "view y x"]:
+    def images(self, contrast: Float[Array, "c z y x"], light: PlaneWaves) -> Float[Array, "view y x"]:
         """Images that linear theory predicts, 1 where there is no specimen."""
         sy, sx = self._frequencies(contrast.dtype)
         spectrum = jnp.fft.fft2(contrast)
 
-        def one(view: Light) -> Float[Array, "y x"]:
+        def one(view: PlaneWaves) -> Float[Array, "y x"]:
             return 1 + jnp.fft.ifft2(jnp.sum(self.transfer(sy, sx, view) * spectrum, axis=(0, 1))).real
 
         return cast(Array, lax.map(one, light))
 
     def inverse(
-        self, images: Float[Array, "view y x"], light: Light, strength: Float[Array, ""] | float
+        self, images: Float[Array, "view y x"], light: PlaneWaves, strength: Float[Array, ""] | float
     ) -> Float[Array, "c z y x"]:
         """Least-squares contrast of normalised images.
 

@@ -17,7 +17,7 @@ from .lattice import Lattice
 from .microscope import Illumination
 
 
-class Light(NamedTuple):
+class PlaneWaves(NamedTuple):
     """The plane waves that light each view, and where it is focused.
 
     A pytree: mapped over its views, it is the light of one.
@@ -35,7 +35,7 @@ class Light(NamedTuple):
     @classmethod
     def of(
         cls, illumination: Illumination, lattice: Lattice, views: Int[np.ndarray, " view"] | slice = slice(None)
-    ) -> "Light":
+    ) -> "PlaneWaves":
         """Light of some views, in single precision.
 
         Args:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from . import multislice, ssnp
-from .illumination import Light
+from .illumination import PlaneWaves
 from .lattice import Lattice
 from .propagation import kernel
 from .pupil import incident_transmission, pupil, shares
@@ -25,7 +25,7 @@ MARCHES: dict[str, March] = {"multislice": multislice.exit_spectra, "ssnp": ssnp
 
 
 @dataclass(frozen=True)
-class Camera:
+class ImageFormation:
     """How a lattice becomes an image.
 
     Args:
@@ -49,7 +49,7 @@ class Camera:
     def fields(
         self,
         contrast: Float[Array, "channel z y x"],
-        light: Light,
+        light: PlaneWaves,
         aberrations: Float[Array, " j"],
     ) -> Complex[Array, "view source y x"]:
         """Demodulated fields at the camera, on the whole lattice: 1 where there is no specimen.
@@ -75,7 +75,7 @@ class Camera:
     def images(
         self,
         contrast: Float[Array, "channel z y x"],
-        light: Light,
+        light: PlaneWaves,
         aberrations: Float[Array, " j"],
     ) -> Float[Array, "view h w"]:
         """Images of the specimen, each lit by sources that add incoherently, relative to an empty field's image."""

@@ -17,7 +17,7 @@ from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
 from .propagation import cis, incident_cosine, kernel
-from .slice_scan import March, walk, walk_fixed
+from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 Waves = Complex[Array, "wave y x"]
 
@@ -58,7 +58,7 @@ def _back(
     return before, jnp.stack(gradients)
 
 
-MARCH = March(_step, _back)
+MARCH = SliceStep(_step, _back)
 
 
 def exit_spectra(
@@ -83,6 +83,6 @@ def exit_spectra(
     # The background is a single sample of the spectrum: propagating it to the first slice leaves it as it is.
     shape = (tilts.shape[0], *contrast.shape[2:])
     background = jnp.zeros(shape, propagators.dtype).at[:, 0, 0].set(shape[1] * shape[2])
-    way = walk_fixed if fixed_light else walk
+    way = scan_slices_fixed if fixed_light else scan_slices
     spectra: Waves = way(MARCH, (propagators, cycles), background, contrast, block)
     return spectra

@@ -76,11 +76,11 @@ def pupil(
     if sharp:
         passes = (y**2 + x**2 <= (1 + EDGE) ** 2).astype(tilt.dtype)
     else:
-        passes = rim_share(lattice, numerical_aperture, sy, sx, tilt)
+        passes = pupil_edge_coverage(lattice, numerical_aperture, sy, sx, tilt)
     return _aberrated(passes, y, x, aberrations)
 
 
-def rim_share(
+def pupil_edge_coverage(
     lattice: Lattice,
     numerical_aperture: float,
     sy: Float[Array, "*#f"],

@@ -30,7 +30,7 @@ def axis_turn(axis: int, angle: float) -> Float[np.ndarray, "3 3"]:
     return matrix
 
 
-def turn_angles(rotations: Float[np.ndarray, "view 3 3"]) -> tuple[tuple[int, ...], Float[np.ndarray, "view turn"]]:
+def shear_angles(rotations: Float[np.ndarray, "view 3 3"]) -> tuple[tuple[int, ...], Float[np.ndarray, "view rotate"]]:
     """Split rotations into turns about fixed axes: as few as will do for all of them.
 
     Args:
@@ -63,8 +63,8 @@ def _three_turns(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
 
 
 def _checked(
-    axes: tuple[int, ...], angles: Float[np.ndarray, "view turn"], rotations: Float[np.ndarray, "view 3 3"]
-) -> Float[np.ndarray, "view turn"]:
+    axes: tuple[int, ...], angles: Float[np.ndarray, "view rotate"], rotations: Float[np.ndarray, "view 3 3"]
+) -> Float[np.ndarray, "view rotate"]:
     for turns, rotation in zip(angles, rotations, strict=True):
         product = np.eye(3)
         for axis, angle in zip(axes, turns, strict=True):
@@ -74,8 +74,8 @@ def _checked(
     return angles
 
 
-def turn(
-    values: Float[Array, "c z y x"], axes: tuple[int, ...], angles: Float[Array, " turn"]
+def rotate(
+    values: Float[Array, "c z y x"], axes: tuple[int, ...], angles: Float[Array, " rotate"]
 ) -> Float[Array, "c z y x"]:
     """Turn a sampled specimen: the value at R·r afterwards is the value at r before.
 

@@ -1,14 +1,13 @@
-"""A walk through the slices of a specimen, forward for the light and backward for the gradient.
+"""Propagation of light through the slices of a specimen, with its gradient.
 
-A march is a linear map of a wave's state, slice after slice, that looks at the specimen once a slice. Two walks carry
-it:
+A slice step is a linear map of the wave's state that reads the specimen once a slice. Two scans apply it:
 
-`walk` leaves the gradient to automatic differentiation, of the specimen and of everything else (tilts, aberrations).
-Going back it keeps only the state at the head of each block and walks the block again: memory grows as √Q.
+`scan_slices` differentiates automatically with respect to the specimen and everything else (tilts, aberrations). The
+backward pass keeps only the state at the head of each block and recomputes the block: memory grows as √Q.
 
-`walk_fixed` knows the march's own way back and gives the gradient of the specimen alone, the light being known. It
-keeps one real-space wave a slice, and computes nothing twice but a phasor, where the memory allows (``block`` of all
-slices), or again only the heads of blocks.
+`scan_slices_fixed` uses the adjoint of the step and gives the gradient of the specimen alone, for known light. It keeps
+one real-space wave a slice and recomputes only a phasor where the memory allows (``block`` of all slices), or else the
+heads of blocks.
 
 A specimen is (channel, z, y, x); states are trees of arrays (wave, y, x).
 """
@@ -32,7 +31,7 @@ Piece: TypeAlias = Float[Array, "channel y x"]
 
 
 @dataclass(frozen=True)
-class March:
+class SliceStep:
     """One slice of a march, forward and back. All functions are pure and take the march's constants first.
 
     Args:
@@ -45,8 +44,8 @@ class March:
     back: Callable[[Any, State, Piece, Any], tuple[State, Piece]]
 
 
-def walk(
-    march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+def scan_slices(
+    march: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> State:
     """Carry a state through all slices, first to last; differentiable in everything.
 
@@ -70,16 +69,16 @@ def walk(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 4))
-def walk_fixed(
-    march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+def scan_slices_fixed(
+    march: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> State:
-    """Carry a state through all slices; differentiable in the specimen alone. Arguments as for `walk`."""
+    """Carry a state through all slices; differentiable in the specimen alone. Arguments as for `scan_slices`."""
     pieces = jnp.moveaxis(specimen, 1, 0)
     return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, pieces, unroll=UNROLL)[0]
 
 
 def _forward(
-    march: March, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+    march: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> tuple[State, Any]:
     kept = []
     for part, several in _blocks(specimen, block):
@@ -97,11 +96,11 @@ def _forward(
     return state, (constants, specimen, kept)
 
 
-def _steps(march: March, constants: Any, state: State, part: Float[Array, "b channel y x"]) -> tuple[State, Any]:
+def _steps(march: SliceStep, constants: Any, state: State, part: Float[Array, "b channel y x"]) -> tuple[State, Any]:
     return lax.scan(lambda s, piece: march.step(constants, s, piece), state, part, unroll=UNROLL)
 
 
-def _backward(march: March, block: int | None, residuals: Any, cotangent: State) -> tuple[Any, State, Array]:
+def _backward(march: SliceStep, block: int | None, residuals: Any, cotangent: State) -> tuple[Any, State, Array]:
     constants, specimen, kept = residuals
 
     def again(cotangent: State, item: tuple[Array, Any]) -> tuple[State, Array]:
@@ -126,7 +125,7 @@ def _backward(march: March, block: int | None, residuals: Any, cotangent: State)
     return jax.tree.map(jnp.zeros_like, constants), cotangent, whole
 
 
-walk_fixed.defvjp(_forward, _backward)
+scan_slices_fixed.defvjp(_forward, _backward)
 
 
 def _blocks(specimen: Float[Array, "channel z y x"], block: int | None) -> list[tuple[Array, bool]]:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
 from .propagation import cis, cosines, incident_cosine
-from .slice_scan import March, walk, walk_fixed
+from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 GRAZING = 0.2
 """Waves with a smaller cosine are damped, as 1/k_z and the slowly dying evanescent waves would spoil the march."""
@@ -78,7 +78,7 @@ def _back(
     return (of_spectrum, -_times(before, of_next)), of_contrast
 
 
-MARCH = March(_step, _back)
+MARCH = SliceStep(_step, _back)
 
 
 def exit_spectra(
@@ -103,7 +103,7 @@ def exit_spectra(
     start = jnp.zeros_like(phasor).at[:, 0, 0].set(phase.shape[1] * phase.shape[2])
     numbers = (jnp.asarray(turn, tilts.dtype), jnp.asarray(lattice.medium_index, tilts.dtype))
     constants = (2 * damping * jnp.cos(phase), damping**2, damping * jnp.sin(phase) / cosine, *numbers)
-    way = walk_fixed if fixed_light else walk
+    way = scan_slices_fixed if fixed_light else scan_slices
     beyond, spectrum = way(MARCH, constants, (_times(damping, phasor * start), start), contrast, block)
     # The forward part at the last slice, of U there and one slice further on, where nothing was met.
     forward: Waves = _times(1 / jnp.sin(phase), 0.5j * (phasor.conj() * spectrum - _times(1 / damping, beyond)))

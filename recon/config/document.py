@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from ..errors import Fault
+from ..errors import Diagnostic
 
 Keys: TypeAlias = tuple[str | int, ...]
 """Where a value stands: ``("volume", "spacing", 0)``."""
@@ -40,7 +40,7 @@ for _tag, (_pattern, _starts) in _CORE_TAGS.items():
 
 
 @dataclass
-class Document:
+class ConfigDocument:
     """A config as read: its values, where each stands, and what is wrong with the text.
 
     Args:
@@ -53,7 +53,7 @@ class Document:
     name: str
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[Keys, str] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Diagnostic] = field(default_factory=list)
 
     def where(self, keys: Keys) -> str:
         """Find the place of a key, or of the nearest one around it."""
@@ -64,7 +64,7 @@ class Document:
         return self.name
 
 
-def read_document(text: str, name: str) -> Document:
+def read_document(text: str, name: str) -> ConfigDocument:
     """Parse YAML 1.2.
 
     Args:
@@ -74,14 +74,14 @@ def read_document(text: str, name: str) -> Document:
     Returns:
         The document. A text that is no YAML at all gives empty data and one fault.
     """
-    document = Document(name)
+    document = ConfigDocument(name)
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         document.faults.append(_syntax_fault(error, name))
         return document
     except yaml.YAMLError as error:
-        document.faults.append(Fault(name, f"not a text of YAML: {str(error).splitlines()[0]}"))
+        document.faults.append(Diagnostic(name, f"not a text of YAML: {str(error).splitlines()[0]}"))
         return document
     if node is None:
         return document
@@ -89,11 +89,13 @@ def read_document(text: str, name: str) -> Document:
     if isinstance(data, dict):
         document.data = data
     else:
-        document.faults.append(Fault(_place(name, node), f"expected keys such as 'kind: cell', found {_shape(data)}"))
+        document.faults.append(
+            Diagnostic(_place(name, node), f"expected keys such as 'kind: cell', found {_shape(data)}")
+        )
     return document
 
 
-def set_value(document: Document, assignment: str) -> None:
+def set_value(document: ConfigDocument, assignment: str) -> None:
     """Apply ``--set key.path=value`` to a document; the value is read as YAML.
 
     Args:
@@ -104,7 +106,7 @@ def set_value(document: Document, assignment: str) -> None:
     path, equals, text = assignment.partition("=")
     keys = tuple(path.strip().split("."))
     if not equals or not all(keys):
-        document.faults.append(Fault(place, "is no assignment", "write --set volume.depth='12 um'"))
+        document.faults.append(Diagnostic(place, "is no assignment", "write --set volume.depth='12 um'"))
         return
     section = document.data
     for depth, key in enumerate(keys[:-1], 1):
@@ -113,14 +115,14 @@ def set_value(document: Document, assignment: str) -> None:
             document.places[keys[:depth]] = place
         if not isinstance(section[key], dict):
             document.faults.append(
-                Fault(place, f"{'.'.join(keys[:depth])} is the value {section[key]!r}, which holds no keys")
+                Diagnostic(place, f"{'.'.join(keys[:depth])} is the value {section[key]!r}, which holds no keys")
             )
             return
         section = section[key]
     # A document of one key, so that the value may be a scalar, a list or a mapping, each with its own checks.
     value = read_document(f"value: {text}" if text.strip() else "value:", place)
     if value.faults:
-        document.faults += [Fault(place, fault.message, fault.remedy) for fault in value.faults]
+        document.faults += [Diagnostic(place, fault.message, fault.remedy) for fault in value.faults]
         return
     section[keys[-1]] = value.data.get("value")
     for known in [known for known in document.places if known[: len(keys)] == keys]:
@@ -131,7 +133,7 @@ def set_value(document: Document, assignment: str) -> None:
 class _Builder:
     """Turns PyYAML's nodes into values, noting places and faults."""
 
-    def __init__(self, document: Document):
+    def __init__(self, document: ConfigDocument):
         self._document = document
         self._open: set[int] = set()
         self._scalars = _Loader("")
@@ -187,7 +189,7 @@ class _Builder:
         return None
 
     def _fault(self, node: yaml.Node, message: str, remedy: str = "") -> None:
-        self._document.faults.append(Fault(_place(self._document.name, node), message, remedy))
+        self._document.faults.append(Diagnostic(_place(self._document.name, node), message, remedy))
 
 
 def _place(name: str, node: yaml.Node) -> str:
@@ -200,12 +202,12 @@ def _shape(value: Any) -> str:
     return {list: "a list", type(None): "nothing"}.get(type(value), f"the value {value!r}")
 
 
-def _syntax_fault(error: yaml.MarkedYAMLError, name: str) -> Fault:
+def _syntax_fault(error: yaml.MarkedYAMLError, name: str) -> Diagnostic:
     mark = error.problem_mark or error.context_mark
     where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark and not name.startswith("--set") else name
     problem = error.problem or "unreadable"
     if "'\\t'" in problem:
-        return Fault(where, "a tab, where YAML needs spaces", "indent with spaces")
+        return Diagnostic(where, "a tab, where YAML needs spaces", "indent with spaces")
     remedy = "put quotes around a value that holds ': '" if "mapping values are not allowed" in problem else ""
     context = f" {error.context}" if error.context else ""
-    return Fault(where, f"not valid YAML: {problem}{context}", remedy)
+    return Diagnostic(where, f"not valid YAML: {problem}{context}", remedy)

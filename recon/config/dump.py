@@ -40,9 +40,9 @@ def json_schema(kind: str) -> str:
     Raises:
         ConfigError: If there is no such kind.
     """
-    from ..experiments import kind_named
+    from ..experiments import get_experiment
 
-    schema = kind_named(kind).settings.model_json_schema(schema_generator=_Generator)
+    schema = get_experiment(kind).settings.model_json_schema(schema_generator=_Generator)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"unflat config: {kind}"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 

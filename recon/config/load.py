@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import ConfigError, Fault
+from ..errors import ConfigError, Diagnostic
 from .base import Settings, section_of
-from .document import Document, Keys, read_document, set_value
+from .document import ConfigDocument, Keys, read_document, set_value
 
 _FRIENDLY = {
     "missing": "is required",
@@ -45,10 +45,10 @@ def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Set
     try:
         text = Path(path).read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(Fault(str(path), f"not text: byte {error.start} is not UTF-8")) from None
+        raise ConfigError(Diagnostic(str(path), f"not text: byte {error.start} is not UTF-8")) from None
     except OSError as error:
         remedy = "write one with 'unflat init cell -o FILE'" if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError(Fault(str(path), f"cannot be read: {error.strerror}", remedy)) from None
+        raise ConfigError(Diagnostic(str(path), f"cannot be read: {error.strerror}", remedy)) from None
     return parse_config(text, overrides, name=str(path))
 
 
@@ -81,7 +81,7 @@ def with_overrides(settings: Settings, overrides: Iterable[str]) -> Settings:
     Raises:
         ConfigError: With every fault of the overrides.
     """
-    document = Document("config", settings.model_dump(mode="json"))
+    document = ConfigDocument("config", settings.model_dump(mode="json"))
     for assignment in overrides:
         set_value(document, assignment)
     changed = _validate(document, type(settings))
@@ -90,21 +90,21 @@ def with_overrides(settings: Settings, overrides: Iterable[str]) -> Settings:
     return changed
 
 
-def _model(document: Document) -> type[Settings] | None:
-    from ..experiments import NAMES, kind_named, why_not
+def _model(document: ConfigDocument) -> type[Settings] | None:
+    from ..experiments import NAMES, get_experiment, why_not
 
     kind = document.data.get("kind")
     if isinstance(kind, str) and kind in NAMES:
-        return kind_named(kind).settings
+        return get_experiment(kind).settings
     known = " or ".join(f"'kind: {name}'" for name in NAMES)
     if kind is None:
-        document.faults.append(Fault(document.where(("kind",)), "kind: is required", f"write {known}"))
+        document.faults.append(Diagnostic(document.where(("kind",)), "kind: is required", f"write {known}"))
     else:
-        document.faults.append(Fault(document.where(("kind",)), f"kind: {why_not(kind)}", f"write {known}"))
+        document.faults.append(Diagnostic(document.where(("kind",)), f"kind: {why_not(kind)}", f"write {known}"))
     return None
 
 
-def _validate(document: Document, model: type[Settings]) -> Settings | None:
+def _validate(document: ConfigDocument, model: type[Settings]) -> Settings | None:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
@@ -112,7 +112,7 @@ def _validate(document: Document, model: type[Settings]) -> Settings | None:
         return None
 
 
-def _fault(document: Document, model: type[Settings], detail: dict[str, Any]) -> Fault:
+def _fault(document: ConfigDocument, model: type[Settings], detail: dict[str, Any]) -> Diagnostic:
     keys = _real_keys(document, detail["loc"], detail["type"])
     kind, value = detail["type"], detail.get("input")
     key = ".".join(map(str, keys))
@@ -134,10 +134,10 @@ def _fault(document: Document, model: type[Settings], detail: dict[str, Any]) ->
         message = _FRIENDLY[kind] if kind == "missing" else f"{_FRIENDLY[kind]}, not {value!r}"
     else:
         message = f"{_lower(detail['msg']).replace('input should', 'must')}, not {value!r}"
-    return Fault(document.where(keys), f"{key}: {message}" if key else message, remedy)
+    return Diagnostic(document.where(keys), f"{key}: {message}" if key else message, remedy)
 
 
-def _real_keys(document: Document, loc: Sequence[str | int], kind: str) -> Keys:
+def _real_keys(document: ConfigDocument, loc: Sequence[str | int], kind: str) -> Keys:
     """Drop what pydantic adds to a location (names of union members): keep keys that the document has."""
     keys: list[str | int] = []
     data: Any = document.data
@@ -192,10 +192,10 @@ def _all_keys(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, st
         yield name, f"{prefix}{name}"
 
 
-def _in_order(faults: list[Fault]) -> list[Fault]:
+def _in_order(faults: list[Diagnostic]) -> list[Diagnostic]:
     """Sort by line and column; what has none comes last."""
 
-    def place(fault: Fault) -> tuple[int, int]:
+    def place(fault: Diagnostic) -> tuple[int, int]:
         *_, line, column = ("", "", *fault.where.rsplit(":", 2))
         return (int(line), int(column)) if line.isdigit() and column.isdigit() else (1 << 30, 0)
 

@@ -3,12 +3,12 @@
 from importlib import import_module
 
 from ..errors import ConfigError
-from .base import Kind
+from .base import Experiment
 
 NAMES = ("cell", "crystal", "shape")
 
 
-def kind_named(name: str) -> Kind:
+def get_experiment(name: str) -> Experiment:
     """Find a kind of experiment.
 
     Raises:
@@ -16,7 +16,7 @@ def kind_named(name: str) -> Kind:
     """
     if name not in NAMES:
         raise ConfigError(f"kind: {why_not(name)}; there is {', '.join(NAMES)}")
-    kind: Kind = import_module(f".{name}", __name__).KIND
+    kind: Experiment = import_module(f".{name}", __name__).KIND
     return kind
 
 

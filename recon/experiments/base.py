@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..acquisition import Acquisition, Entry
-from ..errors import Fault
+from ..errors import Diagnostic
 from ..volume import Quantity
 
 if TYPE_CHECKING:
     from ..config.base import Settings
-    from ..grid import Lattice
+    from ..grid import Grid
     from ..io.table import Table
     from ..model import Model
-    from ..optimize.likelihood import Problem
+    from ..optimize.likelihood import Likelihood
     from ..runs.estimate import Estimate
-    from ..visualization.report_figures import Drawing
-    from ..visualization.run_data import RunFacts
-    from ..visualization.summary import Statement
+    from ..visualization.report_figures import DeferredFigure
+    from ..visualization.run_data import RunData
+    from ..visualization.summary import Finding
 
 
-class Scores(Protocol):
+class Evaluation(Protocol):
     """Accuracy of many specimens."""
 
     @property
@@ -65,7 +65,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Experiment:
     """A kind of experiment.
 
     Args:
@@ -109,7 +109,7 @@ class Kind:
     settings: "type[Settings]"
     schema: tuple[Entry, ...]
     quantities: tuple[Quantity, ...]
-    validate: Callable[[Acquisition], list[Fault]]
+    validate: Callable[[Acquisition], list[Diagnostic]]
     read: Callable[[Any, Path], Acquisition]
     simulate: Callable[..., Acquisition]
     estimate: "Callable[[Any, Acquisition | None], Estimate]"
@@ -120,14 +120,14 @@ class Kind:
     way: str
     smaller: str
     start: Callable[[Any], Path | None] | None = None
-    problem: "Callable[..., Problem] | None" = None
+    problem: "Callable[..., Likelihood] | None" = None
     phase: "Callable[..., dict[str, float]] | None" = None
     predict: "Callable[..., dict[str, float]] | None" = None
     train: Lesson | None = None
-    scores: "Callable[..., Scores] | None" = None
-    lattice: "Callable[[Model, str], Lattice | None] | None" = None
-    findings: "Callable[[RunFacts], list[Statement]] | None" = None
-    pictures: "Callable[[RunFacts], list[Drawing]] | None" = None
+    scores: "Callable[..., Evaluation] | None" = None
+    lattice: "Callable[[Model, str], Grid | None] | None" = None
+    findings: "Callable[[RunData], list[Finding]] | None" = None
+    pictures: "Callable[[RunData], list[DeferredFigure]] | None" = None
 
 
 def deferred(package: str, module: str, name: str) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..config.dump import dump_commented, json_schema
 from ..config.load import parse_config
 from ..errors import ConfigError
-from . import NAMES, kind_named
+from . import NAMES, get_experiment
 
 _SCHEMA_LINE = "yaml-language-server: $schema={kind}.schema.json"
 
@@ -122,7 +122,7 @@ def texts() -> dict[str, str]:
     for kind in NAMES:
         modeline = _SCHEMA_LINE.format(kind=kind)
         heading = f"{modeline}\n\nA config of the kind '{kind}': every value, with its default."
-        result[f"{kind}.yaml"] = dump_commented(kind_named(kind).settings, heading=heading)
+        result[f"{kind}.yaml"] = dump_commented(get_experiment(kind).settings, heading=heading)
         result[f"{kind}.schema.json"] = json_schema(kind)
     for name, kind, text, heading in _EXAMPLES:
         if kind not in NAMES:

@@ -11,26 +11,26 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import DataError
-from .numpy_fourier import Fourier
-from .numpy_pyramid import Pyramid
-from .numpy_section import Section
-from .numpy_voxels import Voxels
+from .numpy_fourier import NumpyFourier
+from .numpy_pyramid import NumpyPyramid
+from .numpy_section import NumpySection
+from .numpy_voxels import NumpyVoxels
 
 VERSION = 1
 
 
-Field: TypeAlias = Pyramid | Voxels | Fourier | Section
-ARCHITECTURES: dict[str, type[Field]] = {
-    "pyramid": Pyramid,
-    "voxels": Voxels,
-    "fourier": Fourier,
-    "section": Section,
+NumpyField: TypeAlias = NumpyPyramid | NumpyVoxels | NumpyFourier | NumpySection
+ARCHITECTURES: dict[str, type[NumpyField]] = {
+    "pyramid": NumpyPyramid,
+    "voxels": NumpyVoxels,
+    "fourier": NumpyFourier,
+    "section": NumpySection,
 }
 
 
 def field_of(
     architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray], dtype: type[np.floating[Any]] = np.float64
-) -> Field:
+) -> NumpyField:
     """Make the field that a model file describes, with its weights in one precision.
 
     Raises:

@@ -11,7 +11,7 @@ from .numpy_common import gelu, signed, signs_of, weight_of
 
 
 @dataclass(frozen=True)
-class Fourier:
+class NumpyFourier:
     """DeCAF's field: radial and axial Fourier encodings into a multilayer perceptron (Liu et al. 2022).
 
     Args:
@@ -31,7 +31,7 @@ class Fourier:
     signs: tuple[str, ...]
 
     @classmethod
-    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "Fourier":
+    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpyFourier":
         """Make it from a model file's description and weights."""
         lateral, angles, axial = (architecture[k] for k in ("frequencies_lateral", "angles", "frequencies_axial"))
         width, depth, skip = architecture["width"], architecture["depth"], tuple(architecture["skip"])

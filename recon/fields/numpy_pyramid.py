@@ -15,7 +15,7 @@ BLOCK = 512  # Points that the decoder takes at once.
 
 
 @dataclass(frozen=True)
-class Pyramid:
+class NumpyPyramid:
     """Cubic splines on grids from coarse to fine, and a small decoder of all their features.
 
     raw_k = Σ_l feature[l, k] + (gelu(features · w0 + b0) · w1 + b1)_k: the first K features of each level add up as
@@ -38,7 +38,7 @@ class Pyramid:
     signs: tuple[str, ...]
 
     @classmethod
-    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "Pyramid":
+    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpyPyramid":
         """Make it from a model file's description and weights."""
         levels, features, hidden = architecture["levels"], architecture["features"], architecture["hidden"]
         outputs = architecture["outputs"]

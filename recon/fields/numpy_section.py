@@ -17,7 +17,7 @@ from .numpy_common import weight_of
 
 
 @dataclass(frozen=True)
-class Section:
+class NumpySection:
     """The field.
 
     Args:
@@ -31,7 +31,7 @@ class Section:
     width: float
 
     @classmethod
-    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "Section":
+    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpySection":
         """Make it from a model file's description and weights.
 
         Raises:

@@ -12,7 +12,7 @@ from .numpy_common import signed, signs_of, weight_of
 
 
 @dataclass(frozen=True)
-class Voxels:
+class NumpyVoxels:
     """Values at the centres of the box's cells, linear between them.
 
     Args:
@@ -24,7 +24,7 @@ class Voxels:
     signs: tuple[str, ...]
 
     @classmethod
-    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "Voxels":
+    def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpyVoxels":
         """Make it from a model file's description and weights."""
         shape = (architecture["outputs"], *architecture["shape"])
         return cls(weight_of(weights, "grid", shape), signs_of(architecture))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 
 _PART = re.compile(r"^\.part-(?P<host>[\w.]+)-(?P<process>\d+)-\d+-")
 _HDF5_ERRNO = re.compile(r"errno = (\d+)")
@@ -104,14 +104,16 @@ def require_place(path: str | os.PathLike[str]) -> None:
     """
     shown, target = Path(path), Path(path).resolve()
     if not target.parent.is_dir():
-        raise DataError(Fault(str(shown), f"there is no folder {shown.parent}", f"make it: mkdir -p '{shown.parent}'"))
+        raise DataError(
+            Diagnostic(str(shown), f"there is no folder {shown.parent}", f"make it: mkdir -p '{shown.parent}'")
+        )
     if target.is_dir():
-        raise DataError(Fault(str(shown), "cannot be written: it is a folder", "name a file inside it"))
+        raise DataError(Diagnostic(str(shown), "cannot be written: it is a folder", "name a file inside it"))
     if target.exists() and not target.is_file():  # Renaming would replace the device itself: /dev/null, a pipe.
-        raise DataError(Fault(str(shown), "cannot be written: it is not a regular file", "name a file"))
+        raise DataError(Diagnostic(str(shown), "cannot be written: it is not a regular file", "name a file"))
 
 
-def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> Fault | None:
+def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> Diagnostic | None:
     """Say in one line that a disk refused a write.
 
     Args:
@@ -126,14 +128,14 @@ def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> F
     if number is None and (found := _HDF5_ERRNO.search(str(error))):
         number = int(found[1])
     if number is None and isinstance(error, OSError) and _NUMPY_SHORT.match(str(error)):
-        return Fault(str(path), "cannot be written: the disk is full, or a quota or limit is reached", _FULL)
+        return Diagnostic(str(path), "cannot be written: the disk is full, or a quota or limit is reached", _FULL)
     if number not in _CAUSES:
         return None
     names = {path.name, temporary.name if temporary else path.name}
     if number in _AMBIGUOUS and not any(name in str(error) for name in names):
         return None
     cause, remedy = _CAUSES[number]
-    return Fault(str(path), f"cannot be written: {cause}", remedy)
+    return Diagnostic(str(path), f"cannot be written: {cause}", remedy)
 
 
 def remove_stale(folder: Path, name: str = "") -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..acquisition import Entry
-from ..errors import Fault
+from ..errors import Diagnostic
 from .lazy_arrays import Index
 
 
 def number_faults(
     entry: Entry, array: np.ndarray, place: str, index: Sequence[Index], mask: np.ndarray | None
-) -> list[Fault]:
+) -> list[Diagnostic]:
     """Find the faults of one array's numbers.
 
     Args:
@@ -43,7 +43,7 @@ def number_faults(
     return faults
 
 
-def mask_faults(mask: np.ndarray, place: str, *, each_view: bool = True) -> list[Fault]:
+def mask_faults(mask: np.ndarray, place: str, *, each_view: bool = True) -> list[Diagnostic]:
     """Find masks, or views, of which no pixel is good.
 
     Args:
@@ -53,14 +53,14 @@ def mask_faults(mask: np.ndarray, place: str, *, each_view: bool = True) -> list
     """
     remedy = "0 means good: if the file has 1 for good pixels, write the mask the other way round"
     if not mask.size or (mask != 0).all():
-        return [Fault(place, f"all {mask.size} pixels are masked", remedy)]
+        return [Diagnostic(place, f"all {mask.size} pixels are masked", remedy)]
     if mask.ndim < 3 or not each_view:
         return []
     empty = np.flatnonzero((mask != 0).all(axis=(1, 2)))
     if not empty.size:
         return []
     shown = ", ".join(map(str, empty[:5])) + (", …" if empty.size > 5 else "")
-    return [Fault(place, f"every pixel of view {shown} is masked", "leave such views out with acquisition.views")]
+    return [Diagnostic(place, f"every pixel of view {shown} is masked", "leave such views out with acquisition.views")]
 
 
 def mask_for(array: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -85,16 +85,16 @@ def filled(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 def _fault(
     what: str, flagged: npt.ArrayLike, array: np.ndarray, place: str, index: Sequence[Index], remedy: str
-) -> Fault:
+) -> Diagnostic:
     bad = np.asarray(flagged)  # Of a scalar, numpy makes no array.
     count = int(bad.sum())
     first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
     value = array[first]
     if array.ndim == 0:
-        return Fault(place, f"{value:g} is {what}", remedy)
+        return Diagnostic(place, f"{value:g} is {what}", remedy)
     at = [_in_file(i, part) for i, part in zip(first, index, strict=True)]
     verb = "number is" if count == 1 else "numbers are"
-    return Fault(place, f"{count} {verb} {what}, the first {value:g} at {at}", remedy)
+    return Diagnostic(place, f"{count} {verb} {what}, the first {value:g} at {at}", remedy)
 
 
 def _in_file(position: int, part: Index) -> int:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from .file_units import factor
-from .hdf5 import Hdf5Tree
-from .lazy_arrays import IMAGES, PIXEL_SIZE, Leaf
+from .hdf5 import Hdf5ArrayTree
+from .lazy_arrays import IMAGES, PIXEL_SIZE, LazyArray
 
 PLANCK_TIMES_LIGHT = 1.98644586e-25
 """h c [J m]."""
@@ -33,7 +33,7 @@ def is_cxi(file: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class CxiTree:
+class CxiArrayTree:
     """A CXI file, open for reading."""
 
     path: Path
@@ -41,9 +41,9 @@ class CxiTree:
     form: str = "CXI"
 
     @property
-    def plain(self) -> Hdf5Tree:
+    def plain(self) -> Hdf5ArrayTree:
         """The same file without CXI's meaning."""
-        return Hdf5Tree(self.path, self.file)
+        return Hdf5ArrayTree(self.path, self.file)
 
     def names(self) -> list[str]:
         """Paths of all datasets."""
@@ -53,12 +53,12 @@ class CxiTree:
         """The attributes of a group or dataset; None if there is no such object."""
         return self.plain.attributes(name)
 
-    def leaf(self, name: str) -> Leaf | None:
+    def leaf(self, name: str) -> LazyArray | None:
         """A dataset by its own path, or by the path that our files have for what it means."""
         found = self.plain.leaf(name)
         if found is not None:
             return _good_is_zero(found) if name.endswith("/mask") else found
-        meaning: dict[str, Callable[[], Leaf | None]] = {
+        meaning: dict[str, Callable[[], LazyArray | None]] = {
             IMAGES: lambda: self._first(*(f"{group}/data" for group in _DETECTOR)),
             "/measurement/mask": self._mask,
             PIXEL_SIZE: self._pixel_size,
@@ -67,14 +67,14 @@ class CxiTree:
         }
         return meaning[name]() if name in meaning else None
 
-    def _first(self, *names: str) -> Leaf | None:
+    def _first(self, *names: str) -> LazyArray | None:
         return next((leaf for name in names if (leaf := self.plain.leaf(name)) is not None), None)
 
-    def _mask(self) -> Leaf | None:
+    def _mask(self) -> LazyArray | None:
         found = self._first(*(f"{group}/mask" for group in _DETECTOR))
         return None if found is None else _good_is_zero(found)
 
-    def _pixel_size(self) -> Leaf | None:
+    def _pixel_size(self) -> LazyArray | None:
         sizes = {axis: self.plain.leaf(f"{_DETECTOR[0]}/{axis}_pixel_size") for axis in "yx"}
         given = {
             axis: _metres(leaf, f"{self.path}:{_DETECTOR[0]}/{axis}_pixel_size")
@@ -87,10 +87,10 @@ class CxiTree:
             axis, size = next(iter(given.items()))
             where = f"{self.path}:{_DETECTOR[0]}/{axis}_pixel_size"
             remedy = f"if pixels are square, say acquisition.pixel_size: [{size:g}, {size:g}]"
-            raise DataError(Fault(where, f"the file gives the pixel's size along {axis} only, {size:g} m", remedy))
-        return Leaf.of(np.array([given["y"], given["x"]]), {"units": "m"})
+            raise DataError(Diagnostic(where, f"the file gives the pixel's size along {axis} only, {size:g} m", remedy))
+        return LazyArray.of(np.array([given["y"], given["x"]]), {"units": "m"})
 
-    def _wavelength(self) -> Leaf | None:
+    def _wavelength(self) -> LazyArray | None:
         wavelength = self._first(
             *(f"{group}/{name}" for group in _SOURCE for name in ("wavelength", "incident_wavelength"))
         )
@@ -102,20 +102,20 @@ class CxiTree:
                 joules = _joules(
                     float(np.ravel(leaf.read())[0]), str(leaf.attributes.get("units", "")), f"{self.path}:{name}"
                 )
-                return Leaf.of(np.array(PLANCK_TIMES_LIGHT / joules), {"units": "m"})
+                return LazyArray.of(np.array(PLANCK_TIMES_LIGHT / joules), {"units": "m"})
         return None
 
 
-def _good_is_zero(mask: Leaf) -> Leaf:
+def _good_is_zero(mask: LazyArray) -> LazyArray:
     """Clear the bit that says "has signal": it is no fault of the pixel."""
     if mask.dtype.kind not in "iu" or mask.dtype.itemsize < 2:
         return mask
-    return Leaf(
+    return LazyArray(
         mask.shape, mask.dtype, lambda index: mask.fetch(index) & ~mask.dtype.type(_HAS_SIGNAL), mask.attributes
     )
 
 
-def _metres(leaf: Leaf, where: str) -> float:
+def _metres(leaf: LazyArray, where: str) -> float:
     """Read a length, in metres where the file names no other unit.
 
     Raises:
@@ -125,7 +125,9 @@ def _metres(leaf: Leaf, where: str) -> float:
     try:
         return float(np.ravel(leaf.read())[0]) * factor(unit, "m")
     except ValueError as error:
-        raise DataError(Fault(where, str(error), "say acquisition.pixel_size with its unit, e.g. 55 um")) from error
+        raise DataError(
+            Diagnostic(where, str(error), "say acquisition.pixel_size with its unit, e.g. 55 um")
+        ) from error
 
 
 def _joules(energy: float, unit: str, where: str) -> float:
@@ -145,10 +147,10 @@ def _joules(energy: float, unit: str, where: str) -> float:
         return joules
     if _ELECTRONS[0] < joules < _ELECTRONS[1]:
         message = f"the energy {joules:g} J ({joules / _ELECTRONVOLT * 1e-9:.3g} GeV) is that of a ring's electrons"
-        raise DataError(Fault(where, message, "say acquisition.wavelength: … nm, that of the photons"))
+        raise DataError(Diagnostic(where, message, "say acquisition.wavelength: … nm, that of the photons"))
     if energy > 0:
         guess, scale = ("keV", 1e3) if energy < 200 else ("eV", 1.0)
         wavelength = PLANCK_TIMES_LIGHT / (energy * scale * _ELECTRONVOLT)
         message = f"the energy {energy:g} is no number of joules, which CXI wants; it looks like {guess}"
-        raise DataError(Fault(where, message, f"if so, say acquisition.wavelength: {wavelength * 1e9:.6g} nm"))
-    raise DataError(Fault(where, f"the energy {energy:g} is not positive", "say acquisition.wavelength: … nm"))
+        raise DataError(Diagnostic(where, message, f"if so, say acquisition.wavelength: {wavelength * 1e9:.6g} nm"))
+    raise DataError(Diagnostic(where, f"the energy {energy:g} is not positive", "say acquisition.wavelength: … nm"))

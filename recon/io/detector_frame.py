@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 from jaxtyping import Complex
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Volume, centred_axis
 from . import volume_cxi
-from .hdf5_common import opened
+from .hdf5_common import open_checked
 from .phasing_programs import DETECTOR, FRAME, QUANTITIES, read_foreign
 
 _LOST = 0.02
@@ -43,7 +43,7 @@ def detector_frame(path: Path, axes: Sequence[str] | None = None) -> Volume | No
     if path.suffix.lower() == ".cxi":
         return volume_cxi.detector_frame(path)
     if path.is_file() and h5py.is_hdf5(path):
-        with opened(path) as file:
+        with open_checked(path) as file:
             if "detector_frame/density" in file:
                 return _ours(file["detector_frame"])
     return read_foreign(path, axes)
@@ -70,7 +70,7 @@ def on_grid(volume: Volume, shape: tuple[int, int, int]) -> Complex[np.ndarray, 
     kept = float(np.sum(np.abs(whole) ** 2) / np.sum(np.abs(density) ** 2))
     if kept < 1 - _LOST:
         message = f"{100 * (1 - kept):.2g} % of the density lie outside {' x '.join(map(str, shape))} voxels"
-        raise DataError(Fault("", message, "give the measurement as it was phased: not cropped further"))
+        raise DataError(Diagnostic("", message, "give the measurement as it was phased: not cropped further"))
     return whole
 
 

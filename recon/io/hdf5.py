@@ -10,12 +10,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import DataError, Fault
-from .lazy_arrays import Index, Leaf, take
+from ..errors import DataError, Diagnostic
+from .lazy_arrays import Index, LazyArray, take
 
 
 @dataclass(frozen=True)
-class Hdf5Tree:
+class Hdf5ArrayTree:
     """An HDF5 file, open for reading."""
 
     path: Path
@@ -26,7 +26,7 @@ class Hdf5Tree:
         """Paths of all datasets, and of links whether or not they lead anywhere."""
         return list(walk(self.file))
 
-    def leaf(self, name: str) -> Leaf | None:
+    def leaf(self, name: str) -> LazyArray | None:
         """The dataset of a path; None if there is none, or only a group.
 
         Raises:
@@ -35,7 +35,9 @@ class Hdf5Tree:
         found = _opened(self.file, name)
         if found is None and (target := _broken_link(self.file, name)):
             message = f"cannot be opened: it is a link to {target}"
-            raise DataError(Fault(f"{self.path}:{name}", message, "see whether what it leads to is there, and whole"))
+            raise DataError(
+                Diagnostic(f"{self.path}:{name}", message, "see whether what it leads to is there, and whole")
+            )
         if not isinstance(found, h5py.Dataset):
             return None
         leaf = _leaf(found, f"{self.path}:{name}")
@@ -129,7 +131,7 @@ def _link(file: Any, path: str) -> Any:
         return None
 
 
-def _leaf(dataset: Any, where: str) -> Leaf:
+def _leaf(dataset: Any, where: str) -> LazyArray:
     parts = dataset.dtype.names
     # MATLAB and C programs write complex numbers as {real, imag}; h5py itself knows {r, i}.
     pair = parts is not None and len(parts) == 2 and tuple(p[0].lower() for p in parts) == ("r", "i")
@@ -143,7 +145,7 @@ def _leaf(dataset: Any, where: str) -> Leaf:
         return array[parts[0]] + 1j * array[parts[1]] if pair else array
 
     dtype = np.dtype(complex) if pair else dataset.dtype
-    return Leaf(tuple(dataset.shape or ()), dtype, fetch, plain_attributes(dataset))
+    return LazyArray(tuple(dataset.shape or ()), dtype, fetch, plain_attributes(dataset))
 
 
 def _select(dataset: Any, index: tuple[Index, ...]) -> np.ndarray:
@@ -157,27 +159,29 @@ def _select(dataset: Any, index: tuple[Index, ...]) -> np.ndarray:
     return np.concatenate(rows) if rows else np.empty((0, *dataset.shape[1:]), dataset.dtype)
 
 
-def _as_in_matlab(leaf: Leaf) -> Leaf:
+def _as_in_matlab(leaf: LazyArray) -> LazyArray:
     """MATLAB writes its first axis fastest: turn the axes round, so that sizes read as they do in MATLAB."""
     return leaf.transposed(tuple(reversed(range(len(leaf.shape)))))
 
 
-def _opening_fault(path: Path, error: OSError) -> Fault:
+def _opening_fault(path: Path, error: OSError) -> Diagnostic:
     text = str(error).lower()
     if "truncated" in text or "eof" in text:
         remedy = "copy or acquire it again; the writer was stopped before it had ended"
-        return Fault(str(path), "the HDF5 file is truncated: its end is missing", remedy)
+        return Diagnostic(str(path), "the HDF5 file is truncated: its end is missing", remedy)
     if isinstance(error, BlockingIOError) or "unable to lock" in text:
-        return Fault(str(path), "the file is being written by another program", "wait until the writer has closed it")
+        return Diagnostic(
+            str(path), "the file is being written by another program", "wait until the writer has closed it"
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Fault(str(path), "no permission to read it", f"chmod u+r '{path}', or ask its owner")
+        return Diagnostic(str(path), "no permission to read it", f"chmod u+r '{path}', or ask its owner")
     reason = " ".join(str(error).split())
-    return Fault(str(path), f"cannot be opened as HDF5: {reason}", "the file is damaged: copy or acquire it again")
+    return Diagnostic(str(path), f"cannot be opened as HDF5: {reason}", "the file is damaged: copy or acquire it again")
 
 
-def _reading_fault(where: str, error: OSError) -> Fault:
+def _reading_fault(where: str, error: OSError) -> Diagnostic:
     text = str(error)
     if "filter" in text and ("not" in text or "required" in text):
-        return Fault(where, "is compressed in a way that this installation lacks", "pip install hdf5plugin")
+        return Diagnostic(where, "is compressed in a way that this installation lacks", "pip install hdf5plugin")
     reason = " ".join(text.split())
-    return Fault(where, f"cannot be read: {reason}", "the file is damaged: copy or acquire it again")
+    return Diagnostic(where, f"cannot be read: {reason}", "the file is damaged: copy or acquire it again")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import h5py
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 
 FORMAT_VERSION = "1.0"
 BRICK = 64  # Samples along each edge of a chunk of a volume.
 
 
-def stamp(file: h5py.File, format_name: str, kind: str | None, default: str) -> None:
+def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, default: str) -> None:
     """Write the root attributes of one of our files.
 
     Args:
@@ -38,7 +38,7 @@ def stamp(file: h5py.File, format_name: str, kind: str | None, default: str) -> 
 
 
 @contextmanager
-def opened(path: Path, *format_names: str) -> Iterator[h5py.File]:
+def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
     """Open one of our files for reading; what HDF5 finds wrong with it becomes one line.
 
     Args:
@@ -49,7 +49,7 @@ def opened(path: Path, *format_names: str) -> Iterator[h5py.File]:
         DataError: If it is missing, not HDF5, torn, of another format, or lacks what the block asks of it.
     """
     if not path.is_file():
-        raise DataError(Fault(str(path), "there is no such file", "check the path"))
+        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
     try:
         with h5py.File(path) as file:
             _require_format(path, file, format_names)
@@ -57,7 +57,7 @@ def opened(path: Path, *format_names: str) -> Iterator[h5py.File]:
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         text = str(error).strip("\"'").splitlines()
         raise DataError(
-            Fault(str(path), f"cannot be read: {text[0] if text else type(error).__name__}", _remedy(path))
+            Diagnostic(str(path), f"cannot be read: {text[0] if text else type(error).__name__}", _remedy(path))
         ) from error
 
 
@@ -78,14 +78,16 @@ def require_version(path: Path, version: str) -> None:
         DataError: If its major version is not ours.
     """
     if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise DataError(Fault(str(path), f"format version {version}; this reads {FORMAT_VERSION}", "upgrade unflat"))
+        raise DataError(
+            Diagnostic(str(path), f"format version {version}; this reads {FORMAT_VERSION}", "upgrade unflat")
+        )
 
 
 def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
     found = text_of(file.attrs.get("format", ""))
     if names and found not in names:
         what = f"a file of the format {found!r}" if found else "not one of our files (it has no format attribute)"
-        raise DataError(Fault(str(path), f"{what}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
+        raise DataError(Diagnostic(str(path), f"{what}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
     if names:
         require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))
 

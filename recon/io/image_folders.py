@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..runs.logs import hushed
 from .file_units import factor
 
@@ -88,7 +88,7 @@ class Sections:
 
 
 @dataclass(frozen=True)
-class Picture:
+class FolderImage:
     """An image or a volume as its file has it.
 
     Args:
@@ -148,10 +148,10 @@ def open_sections(path: Path) -> Iterator[Sections]:
             with zipfile.ZipFile(path) as archive:
                 yield Sections(path, found, archive.read)
     except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(Fault(str(path), f"cannot be read: {error}", _AGAIN)) from error
+        raise DataError(Diagnostic(str(path), f"cannot be read: {error}", _AGAIN)) from error
 
 
-def picture(sections: Sections, name: str) -> Picture:
+def picture(sections: Sections, name: str) -> FolderImage:
     """Read one file.
 
     Raises:
@@ -161,24 +161,24 @@ def picture(sections: Sections, name: str) -> Picture:
     try:
         data = sections.read(name)
         if ending == ".npy":
-            return Picture(np.load(io.BytesIO(data), allow_pickle=False))
+            return FolderImage(np.load(io.BytesIO(data), allow_pickle=False))
         if ending == ".png":
             import imageio.v3 as imageio
 
-            return Picture(np.asarray(imageio.imread(data, extension=".png")))
+            return FolderImage(np.asarray(imageio.imread(data, extension=".png")))
         return _tiff(data)
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise DataError(Fault(where, f"the file is damaged: {reason}", _AGAIN)) from error
+        raise DataError(Diagnostic(where, f"the file is damaged: {reason}", _AGAIN)) from error
 
 
-def _tiff(data: bytes) -> Picture:
+def _tiff(data: bytes) -> FolderImage:
     import tifffile
 
     with hushed("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as tiff:
         if not tiff.pages:
             raise ValueError("it holds no image")
-        return Picture(np.asarray(tiff.asarray()), _ome_voxel(tiff.ome_metadata))
+        return FolderImage(np.asarray(tiff.asarray()), _ome_voxel(tiff.ome_metadata))
 
 
 def _ome_voxel(xml: str | None) -> tuple[float, ...]:
@@ -236,7 +236,7 @@ def _gathered(path: Path, names: Sequence[str]) -> list[SectionFile]:
         mine = parts.setdefault((place.parent.parent.as_posix(), stem), {})
         if part in mine:
             message = f"two files are the {part} of {stem!r}: this one and {mine[part]}"
-            faults.append(Fault(f"{path}:{name}", message, "keep one of them"))
+            faults.append(Diagnostic(f"{path}:{name}", message, "keep one of them"))
         mine.setdefault(part, name)
     shown = _shown({tree for tree, _ in parts})
     volumes = any("obj" in mine for mine in parts.values())
@@ -246,11 +246,11 @@ def _gathered(path: Path, names: Sequence[str]) -> list[SectionFile]:
             here = next(iter(mine.values()))
             message = f"{stem!r} has no {' and no '.join(lacking)} of this name"
             remedy = "files of one cell have one name in image, mask and obj: add it, or take this one away"
-            faults.append(Fault(f"{path}:{here}", message, remedy))
+            faults.append(Diagnostic(f"{path}:{here}", message, remedy))
     if faults:
         raise DataError(*_few(path, faults))
     if not parts:
-        raise DataError(Fault(str(path), "holds no images", "put PNG, TIFF or NPY files into image and mask"))
+        raise DataError(Diagnostic(str(path), "holds no images", "put PNG, TIFF or NPY files into image and mask"))
     return [SectionFile((shown[tree] / stem).as_posix(), mine) for (tree, stem), mine in parts.items()]
 
 
@@ -263,10 +263,10 @@ def _shown(trees: set[str]) -> dict[str, PurePosixPath]:
     return {tree: PurePosixPath(PurePosixPath(tree).name if alone else tree) for tree in trees}
 
 
-def _few(path: Path, faults: list[Fault], most: int = 20) -> list[Fault]:
+def _few(path: Path, faults: list[Diagnostic], most: int = 20) -> list[Diagnostic]:
     """The first of many faults, and how many more there are."""
     more = len(faults) - most
-    return faults if more <= 0 else [*faults[:most], Fault(str(path), f"and {more} more files like these")]
+    return faults if more <= 0 else [*faults[:most], Diagnostic(str(path), f"and {more} more files like these")]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

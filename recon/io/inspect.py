@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError
 from .image_folders import is_sections, open_sections, picture
 from .inspect_volume import grid
-from .lazy_arrays import Leaf, Tree
+from .lazy_arrays import ArrayTree, LazyArray
 from .open import open_tree
 
 _SMALL = 100_000
@@ -103,7 +103,7 @@ def _has_tree(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() != ".npy"
 
 
-def _tree(tree: Tree, hidden: set[str]) -> list[str]:
+def _tree(tree: ArrayTree, hidden: set[str]) -> list[str]:
     """One line for each group and array, indented by depth."""
     lines: list[str] = []
     shown_groups: set[str] = set()
@@ -125,7 +125,7 @@ def _tree(tree: Tree, hidden: set[str]) -> list[str]:
     return lines
 
 
-def _array(tree: Tree, name: str, last: str, indent: str, hidden: set[str]) -> list[str]:
+def _array(tree: ArrayTree, name: str, last: str, indent: str, hidden: set[str]) -> list[str]:
     try:
         leaf = tree.leaf(name)
         values = "" if leaf is None else _values(leaf)
@@ -140,7 +140,7 @@ def _array(tree: Tree, name: str, last: str, indent: str, hidden: set[str]) -> l
     return ["  ".join(word for word in words if word), *_attributes(rest, indent + "  ", hidden)]
 
 
-def _values(leaf: Leaf) -> str:
+def _values(leaf: LazyArray) -> str:
     """The value, or the range of values, of an array that is quickly read."""
     size = int(np.prod(leaf.shape))
     if not 0 < size <= _SMALL:
@@ -173,11 +173,11 @@ def _text(value: Any) -> str:
     return text if len(text) <= _LONG_TEXT else text[: _LONG_TEXT - 1] + "…"
 
 
-def summary(tree: Tree) -> list[str]:
+def summary(tree: ArrayTree) -> list[str]:
     """Say what a file of ours is; nothing for a foreign one."""
     facts = tree.attributes("/") or {}
     form = str(facts.get("format", ""))
-    known: dict[str, Callable[[Tree], list[str]]] = {
+    known: dict[str, Callable[[ArrayTree], list[str]]] = {
         "unflat-acquisition": _acquisition,
         "unflat-volume": _volume,
         "unflat-model": _model,
@@ -189,7 +189,7 @@ def summary(tree: Tree) -> list[str]:
     return [f"{form.removeprefix('unflat-')}{kind}{made}", *known[form](tree)]
 
 
-def _acquisition(tree: Tree) -> list[str]:
+def _acquisition(tree: ArrayTree) -> list[str]:
     lines = []
     for name, what in (("images", "intensity images"), ("field", "complex fields")):
         leaf = tree.leaf(f"/measurement/{name}")
@@ -213,13 +213,13 @@ def _acquisition(tree: Tree) -> list[str]:
     return [*lines, *(["carries its truth"] if truth else [])]
 
 
-def _pixel(tree: Tree) -> str:
+def _pixel(tree: ArrayTree) -> str:
     """A pixel in the specimen in nm, one of an X-ray detector in µm."""
     far = tree.leaf("/instrument/detector_distance") is not None
     return _number(tree, "pixel_size", "pixel {:.4g} um" if far else "pixel {:.4g} nm", 1e6 if far else 1e9)
 
 
-def _light(tree: Tree) -> list[str]:
+def _light(tree: ArrayTree) -> list[str]:
     for name, what in (("illumination_na", "one direction of light a view"), ("source_na", "several sources a view")):
         leaf = tree.leaf(f"/instrument/{name}")
         if leaf is not None and len(leaf.shape) == 2 and leaf.shape[0]:
@@ -229,7 +229,7 @@ def _light(tree: Tree) -> list[str]:
     return []
 
 
-def _volume(tree: Tree) -> list[str]:
+def _volume(tree: ArrayTree) -> list[str]:
     axes = {axis: leaf.read() for axis in "zyx" if (leaf := tree.leaf(f"/volume/{axis}")) is not None}
     if len(axes) < 3:
         return []
@@ -238,7 +238,7 @@ def _volume(tree: Tree) -> list[str]:
     return [grid(list(axes.values())), f"quantities: {quantities}"]
 
 
-def _model(tree: Tree) -> list[str]:
+def _model(tree: ArrayTree) -> list[str]:
     lines = []
     leaf = tree.leaf("/architecture")
     stored: Any = leaf.read() if leaf is not None else (tree.attributes("/") or {}).get("architecture")
@@ -253,12 +253,12 @@ def _model(tree: Tree) -> list[str]:
     return lines
 
 
-def _number(tree: Tree, name: str, form: str, scale: float = 1.0) -> str:
+def _number(tree: ArrayTree, name: str, form: str, scale: float = 1.0) -> str:
     leaf = tree.leaf(f"/instrument/{name}")
     if leaf is None or not 0 < _size(leaf) <= 2:
         return ""
     return " x ".join(form.format(float(value) * scale) for value in dict.fromkeys(np.ravel(leaf.read()).tolist()))
 
 
-def _size(leaf: Leaf) -> int:
+def _size(leaf: LazyArray) -> int:
     return int(np.prod(leaf.shape))

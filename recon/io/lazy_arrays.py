@@ -20,7 +20,7 @@ PIXEL_SIZE = "/instrument/pixel_size"
 
 
 @dataclass(frozen=True)
-class Leaf:
+class LazyArray:
     """An array in a file.
 
     Args:
@@ -40,11 +40,11 @@ class Leaf:
         return self.fetch(tuple(slice(None) for _ in self.shape))
 
     @classmethod
-    def of(cls, array: np.ndarray, attributes: Mapping[str, Any] | None = None) -> "Leaf":
+    def of(cls, array: np.ndarray, attributes: Mapping[str, Any] | None = None) -> "LazyArray":
         """Present an array in memory."""
         return cls(array.shape, array.dtype, lambda index: take(array, index), attributes or {})
 
-    def transposed(self, axes: tuple[int, ...]) -> "Leaf":
+    def transposed(self, axes: tuple[int, ...]) -> "LazyArray":
         """The same array with its axes in another order, as ``np.transpose`` has them."""
 
         def fetch(index: tuple[Index, ...]) -> np.ndarray:
@@ -53,11 +53,11 @@ class Leaf:
                 stored[axis] = index[position]
             return self.fetch(tuple(stored)).transpose(axes)
 
-        return Leaf(tuple(self.shape[a] for a in axes), self.dtype, fetch, self.attributes)
+        return LazyArray(tuple(self.shape[a] for a in axes), self.dtype, fetch, self.attributes)
 
 
 @runtime_checkable
-class Tree(Protocol):
+class ArrayTree(Protocol):
     """A file, open for reading."""
 
     @property
@@ -71,7 +71,7 @@ class Tree(Protocol):
     def names(self) -> list[str]:
         """Paths of all arrays that the file lists."""
 
-    def leaf(self, name: str) -> Leaf | None:
+    def leaf(self, name: str) -> LazyArray | None:
         """The array of a path; None if there is none.
 
         Raises:
@@ -83,7 +83,7 @@ class Tree(Protocol):
 
 
 @dataclass(frozen=True)
-class Leaves:
+class LazyArrays:
     """A tree of arrays that were listed beforehand.
 
     Args:
@@ -95,14 +95,14 @@ class Leaves:
 
     path: Path
     form: str
-    leaves: Mapping[str, Leaf]
+    leaves: Mapping[str, LazyArray]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Paths of all arrays."""
         return list(self.leaves)
 
-    def leaf(self, name: str) -> Leaf | None:
+    def leaf(self, name: str) -> LazyArray | None:
         """The array of a path; None if there is none."""
         return self.leaves.get(name)
 

@@ -6,7 +6,7 @@ so do comments in PLY and OBJ.
 
 from pathlib import Path
 
-from ..errors import ConfigError, Fault
+from ..errors import ConfigError, Diagnostic
 from ..metrics.morphology.surface import Surface
 from .atomic import write_atomically
 
@@ -22,7 +22,7 @@ def require_ending(path: Path) -> str:
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        raise ConfigError(Fault(str(path), "has no ending of a mesh", f"use one of {', '.join(ENDINGS)}"))
+        raise ConfigError(Diagnostic(str(path), "has no ending of a mesh", f"use one of {', '.join(ENDINGS)}"))
     return ending
 
 

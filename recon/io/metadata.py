@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Quantity, Volume
 
 Corner = tuple[float, float, float]
@@ -84,7 +84,7 @@ def require_spacing(path: Path, spacing: Corner | None) -> Corner:
     """
     if spacing is None:
         raise NoSpacingError(
-            Fault(
+            Diagnostic(
                 str(path), "does not say how far apart its samples are", "give their distance, e.g. --spacing '0.1 um'"
             )
         )

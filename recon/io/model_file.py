@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import DataError, Fault
-from ..frame import Frame
+from ..errors import DataError, Diagnostic
+from ..frame import ModelFrame
 from ..model import Model, ModelQuantity
 from .atomic import write_atomically
-from .hdf5_common import number_or_text, opened, stamp, text_of
+from .hdf5_common import number_or_text, open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-model"
@@ -35,9 +35,9 @@ def write(model: Model, path: Path) -> None:
     points = _test_points(model.frame)
     values = model.at(points)
     if not np.isfinite(values).all():
-        raise DataError(Fault(str(path), "the model gives values that are not finite; it is not written"))
+        raise DataError(Diagnostic(str(path), "the model gives values that are not finite; it is not written"))
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        stamp(file, FORMAT, model.kind, "frame")
+        write_root_attributes(file, FORMAT, model.kind, "frame")
         file["architecture"] = json.dumps(dict(model.architecture))
         file["provenance"] = json.dumps(dict(model.provenance), default=str)
         _write_weights(_collection(file, "weights"), model.weights)
@@ -57,9 +57,9 @@ def read(path: Path) -> Model:
     """
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
-            raise DataError(Fault(str(path), f"holds no {FILE_NAME}", "name a finished run, or continue it"))
+            raise DataError(Diagnostic(str(path), f"holds no {FILE_NAME}", "name a finished run, or continue it"))
         path = path / FILE_NAME
-    with opened(path, FORMAT) as file:
+    with open_checked(path, FORMAT) as file:
         try:
             model = Model(
                 json.loads(text_of(file["architecture"][()])),
@@ -70,9 +70,9 @@ def read(path: Path) -> Model:
                 text_of(file.attrs.get("kind", "cell")),
             )
         except json.JSONDecodeError as error:
-            raise DataError(Fault(str(path), f"is not a model: its description is not JSON ({error})")) from error
+            raise DataError(Diagnostic(str(path), f"is not a model: its description is not JSON ({error})")) from error
         except DataError as error:
-            raise DataError(*(Fault(str(path), fault.message, fault.remedy) for fault in error.faults)) from error
+            raise DataError(*(Diagnostic(str(path), fault.message, fault.remedy) for fault in error.faults)) from error
         points, expected = file["selftest/points"][()], file["selftest/values"][()]
     _self_test(model, points, expected, path)
     return model
@@ -101,7 +101,7 @@ def _read_weights(group: h5py.Group) -> dict[str, np.ndarray]:
     return weights
 
 
-def _write_frame(group: h5py.Group, frame: Frame) -> None:
+def _write_frame(group: h5py.Group, frame: ModelFrame) -> None:
     unit = frame.length_unit
     group.attrs.update({"axes": ["z", "y", "x"], "units": unit})
     affine = group.create_dataset("world_from_model", data=frame.world_from_model)
@@ -116,7 +116,7 @@ def _write_frame(group: h5py.Group, frame: Frame) -> None:
             dataset.attrs["units"] = "m" if name in _LENGTHS else "1/m" if name.startswith(_INVERSE) else "1"
 
 
-def _read_frame(group: h5py.Group) -> Frame:
+def _read_frame(group: h5py.Group) -> ModelFrame:
     own = ("world_from_model", "bounding_box", "spacing")
     low, high = (tuple(map(float, corner)) for corner in group["bounding_box"][()])
     spacing = tuple(map(float, group["spacing"][()])) if "spacing" in group else None
@@ -125,7 +125,7 @@ def _read_frame(group: h5py.Group) -> Frame:
     matrix = affine[:3, :3]
     skewed = not np.array_equal(matrix, np.diag(np.diag(matrix)))
     edges = tuple(tuple(map(float, edge)) for edge in 2 * matrix.T) if skewed else None
-    frame = Frame(low, high, spacing, facts, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
+    frame = ModelFrame(low, high, spacing, facts, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
     reach, within = np.abs(matrix).sum(axis=1), 1e-9 * min(frame.extent)
     pairs = ((affine, frame.world_from_model), (reach, frame.extent / 2))
     if not all(np.allclose(found, wanted, rtol=1e-9, atol=within) for found, wanted in pairs):
@@ -147,7 +147,7 @@ def _read_quantities(group: h5py.Group) -> tuple[ModelQuantity, ...]:
     return tuple(ModelQuantity(*row) for row in zip(*texts, *numbers, strict=True))
 
 
-def _test_points(frame: Frame) -> Float[np.ndarray, "n 3"]:
+def _test_points(frame: ModelFrame) -> Float[np.ndarray, "n 3"]:
     """Points all over the box, its corners, and a few outside it; the same in every file."""
     drawn = np.random.default_rng(0).uniform(-1, 1, (TEST_POINTS, 3))
     corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -157,9 +157,9 @@ def _test_points(frame: Frame) -> Float[np.ndarray, "n 3"]:
 
 
 def _self_test(model: Model, points: np.ndarray, expected: np.ndarray, path: Path) -> None:
-    where = Fault(f"{path}:/selftest", "")
+    where = Diagnostic(f"{path}:/selftest", "")
     if expected.shape != (len(points), len(model.given)):
-        raise DataError(Fault(where.where, f"values of the shape {expected.shape} for {len(points)} points"))
+        raise DataError(Diagnostic(where.where, f"values of the shape {expected.shape} for {len(points)} points"))
     values = model.at(points)
     backgrounds = [q.background for q in model.quantities] + [0.0] * (len(model.given) - len(model.quantities))
     allowed = TOLERANCE * np.abs(expected - backgrounds).max(axis=0) + 1e-12 * np.abs(expected).max(axis=0)
@@ -167,7 +167,7 @@ def _self_test(model: Model, points: np.ndarray, expected: np.ndarray, path: Pat
     if wrong.any():
         point, column = np.argwhere(wrong)[0]
         raise DataError(
-            Fault(
+            Diagnostic(
                 where.where,
                 f"the model gives {model.given[column].name} {values[point, column]:.9g} where it was "
                 f"{expected[point, column]:.9g} when it was written ({wrong.any(axis=1).sum()} of {len(points)} wrong)",

@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from .atomic import write_atomically
-from .hdf5_common import opened, stamp, text_of
+from .hdf5_common import open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-network"
@@ -66,9 +66,11 @@ def write(network: Network, path: Path) -> None:
     """
     bad = [name for name, array in network.weights.items() if not np.all(np.abs(array) < _LARGEST)]
     if bad:
-        raise DataError(Fault(str(path), f"the weights {bad[0]} are not finite or far too large; nothing is written"))
+        raise DataError(
+            Diagnostic(str(path), f"the weights {bad[0]} are not finite or far too large; nothing is written")
+        )
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        stamp(file, FORMAT, network.kind, "weights")
+        write_root_attributes(file, FORMAT, network.kind, "weights")
         file["architecture"] = json.dumps(dict(network.constants))
         file["provenance"] = json.dumps(dict(network.provenance), default=str)
         group = file.create_group("weights")
@@ -91,11 +93,11 @@ def read(name: str | Path, kind: str) -> Network:
         DataError: If there is none, or it is not one of this kind.
     """
     path = path_of(name, kind)
-    with opened(path, FORMAT) as file:
+    with open_checked(path, FORMAT) as file:
         found = text_of(file.attrs.get("kind", ""))
         if found != kind:
             remedy = f"name a network for a {kind}, or predict.network=shipped"
-            raise DataError(Fault(str(path), f"is a network for a {found}, not for a {kind}", remedy))
+            raise DataError(Diagnostic(str(path), f"is a network for a {found}, not for a {kind}", remedy))
         weights = {name: array.astype(np.float32) for name, array in _arrays(file, "weights").items()}
         statistics = _arrays(file, "statistics")
         constants, provenance = (json.loads(text_of(file[part][()])) for part in ("architecture", "provenance"))
@@ -117,7 +119,9 @@ def path_of(name: str | Path, kind: str) -> Path:
         path = _FOLDER / f"{kind}.h5"
         if not path.is_file():
             message = f"no network for a {kind} comes with this copy"
-            raise DataError(Fault("predict.network", message, f"train one with unflat train, and name {FILE_NAME}"))
+            raise DataError(
+                Diagnostic("predict.network", message, f"train one with unflat train, and name {FILE_NAME}")
+            )
         return path
     path = Path(name)
     return path / FILE_NAME if path.is_dir() else path

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..experiments.crystal.aps_34idc import is_scan, open_scan
-from .cxi import CxiTree, is_cxi
-from .hdf5 import Hdf5Tree, open_hdf5
-from .lazy_arrays import Tree
+from .cxi import CxiArrayTree, is_cxi
+from .hdf5 import Hdf5ArrayTree, open_hdf5
+from .lazy_arrays import ArrayTree
 from .npz_and_matlab import open_matlab5, open_npz
 from .tiff import open_folder, open_stack
 
@@ -21,7 +21,7 @@ _READABLE = (
 
 
 @contextmanager
-def open_tree(path: Path) -> Iterator[Tree]:
+def open_tree(path: Path) -> Iterator[ArrayTree]:
     """Open a file, a folder of TIFFs, a beamline's scan, or a pattern such as ``scan/image_*.tif``.
 
     Args:
@@ -41,7 +41,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
         form = _format(path)
         if form in ("HDF5", "MATLAB v7.3"):
             with open_hdf5(path) as file:
-                yield CxiTree(path, file) if is_cxi(file) else Hdf5Tree(path, file, form)
+                yield CxiArrayTree(path, file) if is_cxi(file) else Hdf5ArrayTree(path, file, form)
         else:
             opener = {"TIFF": open_stack, "NPZ": open_npz, "MATLAB v5": open_matlab5}[form]
             with opener(path) as tree:
@@ -65,11 +65,11 @@ def _format(path: Path) -> str:
     if head.startswith(b"MATLAB 5.0"):
         return "MATLAB v5"
     if not head:
-        raise DataError(Fault(str(path), "the file is empty", "copy or acquire it again"))
+        raise DataError(Diagnostic(str(path), "the file is empty", "copy or acquire it again"))
     if path.suffix.lower() in (".h5", ".hdf5", ".hdf", ".nxs", ".cxi"):
         message = f"is no HDF5 file, though its name says so: it begins with {head[:8]!r}"
-        raise DataError(Fault(str(path), message, _READABLE))
-    raise DataError(Fault(str(path), f"is of an unknown format: it begins with {head[:8]!r}", _READABLE))
+        raise DataError(Diagnostic(str(path), message, _READABLE))
+    raise DataError(Diagnostic(str(path), f"is of an unknown format: it begins with {head[:8]!r}", _READABLE))
 
 
 def first_bytes(path: Path, count: int) -> bytes:
@@ -82,13 +82,13 @@ def first_bytes(path: Path, count: int) -> bytes:
         with path.open("rb") as stream:
             return stream.read(count)
     except FileNotFoundError as error:
-        raise DataError(Fault(str(path), "there is no such file", _nearest(path))) from error
+        raise DataError(Diagnostic(str(path), "there is no such file", _nearest(path))) from error
     except PermissionError as error:
         raise DataError(
-            Fault(str(path), "no permission to read it", f"chmod u+r '{path}', or ask its owner")
+            Diagnostic(str(path), "no permission to read it", f"chmod u+r '{path}', or ask its owner")
         ) from error
     except OSError as error:
-        raise DataError(Fault(str(path), f"cannot be read: {error.strerror}")) from error
+        raise DataError(Diagnostic(str(path), f"cannot be read: {error.strerror}")) from error
 
 
 def _nearest(path: Path) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex, Shaped
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Quantity, Volume, centred_axis
 
 ORDER = ("frame", "y", "x")
@@ -112,7 +112,7 @@ def read_foreign(path: Path, axes: Sequence[str] | None = None) -> Volume | None
         arrays = reader(path) if reader else None
     except (OSError, ValueError, EOFError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(Fault(str(path), f"cannot be read: {reason}", "copy it again")) from error
+        raise DataError(Diagnostic(str(path), f"cannot be read: {reason}", "copy it again")) from error
     if arrays is None:
         return None
     density, support, convention = arrays
@@ -121,7 +121,7 @@ def read_foreign(path: Path, axes: Sequence[str] | None = None) -> Volume | None
     try:
         return on_detector(density, support, convention)
     except DataError as error:
-        raise DataError(*(Fault(str(path), fault.message) for fault in error.faults)) from error
+        raise DataError(*(Diagnostic(str(path), fault.message) for fault in error.faults)) from error
 
 
 _Arrays = tuple[np.ndarray, np.ndarray | None, Convention]

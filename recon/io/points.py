@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ..config.units import dimension_of, is_number, si_factor
-from ..errors import ConfigError, DataError, Fault
+from ..errors import ConfigError, DataError, Diagnostic
 from ..model import Model
 from ..volume import Quantity
 from .atomic import open_for_arrays, write_atomically
-from .hdf5_common import opened, stamp, text_of
+from .hdf5_common import open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 from .volume_query import VolumeAnswers
 
@@ -52,16 +52,20 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if not path.is_file():
-        raise DataError(Fault(str(path), "there is no such file", "check the path"))
+        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
     try:
         points = reader(path, factor)
     except (ValueError, OSError, KeyError, TypeError) as error:
-        raise DataError(Fault(str(path), f"cannot be read as points: {error}", "give columns z, y, x")) from error
+        raise DataError(Diagnostic(str(path), f"cannot be read as points: {error}", "give columns z, y, x")) from error
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise DataError(Fault(str(path), f"holds an array of the shape {points.shape}", "points are (n, 3): z, y, x"))
+        raise DataError(
+            Diagnostic(str(path), f"holds an array of the shape {points.shape}", "points are (n, 3): z, y, x")
+        )
     wrong = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if wrong.size:
-        raise DataError(Fault(str(path), f"point {wrong[0] + 1} is not finite ({wrong.size} in all)", "remove them"))
+        raise DataError(
+            Diagnostic(str(path), f"point {wrong[0] + 1} is not finite ({wrong.size} in all)", "remove them")
+        )
     return points
 
 
@@ -109,7 +113,9 @@ def require_ending(path: Path) -> str:
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        raise ConfigError(Fault(str(path), "has no ending of a table of points", f"use one of {', '.join(ENDINGS)}"))
+        raise ConfigError(
+            Diagnostic(str(path), "has no ending of a table of points", f"use one of {', '.join(ENDINGS)}")
+        )
     return ending
 
 
@@ -193,7 +199,7 @@ def _read_npz(path: Path, factor: float) -> np.ndarray:
 
 
 def _read_hdf5(path: Path, factor: float) -> np.ndarray:
-    with opened(path) as file:
+    with open_checked(path) as file:
 
         def metres(name: str) -> np.ndarray:
             unit = file[name].attrs.get("units")
@@ -226,7 +232,7 @@ def _write_npz(path: Path, columns: list[Quantity], arrays: list[np.ndarray], ki
 
 def _write_hdf5(path: Path, columns: list[Quantity], arrays: list[np.ndarray], kind: str) -> None:
     with new_hdf5(path) as file:
-        stamp(file, FORMAT, kind, "/")
+        write_root_attributes(file, FORMAT, kind, "/")
         file.attrs.update({"signal": columns[3].name, "axes": ["."]})
         for column, array in zip(columns, arrays, strict=True):
             file.create_dataset(column.name, data=array).attrs.update(

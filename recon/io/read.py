@@ -11,15 +11,15 @@ import numpy as np
 
 from ..acquisition import Acquisition, Entry
 from ..config.source import Source
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Volume
-from .axes import Fitted, fit
+from .axes import MatchedAxes, fit
 from .checks import filled, mask_faults, mask_for, number_faults
-from .hdf5 import Hdf5Tree
+from .hdf5 import Hdf5ArrayTree
 from .hdf5_common import FORMAT_VERSION, require_version
-from .lazy_arrays import Index, Tree
+from .lazy_arrays import ArrayTree, Index
 from .open import open_tree
-from .resolve import ComplexSource, Located, Names, absent, locate
+from .resolve import ComplexSource, Located, SourceMap, missing_diagnostic, resolve
 
 Select: TypeAlias = Callable[[Mapping[str, int]], Mapping[str, Index]]
 """From the sizes of the axes, the part to take along each; axes that it leaves out are taken whole."""
@@ -28,7 +28,7 @@ Select: TypeAlias = Callable[[Mapping[str, int]], Mapping[str, Index]]
 def read_file(
     path: str | Path,
     schema: Sequence[Entry],
-    names: Names | None = None,
+    names: SourceMap | None = None,
     kind: str = "cell",
     select: Select | None = None,
 ) -> Acquisition:
@@ -44,19 +44,19 @@ def read_file(
     Raises:
         DataError: With every fault that was found.
     """
-    acquisition, faults = collect(path, schema, names, kind, select)
+    acquisition, faults = read_all(path, schema, names, kind, select)
     if faults:
         raise DataError(*faults)
     return acquisition
 
 
-def collect(
+def read_all(
     path: str | Path,
     schema: Sequence[Entry],
-    names: Names | None = None,
+    names: SourceMap | None = None,
     kind: str = "cell",
     select: Select | None = None,
-) -> tuple[Acquisition, list[Fault]]:
+) -> tuple[Acquisition, list[Diagnostic]]:
     """Read what can be read, and list what is wrong.
 
     Takes the arguments of ``read_file``.
@@ -84,7 +84,7 @@ def collect(
     return acquisition, faults
 
 
-def _require_kind(tree: Tree, kind: str) -> None:
+def _require_kind(tree: ArrayTree, kind: str) -> None:
     """Refuse a file of ours that holds another kind of measurement, or is of a later format.
 
     Raises:
@@ -97,10 +97,10 @@ def _require_kind(tree: Tree, kind: str) -> None:
     found = facts.get("kind", kind)
     if found != kind:
         message = f"is an acquisition of a {found}, not of a {kind}"
-        raise DataError(Fault(str(tree.path), message, f"see: unflat info '{tree.path}'"))
+        raise DataError(Diagnostic(str(tree.path), message, f"see: unflat info '{tree.path}'"))
 
 
-def _require_numbers(fitted: list[Fitted]) -> None:
+def _require_numbers(fitted: list[MatchedAxes]) -> None:
     """Refuse arrays without a single number, from which no size can be taken.
 
     Raises:
@@ -109,18 +109,22 @@ def _require_numbers(fitted: list[Fitted]) -> None:
     empty = [item.located for item in fitted if 0 in item.located.leaf.shape]
     if empty:
         remedy = "copy or acquire it again; the writer was stopped before its first image, or the name is wrong"
-        raise DataError(*(Fault(item.place, f"is empty: its shape is {item.leaf.shape}", remedy) for item in empty))
+        raise DataError(
+            *(Diagnostic(item.place, f"is empty: its shape is {item.leaf.shape}", remedy) for item in empty)
+        )
 
 
-def _locate_all(tree: Tree, schema: Sequence[Entry], names: Names) -> tuple[list[Located], list[Fault], set[str]]:
+def _locate_all(
+    tree: ArrayTree, schema: Sequence[Entry], names: SourceMap
+) -> tuple[list[Located], list[Diagnostic], set[str]]:
     """Find every entry; give what was found, the faults, and the names of the entries that have one."""
     located: list[Located] = []
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     astray: set[str] = set()
     for entry in schema:
         source = names.get(entry.name, Source.parse(entry.path))
         try:
-            found = locate(tree, entry, source)
+            found = resolve(tree, entry, source)
         except DataError as error:
             faults += error.faults
             astray.add(entry.name)
@@ -131,12 +135,12 @@ def _locate_all(tree: Tree, schema: Sequence[Entry], names: Names) -> tuple[list
     return located, faults, astray
 
 
-def _contradiction(tree: Tree, found: Located, source: Source | ComplexSource | None) -> list[Fault]:
+def _contradiction(tree: ArrayTree, found: Located, source: Source | ComplexSource | None) -> list[Diagnostic]:
     """Compare a length in the config with the file's own: mixed micrometres and nanometres are the usual error."""
     if not isinstance(source, Source) or not source.is_literal or found.entry.unit != "m":
         return []
     try:
-        own = locate(tree, found.entry, Source.parse(found.entry.path))
+        own = resolve(tree, found.entry, Source.parse(found.entry.path))
         if own is None:
             return []
         stored = np.ravel(own.leaf.read()).astype(float) * own.factor
@@ -151,25 +155,25 @@ def _contradiction(tree: Tree, found: Located, source: Source | ComplexSource | 
     thousands = np.log10(given / stored[: given.size]) / 3
     if np.allclose(thousands, np.round(thousands), atol=0.01):
         remedy = f"a unit is missing: they differ by a factor of 1e{3 * round(float(thousands[0])):d}; {remedy}"
-    return [Fault(found.place, message, remedy)]
+    return [Diagnostic(found.place, message, remedy)]
 
 
-def _lacking(tree: Tree, schema: Sequence[Entry], have: set[str]) -> list[Fault]:
+def _lacking(tree: ArrayTree, schema: Sequence[Entry], have: set[str]) -> list[Diagnostic]:
     """Faults for what is needed and absent; what is there and cannot be used has its own fault already."""
-    faults = [absent(tree, e) for e in schema if e.required and not e.choice and e.name not in have]
+    faults = [missing_diagnostic(tree, e) for e in schema if e.required and not e.choice and e.name not in have]
     for choice in dict.fromkeys(e.choice for e in schema if e.choice):
         members = [e for e in schema if e.choice == choice]
         if not have & {e.name for e in members}:
-            faults.append(absent(tree, *members))
+            faults.append(missing_diagnostic(tree, *members))
     return faults
 
 
 def _fetch_all(
-    fitted: list[Fitted], chosen: Mapping[str, Index]
-) -> tuple[dict[str, np.ndarray], dict[str, tuple[Index, ...]], list[Fault]]:
+    fitted: list[MatchedAxes], chosen: Mapping[str, Index]
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[Index, ...]], list[Diagnostic]]:
     arrays: dict[str, np.ndarray] = {}
     indices: dict[str, tuple[Index, ...]] = {}
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     for item in fitted:
         name = item.located.entry.name
         index = tuple(chosen.get(axis, slice(None)) for axis in item.axes)
@@ -180,7 +184,7 @@ def _fetch_all(
     return arrays, indices, faults
 
 
-def _fetch(item: Fitted, index: tuple[Index, ...]) -> np.ndarray:
+def _fetch(item: MatchedAxes, index: tuple[Index, ...]) -> np.ndarray:
     """Read one array in SI: measurements in single precision, the instrument's numbers in double."""
     located = item.located
     entry, stored = located.entry, located.leaf.fetch(index)
@@ -188,10 +192,10 @@ def _fetch(item: Fitted, index: tuple[Index, ...]) -> np.ndarray:
         return _texts(stored, located.place)
     if stored.dtype.kind not in "biufc":
         what = "text" if stored.dtype.kind in "SUO" else str(stored.dtype)
-        raise DataError(Fault(located.place, f"holds {what}; expected numbers"))
+        raise DataError(Diagnostic(located.place, f"holds {what}; expected numbers"))
     if stored.dtype.kind == "c" and entry.dtype != "complex":
         remedy = "name it as acquisition.field" if entry.name == "images" else ""
-        raise DataError(Fault(located.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
+        raise DataError(Diagnostic(located.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
     if entry.dtype == "integer":
         return (stored != 0).astype(np.uint8) if entry.hides else stored.astype(np.int64)
     measured = entry.path.startswith("/measurement/")
@@ -209,7 +213,7 @@ def _texts(stored: np.ndarray, place: str) -> np.ndarray:
         DataError: If it holds numbers.
     """
     if stored.dtype.kind not in "SUO":
-        raise DataError(Fault(place, f"holds {stored.dtype}; expected text", "name another array, or null"))
+        raise DataError(Diagnostic(place, f"holds {stored.dtype}; expected text", "name another array, or null"))
     words = [w.decode(errors="replace") if isinstance(w, bytes) else str(w) for w in stored.ravel()]
     return np.array(words, dtype=np.str_).reshape(stored.shape)
 
@@ -225,8 +229,8 @@ def _all_number_faults(
     arrays: Mapping[str, np.ndarray],
     places: Mapping[str, str],
     indices: Mapping[str, tuple[Index, ...]],
-) -> list[Fault]:
-    faults: list[Fault] = []
+) -> list[Diagnostic]:
+    faults: list[Diagnostic] = []
     for entry in schema:
         if entry.name not in arrays:
             continue
@@ -238,20 +242,20 @@ def _all_number_faults(
     return faults
 
 
-def _truth(tree: Tree, kind: str) -> Volume | None:
+def _truth(tree: ArrayTree, kind: str) -> Volume | None:
     """The specimen, where a file of ours carries it."""
-    if not isinstance(tree, Hdf5Tree) or "truth" not in tree.file or not _ours(tree):
+    if not isinstance(tree, Hdf5ArrayTree) or "truth" not in tree.file or not _ours(tree):
         return None
     from .volume_hdf5 import read_group
 
     return read_group(tree.file["truth"], kind)
 
 
-def _ours(tree: Tree) -> bool:
+def _ours(tree: ArrayTree) -> bool:
     return (tree.attributes("/") or {}).get("format") == "unflat-acquisition"
 
 
-def _facts(tree: Tree) -> dict[str, float | str]:
+def _facts(tree: ArrayTree) -> dict[str, float | str]:
     """Plain facts of our own files; the root attributes that every file of ours has are not among them."""
     if not _ours(tree):
         return {}

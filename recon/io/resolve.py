@@ -9,9 +9,9 @@ import numpy as np
 
 from ..acquisition import Entry
 from ..config.source import Source
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from .file_units import factor
-from .lazy_arrays import Index, Leaf, Tree
+from .lazy_arrays import ArrayTree, Index, LazyArray
 
 _STAMPS = {"format", "format_version", "created", "creator", "kind", "default", "NX_class"}
 
@@ -25,7 +25,7 @@ class ComplexSource:
     scale: float = 1.0
 
 
-Names: TypeAlias = Mapping[str, Source | ComplexSource | None]
+SourceMap: TypeAlias = Mapping[str, Source | ComplexSource | None]
 """Sources by the name of the entry; None for what the file may hold and must not be read."""
 
 
@@ -42,13 +42,13 @@ class Located:
     """
 
     entry: Entry
-    leaf: Leaf
+    leaf: LazyArray
     factor: float
     place: str
     order: tuple[str, ...] = ()
 
 
-def locate(tree: Tree, entry: Entry, source: Source | ComplexSource | None) -> Located | None:
+def resolve(tree: ArrayTree, entry: Entry, source: Source | ComplexSource | None) -> Located | None:
     """Find one entry.
 
     Args:
@@ -67,7 +67,7 @@ def locate(tree: Tree, entry: Entry, source: Source | ComplexSource | None) -> L
     if isinstance(source, ComplexSource):
         return _complex(tree, entry, source)
     if source.is_literal:
-        return Located(entry, Leaf.of(source.value), 1.0, f"acquisition.{entry.name}")
+        return Located(entry, LazyArray.of(source.value), 1.0, f"acquisition.{entry.name}")
     path, _, order = source.path.partition(" as ")
     path = path.strip()
     place = f"{tree.path}:{path}" + (f"@{source.attribute}" if source.attribute else "")
@@ -81,11 +81,11 @@ def locate(tree: Tree, entry: Entry, source: Source | ComplexSource | None) -> L
         scale = factor(unit, entry.unit) if unit else 1.0
     except ValueError as error:
         remedy = f"say acquisition.{entry.name}: '{path} in {'um' if entry.unit == 'm' else entry.unit}'"
-        raise DataError(Fault(place, str(error), remedy)) from error
+        raise DataError(Diagnostic(place, str(error), remedy)) from error
     return Located(entry, leaf, scale, place, tuple(order.replace(",", " ").split()))
 
 
-def absent(tree: Tree, entry: Entry, *others: Entry) -> Fault:
+def missing_diagnostic(tree: ArrayTree, entry: Entry, *others: Entry) -> Diagnostic:
     """Say that something is needed that the file does not hold.
 
     Args:
@@ -96,34 +96,34 @@ def absent(tree: Tree, entry: Entry, *others: Entry) -> Fault:
     wanted = " nor ".join(f"{e.path} ({e.meaning})" for e in (entry, *others))
     lack = "neither" if others else "no"
     remedy = f"name it in the config (acquisition.{entry.name}: {_forms(entry)}), {_held(tree)}"
-    return Fault(str(tree.path), f"the file holds {lack} {wanted}", remedy)
+    return Diagnostic(str(tree.path), f"the file holds {lack} {wanted}", remedy)
 
 
-def _attribute(tree: Tree, path: str, name: str) -> Leaf | None:
+def _attribute(tree: ArrayTree, path: str, name: str) -> LazyArray | None:
     found = tree.attributes(path)
     if found is None or name not in found:
         return None
-    return Leaf.of(np.asarray(found[name]))
+    return LazyArray.of(np.asarray(found[name]))
 
 
-def _unit_in_file(leaf: Leaf, entry: Entry) -> str:
+def _unit_in_file(leaf: LazyArray, entry: Entry) -> str:
     """The file's own word for the unit; brightness is counted in so many ways that none of them matters."""
     unit = leaf.attributes.get("units", "")
     return unit.strip() if isinstance(unit, str) and entry.unit != "counts" else ""
 
 
-def _missing(tree: Tree, entry: Entry, path: str, attribute: str) -> Fault:
+def _missing(tree: ArrayTree, entry: Entry, path: str, attribute: str) -> Diagnostic:
     where = f"{tree.path}:{path}"
     if attribute:
         held = tree.attributes(path)
         if held is not None:
             shown = ", ".join(list(held)[:12]) or "none"
             message = f"there is no attribute {attribute!r} for acquisition.{entry.name}"
-            return Fault(where, message, f"its attributes are {shown}{_did_you_mean(attribute, list(held))}")
+            return Diagnostic(where, message, f"its attributes are {shown}{_did_you_mean(attribute, list(held))}")
     message = f"there is nothing of that name, for acquisition.{entry.name}"
     near = _did_you_mean(path, [*tree.names(), *_root_attributes(tree)])
     number = "; the config may give a plain number instead" if _may_be_number(entry) else ""
-    return Fault(where, message, f"{_held(tree)}{near}{number}")
+    return Diagnostic(where, message, f"{_held(tree)}{near}{number}")
 
 
 def _may_be_number(entry: Entry) -> bool:
@@ -135,7 +135,7 @@ def _forms(entry: Entry) -> str:
     return "/path, /@attribute, or a plain number" if _may_be_number(entry) else "/path"
 
 
-def _root_attributes(tree: Tree) -> list[str]:
+def _root_attributes(tree: ArrayTree) -> list[str]:
     """Attributes of the file as the config names them; not those that say whose file it is."""
     return [f"/@{name}" for name in tree.attributes("/") or {} if name not in _STAMPS]
 
@@ -149,7 +149,7 @@ def _did_you_mean(name: str, held: list[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def _held(tree: Tree) -> str:
+def _held(tree: ArrayTree) -> str:
     shown = []
     for name in tree.names()[:8]:
         try:
@@ -163,16 +163,16 @@ def _held(tree: Tree) -> str:
     return f"it holds {', '.join(shown)}{more}" if shown else f"it holds no arrays{more}"
 
 
-def _complex(tree: Tree, entry: Entry, source: ComplexSource) -> Located:
+def _complex(tree: ArrayTree, entry: Entry, source: ComplexSource) -> Located:
     """Present two real arrays as one complex one."""
-    parts = [locate(tree, entry, part) for part in (source.real, source.imag)]
+    parts = [resolve(tree, entry, part) for part in (source.real, source.imag)]
     real, imag = parts
     if real is None or imag is None:
         part = source.real if real is None else source.imag
         raise DataError(_missing(tree, entry, part.path, part.attribute))
     if real.leaf.shape != imag.leaf.shape:
         message = f"the real part has the shape {real.leaf.shape}, the imaginary part {imag.leaf.shape}"
-        raise DataError(Fault(real.place, message, "name two arrays of one shape"))
+        raise DataError(Diagnostic(real.place, message, "name two arrays of one shape"))
     first, second, scale = real.leaf, imag.leaf, source.scale
 
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
@@ -180,5 +180,5 @@ def _complex(tree: Tree, entry: Entry, source: ComplexSource) -> Located:
         array.imag = second.fetch(index)
         return array * np.float32(scale)
 
-    leaf = Leaf(first.shape, np.dtype(np.complex64), fetch, first.attributes)
+    leaf = LazyArray(first.shape, np.dtype(np.complex64), fetch, first.attributes)
     return Located(entry, leaf, real.factor, real.place, real.order)

@@ -17,10 +17,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..config.units import is_number
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..runs.logs import hushed
 from .image_folders import is_sections
-from .lazy_arrays import IMAGES, PIXEL_SIZE, Index, Leaf, Leaves, take
+from .lazy_arrays import IMAGES, PIXEL_SIZE, Index, LazyArray, LazyArrays, take
 
 _AGAIN = "copy or acquire it again"
 _IMAGES = (".tif", ".tiff")
@@ -29,7 +29,7 @@ _IMAGEJ_UNITS = {"micron": "um", "microns": "um", "\\u00B5m": "um", "µm": "um",
 
 
 @contextmanager
-def open_stack(path: Path) -> Iterator[Leaves]:
+def open_stack(path: Path) -> Iterator[LazyArrays]:
     """Open a TIFF of one or several pages, or an OME-TIFF.
 
     Raises:
@@ -39,7 +39,7 @@ def open_stack(path: Path) -> Iterator[Leaves]:
 
     with hushed("tifffile"), _damage_of(path), tifffile.TiffFile(path) as tiff:
         if not tiff.series:
-            raise DataError(Fault(str(path), "the TIFF holds no image", _AGAIN))
+            raise DataError(Diagnostic(str(path), "the TIFF holds no image", _AGAIN))
         series = tiff.series[0]
         shape = tuple(n for n in series.shape if n > 1 or len(series.shape) <= 3)
 
@@ -49,13 +49,13 @@ def open_stack(path: Path) -> Iterator[Leaves]:
                 return np.asarray(series.asarray()).reshape(shape)
 
         facts = {"axes": series.axes, "pages": len(tiff.pages)}
-        leaves = {IMAGES: Leaf(shape, series.dtype, lambda index: take(stack(), index), facts)}
+        leaves = {IMAGES: LazyArray(shape, series.dtype, lambda index: take(stack(), index), facts)}
         pixel = _ome_pixel(tiff.ome_metadata) or _imagej_pixel(tiff)
         if pixel is not None:
             size, unit = pixel
-            leaves[PIXEL_SIZE] = Leaf.of(np.array(size), {"units": unit})
+            leaves[PIXEL_SIZE] = LazyArray.of(np.array(size), {"units": unit})
         form = "OME-TIFF" if tiff.is_ome else "TIFF"
-        yield Leaves(path, form, leaves)
+        yield LazyArrays(path, form, leaves)
 
 
 def open_folder(folder: Path, pattern: str = "") -> "Folder":
@@ -69,11 +69,11 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
         DataError: If no image is there.
     """
     if not folder.is_dir():
-        raise DataError(Fault(str(folder), "there is no such folder", "check the name"))
+        raise DataError(Diagnostic(str(folder), "there is no such folder", "check the name"))
     try:
         files = sorted((entry for entry in folder.iterdir() if entry.is_file()), key=_natural)
     except OSError as error:
-        raise DataError(Fault(str(folder), f"cannot be read: {error.strerror}")) from error
+        raise DataError(Diagnostic(str(folder), f"cannot be read: {error.strerror}")) from error
     tree = Folder(folder, tuple(f.name for f in files), pattern)
     if tree.leaf(IMAGES) is None:
         wanted = f"no file matches {pattern!r}" if pattern else "the folder holds no TIFF"
@@ -81,7 +81,7 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
         remedy = "name a folder of TIFFs, or a pattern"
         if is_sections(folder):
             shown, remedy = "image/ and mask/ of cells' sections", "say that they are: --kind shape, or a config of it"
-        raise DataError(Fault(str(folder), f"{wanted}; it holds {shown}", remedy))
+        raise DataError(Diagnostic(str(folder), f"{wanted}; it holds {shown}", remedy))
     return tree
 
 
@@ -103,7 +103,7 @@ class Folder:
         single = [f"/{name}" for name in self.files if name.lower().endswith(_IMAGES + _TABLES)]
         return [IMAGES, *single]
 
-    def leaf(self, name: str) -> Leaf | None:
+    def leaf(self, name: str) -> LazyArray | None:
         """One file, or a stack of those that match a pattern."""
         if name == IMAGES:
             return self._stack([f for f in self.files if self._is_image(f)])
@@ -118,7 +118,7 @@ class Folder:
     def _is_image(self, name: str) -> bool:
         return fnmatch(name, self.pattern) if self.pattern else name.lower().endswith(_IMAGES)
 
-    def _stack(self, files: list[str]) -> Leaf | None:
+    def _stack(self, files: list[str]) -> LazyArray | None:
         if not files:
             return None
         first = _single(self.path / files[0])
@@ -127,23 +127,25 @@ class Folder:
             wanted = np.arange(len(files))[index[0]]
             return np.stack([take(self._same_shape(files[i], first.shape), index[1:]) for i in wanted])
 
-        return Leaf((len(files), *first.shape), first.dtype, fetch)
+        return LazyArray((len(files), *first.shape), first.dtype, fetch)
 
     def _same_shape(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         image = _single(self.path / name).read()
         if image.shape != shape:
             message = f"the image has the shape {image.shape}; the first of the folder has {shape}"
-            raise DataError(Fault(str(self.path / name), message, "name the images that belong together by a pattern"))
+            raise DataError(
+                Diagnostic(str(self.path / name), message, "name the images that belong together by a pattern")
+            )
         return image
 
 
-def _single(path: Path) -> Leaf:
+def _single(path: Path) -> LazyArray:
     """Read one file of a folder."""
     ending = path.suffix.lower()
     if ending in _TABLES:
-        return Leaf.of(_table(path))
+        return LazyArray.of(_table(path))
     with open_stack(path) as stack:
-        return Leaf.of(stack.leaves[IMAGES].read())
+        return LazyArray.of(stack.leaves[IMAGES].read())
 
 
 def _table(path: Path) -> np.ndarray:
@@ -156,7 +158,7 @@ def _table(path: Path) -> np.ndarray:
             rows = rows[1:]
         return np.squeeze(np.array(rows, float))
     except (OSError, ValueError) as error:
-        raise DataError(Fault(str(path), f"is no table of numbers: {error}")) from error
+        raise DataError(Diagnostic(str(path), f"is no table of numbers: {error}")) from error
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -205,4 +207,4 @@ def _damage_of(path: Path) -> Iterator[None]:
         yield
     except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, struct.error, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(Fault(str(path), f"the TIFF is damaged: {reason}", _AGAIN)) from error
+        raise DataError(Diagnostic(str(path), f"the TIFF is damaged: {reason}", _AGAIN)) from error

@@ -21,9 +21,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Quantity, Volume
-from .hdf5_common import number_or_text, opened, text_of
+from .hdf5_common import number_or_text, open_checked, text_of
 from .metadata import Corner
 from .phasing_programs import DETECTOR, FRAME, PYNX, UNKNOWN, on_detector
 from .safe_hdf5 import new_hdf5
@@ -57,11 +57,11 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     Raises:
         DataError: If there is no image of three axes.
     """
-    with opened(path) as file:
+    with open_checked(path) as file:
         entry = file.get("entry_1")
         if not isinstance(entry, h5py.Group) or "image_1/data" not in entry:
             message = "holds no /entry_1/image_1/data: no density, or a measurement (that is for unflat convert)"
-            raise DataError(Fault(str(path), message, f"see what it holds: unflat info '{path}'"))
+            raise DataError(Diagnostic(str(path), message, f"see what it holds: unflat info '{path}'"))
         image = entry["image_1"]
         ours = text_of(file.attrs.get("creator", "")).startswith("unflat")
         if ours and all(axis in image for axis in "zyx"):
@@ -71,7 +71,7 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
 
 def detector_frame(path: Path) -> Volume | None:
     """Read the density on the detector's frame from a CXI file of ours or of another program; None if it has none."""
-    with opened(path) as file:
+    with open_checked(path) as file:
         entries = [file[name] for name in ("entry_2", "entry_1") if name in file]
         for entry in entries:
             image = entry.get("image_1")
@@ -200,7 +200,7 @@ def _read_foreign(file: Any, image: Any, path: Path) -> Volume:
     data = image["data"]
     if data.ndim != 3 or data.dtype.kind != "c":
         message = f"its image is {data.dtype} of the shape {data.shape}; a phased crystal is complex, of three axes"
-        raise DataError(Fault(f"{path}:{data.name}", message))
+        raise DataError(Diagnostic(f"{path}:{data.name}", message))
     support = next((image[name][()] for name in ("support", "mask") if name in image), None)
     creator = text_of(file.attrs.get("creator", ""))
     process = image.get("process_1/program")
@@ -209,4 +209,4 @@ def _read_foreign(file: Any, image: Any, path: Path) -> Volume:
     try:
         return on_detector(data[()], support if support is not None and support.ndim == 3 else None, known)
     except DataError as error:
-        raise DataError(*(Fault(str(path), fault.message) for fault in error.faults)) from error
+        raise DataError(*(Diagnostic(str(path), fault.message) for fault in error.faults)) from error

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, Fault
+from ..errors import ConfigError, DataError, Diagnostic
 from ..volume import Volume
 from .atomic import write_atomically
 from .metadata import Corner, NoSpacingError, axes
@@ -68,7 +68,7 @@ def format_of(path: Path) -> str:
     for ending, module in ENDINGS.items():
         if name.endswith(ending):
             return module
-    raise ConfigError(Fault(str(path), "has no ending of a volume file", f"use one of {', '.join(ENDINGS)}"))
+    raise ConfigError(Diagnostic(str(path), "has no ending of a volume file", f"use one of {', '.join(ENDINGS)}"))
 
 
 def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None = None) -> None:
@@ -87,11 +87,11 @@ def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None =
     module = format_of(path)
     if module in ONE_QUANTITY and len(volume.values) > 1:
         message = f"this format holds one quantity, not {len(volume.values)} ({', '.join(volume.values)})"
-        raise ConfigError(Fault(str(path), message, "choose one with --quantity, or write .h5"))
+        raise ConfigError(Diagnostic(str(path), message, "choose one with --quantity, or write .h5"))
     complex_ones = [name for name, array in volume.values.items() if np.iscomplexobj(array)]
     if module in REAL_ONLY and complex_ones:
         message = f"this format holds real numbers, and {complex_ones[0]} is complex"
-        raise ConfigError(Fault(str(path), message, "write .h5 or .npz, or choose a real quantity"))
+        raise ConfigError(Diagnostic(str(path), message, "write .h5 or .npz, or choose a real quantity"))
     with write_atomically(path) as temporary:
         beside = (detector,) if detector is not None and module in TWO_FRAMES else ()
         _module(module).write(volume, temporary, *beside)
@@ -160,7 +160,7 @@ def outline(path: Path) -> Volume | None:
 def _reading(path: Path) -> Iterator[None]:
     """Say in one line what a reader finds wrong with a file."""
     if not path.is_file():
-        raise DataError(Fault(str(path), "there is no such file", "check the path"))
+        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
     try:
         yield
     except DataError:
@@ -168,7 +168,7 @@ def _reading(path: Path) -> Iterator[None]:
     except Exception as error:  # Readers of foreign files raise whatever they please.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "the file is torn, or is not what its ending says"
-        raise DataError(Fault(str(path), f"cannot be read: {text}", remedy)) from error
+        raise DataError(Diagnostic(str(path), f"cannot be read: {text}", remedy)) from error
 
 
 def _foreign(path: Path) -> Volume:
@@ -181,7 +181,7 @@ def _foreign(path: Path) -> Volume:
     if found is None:
         what = "holds no image.npy of cohere's" if path.is_dir() else "is no complex array of a phased crystal"
         message = what if path.exists() else "there is no such file"
-        raise DataError(Fault(str(path), message, f"a volume ends in one of {', '.join(ENDINGS)}"))
+        raise DataError(Diagnostic(str(path), message, f"a volume ends in one of {', '.join(ENDINGS)}"))
     return found
 
 

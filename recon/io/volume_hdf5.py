@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 
 from ..config.units import si_factor
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Quantity, Volume
-from .hdf5_common import BRICK, number_or_text, opened, stamp, text_of
+from .hdf5_common import BRICK, number_or_text, open_checked, text_of, write_root_attributes
 from .metadata import Corner
 from .phasing_programs import read_foreign
 from .safe_hdf5 import new_hdf5
@@ -63,7 +63,7 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
     told = [text_of(n) for n in (group.attrs.get("signal", ""), *group.attrs.get("auxiliary_signals", ()))]
     names.sort(key=lambda name: told.index(name) if name in told else len(told))
     if not names:
-        raise DataError(Fault(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
+        raise DataError(Diagnostic(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
     attributes = {k: number_or_text(v) for k, v in group.attrs.items() if k not in _NEXUS and np.ndim(v) == 0}
     try:
         return Volume(
@@ -77,13 +77,13 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
             unit,
         )
     except DataError as error:
-        raise DataError(*(Fault(where, fault.message) for fault in error.faults)) from error
+        raise DataError(*(Diagnostic(where, fault.message) for fault in error.faults)) from error
 
 
 def write(volume: Volume, path: Path) -> None:
     """Write a volume file; the caller sees to it that it appears whole."""
     with new_hdf5(path) as file:
-        stamp(file, FORMAT, volume.kind, GROUP)
+        write_root_attributes(file, FORMAT, volume.kind, GROUP)
         write_group(file.create_group(GROUP), volume)
 
 
@@ -93,7 +93,7 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     Raises:
         DataError: If the file is torn, or holds neither.
     """
-    with opened(path) as file:
+    with open_checked(path) as file:
         kind = text_of(file.attrs.get("kind", kind))
         for name in (GROUP, "truth"):
             if isinstance(file.get(name), h5py.Group):
@@ -102,7 +102,9 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
         if foreign is not None:
             return foreign
         raise DataError(
-            Fault(str(path), "holds no volume (neither /volume nor /truth)", f"see what it holds: unflat info {path}")
+            Diagnostic(
+                str(path), "holds no volume (neither /volume nor /truth)", f"see what it holds: unflat info {path}"
+            )
         )
 
 
@@ -135,19 +137,19 @@ def axes_of(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray, Lite
 
 def _axis(group: h5py.Group, name: str, where: str) -> np.ndarray:
     if name not in group:
-        raise DataError(Fault(f"{where}/{name}", "is missing", "a volume has the axes z, y and x, in metres"))
+        raise DataError(Diagnostic(f"{where}/{name}", "is missing", "a volume has the axes z, y and x, in metres"))
     dataset = group[name]
     axis = np.atleast_1d(np.asarray(dataset[()], np.float64))
     unit = text_of(dataset.attrs.get("units", "m"))
     try:
         axis = axis * (1.0 if unit == _UNKNOWN else si_factor(unit))
     except ValueError as error:
-        raise DataError(Fault(f"{where}/{name}", str(error), "write the axis in metres")) from error
+        raise DataError(Diagnostic(f"{where}/{name}", str(error), "write the axis in metres")) from error
     steps = np.diff(axis)
     if axis.ndim != 1 or not np.all(np.isfinite(axis)) or (steps.size and not steps.min() > 0):
-        raise DataError(Fault(f"{where}/{name}", "is not a rising row of numbers"))
+        raise DataError(Diagnostic(f"{where}/{name}", "is not a rising row of numbers"))
     if steps.size and np.ptp(steps) > 1e-3 * steps.mean():
-        raise DataError(Fault(f"{where}/{name}", "is not evenly spaced", "resample the volume on an even lattice"))
+        raise DataError(Diagnostic(f"{where}/{name}", "is not evenly spaced", "resample the volume on an even lattice"))
     return axis
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Quantity, Volume
 from .metadata import KEY, Corner, assemble, axes, describe, require_spacing
 from .phasing_programs import read_foreign
@@ -37,7 +37,7 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     if foreign is not None:
         return foreign
     if not arrays:
-        raise DataError(Fault(str(path), f"holds no array (z, y, x); it holds {', '.join(named) or 'nothing'}"))
+        raise DataError(Diagnostic(str(path), f"holds no array (z, y, x); it holds {', '.join(named) or 'nothing'}"))
     shape = next(iter(arrays.values())).shape
     if described:
         volume = assemble(list(arrays.values()), (1, 1, 1), described, kind)

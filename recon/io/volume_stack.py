@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 from jaxtyping import Num
 
-from ..errors import ConfigError, DataError, Fault
+from ..errors import ConfigError, DataError, Diagnostic
 from ..volume import Volume
 from .atomic import write_atomically
-from .hdf5_common import BRICK, opened, stamp, text_of
+from .hdf5_common import BRICK, open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 from .volume_hdf5 import FORMAT, GROUP, axes_of, quantity_in, texts_of
 
@@ -44,7 +44,7 @@ def counts(path: Path) -> tuple[int, int] | None:
     """Number of cells, and of draws of each; None of a file that holds no more than one volume."""
     if not path.is_file() or not h5py.is_hdf5(path):
         return None
-    with opened(path) as file:
+    with open_checked(path) as file:
         group = file.get(GROUP)
         if not isinstance(group, h5py.Group):
             return None
@@ -64,12 +64,12 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
         ConfigError: If there is no such cell or draw.
         DataError: If the file is torn, or holds one volume only.
     """
-    with opened(path, FORMAT) as file:
+    with open_checked(path, FORMAT) as file:
         group = file[GROUP]
         z, y, x, unit = axes_of(group)
         names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and item.ndim == len(_AXES)]
         if not names:
-            raise DataError(Fault(str(path), "holds one volume, and no cells and draws"))
+            raise DataError(Diagnostic(str(path), "holds one volume, and no cells and draws"))
         quantities = tuple(quantity_in(group[name], name) for name in names)
         cells, draws = group[names[0]].shape[:2]
         titles, labels = (_texts(file, key, cells) for key in ("name", "label"))
@@ -117,7 +117,7 @@ def write_many(
         raise DataError(f"values of the shape {values.shape} on axes of {like.shape} samples")
     quantity = like.quantities[0]
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        stamp(file, FORMAT, like.kind, GROUP)
+        write_root_attributes(file, FORMAT, like.kind, GROUP)
         group = file.create_group(GROUP)
         group.attrs.update({"NX_class": "NXdata", "signal": quantity.name, "axes": _AXES})
         for name, axis in zip("zyx", (like.z, like.y, like.x), strict=True):
@@ -134,7 +134,7 @@ def names_and_labels(path: Path) -> tuple[list[str], list[str]]:
     """Names and classes of the cells of a volume file or an acquisition; empty where the file has none."""
     if not (path.is_file() and h5py.is_hdf5(path)):
         return [], []
-    with opened(path) as file:
+    with open_checked(path) as file:
         return list(texts_of(file, "name")), list(texts_of(file, "label"))
 
 
@@ -143,7 +143,7 @@ def _texts(file: h5py.File, key: str, count: int) -> list[str]:
         return [""] * count
     found = list(texts_of(file, key))
     if len(found) != count:
-        raise DataError(Fault(f"{file.filename}:/{key}", f"holds {len(found)} texts for {count} cells"))
+        raise DataError(Diagnostic(f"{file.filename}:/{key}", f"holds {len(found)} texts for {count} cells"))
     return found
 
 
@@ -151,5 +151,5 @@ def _chosen(what: str, wanted: int | None, count: int, path: Path) -> Sequence[i
     if wanted is None:
         return range(count)
     if not 0 <= wanted < count:
-        raise ConfigError(Fault(str(path), f"has no {what} {wanted}", f"they are numbered 0 to {count - 1}"))
+        raise ConfigError(Diagnostic(str(path), f"has no {what} {wanted}", f"they are numbered 0 to {count - 1}"))
     return (wanted,)

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 
 from ..config.units import si_factor
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..runs.logs import hushed
 from ..volume import Volume
 from .atomic import open_for_arrays
@@ -65,7 +65,7 @@ def _channels(array: np.ndarray, axes: str, path: Path) -> list[np.ndarray]:
     order = [a for a in ("C", pages, "Y", "X") if a in axes]
     extra = tuple(i for i, a in enumerate(axes) if a not in order)
     if any(array.shape[i] > 1 for i in extra) or not {"Y", "X"} <= set(axes):
-        raise DataError(Fault(str(path), f"is no volume: its axes are {axes}, of the sizes {array.shape}"))
+        raise DataError(Diagnostic(str(path), f"is no volume: its axes are {axes}, of the sizes {array.shape}"))
     array = array.squeeze(extra).transpose([[a for a in axes if a in order].index(a) for a in order])
     if pages not in order:
         array = array[..., None, :, :]

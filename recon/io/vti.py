@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..volume import Volume
 from .metadata import Corner, assemble, describe, positive_spacing, zeros
 
@@ -66,14 +66,18 @@ def _read(path: Path, kind: str, *, header_only: bool) -> Volume:
         cut = head.find(_MARK)
         if cut < 0:
             raise DataError(
-                Fault(str(path), "is not VTK image data with raw appended arrays", "save it so, or as HDF5 or OME-TIFF")
+                Diagnostic(
+                    str(path), "is not VTK image data with raw appended arrays", "save it so, or as HDF5 or OME-TIFF"
+                )
             )
         start = head.index(b"_", cut + len(_MARK)) + 1
         parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
         root = ElementTree.fromstring(head[:cut] + b"</VTKFile>", parser=parser)
         image = root.find("ImageData")
         if image is None or root.get("compressor") or root.get("byte_order") != "LittleEndian":
-            raise DataError(Fault(str(path), "is not plain, little-endian VTK image data", "save it so, or as HDF5"))
+            raise DataError(
+                Diagnostic(str(path), "is not plain, little-endian VTK image data", "save it so, or as HDF5")
+            )
         extent = [int(n) for n in image.get("WholeExtent", "").split()]
         shape = tuple(extent[i + 1] - extent[i] + 1 for i in (4, 2, 0))
         width = 8 if root.get("header_type") == "UInt64" else 4
@@ -108,13 +112,13 @@ def _array(
 ) -> np.ndarray:
     """Read one appended array."""
     if entry.get("format") != "appended" or entry.get("NumberOfComponents", "1") != "1":
-        raise DataError(Fault(str(path), f"array {entry.get('Name')!r} is not of raw scalars", "save it as HDF5"))
+        raise DataError(Diagnostic(str(path), f"array {entry.get('Name')!r} is not of raw scalars", "save it as HDF5"))
     file.seek(start + int(entry.get("offset", "0")))
     dtype = np.dtype(_TYPES[entry.get("type", "Float32")])
     count = int.from_bytes(file.read(width), "little") // dtype.itemsize
     array = np.fromfile(file, dtype, min(count, int(np.prod(shape))))
     if count != np.prod(shape) or array.size != count:
-        raise DataError(Fault(str(path), f"array {entry.get('Name')!r} is cut off, or not of the shape {shape}"))
+        raise DataError(Diagnostic(str(path), f"array {entry.get('Name')!r} is cut off, or not of the shape {shape}"))
     return array.reshape(shape)
 
 

@@ -26,7 +26,7 @@ def times(key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
     return _LATEST * jax.random.uniform(key, (count,))
 
 
-def weighted(errors: Float[Array, " batch"], time: Float[Array, " batch"]) -> Float[Array, ""]:
+def loss_weights(errors: Float[Array, " batch"], time: Float[Array, " batch"]) -> Float[Array, ""]:
     """Mean of errors of the answer at some times, weighted as errors of the flow are."""
     return jnp.mean(errors / (1 - time + _EVEN))
 
@@ -40,7 +40,7 @@ def follow(
     """Go from noise to an answer.
 
     Args:
-        advance: What is had at a later time, of what is had now: ``advance(state, now, then)``; see `left`.
+        advance: What is had at a later time, of what is had now: ``advance(state, now, then)``; see `remaining_noise`.
         start: Noise.
         steps: How many; each asks the network once.
         told: Told of each step that is done.
@@ -52,12 +52,12 @@ def follow(
     return state
 
 
-def left(now: Float[Array, ""], then: Float[Array, ""]) -> Float[Array, ""]:
+def remaining_noise(now: Float[Array, ""], then: Float[Array, ""]) -> Float[Array, ""]:
     """Share of the way to the answer that is left by a step: the state then is answer + left·(state now − answer)."""
     return (1 - then) / (1 - now)
 
 
-def waves(time: Float[Array, " batch"], frequencies: int) -> Float[Array, "batch wave"]:
+def time_embedding(time: Float[Array, " batch"], frequencies: int) -> Float[Array, "batch wave"]:
     """Sines and cosines of the time, in steps of an octave: how a network is told it."""
     octaves = np.pi / 16 * 2.0 ** np.arange(frequencies, dtype=np.float32)
     turns = time[:, None] * octaves[None]

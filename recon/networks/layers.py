@@ -79,7 +79,7 @@ def _along_last(bias: Array, dimensions: int) -> Array:
     return bias.reshape((1,) * (dimensions - 1) + bias.shape)
 
 
-def normalised(values: Values) -> Values:
+def group_norm(values: Values) -> Values:
     """Mean 0 and variance 1 in each group of channels of each sample (Wu and He, 2018)."""
     batch, *size, channels = values.shape
     within = tuple(range(1, 1 + len(size)))
@@ -93,7 +93,7 @@ def normalised(values: Values) -> Values:
     return (values - offset) * factor
 
 
-def folded(values: Values, edge: int) -> Values:
+def space_to_depth(values: Values, edge: int) -> Values:
     """Move cubes (squares) of neighbours into the channels: (n, n, n, c) becomes (n/edge, n/edge, n/edge, edge³ c)."""
     batch, *size, channels = values.shape
     coarse = [n // edge for n in size]
@@ -103,8 +103,8 @@ def folded(values: Values, edge: int) -> Values:
     return moved.reshape(batch, *coarse, edge ** len(size) * channels)
 
 
-def unfolded(values: Values, edge: int) -> Values:
-    """Undo `folded`."""
+def depth_to_space(values: Values, edge: int) -> Values:
+    """Undo `space_to_depth`."""
     batch, *size, channels = values.shape
     own, dimensions = channels // edge ** len(size), len(size)
     blocks = values.reshape(batch, *size, *(edge for _ in size), own)

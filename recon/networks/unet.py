@@ -18,11 +18,11 @@ from .layers import (
     Values,
     convolution,
     dense,
-    folded,
+    depth_to_space,
+    group_norm,
     new_convolution,
     new_dense,
-    normalised,
-    unfolded,
+    space_to_depth,
 )
 
 _QUIET = 0.1
@@ -107,8 +107,8 @@ class UNet:
         def block(name: str, values: Values) -> Values:
             tuned = dense(parameters, f"{name}.tune", conditions)
             scale, shift = jnp.split(tuned.reshape(len(tuned), *alone, -1), 2, axis=-1)
-            inner = convolution(parameters, f"{name}.first", jax.nn.silu(normalised(values)), dtype)
-            inner = normalised(inner) * (1 + scale) + shift
+            inner = convolution(parameters, f"{name}.first", jax.nn.silu(group_norm(values)), dtype)
+            inner = group_norm(inner) * (1 + scale) + shift
             return values + convolution(parameters, f"{name}.second", jax.nn.silu(inner), dtype)
 
         values, skips = dense(parameters, "in", values, dtype), []
@@ -118,10 +118,10 @@ class UNet:
                 values = block(f"down.{level}.{i}", values)
             if level < last:
                 skips.append(values)
-                values = dense(parameters, f"coarser.{level}", folded(values, 2), dtype)
+                values = dense(parameters, f"coarser.{level}", space_to_depth(values, 2), dtype)
         for level in reversed(range(last)):
-            finer = unfolded(dense(parameters, f"finer.{level}", values, dtype), 2)
+            finer = depth_to_space(dense(parameters, f"finer.{level}", values, dtype), 2)
             values = dense(parameters, f"join.{level}", jnp.concatenate([finer, skips[level]], axis=-1), dtype)
             for i in range(self.blocks[level]):
                 values = block(f"up.{level}.{i}", values)
-        return dense(parameters, "out", jax.nn.silu(normalised(values)), dtype)
+        return dense(parameters, "out", jax.nn.silu(group_norm(values)), dtype)

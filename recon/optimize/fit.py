@@ -11,16 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..acquisition import Acquisition
-from ..errors import ConfigError, DataError, Fault, QualityError, Stopped
-from ..experiments.base import Kind
+from ..errors import ConfigError, DataError, Diagnostic, QualityError, Stopped
+from ..experiments.base import Experiment
 from ..fields.base import Field
 from ..fields.build import field_for
 from ..metrics import metric_named
 from ..model import Model
-from ..runs import Checkpoint, Workplace, peak_memory
+from ..runs import Checkpoint, RunContext, peak_memory
 from ..version import __version__
-from .fit_loop import Fit, Outcome, Watcher
-from .likelihood import Names, Problem
+from .fit_loop import Fit, FitCallbacks, Outcome
+from .likelihood import Likelihood, MetricNames
 from .objective import Objective
 
 _log = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ class Reconstruction:
         work: Where everything goes, and who is told.
     """
 
-    kind: Kind
+    kind: Experiment
     settings: Any
     acquisition: Acquisition
-    work: Workplace
+    work: RunContext
 
     def run(self) -> dict[str, float]:
         """Fit, and write what came of it.
@@ -81,7 +81,7 @@ class Reconstruction:
         self._gate(problem.names, numbers)
         return numbers
 
-    def _fit_all(self, problem: Problem, field: Field) -> list[Fit]:
+    def _fit_all(self, problem: Likelihood, field: Field) -> list[Fit]:
         """Fit every member of the ensemble, going on from the newest checkpoint."""
         settings = self.settings.fit
         found = self.work.folder.latest_checkpoint()
@@ -96,7 +96,9 @@ class Reconstruction:
             outcome = self._fit_one(fit, fits)
             if outcome is Outcome.STOPPED:
                 reason = self.work.stop() or "asked to stop"
-                raise Stopped(Fault("", f"{reason}: stopped after step {fit.step}", "run again with --resume to go on"))
+                raise Stopped(
+                    Diagnostic("", f"{reason}: stopped after step {fit.step}", "run again with --resume to go on")
+                )
             _log.info("%s", outcome.value)
         return fits
 
@@ -116,20 +118,20 @@ class Reconstruction:
             whole, done = dict(arrays), {}
             for other in fits[:-1]:
                 kept: list[tuple[int, dict[str, np.ndarray], dict[str, Any]]] = []
-                other.save(Watcher(save=lambda *state, kept=kept: kept.append(state)))
+                other.save(FitCallbacks(save=lambda *state, kept=kept: kept.append(state)))
                 whole |= {f"done/{other.member}/{name}": array for name, array in kept[0][1].items()}
                 done[str(other.member)] = kept[0][2] | {"step": kept[0][0]}
             state = facts | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
             self.work.folder.save_checkpoint(before + step, whole, state)
 
         ended = False
-        outcome = fit.run(Watcher(metrics, save_state, self.work.stop))
+        outcome = fit.run(FitCallbacks(metrics, save_state, self.work.stop))
         if outcome is not Outcome.STOPPED:
             ended = True
-            fit.save(Watcher(save=save_state))
+            fit.save(FitCallbacks(save=save_state))
         return outcome
 
-    def _numbers(self, problem: Problem, fits: list[Fit], model: Model) -> dict[str, float]:
+    def _numbers(self, problem: Likelihood, fits: list[Fit], model: Model) -> dict[str, float]:
         """What is known of the fit's quality and cost."""
         fit, names = fits[0], problem.names
         parameters, extras = fit.answer
@@ -155,13 +157,13 @@ class Reconstruction:
             _log.warning("not compared with the truth: %s", error)
             return {}
 
-    def _gate(self, names: Names, numbers: Mapping[str, float]) -> None:
+    def _gate(self, names: MetricNames, numbers: Mapping[str, float]) -> None:
         gate = self.settings.fit.gate
         name = names.judging if names.judging in numbers else names.fitted
         reached = numbers[name]
         if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
             raise QualityError(
-                Fault(
+                Diagnostic(
                     "",
                     f"the {metric_named(name).title.lower()} {reached:.3g} is not below the gate of {gate:g}",
                     "the result is kept, and its report tells more",

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from .likelihood import Batch
 from .minibatches import views_at
-from .objective import Objective, State
+from .objective import FitState, Objective
 from .settings import FieldSettings
 
 JUDGE_EVERY = 25
@@ -31,7 +31,7 @@ class Outcome(Enum):
 
 
 @dataclass
-class Judgement:
+class BestParameters:
     """What was withheld has said so far.
 
     Args:
@@ -50,7 +50,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Watcher:
+class FitCallbacks:
     """Whom the loop tells, and asks.
 
     Args:
@@ -80,13 +80,13 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.trained, self.withheld = self.objective.problem.division()
-        self.judgement = Judgement()
+        self.judgement = BestParameters()
         self.start_residual: float | None = None
         self.step = 0
-        self._state: State | None = None
+        self._state: FitState | None = None
 
     @cached_property
-    def _advance(self) -> Callable[[State, Batch], tuple[State, Float[Array, ""]]]:
+    def _advance(self) -> Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]:
         return self.objective.step()
 
     @cached_property
@@ -97,11 +97,11 @@ class Fit:
         return jax.jit(misfit)
 
     @property
-    def state(self) -> State:
+    def state(self) -> FitState:
         """The state now."""
         if self._state is None:
             self.begin()
-        return cast(State, self._state)
+        return cast(FitState, self._state)
 
     def begin(self) -> None:
         """Start from the experiment's first answer, if it has one."""
@@ -114,7 +114,7 @@ class Fit:
             )
             self.start_residual = problem.figure(np.asarray(found))
 
-    def run(self, watcher: Watcher) -> Outcome:
+    def run(self, watcher: FitCallbacks) -> Outcome:
         """Take all steps that are left, or until what was withheld gets no better, or until asked to stop."""
         settings = self.objective.settings
         began = saved = monotonic()
@@ -151,7 +151,7 @@ class Fit:
         residual = self.objective.problem.figure(found)
         least = self.judgement.least
         if residual < (1 + self.objective.settings.slack) * least:
-            self.judgement = Judgement(
+            self.judgement = BestParameters(
                 residual,
                 self.step,
                 {name: np.array(value) for name, value in self.state.field.items()},
@@ -188,7 +188,7 @@ class Fit:
             {name: np.array(value) for name, value in self.state.extras.items()},
         )
 
-    def save(self, watcher: Watcher) -> None:
+    def save(self, watcher: FitCallbacks) -> None:
         """Hand out all that is needed to go on."""
         leaves = jax.tree_util.tree_leaves(self.state)
         arrays = {f"state/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
@@ -213,12 +213,12 @@ class Fit:
         best = float(facts["best"]) if facts["best"] is not None else float("inf")
         self.start_residual = facts["start_residual"]
         least = float(facts["least"]) if facts["least"] is not None else float("inf")
-        self.judgement = Judgement(best, facts["best_step"], under("best/field/"), under("best/extras/"), least)
+        self.judgement = BestParameters(best, facts["best_step"], under("best/field/"), under("best/extras/"), least)
         self.step = step
 
 
-def _diverged(step: int, settings: FieldSettings) -> Fault:
-    return Fault(
+def _diverged(step: int, settings: FieldSettings) -> Diagnostic:
+    return Diagnostic(
         "fit",
         f"the loss is no number after step {step}",
         f"lower fit.learning_rate ({settings.learning_rate:g}); if that does not help, look for wild values in the "

@@ -24,7 +24,7 @@ Weights: TypeAlias = Mapping[str, np.ndarray]
 """A field's parameters by name."""
 
 
-class Division(NamedTuple):
+class Split(NamedTuple):
     """What is fitted, and what judges.
 
     Args:
@@ -36,7 +36,7 @@ class Division(NamedTuple):
     judging: Int[np.ndarray, " judging"]
 
 
-class Names(NamedTuple):
+class MetricNames(NamedTuple):
     """What the numbers of a fit are called in ``metrics.json``.
 
     Args:
@@ -51,7 +51,7 @@ class Names(NamedTuple):
 
 
 @runtime_checkable
-class Problem(Protocol):
+class Likelihood(Protocol):
     """A measurement, seen by the fit. Values are physical, relative to the background: n − n_m for a cell."""
 
     @property
@@ -80,7 +80,7 @@ class Problem(Protocol):
         ...
 
     @property
-    def names(self) -> Names:
+    def names(self) -> MetricNames:
         """What its numbers are called."""
         ...
 
@@ -89,7 +89,7 @@ class Problem(Protocol):
         """Corrections of the instrument that are to be fitted, all zero; in units of their expected size."""
         ...
 
-    def division(self) -> Division:
+    def division(self) -> Split:
         """Which views are fitted and which judge; a function of the config and its seed alone."""
         ...
 

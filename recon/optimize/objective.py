@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float
 
 from ..fields.base import Field, lattice_axes
-from .likelihood import Batch, Problem
+from .likelihood import Batch, Likelihood
 from .priors import tikhonov, total_variation
 from .settings import FieldSettings
 
@@ -25,7 +25,7 @@ EXTRAS_RATE = 0.25
 """Learning rate of the instrument's corrections, against the field's."""
 
 
-class State(NamedTuple):
+class FitState(NamedTuple):
     """All that a step changes; a tree of arrays."""
 
     field: dict[str, Array]
@@ -44,7 +44,7 @@ class Objective:
         settings: Strengths, rates and steps.
     """
 
-    problem: Problem
+    problem: Likelihood
     field: Field
     settings: FieldSettings
 
@@ -79,7 +79,7 @@ class Objective:
         """Adam with a cosine schedule; the finer a level, the later it opens."""
         return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-self.settings.learning_rate))
 
-    def begin(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> State:
+    def begin(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> FitState:
         """The state before the first step."""
         parameters = self.field.initialise(seed)
         if start is not None:
@@ -87,7 +87,7 @@ class Objective:
             parameters = self.field.project(parameters, start / self.scales, axes)
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
         extras = {name: jnp.asarray(value, jnp.float32) for name, value in self.problem.extras.items()}
-        return State(arrays, extras, self.transformation().init((arrays, extras)), jnp.zeros((), jnp.int32))
+        return FitState(arrays, extras, self.transformation().init((arrays, extras)), jnp.zeros((), jnp.int32))
 
     def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
         """Share of the learning rate that each array has at a step."""
@@ -100,11 +100,11 @@ class Objective:
             rates[name] = cosine * jnp.clip((done - opens) / (0.25 * OPENING) + 1, 0.0, 1.0)
         return rates
 
-    def step(self) -> Callable[[State, Batch], tuple[State, Float[Array, ""]]]:
+    def step(self) -> Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]:
         """One jitted step: the state after it, and the loss before it."""
         transformation = self.transformation()
 
-        def advance(state: State, batch: Batch) -> tuple[State, Float[Array, ""]]:
+        def advance(state: FitState, batch: Batch) -> tuple[FitState, Float[Array, ""]]:
             trained = (state.field, state.extras)
             loss, gradient = jax.value_and_grad(self.loss)(trained, batch)
             with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
@@ -113,6 +113,6 @@ class Objective:
             cosine = EXTRAS_RATE * self.rates({"all": jnp.zeros(())}, state.step)["all"]
             field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}
             extras = {name: value + cosine * updates[1][name] for name, value in state.extras.items()}
-            return State(field, extras, optimiser, state.step + 1), loss
+            return FitState(field, extras, optimiser, state.step + 1), loss
 
         return jax.jit(advance, donate_argnums=0)

@@ -10,7 +10,7 @@ Numbers: TypeAlias = dict[str, Array]
 
 
 @runtime_checkable
-class Task(Protocol):
+class TrainingObjective(Protocol):
     """Something to learn."""
 
     def initialise(self, seed: int) -> dict[str, np.ndarray]:

@@ -19,9 +19,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from ..errors import DataError, Fault
+from ..errors import DataError, Diagnostic
 from ..runs.checkpoint import Checkpoint
-from .task import Batch, Numbers, Task
+from .task import Batch, Numbers, TrainingObjective
 from .train_settings import TrainSettings
 
 FINAL_RATE = 0.03
@@ -36,7 +36,7 @@ _AHEAD = 3
 """Batches that wait to be learned."""
 
 
-class State(NamedTuple):
+class TrainingState(NamedTuple):
     """All that a step changes; a tree of arrays."""
 
     parameters: dict[str, Array]
@@ -46,7 +46,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Watcher:
+class TrainingCallbacks:
     """Whom the loop tells, and asks.
 
     Args:
@@ -61,7 +61,7 @@ class Watcher:
 
 
 @dataclass
-class Training:
+class Trainer:
     """One training of one network.
 
     Args:
@@ -70,7 +70,7 @@ class Training:
         seed: Of the first weights and of the noise.
     """
 
-    task: Task
+    task: TrainingObjective
     settings: TrainSettings
     seed: int
     judged: dict[str, float] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Training:
     def __post_init__(self) -> None:
         self.state = self._begin()
 
-    def run(self, watcher: Watcher) -> bool:
+    def run(self, watcher: TrainingCallbacks) -> bool:
         """Take all steps that are left, or until asked to stop.
 
         Returns:
@@ -115,10 +115,10 @@ class Training:
         kept = [jnp.asarray(checkpoint.arrays[f"state/{i}"]) for i in range(len(leaves))]
         self.state = jax.tree.unflatten(structure, kept)
 
-    def _begin(self) -> State:
+    def _begin(self) -> TrainingState:
         first = self.task.initialise(self.seed)
         parameters, mean = ({name: jnp.array(array) for name, array in first.items()} for _ in range(2))
-        return State(parameters, mean, self._transformation().init(parameters), jnp.zeros((), jnp.int32))
+        return TrainingState(parameters, mean, self._transformation().init(parameters), jnp.zeros((), jnp.int32))
 
     def _transformation(self) -> optax.GradientTransformation:
         wanted = self.settings
@@ -134,10 +134,10 @@ class Training:
         )
 
     @cached_property
-    def _advance(self) -> Callable[[State, Any], tuple[State, Numbers]]:
+    def _advance(self) -> Callable[[TrainingState, Any], tuple[TrainingState, Numbers]]:
         transformation = self._transformation()
 
-        def advance(state: State, batch: Any) -> tuple[State, Numbers]:
+        def advance(state: TrainingState, batch: Any) -> tuple[TrainingState, Numbers]:
             key = jax.random.fold_in(jax.random.key(self.seed), state.step)
             slope = jax.value_and_grad(self.task.loss, has_aux=True)
             (loss, numbers), gradient = slope(state.parameters, batch, key)
@@ -147,7 +147,7 @@ class Training:
             past = state.step.astype(jnp.float32)  # The mean of a few steps is the mean of few: it forgets sooner.
             weight = jnp.minimum(self.settings.memory, (1.0 + past) / (10.0 + past))
             mean = jax.tree.map(lambda old, new: weight * old + (1 - weight) * new, state.mean, parameters)
-            return State(parameters, mean, optimiser, state.step + 1), numbers | {"loss": loss}
+            return TrainingState(parameters, mean, optimiser, state.step + 1), numbers | {"loss": loss}
 
         return jax.jit(advance, donate_argnums=0)
 
@@ -156,7 +156,7 @@ class Training:
         told = {name: float(np.mean([float(numbers[name]) for numbers in recent])) for name in recent[0]}
         if not np.isfinite(told["loss"]):
             message = f"the loss is no number any more at step {step}"
-            raise DataError(Fault("train", message, "lower train.learning_rate, and start anew"))
+            raise DataError(Diagnostic("train", message, "lower train.learning_rate, and start anew"))
         if step % self.settings.judge_every < TELL_EVERY or step == self.settings.steps:
             self.judged = self.task.judge(self.state.mean)
             told |= self.judged

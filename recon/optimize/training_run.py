@@ -9,15 +9,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..errors import DataError, Fault, Stopped
+from ..errors import DataError, Diagnostic, Stopped
 from ..io.network_file import TEACHER, Network, path_before, read, write
-from ..runs import Workplace
+from ..runs import RunContext
 from ..version import __version__
-from .trainer import Training, Watcher
+from .trainer import Trainer, TrainingCallbacks
 
 
 @dataclass
-class Course:
+class TrainingRun:
     """One training after the other in one run folder.
 
     Args:
@@ -27,12 +27,12 @@ class Course:
         seconds: Spent on all of them so far.
     """
 
-    work: Workplace
+    work: RunContext
     total: int
     before: int = 0
     seconds: float = 0.0
 
-    def run(self, training: Training, facts: Mapping[str, Any]) -> None:
+    def run(self, training: Trainer, facts: Mapping[str, Any]) -> None:
         """Take all steps of a training that are left, from its newest checkpoint on if there is one.
 
         Args:
@@ -57,7 +57,7 @@ class Course:
             folder.save_checkpoint(self.before + step, arrays, facts_now)
 
         self.work.progress(self.before + done, self.total)
-        ended = training.run(Watcher(told, save, self.work.stop))
+        ended = training.run(TrainingCallbacks(told, save, self.work.stop))
         self.seconds = spent + time.monotonic() - began
         if not ended:
             step = self.before + int(training.state.step)
@@ -65,7 +65,7 @@ class Course:
 
     def write(
         self,
-        training: Training,
+        training: Trainer,
         kind: str,
         constants: Mapping[str, Any],
         numbers: Mapping[str, float],
@@ -102,15 +102,15 @@ def first_weights(name: str | None, kind: str, constants: Mapping[str, Any]) -> 
     network = read(path_before(name, kind), kind)
     if missing := sorted(set(constants) - set(network.constants)):
         message = f"{name} was written by a former version, which did not tell {', '.join(missing)}"
-        raise DataError(Fault("train.network", message, "train it again from nothing (train.network=null)"))
+        raise DataError(Diagnostic("train.network", message, "train it again from nothing (train.network=null)"))
     other = {part: _plain(network.constants[part]) for part in constants}
     if different := {part: value for part, value in other.items() if value != _plain(constants[part])}:
         there = ", ".join(f"network.{part}={value}" for part, value in different.items())
         message = f"{name} is of another architecture than this config's"
-        raise DataError(Fault("train.network", message, f"train with {there}"))
+        raise DataError(Diagnostic("train.network", message, f"train with {there}"))
     if network.distilled:
         message = f"{name} is distilled to {network.steps} steps, and what it was before is not beside it"
-        raise DataError(Fault("train.network", message, f"name the {TEACHER}.h5 of its training"))
+        raise DataError(Diagnostic("train.network", message, f"name the {TEACHER}.h5 of its training"))
     return network.weights
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..runs.checkpoint import Checkpoint
 from . import refinement
 from .pattern import no_blur
-from .recipe import State
+from .recipe import ProjectionState
 from .refinement import Refined
 from .starts import Start
 
@@ -19,7 +19,7 @@ _START = ("density", "support", "sigmas", "background")
 
 
 @dataclass
-class Kept:
+class PipelineState:
     """What the procedure knows.
 
     Args:
@@ -34,12 +34,12 @@ class Kept:
     table: list[dict[str, Any]]
     pool: list[Start]
     refined: dict[int, Refined]
-    course: State | None
+    course: ProjectionState | None
     leg: int
     skipped: int = 0
 
 
-def packed(kept: Kept, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def to_checkpoint(kept: PipelineState, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Bring it into arrays and facts.
 
     Args:
@@ -57,17 +57,17 @@ def packed(kept: Kept, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]
     return arrays, facts | {"course": kept.course is not None, "done": done}
 
 
-def unpacked(state: Checkpoint) -> tuple[Kept, int]:
+def from_checkpoint(state: Checkpoint) -> tuple[PipelineState, int]:
     """Bring it back: what was known, and the iterations done."""
     arrays, facts = state.arrays, state.facts
     table = [dict(row) for row in facts["table"]]
     empty = jnp.zeros((1, 1, 1), jnp.complex64)
     outline = jax.tree.structure(refinement.begin(empty, empty.real, no_blur()))
     refined = {number: _tree(arrays, f"refined/{number}", outline) for number in facts["refined"]}
-    outline = jax.tree.structure(State(empty, empty, empty.real, no_blur(), jnp.zeros(3, jnp.float32)))
+    outline = jax.tree.structure(ProjectionState(empty, empty, empty.real, no_blur(), jnp.zeros(3, jnp.float32)))
     course = _tree(arrays, "course", outline) if facts["course"] else None
     pool = [_start(table[number], arrays) for number in facts["pool"]]
-    return Kept(table, pool, refined, course, facts["leg"], facts.get("skipped", 0)), facts["done"]
+    return PipelineState(table, pool, refined, course, facts["leg"], facts.get("skipped", 0)), facts["done"]
 
 
 def _tree(arrays: dict[str, np.ndarray], name: str, outline: Any) -> Any:

@@ -34,7 +34,7 @@ def taps(sigma: Float[Array, ""], size: int) -> Float[Array, " tap"]:
     return half / (half[0] + 2.0 * jnp.sum(half[1:]))
 
 
-def convolved(values: Float[Array, "z y x"], sigmas: Float[Array, "3"]) -> Float[Array, "z y x"]:
+def convolve_gaussian(values: Float[Array, "z y x"], sigmas: Float[Array, "3"]) -> Float[Array, "z y x"]:
     """Convolve an array of any sign with a Gaussian point-spread function, circularly.
 
     Args:

@@ -10,7 +10,7 @@ from .holdout import free_pixels
 
 
 @dataclass(frozen=True)
-class Measured:
+class DiffractionData:
     """A rocking curve of diffraction patterns.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 from scipy.fft import next_fast_len
 
-from .pattern import Pattern
+from .pattern import DevicePattern
 
 Shape = tuple[int, int, int]
 _LEAST = 8
@@ -32,7 +32,7 @@ def shape_of(whole: Shape, band: float) -> Shape:
     return z, y, x
 
 
-def middle_of(pattern: Pattern, band: float) -> Pattern:
+def middle_of(pattern: DevicePattern, band: float) -> DevicePattern:
     """The middle of a pattern.
 
     Args:
@@ -41,7 +41,7 @@ def middle_of(pattern: Pattern, band: float) -> Pattern:
     """
     nz, ny, nx = pattern.counts.shape
     shape = shape_of((nz, ny, nx), band)
-    return Pattern(
+    return DevicePattern(
         _kept(pattern.amplitude, shape),
         _kept(pattern.counts, shape),
         _kept(pattern.fitted, shape),

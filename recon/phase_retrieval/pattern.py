@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from ...physics.diffraction.far_field import chi_rms, deviance, far_field, to_corner
-from .convolution import convolved
-from .data import Measured
-from .projections import UNMEASURED, squared
+from ...physics.diffraction.far_field import chi_rms, deviance, far_field, ifftshift3
+from .convolution import convolve_gaussian
+from .data import DiffractionData
+from .projections import UNMEASURED, abs2
 
 
-class Pattern(NamedTuple):
+class DevicePattern(NamedTuple):
     """The measurement on the device, float32, corner order.
 
     Args:
@@ -31,7 +31,7 @@ class Pattern(NamedTuple):
     exposure: Float[Array, "z 1 1"]
 
 
-class Blur(NamedTuple):
+class PointSpread(NamedTuple):
     """What turns the coherent intensity into modelled counts.
 
     Args:
@@ -43,12 +43,12 @@ class Blur(NamedTuple):
     background: Float[Array, ""]
 
 
-def no_blur() -> Blur:
+def no_blur() -> PointSpread:
     """Full coherence and no background."""
-    return Blur(jnp.zeros(3, jnp.float32), jnp.zeros((), jnp.float32))
+    return PointSpread(jnp.zeros(3, jnp.float32), jnp.zeros((), jnp.float32))
 
 
-def pattern_of(measured: Measured, fraction: float, seed: int) -> Pattern:
+def pattern_of(measured: DiffractionData, fraction: float, seed: int) -> DevicePattern:
     """Bring a measurement into the loops' form, and withhold some of it.
 
     Args:
@@ -63,7 +63,7 @@ def pattern_of(measured: Measured, fraction: float, seed: int) -> Pattern:
     flux = np.ones(len(counts)) if measured.exposure is None else np.asarray(measured.exposure)
     exposure = flux[:, None, None].astype(np.float32)
     amplitude = np.where(fitted > 0, np.sqrt(counts / exposure), np.float32(UNMEASURED)).astype(np.float32)
-    return Pattern(*(jnp.asarray(to_corner(array)) for array in (amplitude, counts, fitted, free, exposure)))
+    return DevicePattern(*(jnp.asarray(ifftshift3(array)) for array in (amplitude, counts, fitted, free, exposure)))
 
 
 class Quality(NamedTuple):
@@ -75,14 +75,14 @@ class Quality(NamedTuple):
 
 
 def modelled_counts(
-    density: Complex[Array, "z y x"], blur: Blur, exposure: Float[Array, "z 1 1"]
+    density: Complex[Array, "z y x"], blur: PointSpread, exposure: Float[Array, "z 1 1"]
 ) -> Float[Array, "z y x"]:
     """Counts that a density should give, corner order."""
-    return exposure * (convolved(squared(far_field(density)), blur.sigmas) + blur.background)
+    return exposure * (convolve_gaussian(abs2(far_field(density)), blur.sigmas) + blur.background)
 
 
 @jax.jit
-def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Quality:
+def quality(density: Complex[Array, "z y x"], blur: PointSpread, pattern: DevicePattern) -> Quality:
     """Judge a density by the fitted and by the free pixels; where none are free, the fitted ones stand for them."""
     modelled = modelled_counts(density, blur, pattern.exposure)
     free = jnp.where(jnp.sum(pattern.free) > 0, pattern.free, pattern.fitted)
@@ -93,7 +93,7 @@ def quality(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> Q
     )
 
 
-def quality_numbers(density: Complex[Array, "z y x"], blur: Blur, pattern: Pattern) -> dict[str, float]:
+def quality_numbers(density: Complex[Array, "z y x"], blur: PointSpread, pattern: DevicePattern) -> dict[str, float]:
     """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``.
 
     Where no pixel is withheld there is no ``llk_free``: that of fitted ones must not pass for it.

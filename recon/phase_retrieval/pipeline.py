@@ -15,23 +15,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
-from ...physics.diffraction.far_field import to_centre, to_corner
+from ...physics.diffraction.far_field import fftshift3, ifftshift3
 from ..errors import Stopped
 from ..runs.checkpoint import Checkpoint
 from ..runs.context import Progress, silent
 from . import refinement
 from .align import align, to_middle
-from .checkpoint import Kept, packed, unpacked
+from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
 from .combine import Combined, combine
-from .data import Measured
-from .pattern import Blur, Pattern, no_blur, pattern_of, quality, quality_numbers
-from .recipe import Leg, State, legs_of, never_wrapped
+from .data import DiffractionData
+from .pattern import DevicePattern, PointSpread, no_blur, pattern_of, quality, quality_numbers
+from .recipe import ProjectionState, Stage, never_wrapped, stages_of
 from .refinement import Refined
-from .result import NoObjectError, Phased
+from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings
-from .starts import Outcome, Start, begin_group, end_group, go_group, group_size, outcome_of, size_of
+from .starts import Start, StartOutcome, finish_starts, group_size, init_starts, outcome_of, run_group_stage, size_of
 
-__all__ = ["Measured", "Phased", "phase"]
+__all__ = ["DiffractionData", "PhasingResult", "phase"]
 
 AGREES_ABOVE = 0.8
 """Correlation with the best solution below which another is another object."""
@@ -56,7 +56,7 @@ def _not_saved(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) 
 
 
 def phase(
-    measured: Measured,
+    measured: DiffractionData,
     settings: PhaseSettings,
     seed: int,
     progress: Progress = silent,
@@ -64,7 +64,7 @@ def phase(
     state: Checkpoint | None = None,
     save: Save = _not_saved,
     given: Complex[np.ndarray, "k z y x"] | None = None,
-) -> Phased:
+) -> PhasingResult:
     """Phase a measurement.
 
     Args:
@@ -91,7 +91,7 @@ def phase(
 class _Work:
     """The procedure under way: what is done, and whom to tell."""
 
-    measured: Measured
+    measured: DiffractionData
     settings: PhaseSettings
     seed: int
     progress: Progress
@@ -101,21 +101,21 @@ class _Work:
     table: list[dict[str, Any]] = field(default_factory=list)
     pool: list[Start] = field(default_factory=list)
     refined: dict[int, Refined] = field(default_factory=dict)
-    course: State | None = None
+    course: ProjectionState | None = None
     leg: int = 0
     skipped: int = 0
     done: int = 0
 
     def __post_init__(self) -> None:
-        self.pattern: Pattern = pattern_of(self.measured, self.settings.free, self.seed)
-        self.legs: tuple[Leg, ...] = legs_of(self.settings)
+        self.pattern: DevicePattern = pattern_of(self.measured, self.settings.free, self.seed)
+        self.legs: tuple[Stage, ...] = stages_of(self.settings)
         for sentence in never_wrapped(self.settings):
             _log.info("%s", sentence)
         self.total = self.settings.starts * sum(leg.iterations for leg in self.legs)
         kept = min(self.settings.keep, self.settings.starts)
         self.total += (kept + (kept > 1)) * self.settings.refine.iterations
 
-    def run(self) -> Phased:
+    def run(self) -> PhasingResult:
         """Do all that is left."""
         while len(self.table) < self.settings.starts:
             self._next_group()
@@ -147,7 +147,7 @@ class _Work:
             size = size_of(self.course)
         numbers = range(len(self.table), len(self.table) + size)
         if self.course is None:
-            first = begin_group(self.pattern, self.seed, numbers, self.settings.start, self.given)
+            first = init_starts(self.pattern, self.seed, numbers, self.settings.start, self.given)
             self.course, self.leg = first, 0
 
         def told(iterations: int) -> None:
@@ -155,8 +155,8 @@ class _Work:
 
         while self.leg < len(self.legs):
             self._check_stop()
-            self.course, self.leg = go_group(self.course, self.pattern, self.legs, self.leg, self.stop, told)
-        for start in end_group(self.course, self.pattern, numbers, self.settings.refine):
+            self.course, self.leg = run_group_stage(self.course, self.pattern, self.legs, self.leg, self.stop, told)
+        for start in finish_starts(self.course, self.pattern, numbers, self.settings.refine):
             self._enter(start)
         self.course = None
         self._checkpoint()
@@ -166,7 +166,7 @@ class _Work:
         row: dict[str, Any] = {"number": start.number, "llk": start.llk, "llk_free": start.llk_free}
         row |= {"chi_rms": start.chi_rms, "support": start.filled}
         self.table.append(row)
-        if outcome_of(row, start.llk, start.llk_free, start.density.size) is not Outcome.COLLAPSED:
+        if outcome_of(row, start.llk, start.llk_free, start.density.size) is not StartOutcome.COLLAPSED:
             self.pool = sorted([*self.pool, start], key=lambda one: one.llk_free)[: self.settings.keep]
         told = {"llk": start.llk}
         if self.settings.free > 0:
@@ -181,7 +181,7 @@ class _Work:
         for row in self.table:
             row["outcome"] = outcome_of(row, llk, llk_free, self.measured.counts.size).name
             row["kept"] = False
-        good = {row["number"] for row in self.table if row["outcome"] == Outcome.CONVERGED.name}
+        good = {row["number"] for row in self.table if row["outcome"] == StartOutcome.CONVERGED.name}
         return [start for start in self.pool if start.number in good]
 
     # Refinement
@@ -210,7 +210,7 @@ class _Work:
         """Align the refined solutions with the best of them, and leave out what is another object."""
         judged = {start.number: self._free_llk(self.refined[start.number]) for start in chosen}
         order = sorted(judged, key=lambda number: judged[number])
-        densities = {number: to_centre(np.asarray(self.refined[number].density)) for number in order}
+        densities = {number: fftshift3(np.asarray(self.refined[number].density)) for number in order}
         reference = densities[order[0]]
         reference = np.roll(reference, to_middle(np.abs(reference) ** 2), axis=(0, 1, 2))
         solutions = []
@@ -219,7 +219,7 @@ class _Work:
             found = align(densities[number], reference, ramp=False, scale=False)
             row["correlation"], row["llk_free_refined"] = found.correlation, judged[number]
             if found.correlation < AGREES_ABOVE:
-                row["outcome"] = Outcome.DISAGREES.name
+                row["outcome"] = StartOutcome.DISAGREES.name
                 continue
             row["kept"] = True
             solutions.append(found.density)
@@ -237,34 +237,34 @@ class _Work:
         kept = [self.refined[start.number] for start in chosen if self.table[start.number]["kept"]]
         blur = no_blur()
         if kept:
-            blur = Blur(
+            blur = PointSpread(
                 *(jnp.mean(jnp.stack(parts), axis=0) for parts in zip(*(one.blur for one in kept), strict=True))
             )
-        density = jnp.asarray(to_corner(combined.density))
-        inside = jnp.asarray(np.asarray(np.abs(to_corner(combined.density)) > 0, np.float32))
+        density = jnp.asarray(ifftshift3(combined.density))
+        inside = jnp.asarray(np.asarray(np.abs(ifftshift3(combined.density)) > 0, np.float32))
         state = refinement.begin(density, inside, blur)
         first: Refined = refinement.wrapped(state, self.settings.refine.threshold)
         return first
 
     # Result
 
-    def _result(self, final: Refined, solutions: Complex[np.ndarray, "k z y x"]) -> Phased:
-        density = to_centre(np.asarray(final.density))
+    def _result(self, final: Refined, solutions: Complex[np.ndarray, "k z y x"]) -> PhasingResult:
+        density = fftshift3(np.asarray(final.density))
         turn = np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
         density = density * turn
         aligned = [align(one, density, ramp=False, scale=False).density for one in solutions]
         kept = np.stack(aligned).astype(np.complex64)
         combined = combine(kept, self.measured.metric)
-        return Phased(
+        return PhasingResult(
             density,
-            to_centre(np.asarray(final.support)) > 0,
+            fftshift3(np.asarray(final.support)) > 0,
             (float(final.blur.sigmas[0]), float(final.blur.sigmas[1]), float(final.blur.sigmas[2])),
             float(final.blur.background),
             self._numbers(final, combined),
             tuple(self.table),
             kept,
             {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
-            to_centre(np.asarray(self.pattern.free)) > 0,
+            fftshift3(np.asarray(self.pattern.free)) > 0,
         )
 
     def _numbers(self, final: Refined, combined: Combined) -> dict[str, float]:
@@ -272,7 +272,7 @@ class _Work:
             **quality_numbers(final.density, final.blur, self.pattern),
             **combined.numbers(),
             "starts": float(len(self.table)),
-            "stagnated": float(sum(row["outcome"] != Outcome.CONVERGED.name for row in self.table)),
+            "stagnated": float(sum(row["outcome"] != StartOutcome.CONVERGED.name for row in self.table)),
             "support_voxels": float(jnp.sum(final.support)),
             "iterations": float(self.done - self.skipped),
         }
@@ -294,12 +294,12 @@ class _Work:
         """Hand out all that is needed to go on."""
         started = len(self.table) * sum(leg.iterations for leg in self.legs)
         started += sum(leg.iterations for leg in self.legs[: self.leg]) if self.course is not None else 0
-        kept = Kept(self.table, self.pool, self.refined, self.course, self.leg, self.skipped)
+        kept = PipelineState(self.table, self.pool, self.refined, self.course, self.leg, self.skipped)
         # What a resumed run need not do again: of a refinement under way nothing is kept.
         done = started + len(self.refined) * self.settings.refine.iterations
-        self.save(self.done, *packed(kept, done))
+        self.save(self.done, *to_checkpoint(kept, done))
 
     def restore(self, state: Checkpoint) -> None:
         """Go on from what `_checkpoint` handed out."""
-        kept, self.done = unpacked(state)
+        kept, self.done = from_checkpoint(state)
         self.table, self.pool, self.refined, self.course, self.leg, self.skipped = vars(kept).values()

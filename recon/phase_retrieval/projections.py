@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from .convolution import convolved
+from .convolution import convolve_gaussian
 
 UNMEASURED = -1.0
 """Amplitude of a pixel that says nothing: bad, or withheld."""
@@ -53,14 +53,14 @@ def scaled(field: Complex[Array, "z y x"], factor: Float[Array, "z y x"]) -> Com
     return lax.complex(field.real * factor, field.imag * factor)
 
 
-def advanced(
+def advance(
     start: Complex[Array, "z y x"], way: Complex[Array, "z y x"], length: Float[Array, ""]
 ) -> Complex[Array, "z y x"]:
     """Give start + length·way, by real arithmetic likewise."""
     return lax.complex(start.real + length * way.real, start.imag + length * way.imag)
 
 
-def squared(field: Complex[Array, "z y x"]) -> Float[Array, "z y x"]:
+def abs2(field: Complex[Array, "z y x"]) -> Float[Array, "z y x"]:
     """|field|²."""
     return field.real**2 + field.imag**2
 
@@ -73,7 +73,7 @@ def modulus_projection(density: Complex[Array, "z y x"], amplitude: Float[Array,
         amplitude: √counts; negative where nothing was measured.
     """
     wave = jnp.fft.fftn(density)
-    factor = amplitude * lax.rsqrt(squared(wave) + _TINY)
+    factor = amplitude * lax.rsqrt(abs2(wave) + _TINY)
     return jnp.fft.ifftn(scaled(wave, jnp.where(amplitude < 0, 1.0, factor)))
 
 
@@ -92,12 +92,12 @@ def coherent_projection(
         background: Counts in every pixel.
     """
     wave = jnp.fft.fftn(density)
-    modelled = convolved(squared(wave), sigmas) + background
+    modelled = convolve_gaussian(abs2(wave), sigmas) + background
     factor = amplitude * lax.rsqrt(modelled + _TINY)
     return jnp.fft.ifftn(scaled(wave, jnp.where(amplitude < 0, 1.0, factor)))
 
 
-def updated(
+def apply_update(
     projected: Complex[Array, "z y x"], iterate: Complex[Array, "z y x"], support: Float[Array, "z y x"], update: Update
 ) -> Complex[Array, "z y x"]:
     """Combine the projected object and the iterate to the next iterate.

@@ -10,9 +10,9 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction.far_field import LEAST_COUNTS, deviance, far_field
-from .convolution import WIDEST, convolved
-from .pattern import Blur, Pattern
-from .projections import scaled, squared
+from .convolution import WIDEST, convolve_gaussian
+from .pattern import DevicePattern, PointSpread
+from .projections import abs2, scaled
 
 FIRST_SIGMA = 0.3
 """[pixel] Where the widths start: at 0 the model does not depend on them to first order."""
@@ -23,12 +23,12 @@ _SHORTEST = 0.03
 def fit_blur(
     density: Complex[Array, "z y x"],
     support: Float[Array, "z y x"],
-    pattern: Pattern,
-    blur: Blur,
+    pattern: DevicePattern,
+    blur: PointSpread,
     *,
     psf: bool = True,
     background: bool = True,
-) -> Blur:
+) -> PointSpread:
     """Take one step towards the widths and the background that explain the counts best.
 
     It is never to worse ones than it starts from, which are not those given where these are widths of 0.
@@ -42,7 +42,7 @@ def fit_blur(
         background: Whether the background may.
     """
     wanted = jnp.asarray([psf, psf, psf, background], jnp.float32)
-    found: Blur = _fitted(density, support, pattern, blur, wanted)
+    found: PointSpread = _fitted(density, support, pattern, blur, wanted)
     return found
 
 
@@ -51,26 +51,26 @@ def fit_blur(
 def _fitted(
     density: Complex[Array, "z y x"],
     support: Float[Array, "z y x"],
-    pattern: Pattern,
-    blur: Blur,
+    pattern: DevicePattern,
+    blur: PointSpread,
     wanted: Float[Array, "4"],
-) -> Blur:
-    intensity = squared(far_field(scaled(density, support)))
+) -> PointSpread:
+    intensity = abs2(far_field(scaled(density, support)))
     narrow = jnp.where(jnp.sum(blur.sigmas) > 0, jnp.maximum(blur.sigmas, 0.05), FIRST_SIGMA)
     sigmas = jnp.where(wanted[:3] > 0, narrow, blur.sigmas)
     exposure = pattern.exposure
-    modelled, derivative = jax.linearize(lambda widths: exposure * convolved(intensity, widths), sigmas)
+    modelled, derivative = jax.linearize(lambda widths: exposure * convolve_gaussian(intensity, widths), sigmas)
     flat = jnp.broadcast_to(exposure, intensity.shape)
     slopes = jnp.concatenate([jax.vmap(derivative)(jnp.eye(3, dtype=jnp.float32)), flat[None]])
     counts = jnp.maximum(modelled + exposure * blur.background, LEAST_COUNTS)
     step = _step(pattern.fitted * (1 - pattern.counts / counts), pattern.fitted / counts, slopes, wanted)
 
-    def moved(share: Float[Array, ""]) -> Blur:
+    def moved(share: Float[Array, ""]) -> PointSpread:
         wider = jnp.where(wanted[:3] > 0, jnp.clip(sigmas + share * step[:3], 0.0, WIDEST), sigmas)
-        return Blur(wider, jnp.maximum(blur.background + share * step[3], 0.0))
+        return PointSpread(wider, jnp.maximum(blur.background + share * step[3], 0.0))
 
-    def value(trial: Blur) -> Float[Array, ""]:
-        counts = exposure * (convolved(intensity, trial.sigmas) + trial.background)
+    def value(trial: PointSpread) -> Float[Array, ""]:
+        counts = exposure * (convolve_gaussian(intensity, trial.sigmas) + trial.background)
         return deviance(pattern.counts, counts, pattern.fitted)
 
     least = deviance(pattern.counts, modelled + exposure * blur.background, pattern.fitted)
@@ -85,10 +85,10 @@ def _fitted(
 
     before_the_first = jnp.asarray(1 / _SHORTER, jnp.float32), jnp.asarray(jnp.inf, jnp.float32)
     share, found = lax.while_loop(is_worse, shorten, before_the_first)
-    return Blur(
+    return PointSpread(
         *(
             jnp.where(found < least, new, old)
-            for new, old in zip(moved(share), Blur(sigmas, blur.background), strict=True)
+            for new, old in zip(moved(share), PointSpread(sigmas, blur.background), strict=True)
         )
     )
 

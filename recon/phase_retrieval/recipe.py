@@ -15,11 +15,11 @@ from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
 from .multiresolution import middle_of, resampled, resampled_support
-from .pattern import Blur, Pattern, no_blur
-from .projections import UPDATES, Update, coherent_projection, gps_dual, modulus_projection, scaled, squared, updated
+from .pattern import DevicePattern, PointSpread, no_blur
+from .projections import UPDATES, Update, abs2, apply_update, coherent_projection, gps_dual, modulus_projection, scaled
 from .psf_fit import fit_blur
 from .settings import PhaseSettings, RecipeStep, ShrinkWrap
-from .support import autocorrelation_support, half_support, random_density, shrink_wrapped
+from .support import autocorrelation_support, half_support, random_density, shrink_wrap
 
 NEAR_SIGMA = 1.4
 """[voxel] Blur of the amplitude that the support of a given density is drawn around."""
@@ -30,7 +30,7 @@ TWIN_LATEST = 0.5
 """Where in the recipe the next leg must begin at the latest: else the one before it is cut in two."""
 
 
-class State(NamedTuple):
+class ProjectionState(NamedTuple):
     """A start between two legs.
 
     Args:
@@ -44,12 +44,12 @@ class State(NamedTuple):
     iterate: Complex[Array, "z y x"]
     dual: Complex[Array, "z y x"]
     support: Float[Array, "z y x"]
-    blur: Blur
+    blur: PointSpread
     direction: Float[Array, "3"]
 
 
 @dataclass(frozen=True)
-class Leg:
+class Stage:
     """Iterations with one support.
 
     Args:
@@ -71,7 +71,7 @@ class Leg:
     band: float = 1.0
 
 
-def legs_of(settings: PhaseSettings) -> tuple[Leg, ...]:
+def stages_of(settings: PhaseSettings) -> tuple[Stage, ...]:
     """Cut a recipe into legs; the last leg's support update is left out, for nothing follows it."""
     legs = [leg for step in settings.recipe for leg in _legs_of_step(step)]
     if settings.twin:
@@ -90,7 +90,7 @@ def never_wrapped(settings: PhaseSettings) -> list[str]:
     return said
 
 
-def _with_twin(legs: list[Leg]) -> list[Leg]:
+def _with_twin(legs: list[Stage]) -> list[Stage]:
     """Put half a support between two legs at a quarter of the recipe; a leg that goes on far beyond is cut there."""
     total = sum(leg.iterations for leg in legs)
     ends = [sum(leg.iterations for leg in legs[: i + 1]) for i in range(len(legs))]
@@ -107,7 +107,7 @@ def _with_twin(legs: list[Leg]) -> list[Leg]:
     return [*legs[: at + 1], replace(beside, iterations=TWIN_ITERATIONS, wrap=None, twin=True), *legs[at + 1 :]]
 
 
-def _legs_of_step(step: RecipeStep) -> list[Leg]:
+def _legs_of_step(step: RecipeStep) -> list[Stage]:
     chosen = step.step
     wrap = chosen.support or ShrinkWrap(every=chosen.iterations)
     updates, rest = divmod(chosen.iterations, wrap.every)
@@ -116,33 +116,35 @@ def _legs_of_step(step: RecipeStep) -> list[Leg]:
         share = i / max(updates - 1, 1)
         width = (1 - share) * wrap.sigma[0] + share * wrap.sigma[1]
         follows = (width, wrap.threshold) if chosen.support else None
-        legs.append(Leg(step.method, chosen.beta, wrap.every, chosen.psf, follows, band=chosen.band))
-    return legs + ([Leg(step.method, chosen.beta, rest, chosen.psf, band=chosen.band)] if rest else [])
+        legs.append(Stage(step.method, chosen.beta, wrap.every, chosen.psf, follows, band=chosen.band))
+    return legs + ([Stage(step.method, chosen.beta, rest, chosen.psf, band=chosen.band)] if rest else [])
 
 
 @jax.jit
-def begin(pattern: Pattern, key: Array, threshold: Float[Array, ""] | float) -> State:
+def init_state(pattern: DevicePattern, key: Array, threshold: Float[Array, ""] | float) -> ProjectionState:
     """Fill the autocorrelation's support at random."""
     steady = pattern.counts / pattern.exposure
     support = autocorrelation_support(steady, pattern.fitted, threshold)
     first, second = jax.random.split(key)
     density = random_density(first, steady, pattern.fitted, support)
-    return State(density, jnp.zeros_like(density), support, no_blur(), jax.random.normal(second, (3,), jnp.float32))
+    return ProjectionState(
+        density, jnp.zeros_like(density), support, no_blur(), jax.random.normal(second, (3,), jnp.float32)
+    )
 
 
 @jax.jit
-def begin_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float) -> State:
+def init_state_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float) -> ProjectionState:
     """Begin from a density that is thought to be near, within the support that it shows."""
-    intensity = squared(density)
+    intensity = abs2(density)
     # The object's amplitude, whatever the array's size: an rms over all of it would be the lower the emptier it is.
     level = jnp.sum(intensity**2) / jnp.maximum(jnp.sum(intensity), 1e-30)
     shown = (intensity > threshold**2 * level).astype(jnp.float32)
-    inside = shrink_wrapped(density, shown, NEAR_SIGMA, threshold)
+    inside = shrink_wrap(density, shown, NEAR_SIGMA, threshold)
     blur, direction = no_blur(), jax.random.normal(key, (3,), jnp.float32)
-    return State(density, jnp.zeros_like(density), inside, blur, direction)
+    return ProjectionState(density, jnp.zeros_like(density), inside, blur, direction)
 
 
-def go(state: State, pattern: Pattern, leg: Leg) -> State:
+def run_stage(state: ProjectionState, pattern: DevicePattern, leg: Stage) -> ProjectionState:
     """Go one leg, on the array's middle if the leg asks for no more of it."""
     pattern = middle_of(pattern, leg.band)
     state = _on_voxels_of(state, pattern)
@@ -164,7 +166,7 @@ def go(state: State, pattern: Pattern, leg: Leg) -> State:
     return state
 
 
-def _on_voxels_of(state: State, pattern: Pattern) -> State:
+def _on_voxels_of(state: ProjectionState, pattern: DevicePattern) -> ProjectionState:
     """Bring a start to the voxels of a pattern, if those before were larger or smaller."""
     nz, ny, nx = pattern.counts.shape
     if state.support.shape == (nz, ny, nx):
@@ -174,13 +176,13 @@ def _on_voxels_of(state: State, pattern: Pattern) -> State:
 
 
 @jax.jit
-def answer(state: State) -> Complex[Array, "z y x"]:
+def final_density(state: ProjectionState) -> Complex[Array, "z y x"]:
     """The density of a start: its iterate within the support."""
     return scaled(state.iterate, state.support)
 
 
 def _projected(
-    density: Complex[Array, "z y x"], pattern: Pattern, blur: Blur, coherent: bool
+    density: Complex[Array, "z y x"], pattern: DevicePattern, blur: PointSpread, coherent: bool
 ) -> Complex[Array, "z y x"]:
     if coherent:
         return modulus_projection(density, pattern.amplitude)
@@ -188,16 +190,20 @@ def _projected(
 
 
 @partial(jax.jit, static_argnames="coherent")
-def _iterate(state: State, pattern: Pattern, update: Update, count: Int[Array, ""], *, coherent: bool) -> State:
+def _iterate(
+    state: ProjectionState, pattern: DevicePattern, update: Update, count: Int[Array, ""], *, coherent: bool
+) -> ProjectionState:
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
         projected = _projected(iterate, pattern, state.blur, coherent)
-        return updated(projected, iterate, state.support, update)
+        return apply_update(projected, iterate, state.support, update)
 
     return state._replace(iterate=lax.fori_loop(0, count, step, state.iterate))
 
 
 @partial(jax.jit, static_argnames="coherent")
-def _gps(state: State, pattern: Pattern, beta: Float[Array, ""], count: Int[Array, ""], *, coherent: bool) -> State:
+def _gps(
+    state: ProjectionState, pattern: DevicePattern, beta: Float[Array, ""], count: Int[Array, ""], *, coherent: bool
+) -> ProjectionState:
     def step(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
         iterate, dual = both
         projected = _projected(iterate - dual, pattern, state.blur, coherent)
@@ -209,18 +215,18 @@ def _gps(state: State, pattern: Pattern, beta: Float[Array, ""], count: Int[Arra
 
 @partial(jax.jit, static_argnames="coherent")
 def _wrapped(
-    state: State,
-    pattern: Pattern,
+    state: ProjectionState,
+    pattern: DevicePattern,
     sigma: Float[Array, ""] | float,
     threshold: Float[Array, ""] | float,
     *,
     coherent: bool,
-) -> State:
+) -> ProjectionState:
     """Draw the support anew around what the measurement makes of the object."""
     projected = _projected(state.iterate, pattern, state.blur, coherent)
-    return state._replace(support=shrink_wrapped(projected, state.support, sigma, threshold))
+    return state._replace(support=shrink_wrap(projected, state.support, sigma, threshold))
 
 
 @jax.jit
-def _halved(state: State) -> Float[Array, "z y x"]:
+def _halved(state: ProjectionState) -> Float[Array, "z y x"]:
     return half_support(state.iterate, state.support, state.direction)

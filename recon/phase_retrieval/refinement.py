@@ -18,12 +18,12 @@ from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
 from ...physics.diffraction.far_field import LEAST_COUNTS, far_field
-from .convolution import convolved
-from .pattern import Blur, Pattern
-from .projections import advanced, scaled, squared
+from .convolution import convolve_gaussian
+from .pattern import DevicePattern, PointSpread
+from .projections import abs2, advance, scaled
 from .psf_fit import fit_blur
 from .settings import RefineSettings
-from .support import shrink_wrapped
+from .support import shrink_wrap
 
 BLOCK = 5
 """Iterations between two steps of the widths and the background."""
@@ -47,7 +47,7 @@ class Refined(NamedTuple):
 
     density: Complex[Array, "z y x"]
     support: Float[Array, "z y x"]
-    blur: Blur
+    blur: PointSpread
     gradient: Complex[Array, "z y x"]
     direction: Complex[Array, "z y x"]
 
@@ -62,7 +62,7 @@ class _Search(NamedTuple):
     direction: Complex[Array, "z y x"]
 
 
-def begin(density: Complex[Array, "z y x"], support: Float[Array, "z y x"], blur: Blur) -> Refined:
+def begin(density: Complex[Array, "z y x"], support: Float[Array, "z y x"], blur: PointSpread) -> Refined:
     """Start from a density."""
     density = scaled(density, support)
     return Refined(density, support, blur, jnp.zeros_like(density), jnp.zeros_like(density))
@@ -75,7 +75,7 @@ def blocks_of(iterations: int) -> list[int]:
 
 
 def refine_block(
-    state: Refined, pattern: Pattern, iterations: int, settings: RefineSettings, *, wrap: bool = False
+    state: Refined, pattern: DevicePattern, iterations: int, settings: RefineSettings, *, wrap: bool = False
 ) -> Refined:
     """Refine by one block.
 
@@ -99,14 +99,14 @@ def refine_block(
 @jax.jit
 def wrapped(state: Refined, threshold: Float[Array, ""] | float) -> Refined:
     """Draw the support a little wider than the object, and cut the object to it."""
-    support = shrink_wrapped(state.density, state.support, SUPPORT_SIGMA, threshold)
+    support = shrink_wrap(state.density, state.support, SUPPORT_SIGMA, threshold)
     return state._replace(support=support, density=scaled(state.density, support))
 
 
 @partial(jax.jit, static_argnames="coherent")
-def _descend(state: Refined, pattern: Pattern, count: Int[Array, ""], *, coherent: bool) -> Refined:
+def _descend(state: Refined, pattern: DevicePattern, count: Int[Array, ""], *, coherent: bool) -> Refined:
     def spread(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
-        return values if coherent else convolved(values, state.blur.sigmas)
+        return values if coherent else convolve_gaussian(values, state.blur.sigmas)
 
     def counted(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
         return pattern.exposure * spread(values)
@@ -118,16 +118,16 @@ def _descend(state: Refined, pattern: Pattern, count: Int[Array, ""], *, coheren
     def step(_: Array, now: _Search) -> _Search:
         along = far_field(now.direction)
         first = counted(2.0 * (now.wave.real * along.real + now.wave.imag * along.imag))
-        second = counted(squared(along))
+        second = counted(abs2(along))
         t = _length(now.counts, first, second, pattern)
-        density, wave = advanced(now.density, now.direction, t), advanced(now.wave, along, t)
+        density, wave = advance(now.density, now.direction, t), advance(now.wave, along, t)
         counts = now.counts + t * (first + t * second)
         gradient = gradient_at(wave, counts)
         return _Search(density, wave, counts, gradient, _conjugate(gradient, now.gradient, now.direction))
 
     density = scaled(state.density, state.support)
     wave = far_field(density)
-    counts = counted(squared(wave)) + pattern.exposure * state.blur.background
+    counts = counted(abs2(wave)) + pattern.exposure * state.blur.background
     gradient = gradient_at(wave, counts)
     direction = scaled(_conjugate(gradient, state.gradient, state.direction), state.support)
     found = lax.fori_loop(0, count, step, _Search(density, wave, counts, gradient, direction))
@@ -145,11 +145,11 @@ def _conjugate(
     energy, before = _inner(gradient, gradient), _inner(former, former)
     share = jnp.maximum((energy - _inner(gradient, former)) / jnp.maximum(before, 1e-30), 0.0)
     share = jnp.where((before > 0) & (share * _inner(direction, gradient) < energy), share, 0.0)
-    return advanced(-gradient, direction, share)
+    return advance(-gradient, direction, share)
 
 
 def _length(
-    counts: Float[Array, "z y x"], first: Float[Array, "z y x"], second: Float[Array, "z y x"], pattern: Pattern
+    counts: Float[Array, "z y x"], first: Float[Array, "z y x"], second: Float[Array, "z y x"], pattern: DevicePattern
 ) -> Float[Array, ""]:
     """Find how far to go: Newton's method on the slope of the deviance of counts + t·first + t²·second."""
 

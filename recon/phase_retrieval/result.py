@@ -14,7 +14,7 @@ class NoObjectError(DataError):
 
 
 @dataclass(frozen=True)
-class Phased:
+class PhasingResult:
     """What came of phasing. Arrays are centred: the object around ``n // 2``.
 
     Args:

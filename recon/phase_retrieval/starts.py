@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
-from ...physics.diffraction.far_field import to_corner
+from ...physics.diffraction.far_field import ifftshift3
 from . import refinement
-from .pattern import Blur, Pattern, quality
-from .recipe import Leg, State, answer, begin, begin_at, go
+from .pattern import DevicePattern, PointSpread, quality
+from .recipe import ProjectionState, Stage, final_density, init_state, init_state_at, run_stage
 from .settings import RefineSettings
 
 STAGNATED_ABOVE = 1.5
@@ -33,7 +33,7 @@ LEAST_SUPPORT = 8
 _GPU_BYTES = 4e9
 
 
-class Outcome(Enum):
+class StartOutcome(Enum):
     """How a start ended; the value is the sentence for people."""
 
     CONVERGED = "It explains the pattern about as well as the best start."
@@ -67,9 +67,9 @@ class Start:
     chi_rms: float
 
     @property
-    def blur(self) -> Blur:
+    def blur(self) -> PointSpread:
         """Point-spread function and background, on the device."""
-        return Blur(jnp.asarray(self.sigmas, jnp.float32), jnp.asarray(self.background, jnp.float32))
+        return PointSpread(jnp.asarray(self.sigmas, jnp.float32), jnp.asarray(self.background, jnp.float32))
 
     @property
     def filled(self) -> float:
@@ -84,18 +84,18 @@ def group_size(shape: tuple[int, ...], starts: int) -> int:
     return int(np.clip(_GPU_BYTES / (100 * np.prod(shape)), 1, starts))
 
 
-def size_of(state: State) -> int:
+def size_of(state: ProjectionState) -> int:
     """How many starts a state holds."""
     return int(state.iterate.shape[0]) if state.iterate.ndim > 3 else 1
 
 
-def begin_group(
-    pattern: Pattern,
+def init_starts(
+    pattern: DevicePattern,
     seed: int,
     numbers: Sequence[int],
     threshold: float,
     given: Complex[np.ndarray, "k z y x"] | None = None,
-) -> State:
+) -> ProjectionState:
     """Begin some starts; with more than one, the arrays have a first axis.
 
     Args:
@@ -107,24 +107,24 @@ def begin_group(
     """
     keys = [jax.random.fold_in(jax.random.key(seed), number) for number in numbers]
     if given is None:
-        states = [begin(pattern, key, threshold) for key in keys]
+        states = [init_state(pattern, key, threshold) for key in keys]
     else:
-        densities = [jnp.asarray(to_corner(given[number]), jnp.complex64) for number in numbers]
-        states = [begin_at(one, key, GIVEN_THRESHOLD) for one, key in zip(densities, keys, strict=True)]
+        densities = [jnp.asarray(ifftshift3(given[number]), jnp.complex64) for number in numbers]
+        states = [init_state_at(one, key, GIVEN_THRESHOLD) for one, key in zip(densities, keys, strict=True)]
     if len(states) == 1:
-        alone: State = states[0]
+        alone: ProjectionState = states[0]
         return alone
-    return State(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+    return ProjectionState(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
 
 
-def go_group(
-    state: State,
-    pattern: Pattern,
-    legs: Sequence[Leg],
+def run_group_stage(
+    state: ProjectionState,
+    pattern: DevicePattern,
+    legs: Sequence[Stage],
     first: int,
     stop: Callable[[], str | None],
     told: Callable[[int], None],
-) -> tuple[State, int]:
+) -> tuple[ProjectionState, int]:
     """Go through the legs that are left, or until asked to stop.
 
     Args:
@@ -142,22 +142,24 @@ def go_group(
     for i in range(first, len(legs)):
         if stop():
             return state, i
-        advance = partial(go, pattern=pattern, leg=legs[i])
+        advance = partial(run_stage, pattern=pattern, leg=legs[i])
         state = jax.vmap(advance)(state) if grouped else advance(state)
         state.iterate.block_until_ready()  # else the whole recipe is under way before anybody is asked to stop
         told(legs[i].iterations)
     return state, len(legs)
 
 
-def end_group(state: State, pattern: Pattern, numbers: Sequence[int], settings: RefineSettings) -> list[Start]:
+def finish_starts(
+    state: ProjectionState, pattern: DevicePattern, numbers: Sequence[int], settings: RefineSettings
+) -> list[Start]:
     """Polish and judge the starts of a group."""
     single = len(numbers) == 1
     states = [state] if single else [jax.tree.map(lambda leaf, i=i: leaf[i], state) for i in range(len(numbers))]
     return [_ended(one, pattern, number, settings) for one, number in zip(states, numbers, strict=True)]
 
 
-def _ended(state: State, pattern: Pattern, number: int, settings: RefineSettings) -> Start:
-    polished = refinement.begin(answer(state), state.support, state.blur)
+def _ended(state: ProjectionState, pattern: DevicePattern, number: int, settings: RefineSettings) -> Start:
+    polished = refinement.begin(final_density(state), state.support, state.blur)
     iterations = min(POLISH, settings.iterations)
     for i, count in enumerate(refinement.blocks_of(iterations)):
         polished = refinement.refine_block(polished, pattern, count, settings, wrap=i == 0)
@@ -174,7 +176,7 @@ def _ended(state: State, pattern: Pattern, number: int, settings: RefineSettings
     )
 
 
-def outcome_of(start: Mapping[str, Any], llk: float, llk_free: float, voxels: int) -> Outcome:
+def outcome_of(start: Mapping[str, Any], llk: float, llk_free: float, voxels: int) -> StartOutcome:
     """Say how a start ended.
 
     Args:
@@ -185,6 +187,6 @@ def outcome_of(start: Mapping[str, Any], llk: float, llk_free: float, voxels: in
     """
     filled = start["support"]
     if not np.isfinite(start["llk_free"]) or filled * voxels < LEAST_SUPPORT or filled > LARGEST_SUPPORT:
-        return Outcome.COLLAPSED
+        return StartOutcome.COLLAPSED
     far = start["llk"] > STAGNATED_ABOVE * llk and start["llk_free"] > STAGNATED_ABOVE * llk_free
-    return Outcome.STAGNATED if far else Outcome.CONVERGED
+    return StartOutcome.STAGNATED if far else StartOutcome.CONVERGED

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from ...physics.diffraction.far_field import blurred, gaussian_transfer
-from .projections import squared
+from ...physics.diffraction.far_field import blur_intensity, gaussian_transfer
+from .projections import abs2
 
 
 def autocorrelation_support(
@@ -34,7 +34,7 @@ def autocorrelation_support(
     return jnp.where(x[None, None, :] <= shape[2] // 2, direct, mirrored)
 
 
-def shrink_wrapped(
+def shrink_wrap(
     density: Complex[Array, "z y x"],
     support: Float[Array, "z y x"],
     sigma: Float[Array, ""] | float,
@@ -51,11 +51,11 @@ def shrink_wrapped(
     Returns:
         The new support; the old one if nothing were left.
     """
-    intensity = squared(density)
+    intensity = abs2(density)
     rms = jnp.sqrt(jnp.sum(intensity * support) / jnp.maximum(jnp.sum(support), 1.0))
     nz, ny, nx = density.shape
     transfer = gaussian_transfer((nz, ny, nx), jnp.full((3,), sigma, jnp.float32))
-    new = (blurred(jnp.sqrt(intensity), transfer) > threshold * rms).astype(jnp.float32)
+    new = (blur_intensity(jnp.sqrt(intensity), transfer) > threshold * rms).astype(jnp.float32)
     return jnp.where(jnp.sum(new) > 0, new, support)
 
 
@@ -71,7 +71,7 @@ def half_support(
         support: What to halve.
         direction: (z, y, x), any length.
     """
-    mass = squared(density) * support
+    mass = abs2(density) * support
     side = jnp.zeros(support.shape, jnp.float32)
     for axis, n in enumerate(support.shape):
         angle = 2 * jnp.pi * jnp.arange(n, dtype=jnp.float32) / n

@@ -3,7 +3,7 @@
 from ..io.atomic import require_place, write_atomically
 from ..io.safe_hdf5 import new_hdf5
 from .checkpoint import Checkpoint
-from .context import Progress, Workplace, silent
+from .context import Progress, RunContext, silent
 from .estimate import Estimate, available_memory
 from .folder import RunFolder, Sentinel, ending
 from .provenance import describe_input, peak_memory
@@ -13,10 +13,10 @@ __all__ = [
     "Checkpoint",
     "Estimate",
     "Progress",
+    "RunContext",
     "RunFolder",
     "Sentinel",
     "StopRequest",
-    "Workplace",
     "available_memory",
     "describe_input",
     "ending",

@@ -48,12 +48,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         DataError: If the disk refuses.
     """
-    from ..io.hdf5_common import stamp
+    from ..io.hdf5_common import write_root_attributes
 
     path = folder / f"step-{checkpoint.step:09d}.h5"
     facts = json.dumps(checkpoint.facts, sort_keys=True)
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        stamp(file, "unflat-checkpoint", None, "arrays")
+        write_root_attributes(file, "unflat-checkpoint", None, "arrays")
         file.attrs["step"] = checkpoint.step
         file.attrs["sha256"] = _checksum(checkpoint.step, checkpoint.arrays, facts)
         file["facts"] = facts

@@ -53,11 +53,11 @@ def _remove_models(folder: Path) -> None:
     """Remove the models of a former run, and their folder if nothing else is in it."""
     if not folder.is_dir():
         return
-    from ..io.hdf5_common import opened
+    from ..io.hdf5_common import open_checked
 
     for file in folder.glob("*.h5"):
         with suppress(DataError):  # It is none of our models, and stays.
-            with opened(file, "unflat-model"):
+            with open_checked(file, "unflat-model"):
                 pass
             file.unlink()
     remove_stale(folder)

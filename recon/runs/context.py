@@ -29,7 +29,7 @@ def silent(step: int, total: int, **metrics: SupportsFloat) -> None:
 
 
 @dataclass(frozen=True)
-class Workplace:
+class RunContext:
     """Where a long work is done, and whom it tells.
 
     Args:

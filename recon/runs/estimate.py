@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import DeviceError, Fault
+from ..errors import DeviceError, Diagnostic
 
 PROGRAM_BYTES = 600 << 20
 """Memory of Python, jax and compiled programs."""
@@ -40,7 +40,7 @@ class Estimate:
         """
         if self.memory_bytes > available:
             need, have = readable_bytes(self.memory_bytes), readable_bytes(available)
-            raise DeviceError(Fault("", f"the run needs about {need} of memory, and {have} are available", remedy))
+            raise DeviceError(Diagnostic("", f"the run needs about {need} of memory, and {have} are available", remedy))
 
 
 def program_alone() -> Estimate:

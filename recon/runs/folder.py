@@ -12,7 +12,7 @@ from typing import Any, SupportsFloat, TextIO
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, Fault, Interrupted, QualityError, Stopped
+from ..errors import ConfigError, DataError, Diagnostic, Interrupted, QualityError, Stopped
 from ..io.atomic import disk_fault, is_leaving, remove_stale, write_atomically
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .cleanup import remove_results
@@ -78,7 +78,7 @@ class RunFolder:
         if force and resume:
             raise ConfigError("--force starts anew and --resume goes on: give one of them")
         if path.exists() and not path.is_dir():
-            raise ConfigError(Fault(str(path), "is a file", "name a folder for the run"))
+            raise ConfigError(Diagnostic(str(path), "is a file", "name a folder for the run"))
         wanted = flattened(fingerprint or {})
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,9 @@ class RunFolder:
                 lock.release()
                 raise
         except OSError as error:
-            raise DataError(disk_fault(error, path) or Fault(str(path), f"cannot be made: {error.strerror}")) from error
+            raise DataError(
+                disk_fault(error, path) or Diagnostic(str(path), f"cannot be made: {error.strerror}")
+            ) from error
 
     @property
     def config(self) -> Path:
@@ -130,7 +132,7 @@ class RunFolder:
             self._metrics.write(json.dumps(line) + "\n")
             self._metrics.flush()
         except OSError as error:
-            raise DataError(disk_fault(error, file) or Fault(str(file), f"cannot be written: {error}")) from error
+            raise DataError(disk_fault(error, file) or Diagnostic(str(file), f"cannot be written: {error}")) from error
 
     def write_numbers(self, numbers: Mapping[str, float]) -> None:
         """Write ``metrics.json``: what is known of the result. JSON knows no infinity: null stands for it."""
@@ -239,10 +241,10 @@ def _require_run(path: Path, *, replaceable: bool) -> None:
     A run is refused too, unless it was asked for.
     """
     if not (fingerprint_file(path).is_file() or any((path / s).is_file() for s in Sentinel)):
-        raise ConfigError(Fault(str(path), "holds files, but no run of unflat", "name an empty or a new folder"))
+        raise ConfigError(Diagnostic(str(path), "holds files, but no run of unflat", "name an empty or a new folder"))
     if not replaceable:
         raise ConfigError(
-            Fault(
+            Diagnostic(
                 str(path),
                 "already holds a run",
                 "name another folder, go on with it (--resume) or replace it (--force)",

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..errors import ConfigError, DataError, Fault
+from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import disk_fault, lives, temporary_name
 
 LOCK = "run.lock"
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockHolder:
     """The process that works in a folder.
 
     Args:
@@ -45,7 +45,7 @@ class Holder:
     restart: int = 0
 
     @classmethod
-    def myself(cls, environment: Mapping[str, str] = os.environ) -> "Holder":
+    def myself(cls, environment: Mapping[str, str] = os.environ) -> "LockHolder":
         """This process, now."""
         return cls(
             socket.gethostname(),
@@ -57,7 +57,7 @@ class Holder:
             _count(environment.get("SLURM_RESTART_COUNT", "")),
         )
 
-    def is_gone(self, asking: "Holder") -> bool:
+    def is_gone(self, asking: "LockHolder") -> bool:
         """Whether it is certain that it works no more; of another machine's processes only SLURM tells.
 
         Args:
@@ -96,7 +96,7 @@ class Lock:
             ConfigError: If another process works there, or may do so.
             DataError: If the disk refuses.
         """
-        file, me = folder / LOCK, Holder.myself()
+        file, me = folder / LOCK, LockHolder.myself()
         text = json.dumps(asdict(me)) + "\n"
         try:
             if not _create(file, text):
@@ -104,7 +104,9 @@ class Lock:
                 if not _create(file, text):  # Somebody else was as quick to see that it could be taken.
                     raise ConfigError(_in_use(file, _read(file)[1]))
         except OSError as error:
-            raise DataError(disk_fault(error, file) or Fault(str(file), f"cannot be made: {error.strerror}")) from error
+            raise DataError(
+                disk_fault(error, file) or Diagnostic(str(file), f"cannot be made: {error.strerror}")
+            ) from error
         return cls(file, text)
 
     def release(self) -> None:
@@ -129,7 +131,7 @@ def _create(file: Path, text: str) -> bool:
     return True
 
 
-def _remove_left_behind(file: Path, me: Holder) -> None:
+def _remove_left_behind(file: Path, me: LockHolder) -> None:
     """Remove the file of a process that is gone.
 
     Raises:
@@ -163,20 +165,20 @@ def _put_back(mine: Path, file: Path) -> None:
         mine.unlink(missing_ok=True)
 
 
-def _read(file: Path) -> tuple[str, Holder | None]:
+def _read(file: Path) -> tuple[str, LockHolder | None]:
     """What the file says, and who that is, where it can be made out."""
     text = ""
     try:
         text = file.read_text(encoding="utf-8")
-        return text, Holder(**json.loads(text))
+        return text, LockHolder(**json.loads(text))
     except (OSError, ValueError, TypeError):
         return text, None
 
 
-def _in_use(file: Path, holder: Holder | None) -> Fault:
+def _in_use(file: Path, holder: LockHolder | None) -> Diagnostic:
     who = str(holder) if holder else f"a process that {file.name} does not tell"
     remedy = f"wait for it, or stop it; if it is gone, remove {file} and run again"
-    return Fault(str(file.parent), f"another process works in this folder: {who}", remedy)
+    return Diagnostic(str(file.parent), f"another process works in this folder: {who}", remedy)
 
 
 def _count(text: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, Fault
+from ..errors import ConfigError, Diagnostic
 from ..io.atomic import write_atomically
 
 
@@ -74,14 +74,14 @@ def require_same(run: Path, wanted: Mapping[str, Any], may_grow: Collection[str]
         former = json.loads(fingerprint_file(run).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            Fault(str(fingerprint_file(run)), "cannot go on with this run: the file is missing or torn", remedy)
+            Diagnostic(str(fingerprint_file(run)), "cannot go on with this run: the file is missing or torn", remedy)
         ) from error
     faults = []
     for name in sorted({*former, *wanted}):
         before, after = former.get(name), wanted.get(name)
         grown = any(f".{name}".endswith(f".{allowed}") for allowed in may_grow) and _is_larger(after, before)
         if before != after and not grown:
-            faults.append(Fault(str(run), f"{name} was {_shown(before)} and is now {_shown(after)}", remedy))
+            faults.append(Diagnostic(str(run), f"{name} was {_shown(before)} and is now {_shown(after)}", remedy))
     if faults:
         raise ConfigError(*faults)
 

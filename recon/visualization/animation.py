@@ -14,8 +14,8 @@ from ..errors import ConfigError
 from ..metrics import brightest_point
 from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
 from .movies import Frame, draw_frame
-from .planes import Plane, Point, require_inside
-from .projection import Along, Projector, turned
+from .planes import Plane, Point3, require_inside
+from .projection import Along, Projector, view_rotation
 from .style import colour_range, label_of
 
 
@@ -44,19 +44,21 @@ def spin_frames(
     """
     projector = Projector(result, quantity=quantity, along=along, size=samples)
     angles = np.arange(count) / count * 2 * np.pi
-    reach = np.max([projector.reach(turned(angle, elevation)) for angle in np.linspace(0, 2 * np.pi, 73)], axis=0)
+    reach = np.max(
+        [projector.reach(view_rotation(angle, elevation)) for angle in np.linspace(0, 2 * np.pi, 73)], axis=0
+    )
     if limits is None:
-        views = [projector(turned(angle, elevation)).values.ravel() for angle in (0.0, np.pi / 2)]
+        views = [projector(view_rotation(angle, elevation)).values.ravel() for angle in (0.0, np.pi / 2)]
         limits = colour_range(np.concatenate(views), background_of(result, quantity))
     label = label_of(quantity_of(result, quantity))
     for angle in angles:
-        plane = projector(turned(float(angle), elevation), reach)
+        plane = projector(view_rotation(float(angle), elevation), reach)
         yield draw_frame(plane, limits, label, text=f"{np.degrees(angle):.0f}°", size=size)
 
 
 def zoom_views(
     result: Result,
-    centre: Point,
+    centre: Point3,
     count: int = 60,
     *,
     factor: float = 20.0,
@@ -94,7 +96,7 @@ def zoom_views(
 
 def zoom_frames(
     result: Result,
-    centre: Point | None = None,
+    centre: Point3 | None = None,
     count: int = 60,
     *,
     factor: float = 20.0,
@@ -123,7 +125,7 @@ def zoom_frames(
         yield draw_frame(plane, limits, label, text=f"×{factor ** (i / (count - 1)):.1f}", size=size)
 
 
-def most_striking_point(result: Result, quantity: str | None = None) -> Point:
+def most_striking_point(result: Result, quantity: str | None = None) -> Point3:
     """[m] The point (z, y, x) whose surroundings differ most from the background."""
     axes = lattice_of(result, 96)
     index = brightest_point(sampler(result, quantity)(*axes), background=background_of(result, quantity))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from ..results import Result, background_of, quantity_of, sampler
 from ..volume import Volume
-from .planes import Cutter, Plane, Point, centre_of, draw
+from .planes import Plane, PlaneSampler, Point3, centre_of, draw
 from .style import (
     ACCENT,
     DIFFERENCE_COLOURS,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def compare_volumes(
     truth: Volume,
     result: Result,
-    centre: Point | None = None,
+    centre: Point3 | None = None,
     *,
     quantity: str | None = None,
     limits: tuple[float, float] | None = None,
@@ -50,7 +50,7 @@ def compare_volumes(
     """
     name = quantity_of(truth, quantity).name
     point = centre or centre_of(truth)
-    cutter = Cutter(truth, quantity=name, size=size)
+    cutter = PlaneSampler(truth, quantity=name, size=size)
     other = sampler(result, name)
     rows = []
     for axis, height in (("z", point[0]), ("y", point[1])):

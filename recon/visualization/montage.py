@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..results import Result, background_of, box_of, quantity_of
-from .planes import Cutter, draw
+from .planes import PlaneSampler, draw
 from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, new_figure, scale_bar, tag
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def depth_montage(
     Raises:
         ConfigError: If the list of depths is empty.
     """
-    depths = spread(result) if heights is None else list(heights)
+    depths = layer_depths(result) if heights is None else list(heights)
     if not depths:
         raise ConfigError("a montage needs at least one depth")
-    cutter = Cutter(result, quantity=quantity, size=size)
+    cutter = PlaneSampler(result, quantity=quantity, size=size)
     planes = [cutter("z", height) for height in depths]
     shown = limits or colour_range(np.stack([p.values for p in planes]), background_of(result, quantity))
     columns = min(len(planes), 4)
@@ -71,7 +71,7 @@ def depth_montage(
     return figure
 
 
-def spread(result: Result, count: int = 8) -> list[float]:
+def layer_depths(result: Result, count: int = 8) -> list[float]:
     """[m] Depths in the middles of ``count`` equal layers of the box."""
     low, high = box_of(result)
     return [low[0] + (i + 0.5) / count * (high[0] - low[0]) for i in range(count)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from ..errors import ConfigError, DataError, Fault
+from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import write_atomically
 from .planes import Plane
 from .style import INDEX_COLOURS, as_rgb, house_style, new_figure, scale_bar, shown_unit
@@ -108,7 +108,9 @@ def write_movie(
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(
-            Fault(str(path), f"a movie cannot be written as {ending or 'a name without ending'!r}", "use .gif or .mp4")
+            Diagnostic(
+                str(path), f"a movie cannot be written as {ending or 'a name without ending'!r}", "use .gif or .mp4"
+            )
         )
 
     def told() -> Iterator[UInt8[np.ndarray, "y x 3"]]:
@@ -159,4 +161,4 @@ def _write_mp4(frames: Iterable[UInt8[np.ndarray, "y x 3"]], rate: float, tempor
             raise
         whole = False
     if not whole:
-        raise DataError(Fault(str(path), "cannot be written: ffmpeg ended early", "see whether the disk is full"))
+        raise DataError(Diagnostic(str(path), "cannot be written: ffmpeg ended early", "see whether the disk is full"))

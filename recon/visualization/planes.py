@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import ConfigError, Fault
+from ..errors import ConfigError, Diagnostic
 from ..frame import EDGE
 from ..results import Result, Sampler, box_of, length_unit_of, sampler
 from .style import shown_unit
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.image
 
-Point = tuple[float, float, float]
+Point3 = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Plane:
         return bottom - top
 
 
-def centre_of(result: Result) -> Point:
+def centre_of(result: Result) -> Point3:
     """[m] The middle (z, y, x) of the box."""
     low, high = box_of(result)
     z, y, x = ((a + b) / 2 for a, b in zip(low, high, strict=True))
@@ -84,12 +84,12 @@ def require_inside(result: Result, where: str, **coordinates: float) -> None:
             factor, unit = shown_unit(length_unit_of(result))
             box = f"{low * factor:.4g} … {high * factor:.4g} {unit}"
             message = f"{name} = {value * factor:.4g} {unit}, outside the box {box}"
-            faults.append(Fault(where, message, "choose a value within it"))
+            faults.append(Diagnostic(where, message, "choose a value within it"))
     if faults:
         raise ConfigError(*faults)
 
 
-def cut(result: Result, axis: str, height: float, *, size: int = 400, quantity: str | None = None) -> Plane:
+def slice_plane(result: Result, axis: str, height: float, *, size: int = 400, quantity: str | None = None) -> Plane:
     """Sample the plane ``axis = height``: (y, x) for z, (z, x) for y, and (y, z) for x.
 
     Args:
@@ -99,10 +99,10 @@ def cut(result: Result, axis: str, height: float, *, size: int = 400, quantity: 
         size: Samples along the box's longest edge.
         quantity: Which; the first, if absent.
     """
-    return Cutter(result, quantity=quantity, size=size)(axis, height)
+    return PlaneSampler(result, quantity=quantity, size=size)(axis, height)
 
 
-class Cutter:
+class PlaneSampler:
     """Cuts many planes of one result with square samples of one size.
 
     Args:

@@ -80,7 +80,7 @@ def _outline(contrast: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "n 3"]:
     return np.asarray(centred if len(centred) else np.array(contrast.shape)[None] / 2, np.float64)
 
 
-def turned(azimuth: float, elevation: float = 0.0) -> Float[np.ndarray, "3 3"]:
+def view_rotation(azimuth: float, elevation: float = 0.0) -> Float[np.ndarray, "3 3"]:
     """The turn that shows a specimen from an azimuth and an elevation [rad]."""
     return np.asarray(rotation_matrix(AXES["x"], elevation) @ rotation_matrix(AXES["y"], azimuth), np.float64)
 
@@ -104,7 +104,7 @@ def project(
         quantity: Which; the first, if absent.
         size: Samples along the box's longest edge.
     """
-    return Projector(result, quantity=quantity, along=along, size=size)(turned(azimuth, elevation))
+    return Projector(result, quantity=quantity, along=along, size=size)(view_rotation(azimuth, elevation))
 
 
 def projection_figure(

@@ -11,8 +11,8 @@ from ..io.atomic import write_atomically
 from ..metrics import CATALOGUE, metric_named
 from ..runs.folder import Sentinel
 from ..runs.logs import without_absolute_paths
-from .report_figures import Picture, pictures
-from .run_data import RunFacts, gather
+from .report_figures import EmbeddedFigure, pictures
+from .run_data import RunData, gather
 from .summary import summarise
 
 _ORDER = {metric.name: i for i, metric in enumerate(CATALOGUE)}
@@ -56,7 +56,7 @@ def report_html(run: Path) -> str:
     return _drawn(run)[0]
 
 
-def _drawn(run: Path, end: tuple[Sentinel, str] | None = None) -> tuple[str, list[Picture]]:
+def _drawn(run: Path, end: tuple[Sentinel, str] | None = None) -> tuple[str, list[EmbeddedFigure]]:
     """The page and its pictures."""
     from jinja2 import Environment, StrictUndefined
 
@@ -82,7 +82,7 @@ def _drawn(run: Path, end: tuple[Sentinel, str] | None = None) -> tuple[str, lis
     return page, drawn
 
 
-def _rows(facts: RunFacts) -> list[dict[str, str]]:
+def _rows(facts: RunData) -> list[dict[str, str]]:
     """The metrics in the catalogue's order, unknown ones last."""
     rows = []
     for name in sorted(facts.metrics, key=lambda n: (_ORDER.get(n, len(_ORDER)), n)):

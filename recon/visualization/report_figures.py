@@ -11,7 +11,7 @@ from ..model import Model
 from ..results import Result
 from . import compare_views, depth_montage, loss_curves, orthogonal_slices
 from .animation import most_striking_point
-from .run_data import RunFacts, Views
+from .run_data import PredictedViews, RunData
 from .style import as_png
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedFigure:
     """A picture in the page.
 
     Args:
@@ -46,7 +46,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DeferredFigure:
     """A picture that is still to be drawn.
 
     Args:
@@ -60,50 +60,52 @@ class Drawing:
     draw: "Callable[[], matplotlib.figure.Figure]"
 
 
-def pictures(facts: RunFacts, gaps: list[str]) -> list[Picture]:
+def pictures(facts: RunData, gaps: list[str]) -> list[EmbeddedFigure]:
     """Draw what the run's parts allow; what cannot be drawn is added to ``gaps``."""
-    drawn: list[Picture] = []
+    drawn: list[EmbeddedFigure] = []
     kind = facts.kind
     for drawing in kind.pictures(facts) if kind is not None and kind.pictures is not None else _of_fit(facts):
         try:
-            drawn.append(Picture(drawing.title, drawing.caption, as_png(drawing.draw())))
+            drawn.append(EmbeddedFigure(drawing.title, drawing.caption, as_png(drawing.draw())))
         except UnflatError as error:
             gaps.append(f"{drawing.title}: {error}")
     own = {picture.file_name for picture in drawn}
     for file in facts.pictures:
         if file.name not in own:
-            drawn.append(Picture(file.stem.replace("_", " ").capitalize(), "", file.read_bytes(), drawn=False))
+            drawn.append(EmbeddedFigure(file.stem.replace("_", " ").capitalize(), "", file.read_bytes(), drawn=False))
     return drawn
 
 
-def _of_fit(facts: RunFacts) -> list[Drawing]:
+def _of_fit(facts: RunData) -> list[DeferredFigure]:
     """What there is to show of a fit to views."""
     result, views = facts.result, facts.views
     found = []
     if result is not None:
         caption = "Planes through the feature that stands out most from the medium."
         found.append(
-            Drawing("Orthogonal slices", caption, lambda: orthogonal_slices(result, most_striking_point(result)))
+            DeferredFigure("Orthogonal slices", caption, lambda: orthogonal_slices(result, most_striking_point(result)))
         )
-        found.append(Drawing("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result)))
+        found.append(
+            DeferredFigure("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result))
+        )
     if views is not None:
         found.append(
-            Drawing("Measured and modelled images", _views_caption(views), lambda: _views_figure(views, result))
+            DeferredFigure("Measured and modelled images", _views_caption(views), lambda: _views_figure(views, result))
         )
     if facts.records:
         caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
-        found.append(Drawing("Course of the fit", caption, lambda: loss_curves(facts.records)))
+        found.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(facts.records)))
     return found
 
 
-def _views_caption(views: Views) -> str:
+def _views_caption(views: PredictedViews) -> str:
     hidden = (
         f"{views.count_withheld} withheld from the fit (titles in colour)" if views.count_withheld else "none withheld"
     )
     return f"{len(views.numbers)} of {views.count} views; {hidden}."
 
 
-def _views_figure(views: Views, result: Result | None) -> "matplotlib.figure.Figure":
+def _views_figure(views: PredictedViews, result: Result | None) -> "matplotlib.figure.Figure":
     titles = [
         f"view {n}, withheld" if hidden else f"view {n}"
         for n, hidden in zip(views.numbers, views.withheld, strict=True)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import DataError, Fault, UnflatError
-from ..experiments import kind_named
+from ..errors import DataError, Diagnostic, UnflatError
+from ..experiments import get_experiment
 from ..results import Result, open_result
 from ..runs.folder import Sentinel, ending
 from ..runs.logs import without_absolute_paths
 
 if TYPE_CHECKING:
-    from ..experiments.base import Kind
+    from ..experiments.base import Experiment
 
 _log = logging.getLogger(__name__)
 _WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
@@ -26,7 +26,7 @@ _SHOWN_VIEWS = 6
 
 
 @dataclass(frozen=True)
-class Views:
+class PredictedViews:
     """Some measured images beside what the model predicts for them.
 
     Args:
@@ -47,7 +47,7 @@ class Views:
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class RunData:
     """All that a report tells.
 
     Args:
@@ -72,24 +72,24 @@ class RunFacts:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    views: Views | None = None
+    views: PredictedViews | None = None
     result: Result | None = None
     pictures: tuple[Path, ...] = ()
     gaps: tuple[str, ...] = ()
     folder: Path = Path()
 
     @property
-    def kind(self) -> "Kind | None":
+    def kind(self) -> "Experiment | None":
         """What was measured, as the result or the config tells; None where neither does."""
         found = re.search(r"^kind: *(\w+)", self.config, re.MULTILINE)
         name = getattr(self.result, "kind", "") or (found[1] if found else "")
         try:
-            return kind_named(name)
+            return get_experiment(name)
         except UnflatError:
             return None
 
 
-def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunFacts:
+def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
     """Read a run's folder.
 
     Args:
@@ -100,13 +100,13 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunFacts:
         DataError: If it is no folder, or holds nothing of a run.
     """
     if not run.is_dir():
-        raise DataError(Fault(str(run), "no such folder", "name the folder that -o of `unflat fit` made"))
+        raise DataError(Diagnostic(str(run), "no such folder", "name the folder that -o of `unflat fit` made"))
     known = ("config.yaml", "run.log", "metrics.jsonl", "metrics.json", "model.h5", "volume.h5", *Sentinel)
     if not any((run / name).exists() for name in known):
-        raise DataError(Fault(str(run), "holds no run", "name the folder that -o of `unflat fit` made"))
+        raise DataError(Diagnostic(str(run), "holds no run", "name the folder that -o of `unflat fit` made"))
     gaps: list[str] = []
     result = _result(run, gaps)
-    return RunFacts(
+    return RunData(
         name=run.resolve().name,
         ending=end or ending(run),
         config=without_absolute_paths(_text(run / "config.yaml", gaps)),
@@ -187,7 +187,7 @@ def _warnings(log: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found[1] for line in lines if (found := _WARNING.match(line))))
 
 
-def _views(file: Path, gaps: list[str]) -> Views | None:
+def _views(file: Path, gaps: list[str]) -> PredictedViews | None:
     import h5py
 
     if not file.is_file():
@@ -203,7 +203,7 @@ def _views(file: Path, gaps: list[str]) -> Views | None:
     except (OSError, KeyError, ValueError, IndexError) as error:
         gaps.append(f"{file.name} cannot be read: {str(error).splitlines()[0]}")
         return None
-    return Views(
+    return PredictedViews(
         tuple(int(numbers[i]) for i in chosen),
         tuple(bool(withheld[i]) for i in chosen),
         measured,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..results import Result, background_of, box_of, quantity_of
-from .planes import Cutter, Plane, Point, centre_of, draw
+from .planes import Plane, PlaneSampler, Point3, centre_of, draw
 from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, new_figure, scale_bar, shown_unit
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _MARGIN = {"left": 0.55, "right": 0.95, "top": 0.3, "bottom": 0.5, "gap": 0.38}
 
 def orthogonal_slices(
     result: Result,
-    centre: Point | None = None,
+    centre: Point3 | None = None,
     *,
     quantity: str | None = None,
     limits: tuple[float, float] | None = None,
@@ -36,7 +36,7 @@ def orthogonal_slices(
         title: A line above.
     """
     point = centre or centre_of(result)
-    cutter = Cutter(result, quantity=quantity, size=size)
+    cutter = PlaneSampler(result, quantity=quantity, size=size)
     planes = {name: cutter(name, height) for name, height in zip("zyx", point, strict=True)}
     shown = limits or colour_range(
         np.concatenate([p.values.ravel() for p in planes.values()]), background_of(result, quantity)
@@ -81,7 +81,7 @@ def _layout(result: Result, title: str) -> "tuple[matplotlib.figure.Figure, dict
     return figure, axes
 
 
-def _mark_cuts(axes: "matplotlib.axes.Axes", plane: Plane, point: Point) -> None:
+def _mark_cuts(axes: "matplotlib.axes.Axes", plane: Plane, point: Point3) -> None:
     """Thin lines where the other two planes cut this one."""
     where = dict(zip("zyx", point, strict=True))
     line = {"color": "white", "lw": 0.5, "alpha": 0.55, "dashes": (4, 4)}

@@ -9,7 +9,7 @@ from ..errors import DataError
 from ..metrics.morphology.sampled import SIGNED
 from ..results import Result, lattice_of, length_unit_of, quantity_of, sampler
 from .planes import Plane, draw
-from .projection import turned
+from .projection import view_rotation
 from .style import house_style, lone_picture, scale_bar
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def surface_figure(
     if not values.min() < cut < values.max():
         message = f"{name} has no surface at {cut:.4g}: it goes from {values.min():.4g} to {values.max():.4g}"
         raise DataError(message)
-    shade = shaded(values, cut, turned(azimuth, elevation))
+    shade = shaded(values, cut, view_rotation(azimuth, elevation))
     pitch, middle = float(axes[1][1] - axes[1][0]), [float(a[0] + a[-1]) / 2 for a in axes]
     down, right = (c + (np.arange(n) - (n - 1) / 2) * pitch for c, n in zip(middle[1:], shade.shape, strict=True))
     plane = Plane(shade.astype(np.float64), down, right, ("y", "x", "z"), middle[0], length_unit_of(result))

@@ -4,7 +4,7 @@ from .crystal import Crystal, amplitudes, density
 from .polyhedron import Polyhedron, Shape, ShapeError
 from .random_crystal import GOLD_111, STRAINS, random_crystal, random_steps
 from .shape import FLAWS, family, random_shape
-from .strain import Dislocation, Fault, Inclusion, Polynomial, Relaxation, Strain, Waves
+from .strain import Dislocation, DisplacementField, Inclusion, Polynomial, Relaxation, StackingFault, Waves
 
 __all__ = [
     "FLAWS",
@@ -12,14 +12,14 @@ __all__ = [
     "STRAINS",
     "Crystal",
     "Dislocation",
-    "Fault",
+    "DisplacementField",
     "Inclusion",
     "Polyhedron",
     "Polynomial",
     "Relaxation",
     "Shape",
     "ShapeError",
-    "Strain",
+    "StackingFault",
     "Waves",
     "amplitudes",
     "density",

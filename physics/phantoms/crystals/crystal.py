@@ -16,7 +16,7 @@ from jaxtyping import Complex, Float
 from scipy import fft
 
 from .polyhedron import Shape
-from .strain import Strain
+from .strain import DisplacementField
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Crystal:
     """
 
     shape: Shape
-    strains: tuple[Strain, ...]
+    strains: tuple[DisplacementField, ...]
     bragg_vector: Float[np.ndarray, " 3"]
 
     def displacement(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:

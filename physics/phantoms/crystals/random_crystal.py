@@ -12,7 +12,7 @@ from ..random import Seed, generator
 from .crystal import Crystal
 from .polyhedron import Polyhedron, Shape, ShapeError
 from .shape import FLAWS, family, random_shape
-from .strain import Dislocation, Fault, Inclusion, Polynomial, Relaxation, Strain, Waves
+from .strain import Dislocation, DisplacementField, Inclusion, Polynomial, Relaxation, StackingFault, Waves
 
 STRAINS = ("polynomial", "waves", "relaxation", "inclusion", "screw", "edge")
 """Displacement fields that a crystal may have."""
@@ -59,7 +59,7 @@ def random_crystal(
     rotation = lattice_towards(rng, bragg_vector)
     shape = random_shape(rng, radius, rotation, flaws)
     probes = _probes(rng, shape)
-    fields: list[Strain] = []
+    fields: list[DisplacementField] = []
     for name in strains:
         if name in ("screw", "edge"):
             continue
@@ -146,7 +146,7 @@ def _probes(rng: np.random.Generator, shape: Shape) -> Float[np.ndarray, "point 
     return points
 
 
-def _field(rng: np.random.Generator, name: str, body: Polyhedron, radius: float) -> Strain:
+def _field(rng: np.random.Generator, name: str, body: Polyhedron, radius: float) -> DisplacementField:
     """A displacement field of no particular strength."""
     if name == "polynomial":
         return Polynomial.random(rng, radius)
@@ -171,7 +171,10 @@ def _residual(
 
 
 def _level(
-    fields: list[Strain], probes: Float[np.ndarray, "point 3"], bragg_vector: Float[np.ndarray, " 3"], radius: float
+    fields: list[DisplacementField],
+    probes: Float[np.ndarray, "point 3"],
+    bragg_vector: Float[np.ndarray, " 3"],
+    radius: float,
 ) -> Polynomial:
     """The linear field that takes the mean slope out of others: the peak then stands in the middle."""
     direction = bragg_vector / np.linalg.norm(bragg_vector)
@@ -203,10 +206,10 @@ def _fault(
     plate: Polyhedron,
     bragg_vector: Float[np.ndarray, " 3"],
     rotation: Float[np.ndarray, "3 3"],
-) -> Fault:
+) -> StackingFault:
     """The lattice beyond a twin's plate, moved by a partial a/6⟨112⟩ in its plane: a phase of 0 or ±2π/3."""
     constant = 2 * np.pi * np.sqrt(3) / np.linalg.norm(bragg_vector)
     normal, offset = plate.normals[0], float(plate.offsets[0])
     partials = family((1, 1, 2)) @ rotation.T
     step = rng.permutation([s for s in partials if abs(s @ normal) < 0.1])[0]
-    return Fault(normal, offset, constant / np.sqrt(6) * step)
+    return StackingFault(normal, offset, constant / np.sqrt(6) * step)

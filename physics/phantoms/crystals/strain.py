@@ -16,7 +16,7 @@ Component = Float[np.ndarray, " point"]
 
 
 @runtime_checkable
-class Strain(Protocol):
+class DisplacementField(Protocol):
     """A displacement field."""
 
     def along(self, points: Points, direction: Vector) -> Component:
@@ -27,7 +27,7 @@ class Strain(Protocol):
             direction: Of length 1 for a displacement in metres; −G for a phase.
         """
 
-    def scaled(self, factor: float) -> "Strain":
+    def scaled(self, factor: float) -> "DisplacementField":
         """The same field, so many times as strong."""
 
 
@@ -175,7 +175,7 @@ class Inclusion:
 
 
 @dataclass(frozen=True)
-class Fault:
+class StackingFault:
     """A step of the lattice across a plane: u = s for n·r > d.
 
     Args:
@@ -193,7 +193,7 @@ class Fault:
         component: Component = (points @ self.normal > self.offset) * float(self.step @ direction)
         return component
 
-    def scaled(self, factor: float) -> "Fault":
+    def scaled(self, factor: float) -> "StackingFault":
         """The same field, so many times as strong."""
         return replace(self, step=factor * self.step)
 

@@ -3,19 +3,19 @@
 from .cell import CLASSES, RedCell
 from .random_cell import FAMILY, STRETCH, UnknownClass, random_cell, spread_directions
 from .sampling import occupancy_of, sample_level, sample_occupancy, sample_signed_distance, signed_distance
-from .surfaces import Cut, Disc, Ellipsoid, Placed, Spiny, Surface, Union, disc_volume
+from .surfaces import CutSurface, Disc, Ellipsoid, ImplicitSurface, PlacedSurface, SpiculatedSurface, Union, disc_volume
 
 __all__ = [
     "CLASSES",
     "FAMILY",
     "STRETCH",
-    "Cut",
+    "CutSurface",
     "Disc",
     "Ellipsoid",
-    "Placed",
+    "ImplicitSurface",
+    "PlacedSurface",
     "RedCell",
-    "Spiny",
-    "Surface",
+    "SpiculatedSurface",
     "Union",
     "UnknownClass",
     "disc_volume",

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .sampling import sample_occupancy, sample_signed_distance
-from .surfaces import Surface
+from .surfaces import ImplicitSurface
 
 CLASSES = (
     "spherocyte",
@@ -40,7 +40,7 @@ class RedCell:
     """
 
     label: str
-    surface: Surface
+    surface: ImplicitSurface
 
     @property
     def reach(self) -> float:
@@ -70,7 +70,7 @@ class RedCell:
 
 
 @dataclass(frozen=True)
-class Measured:
+class CellSize:
     """What a coarse grid tells of a surface.
 
     Args:
@@ -94,7 +94,7 @@ class Measured:
         return np.asarray(self.high - self.low)
 
 
-def measured(surface: Surface, samples: int = 28) -> Measured:
+def measure_cell(surface: ImplicitSurface, samples: int = 28) -> CellSize:
     """Measure a surface on a grid over its reach.
 
     Args:
@@ -113,4 +113,4 @@ def measured(surface: Surface, samples: int = 28) -> Measured:
             first, last = int(inside[0]), int(inside[-1])
             low[along] = axis[first] + step * (0.5 - float(fullest[first]))
             high[along] = axis[last] - step * (0.5 - float(fullest[last]))
-    return Measured(float(filled.sum()) * step**3, low, high)
+    return CellSize(float(filled.sum()) * step**3, low, high)

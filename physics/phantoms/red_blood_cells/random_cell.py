@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ..random import Seed, generator, random_rotation
-from .cell import CLASSES, RedCell, measured
-from .surfaces import Cut, Disc, Ellipsoid, Placed, Spiny, Surface, Union, disc_volume
+from .cell import CLASSES, RedCell, measure_cell
+from .surfaces import CutSurface, Disc, Ellipsoid, ImplicitSurface, PlacedSurface, SpiculatedSurface, Union, disc_volume
 
 STRETCH = 1.25
 """By so much real spherocytes are longer along z."""
@@ -103,40 +103,40 @@ def random_cell(seed: Seed, label: str | None = None, *, stretch: float = STRETC
     for _ in range(_TRIES):
         turn = np.diag([stretch, 1.0, 1.0]) @ random_rotation(rng)
         body = _BODIES[label](rng) if label in _BODIES else _of_family(rng, label)
-        found = measured(Placed(body, turn, np.zeros(3)))
+        found = measure_cell(PlacedSurface(body, turn, np.zeros(3)))
         if found.size.max() < WINDOW:
             break
     fitting = min(1.0, WINDOW / float(found.size.max()))
-    return RedCell(label, Placed(body, fitting * turn, -fitting * found.middle))
+    return RedCell(label, PlacedSurface(body, fitting * turn, -fitting * found.middle))
 
 
 _TRIES = 6
 """Cells too wide for the field of view are drawn anew so many times; the last is shrunk to it."""
 
 
-def _of_family(rng: np.random.Generator, label: str) -> Surface:
+def _of_family(rng: np.random.Generator, label: str) -> ImplicitSurface:
     """Draw a disc, a bowl or a ball."""
     family = FAMILY[label]
     roundness = rng.uniform(*family.roundness)
     radius = rng.uniform(*family.radius) * _MICRON if family.radius is not None else rng.normal(*_RADIUS) * _MICRON
     disc = Disc(radius, roundness, rng.uniform(*family.bend) * _MICRON)
-    body: Surface = disc if family.spicules is None else _spiny(rng, disc, family.spicules)
+    body: ImplicitSurface = disc if family.spicules is None else _spiny(rng, disc, family.spicules)
     return body if family.radius is not None else _sized(body, rng.normal(*_VOLUME))
 
 
-def _spiny(rng: np.random.Generator, base: Surface, spicules: Spicules) -> Spiny:
+def _spiny(rng: np.random.Generator, base: ImplicitSurface, spicules: Spicules) -> SpiculatedSurface:
     count = int(rng.integers(spicules.count[0], spicules.count[1] + 1))
     directions = spread_directions(rng, count) if spicules.even else _directions(rng, count)
     if spicules.alike:
         heights = np.clip(rng.uniform(*spicules.height) * rng.uniform(0.8, 1.2, count), *spicules.height)
     else:
         heights = rng.uniform(*spicules.height, count)
-    return Spiny(base, directions, heights * _MICRON, rng.uniform(*spicules.width, count))
+    return SpiculatedSurface(base, directions, heights * _MICRON, rng.uniform(*spicules.width, count))
 
 
-def _knizocyte(rng: np.random.Generator) -> Surface:
+def _knizocyte(rng: np.random.Generator) -> ImplicitSurface:
     """A pinched disc, whose saddle leaves a ridge between two hollows; or a body with three dimples around it."""
-    body: Surface
+    body: ImplicitSurface
     if rng.random() < 0.2:
         radius, roundness = rng.normal(*_RADIUS) * _MICRON, rng.uniform(0.1, 0.35)
         body = Disc(radius, roundness, rng.uniform(0.0, 0.8) * _MICRON, rng.uniform(0.6, 1.4) * _MICRON)
@@ -146,11 +146,11 @@ def _knizocyte(rng: np.random.Generator) -> Surface:
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         long, wide = rng.uniform(2.8, 4.0), rng.uniform(3.3, 3.9)
         ball = Ellipsoid((long * _MICRON, wide * _MICRON, wide * _MICRON))
-        body = Spiny(ball, directions, -rng.uniform(2.0, 3.0, 3) * _MICRON, rng.uniform(0.7, 1.0, 3))
+        body = SpiculatedSurface(ball, directions, -rng.uniform(2.0, 3.0, 3) * _MICRON, rng.uniform(0.7, 1.0, 3))
     return _sized(body, rng.normal(120.0, 12.0))
 
 
-def _keratocyte(rng: np.random.Generator) -> Surface:
+def _keratocyte(rng: np.random.Generator) -> ImplicitSurface:
     """A disc from whose rim a bite is missing, which leaves two horns; or one with a tail."""
     disc = Disc(_radius_of(rng, 88.0, m := rng.uniform(0.05, 0.3)), m, rng.uniform(0, 1.2) * _MICRON)
     radius = disc.radius
@@ -158,14 +158,14 @@ def _keratocyte(rng: np.random.Generator) -> Surface:
         bite = rng.uniform(0.35, 0.9) * radius
         tilt = np.array([rng.normal(0, 0.2), 0.0, 1.0])
         place = tilt / np.linalg.norm(tilt) * (radius + bite * rng.uniform(-0.2, 0.55))
-        return Cut(disc, Placed(Ellipsoid((bite, bite, bite)), np.eye(3), place), 0.3 * _MICRON)
+        return CutSurface(disc, PlacedSurface(Ellipsoid((bite, bite, bite)), np.eye(3), place), 0.3 * _MICRON)
     length, thick = rng.uniform(1.2, 2.6) * _MICRON, rng.uniform(0.45, 0.8) * _MICRON
     tail = Ellipsoid((thick, thick, length))
     place = np.array([disc.bend / 2, 0.0, radius + length * rng.uniform(0.0, 0.5)])
-    return Union((disc, Placed(tail, np.eye(3), place)), 0.9 * _MICRON)
+    return Union((disc, PlacedSurface(tail, np.eye(3), place)), 0.9 * _MICRON)
 
 
-def _multilobate(rng: np.random.Generator) -> Surface:
+def _multilobate(rng: np.random.Generator) -> ImplicitSurface:
     """Lobes around a middle, grown together."""
     count = int(rng.integers(2, 6))
     directions = spread_directions(rng, count)
@@ -174,23 +174,23 @@ def _multilobate(rng: np.random.Generator) -> Surface:
         axes = rng.uniform(1.0, 1.9) * rng.uniform(0.8, 1.25, 3) * _MICRON
         away = rng.uniform(0.9, 1.7) * _MICRON * direction
         lobe = Ellipsoid((float(axes[0]), float(axes[1]), float(axes[2])))
-        lobes.append(Placed(lobe, random_rotation(rng), away))
+        lobes.append(PlacedSurface(lobe, random_rotation(rng), away))
     return _sized(Union(tuple(lobes), rng.uniform(0.3, 1.2) * _MICRON), rng.normal(140.0, 30.0))
 
 
-def _cluster(rng: np.random.Generator) -> Surface:
+def _cluster(rng: np.random.Generator) -> ImplicitSurface:
     """Two or three cells that touch."""
     count = 2 if rng.random() < 0.8 else 3
-    parts: list[Placed] = []
+    parts: list[PlacedSurface] = []
     for _ in range(count):
         cell = _of_family(rng, _NEIGHBOURS[rng.integers(len(_NEIGHBOURS))])
-        parts.append(_beside(rng, Placed(cell, random_rotation(rng), np.zeros(3)), parts))
+        parts.append(_beside(rng, PlacedSurface(cell, random_rotation(rng), np.zeros(3)), parts))
     middle = np.mean([part.centre for part in parts], axis=0)
-    return Union(tuple(Placed(p.surface, p.matrix, p.centre - middle) for p in parts), 0.2 * _MICRON)
+    return Union(tuple(PlacedSurface(p.surface, p.matrix, p.centre - middle) for p in parts), 0.2 * _MICRON)
 
 
 _NEIGHBOURS = ("discocyte", "discocyte", "stomatocyte_I", "echinocyte_I", "stomatocyte_II")
-_BODIES: Mapping[str, Callable[[np.random.Generator], Surface]] = {
+_BODIES: Mapping[str, Callable[[np.random.Generator], ImplicitSurface]] = {
     "knizocyte": _knizocyte,
     "keratocyte": _keratocyte,
     "multilobate_cell": _multilobate,
@@ -198,7 +198,7 @@ _BODIES: Mapping[str, Callable[[np.random.Generator], Surface]] = {
 }
 
 
-def _beside(rng: np.random.Generator, cell: Placed, others: list[Placed]) -> Placed:
+def _beside(rng: np.random.Generator, cell: PlacedSurface, others: list[PlacedSurface]) -> PlacedSurface:
     """Push a cell towards the others' middle until it touches, from the direction that brings it nearest."""
     if not others:
         return cell
@@ -215,7 +215,7 @@ def _beside(rng: np.random.Generator, cell: Placed, others: list[Placed]) -> Pla
             near, far = (away, far) if overlaps else (near, away)
         if far < nearest:
             best, nearest = far * direction, far
-    return Placed(cell.surface, cell.matrix, best)
+    return PlacedSurface(cell.surface, cell.matrix, best)
 
 
 _PRESSED = 0.02
@@ -250,7 +250,7 @@ def _radius_of(rng: np.random.Generator, volume: float, roundness: float) -> flo
     return float((drawn / disc_volume(1.0, roundness)) ** (1 / 3))
 
 
-def _sized(surface: Surface, volume: float) -> Surface:
+def _sized(surface: ImplicitSurface, volume: float) -> ImplicitSurface:
     """Give a surface a volume [fL]."""
-    factor = (max(volume, 40.0) * _FEMTOLITRE / measured(surface).volume) ** (1 / 3)
-    return Placed(surface, factor * np.eye(3), np.zeros(3))
+    factor = (max(volume, 40.0) * _FEMTOLITRE / measure_cell(surface).volume) ** (1 / 3)
+    return PlacedSurface(surface, factor * np.eye(3), np.zeros(3))

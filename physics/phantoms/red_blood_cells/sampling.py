@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from .surfaces import Surface
+from .surfaces import ImplicitSurface
 
 Grid = tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]]
 Spacing = tuple[float, float, float]
@@ -27,7 +27,7 @@ def grid_points(z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float
 
 
 def sample_level(
-    surface: Surface, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    surface: ImplicitSurface, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
 ) -> Float[np.ndarray, "z y x"]:
     """[m] Level of a surface at the points of a grid [m]."""
     level: Float[np.ndarray, "z y x"] = surface.level(grid_points(z, y, x)).reshape(len(z), len(y), len(x))
@@ -35,7 +35,7 @@ def sample_level(
 
 
 def sample_occupancy(
-    surface: Surface,
+    surface: ImplicitSurface,
     z: Float[np.ndarray, " z"],
     y: Float[np.ndarray, " y"],
     x: Float[np.ndarray, " x"],
@@ -60,7 +60,7 @@ def sample_occupancy(
 
 
 def sample_signed_distance(
-    surface: Surface, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
+    surface: ImplicitSurface, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
 ) -> Float[np.ndarray, "z y x"]:
     """[m] Distance from a surface at the points of an evenly spaced grid, negative inside."""
     return signed_distance(sample_level(surface, z, y, x), _spacing((z, y, x)))

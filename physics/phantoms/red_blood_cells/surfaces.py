@@ -29,7 +29,7 @@ EVANS_FUNG_RADIUS = 3.91e-6
 
 
 @runtime_checkable
-class Surface(Protocol):
+class ImplicitSurface(Protocol):
     """A closed surface around the origin."""
 
     @property
@@ -112,7 +112,7 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True)
-class Spiny:
+class SpiculatedSurface:
     """A surface with bumps: it is moved outward along its normal by Σ h exp(−2 (1 − u·d)/w²), u = p/|p|.
 
     Args:
@@ -122,7 +122,7 @@ class Spiny:
         widths: [rad] w: half of the width at 1/e of the height, as seen from the origin.
     """
 
-    base: Surface
+    base: ImplicitSurface
     directions: Float[np.ndarray, "bump 3"]
     heights: Float[np.ndarray, " bump"]
     widths: Float[np.ndarray, " bump"]
@@ -158,7 +158,7 @@ class Union:
         seam: [m] Width of the rounded seam; 0 for a sharp one.
     """
 
-    parts: Sequence[Surface]
+    parts: Sequence[ImplicitSurface]
     seam: float = 0.0
 
     @property
@@ -175,7 +175,7 @@ class Union:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutSurface:
     """A surface from which another is cut, the edge rounded.
 
     Args:
@@ -184,8 +184,8 @@ class Cut:
         edge: [m] Width of the rounded edge.
     """
 
-    body: Surface
-    tool: Surface
+    body: ImplicitSurface
+    tool: ImplicitSurface
     edge: float = 0.0
 
     @property
@@ -199,7 +199,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedSurface:
     """A surface somewhere else: turned, stretched, moved.
 
     Args:
@@ -208,7 +208,7 @@ class Placed:
         centre: [m] Where its origin goes.
     """
 
-    surface: Surface
+    surface: ImplicitSurface
     matrix: Float[np.ndarray, "3 3"]
     centre: Float[np.ndarray, " 3"]
 

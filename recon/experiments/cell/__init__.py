@@ -4,12 +4,12 @@ Only names are looked up here; what needs jax is imported when it is called.
 """
 
 from ...volume import Quantity
-from ..base import Kind, deferred
+from ..base import Experiment, deferred
 from .config import CellSettings
 from .schema import SCHEMA
 from .summary import lines, sentence
 
-KIND = Kind(
+KIND = Experiment(
     name="cell",
     summary="refractive index of a cell, from images under tilted or patterned light, several foci, or turning",
     settings=CellSettings,
@@ -20,7 +20,7 @@ KIND = Kind(
     ),
     validate=deferred(__name__, ".validate", "validate"),
     read=deferred(__name__, ".read", "read"),
-    problem=deferred(__name__, ".likelihood", "problem"),
+    problem=deferred(__name__, ".likelihood", "likelihood"),
     simulate=deferred(__name__, ".simulate", "simulate"),
     estimate=deferred(__name__, ".estimate", "estimate"),
     score=deferred(__name__, ".evaluate", "score"),

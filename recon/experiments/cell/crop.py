@@ -38,7 +38,7 @@ def crop_range(count: int, size: int | None, centre: int | None) -> tuple[int, i
     return first, first + kept
 
 
-def joining(count: int, factor: int) -> Float[np.ndarray, "coarse fine"]:
+def bin_weights(count: int, factor: int) -> Float[np.ndarray, "coarse fine"]:
     """Weights that join ``factor`` neighbouring pixels along one axis; the pixel ``n // 2`` stays in the middle.
 
     Args:
@@ -55,7 +55,7 @@ def joining(count: int, factor: int) -> Float[np.ndarray, "coarse fine"]:
     return np.asarray(np.clip(overlap, 0, 1))
 
 
-def joined(
+def bin_images(
     images: Num[np.ndarray, "*view y x"], mask: Num[np.ndarray, "*some y x"] | None, factor: int
 ) -> Num[np.ndarray, "*view Y X"]:
     """Mean of the good pixels of each square; complex fields are averaged as such.
@@ -65,16 +65,16 @@ def joined(
         mask: 0 where a pixel is good, of a shape that broadcasts to the images'.
         factor: Side of the square in pixels.
     """
-    rows, columns = (joining(n, factor).astype(np.float32) for n in images.shape[-2:])
+    rows, columns = (bin_weights(n, factor).astype(np.float32) for n in images.shape[-2:])
     good = np.ones(images.shape[-2:], np.float32) if mask is None else (mask == 0).astype(np.float32)
     weight = rows @ good @ columns.T
     total = rows @ (images * good) @ columns.T
     return np.asarray(total / np.where(weight > 0, weight, 1), images.dtype)
 
 
-def joined_mask(mask: Num[np.ndarray, "*some y x"], factor: int) -> Num[np.ndarray, "*some Y X"]:
+def bin_mask(mask: Num[np.ndarray, "*some y x"], factor: int) -> Num[np.ndarray, "*some Y X"]:
     """A joined pixel is bad when fewer than half of its pixels were good."""
-    rows, columns = (joining(n, factor).astype(np.float32) for n in mask.shape[-2:])
+    rows, columns = (bin_weights(n, factor).astype(np.float32) for n in mask.shape[-2:])
     good = rows @ (mask == 0).astype(np.float32) @ columns.T
     whole = rows.sum(axis=1)[:, None] * columns.sum(axis=1)
     return np.asarray(good < 0.5 * whole, np.uint8)
@@ -96,14 +96,14 @@ def bin_acquisition(acquisition: Acquisition, factor: int) -> Acquisition:
             usable = mask
             if mask is not None and arrays[name].ndim < mask.ndim:
                 usable = mask.min(axis=0)
-            arrays[name] = joined(arrays[name], usable, factor)
+            arrays[name] = bin_images(arrays[name], usable, factor)
     if mask is not None:
-        arrays["mask"] = joined_mask(mask, factor)
+        arrays["mask"] = bin_mask(mask, factor)
     arrays["pixel_size"] = arrays["pixel_size"] * factor
     return replace(acquisition, arrays=arrays)
 
 
-def shifted(truth: Volume, shift: tuple[float, float]) -> Volume:
+def shift_volume(truth: Volume, shift: tuple[float, float]) -> Volume:
     """Express a volume in the coordinates of a crop.
 
     Args:

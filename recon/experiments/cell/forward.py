@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
-from ....physics.optics.illumination import Light
-from ....physics.optics.image_formation import Camera
+from ....physics.optics.illumination import PlaneWaves
+from ....physics.optics.image_formation import ImageFormation
 from ....physics.optics.lattice import Lattice, padding_for
 from ....physics.optics.microscope import Illumination, Microscope
 from ...runs.context import Progress, silent
@@ -51,7 +51,7 @@ def images(
     out = []
     specimen = jnp.pad(jnp.asarray(contrast, jnp.float32), widths)
     for view in range(illumination.views):
-        light = Light.of(illumination, padded, slice(view, view + 1))
+        light = PlaneWaves.of(illumination, padded, slice(view, view + 1))
         out.append(np.asarray(program(specimen, light)))
         progress(view + 1, illumination.views)
     return np.stack(out)
@@ -64,7 +64,7 @@ def margins(inner: tuple[int, ...], outer: tuple[int, ...]) -> list[tuple[int, i
 
 @lru_cache(maxsize=8)
 def _program(padded: Lattice, aperture: float, march: str, shape: tuple[int, int]) -> Callable[..., Any]:
-    camera = Camera(padded, aperture, march, shape)
+    camera = ImageFormation(padded, aperture, march, shape)
     none = jnp.zeros(0, jnp.float32)
     return jax.jit(lambda specimen, light: camera.images(specimen, light, none)[0])
 

@@ -10,7 +10,7 @@ import numpy as np
 from ....physics.optics.lattice import Lattice, padding_for
 from ....physics.optics.microscope import Microscope
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Fault
+from ...errors import ConfigError, Diagnostic
 from .config import CellSettings
 from .illumination import microscope_of
 
@@ -104,7 +104,7 @@ def _depth(settings: CellSettings, acquisition: Acquisition) -> float:
     if acquisition.truth is not None:
         return acquisition.truth.shape[0] * acquisition.truth.spacing[0]
     raise ConfigError(
-        Fault(
+        Diagnostic(
             "volume.depth",
             "is required: how deep the specimen is cannot be read from images",
             "--set volume.depth='9 um'",
@@ -125,7 +125,7 @@ def _pitch(
     spacing = settings.volume.spacing
     cycle = microscope.wavelength / microscope.medium_index
     if turning and abs(pixel[0] / pixel[1] - 1) > 1e-3:
-        raise ConfigError(Fault("acquisition.pixel_size", f"{pixel} m: a turning specimen needs square pixels"))
+        raise ConfigError(Diagnostic("acquisition.pixel_size", f"{pixel} m: a turning specimen needs square pixels"))
     ssnp = settings.physics.model == "ssnp"
     if spacing == "auto":
         finest, coarsest = min(pixel), max(min(pixel), COARSEST_SLICE * cycle)
@@ -139,14 +139,14 @@ def _pitch(
     if any(abs(f / binning - 1) > 0.01 for f in factors):
         lateral = " or ".join(f"{pixel[1] / k * 1e9:.4g} nm" for k in (1, 2, 3))
         raise ConfigError(
-            Fault(
+            Diagnostic(
                 "volume.spacing",
                 f"{y * 1e9:.4g} × {x * 1e9:.4g} nm laterally does not divide the pixel of {pixel[1] * 1e9:.4g} nm",
                 f"use {lateral}, or [z, y, x] with those laterally; the model can be sampled at any spacing afterwards",
             )
         )
     if turning and abs(z / y - 1) > 1e-3:
-        raise ConfigError(Fault("volume.spacing", "a turning specimen needs the same spacing on all axes"))
+        raise ConfigError(Diagnostic("volume.spacing", "a turning specimen needs the same spacing on all axes"))
     return _checked_for_ssnp((z, pixel[0] / binning, pixel[1] / binning), cycle, ssnp), binning
 
 
@@ -154,7 +154,7 @@ def _checked_for_ssnp(pitch: tuple[float, float, float], cycle: float, ssnp: boo
     """Refuse slices that SSNP would take for a mirror."""
     if ssnp and pitch[0] > SSNP_LIMIT * cycle:
         raise ConfigError(
-            Fault(
+            Diagnostic(
                 "volume.spacing",
                 f"slices of {pitch[0] * 1e9:.4g} nm are too thick for physics.model=ssnp",
                 f"at most {SSNP_LIMIT * cycle * 1e9:.4g} nm along z, or physics.model=multislice",

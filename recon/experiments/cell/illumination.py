@@ -14,7 +14,7 @@ from jaxtyping import Float, Num
 
 from ....physics.optics.microscope import Illumination, Microscope
 from ...acquisition import Acquisition
-from ...errors import Fault
+from ...errors import Diagnostic
 from .config_acquisition import CellAcquisition, Turn
 from .schema import ANGLES, LED_ROW_COL, LIGHT, is_named, light_of
 
@@ -125,7 +125,7 @@ _MOST_TURNS = 2
 
 def resolved(
     acquisition: Acquisition, wanted: CellAcquisition, views: list[int], count: int
-) -> tuple[Acquisition, list[Fault]]:
+) -> tuple[Acquisition, list[Diagnostic]]:
     """Describe the light by apertures and a turning specimen by matrices.
 
     Args:
@@ -155,7 +155,9 @@ def resolved(
         ring = wanted.ring
         if count > ring.count:
             message = f"the ring has {ring.count} directions, and the file {count} views"
-            faults.append(Fault("acquisition.ring.count", message, "give the number of directions on the whole ring"))
+            faults.append(
+                Diagnostic("acquisition.ring.count", message, "give the number of directions on the whole ring")
+            )
         whole = ring_na(count, na=ring.na, count=ring.count, start=ring.start, clockwise=ring.clockwise)
         arrays["illumination_na"], places["illumination_na"] = whole[views], "acquisition.ring"
     elif light == "normal":
@@ -172,14 +174,14 @@ def resolved(
     return replace(acquisition, arrays=arrays, places=places), faults
 
 
-def _measurement_faults(acquisition: Acquisition) -> list[Fault]:
+def _measurement_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "images" in acquisition and "field" in acquisition:
         remedy = "say acquisition.images: null to use the field, or acquisition.field: null to use the images"
-        return [Fault(acquisition.source, "the file holds both images and a complex field", remedy)]
+        return [Diagnostic(acquisition.source, "the file holds both images and a complex field", remedy)]
     return []
 
 
-def _darkness(acquisition: Acquisition, wanted: CellAcquisition) -> list[Fault]:
+def _darkness(acquisition: Acquisition, wanted: CellAcquisition) -> list[Diagnostic]:
     """Say that the light is not described, unless what was to describe it has a fault of its own."""
     if any(name in acquisition.places or is_named(wanted, name) for name in LIGHT):
         return []
@@ -187,14 +189,16 @@ def _darkness(acquisition: Acquisition, wanted: CellAcquisition) -> list[Fault]:
         "name it (acquisition.illumination_na: /path, n·sin θ along (y, x) of each view), or describe it by "
         "acquisition.led_grid, acquisition.ring, or acquisition.illumination: normal"
     )
-    return [Fault(acquisition.source, "nothing says where the light of each view comes from", remedy)]
+    return [Diagnostic(acquisition.source, "nothing says where the light of each view comes from", remedy)]
 
 
-def _angle_faults(angles: np.ndarray, turn: Turn, place: str) -> list[Fault]:
+def _angle_faults(angles: np.ndarray, turn: Turn, place: str) -> list[Diagnostic]:
     """Degrees without a unit are the rule in laboratories."""
     largest = float(np.abs(angles).max(initial=0))
     if turn.angles.unit or not largest > _MOST_TURNS * 2 * np.pi:
         return []
     path = turn.angles.path or "…"
     message = f"angles up to {largest:g} rad are more than {_MOST_TURNS} turns; they look like degrees"
-    return [Fault(place, message, f"say acquisition.turn.angles: '{path} in deg' (or 'in rad', if they are right)")]
+    return [
+        Diagnostic(place, message, f"say acquisition.turn.angles: '{path} in deg' (or 'in rad', if they are right)")
+    ]

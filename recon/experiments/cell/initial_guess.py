@@ -14,7 +14,7 @@ from jaxtyping import Float
 from .forward import margins
 
 if TYPE_CHECKING:
-    from .likelihood import CellProblem
+    from .likelihood import CellLikelihood
 
 STRENGTH = 0.03
 """Tikhonov's α, as a share of the largest gain of the transfer functions."""
@@ -24,7 +24,7 @@ JUDGES = 4
 """Views that judge."""
 
 
-def linear_answer(problem: "CellProblem", views: np.ndarray, strength: float) -> Float[np.ndarray, "k z y x"]:
+def linear_answer(problem: "CellLikelihood", views: np.ndarray, strength: float) -> Float[np.ndarray, "k z y x"]:
     """Invert some views by linear theory."""
     lattice, padded = problem.geometry.lattice, problem.geometry.padded
     measured = problem.measured[views]
@@ -38,7 +38,7 @@ def linear_answer(problem: "CellProblem", views: np.ndarray, strength: float) ->
     return np.asarray(found[:, :, top : top + height, left : left + width])
 
 
-def linear_start(problem: "CellProblem", views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
+def linear_start(problem: "CellLikelihood", views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
     """Find the linear answer to start from, or None where an empty box explains the images better."""
     sign = problem.settings.fit.sign
     judges = views[np.linspace(0, len(views) - 1, min(JUDGES, len(views))).astype(int)]
@@ -55,7 +55,7 @@ def linear_start(problem: "CellProblem", views: np.ndarray) -> Float[np.ndarray,
     return chosen
 
 
-def _frame(problem: "CellProblem") -> list[tuple[int, int]]:
+def _frame(problem: "CellLikelihood") -> list[tuple[int, int]]:
     """Samples to add around the images' pixels to fill the padded lattice."""
     k = problem.geometry.lattice.binning
     before = []

@@ -11,20 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
-from ....physics.optics.born import WeakCamera
-from ....physics.optics.illumination import Light
-from ....physics.optics.image_formation import Camera
+from ....physics.optics.born import BornModel
+from ....physics.optics.illumination import PlaneWaves
+from ....physics.optics.image_formation import ImageFormation
 from ....physics.optics.microscope import Illumination, Microscope
-from ....physics.optics.rotation import turn, turn_angles
+from ....physics.optics.rotation import rotate, shear_angles
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Fault
+from ...errors import ConfigError, Diagnostic
 from ...fields.base import FieldGrid
-from ...frame import Frame
+from ...frame import ModelFrame
 from ...model import Model, ModelQuantity
-from ...optimize.likelihood import Batch, Division, Extras, Names, Weights
+from ...optimize.likelihood import Batch, Extras, MetricNames, Split, Weights
 from ...optimize.losses import amplitude_misfit, best_gain, field_misfit, poisson_misfit
 from ...optimize.minibatches import withheld_views
-from ...runs.context import Workplace
+from ...runs.context import RunContext
 from . import KIND
 from .config import CellSettings
 from .forward import margins
@@ -40,7 +40,7 @@ FOCUS_SHIFT = 1.0
 """Expected error of the focal plane, in wavelengths of the medium."""
 
 
-def problem(settings: CellSettings, acquisition: Acquisition, _work: Workplace | None = None) -> "CellProblem":
+def likelihood(settings: CellSettings, acquisition: Acquisition, _work: RunContext | None = None) -> "CellLikelihood":
     """Make the fit's view of an acquisition; it begins in closed form, and needs no place to work on that.
 
     Raises:
@@ -49,24 +49,24 @@ def problem(settings: CellSettings, acquisition: Acquisition, _work: Workplace |
     if faults := _unsuited(settings, acquisition):
         raise ConfigError(*faults)
     ready = normalised(acquisition, settings.acquisition.normalise)
-    return CellProblem(settings, ready, geometry_of(settings, ready))
+    return CellLikelihood(settings, ready, geometry_of(settings, ready))
 
 
-def _unsuited(settings: CellSettings, acquisition: Acquisition) -> list[Fault]:
+def _unsuited(settings: CellSettings, acquisition: Acquisition) -> list[Diagnostic]:
     """What the physics cannot do with this measurement."""
     faults = []
     linear = settings.physics.model == "linear"
     for name, what in (("field", "complex fields"), ("rotation", "a turning specimen")):
         if linear and name in acquisition:
-            faults.append(Fault("physics.model", f"linear knows no {what}", "multislice or ssnp"))
+            faults.append(Diagnostic("physics.model", f"linear knows no {what}", "multislice or ssnp"))
     if "field" in acquisition and "pattern" in acquisition:
         message = "a complex field under several sources at once is no one wave's"
-        faults.append(Fault("acquisition.field", message, "give the intensities as acquisition.images"))
+        faults.append(Diagnostic("acquisition.field", message, "give the intensities as acquisition.images"))
     return faults
 
 
 @dataclass(frozen=True, eq=False)
-class CellProblem:
+class CellLikelihood:
     """A cell's measurement.
 
     Args:
@@ -116,7 +116,7 @@ class CellProblem:
         return FieldGrid(self.geometry.lattice.shape, self.geometry.lattice.pitch, self.geometry.resolution)
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> ModelFrame:
         """The box: from the outer face of the first sample to that of the last."""
         lattice = self.geometry.lattice
         low = tuple(float(a[0] - d / 2) for a, d in zip(lattice.axes, lattice.pitch, strict=True))
@@ -130,7 +130,7 @@ class CellProblem:
         }
         if "rotation" not in self.acquisition:  # what a turning specimen does not show is no cone
             facts["illumination_na"] = largest_na(self.acquisition)
-        return Frame((low[0], low[1], low[2]), (high[0], high[1], high[2]), lattice.pitch, facts)
+        return ModelFrame((low[0], low[1], low[2]), (high[0], high[1], high[2]), lattice.pitch, facts)
 
     @cached_property
     def contrast_scale(self) -> float:
@@ -157,9 +157,9 @@ class CellProblem:
         return self.settings.fit.batch
 
     @property
-    def names(self) -> Names:
+    def names(self) -> MetricNames:
         """Residuals."""
-        return Names("residual_fitted", "residual_withheld", "residual_withheld_linear")
+        return MetricNames("residual_fitted", "residual_withheld", "residual_withheld_linear")
 
     @property
     def quantities(self) -> tuple[ModelQuantity, ...]:
@@ -189,10 +189,10 @@ class CellProblem:
             found["zernike"] = np.zeros(refine.zernike, np.float32)
         return found
 
-    def division(self) -> Division:
+    def division(self) -> Split:
         """Some views are withheld, spread over the acquisition."""
         withheld = withheld_views(self.views, self.settings.fit.withheld, self.settings.seed)
-        return Division(np.setdiff1d(np.arange(self.views), withheld), withheld)
+        return Split(np.setdiff1d(np.arange(self.views), withheld), withheld)
 
     def start(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
         """The linear inverse of the images, where it is wanted; none for turning specimens and for fields."""
@@ -205,7 +205,7 @@ class CellProblem:
         found: Batch = {
             "view": views.astype(np.int32),
             "measured": self.measured[views],
-            "light": Light.of(self.illumination, self.geometry.lattice, views),
+            "light": PlaneWaves.of(self.illumination, self.geometry.lattice, views),
             "angles": self._turns[1][views].astype(np.float32),
         }
         if self.weights is not None:
@@ -257,25 +257,27 @@ class CellProblem:
         return float(max(np.mean(weights * difference**2), 1e-12))
 
     @cached_property
-    def _turns(self) -> tuple[tuple[int, ...], Float[np.ndarray, "view turn"]]:
+    def _turns(self) -> tuple[tuple[int, ...], Float[np.ndarray, "view rotate"]]:
         if "rotation" not in self.acquisition:
             return (), np.zeros((self.views, 0))
-        return turn_angles(self.acquisition["rotation"])
+        return shear_angles(self.acquisition["rotation"])
 
     @cached_property
-    def _camera(self) -> Camera:
+    def _camera(self) -> ImageFormation:
         march, padded = self.settings.physics.model, self.geometry.padded
         fixed = not self.settings.fit.refine.sources
         waves = self.settings.fit.batch * self.illumination.weights.shape[1]
         kept = 8 * waves * float(np.prod(padded.shape))
         block = padded.shape[0] if fixed and kept <= KEPT_BYTES else None
         sharp = self.settings.physics.sharp_rim
-        return Camera(padded, self.microscope.numerical_aperture, march, self.geometry.image, block, fixed, sharp)
+        return ImageFormation(
+            padded, self.microscope.numerical_aperture, march, self.geometry.image, block, fixed, sharp
+        )
 
     @cached_property
-    def weak_camera(self) -> WeakCamera:
+    def weak_camera(self) -> BornModel:
         """Linear theory of the same microscope."""
-        return WeakCamera(self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption)
+        return BornModel(self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption)
 
     def _modelled(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view h w"]:
         axes, light = self._turns[0], self._corrected(batch["light"], extras, batch["view"])
@@ -283,14 +285,14 @@ class CellProblem:
         if not axes:
             return self._seen(values, light, aberrations)
 
-        def one(view: tuple[Array, Light]) -> Num[Array, "h w"]:
+        def one(view: tuple[Array, PlaneWaves]) -> Num[Array, "h w"]:
             angles, own = view
-            return self._seen(turn(values, axes, angles), Light(*(array[None] for array in own)), aberrations)[0]
+            return self._seen(rotate(values, axes, angles), PlaneWaves(*(array[None] for array in own)), aberrations)[0]
 
         # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
         return cast(Array, jax.lax.map(one, (jnp.asarray(batch["angles"]), light)))
 
-    def _corrected(self, light: Light, extras: Extras, views: Int[Array | np.ndarray, " view"]) -> Light:
+    def _corrected(self, light: PlaneWaves, extras: Extras, views: Int[Array | np.ndarray, " view"]) -> PlaneWaves:
         """The light as the fit believes it to be."""
         if "sources" in extras:
             shift = SOURCE_SHIFT / self.microscope.medium_index * extras["sources"][views]
@@ -300,7 +302,7 @@ class CellProblem:
         return light
 
     def _seen(
-        self, values: Float[Array, "k z y x"], light: Light, aberrations: Float[Array, " j"]
+        self, values: Float[Array, "k z y x"], light: PlaneWaves, aberrations: Float[Array, " j"]
     ) -> Num[Array, "view h w"]:
         """What the camera has of a specimen that stays, in each view's light."""
         lattice, padded, camera = self.geometry.lattice, self.geometry.padded, self._camera

@@ -7,20 +7,20 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ...io.hdf5_common import stamp
+from ...io.hdf5_common import write_root_attributes
 from ...io.volume_formats import save
 from ...model import Model
 from ...runs import new_hdf5, write_atomically
 
 if TYPE_CHECKING:
-    from .likelihood import CellProblem
+    from .likelihood import CellLikelihood
 
 SHOWN = 12
 """Fitted views that are kept beside the withheld ones in the predictions."""
 
 
 def write_result(
-    problem: "CellProblem", folder: Path, model: Model, values: Float[np.ndarray, "k z y x"], extras: dict[str, Any]
+    problem: "CellLikelihood", folder: Path, model: Model, values: Float[np.ndarray, "k z y x"], extras: dict[str, Any]
 ) -> dict[str, float]:
     """Write ``volume.h5`` and ``predictions.h5``, and give their numbers.
 
@@ -40,7 +40,7 @@ def write_result(
 
 
 def _write_predictions(
-    problem: "CellProblem", path: Path, values: Float[np.ndarray, "k z y x"], extras: dict[str, Any]
+    problem: "CellLikelihood", path: Path, values: Float[np.ndarray, "k z y x"], extras: dict[str, Any]
 ) -> None:
     """Write measured and modelled views beside one another, the withheld ones first."""
     fitted, withheld = problem.division()
@@ -53,7 +53,7 @@ def _write_predictions(
         modelled.append(np.asarray(predict(values, extras, batch))[0])
         measured.append(np.asarray(batch["measured"])[0])
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        stamp(file, "unflat-predictions", "cell", "/")
+        write_root_attributes(file, "unflat-predictions", "cell", "/")
         file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
         for name, facts in (("views", views), ("withheld", np.isin(views, withheld))):
             file.create_dataset(name, data=facts).attrs["units"] = "1"

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Fault
+from ...errors import ConfigError, Diagnostic
 from ...volume import centred_axis
 from .schema import SCHEMA
 
@@ -40,7 +40,7 @@ def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     images, arrays = acquisition[name], dict(acquisition.arrays)
     if mode == "background" and "background" not in acquisition:
         message = "there is no background to divide by"
-        raise ConfigError(Fault("acquisition.normalise", message, "name acquisition.background, or say auto"))
+        raise ConfigError(Diagnostic("acquisition.normalise", message, "name acquisition.background, or say auto"))
     if mode == "background" or (mode == "auto" and "background" in acquisition):
         light = _usable(arrays.pop("background"))
         # A background beside a complex field is its intensity.

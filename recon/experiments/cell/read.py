@@ -12,16 +12,16 @@ import numpy as np
 
 from ...acquisition import Acquisition
 from ...config.fields import selected
-from ...errors import ConfigError, DataError, Fault
+from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
-from ...io.read import collect
+from ...io.read import read_all
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
-from .crop import bin_acquisition, crop_range, shifted
+from .crop import bin_acquisition, crop_range, shift_volume
 from .illumination import resolved
 from .preprocess import without_vignetted
 from .schema import names_for, schema_for
-from .validate import notices, validate
+from .validate import validate, warnings_for
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         ConfigError: If views or crop do not suit the file.
     """
     wanted = settings.acquisition
-    window = Window(wanted)
-    acquisition, faults = collect(path, schema_for(wanted), names_for(wanted), "cell", window.select)
+    window = ViewSelection(wanted)
+    acquisition, faults = read_all(path, schema_for(wanted), names_for(wanted), "cell", window.select)
     if window.faults:
         raise ConfigError(*window.faults)
     acquisition, of_light = resolved(acquisition, wanted, window.views, window.count)
@@ -56,13 +56,13 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     acquisition = bin_acquisition(_recentred(acquisition, window), wanted.bin)
     if wanted.vignetted == "drop":
         acquisition = without_vignetted(acquisition)
-    for sentence in notices(acquisition):
+    for sentence in warnings_for(acquisition):
         logger.warning("%s", sentence)
     return acquisition
 
 
 @dataclass
-class Window:
+class ViewSelection:
     """Views and pixels to take, known once the file's sizes are.
 
     Args:
@@ -77,7 +77,7 @@ class Window:
     views: list[int] = field(default_factory=list)
     count: int = 0
     shift: list[int] = field(default_factory=lambda: [0, 0])
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Diagnostic] = field(default_factory=list)
 
     def select(self, sizes: Mapping[str, int]) -> Mapping[str, Index]:
         """Turn views and crop into indices."""
@@ -96,7 +96,7 @@ class Window:
         try:
             self.views = selected(self.wanted.views, count)
         except ValueError as error:
-            self.faults.append(Fault("acquisition.views", str(error), f"the file holds views 0 to {count - 1}"))
+            self.faults.append(Diagnostic("acquisition.views", str(error), f"the file holds views 0 to {count - 1}"))
 
     def _select_pixels(self, axis: int, count: int) -> slice:
         name = "yx"[axis]
@@ -105,16 +105,18 @@ class Window:
         try:
             first, end = crop_range(count, size, centre)
         except ValueError as error:
-            self.faults.append(Fault("acquisition.crop", f"along {name}, {error}", "crop less, or about another pixel"))
+            self.faults.append(
+                Diagnostic("acquisition.crop", f"along {name}, {error}", "crop less, or about another pixel")
+            )
             return slice(0, count)
         if end - first < self.wanted.bin:
             message = f"{self.wanted.bin} pixels cannot be joined: there are {end - first} along {name}"
-            self.faults.append(Fault("acquisition.bin", message, "join fewer, or crop less"))
+            self.faults.append(Diagnostic("acquisition.bin", message, "join fewer, or crop less"))
         self.shift[axis] = first + (end - first) // 2 - count // 2
         return slice(first, end)
 
 
-def _recentred(acquisition: Acquisition, window: Window) -> Acquisition:
+def _recentred(acquisition: Acquisition, window: ViewSelection) -> Acquisition:
     """Let the crop's axis be the axis.
 
     Raises:
@@ -125,7 +127,7 @@ def _recentred(acquisition: Acquisition, window: Window) -> Acquisition:
     shift = np.array([0, *window.shift]) * np.array([0, *acquisition["pixel_size"]])
     if "rotation" in acquisition and not np.allclose(acquisition["rotation"] @ shift, shift):
         message = f"the crop's centre lies {window.shift} pixels (y, x) off the axis about which the specimen turns"
-        raise ConfigError(Fault("acquisition.crop_centre", message, "crop about the images' own centre"))
+        raise ConfigError(Diagnostic("acquisition.crop_centre", message, "crop about the images' own centre"))
     if acquisition.truth is None:
         return acquisition
-    return replace(acquisition, truth=shifted(acquisition.truth, (float(shift[1]), float(shift[2]))))
+    return replace(acquisition, truth=shift_volume(acquisition.truth, (float(shift[1]), float(shift[2]))))

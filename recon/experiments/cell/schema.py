@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ...acquisition import Entry
 from ...config.source import Source
-from ...io.resolve import ComplexSource, Names
+from ...io.resolve import ComplexSource, SourceMap
 from .config_acquisition import CellAcquisition, ComplexParts
 
 _IMAGE = (("view", "y", "x"),)
@@ -145,7 +145,7 @@ def schema_for(wanted: CellAcquisition) -> list[Entry]:
     return [*schema, *([LED_ROW_COL] if light == "led_grid" else []), *([ANGLES] if wanted.turn else [])]
 
 
-def names_for(wanted: CellAcquisition) -> Names:
+def names_for(wanted: CellAcquisition) -> SourceMap:
     """Give the config's source of each array."""
     names: dict[str, Source | ComplexSource | None] = {}
     for entry in SCHEMA:

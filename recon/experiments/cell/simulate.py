@@ -17,7 +17,7 @@ from ....physics.optics.lattice import Lattice, padding_for
 from ....physics.optics.microscope import Illumination, Microscope
 from ....physics.phantoms.cells import CellOptics, Specimen, bead_specimen, cell_specimen, cluster_specimen
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Fault
+from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
 from ...volume import Quantity, Volume, centred_axis
 from . import forward
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Views:
+class SimulatedViews:
     """What differs from view to view.
 
     Args:
@@ -122,7 +122,7 @@ def lattice_of(wanted: CellSimulation) -> Lattice:
     if max(y, x) > limit:
         needed = int(np.ceil(max(wanted.pixel_size) / limit))
         message = f"voxels of {max(y, x) * 1e9:.0f} nm are too coarse: this light needs at most {limit * 1e9:.0f} nm"
-        raise ConfigError(Fault("simulate.oversampling", message, f"--set simulate.oversampling={needed}"))
+        raise ConfigError(Diagnostic("simulate.oversampling", message, f"--set simulate.oversampling={needed}"))
     # Slices half a wave apart would reflect like a Bragg mirror, to which SSNP is as open as nature is.
     thickest = _WAVES_PER_SLICE * wanted.wavelength / wanted.medium_index
     z = min(y, x) / np.ceil(min(y, x) / thickest)
@@ -153,7 +153,7 @@ def truth_of(specimen: Specimen, wanted: CellSimulation) -> Volume:
     return Volume("cell", z, y, x, values, tuple(quantities), {"medium_index": wanted.medium_index})
 
 
-def _views(wanted: CellSimulation, rng: np.random.Generator) -> Views:
+def _views(wanted: CellSimulation, rng: np.random.Generator) -> SimulatedViews:
     """List the views: at each turn of the specimen each plane of focus, in each of them all directions."""
     light = wanted.illumination
     directions = PATTERNS[light.pattern](light.count, light.na)
@@ -169,14 +169,14 @@ def _views(wanted: CellSimulation, rng: np.random.Generator) -> Views:
     angles = None
     if wanted.turn:
         angles = np.repeat(np.arange(turns) * wanted.turn.range / turns, light.count * len(wanted.defocus))
-    return Views(directions, pattern, defocus, angles)
+    return SimulatedViews(directions, pattern, defocus, angles)
 
 
 def _images(
     specimen: Specimen,
     lattice: Lattice,
     microscope: Microscope,
-    views: Views,
+    views: SimulatedViews,
     rotations: Float[np.ndarray, "view 3 3"] | None,
     wanted: CellSimulation,
     progress: Progress,
@@ -209,7 +209,7 @@ def _onward(progress: Progress, done: int, count: int) -> Progress:
 
 
 def _instrument(
-    microscope: Microscope, views: Views, rotations: Float[np.ndarray, "view 3 3"] | None
+    microscope: Microscope, views: SimulatedViews, rotations: Float[np.ndarray, "view 3 3"] | None
 ) -> dict[str, np.ndarray]:
     """Describe the instrument by the schema's entries."""
     arrays = {

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...errors import Fault
+from ...errors import Diagnostic
 from .schema import SCHEMA
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _PLAUSIBLE_RATIO = 100
 _VIGNETTED = 0.98
 
 
-def validate(acquisition: Acquisition) -> list[Fault]:
+def validate(acquisition: Acquisition) -> list[Diagnostic]:
     """Find what no microscope can have.
 
     Args:
@@ -29,7 +29,7 @@ def validate(acquisition: Acquisition) -> list[Fault]:
     return [*lengths, *_aperture_faults(acquisition), *_light_faults(acquisition), *_rotation_faults(acquisition)]
 
 
-def notices(acquisition: Acquisition) -> list[str]:
+def warnings_for(acquisition: Acquisition) -> list[str]:
     """What is unusual and may yet be right: sentences for the log."""
     found = []
     aperture = float(acquisition["numerical_aperture"])
@@ -64,7 +64,7 @@ def _number(acquisition: Acquisition, name: str) -> float | None:
     return value if np.isfinite(value) and value > 0 else None
 
 
-def _length_faults(acquisition: Acquisition) -> list[Fault]:
+def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
     """Lengths in micrometres or nanometres where metres are due: the field's most reported error."""
     wavelength, pixel = _number(acquisition, "wavelength"), _number(acquisition, "pixel_size")
     faults = []
@@ -80,15 +80,15 @@ def _length_faults(acquisition: Acquisition) -> list[Fault]:
         if not 0.1 / _PLAUSIBLE_RATIO < ratio < _PLAUSIBLE_RATIO:
             message = f"{pixel:g} m is {ratio:.3g} wavelengths of {wavelength:g} m, which is no pixel in the specimen"
             remedy = "divide the camera's pixel by the magnification, and check the units of both"
-            faults.append(Fault(place(acquisition, "pixel_size"), message, remedy))
+            faults.append(Diagnostic(place(acquisition, "pixel_size"), message, remedy))
     return faults
 
 
-def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, nanometres_from: float) -> Fault:
+def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, nanometres_from: float) -> Diagnostic:
     unit = "micrometres" if value < nanometres_from else "nanometres"
     short = "um" if value < nanometres_from else "nm"
     remedy = f"write its units attribute, or say acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
-    return Fault(place(acquisition, name), f"{value:g} m is {what}; it looks like {unit}", remedy)
+    return Diagnostic(place(acquisition, name), f"{value:g} m is {what}; it looks like {unit}", remedy)
 
 
 def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> str:
@@ -98,7 +98,7 @@ def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> st
     return f"'/{path} in {unit}'" if found else f"{value:g} {unit}"
 
 
-def _aperture_faults(acquisition: Acquisition) -> list[Fault]:
+def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:
     aperture, medium = _number(acquisition, "numerical_aperture"), _number(acquisition, "medium_index")
     if medium is None:
         return []
@@ -106,7 +106,7 @@ def _aperture_faults(acquisition: Acquisition) -> list[Fault]:
     if aperture is not None and aperture > medium:
         message = f"the numerical aperture {aperture:g} exceeds the medium's index {medium:g}"
         remedy = "light of that angle does not travel in the medium: check both numbers"
-        faults.append(Fault(place(acquisition, "numerical_aperture"), message, remedy))
+        faults.append(Diagnostic(place(acquisition, "numerical_aperture"), message, remedy))
     for name in ("illumination_na", "source_na"):
         if name not in acquisition:
             continue
@@ -118,33 +118,37 @@ def _aperture_faults(acquisition: Acquisition) -> list[Fault]:
                 f"the first is {name}[{beyond[0]}] with |na| = {tilt[beyond[0]]:g}"
             )
             remedy = "apertures are n·sin θ, not angles nor cycles per metre"
-            faults.append(Fault(place(acquisition, name), message, remedy))
+            faults.append(Diagnostic(place(acquisition, name), message, remedy))
     return faults
 
 
-def _light_faults(acquisition: Acquisition) -> list[Fault]:
+def _light_faults(acquisition: Acquisition) -> list[Diagnostic]:
     faults = []
     for one, other in (("source_na", "pattern"), ("pattern", "source_na")):
         if one in acquisition and other not in acquisition:
             remedy = f"give acquisition.{other} as well, or neither"
-            faults.append(Fault(place(acquisition, one), f"{one} needs {other} beside it", remedy))
+            faults.append(Diagnostic(place(acquisition, one), f"{one} needs {other} beside it", remedy))
     if "pattern" in acquisition:
         dark = np.flatnonzero(~(acquisition["pattern"].sum(axis=1) > 0))
         if dark.size:
             message = f"no source shines in view {dark[0]}: its row of the pattern sums to 0"
-            faults.append(Fault(place(acquisition, "pattern"), message, "leave such views out with acquisition.views"))
+            faults.append(
+                Diagnostic(place(acquisition, "pattern"), message, "leave such views out with acquisition.views")
+            )
     if "background" in acquisition and not (acquisition["background"] > 0).any():
         message = "the background is 0 everywhere: nothing can be divided by it"
-        faults.append(Fault(place(acquisition, "background"), message, "say acquisition.background: null"))
+        faults.append(Diagnostic(place(acquisition, "background"), message, "say acquisition.background: null"))
     if "images" in acquisition:
         dark = np.flatnonzero(~(acquisition["images"].max(axis=(1, 2), initial=0) > 0))
         if dark.size:
             message = f"view {dark[0]} of those used is dark: no pixel is above 0 ({dark.size} such views)"
-            faults.append(Fault(place(acquisition, "images"), message, "leave such views out with acquisition.views"))
+            faults.append(
+                Diagnostic(place(acquisition, "images"), message, "leave such views out with acquisition.views")
+            )
     return faults
 
 
-def _rotation_faults(acquisition: Acquisition) -> list[Fault]:
+def _rotation_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "rotation" not in acquisition:
         return []
     matrices = acquisition["rotation"]
@@ -155,4 +159,4 @@ def _rotation_faults(acquisition: Acquisition) -> list[Fault]:
     message = (
         f"rotation[{bad[0]}] is no rotation: its rows are not orthonormal and right-handed ({bad.size} such views)"
     )
-    return [Fault(place(acquisition, "rotation"), message, "rows and columns are in the order (z, y, x)")]
+    return [Diagnostic(place(acquisition, "rotation"), message, "rows and columns are in the order (z, y, x)")]

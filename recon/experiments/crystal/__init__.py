@@ -4,12 +4,12 @@ Only names are looked up here; what needs jax is imported when it is called.
 """
 
 from ...volume import Quantity
-from ..base import Kind, Lesson, deferred
+from ..base import Experiment, Lesson, deferred
 from .config import CrystalSettings
 from .schema import SCHEMA
 from .summary import judged, lines, sentence
 
-KIND = Kind(
+KIND = Experiment(
     name="crystal",
     summary="density and strain of a crystal, from a rocking curve of its Bragg diffraction",
     settings=CrystalSettings,
@@ -32,7 +32,7 @@ KIND = Kind(
     way="phase",
     smaller="crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory",
     start=deferred(__name__, ".initial_guess_file", "start_named"),
-    problem=deferred(__name__, ".likelihood", "problem"),
+    problem=deferred(__name__, ".likelihood", "likelihood"),
     phase=deferred(__name__, ".phase", "phase"),
     predict=deferred(__name__, ".network.predict", "predict"),
     train=Lesson(deferred(__name__, ".network.train", "train"), judged),

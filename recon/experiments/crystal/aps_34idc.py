@@ -24,9 +24,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, reflection
-from ...errors import DataError, Fault
+from ...errors import DataError, Diagnostic
 from ...io.cxi import PLANCK_TIMES_LIGHT
-from ...io.lazy_arrays import Index, Leaf, Leaves, take
+from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.spec import SpecScan, read_scans
 
 _KEV = 1.602176634e-16
@@ -83,7 +83,7 @@ def is_scan(path: Path) -> bool:
 
 
 @contextmanager
-def open_scan(path: Path) -> Iterator[Leaves]:
+def open_scan(path: Path) -> Iterator[LazyArrays]:
     """Open a raw scan.
 
     Raises:
@@ -98,26 +98,26 @@ def open_scan(path: Path) -> Iterator[Leaves]:
         with zipfile.ZipFile(path) as archive:
             yield _leaves(Parts(path, tuple(archive.namelist()), archive.read))
     except zipfile.BadZipFile as error:
-        raise DataError(Fault(str(path), f"the archive is damaged: {error}", "copy it again")) from error
+        raise DataError(Diagnostic(str(path), f"the archive is damaged: {error}", "copy it again")) from error
 
 
-def _leaves(parts: Parts) -> Leaves:
+def _leaves(parts: Parts) -> LazyArrays:
     """Present a scan as a tree of arrays."""
     scan = _scan_of(parts)
     stack = Stack(parts)
     _require_frames(parts, scan, stack)
     leaves = {
-        "/measurement/images": Leaf(stack.shape, np.dtype(np.float32), stack.corrected),
-        "/measurement/mask": Leaf.of(stack.mask),
+        "/measurement/images": LazyArray(stack.shape, np.dtype(np.float32), stack.corrected),
+        "/measurement/mask": LazyArray.of(stack.mask),
         **_instrument(parts, scan),
-        "/raw/frames": Leaf(stack.shape, np.dtype(np.int32), stack.raw),
+        "/raw/frames": LazyArray(stack.shape, np.dtype(np.int32), stack.raw),
     }
     for name, array in (("dark", stack.dark), ("whitefield", stack.white)):
         if array is not None:
-            leaves[f"/raw/{name}"] = Leaf.of(array)
-    leaves |= {f"/scan/{name.replace(' ', '_')}": Leaf.of(column) for name, column in scan.columns.items()}
+            leaves[f"/raw/{name}"] = LazyArray.of(array)
+    leaves |= {f"/scan/{name.replace(' ', '_')}": LazyArray.of(column) for name, column in scan.columns.items()}
     facts = {"scan": scan.number, "command": scan.command, "detector": scan.notes.get("UIMDET", "")}
-    return Leaves(parts.path, "34-ID-C scan", leaves, facts)
+    return LazyArrays(parts.path, "34-ID-C scan", leaves, facts)
 
 
 class Stack:
@@ -168,7 +168,7 @@ class Stack:
         for i, frame in zip(wanted, frames, strict=True):
             if frame.shape != self.shape[1:]:
                 message = f"has {frame.shape} pixels, and the first frame {self.shape[1:]}"
-                raise DataError(Fault(f"{self._parts.path}:{self._parts.frames[i]}", message, "leave it out"))
+                raise DataError(Diagnostic(f"{self._parts.path}:{self._parts.frames[i]}", message, "leave it out"))
         return take(np.stack(frames), (slice(None), *index[1:]))
 
     def corrected(self, index: tuple[Index, ...]) -> np.ndarray:
@@ -191,55 +191,61 @@ class Stack:
             if part.shape == self.shape[1:]:
                 return part
         message = f"has {field.shape} pixels, the frames {self.shape[1:]}, and the spec file does not say which part"
-        raise DataError(Fault(f"{self._parts.path}:{name}", message, "cut it to the frames' part (#UIMR5)"))
+        raise DataError(Diagnostic(f"{self._parts.path}:{name}", message, "cut it to the frames' part (#UIMR5)"))
 
 
 def _scan_of(parts: Parts) -> SpecScan:
     """The scan that the frames' names number, or the only one."""
     name = parts.spec
     if name is None:
-        raise DataError(Fault(str(parts.path), "holds no spec file", "put the scan's .spec file beside the frames"))
+        raise DataError(
+            Diagnostic(str(parts.path), "holds no spec file", "put the scan's .spec file beside the frames")
+        )
     where = f"{parts.path}:{name}"
     try:
         scans = read_scans(parts.read(name).decode(errors="replace"))
     except ValueError as error:
-        raise DataError(Fault(where, f"cannot be read: {error}", "copy it again")) from error
+        raise DataError(Diagnostic(where, f"cannot be read: {error}", "copy it again")) from error
     numbered = {int(m[1]) for frame in parts.frames[:1] if (m := _SCAN_IN_NAME.search(PurePosixPath(frame).name))}
     chosen = numbered & set(scans) or (set(scans) if len(scans) == 1 else set())
     if len(chosen) != 1:
         held = ", ".join(map(str, scans)) or "none"
         wanted = f"scan {min(numbered)}, which the frames' names say" if numbered else "which scan the frames are of"
-        raise DataError(Fault(where, f"does not tell {wanted}; it holds {held}", "keep the one scan in the spec file"))
+        raise DataError(
+            Diagnostic(where, f"does not tell {wanted}; it holds {held}", "keep the one scan in the spec file")
+        )
     return scans[chosen.pop()]
 
 
 def _require_frames(parts: Parts, scan: SpecScan, stack: Stack) -> None:
     if not stack.shape[0]:
-        raise DataError(Fault(str(parts.path), "holds no TIFF frames beside the spec file", "put them together"))
+        raise DataError(Diagnostic(str(parts.path), "holds no TIFF frames beside the spec file", "put them together"))
     points = len(next(iter(scan.columns.values()), ()))
     if points != stack.shape[0]:
         message = f"{stack.shape[0]} frames, and scan {scan.number} of the spec file has {points} points"
-        raise DataError(Fault(str(parts.path), message, "a frame is missing, or frames of another scan are among them"))
+        raise DataError(
+            Diagnostic(str(parts.path), message, "a frame is missing, or frames of another scan are among them")
+        )
 
 
-def _instrument(parts: Parts, scan: SpecScan) -> dict[str, Leaf]:
+def _instrument(parts: Parts, scan: SpecScan) -> dict[str, LazyArray]:
     """Wavelength, distance, pixel, monitor and geometry, as far as the spec file tells."""
-    leaves: dict[str, Leaf] = {}
+    leaves: dict[str, LazyArray] = {}
     monitor = next((scan.columns[n] for n in _MONITORS if n in scan.columns and (scan.columns[n] > 0).all()), None)
     if monitor is not None:
-        leaves["/measurement/monitor"] = Leaf.of(monitor)
+        leaves["/measurement/monitor"] = LazyArray.of(monitor)
     energy, distance = scan.motors.get("Energy", 0.0), scan.motors.get("camdist", 0.0) * 1e-3
     if energy > 0:
-        leaves["/instrument/wavelength"] = Leaf.of(np.array(PLANCK_TIMES_LIGHT / (energy * _KEV)), {"units": "m"})
+        leaves["/instrument/wavelength"] = LazyArray.of(np.array(PLANCK_TIMES_LIGHT / (energy * _KEV)), {"units": "m"})
     if distance > 0:
-        leaves["/instrument/detector_distance"] = Leaf.of(np.array(distance), {"units": "m"})
+        leaves["/instrument/detector_distance"] = LazyArray.of(np.array(distance), {"units": "m"})
     pixel = _PIXELS.get(scan.notes.get("UIMDET", "").rstrip(":"), 0.0)
     if pixel > 0:
-        leaves["/instrument/pixel_size"] = Leaf.of(np.array([pixel, pixel]), {"units": "m"})
+        leaves["/instrument/pixel_size"] = LazyArray.of(np.array([pixel, pixel]), {"units": "m"})
     if energy > 0 and distance > 0 and pixel > 0:
         found = _geometry(parts, scan, PLANCK_TIMES_LIGHT / (energy * _KEV), distance, pixel)
-        leaves["/instrument/reciprocal_basis"] = Leaf.of(found.basis, {"units": "1/m"})
-        leaves["/instrument/bragg_vector"] = Leaf.of(found.bragg_vector, {"units": "1/m"})
+        leaves["/instrument/reciprocal_basis"] = LazyArray.of(found.basis, {"units": "1/m"})
+        leaves["/instrument/bragg_vector"] = LazyArray.of(found.bragg_vector, {"units": "1/m"})
     return leaves
 
 
@@ -249,10 +255,12 @@ def _geometry(parts: Parts, scan: SpecScan, wavelength: float, distance: float, 
     circles = [c.name for c in APS_34IDC.circles]
     missing = [name for name in circles if name not in scan.motors]
     if missing:
-        raise DataError(Fault(where, f"does not say where {', '.join(missing)} stood", "see its #O and #P lines"))
+        raise DataError(Diagnostic(where, f"does not say where {', '.join(missing)} stood", "see its #O and #P lines"))
     turned = scan.columns.get(scan.scanned)
     if turned is None or len(turned) < 2:
-        raise DataError(Fault(where, f"scan {scan.number} has no column of {scan.scanned!r}, the motor that moved"))
+        raise DataError(
+            Diagnostic(where, f"scan {scan.number} has no column of {scan.scanned!r}, the motor that moved")
+        )
     angles = {name: np.radians(scan.motors[name]) for name in circles}
     angles[scan.scanned] = np.radians(turned[len(turned) // 2])
     step = float(np.radians((turned[-1] - turned[0]) / (len(turned) - 1)))
@@ -272,7 +280,7 @@ def _geometry(parts: Parts, scan: SpecScan, wavelength: float, distance: float, 
             offset=offset,
         )
     except ValueError as error:
-        raise DataError(Fault(where, str(error), "a rocking curve turns the crystal")) from error
+        raise DataError(Diagnostic(where, str(error), "a rocking curve turns the crystal")) from error
 
 
 def _region(scan: SpecScan, name: str) -> tuple[int, int, int, int] | None:
@@ -288,7 +296,9 @@ def _image(parts: Parts, name: str) -> np.ndarray:
         return np.asarray(tifffile.imread(io.BytesIO(parts.read(name))))
     except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(Fault(f"{parts.path}:{name}", f"the TIFF is damaged: {reason}", "copy it again")) from error
+        raise DataError(
+            Diagnostic(f"{parts.path}:{name}", f"the TIFF is damaged: {reason}", "copy it again")
+        ) from error
 
 
 def _is_image(name: str) -> bool:

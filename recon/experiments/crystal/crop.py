@@ -17,7 +17,7 @@ _FAR = 1 / 8
 
 
 @dataclass(frozen=True)
-class Window:
+class CropBox:
     """A box of an array along each axis.
 
     Args:
@@ -63,12 +63,12 @@ def good_size(most: int, multiple: int = 1) -> int:
     return most
 
 
-def window(
+def crop_box(
     count: tuple[int, int, int],
     centre: tuple[int, int, int],
     crop: str | tuple[int, int, int] = "auto",
     binning: tuple[int, int, int] = (1, 1, 1),
-) -> Window:
+) -> CropBox:
     """Choose the box.
 
     Args:
@@ -95,7 +95,7 @@ def window(
             first = inside
         firsts.append(first)
         sizes.append(size)
-    return Window((firsts[0], firsts[1], firsts[2]), (sizes[0], sizes[1], sizes[2]), count)
+    return CropBox((firsts[0], firsts[1], firsts[2]), (sizes[0], sizes[1], sizes[2]), count)
 
 
 def binned(array: Num[np.ndarray, "frame y x"], factors: tuple[int, int, int]) -> Num[np.ndarray, "F Y X"]:

@@ -10,19 +10,19 @@ from jaxtyping import Complex, Float
 
 from ....physics.diffraction.bragg_geometry import laboratory_grid
 from ....physics.diffraction.far_field import chi_rms, deviance, gaussian_kernel
-from ...grid import Lattice
+from ...grid import Grid
 from ...model import Model
 from .laboratory import SURFACE, Solution, in_one_piece
 from .model import volume_of_model
-from .output import Seen, write_result
+from .output import MeasurementModel, write_result
 from .phase import blur_numbers, measured_numbers, sizes_of, write_predictions
 
 if TYPE_CHECKING:
-    from .likelihood import CrystalProblem
+    from .likelihood import CrystalLikelihood
 
 
 def write_fitted(
-    problem: "CrystalProblem",
+    problem: "CrystalLikelihood",
     folder: Path,
     model: Model,
     field: Complex[np.ndarray, "frame y x"],
@@ -45,14 +45,14 @@ def write_fitted(
     """
     prepared, path = problem.prepared, folder / "volume.h5"
     inside = _occupied(problem, model)
-    volume = volume_of_model(
-        model, Lattice(*laboratory_grid(problem.steps, inside.shape, model.spacing[0], inside, 3.0))
-    )
+    volume = volume_of_model(model, Grid(*laboratory_grid(problem.steps, inside.shape, model.spacing[0], inside, 3.0)))
     # The far field as it is, seen from the detector: its |FFT|² is modelled to the last digit. Its transform is the
     # crystal's density as far as the measured window resolves it.
     density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
     kernel = gaussian_kernel(widths)
-    seen = Seen(kernel, background, prepared.good, prepared.exposure, problem.weights[1] > 0, prepared.window.first)
+    seen = MeasurementModel(
+        kernel, background, prepared.good, prepared.exposure, problem.weights[1] > 0, prepared.crop_box.first
+    )
     write_result(path, volume, Solution(density, inside), problem.place, seen, facts)
     write_predictions(folder, prepared, modelled, {})
     numbers = _likelihoods(problem, modelled) | blur_numbers(list(widths), background)
@@ -61,7 +61,7 @@ def write_fitted(
     return numbers | sizes_of(prepared, volume, numbers) | {"volume_bytes": float(path.stat().st_size)}
 
 
-def _occupied(problem: "CrystalProblem", model: Model) -> np.ndarray:
+def _occupied(problem: "CrystalLikelihood", model: Model) -> np.ndarray:
     """The crystal at the voxels of the conjugate array."""
     box = problem.box
     places = [middle + np.arange(n) - (n - 1) / 2 for middle, n in zip(box.middle, box.count, strict=True)]
@@ -72,7 +72,7 @@ def _occupied(problem: "CrystalProblem", model: Model) -> np.ndarray:
     return inside
 
 
-def _likelihoods(problem: "CrystalProblem", modelled: Float[np.ndarray, "frame y x"]) -> dict[str, float]:
+def _likelihoods(problem: "CrystalLikelihood", modelled: Float[np.ndarray, "frame y x"]) -> dict[str, float]:
     """What the loop does not tell: by all pixels, and by amplitudes."""
     fitted, free = problem.weights
     good = fitted + free

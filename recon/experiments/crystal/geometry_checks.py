@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Fault
+from ...errors import ConfigError, Diagnostic
 from .schema import place
 
 _LEAST, _MOST = 0.05, 5.0
@@ -74,11 +74,11 @@ def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None
     if spacing < voxel / _FINEST:
         message = f"{1e9 * spacing:.3g} nm is {voxel / spacing:.3g} times finer than a voxel of {1e9 * voxel:.3g} nm"
         remedy = f"take {1e9 * voxel / _FINEST:.2g} nm or more; the model of a fit can be sampled finer in parts"
-        raise ConfigError(Fault("volume.spacing", message, remedy))
+        raise ConfigError(Diagnostic("volume.spacing", message, remedy))
     return voxel / spacing
 
 
-def geometry_faults(acquisition: Acquisition) -> list[Fault]:
+def geometry_faults(acquisition: Acquisition) -> list[Diagnostic]:
     """Find a basis without volume or of a wrong unit, and a Bragg vector that no X-ray can reach."""
     faults = []
     if "reciprocal_basis" in acquisition:
@@ -88,7 +88,7 @@ def geometry_faults(acquisition: Acquisition) -> list[Fault]:
     return faults
 
 
-def basis_doubts(acquisition: Acquisition) -> list[Fault]:
+def basis_doubts(acquisition: Acquisition) -> list[Diagnostic]:
     """Find a frame's step that is far longer than a pixel's, as an angle in degrees taken for radians makes it."""
     if "reciprocal_basis" not in acquisition:
         return []
@@ -97,19 +97,19 @@ def basis_doubts(acquisition: Acquisition) -> list[Fault]:
         return []
     message = f"one frame changes q by {frame:.3g} 1/m, {frame / max(y, x):.0f} times as much as a pixel"
     remedy = "it looks like a rocking angle in degrees taken for radians: divide the first row by 57.3"
-    return [Fault(place(acquisition, "reciprocal_basis"), message, remedy)]
+    return [Diagnostic(place(acquisition, "reciprocal_basis"), message, remedy)]
 
 
-def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> list[Fault]:
+def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> list[Diagnostic]:
     lengths = np.linalg.norm(basis, axis=1)
     where = place(acquisition, "reciprocal_basis")
     if not abs(np.linalg.det(basis)) > 1e-6 * np.prod(lengths):
         message = "the rows of the reciprocal basis lie in one plane, or one of them is 0"
         remedy = "its rows are the steps of q for one step of (frame, y, x); see that the rocking angle moved"
-        return [Fault(where, message, remedy)]
+        return [Diagnostic(where, message, remedy)]
     if lengths.max() < 1.0:
         message = f"a step of {lengths.max():g} 1/m is no step of a rocking curve"
-        return [Fault(where, message, "write it in 1/m, or name its unit: 1/Å is 1e10 1/m")]
+        return [Diagnostic(where, message, "write it in 1/m, or name its unit: 1/Å is 1e10 1/m")]
     expected = _pixel_step(acquisition)
     if expected is None:
         return []
@@ -122,21 +122,21 @@ def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> 
         f"one pixel along {'yx'[axis]} changes q by {lengths[1 + axis]:.3g} 1/m; wavelength, distance and pixel make "
         f"it {expected[axis]:.3g} 1/m"
     )
-    return [Fault(where, message, _explained(float(ratios[axis])))]
+    return [Diagnostic(where, message, _explained(float(ratios[axis])))]
 
 
-def _bragg_faults(acquisition: Acquisition, length: float) -> list[Fault]:
+def _bragg_faults(acquisition: Acquisition, length: float) -> list[Diagnostic]:
     where = place(acquisition, "bragg_vector")
     if not 1e8 < length < 1e12:
         message = f"|G| = {length:g} 1/m is no reflection of a crystal"
-        return [Fault(where, message, "write it in 1/m, with 2π, or name its unit: 1/Å is 1e10 1/m")]
+        return [Diagnostic(where, message, "write it in 1/m, with 2π, or name its unit: 1/Å is 1e10 1/m")]
     if "wavelength" not in acquisition:
         return []
     longest = 4 * np.pi / float(acquisition["wavelength"])
     if length <= (1 + _NEAR) * longest:
         return []
     message = f"|G| = {length:.4g} 1/m is beyond 4π/λ = {longest:.4g} 1/m, the longest q of these X-rays"
-    return [Fault(where, message, "see its unit, that it holds 2π once, and the wavelength")]
+    return [Diagnostic(where, message, "see its unit, that it holds 2π once, and the wavelength")]
 
 
 def _pixel_step(acquisition: Acquisition) -> Float[np.ndarray, " 2"] | None:

@@ -18,17 +18,17 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 
-from ....physics.diffraction.far_field import gaussian_kernel, to_centre, to_corner
-from ...errors import ConfigError, DataError, Fault
-from ...io.hdf5_common import opened, stamp
+from ....physics.diffraction.far_field import fftshift3, gaussian_kernel, ifftshift3
+from ...errors import ConfigError, DataError, Diagnostic
+from ...io.hdf5_common import open_checked, write_root_attributes
 from ...phase_retrieval.pipeline import phase
 from ...phase_retrieval.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input, new_hdf5, write_atomically
-from ...runs.context import Workplace
+from ...runs.context import RunContext
 from .config import CrystalSettings
 from .initial_guess_file import require_density, start_named
 from .laboratory import Solution, ramp_with, shift_of, slopes_of
-from .preprocess import Prepared
+from .preprocess import PreprocessedScan
 from .summary import likelihoods
 
 FILE_NAME = "start.h5"
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialGuess:
     """What a fit begins with.
 
     Args:
@@ -61,7 +61,9 @@ class Start:
     background: float
 
     @classmethod
-    def of(cls, density: Complex[np.ndarray, "z y x"], sigmas: Float[np.ndarray, " 3"], background: float) -> "Start":
+    def of(
+        cls, density: Complex[np.ndarray, "z y x"], sigmas: Float[np.ndarray, " 3"], background: float
+    ) -> "InitialGuess":
         """Bring a density into this form; what stands far from the crystal is left out."""
         support = support_of(density)
         shift = shift_of(Solution(density, support))
@@ -81,7 +83,7 @@ def support_of(density: Complex[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x
     return np.asarray(np.roll(labels == 1 + int(np.argmax(sizes)), [-t for t in turn], axis=(0, 1, 2)))
 
 
-def start_of(settings: CrystalSettings, prepared: Prepared, work: Workplace | None = None) -> Start:
+def start_of(settings: CrystalSettings, prepared: PreprocessedScan, work: RunContext | None = None) -> InitialGuess:
     """Find where to begin, as ``fit.start`` says.
 
     Args:
@@ -111,7 +113,7 @@ def start_of(settings: CrystalSettings, prepared: Prepared, work: Workplace | No
     return read_start(kept, prepared)  # As a run that goes on will read it, to the last digit.
 
 
-def _phased(settings: CrystalSettings, prepared: Prepared, work: Workplace | None) -> Start:
+def _phased(settings: CrystalSettings, prepared: PreprocessedScan, work: RunContext | None) -> InitialGuess:
     """Phase from a few starts, and take the best."""
     measured = prepared.measured
     few = settings.phase.model_copy(update={"starts": settings.fit.starts, "keep": 1, "gate": None})
@@ -127,21 +129,21 @@ def _phased(settings: CrystalSettings, prepared: Prepared, work: Workplace | Non
         before = folder.latest_checkpoint()
         found = phase(measured, few, settings.seed, work.progress, work.stop, _of_start(before), save)
     _log.info("start: %s", likelihoods(found.numbers))
-    return Start.of(found.density.astype(np.complex128), np.array(found.sigmas), found.background)
+    return InitialGuess.of(found.density.astype(np.complex128), np.array(found.sigmas), found.background)
 
 
 def _of_start(found: Checkpoint | None) -> Checkpoint | None:
     return found if found is not None and found.facts.get("stage") == _STAGE and found.arrays else None
 
 
-def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
+def _blind(settings: CrystalSettings, prepared: PreprocessedScan) -> InitialGuess:
     """Half the autocorrelation's extent, evenly filled; by the pixels that are fitted alone."""
     fitted = prepared.good & ~prepared.measured.withheld(settings.phase.free, settings.seed)
     counts, weights = np.where(fitted, prepared.steady, 0).astype(np.float32), fitted.astype(np.float32)
     found = autocorrelation_support(
-        jnp.asarray(to_corner(counts)), jnp.asarray(to_corner(weights)), settings.phase.start
+        jnp.asarray(ifftshift3(counts)), jnp.asarray(ifftshift3(weights)), settings.phase.start
     )
-    wide = to_centre(np.asarray(found)) > 0
+    wide = fftshift3(np.asarray(found)) > 0
     distance = np.zeros(wide.shape)
     for axis, n in enumerate(wide.shape):
         reach = np.ptp(np.flatnonzero(wide.any(axis=tuple(i for i in range(3) if i != axis)))) / 4 + 1
@@ -150,14 +152,16 @@ def _blind(settings: CrystalSettings, prepared: Prepared) -> Start:
         )
     inside = distance <= 1
     level = np.sqrt(counts.sum() / counts.size / inside.sum())
-    return Start.of((level * inside).astype(np.complex128), np.zeros(3), 0.0)
+    return InitialGuess.of((level * inside).astype(np.complex128), np.zeros(3), 0.0)
 
 
-def _named(settings: CrystalSettings, prepared: Prepared) -> Start:
+def _named(settings: CrystalSettings, prepared: PreprocessedScan) -> InitialGuess:
     """The density of a run or a volume file."""
     file = start_named(settings)
     if file is None:
-        raise ConfigError(Fault("fit.start", f"{settings.fit.start!r} names no file", "name a run or a volume file"))
+        raise ConfigError(
+            Diagnostic("fit.start", f"{settings.fit.start!r} names no file", "name a run or a volume file")
+        )
     if settings.phase.free > 0 and not _withheld_the_same(file, prepared, settings):
         _log.warning(
             "%s does not say that it withheld the same pixels (seed, phase.free, mask, box and frames): the free "
@@ -168,15 +172,15 @@ def _named(settings: CrystalSettings, prepared: Prepared) -> Start:
     return read_start(file, prepared)
 
 
-def _withheld_the_same(file: Path, prepared: Prepared, settings: CrystalSettings) -> bool:
+def _withheld_the_same(file: Path, prepared: PreprocessedScan, settings: CrystalSettings) -> bool:
     """Whether a file says that its density was fitted to none of the pixels that are withheld here."""
-    with opened(file) as h5:
+    with open_checked(file) as h5:
         group = h5.get("detector_frame", {})
         found = {name: np.asarray(group[name][()]) for name in ("withheld", "mask", "first") if name in group}
         frames = _frames_of(str(h5.attrs.get("provenance", "")))
     if len(found) < 3 or frames != settings.acquisition.model_dump(mode="json")["frames"]:
         return False
-    if tuple(found["first"]) != prepared.window.first or found["mask"].shape != prepared.counts.shape:
+    if tuple(found["first"]) != prepared.crop_box.first or found["mask"].shape != prepared.counts.shape:
         return False
     unseen = (found["withheld"] != 0) | (found["mask"] != 0)
     free = prepared.measured.withheld(settings.phase.free, settings.seed)
@@ -193,36 +197,38 @@ def _frames_of(provenance: str) -> Any:
         return None
 
 
-def read_start(file: Path, prepared: Prepared) -> Start:
+def read_start(file: Path, prepared: PreprocessedScan) -> InitialGuess:
     """Read ``/detector_frame`` of a volume file, or a kept start.
 
     Raises:
         DataError: If there is none, or it is not on the grid of this measurement.
     """
-    with opened(file) as h5:
+    with open_checked(file) as h5:
         require_density(h5, file)
         group = h5["detector_frame"]
         density = np.asarray(group["density"][()], np.complex128)
         found = {name: np.asarray(group[name][()]) for name in _OPTIONAL if name in group}
     _require_same_grid(file, density, found.get("reciprocal_basis"), prepared)
     kernel = found.get("point_spread_function", np.ones((1, 1, 1)))
-    return Start.of(density, _widths_of(kernel), float(found.get("background", 0.0)))
+    return InitialGuess.of(density, _widths_of(kernel), float(found.get("background", 0.0)))
 
 
 def _require_same_grid(
-    file: Path, density: Complex[np.ndarray, "z y x"], basis: np.ndarray | None, prepared: Prepared
+    file: Path, density: Complex[np.ndarray, "z y x"], basis: np.ndarray | None, prepared: PreprocessedScan
 ) -> None:
     wanted, own = prepared.counts.shape, prepared.reciprocal_basis
     where, remedy = f"{file}:/detector_frame", "start from a run with the same acquisition.crop and acquisition.bin"
     if density.shape != wanted:
         message = f"the density has the shape {density.shape}, the measurement {wanted} (frame, y, x)"
-        raise DataError(Fault(where, message, remedy))
+        raise DataError(Diagnostic(where, message, remedy))
     if not np.isfinite(density).all() or not np.abs(density).max() > 0:
-        raise DataError(Fault(where, "the density is 0 everywhere, or not finite"))
+        raise DataError(Diagnostic(where, "the density is 0 everywhere, or not finite"))
     if basis is not None and own is not None:
         apart = np.linalg.norm(basis - own) / np.linalg.norm(own)
         if apart > _BASIS_TOLERANCE:
-            raise DataError(Fault(where, f"its reciprocal basis differs from the measurement's by {apart:.2g}", remedy))
+            raise DataError(
+                Diagnostic(where, f"its reciprocal basis differs from the measurement's by {apart:.2g}", remedy)
+            )
 
 
 def _widths_of(kernel: Float[np.ndarray, "dz dy dx"]) -> Float[np.ndarray, " 3"]:
@@ -234,11 +240,11 @@ def _widths_of(kernel: Float[np.ndarray, "dz dy dx"]) -> Float[np.ndarray, " 3"]
     return np.array(widths)
 
 
-def _write(path: Path, start: Start, prepared: Prepared) -> None:
+def _write(path: Path, start: InitialGuess, prepared: PreprocessedScan) -> None:
     """Keep a start, in the layout of a volume file's ``/detector_frame``."""
     ramp = ramp_with(2 * np.pi * start.offset / np.array(start.density.shape), start.density.shape)
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        stamp(file, "unflat-start", "crystal", "detector_frame")
+        write_root_attributes(file, "unflat-start", "crystal", "detector_frame")
         group = file.create_group("detector_frame")
         group.attrs["NX_class"] = "NXcollection"
         arrays: dict[str, tuple[Any, str]] = {

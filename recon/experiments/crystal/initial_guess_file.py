@@ -4,8 +4,8 @@ from pathlib import Path
 
 import h5py
 
-from ...errors import ConfigError, DataError, Fault
-from ...io.hdf5_common import opened
+from ...errors import ConfigError, DataError, Diagnostic
+from ...io.hdf5_common import open_checked
 from .config import CrystalSettings
 
 WORDS = ("phase", "none")
@@ -31,8 +31,8 @@ def start_named(settings: CrystalSettings) -> Path | None:
     file = path / "volume.h5" if path.is_dir() else path
     if not file.is_file():
         message = f"{str(path)!r} is neither a run with a volume.h5 nor a volume file"
-        raise ConfigError(Fault("fit.start", message, "name one, or write 'phase' or 'none'"))
-    with opened(file) as h5:
+        raise ConfigError(Diagnostic("fit.start", message, "name one, or write 'phase' or 'none'"))
+    with open_checked(file) as h5:
         require_density(h5, file)
     return file
 
@@ -45,4 +45,4 @@ def require_density(h5: h5py.File, file: Path) -> None:
     """
     if "detector_frame/density" not in h5:
         remedy = "name a crystal's volume.h5 as phase, fit or predict write it"
-        raise DataError(Fault(str(file), "holds no /detector_frame/density", remedy))
+        raise DataError(Diagnostic(str(file), "holds no /detector_frame/density", remedy))

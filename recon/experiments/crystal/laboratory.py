@@ -21,7 +21,7 @@ from ....physics.diffraction.bragg_geometry import (
     resample,
     strain_of_density,
 )
-from ...errors import DataError, Fault
+from ...errors import DataError, Diagnostic
 from ...phase_retrieval.align import to_middle
 from ...volume import Quantity, Volume
 
@@ -57,7 +57,7 @@ class Solution:
 
 
 @dataclass(frozen=True)
-class Frame:
+class LaboratoryFrame:
     """Where a solution lies.
 
     Args:
@@ -80,7 +80,7 @@ class Frame:
         return real_space_steps(self.reciprocal_basis, shape)
 
 
-def volume_of(solution: Solution, frame: Frame, spacing: float | None = None) -> Volume:
+def volume_of(solution: Solution, frame: LaboratoryFrame, spacing: float | None = None) -> Volume:
     """Bring a solution to the laboratory.
 
     Args:
@@ -125,7 +125,7 @@ def _quantities_of(
     phase: Float[np.ndarray, "z y x"],
     inside: Bool[np.ndarray, "z y x"],
     axes: Axes,
-    frame: Frame,
+    frame: LaboratoryFrame,
 ) -> dict[str, np.ndarray]:
     values = {"amplitude": np.abs(density), "phase": phase, "support": inside.astype(np.uint8)}
     g = frame.bragg_vector if frame.is_known else None
@@ -139,7 +139,7 @@ def _spreads(
     mean: Complex[np.ndarray, "z y x"],
     inside: Bool[np.ndarray, "z y x"],
     axes: Axes,
-    frame: Frame,
+    frame: LaboratoryFrame,
 ) -> dict[str, np.ndarray]:
     """Standard deviations over independent solutions, of what a volume holds; 0 outside the support."""
     turned = np.angle(densities * np.conj(mean))
@@ -161,7 +161,9 @@ def level_of(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z 
     values = amplitude[inside]
     if not (values > 0).any():
         remedy = "see that mask, crop and centre leave it its peak, and phase it anew with more starts or another seed"
-        raise DataError(Fault("", "nothing is left of the crystal: its support is empty, or its density is 0", remedy))
+        raise DataError(
+            Diagnostic("", "nothing is left of the crystal: its support is empty, or its density is 0", remedy)
+        )
     return float(np.median(values[values > 0.5 * np.percentile(values, 95)]))
 
 
@@ -227,7 +229,7 @@ def stored(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def facts_of(frame: Frame, level: float) -> dict[str, float | str]:
+def facts_of(frame: LaboratoryFrame, level: float) -> dict[str, float | str]:
     """What a volume or a model says beside its values: scale, convention and G."""
     facts: dict[str, float | str] = {"density_scale": level, "convention": "forward FFT: phase = -G.u"}
     if frame.bragg_vector is not None:

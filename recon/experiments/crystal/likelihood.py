@@ -20,21 +20,21 @@ from jaxtyping import Array, Complex, Float
 from scipy import ndimage
 
 from ....physics.diffraction.far_field import LEAST_COUNTS, deviance
-from ....physics.diffraction.matrix_dft import Box, far_field_matrices, far_field_of_box
+from ....physics.diffraction.matrix_dft import SupportBox, far_field_matrices, far_field_of_box
 from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
 from ...fields.crystal_head import OUTPUTS, SHARPNESS
 from ...model import Model
-from ...optimize.likelihood import Batch, Division, Extras, Names, Weights
-from ...phase_retrieval.convolution import WIDEST, convolved
+from ...optimize.likelihood import Batch, Extras, MetricNames, Split, Weights
+from ...phase_retrieval.convolution import WIDEST, convolve_gaussian
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
-from ...runs.context import Workplace
+from ...runs.context import RunContext
 from .config import CrystalSettings
 from .fit_output import write_fitted
-from .initial_guess import Start, start_of
-from .laboratory import Frame, level_of
+from .initial_guess import InitialGuess, start_of
+from .laboratory import LaboratoryFrame, level_of
 from .model import model_of
-from .preprocess import Prepared, prepare
+from .preprocess import PreprocessedScan, prepare
 
 MARGIN = 3
 """Voxels of the box around the start's crystal, into which it may grow."""
@@ -49,28 +49,30 @@ _SPREAD = 0.5
 """Expected error of a width of the point-spread function, of its logarithm."""
 
 
-def problem(settings: CrystalSettings, acquisition: Acquisition, work: Workplace | None = None) -> "CrystalProblem":
+def likelihood(
+    settings: CrystalSettings, acquisition: Acquisition, work: RunContext | None = None
+) -> "CrystalLikelihood":
     """Make the fit's view of an acquisition; its start may have to be phased first.
 
     Raises:
         Stopped: If it was asked to end before there was a start.
     """
     prepared = prepare(settings, acquisition)
-    return CrystalProblem(settings, prepared, start_of(settings, prepared, work))
+    return CrystalLikelihood(settings, prepared, start_of(settings, prepared, work))
 
 
-def box_around(start: Start, fineness: int) -> Box:
+def box_around(start: InitialGuess, fineness: int) -> SupportBox:
     """Draw the field's box around the start's crystal."""
     inside = np.argwhere(start.support)
     shape = np.array(start.support.shape)
     first = np.maximum(inside.min(axis=0) - MARGIN, 0)
     count = np.minimum(inside.max(axis=0) + MARGIN + 1, shape) - first
     (a, b, c), (d, e, f), (g, h, i) = (tuple(map(int, numbers)) for numbers in (first, count, shape))
-    return Box((a, b, c), (d, e, f), (g, h, i), fineness)
+    return SupportBox((a, b, c), (d, e, f), (g, h, i), fineness)
 
 
 @dataclass(frozen=True, eq=False)
-class CrystalProblem:
+class CrystalLikelihood:
     """A crystal's measurement.
 
     Args:
@@ -80,18 +82,18 @@ class CrystalProblem:
     """
 
     settings: CrystalSettings
-    prepared: Prepared
-    origin: Start
+    prepared: PreprocessedScan
+    origin: InitialGuess
 
     @cached_property
-    def box(self) -> Box:
+    def box(self) -> SupportBox:
         """The field's box."""
         return box_around(self.origin, self.settings.fit.fineness)
 
     @property
-    def place(self) -> Frame:
+    def place(self) -> LaboratoryFrame:
         """Where the array lies."""
-        return Frame(self.prepared.reciprocal_basis, self.prepared.bragg_vector)
+        return LaboratoryFrame(self.prepared.reciprocal_basis, self.prepared.bragg_vector)
 
     @property
     def steps(self) -> Float[np.ndarray, "3 3"]:
@@ -127,9 +129,9 @@ class CrystalProblem:
         return 1
 
     @property
-    def names(self) -> Names:
+    def names(self) -> MetricNames:
         """Likelihoods."""
-        return Names("llk", "llk_free", "llk_free_start")
+        return MetricNames("llk", "llk_free", "llk_free_start")
 
     @cached_property
     def level(self) -> float:
@@ -150,10 +152,10 @@ class CrystalProblem:
         found = {"widths": np.zeros(3, np.float32)} if refine.psf else {}
         return found | ({"background": np.zeros((), np.float32)} if refine.background else {})
 
-    def division(self) -> Division:
+    def division(self) -> Split:
         """The one view is fitted, and judges by its withheld pixels."""
         only = np.zeros(1, int)
-        return Division(only, only if self.weights[1].any() else only[:0])
+        return Split(only, only if self.weights[1].any() else only[:0])
 
     def start(self, views: np.ndarray) -> Float[np.ndarray, "k _z _y _x"]:
         """The start's occupancy and wave on the box's samples."""
@@ -192,7 +194,7 @@ class CrystalProblem:
         """Modelled counts of diffracted amplitudes, under the flux that each frame had."""
         widths, background = self.blur(extras)
         exposure = jnp.asarray(self.prepared.exposure[:, None, None], jnp.float32)
-        return exposure * (convolved(field.real**2 + field.imag**2, widths) + background)
+        return exposure * (convolve_gaussian(field.real**2 + field.imag**2, widths) + background)
 
     def blur(self, extras: Extras) -> tuple[Float[Array, "3"], Float[Array, ""]]:
         """[pixel] Widths of the point-spread function, and the background, as the fit believes them to be."""

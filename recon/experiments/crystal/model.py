@@ -8,18 +8,18 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 
-from ....physics.diffraction.matrix_dft import Box
+from ....physics.diffraction.matrix_dft import SupportBox
 from ...fields.base import lattice_axes
 from ...fields.crystal_head import PLANE, REFERENCE, SHARPNESS
 from ...fields.numpy_fields import field_of
-from ...frame import Frame as ModelFrame
-from ...grid import Lattice
+from ...frame import ModelFrame
+from ...grid import Grid
 from ...model import POINTS_AT_ONCE, Model, ModelQuantity
 from ...optimize.likelihood import Weights
 from ...volume import Volume
 from .laboratory import (
     SURFACE,
-    Frame,
+    LaboratoryFrame,
     all_quantities,
     facts_of,
     in_one_piece,
@@ -48,8 +48,8 @@ _NAMES = {
 def model_of(
     architecture: Mapping[str, Any],
     weights: list[Weights],
-    box: Box,
-    place: Frame,
+    box: SupportBox,
+    place: LaboratoryFrame,
     steps: Float[np.ndarray, "3 3"],
     spacing: float | None,
     provenance: Mapping[str, Any],
@@ -87,7 +87,7 @@ def model_of(
     return Model.ensemble(plain, members, frame, _quantities(level, g), provenance, "crystal")
 
 
-def volume_of_model(model: Model, lattice: Lattice) -> Volume:
+def volume_of_model(model: Model, lattice: Grid) -> Volume:
     """Sample a crystal's model as a volume: all that it gives, its support and its complex density."""
     sampled = model.volume(lattice)
     values = dict(sampled.values)
@@ -99,7 +99,7 @@ def volume_of_model(model: Model, lattice: Lattice) -> Volume:
     return replace(sampled, values={q.name: stored(values[q.name]) for q in quantities}, quantities=quantities)
 
 
-def density_on(model: Model, lattice: Lattice) -> Complex[np.ndarray, "z y x"]:
+def density_on(model: Model, lattice: Grid) -> Complex[np.ndarray, "z y x"]:
     """Sample the complex density, the mean over an ensemble; its median amplitude is 1, and 0 outside the box."""
     points = np.stack(np.meshgrid(*lattice.axes, indexing="ij"), axis=-1).reshape(-1, 3)
     found = np.zeros(len(points), complex)
@@ -121,7 +121,7 @@ def _quantities(level: float, g: Float[np.ndarray, " 3"] | None) -> tuple[ModelQ
 
 
 def _density_of(
-    architecture: Mapping[str, Any], weights: Weights, box: Box
+    architecture: Mapping[str, Any], weights: Weights, box: SupportBox
 ) -> tuple[Complex[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
     """A field's density at the box's voxels, and where it is occupied."""
     s, a, b = field_of(architecture, weights).on_lattice(*lattice_axes(box.count))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from ...io.atomic import write_atomically
 from ...volume import Volume
-from .laboratory import Frame, Solution
+from .laboratory import LaboratoryFrame, Solution
 
 _CONVENTION = (
     "counts = exposure of the frame x (|FFT(density)|^2 convolved with point_spread_function + background); exposure: "
@@ -21,7 +21,7 @@ _CONVENTION = (
 
 
 @dataclass(frozen=True)
-class Seen:
+class MeasurementModel:
     """What turns a density into the counts that it should give: exposure · (|FFT(density)|² ⊛ kernel + background).
 
     Args:
@@ -45,8 +45,8 @@ def write_result(
     path: Path,
     volume: Volume,
     solution: Solution,
-    frame: Frame,
-    seen: Seen,
+    frame: LaboratoryFrame,
+    seen: MeasurementModel,
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the volume, and beside it what gives the modelled counts.

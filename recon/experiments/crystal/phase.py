@@ -11,18 +11,18 @@ from jaxtyping import Float
 
 from ....physics.diffraction.far_field import gaussian_kernel
 from ...acquisition import Acquisition
-from ...errors import DataError, Fault, QualityError
-from ...io.hdf5_common import stamp
+from ...errors import DataError, Diagnostic, QualityError
+from ...io.hdf5_common import write_root_attributes
 from ...metrics.edge_profile import edge_width, lines_through_middle, write_csv
-from ...phase_retrieval.pipeline import Phased
 from ...phase_retrieval.pipeline import phase as phase_counts
-from ...runs import RunFolder, Workplace, new_hdf5, peak_memory, write_atomically
+from ...phase_retrieval.result import PhasingResult
+from ...runs import RunContext, RunFolder, new_hdf5, peak_memory, write_atomically
 from ...volume import Volume
 from .config import CrystalSettings
 from .evaluate import score
-from .laboratory import Frame, Solution, volume_of
-from .output import Seen, write_result
-from .preprocess import Prepared, prepare
+from .laboratory import LaboratoryFrame, Solution, volume_of
+from .output import MeasurementModel, write_result
+from .preprocess import PreprocessedScan, prepare
 from .summary import reached
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _ROW = ("llk", "llk_free", "chi_rms", "support")
 """What ``metrics.jsonl`` tells of each start."""
 
 
-def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) -> dict[str, float]:
+def phase(settings: CrystalSettings, acquisition: Acquisition, work: RunContext) -> dict[str, float]:
     """Phase, and write what came of it.
 
     Args:
@@ -48,7 +48,7 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) 
     began = time.monotonic()
     prepared = prepare(settings, acquisition)
     measured = prepared.measured
-    saver = Saver(work.folder, withheld=settings.phase.free > 0)
+    saver = CheckpointWriter(work.folder, withheld=settings.phase.free > 0)
     found = phase_counts(
         measured, settings.phase, settings.seed, work.progress, work.stop, work.folder.latest_checkpoint(), saver.save
     )
@@ -64,19 +64,21 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) 
 
 def written(
     settings: CrystalSettings,
-    prepared: Prepared,
-    found: Phased,
+    prepared: PreprocessedScan,
+    found: PhasingResult,
     truth: Volume | None,
-    work: Workplace,
+    work: RunContext,
 ) -> dict[str, float]:
     """Bring the solution to the laboratory, write volume and diffraction, and give their numbers."""
-    frame = Frame(prepared.reciprocal_basis, prepared.bragg_vector)
+    frame = LaboratoryFrame(prepared.reciprocal_basis, prepared.bragg_vector)
     if not frame.is_known:
         _log.warning("there is no reciprocal basis: the volume is in voxels, without displacement and strain")
     solution = Solution(found.density, found.support, found.kept)
     volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
     kernel, path = gaussian_kernel(found.sigmas), work.folder.path / "volume.h5"
-    seen = Seen(kernel, found.background, prepared.good, prepared.exposure, found.free, prepared.window.first)
+    seen = MeasurementModel(
+        kernel, found.background, prepared.good, prepared.exposure, found.free, prepared.crop_box.first
+    )
     write_result(path, volume, solution, frame, seen, work.provenance)
     write_predictions(work.folder.path, prepared, modelled(found, kernel, prepared.exposure), found.curves)
     _write_profiles(work.folder, volume)
@@ -84,7 +86,7 @@ def written(
     return numbers | {"volume_bytes": float(path.stat().st_size)}
 
 
-class Saver:
+class CheckpointWriter:
     """Writes checkpoints, and a line of ``metrics.jsonl`` for each start that has come to its end.
 
     Args:
@@ -125,7 +127,7 @@ class Saver:
         return {int(record["start"]) for record in map(json.loads, lines) if "start" in record}
 
 
-def _numbers(found: Phased, prepared: Prepared, volume: Volume) -> dict[str, float]:
+def _numbers(found: PhasingResult, prepared: PreprocessedScan, volume: Volume) -> dict[str, float]:
     """What is known of the result's quality and cost."""
     numbers = dict(found.numbers)
     numbers |= blur_numbers(found.sigmas, found.background) | measured_numbers(prepared, found.support)
@@ -139,7 +141,7 @@ def blur_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]
     return widths | {"background": float(background)}
 
 
-def measured_numbers(prepared: Prepared, support: np.ndarray) -> dict[str, float]:
+def measured_numbers(prepared: PreprocessedScan, support: np.ndarray) -> dict[str, float]:
     """What was measured, and how finely it samples the crystal."""
     numbers = {"voxels_measured": float(prepared.good.sum()), "masked_fraction": float(1 - prepared.good.mean())}
     widths = [np.ptp(np.flatnonzero(support.any(axis=_others(a)))) + 1 for a in range(3)]
@@ -148,13 +150,13 @@ def measured_numbers(prepared: Prepared, support: np.ndarray) -> dict[str, float
     return numbers
 
 
-def sizes_of(prepared: Prepared, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
+def sizes_of(prepared: PreprocessedScan, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
     """Lengths and strain, where a voxel has a size."""
     if volume.length_unit != "m":
         return {}
     spacing, inside = float(np.cbrt(np.prod(volume.spacing))), volume.values["support"] > 0
     frames, rows, columns = prepared.counts.shape
-    steps = Frame(prepared.reciprocal_basis).steps((frames, rows, columns))
+    steps = LaboratoryFrame(prepared.reciprocal_basis).steps((frames, rows, columns))
     step = float(np.cbrt(abs(np.linalg.det(steps))))
     found = {"voxel_size": spacing, "crystal_volume": float(inside.sum()) * spacing**3}
     for name in ("prtf_resolution", "fsc_resolution"):
@@ -183,7 +185,7 @@ def _against_truth(volume: Volume, truth: Volume | None) -> dict[str, float]:
 
 
 def modelled(
-    found: Phased, kernel: Float[np.ndarray, "dz dy dx"], exposure: Float[np.ndarray, " frame"]
+    found: PhasingResult, kernel: Float[np.ndarray, "dz dy dx"], exposure: Float[np.ndarray, " frame"]
 ) -> Float[np.ndarray, "frame y x"]:
     """Counts that a solution predicts, centred, in float64: exposure · (|FFT|² ⊛ kernel + background)."""
     from scipy.ndimage import convolve
@@ -198,7 +200,7 @@ def modelled(
 
 
 def write_predictions(
-    folder: Path, prepared: Prepared, modelled: Float[np.ndarray, "frame y x"], curves: Mapping[str, np.ndarray]
+    folder: Path, prepared: PreprocessedScan, modelled: Float[np.ndarray, "frame y x"], curves: Mapping[str, np.ndarray]
 ) -> None:
     """Write measured and modelled counts on the three planes through the peak, and curves such as those of agreement.
 
@@ -214,7 +216,7 @@ def write_predictions(
         "good": prepared.good.astype(np.uint8),
     }
     with write_atomically(folder / "predictions.h5") as temporary, new_hdf5(temporary) as file:
-        stamp(file, "unflat-diffraction", "crystal", "/")
+        write_root_attributes(file, "unflat-diffraction", "crystal", "/")
         for name, array in planes.items():
             for axis, letter in enumerate(("frame", "y", "x")):
                 # A box that leaves the peak out is cut where it comes nearest to it.
@@ -236,4 +238,4 @@ def _gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> None:
     if gate is not None and not found <= gate:  # Nor does one that is no number pass.
         which = "withheld" if "llk_free" in numbers else "fitted"
         message = f"the likelihood of the {which} pixels, {found:.3g}, is not below the gate of {gate:g}"
-        raise QualityError(Fault("", message, "the result is kept, and its report tells more"))
+        raise QualityError(Diagnostic("", message, "the result is kept, and its report tells more"))

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Fault
-from ...phase_retrieval.data import Measured
+from ...errors import ConfigError, Diagnostic
+from ...phase_retrieval.data import DiffractionData
 from .artifacts import aliens, bragg_peak, hot_pixels
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
-from .crop import Window, binned, window
+from .crop import CropBox, binned, crop_box
 from .geometry_checks import frequency_metric, require_spacing
 from .oversampling import Good, Sampling, Voxels, sampling
 from .validate import good_voxels
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreprocessedScan:
     """A rocking curve, ready to be phased; the peak is near index ``n // 2``, if the config does not say otherwise.
 
     Args:
@@ -46,7 +46,7 @@ class Prepared:
     bragg_vector: Float[np.ndarray, " 3"] | None
     peak: tuple[int, int, int]
     sampling: Sampling
-    window: Window
+    crop_box: CropBox
     notes: tuple[str, ...]
 
     @property
@@ -55,15 +55,15 @@ class Prepared:
         return np.asarray(self.counts / self.exposure[:, None, None], np.float32)
 
     @property
-    def measured(self) -> Measured:
+    def measured(self) -> DiffractionData:
         """What phasing takes; it says which pixels every way of reconstruction withholds."""
         frame, y, x = self.counts.shape
         metric = None if self.reciprocal_basis is None else frequency_metric(self.reciprocal_basis, (frame, y, x))
-        return Measured(self.counts, self.good.astype(np.float32), self.exposure, self.peak, metric)
+        return DiffractionData(self.counts, self.good.astype(np.float32), self.exposure, self.peak, metric)
 
 
 @dataclass
-class Notes:
+class ProcessingLog:
     """What was done, told to the log as it happens.
 
     Args:
@@ -83,7 +83,7 @@ class Notes:
         _log.warning("%s", sentence)
 
 
-def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
+def prepare(settings: CrystalSettings, acquisition: Acquisition) -> PreprocessedScan:
     """Make a rocking curve ready.
 
     Args:
@@ -94,7 +94,7 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
         ConfigError: If the crop, the centre or the spacing of the result do not suit the data.
     """
     wanted = settings.acquisition
-    notes = Notes()
+    notes = ProcessingLog()
     good = good_voxels(acquisition)
     counts = np.where(good, acquisition["images"], 0).astype(np.float64)
     flux = _flux(acquisition, len(counts), notes)
@@ -113,7 +113,7 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Prepared:
     basis = basis_of(settings, acquisition)
     frame, y, x = kept.shape
     require_spacing(settings.volume.spacing, basis, (frame, y, x))
-    return Prepared(
+    return PreprocessedScan(
         kept.astype(np.float32),
         fine,
         exposure,
@@ -132,7 +132,7 @@ def basis_of(settings: CrystalSettings, acquisition: Acquisition) -> Float[np.nd
     return None if basis is None else np.asarray(basis * np.array(settings.acquisition.bin)[:, None])
 
 
-def box_of(settings: CrystalSettings, acquisition: Acquisition) -> Window:
+def box_of(settings: CrystalSettings, acquisition: Acquisition) -> CropBox:
     """The box of the array that would be phased, by its size alone: for estimates.
 
     Raises:
@@ -142,7 +142,7 @@ def box_of(settings: CrystalSettings, acquisition: Acquisition) -> Window:
     return _box(settings.acquisition, (frame, y, x), (frame // 2, y // 2, x // 2))
 
 
-def _flux(acquisition: Acquisition, frames: int, notes: Notes) -> Float[np.ndarray, " frame"]:
+def _flux(acquisition: Acquisition, frames: int, notes: ProcessingLog) -> Float[np.ndarray, " frame"]:
     """The beam's flux in each frame by the monitor, relative to its mean; 1 where there is none."""
     if "monitor" not in acquisition:
         return np.ones(frames)
@@ -152,7 +152,7 @@ def _flux(acquisition: Acquisition, frames: int, notes: Notes) -> Float[np.ndarr
     return np.asarray(flux)
 
 
-def _exposure(flux: Float[np.ndarray, " n"], box: Window, joined: int) -> Float[np.ndarray, " frame"]:
+def _exposure(flux: Float[np.ndarray, " n"], box: CropBox, joined: int) -> Float[np.ndarray, " frame"]:
     """The flux in the frames of a box: means over those that are joined; 1 beyond the data, where all is masked."""
     frames = np.arange(box.size[0]) + box.first[0]
     there = (frames >= 0) & (frames < len(flux))
@@ -160,13 +160,15 @@ def _exposure(flux: Float[np.ndarray, " n"], box: Window, joined: int) -> Float[
     return np.asarray(each.reshape(-1, joined).mean(axis=1))
 
 
-def _within(peak: tuple[int, int, int], box: Window, joined: tuple[int, int, int]) -> tuple[int, int, int]:
+def _within(peak: tuple[int, int, int], box: CropBox, joined: tuple[int, int, int]) -> tuple[int, int, int]:
     """The peak's index in a box that was binned."""
     frame, y, x = ((p - first) // n for p, first, n in zip(peak, box.first, joined, strict=True))
     return frame, y, x
 
 
-def _cleaned(counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: CrystalAcquisition, notes: Notes) -> Good:
+def _cleaned(
+    counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: CrystalAcquisition, notes: ProcessingLog
+) -> Good:
     """Mask hot pixels and other particles' speckle, and say where."""
     hot = hot_pixels(counts, good, peak)
     if hot.any():
@@ -188,7 +190,7 @@ def _cleaned(counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: Cry
     return good
 
 
-def _box(wanted: CrystalAcquisition, shape: tuple[int, ...], peak: tuple[int, int, int]) -> Window:
+def _box(wanted: CrystalAcquisition, shape: tuple[int, ...], peak: tuple[int, int, int]) -> CropBox:
     frame, y, x = shape
     centre = peak
     if wanted.centre == "none":
@@ -197,20 +199,20 @@ def _box(wanted: CrystalAcquisition, shape: tuple[int, ...], peak: tuple[int, in
         centre = wanted.centre
         if any(c >= n for c, n in zip(centre, shape, strict=True)):
             message = f"{list(centre)} lies outside the {frame} x {y} x {x} voxels (frame, y, x)"
-            raise ConfigError(Fault("acquisition.centre", message, "count from 0 in the frames that are used"))
+            raise ConfigError(Diagnostic("acquisition.centre", message, "count from 0 in the frames that are used"))
     try:
-        return window((frame, y, x), centre, wanted.crop, wanted.bin)
+        return crop_box((frame, y, x), centre, wanted.crop, wanted.bin)
     except ValueError as error:
-        raise ConfigError(Fault("acquisition.crop", str(error), "crop or bin less")) from error
+        raise ConfigError(Diagnostic("acquisition.crop", str(error), "crop or bin less")) from error
 
 
-def _told_of_file(good: Good, peak: tuple[int, int, int], notes: Notes) -> None:
+def _told_of_file(good: Good, peak: tuple[int, int, int], notes: ProcessingLog) -> None:
     share = float(1 - good.mean())
     masked = f"; {100 * share:.2g} % of the voxels are masked in the file" if share > 0 else ""
     notes.say(f"peak at {list(peak)} of {' x '.join(map(str, good.shape))} voxels (frame, y, x){masked}")
 
 
-def _told_of_box(box: Window, counts: Voxels, kept: np.ndarray, good: Good, notes: Notes) -> None:
+def _told_of_box(box: CropBox, counts: Voxels, kept: np.ndarray, good: Good, notes: ProcessingLog) -> None:
     if box.size == box.count and not any(box.first):
         return
     total = float(counts[good].sum())
@@ -221,7 +223,7 @@ def _told_of_box(box: Window, counts: Voxels, kept: np.ndarray, good: Good, note
         notes.say(f"{list(box.lacking)} planes of the box lie beyond the data and are masked")
 
 
-def _told_of_sampling(found: Sampling, notes: Notes) -> None:
+def _told_of_sampling(found: Sampling, notes: ProcessingLog) -> None:
     ratios = ", ".join(f"{r:.2f}" for r in found.ratio)
     notes.say(f"oversampling along (frame, y, x) at most {ratios}, by the autocorrelation")
     if not all(found.enough):

@@ -10,15 +10,15 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...config.fields import selected
 from ...config.source import Source
-from ...errors import ConfigError, DataError, Fault
+from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
-from ...io.read import collect
+from ...io.read import read_all
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
 from .geometry_checks import geometry_faults
 from .reflection import circles_of, with_reflection
 from .schema import SCHEMA
-from .validate import doubts, validate
+from .validate import validate, warnings_for
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
     circles = circles_of(wanted.goniometer, path)
     schema = (*SCHEMA, *(circles.entries if circles else ()))
     names = {entry.name: _source(wanted, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
-    acquisition, faults = collect(path, schema, names, "crystal", select)
+    acquisition, faults = read_all(path, schema, names, "crystal", select)
     if not faults:
         stride = _stride(taken)
         acquisition = _with_steps(acquisition, stride)
@@ -62,7 +62,7 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
-    doubtful = doubts(acquisition)
+    doubtful = warnings_for(acquisition)
     if doubtful and wanted.doubtful == "refuse":
         last = doubtful[-1]
         remedy = f"{last.remedy}; if it is right, go on with --set acquisition.doubtful=warn"
@@ -87,12 +87,14 @@ def _frames(wanted: CrystalAcquisition, count: int) -> list[int]:
         chosen = selected(wanted.frames, count)
     except ValueError as error:
         raise ConfigError(
-            Fault("acquisition.frames", str(error).replace("view", "frame"), f"the file holds frames 0 to {count - 1}")
+            Diagnostic(
+                "acquisition.frames", str(error).replace("view", "frame"), f"the file holds frames 0 to {count - 1}"
+            )
         ) from error
     steps = np.diff(sorted(chosen))
     if steps.size and (steps.min() < 1 or steps.min() != steps.max()):
         message = f"the frames are {steps.min()} to {steps.max()} apart: a rocking curve has even steps"
-        raise ConfigError(Fault("acquisition.frames", message, "name them all, and mask the bad ones"))
+        raise ConfigError(Diagnostic("acquisition.frames", message, "name them all, and mask the bad ones"))
     if not _is_even(chosen):
         _require_whole(chosen, count)
     return chosen
@@ -113,7 +115,7 @@ def _require_whole(chosen: list[int], count: int) -> None:
         at = next(i for i in range(2, len(chosen)) if chosen[i] - chosen[i - 1] != chosen[1] - chosen[0])
         message = f"the frames are out of order: {chosen[at]} follows {chosen[at - 1]}"
         remedy = f"name them rising or falling, or all {count} in the order in which the crystal turned"
-        raise ConfigError(Fault("acquisition.frames", message, remedy))
+        raise ConfigError(Diagnostic("acquisition.frames", message, remedy))
     _log.warning("the frames are sorted as acquisition.frames says: q is taken to grow by its basis in that order")
 
 

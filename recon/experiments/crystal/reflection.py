@@ -9,7 +9,7 @@ import numpy as np
 from ....physics.diffraction.diffractometer import Diffractometer, Reflection, reflection
 from ...acquisition import Acquisition, Entry
 from ...config.source import Source
-from ...errors import DataError, Fault
+from ...errors import DataError, Diagnostic
 from ...io.open import open_tree
 from .artifacts import bragg_peak
 from .config_diffractometer import CrystalGoniometer
@@ -61,7 +61,7 @@ def circles_of(wanted: CrystalGoniometer | None, path: Path) -> Circles | None:
         machine = machine_of(facts)
     except ValueError as error:
         remedy = "its attributes are beamline, or sample, detector, rows and columns"
-        raise DataError(Fault(f"{path}:{GROUP}", str(error), remedy)) from error
+        raise DataError(Diagnostic(f"{path}:{GROUP}", str(error), remedy)) from error
     if machine is None:
         return None
     return Circles(machine, circle_entries(machine), {}, str(facts.get("scanned", "")))
@@ -87,7 +87,7 @@ def with_reflection(acquisition: Acquisition, circles: Circles, stride: int) -> 
     where = f"{acquisition.source}:{GROUP}"
     if missing:
         remedy = f"name it in the config: {', '.join(f'acquisition.{name}' for name in missing)}"
-        raise DataError(Fault(where, f"the steps of q cannot be found without {' and '.join(missing)}", remedy))
+        raise DataError(Diagnostic(where, f"the steps of q cannot be found without {' and '.join(missing)}", remedy))
     given = {name: array for name, array in acquisition.arrays.items() if name in names}
     frames = len(arrays["images"])
     stood = goniometer_of(
@@ -96,7 +96,9 @@ def with_reflection(acquisition: Acquisition, circles: Circles, stride: int) -> 
     found = _around_peak(replace(acquisition, arrays=arrays, goniometer=stood))
     if not np.linalg.norm(found.basis, axis=1).all():
         remedy = "give the detector's angles: acquisition.goniometer.angles"
-        raise DataError(Fault(where, "the circles point the detector into the direct beam: q does not turn", remedy))
+        raise DataError(
+            Diagnostic(where, "the circles point the detector into the direct beam: q does not turn", remedy)
+        )
     _require_agreement(acquisition, found)
     arrays = {"reciprocal_basis": found.basis, "bragg_vector": found.bragg_vector} | arrays
     places = {"reciprocal_basis": where, "bragg_vector": where} | dict(acquisition.places)
@@ -133,4 +135,4 @@ def _require_agreement(acquisition: Acquisition, found: Reflection) -> None:
     axis = ("frame", "y", "x")[int(np.argmax(off))]
     message = f"the basis is not that of the circles: along {axis} they differ by {100 * off.max():.3g} %"
     remedy = "say acquisition.reciprocal_basis: null to believe the circles, or correct them"
-    raise DataError(Fault(place(acquisition, "reciprocal_basis"), message, remedy))
+    raise DataError(Diagnostic(place(acquisition, "reciprocal_basis"), message, remedy))

@@ -13,9 +13,9 @@ from ...model import Model
 from ...visualization import loss_curves, orthogonal_slices
 from ...visualization.planes import centre_of
 from ...visualization.profiles import draw_profiles
-from ...visualization.report_figures import Drawing
-from ...visualization.run_data import RunFacts
-from ...visualization.summary import Level, Statement
+from ...visualization.report_figures import DeferredFigure
+from ...visualization.run_data import RunData
+from ...visualization.summary import Finding, Level
 from ...volume import Volume
 from .figures import curves, diffraction, slices, start_bars
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SHOWN = (("amplitude", "magma"), ("phase", "RdBu_r"), ("strain", "RdBu_r"))
 
 
-def findings(facts: RunFacts) -> list[Statement]:
+def findings(facts: RunData) -> list[Finding]:
     """Judge a phase retrieval by what is known without the truth, and by the truth where there is one."""
     numbers = {name: value for name, value in facts.metrics.items() if value is not None}
     found = []
@@ -46,7 +46,7 @@ def findings(facts: RunFacts) -> list[Statement]:
     return found
 
 
-def pictures(facts: RunFacts) -> list[Drawing]:
+def pictures(facts: RunData) -> list[DeferredFigure]:
     """What there is to show."""
     drawn = []
     volume = _volume_of(facts)
@@ -58,21 +58,21 @@ def pictures(facts: RunFacts) -> list[Drawing]:
     predictions = facts.folder / "predictions.h5"
     if predictions.is_file():
         caption = "Counts on the planes through the Bragg peak, logarithmic; what is masked is blank."
-        drawn.append(Drawing("Measured and modelled diffraction", caption, lambda: diffraction(predictions)))
+        drawn.append(DeferredFigure("Measured and modelled diffraction", caption, lambda: diffraction(predictions)))
         if "agreement" in facts.metrics:
             caption = "Over the spatial frequency: how far the phases of the kept solutions, and their halves, agree."
-            drawn.append(Drawing("Agreement by resolution", caption, lambda: curves(predictions)))
+            drawn.append(DeferredFigure("Agreement by resolution", caption, lambda: curves(predictions)))
     if isinstance(facts.result, Model):
         drawn += _of_model(facts, facts.result)
     starts = [record for record in facts.records if "start" in record]
     if len(starts) > 1:
         name, which = ("llk_free", "withheld") if "llk_free" in starts[0] else ("llk", "fitted")
         caption = f"Likelihood of the {which} pixels after the recipe, start by start; before the refinement."
-        drawn.append(Drawing("Starts", caption, lambda: start_bars(starts, name)))
+        drawn.append(DeferredFigure("Starts", caption, lambda: start_bars(starts, name)))
     return drawn
 
 
-def _of_profiles(volume: Volume) -> Drawing:
+def _of_profiles(volume: Volume) -> DeferredFigure:
     names = [name for name, _ in _SHOWN if name in volume.values]
     caption = "Along z, y and x through the crystal's middle; profiles.csv in the run's folder holds the numbers."
 
@@ -80,10 +80,10 @@ def _of_profiles(volume: Volume) -> Drawing:
         wanted = [*names, *(["support"] if "support" in volume.values else [])]
         return draw_profiles(lines_through_middle(volume, wanted), names, volume.length_unit)
 
-    return Drawing("Line profiles", caption, draw)
+    return DeferredFigure("Line profiles", caption, draw)
 
 
-def _volume_of(facts: RunFacts) -> Volume | None:
+def _volume_of(facts: RunData) -> Volume | None:
     """The sampled crystal; that of a fit stands beside its model."""
     if isinstance(facts.result, Volume):
         return facts.result
@@ -94,18 +94,18 @@ def _volume_of(facts: RunFacts) -> Volume | None:
         return None
 
 
-def _of_model(facts: RunFacts, model: Model) -> list[Drawing]:
+def _of_model(facts: RunData, model: Model) -> list[DeferredFigure]:
     """What a continuous model shows beyond its samples, and how it came about."""
     point = centre_of(model)
     caption = "The model asked afresh on a fine lattice: between the voxels there is no interpolation."
-    found = [Drawing("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
+    found = [DeferredFigure("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
     if any("loss" in record for record in facts.records):
         caption = "Poisson deviance of the fitted pixels, and of the withheld ones."
-        found.append(Drawing("Course of the fit", caption, lambda: loss_curves(facts.records)))
+        found.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(facts.records)))
     return found
 
 
-def _likelihood(numbers: Mapping[str, float]) -> Statement:
+def _likelihood(numbers: Mapping[str, float]) -> Finding:
     free, fitted = numbers["llk_free"], numbers.get("llk", float("nan"))
     level: Level = "good" if free < 3 else "fair" if free < 20 else "poor"
     text = (
@@ -116,27 +116,27 @@ def _likelihood(numbers: Mapping[str, float]) -> Statement:
     if free > 2 * fitted:
         level = "fair" if level == "good" else level
         text += " Far above that of the fitted pixels, it says that noise was fitted too."
-    return Statement(level, "Free likelihood", metric_named("llk_free").text(free), text)
+    return Finding(level, "Free likelihood", metric_named("llk_free").text(free), text)
 
 
-def _fitted_likelihood(numbers: Mapping[str, float]) -> Statement:
+def _fitted_likelihood(numbers: Mapping[str, float]) -> Finding:
     text = (
         "Poisson deviance of the pixels that were fitted; 1 would be counting noise alone. None were withheld "
         "(phase.free), so that nothing tells whether noise was fitted too."
     )
-    return Statement("plain", "Likelihood", metric_named("llk").text(numbers["llk"]), text)
+    return Finding("plain", "Likelihood", metric_named("llk").text(numbers["llk"]), text)
 
 
-def _size(numbers: Mapping[str, float]) -> Statement:
+def _size(numbers: Mapping[str, float]) -> Finding:
     box = f" of a box of {numbers['box_voxels']:,.0f} voxels" if "box_voxels" in numbers else ""
     text = (
         f"{numbers['model_parameters']:,.0f} numbers{box}; volume.h5, the samples and the density in the detector's "
         f"frame, takes {numbers['volume_bytes'] / 1e3:,.0f} kB."
     )
-    return Statement("plain", "Size of the model", f"{numbers['model_bytes'] / 1e3:,.0f} kB", text)
+    return Finding("plain", "Size of the model", f"{numbers['model_bytes'] / 1e3:,.0f} kB", text)
 
 
-def _agreement(numbers: Mapping[str, float]) -> Statement:
+def _agreement(numbers: Mapping[str, float]) -> Finding:
     value = numbers["agreement"]
     level: Level = "good" if value >= 0.97 else "fair" if value >= 0.9 else "poor"
     least = numbers.get("agreement_least", value)
@@ -144,39 +144,39 @@ def _agreement(numbers: Mapping[str, float]) -> Statement:
         f"Mean correlation of each two of the {numbers.get('kept', 0):.0f} solutions that were kept; the least is "
         f"{least:.3f}. The first mode has {100 * numbers.get('mode_weight', 0):.0f} % of what they show."
     )
-    return Statement(level, "Agreement", f"{value:.3f}", text)
+    return Finding(level, "Agreement", f"{value:.3f}", text)
 
 
-def _starts(numbers: Mapping[str, float]) -> Statement:
+def _starts(numbers: Mapping[str, float]) -> Finding:
     starts, aside = numbers["starts"], numbers.get("stagnated", 0.0)
     level: Level = "good" if aside <= starts / 3 else "fair" if aside < starts else "poor"
     text = "Starts that stagnated, found nothing, or came to another object than the best were set aside."
-    return Statement(level, "Starts set aside", f"{aside:.0f} of {starts:.0f}", text)
+    return Finding(level, "Starts set aside", f"{aside:.0f} of {starts:.0f}", text)
 
 
-def _resolution(numbers: Mapping[str, float]) -> Statement:
+def _resolution(numbers: Mapping[str, float]) -> Finding:
     text = "Period at which the phases of independent solutions still agree by 1/e (PRTF)."
     if "fsc_resolution" in numbers:
         text += f" Fourier shell correlation between halves of them: {_nanometres(numbers['fsc_resolution'])}."
     if "edge_width" in numbers:
         text += f" Edges along z, y and x rise from 10 to 90 % in {_nanometres(numbers['edge_width'])} (median)."
-    return Statement("plain", "Resolution", _nanometres(numbers["prtf_resolution"]), text)
+    return Finding("plain", "Resolution", _nanometres(numbers["prtf_resolution"]), text)
 
 
-def _truth(numbers: Mapping[str, float]) -> Statement:
+def _truth(numbers: Mapping[str, float]) -> Finding:
     value = numbers["correlation"]
     level: Level = "good" if value > 0.95 else "fair" if value > 0.85 else "poor"
     text = f"Correlation with the known complex density; phase error {numbers['phase_error']:.3g} rad"
     if "strain_error" in numbers:
         text += f", strain error {numbers['strain_error']:.2g} (true strain: {numbers['strain_truth']:.2g})"
-    return Statement(level, "Against the truth", f"{value:.4f}", text + ".")
+    return Finding(level, "Against the truth", f"{value:.4f}", text + ".")
 
 
 def _nanometres(length: float) -> str:
     return f"{length * 1e9:.3g} nm" if np.isfinite(length) else "none"
 
 
-def _of_volume(volume: Volume, name: str, colours: str) -> Drawing:
+def _of_volume(volume: Volume, name: str, colours: str) -> DeferredFigure:
     unit = "nm" if volume.length_unit == "m" else "voxels"
     caption = f"Planes through the crystal's middle, in {unit}."
-    return Drawing(name.capitalize(), caption, lambda: slices(volume, name, colours))
+    return DeferredFigure(name.capitalize(), caption, lambda: slices(volume, name, colours))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, Goniometer
 from ...acquisition import Entry
-from ...errors import DataError, Fault
+from ...errors import DataError, Diagnostic
 
 GROUP = "/instrument/goniometer"
 PREFIX = "goniometer.angles."
@@ -130,7 +130,7 @@ def write_circles(group: Any, goniometer: Goniometer) -> None:
         group.create_dataset("direct_beam", data=goniometer.direct_beam).attrs["units"] = "1"
 
 
-def _degree_faults(machine: Diffractometer, name: str, values: np.ndarray, place: str) -> list[Fault]:
+def _degree_faults(machine: Diffractometer, name: str, values: np.ndarray, place: str) -> list[Diagnostic]:
     """Angles beyond what a circle can read in radians."""
     detector = name in {circle.name for circle in machine.detector}
     largest = float(np.abs(values).max()) if np.size(values) else 0.0
@@ -139,7 +139,7 @@ def _degree_faults(machine: Diffractometer, name: str, values: np.ndarray, place
     what = "half a turn" if detector else "a turn"
     message = f"{name} at {largest:g} rad is more than {what}; it looks like degrees"
     remedy = f"write the unit: acquisition.goniometer.angles.{name}: '{largest:g} deg', or '/path in deg'"
-    return [Fault(place, message, remedy)]
+    return [Diagnostic(place, message, remedy)]
 
 
 def _moved(machine: Diffractometer, angles: Mapping[str, np.ndarray], where: Mapping[str, str]) -> str:
@@ -151,13 +151,15 @@ def _moved(machine: Diffractometer, angles: Mapping[str, np.ndarray], where: Map
     if still:
         name = min(still)
         message = f"{name} of the detector moved during the scan, by {np.degrees(np.ptp(angles[name])):.3g} degrees"
-        raise DataError(Fault(where[name], message, "a rocking curve turns the crystal; give the angle as one number"))
+        raise DataError(
+            Diagnostic(where[name], message, "a rocking curve turns the crystal; give the angle as one number")
+        )
     if len(found) == 1:
         return found[0]
     what = f"several circles moved: {', '.join(found)}" if found else "no circle's readings differ from frame to frame"
     remedy = f"say acquisition.goniometer.scanned (one of {', '.join(names)})"
     remedy += "" if found else " and acquisition.goniometer.step, as '0.005 deg'"
-    raise DataError(Fault("acquisition.goniometer", what, remedy))
+    raise DataError(Diagnostic("acquisition.goniometer", what, remedy))
 
 
 def _require_even(found: Goniometer, where: str, where_step: str) -> None:
@@ -165,19 +167,21 @@ def _require_even(found: Goniometer, where: str, where_step: str) -> None:
     readings = found.angles.get(found.scanned)
     if readings is None or np.size(readings) < 2:
         remedy = "say acquisition.goniometer.step, as '0.005 deg', or give one angle a frame"
-        raise DataError(Fault(where, f"the scanned circle {found.scanned} has no angle for each frame", remedy))
+        raise DataError(Diagnostic(where, f"the scanned circle {found.scanned} has no angle for each frame", remedy))
     step = found.step
     if abs(step) < _STILL:
-        raise DataError(Fault(where, f"the scanned circle {found.scanned} stood still", "see which circle was scanned"))
+        raise DataError(
+            Diagnostic(where, f"the scanned circle {found.scanned} stood still", "see which circle was scanned")
+        )
     if abs(step) > _MOST_STEP:
         message = f"{found.scanned} turns by {step:g} rad ({np.degrees(step):.3g} degrees) from frame to frame"
-        raise DataError(Fault(where_step, f"{message}; it looks like degrees", f"write the unit: '{step:g} deg'"))
+        raise DataError(Diagnostic(where_step, f"{message}; it looks like degrees", f"write the unit: '{step:g} deg'"))
     line = np.polyval(np.polyfit(np.arange(len(readings)), readings, 1), np.arange(len(readings)))
     off = np.abs(readings - line)
     if off.max() > _UNEVEN * abs(step):
         frame = int(np.argmax(off))
         message = f"{found.scanned} turned unevenly: frame {frame} is {off[frame] / abs(step):.2g} steps off"
-        raise DataError(Fault(where, message, "a rocking curve has even steps; leave the frames out that are off"))
+        raise DataError(Diagnostic(where, message, "a rocking curve has even steps; leave the frames out that are off"))
 
 
 def _listed(value: Any) -> Iterable[Any]:

@@ -15,7 +15,7 @@ from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, reflec
 from ....physics.phantoms.crystals import Crystal, amplitudes, density, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Fault
+from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
 from ...volume import Volume, centred_axis
 from .config import CrystalSettings
@@ -48,7 +48,7 @@ def simulate(settings: CrystalSettings, progress: Progress = silent) -> Acquisit
         return _simulated(settings, progress)
     except (DetectorError, FrameError, ShapeError) as error:
         remedy = "see simulate in the config; another seed draws another crystal"
-        raise ConfigError(Fault("simulate", str(error), remedy)) from error
+        raise ConfigError(Diagnostic("simulate", str(error), remedy)) from error
 
 
 def _simulated(settings: CrystalSettings, progress: Progress) -> Acquisition:
@@ -133,7 +133,7 @@ def _require_room(crystal: Crystal, steps: Float[np.ndarray, "3 3"], wanted: Cry
     name, radius = ("frame", "y", "x")[axis], float(f"{wanted.radius}")
     message = f"a crystal of {1e9 * radius:.4g} nm is {share[axis]:.3g} times as wide as its array along {name}"
     remedy = f"take less than {1e9 * radius / share[axis]:.3g} nm, a smaller rocking_step or pixel_size, or auto"
-    raise ConfigError(Fault("simulate.radius", message, remedy))
+    raise ConfigError(Diagnostic("simulate.radius", message, remedy))
 
 
 def exposure_of(wanted: CrystalSimulation) -> Exposure:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...acquisition import Acquisition
-from ...errors import Fault
+from ...errors import Diagnostic
 from ...io.cxi import PLANCK_TIMES_LIGHT
 from .artifacts import hot_pixels
 from .geometry_checks import basis_doubts, geometry_faults
@@ -38,7 +38,7 @@ def good_voxels(acquisition: Acquisition) -> Good:
     return np.asarray(good)
 
 
-def validate(acquisition: Acquisition) -> list[Fault]:
+def validate(acquisition: Acquisition) -> list[Diagnostic]:
     """Find what cannot be.
 
     Args:
@@ -47,7 +47,7 @@ def validate(acquisition: Acquisition) -> list[Fault]:
     return [*_length_faults(acquisition), *geometry_faults(acquisition), *_peak_faults(acquisition)]
 
 
-def doubts(acquisition: Acquisition) -> list[Fault]:
+def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
     """Find what is almost surely a mistake, and might yet be right.
 
     Args:
@@ -73,7 +73,7 @@ def _number(acquisition: Acquisition, name: str) -> float | None:
     return value if np.isfinite(value) and value > 0 else None
 
 
-def _length_faults(acquisition: Acquisition) -> list[Fault]:
+def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
     """Energies and ångströms where metres are due."""
     faults = []
     wave = _number(acquisition, "wavelength")
@@ -82,7 +82,7 @@ def _length_faults(acquisition: Acquisition) -> list[Fault]:
     return faults + _size_faults(acquisition)
 
 
-def _size_faults(acquisition: Acquisition) -> list[Fault]:
+def _size_faults(acquisition: Acquisition) -> list[Diagnostic]:
     """Pixels and distances in millimetres or micrometres."""
     faults = []
     for name, largest, what, example in (
@@ -95,11 +95,11 @@ def _size_faults(acquisition: Acquisition) -> list[Fault]:
         unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
         remedy = f"write its units attribute, or say acquisition.{name} with its unit, e.g. {example}"
         message = f"{size:g} m is no {what}; it looks like {unit}"
-        faults.append(Fault(place(acquisition, name), message, remedy))
+        faults.append(Diagnostic(place(acquisition, name), message, remedy))
     return faults
 
 
-def _wave_fault(acquisition: Acquisition, wave: float) -> Fault:
+def _wave_fault(acquisition: Acquisition, wave: float) -> Diagnostic:
     """Say what a number that is no wavelength may be, and what to write instead."""
     if wave >= 200:
         what, metres = "an energy in eV", PLANCK_TIMES_LIGHT / (wave * _ELECTRONVOLT)
@@ -110,28 +110,32 @@ def _wave_fault(acquisition: Acquisition, wave: float) -> Fault:
     else:
         what, metres = "nanometres", wave * 1e-9
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {what}"
-    return Fault(place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm")
+    return Diagnostic(
+        place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm"
+    )
 
 
-def _peak_faults(acquisition: Acquisition) -> list[Fault]:
+def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "images" not in acquisition:
         return []
     counts, good = _cold(acquisition)
     where = place(acquisition, "images")
     if min(counts.shape) < 8:
         message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"
-        return [Fault(where, message, "a rocking curve has at least 8 frames of 8 x 8 pixels")]
+        return [Diagnostic(where, message, "a rocking curve has at least 8 frames of 8 x 8 pixels")]
     if not (counts[good] > 0).any():
-        return [Fault(where, "every frame is empty: no pixel is above 0", "check the detector, and the dataset's name")]
+        return [
+            Diagnostic(where, "every frame is empty: no pixel is above 0", "check the detector, and the dataset's name")
+        ]
     sigmas = significance(counts, good)
     if sigmas < _SIGNIFICANT:
         message = f"no peak is in view: the brightest place is {sigmas:.1f} standard deviations above the background"
         remedy = "check the angles of crystal and detector, and acquisition.frames"
-        return [Fault(where, message, remedy)]
+        return [Diagnostic(where, message, remedy)]
     return []
 
 
-def _empty_frames(counts: Voxels, good: Good, where: str) -> list[Fault]:
+def _empty_frames(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     """Frames without a count beside frames with many."""
     totals = np.where(good, counts, 0).sum(axis=(1, 2))
     measured = good.any(axis=(1, 2))
@@ -146,10 +150,10 @@ def _empty_frames(counts: Voxels, good: Good, where: str) -> list[Fault]:
     shown = ", ".join(map(str, bad[:8])) + (", …" if len(bad) > 8 else "")
     message = f"{len(bad)} empty frame{'s' * (len(bad) > 1)} beside frames with many counts: {shown}"
     remedy = "mask them (acquisition.mask), leave them out at an end (acquisition.frames), or acquire them again"
-    return [Fault(where, message, remedy)]
+    return [Diagnostic(where, message, remedy)]
 
 
-def _order(counts: Voxels, good: Good, where: str) -> list[Fault]:
+def _order(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     """Frames that do not follow one another, as names sorted like 1, 10, 11, 2 make them.
 
     Their totals then go up and down again and again, or the brightest has a dark neighbour: a curve that is sampled
@@ -170,7 +174,9 @@ def _order(counts: Voxels, good: Good, where: str) -> list[Fault]:
         return []
     message = f"the frames do not form one rocking curve: {what}"
     return [
-        Fault(where, message, "check their order (image_10 sorts before image_2), or give it as acquisition.frames")
+        Diagnostic(
+            where, message, "check their order (image_10 sorts before image_2), or give it as acquisition.frames"
+        )
     ]
 
 
@@ -191,7 +197,7 @@ def _raggedness(totals: Float[np.ndarray, " frame"], pixels: Int[np.ndarray, " f
     return float(np.sqrt(np.maximum(steps, 0)).sum() / rise)
 
 
-def _saturation(counts: Voxels, good: Good, where: str) -> list[Fault]:
+def _saturation(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     """Several voxels of exactly the largest count, side by side: counting noise does not do that."""
     from scipy.ndimage import label
 
@@ -201,10 +207,10 @@ def _saturation(counts: Voxels, good: Good, where: str) -> list[Fault]:
     if top < 1000 or largest < _PLATEAU:
         return []
     message = f"the centre of the peak is saturated: {largest} voxels side by side hold exactly {top:g} counts"
-    return [Fault(where, message, f"mask them: --set acquisition.saturation={top:g}")]
+    return [Diagnostic(where, message, f"mask them: --set acquisition.saturation={top:g}")]
 
 
-def _hidden_peak(counts: Voxels, good: Good, where: str) -> list[Fault]:
+def _hidden_peak(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     """A mask over the whole centre of the peak, which carries most of what is known of the crystal's size."""
     if good.all():
         return []
@@ -215,7 +221,7 @@ def _hidden_peak(counts: Voxels, good: Good, where: str) -> list[Fault]:
         return []
     message = f"the mask hides the Bragg peak: {100 * share:.0f} % of the voxels around {list(peak)} are masked"
     remedy = "0 means good: see that the mask is not the wrong way round, or mask only what is really bad"
-    return [Fault(where, message, remedy)]
+    return [Diagnostic(where, message, remedy)]
 
 
 def _filled_in(counts: Voxels, good: Good) -> Voxels:

@@ -4,13 +4,13 @@ Only names are looked up here; what needs jax is imported when it is called.
 """
 
 from ...volume import Quantity
-from ..base import Kind, Lesson, deferred
+from ..base import Experiment, Lesson, deferred
 from .config import ShapeSettings
 from .schema import SCHEMA
 from .summary import judged, lines, sentence
 from .train_data import data_of, may_grow
 
-KIND = Kind(
+KIND = Experiment(
     name="shape",
     summary="3D shapes that a cell may have, from one picture of a section and its mask",
     settings=ShapeSettings,

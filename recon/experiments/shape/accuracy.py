@@ -67,7 +67,7 @@ _CLASS = (Column("label"), Column("cells"), Column("draws"))
 
 
 @dataclass(frozen=True)
-class Scores:
+class ShapeScores:
     """How near shapes are to the truth.
 
     Args:
@@ -102,7 +102,7 @@ def score_shapes(
     masks: Any = None,
     spacing: Sequence[float] | None = None,
     progress: Any = silent,
-) -> Scores:
+) -> ShapeScores:
     """Compare draws of shapes with the truth.
 
     Args:
@@ -138,7 +138,7 @@ def score_shapes(
         rows.append(head | score_cell(np.asarray(found[i]), np.asarray(truth[i]), mask=mask, spacing=steps))
         progress(i + 1, count)
     numbers = tuple(Column(c.name, c.unit.format(unit), c.meaning) for c in _NUMBERS)
-    return Scores(Table((*_CELL, *numbers), tuple(rows)), _by_class(rows, numbers))
+    return ShapeScores(Table((*_CELL, *numbers), tuple(rows)), _by_class(rows, numbers))
 
 
 def score_cell(

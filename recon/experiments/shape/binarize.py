@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool
 
-from ...errors import DataError, Fault
+from ...errors import DataError, Diagnostic
 from ...io.metadata import UNNAMED
 from ...metrics.morphology.sampled import SIGNED
 from ...metrics.shapes import one_bit
@@ -29,13 +29,13 @@ def inside_of(volume: Volume, where: str = "") -> Bool[np.ndarray, "*lead z y x"
     if SIGNED in volume.values:
         distance = volume.values[SIGNED]
         if not np.isfinite(distance).all():
-            raise DataError(Fault(where, f"{SIGNED} holds values that are not finite", "sample it again"))
+            raise DataError(Diagnostic(where, f"{SIGNED} holds values that are not finite", "sample it again"))
         return np.asarray(distance < 0)
     if UNNAMED.name in volume.values:
         return _cut(volume.values[UNNAMED.name], UNNAMED.name, where)
     held = ", ".join(volume.values)
     remedy = f"a shape is told by {OCCUPANCY.name} (0 outside, 1 inside) or {SIGNED} (negative inside)"
-    raise DataError(Fault(where, f"holds {held}, which tells no inside from an outside", remedy))
+    raise DataError(Diagnostic(where, f"holds {held}, which tells no inside from an outside", remedy))
 
 
 def _cut(values: np.ndarray, name: str, where: str) -> Bool[np.ndarray, "*lead z y x"]:
@@ -45,10 +45,12 @@ def _cut(values: np.ndarray, name: str, where: str) -> Bool[np.ndarray, "*lead z
         DataError: If a value is complex, negative or not finite.
     """
     if values.dtype.kind not in "biuf":
-        raise DataError(Fault(where, f"{name} holds {values.dtype}; expected real numbers", "give a filled share, 0…1"))
+        raise DataError(
+            Diagnostic(where, f"{name} holds {values.dtype}; expected real numbers", "give a filled share, 0…1")
+        )
     if values.size and values.dtype != bool and values.min() < 0:
         message = f"{name} holds {float(values.min()):g}, and a filled share is never negative"
-        raise DataError(Fault(where, message, f"name a distance that is negative inside {SIGNED}"))
+        raise DataError(Diagnostic(where, message, f"name a distance that is negative inside {SIGNED}"))
     found = np.empty(values.shape, bool)
     for index in np.ndindex(values.shape[:-3]):
         found[index] = one_bit(values[index])

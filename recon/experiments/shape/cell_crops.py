@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ...errors import Fault
+from ...errors import Diagnostic
 
 SMALLEST = 8
 """Pixels of a mask, or along the edge of an image, below which there is no cell."""
@@ -19,7 +19,7 @@ _SECOND = 0.2
 
 
 @dataclass(frozen=True)
-class Crop:
+class CellCrop:
     """A cell.
 
     Args:
@@ -104,7 +104,7 @@ def numbered(values: np.ndarray, largest: float | None, several: str, label: str
     return found if found.max() > 1 else None
 
 
-def apart(crop: Crop, labels: Int[np.ndarray, "y x"] | None, margin: int) -> list[Crop]:
+def apart(crop: CellCrop, labels: Int[np.ndarray, "y x"] | None, margin: int) -> list[CellCrop]:
     """The cells of a picture: the whole of it where nothing numbers them."""
     return [crop] if labels is None else cut_apart(crop, labels, margin)
 
@@ -130,7 +130,7 @@ def pieces(mask: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "y x"]:
     return np.asarray(np.searchsorted(large, joined) + (joined > 0), np.int64)
 
 
-def cut_apart(crop: Crop, labels: Int[np.ndarray, "y x"], margin: int) -> list[Crop]:
+def cut_apart(crop: CellCrop, labels: Int[np.ndarray, "y x"], margin: int) -> list[CellCrop]:
     """Cut each labelled cell out of an image; what its neighbours leave in its box is darkened.
 
     Args:
@@ -162,7 +162,7 @@ def cut_apart(crop: Crop, labels: Int[np.ndarray, "y x"], margin: int) -> list[C
     return found
 
 
-def brought_to(crop: Crop, size: int, spacing: float | None) -> Crop:
+def brought_to(crop: CellCrop, size: int, spacing: float | None) -> CellCrop:
     """Resample and pad a cell to a square grid, a volume to a cube, about its middle.
 
     Args:
@@ -186,7 +186,7 @@ def brought_to(crop: Crop, size: int, spacing: float | None) -> Crop:
     )
 
 
-def scale_to(crop: Crop, size: int, spacing: float | None) -> float:
+def scale_to(crop: CellCrop, size: int, spacing: float | None) -> float:
     """By how much a cell's pixels along x become larger on a grid: what `brought_to` takes."""
     if spacing is not None and crop.step is not None:
         return spacing / crop.step[2]
@@ -194,7 +194,7 @@ def scale_to(crop: Crop, size: int, spacing: float | None) -> float:
     return float(max(1.0, height * _uneven(crop) / size, width / size))
 
 
-def beyond(crop: Crop, size: int, spacing: float | None) -> float:
+def beyond(crop: CellCrop, size: int, spacing: float | None) -> float:
     """Share of a cell, of its section or its shape, that a grid would cut off; takes what `brought_to` takes."""
     scale = scale_to(crop, size, spacing)
     along = (scale, *_across(crop, scale))
@@ -212,17 +212,17 @@ def _share_beyond(inside: Bool[np.ndarray, "*shape"], scales: Sequence[float], s
     return 1 - float(kept.sum()) / max(float(inside.sum()), 1)
 
 
-def _uneven(crop: Crop) -> float:
+def _uneven(crop: CellCrop) -> float:
     """How much longer a pixel is along y than along x."""
     return 1.0 if crop.step is None else crop.step[1] / crop.step[2]
 
 
-def _across(crop: Crop, scale: float) -> tuple[float, float]:
+def _across(crop: CellCrop, scale: float) -> tuple[float, float]:
     """Old samples from one new one to the next, along y and x."""
     return scale / _uneven(crop), scale
 
 
-def crop_faults(crop: Crop, several: str) -> list[Fault]:
+def crop_faults(crop: CellCrop, several: str) -> list[Diagnostic]:
     """Find what makes a cell useless.
 
     Args:
@@ -231,19 +231,21 @@ def crop_faults(crop: Crop, several: str) -> list[Fault]:
     """
     inside = crop.mask > 0.5
     if not inside.any():
-        return [Fault(crop.where, "the mask is empty: no pixel is above half", "draw it anew, or take the cell away")]
+        return [
+            Diagnostic(crop.where, "the mask is empty: no pixel is above half", "draw it anew, or take the cell away")
+        ]
     if inside.sum() < SMALLEST:
-        return [Fault(crop.where, f"the mask has {int(inside.sum())} pixels, which is no cell", "draw it anew")]
+        return [Diagnostic(crop.where, f"the mask has {int(inside.sum())} pixels, which is no cell", "draw it anew")]
     if inside.all():
-        return [Fault(crop.where, "the mask is full: nothing lies outside the cell", "0 must mean outside")]
+        return [Diagnostic(crop.where, "the mask is full: nothing lies outside the cell", "0 must mean outside")]
     count = int(pieces(inside).max())
     if count > 1 and several == "refuse" and "cluster" not in crop.label.lower():
         remedy = "number the cells in the mask (1, 2, …), or say acquisition.several: cut, or keep"
-        return [Fault(crop.where, f"the mask holds {count} cells that do not touch", remedy)]
+        return [Diagnostic(crop.where, f"the mask holds {count} cells that do not touch", remedy)]
     return []
 
 
-def touches_border(crop: Crop) -> bool:
+def touches_border(crop: CellCrop) -> bool:
     """Whether a mask reaches its image's edge: the cell goes on beyond it."""
     inside = crop.mask > 0.5
     return bool(inside[[0, -1]].any() or inside[:, [0, -1]].any())

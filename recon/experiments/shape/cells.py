@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float
 
 from ...acquisition import Acquisition
 from ...config.fields import selected
-from ...errors import ConfigError, Fault
+from ...errors import ConfigError, Diagnostic
 from .binarize import inside_of
-from .cell_crops import Crop
+from .cell_crops import CellCrop
 from .config import ShapeAcquisition
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _VOXELS = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellImage:
     """One cell.
 
     Args:
@@ -46,7 +46,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellBatch:
     """All cells of an acquisition, on one grid.
 
     Args:
@@ -68,13 +68,13 @@ class Cells:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __iter__(self) -> Iterator[Cell]:
+    def __iter__(self) -> Iterator[CellImage]:
         unit: Literal["m", "voxel"] = "voxel" if self.voxel is None else "m"
         for name, label, image, mask in zip(self.names, self.labels, self.images, self.masks, strict=True):
-            yield Cell(str(name), str(label), image, mask, self.voxel or _VOXELS, unit)
+            yield CellImage(str(name), str(label), image, mask, self.voxel or _VOXELS, unit)
 
 
-def cells_in(acquisition: Acquisition) -> Cells:
+def cells_in(acquisition: Acquisition) -> CellBatch:
     """Take the cells out of an acquisition."""
     count = len(acquisition["images"])
     names = acquisition["name"] if "name" in acquisition else [f"cell_{i}" for i in range(count)]
@@ -85,10 +85,10 @@ def cells_in(acquisition: Acquisition) -> Cells:
         voxel = (z, y, x)
     truth = acquisition.truth
     inside = None if truth is None else inside_of(truth, acquisition.source).reshape(count, *truth.shape)
-    return Cells(acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside)
+    return CellBatch(acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside)
 
 
-def cells_of(settings: "ShapeSettings", path: Path) -> Cells:
+def cells_of(settings: "ShapeSettings", path: Path) -> CellBatch:
     """Read the cells of a file or a folder, as the config says."""
     from .read import read
 
@@ -100,7 +100,7 @@ _MOST = 20
 
 
 @dataclass(frozen=True)
-class Found:
+class LoadedCells:
     """Cells, as large as they were found.
 
     Args:
@@ -112,12 +112,12 @@ class Found:
         faults: Of the files whose cells are not among them.
     """
 
-    crops: Sequence[Crop]
+    crops: Sequence[CellCrop]
     size: int
     several: str
     attributes: Mapping[str, float | str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
-    faults: Sequence[Fault] = ()
+    faults: Sequence[Diagnostic] = ()
 
 
 def chosen(wanted: ShapeAcquisition, counts: Sequence[int]) -> list[tuple[int, int]]:
@@ -135,11 +135,11 @@ def chosen(wanted: ShapeAcquisition, counts: Sequence[int]) -> list[tuple[int, i
         return [cells[i] for i in selected(wanted.cells, len(cells))]
     except ValueError as error:
         message = str(error).replace("view", "cell")
-        raise ConfigError(Fault("acquisition.cells", message, f"there are cells 0 to {len(cells) - 1}")) from error
+        raise ConfigError(Diagnostic("acquisition.cells", message, f"there are cells 0 to {len(cells) - 1}")) from error
 
 
-def few(faults: list[Fault], path: Path) -> list[Fault]:
+def few(faults: list[Diagnostic], path: Path) -> list[Diagnostic]:
     """The first of many faults, and how many more there are."""
     unique = list(dict.fromkeys(faults))
     more = len(unique) - _MOST
-    return unique if more <= 0 else [*unique[:_MOST], Fault(str(path), f"and {more} more faults like these")]
+    return unique if more <= 0 else [*unique[:_MOST], Diagnostic(str(path), f"and {more} more faults like these")]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool
 
-from ...errors import ConfigError, DataError, Fault
-from ...grid import Lattice
+from ...errors import ConfigError, DataError, Diagnostic
+from ...grid import Grid
 from ...model import Model
 from ...results import length_unit_of
 from ...volume import Volume
-from .accuracy import Scores, score_shapes
+from .accuracy import ShapeScores, score_shapes
 from .binarize import inside_of
 from .grids import brought, coincide
 
@@ -45,7 +45,7 @@ def score(result: "Result", truth: Volume, register: bool = False) -> dict[str, 
     return scores(result, truth).numbers
 
 
-def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> Scores:
+def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> ShapeScores:
     """Compare draws with the truth, cell by cell and class by class.
 
     Args:
@@ -61,7 +61,7 @@ def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: S
     known = inside_of(truth, "the truth")
     known = known.reshape(-1, *known.shape[-3:])
     told = {"names": _told(truth.names or names, len(known)), "labels": _told(truth.labels or labels, len(known))}
-    lattice = Lattice(truth.z, truth.y, truth.x)
+    lattice = Grid(truth.z, truth.y, truth.x)
     found = _drawn(result, lattice)
     ours, theirs = _matched(_names_of(result, len(found)), told["names"], (len(found), len(known)))
     found, known = found[ours], known[theirs]
@@ -82,7 +82,7 @@ def _require_one_unit(result: "Result", truth: Volume) -> None:
     own, other = length_unit_of(result), truth.length_unit
     if own != other:
         message = f"the result counts in {_WORDS[own]}, the truth in {_WORDS[other]}"
-        raise DataError(Fault("", message, "tell both the voxel's size (acquisition.voxel_size), or neither"))
+        raise DataError(Diagnostic("", message, "tell both the voxel's size (acquisition.voxel_size), or neither"))
 
 
 def _told(texts: Sequence[str], count: int) -> list[str]:
@@ -90,7 +90,7 @@ def _told(texts: Sequence[str], count: int) -> list[str]:
     return list(texts) if len(texts) == count else []
 
 
-def _drawn(result: "Result", lattice: Lattice) -> Bool[np.ndarray, "cell draw z y x"]:
+def _drawn(result: "Result", lattice: Grid) -> Bool[np.ndarray, "cell draw z y x"]:
     """The result's shapes; of a model at a lattice, of a volume at its own samples."""
     if isinstance(result, Model):
         draws = [inside_of(member.volume(lattice)) for member in result.members_apart()]
@@ -119,14 +119,14 @@ def _matched(ours: Sequence[str], theirs: Sequence[str], counts: tuple[int, int]
     if not _tell_apart(ours) or not _tell_apart(theirs):
         if counts[0] != counts[1]:
             message = f"the result is of {counts[0]} cells, the truth of {counts[1]}"
-            raise DataError(Fault("", message, _REMEDY))
+            raise DataError(Diagnostic("", message, _REMEDY))
         return list(range(counts[0])), list(range(counts[0]))
     unknown = [name for name in ours if name not in set(theirs)]
     if unknown:
         shown = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
         of = ", ".join(theirs[:5]) + (", …" if len(theirs) > 5 else "")
         message = f"{len(unknown)} of the result's {counts[0]} cells are not in the truth: {shown}; it is of {of}"
-        raise DataError(Fault("", message, _REMEDY))
+        raise DataError(Diagnostic("", message, _REMEDY))
     place = {name: i for i, name in enumerate(ours)}
     chosen = [i for i, name in enumerate(theirs) if name in place]
     if len(chosen) < counts[1]:
@@ -139,14 +139,14 @@ def _tell_apart(names: Sequence[str]) -> bool:
 
 
 def _on_samples(
-    known: Bool[np.ndarray, "cell n m k"], own: Lattice, result: Volume
-) -> tuple[Bool[np.ndarray, "cell z y x"], Lattice]:
+    known: Bool[np.ndarray, "cell n m k"], own: Grid, result: Volume
+) -> tuple[Bool[np.ndarray, "cell z y x"], Grid]:
     """Bring the truth to a result's samples.
 
     Raises:
         DataError: If one of the two has another voxel, or the truth reaches beyond the result's samples.
     """
-    wanted = Lattice(result.z, result.y, result.x)
+    wanted = Grid(result.z, result.y, result.x)
     steps, others = _steps(own), _steps(wanted)
     if own.shape == wanted.shape:
         if not np.allclose(steps, others, rtol=_ALIKE, atol=0):
@@ -154,18 +154,18 @@ def _on_samples(
             unit = "m" if result.length_unit == "m" else "voxels"
             message = "the result's samples are {} {u} apart, as many of the truth {} {u}".format(*shown, u=unit)
             remedy = "one of them was told another voxel: say acquisition.voxel_size as the truth has it"
-            raise DataError(Fault("", message, remedy))
+            raise DataError(Diagnostic("", message, remedy))
         if coincide(own, wanted, _SAME):
             return known, wanted
     moved = brought(known, own, wanted)
     lost = [i for i in range(len(known)) if _reaches_beyond(known[i], own, wanted)]
     if lost:
         message = f"{len(lost)} of {len(known)} true shapes reach beyond the samples of the result"
-        raise DataError(Fault("", message, "sample the result where the truth is: unflat volume --like TRUTH"))
+        raise DataError(Diagnostic("", message, "sample the result where the truth is: unflat volume --like TRUTH"))
     return moved, wanted
 
 
-def _reaches_beyond(inside: Bool[np.ndarray, "z y x"], own: Lattice, wanted: Lattice) -> bool:
+def _reaches_beyond(inside: Bool[np.ndarray, "z y x"], own: Grid, wanted: Grid) -> bool:
     """Whether a shape has samples farther out than those of another lattice, by more than one of these."""
     for axis, (mine, new, step) in enumerate(zip(own.axes, wanted.axes, _steps(wanted), strict=True)):
         filled = mine[inside.any(axis=tuple(i for i in range(3) if i != axis))]
@@ -174,7 +174,7 @@ def _reaches_beyond(inside: Bool[np.ndarray, "z y x"], own: Lattice, wanted: Lat
     return False
 
 
-def _steps(lattice: Lattice) -> tuple[float, float, float]:
+def _steps(lattice: Grid) -> tuple[float, float, float]:
     """Distances between samples (z, y, x), in the lattice's unit; 0 along an axis of one sample."""
     z, y, x = (float(a[-1] - a[0]) / max(len(a) - 1, 1) for a in lattice.axes)
     return z, y, x

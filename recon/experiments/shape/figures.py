@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
-from ...visualization.projection import turned
+from ...visualization.projection import view_rotation
 from ...visualization.style import ACCENT, INK, SECOND, house_style, new_figure
 from ...visualization.surface import shaded
 
@@ -28,7 +28,7 @@ _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
 
 @dataclass(frozen=True)
-class Shown:
+class PlottedCell:
     """Some cells of a run, to be drawn.
 
     Args:
@@ -46,14 +46,14 @@ class Shown:
     truth: Float[np.ndarray, "cell z y x"] | None = None
 
 
-def shown_of(path: Path) -> Shown:
+def shown_of(path: Path) -> PlottedCell:
     """Read some cells, evenly spread over all, from the file of a run."""
     with h5py.File(path) as file:
         volume, seen = file["volume"], file["seen"]
         some, names = _some(file)
         filled = volume["occupancy"][some, :_SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][some].astype(np.float32) if "truth" in seen else None
-        return Shown(names, seen["images"][some], seen["mask"][some], filled, truth)
+        return PlottedCell(names, seen["images"][some], seen["mask"][some], filled, truth)
 
 
 def _some(file: h5py.File) -> tuple[np.ndarray, list[str]]:
@@ -80,7 +80,7 @@ def _steps_of(volume: h5py.Group) -> tuple[list[float], str]:
     return [scale * float(abs(np.diff(volume[name][:2])[0])) for name in "zyx"], unit
 
 
-def gallery(shown: Shown) -> "matplotlib.figure.Figure":
+def gallery(shown: PlottedCell) -> "matplotlib.figure.Figure":
     """A row for each cell: what was seen, its draws as surfaces, and the truth."""
     draws, cells = shown.filled.shape[1], range(len(shown.names))
     lit = [[surface(one) for one in shown.filled[i]] for i in cells]
@@ -120,7 +120,7 @@ def _amid(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n 
     return whole[top : top + edge, left : left + edge]
 
 
-def sections(shown: Shown) -> "matplotlib.figure.Figure":
+def sections(shown: PlottedCell) -> "matplotlib.figure.Figure":
     """A row for each cell: three planes through the middle, the draws as lines, the truth as a surface.
 
     Rows of samples go down, as in the picture of what was seen.
@@ -235,7 +235,7 @@ def surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
     """Draw a shape as light from a side leaves it, seen from a tilt."""
     from scipy.ndimage import gaussian_filter
 
-    return shaded(gaussian_filter(filled.astype(np.float32), _SMOOTH), 0.5, turned(0.0, np.radians(_TILT)))
+    return shaded(gaussian_filter(filled.astype(np.float32), _SMOOTH), 0.5, view_rotation(0.0, np.radians(_TILT)))
 
 
 def _picture(axes: "matplotlib.axes.Axes", image: np.ndarray, mask: np.ndarray) -> None:

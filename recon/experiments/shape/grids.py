@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ...grid import Lattice
+from ...grid import Grid
 from ...model import Model
 from .network.shape_code import HALF, PIXELS
 
@@ -19,7 +19,7 @@ _TOUCHING = 0.5 + 1e-3
 """[sample] A point so near to the outermost samples lies in one of them."""
 
 
-def cube(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"]) -> Lattice:
+def cube(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"]) -> Grid:
     """Samples about the middle of a picture.
 
     Args:
@@ -28,16 +28,16 @@ def cube(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"])
     """
     middles = (shape[0] // 2, (shape[1] - 1) / 2, (shape[2] - 1) / 2)
     z, y, x = ((np.arange(n) - m) * float(s) for n, m, s in zip(shape, middles, steps, strict=True))
-    return Lattice(z, y, x)
+    return Grid(z, y, x)
 
 
-def lattice_of_cube(model: Model, edge: int) -> Lattice:
+def lattice_of_cube(model: Model, edge: int) -> Grid:
     """The cube that a model's picture spans, in ``edge`` samples along each axis."""
     low, high = np.array(model.frame.low), np.array(model.frame.high)
     return cube((edge,) * 3, (high - low) / (2 * HALF) * PIXELS / edge)
 
 
-def coincide(one: Lattice, other: Lattice, within: float = 1e-3) -> bool:
+def coincide(one: Grid, other: Grid, within: float = 1e-3) -> bool:
     """Whether the samples of two lattices stand at the same places, to a share of the distance between them."""
     if one.shape != other.shape:
         return False
@@ -45,7 +45,7 @@ def coincide(one: Lattice, other: Lattice, within: float = 1e-3) -> bool:
     return all(np.abs(a - b).max() <= within * (a[-1] - a[0]) / max(len(a) - 1, 1) for a, b in pairs)
 
 
-def brought(inside: Bool[np.ndarray, "cell n m k"], own: Lattice, wanted: Lattice) -> Bool[np.ndarray, "cell z y x"]:
+def brought(inside: Bool[np.ndarray, "cell n m k"], own: Grid, wanted: Grid) -> Bool[np.ndarray, "cell z y x"]:
     """Sample shapes on another lattice.
 
     Args:

@@ -1,6 +1,6 @@
 """Numbers of a shape that need no truth: the features of `measures`, or SHAPR's."""
 
-from ...grid import Lattice
+from ...grid import Grid
 from ...io.table import Table
 from ...metrics.morphology.features import columns, features_of
 from ...metrics.morphology.sampled import Scale, surface_of_volume
@@ -32,6 +32,6 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     return Table(columns(scale.unit), (features_of(surface_of_volume(volume, scale, level=level)),))
 
 
-def lattice_for(model: Model, features: str) -> Lattice | None:
+def lattice_for(model: Model, features: str) -> Grid | None:
     """Where a model is to be sampled for a set of features; None where its own samples do."""
     return lattice_of_cube(model, EDGE) if features == "shapr" else None

@@ -7,16 +7,20 @@ import numpy as np
 from jaxtyping import Float
 
 from ...fields.numpy_fields import VERSION
-from ...frame import Frame
+from ...frame import ModelFrame
 from ...metrics.morphology.sampled import SIGNED
 from ...model import DRAWS, Model, ModelQuantity
-from .cells import Cell
-from .network.inputs import Sight
+from .cells import CellImage
+from .network.inputs import PictureInput
 from .network.shape_code import HALF, PIXELS, UNIT, WIDTH, coefficients, rim, rim_coefficients
 
 
 def model_of(
-    cell: Cell, codes: Float[np.ndarray, "draw z y x"], sight: Sight, provenance: Mapping[str, Any], edge: int = PIXELS
+    cell: CellImage,
+    codes: Float[np.ndarray, "draw z y x"],
+    sight: PictureInput,
+    provenance: Mapping[str, Any],
+    edge: int = PIXELS,
 ) -> Model:
     """Make the model of a cell.
 
@@ -33,7 +37,7 @@ def model_of(
     attributes: dict[str, float | str] = {"name": cell.name}
     if cell.label:
         attributes["label"] = cell.label
-    frame = Frame(_three(low), _three(high), _three(spacing), attributes, None, cell.length_unit)
+    frame = ModelFrame(_three(low), _three(high), _three(spacing), attributes, None, cell.length_unit)
     outline = sight.outline()
     members = [_weights(code, outline) for code in codes]
     architecture = {
@@ -49,7 +53,7 @@ def model_of(
     return Model.ensemble(architecture, members, frame, (quantity,), provenance, "shape")
 
 
-def _meaning(cell: Cell) -> str:
+def _meaning(cell: CellImage) -> str:
     """What the values are: networks learn distances of cells on cubic voxels, and others are stretched."""
     known = "distance to the surface, negative inside"
     z, y, x = cell.voxel

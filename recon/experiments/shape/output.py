@@ -9,17 +9,17 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ...grid import Lattice
-from ...io.hdf5_common import stamp
+from ...grid import Grid
+from ...io.hdf5_common import write_root_attributes
 from ...metrics.morphology.sampled import SIGNED
 from ...model import Model
-from ...runs import Workplace, new_hdf5, write_atomically
+from ...runs import RunContext, new_hdf5, write_atomically
 from .accuracy import score_shapes
-from .cells import Cells
+from .cells import CellBatch
 from .config import ShapeSettings
 from .grids import brought, cube, lattice_of_cube
 from .model import model_of
-from .network.inputs import Sight
+from .network.inputs import PictureInput
 from .schema import OCCUPANCY
 
 _log = logging.getLogger(__name__)
@@ -31,10 +31,10 @@ _FULL = 255
 
 def written(
     settings: ShapeSettings,
-    cells: Cells,
+    cells: CellBatch,
     codes: Float[np.ndarray, "cell draw z y x"],
-    sights: Sequence[Sight],
-    work: Workplace,
+    sights: Sequence[PictureInput],
+    work: RunContext,
 ) -> dict[str, float]:
     """Write models and occupancies.
 
@@ -103,7 +103,7 @@ def warn_of_cut(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
         _log.warning(message, cut.sum(), cut.size, cells)
 
 
-def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: Cells, edge: int) -> dict[str, float]:
+def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: CellBatch, edge: int) -> dict[str, float]:
     """Mean volume, and how much the draws of a cell differ."""
     each = [np.prod(cell.voxel) * (cell.image.shape[0] / edge) ** 3 for cell in cells]
     volumes = inside.sum(axis=(2, 3, 4)) * np.array(each)[:, None]
@@ -130,18 +130,18 @@ def _planes(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n
     return found
 
 
-def _whole(edge: int) -> Lattice:
+def _whole(edge: int) -> Grid:
     """Samples of a cube whose edge is 1."""
     return cube((edge,) * 3, (1 / edge,) * 3)
 
 
-def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarray | None) -> None:
+def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.ndarray | None) -> None:
     """Write the occupancies, and under ``/seen`` what they are drawn from, for pictures."""
     edge = filled.shape[2]
     first = next(iter(cells))
     step = np.array(first.voxel) * first.image.shape[0] / edge
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        stamp(file, "unflat-volume", "shape", "volume")
+        write_root_attributes(file, "unflat-volume", "shape", "volume")
         group = file.create_group("volume")
         group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
         for name, axis in zip("zyx", cube((edge,) * 3, step).axes, strict=True):
@@ -161,7 +161,7 @@ def _write_volume(path: Path, cells: Cells, filled: np.ndarray, truth: np.ndarra
             kept.attrs["units"] = "1"
 
 
-def _write_names(file: h5py.File, cells: Cells) -> None:
+def _write_names(file: h5py.File, cells: CellBatch) -> None:
     text = h5py.string_dtype()
     file.create_dataset("name", data=[str(name) for name in cells.names], dtype=text)
     file.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)

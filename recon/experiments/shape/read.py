@@ -9,11 +9,11 @@ import numpy as np
 
 from ...acquisition import Acquisition
 from ...config.base import Settings
-from ...errors import ConfigError, DataError, Fault
+from ...errors import ConfigError, DataError, Diagnostic
 from ...io.image_folders import is_sections
 from ...volume import Volume
-from .cell_crops import Crop, beyond, brought_to, crop_faults, scale_to, touches_border
-from .cells import Found, few
+from .cell_crops import CellCrop, beyond, brought_to, crop_faults, scale_to, touches_border
+from .cells import LoadedCells, few
 from .config import ShapeAcquisition
 from .grids import cube
 from .read_folder import cells_of_folder
@@ -51,7 +51,7 @@ def read(settings: Settings, path: Path) -> Acquisition:
     return acquisition
 
 
-def _joined(wanted: ShapeAcquisition, found: Found, path: Path) -> Acquisition:
+def _joined(wanted: ShapeAcquisition, found: LoadedCells, path: Path) -> Acquisition:
     """Bring all cells to one grid.
 
     Raises:
@@ -61,7 +61,7 @@ def _joined(wanted: ShapeAcquisition, found: Found, path: Path) -> Acquisition:
     spacing = None if wanted.spacing == "auto" else float(wanted.spacing)
     if spacing is not None and any(crop.step is None for crop in crops):
         message = f"a spacing of {spacing:g} m is asked for, and the voxel's size is unknown"
-        raise ConfigError(Fault("acquisition.spacing", message, "say acquisition.voxel_size, or spacing: auto"))
+        raise ConfigError(Diagnostic("acquisition.spacing", message, "say acquisition.voxel_size, or spacing: auto"))
     touching = [crop.name for crop in crops if touches_border(crop)]
     if touching:
         shown = ", ".join(touching[:5]) + (", …" if len(touching) > 5 else "")
@@ -81,7 +81,9 @@ def _joined(wanted: ShapeAcquisition, found: Found, path: Path) -> Acquisition:
         _log.info("%d of %d cells were resampled to %d pixels", len(rescaled), len(crops), size)
     if len(steps) > 1 and not _alike(steps):
         message = f"the cells have {len(steps)} different voxels once they are brought to {size} pixels"
-        raise ConfigError(Fault("acquisition.spacing", message, "say the spacing of the grid that all are brought to"))
+        raise ConfigError(
+            Diagnostic("acquisition.spacing", message, "say the spacing of the grid that all are brought to")
+        )
     arrays: dict[str, np.ndarray] = {
         "images": np.stack([crop.image for crop in crops]),
         "mask": np.stack([crop.mask for crop in crops]),
@@ -94,7 +96,7 @@ def _joined(wanted: ShapeAcquisition, found: Found, path: Path) -> Acquisition:
     return Acquisition("shape", arrays, str(path), _truth(crops, step), found.attributes, found.places)
 
 
-def _require_room(crops: Sequence[Crop], size: int, spacing: float | None) -> None:
+def _require_room(crops: Sequence[CellCrop], size: int, spacing: float | None) -> None:
     """Refuse a grid that would cut cells off.
 
     Raises:
@@ -107,10 +109,10 @@ def _require_room(crops: Sequence[Crop], size: int, spacing: float | None) -> No
     grid = f"{size} pixels" if spacing is None else f"{size} pixels, {spacing * 1e6:.4g} um apart,"
     message = f"a grid of {grid} would cut off {len(cut)} of {len(crops)} cells: {shown}"
     remedy = "say a larger acquisition.size, or a larger acquisition.spacing"
-    raise ConfigError(Fault("acquisition.size", message, remedy))
+    raise ConfigError(Diagnostic("acquisition.size", message, remedy))
 
 
-def _truth(crops: Sequence[Crop], step: tuple[float, float, float] | None) -> Volume | None:
+def _truth(crops: Sequence[CellCrop], step: tuple[float, float, float] | None) -> Volume | None:
     if any(crop.truth is None for crop in crops):
         return None
     occupancy = np.stack([crop.truth for crop in crops if crop.truth is not None])[:, None]

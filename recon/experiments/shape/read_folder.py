@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ConfigError, DataError, Fault
-from ...io.image_folders import Picture, SectionFile, Sections, open_sections, picture
-from .cell_crops import SMALLEST, Crop, apart, brightness, filled_share, numbered
-from .cells import Found, chosen
+from ...errors import ConfigError, DataError, Diagnostic
+from ...io.image_folders import FolderImage, SectionFile, Sections, open_sections, picture
+from .cell_crops import SMALLEST, CellCrop, apart, brightness, filled_share, numbered
+from .cells import LoadedCells, chosen
 from .config import ShapeAcquisition
 
 _log = logging.getLogger(__name__)
 
 
-def cells_of_folder(wanted: ShapeAcquisition, path: Path) -> Found:
+def cells_of_folder(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
     """Read the cells of a folder or an archive.
 
     Args:
@@ -28,8 +28,8 @@ def cells_of_folder(wanted: ShapeAcquisition, path: Path) -> Found:
         ConfigError: If there are no such cells.
     """
     given = _given_voxel(wanted)
-    crops: dict[int, list[Crop]] = {}
-    faults: list[Fault] = []
+    crops: dict[int, list[CellCrop]] = {}
+    faults: list[Diagnostic] = []
     with open_sections(path) as sections:
         files, pairs = sections.files, None
         if wanted.cells != "all":
@@ -41,7 +41,7 @@ def cells_of_folder(wanted: ShapeAcquisition, path: Path) -> Found:
                 faults += error.faults
     every = [crop for own in crops.values() for crop in own]
     some = every if pairs is None else [crops[file][cell] for file, cell in pairs if file in crops]
-    return Found(some, wanted.size, wanted.several, {}, {"mask": str(path), "images": str(path)}, faults)
+    return LoadedCells(some, wanted.size, wanted.several, {}, {"mask": str(path), "images": str(path)}, faults)
 
 
 def _count(wanted: ShapeAcquisition, sections: Sections, file: SectionFile) -> int:
@@ -58,7 +58,7 @@ def _count(wanted: ShapeAcquisition, sections: Sections, file: SectionFile) -> i
 
 def _crops(
     wanted: ShapeAcquisition, sections: Sections, file: SectionFile, given: tuple[float, float, float] | None
-) -> list[Crop]:
+) -> list[CellCrop]:
     """The cells of one name.
 
     Raises:
@@ -71,13 +71,13 @@ def _crops(
     faults = [f for part, p in found.items() for f in _number_faults(p.values, part, where[part])]
     if image.values.shape != mask.values.shape:
         message = f"the mask is {_sizes(mask.values)} pixels, its image {_sizes(image.values)}"
-        faults.append(Fault(where["mask"], message, "make both of one section"))
+        faults.append(Diagnostic(where["mask"], message, "make both of one section"))
     if volume is not None and volume.values.shape[1:] != image.values.shape:
         message = f"the volume is {_sizes(volume.values)} voxels (z, y, x), its image {_sizes(image.values)}"
-        faults.append(Fault(where["obj"], message, "its middle slice must be the image's section"))
+        faults.append(Diagnostic(where["obj"], message, "its middle slice must be the image's section"))
     if faults:
         raise DataError(*faults)
-    crop = Crop(
+    crop = CellCrop(
         file.name,
         file.label,
         where["mask"],
@@ -97,26 +97,30 @@ def _plain(values: np.ndarray, part: str, where: str, wanted: ShapeAcquisition) 
     """
     values = np.squeeze(values)
     if values.dtype.kind not in "biuf":
-        raise DataError(Fault(where, f"holds {values.dtype}; expected real numbers", "export it as plain grey values"))
+        raise DataError(
+            Diagnostic(where, f"holds {values.dtype}; expected real numbers", "export it as plain grey values")
+        )
     colours = values.ndim == 3 and values.shape[2] in (3, 4) and min(values.shape[:2]) > 4
     if part == "obj":
         if values.ndim == 3 and not colours:
             return values
         message = f"has the shape {values.shape}; a volume (z, y, x) is expected"
-        raise DataError(Fault(where, message, "a stack of slices has as many pages as slices"))
+        raise DataError(Diagnostic(where, message, "a stack of slices has as many pages as slices"))
     if colours:
         alike = bool((values[..., :1] == values[..., :3]).all())
         if alike:
             _log.info("%s: in colour, of which all channels are alike: taken as grey", where)
         if not alike and wanted.colour == "refuse":
             message = f"is in colour: its shape is {values.shape}"
-            raise DataError(Fault(where, message, "save one channel as grey values, or say acquisition.colour: mean"))
+            raise DataError(
+                Diagnostic(where, message, "save one channel as grey values, or say acquisition.colour: mean")
+            )
         if not alike:
             _log.info("%s: in colour; the mean of its channels is taken", where)
         return np.asarray(values[..., 0] if alike else _mean(values[..., :3]))
     if values.ndim != 2 or min(values.shape) < SMALLEST:
         message = f"has the shape {values.shape}; an image (y, x) of at least {SMALLEST} pixels is expected"
-        raise DataError(Fault(where, message, "give the section at z = 0, one image a file"))
+        raise DataError(Diagnostic(where, message, "give the section at z = 0, one image a file"))
     return values
 
 
@@ -126,16 +130,18 @@ def _mean(channels: np.ndarray) -> np.ndarray:
     return np.asarray((mean.round() if channels.dtype.kind in "iu" else mean).astype(channels.dtype))
 
 
-def _number_faults(values: np.ndarray, part: str, where: str) -> list[Fault]:
+def _number_faults(values: np.ndarray, part: str, where: str) -> list[Diagnostic]:
     finite = np.isfinite(values)
     if not finite.all():
         count, first = int((~finite).sum()), [int(i) for i in np.argwhere(~finite)[0]]
         many = "1 number is" if count == 1 else f"{count} numbers are"
-        return [Fault(where, f"{many} NaN or infinite, the first at {first}", "give such pixels a value")]
+        return [Diagnostic(where, f"{many} NaN or infinite, the first at {first}", "give such pixels a value")]
     if values.min() < 0:
-        return [Fault(where, f"its smallest number is {values.min():g}", "none may be negative: add the dark level")]
+        return [
+            Diagnostic(where, f"its smallest number is {values.min():g}", "none may be negative: add the dark level")
+        ]
     if part == "image" and values.max() == values.min():
-        return [Fault(where, f"every pixel is {values.max():g}: nothing is to be seen", "take the cell away")]
+        return [Diagnostic(where, f"every pixel is {values.max():g}: nothing is to be seen", "take the cell away")]
     return []
 
 
@@ -151,12 +157,12 @@ def _given_voxel(wanted: ShapeAcquisition) -> tuple[float, float, float] | None:
     numbers = np.ravel(source.value)
     if numbers.size not in (1, 3) or not (numbers > 0).all():
         message = f"{source} is no voxel"
-        raise ConfigError(Fault("acquisition.voxel_size", message, "give one length, or three: z, y, x"))
+        raise ConfigError(Diagnostic("acquisition.voxel_size", message, "give one length, or three: z, y, x"))
     z, y, x = np.broadcast_to(numbers, 3).tolist()
     return float(z), float(y), float(x)
 
 
-def _told_voxel(found: Mapping[str, Picture]) -> tuple[float, float, float] | None:
+def _told_voxel(found: Mapping[str, FolderImage]) -> tuple[float, float, float] | None:
     """The voxel that the files' metadata tell; that of the volume goes before that of the image."""
     for part in ("obj", "image", "mask"):
         voxel = found[part].voxel if part in found else ()

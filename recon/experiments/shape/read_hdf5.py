@@ -9,11 +9,11 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...errors import DataError
 from ...io.lazy_arrays import Index
-from ...io.read import collect
+from ...io.read import read_all
 from ...volume import Volume
 from .binarize import inside_of
-from .cell_crops import Crop, apart, brightness, filled_share, numbered
-from .cells import Found, chosen
+from .cell_crops import CellCrop, apart, brightness, filled_share, numbered
+from .cells import LoadedCells, chosen
 from .config import ShapeAcquisition
 from .schema import OCCUPANCY, SCHEMA
 from .validate import place, truth_faults
@@ -21,7 +21,7 @@ from .validate import place, truth_faults
 _log = logging.getLogger(__name__)
 
 
-def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> Found:
+def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
     """Read the cells of a file.
 
     What unflat itself wrote is on its grid already, each cell by itself: so it stays.
@@ -46,7 +46,7 @@ def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> Found:
         return {"cell": entries}
 
     names = {entry.name: getattr(wanted, entry.name) for entry in SCHEMA}
-    acquisition, faults = collect(path, SCHEMA, names, "shape", select)
+    acquisition, faults = read_all(path, SCHEMA, names, "shape", select)
     if not faults and acquisition.truth is not None:
         shape = (held["cell"], *acquisition["images"].shape[1:])
         faults = truth_faults(acquisition.truth, shape, _voxel(acquisition), str(path))
@@ -59,13 +59,13 @@ def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> Found:
     some = every if pairs is None else [crops[entry][cell] for entry, cell in pairs]
     size = _grid(wanted, acquisition, path) if kept else wanted.size
     several = "keep" if kept else wanted.several
-    return Found(some, size, several, acquisition.attributes, acquisition.places)
+    return LoadedCells(some, size, several, acquisition.attributes, acquisition.places)
 
 
 def _counts(wanted: ShapeAcquisition, path: Path) -> list[int] | None:
     """Number of cells in each mask; None where there are none, of which reading itself will tell."""
     schema = [entry for entry in SCHEMA if entry.name in ("mask", "label")]
-    found, _ = collect(path, schema, {entry.name: getattr(wanted, entry.name) for entry in schema}, "shape")
+    found, _ = read_all(path, schema, {entry.name: getattr(wanted, entry.name) for entry in schema}, "shape")
     if "mask" not in found:
         return None
     masks = found["mask"]
@@ -74,7 +74,7 @@ def _counts(wanted: ShapeAcquisition, path: Path) -> list[int] | None:
     return [1 if one is None else int(one.max()) for one in told]
 
 
-def _crops(wanted: ShapeAcquisition, acquisition: Acquisition, index: int, number: int, kept: bool) -> list[Crop]:
+def _crops(wanted: ShapeAcquisition, acquisition: Acquisition, index: int, number: int, kept: bool) -> list[CellCrop]:
     """The cells of one entry of the stack.
 
     Args:
@@ -86,7 +86,7 @@ def _crops(wanted: ShapeAcquisition, acquisition: Acquisition, index: int, numbe
     """
     image, mask = acquisition["images"][index], acquisition["mask"][index]
     label = str(acquisition["label"][index]) if "label" in acquisition else ""
-    crop = Crop(
+    crop = CellCrop(
         str(acquisition["name"][index]) if "name" in acquisition else f"cell_{number}",
         label,
         f"{place(acquisition, 'mask')}[{number}]",

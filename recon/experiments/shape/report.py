@@ -4,9 +4,9 @@ import csv
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...visualization.report_figures import Drawing
-from ...visualization.run_data import RunFacts
-from ...visualization.summary import Level, Statement
+from ...visualization.report_figures import DeferredFigure
+from ...visualization.run_data import RunData
+from ...visualization.summary import Finding, Level
 from . import figures as draw
 from .accuracy import ALL
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ERRORS = {"overlap_error": "1 - IoU", "volume": "volume", "surface": "surface", "roughness": "roughness"}
 
 
-def findings(facts: RunFacts) -> list[Statement]:
+def findings(facts: RunData) -> list[Finding]:
     """Judge shapes by their section, by how much they differ, and by the truth where there is one."""
     numbers = {name: value for name, value in facts.metrics.items() if value is not None}
     found = []
@@ -27,37 +27,37 @@ def findings(facts: RunFacts) -> list[Statement]:
             "Standard deviation of the volume over the draws of a cell. One section leaves that much open: take the "
             "draws together, not one of them."
         )
-        found.append(Statement("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
+        found.append(Finding("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
     if "picture_after" in numbers:
         text = f"Square misfit of the pictures that the refined shapes make; as drawn {numbers['picture_before']:.3f}."
-        found.append(Statement("plain", "Pictures", f"{numbers['picture_after']:.3f}", text))
+        found.append(Finding("plain", "Pictures", f"{numbers['picture_after']:.3f}", text))
     if "overlap_error" in numbers:
         found.append(_truth(numbers))
     return found
 
 
-def pictures(facts: RunFacts) -> list[Drawing]:
+def pictures(facts: RunData) -> list[DeferredFigure]:
     """What there is to show."""
     path = facts.folder / "volume.h5"
     drawn = []
     if path.is_file():
         drawn += [
-            Drawing(
+            DeferredFigure(
                 "Surfaces",
                 "What was seen with its mask, and each draw from the same side.",
                 lambda: draw.gallery(draw.shown_of(path)),
             ),
-            Drawing(
+            DeferredFigure(
                 "Sections",
                 "Three planes through the middle: outlines of the draws on the truth, or on their mean.",
                 lambda: draw.sections(draw.shown_of(path)),
             ),
-            Drawing(
+            DeferredFigure(
                 "Spread of the draws",
                 "Thickness along z, and where all draws differ in it.",
                 lambda: draw.spread(*draw.thickness_of(path)),
             ),
-            Drawing(
+            DeferredFigure(
                 "Volume against area",
                 "All draws of all cells against the area of their masks.",
                 lambda: draw.volumes(path),
@@ -65,11 +65,11 @@ def pictures(facts: RunFacts) -> list[Drawing]:
         ]
     scores = facts.folder / "scores.csv"
     if scores.is_file():
-        drawn.append(Drawing("Errors", "Mean of the draws of each cell, by class.", lambda: _errors(facts)))
+        drawn.append(DeferredFigure("Errors", "Mean of the draws of each cell, by class.", lambda: _errors(facts)))
     return drawn
 
 
-def _errors(facts: RunFacts) -> "matplotlib.figure.Figure":
+def _errors(facts: RunData) -> "matplotlib.figure.Figure":
     with (facts.folder / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return draw.errors({title: _by_class(rows, name) for name, title in _ERRORS.items()})
@@ -83,16 +83,16 @@ def _by_class(rows: list[dict[str, str]], name: str) -> dict[str, list[float]]:
     return found | {ALL: [value for _, value in known]}
 
 
-def _section(agreement: float) -> Statement:
+def _section(agreement: float) -> Finding:
     level: Level = "good" if agreement >= 0.97 else "fair" if agreement >= 0.9 else "poor"
     text = "Overlap (IoU) of the shapes' own middle section with the mask that was given."
-    return Statement(level, "Section", f"{agreement:.3f}", text)
+    return Finding(level, "Section", f"{agreement:.3f}", text)
 
 
-def _truth(numbers: Mapping[str, float]) -> Statement:
+def _truth(numbers: Mapping[str, float]) -> Finding:
     named = {"best_overlap_error": "the best draw of each cell", "consensus_overlap_error": "their consensus"}
     others = "".join(f"; {said} {numbers[name]:.3f}" for name, said in named.items() if name in numbers)
     errors = ", ".join(f"{name} {numbers[name]:.3f}" for name in ("volume", "surface", "roughness"))
     text = f"1 - IoU, mean of the draws{others}. Relative errors: {errors}."
     level: Level = "good" if numbers["overlap_error"] < 0.3 else "fair" if numbers["overlap_error"] < 0.5 else "poor"
-    return Statement(level, "Against the truth", f"{numbers['overlap_error']:.3f}", text)
+    return Finding(level, "Against the truth", f"{numbers['overlap_error']:.3f}", text)

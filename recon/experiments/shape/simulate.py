@@ -108,7 +108,7 @@ def _pictured(
     blur = light.Blur(*(float(rng.uniform(*within)) for within in (_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)))
     level = np.asarray(_segmented(filled.astype(np.float32), spacing / _MICRON, stain, blur))
     photons = float(np.exp(rng.uniform(*np.log(_PHOTONS))))
-    image = light.exposed(level[len(level) // 2], light.Exposure(photons=photons), rng)
+    image = light.exposed(level[len(level) // 2], light.FluorescenceExposure(photons=photons), rng)
     return SimulatedCell(label, level, image, spacing)
 
 

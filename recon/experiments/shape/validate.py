@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...errors import Fault
+from ...errors import Diagnostic
 from ...volume import Volume
 from .schema import PATHS
 
@@ -21,32 +21,32 @@ def place(acquisition: Acquisition, name: str) -> str:
     return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
 
 
-def validate(acquisition: Acquisition) -> list[Fault]:
+def validate(acquisition: Acquisition) -> list[Diagnostic]:
     """Find what cannot be.
 
     Args:
         acquisition: Arrays in SI. What is absent is not checked.
     """
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     if "mask" in acquisition:
         names = _names(acquisition)
         for index in np.flatnonzero(~(acquisition["mask"] > 0.5).any(axis=(1, 2))):
             message = f"the mask of {names[index]} is empty"
-            faults.append(Fault(place(acquisition, "mask"), message, "leave it out with acquisition.cells"))
+            faults.append(Diagnostic(place(acquisition, "mask"), message, "leave it out with acquisition.cells"))
     if "voxel_size" in acquisition:
         voxel = acquisition["voxel_size"]
         if not ((voxel > _SMALLEST_VOXEL) & (voxel < _LARGEST_VOXEL)).all():
             shown = ", ".join(f"{v:g}" for v in voxel)
             message = f"a voxel of {shown} m is none of a cell"
             remedy = "give it a unit, as acquisition.voxel_size: ['0.2 um', '0.1 um', '0.1 um'] (z, y, x)"
-            faults.append(Fault(place(acquisition, "voxel_size"), message, remedy))
+            faults.append(Diagnostic(place(acquisition, "voxel_size"), message, remedy))
     if acquisition.truth is not None and "images" in acquisition:
         size = acquisition["voxel_size"].tolist() if "voxel_size" in acquisition else None
         faults += truth_faults(acquisition.truth, acquisition["images"].shape, size, acquisition.source)
     return faults
 
 
-def truth_faults(truth: Volume, images: Sequence[int], voxel: Sequence[float] | None, source: str) -> list[Fault]:
+def truth_faults(truth: Volume, images: Sequence[int], voxel: Sequence[float] | None, source: str) -> list[Diagnostic]:
     """Find where a truth is not that of the images: another number of cells, or samples that are not their pixels.
 
     Args:
@@ -59,12 +59,12 @@ def truth_faults(truth: Volume, images: Sequence[int], voxel: Sequence[float] | 
     if len(held) != 5 or held[0] != images[0] or held[1] != 1 or tuple(held[3:]) != tuple(images[1:]):
         message = f"the truth has the shape {held}, and the images are {tuple(images)} (cell, y, x)"
         remedy = "its axes are (cell, 1, z, y, x), with a column of samples for each pixel"
-        return [Fault(where, message, remedy)]
+        return [Diagnostic(where, message, remedy)]
     if voxel is None or truth.length_unit != "m" or np.allclose(truth.spacing, voxel, rtol=_ONE_NUMBER, atol=0):
         return []
     apart, own = (", ".join(f"{step:.4g}" for step in each) for each in (truth.spacing, voxel))
     message = f"the truth's samples are {apart} m apart (z, y, x), and a voxel of the images is {own} m"
-    return [Fault(where, message, "sample it on the images' voxels, or correct the voxel's size")]
+    return [Diagnostic(where, message, "sample it on the images' voxels, or correct the voxel's size")]
 
 
 def doubts(acquisition: Acquisition) -> list[str]:

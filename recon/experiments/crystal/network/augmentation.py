@@ -11,8 +11,8 @@ from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import gaussian_filter
 
 from ....phase_retrieval.holdout import free_pixels
-from .inputs import BOX, FILLED, Sight, sight_of
-from .simulated_data import Specimen
+from .inputs import BOX, FILLED, PatternInput, pattern_input
+from .simulated_data import TrainingCrystal
 
 COUNTS = (1e4, 1e9)
 """Range of the diffracted counts."""
@@ -45,7 +45,7 @@ class Example(NamedTuple):
     density: Complex[np.ndarray, "z y x"]
 
 
-def example(rng: np.random.Generator, specimen: Specimen) -> Example:
+def example(rng: np.random.Generator, specimen: TrainingCrystal) -> Example:
     """Take a pattern of a crystal in some way."""
     specimen = turned(rng, specimen)
     if rng.random() < _OFF_CENTRE:
@@ -53,34 +53,34 @@ def example(rng: np.random.Generator, specimen: Specimen) -> Example:
     total = float(np.exp(rng.uniform(*np.log(COUNTS))))
     counts, good = exposed(rng, specimen.modulus, total), measured(rng, specimen.modulus.shape)
     widths = specimen.widths * (1 + _WIDTHS_ERROR * rng.standard_normal(3))
-    return truth_beside(sight_of(np.where(good, counts, 0), good, widths), specimen, widths)
+    return truth_beside(pattern_input(np.where(good, counts, 0), good, widths), specimen, widths)
 
 
-def truth_beside(sight: Sight, specimen: Specimen, widths: Float[np.ndarray, " 3"]) -> Example:
+def truth_beside(sight: PatternInput, specimen: TrainingCrystal, widths: Float[np.ndarray, " 3"]) -> Example:
     """Put the density beside its pattern, in the same units."""
     power = float(np.sum(np.abs(specimen.density) ** 2))
     density = specimen.density * np.sqrt(FILLED * float(np.prod(widths)) / power)
     return Example(sight.amplitude, sight.weight, sight.scalars, density.astype(np.complex64))
 
 
-def turned(rng: np.random.Generator, specimen: Specimen) -> Specimen:
+def turned(rng: np.random.Generator, specimen: TrainingCrystal) -> TrainingCrystal:
     """One of the 48 symmetries of the cube; the pattern turns as the crystal does."""
     order, flips = rng.permutation(3), [axis for axis in range(3) if rng.random() < 0.5]
     modulus, density = specimen.modulus.transpose(order), specimen.density.transpose(order)
     for axis in flips:  # About index n // 2, where the centre is.
         modulus = np.roll(np.flip(modulus, axis), 1, axis)
         density = np.roll(np.flip(density, axis), 1, axis)
-    return Specimen(modulus, density, specimen.widths[order], specimen.strain)
+    return TrainingCrystal(modulus, density, specimen.widths[order], specimen.strain)
 
 
-def off_centre(steps: np.ndarray, specimen: Specimen) -> Specimen:
+def off_centre(steps: np.ndarray, specimen: TrainingCrystal) -> TrainingCrystal:
     """Roll the pattern by whole voxels: the density gets a ramp of phase."""
     modulus, density = np.roll(specimen.modulus, steps, axis=(0, 1, 2)), specimen.density
     for axis, (step, n) in enumerate(zip(steps, modulus.shape, strict=True)):
         ramp = np.exp(2j * np.pi * step * (np.arange(BOX) - BOX // 2) / n)
         density = density * ramp.reshape([-1 if i == axis else 1 for i in range(3)])
     density = density * np.exp(-1j * np.angle(density.sum()))
-    return Specimen(modulus, density.astype(np.complex64), specimen.widths, specimen.strain)
+    return TrainingCrystal(modulus, density.astype(np.complex64), specimen.widths, specimen.strain)
 
 
 def exposed(rng: np.random.Generator, modulus: Float[np.ndarray, "f y x"], total: float) -> Float[np.ndarray, "f y x"]:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ....errors import DataError, Fault
+from ....errors import DataError, Diagnostic
 from ....io.atomic import open_for_arrays, write_atomically
-from .simulated_data import Specimen, specimen
+from .simulated_data import TrainingCrystal, specimen
 
 SHARD = 32
 """Crystals in a shard."""
@@ -38,7 +38,7 @@ def size_of(shard: int) -> int:
 
 
 @dataclass
-class Pool:
+class SimulatedDataset:
     """The stock.
 
     Args:
@@ -52,12 +52,12 @@ class Pool:
     shards: int
     _open: OrderedDict[int, tuple[np.ndarray, ...]] = field(default_factory=OrderedDict)
 
-    def draw(self, rng: np.random.Generator, shard: int) -> Specimen:
+    def draw(self, rng: np.random.Generator, shard: int) -> TrainingCrystal:
         """One crystal of a shard."""
         modulus, density, numbers = self._arrays(shard)
         i = int(rng.integers(len(modulus)))
         parts = density[i].astype(np.float32)
-        return Specimen(
+        return TrainingCrystal(
             modulus[i].astype(np.float32), parts[..., 0] + 1j * parts[..., 1], numbers[i, :3], float(numbers[i, 3])
         )
 
@@ -65,7 +65,7 @@ class Pool:
         """Whether a shard is made."""
         return shard in self._open or self._file(shard, "numbers").exists()
 
-    def wait_for(self, shard: int, stop: Callable[[], str | None], makers: "Makers") -> bool:
+    def wait_for(self, shard: int, stop: Callable[[], str | None], makers: "WorkerPool") -> bool:
         """Wait until a shard is made; give up if asked to stop.
 
         Raises:
@@ -111,7 +111,7 @@ class Pool:
 
 
 @dataclass
-class Makers:
+class WorkerPool:
     """The processes that fill a pool.
 
     Args:
@@ -119,7 +119,7 @@ class Makers:
         workers: How many there are.
     """
 
-    pool: Pool
+    pool: SimulatedDataset
     workers: int
 
     def __post_init__(self) -> None:
@@ -127,7 +127,7 @@ class Makers:
         self._end = context.Event()
         self._executor = ProcessPoolExecutor(self.workers, context, _be_modest, (self._end,))
         missing = (shard for shard in range(self.pool.shards) if not self.pool.has(shard))
-        empty = Pool(self.pool.folder, self.pool.seed, self.pool.shards)
+        empty = SimulatedDataset(self.pool.folder, self.pool.seed, self.pool.shards)
         self._made = [self._executor.submit(empty.make, shard) for shard in missing]
 
     def check(self) -> None:
@@ -142,7 +142,7 @@ class Makers:
                 if isinstance(error, BrokenProcessPool):
                     remedy = "it was killed, by want of memory perhaps: lower train.workers, and go on with --resume"
                 message = f"a simulated crystal was not made: {error}"
-                raise DataError(Fault(str(self.pool.folder), message, remedy)) from error
+                raise DataError(Diagnostic(str(self.pool.folder), message, remedy)) from error
 
     def close(self) -> None:
         """End them: each gives up after the crystal that it is at."""
@@ -151,10 +151,10 @@ class Makers:
 
 
 @contextmanager
-def filled(pool: Pool, workers: int) -> Iterator[Makers]:
+def filled(pool: SimulatedDataset, workers: int) -> Iterator[WorkerPool]:
     """Fill a pool in the background for as long as the block lasts."""
     pool.folder.mkdir(parents=True, exist_ok=True)
-    makers = Makers(pool, workers)
+    makers = WorkerPool(pool, workers)
     try:
         yield makers
     finally:

@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from .....physics.diffraction.far_field import to_centre, to_corner
-from ....networks.flow import waves
-from ....networks.layers import Parameters, dense, folded, new_dense, unfolded
+from .....physics.diffraction.far_field import fftshift3, ifftshift3
+from ....networks.flow import time_embedding
+from ....networks.layers import Parameters, dense, depth_to_space, new_dense, space_to_depth
 from ....networks.unet import UNet
 from .inputs import BOX, REACH, SCALARS
 
@@ -41,7 +41,7 @@ _LEAST = 1e-6
 Density = Complex[Array, "batch _z _y _x"]
 
 
-class Pattern(NamedTuple):
+class PatternBatch(NamedTuple):
     """Patterns of one size: `sight.Sight` with a batch axis, as arrays of jax."""
 
     amplitude: Float[Array, "batch frame y x"]
@@ -50,7 +50,7 @@ class Pattern(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Denoiser:
+class CrystalDenoiser:
     """The network with its physics.
 
     Args:
@@ -82,7 +82,7 @@ class Denoiser:
         parameters: Parameters,
         noisy: Density,
         time: Float[Array, " batch"],
-        pattern: Pattern,
+        pattern: PatternBatch,
         correlation: Density,
         dtype: Any = jnp.float32,
     ) -> Density:
@@ -99,11 +99,11 @@ class Denoiser:
         unet = self.unet
         projected = project(noisy, pattern)
         conditions = unet.conditioned(
-            parameters, jnp.concatenate([waves(time, _FREQUENCIES), pattern.scalars], axis=-1)
+            parameters, jnp.concatenate([time_embedding(time, _FREQUENCIES), pattern.scalars], axis=-1)
         )
         seen = jnp.concatenate([_parts(noisy), _parts(projected)], axis=-1)
-        values = jnp.concatenate([folded(seen, 2), folded(_flattened(correlation), 4)], axis=-1)
-        answer = unfolded(unet.apply(parameters, values, conditions, dtype), 2)
+        values = jnp.concatenate([space_to_depth(seen, 2), space_to_depth(_flattened(correlation), 4)], axis=-1)
+        answer = depth_to_space(unet.apply(parameters, values, conditions, dtype), 2)
         skips = dense(parameters, "skips", conditions)[:, :, None, None, None]
         kept = scaled(projected, skips[:, 0]) + scaled(noisy, skips[:, 1])
         return jax.lax.complex(answer[..., 0], answer[..., 1]) + kept
@@ -111,7 +111,7 @@ class Denoiser:
 
 def far_field(density: Density, shape: tuple[int, ...]) -> Density:
     """Far field, cornered, of densities in the box, on an array of a shape."""
-    return jnp.fft.fftn(to_corner(placed(density, shape)), axes=_AXES)
+    return jnp.fft.fftn(ifftshift3(placed(density, shape)), axes=_AXES)
 
 
 def scaled(density: Density, factor: Float[Array, "..."]) -> Density:
@@ -119,24 +119,24 @@ def scaled(density: Density, factor: Float[Array, "..."]) -> Density:
     return jax.lax.complex(density.real * factor, density.imag * factor)
 
 
-def project(density: Density, pattern: Pattern) -> Density:
+def project(density: Density, pattern: PatternBatch) -> Density:
     """Give densities the moduli that were measured, and cut them out again."""
     field = far_field(density, pattern.amplitude.shape[1:])
     modulus = jnp.sqrt(field.real**2 + field.imag**2 + _LEAST)
     factor = jnp.where(pattern.weight > 0, pattern.amplitude / modulus, 1.0)
-    return cut(to_centre(jnp.fft.ifftn(scaled(field, factor), axes=_AXES)), BOX)
+    return cut(fftshift3(jnp.fft.ifftn(scaled(field, factor), axes=_AXES)), BOX)
 
 
-def autocorrelation(pattern: Pattern) -> Density:
+def autocorrelation(pattern: PatternBatch) -> Density:
     """Autocorrelation of the densities, 1 in the middle; what was not measured is taken as dark."""
     light = pattern.amplitude**2 * pattern.weight
-    whole = to_centre(jnp.fft.ifftn(jax.lax.complex(light, jnp.zeros_like(light)), axes=_AXES))
+    whole = fftshift3(jnp.fft.ifftn(jax.lax.complex(light, jnp.zeros_like(light)), axes=_AXES))
     middle = tuple(n // 2 for n in whole.shape[1:])
     top = jnp.maximum(whole[(slice(None), *middle)].real, _LEAST)
     return cut(scaled(whole, 1 / top[:, None, None, None]), REACH)
 
 
-def misfit(density: Density, pattern: Pattern) -> Float[Array, " batch"]:
+def misfit(density: Density, pattern: PatternBatch) -> Float[Array, " batch"]:
     """Σ(|F| − √I)² / ΣI over what was measured: the square of ``chi_rms``."""
     field = far_field(density, pattern.amplitude.shape[1:])
     modulus = jnp.sqrt(field.real**2 + field.imag**2 + _LEAST)  # Its gradient is finite in the dark.
@@ -144,7 +144,7 @@ def misfit(density: Density, pattern: Pattern) -> Float[Array, " batch"]:
     return missed / jnp.maximum((pattern.weight * pattern.amplitude**2).sum(axis=_AXES), _LEAST)
 
 
-def scaled_to(density: Density, pattern: Pattern) -> Density:
+def scaled_to(density: Density, pattern: PatternBatch) -> Density:
     """Densities times the number that brings their moduli nearest to the measured ones."""
     modulus = jnp.abs(far_field(density, pattern.amplitude.shape[1:])) * pattern.weight
     power = jnp.maximum((modulus**2).sum(axis=_AXES), _LEAST)

@@ -23,8 +23,8 @@ from ....runs import Checkpoint, Progress
 from . import flow
 from .augmentation import exposed
 from .config import CrystalPredict
-from .denoiser import Denoiser, Density, Pattern, autocorrelation, misfit, scaled
-from .inputs import Brought, sight_of
+from .denoiser import CrystalDenoiser, Density, PatternBatch, autocorrelation, misfit, scaled
+from .inputs import ResampledPattern, pattern_input
 from .sample import denoiser_of, pattern_of
 from .simulated_data import specimen
 
@@ -55,10 +55,10 @@ _log = logging.getLogger(__name__)
 class _Replay:
     """Simulated patterns: what the network sees of them, and the same with the withheld pixels alone."""
 
-    seen: Pattern
-    withheld: Pattern
+    seen: PatternBatch
+    withheld: PatternBatch
 
-    def free_misfit(self, denoiser: Denoiser, parameters: Parameters) -> float:
+    def free_misfit(self, denoiser: CrystalDenoiser, parameters: Parameters) -> float:
         """Misfit over pixels that the network did not see."""
         start = flow.noise(jax.random.key(_REPLAY_SEED), len(self.seen.amplitude))
         found = flow.draw(denoiser, parameters, self.seen, start, _REPLAY_STEPS)
@@ -108,9 +108,9 @@ def of_tuning(found: Checkpoint | None) -> Checkpoint | None:
     return found if found is not None and found.facts.get(_STAGE) else None
 
 
-def adapted(
+def finetune(
     network: Network,
-    brought: Brought,
+    brought: ResampledPattern,
     wanted: CrystalPredict,
     seed: int,
     progress: Progress,
@@ -167,15 +167,15 @@ def adapted(
     misfits = f"replay's free misfit {now.before:.4g} -> {now.least:.4g}"
     told = f"{now.steps} of {now.done} steps of tuning were kept; {misfits}"
     _log.info("%s", told)
-    facts = dict(network.provenance) | {"adapted": told}
+    facts = dict(network.provenance) | {"finetune": told}
     return Network(network.kind, network.constants, weights, facts), now.steps
 
 
 def _tune(
-    denoiser: Denoiser,
+    denoiser: CrystalDenoiser,
     parameters: Parameters,
     drawn: Density,
-    pattern: Pattern,
+    pattern: PatternBatch,
     correlation: Density,
     key: Array,
     rate: Array,
@@ -211,11 +211,11 @@ def _replay() -> _Replay:
         drawn = specimen(_REPLAY_SEED, number, 64)
         counts = exposed(rng, drawn.modulus, _REPLAY_COUNTS)
         good = ~free_pixels(np.ones(counts.shape, np.float32), 0.05, number)
-        shown = sight_of(np.where(good, counts, 0), good, drawn.widths)
-        whole = sight_of(counts, np.ones(counts.shape, bool), drawn.widths)
+        shown = pattern_input(np.where(good, counts, 0), good, drawn.widths)
+        whole = pattern_input(counts, np.ones(counts.shape, bool), drawn.widths)
         amplitude = whole.amplitude * np.float32(whole.scale / shown.scale)
         seen.append((shown.amplitude, shown.weight, shown.scalars))
         withheld.append((amplitude, 1 - shown.weight, shown.scalars))
     return _Replay(
-        *(Pattern(*(jnp.asarray(np.stack(part)) for part in zip(*rows, strict=True))) for rows in (seen, withheld))
+        *(PatternBatch(*(jnp.asarray(np.stack(part)) for part in zip(*rows, strict=True))) for rows in (seen, withheld))
     )

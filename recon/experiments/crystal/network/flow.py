@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....networks.flow import follow, left, times, weighted
+from ....networks.flow import follow, loss_weights, remaining_noise, times
 from ....networks.layers import Parameters
-from .denoiser import NOISE, Denoiser, Density, Pattern, autocorrelation, misfit, scaled
+from .denoiser import NOISE, CrystalDenoiser, Density, PatternBatch, autocorrelation, misfit, scaled
 from .inputs import BOX
 
 _PHYSICS = 0.3
@@ -22,7 +22,12 @@ def noise(key: PRNGKeyArray, count: int) -> Density:
 
 
 def loss(
-    denoiser: Denoiser, parameters: Parameters, pattern: Pattern, density: Density, key: PRNGKeyArray, dtype: object
+    denoiser: CrystalDenoiser,
+    parameters: Parameters,
+    pattern: PatternBatch,
+    density: Density,
+    key: PRNGKeyArray,
+    dtype: object,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """How far the network is from the densities, at times drawn at random.
 
@@ -44,13 +49,13 @@ def loss(
     found = denoiser.estimate(parameters, noisy, time, pattern, autocorrelation(pattern), dtype)
     error = _power(found - density) / _power(density)
     missed = misfit(found, pattern)
-    return weighted(error + _PHYSICS * missed, time), {"error": jnp.mean(error), "misfit": jnp.mean(missed)}
+    return loss_weights(error + _PHYSICS * missed, time), {"error": jnp.mean(error), "misfit": jnp.mean(missed)}
 
 
 def draw(
-    denoiser: Denoiser,
+    denoiser: CrystalDenoiser,
     parameters: Parameters,
-    pattern: Pattern,
+    pattern: PatternBatch,
     start: Density,
     steps: int,
     told: Callable[[int], None] = lambda step: None,
@@ -78,17 +83,17 @@ _autocorrelation = jax.jit(autocorrelation)
 
 
 def _step(
-    denoiser: Denoiser,
+    denoiser: CrystalDenoiser,
     parameters: Parameters,
     noisy: Density,
-    pattern: Pattern,
+    pattern: PatternBatch,
     correlation: Density,
     now: Float[Array, ""],
     then: Float[Array, ""],
 ) -> Density:
     """The density at a later time; at the end it is what the network takes it for."""
     found = denoiser.estimate(parameters, noisy, jnp.full(len(noisy), now), pattern, correlation)
-    return found + scaled(noisy - found, left(now, then))
+    return found + scaled(noisy - found, remaining_noise(now, then))
 
 
 _stepped = jax.jit(_step, static_argnums=0)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
-from .....physics.diffraction.far_field import to_centre, to_corner
+from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ..oversampling import Good, Sampling, Voxels, local_mean
 
 SCALARS = 5
@@ -34,7 +34,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
-class Sight:
+class PatternInput:
     """A pattern as the network sees it.
 
     Args:
@@ -50,7 +50,7 @@ class Sight:
     scale: float
 
 
-def sight_of(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -> Sight:
+def pattern_input(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -> PatternInput:
     """Bring a pattern to the network's units.
 
     Args:
@@ -63,9 +63,9 @@ def sight_of(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -> Sig
     scale = float(np.sqrt(max(light.sum(), _LEAST) / (volume * counts.size)))
     oversampling = np.array(counts.shape) / widths
     told = [np.log10(1 + counts[good].sum()) / 5 - 1, 1 - good.mean(), *(oversampling / 3 - 1)]
-    return Sight(
-        to_corner(np.sqrt(light) / scale).astype(np.float32),
-        to_corner(good).astype(np.float32),
+    return PatternInput(
+        ifftshift3(np.sqrt(light) / scale).astype(np.float32),
+        ifftshift3(good).astype(np.float32),
         np.array(told, np.float32),
         scale,
     )
@@ -93,7 +93,7 @@ _UNDERSAMPLED = 1.5
 
 
 @dataclass(frozen=True)
-class Brought:
+class ResampledPattern:
     """A measured array as the network sees it, and the way back.
 
     Args:
@@ -102,7 +102,7 @@ class Brought:
         steps: Voxels by which it was rolled, to have its brightest place in the middle.
     """
 
-    sight: Sight
+    sight: PatternInput
     shape: tuple[int, int, int]
     steps: tuple[int, int, int]
 
@@ -116,12 +116,12 @@ class Brought:
 
     def _one_back(self, density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "Z Y X"]:
         boxed = fitted(density * self.sight.scale, self.sight.amplitude.shape)
-        field = fitted(to_centre(np.fft.fftn(to_corner(boxed))), self.shape)
+        field = fitted(fftshift3(np.fft.fftn(ifftshift3(boxed))), self.shape)
         field = np.roll(field, [-step for step in self.steps], axis=(0, 1, 2))
-        return np.asarray(to_centre(np.fft.ifftn(to_corner(field))))
+        return np.asarray(fftshift3(np.fft.ifftn(ifftshift3(field))))
 
 
-def bring(counts: Voxels, good: Good, sampling: Sampling) -> Brought:
+def resample_pattern(counts: Voxels, good: Good, sampling: Sampling) -> ResampledPattern:
     """Bring a measured array to the network.
 
     Args:
@@ -136,7 +136,7 @@ def bring(counts: Voxels, good: Good, sampling: Sampling) -> Brought:
     ratios = [_SHOWN * r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.enough, strict=True)]
     shape = tuple(_edge_of(n, ratio) for n, ratio in zip(counts.shape, ratios, strict=True))
     widths = np.array(shape) / np.array(ratios)
-    return Brought(sight_of(fitted(rolled, shape), fitted(seen, shape), widths), (frame, y, x), steps)
+    return ResampledPattern(pattern_input(fitted(rolled, shape), fitted(seen, shape), widths), (frame, y, x), steps)
 
 
 def fitted(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

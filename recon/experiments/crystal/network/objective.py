@@ -13,8 +13,8 @@ from ....optimize.task import Batch, Numbers
 from . import flow
 from .augmentation import Example, example
 from .config import CrystalTrain
-from .dataset import SHARD, Makers, Pool, size_of
-from .denoiser import Denoiser, Pattern, misfit
+from .dataset import SHARD, SimulatedDataset, WorkerPool, size_of
+from .denoiser import CrystalDenoiser, PatternBatch, misfit
 from .simulated_data import specimen
 
 STEPS_OF_TRIAL = 8
@@ -23,7 +23,7 @@ _TRIAL_SIZE = 64
 
 
 @dataclass
-class CrystalTask:
+class CrystalObjective:
     """The task.
 
     Args:
@@ -36,11 +36,11 @@ class CrystalTask:
         weights: Parameters to begin with; None draws them.
     """
 
-    denoiser: Denoiser
+    denoiser: CrystalDenoiser
     settings: CrystalTrain
     seed: int
-    pool: Pool
-    makers: Makers
+    pool: SimulatedDataset
+    makers: WorkerPool
     stop: Callable[[], str | None]
     weights: Mapping[str, np.ndarray] | None = None
     _trial: tuple[Example, ...] = field(default=(), init=False)
@@ -71,14 +71,14 @@ class CrystalTask:
         """See `flow.loss`."""
         *pattern, density = batch
         dtype = jnp.dtype(self.settings.precision)
-        return flow.loss(self.denoiser, parameters, Pattern(*pattern), density, key, dtype)
+        return flow.loss(self.denoiser, parameters, PatternBatch(*pattern), density, key, dtype)
 
     def judge(self, parameters: dict[str, Array]) -> dict[str, float]:
         """Draw one density for each held-out crystal: chi_rms, and the correlation with the truth or its twin."""
         chi, same = [], []
         for first in range(0, self.settings.trials, self.settings.batch):
             batch = stacked(self._trials()[first : first + self.settings.batch])
-            pattern, truth = Pattern(*map(jnp.asarray, batch[:-1])), batch[-1]
+            pattern, truth = PatternBatch(*map(jnp.asarray, batch[:-1])), batch[-1]
             start = flow.noise(jax.random.key(first), len(truth))
             found = flow.draw(self.denoiser, parameters, pattern, start, STEPS_OF_TRIAL)
             chi += list(np.sqrt(np.asarray(misfit(found, pattern))))

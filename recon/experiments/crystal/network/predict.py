@@ -9,30 +9,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from .....physics.diffraction.far_field import to_centre, to_corner
+from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....acquisition import Acquisition
-from ....errors import Fault, QualityError
+from ....errors import Diagnostic, QualityError
 from ....io.network_file import FILE_NAME, read, write
 from ....phase_retrieval.align import align
 from ....phase_retrieval.combine import combine
-from ....phase_retrieval.pattern import Pattern, no_blur, pattern_of, quality_numbers
-from ....phase_retrieval.result import Phased
-from ....phase_retrieval.support import shrink_wrapped
-from ....runs import Workplace, peak_memory
+from ....phase_retrieval.pattern import DevicePattern, no_blur, pattern_of, quality_numbers
+from ....phase_retrieval.result import PhasingResult
+from ....phase_retrieval.support import shrink_wrap
+from ....runs import RunContext, peak_memory
 from ..config import CrystalSettings
 from ..oversampling import sampling
 from ..phase import written
 from ..preprocess import prepare
-from .finetune import adapted, of_tuning
-from .inputs import bring
-from .refine import refined
-from .sample import Answer, answer
+from .finetune import finetune, of_tuning
+from .inputs import resample_pattern
+from .refine import refine_samples
+from .sample import Samples, draw_samples
 
 _SIGMA, _THRESHOLD = 1.0, 0.3
 """[voxel] and in units of the rms: what of an answer is the crystal."""
 
 
-def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace) -> dict[str, float]:
+def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContext) -> dict[str, float]:
     """Predict, and write what came of it.
 
     Args:
@@ -53,13 +53,13 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     prepared = prepare(settings, acquisition)
     measured = prepared.measured
     pattern = pattern_of(measured, settings.phase.free, settings.seed)
-    seen = prepared.good & ~(to_centre(np.asarray(pattern.free)) > 0)
-    brought = bring(prepared.steady, seen, sampling(prepared.steady, seen))
+    seen = prepared.good & ~(fftshift3(np.asarray(pattern.free)) > 0)
+    brought = resample_pattern(prepared.steady, seen, sampling(prepared.steady, seen))
     if wanted.adapt:
         found, told = work.folder.latest_checkpoint(), (work.progress, work.stop)
         # One of the refinement is worth more than one of the tuning before it, which comes to the same weights again.
         save = work.folder.save_checkpoint if found is None or of_tuning(found) else None
-        network, kept = adapted(network, brought, wanted, settings.seed, *told, of_tuning(found), save)
+        network, kept = finetune(network, brought, wanted, settings.seed, *told, of_tuning(found), save)
         if kept:
             write(network, work.folder.path / FILE_NAME)
         adaptation = {"adapted_steps": float(kept), "adapt_steps": float(wanted.adapt)}
@@ -68,10 +68,10 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     def step(done: int) -> None:
         work.progress(done, wanted.steps)
 
-    answered = answer(network, brought, wanted.draws, wanted.steps, settings.seed, step)
+    answered = draw_samples(network, brought, wanted.draws, wanted.steps, settings.seed, step)
     seconds = {"seconds_of_answer": time.monotonic() - asked}
     phased = (
-        refined(settings, measured, answered.densities, work)
+        refine_samples(settings, measured, answered.densities, work)
         if wanted.refine
         else judged(answered, pattern, measured.metric)
     )
@@ -84,20 +84,20 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: Workplace
     if wanted.gate is not None and not numbers["chi_rms"] <= wanted.gate:  # Nor does one that is no number pass.
         message = f"chi_rms, {numbers['chi_rms']:.3g}, is not below the gate of {wanted.gate:g}"
         remedy = "use unflat phase" if wanted.refine else "refine it with --refine, or use unflat phase"
-        raise QualityError(Fault("", message, f"the result is kept; {remedy}"))
+        raise QualityError(Diagnostic("", message, f"the result is kept; {remedy}"))
     return numbers
 
 
-def judged(found: Answer, pattern: Pattern, metric: Float[np.ndarray, "3 3"] | None = None) -> Phased:
+def judged(found: Samples, pattern: DevicePattern, metric: Float[np.ndarray, "3 3"] | None = None) -> PhasingResult:
     """The best of the draws as a result, with the others as its spread; for the metric see `combine`."""
     best = found.densities[0]
     best = best * np.exp(-1j * np.angle(best.sum())).astype(np.complex64)
     kept = np.stack([best, *(align(one, best, ramp=False, scale=False).density for one in found.densities[1:])])
     combined = combine(kept.astype(np.complex64), metric)
-    support = to_centre(np.asarray(_support_of(jnp.asarray(to_corner(best))))) > 0
-    numbers = quality_numbers(jnp.asarray(to_corner(best)), no_blur(), pattern) | combined.numbers()
+    support = fftshift3(np.asarray(_support_of(jnp.asarray(ifftshift3(best))))) > 0
+    numbers = quality_numbers(jnp.asarray(ifftshift3(best)), no_blur(), pattern) | combined.numbers()
     numbers["support_voxels"] = float(support.sum())
-    return Phased(
+    return PhasingResult(
         best,
         support,
         (0.0, 0.0, 0.0),
@@ -106,10 +106,10 @@ def judged(found: Answer, pattern: Pattern, metric: Float[np.ndarray, "3 3"] | N
         (),
         kept.astype(np.complex64),
         {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
-        to_centre(np.asarray(pattern.free)) > 0,
+        fftshift3(np.asarray(pattern.free)) > 0,
     )
 
 
 def _support_of(density: jnp.ndarray) -> jnp.ndarray:
     inside = (jnp.abs(density) > 0.1 * jnp.max(jnp.abs(density))).astype(jnp.float32)
-    return shrink_wrapped(density, inside, _SIGMA, _THRESHOLD)
+    return shrink_wrap(density, inside, _SIGMA, _THRESHOLD)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex
 
-from ....phase_retrieval.data import Measured
+from ....phase_retrieval.data import DiffractionData
 from ....phase_retrieval.pipeline import phase
-from ....phase_retrieval.result import NoObjectError, Phased
+from ....phase_retrieval.result import NoObjectError, PhasingResult
 from ....phase_retrieval.settings import PhaseSettings
-from ....runs import Workplace
+from ....runs import RunContext
 from ....runs.checkpoint import Checkpoint
 from ..config import CrystalSettings
-from ..phase import Saver
+from ..phase import CheckpointWriter
 from ..summary import FAR, likelihoods, reached
 from .finetune import of_tuning
 
@@ -34,9 +34,9 @@ _MISFIT = 0.05
 _log = logging.getLogger(__name__)
 
 
-def refined(
-    settings: CrystalSettings, measured: Measured, densities: Complex[np.ndarray, "draw z y x"], work: Workplace
-) -> Phased:
+def refine_samples(
+    settings: CrystalSettings, measured: DiffractionData, densities: Complex[np.ndarray, "draw z y x"], work: RunContext
+) -> PhasingResult:
     """Refine a network's answer, and add ordinary starts if it is doubtful.
 
     Args:
@@ -81,15 +81,15 @@ def refined(
 
 def _answer(
     settings: CrystalSettings,
-    measured: Measured,
+    measured: DiffractionData,
     densities: Complex[np.ndarray, "draw z y x"],
-    work: Workplace,
+    work: RunContext,
     state: Checkpoint | None,
     *,
     save: bool,
-) -> Phased:
+) -> PhasingResult:
     """Refine the draws that are kept."""
-    saver, wanted = Saver(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
+    saver, wanted = CheckpointWriter(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
     saving = {"save": saver.save} if save else {}
     found = phase(measured, wanted, settings.seed, work.progress, work.stop, state, given=densities, **saving)
     saver.tell(found.solutions)
@@ -115,13 +115,13 @@ def is_doubtful(numbers: Mapping[str, float]) -> bool:
 
 
 def _beside(
-    settings: CrystalSettings, measured: Measured, draws: int, work: Workplace, state: Checkpoint | None
-) -> Phased:
+    settings: CrystalSettings, measured: DiffractionData, draws: int, work: RunContext, state: Checkpoint | None
+) -> PhasingResult:
     """Phase from random starts; checkpoints and lines of metrics follow those of the answer."""
     before = refining(settings, draws)
     done = before.starts * sum(step.step.iterations for step in before.recipe)
     done += (before.keep + 1) * before.refine.iterations
-    saver = Saver(work.folder, first=before.starts, withheld=settings.phase.free > 0)
+    saver = CheckpointWriter(work.folder, first=before.starts, withheld=settings.phase.free > 0)
 
     def save(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         saver.save(done + step, arrays, facts | {_BESIDE: True})

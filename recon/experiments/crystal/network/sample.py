@@ -11,12 +11,12 @@ from jaxtyping import Complex, Float
 from ....io.network_file import Network
 from ....networks.architecture import built, on_device
 from . import flow
-from .denoiser import Denoiser, Pattern, misfit, scaled_to
-from .inputs import Brought
+from .denoiser import CrystalDenoiser, PatternBatch, misfit, scaled_to
+from .inputs import ResampledPattern
 
 
 @dataclass(frozen=True)
-class Answer:
+class Samples:
     """Densities that a network takes a pattern for, the best first.
 
     Args:
@@ -28,19 +28,19 @@ class Answer:
     chi: Float[np.ndarray, " draw"]
 
 
-def denoiser_of(network: Network) -> Denoiser:
+def denoiser_of(network: Network) -> CrystalDenoiser:
     """Build the network's architecture; see `built`."""
-    return built(network, Denoiser)
+    return built(network, CrystalDenoiser)
 
 
-def answer(
+def draw_samples(
     network: Network,
-    brought: Brought,
+    brought: ResampledPattern,
     draws: int,
     steps: int,
     seed: int,
     told: Callable[[int], None] = lambda step: None,
-) -> Answer:
+) -> Samples:
     """Draw densities.
 
     Args:
@@ -58,11 +58,11 @@ def answer(
     found = scaled_to(found, pattern)
     chi = np.sqrt(np.asarray(misfit(found, pattern), np.float64))
     order = np.argsort(chi)
-    return Answer(brought.back(np.asarray(found)[order]), chi[order])
+    return Samples(brought.back(np.asarray(found)[order]), chi[order])
 
 
-def pattern_of(brought: Brought, count: int) -> Pattern:
+def pattern_of(brought: ResampledPattern, count: int) -> PatternBatch:
     """The pattern, once for each density."""
     sight = brought.sight
     arrays = (sight.amplitude, sight.weight, sight.scalars)
-    return Pattern(*(jnp.broadcast_to(jnp.asarray(array), (count, *array.shape)) for array in arrays))
+    return PatternBatch(*(jnp.broadcast_to(jnp.asarray(array), (count, *array.shape)) for array in arrays))

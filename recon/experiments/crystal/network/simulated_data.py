@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
-from .....physics.diffraction.far_field import to_centre, to_corner
+from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from .....physics.phantoms.crystals import ShapeError, amplitudes, random_crystal, random_steps
 from .inputs import BOX
 
@@ -32,7 +32,7 @@ _TRIES = 20
 
 
 @dataclass(frozen=True)
-class Specimen:
+class TrainingCrystal:
     """A crystal and its far field.
 
     Args:
@@ -48,7 +48,7 @@ class Specimen:
     strain: float
 
 
-def specimen(seed: int, number: int, size: int) -> Specimen:
+def specimen(seed: int, number: int, size: int) -> TrainingCrystal:
     """Draw one of a seed's crystals: the same number always gives the same.
 
     Args:
@@ -67,7 +67,7 @@ def specimen(seed: int, number: int, size: int) -> Specimen:
     raise ShapeError(f"crystal {number} of seed {seed} could not be drawn in {_TRIES} tries")
 
 
-def _drawn(rng: np.random.Generator, size: int) -> Specimen | None:
+def _drawn(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
     shape = (size, size, size)
     kind, phase = rng.random(), _PHASE
     strains: tuple[str, ...] | None = None
@@ -81,7 +81,7 @@ def _drawn(rng: np.random.Generator, size: int) -> Specimen | None:
     field = amplitudes(crystal, steps, shape)
     brightest = np.unravel_index(int(np.argmax(np.abs(field))), shape)
     field = np.roll(field, [size // 2 - int(i) for i in brightest], axis=(0, 1, 2))
-    density = in_the_middle(to_centre(np.fft.ifftn(to_corner(field))))
+    density = in_the_middle(fftshift3(np.fft.ifftn(ifftshift3(field))))
     half = slice(size // 2 - BOX // 2, size // 2 + BOX // 2)
     box = density[half, half, half]
     if 1 - np.sum(np.abs(box) ** 2) / np.sum(np.abs(density) ** 2) > _OUTSIDE:
@@ -91,7 +91,7 @@ def _drawn(rng: np.random.Generator, size: int) -> Specimen | None:
     spans = [np.ptp(np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))) + 1 for axis in range(3)]
     modulus = np.abs(field) / np.abs(field).max()
     strain = float(np.std(np.angle(box[inside])))
-    return Specimen(modulus.astype(np.float32), box.astype(np.complex64), np.array(spans, float), strain)
+    return TrainingCrystal(modulus.astype(np.float32), box.astype(np.complex64), np.array(spans, float), strain)
 
 
 def in_the_middle(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "z y x"]:

@@ -4,20 +4,20 @@ import os
 import shutil
 
 from ....io.network_file import FILE_NAME
-from ....optimize.trainer import Training
-from ....optimize.training_run import Course, first_weights
-from ....runs import Workplace, peak_memory
+from ....optimize.trainer import Trainer
+from ....optimize.training_run import TrainingRun, first_weights
+from ....runs import RunContext, peak_memory
 from ..config import CrystalSettings
 from .config import CrystalTrain
-from .dataset import SHARD, Pool, filled
-from .denoiser import Denoiser
-from .objective import CrystalTask
+from .dataset import SHARD, SimulatedDataset, filled
+from .denoiser import CrystalDenoiser
+from .objective import CrystalObjective
 
 _STOCK = "crystals"
 """Folder of the simulated crystals within a run's; it goes when the training is done."""
 
 
-def train(settings: CrystalSettings, work: Workplace) -> dict[str, float]:
+def train(settings: CrystalSettings, work: RunContext) -> dict[str, float]:
     """Train a network on simulated crystals.
 
     Args:
@@ -32,12 +32,15 @@ def train(settings: CrystalSettings, work: Workplace) -> dict[str, float]:
         Stopped: If it was asked to end early.
     """
     wanted, folder = settings.train, work.folder
-    denoiser = Denoiser(settings.network.widths, settings.network.blocks)
+    denoiser = CrystalDenoiser(settings.network.widths, settings.network.blocks)
     weights = first_weights(wanted.network, "crystal", denoiser.constants())
-    pool, course = Pool(folder.path / _STOCK, settings.seed, -(-wanted.specimens // SHARD)), Course(work, wanted.steps)
+    pool, course = (
+        SimulatedDataset(folder.path / _STOCK, settings.seed, -(-wanted.specimens // SHARD)),
+        TrainingRun(work, wanted.steps),
+    )
     with filled(pool, workers_of(wanted)) as makers:
-        task = CrystalTask(denoiser, wanted, settings.seed, pool, makers, work.stop, weights)
-        training = Training(task, wanted, settings.seed)
+        task = CrystalObjective(denoiser, wanted, settings.seed, pool, makers, work.stop, weights)
+        training = Trainer(task, wanted, settings.seed)
         course.run(training, {})
     judged = training.judged or task.judge(training.state.mean)  # A run that was done already judges again.
     numbers = judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}

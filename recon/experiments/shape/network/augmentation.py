@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
-from .inputs import Sight, sight_of
+from .inputs import PictureInput, picture_input
 from .shape_code import CLIP, PIXELS, UNIT, Code, pixels, positions, signed_distance
 
 _COARSE = 2
@@ -21,7 +21,7 @@ _REACH = 1.5 * CLIP * UNIT
 
 
 @dataclass(frozen=True)
-class Specimen:
+class TrainingCell:
     """A cell of known shape.
 
     Args:
@@ -33,14 +33,14 @@ class Specimen:
     """
 
     distance: Float[np.ndarray, "32 32 32"]
-    sight: Sight
+    sight: PictureInput
     log_height: float
     label: str = ""
     simulated: bool = False
 
 
 @dataclass(frozen=True)
-class Look:
+class TrainingExample:
     """One example for the network; a batch of them has a leading axis."""
 
     code: Code
@@ -53,7 +53,7 @@ def specimen(
     mask: Float[np.ndarray, "h w"],
     label: str = "",
     simulated: bool = False,
-) -> Specimen:
+) -> TrainingCell:
     """Prepare a cell.
 
     Args:
@@ -69,10 +69,10 @@ def specimen(
     rows = [_index(places, n, planes=axis == 0) for axis, n in enumerate(inside.shape)]
     kept = map_coordinates(distance, np.meshgrid(*rows, indexing="ij"), order=1, mode="nearest")
     kept = spline_filter(kept, order=3, mode="mirror")  # Straight lines between its points would take off every tip.
-    sight = sight_of(image, mask)
+    sight = picture_input(image, mask)
     volume = inside.sum() * np.prod([PIXELS / n for n in inside.shape])
     log_height = float(np.log(max(volume, 1) / max(sight.area(), 1)))
-    return Specimen(kept.astype(np.float16), sight, log_height, label, simulated)
+    return TrainingCell(kept.astype(np.float16), sight, log_height, label, simulated)
 
 
 def _index(places: Float[np.ndarray, " n"], count: int, planes: bool) -> Float[np.ndarray, " n"]:
@@ -80,7 +80,7 @@ def _index(places: Float[np.ndarray, " n"], count: int, planes: bool) -> Float[n
     return places * count / PIXELS + (count // 2 if planes else (count - 1) / 2)
 
 
-def look(drawn: Specimen, rng: np.random.Generator | None = None) -> Look:
+def look(drawn: TrainingCell, rng: np.random.Generator | None = None) -> TrainingExample:
     """Look at a cell.
 
     Args:
@@ -101,7 +101,7 @@ def look(drawn: Specimen, rng: np.random.Generator | None = None) -> Look:
     code = np.clip(distance / UNIT, -CLIP, CLIP).astype(np.float32)
     unsure = 0.0 if rng is None else rng.normal(0, _UNSURE)
     log_height = drawn.log_height - np.log(np.abs(tall)) + unsure
-    return Look(code, Sight(image, section).channels(log_height))
+    return TrainingExample(code, PictureInput(image, section).channels(log_height))
 
 
 def _no_way() -> tuple[Float[np.ndarray, "2 2"], float, float, float]:

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ....errors import Stopped
-from ....runs import Workplace
+from ....runs import RunContext
 from .shape_code import EDGE
 
 
 @dataclass
-class Kept:
+class PredictionState:
     """A prediction under way.
 
     Args:
@@ -31,7 +31,7 @@ class Kept:
     refined: int = 0
 
     @classmethod
-    def begun(cls, work: Workplace, cells: int, draws: int) -> "Kept":
+    def begun(cls, work: RunContext, cells: int, draws: int) -> "PredictionState":
         """What the run's newest checkpoint holds, or nothing done of so many cells and draws."""
         state = work.folder.latest_checkpoint()
         if state is None:
@@ -40,7 +40,7 @@ class Kept:
         arrays = state.arrays
         return cls(arrays["codes"], arrays["misfits"], int(state.facts["drawn"]), int(state.facts["refined"]))
 
-    def stop_if_asked(self, work: Workplace) -> None:
+    def stop_if_asked(self, work: RunContext) -> None:
         """Write a checkpoint and end, if that was asked for.
 
         Raises:

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ....networks.flow import waves
-from ....networks.layers import Parameters, folded
+from ....networks.flow import time_embedding
+from ....networks.layers import Parameters, space_to_depth
 from ....networks.unet import UNet
 from .inputs import CHANNELS, SCALARS
 from .shape_code import EDGE, PIXELS
@@ -30,7 +30,7 @@ _STRONG = 3.0
 
 
 @dataclass(frozen=True)
-class Denoiser:
+class ShapeDenoiser:
     """The network.
 
     Args:
@@ -69,9 +69,9 @@ class Denoiser:
             seen: `sight.Sight.channels` of each.
             dtype: Of the factors of products.
         """
-        conditions = jnp.concatenate([waves(time, _FREQUENCIES), _STRONG * _scalars(seen)], axis=-1)
+        conditions = jnp.concatenate([time_embedding(time, _FREQUENCIES), _STRONG * _scalars(seen)], axis=-1)
         told = self.unet.conditioned(parameters, conditions)
-        values = jnp.concatenate([noisy.transpose(0, 2, 3, 1), folded(seen, _FOLD)], axis=-1)
+        values = jnp.concatenate([noisy.transpose(0, 2, 3, 1), space_to_depth(seen, _FOLD)], axis=-1)
         found = self.unet.apply(parameters, values, told, dtype).transpose(0, 3, 1, 2)
         kept, added = self._shares(time[:, None, None, None])
         return self.codes[0] + kept * (noisy - time[:, None, None, None] * self.codes[0]) + added * found

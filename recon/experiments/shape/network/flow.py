@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....io.network_file import STEPS
-from ....networks.flow import follow, left, times, weighted
+from ....networks.flow import follow, loss_weights, remaining_noise, times
 from ....networks.layers import Parameters
-from .denoiser import Codes, Denoiser, Sights
+from .denoiser import Codes, ShapeDenoiser, Sights
 from .shape_code import EDGE
 
 _AXES = (1, 2, 3)
@@ -27,7 +27,7 @@ def noise(key: PRNGKeyArray, count: int) -> Codes:
 
 
 def loss(
-    denoiser: Denoiser, parameters: Parameters, codes: Codes, seen: Sights, key: PRNGKeyArray, dtype: object
+    denoiser: ShapeDenoiser, parameters: Parameters, codes: Codes, seen: Sights, key: PRNGKeyArray, dtype: object
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """How far the network is from the codes, at times drawn at random.
 
@@ -50,8 +50,8 @@ def loss(
     return _missed(denoiser, parameters, codes, codes, seen, time, start, _plain(of_mean, len(codes)), dtype)
 
 
-def distilled(
-    denoiser: Denoiser,
+def distillation_loss(
+    denoiser: ShapeDenoiser,
     parameters: Parameters,
     teacher: Parameters,
     codes: Codes,
@@ -95,7 +95,7 @@ def _plain(key: PRNGKeyArray, count: int) -> Bool[Array, " count"]:
 
 
 def _missed(
-    denoiser: Denoiser,
+    denoiser: ShapeDenoiser,
     parameters: Parameters,
     codes: Codes,
     through: Codes,
@@ -110,11 +110,11 @@ def _missed(
     share, strength = time[:, None, None, None], jnp.where(plain, 0.0, 1 - time)[:, None, None, None]
     noisy = strength * start + share * through
     error = ((denoiser.estimate(parameters, noisy, time, seen, dtype) - codes) ** 2).mean(axis=_AXES)
-    return weighted(error, time), {"error": error.mean()}
+    return loss_weights(error, time), {"error": error.mean()}
 
 
 def draw(
-    denoiser: Denoiser,
+    denoiser: ShapeDenoiser,
     parameters: Parameters,
     seen: Sights,
     start: Codes,
@@ -140,7 +140,7 @@ def draw(
 
 
 def _step(
-    denoiser: Denoiser,
+    denoiser: ShapeDenoiser,
     parameters: Parameters,
     noisy: Codes,
     seen: Sights,
@@ -148,7 +148,7 @@ def _step(
     then: Float[Array, ""],
 ) -> Codes:
     found = denoiser.estimate(parameters, noisy, jnp.full(len(noisy), now), seen)
-    return found + left(now, then) * (noisy - found)
+    return found + remaining_noise(now, then) * (noisy - found)
 
 
 _stepped = jax.jit(_step, static_argnums=0)

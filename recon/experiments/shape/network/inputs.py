@@ -22,7 +22,7 @@ _STEPS = 0.6
 
 
 @dataclass(frozen=True)
-class Sight:
+class PictureInput:
     """A cell as the network sees it.
 
     Args:
@@ -62,7 +62,7 @@ class Sight:
         return np.where(beyond > 0, np.maximum(found, beyond), found)
 
 
-def sight_of(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"]) -> Sight:
+def picture_input(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"]) -> PictureInput:
     """Bring a picture and its mask to the network.
 
     Args:
@@ -75,4 +75,4 @@ def sight_of(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"]) ->
     if scale != (1.0, 1.0):
         image, section = (zoom(array, scale, order=1, grid_mode=True, mode="nearest") for array in (image, section))
     bright = np.percentile(image[section < 0], _BRIGHT) if np.any(section < 0) else 0.0
-    return Sight(image / max(float(bright), 1e-12), section)
+    return PictureInput(image / max(float(bright), 1e-12), section)

@@ -14,11 +14,11 @@ from ....io.network_file import STEPS
 from ....networks.architecture import on_device
 from ....optimize.task import Batch, Numbers
 from . import flow
-from .augmentation import Look, Specimen, look
+from .augmentation import TrainingCell, TrainingExample, look
 from .config import ShapeTrain
-from .denoiser import Denoiser
+from .denoiser import ShapeDenoiser
 from .shape_code import decode, pixels
-from .thickness_prior import Heights, learned
+from .thickness_prior import ThicknessPrior, fit_thickness_prior
 
 _FEW = 2
 """Steps from noise to a shape of a network that is distilled."""
@@ -37,7 +37,7 @@ _COARSE = 32
 
 
 @dataclass
-class ShapeTask:
+class ShapeObjective:
     """The task.
 
     Args:
@@ -50,24 +50,26 @@ class ShapeTask:
         teacher: Parameters of the network whose draws are learned; None: the cells themselves.
     """
 
-    denoiser: Denoiser
+    denoiser: ShapeDenoiser
     settings: ShapeTrain
     seed: int
-    real: Sequence[Specimen]
-    simulated: Sequence[Specimen]
-    held_out: Sequence[Specimen]
+    real: Sequence[TrainingCell]
+    simulated: Sequence[TrainingCell]
+    held_out: Sequence[TrainingCell]
     weights: Mapping[str, np.ndarray] | None = None
     teacher: Mapping[str, np.ndarray] | None = None
     _trial: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False)
 
     @cached_property
-    def heights(self) -> Heights:
+    def heights(self) -> ThicknessPrior:
         """What the cells that are learned from tell of heights."""
         groups = {"real": self.real, "simulated": self.simulated[:_KNOWN]}
         sights = {name: [cell.sight for cell in cells] for name, cells in groups.items()}
-        return learned(sights, {name: [cell.log_height for cell in cells] for name, cells in groups.items()})
+        return fit_thickness_prior(
+            sights, {name: [cell.log_height for cell in cells] for name, cells in groups.items()}
+        )
 
-    def distilling(self, weights: Mapping[str, np.ndarray]) -> "ShapeTask":
+    def distilling(self, weights: Mapping[str, np.ndarray]) -> "ShapeObjective":
         """The task that comes after this one.
 
         Args:
@@ -113,7 +115,7 @@ class ShapeTask:
         dtype = jnp.dtype(self.settings.precision)
         if self.teacher is None:
             return flow.loss(self.denoiser, parameters, codes, seen, key, dtype)
-        return flow.distilled(self.denoiser, parameters, on_device(self.teacher), codes, seen, key, dtype)
+        return flow.distillation_loss(self.denoiser, parameters, on_device(self.teacher), codes, seen, key, dtype)
 
     def judge(self, parameters: dict[str, Array]) -> dict[str, float]:
         """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse lattice."""
@@ -131,7 +133,7 @@ class ShapeTask:
         return {"held_out_overlap_error": missed(drawn, codes), "held_out_overlap_error_of_mean": missed(mean, codes)}
 
 
-def stacked(looks: Sequence[Look]) -> Batch:
+def stacked(looks: Sequence[TrainingExample]) -> Batch:
     """Looks as arrays with a leading axis."""
     return np.stack([one.code for one in looks]), np.stack([one.seen for one in looks])
 

@@ -10,24 +10,24 @@ from jaxtyping import Float
 from ....acquisition import Acquisition
 from ....io.network_file import Network, read
 from ....networks.architecture import built, on_device
-from ....runs import Workplace, peak_memory
+from ....runs import RunContext, peak_memory
 from ..cells import cells_in
 from ..config import ShapeSettings
 from ..output import written
 from . import flow
-from .checkpoint import Kept
+from .checkpoint import PredictionState
 from .config import ShapePredict
-from .denoiser import Denoiser
-from .inputs import Sight, sight_of
+from .denoiser import ShapeDenoiser
+from .inputs import PictureInput, picture_input
 from .refine import blur_of, refine
 from .shape_code import EDGE
-from .thickness_prior import Heights
+from .thickness_prior import ThicknessPrior
 
 _AT_ONCE = 16
 """Codes that the network is asked for at once."""
 
 
-def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) -> dict[str, float]:
+def predict(settings: ShapeSettings, acquisition: Acquisition, work: RunContext) -> dict[str, float]:
     """Predict the shapes of all cells, and write what came of it.
 
     Args:
@@ -45,10 +45,10 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) 
     began, wanted = time.monotonic(), settings.predict
     network = read(wanted.network, "shape")
     cells = cells_in(acquisition)
-    sights = [sight_of(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
+    sights = [picture_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
     blur = blur_of(wanted, cells)  # Read in time, should it be none.
     asked = time.monotonic()
-    kept = Kept.begun(work, len(sights), 1 if wanted.mean else wanted.draws)
+    kept = PredictionState.begun(work, len(sights), 1 if wanted.mean else wanted.draws)
     _draw(kept, network, sights, [_seeds(settings.seed, name) for name in cells.names], wanted, work)
     numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(kept.codes.shape[1])}
     if wanted.refine:
@@ -62,12 +62,17 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: Workplace) 
 
 
 def _draw(
-    kept: Kept, network: Network, sights: list[Sight], seeds: list[list[int]], wanted: ShapePredict, work: Workplace
+    kept: PredictionState,
+    network: Network,
+    sights: list[PictureInput],
+    seeds: list[list[int]],
+    wanted: ShapePredict,
+    work: RunContext,
 ) -> None:
     """Draw the codes that are not drawn yet, cell by cell and draw by draw; those of a cell do not depend on others."""
     pairs = list(np.ndindex(*kept.codes.shape[:2]))
-    denoiser, parameters = built(network, Denoiser), on_device(network.weights)
-    heights = Heights.of(network.statistics)
+    denoiser, parameters = built(network, ShapeDenoiser), on_device(network.weights)
+    heights = ThicknessPrior.of(network.statistics)
     guessed = [heights.guess(sight) for sight in sights]
     steps = 1 if wanted.mean else wanted.steps or network.steps
     for first in range(kept.drawn, len(pairs), _AT_ONCE):

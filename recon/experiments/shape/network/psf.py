@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from ....errors import DataError, Fault
+from ....errors import DataError, Diagnostic
 from ....io.volume_formats import read_stack
 from ....volume import Volume
-from ..cells import Cells
+from ..cells import CellBatch
 from .shape_code import PIXELS
 
 _FINE = 0.4
@@ -18,7 +18,7 @@ _REMEDY = "give a stack (z, y, x) of a bead in focus at its brightest sample, ba
 
 
 def psf_of(
-    path: str | Path, cells: Cells, steps: tuple[float, float, float], most: tuple[int, int, int]
+    path: str | Path, cells: CellBatch, steps: tuple[float, float, float], most: tuple[int, int, int]
 ) -> Float[np.ndarray, "a b c"]:
     """Read a point-spread function, and sample it where pictures are made.
 
@@ -51,20 +51,22 @@ def psf_of(
 def _checked(volume: Volume, where: str) -> Float[np.ndarray, "z y x"]:
     values = volume.main
     if values.ndim != 3 or values.dtype.kind not in "buif":
-        raise DataError(Fault(where, f"holds {values.dtype} of {values.ndim} axes; expected real (z, y, x)", _REMEDY))
+        raise DataError(
+            Diagnostic(where, f"holds {values.dtype} of {values.ndim} axes; expected real (z, y, x)", _REMEDY)
+        )
     values = np.asarray(values, np.float64)
     if not np.all(np.isfinite(values)) or values.min() < 0 or values.max() <= 0:
-        raise DataError(Fault(where, f"holds values of {values.min():g} to {values.max():g}", _REMEDY))
+        raise DataError(Diagnostic(where, f"holds values of {values.min():g} to {values.max():g}", _REMEDY))
     return values
 
 
-def _samples_a_pixel(volume: Volume, cells: Cells, where: str) -> Float[np.ndarray, "3"]:
+def _samples_a_pixel(volume: Volume, cells: CellBatch, where: str) -> Float[np.ndarray, "3"]:
     """Samples of the point-spread function in a pixel of the network, along (z, y, x)."""
     coarser = next(iter(cells)).image.shape[0] / PIXELS
     if volume.length_unit != "m":
         return np.full(3, coarser)
     if cells.voxel is None:
         message = "its voxel's size is known, and that of the cells' is not"
-        raise DataError(Fault(where, message, "say acquisition.voxel_size"))
+        raise DataError(Diagnostic(where, message, "say acquisition.voxel_size"))
     found: Float[np.ndarray, 3] = coarser * np.array(cells.voxel) / np.maximum(volume.spacing, 1e-12)
     return found

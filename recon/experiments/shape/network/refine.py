@@ -15,11 +15,11 @@ import optax
 from jaxtyping import Array, Float
 
 from .....physics import fluorescence as light
-from ....runs import Workplace
-from ..cells import Cells
-from .checkpoint import Kept
+from ....runs import RunContext
+from ..cells import CellBatch
+from .checkpoint import PredictionState
 from .config import ShapePredict
-from .inputs import Sight
+from .inputs import PictureInput
 from .psf import psf_of
 from .shape_code import PIXELS, UNIT, matrix, pixels
 
@@ -39,14 +39,16 @@ Blurring: TypeAlias = light.Blur | Float[Array, "a b c"]
 """What the microscope does: Gaussians, or the samples of its own point-spread function."""
 
 
-class Fitted(NamedTuple):
+class RefinedDraws(NamedTuple):
     """What is fitted of a batch: codes, and the logarithm of the membrane's brightness."""
 
     codes: Float[Array, "batch 16 16 16"]
     membrane: Float[Array, " batch"]
 
 
-def refine(kept: Kept, sights: list[Sight], blur: Blurring, steps: int, work: Workplace) -> dict[str, float]:
+def refine(
+    kept: PredictionState, sights: list[PictureInput], blur: Blurring, steps: int, work: RunContext
+) -> dict[str, float]:
     """Fit all draws to their pictures.
 
     Args:
@@ -74,7 +76,7 @@ def refine(kept: Kept, sights: list[Sight], blur: Blurring, steps: int, work: Wo
     return {"picture_before": float(before), "picture_after": float(after)}
 
 
-def blur_of(wanted: ShapePredict, cells: Cells) -> Blurring:
+def blur_of(wanted: ShapePredict, cells: CellBatch) -> Blurring:
     """The microscope's blur, as its file has it or as that of the red blood cells was.
 
     Raises:
@@ -91,23 +93,23 @@ def _fitted(
 ) -> tuple[Float[Array, "draw 16 16 16"], Float[Array, " draw"], Float[Array, " draw"]]:
     """The codes after some steps, and the misfit of the pictures before and after them."""
     adam = optax.adam(_RATE)
-    start = Fitted(drawn, jnp.full(len(drawn), jnp.log(_MEMBRANE)))
+    start = RefinedDraws(drawn, jnp.full(len(drawn), jnp.log(_MEMBRANE)))
 
-    def loss(fitted: Fitted) -> Float[Array, ""]:
+    def loss(fitted: RefinedDraws) -> Float[Array, ""]:
         change = ((fitted.codes - drawn) ** 2).mean(axis=(1, 2, 3))
         return (misfit(fitted, image, blur) + _NEAR * change).sum()
 
-    def step(_: Any, state: tuple[Fitted, optax.OptState]) -> tuple[Fitted, optax.OptState]:
+    def step(_: Any, state: tuple[RefinedDraws, optax.OptState]) -> tuple[RefinedDraws, optax.OptState]:
         fitted, memory = state
         with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
             updates, memory = adam.update(jax.grad(loss)(fitted), memory)
-            return Fitted(*optax.apply_updates(tuple(fitted), tuple(updates))), memory
+            return RefinedDraws(*optax.apply_updates(tuple(fitted), tuple(updates))), memory
 
-    fitted: Fitted = jax.lax.fori_loop(0, steps, step, (start, adam.init(start)))[0]
+    fitted: RefinedDraws = jax.lax.fori_loop(0, steps, step, (start, adam.init(start)))[0]
     return fitted.codes, misfit(start, image, blur), misfit(fitted, image, blur)
 
 
-def misfit(fitted: Fitted, image: Float[Array, "y x"], blur: Blurring) -> Float[Array, " batch"]:
+def misfit(fitted: RefinedDraws, image: Float[Array, "y x"], blur: Blurring) -> Float[Array, " batch"]:
     """Square of the difference of pictures made and seen over that of the one seen, at the best brightness."""
     made = sections(fitted.codes, jnp.exp(fitted.membrane), blur)
     seen = image[None]

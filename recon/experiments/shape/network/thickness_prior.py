@@ -19,7 +19,7 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 
-from .inputs import Sight
+from .inputs import PictureInput
 
 _SHELLS = (-np.inf, -4.0, -2.0, 0.0, 2.0, 5.0, 10.0)
 """[pixel] Distances to the outline between which brightness is averaged, from the inside out."""
@@ -35,7 +35,7 @@ _LEAST = 4
 """Cells without which a group says nothing."""
 
 
-def traits(sight: Sight) -> Float[np.ndarray, " trait"]:
+def features(sight: PictureInput) -> Float[np.ndarray, " trait"]:
     """Logarithms of the section's area, of its inscribed circle, and of brightness from the middle to beyond."""
     image, distance = sight.image, sight.section
     size = np.sqrt(max(sight.area(), 1.0))
@@ -47,7 +47,7 @@ def traits(sight: Sight) -> Float[np.ndarray, " trait"]:
     return np.array([2 * np.log(size), np.log(max(-float(distance.min()), 0.5) / size), *logs])
 
 
-class Habits(NamedTuple):
+class GPHyperparameters(NamedTuple):
     """What a process takes for granted, in units of the heights' own spread.
 
     Args:
@@ -62,18 +62,18 @@ class Habits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Group:
+class HeightGroup:
     """Cells whose height is known, and what follows for others of their like.
 
     Args:
         known: Traits of each cell.
         logs: Logarithm of the mean height in voxels.
-        habits: As `learned` finds them.
+        habits: As `fit_thickness_prior` finds them.
     """
 
     known: Float[np.ndarray, "cell trait"]
     logs: Float[np.ndarray, " cell"]
-    habits: Habits
+    habits: GPHyperparameters
 
     def guess(self, own: Float[np.ndarray, " trait"]) -> tuple[float, float]:
         """Mean and spread of the logarithm of the height of a cell with such traits."""
@@ -92,7 +92,7 @@ class Group:
         scales = np.log(_spread(self.known)[1]).sum() + np.log(np.diag(factor)).sum()
         return float(-0.5 * apart @ apart - scales)
 
-    def unlikely(self, habits: Habits) -> float:
+    def unlikely(self, habits: GPHyperparameters) -> float:
         """Minus the logarithm of the likelihood of the group's heights, but for a constant."""
         middle, scale = _spread(self.logs)
         own = self._kin(self.standard, self.standard, habits) + habits.left * np.eye(len(self.logs))
@@ -111,24 +111,24 @@ class Group:
         return found
 
     @staticmethod
-    def _kin(a: np.ndarray, b: np.ndarray, habits: Habits) -> np.ndarray:
+    def _kin(a: np.ndarray, b: np.ndarray, habits: GPHyperparameters) -> np.ndarray:
         found: np.ndarray = habits.strength * np.exp(-0.5 * cdist(a, b, "sqeuclidean") / habits.length**2)
         return found
 
 
 @dataclass(frozen=True)
-class Heights:
+class ThicknessPrior:
     """What is known of heights.
 
     Args:
         groups: By name: real cells, simulated ones, or both.
     """
 
-    groups: Mapping[str, Group]
+    groups: Mapping[str, HeightGroup]
 
-    def guess(self, sight: Sight) -> tuple[float, float]:
+    def guess(self, sight: PictureInput) -> tuple[float, float]:
         """Mean and spread of the logarithm of a cell's mean height in voxels."""
-        own, groups = traits(sight), list(self.groups.values())
+        own, groups = features(sight), list(self.groups.values())
         likeness = np.array([group.likeness(own) for group in groups])
         share = np.exp(likeness - likeness.max())
         share /= share.sum()
@@ -145,22 +145,24 @@ class Heights:
         return found
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray]) -> "Heights":
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> "ThicknessPrior":
         """Build it again from `arrays`."""
         names = [name.removesuffix("_traits") for name in arrays if name.endswith("_traits")]
         return cls(
             {
-                name: Group(
+                name: HeightGroup(
                     arrays[f"{name}_traits"],
                     arrays[f"{name}_log_height"],
-                    Habits(*(float(value) for value in arrays[f"{name}_habits"])),
+                    GPHyperparameters(*(float(value) for value in arrays[f"{name}_habits"])),
                 )
                 for name in sorted(names)
             }
         )
 
 
-def learned(sights: Mapping[str, Sequence[Sight]], logs: Mapping[str, Sequence[float]]) -> Heights:
+def fit_thickness_prior(
+    sights: Mapping[str, Sequence[PictureInput]], logs: Mapping[str, Sequence[float]]
+) -> ThicknessPrior:
     """Learn from cells whose height is known: what is taken for granted makes their heights most likely.
 
     Args:
@@ -168,15 +170,15 @@ def learned(sights: Mapping[str, Sequence[Sight]], logs: Mapping[str, Sequence[f
         logs: Logarithm of their mean heights in voxels.
     """
     enough = [name for name, seen in sights.items() if len(seen) >= _LEAST]
-    return Heights({name: _learned(sights[name], logs[name]) for name in enough})
+    return ThicknessPrior({name: _learned(sights[name], logs[name]) for name in enough})
 
 
-def _learned(sights: Sequence[Sight], logs: Sequence[float]) -> Group:
-    group = Group(np.stack([traits(sight) for sight in sights]), np.array(logs, float), Habits())
-    begin = np.log(Habits())
+def _learned(sights: Sequence[PictureInput], logs: Sequence[float]) -> HeightGroup:
+    group = HeightGroup(np.stack([features(sight) for sight in sights]), np.array(logs, float), GPHyperparameters())
+    begin = np.log(GPHyperparameters())
     bounds = [(value - _WIDE, value + _WIDE) for value in begin]
-    best = minimize(lambda at: group.unlikely(Habits(*np.exp(at))), begin, method="L-BFGS-B", bounds=bounds)
-    return Group(group.known, group.logs, Habits(*(float(value) for value in np.exp(best.x))))
+    best = minimize(lambda at: group.unlikely(GPHyperparameters(*np.exp(at))), begin, method="L-BFGS-B", bounds=bounds)
+    return HeightGroup(group.known, group.logs, GPHyperparameters(*(float(value) for value in np.exp(best.x))))
 
 
 def _spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ....errors import ConfigError, Fault
+from ....errors import ConfigError, Diagnostic
 from ....io.network_file import FILE_NAME, STEPS_OF_ANSWER, TEACHER, read
-from ....optimize.trainer import Training
-from ....optimize.training_run import Course, first_weights
-from ....runs import Workplace, peak_memory
+from ....optimize.trainer import Trainer
+from ....optimize.training_run import TrainingRun, first_weights
+from ....runs import RunContext, peak_memory
 from ..config import ShapeSettings
-from .augmentation import Specimen
-from .denoiser import Denoiser
-from .objective import ShapeTask
+from .augmentation import TrainingCell
+from .denoiser import ShapeDenoiser
+from .objective import ShapeObjective
 from .training_data import Sources, gathered, held_out_simulated
 
 _KIND = "shape"
 
 
-def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
+def train(settings: ShapeSettings, work: RunContext) -> dict[str, float]:
     """Train a network on cells of known shape, real and simulated.
 
     Args:
@@ -38,12 +38,12 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
     """
     wanted = settings.train
     _require_unseen(settings)
-    denoiser = Denoiser(settings.network.widths, settings.network.blocks)
+    denoiser = ShapeDenoiser(settings.network.widths, settings.network.blocks)
     weights = first_weights(wanted.network, _KIND, denoiser.constants())
     sources = gathered(settings, work)
     parts = _parts(settings, sources.real)
     each = wanted.steps + wanted.distil
-    course = Course(work, len(parts) * each)
+    course = TrainingRun(work, len(parts) * each)
     state = work.folder.latest_checkpoint()
     begun = 0 if state is None else int(state.facts["part"])
     judged: list[dict[str, float]] = []
@@ -55,7 +55,7 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
         else:
             learned, held_out = part.divided(sources)
             held_out = held_out or held_out_simulated(settings.seed)
-            task = ShapeTask(denoiser, wanted, settings.seed, learned.real, learned.beside, held_out, weights)
+            task = ShapeObjective(denoiser, wanted, settings.seed, learned.real, learned.beside, held_out, weights)
             own, size = _learned(task, part, course)
             judged.append(own)
             numbers |= size
@@ -68,7 +68,7 @@ def train(settings: ShapeSettings, work: Workplace) -> dict[str, float]:
     return numbers
 
 
-def _learned(task: ShapeTask, part: "Part", course: Course) -> tuple[dict[str, float], dict[str, float]]:
+def _learned(task: ShapeObjective, part: "Fold", course: TrainingRun) -> tuple[dict[str, float], dict[str, float]]:
     """Train the network of a part, distil it, and write it.
 
     Returns:
@@ -85,9 +85,11 @@ def _learned(task: ShapeTask, part: "Part", course: Course) -> tuple[dict[str, f
     return _run(task.distilling(read(teacher, _KIND).weights), part, course, path)
 
 
-def _run(task: ShapeTask, part: "Part", course: Course, path: Path) -> tuple[dict[str, float], dict[str, float]]:
+def _run(
+    task: ShapeObjective, part: "Fold", course: TrainingRun, path: Path
+) -> tuple[dict[str, float], dict[str, float]]:
     """Take the steps of a task that are left, and write the network."""
-    training = Training(task, task.settings, task.seed)
+    training = Trainer(task, task.settings, task.seed)
     course.run(training, {"part": part.number, "distilled": task.teacher is not None})
     judged = training.judged or task.judge(training.state.mean)
     facts = {STEPS_OF_ANSWER: task.steps_of_answer}
@@ -96,7 +98,7 @@ def _run(task: ShapeTask, part: "Part", course: Course, path: Path) -> tuple[dic
 
 
 @dataclass(frozen=True)
-class Part:
+class Fold:
     """One training of a run.
 
     Args:
@@ -111,7 +113,7 @@ class Part:
     teacher: str
     held_out: frozenset[int]
 
-    def divided(self, sources: Sources) -> tuple[Sources, list[Specimen]]:
+    def divided(self, sources: Sources) -> tuple[Sources, list[TrainingCell]]:
         """What is learned from, without anything of the cells that are held out; and those."""
         kept = [i for i in range(len(sources.real)) if i not in self.held_out]
         turned = [sources.turned[i] for i in kept] if sources.turned else []
@@ -120,16 +122,16 @@ class Part:
         ]
 
 
-def _parts(settings: ShapeSettings, real: Sequence[Specimen]) -> list[Part]:
+def _parts(settings: ShapeSettings, real: Sequence[TrainingCell]) -> list[Fold]:
     count = settings.train.folds
     if count == 0:
-        return [Part(0, FILE_NAME, f"{TEACHER}.h5", frozenset())]
+        return [Fold(0, FILE_NAME, f"{TEACHER}.h5", frozenset())]
     if count == 1 or count > len(real):
         message = f"{count} parts of {len(real)} real cells are no cross-validation"
-        raise ConfigError(Fault("train.folds", message, "name cells in train.data, and choose 2 parts or more"))
+        raise ConfigError(Diagnostic("train.folds", message, "name cells in train.data, and choose 2 parts or more"))
     division = folds([cell.label for cell in real], count, settings.seed)
     each = [frozenset(np.flatnonzero(division == k).tolist()) for k in range(count)]
-    return [Part(k, f"network-{k}.h5", f"{TEACHER}-{k}.h5", held_out) for k, held_out in enumerate(each)]
+    return [Fold(k, f"network-{k}.h5", f"{TEACHER}-{k}.h5", held_out) for k, held_out in enumerate(each)]
 
 
 def _require_unseen(settings: ShapeSettings) -> None:
@@ -137,7 +139,7 @@ def _require_unseen(settings: ShapeSettings) -> None:
     wanted = settings.train
     if wanted.folds and wanted.network is not None:
         message = f"{wanted.network!r} would begin every part, and may have seen the cells that the part is judged by"
-        raise ConfigError(Fault("train.network", message, "leave it out, or train one network (train.folds=0)"))
+        raise ConfigError(Diagnostic("train.network", message, "leave it out, or train one network (train.folds=0)"))
 
 
 def folds(labels: Sequence[str], count: int, seed: int) -> np.ndarray:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ....errors import DataError, Fault, Stopped
-from ....runs import Workplace
-from ..cells import Cells, cells_of
+from ....errors import DataError, Diagnostic, Stopped
+from ....runs import RunContext
+from ..cells import CellBatch, cells_of
 from ..config import ShapeSettings
 from ..simulate import SimulatedCell, simulated_cell, turned_cell
-from .augmentation import Specimen, specimen
+from .augmentation import TrainingCell, specimen
 
 _EDGE = 48
 """Samples along an axis of a simulated cell that is learned from."""
@@ -30,17 +30,17 @@ class Sources:
         simulated: Cells that never lived.
     """
 
-    real: list[Specimen]
-    turned: list[list[Specimen]]
-    simulated: list[Specimen]
+    real: list[TrainingCell]
+    turned: list[list[TrainingCell]]
+    simulated: list[TrainingCell]
 
     @property
-    def beside(self) -> list[Specimen]:
+    def beside(self) -> list[TrainingCell]:
         """All of which pictures are simulated; those that never lived come first."""
         return [*self.simulated, *(one for copies in self.turned for one in copies)]
 
 
-def gathered(settings: ShapeSettings, work: Workplace) -> Sources:
+def gathered(settings: ShapeSettings, work: RunContext) -> Sources:
     """Read the cells that the config names, turn them, and simulate others.
 
     Args:
@@ -57,29 +57,31 @@ def gathered(settings: ShapeSettings, work: Workplace) -> Sources:
     turned = [] if cells is None else _turned(cells, settings.seed, wanted.turned, work)
     if len(real) + len(simulated) < _LEAST:
         message = f"{len(real)} real and {len(simulated)} simulated cells are too few to learn from"
-        raise DataError(Fault("train.specimens", message, f"name cells in train.data, or simulate {_LEAST} or more"))
+        raise DataError(
+            Diagnostic("train.specimens", message, f"name cells in train.data, or simulate {_LEAST} or more")
+        )
     return Sources(real, turned, simulated)
 
 
-def _cells(settings: ShapeSettings) -> Cells | None:
+def _cells(settings: ShapeSettings) -> CellBatch | None:
     """The cells that the config names."""
     if settings.train.data is None:
         return None
     found = cells_of(settings, Path(settings.train.data))
     if found.inside is None:
         message = "the shapes of its cells are not known"
-        raise DataError(Fault(settings.train.data, message, "a network learns from cells with obj/ or /truth"))
+        raise DataError(Diagnostic(settings.train.data, message, "a network learns from cells with obj/ or /truth"))
     return found
 
 
-def _real(cells: Cells) -> list[Specimen]:
+def _real(cells: CellBatch) -> list[TrainingCell]:
     rows = zip(_shapes(cells), cells.images, cells.masks, cells.labels, strict=True)
     return [specimen(inside, image, mask, label) for inside, image, mask, label in rows]
 
 
-def _turned(cells: Cells, seed: int, count: int, work: Workplace) -> list[list[Specimen]]:
+def _turned(cells: CellBatch, seed: int, count: int, work: RunContext) -> list[list[TrainingCell]]:
     """Copies of each real cell, turned in space, of which pictures are simulated."""
-    found: list[list[Specimen]] = []
+    found: list[list[TrainingCell]] = []
     for number, (inside, label) in enumerate(zip(_shapes(cells), cells.labels, strict=True)):
         _stop_if_asked(work)
         seen = [turned_cell(np.random.default_rng([seed, 11, number, k]), inside, label) for k in range(count)]
@@ -88,21 +90,21 @@ def _turned(cells: Cells, seed: int, count: int, work: Workplace) -> list[list[S
     return found
 
 
-def _shapes(cells: Cells) -> np.ndarray:
+def _shapes(cells: CellBatch) -> np.ndarray:
     return np.empty(0) if cells.inside is None else cells.inside
 
 
-def _specimen(cell: SimulatedCell) -> Specimen:
+def _specimen(cell: SimulatedCell) -> TrainingCell:
     return specimen(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
 
 
-def _stop_if_asked(work: Workplace) -> None:
+def _stop_if_asked(work: RunContext) -> None:
     if (reason := work.stop()) is not None:
         raise Stopped(f"{reason}: stopped before the first step; run again with --resume")
 
 
-def _simulated(seed: int, count: int, work: Workplace) -> list[Specimen]:
-    found: list[Specimen] = []
+def _simulated(seed: int, count: int, work: RunContext) -> list[TrainingCell]:
+    found: list[TrainingCell] = []
     for number in range(count):
         _stop_if_asked(work)
         found.append(_one_simulated(seed, number))
@@ -110,12 +112,12 @@ def _simulated(seed: int, count: int, work: Workplace) -> list[Specimen]:
     return found
 
 
-def held_out_simulated(seed: int) -> list[Specimen]:
+def held_out_simulated(seed: int) -> list[TrainingCell]:
     """Cells to judge a network by that learns from all real ones."""
     return [_one_simulated(seed + 1_000_003, number) for number in range(_HELD_OUT)]
 
 
-def _one_simulated(seed: int, number: int) -> Specimen:
+def _one_simulated(seed: int, number: int) -> TrainingCell:
     rng = np.random.default_rng([seed, number])
     while True:
         cell = simulated_cell(rng, edge=_EDGE)

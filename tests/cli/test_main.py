@@ -1,0 +1,331 @@
+"""The command line as a shell sees it: exit statuses through a real process, and help that imports nothing heavy."""
+
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.cli import console
+from unflat.cli.main import COMMANDS
+from unflat.cli.running import WAYS, way_named
+from unflat.recon import devices
+from unflat.recon.errors import DeviceError
+from unflat.recon.experiments import NAMES, get_experiment
+
+HEAVY = ("jax", "matplotlib", "scipy", "skimage", "optax")
+
+
+def unflat(
+    *words: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "unflat", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def watched(*words: str | Path) -> tuple[str, set[str]]:
+    """What a command prints, and the heavy modules that it has imported by its end."""
+    code = (
+        "import sys\nfrom unflat.cli.main import run\nrun(sys.argv[1:])\n"
+        f"print('HEAVY', *[m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, timeout=120, check=True
+    )
+    *lines, last = result.stdout.splitlines()
+    return "\n".join(lines), set(last.split()[1:])
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text("kind: cell\nvolume:\n  depth: 4 um\n", "utf-8")
+    return path
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """A small foreign file: names, units and light as some lab has them."""
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["I"] = np.random.default_rng(0).poisson(100, (4, 32, 32)).astype("u2")
+        file["led"] = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])
+        file.attrs.update(lambda_nm=532.0, na=0.5, n=1.33)
+    return path
+
+
+FOREIGN = [
+    "acquisition.images=/I",
+    "acquisition.wavelength=/@lambda_nm in nm",
+    "acquisition.numerical_aperture=/@na",
+    "acquisition.medium_index=/@n",
+    "acquisition.pixel_size=0.3 um",
+    "acquisition.led_grid={row_col: /led, pitch: 4 mm, height: 40 mm, centre: [0, 0]}",
+]
+
+
+def sets(*assignments: str) -> list[str]:
+    return [word for assignment in assignments for word in ("--set", assignment)]
+
+
+class TestHelp:
+    def test_help_lists_every_command(self) -> None:
+        result = unflat("--help")
+        assert result.returncode == 0
+        assert all(f"  {name} " in result.stdout for name in COMMANDS)
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_the_help_of_a_command_shows_examples_and_imports_no_jax(self, name: str) -> None:
+        text, heavy = watched(name, "--help")
+        assert f"unflat {name}" in text.split("Examples:")[1]
+        assert heavy & {"jax", "matplotlib"} == set()
+
+    def test_help_and_version_import_nothing_heavy(self) -> None:
+        assert watched("--help")[1] == set()
+        assert watched("--version")[1] == set()
+
+    def test_init_check_and_info_import_no_jax(self, tmp_path: Path, config: Path, scan: Path) -> None:
+        for words in (
+            ("init", "cell", "-o", tmp_path / "new.yaml"),
+            ("check", config, scan, *sets(*FOREIGN)),
+            ("info", scan),
+        ):
+            assert watched(*words)[1] & {"jax", "matplotlib"} == set(), words
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_completion_is_offered_for_each_shell(self, shell: str) -> None:
+        script = unflat(env={"_UNFLAT_COMPLETE": f"{shell}_source"})
+        assert "_UNFLAT_COMPLETE" in script.stdout or shell == "bash"
+        # Bash and zsh tell the number of the word that is being typed, fish the word.
+        typing = {"COMP_WORDS": "unflat ch", "COMP_CWORD": "ch" if shell == "fish" else "1"}
+        words = unflat(env={"_UNFLAT_COMPLETE": f"{shell}_complete", **typing})
+        assert "check" in words.stdout
+
+
+class TestExitStatus:
+    @pytest.mark.parametrize(
+        ("words", "status", "message"),
+        [
+            ((), 2, "Usage"),
+            (("chekc",), 2, "Did you mean 'check'?"),
+            (("init", "celll"), 2, "'celll' is no kind of experiment; there is: cell, crystal, shape"),
+            (("demo", "shap"), 2, "'shap' is no kind of experiment; there is: cell, crystal, shape"),
+            (("init", "cell", "--sed", "1"), 2, "No such option"),
+            (("check", "absent.yaml"), 2, "error: absent.yaml: cannot be read: No such file"),
+            (("init", "cell", "--set", "fit.steps=no"), 2, "fit.steps: must be a whole number"),
+            (("init", "cell", "--set", "volume.depth=5"), 2, "volume.depth: 5 m is too deep for a cell"),
+            (("init", "cell", "-o", "no/such/folder/run.yaml"), 3, "no/such/folder"),
+            (("volume", "absent", "-o", "cell.h5"), 3, "error: absent: there is no such file"),
+            (("render", "absent", "-o", "cell.png"), 3, "error: absent: no such file"),
+            (("query", "absent", "points.csv", "-o", "values.csv"), 3, "error: absent: there is no such file"),
+            (("evaluate", "absent", "absent.h5"), 3, "error: absent: no such file"),
+            (("report", "absent"), 3, "error: absent: no such folder"),
+        ],
+    )
+    def test_a_mistake_has_a_message_a_status_and_no_traceback(
+        self, words: tuple[str, ...], status: int, message: str, tmp_path: Path
+    ) -> None:
+        result = unflat(*words, cwd=tmp_path)
+        assert result.returncode == status, result.stderr
+        assert message in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_config_is_written_and_never_overwritten_unasked(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.yaml"
+        first = unflat("init", "cell", "-o", path, "--set", "volume.depth=9 um", "--seed", "3")
+        assert first.returncode == 0
+        assert f"wrote {path}" in first.stdout
+        text = path.read_text("utf-8")
+        assert "depth: 9 um" in text
+        assert "seed: 3" in text
+        again = unflat("init", "cell", "-o", path)
+        assert again.returncode == 2
+        assert "--force" in again.stderr
+        assert path.read_text("utf-8") == text
+        assert unflat("init", "cell", "-o", path, "--force", "-q").stdout == ""
+
+    def test_without_an_output_the_config_goes_to_stdout(self) -> None:
+        assert unflat("init", "cell").stdout.startswith("# Kind of experiment.\nkind: cell\n")
+        assert unflat("init", "cell", "--schema").stdout.startswith("{")
+
+    def test_a_bug_is_one_line_and_its_traceback_comes_on_request(self) -> None:
+        code = (
+            "import sys, unflat.recon.experiments as k\nfrom unflat.cli.main import main\n"
+            "k.get_experiment = lambda n: 1 / 0\nmain(sys.argv[1:])"
+        )
+
+        def run(*words: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-c", code, "init", "cell", *words]
+            return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+        plain, loud = run(), run("-vv")
+        assert plain.returncode == loud.returncode == 1
+        assert "internal error: ZeroDivisionError" in plain.stderr
+        assert "Traceback" not in plain.stderr
+        assert "Traceback" in loud.stderr
+
+    def test_a_reader_that_leaves_early_is_no_error(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "unflat", "init", "cell"]
+        result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        os.close(writer)
+        assert (result.returncode, result.stderr) == (141, "")
+
+
+class TestCheck:
+    def test_a_sound_pair_is_told_with_memory_and_time(self, config: Path, scan: Path) -> None:
+        result = unflat("check", config, scan, *sets(*FOREIGN))
+        assert result.returncode == 0, result.stderr
+        assert "images: 4 x 32 x 32" in result.stdout
+        assert "memory about" in result.stdout
+
+    def test_every_fault_of_a_config_has_its_line(self, config: Path) -> None:
+        config.write_text("kind: cell\nvolume:\n  depht: 4 um\nfit: {steps: many}\n", "utf-8")
+        result = unflat("check", config)
+        assert result.returncode == 2
+        assert f"error: {config}:3:3: volume.depht: unknown key; did you mean 'depth'?" in result.stderr
+        assert f"error: {config}:4:7: fit.steps" in result.stderr
+
+    def test_names_that_the_file_does_not_have_are_told_all_at_once(self, config: Path, scan: Path) -> None:
+        wrong = sets(*FOREIGN, "acquisition.images=/I_raw", "acquisition.medium_index=/@index")
+        result = unflat("check", config, scan, *wrong)
+        assert result.returncode == 3
+        assert "/I_raw" in result.stderr
+        assert "index" in result.stderr
+        assert "Traceback" not in result.stderr
+
+    def test_a_volume_without_depth_is_refused_with_the_remedy(self, config: Path, scan: Path) -> None:
+        result = unflat("check", config, scan, *sets(*FOREIGN, "volume.depth="))
+        assert result.returncode == 2
+        assert "--set volume.depth=" in result.stderr
+
+    def test_a_file_that_is_not_there(self, config: Path, tmp_path: Path) -> None:
+        result = unflat("check", config, tmp_path / "absent.h5")
+        assert result.returncode == 3
+        assert "absent.h5" in result.stderr
+
+
+class TestDevices:
+    def test_a_gpu_that_is_not_there_is_refused(self) -> None:
+        if devices.nvidia_cards():
+            pytest.skip("this machine has an NVIDIA card")
+        result = unflat("doctor", "--device", "gpu")
+        assert result.returncode == 4
+        assert "no GPU to compute on" in result.stderr
+        assert "--device cpu" in result.stderr
+
+    def test_doctor_says_aloud_that_there_is_no_gpu(self) -> None:
+        if devices.nvidia_cards():
+            pytest.skip("this machine has an NVIDIA card")
+        result = unflat("doctor")
+        assert result.returncode == 0
+        assert "NO GPU" in result.stdout
+        assert "SLURM" in result.stdout
+
+    def test_a_card_that_jax_cannot_use_is_said_aloud(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        heard: list[str] = []
+        monkeypatch.setattr(devices, "nvidia_cards", lambda: ["H200"])
+        monkeypatch.setattr(devices, "_asked_for_cpu", lambda: False)
+        monkeypatch.setattr(devices._log, "warning", lambda text, *values: heard.append(text % values))
+        devices.use("auto")
+        assert "COMPUTING ON THE CPU" in heard[0]
+        assert devices.INSTALL_CUDA in heard[0]
+        with pytest.raises(DeviceError, match=r"install jax's part for it with pip install 'unflat\[cuda\]'"):
+            devices.use("gpu")
+
+    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to")
+    def test_what_is_freed_serves_the_next_step(self) -> None:
+        # Numpy asks the same C library for memory; every page that this must ask the system for is a fault.
+        code = (
+            "import resource, sys\nimport numpy as np\nfrom unflat.recon import devices\ndevices.use('cpu')\n"
+            "def faults():\n"
+            "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+            "    np.ones(1 << 24)\n"
+            "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+            "faults()\nsys.exit(faults() > 1000)\n"
+        )
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+    def test_a_folder_that_cannot_be_written_costs_only_the_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+        assert devices.compilation_cache() is None
+
+
+class TestProgress:
+    def test_a_log_gets_plain_lines_every_so_often(self, capfd: pytest.CaptureFixture[str]) -> None:
+        console.reset()
+        with console.progress("fit") as show:
+            for step in range(1, 101):
+                show(step, 100, loss=1 / step)
+        lines = capfd.readouterr().err.splitlines()
+        assert lines == ["fit: 1/100  loss 1", "fit: 100/100  loss 0.01"]
+
+    def test_the_time_left_follows_from_the_steps_done(self, capfd: pytest.CaptureFixture[str]) -> None:
+        show = console.PlainProgress(interval=0.0)
+        show(10, 100)
+        show._start -= 10  # ten steps in ten seconds
+        show(20, 100)
+        assert capfd.readouterr().err.splitlines()[-1] == "20/100    1 min 20 s left"
+
+    def test_other_work_has_its_own_pace(self, capfd: pytest.CaptureFixture[str]) -> None:
+        show = console.PlainProgress(interval=0.0)
+        show(1, 600)
+        show(600, 600)
+        show(10, 100)
+        show._start -= 10
+        show(20, 100)
+        assert capfd.readouterr().err.splitlines()[-2:] == ["10/100", "20/100    1 min 20 s left"]
+
+    def test_quiet_is_quiet(self, capfd: pytest.CaptureFixture[str]) -> None:
+        console.reset()
+        console.quieter(True)
+        with console.progress("fit") as show:
+            show(1, 1)
+        console.print_line("nothing")
+        console.reset()
+        assert capfd.readouterr() == ("", "")
+
+
+def test_every_way_is_a_command_of_its_name() -> None:
+    assert [way_named(name).name for name in WAYS] == list(WAYS)
+    assert set(WAYS) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kind_takes_a_way_that_it_has_unless_asked(name: str) -> None:
+    kind = get_experiment(name)
+    assert way_named(kind.way).part(kind) is not None
+
+
+def test_a_stopped_demo_names_the_command_that_goes_on(tmp_path: Path) -> None:
+    small = ["simulate.shape=[32, 32]", "simulate.illumination.count=6", "fit.steps=100000", "volume.depth=4 um"]
+    demo = tmp_path / "my demo"
+    words = [sys.executable, "-m", "unflat", "demo", "-o", str(demo), *(w for s in small for w in ("--set", s))]
+    process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (demo / "run" / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 75, err
+    assert "again with --resume" not in err
+    command = shlex.split(err.strip().splitlines()[-1].partition("go on with: ")[2])
+    assert command[0] == "unflat"
+    again = unflat(*command[1:], "--time-limit", "0.1 s")
+    assert again.returncode == 75, again.stderr

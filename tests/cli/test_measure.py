@@ -1,0 +1,310 @@
+"""``unflat measure`` and ``unflat mesh``: tables and surfaces of known specimens, and bad input."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+
+from unflat.cli.main import run
+from unflat.recon.errors import ConfigError, DataError, ExitStatus
+from unflat.recon.frame import ModelFrame
+from unflat.recon.io.volume_formats import save
+from unflat.recon.io.volume_stack import counts, members, write_many
+from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.volume import Quantity, Volume, centred_axis
+
+STEP = 0.2e-6
+RADIUS = 2e-6
+VOLUME = 4 / 3 * np.pi * 2.0**3  # um3
+MEDIUM, INSIDE = 1.337, 1.377
+OCCUPANCY = Quantity("occupancy", "1", "0 outside, 1 inside")
+
+
+def ball(radius: float = RADIUS, edge: int = 32) -> np.ndarray:
+    """[m] Signed distance, positive inside."""
+    axis = centred_axis(edge, STEP)
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    return radius - np.sqrt(z**2 + y**2 + x**2)
+
+
+def grey(distance: np.ndarray) -> np.ndarray:
+    return np.clip(0.5 + distance / STEP, 0, 1).astype(np.float32)
+
+
+def volume(kind: str, values: dict[str, np.ndarray], unit: str = "m", **attributes: Any) -> Volume:
+    edge = len(next(iter(values.values())))
+    axis = centred_axis(edge, STEP if unit == "m" else 1.0)
+    quantities = tuple(Quantity(name, "1", "") for name in values)
+    return Volume(kind, axis, axis, axis, values, quantities, attributes, unit)  # type: ignore[arg-type]
+
+
+def cell(scale: float = 1.0, unit: str = "m") -> Volume:
+    index = MEDIUM + (INSIDE - MEDIUM) * scale * grey(ball())
+    return volume("cell", {"refractive_index": index.astype(np.float32)}, unit, medium_index=MEDIUM)
+
+
+def crystal() -> Volume:
+    distance = ball()
+    z = np.broadcast_to(centred_axis(32, STEP)[:, None, None], distance.shape)
+    strain = np.where(distance > 0, 1e-3 * z / RADIUS, np.nan)
+    values = {
+        "amplitude": grey(distance),
+        "strain": strain,
+        "displacement": 0.0 * distance,
+        "support": 1.0 * (distance > 0),
+    }
+    return volume("crystal", values)
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    """Two cells of three draws."""
+    path = tmp_path / "shapes.h5"
+    values = np.stack([[grey(ball(r * 1e-6)) for r in radii] for radii in ((1.8, 2.0, 2.2), (1.0, 1.5, 1.2))])
+    write_many(path, volume("shape", {"occupancy": grey(ball())}), values, names=["a", "b"], labels=["x", ""])
+    return path
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[Volume, str], Path]:
+    def write(what: Volume, name: str = "volume.h5") -> Path:
+        save(what, tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def called(*words: str | Path) -> int:
+    return run([str(word) for word in words])
+
+
+class TestMeasure:
+    def test_a_cells_dry_mass_is_its_contrast_over_the_increment(self, tmp_path: Path, written: Any) -> None:
+        assert called("measure", written(cell()), "-o", tmp_path / "t.csv") == 0
+        (row,) = rows(tmp_path / "t.csv")
+        assert float(row["volume [um3]"]) == pytest.approx(VOLUME, rel=0.02)
+        # [um3] 1e-12 mL, over mL/g, is 1e-12 g: a picogram.
+        expected = VOLUME * (INSIDE - MEDIUM) / 0.185
+        assert float(row["dry_mass [pg]"]) == pytest.approx(expected, rel=0.05)
+        assert float(row["dry_mass_box [pg]"]) == pytest.approx(expected, rel=0.02)
+        assert float(row["dry_mass_high [pg]"]) / float(row["dry_mass_low [pg]"]) == pytest.approx(19 / 18)
+        assert float(row["dry_mass_density [g/L]"]) == pytest.approx(0.04 / 0.185 * 1e3, rel=0.05)
+        assert float(row["medium_index"]) == pytest.approx(MEDIUM)
+        assert float(row["max_index"]) == pytest.approx(INSIDE, abs=1e-5)
+
+    def test_samples_of_unknown_size_have_no_mass(self, tmp_path: Path, written: Any) -> None:
+        assert called("measure", written(cell(unit="voxel")), "-o", tmp_path / "t.csv") == 0
+        (row,) = rows(tmp_path / "t.csv")
+        assert float(row["volume [voxel3]"]) == pytest.approx(VOLUME / 0.2**3, rel=0.02)
+        assert row["dry_mass [pg]"] == ""
+
+    def test_a_crystals_strain(self, tmp_path: Path, written: Any) -> None:
+        assert called("measure", written(crystal()), "-o", tmp_path / "t.csv") == 0
+        (row,) = rows(tmp_path / "t.csv")
+        assert float(row["volume [nm3]"]) == pytest.approx(VOLUME * 1e9, rel=0.02)
+        assert float(row["extent_z [nm]"]) == pytest.approx(4000, rel=0.02)
+        assert float(row["strain_mean"]) == pytest.approx(0, abs=1e-6)
+        assert float(row["strain_rms"]) == pytest.approx(1e-3 / np.sqrt(5), rel=0.03)
+        assert 50 < float(row["edge_width [nm]"]) < 300
+
+    def test_a_row_for_each_cell_and_draw(self, shapes: Path, tmp_path: Path) -> None:
+        assert called("measure", shapes, "-o", tmp_path / "t.csv") == 0
+        found = rows(tmp_path / "t.csv")
+        assert [(r["cell"], r["draw"], r["name"], r["label"]) for r in found[::3]] == [
+            ("0", "0", "a", "x"),
+            ("1", "0", "b", ""),
+        ]
+        radii = np.array([float(r["equivalent_diameter [um]"]) / 2 for r in found])
+        np.testing.assert_allclose(radii, (1.8, 2.0, 2.2, 1.0, 1.5, 1.2), rtol=0.02)
+        np.testing.assert_allclose([float(r["mean_curvature_mean [1/um]"]) for r in found], 1 / radii, rtol=0.05)
+
+    def test_shaprs_features_want_64_samples(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
+        assert called("measure", shapes, "-o", tmp_path / "t.csv", "--features", "shapr") == ExitStatus.DATA
+        assert "64 x 64 x 64" in capsys.readouterr().err
+
+    def test_what_cannot_be_measured_is_named_and_the_others_are_written(
+        self, tmp_path: Path, written: Any, capsys: Any
+    ) -> None:
+        good = written(cell())
+        torn = cell()
+        torn.values["refractive_index"][3, 3, 3] = np.nan
+        bad = written(torn, "nan.h5")
+        status = called("measure", bad, good, tmp_path / "absent.h5", "-o", tmp_path / "t.csv")
+        assert status == ExitStatus.DATA
+        said = capsys.readouterr().err
+        assert "nan.h5" in said
+        assert "1 of 32768 values are not finite" in said
+        assert "absent.h5" in said
+        assert [Path(row["file"]).name for row in rows(tmp_path / "t.csv")] == ["volume.h5"]
+
+    def test_what_does_not_suit_the_command_line_costs_no_other_row(
+        self, tmp_path: Path, written: Any, capsys: Any
+    ) -> None:
+        model().save(tmp_path / "model.h5")
+        words = ["measure", written(cell()), tmp_path / "model.h5", "-o", tmp_path / "t.csv", "--spacing", "0.3 um"]
+        assert called(*words) == ExitStatus.USAGE
+        assert "leave out --spacing" in capsys.readouterr().err
+        assert [Path(row["file"]).name for row in rows(tmp_path / "t.csv")] == ["model.h5"]
+        assert called(*words, tmp_path / "absent.h5", "--force") == ExitStatus.DATA
+
+    def test_a_model_is_measured_at_any_spacing(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.h5"
+        model().save(path)
+        assert called("measure", path, "-o", tmp_path / "a.csv") == 0
+        assert called("measure", path, "-o", tmp_path / "b.csv", "--spacing", "0.3 um") == 0
+        one, other = (float(rows(tmp_path / name)[0]["volume [um3]"]) for name in ("a.csv", "b.csv"))
+        assert one == pytest.approx(other, rel=0.03)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["-o", "t.txt"], "has no ending of a table"),
+            (["-o", "t.csv", "--features", "shapr"], "those are features of shapes"),
+            (["-o", "t.csv", "--spacing", "1 um"], "leave out --spacing"),
+            (["-o", "t.csv", "--kind", "lattice"], "no kind of experiment"),
+            (["-o", "volume.h5.csv"], "exists already"),
+        ],
+    )
+    def test_usage(
+        self, words: list[str], message: str, written: Any, tmp_path: Path, monkeypatch: Any, capsys: Any
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "volume.h5.csv").touch()
+        assert called("measure", written(cell()), *words) == ExitStatus.USAGE
+        assert message in capsys.readouterr().err
+
+
+def model() -> Model:
+    grid = grey(ball())
+    architecture = {"type": "voxels", "version": 1, "shape": list(grid.shape), "outputs": 1, "sign": "any"}
+    half = 16 * STEP
+    frame = ModelFrame((-half,) * 3, (half,) * 3, (STEP,) * 3, {"medium_index": MEDIUM})
+    quantity = ModelQuantity("refractive_index", "1", "real part of the refractive index", MEDIUM, INSIDE - MEDIUM)
+    return Model(architecture, {"grid": grid[None]}, frame, (quantity,))
+
+
+class TestMesh:
+    @pytest.mark.parametrize("ending", [".stl", ".ply", ".obj"])
+    def test_it_is_closed_and_in_micrometres(self, ending: str, tmp_path: Path, written: Any, capsys: Any) -> None:
+        path = tmp_path / f"cell{ending}"
+        assert called("mesh", written(cell()), "-o", path) == 0
+        assert "lengths in um" in capsys.readouterr().out
+        read = trimesh.load_mesh(path)
+        assert read.is_watertight
+        assert read.is_winding_consistent
+        assert read.volume == pytest.approx(VOLUME, rel=0.02)
+        assert b"lengths in um" in path.read_bytes()[:200]
+        # Half-way of the index is where the ball ends.
+        np.testing.assert_allclose(np.linalg.norm(read.vertices, axis=1), 2.0, atol=0.03)
+
+    def test_a_model_at_two_spacings_is_one_shape_without_steps(self, tmp_path: Path) -> None:
+        model().save(tmp_path / "model.h5")
+        meshes = []
+        for name, spacing in (("coarse.ply", "0.2 um"), ("fine.ply", "0.06 um")):
+            assert called("mesh", tmp_path / "model.h5", "-o", tmp_path / name, "--spacing", spacing) == 0
+            meshes.append(trimesh.load_mesh(tmp_path / name))
+        coarse, fine = meshes
+        assert len(fine.faces) > 8 * len(coarse.faces)
+        assert coarse.volume == pytest.approx(fine.volume, rel=0.01)
+        assert coarse.is_watertight
+        assert fine.is_watertight
+
+    def test_level_and_quantity(self, tmp_path: Path, written: Any) -> None:
+        field = ball()
+        path = written(volume("shape", {"occupancy": grey(field), "signed_distance": -field * 1e6}))
+        assert called("mesh", path, "-o", tmp_path / "own.stl") == 0
+        assert called("mesh", path, "-o", tmp_path / "wide.stl", "--level", "0.5") == 0
+        assert called("mesh", path, "-o", tmp_path / "other.stl", "--quantity", "occupancy") == 0
+        volumes = [trimesh.load_mesh(tmp_path / f"{name}.stl").volume for name in ("own", "wide", "other")]
+        np.testing.assert_allclose(volumes, [VOLUME, VOLUME * 1.25**3, VOLUME], rtol=0.02)
+
+    def test_one_of_many(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl") == ExitStatus.USAGE
+        assert "holds 2 cells, and a mesh is of one; choose one: --cell 0 … 1" in capsys.readouterr().err
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--draw", "7") == ExitStatus.USAGE
+        assert "has no draw 7; they are numbered 0 to 2" in capsys.readouterr().err
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--draw", "1") == 0
+        assert trimesh.load_mesh(tmp_path / "m.stl").volume == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.02)
+
+    def test_the_consensus_is_what_most_draws_fill(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--consensus") == 0
+        assert trimesh.load_mesh(tmp_path / "m.stl").volume == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.02)
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--consensus", "--force") == ExitStatus.USAGE
+        assert "choose one: --cell" in capsys.readouterr().err
+        words = ("--cell", "1", "--draw", "0", "--consensus", "--force")
+        assert called("mesh", shapes, "-o", tmp_path / "m.stl", *words) == ExitStatus.USAGE
+        assert "is of all draws, and --draw 0 of one" in capsys.readouterr().err
+
+    def test_unknown_sizes_are_voxels(self, tmp_path: Path, written: Any, capsys: Any) -> None:
+        assert called("mesh", written(cell(unit="voxel")), "-o", tmp_path / "m.ply") == 0
+        assert "lengths in voxel" in capsys.readouterr().out
+        assert trimesh.load_mesh(tmp_path / "m.ply").volume == pytest.approx(VOLUME / 0.2**3, rel=0.02)
+
+    @pytest.mark.parametrize(
+        ("words", "status", "message"),
+        [
+            (["-o", "m.gltf"], 2, "has no ending of a mesh; use one of .stl, .ply, .obj"),
+            (["-o", "m.stl", "--quantity", "density"], 2, "no quantity 'density': there are refractive_index"),
+            (["-o", "m.stl", "--spacing", "1 um"], 2, "leave out --spacing"),
+            (["-o", "m.stl", "--cell", "2"], 2, "has no cell 2"),
+            (["-o", "m.stl", "--level", "9"], 3, "no surface at the level 9: the values go from 1.337 to 1.377"),
+            (["-o", "no/m.stl"], 3, "there is no folder"),
+        ],
+    )
+    def test_faults(
+        self, words: list[str], status: int, message: str, written: Any, tmp_path: Path, monkeypatch: Any, capsys: Any
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        path = written(cell())
+        assert called("mesh", path, *words) == status
+        assert message in capsys.readouterr().err
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+    def test_volumes_without_a_surface(self, tmp_path: Path, written: Any, capsys: Any) -> None:
+        for scale, message in ((0.0, "no surface at the level"), (np.nan, "values are not finite")):
+            assert called("mesh", written(cell(scale)), "-o", tmp_path / "m.stl") == ExitStatus.DATA
+            assert message in capsys.readouterr().err
+        complex_one = volume("crystal", {"density": grey(ball()).astype(complex), "amplitude": grey(ball())})
+        assert called("mesh", written(complex_one), "-o", tmp_path / "m.stl") == ExitStatus.USAGE
+        assert "density is complex and has no surface: choose a real quantity (amplitude)" in capsys.readouterr().err
+
+    def test_as_a_shell_sees_it(self, tmp_path: Path, written: Any) -> None:
+        words = [sys.executable, "-m", "unflat", "mesh", str(written(cell())), "-o", str(tmp_path / "m.stl")]
+        first, again = (subprocess.run(words, capture_output=True, text=True, check=False) for _ in range(2))
+        assert (first.returncode, first.stderr) == (0, "")
+        assert (again.returncode, again.stdout) == (2, "")
+        assert "exists already" in again.stderr
+        assert "Traceback" not in again.stderr
+
+
+class TestMany:
+    def test_it_is_read_as_it_was_written(self, shapes: Path) -> None:
+        assert counts(shapes) == (2, 3)
+        found = list(members(shapes))
+        assert [(m.cell, m.draw, m.name, m.label) for m in found[2:4]] == [(0, 2, "a", "x"), (1, 0, "b", "")]
+        np.testing.assert_array_equal(found[5].volume.main, grey(ball(1.2e-6)))
+        assert found[0].volume.spacing == pytest.approx((STEP,) * 3)
+        assert [m.draw for m in members(shapes, cell=1, draw=2)] == [2]
+
+    def test_faults(self, shapes: Path, tmp_path: Path, written: Any) -> None:
+        single = written(cell())
+        assert counts(single) is None
+        assert counts(tmp_path / "absent.h5") is None
+        with pytest.raises(DataError, match="holds one volume"):
+            list(members(single))
+        with pytest.raises(ConfigError, match="has no cell 2"):
+            list(members(shapes, cell=2))
+        with pytest.raises(DataError, match=r"on axes of \(32, 32, 32\)"):
+            write_many(tmp_path / "x.h5", cell(), np.zeros((1, 1, 2, 2, 2)))
+        assert not (tmp_path / "x.h5").exists()

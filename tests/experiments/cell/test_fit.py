@@ -1,0 +1,260 @@
+"""The fit: it comes near the truth, says so honestly, and goes on after an interruption as if there had been none."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import unflat
+from unflat.cli.main import run as unflat_status
+from unflat.recon.config import parse_config
+from unflat.recon.errors import QualityError
+from unflat.recon.experiments import get_experiment
+from unflat.recon.io.write import write
+from unflat.recon.optimize.fit import Reconstruction
+from unflat.recon.optimize.likelihood import MetricNames
+from unflat.recon.runs import describe_input
+
+CONFIG = """
+kind: cell
+device: cpu
+volume: {depth: 5 um}
+fit: {steps: 40, batch: 3, withheld: 0.2, sign: nonnegative, checkpoint_every: 0.01 s}
+simulate:
+  shape: [40, 40]
+  depth: 5 um
+  radius: 2.2 um
+  contrast: 0.6
+  photons: 20000
+  illumination: {count: 10, na: 0.55}
+"""
+
+
+@pytest.fixture(scope="session")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated acquisition, with its config beside it."""
+    folder = tmp_path_factory.mktemp("scan")
+    (folder / "run.yaml").write_text(CONFIG)
+    kind = get_experiment("cell")
+    write(kind.simulate(parse_config(CONFIG)), kind.schema, folder / "scan.h5")
+    return folder
+
+
+def run_fit(scan: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `unflat fit` as a shell would."""
+    command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(output)]
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def whole(scan: Path) -> Path:
+    """An uninterrupted run."""
+    done = run_fit(scan, scan / "whole")
+    assert done.returncode == 0, done.stderr
+    return scan / "whole"
+
+
+def numbers(run: Path) -> dict[str, float]:
+    loaded: dict[str, float] = json.loads((run / "metrics.json").read_text())
+    return loaded
+
+
+def losses(run: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_fit_explains_views_that_it_never_saw(whole: Path) -> None:
+    found = numbers(whole)
+    assert found["residual_withheld"] < 0.8 * found["residual_withheld_linear"]
+    assert found["ncc"] > 0.8
+    assert (whole / "DONE").is_file()
+    assert "no sentinel" not in (whole / "report.html").read_text()
+
+
+def test_everything_that_a_run_leaves_is_there_and_holds_no_path(whole: Path) -> None:
+    for name in ("config.yaml", "run.log", "metrics.jsonl", "model.h5", "volume.h5", "predictions.h5", "report.html"):
+        assert (whole / name).stat().st_size > 0, name
+    for name in ("config.yaml", "run.log", "debug.log", "metrics.json", "report.html", "DONE"):
+        assert str(whole.parent) not in (whole / name).read_text(), name
+
+
+def test_the_model_is_a_function_of_metres(whole: Path) -> None:
+    model = unflat.load(whole)
+    inside, outside = model(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+    assert 1.34 < inside < 1.40
+    assert outside == pytest.approx(1.333)
+
+
+def test_the_image_under_a_light_of_the_fit_is_the_fits_own(scan: Path, whole: Path) -> None:
+    from unflat.recon.experiments.cell.new_light import image_under
+
+    with h5py.File(whole / "predictions.h5") as file, h5py.File(scan / "scan.h5") as measured:
+        modelled, view = file["modelled"][0], file["views"][0]
+        light = measured["instrument/illumination_na"][view]
+    image = image_under(unflat.load(whole), (light[0], light[1]))
+    bright = np.vdot(image, modelled) / np.vdot(image, image)  # the fit has a gain for each view
+    assert np.std(bright * image - modelled) < 0.05 * np.std(modelled)
+
+
+def test_a_fit_that_runs_away_ends_at_once_and_names_its_rate(scan: Path, tmp_path: Path) -> None:
+    done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=1e9", "--set", "fit.start=none")
+    assert done.returncode == 3
+    assert "no number after step" in done.stderr
+    assert "lower fit.learning_rate (1e+09)" in done.stderr
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) < 10
+
+
+def test_an_answer_is_no_worse_than_its_start(scan: Path, tmp_path: Path) -> None:
+    done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=3", "--set", "fit.steps=3")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    # The field says nearly, not exactly, what the closed form does.
+    assert numbers["residual_withheld"] < 1.1 * numbers["residual_withheld_linear"]
+
+
+def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(scan: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "stopped"
+    for limit in (0.5, 2, 8):  # On a busy machine the first step takes longer than a whole fit does on a quiet one.
+        first = run_fit(scan, run, "--time-limit", f"{limit} s", "--force")
+        assert first.returncode == 75, first.stderr
+        if (run / "metrics.jsonl").exists():
+            break
+    assert "time limit" in (run / "STOPPED").read_text()
+    assert 0 < len(losses(run)) < 40
+    second = run_fit(scan, run, "--resume")
+    assert second.returncode == 0, second.stderr
+    assert losses(run) == losses(whole)
+    assert numbers(run)["residual_withheld"] == numbers(whole)["residual_withheld"]
+
+
+def test_sigterm_leaves_a_checkpoint_and_75(scan: Path, tmp_path: Path) -> None:
+    run = tmp_path / "killed"
+    command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(run)]
+    process = subprocess.Popen([*command, "--set", "fit.steps=100000"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((run / "checkpoint").glob("step-*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    second = run_fit(scan, run, "--set", "fit.steps=100000", "--resume")
+    assert second.returncode == 2, second.stderr
+    assert f"another process works in this folder: process {process.pid} on" in second.stderr
+    assert process.poll() is None
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 75
+    assert "SIGTERM" in (run / "STOPPED").read_text()
+    assert not (run / "run.lock").exists()
+
+
+def test_a_result_is_not_overwritten_unasked(scan: Path, whole: Path) -> None:
+    before = (whole / "model.h5").read_bytes()
+    again = run_fit(scan, whole)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    assert "--force" in again.stderr
+    assert (whole / "model.h5").read_bytes() == before
+
+
+def test_a_run_goes_on_only_as_what_it_was(scan: Path, whole: Path) -> None:
+    other = run_fit(scan, whole, "--resume", "--set", "fit.tv=3")
+    assert other.returncode == 2
+    assert "fit.tv" in other.stderr
+
+
+def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path) -> None:
+    gated = run_fit(scan, tmp_path / "gated", "--set", "fit.gate=0.001", "--set", "fit.steps=3")
+    assert gated.returncode == 5, gated.stderr
+    assert "gate" in gated.stderr
+    assert {"model.h5", "report.html"} <= {path.name for path in (tmp_path / "gated").iterdir()}
+    assert f"wrote {tmp_path / 'gated' / 'report.html'}" in gated.stdout
+    assert "is not below the gate of 0.001" in (tmp_path / "gated" / "DONE").read_text()
+    assert not (tmp_path / "gated" / "FAILED").exists()
+    assert numbers(tmp_path / "gated")["gate"] == 0.001
+    assert "above its gate" in (tmp_path / "gated" / "report.html").read_text()
+
+
+def test_a_residual_that_is_no_number_passes_no_gate() -> None:
+    work = object.__new__(Reconstruction)
+    object.__setattr__(work, "settings", parse_config(CONFIG, ["fit.gate=1"]))
+    names = MetricNames("residual_fitted", "residual_withheld", "residual_withheld_linear")
+    work._gate(names, {"residual_withheld": 0.9, "residual_fitted": 2.0})
+    with pytest.raises(QualityError, match="nan is not below the gate of 1"):
+        work._gate(names, {"residual_fitted": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [("SIGTERM", 0, "SIGTERM received after the last step"), ("SIGINT", 130, "error: interrupted after the last step")],
+)
+def test_a_stop_after_the_last_step_is_told_and_costs_no_result(
+    scan: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    status: int,
+    said: str,
+) -> None:
+    score = Reconstruction._against_truth
+
+    def stopped(work: Reconstruction, *rest: Any) -> dict[str, float]:
+        os.kill(os.getpid(), getattr(signal, name))
+        return score(work, *rest)
+
+    monkeypatch.setattr(Reconstruction, "_against_truth", stopped)
+    run = tmp_path / "run"
+    words = ["fit", scan / "run.yaml", scan / "scan.h5", "-o", run, "--set", "fit.steps=2"]
+    assert unflat_status([str(word) for word in words]) == status
+    assert f"{said}: all results were written nevertheless" in capfd.readouterr().err
+    assert "after 2 steps" in (run / "DONE").read_text()
+    assert said.removeprefix("error: ") in (run / "DONE").read_text()
+    assert {"predictions.h5", "metrics.json", "report.html"} <= {path.name for path in run.iterdir()}
+
+
+@pytest.mark.slow
+def test_an_ensemble_tells_its_spread(scan: Path, tmp_path: Path) -> None:
+    run = tmp_path / "ensemble"
+    assert run_fit(scan, run, "--set", "fit.ensemble=2", "--set", "fit.steps=20").returncode == 0
+    model = unflat.load(run)
+    points = np.random.default_rng(0).uniform(-2e-6, 2e-6, (200, 3))
+    spread = model(points, "uncertainty_refractive_index")
+    assert np.all(spread >= 0)
+    assert spread.max() > 0
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [["fit.field=voxels"], ["fit.field=fourier", "fit.fourier={width: 32, depth: 3}", "fit.learning_rate=0.005"]],
+)
+@pytest.mark.slow
+def test_other_fields_fit_on_the_same_interface(scan: Path, tmp_path: Path, choice: list[str]) -> None:
+    run = tmp_path / "run"
+    done = run_fit(scan, run, "--set", "fit.steps=30", *(word for each in choice for word in ("--set", each)))
+    assert done.returncode == 0, done.stderr
+    assert numbers(run)["residual_fitted"] < 0.9
+
+
+@pytest.mark.slow
+def test_sources_focus_and_pupil_can_be_refined(scan: Path, tmp_path: Path) -> None:
+    run = tmp_path / "refined"
+    wanted = "fit.refine={gain: true, sources: true, defocus: true, zernike: 3}"
+    done = run_fit(scan, run, "--set", wanted, "--set", "fit.steps=20")
+    assert done.returncode == 0, done.stderr
+    assert numbers(run)["residual_withheld"] < 1
+
+
+def test_an_input_of_many_files_is_known_by_all_of_them(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"image_{number}.tif").write_bytes(bytes([number]))
+    (tmp_path / "notes.txt").write_text("none of the images", "utf-8")
+    folder, pattern = describe_input(tmp_path), describe_input(tmp_path / "image_*.tif")
+    assert (folder["files"], pattern["files"]) == (4, 3)
+    (tmp_path / "image_1.tif").write_bytes(b"other")
+    assert describe_input(tmp_path)["sha256"] != folder["sha256"]
+    assert describe_input(tmp_path / "image_*.tif")["sha256"] != pattern["sha256"]

@@ -1,0 +1,125 @@
+"""The fit's view of a cell's measurement: the box, its lattice, and what the physics refuses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.config import parse_config
+from unflat.recon.errors import ConfigError
+from unflat.recon.experiments.cell.geometry import geometry_of
+from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
+from unflat.recon.experiments.cell.preprocess import vignetted_views, without_vignetted
+
+VIEWS = 8
+
+
+def acquisition(**arrays: Any) -> Acquisition:
+    """An empty field under a ring of light."""
+    angle = 2 * np.pi * np.arange(VIEWS) / VIEWS
+    known: dict[str, Any] = {
+        "images": np.ones((VIEWS, 24, 28), np.float32),
+        "wavelength": np.array(500e-9),
+        "numerical_aperture": np.array(0.6),
+        "medium_index": np.array(1.33),
+        "pixel_size": np.array([200e-9, 200e-9]),
+        "illumination_na": 0.5 * np.stack([np.sin(angle), np.cos(angle)], axis=1),
+    }
+    kept: Mapping[str, Any] = {name: value for name, value in (known | arrays).items() if value is not None}
+    return Acquisition("cell", dict(kept))
+
+
+def settings(text: str = "") -> Any:
+    return parse_config(f"kind: cell\nvolume: {{depth: 6 um}}\n{text}")
+
+
+def test_an_empty_box_explains_an_empty_field() -> None:
+    empty = likelihood(settings(), acquisition())
+    values = jnp.zeros((1, *empty.sampling.shape), jnp.float32)
+    batch = empty.batch(np.arange(3))
+    np.testing.assert_allclose(empty.predict(values, {}, batch), 1, atol=1e-5)
+
+
+def test_the_box_is_that_of_the_images_and_of_the_depth() -> None:
+    box = likelihood(settings(), acquisition()).frame
+    assert box.extent[0] == pytest.approx(6e-6, rel=0.1)
+    np.testing.assert_allclose(box.extent[1:], [24 * 200e-9, 28 * 200e-9])
+    # pixel n // 2 is on the axis
+    np.testing.assert_allclose(box.low[1:], [-12.5 * 200e-9, -14.5 * 200e-9])
+
+
+@pytest.mark.parametrize("model", ["multislice", "ssnp"])
+def test_slices_suit_the_physics(model: str) -> None:
+    lattice = geometry_of(settings(f"physics: {{model: {model}}}"), acquisition()).lattice
+    cycle = 500e-9 / 1.33
+    assert lattice.pitch[0] <= (cycle / 3 + 1e-12 if model == "ssnp" else 4 * cycle)
+
+
+def test_slices_that_ssnp_would_take_for_a_mirror_are_refused() -> None:
+    wanted = parse_config(
+        "kind: cell\nvolume: {depth: 6 um, spacing: [0.3 um, 0.2 um, 0.2 um]}\nphysics: {model: ssnp}"
+    )
+    with pytest.raises(ConfigError, match=r"300 nm are too thick.*at most 169"):
+        geometry_of(wanted, acquisition())
+
+
+def test_a_spacing_that_does_not_divide_the_pixel_is_refused_with_those_that_do() -> None:
+    wanted = parse_config("kind: cell\nvolume: {depth: 6 um, spacing: 0.15 um}")
+    with pytest.raises(ConfigError, match="200 nm or 100 nm"):
+        geometry_of(wanted, acquisition())
+
+
+def test_a_depth_that_is_missing_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"--set volume\.depth="):
+        geometry_of(parse_config("kind: cell"), acquisition())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": None, "field": np.ones((VIEWS, 24, 24), np.complex64)}, "complex fields"),
+        ({"rotation": np.tile(np.eye(3), (VIEWS, 1, 1))}, "turning specimen"),
+    ],
+)
+def test_linear_theory_refuses_what_it_does_not_know(arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        likelihood(settings("physics: {model: linear}"), acquisition(**arrays))
+
+
+def test_a_finer_lattice_predicts_the_same_images() -> None:
+    """A smooth bead, on the pixels' lattice and on one of half the pitch."""
+    seen = []
+    for spacing in ("[0.5 um, 0.2 um, 0.2 um]", "[0.25 um, 0.1 um, 0.1 um]"):
+        fine = likelihood(parse_config(f"kind: cell\nvolume: {{depth: 6 um, spacing: {spacing}}}"), acquisition())
+        seen.append(np.asarray(fine.predict(bead(fine), {}, fine.batch(np.arange(3)))))
+    assert np.linalg.norm(seen[0] - seen[1]) < 0.1 * np.linalg.norm(seen[1] - 1)
+
+
+def bead(fine: CellLikelihood) -> Any:
+    z, y, x = np.meshgrid(*fine.geometry.lattice.axes, indexing="ij")
+    return jnp.asarray(0.02 * np.exp(-((z / 1.2e-6) ** 2 + (y / 0.8e-6) ** 2 + (x / 0.8e-6) ** 2)), jnp.float32)[None]
+
+
+def test_a_complex_field_may_carry_its_tilt() -> None:
+    """The incident wave exp(2πi na·r/λ) of the file format is taken out, and the phase of a view is free."""
+    made = acquisition()
+    y, x = ((np.arange(n) - n // 2) * 200e-9 for n in (24, 28))
+    na = made["illumination_na"][:, :, None, None]
+    field = 1j * np.exp(2j * np.pi / 500e-9 * (na[:, 0] * y[:, None] + na[:, 1] * x))
+    fields = likelihood(settings(), acquisition(images=None, field=field.astype(np.complex64)))
+    np.testing.assert_allclose(fields.measured, 1, atol=1e-4)
+
+
+def test_views_that_the_objective_cut_off_are_found_by_their_darkness() -> None:
+    na = np.stack([np.zeros(VIEWS), np.linspace(0, 0.599, VIEWS)], axis=1)
+    images = np.random.default_rng(0).poisson(1000.0, (VIEWS, 24, 28)).astype(np.float32)
+    images[-1] *= 0.3
+    dim = acquisition(images=images, illumination_na=na)
+    assert vignetted_views(dim).tolist() == [VIEWS - 1]
+    kept = without_vignetted(dim)
+    assert len(kept["images"]) == len(kept["illumination_na"]) == VIEWS - 1
+    images[3] *= 0.3  # well inside the aperture: a weak lamp, not the objective
+    assert vignetted_views(acquisition(images=images, illumination_na=na)).tolist() == [VIEWS - 1]

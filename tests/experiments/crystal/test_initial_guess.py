@@ -1,0 +1,87 @@
+"""Where a fit of a crystal begins, and that nothing it was withheld from leaks into it."""
+
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.experiments.crystal.config import CrystalSettings
+from unflat.recon.experiments.crystal.initial_guess import start_of
+from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, volume_of
+from unflat.recon.experiments.crystal.output import MeasurementModel, write_result
+from unflat.recon.experiments.crystal.preprocess import PreprocessedScan, prepare
+
+SHAPE = (24, 28, 32)
+
+
+def config(seed: int = 0, **sections: Any) -> CrystalSettings:
+    return CrystalSettings.model_validate({"kind": "crystal", "device": "cpu", "seed": seed, **sections})
+
+
+@cache
+def measured() -> Acquisition:
+    """Counts of a small box-like crystal."""
+    z, y, x = (np.sinc((np.arange(n) - n // 2) / 2.8) ** 2 for n in SHAPE)
+    mean = 2e4 * z[:, None, None] * y[:, None] * x + 0.02
+    counts = np.random.default_rng(0).poisson(mean).astype(np.float32)
+    return Acquisition("crystal", {"images": counts}, "scan.h5")
+
+
+def run_of(settings: CrystalSettings, prepared: PreprocessedScan, path: Path) -> Path:
+    """The volume file of a run that withheld what the settings say."""
+    support = np.zeros(SHAPE, bool)
+    support[8:16, 10:18, 12:20] = True
+    solution = Solution(support.astype(np.complex64), support)
+    free = prepared.measured.withheld(settings.phase.free, settings.seed)
+    seen = MeasurementModel(np.ones((1, 1, 1)), 0.0, prepared.good, prepared.exposure, free, prepared.crop_box.first)
+    provenance = {"config": settings.model_dump(mode="json")}
+    write_result(path, volume_of(solution, LaboratoryFrame()), solution, LaboratoryFrame(), seen, provenance)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("run", "warned"),
+    [
+        ({}, False),
+        ({"seed": 1}, True),
+        ({"phase": {"free": 0.02}}, True),
+        ({"phase": {"free": 0.1}}, False),  # islands are added in one order: these hold the others
+        ({"acquisition": {"frames": "0:24"}}, True),
+        ({"acquisition": {"centre": [16, 14, 16], "crop": [24, 28, 32]}}, True),
+    ],
+)
+def test_a_start_that_saw_withheld_pixels_is_told(
+    run: dict[str, Any], warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the pixels themselves: seed and fraction are the same where the box or the mask is another."""
+    before = config(**run)
+    path = run_of(before, prepare(before, measured()), tmp_path / "volume.h5")
+    now = config(fit={"start": str(path)}, acquisition={"crop": "all"})
+    with caplog.at_level(logging.WARNING, "unflat"):
+        start_of(now, prepare(now, measured()))
+    assert ("does not say that it withheld the same pixels" in caplog.text) is warned
+
+
+def test_a_mask_that_grew_moves_the_withheld_pixels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[:, 3] = 1
+    path = run_of(config(), prepare(config(), measured()), tmp_path / "volume.h5")
+    masked = Acquisition("crystal", {**measured().arrays, "mask": mask}, "scan.h5")
+    now = config(fit={"start": str(path)})
+    with caplog.at_level(logging.WARNING, "unflat"):
+        start_of(now, prepare(now, masked))
+    assert "does not say that it withheld the same pixels" in caplog.text
+
+
+def test_a_blind_start_does_not_know_withheld_pixels() -> None:
+    settings = config(fit={"start": "none"}, phase={"free": 0.2})
+    prepared = prepare(settings, measured())
+    free = prepared.measured.withheld(0.2, 0)
+    spoiled = np.where(free, 1e5, prepared.counts).astype(np.float32)
+    other = PreprocessedScan(**{**vars(prepared), "counts": spoiled})
+    one, two = start_of(settings, prepared), start_of(settings, other)
+    np.testing.assert_array_equal(one.density, two.density)

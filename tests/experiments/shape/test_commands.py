@@ -1,0 +1,432 @@
+"""The whole way of a shape on the command line, from simulation to surfaces; and wrong input."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import unflat
+from unflat.cli.main import run
+from unflat.recon.config import load_config
+from unflat.recon.errors import ConfigError, DataError, Stopped
+from unflat.recon.experiments.shape import KIND, figures, report
+from unflat.recon.experiments.shape.network.predict import predict
+from unflat.recon.experiments.shape.network.train import train
+from unflat.recon.experiments.shape.output import file_names, warn_of_cut
+from unflat.recon.io.network_file import read as read_network
+from unflat.recon.metrics import CATALOGUE
+from unflat.recon.results import one_specimen, open_result
+from unflat.recon.runs import RunContext, RunFolder, describe_input
+from unflat.recon.visualization.run_data import gather
+
+CONFIG = """
+kind: shape
+network: {widths: [8], blocks: [1]}
+predict: {draws: 2, steps: 2, network: %s}
+train: {steps: 3, distil: 1, batch: 2, specimens: 16, judge_every: 3, warm_up: 1}
+simulate: {cells: 2, classes: [discocyte, knizocyte], pixels: 32}
+volume: {edge: 32}
+"""
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config, an acquisition, a network and a prediction."""
+    folder = tmp_path_factory.mktemp("shapes")
+    (folder / "c.yaml").write_text(CONFIG % (folder / "NET"))
+    config = str(folder / "c.yaml")
+    assert run(["simulate", config, "-o", str(folder / "cells.h5")]) == 0
+    assert run(["train", config, "-o", str(folder / "NET")]) == 0
+    assert run(["predict", config, str(folder / "cells.h5"), "-o", str(folder / "RUN")]) == 0
+    return folder
+
+
+def test_a_simulated_acquisition_holds_sections_and_shapes(work: Path) -> None:
+    with h5py.File(work / "cells.h5") as file:
+        images, mask, truth = file["measurement/images"][()], file["measurement/mask"][()], file["truth/occupancy"][()]
+        assert images.shape == mask.shape == (2, 32, 32)
+        np.testing.assert_array_equal(truth[:, 0, 16] > 0.5, mask > 0.5)  # The mask is the middle slice.
+        assert file["instrument/voxel_size"].attrs["units"] == "m"
+        assert list(file["label"].asstr()[()]) == ["discocyte", "knizocyte"]
+
+
+def test_a_check_tells_names_and_classes(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", str(work / "c.yaml"), str(work / "cells.h5")]) == 0
+    assert "label: discocyte knizocyte" in capsys.readouterr().out
+
+
+def test_a_prediction_leaves_a_model_a_cell_and_all_draws(work: Path) -> None:
+    numbers = json.loads((work / "RUN" / "metrics.json").read_text())
+    assert numbers["cells"] == 2
+    assert numbers["draws"] == 2
+    assert 0 < numbers["overlap_error"] < 1
+    assert numbers["section"] > 0.9
+    with h5py.File(work / "RUN" / "volume.h5") as file:
+        filled = file["volume/occupancy"][()].astype(float)
+        z, y = file["volume/z"][()], file["volume/y"][()]
+    assert filled.shape == (2, 2, 32, 32, 32)
+    assert z[16] == 0
+    models = sorted((work / "RUN" / "models").iterdir())
+    assert len(models) == 2
+    model = unflat.load(models[0])
+    assert model.draws == 2
+    own = model.draw(1).sample(z, y, y, "signed_distance")
+    outside = np.abs(own) > model.spacing[1]
+    np.testing.assert_array_equal((own < 0)[outside], (filled[0, 1] > 0.5)[outside])
+    assert (work / "RUN" / "report.html").stat().st_size > 10_000
+
+
+def test_the_same_seed_draws_the_same_whatever_else_is_drawn(work: Path) -> None:
+    arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(work / "ONE")]
+    assert run([*arguments, "--set", "acquisition.cells=[1]", "--draws", "1"]) == 0
+    one = unflat.load(work / "ONE")  # One cell alone is the run's model.
+    several = unflat.load(next(path for path in (work / "RUN" / "models").iterdir() if "knizocyte" in path.name))
+    points = np.random.default_rng(0).uniform(-4e-6, 4e-6, (50, 3))
+    np.testing.assert_allclose(one(points), several.draw(0)(points), atol=2e-9)
+
+
+def test_errors_are_told_by_cell_and_class(work: Path) -> None:
+    table = work / "errors.csv"
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
+    rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
+    assert [row["label"] for row in rows] == ["discocyte", "knizocyte"]
+    assert all(0 < float(row["overlap_error"]) < 1 for row in rows)
+    for path in (work / "errors-classes.csv", work / "RUN" / "classes.csv"):
+        classes = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))
+        assert [row["label"] for row in classes] == ["discocyte", "knizocyte", "all"]
+        assert all(row["hausdorff [um]"] and row["diversity"] and row["overlap_error_std"] for row in classes)
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(work / "new.csv")]) == 0
+    (work / "new.csv").unlink()
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(work / "new.csv")]) == 2
+
+
+def test_every_number_says_what_it_is_and_in_which_unit(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    known = {metric.name for metric in CATALOGUE}
+    assert set(told) <= known
+    assert 0 < told["hausdorff"] < 1e-5  # [m]
+    assert set(json.loads((work / "RUN" / "metrics.json").read_text())) <= known
+
+
+def test_a_runs_own_table_is_that_of_evaluate(work: Path) -> None:
+    table = work / "same.csv"
+    assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert table.read_text("utf-8") == (work / "RUN" / "scores.csv").read_text("utf-8")
+
+
+def test_a_run_on_other_samples_is_evaluated(work: Path) -> None:
+    fine, table = work / "FINE", work / "fine.csv"
+    predict = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(fine), "--set", "volume.edge=48"]
+    assert run(predict) == 0
+    assert run(["evaluate", str(fine), str(work / "cells.h5"), "-o", str(table)]) == 0
+    found, own = (list(csv.DictReader(io.StringIO(path.read_text("utf-8")))) for path in (table, fine / "scores.csv"))
+    for one, other in zip(found, own, strict=True):
+        assert float(one.pop("section")) == pytest.approx(float(other.pop("section")), abs=0.1)  # Of mask, of truth.
+        assert one == other
+
+
+def test_a_folder_of_volumes_is_a_truth(work: Path, tmp_path: Path) -> None:
+    with h5py.File(work / "cells.h5") as file:
+        names = list(file["name"].asstr()[()])[::-1]  # The folder's order is another.
+        arrays = [file[place][()][::-1] for place in ("measurement/images", "measurement/mask", "truth/occupancy")]
+    for part, stack in zip(("image", "mask", "obj"), arrays, strict=True):
+        (tmp_path / part).mkdir()
+        for name, values in zip(names, stack, strict=True):
+            np.save(tmp_path / part / f"{name}.npy", np.squeeze(values).astype(np.float32))
+    config = work / "folder.yaml"
+    voxel = 10.9 / 32
+    config.write_text((CONFIG % (work / "NET")) + f"acquisition: {{voxel_size: '{voxel} um', size: 32}}\n")
+    assert run(["predict", str(config), str(tmp_path), "-o", str(work / "OF"), "--set", "acquisition.cells=[1]"]) == 0
+    table = work / "of.csv"
+    assert run(["evaluate", str(work / "OF"), str(tmp_path), "-o", str(table)]) == 0
+    (row,) = csv.DictReader(io.StringIO(table.read_text("utf-8")))
+    (own,) = csv.DictReader(io.StringIO((work / "OF" / "scores.csv").read_text("utf-8")))
+    assert row["name"] == own["name"]
+    assert float(row["overlap_error"]) == pytest.approx(float(own["overlap_error"]), abs=0.01)
+    for path in (tmp_path / "obj").iterdir():
+        path.unlink()
+    assert run(["evaluate", str(work / "OF"), str(tmp_path)]) == 3
+
+
+def test_a_cell_is_evaluated_among_many(work: Path) -> None:
+    model = next(path for path in (work / "RUN" / "models").iterdir() if "knizocyte" in path.name)
+    table = work / "one.csv"
+    assert run(["evaluate", str(model), str(work / "cells.h5"), "-o", str(table)]) == 0
+    assert [row["label"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))] == ["knizocyte"]
+
+
+def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
+    model = str(sorted((work / "RUN" / "models").iterdir())[0])
+    table = work / "features.csv"
+    assert run(["measure", model, "-o", str(table), "--spacing", "0.4 um"]) == 0
+    assert [row["draw"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))] == ["0", "1"]
+    assert run(["mesh", model, "-o", str(work / "m.stl"), "--spacing", "0.4 um"]) == 2  # Of which draw?
+    assert run(["mesh", model, "-o", str(work / "m.stl"), "--draw", "1", "--spacing", "0.4 um"]) == 0
+    assert run(["mesh", model, "-o", str(work / "all.stl"), "--consensus", "--spacing", "0.4 um"]) == 0
+    picture = ["render", model, "-o", str(work / "m.png"), "--style", "surface", "--size", "96"]
+    assert run([*picture, "--draw", "1"]) == 0
+    assert run([*picture, "--draw", "7", "--force"]) == 2
+    assert run(["query", model, "--line", "0,0,-4um", "0,0,4um", "-o", str(work / "line.csv"), "--draw", "0"]) == 0
+
+
+def test_many_cells_are_no_one_specimen(work: Path) -> None:
+    assert run(["render", str(work / "RUN"), "-o", str(work / "no.png")]) == 3
+    picture = ["render", str(work / "RUN"), "-o", str(work / "one.png"), "--style", "surface", "--size", "96"]
+    for words, status in (
+        (["--cell", "1", "--draw", "0"], 0),
+        (["--cell", "2"], 2),
+        (["--cell", "0", "--draw", "2"], 2),
+    ):
+        assert run([*picture, *words, "--force"]) == status
+    result = open_result(work / "RUN")
+    one, mean = (one_specimen(result, work / "RUN", draw, 1).main for draw in (1, None))
+    np.testing.assert_array_equal(one, result.main[1, 1])
+    np.testing.assert_allclose(mean, result.main[1].astype(float).mean(axis=0), atol=1e-6)
+    assert open_result(work / "RUN").main.ndim == 5
+
+
+def test_a_cross_validation_trains_a_network_a_part(work: Path) -> None:
+    arguments = ["train", str(work / "c.yaml"), "-o", str(work / "FOLDS"), "--set", f"train.data={work / 'cells.h5'}"]
+    assert run([*arguments, "--set", "train.folds=2", "--set", "train.specimens=15"]) == 0
+    files = {path.stem: read_network(path, "shape") for path in (work / "FOLDS").glob("*.h5")}
+    assert {name: network.steps for name, network in files.items()} == {
+        "network-0": 2,
+        "network-1": 2,
+        "teacher-0": 8,
+        "teacher-1": 8,
+    }
+    assert run([*arguments, "--set", "train.folds=3", "--force"]) == 2  # Of two cells.
+
+
+def test_a_cross_validation_begins_with_no_network_that_may_know_the_cells(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(work / "c.yaml"), "-o", str(work / "BEGUN"), "--set", f"train.data={work / 'cells.h5'}"]
+    assert run([*arguments, "--set", "train.folds=2", "--set", f"train.network={work / 'NET'}"]) == 2
+    assert "may have seen the cells" in capsys.readouterr().err
+
+
+def test_a_training_says_what_it_learned_from_and_how_it_did(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells, folder = work / "some.h5", work / "TOLD"
+    shutil.copy(work / "cells.h5", cells)
+    arguments = ["train", str(work / "c.yaml"), "-o", str(folder), "--set", f"train.data={cells}"]
+    arguments += ["--set", "train.folds=2", "--set", "train.turned=0"]
+    assert run(arguments) == 0
+    told = capsys.readouterr()
+    assert "held-out cells: 1 - IoU of a draw" in told.out + told.err
+    assert all(f"network-{number}.h5" in told.out + told.err for number in range(2))
+    provenance = read_network(folder / "network-1.h5", "shape").provenance
+    assert len(provenance["data"]["sha256"]) == 64
+    assert run([*arguments, "--resume", "--set", "train.steps=5"]) == 2  # Those that are done could not take them.
+    assert "train.steps was 3 and is now 5" in capsys.readouterr().err
+    with h5py.File(cells, "r+") as file:
+        file["measurement/images"][...] *= 0.5
+    assert run([*arguments, "--resume"]) == 2
+    assert "input.data.sha256 was" in capsys.readouterr().err
+
+
+def test_one_network_may_take_more_steps(work: Path) -> None:
+    arguments = ["train", str(work / "c.yaml"), "-o", str(work / "LONGER")]
+    assert run(arguments) == 0
+    assert run([*arguments, "--resume", "--set", "train.steps=4"]) == 2  # It is distilled already.
+    assert run([*arguments, "--resume", "--set", "train.distil=2"]) == 0
+    assert run([*arguments, "--force", "--set", "train.distil=0"]) == 0
+    assert run([*arguments, "--resume", "--set", "train.distil=0", "--set", "train.steps=4"]) == 0
+    assert read_network(work / "LONGER", "shape").steps == 8
+
+
+def test_a_training_begins_with_what_a_network_was_before_it_was_distilled(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    former = tmp_path / "NET"
+    shutil.copytree(work / "NET", former)
+    arguments = ["train", str(work / "c.yaml"), "-o", str(tmp_path / "MORE"), "--set", f"train.network={former}"]
+    assert run([*arguments, "--set", "train.steps=1", "--set", "train.distil=0"]) == 0
+    begun = read_network(tmp_path / "MORE", "shape").provenance["network"]["sha256"]
+    assert begun == describe_input(former / "teacher.h5")["sha256"]
+    (former / "teacher.h5").unlink()
+    assert run([*arguments, "--force"]) == DataError.status
+    assert "is distilled to 2 steps, and what it was before is not beside it; name the teacher.h5" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_section_is_held_against_the_mask_that_was_given(work: Path) -> None:
+    cells = work / "shifted.h5"
+    shutil.copy(work / "cells.h5", cells)
+    with h5py.File(cells, "r+") as file:  # A truth whose middle plane is not the mask, as real ones have it.
+        file["truth/occupancy"][...] = np.roll(file["truth/occupancy"][()], 4, axis=-1)
+    assert run(["predict", str(work / "c.yaml"), str(cells), "-o", str(work / "SHIFTED")]) == 0
+    numbers, others = (json.loads((work / name / "metrics.json").read_text()) for name in ("SHIFTED", "RUN"))
+    assert numbers["section"] == others["section"]
+    assert numbers["overlap_error"] != others["overlap_error"]
+
+
+def test_a_refinement_tells_what_it_did_to_the_pictures(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(work / "REFINED"), "--refine"]
+    assert run([*arguments, "--set", "predict.refine_steps=10"]) == 0
+    numbers, others = (json.loads((work / name / "metrics.json").read_text()) for name in ("REFINED", "RUN"))
+    assert 0 < numbers["picture_after"] < numbers["picture_before"]
+    assert "misfit of the pictures" in "".join(capsys.readouterr())
+    assert numbers["overlap_error"] != others["overlap_error"]
+
+
+def test_a_mean_is_one_shape_that_no_seed_changes(work: Path) -> None:
+    arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "--set", "predict.mean=true"]
+    for seed in ("1", "2"):
+        assert run([*arguments, "-o", str(work / f"MEAN{seed}"), "--seed", seed]) == 0
+    one, other = (open_result(work / f"MEAN{seed}").main for seed in ("1", "2"))
+    assert one.shape[:2] == (2, 1)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_stopped_prediction_goes_on_to_the_same_shapes(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refine: bool
+) -> None:
+    monkeypatch.setattr("unflat.recon.experiments.shape.network.predict._AT_ONCE", 1)
+    more = [f"predict.refine={str(refine).lower()}", "predict.refine_steps=3"]
+    settings = load_config(work / "c.yaml", more)
+    cells = KIND.read(settings, work / "cells.h5")
+
+    def predicted(name: str, reason: str | None, resume: bool = False) -> None:
+        with RunFolder.create(tmp_path / name, resume=resume, fingerprint={}) as folder:
+            predict(settings, cells, RunContext(folder, stop=lambda: reason))
+
+    predicted("whole", None)
+    for _ in range(3):  # Each start draws one of four shapes, however short its time is.
+        with pytest.raises(Stopped, match="--resume"):
+            predicted("parts", "asked", resume=True)
+    if refine:
+        with pytest.raises(Stopped, match="1 of 2 cells were refined"):
+            predicted("parts", "asked", resume=True)
+    predicted("parts", "asked", resume=True)
+    for one, other in zip(
+        *(sorted((tmp_path / name / "models").iterdir()) for name in ("whole", "parts")), strict=True
+    ):
+        for key, weights in unflat.load(one).weights.items():
+            np.testing.assert_array_equal(weights, unflat.load(other).weights[key])
+
+
+def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Path) -> None:
+    path = tmp_path / "volume.h5"
+    filled = np.zeros((2, 7, 8, 8, 8), np.float16)
+    filled[:, :6, 2:5, 1:3, 2:7] = 1
+    with h5py.File(path, "w") as file:
+        file["volume/occupancy"] = filled
+        for name in "zyx":
+            file[f"volume/{name}"] = 0.5e-6 * np.arange(8)
+            file[f"volume/{name}"].attrs["units"] = "m"
+        file["seen/images"] = file["seen/mask"] = filled[:, 0, 4].astype(np.float32)
+        file.create_dataset("name", data=["a", "b"], dtype=h5py.string_dtype())
+    names, thick, unit = figures.thickness_of(path)
+    assert names == ["a", "b"]
+    np.testing.assert_allclose(thick, 0.5 * filled.sum(axis=2))
+    assert unit == "µm"
+    with h5py.File(path, "r+") as file:
+        for name in "zyx":
+            file[f"volume/{name}"].attrs["units"] = "voxel"
+            file[f"volume/{name}"][...] = 0.5 * np.arange(8)
+    assert figures.thickness_of(path)[2] == "voxels"
+    np.testing.assert_allclose(figures.thickness_of(path)[1], 0.5 * filled.sum(axis=2))
+    assert figures.spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
+    seen, cut = (of(figures.shown_of(path)).axes[0] for of in (figures.gallery, figures.sections))
+    for axes in (seen, cut):
+        assert axes.images[0].origin == "upper"
+        assert axes.yaxis_inverted()
+
+
+def test_shapes_that_end_where_the_samples_end_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    inside = np.zeros((3, 2, 8, 8, 8), bool)
+    inside[..., 1:7, 2:6, 2:6] = True
+    warn_of_cut(inside)
+    assert not caplog.records
+    inside[0, 1, 7, 3, 3] = inside[2, :, 0, 3, 3] = True
+    warn_of_cut(inside)
+    assert "may be larger: 3 of 6, of cells: 2" in caplog.text
+
+
+def test_errors_are_drawn_by_class(work: Path) -> None:
+    facts = gather(work / "RUN")
+    figure = next(drawing for drawing in report.pictures(facts) if drawing.title == "Errors").draw()
+    assert len(figure.axes) == 4
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["discocyte", "knizocyte", "all"]
+    errors = figures.errors({"one": {"all": [0.1, 0.2]}, "other": {"all": [0.1, 0.9]}})
+    assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.9 for axes in errors.axes)
+
+
+def test_two_cells_of_one_name_have_two_models() -> None:
+    assert file_names(["cell", "cell", "Cell", "a b", "a_b", "", "cell-1"]) == [
+        "cell.h5",
+        "cell-1.h5",
+        "Cell-2.h5",
+        "a_b.h5",
+        "a_b-4.h5",
+        "cell-5.h5",
+        "cell-1-6.h5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "status"),
+    [
+        ("predict.draws=0", 2),
+        ("predict.temperature=-1", 2),
+        ("simulate.classes=[square]", 2),
+        ("predict.network=nowhere.h5", 3),
+        ("acquisition.cells=[5]", 2),
+    ],
+)
+def test_wrong_settings_are_refused(work: Path, assignment: str, status: int) -> None:
+    arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(work / "NO"), "--set", assignment]
+    assert run(arguments) == status
+    assert not (work / "NO" / "DONE").exists()
+
+
+def test_a_network_of_another_kind_is_refused(work: Path) -> None:
+    shipped = Path(unflat.__file__).parent / "recon" / "networks" / "shipped" / "crystal.h5"
+    arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(work / "NO")]
+    assert run([*arguments, "--set", f"predict.network={shipped}"]) == 3
+
+
+def test_a_draw_that_is_not_there_is_named(work: Path) -> None:
+    model = unflat.load(sorted((work / "RUN" / "models").iterdir())[0])
+    with pytest.raises(ConfigError, match="numbered 0 to 1"):
+        model.draw(2)
+
+
+def test_training_without_cells_is_refused(work: Path) -> None:
+    arguments = ["train", str(work / "c.yaml"), "-o", str(work / "NONE"), "--set", "train.specimens=0"]
+    assert run(arguments) == DataError.status
+
+
+def test_a_stopped_cross_validation_goes_on_to_the_same_networks(work: Path, tmp_path: Path) -> None:
+    data = [f"train.data={work / 'cells.h5'}", "train.folds=2", "train.turned=1", "train.steps=4", "train.distil=3"]
+    settings = load_config(work / "c.yaml", data)
+    asked = iter(range(1000))
+
+    def trained(name: str, most: int, resume: bool = False) -> None:
+        def stop() -> str | None:
+            return "asked" if next(asked) - first >= most else None
+
+        first = next(asked)
+        with RunFolder.create(tmp_path / name, resume=resume, fingerprint={}) as folder:
+            train(settings, RunContext(folder, stop=stop))
+
+    trained("whole", 1000)
+    # 16 simulated and 2 turned cells are asked about first, then each step of both parts, before and in distillation.
+    for steps in (2 + 1, 2 + 1 + 1, 2 + 2 + 1, 2 + 2 + 1):  # It is asked once more than it goes on.
+        with pytest.raises(Stopped):
+            trained("parts", 18 + steps, resume=(tmp_path / "parts").exists())
+    trained("parts", 1000, resume=True)
+    for file in ("teacher-0.h5", "network-0.h5", "teacher-1.h5", "network-1.h5"):
+        one, other = (read_network(tmp_path / name / file, "shape") for name in ("whole", "parts"))
+        for key, weights in one.weights.items():
+            np.testing.assert_array_equal(weights, other.weights[key])

@@ -1,0 +1,199 @@
+"""Shapes against the truth: which quantity tells the inside, at which samples, and of which cell."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unflat.cli.main import run
+from unflat.recon.errors import DataError
+from unflat.recon.experiments.shape.binarize import inside_of
+from unflat.recon.experiments.shape.cells import CellImage
+from unflat.recon.experiments.shape.evaluate import scores
+from unflat.recon.experiments.shape.grids import brought, cube, lattice_of_cube
+from unflat.recon.experiments.shape.model import model_of
+from unflat.recon.experiments.shape.network.inputs import picture_input
+from unflat.recon.experiments.shape.network.shape_code import encode, pixels
+from unflat.recon.experiments.shape.schema import OCCUPANCY
+from unflat.recon.metrics.morphology.sampled import SIGNED
+from unflat.recon.model import Model
+from unflat.recon.volume import Quantity, Volume
+
+VOXEL = 0.2e-6
+DISTANCE = Quantity(SIGNED, "m", "distance to the surface, negative inside")
+
+
+def distance_of(radius: float, edge: int = 64, centre: tuple[float, float, float] = (0.0, 2.0, -3.0)) -> np.ndarray:
+    """[voxel of 64] To the surface of a ball, in the cube's samples."""
+    axes = np.meshgrid(*cube((edge,) * 3, (64 / edge,) * 3).axes, indexing="ij")
+    apart = sum((axis - c) ** 2 for axis, c in zip(axes, centre, strict=True))
+    return np.asarray(np.sqrt(apart) - radius)
+
+
+def volume_of(values: np.ndarray, quantity: Quantity = OCCUPANCY, names: Sequence[str] = (), **more: object) -> Volume:
+    edge = values.shape[-1]
+    axes = cube((edge,) * 3, (VOXEL * 64 / edge,) * 3).axes
+    found = Volume("shape", *axes, {quantity.name: values}, (quantity,), names=tuple(names))
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+def cells_of(*radii: float, names: Sequence[str] = (), edge: int = 64) -> Volume:
+    """Truth, or draws, of several balls."""
+    filled = np.stack([distance_of(radius, edge) < 0 for radius in radii])[:, None]
+    return volume_of(filled.astype(np.uint8), names=names)
+
+
+def model(name: str = "a") -> Model:
+    """A ball as a prediction leaves it."""
+    distance = distance_of(15)
+    code = encode(distance, (np.arange(64) - 32.0, pixels(), pixels()))
+    section = (distance[32] < 0).astype(float)
+    cell = CellImage(name, "", section, section, (VOXEL,) * 3, "m")
+    return model_of(cell, code[None], picture_input(section, section), {})
+
+
+class TestInside:
+    def test_of_whatever_tells_it(self) -> None:
+        distance = distance_of(12, 32)
+        inside = distance < 0
+        for values, quantity in (
+            (distance, DISTANCE),
+            (inside.astype(np.uint8), OCCUPANCY),
+            (np.clip(0.5 - distance, 0, 1), OCCUPANCY),
+            (np.uint8(255) * inside, Quantity("value", "1", "")),
+        ):
+            np.testing.assert_array_equal(inside_of(volume_of(values, quantity)), inside)
+
+    @pytest.mark.parametrize(
+        ("values", "name", "message"),
+        [
+            (np.zeros((4, 4, 4)), "strain", "holds strain, which tells no inside"),
+            (-np.ones((4, 4, 4)), "occupancy", "never negative"),
+            (-np.ones((4, 4, 4)), "value", "never negative"),
+            (np.full((4, 4, 4), np.nan), SIGNED, "not finite"),
+            (np.full((4, 4, 4), np.nan), "occupancy", "not finite"),
+        ],
+    )
+    def test_faults(self, values: np.ndarray, name: str, message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            inside_of(volume_of(values, Quantity(name, "1", "")))
+
+
+class TestLattices:
+    @pytest.mark.parametrize("edge", [32, 48, 96, 128])
+    def test_a_shape_keeps_its_volume_and_place_on_finer_and_coarser_samples(self, edge: int) -> None:
+        inside = (distance_of(15) < 0)[None]
+        found = brought(inside, cube((64,) * 3, (1.0,) * 3), cube((edge,) * 3, (64 / edge,) * 3))
+        assert found.sum() * (64 / edge) ** 3 == pytest.approx(inside.sum(), rel=0.04)
+        expected = distance_of(15, edge)
+        far = np.abs(expected) > 1.5 * max(1, 64 / edge)
+        np.testing.assert_array_equal(found[0][far], expected[far] < 0)
+
+    def test_what_touches_the_border_is_not_lost(self) -> None:
+        found = brought(np.ones((1, 8, 8, 8), bool), cube((8,) * 3, (1.0,) * 3), cube((16,) * 3, (0.5,) * 3))
+        assert found[0, 1:].all()
+
+
+class TestScores:
+    def test_a_signed_distance_is_as_good_as_an_occupancy(self) -> None:
+        truth = cells_of(15)
+        apart = volume_of(distance_of(13) * VOXEL, DISTANCE)
+        errors = scores(apart, truth).numbers
+        assert errors["overlap_error"] == pytest.approx(1 - (13 / 15) ** 3, abs=0.02)
+        assert scores(cells_of(13), truth).numbers["volume"] == errors["volume"]
+        known = volume_of((distance_of(15) * VOXEL)[None, None], DISTANCE)
+        assert scores(apart, known).numbers == errors
+
+    def test_a_model_is_sampled_where_the_truth_stands(self) -> None:
+        truth = cells_of(15, names=["a"])
+        numbers = scores(model(), truth).numbers
+        assert numbers["overlap_error"] < 0.02
+        assert numbers["section"] > 0.98
+        shifted = replace(truth, y=truth.y + VOXEL / 2, x=truth.x + VOXEL / 2)
+        assert scores(model(), shifted).numbers["overlap_error"] > 2 * numbers["overlap_error"]
+
+    def test_a_model_finds_its_cell_by_name(self) -> None:
+        truth = cells_of(6, 15, names=["b", "a"])
+        assert scores(model(), truth).cells.column("name") == ["a"]
+        assert scores(model(), truth).numbers["overlap_error"] < 0.02
+        with pytest.raises(DataError, match=r"1 of the result's 1 cells are not in the truth: c; it is of b, a"):
+            scores(model("c"), truth)
+
+    def test_at_its_own_spacing_a_model_is_as_good(self) -> None:
+        numbers = scores(model().volume(), cells_of(15)).numbers  # 68 samples of the whole box, half a slice aside
+        assert numbers["overlap_error"] < 0.06
+        assert numbers["volume"] < 0.02
+
+    def test_voxels_and_metres_are_not_compared(self) -> None:
+        truth = cells_of(15)
+        for result in (model(), cells_of(15)):
+            with pytest.raises(DataError, match="the result counts in metres, the truth in voxels"):
+                scores(result, replace(truth, length_unit="voxel"))
+
+    def test_cells_are_matched_by_name(self) -> None:
+        truth = replace(cells_of(8, 12, 15, names=["a", "b", "c"]), labels=("x", "y", "x"))
+        found = scores(cells_of(15, 8, 12, names=["c", "a", "b"]), truth)
+        assert found.cells.column("name") == ["a", "b", "c"]
+        assert found.cells.column("label") == ["x", "y", "x"]
+        assert found.numbers["overlap_error"] == 0
+        some = scores(cells_of(15, 12, names=["c", "b"]), truth)
+        assert some.cells.column("name") == ["b", "c"]
+        assert some.numbers["overlap_error"] == 0
+        with pytest.raises(DataError, match=r"1 of the result's 3 cells are not in the truth: d"):
+            scores(cells_of(15, 8, 12, names=["c", "a", "d"]), truth)
+        with pytest.raises(DataError, match="the result is of 2 cells, the truth of 3"):
+            scores(cells_of(8, 12), truth)  # Nobody knows which.
+
+    def test_the_truth_is_brought_to_the_result(self) -> None:
+        fine = scores(cells_of(15, edge=128), cells_of(15)).numbers
+        assert fine["overlap_error"] < 0.04
+        assert fine["hausdorff"] < 0.25  # [um]
+
+    def test_samples_that_cannot_be_compared_are_refused(self) -> None:
+        truth = cells_of(15)
+        other = replace(truth, z=truth.z * 1.2, y=truth.y * 1.2, x=truth.x * 1.2)
+        with pytest.raises(DataError, match=r"2.4e-07, 2.4e-07, 2.4e-07 m apart, as many of the truth 2e-07"):
+            scores(other, truth)
+        part = volume_of(truth.main[..., 20:44, 20:44, 20:44])
+        near = replace(part, z=truth.z[20:44], y=truth.y[20:44], x=truth.x[20:44])
+        with pytest.raises(DataError, match="1 of 1 true shapes reach beyond the samples"):
+            scores(near, truth)
+
+    def test_where_the_middle_of_an_array_is_does_not_matter(self) -> None:
+        truth = cells_of(15)
+        foreign = replace(truth, y=truth.y - VOXEL / 2, x=truth.x - VOXEL / 2)
+        assert scores(foreign, truth).numbers["overlap_error"] == 0
+
+
+class TestCommands:
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> Path:
+        from unflat.recon.io.volume_formats import save
+
+        model().save(tmp_path / "model.h5")
+        save(cells_of(15), tmp_path / "truth.h5")
+        return tmp_path
+
+    def test_a_sampled_model_is_evaluated(self, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        sampled, truth = str(files / "v.h5"), str(files / "truth.h5")
+        assert run(["volume", str(files / "model.h5"), "-o", sampled, "--like", truth, "--draw", "0"]) == 0
+        capsys.readouterr()
+        assert run(["evaluate", sampled, truth, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["overlap_error"] < 0.02
+
+    def test_shaprs_features_of_a_model_are_those_of_its_cube(self, files: Path) -> None:
+        from unflat.recon.experiments.shape.measure import measure
+
+        table = files / "t.csv"
+        assert run(["measure", str(files / "model.h5"), "-o", str(table), "--features", "shapr"]) == 0
+        head, row = (line.split(",") for line in table.read_text("utf-8").splitlines())
+        assert float(row[head.index("volume")]) == pytest.approx(4 / 3 * np.pi * 15**3, rel=0.02)
+        distance = volume_of(distance_of(15) * VOXEL, DISTANCE)
+        whole = measure(distance, features="shapr").rows[0]
+        assert whole["volume"] == (distance_of(15) < 0).sum()
+        lattice = lattice_of_cube(model(), 64)
+        np.testing.assert_allclose(lattice.y, distance.y, atol=1e-4 * VOXEL)
+        np.testing.assert_allclose(lattice.z, distance.z, atol=1e-4 * VOXEL)

@@ -1,0 +1,515 @@
+"""Volume files, opened with the readers that other people use, and the command that writes them."""
+
+import gc
+import json
+import resource
+from pathlib import Path
+from xml.etree import ElementTree
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from unflat.cli import sampling
+from unflat.cli.main import run
+from unflat.physics.rotation import rotation_matrix
+from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.frame import ModelFrame
+from unflat.recon.grid import MOST_SAMPLES, cells
+from unflat.recon.io.volume_formats import ENDINGS, outline, read_volume, save
+from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.model_grid import lattice_for
+from unflat.recon.volume import Quantity, Volume, centred_axis
+
+# mrcfile 1.5 does what NumPy 2.5 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")
+
+INDEX = Quantity("refractive_index", "1", "real part of the refractive index")
+ABSORPTION = Quantity("absorption", "1", "imaginary part, <positive> -- where light is lost")
+SHAPE = (3, 4, 5)
+SPACING = (0.3e-6, 0.1e-6, 0.11e-6)
+
+
+def volume_of(
+    quantities: tuple[Quantity, ...] = (INDEX,), seed: int = 0, shape: tuple[int, int, int] = SHAPE
+) -> Volume:
+    rng = np.random.default_rng(seed)
+    z, y, x = (centred_axis(n, d, centre) for n, d, centre in zip(shape, SPACING, (1e-6, -2e-6, 0.0), strict=True))
+    values = {q.name: (1.33 + 0.05 * rng.standard_normal(shape)).astype(np.float32) for q in quantities}
+    return Volume("cell", z, y, x, values, quantities, {"medium_index": 1.337})
+
+
+def assert_same(read: Volume, volume: Volume, tolerance: float = 1e-9) -> None:
+    for ours, theirs in zip((volume.z, volume.y, volume.x), (read.z, read.y, read.x), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=0, atol=tolerance * max(SPACING) + tolerance * np.abs(ours).max())
+    assert list(read.values) == list(volume.values)
+    for name, array in volume.values.items():
+        np.testing.assert_array_equal(read.values[name], array)
+    assert [(q.name, q.unit) for q in read.quantities] == [(q.name, q.unit) for q in volume.quantities]
+    assert read.attributes == volume.attributes
+    assert read.kind == volume.kind
+
+
+class TestRoundTrips:
+    @pytest.mark.parametrize("ending", ENDINGS)
+    @given(
+        shape=st.tuples(*[st.integers(1, 6)] * 3),
+        spacing=st.tuples(*[st.floats(1e-9, 1e-4)] * 3),
+        centre=st.tuples(*[st.floats(-1e-4, 1e-4)] * 3),
+        data=st.data(),
+    )
+    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_a_volume_comes_back_the_same(
+        self,
+        ending: str,
+        shape: tuple[int, int, int],
+        spacing: tuple[float, float, float],
+        centre: tuple[float, float, float],
+        data: st.DataObject,
+        tmp_path: Path,
+    ) -> None:
+        values = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(-10, 10, width=32)))
+        z, y, x = (centred_axis(n, d, c) for n, d, c in zip(shape, spacing, centre, strict=True))
+        volume = Volume("cell", z, y, x, {INDEX.name: values}, (INDEX,), {"medium_index": 1.337})
+        save(volume, tmp_path / f"v{ending}")
+        read = read_volume(tmp_path / f"v{ending}")
+        np.testing.assert_array_equal(read.main, values)
+        # An MRC header is in single precision.
+        relative = 1e-6 if ending == ".mrc" else 1e-10
+        for ours, theirs, d in zip((z, y, x), (read.z, read.y, read.x), spacing, strict=True):
+            np.testing.assert_allclose(
+                theirs, ours, rtol=relative, atol=relative * (np.abs(ours).max() + d * len(ours))
+            )
+        assert read.attributes == volume.attributes
+
+    @pytest.mark.parametrize("ending", [e for e in ENDINGS if e != ".mrc"])
+    def test_several_quantities_keep_their_order_and_units(self, ending: str, tmp_path: Path) -> None:
+        volume = volume_of((INDEX, ABSORPTION, Quantity("a_length", "m", "")))
+        save(volume, tmp_path / f"v{ending}")
+        read = read_volume(tmp_path / f"v{ending}")
+        assert_same(read, volume)
+        assert read.quantities == volume.quantities
+
+    def test_mrc_keeps_its_quantity_and_medium(self, tmp_path: Path) -> None:
+        save(volume_of(), tmp_path / "v.mrc")
+        assert_same(read_volume(tmp_path / "v.mrc"), volume_of(), 1e-6)
+
+    @pytest.mark.parametrize("ending", [".h5", ".npz"])
+    def test_complex_volumes(self, ending: str, tmp_path: Path) -> None:
+        volume = volume_of()
+        density = (volume.main * (1 + 2j)).astype(np.complex64)
+        volume = Volume("crystal", volume.z, volume.y, volume.x, {"density": density}, (Quantity("density", "1", ""),))
+        save(volume, tmp_path / f"v{ending}")
+        np.testing.assert_array_equal(read_volume(tmp_path / f"v{ending}").main, density)
+        assert read_volume(tmp_path / f"v{ending}").kind == "crystal"
+        with pytest.raises(ConfigError, match="density is complex"):
+            save(volume, tmp_path / "v.mrc")
+
+
+class TestOutlines:
+    @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
+    def test_info_tells_grid_quantities_and_units(
+        self, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / f"v{ending}"
+        save(volume_of(), path)
+        assert run(["info", str(path)]) == 0
+        told = capsys.readouterr().out
+        assert "volume of a cell\n  3 x 4 x 5 samples (z, y, x), 300 x 100 x 110 nm apart, 0.9 x 0.4 x 0.55 um" in told
+        assert "  refractive_index  float32  [1]" in told
+        assert "medium_index = 1.337" in told
+
+    @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
+    def test_an_outline_is_the_volume_without_its_samples(self, ending: str, tmp_path: Path) -> None:
+        path = tmp_path / f"v{ending}"
+        save(volume_of(), path)
+        found, read = outline(path), read_volume(path)
+        assert found is not None
+        assert found.quantities == read.quantities
+        assert not found.main.any()
+        assert found.main.dtype == read.main.dtype
+        for ours, theirs in zip((read.z, read.y, read.x), (found.z, found.y, found.x), strict=True):
+            np.testing.assert_array_equal(theirs, ours)
+
+    def test_a_foreign_map_of_another_axis_order_and_no_spacing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with mrcfile.new(tmp_path / "v.mrc") as file:
+            file.set_data(np.zeros((2, 3, 4), np.int16))
+            file.header.mapc, file.header.mapr, file.header.maps = 3, 2, 1  # Columns along z.
+            file.header.cella = (0, 0, 0)
+        assert run(["info", str(tmp_path / "v.mrc")]) == 0
+        told = capsys.readouterr().out
+        assert "4 x 3 x 2 samples (z, y, x), nobody says how far apart" in told
+        assert "value  int16" in told
+
+    def test_images_stay_images(self, tmp_path: Path) -> None:
+        tifffile.imwrite(tmp_path / "v.tif", np.zeros((6, 4, 5), np.uint8), photometric="minisblack")
+        assert outline(tmp_path / "v.tif") is None
+        assert outline(tmp_path / "v.h5") is None
+
+
+class TestPublicReaders:
+    def test_hdf5_is_a_nexus_plot(self, tmp_path: Path) -> None:
+        volume = volume_of((INDEX, ABSORPTION))
+        save(volume, tmp_path / "v.h5")
+        with h5py.File(tmp_path / "v.h5") as file:
+            assert file.attrs["format"] == "unflat-volume"
+            assert file.attrs["format_version"] == "1.0"
+            assert file.attrs["NX_class"] == "NXroot"
+            plot = file[file.attrs["default"]]
+            assert plot.name == "/volume"
+            assert plot.attrs["NX_class"] == "NXdata"
+            assert list(plot.attrs["axes"]) == ["z", "y", "x"]
+            signal = plot[plot.attrs["signal"]]
+            np.testing.assert_array_equal(signal[()], volume.main)
+            assert signal.attrs["units"] == "1"
+            assert signal.shape == tuple(len(plot[axis]) for axis in plot.attrs["axes"])
+            assert plot["z"].attrs["units"] == "m"
+            np.testing.assert_array_equal(plot["z"][()], volume.z)
+            assert signal.compression == "gzip"
+            assert signal.shuffle
+
+    def test_silx_finds_the_plot(self, tmp_path: Path) -> None:
+        nxdata = pytest.importorskip("silx.io.nxdata", reason="silx is not installed")
+        save(volume_of(), tmp_path / "v.h5")
+        with h5py.File(tmp_path / "v.h5") as file:
+            plot = nxdata.get_default(file)
+            assert plot.is_valid
+            assert [axis.shape for axis in plot.axes] == [(n,) for n in SHAPE]
+
+    @pytest.mark.parametrize("name", ["v.ome.tif", "v.tif"])
+    def test_ome_tiff_carries_physical_sizes_in_micrometres(self, name: str, tmp_path: Path) -> None:
+        volume = volume_of((INDEX, ABSORPTION))
+        save(volume, tmp_path / name)
+        with tifffile.TiffFile(tmp_path / name) as file:
+            assert file.is_ome
+            series = file.series[0]
+            assert series.axes == "CZYX"
+            assert series.dtype == np.float32
+            np.testing.assert_array_equal(series.asarray()[0], volume.main)
+            root = ElementTree.fromstring(file.ome_metadata or "")
+        pixels = next(e for e in root.iter() if e.tag.endswith("}Pixels"))
+        for axis, size in zip("ZYX", SPACING, strict=True):
+            assert float(pixels.attrib[f"PhysicalSize{axis}"]) == pytest.approx(size * 1e6, rel=1e-9)
+            assert pixels.attrib[f"PhysicalSize{axis}Unit"] == "µm"
+        names = [e.get("Name") for e in root.iter() if e.tag.endswith("}Channel")]
+        assert names == ["refractive_index", "absorption"]
+
+    def test_mrc_is_valid_and_in_angstrom(self, tmp_path: Path) -> None:
+        volume = volume_of()
+        save(volume, tmp_path / "v.mrc")
+        assert mrcfile.validate(tmp_path / "v.mrc")
+        with mrcfile.open(tmp_path / "v.mrc") as file:
+            np.testing.assert_array_equal(file.data, volume.main)
+            size = [float(file.voxel_size[axis]) for axis in "zyx"]
+            np.testing.assert_allclose(size, np.array(SPACING) * 1e10, rtol=1e-6)
+            assert (file.header.mapc, file.header.mapr, file.header.maps) == (1, 2, 3)
+            assert file.is_volume()
+
+    def test_vti_is_read_by_vtk(self, tmp_path: Path) -> None:
+        vtk = pytest.importorskip("vtk", reason="vtk is not installed")
+        from vtk.util.numpy_support import vtk_to_numpy
+
+        volume = volume_of((INDEX, ABSORPTION))
+        save(volume, tmp_path / "v.vti")
+        reader = vtk.vtkXMLImageDataReader()
+        reader.SetFileName(str(tmp_path / "v.vti"))
+        reader.Update()
+        image = reader.GetOutput()
+        assert image.GetDimensions() == SHAPE[::-1]
+        np.testing.assert_allclose(image.GetSpacing(), SPACING[::-1])
+        np.testing.assert_allclose(image.GetOrigin(), [volume.x[0], volume.y[0], volume.z[0]])
+        for name, array in volume.values.items():
+            np.testing.assert_array_equal(vtk_to_numpy(image.GetPointData().GetArray(name)).reshape(SHAPE), array)
+
+    def test_vti_is_what_the_format_says(self, tmp_path: Path) -> None:
+        """The same without VTK: the XML, and the bytes where it says they are."""
+        volume = volume_of((INDEX, ABSORPTION))
+        save(volume, tmp_path / "v.vti")
+        raw = (tmp_path / "v.vti").read_bytes()
+        head, _, appended = raw.partition(b'<AppendedData encoding="raw">')
+        root = ElementTree.fromstring(head + b"</VTKFile>")
+        assert root.attrib == {
+            "type": "ImageData",
+            "version": "1.0",
+            "byte_order": "LittleEndian",
+            "header_type": "UInt64",
+        }
+        assert root[0].attrib["WholeExtent"] == "0 4 0 3 0 2"
+        data = appended[appended.index(b"_") + 1 :]
+        for entry in root.iter("DataArray"):
+            start = int(entry.attrib["offset"])
+            length = int.from_bytes(data[start : start + 8], "little")
+            assert length == 4 * np.prod(SHAPE)
+            array = np.frombuffer(data[start + 8 : start + 8 + length], "<f4").reshape(SHAPE)
+            np.testing.assert_array_equal(array, volume.values[entry.attrib["Name"]])
+        assert raw.endswith(b"\n</AppendedData></VTKFile>\n")
+
+    def test_npz_needs_no_pickle(self, tmp_path: Path) -> None:
+        volume = volume_of()
+        save(volume, tmp_path / "v.npz")
+        with np.load(tmp_path / "v.npz", allow_pickle=False) as archive:
+            np.testing.assert_array_equal(archive["refractive_index"], volume.main)
+            np.testing.assert_array_equal(archive["z"], volume.z)
+            assert json.loads(str(archive["unflat"]))["attributes"] == {"medium_index": 1.337}
+
+
+class TestForeignFiles:
+    @pytest.mark.parametrize("ending", ENDINGS)
+    @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
+    def test_a_torn_file_is_refused(self, ending: str, kept: float, tmp_path: Path) -> None:
+        path = tmp_path / f"v{ending}"
+        save(volume_of(shape=(9, 40, 40)), path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: int(kept * len(whole))])
+        with pytest.raises(DataError, match=rf"v{ending}"):
+            read_volume(path)
+
+    def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="there is no such file"):
+            read_volume(tmp_path / "absent.h5")
+        with pytest.raises(ConfigError, match=r"has no ending of a volume file; use one of \.h5"):
+            read_volume(tmp_path / "v.doc")
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["x"] = 1.0
+        with pytest.raises(DataError, match="holds no volume"):
+            read_volume(tmp_path / "a.h5")
+
+    def test_a_plain_stack_needs_its_spacing(self, tmp_path: Path) -> None:
+        stack = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+        tifffile.imwrite(tmp_path / "raw.tif", stack, photometric="minisblack")
+        with pytest.raises(DataError, match="does not say how far apart its samples are"):
+            read_volume(tmp_path / "raw.tif")
+        volume = read_volume(tmp_path / "raw.tif", SPACING)
+        np.testing.assert_array_equal(volume.main, stack)
+        np.testing.assert_allclose(volume.y, centred_axis(4, 0.1e-6))
+        with pytest.raises(ConfigError, match="three positive lengths"):
+            read_volume(tmp_path / "raw.tif", (1e-6, 0, 1e-6))
+
+    def test_a_spacing_that_is_given_replaces_the_files_own(self, tmp_path: Path) -> None:
+        save(volume_of(), tmp_path / "v.h5")
+        np.testing.assert_allclose(read_volume(tmp_path / "v.h5", (1e-6,) * 3).spacing, 1e-6)
+
+    def test_the_truth_in_an_acquisition_is_a_volume(self, tmp_path: Path) -> None:
+        from unflat.recon.io.volume_hdf5 import write_group
+
+        with h5py.File(tmp_path / "scan.h5", "w") as file:
+            file.attrs["kind"] = "cell"
+            write_group(file.create_group("truth"), volume_of())
+        assert_same(read_volume(tmp_path / "scan.h5"), volume_of())
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda g: g.pop("y"), "/volume/y: is missing"),
+            (lambda g: g["x"].write_direct(np.zeros(5)), "not a rising row"),
+            (lambda g: g["x"].write_direct(np.array([0, 1, 2, 3, 9.0])), "not evenly spaced"),
+            (lambda g: g["z"].attrs.update({"units": "furlong"}), "furlong"),
+            (lambda g: g.create_dataset("flat", data=np.zeros((4, 5))), r"\(4, 5\)"),
+            (lambda g: g.pop("refractive_index"), "holds no quantity"),
+        ],
+    )
+    def test_a_bad_group_is_refused_with_its_path(self, change: object, message: str, tmp_path: Path) -> None:
+        save(volume_of(), tmp_path / "v.h5")
+        with h5py.File(tmp_path / "v.h5", "a") as file:
+            change(file["volume"])  # type: ignore[operator]
+        with pytest.raises(DataError, match=message) as caught:
+            read_volume(tmp_path / "v.h5")
+        assert "v.h5:/volume" in str(caught.value)
+
+    def test_axes_in_micrometres_become_metres(self, tmp_path: Path) -> None:
+        save(volume_of(), tmp_path / "v.h5")
+        with h5py.File(tmp_path / "v.h5", "a") as file:
+            for axis in "zyx":
+                file["volume"][axis][...] *= 1e6
+                file["volume"][axis].attrs["units"] = "um"
+        np.testing.assert_allclose(read_volume(tmp_path / "v.h5").spacing, SPACING)
+
+    def test_a_map_with_other_axes_is_turned(self, tmp_path: Path) -> None:
+        data = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+        with mrcfile.new(tmp_path / "m.mrc") as file:
+            file.set_data(np.ascontiguousarray(data.transpose(2, 0, 1)))  # sections x, rows z, columns y
+            file.set_volume()
+            file.header.mapc, file.header.mapr, file.header.maps = 2, 3, 1
+            file.header.mx, file.header.my, file.header.mz = 5, 4, 3
+            file.header.cella = (5 * 1100, 4 * 1000, 3 * 3000)
+        volume = read_volume(tmp_path / "m.mrc")
+        np.testing.assert_array_equal(volume.main, data)
+        np.testing.assert_allclose(volume.spacing, SPACING, rtol=1e-6)
+
+    def test_the_real_phantom(self, shared_data: Path) -> None:
+        volume = read_volume(shared_data / "cells" / "ssnp_phantom.tif", (0.1e-6,) * 3)
+        assert min(volume.shape) > 50
+
+    def test_formats_of_one_quantity_say_so(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"holds one quantity, not 2 .*; choose one with --quantity"):
+            save(volume_of((INDEX, ABSORPTION)), tmp_path / "v.mrc")
+        assert not list(tmp_path.iterdir())
+
+
+def test_cells_fill_the_space_between_their_ends() -> None:
+    np.testing.assert_allclose(cells(-1, 1, 0.5), [-0.75, -0.25, 0.25, 0.75])
+    np.testing.assert_allclose(cells(0, 1, 0.4), [0.3, 0.7])
+    np.testing.assert_allclose(cells(0, 1, 7), [0.5])
+    for low, high, spacing in ((1, 0, 0.1), (0, 1, 0), (0, 1, float("nan")), (0, 1, 0.1 / MOST_SAMPLES)):
+        with pytest.raises(ConfigError):
+            cells(low, high, spacing)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    architecture = {
+        "type": "pyramid",
+        "version": 1,
+        "levels": [[4, 4, 4], [6, 8, 8]],
+        "features": 2,
+        "hidden": 4,
+        "outputs": 2,
+        "sign": "any",
+    }
+    rng = np.random.default_rng(0)
+    shapes = {"grid_0": (2, 4, 4, 4), "grid_1": (2, 6, 8, 8), "decoder/w0": (4, 4), "decoder/b0": (4,)}
+    shapes |= {"decoder/w1": (4, 2), "decoder/b1": (2,)}
+    weights = {n: rng.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
+    frame = ModelFrame((-1e-6, -2e-6, -2e-6), (1e-6, 2e-6, 2e-6), (0.5e-6, 0.25e-6, 0.25e-6), {"medium_index": 1.33})
+    quantities = (ModelQuantity("refractive_index", "1", "", 1.33, 0.05), ModelQuantity("absorption", "1", "", 0, 0.01))
+    made = Model(architecture, weights, frame, quantities)
+    made.save(tmp_path / "model.h5")
+    return made
+
+
+class TestCommand:
+    @pytest.mark.parametrize("ending", ENDINGS)
+    def test_it_writes_every_format(
+        self, ending: str, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / f"v{ending}"
+        assert run(["volume", str(tmp_path), "-o", str(path)]) == 0
+        captured = capsys.readouterr()
+        assert f"wrote {path}" in captured.out
+        assert "4 x 16 x 16 samples (z, y, x), 0.5 x 0.25 x 0.25 um apart" in captured.out
+        volume = read_volume(path)
+        np.testing.assert_allclose(volume.main, model.sample(volume.z, volume.y, volume.x), atol=1e-6)
+        np.testing.assert_allclose(volume.z, [-0.75e-6, -0.25e-6, 0.25e-6, 0.75e-6], rtol=1e-6)
+        assert ("one quantity: refractive_index" in captured.err) == (ending == ".mrc")
+        assert run(["volume", str(tmp_path), "-o", str(path)]) == 2
+        assert run(["volume", str(tmp_path), "-o", str(path), "--force"]) == 0
+
+    def test_spacing_and_region(self, model: Model, tmp_path: Path) -> None:
+        path = tmp_path / "v.h5"
+        words = ["volume", str(tmp_path), "-o", str(path), "--spacing", "0.4um, 50 nm,1e-7"]
+        assert run([*words, "--region", ":,-0.5um:0.5um,1 um:", "--quantity", "absorption"]) == 0
+        volume = read_volume(path)
+        assert list(volume.values) == ["absorption"]
+        assert volume.shape == (5, 20, 10)
+        np.testing.assert_allclose(volume.spacing, (0.4e-6, 50e-9, 100e-9))
+        np.testing.assert_allclose([volume.y[0], volume.x[0], volume.x[-1]], [-0.475e-6, 1.05e-6, 1.95e-6])
+        expected = model.sample(volume.z, volume.y, volume.x, "absorption")
+        np.testing.assert_allclose(volume.main, expected, atol=1e-7)
+
+    def test_like_another_volume_and_turned(self, model: Model, tmp_path: Path) -> None:
+        like = volume_of()
+        save(like, tmp_path / "like.tif")
+        path = tmp_path / "v.npz"
+        words = ["volume", str(tmp_path / "model.h5"), "-o", str(path), "--like", str(tmp_path / "like.tif")]
+        assert run([*words, "--rotate", "y 30 deg", "--rotate", "1,0,1 0.2"]) == 0
+        volume = read_volume(path)
+        np.testing.assert_allclose(volume.y, like.y)
+        # The value at a laboratory point is the field's at the specimen point that was turned there.
+        turn = rotation_matrix((1, 0, 1), 0.2) @ rotation_matrix((0, 1, 0), np.pi / 6)
+        laboratory = np.stack(np.meshgrid(volume.z, volume.y, volume.x, indexing="ij"), axis=-1).reshape(-1, 3)
+        specimen = np.linalg.solve(turn, laboratory.T).T
+        np.testing.assert_allclose(volume.main.ravel(), model(specimen), atol=1e-6)
+        assert run([*words, "--force", "--spacing", "1um"]) == 2
+
+    @pytest.mark.parametrize(
+        ("words", "status", "message"),
+        [
+            (["--spacing", "1 kg"], 2, "kg"),
+            (["--spacing", "30 deg"], 2, "a length such as"),
+            (["--spacing", "0"], 2, "not one positive length"),
+            (["--spacing", "1um,2um"], 2, "or three"),
+            (["--spacing", "0.3"], 2, "0.3 m along z is larger than the model's box, 2 um; a plain number is metres"),
+            (["--spacing", "1um,5um,1um"], 2, "5 um along y is larger than the model's box, 4 um"),
+            (["--spacing", "1e-15"], 2, "take a larger spacing"),
+            (["--region", "0:1"], 2, "three ranges"),
+            (["--region", "1um:0um,:,:"], 2, "nothing lies between"),
+            (["--rotate", "sideways 3"], 2, "not an axis and an angle"),
+            (["--rotate", "z 3 um"], 2, "an angle such as"),
+            (["--rotate", "0,0,0 30deg"], 2, "no direction"),
+            (["--quantity", "density"], 2, "it gives refractive_index, absorption"),
+            (["-o", "v.doc"], 2, "has no ending of a volume file"),
+            (["-o", "absent/v.h5"], 3, "there is no folder"),
+        ],
+    )
+    def test_what_is_wrong_is_told(
+        self,
+        words: list[str],
+        status: int,
+        message: str,
+        model: Model,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert run(["volume", "model.h5", "-o", "v.h5", *words]) == status
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert [p.name for p in tmp_path.iterdir()] == ["model.h5"]
+
+    def test_what_does_not_fit_in_memory_is_refused(
+        self, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sampling, "available_memory", lambda: 1 << 30)
+        words = ["volume", str(tmp_path), "-o", str(tmp_path / "v.h5"), "--spacing", "2 nm"]
+        assert run(words) == 4
+        error = capsys.readouterr().err
+        assert "1000 x 2000 x 2000 samples" in error
+        assert "take a larger --spacing" in error
+
+    def test_long_work_shows_its_progress(
+        self, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sampling, "PATIENCE", 0.0)
+        assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5")]) == 0
+        assert "sampling: 1024/1024" in capsys.readouterr().err
+
+    def test_the_models_own_lattice_without_a_spacing_is_its_finest_level(self, model: Model) -> None:
+        bare = Model(model.architecture, model.weights, ModelFrame(model.frame.low, model.frame.high), model.quantities)
+        assert lattice_for(bare).shape == (3, 5, 5)
+
+
+@pytest.mark.parametrize("ending", [".vti", ".ome.tif", ".npz", ".h5"])
+@pytest.mark.parametrize("lacking", [1, 300, 50_000])
+def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path: Path, ending: str, lacking: int) -> None:
+    """Also where only the last few bytes do not fit, which NumPy's own way of writing does not see."""
+    volume = volume_of(shape=(20, 30, 40))
+    save(volume, tmp_path / f"whole{ending}")
+    size = (tmp_path / f"whole{ending}").stat().st_size
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - lacking, former[1]))
+    try:
+        with pytest.raises(DataError, match=f"torn{ending}: cannot be written: the file is larger than this system"):
+            save(volume, tmp_path / f"torn{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert [file.name for file in tmp_path.iterdir()] == [f"whole{ending}"]
+
+
+def test_a_full_disk_leaves_no_stream_to_be_flushed(tmp_path: Path) -> None:
+    """What is left open is flushed when it is collected, and Python 3.13 complains of that on the screen."""
+    volume, path = volume_of(shape=(2, 3, 4)), tmp_path / "v.mrc"  # So small that it waits in the stream's buffer.
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, former[1]))
+    try:
+        with pytest.raises(DataError, match="cannot be written"):
+            save(volume, path)
+        gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)

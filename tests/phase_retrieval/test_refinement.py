@@ -1,0 +1,143 @@
+"""Refinement lowers the deviance, finds the point-spread function and background, and keeps to the fitted pixels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from unflat.physics.diffraction.far_field import deviance, far_field
+from unflat.recon.phase_retrieval import refinement
+from unflat.recon.phase_retrieval.convolution import convolve_gaussian
+from unflat.recon.phase_retrieval.data import DiffractionData
+from unflat.recon.phase_retrieval.pattern import (
+    DevicePattern,
+    PointSpread,
+    modelled_counts,
+    no_blur,
+    pattern_of,
+    quality,
+)
+from unflat.recon.phase_retrieval.psf_fit import fit_blur
+from unflat.recon.phase_retrieval.settings import RefineSettings
+
+SHAPE = (24, 26, 22)
+SIGMAS = np.array([0.5, 0.35, 0.6])
+
+
+def crystal() -> tuple[np.ndarray, np.ndarray]:
+    """A strained block and its support, in corner order, of 3e6 counts."""
+    z, y, x = np.meshgrid(*[np.fft.ifftshift(np.arange(n) - n // 2) for n in SHAPE], indexing="ij")
+    inside = (np.abs(z) <= 4) & (np.abs(y + z // 2) <= 4) & (np.abs(x) <= 3)
+    density = inside * np.exp(1j * (0.05 * z * y + 0.2 * np.sin(x)))
+    density = density * np.sqrt(3e6 / (np.sum(np.abs(density) ** 2) * density.size))
+    return density.astype(np.complex64), inside.astype(np.float32)
+
+
+def measured(background: float = 0.5, seed: int = 0, free: float = 0.05) -> DevicePattern:
+    """Its counts, blurred and with noise."""
+    intensity = jnp.asarray(np.abs(np.fft.fftn(crystal()[0])) ** 2, jnp.float32)
+    expected = np.asarray(convolve_gaussian(intensity, jnp.asarray(SIGMAS, jnp.float32)), np.float64) + background
+    counts = np.fft.fftshift(np.random.default_rng(seed).poisson(np.maximum(expected, 0)).astype(float))
+    return pattern_of(DiffractionData(counts, np.ones(SHAPE)), free, 0)
+
+
+def started(spoiled: float = 0.2) -> refinement.Refined:
+    """The crystal with some noise on it."""
+    density, support = crystal()
+    rng = np.random.default_rng(1)
+    noise = spoiled * (rng.normal(size=SHAPE) + 1j * rng.normal(size=SHAPE)) * np.abs(density).max()
+    return refinement.begin(jnp.asarray((density + noise).astype(np.complex64)), jnp.asarray(support), no_blur())
+
+
+def run(
+    state: refinement.Refined, pattern: DevicePattern, settings: RefineSettings, wrap: bool = False
+) -> refinement.Refined:
+    for i, count in enumerate(refinement.blocks_of(settings.iterations)):
+        state = refinement.refine_block(state, pattern, count, settings, wrap=wrap and i % 4 == 0)
+    return state
+
+
+def test_every_block_lowers_the_deviance() -> None:
+    pattern, state, settings = measured(), started(), RefineSettings()
+    values = [float(quality(state.density, state.blur, pattern).llk)]
+    for _ in range(8):
+        state = refinement.refine_block(state, pattern, 5, settings)
+        values.append(float(quality(state.density, state.blur, pattern).llk))
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < 0.05 * values[0]
+
+
+def test_widths_and_background_are_recovered_together_with_the_density() -> None:
+    pattern = measured(background=5.0)
+    state = run(started(), pattern, RefineSettings(iterations=100))
+    np.testing.assert_allclose(state.blur.sigmas, SIGMAS, atol=0.02)
+    # A little low: the density takes what it can of the noise, which is never below 0.
+    assert float(state.blur.background) == pytest.approx(5.0, rel=0.25)
+    found = quality(state.density, state.blur, pattern)
+    assert float(found.llk) < 1.1  # 1 is counting statistics, and the density fits some of the noise
+    truth = crystal()[0]
+    overlap = abs(np.vdot(truth, state.density)) / np.linalg.norm(truth) / np.linalg.norm(np.asarray(state.density))
+    assert overlap > 0.995
+
+
+def test_the_blur_s_step_of_fisher_s_scoring_finds_the_truth_for_the_true_density() -> None:
+    pattern = measured()
+    density, support = (jnp.asarray(array) for array in crystal())
+    intensity = jnp.abs(far_field(density)) ** 2
+    blur = PointSpread(jnp.full(3, 0.2, jnp.float32), jnp.zeros((), jnp.float32))
+    values = []
+    for _ in range(12):
+        blur = fit_blur(density, support, pattern, blur)
+        values.append(
+            float(deviance(pattern.counts, convolve_gaussian(intensity, blur.sigmas) + blur.background, pattern.fitted))
+        )
+    assert values == sorted(values, reverse=True)
+    np.testing.assert_allclose(blur.sigmas, SIGMAS, atol=0.02)
+    assert float(blur.background) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(("psf", "background"), [(False, False), (True, False), (False, True)])
+def test_what_is_not_to_be_fitted_stays(psf: bool, background: bool) -> None:
+    settings = RefineSettings(iterations=20, psf=psf, background=background)
+    state = run(started(), measured(), settings)
+    assert bool(jnp.any(state.blur.sigmas > 0)) == psf
+    assert (float(state.blur.background) > 0) == background
+
+
+def test_the_gradient_is_the_deviance_s_own() -> None:
+    """The first direction of the search, against automatic differentiation."""
+    pattern, state = measured(background=3.0), started()
+    blur = PointSpread(jnp.asarray(SIGMAS, jnp.float32), jnp.asarray(3.0, jnp.float32))
+    state = refinement.begin(state.density, state.support, blur)
+
+    def loss(real: jax.Array, imag: jax.Array) -> jax.Array:
+        return deviance(
+            pattern.counts, modelled_counts(jax.lax.complex(real, imag), blur, pattern.exposure), pattern.fitted
+        )
+
+    gradient = np.array(jax.grad(loss, (0, 1))(state.density.real, state.density.imag))
+    expected = (gradient[0] + 1j * gradient[1]) * np.asarray(state.support)
+    first = refinement.refine_block(state, pattern, 1, RefineSettings(psf=False, background=False))
+    moved = np.asarray(first.density - state.density)
+    cosine = -np.vdot(expected, moved).real / np.linalg.norm(expected) / np.linalg.norm(moved)
+    assert cosine == pytest.approx(1, abs=1e-3)
+
+
+def test_the_support_is_drawn_a_little_wider_and_nothing_stands_outside() -> None:
+    pattern = measured()
+    state = run(started(), pattern, RefineSettings(iterations=40), wrap=True)
+    support = np.asarray(state.support)
+    assert crystal()[1].sum() <= support.sum() < 3 * crystal()[1].sum()
+    assert np.abs(np.asarray(state.density))[support == 0].max() == 0
+
+
+def test_free_pixels_do_not_matter_to_the_refinement() -> None:
+    pattern = measured()
+    spoiled = pattern._replace(counts=jnp.where(pattern.free > 0, pattern.counts + 1000.0, pattern.counts))
+    ways = [run(started(), one, RefineSettings(iterations=20)) for one in (pattern, spoiled)]
+    np.testing.assert_array_equal(ways[0].density, ways[1].density)
+
+
+def test_blocks_add_up() -> None:
+    assert sum(refinement.blocks_of(203)) == 203
+    assert refinement.blocks_of(0) == []
