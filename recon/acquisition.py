@@ -1,7 +1,6 @@
 """An acquisition: the arrays that an instrument gave, by name, in SI, whatever file they came from.
 
-What a kind of experiment measures is a table of entries (``schema``); reading, writing, checking, describing and the
-config's ``acquisition:`` section all follow that table, so that a new kind is a new table.
+The settings of each kind of experiment declare its arrays (``config.entries``).
 """
 
 from collections.abc import Mapping
@@ -11,38 +10,6 @@ import numpy as np
 
 from ..physics.diffraction.diffractometer import Goniometer
 from .volume import Volume
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One array of an acquisition.
-
-    Args:
-        name: Its name in the config and in ``Acquisition.arrays``.
-        path: Where it stands in our HDF5 file.
-        axes: Names of its axes, slowest first; a digit is a fixed size. The same name is the same size everywhere.
-            Several layouts may be given, one of which must fit.
-        unit: SI unit ("m", "rad", "1", "counts").
-        meaning: One line for people.
-        required: Whether the acquisition is nothing without it. Groups of which one is needed share a ``choice``.
-        choice: Name of such a group.
-        dtype: ``float``, ``complex``, ``integer`` or ``text``.
-        at_least: Smallest value allowed, if any.
-        positive: Whether every value must exceed 0.
-        hides: Whether it marks the bad pixels of images of its size: 0 is good.
-    """
-
-    name: str
-    path: str
-    axes: tuple[tuple[str, ...], ...]
-    unit: str
-    meaning: str
-    required: bool = False
-    choice: str = ""
-    dtype: str = "float"
-    at_least: float | None = None
-    positive: bool = False
-    hides: bool = False
 
 
 @dataclass(frozen=True)

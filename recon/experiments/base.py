@@ -11,7 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..acquisition import Acquisition, Entry
+from ..acquisition import Acquisition
+from ..config.entries import Entry
 from ..errors import Diagnostic
 from ..volume import Quantity
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..acquisition import Entry
+from ..config.entries import Entry
 from ..errors import Diagnostic
 from .lazy_arrays import Index
 

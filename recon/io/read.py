@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..acquisition import Acquisition, Entry
+from ..acquisition import Acquisition
+from ..config.entries import Entry
 from ..config.source import Source
 from ..errors import DataError, Diagnostic
 from ..volume import Volume

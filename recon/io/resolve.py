@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..acquisition import Entry
+from ..config.entries import Entry
 from ..config.source import Source
 from ..errors import DataError, Diagnostic
 from .file_units import factor

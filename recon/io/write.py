@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..acquisition import Acquisition, Entry
+from ..acquisition import Acquisition
+from ..config.entries import Entry
 from ..experiments.crystal.scan_circles import GROUP, write_circles
 from ..volume import centred_axis
 from .atomic import write_atomically

@@ -5,22 +5,24 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from ...config.base import Flag, Settings
+from ...config.entries import array_field
 from ...config.fields import Views
-from ...config.source import AngleSource, AnySource, LengthSource, NumberSource, Source
+from ...config.source import AngleSource, AnySource, LengthSource, NumberSource
 from ...config.units import Angle, Length
 
 Axis: TypeAlias = Literal["y", "-y", "x", "-x"]
 
 
-def _at(path: str) -> Source:
-    return Source.parse(path)
-
-
 class LedGrid(Settings):
     """Light from one LED of a flat array a view: directions follow from the LED's row and column."""
 
-    row_col: AnySource = Field(
-        _at("/led_row_col"), description="Row and column of each view's LED: an array (view, 2)."
+    row_col: AnySource = array_field(
+        "/led_row_col",
+        "view 2",
+        unit="1",
+        meaning="LED of each view",
+        required=True,
+        description="Row and column of each view's LED: an array (view, 2).",
     )
     pitch: Length = Field(4e-3, gt=0, description="Distance between neighbouring LEDs.", examples=["4 mm"])
     height: Length = Field(79e-3, gt=0, description="Distance of the array from the specimen.", examples=["79 mm"])
@@ -54,7 +56,14 @@ class Turn(Settings):
     """A specimen that turns under fixed light."""
 
     axis: Literal["z", "y", "x"] = Field("y", description="Axis about which the specimen turns.")
-    angles: AngleSource = Field(_at("/angle"), description="Angle of each view: an array (view,).")
+    angles: AngleSource = array_field(
+        "/angle",
+        "view",
+        unit="rad",
+        meaning="angle of each view",
+        required=True,
+        description="Angle of each view: an array (view,).",
+    )
     reverse: Flag = Field(
         False,
         description="Whether the angles count the other way. As it is, a growing angle carries +z to +x (axis y), "
@@ -82,31 +91,77 @@ ComplexSource: TypeAlias = Annotated[
 class CellAcquisition(Settings):
     """Where the measurement's arrays and numbers stand, and which part of them to use."""
 
-    images: NumberSource | None = Field(
-        _at("/measurement/images"),
+    images: NumberSource | None = array_field(
+        "/measurement/images",
+        "view y x",
+        unit="counts",
+        meaning="intensity images",
+        choice="measurement",
+        at_least=0,
         description="Intensity images (view, y, x). Like every name here: '/path' is a dataset, '/path@name' an "
         "attribute, either may end with a unit, as in '/@wavelength_um in um'; a plain number or '0.63 um' is the "
         "value itself; null is none.",
     )
-    field: ComplexSource | None = Field(
-        _at("/measurement/field"),
+    field: ComplexSource | None = array_field(
+        "/measurement/field",
+        "view y x",
+        unit="1",
+        meaning="complex field, instead of images",
+        choice="measurement",
+        dtype="complex",
         description="Instead of images, the complex field (view, y, x): a name, or {real: /re, imag: /im, scale: 1.0}.",
     )
-    background: NumberSource | None = Field(
-        _at("/measurement/background"), description="The same without the specimen, (y, x) or (view, y, x)."
+    background: NumberSource | None = array_field(
+        "/measurement/background",
+        "y x",
+        "view y x",
+        unit="counts",
+        meaning="the same without the specimen",
+        at_least=0,
+        description="The same without the specimen, (y, x) or (view, y, x).",
     )
-    mask: NumberSource | None = Field(
-        _at("/measurement/mask"), description="Bad pixels, (y, x) or (view, y, x): 0 is good."
+    mask: NumberSource | None = array_field(
+        "/measurement/mask",
+        "y x",
+        "view y x",
+        unit="1",
+        meaning="bad pixels; 0 is good",
+        dtype="integer",
+        hides=True,
+        description="Bad pixels, (y, x) or (view, y, x): 0 is good.",
     )
-    wavelength: LengthSource | None = Field(_at("/instrument/wavelength"), description="Vacuum wavelength.")
-    numerical_aperture: NumberSource | None = Field(
-        _at("/instrument/numerical_aperture"), description="Numerical aperture of the objective."
+    wavelength: LengthSource | None = array_field(
+        "/instrument/wavelength",
+        "",
+        unit="m",
+        meaning="vacuum wavelength",
+        required=True,
+        positive=True,
     )
-    medium_index: NumberSource | None = Field(
-        _at("/instrument/medium_index"), description="Refractive index of the medium around the specimen."
+    numerical_aperture: NumberSource | None = array_field(
+        "/instrument/numerical_aperture",
+        "",
+        unit="1",
+        meaning="numerical aperture of the objective",
+        required=True,
+        positive=True,
     )
-    pixel_size: LengthSource | None = Field(
-        _at("/instrument/pixel_size"),
+    medium_index: NumberSource | None = array_field(
+        "/instrument/medium_index",
+        "",
+        unit="1",
+        meaning="refractive index around the specimen",
+        required=True,
+        at_least=1,
+        description="Refractive index of the medium around the specimen.",
+    )
+    pixel_size: LengthSource | None = array_field(
+        "/instrument/pixel_size",
+        "2",
+        unit="m",
+        meaning="pixel (y, x) in the specimen",
+        required=True,
+        positive=True,
         description="Pixel in the specimen: one number, or (y, x). The camera's pixel divided by the magnification.",
     )
     illumination: Literal["auto", "na", "led_grid", "ring", "pattern", "normal"] = Field(
@@ -115,25 +170,46 @@ class CellAcquisition(Settings):
         "below), pattern (several sources a view), normal (along the axis in each view); auto takes the section "
         "below that is given, else what the file holds.",
     )
-    illumination_na: NumberSource | None = Field(
-        _at("/instrument/illumination_na"),
+    illumination_na: NumberSource | None = array_field(
+        "/instrument/illumination_na",
+        "view 2",
+        unit="1",
+        meaning="n sin θ of the light along (y, x), one direction a view",
+        choice="illumination",
         description="n·sin θ of the light along (y, x) for each view: an array (view, 2).",
     )
-    source_na: NumberSource | None = Field(
-        _at("/instrument/source_na"), description="n·sin θ along (y, x) of each source: an array (source, 2)."
+    source_na: NumberSource | None = array_field(
+        "/instrument/source_na",
+        "source 2",
+        unit="1",
+        meaning="n sin θ along (y, x) of each of several sources",
+        choice="illumination",
+        description="n·sin θ along (y, x) of each source: an array (source, 2).",
     )
-    pattern: NumberSource | None = Field(
-        _at("/instrument/pattern"), description="Brightness of each source in each view: an array (view, source)."
+    pattern: NumberSource | None = array_field(
+        "/instrument/pattern",
+        "view source",
+        unit="1",
+        meaning="brightness of each source in each view",
+        at_least=0,
+        description="Brightness of each source in each view: an array (view, source).",
     )
     led_grid: LedGrid | None = Field(None, description="Light from a flat array of LEDs, one a view.")
     ring: Ring | None = Field(None, description="Light from a ring of directions, one a view.")
     turn: Turn | None = Field(None, description="A turning specimen, by an angle for each view.")
-    rotation: NumberSource | None = Field(
-        _at("/instrument/rotation"),
+    rotation: NumberSource | None = array_field(
+        "/instrument/rotation",
+        "view 3 3",
+        unit="1",
+        meaning="turns the specimen's (z, y, x) into the laboratory's",
         description="A turning specimen, by matrices (view, 3, 3) that turn its (z, y, x) into the laboratory's.",
     )
-    defocus: LengthSource | None = Field(
-        _at("/instrument/defocus"), description="Plane of focus of each view along +z: an array (view,) or one number."
+    defocus: LengthSource | None = array_field(
+        "/instrument/defocus",
+        "view",
+        unit="m",
+        meaning="plane of focus along +z",
+        description="Plane of focus of each view along +z: an array (view,) or one number.",
     )
     views: Views = Field("all", description="Views to use: all, a slice such as '::2' or '0:40', or a list of indices.")
     crop: tuple[int, int] | None = Field(

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ....physics.diffraction.diffractometer import Diffractometer, Reflection, reflection
-from ...acquisition import Acquisition, Entry
+from ...acquisition import Acquisition
+from ...config.entries import Entry
 from ...config.source import Source
 from ...errors import DataError, Diagnostic
 from ...io.open import open_tree

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ....physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, Goniometer
-from ...acquisition import Entry
+from ...config.entries import Entry
 from ...errors import DataError, Diagnostic
 
 GROUP = "/instrument/goniometer"

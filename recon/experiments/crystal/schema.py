@@ -3,7 +3,8 @@
 What an acquisition of a crystal holds. The order matters: the first arrays set the sizes of the axes.
 """
 
-from ...acquisition import Acquisition, Entry
+from ...acquisition import Acquisition
+from ...config.entries import Entry
 
 
 def place(acquisition: Acquisition, name: str) -> str:

@@ -1,6 +1,6 @@
 """What an acquisition of cells' sections holds. The order matters: the first arrays set the sizes of the axes."""
 
-from ...acquisition import Entry
+from ...config.entries import Entry
 from ...volume import Quantity
 
 _SECTIONS = (("cell", "y", "x"),)
