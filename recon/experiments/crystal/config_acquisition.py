@@ -6,13 +6,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from ...config.base import Settings
+from ...config.entries import array_field
 from ...config.fields import Views
-from ...config.source import InverseLengthSource, LengthSource, NumberSource, Source
+from ...config.source import InverseLengthSource, LengthSource, NumberSource
 from .config_diffractometer import CrystalGoniometer
-
-
-def _at(path: str) -> Source:
-    return Source.parse(path)
 
 
 def _three(value: Any, *, words: tuple[str, ...], least: int, what: str) -> Any:
@@ -58,34 +55,72 @@ Bin: TypeAlias = Annotated[
 class CrystalAcquisition(Settings):
     """Where the measurement's arrays and numbers stand, and which part of them to use."""
 
-    images: NumberSource | None = Field(
-        _at("/measurement/images"),
+    images: NumberSource | None = array_field(
+        "/measurement/images",
+        "frame y x",
+        unit="counts",
+        meaning="counts along the rocking curve",
+        required=True,
+        choice="measurement",
+        at_least=0,
         description="Counts along the rocking curve (frame, y, x). Like every name here: '/path' is a dataset, "
         "'/path@name' an attribute, either may end with a unit, as in '/energy/lambda in angstrom'; a plain number or "
         "'0.138 nm' is the value itself; null is none.",
     )
-    mask: NumberSource | None = Field(
-        _at("/measurement/mask"), description="Bad pixels, (y, x) or (frame, y, x): 0 is good."
+    mask: NumberSource | None = array_field(
+        "/measurement/mask",
+        "y x",
+        "frame y x",
+        unit="1",
+        meaning="bad pixels; 0 is good",
+        dtype="integer",
+        hides=True,
+        description="Bad pixels, (y, x) or (frame, y, x): 0 is good.",
     )
-    monitor: NumberSource | None = Field(
-        _at("/measurement/monitor"),
+    monitor: NumberSource | None = array_field(
+        "/measurement/monitor",
+        "frame",
+        unit="counts",
+        meaning="flux of the beam during each frame",
+        positive=True,
         description="Flux of the beam in each frame; modelled counts are scaled by it.",
     )
-    wavelength: LengthSource | None = Field(_at("/instrument/wavelength"), description="Wavelength of the X-rays.")
-    detector_distance: LengthSource | None = Field(
-        _at("/instrument/detector_distance"), description="Distance of the detector from the crystal."
+    wavelength: LengthSource | None = array_field(
+        "/instrument/wavelength",
+        "",
+        unit="m",
+        meaning="wavelength of the X-rays",
+        positive=True,
     )
-    pixel_size: LengthSource | None = Field(
-        _at("/instrument/pixel_size"), description="Pixel on the detector: one number, or (y, x)."
+    detector_distance: LengthSource | None = array_field(
+        "/instrument/detector_distance",
+        "",
+        unit="m",
+        meaning="distance of the detector from the crystal",
+        positive=True,
     )
-    reciprocal_basis: InverseLengthSource | None = Field(
-        _at("/instrument/reciprocal_basis"),
+    pixel_size: LengthSource | None = array_field(
+        "/instrument/pixel_size",
+        "2",
+        unit="m",
+        meaning="pixel (y, x) on the detector",
+        positive=True,
+        description="Pixel on the detector: one number, or (y, x).",
+    )
+    reciprocal_basis: InverseLengthSource | None = array_field(
+        "/instrument/reciprocal_basis",
+        "3 3",
+        unit="1/m",
+        meaning="rows: change of q = k_out - k_in (with 2 pi) for one step of (frame, y, x), laboratory (z, y, x)",
         description="Rows: change of q = k_out - k_in, with 2 pi, for one step of (frame, y, x), in the laboratory's "
         "(z, y, x) and 1/m, or in another unit, as '/basis in 1/nm'. Without it and without a goniometer the "
         "result is in voxels.",
     )
-    bragg_vector: InverseLengthSource | None = Field(
-        _at("/instrument/bragg_vector"),
+    bragg_vector: InverseLengthSource | None = array_field(
+        "/instrument/bragg_vector",
+        "3",
+        unit="1/m",
+        meaning="reciprocal lattice vector G of the reflection, with 2 pi, laboratory (z, y, x)",
         description="Reciprocal lattice vector G of the reflection, with 2 pi, in (z, y, x) and 1/m. Without it there "
         "is no displacement and no strain.",
     )
