@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ..recon.experiments.readers import instrument_readers
 from ..recon.io.inspect import describe
 from ..recon.io.inspect_volume import describe as describe_volume
 from ..recon.runs.folder import ending
@@ -28,7 +29,7 @@ def command(file: Path) -> None:
       unflat info cell.mrc
       unflat info 'raw/image_*.tif'
     """
-    for line in _run(file) if _is_run(file) else (describe_volume(file) or describe(file)):
+    for line in _run(file) if _is_run(file) else (describe_volume(file) or describe(file, instrument_readers())):
         console.print_line(line)
 
 

@@ -5,11 +5,39 @@ The settings of each kind of experiment declare its arrays (``config.entries``).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from ..physics.diffraction.diffractometer import Goniometer
 from .volume import Volume
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An array of a group.
+
+    Args:
+        values: The array, in SI.
+        unit: SI unit ("m", "rad", "1", "counts").
+        attributes: Further plain attributes.
+    """
+
+    values: np.ndarray
+    unit: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Part of an acquisition whose arrays depend on the instrument, such as the circles of a diffractometer.
+
+    Args:
+        datasets: Arrays by name.
+        attributes: Plain attributes of the group.
+    """
+
+    datasets: Mapping[str, Dataset]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -23,7 +51,7 @@ class Acquisition:
         truth: The specimen, where it is known.
         attributes: Further plain facts (detector gain, specimen's name).
         places: Where each array was found, as messages name it (``scan.h5:/I_raw``); empty for what was simulated.
-        goniometer: The circles of a crystal's rocking curve, where they are known.
+        groups: Further parts by their path in the file (``/instrument/goniometer``).
     """
 
     kind: str
@@ -32,7 +60,7 @@ class Acquisition:
     truth: Volume | None = None
     attributes: Mapping[str, float | str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
-    goniometer: Goniometer | None = None
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]

@@ -5,7 +5,7 @@ A few sentences about a file of our own: what it is, before the tree of what it 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..errors import DataError
 from .image_folders import is_sections, open_sections, picture
 from .inspect_volume import grid
 from .lazy_arrays import ArrayTree, LazyArray
-from .open import open_tree
+from .open import Reader, open_tree
 
 _SMALL = 100_000
 _SHOWN_VALUES = 6
@@ -49,11 +49,12 @@ def _sections(path: Path) -> list[str]:
     return lines
 
 
-def describe(path: str | Path) -> list[str]:
+def describe(path: str | Path, readers: Sequence[Reader] = ()) -> list[str]:
     """Describe a file in lines of text.
 
     Args:
         path: A file of ours or a foreign one, a folder of TIFFs, or a pattern.
+        readers: Readers of further formats, tried first.
 
     Raises:
         DataError: If it cannot be opened.
@@ -63,7 +64,7 @@ def describe(path: str | Path) -> list[str]:
     phased = _phased(Path(path))
     if phased and not _has_tree(Path(path)):
         return phased
-    with open_tree(Path(path)) as tree:
+    with open_tree(Path(path), readers) as tree:
         head = f"{path}: {tree.form}"
         try:
             about = summary(tree)

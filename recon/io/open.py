@@ -1,11 +1,11 @@
 """Open a measurement, whatever its format. The file's first bytes tell, not its name."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, Diagnostic
-from ..experiments.crystal.aps_34idc import is_scan, open_scan
 from .cxi import CxiArrayTree, is_cxi
 from .hdf5 import Hdf5ArrayTree, open_hdf5
 from .lazy_arrays import ArrayTree
@@ -14,31 +14,48 @@ from .tiff import open_folder, open_stack
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_READABLE = (
-    "HDF5, CXI, TIFF and OME-TIFF, a folder of TIFFs, a raw scan of 34-ID-C (spec and TIFF, or a zip), MATLAB and "
-    "NPZ files can be read"
-)
+_READABLE = ("HDF5", "CXI", "TIFF and OME-TIFF", "a folder of TIFFs", "MATLAB", "NPZ")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reader of a format of one instrument, provided by an experiment.
+
+    Args:
+        format: Name of the format, for messages.
+        matches: Test whether a path is of this format; must be quick and must not raise for a path that exists.
+        open: Open a path as a tree of arrays.
+
+    Raises:
+        DataError: From ``open``, if the path is torn or incomplete.
+    """
+
+    format: str
+    matches: Callable[[Path], bool]
+    open: Callable[[Path], AbstractContextManager[ArrayTree]]
 
 
 @contextmanager
-def open_tree(path: Path) -> Iterator[ArrayTree]:
-    """Open a file, a folder of TIFFs, a beamline's scan, or a pattern such as ``scan/image_*.tif``.
+def open_tree(path: Path, readers: Sequence[Reader] = ()) -> Iterator[ArrayTree]:
+    """Open a file, a folder of TIFFs, or a pattern such as ``scan/image_*.tif``.
 
     Args:
-        path: What to open. A name with ``*`` or ``?`` in its last part is a pattern.
+        path: File or folder. A name with ``*`` or ``?`` in its last part is a pattern.
+        readers: Readers of further formats, tried first.
 
     Raises:
         DataError: If it is missing, forbidden, torn, or of no format that is known.
     """
-    if path.exists() and is_scan(path):
-        with open_scan(path) as scan:
-            yield scan
+    reader = next((reader for reader in readers if path.exists() and reader.matches(path)), None)
+    if reader is not None:
+        with reader.open(path) as tree:
+            yield tree
     elif path.is_dir():
         yield open_folder(path)
     elif not path.exists() and set("*?[") & set(path.name):
         yield open_folder(path.parent, path.name)
     else:
-        form = _format(path)
+        form = _format(path, readers)
         if form in ("HDF5", "MATLAB v7.3"):
             with open_hdf5(path) as file:
                 yield CxiArrayTree(path, file) if is_cxi(file) else Hdf5ArrayTree(path, file, form)
@@ -48,8 +65,8 @@ def open_tree(path: Path) -> Iterator[ArrayTree]:
                 yield tree
 
 
-def _format(path: Path) -> str:
-    """Tell a file's format from its first bytes.
+def _format(path: Path, readers: Sequence[Reader]) -> str:
+    """Identify a file's format by its first bytes.
 
     Raises:
         DataError: If it cannot be read, or none is known.
@@ -64,12 +81,13 @@ def _format(path: Path) -> str:
         return "NPZ"
     if head.startswith(b"MATLAB 5.0"):
         return "MATLAB v5"
+    readable = ", ".join((*_READABLE, *(reader.format for reader in readers))) + " can be read"
     if not head:
         raise DataError(Diagnostic(str(path), "the file is empty", "copy or acquire it again"))
     if path.suffix.lower() in (".h5", ".hdf5", ".hdf", ".nxs", ".cxi"):
         message = f"is no HDF5 file, though its name says so: it begins with {head[:8]!r}"
-        raise DataError(Diagnostic(str(path), message, _READABLE))
-    raise DataError(Diagnostic(str(path), f"is of an unknown format: it begins with {head[:8]!r}", _READABLE))
+        raise DataError(Diagnostic(str(path), message, readable))
+    raise DataError(Diagnostic(str(path), f"is of an unknown format: it begins with {head[:8]!r}", readable))
 
 
 def first_bytes(path: Path, count: int) -> bytes:

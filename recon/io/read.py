@@ -19,7 +19,7 @@ from .checks import filled, mask_faults, mask_for, number_faults
 from .hdf5 import Hdf5ArrayTree
 from .hdf5_common import FORMAT_VERSION, require_version
 from .lazy_arrays import ArrayTree, Index
-from .open import open_tree
+from .open import Reader, open_tree
 from .resolve import ComplexSource, Located, SourceMap, missing_diagnostic, resolve
 
 Select: TypeAlias = Callable[[Mapping[str, int]], Mapping[str, Index]]
@@ -32,6 +32,7 @@ def read_file(
     names: SourceMap | None = None,
     kind: str = "cell",
     select: Select | None = None,
+    readers: Sequence[Reader] = (),
 ) -> Acquisition:
     """Read an acquisition from any file that can be read.
 
@@ -41,11 +42,12 @@ def read_file(
         names: Where the config says things are; what it leaves out is looked for at our own paths.
         kind: Kind of experiment.
         select: Which views and pixels to take.
+        readers: Readers of further formats, tried first.
 
     Raises:
         DataError: With every fault that was found.
     """
-    acquisition, faults = read_all(path, schema, names, kind, select)
+    acquisition, faults = read_all(path, schema, names, kind, select, readers)
     if faults:
         raise DataError(*faults)
     return acquisition
@@ -57,6 +59,7 @@ def read_all(
     names: SourceMap | None = None,
     kind: str = "cell",
     select: Select | None = None,
+    readers: Sequence[Reader] = (),
 ) -> tuple[Acquisition, list[Diagnostic]]:
     """Read what can be read, and list what is wrong.
 
@@ -66,7 +69,7 @@ def read_all(
         DataError: If the file cannot be opened at all.
         UnflatError: What ``select`` raises.
     """
-    with open_tree(Path(path)) as tree:
+    with open_tree(Path(path), readers) as tree:
         _require_kind(tree, kind)
         located, faults, astray = _locate_all(tree, schema, names or {})
         fitted, sizes, misfits = fit(located, matlab=tree.form.startswith("MATLAB"))

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..acquisition import Acquisition
+from ..acquisition import Acquisition, Group
 from ..config.entries import Entry
-from ..experiments.crystal.scan_circles import GROUP, write_circles
 from ..volume import centred_axis
 from .atomic import write_atomically
 from .safe_hdf5 import new_hdf5
@@ -36,8 +35,8 @@ def write(acquisition: Acquisition, schema: Sequence[Entry], path: str | Path) -
             if entry.name in acquisition:
                 _write_entry(file, entry, acquisition[entry.name])
         _write_axes(file, acquisition, schema)
-        if acquisition.goniometer is not None:
-            write_circles(file.create_group(GROUP), acquisition.goniometer)
+        for group_path, group in acquisition.groups.items():
+            _write_group(file.create_group(group_path), group)
         if acquisition.truth is not None:
             from .volume_hdf5 import write_group
 
@@ -81,6 +80,13 @@ def _write_entry(file: Any, entry: Entry, array: np.ndarray) -> None:
     dataset = group.create_dataset(name, data=array, **options)
     dataset.attrs["units"] = entry.unit
     dataset.attrs["long_name"] = entry.meaning
+
+
+def _write_group(target: Any, group: Group) -> None:
+    """Write a part of an acquisition into an empty HDF5 group."""
+    target.attrs.update(group.attributes)
+    for name, dataset in group.datasets.items():
+        target.create_dataset(name, data=dataset.values).attrs.update({"units": dataset.unit, **dataset.attributes})
 
 
 def _write_axes(file: Any, acquisition: Acquisition, schema: Sequence[Entry]) -> None:

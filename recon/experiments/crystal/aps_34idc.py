@@ -27,6 +27,7 @@ from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, reflec
 from ...errors import DataError, Diagnostic
 from ...io.cxi import PLANCK_TIMES_LIGHT
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
+from ...io.open import Reader
 from ...io.spec import SpecScan, read_scans
 
 _KEV = 1.602176634e-16
@@ -99,6 +100,9 @@ def open_scan(path: Path) -> Iterator[LazyArrays]:
             yield _leaves(Parts(path, tuple(archive.namelist()), archive.read))
     except zipfile.BadZipFile as error:
         raise DataError(Diagnostic(str(path), f"the archive is damaged: {error}", "copy it again")) from error
+
+
+READER = Reader("a raw scan of 34-ID-C (spec and TIFF, or a zip)", is_scan, open_scan)
 
 
 def _leaves(parts: Parts) -> LazyArrays:

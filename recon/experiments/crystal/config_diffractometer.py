@@ -1,4 +1,4 @@
-"""The ``goniometer:`` part of a crystal's ``acquisition:`` section: the circles, how they stood, which one moved."""
+"""Config section ``acquisition.goniometer`` of a crystal: circles, their readings, and the scanned circle."""
 
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
@@ -9,7 +9,7 @@ from ....physics.diffraction.diffractometer import Diffractometer
 from ...config.base import Settings
 from ...config.source import AngleSource, Source
 from ...config.units import Angle
-from .scan_circles import DIRECT_BEAM, PREFIX, STEP, machine_of
+from .diffractometer import DIRECT_BEAM, PREFIX, STEP, ScanCircles, parse_diffractometer
 
 Direction: TypeAlias = Literal["x", "-x", "y", "-y", "z", "-z"]
 
@@ -80,22 +80,22 @@ class CrystalGoniometer(Settings):
 
     @property
     def machine(self) -> Diffractometer:
-        """The circles.
+        """The diffractometer.
 
         Raises:
-            ValueError: If they are not said, or make no diffractometer.
+            ValueError: If it is not defined, or the circles make no diffractometer.
         """
-        found = machine_of(self.model_dump(include={"beamline", "sample", "detector", "rows", "columns"}))
-        if found is None:
+        machine = parse_diffractometer(self.model_dump(include={"beamline", "sample", "detector", "rows", "columns"}))
+        if machine is None:
             raise ValueError("name a beamline, or the circles: sample: [eta -x], detector: [nu -y, delta -x]")
-        return found
+        return machine
 
     @property
-    def sources(self) -> dict[str, Source]:
-        """Where the numbers stand, by the names of an acquisition's entries."""
-        found: dict[str, Source] = {f"{PREFIX}{name}": source for name, source in self.angles.items()}
+    def circles(self) -> ScanCircles:
+        """The circles and the sources of their readings."""
+        sources: dict[str, Source] = {f"{PREFIX}{name}": source for name, source in self.angles.items()}
         if self.step is not None:
-            found[STEP] = Source(literal=self.step, text=self.step)
+            sources[STEP] = Source(literal=self.step, text=self.step)
         if self.direct_beam is not None:
-            found[DIRECT_BEAM] = Source(literal=list(self.direct_beam), text=list(self.direct_beam))
-        return found
+            sources[DIRECT_BEAM] = Source(literal=list(self.direct_beam), text=list(self.direct_beam))
+        return ScanCircles(self.machine, sources, self.scanned or "")

@@ -12,11 +12,14 @@ from ...config.fields import selected
 from ...config.source import Source
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
+from ...io.open import open_tree
 from ...io.read import read_all
+from .aps_34idc import READER
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
+from .diffractometer import GROUP, ScanCircles, parse_diffractometer
 from .geometry_checks import geometry_faults
-from .reflection import circles_of, with_reflection
+from .reflection import add_reflection
 from .schema import SCHEMA
 from .validate import validate, warnings_for
 
@@ -48,17 +51,17 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
         whole = taken == list(range(sizes["frame"]))
         return {"frame": slice(0, sizes["frame"]) if whole else taken}
 
-    circles = circles_of(wanted.goniometer, path)
+    circles = wanted.goniometer.circles if wanted.goniometer is not None else _read_circles(path)
     schema = (*SCHEMA, *(circles.entries if circles else ()))
     names = {entry.name: _source(wanted, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
-    acquisition, faults = read_all(path, schema, names, "crystal", select)
+    acquisition, faults = read_all(path, schema, names, "crystal", select, readers=(READER,))
     if not faults:
         stride = _stride(taken)
         acquisition = _with_steps(acquisition, stride)
         acquisition = _without_saturated(acquisition, wanted.saturation)
         faults = validate(acquisition)
         if circles is not None and not faults:
-            acquisition = with_reflection(acquisition, circles, stride)
+            acquisition = add_reflection(acquisition, circles, stride)
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
@@ -70,6 +73,29 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
     for fault in doubtful:
         _log.warning("%s: %s", fault.where, fault.message)
     return acquisition
+
+
+def _read_circles(path: Path) -> ScanCircles | None:
+    """Read the circles that an HDF5 file defines in its group ``GROUP``.
+
+    Returns:
+        The circles; None if the file is no HDF5 file or defines none.
+
+    Raises:
+        DataError: If the file's circles make no diffractometer.
+    """
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return None
+    with open_tree(path) as tree:
+        attributes = tree.attributes(GROUP) or {}
+    try:
+        machine = parse_diffractometer(attributes)
+    except ValueError as error:
+        remedy = "its attributes are beamline, or sample, detector, rows and columns"
+        raise DataError(Diagnostic(f"{path}:{GROUP}", str(error), remedy)) from error
+    return None if machine is None else ScanCircles(machine, scanned=str(attributes.get("scanned", "")))
 
 
 def _source(wanted: CrystalAcquisition, name: str) -> Source | None:

@@ -12,9 +12,11 @@ import tifffile
 from unflat.physics.diffraction.bragg_geometry import real_space_steps
 from unflat.physics.diffraction.diffractometer import APS_34IDC, Circle, Reflection, reflection
 from unflat.recon.errors import DataError
+from unflat.recon.experiments.crystal.aps_34idc import READER
 from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.preprocess import prepare
 from unflat.recon.experiments.crystal.read import read
+from unflat.recon.experiments.readers import instrument_readers
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.open import open_tree
 from unflat.recon.io.spec import read_scans
@@ -104,7 +106,7 @@ def test_some_frames_are_read_alone(scan: Path) -> None:
 
 
 def test_info_shows_the_columns_of_the_scan(scan: Path) -> None:
-    text = "\n".join(describe(scan))
+    text = "\n".join(describe(scan, instrument_readers()))
     assert "34-ID-C scan" in text
     assert "pm_detector  16" in text
 
@@ -221,7 +223,7 @@ def angles_between(rows: np.ndarray) -> list[float]:
 
 
 def test_scan_54_has_the_voxel_and_the_axes_of_its_authors(shared_data: Path) -> None:
-    with open_tree(shared_data / "crystals" / "aps34idc_scan54.zip") as tree:
+    with open_tree(shared_data / "crystals" / "aps34idc_scan54.zip", [READER]) as tree:
         leaves = {name: tree.leaf(f"/instrument/{name}") for name in ("reciprocal_basis", "bragg_vector")}
         mask = tree.leaf("/measurement/mask")
         assert mask is not None
