@@ -11,13 +11,10 @@ from pydantic import Field, field_validator
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...config.base import KindSettings, Settings
+from ...config.entries import array_field
 from ...config.fields import LengthOrAuto, Views
-from ...config.source import AnySource, LengthSource, NumberSource, Source
+from ...config.source import AnySource, LengthSource, NumberSource
 from .network.config import ShapeNetwork, ShapePredict, ShapeTrain
-
-
-def _at(path: str) -> Source:
-    return Source.parse(path)
 
 
 class ShapeAcquisition(Settings):
@@ -26,24 +23,51 @@ class ShapeAcquisition(Settings):
     Folders and archives with image, mask and perhaps obj in them are read as they are; names are for HDF5 files.
     """
 
-    images: NumberSource | None = Field(
-        _at("/measurement/images"),
+    images: NumberSource | None = array_field(
+        "/measurement/images",
+        "cell y x",
+        unit="1",
+        meaning="fluorescence of each cell's section at z = 0",
+        required=True,
+        choice="measurement",
+        at_least=0,
         description="Fluorescence (cell, y, x) of an HDF5 file. Like every name here: '/path' is a dataset, "
         "'/path@name' an attribute, either may end with a unit, as in '/voxel in um'; null is none. Folders of "
         "image/, mask/ and obj/ are read without names.",
     )
-    mask: NumberSource | None = Field(
-        _at("/measurement/mask"),
+    mask: NumberSource | None = array_field(
+        "/measurement/mask",
+        "cell y x",
+        unit="1",
+        meaning="share of each pixel that lies in the cell's section at z = 0",
+        required=True,
+        at_least=0,
         description="Masks (cell, y, x), 0 to 1 or 0 to 255, or numbers that label the cells of each image.",
     )
-    voxel_size: LengthSource | None = Field(
-        _at("/instrument/voxel_size"),
+    voxel_size: LengthSource | None = array_field(
+        "/instrument/voxel_size",
+        "3",
+        unit="m",
+        meaning="voxel (z, y, x) in the specimen",
+        positive=True,
         description="Voxel (z, y, x): a place in the file, or lengths such as ['0.17 um', '0.17 um', '0.17 um']. They "
         "go before what OME metadata say. Without any the result is in voxels.",
     )
-    name: AnySource | None = Field(_at("/name"), description="Names of the cells in an HDF5 file.")
-    label: AnySource | None = Field(
-        _at("/label"), description="Classes of the cells in an HDF5 file. In folders the files' names tell them."
+    name: AnySource | None = array_field(
+        "/name",
+        "cell",
+        unit="1",
+        meaning="name of each cell",
+        dtype="text",
+        description="Names of the cells in an HDF5 file.",
+    )
+    label: AnySource | None = array_field(
+        "/label",
+        "cell",
+        unit="1",
+        meaning="class of each cell; empty where it is not known",
+        dtype="text",
+        description="Classes of the cells in an HDF5 file. In folders the files' names tell them.",
     )
     cells: Views = Field(
         "all",
