@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import walk_tb
 
 import h5py
 
@@ -39,14 +40,20 @@ def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, d
 
 @contextmanager
 def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
-    """Open one of our files for reading; what HDF5 finds wrong with it becomes one line.
+    """Open one of our files for reading, with every fault of the file reported in one line.
+
+    A fault of the file is an error raised inside h5py: a name that is missing, a group in place of a dataset, a chunk
+    that cannot be decoded. Errors of the code in the block pass unchanged.
 
     Args:
         path: The file.
-        format_names: Formats that will do; any HDF5 file if there are none.
+        format_names: Accepted values of its ``format`` attribute; any HDF5 file is accepted if there are none.
+
+    Yields:
+        The open file.
 
     Raises:
-        DataError: If it is missing, not HDF5, torn, of another format, or lacks what the block asks of it.
+        DataError: If the file is missing, not HDF5, torn, of another format, or lacks an object that the block reads.
     """
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
@@ -54,11 +61,21 @@ def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
         with h5py.File(path) as file:
             _require_format(path, file, format_names)
             yield file
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:
+        if not _is_raised_by_h5py(error):
+            raise
         text = str(error).strip("\"'").splitlines()
         raise DataError(
             Diagnostic(str(path), f"cannot be read: {text[0] if text else type(error).__name__}", _remedy(path))
         ) from error
+
+
+def _is_raised_by_h5py(error: Exception) -> bool:
+    """Whether the innermost frame of an error's traceback lies in h5py."""
+    module = ""
+    for frame, _ in walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] == "h5py"
 
 
 def text_of(value: object) -> str:

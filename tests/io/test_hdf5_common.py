@@ -1,0 +1,67 @@
+"""Opening our own HDF5 files: faults of the file are reported as such, errors of the caller's code are not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.recon.errors import DataError
+from unflat.recon.io.hdf5_common import open_checked
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A small file with one compressed dataset and one group."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("values", data=np.arange(4096), chunks=(4096,), compression="gzip")
+        file.create_group("group")
+    return path
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        lambda file: len(5),
+        lambda file: int("no number"),
+        lambda file: file["values"].no_such_attribute,
+        lambda file: {}["no such key"],
+        lambda file: np.zeros(3) + file["values"][()],
+        lambda file: open("/no/such/file"),
+    ],
+    ids=["TypeError", "ValueError", "AttributeError", "KeyError", "shapes", "another file"],
+)
+def test_errors_of_the_callers_code_pass_unchanged(path: Path, block: Callable[[Any], Any]) -> None:
+    with pytest.raises((TypeError, ValueError, AttributeError, KeyError, OSError)) as caught, open_checked(path) as file:
+        block(file)
+    assert not isinstance(caught.value, DataError)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [lambda file: file["absent"], lambda file: file["group"][()], lambda file: file["values"]["field"]],
+    ids=["missing", "a group for a dataset", "a dataset for a group"],
+)
+def test_a_file_that_lacks_what_is_read_is_reported_with_its_path(path: Path, block: Callable[[Any], Any]) -> None:
+    with pytest.raises(DataError, match=r"a\.h5: cannot be read"), open_checked(path) as file:
+        block(file)
+
+
+def test_a_damaged_chunk_is_reported(path: Path) -> None:
+    with h5py.File(path) as file:
+        start = file["values"].id.get_chunk_info(0).byte_offset
+    with path.open("r+b") as stream:
+        stream.seek(start)
+        stream.write(b"\xff" * 50)
+    with pytest.raises(DataError, match=r"a\.h5: cannot be read") as caught, open_checked(path) as file:
+        file["values"][()]
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_file_that_is_no_hdf5_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_text("view,y,x\n")
+    with pytest.raises(DataError, match=r"a\.h5: cannot be read.*not HDF5"), open_checked(tmp_path / "a.h5"):
+        pass
