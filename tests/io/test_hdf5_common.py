@@ -35,7 +35,10 @@ def path(tmp_path: Path) -> Path:
     ids=["TypeError", "ValueError", "AttributeError", "KeyError", "shapes", "another file"],
 )
 def test_errors_of_the_callers_code_pass_unchanged(path: Path, block: Callable[[Any], Any]) -> None:
-    with pytest.raises((TypeError, ValueError, AttributeError, KeyError, OSError)) as caught, open_checked(path) as file:
+    with (
+        pytest.raises((TypeError, ValueError, AttributeError, KeyError, OSError)) as caught,
+        open_checked(path) as file,
+    ):
         block(file)
     assert not isinstance(caught.value, DataError)
 
