@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
         lambda file: file["values"].no_such_attribute,
         lambda file: {}["no such key"],
         lambda file: np.zeros(3) + file["values"][()],
-        lambda file: open("/no/such/file"),
+        lambda file: Path("/no/such/file").read_bytes(),
     ],
     ids=["TypeError", "ValueError", "AttributeError", "KeyError", "shapes", "another file"],
 )
