@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from unflat.recon.config import load_config
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.io.volume_formats import read_volume, save
 from unflat.recon.metrics import line_width

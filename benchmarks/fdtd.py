@@ -12,10 +12,10 @@ from jaxtyping import Complex, Float
 
 from unflat.physics.optics.lattice import fast_size
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.config import load_config
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.crop import bin_images
 from unflat.recon.experiments.cell.preprocess import normalised
+from unflat.recon.experiments.configs import load_config
 from unflat.recon.io.write import write
 from unflat.recon.metrics import structural_similarity
 from unflat.recon.model import Model

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from unflat.recon.config import load_config, with_overrides
+from unflat.recon.config import with_overrides
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.initial_guess import linear_answer
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
+from unflat.recon.experiments.configs import load_config
 from unflat.recon.metrics import correlation, signal_to_noise
 from unflat.recon.optimize.minibatches import withheld_views
 from unflat.recon.results import sampler

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.config import parse_config, with_overrides
+from unflat.recon.config import with_overrides
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.fields.build import field_for
 from unflat.recon.metrics import signal_to_noise

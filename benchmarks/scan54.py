@@ -12,8 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from unflat.recon.config import parse_config
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.crystal.preprocess import prepare
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.io.volume_formats import read_volume

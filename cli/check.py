@@ -7,10 +7,10 @@ import click
 import numpy as np
 
 from ..recon.acquisition import Acquisition
-from ..recon.config import load_config
 from ..recon.errors import Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.base import Experiment
+from ..recon.experiments.configs import load_config
 from ..recon.runs.estimate import Estimate, available_memory, readable_bytes
 from . import console
 from .options import PATH, config_options

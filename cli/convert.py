@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from ..recon.config import load_config, parse_config
 from ..recon.experiments import NAMES, get_experiment
+from ..recon.experiments.configs import load_config, parse_config
 from ..recon.io.write import write
 from . import console
 from .options import KIND, PATH, config_options, output_options

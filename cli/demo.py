@@ -36,7 +36,7 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
       unflat demo shape
       unflat demo cell -o beads --set simulate.specimen=beads --set fit.field=voxels
     """
-    from ..recon.config import parse_config
+    from ..recon.experiments.configs import parse_config
     from ..recon.experiments.shipped_configs import shipped
 
     folder = output or Path(f"demo-{kind}")

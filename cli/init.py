@@ -31,7 +31,8 @@ def command(kind: str, output: Path | None, force: bool, schema: bool, overrides
     """
     if schema and overrides:
         raise ConfigError(Diagnostic("--schema", "is the same whatever the values are", "leave out --set"))
-    text = json_schema(kind) if schema else dump_commented(with_overrides(get_experiment(kind).settings(), overrides))
+    config_class = get_experiment(kind).settings
+    text = json_schema(config_class) if schema else dump_commented(with_overrides(config_class(), overrides))
     if output is None:
         click.echo(text, nl=False)
         return

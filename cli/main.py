@@ -7,10 +7,11 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,6 +22,7 @@ from . import console
 from .options import add_verbosity
 
 INTERNAL_ERROR = 1
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 class CommandEntry(NamedTuple):
@@ -54,8 +56,33 @@ COMMANDS = {
 }
 
 
+class ClosedPipe(Exception):  # noqa: N818 - the reader has what it needs: not an error
+    """A program that reads the output, such as ``head``, has ended before the command."""
+
+
+@contextmanager
+def _keep_broken_pipe() -> Iterator[None]:
+    """Raise a `BrokenPipeError` as `ClosedPipe`: Click would turn it into ``sys.exit(1)``."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ClosedPipe from error
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
+
+    @_keep_broken_pipe()
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the arguments of the group, which may print its help."""
+        return super().make_context(info_name, args, parent, **extra)
+
+    @_keep_broken_pipe()
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands, in the order of the work."""
@@ -140,8 +167,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         console.error("interrupted")
         return ExitStatus.INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # Click takes the first for itself, and exits with 1.
-        return _reader_gone()
+    except ClosedPipe:
+        return _end_of_closed_pipe()
+    except SystemExit as error:
+        return _status_of_exit(error.code)
     except Exception as error:
         return _unexpected(error)
     # A command returns None, or a status; anything else is a mistake that must not look like success.
@@ -150,10 +179,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return int(result) if isinstance(result, int) and result is not False else INTERNAL_ERROR
 
 
-def _reader_gone() -> int:
-    """End as ``head`` expects of what it cuts off; nothing may be flushed into the closed pipe at exit."""
+def _end_of_closed_pipe() -> int:
+    """Redirect stdout to the null device, so that nothing is flushed into the closed pipe at exit.
+
+    Returns:
+        The status of a process that SIGPIPE ended, as a shell reports it for ``unflat ... | head``.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+    return BROKEN_PIPE
+
+
+def _status_of_exit(code: object) -> int:
+    """Convert the argument of ``sys.exit`` to an exit status, as Python does; text goes to stderr."""
+    if code is None:
+        return ExitStatus.DONE
+    if isinstance(code, int):
+        return code
+    console.error(str(code))
+    return INTERNAL_ERROR
 
 
 def _unexpected(error: Exception) -> int:

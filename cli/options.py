@@ -46,10 +46,10 @@ def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     """
     if value is None:
         return None
-    from ..recon.config.units import parse_any
+    from ..recon.config.units import parse_with_unit
 
     try:
-        seconds, dimension = parse_any(value)
+        seconds, dimension = parse_with_unit(value)
     except ValueError as error:
         raise click.BadParameter(f"{error}; write it as '10 min'") from None
     if dimension not in ("time", None) or not seconds > 0:
@@ -149,7 +149,7 @@ def request_options(
             acquisition: Path | None = None,
             **own: Any,
         ) -> None:
-            from ..recon.config import load_config
+            from ..recon.experiments.configs import load_config
 
             # Not "in (None, False)": that would take 0 for an option that was not given.
             said = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..recon.config.units import parse_any
+from ..recon.config.units import parse_with_unit
 from ..recon.errors import ConfigError
 from ..recon.io.points import line_points, read_points, require_ending, write_values
 from ..recon.io.volume_query import VolumeAnswers
@@ -21,7 +21,7 @@ MANY = 200_000
 def _place(text: str) -> tuple[float, ...]:
     """Read a point z,y,x [m]: ``0um,0um,-1um``."""
     try:
-        found = [parse_any(part) for part in text.split(",")]
+        found = [parse_with_unit(part) for part in text.split(",")]
     except ValueError as error:
         raise click.BadParameter(f"{error}; write it as '0um,0um,-1um'") from None
     if len(found) != 3 or any(dimension not in ("length", None) for _, dimension in found):

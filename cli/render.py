@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..recon.config.units import Dimension, parse_any
+from ..recon.config.units import Dimension, parse_with_unit
 from ..recon.errors import ConfigError, Diagnostic
 from . import console
 from .options import PATH, draw_option, output_options
@@ -54,7 +54,7 @@ def quantity(text: str, dimension: Dimension) -> float:
         BadParameter: If it is none of that dimension.
     """
     try:
-        number, found = parse_any(text)
+        number, found = parse_with_unit(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     if found not in (dimension, None):

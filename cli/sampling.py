@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..recon.config.units import parse_any, show
+from ..recon.config.units import format_quantity, parse_with_unit
 from ..recon.errors import ConfigError, DeviceError, Diagnostic
 from ..recon.grid import Grid
 from ..recon.model import Model
@@ -24,7 +24,7 @@ PATIENCE = 2.0
 
 def length(text: str) -> float:
     """Read a length [m]."""
-    value, dimension = parse_any(text)
+    value, dimension = parse_with_unit(text)
     if dimension not in ("length", None):
         raise click.BadParameter(f"{text.strip()!r} is a {dimension}; a length such as '0.1 um' is needed")
     return value
@@ -54,7 +54,7 @@ def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
                 )
                 raise ConfigError(message)
             raise ConfigError(
-                f"--spacing of {show(step, 'length')} along {axis} is larger than the model's box, "
+                f"--spacing of {format_quantity(step, 'length')} along {axis} is larger than the model's box, "
                 f"{extent * 1e6:.4g} um; a plain number is metres: write '0.3 um'"
             )
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..recon.config import load_config
 from ..recon.devices import use
 from ..recon.experiments import get_experiment
+from ..recon.experiments.configs import load_config
 from ..recon.io.write import write
 from . import console
 from .options import PATH, config_options, output_options

@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from ..physics.rotation import rotation_matrix
-from ..recon.config.units import parse_any
+from ..recon.config.units import parse_with_unit
 from ..recon.errors import ConfigError, Diagnostic
 from ..recon.grid import AXES, Grid
 from ..recon.io.detector_frame import detector_frame
@@ -46,7 +46,7 @@ def _turn(text: str) -> np.ndarray:
         raise click.BadParameter(f"{text!r} is not an axis and an angle, such as 'y 30deg' or '1,1,0 30deg' (x,y,z)")
     try:
         x, y, z = AXES.get(match[1]) or map(float, match[1].split(","))
-        angle, dimension = parse_any(match[2])
+        angle, dimension = parse_with_unit(match[2])
     except ValueError as error:
         raise click.BadParameter(f"{error}; write it as 'y 30deg'") from None
     if dimension not in ("angle", None):

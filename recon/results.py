@@ -149,8 +149,8 @@ def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
     Raises:
         DataError: If there are none.
     """
-    from .config import load_config
     from .experiments import get_experiment
+    from .experiments.configs import load_config
 
     config, own = result / "config.yaml", get_experiment(kind)
     settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else own.settings()

@@ -2,12 +2,13 @@
 
 from .base import Flag, Settings
 from .dump import dump_commented, json_schema
-from .load import load_config, parse_config, with_overrides
+from .load import ConfigClasses, load_settings, parse_settings, with_overrides
 from .source import Source
 from .units import Angle, Length, Memory, Time
 
 __all__ = [
     "Angle",
+    "ConfigClasses",
     "Flag",
     "Length",
     "Memory",
@@ -16,7 +17,7 @@ __all__ = [
     "Time",
     "dump_commented",
     "json_schema",
-    "load_config",
-    "parse_config",
+    "load_settings",
+    "parse_settings",
     "with_overrides",
 ]

@@ -1,7 +1,4 @@
-"""What every section of a config is: frozen, described, and closed to keys that it does not know.
-
-What every config begins with, of whatever kind of experiment.
-"""
+"""Base classes of configs: sections that are frozen, described and closed to unknown keys."""
 
 from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
@@ -11,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 from ..devices import Device
 
 Flag: TypeAlias = Annotated[bool, Strict()]
-"""true or false, and nothing that merely looks like it (``on``, ``1``)."""
+"""``true`` or ``false``; other spellings of a truth value (``on``, ``1``) are refused."""
 
 
 class Settings(BaseModel):
@@ -26,7 +23,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty_sections_are_defaults(cls, data: Any) -> Any:
-        """Take ``volume:`` with nothing under it (every line a comment) as the section's defaults."""
+        """Treat a section without keys, such as one whose lines are all comments, as its defaults."""
         if not isinstance(data, dict):
             return data
         return {key: value for key, value in data.items() if not (value is None and cls._is_plain_section(key))}
@@ -38,16 +35,16 @@ class Settings(BaseModel):
 
 
 def section_of(annotation: Any) -> type[Settings] | None:
-    """Find the section behind an annotation: ``Ring`` in ``Ring`` and in ``Ring | None``; None where there is none."""
+    """Return the section class in an annotation such as ``Ring`` or ``Ring | None``; None if it holds none."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
     if get_origin(annotation) in (Union, UnionType, Annotated):
-        return next((found for member in get_args(annotation) if (found := section_of(member))), None)
+        return next((section for member in get_args(annotation) if (section := section_of(member))), None)
     return None
 
 
 class KindSettings(Settings):
-    """A whole config. That of a kind narrows ``kind`` to its own name, and adds its sections."""
+    """Base class of whole configs. The class of a kind narrows ``kind`` to its name and adds sections."""
 
     kind: str = Field(description="Kind of experiment.")
     seed: int = Field(0, ge=0, description="Seed of all randomness; the same seed gives the same result.")

@@ -1,8 +1,8 @@
-"""YAML 1.2 as plain Python, with the place of every key, and every fault of the text gathered.
+"""Parser of YAML 1.2 that records the place of every key and collects every fault.
 
-PyYAML alone reads YAML 1.1, where ``1e-3`` is text, ``on`` is true, ``012`` is ten and ``1:30`` is ninety, and of two
-equal keys it keeps the last without a word. Here scalars follow YAML 1.2's core schema, equal keys are a fault, and
-nothing in a file can name a Python object.
+PyYAML alone reads YAML 1.1, where ``1e-3`` is text, ``on`` is true, ``012`` is ten and ``1:30`` is ninety, and the last
+of two equal keys wins silently. Here scalars follow the core schema of YAML 1.2, equal keys are a fault, and a file
+cannot name a Python object.
 """
 
 import re
@@ -14,7 +14,7 @@ import yaml
 from ..errors import Diagnostic
 
 Keys: TypeAlias = tuple[str | int, ...]
-"""Where a value stands: ``("volume", "spacing", 0)``."""
+"""Path of a value: ``("volume", "spacing", 0)``."""
 
 _CORE_TAGS = {
     "null": (r"null|Null|NULL|~|", "~nN\0"),
@@ -30,7 +30,7 @@ _CORE_TAGS = {
 class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the scalars of YAML 1.2."""
 
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - PyYAML's own way to hold them
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - the attribute by which PyYAML finds them
 
 
 for _tag, (_pattern, _starts) in _CORE_TAGS.items():
@@ -41,13 +41,13 @@ for _tag, (_pattern, _starts) in _CORE_TAGS.items():
 
 @dataclass
 class ConfigDocument:
-    """A config as read: its values, where each stands, and what is wrong with the text.
+    """A parsed config: values, their places, and the faults of the text.
 
     Args:
-        name: The file's name, for messages.
+        name: Name of the file, for messages.
         data: Nested dictionaries, lists and scalars.
         places: ``file:line:column`` of each key or list item, or the command-line option that set it.
-        faults: What is wrong already.
+        faults: Faults so far.
     """
 
     name: str
@@ -56,7 +56,7 @@ class ConfigDocument:
     faults: list[Diagnostic] = field(default_factory=list)
 
     def where(self, keys: Keys) -> str:
-        """Find the place of a key, or of the nearest one around it."""
+        """Return the place of a key, or of the nearest section around it."""
         while keys:
             if keys in self.places:
                 return self.places[keys]
@@ -64,7 +64,7 @@ class ConfigDocument:
         return self.name
 
 
-def read_document(text: str, name: str) -> ConfigDocument:
+def parse_document(text: str, name: str) -> ConfigDocument:
     """Parse YAML 1.2.
 
     Args:
@@ -72,7 +72,7 @@ def read_document(text: str, name: str) -> ConfigDocument:
         name: Name for messages.
 
     Returns:
-        The document. A text that is no YAML at all gives empty data and one fault.
+        The document; for a text that is not YAML, one with empty data and a fault.
     """
     document = ConfigDocument(name)
     try:
@@ -89,18 +89,16 @@ def read_document(text: str, name: str) -> ConfigDocument:
     if isinstance(data, dict):
         document.data = data
     else:
-        document.faults.append(
-            Diagnostic(_place(name, node), f"expected keys such as 'kind: cell', found {_shape(data)}")
-        )
+        document.faults.append(Diagnostic(_place(name, node), f"expected lines 'key: value', found {_describe(data)}"))
     return document
 
 
-def set_value(document: ConfigDocument, assignment: str) -> None:
-    """Apply ``--set key.path=value`` to a document; the value is read as YAML.
+def apply_override(document: ConfigDocument, assignment: str) -> None:
+    """Apply ``--set key.path=value`` to a document; the value is parsed as YAML.
 
     Args:
-        document: Changed in place.
-        assignment: As typed.
+        document: Document, changed in place.
+        assignment: Text ``key.path=value``.
     """
     place = f"--set {assignment}"
     path, equals, text = assignment.partition("=")
@@ -119,8 +117,8 @@ def set_value(document: ConfigDocument, assignment: str) -> None:
             )
             return
         section = section[key]
-    # A document of one key, so that the value may be a scalar, a list or a mapping, each with its own checks.
-    value = read_document(f"value: {text}" if text.strip() else "value:", place)
+    # Parse a document of one key, so that a scalar, a list and a mapping pass the same checks.
+    value = parse_document(f"value: {text}" if text.strip() else "value:", place)
     if value.faults:
         document.faults += [Diagnostic(place, fault.message, fault.remedy) for fault in value.faults]
         return
@@ -131,7 +129,7 @@ def set_value(document: ConfigDocument, assignment: str) -> None:
 
 
 class _Builder:
-    """Turns PyYAML's nodes into values, noting places and faults."""
+    """Converter of PyYAML's nodes to values, which records places and faults in a document."""
 
     def __init__(self, document: ConfigDocument):
         self._document = document
@@ -139,6 +137,7 @@ class _Builder:
         self._scalars = _Loader("")
 
     def build(self, node: yaml.Node, keys: Keys) -> Any:
+        """Convert a node and all nodes below it."""
         if id(node) in self._open:
             self._fault(node, "an alias that contains itself")
             return None
@@ -198,7 +197,7 @@ def _place(name: str, node: yaml.Node) -> str:
     return f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def _shape(value: Any) -> str:
+def _describe(value: Any) -> str:
     return {list: "a list", type(None): "nothing"}.get(type(value), f"the value {value!r}")
 
 
@@ -207,7 +206,7 @@ def _syntax_fault(error: yaml.MarkedYAMLError, name: str) -> Diagnostic:
     where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark and not name.startswith("--set") else name
     problem = error.problem or "unreadable"
     if "'\\t'" in problem:
-        return Diagnostic(where, "a tab, where YAML needs spaces", "indent with spaces")
+        return Diagnostic(where, "a tab where YAML needs spaces", "indent with spaces")
     remedy = "put quotes around a value that holds ': '" if "mapping values are not allowed" in problem else ""
     context = f" {error.context}" if error.context else ""
     return Diagnostic(where, f"not valid YAML: {problem}{context}", remedy)

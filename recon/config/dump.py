@@ -1,4 +1,4 @@
-"""From settings to YAML whose comments are the settings' own descriptions, and to a JSON schema for editors."""
+"""Writing of configs: YAML commented with the descriptions of the settings, and a JSON schema for editors."""
 
 import json
 from textwrap import wrap
@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from .base import Settings, section_of
-from .document import read_document
+from .document import parse_document
 from .source import Source
 
 WIDTH = 100
@@ -19,9 +19,9 @@ def dump_commented(settings: Settings | type[Settings], *, only_set: bool = Fals
     """Write a config as commented YAML.
 
     Args:
-        settings: What to write; a class stands for its defaults.
-        only_set: Leave out what was not set but is the default.
-        heading: Text for the first lines, written as a comment.
+        settings: Settings, or a class of them, which stands for its defaults.
+        only_set: Whether to leave out values that were not set.
+        heading: Text of a comment at the head of the file.
 
     Returns:
         YAML that loads back to the same settings.
@@ -34,28 +34,31 @@ def dump_commented(settings: Settings | type[Settings], *, only_set: bool = Fals
     return "\n".join(lines + _section(type(instance), values, instance if only_set else None, 0)) + "\n"
 
 
-def json_schema(kind: str) -> str:
-    """Write the JSON schema of a kind's config, as text.
-
-    Raises:
-        ConfigError: If there is no such kind.
-    """
-    from ..experiments import get_experiment
-
-    schema = get_experiment(kind).settings.model_json_schema(schema_generator=_Generator)
+def json_schema(config_class: type[Settings]) -> str:
+    """Write the JSON schema of a class of configs, as text."""
+    kind = config_class.model_fields["kind"].get_default()
+    schema = config_class.model_json_schema(schema_generator=_SchemaGenerator)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"unflat config: {kind}"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-class _Generator(GenerateJsonSchema):
-    """Pydantic's generator, with sources as their text."""
+class _SchemaGenerator(GenerateJsonSchema):
+    """Pydantic's generator; sources are written as their text."""
 
     def encode_default(self, dft: Any) -> Any:
-        """Write a default as the config would have it."""
+        """Write a default as a config contains it."""
         return dft.text if isinstance(dft, Source) else super().encode_default(dft)
 
 
 def _section(model: type[Settings], values: dict[str, Any], only_set: Settings | None, depth: int) -> list[str]:
+    """Write the lines of a section.
+
+    Args:
+        model: Class of the section.
+        values: Values by key, as JSON can hold them.
+        only_set: Instance whose keys that were not set are left out; None to write every key.
+        depth: Number of sections around it.
+    """
     lines: list[str] = []
     indent = "  " * depth
     for name, field in model.model_fields.items():
@@ -116,6 +119,6 @@ def _is_safe(text: str) -> bool:
     if not text or text != text.strip() or any(c in text for c in ",[]{}#&*!|>'\"%`\n\\"):
         return False
     try:
-        return read_document(f"value: {text}", "").data == {"value": text}
+        return parse_document(f"value: {text}", "").data == {"value": text}
     except yaml.YAMLError:
         return False

@@ -1,18 +1,24 @@
-"""From a config file to settings, or to every fault of it at once."""
+"""Reading of config files: validated settings, or every fault of the file at once.
 
-from collections.abc import Iterable, Sequence
+The classes of configs come from the caller, by the name that a config gives in its key ``kind``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from ..errors import ConfigError, Diagnostic
 from .base import Settings, section_of
-from .document import ConfigDocument, Keys, read_document, set_value
+from .document import ConfigDocument, Keys, apply_override, parse_document
 
-_FRIENDLY = {
+ConfigClasses: TypeAlias = Mapping[str, type[Settings]]
+"""Classes of configs by kind; a mapping may import a class when it is asked for."""
+
+_MESSAGES = {
     "missing": "is required",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -29,15 +35,16 @@ _FRIENDLY = {
 }
 
 
-def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Settings:
+def load_settings(path: str | PathLike[str], classes: ConfigClasses, overrides: Iterable[str] = ()) -> Settings:
     """Read a config file.
 
     Args:
         path: A YAML file.
-        overrides: Assignments ``volume.depth=12 um`` that go before the file.
+        classes: Classes of configs by kind.
+        overrides: Assignments such as ``volume.depth=12 um``, which take precedence over the file.
 
     Returns:
-        The settings of the kind that the file names.
+        An instance of the class for the kind that the file names.
 
     Raises:
         ConfigError: With every fault of the file and of the overrides.
@@ -47,29 +54,36 @@ def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Set
     except UnicodeDecodeError as error:
         raise ConfigError(Diagnostic(str(path), f"not text: byte {error.start} is not UTF-8")) from None
     except OSError as error:
-        remedy = "write one with 'unflat init cell -o FILE'" if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError(Diagnostic(str(path), f"cannot be read: {error.strerror}", remedy)) from None
-    return parse_config(text, overrides, name=str(path))
+        remedy = f"write one with 'unflat init {next(iter(classes), 'KIND')} -o FILE'"
+        raise ConfigError(
+            Diagnostic(
+                str(path), f"cannot be read: {error.strerror}", remedy if isinstance(error, FileNotFoundError) else ""
+            )
+        ) from None
+    return parse_settings(text, classes, overrides, name=str(path))
 
 
-def parse_config(text: str, overrides: Iterable[str] = (), *, name: str = "config") -> Settings:
-    """Read a config from its text; ``load_config`` says the rest.
+def parse_settings(
+    text: str, classes: ConfigClasses, overrides: Iterable[str] = (), *, name: str = "config"
+) -> Settings:
+    """Read the text of a config; see :func:`load_settings`.
 
     Args:
         text: YAML.
-        overrides: Assignments that go before the text.
-        name: Name for messages.
+        classes: Classes of configs by kind.
+        overrides: Assignments that take precedence over the text.
+        name: Name of the config in messages.
 
     Raises:
         ConfigError: With every fault.
     """
-    document = read_document(text, name)
+    document = parse_document(text, name)
     if document.faults and not document.data:
-        raise ConfigError(*document.faults)  # no YAML: what follows from that would only distract
+        raise ConfigError(*document.faults)  # Not YAML: faults that follow from that would only distract.
     for assignment in overrides:
-        set_value(document, assignment)
-    model = _model(document)
-    settings = _validate(document, model) if model else None
+        apply_override(document, assignment)
+    config_class = _class_for(document, classes)
+    settings = _validate(document, config_class) if config_class else None
     if settings is None or document.faults:
         raise ConfigError(*_in_order(document.faults))
     return settings
@@ -78,33 +92,35 @@ def parse_config(text: str, overrides: Iterable[str] = (), *, name: str = "confi
 def with_overrides(settings: Settings, overrides: Iterable[str]) -> Settings:
     """Change some values of settings, as ``--set`` does.
 
+    Args:
+        settings: Settings, which stay as they are.
+        overrides: Assignments such as ``volume.depth=12 um``.
+
     Raises:
         ConfigError: With every fault of the overrides.
     """
     document = ConfigDocument("config", settings.model_dump(mode="json"))
     for assignment in overrides:
-        set_value(document, assignment)
+        apply_override(document, assignment)
     changed = _validate(document, type(settings))
     if changed is None or document.faults:
         raise ConfigError(*document.faults)
     return changed
 
 
-def _model(document: ConfigDocument) -> type[Settings] | None:
-    from ..experiments import NAMES, get_experiment, why_not
-
+def _class_for(document: ConfigDocument, classes: ConfigClasses) -> type[Settings] | None:
+    """Look up the class for the document's kind; without one, add a fault to the document."""
     kind = document.data.get("kind")
-    if isinstance(kind, str) and kind in NAMES:
-        return get_experiment(kind).settings
-    known = " or ".join(f"'kind: {name}'" for name in NAMES)
-    if kind is None:
-        document.faults.append(Diagnostic(document.where(("kind",)), "kind: is required", f"write {known}"))
-    else:
-        document.faults.append(Diagnostic(document.where(("kind",)), f"kind: {why_not(kind)}", f"write {known}"))
+    if isinstance(kind, str) and kind in classes:
+        return classes[kind]
+    message = "is required" if kind is None else f"{kind!r} is no kind of experiment"
+    remedy = "write " + " or ".join(f"'kind: {name}'" for name in classes)
+    document.faults.append(Diagnostic(document.where(("kind",)), f"kind: {message}", remedy))
     return None
 
 
 def _validate(document: ConfigDocument, model: type[Settings]) -> Settings | None:
+    """Validate a document; faults are added to it."""
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
@@ -113,7 +129,8 @@ def _validate(document: ConfigDocument, model: type[Settings]) -> Settings | Non
 
 
 def _fault(document: ConfigDocument, model: type[Settings], detail: dict[str, Any]) -> Diagnostic:
-    keys = _real_keys(document, detail["loc"], detail["type"])
+    """Translate an error of pydantic to the place, the value and a remedy."""
+    keys = _document_keys(document, detail["loc"], detail["type"])
     kind, value = detail["type"], detail.get("input")
     key = ".".join(map(str, keys))
     remedy = ""
@@ -126,19 +143,19 @@ def _fault(document: ConfigDocument, model: type[Settings], detail: dict[str, An
     elif kind == "value_error":
         message = str(detail["ctx"]["error"])
     elif kind in ("too_short", "too_long") and isinstance(value, list | tuple):
-        wanted = detail["ctx"].get("max_length", detail["ctx"].get("min_length"))
-        message = f"must be a list of {wanted}, not {list(value)!r}"
+        length = detail["ctx"].get("max_length", detail["ctx"].get("min_length"))
+        message = f"must be a list of {length}, not {list(value)!r}"
     elif value is None and kind != "missing":
         message, remedy = "must not be empty", "give it a value, or delete the line for its default"
-    elif kind in _FRIENDLY:
-        message = _FRIENDLY[kind] if kind == "missing" else f"{_FRIENDLY[kind]}, not {value!r}"
+    elif kind in _MESSAGES:
+        message = _MESSAGES[kind] if kind == "missing" else f"{_MESSAGES[kind]}, not {value!r}"
     else:
         message = f"{_lower(detail['msg']).replace('input should', 'must')}, not {value!r}"
     return Diagnostic(document.where(keys), f"{key}: {message}" if key else message, remedy)
 
 
-def _real_keys(document: ConfigDocument, loc: Sequence[str | int], kind: str) -> Keys:
-    """Drop what pydantic adds to a location (names of union members): keep keys that the document has."""
+def _document_keys(document: ConfigDocument, loc: Sequence[str | int], kind: str) -> Keys:
+    """Drop from a location the names of union members, which pydantic adds and the document does not have."""
     keys: list[str | int] = []
     data: Any = document.data
     for part in loc:
@@ -159,7 +176,7 @@ def _holds(data: Any, part: str | int) -> bool:
 
 
 def _did_you_mean(model: type[Settings], keys: Keys) -> str:
-    """Look for the key that was meant: in the same section, then in any other."""
+    """Suggest a similar key: of the same section first, then of any other."""
     wrong = str(keys[-1])
     section = _section_at(model, keys[:-1])
     if section and (close := get_close_matches(wrong, section.model_fields, 1)):
@@ -178,11 +195,11 @@ def _closest(wrong: str, choices: list[str]) -> str:
 
 
 def _section_at(model: type[Settings], keys: Keys) -> type[Settings] | None:
-    found: type[Settings] | None = model
+    section: type[Settings] | None = model
     for key in keys:
-        field = found.model_fields.get(str(key)) if found else None
-        found = section_of(field.annotation) if field else None
-    return found
+        field = section.model_fields.get(str(key)) if section else None
+        section = section_of(field.annotation) if field else None
+    return section
 
 
 def _all_keys(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -193,7 +210,7 @@ def _all_keys(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, st
 
 
 def _in_order(faults: list[Diagnostic]) -> list[Diagnostic]:
-    """Sort by line and column; what has none comes last."""
+    """Sort by line and column; faults without a line come last."""
 
     def place(fault: Diagnostic) -> tuple[int, int]:
         *_, line, column = ("", "", *fault.where.rsplit(":", 2))

@@ -1,14 +1,14 @@
-"""Where a number or array of an acquisition comes from: a dataset, an attribute, or the config itself.
+"""Sources of an acquisition's numbers and arrays: a dataset, an attribute, or a literal in the config.
 
 ====================  =======================================================
 ``/I_raw``            the dataset (or variable) of that path
 ``/@medium_index``    the attribute of the group or dataset before the ``@``
-``/x@step in mm``     either, in a unit that the file does not tell
+``/x@step in mm``     either of them, in a unit that the file does not state
 ``0.63 um``           a literal with its unit
 ``1.33``, ``[1, 2]``  literals in SI
 ====================  =======================================================
 
-A unit written ``in …`` goes before the dataset's own ``units`` attribute, and that before SI.
+A unit written ``in …`` takes precedence over the ``units`` attribute of the dataset; without both, numbers are in SI.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from jaxtyping import Num
 from pydantic import GetPydanticSchema
 from pydantic_core import core_schema
 
-from .units import Dimension, dimension_of, parse_any, si_factor, with_article
+from .units import Dimension, dimension_of, parse_with_unit, si_factor, with_article
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where to find one entry of an acquisition.
+    """Source of one entry of an acquisition.
 
     Args:
-        path: Path of a dataset, or of the holder of the attribute; empty for a literal.
+        path: Path of the dataset, or of the group or dataset that has the attribute; empty for a literal.
         attribute: Name of an attribute; empty for a dataset.
-        unit: Unit of the stored numbers; empty to believe the file, and SI where the file is silent.
-        literal: The value itself, in SI: a number, nested lists of them, or None.
-        text: As the config has it, for messages and for writing it out again.
+        unit: Unit of the stored numbers; empty for the unit that the file states, or else SI.
+        literal: Value in SI: a number, nested lists of numbers, or None.
+        text: Text in the config, for messages and for writing the config.
     """
 
     path: str = ""
@@ -58,16 +58,16 @@ class Source:
 
     @property
     def factor(self) -> float | None:
-        """SI units in one of the unit given with ``in``; None to believe the file."""
+        """Number of SI units in the unit given with ``in``; None if no unit is given."""
         return si_factor(self.unit) if self.unit else None
 
     @classmethod
     def parse(cls, value: Any, dimension: Dimension | None = None) -> "Source":
-        """Read the config's text for a source.
+        """Parse the value of a source in a config.
 
         Args:
             value: Text, a number, or (nested) lists of numbers and quantities.
-            dimension: What a literal's unit must measure; None for anything.
+            dimension: Dimension that the unit must have; None for any.
 
         Raises:
             ValueError: If it is none of the forms above.
@@ -99,16 +99,16 @@ def _literal(value: Any, dimension: Dimension | None) -> Any:
     if not isinstance(value, str):
         return float(value)
     try:
-        number, found = parse_any(value)
+        number, received = parse_with_unit(value)
     except ValueError as error:
         raise ValueError(f"{error}, and it is no path: paths start with '/'") from None
-    if found is not None and dimension is not None and found != dimension:
-        raise ValueError(f"{value!r} is {with_article(found)}; expected {with_article(dimension)}")
+    if received is not None and dimension is not None and received != dimension:
+        raise ValueError(f"{value!r} is {with_article(received)}; expected {with_article(dimension)}")
     return number
 
 
 def _schema(dimension: Dimension | None) -> GetPydanticSchema:
-    """Make pydantic read and write a source as its text."""
+    """Define how pydantic reads and writes a source: as its text."""
 
     def build(_source: Any, _handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(

@@ -1,7 +1,7 @@
-"""Numbers with units, as people write them in a config: ``515 nm``, ``0.2 um``, ``30 deg``, ``10 min``, ``4 GiB``.
+"""Numbers with units in a config: ``515 nm``, ``0.2 um``, ``30 deg``, ``10 min``, ``4 GiB``.
 
-A plain number is SI. Decimal arithmetic keeps ``0.2 um`` equal to ``2e-7`` to the last bit, so that a config written
-out and read again is the same config.
+A plain number is in SI. Decimal arithmetic keeps ``0.2 um`` equal to ``2e-7`` to the last bit, so that a config that is
+written and read again is the same config.
 """
 
 import re
@@ -65,8 +65,8 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
     },
     "number": {"1": Decimal(1), "counts": Decimal(1), "%": Decimal("0.01"), "": Decimal(1)},
 }
-# Units that a number may be written out in, largest first.
-_SHOWN: dict[Dimension, tuple[str, ...]] = {
+# Units in which a number may be written, largest first.
+_OUTPUT_UNITS: dict[Dimension, tuple[str, ...]] = {
     "length": ("m", "mm", "um", "nm", "pm"),
     "inverse length": (),
     "angle": ("deg", "rad"),
@@ -86,12 +86,12 @@ _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?
 
 
 def dimension_of(unit: str) -> Dimension | None:
-    """Tell what a unit measures, or None where it is unknown."""
+    """Return the dimension of a unit, or None if the unit is unknown."""
     return next((dimension for dimension, units in _UNITS.items() if unit in units), None)
 
 
 def si_factor(unit: str) -> float:
-    """Give the number of SI units in one ``unit``.
+    """Return the number of SI units in one ``unit``.
 
     Raises:
         ValueError: If the unit is unknown.
@@ -104,11 +104,11 @@ def si_factor(unit: str) -> float:
     return float(_UNITS[dimension][unit])
 
 
-def parse_any(text: str) -> tuple[float, Dimension | None]:
-    """Read a number with or without a unit.
+def parse_with_unit(text: str) -> tuple[float, Dimension | None]:
+    """Parse a number with or without a unit.
 
     Returns:
-        The number in SI, and what its unit measures; None where it has no unit.
+        The number in SI, and the dimension of its unit; None if it has no unit.
 
     Raises:
         ValueError: If it is no number, or its unit is unknown.
@@ -126,7 +126,7 @@ def parse_any(text: str) -> tuple[float, Dimension | None]:
 
 
 def is_number(text: str) -> bool:
-    """Whether a word of a table is a number, and not the name of its column."""
+    """Whether text is a number."""
     try:
         float(text)
     except ValueError:
@@ -135,16 +135,18 @@ def is_number(text: str) -> bool:
 
 
 def with_article(noun: str) -> str:
-    """Write ``a length``, ``an angle``."""
+    """Add the indefinite article: ``a length``, ``an angle``."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def parse(value: object, dimension: Dimension) -> object:
-    """Read a quantity of one dimension; what is neither text nor a number is left for pydantic to refuse.
+def parse_quantity(value: object, dimension: Dimension) -> object:
+    """Parse a quantity of one dimension.
+
+    A value that is neither text nor a number is returned as it is, for pydantic to refuse.
 
     Args:
         value: A number in SI, or text with a unit.
-        dimension: What it must measure.
+        dimension: Dimension that the unit must have.
 
     Raises:
         ValueError: If the text is no quantity of that dimension.
@@ -155,25 +157,34 @@ def parse(value: object, dimension: Dimension) -> object:
     if not isinstance(value, str):
         return value
     try:
-        number, found = parse_any(value)
+        number, received = parse_with_unit(value)
     except ValueError as error:
         raise ValueError(f"{error}; expected {expected}") from None
-    if found not in (dimension, None):
-        raise ValueError(f"{value!r} is {with_article(str(found))}; expected {expected}")
+    if received not in (dimension, None):
+        raise ValueError(f"{value!r} is {with_article(str(received))}; expected {expected}")
     return number
 
 
-def show(value: float, dimension: Dimension) -> str | float:
-    """Write a quantity in a unit that suits its size, such that ``parse`` gives back the very same number."""
-    # Whole numbers of the unit first, then the shortest text: 90 s, not 1.5 min; 0.63 um, not 630.0 nm.
-    for unit in _SHOWN[dimension]:
+def format_quantity(value: float, dimension: Dimension) -> str | float:
+    """Write a quantity in a unit that suits its size.
+
+    Args:
+        value: Value in SI.
+        dimension: Dimension of the value.
+
+    Returns:
+        The shortest text from which :func:`parse_quantity` returns exactly the same number, or the number itself where
+        no unit suits.
+    """
+    # The largest unit that gives a number of the usual size; times are whole numbers: 90 s, not 1.5 min.
+    for unit in _OUTPUT_UNITS[dimension]:
         size = float(_UNITS[dimension][unit])
         least = {"length": 0.1, "angle": 1e-4}.get(dimension, 1.0)  # Rocking curves have steps of 0.005 degrees.
         if least <= abs(value) / size < 1000:
             for digits in range(1, 16):
                 number = format(value / size, f".{digits}g")
                 number = format(Decimal(number), "f")
-                if parse_any(f"{number} {unit}")[0] == value and (dimension != "time" or "." not in number):
+                if parse_with_unit(f"{number} {unit}")[0] == value and (dimension != "time" or "." not in number):
                     return f"{number} {unit}"
     return value
 
@@ -187,16 +198,16 @@ def _schema(dimension: Dimension) -> dict[str, Any]:
     }
 
 
-def _read_and_shown_as(dimension: Dimension) -> tuple[Any, ...]:
-    """What pydantic must know of a quantity of one dimension."""
+def _pydantic_annotations(dimension: Dimension) -> tuple[Any, ...]:
+    """Annotations by which pydantic reads and writes a quantity of one dimension."""
     return (
-        BeforeValidator(partial(parse, dimension=dimension)),
-        PlainSerializer(partial(show, dimension=dimension), when_used="json"),
+        BeforeValidator(partial(parse_quantity, dimension=dimension)),
+        PlainSerializer(partial(format_quantity, dimension=dimension), when_used="json"),
         WithJsonSchema(_schema(dimension)),
     )
 
 
-Length: TypeAlias = Annotated[float, *_read_and_shown_as("length")]
-Angle: TypeAlias = Annotated[float, *_read_and_shown_as("angle")]
-Time: TypeAlias = Annotated[float, *_read_and_shown_as("time")]
-Memory: TypeAlias = Annotated[float, *_read_and_shown_as("memory")]
+Length: TypeAlias = Annotated[float, *_pydantic_annotations("length")]
+Angle: TypeAlias = Annotated[float, *_pydantic_annotations("angle")]
+Time: TypeAlias = Annotated[float, *_pydantic_annotations("time")]
+Memory: TypeAlias = Annotated[float, *_pydantic_annotations("memory")]

@@ -10,9 +10,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from ..config.dump import dump_commented, json_schema
-from ..config.load import parse_config
 from ..errors import ConfigError
 from . import NAMES, get_experiment
+from .configs import parse_config
 
 _SCHEMA_LINE = "yaml-language-server: $schema={kind}.schema.json"
 
@@ -123,7 +123,7 @@ def texts() -> dict[str, str]:
         modeline = _SCHEMA_LINE.format(kind=kind)
         heading = f"{modeline}\n\nA config of the kind '{kind}': every value, with its default."
         result[f"{kind}.yaml"] = dump_commented(get_experiment(kind).settings, heading=heading)
-        result[f"{kind}.schema.json"] = json_schema(kind)
+        result[f"{kind}.schema.json"] = json_schema(get_experiment(kind).settings)
     for name, kind, text, heading in _EXAMPLES:
         if kind not in NAMES:
             continue

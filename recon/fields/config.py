@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 from pydantic import Field
 
 from ..config.base import Settings
-from ..config.fields import LengthOrAuto
+from ..config.value_types import LengthOrAuto
 
 SLAB_POINTS = 1 << 15
 """Points of a lattice whose features a pyramid holds at once. No setting; here, for an estimate imports no jax."""

@@ -187,6 +187,19 @@ class TestExitStatus:
         os.close(writer)
         assert (result.returncode, result.stderr) == (141, "")
 
+    @pytest.mark.parametrize(
+        ("code", "status", "message"), [("5", 5, ""), ("None", 0, ""), ("'no licence'", 1, "error: no licence\n")]
+    )
+    def test_an_exit_within_a_command_keeps_its_status(self, code: str, status: int, message: str) -> None:
+        program = (
+            "import sys, unflat.recon.experiments as k\nfrom unflat.cli.main import main\n"
+            f"k.get_experiment = lambda n: sys.exit({code})\nmain(['init', 'cell'])"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (result.returncode, result.stderr) == (status, message)
+
 
 class TestCheck:
     def test_a_sound_pair_is_told_with_memory_and_time(self, config: Path, scan: Path) -> None:

@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
-from unflat.recon.config import parse_config
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.cell.read import read
+from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.inspect import describe
 
 SHAPE = (4, 8, 10)

@@ -10,10 +10,10 @@ import pytest
 import scipy.io
 import tifffile
 
-from unflat.recon.config import parse_config
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.cell.illumination import turn_matrices
 from unflat.recon.experiments.cell.read import read
+from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.cxi import PLANCK_TIMES_LIGHT
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.open import open_tree

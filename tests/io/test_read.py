@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.config import parse_config
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.cell.crop import bin_weights
 from unflat.recon.experiments.cell.preprocess import normalised
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.cell.schema import SCHEMA
+from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.read import read_file
 from unflat.recon.io.write import write

@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from ...config.base import Flag, KindSettings, Settings
-from ...config.fields import Extent, MarginOrAuto, Spacing
 from ...config.units import Length
+from ...config.value_types import Extent, MarginOrAuto, Spacing
 from ...optimize.settings import FitSettings
 from .config_acquisition import CellAcquisition
 from .config_simulation import CellSimulation

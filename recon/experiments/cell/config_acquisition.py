@@ -6,9 +6,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from ...config.base import Flag, Settings
 from ...config.entries import array_field
-from ...config.fields import Views
 from ...config.source import AngleSource, AnySource, LengthSource, NumberSource
 from ...config.units import Angle, Length
+from ...config.value_types import Views
 
 Axis: TypeAlias = Literal["y", "-y", "x", "-x"]
 

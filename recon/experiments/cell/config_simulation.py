@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ...config.base import Flag, Settings
-from ...config.fields import LengthOrAuto, Pitch
 from ...config.units import Angle, Length
+from ...config.value_types import LengthOrAuto, Pitch
 
 
 class SimulatedLight(Settings):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...config.fields import selected
+from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
@@ -94,7 +94,7 @@ class ViewSelection:
     def _select_views(self, count: int) -> None:
         self.count = count
         try:
-            self.views = selected(self.wanted.views, count)
+            self.views = view_indices(self.wanted.views, count)
         except ValueError as error:
             self.faults.append(Diagnostic("acquisition.views", str(error), f"the file holds views 0 to {count - 1}"))
 

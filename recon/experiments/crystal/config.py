@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ...config.base import Flag, KindSettings, Settings
-from ...config.fields import LengthOrAuto
+from ...config.value_types import LengthOrAuto
 from ...optimize.settings import FieldSettings
 from ...phase_retrieval.settings import PhaseSettings
 from .config_acquisition import CrystalAcquisition

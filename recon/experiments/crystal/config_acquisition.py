@@ -7,8 +7,8 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from ...config.base import Settings
 from ...config.entries import array_field
-from ...config.fields import Views
 from ...config.source import InverseLengthSource, LengthSource, NumberSource
+from ...config.value_types import Views
 from .config_diffractometer import CrystalGoniometer
 
 

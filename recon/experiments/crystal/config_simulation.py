@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from ...config.base import Settings
-from ...config.fields import LengthOrAuto, Pitch
-from ...config.units import Angle, Length, parse_any
+from ...config.units import Angle, Length, parse_with_unit
+from ...config.value_types import LengthOrAuto, Pitch
 
 
 def _names(value: Any, *, known: tuple[str, ...]) -> Any:
@@ -76,9 +76,11 @@ class CrystalSimulation(Settings):
     wavelength: Length = Field(0.1378e-9, gt=0, description="Wavelength of the X-rays.")
     detector_distance: Length = Field(1.0, gt=0, description="Distance of the detector from the crystal.")
     pixel_size: Pitch = Field((55e-6, 55e-6), description="Pixel on the detector: one length, or (y, x).")
-    delta: Angle = Field(parse_any("32 deg")[0], description="Turn of the detector about the vertical axis.")
-    gamma: Angle = Field(parse_any("12 deg")[0], description="Elevation of the detector.")
-    rocking_step: Angle = Field(parse_any("0.006 deg")[0], gt=0, description="Turn of the crystal between two frames.")
+    delta: Angle = Field(parse_with_unit("32 deg")[0], description="Turn of the detector about the vertical axis.")
+    gamma: Angle = Field(parse_with_unit("12 deg")[0], description="Elevation of the detector.")
+    rocking_step: Angle = Field(
+        parse_with_unit("0.006 deg")[0], gt=0, description="Turn of the crystal between two frames."
+    )
     frame: Literal["skewed", "orthogonal"] = Field(
         "skewed", description="Whether the rocking curve's grid is as skewed as these angles make it, or idealised."
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...config.fields import selected
 from ...config.source import Source
+from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
 from ...io.open import open_tree
@@ -110,7 +110,7 @@ def _frames(wanted: CrystalAcquisition, count: int) -> list[int]:
         ConfigError: If there are no such frames, or steps between them differ: q must grow evenly.
     """
     try:
-        chosen = selected(wanted.frames, count)
+        chosen = view_indices(wanted.frames, count)
     except ValueError as error:
         raise ConfigError(
             Diagnostic(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...acquisition import Acquisition
-from ...config.fields import selected
+from ...config.value_types import view_indices
 from ...errors import ConfigError, Diagnostic
 from .binarize import inside_of
 from .cell_crops import CellCrop
@@ -132,7 +132,7 @@ def chosen(wanted: ShapeAcquisition, counts: Sequence[int]) -> list[tuple[int, i
     """
     cells = [(picture, cell) for picture, count in enumerate(counts) for cell in range(count)]
     try:
-        return [cells[i] for i in selected(wanted.cells, len(cells))]
+        return [cells[i] for i in view_indices(wanted.cells, len(cells))]
     except ValueError as error:
         message = str(error).replace("view", "cell")
         raise ConfigError(Diagnostic("acquisition.cells", message, f"there are cells 0 to {len(cells) - 1}")) from error

@@ -12,8 +12,8 @@ from pydantic import Field, field_validator
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...config.base import KindSettings, Settings
 from ...config.entries import array_field
-from ...config.fields import LengthOrAuto, Views
 from ...config.source import AnySource, LengthSource, NumberSource
+from ...config.value_types import LengthOrAuto, Views
 from .network.config import ShapeNetwork, ShapePredict, ShapeTrain
 
 

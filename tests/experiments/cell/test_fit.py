@@ -15,9 +15,9 @@ import pytest
 
 import unflat
 from unflat.cli.main import run as unflat_status
-from unflat.recon.config import parse_config
 from unflat.recon.errors import QualityError
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.write import write
 from unflat.recon.optimize.fit import Reconstruction
 from unflat.recon.optimize.likelihood import MetricNames

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.config import parse_config
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.cell.illumination import (
     illumination_of,
@@ -20,6 +19,7 @@ from unflat.recon.experiments.cell.illumination import (
     turn_matrices,
 )
 from unflat.recon.experiments.cell.read import read
+from unflat.recon.experiments.configs import parse_config
 
 angles = st.floats(-7, 7)
 axes = st.sampled_from("zyx")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.config import parse_config
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments.cell.geometry import geometry_of
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.experiments.cell.preprocess import vignetted_views, without_vignetted
+from unflat.recon.experiments.configs import parse_config
 
 VIEWS = 8
 

@@ -13,10 +13,10 @@ import pytest
 
 from unflat.physics.optics.illumination import PATTERNS, grid, ring, spiral
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.config import parse_config
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.simulate import lattice_of, simulate
+from unflat.recon.experiments.configs import parse_config
 
 SMALL = """
 kind: cell

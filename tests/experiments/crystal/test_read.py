@@ -638,7 +638,7 @@ def test_a_recipe_is_written_as_a_list_and_read_again() -> None:
     ],
 )
 def test_wrong_settings_are_named(assignment: str, message: str) -> None:
-    from unflat.recon.config import parse_config
+    from unflat.recon.experiments.configs import parse_config
 
     with pytest.raises(ConfigError, match=message):
         parse_config("kind: crystal\n", [assignment])

@@ -12,8 +12,8 @@ import pytest
 
 import unflat
 from unflat.cli.main import run
-from unflat.recon.config import load_config
 from unflat.recon.errors import ConfigError, DataError, Stopped
+from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape import KIND, figures, report
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from unflat.physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, reflection
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.config import parse_config
 from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.crystal.read import read
 from unflat.recon.experiments.crystal.schema import SCHEMA
 from unflat.recon.io.write import write

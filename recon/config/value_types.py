@@ -1,22 +1,22 @@
-"""Values of a config that may be written in more than one way, each with one message when it is wrong."""
+"""Types of config values that may be written in several forms: lengths, lists of lengths, selections of views."""
 
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from .units import parse, show
+from .units import format_quantity, parse_quantity
 
 Auto: TypeAlias = Literal["auto"]
 
 
-def _lengths(value: Any, *, count: int, scalar: bool, auto: bool, zero: bool = False) -> Any:
-    """Read a positive length, a list of ``count`` of them, or ``auto``.
+def _parse_lengths(value: Any, *, count: int, scalar: bool, auto: bool, zero: bool = False) -> Any:
+    """Parse a positive length, a list of ``count`` lengths, or ``auto``.
 
     Args:
-        value: As the YAML has it.
-        count: How many numbers a list has.
-        scalar: Whether one number stays one; otherwise it stands for all of the list.
+        value: Value in the YAML.
+        count: Number of lengths in a list.
+        scalar: Whether one length stays a number; otherwise it is repeated ``count`` times.
         auto: Whether ``auto`` is allowed.
         zero: Whether 0 is allowed.
     """
@@ -30,7 +30,7 @@ def _lengths(value: Any, *, count: int, scalar: bool, auto: bool, zero: bool = F
         raise ValueError(f"{len(value)} numbers; {expected}")
     numbers = []
     for item in value if many else [value]:
-        number = parse(item, "length")
+        number = parse_quantity(item, "length")
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise ValueError(f"{item!r} is no length; {expected}")  # noqa: TRY004 - pydantic gathers ValueErrors only
         if not (0 < number < float("inf") or (zero and number == 0)):
@@ -41,10 +41,10 @@ def _lengths(value: Any, *, count: int, scalar: bool, auto: bool, zero: bool = F
     return numbers[0]
 
 
-def _show_lengths(value: Any) -> Any:
+def _format_lengths(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [show(item, "length") for item in value]
-    return value if isinstance(value, str) else show(value, "length")
+        return [format_quantity(item, "length") for item in value]
+    return value if isinstance(value, str) else format_quantity(value, "length")
 
 
 def _schema(count: int, auto: bool) -> dict[str, Any]:
@@ -55,47 +55,47 @@ def _schema(count: int, auto: bool) -> dict[str, Any]:
 
 LengthOrAuto: TypeAlias = Annotated[
     float | Auto,
-    PlainValidator(partial(_lengths, count=1, scalar=True, auto=True)),
-    PlainSerializer(_show_lengths, when_used="json"),
+    PlainValidator(partial(_parse_lengths, count=1, scalar=True, auto=True)),
+    PlainSerializer(_format_lengths, when_used="json"),
     WithJsonSchema(_schema(1, True)),
 ]
 """[m] A length, or ``auto``."""
 
 MarginOrAuto: TypeAlias = Annotated[
     float | Auto,
-    PlainValidator(partial(_lengths, count=1, scalar=True, auto=True, zero=True)),
-    PlainSerializer(_show_lengths, when_used="json"),
+    PlainValidator(partial(_parse_lengths, count=1, scalar=True, auto=True, zero=True)),
+    PlainSerializer(_format_lengths, when_used="json"),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}], "examples": ["auto", "2 um"]}),
 ]
 """[m] A length that may be 0, or ``auto``."""
 
 Spacing: TypeAlias = Annotated[
     float | tuple[float, float, float] | Auto,
-    PlainValidator(partial(_lengths, count=3, scalar=True, auto=True)),
-    PlainSerializer(_show_lengths, when_used="json"),
+    PlainValidator(partial(_parse_lengths, count=3, scalar=True, auto=True)),
+    PlainSerializer(_format_lengths, when_used="json"),
     WithJsonSchema(_schema(3, True)),
 ]
 """[m] One length, one for each of z, y, x, or ``auto``."""
 
 Extent: TypeAlias = Annotated[
     tuple[float, float] | Auto,
-    PlainValidator(partial(_lengths, count=2, scalar=False, auto=True)),
-    PlainSerializer(_show_lengths, when_used="json"),
+    PlainValidator(partial(_parse_lengths, count=2, scalar=False, auto=True)),
+    PlainSerializer(_format_lengths, when_used="json"),
     WithJsonSchema(_schema(2, True)),
 ]
-"""[m] Lengths along y and x (one stands for both), or ``auto``."""
+"""[m] Lengths along y and x (one length for both), or ``auto``."""
 
 Pitch: TypeAlias = Annotated[
     tuple[float, float],
-    PlainValidator(partial(_lengths, count=2, scalar=False, auto=False)),
-    PlainSerializer(_show_lengths, when_used="json"),
+    PlainValidator(partial(_parse_lengths, count=2, scalar=False, auto=False)),
+    PlainSerializer(_format_lengths, when_used="json"),
     WithJsonSchema(_schema(2, False)),
 ]
-"""[m] Lengths along y and x; one stands for both."""
+"""[m] Lengths along y and x; one length for both."""
 
 
-def _views(value: Any) -> Any:
-    """Read a selection of views: ``all``, a slice, or a list of indices."""
+def _parse_views(value: Any) -> Any:
+    """Parse a selection of views: ``all``, a slice, or a list of indices."""
     expected = "expected 'all', a slice such as '::2' or '0:40', or a list of indices"
     if isinstance(value, list | tuple):
         if not value or not all(isinstance(i, int) and not isinstance(i, bool) for i in value):
@@ -115,8 +115,8 @@ def _views(value: Any) -> Any:
 
 Views: TypeAlias = Annotated[
     str | tuple[int, ...],
-    PlainValidator(_views),
-    # Unions of a text and a tuple warn of the list that they make of the tuple themselves (pydantic 2.14).
+    PlainValidator(_parse_views),
+    # Without it pydantic 2.14 warns of the list that it makes of the tuple.
     PlainSerializer(lambda views: views if isinstance(views, str) else list(views)),
     WithJsonSchema(
         {
@@ -125,15 +125,15 @@ Views: TypeAlias = Annotated[
         }
     ),
 ]
-"""Which views to use; ``selected`` turns it into indices."""
+"""Selection of views; :func:`view_indices` converts it to indices."""
 
 
-def selected(views: str | tuple[int, ...], count: int) -> list[int]:
-    """Give the indices that a selection of views means.
+def view_indices(views: str | tuple[int, ...], count: int) -> list[int]:
+    """Convert a selection of views to indices.
 
     Args:
-        views: As ``Views`` reads it.
-        count: Views that there are.
+        views: A value of type ``Views``.
+        count: Number of views of the acquisition.
 
     Raises:
         ValueError: If it selects nothing, or an index is beyond the last view.
