@@ -81,12 +81,12 @@ def _train(config: Path, networks: Path, changes: Options) -> Numbers:
 
 def _solids(source: Path) -> Numbers:
     """Errors of the two solids of stereology, of the same cells: what a prediction has to beat."""
-    from unflat.recon.experiments.shape.cells import cells_of
+    from unflat.recon.experiments.shape.cells import read_cells
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.metrics.shapes import shape_errors
     from unflat.recon.metrics.stereology import cylinder, ellipsoid
 
-    cells = cells_of(ShapeSettings(), source)
+    cells = read_cells(ShapeSettings(), source)
     assert cells.inside is not None
     found: Numbers = {}
     for solid in (cylinder, ellipsoid):
@@ -98,11 +98,11 @@ def _solids(source: Path) -> Numbers:
 
 def held_out(source: Path, fold: int, seed: int = 1) -> list[int]:
     """Numbers of the cells that the network of a fold has not seen."""
-    from unflat.recon.experiments.shape.cells import cells_of
+    from unflat.recon.experiments.shape.cells import read_cells
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.network.train import folds
 
-    labels = cells_of(ShapeSettings(), source).labels
+    labels = read_cells(ShapeSettings(), source).labels
     return [int(i) for i in np.flatnonzero(folds(list(labels), FOLDS, seed) == fold)]
 
 
@@ -124,10 +124,10 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon import devices
 
     devices.use("auto", networks=True)
-    from unflat.recon.experiments.shape.cells import cells_of
+    from unflat.recon.experiments.shape.cells import read_cells
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.network import flow
-    from unflat.recon.experiments.shape.network.augmentation import look, specimen
+    from unflat.recon.experiments.shape.network.augmentation import make_example, prepare_cell
     from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
     from unflat.recon.experiments.shape.network.objective import missed, stacked
     from unflat.recon.experiments.shape.network.thickness_prior import ThicknessPrior
@@ -135,11 +135,11 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon.networks.architecture import built, on_device
 
     loaded = {name: read(networks / f"{name}-0.h5", "shape") for name in STEPS_TRIED}
-    cells, found = cells_of(ShapeSettings(), source), {}
+    cells, found = read_cells(ShapeSettings(), source), {}
     some = held_out(source, 0)[: 2 if quick else None]
     assert cells.inside is not None
-    specimens = [specimen(cells.inside[i], cells.images[i], cells.masks[i]) for i in some]
-    codes, _ = stacked([look(one) for one in specimens])
+    specimens = [prepare_cell(cells.inside[i], cells.images[i], cells.masks[i]) for i in some]
+    codes, _ = stacked([make_example(one) for one in specimens])
     heights = ThicknessPrior.of(loaded["network"].statistics)
     told = [heights.guess(one.sight)[0] for one in specimens]  # A look has the true height.
     seen = np.stack([one.sight.channels(high) for one, high in zip(specimens, told, strict=True)])

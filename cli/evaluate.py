@@ -127,7 +127,7 @@ def _print_table(numbers: dict[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..recon.metrics import SEEN, metric_named
+    from ..recon.metrics import VISIBLE_SUFFIX, metric_named
 
     if console.is_quiet():
         return
@@ -135,16 +135,16 @@ def _print_table(numbers: dict[str, float]) -> None:
     table.add_column("metric", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    cone = any(name.endswith(SEEN) for name in numbers)
+    cone = any(name.endswith(VISIBLE_SUFFIX) for name in numbers)
     if cone:
         table.add_column("without missing cone", justify="right")
     table.add_column("meaning", style="dim")
     for name, value in numbers.items():
-        if name.endswith(SEEN):
+        if name.endswith(VISIBLE_SUFFIX):
             continue
         metric = metric_named(name)
         arrow = {"higher": "↑", "lower": "↓", "neither": ""}[metric.better]
-        seen = numbers.get(name + SEEN)
+        seen = numbers.get(name + VISIBLE_SUFFIX)
         beside = [metric.text(seen) if seen is not None else ""] if cone else []
         table.add_row(metric.title, metric.text(value), arrow, *beside, metric.meaning)
     Console().print(table)

@@ -48,7 +48,7 @@ def command(
     """
     from ..recon.io.mesh import require_ending, save_mesh
     from ..recon.io.volume_stack import middle_of
-    from ..recon.metrics.morphology.sampled import Scale, surface_of_volume
+    from ..recon.metrics.morphology.sampled import Scale, extract_volume_surface
 
     require_ending(output)
     console.refuse_to_overwrite(output, force=force)
@@ -56,7 +56,7 @@ def command(
     drawn = list(members_of(model, spacing=spacing, cell=cell, draw=draw))
     volume = middle_of([member.volume for member in drawn]) if consensus else drawn[0].volume
     scale = Scale.of(volume)
-    surface = surface_of_volume(volume, scale, quantity, level)
+    surface = extract_volume_surface(volume, scale, quantity, level)
     save_mesh(surface, output, scale.unit)
     mesh = surface.mesh
     console.print_line(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..errors import ConfigError
-from ..metrics.edge_profile import real_quantities, values_at
+from ..metrics.edge_profile import interpolate, real_quantities
 from ..volume import Quantity, Volume
 
 Points = Float[np.ndarray, "n 3"]
@@ -67,7 +67,7 @@ class VolumeAnswers:
         """Give all real quantities at points [m]."""
         found = []
         for first in range(0, len(points), _BLOCK):
-            found.append(values_at(self._volume, points[first : first + _BLOCK]))
+            found.append(interpolate(self._volume, points[first : first + _BLOCK]))
             if progress is not None:
                 progress(min(first + _BLOCK, len(points)), len(points))
         return np.concatenate(found)

@@ -15,28 +15,28 @@ from .accuracy import (
 from .catalogue import CATALOGUE, metric_named
 from .fourier_shell_correlation import ShellCorrelation, shell_correlation
 from .line_profile import brightest_point, full_width_half_maximum, line_width
-from .metric import SEEN, Metric
-from .missing_cone import Aperture, seen_by_tilted_light, seen_part
-from .registration import shift_between
+from .metric import VISIBLE_SUFFIX, Metric
+from .missing_cone import Aperture, filter_visible, visible_frequencies
+from .registration import estimate_shift
 
 __all__ = [
     "CATALOGUE",
-    "SEEN",
+    "VISIBLE_SUFFIX",
     "Aperture",
     "Metric",
     "ShellCorrelation",
     "brightest_point",
     "correlation",
+    "estimate_shift",
+    "filter_visible",
     "full_width_half_maximum",
     "line_width",
     "metric_named",
     "peak_signal_to_noise",
     "relative_l2",
     "root_mean_square_over_range",
-    "seen_by_tilted_light",
-    "seen_part",
     "shell_correlation",
-    "shift_between",
     "signal_to_noise",
     "structural_similarity",
+    "visible_frequencies",
 ]

@@ -1,6 +1,6 @@
 """All numbers that a result is judged by: for tables and reports, in the order in which they are shown."""
 
-from .metric import SEEN, Metric
+from .metric import VISIBLE_SUFFIX, Metric
 from .shape_catalogue import SHAPE
 
 _ACCURACY = (
@@ -191,7 +191,7 @@ _OTHER = (
 CATALOGUE: tuple[Metric, ...] = (
     *_ACCURACY,
     *(
-        Metric(m.name + SEEN, f"{m.title}, missing cone left out", m.unit, m.better, m.meaning, seen=True)
+        Metric(m.name + VISIBLE_SUFFIX, f"{m.title}, missing cone left out", m.unit, m.better, m.meaning, seen=True)
         for m in _ACCURACY
         if m.name != "resolution"
     ),

@@ -59,7 +59,7 @@ class Edge:
     width: float
 
 
-def values_at(volume: Volume, points: Points, names: Sequence[str] = ()) -> Float[np.ndarray, "n q"]:
+def interpolate(volume: Volume, points: Points, names: Sequence[str] = ()) -> Float[np.ndarray, "n q"]:
     """Interpolate a volume's real quantities at any points; 0 outside its samples.
 
     Args:
@@ -119,7 +119,7 @@ def line_between(
 
 def lines_through_middle(volume: Volume, names: Sequence[str] = ()) -> tuple[Line, Line, Line]:
     """Give the values along z, y and x through the middle of what the volume holds."""
-    middle = middle_of(volume)
+    middle = centre_of_mass(volume)
     lines = []
     for axis, name in enumerate("zyx"):
         own = (volume.z, volume.y, volume.x)[axis]
@@ -130,7 +130,7 @@ def lines_through_middle(volume: Volume, names: Sequence[str] = ()) -> tuple[Lin
     return lines[0], lines[1], lines[2]
 
 
-def middle_of(volume: Volume) -> Float[np.ndarray, " 3"]:
+def centre_of_mass(volume: Volume) -> Float[np.ndarray, " 3"]:
     """[m] Centre of mass (z, y, x) of the support, or of the main quantity's modulus.
 
     Raises:
@@ -144,7 +144,7 @@ def middle_of(volume: Volume) -> Float[np.ndarray, " 3"]:
     return np.array([float((line * axis).sum() / line.sum()) for line, axis in zip(sums, axes, strict=True)])
 
 
-def edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
+def fit_edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
     """Fit the outermost edges of a line: where it rises to half of its plateau, and where it falls for good.
 
     Args:
@@ -168,9 +168,9 @@ def edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
     return tuple(Edge(sign * e.place, e.width) for sign, e in zip(signs, found, strict=True) if e is not None)
 
 
-def edge_width(volume: Volume) -> float:
+def median_edge_width(volume: Volume) -> float:
     """[m] Median width of the edges along z, y and x, from 10 to 90 %; NaN where there is none."""
-    widths = [edge.width for line in lines_through_middle(volume, ("amplitude",)) for edge in edges(line)]
+    widths = [edge.width for line in lines_through_middle(volume, ("amplitude",)) for edge in fit_edges(line)]
     return float(np.median(widths)) if widths else float("nan")
 
 
@@ -188,7 +188,7 @@ def write_csv(lines: Sequence[Line], path: Path, unit: str = "m") -> None:
 
 def _line(name: str, position: Float[np.ndarray, " n"], points: Points, volume: Volume, names: Sequence[str]) -> Line:
     quantities = real_quantities(volume, names)
-    table = values_at(volume, points, [q.name for q in quantities])
+    table = interpolate(volume, points, [q.name for q in quantities])
     return Line(name, position, points, {q.name: table[:, i] for i, q in enumerate(quantities)}, quantities)
 
 

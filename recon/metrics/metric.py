@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-SEEN = "_seen"
+VISIBLE_SUFFIX = "_seen"
 """Ending of the names of numbers that leave the missing cone out."""
 
 Better = Literal["higher", "lower", "neither"]

@@ -49,7 +49,7 @@ class Aperture:
                 )
 
 
-def seen_by_tilted_light(
+def visible_frequencies(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], aperture: Aperture
 ) -> Bool[np.ndarray, "z y x"]:
     """Which frequencies of a volume's FFT tilted light sees.
@@ -70,7 +70,7 @@ def seen_by_tilted_light(
     return within & (((w >= low) & (w <= high)) | ((-w >= low) & (-w <= high)))
 
 
-def seen_part(volume: Float[np.ndarray, "z y x"], seen: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
+def filter_visible(volume: Float[np.ndarray, "z y x"], seen: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
     """The volume with the frequencies outside ``seen`` set to 0.
 
     Args:

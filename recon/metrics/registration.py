@@ -6,7 +6,7 @@ from jaxtyping import Float
 from .accuracy import paired
 
 
-def shift_between(
+def estimate_shift(
     truth: Float[np.ndarray, "z y x"],
     result: Float[np.ndarray, "z y x"],
     spacing: tuple[float, float, float],

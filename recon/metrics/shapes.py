@@ -29,7 +29,7 @@ _REACH = 10
 """[voxel] A blur of σ = 2 that is cut off at 4σ reaches no farther than 8."""
 
 
-def one_bit(values: Values) -> Inside:
+def otsu_binarize(values: Values) -> Inside:
     """Cut a volume by Otsu's threshold; a volume of zeros stays empty.
 
     Raises:
@@ -106,7 +106,7 @@ def shape_errors(truth: Values, found: Num[np.ndarray, "a b c"] | Bool[np.ndarra
     """
     if truth.shape != found.shape:
         raise DataError(f"the result has the shape {found.shape}, the truth {truth.shape}: sample both on one lattice")
-    known, own = one_bit(truth), one_bit(found)
+    known, own = otsu_binarize(truth), otsu_binarize(found)
     errors = {name: relative_error(of(known), of(own)) for name, of in CHARACTERISTICS.items()}
     return {"overlap_error": overlap_error(known, own), **errors}
 

@@ -17,12 +17,12 @@ from unflat.recon.io.volume_formats import save
 from unflat.recon.io.volume_query import VolumeAnswers
 from unflat.recon.metrics.edge_profile import (
     TEN_TO_NINETY,
-    edge_width,
-    edges,
+    centre_of_mass,
+    fit_edges,
+    interpolate,
     line_between,
     lines_through_middle,
-    middle_of,
-    values_at,
+    median_edge_width,
     write_csv,
 )
 from unflat.recon.visualization.profiles import draw_profiles
@@ -58,13 +58,13 @@ def block(sigma: float = 8e-9, centre: tuple[float, float, float] = (0.0, 10e-9,
 
 
 def test_the_middle_is_the_crystals_and_not_the_arrays() -> None:
-    np.testing.assert_allclose(middle_of(block()), [0.0, 10e-9, -20e-9], atol=0.5e-9)
+    np.testing.assert_allclose(centre_of_mass(block()), [0.0, 10e-9, -20e-9], atol=0.5e-9)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int) -> None:
     line = lines_through_middle(block())[axis]
-    low, high = edges(line)
+    low, high = fit_edges(line)
     assert (low.place, high.place) == pytest.approx((-HALF[axis], HALF[axis]), abs=0.3e-9)
     assert (low.width, high.width) == pytest.approx((TEN_TO_NINETY * 8e-9,) * 2, rel=0.03)
 
@@ -74,13 +74,13 @@ def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int
 def test_the_width_of_edges_is_the_blurs_wherever_the_crystal_lies(
     samples: float, centre: tuple[float, float, float]
 ) -> None:
-    assert edge_width(block(samples * STEP, centre)) == pytest.approx(TEN_TO_NINETY * samples * STEP, rel=0.05)
+    assert median_edge_width(block(samples * STEP, centre)) == pytest.approx(TEN_TO_NINETY * samples * STEP, rel=0.05)
 
 
 def test_a_crystal_that_fills_its_array_has_no_edges() -> None:
     full = block()
     full.values["amplitude"][:] = 1.0
-    assert np.isnan(edge_width(full))
+    assert np.isnan(median_edge_width(full))
 
 
 def test_an_empty_volume_has_no_middle() -> None:
@@ -92,7 +92,7 @@ def test_an_empty_volume_has_no_middle() -> None:
 
 def test_values_between_samples_are_those_of_a_smooth_quantity() -> None:
     points = np.random.default_rng(0).uniform(-9e-8, 9e-8, (50, 3))
-    np.testing.assert_allclose(values_at(block(), points, ("phase",))[:, 0], 1e7 * points[:, 2], atol=1e-6)
+    np.testing.assert_allclose(interpolate(block(), points, ("phase",))[:, 0], 1e7 * points[:, 2], atol=1e-6)
 
 
 def test_a_slanted_line_has_its_length_and_its_phase() -> None:
@@ -104,7 +104,7 @@ def test_a_slanted_line_has_its_length_and_its_phase() -> None:
 @pytest.mark.parametrize(("name", "message"), [("density", "is complex; ask for amplitude"), ("mass", "no quantity")])
 def test_what_has_no_profile_is_named(name: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        values_at(block(), np.zeros((1, 3)), (name,))
+        interpolate(block(), np.zeros((1, 3)), (name,))
 
 
 def test_the_table_names_line_place_and_units(tmp_path: Path) -> None:

@@ -17,18 +17,18 @@ from unflat.recon.metrics import (
     Aperture,
     brightest_point,
     correlation,
+    estimate_shift,
+    filter_visible,
     full_width_half_maximum,
     line_width,
     metric_named,
     peak_signal_to_noise,
     relative_l2,
     root_mean_square_over_range,
-    seen_by_tilted_light,
-    seen_part,
     shell_correlation,
-    shift_between,
     signal_to_noise,
     structural_similarity,
+    visible_frequencies,
 )
 from unflat.recon.model import Model, ModelQuantity
 from unflat.recon.volume import Quantity, Volume, centred_axis
@@ -149,13 +149,13 @@ def test_a_shift_between_samples_is_found(z: float, y: float, x: float) -> None:
     moved = np.fft.ifftn(
         ndimage.fourier_shift(np.fft.fftn(truth), [d / s for d, s in zip((z, y, x), SPACING, strict=True)])
     ).real
-    np.testing.assert_allclose(shift_between(truth, moved, SPACING), (-z, -y, -x), atol=0.06 * max(SPACING))
+    np.testing.assert_allclose(estimate_shift(truth, moved, SPACING), (-z, -y, -x), atol=0.06 * max(SPACING))
 
 
 def test_light_sees_no_more_with_less_aperture_and_never_along_the_axis() -> None:
     shape, spacing = (32, 48, 48), (0.15e-6,) * 3
-    wide = seen_by_tilted_light(shape, spacing, LIGHT)
-    narrow = seen_by_tilted_light(shape, spacing, replace(LIGHT, illumination_na=0.3))
+    wide = visible_frequencies(shape, spacing, LIGHT)
+    narrow = visible_frequencies(shape, spacing, replace(LIGHT, illumination_na=0.3))
     assert wide[0, 0, 0]
     assert not wide[1:, 0, 0].any()
     assert not (narrow & ~wide).any()
@@ -169,7 +169,7 @@ def test_light_sees_no_more_with_less_aperture_and_never_along_the_axis() -> Non
 def test_the_seen_spectrum_holds_what_random_pairs_of_waves_reach() -> None:
     """An independent way to the same support: light along p, scattered along q, sees (q − p, η(q) − η(p))."""
     shape, spacing = (64, 64, 64), (0.12e-6,) * 3
-    seen = seen_by_tilted_light(shape, spacing, LIGHT)
+    seen = visible_frequencies(shape, spacing, LIGHT)
     rng = np.random.default_rng(0)
 
     def directions(na: float) -> np.ndarray:
@@ -190,9 +190,9 @@ def test_the_seen_spectrum_holds_what_random_pairs_of_waves_reach() -> None:
 
 def test_the_seen_part_is_a_projection() -> None:
     truth = specimen(6)
-    seen = seen_by_tilted_light(truth.shape, SPACING, LIGHT)
-    once = seen_part(truth, seen)
-    np.testing.assert_allclose(seen_part(once, seen), once, atol=1e-12)
+    seen = visible_frequencies(truth.shape, SPACING, LIGHT)
+    once = filter_visible(truth, seen)
+    np.testing.assert_allclose(filter_visible(once, seen), once, atol=1e-12)
     assert np.vdot(once, truth - once) == pytest.approx(0, abs=1e-9 * np.vdot(truth, truth))
 
 

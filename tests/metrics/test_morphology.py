@@ -13,10 +13,10 @@ from skimage.morphology import convex_hull_image
 
 from unflat.recon.errors import DataError
 from unflat.recon.metrics.morphology.curvature import curvatures
-from unflat.recon.metrics.morphology.features import NAMES, columns, features_of, shape_features
+from unflat.recon.metrics.morphology.features import NAMES, feature_columns, shape_features, surface_features
 from unflat.recon.metrics.morphology.shapr import COLUMNS, hull_voxels, shapr_features
-from unflat.recon.metrics.morphology.surface import Surface, surface_of
-from unflat.recon.metrics.morphology.texture import texture
+from unflat.recon.metrics.morphology.surface import Surface, extract_surface
+from unflat.recon.metrics.morphology.texture import texture_features
 
 Shape = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -73,7 +73,7 @@ class TestSurface:
             "grey": grey,
             "clipped": np.clip(field, -2, 2),
         }
-        surface = surface_of(forms[form], (0.75,) * 3, signed=form in ("inside", "outside", "clipped"))
+        surface = extract_surface(forms[form], (0.75,) * 3, signed=form in ("inside", "outside", "clipped"))
         mesh = surface.mesh
         assert mesh.is_watertight
         assert mesh.is_winding_consistent
@@ -89,17 +89,19 @@ class TestSurface:
     def test_no_step_shows(self) -> None:
         """Neighbouring triangles of a one-bit ball lie nearly flat; those of its bare voxels make steps of 45°."""
         inside = ball(*lattice(40, 0.75)) > 0
-        smooth, stepped = (surface_of(inside, (0.75,) * 3, smooth=width).mesh for width in (1.0, 0.0))
+        smooth, stepped = (extract_surface(inside, (0.75,) * 3, smooth=width).mesh for width in (1.0, 0.0))
         assert np.percentile(smooth.face_adjacency_angles, 99) < 0.5 * np.percentile(stepped.face_adjacency_angles, 99)
 
     def test_the_same_shape_at_other_samplings(self) -> None:
-        volumes = [surface_of(ball(*lattice(n, 30 / n)), (30 / n,) * 3, signed=True).mesh.volume for n in (32, 64, 128)]
+        volumes = [
+            extract_surface(ball(*lattice(n, 30 / n)), (30 / n,) * 3, signed=True).mesh.volume for n in (32, 64, 128)
+        ]
         np.testing.assert_allclose(volumes, volumes[-1], rtol=0.01)
 
     def test_voxels_need_be_no_cubes_and_stand_where_they_stand(self) -> None:
         z, y, x = np.meshgrid(np.arange(15) * 2.0, np.arange(30), np.arange(60) * 0.5, indexing="ij")
         inside = (z - 14) ** 2 + (y - 14) ** 2 + (x - 14) ** 2 < 10**2
-        surface = surface_of(inside, (2.0, 1.0, 0.5), origin=(100.0, 0.0, -14.0))
+        surface = extract_surface(inside, (2.0, 1.0, 0.5), origin=(100.0, 0.0, -14.0))
         assert surface.mesh.volume == pytest.approx(np.count_nonzero(inside), rel=0.02)  # a voxel is 1 large
         np.testing.assert_allclose(surface.mesh.center_mass, (0.0, 14.0, 114.0), atol=0.1)
 
@@ -107,13 +109,13 @@ class TestSurface:
         field = ball(*lattice(20, 0.75))
         assert field[0].max() > 0
         for values, signed in ((field, True), (field > 0, False)):
-            mesh = surface_of(values, (0.75,) * 3, signed=signed).mesh
+            mesh = extract_surface(values, (0.75,) * 3, signed=signed).mesh
             assert mesh.is_watertight
             assert np.ptp(mesh.vertices[:, 2]) == pytest.approx(15, abs=0.8)
 
     def test_a_value_on_the_level_makes_no_triangle_without_area(self) -> None:
         z, y, x = lattice(21, 1.0)
-        mesh = surface_of(5.0 - np.max(np.abs([z, y, x]), axis=0), signed=True).mesh
+        mesh = extract_surface(5.0 - np.max(np.abs([z, y, x]), axis=0), signed=True).mesh
         assert mesh.is_watertight
         assert mesh.area_faces.min() > 0
 
@@ -128,12 +130,12 @@ class TestSurface:
     )
     def test_faults(self, values: np.ndarray, options: dict, message: str) -> None:
         with pytest.raises(DataError, match=message):
-            surface_of(values, **options)
+            extract_surface(values, **options)
 
 
 class TestCurvature:
     def test_of_a_ball_it_is_that_of_its_radius(self) -> None:
-        mean, gaussian = curvatures(surface_of(ball(*lattice(40, 0.75)), (0.75,) * 3, signed=True))
+        mean, gaussian = curvatures(extract_surface(ball(*lattice(40, 0.75)), (0.75,) * 3, signed=True))
         np.testing.assert_allclose(mean, 0.1, rtol=0.03)
         np.testing.assert_allclose(gaussian, 0.01, rtol=0.06)
 
@@ -142,12 +144,12 @@ class TestCurvature:
     def test_its_integral_tells_the_handles(self, shape: Shape, one_bit: bool) -> None:
         """Gauss and Bonnet: ∫K dA = 2πχ, computed from a field that knows nothing of the mesh's edges."""
         field = shape(*lattice(48, 0.6))
-        surface = surface_of(field > 0 if one_bit else field, (0.6,) * 3, signed=not one_bit)
+        surface = extract_surface(field > 0 if one_bit else field, (0.6,) * 3, signed=not one_bit)
         _, gaussian = curvatures(surface)
         assert integral(surface, gaussian) / (2 * np.pi) == pytest.approx(surface.mesh.euler_number, abs=0.04)
 
     def test_on_a_torus_it_is_known_at_each_point(self) -> None:
-        surface = surface_of(torus(*lattice(64, 0.45)), (0.45,) * 3, signed=True)
+        surface = extract_surface(torus(*lattice(64, 0.45)), (0.45,) * 3, signed=True)
         _, y, x = surface.vertices.T - (63 / 2 * 0.45)
         across = np.hypot(x, y)
         cosine = (across - 9) / 4
@@ -157,7 +159,7 @@ class TestCurvature:
 
     def test_two_ways_to_the_same_integral(self) -> None:
         """From the field, and from the angles between the triangles."""
-        surface = surface_of(ellipsoid(*lattice(48, 0.6)), (0.6,) * 3, signed=True)
+        surface = extract_surface(ellipsoid(*lattice(48, 0.6)), (0.6,) * 3, signed=True)
         mean, _ = curvatures(surface)
         assert integral(surface, mean) == pytest.approx(surface.mesh.integral_mean_curvature, rel=0.01)
 
@@ -231,7 +233,7 @@ class TestFeatures:
     def test_they_are_those_of_the_shape_and_not_of_its_samples(self, shape: Shape) -> None:
         coarse, fine, one_bit = measured(shape), measured(shape, 72, 0.4), measured(shape, 72, 0.4, one_bit=True)
         scale = fine["equivalent_diameter"]
-        units = {c.name: c.unit.count("m") and (1 if c.unit == "m" else 0) for c in columns("m")}
+        units = {c.name: c.unit.count("m") and (1 if c.unit == "m" else 0) for c in feature_columns("m")}
         for name in NAMES:
             if name.startswith(
                 (
@@ -265,9 +267,9 @@ class TestFeatures:
 
     def test_a_larger_shape_has_the_same_form(self) -> None:
         values = ellipsoid(*lattice(40, 0.75))
-        small, large = (features_of(surface_of(values, (d,) * 3, signed=True)) for d in (1.0, 3.0))
+        small, large = (surface_features(extract_surface(values, (d,) * 3, signed=True)) for d in (1.0, 3.0))
         powers = {"": 0, "rad": 0, "bit": 0, "L": 1, "L2": 2, "L3": 3, "1/L": -1, "1/L2": -2}
-        for column in columns("L"):
+        for column in feature_columns("L"):
             assert large[column.name] == pytest.approx(
                 small[column.name] * 3.0 ** powers[column.unit], rel=1e-3, abs=1e-6
             )
@@ -284,8 +286,8 @@ class TestFeatures:
         assert high == pytest.approx(0.4 / np.sqrt(8), rel=0.5)
 
     def test_each_is_described_once(self) -> None:
-        assert len(set(NAMES)) == len(NAMES) == len(columns("um"))
-        assert all(column.meaning for column in columns("um"))
+        assert len(set(NAMES)) == len(NAMES) == len(feature_columns("um"))
+        assert all(column.meaning for column in feature_columns("um"))
         assert tuple(measured(ball)) == NAMES
 
 
@@ -294,17 +296,17 @@ class TestTexture:
         y, x = np.indices((80, 80))
         outline = (y - 38.0) ** 2 + (x - 41.0) ** 2 < 30**2
         picture = np.sin(y / 6) + np.cos(x / 5)
-        one = texture(picture, outline)
-        assert texture(7 * picture + 3, np.roll(outline, 0)) == pytest.approx(one, rel=1e-6)
-        moved = texture(np.roll(picture, (3, -5), (0, 1)), np.roll(outline, (3, -5), (0, 1)))
+        one = texture_features(picture, outline)
+        assert texture_features(7 * picture + 3, np.roll(outline, 0)) == pytest.approx(one, rel=1e-6)
+        moved = texture_features(np.roll(picture, (3, -5), (0, 1)), np.roll(outline, (3, -5), (0, 1)))
         assert moved == pytest.approx(one, rel=1e-6)
-        assert texture(np.ones((80, 80)), outline)["entropy"] == 0
-        finer = texture(np.kron(picture, np.ones((2, 2))), np.kron(outline, np.ones((2, 2))) > 0, (0.5, 0.5))
+        assert texture_features(np.ones((80, 80)), outline)["entropy"] == 0
+        finer = texture_features(np.kron(picture, np.ones((2, 2))), np.kron(outline, np.ones((2, 2))) > 0, (0.5, 0.5))
         assert finer["contrast"] == pytest.approx(one["contrast"], rel=0.1)
 
     def test_an_empty_outline(self) -> None:
         with pytest.raises(DataError, match="outline is empty"):
-            texture(np.ones((8, 8)), np.zeros((8, 8), bool))
+            texture_features(np.ones((8, 8)), np.zeros((8, 8), bool))
 
 
 class TestShapr:
@@ -351,5 +353,5 @@ class TestShapr:
 
 def test_the_documentation_lists_every_feature(root: Path) -> None:
     text = (root / "docs" / "measures.md").read_text("utf-8")
-    missing = [c.name for c in columns("um") if f"| `{c.name}` | {c.unit} | {c.meaning} |" not in text]
+    missing = [c.name for c in feature_columns("um") if f"| `{c.name}` | {c.unit} | {c.meaning} |" not in text]
     assert missing == []

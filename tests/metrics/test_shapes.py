@@ -20,7 +20,7 @@ from unflat.recon.metrics.shapes import (
     diversity,
     hausdorff,
     interval,
-    one_bit,
+    otsu_binarize,
     overlap_error,
     roughness_voxels,
     shape_errors,
@@ -72,10 +72,10 @@ class TestErrors:
     def test_otsu_parts_any_values(self) -> None:
         inside = ball(24, 8)
         for values in (inside.astype(np.uint8) * 255, np.where(inside, 0.9, 0.1), inside * 3.0 - 1):
-            np.testing.assert_array_equal(one_bit(values), inside)
-        assert not one_bit(np.zeros((4, 4, 4))).any()
+            np.testing.assert_array_equal(otsu_binarize(values), inside)
+        assert not otsu_binarize(np.zeros((4, 4, 4))).any()
         with pytest.raises(DataError, match="not finite"):
-            one_bit(np.full((4, 4, 4), np.nan))
+            otsu_binarize(np.full((4, 4, 4), np.nan))
 
     def test_other_voxels_are_refused(self) -> None:
         with pytest.raises(DataError, match=r"\(8, 8, 8\), the truth \(9, 9, 9\)"):
@@ -228,8 +228,10 @@ class TestStereology:
         with zipfile.ZipFile(shared_data / "shapes" / "red_blood_cells_108.zip") as archive:
             for name in [n for n in archive.namelist() if "/obj/" in n]:
                 truth = tifffile.imread(io.BytesIO(archive.read(name)))
-                mask = one_bit(tifffile.imread(io.BytesIO(archive.read(name.replace("/obj/", "/mask/"))))[None])[0]
-                truth = one_bit(truth)
+                mask = otsu_binarize(tifffile.imread(io.BytesIO(archive.read(name.replace("/obj/", "/mask/"))))[None])[
+                    0
+                ]
+                truth = otsu_binarize(truth)
                 for solid in (cylinder, ellipsoid):
                     errors[solid.__name__].append(list(shape_errors(truth, solid(mask, 64)).values()))
         assert len(errors["cylinder"]) == 108

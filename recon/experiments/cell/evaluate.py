@@ -9,20 +9,20 @@ from jaxtyping import Float
 
 from ...errors import DataError
 from ...metrics import (
-    SEEN,
+    VISIBLE_SUFFIX,
     Aperture,
     brightest_point,
     correlation,
+    estimate_shift,
+    filter_visible,
     line_width,
     peak_signal_to_noise,
     relative_l2,
     root_mean_square_over_range,
-    seen_by_tilted_light,
-    seen_part,
     shell_correlation,
-    shift_between,
     signal_to_noise,
     structural_similarity,
+    visible_frequencies,
 )
 from ...results import Result, box_of, sampler
 from ...volume import Volume
@@ -68,14 +68,17 @@ def score(
     found = _contrast(result, truth, medium)
     numbers: dict[str, float] = {}
     if register:
-        shift = shift_between(known, found, truth.spacing)
+        shift = estimate_shift(known, found, truth.spacing)
         found = _contrast(result, truth, medium, shift)
         numbers |= dict(zip(("shift_z", "shift_y", "shift_x"), shift, strict=True))
     numbers = _accuracy(known, found) | _sharpness(known, found, truth.spacing) | {"coverage": covered} | numbers
     opening = aperture or _aperture(result, truth)
     if opening is not None:
-        seen = seen_by_tilted_light(truth.shape, truth.spacing, opening)
-        numbers |= {name + SEEN: v for name, v in _accuracy(seen_part(known, seen), seen_part(found, seen)).items()}
+        seen = visible_frequencies(truth.shape, truth.spacing, opening)
+        numbers |= {
+            name + VISIBLE_SUFFIX: v
+            for name, v in _accuracy(filter_visible(known, seen), filter_visible(found, seen)).items()
+        }
     return numbers
 
 

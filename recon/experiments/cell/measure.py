@@ -7,8 +7,8 @@ Dry mass is the integral of n − n_m over α, the specific refractive increment
 import numpy as np
 
 from ...io.table import Column, Table
-from ...metrics.morphology.features import columns, features_of
-from ...metrics.morphology.sampled import Scale, surface_of_volume
+from ...metrics.morphology.features import feature_columns, surface_features
+from ...metrics.morphology.sampled import Scale, extract_volume_surface
 from ...volume import Volume
 
 INCREMENT = 0.185
@@ -56,8 +56,8 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     if level is None:
         level = _otsu(index)
     scale = Scale.of(volume)
-    surface = surface_of_volume(volume, scale, _QUANTITY, level)
-    geometry = features_of(surface)
+    surface = extract_volume_surface(volume, scale, _QUANTITY, level)
+    geometry = surface_features(surface)
     inside = index > level
     numbers = {
         **{name: geometry[name] for name in _GEOMETRY},
@@ -67,7 +67,7 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
         "max_index": float(index.max()),
         **_dry_mass(index, inside, volume),
     }
-    known = {column.name: column for column in (*columns(scale.unit), *_INDEX)}
+    known = {column.name: column for column in (*feature_columns(scale.unit), *_INDEX)}
     return Table(tuple(known[name] for name in (*_GEOMETRY, *(c.name for c in _INDEX))), (numbers,))
 
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from ...errors import DataError
 from ...io.table import Column, Table
-from ...metrics.edge_profile import edge_width
-from ...metrics.morphology.features import columns, features_of
-from ...metrics.morphology.sampled import Scale, corner_of, steps_of
-from ...metrics.morphology.surface import surface_of
+from ...metrics.edge_profile import median_edge_width
+from ...metrics.morphology.features import feature_columns, surface_features
+from ...metrics.morphology.sampled import Scale, sample_spacing, volume_origin
+from ...metrics.morphology.surface import extract_surface
 from ...volume import Quantity, Volume
 
 _GEOMETRY = (
@@ -54,8 +54,10 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     if level is None:
         level = _level(volume, amplitude)
     scale = Scale.of(volume, "nm")
-    surface = surface_of(amplitude, steps_of(volume, scale), level=level, origin=corner_of(volume, scale))
-    geometry, inside = features_of(surface), amplitude > level
+    surface = extract_surface(
+        amplitude, sample_spacing(volume, scale), level=level, origin=volume_origin(volume, scale)
+    )
+    geometry, inside = surface_features(surface), amplitude > level
     numbers = {
         **{name: geometry[name] for name in _GEOMETRY},
         "level": level,
@@ -63,10 +65,10 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
         "amplitude_std": float(amplitude[inside].std()),
         **_strain(volume, inside),
         **_displacement(volume, inside, scale),
-        "edge_width": edge_width(_of_amplitude(volume, amplitude)) * scale.factor,
+        "edge_width": median_edge_width(_of_amplitude(volume, amplitude)) * scale.factor,
     }
     own = tuple(Column(c.name, c.unit.format(scale.unit), c.meaning) for c in (*_LATTICE, *_LENGTHS))
-    shown = {column.name: column for column in columns(scale.unit)}
+    shown = {column.name: column for column in feature_columns(scale.unit)}
     return Table((*(shown[name] for name in _GEOMETRY), *own), (numbers,))
 
 

@@ -13,7 +13,7 @@ from ....physics.diffraction.far_field import gaussian_kernel
 from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic, QualityError
 from ...io.hdf5_common import write_root_attributes
-from ...metrics.edge_profile import edge_width, lines_through_middle, write_csv
+from ...metrics.edge_profile import lines_through_middle, median_edge_width, write_csv
 from ...phase_retrieval.pipeline import phase as phase_counts
 from ...phase_retrieval.result import PhasingResult
 from ...runs import RunContext, RunFolder, new_hdf5, peak_memory, write_atomically
@@ -162,7 +162,7 @@ def sizes_of(prepared: PreprocessedScan, volume: Volume, numbers: Mapping[str, f
     for name in ("prtf_resolution", "fsc_resolution"):
         if f"{name}_voxels" in numbers:
             found[name] = numbers[f"{name}_voxels"] * step
-    width = edge_width(volume)
+    width = median_edge_width(volume)
     if np.isfinite(width):
         found["edge_width"] = width
     if "strain" in volume.values:

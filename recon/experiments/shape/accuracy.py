@@ -23,7 +23,7 @@ from ...metrics.shapes import (
     diversity,
     hausdorff,
     interval,
-    one_bit,
+    otsu_binarize,
     overlap_error,
     relative_error,
     shape_errors,
@@ -157,7 +157,7 @@ def score_cell(
         raise DataError(
             f"draws of the shape {draws.shape}, a truth of {truth.shape}: draws are (draw, z, y, x) on its voxels"
         )
-    known, own = one_bit(truth), np.stack([one_bit(draw) for draw in draws])
+    known, own = otsu_binarize(truth), np.stack([otsu_binarize(draw) for draw in draws])
     if not known.any():
         raise DataError("the true shape is empty")
     true, each = _characteristics(known), [_characteristics(draw) for draw in own]
@@ -171,7 +171,7 @@ def score_cell(
     middle = shape_errors(known, 2 * own.sum(axis=0) > len(own))
     consensus = {f"consensus_{name}": middle[name] for name in ERRORS}
     spread = _spread(true, {name: np.array([one[name] for one in each]) for name in SPREAD})
-    sections = {} if mask is None else {"section": _section(own, one_bit(mask[None])[0])}
+    sections = {} if mask is None else {"section": _section(own, otsu_binarize(mask[None])[0])}
     return {"draws": len(own), **means, **best, **consensus, **spread, "diversity": diversity(own), **sections}
 
 
@@ -190,11 +190,11 @@ def _apart(known: Inside, draw: Inside, spacing: Sequence[float]) -> float:
 
 def _curvature(inside: Inside) -> float:
     """[1/voxel] Mean of the mean curvature over the surface; 0 of a shape without one, as of all else it has none."""
-    from ...metrics.morphology.surface import surface_of
+    from ...metrics.morphology.surface import extract_surface
 
     if not inside.any() or inside.all():
         return 0.0
-    mesh = surface_of(inside).mesh
+    mesh = extract_surface(inside).mesh
     return float(mesh.integral_mean_curvature / mesh.area)
 
 

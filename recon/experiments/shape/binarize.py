@@ -6,12 +6,12 @@ from jaxtyping import Bool
 from ...errors import DataError, Diagnostic
 from ...io.metadata import UNNAMED
 from ...metrics.morphology.sampled import SIGNED
-from ...metrics.shapes import one_bit
+from ...metrics.shapes import otsu_binarize
 from ...volume import Volume
 from .schema import OCCUPANCY
 
 
-def inside_of(volume: Volume, where: str = "") -> Bool[np.ndarray, "*lead z y x"]:
+def binarize(volume: Volume, where: str = "") -> Bool[np.ndarray, "*lead z y x"]:
     """Tell the samples that lie in a shape.
 
     A signed distance is negative there. An occupancy is cut by Otsu's threshold, as SHAPR does, each shape by its own;
@@ -53,5 +53,5 @@ def _cut(values: np.ndarray, name: str, where: str) -> Bool[np.ndarray, "*lead z
         raise DataError(Diagnostic(where, message, f"name a distance that is negative inside {SIGNED}"))
     found = np.empty(values.shape, bool)
     for index in np.ndindex(values.shape[:-3]):
-        found[index] = one_bit(values[index])
+        found[index] = otsu_binarize(values[index])
     return found

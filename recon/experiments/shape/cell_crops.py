@@ -43,7 +43,7 @@ class CellCrop:
     scale: float = 1.0
 
 
-def brightness(values: np.ndarray, largest: float | None) -> Float[np.ndarray, "y x"]:
+def normalise_image(values: np.ndarray, largest: float | None) -> Float[np.ndarray, "y x"]:
     """Bring an image to 0…1: 8 bit by its type, all else, of which much may be unused, by its own largest number.
 
     Args:
@@ -55,7 +55,7 @@ def brightness(values: np.ndarray, largest: float | None) -> Float[np.ndarray, "
     return np.asarray(values / np.float32(scale or 1), np.float32)
 
 
-def labels_of(values: np.ndarray, largest: float | None) -> Int[np.ndarray, "y x"] | None:
+def existing_labels(values: np.ndarray, largest: float | None) -> Int[np.ndarray, "y x"] | None:
     """Labels of an image with many cells; None for the mask of one.
 
     A mask goes from 0 to 1 or to the largest number of its type, perhaps with grey edges; labels are whole numbers, at
@@ -88,7 +88,7 @@ def _is_ringed(values: np.ndarray) -> bool:
     return not (ndimage.binary_dilation(framed == 0) & (framed == values.max())).any()
 
 
-def numbered(values: np.ndarray, largest: float | None, several: str, label: str) -> Int[np.ndarray, "y x"] | None:
+def label_cells(values: np.ndarray, largest: float | None, several: str, label: str) -> Int[np.ndarray, "y x"] | None:
     """Number the cells of a mask; None of one that is of a single cell.
 
     Args:
@@ -97,25 +97,25 @@ def numbered(values: np.ndarray, largest: float | None, several: str, label: str
         several: With ``cut`` pieces that no labels tell apart are cells, too.
         label: The class; a cluster is one cell.
     """
-    labels = labels_of(values, largest)
+    labels = existing_labels(values, largest)
     if labels is not None or several != "cut" or "cluster" in label.lower():
         return labels
-    found = pieces(filled_share(values) > 0.5)
+    found = label_pieces(normalise_mask(values) > 0.5)
     return found if found.max() > 1 else None
 
 
-def apart(crop: CellCrop, labels: Int[np.ndarray, "y x"] | None, margin: int) -> list[CellCrop]:
+def split_crop(crop: CellCrop, labels: Int[np.ndarray, "y x"] | None, margin: int) -> list[CellCrop]:
     """The cells of a picture: the whole of it where nothing numbers them."""
-    return [crop] if labels is None else cut_apart(crop, labels, margin)
+    return [crop] if labels is None else cut_out_cells(crop, labels, margin)
 
 
-def filled_share(values: np.ndarray) -> Float[np.ndarray, "*shape"]:
+def normalise_mask(values: np.ndarray) -> Float[np.ndarray, "*shape"]:
     """Bring a mask or a volume to 0…1 by its largest number."""
     top = values.max(initial=0)
     return np.asarray(values / np.float32(top if top > 0 else 1), np.float32)
 
 
-def pieces(mask: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "y x"]:
+def label_pieces(mask: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "y x"]:
     """Number the pieces of a mask that are each large enough to be a cell; what is smaller joins the nearest."""
     from scipy import ndimage
 
@@ -130,7 +130,7 @@ def pieces(mask: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "y x"]:
     return np.asarray(np.searchsorted(large, joined) + (joined > 0), np.int64)
 
 
-def cut_apart(crop: CellCrop, labels: Int[np.ndarray, "y x"], margin: int) -> list[CellCrop]:
+def cut_out_cells(crop: CellCrop, labels: Int[np.ndarray, "y x"], margin: int) -> list[CellCrop]:
     """Cut each labelled cell out of an image; what its neighbours leave in its box is darkened.
 
     Args:
@@ -162,7 +162,7 @@ def cut_apart(crop: CellCrop, labels: Int[np.ndarray, "y x"], margin: int) -> li
     return found
 
 
-def brought_to(crop: CellCrop, size: int, spacing: float | None) -> CellCrop:
+def resample_crop(crop: CellCrop, size: int, spacing: float | None) -> CellCrop:
     """Resample and pad a cell to a square grid, a volume to a cube, about its middle.
 
     Args:
@@ -170,7 +170,7 @@ def brought_to(crop: CellCrop, size: int, spacing: float | None) -> CellCrop:
         size: Samples along each edge.
         spacing: [m] Lateral spacing of the grid; None to keep the cell's, or as much more as it needs to fit.
     """
-    scale = scale_to(crop, size, spacing)
+    scale = resampling_factor(crop, size, spacing)
     along = (scale, *_across(crop, scale))
     step = crop.step
     if step is not None:
@@ -186,17 +186,17 @@ def brought_to(crop: CellCrop, size: int, spacing: float | None) -> CellCrop:
     )
 
 
-def scale_to(crop: CellCrop, size: int, spacing: float | None) -> float:
-    """By how much a cell's pixels along x become larger on a grid: what `brought_to` takes."""
+def resampling_factor(crop: CellCrop, size: int, spacing: float | None) -> float:
+    """By how much a cell's pixels along x become larger on a grid: what `resample_crop` takes."""
     if spacing is not None and crop.step is not None:
         return spacing / crop.step[2]
     height, width = crop.mask.shape
     return float(max(1.0, height * _uneven(crop) / size, width / size))
 
 
-def beyond(crop: CellCrop, size: int, spacing: float | None) -> float:
-    """Share of a cell, of its section or its shape, that a grid would cut off; takes what `brought_to` takes."""
-    scale = scale_to(crop, size, spacing)
+def cut_off_share(crop: CellCrop, size: int, spacing: float | None) -> float:
+    """Share of a cell, of its section or its shape, that a grid would cut off; takes what `resample_crop` takes."""
+    scale = resampling_factor(crop, size, spacing)
     along = (scale, *_across(crop, scale))
     shares = [_share_beyond(crop.mask > 0.5, along[1:], size)]
     if crop.truth is not None:
@@ -238,7 +238,7 @@ def crop_faults(crop: CellCrop, several: str) -> list[Diagnostic]:
         return [Diagnostic(crop.where, f"the mask has {int(inside.sum())} pixels, which is no cell", "draw it anew")]
     if inside.all():
         return [Diagnostic(crop.where, "the mask is full: nothing lies outside the cell", "0 must mean outside")]
-    count = int(pieces(inside).max())
+    count = int(label_pieces(inside).max())
     if count > 1 and several == "refuse" and "cluster" not in crop.label.lower():
         remedy = "number the cells in the mask (1, 2, …), or say acquisition.several: cut, or keep"
         return [Diagnostic(crop.where, f"the mask holds {count} cells that do not touch", remedy)]

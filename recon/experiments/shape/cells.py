@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from ...acquisition import Acquisition
 from ...config.value_types import view_indices
 from ...errors import ConfigError, Diagnostic
-from .binarize import inside_of
+from .binarize import binarize
 from .cell_crops import CellCrop
 from .config import ShapeAcquisition
 
@@ -74,7 +74,7 @@ class CellBatch:
             yield CellImage(str(name), str(label), image, mask, self.voxel or _VOXELS, unit)
 
 
-def cells_in(acquisition: Acquisition) -> CellBatch:
+def to_cell_batch(acquisition: Acquisition) -> CellBatch:
     """Take the cells out of an acquisition."""
     count = len(acquisition["images"])
     names = acquisition["name"] if "name" in acquisition else [f"cell_{i}" for i in range(count)]
@@ -84,15 +84,15 @@ def cells_in(acquisition: Acquisition) -> CellBatch:
         z, y, x = (float(size) for size in acquisition["voxel_size"])
         voxel = (z, y, x)
     truth = acquisition.truth
-    inside = None if truth is None else inside_of(truth, acquisition.source).reshape(count, *truth.shape)
+    inside = None if truth is None else binarize(truth, acquisition.source).reshape(count, *truth.shape)
     return CellBatch(acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside)
 
 
-def cells_of(settings: "ShapeSettings", path: Path) -> CellBatch:
+def read_cells(settings: "ShapeSettings", path: Path) -> CellBatch:
     """Read the cells of a file or a folder, as the config says."""
     from .read import read
 
-    return cells_in(read(settings, path))
+    return to_cell_batch(read(settings, path))
 
 
 _MOST = 20
@@ -120,7 +120,7 @@ class LoadedCells:
     faults: Sequence[Diagnostic] = ()
 
 
-def chosen(wanted: ShapeAcquisition, counts: Sequence[int]) -> list[tuple[int, int]]:
+def select_cells(wanted: ShapeAcquisition, counts: Sequence[int]) -> list[tuple[int, int]]:
     """Say which cells are wanted: the number of the picture, and that of the cell in it, for each.
 
     Args:
@@ -138,7 +138,7 @@ def chosen(wanted: ShapeAcquisition, counts: Sequence[int]) -> list[tuple[int, i
         raise ConfigError(Diagnostic("acquisition.cells", message, f"there are cells 0 to {len(cells) - 1}")) from error
 
 
-def few(faults: list[Diagnostic], path: Path) -> list[Diagnostic]:
+def limit_faults(faults: list[Diagnostic], path: Path) -> list[Diagnostic]:
     """The first of many faults, and how many more there are."""
     unique = list(dict.fromkeys(faults))
     more = len(unique) - _MOST

@@ -13,8 +13,8 @@ from ...model import Model
 from ...results import length_unit_of
 from ...volume import Volume
 from .accuracy import ShapeScores, score_shapes
-from .binarize import inside_of
-from .grids import brought, coincide
+from .binarize import binarize
+from .grids import coincide, resample_shapes
 
 if TYPE_CHECKING:
     from ...results import Result
@@ -58,7 +58,7 @@ def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: S
         DataError: If they are not of the same cells, in one unit of length, at samples that can be compared.
     """
     _require_one_unit(result, truth)
-    known = inside_of(truth, "the truth")
+    known = binarize(truth, "the truth")
     known = known.reshape(-1, *known.shape[-3:])
     told = {"names": _told(truth.names or names, len(known)), "labels": _told(truth.labels or labels, len(known))}
     lattice = Grid(truth.z, truth.y, truth.x)
@@ -93,9 +93,9 @@ def _told(texts: Sequence[str], count: int) -> list[str]:
 def _drawn(result: "Result", lattice: Grid) -> Bool[np.ndarray, "cell draw z y x"]:
     """The result's shapes; of a model at a lattice, of a volume at its own samples."""
     if isinstance(result, Model):
-        draws = [inside_of(member.volume(lattice)) for member in result.members_apart()]
+        draws = [binarize(member.volume(lattice)) for member in result.members_apart()]
         return np.stack(draws)[None]
-    found = inside_of(result, "the result")
+    found = binarize(result, "the result")
     return found.reshape(len(found) if found.ndim == 5 else 1, -1, *found.shape[-3:])
 
 
@@ -157,7 +157,7 @@ def _on_samples(
             raise DataError(Diagnostic("", message, remedy))
         if coincide(own, wanted, _SAME):
             return known, wanted
-    moved = brought(known, own, wanted)
+    moved = resample_shapes(known, own, wanted)
     lost = [i for i in range(len(known)) if _reaches_beyond(known[i], own, wanted)]
     if lost:
         message = f"{len(lost)} of {len(known)} true shapes reach beyond the samples of the result"

@@ -28,7 +28,7 @@ _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
 
 @dataclass(frozen=True)
-class PlottedCell:
+class PlottedCells:
     """Some cells of a run, to be drawn.
 
     Args:
@@ -46,14 +46,14 @@ class PlottedCell:
     truth: Float[np.ndarray, "cell z y x"] | None = None
 
 
-def shown_of(path: Path) -> PlottedCell:
+def read_plotted_cells(path: Path) -> PlottedCells:
     """Read some cells, evenly spread over all, from the file of a run."""
     with h5py.File(path) as file:
         volume, seen = file["volume"], file["seen"]
         some, names = _some(file)
         filled = volume["occupancy"][some, :_SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][some].astype(np.float32) if "truth" in seen else None
-        return PlottedCell(names, seen["images"][some], seen["mask"][some], filled, truth)
+        return PlottedCells(names, seen["images"][some], seen["mask"][some], filled, truth)
 
 
 def _some(file: h5py.File) -> tuple[np.ndarray, list[str]]:
@@ -63,7 +63,7 @@ def _some(file: h5py.File) -> tuple[np.ndarray, list[str]]:
     return some, [str(name) for name in file["name"].asstr()[some]]
 
 
-def thickness_of(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"], str]:
+def read_thickness(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"], str]:
     """Names of the cells that are shown, thickness along z of all their draws, and its unit."""
     with h5py.File(path) as file:
         some, names = _some(file)
@@ -80,12 +80,12 @@ def _steps_of(volume: h5py.Group) -> tuple[list[float], str]:
     return [scale * float(abs(np.diff(volume[name][:2])[0])) for name in "zyx"], unit
 
 
-def gallery(shown: PlottedCell) -> "matplotlib.figure.Figure":
+def draw_gallery(shown: PlottedCells) -> "matplotlib.figure.Figure":
     """A row for each cell: what was seen, its draws as surfaces, and the truth."""
     draws, cells = shown.filled.shape[1], range(len(shown.names))
-    lit = [[surface(one) for one in shown.filled[i]] for i in cells]
+    lit = [[draw_surface(one) for one in shown.filled[i]] for i in cells]
     if shown.truth is not None:
-        lit = [[*row, surface(shown.truth[i])] for i, row in enumerate(lit)]
+        lit = [[*row, draw_surface(shown.truth[i])] for i, row in enumerate(lit)]
     edge = max(shown.filled.shape[-1], *(_across(one) for row in lit for one in row))  # All are drawn to one scale.
     columns, titles = 1 + len(lit[0]), ["seen", *[f"draw {k}" for k in range(draws)], "truth"]
     with house_style():
@@ -120,7 +120,7 @@ def _amid(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n 
     return whole[top : top + edge, left : left + edge]
 
 
-def sections(shown: PlottedCell) -> "matplotlib.figure.Figure":
+def draw_sections(shown: PlottedCells) -> "matplotlib.figure.Figure":
     """A row for each cell: three planes through the middle, the draws as lines, the truth as a surface.
 
     Rows of samples go down, as in the picture of what was seen.
@@ -142,7 +142,7 @@ def sections(shown: PlottedCell) -> "matplotlib.figure.Figure":
     return figure
 
 
-def spread(
+def draw_spread(
     names: list[str], thick: Float[np.ndarray, "cell draw y x"], unit: str = "voxels"
 ) -> "matplotlib.figure.Figure":
     """For each cell the mean thickness along z, and how much the draws differ in it.
@@ -169,7 +169,7 @@ def spread(
     return figure
 
 
-def errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figure.Figure":
+def draw_errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figure.Figure":
     """Errors of all cells, as violins: a panel for each error, a violin for each class.
 
     Args:
@@ -206,7 +206,7 @@ def _violins(axes: "matplotlib.axes.Axes", values: list[Float[np.ndarray, " _n"]
         axes.plot(place + 0.08 * rng.standard_normal(len(each)), each, ".", ms=2, color=INK, alpha=0.5)
 
 
-def volumes(path: Path) -> "matplotlib.figure.Figure":
+def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
     """Volume of every draw against the area of the mask, and the true ones."""
     with h5py.File(path) as file:
         volume, seen = file["volume"], file["seen"]
@@ -231,7 +231,7 @@ def volumes(path: Path) -> "matplotlib.figure.Figure":
     return figure
 
 
-def surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
+def draw_surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
     """Draw a shape as light from a side leaves it, seen from a tilt."""
     from scipy.ndimage import gaussian_filter
 

@@ -31,7 +31,7 @@ def cube(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"])
     return Grid(z, y, x)
 
 
-def lattice_of_cube(model: Model, edge: int) -> Grid:
+def cube_grid(model: Model, edge: int) -> Grid:
     """The cube that a model's picture spans, in ``edge`` samples along each axis."""
     low, high = np.array(model.frame.low), np.array(model.frame.high)
     return cube((edge,) * 3, (high - low) / (2 * HALF) * PIXELS / edge)
@@ -45,7 +45,7 @@ def coincide(one: Grid, other: Grid, within: float = 1e-3) -> bool:
     return all(np.abs(a - b).max() <= within * (a[-1] - a[0]) / max(len(a) - 1, 1) for a, b in pairs)
 
 
-def brought(inside: Bool[np.ndarray, "cell n m k"], own: Grid, wanted: Grid) -> Bool[np.ndarray, "cell z y x"]:
+def resample_shapes(inside: Bool[np.ndarray, "cell n m k"], own: Grid, wanted: Grid) -> Bool[np.ndarray, "cell z y x"]:
     """Sample shapes on another lattice.
 
     Args:

@@ -2,13 +2,13 @@
 
 from ...grid import Grid
 from ...io.table import Table
-from ...metrics.morphology.features import columns, features_of
-from ...metrics.morphology.sampled import Scale, surface_of_volume
+from ...metrics.morphology.features import feature_columns, surface_features
+from ...metrics.morphology.sampled import Scale, extract_volume_surface
 from ...metrics.morphology.shapr import COLUMNS, EDGE, shapr_features
 from ...model import Model
 from ...volume import Volume
-from .binarize import inside_of
-from .grids import lattice_of_cube
+from .binarize import binarize
+from .grids import cube_grid
 
 
 def measure(volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
@@ -27,11 +27,11 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
         DataError: If a value is not finite, there is no surface, SHAPR's volume is not 64³, or it tells no inside.
     """
     if features == "shapr":
-        return Table(COLUMNS, (shapr_features(inside_of(volume)),))
+        return Table(COLUMNS, (shapr_features(binarize(volume)),))
     scale = Scale.of(volume)
-    return Table(columns(scale.unit), (features_of(surface_of_volume(volume, scale, level=level)),))
+    return Table(feature_columns(scale.unit), (surface_features(extract_volume_surface(volume, scale, level=level)),))
 
 
 def lattice_for(model: Model, features: str) -> Grid | None:
     """Where a model is to be sampled for a set of features; None where its own samples do."""
-    return lattice_of_cube(model, EDGE) if features == "shapr" else None
+    return cube_grid(model, EDGE) if features == "shapr" else None

@@ -12,10 +12,10 @@ from ...metrics.morphology.sampled import SIGNED
 from ...model import DRAWS, Model, ModelQuantity
 from .cells import CellImage
 from .network.inputs import PictureInput
-from .network.shape_code import HALF, PIXELS, UNIT, WIDTH, coefficients, rim, rim_coefficients
+from .network.shape_code import HALF, PIXELS, UNIT, WIDTH, section_coefficients, section_correction, spline_matrix
 
 
-def model_of(
+def build_model(
     cell: CellImage,
     codes: Float[np.ndarray, "draw z y x"],
     sight: PictureInput,
@@ -66,9 +66,9 @@ def _weights(
     code: Float[np.ndarray, "z y x"], outline: Float[np.ndarray, "m m"]
 ) -> dict[str, Float[np.ndarray, "..."]]:
     """Coefficients of both splines, of raw values such that background + scale · raw is the distance."""
-    along = coefficients()
+    along = spline_matrix()
     grid = np.einsum("za,yb,xc,abc->zyx", along, along, along, code.astype(np.float64) * UNIT - UNIT)
-    held = rim_coefficients(rim(code, outline))
+    held = section_coefficients(section_correction(code, outline))
     return {"grid": grid[None].astype(np.float32), "rim": held[None].astype(np.float32)}
 
 

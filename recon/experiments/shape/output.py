@@ -17,8 +17,8 @@ from ...runs import RunContext, new_hdf5, write_atomically
 from .accuracy import score_shapes
 from .cells import CellBatch
 from .config import ShapeSettings
-from .grids import brought, cube, lattice_of_cube
-from .model import model_of
+from .grids import cube, cube_grid, resample_shapes
+from .model import build_model
 from .network.inputs import PictureInput
 from .schema import OCCUPANCY
 
@@ -29,7 +29,7 @@ _FULL = 255
 """Of the occupancy as it is held: whole numbers need a quarter of the room, and say as much."""
 
 
-def written(
+def write_prediction(
     settings: ShapeSettings,
     cells: CellBatch,
     codes: Float[np.ndarray, "cell draw z y x"],
@@ -51,9 +51,9 @@ def written(
     folder, edge = work.folder.path, settings.volume.edge
     filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
     bytes_of_models, parameters = 0, 0
-    files = file_names([cell.name for cell in cells])
+    files = model_file_names([cell.name for cell in cells])
     for i, (cell, own, sight) in enumerate(zip(cells, codes, sights, strict=True)):
-        model = model_of(cell, own, sight, dict(work.provenance) | {"seed": settings.seed}, edge)
+        model = build_model(cell, own, sight, dict(work.provenance) | {"seed": settings.seed}, edge)
         path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
         path.parent.mkdir(exist_ok=True)
         model.save(path)
@@ -61,10 +61,10 @@ def written(
         for draw, member in enumerate(model.members_apart()):
             filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
         work.progress(i + 1, len(cells))
-    truth = None if cells.inside is None else brought(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
+    truth = None if cells.inside is None else resample_shapes(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
     _write_volume(folder / VOLUME, cells, filled, truth)
     inside = filled > _FULL // 2
-    warn_of_cut(inside)
+    warn_if_cut_off(inside)
     sections = np.stack([_planes(cell.mask, edge) > 0.5 for cell in cells])
     numbers = {
         "cells": float(len(cells)),
@@ -88,13 +88,13 @@ def written(
 
 def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
     """Filled share of each voxel of the cube."""
-    lattice = lattice_of_cube(model, edge)
+    lattice = cube_grid(model, edge)
     distance = model.sample(lattice.z, lattice.y, lattice.x, SIGNED)
     found: np.ndarray = np.clip(0.5 - distance / model.spacing[1], 0, 1)
     return found
 
 
-def warn_of_cut(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
+def warn_if_cut_off(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
     """Warn of shapes that end where the samples end."""
     cut = inside[:, :, [0, -1]].any(axis=(2, 3, 4))
     cells = int(np.count_nonzero(cut.sum(axis=1)))
@@ -167,7 +167,7 @@ def _write_names(file: h5py.File, cells: CellBatch) -> None:
     file.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)
 
 
-def file_names(names: Sequence[str]) -> list[str]:
+def model_file_names(names: Sequence[str]) -> list[str]:
     """Give the models names that any file system takes, and tells apart: two cells may have one name.
 
     Args:

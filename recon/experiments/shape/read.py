@@ -12,14 +12,14 @@ from ...config.base import Settings
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.image_folders import is_sections
 from ...volume import Volume
-from .cell_crops import CellCrop, beyond, brought_to, crop_faults, scale_to, touches_border
-from .cells import LoadedCells, few
+from .cell_crops import CellCrop, crop_faults, cut_off_share, resample_crop, resampling_factor, touches_border
+from .cells import LoadedCells, limit_faults
 from .config import ShapeAcquisition
 from .grids import cube
-from .read_folder import cells_of_folder
-from .read_hdf5 import cells_of_stack
+from .read_folder import read_folder
+from .read_hdf5 import read_hdf5
 from .schema import OCCUPANCY
-from .validate import doubts, validate
+from .validate import validate, warnings_for
 
 _log = logging.getLogger(__name__)
 _LOST = 0.01
@@ -38,15 +38,15 @@ def read(settings: Settings, path: Path) -> Acquisition:
         ConfigError: If the cells or the grid do not suit them.
     """
     wanted: ShapeAcquisition = settings.acquisition  # type: ignore[attr-defined]
-    found = cells_of_folder(wanted, path) if is_sections(path) else cells_of_stack(wanted, path)
+    found = read_folder(wanted, path) if is_sections(path) else read_hdf5(wanted, path)
     faults = [*found.faults, *(fault for crop in found.crops for fault in crop_faults(crop, found.several))]
     if faults:
-        raise DataError(*few(faults, path))
+        raise DataError(*limit_faults(faults, path))
     acquisition = _joined(wanted, found, path)
     faults = validate(acquisition)
     if faults:
-        raise DataError(*few(faults, path))
-    for sentence in doubts(acquisition):
+        raise DataError(*limit_faults(faults, path))
+    for sentence in warnings_for(acquisition):
         _log.warning("%s", sentence)
     return acquisition
 
@@ -69,12 +69,12 @@ def _joined(wanted: ShapeAcquisition, found: LoadedCells, path: Path) -> Acquisi
         _log.warning("%s image's border, where the cell may go on: %s", many, shown)
     if spacing is None and len({crop.step for crop in crops}) == 1:
         # One grid for all: as coarse as the largest image needs.
-        scale = max(scale_to(crop, size, None) for crop in crops)
+        scale = max(resampling_factor(crop, size, None) for crop in crops)
         own = crops[0].step
         if own is not None and scale > 1:
             spacing = own[2] * scale
     _require_room(crops, size, spacing)
-    crops = [brought_to(crop, size, spacing) for crop in crops]
+    crops = [resample_crop(crop, size, spacing) for crop in crops]
     steps = {crop.step for crop in crops}
     rescaled = [crop for crop in crops if abs(crop.scale - 1) > 1e-6]
     if rescaled:
@@ -102,7 +102,7 @@ def _require_room(crops: Sequence[CellCrop], size: int, spacing: float | None) -
     Raises:
         ConfigError: If there are such cells.
     """
-    cut = [crop.name for crop in crops if beyond(crop, size, spacing) > _LOST]
+    cut = [crop.name for crop in crops if cut_off_share(crop, size, spacing) > _LOST]
     if not cut:
         return
     shown = ", ".join(cut[:5]) + (", …" if len(cut) > 5 else "")

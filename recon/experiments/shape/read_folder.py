@@ -9,14 +9,14 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.image_folders import FolderImage, SectionFile, Sections, open_sections, picture
-from .cell_crops import SMALLEST, CellCrop, apart, brightness, filled_share, numbered
-from .cells import LoadedCells, chosen
+from .cell_crops import SMALLEST, CellCrop, label_cells, normalise_image, normalise_mask, split_crop
+from .cells import LoadedCells, select_cells
 from .config import ShapeAcquisition
 
 _log = logging.getLogger(__name__)
 
 
-def cells_of_folder(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
+def read_folder(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
     """Read the cells of a folder or an archive.
 
     Args:
@@ -33,7 +33,7 @@ def cells_of_folder(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
     with open_sections(path) as sections:
         files, pairs = sections.files, None
         if wanted.cells != "all":
-            pairs = chosen(wanted, [_count(wanted, sections, file) for file in files])
+            pairs = select_cells(wanted, [_count(wanted, sections, file) for file in files])
         for number in range(len(files)) if pairs is None else dict.fromkeys(file for file, _ in pairs):
             try:
                 crops[number] = _crops(wanted, sections, files[number], given)
@@ -52,7 +52,7 @@ def _count(wanted: ShapeAcquisition, sections: Sections, file: SectionFile) -> i
         values = _plain(found.values, "mask", sections.where(name), wanted)
     except DataError:
         return 1
-    labels = numbered(values, found.largest, wanted.several, file.label)
+    labels = label_cells(values, found.largest, wanted.several, file.label)
     return 1 if labels is None else int(labels.max())
 
 
@@ -81,12 +81,12 @@ def _crops(
         file.name,
         file.label,
         where["mask"],
-        brightness(image.values, image.largest),
-        filled_share(mask.values),
-        None if volume is None else filled_share(volume.values),
+        normalise_image(image.values, image.largest),
+        normalise_mask(mask.values),
+        None if volume is None else normalise_mask(volume.values),
         given or _told_voxel(found),
     )
-    return apart(crop, numbered(mask.values, mask.largest, wanted.several, crop.label), wanted.margin)
+    return split_crop(crop, label_cells(mask.values, mask.largest, wanted.several, crop.label), wanted.margin)
 
 
 def _plain(values: np.ndarray, part: str, where: str, wanted: ShapeAcquisition) -> np.ndarray:

@@ -11,17 +11,17 @@ from ...errors import DataError
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
 from ...volume import Volume
-from .binarize import inside_of
-from .cell_crops import CellCrop, apart, brightness, filled_share, numbered
-from .cells import LoadedCells, chosen
+from .binarize import binarize
+from .cell_crops import CellCrop, label_cells, normalise_image, normalise_mask, split_crop
+from .cells import LoadedCells, select_cells
 from .config import ShapeAcquisition
 from .schema import OCCUPANCY, SCHEMA
-from .validate import place, truth_faults
+from .validate import array_location, truth_faults
 
 _log = logging.getLogger(__name__)
 
 
-def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
+def read_hdf5(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
     """Read the cells of a file.
 
     What unflat itself wrote is on its grid already, each cell by itself: so it stays.
@@ -35,7 +35,7 @@ def cells_of_stack(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
         ConfigError: If there are no such cells.
     """
     counts = None if wanted.cells == "all" else _counts(wanted, path)
-    pairs = None if counts is None else chosen(wanted, counts)
+    pairs = None if counts is None else select_cells(wanted, counts)
     entries = None if pairs is None else list(dict.fromkeys(entry for entry, _ in pairs))
     held: dict[str, int] = {}
 
@@ -70,7 +70,7 @@ def _counts(wanted: ShapeAcquisition, path: Path) -> list[int] | None:
         return None
     masks = found["mask"]
     labels = found["label"] if "label" in found else [""] * len(masks)
-    told = [numbered(mask, None, wanted.several, str(label)) for mask, label in zip(masks, labels, strict=True)]
+    told = [label_cells(mask, None, wanted.several, str(label)) for mask, label in zip(masks, labels, strict=True)]
     return [1 if one is None else int(one.max()) for one in told]
 
 
@@ -89,25 +89,25 @@ def _crops(wanted: ShapeAcquisition, acquisition: Acquisition, index: int, numbe
     crop = CellCrop(
         str(acquisition["name"][index]) if "name" in acquisition else f"cell_{number}",
         label,
-        f"{place(acquisition, 'mask')}[{number}]",
+        f"{array_location(acquisition, 'mask')}[{number}]",
         image if kept else _bright(image),
         _share(mask),
         None if acquisition.truth is None else _filled(acquisition.truth, number, f"{acquisition.source}:/truth"),
         _voxel(acquisition),
     )
-    return apart(crop, numbered(mask, None, wanted.several, label), wanted.margin)
+    return split_crop(crop, label_cells(mask, None, wanted.several, label), wanted.margin)
 
 
 def _bright(image: np.ndarray) -> np.ndarray:
     """Brightness 0…1 of numbers whose type is no longer known: whole ones up to 255 are of 8 bit."""
     top = float(image.max(initial=0))
     whole = 1 < top <= 255 and np.array_equal(image, np.round(image))
-    return brightness(image, 255.0 if whole else None)
+    return normalise_image(image, 255.0 if whole else None)
 
 
 def _share(values: np.ndarray) -> np.ndarray:
     """A share of 0…1 as it is, larger numbers relative to the largest."""
-    return filled_share(values) if values.max(initial=0) > 1 else np.asarray(values, np.float32)
+    return normalise_mask(values) if values.max(initial=0) > 1 else np.asarray(values, np.float32)
 
 
 def _filled(truth: Volume, number: int, where: str) -> np.ndarray:
@@ -120,7 +120,7 @@ def _filled(truth: Volume, number: int, where: str) -> np.ndarray:
     if OCCUPANCY.name in own:
         return _share(own[OCCUPANCY.name])
     one = Volume(truth.kind, truth.z, truth.y, truth.x, own, truth.quantities)
-    return inside_of(one, where).astype(np.float32)
+    return binarize(one, where).astype(np.float32)
 
 
 def _voxel(acquisition: Acquisition) -> tuple[float, float, float] | None:

@@ -45,22 +45,22 @@ def pictures(facts: RunData) -> list[DeferredFigure]:
             DeferredFigure(
                 "Surfaces",
                 "What was seen with its mask, and each draw from the same side.",
-                lambda: draw.gallery(draw.shown_of(path)),
+                lambda: draw.draw_gallery(draw.read_plotted_cells(path)),
             ),
             DeferredFigure(
                 "Sections",
                 "Three planes through the middle: outlines of the draws on the truth, or on their mean.",
-                lambda: draw.sections(draw.shown_of(path)),
+                lambda: draw.draw_sections(draw.read_plotted_cells(path)),
             ),
             DeferredFigure(
                 "Spread of the draws",
                 "Thickness along z, and where all draws differ in it.",
-                lambda: draw.spread(*draw.thickness_of(path)),
+                lambda: draw.draw_spread(*draw.read_thickness(path)),
             ),
             DeferredFigure(
                 "Volume against area",
                 "All draws of all cells against the area of their masks.",
-                lambda: draw.volumes(path),
+                lambda: draw.draw_volumes(path),
             ),
         ]
     scores = facts.folder / "scores.csv"
@@ -72,7 +72,7 @@ def pictures(facts: RunData) -> list[DeferredFigure]:
 def _errors(facts: RunData) -> "matplotlib.figure.Figure":
     with (facts.folder / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return draw.errors({title: _by_class(rows, name) for name, title in _ERRORS.items()})
+    return draw.draw_errors({title: _by_class(rows, name) for name, title in _ERRORS.items()})
 
 
 def _by_class(rows: list[dict[str, str]], name: str) -> dict[str, list[float]]:

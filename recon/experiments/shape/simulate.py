@@ -57,7 +57,7 @@ class SimulatedCell:
         return np.asarray(self.inside[len(self.level) // 2])
 
 
-def simulated_cell(rng: np.random.Generator, label: str | None = None, edge: int = 64) -> SimulatedCell:
+def simulate_cell(rng: np.random.Generator, label: str | None = None, edge: int = 64) -> SimulatedCell:
     """Draw a cell, and take its picture.
 
     Args:
@@ -72,7 +72,7 @@ def simulated_cell(rng: np.random.Generator, label: str | None = None, edge: int
     return _pictured(rng, cell.label, filled, spacing)
 
 
-def turned_cell(rng: np.random.Generator, inside: Bool[np.ndarray, "z y x"], label: str = "") -> SimulatedCell:
+def rotate_cell(rng: np.random.Generator, inside: Bool[np.ndarray, "z y x"], label: str = "") -> SimulatedCell:
     """Turn a real cell in space, and take a picture of it that never was.
 
     Cells float: in any other pose it would have been as real. What the stack's stretch along z has done to it is undone
@@ -154,6 +154,6 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
 def _seen(rng: np.random.Generator, label: str, pixels: int) -> SimulatedCell:
     """A cell that has a section: a bowl on its side may have none in the middle plane, or no more than a speck."""
     while True:
-        cell = simulated_cell(rng, label, pixels)
+        cell = simulate_cell(rng, label, pixels)
         if np.count_nonzero(cell.mask) >= SMALLEST:
             return cell

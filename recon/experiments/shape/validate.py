@@ -16,7 +16,7 @@ _AGREES = 0.9
 """Overlap from which a truth's middle section is its mask."""
 
 
-def place(acquisition: Acquisition, name: str) -> str:
+def array_location(acquisition: Acquisition, name: str) -> str:
     """Say where an array stands, for messages."""
     return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
 
@@ -32,14 +32,16 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
         names = _names(acquisition)
         for index in np.flatnonzero(~(acquisition["mask"] > 0.5).any(axis=(1, 2))):
             message = f"the mask of {names[index]} is empty"
-            faults.append(Diagnostic(place(acquisition, "mask"), message, "leave it out with acquisition.cells"))
+            faults.append(
+                Diagnostic(array_location(acquisition, "mask"), message, "leave it out with acquisition.cells")
+            )
     if "voxel_size" in acquisition:
         voxel = acquisition["voxel_size"]
         if not ((voxel > _SMALLEST_VOXEL) & (voxel < _LARGEST_VOXEL)).all():
             shown = ", ".join(f"{v:g}" for v in voxel)
             message = f"a voxel of {shown} m is none of a cell"
             remedy = "give it a unit, as acquisition.voxel_size: ['0.2 um', '0.1 um', '0.1 um'] (z, y, x)"
-            faults.append(Diagnostic(place(acquisition, "voxel_size"), message, remedy))
+            faults.append(Diagnostic(array_location(acquisition, "voxel_size"), message, remedy))
     if acquisition.truth is not None and "images" in acquisition:
         size = acquisition["voxel_size"].tolist() if "voxel_size" in acquisition else None
         faults += truth_faults(acquisition.truth, acquisition["images"].shape, size, acquisition.source)
@@ -67,7 +69,7 @@ def truth_faults(truth: Volume, images: Sequence[int], voxel: Sequence[float] | 
     return [Diagnostic(where, message, "sample it on the images' voxels, or correct the voxel's size")]
 
 
-def doubts(acquisition: Acquisition) -> list[str]:
+def warnings_for(acquisition: Acquisition) -> list[str]:
     """What is unusual and may yet be right: sentences for the log.
 
     Args:

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Num
 
 from ...errors import ConfigError
 from ...io.table import Column
-from .projection import projection
-from .relief import relief
-from .solid import solid
-from .surface import Surface, surface_of
+from .projection import projection_features
+from .relief import relief_features
+from .solid import solid_features
+from .surface import Surface, extract_surface
 from .texture import PROPERTIES
 
 LENGTH, AREA, VOLUME = "{0}", "{0}2", "{0}3"
@@ -116,7 +116,7 @@ _ALL = tuple(chain(_SIZE, _EXTENT, _MOMENTS, _SURFACE, _PROJECTION))
 NAMES = tuple(column.name for column in _ALL)
 
 
-def columns(unit: str) -> tuple[Column, ...]:
+def feature_columns(unit: str) -> tuple[Column, ...]:
     """The features, lengths in a unit: ``um``, ``voxel``."""
     return tuple(Column(c.name, c.unit.format(unit), c.meaning) for c in _ALL)
 
@@ -137,17 +137,17 @@ def shape_features(
         signed: Whether it is a signed distance.
 
     Returns:
-        The numbers that `columns` describes.
+        The numbers that `feature_columns` describes.
 
     Raises:
         DataError: If a value is not finite, or there is no surface.
     """
-    return features_of(surface_of(values, spacing, level=level, signed=signed))
+    return surface_features(extract_surface(values, spacing, level=level, signed=signed))
 
 
-def features_of(surface: Surface) -> dict[str, float]:
+def surface_features(surface: Surface) -> dict[str, float]:
     """Measure the shape that a surface encloses."""
-    found = {**solid(surface), **relief(surface), **projection(surface)}
+    found = {**solid_features(surface), **relief_features(surface), **projection_features(surface)}
     return {name: float(found[name]) for name in NAMES}
 
 

@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Float
 
 from .surface import Surface
-from .texture import texture
+from .texture import texture_features
 
 
-def projection(surface: Surface) -> dict[str, float]:
+def projection_features(surface: Surface) -> dict[str, float]:
     """What is seen along z. The shadow's outline is where the largest value of the field along z is 0."""
     dz, dy, dx = surface.spacing
     shadow = surface.field.max(axis=0)
@@ -15,7 +15,7 @@ def projection(surface: Surface) -> dict[str, float]:
     values = thickness[shadow > 0]
     mean, spread = float(values.mean()), float(values.std())
     area, perimeter, hull = _outline(shadow, (dy, dx))
-    found = texture(thickness, shadow > 0, (dy, dx))
+    found = texture_features(thickness, shadow > 0, (dy, dx))
     return {
         "projected_area": area,
         "projected_perimeter": perimeter,

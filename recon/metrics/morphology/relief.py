@@ -12,7 +12,7 @@ _ROUGH = 0.1
 Weights = Float[np.ndarray, " v"]
 
 
-def relief(surface: Surface) -> dict[str, float]:
+def relief_features(surface: Surface) -> dict[str, float]:
     """Distance of the surface from the centre, its roughness, and its curvature, over its area."""
     mean, gaussian = curvatures(surface)
     weights = surface.weights

@@ -8,7 +8,7 @@ from jaxtyping import Num
 from ...errors import ConfigError
 from ...results import quantity_of
 from ...volume import Volume
-from .surface import Corner, Surface, surface_of
+from .surface import Corner, Surface, extract_surface
 
 SIGNED = "signed_distance"
 """Quantity whose surface is where it is 0, whatever its range."""
@@ -32,7 +32,9 @@ class Scale:
         return cls("voxel", 1.0) if volume.length_unit == "voxel" else cls(unit, {"um": 1e6, "nm": 1e9}[unit])
 
 
-def surface_of_volume(volume: Volume, scale: Scale, quantity: str | None = None, level: float | None = None) -> Surface:
+def extract_volume_surface(
+    volume: Volume, scale: Scale, quantity: str | None = None, level: float | None = None
+) -> Surface:
     """Find the surface of one quantity of a volume.
 
     Args:
@@ -45,17 +47,17 @@ def surface_of_volume(volume: Volume, scale: Scale, quantity: str | None = None,
         ConfigError: If there is no such quantity, or it is complex.
         DataError: If a value is not finite, or there is no surface.
     """
-    name = chosen(volume, quantity)
+    name = surface_quantity(volume, quantity)
     values: Num[np.ndarray, "z y x"] = volume.values[name]
     if np.iscomplexobj(values):
         real = [other for other, array in volume.values.items() if not np.iscomplexobj(array)]
         raise ConfigError(f"{name} is complex and has no surface: choose a real quantity ({', '.join(real) or 'none'})")
-    return surface_of(
-        values, steps_of(volume, scale), level=level, signed=name == SIGNED, origin=corner_of(volume, scale)
+    return extract_surface(
+        values, sample_spacing(volume, scale), level=level, signed=name == SIGNED, origin=volume_origin(volume, scale)
     )
 
 
-def chosen(volume: Volume, quantity: str | None = None) -> str:
+def surface_quantity(volume: Volume, quantity: str | None = None) -> str:
     """The quantity of that name; else the signed distance, or the main one.
 
     Raises:
@@ -64,13 +66,13 @@ def chosen(volume: Volume, quantity: str | None = None) -> str:
     return quantity_of(volume, quantity or (SIGNED if SIGNED in volume.values else None)).name
 
 
-def steps_of(volume: Volume, scale: Scale) -> Corner:
+def sample_spacing(volume: Volume, scale: Scale) -> Corner:
     """Distance between samples (z, y, x); as wide as the finest along an axis of one sample."""
     finest = min((d for d in volume.spacing if d > 0), default=1.0)
     z, y, x = ((d if d > 0 else finest) * scale.factor for d in volume.spacing)
     return z, y, x
 
 
-def corner_of(volume: Volume, scale: Scale) -> Corner:
+def volume_origin(volume: Volume, scale: Scale) -> Corner:
     """Coordinates of the first sample."""
     return tuple(float(axis[0]) * scale.factor for axis in (volume.z, volume.y, volume.x))  # type: ignore[return-value]

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from ...errors import DataError
 from ...io.table import Column
-from ..shapes import one_bit, roughness_voxels, surface_voxels
+from ..shapes import otsu_binarize, roughness_voxels, surface_voxels
 
 if TYPE_CHECKING:
     import trimesh
@@ -59,7 +59,7 @@ def shapr_features(values: Num[np.ndarray, "z y x"] | Inside) -> dict[str, float
     """
     if values.shape != (EDGE,) * 3:
         raise DataError(f"a volume of {values.shape} samples; SHAPR's features are those of 64 x 64 x 64")
-    inside = one_bit(values)
+    inside = otsu_binarize(values)
     if not inside.any() or inside.all():
         raise DataError("the shape is empty, or fills its box: it has no surface")
     found = _of_voxels(inside) | _of_sections(inside) | _of_projection(inside) | _of_mesh(inside)

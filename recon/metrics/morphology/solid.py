@@ -12,7 +12,7 @@ _DIRECTIONS = 600
 _AXES = ("major", "middle", "minor")
 
 
-def solid(surface: Surface) -> dict[str, float]:
+def solid_features(surface: Surface) -> dict[str, float]:
     """Size, extent and moments of the solid."""
     return {**_size(surface), **_extent(surface), **_moments(surface)}
 

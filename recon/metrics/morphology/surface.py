@@ -91,7 +91,7 @@ class Surface:
         return np.asarray(map_coordinates(values, places.T, order=3 if smooth else 1, mode="nearest"))
 
 
-def surface_of(
+def extract_surface(
     values: Num[np.ndarray, "z y x"] | Bool[np.ndarray, "z y x"],
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     *,

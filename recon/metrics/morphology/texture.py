@@ -24,7 +24,7 @@ _FLAT = 1e-9
 _ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 
 
-def texture(picture: Picture, outline: Section, pitch: tuple[float, float] = (1.0, 1.0)) -> dict[str, float]:
+def texture_features(picture: Picture, outline: Section, pitch: tuple[float, float] = (1.0, 1.0)) -> dict[str, float]:
     """Measure the texture of a picture.
 
     Args:

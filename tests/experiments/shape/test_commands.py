@@ -17,7 +17,7 @@ from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape import KIND, figures, report
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train
-from unflat.recon.experiments.shape.output import file_names, warn_of_cut
+from unflat.recon.experiments.shape.output import model_file_names, warn_if_cut_off
 from unflat.recon.io.network_file import read as read_network
 from unflat.recon.metrics import CATALOGUE
 from unflat.recon.results import one_specimen, open_result
@@ -325,7 +325,7 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
             file[f"volume/{name}"].attrs["units"] = "m"
         file["seen/images"] = file["seen/mask"] = filled[:, 0, 4].astype(np.float32)
         file.create_dataset("name", data=["a", "b"], dtype=h5py.string_dtype())
-    names, thick, unit = figures.thickness_of(path)
+    names, thick, unit = figures.read_thickness(path)
     assert names == ["a", "b"]
     np.testing.assert_allclose(thick, 0.5 * filled.sum(axis=2))
     assert unit == "µm"
@@ -333,10 +333,10 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
         for name in "zyx":
             file[f"volume/{name}"].attrs["units"] = "voxel"
             file[f"volume/{name}"][...] = 0.5 * np.arange(8)
-    assert figures.thickness_of(path)[2] == "voxels"
-    np.testing.assert_allclose(figures.thickness_of(path)[1], 0.5 * filled.sum(axis=2))
-    assert figures.spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
-    seen, cut = (of(figures.shown_of(path)).axes[0] for of in (figures.gallery, figures.sections))
+    assert figures.read_thickness(path)[2] == "voxels"
+    np.testing.assert_allclose(figures.read_thickness(path)[1], 0.5 * filled.sum(axis=2))
+    assert figures.draw_spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
+    seen, cut = (of(figures.read_plotted_cells(path)).axes[0] for of in (figures.draw_gallery, figures.draw_sections))
     for axes in (seen, cut):
         assert axes.images[0].origin == "upper"
         assert axes.yaxis_inverted()
@@ -345,10 +345,10 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
 def test_shapes_that_end_where_the_samples_end_are_told(caplog: pytest.LogCaptureFixture) -> None:
     inside = np.zeros((3, 2, 8, 8, 8), bool)
     inside[..., 1:7, 2:6, 2:6] = True
-    warn_of_cut(inside)
+    warn_if_cut_off(inside)
     assert not caplog.records
     inside[0, 1, 7, 3, 3] = inside[2, :, 0, 3, 3] = True
-    warn_of_cut(inside)
+    warn_if_cut_off(inside)
     assert "may be larger: 3 of 6, of cells: 2" in caplog.text
 
 
@@ -358,12 +358,12 @@ def test_errors_are_drawn_by_class(work: Path) -> None:
     assert len(figure.axes) == 4
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["discocyte", "knizocyte", "all"]
-    errors = figures.errors({"one": {"all": [0.1, 0.2]}, "other": {"all": [0.1, 0.9]}})
+    errors = figures.draw_errors({"one": {"all": [0.1, 0.2]}, "other": {"all": [0.1, 0.9]}})
     assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.9 for axes in errors.axes)
 
 
 def test_two_cells_of_one_name_have_two_models() -> None:
-    assert file_names(["cell", "cell", "Cell", "a b", "a_b", "", "cell-1"]) == [
+    assert model_file_names(["cell", "cell", "Cell", "a b", "a_b", "", "cell-1"]) == [
         "cell.h5",
         "cell-1.h5",
         "Cell-2.h5",

@@ -10,13 +10,13 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.errors import DataError
-from unflat.recon.experiments.shape.binarize import inside_of
+from unflat.recon.experiments.shape.binarize import binarize
 from unflat.recon.experiments.shape.cells import CellImage
 from unflat.recon.experiments.shape.evaluate import scores
-from unflat.recon.experiments.shape.grids import brought, cube, lattice_of_cube
-from unflat.recon.experiments.shape.model import model_of
-from unflat.recon.experiments.shape.network.inputs import picture_input
-from unflat.recon.experiments.shape.network.shape_code import encode, pixels
+from unflat.recon.experiments.shape.grids import cube, cube_grid, resample_shapes
+from unflat.recon.experiments.shape.model import build_model
+from unflat.recon.experiments.shape.network.inputs import to_network_input
+from unflat.recon.experiments.shape.network.shape_code import encode, pixel_centres
 from unflat.recon.experiments.shape.schema import OCCUPANCY
 from unflat.recon.metrics.morphology.sampled import SIGNED
 from unflat.recon.model import Model
@@ -49,10 +49,10 @@ def cells_of(*radii: float, names: Sequence[str] = (), edge: int = 64) -> Volume
 def model(name: str = "a") -> Model:
     """A ball as a prediction leaves it."""
     distance = distance_of(15)
-    code = encode(distance, (np.arange(64) - 32.0, pixels(), pixels()))
+    code = encode(distance, (np.arange(64) - 32.0, pixel_centres(), pixel_centres()))
     section = (distance[32] < 0).astype(float)
     cell = CellImage(name, "", section, section, (VOXEL,) * 3, "m")
-    return model_of(cell, code[None], picture_input(section, section), {})
+    return build_model(cell, code[None], to_network_input(section, section), {})
 
 
 class TestInside:
@@ -65,7 +65,7 @@ class TestInside:
             (np.clip(0.5 - distance, 0, 1), OCCUPANCY),
             (np.uint8(255) * inside, Quantity("value", "1", "")),
         ):
-            np.testing.assert_array_equal(inside_of(volume_of(values, quantity)), inside)
+            np.testing.assert_array_equal(binarize(volume_of(values, quantity)), inside)
 
     @pytest.mark.parametrize(
         ("values", "name", "message"),
@@ -79,21 +79,21 @@ class TestInside:
     )
     def test_faults(self, values: np.ndarray, name: str, message: str) -> None:
         with pytest.raises(DataError, match=message):
-            inside_of(volume_of(values, Quantity(name, "1", "")))
+            binarize(volume_of(values, Quantity(name, "1", "")))
 
 
 class TestLattices:
     @pytest.mark.parametrize("edge", [32, 48, 96, 128])
     def test_a_shape_keeps_its_volume_and_place_on_finer_and_coarser_samples(self, edge: int) -> None:
         inside = (distance_of(15) < 0)[None]
-        found = brought(inside, cube((64,) * 3, (1.0,) * 3), cube((edge,) * 3, (64 / edge,) * 3))
+        found = resample_shapes(inside, cube((64,) * 3, (1.0,) * 3), cube((edge,) * 3, (64 / edge,) * 3))
         assert found.sum() * (64 / edge) ** 3 == pytest.approx(inside.sum(), rel=0.04)
         expected = distance_of(15, edge)
         far = np.abs(expected) > 1.5 * max(1, 64 / edge)
         np.testing.assert_array_equal(found[0][far], expected[far] < 0)
 
     def test_what_touches_the_border_is_not_lost(self) -> None:
-        found = brought(np.ones((1, 8, 8, 8), bool), cube((8,) * 3, (1.0,) * 3), cube((16,) * 3, (0.5,) * 3))
+        found = resample_shapes(np.ones((1, 8, 8, 8), bool), cube((8,) * 3, (1.0,) * 3), cube((16,) * 3, (0.5,) * 3))
         assert found[0, 1:].all()
 
 
@@ -194,6 +194,6 @@ class TestCommands:
         distance = volume_of(distance_of(15) * VOXEL, DISTANCE)
         whole = measure(distance, features="shapr").rows[0]
         assert whole["volume"] == (distance_of(15) < 0).sum()
-        lattice = lattice_of_cube(model(), 64)
+        lattice = cube_grid(model(), 64)
         np.testing.assert_allclose(lattice.y, distance.y, atol=1e-4 * VOXEL)
         np.testing.assert_allclose(lattice.z, distance.z, atol=1e-4 * VOXEL)

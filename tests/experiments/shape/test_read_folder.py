@@ -15,7 +15,7 @@ from unflat.physics.phantoms.red_blood_cells import random_cell
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments.shape.cell_crops import brightness, labels_of
+from unflat.recon.experiments.shape.cell_crops import existing_labels, normalise_image
 from unflat.recon.experiments.shape.config import ShapeAcquisition
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import SCHEMA
@@ -207,11 +207,11 @@ def test_a_label_image_is_cut_into_its_cells(tmp_path: Path) -> None:
 
 def test_masks_and_labels_are_told_apart() -> None:
     grey = np.array([[0, 3, 254], [255, 255, 1]], np.uint8)
-    assert labels_of(grey, 255.0) is None
-    assert labels_of(grey > 0, 1.0) is None
+    assert existing_labels(grey, 255.0) is None
+    assert existing_labels(grey > 0, 1.0) is None
     labels = np.zeros((12, 16), np.uint8)
     labels[1:5, 1:6], labels[1:5, 6:11], labels[7:10, 3:7] = 2, 9, 4  # Two of them touch.
-    np.testing.assert_array_equal(labels_of(labels, 255.0), np.array([0, 0, 1, 0, 2, 0, 0, 0, 0, 3])[labels])
+    np.testing.assert_array_equal(existing_labels(labels, 255.0), np.array([0, 0, 1, 0, 2, 0, 0, 0, 0, 3])[labels])
 
 
 @pytest.mark.parametrize("levels", [(128, 255), (100, 200, 254), (1, 2)])
@@ -220,7 +220,7 @@ def test_grey_edges_are_no_labels(levels: tuple[int, ...], tmp_path: Path) -> No
     thin = sum(((far < 14 - 0.7 * i) * (level - low)) for i, (low, level) in enumerate(pairwise((0, *levels))))
     thick = np.where(far < 9, levels[-1], np.where(far < 15, levels[0], 0))
     for mask in (thin, thick):
-        assert labels_of(mask.astype(np.uint16), 65535.0) is None
+        assert existing_labels(mask.astype(np.uint16), 65535.0) is None
     image = np.where(thin > 0, 150, 5).astype(np.uint8)
     put(tmp_path, "discocyte_1", {"image": image, "mask": thin.astype(np.uint16)})
     assert list(reading(tmp_path)["name"]) == ["discocyte_1"]
@@ -231,7 +231,7 @@ def test_sixteen_bits_are_scaled_by_their_range(tmp_path: Path) -> None:
     put(tmp_path, "discocyte_1", {"image": image.astype(np.uint16) * 13, "mask": mask})
     found = reading(tmp_path)
     assert found["images"].max() == pytest.approx(1)
-    assert brightness(image, 255.0).max() == pytest.approx(image.max() / 255)
+    assert normalise_image(image, 255.0).max() == pytest.approx(image.max() / 255)
 
 
 def test_two_cells_in_a_mask(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments.shape.cells import cells_in
+from unflat.recon.experiments.shape.cells import to_cell_batch
 from unflat.recon.experiments.shape.config import ShapeAcquisition, ShapeSettings
 from unflat.recon.experiments.shape.grids import cube
 from unflat.recon.experiments.shape.read import read
@@ -186,7 +186,7 @@ def test_a_truth_may_be_a_distance(tmp_path: Path) -> None:
     far = np.linalg.norm(np.indices((32,) * 3) - 16, axis=0)
     distance = np.stack([far - r for r in (5.0, 7.0, 9.0)])[:, None] * STEP
     truth = Volume("shape", *axes, {SIGNED: distance}, (Quantity(SIGNED, "m", ""),))
-    found = cells_in(reading(saved(tmp_path / "cells.h5", acquired(truth=truth))))
+    found = to_cell_batch(reading(saved(tmp_path / "cells.h5", acquired(truth=truth))))
     assert found.inside is not None
     np.testing.assert_array_equal(found.inside, distance[:, 0] < 0)
 

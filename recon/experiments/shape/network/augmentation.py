@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
-from .inputs import PictureInput, picture_input
-from .shape_code import CLIP, PIXELS, UNIT, Code, pixels, positions, signed_distance
+from .inputs import PictureInput, to_network_input
+from .shape_code import CLIP, PIXELS, UNIT, Code, code_points, pixel_centres, signed_distance
 
 _COARSE = 2
 """[voxel] Pitch at which the distance of a specimen is kept: it is smooth."""
@@ -47,7 +47,7 @@ class TrainingExample:
     seen: Float[np.ndarray, "y x channel"]
 
 
-def specimen(
+def prepare_cell(
     inside: Bool[np.ndarray, "z y x"],
     image: Float[np.ndarray, "h w"],
     mask: Float[np.ndarray, "h w"],
@@ -69,7 +69,7 @@ def specimen(
     rows = [_index(places, n, planes=axis == 0) for axis, n in enumerate(inside.shape)]
     kept = map_coordinates(distance, np.meshgrid(*rows, indexing="ij"), order=1, mode="nearest")
     kept = spline_filter(kept, order=3, mode="mirror")  # Straight lines between its points would take off every tip.
-    sight = picture_input(image, mask)
+    sight = to_network_input(image, mask)
     volume = inside.sum() * np.prod([PIXELS / n for n in inside.shape])
     log_height = float(np.log(max(volume, 1) / max(sight.area(), 1)))
     return TrainingCell(kept.astype(np.float16), sight, log_height, label, simulated)
@@ -80,7 +80,7 @@ def _index(places: Float[np.ndarray, " n"], count: int, planes: bool) -> Float[n
     return places * count / PIXELS + (count // 2 if planes else (count - 1) / 2)
 
 
-def look(drawn: TrainingCell, rng: np.random.Generator | None = None) -> TrainingExample:
+def make_example(drawn: TrainingCell, rng: np.random.Generator | None = None) -> TrainingExample:
     """Look at a cell.
 
     Args:
@@ -88,14 +88,14 @@ def look(drawn: TrainingCell, rng: np.random.Generator | None = None) -> Trainin
         rng: Turns and stretches it in some way; as it stands if None.
     """
     turn, size, tall, brighter = _no_way() if rng is None else _way(rng)
-    own, plane = positions(), np.stack(np.meshgrid(positions(), positions(), indexing="ij"))
+    own, plane = code_points(), np.stack(np.meshgrid(code_points(), code_points(), indexing="ij"))
     y, x = np.einsum("ab,bij->aij", turn, plane)
     where = np.broadcast_arrays(own[:, None, None] * tall, y, x)
     rows = [(axis + PIXELS / 2) / _COARSE - 0.5 for axis in where]
     coefficients = drawn.distance.astype(np.float32)
     distance = map_coordinates(coefficients, rows, order=3, mode="nearest", prefilter=False) * size
-    fine = np.stack(np.meshgrid(pixels(), pixels(), indexing="ij"))
-    places = np.einsum("ab,bij->aij", turn, fine) - pixels()[0]
+    fine = np.stack(np.meshgrid(pixel_centres(), pixel_centres(), indexing="ij"))
+    places = np.einsum("ab,bij->aij", turn, fine) - pixel_centres()[0]
     image = map_coordinates(drawn.sight.image, places, order=1, mode="constant") * brighter
     section = map_coordinates(drawn.sight.section, places, order=1, mode="nearest") * size
     code = np.clip(distance / UNIT, -CLIP, CLIP).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
-from .shape_code import CLIP, PIXELS, UNIT, pixels, rim_places, signed_distance
+from .shape_code import CLIP, PIXELS, UNIT, pixel_centres, section_points, signed_distance
 
 CHANNELS = 4
 SCALARS = 5
@@ -54,15 +54,15 @@ class PictureInput:
     def outline(self) -> Float[np.ndarray, "m m"]:
         """The distance to the outline at the points of the section's own spline (`code.rim`)."""
         smooth = gaussian_filter(self.section.astype(np.float64), _STEPS * len(self.section) / PIXELS)
-        rows = (rim_places() - pixels()[0]) * len(self.section) / PIXELS
+        rows = (section_points() - pixel_centres()[0]) * len(self.section) / PIXELS
         where = np.meshgrid(rows, rows, indexing="ij")
         found: np.ndarray = map_coordinates(smooth, where, order=1, mode="nearest")
-        far = np.abs(rim_places())
+        far = np.abs(section_points())
         beyond = np.maximum(far[:, None], far[None]) - PIXELS / 2  # Nothing is known to be there: there is nothing.
         return np.where(beyond > 0, np.maximum(found, beyond), found)
 
 
-def picture_input(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"]) -> PictureInput:
+def to_network_input(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"]) -> PictureInput:
     """Bring a picture and its mask to the network.
 
     Args:

@@ -14,10 +14,10 @@ from ....io.network_file import STEPS
 from ....networks.architecture import on_device
 from ....optimize.task import Batch, Numbers
 from . import flow
-from .augmentation import TrainingCell, TrainingExample, look
+from .augmentation import TrainingCell, TrainingExample, make_example
 from .config import ShapeTrain
 from .denoiser import ShapeDenoiser
-from .shape_code import decode, pixels
+from .shape_code import decode, pixel_centres
 from .thickness_prior import ThicknessPrior, fit_thickness_prior
 
 _FEW = 2
@@ -100,7 +100,7 @@ class ShapeObjective:
         looks = []
         for _ in range(self.settings.batch):
             among = self.real if self.real and rng.random() < share else self.simulated
-            looks.append(look(among[int(rng.integers(len(among)))], rng))
+            looks.append(make_example(among[int(rng.integers(len(among)))], rng))
         return stacked(looks)
 
     def share_of_real(self, step: int) -> float:
@@ -122,7 +122,7 @@ class ShapeObjective:
         if not self.held_out:
             return {}
         if self._trial is None:
-            codes, seen = stacked([look(one) for one in self.held_out])
+            codes, seen = stacked([make_example(one) for one in self.held_out])
             told = [self.heights.guess(one.sight)[0] for one in self.held_out]
             seen = np.stack([one.sight.channels(high) for one, high in zip(self.held_out, told, strict=True)])
             self._trial = codes, seen
@@ -140,7 +140,7 @@ def stacked(looks: Sequence[TrainingExample]) -> Batch:
 
 def missed(found: Array, truth: np.ndarray) -> float:
     """Mean of 1 − IoU, on a coarse lattice."""
-    places = pixels(_COARSE)
+    places = pixel_centres(_COARSE)
     missed = []
     for one, known in zip(np.asarray(found), truth, strict=True):
         a, b = (decode(code, places, places, places) < 0 for code in (one, known))

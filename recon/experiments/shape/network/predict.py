@@ -11,15 +11,15 @@ from ....acquisition import Acquisition
 from ....io.network_file import Network, read
 from ....networks.architecture import built, on_device
 from ....runs import RunContext, peak_memory
-from ..cells import cells_in
+from ..cells import to_cell_batch
 from ..config import ShapeSettings
-from ..output import written
+from ..output import write_prediction
 from . import flow
 from .checkpoint import PredictionState
 from .config import ShapePredict
 from .denoiser import ShapeDenoiser
-from .inputs import PictureInput, picture_input
-from .refine import blur_of, refine
+from .inputs import PictureInput, to_network_input
+from .refine import load_blur, refine
 from .shape_code import EDGE
 from .thickness_prior import ThicknessPrior
 
@@ -44,9 +44,9 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: RunContext)
     """
     began, wanted = time.monotonic(), settings.predict
     network = read(wanted.network, "shape")
-    cells = cells_in(acquisition)
-    sights = [picture_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
-    blur = blur_of(wanted, cells)  # Read in time, should it be none.
+    cells = to_cell_batch(acquisition)
+    sights = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
+    blur = load_blur(wanted, cells)  # Read in time, should it be none.
     asked = time.monotonic()
     kept = PredictionState.begun(work, len(sights), 1 if wanted.mean else wanted.draws)
     _draw(kept, network, sights, [_seeds(settings.seed, name) for name in cells.names], wanted, work)
@@ -55,7 +55,7 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: RunContext)
         asked = time.monotonic()
         numbers |= refine(kept, sights, blur, wanted.refine_steps, work)
         numbers["seconds_of_refinement"] = time.monotonic() - asked
-    numbers |= written(settings, cells, kept.codes, sights, work)
+    numbers |= write_prediction(settings, cells, kept.codes, sights, work)
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     work.folder.write_numbers(numbers)
     return numbers

@@ -17,7 +17,7 @@ _FINE = 0.4
 _REMEDY = "give a stack (z, y, x) of a bead in focus at its brightest sample, background taken away"
 
 
-def psf_of(
+def read_psf(
     path: str | Path, cells: CellBatch, steps: tuple[float, float, float], most: tuple[int, int, int]
 ) -> Float[np.ndarray, "a b c"]:
     """Read a point-spread function, and sample it where pictures are made.

@@ -20,8 +20,8 @@ from ..cells import CellBatch
 from .checkpoint import PredictionState
 from .config import ShapePredict
 from .inputs import PictureInput
-from .psf import psf_of
-from .shape_code import PIXELS, UNIT, matrix, pixels
+from .psf import read_psf
+from .shape_code import PIXELS, UNIT, interpolation_matrix, pixel_centres
 
 _SLICES = 24
 """Of the stack around the section that is blurred into it."""
@@ -54,7 +54,7 @@ def refine(
     Args:
         kept: All shapes as drawn, some of which may be refined already; its codes are changed.
         sights: What was seen.
-        blur: As `blur_of` gives it.
+        blur: As `load_blur` gives it.
         steps: How long.
         work: Who is told, and asked whether to stop.
 
@@ -76,7 +76,7 @@ def refine(
     return {"picture_before": float(before), "picture_after": float(after)}
 
 
-def blur_of(wanted: ShapePredict, cells: CellBatch) -> Blurring:
+def load_blur(wanted: ShapePredict, cells: CellBatch) -> Blurring:
     """The microscope's blur, as its file has it or as that of the red blood cells was.
 
     Raises:
@@ -84,7 +84,7 @@ def blur_of(wanted: ShapePredict, cells: CellBatch) -> Blurring:
     """
     if wanted.psf is None:
         return light.Blur(_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)
-    return jnp.asarray(psf_of(wanted.psf, cells, _STEPS, (_SLICES - 1, PIXELS - 1, PIXELS - 1)))
+    return jnp.asarray(read_psf(wanted.psf, cells, _STEPS, (_SLICES - 1, PIXELS - 1, PIXELS - 1)))
 
 
 @partial(jax.jit, static_argnums=3)
@@ -111,7 +111,7 @@ def _fitted(
 
 def misfit(fitted: RefinedDraws, image: Float[Array, "y x"], blur: Blurring) -> Float[Array, " batch"]:
     """Square of the difference of pictures made and seen over that of the one seen, at the best brightness."""
-    made = sections(fitted.codes, jnp.exp(fitted.membrane), blur)
+    made = simulate_images(fitted.codes, jnp.exp(fitted.membrane), blur)
     seen = image[None]
     power = jnp.maximum((made**2).sum(axis=(1, 2)), 1e-6)
     gain = (made * seen).sum(axis=(1, 2)) / power
@@ -119,12 +119,14 @@ def misfit(fitted: RefinedDraws, image: Float[Array, "y x"], blur: Blurring) -> 
     return missed.sum(axis=(1, 2)) / jnp.maximum((image**2).sum(), 1e-6)
 
 
-def sections(
+def simulate_images(
     codes: Float[Array, "batch 16 16 16"], membrane: Float[Array, " batch"], blur: Blurring
 ) -> Float[Array, "batch y x"]:
     """The pictures that a microscope makes of shapes, without noise."""
     heights = (np.arange(_SLICES) - _SLICES // 2) * _STEPS[0]
-    along_z, across = (jnp.asarray(matrix(places), jnp.float32) for places in (heights, pixels(PIXELS)))
+    along_z, across = (
+        jnp.asarray(interpolation_matrix(places), jnp.float32) for places in (heights, pixel_centres(PIXELS))
+    )
     distance = UNIT * jnp.einsum("za,yb,xc,nabc->nzyx", along_z, across, across, codes)
     filled = light.occupancy_of_distance(distance, 1.5)
 

@@ -36,12 +36,12 @@ _AT_LEAST = 1.0
 Code = Float[np.ndarray, "16 16 16"]
 
 
-def positions() -> Float[np.ndarray, " 16"]:
+def code_points() -> Float[np.ndarray, " 16"]:
     """Where the code's points stand along each axis."""
     return (np.arange(EDGE) - (EDGE - 1) / 2) * PITCH
 
 
-def pixels(count: int = PIXELS) -> Float[np.ndarray, " n"]:
+def pixel_centres(count: int = PIXELS) -> Float[np.ndarray, " n"]:
     """Centres of so many pixels across the picture."""
     return (np.arange(count) - (count - 1) / 2) * PIXELS / count
 
@@ -55,7 +55,7 @@ def signed_distance(inside: np.ndarray) -> np.ndarray:
 
 
 @cache
-def coefficients() -> Float[np.ndarray, "20 16"]:
+def spline_matrix() -> Float[np.ndarray, "20 16"]:
     """Matrix from the code along an axis to the coefficients of its cubic B-spline in the box of half edge `HALF`.
 
     The code goes on along a straight line for a point at each end, and the spline ends there without slope.
@@ -70,9 +70,9 @@ def _mirrored(samples: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n+2 m"]:
     return np.concatenate([inner[1:2], inner, inner[-2:-1]])
 
 
-def matrix(places: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 16"]:
+def interpolation_matrix(places: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 16"]:
     """Matrix from the code along an axis to the spline's values at positions."""
-    own = coefficients()
+    own = spline_matrix()
     band = spline_band(places / HALF, len(own))
     found: np.ndarray = band.weights @ own[band.used]
     return found
@@ -87,38 +87,45 @@ def encode(distance: Float[np.ndarray, "z y x"], places: tuple[np.ndarray, np.nd
     """
     from scipy.interpolate import interpn
 
-    points = np.stack(np.meshgrid(*[positions()] * 3, indexing="ij"), axis=-1)
+    points = np.stack(np.meshgrid(*[code_points()] * 3, indexing="ij"), axis=-1)
     found: np.ndarray = np.clip(interpn(places, distance, points) / UNIT, -CLIP, CLIP).astype(np.float32)
     return found
 
 
 def decode(code: Code, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> Float[np.ndarray, "z y x"]:
     """[voxel] The distance on a lattice, without regard for the section."""
-    found = np.einsum("za,yb,xc,abc->zyx", matrix(z), matrix(y), matrix(x), code * UNIT, optimize=True)
+    found = np.einsum(
+        "za,yb,xc,abc->zyx",
+        interpolation_matrix(z),
+        interpolation_matrix(y),
+        interpolation_matrix(x),
+        code * UNIT,
+        optimize=True,
+    )
     return np.asarray(found)
 
 
-def rim_places() -> Float[np.ndarray, " n"]:
+def section_points() -> Float[np.ndarray, " n"]:
     """Positions of the points of the section's own spline."""
     return np.arange(-HALF, HALF + _RIM / 2, _RIM)
 
 
-def rim(code: Code, section: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "m m"]:
+def section_correction(code: Code, section: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "m m"]:
     """[voxel] What is to be added in the plane of the section, so that the surface passes where the section's does.
 
     Where the shape has the section's sign already it is left alone, but for distances longer than the section allows.
 
     Args:
         code: The shape.
-        section: Signed distance within the plane to the section's outline, at `rim_places`.
+        section: Signed distance within the plane to the section's outline, at `section_points`.
     """
-    own = decode(code, np.zeros(1), rim_places(), rim_places())[0]
+    own = decode(code, np.zeros(1), section_points(), section_points())[0]
     nearest = np.clip(section, -_AT_LEAST, _AT_LEAST)
     low, high = np.minimum(nearest, section), np.maximum(nearest, section)
     found: np.ndarray = np.clip(own, low, high) - own
     return found
 
 
-def rim_coefficients(values: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "k k"]:
-    """Coefficients of the section's own spline through values at `rim_places`."""
+def section_coefficients(values: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "k k"]:
+    """Coefficients of the section's own spline through values at `section_points`."""
     return _mirrored(_mirrored(values).T).T

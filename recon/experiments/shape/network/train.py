@@ -16,7 +16,7 @@ from ..config import ShapeSettings
 from .augmentation import TrainingCell
 from .denoiser import ShapeDenoiser
 from .objective import ShapeObjective
-from .training_data import Sources, gathered, held_out_simulated
+from .training_data import TrainingSet, gather_training_set, simulate_held_out
 
 _KIND = "shape"
 
@@ -40,7 +40,7 @@ def train(settings: ShapeSettings, work: RunContext) -> dict[str, float]:
     _require_unseen(settings)
     denoiser = ShapeDenoiser(settings.network.widths, settings.network.blocks)
     weights = first_weights(wanted.network, _KIND, denoiser.constants())
-    sources = gathered(settings, work)
+    sources = gather_training_set(settings, work)
     parts = _parts(settings, sources.real)
     each = wanted.steps + wanted.distil
     course = TrainingRun(work, len(parts) * each)
@@ -54,7 +54,7 @@ def train(settings: ShapeSettings, work: RunContext) -> dict[str, float]:
             judged.append(dict(read(work.folder.path / part.name, _KIND).provenance["numbers"]))
         else:
             learned, held_out = part.divided(sources)
-            held_out = held_out or held_out_simulated(settings.seed)
+            held_out = held_out or simulate_held_out(settings.seed)
             task = ShapeObjective(denoiser, wanted, settings.seed, learned.real, learned.beside, held_out, weights)
             own, size = _learned(task, part, course)
             judged.append(own)
@@ -113,11 +113,11 @@ class Fold:
     teacher: str
     held_out: frozenset[int]
 
-    def divided(self, sources: Sources) -> tuple[Sources, list[TrainingCell]]:
+    def divided(self, sources: TrainingSet) -> tuple[TrainingSet, list[TrainingCell]]:
         """What is learned from, without anything of the cells that are held out; and those."""
         kept = [i for i in range(len(sources.real)) if i not in self.held_out]
         turned = [sources.turned[i] for i in kept] if sources.turned else []
-        return Sources([sources.real[i] for i in kept], turned, sources.simulated), [
+        return TrainingSet([sources.real[i] for i in kept], turned, sources.simulated), [
             sources.real[i] for i in sorted(self.held_out)
         ]
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from ....errors import DataError, Diagnostic, Stopped
 from ....runs import RunContext
-from ..cells import CellBatch, cells_of
+from ..cells import CellBatch, read_cells
 from ..config import ShapeSettings
-from ..simulate import SimulatedCell, simulated_cell, turned_cell
-from .augmentation import TrainingCell, specimen
+from ..simulate import SimulatedCell, rotate_cell, simulate_cell
+from .augmentation import TrainingCell, prepare_cell
 
 _EDGE = 48
 """Samples along an axis of a simulated cell that is learned from."""
@@ -21,7 +21,7 @@ _LEAST = 16
 
 
 @dataclass(frozen=True)
-class Sources:
+class TrainingSet:
     """What there is to learn from.
 
     Args:
@@ -40,7 +40,7 @@ class Sources:
         return [*self.simulated, *(one for copies in self.turned for one in copies)]
 
 
-def gathered(settings: ShapeSettings, work: RunContext) -> Sources:
+def gather_training_set(settings: ShapeSettings, work: RunContext) -> TrainingSet:
     """Read the cells that the config names, turn them, and simulate others.
 
     Args:
@@ -60,14 +60,14 @@ def gathered(settings: ShapeSettings, work: RunContext) -> Sources:
         raise DataError(
             Diagnostic("train.specimens", message, f"name cells in train.data, or simulate {_LEAST} or more")
         )
-    return Sources(real, turned, simulated)
+    return TrainingSet(real, turned, simulated)
 
 
 def _cells(settings: ShapeSettings) -> CellBatch | None:
     """The cells that the config names."""
     if settings.train.data is None:
         return None
-    found = cells_of(settings, Path(settings.train.data))
+    found = read_cells(settings, Path(settings.train.data))
     if found.inside is None:
         message = "the shapes of its cells are not known"
         raise DataError(Diagnostic(settings.train.data, message, "a network learns from cells with obj/ or /truth"))
@@ -76,7 +76,7 @@ def _cells(settings: ShapeSettings) -> CellBatch | None:
 
 def _real(cells: CellBatch) -> list[TrainingCell]:
     rows = zip(_shapes(cells), cells.images, cells.masks, cells.labels, strict=True)
-    return [specimen(inside, image, mask, label) for inside, image, mask, label in rows]
+    return [prepare_cell(inside, image, mask, label) for inside, image, mask, label in rows]
 
 
 def _turned(cells: CellBatch, seed: int, count: int, work: RunContext) -> list[list[TrainingCell]]:
@@ -84,7 +84,7 @@ def _turned(cells: CellBatch, seed: int, count: int, work: RunContext) -> list[l
     found: list[list[TrainingCell]] = []
     for number, (inside, label) in enumerate(zip(_shapes(cells), cells.labels, strict=True)):
         _stop_if_asked(work)
-        seen = [turned_cell(np.random.default_rng([seed, 11, number, k]), inside, label) for k in range(count)]
+        seen = [rotate_cell(np.random.default_rng([seed, 11, number, k]), inside, label) for k in range(count)]
         found.append([_specimen(cell) for cell in seen if cell.mask.any()])
         work.progress(number + 1, len(cells), turned=float(sum(map(len, found))))
     return found
@@ -95,7 +95,7 @@ def _shapes(cells: CellBatch) -> np.ndarray:
 
 
 def _specimen(cell: SimulatedCell) -> TrainingCell:
-    return specimen(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
+    return prepare_cell(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
 
 
 def _stop_if_asked(work: RunContext) -> None:
@@ -112,7 +112,7 @@ def _simulated(seed: int, count: int, work: RunContext) -> list[TrainingCell]:
     return found
 
 
-def held_out_simulated(seed: int) -> list[TrainingCell]:
+def simulate_held_out(seed: int) -> list[TrainingCell]:
     """Cells to judge a network by that learns from all real ones."""
     return [_one_simulated(seed + 1_000_003, number) for number in range(_HELD_OUT)]
 
@@ -120,6 +120,6 @@ def held_out_simulated(seed: int) -> list[TrainingCell]:
 def _one_simulated(seed: int, number: int) -> TrainingCell:
     rng = np.random.default_rng([seed, number])
     while True:
-        cell = simulated_cell(rng, edge=_EDGE)
+        cell = simulate_cell(rng, edge=_EDGE)
         if cell.mask.any():  # A bowl may have no section in its middle plane.
             return _specimen(cell)

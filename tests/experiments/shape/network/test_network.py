@@ -14,43 +14,43 @@ from hypothesis import strategies as st
 
 from unflat.physics.fluorescence import Blur
 from unflat.recon.experiments.shape.cells import CellImage
-from unflat.recon.experiments.shape.model import model_of
+from unflat.recon.experiments.shape.model import build_model
 from unflat.recon.experiments.shape.network import flow, refine
-from unflat.recon.experiments.shape.network.augmentation import TrainingCell, look, specimen
+from unflat.recon.experiments.shape.network.augmentation import TrainingCell, make_example, prepare_cell
 from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
-from unflat.recon.experiments.shape.network.inputs import CHANNELS, PictureInput, picture_input
+from unflat.recon.experiments.shape.network.inputs import CHANNELS, PictureInput, to_network_input
 from unflat.recon.experiments.shape.network.shape_code import (
     EDGE,
     PIXELS,
     UNIT,
     WIDTH,
+    code_points,
     decode,
     encode,
-    matrix,
-    pixels,
-    positions,
-    rim,
-    rim_places,
+    interpolation_matrix,
+    pixel_centres,
+    section_correction,
+    section_points,
     signed_distance,
 )
 from unflat.recon.experiments.shape.network.train import folds
-from unflat.recon.experiments.shape.output import lattice_of_cube, occupancy
-from unflat.recon.experiments.shape.simulate import SimulatedCell, simulated_cell, turned_cell
+from unflat.recon.experiments.shape.output import cube_grid, occupancy
+from unflat.recon.experiments.shape.simulate import SimulatedCell, rotate_cell, simulate_cell
 from unflat.recon.io.network_file import STEPS
-from unflat.recon.metrics.morphology.surface import surface_of
+from unflat.recon.metrics.morphology.surface import extract_surface
 
 HEIGHTS = np.arange(PIXELS) - PIXELS // 2
 
 
 def ball(radius: float, at: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:
     """[voxel] Signed distance to a ball on the cube's voxels."""
-    z, y, x = np.meshgrid(HEIGHTS, pixels(), pixels(), indexing="ij")
+    z, y, x = np.meshgrid(HEIGHTS, pixel_centres(), pixel_centres(), indexing="ij")
     return np.sqrt((z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2) - radius
 
 
 def code_of(distance: np.ndarray) -> np.ndarray:
     """Its code."""
-    return encode(distance, (HEIGHTS.astype(float), pixels(), pixels()))
+    return encode(distance, (HEIGHTS.astype(float), pixel_centres(), pixel_centres()))
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -61,25 +61,25 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.fixture(scope="module")
 def cell() -> SimulatedCell:
     """A simulated discocyte."""
-    return simulated_cell(np.random.default_rng(3), "discocyte", 64)
+    return simulate_cell(np.random.default_rng(3), "discocyte", 64)
 
 
 @pytest.fixture(scope="module")
 def drawn(cell: SimulatedCell) -> TrainingCell:
     """The same as the network learns it."""
-    return specimen(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
+    return prepare_cell(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
 
 
 def test_between_its_points_a_code_is_what_it_codes() -> None:
     distance = ball(17.3, (2.0, -3.5, 1.2))
-    found = decode(code_of(distance), HEIGHTS.astype(float), pixels(), pixels())
+    found = decode(code_of(distance), HEIGHTS.astype(float), pixel_centres(), pixel_centres())
     near = np.abs(distance) < 3
     assert np.abs(found - distance)[near].max() < 0.35
     assert overlap(found < 0, distance < 0) > 0.98
 
 
 def test_a_plane_is_coded_without_error() -> None:
-    slope = positions()[:, None, None] * 0.1 + positions()[:, None] * -0.05 + 0.2
+    slope = code_points()[:, None, None] * 0.1 + code_points()[:, None] * -0.05 + 0.2
     code = np.broadcast_to(slope, (EDGE,) * 3)
     places = np.linspace(-29, 29, 40)
     found = decode(code / UNIT, places, places, places)
@@ -89,7 +89,7 @@ def test_a_plane_is_coded_without_error() -> None:
 
 
 def test_the_matrix_of_a_code_has_rows_that_sum_to_one() -> None:
-    np.testing.assert_allclose(matrix(np.linspace(-31, 31, 100)).sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(interpolation_matrix(np.linspace(-31, 31, 100)).sum(axis=1), 1, atol=1e-12)
 
 
 def test_the_distance_of_voxels_is_half_a_voxel_beside_the_surface() -> None:
@@ -103,28 +103,28 @@ def test_the_distance_of_voxels_is_half_a_voxel_beside_the_surface() -> None:
 @given(seed=st.integers(0, 1000), radius=st.floats(6, 25), squeeze=st.floats(0.6, 1.6))
 def test_whatever_is_drawn_passes_through_the_section(seed: int, radius: float, squeeze: float) -> None:
     rng = np.random.default_rng(seed)
-    y, x = np.meshgrid(pixels(), pixels(), indexing="ij")
+    y, x = np.meshgrid(pixel_centres(), pixel_centres(), indexing="ij")
     mask = np.hypot(y * squeeze, x / squeeze) < radius
-    sight = picture_input(mask * 1.0, mask * 1.0)
+    sight = to_network_input(mask * 1.0, mask * 1.0)
     rough = np.clip(code_of(ball(18.0)) + 0.2 * rng.standard_normal((EDGE,) * 3), -1.5, 1.5)
-    model = model_of(CellImage("c", "", mask * 1.0, mask * 1.0, (1, 1, 1), "voxel"), rough[None], sight, {})
-    section = model.sample(np.zeros(1), pixels(), pixels())[0] < 0
+    model = build_model(CellImage("c", "", mask * 1.0, mask * 1.0, (1, 1, 1), "voxel"), rough[None], sight, {})
+    section = model.sample(np.zeros(1), pixel_centres(), pixel_centres())[0] < 0
     assert overlap(section, mask) > 0.97
 
 
 def test_a_shape_that_agrees_with_its_section_is_left_alone() -> None:
     distance = ball(15.0)
-    sight = picture_input(np.ones((64, 64)), (distance[32] < 0).astype(float))
-    inner = np.abs(rim_places()) < 20
-    found = rim(code_of(distance), sight.outline())[np.ix_(inner, inner)]
+    sight = to_network_input(np.ones((64, 64)), (distance[32] < 0).astype(float))
+    inner = np.abs(section_points()) < 20
+    found = section_correction(code_of(distance), sight.outline())[np.ix_(inner, inner)]
     assert np.abs(found).max() < 0.6  # The mask has pixels, the ball has none.
 
 
 @pytest.mark.parametrize("size", [32, 128, 96])
 def test_pictures_of_any_size_show_the_same_cell(size: int) -> None:
     def seen(count: int) -> PictureInput:
-        y, x = np.meshgrid(pixels(count), pixels(count), indexing="ij")
-        return picture_input(7e3 * np.exp(-(y**2 + x**2) / 400), (np.hypot(y, x - 3) < 14).astype(float))
+        y, x = np.meshgrid(pixel_centres(count), pixel_centres(count), indexing="ij")
+        return to_network_input(7e3 * np.exp(-(y**2 + x**2) / 400), (np.hypot(y, x - 3) < 14).astype(float))
 
     one, other = seen(64), seen(size)
     np.testing.assert_allclose(one.image, other.image, atol=0.06)
@@ -133,23 +133,23 @@ def test_pictures_of_any_size_show_the_same_cell(size: int) -> None:
 
 
 def test_brightness_has_no_unit(cell: SimulatedCell) -> None:
-    one, other = (picture_input(factor * cell.image, cell.mask.astype(float)) for factor in (1.0, 1234.5))
+    one, other = (to_network_input(factor * cell.image, cell.mask.astype(float)) for factor in (1.0, 1234.5))
     np.testing.assert_allclose(one.channels(3.0), other.channels(3.0), rtol=1e-5)
 
 
 def test_looks_turn_code_and_picture_together(drawn: TrainingCell) -> None:
     rng = np.random.default_rng(0)
     for _ in range(6):
-        seen = look(drawn, rng)
-        middle = decode(seen.code, np.zeros(1), pixels(), pixels())[0] < 0
+        seen = make_example(drawn, rng)
+        middle = decode(seen.code, np.zeros(1), pixel_centres(), pixel_centres())[0] < 0
         assert overlap(middle, seen.seen[..., 2] > 0.5) > 0.85
 
 
 def test_a_stretched_cell_is_told_with_its_own_height(drawn: TrainingCell) -> None:
     rng, ratios = np.random.default_rng(1), []
     for _ in range(12):
-        seen = look(drawn, rng)
-        inside = np.clip(0.5 - decode(seen.code, HEIGHTS.astype(float), pixels(), pixels()), 0, 1)
+        seen = make_example(drawn, rng)
+        inside = np.clip(0.5 - decode(seen.code, HEIGHTS.astype(float), pixel_centres(), pixel_centres()), 0, 1)
         high = np.exp(0.3 * seen.seen[0, 0, 3]) * 30
         ratios.append(inside.sum() / seen.seen[..., 2].sum() / high)
     assert np.std(np.log(ratios)) < 0.06  # Heights themselves differ by 0.12.
@@ -158,7 +158,7 @@ def test_a_stretched_cell_is_told_with_its_own_height(drawn: TrainingCell) -> No
 
 def test_a_cell_turned_in_space_keeps_its_volume(cell: SimulatedCell) -> None:
     rng = np.random.default_rng(1)
-    volumes = [turned_cell(rng, cell.inside).inside.sum() for _ in range(4)]
+    volumes = [rotate_cell(rng, cell.inside).inside.sum() for _ in range(4)]
     np.testing.assert_allclose(volumes, cell.inside.sum(), rtol=0.03)
 
 
@@ -189,7 +189,7 @@ def test_the_flow_ends_at_what_the_network_knows(steps: int) -> None:
 
 
 def test_a_small_network_learns_one_cell(drawn: TrainingCell) -> None:
-    denoiser, seen = ShapeDenoiser((8,), (1,)), look(drawn)
+    denoiser, seen = ShapeDenoiser((8,), (1,)), make_example(drawn)
     parameters = {name: jnp.asarray(array) for name, array in denoiser.initialise(0).items()}
     codes, pictures = (jnp.stack([jnp.asarray(one)] * 8) for one in (seen.code, seen.seen))
 
@@ -256,7 +256,7 @@ def test_a_network_that_says_nothing_gives_the_likeliest_code_of_numbers_that_kn
 
 
 def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: TrainingCell) -> None:
-    truth = look(drawn).code
+    truth = make_example(drawn).code
     image = jnp.asarray(drawn.sight.image, jnp.float32)
     start = jnp.asarray(np.clip(truth * 0.7 - 0.1, -1.5, 1.5))[None]
     blur = Blur(0.9, 2.5, 0.25, 3.5)
@@ -272,13 +272,13 @@ def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
     cell: SimulatedCell, drawn: TrainingCell
 ) -> None:
     mask, voxel = cell.mask.astype(float), (0.2e-6, 0.17e-6, 0.17e-6)
-    rough = look(drawn).code + 0.03 * np.random.default_rng(0).standard_normal((EDGE,) * 3)
+    rough = make_example(drawn).code + 0.03 * np.random.default_rng(0).standard_normal((EDGE,) * 3)
     bends, volumes = [], []
     for edge in (64, 256):
-        model = model_of(CellImage("c", "", cell.image, mask, voxel, "m"), rough[None], drawn.sight, {}, edge)
-        lattice = lattice_of_cube(model, edge)
+        model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), rough[None], drawn.sight, {}, edge)
+        lattice = cube_grid(model, edge)
         distance = model.sample(lattice.z, lattice.y, lattice.x)
-        mesh = surface_of(distance, [1e6 * step for step in model.spacing], signed=True).mesh
+        mesh = extract_surface(distance, [1e6 * step for step in model.spacing], signed=True).mesh
         assert mesh.is_watertight
         assert mesh.is_winding_consistent
         volumes.append(mesh.volume)
@@ -290,9 +290,9 @@ def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
 
 
 def test_a_distance_on_voxels_that_are_no_cubes_says_that_it_is_none(cell: SimulatedCell, drawn: TrainingCell) -> None:
-    mask, code = cell.mask.astype(float), look(drawn).code[None]
+    mask, code = cell.mask.astype(float), make_example(drawn).code[None]
     for voxel, cubes in (((0.17e-6,) * 3, True), ((0.2e-6, 0.17e-6, 0.17e-6), False)):
-        model = model_of(CellImage("c", "", cell.image, mask, voxel, "m"), code, drawn.sight, {})
+        model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), code, drawn.sight, {})
         assert ("no true distance" in model.quantities[0].meaning) is not cubes
 
 
@@ -301,16 +301,20 @@ def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volu
     mask = (distance[32] < 0).astype(float)
     voxel = (0.2e-6, 0.17e-6, 0.17e-6)
     codes = np.stack([code_of(distance), code_of(distance * 0.9 - 1)])
-    model = model_of(CellImage("a ball", "round", mask, mask, voxel, "m"), codes, picture_input(mask, mask), {}, 64)
+    model = build_model(
+        CellImage("a ball", "round", mask, mask, voxel, "m"), codes, to_network_input(mask, mask), {}, 64
+    )
     assert model.draws == 2
     one = model.draw(0)
     far = 6 * WIDTH  # Away from the section nothing is added.
-    wanted = 0.17e-6 * decode(codes[0], np.array([far]), pixels(), pixels())[0]
-    np.testing.assert_allclose(one.sample(np.array([far * 0.2e-6]), *[pixels() * 0.17e-6] * 2)[0], wanted, atol=2e-11)
+    wanted = 0.17e-6 * decode(codes[0], np.array([far]), pixel_centres(), pixel_centres())[0]
+    np.testing.assert_allclose(
+        one.sample(np.array([far * 0.2e-6]), *[pixel_centres() * 0.17e-6] * 2)[0], wanted, atol=2e-11
+    )
     volumes = []
     for edge in (64, 256):
-        finer = model_of(
-            CellImage("a ball", "round", mask, mask, voxel, "m"), codes[:1], picture_input(mask, mask), {}, edge
+        finer = build_model(
+            CellImage("a ball", "round", mask, mask, voxel, "m"), codes[:1], to_network_input(mask, mask), {}, edge
         )
         volumes.append(occupancy(finer, edge).sum() * np.prod(finer.spacing))
     np.testing.assert_allclose(volumes[0], volumes[1], rtol=0.01)

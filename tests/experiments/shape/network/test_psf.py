@@ -11,8 +11,8 @@ from unflat.physics.fluorescence import Blur
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.shape.cells import CellBatch
 from unflat.recon.experiments.shape.network import refine
-from unflat.recon.experiments.shape.network.psf import psf_of
-from unflat.recon.experiments.shape.network.shape_code import encode, pixels
+from unflat.recon.experiments.shape.network.psf import read_psf
+from unflat.recon.experiments.shape.network.shape_code import encode, pixel_centres
 from unflat.recon.io.volume_formats import save
 from unflat.recon.volume import Quantity, Volume
 
@@ -57,7 +57,7 @@ def widths(psf: np.ndarray) -> list[float]:
 def test_its_widths_are_those_of_the_file(
     tmp_path: Path, steps: tuple[float, float, float], unit: str, count: int
 ) -> None:
-    psf = psf_of(written(tmp_path / "psf.h5", steps, unit), cells(count), STEPS, MOST)
+    psf = read_psf(written(tmp_path / "psf.h5", steps, unit), cells(count), STEPS, MOST)
     assert psf.sum() == pytest.approx(1, rel=1e-5)
     assert all(n % 2 for n in psf.shape)
     np.testing.assert_allclose(widths(psf), (AXIAL, LATERAL, LATERAL), rtol=0.1)
@@ -65,7 +65,7 @@ def test_its_widths_are_those_of_the_file(
 
 def test_of_larger_pictures_it_is_as_much_narrower(tmp_path: Path) -> None:
     path = written(tmp_path / "psf.h5", (1.0, 1.0, 1.0), "voxel")
-    psf = psf_of(path, cells(128), (1.0, 0.5, 0.5), MOST)
+    psf = read_psf(path, cells(128), (1.0, 0.5, 0.5), MOST)
     line = psf.sum(axis=(0, 1))
     places = (np.arange(len(line)) - len(line) // 2) * 0.5
     assert np.sqrt((line * places**2).sum()) == pytest.approx(LATERAL / 2, rel=0.1)
@@ -73,7 +73,7 @@ def test_of_larger_pictures_it_is_as_much_narrower(tmp_path: Path) -> None:
 
 def test_a_focus_beside_the_middle_is_found(tmp_path: Path) -> None:
     straight, moved = (
-        psf_of(written(tmp_path / f"{offset}.h5", (1.0, 1.0, 1.0), "voxel", offset), cells(), STEPS, MOST)
+        read_psf(written(tmp_path / f"{offset}.h5", (1.0, 1.0, 1.0), "voxel", offset), cells(), STEPS, MOST)
         for offset in (0, 5)
     )
     assert np.argmax(moved.sum(axis=(1, 2))) == moved.shape[0] // 2
@@ -82,12 +82,12 @@ def test_a_focus_beside_the_middle_is_found(tmp_path: Path) -> None:
 
 def test_its_pictures_are_those_of_the_formula(tmp_path: Path) -> None:
     heights = np.arange(64) - 32.0
-    z, y, x = np.meshgrid(heights, pixels(), pixels(), indexing="ij")
-    code = jnp.asarray(encode(np.sqrt(z**2 + y**2 + x**2) - 14, (heights, pixels(), pixels())))[None]
-    psf = psf_of(written(tmp_path / "psf.h5", (1.0, 1.0, 1.0), "voxel"), cells(), STEPS, MOST)
+    z, y, x = np.meshgrid(heights, pixel_centres(), pixel_centres(), indexing="ij")
+    code = jnp.asarray(encode(np.sqrt(z**2 + y**2 + x**2) - 14, (heights, pixel_centres(), pixel_centres())))[None]
+    psf = read_psf(written(tmp_path / "psf.h5", (1.0, 1.0, 1.0), "voxel"), cells(), STEPS, MOST)
     strength = jnp.full(1, 3.0)
     found, wanted = (
-        np.asarray(refine.sections(code, strength, blur))[0]
+        np.asarray(refine.simulate_images(code, strength, blur))[0]
         for blur in (jnp.asarray(psf), Blur(LATERAL, AXIAL, 0.0, 1.0))
     )
     np.testing.assert_allclose(found, wanted, atol=0.05 * wanted.max())
@@ -97,17 +97,17 @@ def test_a_plain_stack_is_sampled_as_the_pictures_are(tmp_path: Path) -> None:
     z, y, x = np.mgrid[-12:13, -8:9, -8:9]
     values = np.exp(-((z / AXIAL) ** 2 + (y / LATERAL) ** 2 + (x / LATERAL) ** 2) / 2).astype(np.float32)
     tifffile.imwrite(tmp_path / "psf.tif", values)
-    psf = psf_of(tmp_path / "psf.tif", cells(voxel=None), STEPS, MOST)
+    psf = read_psf(tmp_path / "psf.tif", cells(voxel=None), STEPS, MOST)
     np.testing.assert_allclose(widths(psf), (AXIAL, LATERAL, LATERAL), rtol=0.1)
 
 
 def test_what_is_no_blur_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "psf.h5", (1.0, 1.0, 1.0), "m")
     with pytest.raises(DataError, match="voxel_size"):
-        psf_of(path, cells(voxel=None), STEPS, MOST)
+        read_psf(path, cells(voxel=None), STEPS, MOST)
     axes = [np.arange(3.0)] * 3
     for name, values in (("negative", -np.ones((3, 3, 3))), ("nothing", np.zeros((3, 3, 3)))):
         volume = Volume("shape", *axes, {"psf": values}, (Quantity("psf", "1", ""),), length_unit="voxel")
         save(volume, tmp_path / f"{name}.h5")
         with pytest.raises(DataError, match="brightest sample"):
-            psf_of(tmp_path / f"{name}.h5", cells(), STEPS, MOST)
+            read_psf(tmp_path / f"{name}.h5", cells(), STEPS, MOST)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unflat.recon.experiments.shape.network.inputs import PictureInput, picture_input
+from unflat.recon.experiments.shape.network.inputs import PictureInput, to_network_input
 from unflat.recon.experiments.shape.network.thickness_prior import (
     HeightGroup,
     ThicknessPrior,
@@ -23,7 +23,7 @@ def cell(rng: np.random.Generator, unexplained: float = 0.0, base: float = 0.0) 
     glow = 0.02 * np.exp(log_height - 3.4) * np.exp(-np.maximum(distance, 0) / 4) * 10
     within = np.where(distance < -4, 1.0 - base, 1.0)  # Simulated cells are hollow.
     image = np.where(distance < 0, within, glow) * np.exp(rng.normal(0, 0.01, distance.shape))
-    return picture_input(image, (distance < 0).astype(float)), log_height + unexplained * rng.standard_normal()
+    return to_network_input(image, (distance < 0).astype(float)), log_height + unexplained * rng.standard_normal()
 
 
 def some(
@@ -80,17 +80,17 @@ def test_traits_have_no_unit_of_brightness_and_no_direction() -> None:
     y, x = np.mgrid[:64, :64] - 31.5
     mask = (np.hypot(y / 1.3, x - 3) < 14).astype(float)
     image = rng.uniform(size=mask.shape)
-    own = features(picture_input(image, mask))
-    np.testing.assert_allclose(features(picture_input(817.0 * image, mask)), own, atol=1e-6)
-    np.testing.assert_allclose(features(picture_input(image[::-1].T, mask[::-1].T)), own, atol=1e-6)
+    own = features(to_network_input(image, mask))
+    np.testing.assert_allclose(features(to_network_input(817.0 * image, mask)), own, atol=1e-6)
+    np.testing.assert_allclose(features(to_network_input(image[::-1].T, mask[::-1].T)), own, atol=1e-6)
 
 
 @pytest.mark.parametrize("filled", [1.0, 0.0])
 def test_traits_are_finite_of_any_picture(filled: float) -> None:
     mask = np.zeros((64, 64))
     mask[30:32, 31] = 1
-    assert np.all(np.isfinite(features(picture_input(np.full((64, 64), filled), mask))))
-    assert np.all(np.isfinite(features(picture_input(np.full((64, 64), filled), np.ones((64, 64))))))
+    assert np.all(np.isfinite(features(to_network_input(np.full((64, 64), filled), mask))))
+    assert np.all(np.isfinite(features(to_network_input(np.full((64, 64), filled), np.ones((64, 64))))))
 
 
 def test_groups_of_few_say_nothing_and_equal_cells_do_not_break_it() -> None:
