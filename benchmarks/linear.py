@@ -126,12 +126,12 @@ def residual(measured: CellLikelihood, views: np.ndarray) -> Callable[[Contrast]
     import jax
     import jax.numpy as jnp
 
-    extras = {name: jnp.asarray(value) for name, value in measured.extras.items()}
-    misfit = jax.jit(lambda values, batch: measured.misfit(values, extras, batch))
+    nuisance = {name: jnp.asarray(value) for name, value in measured.nuisance_parameters.items()}
+    losses = jax.jit(lambda values, batch: measured.losses(values, nuisance, batch))
 
     def of(contrast: Contrast) -> float:
         values = jnp.asarray(contrast, jnp.float32)
-        each = [float(misfit(values, measured.batch(np.array([view])))[0]) for view in views]
+        each = [float(losses(values, measured.batch(np.array([view])))[0]) for view in views]
         return float(np.sqrt(np.mean(each)))
 
     return of

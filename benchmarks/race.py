@@ -74,7 +74,7 @@ def _course(settings: Any, acquisition: Acquisition) -> list[list[float]]:
     jax.clear_caches()
     measured = problem_of(settings, acquisition)
     known = _truth(measured, acquisition)
-    field = field_for(settings.fit, measured.sampling, len(measured.scales), measured.sign)
+    field = field_for(settings.fit, measured.grid, len(measured.scales), measured.sign)
     fit = Fit(Objective(measured, field, settings.fit), settings.seed)
     values = jax.jit(fit.objective.values)
     looked, course = [0.0], []

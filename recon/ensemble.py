@@ -99,7 +99,7 @@ class Ensemble:
             values[:, within] = self._physical(np.stack(self._raw_at(s[within])))
         return values
 
-    def on_lattice(
+    def on_grid(
         self,
         z: Float[np.ndarray, " z"],
         y: Float[np.ndarray, " y"],
@@ -125,7 +125,7 @@ class Ensemble:
         values = self._outside(len(z), len(y), len(x))
         if all(w.any() for w in within):
             parts = [s[w] for s, w in zip(axes, within, strict=True)]
-            raw = np.stack([member.on_lattice(*parts) for member in self._single])
+            raw = np.stack([member.on_grid(*parts) for member in self._single])
             values[np.ix_(np.full(len(values), True), *within)] = self._physical(raw)
         return values
 

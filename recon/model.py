@@ -226,7 +226,7 @@ class Model:
         column = self.column(quantity)
         values = np.empty((len(z), len(y), len(x)))
         for tile, axes in _tiles(z, y, x):
-            values[tile] = self._fields.on_lattice(*axes)[column]
+            values[tile] = self._fields.on_grid(*axes)[column]
         return values
 
     def volume(
@@ -246,7 +246,7 @@ class Model:
         values = {q.name: np.empty(lattice.shape, np.float32) for q in quantities}
         done = 0
         for tile, axes in _tiles(*lattice.axes):
-            block = self._fields.on_lattice(*axes, turn=lattice.turn)
+            block = self._fields.on_grid(*axes, turn=lattice.turn)
             for column, array in zip(columns, values.values(), strict=True):
                 array[tile] = block[column]
             done += block[0].size

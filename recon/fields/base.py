@@ -28,7 +28,7 @@ class Field(Protocol):
         """Every constant that is needed to evaluate the field, as plain JSON."""
         ...
 
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
+    def init(self, seed: int) -> dict[str, np.ndarray]:
         """Draw parameters; the field is zero, or nearly so, everywhere."""
         ...
 
@@ -36,11 +36,11 @@ class Field(Protocol):
         """Evaluate at any points."""
         ...
 
-    def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
+    def on_grid(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
         """Evaluate on the product of three axes, without gathers."""
         ...
 
-    def project(
+    def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
         """Parameters whose field comes near values on a lattice, where the field can do so in closed form."""
@@ -66,7 +66,7 @@ def unconstrained(values: Float[np.ndarray, "*n"], sign: str) -> Float[np.ndarra
     return flip * (held - SIGN_KNEE**2 / held)
 
 
-def lattice_axes(counts: tuple[int, int, int]) -> Axes:
+def grid_axes(counts: tuple[int, int, int]) -> Axes:
     """Normalised coordinates of a lattice whose cells fill the box."""
     z, y, x = ((2 * np.arange(n) + 1) / n - 1 for n in counts)
     return z, y, x

@@ -60,7 +60,7 @@ class Fourier:
         """Length of the encoding."""
         return 3 + 4 * self.frequencies_lateral * self.angles + 2 * self.frequencies_axial
 
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
+    def init(self, seed: int) -> dict[str, np.ndarray]:
         """He's scale for the hidden layers (ICCV 2015), zero for the last."""
         rng = np.random.default_rng(seed)
         drawn: dict[str, np.ndarray] = {}
@@ -88,7 +88,7 @@ class Fourier:
                 wide = jax.nn.gelu(wide)
         return constrained(wide, self.sign)
 
-    def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
+    def on_grid(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
         """Evaluate on the product of three axes, plane by plane, each walked again for its gradient."""
         z, y, x = (jnp.asarray(a, parameters["layer_0/w"].dtype) for a in axes)
         lateral = jnp.stack(jnp.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -101,7 +101,7 @@ class Fourier:
         values = cast(Array, jax.lax.map(plane, z))
         return jnp.moveaxis(values, -1, 0).reshape(self.outputs, len(axes[0]), len(axes[1]), len(axes[2]))
 
-    def project(
+    def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
         """A perceptron has no closed form: the parameters stay, and the fit starts from zero."""

@@ -2,7 +2,7 @@
 
 An architecture turns a normalised point (z, y, x), −1 … 1 along each axis of the model's box, into K raw outputs. Each
 is a small frozen object made from the model file's JSON description and its named weights. It can be asked at any
-points (``at``) and on the product of three axes (``on_lattice``), where interpolation is separable and much faster.
+points (``at``) and on the product of three axes (``on_grid``), where interpolation is separable and much faster.
 """
 
 from collections.abc import Mapping

@@ -80,7 +80,7 @@ class NumpyFourier:
                 values = gelu(values)
         return signed(values.T, self.signs)
 
-    def on_lattice(
+    def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "k z y x"]:
         """Evaluate on the product of three axes: a perceptron has no shorter way than point by point."""

@@ -72,14 +72,14 @@ class NumpyPyramid:
         """Evaluate at points."""
         return self._decoded([numpy_spline.at_points(g, s) for g in self.grids])
 
-    def on_lattice(
+    def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "k z y x"]:
         """Evaluate on the product of three axes."""
         levels = []
         for grid in self.grids:
             bands = (numpy_spline.spline_band(s, n) for s, n in zip((z, y, x), grid.shape[1:], strict=True))
-            levels.append(numpy_spline.on_lattice(grid, *bands).reshape(len(grid), -1))
+            levels.append(numpy_spline.on_grid(grid, *bands).reshape(len(grid), -1))
         return self._decoded(levels).reshape(self.outputs, len(z), len(y), len(x))
 
     def _decoded(self, levels: Sequence[Float[np.ndarray, "f n"]]) -> Float[np.ndarray, "k n"]:

@@ -60,7 +60,7 @@ class NumpySection:
         found: np.ndarray = numpy_spline.at_points(self.grid, s) + near * numpy_spline.at_points(self.rim, s[:, 1:])
         return found
 
-    def on_lattice(
+    def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "k z y x"]:
         """Evaluate on the product of three axes."""
@@ -68,7 +68,7 @@ class NumpySection:
         in_y, in_x = (numpy_spline.spline_band(s, n) for s, n in zip((y, x), self.rim.shape[1:], strict=True))
         rim = in_y.weights @ self.rim[0, in_y.used, in_x.used] @ in_x.weights.T
         near = self._near(z).astype(self.grid.dtype)[:, None, None]
-        found: np.ndarray = numpy_spline.on_lattice(self.grid, *bands) + near * rim.astype(self.grid.dtype)
+        found: np.ndarray = numpy_spline.on_grid(self.grid, *bands) + near * rim.astype(self.grid.dtype)
         return found
 
     def _near(self, z: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -77,7 +77,7 @@ def _band(first: Int[np.ndarray, " m"], local: Float[np.ndarray, "m k"]) -> Band
     return Band(start, matrix)
 
 
-def on_lattice(grid: Float[np.ndarray, "f nz ny nx"], z: Band, y: Band, x: Band) -> Float[np.ndarray, "f lz ly lx"]:
+def on_grid(grid: Float[np.ndarray, "f nz ny nx"], z: Band, y: Band, x: Band) -> Float[np.ndarray, "f lz ly lx"]:
     """Interpolate on a lattice by three small matrix products, one an axis, in the precision of the coefficients."""
     part = grid[:, z.used, y.used, x.used]
     wz, wy, wx = (band.weights.astype(grid.dtype) for band in (z, y, x))

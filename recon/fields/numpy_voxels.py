@@ -44,9 +44,9 @@ class NumpyVoxels:
         """Evaluate at points."""
         return signed(numpy_spline.linear_at_points(self.grid, s), self.signs)
 
-    def on_lattice(
+    def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "k z y x"]:
         """Evaluate on the product of three axes."""
         bands = (numpy_spline.linear_band(s, n) for s, n in zip((z, y, x), self.samples, strict=True))
-        return signed(numpy_spline.on_lattice(self.grid, *bands), self.signs)
+        return signed(numpy_spline.on_grid(self.grid, *bands), self.signs)

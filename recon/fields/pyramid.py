@@ -52,7 +52,7 @@ class Pyramid:
             "sign": self.sign,
         }
 
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
+    def init(self, seed: int) -> dict[str, np.ndarray]:
         """Draw small features and a decoder whose last layer is zero."""
         rng = np.random.default_rng(seed)
         drawn: dict[str, np.ndarray] = {}
@@ -73,7 +73,7 @@ class Pyramid:
         levels = [cubic_at(parameters[f"grid_{i}"], points).T for i in range(len(self.levels))]
         return constrained(self._decode(parameters, levels), self.sign).T
 
-    def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
+    def on_grid(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
         """Evaluate on the product of three axes by matrix products, slab by slab, each walked again for its gradient.
 
         All features of all points at once would not fit into a cache, nor those of a large volume into memory. Along z
@@ -100,7 +100,7 @@ class Pyramid:
         values = jnp.moveaxis(cast(Array, jax.lax.map(slab, parts)), 0, 1)
         return values.reshape(self.outputs, slabs * thick, len(y), len(x))[:, : len(z)]
 
-    def project(
+    def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
         """Put values into the directly added features, coarse to fine, each level taking what the last has left."""

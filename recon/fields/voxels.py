@@ -35,7 +35,7 @@ class Voxels:
             "sign": self.sign,
         }
 
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
+    def init(self, seed: int) -> dict[str, np.ndarray]:
         """All zero; nothing is drawn."""
         return {"grid": np.zeros((self.outputs, *self.shape), np.float32)}
 
@@ -54,11 +54,11 @@ class Voxels:
             total = total + grid[:, index[0], index[1], index[2]] * weight[None]
         return constrained(total, self.sign).T
 
-    def on_lattice(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
+    def on_grid(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
         """Evaluate on the product of three axes by matrix products."""
         return constrained(apply_matrices(parameters["grid"], self._matrices(axes)), self.sign)
 
-    def project(
+    def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
         """Values at the cells' centres."""

@@ -60,8 +60,8 @@ class Reconstruction:
         if self.kind.problem is None:
             raise ConfigError(f"kind: no neural field is fitted to a {self.kind.name} yet")
         problem = self.kind.problem(self.settings, self.acquisition, self.work)
-        field = field_for(self.settings.fit, problem.sampling, len(problem.scales), problem.sign)
-        _log.info("%s on %s samples", field.architecture["type"], problem.sampling.shape)
+        field = field_for(self.settings.fit, problem.grid, len(problem.scales), problem.sign)
+        _log.info("%s on %s samples", field.architecture["type"], problem.grid.shape)
         fits = self._fit_all(problem, field)
         answers = [fit.answer for fit in fits]
         provenance = dict(self.work.provenance) | {
@@ -71,14 +71,14 @@ class Reconstruction:
         }
         model = problem.model(field.architecture, [parameters for parameters, _ in answers], provenance)
         model.save(self.work.folder.path / "model.h5")
-        parameters, extras = answers[0]
+        parameters, nuisance = answers[0]
         values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
         numbers = self._numbers(problem, fits, model)
-        numbers |= problem.write(self.work.folder.path, model, values, jax.tree.map(jnp.asarray, extras), provenance)
+        numbers |= problem.write(self.work.folder.path, model, values, jax.tree.map(jnp.asarray, nuisance), provenance)
         numbers |= self._against_truth(model)
         numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
         self.work.folder.write_numbers(numbers)
-        self._gate(problem.names, numbers)
+        self._gate(problem.metric_names, numbers)
         return numbers
 
     def _fit_all(self, problem: Likelihood, field: Field) -> list[Fit]:
@@ -133,15 +133,15 @@ class Reconstruction:
 
     def _numbers(self, problem: Likelihood, fits: list[Fit], model: Model) -> dict[str, float]:
         """What is known of the fit's quality and cost."""
-        fit, names = fits[0], problem.names
-        parameters, extras = fit.answer
+        fit, names = fits[0], problem.metric_names
+        parameters, nuisance = fit.answer
         numbers: dict[str, float] = {"steps": float(sum(f.step for f in fits)), "views": float(problem.views)}
         shown = fit.trained[:: max(1, len(fit.trained) // SHOWN)]
-        numbers[names.fitted] = problem.figure(fit.misfits(shown, parameters, extras))
+        numbers[names.fitted] = problem.metric(fit.losses(shown, parameters, nuisance))
         if len(fit.withheld):
-            numbers[names.judging] = problem.figure(fit.misfits(fit.withheld, parameters, extras, judging=True))
+            numbers[names.withheld] = problem.metric(fit.losses(fit.withheld, parameters, nuisance, withheld=True))
             if fit.start_residual is not None:
-                numbers[names.start] = fit.start_residual
+                numbers[names.initial] = fit.start_residual
         if self.settings.fit.gate is not None:
             numbers["gate"] = self.settings.fit.gate
         numbers["model_parameters"] = float(model.size)
@@ -159,7 +159,7 @@ class Reconstruction:
 
     def _gate(self, names: MetricNames, numbers: Mapping[str, float]) -> None:
         gate = self.settings.fit.gate
-        name = names.judging if names.judging in numbers else names.fitted
+        name = names.withheld if names.withheld in numbers else names.fitted
         reached = numbers[name]
         if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
             raise QualityError(

@@ -38,14 +38,14 @@ class BestParameters:
         best: Figure of the state that is kept.
         best_step: Its step.
         parameters: Its field.
-        extras: Its corrections of the instrument.
+        nuisance: Its corrections of the instrument.
         least: Least figure yet, of the same state or of one before it.
     """
 
     best: float = float("inf")
     best_step: int = 0
     parameters: dict[str, np.ndarray] = field(default_factory=dict)
-    extras: dict[str, np.ndarray] = field(default_factory=dict)
+    nuisance: dict[str, np.ndarray] = field(default_factory=dict)
     least: float = float("inf")
 
 
@@ -79,7 +79,7 @@ class Fit:
     member: int = 0
 
     def __post_init__(self) -> None:
-        self.trained, self.withheld = self.objective.problem.division()
+        self.trained, self.withheld = self.objective.likelihood.split()
         self.judgement = BestParameters()
         self.start_residual: float | None = None
         self.step = 0
@@ -90,11 +90,11 @@ class Fit:
         return self.objective.step()
 
     @cached_property
-    def _misfit(self) -> Callable[[dict[str, Array], dict[str, Array], Batch], Float[Array, " view"]]:
-        def misfit(parameters: dict[str, Array], extras: dict[str, Array], batch: Batch) -> Float[Array, " view"]:
-            return self.objective.problem.misfit(self.objective.values(parameters), extras, batch)
+    def _compiled_losses(self) -> Callable[[dict[str, Array], dict[str, Array], Batch], Float[Array, " view"]]:
+        def losses(parameters: dict[str, Array], nuisance: dict[str, Array], batch: Batch) -> Float[Array, " view"]:
+            return self.objective.likelihood.losses(self.objective.values(parameters), nuisance, batch)
 
-        return jax.jit(misfit)
+        return jax.jit(losses)
 
     @property
     def state(self) -> FitState:
@@ -105,14 +105,14 @@ class Fit:
 
     def begin(self) -> None:
         """Start from the experiment's first answer, if it has one."""
-        problem = self.objective.problem
-        start = problem.start(self.trained)
+        problem = self.objective.likelihood
+        start = problem.initial_guess(self.trained)
         self._state = self.objective.begin(self.seed + 1000 * self.member, start)
         if start is not None and len(self.withheld):
-            found = jax.jit(problem.misfit)(
-                jnp.asarray(start, jnp.float32), self._state.extras, problem.batch(self.withheld, judging=True)
+            found = jax.jit(problem.losses)(
+                jnp.asarray(start, jnp.float32), self._state.nuisance, problem.batch(self.withheld, withheld=True)
             )
-            self.start_residual = problem.figure(np.asarray(found))
+            self.start_residual = problem.metric(np.asarray(found))
 
     def run(self, watcher: FitCallbacks) -> Outcome:
         """Take all steps that are left, or until what was withheld gets no better, or until asked to stop."""
@@ -124,7 +124,7 @@ class Fit:
                 return Outcome.STOPPED
             if self.step == 0 and len(self.withheld):
                 self.judge()  # The start may be the best that there is.
-            batch = self.objective.problem.batch(self.views_now())
+            batch = self.objective.likelihood.batch(self.views_now())
             self._state, loss = self._advance(self.state, batch)
             self.step += 1
             numbers = {"loss": float(loss)}
@@ -143,49 +143,49 @@ class Fit:
 
     def views_now(self) -> Int[np.ndarray, " batch"]:
         """Views of the step to come."""
-        return views_at(self.step, self.trained, self.objective.problem.at_once, self.seed + 1000 * self.member)
+        return views_at(self.step, self.trained, self.objective.likelihood.batch_size, self.seed + 1000 * self.member)
 
     def judge(self) -> float:
         """Figure of what was withheld. Keeps the parameters if it is the best yet, or by ``fit.slack`` no worse."""
-        found = self.misfits(self.withheld, self.state.field, self.state.extras, judging=True)
-        residual = self.objective.problem.figure(found)
+        found = self.losses(self.withheld, self.state.field, self.state.nuisance, withheld=True)
+        residual = self.objective.likelihood.metric(found)
         least = self.judgement.least
         if residual < (1 + self.objective.settings.slack) * least:
             self.judgement = BestParameters(
                 residual,
                 self.step,
                 {name: np.array(value) for name, value in self.state.field.items()},
-                {name: np.array(value) for name, value in self.state.extras.items()},
+                {name: np.array(value) for name, value in self.state.nuisance.items()},
                 min(residual, least),
             )
         return residual
 
-    def misfits(
+    def losses(
         self,
         views: Int[np.ndarray, " view"],
         parameters: dict[str, Any],
-        extras: dict[str, Any],
+        nuisance: dict[str, Any],
         *,
-        judging: bool = False,
+        withheld: bool = False,
     ) -> Float[np.ndarray, " view"]:
         """Misfit of each of some views, in batches of one size, so that one program serves all."""
-        size = min(self.objective.problem.at_once, len(self.trained))
+        size = min(self.objective.likelihood.batch_size, len(self.trained))
         found: list[float] = []
         for first in range(0, len(views), size):
             part = views[first : first + size]
             filled = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
-            batch = self.objective.problem.batch(filled, judging=judging)
-            found += np.asarray(self._misfit(parameters, extras, batch))[: len(part)].tolist()
+            batch = self.objective.likelihood.batch(filled, withheld=withheld)
+            found += np.asarray(self._compiled_losses(parameters, nuisance, batch))[: len(part)].tolist()
         return np.array(found)
 
     @property
     def answer(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Parameters of field and instrument: the best for what was withheld, or the last where nothing was."""
         if self.judgement.parameters:
-            return self.judgement.parameters, self.judgement.extras
+            return self.judgement.parameters, self.judgement.nuisance
         return (
             {name: np.array(value) for name, value in self.state.field.items()},
-            {name: np.array(value) for name, value in self.state.extras.items()},
+            {name: np.array(value) for name, value in self.state.nuisance.items()},
         )
 
     def save(self, watcher: FitCallbacks) -> None:
@@ -193,7 +193,7 @@ class Fit:
         leaves = jax.tree_util.tree_leaves(self.state)
         arrays = {f"state/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
         arrays |= {f"best/field/{name}": value for name, value in self.judgement.parameters.items()}
-        arrays |= {f"best/extras/{name}": value for name, value in self.judgement.extras.items()}
+        arrays |= {f"best/extras/{name}": value for name, value in self.judgement.nuisance.items()}
         best = self.judgement.best if np.isfinite(self.judgement.best) else None
         facts = {"best": best, "best_step": self.judgement.best_step, "member": self.member}
         facts["least"] = self.judgement.least if best is not None else None

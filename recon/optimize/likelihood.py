@@ -18,7 +18,7 @@ from ..model import Model
 Batch: TypeAlias = dict[str, Any]
 """What was measured in some views, and under which conditions: arrays, and pytrees of them, whose first axis is the
 view."""
-Extras: TypeAlias = dict[str, Array]
+Nuisance: TypeAlias = dict[str, Array]
 """What else is fitted: corrections of the instrument, by name; zero means as it was given."""
 Weights: TypeAlias = Mapping[str, np.ndarray]
 """A field's parameters by name."""
@@ -29,11 +29,11 @@ class Split(NamedTuple):
 
     Args:
         fitted: Views that the fit sees.
-        judging: Views that judge it: others, or the same by pixels that were withheld; empty where nothing judges.
+        withheld: Views that judge it: others, or the same by pixels that were withheld; empty where nothing judges.
     """
 
     fitted: Int[np.ndarray, " fitted"]
-    judging: Int[np.ndarray, " judging"]
+    withheld: Int[np.ndarray, " withheld"]
 
 
 class MetricNames(NamedTuple):
@@ -41,13 +41,13 @@ class MetricNames(NamedTuple):
 
     Args:
         fitted: Misfit of what was fitted.
-        judging: Misfit of what judges.
-        start: The same of the start.
+        withheld: Misfit of what judges.
+        initial: The same of the start.
     """
 
     fitted: str
-    judging: str
-    start: str
+    withheld: str
+    initial: str
 
 
 @runtime_checkable
@@ -55,7 +55,7 @@ class Likelihood(Protocol):
     """A measurement, seen by the fit. Values are physical, relative to the background: n − n_m for a cell."""
 
     @property
-    def sampling(self) -> FieldGrid:
+    def grid(self) -> FieldGrid:
         """The lattice of the specimen."""
         ...
 
@@ -75,38 +75,38 @@ class Likelihood(Protocol):
         ...
 
     @property
-    def at_once(self) -> int:
+    def batch_size(self) -> int:
         """Views in a step."""
         ...
 
     @property
-    def names(self) -> MetricNames:
+    def metric_names(self) -> MetricNames:
         """What its numbers are called."""
         ...
 
     @property
-    def extras(self) -> dict[str, np.ndarray]:
+    def nuisance_parameters(self) -> dict[str, np.ndarray]:
         """Corrections of the instrument that are to be fitted, all zero; in units of their expected size."""
         ...
 
-    def division(self) -> Split:
+    def split(self) -> Split:
         """Which views are fitted and which judge; a function of the config and its seed alone."""
         ...
 
-    def start(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
+    def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
         """A first answer, from some views where it comes from views; None to start flat."""
         ...
 
-    def batch(self, views: np.ndarray, *, judging: bool = False) -> Batch:
+    def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
         """What was measured in some views: what is to be fitted of it, or what judges."""
         ...
 
-    def misfit(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Float[Array, " view"]:
+    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """How far each view is from the measurement, in a unit of the experiment's own. Jittable."""
         ...
 
-    def figure(self, misfits: Float[np.ndarray, " view"]) -> float:
-        """The one number, smaller is better, that people know for some misfits."""
+    def metric(self, losses: Float[np.ndarray, " view"]) -> float:
+        """The one number, smaller is better, that people know for some losses."""
         ...
 
     def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
@@ -114,7 +114,12 @@ class Likelihood(Protocol):
         ...
 
     def write(
-        self, folder: Path, model: Model, values: Float[np.ndarray, "k z y x"], extras: Extras, facts: Mapping[str, Any]
+        self,
+        folder: Path,
+        model: Model,
+        values: Float[np.ndarray, "k z y x"],
+        nuisance: Nuisance,
+        facts: Mapping[str, Any],
     ) -> dict[str, float]:
         """Write the sampled volume and the predictions beside the model, and give further numbers.
 
@@ -122,7 +127,7 @@ class Likelihood(Protocol):
             folder: Of the run.
             model: As written.
             values: Of the first member on the lattice.
-            extras: Its corrections of the instrument.
+            nuisance: Its corrections of the instrument.
             facts: The model's provenance.
         """
         ...

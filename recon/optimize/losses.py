@@ -46,7 +46,7 @@ def best_gain(
     return lax.stop_gradient(gain)
 
 
-def amplitude_misfit(
+def amplitude_loss(
     modelled: Float[Array, "view y x"],
     measured: Float[Array, "view y x"],
     weights: Weights,
@@ -59,7 +59,7 @@ def amplitude_misfit(
     return _mean((amplitude - jnp.sqrt(measured)) ** 2, weights)
 
 
-def poisson_misfit(
+def poisson_loss(
     modelled: Float[Array, "view y x"],
     measured: Float[Array, "view y x"],
     weights: Weights,
@@ -73,7 +73,7 @@ def poisson_misfit(
     return _mean(0.5 * (expected - measured + measured * logarithm), weights)
 
 
-def field_misfit(
+def field_loss(
     modelled: Num[Array, "view y x"],
     measured: Num[Array, "view y x"],
     weights: Weights,

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ..fields.base import Field, lattice_axes
+from ..fields.base import Field, grid_axes
 from .likelihood import Batch, Likelihood
 from .priors import tikhonov, total_variation
 from .settings import FieldSettings
@@ -21,7 +21,7 @@ FINAL_RATE = 0.05
 """Share of the learning rate that is left at the end."""
 MISFIT_LIMIT = 0.15
 """Relative misfit beyond which priors grow no further with it."""
-EXTRAS_RATE = 0.25
+NUISANCE_RATE = 0.25
 """Learning rate of the instrument's corrections, against the field's."""
 
 
@@ -29,7 +29,7 @@ class FitState(NamedTuple):
     """All that a step changes; a tree of arrays."""
 
     field: dict[str, Array]
-    extras: dict[str, Array]
+    nuisance: dict[str, Array]
     optimiser: Any
     step: Array
 
@@ -39,23 +39,23 @@ class Objective:
     """The loss of a field, and its step.
 
     Args:
-        problem: The measurement.
+        likelihood: The measurement.
         field: The field that is fitted.
         settings: Strengths, rates and steps.
     """
 
-    problem: Likelihood
+    likelihood: Likelihood
     field: Field
     settings: FieldSettings
 
     @property
     def scales(self) -> Float[np.ndarray, "k 1 1 1"]:
         """Physical value of a raw output of 1."""
-        return np.array(self.problem.scales, np.float32).reshape(-1, 1, 1, 1)
+        return np.array(self.likelihood.scales, np.float32).reshape(-1, 1, 1, 1)
 
     def raw(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
         """The field's outputs on the problem's lattice."""
-        return self.field.on_lattice(parameters, lattice_axes(self.problem.sampling.shape))
+        return self.field.on_grid(parameters, grid_axes(self.likelihood.grid.shape))
 
     def values(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
         """Physical values on the problem's lattice."""
@@ -63,12 +63,12 @@ class Objective:
 
     def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
         """Misfit of some views and the priors."""
-        parameters, extras = trained
+        parameters, nuisance = trained
         raw = self.raw(parameters)
-        misfit = jnp.mean(self.problem.misfit(raw * self.scales, extras, batch))
+        misfit = jnp.mean(self.likelihood.losses(raw * self.scales, nuisance, batch))
         prior = jnp.zeros_like(misfit)
         if self.settings.tv:
-            prior = prior + self.settings.tv * total_variation(raw, self.problem.sampling, self.settings.tv_axial)
+            prior = prior + self.settings.tv * total_variation(raw, self.likelihood.grid, self.settings.tv_axial)
         if self.settings.tikhonov:
             prior = prior + self.settings.tikhonov * tikhonov(raw)
         # What a Gaussian likelihood of unknown variance asks for, log(misfit) + prior, has this gradient: priors yield
@@ -81,13 +81,15 @@ class Objective:
 
     def begin(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> FitState:
         """The state before the first step."""
-        parameters = self.field.initialise(seed)
+        parameters = self.field.init(seed)
         if start is not None:
-            axes = lattice_axes(self.problem.sampling.shape)
-            parameters = self.field.project(parameters, start / self.scales, axes)
+            axes = grid_axes(self.likelihood.grid.shape)
+            parameters = self.field.fit_to_grid(parameters, start / self.scales, axes)
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
-        extras = {name: jnp.asarray(value, jnp.float32) for name, value in self.problem.extras.items()}
-        return FitState(arrays, extras, self.transformation().init((arrays, extras)), jnp.zeros((), jnp.int32))
+        nuisance = {
+            name: jnp.asarray(value, jnp.float32) for name, value in self.likelihood.nuisance_parameters.items()
+        }
+        return FitState(arrays, nuisance, self.transformation().init((arrays, nuisance)), jnp.zeros((), jnp.int32))
 
     def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
         """Share of the learning rate that each array has at a step."""
@@ -105,14 +107,14 @@ class Objective:
         transformation = self.transformation()
 
         def advance(state: FitState, batch: Batch) -> tuple[FitState, Float[Array, ""]]:
-            trained = (state.field, state.extras)
+            trained = (state.field, state.nuisance)
             loss, gradient = jax.value_and_grad(self.loss)(trained, batch)
             with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
                 updates, optimiser = transformation.update(gradient, state.optimiser, trained)
             rates = self.rates(state.field, state.step)
-            cosine = EXTRAS_RATE * self.rates({"all": jnp.zeros(())}, state.step)["all"]
+            cosine = NUISANCE_RATE * self.rates({"all": jnp.zeros(())}, state.step)["all"]
             field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}
-            extras = {name: value + cosine * updates[1][name] for name, value in state.extras.items()}
-            return FitState(field, extras, optimiser, state.step + 1), loss
+            nuisance = {name: value + cosine * updates[1][name] for name, value in state.nuisance.items()}
+            return FitState(field, nuisance, optimiser, state.step + 1), loss
 
         return jax.jit(advance, donate_argnums=0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.fields.base import SIGN_KNEE, Field, FieldGrid, constrained, lattice_axes, unconstrained
+from unflat.recon.fields.base import SIGN_KNEE, Field, FieldGrid, constrained, grid_axes, unconstrained
 from unflat.recon.fields.build import field_for
 from unflat.recon.fields.fourier import Fourier
 from unflat.recon.fields.numpy_fields import field_of
@@ -39,7 +39,7 @@ def signed(field: Field, sign: str) -> Field:
 def drawn(field: Field, dtype: type = np.float32) -> dict[str, np.ndarray]:
     """Parameters of order 1, also those that a fit starts from zero."""
     rng = np.random.default_rng(0)
-    return {n: (w + rng.normal(0, 0.3, w.shape)).astype(dtype) for n, w in field.initialise(0).items()}
+    return {n: (w + rng.normal(0, 0.3, w.shape)).astype(dtype) for n, w in field.init(0).items()}
 
 
 def axes_in_the_box(seed: int, counts: tuple[int, int, int] = (5, 4, 6)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,8 +56,8 @@ def product(axes: tuple[np.ndarray, ...]) -> np.ndarray:
 at = jax.jit(lambda field, weights, points: field.at(weights, points), static_argnums=0)
 
 
-def on_lattice(field: Field, weights: dict[str, np.ndarray], axes: tuple[np.ndarray, ...]) -> np.ndarray:
-    return np.asarray(jax.jit(lambda weights: field.on_lattice(weights, axes))(weights))
+def on_grid(field: Field, weights: dict[str, np.ndarray], axes: tuple[np.ndarray, ...]) -> np.ndarray:
+    return np.asarray(jax.jit(lambda weights: field.on_grid(weights, axes))(weights))
 
 
 @every
@@ -66,24 +66,24 @@ def test_lattice_points_and_the_archives_reader_have_the_same_values(field: Fiel
     """To float32, from face to face; the reader is plain NumPy, and has the description and the named arrays alone."""
     field = signed(field, sign)
     weights, axes = drawn(field), axes_in_the_box(1)
-    lattice = on_lattice(field, weights, axes)
+    lattice = on_grid(field, weights, axes)
     points = np.asarray(at(field, weights, product(axes).astype(np.float32))).T.reshape(lattice.shape)
     tolerance = 3e-5 * np.abs(lattice).max()
     np.testing.assert_allclose(points, lattice, atol=tolerance)
     reader = field_of(field.architecture, weights)
-    np.testing.assert_allclose(lattice, reader.on_lattice(*axes), atol=tolerance)
+    np.testing.assert_allclose(lattice, reader.on_grid(*axes), atol=tolerance)
     np.testing.assert_allclose(points, reader.at(product(axes)).reshape(lattice.shape), atol=tolerance)
 
 
 @every
 def test_a_fresh_field_is_zero_and_its_seed_is_all_there_is_to_it(field: Field) -> None:
-    first, again, other = (field.initialise(seed) for seed in (1, 1, 2))
+    first, again, other = (field.init(seed) for seed in (1, 1, 2))
     for name, array in first.items():
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array, again[name])
     if not isinstance(field, Voxels):
         assert any(np.any(array != other[name]) for name, array in first.items())
-    np.testing.assert_allclose(on_lattice(field, first, axes_in_the_box(4)), 0, atol=1e-6)
+    np.testing.assert_allclose(on_grid(field, first, axes_in_the_box(4)), 0, atol=1e-6)
 
 
 @every
@@ -96,8 +96,8 @@ def test_fields_are_fields_that_jit_may_close_over(field: Field) -> None:
 def test_every_parameter_has_a_gradient(field: Field) -> None:
     """On the lattice that a fit uses."""
     parameters = {n: jnp.asarray(w) for n, w in drawn(field).items()}
-    axes = lattice_axes((8, 10, 9))
-    gradients = jax.jit(jax.grad(lambda p: jnp.sum(field.on_lattice(p, axes) ** 3)))(parameters)
+    axes = grid_axes((8, 10, 9))
+    gradients = jax.jit(jax.grad(lambda p: jnp.sum(field.on_grid(p, axes) ** 3)))(parameters)
     for name, gradient in gradients.items():
         assert np.all(np.isfinite(gradient)), name
         assert np.any(gradient != 0), name
@@ -132,7 +132,7 @@ def test_a_spline_holds_every_straight_line_and_parabola() -> None:
 
 def test_linear_interpolation_is_exact_at_the_cells_centres_and_flat_beyond_them() -> None:
     values = np.array([3.0, -1.0, 2.0, 5.0])
-    centres = lattice_axes((4, 4, 4))[0]
+    centres = grid_axes((4, 4, 4))[0]
     np.testing.assert_allclose(linear_matrix(centres, 4) @ values, values, atol=1e-12)
     np.testing.assert_allclose(linear_matrix(np.array([-1.0, -0.8, 0.9, 1.0]), 4) @ values, [3, 3, 5, 5], atol=1e-12)
     np.testing.assert_allclose(linear_matrix(np.array([0.0]), 4) @ values, 0.5)
@@ -179,13 +179,13 @@ def smooth_volume(axes: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def projected(field: Field, values: np.ndarray, axes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
-    parameters = field.project(field.initialise(0), values.astype(np.float32), axes)
-    assert {n: a.dtype for n, a in parameters.items()} == {n: a.dtype for n, a in field.initialise(0).items()}
-    return on_lattice(field, parameters, axes)
+    parameters = field.fit_to_grid(field.init(0), values.astype(np.float32), axes)
+    assert {n: a.dtype for n, a in parameters.items()} == {n: a.dtype for n, a in field.init(0).items()}
+    return on_grid(field, parameters, axes)
 
 
 def test_a_smooth_volume_passes_through_the_closed_form_start() -> None:
-    axes = lattice_axes((14, 18, 16))
+    axes = grid_axes((14, 18, 16))
     values = smooth_volume(axes)
     for field, tolerance in (
         (Pyramid(((5, 5, 5), (10, 12, 11)), 3, 8, 2), 0.01),
@@ -200,7 +200,7 @@ def test_a_smooth_volume_passes_through_the_closed_form_start() -> None:
 @pytest.mark.parametrize(("sign", "factor"), [("nonnegative", 1), ("nonpositive", -1)])
 def test_a_start_of_one_sign_passes_through_too(sign: str, factor: int) -> None:
     """But for a little of the background, that its gradient may not vanish."""
-    axes = lattice_axes((14, 18, 16))
+    axes = grid_axes((14, 18, 16))
     values = factor * np.abs(smooth_volume(axes))[:1]
     for field in (Pyramid(((5, 5, 5), (12, 14, 13)), 1, 8, 1, sign), Voxels((14, 18, 16), 1, sign)):
         found = projected(field, values, axes)
@@ -209,9 +209,9 @@ def test_a_start_of_one_sign_passes_through_too(sign: str, factor: int) -> None:
 
 
 def test_fouriers_start_is_what_it_was() -> None:
-    values = smooth_volume(lattice_axes((6, 6, 6))).astype(np.float32)
-    start = FOURIER.initialise(3)
-    after = FOURIER.project(start, values, lattice_axes((6, 6, 6)))
+    values = smooth_volume(grid_axes((6, 6, 6))).astype(np.float32)
+    start = FOURIER.init(3)
+    after = FOURIER.fit_to_grid(start, values, grid_axes((6, 6, 6)))
     for name, array in start.items():
         np.testing.assert_array_equal(after[name], array)
 
@@ -247,7 +247,7 @@ def test_splines_by_matrices_are_splines_by_points() -> None:
 
 def test_least_squares_finds_the_coefficients_that_made_the_values() -> None:
     grid = np.random.default_rng(8).normal(0, 1, (1, 5, 6, 7))
-    axes = lattice_axes((20, 24, 28))
+    axes = grid_axes((20, 24, 28))
     matrices = tuple(cubic_matrix(s, n) for s, n in zip(axes, grid.shape[1:], strict=True))
     values = np.einsum("fabc,za,yb,xc->fzyx", grid, *matrices)
     np.testing.assert_allclose(least_squares(values, matrices, damping=1e-12), grid, atol=1e-6)
@@ -273,7 +273,7 @@ def test_the_settings_name_the_field(name: str) -> None:
     assert field.architecture["type"] == name
     assert field.architecture["outputs"] == 2
     assert field.architecture["sign"] == "nonnegative"
-    field_of(field.architecture, field.initialise(0))
+    field_of(field.architecture, field.init(0))
 
 
 def test_the_finest_nodes_are_as_far_apart_as_the_settings_say() -> None:

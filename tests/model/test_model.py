@@ -134,7 +134,7 @@ class TestSplines:
         z, y, x = (np.linspace(-1, 1, n) for n in (5, 11, 13))
         points_of = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1).reshape(-1, 3)
         bands = [numpy_spline.spline_band(a, n) for a, n in zip((z, y, x), grid.shape[1:], strict=True)]
-        lattice = numpy_spline.on_lattice(grid, *bands).reshape(2, -1)
+        lattice = numpy_spline.on_grid(grid, *bands).reshape(2, -1)
         np.testing.assert_allclose(lattice, numpy_spline.at_points(grid, points_of), atol=1e-12)
 
     def test_too_few_coefficients_are_refused(self) -> None:
@@ -168,7 +168,7 @@ class TestEvaluation:
             plain["levels"] = tuple(map(tuple, plain["levels"]))
         fitted = {"pyramid": Pyramid, "voxels": Voxels, "fourier": Fourier}[name](**plain)
         weights = drawn(architecture)
-        assert {n: w.shape for n, w in fitted.initialise(0).items()} == shapes_of(architecture)
+        assert {n: w.shape for n, w in fitted.init(0).items()} == shapes_of(architecture)
         assert field_of(json.loads(json.dumps(fitted.architecture)), weights).outputs == 2
 
         s = np.random.default_rng(3).uniform(-1, 1, (60, 3))

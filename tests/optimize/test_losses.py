@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from unflat.recon.optimize.losses import amplitude_misfit, best_gain, field_misfit, poisson_misfit
+from unflat.recon.optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
 
-Misfit = Callable[..., jax.Array]
-MISFITS: dict[str, Misfit] = {"amplitude": amplitude_misfit, "poisson": poisson_misfit, "field": field_misfit}
-every = pytest.mark.parametrize("statistics", MISFITS)
+Loss = Callable[..., jax.Array]
+LOSSES: dict[str, Loss] = {"amplitude": amplitude_loss, "poisson": poisson_loss, "field": field_loss}
+every = pytest.mark.parametrize("statistics", LOSSES)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def some_mask(seed: int) -> jax.Array:
 def test_the_truth_has_no_misfit(statistics: str) -> None:
     """But for the floor that keeps darkness finite."""
     modelled, _ = views(statistics, 0)
-    np.testing.assert_allclose(MISFITS[statistics](modelled, modelled, None, None), 0, atol=1e-11)
+    np.testing.assert_allclose(LOSSES[statistics](modelled, modelled, None, None), 0, atol=1e-11)
 
 
 @every
@@ -53,18 +53,18 @@ def test_the_best_gain_is_stationary_and_least(statistics: str, masked: bool) ->
     modelled, measured = views(statistics, 1)
     weights = some_mask(2) if masked else None
     gain = best_gain(modelled, measured, weights, statistics)
-    misfit = MISFITS[statistics]
+    loss = LOSSES[statistics]
 
     def total(log_gain: jax.Array) -> jax.Array:
-        return jnp.sum(misfit(modelled, measured, weights, gain * jnp.exp(log_gain).astype(gain.dtype)))
+        return jnp.sum(loss(modelled, measured, weights, gain * jnp.exp(log_gain).astype(gain.dtype)))
 
     assert np.all(np.abs(jax.grad(total)(jnp.zeros(3))) < 2e-6)
     for step in (-0.05, 0.05):
-        worse = misfit(modelled, measured, weights, gain * np.exp(step).astype(gain.dtype))
-        assert np.all(worse > misfit(modelled, measured, weights, gain))
+        worse = loss(modelled, measured, weights, gain * np.exp(step).astype(gain.dtype))
+        assert np.all(worse > loss(modelled, measured, weights, gain))
     if statistics == "field":
-        turned = misfit(modelled, measured, weights, gain * np.exp(np.complex128(0.05j)))
-        assert np.all(turned > misfit(modelled, measured, weights, gain))
+        turned = loss(modelled, measured, weights, gain * np.exp(np.complex128(0.05j)))
+        assert np.all(turned > loss(modelled, measured, weights, gain))
 
 
 @every
@@ -75,7 +75,7 @@ def test_a_brighter_exposure_is_found_by_its_gain(statistics: str, brightness: f
     factor = brightness * np.exp(0.7j) if statistics == "field" else brightness
     gain = best_gain(modelled, factor * modelled, None, statistics)
     np.testing.assert_allclose(gain, np.full(3, factor), rtol=1e-4)
-    np.testing.assert_allclose(MISFITS[statistics](modelled, factor * modelled, None, gain), 0, atol=1e-9 * brightness)
+    np.testing.assert_allclose(LOSSES[statistics](modelled, factor * modelled, None, gain), 0, atol=1e-9 * brightness)
 
 
 @every
@@ -84,10 +84,10 @@ def test_masked_pixels_are_ignored(statistics: str) -> None:
     modelled, measured = views(statistics, 3)
     weights = some_mask(4)
     spoiled = jnp.where(weights > 0, measured, 1e3)
-    misfit = MISFITS[statistics]
+    loss = LOSSES[statistics]
     for gain in (None, best_gain(modelled, measured, weights, statistics)):
-        clean = misfit(modelled, measured, weights, gain)
-        np.testing.assert_allclose(misfit(modelled, spoiled, weights, gain), clean, rtol=1e-12)
+        clean = loss(modelled, measured, weights, gain)
+        np.testing.assert_allclose(loss(modelled, spoiled, weights, gain), clean, rtol=1e-12)
     np.testing.assert_allclose(
         best_gain(modelled, spoiled, weights, statistics),
         best_gain(modelled, measured, weights, statistics),
@@ -95,19 +95,19 @@ def test_masked_pixels_are_ignored(statistics: str) -> None:
     )
     one = np.flatnonzero(np.asarray(weights[0]).ravel())[0]
     single = jnp.zeros(72).at[one].set(1.0).reshape(8, 9)
-    only = misfit(modelled[:1], measured[:1], single[None], None)
+    only = loss(modelled[:1], measured[:1], single[None], None)
     pixel = tuple(array[0].ravel()[one].reshape(1, 1, 1) for array in (modelled, measured))
-    np.testing.assert_allclose(only, misfit(*pixel, None, None), rtol=1e-12)
+    np.testing.assert_allclose(only, loss(*pixel, None, None), rtol=1e-12)
 
 
 @every
 def test_a_view_without_good_pixels_has_no_misfit_and_no_gradient(statistics: str) -> None:
     modelled, measured = views(statistics, 5)
-    misfit = MISFITS[statistics]
+    loss = LOSSES[statistics]
     nothing = jnp.zeros(modelled.shape)
     for gain in (None, best_gain(modelled, measured, nothing, statistics)):
-        np.testing.assert_array_equal(misfit(modelled, measured, nothing, gain), 0)
-    slope = jax.grad(lambda m: jnp.sum(misfit(m.astype(measured.dtype), measured, nothing, None)))(modelled.real)
+        np.testing.assert_array_equal(loss(modelled, measured, nothing, gain), 0)
+    slope = jax.grad(lambda m: jnp.sum(loss(m.astype(measured.dtype), measured, nothing, None)))(modelled.real)
     np.testing.assert_array_equal(slope, 0)
 
 
@@ -118,7 +118,7 @@ def test_poisson_and_amplitude_agree_near_their_minimum(seed: int) -> None:
     ratios = []
     for spread in (0.02, 0.002):
         modelled, measured = views("poisson", seed, spread)
-        amplitude, poisson = (f(modelled, measured, None, None) for f in (amplitude_misfit, poisson_misfit))
+        amplitude, poisson = (f(modelled, measured, None, None) for f in (amplitude_loss, poisson_loss))
         expected = jnp.mean((measured - modelled) ** 2 / (4 * modelled), axis=(1, 2))
         np.testing.assert_allclose(amplitude, expected, rtol=2 * spread)
         ratios.append(np.abs(np.asarray(poisson / amplitude) - 1).max())
@@ -127,12 +127,12 @@ def test_poisson_and_amplitude_agree_near_their_minimum(seed: int) -> None:
 
 
 def test_half_the_poisson_deviance_of_counts_is_one_half_a_pixel() -> None:
-    """Σ of 2(m − d + d ln d/m) is χ² of a degree of freedom a pixel; the misfit is a quarter of it per photon."""
+    """Σ of 2(m − d + d ln d/m) is χ² of a degree of freedom a pixel; the loss is a quarter of it per photon."""
     photons = 200.0
     counts = np.random.default_rng(6).poisson(photons, (1, 300, 300)) / photons
-    misfit = float(poisson_misfit(jnp.ones((1, 300, 300)), jnp.asarray(counts), None, None)[0])
-    assert 4 * photons * misfit == pytest.approx(1, rel=0.02)
-    amplitude = float(amplitude_misfit(jnp.ones((1, 300, 300)), jnp.asarray(counts), None, None)[0])
+    loss = float(poisson_loss(jnp.ones((1, 300, 300)), jnp.asarray(counts), None, None)[0])
+    assert 4 * photons * loss == pytest.approx(1, rel=0.02)
+    amplitude = float(amplitude_loss(jnp.ones((1, 300, 300)), jnp.asarray(counts), None, None)[0])
     assert 4 * photons * amplitude == pytest.approx(1, rel=0.02)
 
 
@@ -144,7 +144,7 @@ def test_gradients_are_finite_in_the_dark(statistics: str) -> None:
 
         def loss(modelled: jax.Array, measured: jax.Array = measured) -> jax.Array:
             gain = best_gain(modelled, measured, None, statistics)
-            return jnp.sum(MISFITS[statistics](modelled, measured, None, gain))
+            return jnp.sum(LOSSES[statistics](modelled, measured, None, gain))
 
         value, slope = jax.value_and_grad(loss)(modelled)
         assert np.isfinite(value)
@@ -159,7 +159,7 @@ def test_gradients_are_those_of_finite_differences(statistics: str) -> None:
 
     def loss(modelled: jax.Array) -> jax.Array:
         gain = best_gain(modelled, measured, weights, statistics)
-        return jnp.sum(MISFITS[statistics](modelled, measured, weights, gain))
+        return jnp.sum(LOSSES[statistics](modelled, measured, weights, gain))
 
     slope = np.asarray(jax.grad(loss)(modelled))
     rng, step = np.random.default_rng(10), 1e-6
@@ -172,5 +172,5 @@ def test_gradients_are_those_of_finite_differences(statistics: str) -> None:
 def test_amplitudes_without_gain_pass_jaxs_own_check() -> None:
     modelled, measured = views("amplitude", 11)
     check_grads(
-        lambda m: amplitude_misfit(jnp.asarray(m), measured, None, None), (modelled,), order=2, modes=["rev"], eps=1e-5
+        lambda m: amplitude_loss(jnp.asarray(m), measured, None, None), (modelled,), order=2, modes=["rev"], eps=1e-5
     )

@@ -42,8 +42,8 @@ def linear_start(problem: "CellLikelihood", views: np.ndarray) -> Float[np.ndarr
     """Find the linear answer to start from, or None where an empty box explains the images better."""
     sign = problem.settings.fit.sign
     judges = views[np.linspace(0, len(views) - 1, min(JUDGES, len(views))).astype(int)]
-    batch, extras = problem.batch(judges), {name: jnp.asarray(v) for name, v in problem.extras.items()}
-    misfit = jax.jit(lambda values: jnp.mean(problem.misfit(values, extras, batch)))
+    batch, nuisance = problem.batch(judges), {name: jnp.asarray(v) for name, v in problem.nuisance_parameters.items()}
+    misfit = jax.jit(lambda values: jnp.mean(problem.losses(values, nuisance, batch)))
     best, chosen = 1.0, None
     answer = linear_answer(problem, views, STRENGTH)
     if sign != "any":

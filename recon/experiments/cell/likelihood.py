@@ -21,8 +21,8 @@ from ...errors import ConfigError, Diagnostic
 from ...fields.base import FieldGrid
 from ...frame import ModelFrame
 from ...model import Model, ModelQuantity
-from ...optimize.likelihood import Batch, Extras, MetricNames, Split, Weights
-from ...optimize.losses import amplitude_misfit, best_gain, field_misfit, poisson_misfit
+from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
+from ...optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
 from ...optimize.minibatches import withheld_views
 from ...runs.context import RunContext
 from . import KIND
@@ -111,7 +111,7 @@ class CellLikelihood:
         return "field" in self.acquisition
 
     @property
-    def sampling(self) -> FieldGrid:
+    def grid(self) -> FieldGrid:
         """The lattice of the specimen."""
         return FieldGrid(self.geometry.lattice.shape, self.geometry.lattice.pitch, self.geometry.resolution)
 
@@ -152,12 +152,12 @@ class CellLikelihood:
         return self.settings.fit.sign
 
     @property
-    def at_once(self) -> int:
+    def batch_size(self) -> int:
         """Views in a step."""
         return self.settings.fit.batch
 
     @property
-    def names(self) -> MetricNames:
+    def metric_names(self) -> MetricNames:
         """Residuals."""
         return MetricNames("residual_fitted", "residual_withheld", "residual_withheld_linear")
 
@@ -177,7 +177,7 @@ class CellLikelihood:
         return self.illumination.views
 
     @property
-    def extras(self) -> dict[str, np.ndarray]:
+    def nuisance_parameters(self) -> dict[str, np.ndarray]:
         """Corrections of sources, focus and pupil that the config asks for."""
         refine = self.settings.fit.refine
         found: dict[str, np.ndarray] = {}
@@ -189,18 +189,18 @@ class CellLikelihood:
             found["zernike"] = np.zeros(refine.zernike, np.float32)
         return found
 
-    def division(self) -> Split:
+    def split(self) -> Split:
         """Some views are withheld, spread over the acquisition."""
         withheld = withheld_views(self.views, self.settings.fit.withheld, self.settings.seed)
         return Split(np.setdiff1d(np.arange(self.views), withheld), withheld)
 
-    def start(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
+    def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
         """The linear inverse of the images, where it is wanted; none for turning specimens and for fields."""
         if self.settings.fit.start != "linear" or self.is_field or "rotation" in self.acquisition:
             return None
         return linear_start(self, views)
 
-    def batch(self, views: np.ndarray, *, judging: bool = False) -> Batch:
+    def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
         """What was measured in some views; those that judge are others, and measured alike."""
         found: Batch = {
             "view": views.astype(np.int32),
@@ -212,33 +212,38 @@ class CellLikelihood:
             found["weights"] = self.weights[views]
         return found
 
-    def misfit(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Float[Array, " view"]:
+    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Relative misfit of each view."""
-        modelled, measured = self._modelled(values, extras, batch), jnp.asarray(batch["measured"])
+        modelled, measured = self._modelled(values, nuisance, batch), jnp.asarray(batch["measured"])
         weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
         gain = best_gain(modelled, measured, weights, self._statistics) if self.settings.fit.refine.gain else None
         if self.is_field:
-            return field_misfit(modelled, measured, weights, gain) / self._energy
-        measure = poisson_misfit if self.settings.fit.loss == "poisson" else amplitude_misfit
+            return field_loss(modelled, measured, weights, gain) / self._energy
+        measure = poisson_loss if self.settings.fit.loss == "poisson" else amplitude_loss
         return measure(modelled, measured, weights, gain) / self._energy
 
-    def figure(self, misfits: Float[np.ndarray, " view"]) -> float:
+    def metric(self, losses: Float[np.ndarray, " view"]) -> float:
         """Residual: root of the mean misfit; that of an empty box is 1."""
-        return float(np.sqrt(np.mean(misfits)))
+        return float(np.sqrt(np.mean(losses)))
 
     def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
         """The refractive index as a function of space."""
         return Model.ensemble(architecture, weights, self.frame, self.quantities, provenance, KIND.name)
 
     def write(
-        self, folder: Path, model: Model, values: Float[np.ndarray, "k z y x"], extras: Extras, facts: Mapping[str, Any]
+        self,
+        folder: Path,
+        model: Model,
+        values: Float[np.ndarray, "k z y x"],
+        nuisance: Nuisance,
+        facts: Mapping[str, Any],
     ) -> dict[str, float]:
         """Write the volume, and some views as measured and as predicted."""
-        return write_result(self, folder, model, values, extras)
+        return write_result(self, folder, model, values, nuisance)
 
-    def predict(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view h w"]:
+    def predict(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
         """Images, or fields, as they should have been measured."""
-        modelled, measured = self._modelled(values, extras, batch), jnp.asarray(batch["measured"])
+        modelled, measured = self._modelled(values, nuisance, batch), jnp.asarray(batch["measured"])
         if not self.settings.fit.refine.gain:
             return modelled
         weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
@@ -279,9 +284,9 @@ class CellLikelihood:
         """Linear theory of the same microscope."""
         return BornModel(self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption)
 
-    def _modelled(self, values: Float[Array, "k z y x"], extras: Extras, batch: Batch) -> Num[Array, "view h w"]:
-        axes, light = self._turns[0], self._corrected(batch["light"], extras, batch["view"])
-        aberrations = extras.get("zernike", jnp.zeros(0, values.dtype))
+    def _modelled(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
+        axes, light = self._turns[0], self._corrected(batch["light"], nuisance, batch["view"])
+        aberrations = nuisance.get("zernike", jnp.zeros(0, values.dtype))
         if not axes:
             return self._seen(values, light, aberrations)
 
@@ -292,13 +297,13 @@ class CellLikelihood:
         # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
         return cast(Array, jax.lax.map(one, (jnp.asarray(batch["angles"]), light)))
 
-    def _corrected(self, light: PlaneWaves, extras: Extras, views: Int[Array | np.ndarray, " view"]) -> PlaneWaves:
+    def _corrected(self, light: PlaneWaves, nuisance: Nuisance, views: Int[Array | np.ndarray, " view"]) -> PlaneWaves:
         """The light as the fit believes it to be."""
-        if "sources" in extras:
-            shift = SOURCE_SHIFT / self.microscope.medium_index * extras["sources"][views]
+        if "sources" in nuisance:
+            shift = SOURCE_SHIFT / self.microscope.medium_index * nuisance["sources"][views]
             light = light._replace(tilts=light.tilts + shift)
-        if "defocus" in extras:
-            light = light._replace(defocus=light.defocus + FOCUS_SHIFT * extras["defocus"])
+        if "defocus" in nuisance:
+            light = light._replace(defocus=light.defocus + FOCUS_SHIFT * nuisance["defocus"])
         return light
 
     def _seen(

@@ -20,7 +20,11 @@ SHOWN = 12
 
 
 def write_result(
-    problem: "CellLikelihood", folder: Path, model: Model, values: Float[np.ndarray, "k z y x"], extras: dict[str, Any]
+    problem: "CellLikelihood",
+    folder: Path,
+    model: Model,
+    values: Float[np.ndarray, "k z y x"],
+    nuisance: dict[str, Any],
 ) -> dict[str, float]:
     """Write ``volume.h5`` and ``predictions.h5``, and give their numbers.
 
@@ -29,28 +33,28 @@ def write_result(
         folder: Of the run.
         model: What is sampled.
         values: Index contrast on the fit's lattice.
-        extras: Corrections of the instrument.
+        nuisance: Corrections of the instrument.
     """
     volume = model.volume()
     save(volume, folder / "volume.h5")
-    withheld = problem.division().judging
-    _write_predictions(problem, folder / "predictions.h5", values, extras)
+    withheld = problem.split().withheld
+    _write_predictions(problem, folder / "predictions.h5", values, nuisance)
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
     return numbers | ({"views_withheld": float(len(withheld))} if len(withheld) else {})
 
 
 def _write_predictions(
-    problem: "CellLikelihood", path: Path, values: Float[np.ndarray, "k z y x"], extras: dict[str, Any]
+    problem: "CellLikelihood", path: Path, values: Float[np.ndarray, "k z y x"], nuisance: dict[str, Any]
 ) -> None:
     """Write measured and modelled views beside one another, the withheld ones first."""
-    fitted, withheld = problem.division()
+    fitted, withheld = problem.split()
     some = fitted[np.unique(np.linspace(0, len(fitted) - 1, SHOWN).astype(int))]
     views = np.concatenate([withheld, some])
     predict = jax.jit(problem.predict)
     modelled, measured = [], []
     for view in views:
         batch = problem.batch(np.array([view]))
-        modelled.append(np.asarray(predict(values, extras, batch))[0])
+        modelled.append(np.asarray(predict(values, nuisance, batch))[0])
         measured.append(np.asarray(batch["measured"])[0])
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, "unflat-predictions", "cell", "/")

@@ -25,7 +25,7 @@ from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
 from ...fields.crystal_head import OUTPUTS, SHARPNESS
 from ...model import Model
-from ...optimize.likelihood import Batch, Extras, MetricNames, Split, Weights
+from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
 from ...phase_retrieval.convolution import WIDEST, convolve_gaussian
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
 from ...runs.context import RunContext
@@ -102,7 +102,7 @@ class CrystalLikelihood:
         return self.place.steps((z, y, x))
 
     @property
-    def sampling(self) -> FieldGrid:
+    def grid(self) -> FieldGrid:
         """The box's samples."""
         z, y, x = (float(np.linalg.norm(step)) for step in self.steps)
         fine = self.box.fineness
@@ -124,12 +124,12 @@ class CrystalLikelihood:
         return 1
 
     @property
-    def at_once(self) -> int:
+    def batch_size(self) -> int:
         """Views in a step."""
         return 1
 
     @property
-    def names(self) -> MetricNames:
+    def metric_names(self) -> MetricNames:
         """Likelihoods."""
         return MetricNames("llk", "llk_free", "llk_free_start")
 
@@ -146,18 +146,18 @@ class CrystalLikelihood:
         return good - free, free
 
     @property
-    def extras(self) -> dict[str, np.ndarray]:
+    def nuisance_parameters(self) -> dict[str, np.ndarray]:
         """Logarithms of widths and background, relative to the start's."""
         refine = self.settings.fit.refine
         found = {"widths": np.zeros(3, np.float32)} if refine.psf else {}
         return found | ({"background": np.zeros((), np.float32)} if refine.background else {})
 
-    def division(self) -> Split:
+    def split(self) -> Split:
         """The one view is fitted, and judges by its withheld pixels."""
         only = np.zeros(1, int)
         return Split(only, only if self.weights[1].any() else only[:0])
 
-    def start(self, views: np.ndarray) -> Float[np.ndarray, "k _z _y _x"]:
+    def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k _z _y _x"]:
         """The start's occupancy and wave on the box's samples."""
         density = self.origin.density / self.level
         inside = self.origin.support & (np.abs(density) > _EDGE[0])
@@ -171,40 +171,40 @@ class CrystalLikelihood:
             np.float32
         )
 
-    def batch(self, views: np.ndarray, *, judging: bool = False) -> Batch:
+    def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
         """The counts, and which of them take part."""
         counts, pair = self._on_device
-        return {"measured": counts, "weights": pair[int(judging)]}
+        return {"measured": counts, "weights": pair[int(withheld)]}
 
-    def misfit(self, values: Float[Array, "k _z _y _x"], extras: Extras, batch: Batch) -> Float[Array, " view"]:
+    def losses(self, values: Float[Array, "k _z _y _x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Poisson deviance per pixel; 1 is counting noise alone."""
-        modelled = self.counts(self.far_field(values), extras)
+        modelled = self.counts(self.far_field(values), nuisance)
         return deviance(batch["measured"][0], modelled, batch["weights"][0])[None]
 
-    def figure(self, misfits: Float[np.ndarray, " view"]) -> float:
+    def metric(self, losses: Float[np.ndarray, " view"]) -> float:
         """The deviance itself."""
-        return float(np.mean(misfits))
+        return float(np.mean(losses))
 
     def far_field(self, values: Float[Array, "k _z _y _x"]) -> Complex[Array, "frame y x"]:
         """Diffracted amplitudes of the field's outputs, centred."""
         occupancy = self.level * jax.nn.sigmoid(SHARPNESS * values[0])
         return far_field_of_box(occupancy * values[1], occupancy * values[2], self._matrices)
 
-    def counts(self, field: Complex[Array, "frame y x"], extras: Extras) -> Float[Array, "frame y x"]:
+    def counts(self, field: Complex[Array, "frame y x"], nuisance: Nuisance) -> Float[Array, "frame y x"]:
         """Modelled counts of diffracted amplitudes, under the flux that each frame had."""
-        widths, background = self.blur(extras)
+        widths, background = self.blur(nuisance)
         exposure = jnp.asarray(self.prepared.exposure[:, None, None], jnp.float32)
         return exposure * (convolve_gaussian(field.real**2 + field.imag**2, widths) + background)
 
-    def blur(self, extras: Extras) -> tuple[Float[Array, "3"], Float[Array, ""]]:
+    def blur(self, nuisance: Nuisance) -> tuple[Float[Array, "3"], Float[Array, ""]]:
         """[pixel] Widths of the point-spread function, and the background, as the fit believes them to be."""
         widths = jnp.asarray(self.origin.sigmas, jnp.float32)
         background = jnp.asarray(self.origin.background, jnp.float32)
-        if "widths" in extras:
+        if "widths" in nuisance:
             first = jnp.where(jnp.sum(widths) > 0, jnp.maximum(widths, 0.1), FIRST_SIGMA)
-            widths = jnp.clip(first * jnp.exp(_SPREAD * extras["widths"]), 0.0, WIDEST)
-        if "background" in extras:
-            background = jnp.maximum(background, LEAST_COUNTS) * jnp.exp(extras["background"])
+            widths = jnp.clip(first * jnp.exp(_SPREAD * nuisance["widths"]), 0.0, WIDEST)
+        if "background" in nuisance:
+            background = jnp.maximum(background, LEAST_COUNTS) * jnp.exp(nuisance["background"])
         return widths, background
 
     def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
@@ -218,13 +218,13 @@ class CrystalLikelihood:
         folder: Path,
         model: Model,
         values: Float[np.ndarray, "k _z _y _x"],
-        extras: Extras,
+        nuisance: Nuisance,
         facts: Mapping[str, Any],
     ) -> dict[str, float]:
         """Write the volume with the detector's frame, and measured and predicted counts."""
         field = np.asarray(jax.jit(self.far_field)(jnp.asarray(values)))
-        modelled = np.asarray(jax.jit(self.counts)(jnp.asarray(field), extras))
-        widths, background = (np.asarray(part, np.float64) for part in self.blur(extras))
+        modelled = np.asarray(jax.jit(self.counts)(jnp.asarray(field), nuisance))
+        widths, background = (np.asarray(part, np.float64) for part in self.blur(nuisance))
         return write_fitted(self, folder, model, field, modelled, widths, float(background), facts)
 
     @cached_property

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 
 from ....physics.diffraction.matrix_dft import SupportBox
-from ...fields.base import lattice_axes
+from ...fields.base import grid_axes
 from ...fields.crystal_head import PLANE, REFERENCE, SHARPNESS
 from ...fields.numpy_fields import field_of
 from ...frame import ModelFrame
@@ -124,7 +124,7 @@ def _density_of(
     architecture: Mapping[str, Any], weights: Weights, box: SupportBox
 ) -> tuple[Complex[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
     """A field's density at the box's voxels, and where it is occupied."""
-    s, a, b = field_of(architecture, weights).on_lattice(*lattice_axes(box.count))
+    s, a, b = field_of(architecture, weights).on_grid(*grid_axes(box.count))
     return (a + 1j * b) / (1 + np.exp(-SHARPNESS * s)), s > 0
 
 

@@ -38,7 +38,7 @@ def settings(text: str = "") -> Any:
 
 def test_an_empty_box_explains_an_empty_field() -> None:
     empty = likelihood(settings(), acquisition())
-    values = jnp.zeros((1, *empty.sampling.shape), jnp.float32)
+    values = jnp.zeros((1, *empty.grid.shape), jnp.float32)
     batch = empty.batch(np.arange(3))
     np.testing.assert_allclose(empty.predict(values, {}, batch), 1, atol=1e-5)
 

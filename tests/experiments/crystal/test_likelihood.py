@@ -24,7 +24,7 @@ from unflat.recon.experiments.crystal.likelihood import CrystalLikelihood
 from unflat.recon.experiments.crystal.model import model_of, volume_of_model
 from unflat.recon.experiments.crystal.preprocess import prepare
 from unflat.recon.experiments.crystal.simulate import simulate
-from unflat.recon.fields.base import lattice_axes
+from unflat.recon.fields.base import grid_axes
 from unflat.recon.fields.build import field_for
 from unflat.recon.fields.pyramid import Pyramid
 from unflat.recon.grid import Grid
@@ -53,7 +53,7 @@ FIELD = Pyramid(((27, 27, 27),) * 3, 3, 0, 3)
 
 def fitted(wave: Any) -> dict[str, np.ndarray]:
     """Weights of such a ball."""
-    return FIELD.project(FIELD.initialise(0), raw_of(wave), lattice_axes(BOX.samples))
+    return FIELD.fit_to_grid(FIELD.init(0), raw_of(wave), grid_axes(BOX.samples))
 
 
 def crystal(phase: Any, basis: bool = True) -> Model:
@@ -227,15 +227,15 @@ def problem(fineness: int = 2) -> CrystalLikelihood:
 class TestProblem:
     def test_the_gradient_is_that_of_finite_differences(self) -> None:
         known, rng = problem(), np.random.default_rng(0)
-        values = jnp.asarray(known.start(np.zeros(1, int)))
-        extras = {name: jnp.asarray(array) for name, array in known.extras.items()}
+        values = jnp.asarray(known.initial_guess(np.zeros(1, int)))
+        nuisance = {name: jnp.asarray(array) for name, array in known.nuisance_parameters.items()}
         batch = known.batch(np.zeros(1, int))
 
         @jax.jit
         def loss(trained: tuple[jax.Array, dict[str, jax.Array]]) -> jax.Array:
-            return known.misfit(*trained, batch)[0]
+            return known.losses(*trained, batch)[0]
 
-        trained = (values, extras)
+        trained = (values, nuisance)
         gradient = jax.grad(loss)(trained)
         smooth = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), trained)
         for direction in (gradient, smooth):
@@ -261,7 +261,7 @@ class TestProblem:
         """Where nothing is sharper than a voxel."""
         found = []
         for known in (problem(2), problem(3)):
-            smooth = [np.cos(np.pi * s / 2) for s in lattice_axes(known.box.samples)]
+            smooth = [np.cos(np.pi * s / 2) for s in grid_axes(known.box.samples)]
             bump = smooth[0][:, None, None] * smooth[1][:, None] * smooth[2]
             values = jnp.asarray(np.stack([2 * bump - 1, bump, 0.3 * bump]), jnp.float32)
             found.append(np.asarray(jnp.abs(known.far_field(values))))
@@ -269,7 +269,7 @@ class TestProblem:
 
     def test_a_small_crystal_is_recovered_from_a_rough_start(self) -> None:
         known, settings = problem(), config()
-        field = field_for(settings.fit, known.sampling, 3)
+        field = field_for(settings.fit, known.grid, 3)
         fit = Fit(Objective(known, field, settings.fit), 3)
         fit.run(FitCallbacks())
         truth = measured().truth
@@ -293,7 +293,7 @@ class TestProblem:
         prepared = prepare(settings, replace(whole, arrays=arrays))
         np.testing.assert_array_equal(prepared.counts, thinned)
         known = CrystalLikelihood(settings, prepared, InitialGuess.of(rough_density() * 0.8, np.zeros(3), 0.05))
-        fit = Fit(Objective(known, field_for(settings.fit, known.sampling, 3), settings.fit), 3)
+        fit = Fit(Objective(known, field_for(settings.fit, known.grid, 3), settings.fit), 3)
         fit.run(FitCallbacks())
         assert 0.5 < fit.judgement.best < 3
         model = known.model(fit.objective.field.architecture, [fit.answer[0]], {})
@@ -301,7 +301,7 @@ class TestProblem:
 
     def test_members_of_an_ensemble_differ_and_agree(self) -> None:
         known = problem()
-        field = field_for(known.settings.fit, known.sampling, 3)
+        field = field_for(known.settings.fit, known.grid, 3)
         one, two = (Fit(Objective(known, field, known.settings.fit), 3, member) for member in (0, 1))
         assert not np.array_equal(one.state.field["decoder/w0"], two.state.field["decoder/w0"])
 
@@ -313,7 +313,7 @@ class TestProblem:
         fit = Fit(Objective(problem(), FIELD, config(slack=slack).fit), 3)
         fit._state = FitState({}, {}, None, jnp.zeros(()))
         for fit.step, figure in enumerate([9.0, 2.0, 2.2, 2.09, 2.13]):
-            monkeypatch.setattr(fit, "misfits", lambda *_, figure=figure, **__: np.array([figure]))
+            monkeypatch.setattr(fit, "losses", lambda *_, figure=figure, **__: np.array([figure]))
             assert fit.judge() == figure
         assert fit.judgement.best_step == kept
         assert fit.judgement.least == 2.0
