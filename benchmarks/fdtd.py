@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from jaxtyping import Complex, Float
 
-from unflat.physics.optics.lattice import fast_size
+from unflat.physics.fft_sizes import next_even_size
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.crop import bin_images
@@ -157,7 +157,7 @@ def _refocused(
         aperture: Numerical aperture.
     """
     views, height, width = field.shape
-    shape = [fast_size(1.6 * n) for n in (height, width)]
+    shape = [next_even_size(1.6 * n) for n in (height, width)]
     (top, left) = ((s - n) // 2 for s, n in zip(shape, (height, width), strict=True))
     fy, fx = (np.fft.fftfreq(s, PIXEL) for s in shape)
     square = fy[:, None] ** 2 + fx**2

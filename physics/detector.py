@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, UInt8
 from scipy import ndimage
 
-from .diffraction.far_field import gaussian_taps
 from .phantoms.crystals.crystal import amplitudes
 from .phantoms.crystals.random_crystal import random_crystal
 from .phantoms.random import Seed, generator
+from .psf import convolve_gaussian_exact
 
 
 class DetectorError(ValueError):
@@ -158,7 +158,7 @@ def expose(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Se
     rng = generator(seed)
     coherent = np.abs(field).astype(np.float64) ** 2
     scale = float(exposure.total / coherent.sum() if exposure.total is not None else exposure.peak / coherent.max())
-    modelled = blurred(scale * coherent, exposure.sigmas)
+    modelled = convolve_gaussian_exact(scale * coherent, exposure.sigmas)
     aliens = _aliens(rng, exposure, scale * float(coherent.sum()), modelled.shape)
     counts = Detector(photons=1.0, background=exposure.background).expose(modelled + aliens, rng).astype(np.float64)
     hot = _hot_pixels(rng, exposure.hot_pixels, modelled.shape)
@@ -176,20 +176,6 @@ def expose(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Se
     )
 
 
-def blurred(
-    intensity: Float[np.ndarray, "frame y x"], sigmas: tuple[float, float, float]
-) -> Float[np.ndarray, "frame y x"]:
-    """Convolve with the Gaussian point-spread function of `diffraction`, round the edges, in float64.
-
-    Args:
-        intensity: Counts.
-        sigmas: Standard deviations along (frame, y, x), in pixels.
-    """
-    for axis, sigma in enumerate(sigmas):
-        intensity = ndimage.convolve1d(intensity, gaussian_taps(sigma), axis, mode="wrap")
-    return intensity
-
-
 def _aliens(
     rng: np.random.Generator, exposure: Exposure, diffracted: float, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "frame y x"]:
@@ -202,7 +188,7 @@ def _aliens(
         direction = rng.normal(size=3)
         away = rng.uniform(0.2, 0.4) * np.array(shape) * direction / np.abs(direction).max()
         shifted = ndimage.shift(pattern, np.round(away), order=0)
-        total += exposure.alien_share * diffracted * blurred(shifted / shifted.sum(), exposure.sigmas)
+        total += exposure.alien_share * diffracted * convolve_gaussian_exact(shifted / shifted.sum(), exposure.sigmas)
     return total
 
 

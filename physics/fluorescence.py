@@ -16,19 +16,17 @@ Lengths are in any unit, one for all of them; micrometres keep single precision 
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.signal import fftconvolve
 from jax.scipy.special import erf
 from jaxtyping import Array, Float
 from scipy import ndimage
 
 from .detector import Detector
+from .psf import Scalar, convolve_gaussian_open, convolve_kernel
 
-Scalar = float | Float[Array, ""]
 _NEAR = 1e-12
 
 
@@ -120,12 +118,15 @@ def blurred(
             sum to 1.
         slices: Those wanted; all if None. A section alone costs a fraction of the stack.
     """
-    kept = slice(None) if slices is None else slices
+    slices = slice(None) if slices is None else slices
     if not isinstance(blur, Blur):
-        return _convolved(stack, blur)[..., kept, :, :]
-    sharp = _gaussian(stack, spacing, (blur.axial, blur.lateral, blur.lateral), kept)
-    halo = _gaussian(stack, spacing, (blur.halo_width,) * 3, kept)
-    return (1 - blur.halo) * sharp + blur.halo * halo
+        return convolve_kernel(stack, blur)[..., slices, :, :]
+    widths = ((blur.axial, blur.lateral, blur.lateral), (blur.halo_width,) * 3)
+    core, halo = (
+        convolve_gaussian_open(stack, [sigma / step for sigma, step in zip(sigmas, spacing, strict=True)], slices)
+        for sigmas in widths
+    )
+    return (1 - blur.halo) * core + blur.halo * halo
 
 
 def segmented(
@@ -171,33 +172,6 @@ def exposed(
     return np.asarray(np.maximum(light + ndimage.gaussian_filter(counted - light, widths), 0))
 
 
-def gaussian_matrix(count: int, sigma: Scalar) -> Float[Array, "out n"]:
-    """Matrix that blurs ``count`` samples, darkness beyond them: each sample's light over the pixels that it reaches.
-
-    The Gaussian is integrated over each pixel (differences of error functions): the sum is 1, and there is a gradient,
-    however narrow it is.
-
-    Args:
-        count: Samples.
-        sigma: Standard deviation in samples.
-    """
-    apart = jnp.asarray(np.subtract.outer(np.arange(count), np.arange(count)), jnp.float32)
-    scale = 1 / (np.float32(np.sqrt(2)) * jnp.maximum(jnp.asarray(sigma, jnp.float32), 1e-3))
-    return 0.5 * (erf((apart + 0.5) * scale) - erf((apart - 0.5) * scale))
-
-
-def _gaussian(
-    stack: Float[Array, "*n z y x"], spacing: tuple[float, float, float], sigmas: tuple[Scalar, ...], kept: slice
-) -> Float[Array, "*n w y x"]:
-    """Blur along one axis after the other, those slices only that are wanted."""
-    along_z, along_y, along_x = (
-        gaussian_matrix(n, sigma / step) for n, sigma, step in zip(stack.shape[-3:], sigmas, spacing, strict=True)
-    )
-    found = jnp.einsum("wz,...zyx->...wyx", along_z[kept], stack)
-    found = jnp.einsum("by,...wyx->...wbx", along_y, found)
-    return jnp.einsum("ax,...wbx->...wba", along_x, found)
-
-
 def _slope(values: Float[Array, "*n z y x"], axis: int) -> Float[Array, "*n z y x"]:
     """Change over a sample, central; nothing lies beyond the ends."""
     if values.shape[axis] < 2:
@@ -208,13 +182,3 @@ def _slope(values: Float[Array, "*n z y x"], axis: int) -> Float[Array, "*n z y 
     shape = [1] * 3
     shape[axis] = -1
     return jnp.where(jnp.asarray(inner.reshape(shape)), (ahead - behind) / 2, 0)
-
-
-def _convolved(stack: Float[Array, "*n z y x"], kernel: Float[Array, "a b c"]) -> Float[Array, "*n z y x"]:
-    """Convolve with an odd-sized array, darkness all around."""
-    if any(n % 2 == 0 for n in kernel.shape):
-        raise ValueError(f"the point-spread function has {kernel.shape} samples: odd numbers have a middle")
-    flat = stack.reshape(-1, *stack.shape[-3:])
-    # By transforms: a measured point-spread function has as many samples as the stack.
-    found = jax.vmap(partial(fftconvolve, mode="same"), in_axes=(0, None))(flat, kernel)
-    return found.reshape(stack.shape)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from ..fft_sizes import next_even_size
+
 
 class SamplingError(ValueError):
     """The sampling cannot carry the field."""
@@ -87,23 +89,8 @@ class Lattice:
         The added samples stand so that the optical axis keeps to sample ``n // 2``: what was sample i is now
         i + (N // 2 − n // 2).
         """
-        y, x = (fast_size(n + margin / d) for n, d in zip(self.shape[1:], self.pitch[1:], strict=True))
+        y, x = (next_even_size(n + margin / d) for n, d in zip(self.shape[1:], self.pitch[1:], strict=True))
         return replace(self, shape=(self.shape[0], y, x))
-
-
-def fast_size(at_least: float, parity: int = 0) -> int:
-    """Smallest size of the given parity with no factors but 2, 3 and 5 that holds ``at_least``."""
-    size = int(np.ceil(at_least - 1e-9))
-    while not _is_smooth(size) or size % 2 != parity:
-        size += 1
-    return size
-
-
-def _is_smooth(size: int) -> bool:
-    for factor in (2, 3, 5):
-        while size % factor == 0:
-            size //= factor
-    return size == 1
 
 
 def padding_for(thickness: float, sine: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction.far_field import chi_rms, deviance, far_field, ifftshift3
-from .convolution import convolve_gaussian
+from ...physics.psf import convolve_gaussian
 from .data import DiffractionData
 from .projections import UNMEASURED, abs2
 

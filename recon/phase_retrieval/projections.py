@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from .convolution import convolve_gaussian
+from ...physics.psf import convolve_gaussian
 
 UNMEASURED = -1.0
 """Amplitude of a pixel that says nothing: bad, or withheld."""

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction.far_field import LEAST_COUNTS, deviance, far_field
-from .convolution import WIDEST, convolve_gaussian
+from ...physics.psf import WIDEST_SIGMA, convolve_gaussian
 from .pattern import DevicePattern, PointSpread
 from .projections import abs2, scaled
 
@@ -66,7 +66,7 @@ def _fitted(
     step = _step(pattern.fitted * (1 - pattern.counts / counts), pattern.fitted / counts, slopes, wanted)
 
     def moved(share: Float[Array, ""]) -> PointSpread:
-        wider = jnp.where(wanted[:3] > 0, jnp.clip(sigmas + share * step[:3], 0.0, WIDEST), sigmas)
+        wider = jnp.where(wanted[:3] > 0, jnp.clip(sigmas + share * step[:3], 0.0, WIDEST_SIGMA), sigmas)
         return PointSpread(wider, jnp.maximum(blur.background + share * step[3], 0.0))
 
     def value(trial: PointSpread) -> Float[Array, ""]:

@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
 from ...physics.diffraction.far_field import LEAST_COUNTS, far_field
-from .convolution import convolve_gaussian
+from ...physics.psf import convolve_gaussian
 from .pattern import DevicePattern, PointSpread
 from .projections import abs2, advance, scaled
 from .psf_fit import fit_blur

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from ...physics.diffraction.far_field import blur_intensity, gaussian_transfer
+from ...physics.psf import convolve_transfer, gaussian_transfer
 from .projections import abs2
 
 
@@ -55,7 +55,7 @@ def shrink_wrap(
     rms = jnp.sqrt(jnp.sum(intensity * support) / jnp.maximum(jnp.sum(support), 1.0))
     nz, ny, nx = density.shape
     transfer = gaussian_transfer((nz, ny, nx), jnp.full((3,), sigma, jnp.float32))
-    new = (blur_intensity(jnp.sqrt(intensity), transfer) > threshold * rms).astype(jnp.float32)
+    new = (convolve_transfer(jnp.sqrt(intensity), transfer) > threshold * rms).astype(jnp.float32)
     return jnp.where(jnp.sum(new) > 0, new, support)
 
 

@@ -105,11 +105,10 @@ def test_a_runs_counts_are_those_of_the_physics(tmp_path: Path) -> None:
     from benchmarks.diffraction import answer_of
     from unflat.physics.diffraction.far_field import (
         fftshift3,
-        gaussian_kernel,
-        gaussian_transfer,
         ifftshift3,
         intensity,
     )
+    from unflat.physics.psf import gaussian_kernel, gaussian_transfer
 
     sigmas, shape = (0.4, 0.6, 0.3), (16, 14, 12)
     density = (np.random.default_rng(1).normal(size=(2, *shape)) * [[[[1]]], [[[1j]]]]).sum(0).astype(np.complex64)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
 
-from unflat.physics.diffraction.far_field import gaussian_kernel, ifftshift3
-from unflat.recon.phase_retrieval.convolution import convolve_gaussian
+from unflat.physics.diffraction.far_field import ifftshift3
+from unflat.physics.psf import convolve_gaussian
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.holdout import free_pixels
 from unflat.recon.phase_retrieval.pattern import DevicePattern, no_blur, pattern_of, quality
@@ -81,14 +80,6 @@ def test_a_density_that_explains_blurred_counts_is_left_alone() -> None:
     background = jnp.asarray(2.0, jnp.float32)
     amplitude = jnp.sqrt(convolve_gaussian(jnp.abs(jnp.fft.fftn(density)) ** 2, sigmas) + background)
     np.testing.assert_allclose(coherent_projection(density, amplitude, sigmas, background), density, atol=1e-4)
-
-
-def test_taps_convolve_as_the_kernel_of_the_physics_does() -> None:
-    sigmas, values = (0.7, 0.3, 0.0), np.random.default_rng(0).normal(size=SHAPE)
-    kernel = gaussian_kernel(sigmas)
-    expected = ndimage.convolve(values, kernel, mode="wrap")
-    found = convolve_gaussian(jnp.asarray(values, jnp.float32), jnp.asarray(sigmas, jnp.float32))
-    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", UPDATES)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from unflat.physics.diffraction.far_field import deviance, far_field
+from unflat.physics.psf import convolve_gaussian
 from unflat.recon.phase_retrieval import refinement
-from unflat.recon.phase_retrieval.convolution import convolve_gaussian
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.pattern import (
     DevicePattern,

@@ -13,7 +13,6 @@ from unflat.physics.fluorescence import (
     blurred,
     exposed,
     fluorescence,
-    gaussian_matrix,
     occupancy_of_distance,
     segmented,
 )
@@ -109,13 +108,6 @@ def test_a_batch_is_its_members() -> None:
     two = jnp.stack([ball(2.0), ball(3.0)])
     both = section(two, Stain(), Blur())
     np.testing.assert_allclose(both[1], section(two[1], Stain(), Blur()), atol=1e-5)
-
-
-def test_sigma_of_the_matrix_is_the_sigma() -> None:
-    row = np.asarray(gaussian_matrix(41, 2.5)[20], np.float64)
-    places = np.arange(41) - 20
-    assert row.sum() == pytest.approx(1, abs=1e-4)
-    assert (row * places**2).sum() == pytest.approx(2.5**2 + 1 / 12, rel=1e-3)
 
 
 def test_photons() -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Num
 
+from ....physics.fft_sizes import previous_even_size
+
 AUTO_LARGEST = 128
 """Voxels along an axis that ``crop: auto`` keeps at most."""
-_PRIMES = (2, 3, 5, 7)
 _FAR = 1 / 8
 
 
@@ -49,20 +50,6 @@ class CropBox:
         return out
 
 
-def good_size(most: int, multiple: int = 1) -> int:
-    """The largest even multiple of ``multiple`` up to ``most`` with no other prime factors than 2, 3, 5 and 7."""
-    for size in range(most, 1, -1):
-        if size % 2 or size % multiple or (size // multiple) % 2:
-            continue
-        rest = size // multiple
-        for prime in _PRIMES:
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return size
-    return most
-
-
 def crop_box(
     count: tuple[int, int, int],
     centre: tuple[int, int, int],
@@ -83,7 +70,7 @@ def crop_box(
     firsts, sizes = [], []
     for axis, (n, middle, joined) in enumerate(zip(count, centre, binning, strict=True)):
         most = n if crop == "all" else min(n, AUTO_LARGEST * joined) if crop == "auto" else int(crop[axis])
-        size = most - most % joined if crop == "all" else good_size(most, joined)
+        size = most - most % joined if crop == "all" else previous_even_size(most, joined)
         if not isinstance(crop, str):
             size = int(crop[axis]) - int(crop[axis]) % joined
         if size < 8 * joined:

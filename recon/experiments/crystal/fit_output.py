@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from ....physics.diffraction.bragg_geometry import laboratory_grid
-from ....physics.diffraction.far_field import chi_rms, deviance, gaussian_kernel
+from ....physics.diffraction.far_field import chi_rms, deviance
+from ....physics.psf import gaussian_kernel
 from ...grid import Grid
 from ...model import Model
 from .laboratory import SURFACE, Solution, in_one_piece

@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 
-from ....physics.diffraction.far_field import fftshift3, gaussian_kernel, ifftshift3
+from ....physics.diffraction.far_field import fftshift3, ifftshift3
+from ....physics.psf import gaussian_kernel
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.hdf5_common import open_checked, write_root_attributes
 from ...phase_retrieval.pipeline import phase

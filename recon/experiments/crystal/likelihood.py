@@ -21,12 +21,12 @@ from scipy import ndimage
 
 from ....physics.diffraction.far_field import LEAST_COUNTS, deviance
 from ....physics.diffraction.matrix_dft import SupportBox, far_field_matrices, far_field_of_box
+from ....physics.psf import WIDEST_SIGMA, convolve_gaussian
 from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
 from ...fields.crystal_head import OUTPUTS, SHARPNESS
 from ...model import Model
 from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
-from ...phase_retrieval.convolution import WIDEST, convolve_gaussian
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
 from ...runs.context import RunContext
 from .config import CrystalSettings
@@ -202,7 +202,7 @@ class CrystalLikelihood:
         background = jnp.asarray(self.origin.background, jnp.float32)
         if "widths" in nuisance:
             first = jnp.where(jnp.sum(widths) > 0, jnp.maximum(widths, 0.1), FIRST_SIGMA)
-            widths = jnp.clip(first * jnp.exp(_SPREAD * nuisance["widths"]), 0.0, WIDEST)
+            widths = jnp.clip(first * jnp.exp(_SPREAD * nuisance["widths"]), 0.0, WIDEST_SIGMA)
         if "background" in nuisance:
             background = jnp.maximum(background, LEAST_COUNTS) * jnp.exp(nuisance["background"])
         return widths, background

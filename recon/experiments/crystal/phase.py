@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ....physics.diffraction.far_field import gaussian_kernel
+from ....physics.psf import gaussian_kernel
 from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic, QualityError
 from ...io.hdf5_common import write_root_attributes

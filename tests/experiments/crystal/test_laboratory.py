@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from unflat.physics.diffraction.bragg_geometry import positions, real_space_steps
-from unflat.physics.diffraction.far_field import gaussian_kernel
 from unflat.physics.phantoms.crystals.polyhedron import ShapeError
+from unflat.physics.psf import gaussian_kernel
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.evaluate import score

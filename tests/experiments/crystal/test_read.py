@@ -18,7 +18,7 @@ from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.crystal.artifacts import aliens, hot_pixels
 from unflat.recon.experiments.crystal.config import CrystalSettings
-from unflat.recon.experiments.crystal.crop import binned, crop_box, good_size
+from unflat.recon.experiments.crystal.crop import binned, crop_box
 from unflat.recon.experiments.crystal.estimate import estimate
 from unflat.recon.experiments.crystal.geometry_checks import voxel_size
 from unflat.recon.experiments.crystal.oversampling import peak_of, sampling
@@ -381,17 +381,6 @@ class TestCxi:
 
 
 class TestWindow:
-    @given(st.integers(8, 300), st.integers(1, 3))
-    def test_good_sizes_are_even_and_have_small_factors(self, most: int, multiple: int) -> None:
-        size = good_size(most * multiple, multiple)
-        rest = size // multiple
-        assert size <= most * multiple
-        assert rest % 2 == 0
-        for prime in (2, 3, 5, 7):
-            while rest % prime == 0:
-                rest //= prime
-        assert rest == 1
-
     @given(st.tuples(*[st.integers(30, 60)] * 3), st.data())
     def test_the_peak_lands_in_the_middle_whatever_the_crop(
         self, count: tuple[int, int, int], data: st.DataObject

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.optics.lattice import Lattice, SamplingError, fast_size, padding_for
+from unflat.physics.fft_sizes import next_even_size
+from unflat.physics.optics.lattice import Lattice, SamplingError, padding_for
 from unflat.physics.optics.propagation import cis, cosines, incident_cosine, kernel
 
 WATER = Lattice((4, 48, 64), (0.3e-6, 0.14e-6, 0.15e-6), 532e-9, 1.33)
@@ -45,7 +46,7 @@ def test_sample_n_half_is_on_the_axis_and_slice_n_half_at_the_centre() -> None:
 @pytest.mark.parametrize("binning", [1, 2, 3])
 def test_a_pixel_of_several_samples_is_centred_where_a_pixel_of_one_is(pixels: int, binning: int) -> None:
     """The pixel n // 2 of a binned frame holds samples around the optical axis."""
-    size = fast_size(binning * pixels + 8)
+    size = next_even_size(binning * pixels + 8)
     _, y, _ = Lattice((1, size, size), (1e-6, 1e-6, 1e-6), 500e-9, 1.0, binning=binning).axes
     first = size // 2 - binning // 2 - binning * (pixels // 2)
     centres = y[first : first + binning * pixels].reshape(pixels, binning).mean(axis=1)
@@ -63,19 +64,6 @@ def test_padding_adds_the_margin_and_moves_no_sample(size: int, margin: float) -
         assert (wide - n) * lattice.pitch[axis] >= margin - 1e-15
         start = wide // 2 - n // 2
         np.testing.assert_allclose(padded.axes[axis][start : start + n], lattice.axes[axis], atol=1e-15)
-
-
-@given(st.integers(1, 5000), st.sampled_from([0, 1]))
-def test_fast_sizes_have_no_large_factor(at_least: int, parity: int) -> None:
-    size = fast_size(at_least, parity)
-    left = size
-    for factor in (2, 3, 5):
-        while left % factor == 0:
-            left //= factor
-    assert left == 1
-    assert size >= at_least
-    assert size % 2 == parity
-    assert size <= 2 * at_least + 2 if parity == 0 else size <= 3 * at_least
 
 
 def test_padding_is_what_the_steepest_wave_wanders() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from unflat.physics import psf
 from unflat.physics.detector import DetectorError, Exposure, expose
 from unflat.physics.diffraction import far_field
 from unflat.physics.diffraction.bragg_geometry import positions, reciprocal_basis_of, strain_of_density
@@ -430,7 +431,7 @@ def test_the_pattern_is_what_the_model_of_the_fit_gives(sigmas: tuple[float, flo
     """Two codes: taps in float64 here, transfer functions in the fit."""
     shot = expose(FIELD, Exposure(total=1e7, background=0.2, sigmas=sigmas), 0)
     cornered = np.fft.ifftn(far_field.ifftshift3(FIELD.astype(complex) * np.sqrt(shot.scale)))
-    transfer = far_field.gaussian_transfer(SIZE, jnp.array(sigmas))
+    transfer = psf.gaussian_transfer(SIZE, jnp.array(sigmas))
     model = far_field.fftshift3(far_field.intensity(jnp.asarray(cornered), transfer, 0.2))
     np.testing.assert_allclose(model, shot.modelled, rtol=1e-4, atol=1e-2)
 

@@ -4,16 +4,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter, map_coordinates
 
+from .....physics.psf import resample_kernel
 from ....errors import DataError, Diagnostic
 from ....io.volume_formats import read_stack
 from ....volume import Volume
 from ..cells import CellBatch
 from .shape_code import PIXELS
 
-_FINE = 0.4
-"""[sample] Width over which samples are averaged for each sample by which the new ones are farther apart."""
 _REMEDY = "give a stack (z, y, x) of a bead in focus at its brightest sample, background taken away"
 
 
@@ -37,15 +35,7 @@ def read_psf(
     """
     volume = read_stack(path)
     values = _checked(volume, str(path))
-    apart = np.array(steps) * _samples_a_pixel(volume, cells, str(path))
-    values = gaussian_filter(values, _FINE * np.maximum(apart - 1, 0), mode="constant")
-    focus = np.unravel_index(int(np.argmax(values)), values.shape)
-    axes = []
-    for middle, count, step, limit in zip(focus, values.shape, apart, most, strict=True):
-        reach = min(int(max(middle, count - 1 - middle) / step), limit // 2)
-        axes.append(middle + np.arange(-reach, reach + 1) * step)
-    found = map_coordinates(values, np.meshgrid(*axes, indexing="ij"), order=1, mode="constant")
-    return np.asarray(found / found.sum(), np.float32)
+    return resample_kernel(values, np.array(steps) * _samples_a_pixel(volume, cells, str(path)), most)
 
 
 def _checked(volume: Volume, where: str) -> Float[np.ndarray, "z y x"]:
