@@ -14,7 +14,7 @@ import numpy as np
 
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import parse_config
-from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.crystal.preprocess import preprocess
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.io.volume_formats import read_volume
 
@@ -93,7 +93,7 @@ def _prepared(config: Path, source: Path, edge: int) -> np.ndarray:
     """Counts around the brightest voxel, as cohere's example has them."""
     words = ["acquisition.crop=all", "acquisition.hot_pixels=mask", "acquisition.aliens=keep"]
     settings = parse_config(config.read_text("utf-8"), words)
-    whole = prepare(settings, get_experiment("crystal").read(settings, source)).counts
+    whole = preprocess(settings, get_experiment("crystal").read(settings, source)).counts
     whole = np.where(whole <= THRESHOLD, 0, whole)
     top = np.unravel_index(int(whole.argmax()), whole.shape)
     moved = np.roll(whole, [n // 2 - t for n, t in zip(whole.shape, top, strict=True)], (0, 1, 2))

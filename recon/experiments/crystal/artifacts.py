@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from .oversampling import Good, Voxels, local_mean, peak_of
+from .oversampling import Good, Voxels, find_brightest_peak, local_mean
 
 HOT_RATIO = 6.0
 """Times that a pixel must exceed the brightest of its neighbours in the frame; diffraction allows about 2.5."""
@@ -46,18 +46,20 @@ class Region:
     where: tuple[np.ndarray, ...]
 
 
-def bragg_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
+def find_bragg_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
     """Find the Bragg peak among pixels that are brighter than it.
 
     Args:
         counts: Counts.
         good: Which voxels count.
     """
-    cold = good & ~hot_pixels(counts, good)
-    return peak_of(counts, cold if cold.any() else good)
+    cold = good & ~find_hot_pixels(counts, good)
+    return find_brightest_peak(counts, cold if cold.any() else good)
 
 
-def hot_pixels(counts: Voxels, good: Good, peak: tuple[int, int, int] | None = None) -> Bool[np.ndarray, "frame y x"]:
+def find_hot_pixels(
+    counts: Voxels, good: Good, peak: tuple[int, int, int] | None = None
+) -> Bool[np.ndarray, "frame y x"]:
     """Find pixels that are brighter than diffraction can be beside such neighbours, each frame by itself.
 
     A pixel that is hot in several frames is hot in all, also where its neighbours are as bright.
@@ -84,7 +86,7 @@ def hot_pixels(counts: Voxels, good: Good, peak: tuple[int, int, int] | None = N
     return np.asarray((hot | always) & good)
 
 
-def aliens(
+def find_aliens(
     counts: Voxels, good: Good, peak: tuple[int, int, int]
 ) -> tuple[Bool[np.ndarray, "frame y x"], list[Region]]:
     """Find regions far brighter than their mirror image through the peak.

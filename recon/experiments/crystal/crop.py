@@ -50,7 +50,7 @@ class CropBox:
         return out
 
 
-def crop_box(
+def choose_crop_box(
     count: tuple[int, int, int],
     centre: tuple[int, int, int],
     crop: str | tuple[int, int, int] = "auto",
@@ -85,7 +85,7 @@ def crop_box(
     return CropBox((firsts[0], firsts[1], firsts[2]), (sizes[0], sizes[1], sizes[2]), count)
 
 
-def binned(array: Num[np.ndarray, "frame y x"], factors: tuple[int, int, int]) -> Num[np.ndarray, "F Y X"]:
+def bin_counts(array: Num[np.ndarray, "frame y x"], factors: tuple[int, int, int]) -> Num[np.ndarray, "F Y X"]:
     """Add up blocks of voxels, as a detector with larger pixels would have counted.
 
     Args:

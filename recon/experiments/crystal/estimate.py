@@ -8,7 +8,7 @@ from ...acquisition import Acquisition
 from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone, readable_bytes
 from .config import CrystalSettings
 from .geometry_checks import require_spacing
-from .preprocess import basis_of, box_of
+from .preprocess import binned_basis, crop_box_by_size
 
 FFT_SECONDS = 1.1e-9
 """[s] Time of a complex 3D FFT per voxel and doubling of their number, with what is done beside it, on one core."""
@@ -33,10 +33,10 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     """
     if acquisition is None:
         return program_alone()
-    box = box_of(settings, acquisition)
+    box = crop_box_by_size(settings, acquisition)
     frame, y, x = (n // b for n, b in zip(box.size, settings.acquisition.bin, strict=True))
     shape = (frame, y, x)
-    finer = require_spacing(settings.volume.spacing, basis_of(settings, acquisition), shape)
+    finer = require_spacing(settings.volume.spacing, binned_basis(settings, acquisition), shape)
     voxels = float(np.prod(shape))
     phase = settings.phase
     projected = phase.starts * sum(step.step.iterations for step in phase.recipe)

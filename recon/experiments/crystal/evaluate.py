@@ -15,7 +15,7 @@ from ...metrics import shell_correlation
 from ...model import Model
 from ...phase_retrieval.align import align
 from ...volume import Volume
-from .laboratory import bragg_vector_of
+from .laboratory import bragg_vector_from
 
 _MARGIN = 4
 _INSIDE = 0.5
@@ -40,9 +40,9 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
         DataError: If a density is missing, or the samples of one of the two have no known size.
     """
     if isinstance(result, Model):
-        from .model import volume_of_model
+        from .model import sample_volume
 
-        result = volume_of_model(result, result.lattice())
+        result = sample_volume(result, result.lattice())
     if not isinstance(result, Volume):
         raise DataError("a crystal's score needs a model, or a volume with its complex density, such as RUN/volume.h5")
     spacing = _common_spacing(result, truth)
@@ -68,7 +68,7 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
 
 def _strain_accuracy(found: Density, known: Density, both: Inside, spacing: float, truth: Volume) -> dict[str, float]:
     """Error of the strain, and its correlation with the true one, whose sign is that of the displacement."""
-    g = bragg_vector_of(truth.attributes)
+    g = bragg_vector_from(truth.attributes)
     if g is None or not both.any():
         return {}
     steps = np.eye(3) * spacing

@@ -18,7 +18,7 @@ _LETTERS = ("frame", "y", "x")
 _MARGIN = 3
 
 
-def slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.Figure":
+def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.Figure":
     """Three planes through the middle of the crystal, to one scale."""
     inside = volume.values["support"] > 0
     if not inside.any():
@@ -70,7 +70,7 @@ def _edges(axis: Float[np.ndarray, " n"]) -> tuple[float, float]:
     return float(axis[0]) - half, float(axis[-1]) + half
 
 
-def diffraction(file: Path) -> "matplotlib.figure.Figure":
+def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
     """Measured above modelled counts on three planes."""
     from matplotlib.colors import LogNorm
 
@@ -104,7 +104,7 @@ def _count_bar(figure: "matplotlib.figure.Figure", image: Any, axes: "matplotlib
     figure.colorbar(image, cax=axes).set_label("counts")
 
 
-def curves(file: Path) -> "matplotlib.figure.Figure":
+def draw_agreement(file: Path) -> "matplotlib.figure.Figure":
     """How far the solutions agree, over the spatial frequency."""
     found = _read(file, ("curves",))
     if "curves/frequency" not in found:
@@ -124,7 +124,7 @@ def curves(file: Path) -> "matplotlib.figure.Figure":
     return figure
 
 
-def start_bars(records: list[dict[str, Any]], name: str) -> "matplotlib.figure.Figure":
+def draw_starts(records: list[dict[str, Any]], name: str) -> "matplotlib.figure.Figure":
     """The likelihood of each start, by its name in ``metrics.jsonl``."""
     from matplotlib.ticker import MaxNLocator
 

@@ -13,16 +13,16 @@ from ....physics.diffraction.far_field import chi_rms, deviance
 from ....physics.psf import gaussian_kernel
 from ...grid import Grid
 from ...model import Model
-from .laboratory import SURFACE, Solution, in_one_piece
-from .model import volume_of_model
+from .laboratory import SURFACE, Solution, remove_fragments
+from .model import sample_volume
 from .output import MeasurementModel, write_result
-from .phase import blur_numbers, measured_numbers, sizes_of, write_predictions
+from .phase import psf_numbers, sampling_numbers, size_numbers, write_predictions
 
 if TYPE_CHECKING:
     from .likelihood import CrystalLikelihood
 
 
-def write_fitted(
+def write_fit_result(
     problem: "CrystalLikelihood",
     folder: Path,
     model: Model,
@@ -46,7 +46,7 @@ def write_fitted(
     """
     prepared, path = problem.prepared, folder / "volume.h5"
     inside = _occupied(problem, model)
-    volume = volume_of_model(model, Grid(*laboratory_grid(problem.steps, inside.shape, model.spacing[0], inside, 3.0)))
+    volume = sample_volume(model, Grid(*laboratory_grid(problem.steps, inside.shape, model.spacing[0], inside, 3.0)))
     # The far field as it is, seen from the detector: its |FFT|² is modelled to the last digit. Its transform is the
     # crystal's density as far as the measured window resolves it.
     density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
@@ -56,10 +56,10 @@ def write_fitted(
     )
     write_result(path, volume, Solution(density, inside), problem.place, seen, facts)
     write_predictions(folder, prepared, modelled, {})
-    numbers = _likelihoods(problem, modelled) | blur_numbers(list(widths), background)
-    numbers |= measured_numbers(prepared, inside) | {"voxels": float(volume.main.size)}
+    numbers = _likelihoods(problem, modelled) | psf_numbers(list(widths), background)
+    numbers |= sampling_numbers(prepared, inside) | {"voxels": float(volume.main.size)}
     numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(problem.box.count))}
-    return numbers | sizes_of(prepared, volume, numbers) | {"volume_bytes": float(path.stat().st_size)}
+    return numbers | size_numbers(prepared, volume, numbers) | {"volume_bytes": float(path.stat().st_size)}
 
 
 def _occupied(problem: "CrystalLikelihood", model: Model) -> np.ndarray:
@@ -69,7 +69,7 @@ def _occupied(problem: "CrystalLikelihood", model: Model) -> np.ndarray:
     points = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, 3) @ problem.steps
     amplitude = model(points, "amplitude").reshape(box.count)
     inside = np.zeros(box.shape, bool)
-    inside[box.slices] = in_one_piece(amplitude >= SURFACE)
+    inside[box.slices] = remove_fragments(amplitude >= SURFACE)
     return inside
 
 

@@ -27,8 +27,8 @@ from ...phase_retrieval.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input, new_hdf5, write_atomically
 from ...runs.context import RunContext
 from .config import CrystalSettings
-from .initial_guess_file import require_density, start_named
-from .laboratory import Solution, ramp_with, shift_of, slopes_of
+from .initial_guess_file import require_density, resolve_start_file
+from .laboratory import Solution, phase_ramp, phase_slopes, shift_to_middle
 from .preprocess import PreprocessedScan
 from .summary import likelihoods
 
@@ -66,25 +66,27 @@ class InitialGuess:
         cls, density: Complex[np.ndarray, "z y x"], sigmas: Float[np.ndarray, " 3"], background: float
     ) -> "InitialGuess":
         """Bring a density into this form; what stands far from the crystal is left out."""
-        support = support_of(density)
-        shift = shift_of(Solution(density, support))
+        support = find_support(density)
+        shift = shift_to_middle(Solution(density, support))
         density, support = (np.roll(array, shift, axis=(0, 1, 2)) for array in (density, support))
-        slopes = slopes_of(density, support)
-        flat = np.where(support, density * np.conj(ramp_with(slopes, density.shape)), 0)
+        slopes = phase_slopes(density, support)
+        flat = np.where(support, density * np.conj(phase_ramp(slopes, density.shape)), 0)
         return cls(flat, support, slopes * np.array(density.shape) / (2 * np.pi), sigmas, background)
 
 
-def support_of(density: Complex[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+def find_support(density: Complex[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
     """Find the crystal: the largest piece of what is bright once blurred a little; it may lie across the edges."""
     blurred = ndimage.gaussian_filter(np.abs(density).astype(np.float64), _BLUR, mode="wrap")
     bright = blurred > _THRESHOLD * blurred.max()
-    turn = shift_of(Solution(density, bright))
+    turn = shift_to_middle(Solution(density, bright))
     labels, _ = ndimage.label(np.roll(bright, turn, axis=(0, 1, 2)))
     sizes = np.bincount(labels.ravel(), minlength=2)[1:]
     return np.asarray(np.roll(labels == 1 + int(np.argmax(sizes)), [-t for t in turn], axis=(0, 1, 2)))
 
 
-def start_of(settings: CrystalSettings, prepared: PreprocessedScan, work: RunContext | None = None) -> InitialGuess:
+def find_initial_guess(
+    settings: CrystalSettings, prepared: PreprocessedScan, work: RunContext | None = None
+) -> InitialGuess:
     """Find where to begin, as ``fit.start`` says.
 
     Args:
@@ -99,7 +101,7 @@ def start_of(settings: CrystalSettings, prepared: PreprocessedScan, work: RunCon
     """
     kept = work.folder.path / FILE_NAME if work is not None else None
     if kept is not None and kept.is_file():
-        return read_start(kept, prepared)
+        return read_initial_guess(kept, prepared)
     wanted = settings.fit.start
     if wanted == "phase":
         found = _phased(settings, prepared, work)
@@ -111,7 +113,7 @@ def start_of(settings: CrystalSettings, prepared: PreprocessedScan, work: RunCon
         return found
     _write(kept, found, prepared)
     work.folder.save_checkpoint(0, {}, {"stage": _STAGE})  # It takes the place of those on the way here.
-    return read_start(kept, prepared)  # As a run that goes on will read it, to the last digit.
+    return read_initial_guess(kept, prepared)  # As a run that goes on will read it, to the last digit.
 
 
 def _phased(settings: CrystalSettings, prepared: PreprocessedScan, work: RunContext | None) -> InitialGuess:
@@ -158,7 +160,7 @@ def _blind(settings: CrystalSettings, prepared: PreprocessedScan) -> InitialGues
 
 def _named(settings: CrystalSettings, prepared: PreprocessedScan) -> InitialGuess:
     """The density of a run or a volume file."""
-    file = start_named(settings)
+    file = resolve_start_file(settings)
     if file is None:
         raise ConfigError(
             Diagnostic("fit.start", f"{settings.fit.start!r} names no file", "name a run or a volume file")
@@ -170,7 +172,7 @@ def _named(settings: CrystalSettings, prepared: PreprocessedScan) -> InitialGues
             file.name,
         )
     _log.info("start: %s, SHA-256 %s", file.name, describe_input(file).get("sha256", "unknown"))
-    return read_start(file, prepared)
+    return read_initial_guess(file, prepared)
 
 
 def _withheld_the_same(file: Path, prepared: PreprocessedScan, settings: CrystalSettings) -> bool:
@@ -198,7 +200,7 @@ def _frames_of(provenance: str) -> Any:
         return None
 
 
-def read_start(file: Path, prepared: PreprocessedScan) -> InitialGuess:
+def read_initial_guess(file: Path, prepared: PreprocessedScan) -> InitialGuess:
     """Read ``/detector_frame`` of a volume file, or a kept start.
 
     Raises:
@@ -243,7 +245,7 @@ def _widths_of(kernel: Float[np.ndarray, "dz dy dx"]) -> Float[np.ndarray, " 3"]
 
 def _write(path: Path, start: InitialGuess, prepared: PreprocessedScan) -> None:
     """Keep a start, in the layout of a volume file's ``/detector_frame``."""
-    ramp = ramp_with(2 * np.pi * start.offset / np.array(start.density.shape), start.density.shape)
+    ramp = phase_ramp(2 * np.pi * start.offset / np.array(start.density.shape), start.density.shape)
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, "unflat-start", "crystal", "detector_frame")
         group = file.create_group("detector_frame")

@@ -12,7 +12,7 @@ WORDS = ("phase", "none")
 """What ``fit.start`` says that names no file."""
 
 
-def start_named(settings: CrystalSettings) -> Path | None:
+def resolve_start_file(settings: CrystalSettings) -> Path | None:
     """Find the file of the density that a fit is to begin with.
 
     Args:

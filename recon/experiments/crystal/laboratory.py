@@ -80,7 +80,7 @@ class LaboratoryFrame:
         return real_space_steps(self.reciprocal_basis, shape)
 
 
-def volume_of(solution: Solution, frame: LaboratoryFrame, spacing: float | None = None) -> Volume:
+def to_laboratory(solution: Solution, frame: LaboratoryFrame, spacing: float | None = None) -> Volume:
     """Bring a solution to the laboratory.
 
     Args:
@@ -91,33 +91,35 @@ def volume_of(solution: Solution, frame: LaboratoryFrame, spacing: float | None 
     Raises:
         DataError: If nothing is left of the crystal.
     """
-    level_of(np.abs(solution.density), solution.support)  # before the work: of nothing there is no grid
+    inside_level(np.abs(solution.density), solution.support)  # before the work: of nothing there is no grid
     z, y, x = solution.density.shape
-    shift = shift_of(solution)
+    shift = shift_to_middle(solution)
     support = np.roll(solution.support, shift, axis=(0, 1, 2))
     steps = frame.steps((z, y, x))
     axes = laboratory_grid(steps, (z, y, x), spacing if frame.is_known else None, support, margin=3.0)
     # Linear at the rim of the support: a spline would ring there into what is empty.
     inside = resample(support.astype(np.float64), steps, axes, order=1) >= _SHELL
-    ramp = ramp_with(slopes_of(np.roll(solution.density, shift, axis=(0, 1, 2)), support), support.shape)
+    ramp = phase_ramp(phase_slopes(np.roll(solution.density, shift, axis=(0, 1, 2)), support), support.shape)
 
     def moved(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "lab_z lab_y lab_x"]:
         rolled = np.roll(density, shift, axis=(0, 1, 2)).astype(np.complex128)
         return np.asarray(resample(rolled * np.conj(ramp), steps, axes))
 
     resampled = moved(solution.density)
-    level = level_of(np.abs(resampled), inside)
-    inside = in_one_piece(inside & (np.abs(resampled) > SURFACE * level))
-    line, phase = unwrapped(resampled, inside)
-    plane = np.exp(1j * line[0]) * ramp_with(line[1:], inside.shape)
+    level = inside_level(np.abs(resampled), inside)
+    inside = remove_fragments(inside & (np.abs(resampled) > SURFACE * level))
+    line, phase = unwrap_inside(resampled, inside)
+    plane = np.exp(1j * line[0]) * phase_ramp(line[1:], inside.shape)
     flat = resampled * np.conj(plane)
     values = _quantities_of(flat / level, phase, inside, axes, frame)
     if solution.kept is not None and len(solution.kept) > 1:
         others = np.stack([moved(each) * np.conj(plane) / level for each in solution.kept])
         values |= _spreads(others, flat / level, inside, axes, frame)
-    quantities = tuple(q for q in all_quantities() if q.name in values)
-    ordered = {q.name: stored(values[q.name]) for q in quantities}
-    return Volume("crystal", *axes, ordered, quantities, facts_of(frame, level), "m" if frame.is_known else "voxel")
+    quantities = tuple(q for q in volume_quantities() if q.name in values)
+    ordered = {q.name: to_file_precision(values[q.name]) for q in quantities}
+    return Volume(
+        "crystal", *axes, ordered, quantities, volume_attributes(frame, level), "m" if frame.is_known else "voxel"
+    )
 
 
 def _quantities_of(
@@ -152,7 +154,7 @@ def _spreads(
     return {f"uncertainty_{name}": np.where(inside, values, 0) for name, values in spread.items()}
 
 
-def level_of(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> float:
+def inside_level(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> float:
     """Amplitude of the crystal's inside: the median of what is not its blurred rim.
 
     Raises:
@@ -167,7 +169,7 @@ def level_of(amplitude: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z 
     return float(np.median(values[values > 0.5 * np.percentile(values, 95)]))
 
 
-def in_one_piece(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+def remove_fragments(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
     """Leave out crumbs: parts that are no hundredth of the largest one, whose phase nothing connects to it."""
     labels, _ = label(inside)
     sizes = np.bincount(labels.ravel())[1:]
@@ -175,7 +177,7 @@ def in_one_piece(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]
     return np.asarray(np.isin(labels, kept))
 
 
-def slopes_of(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, " 3"]:
+def phase_slopes(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, " 3"]:
     """[rad/voxel] The mean slope of the phase along each axis.
 
     It is the angle of Σ ρ(n+1) ρ*(n): nothing has to be unwrapped for it.
@@ -185,13 +187,13 @@ def slopes_of(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "
     return np.array([float(np.angle(np.vdot(line[:-1], line[1:]))) for line in lines])
 
 
-def ramp_with(slopes: Float[np.ndarray, " 3"], shape: tuple[int, ...]) -> Complex[np.ndarray, "z y x"]:
+def phase_ramp(slopes: Float[np.ndarray, " 3"], shape: tuple[int, ...]) -> Complex[np.ndarray, "z y x"]:
     """A wave of modulus 1 with these slopes, whose phase is 0 in the array's middle."""
     z, y, x = (np.exp(1j * slope * (np.arange(n) - n // 2)) for slope, n in zip(slopes, shape, strict=True))
     return np.asarray(z[:, None, None] * y[:, None] * x)
 
 
-def unwrapped(
+def unwrap_inside(
     density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]
 ) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarray, "z y x"]]:
     """Unwrap the phase within the support, and find the plane in it by weighted least squares.
@@ -212,24 +214,24 @@ def unwrapped(
     return np.asarray(line), np.where(support, whole - plane, 0)
 
 
-def bragg_vector_of(facts: Mapping[str, float | str]) -> Float[np.ndarray, " 3"] | None:
+def bragg_vector_from(facts: Mapping[str, float | str]) -> Float[np.ndarray, " 3"] | None:
     """[1/m] G from a volume's attributes; None where they do not tell."""
     names = [f"bragg_vector_{axis}" for axis in "zyx"]
     return np.array([float(facts[name]) for name in names]) if all(name in facts for name in names) else None
 
 
-def all_quantities() -> tuple[Quantity, ...]:
+def volume_quantities() -> tuple[Quantity, ...]:
     """What a crystal's volume may hold, in order: the quantities, then the uncertainty of each."""
     uncertain = (Quantity(f"uncertainty_{q.name}", q.unit, f"{q.name}: {_UNCERTAIN}") for q in QUANTITIES)
     return (*QUANTITIES, *uncertain)
 
 
-def stored(array: np.ndarray) -> np.ndarray:
+def to_file_precision(array: np.ndarray) -> np.ndarray:
     """Bring an array to the precision of files."""
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def facts_of(frame: LaboratoryFrame, level: float) -> dict[str, float | str]:
+def volume_attributes(frame: LaboratoryFrame, level: float) -> dict[str, float | str]:
     """What a volume or a model says beside its values: scale, convention and G."""
     facts: dict[str, float | str] = {"density_scale": level, "convention": "forward FFT: phase = -G.u"}
     if frame.bragg_vector is not None:
@@ -248,6 +250,6 @@ def _strain(
     return np.asarray(np.nan_to_num(strain_of_density(density, spacing, bragg_vector, support)))
 
 
-def shift_of(solution: Solution) -> tuple[int, int, int]:
+def shift_to_middle(solution: Solution) -> tuple[int, int, int]:
     """Voxels by which to roll the crystal to the middle of its array."""
     return to_middle(np.where(solution.support, np.abs(solution.density), 0))

@@ -30,11 +30,11 @@ from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
 from ...runs.context import RunContext
 from .config import CrystalSettings
-from .fit_output import write_fitted
-from .initial_guess import InitialGuess, start_of
-from .laboratory import LaboratoryFrame, level_of
-from .model import model_of
-from .preprocess import PreprocessedScan, prepare
+from .fit_output import write_fit_result
+from .initial_guess import InitialGuess, find_initial_guess
+from .laboratory import LaboratoryFrame, inside_level
+from .model import build_model
+from .preprocess import PreprocessedScan, preprocess
 
 MARGIN = 3
 """Voxels of the box around the start's crystal, into which it may grow."""
@@ -57,11 +57,11 @@ def likelihood(
     Raises:
         Stopped: If it was asked to end before there was a start.
     """
-    prepared = prepare(settings, acquisition)
-    return CrystalLikelihood(settings, prepared, start_of(settings, prepared, work))
+    prepared = preprocess(settings, acquisition)
+    return CrystalLikelihood(settings, prepared, find_initial_guess(settings, prepared, work))
 
 
-def box_around(start: InitialGuess, fineness: int) -> SupportBox:
+def field_box(start: InitialGuess, fineness: int) -> SupportBox:
     """Draw the field's box around the start's crystal."""
     inside = np.argwhere(start.support)
     shape = np.array(start.support.shape)
@@ -88,7 +88,7 @@ class CrystalLikelihood:
     @cached_property
     def box(self) -> SupportBox:
         """The field's box."""
-        return box_around(self.origin, self.settings.fit.fineness)
+        return field_box(self.origin, self.settings.fit.fineness)
 
     @property
     def place(self) -> LaboratoryFrame:
@@ -136,7 +136,7 @@ class CrystalLikelihood:
     @cached_property
     def level(self) -> float:
         """The start's amplitude inside the crystal: unit of the density."""
-        return level_of(np.abs(self.origin.density), self.origin.support)
+        return inside_level(np.abs(self.origin.density), self.origin.support)
 
     @cached_property
     def weights(self) -> tuple[Float[np.ndarray, "frame y x"], Float[np.ndarray, "frame y x"]]:
@@ -211,7 +211,7 @@ class CrystalLikelihood:
         """Amplitude, phase, occupancy, displacement and strain as functions of space."""
         wanted = self.settings.volume.spacing
         spacing = None if isinstance(wanted, str) else wanted
-        return model_of(architecture, weights, self.box, self.place, self.steps, spacing, provenance)
+        return build_model(architecture, weights, self.box, self.place, self.steps, spacing, provenance)
 
     def write(
         self,
@@ -225,7 +225,7 @@ class CrystalLikelihood:
         field = np.asarray(jax.jit(self.far_field)(jnp.asarray(values)))
         modelled = np.asarray(jax.jit(self.counts)(jnp.asarray(field), nuisance))
         widths, background = (np.asarray(part, np.float64) for part in self.blur(nuisance))
-        return write_fitted(self, folder, model, field, modelled, widths, float(background), facts)
+        return write_fit_result(self, folder, model, field, modelled, widths, float(background), facts)
 
     @cached_property
     def _matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

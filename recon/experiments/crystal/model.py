@@ -20,14 +20,14 @@ from ...volume import Volume
 from .laboratory import (
     SURFACE,
     LaboratoryFrame,
-    all_quantities,
-    facts_of,
-    in_one_piece,
-    level_of,
-    ramp_with,
-    slopes_of,
-    stored,
-    unwrapped,
+    inside_level,
+    phase_ramp,
+    phase_slopes,
+    remove_fragments,
+    to_file_precision,
+    unwrap_inside,
+    volume_attributes,
+    volume_quantities,
 )
 
 DIFFERENCE = 1e-4
@@ -45,7 +45,7 @@ _NAMES = {
 }
 
 
-def model_of(
+def build_model(
     architecture: Mapping[str, Any],
     weights: list[Weights],
     box: SupportBox,
@@ -66,9 +66,9 @@ def model_of(
         provenance: Where it came from.
     """
     densities = [_density_of(architecture, each, box) for each in weights]
-    level = float(np.mean([level_of(np.abs(density), occupied) for density, occupied in densities]))
+    level = float(np.mean([inside_level(np.abs(density), occupied) for density, occupied in densities]))
     members = [
-        dict(each) | _branch(density, in_one_piece(occupied & (np.abs(density) > SURFACE * level)))
+        dict(each) | _branch(density, remove_fragments(occupied & (np.abs(density) > SURFACE * level)))
         for each, (density, occupied) in zip(weights, densities, strict=True)
     ]
     g = place.bragg_vector if place.is_known else None
@@ -81,25 +81,27 @@ def model_of(
         head |= {"step": np.linalg.solve(edges.T / 2, half).tolist(), "length": length}
     d = spacing if spacing is not None and place.is_known else voxel
     frame = ModelFrame.skewed(
-        box.middle @ steps, edges, (d, d, d), facts_of(place, level), "m" if place.is_known else "voxel"
+        box.middle @ steps, edges, (d, d, d), volume_attributes(place, level), "m" if place.is_known else "voxel"
     )
     plain = {**architecture, "head": head}
     return Model.ensemble(plain, members, frame, _quantities(level, g), provenance, "crystal")
 
 
-def volume_of_model(model: Model, lattice: Grid) -> Volume:
+def sample_volume(model: Model, lattice: Grid) -> Volume:
     """Sample a crystal's model as a volume: all that it gives, its support and its complex density."""
     sampled = model.volume(lattice)
     values = dict(sampled.values)
     occupied = values.pop("occupancy")
     values.pop("uncertainty_occupancy", None)
-    values["support"] = in_one_piece((values["amplitude"] >= SURFACE) & (occupied > 0)).astype(np.uint8)
-    values["density"] = density_on(model, lattice).astype(np.complex64)
-    quantities = tuple(q for q in all_quantities() if q.name in values)
-    return replace(sampled, values={q.name: stored(values[q.name]) for q in quantities}, quantities=quantities)
+    values["support"] = remove_fragments((values["amplitude"] >= SURFACE) & (occupied > 0)).astype(np.uint8)
+    values["density"] = sample_density(model, lattice).astype(np.complex64)
+    quantities = tuple(q for q in volume_quantities() if q.name in values)
+    return replace(
+        sampled, values={q.name: to_file_precision(values[q.name]) for q in quantities}, quantities=quantities
+    )
 
 
-def density_on(model: Model, lattice: Grid) -> Complex[np.ndarray, "z y x"]:
+def sample_density(model: Model, lattice: Grid) -> Complex[np.ndarray, "z y x"]:
     """Sample the complex density, the mean over an ensemble; its median amplitude is 1, and 0 outside the box."""
     points = np.stack(np.meshgrid(*lattice.axes, indexing="ij"), axis=-1).reshape(-1, 3)
     found = np.zeros(len(points), complex)
@@ -135,8 +137,8 @@ def _branch(density: Complex[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y
         density: At the voxels of the box.
         inside: The crystal.
     """
-    slopes = slopes_of(density, inside)
-    line, phase = unwrapped(density * np.conj(ramp_with(slopes, density.shape)), inside)
+    slopes = phase_slopes(density, inside)
+    line, phase = unwrap_inside(density * np.conj(phase_ramp(slopes, density.shape)), inside)
     slopes, counts = slopes + line[1:], np.array(density.shape)
     # Voxel i stands at the normalised coordinate s = (2i + 1)/n − 1.
     offset = line[0] + float(slopes @ ((counts - 1) / 2 - counts // 2))

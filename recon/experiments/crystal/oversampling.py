@@ -33,7 +33,7 @@ def local_mean(counts: Voxels, good: Good, size: int = 3) -> Voxels:
     return np.where(share > 0.5 / size**3, total / np.maximum(share, 0.5 / size**3), 0).astype(np.float64)
 
 
-def peak_of(counts: Voxels, good: Good) -> tuple[int, int, int]:
+def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
     """Find the Bragg peak: the centre of mass of all that is at least half as bright as the brightest place.
 
     Args:
@@ -64,7 +64,7 @@ def significance(counts: Voxels, good: Good) -> float:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Oversampling:
     """How finely a pattern samples its crystal, by the autocorrelation of the density.
 
     The autocorrelation, the Fourier transform of the intensity, is twice as wide as the crystal. It is measured where
@@ -79,7 +79,7 @@ class Sampling:
     enough: tuple[bool, bool, bool]
 
 
-def sampling(counts: Voxels, good: Good) -> Sampling:
+def estimate_oversampling(counts: Voxels, good: Good) -> Oversampling:
     """Estimate how finely a pattern samples its crystal.
 
     Args:
@@ -100,4 +100,4 @@ def sampling(counts: Voxels, good: Good) -> Sampling:
         ratio.append(float(2 * count / (np.count_nonzero(own.any(axis=others)) + 1)))
         edge = float(correlation.max(axis=others)[0])
         enough.append(bool(edge < max(_CLEAR, 2 * _NOISE / np.sqrt(total))))
-    return Sampling((ratio[0], ratio[1], ratio[2]), (enough[0], enough[1], enough[2]))
+    return Oversampling((ratio[0], ratio[1], ratio[2]), (enough[0], enough[1], enough[2]))

@@ -20,9 +20,9 @@ from ...runs import RunContext, RunFolder, new_hdf5, peak_memory, write_atomical
 from ...volume import Volume
 from .config import CrystalSettings
 from .evaluate import score
-from .laboratory import LaboratoryFrame, Solution, volume_of
+from .laboratory import LaboratoryFrame, Solution, to_laboratory
 from .output import MeasurementModel, write_result
-from .preprocess import PreprocessedScan, prepare
+from .preprocess import PreprocessedScan, preprocess
 from .summary import reached
 
 _log = logging.getLogger(__name__)
@@ -46,14 +46,14 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: RunContext)
         QualityError: If the result, which is kept, is below the gate.
     """
     began = time.monotonic()
-    prepared = prepare(settings, acquisition)
+    prepared = preprocess(settings, acquisition)
     measured = prepared.measured
     saver = CheckpointWriter(work.folder, withheld=settings.phase.free > 0)
     found = phase_counts(
         measured, settings.phase, settings.seed, work.progress, work.stop, work.folder.latest_checkpoint(), saver.save
     )
     saver.tell(found.solutions)
-    numbers = written(settings, prepared, found, acquisition.truth, work)
+    numbers = write_phasing_result(settings, prepared, found, acquisition.truth, work)
     if settings.phase.gate is not None:
         numbers["gate"] = settings.phase.gate
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
@@ -62,7 +62,7 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: RunContext)
     return numbers
 
 
-def written(
+def write_phasing_result(
     settings: CrystalSettings,
     prepared: PreprocessedScan,
     found: PhasingResult,
@@ -74,13 +74,15 @@ def written(
     if not frame.is_known:
         _log.warning("there is no reciprocal basis: the volume is in voxels, without displacement and strain")
     solution = Solution(found.density, found.support, found.kept)
-    volume = volume_of(solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing)
+    volume = to_laboratory(
+        solution, frame, None if isinstance(settings.volume.spacing, str) else settings.volume.spacing
+    )
     kernel, path = gaussian_kernel(found.sigmas), work.folder.path / "volume.h5"
     seen = MeasurementModel(
         kernel, found.background, prepared.good, prepared.exposure, found.free, prepared.crop_box.first
     )
     write_result(path, volume, solution, frame, seen, work.provenance)
-    write_predictions(work.folder.path, prepared, modelled(found, kernel, prepared.exposure), found.curves)
+    write_predictions(work.folder.path, prepared, model_counts(found, kernel, prepared.exposure), found.curves)
     _write_profiles(work.folder, volume)
     numbers = _numbers(found, prepared, volume) | _against_truth(volume, truth)
     return numbers | {"volume_bytes": float(path.stat().st_size)}
@@ -130,18 +132,18 @@ class CheckpointWriter:
 def _numbers(found: PhasingResult, prepared: PreprocessedScan, volume: Volume) -> dict[str, float]:
     """What is known of the result's quality and cost."""
     numbers = dict(found.numbers)
-    numbers |= blur_numbers(found.sigmas, found.background) | measured_numbers(prepared, found.support)
+    numbers |= psf_numbers(found.sigmas, found.background) | sampling_numbers(prepared, found.support)
     numbers["voxels"] = float(volume.main.size)
-    return numbers | sizes_of(prepared, volume, numbers)
+    return numbers | size_numbers(prepared, volume, numbers)
 
 
-def blur_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]:
+def psf_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]:
     """Point-spread function and background, by name."""
     widths = {f"psf_{name}": float(s) for name, s in zip(("frame", "y", "x"), sigmas, strict=True)}
     return widths | {"background": float(background)}
 
 
-def measured_numbers(prepared: PreprocessedScan, support: np.ndarray) -> dict[str, float]:
+def sampling_numbers(prepared: PreprocessedScan, support: np.ndarray) -> dict[str, float]:
     """What was measured, and how finely it samples the crystal."""
     numbers = {"voxels_measured": float(prepared.good.sum()), "masked_fraction": float(1 - prepared.good.mean())}
     widths = [np.ptp(np.flatnonzero(support.any(axis=_others(a)))) + 1 for a in range(3)]
@@ -150,7 +152,7 @@ def measured_numbers(prepared: PreprocessedScan, support: np.ndarray) -> dict[st
     return numbers
 
 
-def sizes_of(prepared: PreprocessedScan, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
+def size_numbers(prepared: PreprocessedScan, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
     """Lengths and strain, where a voxel has a size."""
     if volume.length_unit != "m":
         return {}
@@ -184,7 +186,7 @@ def _against_truth(volume: Volume, truth: Volume | None) -> dict[str, float]:
         return {}
 
 
-def modelled(
+def model_counts(
     found: PhasingResult, kernel: Float[np.ndarray, "dz dy dx"], exposure: Float[np.ndarray, " frame"]
 ) -> Float[np.ndarray, "frame y x"]:
     """Counts that a solution predicts, centred, in float64: exposure · (|FFT|² ⊛ kernel + background)."""
@@ -200,7 +202,10 @@ def modelled(
 
 
 def write_predictions(
-    folder: Path, prepared: PreprocessedScan, modelled: Float[np.ndarray, "frame y x"], curves: Mapping[str, np.ndarray]
+    folder: Path,
+    prepared: PreprocessedScan,
+    modelled: Float[np.ndarray, "frame y x"],
+    curves: Mapping[str, np.ndarray],
 ) -> None:
     """Write measured and modelled counts on the three planes through the peak, and curves such as those of agreement.
 

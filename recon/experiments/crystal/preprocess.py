@@ -12,12 +12,12 @@ from jaxtyping import Float
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...phase_retrieval.data import DiffractionData
-from .artifacts import aliens, bragg_peak, hot_pixels
+from .artifacts import find_aliens, find_bragg_peak, find_hot_pixels
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
-from .crop import CropBox, binned, crop_box
+from .crop import CropBox, bin_counts, choose_crop_box
 from .geometry_checks import frequency_metric, require_spacing
-from .oversampling import Good, Sampling, Voxels, sampling
+from .oversampling import Good, Oversampling, Voxels, estimate_oversampling
 from .validate import good_voxels
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class PreprocessedScan:
         bragg_vector: [1/m] G; None if unknown.
         peak: Index of the Bragg peak, of the arrays above; beyond them where the box leaves it out.
         sampling: How finely the crystal is sampled.
-        window: The box of the file's array.
+        crop_box: The box of the file's array.
         notes: What was done, in sentences.
     """
 
@@ -45,7 +45,7 @@ class PreprocessedScan:
     reciprocal_basis: Float[np.ndarray, "3 3"] | None
     bragg_vector: Float[np.ndarray, " 3"] | None
     peak: tuple[int, int, int]
-    sampling: Sampling
+    sampling: Oversampling
     crop_box: CropBox
     notes: tuple[str, ...]
 
@@ -83,7 +83,7 @@ class ProcessingLog:
         _log.warning("%s", sentence)
 
 
-def prepare(settings: CrystalSettings, acquisition: Acquisition) -> PreprocessedScan:
+def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> PreprocessedScan:
     """Make a rocking curve ready.
 
     Args:
@@ -99,18 +99,18 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Preprocessed
     counts = np.where(good, acquisition["images"], 0).astype(np.float64)
     flux = _flux(acquisition, len(counts), notes)
     steady = counts / flux[:, None, None]
-    peak = bragg_peak(steady, good)
+    peak = find_bragg_peak(steady, good)
     _told_of_file(good, peak, notes)
     good = _cleaned(steady, good, peak, wanted, notes)
     box = _box(wanted, counts.shape, peak)
     kept, fine = box.take(np.where(good, counts, 0)), box.take(good)
     _told_of_box(box, counts, kept, good, notes)
-    kept, fine = binned(kept, wanted.bin), binned((~fine).astype(np.float64), wanted.bin) == 0
+    kept, fine = bin_counts(kept, wanted.bin), bin_counts((~fine).astype(np.float64), wanted.bin) == 0
     kept = np.where(fine, kept, 0)
     exposure = _exposure(flux, box, wanted.bin[0])
-    found = sampling(kept / exposure[:, None, None], fine)
+    found = estimate_oversampling(kept / exposure[:, None, None], fine)
     _told_of_sampling(found, notes)
-    basis = basis_of(settings, acquisition)
+    basis = binned_basis(settings, acquisition)
     frame, y, x = kept.shape
     require_spacing(settings.volume.spacing, basis, (frame, y, x))
     return PreprocessedScan(
@@ -126,13 +126,13 @@ def prepare(settings: CrystalSettings, acquisition: Acquisition) -> Preprocessed
     )
 
 
-def basis_of(settings: CrystalSettings, acquisition: Acquisition) -> Float[np.ndarray, "3 3"] | None:
+def binned_basis(settings: CrystalSettings, acquisition: Acquisition) -> Float[np.ndarray, "3 3"] | None:
     """[1/m] Rows: change of q for one step of the axes of what is phased; None if unknown."""
     basis = acquisition.arrays.get("reciprocal_basis")
     return None if basis is None else np.asarray(basis * np.array(settings.acquisition.bin)[:, None])
 
 
-def box_of(settings: CrystalSettings, acquisition: Acquisition) -> CropBox:
+def crop_box_by_size(settings: CrystalSettings, acquisition: Acquisition) -> CropBox:
     """The box of the array that would be phased, by its size alone: for estimates.
 
     Raises:
@@ -170,14 +170,14 @@ def _cleaned(
     counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: CrystalAcquisition, notes: ProcessingLog
 ) -> Good:
     """Mask hot pixels and other particles' speckle, and say where."""
-    hot = hot_pixels(counts, good, peak)
+    hot = find_hot_pixels(counts, good, peak)
     if hot.any():
         done = "masked" if wanted.hot_pixels == "mask" else "kept, as acquisition.hot_pixels says"
         first = [int(i) for i in np.argwhere(hot)[0]]
         notes.warn(f"{int(hot.sum())} hot pixels (single ones far above their neighbours), {done}; one at {first}")
     if wanted.hot_pixels == "mask":
         good = good & ~hot
-    alien, regions = aliens(counts, good & ~hot, peak)
+    alien, regions = find_aliens(counts, good & ~hot, peak)
     if regions:
         done = "masked" if wanted.aliens == "mask" else "kept, as acquisition.aliens says"
         shown = "; ".join(f"{r.voxels} voxels around {list(r.centre)} with {r.counts:.0f} counts" for r in regions[:3])
@@ -201,7 +201,7 @@ def _box(wanted: CrystalAcquisition, shape: tuple[int, ...], peak: tuple[int, in
             message = f"{list(centre)} lies outside the {frame} x {y} x {x} voxels (frame, y, x)"
             raise ConfigError(Diagnostic("acquisition.centre", message, "count from 0 in the frames that are used"))
     try:
-        return crop_box((frame, y, x), centre, wanted.crop, wanted.bin)
+        return choose_crop_box((frame, y, x), centre, wanted.crop, wanted.bin)
     except ValueError as error:
         raise ConfigError(Diagnostic("acquisition.crop", str(error), "crop or bin less")) from error
 
@@ -223,7 +223,7 @@ def _told_of_box(box: CropBox, counts: Voxels, kept: np.ndarray, good: Good, not
         notes.say(f"{list(box.lacking)} planes of the box lie beyond the data and are masked")
 
 
-def _told_of_sampling(found: Sampling, notes: ProcessingLog) -> None:
+def _told_of_sampling(found: Oversampling, notes: ProcessingLog) -> None:
     ratios = ", ".join(f"{r:.2f}" for r in found.ratio)
     notes.say(f"oversampling along (frame, y, x) at most {ratios}, by the autocorrelation")
     if not all(found.enough):

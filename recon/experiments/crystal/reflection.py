@@ -7,9 +7,9 @@ import numpy as np
 from ....physics.diffraction.diffractometer import Goniometer, Reflection, reflection
 from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
-from .artifacts import bragg_peak
+from .artifacts import find_bragg_peak
 from .diffractometer import GROUP, ScanCircles, goniometer_group, make_goniometer
-from .schema import place
+from .schema import entry_place
 from .validate import good_voxels
 
 _NEEDED = ("wavelength", "detector_distance", "pixel_size")
@@ -54,7 +54,7 @@ def add_reflection(acquisition: Acquisition, circles: ScanCircles, stride: int) 
 def _at_peak(acquisition: Acquisition, goniometer: Goniometer) -> Reflection:
     """Compute the reciprocal basis and G at the Bragg peak."""
     images = acquisition["images"]
-    frame, row, column = bragg_peak(images.astype(np.float64), good_voxels(acquisition))
+    frame, row, column = find_bragg_peak(images.astype(np.float64), good_voxels(acquisition))
     y, x = goniometer.direct_beam or (images.shape[1] // 2, images.shape[2] // 2)
     rows, columns = (float(size) for size in np.broadcast_to(acquisition["pixel_size"], 2))
     return reflection(
@@ -84,4 +84,4 @@ def _require_agreement(acquisition: Acquisition, geometry: Reflection) -> None:
     axis = ("frame", "y", "x")[int(np.argmax(relative))]
     message = f"the basis is not that of the circles: along {axis} they differ by {100 * relative.max():.3g} %"
     remedy = "set acquisition.reciprocal_basis: null to use the circles, or correct them"
-    raise DataError(Diagnostic(place(acquisition, "reciprocal_basis"), message, remedy))
+    raise DataError(Diagnostic(entry_place(acquisition, "reciprocal_basis"), message, remedy))

@@ -17,7 +17,7 @@ from ...visualization.report_figures import DeferredFigure
 from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from ...volume import Volume
-from .figures import curves, diffraction, slices, start_bars
+from .figures import draw_agreement, draw_diffraction, draw_slices, draw_starts
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SHOWN = (("amplitude", "magma"), ("phase", "RdBu_r"), ("strain", "RdBu_r"))
 
 
-def findings(facts: RunData) -> list[Finding]:
+def report_findings(facts: RunData) -> list[Finding]:
     """Judge a phase retrieval by what is known without the truth, and by the truth where there is one."""
     numbers = {name: value for name, value in facts.metrics.items() if value is not None}
     found = []
@@ -46,7 +46,7 @@ def findings(facts: RunData) -> list[Finding]:
     return found
 
 
-def pictures(facts: RunData) -> list[DeferredFigure]:
+def report_figures(facts: RunData) -> list[DeferredFigure]:
     """What there is to show."""
     drawn = []
     volume = _volume_of(facts)
@@ -58,17 +58,19 @@ def pictures(facts: RunData) -> list[DeferredFigure]:
     predictions = facts.folder / "predictions.h5"
     if predictions.is_file():
         caption = "Counts on the planes through the Bragg peak, logarithmic; what is masked is blank."
-        drawn.append(DeferredFigure("Measured and modelled diffraction", caption, lambda: diffraction(predictions)))
+        drawn.append(
+            DeferredFigure("Measured and modelled diffraction", caption, lambda: draw_diffraction(predictions))
+        )
         if "agreement" in facts.metrics:
             caption = "Over the spatial frequency: how far the phases of the kept solutions, and their halves, agree."
-            drawn.append(DeferredFigure("Agreement by resolution", caption, lambda: curves(predictions)))
+            drawn.append(DeferredFigure("Agreement by resolution", caption, lambda: draw_agreement(predictions)))
     if isinstance(facts.result, Model):
         drawn += _of_model(facts, facts.result)
     starts = [record for record in facts.records if "start" in record]
     if len(starts) > 1:
         name, which = ("llk_free", "withheld") if "llk_free" in starts[0] else ("llk", "fitted")
         caption = f"Likelihood of the {which} pixels after the recipe, start by start; before the refinement."
-        drawn.append(DeferredFigure("Starts", caption, lambda: start_bars(starts, name)))
+        drawn.append(DeferredFigure("Starts", caption, lambda: draw_starts(starts, name)))
     return drawn
 
 
@@ -179,4 +181,4 @@ def _nanometres(length: float) -> str:
 def _of_volume(volume: Volume, name: str, colours: str) -> DeferredFigure:
     unit = "nm" if volume.length_unit == "m" else "voxels"
     caption = f"Planes through the crystal's middle, in {unit}."
-    return DeferredFigure(name.capitalize(), caption, lambda: slices(volume, name, colours))
+    return DeferredFigure(name.capitalize(), caption, lambda: draw_slices(volume, name, colours))

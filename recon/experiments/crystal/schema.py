@@ -8,7 +8,7 @@ from ...config.entries import entries_of
 from .config_acquisition import CrystalAcquisition
 
 
-def place(acquisition: Acquisition, name: str) -> str:
+def entry_place(acquisition: Acquisition, name: str) -> str:
     """Say where an array stands, for messages."""
     return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
 

@@ -53,14 +53,14 @@ def simulate(settings: CrystalSettings, progress: Progress = silent) -> Acquisit
 
 def _simulated(settings: CrystalSettings, progress: Progress) -> Acquisition:
     wanted = settings.simulate
-    curve = reflection_of(wanted)
+    curve = simulated_reflection(wanted)
     steps = real_space_steps(curve.basis, wanted.shape)
-    crystal = crystal_of(wanted, curve, steps, settings.seed)
+    crystal = draw_crystal(wanted, curve, steps, settings.seed)
     progress(1, 3)
     field = amplitudes(crystal, steps, wanted.shape)
     progress(2, 3)
     rng = np.random.default_rng([settings.seed, 1])
-    taken = expose(field, exposure_of(wanted), rng)
+    taken = expose(field, detector_exposure(wanted), rng)
     counts = taken.counts if wanted.detector.counts is not None else taken.modelled
     arrays = {
         "images": counts.astype(np.float32),
@@ -71,13 +71,13 @@ def _simulated(settings: CrystalSettings, progress: Progress) -> Acquisition:
         "reciprocal_basis": curve.basis,
         "bragg_vector": curve.bragg_vector,
     }
-    truth = truth_of(crystal, float(np.cbrt(abs(np.linalg.det(steps)))))
+    truth = sample_truth(crystal, float(np.cbrt(abs(np.linalg.det(steps)))))
     progress(3, 3)
     facts: dict[str, float | str] = {"specimen": "simulated crystal", "seed": settings.seed}
     return Acquisition("crystal", arrays, "simulation", truth, facts)
 
 
-def reflection_of(wanted: CrystalSimulation) -> Reflection:
+def simulated_reflection(wanted: CrystalSimulation) -> Reflection:
     """The steps of q of the simulated angles, or of an idealised grid with steps as long."""
     angles = {"Theta": 0.0, "Chi": 0.0, "Phi": 0.0, "Delta": wanted.delta, "Gamma": wanted.gamma}
     found = reflection(
@@ -94,7 +94,7 @@ def reflection_of(wanted: CrystalSimulation) -> Reflection:
     return Reflection(np.diag(np.linalg.norm(found.basis, axis=1)), found.bragg_vector)
 
 
-def crystal_of(wanted: CrystalSimulation, curve: Reflection, steps: Float[np.ndarray, "3 3"], seed: int) -> Crystal:
+def draw_crystal(wanted: CrystalSimulation, curve: Reflection, steps: Float[np.ndarray, "3 3"], seed: int) -> Crystal:
     """Draw the crystal; where no radius is given it is as large as the oversampling lets it be."""
 
     def drawn(radius: float) -> Crystal:
@@ -136,7 +136,7 @@ def _require_room(crystal: Crystal, steps: Float[np.ndarray, "3 3"], wanted: Cry
     raise ConfigError(Diagnostic("simulate.radius", message, remedy))
 
 
-def exposure_of(wanted: CrystalSimulation) -> Exposure:
+def detector_exposure(wanted: CrystalSimulation) -> Exposure:
     """What the detector adds."""
     detector = wanted.detector
     frames, rows, _ = wanted.shape
@@ -156,7 +156,7 @@ def exposure_of(wanted: CrystalSimulation) -> Exposure:
     )
 
 
-def truth_of(crystal: Crystal, spacing: float) -> Volume:
+def sample_truth(crystal: Crystal, spacing: float) -> Volume:
     """Sample the crystal on orthogonal axes around it.
 
     Args:

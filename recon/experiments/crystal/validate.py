@@ -6,10 +6,10 @@ from jaxtyping import Bool, Float, Int
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
 from ...io.cxi import PLANCK_TIMES_LIGHT
-from .artifacts import hot_pixels
-from .geometry_checks import basis_doubts, geometry_faults
-from .oversampling import Good, Voxels, local_mean, peak_of, significance
-from .schema import place
+from .artifacts import find_hot_pixels
+from .geometry_checks import basis_warnings, geometry_faults
+from .oversampling import Good, Voxels, find_brightest_peak, local_mean, significance
+from .schema import entry_place
 
 _ELECTRONVOLT = 1.602176634e-19
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
@@ -54,15 +54,15 @@ def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
         acquisition: Sound as far as `validate` tells.
     """
     counts, good = _cold(acquisition)
-    where = place(acquisition, "images")
+    where = entry_place(acquisition, "images")
     found = [*_empty_frames(counts, good, where), *_order(counts, good, where), *_saturation(counts, good, where)]
-    return [*found, *_hidden_peak(counts, good, place(acquisition, "mask")), *basis_doubts(acquisition)]
+    return [*found, *_hidden_peak(counts, good, entry_place(acquisition, "mask")), *basis_warnings(acquisition)]
 
 
 def _cold(acquisition: Acquisition) -> tuple[Voxels, Good]:
     """Counts, and the good pixels that no fault of the detector lights: a stuck one is no peak, however bright."""
     counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
-    cold = good & ~hot_pixels(counts, good)
+    cold = good & ~find_hot_pixels(counts, good)
     return counts, cold if cold.any() else good
 
 
@@ -95,7 +95,7 @@ def _size_faults(acquisition: Acquisition) -> list[Diagnostic]:
         unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
         remedy = f"write its units attribute, or say acquisition.{name} with its unit, e.g. {example}"
         message = f"{size:g} m is no {what}; it looks like {unit}"
-        faults.append(Diagnostic(place(acquisition, name), message, remedy))
+        faults.append(Diagnostic(entry_place(acquisition, name), message, remedy))
     return faults
 
 
@@ -111,7 +111,7 @@ def _wave_fault(acquisition: Acquisition, wave: float) -> Diagnostic:
         what, metres = "nanometres", wave * 1e-9
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {what}"
     return Diagnostic(
-        place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm"
+        entry_place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm"
     )
 
 
@@ -119,7 +119,7 @@ def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "images" not in acquisition:
         return []
     counts, good = _cold(acquisition)
-    where = place(acquisition, "images")
+    where = entry_place(acquisition, "images")
     if min(counts.shape) < 8:
         message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"
         return [Diagnostic(where, message, "a rocking curve has at least 8 frames of 8 x 8 pixels")]
@@ -214,7 +214,7 @@ def _hidden_peak(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     """A mask over the whole centre of the peak, which carries most of what is known of the crystal's size."""
     if good.all():
         return []
-    peak = peak_of(_filled_in(counts, good), np.ones_like(good))
+    peak = find_brightest_peak(_filled_in(counts, good), np.ones_like(good))
     near = _ball(counts.shape, peak, 3.0)
     share = float(1 - good[near].mean())
     if share < _HIDDEN:

@@ -14,7 +14,7 @@ from unflat.physics.diffraction.diffractometer import APS_34IDC, Circle, Reflect
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.crystal.aps_34idc import READER
 from unflat.recon.experiments.crystal.config import CrystalSettings
-from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.crystal.preprocess import preprocess
 from unflat.recon.experiments.crystal.read import read
 from unflat.recon.experiments.readers import instrument_readers
 from unflat.recon.io.inspect import describe
@@ -88,7 +88,7 @@ def test_dead_and_hot_pixels_become_mask_and_never_zero(scan: Path) -> None:
     bad = np.zeros((ROWS, COLUMNS), bool)
     bad[3, 4] = bad[5, 6] = bad[7, 8] = True
     np.testing.assert_array_equal(found["mask"] != 0, bad)
-    prepared = prepare(CrystalSettings.model_validate({"acquisition": {"crop": "all", "monitor": None}}), found)
+    prepared = preprocess(CrystalSettings.model_validate({"acquisition": {"crop": "all", "monitor": None}}), found)
     assert not prepared.good[:, bad].any()
 
 

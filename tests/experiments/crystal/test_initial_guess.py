@@ -10,10 +10,10 @@ import pytest
 
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.experiments.crystal.config import CrystalSettings
-from unflat.recon.experiments.crystal.initial_guess import start_of
-from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, volume_of
+from unflat.recon.experiments.crystal.initial_guess import find_initial_guess
+from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, to_laboratory
 from unflat.recon.experiments.crystal.output import MeasurementModel, write_result
-from unflat.recon.experiments.crystal.preprocess import PreprocessedScan, prepare
+from unflat.recon.experiments.crystal.preprocess import PreprocessedScan, preprocess
 
 SHAPE = (24, 28, 32)
 
@@ -39,7 +39,7 @@ def run_of(settings: CrystalSettings, prepared: PreprocessedScan, path: Path) ->
     free = prepared.measured.withheld(settings.phase.free, settings.seed)
     seen = MeasurementModel(np.ones((1, 1, 1)), 0.0, prepared.good, prepared.exposure, free, prepared.crop_box.first)
     provenance = {"config": settings.model_dump(mode="json")}
-    write_result(path, volume_of(solution, LaboratoryFrame()), solution, LaboratoryFrame(), seen, provenance)
+    write_result(path, to_laboratory(solution, LaboratoryFrame()), solution, LaboratoryFrame(), seen, provenance)
     return path
 
 
@@ -59,29 +59,29 @@ def test_a_start_that_saw_withheld_pixels_is_told(
 ) -> None:
     """By the pixels themselves: seed and fraction are the same where the box or the mask is another."""
     before = config(**run)
-    path = run_of(before, prepare(before, measured()), tmp_path / "volume.h5")
+    path = run_of(before, preprocess(before, measured()), tmp_path / "volume.h5")
     now = config(fit={"start": str(path)}, acquisition={"crop": "all"})
     with caplog.at_level(logging.WARNING, "unflat"):
-        start_of(now, prepare(now, measured()))
+        find_initial_guess(now, preprocess(now, measured()))
     assert ("does not say that it withheld the same pixels" in caplog.text) is warned
 
 
 def test_a_mask_that_grew_moves_the_withheld_pixels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mask = np.zeros(SHAPE, np.uint8)
     mask[:, 3] = 1
-    path = run_of(config(), prepare(config(), measured()), tmp_path / "volume.h5")
+    path = run_of(config(), preprocess(config(), measured()), tmp_path / "volume.h5")
     masked = Acquisition("crystal", {**measured().arrays, "mask": mask}, "scan.h5")
     now = config(fit={"start": str(path)})
     with caplog.at_level(logging.WARNING, "unflat"):
-        start_of(now, prepare(now, masked))
+        find_initial_guess(now, preprocess(now, masked))
     assert "does not say that it withheld the same pixels" in caplog.text
 
 
 def test_a_blind_start_does_not_know_withheld_pixels() -> None:
     settings = config(fit={"start": "none"}, phase={"free": 0.2})
-    prepared = prepare(settings, measured())
+    prepared = preprocess(settings, measured())
     free = prepared.measured.withheld(0.2, 0)
     spoiled = np.where(free, 1e5, prepared.counts).astype(np.float32)
     other = PreprocessedScan(**{**vars(prepared), "counts": spoiled})
-    one, two = start_of(settings, prepared), start_of(settings, other)
+    one, two = find_initial_guess(settings, prepared), find_initial_guess(settings, other)
     np.testing.assert_array_equal(one.density, two.density)

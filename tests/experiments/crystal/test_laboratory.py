@@ -16,7 +16,7 @@ from unflat.physics.psf import gaussian_kernel
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.evaluate import score
-from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, volume_of
+from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, to_laboratory
 from unflat.recon.experiments.crystal.output import MeasurementModel, write_result
 from unflat.recon.experiments.crystal.read import read
 from unflat.recon.experiments.crystal.schema import SCHEMA
@@ -50,7 +50,7 @@ def at(volume: Volume, name: str, point: tuple[float, float, float]) -> float:
 
 class TestVolume:
     def test_a_known_displacement_has_its_size_and_sign(self) -> None:
-        volume = volume_of(strained(), KNOWN)
+        volume = to_laboratory(strained(), KNOWN)
         unit = G / np.linalg.norm(G)
         for s in (-1.2e-7, 0.0, 1.2e-7):
             point = tuple(float(c) for c in s * unit)
@@ -63,7 +63,7 @@ class TestVolume:
         np.testing.assert_allclose(phase, -np.linalg.norm(G) * u, atol=1e-4)
 
     def test_the_volume_of_the_crystal_does_not_depend_on_the_skewed_grid(self) -> None:
-        volume = volume_of(strained(0.0), KNOWN)
+        volume = to_laboratory(strained(0.0), KNOWN)
         spacing = np.prod(volume.spacing)
         found = float((volume.values["support"] > 0).sum() * spacing)
         assert found == pytest.approx(4 / 3 * np.pi * 2.4e-7**3, rel=0.12)
@@ -78,8 +78,8 @@ class TestVolume:
         index = np.indices(SHAPE)
         turn = sum(2 * np.pi * r * i / n for r, i, n in zip(ramp, index, SHAPE, strict=True)) + 0.7
         moved = np.roll(plain.density * np.exp(1j * turn), shift, (0, 1, 2)).astype(np.complex64)
-        one = volume_of(plain, KNOWN)
-        other = volume_of(Solution(moved, np.roll(plain.support, shift, (0, 1, 2))), KNOWN)
+        one = to_laboratory(plain, KNOWN)
+        other = to_laboratory(Solution(moved, np.roll(plain.support, shift, (0, 1, 2))), KNOWN)
         assert one.shape == other.shape
         core = one.values["amplitude"] > 0.9
         np.testing.assert_allclose(one.values["phase"][core], other.values["phase"][core], atol=0.02)
@@ -89,11 +89,11 @@ class TestVolume:
         plain = strained()
         crumbled, support = plain.density.copy(), plain.support.copy()
         crumbled[2:4, 3, 3], support[2:4, 3, 3] = 1j, True
-        one, other = volume_of(plain, KNOWN), volume_of(Solution(crumbled, support), KNOWN)
+        one, other = to_laboratory(plain, KNOWN), to_laboratory(Solution(crumbled, support), KNOWN)
         assert int(other.values["support"].sum()) == pytest.approx(int(one.values["support"].sum()), rel=0.02)
 
     def test_without_a_basis_it_is_in_voxels_and_says_so(self, tmp_path: Path) -> None:
-        volume = volume_of(strained(), LaboratoryFrame(None, G))
+        volume = to_laboratory(strained(), LaboratoryFrame(None, G))
         assert volume.length_unit == "voxel"
         assert volume.spacing == (1.0, 1.0, 1.0)
         assert "strain" not in volume.values
@@ -110,14 +110,14 @@ class TestVolume:
         plain = strained()
         for nothing in (Solution(plain.density, np.zeros(SHAPE, bool)), Solution(0 * plain.density, plain.support)):
             with pytest.raises(DataError, match=r"nothing is left of the crystal: .*phase it anew"):
-                volume_of(nothing, KNOWN)
+                to_laboratory(nothing, KNOWN)
 
     def test_solutions_that_differ_give_an_uncertainty(self) -> None:
         plain = strained()
         rng = np.random.default_rng(0)
         noise = rng.normal(0, 0.1, (4, *SHAPE)) + 1j * rng.normal(0, 0.1, (4, *SHAPE))
         kept = (plain.density * (1 + noise)).astype(np.complex64)
-        volume = volume_of(Solution(plain.density, plain.support, kept), KNOWN)
+        volume = to_laboratory(Solution(plain.density, plain.support, kept), KNOWN)
         core = volume.values["amplitude"] > 0.95
         assert 0.03 < float(np.median(volume.values["uncertainty_phase"][core])) < 0.12
         assert 0.03 < float(np.median(volume.values["uncertainty_amplitude"][core])) < 0.12
@@ -132,7 +132,7 @@ class TestVolume:
 
         solution, sigmas = strained(), (0.5, 0.4, 0.0)
         kernel = gaussian_kernel(sigmas)
-        volume = volume_of(solution, KNOWN)
+        volume = to_laboratory(solution, KNOWN)
         flux = np.linspace(1.5, 0.5, SHAPE[0])
         seen = MeasurementModel(kernel, 0.25, np.ones(SHAPE, bool), flux)
         write_result(tmp_path / "v.h5", volume, solution, KNOWN, seen, {"input": "scan.h5"})
@@ -268,7 +268,7 @@ class TestScore:
 
     def test_voxels_of_unknown_size_cannot_be_compared(self, truth: Volume) -> None:
         with pytest.raises(DataError, match=r"the result is in voxel and the truth in m"):
-            score(volume_of(strained(), LaboratoryFrame()), truth)
+            score(to_laboratory(strained(), LaboratoryFrame()), truth)
 
     def test_a_volume_without_density_cannot_be_compared(self, truth: Volume) -> None:
         with pytest.raises(DataError, match=r"the result has no complex density: it holds amplitude"):

@@ -21,8 +21,8 @@ from unflat.recon.experiments.crystal.evaluate import score
 from unflat.recon.experiments.crystal.initial_guess import InitialGuess
 from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame
 from unflat.recon.experiments.crystal.likelihood import CrystalLikelihood
-from unflat.recon.experiments.crystal.model import model_of, volume_of_model
-from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.crystal.model import build_model, sample_volume
+from unflat.recon.experiments.crystal.preprocess import preprocess
 from unflat.recon.experiments.crystal.simulate import simulate
 from unflat.recon.fields.base import grid_axes
 from unflat.recon.fields.build import field_for
@@ -64,7 +64,7 @@ def crystal(phase: Any, basis: bool = True) -> Model:
 def model_with(wave: Any, basis: bool = True) -> Model:
     place = LaboratoryFrame(reciprocal_basis_of(STEPS, SHAPE), G) if basis else LaboratoryFrame()
     steps = STEPS if basis else np.eye(3)
-    return model_of(FIELD.architecture, [fitted(wave)], BOX, place, steps, None, {})
+    return build_model(FIELD.architecture, [fitted(wave)], BOX, place, steps, None, {})
 
 
 def bent(places: np.ndarray) -> np.ndarray:
@@ -154,7 +154,7 @@ class TestModel:
         model.save(tmp_path / "m.h5")
         again = unflat.load(tmp_path / "m.h5")
         assert again.frame.length_unit == "voxel"
-        assert volume_of_model(again, again.lattice()).length_unit == "voxel"
+        assert sample_volume(again, again.lattice()).length_unit == "voxel"
         np.testing.assert_allclose(again.spacing, 1)
 
     def test_it_is_written_and_read_skewed(self, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ class TestModel:
     def test_an_ensemble_has_a_spread(self) -> None:
         weights = [fitted(lambda places, f=f: np.exp(1j * f * bent(places))) for f in (1.0, 1.2)]
         place = LaboratoryFrame(reciprocal_basis_of(STEPS, SHAPE), G)
-        model = model_of(FIELD.architecture, weights, BOX, place, STEPS, None, {})
+        model = build_model(FIELD.architecture, weights, BOX, place, STEPS, None, {})
         point = (4e-8 * G / np.linalg.norm(G))[None]
         assert model(point, "strain")[0] == pytest.approx(1.1e-3, rel=0.05)
         assert model(point, "uncertainty_strain")[0] == pytest.approx(0.2e-3 / np.sqrt(2), rel=0.2)
@@ -199,12 +199,12 @@ def rough_density() -> np.ndarray:
 
     from unflat.physics.diffraction.bragg_geometry import real_space_steps
     from unflat.physics.phantoms.crystals import amplitudes
-    from unflat.recon.experiments.crystal.simulate import crystal_of, reflection_of
+    from unflat.recon.experiments.crystal.simulate import draw_crystal, simulated_reflection
 
     settings = config()
-    curve = reflection_of(settings.simulate)
+    curve = simulated_reflection(settings.simulate)
     steps = real_space_steps(curve.basis, settings.simulate.shape)
-    true = crystal_of(settings.simulate, curve, steps, settings.seed)
+    true = draw_crystal(settings.simulate, curve, steps, settings.seed)
     field = amplitudes(true, steps, settings.simulate.shape)
     density = np.fft.fftshift(np.fft.ifftn(ifftshift3(np.asarray(field))))
     density = density * np.sqrt(measured()["images"].sum() / (np.abs(field) ** 2).sum())
@@ -221,7 +221,7 @@ def rough_start() -> InitialGuess:
 @cache
 def problem(fineness: int = 2) -> CrystalLikelihood:
     settings = config(fineness=fineness)
-    return CrystalLikelihood(settings, prepare(settings, measured()), rough_start())
+    return CrystalLikelihood(settings, preprocess(settings, measured()), rough_start())
 
 
 class TestProblem:
@@ -290,7 +290,7 @@ class TestProblem:
         flux = np.geomspace(1, 1 / 3, len(whole["images"]))
         thinned = np.random.default_rng(0).binomial(whole["images"].astype(int), flux[:, None, None])
         arrays = {**whole.arrays, "images": thinned.astype(np.float32), "monitor": 1e4 * flux}
-        prepared = prepare(settings, replace(whole, arrays=arrays))
+        prepared = preprocess(settings, replace(whole, arrays=arrays))
         np.testing.assert_array_equal(prepared.counts, thinned)
         known = CrystalLikelihood(settings, prepared, InitialGuess.of(rough_density() * 0.8, np.zeros(3), 0.05))
         fit = Fit(Objective(known, field_for(settings.fit, known.grid, 3), settings.fit), 3)
@@ -336,10 +336,10 @@ class TestStart:
         )
 
     def test_a_blind_start_lies_in_the_middle(self) -> None:
-        from unflat.recon.experiments.crystal.initial_guess import start_of
+        from unflat.recon.experiments.crystal.initial_guess import find_initial_guess
 
         settings = config(start="none")
-        found = start_of(settings, prepare(settings, measured()))
+        found = find_initial_guess(settings, preprocess(settings, measured()))
         middle = np.argwhere(found.support).mean(axis=0)
         np.testing.assert_allclose(middle, 16, atol=0.6)
         assert 0.005 < found.support.mean() < 0.15
@@ -348,7 +348,7 @@ class TestStart:
 def test_a_models_volume_has_what_phasings_has() -> None:
     model = crystal(bent)
     x = np.arange(-12, 13) * 1e-8
-    volume = volume_of_model(model, Grid(x, x, x))
+    volume = sample_volume(model, Grid(x, x, x))
     assert list(volume.values) == ["amplitude", "phase", "displacement", "strain", "support", "density"]
     inside = volume.values["support"] > 0
     assert inside.sum() * 1e-24 == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.1)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from unflat.physics.diffraction.bragg_geometry import real_space_steps
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments.crystal.artifacts import aliens, hot_pixels
+from unflat.recon.experiments.crystal.artifacts import find_aliens, find_hot_pixels
 from unflat.recon.experiments.crystal.config import CrystalSettings
-from unflat.recon.experiments.crystal.crop import binned, crop_box
+from unflat.recon.experiments.crystal.crop import bin_counts, choose_crop_box
 from unflat.recon.experiments.crystal.estimate import estimate
 from unflat.recon.experiments.crystal.geometry_checks import voxel_size
-from unflat.recon.experiments.crystal.oversampling import peak_of, sampling
-from unflat.recon.experiments.crystal.preprocess import prepare
+from unflat.recon.experiments.crystal.oversampling import estimate_oversampling, find_brightest_peak
+from unflat.recon.experiments.crystal.preprocess import preprocess
 from unflat.recon.experiments.crystal.read import read
 from unflat.recon.experiments.crystal.schema import SCHEMA
 from unflat.recon.experiments.crystal.simulate import simulate
@@ -290,7 +290,7 @@ def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file["measurement/images"][:, 3, 4] = 65535
     found = read(settings(), path)
-    assert not prepare(settings(), found).good[:, 3, 4].any()
+    assert not preprocess(settings(), found).good[:, 3, 4].any()
     with h5py.File(path, "a") as file:
         file["measurement/images"][...] = np.random.default_rng(1).poisson(3.0, SHAPE)
         file["measurement/images"][:, 3, 4] = 65535
@@ -386,7 +386,7 @@ class TestWindow:
         self, count: tuple[int, int, int], data: st.DataObject
     ) -> None:
         centre = data.draw(st.tuples(*[st.integers(0, n - 1) for n in count]))
-        box = crop_box(count, centre, (16, 16, 16))
+        box = choose_crop_box(count, centre, (16, 16, 16))
         marked = np.zeros(count)
         marked[centre] = 1
         taken = box.take(marked)
@@ -404,28 +404,28 @@ class TestWindow:
         ],
     )
     def test_the_peak_is_never_withheld_wherever_the_box_leaves_it(self, wanted: Any, peak: tuple[int, ...]) -> None:
-        prepared = prepare(settings(acquisition=wanted), acquired(pattern(peak=(10, 14, 16))))
+        prepared = preprocess(settings(acquisition=wanted), acquired(pattern(peak=(10, 14, 16))))
         assert prepared.peak == peak
         near = tuple(slice(p - 1, p + 2) for p in peak)
         assert not any(prepared.measured.withheld(0.3, seed)[near].any() for seed in range(8))
 
     def test_a_peak_near_an_edge_is_centred_with_masked_voxels(self) -> None:
-        prepared = prepare(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
+        prepared = preprocess(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
         assert not prepared.good[:2].any()
-        assert peak_of(prepared.counts.astype(float), prepared.good) == (12, 14, 16)
+        assert find_brightest_peak(prepared.counts.astype(float), prepared.good) == (12, 14, 16)
         assert any("beyond the data" in note for note in prepared.notes)
 
     def test_auto_keeps_128_voxels_and_says_what_lies_outside(self) -> None:
         counts = pattern((16, 16, 150), (8, 8, 80))
-        prepared = prepare(settings(), acquired(counts))
+        prepared = preprocess(settings(), acquired(counts))
         assert prepared.counts.shape == (16, 16, 128)
         assert any("% of the counts lie outside" in note for note in prepared.notes)
 
     def test_binning_keeps_all_counts_and_stretches_the_basis(self) -> None:
         counts = pattern()
-        assert binned(counts, (2, 1, 4)).sum() == counts.sum()
+        assert bin_counts(counts, (2, 1, 4)).sum() == counts.sum()
         wanted = settings(acquisition={"bin": [2, 1, 1], "crop": "all", "centre": "none"})
-        prepared = prepare(wanted, acquired(counts, reciprocal_basis=BASIS))
+        prepared = preprocess(wanted, acquired(counts, reciprocal_basis=BASIS))
         assert prepared.counts.shape == (12, 28, 32)
         assert prepared.counts.sum() == pytest.approx(counts.sum())
         assert prepared.reciprocal_basis is not None
@@ -433,11 +433,11 @@ class TestWindow:
 
     def test_too_small_a_crop_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"acquisition\.crop: 6 frames would be left of 24"):
-            prepare(settings(acquisition={"bin": [4, 1, 1]}), acquired(pattern()))
+            preprocess(settings(acquisition={"bin": [4, 1, 1]}), acquired(pattern()))
 
     def test_a_centre_outside_the_data_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"\[90, 14, 16\] lies outside the 24 x 28 x 32 voxels"):
-            prepare(settings(acquisition={"centre": [90, 14, 16]}), acquired(pattern()))
+            preprocess(settings(acquisition={"centre": [90, 14, 16]}), acquired(pattern()))
 
 
 class TestSizes:
@@ -456,24 +456,24 @@ class TestSizes:
         assert voxel_size(BASIS, shape) == pytest.approx(voxel)
         fine, finest = (settings(volume={"spacing": f"{1e9 * voxel / times} nm"}) for times in (7.9, 8.1))
         assert estimate(fine, made).memory_bytes > 1.5 * estimate(settings(), made).memory_bytes
-        prepare(fine, made)
-        for refused in (estimate, prepare):
+        preprocess(fine, made)
+        for refused in (estimate, preprocess):
             with pytest.raises(ConfigError, match=r"volume\.spacing: .* nm is 8\.1 times finer than a voxel of"):
                 refused(finest, made)
-        prepare(finest, acquired(pattern()))  # without a basis the result is in voxels
+        preprocess(finest, acquired(pattern()))  # without a basis the result is in voxels
 
 
 class TestArtefacts:
     def test_diffraction_has_none(self) -> None:
         good = np.ones(SHAPE, bool)
-        assert not hot_pixels(pattern(), good, PEAK).any()
-        assert not aliens(pattern(), good, PEAK)[0].any()
+        assert not find_hot_pixels(pattern(), good, PEAK).any()
+        assert not find_aliens(pattern(), good, PEAK)[0].any()
 
     def test_hot_pixels_are_found_and_masked_and_told(self) -> None:
         counts = pattern()
         counts[5, 3, 4] = 800
         counts[:, 25, 2] = 300
-        prepared = prepare(settings(), acquired(counts))
+        prepared = preprocess(settings(), acquired(counts))
         assert not prepared.good[5, 3, 4]
         assert not prepared.good[:, 25, 2].any()
         assert any("25 hot pixels" in note and "masked" in note for note in prepared.notes)
@@ -481,21 +481,21 @@ class TestArtefacts:
     def test_hot_pixels_are_kept_on_request_and_told_all_the_same(self) -> None:
         counts = pattern()
         counts[5, 3, 4] = 800
-        prepared = prepare(settings(acquisition={"hot_pixels": "keep"}), acquired(counts))
+        prepared = preprocess(settings(acquisition={"hot_pixels": "keep"}), acquired(counts))
         assert prepared.good.all()
         assert any("kept, as acquisition.hot_pixels says" in note for note in prepared.notes)
 
     def test_a_pixel_that_is_hot_in_some_frames_is_masked_in_all(self) -> None:
         counts = pattern()
         counts[:, 14, 11] += 150  # In the frames of the peak its neighbours are as bright.
-        found = hot_pixels(counts, np.ones(SHAPE, bool), PEAK)
+        found = find_hot_pixels(counts, np.ones(SHAPE, bool), PEAK)
         assert found[:, 14, 11].all()
         assert found.sum() == SHAPE[0]
 
     def test_a_hot_pixel_is_no_peak(self) -> None:
         counts = pattern()
         counts[:, 3, 4] = 1e6
-        prepared = prepare(settings(acquisition={"crop": "all"}), acquired(counts))
+        prepared = preprocess(settings(acquisition={"crop": "all"}), acquired(counts))
         assert any("peak at [12, 14, 16]" in note for note in prepared.notes)
 
     @pytest.mark.parametrize("seed", range(4))
@@ -508,13 +508,13 @@ class TestArtefacts:
             "detector": {"counts": 3e7},
         }
         made = simulate(settings(seed=seed, simulate=wanted))
-        prepared = prepare(settings(), made)
+        prepared = preprocess(settings(), made)
         assert prepared.good.all(), prepared.notes
 
     def test_another_particle_is_found_and_told(self) -> None:
         counts = pattern()
         counts[2:6, 20:26, 24:30] += np.random.default_rng(2).poisson(60.0, (4, 6, 6))
-        found, regions = aliens(counts, np.ones(SHAPE, bool), PEAK)
+        found, regions = find_aliens(counts, np.ones(SHAPE, bool), PEAK)
         assert found[3:5, 21:25, 25:29].all()
         assert len(regions) == 1
         assert np.abs(np.array(regions[0].centre) - (3.5, 22.5, 26.5)).max() < 1.5
@@ -523,23 +523,23 @@ class TestArtefacts:
     def test_a_monitor_steadies_the_beam(self) -> None:
         monitor = 1000 + 300 * np.sin(np.arange(SHAPE[0]))
         dimmed = pattern() * (monitor / monitor.mean())[:, None, None]
-        prepared = prepare(settings(), acquired(dimmed, monitor=monitor))
+        prepared = preprocess(settings(), acquired(dimmed, monitor=monitor))
         np.testing.assert_allclose(prepared.steady, pattern(), rtol=1e-5)
         np.testing.assert_allclose(prepared.counts, dimmed, rtol=1e-5)  # Counting statistics are those of the counts.
-        joined = prepare(settings(acquisition={"crop": "all", "bin": [2, 1, 1]}), acquired(dimmed, monitor=monitor))
+        joined = preprocess(settings(acquisition={"crop": "all", "bin": [2, 1, 1]}), acquired(dimmed, monitor=monitor))
         np.testing.assert_allclose(joined.exposure, (monitor / monitor.mean()).reshape(-1, 2).mean(axis=1))
 
 
 class TestSampling:
     @pytest.mark.parametrize("width", [2.5, 3.5, 5.0])
     def test_a_box_is_measured(self, width: float) -> None:
-        found = sampling(pattern((48, 48, 48), (24, 24, 24), width), np.ones((48, 48, 48), bool))
+        found = estimate_oversampling(pattern((48, 48, 48), (24, 24, 24), width), np.ones((48, 48, 48), bool))
         assert all(found.enough)
         for ratio in found.ratio:
             assert width * 0.95 <= ratio <= width * 1.25
 
     def test_less_than_two_is_named(self, caplog: pytest.LogCaptureFixture) -> None:
-        prepared = prepare(settings(), acquired(pattern((48, 48, 48), (24, 24, 24), 1.5)))
+        prepared = preprocess(settings(), acquired(pattern((48, 48, 48), (24, 24, 24), 1.5)))
         assert prepared.sampling.enough == (False, False, False)
         assert any("oversampling is below 2 along frame and y and x" in note for note in prepared.notes)
 

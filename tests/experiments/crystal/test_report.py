@@ -8,9 +8,9 @@ import pytest
 
 from unflat.recon.errors import QualityError
 from unflat.recon.experiments.crystal.config import CrystalSettings
-from unflat.recon.experiments.crystal.figures import start_bars
+from unflat.recon.experiments.crystal.figures import draw_starts
 from unflat.recon.experiments.crystal.phase import phase
-from unflat.recon.experiments.crystal.report import findings, pictures
+from unflat.recon.experiments.crystal.report import report_figures, report_findings
 from unflat.recon.experiments.crystal.simulate import simulate
 from unflat.recon.experiments.crystal.summary import sentence
 from unflat.recon.runs import RunContext, RunFolder, Sentinel
@@ -34,11 +34,11 @@ def test_fitted_pixels_do_not_pass_for_withheld_ones(tmp_path: Path, free: float
     facts = gather(tmp_path / "RUN")
     assert ("llk_free" in facts.metrics) is (free > 0)
     assert all(("llk_free" in record) is (free > 0) for record in facts.records)
-    said = findings(facts)
+    said = report_findings(facts)
     assert said[0].title == name
     assert ("None were withheld" in said[0].text) is (free == 0)
     assert (", free " in sentence({k: v for k, v in facts.metrics.items() if v is not None})) is (free > 0)
-    bars = next(drawing for drawing in pictures(facts) if drawing.title == "Starts")
+    bars = next(drawing for drawing in report_figures(facts) if drawing.title == "Starts")
     assert f"Likelihood of the {judged} pixels" in bars.caption
-    figure = start_bars(list(facts.records), "llk_free" if free else "llk")
+    figure = draw_starts(list(facts.records), "llk_free" if free else "llk")
     assert np.isfinite([bar.get_height() for bar in figure.axes[0].patches]).all()

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from .....physics.diffraction.far_field import fftshift3, ifftshift3
-from ..oversampling import Good, Sampling, Voxels, local_mean
+from ..oversampling import Good, Oversampling, Voxels, local_mean
 
 SCALARS = 5
 """Numbers that are told of a pattern: counts, masked share, and the oversampling along each axis."""
@@ -121,7 +121,7 @@ class ResampledPattern:
         return np.asarray(fftshift3(np.fft.ifftn(ifftshift3(field))))
 
 
-def resample_pattern(counts: Voxels, good: Good, sampling: Sampling) -> ResampledPattern:
+def resample_pattern(counts: Voxels, good: Good, sampling: Oversampling) -> ResampledPattern:
     """Bring a measured array to the network.
 
     Args:

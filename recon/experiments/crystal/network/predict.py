@@ -20,9 +20,9 @@ from ....phase_retrieval.result import PhasingResult
 from ....phase_retrieval.support import shrink_wrap
 from ....runs import RunContext, peak_memory
 from ..config import CrystalSettings
-from ..oversampling import sampling
-from ..phase import written
-from ..preprocess import prepare
+from ..oversampling import estimate_oversampling
+from ..phase import write_phasing_result
+from ..preprocess import preprocess
 from .finetune import finetune, of_tuning
 from .inputs import resample_pattern
 from .refine import refine_samples
@@ -50,11 +50,11 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContex
     """
     began, wanted, adaptation = time.monotonic(), settings.predict, {}
     network = read(wanted.network, "crystal")
-    prepared = prepare(settings, acquisition)
+    prepared = preprocess(settings, acquisition)
     measured = prepared.measured
     pattern = pattern_of(measured, settings.phase.free, settings.seed)
     seen = prepared.good & ~(fftshift3(np.asarray(pattern.free)) > 0)
-    brought = resample_pattern(prepared.steady, seen, sampling(prepared.steady, seen))
+    brought = resample_pattern(prepared.steady, seen, estimate_oversampling(prepared.steady, seen))
     if wanted.adapt:
         found, told = work.folder.latest_checkpoint(), (work.progress, work.stop)
         # One of the refinement is worth more than one of the tuning before it, which comes to the same weights again.
@@ -75,7 +75,7 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContex
         if wanted.refine
         else judged(answered, pattern, measured.metric)
     )
-    numbers = written(settings, prepared, phased, acquisition.truth, work) | seconds | adaptation
+    numbers = write_phasing_result(settings, prepared, phased, acquisition.truth, work) | seconds | adaptation
     numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(answered.chi[0])}
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     if wanted.gate is not None:

@@ -30,7 +30,7 @@ from unflat.recon.experiments.crystal.network.denoiser import (
 )
 from unflat.recon.experiments.crystal.network.inputs import fitted, pattern_input, resample_pattern
 from unflat.recon.experiments.crystal.network.simulated_data import TrainingCrystal, in_the_middle, specimen
-from unflat.recon.experiments.crystal.oversampling import Sampling, sampling
+from unflat.recon.experiments.crystal.oversampling import Oversampling, estimate_oversampling
 from unflat.recon.io.network_file import Network
 from unflat.recon.runs import Checkpoint
 from unflat.recon.runs.context import silent
@@ -121,7 +121,7 @@ def test_an_answer_comes_back_in_counts_on_any_array(crystal: TrainingCrystal, s
     counts = np.abs(np.roll(field, (1, -2, 3), axis=(0, 1, 2))) ** 2
     counts *= BRIGHT / counts.sum()
     good = np.ones(shape, bool)
-    brought = resample_pattern(counts, good, sampling(counts, good))
+    brought = resample_pattern(counts, good, estimate_oversampling(counts, good))
     # An ideal network: the density that has the moduli of what it was shown, by the field itself.
     seen = np.roll(field, (1, -2, 3), axis=(0, 1, 2))
     brightest = np.unravel_index(int(np.argmax(counts)), shape)
@@ -141,7 +141,7 @@ def test_an_answer_comes_back_in_counts_on_any_array(crystal: TrainingCrystal, s
 def test_an_undersampled_axis_is_taken_to_fill_the_box() -> None:
     counts = np.random.default_rng(0).poisson(3.0, (48, 64, 64)).astype(float)
     counts[24, 32, 32] = 1e4
-    poor = Sampling((2.0, 2.4, 3.0), (False, True, True))
+    poor = Oversampling((2.0, 2.4, 3.0), (False, True, True))
     brought = resample_pattern(counts, np.ones(counts.shape, bool), poor)
     assert brought.sight.amplitude.shape == (44, 64, 64)  # 30 voxels at an oversampling of 1.5.
     np.testing.assert_allclose(brought.sight.scalars[2:], np.array([1.5, 0.92 * 2.4, 0.92 * 3.0]) / 3 - 1, rtol=1e-5)
@@ -210,7 +210,7 @@ def test_a_tuning_that_was_stopped_comes_to_the_same_network(
     counts = crystal.modulus.astype(np.float64) ** 2
     counts *= 1e7 / counts.sum()
     good = np.ones(counts.shape, bool)
-    brought = resample_pattern(counts, good, sampling(counts, good))
+    brought = resample_pattern(counts, good, estimate_oversampling(counts, good))
     wanted = CrystalPredict(adapt=3, steps=1)
     whole, kept = finetune.finetune(network, brought, wanted, 0, silent, lambda: None)
     assert kept == 3
