@@ -11,7 +11,7 @@ from ..recon.errors import Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.base import Experiment
 from ..recon.experiments.configs import load_config
-from ..recon.runs.estimate import Estimate, available_memory, readable_bytes
+from ..recon.runs.estimate import Estimate, available_memory, format_bytes
 from . import console
 from .options import PATH, config_options
 from .running import WAYS, way_named
@@ -97,7 +97,7 @@ def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, pro
             return  # without a measurement there is no size to tell of
         available = available_memory()
         console.print_line(
-            f"  memory about {readable_bytes(estimate.memory_bytes)} of {readable_bytes(available)} available, "
+            f"  memory about {format_bytes(estimate.memory_bytes)} of {format_bytes(available)} available, "
             f"time about {console.duration(estimate.seconds)}"
         )
         if settings.device in ("auto", "cpu"):

@@ -10,7 +10,7 @@ import click
 
 from ..recon import devices
 from ..recon.errors import DeviceError
-from ..recon.runs.estimate import available_memory, readable_bytes
+from ..recon.runs.estimate import available_memory, format_bytes
 from ..recon.version import __version__
 from . import console
 
@@ -33,7 +33,7 @@ def command(device: devices.Device) -> None:
     """
     console.print_line(f"unflat {__version__}, Python {platform.python_version()} ({sys.executable})")
     console.print_line(f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores")
-    console.print_line(f"memory {readable_bytes(available_memory())} available")
+    console.print_line(f"memory {format_bytes(available_memory())} available")
     cache = devices.compilation_cache()
     console.print_line(
         f"compiled programs kept in {cache}" if cache else "no folder for compiled programs can be written"

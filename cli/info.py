@@ -7,7 +7,7 @@ import click
 from ..recon.experiments.readers import instrument_readers
 from ..recon.io.inspect import describe
 from ..recon.io.inspect_volume import describe as describe_volume
-from ..recon.runs.folder import ending
+from ..recon.runs.contents import read_ending
 from . import console
 from .options import PATH
 
@@ -35,12 +35,12 @@ def command(file: Path) -> None:
 
 def _is_run(path: Path) -> bool:
     """Whether this is a run's folder: no folder of TIFFs has a sentinel or a model."""
-    return path.is_dir() and (ending(path) is not None or any((path / name).is_file() for name in _RESULTS))
+    return path.is_dir() and (read_ending(path) is not None or any((path / name).is_file() for name in _RESULTS))
 
 
 def _run(path: Path) -> list[str]:
     """Tell how a run ended, and what it left."""
-    ended = ending(path)
+    ended = read_ending(path)
     lines = [f"{path}: run, " + (f"{ended[0]}: {ended[1]}" if ended else "going on, or killed")]
     for name in _RESULTS:
         if (path / name).is_file():

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..runs.logs import hushed
 from .file_units import factor
+from .library_logs import silence
 
 ENDINGS = (".tif", ".tiff", ".png", ".npy")
 _PARTS = {
@@ -175,7 +175,7 @@ def picture(sections: Sections, name: str) -> FolderImage:
 def _tiff(data: bytes) -> FolderImage:
     import tifffile
 
-    with hushed("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as tiff:
+    with silence("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as tiff:
         if not tiff.pages:
             raise ValueError("it holds no image")
         return FolderImage(np.asarray(tiff.asarray()), _ome_voxel(tiff.ome_metadata))

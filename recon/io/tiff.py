@@ -18,9 +18,9 @@ import numpy as np
 
 from ..config.units import is_number
 from ..errors import DataError, Diagnostic
-from ..runs.logs import hushed
 from .image_folders import is_sections
 from .lazy_arrays import IMAGES, PIXEL_SIZE, Index, LazyArray, LazyArrays, take
+from .library_logs import silence
 
 _AGAIN = "copy or acquire it again"
 _IMAGES = (".tif", ".tiff")
@@ -37,7 +37,7 @@ def open_stack(path: Path) -> Iterator[LazyArrays]:
     """
     import tifffile
 
-    with hushed("tifffile"), _damage_of(path), tifffile.TiffFile(path) as tiff:
+    with silence("tifffile"), _damage_of(path), tifffile.TiffFile(path) as tiff:
         if not tiff.series:
             raise DataError(Diagnostic(str(path), "the TIFF holds no image", _AGAIN))
         series = tiff.series[0]

@@ -11,9 +11,9 @@ import tifffile
 
 from ..config.units import si_factor
 from ..errors import DataError, Diagnostic
-from ..runs.logs import hushed
 from ..volume import Volume
 from .atomic import open_for_arrays
+from .library_logs import silence
 from .metadata import KEY, UNKNOWN, Corner, assemble, describe, positive_spacing, require_spacing, zeros
 
 MICROMETRE = 1e-6
@@ -39,7 +39,7 @@ def write(volume: Volume, path: Path) -> None:
 
 def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
     """Read an OME-TIFF, or a plain stack of pages whose spacing is given."""
-    with hushed("tifffile"), tifffile.TiffFile(path) as file:
+    with silence("tifffile"), tifffile.TiffFile(path) as file:
         series = file.series[0]
         array, axes, xml = series.asarray(), series.axes, file.ome_metadata
     sizes, described = _ome(xml) if xml else (None, "")
@@ -50,7 +50,7 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
 
 def outline(path: Path) -> Volume | None:
     """Read what our own annotation and the sizes say; None of a file without the annotation."""
-    with hushed("tifffile"), tifffile.TiffFile(path) as file:
+    with silence("tifffile"), tifffile.TiffFile(path) as file:
         sizes, described = _ome(file.ome_metadata) if file.ome_metadata else (None, "")
         if not described:
             return None

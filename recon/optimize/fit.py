@@ -77,7 +77,7 @@ class Reconstruction:
         numbers |= problem.write(self.work.folder.path, model, values, jax.tree.map(jnp.asarray, nuisance), provenance)
         numbers |= self._against_truth(model)
         numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-        self.work.folder.write_numbers(numbers)
+        self.work.folder.write_metrics(numbers)
         self._gate(problem.metric_names, numbers)
         return numbers
 
@@ -85,7 +85,7 @@ class Reconstruction:
         """Fit every member of the ensemble, going on from the newest checkpoint."""
         settings = self.settings.fit
         found = self.work.folder.latest_checkpoint()
-        if found is not None and "member" not in found.facts:  # It is of the way to the start, which is behind us.
+        if found is not None and "member" not in found.metadata:  # It is of the way to the start, which is behind us.
             found = None
         fits: list[Fit] = []
         for member in range(settings.ensemble):
@@ -110,7 +110,7 @@ class Reconstruction:
         last: dict[str, float] = {}
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
-            self.work.folder.metrics(before + step, **numbers)
+            self.work.folder.append_metrics(before + step, **numbers)
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
             self.work.progress(before + step, total, **last)
 
@@ -176,13 +176,13 @@ def _restored(fit: Fit, found: Checkpoint) -> bool:
 
     One that had taken all the steps of a shorter run goes on, if there are more steps to take now.
     """
-    current = int(found.facts["member"])
+    current = int(found.metadata["member"])
     if fit.member > current:
         return False
     if fit.member == current:
-        fit.restore(int(found.facts["step"]), found.arrays, found.facts)
-        return bool(found.facts["ended"]) and int(found.facts["of_steps"]) == fit.objective.settings.steps
-    facts = found.facts["done"][str(fit.member)]
+        fit.restore(int(found.metadata["step"]), found.arrays, found.metadata)
+        return bool(found.metadata["ended"]) and int(found.metadata["of_steps"]) == fit.objective.settings.steps
+    facts = found.metadata["done"][str(fit.member)]
     fit.restore(int(facts["step"]), _under(found.arrays, f"done/{fit.member}/"), facts)
     return True
 

@@ -44,12 +44,12 @@ class TrainingRun:
         """
         folder, state, began, done = self.work.folder, self.work.folder.latest_checkpoint(), time.monotonic(), 0
         spent = self.seconds
-        if state is not None and all(state.facts.get(name) == value for name, value in facts.items()):
+        if state is not None and all(state.metadata.get(name) == value for name, value in facts.items()):
             training.restore(state)
-            done, spent = int(training.state.step), float(state.facts["seconds"])
+            done, spent = int(training.state.step), float(state.metadata["seconds"])
 
         def told(step: int, numbers: dict[str, float]) -> None:
-            folder.metrics(self.before + step, **numbers)
+            folder.append_metrics(self.before + step, **numbers)
             self.work.progress(self.before + step, self.total, **numbers)
 
         def save(step: int, arrays: dict[str, np.ndarray]) -> None:

@@ -59,7 +59,7 @@ def to_checkpoint(kept: PipelineState, done: int) -> tuple[dict[str, np.ndarray]
 
 def from_checkpoint(state: Checkpoint) -> tuple[PipelineState, int]:
     """Bring it back: what was known, and the iterations done."""
-    arrays, facts = state.arrays, state.facts
+    arrays, facts = state.arrays, state.metadata
     table = [dict(row) for row in facts["table"]]
     empty = jnp.zeros((1, 1, 1), jnp.complex64)
     outline = jax.tree.structure(refinement.begin(empty, empty.real, no_blur()))

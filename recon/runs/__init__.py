@@ -1,11 +1,12 @@
-"""A run of a reconstruction: its folder, its checkpoints, its progress, and the wish to end it early."""
+"""Runs of reconstructions: folder, lock, checkpoints, logs, progress and requests to stop."""
 
 from ..io.atomic import require_place, write_atomically
 from ..io.safe_hdf5 import new_hdf5
 from .checkpoint import Checkpoint
+from .contents import Sentinel, read_ending
 from .context import Progress, RunContext, silent
 from .estimate import Estimate, available_memory
-from .folder import RunFolder, Sentinel, ending
+from .folder import RunFolder
 from .provenance import describe_input, peak_memory
 from .stop import StopRequest
 
@@ -19,9 +20,9 @@ __all__ = [
     "StopRequest",
     "available_memory",
     "describe_input",
-    "ending",
     "new_hdf5",
     "peak_memory",
+    "read_ending",
     "require_place",
     "silent",
     "write_atomically",

@@ -1,7 +1,7 @@
-"""The state of a run between two steps, on disk.
+"""Checkpoints: the state of a run between two steps, on disk.
 
-One HDF5 file a step: a group of arrays, the plain facts beside them as JSON, and a SHA-256 of both. A file that cannot
-be read whole, or that does not give its own sum, is as good as none: the one before it counts.
+One HDF5 file per step holds a group of arrays, metadata as JSON (dataset ``facts``), and a SHA-256 checksum of both. A
+file that is damaged or does not match its checksum is ignored; the one before it is used.
 """
 
 import hashlib
@@ -22,41 +22,41 @@ _PATTERN = "step-*.h5"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on.
+    """State from which a run can be continued.
 
     Args:
-        step: Steps done.
-        arrays: State by name; a name may hold "/".
-        facts: Further state that JSON can hold.
+        step: Number of completed steps.
+        arrays: Arrays of the state by name; a name may contain "/".
+        metadata: State that JSON can hold.
     """
 
     step: int
     arrays: dict[str, np.ndarray]
-    facts: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint, and keep only the one before it.
+    """Write a checkpoint, and remove all others but the one before it.
 
     Args:
-        folder: Where checkpoints stand.
-        checkpoint: What to write.
+        folder: Folder of checkpoints.
+        checkpoint: State to write.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
-        DataError: If the disk refuses.
+        DataError: If the file cannot be written.
     """
     from ..io.hdf5_common import write_root_attributes
 
     path = folder / f"step-{checkpoint.step:09d}.h5"
-    facts = json.dumps(checkpoint.facts, sort_keys=True)
+    metadata = json.dumps(checkpoint.metadata, sort_keys=True)
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, "unflat-checkpoint", None, "arrays")
         file.attrs["step"] = checkpoint.step
-        file.attrs["sha256"] = _checksum(checkpoint.step, checkpoint.arrays, facts)
-        file["facts"] = facts
+        file.attrs["sha256"] = _checksum(checkpoint.step, checkpoint.arrays, metadata)
+        file["facts"] = metadata
         group = file.create_group("arrays")
         for name, array in checkpoint.arrays.items():
             group[name] = array
@@ -65,13 +65,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the newest checkpoint that is whole, if there is one."""
+    """Read the newest intact checkpoint of a folder; None if there is none."""
     remove_stale(folder)
     for path in sorted(folder.glob(_PATTERN), reverse=True):
         try:
             return read_checkpoint(path)
         except (OSError, KeyError, ValueError, RuntimeError) as error:
-            _log.warning("%s is torn and is ignored (%s)", path.name, str(error).partition("\n")[0])
+            _log.warning("%s is damaged and is ignored (%s)", path.name, str(error).partition("\n")[0])
     return None
 
 
@@ -79,26 +79,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint.
 
     Raises:
-        OSError, KeyError, ValueError, RuntimeError: If it is torn, in the many ways that HDF5 has to say so.
+        OSError, KeyError, ValueError, RuntimeError: If the file is damaged; HDF5 reports damage in all these ways.
     """
-    import h5py  # Late, as everything that is slow: the folder of a run is also opened to be looked at.
+    import h5py  # Late because it is slow: commands that only look at a run folder import this module too.
 
     arrays: dict[str, np.ndarray] = {}
     with h5py.File(path, "r") as file:
-        step, facts, checksum = int(file.attrs["step"]), file["facts"].asstr()[()], file.attrs["sha256"]
+        step, metadata, checksum = int(file.attrs["step"]), file["facts"].asstr()[()], file.attrs["sha256"]
 
         def collect(name: str, node: Any) -> None:
             if isinstance(node, h5py.Dataset):
                 arrays[name] = np.asarray(node[()])
 
         file["arrays"].visititems(collect)
-    if _checksum(step, arrays, facts) != checksum:
+    if _checksum(step, arrays, metadata) != checksum:
         raise ValueError("its checksum is wrong")
-    return Checkpoint(step, arrays, json.loads(facts))
+    return Checkpoint(step, arrays, json.loads(metadata))
 
 
-def _checksum(step: int, arrays: dict[str, np.ndarray], facts: str) -> str:
-    total = hashlib.sha256(f"{step}\n{facts}\n".encode())
+def _checksum(step: int, arrays: dict[str, np.ndarray], metadata: str) -> str:
+    total = hashlib.sha256(f"{step}\n{metadata}\n".encode())
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
@@ -107,9 +107,9 @@ def _checksum(step: int, arrays: dict[str, np.ndarray], facts: str) -> str:
 
 
 def _prune(folder: Path, newest: Path) -> None:
-    """Keep the newest and the one before it.
+    """Remove all checkpoints but the newest and the one before it.
 
-    Those of later steps are leavings of a run that was taken up again from an earlier one.
+    Checkpoints of later steps are left over from a run that was continued from an earlier one.
     """
     others = sorted((path for path in folder.glob(_PATTERN) if path != newest), reverse=True)
     before = [path for path in others if path.name < newest.name][:1]

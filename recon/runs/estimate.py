@@ -1,4 +1,4 @@
-"""What a run will take, against what this machine has."""
+"""Estimates of the memory and time of a run, and the memory that this machine has available."""
 
 import os
 import re
@@ -10,18 +10,18 @@ from pathlib import Path
 from ..errors import DeviceError, Diagnostic
 
 PROGRAM_BYTES = 600 << 20
-"""Memory of Python, jax and compiled programs."""
+"""[bytes] Memory of Python, jax and compiled programs."""
 _UNLIMITED = 1 << 60  # A control group of version 1 writes "no limit" as a number near 2**63.
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take.
+    """Estimated memory and time of a run.
 
     Args:
-        memory_bytes: Largest amount of memory in use at one time.
+        memory_bytes: [bytes] Peak memory.
         seconds: [s] Time of the whole run.
-        lines: How the numbers come about, for people.
+        lines: Explanation of the numbers, for users.
     """
 
     memory_bytes: int
@@ -29,41 +29,45 @@ class Estimate:
     lines: list[str] = field(default_factory=list)
 
     def require_fit(self, available: int, remedy: str) -> None:
-        """Refuse a run that is larger than the device.
+        """Refuse a run that needs more memory than the device has.
 
         Args:
             available: [bytes] Memory of the device.
-            remedy: What makes the run smaller.
+            remedy: Instruction by which the run becomes smaller.
 
         Raises:
             DeviceError: If the run needs more than is available.
         """
         if self.memory_bytes > available:
-            need, have = readable_bytes(self.memory_bytes), readable_bytes(available)
+            need, have = format_bytes(self.memory_bytes), format_bytes(available)
             raise DeviceError(Diagnostic("", f"the run needs about {need} of memory, and {have} are available", remedy))
 
 
-def program_alone() -> Estimate:
-    """Estimate a run of which no measurement is known yet."""
+def base_estimate() -> Estimate:
+    """Estimate a run whose acquisition is not known: the program alone."""
     return Estimate(PROGRAM_BYTES, 0.0, ["memory and time depend on the acquisition: name it to see them"])
 
 
 def available_memory(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> int:
-    """[bytes] Memory that this process may still take on its host.
+    """Return the host memory available to this process [bytes].
 
-    The least of what the machine has free, what its control group (container, SLURM job) leaves, and what SLURM
-    granted.
+    It is the minimum of the free memory of the machine, of the rest of the control group's limit (container, SLURM
+    job), and of the memory that SLURM granted.
 
     Args:
-        root: Where ``/proc`` and ``/sys`` stand.
-        environment: Variables that may hold SLURM's grant; those of the process by default.
+        root: Folder that contains ``proc`` and ``sys``.
+        environment: Environment variables, which may hold SLURM's grant; those of the process by default.
     """
-    limits = [_free_memory(root), _control_group(root), _slurm(os.environ if environment is None else environment)]
+    limits = [
+        _free_memory(root),
+        _control_group(root),
+        _slurm_grant(os.environ if environment is None else environment),
+    ]
     return min((limit for limit in limits if limit is not None), default=_physical_memory())
 
 
-def readable_bytes(count: float | int) -> str:
-    """Write a number of bytes as people do: ``1.5 GiB``."""
+def format_bytes(count: float | int) -> str:
+    """Format a number of bytes: ``1.5 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
@@ -72,20 +76,20 @@ def readable_bytes(count: float | int) -> str:
 
 
 def _free_memory(root: Path) -> int | None:
-    """Memory that Linux can give without swapping."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    """Return the memory that Linux can provide without swapping [bytes]."""
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
 
 
 def _physical_memory() -> int:
-    """All memory of the machine, where the system does not say how much of it is free."""
+    """Return all memory of the machine [bytes], for systems that do not report the free part."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _control_group(root: Path) -> int | None:
-    """What the tightest enclosing control group leaves, of version 2 or 1.
+    """Return the memory left in the tightest enclosing control group, version 2 or 1 [bytes].
 
-    Inside a container the group's own path is often not mounted; its limits then stand at the mount's root.
+    Inside a container the path of the group is often not mounted; its limits are then at the root of the mount.
     """
     mount = root / "sys/fs/cgroup"
     limits = []
@@ -103,15 +107,15 @@ def _control_group(root: Path) -> int | None:
                 break
             with suppress(ValueError):  # "max", or no such file
                 total = int(_text(folder / limit))
-                # Memory that only caches files is given back when it is needed: it does not count as used.
+                # The file cache does not count as used: it is released on demand.
                 taken = re.search(used, _text(folder / "memory.stat"), re.MULTILINE)
                 if total < _UNLIMITED:
                     limits.append(max(total - (int(taken[1]) if taken else 0), 0))
     return min(limits, default=None)
 
 
-def _slurm(environment: Mapping[str, str]) -> int | None:
-    """What SLURM granted on this node: variables in MiB, where 0 means all of it."""
+def _slurm_grant(environment: Mapping[str, str]) -> int | None:
+    """Return the memory that SLURM granted on this node [bytes]; its variables are in MiB, and 0 means no limit."""
     with suppress(KeyError, ValueError):
         return int(environment["SLURM_MEM_PER_NODE"]) * 1024**2 or None
     with suppress(KeyError, ValueError):

@@ -1,11 +1,13 @@
-"""The folder of a run: everything that it leaves behind, under names that do not depend on where the folder stands."""
+"""Folder of a run, with its config, logs, metrics, checkpoints and sentinel.
+
+No file in it names its place on the disk: a folder can be moved and given away.
+"""
 
 import json
 import logging
 import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsFloat, TextIO
@@ -13,40 +15,32 @@ from typing import Any, SupportsFloat, TextIO
 import numpy as np
 
 from ..errors import ConfigError, DataError, Diagnostic, Interrupted, QualityError, Stopped
-from ..io.atomic import disk_fault, is_leaving, remove_stale, write_atomically
+from ..io.atomic import disk_fault, remove_stale, write_atomically
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
-from .cleanup import remove_results
-from .lock import LOCK, Lock
+from .contents import Sentinel, is_occupied, remove_results, remove_sentinels, require_run, truncate_metrics
+from .lock import Lock
 from .logs import RunLogs, without_absolute_paths
-from .provenance import fingerprint_file, flattened, require_same, write_fingerprint
+from .provenance import flatten, require_same_fingerprint, write_fingerprint
 
 _log = logging.getLogger(__name__)
 
 
-class Sentinel(StrEnum):
-    """How a run ended: the name of the file that is written last."""
-
-    DONE = "DONE"
-    FAILED = "FAILED"
-    STOPPED = "STOPPED"
-
-
 class RunFolder:
-    """An open run folder; made by :meth:`create`, which says who may write where.
+    """Run folder that is open for writing; made by :meth:`create`.
 
-    Used as a context manager it ends with a sentinel in every case: ``STOPPED`` after a request to stop, ``DONE`` after
-    a missed quality gate, ``FAILED`` after any other error, and otherwise what :meth:`finish` was told.
+    A ``with`` block ends with a sentinel in every case: ``STOPPED`` after a request to stop, ``DONE`` after a missed
+    quality gate, ``FAILED`` after any other error, and otherwise the one given to :meth:`finish`.
 
     Args:
-        path: The folder, which exists.
-        lock: This process's right to write there; given back at the end.
+        path: An existing folder.
+        lock: Lock of the folder, released at the end.
     """
 
     def __init__(self, path: Path, lock: Lock) -> None:
         self.path = path
         self._lock = lock
         self._metrics: TextIO | None = None
-        self._logs: RunLogs | None = RunLogs(self.log, path / "debug.log")
+        self._logs: RunLogs | None = RunLogs(self.log_path, path / "debug.log")
 
     @classmethod
     def create(
@@ -58,37 +52,38 @@ class RunFolder:
         fingerprint: Mapping[str, Any] | None = None,
         may_grow: Collection[str] = ("fit.steps",),
     ) -> "RunFolder":
-        """Open a run folder for a new run, or to go on with the one in it.
+        """Open a folder for a new run, or to continue the run in it.
 
-        Going on where there is nothing yet is a new run: a job that a cluster starts again needs no other line.
+        With ``resume`` an empty folder starts a new run, so that a cluster can start a job again by the same command.
 
         Args:
-            path: The folder; made if it is missing.
-            force: Whether to delete the run that is in it. Files that are no part of a run are kept.
-            resume: Whether to go on with the run that is in it.
-            fingerprint: What decides the run's numbers: settings, checksums of inputs. Nested mappings of plain values.
-            may_grow: Numbers of the fingerprint that may be larger when a run goes on.
+            path: The folder; created if it is missing.
+            force: Whether to delete a run in it. Files that are not part of a run stay.
+            resume: Whether to continue a run in it.
+            fingerprint: Everything that determines the run's numbers, such as settings and checksums of inputs: nested
+                mappings of plain values.
+            may_grow: Numbers of the fingerprint that may be larger when a run is continued.
 
         Raises:
-            ConfigError: If a run is there and neither ``force`` nor ``resume`` is given, if the folder holds something
-                else, if the run in it was another, or if another process works there.
-            DataError: If the disk refuses.
+            ConfigError: If the folder holds a run and neither ``force`` nor ``resume`` is given, if it holds anything
+                else, if the fingerprint of the run in it differs, or if another process works in it.
+            DataError: If the folder cannot be written.
         """
         path = Path(path)
         if force and resume:
             raise ConfigError("--force starts anew and --resume goes on: give one of them")
         if path.exists() and not path.is_dir():
             raise ConfigError(Diagnostic(str(path), "is a file", "name a folder for the run"))
-        wanted = flattened(fingerprint or {})
+        flat = flatten(fingerprint or {})
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = Lock.take(path)  # Before all else: what is seen without it may not be so any more.
+            lock = Lock.take(path)  # First: without it another process may change what is checked here.
             try:
-                if _occupied(path):
-                    _require_run(path, replaceable=force or resume)
+                if is_occupied(path):
+                    require_run(path, replaceable=force or resume)
                     if resume:
-                        require_same(path, wanted, may_grow)
-                _prepare(path, wanted, keep_state=resume)
+                        require_same_fingerprint(path, flat, may_grow)
+                _prepare(path, flat, keep_state=resume)
                 return cls(path, lock)
             except BaseException:
                 lock.release()
@@ -99,29 +94,29 @@ class RunFolder:
             ) from error
 
     @property
-    def config(self) -> Path:
-        """The config as run, every default written out."""
+    def config_path(self) -> Path:
+        """Path of the config, with all defaults."""
         return self.path / "config.yaml"
 
     @property
-    def log(self) -> Path:
-        """The short log."""
+    def log_path(self) -> Path:
+        """Path of the short log."""
         return self.path / "run.log"
 
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``."""
-        with write_atomically(self.config) as temporary:
+        with write_atomically(self.config_path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def metrics(self, step: int, **numbers: SupportsFloat) -> None:
-        """Append a line to ``metrics.jsonl``, on the disk when this returns.
+    def append_metrics(self, step: int, **numbers: SupportsFloat) -> None:
+        """Append a line to ``metrics.jsonl`` and flush it.
 
         Args:
-            step: Steps done.
-            numbers: What was measured; a number that is not finite is written as null, for JSON knows no other word.
+            step: Number of completed steps.
+            numbers: Metrics of this step; null stands for a number that is not finite, which JSON cannot hold.
 
         Raises:
-            DataError: If the disk refuses.
+            DataError: If the file cannot be written.
         """
         line: dict[str, float | None] = {"step": step}
         line |= {name: float(v) if math.isfinite(float(v)) else None for name, v in numbers.items()}
@@ -134,47 +129,47 @@ class RunFolder:
         except OSError as error:
             raise DataError(disk_fault(error, file) or Diagnostic(str(file), f"cannot be written: {error}")) from error
 
-    def write_numbers(self, numbers: Mapping[str, float]) -> None:
-        """Write ``metrics.json``: what is known of the result. JSON knows no infinity: null stands for it."""
+    def write_metrics(self, numbers: Mapping[str, float]) -> None:
+        """Write the metrics of the result to ``metrics.json``; null stands for a number that is not finite."""
         finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         with write_atomically(self.path / "metrics.json") as temporary:
             temporary.write_text(json.dumps(finite, indent=2) + "\n", encoding="utf-8")
 
-    def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-        """Write the state of the run; the last two are kept.
+    def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Write the state of the run; the last two checkpoints stay on the disk.
 
         Args:
-            step: Steps done.
-            arrays: State by name.
-            facts: Further state that JSON can hold.
+            step: Number of completed steps.
+            arrays: Arrays of the state by name.
+            metadata: State that JSON can hold.
         """
-        write_checkpoint(self.path / "checkpoint", Checkpoint(step, dict(arrays), dict(facts)))
+        write_checkpoint(self.path / "checkpoint", Checkpoint(step, dict(arrays), dict(metadata)))
         _log.debug("checkpoint of step %d written", step)
 
     def latest_checkpoint(self) -> Checkpoint | None:
-        """Read the newest whole checkpoint, and drop the lines of ``metrics.jsonl`` that come after it."""
-        found = latest_checkpoint(self.path / "checkpoint")
+        """Read the newest intact checkpoint, and drop the lines of ``metrics.jsonl`` after it."""
+        checkpoint = latest_checkpoint(self.path / "checkpoint")
         self._close_metrics()
-        _trim(self.path / "metrics.jsonl", found.step if found else -1)
-        return found
+        truncate_metrics(self.path / "metrics.jsonl", checkpoint.step if checkpoint else -1)
+        return checkpoint
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:
-        """Close the logs, write the sentinel as the very last file, and let other processes work here.
+        """Close the logs, write the sentinel as the last file, and release the lock.
 
         Args:
-            sentinel: How the run ended.
-            reason: A sentence for people.
+            sentinel: Outcome of the run.
+            reason: Outcome in a sentence.
         """
         self._close_logs()
         try:
-            _remove_sentinels(self.path)
+            remove_sentinels(self.path)
             with write_atomically(self.path / sentinel) as temporary:
                 temporary.write_text(without_absolute_paths(reason).strip() + "\n", encoding="utf-8")
         finally:
             self._lock.release()
 
     def close(self) -> None:
-        """Close the logs, write no sentinel, and let other processes work here."""
+        """Close the logs and release the lock, without a sentinel."""
         self._close_logs()
         self._lock.release()
 
@@ -188,7 +183,7 @@ class RunFolder:
         if self._metrics is not None:
             try:
                 self._metrics.close()
-            except OSError as error:  # What did not fit on the disk has been reported by the write.
+            except OSError as error:  # The failed write has been reported already.
                 _log.debug("metrics.jsonl: %s", error)
             self._metrics = None
 
@@ -198,103 +193,40 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        open_still = self._logs is not None
-        if error is not None and open_still:
+        is_open = self._logs is not None
+        if error is not None and is_open:
             _log.debug("the run ended early", exc_info=error)
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
             try:
                 self.finish(_sentinel_of(error), reason)
-            except DataError as second:  # The first error is the one to tell.
+            except DataError as second:  # The first error is the one to report.
                 _log.debug("no sentinel: %s", second)
         self.close()
 
 
-def ending(path: Path) -> tuple[Sentinel, str] | None:
-    """Read how the run in a folder ended, and why; None while it runs or if it was killed."""
-    for sentinel in Sentinel:
-        file = path / sentinel
-        if file.is_file():
-            return sentinel, file.read_text(encoding="utf-8").strip()
-    return None
-
-
 def _sentinel_of(error: BaseException) -> Sentinel:
-    if isinstance(error, QualityError):  # It tells what whole results are worth, and not that there are none.
+    if isinstance(error, QualityError):  # All results are complete; only their quality is low.
         return Sentinel.DONE
     return Sentinel.STOPPED if isinstance(error, Stopped | Interrupted | KeyboardInterrupt) else Sentinel.FAILED
 
 
-def _occupied(path: Path) -> bool:
-    """Whether a folder holds anything but what a process leaves that was killed before its run began."""
-    return any(not _is_leaving(entry) for entry in path.iterdir())
-
-
-def _is_leaving(entry: Path) -> bool:
-    if entry.name == "checkpoint" and entry.is_dir():
-        return all(is_leaving(file) for file in entry.iterdir())
-    return entry.name == LOCK or is_leaving(entry)
-
-
-def _require_run(path: Path, *, replaceable: bool) -> None:
-    """Refuse a folder that holds somebody's other work: nothing there may be deleted or mixed with a run.
-
-    A run is refused too, unless it was asked for.
-    """
-    if not (fingerprint_file(path).is_file() or any((path / s).is_file() for s in Sentinel)):
-        raise ConfigError(Diagnostic(str(path), "holds files, but no run of unflat", "name an empty or a new folder"))
-    if not replaceable:
-        raise ConfigError(
-            Diagnostic(
-                str(path),
-                "already holds a run",
-                "name another folder, go on with it (--resume) or replace it (--force)",
-            )
-        )
-
-
 def _prepare(path: Path, fingerprint: Mapping[str, Any], *, keep_state: bool) -> None:
-    """Make the folder that of a run about to begin, or to go on."""
+    """Make a folder ready for a run.
+
+    Args:
+        path: The folder.
+        fingerprint: Flat fingerprint of the run.
+        keep_state: Whether the run is continued: only its sentinel and temporary files are removed.
+    """
     checkpoints = path / "checkpoint"
     checkpoints.mkdir(exist_ok=True)
     try:
-        _clear(path, keep_state=keep_state)
+        remove_stale(path)
+        remove_sentinels(path)
+        if not keep_state:
+            remove_results(path)
         write_fingerprint(path, fingerprint)
     except BaseException:
-        with suppress(OSError):  # It stays where it holds something: the run that was there.
+        with suppress(OSError):  # Not empty: it holds the state of a former run, and stays.
             checkpoints.rmdir()
         raise
-
-
-def _clear(path: Path, *, keep_state: bool) -> None:
-    """Remove what a former run left; with ``keep_state`` only its sentinel and torn files.
-
-    The fingerprint stays, so that a folder half cleared by a killed process is still known as a run's.
-    """
-    remove_stale(path)
-    _remove_sentinels(path)
-    if keep_state:
-        return
-    remove_results(path)
-    for file in (path / "checkpoint").iterdir():
-        if file != fingerprint_file(path):
-            file.unlink()
-
-
-def _remove_sentinels(path: Path) -> None:
-    for sentinel in Sentinel:
-        (path / sentinel).unlink(missing_ok=True)
-
-
-def _trim(file: Path, last: int) -> None:
-    """Keep the whole lines of ``metrics.jsonl`` up to a step."""
-    if not file.is_file():
-        return
-    kept = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= last:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            _log.debug("a torn line of metrics.jsonl is dropped")
-    with write_atomically(file) as temporary:
-        temporary.write_text("".join(kept), encoding="utf-8")

@@ -1,8 +1,7 @@
-"""Only one process at a time works in a run's folder.
+"""Lock of a run folder: one process at a time works in it.
 
-Whoever does keeps a file there that says so. It is made by exclusive creation, which network disks honour where they
-know no locks; and it says which process of which machine made it, so that one left behind by a process that was killed
-can be told from one that still counts.
+The lock is a file made by exclusive creation, which also works on network disks without locks of their own. It names
+the process and the machine, so that the lock of a process that was killed can be recognised and removed.
 """
 
 import json
@@ -24,16 +23,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LockHolder:
-    """The process that works in a folder.
+    """Process that holds a lock.
 
     Args:
-        host: Name of its machine.
-        process: Its number there.
-        space: Which processes it sees: those of another container of one host have numbers of their own.
-        born: When its machine started it, in the machine's own count; tells it from a later one of the same number.
-        since: When it began here, ISO 8601, UTC.
-        job: SLURM's number of its job, if it is one.
-        restart: How often SLURM had started that job again.
+        host: Name of the machine.
+        process: Process number.
+        space: Namespace of process numbers; containers of one host have separate ones.
+        born: Start of the process, in clock ticks since the machine started; a later process of the same number has
+            another.
+        since: Time at which the lock was taken, ISO 8601, UTC.
+        job: Number of the SLURM job, if there is one.
+        restart: Number of times that SLURM had restarted that job.
     """
 
     host: str
@@ -45,28 +45,28 @@ class LockHolder:
     restart: int = 0
 
     @classmethod
-    def myself(cls, environment: Mapping[str, str] = os.environ) -> "LockHolder":
-        """This process, now."""
+    def current(cls, environment: Mapping[str, str] = os.environ) -> "LockHolder":
+        """Describe this process."""
         return cls(
             socket.gethostname(),
             os.getpid(),
-            _space(),
-            _born(os.getpid()),
+            _namespace(),
+            _start_of(os.getpid()),
             datetime.now(UTC).isoformat(timespec="seconds"),
             environment.get("SLURM_JOB_ID", ""),
             _count(environment.get("SLURM_RESTART_COUNT", "")),
         )
 
-    def is_gone(self, asking: "LockHolder") -> bool:
-        """Whether it is certain that it works no more; of another machine's processes only SLURM tells.
+    def has_ended(self, observer: "LockHolder") -> bool:
+        """Whether the process has certainly ended; of a process on another machine only SLURM knows.
 
         Args:
-            asking: The process that wants to know.
+            observer: The process that wants the lock.
         """
-        if self.job and self.job == asking.job and self.restart < asking.restart:
-            return True  # SLURM starts a job again when the former start of it has ended, on this machine or another.
-        near = (self.host, self.space) == (asking.host, asking.space)
-        return near and not (lives(self.process) and _born(self.process) == self.born)
+        if self.job and self.job == observer.job and self.restart < observer.restart:
+            return True  # SLURM restarts a job only after its former start has ended, on this machine or another.
+        is_local = (self.host, self.space) == (observer.host, observer.space)
+        return is_local and not (lives(self.process) and _start_of(self.process) == self.born)
 
     def __str__(self) -> str:
         job = f", SLURM job {self.job}" if self.job else ""
@@ -74,11 +74,11 @@ class LockHolder:
 
 
 class Lock:
-    """The right to work in a run's folder; made by :meth:`take`.
+    """Lock of a run folder; made by :meth:`take`.
 
     Args:
-        file: The file that says so.
-        text: What this process wrote there.
+        file: The lock file.
+        text: Contents that this process wrote to it.
     """
 
     def __init__(self, file: Path, text: str) -> None:
@@ -87,21 +87,21 @@ class Lock:
 
     @classmethod
     def take(cls, folder: Path) -> "Lock":
-        """Take the right, also from a process that left its file behind and is gone.
+        """Take the lock, if need be from a process that has ended without releasing it.
 
         Args:
-            folder: The run's folder, which exists.
+            folder: An existing run folder.
 
         Raises:
-            ConfigError: If another process works there, or may do so.
-            DataError: If the disk refuses.
+            ConfigError: If another process works in the folder, or may do so.
+            DataError: If the lock file cannot be written.
         """
-        file, me = folder / LOCK, LockHolder.myself()
+        file, me = folder / LOCK, LockHolder.current()
         text = json.dumps(asdict(me)) + "\n"
         try:
             if not _create(file, text):
-                _remove_left_behind(file, me)
-                if not _create(file, text):  # Somebody else was as quick to see that it could be taken.
+                _remove_stale_lock(file, me)
+                if not _create(file, text):  # Another process took the stale lock first.
                     raise ConfigError(_in_use(file, _read(file)[1]))
         except OSError as error:
             raise DataError(
@@ -110,14 +110,18 @@ class Lock:
         return cls(file, text)
 
     def release(self) -> None:
-        """Give the right back. A file that is no longer this process's is another's, and stays."""
+        """Remove the lock file, unless another process has written it since."""
         with suppress(OSError):
             if self._file.read_text(encoding="utf-8") == self._text:
                 self._file.unlink()
 
 
 def _create(file: Path, text: str) -> bool:
-    """Make a file that is not there yet; whether it was not."""
+    """Create a file unless it exists.
+
+    Returns:
+        Whether the file was created.
+    """
     try:
         stream = file.open("x", encoding="utf-8")
     except FileExistsError:
@@ -125,24 +129,25 @@ def _create(file: Path, text: str) -> bool:
     try:
         with stream:
             stream.write(text)
-    except OSError:  # The disk is full: half a file would keep everybody out.
+    except OSError:  # The disk is full: half a file would lock everyone out.
         file.unlink(missing_ok=True)
         raise
     return True
 
 
-def _remove_left_behind(file: Path, me: LockHolder) -> None:
-    """Remove the file of a process that is gone.
+def _remove_stale_lock(file: Path, me: LockHolder) -> None:
+    """Remove the lock of a process that has ended.
 
     Raises:
-        ConfigError: If it is not certain that it is gone.
+        ConfigError: If it is not certain that the process has ended.
     """
     text, holder = _read(file)
     if not text and not file.exists():
         return
-    if holder is None or not holder.is_gone(me):
+    if holder is None or not holder.has_ended(me):
         raise ConfigError(_in_use(file, holder))
-    # Renamed first: of several that saw the same file only one gets it, and a new one of a quicker process is known.
+    # Rename first: of several processes that read the same file only one succeeds, and a lock that another process has
+    # taken in the meantime is recognised by its text.
     mine = temporary_name(file)
     with suppress(FileNotFoundError):
         file.rename(mine)
@@ -150,23 +155,23 @@ def _remove_left_behind(file: Path, me: LockHolder) -> None:
             _put_back(mine, file)
             raise ConfigError(_in_use(file, _read(file)[1]))
         mine.unlink()
-        _log.warning("%s was left behind by %s, which is gone", file.name, holder)
+        _log.warning("%s was left behind by %s, which has ended", file.name, holder)
 
 
 def _put_back(mine: Path, file: Path) -> None:
-    """Give a file its name back, unless a third process has made a new one of that name: renaming would replace it."""
+    """Restore a lock file under its name, unless a third process has created one there."""
     try:
-        os.link(mine, file)
+        os.link(mine, file)  # Unlike renaming, it replaces nothing.
     except FileExistsError:
         pass
-    except OSError:  # A disk without links: exclusive creation replaces nothing either.
+    except OSError:  # A disk without hard links.
         _create(file, mine.read_text(encoding="utf-8"))
     finally:
         mine.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> tuple[str, LockHolder | None]:
-    """What the file says, and who that is, where it can be made out."""
+    """Read the lock file: its text and, if it can be parsed, the process."""
     text = ""
     try:
         text = file.read_text(encoding="utf-8")
@@ -176,31 +181,31 @@ def _read(file: Path) -> tuple[str, LockHolder | None]:
 
 
 def _in_use(file: Path, holder: LockHolder | None) -> Diagnostic:
-    who = str(holder) if holder else f"a process that {file.name} does not tell"
+    who = str(holder) if holder else f"a process that {file.name} does not name"
     remedy = f"wait for it, or stop it; if it is gone, remove {file} and run again"
     return Diagnostic(str(file.parent), f"another process works in this folder: {who}", remedy)
 
 
 def _count(text: str) -> int:
-    """Read a number that a cluster tells; what is none, as where a script sets it to nothing, is 0."""
+    """Parse an environment variable that should hold a number; 0 for any other text, such as an empty one."""
     try:
         return int(text)
     except ValueError:
         return 0
 
 
-def _space() -> str:
-    """Name of the space of process numbers that this process lives in; empty where the system knows none."""
+def _namespace() -> str:
+    """Return the namespace of process numbers of this process; empty where the system has none."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 
 
-def _born(process: int) -> str:
-    """When a process here was started, in ticks since the machine was.
+def _start_of(process: int) -> str:
+    """Return the start of a process, in clock ticks since the machine started.
 
-    Empty where the system does not tell, and for a process that has ended and of which only its parent has not heard.
+    Empty where the system does not provide it, and for a process that has ended but still has an entry (a zombie).
     """
     try:
         stat = Path(f"/proc/{process}/stat").read_bytes()

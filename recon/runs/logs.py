@@ -1,9 +1,7 @@
-"""The two logs of a run: a short one for its owner, a long one for whoever looks for a fault."""
+"""Logs of a run: a short one for users, and a detailed one for debugging."""
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
@@ -12,11 +10,11 @@ _ABSOLUTE = re.compile(r"(?<![\w./~…])/[^\s/:'\"]+/(?:[^\s:'\"]*/)?")
 
 
 class RunLogs:
-    """Sends the package's log records to ``run.log`` (short) and ``debug.log`` (long) until closed.
+    """Handlers that write the package's log records to ``run.log`` (short) and ``debug.log`` (long) until closed.
 
     Args:
-        short: File for notices and warnings, one line each.
-        long: File for everything, with times, places and tracebacks.
+        short: Path of the log of notices and warnings, one line each.
+        long: Path of the log of all records, with times, loggers and tracebacks.
     """
 
     def __init__(self, short: Path, long: Path) -> None:
@@ -31,7 +29,7 @@ class RunLogs:
             self._logger.addHandler(handler)
 
     def close(self) -> None:
-        """Send no more records."""
+        """Remove the handlers."""
         for handler in self._handlers:
             self._logger.removeHandler(handler)
             handler.close()
@@ -40,15 +38,14 @@ class RunLogs:
 
 
 def without_absolute_paths(text: str) -> str:
-    """Shorten each absolute path of this machine to its last part.
+    """Shorten each absolute path of this machine in a text to its last part.
 
-    A run's folder can be moved and given away: no name of a place outside may stand in it. Names inside an HDF5 file
-    also begin with a slash; they are no place on this machine, and stay.
+    Paths inside an HDF5 file also begin with a slash; since they do not exist on this machine, they stay.
     """
 
-    def shorten(found: re.Match[str]) -> str:
-        top = "/" + found[0].split("/")[1]
-        return "…/" if Path(top).exists() else found[0]
+    def shorten(match: re.Match[str]) -> str:
+        top = "/" + match[0].split("/")[1]
+        return "…/" if Path(top).exists() else match[0]
 
     return _ABSOLUTE.sub(shorten, text)
 
@@ -67,7 +64,7 @@ class _ShortFormatter(_LongFormatter):
 
 class _FileHandler(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """Stay silent: a disk that is full refuses the checkpoint too, and that is said once, in one line."""
+        """Ignore the error: on a full disk the checkpoint fails too, and that is reported once."""
 
 
 def _handler(path: Path, level: int, formatter: logging.Formatter) -> logging.Handler:
@@ -75,15 +72,3 @@ def _handler(path: Path, level: int, formatter: logging.Formatter) -> logging.Ha
     handler.setLevel(level)
     handler.setFormatter(formatter)
     return handler
-
-
-@contextmanager
-def hushed(library: str) -> Iterator[None]:
-    """Keep a library from logging what it finds wrong with a file: what matters of it is raised, and told by us."""
-    logger = logging.getLogger(library)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -1,6 +1,6 @@
-"""Facts about a run that its result keeps: what went in, and what it took.
+"""Provenance of a run: its inputs, its memory, and the fingerprint by which it may be continued.
 
-What decides a run's numbers, kept beside its checkpoints: a run goes on only as what it was.
+The fingerprint holds everything that determines a run's numbers, and is stored beside the checkpoints.
 """
 
 import json
@@ -15,13 +15,20 @@ from ..io.atomic import write_atomically
 
 
 def peak_memory() -> int:
-    """[bytes] Most memory that this process has used on its host."""
+    """Return the largest amount of host memory that this process has used [bytes]."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def describe_input(path: Path) -> dict[str, Any]:
-    """Name and checksum of an input, as provenance has it: of a file, of all files of a pattern or below a folder."""
+    """Compute the name and the SHA-256 checksum of an input.
+
+    Args:
+        path: A file, a folder (all files below it count), or a path whose name is a pattern of files.
+
+    Returns:
+        ``input`` and ``sha256``; for a folder or a pattern also ``files``, their number.
+    """
     from hashlib import file_digest, sha256
 
     def checksum(file: Path) -> str:
@@ -30,58 +37,58 @@ def describe_input(path: Path) -> dict[str, Any]:
 
     if path.is_file():
         return {"input": path.name, "sha256": checksum(path)}
-    root, among = (path, path.rglob("*")) if path.is_dir() else (path.parent, path.parent.glob(path.name))
-    files = sorted(file for file in among if file.is_file())
+    root, entries = (path, path.rglob("*")) if path.is_dir() else (path.parent, path.parent.glob(path.name))
+    files = sorted(file for file in entries if file.is_file())
     lines = "".join(f"{checksum(file)}  {file.relative_to(root).as_posix()}\n" for file in files)
     return {"input": path.name, "files": len(files), "sha256": sha256(lines.encode()).hexdigest()}
 
 
-def fingerprint_file(run: Path) -> Path:
-    """Where the fingerprint of a run stands; the file also marks a folder as a run's."""
+def fingerprint_path(run: Path) -> Path:
+    """Return the path of a run's fingerprint; the file also marks a folder as a run's."""
     return run / "checkpoint" / "fingerprint.json"
 
 
-def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Write nested mappings as one, with dots in the names and values as JSON will give them back."""
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings: names are joined by dots, and values are as JSON returns them."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping):
-            flat |= flattened(value, f"{prefix}{name}.")
+            flat |= flatten(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = json.loads(json.dumps(value, default=str))
     return flat
 
 
 def write_fingerprint(run: Path, fingerprint: Mapping[str, Any]) -> None:
-    """Write a flat fingerprint."""
-    with write_atomically(fingerprint_file(run)) as temporary:
+    """Write a flat fingerprint to a run folder."""
+    with write_atomically(fingerprint_path(run)) as temporary:
         temporary.write_text(json.dumps(fingerprint, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def require_same(run: Path, wanted: Mapping[str, Any], may_grow: Collection[str]) -> None:
-    """Refuse to go on with a run that was asked for otherwise.
+def require_same_fingerprint(run: Path, fingerprint: Mapping[str, Any], may_grow: Collection[str]) -> None:
+    """Refuse to continue a run with another fingerprint.
 
     Args:
-        run: The folder.
-        wanted: The flat fingerprint of what is asked for now.
-        may_grow: Names, or ends of names after a dot, whose numbers may be larger now.
+        run: The run folder.
+        fingerprint: Flat fingerprint of the requested run.
+        may_grow: Names, or ends of names after a dot, of numbers that may be larger than before.
 
     Raises:
-        ConfigError: With a fault for each difference, or if the fingerprint is torn.
+        ConfigError: With a fault for each difference, or if the stored fingerprint cannot be read.
     """
     remedy = "put it back, or start anew with --force"
     try:
-        former = json.loads(fingerprint_file(run).read_text(encoding="utf-8"))
+        former = json.loads(fingerprint_path(run).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            Diagnostic(str(fingerprint_file(run)), "cannot go on with this run: the file is missing or torn", remedy)
+            Diagnostic(str(fingerprint_path(run)), "cannot go on with this run: the file is missing or damaged", remedy)
         ) from error
     faults = []
-    for name in sorted({*former, *wanted}):
-        before, after = former.get(name), wanted.get(name)
-        grown = any(f".{name}".endswith(f".{allowed}") for allowed in may_grow) and _is_larger(after, before)
-        if before != after and not grown:
-            faults.append(Diagnostic(str(run), f"{name} was {_shown(before)} and is now {_shown(after)}", remedy))
+    for name in sorted({*former, *fingerprint}):
+        before, after = former.get(name), fingerprint.get(name)
+        has_grown = any(f".{name}".endswith(f".{allowed}") for allowed in may_grow) and _is_larger(after, before)
+        if before != after and not has_grown:
+            faults.append(Diagnostic(str(run), f"{name} was {_describe(before)} and is now {_describe(after)}", remedy))
     if faults:
         raise ConfigError(*faults)
 
@@ -90,6 +97,6 @@ def _is_larger(after: object, before: object) -> bool:
     return isinstance(before, int | float) and isinstance(after, int | float) and after > before
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     text = "absent" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"

@@ -1,6 +1,6 @@
-"""The wish to end a run early: from a cluster, a clock, or a person.
+"""Requests to stop a run early, by a cluster, a time limit or a user.
 
-A signal only leaves a note; the loop looks at the note between two steps, writes its checkpoint and ends.
+A signal only sets a flag; the loop of the run checks it between two steps, writes a checkpoint and ends.
 """
 
 import signal
@@ -9,16 +9,16 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-_CLUSTER = ("SIGTERM", "SIGUSR1")  # SLURM sends the first at the end, the second as early as `--signal` asks.
+_CLUSTER_SIGNALS = ("SIGTERM", "SIGUSR1")  # SLURM sends the first at the end, the second at the time of `--signal`.
 
 
 class StopRequest:
-    """Whether, and why, the work inside the ``with`` block should end at the next good place.
+    """Flag that is set when the work in the ``with`` block should end at the next checkpoint.
 
-    SIGTERM and SIGUSR1 ask for an end; so does the first Ctrl-C. A second Ctrl-C ends at once (``KeyboardInterrupt``).
+    SIGTERM, SIGUSR1 and the first Ctrl-C set it. A second Ctrl-C raises ``KeyboardInterrupt``.
 
     Args:
-        time_limit: [s] Ask for an end this long after the request is made; None for never.
+        time_limit: [s] Time from the creation of this object after which the flag is set; None for no limit.
     """
 
     def __init__(self, time_limit: float | int | None = None) -> None:
@@ -30,7 +30,7 @@ class StopRequest:
 
     @property
     def reason(self) -> str | None:
-        """Why to stop, as a phrase for people; None to go on."""
+        """Reason to stop, as a phrase; None to continue."""
         if self.interrupted:
             return "interrupted"
         if self._received:
@@ -40,11 +40,11 @@ class StopRequest:
         return None
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():  # Python lets no other thread set a handler.
-            for name in (*_CLUSTER, "SIGINT"):
-                number = getattr(signal, name, None)  # SIGUSR1 is unknown to Windows.
+        if threading.current_thread() is threading.main_thread():  # Only the main thread may set handlers.
+            for name in (*_CLUSTER_SIGNALS, "SIGINT"):
+                number = getattr(signal, name, None)  # Windows has no SIGUSR1.
                 if number is not None:
-                    self._former[number] = signal.signal(number, self._note)
+                    self._former[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -54,7 +54,7 @@ class StopRequest:
             signal.signal(number, former)
         self._former.clear()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGINT:
             self._received = signal.Signals(number).name
             return

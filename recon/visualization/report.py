@@ -9,7 +9,7 @@ from typing import Any
 
 from ..io.atomic import write_atomically
 from ..metrics import CATALOGUE, metric_named
-from ..runs.folder import Sentinel
+from ..runs.contents import Sentinel
 from ..runs.logs import without_absolute_paths
 from .report_figures import EmbeddedFigure, pictures
 from .run_data import RunData, gather

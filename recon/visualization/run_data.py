@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ..errors import DataError, Diagnostic, UnflatError
 from ..experiments import get_experiment
 from ..results import Result, open_result
-from ..runs.folder import Sentinel, ending
+from ..runs.contents import Sentinel, read_ending
 from ..runs.logs import without_absolute_paths
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
     result = _result(run, gaps)
     return RunData(
         name=run.resolve().name,
-        ending=end or ending(run),
+        ending=end or read_ending(run),
         config=without_absolute_paths(_text(run / "config.yaml", gaps)),
         records=_records(run / "metrics.jsonl", gaps),
         metrics=_metrics(run / "metrics.json", gaps),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..metrics import metric_named
-from ..runs.folder import Sentinel
+from ..runs.contents import Sentinel
 from .run_data import RunData
 
 _GATED = ("residual_withheld", "residual_fitted", "llk_free", "llk")

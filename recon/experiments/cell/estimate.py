@@ -6,7 +6,7 @@ import numpy as np
 
 from ...acquisition import Acquisition
 from ...fields.config import SLAB_POINTS
-from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone, readable_bytes
+from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate, format_bytes
 from .config import CellSettings
 from .geometry import KEPT_BYTES, geometry_of
 
@@ -26,7 +26,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
         acquisition: The measurement as read; without it only the program itself is counted.
     """
     if acquisition is None:
-        return program_alone()
+        return base_estimate()
     geometry = geometry_of(settings, acquisition)
     slices = geometry.lattice.shape[0]
     plane = float(np.prod(geometry.padded.shape[1:]))
@@ -49,7 +49,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
         f"lattice {z} x {y} x {x} samples of {dz:.4g} x {dy:.4g} x {dx:.4g} nm (z, y, x), the wave on "
         f"{geometry.padded.shape[1]} x {geometry.padded.shape[2]}",
         f"{waves} waves a step through {slices} slices: {transforms} Fourier transforms; "
-        f"{readable_bytes(float(measured.nbytes))} of measurement",
+        f"{format_bytes(float(measured.nbytes))} of measurement",
         f"time is that of {cores} CPU cores; an accelerator is many times faster",
     ]
     return Estimate(int(PROGRAM_BYTES + RETAINED * arrays), float(seconds), lines)

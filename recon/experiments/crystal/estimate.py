@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone, readable_bytes
+from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate, format_bytes
 from .config import CrystalSettings
 from .geometry_checks import require_spacing
 from .preprocess import binned_basis, crop_box_by_size
@@ -32,7 +32,7 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
         acquisition: The measurement as read; without it only the program itself is counted.
     """
     if acquisition is None:
-        return program_alone()
+        return base_estimate()
     box = crop_box_by_size(settings, acquisition)
     frame, y, x = (n // b for n, b in zip(box.size, settings.acquisition.bin, strict=True))
     shape = (frame, y, x)
@@ -52,7 +52,7 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     memory = PROGRAM_BYTES + 6 * measured.nbytes + max(loops, result)
     lines = [
         f"{' x '.join(map(str, shape))} voxels (frame, y, x) of {' x '.join(map(str, measured.shape))}; "
-        f"{readable_bytes(float(measured.nbytes))} of measurement",
+        f"{format_bytes(float(measured.nbytes))} of measurement",
         f"{phase.starts} starts of {projected // phase.starts} iterations, {refined} refining ones",
         f"time is that of {min(cores, 2)} CPU cores; an accelerator is many times faster",
     ]

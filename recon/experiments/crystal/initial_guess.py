@@ -136,7 +136,7 @@ def _phased(settings: CrystalSettings, prepared: PreprocessedScan, work: RunCont
 
 
 def _of_start(found: Checkpoint | None) -> Checkpoint | None:
-    return found if found is not None and found.facts.get("stage") == _STAGE and found.arrays else None
+    return found if found is not None and found.metadata.get("stage") == _STAGE and found.arrays else None
 
 
 def _blind(settings: CrystalSettings, prepared: PreprocessedScan) -> InitialGuess:

@@ -57,7 +57,7 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, work: RunContext)
     if settings.phase.gate is not None:
         numbers["gate"] = settings.phase.gate
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-    work.folder.write_numbers(numbers)
+    work.folder.write_metrics(numbers)
     _gate(settings, numbers)
     return numbers
 
@@ -118,7 +118,7 @@ class CheckpointWriter:
             number = self._first + int(row["number"])
             if number not in self._told:
                 self._told.add(number)
-                self._folder.metrics(self._step, start=number, **{name: row[name] for name in self._row})
+                self._folder.append_metrics(self._step, start=number, **{name: row[name] for name in self._row})
 
     def _read(self) -> set[int]:
         """Starts of a run that goes on."""

@@ -2,7 +2,7 @@
 
 from ...acquisition import Acquisition
 from ...io.network_file import STEPS
-from ...runs.estimate import PROGRAM_BYTES, Estimate, program_alone
+from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import ShapeSettings
 
 _STEP_SECONDS = 0.006
@@ -21,7 +21,7 @@ def estimate(settings: ShapeSettings, acquisition: Acquisition | None) -> Estima
         acquisition: The pictures as read; without them only the program itself is counted.
     """
     if acquisition is None:
-        return program_alone()
+        return base_estimate()
     wanted, cells = settings.predict, len(acquisition["images"])
     draws = 1 if wanted.mean else wanted.draws
     voxels = cells * draws * settings.volume.edge**3

@@ -100,12 +100,12 @@ class _Tuning:
         for path, array in found.arrays.items():
             part, _, name = path.partition("/")
             parts[part][name] = jnp.asarray(array)
-        return cls(**parts, **{name: value for name, value in found.facts.items() if name != _STAGE})
+        return cls(**parts, **{name: value for name, value in found.metadata.items() if name != _STAGE})
 
 
 def of_tuning(found: Checkpoint | None) -> Checkpoint | None:
     """A checkpoint, if it is one of a tuning."""
-    return found if found is not None and found.facts.get(_STAGE) else None
+    return found if found is not None and found.metadata.get(_STAGE) else None
 
 
 def finetune(

@@ -80,7 +80,7 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContex
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
     if wanted.gate is not None:
         numbers["gate"] = wanted.gate
-    work.folder.write_numbers(numbers)
+    work.folder.write_metrics(numbers)
     if wanted.gate is not None and not numbers["chi_rms"] <= wanted.gate:  # Nor does one that is no number pass.
         message = f"chi_rms, {numbers['chi_rms']:.3g}, is not below the gate of {wanted.gate:g}"
         remedy = "use unflat phase" if wanted.refine else "refine it with --refine, or use unflat phase"

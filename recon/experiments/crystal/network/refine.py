@@ -55,7 +55,7 @@ def refine_samples(
     """
     count, state = settings.predict.starts, work.folder.latest_checkpoint()
     state = None if of_tuning(state) else state
-    resumed = state if state is not None and state.facts.get(_BESIDE) else None
+    resumed = state if state is not None and state.metadata.get(_BESIDE) else None
     try:
         # Of an answer that was refined before nothing is kept: it is soon done again, to the same numbers.
         found = _answer(settings, measured, densities, work, None if resumed else state, save=resumed is None)

@@ -47,7 +47,7 @@ def train(settings: CrystalSettings, work: RunContext) -> dict[str, float]:
     numbers |= course.write(training, "crystal", denoiser.constants(), numbers, folder.path / FILE_NAME)
     shutil.rmtree(folder.path / _STOCK, ignore_errors=True)
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": course.seconds}
-    folder.write_numbers(numbers)
+    folder.write_metrics(numbers)
     return numbers
 
 

@@ -38,7 +38,7 @@ class PredictionState:
             codes = np.zeros((cells, draws, EDGE, EDGE, EDGE), np.float32)
             return cls(codes, np.zeros((cells, draws, 2), np.float32))
         arrays = state.arrays
-        return cls(arrays["codes"], arrays["misfits"], int(state.facts["drawn"]), int(state.facts["refined"]))
+        return cls(arrays["codes"], arrays["misfits"], int(state.metadata["drawn"]), int(state.metadata["refined"]))
 
     def stop_if_asked(self, work: RunContext) -> None:
         """Write a checkpoint and end, if that was asked for.

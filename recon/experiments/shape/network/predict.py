@@ -57,7 +57,7 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: RunContext)
         numbers["seconds_of_refinement"] = time.monotonic() - asked
     numbers |= write_prediction(settings, cells, kept.codes, sights, work)
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-    work.folder.write_numbers(numbers)
+    work.folder.write_metrics(numbers)
     return numbers
 
 

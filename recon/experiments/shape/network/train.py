@@ -45,7 +45,7 @@ def train(settings: ShapeSettings, work: RunContext) -> dict[str, float]:
     each = wanted.steps + wanted.distil
     course = TrainingRun(work, len(parts) * each)
     state = work.folder.latest_checkpoint()
-    begun = 0 if state is None else int(state.facts["part"])
+    begun = 0 if state is None else int(state.metadata["part"])
     judged: list[dict[str, float]] = []
     numbers: dict[str, float] = {}
     for part in parts:
@@ -64,7 +64,7 @@ def train(settings: ShapeSettings, work: RunContext) -> dict[str, float]:
     numbers |= {"real_cells": float(len(sources.real)), "simulated_cells": float(len(sources.simulated))}
     numbers |= {"held_out_real": float(any(part.held_out for part in parts))}
     numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": course.seconds}
-    work.folder.write_numbers(numbers)
+    work.folder.write_metrics(numbers)
     return numbers
 
 
@@ -78,7 +78,7 @@ def _learned(task: ShapeObjective, part: "Fold", course: TrainingRun) -> tuple[d
     path, teacher, state = folder.path / part.name, folder.path / part.teacher, folder.latest_checkpoint()
     if not wanted.distil:
         return _run(task, part, course, path)
-    if state is None or (int(state.facts["part"]), bool(state.facts["distilled"])) != (part.number, True):
+    if state is None or (int(state.metadata["part"]), bool(state.metadata["distilled"])) != (part.number, True):
         _run(task, part, course, teacher)
     course.before += wanted.steps
     # The file is read even if it was just written, rounded: a run that goes on has nothing else.

@@ -1,0 +1,147 @@
+"""Contents of a run folder: what belongs to a run, and what must be refused, removed or kept when a new one begins."""
+
+import json
+import logging
+import re
+import shutil
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+
+from ..errors import ConfigError, DataError, Diagnostic
+from ..io.atomic import is_leaving, remove_stale, write_atomically
+from .lock import LOCK
+from .provenance import fingerprint_path
+
+_log = logging.getLogger(__name__)
+
+_FILES = (
+    "config.yaml",
+    "run.log",
+    "debug.log",
+    "metrics.jsonl",
+    "metrics.json",
+    "start.h5",
+    "model.h5",
+    "volume.h5",
+    "predictions.h5",
+    "profiles.csv",
+    "network.h5",
+    "teacher.h5",
+    "scores.csv",
+    "classes.csv",
+    "report.html",
+)
+_NUMBERED_FILES = re.compile(r"(network|teacher)-\d+\.h5")
+"""Networks of a cross-validation; the config gives their number."""
+_FOLDERS = ("figures", "crystals")
+_MODELS = "models"
+"""Folder of models named after specimens: only their format marks them as results of a run."""
+
+
+class Sentinel(StrEnum):
+    """Outcome of a run; its value is the name of the file that is written last."""
+
+    DONE = "DONE"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+
+def read_ending(path: Path) -> tuple[Sentinel, str] | None:
+    """Read the outcome of the run in a folder.
+
+    Args:
+        path: A run folder.
+
+    Returns:
+        The sentinel and the reason in it; None while the run goes on, and if it was killed.
+    """
+    for sentinel in Sentinel:
+        file = path / sentinel
+        if file.is_file():
+            return sentinel, file.read_text(encoding="utf-8").strip()
+    return None
+
+
+def is_occupied(folder: Path) -> bool:
+    """Whether a folder holds anything but leftovers of a process that was killed before its run began."""
+    return any(not _is_leftover(entry) for entry in folder.iterdir())
+
+
+def require_run(folder: Path, *, replaceable: bool) -> None:
+    """Refuse a folder whose contents a new run must not touch.
+
+    Args:
+        folder: A folder that is not empty.
+        replaceable: Whether a run in it may be continued or replaced.
+
+    Raises:
+        ConfigError: If the folder holds something other than a run, or a run that is not replaceable.
+    """
+    if not (fingerprint_path(folder).is_file() or any((folder / sentinel).is_file() for sentinel in Sentinel)):
+        raise ConfigError(Diagnostic(str(folder), "holds files, but no run of unflat", "name an empty or a new folder"))
+    if not replaceable:
+        remedy = "name another folder, go on with it (--resume) or replace it (--force)"
+        raise ConfigError(Diagnostic(str(folder), "already holds a run", remedy))
+
+
+def remove_results(folder: Path) -> None:
+    """Remove all files of a former run but its fingerprint; other files stay.
+
+    The fingerprint stays, so that a folder that a killed process has half cleared is still recognised as a run's.
+    """
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    for file in folder.iterdir():
+        if _NUMBERED_FILES.fullmatch(file.name):
+            file.unlink()
+    for name in _FOLDERS:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+    _remove_models(folder / _MODELS)
+    for file in (folder / "checkpoint").iterdir():
+        if file != fingerprint_path(folder):
+            file.unlink()
+
+
+def remove_sentinels(folder: Path) -> None:
+    """Remove the sentinel of a former run."""
+    for sentinel in Sentinel:
+        (folder / sentinel).unlink(missing_ok=True)
+
+
+def truncate_metrics(file: Path, last_step: int) -> None:
+    """Keep the complete lines of ``metrics.jsonl`` up to a step."""
+    if not file.is_file():
+        return
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= last_step:
+                lines.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            _log.debug("dropped an incomplete line of metrics.jsonl")
+    with write_atomically(file) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def _is_leftover(entry: Path) -> bool:
+    if entry.name == "checkpoint" and entry.is_dir():
+        return all(is_leaving(file) for file in entry.iterdir())
+    return entry.name == LOCK or is_leaving(entry)
+
+
+def _remove_models(folder: Path) -> None:
+    """Remove the models of a former run, and their folder if it is then empty."""
+    if not folder.is_dir():
+        return
+    from ..io.hdf5_common import open_checked
+
+    for file in folder.glob("*.h5"):
+        with suppress(DataError):  # Not a model of unflat: it stays.
+            with open_checked(file, "unflat-model"):
+                pass
+            file.unlink()
+    remove_stale(folder)
+    with suppress(OSError):
+        folder.rmdir()

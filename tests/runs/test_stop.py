@@ -1,0 +1,42 @@
+"""Requests to stop, by signals and by a time limit."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from unflat.recon.runs import (
+    StopRequest,
+)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
+def test_a_signal_sets_a_reason_and_the_former_handler_is_restored(name: str) -> None:
+    number = getattr(signal, name)
+    former = signal.getsignal(number)
+    with StopRequest() as stop:
+        assert stop.reason is None
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+        assert stop.reason == ("interrupted" if name == "SIGINT" else f"{name} received")
+        assert stop.interrupted == (name == "SIGINT")
+    assert signal.getsignal(number) is former
+
+
+def test_a_second_interrupt_ends_at_once() -> None:
+    def interrupt_twice() -> None:
+        with StopRequest():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_twice()
+
+
+def test_a_time_limit_is_a_reason() -> None:
+    with StopRequest(time_limit=0.02) as stop:
+        assert stop.reason is None
+        time.sleep(0.03)
+        assert stop.reason == "time limit of 0.02 s reached"
