@@ -23,6 +23,6 @@ def load(path: str | PathLike[str]) -> "Model":
     Raises:
         DataError: If the file is missing, torn, or not an unflat model.
     """
-    from .recon.model import Model
+    from .recon.io.model_file import read_model
 
-    return Model.open(path)
+    return read_model(path)

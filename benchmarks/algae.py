@@ -13,9 +13,9 @@ from jaxtyping import Float
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.io.model_file import read_model
 from unflat.recon.io.volume_formats import read_volume, save
 from unflat.recon.metrics import line_width
-from unflat.recon.model import Model
 from unflat.recon.visualization import depth_montage
 from unflat.recon.volume import Volume
 
@@ -146,7 +146,7 @@ def _axes(volume: Volume) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _draw(ledger: Ledger, output: Path) -> Numbers:
-    results = {"unflat": Model.open(output), "linear IDT": read_volume(ledger.scratch / "linear.h5")}
+    results = {"unflat": read_model(output), "linear IDT": read_volume(ledger.scratch / "linear.h5")}
     low, high = results["unflat"].frame.low, results["unflat"].frame.high
     heights = [float(low[0] + (i + 0.5) / 8 * (high[0] - low[0])) for i in range(8)]
     for name, result in results.items():

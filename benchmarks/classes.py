@@ -70,7 +70,8 @@ def _truth_alone(cells: Path, out: Path) -> None:
     import h5py
 
     from unflat.recon.io.volume_stack import write_many
-    from unflat.recon.volume import Quantity, Volume
+    from unflat.recon.sampled import Quantity
+    from unflat.recon.volume import Volume
 
     with h5py.File(cells) as file:
         group = file["truth"]

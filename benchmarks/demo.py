@@ -4,8 +4,8 @@ import json
 import shutil
 from functools import partial
 
+from unflat.recon.io.model_file import read_model
 from unflat.recon.io.volume_formats import read_volume
-from unflat.recon.model import Model
 from unflat.recon.visualization import compare_volumes
 
 from .commands import Options, assigned, settings_of, unflat
@@ -82,7 +82,7 @@ def _demo(ledger: Ledger, changes: Options) -> Numbers:
     warm = unflat(*again, log=ledger.scratch / "again.log", folder=folder, environment=environment)
     made = folder / "demo-cell"
     truth = read_volume(made / "acquisition.h5")
-    save_small(compare_volumes(truth, Model.open(made / "run")), ledger.figure("demo"))
+    save_small(compare_volumes(truth, read_model(made / "run")), ledger.figure("demo"))
     return {
         "cold_seconds": cold.seconds,
         "warm_seconds": warm.seconds,

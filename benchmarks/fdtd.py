@@ -16,11 +16,12 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.crop import bin_images
 from unflat.recon.experiments.cell.preprocess import normalised
 from unflat.recon.experiments.configs import load_config
+from unflat.recon.io.model_file import read_model
 from unflat.recon.io.write import write
 from unflat.recon.metrics import structural_similarity
-from unflat.recon.model import Model
+from unflat.recon.sampled import Quantity
 from unflat.recon.visualization import compare_volumes
-from unflat.recon.volume import Quantity, Volume
+from unflat.recon.volume import Volume
 
 from .commands import Options, fit
 from .ledger import Ledger, Numbers
@@ -108,7 +109,7 @@ def truth(source: Path, size: int) -> Volume:
 def _fit(ledger: Ledger, name: str, config: Path, source: Path, options: Options, size: int) -> Numbers:
     output = ledger.scratch / name
     numbers = fit(config, source, output, options, ledger.device)
-    known, model = truth(shared("cells/fdtd_cell.h5"), size), Model.open(output)
+    known, model = truth(shared("cells/fdtd_cell.h5"), size), read_model(output)
     moved = get_experiment("cell").score(model, known, register=True)
     save_small(compare_volumes(known, model), ledger.figure(f"fdtd-{name}"))
     registered = {f"registered_{figure}": value for figure, value in moved.items()}

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from unflat.recon.experiments.shipped_configs import shipped
+from unflat.recon.io.result import read_result
 from unflat.recon.io.volume_formats import read_volume
-from unflat.recon.results import Result, box_of, open_result, sampler
+from unflat.recon.sampled import Sampled
 
 from .commands import Options, reconstruct
 from .diffraction import answer_of, judged
@@ -61,19 +62,19 @@ def _zoom(ledger: Ledger, seed: int) -> Numbers:
     run = ledger.scratch / f"fit-{seed}"
     if not (run / "model.h5").is_file():
         raise Skipped("the fitted model is not here, only its figures: run it with --again")
-    model = open_result(run / "model.h5")
+    model = read_result(run / "model.h5")
     point = _edge(model)
-    results: dict[str, Result] = {"continuous model": model, "sampled volume": read_volume(run / "volume.h5")}
+    results: dict[str, Sampled] = {"continuous model": model, "sampled volume": read_volume(run / "volume.h5")}
     save_small(closer(results, point, FACTORS, "amplitude"), ledger.figure("gold-field"))
     return {"point": list(point)}
 
 
-def _edge(model: Result) -> tuple[float, float, float]:
+def _edge(model: Sampled) -> tuple[float, float, float]:
     """Find the crystal's last point from the box's middle along x."""
-    low, high = box_of(model)
+    low, high = model.bounds
     z, y, middle = (float(a + b) / 2 for a, b in zip(low, high, strict=True))
     line = np.linspace(middle, high[2], 400)
-    values = sampler(model, "amplitude")(np.array([z]), np.array([y]), line)[0, 0]
+    values = model.sample(np.array([z]), np.array([y]), line, quantity="amplitude")[0, 0]
     return z, y, float(line[int(np.flatnonzero(values > 0.5 * values.max()).max(initial=0))])
 
 

@@ -20,8 +20,8 @@ from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.metrics import correlation, signal_to_noise
 from unflat.recon.optimize.minibatches import withheld_views
-from unflat.recon.results import sampler
-from unflat.recon.volume import Quantity, Volume
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import Volume
 
 from .commands import Options, settings_of
 from .ledger import Numbers
@@ -164,6 +164,6 @@ def against_truth(measured: CellLikelihood, truth: Volume, figure: str) -> Calla
     known = np.asarray(truth.main, np.float64) - medium
 
     def of(contrast: Contrast) -> float:
-        return compare(known, sampler(volume_of(measured, contrast))(truth.z, truth.y, truth.x) - medium)
+        return compare(known, volume_of(measured, contrast).sample(truth.z, truth.y, truth.x) - medium)
 
     return of

@@ -19,11 +19,12 @@ from unflat.physics.optics.lattice import Lattice
 from unflat.physics.optics.microscope import Illumination
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.experiments import get_experiment
+from unflat.recon.io.model_file import read_model
 from unflat.recon.io.volume_formats import read_volume
 from unflat.recon.io.write import write
-from unflat.recon.model import Model
+from unflat.recon.sampled import Quantity
 from unflat.recon.visualization import compare_volumes
-from unflat.recon.volume import Quantity, Volume, centred_axis
+from unflat.recon.volume import Volume, centred_axis
 
 from .commands import Options, fit
 from .ledger import Ledger, Numbers
@@ -129,7 +130,7 @@ def _images(
 
 def _fit(ledger: Ledger, config: Path, acquisition: Path, output: Path, options: Options) -> Numbers:
     numbers = fit(config, acquisition, output, options, ledger.device)
-    figure = compare_volumes(read_volume(acquisition), Model.open(output))
+    figure = compare_volumes(read_volume(acquisition), read_model(output))
     save_small(figure, ledger.figure(f"phantom-{options['physics.model']}"))
     return numbers
 

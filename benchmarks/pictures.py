@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unflat.recon.results import Result, background_of, box_of, length_unit_of, sampler
 from unflat.recon.runs import write_atomically
+from unflat.recon.sampled import Sampled
 from unflat.recon.visualization.planes import Plane, PlaneSampler, Point3, draw
 from unflat.recon.visualization.style import (
     INDEX_COLOURS,
@@ -41,7 +41,7 @@ def save_small(figure: "matplotlib.figure.Figure", path: Path) -> None:
 
 
 def upright_sections(
-    results: Mapping[str, Result], heights: Sequence[float], *, axis: str = "y", size: int = 320
+    results: Mapping[str, Sampled], heights: Sequence[float], *, axis: str = "y", size: int = 320
 ) -> "matplotlib.figure.Figure":
     """Draw sections that show the depth, of several results beside one another, each with its own colour scale.
 
@@ -61,7 +61,7 @@ def upright_sections(
         grid = figure.subplots(len(heights), len(planes), squeeze=False)
         figure.subplots_adjust(left=0.005, right=0.995, top=0.995, bottom=0.005, wspace=0.015, hspace=0.03)
         for column, (name, cuts) in enumerate(planes.items()):
-            shown = colour_range(_joined([cut.values for cut in cuts]), background_of(results[name]))
+            shown = colour_range(_joined([cut.values for cut in cuts]), results[name].background())
             for row, cut in enumerate(cuts):
                 draw(grid[row, column], cut, INDEX_COLOURS, shown, labels=False)
                 tag(
@@ -73,7 +73,7 @@ def upright_sections(
 
 
 def closer(
-    results: Mapping[str, Result], point: Point3, factors: Sequence[float], quantity: str, *, size: int = 240
+    results: Mapping[str, Sampled], point: Point3, factors: Sequence[float], quantity: str, *, size: int = 240
 ) -> "matplotlib.figure.Figure":
     """Draw the plane z through a point from ever nearer, several results below one another, in one scale of colours.
 
@@ -86,10 +86,10 @@ def closer(
         quantity: Which.
         size: Samples along each axis of a view.
     """
-    low, high = box_of(next(iter(results.values())))
+    low, high = next(iter(results.values())).bounds
     widest, middle = max(high[1] - low[1], high[2] - low[2]), [(a + b) / 2 for a, b in zip(low, high, strict=True)]
 
-    def view(result: Result, factor: float) -> Plane:
+    def view(result: Sampled, factor: float) -> Plane:
         y, x = (p + (m - p) / factor for p, m in zip(point[1:], middle[1:], strict=True))
         return _around(result, (point[0], y, x), widest / factor, quantity, size)
 
@@ -108,12 +108,12 @@ def closer(
     return figure
 
 
-def _around(result: Result, point: Point3, width: float, quantity: str, size: int) -> Plane:
+def _around(result: Sampled, point: Point3, width: float, quantity: str, size: int) -> Plane:
     """Sample a square of a width [m] in the plane z around a point."""
     steps = (np.arange(size) - size // 2) * (width / size)
     down, right = point[1] + steps, point[2] + steps
-    values = sampler(result, quantity)(np.array([point[0]]), down, right)[0]
-    return Plane(values, down, right, ("y", "x", "z"), point[0], length_unit_of(result))
+    values = result.sample(np.array([point[0]]), down, right, quantity=quantity)[0]
+    return Plane(values, down, right, ("y", "x", "z"), point[0], result.length_unit)
 
 
 def panels(

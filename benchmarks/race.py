@@ -20,7 +20,6 @@ from unflat.recon.fields.build import field_for
 from unflat.recon.metrics import signal_to_noise
 from unflat.recon.optimize.fit_loop import Fit, FitCallbacks
 from unflat.recon.optimize.objective import Objective
-from unflat.recon.results import sampler
 
 from .commands import Options, settings_of
 from .ledger import Numbers
@@ -96,5 +95,5 @@ def _truth(measured: Any, acquisition: Acquisition) -> np.ndarray:
     """N − n_m of the truth on the fit's own lattice."""
     if acquisition.truth is None:
         raise ValueError("a simulated acquisition without its truth")
-    index = sampler(acquisition.truth)(*measured.geometry.lattice.axes)
+    index = acquisition.truth.sample(*measured.geometry.lattice.axes)
     return np.asarray(index - measured.microscope.medium_index, np.float64)

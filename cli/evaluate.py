@@ -9,7 +9,6 @@ import click
 
 from ..recon.errors import ConfigError, Diagnostic
 from ..recon.io.volume_stack import names_and_labels
-from ..recon.volume import Volume
 from . import console
 from .options import PATH
 
@@ -58,15 +57,15 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
       unflat evaluate SHAPES cells.h5 -o errors.csv
     """
     from ..recon.experiments import get_experiment
-    from ..recon.results import open_pair
+    from ..recon.experiments.truth import read_pair
 
     if output is not None:
         if output.suffix.lower() != ".csv":
             raise ConfigError(Diagnostic(str(output), "has no ending of a table", "use .csv"))
         console.refuse_to_overwrite(output, force=force)
-    found, known = open_pair(result, truth)
+    found, known = read_pair(result, truth)
     for each in (found, known):
-        if isinstance(each, Volume) and "assumed" in each.attributes:
+        if "assumed" in each.attributes:
             console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
     kind = get_experiment(known.kind)
     if output is not None and kind.scores is not None:

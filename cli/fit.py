@@ -62,13 +62,13 @@ def _tell(kind: "Experiment", numbers: Numbers) -> list[str]:
 
 def _show(acquisition: Path, run: Path, numbers: Numbers) -> None:
     """Draw the fit beside the truth, and tell of accuracy and sizes in one line each."""
+    from ..recon.io.model_file import read_model
     from ..recon.io.volume_formats import read_volume
-    from ..recon.model import Model
     from ..recon.visualization.comparison import compare_volumes
     from ..recon.visualization.style import save_figure
 
     picture = run.with_name("comparison.png")
-    save_figure(compare_volumes(read_volume(acquisition), Model.open(run)), picture)
+    save_figure(compare_volumes(read_volume(acquisition), read_model(run)), picture)
     console.report_file(picture)
     console.print_line(f"SNR {numbers['snr']:.2f} dB   NCC {numbers['ncc']:.4f}   PSNR {numbers['psnr']:.2f} dB")
     if "residual_withheld" in numbers:

@@ -48,7 +48,7 @@ def command(
     """
     from ..recon.io.mesh import require_ending, save_mesh
     from ..recon.io.volume_stack import middle_of
-    from ..recon.metrics.morphology.sampled import Scale, extract_volume_surface
+    from ..recon.metrics.morphology.volume_surface import Scale, extract_volume_surface
 
     require_ending(output)
     console.refuse_to_overwrite(output, force=force)
@@ -74,15 +74,13 @@ def _require_one(path: Path, cell: int | None, draw: int | None, consensus: bool
         raise ConfigError(
             Diagnostic("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them")
         )
+    from ..recon.io.result import read_result
     from ..recon.io.volume_stack import counts
-    from ..recon.model import Model
-    from ..recon.results import model_or_volume
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
     many = counts(file)
     if many is None:
-        found = model_or_volume(path)
-        many = (1, found.draws if isinstance(found, Model) else 1)
+        many = (1, read_result(path).draws)
     for name, count, chosen in zip(("cell", "draw"), many, (cell, draw), strict=True):
         if count > 1 and chosen is None and not (name == "draw" and consensus):
             remedy = f"choose one: --{name} 0 … {count - 1}{', or --consensus' if name == 'draw' else ''}"

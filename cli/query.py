@@ -8,11 +8,11 @@ import numpy as np
 from ..recon.config.units import parse_with_unit
 from ..recon.errors import ConfigError
 from ..recon.io.points import line_points, read_points, require_ending, write_values
-from ..recon.io.volume_query import VolumeAnswers
-from ..recon.results import model_or_volume, one_specimen
+from ..recon.io.result import read_result
 from ..recon.volume import Volume
 from . import console
 from .options import PATH, draw_option, output_options
+from .sampling import one_specimen
 
 MANY = 200_000
 """Points from which on progress is shown."""
@@ -72,24 +72,24 @@ def command(
     require_ending(output)
     if (points is None) == (line is None):
         raise ConfigError("POINTS or --line is needed, and not both; see unflat query --help")
-    found = one_specimen(model_or_volume(model), model, draw)
-    opened = VolumeAnswers(found) if isinstance(found, Volume) else found
+    result = one_specimen(read_result(model), model, draw)
+    if isinstance(result, Volume) and result.length_unit == "voxel":
+        raise ConfigError("the volume is in voxels of unknown size; points in metres cannot be found in it")
     for name in names:
-        opened.column(name)
+        result.real_quantity(name)
     places = read_points(points, unit) if points is not None else line_points(*(line or ((), ())), samples)
-    outside = int(np.sum(~opened.frame.contains(places)))
+    outside = int(np.sum(~result.contains(places)))
     if outside:
-        factor, label = (1.0, "voxels") if opened.frame.length_unit == "voxel" else (1e6, "um")
-        corners = (opened.frame.low, opened.frame.high)
-        low, high = (", ".join(f"{c * factor:.4g}" for c in corner) for corner in corners)
+        factor, label = (1.0, "voxels") if result.length_unit == "voxel" else (1e6, "um")
+        low, high = (", ".join(f"{c * factor:.4g}" for c in corner) for corner in result.bounds)
         console.warn(
             f"{outside} of {len(places)} points lie outside the model's box, from ({low}) to ({high}) {label}, and get "
             "the background; see --unit if that is unexpected"
         )
     if len(places) < MANY:
-        values = opened.at(places)
+        values = result.at(places, names)
     else:
         with console.progress("points") as progress:
-            values = opened.at(places, progress)
-    write_values(output, places, values, opened, names)
+            values = result.at(places, names, progress)
+    write_values(output, places, values, result, names)
     console.report_file(output)

@@ -16,7 +16,7 @@ from .options import PATH, draw_option, output_options
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..recon.results import Result
+    from ..recon.sampled import Sampled
 
 MOVIES = ("spin", "zoom")
 STYLES = ("slices", "projection", "spin", "zoom", "montage", "light", "surface")
@@ -165,11 +165,12 @@ def command(model: Path, output: Path, force: bool, cell: int | None, draw: int 
       unflat render CELL -o shape.png --style surface --angle 30,55 --draw 2
       unflat render SHAPES -o shape.png --style surface --angle 30,55 --cell 3 --draw 2
     """
-    from ..recon.results import one_specimen, open_result
+    from ..recon.io.result import read_result
+    from .sampling import one_specimen
 
     drawing = _drawing(output, **options)
     console.refuse_to_overwrite(output, force=force)
-    result = one_specimen(open_result(model), model, draw, cell)
+    result = one_specimen(read_result(model), model, draw, cell)
     if drawing.style in MOVIES:
         _write_movie(result, drawing, output)
     else:
@@ -202,7 +203,7 @@ def _drawing(output: Path, **options: Any) -> RenderRequest:
     return RenderRequest(style=style, defocus=defocus, angles=angles, **options)
 
 
-def _write_movie(result: "Result", drawing: RenderRequest, output: Path) -> None:
+def _write_movie(result: "Sampled", drawing: RenderRequest, output: Path) -> None:
     from ..recon.visualization import spin_frames, write_movie, zoom_frames
 
     def frames() -> Iterator[Any]:
@@ -216,7 +217,7 @@ def _write_movie(result: "Result", drawing: RenderRequest, output: Path) -> None
         write_movie(frames(), output, total=drawing.frames, progress=show)
 
 
-def _slices(result: "Result", drawing: RenderRequest) -> "Figure":
+def _slices(result: "Sampled", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import orthogonal_slices, require_inside
     from ..recon.visualization.planes import centre_of
 
@@ -228,7 +229,7 @@ def _slices(result: "Result", drawing: RenderRequest) -> "Figure":
     return orthogonal_slices(result, (point["z"], point["y"], point["x"]), **drawing.common())
 
 
-def _montage(result: "Result", drawing: RenderRequest) -> "Figure":
+def _montage(result: "Sampled", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import depth_montage, require_inside
 
     if other := [axis for axis, _ in drawing.planes if axis != "z"]:
@@ -238,19 +239,19 @@ def _montage(result: "Result", drawing: RenderRequest) -> "Figure":
     return depth_montage(result, [height for _, height in drawing.planes] or None, **drawing.common())
 
 
-def _projection(result: "Result", drawing: RenderRequest) -> "Figure":
+def _projection(result: "Sampled", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import projection_figure
 
     return projection_figure(result, *drawing.angles, along=drawing.along, **drawing.common())
 
 
-def _surface(result: "Result", drawing: RenderRequest) -> "Figure":
+def _surface(result: "Sampled", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import surface_figure
 
     return surface_figure(result, *drawing.angles, **drawing.common())
 
 
-def _light(result: "Result", drawing: RenderRequest) -> "Figure":
+def _light(result: "Sampled", drawing: RenderRequest) -> "Figure":
     from ..recon.experiments.cell.new_light import light_figure
     from ..recon.model import Model
 
@@ -261,7 +262,7 @@ def _light(result: "Result", drawing: RenderRequest) -> "Figure":
     return light_figure(result, drawing.na, defocus=drawing.defocus, limits=drawing.limits)
 
 
-_FIGURES: dict[str, Callable[["Result", RenderRequest], "Figure"]] = {
+_FIGURES: dict[str, Callable[["Sampled", RenderRequest], "Figure"]] = {
     "slices": _slices,
     "montage": _montage,
     "projection": _projection,

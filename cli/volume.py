@@ -10,16 +10,15 @@ import numpy as np
 from ..physics.rotation import rotation_matrix
 from ..recon.config.units import parse_with_unit
 from ..recon.errors import ConfigError, Diagnostic
-from ..recon.grid import AXES, Grid
+from ..recon.grid import AXES, Grid, Region, compose
 from ..recon.io.detector_frame import detector_frame
+from ..recon.io.result import read_result
 from ..recon.io.volume_formats import ONE_QUANTITY, REAL_ONLY, format_of, read_volume, save
 from ..recon.model import Model
-from ..recon.model_grid import Region, lattice_for
-from ..recon.results import model_or_volume, one_specimen, quantity_of
 from ..recon.volume import Volume
 from . import console
 from .options import PATH, draw_option, output_options
-from .sampling import length, require_within_box, sampled, spacing_option
+from .sampling import length, one_specimen, require_within_box, sampled, spacing_option
 
 
 def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Region | None:
@@ -111,7 +110,7 @@ def command(
     """
     console.refuse_to_overwrite(output, force=force)
     one_only = format_of(output) in ONE_QUANTITY
-    opened = one_specimen(model_or_volume(model), model, draw)
+    opened = one_specimen(read_result(model), model, draw)
     if isinstance(opened, Volume):
         if spacing or region or like or turns:
             message = "is a sampled volume, whose samples are what they are"
@@ -121,20 +120,19 @@ def command(
         return
     if spacing is not None:
         require_within_box(opened, spacing)
-    lattice = lattice_for(
-        opened,
-        spacing=spacing,
-        region=region,
-        like=read_volume(like, kind=opened.kind) if like else None,
-        turns=turns,
-    )
+    lattice = opened.grid(spacing=spacing, region=region, rotations=turns)
+    if like is not None:
+        if spacing is not None or region is not None:
+            message = "the samples are those of the other volume: --like goes with neither --spacing nor --region"
+            raise ConfigError(message)
+        lattice = replace(read_volume(like, kind=opened.kind).grid, rotation=compose(turns))
     if _misses(opened, lattice):
         console.warn("none of these samples lies in the model's box: they get the background")
-    if one_only and not names and len(opened.given) > 1:
-        names = (opened.given[0].name,)
+    if one_only and not names and len(opened.quantities) > 1:
+        names = (opened.quantities[0].name,)
         console.note(f"{output.suffix} holds one quantity: {names[0]}; choose another with --quantity")
     save(sampled(opened, lattice, names), output)
-    console.print_line(_summary(lattice, opened.frame.length_unit))
+    console.print_line(_summary(lattice, opened.length_unit))
     console.report_file(output)
 
 
@@ -145,14 +143,14 @@ def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
     chosen = names or (able[:1] if form in ONE_QUANTITY else able)
     if not names and len(chosen) < len(volume.values):
         console.note(f"{output.suffix} gets {', '.join(chosen)}; choose others with --quantity")
-    quantities = tuple(quantity_of(volume, name) for name in chosen)
+    quantities = tuple(volume.quantity(name) for name in chosen)
     return replace(volume, values={n: volume.values[n] for n in chosen}, quantities=quantities)
 
 
 def _misses(model: Model, lattice: Grid) -> bool:
-    """Whether the whole lattice lies beside the model's box; a turned one is not looked at."""
-    sides = zip(lattice.axes, model.frame.low, model.frame.high, strict=True)
-    return lattice.turn is None and any(axis[-1] < low or axis[0] > high for axis, low, high in sides)
+    """Whether the whole lattice lies beside the model's box; a rotated one is not examined."""
+    sides = zip(lattice.axes, *model.bounds, strict=True)
+    return lattice.rotation is None and any(axis[-1] < low or axis[0] > high for axis, low, high in sides)
 
 
 def _summary(lattice: Grid, unit: str) -> str:

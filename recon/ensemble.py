@@ -1,8 +1,8 @@
-"""The fields of a model in their box: what each set of weights gives, and the mean and spread of all.
+"""Fields of a model in their box: the values of each set of weights, and the mean and spread of all.
 
 Axes are ``z y x``, lengths metres. In the box a quantity is ``background + scale · raw``, with ``raw`` the output of
-the architecture's field, or what the architecture's head makes of all its outputs (a crystal's amplitude and phase);
-outside it is the background.
+the architecture's field, or of the head that maps all outputs to an amplitude and a phase; outside it is the
+background.
 
 The weights of several sets are named ``member_0/…``, ``member_1/…``; those of a single one have no such prefix.
 """
@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .fields.crystal_head import CrystalHead
+from .fields.density_head import DensityHead
 from .fields.numpy_fields import NumpyField, field_of
 from .frame import ModelFrame, inside
 
 _MEMBER = "member_"
 
 
-def joined(sets: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
-    """Name the weights of several sets apart; those of a single one stay as they are."""
+def join_weights(sets: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """Join the weights of several sets under prefixed names; those of a single set stay as they are."""
     if len(sets) == 1:
         return sets[0]
     return {f"{_MEMBER}{i}/{name}": w for i, weights in enumerate(sets) for name, w in weights.items()}
 
 
-def sets_of(weights: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], ...]:
-    """The weights of each set."""
+def split_weights(weights: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], ...]:
+    """Split joined weights into those of each set."""
     sets: dict[str, dict[str, np.ndarray]] = {} if weights else {"": {}}
     for name, array in weights.items():
         member, _, rest = name.partition("/") if name.startswith(_MEMBER) else ("", "", name)
@@ -43,15 +43,15 @@ def sets_of(weights: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], .
 class Ensemble:
     """One architecture with one set of weights or several, in its box.
 
-    What it gives has a row for each quantity, the mean of the members; of several, a row more for the standard
-    deviation of each (that of a sample: over n − 1).
+    Its values have a row for each quantity, the mean of the members; with several members, another row for the sample
+    standard deviation (over n − 1) of each.
 
     Args:
-        architecture: The field's description.
-        sets: The weights of each member.
-        frame: The box.
+        architecture: Description of the field.
+        sets: Weights of each member.
+        frame: Box of the model.
         background: Value of each quantity outside the box, and where its raw output is 0.
-        scale: Value of one unit of its raw output.
+        scale: Value of one unit of raw output.
     """
 
     architecture: Mapping[str, Any]
@@ -67,27 +67,27 @@ class Ensemble:
 
     @cached_property
     def _single(self) -> tuple[NumpyField, ...]:
-        """The same in single precision, for lattices: several times as fast, and as exact as a volume file."""
+        """The fields in single precision, for grids: several times as fast, and as exact as a volume file."""
         return self._fields(np.float32)
 
     def _fields(self, dtype: type[np.floating[Any]]) -> tuple[NumpyField, ...]:
         return tuple(field_of(self.architecture, weights, dtype) for weights in self.sets)
 
     @cached_property
-    def heads(self) -> tuple[CrystalHead, ...]:
-        """What makes quantities of each member's raw outputs; empty where these are the quantities themselves."""
+    def heads(self) -> tuple[DensityHead, ...]:
+        """Map from each member's raw outputs to quantities; empty where the outputs are the quantities."""
         if "head" not in self.architecture:
             return ()
-        return tuple(CrystalHead.load(self.architecture["head"], weights) for weights in self.sets)
+        return tuple(DensityHead.load(self.architecture["head"], weights) for weights in self.sets)
 
     @property
     def outputs(self) -> int:
-        """Number of quantities that a member gives."""
+        """Number of quantities of a member."""
         return self.heads[0].outputs if self.heads else self.members[0].outputs
 
     @property
-    def pointwise(self) -> bool:
-        """Whether a lattice is evaluated point by point: a skewed box or a head leaves nothing to separate."""
+    def is_pointwise(self) -> bool:
+        """Whether a grid is evaluated point by point: a skewed box or a head leaves nothing to separate."""
         return bool(self.heads) or self.frame.edges is not None
 
     def at(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "q n"]:
@@ -105,21 +105,21 @@ class Ensemble:
         y: Float[np.ndarray, " y"],
         x: Float[np.ndarray, " x"],
         *,
-        turn: Float[np.ndarray, "3 3"] | None = None,
+        rotation: Float[np.ndarray, "3 3"] | None = None,
     ) -> Float[np.ndarray, "q z y x"]:
         """Evaluate on the product of three axes [m], by separable interpolation in single precision where it can be.
 
         Args:
-            z: [m] Coordinates along z, in any order; y and x likewise.
+            z: [m] Coordinates along z, in any order.
             y: [m] Coordinates along y.
             x: [m] Coordinates along x.
-            turn: How the specimen is turned, about the origin.
+            rotation: Rotation of the specimen about the origin.
         """
-        if turn is not None or self.pointwise:
+        if rotation is not None or self.is_pointwise:
             points = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1)
-            # Rows times the matrix is the inverse turn: the laboratory's points, seen from the specimen.
-            seen = points.reshape(-1, 3) @ (np.eye(3) if turn is None else turn)
-            return self.at(seen).reshape(-1, *points.shape[:3])
+            # Rows times the matrix is the inverse rotation: the laboratory's points, seen from the specimen.
+            rotated = points.reshape(-1, 3) @ (np.eye(3) if rotation is None else rotation)
+            return self.at(rotated).reshape(-1, *points.shape[:3])
         axes = [self.frame.normalised(a, axis) for axis, a in enumerate((z, y, x))]
         within = [inside(s) for s in axes]
         values = self._outside(len(z), len(y), len(x))
@@ -130,7 +130,7 @@ class Ensemble:
         return values
 
     def _raw_at(self, s: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "k n"]]:
-        """What each member gives at normalised points."""
+        """Evaluate each member at normalised points."""
         if not self.heads:
             return [member.at(s) for member in self.members]
         return [head.values(member.at, s) for head, member in zip(self.heads, self.members, strict=True)]
@@ -142,6 +142,6 @@ class Ensemble:
         return mean if len(scaled) == 1 else np.concatenate([mean, scaled.std(axis=0, ddof=1)])
 
     def _outside(self, *shape: int) -> Float[np.ndarray, "q *n"]:
-        """The background, without spread."""
+        """Return the background, without spread."""
         background = self.background if len(self.sets) == 1 else np.pad(self.background, (0, len(self.background)))
         return np.tile(background.reshape(-1, *[1] * len(shape)), (1, *shape))

@@ -1,4 +1,4 @@
-"""Where a model stands in the world: axes ``z y x``, lengths in metres.
+"""Position of a model in the world: axes ``z y x``, lengths in metres.
 
 A model's box is upright, or skewed as the grid of a rocking curve is: a parallelepiped. ``low`` and ``high`` are then
 the corners of the upright box around it.
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from .errors import DataError
 
-EDGE = 1e-9  # A point this far outside (in half boxes) is on the box's face: coordinates are rounded.
+EDGE = 1e-9  # [half box] A point this far outside is on the face of the box: coordinates are rounded.
 _FLATTEST = 1e-6
 
 Vector = tuple[float, float, float]
@@ -24,13 +24,12 @@ class ModelFrame:
     """The box in which a model is defined.
 
     Args:
-        low: [m] Its corner of smallest (z, y, x).
-        high: [m] Its corner of largest (z, y, x).
-        spacing: [m] The sampling (z, y, x) that shows what the model holds: the voxel it was fitted on, where there was
-            one.
-        attributes: Further plain facts: ``medium_index``.
+        low: [m] Corner of smallest (z, y, x).
+        high: [m] Corner of largest (z, y, x).
+        spacing: [m] Sampling (z, y, x) that shows all detail: the voxel of the fit, where there was one.
+        attributes: Metadata, such as ``medium_index``.
         edges: [m] The three edges of a skewed box, each a vector (z, y, x); None for an upright one.
-        length_unit: ``m``; ``voxel`` where nobody knows how large a sample is, and then coordinates count samples.
+        length_unit: ``m``, or ``voxel`` where the size of a sample is not known and coordinates count samples.
 
     Raises:
         DataError: If the box is not one.
@@ -64,17 +63,17 @@ class ModelFrame:
         """Make the frame of a parallelepiped; an upright one where its edges are.
 
         Args:
-            middle: [m] Its middle.
-            edges: [m] Rows: its edges along the model's own z, y and x.
-            spacing: [m] As above.
-            attributes: As above.
-            length_unit: As above.
+            middle: [m] Centre (z, y, x).
+            edges: [m] Rows: edges along the model's own z, y and x.
+            spacing: [m] Sampling (z, y, x) that shows all detail.
+            attributes: Metadata.
+            length_unit: ``m`` or ``voxel``.
         """
         half = np.abs(edges).sum(axis=0) / 2
         low, high, (a, b, c) = middle - half, middle + half, (_vector(edge) for edge in edges)
         upright = np.array_equal(edges, np.diag(np.abs(np.diag(edges))))
-        kept = None if upright else (a, b, c)
-        return cls(_vector(low), _vector(high), spacing, attributes or {}, kept, length_unit)
+        skewed_edges = None if upright else (a, b, c)
+        return cls(_vector(low), _vector(high), spacing, attributes or {}, skewed_edges, length_unit)
 
     @property
     def extent(self) -> Float[np.ndarray, " 3"]:
@@ -91,27 +90,27 @@ class ModelFrame:
         return affine
 
     def normalised(self, coordinates: Float[np.ndarray, "*n"], axis: int) -> Float[np.ndarray, "*n"]:
-        """Turn coordinates along one axis of an upright box [m] into −1 … 1."""
+        """Convert coordinates along one axis of an upright box [m] to −1 … 1."""
         low, high = self.low[axis], self.high[axis]
         s: np.ndarray = (2 * coordinates - (low + high)) / (high - low)
         return s
 
     def points(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-        """Turn points [m] into normalised ones."""
+        """Convert points [m] to normalised ones."""
         if self.edges is not None:
             affine = self.world_from_model
-            turned: np.ndarray = (points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
-            return turned
+            normalised: np.ndarray = (points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+            return normalised
         return np.stack([self.normalised(points[:, axis], axis) for axis in range(3)], axis=-1)
 
     def contains(self, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
-        """Tell which points [m] lie in the box."""
+        """Return which points [m] lie in the box."""
         within: np.ndarray = np.all(inside(self.points(points)), axis=-1)
         return within
 
 
 def inside(s: Float[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
-    """Tell which normalised coordinates lie in the box."""
+    """Return which normalised coordinates lie in the box."""
     within: np.ndarray = np.abs(s) <= 1 + EDGE
     return within
 

@@ -1,9 +1,10 @@
-"""Where to sample: axes ``z y x`` in metres, and turns of the specimen.
+"""Grids of samples: axes ``z y x`` in metres, and a rotation of the specimen.
 
-A turn is a matrix that takes the specimen's (z, y, x) to the laboratory's. Angles are right-handed in (x, y, z): about
-z, x turns toward y.
+A rotation is a matrix that takes the specimen's (z, y, x) to the laboratory's. Angles are right-handed in (x, y, z):
+about z, x rotates toward y.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,10 @@ from jaxtyping import Float
 from .errors import ConfigError
 
 AXES = {"z": (0.0, 0.0, 1.0), "y": (0.0, 1.0, 0.0), "x": (1.0, 0.0, 0.0)}
-MOST_SAMPLES = 1_000_000  # Along one axis: far more than anyone can want, so that a wrong unit is found here.
+MOST_SAMPLES = 1_000_000  # Along one axis: more than is ever needed, so that a wrong unit is detected here.
+
+Region = tuple[tuple[float | None, float | None], ...]
+"""[m] Ends (low, high) along z, y and x; None where an end is that of a box."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,13 @@ class Grid:
         z: [m] Coordinates along z.
         y: [m] Coordinates along y.
         x: [m] Coordinates along x.
-        turn: How the specimen is turned, about the origin; not at all by default.
+        rotation: Rotation of the specimen about the origin; none by default.
     """
 
     z: Float[np.ndarray, " z"]
     y: Float[np.ndarray, " y"]
     x: Float[np.ndarray, " x"]
-    turn: Float[np.ndarray, "3 3"] | None = None
+    rotation: Float[np.ndarray, "3 3"] | None = None
 
     @property
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,9 +46,30 @@ class Grid:
         return len(self.z), len(self.y), len(self.x)
 
     @property
+    def spacing(self) -> tuple[float, float, float]:
+        """[m] Distance between samples (z, y, x); 0 along an axis of one sample."""
+        z, y, x = (float(a[-1] - a[0]) / max(len(a) - 1, 1) for a in self.axes)
+        return z, y, x
+
+    def coincides(self, other: "Grid", tolerance: float = 1e-3) -> bool:
+        """Return whether the samples of another grid are these, to a share of the distance between them."""
+        if self.shape != other.shape:
+            return False
+        axes = zip(self.axes, other.axes, self.spacing, strict=True)
+        return all(bool(np.all(np.abs(a - b) <= tolerance * max(step, 1e-12))) for a, b, step in axes)
+
+    @property
     def size(self) -> int:
         """Number of samples."""
         return int(np.prod(self.shape, dtype=object))
+
+
+def compose(rotations: Sequence[Float[np.ndarray, "3 3"]]) -> Float[np.ndarray, "3 3"] | None:
+    """Multiply rotations that are applied one after the other; None if there are none."""
+    product = None
+    for rotation in rotations:
+        product = rotation if product is None else rotation @ product
+    return product
 
 
 def cell_count(low: float, high: float, spacing: float) -> int:
@@ -52,13 +77,13 @@ def cell_count(low: float, high: float, spacing: float) -> int:
     return max(1, int(np.floor((high - low) / spacing + 1e-6)))
 
 
-def cells(low: float, high: float, spacing: float) -> Float[np.ndarray, " n"]:
+def cell_centres(low: float, high: float, spacing: float) -> Float[np.ndarray, " n"]:
     """Place samples at the centres of the cells that fit between two ends.
 
     Args:
         low: [m] Lower end.
         high: [m] Upper end.
-        spacing: [m] Size of a cell; what is left over is shared between the two ends.
+        spacing: [m] Size of a cell; the remainder is shared between the two ends.
 
     Raises:
         ConfigError: If there is nothing between the ends, or the spacing is not positive.

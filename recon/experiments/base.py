@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..acquisition import Acquisition
 from ..config.entries import Entry
 from ..errors import Diagnostic
-from ..volume import Quantity
+from ..sampled import Quantity
 
 if TYPE_CHECKING:
     from ..config.base import Settings

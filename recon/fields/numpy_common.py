@@ -1,4 +1,4 @@
-"""What the architectures share: how a weight is found, how an output is held to its sign, and the activation."""
+"""Parts that the architectures share: look-up of weights, the sign of an output, and the activation."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,18 +29,18 @@ def gelu(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
 
 
 def signed(raw: Float[np.ndarray, "k *n"], signs: Sequence[str]) -> Float[np.ndarray, "k *n"]:
-    """Hold outputs to their sign by a smooth bend: g(r) = (r + √(r² + 4δ²))/2, or −g(−r)."""
-    held = raw.copy()
-    for r, sign in zip(held, signs, strict=True):
+    """Constrain outputs to their sign by a smooth bend: g(r) = (r + √(r² + 4δ²))/2, or −g(−r)."""
+    constrained = raw.copy()
+    for r, sign in zip(constrained, signs, strict=True):
         if sign != "any":
             root = np.sqrt(r**2 + 4 * SOFTNESS**2)
             r += root if sign == "nonnegative" else -root
             r /= 2
-    return held
+    return constrained
 
 
 def weight_of(weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
-    """Find a weight, and check its shape."""
+    """Look up a weight, and check its shape."""
     if name not in weights:
         raise DataError(f"the weight {name} is missing; there are {', '.join(sorted(weights))}")
     array = weights[name]

@@ -1,8 +1,8 @@
 """The architectures that a model file may hold, evaluated in NumPy.
 
 An architecture turns a normalised point (z, y, x), −1 … 1 along each axis of the model's box, into K raw outputs. Each
-is a small frozen object made from the model file's JSON description and its named weights. It can be asked at any
-points (``at``) and on the product of three axes (``on_grid``), where interpolation is separable and much faster.
+is a small frozen object made from the model file's JSON description and its named weights. It is evaluated at any
+points (``at``) or on the product of three axes (``on_grid``), where interpolation is separable and much faster.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ ARCHITECTURES: dict[str, type[NumpyField]] = {
 def field_of(
     architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray], dtype: type[np.floating[Any]] = np.float64
 ) -> NumpyField:
-    """Make the field that a model file describes, with its weights in one precision.
+    """Build the field that a model file describes, with its weights in one precision.
 
     Raises:
         DataError: If the description is of a type or version not known here, or a weight is missing or misshaped.

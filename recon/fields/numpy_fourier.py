@@ -16,11 +16,11 @@ class NumpyFourier:
 
     Args:
         frequencies_lateral: Number of octaves of the lateral encoding.
-        angles: Number of directions in the (y, x) plane that it is made along.
+        angles: Number of directions of the lateral encoding in the (y, x) plane.
         frequencies_axial: Number of octaves of the axial encoding.
         layers: Weights and offsets of each layer; the last gives the outputs.
-        skip: Layers that are given the encoding again, behind what the layer before them gave.
-        signs: Sign that each output is held to.
+        skip: Layers whose input is the previous layer's output followed by the encoding.
+        signs: Sign of each output.
     """
 
     frequencies_lateral: int
@@ -32,7 +32,7 @@ class NumpyFourier:
 
     @classmethod
     def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpyFourier":
-        """Make it from a model file's description and weights."""
+        """Build the field from a model file's description and weights."""
         lateral, angles, axial = (architecture[k] for k in ("frequencies_lateral", "angles", "frequencies_axial"))
         width, depth, skip = architecture["width"], architecture["depth"], tuple(architecture["skip"])
         encoded = 3 + 4 * lateral * angles + 2 * axial
@@ -56,7 +56,7 @@ class NumpyFourier:
         return axial, lateral, lateral
 
     def encode(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n e"]:
-        """Give the perceptron's input: z, y, x, the lateral octaves, direction by direction, then the axial ones."""
+        """Compute the perceptron's input: z, y, x, the lateral octaves, direction by direction, then the axial ones."""
         z, y, x = s.T
         turns = np.pi * np.arange(self.angles) / self.angles
         columns = [z, y, x]

@@ -27,7 +27,7 @@ class NumpyPyramid:
         b0: Offsets of the hidden layer.
         w1: Weights from the hidden layer to the outputs.
         b1: Offsets of the outputs.
-        signs: Sign that each output is held to: ``any``, ``nonnegative`` or ``nonpositive``.
+        signs: Sign of each output: ``any``, ``nonnegative`` or ``nonpositive``.
     """
 
     grids: tuple[Float[np.ndarray, "f _z _y _x"], ...]
@@ -39,7 +39,7 @@ class NumpyPyramid:
 
     @classmethod
     def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpyPyramid":
-        """Make it from a model file's description and weights."""
+        """Build the field from a model file's description and weights."""
         levels, features, hidden = architecture["levels"], architecture["features"], architecture["hidden"]
         outputs = architecture["outputs"]
         if outputs > features:

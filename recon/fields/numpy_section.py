@@ -1,7 +1,7 @@
 """A surface through a known section, in NumPy: the signed distance of a cell.
 
 A cubic B-spline gives the distance everywhere; a second one, over the plane of the section, is added to it near that
-plane, so that the surface passes where the section says: ``spline(z, y, x) + e^(−z²/2w²) · rim(y, x)``.
+plane, so that the surface passes through the section: ``spline(z, y, x) + e^(−z²/2w²) · rim(y, x)``.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from .numpy_common import weight_of
 
 @dataclass(frozen=True)
 class NumpySection:
-    """The field.
+    """Signed distance of a cell with a known section.
 
     Args:
-        grid: Coefficients of the spline.
-        rim: Those of what is added in the plane.
+        grid: Coefficients of the spline in space.
+        rim: Coefficients of the spline that is added in the plane.
         width: w, in normalised coordinates.
     """
 
@@ -32,7 +32,7 @@ class NumpySection:
 
     @classmethod
     def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpySection":
-        """Make it from a model file's description and weights.
+        """Build the field from a model file's description and weights.
 
         Raises:
             DataError: If the width is not positive.
@@ -57,8 +57,8 @@ class NumpySection:
     def at(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points."""
         near = self._near(s[:, 0])
-        found: np.ndarray = numpy_spline.at_points(self.grid, s) + near * numpy_spline.at_points(self.rim, s[:, 1:])
-        return found
+        distance: np.ndarray = numpy_spline.at_points(self.grid, s) + near * numpy_spline.at_points(self.rim, s[:, 1:])
+        return distance
 
     def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
@@ -68,8 +68,8 @@ class NumpySection:
         in_y, in_x = (numpy_spline.spline_band(s, n) for s, n in zip((y, x), self.rim.shape[1:], strict=True))
         rim = in_y.weights @ self.rim[0, in_y.used, in_x.used] @ in_x.weights.T
         near = self._near(z).astype(self.grid.dtype)[:, None, None]
-        found: np.ndarray = numpy_spline.on_grid(self.grid, *bands) + near * rim.astype(self.grid.dtype)
-        return found
+        distance: np.ndarray = numpy_spline.on_grid(self.grid, *bands) + near * rim.astype(self.grid.dtype)
+        return distance
 
     def _near(self, z: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         near: np.ndarray = np.exp(-0.5 * (z / self.width) ** 2)

@@ -17,7 +17,7 @@ class NumpyVoxels:
 
     Args:
         grid: Values (output, z, y, x).
-        signs: Sign that each output is held to.
+        signs: Sign of each output.
     """
 
     grid: Float[np.ndarray, "k nz ny nx"]
@@ -25,7 +25,7 @@ class NumpyVoxels:
 
     @classmethod
     def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpyVoxels":
-        """Make it from a model file's description and weights."""
+        """Build the field from a model file's description and weights."""
         shape = (architecture["outputs"], *architecture["shape"])
         return cls(weight_of(weights, "grid", shape), signs_of(architecture))
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..volume import Quantity, Volume
+from ..sampled import Quantity
+from ..volume import Volume
 
 Corner = tuple[float, float, float]
 KEY = "unflat"

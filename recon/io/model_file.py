@@ -1,6 +1,7 @@
-"""The model file: self-describing HDF5 without code or pickle, which checks itself when it is opened."""
+"""Model files: self-describing HDF5 without code or pickle, with values to check the model when it is read."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,17 @@ TEST_POINTS = 96
 TOLERANCE = 1e-6  # Of the largest deviation from the background: far above rounding, far below any wrong weight.
 _TEXTS = ("name", "unit", "meaning")
 _NUMBERS = ("background", "scale")
-_LENGTHS = ("wavelength", "pixel_size_y", "pixel_size_x")  # The facts of a frame that are in metres.
+_LENGTHS = ("wavelength", "pixel_size_y", "pixel_size_x")  # Attributes of a frame that are in metres.
 _INVERSE = "bragg_vector"
 
 
-def write(model: Model, path: Path) -> None:
+def write_model(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model file, whole or not at all.
 
     Raises:
         DataError: If the disk refuses, or the model gives values that are not finite.
     """
-    points = _test_points(model.frame)
+    path, points = Path(path), _test_points(model.frame)
     values = model.at(points)
     if not np.isfinite(values).all():
         raise DataError(Diagnostic(str(path), "the model gives values that are not finite; it is not written"))
@@ -42,19 +43,23 @@ def write(model: Model, path: Path) -> None:
         file["provenance"] = json.dumps(dict(model.provenance), default=str)
         _write_weights(_collection(file, "weights"), model.weights)
         _write_frame(_collection(file, "frame"), model.frame)
-        _write_quantities(_collection(file, "quantities"), model.quantities)
+        _write_quantities(_collection(file, "quantities"), model.outputs)
         test = _collection(file, "selftest")
         test.create_dataset("points", data=points).attrs["units"] = "m"
-        given = test.create_dataset("values", data=values)
-        given.attrs.update({"quantities": [q.name for q in model.given], "units": [q.unit for q in model.given]})
+        names, units = [q.name for q in model.quantities], [q.unit for q in model.quantities]
+        test.create_dataset("values", data=values).attrs.update({"quantities": names, "units": units})
 
 
-def read(path: Path) -> Model:
-    """Read a model file, or the one in a run folder, and check that it gives the values that it says it gives.
+def read_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model file, and check that the model has the values that it had when it was written.
+
+    Args:
+        path: A ``model.h5``, or the run folder that holds one.
 
     Raises:
         DataError: If the file is missing, torn, not a model, or fails its self-test.
     """
+    path = Path(path)
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
             raise DataError(Diagnostic(str(path), f"holds no {FILE_NAME}", "name a finished run, or continue it"))
@@ -66,8 +71,8 @@ def read(path: Path) -> Model:
                 _read_weights(file["weights"]),
                 _read_frame(file["frame"]),
                 _read_quantities(file["quantities"]),
+                text_of(file.attrs["kind"]),
                 json.loads(text_of(file["provenance"][()])) if "provenance" in file else {},
-                text_of(file.attrs.get("kind", "cell")),
             )
         except json.JSONDecodeError as error:
             raise DataError(Diagnostic(str(path), f"is not a model: its description is not JSON ({error})")) from error
@@ -120,15 +125,15 @@ def _read_frame(group: h5py.Group) -> ModelFrame:
     own = ("world_from_model", "bounding_box", "spacing")
     low, high = (tuple(map(float, corner)) for corner in group["bounding_box"][()])
     spacing = tuple(map(float, group["spacing"][()])) if "spacing" in group else None
-    facts = {name: number_or_text(item[()]) for name, item in group.items() if name not in own and item.shape == ()}
+    attributes = {n: number_or_text(item[()]) for n, item in group.items() if n not in own and item.shape == ()}
     affine, unit = group["world_from_model"][()], text_of(group.attrs.get("units", "m"))
     matrix = affine[:3, :3]
     skewed = not np.array_equal(matrix, np.diag(np.diag(matrix)))
     edges = tuple(tuple(map(float, edge)) for edge in 2 * matrix.T) if skewed else None
-    frame = ModelFrame(low, high, spacing, facts, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
+    frame = ModelFrame(low, high, spacing, attributes, edges, "voxel" if unit == "voxel" else "m")  # type: ignore[arg-type]
     reach, within = np.abs(matrix).sum(axis=1), 1e-9 * min(frame.extent)
     pairs = ((affine, frame.world_from_model), (reach, frame.extent / 2))
-    if not all(np.allclose(found, wanted, rtol=1e-9, atol=within) for found, wanted in pairs):
+    if not all(np.allclose(stored, derived, rtol=1e-9, atol=within) for stored, derived in pairs):
         raise DataError("its bounding box is not that of the image of its unit cube (/frame/world_from_model)")
     return frame
 
@@ -148,7 +153,7 @@ def _read_quantities(group: h5py.Group) -> tuple[ModelQuantity, ...]:
 
 
 def _test_points(frame: ModelFrame) -> Float[np.ndarray, "n 3"]:
-    """Points all over the box, its corners, and a few outside it; the same in every file."""
+    """Return points in the box, its corners, and points outside it; equal in every file."""
     drawn = np.random.default_rng(0).uniform(-1, 1, (TEST_POINTS, 3))
     corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     s = np.concatenate([drawn, corners, 1.5 * corners])
@@ -157,11 +162,16 @@ def _test_points(frame: ModelFrame) -> Float[np.ndarray, "n 3"]:
 
 
 def _self_test(model: Model, points: np.ndarray, expected: np.ndarray, path: Path) -> None:
+    """Compare the model's values at test points with those that were written.
+
+    Raises:
+        DataError: If one differs.
+    """
     where = Diagnostic(f"{path}:/selftest", "")
-    if expected.shape != (len(points), len(model.given)):
+    if expected.shape != (len(points), len(model.quantities)):
         raise DataError(Diagnostic(where.where, f"values of the shape {expected.shape} for {len(points)} points"))
     values = model.at(points)
-    backgrounds = [q.background for q in model.quantities] + [0.0] * (len(model.given) - len(model.quantities))
+    backgrounds = [model.background(q.name) for q in model.quantities]
     allowed = TOLERANCE * np.abs(expected - backgrounds).max(axis=0) + 1e-12 * np.abs(expected).max(axis=0)
     wrong = ~(np.abs(values - expected) <= allowed)
     if wrong.any():
@@ -169,7 +179,7 @@ def _self_test(model: Model, points: np.ndarray, expected: np.ndarray, path: Pat
         raise DataError(
             Diagnostic(
                 where.where,
-                f"the model gives {model.given[column].name} {values[point, column]:.9g} where it was "
+                f"the model gives {model.quantities[column].name} {values[point, column]:.9g} where it was "
                 f"{expected[point, column]:.9g} when it was written ({wrong.any(axis=1).sum()} of {len(points)} wrong)",
                 "the file is damaged: copy it again, or fit again",
             )

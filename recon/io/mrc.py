@@ -10,7 +10,8 @@ import numpy as np
 from mrcfile.mrcinterpreter import MrcInterpreter
 from mrcfile.utils import dtype_from_mode
 
-from ..volume import Quantity, Volume
+from ..sampled import Quantity
+from ..volume import Volume
 from .metadata import UNKNOWN, UNNAMED, Corner, axes, positive_spacing, require_spacing, zeros
 
 ANGSTROM = 1e-10

@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Complex, Shaped
 
 from ..errors import DataError, Diagnostic
-from ..volume import Quantity, Volume, centred_axis
+from ..sampled import Quantity
+from ..volume import Volume, centred_axis
 
 ORDER = ("frame", "y", "x")
 FRAME, DETECTOR = "frame", "detector"

@@ -1,4 +1,4 @@
-"""Lists of points to ask a model at, and tables of what it gives there.
+"""Lists of points to sample, and tables of the values there.
 
 | ending             | points                                                  | values                           |
 |--------------------|---------------------------------------------------------|----------------------------------|
@@ -17,12 +17,10 @@ from jaxtyping import Float
 
 from ..config.units import dimension_of, is_number, si_factor
 from ..errors import ConfigError, DataError, Diagnostic
-from ..model import Model
-from ..volume import Quantity
+from ..sampled import Quantity, Sampled
 from .atomic import open_for_arrays, write_atomically
 from .hdf5_common import open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
-from .volume_query import VolumeAnswers
 
 FORMAT = "unflat-points"
 ENDINGS = (".csv", ".tsv", ".txt", ".npy", ".npz", ".h5", ".hdf5")
@@ -37,7 +35,7 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
 
     Args:
         path: The file.
-        unit: Unit of the coordinates, where the file does not say.
+        unit: Unit of the coordinates, where the file has none.
 
     Returns:
         Points (z, y, x) [m].
@@ -70,12 +68,12 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
 
 
 def line_points(start: Sequence[float], end: Sequence[float], count: int) -> Float[np.ndarray, "n 3"]:
-    """Give evenly spaced points (z, y, x) on a straight line, its two ends among them.
+    """Return evenly spaced points (z, y, x) on a straight line, both ends included.
 
     Args:
         start: [m] First point.
         end: [m] Last point.
-        count: How many; at least 2.
+        count: Number of points, at least 2.
     """
     return np.linspace(np.asarray(start, np.float64), np.asarray(end, np.float64), max(count, 2))
 
@@ -84,32 +82,31 @@ def write_values(
     path: Path,
     points: Float[np.ndarray, "n 3"],
     values: Float[np.ndarray, "n q"],
-    model: Model | VolumeAnswers,
-    names: Sequence[str],
+    result: Sampled,
+    names: Sequence[str] = (),
 ) -> None:
-    """Write points and the model's values there, whole or not at all.
+    """Write points and the values of a result there, whole or not at all.
 
     Args:
-        path: The file; its ending says the format.
+        path: The file; its ending selects the format.
         points: [m] Points (z, y, x).
-        values: What ``model.at(points)`` gave.
-        model: The model, or a volume that answers for one.
-        names: Quantities to write; all if none are named.
+        values: Values of ``result.at(points, names)``.
+        result: The model or volume.
+        names: Names of the quantities; all real ones by default.
     """
-    chosen = [model.column(name) for name in names] or list(range(len(model.given)))
-    quantities = [model.given[column] for column in chosen]
-    columns = [*(Quantity(axis, model.frame.length_unit, f"coordinate {axis}") for axis in "zyx"), *quantities]
-    arrays = [*points.T, *values[:, chosen].T]
+    quantities = [result.quantity(name) for name in names] or result.real_quantities
+    columns = [*(Quantity(axis, result.length_unit, f"coordinate {axis}") for axis in "zyx"), *quantities]
+    arrays = [*points.T, *values.T]
     writer = _WRITERS.get(require_ending(path), _write_text)
     with write_atomically(path) as temporary:
-        writer(temporary, columns, arrays, model.kind)
+        writer(temporary, columns, arrays, result.kind)
 
 
 def require_ending(path: Path) -> str:
-    """Tell a table's ending.
+    """Return the ending of a table's name.
 
     Raises:
-        ConfigError: If it is not one of ours.
+        ConfigError: If it is not a known one.
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -120,7 +117,7 @@ def require_ending(path: Path) -> str:
 
 
 def _metres(unit: str) -> float:
-    """Give the metres in one ``unit``.
+    """Return the metres in one ``unit``.
 
     Raises:
         ValueError: If the unit is unknown, or measures no length.
@@ -152,9 +149,9 @@ def _read_text(path: Path, factor: float) -> np.ndarray:
 def _columns(head: str, count: int, factor: float) -> tuple[list[int], list[float]]:
     """Find the columns z, y, x and the length that each number is in."""
     matches = _matches(_split(head)) if head else []
-    found = {m[1].lower(): (i, _metres(m[2]) if m[2] else factor) for i, m in enumerate(matches) if m}
-    if set(found) == set("zyx"):
-        return [found[axis][0] for axis in "zyx"], [found[axis][1] for axis in "zyx"]
+    named = {m[1].lower(): (i, _metres(m[2]) if m[2] else factor) for i, m in enumerate(matches) if m}
+    if set(named) == set("zyx"):
+        return [named[axis][0] for axis in "zyx"], [named[axis][1] for axis in "zyx"]
     if any(matches):
         raise ValueError(f"the header {head!r} does not name all of z, y, x")
     if count != 3:
@@ -165,7 +162,7 @@ def _columns(head: str, count: int, factor: float) -> tuple[list[int], list[floa
 def _matches(names: list[str]) -> list[re.Match[str] | None]:
     """Recognise columns of coordinates; a unit without brackets counts where it cannot be another word.
 
-    That is where it is a length, or where just so all of z, y, x are named: ``z px`` is then refused for its unit, and
+    It counts if it is a length, or if all of z, y, x are named only with it: ``z px`` is then refused for its unit, and
     not read as metres, while a remark such as ``# x_ray of a bead`` is no header.
     """
     matches = [_COLUMN.fullmatch(name) for name in names]

@@ -22,7 +22,8 @@ import h5py
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..volume import Quantity, Volume
+from ..sampled import Quantity
+from ..volume import Volume
 from .hdf5_common import number_or_text, open_checked, text_of
 from .metadata import Corner
 from .phasing_programs import DETECTOR, FRAME, PYNX, UNKNOWN, on_detector

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..config.units import si_factor
 from ..errors import DataError, Diagnostic
-from ..volume import Quantity, Volume
+from ..sampled import Quantity
+from ..volume import Volume
 from .hdf5_common import BRICK, number_or_text, open_checked, text_of, write_root_attributes
 from .metadata import Corner
 from .phasing_programs import read_foreign

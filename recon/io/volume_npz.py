@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..volume import Quantity, Volume
+from ..sampled import Quantity
+from ..volume import Volume
 from .metadata import KEY, Corner, assemble, axes, describe, require_spacing
 from .phasing_programs import read_foreign
 

@@ -124,7 +124,7 @@ def _array(
 
 def _renamed(volume: Volume, names: list[str]) -> Volume:
     """Name a foreign file's quantities as the file does."""
-    from ..volume import Quantity
+    from ..sampled import Quantity
 
     quantities = tuple(Quantity(name, "1", "") for name in names)
     values = dict(zip(names, volume.values.values(), strict=True))

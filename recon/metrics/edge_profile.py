@@ -1,4 +1,4 @@
-"""Line profiles through a sampled volume, and how sharp its edges are along them.
+"""Line profiles through a volume, and the widths of its edges along them.
 
 Values between samples come from cubic splines; real quantities only. An edge is fitted by a blurred step
 
@@ -15,16 +15,17 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError
-from ..volume import Quantity, Volume
+from ..sampled import Points, Quantity, Sampled
+from ..volume import Volume
 
 TEN_TO_NINETY = 2.5631
 """Width of a blurred step from 10 to 90 %, in standard deviations."""
 _REACH = 5.0
 """Samples on either side of an edge to which its step is fitted."""
 _FINER = 2
+"""Points of a line for each sample."""
 _LEAST = 6
-
-Points = Float[np.ndarray, "n 3"]
+"""Points of a plateau that an edge needs."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Line:
 
     Args:
         name: ``z``, ``y`` or ``x``; ``line`` for any other.
-        position: [m] Along the line, 0 where it passes the crystal's middle, or at its first point.
-        points: [m] Where (z, y, x).
-        values: By the quantity's name.
+        position: [m] Distance along the line, 0 at the middle of the specimen, or at the first point.
+        points: [m] Points (z, y, x).
+        values: Values by the quantity's name.
         quantities: Unit and meaning of each.
     """
 
@@ -59,66 +60,25 @@ class Edge:
     width: float
 
 
-def interpolate(volume: Volume, points: Points, names: Sequence[str] = ()) -> Float[np.ndarray, "n q"]:
-    """Interpolate a volume's real quantities at any points; 0 outside its samples.
-
-    Args:
-        volume: The volume.
-        points: [m] Places (z, y, x).
-        names: Quantities; all real ones if none are named.
-
-    Raises:
-        DataError: If a quantity is complex, or there is none of that name.
-    """
-    from scipy.ndimage import map_coordinates
-
-    chosen = [quantity.name for quantity in real_quantities(volume, names)]
-    steps = np.array([step or 1.0 for step in volume.spacing])
-    index = (points - [float(axis[0]) for axis in (volume.z, volume.y, volume.x)]) / steps
-    inside = np.all((index > -0.501) & (index < np.array(volume.shape) - 0.499), axis=1)
-    clipped = np.clip(index, 0, np.array(volume.shape) - 1).T
-    columns = []
-    for name in chosen:
-        order = 0 if volume.values[name].dtype.kind in "biu" else 3  # A support is a choice, and no number.
-        array = volume.values[name].astype(np.float64)
-        columns.append(np.where(inside, map_coordinates(array, clipped, order=order, mode="mirror"), 0.0))
-    return np.stack(columns, axis=-1)
-
-
-def real_quantities(volume: Volume, names: Sequence[str] = ()) -> tuple[Quantity, ...]:
-    """The quantities of those names; all that are real, if none are named.
-
-    Raises:
-        DataError: If one of them is complex, or absent.
-    """
-    for name in names:
-        if name not in volume.values:
-            raise DataError(f"no quantity {name!r}; there are {', '.join(volume.values)}")
-        if np.iscomplexobj(volume.values[name]):
-            raise DataError(f"{name} is complex; ask for amplitude and phase")
-    known = (q for q in volume.quantities if not np.iscomplexobj(volume.values[q.name]))
-    return tuple(q for q in known if not names or q.name in names)
-
-
 def line_between(
-    volume: Volume, start: Sequence[float], end: Sequence[float], count: int, names: Sequence[str] = ()
+    result: Sampled, start: Sequence[float], end: Sequence[float], count: int, names: Sequence[str] = ()
 ) -> Line:
-    """Give the values along a straight line.
+    """Sample quantities along a straight line.
 
     Args:
-        volume: The volume.
+        result: A model or a volume.
         start: [m] First point (z, y, x).
         end: [m] Last point.
-        count: Points on it.
-        names: Quantities; all real ones if none are named.
+        count: Number of points.
+        names: Names of the quantities; all real ones by default.
     """
     share = np.linspace(0, 1, count)[:, None]
     points = np.asarray(start, np.float64) + share * (np.asarray(end, np.float64) - np.asarray(start, np.float64))
-    return _line("line", np.linalg.norm(points - points[0], axis=1), points, volume, names)
+    return _line("line", np.linalg.norm(points - points[0], axis=1), points, result, names)
 
 
 def lines_through_middle(volume: Volume, names: Sequence[str] = ()) -> tuple[Line, Line, Line]:
-    """Give the values along z, y and x through the middle of what the volume holds."""
+    """Sample quantities along z, y and x through the middle of the specimen in a volume."""
     middle = centre_of_mass(volume)
     lines = []
     for axis, name in enumerate("zyx"):
@@ -145,11 +105,11 @@ def centre_of_mass(volume: Volume) -> Float[np.ndarray, " 3"]:
 
 
 def fit_edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
-    """Fit the outermost edges of a line: where it rises to half of its plateau, and where it falls for good.
+    """Fit the outermost fit_edges of a line: the first rise to half of its plateau, and the last fall below it.
 
     Args:
-        line: Through something.
-        name: Its quantity that is 0 outside.
+        line: Line through a specimen.
+        name: Quantity that is 0 outside the specimen.
 
     Returns:
         Two edges; fewer where the line ends before one, or no step can be fitted.
@@ -160,12 +120,12 @@ def fit_edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
         return ()
     plateau = float(np.median(above))
     inner = np.flatnonzero(values > plateau / 2)
-    found = [
+    fitted = [
         _edge(position, values, int(inner[0]), plateau),
         _edge(-position[::-1], values[::-1], len(values) - 1 - int(inner[-1]), plateau),
     ]
     signs = (1.0, -1.0)
-    return tuple(Edge(sign * e.place, e.width) for sign, e in zip(signs, found, strict=True) if e is not None)
+    return tuple(Edge(sign * e.place, e.width) for sign, e in zip(signs, fitted, strict=True) if e is not None)
 
 
 def median_edge_width(volume: Volume) -> float:
@@ -175,7 +135,7 @@ def median_edge_width(volume: Volume) -> float:
 
 
 def write_csv(lines: Sequence[Line], path: Path, unit: str = "m") -> None:
-    """Write lines as one table: which line, the position on it, where, and the values, units in the header."""
+    """Write lines as one table: name of the line, position, point and values, with units in the header."""
     quantities = lines[0].quantities
     head = ["line", *(f"{name} [{unit}]" for name in ("position", "z", "y", "x"))]
     head += [f"{quantity.name} [{quantity.unit}]" for quantity in quantities]
@@ -186,16 +146,16 @@ def write_csv(lines: Sequence[Line], path: Path, unit: str = "m") -> None:
     path.write_text("\n".join(rows) + "\n", "utf-8")
 
 
-def _line(name: str, position: Float[np.ndarray, " n"], points: Points, volume: Volume, names: Sequence[str]) -> Line:
-    quantities = real_quantities(volume, names)
-    table = interpolate(volume, points, [q.name for q in quantities])
+def _line(name: str, position: Float[np.ndarray, " n"], points: Points, result: Sampled, names: Sequence[str]) -> Line:
+    quantities = tuple(result.quantity(name) for name in names) or result.real_quantities
+    table = result.at(points, [q.name for q in quantities])
     return Line(name, position, points, {q.name: table[:, i] for i, q in enumerate(quantities)}, quantities)
 
 
 def _edge(
     position: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], first: int, plateau: float
 ) -> Edge | None:
-    """Fit a rising step around the sample that is the first above half of the plateau."""
+    """Fit a rising step around the first sample above half of the plateau; None if no step fits."""
     from scipy.optimize import curve_fit
     from scipy.special import erf
 
@@ -212,7 +172,7 @@ def _edge(
     low = (float(position[near][0]), 0.05 * step, 0.5 * plateau)
     high = (float(position[near][-1]), reach * step, 2.0 * plateau)
     try:
-        found, _ = curve_fit(blurred, position[near], values[near], guess, bounds=(low, high))
+        fitted, _ = curve_fit(blurred, position[near], values[near], guess, bounds=(low, high))
     except (RuntimeError, ValueError):  # It did not converge: no step.
         return None
-    return Edge(float(found[0]), TEN_TO_NINETY * float(found[1]))
+    return Edge(float(fitted[0]), TEN_TO_NINETY * float(fitted[1]))

@@ -15,6 +15,7 @@ from ..errors import ConfigError, DataError, Diagnostic, QualityError, Stopped
 from ..experiments.base import Experiment
 from ..fields.base import Field
 from ..fields.build import field_for
+from ..io.model_file import write_model
 from ..metrics import metric_named
 from ..model import Model
 from ..runs import Checkpoint, RunContext, peak_memory
@@ -70,7 +71,7 @@ class Reconstruction:
             "seed": self.settings.seed,
         }
         model = problem.model(field.architecture, [parameters for parameters, _ in answers], provenance)
-        model.save(self.work.folder.path / "model.h5")
+        write_model(model, self.work.folder.path / "model.h5")
         parameters, nuisance = answers[0]
         values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
         numbers = self._numbers(problem, fits, model)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..metrics import brightest_point
-from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
+from ..sampled import Sampled
 from .movies import Frame, draw_frame
 from .planes import Plane, Point3, require_inside
 from .projection import Along, Projector, view_rotation
@@ -20,7 +20,7 @@ from .style import colour_range, label_of
 
 
 def spin_frames(
-    result: Result,
+    result: Sampled,
     count: int = 60,
     *,
     elevation: float = 0.0,
@@ -49,15 +49,15 @@ def spin_frames(
     )
     if limits is None:
         views = [projector(view_rotation(angle, elevation)).values.ravel() for angle in (0.0, np.pi / 2)]
-        limits = colour_range(np.concatenate(views), background_of(result, quantity))
-    label = label_of(quantity_of(result, quantity))
+        limits = colour_range(np.concatenate(views), result.background(quantity))
+    label = label_of(result.quantity(quantity))
     for angle in angles:
         plane = projector(view_rotation(float(angle), elevation), reach)
         yield draw_frame(plane, limits, label, text=f"{np.degrees(angle):.0f}°", size=size)
 
 
 def zoom_views(
-    result: Result,
+    result: Sampled,
     centre: Point3,
     count: int = 60,
     *,
@@ -83,19 +83,19 @@ def zoom_views(
     if not factor > 1 or count < 2:
         raise ConfigError(f"a zoom by {factor:g} in {count} frames shows nothing: more than 1, in at least 2 frames")
     require_inside(result, "the zoom's centre", **dict(zip("zyx", centre, strict=True)))
-    low, high = box_of(result)
-    sample, unit = sampler(result, quantity), length_unit_of(result)
+    low, high = result.bounds
+    unit = result.length_unit
     widest = max(high[1] - low[1], high[2] - low[2])
     steps = np.arange(size) - size // 2
     for i in range(count):
         pitch = widest * factor ** (-i / (count - 1)) / size
         down, right = centre[1] + steps * pitch, centre[2] + steps * pitch
-        values = sample(np.array([centre[0]]), down, right)[0]
+        values = result.sample(np.array([centre[0]]), down, right, quantity)[0]
         yield Plane(values, down, right, ("y", "x", "z"), centre[0], unit)
 
 
 def zoom_frames(
-    result: Result,
+    result: Sampled,
     centre: Point3 | None = None,
     count: int = 60,
     *,
@@ -116,18 +116,18 @@ def zoom_frames(
         size: [pixel] Width and height.
     """
     point = centre or most_striking_point(result, quantity)
-    label = label_of(quantity_of(result, quantity))
+    label = label_of(result.quantity(quantity))
     size = max(size + size % 2, 96)
     if limits is None:
         ends = zoom_views(result, point, 2, factor=factor, quantity=quantity, size=96)
-        limits = colour_range(np.stack([plane.values for plane in ends]), background_of(result, quantity))
+        limits = colour_range(np.stack([plane.values for plane in ends]), result.background(quantity))
     for i, plane in enumerate(zoom_views(result, point, count, factor=factor, quantity=quantity, size=size)):
         yield draw_frame(plane, limits, label, text=f"×{factor ** (i / (count - 1)):.1f}", size=size)
 
 
-def most_striking_point(result: Result, quantity: str | None = None) -> Point3:
+def most_striking_point(result: Sampled, quantity: str | None = None) -> Point3:
     """[m] The point (z, y, x) whose surroundings differ most from the background."""
-    axes = lattice_of(result, 96)
-    index = brightest_point(sampler(result, quantity)(*axes), background=background_of(result, quantity))
+    axes = result.isotropic_axes(96)
+    index = brightest_point(result.sample(*axes, quantity=quantity), background=result.background(quantity))
     z, y, x = (float(axis[i]) for axis, i in zip(axes, index, strict=True))
     return z, y, x

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ..results import Result, background_of, quantity_of, sampler
+from ..sampled import Sampled
 from ..volume import Volume
 from .planes import Plane, PlaneSampler, Point3, centre_of, draw
 from .style import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def compare_volumes(
     truth: Volume,
-    result: Result,
+    result: Sampled,
     centre: Point3 | None = None,
     *,
     quantity: str | None = None,
@@ -48,20 +48,19 @@ def compare_volumes(
         limits: Values of the first and the last colour; from the truth if absent.
         size: Samples along the box's longest edge.
     """
-    name = quantity_of(truth, quantity).name
+    name = truth.quantity(quantity).name
     point = centre or centre_of(truth)
     cutter = PlaneSampler(truth, quantity=name, size=size)
-    other = sampler(result, name)
     rows = []
     for axis, height in (("z", point[0]), ("y", point[1])):
         known = cutter(axis, height)
         at = {known.names[0]: known.down, known.names[1]: known.right, axis: np.array([height])}
-        values = np.squeeze(other(at["z"], at["y"], at["x"]), axis="zyx".index(axis))
+        values = np.squeeze(result.sample(at["z"], at["y"], at["x"], name), axis="zyx".index(axis))
         found = Plane(values, known.down, known.right, known.names, height)
         rows.append((known, found, Plane(values - known.values, known.down, known.right, known.names, height)))
-    shown = limits or colour_range(np.concatenate([r[0].values.ravel() for r in rows]), background_of(truth, name))
+    shown = limits or colour_range(np.concatenate([r[0].values.ravel() for r in rows]), truth.background(name))
     worst = float(np.percentile(np.abs(np.concatenate([r[2].values.ravel() for r in rows])), 99.8)) or 1e-9
-    return _rows_of_planes(rows, shown, worst, label_of(quantity_of(truth, name)))
+    return _rows_of_planes(rows, shown, worst, label_of(truth.quantity(name)))
 
 
 def compare_views(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ConfigError
-from ..results import Result, background_of, box_of, quantity_of
+from ..sampled import Sampled
 from .planes import PlaneSampler, draw
 from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, new_figure, scale_bar, tag
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def depth_montage(
-    result: Result,
+    result: Sampled,
     heights: Sequence[float] | None = None,
     *,
     quantity: str | None = None,
@@ -41,7 +41,7 @@ def depth_montage(
         raise ConfigError("a montage needs at least one depth")
     cutter = PlaneSampler(result, quantity=quantity, size=size)
     planes = [cutter("z", height) for height in depths]
-    shown = limits or colour_range(np.stack([p.values for p in planes]), background_of(result, quantity))
+    shown = limits or colour_range(np.stack([p.values for p in planes]), result.background(quantity))
     columns = min(len(planes), 4)
     rows = -(-len(planes) // columns)
     shape = planes[0].values.shape
@@ -65,13 +65,13 @@ def depth_montage(
         bar = figure.add_axes(
             ((width - right + 0.06) / width, 0.05 / height, 0.1 / width, (height - top - 0.05) / height)
         )
-        colour_bar(figure, image, bar, quantity_of(result, quantity))
+        colour_bar(figure, image, bar, result.quantity(quantity))
         if title:
             figure.text(0.05 / width, 1 - 0.05 / height, title, va="top", fontsize=9, fontweight="bold")
     return figure
 
 
-def layer_depths(result: Result, count: int = 8) -> list[float]:
+def layer_depths(result: Sampled, count: int = 8) -> list[float]:
     """[m] Depths in the middles of ``count`` equal layers of the box."""
-    low, high = box_of(result)
+    low, high = result.bounds
     return [low[0] + (i + 0.5) / count * (high[0] - low[0]) for i in range(count)]

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from ..errors import ConfigError, Diagnostic
 from ..frame import EDGE
-from ..results import Result, Sampler, box_of, length_unit_of, sampler
+from ..sampled import Sampled
 from .style import shown_unit
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ class Plane:
         return bottom - top
 
 
-def centre_of(result: Result) -> Point3:
+def centre_of(result: Sampled) -> Point3:
     """[m] The middle (z, y, x) of the box."""
-    low, high = box_of(result)
+    low, high = result.bounds
     z, y, x = ((a + b) / 2 for a, b in zip(low, high, strict=True))
     return z, y, x
 
 
-def require_inside(result: Result, where: str, **coordinates: float) -> None:
+def require_inside(result: Sampled, where: str, **coordinates: float) -> None:
     """Refuse coordinates outside the box: only the background is there, and a picture of it tells nobody why.
 
     Args:
@@ -78,10 +78,10 @@ def require_inside(result: Result, where: str, **coordinates: float) -> None:
         ConfigError: With a fault for each coordinate outside.
     """
     faults = []
-    for name, low, high in zip("zyx", *box_of(result), strict=True):
+    for name, low, high in zip("zyx", *result.bounds, strict=True):
         value, rounding = coordinates.get(name, low), EDGE * (high - low) / 2
         if not low - rounding <= value <= high + rounding:
-            factor, unit = shown_unit(length_unit_of(result))
+            factor, unit = shown_unit(result.length_unit)
             box = f"{low * factor:.4g} … {high * factor:.4g} {unit}"
             message = f"{name} = {value * factor:.4g} {unit}, outside the box {box}"
             faults.append(Diagnostic(where, message, "choose a value within it"))
@@ -89,7 +89,7 @@ def require_inside(result: Result, where: str, **coordinates: float) -> None:
         raise ConfigError(*faults)
 
 
-def slice_plane(result: Result, axis: str, height: float, *, size: int = 400, quantity: str | None = None) -> Plane:
+def slice_plane(result: Sampled, axis: str, height: float, *, size: int = 400, quantity: str | None = None) -> Plane:
     """Sample the plane ``axis = height``: (y, x) for z, (z, x) for y, and (y, z) for x.
 
     Args:
@@ -111,10 +111,10 @@ class PlaneSampler:
         size: Samples along the box's longest edge.
     """
 
-    def __init__(self, result: Result, *, quantity: str | None = None, size: int = 400):
-        self._sample: Sampler = sampler(result, quantity)
-        self._unit = length_unit_of(result)
-        low, high = box_of(result)
+    def __init__(self, result: Sampled, *, quantity: str | None = None, size: int = 400):
+        self._result, self._quantity = result, quantity
+        self._unit = result.length_unit
+        low, high = result.bounds
         pitch = max(b - a for a, b in zip(low, high, strict=True)) / size
         self._axes = {name: _filled(a, b, pitch) for name, a, b in zip("zyx", low, high, strict=True)}
 
@@ -122,7 +122,7 @@ class PlaneSampler:
         """Sample the plane ``axis = height`` [m]."""
         down, right = {"z": ("y", "x"), "y": ("z", "x"), "x": ("y", "z")}[axis]
         axes = {**self._axes, axis: np.array([height])}
-        values = self._sample(axes["z"], axes["y"], axes["x"])
+        values = self._result.sample(axes["z"], axes["y"], axes["x"], self._quantity)
         flat = np.squeeze(values, axis="zyx".index(axis))
         return Plane(flat.T if axis == "x" else flat, axes[down], axes[right], (down, right, axis), height, self._unit)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from ...physics.rotation import rotation_matrix
 from ..grid import AXES
-from ..results import Result, background_of, box_of, lattice_of, length_unit_of, quantity_of, sampler
+from ..sampled import Sampled
 from .planes import Plane, draw
 from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, lone_picture, scale_bar
 
@@ -33,12 +33,12 @@ class Projector:
         size: Samples along the box's longest edge.
     """
 
-    def __init__(self, result: Result, *, quantity: str | None = None, along: Along = "maximum", size: int = 160):
-        self.background = background_of(result, quantity)
-        self._reduce, self._unit = _REDUCE[along], length_unit_of(result)
-        axes = lattice_of(result, size)
-        self._values = np.asarray(sampler(result, quantity)(*axes) - self.background, np.float32)
-        low, high = box_of(result)
+    def __init__(self, result: Sampled, *, quantity: str | None = None, along: Along = "maximum", size: int = 160):
+        self.background = result.background(quantity)
+        self._reduce, self._unit = _REDUCE[along], result.length_unit
+        axes = result.isotropic_axes(size)
+        self._values = np.asarray(result.sample(*axes, quantity=quantity) - self.background, np.float32)
+        low, high = result.bounds
         self.pitch = max(b - a for a, b in zip(low, high, strict=True)) / size
         self._centre = [float(a[0] + a[-1]) / 2 for a in axes]
 
@@ -86,7 +86,7 @@ def view_rotation(azimuth: float, elevation: float = 0.0) -> Float[np.ndarray, "
 
 
 def project(
-    result: Result,
+    result: Sampled,
     azimuth: float = 0.0,
     elevation: float = 0.0,
     *,
@@ -108,7 +108,7 @@ def project(
 
 
 def projection_figure(
-    result: Result,
+    result: Sampled,
     azimuth: float = 0.0,
     elevation: float = 0.0,
     *,
@@ -119,7 +119,7 @@ def projection_figure(
 ) -> "matplotlib.figure.Figure":
     """Draw a projection with scale bar and colour bar; arguments as for :func:`project`."""
     plane = project(result, azimuth, elevation, along=along, quantity=quantity, size=size)
-    shown = limits or colour_range(plane.values, background_of(result, quantity))
+    shown = limits or colour_range(plane.values, result.background(quantity))
     turn = f"azimuth {np.degrees(azimuth):.0f}°, elevation {np.degrees(elevation):.0f}°".replace("-", "−")
     with house_style():
         figure, axes, bar = lone_picture(plane.values.shape)
@@ -127,5 +127,5 @@ def projection_figure(
         image.set_interpolation("bicubic")
         axes.set_title(f"{along} projection, {turn}", loc="left", pad=4)
         scale_bar(axes, plane.width, unit=plane.unit)
-        colour_bar(figure, image, bar, quantity_of(result, quantity))
+        colour_bar(figure, image, bar, result.quantity(quantity))
     return figure

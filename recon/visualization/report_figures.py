@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import UnflatError
 from ..experiments.cell.new_light import pixel_size_of
 from ..model import Model
-from ..results import Result
+from ..sampled import Sampled
 from . import compare_views, depth_montage, loss_curves, orthogonal_slices
 from .animation import most_striking_point
 from .run_data import PredictedViews, RunData
@@ -105,7 +105,7 @@ def _views_caption(views: PredictedViews) -> str:
     return f"{len(views.numbers)} of {views.count} views; {hidden}."
 
 
-def _views_figure(views: PredictedViews, result: Result | None) -> "matplotlib.figure.Figure":
+def _views_figure(views: PredictedViews, result: Sampled | None) -> "matplotlib.figure.Figure":
     titles = [
         f"view {n}, withheld" if hidden else f"view {n}"
         for n, hidden in zip(views.numbers, views.withheld, strict=True)
@@ -113,7 +113,7 @@ def _views_figure(views: PredictedViews, result: Result | None) -> "matplotlib.f
     return compare_views(views.measured, views.modelled, titles, marked=views.withheld, pixel_size=_pixel_size(result))
 
 
-def _pixel_size(result: Result | None) -> tuple[float, float] | None:
+def _pixel_size(result: Sampled | None) -> tuple[float, float] | None:
     """[m] Of the images that a model was fitted to, if it tells."""
     try:
         return pixel_size_of(result) if isinstance(result, Model) else None

@@ -13,9 +13,10 @@ from jaxtyping import Float
 
 from ..errors import DataError, Diagnostic, UnflatError
 from ..experiments import get_experiment
-from ..results import Result, open_result
+from ..io.result import read_result
 from ..runs.contents import Sentinel, read_ending
 from ..runs.logs import without_absolute_paths
+from ..sampled import Sampled
 
 if TYPE_CHECKING:
     from ..experiments.base import Experiment
@@ -73,7 +74,7 @@ class RunData:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     views: PredictedViews | None = None
-    result: Result | None = None
+    result: Sampled | None = None
     pictures: tuple[Path, ...] = ()
     gaps: tuple[str, ...] = ()
     folder: Path = Path()
@@ -122,9 +123,9 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
     )
 
 
-def _result(run: Path, gaps: list[str]) -> Result | None:
+def _result(run: Path, gaps: list[str]) -> Sampled | None:
     try:
-        return open_result(run)
+        return read_result(run)
     except UnflatError as error:
         missing = not any((run / name).is_file() for name in ("model.h5", "volume.h5"))
         gaps.append("there is no model and no volume" if missing else str(error))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..results import Result, background_of, box_of, quantity_of
+from ..sampled import Sampled
 from .planes import Plane, PlaneSampler, Point3, centre_of, draw
 from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, new_figure, scale_bar, shown_unit
 
@@ -17,7 +17,7 @@ _MARGIN = {"left": 0.55, "right": 0.95, "top": 0.3, "bottom": 0.5, "gap": 0.38}
 
 
 def orthogonal_slices(
-    result: Result,
+    result: Sampled,
     centre: Point3 | None = None,
     *,
     quantity: str | None = None,
@@ -39,7 +39,7 @@ def orthogonal_slices(
     cutter = PlaneSampler(result, quantity=quantity, size=size)
     planes = {name: cutter(name, height) for name, height in zip("zyx", point, strict=True)}
     shown = limits or colour_range(
-        np.concatenate([p.values.ravel() for p in planes.values()]), background_of(result, quantity)
+        np.concatenate([p.values.ravel() for p in planes.values()]), result.background(quantity)
     )
     with house_style():
         figure, axes = _layout(result, title)
@@ -50,13 +50,13 @@ def orthogonal_slices(
         axes["z"].set_xlabel("")
         axes["x"].set_ylabel("")
         scale_bar(axes["z"], planes["z"].width, unit=planes["z"].unit)
-        colour_bar(figure, image, axes["bar"], quantity_of(result, quantity))
+        colour_bar(figure, image, axes["bar"], result.quantity(quantity))
     return figure
 
 
-def _layout(result: Result, title: str) -> "tuple[matplotlib.figure.Figure, dict[str, matplotlib.axes.Axes]]":
+def _layout(result: Sampled, title: str) -> "tuple[matplotlib.figure.Figure, dict[str, matplotlib.axes.Axes]]":
     """Axes by the name of the axis that their plane cuts, each as large as its plane, and ``bar`` for the colours."""
-    low, high = box_of(result)
+    low, high = result.bounds
     depth, height, width = (b - a for a, b in zip(low, high, strict=True))
     inches = 5.2 / max(width + depth, height + depth)
     depth, height, width = (max(edge * inches, 0.35) for edge in (depth, height, width))

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ..io.atomic import write_atomically
-from ..volume import Quantity
+from ..sampled import Quantity
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..errors import DataError
-from ..metrics.morphology.sampled import SIGNED
-from ..results import Result, lattice_of, length_unit_of, quantity_of, sampler
+from ..sampled import Sampled
+from ..volume import SIGNED_DISTANCE
 from .planes import Plane, draw
 from .projection import view_rotation
 from .style import house_style, lone_picture, scale_bar
@@ -24,7 +24,7 @@ _LITTLE, _RIM = 1e-6, 1
 
 
 def surface_figure(
-    result: Result,
+    result: Sampled,
     azimuth: float = 0.0,
     elevation: float = 0.0,
     *,
@@ -45,19 +45,19 @@ def surface_figure(
     Raises:
         DataError: If there is no surface.
     """
-    name = quantity_of(result, quantity).name
-    axes = lattice_of(result, size)
-    values = np.asarray(sampler(result, quantity)(*axes), np.float32)
-    if name == SIGNED:
+    name = result.quantity(quantity).name
+    axes = result.isotropic_axes(size)
+    values = np.asarray(result.sample(*axes, quantity=quantity), np.float32)
+    if name == SIGNED_DISTANCE:
         values = -values
-    cut = 0.0 if name == SIGNED else float(values.min() + values.max()) / 2
+    cut = 0.0 if name == SIGNED_DISTANCE else float(values.min() + values.max()) / 2
     if not values.min() < cut < values.max():
         message = f"{name} has no surface at {cut:.4g}: it goes from {values.min():.4g} to {values.max():.4g}"
         raise DataError(message)
     shade = shaded(values, cut, view_rotation(azimuth, elevation))
     pitch, middle = float(axes[1][1] - axes[1][0]), [float(a[0] + a[-1]) / 2 for a in axes]
     down, right = (c + (np.arange(n) - (n - 1) / 2) * pitch for c, n in zip(middle[1:], shade.shape, strict=True))
-    plane = Plane(shade.astype(np.float64), down, right, ("y", "x", "z"), middle[0], length_unit_of(result))
+    plane = Plane(shade.astype(np.float64), down, right, ("y", "x", "z"), middle[0], result.length_unit)
     with house_style():
         figure, frame, bar = lone_picture(shade.shape)
         draw(frame, plane, "bone", (0.0, 1.0), labels=False).set_interpolation("bicubic")

@@ -14,10 +14,12 @@ import trimesh
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError, ExitStatus
 from unflat.recon.frame import ModelFrame
+from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import save
 from unflat.recon.io.volume_stack import counts, members, write_many
 from unflat.recon.model import Model, ModelQuantity
-from unflat.recon.volume import Quantity, Volume, centred_axis
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import Volume, centred_axis
 
 STEP = 0.2e-6
 RADIUS = 2e-6
@@ -151,7 +153,7 @@ class TestMeasure:
     def test_what_does_not_suit_the_command_line_costs_no_other_row(
         self, tmp_path: Path, written: Any, capsys: Any
     ) -> None:
-        model().save(tmp_path / "model.h5")
+        write_model(model(), tmp_path / "model.h5")
         words = ["measure", written(cell()), tmp_path / "model.h5", "-o", tmp_path / "t.csv", "--spacing", "0.3 um"]
         assert called(*words) == ExitStatus.USAGE
         assert "leave out --spacing" in capsys.readouterr().err
@@ -160,7 +162,7 @@ class TestMeasure:
 
     def test_a_model_is_measured_at_any_spacing(self, tmp_path: Path) -> None:
         path = tmp_path / "model.h5"
-        model().save(path)
+        write_model(model(), path)
         assert called("measure", path, "-o", tmp_path / "a.csv") == 0
         assert called("measure", path, "-o", tmp_path / "b.csv", "--spacing", "0.3 um") == 0
         one, other = (float(rows(tmp_path / name)[0]["volume [um3]"]) for name in ("a.csv", "b.csv"))
@@ -191,7 +193,7 @@ def model() -> Model:
     half = 16 * STEP
     frame = ModelFrame((-half,) * 3, (half,) * 3, (STEP,) * 3, {"medium_index": MEDIUM})
     quantity = ModelQuantity("refractive_index", "1", "real part of the refractive index", MEDIUM, INSIDE - MEDIUM)
-    return Model(architecture, {"grid": grid[None]}, frame, (quantity,))
+    return Model(architecture, {"grid": grid[None]}, frame, (quantity,), "cell")
 
 
 class TestMesh:
@@ -209,7 +211,7 @@ class TestMesh:
         np.testing.assert_allclose(np.linalg.norm(read.vertices, axis=1), 2.0, atol=0.03)
 
     def test_a_model_at_two_spacings_is_one_shape_without_steps(self, tmp_path: Path) -> None:
-        model().save(tmp_path / "model.h5")
+        write_model(model(), tmp_path / "model.h5")
         meshes = []
         for name, spacing in (("coarse.ply", "0.2 um"), ("fine.ply", "0.06 um")):
             assert called("mesh", tmp_path / "model.h5", "-o", tmp_path / name, "--spacing", spacing) == 0

@@ -16,10 +16,11 @@ from unflat.recon.errors import DataError
 from unflat.recon.experiments.crystal.evaluate import score
 from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, to_laboratory
 from unflat.recon.experiments.crystal.output import MeasurementModel, write_result
+from unflat.recon.experiments.truth import read_pair
 from unflat.recon.io.detector_frame import detector_frame, on_grid
 from unflat.recon.io.phasing_programs import COHERE, on_detector
+from unflat.recon.io.result import read_result
 from unflat.recon.io.volume_formats import read_volume, save
-from unflat.recon.results import open_pair, open_result
 from unflat.recon.volume import Volume
 
 SHAPE = (24, 28, 32)
@@ -241,17 +242,17 @@ class TestComparing:
         else:
             path = tmp_path / "ours.cxi"
             save(read_volume(run / "volume.h5"), path, detector_frame(run))
-        one, other = open_pair(run, path)
+        one, other = read_pair(run, path)
         assert score(one, other)["correlation"] > 0.999
 
     def test_a_wrong_sign_of_the_transform_would_be_seen(self, tmp_path: Path, run: Path) -> None:
         """Neither twin nor shift makes a strained crystal its conjugate: what is assumed matters."""
-        one, other = open_pair(run, like_pynx(tmp_path / "theirs.cxi", density().conj()))
+        one, other = read_pair(run, like_pynx(tmp_path / "theirs.cxi", density().conj()))
         assert score(one, other)["correlation"] < 0.95
 
     def test_stored_axes_that_alone_fit_are_taken(self, tmp_path: Path, run: Path) -> None:
         np.save(tmp_path / "image.npy", density().conj())
-        one, other = open_pair(run, tmp_path / "image.npy")
+        one, other = read_pair(run, tmp_path / "image.npy")
         assert other.shape == SHAPE
         assert score(one, other)["correlation"] > 0.999
 
@@ -264,10 +265,10 @@ class TestComparing:
     def test_a_result_without_that_frame_is_named(self, tmp_path: Path, run: Path) -> None:
         save(read_volume(run / "volume.h5"), tmp_path / "alone.h5")
         with pytest.raises(DataError, match=r"alone\.h5: holds no density on the detector's frame"):
-            open_pair(tmp_path / "alone.h5", like_pynx(tmp_path / "theirs.cxi", density()))
+            read_pair(tmp_path / "alone.h5", like_pynx(tmp_path / "theirs.cxi", density()))
 
     def test_a_result_of_cohere_is_a_result(self, tmp_path: Path) -> None:
-        found = open_result(like_cohere(tmp_path / "results", density()))
+        found = read_result(like_cohere(tmp_path / "results", density()))
         assert isinstance(found, Volume)
         assert "cohere" in unflat("info", tmp_path / "results").stdout
 

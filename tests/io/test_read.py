@@ -19,7 +19,8 @@ from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.read import read_file
 from unflat.recon.io.write import write
-from unflat.recon.volume import Quantity, Volume, centred_axis
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import Volume, centred_axis
 
 
 def acquisition(views: int = 3, shape: tuple[int, int] = (10, 12), **more: Any) -> Acquisition:

@@ -3,6 +3,7 @@
 import gc
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,11 +21,12 @@ from unflat.cli.main import run
 from unflat.physics.rotation import rotation_matrix
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.frame import ModelFrame
-from unflat.recon.grid import MOST_SAMPLES, cells
+from unflat.recon.grid import MOST_SAMPLES, cell_centres
+from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import ENDINGS, outline, read_volume, save
 from unflat.recon.model import Model, ModelQuantity
-from unflat.recon.model_grid import lattice_for
-from unflat.recon.volume import Quantity, Volume, centred_axis
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import Volume, centred_axis
 
 # mrcfile 1.5 does what NumPy 2.5 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")
@@ -354,12 +356,12 @@ class TestForeignFiles:
 
 
 def test_cells_fill_the_space_between_their_ends() -> None:
-    np.testing.assert_allclose(cells(-1, 1, 0.5), [-0.75, -0.25, 0.25, 0.75])
-    np.testing.assert_allclose(cells(0, 1, 0.4), [0.3, 0.7])
-    np.testing.assert_allclose(cells(0, 1, 7), [0.5])
+    np.testing.assert_allclose(cell_centres(-1, 1, 0.5), [-0.75, -0.25, 0.25, 0.75])
+    np.testing.assert_allclose(cell_centres(0, 1, 0.4), [0.3, 0.7])
+    np.testing.assert_allclose(cell_centres(0, 1, 7), [0.5])
     for low, high, spacing in ((1, 0, 0.1), (0, 1, 0), (0, 1, float("nan")), (0, 1, 0.1 / MOST_SAMPLES)):
         with pytest.raises(ConfigError):
-            cells(low, high, spacing)
+            cell_centres(low, high, spacing)
 
 
 @pytest.fixture
@@ -379,8 +381,8 @@ def model(tmp_path: Path) -> Model:
     weights = {n: rng.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
     frame = ModelFrame((-1e-6, -2e-6, -2e-6), (1e-6, 2e-6, 2e-6), (0.5e-6, 0.25e-6, 0.25e-6), {"medium_index": 1.33})
     quantities = (ModelQuantity("refractive_index", "1", "", 1.33, 0.05), ModelQuantity("absorption", "1", "", 0, 0.01))
-    made = Model(architecture, weights, frame, quantities)
-    made.save(tmp_path / "model.h5")
+    made = Model(architecture, weights, frame, quantities, "cell")
+    write_model(made, tmp_path / "model.h5")
     return made
 
 
@@ -443,7 +445,7 @@ class TestCommand:
             (["--rotate", "sideways 3"], 2, "not an axis and an angle"),
             (["--rotate", "z 3 um"], 2, "an angle such as"),
             (["--rotate", "0,0,0 30deg"], 2, "no direction"),
-            (["--quantity", "density"], 2, "it gives refractive_index, absorption"),
+            (["--quantity", "density"], 2, "there are refractive_index, absorption"),
             (["-o", "v.doc"], 2, "has no ending of a volume file"),
             (["-o", "absent/v.h5"], 3, "there is no folder"),
         ],
@@ -481,8 +483,8 @@ class TestCommand:
         assert "sampling: 1024/1024" in capsys.readouterr().err
 
     def test_the_models_own_lattice_without_a_spacing_is_its_finest_level(self, model: Model) -> None:
-        bare = Model(model.architecture, model.weights, ModelFrame(model.frame.low, model.frame.high), model.quantities)
-        assert lattice_for(bare).shape == (3, 5, 5)
+        bare = replace(model, frame=ModelFrame(model.frame.low, model.frame.high))
+        assert bare.grid().shape == (3, 5, 5)
 
 
 @pytest.mark.parametrize("ending", [".vti", ".ome.tif", ".npz", ".h5"])

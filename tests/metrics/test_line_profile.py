@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +15,18 @@ from scipy.special import erf
 
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.io.volume_formats import save
-from unflat.recon.io.volume_query import VolumeAnswers
 from unflat.recon.metrics.edge_profile import (
     TEN_TO_NINETY,
     centre_of_mass,
     fit_edges,
-    interpolate,
     line_between,
     lines_through_middle,
-    median_edge_width,
     write_csv,
 )
+from unflat.recon.sampled import Quantity
 from unflat.recon.visualization.profiles import draw_profiles
 from unflat.recon.visualization.style import as_png
-from unflat.recon.volume import Quantity, Volume, centred_axis
+from unflat.recon.volume import Volume, centred_axis
 
 STEP = 5e-9
 HALF = (60e-9, 75e-9, 90e-9)
@@ -92,7 +91,7 @@ def test_an_empty_volume_has_no_middle() -> None:
 
 def test_values_between_samples_are_those_of_a_smooth_quantity() -> None:
     points = np.random.default_rng(0).uniform(-9e-8, 9e-8, (50, 3))
-    np.testing.assert_allclose(interpolate(block(), points, ("phase",))[:, 0], 1e7 * points[:, 2], atol=1e-6)
+    np.testing.assert_allclose(block().at(points, ("phase",))[:, 0], 1e7 * points[:, 2], atol=1e-6)
 
 
 def test_a_slanted_line_has_its_length_and_its_phase() -> None:
@@ -101,10 +100,10 @@ def test_a_slanted_line_has_its_length_and_its_phase() -> None:
     np.testing.assert_allclose(np.diff(line.values["phase"]), 1e7 * 3e-9, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "message"), [("density", "is complex; ask for amplitude"), ("mass", "no quantity")])
+@pytest.mark.parametrize(("name", "message"), [("density", "is complex: choose .*amplitude"), ("mass", "no quantity")])
 def test_what_has_no_profile_is_named(name: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        interpolate(block(), np.zeros((1, 3)), (name,))
+    with pytest.raises(ConfigError, match=message):
+        block().at(np.zeros((1, 3)), (name,))
 
 
 def test_the_table_names_line_place_and_units(tmp_path: Path) -> None:
@@ -132,11 +131,34 @@ def test_the_figure_is_drawn() -> None:
     assert as_png(draw_profiles(lines, ["amplitude", "phase"])).startswith(b"\x89PNG")
 
 
-def test_a_volume_in_voxels_answers_no_points_in_metres() -> None:
-    voxels = block()
-    object.__setattr__(voxels, "length_unit", "voxel")
-    with pytest.raises(ConfigError, match="in voxels of unknown size"):
-        VolumeAnswers(voxels)
+def test_points_outside_a_volume_get_its_background() -> None:
+    axes = [centred_axis(n, STEP) for n in (6, 7, 8)]
+    values = {
+        "refractive_index": np.full((6, 7, 8), 1.39, np.float32),
+        "amplitude": np.ones((6, 7, 8)),
+        "signed_distance": np.linspace(-2e-8, 3e-8, 6 * 7 * 8).reshape(6, 7, 8),
+    }
+    quantities = tuple(Quantity(name, "1", "") for name in values)
+    volume = Volume("cell", *axes, values, quantities, {"medium_index": 1.337})
+    inside, outside = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0)
+    assert volume.contains(np.array([inside, outside])).tolist() == [True, False]
+    table = volume.at([inside, outside])
+    np.testing.assert_allclose(table[0, :2], [1.39, 1.0], atol=1e-6)
+    np.testing.assert_allclose(table[1], [1.337, 0.0, 3e-8], atol=1e-9)
+    line = line_between(volume, inside, outside, 3)
+    assert line.values["refractive_index"][-1] == pytest.approx(1.337)
+    assert volume.background("refractive_index") == pytest.approx(1.337)
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=8, deadline=None)
+def test_a_volume_has_the_same_values_at_points_and_on_axes(seed: int) -> None:
+    volume, rng = block(), np.random.default_rng(seed)
+    axes = [rng.uniform(axis[0] - STEP, axis[-1] + STEP, 4) for axis in (volume.z, volume.y, volume.x)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    np.testing.assert_allclose(volume.sample(*axes, quantity="phase").ravel(), volume(points, "phase"), atol=1e-12)
+    own = volume.sample(volume.z, volume.y, volume.x, "amplitude")
+    np.testing.assert_array_equal(own, volume.values["amplitude"])
 
 
 class TestQuery:
@@ -145,6 +167,13 @@ class TestQuery:
         command = [sys.executable, "-m", "unflat", *map(str, words)]
         environment = os.environ | {"JAX_PLATFORMS": "cpu"}
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+    def test_a_volume_in_voxels_takes_no_points_in_metres(self, tmp_path: Path) -> None:
+        save(replace(block(), length_unit="voxel"), tmp_path / "volume.h5")
+        line = ("--line", "0um,0um,0um", "0um,0um,1um")
+        done = self.unflat("query", tmp_path / "volume.h5", "-o", tmp_path / "line.csv", *line)
+        assert done.returncode == 2
+        assert "in voxels of unknown size" in done.stderr
 
     def test_a_line_through_a_volume(self, tmp_path: Path) -> None:
         save(block(), tmp_path / "volume.h5")

@@ -31,7 +31,8 @@ from unflat.recon.metrics import (
     visible_frequencies,
 )
 from unflat.recon.model import Model, ModelQuantity
-from unflat.recon.volume import Quantity, Volume, centred_axis
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import Volume, centred_axis
 
 SPACING = (0.2e-6, 0.1e-6, 0.1e-6)
 MEDIUM = 1.337
@@ -236,9 +237,8 @@ def test_a_model_is_scored_at_the_truths_own_samples() -> None:
     field = {"type": "voxels", "version": 1, "shape": list(contrast.shape), "outputs": 1, "sign": "any"}
     quantity = ModelQuantity("refractive_index", "1", "", MEDIUM, 0.01)
     facts = {"wavelength": 0.532e-6, "medium_index": MEDIUM, "illumination_na": 0.6, "numerical_aperture": 0.65}
-    model = Model(
-        field, {"grid": (contrast[None] / 0.01).astype(np.float32)}, ModelFrame(low, high, None, facts), (quantity,)
-    )
+    grid = {"grid": (contrast[None] / 0.01).astype(np.float32)}
+    model = Model(field, grid, ModelFrame(low, high, None, facts), (quantity,), "cell")
     numbers = score(model, truth)
     assert numbers["snr"] > 100
     assert numbers["coverage"] == 1

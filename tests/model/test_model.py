@@ -23,8 +23,8 @@ from unflat.recon.fields.numpy_fields import field_of
 from unflat.recon.frame import ModelFrame
 from unflat.recon.grid import Grid
 from unflat.recon.io import points
+from unflat.recon.io.model_file import write_model
 from unflat.recon.model import Model, ModelQuantity
-from unflat.recon.model_grid import lattice_for
 
 PYRAMID = {
     "type": "pyramid",
@@ -83,12 +83,12 @@ def drawn(architecture: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
 
 def model_of(name: str, **changes: Any) -> Model:
     architecture = {**ARCHITECTURES[name], **changes}
-    return Model(architecture, drawn(architecture), FRAME, QUANTITIES, {"seed": 0, "config": "kind: cell"})
+    return Model(architecture, drawn(architecture), FRAME, QUANTITIES, "cell", {"seed": 0, "config": "kind: cell"})
 
 
 def ensemble_of(name: str, members: int) -> Model:
     architecture = ARCHITECTURES[name]
-    return Model.ensemble(architecture, [drawn(architecture, i) for i in range(members)], FRAME, QUANTITIES, {})
+    return Model.ensemble(architecture, [drawn(architecture, i) for i in range(members)], FRAME, QUANTITIES, "cell", {})
 
 
 def inside(count: int, seed: int = 1, reach: float = 1.0) -> np.ndarray:
@@ -178,7 +178,7 @@ class TestEvaluation:
 
     def test_voxels_hold_their_values_at_the_centres_of_cells(self) -> None:
         model = model_of("voxels")
-        own = lattice_for(model, spacing=tuple(FRAME.extent / [5, 6, 7]))
+        own = model.grid(spacing=tuple(FRAME.extent / [5, 6, 7]))
         np.testing.assert_allclose(model.sample(*own.axes), 1.337 + 0.05 * model.weights["grid"][0], rtol=0, atol=1e-7)
 
     def test_a_pyramid_is_smooth(self) -> None:
@@ -230,14 +230,15 @@ class TestEvaluation:
     def test_members_are_counted_and_not_spelled(self) -> None:
         architecture = {**ARCHITECTURES["voxels"], "members": "draws"}
         sets = [drawn(architecture, i) for i in range(12)]
-        model = Model.ensemble(architecture, sets, FRAME, QUANTITIES, {})
+        model = Model.ensemble(architecture, sets, FRAME, QUANTITIES, "cell", {})
         for number, weights in enumerate(sets):
             np.testing.assert_array_equal(model.draw(number).weights["grid"], weights["grid"])
 
     def test_an_ensemble_gives_mean_and_spread(self) -> None:
         model = ensemble_of("pyramid", 4)
-        singles = [Model(PYRAMID, drawn(PYRAMID, i), FRAME, QUANTITIES)(inside(30), "absorption") for i in range(4)]
-        assert [q.name for q in model.given][2:] == ["uncertainty_refractive_index", "uncertainty_absorption"]
+        models = [Model(PYRAMID, drawn(PYRAMID, i), FRAME, QUANTITIES, "cell") for i in range(4)]
+        singles = [single(inside(30), "absorption") for single in models]
+        assert [q.name for q in model.quantities][2:] == ["uncertainty_refractive_index", "uncertainty_absorption"]
         np.testing.assert_allclose(model(inside(30), "absorption"), np.mean(singles, axis=0), atol=1e-15)
         spread = model(inside(30), "uncertainty_absorption")
         np.testing.assert_allclose(spread, np.std(singles, axis=0, ddof=1), atol=1e-15)
@@ -245,7 +246,7 @@ class TestEvaluation:
 
     def test_wrong_questions_are_answered_with_what_is_right(self) -> None:
         model = model_of("voxels")
-        with pytest.raises(ConfigError, match=r"no 'density'; it gives refractive_index, absorption"):
+        with pytest.raises(ConfigError, match=r"no quantity 'density': there are refractive_index, absorption"):
             model(inside(2), "density")
         with pytest.raises(DataError, match=r"shape \(3, 2\)"):
             model.at(np.zeros((3, 2)))
@@ -281,7 +282,7 @@ class TestTurns:
     def test_a_quarter_turn_of_the_field_is_a_quarter_turn_of_the_array(self, axis: tuple[float, float, float]) -> None:
         cube = ModelFrame((-2e-6,) * 3, (2e-6,) * 3)
         architecture = {**PYRAMID, "levels": [[5, 5, 5]]}
-        model = Model(architecture, drawn(architecture), cube, QUANTITIES)
+        model = Model(architecture, drawn(architecture), cube, QUANTITIES, "cell")
         a = np.linspace(-1.5e-6, 1.5e-6, 7)
         straight = model.volume(Grid(a, a, a)).main
         turned = model.volume(Grid(a, a, a, rotation_matrix(axis, np.pi / 2))).main
@@ -298,7 +299,7 @@ class TestFile:
     @pytest.mark.parametrize("name", ARCHITECTURES)
     def test_a_model_comes_back_the_same(self, name: str, tmp_path: Path) -> None:
         model = model_of(name)
-        model.save(tmp_path / "model.h5")
+        write_model(model, tmp_path / "model.h5")
         again = unflat.load(tmp_path)  # a run folder
         np.testing.assert_array_equal(again(inside(200)), model(inside(200)))
         assert again.quantities == model.quantities
@@ -307,7 +308,7 @@ class TestFile:
         assert again.architecture == model.architecture
 
     def test_it_is_laid_out_as_documented(self, tmp_path: Path) -> None:
-        model_of("pyramid").save(tmp_path / "m.h5")
+        write_model(model_of("pyramid"), tmp_path / "m.h5")
         with h5py.File(tmp_path / "m.h5") as file:
             assert file.attrs["format"] == "unflat-model"
             assert file.attrs["format_version"] == "1.0"
@@ -337,7 +338,7 @@ class TestFile:
         self, name: str, sign: str | list[str], tmp_path: Path, reader: Any
     ) -> None:
         model = model_of(name, sign=sign)
-        model.save(tmp_path / "m.h5")
+        write_model(model, tmp_path / "m.h5")
         places = np.concatenate([inside(100, reach=1.2), [FRAME.low, FRAME.high]])
         values = reader(tmp_path / "m.h5")(places)
         for quantity in ("refractive_index", "absorption"):
@@ -347,9 +348,9 @@ class TestFile:
         self, tmp_path: Path, reader: Any
     ) -> None:
         for model in (ensemble_of("voxels", 3), model_of("pyramid", hidden=0)):
-            model.save(tmp_path / "m.h5")
+            write_model(model, tmp_path / "m.h5")
             values = reader(tmp_path / "m.h5")(inside(50))
-            for quantity in model.given:
+            for quantity in model.quantities:
                 np.testing.assert_allclose(values[quantity.name], model(inside(50), quantity.name), atol=1e-12)
 
     def test_the_documented_reader_is_short_and_needs_neither_unflat_nor_jax(self, tmp_path: Path) -> None:
@@ -363,7 +364,7 @@ class TestFile:
         }
 
     def test_loading_and_asking_a_model_needs_no_jax(self, tmp_path: Path) -> None:
-        model_of("pyramid").save(tmp_path / "m.h5")
+        write_model(model_of("pyramid"), tmp_path / "m.h5")
         code = (
             "import sys, numpy, unflat; m = unflat.load(sys.argv[1]); m(numpy.zeros((3, 3)));"
             "m.sample(*[numpy.zeros(2)] * 3); print('jax' in sys.modules)"
@@ -372,7 +373,7 @@ class TestFile:
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "False"
 
     def test_a_changed_weight_fails_the_self_test(self, tmp_path: Path) -> None:
-        model_of("pyramid").save(tmp_path / "m.h5")
+        write_model(model_of("pyramid"), tmp_path / "m.h5")
         with h5py.File(tmp_path / "m.h5", "a") as file:
             file["weights/decoder/b1"][0] += 0.01
         with pytest.raises(DataError, match=r"m\.h5:/selftest: the model gives refr.* when it was written"):
@@ -380,7 +381,7 @@ class TestFile:
 
     @pytest.mark.parametrize("kept", [0.0, 0.1, 0.6, 0.95])
     def test_a_torn_file_is_refused(self, kept: float, tmp_path: Path) -> None:
-        model_of("pyramid").save(tmp_path / "m.h5")
+        write_model(model_of("pyramid"), tmp_path / "m.h5")
         whole = (tmp_path / "m.h5").read_bytes()
         (tmp_path / "m.h5").write_bytes(whole[: int(kept * len(whole))])
         with pytest.raises(DataError, match=r"m\.h5"):
@@ -388,7 +389,7 @@ class TestFile:
 
     @pytest.mark.parametrize("part", ["architecture", "weights/grid_1", "frame", "quantities/scale", "selftest/points"])
     def test_a_file_that_lacks_a_part_is_refused(self, part: str, tmp_path: Path) -> None:
-        model_of("pyramid").save(tmp_path / "m.h5")
+        write_model(model_of("pyramid"), tmp_path / "m.h5")
         with h5py.File(tmp_path / "m.h5", "a") as file:
             del file[part]
         with pytest.raises(DataError, match=r"m\.h5"):
@@ -408,7 +409,7 @@ class TestFile:
         weights = drawn(VOXELS)
         weights["grid"][:] = np.nan
         with pytest.raises(DataError, match="not finite"):
-            Model(VOXELS, weights, FRAME, QUANTITIES).save(tmp_path / "m.h5")
+            write_model(Model(VOXELS, weights, FRAME, QUANTITIES, "cell"), tmp_path / "m.h5")
         assert not list(tmp_path.iterdir())
 
 
@@ -436,7 +437,7 @@ class TestPoints:
     @pytest.mark.parametrize("ending", points.ENDINGS)
     def test_written_values_are_points_again(self, ending: str, tmp_path: Path) -> None:
         model, places, path = model_of("voxels"), inside(20), tmp_path / f"v{ending}"
-        points.write_values(path, places, model.at(places), model, ["absorption"])
+        points.write_values(path, places, model.at(places, ["absorption"]), model, ["absorption"])
         unit = 1e-6 if ending in (".npy", ".npz") else 1  # the others say that they are in metres
         np.testing.assert_allclose(points.read_points(path, "um"), places * unit, rtol=1e-10)
 
@@ -466,7 +467,7 @@ class TestPoints:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         model, path = model_of("pyramid"), tmp_path / "v.csv"
-        model.save(tmp_path / "model.h5")
+        write_model(model, tmp_path / "model.h5")
         np.save(tmp_path / "p.npy", inside(10) * 1e6)
         words = ["query", str(tmp_path), str(tmp_path / "p.npy"), "-o", str(path)]
         assert run([*words, "--unit", "um"]) == 0
@@ -482,13 +483,13 @@ class TestPoints:
         assert run([*words, "--force", "--unit", "s"]) == 2
 
     def test_samples_beside_the_box_are_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        model_of("voxels").save(tmp_path / "model.h5")
+        write_model(model_of("voxels"), tmp_path / "model.h5")
         assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5"), "--region", "1mm:1.001mm,:,:"]) == 0
         assert "none of these samples lies in the model's box" in capsys.readouterr().err
 
     def test_query_writes_records_and_hdf5(self, tmp_path: Path) -> None:
         model = model_of("voxels")
-        model.save(tmp_path / "model.h5")
+        write_model(model, tmp_path / "model.h5")
         np.savez(tmp_path / "p.npz", points=inside(10))
         for name in ("v.npy", "v.h5"):
             words = ["query", str(tmp_path / "model.h5"), str(tmp_path / "p.npz"), "-o", str(tmp_path / name)]
@@ -503,7 +504,7 @@ class TestPoints:
 
 
 def test_info_describes_a_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model_of("voxels").save(tmp_path / "model.h5")
+    write_model(model_of("voxels"), tmp_path / "model.h5")
     (tmp_path / "DONE").write_text("all steps done\n", "utf-8")
     assert run(["info", str(tmp_path)]) == 0
     shown = capsys.readouterr().out

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from unflat.cli.render import command
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.cell.new_light import image_under
 from unflat.recon.frame import ModelFrame
+from unflat.recon.io.model_file import write_model
 from unflat.recon.model import Model, ModelQuantity
-from unflat.recon.results import background_of, box_of, lattice_of, quantity_of, sampler
+from unflat.recon.sampled import Quantity
 from unflat.recon.visualization import (
     compare_views,
     compare_volumes,
@@ -39,7 +41,7 @@ from unflat.recon.visualization.planes import slice_plane
 from unflat.recon.visualization.projection import view_rotation
 from unflat.recon.visualization.style import as_rgb, colour_range, length_text, nice_length
 from unflat.recon.visualization.surface import shaded
-from unflat.recon.volume import Quantity, Volume
+from unflat.recon.volume import Volume
 
 MEDIUM = 1.337
 BEAD = (0.8e-6, -1.1e-6, 1.6e-6)
@@ -63,7 +65,7 @@ def model() -> Model:
     architecture = {"type": "voxels", "version": 1, "shape": list(shape), "outputs": 1, "sign": "any"}
     frame = ModelFrame((-high[0], -high[1], -high[2]), (high[0], high[1], high[2]), (edge, edge, edge), FACTS)
     quantity = ModelQuantity("refractive_index", "1", "real part of the refractive index", MEDIUM, 0.01)
-    return Model(architecture, {"grid": grid.astype(np.float32)}, frame, (quantity,))
+    return Model(architecture, {"grid": grid.astype(np.float32)}, frame, (quantity,), "cell")
 
 
 @given(st.sampled_from("zyx"), st.floats(-0.9, 0.9), st.integers(20, 60))
@@ -76,21 +78,21 @@ def test_a_plane_holds_the_models_own_values(model: Model, axis: str, share: flo
     points = np.stack([at[name].ravel() for name in "zyx"], axis=-1)
     np.testing.assert_allclose(plane.values.ravel(), model(points), atol=1e-9)
     # The picture ends where the box ends, whatever the number of samples.
-    low, high = box_of(model)
+    low, high = model.bounds
     index = "zyx".index(plane.names[1])
     assert plane.extent[:2] == pytest.approx((low[index] * 1e6, high[index] * 1e6))
 
 
 def test_a_volume_and_its_model_look_alike(model: Model) -> None:
     volume = model.volume()
-    assert background_of(volume) == pytest.approx(MEDIUM)
-    np.testing.assert_allclose(box_of(volume), box_of(model), atol=1e-12)
-    inside = [axis[2:-2] for axis in lattice_of(model, 50)]
+    assert volume.background() == pytest.approx(MEDIUM)
+    np.testing.assert_allclose(volume.bounds, model.bounds, atol=1e-12)
+    inside = [axis[2:-2] for axis in model.isotropic_axes(50)]
     np.testing.assert_allclose(
-        sampler(volume)(*inside), sampler(model)(*inside), atol=5e-3
+        volume.sample(*inside), model.sample(*inside), atol=5e-3
     )  # splines, and the model's straight lines
     far = np.array([1.0])
-    assert sampler(volume)(far, far, far)[0, 0, 0] == pytest.approx(MEDIUM)
+    assert volume.sample(far, far, far)[0, 0, 0] == pytest.approx(MEDIUM)
 
 
 @given(st.floats(-3.1, 3.1), st.floats(-1.5, 1.5))
@@ -281,7 +283,7 @@ def test_the_medium_takes_the_first_colour_and_a_lone_bead_is_still_seen() -> No
 def test_light_that_cannot_travel_and_a_model_without_a_microscope_are_refused(model: Model) -> None:
     with pytest.raises(ConfigError, match=r"NA \(1.2, 0.9\) cannot travel in a medium of index 1.337"):
         image_under(model, (1.2, 0.9))
-    bare = Model(model.architecture, model.weights, ModelFrame(model.frame.low, model.frame.high), model.quantities)
+    bare = replace(model, frame=ModelFrame(model.frame.low, model.frame.high))
     with pytest.raises(DataError, match="does not tell the wavelength, numerical aperture, medium index"):
         image_under(bare, (0.1, 0.0))
 
@@ -291,7 +293,7 @@ def test_tilted_light_casts_the_beads_image_aside_by_its_distance_from_the_focus
     shape, edge, aperture, height = (40, 48, 56), 0.2e-6, 0.3, 2.3e-6
     z, y, x = ((np.arange(n) - (n - 1) / 2) * edge for n in shape)
     bead = np.exp(-0.5 * ((z[:, None, None] - height) ** 2 + y[:, None] ** 2 + x**2) / 0.4e-6**2)
-    lone = Model(model.architecture, {"grid": bead[None].astype(np.float32)}, model.frame, model.quantities)
+    lone = Model(model.architecture, {"grid": bead[None].astype(np.float32)}, model.frame, model.outputs, "cell")
 
     def centre(na: float, defocus: float) -> float:
         shadow = ((image_under(lone, (0.0, na), defocus=defocus) - 1) ** 2).sum(axis=0)
@@ -334,7 +336,7 @@ def test_tilted_light_casts_the_beads_image_aside_by_its_distance_from_the_focus
 def test_the_command_draws_or_says_why_not(
     model: Model, tmp_path: Path, arguments: list[str], status: int, message: str
 ) -> None:
-    model.save(tmp_path / "model.h5")
+    write_model(model, tmp_path / "model.h5")
     arguments[1] = str(tmp_path / arguments[1])
     outcome = CliRunner().invoke(command, [str(tmp_path / "model.h5"), *arguments])
     text = outcome.output + str(outcome.exception or "")
@@ -344,7 +346,7 @@ def test_the_command_draws_or_says_why_not(
 
 
 def test_the_command_keeps_what_is_there(model: Model, tmp_path: Path) -> None:
-    model.save(tmp_path / "model.h5")
+    write_model(model, tmp_path / "model.h5")
     (tmp_path / "a.png").write_text("mine")
     outcome = CliRunner().invoke(command, [str(tmp_path / "model.h5"), "-o", str(tmp_path / "a.png")])
     assert isinstance(outcome.exception, ConfigError)
@@ -353,7 +355,7 @@ def test_the_command_keeps_what_is_there(model: Model, tmp_path: Path) -> None:
 
 def test_a_quantity_that_is_not_there_is_a_wrong_command_line(model: Model) -> None:
     with pytest.raises(ConfigError, match="no quantity 'nope': there are refractive_index"):
-        quantity_of(model, "nope")
+        model.quantity("nope")
 
 
 @pytest.mark.parametrize("angles", [(0.0, 0.0), (30.0, 55.0), (45.0, 35.0)])

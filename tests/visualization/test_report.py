@@ -17,10 +17,12 @@ from unflat.cli.evaluate import command as evaluate
 from unflat.cli.report import command as report
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.frame import ModelFrame
+from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import save
 from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.sampled import Quantity
 from unflat.recon.visualization.report import report_html, write_report
-from unflat.recon.volume import Quantity, Volume
+from unflat.recon.volume import Volume
 
 MEDIUM = 1.337
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -71,7 +73,7 @@ def specimen() -> Model:
         "seed": 3,
         "inputs": {"scan.h5": "ab12"},
     }
-    return Model(architecture, {"grid": (ball[None] / 0.01).astype(np.float32)}, frame, (quantity,), provenance)
+    return Model(architecture, {"grid": (ball[None] / 0.01).astype(np.float32)}, frame, (quantity,), "cell", provenance)
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def run(tmp_path: Path) -> Path:
     """A whole run, as `unflat fit` leaves it."""
     folder = tmp_path / "RUN"
     (folder / "figures").mkdir(parents=True)
-    specimen().save(folder / "model.h5")
+    write_model(specimen(), folder / "model.h5")
     (folder / "config.yaml").write_text("kind: cell\nseed: 3 # <b>not bold</b>\n")
     records = [{"step": i, "loss": 1 / (i + 1), "withheld": 0.2 if i % 10 == 0 else None} for i in range(50)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records) + '{"step": 5')

@@ -24,7 +24,7 @@ from ...metrics import (
     structural_similarity,
     visible_frequencies,
 )
-from ...results import Result, box_of, sampler
+from ...sampled import Sampled
 from ...volume import Volume
 
 _QUANTITY = "refractive_index"
@@ -44,7 +44,7 @@ Shift = tuple[float, float, float]
 
 
 def score(
-    result: Result, truth: Volume, *, register: bool = False, aperture: Aperture | None = None
+    result: Sampled, truth: Volume, *, register: bool = False, aperture: Aperture | None = None
 ) -> dict[str, float]:
     """Compare a reconstruction with the truth.
 
@@ -97,25 +97,14 @@ def _sharpness(known: Contrast, found: Contrast, spacing: Shift) -> dict[str, fl
     return numbers
 
 
-def _contrast(result: Result, truth: Volume, medium: float, shift: Shift = (0.0, 0.0, 0.0)) -> Contrast:
+def _contrast(result: Sampled, truth: Volume, medium: float, shift: Shift = (0.0, 0.0, 0.0)) -> Contrast:
     """The result's n − n_m at the truth's samples, moved by a shift [m]."""
-    own = isinstance(result, Volume) and _same_lattice(result, truth)
-    if isinstance(result, Volume) and own and not any(shift):
-        return np.asarray(result.only(_QUANTITY).main, np.float64) - medium
     z, y, x = (axis - d for axis, d in zip((truth.z, truth.y, truth.x), shift, strict=True))
-    return sampler(result, _QUANTITY)(z, y, x) - medium
+    return result.sample(z, y, x, quantity=_QUANTITY) - medium
 
 
-def _same_lattice(result: Volume, truth: Volume) -> bool:
-    """Whether the samples coincide to a thousandth of their spacing."""
-    if result.shape != truth.shape:
-        return False
-    axes = zip((result.z, result.y, result.x), (truth.z, truth.y, truth.x), truth.spacing, strict=True)
-    return all(bool(np.all(np.abs(a - b) <= 1e-3 * max(spacing, 1e-12))) for a, b, spacing in axes)
-
-
-def _medium_index(result: Result, truth: Volume) -> float:
-    for facts in (truth.attributes, _attributes(result)):
+def _medium_index(result: Sampled, truth: Volume) -> float:
+    for facts in (truth.attributes, result.attributes):
         if "medium_index" in facts:
             return float(facts["medium_index"])
     raise DataError(
@@ -123,25 +112,21 @@ def _medium_index(result: Result, truth: Volume) -> float:
     )
 
 
-def _aperture(result: Result, truth: Volume) -> Aperture | None:
-    facts = {**truth.attributes, **_attributes(result)}
+def _aperture(result: Sampled, truth: Volume) -> Aperture | None:
+    facts = {**truth.attributes, **result.attributes}
     if not all(name in facts for name in _APERTURE):
         return None
     wavelength, medium, light, objective = (float(facts[name]) for name in _APERTURE)
     return Aperture(wavelength, medium, light, objective)
 
 
-def _attributes(result: Result) -> dict[str, float | str]:
-    return dict(result.attributes if isinstance(result, Volume) else result.frame.attributes)
-
-
-def _coverage(result: Result, truth: Volume) -> float:
+def _coverage(result: Sampled, truth: Volume) -> float:
     """Share of the truth's samples inside the result's box.
 
     Raises:
         DataError: If there are none.
     """
-    low, high = box_of(result)
+    low, high = result.bounds
     share = 1.0
     for name, axis, a, b, spacing in zip("zyx", (truth.z, truth.y, truth.x), low, high, truth.spacing, strict=True):
         inside = float(np.mean((axis >= a - 0.01 * spacing) & (axis <= b + 0.01 * spacing)))

@@ -228,7 +228,7 @@ class CellLikelihood:
 
     def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
         """The refractive index as a function of space."""
-        return Model.ensemble(architecture, weights, self.frame, self.quantities, provenance, KIND.name)
+        return Model.ensemble(architecture, weights, self.frame, self.quantities, KIND.name, provenance)
 
     def write(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...io.table import Column, Table
 from ...metrics.morphology.features import feature_columns, surface_features
-from ...metrics.morphology.sampled import Scale, extract_volume_surface
+from ...metrics.morphology.volume_surface import Scale, extract_volume_surface
 from ...volume import Volume
 
 INCREMENT = 0.185
@@ -49,10 +49,9 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
         DataError: If a value is not finite, or there is no surface.
     """
     from ...metrics.morphology.features import require_standard
-    from ...results import quantity_of
 
     require_standard(features, volume.kind)
-    index = np.asarray(volume.values[quantity_of(volume, _QUANTITY).name], np.float64)
+    index = np.asarray(volume.values[volume.quantity(_QUANTITY).name], np.float64)
     if level is None:
         level = _otsu(index)
     scale = Scale.of(volume)

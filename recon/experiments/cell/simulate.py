@@ -19,7 +19,8 @@ from ....physics.phantoms.cells import CellOptics, Specimen, bead_specimen, cell
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
-from ...volume import Quantity, Volume, centred_axis
+from ...sampled import Quantity
+from ...volume import Volume, centred_axis
 from . import forward
 from .config import CellSettings
 from .config_simulation import CellSimulation

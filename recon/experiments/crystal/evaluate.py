@@ -42,7 +42,7 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
     if isinstance(result, Model):
         from .model import sample_volume
 
-        result = sample_volume(result, result.lattice())
+        result = sample_volume(result, result.grid())
     if not isinstance(result, Volume):
         raise DataError("a crystal's score needs a model, or a volume with its complex density, such as RUN/volume.h5")
     spacing = _common_spacing(result, truth)

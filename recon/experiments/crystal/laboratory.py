@@ -23,7 +23,8 @@ from ....physics.diffraction.bragg_geometry import (
 )
 from ...errors import DataError, Diagnostic
 from ...phase_retrieval.align import to_middle
-from ...volume import Quantity, Volume
+from ...sampled import Quantity
+from ...volume import Volume
 
 QUANTITIES = (
     Quantity("amplitude", "1", "density of the crystal's lattice; 1 is its median"),

@@ -24,7 +24,7 @@ from ....physics.diffraction.matrix_dft import SupportBox, far_field_matrices, f
 from ....physics.psf import WIDEST_SIGMA, convolve_gaussian
 from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
-from ...fields.crystal_head import OUTPUTS, SHARPNESS
+from ...fields.density_head import OUTPUTS, SHARPNESS
 from ...model import Model
 from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
 from ...phase_retrieval.psf_fit import FIRST_SIGMA

@@ -6,9 +6,10 @@ from ...errors import DataError
 from ...io.table import Column, Table
 from ...metrics.edge_profile import median_edge_width
 from ...metrics.morphology.features import feature_columns, surface_features
-from ...metrics.morphology.sampled import Scale, sample_spacing, volume_origin
 from ...metrics.morphology.surface import extract_surface
-from ...volume import Quantity, Volume
+from ...metrics.morphology.volume_surface import Scale, sample_spacing, volume_origin
+from ...sampled import Quantity
+from ...volume import Volume
 
 _GEOMETRY = (
     *("volume", "surface_area", "equivalent_diameter", "sphericity", "solidity"),

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ....physics.diffraction.matrix_dft import SupportBox
 from ...fields.base import grid_axes
-from ...fields.crystal_head import PLANE, REFERENCE, SHARPNESS
+from ...fields.density_head import PLANE, REFERENCE, SHARPNESS
 from ...fields.numpy_fields import field_of
 from ...frame import ModelFrame
 from ...grid import Grid
@@ -84,7 +84,7 @@ def build_model(
         box.middle @ steps, edges, (d, d, d), volume_attributes(place, level), "m" if place.is_known else "voxel"
     )
     plain = {**architecture, "head": head}
-    return Model.ensemble(plain, members, frame, _quantities(level, g), provenance, "crystal")
+    return Model.ensemble(plain, members, frame, _quantities(level, g), "crystal", provenance)
 
 
 def sample_volume(model: Model, lattice: Grid) -> Volume:
@@ -111,7 +111,7 @@ def sample_density(model: Model, lattice: Grid) -> Complex[np.ndarray, "z y x"]:
         s = model.frame.points(part[within])
         each = [head.density(field.at, s) for head, field in zip(model.heads, model.members, strict=True)]
         found[start : start + len(part)][within] = np.mean(each, axis=0)
-    return np.asarray(found.reshape(lattice.shape) * model.quantities[0].scale)
+    return np.asarray(found.reshape(lattice.shape) * model.outputs[0].scale)
 
 
 def _quantities(level: float, g: Float[np.ndarray, " 3"] | None) -> tuple[ModelQuantity, ...]:

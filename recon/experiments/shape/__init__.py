@@ -3,7 +3,7 @@
 Only names are looked up here; what needs jax is imported when it is called.
 """
 
-from ...volume import Quantity
+from ...sampled import Quantity
 from ..base import Experiment, Lesson, deferred
 from .config import ShapeSettings
 from .schema import SCHEMA

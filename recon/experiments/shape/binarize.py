@@ -5,9 +5,8 @@ from jaxtyping import Bool
 
 from ...errors import DataError, Diagnostic
 from ...io.metadata import UNNAMED
-from ...metrics.morphology.sampled import SIGNED
 from ...metrics.shapes import otsu_binarize
-from ...volume import Volume
+from ...volume import SIGNED_DISTANCE, Volume
 from .schema import OCCUPANCY
 
 
@@ -26,15 +25,15 @@ def binarize(volume: Volume, where: str = "") -> Bool[np.ndarray, "*lead z y x"]
     """
     if OCCUPANCY.name in volume.values:
         return _cut(volume.values[OCCUPANCY.name], OCCUPANCY.name, where)
-    if SIGNED in volume.values:
-        distance = volume.values[SIGNED]
+    if SIGNED_DISTANCE in volume.values:
+        distance = volume.values[SIGNED_DISTANCE]
         if not np.isfinite(distance).all():
-            raise DataError(Diagnostic(where, f"{SIGNED} holds values that are not finite", "sample it again"))
+            raise DataError(Diagnostic(where, f"{SIGNED_DISTANCE} holds values that are not finite", "sample it again"))
         return np.asarray(distance < 0)
     if UNNAMED.name in volume.values:
         return _cut(volume.values[UNNAMED.name], UNNAMED.name, where)
     held = ", ".join(volume.values)
-    remedy = f"a shape is told by {OCCUPANCY.name} (0 outside, 1 inside) or {SIGNED} (negative inside)"
+    remedy = f"a shape is told by {OCCUPANCY.name} (0 outside, 1 inside) or {SIGNED_DISTANCE} (negative inside)"
     raise DataError(Diagnostic(where, f"holds {held}, which tells no inside from an outside", remedy))
 
 
@@ -50,7 +49,7 @@ def _cut(values: np.ndarray, name: str, where: str) -> Bool[np.ndarray, "*lead z
         )
     if values.size and values.dtype != bool and values.min() < 0:
         message = f"{name} holds {float(values.min()):g}, and a filled share is never negative"
-        raise DataError(Diagnostic(where, message, f"name a distance that is negative inside {SIGNED}"))
+        raise DataError(Diagnostic(where, message, f"name a distance that is negative inside {SIGNED_DISTANCE}"))
     found = np.empty(values.shape, bool)
     for index in np.ndindex(values.shape[:-3]):
         found[index] = otsu_binarize(values[index])

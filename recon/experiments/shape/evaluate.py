@@ -10,14 +10,14 @@ from jaxtyping import Bool
 from ...errors import ConfigError, DataError, Diagnostic
 from ...grid import Grid
 from ...model import Model
-from ...results import length_unit_of
+from ...sampled import Sampled
 from ...volume import Volume
 from .accuracy import ShapeScores, score_shapes
 from .binarize import binarize
 from .grids import coincide, resample_shapes
 
 if TYPE_CHECKING:
-    from ...results import Result
+    from ...sampled import Sampled
 
 _log = logging.getLogger(__name__)
 _ALIKE = 0.01
@@ -28,7 +28,7 @@ _WORDS = {"m": "metres", "voxel": "voxels of unknown size"}
 _REMEDY = "give the truth of the same cells: unflat convert SOURCE -o cells.h5 --set acquisition.cells=…"
 
 
-def score(result: "Result", truth: Volume, register: bool = False) -> dict[str, float]:
+def score(result: "Sampled", truth: Volume, register: bool = False) -> dict[str, float]:
     """Compare draws with the truth; the numbers are the means of all cells.
 
     Args:
@@ -45,7 +45,7 @@ def score(result: "Result", truth: Volume, register: bool = False) -> dict[str, 
     return scores(result, truth).numbers
 
 
-def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> ShapeScores:
+def scores(result: "Sampled", truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> ShapeScores:
     """Compare draws with the truth, cell by cell and class by class.
 
     Args:
@@ -78,8 +78,8 @@ def scores(result: "Result", truth: Volume, names: Sequence[str] = (), labels: S
     )
 
 
-def _require_one_unit(result: "Result", truth: Volume) -> None:
-    own, other = length_unit_of(result), truth.length_unit
+def _require_one_unit(result: "Sampled", truth: Volume) -> None:
+    own, other = result.length_unit, truth.length_unit
     if own != other:
         message = f"the result counts in {_WORDS[own]}, the truth in {_WORDS[other]}"
         raise DataError(Diagnostic("", message, "tell both the voxel's size (acquisition.voxel_size), or neither"))
@@ -90,21 +90,21 @@ def _told(texts: Sequence[str], count: int) -> list[str]:
     return list(texts) if len(texts) == count else []
 
 
-def _drawn(result: "Result", lattice: Grid) -> Bool[np.ndarray, "cell draw z y x"]:
+def _drawn(result: "Sampled", lattice: Grid) -> Bool[np.ndarray, "cell draw z y x"]:
     """The result's shapes; of a model at a lattice, of a volume at its own samples."""
     if isinstance(result, Model):
-        draws = [binarize(member.volume(lattice)) for member in result.members_apart()]
+        draws = [binarize(member.volume(lattice)) for member in result.split_members()]
         return np.stack(draws)[None]
+    if not isinstance(result, Volume):
+        raise TypeError(f"neither a model nor a volume: {type(result).__name__}")
     found = binarize(result, "the result")
     return found.reshape(len(found) if found.ndim == 5 else 1, -1, *found.shape[-3:])
 
 
-def _names_of(result: "Result", count: int) -> list[str]:
+def _names_of(result: "Sampled", count: int) -> list[str]:
     """Names of the result's cells, where it tells them."""
-    attributes = result.frame.attributes if isinstance(result, Model) else result.attributes
-    names = result.names if isinstance(result, Volume) else ()
-    own = attributes.get("name", "")
-    return _told(names or ((str(own),) if own else ()), count)
+    own = result.attributes.get("name", "")
+    return _told(result.names or ((str(own),) if own else ()), count)
 
 
 def _matched(ours: Sequence[str], theirs: Sequence[str], counts: tuple[int, int]) -> tuple[list[int], list[int]]:

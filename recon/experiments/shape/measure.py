@@ -3,8 +3,8 @@
 from ...grid import Grid
 from ...io.table import Table
 from ...metrics.morphology.features import feature_columns, surface_features
-from ...metrics.morphology.sampled import Scale, extract_volume_surface
 from ...metrics.morphology.shapr import COLUMNS, EDGE, shapr_features
+from ...metrics.morphology.volume_surface import Scale, extract_volume_surface
 from ...model import Model
 from ...volume import Volume
 from .binarize import binarize

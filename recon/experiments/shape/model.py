@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from ...fields.numpy_fields import VERSION
 from ...frame import ModelFrame
-from ...metrics.morphology.sampled import SIGNED
 from ...model import DRAWS, Model, ModelQuantity
+from ...volume import SIGNED_DISTANCE
 from .cells import CellImage
 from .network.inputs import PictureInput
 from .network.shape_code import HALF, PIXELS, UNIT, WIDTH, section_coefficients, section_correction, spline_matrix
@@ -49,8 +49,8 @@ def build_model(
         "members": DRAWS,
     }
     pixel = float(voxel[1])
-    quantity = ModelQuantity(SIGNED, cell.length_unit, _meaning(cell), UNIT * pixel, pixel)
-    return Model.ensemble(architecture, members, frame, (quantity,), provenance, "shape")
+    quantity = ModelQuantity(SIGNED_DISTANCE, cell.length_unit, _meaning(cell), UNIT * pixel, pixel)
+    return Model.ensemble(architecture, members, frame, (quantity,), "shape", provenance)
 
 
 def _meaning(cell: CellImage) -> str:

@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float
 
 from ...grid import Grid
 from ...io.hdf5_common import write_root_attributes
-from ...metrics.morphology.sampled import SIGNED
+from ...io.model_file import write_model
 from ...model import Model
 from ...runs import RunContext, new_hdf5, write_atomically
+from ...volume import SIGNED_DISTANCE
 from .accuracy import score_shapes
 from .cells import CellBatch
 from .config import ShapeSettings
@@ -56,9 +57,9 @@ def write_prediction(
         model = build_model(cell, own, sight, dict(work.provenance) | {"seed": settings.seed}, edge)
         path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
         path.parent.mkdir(exist_ok=True)
-        model.save(path)
+        write_model(model, path)
         bytes_of_models, parameters = bytes_of_models + path.stat().st_size, parameters + model.size
-        for draw, member in enumerate(model.members_apart()):
+        for draw, member in enumerate(model.split_members()):
             filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
         work.progress(i + 1, len(cells))
     truth = None if cells.inside is None else resample_shapes(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
@@ -89,7 +90,7 @@ def write_prediction(
 def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
     """Filled share of each voxel of the cube."""
     lattice = cube_grid(model, edge)
-    distance = model.sample(lattice.z, lattice.y, lattice.x, SIGNED)
+    distance = model.sample(lattice.z, lattice.y, lattice.x, SIGNED_DISTANCE)
     found: np.ndarray = np.clip(0.5 - distance / model.spacing[1], 0, 1)
     return found
 

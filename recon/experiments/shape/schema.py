@@ -1,7 +1,7 @@
 """What an acquisition of cells' sections holds. The order matters: the first arrays set the sizes of the axes."""
 
 from ...config.entries import entries_of
-from ...volume import Quantity
+from ...sampled import Quantity
 from .config import ShapeAcquisition
 
 SCHEMA = entries_of(ShapeAcquisition)

@@ -106,7 +106,7 @@ def test_the_documented_reader_gives_the_same(work: Path, root: Path) -> None:
     model = unflat.load(work / "RUN")
     points = np.random.default_rng(0).uniform(model.frame.low, model.frame.high, (200, 3))
     values = module.read_model(work / "RUN" / "model.h5")(points)
-    for quantity in model.given:
+    for quantity in model.quantities:
         expected = model(points, quantity.name)
         np.testing.assert_allclose(values[quantity.name], expected, atol=1e-9 * np.abs(expected).max())
 

@@ -12,6 +12,7 @@ import pytest
 
 import unflat
 from unflat.cli.main import run
+from unflat.cli.sampling import one_specimen
 from unflat.recon.errors import ConfigError, DataError, Stopped
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape import KIND, figures, report
@@ -19,8 +20,8 @@ from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train
 from unflat.recon.experiments.shape.output import model_file_names, warn_if_cut_off
 from unflat.recon.io.network_file import read as read_network
+from unflat.recon.io.result import read_result
 from unflat.recon.metrics import CATALOGUE
-from unflat.recon.results import one_specimen, open_result
 from unflat.recon.runs import RunContext, RunFolder, describe_input
 from unflat.recon.visualization.run_data import gather
 
@@ -184,11 +185,11 @@ def test_many_cells_are_no_one_specimen(work: Path) -> None:
         (["--cell", "0", "--draw", "2"], 2),
     ):
         assert run([*picture, *words, "--force"]) == status
-    result = open_result(work / "RUN")
+    result = read_result(work / "RUN")
     one, mean = (one_specimen(result, work / "RUN", draw, 1).main for draw in (1, None))
     np.testing.assert_array_equal(one, result.main[1, 1])
     np.testing.assert_allclose(mean, result.main[1].astype(float).mean(axis=0), atol=1e-6)
-    assert open_result(work / "RUN").main.ndim == 5
+    assert read_result(work / "RUN").main.ndim == 5
 
 
 def test_a_cross_validation_trains_a_network_a_part(work: Path) -> None:
@@ -281,7 +282,7 @@ def test_a_mean_is_one_shape_that_no_seed_changes(work: Path) -> None:
     arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "--set", "predict.mean=true"]
     for seed in ("1", "2"):
         assert run([*arguments, "-o", str(work / f"MEAN{seed}"), "--seed", seed]) == 0
-    one, other = (open_result(work / f"MEAN{seed}").main for seed in ("1", "2"))
+    one, other = (read_result(work / f"MEAN{seed}").main for seed in ("1", "2"))
     assert one.shape[:2] == (2, 1)
     np.testing.assert_array_equal(one, other)
 

@@ -18,12 +18,13 @@ from unflat.recon.experiments.shape.model import build_model
 from unflat.recon.experiments.shape.network.inputs import to_network_input
 from unflat.recon.experiments.shape.network.shape_code import encode, pixel_centres
 from unflat.recon.experiments.shape.schema import OCCUPANCY
-from unflat.recon.metrics.morphology.sampled import SIGNED
+from unflat.recon.io.model_file import write_model
 from unflat.recon.model import Model
-from unflat.recon.volume import Quantity, Volume
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import SIGNED_DISTANCE, Volume
 
 VOXEL = 0.2e-6
-DISTANCE = Quantity(SIGNED, "m", "distance to the surface, negative inside")
+DISTANCE = Quantity(SIGNED_DISTANCE, "m", "distance to the surface, negative inside")
 
 
 def distance_of(radius: float, edge: int = 64, centre: tuple[float, float, float] = (0.0, 2.0, -3.0)) -> np.ndarray:
@@ -73,7 +74,7 @@ class TestInside:
             (np.zeros((4, 4, 4)), "strain", "holds strain, which tells no inside"),
             (-np.ones((4, 4, 4)), "occupancy", "never negative"),
             (-np.ones((4, 4, 4)), "value", "never negative"),
-            (np.full((4, 4, 4), np.nan), SIGNED, "not finite"),
+            (np.full((4, 4, 4), np.nan), SIGNED_DISTANCE, "not finite"),
             (np.full((4, 4, 4), np.nan), "occupancy", "not finite"),
         ],
     )
@@ -173,7 +174,7 @@ class TestCommands:
     def files(self, tmp_path: Path) -> Path:
         from unflat.recon.io.volume_formats import save
 
-        model().save(tmp_path / "model.h5")
+        write_model(model(), tmp_path / "model.h5")
         save(cells_of(15), tmp_path / "truth.h5")
         return tmp_path
 

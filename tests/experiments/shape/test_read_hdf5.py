@@ -18,8 +18,8 @@ from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import OCCUPANCY, SCHEMA
 from unflat.recon.experiments.shape.simulate import simulate
 from unflat.recon.io.write import write
-from unflat.recon.metrics.morphology.sampled import SIGNED
-from unflat.recon.volume import Quantity, Volume
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import SIGNED_DISTANCE, Volume
 
 STEP = 0.2e-6
 
@@ -185,7 +185,7 @@ def test_a_truth_may_be_a_distance(tmp_path: Path) -> None:
     axes = cube((32,) * 3, (STEP,) * 3).axes
     far = np.linalg.norm(np.indices((32,) * 3) - 16, axis=0)
     distance = np.stack([far - r for r in (5.0, 7.0, 9.0)])[:, None] * STEP
-    truth = Volume("shape", *axes, {SIGNED: distance}, (Quantity(SIGNED, "m", ""),))
+    truth = Volume("shape", *axes, {SIGNED_DISTANCE: distance}, (Quantity(SIGNED_DISTANCE, "m", ""),))
     found = to_cell_batch(reading(saved(tmp_path / "cells.h5", acquired(truth=truth))))
     assert found.inside is not None
     np.testing.assert_array_equal(found.inside, distance[:, 0] < 0)

@@ -36,6 +36,7 @@ from unflat.recon.experiments.shape.network.shape_code import (
 from unflat.recon.experiments.shape.network.train import folds
 from unflat.recon.experiments.shape.output import cube_grid, occupancy
 from unflat.recon.experiments.shape.simulate import SimulatedCell, rotate_cell, simulate_cell
+from unflat.recon.io.model_file import write_model
 from unflat.recon.io.network_file import STEPS
 from unflat.recon.metrics.morphology.surface import extract_surface
 
@@ -319,7 +320,7 @@ def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volu
         volumes.append(occupancy(finer, edge).sum() * np.prod(finer.spacing))
     np.testing.assert_allclose(volumes[0], volumes[1], rtol=0.01)
     np.testing.assert_allclose(volumes[1], 4 / 3 * np.pi * 16**3 * np.prod(voxel), rtol=0.03)
-    model.save(tmp_path / "model.h5")
+    write_model(model, tmp_path / "model.h5")
     path = Path(__file__).resolve().parents[4] / "docs" / "read_model.py"
     spec = importlib.util.spec_from_file_location("read_model", path)
     assert spec is not None
@@ -328,5 +329,5 @@ def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volu
     spec.loader.exec_module(module)
     points = np.random.default_rng(0).uniform(-6e-6, 6e-6, (200, 3))
     values = module.read_model(tmp_path / "model.h5")(points)
-    for quantity in model.given:
+    for quantity in model.quantities:
         np.testing.assert_allclose(values[quantity.name], model(points, quantity.name), atol=1e-14)

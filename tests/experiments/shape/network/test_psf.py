@@ -14,7 +14,8 @@ from unflat.recon.experiments.shape.network import refine
 from unflat.recon.experiments.shape.network.psf import read_psf
 from unflat.recon.experiments.shape.network.shape_code import encode, pixel_centres
 from unflat.recon.io.volume_formats import save
-from unflat.recon.volume import Quantity, Volume
+from unflat.recon.sampled import Quantity
+from unflat.recon.volume import Volume
 
 STEPS, MOST = (2.0, 1.0, 1.0), (23, 63, 63)
 LATERAL, AXIAL = 1.6, 3.0

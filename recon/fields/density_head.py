@@ -1,9 +1,9 @@
-"""What a crystal's field means: amplitude, phase, occupancy, displacement and strain of its three raw outputs.
+"""Complex density from three raw outputs of a field: amplitude, unwrapped phase, occupancy, phase slope along a vector.
 
 Notation
 --------
 s, a, b   raw outputs of the field
-o         occupancy, 1/(1 + e^(−K s)): 0 outside the crystal, 1 inside
+o         occupancy, 1/(1 + e^(−K s)): 0 outside the object, 1 inside
 w         (a + i b)·e^(−i plane): a smooth complex wave without the ramp and the offset that diffraction cannot tell
 ρ         density o·w; its modulus is the amplitude, its angle the phase −G·u
 
@@ -11,9 +11,10 @@ The wave has no unit modulus and its phase is no output of its own: a dislocatio
 which no smooth real function can, while a smooth complex one does by passing through 0 on the line, as the density of
 a crystal seen at a finite resolution does.
 
-A phase beyond ±π is told by a coarse grid of it, unwrapped: the angle of w is turned to the branch next to the grid.
+A phase beyond ±π is read from a coarse unwrapped grid: the angle of w is shifted to the branch nearest to the grid.
 The slope of the phase along G is a difference over a ten-thousandth of a voxel in double precision, which is as good as
-the derivative; it unwraps nothing. Where the amplitude is below the surface's, phase, displacement and strain are 0.
+the derivative and needs no unwrapping. Where the amplitude is below the surface's, phase, displacement and strain are
+0.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,23 +29,23 @@ from . import numpy_spline
 from .numpy_common import weight_of
 
 OUTPUTS = 3
-"""Raw outputs of the field."""
+"""Number of raw outputs of the field."""
 SHARPNESS = 4.0
 """K."""
 PLANE, REFERENCE = "head/plane", "head/reference"
 """Weights: offset and slopes of the phase's plane in normalised coordinates, and the unwrapped grid, where needed."""
-_VERSION = 1
+_TYPE, _VERSION = "crystal", 1
 
 Raw = Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "k n"]]
 
 
 @dataclass(frozen=True)
-class CrystalHead:
-    """The last step of a crystal's model.
+class DensityHead:
+    """Map from raw outputs to the quantities of a complex density.
 
     Args:
         sharpness: K.
-        surface: Modulus of o·w at the crystal's surface.
+        surface: Modulus of o·w at the surface of the object.
         plane: Phase at the box's middle, and its slopes along the normalised z, y and x [rad].
         reference: [rad] Unwrapped phase at the centres of the cells of a coarse grid; None where it is within ±π.
         step: Half a difference along G, in normalised coordinates; None where G is not known.
@@ -59,15 +60,15 @@ class CrystalHead:
     length: float = 1.0
 
     @classmethod
-    def load(cls, description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "CrystalHead":
+    def load(cls, description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "DensityHead":
         """Make it from a model file's description and weights.
 
         Raises:
             DataError: If the description is of a type or version not known here, or not complete.
         """
-        if description.get("type") != "crystal" or description.get("version") != _VERSION:
-            found = f"{description.get('type')!r} of version {description.get('version')!r}"
-            raise DataError(f"unknown head {found}; this version of unflat knows 'crystal' of version {_VERSION}")
+        if description.get("type") != _TYPE or description.get("version") != _VERSION:
+            head = f"{description.get('type')!r} of version {description.get('version')!r}"
+            raise DataError(f"unknown head {head}; this version of unflat knows {_TYPE!r} of version {_VERSION}")
         try:
             step = np.array(description["step"], float) if "step" in description else None
             return cls(
@@ -87,27 +88,27 @@ class CrystalHead:
         return 3 if self.step is None else 5
 
     def density(self, raw: Raw, s: Float[np.ndarray, "n 3"]) -> Complex[np.ndarray, " n"]:
-        """The density ρ at normalised points."""
+        """Evaluate the density ρ at normalised points."""
         values = raw(s)
         return np.asarray(self._occupancy(values) * self._wave(values, s))
 
     def values(self, raw: Raw, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "q n"]:
-        """All values at normalised points.
+        """Evaluate all quantities at normalised points.
 
         Args:
-            raw: The field.
-            s: Points.
+            raw: Function that evaluates the field.
+            s: Normalised points.
         """
         own = raw(s)
         occupancy, wave = self._occupancy(own), self._wave(own, s)
         amplitude = occupancy * np.abs(wave)
         inside = amplitude >= self.surface
         phase = np.where(inside, self._phase(wave, s), 0)
-        found = [amplitude, phase, occupancy]
+        quantities = [amplitude, phase, occupancy]
         if self.step is not None:
             after, before = (self._wave(raw(np.clip(p, -1, 1)), p) for p in (s + self.step, s - self.step))
-            found += [phase, np.where(inside, np.angle(after * np.conj(before)) / self.length, 0)]
-        return np.stack(found)
+            quantities += [phase, np.where(inside, np.angle(after * np.conj(before)) / self.length, 0)]
+        return np.stack(quantities)
 
     def _occupancy(self, raw: Float[np.ndarray, "k n"]) -> Float[np.ndarray, " n"]:
         return np.asarray(1 / (1 + np.exp(-self.sharpness * raw[0])))

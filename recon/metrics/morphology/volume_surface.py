@@ -1,4 +1,4 @@
-"""The surface of a model or a volume as people name it: which quantity, at which value, in which unit."""
+"""Surface of a volume, chosen by quantity, level and unit of length."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,17 @@ import numpy as np
 from jaxtyping import Num
 
 from ...errors import ConfigError
-from ...results import quantity_of
-from ...volume import Volume
+from ...volume import SIGNED_DISTANCE, Volume
 from .surface import Corner, Surface, extract_surface
-
-SIGNED = "signed_distance"
-"""Quantity whose surface is where it is 0, whatever its range."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The unit of a table's or a mesh's lengths.
+    """Unit of the lengths of a table or a mesh.
 
     Args:
-        unit: ``um``, ``nm``, or ``voxel`` where nobody knows how large a sample is.
-        factor: Of it in the volume's own unit of length.
+        unit: ``um``, ``nm``, or ``voxel`` where the size of a sample is not known.
+        factor: Number of units in one of the volume's own unit of length.
     """
 
     unit: str
@@ -28,7 +24,7 @@ class Scale:
 
     @classmethod
     def of(cls, volume: Volume, unit: str = "um") -> "Scale":
-        """That unit, unless the volume knows none."""
+        """Select a unit for a volume: ``voxel`` if it has no other."""
         return cls("voxel", 1.0) if volume.length_unit == "voxel" else cls(unit, {"um": 1e6, "nm": 1e9}[unit])
 
 
@@ -40,8 +36,8 @@ def extract_volume_surface(
     Args:
         volume: The volume.
         scale: Unit of the surface's lengths.
-        quantity: Which; by default the signed distance where there is one, else the main one.
-        level: Its value on the surface; by default 0 of a signed distance, else half-way of its range.
+        quantity: Name of the quantity; the signed distance by default, or the main one if there is none.
+        level: Value on the surface; by default 0 of a signed distance, else half-way of its range.
 
     Raises:
         ConfigError: If there is no such quantity, or it is complex.
@@ -53,26 +49,30 @@ def extract_volume_surface(
         real = [other for other, array in volume.values.items() if not np.iscomplexobj(array)]
         raise ConfigError(f"{name} is complex and has no surface: choose a real quantity ({', '.join(real) or 'none'})")
     return extract_surface(
-        values, sample_spacing(volume, scale), level=level, signed=name == SIGNED, origin=volume_origin(volume, scale)
+        values,
+        sample_spacing(volume, scale),
+        level=level,
+        signed=name == SIGNED_DISTANCE,
+        origin=volume_origin(volume, scale),
     )
 
 
 def surface_quantity(volume: Volume, quantity: str | None = None) -> str:
-    """The quantity of that name; else the signed distance, or the main one.
+    """Return the name of a quantity of a volume: by default the signed distance, or the main one.
 
     Raises:
         ConfigError: If there is no such quantity.
     """
-    return quantity_of(volume, quantity or (SIGNED if SIGNED in volume.values else None)).name
+    return volume.quantity(quantity or (SIGNED_DISTANCE if SIGNED_DISTANCE in volume.values else None)).name
 
 
 def sample_spacing(volume: Volume, scale: Scale) -> Corner:
-    """Distance between samples (z, y, x); as wide as the finest along an axis of one sample."""
+    """Return the distance between samples (z, y, x); as wide as the finest along an axis of one sample."""
     finest = min((d for d in volume.spacing if d > 0), default=1.0)
     z, y, x = ((d if d > 0 else finest) * scale.factor for d in volume.spacing)
     return z, y, x
 
 
 def volume_origin(volume: Volume, scale: Scale) -> Corner:
-    """Coordinates of the first sample."""
+    """Return the coordinates of the first sample."""
     return tuple(float(axis[0]) * scale.factor for axis in (volume.z, volume.y, volume.x))  # type: ignore[return-value]

@@ -1,0 +1,70 @@
+"""A result and the truth that it is compared with, read from files of any form."""
+
+from pathlib import Path
+
+from ..errors import DataError, Diagnostic
+from ..io.detector_frame import detector_frame, is_on_detector
+from ..io.image_folders import is_sections
+from ..io.result import Result, read_result
+from ..io.volume_formats import read_volume
+from ..volume import Volume
+from . import get_experiment
+from .configs import load_config
+
+
+def read_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
+    """Read a result and the truth; both on the detector's frame, where one of them is known on no other.
+
+    Args:
+        result: A model, a volume, a run folder, or another program's density.
+        truth: A volume, an acquisition with its truth inside, a run folder, another program's density, or a folder or
+            an archive of sections with their volumes, which is read with the run's config.
+
+    Raises:
+        DataError: If one of them cannot be read, the truth is a model, or only one is on the detector's frame.
+    """
+    reconstruction = read_result(result)
+    if is_sections(truth):
+        return reconstruction, _truth_of_sections(truth, result, reconstruction.kind)
+    specimen = read_result(truth) if truth.is_dir() else read_volume(truth)
+    if not isinstance(specimen, Volume):
+        raise DataError(Diagnostic(str(truth), "is a model, and no truth", "sample it: unflat volume"))
+    if not any(isinstance(each, Volume) and is_on_detector(each) for each in (reconstruction, specimen)):
+        return reconstruction, specimen
+    first, second = _on_detector(result), _on_detector(truth)
+    return _in_order_of(first, result, second), _in_order_of(second, truth, first)
+
+
+def _on_detector(path: Path) -> Volume:
+    """Read a density on the detector's frame.
+
+    Raises:
+        DataError: If there is none.
+    """
+    volume = detector_frame(path)
+    if volume is None:
+        message = "holds no density on the detector's frame, as the other does"
+        raise DataError(Diagnostic(str(path), message, "compare runs of unflat phase, or sample both on one frame"))
+    return volume
+
+
+def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
+    """Read the volumes of a folder or an archive: voxel and grid are those of the run, and no cell is left out.
+
+    Raises:
+        DataError: If there are none.
+    """
+    config, experiment = result / "config.yaml", get_experiment(kind)
+    settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else experiment.settings()
+    truth: Volume | None = experiment.read(settings, path).truth
+    if truth is None:
+        remedy = "put the volumes into obj/, one of each name"
+        raise DataError(Diagnostic(str(path), "holds pictures and masks, and no truth", remedy))
+    return truth
+
+
+def _in_order_of(volume: Volume, path: Path, other: Volume) -> Volume:
+    """Take the axes of another program's array as they are stored, where only so they have the other's sizes."""
+    if volume.attributes.get("program") != "cohere" or volume.shape == other.shape or volume.shape[::-1] != other.shape:
+        return volume
+    return detector_frame(path, ("frame", "y", "x")) or volume

@@ -1,0 +1,47 @@
+"""Results in any form: a model file, a volume file, or the run folder that holds them."""
+
+from pathlib import Path
+
+import h5py
+
+from ..errors import DataError, Diagnostic
+from ..model import Model
+from ..volume import Volume
+from . import model_file
+from .hdf5_common import text_of
+from .volume_formats import read_volume
+
+_IN_FOLDER = (model_file.FILE_NAME, "volume.h5")
+_FOREIGN = ("image.npy", "image.h5")
+
+Result = Model | Volume
+
+
+def read_result(path: Path) -> Result:
+    """Read a model file, a volume file, or the result of a run folder: its model, or its volume if there is no model.
+
+    Raises:
+        ConfigError: If the ending of the file is unknown.
+        DataError: If there is nothing, or neither a model nor a volume.
+    """
+    if path.is_dir():
+        for name in _IN_FOLDER:
+            if (path / name).is_file():
+                return read_result(path / name)
+        if any((path / name).is_file() for name in _FOREIGN):
+            return read_volume(path)
+        raise DataError(Diagnostic(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
+    if not path.is_file():
+        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
+    return model_file.read_model(path) if _is_model(path) else read_volume(path)
+
+
+def _is_model(path: Path) -> bool:
+    """Whether the ``format`` attribute of an HDF5 file is that of a model."""
+    if not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path) as file:
+            return text_of(file.attrs.get("format", "")) == model_file.FORMAT
+    except OSError:  # The reader of volumes reports a torn file.
+        return False
