@@ -98,7 +98,7 @@ def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, pro
         available = available_memory()
         console.print_line(
             f"  memory about {format_bytes(estimate.memory_bytes)} of {format_bytes(available)} available, "
-            f"time about {console.duration(estimate.seconds)}"
+            f"time about {console.format_duration(estimate.seconds)}"
         )
         if settings.device in ("auto", "cpu"):
             estimate.require_fit(available, kind.smaller)

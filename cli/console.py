@@ -1,7 +1,7 @@
-"""What a command shows: lines to stdout, warnings and errors to stderr, and progress.
+"""Output of the commands: results to stdout; notes, warnings, errors and progress to stderr.
 
-Results that a program may read go to stdout; everything about the work goes to stderr. At a terminal progress is a live
-bar; elsewhere it is a plain line every so often, because a bar fills a job's log with carriage returns.
+At a terminal progress is a live bar. Elsewhere it is a plain line every few seconds, because a bar fills the log of a
+job with carriage returns.
 """
 
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..recon.runs.context import Progress
 
 LINE_INTERVAL = 10.0
-"""[s] Between two plain lines of progress."""
+"""[s] Least time between two plain lines of progress."""
 
 _level = 0
 
@@ -33,8 +33,8 @@ def set_verbosity(count: int) -> None:
         _set_up_log()
 
 
-def quieter(quiet: bool) -> None:
-    """Say nothing but errors from now on."""
+def set_quiet(quiet: bool) -> None:
+    """Print only errors from now on, if ``quiet``."""
     global _level
     if quiet:
         _level = -1
@@ -42,7 +42,7 @@ def quieter(quiet: bool) -> None:
 
 
 def reset() -> None:
-    """Start a command with the usual verbosity."""
+    """Restore the default verbosity."""
     global _level
     _level = 0
     _set_up_log()
@@ -54,12 +54,12 @@ def is_quiet() -> bool:
 
 
 def is_debugging() -> bool:
-    """Whether ``-vv`` was given: internal errors then show their traceback."""
+    """Whether ``-vv`` was given, which shows the traceback of an internal error."""
     return _level >= 2
 
 
-class _ToStderr(logging.Handler):
-    """Writes the log through click, which finds the stderr of the moment (tests exchange it)."""
+class _StderrHandler(logging.Handler):
+    """Log handler that writes through Click, which uses the current stderr (tests replace it)."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
@@ -68,12 +68,12 @@ class _ToStderr(logging.Handler):
 
 def _set_up_log() -> None:
     logger = logging.getLogger("unflat")
-    for handler in [h for h in logger.handlers if isinstance(h, _ToStderr)]:
+    for handler in [h for h in logger.handlers if isinstance(h, _StderrHandler)]:
         logger.removeHandler(handler)
-    handler = _ToStderr()
+    handler = _StderrHandler()
     handler.setLevel({-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(_level, logging.DEBUG))
     logger.addHandler(handler)
-    # Handlers choose what they show: a run's debug.log wants everything whatever the screen shows.
+    # The handlers filter: debug.log of a run needs all records, whatever the terminal shows.
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
 
@@ -85,7 +85,7 @@ def print_line(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print a line about the work to stderr, unless quiet."""
+    """Print a note to stderr, unless quiet."""
     if not is_quiet():
         click.echo(text, err=True)
 
@@ -101,12 +101,12 @@ def error(text: str) -> None:
 
 
 def report_file(path: Path) -> None:
-    """Tell which file or folder a command made, and how large a file is."""
-    size = f" ({_size(path.stat().st_size)})" if path.is_file() else ""
+    """Print the path of a file or folder that a command has written, and the size of a file."""
+    size = f" ({_format_size(path.stat().st_size)})" if path.is_file() else ""
     print_line(f"wrote {path}{size}")
 
 
-def _size(count: float) -> str:
+def _format_size(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
@@ -115,11 +115,11 @@ def _size(count: float) -> str:
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
-    """Keep an existing result, and refuse before the work a file that could not be written after it.
+    """Refuse an output that exists, or that could not be written when the work is done.
 
     Raises:
-        ConfigError: If the path exists and force was not given.
-        DataError: If its folder is missing, or it is a folder itself.
+        ConfigError: If the path exists, without ``force``.
+        DataError: If the folder of the path is missing, or the path is a folder.
     """
     if path.exists() and not force:
         raise ConfigError(Diagnostic(str(path), "exists already", "choose another name, or replace it with --force"))
@@ -128,8 +128,8 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     require_place(path)
 
 
-def duration(seconds: float) -> str:
-    """Write a time for people: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+def format_duration(seconds: float) -> str:
+    """Format a time [s]: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -157,10 +157,10 @@ def _numbers(metrics: dict[str, float]) -> str:
 
 
 class PlainProgress:
-    """Writes a line when the work starts, every so often, and when it ends.
+    """Progress as plain lines: when the work starts, at intervals, and when it ends.
 
     Args:
-        label: What the work is.
+        label: Name of the work, at the head of each line.
         interval: [s] Least time between two lines.
     """
 
@@ -173,14 +173,14 @@ class PlainProgress:
     def __call__(self, step: int, total: int, **metrics: float) -> None:
         """Write a line if one is due."""
         now = time.monotonic()
-        if total != self._total:  # Other work has begun: the former's pace says nothing of it.
+        if total != self._total:  # Another piece of work has begun: measure its pace anew.
             self._first_step, self._start, self._total = step, now, total
         elif now - self._last < self._interval and step != total:
             return
         self._last = now
         done = step - self._first_step
         left = (total - step) * (now - self._start) / done if done > 0 else None
-        tail = f"  {duration(left)} left" if left is not None and step < total else ""
+        tail = f"  {format_duration(left)} left" if left is not None and step < total else ""
         click.echo(f"{self._label}{step}/{total}  {_numbers(metrics)}{tail}".rstrip(), err=True)
 
 

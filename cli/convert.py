@@ -1,4 +1,4 @@
-"""``unflat convert``: instrument files to an acquisition."""
+"""``unflat convert``: from instrument files to an acquisition."""
 
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,22 @@ from .options import KIND, PATH, config_options, output_options
 
 @click.command()
 @click.argument("source", type=PATH)
-@click.option("--config", type=PATH, help="Config whose acquisition: section names what to read.")
-@click.option("--kind", default=NAMES[0], metavar="KIND", show_default=True, help="Kind, without a config.", **KIND)
+@click.option("--config", type=PATH, help="Config whose section acquisition: names the arrays to read.")
+@click.option(
+    "--kind",
+    default=NAMES[0],
+    metavar="KIND",
+    show_default=True,
+    help="Kind, without a config.",
+    **KIND,
+)
 @output_options
 @config_options
 def command(source: Path, config: Path | None, kind: str, output: Path, force: bool, overrides: list[str]) -> None:
-    """Convert instrument files to an acquisition, in SI and with every fault told.
+    """Convert instrument files to an acquisition in SI units; all faults are reported at once.
 
-    SOURCE is an HDF5, CXI, TIFF, OME-TIFF, MATLAB or NPZ file, a folder of TIFFs, or a pattern in quotes. Names, units,
-    light, and the views and pixels to take are those of the config's acquisition: section.
+    SOURCE is an HDF5, CXI, TIFF, OME-TIFF, MATLAB or NPZ file, a folder of TIFFs, or a pattern in quotes. The
+    section acquisition: of the config gives names, units, illumination, and the views and pixels to read.
 
     \b
     Examples:

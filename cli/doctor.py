@@ -1,4 +1,4 @@
-"""``unflat doctor``: what this machine has, what unflat can use of it, and what to install."""
+"""``unflat doctor``: devices and packages of this machine, and what to install."""
 
 import os
 import platform
@@ -21,10 +21,10 @@ from . import console
     type=click.Choice(["auto", "cpu", "gpu", "tpu"]),
     default="auto",
     show_default=True,
-    help="Device that must be there; exit status 4 if it is not.",
+    help="Device that must be present; exit status 4 if it is missing.",
 )
 def command(device: devices.Device) -> None:
-    """Tell the devices that unflat computes on, the versions of what it uses, and what to install.
+    """Show the devices that unflat computes on, the versions of its packages, and what to install.
 
     \b
     Examples:
@@ -36,38 +36,38 @@ def command(device: devices.Device) -> None:
     console.print_line(f"memory {format_bytes(available_memory())} available")
     cache = devices.compilation_cache()
     console.print_line(
-        f"compiled programs kept in {cache}" if cache else "no folder for compiled programs can be written"
+        f"compiled programs are cached in {cache}" if cache else "no folder for compiled programs can be written"
     )
-    _tell_slurm()
-    _tell_packages()
-    _tell_devices(device)
+    _print_slurm()
+    _print_packages()
+    _print_devices(device)
 
 
-def _tell_slurm() -> None:
+def _print_slurm() -> None:
     if job := os.environ.get("SLURM_JOB_ID"):
         console.print_line(f"SLURM: within job {job}, {os.environ.get('SLURM_CPUS_ON_NODE', '?')} cores on this node")
     elif shutil.which("sbatch"):
-        console.print_line("SLURM: seen (sbatch is there), not within a job")
+        console.print_line("SLURM: available (sbatch), not within a job")
     else:
-        console.print_line("SLURM: not seen")
+        console.print_line("SLURM: not available")
 
 
-def _tell_packages() -> None:
-    names = [text for text in requires("unflat") or [] if "extra ==" not in text]
+def _print_packages() -> None:
+    requirements = [text for text in requires("unflat") or [] if "extra ==" not in text]
     missing = []
-    found = []
-    for text in names:
+    installed = []
+    for text in requirements:
         name = text.split(";")[0].split("[")[0].split("<")[0].split(">")[0].split("=")[0].strip()
         try:
-            found.append(f"{name} {version(name)}")
+            installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
-    console.print_line(f"uses {', '.join(found)}")
+    console.print_line(f"uses {', '.join(installed)}")
     if missing:
         console.print_line(f"MISSING: {', '.join(missing)}; install with: pip install {' '.join(missing)}")
 
 
-def _tell_devices(device: devices.Device) -> None:
+def _print_devices(device: devices.Device) -> None:
     cards = devices.nvidia_cards()
     try:
         first = devices.use(device)
@@ -76,12 +76,12 @@ def _tell_devices(device: devices.Device) -> None:
         raise
     import jax
 
-    for found in jax.devices():
-        console.print_line(f"jax {jax.__version__} computes on {found.platform.upper()}: {found.device_kind}")
+    for visible in jax.devices():
+        console.print_line(f"jax {jax.__version__} computes on {visible.platform.upper()}: {visible.device_kind}")
     if first.platform != "cpu":
         return
     if cards:
         console.print_line(f"NO GPU IN USE, although this machine has: {'; '.join(cards)}")
         console.print_line(f"to use it: {devices.INSTALL_CUDA}")
     else:
-        console.print_line("NO GPU: none is seen on this machine; everything runs on the CPU")
+        console.print_line("NO GPU: this machine has none that is visible; everything runs on the CPU")

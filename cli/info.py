@@ -1,4 +1,4 @@
-"""``unflat info``: what a file contains."""
+"""``unflat info``: contents of a file."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ _RESULTS = ("model.h5", "volume.h5")
 def command(file: Path) -> None:
     """Show what a FILE contains: shapes, types, units, attributes, and the range of small arrays.
 
-    FILE is any file of unflat's own (acquisition, model, volume), a foreign HDF5, CXI, TIFF, OME-TIFF, MATLAB or NPZ
-    file, a volume in MRC or VTI, a folder of TIFFs, a run folder, or a pattern in quotes.
+    FILE is a file of unflat (acquisition, model, volume), any other HDF5, CXI, TIFF, OME-TIFF, MATLAB or NPZ file, a
+    volume in MRC or VTI, a folder of TIFFs, a run folder, or a pattern in quotes.
 
     \b
     Examples:
@@ -29,19 +29,21 @@ def command(file: Path) -> None:
       unflat info cell.mrc
       unflat info 'raw/image_*.tif'
     """
-    for line in _run(file) if _is_run(file) else (describe_volume(file) or describe(file, instrument_readers())):
+    for line in (
+        _describe_run(file) if _is_run(file) else (describe_volume(file) or describe(file, instrument_readers()))
+    ):
         console.print_line(line)
 
 
 def _is_run(path: Path) -> bool:
-    """Whether this is a run's folder: no folder of TIFFs has a sentinel or a model."""
+    """Whether a path is a run folder: unlike a folder of TIFFs, it has a sentinel, a model or a volume."""
     return path.is_dir() and (read_ending(path) is not None or any((path / name).is_file() for name in _RESULTS))
 
 
-def _run(path: Path) -> list[str]:
-    """Tell how a run ended, and what it left."""
-    ended = read_ending(path)
-    lines = [f"{path}: run, " + (f"{ended[0]}: {ended[1]}" if ended else "going on, or killed")]
+def _describe_run(path: Path) -> list[str]:
+    """Describe the outcome of a run, its model and its volume."""
+    ending = read_ending(path)
+    lines = [f"{path}: run, " + (f"{ending[0]}: {ending[1]}" if ending else "in progress, or killed")]
     for name in _RESULTS:
         if (path / name).is_file():
             lines += describe(path / name)

@@ -1,4 +1,4 @@
-"""``unflat init``: a commented config to start from."""
+"""``unflat init``: a commented config with all defaults."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from .options import KIND, PATH, config_options
 
 @click.command()
 @click.argument("kind", metavar=f"{{{'|'.join(NAMES)}}}", **KIND)
-@click.option("-o", "--output", type=PATH, help="What to write; without it the text goes to stdout.")
-@click.option("--force", is_flag=True, help="Replace the output where it already exists.")
-@click.option("--schema", is_flag=True, help="Write the JSON schema that editors check and complete configs by.")
+@click.option("-o", "--output", type=PATH, help="File to write; the text goes to stdout without it.")
+@click.option("--force", is_flag=True, help="Replace an existing output.")
+@click.option("--schema", is_flag=True, help="Write the JSON schema, by which editors check and complete configs.")
 @config_options
 def command(kind: str, output: Path | None, force: bool, schema: bool, overrides: list[str]) -> None:
-    """Write a config of a KIND of experiment, every value with its default and what it means.
+    """Write a config for a KIND of experiment: every value with its default and a description.
 
-    A value that you delete keeps its default: keep the lines you care about.
+    A line that is deleted keeps its default: keep only the lines that matter to you.
 
     \b
     Examples:

@@ -1,6 +1,6 @@
-"""The group of all commands. A command's module is imported when the command runs, so that help is instant.
+"""Command line ``unflat``: the group of commands, and the conversion of errors to messages and exit statuses.
 
-What a command raises becomes a message and an exit status here, and nowhere else.
+The module of a command is imported when the command runs, so that ``--help`` is instant.
 """
 
 import errno
@@ -26,33 +26,31 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 class CommandEntry(NamedTuple):
-    """A command that is not imported yet: its module, and its line in ``unflat --help``."""
+    """Module of a command, which is imported when it runs, and its line in ``unflat --help``."""
 
     module: str
     help: str
 
 
 COMMANDS = {
-    "demo": CommandEntry("demo", "The whole way on a simulated specimen: simulate, reconstruct, compare, report."),
+    "demo": CommandEntry("demo", "Simulate a specimen, reconstruct it, compare it with the truth, and write a report."),
     "init": CommandEntry("init", "Write a commented config."),
-    "check": CommandEntry(
-        "check", "Find every fault of a config and an acquisition at once; estimate memory and time."
-    ),
-    "info": CommandEntry("info", "Tell what a file holds."),
-    "convert": CommandEntry("convert", "Turn an instrument's files into an acquisition."),
-    "simulate": CommandEntry("simulate", "Make an acquisition with its truth inside."),
+    "check": CommandEntry("check", "Check a config and an acquisition, and estimate memory and time."),
+    "info": CommandEntry("info", "Show the contents of a file."),
+    "convert": CommandEntry("convert", "Convert files of an instrument to an acquisition."),
+    "simulate": CommandEntry("simulate", "Simulate an acquisition that contains its truth."),
     "fit": CommandEntry("fit", "Fit a neural field to an acquisition."),
     "phase": CommandEntry("phase", "Retrieve the phase of a diffraction pattern by iterative projections."),
     "train": CommandEntry("train", "Train a network on simulated specimens."),
-    "predict": CommandEntry("predict", "Give a network's answer to an acquisition."),
+    "predict": CommandEntry("predict", "Predict a result from an acquisition by a network."),
     "volume": CommandEntry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ, CXI."),
-    "query": CommandEntry("query", "Give a model's values at any coordinates."),
-    "mesh": CommandEntry("mesh", "Write a model's surface: STL, PLY, OBJ."),
+    "query": CommandEntry("query", "Evaluate a model at any coordinates."),
+    "mesh": CommandEntry("mesh", "Write the surface of a model: STL, PLY, OBJ."),
     "render": CommandEntry("render", "Draw a model: slices, projections, a spin, a zoom, an image under new light."),
-    "measure": CommandEntry("measure", "Measure specimens: size, surface, curvature, dry mass, strain, into a table."),
+    "measure": CommandEntry("measure", "Measure specimens: a table of size, surface, curvature, dry mass, strain."),
     "evaluate": CommandEntry("evaluate", "Compare a result with the truth."),
-    "report": CommandEntry("report", "Write a run's report: one HTML file."),
-    "doctor": CommandEntry("doctor", "Tell devices, versions and what to install."),
+    "report": CommandEntry("report", "Write the report of a run: one HTML file."),
+    "doctor": CommandEntry("doctor", "Show devices, versions and missing packages."),
 }
 
 
@@ -85,7 +83,7 @@ class LazyGroup(click.Group):
         return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands, in the order of the work."""
+        """List the names of the commands, in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -105,23 +103,23 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or name the one that was meant."""
+        """Find the command; for an unknown name, suggest a similar one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             close = get_close_matches(args[0], COMMANDS, 1)
-            meant = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(COMMANDS)}."
-            ctx.fail(f"No such command {args[0]!r}.{meant}")
+            hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete a command's name from the table, without importing any."""
-        found = [CompletionItem(name, help=e.help) for name, e in COMMANDS.items() if name.startswith(incomplete)]
-        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+        """Complete the name of a command, without importing its module."""
+        items = [CompletionItem(name, help=e.help) for name, e in COMMANDS.items() if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 done, 2 usage or config, 3 data, 4 device or memory, 5 below its quality gate, 75 stopped "
+    epilog="Exit status: 0 done, 2 usage or config, 3 data, 4 device or memory, 5 below the quality gate, 75 stopped "
     "with a checkpoint (run again with --resume), 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="unflat")
@@ -130,9 +128,9 @@ def cli() -> None:
 
     \b
     Begin with:
-      unflat demo                                    see it work on a simulated cell
+      unflat demo                                    run on a simulated cell
       unflat init cell -o run.yaml                   write a config
-      unflat check run.yaml scan.h5                  is all well?
+      unflat check run.yaml scan.h5                  check the config and the data
       unflat fit run.yaml scan.h5 -o RUN --set volume.depth='9 um'
     """
 
@@ -173,7 +171,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _status_of_exit(error.code)
     except Exception as error:
         return _unexpected(error)
-    # A command returns None, or a status; anything else is a mistake that must not look like success.
+    # A command returns None or a status; any other value is a bug, which must not look like success.
     if result is None or result is True:
         return ExitStatus.DONE
     return int(result) if isinstance(result, int) and result is not False else INTERNAL_ERROR
@@ -200,7 +198,11 @@ def _status_of_exit(code: object) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Say what no command foresaw in one line."""
+    """Report an unforeseen error in one line.
+
+    Returns:
+        The exit status.
+    """
     if console.is_debugging():
         traceback.print_exc()
     summary = " ".join(str(error).split())

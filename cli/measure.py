@@ -1,4 +1,4 @@
-"""``unflat measure``: numbers of specimens, as a table."""
+"""``unflat measure``: a table of numbers of specimens."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,15 +25,19 @@ def _kind(context: click.Context, param: click.Parameter, value: str | None) -> 
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @output_options
 @click.option("--level", type=float, help="Value of the main quantity on the specimen's surface.")
-@click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
+@click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Distance of a model's samples: '0.1 um'.")
 @click.option(
     "--features",
     type=click.Choice(SETS),
     default=STANDARD,
     show_default=True,
-    help="Shapes: which set; shapr is SHAPR's 126.",
+    help="Set of features of shapes; shapr has the 126 of SHAPR.",
 )
-@click.option("--kind", **KIND | {"callback": _kind}, help="Kind of a volume that does not say: a TIFF, an MRC.")
+@click.option(
+    "--kind",
+    **KIND | {"callback": _kind},
+    help="Kind of experiment, for a volume in TIFF or MRC.",
+)
 def command(
     models: tuple[Path, ...],
     output: Path,
@@ -45,9 +49,9 @@ def command(
 ) -> None:
     """Measure MODELS (model files, run folders, volumes): a CSV table with a row for each specimen, cell and draw.
 
-    Of a cell: volume, surface, mean index, dry mass. Of a crystal: volume, strain, edge width. Of a shape: volume,
-    surface, roughness, curvature, moments, inertia, texture of the projection. The header tells the units. What cannot
-    be measured is named, and the others are written.
+    Cells: volume, surface, mean index, dry mass. Crystals: volume, strain, edge width. Shapes: volume, surface,
+    roughness, curvature, moments, inertia, texture of the projection. The header gives the units. Specimens that cannot
+    be measured are reported, and the others are written.
 
     \b
     Examples:
@@ -59,10 +63,10 @@ def command(
     from ..recon.io.table import joined
 
     if output.suffix.lower() != ".csv":
-        raise ConfigError(Diagnostic(str(output), "has no ending of a table", "use .csv"))
+        raise ConfigError(Diagnostic(str(output), "is not the name of a table", "use .csv"))
     console.refuse_to_overwrite(output, force=force)
     failed: list[UnflatError] = []
-    tables = list(_measured(models, spacing, level, features, kind, failed))
+    tables = list(_measure(models, spacing, level, features, kind, failed))
     if tables:
         table = joined(tables)
         table.save(output)
@@ -70,11 +74,11 @@ def command(
         console.report_file(output)
     if failed:
         types = {type(error) for error in failed}
-        of_all = types.pop() if len(types) == 1 else DataError
-        raise of_all(*(fault for error in failed for fault in error.faults))
+        error_class = types.pop() if len(types) == 1 else DataError
+        raise error_class(*(fault for error in failed for fault in error.faults))
 
 
-def _measured(
+def _measure(
     paths: tuple[Path, ...],
     spacing: tuple[float, ...] | None,
     level: float | None,
@@ -82,7 +86,7 @@ def _measured(
     kind: str | None,
     failed: list[UnflatError],
 ) -> "Iterator[Table]":
-    """Measure one after the other; what cannot be is added to what failed."""
+    """Measure the specimens of each path; errors are appended to ``failed``."""
     from ..recon.experiments import get_experiment
 
     with console.progress("measuring") as progress:
@@ -95,30 +99,31 @@ def _measured(
                             member.volume, level=level, features=features
                         )
                     except DataError as error:
-                        failed.append(DataError(*(_placed(fault, path, member) for fault in error.faults)))
+                        failed.append(DataError(*(_with_member(fault, path, member) for fault in error.faults)))
                     else:
-                        yield _headed(table, path, member)
+                        yield _with_names(table, path, member)
             except (ConfigError, DataError, DeviceError) as error:
-                failed.append(type(error)(*(_of_path(fault, path) for fault in error.faults)))
+                failed.append(type(error)(*(_with_path(fault, path) for fault in error.faults)))
         progress(len(paths), len(paths))
 
 
-def _of_path(fault: Diagnostic, path: Path) -> Diagnostic:
-    """Say of which path a fault is, if it does not."""
+def _with_path(fault: Diagnostic, path: Path) -> Diagnostic:
+    """Add the path to a fault that does not name it."""
     if fault.where.startswith(str(path)):
         return fault
     return Diagnostic(f"{path}: {fault.where}" if fault.where else str(path), fault.message, fault.remedy)
 
 
-def _placed(fault: Diagnostic, path: Path, member: "Member") -> Diagnostic:
+def _with_member(fault: Diagnostic, path: Path, member: "Member") -> Diagnostic:
+    """Name the specimen of a fault, and the consequence for the table."""
     where = (
         f"{path}: cell {member.cell}, draw {member.draw}" if member.name or member.cell or member.draw else str(path)
     )
     return Diagnostic(where, str(fault), "it has no row; the others are written")
 
 
-def _headed(table: "Table", path: Path, member: "Member") -> "Table":
-    """Put before the numbers whose they are."""
+def _with_names(table: "Table", path: Path, member: "Member") -> "Table":
+    """Insert columns with the names of the specimen before the numbers."""
     from ..recon.io.table import Column, Table
 
     names = ("file", "cell", "draw", "name", "label")

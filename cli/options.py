@@ -184,7 +184,7 @@ def add_verbosity(command: click.Command) -> None:
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
-            callback=lambda _ctx, _param, quiet: console.quieter(quiet),
+            callback=lambda _ctx, _param, quiet: console.set_quiet(quiet),
             help="Say nothing but errors.",
         ),
     ]

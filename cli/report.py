@@ -1,4 +1,4 @@
-"""``unflat report``: a run in one HTML file."""
+"""``unflat report``: the report of a run as one HTML file."""
 
 from pathlib import Path
 
@@ -10,14 +10,13 @@ from .options import PATH
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("-o", "--output", type=PATH, help="The file to write; report.html in the run's folder if absent.")
-@click.option("--force", is_flag=True, help="Replace the report where it already exists.")
+@click.option("-o", "--output", type=PATH, help="File to write; report.html in the run folder by default.")
+@click.option("--force", is_flag=True, help="Replace an existing report.")
 def command(run: Path, output: Path | None, force: bool) -> None:
-    """Write the report of RUN: one HTML file that opens anywhere, offline, and prints.
+    """Write the report of the run folder RUN: one HTML file that needs no network and can be printed.
 
-    It tells how good the result is and what that means, and shows measured beside modelled images, slices, the course
-    of the fit, the metrics, warnings, the config, and where everything came from. A run that failed or was stopped gets
-    a report of what there is.
+    It states the quality of the result, and shows measured beside modelled images, slices, the loss curve, metrics,
+    warnings, the config and the provenance. The report of a run that failed or was stopped shows what exists.
 
     \b
     Examples:
@@ -28,6 +27,6 @@ def command(run: Path, output: Path | None, force: bool) -> None:
     from ..recon.visualization.report import write_report
 
     target = output or run / "report.html"
-    if output is not None or run.is_dir():  # Where there is no run, that is the fault to tell.
+    if output is not None or run.is_dir():  # Without a run, its absence is the fault to report.
         console.refuse_to_overwrite(target, force=force)
     console.report_file(write_report(run, output))

@@ -174,7 +174,7 @@ def _run(way: Way[Part], work: Callable[["Progress"], Numbers], stop: "StopReque
 
 def _tell(way: Way[Part], kind: "Experiment", numbers: Numbers, output: Path) -> None:
     """Print what a person wants to know at once."""
-    console.print_line(f"{way.sentence(kind, numbers)}; {console.duration(numbers['seconds'])}")
+    console.print_line(f"{way.sentence(kind, numbers)}; {console.format_duration(numbers['seconds'])}")
     for line in way.tell(kind, numbers):
         console.print_line(line)
     _tell_files(way, output)

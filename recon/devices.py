@@ -1,6 +1,6 @@
-"""Where to compute: chosen before jax is imported, and said aloud when it is not what one would expect.
+"""Choice of the device to compute on, before jax is imported.
 
-This module imports jax only within ``use``; the rest looks at the machine.
+A fallback to the CPU on a machine with a GPU is logged as a warning. Only :func:`use` imports jax.
 """
 
 import logging
@@ -26,32 +26,32 @@ _log = logging.getLogger(__name__)
 
 
 def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
-    """Choose the device of everything computed from now on, and import jax.
+    """Choose the device of all later computations, and import jax.
 
-    To be called before anything else imports jax; later it can only check.
+    It must be called before anything else imports jax; afterwards it only checks the device.
 
     Args:
-        device: ``auto`` takes an accelerator if jax finds one. ``gpu`` and ``tpu`` insist.
-        networks: Whether convolutions are most of the work.
+        device: ``auto`` takes an accelerator if jax finds one; ``gpu`` and ``tpu`` require it.
+        networks: Whether most of the work is convolutions of a network.
 
     Returns:
-        The first device of that kind.
+        The first device of that type.
 
     Raises:
-        DeviceError: If the device asked for is absent.
+        DeviceError: If the requested device is absent.
     """
-    _prepare(device)
+    _set_environment(device)
     if networks:
-        _convolve_fast()
+        _enable_onednn()
     import jax
 
     try:
         first = jax.devices()[0]
     except RuntimeError as error:
-        raise DeviceError(_absent(device, str(error).splitlines()[0])) from None
+        raise DeviceError(_missing_device(device, str(error).splitlines()[0])) from None
     if device in ("gpu", "tpu") and first.platform != device:
-        raise DeviceError(_absent(device, f"jax finds only the {first.platform.upper()}"))
-    if device == "auto" and first.platform == "cpu" and nvidia_cards() and not _asked_for_cpu():
+        raise DeviceError(_missing_device(device, f"jax finds only the {first.platform.upper()}"))
+    if device == "auto" and first.platform == "cpu" and nvidia_cards() and not _cpu_is_requested():
         _log.warning(
             "COMPUTING ON THE CPU although this machine has an NVIDIA card (%s): jax cannot use it; install its part "
             "with %s, or choose the CPU with --device cpu",
@@ -59,17 +59,17 @@ def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
             INSTALL_CUDA,
         )
     if first.platform == "cpu":
-        _keep_memory()
+        _retain_freed_memory()
     _log.info("computing on %s", first)
     return first
 
 
-def _keep_memory() -> None:
-    """Ask the C library to keep what is freed for the next step, on Linux with glibc.
+def _retain_freed_memory() -> None:
+    """Make glibc retain freed memory for the next step, on Linux.
 
-    A step's arrays are large, and would be given back to the system after each and be asked for, page by page and
-    cleared, in the next: a fifth of the time of a gradient through 40 slices of 320 × 320. The environment's own
-    settings of malloc go before these.
+    By default the large arrays of a step are returned to the system and requested again, page by page and cleared, in
+    the next step: a fifth of the time of a gradient through 40 slices of 320 × 320. Settings of malloc in the
+    environment take precedence.
     """
     if not sys.platform.startswith("linux") or host.libc_ver()[0] != "glibc":
         return
@@ -83,11 +83,11 @@ def _keep_memory() -> None:
         mallopt(parameter, value)
 
 
-def _convolve_fast() -> None:
-    """Have XLA give convolutions on a CPU to oneDNN: they take a third of the time, or a fifth.
+def _enable_onednn() -> None:
+    """Make XLA compute convolutions on a CPU by oneDNN, in a third to a fifth of the time.
 
-    An option of the releases of jax named here, and of no effect on others' accelerators. One that XLA does not know
-    ends the process, so that later releases are not asked.
+    The option exists in the releases of jax named here and has no effect on accelerators. XLA ends the process at an
+    unknown option, so that it is not set for later releases.
     """
     from importlib.metadata import version
 
@@ -96,17 +96,20 @@ def _convolve_fast() -> None:
     given = os.environ.get("XLA_FLAGS", "")
     if (0, 11) <= release < (0, 13) and option not in given:
         os.environ["XLA_FLAGS"] = f"{given} {option}=true".strip()
-        os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # These programs cannot be written down.
+        os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # These programs cannot be cached.
 
 
-def _asked_for_cpu() -> bool:
+def _cpu_is_requested() -> bool:
     return os.environ.get("JAX_PLATFORMS", "").split(",")[0] == "cpu"
 
 
-def _prepare(device: Device) -> None:
-    """Set what jax reads when it is imported; a user's own settings go before ours, except the device asked for."""
+def _set_environment(device: Device) -> None:
+    """Set the environment variables that jax reads when it is imported.
+
+    Variables that the user has set take precedence, except for the requested device.
+    """
     environment = {
-        # jax would take 75 % of the card's memory at once, from other jobs on it.
+        # By default jax reserves 75 % of the memory of a GPU, which other jobs may need.
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -117,7 +120,7 @@ def _prepare(device: Device) -> None:
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     if device == "gpu":
-        # Not "cuda": AMD's cards answer to another name. Left open, jax takes the accelerator first, and `use` checks.
+        # Not "cuda", which AMD's GPUs are not: without a platform jax prefers an accelerator, and `use` checks it.
         os.environ.pop("JAX_PLATFORMS", None)
     elif device != "auto":
         os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "tpu": "tpu,cpu"}[device]
@@ -129,7 +132,7 @@ def _prepare(device: Device) -> None:
 
 
 def compilation_cache() -> Path | None:
-    """Find the folder of compiled programs in the user's cache, made if need be; None where it cannot be written."""
+    """Return the folder of compiled programs in the user's cache, created if need be; None if it is not writable."""
     if host.system() == "Darwin":
         base = Path.home() / "Library" / "Caches"
     elif host.system() == "Windows":
@@ -144,21 +147,22 @@ def compilation_cache() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _absent(device: Device, why: str) -> Diagnostic:
+def _missing_device(device: Device, reason: str) -> Diagnostic:
+    """Describe a missing device, with a remedy for this machine."""
     if device == "gpu" and nvidia_cards():
         remedy = f"this machine has an NVIDIA card: install jax's part for it with {INSTALL_CUDA}"
     elif device == "gpu":
-        remedy = "no NVIDIA card is seen on this machine: ask for a node that has one, or use --device cpu"
+        remedy = "this machine has no NVIDIA card: request a node that has one, or use --device cpu"
     else:
         remedy = "use --device auto, or see 'unflat doctor'"
-    return Diagnostic("", f"no {device.upper()} to compute on: {why}", remedy)
+    return Diagnostic("", f"no {device.upper()} to compute on: {reason}", remedy)
 
 
 def nvidia_cards() -> list[str]:
-    """Name the NVIDIA cards of this machine, whether or not jax can use them."""
+    """List the NVIDIA cards of this machine, whether or not jax can use them."""
     if shutil.which("nvidia-smi"):
         try:
-            answer = subprocess.run(
+            output = subprocess.run(
                 ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
                 capture_output=True,
                 text=True,
@@ -168,7 +172,7 @@ def nvidia_cards() -> list[str]:
         except (OSError, subprocess.SubprocessError):
             pass
         else:
-            return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+            return [line.strip() for line in output.stdout.splitlines() if line.strip()]
     if any(Path("/proc/driver/nvidia/gpus").glob("*")):
         return ["an NVIDIA card"]
     return []

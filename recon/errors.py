@@ -1,11 +1,11 @@
-"""What can go wrong, said so that a person can mend it, and the exit status that a shell sees."""
+"""Errors that end a command with a message for the user, and the exit statuses of the commands."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """How a command ended."""
+    """Exit status of a command."""
 
     DONE = 0
     USAGE = 2
@@ -18,12 +18,12 @@ class ExitStatus(IntEnum):
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing that is wrong.
+    """Message of a fault: place, fault and remedy.
 
     Args:
-        where: Where it stands: ``run.yaml:4:3: volume.depth``, ``scan.h5:/measurement/images``.
-        message: What is wrong, with the value received.
-        remedy: What to do, as an instruction. May be empty.
+        where: Place of the fault: ``run.yaml:4:3: volume.depth``, ``scan.h5:/measurement/images``. May be empty.
+        message: Description of the fault, with the value received.
+        remedy: Instruction to the user. May be empty.
     """
 
     where: str
@@ -36,7 +36,7 @@ class Diagnostic:
 
 
 class UnflatError(Exception):
-    """One or several faults that end a command with a message and no traceback."""
+    """Error with one or several faults, which ends a command with a message and no traceback."""
 
     status = ExitStatus.USAGE
 
@@ -46,36 +46,36 @@ class UnflatError(Exception):
 
 
 class ConfigError(UnflatError):
-    """The command line or the config is wrong."""
+    """Fault of the command line or the config."""
 
     status = ExitStatus.USAGE
 
 
 class DataError(UnflatError):
-    """A file is missing, torn, or holds what it must not."""
+    """Fault of a file: missing, damaged, or with invalid contents."""
 
     status = ExitStatus.DATA
 
 
 class DeviceError(UnflatError):
-    """The device is absent, or too small for the work."""
+    """Device that is absent or has too little memory."""
 
     status = ExitStatus.DEVICE
 
 
 class QualityError(UnflatError):
-    """The work ended and its result is kept, but it did not reach its quality gate."""
+    """Result that is complete and written, but below its quality gate."""
 
     status = ExitStatus.QUALITY
 
 
-class Stopped(UnflatError):  # noqa: N818 - no error, but the end that was asked for
-    """The work was asked to end early; its checkpoint is kept."""
+class Stopped(UnflatError):  # noqa: N818 - a requested end is no error
+    """Run that was stopped on request, with a checkpoint."""
 
     status = ExitStatus.STOPPED
 
 
 class Interrupted(UnflatError):  # noqa: N818
-    """A person pressed Ctrl-C; the checkpoint, if there was one, is kept."""
+    """Run that the user interrupted by Ctrl-C; the last checkpoint stays."""
 
     status = ExitStatus.INTERRUPTED

@@ -1,4 +1,4 @@
-"""The command line as a shell sees it: exit statuses through a real process, and help that imports nothing heavy."""
+"""Command line: exit statuses of real processes, and help that imports no heavy modules."""
 
 import os
 import platform
@@ -37,8 +37,12 @@ def unflat(
     )
 
 
-def watched(*words: str | Path) -> tuple[str, set[str]]:
-    """What a command prints, and the heavy modules that it has imported by its end."""
+def run_and_list_imports(*words: str | Path) -> tuple[str, set[str]]:
+    """Run a command in a process of its own.
+
+    Returns:
+        The text that it prints, and the heavy modules that it has imported.
+    """
     code = (
         "import sys\nfrom unflat.cli.main import run\nrun(sys.argv[1:])\n"
         f"print('HEAVY', *[m for m in {HEAVY!r} if m in sys.modules])"
@@ -59,7 +63,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
-    """A small foreign file: names, units and light as some lab has them."""
+    """A small HDF5 file with the names and units of another laboratory."""
     path = tmp_path / "scan.h5"
     with h5py.File(path, "w") as file:
         file["I"] = np.random.default_rng(0).poisson(100, (4, 32, 32)).astype("u2")
@@ -90,13 +94,13 @@ class TestHelp:
 
     @pytest.mark.parametrize("name", COMMANDS)
     def test_the_help_of_a_command_shows_examples_and_imports_no_jax(self, name: str) -> None:
-        text, heavy = watched(name, "--help")
+        text, heavy = run_and_list_imports(name, "--help")
         assert f"unflat {name}" in text.split("Examples:")[1]
         assert heavy & {"jax", "matplotlib"} == set()
 
     def test_help_and_version_import_nothing_heavy(self) -> None:
-        assert watched("--help")[1] == set()
-        assert watched("--version")[1] == set()
+        assert run_and_list_imports("--help")[1] == set()
+        assert run_and_list_imports("--version")[1] == set()
 
     def test_init_check_and_info_import_no_jax(self, tmp_path: Path, config: Path, scan: Path) -> None:
         for words in (
@@ -104,13 +108,13 @@ class TestHelp:
             ("check", config, scan, *sets(*FOREIGN)),
             ("info", scan),
         ):
-            assert watched(*words)[1] & {"jax", "matplotlib"} == set(), words
+            assert run_and_list_imports(*words)[1] & {"jax", "matplotlib"} == set(), words
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_completion_is_offered_for_each_shell(self, shell: str) -> None:
         script = unflat(env={"_UNFLAT_COMPLETE": f"{shell}_source"})
         assert "_UNFLAT_COMPLETE" in script.stdout or shell == "bash"
-        # Bash and zsh tell the number of the word that is being typed, fish the word.
+        # Bash and zsh give the index of the current word, fish the word itself.
         typing = {"COMP_WORDS": "unflat ch", "COMP_CWORD": "ch" if shell == "fish" else "1"}
         words = unflat(env={"_UNFLAT_COMPLETE": f"{shell}_complete", **typing})
         assert "check" in words.stdout
@@ -136,7 +140,7 @@ class TestExitStatus:
             (("report", "absent"), 3, "error: absent: no such folder"),
         ],
     )
-    def test_a_mistake_has_a_message_a_status_and_no_traceback(
+    def test_a_user_error_has_a_message_a_status_and_no_traceback(
         self, words: tuple[str, ...], status: int, message: str, tmp_path: Path
     ) -> None:
         result = unflat(*words, cwd=tmp_path)
@@ -145,7 +149,7 @@ class TestExitStatus:
         assert "Traceback" not in result.stderr
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_config_is_written_and_never_overwritten_unasked(self, tmp_path: Path) -> None:
+    def test_a_config_is_overwritten_only_by_force(self, tmp_path: Path) -> None:
         path = tmp_path / "run.yaml"
         first = unflat("init", "cell", "-o", path, "--set", "volume.depth=9 um", "--seed", "3")
         assert first.returncode == 0
@@ -163,7 +167,7 @@ class TestExitStatus:
         assert unflat("init", "cell").stdout.startswith("# Kind of experiment.\nkind: cell\n")
         assert unflat("init", "cell", "--schema").stdout.startswith("{")
 
-    def test_a_bug_is_one_line_and_its_traceback_comes_on_request(self) -> None:
+    def test_a_bug_is_one_line_and_has_a_traceback_on_request(self) -> None:
         code = (
             "import sys, unflat.recon.experiments as k\nfrom unflat.cli.main import main\n"
             "k.get_experiment = lambda n: 1 / 0\nmain(sys.argv[1:])"
@@ -202,7 +206,7 @@ class TestExitStatus:
 
 
 class TestCheck:
-    def test_a_sound_pair_is_told_with_memory_and_time(self, config: Path, scan: Path) -> None:
+    def test_a_valid_pair_is_reported_with_memory_and_time(self, config: Path, scan: Path) -> None:
         result = unflat("check", config, scan, *sets(*FOREIGN))
         assert result.returncode == 0, result.stderr
         assert "images: 4 x 32 x 32" in result.stdout
@@ -215,7 +219,7 @@ class TestCheck:
         assert f"error: {config}:3:3: volume.depht: unknown key; did you mean 'depth'?" in result.stderr
         assert f"error: {config}:4:7: fit.steps" in result.stderr
 
-    def test_names_that_the_file_does_not_have_are_told_all_at_once(self, config: Path, scan: Path) -> None:
+    def test_all_names_missing_from_the_file_are_reported_at_once(self, config: Path, scan: Path) -> None:
         wrong = sets(*FOREIGN, "acquisition.images=/I_raw", "acquisition.medium_index=/@index")
         result = unflat("check", config, scan, *wrong)
         assert result.returncode == 3
@@ -228,14 +232,14 @@ class TestCheck:
         assert result.returncode == 2
         assert "--set volume.depth=" in result.stderr
 
-    def test_a_file_that_is_not_there(self, config: Path, tmp_path: Path) -> None:
+    def test_a_missing_file_is_a_fault_of_the_data(self, config: Path, tmp_path: Path) -> None:
         result = unflat("check", config, tmp_path / "absent.h5")
         assert result.returncode == 3
         assert "absent.h5" in result.stderr
 
 
 class TestDevices:
-    def test_a_gpu_that_is_not_there_is_refused(self) -> None:
+    def test_a_missing_gpu_is_refused(self) -> None:
         if devices.nvidia_cards():
             pytest.skip("this machine has an NVIDIA card")
         result = unflat("doctor", "--device", "gpu")
@@ -243,7 +247,7 @@ class TestDevices:
         assert "no GPU to compute on" in result.stderr
         assert "--device cpu" in result.stderr
 
-    def test_doctor_says_aloud_that_there_is_no_gpu(self) -> None:
+    def test_doctor_reports_a_missing_gpu(self) -> None:
         if devices.nvidia_cards():
             pytest.skip("this machine has an NVIDIA card")
         result = unflat("doctor")
@@ -251,20 +255,20 @@ class TestDevices:
         assert "NO GPU" in result.stdout
         assert "SLURM" in result.stdout
 
-    def test_a_card_that_jax_cannot_use_is_said_aloud(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        heard: list[str] = []
+    def test_a_gpu_that_jax_cannot_use_gives_a_warning(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        logged: list[str] = []
         monkeypatch.setattr(devices, "nvidia_cards", lambda: ["H200"])
-        monkeypatch.setattr(devices, "_asked_for_cpu", lambda: False)
-        monkeypatch.setattr(devices._log, "warning", lambda text, *values: heard.append(text % values))
+        monkeypatch.setattr(devices, "_cpu_is_requested", lambda: False)
+        monkeypatch.setattr(devices._log, "warning", lambda text, *values: logged.append(text % values))
         devices.use("auto")
-        assert "COMPUTING ON THE CPU" in heard[0]
-        assert devices.INSTALL_CUDA in heard[0]
+        assert "COMPUTING ON THE CPU" in logged[0]
+        assert devices.INSTALL_CUDA in logged[0]
         with pytest.raises(DeviceError, match=r"install jax's part for it with pip install 'unflat\[cuda\]'"):
             devices.use("gpu")
 
-    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to")
-    def test_what_is_freed_serves_the_next_step(self) -> None:
-        # Numpy asks the same C library for memory; every page that this must ask the system for is a fault.
+    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to retain memory")
+    def test_freed_memory_is_reused_by_the_next_step(self) -> None:
+        # NumPy allocates by the same C library; each page that it requests from the system is a page fault.
         code = (
             "import resource, sys\nimport numpy as np\nfrom unflat.recon import devices\ndevices.use('cpu')\n"
             "def faults():\n"
@@ -276,13 +280,13 @@ class TestDevices:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
         assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
-    def test_a_folder_that_cannot_be_written_costs_only_the_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_writable_folder_there_is_no_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
         assert devices.compilation_cache() is None
 
 
 class TestProgress:
-    def test_a_log_gets_plain_lines_every_so_often(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_a_log_gets_plain_lines(self, capfd: pytest.CaptureFixture[str]) -> None:
         console.reset()
         with console.progress("fit") as show:
             for step in range(1, 101):
@@ -290,14 +294,14 @@ class TestProgress:
         lines = capfd.readouterr().err.splitlines()
         assert lines == ["fit: 1/100  loss 1", "fit: 100/100  loss 0.01"]
 
-    def test_the_time_left_follows_from_the_steps_done(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_the_remaining_time_follows_from_the_pace(self, capfd: pytest.CaptureFixture[str]) -> None:
         show = console.PlainProgress(interval=0.0)
         show(10, 100)
         show._start -= 10  # ten steps in ten seconds
         show(20, 100)
         assert capfd.readouterr().err.splitlines()[-1] == "20/100    1 min 20 s left"
 
-    def test_other_work_has_its_own_pace(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_a_new_total_starts_a_new_pace(self, capfd: pytest.CaptureFixture[str]) -> None:
         show = console.PlainProgress(interval=0.0)
         show(1, 600)
         show(600, 600)
@@ -306,9 +310,9 @@ class TestProgress:
         show(20, 100)
         assert capfd.readouterr().err.splitlines()[-2:] == ["10/100", "20/100    1 min 20 s left"]
 
-    def test_quiet_is_quiet(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_quiet_prints_nothing(self, capfd: pytest.CaptureFixture[str]) -> None:
         console.reset()
-        console.quieter(True)
+        console.set_quiet(True)
         with console.progress("fit") as show:
             show(1, 1)
         console.print_line("nothing")
@@ -316,7 +320,7 @@ class TestProgress:
         assert capfd.readouterr() == ("", "")
 
 
-def test_every_way_is_a_command_of_its_name() -> None:
+def test_every_method_is_a_command_of_its_name() -> None:
     assert [way_named(name).name for name in WAYS] == list(WAYS)
     assert set(WAYS) <= set(COMMANDS)
 
