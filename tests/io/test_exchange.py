@@ -15,7 +15,7 @@ from unflat.physics.diffraction.bragg_geometry import real_space_steps
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.crystal.evaluate import score
 from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, to_laboratory
-from unflat.recon.experiments.crystal.output import MeasurementModel, write_result
+from unflat.recon.experiments.crystal.output import MeasurementModel, write_volume_file
 from unflat.recon.experiments.truth import read_pair
 from unflat.recon.io.detector_frame import detector_frame, on_grid
 from unflat.recon.io.phasing_programs import COHERE, on_detector
@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     solution, frame = Solution(density(), np.abs(density()) > 0), LaboratoryFrame(BASIS, BRAGG)
     seen = MeasurementModel(np.ones((1, 1, 1)), 0.1, np.ones(SHAPE, bool), np.ones(SHAPE[0]))
-    write_result(folder / "volume.h5", to_laboratory(solution, frame), solution, frame, seen, {})
+    write_volume_file(folder / "volume.h5", to_laboratory(solution, frame), solution, frame, seen, {})
     return folder
 
 

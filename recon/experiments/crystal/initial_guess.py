@@ -118,7 +118,7 @@ def find_initial_guess(
 
 def _phased(settings: CrystalSettings, prepared: PreprocessedScan, work: RunContext | None) -> InitialGuess:
     """Phase from a few starts, and take the best."""
-    measured = prepared.measured
+    measured = prepared.data
     few = settings.phase.model_copy(update={"starts": settings.fit.starts, "keep": 1, "gate": None})
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
     if work is None:
@@ -141,8 +141,8 @@ def _of_start(found: Checkpoint | None) -> Checkpoint | None:
 
 def _blind(settings: CrystalSettings, prepared: PreprocessedScan) -> InitialGuess:
     """Half the autocorrelation's extent, evenly filled; by the pixels that are fitted alone."""
-    fitted = prepared.good & ~prepared.measured.withheld(settings.phase.free, settings.seed)
-    counts, weights = np.where(fitted, prepared.steady, 0).astype(np.float32), fitted.astype(np.float32)
+    fitted = prepared.good & ~prepared.data.withheld(settings.phase.free, settings.seed)
+    counts, weights = np.where(fitted, prepared.normalized_counts, 0).astype(np.float32), fitted.astype(np.float32)
     found = autocorrelation_support(
         jnp.asarray(ifftshift3(counts)), jnp.asarray(ifftshift3(weights)), settings.phase.start
     )
@@ -186,7 +186,7 @@ def _withheld_the_same(file: Path, prepared: PreprocessedScan, settings: Crystal
     if tuple(found["first"]) != prepared.crop_box.first or found["mask"].shape != prepared.counts.shape:
         return False
     unseen = (found["withheld"] != 0) | (found["mask"] != 0)
-    free = prepared.measured.withheld(settings.phase.free, settings.seed)
+    free = prepared.data.withheld(settings.phase.free, settings.seed)
     return bool(unseen[free].all())
 
 

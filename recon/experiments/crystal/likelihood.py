@@ -1,10 +1,10 @@
-"""A crystal's rocking curve as the fit sees it: one view, of which some pixels are withheld.
+"""Likelihood of a crystal's rocking curve: one view, of which some pixels are withheld.
 
 The field gives three smooth outputs s, a, b. The density is level·o·(a + i b) with the occupancy o = 1/(1 + e^(−Ks)): a
 support with a soft edge, and inside it a smooth complex wave. The wave is not held to unit modulus: a dislocation's
 phase winds around a line, on which a smooth wave passes through 0 while a smooth phase cannot exist
-(`recon.models.crystal`). The field fills a box around the crystal only, sampled finer than a voxel
-(`physics.compact`), so that its continuous density is what diffracts.
+(`recon.fields.density_head`). The field fills a box around the crystal only, sampled finer than a voxel
+(`physics.diffraction.matrix_dft`), so that the continuous density diffracts.
 """
 
 from collections.abc import Mapping
@@ -19,52 +19,72 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 from scipy import ndimage
 
-from ....physics.diffraction.far_field import LEAST_COUNTS, deviance
+from ....physics.diffraction.bragg_geometry import laboratory_grid
+from ....physics.diffraction.far_field import LEAST_COUNTS, chi_rms, deviance
 from ....physics.diffraction.matrix_dft import SupportBox, far_field_matrices, far_field_of_box
 from ....physics.psf import WIDEST_SIGMA, convolve_gaussian
 from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
 from ...fields.density_head import OUTPUTS, SHARPNESS
+from ...grid import Grid
 from ...model import Model
 from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
 from ...runs.context import RunContext
 from .config import CrystalSettings
-from .fit_output import write_fit_result
 from .initial_guess import InitialGuess, find_initial_guess
-from .laboratory import LaboratoryFrame, inside_level
-from .model import build_model
+from .laboratory import LaboratoryFrame, Solution, inside_level
+from .model import build_model, occupied_voxels, sample_volume
+from .output import (
+    MeasurementModel,
+    psf_numbers,
+    sampling_numbers,
+    size_numbers,
+    write_predictions,
+    write_volume_file,
+)
 from .preprocess import PreprocessedScan, preprocess
 
 MARGIN = 3
-"""Voxels of the box around the start's crystal, into which it may grow."""
+"""[voxel] Margin of the box around the crystal of the initial guess, into which it may grow."""
 DETAIL = 3.0
-"""[voxel] Finest detail that the field is given nodes for: half of it, 1.5 voxels, lies between two."""
+"""[voxel] Finest detail of the field: twice the distance of its nodes."""
 _EDGE = (0.5, 0.6)
-"""Amplitude at which the start's crystal ends, and the blur [voxel] of its edge."""
+"""Relative amplitude at the surface of the initial guess, and blur [voxel] of its edge."""
 _NARROW, _WIDE = 0.5, 2.0
-"""[voxel] How far the start's wave is smoothed inside, and carried outside."""
+"""[voxel] Widths over which the wave of the initial guess is smoothed inside, and extrapolated outside."""
 _FAINTEST = 2.5e-3
+"""Least occupancy of the initial guess, and least distance from 1: its logit is finite."""
 _SPREAD = 0.5
-"""Expected error of a width of the point-spread function, of its logarithm."""
+"""Expected error of the logarithm of a width of the point-spread function."""
 
 
 def likelihood(
-    settings: CrystalSettings, acquisition: Acquisition, work: RunContext | None = None
+    settings: CrystalSettings, acquisition: Acquisition, context: RunContext | None = None
 ) -> "CrystalLikelihood":
-    """Make the fit's view of an acquisition; its start may have to be phased first.
+    """Build the likelihood of an acquisition; its initial guess may have to be phased first.
+
+    Args:
+        settings: Settings of the run.
+        acquisition: Rocking curve as read.
+        context: Run folder, progress callback and stop request of the phasing; None to write nothing.
 
     Raises:
-        Stopped: If it was asked to end before there was a start.
+        Stopped: If the run was asked to end before there was an initial guess.
     """
-    prepared = preprocess(settings, acquisition)
-    return CrystalLikelihood(settings, prepared, find_initial_guess(settings, prepared, work))
+    scan = preprocess(settings, acquisition)
+    return CrystalLikelihood(settings, scan, find_initial_guess(settings, scan, context))
 
 
-def field_box(start: InitialGuess, fineness: int) -> SupportBox:
-    """Draw the field's box around the start's crystal."""
-    inside = np.argwhere(start.support)
-    shape = np.array(start.support.shape)
+def field_box(guess: InitialGuess, fineness: int) -> SupportBox:
+    """Compute the box that the field fills around the crystal of the initial guess.
+
+    Args:
+        guess: Initial guess.
+        fineness: Samples of the field per voxel along each axis.
+    """
+    inside = np.argwhere(guess.support)
+    shape = np.array(guess.support.shape)
     first = np.maximum(inside.min(axis=0) - MARGIN, 0)
     count = np.minimum(inside.max(axis=0) + MARGIN + 1, shape) - first
     (a, b, c), (d, e, f), (g, h, i) = (tuple(map(int, numbers)) for numbers in (first, count, shape))
@@ -73,133 +93,132 @@ def field_box(start: InitialGuess, fineness: int) -> SupportBox:
 
 @dataclass(frozen=True, eq=False)
 class CrystalLikelihood:
-    """A crystal's measurement.
+    """Poisson likelihood of a crystal's rocking curve.
 
     Args:
-        settings: The config.
-        prepared: The measurement, scaled and cleaned.
-        origin: Where the fit begins.
+        settings: Settings of the run.
+        scan: Preprocessed measurement.
+        guess: Initial guess of the density.
     """
 
     settings: CrystalSettings
-    prepared: PreprocessedScan
-    origin: InitialGuess
+    scan: PreprocessedScan
+    guess: InitialGuess
 
     @cached_property
     def box(self) -> SupportBox:
-        """The field's box."""
-        return field_box(self.origin, self.settings.fit.fineness)
+        """Box that the field fills."""
+        return field_box(self.guess, self.settings.fit.fineness)
 
     @property
-    def place(self) -> LaboratoryFrame:
-        """Where the array lies."""
-        return LaboratoryFrame(self.prepared.reciprocal_basis, self.prepared.bragg_vector)
+    def frame(self) -> LaboratoryFrame:
+        """Position of the array in the laboratory."""
+        return LaboratoryFrame(self.scan.reciprocal_basis, self.scan.bragg_vector)
 
     @property
     def steps(self) -> Float[np.ndarray, "3 3"]:
         """[m] Rows: steps between voxels; [voxel] where their size is unknown."""
-        z, y, x = self.prepared.counts.shape
-        return self.place.steps((z, y, x))
+        z, y, x = self.scan.counts.shape
+        return self.frame.steps((z, y, x))
 
     @property
     def grid(self) -> FieldGrid:
-        """The box's samples."""
+        """Samples of the box."""
         z, y, x = (float(np.linalg.norm(step)) for step in self.steps)
         fine = self.box.fineness
         return FieldGrid(self.box.samples, (z / fine, y / fine, x / fine), (DETAIL * z, DETAIL * y, DETAIL * x))
 
     @property
     def scales(self) -> tuple[float, ...]:
-        """Outputs are of order 1: the start's level is the unit of the density."""
+        """Scales of the outputs: 1, for the level of the initial guess is the unit of the density."""
         return (1.0,) * OUTPUTS
 
     @property
     def sign(self) -> str:
-        """Outputs may have any sign."""
+        """Sign of the outputs: any."""
         return "any"
 
     @property
     def views(self) -> int:
-        """The rocking curve is one view: its frames are slices of one transform."""
+        """Number of views: one, for the frames of a rocking curve are slices of one transform."""
         return 1
 
     @property
     def batch_size(self) -> int:
-        """Views in a step."""
+        """Number of views in a step."""
         return 1
 
     @property
     def metric_names(self) -> MetricNames:
-        """Likelihoods."""
+        """Names of the likelihoods in ``metrics.json``."""
         return MetricNames("llk", "llk_free", "llk_free_start")
 
     @cached_property
     def level(self) -> float:
-        """The start's amplitude inside the crystal: unit of the density."""
-        return inside_level(np.abs(self.origin.density), self.origin.support)
+        """Amplitude of the initial guess inside the crystal: unit of the density."""
+        return inside_level(np.abs(self.guess.density), self.guess.support)
 
     @cached_property
     def weights(self) -> tuple[Float[np.ndarray, "frame y x"], Float[np.ndarray, "frame y x"]]:
-        """1 for the pixels that are fitted, and for those that are withheld."""
-        good = self.prepared.good.astype(np.float32)
-        free = self.prepared.measured.withheld(self.settings.phase.free, self.settings.seed).astype(np.float32)
+        """Weights of the fitted and of the withheld pixels: 1 or 0."""
+        good = self.scan.good.astype(np.float32)
+        free = self.scan.data.withheld(self.settings.phase.free, self.settings.seed).astype(np.float32)
         return good - free, free
 
     @property
     def nuisance_parameters(self) -> dict[str, np.ndarray]:
-        """Logarithms of widths and background, relative to the start's."""
+        """Logarithms of PSF widths and background, relative to those of the initial guess."""
         refine = self.settings.fit.refine
-        found = {"widths": np.zeros(3, np.float32)} if refine.psf else {}
-        return found | ({"background": np.zeros((), np.float32)} if refine.background else {})
+        widths = {"widths": np.zeros(3, np.float32)} if refine.psf else {}
+        return widths | ({"background": np.zeros((), np.float32)} if refine.background else {})
 
     def split(self) -> Split:
-        """The one view is fitted, and judges by its withheld pixels."""
+        """Fit the one view, and validate by its withheld pixels."""
         only = np.zeros(1, int)
         return Split(only, only if self.weights[1].any() else only[:0])
 
     def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k _z _y _x"]:
-        """The start's occupancy and wave on the box's samples."""
-        density = self.origin.density / self.level
-        inside = self.origin.support & (np.abs(density) > _EDGE[0])
+        """Sample the occupancy and the wave of the initial guess in the box."""
+        density = self.guess.density / self.level
+        inside = self.guess.support & (np.abs(density) > _EDGE[0])
         soft = np.clip(ndimage.gaussian_filter(inside.astype(np.float64), _EDGE[1]), _FAINTEST, 1 - _FAINTEST)
-        narrow, wide = (_smoothed(density, soft, width) for width in (_NARROW, _WIDE))
+        narrow, wide = (_smooth_wave(density, soft, width) for width in (_NARROW, _WIDE))
         wave = np.where(soft > 0.3, narrow, wide)
         outputs = (np.log(soft / (1 - soft)) / SHARPNESS, wave.real, wave.imag)
-        places = [axis + n // 2 for axis, n in zip(self.box.axes, inside.shape, strict=True)]
-        grid = np.meshgrid(*places, indexing="ij")
-        return np.stack([ndimage.map_coordinates(output, grid, order=3, mode="nearest") for output in outputs]).astype(
-            np.float32
-        )
+        indices = [axis + n // 2 for axis, n in zip(self.box.axes, inside.shape, strict=True)]
+        grid = np.meshgrid(*indices, indexing="ij")
+        sampled = [ndimage.map_coordinates(output, grid, order=3, mode="nearest") for output in outputs]
+        return np.stack(sampled).astype(np.float32)
 
     def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
-        """The counts, and which of them take part."""
-        counts, pair = self._on_device
-        return {"measured": counts, "weights": pair[int(withheld)]}
+        """Collect the counts and the weights of the fitted or the withheld pixels."""
+        counts, weights = self._on_device
+        return {"measured": counts, "weights": weights[int(withheld)]}
 
     def losses(self, values: Float[Array, "k _z _y _x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """Poisson deviance per pixel; 1 is counting noise alone."""
+        """Compute the Poisson deviance per pixel; 1 is counting noise alone."""
         modelled = self.counts(self.far_field(values), nuisance)
         return deviance(batch["measured"][0], modelled, batch["weights"][0])[None]
 
     def metric(self, losses: Float[np.ndarray, " view"]) -> float:
-        """The deviance itself."""
+        """Average the deviance."""
         return float(np.mean(losses))
 
     def far_field(self, values: Float[Array, "k _z _y _x"]) -> Complex[Array, "frame y x"]:
-        """Diffracted amplitudes of the field's outputs, centred."""
+        """Compute the diffracted amplitudes of the field's outputs, centred."""
         occupancy = self.level * jax.nn.sigmoid(SHARPNESS * values[0])
         return far_field_of_box(occupancy * values[1], occupancy * values[2], self._matrices)
 
     def counts(self, field: Complex[Array, "frame y x"], nuisance: Nuisance) -> Float[Array, "frame y x"]:
-        """Modelled counts of diffracted amplitudes, under the flux that each frame had."""
-        widths, background = self.blur(nuisance)
-        exposure = jnp.asarray(self.prepared.exposure[:, None, None], jnp.float32)
+        """Predict the counts of diffracted amplitudes, under the flux of each frame."""
+        widths, background = self.psf(nuisance)
+        exposure = jnp.asarray(self.scan.exposure[:, None, None], jnp.float32)
         return exposure * (convolve_gaussian(field.real**2 + field.imag**2, widths) + background)
 
-    def blur(self, nuisance: Nuisance) -> tuple[Float[Array, "3"], Float[Array, ""]]:
-        """[pixel] Widths of the point-spread function, and the background, as the fit believes them to be."""
-        widths = jnp.asarray(self.origin.sigmas, jnp.float32)
-        background = jnp.asarray(self.origin.background, jnp.float32)
+    def psf(self, nuisance: Nuisance) -> tuple[Float[Array, "3"], Float[Array, ""]]:
+        """Compute the widths [pixel] of the point-spread function and the background [counts]."""
+        widths = jnp.asarray(self.guess.sigmas, jnp.float32)
+        background = jnp.asarray(self.guess.background, jnp.float32)
         if "widths" in nuisance:
             first = jnp.where(jnp.sum(widths) > 0, jnp.maximum(widths, 0.1), FIRST_SIGMA)
             widths = jnp.clip(first * jnp.exp(_SPREAD * nuisance["widths"]), 0.0, WIDEST_SIGMA)
@@ -208,10 +227,10 @@ class CrystalLikelihood:
         return widths, background
 
     def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
-        """Amplitude, phase, occupancy, displacement and strain as functions of space."""
-        wanted = self.settings.volume.spacing
-        spacing = None if isinstance(wanted, str) else wanted
-        return build_model(architecture, weights, self.box, self.place, self.steps, spacing, provenance)
+        """Build the model: amplitude, phase, occupancy, displacement and strain as functions of space."""
+        spacing = self.settings.volume.spacing
+        metres = None if isinstance(spacing, str) else spacing
+        return build_model(architecture, weights, self.box, self.frame, self.steps, metres, provenance)
 
     def write(
         self,
@@ -219,29 +238,64 @@ class CrystalLikelihood:
         model: Model,
         values: Float[np.ndarray, "k _z _y _x"],
         nuisance: Nuisance,
-        facts: Mapping[str, Any],
+        provenance: Mapping[str, Any],
     ) -> dict[str, float]:
-        """Write the volume with the detector's frame, and measured and predicted counts."""
+        """Write ``volume.h5`` with the density in the detector's frame, and ``predictions.h5``.
+
+        Args:
+            folder: Folder of the run.
+            model: Fitted model.
+            values: Outputs of the field on the grid.
+            nuisance: Fitted widths and background.
+            provenance: Provenance of the model.
+
+        Returns:
+            Further numbers of ``metrics.json``.
+        """
         field = np.asarray(jax.jit(self.far_field)(jnp.asarray(values)))
         modelled = np.asarray(jax.jit(self.counts)(jnp.asarray(field), nuisance))
-        widths, background = (np.asarray(part, np.float64) for part in self.blur(nuisance))
-        return write_fit_result(self, folder, model, field, modelled, widths, float(background), facts)
+        sigmas, background = (np.asarray(part, np.float64) for part in self.psf(nuisance))
+        # The transform of the far field is the density as far as the detector resolves it; its |FFT|² gives the
+        # modelled counts to the last digit.
+        density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
+        inside = occupied_voxels(model, self.box, self.steps)
+        volume = sample_volume(model, Grid(*laboratory_grid(self.steps, inside.shape, model.spacing[0], inside, 3.0)))
+        measurement = MeasurementModel.of_scan(self.scan, list(sigmas), float(background), self.weights[1] > 0)
+        path = folder / "volume.h5"
+        write_volume_file(path, volume, Solution(density, inside), self.frame, measurement, provenance)
+        write_predictions(folder, self.scan, modelled, {})
+        numbers = self._likelihoods(modelled) | psf_numbers(list(sigmas), float(background))
+        numbers |= sampling_numbers(self.scan, inside) | {"voxels": float(volume.main.size)}
+        numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(self.box.count))}
+        numbers |= size_numbers(self.scan, volume, numbers)
+        return numbers | {"volume_bytes": float(path.stat().st_size)}
+
+    def _likelihoods(self, modelled: Float[np.ndarray, "frame y x"]) -> dict[str, float]:
+        """Compute the likelihoods of all pixels, and the errors of the amplitudes."""
+        fitted, free = self.weights
+        good = fitted + free
+        counts, expected = jnp.asarray(self.scan.counts), jnp.asarray(modelled)
+        return {
+            "llk_all": float(deviance(counts, expected, jnp.asarray(good))),
+            "chi_rms": float(chi_rms(jnp.sqrt(expected), counts, jnp.asarray(fitted))),
+            "chi_rms_all": float(chi_rms(jnp.sqrt(expected), counts, jnp.asarray(good))),
+            "free_fraction": float(free.sum() / good.sum()),
+        }
 
     @cached_property
     def _matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return far_field_matrices(self.box, self.origin.offset)
+        return far_field_matrices(self.box, self.guess.offset)
 
     @cached_property
     def _on_device(self) -> tuple[Array, tuple[Array, Array]]:
         fitted, free = (jnp.asarray(w[None]) for w in self.weights)
-        return jnp.asarray(self.prepared.counts[None]), (fitted, free)
+        return jnp.asarray(self.scan.counts[None]), (fitted, free)
 
 
-def _smoothed(
+def _smooth_wave(
     density: Complex[np.ndarray, "z y x"], occupancy: Float[np.ndarray, "z y x"], width: float
 ) -> Complex[np.ndarray, "z y x"]:
-    """The wave whose product with the occupancy comes near the density, smooth over a width [voxel]."""
+    """Estimate the wave, smooth over a width [voxel], whose product with the occupancy approximates the density."""
     inner = density * occupancy
-    parts = (ndimage.gaussian_filter(part, width) for part in (inner.real, inner.imag, occupancy**2))
-    real, imaginary, weight = parts
+    real, imaginary, weight = (ndimage.gaussian_filter(part, width) for part in (inner.real, inner.imag, occupancy**2))
     return np.asarray((real + 1j * imaginary) / (weight + 1e-2))

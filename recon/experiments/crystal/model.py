@@ -114,6 +114,22 @@ def sample_density(model: Model, lattice: Grid) -> Complex[np.ndarray, "z y x"]:
     return np.asarray(found.reshape(lattice.shape) * model.outputs[0].scale)
 
 
+def occupied_voxels(model: Model, box: SupportBox, steps: Float[np.ndarray, "3 3"]) -> Bool[np.ndarray, "z y x"]:
+    """Find the voxels of the conjugate array that the crystal occupies.
+
+    Args:
+        model: Model of the crystal.
+        box: Box that the field fills.
+        steps: [m] Rows: steps between the array's voxels; [voxel] where their size is unknown.
+    """
+    axes = [middle + np.arange(n) - (n - 1) / 2 for middle, n in zip(box.middle, box.count, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3) @ steps
+    amplitude = model(points, "amplitude").reshape(box.count)
+    inside = np.zeros(box.shape, bool)
+    inside[box.slices] = remove_fragments(amplitude >= SURFACE)
+    return inside
+
+
 def _quantities(level: float, g: Float[np.ndarray, " 3"] | None) -> tuple[ModelQuantity, ...]:
     """Amplitudes count in the crystal's own; displacement and strain are −1/|G| of the phase and its slope."""
     along = -1 / float(np.linalg.norm(g)) if g is not None else 1.0

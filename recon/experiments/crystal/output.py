@@ -1,7 +1,7 @@
-"""The volume file of a crystal: in the laboratory, and in the detector's frame with all that gives the counts."""
+"""Files and numbers of a crystal's result: the volume with its density in the detector's frame, and the predictions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,28 +9,34 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ....physics.psf import gaussian_kernel
 from ...io.atomic import write_atomically
+from ...io.hdf5_common import write_root_attributes
+from ...io.safe_hdf5 import new_hdf5
+from ...metrics.edge_profile import lines_through_middle, median_edge_width, write_csv
 from ...volume import Volume
 from .laboratory import LaboratoryFrame, Solution
+from .preprocess import PreprocessedScan
 
 _CONVENTION = (
     "counts = exposure of the frame x (|FFT(density)|^2 convolved with point_spread_function + background); exposure: "
     "flux of the beam relative to its mean over the acquisition, by the monitor; forward FFT, centred at n // 2; "
     "phase = -G.u"
 )
+_AXES = ("frame", "y", "x")
 
 
 @dataclass(frozen=True)
 class MeasurementModel:
-    """What turns a density into the counts that it should give: exposure · (|FFT(density)|² ⊛ kernel + background).
+    """Parameters that map a density to counts: exposure · (|FFT(density)|² ⊛ kernel + background).
 
     Args:
         kernel: Point-spread function of odd size, with the sum 1.
         background: Counts in each pixel, under a steady beam.
-        good: Pixels that were measured.
+        good: Mask of the measured pixels.
         exposure: Flux of the beam in each frame, relative to its mean over the acquisition.
-        withheld: Good pixels that were never fitted; None where nobody says.
-        first: Index in the acquisition, as it was read, at which the array begins; None where nobody says.
+        withheld: Mask of the good pixels that were never fitted; None if unknown.
+        first: Index in the acquisition, as it was read, at which the array begins; None if unknown.
     """
 
     kernel: Float[np.ndarray, "dz dy dx"]
@@ -40,55 +46,145 @@ class MeasurementModel:
     withheld: Bool[np.ndarray, "frame y x"] | None = None
     first: tuple[int, int, int] | None = None
 
+    @classmethod
+    def of_scan(
+        cls,
+        scan: PreprocessedScan,
+        sigmas: Sequence[float],
+        background: float,
+        withheld: Bool[np.ndarray, "frame y x"],
+    ) -> "MeasurementModel":
+        """Build the model of a scan; ``sigmas`` are the widths [pixel] of its Gaussian point-spread function."""
+        kernel = gaussian_kernel(sigmas)
+        return cls(kernel, background, scan.good, scan.exposure, withheld, scan.crop_box.first)
 
-def write_result(
+
+def write_volume_file(
     path: Path,
     volume: Volume,
     solution: Solution,
     frame: LaboratoryFrame,
-    seen: MeasurementModel,
+    measurement: MeasurementModel,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the volume, and beside it what gives the modelled counts.
+    """Write the volume, and in ``/detector_frame`` the density and all that predicts the counts from it.
 
     Args:
-        path: The file.
-        volume: In the laboratory.
-        solution: In the detector's frame, centred; scaled so that |FFT|² is in counts.
-        frame: Where it lies.
-        seen: How it was seen.
-        provenance: Facts about the input and the config.
+        path: Path of the file.
+        volume: Crystal in the laboratory.
+        solution: Density in the detector's frame, centred; scaled so that |FFT|² is in counts.
+        frame: Position of the detector's frame in the laboratory.
+        measurement: Parameters that map the density to counts.
+        provenance: Description of the input and the config.
     """
     import h5py
 
     from ...io.volume_hdf5 import write
 
-    numbers: dict[str, tuple[Any, str]] = {
-        "point_spread_function": (seen.kernel, "1"),
-        "background": (np.float64(seen.background), "counts"),
-        "exposure": (seen.exposure, "1"),
-    }
-    if seen.first is not None:
-        numbers["first"] = (np.array(seen.first), "1")
-    if frame.reciprocal_basis is not None:
-        numbers["reciprocal_basis"] = (frame.reciprocal_basis, "1/m")
-    if frame.bragg_vector is not None:
-        numbers["bragg_vector"] = (frame.bragg_vector, "1/m")
     with write_atomically(path) as temporary:
         write(volume, temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs["provenance"] = json.dumps(dict(provenance), default=str)
-            group = file.create_group("detector_frame")
-            group.attrs.update({"NX_class": "NXdata", "signal": "density", "convention": _CONVENTION})
-            arrays = [
-                ("density", solution.density.astype(np.complex64), "density on the grid conjugate to the patterns"),
-                ("mask", (~seen.good).astype(np.uint8), "pixels that were not used; 0 is good"),
-            ]
-            if seen.withheld is not None:
-                meaning = "good pixels that were never fitted, to judge by; 1 is withheld"
-                arrays.append(("withheld", seen.withheld.astype(np.uint8), meaning))
-            for name, array, meaning in arrays:
-                data = group.create_dataset(name, data=array, compression="gzip", shuffle=True)
-                data.attrs.update({"units": "1", "long_name": meaning})
-            for name, (value, unit) in numbers.items():
-                group.create_dataset(name, data=value).attrs["units"] = unit
+            _write_detector_frame(file.create_group("detector_frame"), solution, frame, measurement)
+
+
+def _write_detector_frame(
+    group: Any, solution: Solution, frame: LaboratoryFrame, measurement: MeasurementModel
+) -> None:
+    """Write density, masks and parameters into an empty HDF5 group."""
+    group.attrs.update({"NX_class": "NXdata", "signal": "density", "convention": _CONVENTION})
+    arrays = [
+        ("density", solution.density.astype(np.complex64), "density on the grid conjugate to the patterns"),
+        ("mask", (~measurement.good).astype(np.uint8), "pixels that were not used; 0 is good"),
+    ]
+    if measurement.withheld is not None:
+        meaning = "good pixels that were never fitted, to judge by; 1 is withheld"
+        arrays.append(("withheld", measurement.withheld.astype(np.uint8), meaning))
+    for name, array, meaning in arrays:
+        data = group.create_dataset(name, data=array, compression="gzip", shuffle=True)
+        data.attrs.update({"units": "1", "long_name": meaning})
+    numbers: dict[str, tuple[Any, str]] = {
+        "point_spread_function": (measurement.kernel, "1"),
+        "background": (np.float64(measurement.background), "counts"),
+        "exposure": (measurement.exposure, "1"),
+    }
+    if measurement.first is not None:
+        numbers["first"] = (np.array(measurement.first), "1")
+    if frame.reciprocal_basis is not None:
+        numbers["reciprocal_basis"] = (frame.reciprocal_basis, "1/m")
+    if frame.bragg_vector is not None:
+        numbers["bragg_vector"] = (frame.bragg_vector, "1/m")
+    for name, (value, unit) in numbers.items():
+        group.create_dataset(name, data=value).attrs["units"] = unit
+
+
+def write_predictions(
+    folder: Path, scan: PreprocessedScan, modelled: Float[np.ndarray, "frame y x"], curves: Mapping[str, np.ndarray]
+) -> None:
+    """Write measured and modelled counts on the three planes through the peak, and curves, as ``predictions.h5``.
+
+    Args:
+        folder: Folder of the run.
+        scan: Preprocessed measurement.
+        modelled: Predicted counts.
+        curves: Curves by name, such as those of the agreement by resolution.
+    """
+    planes = {"measured": scan.counts, "modelled": modelled.astype(np.float32), "good": scan.good.astype(np.uint8)}
+    with write_atomically(folder / "predictions.h5") as temporary, new_hdf5(temporary) as file:
+        write_root_attributes(file, "unflat-diffraction", "crystal", "/")
+        for name, array in planes.items():
+            for axis, letter in enumerate(_AXES):
+                # A box that leaves the peak out is cut where it comes nearest to it.
+                index = int(np.clip(scan.peak[axis], 0, array.shape[axis] - 1))
+                plane = np.take(array, index, axis=axis)
+                data = file.create_dataset(f"{name}/{letter}", data=plane, compression="gzip", shuffle=True)
+                data.attrs["units"] = "1" if name == "good" else "counts"
+        for name, curve in curves.items():
+            file.create_dataset(f"curves/{name}", data=curve).attrs["units"] = "1"
+
+
+def write_profiles(folder: Path, volume: Volume) -> None:
+    """Write the values along z, y and x through the crystal's middle as ``profiles.csv``."""
+    with write_atomically(folder / "profiles.csv") as temporary:
+        write_csv(lines_through_middle(volume), temporary, volume.length_unit)
+
+
+def psf_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]:
+    """Name the widths [pixel] of the point-spread function, and the background [counts]."""
+    widths = {f"psf_{name}": float(sigma) for name, sigma in zip(_AXES, sigmas, strict=True)}
+    return widths | {"background": float(background)}
+
+
+def sampling_numbers(scan: PreprocessedScan, support: Bool[np.ndarray, "frame y x"]) -> dict[str, float]:
+    """Count the measured voxels, and compute the oversampling of the support along each axis."""
+    numbers = {"voxels_measured": float(scan.good.sum()), "masked_fraction": float(1 - scan.good.mean())}
+    for axis, (name, size) in enumerate(zip(_AXES, support.shape, strict=True)):
+        others = tuple(i for i in range(3) if i != axis)
+        numbers[f"oversampling_{name}"] = float(size / (np.ptp(np.flatnonzero(support.any(axis=others))) + 1))
+    return numbers
+
+
+def size_numbers(scan: PreprocessedScan, volume: Volume, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Compute lengths [m] and strain; nothing where the size of a voxel is unknown.
+
+    Args:
+        scan: Preprocessed measurement.
+        volume: Crystal in the laboratory.
+        numbers: Numbers of the result; resolutions in voxels are converted to metres.
+    """
+    if volume.length_unit != "m":
+        return {}
+    spacing, inside = float(np.cbrt(np.prod(volume.spacing))), volume.values["support"] > 0
+    frames, rows, columns = scan.counts.shape
+    steps = LaboratoryFrame(scan.reciprocal_basis).steps((frames, rows, columns))
+    voxel = float(np.cbrt(abs(np.linalg.det(steps))))
+    sizes = {"voxel_size": spacing, "crystal_volume": float(inside.sum()) * spacing**3}
+    for name in ("prtf_resolution", "fsc_resolution"):
+        if f"{name}_voxels" in numbers:
+            sizes[name] = numbers[f"{name}_voxels"] * voxel
+    width = median_edge_width(volume)
+    if np.isfinite(width):
+        sizes["edge_width"] = width
+    if "strain" in volume.values:
+        sizes["strain_rms"] = float(np.std(volume.values["strain"][inside]))
+    return sizes

@@ -50,12 +50,12 @@ class PreprocessedScan:
     notes: tuple[str, ...]
 
     @property
-    def steady(self) -> Float[np.ndarray, "frame y x"]:
+    def normalized_counts(self) -> Float[np.ndarray, "frame y x"]:
         """What would have been counted under a steady beam, but for the noise."""
         return np.asarray(self.counts / self.exposure[:, None, None], np.float32)
 
     @property
-    def measured(self) -> DiffractionData:
+    def data(self) -> DiffractionData:
         """What phasing takes; it says which pixels every way of reconstruction withholds."""
         frame, y, x = self.counts.shape
         metric = None if self.reciprocal_basis is None else frequency_metric(self.reciprocal_basis, (frame, y, x))

@@ -17,7 +17,7 @@ from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.evaluate import score
 from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame, Solution, to_laboratory
-from unflat.recon.experiments.crystal.output import MeasurementModel, write_result
+from unflat.recon.experiments.crystal.output import MeasurementModel, write_volume_file
 from unflat.recon.experiments.crystal.read import read
 from unflat.recon.experiments.crystal.schema import SCHEMA
 from unflat.recon.experiments.crystal.simulate import simulate
@@ -99,7 +99,7 @@ class TestVolume:
         assert "strain" not in volume.values
         solution = strained()
         seen = MeasurementModel(gaussian_kernel((0, 0, 0)), 0.0, solution.support, np.ones(SHAPE[0]))
-        write_result(tmp_path / "v.h5", volume, solution, LaboratoryFrame(), seen, {})
+        write_volume_file(tmp_path / "v.h5", volume, solution, LaboratoryFrame(), seen, {})
         with h5py.File(tmp_path / "v.h5") as file:
             assert file["volume/z"].attrs["units"] == "voxel"
         again = read_volume(tmp_path / "v.h5")
@@ -135,7 +135,7 @@ class TestVolume:
         volume = to_laboratory(solution, KNOWN)
         flux = np.linspace(1.5, 0.5, SHAPE[0])
         seen = MeasurementModel(kernel, 0.25, np.ones(SHAPE, bool), flux)
-        write_result(tmp_path / "v.h5", volume, solution, KNOWN, seen, {"input": "scan.h5"})
+        write_volume_file(tmp_path / "v.h5", volume, solution, KNOWN, seen, {"input": "scan.h5"})
         with h5py.File(tmp_path / "v.h5") as file:
             frame = file["detector_frame"]
             psf = frame["point_spread_function"][()]

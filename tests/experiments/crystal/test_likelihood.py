@@ -254,7 +254,7 @@ class TestProblem:
 
         known = problem()
         fitted, free = known.weights
-        good = known.prepared.good
+        good = known.scan.good
         np.testing.assert_array_equal(free > 0, free_pixels(good.astype(np.float32), 0.05, 3))
         np.testing.assert_array_equal(fitted + free, good)
 
@@ -282,7 +282,7 @@ class TestProblem:
         assert found["correlation"] > 0.97
         assert found["strain_correlation"] > 0.7
         assert found["strain_error"] < found["strain_truth"]
-        assert align(known.origin.density, known.origin.density).correlation == pytest.approx(1)
+        assert align(known.guess.density, known.guess.density).correlation == pytest.approx(1)
 
     def test_a_fading_beam_gives_as_good_a_density(self) -> None:
         """Some counts are left out, more from frame to frame: what is left is counted as under a fading beam."""

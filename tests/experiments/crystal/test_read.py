@@ -407,7 +407,7 @@ class TestWindow:
         prepared = preprocess(settings(acquisition=wanted), acquired(pattern(peak=(10, 14, 16))))
         assert prepared.peak == peak
         near = tuple(slice(p - 1, p + 2) for p in peak)
-        assert not any(prepared.measured.withheld(0.3, seed)[near].any() for seed in range(8))
+        assert not any(prepared.data.withheld(0.3, seed)[near].any() for seed in range(8))
 
     def test_a_peak_near_an_edge_is_centred_with_masked_voxels(self) -> None:
         prepared = preprocess(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
@@ -524,7 +524,7 @@ class TestArtefacts:
         monitor = 1000 + 300 * np.sin(np.arange(SHAPE[0]))
         dimmed = pattern() * (monitor / monitor.mean())[:, None, None]
         prepared = preprocess(settings(), acquired(dimmed, monitor=monitor))
-        np.testing.assert_allclose(prepared.steady, pattern(), rtol=1e-5)
+        np.testing.assert_allclose(prepared.normalized_counts, pattern(), rtol=1e-5)
         np.testing.assert_allclose(prepared.counts, dimmed, rtol=1e-5)  # Counting statistics are those of the counts.
         joined = preprocess(settings(acquisition={"crop": "all", "bin": [2, 1, 1]}), acquired(dimmed, monitor=monitor))
         np.testing.assert_allclose(joined.exposure, (monitor / monitor.mean()).reshape(-1, 2).mean(axis=1))

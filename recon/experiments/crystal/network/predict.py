@@ -51,10 +51,12 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContex
     began, wanted, adaptation = time.monotonic(), settings.predict, {}
     network = read(wanted.network, "crystal")
     prepared = preprocess(settings, acquisition)
-    measured = prepared.measured
+    measured = prepared.data
     pattern = pattern_of(measured, settings.phase.free, settings.seed)
     seen = prepared.good & ~(fftshift3(np.asarray(pattern.free)) > 0)
-    brought = resample_pattern(prepared.steady, seen, estimate_oversampling(prepared.steady, seen))
+    brought = resample_pattern(
+        prepared.normalized_counts, seen, estimate_oversampling(prepared.normalized_counts, seen)
+    )
     if wanted.adapt:
         found, told = work.folder.latest_checkpoint(), (work.progress, work.stop)
         # One of the refinement is worth more than one of the tuning before it, which comes to the same weights again.

@@ -92,7 +92,7 @@ def _answer(
     saver, wanted = CheckpointWriter(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
     saving = {"save": saver.save} if save else {}
     found = phase(measured, wanted, settings.seed, work.progress, work.stop, state, given=densities, **saving)
-    saver.tell(found.solutions)
+    saver.write_rows(found.solutions)
     return found
 
 
@@ -128,5 +128,5 @@ def _beside(
 
     wanted = settings.phase.model_copy(update={"starts": settings.predict.starts, "gate": None})
     found = phase(measured, wanted, settings.seed, work.progress, work.stop, state, save)
-    saver.tell(found.solutions)
+    saver.write_rows(found.solutions)
     return found
