@@ -123,8 +123,8 @@ def _images(
     """Images by SSNP on the lattice itself, periodic."""
     height, width = contrast.shape[1:]
     camera = ImageFormation(lattice, APERTURE, "ssnp", (height, width), sharp_rim=True)
-    light, seen = Illumination.tilted(tilts), jax.jit(camera.images)
-    views = (PlaneWaves.of(light, lattice, slice(i, i + 1)) for i in range(light.views))
+    light, seen = Illumination.from_directions(tilts), jax.jit(camera.images)
+    views = (PlaneWaves.from_illumination(light, lattice, slice(i, i + 1)) for i in range(light.views))
     return np.concatenate([np.asarray(seen(contrast[None], view, jnp.zeros(0))) for view in views])
 
 

@@ -72,14 +72,14 @@ def simulated(seed: Sequence[int], label: str) -> np.ndarray:
     """
     import jax.numpy as jnp
 
-    from unflat.physics.fluorescence import Blur, Stain, segmented
+    from unflat.physics.fluorescence import MicroscopePsf, Stain, simulate_stack
 
     rng = np.random.default_rng(seed)
     axis = (np.arange(SAMPLES) - SAMPLES // 2) * VOXEL
     filled = random_cell(rng, label).occupancy(axis, axis, axis)
-    blur = Blur(axial=float(rng.uniform(0.35, 0.5)))
+    blur = MicroscopePsf(axial=float(rng.uniform(0.35, 0.5)))
     micron = 1e6 * VOXEL
-    return np.asarray(segmented(jnp.asarray(filled), (micron, micron, micron), Stain(), blur))
+    return np.asarray(simulate_stack(jnp.asarray(filled), (micron, micron, micron), Stain(), blur))
 
 
 def _validated(real: Real, path: Path, every: int) -> Numbers:

@@ -147,7 +147,7 @@ class ExposedScan:
     aliens: Float[np.ndarray, "frame y x"]
 
 
-def expose(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Seed) -> ExposedScan:
+def expose_scan(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Seed) -> ExposedScan:
     """Take a pattern.
 
     Args:
@@ -184,7 +184,7 @@ def _aliens(
     frames, height, width = shape
     for _ in range(exposure.aliens):
         particle = random_crystal(rng, radius=rng.uniform(0.06, 0.2) * min(shape), strains=("waves",))
-        pattern = np.abs(amplitudes(particle, np.eye(3), (frames, height, width), finer=1)).astype(np.float64) ** 2
+        pattern = np.abs(amplitudes(particle, np.eye(3), (frames, height, width), fineness=1)).astype(np.float64) ** 2
         direction = rng.normal(size=3)
         away = rng.uniform(0.2, 0.4) * np.array(shape) * direction / np.abs(direction).max()
         shifted = ndimage.shift(pattern, np.round(away), order=0)

@@ -46,7 +46,7 @@ class Stain:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Blur:
+class MicroscopePsf:
     """A point-spread function of Gaussians, in micrometres unless another length is given.
 
     Args:
@@ -77,7 +77,7 @@ class FluorescenceExposure:
     grain: float = 0.7
 
 
-def occupancy_of_distance(distance: Float[Array, "*n z y x"], width: Scalar) -> Float[Array, "*n z y x"]:
+def occupancy_from_distance(distance: Float[Array, "*n z y x"], width: Scalar) -> Float[Array, "*n z y x"]:
     """Filled share of voxels of a size, from the signed distance; smooth, so that all voxels near have a gradient.
 
     Args:
@@ -103,10 +103,10 @@ def fluorescence(
     return stain.inside * occupancy + stain.membrane * slope
 
 
-def blurred(
+def apply_psf(
     stack: Float[Array, "*n z y x"],
     spacing: tuple[float, float, float],
-    blur: Blur | Float[Array, "a b c"],
+    blur: MicroscopePsf | Float[Array, "a b c"],
     slices: slice | None = None,
 ) -> Float[Array, "*n w y x"]:
     """Blur a stack; darkness all around it.
@@ -119,7 +119,7 @@ def blurred(
         slices: Those wanted; all if None. A section alone costs a fraction of the stack.
     """
     slices = slice(None) if slices is None else slices
-    if not isinstance(blur, Blur):
+    if not isinstance(blur, MicroscopePsf):
         return convolve_kernel(stack, blur)[..., slices, :, :]
     widths = ((blur.axial, blur.lateral, blur.lateral), (blur.halo_width,) * 3)
     core, halo = (
@@ -129,11 +129,11 @@ def blurred(
     return (1 - blur.halo) * core + blur.halo * halo
 
 
-def segmented(
+def simulate_stack(
     occupancy: Float[Array, "*n z y x"],
     spacing: tuple[float, float, float],
     stain: Stain,
-    blur: Blur | Float[Array, "a b c"],
+    blur: MicroscopePsf | Float[Array, "a b c"],
     slices: slice | None = None,
 ) -> Float[Array, "*n w y x"]:
     """The blurred stack relative to the inside's brightness: {½} is the surface that a threshold finds in it.
@@ -145,13 +145,13 @@ def segmented(
         occupancy: o.
         spacing: [length] Distance between samples (z, y, x).
         stain: What shines; its inside must.
-        blur: As for :func:`blurred`.
+        blur: As for :func:`apply_psf`.
         slices: Those wanted; all if None.
     """
-    return blurred(fluorescence(occupancy, spacing, stain), spacing, blur, slices) / stain.inside
+    return apply_psf(fluorescence(occupancy, spacing, stain), spacing, blur, slices) / stain.inside
 
 
-def exposed(
+def expose_section(
     clean: Float[np.ndarray, "*n y x"], exposure: FluorescenceExposure, rng: np.random.Generator
 ) -> Float[np.ndarray, "*n y x"]:
     """Take an image, on the host: background and the noise of photons.

@@ -1,4 +1,8 @@
-"""Rotation matrices of vectors written (z, y, x). Angles are right-handed in (x, y, z): about z, x turns toward y."""
+"""Rotation matrices on vectors (z, y, x).
+
+Two senses of rotation are in use: `rotation_matrix` is right-handed in (x, y, z), so that a rotation about z takes x
+towards y; `axis_rotation` takes each axis towards the next in the order z, y, x, which about z takes y towards x.
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -25,3 +29,18 @@ def rotation_matrix(axis: tuple[float, float, float], angle: float) -> Float[np.
     matrix = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
     reordered: np.ndarray = matrix[::-1, ::-1].copy()
     return reordered
+
+
+def axis_rotation(axis: int, angle: float) -> Float[np.ndarray, "3 3"]:
+    """Compute the rotation about one axis, which takes the axis after it towards the one after that, cyclically.
+
+    Args:
+        axis: 0, 1 or 2 for z, y or x.
+        angle: [rad] Angle.
+    """
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    matrix[first, first] = matrix[second, second] = cosine
+    matrix[second, first], matrix[first, second] = sine, -sine
+    return matrix

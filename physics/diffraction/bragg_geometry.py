@@ -57,7 +57,7 @@ def real_space_steps(
     return steps
 
 
-def reciprocal_basis_of(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "3 3"]:
+def reciprocal_space_steps(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "3 3"]:
     """The way back of :func:`real_space_steps`.
 
     Args:
@@ -71,14 +71,14 @@ def reciprocal_basis_of(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, 
     return basis
 
 
-def positions(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "z y x 3"]:
+def sample_positions(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "z y x 3"]:
     """[m] Where each sample of a centred array lies in the laboratory, (z, y, x)."""
     z, y, x = ((np.arange(n) - n // 2)[:, None] * step for n, step in zip(shape, steps, strict=True))
     where: Float[np.ndarray, "z y x 3"] = z[:, None, None] + y[:, None] + x
     return where
 
 
-def displacement(
+def displacement_from_phase(
     phase: Float[np.ndarray, "*shape"], bragg_vector: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, "*shape"]:
     """Displacement along G [m] of an unwrapped phase [rad], −φ/|G|.
@@ -113,7 +113,7 @@ def directional_strain(
     return _slope(displacement, lambda after, before: after - before, steps, direction, support)
 
 
-def strain_of_density(
+def strain_from_density(
     density: Complex[np.ndarray, "z y x"],
     steps: Float[np.ndarray, "3 3"],
     bragg_vector: Float[np.ndarray, " 3"],

@@ -170,7 +170,7 @@ class Reflection:
     bragg_vector: Vector
 
 
-def reflection(
+def compute_reflection(
     machine: Diffractometer,
     angles: Mapping[str, float],
     scanned: str,

@@ -21,7 +21,7 @@ from jaxtyping import Array, Complex, Float
 from .illumination import PlaneWaves
 from .lattice import Lattice
 from .propagation import cis, incident_cosine
-from .pupil import EDGE, pupil_edge_coverage, shares
+from .pupil import EDGE, pupil_edge_coverage, relative_brightness
 
 LEAST_COSINE = 0.03
 """Waves that graze further are no image's: the objective's rim is below."""
@@ -65,7 +65,7 @@ class BornModel:
             share = jnp.where(jnp.sum(tilt**2) <= (rim * (1 + EDGE)) ** 2, weight, 0.0)
             return jnp.stack(channels) * lax.complex(share, jnp.zeros_like(share))
 
-        weights = shares(self.lattice, self.numerical_aperture, light.tilts, light.weights)
+        weights = relative_brightness(self.lattice, self.numerical_aperture, light.tilts, light.weights)
         return jnp.sum(jax.vmap(one)(light.tilts, weights), axis=0)
 
     def images(self, contrast: Float[Array, "c z y x"], light: PlaneWaves) -> Float[Array, "view y x"]:

@@ -33,7 +33,7 @@ class PlaneWaves(NamedTuple):
     defocus: Float[Array, "*view"]
 
     @classmethod
-    def of(
+    def from_illumination(
         cls, illumination: Illumination, lattice: Lattice, views: Int[np.ndarray, " view"] | slice = slice(None)
     ) -> "PlaneWaves":
         """Light of some views, in single precision.

@@ -1,6 +1,6 @@
 """From a specimen and its light to the images that a microscope takes of it.
 
-    contrast --march--> exit spectra --refocus, pupil--> fields at the camera --|·|², sum over sources--> image
+    contrast --scattering--> exit spectra --refocus, pupil--> fields at the camera --|·|², sum over sources--> image
 
 Images are normalised: 1 where there is no specimen. Axes ``z y x``; all numbers that enter are dimensionless (sines in
 the medium, cycles of the wave in the medium).
@@ -17,11 +17,11 @@ from . import multislice, ssnp
 from .illumination import PlaneWaves
 from .lattice import Lattice
 from .propagation import kernel
-from .pupil import incident_transmission, pupil, shares
+from .pupil import incident_transmission, pupil, relative_brightness
 
-March = Callable[..., Complex[Array, "wave y x"]]
-MARCHES: dict[str, March] = {"multislice": multislice.exit_spectra, "ssnp": ssnp.exit_spectra}
-"""Ways to march through the specimen."""
+ScatteringModel = Callable[..., Complex[Array, "wave y x"]]
+SCATTERING_MODELS: dict[str, ScatteringModel] = {"multislice": multislice.exit_spectra, "ssnp": ssnp.exit_spectra}
+"""Models of the light's way through the specimen, by the names that a config uses."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ImageFormation:
     Args:
         lattice: Samples of the specimen, padded.
         numerical_aperture: NA of the objective.
-        march: How light crosses the specimen: a key of `MARCHES`.
+        scattering: How light crosses the specimen: a key of `SCATTERING_MODELS`.
         block: Slices between the states that are kept for a gradient; see `slices`.
         fixed_light: Whether no gradient of tilts is wanted: the faster way back.
         sharp_rim: Whether the pupil is cut along the samples of the spectrum; see `pupil`.
@@ -40,7 +40,7 @@ class ImageFormation:
 
     lattice: Lattice
     numerical_aperture: float
-    march: str
+    scattering: str
     shape: tuple[int, int]
     block: int | None = None
     fixed_light: bool = False
@@ -61,7 +61,7 @@ class ImageFormation:
         """
         views, sources = light.weights.shape
         tilts = light.tilts.reshape(-1, 2)
-        spectra = MARCHES[self.march](contrast, self.lattice, tilts, self.block, self.fixed_light)
+        spectra = SCATTERING_MODELS[self.scattering](contrast, self.lattice, tilts, self.block, self.fixed_light)
         last = self.lattice.cycles(float(self.lattice.planes[-1]))
 
         def focused(spectrum: Complex[Array, "y x"], tilt: Array, focus: Array) -> Complex[Array, "y x"]:
@@ -80,11 +80,11 @@ class ImageFormation:
     ) -> Float[Array, "view h w"]:
         """Images of the specimen, each lit by sources that add incoherently, relative to an empty field's image."""
         waves = self.fields(contrast, light, aberrations)
-        each = self.pixels(waves.real**2 + waves.imag**2)
-        share = shares(self.lattice, self.numerical_aperture, light.tilts, light.weights)
+        each = self.bin_to_pixels(waves.real**2 + waves.imag**2)
+        share = relative_brightness(self.lattice, self.numerical_aperture, light.tilts, light.weights)
         return jnp.einsum("vs,vshw->vhw", share, each)
 
-    def pixels(
+    def bin_to_pixels(
         self, values: Float[Array, "*n y x"] | Complex[Array, "*n y x"]
     ) -> Float[Array, "*n h w"] | Complex[Array, "*n h w"]:
         """Average the lattice's samples over each pixel, and cut the camera's frame out."""

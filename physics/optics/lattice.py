@@ -83,7 +83,7 @@ class Lattice:
         """[m] Thickness from the first slice's face to the last one's."""
         return self.shape[0] * self.pitch[0]
 
-    def padded(self, margin: float) -> "Lattice":
+    def pad(self, margin: float) -> "Lattice":
         """Widen the lattice laterally by at least a margin [m] in all, to even sizes that the FFT likes.
 
         The added samples stand so that the optical axis keeps to sample ``n // 2``: what was sample i is now
@@ -93,7 +93,7 @@ class Lattice:
         return replace(self, shape=(self.shape[0], y, x))
 
 
-def padding_for(thickness: float, sine: float) -> float:
+def lateral_padding(thickness: float, sine: float) -> float:
     """[m] Width of the gap, in all, that light must not cross: how far a wave wanders through a thickness.
 
     The FFT makes the lattice periodic, so one gap parts the right edge from the left and serves both.

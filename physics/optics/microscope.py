@@ -81,7 +81,7 @@ class Illumination:
         return len(self.na)
 
     @classmethod
-    def tilted(
+    def from_directions(
         cls, na: Float[np.ndarray, "view 2"], defocus: Float[np.ndarray, " view"] | None = None
     ) -> "Illumination":
         """One plane wave a view."""

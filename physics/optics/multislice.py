@@ -58,7 +58,7 @@ def _back(
     return before, jnp.stack(gradients)
 
 
-MARCH = SliceStep(_step, _back)
+SLICE_STEP = SliceStep(_step, _back)
 
 
 def exit_spectra(
@@ -84,5 +84,5 @@ def exit_spectra(
     shape = (tilts.shape[0], *contrast.shape[2:])
     background = jnp.zeros(shape, propagators.dtype).at[:, 0, 0].set(shape[1] * shape[2])
     way = scan_slices_fixed if fixed_light else scan_slices
-    spectra: Waves = way(MARCH, (propagators, cycles), background, contrast, block)
+    spectra: Waves = way(SLICE_STEP, (propagators, cycles), background, contrast, block)
     return spectra

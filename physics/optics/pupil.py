@@ -117,7 +117,7 @@ def incident_transmission(
     return _aberrated(jnp.ones((), tilt.dtype), tilt[0] / rim, tilt[1] / rim, aberrations)
 
 
-def shares(
+def relative_brightness(
     lattice: Lattice,
     numerical_aperture: float,
     tilts: Float[Array, "*n source 2"],

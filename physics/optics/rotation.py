@@ -15,19 +15,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from ..rotation import axis_rotation
+
 _THREE = (0, 2, 0)
 ROUNDING = 1e-6
 """Error of a matrix's entries that is taken for rounding: of single precision."""
-
-
-def axis_turn(axis: int, angle: float) -> Float[np.ndarray, "3 3"]:
-    """Matrix, on (z, y, x), of a turn about one axis [rad]."""
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.eye(3)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    matrix[first, first] = matrix[second, second] = cosine
-    matrix[second, first], matrix[first, second] = sine, -sine
-    return matrix
 
 
 def shear_angles(rotations: Float[np.ndarray, "view 3 3"]) -> tuple[tuple[int, ...], Float[np.ndarray, "view rotate"]]:
@@ -58,7 +50,7 @@ def _three_turns(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
     a = np.arctan2(rotation[2, 0], rotation[1, 0])
     b = np.arctan2(np.hypot(rotation[1, 0], rotation[2, 0]), rotation[0, 0])
     # c from what is left: where z stays upright a is only rounding's choice, and c must fit it
-    rest = axis_turn(2, -b) @ axis_turn(0, -a) @ rotation
+    rest = axis_rotation(2, -b) @ axis_rotation(0, -a) @ rotation
     return np.array([np.arctan2(rest[2, 1], rest[1, 1]), b, a])
 
 
@@ -68,7 +60,7 @@ def _checked(
     for turns, rotation in zip(angles, rotations, strict=True):
         product = np.eye(3)
         for axis, angle in zip(axes, turns, strict=True):
-            product = axis_turn(axis, angle) @ product
+            product = axis_rotation(axis, angle) @ product
         if not np.allclose(product, rotation, atol=ROUNDING):
             raise ValueError(f"not a rotation: {rotation.tolist()}")
     return angles

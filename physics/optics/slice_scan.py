@@ -24,7 +24,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 UNROLL = 2
-"""Slices written out in a loop's body: a march that looks two slices back then overwrites the older, copying none."""
+"""Slices written out in a loop's body: a recurrence over two slices then overwrites the older and copies none."""
 
 State: TypeAlias = Any
 Piece: TypeAlias = Float[Array, "channel y x"]
@@ -32,7 +32,7 @@ Piece: TypeAlias = Float[Array, "channel y x"]
 
 @dataclass(frozen=True)
 class SliceStep:
-    """One slice of a march, forward and back. All functions are pure and take the march's constants first.
+    """Propagation over one slice, forward and back: pure functions, their first argument the constants of all slices.
 
     Args:
         step: (constants, state, slice) to the state after it, and what the way back needs to know of this slice.
@@ -45,12 +45,12 @@ class SliceStep:
 
 
 def scan_slices(
-    march: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+    slice_step: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> State:
     """Carry a state through all slices, first to last; differentiable in everything.
 
     Args:
-        march: What a slice does.
+        slice_step: What a slice does.
         constants: Arrays that are the same for all slices.
         state: The state before the first slice.
         specimen: The slices.
@@ -58,7 +58,7 @@ def scan_slices(
     """
 
     def through(state: State, part: Float[Array, "b channel y x"]) -> State:
-        return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, part, unroll=UNROLL)[0]
+        return lax.scan(lambda s, piece: (slice_step.step(constants, s, piece)[0], None), state, part, unroll=UNROLL)[0]
 
     for part, several in _blocks(specimen, block):
         if several:
@@ -70,15 +70,15 @@ def scan_slices(
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 4))
 def scan_slices_fixed(
-    march: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+    slice_step: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> State:
     """Carry a state through all slices; differentiable in the specimen alone. Arguments as for `scan_slices`."""
     pieces = jnp.moveaxis(specimen, 1, 0)
-    return lax.scan(lambda s, piece: (march.step(constants, s, piece)[0], None), state, pieces, unroll=UNROLL)[0]
+    return lax.scan(lambda s, piece: (slice_step.step(constants, s, piece)[0], None), state, pieces, unroll=UNROLL)[0]
 
 
 def _forward(
-    march: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
+    slice_step: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> tuple[State, Any]:
     kept = []
     for part, several in _blocks(specimen, block):
@@ -86,32 +86,34 @@ def _forward(
             heads = state
 
             def through(state: State, part: Array) -> tuple[State, State]:
-                return _steps(march, constants, state, part)[0], state
+                return _steps(slice_step, constants, state, part)[0], state
 
             state, heads = lax.scan(through, state, part)
             kept.append(heads)
         else:
-            state, notes = _steps(march, constants, state, part)
+            state, notes = _steps(slice_step, constants, state, part)
             kept.append(notes)
     return state, (constants, specimen, kept)
 
 
-def _steps(march: SliceStep, constants: Any, state: State, part: Float[Array, "b channel y x"]) -> tuple[State, Any]:
-    return lax.scan(lambda s, piece: march.step(constants, s, piece), state, part, unroll=UNROLL)
+def _steps(
+    slice_step: SliceStep, constants: Any, state: State, part: Float[Array, "b channel y x"]
+) -> tuple[State, Any]:
+    return lax.scan(lambda s, piece: slice_step.step(constants, s, piece), state, part, unroll=UNROLL)
 
 
-def _backward(march: SliceStep, block: int | None, residuals: Any, cotangent: State) -> tuple[Any, State, Array]:
+def _backward(slice_step: SliceStep, block: int | None, residuals: Any, cotangent: State) -> tuple[Any, State, Array]:
     constants, specimen, kept = residuals
 
     def again(cotangent: State, item: tuple[Array, Any]) -> tuple[State, Array]:
         part, notes = item
         return lax.scan(
-            lambda c, one: march.back(constants, c, *one), cotangent, (part, notes), reverse=True, unroll=UNROLL
+            lambda c, one: slice_step.back(constants, c, *one), cotangent, (part, notes), reverse=True, unroll=UNROLL
         )
 
     def from_head(cotangent: State, item: tuple[Array, State]) -> tuple[State, Array]:
         part, head = item
-        return again(cotangent, (part, _steps(march, constants, head, part)[1]))
+        return again(cotangent, (part, _steps(slice_step, constants, head, part)[1]))
 
     gradients = []
     for (part, several), notes in zip(reversed(_blocks(specimen, block)), reversed(kept), strict=True):

@@ -24,7 +24,7 @@ from .propagation import cis, cosines, incident_cosine
 from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 GRAZING = 0.2
-"""Waves with a smaller cosine are damped, as 1/k_z and the slowly dying evanescent waves would spoil the march."""
+"""Waves with a smaller cosine are damped: 1/k_z and slowly decaying evanescent waves would spoil the propagation."""
 LEAST_COSINE = 1e-4
 """Stands for the cosine of evanescent waves, which the damping removes."""
 
@@ -78,7 +78,7 @@ def _back(
     return (of_spectrum, -_times(before, of_next)), of_contrast
 
 
-MARCH = SliceStep(_step, _back)
+SLICE_STEP = SliceStep(_step, _back)
 
 
 def exit_spectra(
@@ -104,7 +104,7 @@ def exit_spectra(
     numbers = (jnp.asarray(turn, tilts.dtype), jnp.asarray(lattice.medium_index, tilts.dtype))
     constants = (2 * damping * jnp.cos(phase), damping**2, damping * jnp.sin(phase) / cosine, *numbers)
     way = scan_slices_fixed if fixed_light else scan_slices
-    beyond, spectrum = way(MARCH, constants, (_times(damping, phasor * start), start), contrast, block)
+    beyond, spectrum = way(SLICE_STEP, constants, (_times(damping, phasor * start), start), contrast, block)
     # The forward part at the last slice, of U there and one slice further on, where nothing was met.
     forward: Waves = _times(1 / jnp.sin(phase), 0.5j * (phasor.conj() * spectrum - _times(1 / damping, beyond)))
     back = cis(-turn * contrast.shape[1] * jax.vmap(incident_cosine)(tilts))

@@ -102,31 +102,31 @@ class Body:
     ripple: Ripple | None = None
 
     @property
-    def inward(self) -> Float[np.ndarray, "3 3"]:
+    def to_unit_ball(self) -> Float[np.ndarray, "3 3"]:
         """[1/m] The matrix that takes r − c to q."""
         axes = np.eye(3) if self.orientation is None else self.orientation
         matrix: Float[np.ndarray, "3 3"] = axes.T / self.semi_axes[:, None]
         return matrix
 
     @property
-    def reach(self) -> Float[np.ndarray, " 3"]:
+    def half_extent(self) -> Float[np.ndarray, " 3"]:
         """[m] Half the box along z, y, x that holds the body."""
         swell = 1 + (self.ripple.bound if self.ripple else 0)
-        half: Float[np.ndarray, " 3"] = swell * np.linalg.norm(np.linalg.inv(self.inward), axis=1)
+        half: Float[np.ndarray, " 3"] = swell * np.linalg.norm(np.linalg.inv(self.to_unit_ball), axis=1)
         return half
 
-    def turned(self, rotation: Float[np.ndarray, "3 3"]) -> "Body":
+    def rotate(self, rotation: Float[np.ndarray, "3 3"]) -> "Body":
         """The body turned about the origin: what was at r is then at ``rotation @ r``."""
         axes = np.eye(3) if self.orientation is None else self.orientation
         return replace(self, centre=rotation @ self.centre, orientation=rotation @ axes)
 
-    def holds(self, points: Float[np.ndarray, "point 3"], margin: float | int = 0.0) -> Bool[np.ndarray, " point"]:
+    def contains(self, points: Float[np.ndarray, "point 3"], margin: float | int = 0.0) -> Bool[np.ndarray, " point"]:
         """Whether points [m] lie inside, at least ``margin`` (in units of the semi-axes) below the surface."""
-        q = (points - self.centre) @ self.inward.T
+        q = (points - self.centre) @ self.to_unit_ball.T
         inside: Bool[np.ndarray, " point"] = self._level_of(q, np.linalg.norm(q, axis=1))[0] < -margin
         return inside
 
-    def coverage(
+    def occupancy(
         self,
         z: Float[np.ndarray, " z"],
         y: Float[np.ndarray, " y"],
@@ -160,7 +160,7 @@ class Body:
         """Coverage where voxels are small against the body. Only those near the surface are looked at closely."""
         filled = np.empty((len(z), len(y), len(x)))
         step = max(1, _CHUNK // max(1, len(y) * len(x)))
-        to_z, to_y, to_x = self.inward.T
+        to_z, to_y, to_x = self.to_unit_ball.T
         across = np.outer(y - self.centre[1], to_y)[:, None] + np.outer(x - self.centre[2], to_x)[None, :]
         thick = float(np.linalg.norm(size / 2) / self.semi_axes.min())
         swell = self.ripple.bound if self.ripple else 0.0
@@ -198,11 +198,11 @@ class Body:
         safe = np.maximum(radius, 0.1)
         u = q / safe[:, None]
         variance = size**2 / 12
-        normal = u @ self.inward
+        normal = u @ self.to_unit_ball
         across = np.einsum("pi,i,pi->p", normal, variance, normal)
-        spread = (normal * variance) @ self.inward.T
+        spread = (normal * variance) @ self.to_unit_ball.T
         sideways = np.einsum("pi,pi->p", spread, spread) - np.einsum("pi,pi->p", spread, u) ** 2
-        trace = np.sum(self.inward**2 @ variance) - across
+        trace = np.sum(self.to_unit_ball**2 @ variance) - across
         met = np.clip(12 * depth**2, 0, 3) - 1
         bend: Float[np.ndarray, " point"] = (trace + met * sideways / np.maximum(across, 1e-24)) / (2 * safe)
         return bend
@@ -218,7 +218,7 @@ class Body:
             ripple, slope = self.ripple(u)
             tangential = slope - u * np.einsum("pi,pi->p", u, slope)[:, None]
             level, gradient = level - ripple, u - tangential / safe
-        return level, gradient @ self.inward
+        return level, gradient @ self.to_unit_ball
 
 
 def _divided(axis: Float[np.ndarray, " n"], size: float, parts: int) -> Float[np.ndarray, " m"]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ...optics.rotation import axis_turn
+from ...rotation import axis_rotation
 from ..random import Seed, generator, random_rotation
 from .body import Body, Ripple
 from .specimen import Specimen
@@ -90,13 +90,13 @@ def cell_specimen(
 
 def _body(rng: np.random.Generator, radius: float, optics: CellOptics, shape: CellShape) -> Body:
     stretch = rng.uniform(0.88, 1.12)
-    lean = axis_turn(1, rng.normal(0, 0.06)) @ axis_turn(2, rng.normal(0, 0.06))
+    lean = axis_rotation(1, rng.normal(0, 0.06)) @ axis_rotation(2, rng.normal(0, 0.06))
     ripple = Ripple.random(rng, shape.irregularity, 2.5) + Ripple.random(rng, shape.roughness, 11, terms=20)
     return Body(
         centre=np.zeros(3),
         semi_axes=radius * np.array([shape.flattening, stretch, 1 / stretch]),
         index=optics.cytoplasm,
-        orientation=lean @ axis_turn(0, rng.uniform(0, np.pi)),
+        orientation=lean @ axis_rotation(0, rng.uniform(0, np.pi)),
         ripple=ripple,
     )
 
@@ -111,7 +111,7 @@ def _nucleus(rng: np.random.Generator, body: Body, radius: float, optics: CellOp
         semi_axes=semi_axes,
         index=optics.nucleus,
         absorption=optics.absorption,
-        orientation=axis_turn(0, rng.uniform(0, np.pi)),
+        orientation=axis_rotation(0, rng.uniform(0, np.pi)),
         ripple=Ripple.random(rng, 0.02, 3),
     )
 
@@ -149,8 +149,8 @@ def _organelles(
 
 def _place(rng: np.random.Generator, size: float, inside: Body, clear_of: list[Body]) -> Float[np.ndarray, " 3"] | None:
     """Find a place for a ball of a size [m] inside one body and clear of others; None where there is no room."""
-    places = inside.centre + inside.reach * rng.uniform(-1, 1, (60, 3))
-    fits = inside.holds(places, size / inside.semi_axes.min())
+    places = inside.centre + inside.half_extent * rng.uniform(-1, 1, (60, 3))
+    fits = inside.contains(places, size / inside.semi_axes.min())
     for other in clear_of:
-        fits &= ~other.holds(places, -size / other.semi_axes.min())
+        fits &= ~other.contains(places, -size / other.semi_axes.min())
     return places[np.argmax(fits)] if fits.any() else None

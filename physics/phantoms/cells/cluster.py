@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from ...optics.rotation import axis_turn
+from ...rotation import axis_rotation
 from ..random import Seed, generator
 from .cell import CellOptics, CellShape, cell_specimen
 from .specimen import Specimen
@@ -34,10 +34,10 @@ def cluster_specimen(
         cell = cell_specimen(
             rng, radius=radius * rng.uniform(0.85, 1.15), medium_index=medium_index, optics=optics, shape=shape
         )
-        cell = cell.turned(axis_turn(1, rng.normal(0, 0.25)))
-        cells.append(cell.moved(_beside(rng, cell, cells)))
+        cell = cell.rotate(axis_rotation(1, rng.normal(0, 0.25)))
+        cells.append(cell.translate(_beside(rng, cell, cells)))
     middle = np.mean([cell.bodies[0].centre for cell in cells], axis=0)
-    bodies = tuple(body for cell in cells for body in cell.moved(-middle).bodies)
+    bodies = tuple(body for cell in cells for body in cell.translate(-middle).bodies)
     return Specimen(bodies, medium_index)
 
 
@@ -64,5 +64,5 @@ def _beside(rng: np.random.Generator, cell: Specimen, others: list[Specimen]) ->
 def _half_box(cell: Specimen) -> Float[np.ndarray, " 3"]:
     """[m] Half the box of the cell without its ripples: neighbours press against each other."""
     body = cell.bodies[0]
-    half: Float[np.ndarray, " 3"] = np.linalg.norm(np.linalg.inv(body.inward), axis=1)
+    half: Float[np.ndarray, " 3"] = np.linalg.norm(np.linalg.inv(body.to_unit_ball), axis=1)
     return half

@@ -28,7 +28,7 @@ class Specimen:
     @property
     def extent(self) -> tuple[float, float, float]:
         """[m] Size (z, y, x) of the box, centred on the origin, that holds every body."""
-        far = np.max([np.zeros(3), *(np.abs(b.centre) + b.reach for b in self.bodies)], axis=0)
+        far = np.max([np.zeros(3), *(np.abs(b.centre) + b.half_extent for b in self.bodies)], axis=0)
         z, y, x = (2 * float(f) for f in far)
         return z, y, x
 
@@ -55,16 +55,16 @@ class Specimen:
         """Give the imaginary index, averaged over each voxel; arguments as for :meth:`sample`."""
         return self._painted(z, y, x, "absorption", 0.0)
 
-    def turned(self, rotation: Float[np.ndarray, "3 3"]) -> "Specimen":
+    def rotate(self, rotation: Float[np.ndarray, "3 3"]) -> "Specimen":
         """The specimen turned about the origin: what was at r is then at ``rotation @ r``."""
-        return replace(self, bodies=tuple(body.turned(rotation) for body in self.bodies))
+        return replace(self, bodies=tuple(body.rotate(rotation) for body in self.bodies))
 
-    def scaled(self, factor: float | int) -> "Specimen":
+    def scale_contrast(self, factor: float | int) -> "Specimen":
         """The specimen with its index contrast multiplied, its shape the same."""
         n = self.medium_index
         return replace(self, bodies=tuple(replace(b, index=n + factor * (b.index - n)) for b in self.bodies))
 
-    def moved(self, offset: Float[np.ndarray, " 3"]) -> "Specimen":
+    def translate(self, offset: Float[np.ndarray, " 3"]) -> "Specimen":
         """The specimen moved by an offset [m] (z, y, x)."""
         return replace(self, bodies=tuple(replace(b, centre=b.centre + offset) for b in self.bodies))
 
@@ -81,11 +81,11 @@ class Specimen:
         size = np.array([float(a[-1] - a[0]) / max(len(a) - 1, 1) for a in axes])
         values = np.zeros([len(a) for a in axes], np.float32)
         for body in self.bodies:
-            reach = body.reach + size
+            reach = body.half_extent + size
             limits = zip(axes, body.centre - reach, body.centre + reach, strict=True)
             bz, by, bx = (slice(*np.searchsorted(axis, (low, high))) for axis, low, high in limits)
             here = values[bz, by, bx]
             if here.size:
-                filled = body.coverage(axes[0][bz], axes[1][by], axes[2][bx], size)
+                filled = body.occupancy(axes[0][bz], axes[1][by], axes[2][bx], size)
                 here += (filled * (getattr(body, quantity) - ground - here)).astype(np.float32)
         return values

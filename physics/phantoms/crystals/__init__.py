@@ -3,7 +3,7 @@
 from .crystal import Crystal, amplitudes, density
 from .polyhedron import Polyhedron, Shape, ShapeError
 from .random_crystal import GOLD_111, STRAINS, random_crystal, random_steps
-from .shape import FLAWS, family, random_shape
+from .shape import FLAWS, facet_normals, random_shape
 from .strain import Dislocation, DisplacementField, Inclusion, Polynomial, Relaxation, StackingFault, Waves
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "Waves",
     "amplitudes",
     "density",
-    "family",
+    "facet_normals",
     "random_crystal",
     "random_shape",
     "random_steps",

@@ -66,7 +66,7 @@ def density(
 
 
 def amplitudes(
-    crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int], finer: int = 2
+    crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int], fineness: int = 2
 ) -> Complex[np.ndarray, "z y x"]:
     """Far field of the crystal itself, F(q) = ∫ρ e^(−iq·r) in units of a voxel, at the q of the measured array.
 
@@ -77,14 +77,14 @@ def amplitudes(
         crystal: What diffracts.
         steps: [m] Rows: step of position along the conjugate array's axes.
         shape: Of the measured array (frame, y, x).
-        finer: By so much the grid is refined; 1 is fastest, and wrong at the array's rim.
+        fineness: By so much the grid is refined; 1 is fastest, and wrong at the array's rim.
 
     Returns:
         complex64, centred.
     """
-    fine = (shape[0] * finer, shape[1] * finer, shape[2] * finer)
-    sampled = density(crystal, steps / finer, fine)
+    fine = (shape[0] * fineness, shape[1] * fineness, shape[2] * fineness)
+    sampled = density(crystal, steps / fineness, fine)
     field = fft.fftshift(fft.fftn(fft.ifftshift(sampled), overwrite_x=True))
-    middle = [slice(n * finer // 2 - n // 2, n * finer // 2 - n // 2 + n) for n in shape]
-    z, y, x = (finer * np.sinc((np.arange(n) - n // 2) / (finer * n)) for n in shape)
+    middle = [slice(n * fineness // 2 - n // 2, n * fineness // 2 - n // 2 + n) for n in shape]
+    z, y, x = (fineness * np.sinc((np.arange(n) - n // 2) / (fineness * n)) for n in shape)
     return np.asarray(field[tuple(middle)] / (z[:, None, None] * y[:, None] * x), np.complex64)

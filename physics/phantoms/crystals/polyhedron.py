@@ -46,23 +46,23 @@ class Polyhedron:
         below: Float[np.ndarray, "point facet"] = self.offsets - points @ self.normals.T
         return below
 
-    def holds(self, points: Float[np.ndarray, "point 3"]) -> Bool[np.ndarray, " point"]:
+    def contains(self, points: Float[np.ndarray, "point 3"]) -> Bool[np.ndarray, " point"]:
         """Whether points [m] lie inside."""
         return np.asarray(np.all(self.depth(points) >= 0, axis=1))
 
-    def moved(self, offset: Float[np.ndarray, " 3"]) -> "Polyhedron":
+    def translate(self, offset: Float[np.ndarray, " 3"]) -> "Polyhedron":
         """Moved by an offset [m]."""
         return replace(self, offsets=self.offsets + self.normals @ offset)
 
-    def turned(self, rotation: Float[np.ndarray, "3 3"]) -> "Polyhedron":
+    def rotate(self, rotation: Float[np.ndarray, "3 3"]) -> "Polyhedron":
         """Turned about the origin: what was at r is then at ``rotation @ r``."""
         return replace(self, normals=self.normals @ rotation.T)
 
-    def scaled(self, factor: float) -> "Polyhedron":
+    def scale(self, factor: float) -> "Polyhedron":
         """Magnified about the origin."""
         return replace(self, offsets=factor * self.offsets)
 
-    def cut(self, normal: Float[np.ndarray, " 3"], offset: float) -> "Polyhedron":
+    def add_facet(self, normal: Float[np.ndarray, " 3"], offset: float) -> "Polyhedron":
         """With one more facet."""
         return Polyhedron(np.vstack([self.normals, normal]), np.append(self.offsets, offset))
 
@@ -100,11 +100,11 @@ class Shape:
     body: Polyhedron
     holes: tuple[Polyhedron, ...] = ()
 
-    def holds(self, points: Float[np.ndarray, "point 3"]) -> Bool[np.ndarray, " point"]:
+    def contains(self, points: Float[np.ndarray, "point 3"]) -> Bool[np.ndarray, " point"]:
         """Whether points [m] lie in the crystal."""
-        inside = self.body.holds(points)
+        inside = self.body.contains(points)
         for hole in self.holes:
-            inside &= ~hole.holds(points)
+            inside &= ~hole.contains(points)
         return inside
 
     def occupancy(self, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "z y x"]:

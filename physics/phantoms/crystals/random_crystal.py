@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ..random import Seed, generator
 from .crystal import Crystal
 from .polyhedron import Polyhedron, Shape, ShapeError
-from .shape import FLAWS, family, random_shape
+from .shape import FLAWS, facet_normals, random_shape
 from .strain import Dislocation, DisplacementField, Inclusion, Polynomial, Relaxation, StackingFault, Waves
 
 STRAINS = ("polynomial", "waves", "relaxation", "inclusion", "screw", "edge")
@@ -56,7 +56,7 @@ def random_crystal(
         bragg_vector = GOLD_111 * direction / np.linalg.norm(direction)
     strains = _chosen(rng, strains, STRAINS, _STRAIN_SHARES, "strain")
     flaws = _chosen(rng, flaws, FLAWS, _FLAW_SHARES, "flaw")
-    rotation = lattice_towards(rng, bragg_vector)
+    rotation = random_lattice_rotation(rng, bragg_vector)
     shape = random_shape(rng, radius, rotation, flaws)
     probes = _probes(rng, shape)
     fields: list[DisplacementField] = []
@@ -66,7 +66,7 @@ def random_crystal(
         field, strength = _field(rng, name, shape.body, radius), np.exp(rng.uniform(*np.log(phase)))
         level = _residual(field.along(probes, -bragg_vector), probes, radius)[0]
         low, high = np.quantile(level, _MOST)
-        fields.append(field.scaled(2 * float(strength) / float(high - low)))
+        fields.append(field.scale(2 * float(strength) / float(high - low)))
     fields.append(_level(fields, probes, bragg_vector, radius))
     fields += [_dislocation(rng, name, radius, bragg_vector, rotation) for name in strains if name in ("screw", "edge")]
     if "twin" in flaws:
@@ -104,7 +104,9 @@ def random_steps(
     return steps
 
 
-def lattice_towards(rng: np.random.Generator, bragg_vector: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
+def random_lattice_rotation(
+    rng: np.random.Generator, bragg_vector: Float[np.ndarray, " 3"]
+) -> Float[np.ndarray, "3 3"]:
     """Draw a turn that takes the lattice's [111] to G.
 
     Args:
@@ -140,7 +142,7 @@ def _probes(rng: np.random.Generator, shape: Shape) -> Float[np.ndarray, "point 
     """Points [m] evenly within the crystal."""
     corners = shape.body.vertices()
     everywhere = rng.uniform(corners.min(axis=0), corners.max(axis=0), (4 * _PROBES, 3))
-    points: Float[np.ndarray, "point 3"] = everywhere[shape.holds(everywhere)][:_PROBES]
+    points: Float[np.ndarray, "point 3"] = everywhere[shape.contains(everywhere)][:_PROBES]
     if len(points) < 10:
         raise ShapeError("the flaws leave nothing of the crystal: draw it with another seed, or fewer flaws")
     return points
@@ -193,8 +195,8 @@ def _dislocation(
 ) -> Dislocation:
     """A perfect dislocation a/2⟨110⟩ that this reflection sees, in a {111} slip plane."""
     constant = 2 * np.pi * np.sqrt(3) / np.linalg.norm(bragg_vector)
-    burgers = rng.permutation([b for b in family((1, 1, 0)) if abs(b.sum()) > 1])[0]
-    plane = rng.permutation([n for n in family((1, 1, 1)) if abs(n @ burgers) < 0.1])[0]
+    burgers = rng.permutation([b for b in facet_normals((1, 1, 0)) if abs(b.sum()) > 1])[0]
+    plane = rng.permutation([n for n in facet_normals((1, 1, 1)) if abs(n @ burgers) < 0.1])[0]
     line = burgers if name == "screw" else np.cross(plane, burgers)
     direction = rng.normal(size=3)
     point = rng.uniform(0, 0.5) * radius * direction / np.linalg.norm(direction)
@@ -210,6 +212,6 @@ def _fault(
     """The lattice beyond a twin's plate, moved by a partial a/6⟨112⟩ in its plane: a phase of 0 or ±2π/3."""
     constant = 2 * np.pi * np.sqrt(3) / np.linalg.norm(bragg_vector)
     normal, offset = plate.normals[0], float(plate.offsets[0])
-    partials = family((1, 1, 2)) @ rotation.T
+    partials = facet_normals((1, 1, 2)) @ rotation.T
     step = rng.permutation([s for s in partials if abs(s @ normal) < 0.1])[0]
     return StackingFault(normal, offset, constant / np.sqrt(6) * step)

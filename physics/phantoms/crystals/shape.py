@@ -25,7 +25,7 @@ _SOME = 14
 """Facets of {210} that a crystal has at most."""
 
 
-def family(indices: tuple[int, int, int]) -> Float[np.ndarray, "facet 3"]:
+def facet_normals(indices: tuple[int, int, int]) -> Float[np.ndarray, "facet 3"]:
     """Unit normals of all facets of a family {hkl} of a cubic lattice.
 
     Args:
@@ -36,7 +36,7 @@ def family(indices: tuple[int, int, int]) -> Float[np.ndarray, "facet 3"]:
     return normals
 
 
-def faceted(
+def random_polyhedron(
     rng: np.random.Generator, radius: float, jitter: float, indices: Collection[tuple[int, int, int]]
 ) -> Polyhedron:
     """Draw a convex crystal around the origin, its lattice along the axes.
@@ -49,15 +49,15 @@ def faceted(
     """
     normals, offsets = [], []
     for name in indices:
-        facets = family(name)
+        facets = facet_normals(name)
         if len(facets) > _SOME:
             facets = rng.permutation(facets)[: rng.integers(4, _SOME + 1)]
         normals.append(facets)
         offsets.append(rng.uniform(*_DISTANCES[name]) * (1 + jitter * rng.uniform(-1, 1, len(facets))))
-    return sized(Polyhedron(np.concatenate(normals), np.concatenate(offsets)), radius)
+    return set_volume(Polyhedron(np.concatenate(normals), np.concatenate(offsets)), radius)
 
 
-def sized(body: Polyhedron, radius: float) -> Polyhedron:
+def set_volume(body: Polyhedron, radius: float) -> Polyhedron:
     """Move a body's middle to the origin and give it the volume of a ball.
 
     Args:
@@ -65,8 +65,8 @@ def sized(body: Polyhedron, radius: float) -> Polyhedron:
         radius: [m] Of the ball.
     """
     corners = body.vertices()
-    body = body.moved(-(corners.min(axis=0) + corners.max(axis=0)) / 2)
-    return body.scaled(radius / (3 * body.volume() / (4 * np.pi)) ** (1 / 3))
+    body = body.translate(-(corners.min(axis=0) + corners.max(axis=0)) / 2)
+    return body.scale(radius / (3 * body.volume() / (4 * np.pi)) ** (1 / 3))
 
 
 def random_shape(
@@ -84,20 +84,20 @@ def random_shape(
         flaws: Those of :data:`FLAWS` that it has; a twin's plate is the last of the holes.
     """
     indices = [name for name, share in _SHARES.items() if rng.random() < share]
-    body = faceted(rng, radius, rng.uniform(0.15, 0.25), indices).turned(rotation)
+    body = random_polyhedron(rng, radius, rng.uniform(0.15, 0.25), indices).rotate(rotation)
     if "substrate" in flaws:
-        body = sized(body.cut(_direction(rng), rng.uniform(0.2, 0.8) * radius), radius)
+        body = set_volume(body.add_facet(_direction(rng), rng.uniform(0.2, 0.8) * radius), radius)
     holes = []
     if "notch" in flaws:
-        holes.append(notch(rng, radius))
+        holes.append(random_notch(rng, radius))
     if "void" in flaws:
-        holes.append(void(rng, radius, rotation))
+        holes.append(random_void(rng, radius, rotation))
     if "twin" in flaws:
-        holes.append(plate(rng, radius, rotation))
+        holes.append(random_twin_plate(rng, radius, rotation))
     return Shape(body, tuple(holes))
 
 
-def notch(rng: np.random.Generator, radius: float) -> Polyhedron:
+def random_notch(rng: np.random.Generator, radius: float) -> Polyhedron:
     """Draw a wedge that opens outward, its edge inside the crystal.
 
     Args:
@@ -108,10 +108,10 @@ def notch(rng: np.random.Generator, radius: float) -> Polyhedron:
     sideways = np.cross(outward, _direction(rng))
     sideways /= np.linalg.norm(sideways)
     normals = np.stack([s * np.cos(half_opening) * sideways - np.sin(half_opening) * outward for s in (-1, 1)])
-    return Polyhedron(normals, np.zeros(2)).moved(rng.uniform(0.3, 0.8) * radius * outward)
+    return Polyhedron(normals, np.zeros(2)).translate(rng.uniform(0.3, 0.8) * radius * outward)
 
 
-def void(rng: np.random.Generator, radius: float, rotation: Float[np.ndarray, "3 3"]) -> Polyhedron:
+def random_void(rng: np.random.Generator, radius: float, rotation: Float[np.ndarray, "3 3"]) -> Polyhedron:
     """Draw a cavity; like the crystal, it has the lattice's facets.
 
     Args:
@@ -119,11 +119,11 @@ def void(rng: np.random.Generator, radius: float, rotation: Float[np.ndarray, "3
         radius: [m] Of the crystal.
         rotation: Of its lattice.
     """
-    cavity = faceted(rng, rng.uniform(0.12, 0.3) * radius, 0.2, [(1, 1, 1), (1, 0, 0)])
-    return cavity.turned(rotation).moved(rng.uniform(0, 0.5) * radius * _direction(rng))
+    cavity = random_polyhedron(rng, rng.uniform(0.12, 0.3) * radius, 0.2, [(1, 1, 1), (1, 0, 0)])
+    return cavity.rotate(rotation).translate(rng.uniform(0, 0.5) * radius * _direction(rng))
 
 
-def plate(rng: np.random.Generator, radius: float, rotation: Float[np.ndarray, "3 3"]) -> Polyhedron:
+def random_twin_plate(rng: np.random.Generator, radius: float, rotation: Float[np.ndarray, "3 3"]) -> Polyhedron:
     """Draw a plate between two {111} planes: a twin's lattice scatters to another peak.
 
     Args:
@@ -131,7 +131,7 @@ def plate(rng: np.random.Generator, radius: float, rotation: Float[np.ndarray, "
         radius: [m] Of the crystal.
         rotation: Of its lattice.
     """
-    normal = rng.permutation(family((1, 1, 1)))[0] @ rotation.T
+    normal = rng.permutation(facet_normals((1, 1, 1)))[0] @ rotation.T
     lower, thickness = rng.uniform(-0.6, 0.5) * radius, rng.uniform(0.08, 0.35) * radius
     return Polyhedron(np.stack([normal, -normal]), np.array([lower + thickness, -lower]))
 

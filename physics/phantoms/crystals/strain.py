@@ -27,7 +27,7 @@ class DisplacementField(Protocol):
             direction: Of length 1 for a displacement in metres; −G for a phase.
         """
 
-    def scaled(self, factor: float) -> "DisplacementField":
+    def scale(self, factor: float) -> "DisplacementField":
         """The same field, so many times as strong."""
 
 
@@ -69,7 +69,7 @@ class Polynomial:
             total += term
         return total
 
-    def scaled(self, factor: float) -> "Polynomial":
+    def scale(self, factor: float) -> "Polynomial":
         """The same field, so many times as strong."""
         return replace(self, coefficients=factor * self.coefficients)
 
@@ -111,7 +111,7 @@ class Waves:
             total += weight * np.cos(points @ wave_vector + phase)
         return total
 
-    def scaled(self, factor: float) -> "Waves":
+    def scale(self, factor: float) -> "Waves":
         """The same field, so many times as strong."""
         return replace(self, polarisations=factor * self.polarisations)
 
@@ -141,7 +141,7 @@ class Relaxation:
             total += weight * np.exp(-np.maximum(offset - points @ normal, 0) / self.decay)
         return total
 
-    def scaled(self, factor: float) -> "Relaxation":
+    def scale(self, factor: float) -> "Relaxation":
         """The same field, so many times as strong."""
         return replace(self, amplitudes=factor * self.amplitudes)
 
@@ -169,7 +169,7 @@ class Inclusion:
         component: Component = self.misfit * fall * (relative @ direction)
         return component
 
-    def scaled(self, factor: float) -> "Inclusion":
+    def scale(self, factor: float) -> "Inclusion":
         """The same field, so many times as strong."""
         return replace(self, misfit=factor * self.misfit)
 
@@ -193,7 +193,7 @@ class StackingFault:
         component: Component = (points @ self.normal > self.offset) * float(self.step @ direction)
         return component
 
-    def scaled(self, factor: float) -> "StackingFault":
+    def scale(self, factor: float) -> "StackingFault":
         """The same field, so many times as strong."""
         return replace(self, step=factor * self.step)
 
@@ -237,7 +237,7 @@ class Dislocation:
         component: Component = total / (2 * np.pi)
         return component
 
-    def scaled(self, factor: float) -> "Dislocation":
+    def scale(self, factor: float) -> "Dislocation":
         """The same field, so many times as strong; only whole numbers leave a lattice."""
         return replace(self, burgers=factor * self.burgers)
 

@@ -1,14 +1,14 @@
 """Simulated red blood cells of known shape, described in space and sampled on any grid."""
 
 from .cell import CLASSES, RedCell
-from .random_cell import FAMILY, STRETCH, UnknownClass, random_cell, spread_directions
-from .sampling import occupancy_of, sample_level, sample_occupancy, sample_signed_distance, signed_distance
+from .random_cell import AXIAL_STRETCH, DISC_CLASSES, UnknownClassError, random_cell, spread_directions
+from .sampling import occupancy_from_level, sample_level, sample_occupancy, sample_signed_distance, signed_distance
 from .surfaces import CutSurface, Disc, Ellipsoid, ImplicitSurface, PlacedSurface, SpiculatedSurface, Union, disc_volume
 
 __all__ = [
+    "AXIAL_STRETCH",
     "CLASSES",
-    "FAMILY",
-    "STRETCH",
+    "DISC_CLASSES",
     "CutSurface",
     "Disc",
     "Ellipsoid",
@@ -17,9 +17,9 @@ __all__ = [
     "RedCell",
     "SpiculatedSurface",
     "Union",
-    "UnknownClass",
+    "UnknownClassError",
     "disc_volume",
-    "occupancy_of",
+    "occupancy_from_level",
     "random_cell",
     "sample_level",
     "sample_occupancy",

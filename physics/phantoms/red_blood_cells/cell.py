@@ -43,9 +43,9 @@ class RedCell:
     surface: ImplicitSurface
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
-        return self.surface.reach
+        return self.surface.bounding_radius
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
         """[m] Level at points [m]: negative inside, 0 on the surface, about the distance near it."""
@@ -101,7 +101,7 @@ def measure_cell(surface: ImplicitSurface, samples: int = 28) -> CellSize:
         surface: Around the origin.
         samples: Of the grid along each axis.
     """
-    axis = surface.reach * (2 * np.arange(samples) + 1 - samples) / samples
+    axis = surface.bounding_radius * (2 * np.arange(samples) + 1 - samples) / samples
     step = float(axis[1] - axis[0])
     filled = sample_occupancy(surface, axis, axis, axis)
     low, high = np.zeros(3), np.zeros(3)

@@ -18,9 +18,9 @@ from ..random import Seed, generator, random_rotation
 from .cell import CLASSES, RedCell, measure_cell
 from .surfaces import CutSurface, Disc, Ellipsoid, ImplicitSurface, PlacedSurface, SpiculatedSurface, Union, disc_volume
 
-STRETCH = 1.25
+AXIAL_STRETCH = 1.25
 """By so much real spherocytes are longer along z."""
-WINDOW = 10.4e-6
+FIELD_OF_VIEW = 10.4e-6
 """[m] No cell or cluster is wider: the field of view of real stacks."""
 _MICRON = 1e-6
 _FEMTOLITRE = 1e-18
@@ -32,7 +32,7 @@ _RADIUS = (3.85, 0.3)
 Range = tuple[float, float]
 
 
-class UnknownClass(ValueError):  # noqa: N818 - a wrong name
+class UnknownClassError(ValueError):
     """A class of cells that there is not."""
 
 
@@ -56,7 +56,7 @@ class Spicules:
 
 
 @dataclass(frozen=True)
-class Family:
+class DiscClass:
     """A class of the family.
 
     Args:
@@ -72,20 +72,20 @@ class Family:
     radius: Range | None = None
 
 
-FAMILY: Mapping[str, Family] = {
-    "spherocyte": Family((0.9, 1.0), radius=(2.6, 3.2)),
-    "stomatocyte_II": Family((0.33, 0.49), bend=(2.0, 2.8)),
-    "stomatocyte_I": Family((0.08, 0.39), bend=(1.1, 2.1)),
-    "discocyte": Family((0.05, 0.17), bend=(0.0, 0.4)),
-    "echinocyte_I": Family((0.04, 0.22), spicules=Spicules((4, 17), (0.43, 0.72))),
-    "echinocyte_II": Family((0.21, 0.27), spicules=Spicules((15, 33), (0.42, 0.85))),
-    "echinocyte_III": Family((0.52, 0.65), spicules=Spicules((21, 49), (0.44, 1.2), alike=False)),
-    "acanthocyte": Family((0.1, 0.6), spicules=Spicules((3, 16), (0.4, 2.0), even=False, alike=False)),
+DISC_CLASSES: Mapping[str, DiscClass] = {
+    "spherocyte": DiscClass((0.9, 1.0), radius=(2.6, 3.2)),
+    "stomatocyte_II": DiscClass((0.33, 0.49), bend=(2.0, 2.8)),
+    "stomatocyte_I": DiscClass((0.08, 0.39), bend=(1.1, 2.1)),
+    "discocyte": DiscClass((0.05, 0.17), bend=(0.0, 0.4)),
+    "echinocyte_I": DiscClass((0.04, 0.22), spicules=Spicules((4, 17), (0.43, 0.72))),
+    "echinocyte_II": DiscClass((0.21, 0.27), spicules=Spicules((15, 33), (0.42, 0.85))),
+    "echinocyte_III": DiscClass((0.52, 0.65), spicules=Spicules((21, 49), (0.44, 1.2), alike=False)),
+    "acanthocyte": DiscClass((0.1, 0.6), spicules=Spicules((3, 16), (0.4, 2.0), even=False, alike=False)),
 }
 """The classes that are a disc, a bowl or a ball, with spicules or without."""
 
 
-def random_cell(seed: Seed, label: str | None = None, *, stretch: float = STRETCH) -> RedCell:
+def random_cell(seed: Seed, label: str | None = None, *, stretch: float = AXIAL_STRETCH) -> RedCell:
     """Draw a red blood cell, turned at random, its box around the origin.
 
     Args:
@@ -99,14 +99,14 @@ def random_cell(seed: Seed, label: str | None = None, *, stretch: float = STRETC
     rng = generator(seed)
     label = CLASSES[rng.integers(len(CLASSES))] if label is None else label
     if label not in CLASSES:
-        raise UnknownClass(f"{label!r} is no class of red blood cells; there are {', '.join(CLASSES)}")
+        raise UnknownClassError(f"{label!r} is no class of red blood cells; there are {', '.join(CLASSES)}")
     for _ in range(_TRIES):
         turn = np.diag([stretch, 1.0, 1.0]) @ random_rotation(rng)
         body = _BODIES[label](rng) if label in _BODIES else _of_family(rng, label)
         found = measure_cell(PlacedSurface(body, turn, np.zeros(3)))
-        if found.size.max() < WINDOW:
+        if found.size.max() < FIELD_OF_VIEW:
             break
-    fitting = min(1.0, WINDOW / float(found.size.max()))
+    fitting = min(1.0, FIELD_OF_VIEW / float(found.size.max()))
     return RedCell(label, PlacedSurface(body, fitting * turn, -fitting * found.middle))
 
 
@@ -116,7 +116,7 @@ _TRIES = 6
 
 def _of_family(rng: np.random.Generator, label: str) -> ImplicitSurface:
     """Draw a disc, a bowl or a ball."""
-    family = FAMILY[label]
+    family = DISC_CLASSES[label]
     roundness = rng.uniform(*family.roundness)
     radius = rng.uniform(*family.radius) * _MICRON if family.radius is not None else rng.normal(*_RADIUS) * _MICRON
     disc = Disc(radius, roundness, rng.uniform(*family.bend) * _MICRON)
@@ -203,11 +203,11 @@ def _beside(rng: np.random.Generator, cell: PlacedSurface, others: list[PlacedSu
     if not others:
         return cell
     crowd = Union(tuple(others))
-    own = rng.uniform(-cell.reach, cell.reach, (1500, 3)).astype(np.float32)
+    own = rng.uniform(-cell.bounding_radius, cell.bounding_radius, (1500, 3)).astype(np.float32)
     own = own[cell.level(own) < 0][:120]
     best, nearest = np.zeros(3), np.inf
     for direction in _directions(rng, 6):
-        near, far = 0.0, crowd.reach + cell.reach
+        near, far = 0.0, crowd.bounding_radius + cell.bounding_radius
         for _ in range(6):
             away = (near + far) / 2
             moved = own + (away * direction).astype(np.float32)

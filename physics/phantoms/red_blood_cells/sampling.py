@@ -52,7 +52,7 @@ def sample_occupancy(
         fineness: Samples to a voxel along each axis: more where parts are thinner than two voxels.
     """
     axes = tuple(_finer(axis, fineness) for axis in (z, y, x))
-    filled = occupancy_of(sample_level(surface, *axes))
+    filled = occupancy_from_level(sample_level(surface, *axes))
     if fineness == 1:
         return filled
     shape = (len(z), fineness, len(y), fineness, len(x), fineness)
@@ -66,7 +66,7 @@ def sample_signed_distance(
     return signed_distance(sample_level(surface, z, y, x), _spacing((z, y, x)))
 
 
-def occupancy_of(level: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
+def occupancy_from_level(level: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
     """Filled share of each voxel, ½ − f/|∇f∘Δ| clipped: of a flat surface the sum over voxels is the volume.
 
     Args:

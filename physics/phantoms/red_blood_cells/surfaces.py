@@ -33,7 +33,7 @@ class ImplicitSurface(Protocol):
     """A closed surface around the origin."""
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
@@ -57,7 +57,7 @@ class Disc:
     saddle: float = 0.0
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
         return float(np.hypot(self.radius, abs(self.bend) / 2 + abs(self.saddle)) + self.radius * self.roundness / 2)
 
@@ -97,7 +97,7 @@ class Ellipsoid:
     semi_axes: tuple[float, float, float]
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
         return max(self.semi_axes)
 
@@ -128,9 +128,9 @@ class SpiculatedSurface:
     widths: Float[np.ndarray, " bump"]
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
-        return self.base.reach + max(0.0, 1.3 * float(self.heights.max(initial=0.0)))
+        return self.base.bounding_radius + max(0.0, 1.3 * float(self.heights.max(initial=0.0)))
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
         """[m] f at points [m], in their precision."""
@@ -162,9 +162,9 @@ class Union:
     seam: float = 0.0
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
-        return max(part.reach for part in self.parts) + self.seam / 4
+        return max(part.bounding_radius for part in self.parts) + self.seam / 4
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
         """[m] f at points [m], in their precision."""
@@ -189,9 +189,9 @@ class CutSurface:
     edge: float = 0.0
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
-        return self.body.reach
+        return self.body.bounding_radius
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
         """[m] f at points [m], in their precision."""
@@ -213,9 +213,9 @@ class PlacedSurface:
     centre: Float[np.ndarray, " 3"]
 
     @property
-    def reach(self) -> float:
+    def bounding_radius(self) -> float:
         """[m] Radius of a ball around the origin that holds it."""
-        return float(np.linalg.norm(self.centre) + np.linalg.norm(self.matrix, 2) * self.surface.reach)
+        return float(np.linalg.norm(self.centre) + np.linalg.norm(self.matrix, 2) * self.surface.bounding_radius)
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
         """[m] f at points [m], in their precision; where it is stretched unevenly, only its sign is exact."""

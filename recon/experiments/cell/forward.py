@@ -14,7 +14,7 @@ from jaxtyping import Float, Num
 
 from ....physics.optics.illumination import PlaneWaves
 from ....physics.optics.image_formation import ImageFormation
-from ....physics.optics.lattice import Lattice, padding_for
+from ....physics.optics.lattice import Lattice, lateral_padding
 from ....physics.optics.microscope import Illumination, Microscope
 from ...runs.context import Progress, silent
 from .geometry import SSNP_LIMIT
@@ -30,7 +30,7 @@ def images(
     illumination: Illumination,
     shape: tuple[int, int],
     *,
-    march: str = "ssnp",
+    scattering: str = "ssnp",
     progress: Progress = silent,
 ) -> Float[np.ndarray, "view h w"]:
     """Compute the normalised images (1 where there is no specimen), view after view.
@@ -41,17 +41,17 @@ def images(
         microscope: The instrument.
         illumination: Light and focus of each view.
         shape: Pixels (y, x) of an image.
-        march: ``ssnp`` or ``multislice``.
+        scattering: ``ssnp`` or ``multislice``.
         progress: Told of each image.
     """
     sine = max(np.sqrt((illumination.na**2).sum(-1)).max(), microscope.numerical_aperture) / microscope.medium_index
-    padded = lattice.padded(padding_for(lattice.thickness, float(sine)))
-    program = _program(padded, microscope.numerical_aperture, march, shape)
+    padded = lattice.pad(lateral_padding(lattice.thickness, float(sine)))
+    program = _program(padded, microscope.numerical_aperture, scattering, shape)
     widths = [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])]
     out = []
     specimen = jnp.pad(jnp.asarray(contrast, jnp.float32), widths)
     for view in range(illumination.views):
-        light = PlaneWaves.of(illumination, padded, slice(view, view + 1))
+        light = PlaneWaves.from_illumination(illumination, padded, slice(view, view + 1))
         out.append(np.asarray(program(specimen, light)))
         progress(view + 1, illumination.views)
     return np.stack(out)
@@ -63,8 +63,8 @@ def margins(inner: tuple[int, ...], outer: tuple[int, ...]) -> list[tuple[int, i
 
 
 @lru_cache(maxsize=8)
-def _program(padded: Lattice, aperture: float, march: str, shape: tuple[int, int]) -> Callable[..., Any]:
-    camera = ImageFormation(padded, aperture, march, shape)
+def _program(padded: Lattice, aperture: float, scattering: str, shape: tuple[int, int]) -> Callable[..., Any]:
+    camera = ImageFormation(padded, aperture, scattering, shape)
     none = jnp.zeros(0, jnp.float32)
     return jax.jit(lambda specimen, light: camera.images(specimen, light, none)[0])
 
@@ -78,8 +78,8 @@ def predict_image(
 ) -> Float[np.ndarray, "h w"]:
     """Image of a model under any light: sampled on its own box at the microscope's pixel, lit, and imaged.
 
-    The slices are those that the model was fitted with, and they tell the march: multi-slice takes them as thick as it
-    bears, and SSNP cannot take those.
+    The slices are those that the model was fitted with, and they decide the scattering model: SSNP needs thin slices,
+    multi-slice takes thick ones.
 
     Args:
         model: A cell's model.
@@ -97,9 +97,9 @@ def predict_image(
     contrast = [model.sample(*lattice.axes, "refractive_index") - microscope.medium_index]
     if any(q.name == "absorption" for q in model.quantities):
         contrast.append(model.sample(*lattice.axes, "absorption"))
-    light = Illumination.tilted(np.array([na]), np.array([defocus]))
-    march = "ssnp" if lattice.cycles(pitch[0]) <= SSNP_LIMIT else "multislice"
-    image: np.ndarray = images(np.stack(contrast), lattice, microscope, light, shape or lattice.shape[1:], march=march)[
-        0
-    ]
+    light = Illumination.from_directions(np.array([na]), np.array([defocus]))
+    scattering = "ssnp" if lattice.cycles(pitch[0]) <= SSNP_LIMIT else "multislice"
+    image: np.ndarray = images(
+        np.stack(contrast), lattice, microscope, light, shape or lattice.shape[1:], scattering=scattering
+    )[0]
     return image

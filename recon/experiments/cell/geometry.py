@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ....physics.optics.lattice import Lattice, padding_for
+from ....physics.optics.lattice import Lattice, lateral_padding
 from ....physics.optics.microscope import Microscope
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
@@ -93,9 +93,9 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
         lattice = replace(lattice, shape=(widest, widest, widest))
     sine = max(light, microscope.numerical_aperture) / microscope.medium_index
     wanted = settings.physics.padding
-    margin = padding_for(lattice.thickness, sine) if wanted == "auto" else wanted
+    margin = lateral_padding(lattice.thickness, sine) if wanted == "auto" else wanted
     image = (min(height, lattice.shape[1] // binning), min(width, lattice.shape[2] // binning))
-    return Geometry(lattice, lattice.padded(margin), image, resolution)
+    return Geometry(lattice, lattice.pad(margin), image, resolution)
 
 
 def _depth(settings: CellSettings, acquisition: Acquisition) -> float:

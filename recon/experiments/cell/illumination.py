@@ -115,7 +115,7 @@ def illumination_of(acquisition: Acquisition) -> Illumination:
     views = len(acquisition["images"] if "images" in acquisition else acquisition["field"])
     defocus = acquisition["defocus"] if "defocus" in acquisition else np.zeros(views)
     if "pattern" not in acquisition:
-        return Illumination.tilted(acquisition["illumination_na"], defocus)
+        return Illumination.from_directions(acquisition["illumination_na"], defocus)
     na = np.broadcast_to(acquisition["source_na"], (views, *acquisition["source_na"].shape))
     return Illumination(na, acquisition["pattern"], defocus)
 

@@ -205,7 +205,7 @@ class CellLikelihood:
         found: Batch = {
             "view": views.astype(np.int32),
             "measured": self.measured[views],
-            "light": PlaneWaves.of(self.illumination, self.geometry.lattice, views),
+            "light": PlaneWaves.from_illumination(self.illumination, self.geometry.lattice, views),
             "angles": self._turns[1][views].astype(np.float32),
         }
         if self.weights is not None:
@@ -313,9 +313,9 @@ class CellLikelihood:
         lattice, padded, camera = self.geometry.lattice, self.geometry.padded, self._camera
         specimen = jnp.pad(values, [(0, 0), (0, 0), *margins(lattice.shape[1:], padded.shape[1:])])
         if self.settings.physics.model == "linear":
-            return camera.pixels(jnp.maximum(self.weak_camera.images(specimen, light), 0))
+            return camera.bin_to_pixels(jnp.maximum(self.weak_camera.images(specimen, light), 0))
         if self.is_field:
-            return camera.pixels(camera.fields(specimen, light, aberrations)[:, 0])
+            return camera.bin_to_pixels(camera.fields(specimen, light, aberrations)[:, 0])
         return camera.images(specimen, light, aberrations)
 
     @property

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from ....physics.detector import Detector
 from ....physics.optics.illumination import PATTERNS
-from ....physics.optics.lattice import Lattice, padding_for
+from ....physics.optics.lattice import Lattice, lateral_padding
 from ....physics.optics.microscope import Illumination, Microscope
 from ....physics.phantoms.cells import CellOptics, Specimen, bead_specimen, cell_specimen, cluster_specimen
 from ...acquisition import Acquisition
@@ -106,7 +106,7 @@ def specimen_of(wanted: CellSimulation, rng: np.random.Generator) -> Specimen:
     else:
         radius = given or _FILL * min(width / 2, wanted.depth / 1.44)
         specimen = cell_specimen(rng, radius=radius, medium_index=n, optics=optics)
-    return specimen.scaled(wanted.contrast)
+    return specimen.scale_contrast(wanted.contrast)
 
 
 def lattice_of(wanted: CellSimulation) -> Lattice:
@@ -130,7 +130,7 @@ def lattice_of(wanted: CellSimulation) -> Lattice:
     way = wanted.depth + 2 * max(map(abs, wanted.defocus))
     steepest = max(wanted.numerical_aperture, wanted.illumination.na) / wanted.medium_index
     margins = (
-        max(n * d / 2, 2 * padding_for(way, steepest)) for n, d in zip(wanted.shape, wanted.pixel_size, strict=True)
+        max(n * d / 2, 2 * lateral_padding(way, steepest)) for n, d in zip(wanted.shape, wanted.pixel_size, strict=True)
     )
     height, width = (n + int(np.ceil(m / d)) for n, m, d in zip(wanted.shape, margins, wanted.pixel_size, strict=True))
     shape = (max(1, round(wanted.depth / z)), k * height, k * width)
@@ -187,14 +187,14 @@ def _images(
     together = count if rotations is None or wanted.turn is None else count // wanted.turn.count
     parts = []
     for first in range(0, count, together):
-        posed = specimen if rotations is None else specimen.turned(rotations[first])
+        posed = specimen if rotations is None else specimen.rotate(rotations[first])
         contrast = [posed.sample(*lattice.axes)]
         if posed.absorbs:
             contrast.append(posed.absorption(*lattice.axes))
         light, told = views.light(slice(first, first + together)), _onward(progress, first, count)
         parts.append(
             forward.images(
-                np.stack(contrast), lattice, microscope, light, wanted.shape, march=wanted.model, progress=told
+                np.stack(contrast), lattice, microscope, light, wanted.shape, scattering=wanted.model, progress=told
             )
         )
     return np.concatenate(parts)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, reflection
+from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, compute_reflection
 from ...errors import DataError, Diagnostic
 from ...io.cxi import PLANCK_TIMES_LIGHT
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
@@ -273,7 +273,7 @@ def _geometry(parts: Parts, scan: SpecScan, wavelength: float, distance: float, 
     if whole is not None and part is not None:  # The detector's angles point to the middle of all its pixels.
         offset = (part[2] + part[3] // 2 - whole[3] / 2, part[0] + part[1] // 2 - whole[1] / 2)
     try:
-        return reflection(
+        return compute_reflection(
             APS_34IDC,
             angles,
             scan.scanned,

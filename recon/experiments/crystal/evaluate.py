@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
-from ....physics.diffraction.bragg_geometry import resample, strain_of_density
+from ....physics.diffraction.bragg_geometry import resample, strain_from_density
 from ...errors import DataError
 from ...metrics import shell_correlation
 from ...model import Model
@@ -72,7 +72,7 @@ def _strain_accuracy(found: Density, known: Density, both: Inside, spacing: floa
     if g is None or not both.any():
         return {}
     steps = np.eye(3) * spacing
-    one, other = (strain_of_density(d, steps, g, both) for d in (known, found))
+    one, other = (strain_from_density(d, steps, g, both) for d in (known, found))
     seen = np.isfinite(one) & np.isfinite(other)
     if seen.sum() < 8:
         return {}

@@ -15,11 +15,11 @@ from scipy.ndimage import label
 
 from ....physics.diffraction.bragg_geometry import (
     Axes,
-    displacement,
+    displacement_from_phase,
     laboratory_grid,
     real_space_steps,
     resample,
-    strain_of_density,
+    strain_from_density,
 )
 from ...errors import DataError, Diagnostic
 from ...phase_retrieval.align import to_middle
@@ -133,7 +133,7 @@ def _quantities_of(
     values = {"amplitude": np.abs(density), "phase": phase, "support": inside.astype(np.uint8)}
     g = frame.bragg_vector if frame.is_known else None
     if g is not None:
-        values |= {"displacement": displacement(phase, g), "strain": _strain(density, axes, g, inside)}
+        values |= {"displacement": displacement_from_phase(phase, g), "strain": _strain(density, axes, g, inside)}
     return values | {"density": density.astype(np.complex64)}
 
 
@@ -248,7 +248,7 @@ def _strain(
 ) -> Float[np.ndarray, "z y x"]:
     """∂u_G/∂x_G on orthogonal axes; 0 outside the support, which every reader of volumes can take."""
     spacing = np.diag([float(a[1] - a[0]) for a in axes])
-    return np.asarray(np.nan_to_num(strain_of_density(density, spacing, bragg_vector, support)))
+    return np.asarray(np.nan_to_num(strain_from_density(density, spacing, bragg_vector, support)))
 
 
 def shift_to_middle(solution: Solution) -> tuple[int, int, int]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ....physics.diffraction.diffractometer import Goniometer, Reflection, reflection
+from ....physics.diffraction.diffractometer import Goniometer, Reflection, compute_reflection
 from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
 from .artifacts import find_bragg_peak
@@ -57,7 +57,7 @@ def _at_peak(acquisition: Acquisition, goniometer: Goniometer) -> Reflection:
     frame, row, column = find_bragg_peak(images.astype(np.float64), good_voxels(acquisition))
     y, x = goniometer.direct_beam or (images.shape[1] // 2, images.shape[2] // 2)
     rows, columns = (float(size) for size in np.broadcast_to(acquisition["pixel_size"], 2))
-    return reflection(
+    return compute_reflection(
         goniometer.machine,
         goniometer.at(frame),
         goniometer.scanned,

@@ -9,9 +9,9 @@ import logging
 import numpy as np
 from jaxtyping import Float
 
-from ....physics.detector import DetectorError, Exposure, expose
-from ....physics.diffraction.bragg_geometry import FrameError, positions, real_space_steps, strain_of_density
-from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, reflection
+from ....physics.detector import DetectorError, Exposure, expose_scan
+from ....physics.diffraction.bragg_geometry import FrameError, real_space_steps, sample_positions, strain_from_density
+from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, compute_reflection
 from ....physics.phantoms.crystals import Crystal, amplitudes, density, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
 from ...acquisition import Acquisition
@@ -60,7 +60,7 @@ def _simulated(settings: CrystalSettings, progress: Progress) -> Acquisition:
     field = amplitudes(crystal, steps, wanted.shape)
     progress(2, 3)
     rng = np.random.default_rng([settings.seed, 1])
-    taken = expose(field, detector_exposure(wanted), rng)
+    taken = expose_scan(field, detector_exposure(wanted), rng)
     counts = taken.counts if wanted.detector.counts is not None else taken.modelled
     arrays = {
         "images": counts.astype(np.float32),
@@ -80,7 +80,7 @@ def _simulated(settings: CrystalSettings, progress: Progress) -> Acquisition:
 def simulated_reflection(wanted: CrystalSimulation) -> Reflection:
     """The steps of q of the simulated angles, or of an idealised grid with steps as long."""
     angles = {"Theta": 0.0, "Chi": 0.0, "Phi": 0.0, "Delta": wanted.delta, "Gamma": wanted.gamma}
-    found = reflection(
+    found = compute_reflection(
         APS_34IDC,
         angles,
         "Theta",
@@ -169,13 +169,13 @@ def sample_truth(crystal: Crystal, spacing: float) -> Volume:
     sampled = density(crystal, steps, shape)
     inside = np.abs(sampled) >= 0.5
     phase = np.zeros(shape)
-    phase[inside] = crystal.phase(positions(steps, shape)[inside])
+    phase[inside] = crystal.phase(sample_positions(steps, shape)[inside])
     g = crystal.bragg_vector
     values: dict[str, np.ndarray] = {
         "amplitude": np.abs(sampled),
         "phase": phase.astype(np.float32),
         "displacement": (-phase / np.linalg.norm(g)).astype(np.float32),
-        "strain": np.nan_to_num(strain_of_density(sampled, steps, g, inside)).astype(np.float32),
+        "strain": np.nan_to_num(strain_from_density(sampled, steps, g, inside)).astype(np.float32),
         "support": inside.astype(np.uint8),
         "density": sampled,
     }

@@ -16,7 +16,7 @@ from scipy.ndimage import affine_transform
 
 from ....physics import fluorescence as light
 from ....physics.phantoms.random import random_rotation
-from ....physics.phantoms.red_blood_cells import STRETCH, random_cell, sample_occupancy
+from ....physics.phantoms.red_blood_cells import AXIAL_STRETCH, random_cell, sample_occupancy
 from ...acquisition import Acquisition
 from ...runs.context import Progress, silent
 from ...volume import Volume
@@ -84,7 +84,7 @@ def rotate_cell(rng: np.random.Generator, inside: Bool[np.ndarray, "z y x"], lab
         label: Its class.
     """
     edge = inside.shape[1]
-    stretch = np.diag([STRETCH, 1.0, 1.0])
+    stretch = np.diag([AXIAL_STRETCH, 1.0, 1.0])
     turn = stretch @ random_rotation(rng) @ np.linalg.inv(stretch)
     middle = np.array([edge // 2, (edge - 1) / 2, (edge - 1) / 2])
     own = np.argwhere(inside).mean(axis=0)
@@ -105,10 +105,10 @@ def _pictured(
 ) -> SimulatedCell:
     """Take the picture of a cell, exposed in some way."""
     stain = light.Stain(membrane=float(rng.uniform(*_MEMBRANE)))
-    blur = light.Blur(*(float(rng.uniform(*within)) for within in (_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)))
+    blur = light.MicroscopePsf(*(float(rng.uniform(*within)) for within in (_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)))
     level = np.asarray(_segmented(filled.astype(np.float32), spacing / _MICRON, stain, blur))
     photons = float(np.exp(rng.uniform(*np.log(_PHOTONS))))
-    image = light.exposed(level[len(level) // 2], light.FluorescenceExposure(photons=photons), rng)
+    image = light.expose_section(level[len(level) // 2], light.FluorescenceExposure(photons=photons), rng)
     return SimulatedCell(label, level, image, spacing)
 
 
@@ -121,8 +121,8 @@ _LATERAL, _AXIAL, _HALO, _HALO_WIDTH = (0.12, 0.35), (0.35, 0.7), (0.15, 0.4), (
 
 
 @partial(jax.jit, static_argnums=1)
-def _segmented(filled: jax.Array, step: float, stain: light.Stain, blur: light.Blur) -> jax.Array:
-    return light.segmented(filled, (step, step, step), stain, blur)
+def _segmented(filled: jax.Array, step: float, stain: light.Stain, blur: light.MicroscopePsf) -> jax.Array:
+    return light.simulate_stack(filled, (step, step, step), stain, blur)
 
 
 def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisition:

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from unflat.physics.diffraction.bragg_geometry import real_space_steps
-from unflat.physics.diffraction.diffractometer import APS_34IDC, Circle, Reflection, reflection
+from unflat.physics.diffraction.diffractometer import APS_34IDC, Circle, Reflection, compute_reflection
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.crystal.aps_34idc import READER
 from unflat.recon.experiments.crystal.config import CrystalSettings
@@ -183,7 +183,7 @@ class TestGeometry:
     @pytest.mark.parametrize("offset", [(0.0, 0.0), (-128.0, -128.0)])
     def test_the_basis_is_the_slope_of_q(self, offset: tuple[float, float]) -> None:
         step = np.radians(0.005)
-        found = reflection(APS_34IDC, ANGLES, "Theta", step, offset=offset, **CURVE)
+        found = compute_reflection(APS_34IDC, ANGLES, "Theta", step, offset=offset, **CURVE)
         h = 0.5
         slopes = [
             (self.q_of(0, 0, h * step, offset) - self.q_of(0, 0, -h * step, offset)) / (2 * h),
@@ -195,26 +195,26 @@ class TestGeometry:
         np.testing.assert_allclose(found.bragg_vector, self.q_of(0, 0, 0, offset)[::-1], rtol=1e-12)
 
     def test_the_length_of_q_is_braggs(self) -> None:
-        found = reflection(APS_34IDC, ANGLES, "Theta", 1e-4, **CURVE)
+        found = compute_reflection(APS_34IDC, ANGLES, "Theta", 1e-4, **CURVE)
         two_theta = np.arccos(np.cos(ANGLES["Delta"]) * np.cos(ANGLES["Gamma"]))
         expected = 4 * np.pi / CURVE["wavelength"] * np.sin(two_theta / 2)
         assert np.linalg.norm(found.bragg_vector) == pytest.approx(expected, rel=1e-12)
 
     def test_a_circle_the_other_way_round_turns_the_frames_round(self) -> None:
         other = replace(APS_34IDC, sample=(Circle("Theta", "-y"), *APS_34IDC.sample[1:]))
-        one, two = (reflection(m, ANGLES, "Theta", 1e-4, **CURVE) for m in (APS_34IDC, other))
+        one, two = (compute_reflection(m, ANGLES, "Theta", 1e-4, **CURVE) for m in (APS_34IDC, other))
         np.testing.assert_allclose(one.basis[0], -two.basis[0])
         np.testing.assert_allclose(one.basis[1:], two.basis[1:])
 
     def test_an_inner_circle_turns_about_its_own_axis(self) -> None:
         """Chi stands at 90 degrees: phi turns about x, and the step is normal to it."""
         upright = {**ANGLES, "Theta": 0.0}
-        found = reflection(APS_34IDC, upright, "Phi", 1e-4, **CURVE)
+        found = compute_reflection(APS_34IDC, upright, "Phi", 1e-4, **CURVE)
         assert abs(found.basis[0] @ np.array([0.0, 0.0, 1.0])) < 1e-9 * np.linalg.norm(found.basis[0])
 
     def test_a_detectors_circle_is_no_rocking_curve(self) -> None:
         with pytest.raises(ValueError, match=r"'Delta' does not turn the crystal; those that do are Theta, Chi, Phi"):
-            reflection(APS_34IDC, ANGLES, "Delta", 1e-4, **CURVE)
+            compute_reflection(APS_34IDC, ANGLES, "Delta", 1e-4, **CURVE)
 
 
 def angles_between(rows: np.ndarray) -> list[float]:

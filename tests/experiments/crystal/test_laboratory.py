@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from unflat.physics.diffraction.bragg_geometry import positions, real_space_steps
+from unflat.physics.diffraction.bragg_geometry import real_space_steps, sample_positions
 from unflat.physics.phantoms.crystals.polyhedron import ShapeError
 from unflat.physics.psf import gaussian_kernel
 from unflat.recon.errors import ConfigError, DataError
@@ -33,7 +33,7 @@ KNOWN = LaboratoryFrame(BASIS, G)
 
 def strained(strength: float = 4e-4) -> Solution:
     """A ball that is stretched along G towards its one side: u_G = strength · x_G² / (2 R), in the measured frame."""
-    where = positions(real_space_steps(BASIS, SHAPE), SHAPE)
+    where = sample_positions(real_space_steps(BASIS, SHAPE), SHAPE)
     radius = 2.4e-7
     along = where @ (G / np.linalg.norm(G))
     u = strength * along**2 / (2 * radius)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import unflat
-from unflat.physics.diffraction.bragg_geometry import reciprocal_basis_of
+from unflat.physics.diffraction.bragg_geometry import reciprocal_space_steps
 from unflat.physics.diffraction.far_field import ifftshift3
 from unflat.physics.diffraction.matrix_dft import SupportBox
 from unflat.recon.acquisition import Acquisition
@@ -63,7 +63,7 @@ def crystal(phase: Any, basis: bool = True) -> Model:
 
 
 def model_with(wave: Any, basis: bool = True) -> Model:
-    place = LaboratoryFrame(reciprocal_basis_of(STEPS, SHAPE), G) if basis else LaboratoryFrame()
+    place = LaboratoryFrame(reciprocal_space_steps(STEPS, SHAPE), G) if basis else LaboratoryFrame()
     steps = STEPS if basis else np.eye(3)
     return build_model(FIELD.architecture, [fitted(wave)], BOX, place, steps, None, {})
 
@@ -174,7 +174,7 @@ class TestModel:
 
     def test_an_ensemble_has_a_spread(self) -> None:
         weights = [fitted(lambda places, f=f: np.exp(1j * f * bent(places))) for f in (1.0, 1.2)]
-        place = LaboratoryFrame(reciprocal_basis_of(STEPS, SHAPE), G)
+        place = LaboratoryFrame(reciprocal_space_steps(STEPS, SHAPE), G)
         model = build_model(FIELD.architecture, weights, BOX, place, STEPS, None, {})
         point = (4e-8 * G / np.linalg.norm(G))[None]
         assert model(point, "strain")[0] == pytest.approx(1.1e-3, rel=0.05)

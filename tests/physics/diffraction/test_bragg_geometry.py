@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from unflat.physics.diffraction.bragg_geometry import (
     FrameError,
     directional_strain,
-    displacement,
+    displacement_from_phase,
     laboratory_grid,
-    positions,
     real_space_steps,
-    reciprocal_basis_of,
+    reciprocal_space_steps,
     resample,
-    strain_of_density,
+    sample_positions,
+    strain_from_density,
 )
 
 SHAPE = (12, 14, 9)
@@ -38,14 +38,14 @@ def test_the_fft_s_phase_is_q_dot_r(seed: int) -> None:
     k, n = rng.integers(-20, 20, (2, 50, 3))
     dot = np.sum((k @ basis) * (n @ steps), axis=1)
     np.testing.assert_allclose(dot, 2 * np.pi * np.sum(k * n / np.array(SHAPE), axis=1), atol=1e-9)
-    np.testing.assert_allclose(reciprocal_basis_of(steps, SHAPE), basis, rtol=1e-9, atol=1e-3)
+    np.testing.assert_allclose(reciprocal_space_steps(steps, SHAPE), basis, rtol=1e-9, atol=1e-3)
 
 
 def test_the_fft_samples_the_far_field_at_the_measured_q() -> None:
     """A few scatterers on a skewed grid: the FFT against the sum over their positions in the laboratory."""
     rng = np.random.default_rng(0)
     basis = 1e7 * (np.eye(3) + rng.uniform(-0.3, 0.3, (3, 3)))
-    where = positions(real_space_steps(basis, SHAPE), SHAPE)
+    where = sample_positions(real_space_steps(basis, SHAPE), SHAPE)
     density = np.where(rng.random(SHAPE) < 0.02, rng.normal(size=SHAPE) + 1j * rng.normal(size=SHAPE), 0)
     field = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(density)))
     for index in ((0, 0, 0), (6, 7, 4), (11, 2, 8)):
@@ -69,15 +69,15 @@ def test_a_stretched_crystal_peaks_at_smaller_q() -> None:
     """The whole chain of signs: u = ε x along G, φ = −G·u, the forward FFT, and q of the peak."""
     shape, strain = (32, 32, 32), 2e-3
     steps = skewed(1)
-    where = positions(steps, shape)
+    where = sample_positions(steps, shape)
     along = where @ BRAGG / LENGTH
     ball = np.linalg.norm(where, axis=-1) < 60e-9
     density = np.where(ball, np.exp(-1j * LENGTH * strain * along), 0)
     intensity = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(density)))) ** 2
     centre = ndimage_centre(intensity) - np.array(shape) // 2
-    q = centre @ reciprocal_basis_of(steps, shape)
+    q = centre @ reciprocal_space_steps(steps, shape)
     np.testing.assert_allclose(q, -strain * BRAGG, rtol=0.05, atol=0.02 * strain * LENGTH)
-    np.testing.assert_allclose(displacement(-LENGTH * strain * along, BRAGG), strain * along)
+    np.testing.assert_allclose(displacement_from_phase(-LENGTH * strain * along, BRAGG), strain * along)
 
 
 def ndimage_centre(intensity: np.ndarray) -> np.ndarray:
@@ -90,10 +90,10 @@ def ndimage_centre(intensity: np.ndarray) -> np.ndarray:
 @settings(max_examples=15, deadline=None)
 def test_a_uniform_strain_is_found_on_any_skewed_grid(seed: int, strain: float) -> None:
     steps = skewed(seed)
-    along = positions(steps, SHAPE) @ BRAGG / LENGTH
+    along = sample_positions(steps, SHAPE) @ BRAGG / LENGTH
     support = np.random.default_rng(seed).random(SHAPE) < 0.9
     density = np.exp(-1j * LENGTH * strain * along)
-    from_density = strain_of_density(density, steps, BRAGG, support)
+    from_density = strain_from_density(density, steps, BRAGG, support)
     from_displacement = directional_strain(strain * along, steps, BRAGG, support)
     for found in (from_density, from_displacement):
         known = np.isfinite(found)
@@ -104,7 +104,7 @@ def test_a_uniform_strain_is_found_on_any_skewed_grid(seed: int, strain: float) 
 
 def test_the_slope_across_is_a_slope_too_and_has_the_sign_of_its_direction() -> None:
     steps, gradient = skewed(2), np.array([1e-3, -2e-3, 3e-3])
-    field = positions(steps, SHAPE) @ gradient
+    field = sample_positions(steps, SHAPE) @ gradient
     for direction in (*np.eye(3), np.array([1.0, 2.0, -2.0]) / 3):
         found = directional_strain(field, steps, 5 * direction)
         np.testing.assert_allclose(found, gradient @ direction, atol=1e-12)
@@ -113,12 +113,12 @@ def test_the_slope_across_is_a_slope_too_and_has_the_sign_of_its_direction() -> 
 
 def test_wraps_do_not_reach_the_strain() -> None:
     steps, shape = skewed(3), (20, 20, 20)
-    along = positions(steps, shape) @ BRAGG / LENGTH
+    along = sample_positions(steps, shape) @ BRAGG / LENGTH
     u = 2e-3 * along + 3e4 * along**2
     wrapped = np.angle(np.exp(-1j * LENGTH * u))
     assert np.ptp(wrapped) > 6
     smooth = directional_strain(u, steps, BRAGG)
-    np.testing.assert_allclose(strain_of_density(np.exp(1j * wrapped), steps, BRAGG), smooth, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(strain_from_density(np.exp(1j * wrapped), steps, BRAGG), smooth, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(smooth[1:-1, 1:-1, 1:-1], (2e-3 + 6e4 * along)[1:-1, 1:-1, 1:-1], atol=1e-9)
 
 
@@ -146,11 +146,11 @@ def grid_points(axes: tuple[np.ndarray, ...]) -> np.ndarray:
 def test_a_skewed_and_an_orthogonal_grid_agree(order: int, error: float, gain: float) -> None:
     """The better, the finer: with the square of the step for a linear spline, its fourth power for a cubic one."""
     shape, errors = (30, 32, 31), []
-    axes = laboratory_grid(skewed(4), shape, support=np.abs(bump(positions(skewed(4), shape))) > 0.05)
+    axes = laboratory_grid(skewed(4), shape, support=np.abs(bump(sample_positions(skewed(4), shape))) > 0.05)
     expected = bump(grid_points(axes))
     for finer in (1, 2):
         steps, size = skewed(4) / finer, (30 * finer, 32 * finer, 31 * finer)
-        found = resample(bump(positions(steps, size)), steps, axes, order)
+        found = resample(bump(sample_positions(steps, size)), steps, axes, order)
         errors.append(np.abs(found - expected)[np.abs(expected) > 0.1].max())
     assert errors[0] < error
     assert errors[1] < gain * errors[0]
@@ -158,7 +158,7 @@ def test_a_skewed_and_an_orthogonal_grid_agree(order: int, error: float, gain: f
 
 def test_real_fields_are_resampled_as_complex_ones_are() -> None:
     shape, steps = (20, 18, 19), skewed(7)
-    density = bump(positions(steps, shape)).astype(np.complex64)
+    density = bump(sample_positions(steps, shape)).astype(np.complex64)
     axes = laboratory_grid(steps, shape)
     real, found = resample(density.real.copy(), steps, axes), resample(density, steps, axes)
     assert (real.dtype, found.dtype) == (np.float32, np.complex64)
@@ -173,9 +173,9 @@ def test_a_resampled_crystal_has_its_strain_in_the_laboratory_too() -> None:
         along = where @ bragg / length
         return np.exp(-np.sum(where**2, axis=-1) / (2 * 30e-9**2) - 1j * length * (2e-2 * along + 2e5 * along**2))
 
-    axes = laboratory_grid(steps, shape, 6e-9, support=np.abs(crystal(positions(steps, shape))) > 0.3)
-    density = resample(crystal(positions(steps, shape)), steps, axes)
-    found = strain_of_density(density, 6e-9 * np.eye(3), bragg)
+    axes = laboratory_grid(steps, shape, 6e-9, support=np.abs(crystal(sample_positions(steps, shape))) > 0.3)
+    density = resample(crystal(sample_positions(steps, shape)), steps, axes)
+    found = strain_from_density(density, 6e-9 * np.eye(3), bragg)
     expected = 2e-2 + 4e5 * grid_points(axes) @ bragg / length
     inner = (slice(3, -3),) * 3
     assert np.ptp(expected[inner]) > 0.03
@@ -199,7 +199,7 @@ def test_the_laboratory_s_grid_holds_the_support(seed: int) -> None:
     support = np.random.default_rng(seed).random(SHAPE) < 0.01
     support[5, 6, 4] = True
     axes = laboratory_grid(steps, SHAPE, support=support, margin=0)
-    places = positions(steps, SHAPE)[support]
+    places = sample_positions(steps, SHAPE)[support]
     for axis, place in zip(axes, places.T, strict=True):
         assert axis[0] <= place.min() + 1e-13
         assert axis[-1] >= place.max() - 1e-13

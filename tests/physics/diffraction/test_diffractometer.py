@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, reflection
+from unflat.physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, compute_reflection
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.configs import parse_config
@@ -72,7 +72,7 @@ class TestAgainstXrayutilities:
     def test_q_and_its_steps_agree(self, name: str, offset: tuple[float, float]) -> None:
         (angles, scanned), step = SCANS[name], 0.004
         machine = MACHINES[name]
-        found = reflection(machine, radians(angles), scanned, float(np.radians(step)), offset=offset, **CURVE)
+        found = compute_reflection(machine, radians(angles), scanned, float(np.radians(step)), offset=offset, **CURVE)
         turn = np.eye(3)
         for circle in machine.sample:
             turn = turn @ circle.turn(float(np.radians(angles[circle.name])))
@@ -91,7 +91,7 @@ class TestByHand:
         """ID01, eta = 2θ/2, delta = 2θ: q bisects the beams, and its step lies across it, dη |q| long."""
         two_theta, step = np.radians(34.0), np.radians(0.005)
         angles = {"mu": 0.0, "eta": two_theta / 2, "phi": 0.0, "nu": 0.0, "delta": two_theta}
-        found = reflection(BEAMLINES["ID01"], angles, "eta", step, **CURVE)
+        found = compute_reflection(BEAMLINES["ID01"], angles, "eta", step, **CURVE)
         length = 2 * K * np.sin(two_theta / 2)
         up, along = np.cos(two_theta / 2), -np.sin(two_theta / 2)
         np.testing.assert_allclose(found.bragg_vector, length * np.array([along, up, 0.0]), atol=1e-9 * length)
@@ -104,7 +104,7 @@ class TestByHand:
         """At small angles q's steps are the pixels' own: k p/D down, and outboard or inboard."""
         machine = BEAMLINES[name]
         still = {circle.name: circle.rest for circle in machine.circles} | {machine.detector[1].name: 1e-6}
-        found = reflection(machine, still, machine.sample[1].name, 1e-4, **CURVE)
+        found = compute_reflection(machine, still, machine.sample[1].name, 1e-4, **CURVE)
         rows, columns = (K * size / CURVE["distance"] for size in CURVE["pixel_size"])
         np.testing.assert_allclose(found.basis[1], [0.0, -rows, 0.0], atol=1e-5 * rows)
         np.testing.assert_allclose(found.basis[2], [0.0, 0.0, across * columns], atol=1e-5 * columns)
@@ -113,13 +113,13 @@ class TestByHand:
     def test_in_the_direct_beam_nothing_is_transferred_and_no_turn_is_seen(self, name: str) -> None:
         machine = BEAMLINES[name]
         still = {circle.name: circle.rest for circle in machine.circles}
-        found = reflection(machine, still, machine.sample[0].name, 1e-4, **CURVE)
+        found = compute_reflection(machine, still, machine.sample[0].name, 1e-4, **CURVE)
         np.testing.assert_allclose(found.bragg_vector, 0, atol=1e-9 * K)
         np.testing.assert_allclose(found.basis[0], 0, atol=1e-9 * K)
 
     def test_the_horizontal_arms_of_id01_and_p10_open_to_opposite_sides(self) -> None:
         found = [
-            reflection(BEAMLINES[name], radians(angles), scanned, 1e-4, **CURVE).bragg_vector[2]
+            compute_reflection(BEAMLINES[name], radians(angles), scanned, 1e-4, **CURVE).bragg_vector[2]
             for name, angles, scanned in (
                 ("ID01", {"mu": 0, "eta": 0, "phi": 0, "nu": 20, "delta": 0}, "phi"),
                 ("P10", {"mu": 0, "om": 0, "chi": 90, "phi": 0, "gamma": 20, "delta": 0}, "phi"),
@@ -139,8 +139,8 @@ class TestByHand:
         )
         angles, scanned = SCANS[name]
         turned = radians(angles | {"all": angle, "both": angle})
-        one = reflection(machine, radians(angles), scanned, 1e-4, **CURVE)
-        two = reflection(whole, turned, scanned, 1e-4, **CURVE)
+        one = compute_reflection(machine, radians(angles), scanned, 1e-4, **CURVE)
+        two = compute_reflection(whole, turned, scanned, 1e-4, **CURVE)
         turn = outer.turn(float(np.radians(angle)))
         np.testing.assert_allclose(two.basis, one.basis @ turn.T, atol=1e-9 * np.abs(one.basis).max())
         np.testing.assert_allclose(two.bragg_vector, turn @ one.bragg_vector, atol=1e-9 * K)
@@ -194,7 +194,7 @@ def read_foreign(tmp_path: Path, *assignments: str, config: str = CONFIG) -> Acq
 
 def expected(frame_angle: float) -> Any:
     angles = {"mu": 0.0, "eta": frame_angle, "phi": 0.0, "nu": 3.0, "delta": 35.0}
-    return reflection(BEAMLINES["ID01"], radians(angles), "eta", float(np.radians(0.005)), **CURVE)
+    return compute_reflection(BEAMLINES["ID01"], radians(angles), "eta", float(np.radians(0.005)), **CURVE)
 
 
 class TestInFiles:

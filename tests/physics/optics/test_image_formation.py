@@ -10,13 +10,13 @@ import pytest
 from jax.test_util import check_grads
 
 from unflat.physics.optics.illumination import PlaneWaves
-from unflat.physics.optics.image_formation import MARCHES, ImageFormation
+from unflat.physics.optics.image_formation import SCATTERING_MODELS, ImageFormation
 from unflat.physics.optics.lattice import Lattice
 from unflat.physics.optics.microscope import Illumination
 
 WAVELENGTH, INDEX = 532e-9, 1.33
 NONE = np.zeros(0)
-both = pytest.mark.parametrize("march", sorted(MARCHES))
+both = pytest.mark.parametrize("scattering", sorted(SCATTERING_MODELS))
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,9 @@ def images(
 def test_light_is_an_illumination_in_the_waves_own_units() -> None:
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     na = np.array([(0.0, 0.1), (0.4, -0.2), (-0.3, 0.0)])
-    chosen = PlaneWaves.of(Illumination.tilted(na, np.array([0.0, 2e-6, -1e-6])), lattice, np.array([2, 1]))
+    chosen = PlaneWaves.from_illumination(
+        Illumination.from_directions(na, np.array([0.0, 2e-6, -1e-6])), lattice, np.array([2, 1])
+    )
     assert all(array.dtype == jnp.float32 for array in chosen)
     np.testing.assert_allclose(chosen.tilts[:, 0], na[[2, 1]] / INDEX, rtol=1e-6)
     np.testing.assert_allclose(chosen.defocus, [lattice.cycles(-1e-6), lattice.cycles(2e-6)], rtol=1e-6)
@@ -72,10 +74,10 @@ def test_light_is_an_illumination_in_the_waves_own_units() -> None:
 
 @both
 @pytest.mark.parametrize("slices", [6, 7])
-def test_a_point_refocuses_at_its_own_place(march: str, slices: int) -> None:
+def test_a_point_refocuses_at_its_own_place(scattering: str, slices: int) -> None:
     """At its z, whatever the number of slices and the light's angle: as dim on one side of it as on the other."""
     lattice = Lattice((slices, 32, 36), (0.4e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX, centre_z=0.7e-6)
-    camera = ImageFormation(lattice, 1.0, march, (32, 36))
+    camera = ImageFormation(lattice, 1.0, scattering, (32, 36))
     steps = np.array([-0.3e-6, -0.01e-6, 0.0, 0.01e-6, 0.3e-6])
     for q, tilt in ((0, (0.0, 0.0)), (slices // 2, (0.3, -0.2)), (slices - 1, (0.0, 0.6))):
         contrast = np.zeros((1, *lattice.shape))
@@ -90,11 +92,11 @@ def test_a_point_refocuses_at_its_own_place(march: str, slices: int) -> None:
 
 
 @both
-def test_an_absorbing_point_is_darkest_in_focus_and_at_its_own_pixel(march: str) -> None:
+def test_an_absorbing_point_is_darkest_in_focus_and_at_its_own_pixel(scattering: str) -> None:
     lattice = Lattice((5, 32, 32), (0.5e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     contrast = np.zeros((2, *lattice.shape))
     contrast[1, 4, 20, 12] = 1e-3
-    camera = ImageFormation(lattice, 0.8, march, (20, 24))
+    camera = ImageFormation(lattice, 0.8, scattering, (20, 24))
     depths = [float(images(camera, contrast, [(0.0, 0.0)], z)[0].min()) for z in np.append(lattice.planes, 1.5e-6)]
     assert int(np.argmin(depths)) == 4
     sharp = images(camera, contrast, [(0.0, 0.0)], lattice.planes[4])[0]
@@ -102,12 +104,12 @@ def test_an_absorbing_point_is_darkest_in_focus_and_at_its_own_pixel(march: str)
 
 
 @both
-def test_a_shadow_falls_where_the_light_goes(march: str) -> None:
+def test_a_shadow_falls_where_the_light_goes(scattering: str) -> None:
     """Light of positive tilt along x goes toward +x: the shadow in the plane z = f, behind or before, is at f·tan θ."""
     lattice = Lattice((3, 64, 64), (0.3e-6, 0.3e-6, 0.3e-6), WAVELENGTH, INDEX)
     absorber = 1e-3 * blob(lattice, (0.4e-6, 1.5e-6, 1.5e-6), (0, 0, 0))
     contrast = np.concatenate([np.zeros_like(absorber), absorber])
-    camera = ImageFormation(lattice, 0.95, march, (64, 64))
+    camera = ImageFormation(lattice, 0.95, scattering, (64, 64))
     _, y, x = lattice.axes
     for tilt in ((0.0, 0.45), (0.45, 0.0), (-0.3, 0.2)):
         tangents = np.array(tilt) / np.sqrt(1 - np.sum(np.square(tilt)))
@@ -118,9 +120,9 @@ def test_a_shadow_falls_where_the_light_goes(march: str) -> None:
 
 
 @both
-def test_an_empty_volume_gives_images_of_one(march: str) -> None:
+def test_an_empty_volume_gives_images_of_one(scattering: str) -> None:
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
-    camera = ImageFormation(lattice, 0.8, march, (20, 22))
+    camera = ImageFormation(lattice, 0.8, scattering, (20, 22))
     found = images(camera, np.zeros((1, *lattice.shape)), [(0.0, 0.0), (0.3, 0.4)], 7e-6, np.array([0.5, -1.0, 0.3]))
     np.testing.assert_allclose(found, np.ones((2, 20, 22)), atol=1e-10)
 
@@ -187,22 +189,22 @@ SPECIMEN = ((0.8e-6, 0.6e-6, 0.9e-6), (0.2e-6, -0.3e-6, 0.4e-6))
 BOX = (6e-6, 9.6e-6, 9.6e-6)
 
 
-def standard_image(march: str, counts: tuple[int, int, int], centre: float = 0.0, binning: int = 1) -> np.ndarray:
+def standard_image(scattering: str, counts: tuple[int, int, int], centre: float = 0.0, binning: int = 1) -> np.ndarray:
     """The image of one and the same smooth specimen, given at points that all samplings of the box share."""
     pitch = (BOX[0] / counts[0], BOX[1] / counts[1], BOX[2] / counts[2])
     lattice = Lattice(counts, pitch, WAVELENGTH, INDEX, centre, binning)
     contrast = 0.03 * blob(lattice, *SPECIMEN)
     shape = (counts[1] // binning, counts[2] // binning)
-    camera = ImageFormation(lattice, 0.65, march, shape)
+    camera = ImageFormation(lattice, 0.65, scattering, shape)
     found = images(camera, contrast, [(0.1, -0.25)], 1e-6)[0]
     y, x = (n // 24 for n in shape)
     return found[(shape[0] // 2) % y :: y, (shape[1] // 2) % x :: x]
 
 
 @both
-def test_the_image_is_the_same_at_every_sampling(march: str) -> None:
+def test_the_image_is_the_same_at_every_sampling(scattering: str) -> None:
     """Twice the samples along y and x, other slices along z, a box about another plane."""
-    reference = standard_image(march, (60, 48, 48))
+    reference = standard_image(scattering, (60, 48, 48))
     signal = np.abs(reference - 1).max()
     assert signal > 0.15
     for counts, centre, tolerance in (
@@ -212,7 +214,7 @@ def test_the_image_is_the_same_at_every_sampling(march: str) -> None:
         ((61, 48, 48), 0.0, 5e-3),
         ((60, 48, 48), 0.33e-6, 5e-3),
     ):
-        assert np.abs(standard_image(march, counts, centre) - reference).max() < tolerance * signal
+        assert np.abs(standard_image(scattering, counts, centre) - reference).max() < tolerance * signal
 
 
 def test_thick_slices_change_little_where_light_bends_little() -> None:
@@ -230,7 +232,7 @@ def test_padding_with_background_converges() -> None:
     contrast = 0.03 * blob(lattice, *SPECIMEN)
 
     def padded_image(margin: float) -> np.ndarray:
-        padded = lattice.padded(margin)
+        padded = lattice.pad(margin)
         before = [p // 2 - n // 2 for n, p in zip(lattice.shape, padded.shape, strict=True)]
         widths = [(0, 0), *((b, p - n - b) for b, n, p in zip(before, lattice.shape, padded.shape, strict=True))]
         camera = ImageFormation(padded, 0.65, "multislice", (30, 30))
@@ -248,8 +250,8 @@ def test_a_pixel_averages_its_samples() -> None:
         lattice = Lattice((1, 24, 26), (1e-6, 1e-6, 2e-6), WAVELENGTH, INDEX, binning=binning)
         camera = ImageFormation(lattice, 0.5, "multislice", shape)
         _, y, x = lattice.axes
-        rows = camera.pixels(jnp.asarray(np.broadcast_to(y[:, None], (24, 26))))
-        columns = camera.pixels(jnp.asarray(np.broadcast_to(x, (24, 26))))
+        rows = camera.bin_to_pixels(jnp.asarray(np.broadcast_to(y[:, None], (24, 26))))
+        columns = camera.bin_to_pixels(jnp.asarray(np.broadcast_to(x, (24, 26))))
         assert rows.shape == shape
         np.testing.assert_allclose(rows[:, 0], (np.arange(shape[0]) - shape[0] // 2) * binning * 1e-6, atol=1e-18)
         np.testing.assert_allclose(columns[0], (np.arange(shape[1]) - shape[1] // 2) * binning * 2e-6, atol=1e-18)
@@ -257,11 +259,11 @@ def test_a_pixel_averages_its_samples() -> None:
 
 @pytest.mark.slow
 @both
-def test_gradients_are_those_of_finite_differences(march: str) -> None:
+def test_gradients_are_those_of_finite_differences(scattering: str) -> None:
     """Of contrast, absorption, tilts, brightness, defocus and aberrations, all at once."""
     rng = np.random.default_rng(3)
     lattice = Lattice((5, 12, 14), (0.3e-6, 0.25e-6, 0.25e-6), WAVELENGTH, INDEX)
-    camera = ImageFormation(lattice, 0.9, march, (10, 12), block=2)
+    camera = ImageFormation(lattice, 0.9, scattering, (10, 12), block=2)
     measured = rng.uniform(0.8, 1.2, (2, 10, 12))
     contrast = rng.normal(0, 0.01, (2, *lattice.shape))
     tilts, weights = jnp.asarray(rng.uniform(-0.3, 0.3, (2, 2, 2))), jnp.asarray(rng.uniform(0.5, 1.5, (2, 2)))

@@ -38,15 +38,15 @@ def scattered(camera: ImageFormation, contrast: jax.Array, tilt: jax.Array) -> j
     return camera.fields(contrast, light, jnp.zeros(0, tilt.dtype))[0, 0] - 1
 
 
-def spectra(march: str, radius: float, index: complex, tilt: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def spectra(scattering: str, radius: float, index: complex, tilt: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Angular spectrum within the aperture, as marched and as it is."""
-    depth = 0.05e-6 if march == "ssnp" else 0.1e-6  # SSNP samples the wave itself along z
+    depth = 0.05e-6 if scattering == "ssnp" else 0.1e-6  # SSNP samples the wave itself along z
     slices = 2 * int(np.ceil((radius + 0.15e-6) / depth))
     lattice = Lattice((slices, 144, 144), (depth, 0.1e-6, 0.1e-6), WAVELENGTH, MEDIUM)
     bead = ball(radius, 1 + MEDIUM, MEDIUM).sample(*lattice.axes)[None]
     contrast = np.concatenate([bead * (index.real - MEDIUM), bead * index.imag])
     contrast = contrast if index.imag else contrast[:1]
-    camera = ImageFormation(lattice, APERTURE, march, lattice.shape[1:])
+    camera = ImageFormation(lattice, APERTURE, scattering, lattice.shape[1:])
     wave = np.asarray(scattered(camera, contrast.astype(np.float32), np.array(tilt, np.float32)))
     found = np.fft.fft2(np.fft.ifftshift(wave)) * lattice.pitch[1] * lattice.pitch[2]
 
@@ -73,15 +73,17 @@ def test_the_reference_obeys_the_optical_theorem_and_borns_limit() -> None:
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.25, -0.35)])
 @pytest.mark.parametrize("index", [1.35, 1.38, 1.36 + 0.003j])
-@pytest.mark.parametrize(("march", "tolerance"), [("ssnp", 0.02), ("multislice", 0.05)])
-def test_a_bead_scatters_as_mie_says(march: str, tolerance: float, index: complex, tilt: tuple[float, float]) -> None:
+@pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.02), ("multislice", 0.05)])
+def test_a_bead_scatters_as_mie_says(
+    scattering: str, tolerance: float, index: complex, tilt: tuple[float, float]
+) -> None:
     """In amplitude and phase, in every direction that the objective sees: a bead of 3 µm, bright or dark."""
-    found, exact = spectra(march, RADIUS, complex(index), tilt)
+    found, exact = spectra(scattering, RADIUS, complex(index), tilt)
     assert np.linalg.norm(found - exact) < tolerance * np.linalg.norm(exact)
 
 
-@pytest.mark.parametrize(("march", "tolerance"), [("ssnp", 0.03), ("multislice", 0.12)])
-def test_a_bead_smaller_than_the_wavelength_scatters_as_mie_says(march: str, tolerance: float) -> None:
+@pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.03), ("multislice", 0.12)])
+def test_a_bead_smaller_than_the_wavelength_scatters_as_mie_says(scattering: str, tolerance: float) -> None:
     """Into wide angles, where multi-slice divides by the incident wave's cosine and not by the scattered one's."""
-    found, exact = spectra(march, 0.35e-6, 1.38 + 0j, (0.0, 0.0))
+    found, exact = spectra(scattering, 0.35e-6, 1.38 + 0j, (0.0, 0.0))
     assert np.linalg.norm(found - exact) < tolerance * np.linalg.norm(exact)

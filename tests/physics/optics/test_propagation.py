@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.physics.fft_sizes import next_even_size
-from unflat.physics.optics.lattice import Lattice, SamplingError, padding_for
+from unflat.physics.optics.lattice import Lattice, SamplingError, lateral_padding
 from unflat.physics.optics.propagation import cis, cosines, incident_cosine, kernel
 
 WATER = Lattice((4, 48, 64), (0.3e-6, 0.14e-6, 0.15e-6), 532e-9, 1.33)
@@ -57,7 +57,7 @@ def test_a_pixel_of_several_samples_is_centred_where_a_pixel_of_one_is(pixels: i
 @settings(max_examples=40, deadline=None)
 def test_padding_adds_the_margin_and_moves_no_sample(size: int, margin: float) -> None:
     lattice = Lattice((3, size, size + 1), (1e-6, 0.3e-6, 0.2e-6), 500e-9, 1.4)
-    padded = lattice.padded(margin)
+    padded = lattice.pad(margin)
     for axis in (1, 2):
         n, wide = lattice.shape[axis], padded.shape[axis]
         assert wide % 2 == 0
@@ -67,8 +67,8 @@ def test_padding_adds_the_margin_and_moves_no_sample(size: int, margin: float) -
 
 
 def test_padding_is_what_the_steepest_wave_wanders() -> None:
-    assert padding_for(10e-6, np.sin(0.7)) == pytest.approx(10e-6 * np.tan(0.7))
-    assert np.isfinite(padding_for(10e-6, 1.0))
+    assert lateral_padding(10e-6, np.sin(0.7)) == pytest.approx(10e-6 * np.tan(0.7))
+    assert np.isfinite(lateral_padding(10e-6, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.optics.rotation import axis_turn, rotate, shear_angles
+from unflat.physics.optics.rotation import rotate, shear_angles
 from unflat.physics.phantoms.cells import random_rotation
+from unflat.physics.rotation import axis_rotation
 
 angles = st.floats(-7, 7)
 turned = jax.jit(rotate, static_argnums=1)
@@ -43,17 +44,17 @@ def relative(found: jax.Array, expected: np.ndarray) -> float:
 
 @given(st.sampled_from([0, 1, 2]), angles, angles)
 def test_matrices_of_turns_about_one_axis(axis: int, first: float, second: float) -> None:
-    matrix = axis_turn(axis, first)
+    matrix = axis_rotation(axis, first)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(matrix) == pytest.approx(1)
-    np.testing.assert_allclose(matrix @ axis_turn(axis, second), axis_turn(axis, first + second), atol=1e-12)
+    np.testing.assert_allclose(matrix @ axis_rotation(axis, second), axis_rotation(axis, first + second), atol=1e-12)
     np.testing.assert_array_equal(matrix @ np.eye(3)[axis], np.eye(3)[axis])
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_quarter_turn_takes_the_next_axis_to_the_one_after(axis: int) -> None:
     first, second = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
-    np.testing.assert_allclose(axis_turn(axis, np.pi / 2) @ first, second, atol=1e-12)
+    np.testing.assert_allclose(axis_rotation(axis, np.pi / 2) @ first, second, atol=1e-12)
 
 
 @given(st.integers(0, 10_000))
@@ -64,14 +65,14 @@ def test_any_rotation_is_split_into_turns(seed: int) -> None:
     for rotation, part in zip(rotations, parts, strict=True):
         product = np.eye(3)
         for axis, angle in zip(axes, part, strict=True):
-            product = axis_turn(axis, angle) @ product
+            product = axis_rotation(axis, angle) @ product
         np.testing.assert_allclose(product, rotation, atol=1e-9)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_turns_about_one_axis_stay_one_turn(axis: int) -> None:
     sweep = np.linspace(-3, 3, 9)
-    axes, parts = shear_angles(np.stack([axis_turn(axis, a) for a in sweep]))
+    axes, parts = shear_angles(np.stack([axis_rotation(axis, a) for a in sweep]))
     assert axes == (axis,)
     np.testing.assert_allclose(parts[:, 0], sweep, atol=1e-12)
 
@@ -79,34 +80,36 @@ def test_turns_about_one_axis_stay_one_turn(axis: int) -> None:
 def test_rotations_that_leave_z_upright_among_others() -> None:
     """Euler's angles are degenerate there."""
     flipped = np.diag([-1.0, -1.0, 1.0])
-    rotations = np.stack([np.eye(3), axis_turn(0, 0.4), axis_turn(1, 0.3), flipped, flipped @ axis_turn(0, 1.0)])
+    rotations = np.stack(
+        [np.eye(3), axis_rotation(0, 0.4), axis_rotation(1, 0.3), flipped, flipped @ axis_rotation(0, 1.0)]
+    )
     rotations = np.concatenate([rotations, rotations.astype(np.float32) + np.float32(3e-8)])
     axes, parts = shear_angles(rotations)
     for rotation, part in zip(rotations, parts, strict=True):
         product = np.eye(3)
         for axis, angle in zip(axes, part, strict=True):
-            product = axis_turn(axis, angle) @ product
+            product = axis_rotation(axis, angle) @ product
         np.testing.assert_allclose(product, rotation, atol=1e-6)
 
 
 def test_a_slight_lean_is_not_dropped() -> None:
     """A milliradian beside the axis is no rounding."""
-    leaning = np.stack([axis_turn(0, 0.5) @ axis_turn(1, 1e-3), axis_turn(0, 0.7)])
+    leaning = np.stack([axis_rotation(0, 0.5) @ axis_rotation(1, 1e-3), axis_rotation(0, 0.7)])
     axes, parts = shear_angles(leaning)
     assert len(axes) == 3
-    product = axis_turn(0, parts[0, 2]) @ axis_turn(2, parts[0, 1]) @ axis_turn(0, parts[0, 0])
+    product = axis_rotation(0, parts[0, 2]) @ axis_rotation(2, parts[0, 1]) @ axis_rotation(0, parts[0, 0])
     np.testing.assert_allclose(product, leaning[0], atol=1e-9)
 
 
 def test_a_mirror_is_refused_also_beside_turns_about_one_axis() -> None:
     with pytest.raises(ValueError, match="not a rotation"):
-        shear_angles(np.stack([axis_turn(0, 0.3), np.diag([1.0, 1.0, -1.0])]))
+        shear_angles(np.stack([axis_rotation(0, 0.3), np.diag([1.0, 1.0, -1.0])]))
 
 
 @pytest.mark.parametrize("wrong", [np.diag([1.0, 1.0, -1.0]), 1.1 * np.eye(3), np.ones((3, 3)) / np.sqrt(3)])
 def test_what_is_not_a_rotation_is_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="not a rotation"):
-        shear_angles(np.stack([axis_turn(0, 0.3) @ axis_turn(1, 0.2), wrong]))
+        shear_angles(np.stack([axis_rotation(0, 0.3) @ axis_rotation(1, 0.2), wrong]))
 
 
 @pytest.mark.parametrize("size", [32, 33])
@@ -116,7 +119,7 @@ def test_a_turned_specimen_is_the_specimen_at_turned_points(axis: int, size: int
     there = blobs((size,) * 3)
     for angle in (0.0, 0.3, -0.7, 1.1, np.pi / 2, 2.5, np.pi, -1.9):
         found = turned(there, (axis,), np.array([angle]))
-        assert relative(found, blobs((size,) * 3, axis_turn(axis, angle))) < 2e-3
+        assert relative(found, blobs((size,) * 3, axis_rotation(axis, angle))) < 2e-3
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -130,7 +133,7 @@ def test_a_general_rotation_is_the_specimen_at_turned_points(seed: int) -> None:
 def test_the_axis_itself_may_have_another_number_of_samples() -> None:
     shape = (22, 33, 33)
     found = turned(blobs(shape), (0,), np.array([0.8]))
-    assert relative(found, blobs(shape, axis_turn(0, 0.8))) < 2e-3
+    assert relative(found, blobs(shape, axis_rotation(0, 0.8))) < 2e-3
 
 
 @given(angles, angles)
@@ -138,7 +141,7 @@ def test_the_axis_itself_may_have_another_number_of_samples() -> None:
 def test_two_turns_are_one_turn_of_their_sum(first: float, second: float) -> None:
     there = blobs((32,) * 3)
     twice = turned(turned(there, (1,), np.array([first])), (1,), np.array([second]))
-    assert relative(twice, blobs((32,) * 3, axis_turn(1, first + second))) < 5e-3
+    assert relative(twice, blobs((32,) * 3, axis_rotation(1, first + second))) < 5e-3
 
 
 @given(st.integers(0, 1000), st.sampled_from([8, 9]))
@@ -163,7 +166,7 @@ def test_the_turn_back_restores_the_specimen_and_energy_is_kept() -> None:
 
 
 def test_the_gradient_by_the_angle_is_that_of_finite_differences() -> None:
-    there, wanted = jnp.asarray(blobs((16,) * 3)), jnp.asarray(blobs((16,) * 3, axis_turn(2, 0.5)))
+    there, wanted = jnp.asarray(blobs((16,) * 3)), jnp.asarray(blobs((16,) * 3, axis_rotation(2, 0.5)))
 
     def misfit(angle: jax.Array) -> jax.Array:
         return jnp.sum((rotate(there, (2,), angle[None]) - wanted) ** 2)
@@ -182,5 +185,5 @@ def test_views_are_turned_together() -> None:
 
 def test_single_precision_will_do() -> None:
     there, by = blobs((32,) * 3).astype(np.float32), np.array([0.4, -1.2, 2.0], np.float32)
-    rotation = axis_turn(0, 2.0) @ axis_turn(2, -1.2) @ axis_turn(0, 0.4)
+    rotation = axis_rotation(0, 2.0) @ axis_rotation(2, -1.2) @ axis_rotation(0, 0.4)
     assert relative(turned(there, (0, 2, 0), by), blobs((32,) * 3, rotation)) < 0.01

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.optics.rotation import axis_turn
 from unflat.physics.phantoms.cells import (
     Body,
     CellOptics,
@@ -19,6 +18,7 @@ from unflat.physics.phantoms.cells import (
     cluster_specimen,
     random_rotation,
 )
+from unflat.physics.rotation import axis_rotation
 
 SPECIMENS: dict[str, Callable[[int], Specimen]] = {
     "cell": cell_specimen,
@@ -123,8 +123,8 @@ def test_a_cell_has_what_a_cell_has() -> None:
         assert counts[optics.lipid] >= 7
         for part in parts:
             host = nucleus if part.index == optics.nucleolus else cell
-            assert host.holds(part.centre[None])[0]
-            assert nucleus.holds(part.centre[None])[0] == (host is nucleus)
+            assert host.contains(part.centre[None])[0]
+            assert nucleus.contains(part.centre[None])[0] == (host is nucleus)
 
 
 def test_a_membrane_is_rough_and_closed() -> None:
@@ -133,8 +133,8 @@ def test_a_membrane_is_rough_and_closed() -> None:
     directions = rng.normal(size=(500, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     outward = np.linspace(0.5, 1.5, 400)
-    points = np.linalg.solve(cell.inward, (directions[:, None] * outward[:, None]).reshape(-1, 3).T).T
-    inside = cell.holds(points).reshape(500, 400)
+    points = np.linalg.solve(cell.to_unit_ball, (directions[:, None] * outward[:, None]).reshape(-1, 3).T).T
+    inside = cell.contains(points).reshape(500, 400)
     assert np.all(np.diff(inside.astype(int), axis=1) <= 0)  # each ray leaves the cell once
     radii = outward[inside.sum(axis=1)]
     assert 0.01 < radii.std() < 0.08
@@ -144,7 +144,7 @@ def test_turning_the_specimen_turns_its_samples() -> None:
     """A quarter turn about z takes +y to +x."""
     cell = cell_specimen(7)
     axis, z = np.arange(-24, 25) * 0.25e-6, np.arange(-3, 4) * 0.5e-6
-    turned = cell.turned(axis_turn(0, np.pi / 2)).sample(z, axis, axis)
+    turned = cell.rotate(axis_rotation(0, np.pi / 2)).sample(z, axis, axis)
     there = cell.sample(z, axis, axis)
     np.testing.assert_allclose(turned, there[:, :, ::-1].transpose(0, 2, 1), atol=1e-6)
 
@@ -154,10 +154,10 @@ def test_turning_the_specimen_turns_its_samples() -> None:
 def test_a_turned_specimen_has_at_turned_points_what_was_there(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cell, rotation = cell_specimen(8), random_rotation(rng)
-    turned = cell.turned(rotation)
+    turned = cell.rotate(rotation)
     points = rng.uniform(-4e-6, 4e-6, (300, 3))
     for body, other in zip(cell.bodies, turned.bodies, strict=True):
-        np.testing.assert_array_equal(body.holds(points), other.holds(points @ rotation.T))
+        np.testing.assert_array_equal(body.contains(points), other.contains(points @ rotation.T))
 
 
 def test_absorption_is_sampled_as_the_index_is() -> None:
@@ -175,7 +175,7 @@ def test_absorption_is_sampled_as_the_index_is() -> None:
 def test_contrast_scales_and_nothing_else() -> None:
     axes = [np.linspace(-4e-6, 4e-6, 21)] * 3
     cell = cell_specimen(10)
-    np.testing.assert_allclose(cell.scaled(2.5).sample(*axes), 2.5 * cell.sample(*axes), atol=1e-6)
+    np.testing.assert_allclose(cell.scale_contrast(2.5).sample(*axes), 2.5 * cell.sample(*axes), atol=1e-6)
 
 
 def test_a_plane_and_an_empty_medium_can_be_sampled() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from unflat.physics import psf
-from unflat.physics.detector import DetectorError, Exposure, expose
+from unflat.physics.detector import DetectorError, Exposure, expose_scan
 from unflat.physics.diffraction import far_field
-from unflat.physics.diffraction.bragg_geometry import positions, reciprocal_basis_of, strain_of_density
+from unflat.physics.diffraction.bragg_geometry import reciprocal_space_steps, sample_positions, strain_from_density
 from unflat.physics.phantoms.cells import random_rotation
 from unflat.physics.phantoms.crystals import (
     FLAWS,
@@ -30,11 +30,11 @@ from unflat.physics.phantoms.crystals import (
     Waves,
     amplitudes,
     density,
-    family,
+    facet_normals,
     random_crystal,
     random_steps,
 )
-from unflat.physics.phantoms.crystals.random_crystal import lattice_towards
+from unflat.physics.phantoms.crystals.random_crystal import random_lattice_rotation
 
 SIZE = (40, 36, 38)
 NOWHERE = np.zeros(3)
@@ -68,7 +68,7 @@ def shape_of(seed: int, *flaws: str) -> Shape:
 
 @pytest.mark.parametrize(("indices", "number"), [((1, 1, 1), 8), ((1, 0, 0), 6), ((1, 1, 0), 12), ((2, 1, 0), 24)])
 def test_a_family_has_its_facets(indices: tuple[int, int, int], number: int) -> None:
-    facets = family(indices)
+    facets = facet_normals(indices)
     assert len(facets) == number
     np.testing.assert_allclose(np.linalg.norm(facets, axis=1), 1)
     np.testing.assert_allclose(facets.sum(axis=0), 0, atol=1e-12)
@@ -115,7 +115,7 @@ def test_a_voxel_holds_the_mean_of_its_parts_and_refinement_converges() -> None:
 def test_full_and_empty_voxels_are_those_inside_and_outside(seed: int, flaws: list[str]) -> None:
     shape, steps = shape_of(seed, *flaws), skewed(seed, 14e-9)
     filled = shape.occupancy(steps, SIZE)
-    inside = shape.holds(positions(steps, SIZE).reshape(-1, 3)).reshape(SIZE)
+    inside = shape.contains(sample_positions(steps, SIZE).reshape(-1, 3)).reshape(SIZE)
     assert inside[filled == 1].all()
     assert not inside[filled == 0].any()
     assert filled.min() >= 0
@@ -136,7 +136,7 @@ def test_flaws_take_away_what_they_say() -> None:
 
 def test_shapes_that_enclose_nothing_are_refused() -> None:
     with pytest.raises(ShapeError, match="origin is not inside"):
-        block(1, 1, 1).moved(np.array([2.0, 0, 0])).vertices()
+        block(1, 1, 1).translate(np.array([2.0, 0, 0])).vertices()
     with pytest.raises(ShapeError, match=r"unknown flaw 'hole': there are substrate, notch"):
         random_crystal(1, flaws=("hole",))
     with pytest.raises(ShapeError, match=r"unknown strain 'bend': there are polynomial"):
@@ -147,8 +147,8 @@ def test_moving_turning_and_scaling_a_body() -> None:
     rng = np.random.default_rng(0)
     body, rotation, offset = shape_of(4).body, random_rotation(rng), np.array([1e-8, -2e-8, 3e-8])
     points = rng.uniform(-2e-7, 2e-7, (500, 3))
-    moved = body.scaled(1.3).turned(rotation).moved(offset)
-    np.testing.assert_array_equal(moved.holds(1.3 * points @ rotation.T + offset), body.holds(points))
+    moved = body.scale(1.3).rotate(rotation).translate(offset)
+    np.testing.assert_array_equal(moved.contains(1.3 * points @ rotation.T + offset), body.contains(points))
     np.testing.assert_allclose(moved.volume(), 1.3**3 * body.volume())
 
 
@@ -205,7 +205,7 @@ def test_elastic_fields_are_in_equilibrium(field: DisplacementField, ratio: floa
     """Navier: (1 − 2ν) ∇²u + ∇(∇·u) = 0, by finite differences beside the core and the cut."""
     step, n = 2e-10, 5
     centre = np.array([9e-9, 7e-9, 8e-9])
-    points = centre + step * (positions(np.eye(3), (n,) * 3).reshape(-1, 3))
+    points = centre + step * (sample_positions(np.eye(3), (n,) * 3).reshape(-1, 3))
     u = vectors(field, points).reshape(n, n, n, 3)
     slopes = np.stack([np.gradient(u, step, axis=axis) for axis in range(3)], axis=-1)
     second = np.stack([np.gradient(slopes, step, axis=axis) for axis in range(3)], axis=-1)[2, 2, 2]
@@ -248,7 +248,7 @@ def test_random_waves_have_their_variance_and_correlation() -> None:
 def test_a_field_is_as_strong_as_it_is_scaled(name: str) -> None:
     points = np.random.default_rng(0).uniform(-1e-7, 1e-7, (50, 3))
     for strain in random_crystal(6, strains=(name,)).strains:
-        once, thrice = (strain.scaled(f).along(points, np.array([0.6, 0, 0.8])) for f in (1.0, 3.0))
+        once, thrice = (strain.scale(f).along(points, np.array([0.6, 0, 0.8])) for f in (1.0, 3.0))
         np.testing.assert_allclose(thrice, 3 * once)
 
 
@@ -257,7 +257,7 @@ def test_a_field_is_as_strong_as_it_is_scaled(name: str) -> None:
 
 def probes_of(crystal: Crystal, count: int = 4000) -> np.ndarray:
     points = np.random.default_rng(0).uniform(-3e-7, 3e-7, (20 * count, 3))
-    return points[crystal.shape.holds(points)][:count]
+    return points[crystal.shape.contains(points)][:count]
 
 
 @pytest.mark.parametrize("name", STRAINS[:4])
@@ -291,7 +291,7 @@ def test_a_lattice_is_turned_to_its_bragg_vector() -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)
         bragg = 1e10 * rng.normal(size=3)
-        rotation = lattice_towards(rng, bragg)
+        rotation = random_lattice_rotation(rng, bragg)
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(rotation) == pytest.approx(1)
         np.testing.assert_allclose(rotation @ np.ones(3) / np.sqrt(3), bragg / np.linalg.norm(bragg))
@@ -302,8 +302,8 @@ def test_a_lattice_is_turned_to_its_bragg_vector() -> None:
 def test_a_seed_is_a_crystal_and_a_pattern() -> None:
     def pattern(seed: int) -> np.ndarray:
         crystal = random_crystal(seed)
-        field = amplitudes(crystal, random_steps(seed, crystal, SIZE), SIZE, finer=1)
-        return expose(field, Exposure(1e6, hot_pixels=2, aliens=1), seed).counts
+        field = amplitudes(crystal, random_steps(seed, crystal, SIZE), SIZE, fineness=1)
+        return expose_scan(field, Exposure(1e6, hot_pixels=2, aliens=1), seed).counts
 
     first, again, other = (pattern(seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -329,7 +329,7 @@ def test_the_density_is_the_crystal_at_its_points() -> None:
     sampled = density(crystal, steps, SIZE)
     assert sampled.dtype == np.complex64
     full = np.abs(sampled) > 0.9999
-    phase = crystal.phase(positions(steps, SIZE)[full])
+    phase = crystal.phase(sample_positions(steps, SIZE)[full])
     np.testing.assert_allclose(sampled[full], np.exp(1j * phase), atol=1e-4)
 
 
@@ -338,9 +338,9 @@ def test_the_strain_of_a_sampled_crystal_is_its_displacement_s_slope() -> None:
     direction = crystal.bragg_vector / np.linalg.norm(crystal.bragg_vector)
     steps = random_steps(8, crystal, (48,) * 3)
     sampled = density(crystal, steps, (48,) * 3)
-    found = strain_of_density(sampled, steps, crystal.bragg_vector, np.abs(sampled) > 0.999)
+    found = strain_from_density(sampled, steps, crystal.bragg_vector, np.abs(sampled) > 0.999)
     known = ndimage.binary_erosion(np.isfinite(found))
-    where = positions(steps, (48,) * 3)[known]
+    where = sample_positions(steps, (48,) * 3)[known]
     expected = (
         crystal.displacement(where + 1e-10 * direction) - crystal.displacement(where - 1e-10 * direction)
     ) / 2e-10
@@ -354,10 +354,10 @@ def test_the_strain_of_a_sampled_crystal_is_its_displacement_s_slope() -> None:
 def test_a_block_diffracts_as_a_block() -> None:
     """Π L sin(qL/2)/(qL/2) at every q, on a grid that its sides do not fit."""
     sides, steps, shape = np.array([9.3, 7.7, 11.1]) * 1e-9, 1.3e-9 * np.eye(3), (32, 30, 31)
-    q = positions(reciprocal_basis_of(steps, shape), shape)
+    q = sample_positions(reciprocal_space_steps(steps, shape), shape)
     expected = np.prod(np.sinc(q * sides / (2 * np.pi)) * sides / 1.3e-9, axis=-1)
     crystal = Crystal(Shape(block(*sides)), (), np.array([1e10, 0, 0]))
-    found = [amplitudes(crystal, steps, shape, finer=n) for n in (1, 2, 3)]
+    found = [amplitudes(crystal, steps, shape, fineness=n) for n in (1, 2, 3)]
     errors = [np.linalg.norm(f - expected) / np.linalg.norm(expected) for f in found]
     assert errors[1] < 0.025
     assert errors[2] < 0.008
@@ -370,8 +370,8 @@ def test_a_grid_along_the_axes_and_a_skewed_one_see_one_crystal() -> None:
     steps, fine = random_steps(9, crystal, SIZE, skew=0.3), 5e-9
     straight = density(crystal, fine * np.eye(3), (110,) * 3)
     inside = straight != 0
-    where, values = positions(fine * np.eye(3), (110,) * 3)[inside], straight[inside]
-    found, basis = amplitudes(crystal, steps, SIZE), reciprocal_basis_of(steps, SIZE)
+    where, values = sample_positions(fine * np.eye(3), (110,) * 3)[inside], straight[inside]
+    found, basis = amplitudes(crystal, steps, SIZE), reciprocal_space_steps(steps, SIZE)
     rng = np.random.default_rng(0)
     for index in rng.integers(-9, 10, (30, 3)):
         q = index @ basis
@@ -403,12 +403,12 @@ def test_a_perfect_lattice_has_friedel_s_symmetry_and_a_strained_one_has_not() -
 
 # Counts
 
-FIELD = amplitudes(random_crystal(12, strains=()), 14e-9 * np.eye(3), SIZE, finer=1)
+FIELD = amplitudes(random_crystal(12, strains=()), 14e-9 * np.eye(3), SIZE, fineness=1)
 
 
 def test_counts_are_poisson_around_the_model() -> None:
     exposure = Exposure(total=1e6, background=0.5, sigmas=(0.5, 0.3, 0.6))
-    shots = [expose(FIELD, exposure, seed) for seed in range(60)]
+    shots = [expose_scan(FIELD, exposure, seed) for seed in range(60)]
     counts, modelled = np.stack([shot.counts for shot in shots]).astype(float), shots[0].modelled.astype(float)
     assert modelled.sum() == pytest.approx(1e6 + 0.5 * modelled.size, rel=1e-5)
     np.testing.assert_array_equal(counts, np.round(counts))
@@ -429,7 +429,7 @@ def test_counts_are_poisson_around_the_model() -> None:
 @settings(max_examples=10, deadline=None)
 def test_the_pattern_is_what_the_model_of_the_fit_gives(sigmas: tuple[float, float, float]) -> None:
     """Two codes: taps in float64 here, transfer functions in the fit."""
-    shot = expose(FIELD, Exposure(total=1e7, background=0.2, sigmas=sigmas), 0)
+    shot = expose_scan(FIELD, Exposure(total=1e7, background=0.2, sigmas=sigmas), 0)
     cornered = np.fft.ifftn(far_field.ifftshift3(FIELD.astype(complex) * np.sqrt(shot.scale)))
     transfer = psf.gaussian_transfer(SIZE, jnp.array(sigmas))
     model = far_field.fftshift3(far_field.intensity(jnp.asarray(cornered), transfer, 0.2))
@@ -437,14 +437,14 @@ def test_the_pattern_is_what_the_model_of_the_fit_gives(sigmas: tuple[float, flo
 
 
 def test_the_peak_or_the_total_is_what_was_asked_for() -> None:
-    assert expose(FIELD, Exposure(total=None, peak=5e4), 0).modelled.max() == pytest.approx(5e4, rel=1e-5)
+    assert expose_scan(FIELD, Exposure(total=None, peak=5e4), 0).modelled.max() == pytest.approx(5e4, rel=1e-5)
     for total in (1e4, 1e9):
-        assert expose(FIELD, Exposure(total=total), 0).counts.sum(dtype=float) == pytest.approx(total, rel=0.05)
+        assert expose_scan(FIELD, Exposure(total=total), 0).counts.sum(dtype=float) == pytest.approx(total, rel=0.05)
 
 
 def test_gaps_and_saturation_are_masked_and_nothing_else_is() -> None:
     gaps = ((2, 18, 21), (0, 0, 9))
-    shot = expose(FIELD, Exposure(total=1e7, saturation=2e4, gaps=gaps, hot_pixels=5, background=2.0), 3)
+    shot = expose_scan(FIELD, Exposure(total=1e7, saturation=2e4, gaps=gaps, hot_pixels=5, background=2.0), 3)
     missing = np.zeros(SIZE, bool)
     missing[:, :, 18:21] = missing[:9] = True
     assert not shot.counts[missing].any()
@@ -456,7 +456,7 @@ def test_gaps_and_saturation_are_masked_and_nothing_else_is() -> None:
 
 
 def test_hot_pixels_are_hot_in_every_frame() -> None:
-    quiet, hot = (expose(FIELD, Exposure(total=1e5, hot_pixels=n), 4) for n in (0, 4))
+    quiet, hot = (expose_scan(FIELD, Exposure(total=1e5, hot_pixels=n), 4) for n in (0, 4))
     assert hot.hot.any(axis=0).sum() == 4
     assert np.all(hot.hot.all(axis=0) == hot.hot.any(axis=0))
     assert not quiet.hot.any()
@@ -464,7 +464,7 @@ def test_hot_pixels_are_hot_in_every_frame() -> None:
 
 
 def test_aliens_stand_beside_the_peak_and_are_no_part_of_the_model() -> None:
-    shot = expose(FIELD, Exposure(total=1e6, aliens=2, alien_share=0.05), 5)
+    shot = expose_scan(FIELD, Exposure(total=1e6, aliens=2, alien_share=0.05), 5)
     assert shot.aliens.sum() == pytest.approx(1e5, rel=1e-4)
     assert shot.modelled.sum() == pytest.approx(1e6, rel=1e-4)
     away = np.array(np.unravel_index(shot.aliens.argmax(), SIZE)) - np.array(SIZE) // 2

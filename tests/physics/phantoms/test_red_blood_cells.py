@@ -13,7 +13,7 @@ from unflat.physics.phantoms.red_blood_cells import (
     PlacedSurface,
     SpiculatedSurface,
     Union,
-    UnknownClass,
+    UnknownClassError,
     disc_volume,
     random_cell,
     sample_level,
@@ -144,5 +144,5 @@ def test_stretching_makes_cells_longer_along_z_only() -> None:
 
 
 def test_a_class_that_is_none_is_told() -> None:
-    with pytest.raises(UnknownClass, match=r"'ovalocyte' is no class.*discocyte"):
+    with pytest.raises(UnknownClassError, match=r"'ovalocyte' is no class.*discocyte"):
         random_cell(0, "ovalocyte")

@@ -35,7 +35,7 @@ _NEAR = 20.0
 """Weight of the mean square change of a code against the relative square misfit of the picture."""
 _RATE = 0.02
 
-Blurring: TypeAlias = light.Blur | Float[Array, "a b c"]
+Blurring: TypeAlias = light.MicroscopePsf | Float[Array, "a b c"]
 """What the microscope does: Gaussians, or the samples of its own point-spread function."""
 
 
@@ -83,7 +83,7 @@ def load_blur(wanted: ShapePredict, cells: CellBatch) -> Blurring:
         DataError: If the file holds none.
     """
     if wanted.psf is None:
-        return light.Blur(_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)
+        return light.MicroscopePsf(_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)
     return jnp.asarray(read_psf(wanted.psf, cells, _STEPS, (_SLICES - 1, PIXELS - 1, PIXELS - 1)))
 
 
@@ -128,11 +128,11 @@ def simulate_images(
         jnp.asarray(interpolation_matrix(places), jnp.float32) for places in (heights, pixel_centres(PIXELS))
     )
     distance = UNIT * jnp.einsum("za,yb,xc,nabc->nzyx", along_z, across, across, codes)
-    filled = light.occupancy_of_distance(distance, 1.5)
+    filled = light.occupancy_from_distance(distance, 1.5)
 
     def one(occupancy: Float[Array, "z y x"], strength: Float[Array, ""]) -> Float[Array, "y x"]:
         stain = light.Stain(membrane=strength)
         middle = slice(_SLICES // 2, _SLICES // 2 + 1)
-        return light.segmented(occupancy, _STEPS, stain, blur, middle)[0]
+        return light.simulate_stack(occupancy, _STEPS, stain, blur, middle)[0]
 
     return jax.vmap(one)(filled, membrane)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.fluorescence import Blur
+from unflat.physics.fluorescence import MicroscopePsf
 from unflat.recon.experiments.shape.cells import CellImage
 from unflat.recon.experiments.shape.model import build_model
 from unflat.recon.experiments.shape.network import flow, refine
@@ -260,7 +260,7 @@ def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: Train
     truth = make_example(drawn).code
     image = jnp.asarray(drawn.sight.image, jnp.float32)
     start = jnp.asarray(np.clip(truth * 0.7 - 0.1, -1.5, 1.5))[None]
-    blur = Blur(0.9, 2.5, 0.25, 3.5)
+    blur = MicroscopePsf(0.9, 2.5, 0.25, 3.5)
     found, before, after = refine._fitted(start, image, blur, 40)
     membrane = jnp.log(jnp.array([3.5]))
     np.testing.assert_allclose(before, refine.misfit(refine.RefinedDraws(start, membrane), image, blur), rtol=1e-4)

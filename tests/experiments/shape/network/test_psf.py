@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unflat.physics.fluorescence import Blur
+from unflat.physics.fluorescence import MicroscopePsf
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.shape.cells import CellBatch
 from unflat.recon.experiments.shape.network import refine
@@ -89,7 +89,7 @@ def test_its_pictures_are_those_of_the_formula(tmp_path: Path) -> None:
     strength = jnp.full(1, 3.0)
     found, wanted = (
         np.asarray(refine.simulate_images(code, strength, blur))[0]
-        for blur in (jnp.asarray(psf), Blur(LATERAL, AXIAL, 0.0, 1.0))
+        for blur in (jnp.asarray(psf), MicroscopePsf(LATERAL, AXIAL, 0.0, 1.0))
     )
     np.testing.assert_allclose(found, wanted, atol=0.05 * wanted.max())
 
