@@ -81,8 +81,8 @@ def _train(config: Path, networks: Path, changes: Options) -> Numbers:
 
 def _solids(source: Path) -> Numbers:
     """Errors of the two solids of stereology, of the same cells: what a prediction has to beat."""
-    from unflat.recon.experiments.shape.cells import read_cells
     from unflat.recon.experiments.shape.config import ShapeSettings
+    from unflat.recon.experiments.shape.read import read_cells
     from unflat.recon.metrics.shapes import shape_errors
     from unflat.recon.metrics.stereology import cylinder, ellipsoid
 
@@ -98,9 +98,9 @@ def _solids(source: Path) -> Numbers:
 
 def held_out(source: Path, fold: int, seed: int = 1) -> list[int]:
     """Numbers of the cells that the network of a fold has not seen."""
-    from unflat.recon.experiments.shape.cells import read_cells
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.network.train import folds
+    from unflat.recon.experiments.shape.read import read_cells
 
     labels = read_cells(ShapeSettings(), source).labels
     return [int(i) for i in np.flatnonzero(folds(list(labels), FOLDS, seed) == fold)]
@@ -124,13 +124,13 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon import devices
 
     devices.use("auto", networks=True)
-    from unflat.recon.experiments.shape.cells import read_cells
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.network import flow
     from unflat.recon.experiments.shape.network.augmentation import make_example, prepare_cell
     from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
     from unflat.recon.experiments.shape.network.objective import missed, stacked
     from unflat.recon.experiments.shape.network.thickness_prior import ThicknessPrior
+    from unflat.recon.experiments.shape.read import read_cells
     from unflat.recon.io.network_file import read
     from unflat.recon.networks.architecture import built, on_device
 

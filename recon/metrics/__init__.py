@@ -12,7 +12,7 @@ from .accuracy import (
     signal_to_noise,
     structural_similarity,
 )
-from .catalogue import CATALOGUE, metric_named
+from .catalogue import catalogue, metric_named, register_metrics
 from .fourier_shell_correlation import ShellCorrelation, shell_correlation
 from .line_profile import brightest_point, full_width_half_maximum, line_width
 from .metric import VISIBLE_SUFFIX, Metric
@@ -20,12 +20,12 @@ from .missing_cone import Aperture, filter_visible, visible_frequencies
 from .registration import estimate_shift
 
 __all__ = [
-    "CATALOGUE",
     "VISIBLE_SUFFIX",
     "Aperture",
     "Metric",
     "ShellCorrelation",
     "brightest_point",
+    "catalogue",
     "correlation",
     "estimate_shift",
     "filter_visible",
@@ -33,6 +33,7 @@ __all__ = [
     "line_width",
     "metric_named",
     "peak_signal_to_noise",
+    "register_metrics",
     "relative_l2",
     "root_mean_square_over_range",
     "shell_correlation",

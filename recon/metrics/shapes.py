@@ -65,6 +65,24 @@ def boundary(inside: Inside) -> Inside:
     return np.asarray(inside & ~deep)
 
 
+def signed_distance(inside: Bool[np.ndarray, "*shape"], spacing: Sequence[float] | None = None) -> np.ndarray:
+    """Distance to the surface half-way between samples inside and outside, negative inside.
+
+    Args:
+        inside: Samples inside; outside lies beyond the array.
+        spacing: Distance between samples along each axis, in any unit; 1 by default.
+
+    Returns:
+        Distance in the unit of the spacing.
+    """
+    steps = (1.0,) * inside.ndim if spacing is None else spacing
+    half = float(np.prod(steps)) ** (1 / inside.ndim) / 2
+    padded = np.pad(inside, 1)
+    inner, outer = (distance_transform_edt(side, sampling=steps) for side in (padded, ~padded))
+    distance: np.ndarray = np.where(padded, half - inner, outer - half)
+    return distance[(slice(1, -1),) * inside.ndim]
+
+
 def roughness_voxels(inside: Inside) -> int:
     """Number of voxels that a Gaussian of σ = 2 and a new cut at ½ change."""
     part = _around(inside, _REACH)

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic import write_atomically
-from ..metrics import CATALOGUE, metric_named
+from ..metrics import catalogue, metric_named
 from ..runs.contents import Sentinel
 from ..runs.logs import without_absolute_paths
 from .report_figures import EmbeddedFigure, pictures
 from .run_data import RunData, gather
 from .summary import summarise
-
-_ORDER = {metric.name: i for i, metric in enumerate(CATALOGUE)}
 
 
 def write_report(run: Path, output: Path | None = None, end: tuple[Sentinel, str] | None = None) -> Path:
@@ -84,8 +82,8 @@ def _drawn(run: Path, end: tuple[Sentinel, str] | None = None) -> tuple[str, lis
 
 def _rows(facts: RunData) -> list[dict[str, str]]:
     """The metrics in the catalogue's order, unknown ones last."""
-    rows = []
-    for name in sorted(facts.metrics, key=lambda n: (_ORDER.get(n, len(_ORDER)), n)):
+    rows, order = [], {name: i for i, name in enumerate(catalogue())}
+    for name in sorted(facts.metrics, key=lambda n: (order.get(n, len(order)), n)):
         metric, value = metric_named(name), facts.metrics[name]
         better = {"higher": "↑", "lower": "↓", "neither": ""}[metric.better]
         text = "not finite" if value is None else metric.text(value)

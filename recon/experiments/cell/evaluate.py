@@ -57,7 +57,7 @@ def score(
             from the attributes of the result or the truth; where they do not tell, those metrics are left out.
 
     Returns:
-        Numbers by the names of :data:`~...metrics.CATALOGUE`.
+        Numbers by the names of `metrics.METRICS`.
 
     Raises:
         DataError: If a refractive index or the medium's index is missing, or the boxes do not overlap.

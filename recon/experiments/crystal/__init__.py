@@ -3,11 +3,15 @@
 Only names are looked up here; what needs jax is imported when it is called.
 """
 
+from ...metrics import register_metrics
 from ...sampled import Quantity
 from ..base import Experiment, Lesson, deferred
 from .config import CrystalSettings
+from .metrics import METRICS
 from .schema import SCHEMA
 from .summary import judged, lines, sentence
+
+register_metrics(METRICS)
 
 KIND = Experiment(
     name="crystal",

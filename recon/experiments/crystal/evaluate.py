@@ -34,7 +34,7 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
         register: Changes nothing: diffraction does not tell where a crystal is, and it is always moved onto the truth.
 
     Returns:
-        Numbers by the names of :data:`~...metrics.CATALOGUE`.
+        Numbers by the names of `metrics.METRICS`.
 
     Raises:
         DataError: If a density is missing, or the samples of one of the two have no known size.

@@ -3,12 +3,15 @@
 Only names are looked up here; what needs jax is imported when it is called.
 """
 
+from ...metrics import register_metrics
 from ...sampled import Quantity
 from ..base import Experiment, Lesson, deferred
-from .config import ShapeSettings
+from .config import ShapeSettings, extendable_settings, training_data_path
+from .metrics import METRICS
 from .schema import SCHEMA
 from .summary import judged, lines, sentence
-from .train_data import data_of, may_grow
+
+register_metrics(METRICS)
 
 KIND = Experiment(
     name="shape",
@@ -27,7 +30,7 @@ KIND = Experiment(
     way="predict",
     smaller="predict fewer cells at once (acquisition.cells), or fewer draws",
     predict=deferred(__name__, ".network.predict", "predict"),
-    train=Lesson(deferred(__name__, ".network.train", "train"), judged, data_of, may_grow),
+    train=Lesson(deferred(__name__, ".network.train", "train"), judged, training_data_path, extendable_settings),
     lattice=deferred(__name__, ".measure", "lattice_for"),
     scores=deferred(__name__, ".evaluate", "scores"),
     findings=deferred(__name__, ".report", "findings"),

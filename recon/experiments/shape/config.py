@@ -1,10 +1,6 @@
-"""The ``acquisition:`` section of a ``shape`` config: where the sections stand, which to use, and on what grid.
+"""Config of the ``shape`` experiment. Descriptions of the fields are the comments of the YAML that ``init`` writes."""
 
-The config of the ``shape`` kind. Its descriptions are the comments of the YAML that ``init`` writes.
-
-The ``simulate`` section of a shape's config.
-"""
-
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -18,9 +14,9 @@ from .network.config import ShapeNetwork, ShapePredict, ShapeTrain
 
 
 class ShapeAcquisition(Settings):
-    """Where the measurement's arrays stand, and how cells are brought to one grid.
+    """Location of the measured arrays, and the common grid that cells are resampled to.
 
-    Folders and archives with image, mask and perhaps obj in them are read as they are; names are for HDF5 files.
+    Folders and archives with image/, mask/ and perhaps obj/ need no names of arrays; HDF5 files do.
     """
 
     images: NumberSource | None = array_field(
@@ -100,7 +96,7 @@ class ShapeAcquisition(Settings):
 
 
 class ShapeVolume(Settings):
-    """The sampled draws."""
+    """Sampling of the draws."""
 
     edge: int = Field(
         64, ge=8, le=512, description="Samples along each axis of the occupancies; models are continuous."
@@ -108,7 +104,7 @@ class ShapeVolume(Settings):
 
 
 class ShapeSimulation(Settings):
-    """Red blood cells that are drawn at random."""
+    """Simulation of random red blood cells."""
 
     cells: int = Field(12, ge=1, le=10_000, description="Number of cells.")
     classes: tuple[str, ...] = Field(
@@ -126,7 +122,7 @@ class ShapeSimulation(Settings):
 
 
 class ShapeSettings(KindSettings):
-    """From one picture of a cell and its mask to the shapes that could have made them."""
+    """Config of an experiment that predicts the shapes of cells from single sections and their masks."""
 
     kind: Literal["shape"] = Field("shape", description="Kind of experiment.")
     acquisition: ShapeAcquisition = Field(
@@ -142,3 +138,19 @@ class ShapeSettings(KindSettings):
     simulate: ShapeSimulation = Field(
         default_factory=ShapeSimulation, description="What 'unflat simulate' and 'unflat demo' make."
     )
+
+
+def training_data_path(settings: ShapeSettings) -> Path | None:
+    """Return the path of the cells of known shape to train with; None to train with simulated ones only."""
+    return None if settings.train.data is None else Path(settings.train.data)
+
+
+def extendable_settings(settings: ShapeSettings) -> tuple[str, ...]:
+    """Return the settings that a resumed training may increase: the steps of its last part, none of a cross-validation.
+
+    Finished parts, networks of a cross-validation or a network before its distillation, keep only their weights and
+    could not be continued.
+    """
+    if settings.train.folds:
+        return ()
+    return ("train.distil",) if settings.train.distil else ("train.steps",)

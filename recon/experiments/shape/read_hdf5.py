@@ -1,7 +1,7 @@
-"""Cells of HDF5 files, ours and others, and of all else that is read like them: stacks (cell, y, x)."""
+"""Cells of HDF5 files, and of other files that are read like them: stacks (cell, y, x)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,77 +12,89 @@ from ...io.lazy_arrays import Index
 from ...io.read import read_all
 from ...volume import Volume
 from .binarize import binarize
-from .cell_crops import CellCrop, label_cells, normalise_image, normalise_mask, split_crop
-from .cells import LoadedCells, select_cells
+from .cell_crops import CellCrop, LoadedCells, normalise_image, normalise_mask, select_cells
 from .config import ShapeAcquisition
+from .labels import label_cells, split_crop
 from .schema import OCCUPANCY, SCHEMA
 from .validate import array_location, truth_faults
 
 _log = logging.getLogger(__name__)
 
 
-def read_hdf5(wanted: ShapeAcquisition, path: Path) -> LoadedCells:
+def read_hdf5(settings: ShapeAcquisition, path: Path) -> LoadedCells:
     """Read the cells of a file.
 
-    What unflat itself wrote is on its grid already, each cell by itself: so it stays.
+    Files that unflat wrote are on their grid already, with one cell an entry, and stay so.
 
     Args:
-        wanted: The config.
-        path: Of the file.
+        settings: Section of the config.
+        path: The file.
 
     Raises:
         DataError: With every fault of the file.
         ConfigError: If there are no such cells.
     """
-    counts = None if wanted.cells == "all" else _counts(wanted, path)
-    pairs = None if counts is None else select_cells(wanted, counts)
+    counts = None if settings.cells == "all" else _count_cells(settings, path)
+    pairs = None if counts is None else select_cells(settings, counts)
     entries = None if pairs is None else list(dict.fromkeys(entry for entry, _ in pairs))
-    held: dict[str, int] = {}
+    acquisition, count = _read_entries(settings, path, entries)
+    is_own = _is_own(path)
+    numbers = list(range(count)) if entries is None else entries
+    crops = {number: _read_crops(settings, acquisition, i, number, is_own) for i, number in enumerate(numbers)}
+    every = [crop for own in crops.values() for crop in own]
+    selected = every if pairs is None else [crops[entry][cell] for entry, cell in pairs]
+    size = _grid_size(settings, acquisition, path) if is_own else settings.size
+    several = "keep" if is_own else settings.several
+    return LoadedCells(selected, size, several, acquisition.attributes, acquisition.places)
 
-    def select(sizes: Mapping[str, int]) -> Mapping[str, Index]:
-        held.update(sizes)
-        if entries is None or sizes.get("cell", 0) <= max(entries):  # Fewer images than masks: that will be told.
+
+def _read_entries(settings: ShapeAcquisition, path: Path, entries: list[int] | None) -> tuple[Acquisition, int]:
+    """Read some entries of the stacks, all if None; and count all.
+
+    Raises:
+        DataError: With every fault of the file.
+    """
+    sizes: dict[str, int] = {}
+
+    def select(axes: Mapping[str, int]) -> Mapping[str, Index]:
+        sizes.update(axes)
+        if entries is None or axes.get("cell", 0) <= max(entries):  # Fewer images than masks, which is a fault below.
             return {}
         return {"cell": entries}
 
-    names = {entry.name: getattr(wanted, entry.name) for entry in SCHEMA}
+    names = {entry.name: getattr(settings, entry.name) for entry in SCHEMA}
     acquisition, faults = read_all(path, SCHEMA, names, "shape", select)
     if not faults and acquisition.truth is not None:
-        shape = (held["cell"], *acquisition["images"].shape[1:])
+        shape = (sizes["cell"], *acquisition["images"].shape[1:])
         faults = truth_faults(acquisition.truth, shape, _voxel(acquisition), str(path))
     if faults:
         raise DataError(*faults)
-    numbers = list(range(held["cell"])) if entries is None else entries
-    kept = _is_own(path)
-    crops = {number: _crops(wanted, acquisition, i, number, kept) for i, number in enumerate(numbers)}
-    every = [crop for own in crops.values() for crop in own]
-    some = every if pairs is None else [crops[entry][cell] for entry, cell in pairs]
-    size = _grid(wanted, acquisition, path) if kept else wanted.size
-    several = "keep" if kept else wanted.several
-    return LoadedCells(some, size, several, acquisition.attributes, acquisition.places)
+    return acquisition, sizes["cell"]
 
 
-def _counts(wanted: ShapeAcquisition, path: Path) -> list[int] | None:
-    """Number of cells in each mask; None where there are none, of which reading itself will tell."""
+def _count_cells(settings: ShapeAcquisition, path: Path) -> list[int] | None:
+    """Count the cells of each mask; None without masks, which reading the file reports."""
     schema = [entry for entry in SCHEMA if entry.name in ("mask", "label")]
-    found, _ = read_all(path, schema, {entry.name: getattr(wanted, entry.name) for entry in schema}, "shape")
-    if "mask" not in found:
+    arrays, _ = read_all(path, schema, {entry.name: getattr(settings, entry.name) for entry in schema}, "shape")
+    if "mask" not in arrays:
         return None
-    masks = found["mask"]
-    labels = found["label"] if "label" in found else [""] * len(masks)
-    told = [label_cells(mask, None, wanted.several, str(label)) for mask, label in zip(masks, labels, strict=True)]
-    return [1 if one is None else int(one.max()) for one in told]
+    masks = arrays["mask"]
+    classes = arrays["label"] if "label" in arrays else [""] * len(masks)
+    labels = [label_cells(mask, None, settings.several, str(own)) for mask, own in zip(masks, classes, strict=True)]
+    return [1 if each is None else int(each.max()) for each in labels]
 
 
-def _crops(wanted: ShapeAcquisition, acquisition: Acquisition, index: int, number: int, kept: bool) -> list[CellCrop]:
-    """The cells of one entry of the stack.
+def _read_crops(
+    settings: ShapeAcquisition, acquisition: Acquisition, index: int, number: int, is_own: bool
+) -> list[CellCrop]:
+    """Cut the cells of one entry out of the stack.
 
     Args:
-        wanted: The config.
-        acquisition: What was read.
-        index: Of the entry among those that were read.
-        number: Of it in the file.
-        kept: Whether brightness is told as it is to stay.
+        settings: Section of the config.
+        acquisition: Entries that were read.
+        index: Index of the entry among them.
+        number: Index of the entry in the file.
+        is_own: Whether unflat wrote the file: brightness stays as it is.
     """
     image, mask = acquisition["images"][index], acquisition["mask"][index]
     label = str(acquisition["label"][index]) if "label" in acquisition else ""
@@ -90,35 +102,35 @@ def _crops(wanted: ShapeAcquisition, acquisition: Acquisition, index: int, numbe
         str(acquisition["name"][index]) if "name" in acquisition else f"cell_{number}",
         label,
         f"{array_location(acquisition, 'mask')}[{number}]",
-        image if kept else _bright(image),
-        _share(mask),
-        None if acquisition.truth is None else _filled(acquisition.truth, number, f"{acquisition.source}:/truth"),
+        image if is_own else _normalise_stored(image),
+        _filled_share(mask),
+        None if acquisition.truth is None else _occupancy(acquisition.truth, number, f"{acquisition.source}:/truth"),
         _voxel(acquisition),
     )
-    return split_crop(crop, label_cells(mask, None, wanted.several, label), wanted.margin)
+    return split_crop(crop, label_cells(mask, None, settings.several, label), settings.margin)
 
 
-def _bright(image: np.ndarray) -> np.ndarray:
-    """Brightness 0…1 of numbers whose type is no longer known: whole ones up to 255 are of 8 bit."""
+def _normalise_stored(image: np.ndarray) -> np.ndarray:
+    """Scale an image of unknown data type to 0…1; whole numbers up to 255 count as 8 bit."""
     top = float(image.max(initial=0))
     whole = 1 < top <= 255 and np.array_equal(image, np.round(image))
     return normalise_image(image, 255.0 if whole else None)
 
 
-def _share(values: np.ndarray) -> np.ndarray:
-    """A share of 0…1 as it is, larger numbers relative to the largest."""
+def _filled_share(values: np.ndarray) -> np.ndarray:
+    """Return values of 0…1 unchanged, larger ones relative to the maximum."""
     return normalise_mask(values) if values.max(initial=0) > 1 else np.asarray(values, np.float32)
 
 
-def _filled(truth: Volume, number: int, where: str) -> np.ndarray:
-    """A cell's occupancy.
+def _occupancy(truth: Volume, number: int, where: str) -> np.ndarray:
+    """Return the occupancy of a single cell.
 
     Raises:
-        DataError: If the truth tells no inside.
+        DataError: If no quantity of the truth distinguishes inside and outside.
     """
     own = {name: values[number, 0] for name, values in truth.values.items()}
     if OCCUPANCY.name in own:
-        return _share(own[OCCUPANCY.name])
+        return _filled_share(own[OCCUPANCY.name])
     one = Volume(truth.kind, truth.z, truth.y, truth.x, own, truth.quantities)
     return binarize(one, where).astype(np.float32)
 
@@ -130,22 +142,22 @@ def _voxel(acquisition: Acquisition) -> tuple[float, float, float] | None:
     return z, y, x
 
 
-def _grid(wanted: ShapeAcquisition, acquisition: Acquisition, path: Path) -> int:
-    """Edge of the grid of what unflat wrote: its own, unless another is asked for."""
+def _grid_size(settings: ShapeAcquisition, acquisition: Acquisition, path: Path) -> int:
+    """Edge of the grid for a file that unflat wrote: its own, unless a spacing is requested."""
     height, width = acquisition["images"].shape[1:]
-    if height != width or wanted.spacing != "auto":
-        return wanted.size
-    if height != wanted.size:
+    if height != width or settings.spacing != "auto":
+        return settings.size
+    if height != settings.size:
         _log.info("%s: its cells are on a grid of %d pixels already, which is kept", path, height)
     return int(height)
 
 
 def _is_own(path: Path) -> bool:
-    """Whether unflat wrote an acquisition: its cells are on a grid, and were told apart before."""
+    """Tell whether unflat wrote an acquisition: its cells are on a grid, one an entry."""
     import h5py
 
     if not (path.is_file() and h5py.is_hdf5(path)):
         return False
     with h5py.File(path) as file:
-        told: Sequence[str] = [str(file.attrs.get(key, "")) for key in ("format", "creator")]
-    return told[0] == "unflat-acquisition" and told[1].startswith("unflat ")
+        format_name, creator = (str(file.attrs.get(key, "")) for key in ("format", "creator"))
+    return format_name == "unflat-acquisition" and creator.startswith("unflat ")

@@ -1,40 +1,75 @@
-"""What no acquisition of cells' sections can be, and what is worth a warning."""
+"""Faults of cells and of acquisitions of their sections, and warnings."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
 from ...volume import Volume
+from .cell_crops import SMALLEST, CellCrop
+from .labels import label_pieces
 from .schema import PATHS
 
 _LARGEST_VOXEL, _SMALLEST_VOXEL = 1e-4, 1e-9
-_ONE_NUMBER = 0.01
-"""Share by which a voxel's size may differ from another program's word for it."""
-_AGREES = 0.9
-"""Overlap from which a truth's middle section is its mask."""
+_VOXEL_TOLERANCE = 0.01
+"""Relative difference of voxel sizes that other programs' rounding explains."""
+_SAME_SECTION = 0.9
+"""Overlap from which the middle slice of a truth counts as its mask."""
+_MOST_FAULTS = 20
 
 
 def array_location(acquisition: Acquisition, name: str) -> str:
-    """Say where an array stands, for messages."""
+    """Return the file and dataset of an array, for messages."""
     return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
 
 
-def validate(acquisition: Acquisition) -> list[Diagnostic]:
-    """Find what cannot be.
+def limit_faults(faults: list[Diagnostic], path: Path) -> list[Diagnostic]:
+    """Keep the first of many faults, without duplicates, and add the number of the others."""
+    unique = list(dict.fromkeys(faults))
+    more = len(unique) - _MOST_FAULTS
+    return (
+        unique if more <= 0 else [*unique[:_MOST_FAULTS], Diagnostic(str(path), f"and {more} more faults like these")]
+    )
+
+
+def crop_faults(crop: CellCrop, several: str) -> list[Diagnostic]:
+    """Find faults that make a cell useless.
 
     Args:
-        acquisition: Arrays in SI. What is absent is not checked.
+        crop: Cell at its original size.
+        several: Treatment of a mask of two cells: ``refuse`` makes it a fault.
+    """
+    inside = crop.mask > 0.5
+    if not inside.any():
+        return [
+            Diagnostic(crop.where, "the mask is empty: no pixel is above half", "draw it anew, or take the cell away")
+        ]
+    if inside.sum() < SMALLEST:
+        return [Diagnostic(crop.where, f"the mask has {int(inside.sum())} pixels, which is no cell", "draw it anew")]
+    if inside.all():
+        return [Diagnostic(crop.where, "the mask is full: nothing lies outside the cell", "0 must mean outside")]
+    count = int(label_pieces(inside).max())
+    if count > 1 and several == "refuse" and not crop.is_cluster:
+        remedy = "number the cells in the mask (1, 2, …), or set acquisition.several to cut or keep"
+        return [Diagnostic(crop.where, f"the mask holds {count} cells that do not touch", remedy)]
+    return []
+
+
+def validate(acquisition: Acquisition) -> list[Diagnostic]:
+    """Find faults of an acquisition.
+
+    Args:
+        acquisition: Arrays in SI units. Absent ones are not checked.
     """
     faults: list[Diagnostic] = []
     if "mask" in acquisition:
+        where = array_location(acquisition, "mask")
         names = _names(acquisition)
         for index in np.flatnonzero(~(acquisition["mask"] > 0.5).any(axis=(1, 2))):
             message = f"the mask of {names[index]} is empty"
-            faults.append(
-                Diagnostic(array_location(acquisition, "mask"), message, "leave it out with acquisition.cells")
-            )
+            faults.append(Diagnostic(where, message, "leave it out with acquisition.cells"))
     if "voxel_size" in acquisition:
         voxel = acquisition["voxel_size"]
         if not ((voxel > _SMALLEST_VOXEL) & (voxel < _LARGEST_VOXEL)).all():
@@ -49,48 +84,51 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
 
 
 def truth_faults(truth: Volume, images: Sequence[int], voxel: Sequence[float] | None, source: str) -> list[Diagnostic]:
-    """Find where a truth is not that of the images: another number of cells, or samples that are not their pixels.
+    """Find a truth that does not fit the images: another number of cells, or samples that are not their pixels.
 
     Args:
         truth: The shapes.
-        images: Numbers of cells and of pixels along y and x.
-        voxel: [m] The images' voxel (z, y, x); None where it is not known.
+        images: Shape of the images (cell, y, x).
+        voxel: [m] Voxel size (z, y, x) of the images; None if unknown.
         source: The file, for messages.
     """
-    where, held = f"{source}:/truth", truth.main.shape
-    if len(held) != 5 or held[0] != images[0] or held[1] != 1 or tuple(held[3:]) != tuple(images[1:]):
-        message = f"the truth has the shape {held}, and the images are {tuple(images)} (cell, y, x)"
+    where, shape = f"{source}:/truth", truth.main.shape
+    if len(shape) != 5 or shape[0] != images[0] or shape[1] != 1 or tuple(shape[3:]) != tuple(images[1:]):
+        message = f"the truth has the shape {shape}, and the images are {tuple(images)} (cell, y, x)"
         remedy = "its axes are (cell, 1, z, y, x), with a column of samples for each pixel"
         return [Diagnostic(where, message, remedy)]
-    if voxel is None or truth.length_unit != "m" or np.allclose(truth.spacing, voxel, rtol=_ONE_NUMBER, atol=0):
+    if voxel is None or truth.length_unit != "m" or np.allclose(truth.spacing, voxel, rtol=_VOXEL_TOLERANCE, atol=0):
         return []
-    apart, own = (", ".join(f"{step:.4g}" for step in each) for each in (truth.spacing, voxel))
-    message = f"the truth's samples are {apart} m apart (z, y, x), and a voxel of the images is {own} m"
+    spacing, own = (", ".join(f"{step:.4g}" for step in each) for each in (truth.spacing, voxel))
+    message = f"the truth's samples are {spacing} m apart (z, y, x), and a voxel of the images is {own} m"
     return [Diagnostic(where, message, "sample it on the images' voxels, or correct the voxel's size")]
 
 
 def warnings_for(acquisition: Acquisition) -> list[str]:
-    """What is unusual and may yet be right: sentences for the log.
+    """Find unusual properties that may yet be right.
 
     Args:
-        acquisition: Sound as far as `validate` tells.
+        acquisition: Acquisition without faults.
+
+    Returns:
+        Sentences for the log.
     """
-    found = []
+    warnings = []
     if "voxel_size" not in acquisition:
-        found.append(f"{acquisition.source}: the voxel's size is unknown: results are in voxels")
+        warnings.append(f"{acquisition.source}: the voxel's size is unknown: results are in voxels")
     truth = acquisition.truth
     if truth is not None and truth.main.shape[-2:] == acquisition["mask"].shape[-2:]:
         sections = truth.main[:, 0, truth.main.shape[2] // 2] > 0.5
         inside = acquisition["mask"] > 0.5
-        both = (sections & inside).sum(axis=(1, 2)) / np.maximum((sections | inside).sum(axis=(1, 2)), 1)
-        odd = np.flatnonzero(both < _AGREES)
+        overlap = (sections & inside).sum(axis=(1, 2)) / np.maximum((sections | inside).sum(axis=(1, 2)), 1)
+        odd = np.flatnonzero(overlap < _SAME_SECTION)
         if odd.size:
             names = ", ".join(_names(acquisition)[i] for i in odd[:5])
-            found.append(
+            warnings.append(
                 f"{acquisition.source}: the middle slice of {odd.size} volumes is not their mask "
-                f"(overlap below {_AGREES:g}): {names}{', …' if odd.size > 5 else ''}"
+                f"(overlap below {_SAME_SECTION:g}): {names}{', …' if odd.size > 5 else ''}"
             )
-    return found
+    return warnings
 
 
 def _names(acquisition: Acquisition) -> list[str]:

@@ -168,13 +168,13 @@ def _cropped(field: Field) -> tuple[Float[np.ndarray, "a b c"], Int[np.ndarray, 
 
 def _distance(inside: Bool[np.ndarray, "z y x"], spacing: Corner, smooth: float) -> Field:
     """Signed distance of a one-bit shape, smoothed, and shifted so that it encloses as much as its voxels."""
-    from scipy.ndimage import distance_transform_edt, gaussian_filter
+    from scipy.ndimage import gaussian_filter
 
-    half = float(np.cbrt(np.prod(spacing))) / 2  # The surface lies between the centres of two voxels.
-    inner, outer = (distance_transform_edt(side, sampling=spacing) for side in (inside, ~inside))
-    distance = np.where(inside, inner - half, half - outer)
+    from ..shapes import signed_distance
+
+    distance = -signed_distance(inside, spacing)
     if not smooth:
-        return np.asarray(distance)
+        return distance
     distance = gaussian_filter(distance, smooth, mode="nearest")
     return np.asarray(distance - _level_of_volume(distance, float(np.count_nonzero(inside)), max(spacing)))
 

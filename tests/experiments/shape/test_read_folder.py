@@ -15,8 +15,9 @@ from unflat.physics.phantoms.red_blood_cells import random_cell
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments.shape.cell_crops import existing_labels, normalise_image
+from unflat.recon.experiments.shape.cell_crops import normalise_image
 from unflat.recon.experiments.shape.config import ShapeAcquisition
+from unflat.recon.experiments.shape.labels import existing_labels
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import SCHEMA
 from unflat.recon.io.image_folders import class_of, is_sections

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
+from ....metrics.shapes import signed_distance
 from .inputs import PictureInput, to_network_input
-from .shape_code import CLIP, PIXELS, UNIT, Code, code_points, pixel_centres, signed_distance
+from .shape_code import CLIP, PIXELS, UNIT, Code, code_points, pixel_centres
 
 _COARSE = 2
 """[voxel] Pitch at which the distance of a specimen is kept: it is smooth."""

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
-from .shape_code import CLIP, PIXELS, UNIT, pixel_centres, section_points, signed_distance
+from ....metrics.shapes import signed_distance
+from .shape_code import CLIP, PIXELS, UNIT, pixel_centres, section_points
 
 CHANNELS = 4
 SCALARS = 5

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt, spline_filter1d
+from scipy.ndimage import spline_filter1d
 
 from ....fields.numpy_spline import spline_band
 
@@ -44,14 +44,6 @@ def code_points() -> Float[np.ndarray, " 16"]:
 def pixel_centres(count: int = PIXELS) -> Float[np.ndarray, " n"]:
     """Centres of so many pixels across the picture."""
     return (np.arange(count) - (count - 1) / 2) * PIXELS / count
-
-
-def signed_distance(inside: np.ndarray) -> np.ndarray:
-    """[sample] Distance to the surface between samples that are inside and others, negative inside."""
-    padded = np.pad(inside, 1)  # What touches the array's faces ends there.
-    distance = np.where(padded, 0.5 - distance_transform_edt(padded), distance_transform_edt(~padded) - 0.5)
-    found: np.ndarray = distance[(slice(1, -1),) * inside.ndim]
-    return found
 
 
 @cache

@@ -7,8 +7,9 @@ import numpy as np
 
 from ....errors import DataError, Diagnostic, Stopped
 from ....runs import RunContext
-from ..cells import CellBatch, read_cells
+from ..cells import CellBatch
 from ..config import ShapeSettings
+from ..read import read_cells
 from ..simulate import SimulatedCell, rotate_cell, simulate_cell
 from .augmentation import TrainingCell, prepare_cell
 

@@ -31,7 +31,6 @@ from unflat.recon.experiments.shape.network.shape_code import (
     pixel_centres,
     section_correction,
     section_points,
-    signed_distance,
 )
 from unflat.recon.experiments.shape.network.train import folds
 from unflat.recon.experiments.shape.output import cube_grid, occupancy
@@ -39,6 +38,7 @@ from unflat.recon.experiments.shape.simulate import SimulatedCell, rotate_cell, 
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.network_file import STEPS
 from unflat.recon.metrics.morphology.surface import extract_surface
+from unflat.recon.metrics.shapes import signed_distance
 
 HEIGHTS = np.arange(PIXELS) - PIXELS // 2
 

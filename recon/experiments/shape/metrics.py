@@ -1,6 +1,6 @@
-"""The numbers of shapes, and of the spread of their draws."""
+"""Metrics of shapes: errors of draws against the truth, and their spread."""
 
-from .metric import Metric
+from ...metrics import Metric
 
 _RELATIVE = {
     "volume": ("Volume error", "Relative error of the number of voxels, mean of the draws."),
@@ -14,7 +14,7 @@ _BEST = "Of the draw of each cell that is best in it."
 _CONSENSUS = "Of the voxels that more than half of a cell's draws fill: the form to take for one shape."
 _SPREAD = ("volume", "surface", "roughness", "curvature")
 
-SHAPE = (
+METRICS = (
     Metric("cells", "Cells", "", "neither", "That were compared, or predicted."),
     Metric("draws", "Draws", "", "neither", "Shapes of each cell."),
     Metric("overlap_error", "1 − IoU", "", "lower", "1 − intersection over union with the truth, mean of the draws."),
@@ -93,3 +93,4 @@ SHAPE = (
     Metric("held_out_overlap_error", "1 − IoU, held out", "", "lower", "Of a draw of cells not learned from."),
     Metric("held_out_overlap_error_of_mean", "1 − IoU of the mean, held out", "", "lower", "Of the mean shape."),
 )
+"""Metrics in the order of tables and reports."""

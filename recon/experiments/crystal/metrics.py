@@ -1,0 +1,51 @@
+"""Metrics of a crystal: likelihood, agreement of solutions, sharpness, and accuracy against the truth."""
+
+from ...metrics import Metric
+
+METRICS = (
+    Metric("llk", "Poisson likelihood", "", "lower", "Deviance a fitted pixel, 2·mean[C − I + I ln(I/C)]: 1 is noise."),
+    Metric(
+        "llk_free",
+        "Free likelihood",
+        "",
+        "lower",
+        "The same for pixels that were withheld: they are never fitted, though starts are chosen by them.",
+    ),
+    Metric("llk_free_start", "Free likelihood of the start", "", "lower", "The same before the first step of the fit."),
+    Metric("llk_all", "Likelihood of all pixels", "", "lower", "The same for fitted and withheld pixels together."),
+    Metric("chi_rms", "Chi", "", "lower", "√(Σ(|F| − √I)² / ΣI) of the fitted pixels."),
+    Metric("chi_rms_all", "Chi of all pixels", "", "lower", "√(Σ(|F| − √I)² / ΣI) of all good pixels."),
+    Metric(
+        "agreement",
+        "Agreement",
+        "",
+        "higher",
+        "Mean correlation of each two solutions that were kept; 1 where all are the same.",
+    ),
+    Metric("agreement_least", "Least agreement", "", "higher", "Of the two kept solutions that differ most."),
+    Metric("mode_weight", "Weight of the first mode", "", "higher", "Share of what all kept solutions have in common."),
+    Metric("starts", "Starts", "", "neither", "Random starts, or a network's answers, that went through the recipe."),
+    Metric("stagnated", "Starts set aside", "", "lower", "Those that stagnated, failed or came to another object."),
+    Metric("kept", "Solutions kept", "", "neither", "Those that were combined; of a network's bare answer, its draws."),
+    Metric("prtf_resolution", "PRTF resolution", "m", "lower", "Period at which the solutions' phases agree by 1/e."),
+    Metric("edge_width", "Edge width", "m", "lower", "From 10 to 90 % of the amplitude, median of six edges."),
+    Metric("fsc_resolution", "FSC resolution of halves", "m", "lower", "Between the means of every other solution."),
+    Metric("correlation", "Correlation", "", "higher", "With the true complex density, once brought onto it."),
+    Metric("support_overlap", "Overlap of shapes", "", "higher", "Intersection over union with the true shape."),
+    Metric("phase_error", "Phase error", "rad", "lower", "Root mean square where both crystals are."),
+    Metric("amplitude_error", "Amplitude error", "", "lower", "Root mean square, relative to the true amplitude."),
+    Metric("strain_error", "Strain error", "", "lower", "Root mean square of the strain's difference."),
+    Metric("strain_truth", "True strain", "", "neither", "Root mean square of the true strain about its mean."),
+    Metric(
+        "strain_correlation", "Correlation of strain", "", "higher", "With the true strain; below 0 its sign is wrong."
+    ),
+    Metric("strain_rms", "Strain", "", "neither", "Root mean square inside the crystal."),
+    Metric("twin", "Twin", "", "neither", "1 where the twin was found; diffraction does not tell the two apart."),
+    Metric("psf_frame", "Blur along the curve", "", "neither", "Width (pixels) of the point-spread function."),
+    Metric("psf_y", "Blur along y", "", "neither", "Width (pixels) of the point-spread function."),
+    Metric("psf_x", "Blur along x", "", "neither", "Width (pixels) of the point-spread function."),
+    Metric("background", "Background", "", "neither", "Counts in each pixel that the crystal did not make."),
+    Metric("masked_fraction", "Masked", "", "neither", "Share of the pixels that were not used."),
+    Metric("voxel_size", "Voxel", "m", "neither", "Edge of a cubic voxel of the volume."),
+)
+"""Metrics in the order of tables and reports."""
