@@ -1,28 +1,56 @@
-"""unflat: continuous 3D models from flat measurements."""
+"""unflat: continuous 3D models from flat measurements.
 
-from os import PathLike
-from typing import TYPE_CHECKING
+Public API, imported when it is used::
+
+    scan = unflat.read("scan.h5", "run.yaml", {"volume.depth": "9 um"})
+    result = unflat.fit(scan, seed=0, progress=print)
+    result.model(points)
+    result.save("RUN")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .recon.version import __version__
 
 if TYPE_CHECKING:
-    from .recon.model import Model
+    from .recon.api import (
+        Measurement,
+        Result,
+        configure,
+        evaluate,
+        fit,
+        load,
+        phase,
+        predict,
+        read,
+        run,
+        simulate,
+    )
 
-__all__ = ["__version__", "load"]
+__all__ = [
+    "Measurement",
+    "Result",
+    "__version__",
+    "configure",
+    "evaluate",
+    "fit",
+    "load",
+    "phase",
+    "predict",
+    "read",
+    "run",
+    "simulate",
+]
 
 
-def load(path: str | PathLike[str]) -> "Model":
-    """Open a model file as a function of space.
+def __getattr__(name: str) -> Any:
+    """Import a name of the API when it is first used."""
+    if name in __all__:
+        return getattr(import_module(".recon.api", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    Args:
-        path: A ``model.h5``, or the run folder that holds one.
 
-    Returns:
-        A callable: ``model(points)`` gives the model's first quantity at points (n, 3), ordered (z, y, x), in metres.
-
-    Raises:
-        DataError: If the file is missing, torn, or not an unflat model.
-    """
-    from .recon.io.model_file import read_model
-
-    return read_model(path)
+def __dir__() -> list[str]:
+    """Names of the API."""
+    return sorted(__all__)

@@ -110,7 +110,7 @@ def _fit(ledger: Ledger, name: str, config: Path, source: Path, options: Options
     output = ledger.scratch / name
     numbers = fit(config, source, output, options, ledger.device)
     known, model = truth(shared("cells/fdtd_cell.h5"), size), read_model(output)
-    moved = get_experiment("cell").score(model, known, register=True)
+    moved = get_experiment("cell").evaluate(model, known, register=True).numbers
     save_small(compare_volumes(known, model), ledger.figure(f"fdtd-{name}"))
     registered = {f"registered_{figure}": value for figure, value in moved.items()}
     return numbers | registered | _accuracy(known, model.sample(known.z, known.y, known.x))
@@ -119,7 +119,9 @@ def _fit(ledger: Ledger, name: str, config: Path, source: Path, options: Options
 def _accuracy(known: Volume, index: Float[np.ndarray, "z y x"]) -> Numbers:
     """All figures of an index on the truth's samples; SSIM of the contrast, and of the index as it is."""
     found = Volume("cell", known.z, known.y, known.x, {known.quantities[0].name: index}, known.quantities)
-    return get_experiment("cell").score(found, known) | {"ssim_index": structural_similarity(known.main, index)}
+    return dict(get_experiment("cell").evaluate(found, known).numbers) | {
+        "ssim_index": structural_similarity(known.main, index)
+    }
 
 
 def _two_planes(config: Path, source: Path, path: Path, views: str, size: int) -> Numbers:

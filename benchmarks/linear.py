@@ -107,7 +107,7 @@ def nearest_to_truth(
     measured = problem_of(settings, acquisition)
     seen, _ = split(measured)
     best = best_answer(measured, seen, against_truth(measured, acquisition.truth, figure), clipped=clipped)
-    accuracy = kind.score(volume_of(measured, best.contrast), acquisition.truth)
+    accuracy = dict(kind.evaluate(volume_of(measured, best.contrast), acquisition.truth).numbers)
     return accuracy | {"strength": best.strength, "seconds": best.seconds}
 
 

@@ -9,12 +9,11 @@ import numpy as np
 from ..recon.acquisition import Acquisition
 from ..recon.errors import Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
-from ..recon.experiments.base import Experiment
+from ..recon.experiments.base import RECONSTRUCTIONS, Experiment
 from ..recon.experiments.configs import load_config
 from ..recon.runs.estimate import Estimate, available_memory, format_bytes
 from . import console
 from .options import PATH, config_options
-from .running import WAYS, way_named
 
 
 @click.command()
@@ -66,10 +65,11 @@ def _read(kind: Experiment, settings: Any, path: Path, problems: list[UnflatErro
 
 def _look_at_named(kind: Experiment, settings: Any, problems: list[UnflatError]) -> None:
     """See whether the files are there that the config names for a way of reconstruction, such as ``fit.start``."""
-    for way in map(way_named, WAYS):
+    for method in filter(kind.offers, RECONSTRUCTIONS):
         try:
-            if way.part(kind) is not None and way.named is not None:
-                way.named(kind, settings)
+            kind.input_files(method, settings)
+            if method == "fit":
+                kind.initial_guess_file(settings)
         except UnflatError as error:
             problems.append(error)
 
@@ -101,6 +101,6 @@ def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, pro
             f"time about {console.format_duration(estimate.seconds)}"
         )
         if settings.device in ("auto", "cpu"):
-            estimate.require_fit(available, kind.smaller)
+            estimate.require_fit(available, kind.memory_remedy)
     except UnflatError as error:
         problems.append(error)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..recon.experiments import NAMES, get_experiment
+from ..recon.experiments import BUILT_IN, get_experiment
 from ..recon.experiments.configs import load_config, parse_config
 from ..recon.io.write import write
 from . import console
@@ -17,7 +17,7 @@ from .options import KIND, PATH, config_options, output_options
 @click.option("--config", type=PATH, help="Config whose section acquisition: names the arrays to read.")
 @click.option(
     "--kind",
-    default=NAMES[0],
+    default=next(iter(BUILT_IN)),
     metavar="KIND",
     show_default=True,
     help="Kind, without a config.",

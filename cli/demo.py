@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from ..recon.errors import ConfigError, Diagnostic, Interrupted, Stopped
-from ..recon.experiments import NAMES, get_experiment
+from ..recon.experiments import BUILT_IN, get_experiment
 from . import console
-from .options import KIND, PATH, Request, config_options
-from .running import reconstruct, way_named
+from .options import KIND, PATH, config_options
+from .running import run_command
 
 
 @click.command()
-@click.argument("kind", default="cell", metavar=f"[{'|'.join(NAMES)}]", **KIND)
+@click.argument("kind", default="cell", metavar=f"[{'|'.join(BUILT_IN)}]", **KIND)
 @click.option("-o", "--output", type=PATH, help="Folder to write; demo-KIND here, if not given.")
 @click.option("--force", is_flag=True, help="Replace the folder's contents where they exist.")
 @config_options
@@ -37,32 +37,41 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
       unflat demo cell -o beads --set simulate.specimen=beads --set fit.field=voxels
     """
     from ..recon.experiments.configs import parse_config
+    from ..recon.experiments.run import RunOptions
     from ..recon.experiments.shipped_configs import shipped
 
     folder = output or Path(f"demo-{kind}")
-    text = shipped(f"demo-{kind}")
-    settings = parse_config(text, overrides, name=f"demo-{kind}.yaml")
-    if (folder / "run").exists() and not force:
-        raise ConfigError(
-            Diagnostic(str(folder), "holds a demo already", "choose another name, or replace it with --force")
-        )
-    acquisition = folder / "acquisition.h5"
+    settings = parse_config(shipped(f"demo-{kind}"), overrides, name=f"demo-{kind}.yaml")
+    run = folder / "run"
+    if run.exists() and not force:
+        fault = Diagnostic(str(folder), "holds a demo already", "choose another name, or replace it with --force")
+        raise ConfigError(fault)
+    acquisition, method = folder / "acquisition.h5", get_experiment(kind).default_method
     _simulate(settings, acquisition)
-    way, run = way_named(get_experiment(kind).way), folder / "run"
-    with _telling_how_to_go_on(folder, way.name):
-        numbers = reconstruct(way, Request(settings, acquisition, run, force=force))
-    if way.show is not None:
-        way.show(acquisition, run, numbers)
+    with _resume_command(folder, method):
+        run_command(method, settings, acquisition, RunOptions(run, force=force))
+    _show_comparison(kind, acquisition, run)
+
+
+def _show_comparison(kind: str, acquisition: Path, run: Path) -> None:
+    """Draw the result beside the truth, where the report does not."""
+    from ..recon.io.volume_formats import read_volume
+    from ..recon.visualization.style import save_figure
+
+    figure = get_experiment(kind).comparison_figure(read_volume(acquisition), run)
+    if figure is not None:
+        save_figure(figure, run.with_name("comparison.png"))
+        console.report_file(run.with_name("comparison.png"))
 
 
 @contextmanager
-def _telling_how_to_go_on(folder: Path, way: str) -> Iterator[None]:
-    """Have a stopped reconstruction name the command that goes on with it: a demo run again would begin anew."""
+def _resume_command(folder: Path, method: str) -> Iterator[None]:
+    """Name the command that resumes a stopped reconstruction: a demo run again would start anew."""
     try:
         yield
     except (Stopped, Interrupted) as error:
         files = [str(folder / name) for name in ("config.yaml", "acquisition.h5", "run")]
-        command = shlex.join(["unflat", way, *files[:2], "-o", files[2], "--resume"])
+        command = shlex.join(["unflat", method, *files[:2], "-o", files[2], "--resume"])
         faults = [replace(fault, remedy=f"go on with: {command}") if fault.remedy else fault for fault in error.faults]
         raise type(error)(*faults) from error
 

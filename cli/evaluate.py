@@ -56,43 +56,49 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
       unflat evaluate RUN results_phasing/image.npy
       unflat evaluate SHAPES cells.h5 -o errors.csv
     """
-    from ..recon.experiments import get_experiment
-    from ..recon.experiments.truth import read_pair
-
     if output is not None:
         if output.suffix.lower() != ".csv":
             raise ConfigError(Diagnostic(str(output), "has no ending of a table", "use .csv"))
         console.refuse_to_overwrite(output, force=force)
-    found, known = read_pair(result, truth)
-    for each in (found, known):
-        if "assumed" in each.attributes:
-            console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
-    kind = get_experiment(known.kind)
-    if output is not None and kind.scores is not None:
-        console.refuse_to_overwrite(_of_classes(output), force=force)
-    many = None if kind.scores is None or register else kind.scores(found, known, *names_and_labels(truth))
-    numbers = dict(many.numbers) if many is not None else kind.score(found, known, register=register)
-    tables = {} if output is None else _tables(output, numbers, many)
+    evaluation = _evaluate(result, truth, register=register)
+    tables = {} if output is None else _tables(output, evaluation)
+    for path in tables:
+        console.refuse_to_overwrite(path, force=force)
     for path, table in tables.items():
         table.save(path)
+    numbers = dict(evaluation.numbers)
     if as_json:
         click.echo(json.dumps({name: v if math.isfinite(v) else None for name, v in numbers.items()}, indent=2))
         return
     _print_table(numbers)
-    if many is not None:
-        _print_classes(many.classes)
+    if evaluation.classes is not None:
+        _print_classes(evaluation.classes)
     for path in tables:
         console.report_file(path)
 
 
-def _tables(output: Path, numbers: dict[str, float], many: "Evaluation | None") -> "dict[Path, Table]":
-    """What is written: of many specimens a row for each, and beside it a row for each class and for all."""
-    if many is None:
-        return {output: _row(numbers)}
-    return {output: many.cells, _of_classes(output): many.classes}
+def _evaluate(result: Path, truth: Path, *, register: bool) -> "Evaluation":
+    """Evaluate, and name the assumptions that another program's file needs."""
+    from ..recon.experiments import get_experiment
+    from ..recon.experiments.truth import read_pair
+
+    ours, known = read_pair(result, truth)
+    for each in (ours, known):
+        if "assumed" in each.attributes:
+            console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
+    names, labels = names_and_labels(truth)
+    experiment = get_experiment(known.kind)
+    return experiment.evaluate(ours, known, register=register, names=names, labels=labels)
 
 
-def _of_classes(output: Path) -> Path:
+def _tables(output: Path, evaluation: "Evaluation") -> "dict[Path, Table]":
+    """Tables to write: of several specimens a row for each, and beside it a row for each class and for all."""
+    if evaluation.specimens is None or evaluation.classes is None:
+        return {output: _row(dict(evaluation.numbers))}
+    return {output: evaluation.specimens, _classes_path(output): evaluation.classes}
+
+
+def _classes_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}-classes{output.suffix}")
 
 

@@ -6,14 +6,14 @@ import click
 
 from ..recon.config import dump_commented, json_schema, with_overrides
 from ..recon.errors import ConfigError, Diagnostic
-from ..recon.experiments import NAMES, get_experiment
+from ..recon.experiments import BUILT_IN, get_experiment
 from ..recon.io.atomic import write_atomically
 from . import console
 from .options import KIND, PATH, config_options
 
 
 @click.command()
-@click.argument("kind", metavar=f"{{{'|'.join(NAMES)}}}", **KIND)
+@click.argument("kind", metavar=f"{{{'|'.join(BUILT_IN)}}}", **KIND)
 @click.option("-o", "--output", type=PATH, help="File to write; the text goes to stdout without it.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--schema", is_flag=True, help="Write the JSON schema, by which editors check and complete configs.")
@@ -31,8 +31,12 @@ def command(kind: str, output: Path | None, force: bool, schema: bool, overrides
     """
     if schema and overrides:
         raise ConfigError(Diagnostic("--schema", "is the same whatever the values are", "leave out --set"))
-    config_class = get_experiment(kind).settings
-    text = json_schema(config_class) if schema else dump_commented(with_overrides(config_class(), overrides))
+    experiment = get_experiment(kind)
+    text = (
+        json_schema(experiment.Config)
+        if schema
+        else dump_commented(with_overrides(experiment.default_config(), overrides))
+    )
     if output is None:
         click.echo(text, nl=False)
         return

@@ -1,7 +1,6 @@
 """Options that several commands share, so that each means the same everywhere."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
@@ -20,18 +19,18 @@ data in every command."""
 
 def kind_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     """Take the name of a kind that there is, as a callback: of one word a choice would say "'b' is not 'a'"."""
-    from ..recon.experiments import NAMES, why_not
+    from ..recon.experiments import experiment_names, unknown_kind
 
-    if value not in NAMES:
-        raise click.BadParameter(f"{why_not(value)}; there is: {', '.join(NAMES)}")
+    if value not in experiment_names():
+        raise click.BadParameter(f"{unknown_kind(value)}; there is: {', '.join(experiment_names())}")
     return value
 
 
 def complete_kind(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a kind, as the shell asks for it."""
-    from ..recon.experiments import NAMES
+    from ..recon.experiments import experiment_names
 
-    return [name for name in NAMES if name.startswith(incomplete)]
+    return [name for name in experiment_names() if name.startswith(incomplete)]
 
 
 KIND: dict[str, Any] = {"callback": kind_name, "shell_complete": complete_kind}
@@ -99,41 +98,20 @@ def run_options(command: F) -> F:
     return click.option("--resume", is_flag=True, help="Go on from the run's newest checkpoint.")(command)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a person wants reconstructed.
-
-    Args:
-        settings: The config.
-        acquisition: File of the measurement; None where there is none, for a network that learns from simulations.
-        output: The run's folder.
-        force: Replace what is there.
-        resume: Go on from the newest checkpoint.
-        time_limit: [s] Stop with a checkpoint after this time.
-    """
-
-    settings: Any
-    acquisition: Path | None
-    output: Path
-    force: bool = False
-    resume: bool = False
-    time_limit: float | None = None
-
-
-def request_options(
+def run_arguments(
     *, measured: bool = True, shortcuts: Mapping[str, str] = MappingProxyType({})
-) -> Callable[[Callable[[Request], None]], Callable[..., None]]:
-    """Add all that commands with a run's folder have in common: the command gets one argument, a `Request`.
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the arguments and options of every command that runs a method.
 
-    It is CONFIG, ACQUISITION, ``-o``, ``--force``, ``--set``, ``--seed``, ``--device``, ``--resume`` and
-    ``--time-limit``.
+    These are CONFIG, ACQUISITION, ``-o``, ``--force``, ``--set``, ``--seed``, ``--device``, ``--resume`` and
+    ``--time-limit``. The command gets ``config`` (settings), ``acquisition`` (a path) and ``options`` (`RunOptions`).
 
     Args:
         measured: Whether there is an ACQUISITION.
-        shortcuts: Options of the command's own, by name, and the settings that they stand for.
+        shortcuts: Options of the command itself, by name, and the settings that they stand for.
     """
 
-    def decorate(command: Callable[[Request], None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @output_options
         @config_options
         @run_options
@@ -150,11 +128,16 @@ def request_options(
             **own: Any,
         ) -> None:
             from ..recon.experiments.configs import load_config
+            from ..recon.experiments.run import RunOptions
 
             # Not "in (None, False)": that would take 0 for an option that was not given.
-            said = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}
-            settings = load_config(config, overrides + [f"{key}={value}" for key, value in said.items()])
-            command(Request(settings, acquisition, output, force, resume, time_limit))
+            given = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}
+            settings = load_config(config, overrides + [f"{key}={value}" for key, value in given.items()])
+            options = RunOptions(output, force, resume, time_limit)
+            if measured:
+                command(settings, acquisition, options)
+            else:
+                command(settings, options)
 
         arguments = click.argument("acquisition", type=PATH)(wrapper) if measured else wrapper
         return click.argument("config", type=PATH)(arguments)

@@ -1,16 +1,20 @@
 """``unflat phase``: iterative phase retrieval of one measurement."""
 
-from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Request, request_options
-from .running import Job, Numbers, Way, reconstruct
+from .options import run_arguments
+from .running import run_command
+
+if TYPE_CHECKING:
+    from ..recon.experiments.run import RunOptions
 
 
 @click.command()
-@request_options()
-def command(request: Request) -> None:
+@run_arguments()
+def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
     """Retrieve the phase of the ACQUISITION as CONFIG says, into a run folder.
 
     Many starts go through the recipe of projections; the best by pixels withheld from them are refined by Poisson
@@ -25,19 +29,4 @@ def command(request: Request) -> None:
       unflat phase run.yaml scan.h5 -o RUN2 --set phase.starts=20 --seed 3
       unflat phase run.yaml scan.h5 -o RUN --resume --time-limit '50 min'
     """
-    reconstruct(WAY, request)
-
-
-def _work(phase: Callable[..., Numbers], job: Job) -> Numbers:
-    return phase(job.settings, job.acquisition, job.place)
-
-
-WAY = Way(
-    name="phase",
-    part=lambda kind: kind.phase,
-    closed="a {kind}'s measurement is not phased by projections",
-    work=_work,
-    sentence=lambda kind, numbers: kind.sentence(numbers),
-    tell=lambda kind, numbers: kind.lines(numbers),
-    files=("volume.h5",),
-)
+    run_command("phase", config, acquisition, options)

@@ -1,16 +1,15 @@
-"""``unflat predict``: a trained network's answer to one measurement."""
+"""``unflat predict``: a trained network applied to one measurement."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Request, request_options
-from .running import Job, Numbers, Way, reconstruct
+from .options import run_arguments
+from .running import run_command
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Experiment
+    from ..recon.experiments.run import RunOptions
 
 
 @click.command()
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 @click.option(
     "--adapt", type=int, metavar="STEPS", help="Set predict.adapt: tune the network to this measurement first."
 )
-@request_options(shortcuts={"draws": "predict.draws", "refine": "predict.refine", "adapt": "predict.adapt"})
-def command(request: Request) -> None:
+@run_arguments(shortcuts={"draws": "predict.draws", "refine": "predict.refine", "adapt": "predict.adapt"})
+def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
     """Give a network's answer to the ACQUISITION, as CONFIG says, into a run folder.
 
     Of a crystal: the network has seen simulated crystals only, and answers in seconds; the answer that explains the
@@ -40,62 +39,4 @@ def command(request: Request) -> None:
       unflat predict run.yaml scan.h5 -o RUN --adapt 50
       unflat predict shape.yaml cells/ -o RUN --draws 20
     """
-    reconstruct(WAY, request)
-
-
-def _work(predict: Callable[..., Numbers], job: Job) -> Numbers:
-    return predict(job.settings, job.acquisition, job.place)
-
-
-def _network(settings: Any) -> dict[str, Any]:
-    """Read the network, to find out in time that it is none; its checksum decides the result as the input's does."""
-    from ..recon.io.network_file import path_of, read
-    from ..recon.runs import describe_input
-
-    read(settings.predict.network, settings.kind)
-    found = {"network": path_of(settings.predict.network, settings.kind)}
-    return {name: describe_input(path) for name, path in (found | _psf(settings)).items()}
-
-
-def _psf(settings: Any) -> dict[str, Path]:
-    """The microscope's blur, which only pictures have."""
-    from ..recon.errors import ConfigError, Diagnostic
-    from ..recon.io.volume_formats import read_stack
-
-    named = getattr(settings.predict, "psf", None)
-    if named is None:
-        return {}
-    if not Path(named).exists():
-        raise ConfigError(Diagnostic("predict.psf", f"{named!r} is not there", "check the path"))
-    read_stack(named)  # To find out in time that it is none.
-    return {"psf": Path(named)}
-
-
-def _named(kind: "Experiment", settings: Any) -> dict[str, Path]:
-    """The network, where it is not the one that comes with unflat, and the microscope's blur."""
-    from ..recon.io.network_file import SHIPPED, path_of, read
-
-    name = settings.predict.network
-    found = {f"predict.{part}": path for part, path in _psf(settings).items()}
-    if name == SHIPPED:
-        return found
-    read(name, kind.name)
-    return {"predict.network": path_of(name, kind.name)} | found
-
-
-def _sentence(kind: "Experiment", numbers: Numbers) -> str:
-    return f"{kind.sentence(numbers)}; the network took {numbers['seconds_of_answer']:.2g} s"
-
-
-WAY = Way(
-    name="predict",
-    part=lambda kind: kind.predict,
-    closed="there is no network that predicts a {kind}",
-    work=_work,
-    sentence=_sentence,
-    tell=lambda kind, numbers: kind.lines(numbers),
-    files=("model.h5", "models", "volume.h5", "scores.csv", "classes.csv", "network.h5"),
-    networks=True,
-    require=_network,
-    named=_named,
-)
+    run_command("predict", config, acquisition, options)

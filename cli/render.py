@@ -252,14 +252,11 @@ def _surface(result: "Sampled", drawing: RenderRequest) -> "Figure":
 
 
 def _light(result: "Sampled", drawing: RenderRequest) -> "Figure":
-    from ..recon.experiments.cell.new_light import light_figure
-    from ..recon.model import Model
+    from ..recon.experiments import get_experiment
 
-    if not isinstance(result, Model) or drawing.na is None:
-        raise ConfigError(
-            "--style light needs a model: a volume does not tell its microscope; name the run or its model.h5"
-        )
-    return light_figure(result, drawing.na, defocus=drawing.defocus, limits=drawing.limits)
+    if drawing.na is None:
+        raise ConfigError("--style light needs --na: the numerical aperture y,x of the light")
+    return get_experiment(result.kind).figure_under_light(result, drawing.na, drawing.defocus, drawing.limits)
 
 
 _FIGURES: dict[str, Callable[["Sampled", RenderRequest], "Figure"]] = {

@@ -24,9 +24,9 @@ def command(run: Path, output: Path | None, force: bool) -> None:
       unflat report RUN --force
       unflat report RUN -o cell7.html
     """
-    from ..recon.visualization.report import write_report
+    from ..recon.experiments.report import write_run_report
 
     target = output or run / "report.html"
     if output is not None or run.is_dir():  # Without a run, its absence is the fault to report.
         console.refuse_to_overwrite(target, force=force)
-    console.report_file(write_report(run, output))
+    console.report_file(write_run_report(run, output))

@@ -139,8 +139,7 @@ def members_of(
         name, label = (texts[0] if texts else "" for texts in (found.names, found.labels))
         for number in range(found.draws) if draw is None else (draw,):
             own = found.draw(number)
-            special = get_experiment(own.kind).lattice if spacing is None else None
-            grid = None if special is None else special(own, features)
+            grid = get_experiment(own.kind).feature_grid(own, features) if spacing is None else None
             yield Member(0, number, name, label, sampled(own, grid or own.grid(spacing=spacing), names))
 
 

@@ -1,146 +1,299 @@
-"""What a kind of experiment is, in one place.
+"""Experiment: the base class of every kind of experiment.
 
-Commands and the fit loop ask this description; none of them knows a kind by name. Every callable imports what it needs
-when it is called (``deferred``), so that a description is cheap to load: `unflat --help`, `init`, `check` and `info`
-import no jax.
+A kind is described in one place: the settings and arrays that it reads, its simulation, the likelihood of its
+measurements, the methods that reconstruct it, and its report. Commands, the fit and the reports work through this class
+and know no kind by name. The methods of a subclass import their modules when they are called, so that `unflat --help`,
+`init`, `check` and `info` import no jax.
 """
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..acquisition import Acquisition
+from ..config.base import KindSettings
 from ..config.entries import Entry
-from ..errors import Diagnostic
+from ..errors import ConfigError, DataError, Diagnostic
+from ..runs.context import Progress, RunContext, RunOutcome, silent
+from ..runs.estimate import Estimate, base_estimate
 from ..sampled import Quantity
+from ..volume import Volume
 
 if TYPE_CHECKING:
-    from ..config.base import Settings
+    from matplotlib.figure import Figure
+
     from ..grid import Grid
     from ..io.table import Table
     from ..model import Model
     from ..optimize.likelihood import Likelihood
-    from ..runs.estimate import Estimate
+    from ..sampled import Sampled
     from ..visualization.report_figures import DeferredFigure
     from ..visualization.run_data import RunData
     from ..visualization.summary import Finding
 
 
-class Evaluation(Protocol):
-    """Accuracy of many specimens."""
-
-    @property
-    def numbers(self) -> Mapping[str, float]:
-        """Means over all."""
-        ...
-
-    @property
-    def cells(self) -> "Table":
-        """A row for each."""
-        ...
-
-    @property
-    def classes(self) -> "Table":
-        """A row for each class, and one for all."""
-        ...
-
-
 @dataclass(frozen=True)
-class Lesson:
-    """How a network of a kind is trained.
+class Method:
+    """Method of reconstruction or training; each is a command of the same name.
 
     Args:
-        run: ``run(settings, work)``: trains; gives the numbers of its ``metrics.json``.
-        judged: Says, from those numbers, how the network did on specimens that it did not learn from; empty if nothing
-            is known of it.
-        data: The files that it learns from, as the config names them; None where it learns from simulated ones alone.
-        may_grow: Settings that may be larger when a training with these settings goes on.
-    """
-
-    run: "Callable[..., dict[str, float]]"
-    judged: Callable[[Mapping[str, float]], str]
-    data: Callable[[Any], Path | None] = lambda _settings: None
-    may_grow: Callable[[Any], tuple[str, ...]] = lambda _settings: ("train.steps",)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A kind of experiment.
-
-    Args:
-        name: ``cell``, ``crystal`` or ``shape``.
-        summary: One line for help texts.
-        settings: The pydantic model of its config.
-        schema: What an acquisition holds.
-        quantities: What a model of it gives at each point; the first is the main one.
-        validate: Faults of an acquisition that follow from physics (an aperture above the medium's index).
-        read: Reads the acquisition that the config names or describes, cropped and selected as it says.
-        simulate: ``simulate(settings, progress=silent)``: an acquisition with its truth, from a config; told of each
-            image.
-        estimate: Memory and time that a fit takes, from shapes alone: nothing is computed.
-        score: ``score(result, truth, register=False)``: accuracy of a model or volume against the truth, as names and
-            numbers; it may be moved onto the truth first.
-        scores: ``scores(result, truth, names, labels)``: the same of many specimens, as ``numbers`` of all and as
-            tables of ``cells`` and ``classes``. None where a result is of one.
-        sentence: Says, from the numbers of a result's ``metrics.json``, how well it explains the measurement.
-        lines: Says what else a person wants to know at once.
-        measure: ``measure(volume, level=None, features="standard")``: numbers of one specimen that need no truth, as a
-            table of one row.
-        lattice: ``lattice(model, features)``: where a model is sampled for a set of features that asks for samples of
-            its own; None where it does not, or where no set does.
-        way: The reconstruction of someone who has no preference, as a command: ``fit``, ``phase``. A demo takes it.
-        smaller: What makes a run smaller, as an instruction, for one that this machine cannot hold.
-        start: ``start(settings)``: the file that ``fit.start`` names, seen to be one that a fit can begin with; None
-            where it names none. None where no fit of the kind begins with a file.
-        problem: ``problem(settings, acquisition, work=None)``: the fit's view of a measurement: its lattice, its
-            likelihood, its start, which it may first have to find. None where no neural field is fitted.
-        phase: ``phase(settings, acquisition, work)``: iterative phase retrieval at a `Workplace`; gives the numbers of
-            its ``metrics.json``. None where no phase is lost.
-        predict: ``predict(settings, acquisition, work)``: a network's answer, likewise.
-            None where there is no network.
-        train: How a network for this kind is trained. None where there is none.
-        findings: What a report says of a run, if not what it says of a fit to views.
-        pictures: What a report shows of a run, likewise.
+        name: Name of the method and its command.
+        hook: Member of `Experiment` that a kind overrides to offer the method.
+        missing: Message for a kind that does not offer it, with ``{kind}`` for the kind's name.
+        outputs: Names and patterns of the files that it leaves for people.
+        convolutional: Whether convolutions are most of the work.
     """
 
     name: str
-    summary: str
-    settings: "type[Settings]"
-    schema: tuple[Entry, ...]
-    quantities: tuple[Quantity, ...]
-    validate: Callable[[Acquisition], list[Diagnostic]]
-    read: Callable[[Any, Path], Acquisition]
-    simulate: Callable[..., Acquisition]
-    estimate: "Callable[[Any, Acquisition | None], Estimate]"
-    score: "Callable[..., dict[str, float]]"
-    sentence: Callable[[Mapping[str, float]], str]
-    lines: Callable[[Mapping[str, float]], list[str]]
-    measure: "Callable[..., Table]"
-    way: str
-    smaller: str
-    start: Callable[[Any], Path | None] | None = None
-    problem: "Callable[..., Likelihood] | None" = None
-    phase: "Callable[..., dict[str, float]] | None" = None
-    predict: "Callable[..., dict[str, float]] | None" = None
-    train: Lesson | None = None
-    scores: "Callable[..., Evaluation] | None" = None
-    lattice: "Callable[[Model, str], Grid | None] | None" = None
-    findings: "Callable[[RunData], list[Finding]] | None" = None
-    pictures: "Callable[[RunData], list[DeferredFigure]] | None" = None
+    hook: str
+    missing: str
+    outputs: tuple[str, ...]
+    convolutional: bool = False
 
 
-def deferred(package: str, module: str, name: str) -> Callable[..., Any]:
-    """Stand for a function of a module that is imported at the first call.
+METHODS = {
+    method.name: method
+    for method in (
+        Method("fit", "likelihood", "no neural field is fitted to a {kind} yet", ("model.h5", "volume.h5")),
+        Method("phase", "phase", "a {kind}'s measurement is not phased by projections", ("volume.h5",)),
+        Method(
+            "predict",
+            "predict",
+            "there is no network that predicts a {kind}",
+            ("model.h5", "models", "volume.h5", "scores.csv", "classes.csv", "network.h5"),
+            convolutional=True,
+        ),
+        Method(
+            "train",
+            "train",
+            "there is no network for a {kind} to train",
+            ("network.h5", "network-*.h5", "teacher.h5", "teacher-*.h5", "metrics.jsonl"),
+            convolutional=True,
+        ),
+    )
+}
+RECONSTRUCTIONS = ("fit", "phase", "predict")
+"""Methods that reconstruct a measurement."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy of a result against the truth.
 
     Args:
-        package: The kind's own package: ``__name__``.
-        module: A module of it, such as ``.simulation``.
-        name: The function.
+        numbers: Metrics by name; means over all specimens where there are several.
+        specimens: A row for each specimen, where there are several.
+        classes: A row for each class, and one for all.
     """
 
-    def call(*arguments: Any, **options: Any) -> Any:
-        return getattr(import_module(module, package), name)(*arguments, **options)
+    numbers: Mapping[str, float]
+    specimens: "Table | None" = None
+    classes: "Table | None" = None
 
-    return call
+
+class Experiment(ABC):
+    """A kind of experiment.
+
+    Attributes:
+        name: Name of the kind, as in ``kind:`` of a config.
+        description: One line for help texts.
+        Config: Settings of the kind.
+        schema: Arrays that an acquisition of the kind holds.
+        quantities: Quantities of a result at each point; the first is the main one.
+        default_method: Method that ``unflat demo`` runs.
+        memory_remedy: Advice for a run that this machine cannot hold.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    Config: ClassVar[type[KindSettings]]
+    schema: ClassVar[tuple[Entry, ...]]
+    quantities: ClassVar[tuple[Quantity, ...]]
+    default_method: ClassVar[str] = "fit"
+    memory_remedy: ClassVar[str] = "use a machine with more memory"
+
+    def default_config(self) -> KindSettings:
+        """Settings with their defaults."""
+        return self.Config(kind=self.name)
+
+    # Measurements
+
+    @abstractmethod
+    def read(self, config: Any, path: Path) -> Acquisition:
+        """Read the acquisition that a config names or describes, cropped and selected as it says.
+
+        Raises:
+            DataError: With every fault of the file.
+        """
+
+    def validate(self, acquisition: Acquisition) -> list[Diagnostic]:
+        """List the faults of an acquisition that follow from physics, such as an aperture above the medium's index."""
+        return []
+
+    @abstractmethod
+    def simulate(self, config: Any, progress: Progress = silent) -> Acquisition:
+        """Simulate an acquisition with its truth."""
+
+    def estimate(self, config: Any, acquisition: Acquisition | None) -> Estimate:
+        """Estimate memory and time of a run from shapes alone; without an acquisition, of the program itself."""
+        return base_estimate()
+
+    # Methods: a kind offers those whose hook it overrides.
+
+    def likelihood(self, context: RunContext) -> "Likelihood":
+        """Build the likelihood of a measurement: its grid, its loss, its initial guess."""
+        raise NotImplementedError
+
+    def fit(self, context: RunContext) -> RunOutcome:
+        """Fit a neural field to a measurement through its `likelihood`."""
+        from ..optimize.fit import fit_field
+
+        return fit_field(self.likelihood(context), context, self.compare_with_truth)
+
+    def phase(self, context: RunContext) -> RunOutcome:
+        """Retrieve the phase of a measurement by iterative projections."""
+        raise NotImplementedError
+
+    def predict(self, context: RunContext) -> RunOutcome:
+        """Apply a trained network to a measurement."""
+        raise NotImplementedError
+
+    def train(self, context: RunContext) -> RunOutcome:
+        """Train a network on specimens of known truth."""
+        raise NotImplementedError
+
+    def offers(self, method: str) -> bool:
+        """Whether the kind offers a method."""
+        hook = METHODS[method].hook
+        return getattr(type(self), hook) is not getattr(Experiment, hook)
+
+    def require(self, method: str) -> Method:
+        """Look up a method.
+
+        Raises:
+            ConfigError: If the kind does not offer it.
+        """
+        if self.offers(method):
+            return METHODS[method]
+        others = [f"unflat {name}" for name in RECONSTRUCTIONS if self.offers(name)]
+        takes = "which takes" if len(others) == 1 else "which take"
+        remedy = f"use {' or '.join(others)}, {takes} the same config and acquisition" if others else ""
+        raise ConfigError(Diagnostic("kind", METHODS[method].missing.format(kind=self.name), remedy))
+
+    def input_files(self, method: str, config: Any) -> dict[str, Path]:
+        """Files beside the acquisition whose contents decide the result of a method, by their setting.
+
+        Raises:
+            ConfigError: If one is absent.
+            DataError: If one is not of the format that it should be.
+        """
+        from ..io.network_file import path_before, path_of, read
+
+        if method == "predict":
+            read(config.predict.network, self.name)
+            return {"predict.network": path_of(config.predict.network, self.name)}
+        if method == "train" and config.train.network is not None:
+            path = path_before(config.train.network, self.name)
+            read(path, self.name)
+            return {"train.network": path}
+        return {}
+
+    def initial_guess_file(self, config: Any) -> Path | None:
+        """File of another result that a fit begins with, checked; None where the config names none."""
+        return None
+
+    def growing_settings(self, method: str, config: Any) -> tuple[str, ...]:
+        """Settings that may be larger when a run goes on."""
+        return {"fit": ("fit.steps",), "train": ("train.steps",)}.get(method, ())
+
+    # Results
+
+    @abstractmethod
+    def evaluate(
+        self,
+        result: "Sampled",
+        truth: Volume,
+        *,
+        register: bool = False,
+        names: Sequence[str] = (),
+        labels: Sequence[str] = (),
+    ) -> Evaluation:
+        """Compare a result with the truth.
+
+        Args:
+            result: Model or volume.
+            truth: Specimen as it is.
+            register: Whether to move the result onto the truth first.
+            names: Names of the truth's specimens, where it holds several and does not name them itself.
+            labels: Classes of the truth's specimens, likewise.
+
+        Raises:
+            ConfigError: If the comparison asked for is not defined for the kind.
+            DataError: If the two cannot be compared.
+        """
+
+    def compare_with_truth(self, result: "Sampled", truth: Volume | None) -> dict[str, float]:
+        """Evaluate a new result against the truth of a simulated acquisition; empty where that cannot be done."""
+        import logging
+
+        if truth is None:
+            return {}
+        try:
+            return dict(self.evaluate(result, truth).numbers)
+        except DataError as error:  # The result is none the worse for it.
+            logging.getLogger(__name__).warning("not compared with the truth: %s", error)
+            return {}
+
+    def measure(self, volume: Volume, *, level: float | None = None, features: str = "standard") -> "Table":
+        """Measure one specimen without a truth, as a table of one row.
+
+        Args:
+            volume: Sampled specimen.
+            level: Value on its surface; chosen by the kind if absent.
+            features: Name of a set of features.
+        """
+        raise ConfigError(Diagnostic("kind", f"there are no measures of a {self.name}"))
+
+    def feature_grid(self, model: "Model", features: str) -> "Grid | None":
+        """Grid on which a set of features samples a model; None for the model's own."""
+        return None
+
+    # Presentation
+
+    def summary_line(self, numbers: Mapping[str, float]) -> str:
+        """Summarise in one line how well a result explains the measurement, from the numbers of ``metrics.json``."""
+        return ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:3])
+
+    def summary_lines(self, numbers: Mapping[str, float]) -> list[str]:
+        """Further lines of the summary."""
+        return []
+
+    def validation_summary(self, numbers: Mapping[str, float]) -> str:
+        """Summarise how a trained network did on held-out specimens; empty if that is not known."""
+        return ""
+
+    def comparison_figure(self, truth: Volume, run: Path) -> "Figure | None":
+        """Draw a result beside the truth, for ``unflat demo``; None where the report shows it."""
+        return None
+
+    def figure_under_light(
+        self, result: "Sampled", na: tuple[float, float], defocus: float, limits: tuple[float, float] | None
+    ) -> "Figure":
+        """Draw the image of a result under light of a numerical aperture (y, x) that was not measured.
+
+        Raises:
+            ConfigError: If results of the kind are not seen by light.
+        """
+        raise ConfigError(f"--style light: a {self.name} has no image under light")
+
+    def report_findings(self, run: "RunData") -> "list[Finding]":
+        """Findings of a run's report."""
+        return []
+
+    def report_figures(self, run: "RunData") -> "list[DeferredFigure]":
+        """Figures of a run's report."""
+        from ..visualization.report_figures import fit_figures
+
+        return fit_figures(run)

@@ -5,25 +5,25 @@ from os import PathLike
 
 from ..config.base import Settings
 from ..config.load import load_settings, parse_settings
-from . import NAMES, get_experiment
+from . import experiment_names, get_experiment
 
 
 class _ConfigClasses(Mapping[str, type[Settings]]):
     """Class of configs for each kind of experiment, imported when it is looked up."""
 
     def __getitem__(self, kind: str) -> type[Settings]:
-        if kind not in NAMES:
+        if kind not in experiment_names():
             raise KeyError(kind)
-        return get_experiment(kind).settings
+        return get_experiment(kind).Config
 
     def __contains__(self, kind: object) -> bool:
-        return kind in NAMES
+        return kind in experiment_names()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(NAMES)
+        return iter(experiment_names())
 
     def __len__(self) -> int:
-        return len(NAMES)
+        return len(experiment_names())
 
 
 CONFIG_CLASSES = _ConfigClasses()

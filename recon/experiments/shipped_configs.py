@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..config.dump import dump_commented, json_schema
 from ..errors import ConfigError
-from . import NAMES, get_experiment
+from . import BUILT_IN, get_experiment
 from .configs import parse_config
 
 _SCHEMA_LINE = "yaml-language-server: $schema={kind}.schema.json"
@@ -119,13 +119,13 @@ _EXAMPLES = (
 def texts() -> dict[str, str]:
     """Write every shipped file, by its name in ``configs/``."""
     result = {}
-    for kind in NAMES:
+    for kind in BUILT_IN:
         modeline = _SCHEMA_LINE.format(kind=kind)
         heading = f"{modeline}\n\nA config of the kind '{kind}': every value, with its default."
-        result[f"{kind}.yaml"] = dump_commented(get_experiment(kind).settings, heading=heading)
-        result[f"{kind}.schema.json"] = json_schema(get_experiment(kind).settings)
+        result[f"{kind}.yaml"] = dump_commented(get_experiment(kind).Config, heading=heading)
+        result[f"{kind}.schema.json"] = json_schema(get_experiment(kind).Config)
     for name, kind, text, heading in _EXAMPLES:
-        if kind not in NAMES:
+        if kind not in BUILT_IN:
             continue
         settings = parse_config(text, name=name)
         modeline = _SCHEMA_LINE.format(kind=kind)

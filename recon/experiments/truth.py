@@ -55,7 +55,7 @@ def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
         DataError: If there are none.
     """
     config, experiment = result / "config.yaml", get_experiment(kind)
-    settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else experiment.settings()
+    settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else experiment.default_config()
     truth: Volume | None = experiment.read(settings, path).truth
     if truth is None:
         remedy = "put the volumes into obj/, one of each name"

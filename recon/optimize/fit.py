@@ -1,8 +1,7 @@
-"""A whole fit: from settings and an acquisition to a run folder with model, volume, predictions and numbers."""
+"""Fit of a neural field to one measurement: members of an ensemble, checkpoints, model, volume and numbers."""
 
 import logging
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..acquisition import Acquisition
-from ..errors import ConfigError, DataError, Diagnostic, QualityError, Stopped
-from ..experiments.base import Experiment
+from ..errors import Diagnostic, Stopped
 from ..fields.base import Field
 from ..fields.build import field_for
 from ..io.model_file import write_model
 from ..metrics import metric_named
 from ..model import Model
-from ..runs import Checkpoint, RunContext, peak_memory
+from ..runs.checkpoint import Checkpoint
+from ..runs.context import Gate, RunContext, RunOutcome, Status
 from ..version import __version__
+from ..volume import Volume
 from .fit_loop import Fit, FitCallbacks, Outcome
 from .likelihood import Likelihood, MetricNames
 from .objective import Objective
@@ -27,166 +26,146 @@ from .objective import Objective
 _log = logging.getLogger(__name__)
 
 SHOWN = 12
-"""Views, at least, that the misfit of what was fitted is taken from."""
+"""Least number of fitted views that their loss is computed from."""
+
+CompareWithTruth = Callable[[Model, Volume | None], Mapping[str, float]]
+
+
+def fit_field(likelihood: Likelihood, context: RunContext, compare_with_truth: CompareWithTruth) -> RunOutcome:
+    """Fit a neural field, and write the model, the volume and the predictions.
+
+    Args:
+        likelihood: Likelihood of the measurement.
+        context: Config and folder.
+        compare_with_truth: Accuracy of a model against the truth of the acquisition; empty where there is none.
+
+    Raises:
+        Stopped: If it was asked to end early.
+    """
+    config, folder = context.config, context.folder
+    field = field_for(config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
+    _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
+    fits, status = _Ensemble(likelihood, field, context).fit()
+    best = [fit.answer for fit in fits]
+    provenance = dict(context.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": config.seed}
+    model = likelihood.model(field.architecture, [parameters for parameters, _ in best], provenance)
+    write_model(model, folder.path / "model.h5")
+    parameters, nuisance = best[0]
+    values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
+    numbers = _numbers(likelihood, fits)
+    numbers["model_parameters"] = float(model.size)
+    numbers["model_bytes"] = float((folder.path / "model.h5").stat().st_size)
+    numbers |= likelihood.write(folder.path, model, values, jax.tree.map(jnp.asarray, nuisance), provenance)
+    truth = None if context.acquisition is None else context.acquisition.truth
+    numbers |= compare_with_truth(model, truth)
+    return RunOutcome(numbers, _gate(config.fit.gate, likelihood.metric_names, numbers), status)
 
 
 @dataclass(frozen=True)
-class Reconstruction:
-    """A fit of one measurement into one run folder.
+class _Ensemble:
+    """Fits of one measurement from different seeds, one after the other.
 
     Args:
-        kind: What was measured.
-        settings: The config.
-        acquisition: The measurement.
-        work: Where everything goes, and who is told.
+        likelihood: Likelihood of the measurement.
+        field: Field that is fitted.
+        context: Config and folder.
     """
 
-    kind: Experiment
-    settings: Any
-    acquisition: Acquisition
-    work: RunContext
+    likelihood: Likelihood
+    field: Field
+    context: RunContext
 
-    def run(self) -> dict[str, float]:
-        """Fit, and write what came of it.
-
-        Returns:
-            The numbers of ``metrics.json``.
-
-        Raises:
-            ConfigError: If no field can be fitted to this kind.
-            Stopped: If it was asked to end early.
-            QualityError: If the result, which is kept, is below the gate.
-        """
-        began = time.monotonic()
-        if self.kind.problem is None:
-            raise ConfigError(f"kind: no neural field is fitted to a {self.kind.name} yet")
-        problem = self.kind.problem(self.settings, self.acquisition, self.work)
-        field = field_for(self.settings.fit, problem.grid, len(problem.scales), problem.sign)
-        _log.info("%s on %s samples", field.architecture["type"], problem.grid.shape)
-        fits = self._fit_all(problem, field)
-        answers = [fit.answer for fit in fits]
-        provenance = dict(self.work.provenance) | {
-            "unflat": __version__,
-            "jax": jax.__version__,
-            "seed": self.settings.seed,
-        }
-        model = problem.model(field.architecture, [parameters for parameters, _ in answers], provenance)
-        write_model(model, self.work.folder.path / "model.h5")
-        parameters, nuisance = answers[0]
-        values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
-        numbers = self._numbers(problem, fits, model)
-        numbers |= problem.write(self.work.folder.path, model, values, jax.tree.map(jnp.asarray, nuisance), provenance)
-        numbers |= self._against_truth(model)
-        numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-        self.work.folder.write_metrics(numbers)
-        self._gate(problem.metric_names, numbers)
-        return numbers
-
-    def _fit_all(self, problem: Likelihood, field: Field) -> list[Fit]:
-        """Fit every member of the ensemble, going on from the newest checkpoint."""
-        settings = self.settings.fit
-        found = self.work.folder.latest_checkpoint()
-        if found is not None and "member" not in found.metadata:  # It is of the way to the start, which is behind us.
-            found = None
+    def fit(self) -> tuple[list[Fit], Status]:
+        """Fit every member, from the newest checkpoint on."""
+        settings = self.context.config.fit
+        checkpoint = self.context.folder.latest_checkpoint()
+        if checkpoint is not None and "member" not in checkpoint.metadata:  # Of the initial guess, which is done.
+            checkpoint = None
         fits: list[Fit] = []
+        status = Status.COMPLETE
         for member in range(settings.ensemble):
-            fit = Fit(Objective(problem, field, settings), self.settings.seed, member)
+            fit = Fit(Objective(self.likelihood, self.field, settings), self.context.config.seed, member)
             fits.append(fit)
-            if found is not None and _restored(fit, found):
+            if checkpoint is not None and _restore(fit, checkpoint):
                 continue
-            outcome = self._fit_one(fit, fits)
+            outcome = self._fit_member(fit, fits)
             if outcome is Outcome.STOPPED:
-                reason = self.work.stop() or "asked to stop"
-                raise Stopped(
-                    Diagnostic("", f"{reason}: stopped after step {fit.step}", "run again with --resume to go on")
-                )
+                reason = self.context.should_stop() or "asked to stop"
+                message = f"{reason}: stopped after step {fit.step}"
+                raise Stopped(Diagnostic("", message, "run again with --resume to go on"))
+            if outcome is Outcome.CONVERGED:
+                status = Status.CONVERGED
             _log.info("%s", outcome.value)
-        return fits
+        return fits, status
 
-    def _fit_one(self, fit: Fit, fits: list[Fit]) -> Outcome:
-        """Fit one member; its checkpoints carry the members before it."""
-        settings = self.settings.fit
+    def _fit_member(self, fit: Fit, fits: list[Fit]) -> Outcome:
+        """Fit one member; its checkpoints hold the members before it."""
+        settings, folder = self.context.config.fit, self.context.folder
         before = fit.member * settings.steps
         total = settings.ensemble * settings.steps
         last: dict[str, float] = {}
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
-            self.work.folder.append_metrics(before + step, **numbers)
+            folder.append_metrics(before + step, **numbers)
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
-            self.work.progress(before + step, total, **last)
+            self.context.progress(before + step, total, **last)
 
-        def save_state(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-            whole, done = dict(arrays), {}
+        def save_checkpoint(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+            state, done = dict(arrays), {}
             for other in fits[:-1]:
-                kept: list[tuple[int, dict[str, np.ndarray], dict[str, Any]]] = []
-                other.save(FitCallbacks(save=lambda *state, kept=kept: kept.append(state)))
-                whole |= {f"done/{other.member}/{name}": array for name, array in kept[0][1].items()}
-                done[str(other.member)] = kept[0][2] | {"step": kept[0][0]}
-            state = facts | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
-            self.work.folder.save_checkpoint(before + step, whole, state)
+                saved: list[tuple[int, dict[str, np.ndarray], dict[str, Any]]] = []
+                other.save(FitCallbacks(save=lambda *parts, saved=saved: saved.append(parts)))
+                state |= {f"done/{other.member}/{name}": array for name, array in saved[0][1].items()}
+                done[str(other.member)] = saved[0][2] | {"step": saved[0][0]}
+            attributes = facts | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
+            folder.save_checkpoint(before + step, state, attributes)
 
         ended = False
-        outcome = fit.run(FitCallbacks(metrics, save_state, self.work.stop))
+        outcome = fit.run(FitCallbacks(metrics, save_checkpoint, self.context.should_stop))
         if outcome is not Outcome.STOPPED:
             ended = True
-            fit.save(FitCallbacks(save=save_state))
+            fit.save(FitCallbacks(save=save_checkpoint))
         return outcome
 
-    def _numbers(self, problem: Likelihood, fits: list[Fit], model: Model) -> dict[str, float]:
-        """What is known of the fit's quality and cost."""
-        fit, names = fits[0], problem.metric_names
-        parameters, nuisance = fit.answer
-        numbers: dict[str, float] = {"steps": float(sum(f.step for f in fits)), "views": float(problem.views)}
-        shown = fit.trained[:: max(1, len(fit.trained) // SHOWN)]
-        numbers[names.fitted] = problem.metric(fit.losses(shown, parameters, nuisance))
-        if len(fit.withheld):
-            numbers[names.withheld] = problem.metric(fit.losses(fit.withheld, parameters, nuisance, withheld=True))
-            if fit.start_residual is not None:
-                numbers[names.initial] = fit.start_residual
-        if self.settings.fit.gate is not None:
-            numbers["gate"] = self.settings.fit.gate
-        numbers["model_parameters"] = float(model.size)
-        numbers["model_bytes"] = float((self.work.folder.path / "model.h5").stat().st_size)
-        return numbers
 
-    def _against_truth(self, model: Model) -> dict[str, float]:
-        if self.acquisition.truth is None:
-            return {}
-        try:
-            return self.kind.score(model, self.acquisition.truth)
-        except DataError as error:  # The fit is none the worse for it.
-            _log.warning("not compared with the truth: %s", error)
-            return {}
-
-    def _gate(self, names: MetricNames, numbers: Mapping[str, float]) -> None:
-        gate = self.settings.fit.gate
-        name = names.withheld if names.withheld in numbers else names.fitted
-        reached = numbers[name]
-        if gate is not None and not reached <= gate:  # Nor does one that is no number pass.
-            raise QualityError(
-                Diagnostic(
-                    "",
-                    f"the {metric_named(name).title.lower()} {reached:.3g} is not below the gate of {gate:g}",
-                    "the result is kept, and its report tells more",
-                )
-            )
+def _numbers(likelihood: Likelihood, fits: list[Fit]) -> dict[str, float]:
+    """Losses of the first member, and the cost of all."""
+    fit, names = fits[0], likelihood.metric_names
+    parameters, nuisance = fit.answer
+    numbers: dict[str, float] = {"steps": float(sum(f.step for f in fits)), "views": float(likelihood.views)}
+    shown = fit.trained[:: max(1, len(fit.trained) // SHOWN)]
+    numbers[names.fitted] = likelihood.metric(fit.losses(shown, parameters, nuisance))
+    if len(fit.withheld):
+        numbers[names.withheld] = likelihood.metric(fit.losses(fit.withheld, parameters, nuisance, withheld=True))
+        if fit.start_residual is not None:
+            numbers[names.initial] = fit.start_residual
+    return numbers
 
 
-def _restored(fit: Fit, found: Checkpoint) -> bool:
-    """Put a member of an ensemble back to where a checkpoint has it; whether it had ended then.
+def _gate(limit: float | None, names: MetricNames, numbers: Mapping[str, float]) -> Gate | None:
+    if limit is None:
+        return None
+    name = names.withheld if names.withheld in numbers else names.fitted
+    return Gate(metric_named(name).title.lower(), numbers[name], limit)
 
-    One that had taken all the steps of a shorter run goes on, if there are more steps to take now.
+
+def _restore(fit: Fit, checkpoint: Checkpoint) -> bool:
+    """Restore a member of an ensemble from a checkpoint.
+
+    Returns:
+        Whether the member had ended then. One that had taken all the steps of a shorter run goes on, if there are more
+        steps to take now.
     """
-    current = int(found.metadata["member"])
+    current = int(checkpoint.metadata["member"])
     if fit.member > current:
         return False
     if fit.member == current:
-        fit.restore(int(found.metadata["step"]), found.arrays, found.metadata)
-        return bool(found.metadata["ended"]) and int(found.metadata["of_steps"]) == fit.objective.settings.steps
-    facts = found.metadata["done"][str(fit.member)]
-    fit.restore(int(facts["step"]), _under(found.arrays, f"done/{fit.member}/"), facts)
+        fit.restore(int(checkpoint.metadata["step"]), checkpoint.arrays, checkpoint.metadata)
+        return (
+            bool(checkpoint.metadata["ended"]) and int(checkpoint.metadata["of_steps"]) == fit.objective.settings.steps
+        )
+    done = checkpoint.metadata["done"][str(fit.member)]
+    prefix = f"done/{fit.member}/"
+    arrays = {name[len(prefix) :]: array for name, array in checkpoint.arrays.items() if name.startswith(prefix)}
+    fit.restore(int(done["step"]), arrays, done)
     return True
-
-
-def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -57,11 +57,11 @@ class TrainingRun:
             folder.save_checkpoint(self.before + step, arrays, facts_now)
 
         self.work.progress(self.before + done, self.total)
-        ended = training.run(TrainingCallbacks(told, save, self.work.stop))
+        ended = training.run(TrainingCallbacks(told, save, self.work.should_stop))
         self.seconds = spent + time.monotonic() - began
         if not ended:
             step = self.before + int(training.state.step)
-            raise Stopped(f"{self.work.stop()}: stopped after {step} steps; run again with --resume to go on")
+            raise Stopped(f"{self.work.should_stop()}: stopped after {step} steps; run again with --resume to go on")
 
     def write(
         self,

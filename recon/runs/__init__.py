@@ -4,7 +4,7 @@ from ..io.atomic import require_place, write_atomically
 from ..io.safe_hdf5 import new_hdf5
 from .checkpoint import Checkpoint
 from .contents import Sentinel, read_ending
-from .context import Progress, RunContext, silent
+from .context import Gate, Progress, RunContext, RunOutcome, Status, silent
 from .estimate import Estimate, available_memory
 from .folder import RunFolder
 from .provenance import describe_input, peak_memory
@@ -13,10 +13,13 @@ from .stop import StopRequest
 __all__ = [
     "Checkpoint",
     "Estimate",
+    "Gate",
     "Progress",
     "RunContext",
     "RunFolder",
+    "RunOutcome",
     "Sentinel",
+    "Status",
     "StopRequest",
     "available_memory",
     "describe_input",

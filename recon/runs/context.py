@@ -1,45 +1,114 @@
-"""Where a long work is done, and whom it tells.
-
-How a loop tells of its progress without knowing who listens.
-"""
+"""Context of a running job, and its outcome."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
+from ..acquisition import Acquisition
 from .folder import RunFolder
 
 
 @runtime_checkable
 class Progress(Protocol):
-    """Called after each step."""
+    """Callback after each step."""
 
     def __call__(self, step: int, total: int, **metrics: float) -> None:
-        """Tell of a step.
+        """Report a step.
 
         Args:
-            step: Steps done.
-            total: Steps in all.
+            step: Number of steps done.
+            total: Number of steps in all.
             metrics: Numbers of this step: ``loss``, ``withheld``.
         """
 
 
 def silent(step: int, total: int, **metrics: SupportsFloat) -> None:
-    """Tell nobody."""
+    """Report nothing."""
+
+
+def never_stop() -> str | None:
+    """Never ask a job to stop."""
+    return None
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """Where a long work is done, and whom it tells.
+    """Everything that a running job works with.
 
     Args:
-        folder: The run's folder: everything goes there.
-        provenance: Facts about the input and the config, for the result's files.
-        progress: Told of what is done.
-        stop: Asked now and then; a text means to end early with a checkpoint, and why.
+        config: Settings of the experiment.
+        folder: Folder of the run, where all results and checkpoints go.
+        acquisition: Measurement; None for a training on simulated specimens.
+        provenance: Description of input, config and device, for the files of the result.
+        progress: Callback after each step.
+        should_stop: Reason to end early with a checkpoint; None to go on.
     """
 
+    config: Any
     folder: RunFolder
+    acquisition: Acquisition | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = silent
-    stop: Callable[[], str | None] = lambda: None
+    should_stop: Callable[[], str | None] = never_stop
+
+    @property
+    def measurement(self) -> Acquisition:
+        """The acquisition of a job that has one.
+
+        Raises:
+            ValueError: If the job has none.
+        """
+        if self.acquisition is None:
+            raise ValueError("this job has no acquisition")
+        return self.acquisition
+
+
+class Status(Enum):
+    """How a job ended; each value is a sentence for people."""
+
+    COMPLETE = "All steps were taken."
+    CONVERGED = "The withheld data were no longer explained better."
+    STOPPED = "The run was asked to stop; run again with --resume to go on."
+    BELOW_GATE = "All steps were taken, but the result does not reach its quality gate."
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Quality gate of a result: an upper limit of one number.
+
+    Args:
+        title: Name of the number, as a sentence begins with it.
+        value: Number that the result reached.
+        limit: Largest number that passes.
+        remedy: Advice for a result that does not pass.
+    """
+
+    title: str
+    value: float
+    limit: float
+    remedy: str = "its report gives the details"
+
+    @property
+    def passed(self) -> bool:
+        """Whether the number is within the limit; one that is not finite never is."""
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """Outcome of a job.
+
+    Args:
+        numbers: Metrics by name, for ``metrics.json``.
+        gate: Quality gate, where the config sets one.
+        status: How it ended.
+        late: Message of a request to stop that came after the last step; empty where none did.
+        interrupted: Whether that came from the keyboard.
+    """
+
+    numbers: Mapping[str, float]
+    gate: Gate | None = None
+    status: Status = Status.COMPLETE
+    late: str = ""
+    interrupted: bool = False

@@ -1,32 +1,31 @@
-"""The report's pictures, as text that stands inside the page."""
+"""Figures of a report, embedded in its page."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import UnflatError
-from ..experiments.cell.new_light import pixel_size_of
-from ..model import Model
-from ..sampled import Sampled
 from . import compare_views, depth_montage, loss_curves, orthogonal_slices
 from .animation import most_striking_point
 from .run_data import PredictedViews, RunData
 from .style import as_png
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import matplotlib.figure
 
 
 @dataclass(frozen=True)
 class EmbeddedFigure:
-    """A picture in the page.
+    """A figure in the page.
 
     Args:
         title: Heading.
-        caption: What it shows.
+        caption: Text below it.
         png: The picture itself.
-        drawn: Whether the report drew it, and did not find it in the run's folder.
+        drawn: Whether the report drew it; else it is a file of the run.
     """
 
     title: str
@@ -36,23 +35,23 @@ class EmbeddedFigure:
 
     @property
     def source(self) -> str:
-        """``data:`` address that holds the picture whole."""
+        """``data:`` address of the whole picture."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
     @property
     def file_name(self) -> str:
-        """Its name in the run's ``figures/``."""
+        """File name in the run's ``figures/``."""
         return self.title.lower().replace(" ", "_") + ".png"
 
 
 @dataclass(frozen=True)
 class DeferredFigure:
-    """A picture that is still to be drawn.
+    """A figure that is drawn with the page.
 
     Args:
         title: Heading.
-        caption: What it shows.
-        draw: Draws it; an error of ours that it raises becomes a gap in the report.
+        caption: Text below it.
+        draw: Function that draws it; an `UnflatError` becomes a gap in the report.
     """
 
     title: str
@@ -60,42 +59,55 @@ class DeferredFigure:
     draw: "Callable[[], matplotlib.figure.Figure]"
 
 
-def pictures(facts: RunData, gaps: list[str]) -> list[EmbeddedFigure]:
-    """Draw what the run's parts allow; what cannot be drawn is added to ``gaps``."""
-    drawn: list[EmbeddedFigure] = []
-    kind = facts.kind
-    for drawing in kind.pictures(facts) if kind is not None and kind.pictures is not None else _of_fit(facts):
+def draw_figures(figures: "Iterable[DeferredFigure]", files: "Iterable[Path]", gaps: list[str]) -> list[EmbeddedFigure]:
+    """Draw figures, and embed those that a run left as files.
+
+    Args:
+        figures: Figures to draw.
+        files: Pictures of the run; one of the name of a drawn figure is that figure of a former report.
+        gaps: Receives a line for each figure that cannot be drawn.
+    """
+    embedded: list[EmbeddedFigure] = []
+    for figure in figures:
         try:
-            drawn.append(EmbeddedFigure(drawing.title, drawing.caption, as_png(drawing.draw())))
+            embedded.append(EmbeddedFigure(figure.title, figure.caption, as_png(figure.draw())))
         except UnflatError as error:
-            gaps.append(f"{drawing.title}: {error}")
-    own = {picture.file_name for picture in drawn}
-    for file in facts.pictures:
-        if file.name not in own:
-            drawn.append(EmbeddedFigure(file.stem.replace("_", " ").capitalize(), "", file.read_bytes(), drawn=False))
-    return drawn
+            gaps.append(f"{figure.title}: {error}")
+    names = {figure.file_name for figure in embedded}
+    for file in files:
+        if file.name not in names:
+            title = file.stem.replace("_", " ").capitalize()
+            embedded.append(EmbeddedFigure(title, "", file.read_bytes(), drawn=False))
+    return embedded
 
 
-def _of_fit(facts: RunData) -> list[DeferredFigure]:
-    """What there is to show of a fit to views."""
-    result, views = facts.result, facts.views
-    found = []
+def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> list[DeferredFigure]:
+    """Figures of a fit to views: planes of the result, measured and modelled images, and the course of the fit.
+
+    Args:
+        run: Data of the run.
+        pixel_size: [m] Pixel (y, x) of the images, for their scale bar.
+    """
+    result, views = run.result, run.views
+    figures = []
     if result is not None:
         caption = "Planes through the feature that stands out most from the medium."
-        found.append(
+        figures.append(
             DeferredFigure("Orthogonal slices", caption, lambda: orthogonal_slices(result, most_striking_point(result)))
         )
-        found.append(
+        figures.append(
             DeferredFigure("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result))
         )
     if views is not None:
-        found.append(
-            DeferredFigure("Measured and modelled images", _views_caption(views), lambda: _views_figure(views, result))
+        figures.append(
+            DeferredFigure(
+                "Measured and modelled images", _views_caption(views), lambda: _views_figure(views, pixel_size)
+            )
         )
-    if facts.records:
+    if run.records:
         caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
-        found.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(facts.records)))
-    return found
+        figures.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(run.records)))
+    return figures
 
 
 def _views_caption(views: PredictedViews) -> str:
@@ -105,17 +117,9 @@ def _views_caption(views: PredictedViews) -> str:
     return f"{len(views.numbers)} of {views.count} views; {hidden}."
 
 
-def _views_figure(views: PredictedViews, result: Sampled | None) -> "matplotlib.figure.Figure":
+def _views_figure(views: PredictedViews, pixel_size: tuple[float, float] | None) -> "matplotlib.figure.Figure":
     titles = [
         f"view {n}, withheld" if hidden else f"view {n}"
         for n, hidden in zip(views.numbers, views.withheld, strict=True)
     ]
-    return compare_views(views.measured, views.modelled, titles, marked=views.withheld, pixel_size=_pixel_size(result))
-
-
-def _pixel_size(result: Sampled | None) -> tuple[float, float] | None:
-    """[m] Of the images that a model was fitted to, if it tells."""
-    try:
-        return pixel_size_of(result) if isinstance(result, Model) else None
-    except UnflatError:
-        return None
+    return compare_views(views.measured, views.modelled, titles, marked=views.withheld, pixel_size=pixel_size)

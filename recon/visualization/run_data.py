@@ -1,4 +1,4 @@
-"""What a run left behind, as far as it got: each part may be missing, and none makes the report fail."""
+"""Data of a run for its report. Each part may be missing, and none makes the report fail."""
 
 import json
 import logging
@@ -6,20 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError, Diagnostic, UnflatError
-from ..experiments import get_experiment
 from ..io.result import read_result
 from ..runs.contents import Sentinel, read_ending
 from ..runs.logs import without_absolute_paths
 from ..sampled import Sampled
-
-if TYPE_CHECKING:
-    from ..experiments.base import Experiment
 
 _log = logging.getLogger(__name__)
 _WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
@@ -28,15 +24,15 @@ _SHOWN_VIEWS = 6
 
 @dataclass(frozen=True)
 class PredictedViews:
-    """Some measured images beside what the model predicts for them.
+    """Some measured images beside the model's predictions of them.
 
     Args:
-        numbers: Which view of the acquisition each is.
-        withheld: Whether the fit never saw it.
+        numbers: Index of each view in the acquisition.
+        withheld: Whether a view was withheld from the fit.
         measured: Images.
         modelled: Predictions.
-        count: How many views were fitted or withheld in all.
-        count_withheld: How many were withheld.
+        count: Number of views, fitted or withheld.
+        count_withheld: Number of withheld views.
     """
 
     numbers: tuple[int, ...]
@@ -49,21 +45,21 @@ class PredictedViews:
 
 @dataclass(frozen=True)
 class RunData:
-    """All that a report tells.
+    """Contents of a run's folder.
 
     Args:
-        name: The folder's name.
+        name: Name of the folder.
         ending: How the run ended, if it did, and why.
-        config: The config as run.
+        config: Config as run.
         records: Lines of ``metrics.jsonl``.
         metrics: Final numbers; None where one is not finite.
-        provenance: Of the model.
-        warnings: Messages of the log at that level, each once.
+        provenance: Provenance of the model.
+        warnings: Warnings and errors of the log, each once.
         views: Measured and modelled images.
-        result: The model, or the volume.
-        pictures: Paths of pictures that the run left in ``figures/``.
-        gaps: What could not be read, and why.
-        folder: Where the run stands, for pictures of what only its kind knows.
+        result: Model, or volume.
+        pictures: Pictures that the run left in ``figures/``.
+        gaps: Parts that could not be read, and why.
+        folder: Path of the folder, for figures of files that only its kind reads.
     """
 
     name: str
@@ -80,14 +76,10 @@ class RunData:
     folder: Path = Path()
 
     @property
-    def kind(self) -> "Experiment | None":
-        """What was measured, as the result or the config tells; None where neither does."""
-        found = re.search(r"^kind: *(\w+)", self.config, re.MULTILINE)
-        name = getattr(self.result, "kind", "") or (found[1] if found else "")
-        try:
-            return get_experiment(name)
-        except UnflatError:
-            return None
+    def kind(self) -> str:
+        """Kind of experiment, from the result or the config; empty where neither names it."""
+        match = re.search(r"^kind: *(\w+)", self.config, re.MULTILINE)
+        return getattr(self.result, "kind", "") or (match[1] if match else "")
 
 
 def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:

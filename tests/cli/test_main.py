@@ -15,10 +15,10 @@ import pytest
 
 from unflat.cli import console
 from unflat.cli.main import COMMANDS
-from unflat.cli.running import WAYS, way_named
 from unflat.recon import devices
 from unflat.recon.errors import DeviceError
-from unflat.recon.experiments import NAMES, get_experiment
+from unflat.recon.experiments import BUILT_IN, get_experiment
+from unflat.recon.experiments.base import METHODS
 
 HEAVY = ("jax", "matplotlib", "scipy", "skimage", "optax")
 
@@ -321,14 +321,14 @@ class TestProgress:
 
 
 def test_every_method_is_a_command_of_its_name() -> None:
-    assert [way_named(name).name for name in WAYS] == list(WAYS)
-    assert set(WAYS) <= set(COMMANDS)
+    assert [method.name for method in METHODS.values()] == list(METHODS)
+    assert set(METHODS) <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_kind_takes_a_way_that_it_has_unless_asked(name: str) -> None:
-    kind = get_experiment(name)
-    assert way_named(kind.way).part(kind) is not None
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_kind_offers_its_default_method(name: str) -> None:
+    experiment = get_experiment(name)
+    assert experiment.offers(experiment.default_method)
 
 
 def test_a_stopped_demo_names_the_command_that_goes_on(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
 from ...optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
 from ...optimize.minibatches import withheld_views
 from ...runs.context import RunContext
-from . import KIND
 from .config import CellSettings
 from .forward import margins
 from .geometry import KEPT_BYTES, Geometry, geometry_of, largest_na
@@ -33,6 +32,7 @@ from .illumination import illumination_of, microscope_of
 from .initial_guess import linear_start
 from .output import write_result
 from .preprocess import normalised
+from .schema import QUANTITIES
 
 SOURCE_SHIFT = 0.01
 """Expected error of a source's numerical aperture: the unit of its correction."""
@@ -164,7 +164,7 @@ class CellLikelihood:
     @property
     def quantities(self) -> tuple[ModelQuantity, ...]:
         """Refractive index, and absorption where it is fitted."""
-        index, absorption = KIND.quantities
+        index, absorption = QUANTITIES
         scale = self.contrast_scale
         found = [ModelQuantity(index.name, index.unit, index.meaning, self.microscope.medium_index, scale)]
         if self.settings.physics.absorption:
@@ -228,7 +228,7 @@ class CellLikelihood:
 
     def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
         """The refractive index as a function of space."""
-        return Model.ensemble(architecture, weights, self.frame, self.quantities, KIND.name, provenance)
+        return Model.ensemble(architecture, weights, self.frame, self.quantities, "cell", provenance)
 
     def write(
         self,

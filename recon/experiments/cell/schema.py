@@ -5,7 +5,14 @@ from dataclasses import replace
 from ...config.entries import Entry, entries_of
 from ...config.source import Source
 from ...io.resolve import ComplexSource, SourceMap
+from ...sampled import Quantity
 from .config_acquisition import CellAcquisition, ComplexParts, LedGrid, Turn
+
+QUANTITIES = (
+    Quantity("refractive_index", "1", "real part of the refractive index"),
+    Quantity("absorption", "1", "imaginary part of the refractive index"),
+)
+"""Quantities of a result."""
 
 SCHEMA = entries_of(CellAcquisition)
 LIGHT = ("illumination_na", "source_na", "pattern")

@@ -30,7 +30,7 @@ from .config import CrystalSettings
 from .initial_guess_file import require_density, resolve_start_file
 from .laboratory import Solution, phase_ramp, phase_slopes, shift_to_middle
 from .preprocess import PreprocessedScan
-from .summary import likelihoods
+from .summary import likelihood_text
 
 FILE_NAME = "start.h5"
 _STAGE = "start"
@@ -130,8 +130,8 @@ def _phased(settings: CrystalSettings, prepared: PreprocessedScan, work: RunCont
             folder.save_checkpoint(step, arrays, facts | {"stage": _STAGE})
 
         before = folder.latest_checkpoint()
-        found = phase(measured, few, settings.seed, work.progress, work.stop, _of_start(before), save)
-    _log.info("start: %s", likelihoods(found.numbers))
+        found = phase(measured, few, settings.seed, work.progress, work.should_stop, _of_start(before), save)
+    _log.info("start: %s", likelihood_text(found.numbers))
     return InitialGuess.of(found.density.astype(np.complex128), np.array(found.sigmas), found.background)
 
 

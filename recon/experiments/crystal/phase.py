@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,11 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.psf import gaussian_kernel
-from ...acquisition import Acquisition
-from ...errors import DataError, Diagnostic, QualityError
+from ...errors import DataError
 from ...phase_retrieval.pipeline import phase as phase_counts
 from ...phase_retrieval.result import PhasingResult
-from ...runs import RunContext, RunFolder, peak_memory
+from ...runs import Gate, RunContext, RunFolder, RunOutcome
 from ...volume import Volume
 from .config import CrystalSettings
 from .evaluate import score
@@ -29,29 +27,23 @@ from .output import (
     write_volume_file,
 )
 from .preprocess import PreprocessedScan, preprocess
-from .summary import reached
+from .summary import judging_likelihood
 
 _log = logging.getLogger(__name__)
 _ROW = ("llk", "llk_free", "chi_rms", "support")
 """Numbers of each start in ``metrics.jsonl``."""
 
 
-def phase(settings: CrystalSettings, acquisition: Acquisition, context: RunContext) -> dict[str, float]:
+def phase(context: RunContext) -> RunOutcome:
     """Retrieve the phase of a rocking curve and write the result.
 
     Args:
-        settings: Settings of the run.
-        acquisition: Rocking curve as read.
-        context: Run folder, provenance, progress callback and stop request.
-
-    Returns:
-        Numbers of ``metrics.json``.
+        context: Config, measurement and folder.
 
     Raises:
         Stopped: If the run was asked to end early.
-        QualityError: If the result, which is written, misses the gate.
     """
-    began = time.monotonic()
+    settings, acquisition = context.config, context.measurement
     scan = preprocess(settings, acquisition)
     checkpoints = CheckpointWriter(context.folder, withheld=settings.phase.free > 0)
     result = phase_counts(
@@ -59,18 +51,13 @@ def phase(settings: CrystalSettings, acquisition: Acquisition, context: RunConte
         settings.phase,
         settings.seed,
         context.progress,
-        context.stop,
+        context.should_stop,
         context.folder.latest_checkpoint(),
         checkpoints.save,
     )
     checkpoints.write_rows(result.solutions)
     numbers = write_phasing_result(settings, scan, result, acquisition.truth, context)
-    if settings.phase.gate is not None:
-        numbers["gate"] = settings.phase.gate
-    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-    context.folder.write_metrics(numbers)
-    _require_gate(settings, numbers)
-    return numbers
+    return RunOutcome(numbers, _gate(settings, numbers))
 
 
 def write_phasing_result(
@@ -158,14 +145,8 @@ def _compare_with_truth(volume: Volume, truth: Volume | None) -> dict[str, float
         return {}
 
 
-def _require_gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> None:
-    """Refuse a likelihood above the gate.
-
-    Raises:
-        QualityError: If it is above, or not a number.
-    """
-    gate, value = settings.phase.gate, reached(numbers)
-    if gate is not None and not value <= gate:  # Also refuses NaN.
-        which = "withheld" if "llk_free" in numbers else "fitted"
-        message = f"the likelihood of the {which} pixels, {value:.3g}, is not below the gate of {gate:g}"
-        raise QualityError(Diagnostic("", message, "the result is kept, and its report tells more"))
+def _gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> Gate | None:
+    if settings.phase.gate is None:
+        return None
+    pixels = "withheld" if "llk_free" in numbers else "fitted"
+    return Gate(f"likelihood of the {pixels} pixels", judging_likelihood(numbers), settings.phase.gate)

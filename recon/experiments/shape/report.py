@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ERRORS = {"overlap_error": "1 - IoU", "volume": "volume", "surface": "surface", "roughness": "roughness"}
 
 
-def findings(facts: RunData) -> list[Finding]:
+def report_findings(facts: RunData) -> list[Finding]:
     """Judge shapes by their section, by how much they differ, and by the truth where there is one."""
     numbers = {name: value for name, value in facts.metrics.items() if value is not None}
     found = []
@@ -36,7 +36,7 @@ def findings(facts: RunData) -> list[Finding]:
     return found
 
 
-def pictures(facts: RunData) -> list[DeferredFigure]:
+def report_figures(facts: RunData) -> list[DeferredFigure]:
     """What there is to show."""
     path = facts.folder / "volume.h5"
     drawn = []

@@ -15,13 +15,11 @@ import pytest
 
 import unflat
 from unflat.cli.main import run as unflat_status
-from unflat.recon.errors import QualityError
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.cell.experiment import CellExperiment
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.write import write
-from unflat.recon.optimize.fit import Reconstruction
-from unflat.recon.optimize.likelihood import MetricNames
-from unflat.recon.runs import describe_input
+from unflat.recon.runs import Gate, describe_input
 
 CONFIG = """
 kind: cell
@@ -180,12 +178,9 @@ def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path)
 
 
 def test_a_residual_that_is_no_number_passes_no_gate() -> None:
-    work = object.__new__(Reconstruction)
-    object.__setattr__(work, "settings", parse_config(CONFIG, ["fit.gate=1"]))
-    names = MetricNames("residual_fitted", "residual_withheld", "residual_withheld_linear")
-    work._gate(names, {"residual_withheld": 0.9, "residual_fitted": 2.0})
-    with pytest.raises(QualityError, match="nan is not below the gate of 1"):
-        work._gate(names, {"residual_fitted": float("nan")})
+    assert Gate("residual", 0.9, 1.0).passed
+    assert not Gate("residual", 1.1, 1.0).passed
+    assert not Gate("residual", float("nan"), 1.0).passed
 
 
 @pytest.mark.parametrize(
@@ -201,13 +196,13 @@ def test_a_stop_after_the_last_step_is_told_and_costs_no_result(
     status: int,
     said: str,
 ) -> None:
-    score = Reconstruction._against_truth
+    compare = CellExperiment.compare_with_truth
 
-    def stopped(work: Reconstruction, *rest: Any) -> dict[str, float]:
+    def stopped(experiment: CellExperiment, *rest: Any) -> dict[str, float]:
         os.kill(os.getpid(), getattr(signal, name))
-        return score(work, *rest)
+        return compare(experiment, *rest)
 
-    monkeypatch.setattr(Reconstruction, "_against_truth", stopped)
+    monkeypatch.setattr(CellExperiment, "compare_with_truth", stopped)
     run = tmp_path / "run"
     words = ["fit", scan / "run.yaml", scan / "scan.h5", "-o", run, "--set", "fit.steps=2"]
     assert unflat_status([str(word) for word in words]) == status

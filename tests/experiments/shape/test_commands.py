@@ -14,8 +14,9 @@ import unflat
 from unflat.cli.main import run
 from unflat.cli.sampling import one_specimen
 from unflat.recon.errors import ConfigError, DataError, Stopped
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import load_config
-from unflat.recon.experiments.shape import KIND, figures, report
+from unflat.recon.experiments.shape import figures, report
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train
 from unflat.recon.experiments.shape.output import model_file_names, warn_if_cut_off
@@ -294,11 +295,12 @@ def test_a_stopped_prediction_goes_on_to_the_same_shapes(
     monkeypatch.setattr("unflat.recon.experiments.shape.network.predict._AT_ONCE", 1)
     more = [f"predict.refine={str(refine).lower()}", "predict.refine_steps=3"]
     settings = load_config(work / "c.yaml", more)
-    cells = KIND.read(settings, work / "cells.h5")
+    cells = get_experiment("shape").read(settings, work / "cells.h5")
 
     def predicted(name: str, reason: str | None, resume: bool = False) -> None:
         with RunFolder.create(tmp_path / name, resume=resume, fingerprint={}) as folder:
-            predict(settings, cells, RunContext(folder, stop=lambda: reason))
+            outcome = predict(RunContext(settings, folder, cells, should_stop=lambda: reason))
+            folder.write_metrics(outcome.numbers)
 
     predicted("whole", None)
     for _ in range(3):  # Each start draws one of four shapes, however short its time is.
@@ -355,7 +357,7 @@ def test_shapes_that_end_where_the_samples_end_are_told(caplog: pytest.LogCaptur
 
 def test_errors_are_drawn_by_class(work: Path) -> None:
     facts = gather(work / "RUN")
-    figure = next(drawing for drawing in report.pictures(facts) if drawing.title == "Errors").draw()
+    figure = next(drawing for drawing in report.report_figures(facts) if drawing.title == "Errors").draw()
     assert len(figure.axes) == 4
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["discocyte", "knizocyte", "all"]
@@ -419,7 +421,7 @@ def test_a_stopped_cross_validation_goes_on_to_the_same_networks(work: Path, tmp
 
         first = next(asked)
         with RunFolder.create(tmp_path / name, resume=resume, fingerprint={}) as folder:
-            train(settings, RunContext(folder, stop=stop))
+            folder.write_metrics(train(RunContext(settings, folder, should_stop=stop)).numbers)
 
     trained("whole", 1000)
     # 16 simulated and 2 turned cells are asked about first, then each step of both parts, before and in distillation.

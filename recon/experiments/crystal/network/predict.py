@@ -10,16 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from .....physics.diffraction.far_field import fftshift3, ifftshift3
-from ....acquisition import Acquisition
-from ....errors import Diagnostic, QualityError
 from ....io.network_file import FILE_NAME, read, write
 from ....phase_retrieval.align import align
 from ....phase_retrieval.combine import combine
 from ....phase_retrieval.pattern import DevicePattern, no_blur, pattern_of, quality_numbers
 from ....phase_retrieval.result import PhasingResult
 from ....phase_retrieval.support import shrink_wrap
-from ....runs import RunContext, peak_memory
-from ..config import CrystalSettings
+from ....runs import Gate, RunContext, RunOutcome
 from ..oversampling import estimate_oversampling
 from ..phase import write_phasing_result
 from ..preprocess import preprocess
@@ -32,23 +29,21 @@ _SIGMA, _THRESHOLD = 1.0, 0.3
 """[voxel] and in units of the rms: what of an answer is the crystal."""
 
 
-def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContext) -> dict[str, float]:
-    """Predict, and write what came of it.
+def predict(context: RunContext) -> RunOutcome:
+    """Predict the density of a crystal, and write the result.
 
     Args:
-        settings: The config.
-        acquisition: The measurement.
-        work: Where everything goes, and who is told.
+        context: Config, measurement and folder.
 
     Returns:
-        The numbers of ``metrics.json``; ``seconds_of_answer`` is the network's own time.
+        The outcome; ``seconds_of_answer`` is the network's own time.
 
     Raises:
         DataError: If there is no such network.
         Stopped: If it was asked to end early.
-        QualityError: If the answer, which is kept, is below the gate.
     """
-    began, wanted, adaptation = time.monotonic(), settings.predict, {}
+    settings, acquisition, work = context.config, context.measurement, context
+    wanted, adaptation = settings.predict, {}
     network = read(wanted.network, "crystal")
     prepared = preprocess(settings, acquisition)
     measured = prepared.data
@@ -58,7 +53,7 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContex
         prepared.normalized_counts, seen, estimate_oversampling(prepared.normalized_counts, seen)
     )
     if wanted.adapt:
-        found, told = work.folder.latest_checkpoint(), (work.progress, work.stop)
+        found, told = work.folder.latest_checkpoint(), (work.progress, work.should_stop)
         # One of the refinement is worth more than one of the tuning before it, which comes to the same weights again.
         save = work.folder.save_checkpoint if found is None or of_tuning(found) else None
         network, kept = finetune(network, brought, wanted, settings.seed, *told, of_tuning(found), save)
@@ -79,15 +74,10 @@ def predict(settings: CrystalSettings, acquisition: Acquisition, work: RunContex
     )
     numbers = write_phasing_result(settings, prepared, phased, acquisition.truth, work) | seconds | adaptation
     numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(answered.chi[0])}
-    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-    if wanted.gate is not None:
-        numbers["gate"] = wanted.gate
-    work.folder.write_metrics(numbers)
-    if wanted.gate is not None and not numbers["chi_rms"] <= wanted.gate:  # Nor does one that is no number pass.
-        message = f"chi_rms, {numbers['chi_rms']:.3g}, is not below the gate of {wanted.gate:g}"
-        remedy = "use unflat phase" if wanted.refine else "refine it with --refine, or use unflat phase"
-        raise QualityError(Diagnostic("", message, f"the result is kept; {remedy}"))
-    return numbers
+    if wanted.gate is None:
+        return RunOutcome(numbers)
+    remedy = "use unflat phase" if wanted.refine else "refine it with --refine, or use unflat phase"
+    return RunOutcome(numbers, Gate("chi_rms", numbers["chi_rms"], wanted.gate, remedy))
 
 
 def judged(found: Samples, pattern: DevicePattern, metric: Float[np.ndarray, "3 3"] | None = None) -> PhasingResult:

@@ -21,7 +21,7 @@ from ....runs import RunContext
 from ....runs.checkpoint import Checkpoint
 from ..config import CrystalSettings
 from ..phase import CheckpointWriter
-from ..summary import FAR, likelihoods, reached
+from ..summary import FAR, judging_likelihood, likelihood_text
 from .finetune import of_tuning
 
 _BESIDE = "starts beside the answer"
@@ -67,14 +67,16 @@ def refine_samples(
         return replace(beside, numbers=beside.numbers | {"starts_beside": float(count), "answer_kept": 0.0})
     if not count or not is_doubtful(found.numbers):
         return found
-    _log.warning("the refined answer is doubtful (%s): %d ordinary starts are added", likelihoods(found.numbers), count)
+    _log.warning(
+        "the refined answer is doubtful (%s): %d ordinary starts are added", likelihood_text(found.numbers), count
+    )
     try:
         beside = _beside(settings, measured, len(densities), work, resumed)
     except NoObjectError:
         _log.warning("none of the added starts found an object: the answer remains")
         better, kept = found, True
     else:
-        kept = reached(found.numbers) <= reached(beside.numbers)
+        kept = judging_likelihood(found.numbers) <= judging_likelihood(beside.numbers)
         better = found if kept else beside
     return replace(better, numbers=better.numbers | {"starts_beside": float(count), "answer_kept": float(kept)})
 
@@ -91,7 +93,7 @@ def _answer(
     """Refine the draws that are kept."""
     saver, wanted = CheckpointWriter(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
     saving = {"save": saver.save} if save else {}
-    found = phase(measured, wanted, settings.seed, work.progress, work.stop, state, given=densities, **saving)
+    found = phase(measured, wanted, settings.seed, work.progress, work.should_stop, state, given=densities, **saving)
     saver.write_rows(found.solutions)
     return found
 
@@ -110,7 +112,7 @@ def is_doubtful(numbers: Mapping[str, float]) -> bool:
     Args:
         numbers: ``llk``, ``chi_rms``, and ``llk_free`` where pixels are withheld.
     """
-    foreseen = reached(numbers) <= FAR * numbers["llk"]  # False of what is no number, too.
+    foreseen = judging_likelihood(numbers) <= FAR * numbers["llk"]  # False of what is no number, too.
     return not foreseen or (numbers["llk"] > _NOISE and numbers["chi_rms"] > _MISFIT)
 
 
@@ -127,6 +129,6 @@ def _beside(
         saver.save(done + step, arrays, facts | {_BESIDE: True})
 
     wanted = settings.phase.model_copy(update={"starts": settings.predict.starts, "gate": None})
-    found = phase(measured, wanted, settings.seed, work.progress, work.stop, state, save)
+    found = phase(measured, wanted, settings.seed, work.progress, work.should_stop, state, save)
     saver.write_rows(found.solutions)
     return found

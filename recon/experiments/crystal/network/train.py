@@ -6,8 +6,7 @@ import shutil
 from ....io.network_file import FILE_NAME
 from ....optimize.trainer import Trainer
 from ....optimize.training_run import TrainingRun, first_weights
-from ....runs import RunContext, peak_memory
-from ..config import CrystalSettings
+from ....runs import RunContext, RunOutcome
 from .config import CrystalTrain
 from .dataset import SHARD, SimulatedDataset, filled
 from .denoiser import CrystalDenoiser
@@ -17,20 +16,17 @@ _STOCK = "crystals"
 """Folder of the simulated crystals within a run's; it goes when the training is done."""
 
 
-def train(settings: CrystalSettings, work: RunContext) -> dict[str, float]:
+def train(context: RunContext) -> RunOutcome:
     """Train a network on simulated crystals.
 
     Args:
-        settings: The config.
-        work: Where everything goes, and who is told.
-
-    Returns:
-        The numbers of ``metrics.json``.
+        context: Config and folder.
 
     Raises:
         DataError: If the network to go on from cannot be read, or is of another architecture.
         Stopped: If it was asked to end early.
     """
+    settings, work = context.config, context
     wanted, folder = settings.train, work.folder
     denoiser = CrystalDenoiser(settings.network.widths, settings.network.blocks)
     weights = first_weights(wanted.network, "crystal", denoiser.constants())
@@ -39,16 +35,14 @@ def train(settings: CrystalSettings, work: RunContext) -> dict[str, float]:
         TrainingRun(work, wanted.steps),
     )
     with filled(pool, workers_of(wanted)) as makers:
-        task = CrystalObjective(denoiser, wanted, settings.seed, pool, makers, work.stop, weights)
+        task = CrystalObjective(denoiser, wanted, settings.seed, pool, makers, work.should_stop, weights)
         training = Trainer(task, wanted, settings.seed)
         course.run(training, {})
     judged = training.judged or task.judge(training.state.mean)  # A run that was done already judges again.
     numbers = judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
     numbers |= course.write(training, "crystal", denoiser.constants(), numbers, folder.path / FILE_NAME)
     shutil.rmtree(folder.path / _STOCK, ignore_errors=True)
-    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": course.seconds}
-    folder.write_metrics(numbers)
-    return numbers
+    return RunOutcome(numbers | {"seconds": course.seconds})
 
 
 def workers_of(settings: CrystalTrain) -> int:

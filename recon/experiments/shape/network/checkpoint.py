@@ -46,7 +46,7 @@ class PredictionState:
         Raises:
             Stopped: If so.
         """
-        if (reason := work.stop()) is None:
+        if (reason := work.should_stop()) is None:
             return
         facts = {"drawn": self.drawn, "refined": self.refined}
         work.folder.save_checkpoint(self.drawn + self.refined, {"codes": self.codes, "misfits": self.misfits}, facts)

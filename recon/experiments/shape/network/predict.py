@@ -7,12 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ....acquisition import Acquisition
 from ....io.network_file import Network, read
 from ....networks.architecture import built, on_device
-from ....runs import RunContext, peak_memory
+from ....runs import RunContext, RunOutcome
 from ..cells import to_cell_batch
-from ..config import ShapeSettings
 from ..output import write_prediction
 from . import flow
 from .checkpoint import PredictionState
@@ -27,22 +25,21 @@ _AT_ONCE = 16
 """Codes that the network is asked for at once."""
 
 
-def predict(settings: ShapeSettings, acquisition: Acquisition, work: RunContext) -> dict[str, float]:
-    """Predict the shapes of all cells, and write what came of it.
+def predict(context: RunContext) -> RunOutcome:
+    """Predict the shapes of all cells, and write them.
 
     Args:
-        settings: The config.
-        acquisition: Pictures and masks.
-        work: Where everything goes, and who is told.
+        context: Config, pictures with masks, and folder.
 
     Returns:
-        The numbers of ``metrics.json``; ``seconds_of_answer`` is the network's own time.
+        The outcome; ``seconds_of_answer`` is the network's own time.
 
     Raises:
         DataError: If there is no such network, or the file of the blur holds none.
         Stopped: If it was asked to end early.
     """
-    began, wanted = time.monotonic(), settings.predict
+    settings, acquisition, work = context.config, context.measurement, context
+    wanted = settings.predict
     network = read(wanted.network, "shape")
     cells = to_cell_batch(acquisition)
     sights = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
@@ -56,9 +53,7 @@ def predict(settings: ShapeSettings, acquisition: Acquisition, work: RunContext)
         numbers |= refine(kept, sights, blur, wanted.refine_steps, work)
         numbers["seconds_of_refinement"] = time.monotonic() - asked
     numbers |= write_prediction(settings, cells, kept.codes, sights, work)
-    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - began}
-    work.folder.write_metrics(numbers)
-    return numbers
+    return RunOutcome(numbers)
 
 
 def _draw(

@@ -11,7 +11,7 @@ from ....errors import ConfigError, Diagnostic
 from ....io.network_file import FILE_NAME, STEPS_OF_ANSWER, TEACHER, read
 from ....optimize.trainer import Trainer
 from ....optimize.training_run import TrainingRun, first_weights
-from ....runs import RunContext, peak_memory
+from ....runs import RunContext, RunOutcome
 from ..config import ShapeSettings
 from .augmentation import TrainingCell
 from .denoiser import ShapeDenoiser
@@ -21,21 +21,18 @@ from .training_data import TrainingSet, gather_training_set, simulate_held_out
 _KIND = "shape"
 
 
-def train(settings: ShapeSettings, work: RunContext) -> dict[str, float]:
+def train(context: RunContext) -> RunOutcome:
     """Train a network on cells of known shape, real and simulated.
 
     Args:
-        settings: The config.
-        work: Where everything goes, and who is told.
-
-    Returns:
-        The numbers of ``metrics.json``.
+        context: Config and folder.
 
     Raises:
         ConfigError: If a cross-validation is asked for that would be none.
         DataError: If the cells cannot be read, or their shapes are not known.
         Stopped: If it was asked to end early.
     """
+    settings, work = context.config, context
     wanted = settings.train
     _require_unseen(settings)
     denoiser = ShapeDenoiser(settings.network.widths, settings.network.blocks)
@@ -63,9 +60,7 @@ def train(settings: ShapeSettings, work: RunContext) -> dict[str, float]:
     numbers |= {"steps": float(course.total), "examples": float(course.total * wanted.batch)}
     numbers |= {"real_cells": float(len(sources.real)), "simulated_cells": float(len(sources.simulated))}
     numbers |= {"held_out_real": float(any(part.held_out for part in parts))}
-    numbers |= {"peak_memory_bytes": float(peak_memory()), "seconds": course.seconds}
-    work.folder.write_metrics(numbers)
-    return numbers
+    return RunOutcome(numbers | {"seconds": course.seconds})
 
 
 def _learned(task: ShapeObjective, part: "Fold", course: TrainingRun) -> tuple[dict[str, float], dict[str, float]]:

@@ -100,7 +100,7 @@ def _specimen(cell: SimulatedCell) -> TrainingCell:
 
 
 def _stop_if_asked(work: RunContext) -> None:
-    if (reason := work.stop()) is not None:
+    if (reason := work.should_stop()) is not None:
         raise Stopped(f"{reason}: stopped before the first step; run again with --resume")
 
 

@@ -48,7 +48,7 @@ def run(
     settings = CrystalSettings.model_validate(SETTINGS)
     settings = settings.model_copy(update={"predict": settings.predict.model_copy(update={"starts": starts})})
     with RunFolder.create(folder, resume=folder.exists()) as place:
-        found = refine_samples(settings, measured, answer[None], RunContext(place, stop=stop))
+        found = refine_samples(settings, measured, answer[None], RunContext(None, place, should_stop=stop))
     return found, align(found.density, crystal(), ramp=False, scale=False).correlation
 
 

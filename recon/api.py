@@ -1,0 +1,304 @@
+"""Public API: read, fit, phase, predict, simulate, evaluate, load. The commands call it; notebooks may.
+
+Nothing here switches on a kind of experiment, and nothing needs a folder until a result is saved.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .acquisition import Acquisition
+from .config import with_overrides
+from .config.base import KindSettings
+from .errors import ConfigError, Diagnostic
+from .experiments import get_experiment
+from .experiments.base import Evaluation, Experiment
+from .experiments.configs import load_config, parse_config
+from .experiments.run import RunOptions, ShowProgress, no_progress, run_method
+from .experiments.truth import read_pair
+from .io.model_file import read_model
+from .io.result import read_result
+from .model import Model
+from .runs.context import Progress, RunOutcome, Status
+from .volume import Volume
+
+AnyPath = str | PathLike[str]
+Overrides = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An acquisition with its config.
+
+    Args:
+        acquisition: Arrays in SI.
+        config: Settings of its kind of experiment.
+    """
+
+    acquisition: Acquisition
+    config: KindSettings
+
+    @property
+    def experiment(self) -> Experiment:
+        """Kind of experiment."""
+        return get_experiment(self.config.kind)
+
+    @property
+    def truth(self) -> Volume | None:
+        """Specimen as it is, where it is known."""
+        return self.acquisition.truth
+
+    def save(self, path: AnyPath) -> Path:
+        """Write the acquisition as HDF5, whole or not at all."""
+        from .io.write import write
+
+        write(self.acquisition, self.experiment.schema, Path(path))
+        return Path(path)
+
+
+class Result:
+    """Result of a method: model, volume and numbers, in a temporary folder until it is saved.
+
+    Args:
+        folder: Folder of the run.
+        outcome: Numbers and status.
+        temporary: Owner of the folder, which deletes it with this object; None for one that stays.
+    """
+
+    def __init__(
+        self, folder: Path, outcome: RunOutcome, temporary: "tempfile.TemporaryDirectory[str] | None" = None
+    ) -> None:
+        self.folder = folder
+        self.metrics: Mapping[str, float] = outcome.numbers
+        self.status: Status = outcome.status
+        self._temporary = temporary
+
+    @property
+    def model(self) -> Model:
+        """Continuous model.
+
+        Raises:
+            DataError: If the method leaves none.
+        """
+        return load(self.folder)
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Continuous models of several specimens, by their name."""
+        return {path.stem: load(path) for path in sorted((self.folder / "models").glob("*.h5"))}
+
+    def volume(self) -> Volume:
+        """Sampled volume."""
+        from .io.volume_formats import read_volume
+
+        return read_volume(self.folder / "volume.h5")
+
+    def save(self, path: AnyPath) -> Path:
+        """Copy the run's folder, and write its report.
+
+        Raises:
+            ConfigError: If something is there.
+        """
+        from .experiments.report import write_run_report
+
+        target = Path(path)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise ConfigError(Diagnostic(str(target), "is there already", "name another folder"))
+        shutil.copytree(self.folder, target, dirs_exist_ok=True)
+        write_run_report(target)
+        return target
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value:.4g}" for name, value in list(self.metrics.items())[:4])
+        return f"Result({self.status.name}: {shown})"
+
+
+def configure(
+    config: KindSettings | AnyPath | str, overrides: Overrides | None = None, *, seed: int | None = None
+) -> KindSettings:
+    """Make settings from a config file, the name of a kind, or other settings.
+
+    Args:
+        config: Settings, path of a YAML file, or name of a kind for its defaults.
+        overrides: Values by their key: ``{"volume.depth": "9 um"}``.
+        seed: Seed of all randomness.
+
+    Raises:
+        ConfigError: With every fault.
+    """
+    assignments = [f"{key}={_yaml(value)}" for key, value in (overrides or {}).items()]
+    assignments += [] if seed is None else [f"seed={seed}"]
+    if isinstance(config, KindSettings):
+        return with_overrides(config, assignments) if assignments else config  # type: ignore[return-value]
+    path = Path(config)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return load_config(path, assignments)  # type: ignore[return-value]
+    return parse_config(f"kind: {config}\n", assignments)  # type: ignore[return-value]
+
+
+def read(path: AnyPath, config: KindSettings | AnyPath, overrides: Overrides | None = None) -> Measurement:
+    """Read an acquisition as a config describes it.
+
+    Args:
+        path: File, folder or archive of any format that `unflat convert` reads.
+        config: Settings, path of a YAML file, or name of a kind for its defaults.
+        overrides: Values by their key.
+
+    Raises:
+        ConfigError: With every fault of the config.
+        DataError: With every fault of the file.
+    """
+    settings = configure(config, overrides)
+    return Measurement(get_experiment(settings.kind).read(settings, Path(path)), settings)
+
+
+def simulate(
+    config: KindSettings | AnyPath | str,
+    overrides: Overrides | None = None,
+    *,
+    seed: int | None = None,
+    progress: Callable[..., object] | None = None,
+) -> Measurement:
+    """Simulate an acquisition with its truth.
+
+    Args:
+        config: Settings, path of a YAML file, or name of a kind for its defaults.
+        overrides: Values by their key.
+        seed: Seed of all randomness.
+        progress: Callback with step, total and metrics.
+    """
+    from . import devices
+
+    settings = configure(config, overrides, seed=seed)
+    devices.use(settings.device)
+    with _display(progress)("simulate") as report:
+        return Measurement(get_experiment(settings.kind).simulate(settings, report), settings)
+
+
+def fit(measurement: Measurement, overrides: Overrides | None = None, **options: Any) -> Result:
+    """Fit a neural field to a measurement, through its physics; see `run` for the options."""
+    return run("fit", measurement, overrides, **options)
+
+
+def phase(measurement: Measurement, overrides: Overrides | None = None, **options: Any) -> Result:
+    """Retrieve the phase of a measurement by iterative projections; see `run` for the options."""
+    return run("phase", measurement, overrides, **options)
+
+
+def predict(measurement: Measurement, overrides: Overrides | None = None, **options: Any) -> Result:
+    """Apply a trained network to a measurement; see `run` for the options, and ``draws``."""
+    draws = options.pop("draws", None)
+    chosen = dict(overrides or {}) | ({} if draws is None else {"predict.draws": draws})
+    return run("predict", measurement, chosen, **options)
+
+
+def run(
+    method: str,
+    measurement: Measurement,
+    overrides: Overrides | None = None,
+    *,
+    seed: int | None = None,
+    progress: Callable[..., object] | None = None,
+    folder: AnyPath | None = None,
+) -> Result:
+    """Run a method on a measurement.
+
+    Args:
+        method: ``fit``, ``phase`` or ``predict``.
+        measurement: Acquisition with its config.
+        overrides: Values of the config by their key.
+        seed: Seed of all randomness.
+        progress: Callback with step, total and metrics.
+        folder: Folder of the run, with report; without it a temporary one, which is deleted with the result.
+
+    Returns:
+        The result.
+
+    Raises:
+        ConfigError: If the kind does not offer the method, or the folder is taken.
+        DataError: If an input cannot be read.
+        DeviceError: If the machine cannot hold the run.
+        QualityError: If the result does not reach the quality gate of the config.
+    """
+    settings = configure(measurement.config, overrides, seed=seed)
+    temporary = None if folder is not None else tempfile.TemporaryDirectory(prefix="unflat-")
+    path = Path(folder if temporary is None else f"{temporary.name}/run")  # type: ignore[arg-type]
+    options = RunOptions(path, report=temporary is None)
+    return Result(path, run_method(method, settings, measurement.acquisition, options, _display(progress)), temporary)
+
+
+def evaluate(
+    result: "Result | Model | Volume | AnyPath", truth: "Volume | Measurement | AnyPath", *, register: bool = False
+) -> Evaluation:
+    """Compare a result with the truth.
+
+    Args:
+        result: Result, model, volume, or the path of one.
+        truth: Volume, simulated measurement, or the path of one.
+        register: Whether to move the result onto the truth first.
+
+    Raises:
+        DataError: If the two cannot be compared.
+    """
+    known = truth.truth if isinstance(truth, Measurement) else truth
+    if known is None:
+        raise ConfigError(Diagnostic("truth", "the measurement holds no truth", "simulate it, or name a volume"))
+    names: tuple[Any, Any] = ((), ())
+    if isinstance(result, Result):
+        result = result.folder
+    if not isinstance(known, Volume):
+        from .io.volume_stack import names_and_labels
+
+        names = names_and_labels(Path(known))
+        if not isinstance(result, Model | Volume):
+            result, known = read_pair(Path(result), Path(known))
+        else:
+            from .io.volume_formats import read_volume
+
+            known = read_volume(Path(known))
+    elif not isinstance(result, Model | Volume):
+        result = read_result(Path(result))
+    experiment = get_experiment(known.kind)
+    return experiment.evaluate(result, known, register=register, names=names[0], labels=names[1])
+
+
+def load(path: AnyPath) -> Model:
+    """Open a model file as a function of space.
+
+    Args:
+        path: A ``model.h5``, or the run folder that holds one.
+
+    Returns:
+        A callable: ``model(points)`` gives the model's first quantity at points (n, 3), ordered (z, y, x), in metres.
+
+    Raises:
+        DataError: If the file is missing, torn, or not an unflat model.
+    """
+    return read_model(path)
+
+
+def _display(progress: Callable[..., object] | None) -> ShowProgress:
+    """Display that calls a function with each step."""
+    if progress is None:
+        return no_progress
+
+    @contextmanager
+    def show(_title: str) -> Iterator[Progress]:
+        def report(step: int, total: int, **metrics: float) -> None:
+            progress(step, total, **metrics)
+
+        yield report
+
+    return show
+
+
+def _yaml(value: object) -> str:
+    """A value as an assignment on the command line writes it."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)

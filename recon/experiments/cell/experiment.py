@@ -1,0 +1,131 @@
+"""The ``cell`` kind of experiment. Modules that need jax are imported when a method is called."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...acquisition import Acquisition
+from ...errors import ConfigError, Diagnostic
+from ...io.table import Table
+from ...metrics import register_metrics
+from ...runs.context import Progress, RunContext, silent
+from ...runs.estimate import Estimate
+from ...volume import Volume
+from ..base import Evaluation, Experiment
+from . import summary
+from .config import CellSettings
+from .metrics import METRICS
+from .schema import QUANTITIES, SCHEMA
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ...sampled import Sampled
+    from ...visualization.report_figures import DeferredFigure
+    from ...visualization.run_data import RunData
+    from ...visualization.summary import Finding
+    from .likelihood import CellLikelihood
+
+register_metrics(METRICS)
+
+
+class CellExperiment(Experiment):
+    """Refractive index of a cell from a microscope's images."""
+
+    name = "cell"
+    description = "refractive index of a cell, from images under tilted or patterned light, several foci, or turning"
+    Config = CellSettings
+    schema = SCHEMA
+    quantities = QUANTITIES
+    default_method = "fit"
+    memory_remedy = "crop or bin the images, widen volume.spacing, or use a machine with more memory"
+
+    def read(self, config: CellSettings, path: Path) -> Acquisition:
+        """Read images or complex fields with the light of each view."""
+        from .read import read
+
+        return read(config, path)
+
+    def validate(self, acquisition: Acquisition) -> list[Diagnostic]:
+        """List the faults that no microscope can have."""
+        from .validate import validate
+
+        return validate(acquisition)
+
+    def simulate(self, config: CellSettings, progress: Progress = silent) -> Acquisition:
+        """Simulate the images of a phantom."""
+        from .simulate import simulate
+
+        return simulate(config, progress)
+
+    def estimate(self, config: CellSettings, acquisition: Acquisition | None) -> Estimate:
+        """Estimate memory and time of a fit."""
+        from .estimate import estimate
+
+        return estimate(config, acquisition)
+
+    def likelihood(self, context: RunContext) -> "CellLikelihood":
+        """Build the likelihood of the images."""
+        from .likelihood import likelihood
+
+        return likelihood(context.config, context.measurement)
+
+    def evaluate(
+        self,
+        result: "Sampled",
+        truth: Volume,
+        *,
+        register: bool = False,
+        names: Sequence[str] = (),
+        labels: Sequence[str] = (),
+    ) -> Evaluation:
+        """Compare the refractive index with the truth, with and without the missing cone."""
+        from .evaluate import score
+
+        return Evaluation(score(result, truth, register=register))
+
+    def measure(self, volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
+        """Measure size, index and dry mass."""
+        from .measure import measure
+
+        return measure(volume, level=level, features=features)
+
+    def summary_line(self, numbers: Mapping[str, float]) -> str:
+        """Summarise the residual of the images."""
+        return summary.summary_line(numbers)
+
+    def summary_lines(self, numbers: Mapping[str, float]) -> list[str]:
+        """Warn of a result that explains nothing, and give its accuracy where the truth is known."""
+        return summary.summary_lines(numbers)
+
+    def comparison_figure(self, truth: Volume, run: Path) -> "Figure":
+        """Draw the fitted index beside the true one."""
+        from ...io.model_file import read_model
+        from ...visualization.comparison import compare_volumes
+
+        return compare_volumes(truth, read_model(run))
+
+    def figure_under_light(
+        self, result: "Sampled", na: tuple[float, float], defocus: float, limits: tuple[float, float] | None
+    ) -> "Figure":
+        """Draw the image of a model under light that was not measured."""
+        from ...model import Model
+        from .new_light import light_figure
+
+        if not isinstance(result, Model):
+            raise ConfigError(
+                "--style light needs a model: a volume does not tell its microscope; name the run or its model.h5"
+            )
+        return light_figure(result, na, defocus=defocus, limits=limits)
+
+    def report_findings(self, run: "RunData") -> "list[Finding]":
+        """Judge a fit by the withheld views, by the linear reconstruction, and by a known truth."""
+        from .report import report_findings
+
+        return report_findings(run)
+
+    def report_figures(self, run: "RunData") -> "list[DeferredFigure]":
+        """Figures of a fit."""
+        from .report import report_figures
+
+        return report_figures(run)

@@ -1,0 +1,94 @@
+"""Report of a cell's fit: findings from its numbers, and its figures."""
+
+from collections.abc import Mapping
+
+from ...errors import UnflatError
+from ...metrics import metric_named
+from ...model import Model
+from ...sampled import Sampled
+from ...visualization.report_figures import DeferredFigure, fit_figures
+from ...visualization.run_data import RunData
+from ...visualization.summary import Finding, Level
+from .new_light import pixel_size_of
+
+NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
+
+
+def report_findings(run: RunData) -> list[Finding]:
+    """Judge a fit by the views that were withheld from it, by the linear reconstruction, and by a known truth."""
+    findings: list[Finding] = []
+    numbers = {name: value for name, value in run.metrics.items() if value is not None}
+    withheld = numbers.get("residual_withheld", _last(run, "withheld"))
+    if withheld is not None:
+        findings.append(_withheld(withheld, numbers, run))
+    elif run.records:
+        text = "No view was withheld from the fit: nothing here shows that it would predict a new image."
+        findings.append(Finding("plain", "Withheld views", "none", text))
+    if "residual_withheld_linear" in numbers and withheld is not None:
+        findings.append(_against_linear(withheld / max(numbers["residual_withheld_linear"], 1e-12)))
+    if "ncc" in numbers:
+        findings.append(_truth(numbers))
+    return findings
+
+
+def report_figures(run: RunData) -> list[DeferredFigure]:
+    """Planes of the result, measured and modelled images, and the course of the fit."""
+    return fit_figures(run, _pixel_size(run.result))
+
+
+def _pixel_size(result: Sampled | None) -> tuple[float, float] | None:
+    """[m] Pixel of the images that a model was fitted to, if it is known."""
+    try:
+        return pixel_size_of(result) if isinstance(result, Model) else None
+    except UnflatError:
+        return None
+
+
+def _withheld(value: float, numbers: Mapping[str, float], run: RunData) -> Finding:
+    count = round(numbers.get("views_withheld", run.views.count_withheld if run.views else 0))
+    views = f"{count} view{'s' if count != 1 else ''}" if count else "the views"
+    text = (
+        f"Root-mean-square misfit of {views} that the fit never saw, over that of an empty box: 1 explains nothing, "
+        "and noise keeps it above 0. It is the honest measure where no truth is known: fitting noise cannot lower it."
+    )
+    level: Level = "plain"
+    fitted = numbers.get("residual_fitted")
+    if value >= 1:
+        shown = metric_named("residual_withheld").text(value)
+        return Finding("poor", "Withheld residual", shown, f"{text} {NOTHING}")
+    if fitted is not None and fitted > 0:
+        ratio = value / fitted
+        level = "good" if ratio < 1.25 else "fair" if ratio < 2 else "poor"
+        text += f" It is {ratio:.2f} times that of the fitted views"
+        text += {
+            "good": ": the model explains what it has not seen as well as what it has.",
+            "fair": ": some of what was fitted is noise, or too few views were used.",
+            "poor": ": most of what was fitted does not carry over; use more views or stronger regularisation.",
+        }[level]
+    return Finding(level, "Withheld residual", metric_named("residual_withheld").text(value), text)
+
+
+def _against_linear(ratio: float) -> Finding:
+    level: Level = "good" if ratio <= 0.8 else "fair" if ratio < 1 else "poor"
+    text = "Withheld residual over that of the closed-form linear reconstruction of the same views. "
+    text += (
+        "Below 1, the fit knows more than single scattering tells." if ratio < 1 else "The fit did not improve on it."
+    )
+    return Finding(level, "Against linear", f"× {ratio:.2f}", text)
+
+
+def _truth(numbers: Mapping[str, float]) -> Finding:
+    ncc = numbers["ncc"]
+    parts = [metric_named(n).title + " " + metric_named(n).text(numbers[n]) for n in ("snr", "psnr") if n in numbers]
+    text = f"Correlation with the known truth{': ' + ', '.join(parts) if parts else ''}."
+    if "ncc_seen" in numbers:
+        text += (
+            f" On the frequencies that the light can see, without the missing cone, it is {numbers['ncc_seen']:.3f}."
+        )
+    level: Level = "good" if ncc > 0.9 else "fair" if ncc > 0.7 else "poor"
+    return Finding(level, "Against the truth", f"NCC {ncc:.3f}", text)
+
+
+def _last(run: RunData, key: str) -> float | None:
+    values = [r[key] for r in run.records if isinstance(r.get(key), int | float)]
+    return float(values[-1]) if values else None

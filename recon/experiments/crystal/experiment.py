@@ -1,0 +1,144 @@
+"""The ``crystal`` kind of experiment. Modules that need jax are imported when a method is called."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...acquisition import Acquisition
+from ...errors import Diagnostic
+from ...io.table import Table
+from ...metrics import register_metrics
+from ...runs.context import Progress, RunContext, RunOutcome, silent
+from ...runs.estimate import Estimate
+from ...sampled import Quantity
+from ...volume import Volume
+from ..base import Evaluation, Experiment
+from . import summary
+from .config import CrystalSettings
+from .metrics import METRICS
+from .schema import SCHEMA
+
+if TYPE_CHECKING:
+    from ...sampled import Sampled
+    from ...visualization.report_figures import DeferredFigure
+    from ...visualization.run_data import RunData
+    from ...visualization.summary import Finding
+    from .likelihood import CrystalLikelihood
+
+register_metrics(METRICS)
+
+
+class CrystalExperiment(Experiment):
+    """Density and strain of a crystal from a rocking curve of its Bragg diffraction."""
+
+    name = "crystal"
+    description = "density and strain of a crystal, from a rocking curve of its Bragg diffraction"
+    Config = CrystalSettings
+    schema = SCHEMA
+    quantities = (
+        Quantity("amplitude", "1", "density of the crystal's lattice"),
+        Quantity("phase", "rad", "phase of the density, -G.u"),
+        Quantity("displacement", "m", "displacement of the lattice along G"),
+        Quantity("strain", "1", "change of the displacement along G"),
+        Quantity("occupancy", "1", "0 outside the crystal, 1 inside"),
+    )
+    default_method = "phase"
+    memory_remedy = "crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory"
+
+    def read(self, config: CrystalSettings, path: Path) -> Acquisition:
+        """Read counts along a rocking curve with mask and geometry."""
+        from .read import read
+
+        return read(config, path)
+
+    def validate(self, acquisition: Acquisition) -> list[Diagnostic]:
+        """List the faults that no rocking curve can have."""
+        from .validate import validate
+
+        return validate(acquisition)
+
+    def simulate(self, config: CrystalSettings, progress: Progress = silent) -> Acquisition:
+        """Simulate the rocking curve of a phantom."""
+        from .simulate import simulate
+
+        return simulate(config, progress)
+
+    def estimate(self, config: CrystalSettings, acquisition: Acquisition | None) -> Estimate:
+        """Estimate memory and time of phase retrieval."""
+        from .estimate import estimate
+
+        return estimate(config, acquisition)
+
+    def likelihood(self, context: RunContext) -> "CrystalLikelihood":
+        """Build the likelihood of the counts; its initial guess may be phased first."""
+        from .likelihood import likelihood
+
+        return likelihood(context.config, context.measurement, context)
+
+    def phase(self, context: RunContext) -> RunOutcome:
+        """Retrieve the phase from many starts."""
+        from .phase import phase
+
+        return phase(context)
+
+    def predict(self, context: RunContext) -> RunOutcome:
+        """Draw densities from a network, and refine them through the physics if asked."""
+        from .network.predict import predict
+
+        return predict(context)
+
+    def train(self, context: RunContext) -> RunOutcome:
+        """Train a network on simulated crystals."""
+        from .network.train import train
+
+        return train(context)
+
+    def initial_guess_file(self, config: CrystalSettings) -> Path | None:
+        """File of the density that ``fit.start`` names."""
+        from .initial_guess_file import resolve_start_file
+
+        return resolve_start_file(config)
+
+    def evaluate(
+        self,
+        result: "Sampled",
+        truth: Volume,
+        *,
+        register: bool = False,
+        names: Sequence[str] = (),
+        labels: Sequence[str] = (),
+    ) -> Evaluation:
+        """Compare the density with the truth, without the trivial ambiguities."""
+        from .evaluate import score
+
+        return Evaluation(score(result, truth, register=register))
+
+    def measure(self, volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
+        """Measure size, strain and the sharpness of the faces."""
+        from .measure import measure
+
+        return measure(volume, level=level, features=features)
+
+    def summary_line(self, numbers: Mapping[str, float]) -> str:
+        """Summarise the likelihood of the counts."""
+        return summary.summary_line(numbers)
+
+    def summary_lines(self, numbers: Mapping[str, float]) -> list[str]:
+        """Agreement of the solutions, doubts, and accuracy where the truth is known."""
+        return summary.summary_lines(numbers)
+
+    def validation_summary(self, numbers: Mapping[str, float]) -> str:
+        """Summarise a network's accuracy on held-out crystals."""
+        return summary.validation_summary(numbers)
+
+    def report_findings(self, run: "RunData") -> "list[Finding]":
+        """Judge a result by likelihood, agreement, resolution, and a known truth."""
+        from .report import report_findings
+
+        return report_findings(run)
+
+    def report_figures(self, run: "RunData") -> "list[DeferredFigure]":
+        """Planes of the crystal, its diffraction, and the agreement of the solutions."""
+        from .report import report_figures
+
+        return report_figures(run)

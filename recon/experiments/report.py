@@ -1,0 +1,45 @@
+"""Report of a run of any kind of experiment."""
+
+from pathlib import Path
+
+from ..errors import UnflatError
+from ..runs.contents import Sentinel
+from ..visualization.report import report_html, write_report
+from ..visualization.run_data import RunData, gather
+from . import get_experiment
+from .base import Experiment
+
+
+def write_run_report(run: Path, output: Path | None = None, end: tuple[Sentinel, str] | None = None) -> Path:
+    """Write the report of a run.
+
+    Args:
+        run: Folder of the run; any of its parts may be missing.
+        output: File to write; ``report.html`` in the folder if absent.
+        end: How the run is about to end, and why: its sentinel is written after the report.
+
+    Returns:
+        The file written.
+
+    Raises:
+        DataError: If the folder holds nothing of a run, or the disk refuses.
+    """
+    data = gather(run, end)
+    return write_report(data, _content_of(data), output)
+
+
+def run_report_html(run: Path) -> str:
+    """Render the report of a run as one page.
+
+    Raises:
+        DataError: If the folder holds nothing of a run.
+    """
+    data = gather(run)
+    return report_html(data, _content_of(data))[0]
+
+
+def _content_of(data: RunData) -> Experiment | None:
+    try:
+        return get_experiment(data.kind)
+    except UnflatError:
+        return None

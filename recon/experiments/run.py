@@ -1,0 +1,182 @@
+"""Run of a method in a folder, from its inputs to the end of every run: numbers, gate, report, sentinel."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import devices
+from ..acquisition import Acquisition
+from ..config import dump_commented
+from ..errors import ConfigError, Diagnostic, Interrupted, QualityError, Stopped
+from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
+from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
+from . import get_experiment
+from .base import Experiment
+from .report import write_run_report
+
+ShowProgress = Callable[[str], AbstractContextManager[Progress]]
+"""Opens a display of progress under a title."""
+LATE = "after the last step: all results were written nevertheless"
+"""End of the message for a request to stop that came when little was left to do."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run.
+
+    Args:
+        output: Folder of the run.
+        force: Whether to replace a run that is there.
+        resume: Whether to go on from the newest checkpoint.
+        time_limit: [s] Time after which the run stops with a checkpoint.
+        report: Whether to write the report.
+    """
+
+    output: Path
+    force: bool = False
+    resume: bool = False
+    time_limit: float | None = None
+    report: bool = True
+
+
+def no_progress(title: str) -> AbstractContextManager[Progress]:
+    """Show no progress."""
+    return nullcontext(silent)
+
+
+def run_method(
+    method: str,
+    config: Any,
+    acquisition: Path | Acquisition | None,
+    options: RunOptions,
+    show_progress: ShowProgress = no_progress,
+) -> RunOutcome:
+    """Run a method in a folder of its own.
+
+    Args:
+        method: ``fit``, ``phase``, ``predict`` or ``train``.
+        config: Settings of the experiment.
+        acquisition: Measurement, or its file; None for a training.
+        options: Options of the run.
+        show_progress: Display of progress.
+
+    Returns:
+        The outcome; ``numbers`` are those of ``metrics.json``.
+
+    Raises:
+        ConfigError: If the kind does not offer the method, or the folder is taken.
+        DataError: If an input cannot be read.
+        DeviceError: If the machine cannot hold the run.
+        Stopped: If it was asked to end early; the checkpoint is kept.
+        Interrupted: If it was asked so at the keyboard.
+        QualityError: If the result, which is kept, does not reach its quality gate.
+    """
+    experiment = get_experiment(config.kind)
+    spec = experiment.require(method)
+    inputs = experiment.input_files(method, config)
+    if not options.resume:  # A run that goes on deletes nothing, and may hold what it needs by now.
+        _require_outside(inputs | _initial_guess(experiment, method, config), options.output)
+    described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
+    if isinstance(acquisition, Path):
+        described = describe_input(acquisition) | described
+        acquisition = experiment.read(config, acquisition)
+    device = devices.use(config.device, networks=spec.convolutional)
+    if device.platform == "cpu" and acquisition is not None:
+        experiment.estimate(config, acquisition).require_fit(available_memory(), experiment.memory_remedy)
+    chosen = config.model_dump(mode="json")
+    chosen.pop("device")
+    with (
+        # The outer one: a signal must not keep the folder from its sentinel.
+        StopRequest(options.time_limit) as stop,
+        RunFolder.create(
+            options.output,
+            force=options.force,
+            resume=options.resume,
+            fingerprint={"config": chosen, "input": described},
+            may_grow=experiment.growing_settings(method, config),
+        ) as folder,
+    ):
+        folder.write_config(dump_commented(config))
+        provenance = described | {"config": chosen, "device": str(device)}
+        context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason)
+        outcome = _execute(experiment, method, context, stop, show_progress)
+        return _finish(experiment, method, outcome, folder, stop, report=options.report)
+
+
+def _initial_guess(experiment: Experiment, method: str, config: Any) -> dict[str, Path]:
+    path = experiment.initial_guess_file(config) if method == "fit" else None
+    return {} if path is None else {"fit.start": path}
+
+
+def _require_outside(inputs: Mapping[str, Path], output: Path) -> None:
+    """Refuse inputs in the folder of the run, which may be emptied.
+
+    Raises:
+        ConfigError: If one lies there.
+    """
+    for setting, path in inputs.items():
+        if path.resolve().is_relative_to(output.resolve()):
+            message = f"{str(path)!r} lies in {str(output)!r}, which the run is to be written to"
+            raise ConfigError(Diagnostic(setting, message, "write to another folder with -o"))
+
+
+def _execute(
+    experiment: Experiment, method: str, context: RunContext, stop: StopRequest, show_progress: ShowProgress
+) -> RunOutcome:
+    """Run the method itself."""
+    start = time.monotonic()
+    try:
+        with show_progress(method) as progress:
+            outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
+    except Stopped as error:
+        if stop.interrupted:
+            raise Interrupted(*error.faults) from error
+        raise
+    cost = {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - start}
+    return replace(
+        outcome, numbers={**outcome.numbers, **_gate_numbers(outcome.gate), **(cost | dict(outcome.numbers))}
+    )
+
+
+def _gate_numbers(gate: Gate | None) -> dict[str, float]:
+    return {} if gate is None else {"gate": gate.limit, "gate_value": gate.value}
+
+
+def _finish(
+    experiment: Experiment, method: str, outcome: RunOutcome, folder: RunFolder, stop: StopRequest, *, report: bool
+) -> RunOutcome:
+    """End a run: numbers, gate, report, sentinel."""
+    folder.write_metrics(outcome.numbers)
+    gate = outcome.gate
+    if gate is not None and not gate.passed:
+        fault = Diagnostic(
+            "",
+            f"the {gate.title} {gate.value:.3g} is not below the gate of {gate.limit:g}",
+            f"the result is kept; {gate.remedy}",
+        )
+        if report:
+            write_run_report(folder.path, end=(Sentinel.DONE, str(fault)))
+        raise QualityError(fault)
+    reason = run_summary(experiment, method, outcome.numbers)
+    if report:
+        write_run_report(folder.path, end=(Sentinel.DONE, reason))
+    late = stop.reason
+    folder.finish(Sentinel.DONE, f"{reason}; {late} {LATE}" if late else reason)
+    return replace(outcome, late=f"{late} {LATE}" if late else "", interrupted=stop.interrupted)
+
+
+def run_summary(experiment: Experiment, method: str, numbers: Mapping[str, float]) -> str:
+    """Summarise a run in one line."""
+    if method == "train":
+        validation = experiment.validation_summary(numbers)
+        steps = f"trained on {numbers['examples']:,.0f} examples in {numbers['steps']:,.0f} steps"
+        return f"{steps}; {validation}" if validation else steps
+    line = experiment.summary_line(numbers)
+    if method == "fit":
+        return f"{line} after {numbers['steps']:.0f} step{'' if numbers['steps'] == 1 else 's'}"
+    if method == "predict":
+        return f"{line}; the network took {numbers['seconds_of_answer']:.2g} s"
+    return line

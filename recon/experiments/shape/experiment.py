@@ -1,0 +1,160 @@
+"""The ``shape`` kind of experiment. Modules that need jax are imported when a method is called."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...acquisition import Acquisition
+from ...errors import ConfigError, Diagnostic
+from ...io.table import Table
+from ...metrics import register_metrics
+from ...runs.context import Progress, RunContext, RunOutcome, silent
+from ...runs.estimate import Estimate
+from ...sampled import Quantity
+from ...volume import Volume
+from ..base import Evaluation, Experiment
+from . import summary
+from .config import ShapeSettings, extendable_settings, training_data_path
+from .metrics import METRICS
+from .schema import SCHEMA
+
+if TYPE_CHECKING:
+    from ...grid import Grid
+    from ...model import Model
+    from ...sampled import Sampled
+    from ...visualization.report_figures import DeferredFigure
+    from ...visualization.run_data import RunData
+    from ...visualization.summary import Finding
+
+register_metrics(METRICS)
+
+
+class ShapeExperiment(Experiment):
+    """3D shapes that a cell may have, from one picture of a section and its mask."""
+
+    name = "shape"
+    description = "3D shapes that a cell may have, from one picture of a section and its mask"
+    Config = ShapeSettings
+    schema = SCHEMA
+    quantities = (Quantity("signed_distance", "m", "distance to the surface, negative inside"),)
+    default_method = "predict"
+    memory_remedy = "predict fewer cells at once (acquisition.cells), or fewer draws"
+
+    def read(self, config: ShapeSettings, path: Path) -> Acquisition:
+        """Read pictures and masks of cells, all on one grid."""
+        from .read import read
+
+        return read(config, path)
+
+    def validate(self, acquisition: Acquisition) -> list[Diagnostic]:
+        """List the faults that no section of a cell can have."""
+        from .validate import validate
+
+        return validate(acquisition)
+
+    def simulate(self, config: ShapeSettings, progress: Progress = silent) -> Acquisition:
+        """Simulate sections of red blood cells."""
+        from .simulate import simulate
+
+        return simulate(config, progress)
+
+    def estimate(self, config: ShapeSettings, acquisition: Acquisition | None) -> Estimate:
+        """Estimate memory and time of a prediction."""
+        from .estimate import estimate
+
+        return estimate(config, acquisition)
+
+    def predict(self, context: RunContext) -> RunOutcome:
+        """Draw shapes from a network, and refine them through the image formation if asked."""
+        from .network.predict import predict
+
+        return predict(context)
+
+    def train(self, context: RunContext) -> RunOutcome:
+        """Train a network on cells of known shape, real and simulated."""
+        from .network.train import train
+
+        return train(context)
+
+    def input_files(self, method: str, config: ShapeSettings) -> dict[str, Path]:
+        """Files that decide a result: the network, the point-spread function, the cells of a training."""
+        files = super().input_files(method, config)
+        if method == "predict" and config.predict.psf is not None:
+            from ...io.volume_formats import read_stack
+
+            files["predict.psf"] = _existing("predict.psf", config.predict.psf)
+            read_stack(config.predict.psf)  # Refused in time if it is none.
+        data = training_data_path(config) if method == "train" else None
+        if data is not None:
+            files["train.data"] = _existing("train.data", data)
+        return files
+
+    def growing_settings(self, method: str, config: ShapeSettings) -> tuple[str, ...]:
+        """Steps of the last part of a training; nothing of a cross-validation."""
+        if method != "train":
+            return super().growing_settings(method, config)
+        return extendable_settings(config)
+
+    def evaluate(
+        self,
+        result: "Sampled",
+        truth: Volume,
+        *,
+        register: bool = False,
+        names: Sequence[str] = (),
+        labels: Sequence[str] = (),
+    ) -> Evaluation:
+        """Compare draws with the truth, cell by cell and class by class."""
+        from .evaluate import scores
+
+        if register:
+            raise ConfigError("shapes stand where their section is: they are not registered")
+        many = scores(result, truth, names, labels)
+        return Evaluation(many.numbers, many.cells, many.classes)
+
+    def measure(self, volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
+        """Measure the morphology of one shape."""
+        from .measure import measure
+
+        return measure(volume, level=level, features=features)
+
+    def feature_grid(self, model: "Model", features: str) -> "Grid | None":
+        """Grid of SHAPR's features; None for the others."""
+        from .measure import lattice_for
+
+        return lattice_for(model, features)
+
+    def summary_line(self, numbers: Mapping[str, float]) -> str:
+        """Summarise the number of shapes and their agreement with the masks."""
+        return summary.summary_line(numbers)
+
+    def summary_lines(self, numbers: Mapping[str, float]) -> list[str]:
+        """Volume, refinement, and accuracy where the truth is known."""
+        return summary.summary_lines(numbers)
+
+    def validation_summary(self, numbers: Mapping[str, float]) -> str:
+        """Summarise a network's accuracy on held-out cells."""
+        return summary.validation_summary(numbers)
+
+    def report_findings(self, run: "RunData") -> "list[Finding]":
+        """Judge shapes by their section, their spread, and a known truth."""
+        from .report import report_findings
+
+        return report_findings(run)
+
+    def report_figures(self, run: "RunData") -> "list[DeferredFigure]":
+        """Surfaces, sections, and the spread of the draws."""
+        from .report import report_figures
+
+        return report_figures(run)
+
+
+def _existing(setting: str, name: str | Path) -> Path:
+    """Path that a setting names.
+
+    Raises:
+        ConfigError: If nothing is there.
+    """
+    if not Path(name).exists():
+        raise ConfigError(Diagnostic(setting, f"{str(name)!r} is not there", "check the path"))
+    return Path(name)
