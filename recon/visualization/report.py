@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..io.atomic import write_atomically
 from ..metrics import catalogue, metric_named
@@ -15,6 +15,7 @@ from .run_data import RunData
 from .summary import Finding, ending_finding
 
 
+@runtime_checkable
 class ReportContent(Protocol):
     """Part of a report that depends on the kind of experiment."""
 
