@@ -44,7 +44,7 @@ def _sizes(outcome: "RunOutcome") -> list[str]:
     numbers = outcome.numbers
     if "network_bytes" in numbers:
         return [f"{numbers['network_parameters']:,.0f} numbers, {numbers['network_bytes'] / 1e6:.1f} MB"]
-    if "model_bytes" not in numbers or "volume_bytes" not in numbers:
+    if not {"model_bytes", "model_parameters", "volume_bytes", "voxels"} <= set(numbers):
         return []
     return [
         f"model {numbers['model_bytes'] / 1e6:.2f} MB, {numbers['model_parameters']:,.0f} numbers; "
