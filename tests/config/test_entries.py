@@ -7,7 +7,7 @@ from unflat.recon.config.dump import dump_commented
 from unflat.recon.config.entries import array_field, entries_of
 from unflat.recon.config.source import LengthSource, NumberSource, Source
 from unflat.recon.config.units import dimension_of
-from unflat.recon.experiments import NAMES, get_experiment
+from unflat.recon.experiments import BUILT_IN, get_experiment
 
 
 class Section(Settings):
@@ -36,7 +36,7 @@ def test_comment_is_the_description_or_else_the_meaning() -> None:
     assert "# Pixel of the camera." in text
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_entry_of_an_experiment_has_a_known_unit(name: str) -> None:
     schema = get_experiment(name).schema
     assert schema[0].name == "images"  # The sizes of the axes come from the first arrays.
