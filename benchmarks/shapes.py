@@ -140,9 +140,9 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     assert cells.inside is not None
     specimens = [prepare_cell(cells.inside[i], cells.images[i], cells.masks[i]) for i in some]
     codes, _ = stacked([make_example(one) for one in specimens])
-    heights = ThicknessPrior.of(loaded["network"].statistics)
-    told = [heights.guess(one.sight)[0] for one in specimens]  # A look has the true height.
-    seen = np.stack([one.sight.channels(high) for one, high in zip(specimens, told, strict=True)])
+    heights = ThicknessPrior.from_arrays(loaded["network"].statistics)
+    told = [heights.predict(one.inputs)[0] for one in specimens]  # A look has the true height.
+    seen = np.stack([one.inputs.channels(high) for one, high in zip(specimens, told, strict=True)])
     pictures, start = jnp.asarray(seen), flow.noise(jax.random.key(0), len(codes))
     batch = 8
     eight = jnp.asarray(np.resize(seen, (batch, *seen.shape[1:]))), flow.noise(jax.random.key(1), batch)

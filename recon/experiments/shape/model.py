@@ -1,4 +1,4 @@
-"""A cell's draws as a continuous model: the signed distance to the surface, one set of weights a draw."""
+"""Continuous model of a cell: the signed distance to the surface, one set of weights for each draw."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,18 +18,18 @@ from .network.shape_code import HALF, PIXELS, UNIT, WIDTH, section_coefficients,
 def build_model(
     cell: CellImage,
     codes: Float[np.ndarray, "draw z y x"],
-    sight: PictureInput,
+    inputs: PictureInput,
     provenance: Mapping[str, Any],
     edge: int = PIXELS,
 ) -> Model:
-    """Make the model of a cell.
+    """Build the model of a cell.
 
     Args:
-        cell: Its picture.
-        codes: Its draws.
-        sight: What the network saw: the draws pass through its section.
-        provenance: Where it comes from.
-        edge: Samples along an axis that show it.
+        cell: Picture of the cell.
+        codes: Codes of its draws.
+        inputs: Input of the network, through whose section the draws pass.
+        provenance: Origin of the model, which its file records.
+        edge: Default number of samples along each axis.
     """
     voxel = np.array(cell.voxel) * cell.image.shape[0] / PIXELS
     low, high = (tuple(float(sign * HALF * v) for v in voxel) for sign in (-1, 1))
@@ -38,7 +38,7 @@ def build_model(
     if cell.label:
         attributes["label"] = cell.label
     frame = ModelFrame(_three(low), _three(high), _three(spacing), attributes, None, cell.length_unit)
-    outline = sight.outline()
+    outline = inputs.outline()
     members = [_weights(code, outline) for code in codes]
     architecture = {
         "type": "section",
@@ -54,22 +54,22 @@ def build_model(
 
 
 def _meaning(cell: CellImage) -> str:
-    """What the values are: networks learn distances of cells on cubic voxels, and others are stretched."""
-    known = "distance to the surface, negative inside"
+    """Meaning of the values: distances on voxels that are not cubes are stretched, as the network knows cubes only."""
+    meaning = "distance to the surface, negative inside"
     z, y, x = cell.voxel
     if np.allclose([z, x], y, rtol=1e-3):
-        return known
-    return f"{known}, in pixels of y as if voxels were cubes: 0 on the surface, no true distance elsewhere"
+        return meaning
+    return f"{meaning}, in pixels of y as if voxels were cubes: 0 on the surface, no true distance elsewhere"
 
 
 def _weights(
     code: Float[np.ndarray, "z y x"], outline: Float[np.ndarray, "m m"]
 ) -> dict[str, Float[np.ndarray, "..."]]:
-    """Coefficients of both splines, of raw values such that background + scale · raw is the distance."""
-    along = spline_matrix()
-    grid = np.einsum("za,yb,xc,abc->zyx", along, along, along, code.astype(np.float64) * UNIT - UNIT)
-    held = section_coefficients(section_correction(code, outline))
-    return {"grid": grid[None].astype(np.float32), "rim": held[None].astype(np.float32)}
+    """Coefficients of both splines; background + scale · raw value is the distance."""
+    matrix = spline_matrix()
+    grid = np.einsum("za,yb,xc,abc->zyx", matrix, matrix, matrix, code.astype(np.float64) * UNIT - UNIT)
+    correction = section_coefficients(section_correction(code, outline))
+    return {"grid": grid[None].astype(np.float32), "rim": correction[None].astype(np.float32)}
 
 
 def _three(numbers: tuple[float, ...]) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""What a prediction of shapes leaves: a continuous model of each cell, all draws sampled, and a table of scores."""
+"""Output of a prediction: a continuous model of each cell, the sampled draws, and tables of scores."""
 
 import logging
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
 SCORES, CLASSES = "scores.csv", "classes.csv"
 _FULL = 255
-"""Of the occupancy as it is held: whole numbers need a quarter of the room, and say as much."""
+"""Value of a filled voxel in memory, where occupancies are 8-bit numbers."""
 
 
 def write_prediction(

@@ -1,1 +1,1 @@
-"""The network of the ``shape`` kind: from a picture and its mask to the shapes that could have made them."""
+"""Network of the ``shape`` experiment: from a picture and its mask to draws of the cell's shape."""

@@ -1,7 +1,7 @@
-"""What is done of a prediction, kept when it is asked to end early, so that the same command goes on from there.
+"""State of a prediction in progress, which a stopped run saves and a resumed one continues from.
 
-Each start does a part of the work before it asks whether to end: a job that is started again and again comes to an end,
-however short its time is.
+Every start does a part of the work before it checks for a stop request: a job that is restarted again and again
+finishes, however short its time slots are.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from .shape_code import EDGE
 
 @dataclass
 class PredictionState:
-    """A prediction under way.
+    """A prediction in progress.
 
     Args:
-        codes: Of each cell and draw; 0 where nothing is drawn yet.
-        misfits: Of the pictures, before and after each draw was refined.
-        drawn: Number of shapes that are drawn: cell by cell, and draw by draw.
+        codes: Code of each cell and draw; 0 where nothing is drawn yet.
+        misfits: Misfit of the pictures before and after each draw was refined.
+        drawn: Number of shapes that are drawn, in the order of cells and then draws.
         refined: Number of cells whose draws are refined.
     """
 
@@ -31,8 +31,8 @@ class PredictionState:
     refined: int = 0
 
     @classmethod
-    def begun(cls, work: RunContext, cells: int, draws: int) -> "PredictionState":
-        """What the run's newest checkpoint holds, or nothing done of so many cells and draws."""
+    def restore(cls, work: RunContext, cells: int, draws: int) -> "PredictionState":
+        """Load the newest checkpoint of a run, or begin a prediction of so many cells and draws."""
         state = work.folder.latest_checkpoint()
         if state is None:
             codes = np.zeros((cells, draws, EDGE, EDGE, EDGE), np.float32)
@@ -41,15 +41,15 @@ class PredictionState:
         return cls(arrays["codes"], arrays["misfits"], int(state.metadata["drawn"]), int(state.metadata["refined"]))
 
     def stop_if_asked(self, work: RunContext) -> None:
-        """Write a checkpoint and end, if that was asked for.
+        """Save a checkpoint and stop, if that was requested.
 
         Raises:
-            Stopped: If so.
+            Stopped: If a stop was requested.
         """
         if (reason := work.should_stop()) is None:
             return
-        facts = {"drawn": self.drawn, "refined": self.refined}
-        work.folder.save_checkpoint(self.drawn + self.refined, {"codes": self.codes, "misfits": self.misfits}, facts)
+        counts = {"drawn": self.drawn, "refined": self.refined}
+        work.folder.save_checkpoint(self.drawn + self.refined, {"codes": self.codes, "misfits": self.misfits}, counts)
         cells, draws = self.codes.shape[:2]
         done = f"{self.drawn} of {cells * draws} shapes were drawn"
         if self.refined:

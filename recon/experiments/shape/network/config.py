@@ -20,7 +20,7 @@ class ShapeNetwork(NetworkSettings):
 
 
 class ShapeTrain(TrainSettings):
-    """How the network is trained."""
+    """Training of the network."""
 
     steps: int = Field(
         3000,
@@ -74,7 +74,7 @@ class ShapeTrain(TrainSettings):
 
 
 class ShapePredict(PredictSettings):
-    """How the network answers."""
+    """Prediction by the network."""
 
     draws: int = Field(5, ge=1, description="Shapes that are drawn of each cell.")
     steps: int | None = Field(

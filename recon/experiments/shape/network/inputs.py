@@ -1,6 +1,6 @@
-"""What the network sees of a cell: its picture and its mask, as it knows them.
+"""Input of the network: the picture of a cell and its mask.
 
-The picture is `PIXELS`² pixels; brightness is told relative to the cell's own, for no two microscopes agree on it.
+The picture has `PIXELS`² pixels; its brightness is relative to the cell's own, as that of microscopes differs.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from .shape_code import CLIP, PIXELS, UNIT, pixel_centres, section_points
 CHANNELS = 4
 SCALARS = 5
 _HEIGHT, _HEIGHTS = 30.0, 0.3
-"""[voxel] A mean height, and the spread of its logarithm, in which heights are told."""
+"""[voxel] Typical mean height, and the standard deviation of its logarithm, which normalise heights."""
 _BRIGHT = 99.0
-"""[%] Quantile of the brightness within the mask that counts as 1."""
-_STEPS = 0.6
-"""[pixel] By which the steps of the mask's pixels are taken out of the outline that a surface passes through."""
+"""[%] Percentile of the brightness within the mask that counts as 1."""
+_SMOOTHING = 0.6
+"""[pixel] Standard deviation of the Gaussian that removes the pixel steps from the outline of a mask."""
 
 
 @dataclass(frozen=True)
 class PictureInput:
-    """A cell as the network sees it.
+    """Picture and mask of a cell, scaled for the network.
 
     Args:
         image: Brightness, 1 in the brightest parts of the section.
@@ -35,40 +35,38 @@ class PictureInput:
     section: Float[np.ndarray, "y x"]
 
     def area(self) -> float:
-        """[voxel²] Of the section."""
-        return float(self._soft().sum()) * (PIXELS / len(self.section)) ** 2
+        """[voxel²] Area of the section."""
+        return float(self._soft_mask().sum()) * (PIXELS / len(self.section)) ** 2
 
     def channels(self, log_height: float) -> Float[np.ndarray, "y x channel"]:
-        """The planes that the network is given: brightness, distance to the outline, mask with a soft rim, height.
+        """Stack the input channels: brightness, distance to the outline, mask with a soft edge, height.
 
         Args:
             log_height: Logarithm of the mean height in voxels that the shape is to have.
         """
         distance = np.clip(self.section / UNIT, -CLIP, CLIP)
-        high = np.full_like(distance, (log_height - np.log(_HEIGHT)) / _HEIGHTS)
-        return np.stack([self.image, distance, self._soft(), high], axis=-1).astype(np.float32)
+        height = np.full_like(distance, (log_height - np.log(_HEIGHT)) / _HEIGHTS)
+        return np.stack([self.image, distance, self._soft_mask(), height], axis=-1).astype(np.float32)
 
-    def _soft(self) -> Float[np.ndarray, "y x"]:
-        found: np.ndarray = np.clip(0.5 - self.section, 0, 1)
-        return found
+    def _soft_mask(self) -> Float[np.ndarray, "y x"]:
+        return np.asarray(np.clip(0.5 - self.section, 0, 1))
 
     def outline(self) -> Float[np.ndarray, "m m"]:
-        """The distance to the outline at the points of the section's own spline (`code.rim`)."""
-        smooth = gaussian_filter(self.section.astype(np.float64), _STEPS * len(self.section) / PIXELS)
+        """[pixel] Sample the distance to the outline at the points of the section's spline (`section_points`)."""
+        smooth = gaussian_filter(self.section.astype(np.float64), _SMOOTHING * len(self.section) / PIXELS)
         rows = (section_points() - pixel_centres()[0]) * len(self.section) / PIXELS
-        where = np.meshgrid(rows, rows, indexing="ij")
-        found: np.ndarray = map_coordinates(smooth, where, order=1, mode="nearest")
-        far = np.abs(section_points())
-        beyond = np.maximum(far[:, None], far[None]) - PIXELS / 2  # Nothing is known to be there: there is nothing.
-        return np.where(beyond > 0, np.maximum(found, beyond), found)
+        distance = map_coordinates(smooth, np.meshgrid(rows, rows, indexing="ij"), order=1, mode="nearest")
+        reach = np.abs(section_points())
+        beyond = np.maximum(reach[:, None], reach[None]) - PIXELS / 2  # Outside the picture nothing is assumed.
+        return np.asarray(np.where(beyond > 0, np.maximum(distance, beyond), distance))
 
 
 def to_network_input(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h w"]) -> PictureInput:
-    """Bring a picture and its mask to the network.
+    """Scale a picture and its mask to the size and brightness of the network's input.
 
     Args:
         image: Fluorescence, in any unit.
-        mask: Of the section, inside above one half.
+        mask: Share of each pixel in the section, inside above one half.
     """
     inside = mask > 0.5
     scale = (PIXELS / image.shape[0], PIXELS / image.shape[1])

@@ -64,7 +64,7 @@ class ShapeObjective:
     def heights(self) -> ThicknessPrior:
         """What the cells that are learned from tell of heights."""
         groups = {"real": self.real, "simulated": self.simulated[:_KNOWN]}
-        sights = {name: [cell.sight for cell in cells] for name, cells in groups.items()}
+        sights = {name: [cell.inputs for cell in cells] for name, cells in groups.items()}
         return fit_thickness_prior(
             sights, {name: [cell.log_height for cell in cells] for name, cells in groups.items()}
         )
@@ -123,8 +123,8 @@ class ShapeObjective:
             return {}
         if self._trial is None:
             codes, seen = stacked([make_example(one) for one in self.held_out])
-            told = [self.heights.guess(one.sight)[0] for one in self.held_out]
-            seen = np.stack([one.sight.channels(high) for one, high in zip(self.held_out, told, strict=True)])
+            told = [self.heights.predict(one.inputs)[0] for one in self.held_out]
+            seen = np.stack([one.inputs.channels(high) for one, high in zip(self.held_out, told, strict=True)])
             self._trial = codes, seen
         codes, seen = self._trial
         start = flow.noise(jax.random.key(0), len(codes))

@@ -45,7 +45,7 @@ def predict(context: RunContext) -> RunOutcome:
     sights = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
     blur = load_blur(wanted, cells)  # Read in time, should it be none.
     asked = time.monotonic()
-    kept = PredictionState.begun(work, len(sights), 1 if wanted.mean else wanted.draws)
+    kept = PredictionState.restore(work, len(sights), 1 if wanted.mean else wanted.draws)
     _draw(kept, network, sights, [_seeds(settings.seed, name) for name in cells.names], wanted, work)
     numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(kept.codes.shape[1])}
     if wanted.refine:
@@ -67,8 +67,8 @@ def _draw(
     """Draw the codes that are not drawn yet, cell by cell and draw by draw; those of a cell do not depend on others."""
     pairs = list(np.ndindex(*kept.codes.shape[:2]))
     denoiser, parameters = built(network, ShapeDenoiser), on_device(network.weights)
-    heights = ThicknessPrior.of(network.statistics)
-    guessed = [heights.guess(sight) for sight in sights]
+    heights = ThicknessPrior.from_arrays(network.statistics)
+    guessed = [heights.predict(sight) for sight in sights]
     steps = 1 if wanted.mean else wanted.steps or network.steps
     for first in range(kept.drawn, len(pairs), _AT_ONCE):
         some = pairs[first : first + _AT_ONCE]

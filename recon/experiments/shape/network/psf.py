@@ -1,4 +1,4 @@
-"""A microscope's point-spread function, from its file to the samples on which pictures of shapes are made."""
+"""Point-spread function of a microscope: read from its file, resampled to the grid of the simulated pictures."""
 
 from pathlib import Path
 
@@ -16,29 +16,34 @@ _REMEDY = "give a stack (z, y, x) of a bead in focus at its brightest sample, ba
 
 
 def read_psf(
-    path: str | Path, cells: CellBatch, steps: tuple[float, float, float], most: tuple[int, int, int]
+    path: str | Path, cells: CellBatch, steps: tuple[float, float, float], largest: tuple[int, int, int]
 ) -> Float[np.ndarray, "a b c"]:
-    """Read a point-spread function, and sample it where pictures are made.
+    """Read a point-spread function, and resample it.
 
     Args:
-        path: A volume of any format: its brightest sample is the focus. Without a voxel size of its own it is sampled
+        path: Volume of any format, whose brightest sample is the focus. Without a voxel size of its own it is sampled
             as the pictures are.
-        cells: Of which pictures are made.
+        cells: Cells whose pictures are simulated.
         steps: [pixel of the network] Distance between samples (z, y, x).
-        most: Samples that are of use along each axis, odd.
+        largest: Number of samples along each axis that can contribute, odd.
 
     Returns:
-        An odd number of samples along each axis, the focus in their middle; they sum to 1.
+        An odd number of samples along each axis, the focus at their centre; they sum to 1.
 
     Raises:
         DataError: If it is no point-spread function, or its voxel cannot be compared with the pictures'.
     """
     volume = read_stack(path)
-    values = _checked(volume, str(path))
-    return resample_kernel(values, np.array(steps) * _samples_a_pixel(volume, cells, str(path)), most)
+    values = _checked_values(volume, str(path))
+    return resample_kernel(values, np.array(steps) * _samples_per_pixel(volume, cells, str(path)), largest)
 
 
-def _checked(volume: Volume, where: str) -> Float[np.ndarray, "z y x"]:
+def _checked_values(volume: Volume, where: str) -> Float[np.ndarray, "z y x"]:
+    """Return the values of a volume in float64.
+
+    Raises:
+        DataError: If they are not real, negative, not finite, or all 0.
+    """
     values = volume.main
     if values.ndim != 3 or values.dtype.kind not in "buif":
         raise DataError(
@@ -50,13 +55,12 @@ def _checked(volume: Volume, where: str) -> Float[np.ndarray, "z y x"]:
     return values
 
 
-def _samples_a_pixel(volume: Volume, cells: CellBatch, where: str) -> Float[np.ndarray, "3"]:
-    """Samples of the point-spread function in a pixel of the network, along (z, y, x)."""
-    coarser = next(iter(cells)).image.shape[0] / PIXELS
+def _samples_per_pixel(volume: Volume, cells: CellBatch, where: str) -> Float[np.ndarray, "3"]:
+    """Number of samples of the point-spread function in a pixel of the network, along (z, y, x)."""
+    picture_pixels = next(iter(cells)).image.shape[0] / PIXELS
     if volume.length_unit != "m":
-        return np.full(3, coarser)
+        return np.full(3, picture_pixels)
     if cells.voxel is None:
         message = "its voxel's size is known, and that of the cells' is not"
-        raise DataError(Diagnostic(where, message, "say acquisition.voxel_size"))
-    found: Float[np.ndarray, 3] = coarser * np.array(cells.voxel) / np.maximum(volume.spacing, 1e-12)
-    return found
+        raise DataError(Diagnostic(where, message, "set acquisition.voxel_size"))
+    return np.asarray(picture_pixels * np.array(cells.voxel) / np.maximum(volume.spacing, 1e-12))

@@ -1,10 +1,10 @@
-"""The code of a shape: its signed distance at few points, between which a spline leads.
+"""Code of a shape: its signed distance at few points, interpolated by a cubic spline.
 
 A cell fills a cube of `PIXELS`³ voxels, whose middle plane z = 0 is the section that the picture shows. The code is the
-distance to the surface, negative inside, at EDGE³ points PITCH apart, in units of `UNIT` and clipped at `CLIP`. All
-from a code to values on a lattice is linear along each axis, so that a matrix an axis does it, in NumPy as in jax.
+distance to the surface, negative inside, at EDGE³ points PITCH apart, in units of `UNIT` and clipped at `CLIP`. Values
+on a grid are linear in the code along each axis: one matrix an axis computes them, in NumPy and in jax.
 
-Positions are in voxels from the cube's middle.
+Positions are in voxels from the centre of the cube.
 """
 
 from functools import cache
@@ -16,33 +16,33 @@ from scipy.ndimage import spline_filter1d
 from ....fields.numpy_spline import spline_band
 
 PIXELS = 64
-"""Edge of the picture, and of the cube, that the network knows."""
+"""Edge of the picture and of the cube of the network."""
 EDGE = 16
-"""Points of the code along an axis."""
+"""Number of points of the code along an axis."""
 PITCH = PIXELS / EDGE
 UNIT = 8.0
-"""[voxel] Distance that is 1 in a code."""
+"""[voxel] Unit of distance in a code."""
 CLIP = 1.5
-"""Largest distance in a code: farther from the surface it says nothing."""
+"""Largest distance in a code, which clips larger ones."""
 HALF = PITCH * (EDGE + 1) / 2
-"""Half the edge of the box in which the spline is defined: a point beyond the code's outermost ones."""
+"""Half edge of the box in which the spline is defined: one point beyond the outermost ones of the code."""
 WIDTH = 4.0
-"""[voxel] How far from the section it is held: nearer, and a seam would be seen where a shape was moved."""
-_RIM = 1.0
-"""Distance of the points of the section's own spline."""
-_AT_LEAST = 1.0
-"""[voxel] So far from its outline, the section is sure to be so far from the surface at least."""
+"""[voxel] Distance from the section within which it is corrected: a smaller one would leave a visible seam."""
+_SECTION_PITCH = 1.0
+"""[voxel] Distance between the points of the section's spline."""
+_LEAST_DISTANCE = 1.0
+"""[voxel] Lower bound of the distance to the surface at points that are farther than this from the outline."""
 
 Code = Float[np.ndarray, "16 16 16"]
 
 
 def code_points() -> Float[np.ndarray, " 16"]:
-    """Where the code's points stand along each axis."""
+    """[voxel] Positions of the code's points along each axis."""
     return (np.arange(EDGE) - (EDGE - 1) / 2) * PITCH
 
 
 def pixel_centres(count: int = PIXELS) -> Float[np.ndarray, " n"]:
-    """Centres of so many pixels across the picture."""
+    """[voxel] Centres of the pixels when the picture is divided into ``count``."""
     return (np.arange(count) - (count - 1) / 2) * PIXELS / count
 
 
@@ -50,43 +50,42 @@ def pixel_centres(count: int = PIXELS) -> Float[np.ndarray, " n"]:
 def spline_matrix() -> Float[np.ndarray, "20 16"]:
     """Matrix from the code along an axis to the coefficients of its cubic B-spline in the box of half edge `HALF`.
 
-    The code goes on along a straight line for a point at each end, and the spline ends there without slope.
+    The code is extrapolated linearly by one point at each end, where the slope of the spline is 0.
     """
-    longer = np.pad(np.eye(EDGE), ((1, 1), (0, 0)))
-    longer[0, :2], longer[-1, -2:] = (2, -1), (-1, 2)
-    return _mirrored(longer)
+    extended = np.pad(np.eye(EDGE), ((1, 1), (0, 0)))
+    extended[0, :2], extended[-1, -2:] = (2, -1), (-1, 2)
+    return _mirrored_coefficients(extended)
 
 
-def _mirrored(samples: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n+2 m"]:
+def _mirrored_coefficients(samples: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n+2 m"]:
+    """Cubic spline coefficients along the first axis, with mirrored ones beyond both ends."""
     inner = spline_filter1d(samples, order=3, axis=0, mode="mirror")
     return np.concatenate([inner[1:2], inner, inner[-2:-1]])
 
 
 def interpolation_matrix(places: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 16"]:
-    """Matrix from the code along an axis to the spline's values at positions."""
-    own = spline_matrix()
-    band = spline_band(places / HALF, len(own))
-    found: np.ndarray = band.weights @ own[band.used]
-    return found
+    """Matrix from the code along an axis to the values of the spline at positions [voxel]."""
+    coefficients = spline_matrix()
+    band = spline_band(places / HALF, len(coefficients))
+    return np.asarray(band.weights @ coefficients[band.used])
 
 
 def encode(distance: Float[np.ndarray, "z y x"], places: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Code:
-    """Take the code of a distance.
+    """Sample the code of a distance.
 
     Args:
-        distance: [voxel] On a lattice around the middle.
-        places: The lattice's axes; they reach to the outermost points of the code at least.
+        distance: [voxel] Signed distance on a grid about the centre.
+        places: [voxel] Axes of the grid; they contain the outermost points of the code.
     """
     from scipy.interpolate import interpn
 
     points = np.stack(np.meshgrid(*[code_points()] * 3, indexing="ij"), axis=-1)
-    found: np.ndarray = np.clip(interpn(places, distance, points) / UNIT, -CLIP, CLIP).astype(np.float32)
-    return found
+    return np.asarray(np.clip(interpn(places, distance, points) / UNIT, -CLIP, CLIP), np.float32)
 
 
 def decode(code: Code, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> Float[np.ndarray, "z y x"]:
-    """[voxel] The distance on a lattice, without regard for the section."""
-    found = np.einsum(
+    """[voxel] Evaluate the signed distance on a grid, without the correction of the section."""
+    distance = np.einsum(
         "za,yb,xc,abc->zyx",
         interpolation_matrix(z),
         interpolation_matrix(y),
@@ -94,30 +93,29 @@ def decode(code: Code, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> Float[np.
         code * UNIT,
         optimize=True,
     )
-    return np.asarray(found)
+    return np.asarray(distance)
 
 
 def section_points() -> Float[np.ndarray, " n"]:
-    """Positions of the points of the section's own spline."""
-    return np.arange(-HALF, HALF + _RIM / 2, _RIM)
+    """[voxel] Positions of the points of the section's spline along y and x."""
+    return np.arange(-HALF, HALF + _SECTION_PITCH / 2, _SECTION_PITCH)
 
 
 def section_correction(code: Code, section: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "m m"]:
-    """[voxel] What is to be added in the plane of the section, so that the surface passes where the section's does.
+    """[voxel] Compute the correction in the plane of the section that moves the surface onto the section's outline.
 
-    Where the shape has the section's sign already it is left alone, but for distances longer than the section allows.
+    Where the shape has the sign of the section it is unchanged, except for distances larger than the section allows.
 
     Args:
-        code: The shape.
-        section: Signed distance within the plane to the section's outline, at `section_points`.
+        code: Code of the shape.
+        section: [voxel] Signed distance within the plane to the section's outline, at `section_points`.
     """
     own = decode(code, np.zeros(1), section_points(), section_points())[0]
-    nearest = np.clip(section, -_AT_LEAST, _AT_LEAST)
+    nearest = np.clip(section, -_LEAST_DISTANCE, _LEAST_DISTANCE)
     low, high = np.minimum(nearest, section), np.maximum(nearest, section)
-    found: np.ndarray = np.clip(own, low, high) - own
-    return found
+    return np.asarray(np.clip(own, low, high) - own)
 
 
 def section_coefficients(values: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "k k"]:
-    """Coefficients of the section's own spline through values at `section_points`."""
-    return _mirrored(_mirrored(values).T).T
+    """Coefficients of the section's spline through values at `section_points`."""
+    return _mirrored_coefficients(_mirrored_coefficients(values).T).T

@@ -1,14 +1,15 @@
-"""How high a cell is, as its picture tells: light from above and below the section falls beside the mask.
+"""Gaussian-process prediction of the height of a cell from its picture.
 
-The mean height of a cell is its volume over its section's area. A Gaussian process (Rasmussen and Williams, 2006)
-tells its logarithm, and how far that is to be believed, from a few traits of the picture: with a hundred cells to learn
-from it errs less than a network that sees every pixel, and its spread is that of its errors. Real and simulated cells
-are kept apart, and what a picture resembles more has more of a say. Of a picture unlike all that it knows, a process
-tells the mean of all cells and their spread.
+The mean height of a cell is its volume over the area of its section. Light from above and below the section falls
+beside the mask, so that the picture contains information about it. A Gaussian process (Rasmussen and Williams, 2006)
+predicts the logarithm of the mean height, and its standard deviation, from a few features of the picture: trained with
+a hundred cells its errors are smaller than those of a network that sees every pixel, and its standard deviation agrees
+with them. Real and simulated cells have a process each; their predictions are weighted by the likelihood of the
+features under each group. For a picture unlike all others, a process returns mean and standard deviation of its group.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,21 +25,21 @@ from .inputs import PictureInput
 _SHELLS = (-np.inf, -4.0, -2.0, 0.0, 2.0, 5.0, 10.0)
 """[pixel] Distances to the outline between which brightness is averaged, from the inside out."""
 _DARK = 1e-3
-"""Brightness below which a shell is told as dark."""
+"""Lower bound of the brightness of a shell."""
 _LEAST_SPREAD = 1e-3
-"""Of a trait: so that nothing is divided by 0."""
-_WIDE = 3.0
-"""By which logarithm habits are searched around the first ones."""
-_LIKE_ALL = 0.1
-"""By which traits of a group are taken as independent, when it is asked whether a cell is one of it."""
-_LEAST = 4
-"""Cells without which a group says nothing."""
+"""Lower bound of the standard deviation of a feature, a divisor."""
+_SEARCH_RANGE = 3.0
+"""Half width of the search range of the logarithms of the hyperparameters."""
+_SHRINKAGE = 0.1
+"""Shrinkage of the correlation of features towards the identity, in the likelihood of a group."""
+_FEWEST = 4
+"""Smallest number of cells of a group that is used."""
 
 
-def features(sight: PictureInput) -> Float[np.ndarray, " trait"]:
-    """Logarithms of the section's area, of its inscribed circle, and of brightness from the middle to beyond."""
-    image, distance = sight.image, sight.section
-    size = np.sqrt(max(sight.area(), 1.0))
+def features(inputs: PictureInput) -> Float[np.ndarray, " feature"]:
+    """Logarithms of the section's area, of its inscribed circle, and of the brightness in shells around the outline."""
+    image, distance = inputs.image, inputs.section
+    size = np.sqrt(max(inputs.area(), 1.0))
     shells = [(distance >= low) & (distance < high) for low, high in pairwise(_SHELLS)]
     bright = [float(image[shell].mean()) if shell.any() else np.nan for shell in shells]
     for i in reversed(range(len(bright) - 1)):
@@ -48,105 +49,109 @@ def features(sight: PictureInput) -> Float[np.ndarray, " trait"]:
 
 
 class GPHyperparameters(NamedTuple):
-    """What a process takes for granted, in units of the heights' own spread.
+    """Hyperparameters of a Gaussian process, in units of the standard deviation of the heights.
 
     Args:
-        strength: Variance that traits explain.
-        length: Distance of traits, each in units of its spread, at which two cells have little to do with another.
-        left: Variance that traits do not explain.
+        variance: Variance that the features explain.
+        length: Correlation length, in standard deviations of the features.
+        noise: Variance that the features do not explain.
     """
 
-    strength: float = 1.0
+    variance: float = 1.0
     length: float = 4.0
-    left: float = 0.5
+    noise: float = 0.5
 
 
 @dataclass(frozen=True)
 class HeightGroup:
-    """Cells whose height is known, and what follows for others of their like.
+    """Gaussian process of the heights of a group of cells.
 
     Args:
-        known: Traits of each cell.
-        logs: Logarithm of the mean height in voxels.
-        habits: As `fit_thickness_prior` finds them.
+        features: Features of each cell.
+        log_heights: Logarithm of the mean height in voxels.
+        hyperparameters: Hyperparameters of the process, which `fit_thickness_prior` optimises.
     """
 
-    known: Float[np.ndarray, "cell trait"]
-    logs: Float[np.ndarray, " cell"]
-    habits: GPHyperparameters
+    features: Float[np.ndarray, "cell feature"]
+    log_heights: Float[np.ndarray, " cell"]
+    hyperparameters: GPHyperparameters
 
-    def guess(self, own: Float[np.ndarray, " trait"]) -> tuple[float, float]:
-        """Mean and spread of the logarithm of the height of a cell with such traits."""
-        standard, (middle, scale) = self.standard, _spread(self.logs)
-        near = self._kin(self._standard(own[None]), standard, self.habits)[0]
-        factor = np.linalg.cholesky(self._kin(standard, standard, self.habits) + self.habits.left * np.eye(len(near)))
-        explained, wanted = solve_triangular(factor, np.stack([near, (self.logs - middle) / scale], 1), lower=True).T
-        variance = max(self.habits.strength - float(explained @ explained), 0.0) + self.habits.left
-        return float(middle + scale * (explained @ wanted)), float(scale * np.sqrt(variance))
+    def predict(self, own: Float[np.ndarray, " feature"]) -> tuple[float, float]:
+        """Predict mean and standard deviation of the logarithm of the height of a cell with such features."""
+        middle, scale = _mean_and_deviation(self.log_heights)
+        covariance = self._kernel(self._standard(own[None]), self.standard, self.hyperparameters)[0]
+        factor = np.linalg.cholesky(self._covariance(self.hyperparameters))
+        columns = np.stack([covariance, (self.log_heights - middle) / scale], 1)
+        explained, targets = solve_triangular(factor, columns, lower=True).T
+        variance = max(self.hyperparameters.variance - float(explained @ explained), 0.0) + self.hyperparameters.noise
+        return float(middle + scale * (explained @ targets)), float(scale * np.sqrt(variance))
 
-    def likeness(self, own: Float[np.ndarray, " trait"]) -> float:
-        """Logarithm of the density of such traits among the group's, as if they were of one bell."""
-        common = np.cov(self.standard.T)
-        factor = np.linalg.cholesky((1 - _LIKE_ALL) * common + _LIKE_ALL * np.eye(len(common)))
-        apart = solve_triangular(factor, self._standard(own[None])[0], lower=True)
-        scales = np.log(_spread(self.known)[1]).sum() + np.log(np.diag(factor)).sum()
-        return float(-0.5 * apart @ apart - scales)
+    def log_density(self, own: Float[np.ndarray, " feature"]) -> float:
+        """Logarithm of the density of such features under the normal distribution of the group's."""
+        correlation = np.cov(self.standard.T)
+        factor = np.linalg.cholesky((1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(correlation)))
+        whitened = solve_triangular(factor, self._standard(own[None])[0], lower=True)
+        scales = np.log(_mean_and_deviation(self.features)[1]).sum() + np.log(np.diag(factor)).sum()
+        return float(-0.5 * whitened @ whitened - scales)
 
-    def unlikely(self, habits: GPHyperparameters) -> float:
-        """Minus the logarithm of the likelihood of the group's heights, but for a constant."""
-        middle, scale = _spread(self.logs)
-        own = self._kin(self.standard, self.standard, habits) + habits.left * np.eye(len(self.logs))
-        factor = np.linalg.cholesky(own)
-        explained = solve_triangular(factor, (self.logs - middle) / scale, lower=True)
+    def negative_log_likelihood(self, hyperparameters: GPHyperparameters) -> float:
+        """Negative logarithm of the likelihood of the group's heights, up to a constant."""
+        middle, scale = _mean_and_deviation(self.log_heights)
+        factor = np.linalg.cholesky(self._covariance(hyperparameters))
+        explained = solve_triangular(factor, (self.log_heights - middle) / scale, lower=True)
         return float(explained @ explained / 2 + np.log(np.diag(factor)).sum())
 
     @cached_property
-    def standard(self) -> Float[np.ndarray, "cell trait"]:
-        """Traits in units of their spread in the group."""
-        return self._standard(self.known)
+    def standard(self) -> Float[np.ndarray, "cell feature"]:
+        """Features of the group, standardised."""
+        return self._standard(self.features)
 
-    def _standard(self, values: Float[np.ndarray, "n trait"]) -> Float[np.ndarray, "n trait"]:
-        middle, scale = _spread(self.known)
-        found: np.ndarray = (values - middle) / scale
-        return found
+    def _standard(self, values: Float[np.ndarray, "n feature"]) -> Float[np.ndarray, "n feature"]:
+        middle, scale = _mean_and_deviation(self.features)
+        return np.asarray((values - middle) / scale)
+
+    def _covariance(self, hyperparameters: GPHyperparameters) -> np.ndarray:
+        """Covariance of the group's heights, noise included."""
+        kernel = self._kernel(self.standard, self.standard, hyperparameters)
+        return kernel + hyperparameters.noise * np.eye(len(kernel))
 
     @staticmethod
-    def _kin(a: np.ndarray, b: np.ndarray, habits: GPHyperparameters) -> np.ndarray:
-        found: np.ndarray = habits.strength * np.exp(-0.5 * cdist(a, b, "sqeuclidean") / habits.length**2)
-        return found
+    def _kernel(a: np.ndarray, b: np.ndarray, hyperparameters: GPHyperparameters) -> np.ndarray:
+        squares = cdist(a, b, "sqeuclidean")
+        return np.asarray(hyperparameters.variance * np.exp(-0.5 * squares / hyperparameters.length**2))
 
 
 @dataclass(frozen=True)
 class ThicknessPrior:
-    """What is known of heights.
+    """Prior of the heights of cells, given their pictures.
 
     Args:
-        groups: By name: real cells, simulated ones, or both.
+        groups: Processes by name of the group: ``real`` cells, ``simulated`` ones, or both.
     """
 
     groups: Mapping[str, HeightGroup]
 
-    def guess(self, sight: PictureInput) -> tuple[float, float]:
-        """Mean and spread of the logarithm of a cell's mean height in voxels."""
-        own, groups = features(sight), list(self.groups.values())
-        likeness = np.array([group.likeness(own) for group in groups])
-        share = np.exp(likeness - likeness.max())
-        share /= share.sum()
-        mean, spread = np.array([group.guess(own) for group in groups]).T
-        middle = float(share @ mean)
-        return middle, float(np.sqrt(share @ (spread**2 + (mean - middle) ** 2)))
+    def predict(self, inputs: PictureInput) -> tuple[float, float]:
+        """Predict mean and standard deviation of the logarithm of a cell's mean height in voxels."""
+        own, groups = features(inputs), list(self.groups.values())
+        log_density = np.array([group.log_density(own) for group in groups])
+        weights = np.exp(log_density - log_density.max())
+        weights /= weights.sum()
+        means, deviations = np.array([group.predict(own) for group in groups]).T
+        mean = float(weights @ means)
+        return mean, float(np.sqrt(weights @ (deviations**2 + (means - mean) ** 2)))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, to be kept in a file."""
-        found: dict[str, np.ndarray] = {}
+        """Named arrays of all groups, for a file."""
+        arrays: dict[str, np.ndarray] = {}
         for name, group in self.groups.items():
-            found |= {f"{name}_traits": group.known, f"{name}_log_height": group.logs}
-            found |= {f"{name}_habits": np.array(group.habits)}
-        return found
+            arrays |= {f"{name}_traits": group.features, f"{name}_log_height": group.log_heights}
+            arrays |= {f"{name}_habits": np.array(group.hyperparameters)}
+        return arrays
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray]) -> "ThicknessPrior":
-        """Build it again from `arrays`."""
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "ThicknessPrior":
+        """Restore a prior from its `arrays`."""
         names = [name.removesuffix("_traits") for name in arrays if name.endswith("_traits")]
         return cls(
             {
@@ -161,25 +166,30 @@ class ThicknessPrior:
 
 
 def fit_thickness_prior(
-    sights: Mapping[str, Sequence[PictureInput]], logs: Mapping[str, Sequence[float]]
+    inputs: Mapping[str, Sequence[PictureInput]], log_heights: Mapping[str, Sequence[float]]
 ) -> ThicknessPrior:
-    """Learn from cells whose height is known: what is taken for granted makes their heights most likely.
+    """Fit a process to each group of cells of known height, by maximum likelihood of the hyperparameters.
 
     Args:
-        sights: Of each cell of each group.
-        logs: Logarithm of their mean heights in voxels.
+        inputs: Pictures of the cells of each group.
+        log_heights: Logarithms of their mean heights in voxels.
     """
-    enough = [name for name, seen in sights.items() if len(seen) >= _LEAST]
-    return ThicknessPrior({name: _learned(sights[name], logs[name]) for name in enough})
+    groups = [name for name, pictures in inputs.items() if len(pictures) >= _FEWEST]
+    return ThicknessPrior({name: _fit_group(inputs[name], log_heights[name]) for name in groups})
 
 
-def _learned(sights: Sequence[PictureInput], logs: Sequence[float]) -> HeightGroup:
-    group = HeightGroup(np.stack([features(sight) for sight in sights]), np.array(logs, float), GPHyperparameters())
-    begin = np.log(GPHyperparameters())
-    bounds = [(value - _WIDE, value + _WIDE) for value in begin]
-    best = minimize(lambda at: group.unlikely(GPHyperparameters(*np.exp(at))), begin, method="L-BFGS-B", bounds=bounds)
-    return HeightGroup(group.known, group.logs, GPHyperparameters(*(float(value) for value in np.exp(best.x))))
+def _fit_group(inputs: Sequence[PictureInput], log_heights: Sequence[float]) -> HeightGroup:
+    known = np.stack([features(picture) for picture in inputs])
+    group = HeightGroup(known, np.array(log_heights, float), GPHyperparameters())
+    start = np.log(GPHyperparameters())
+    bounds = [(value - _SEARCH_RANGE, value + _SEARCH_RANGE) for value in start]
+
+    def objective(logarithms: np.ndarray) -> float:
+        return group.negative_log_likelihood(GPHyperparameters(*np.exp(logarithms)))
+
+    best = minimize(objective, start, method="L-BFGS-B", bounds=bounds)
+    return replace(group, hyperparameters=GPHyperparameters(*(float(value) for value in np.exp(best.x))))
 
 
-def _spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(values.mean(axis=0)), np.asarray(np.maximum(values.std(axis=0), _LEAST_SPREAD))

@@ -1,4 +1,4 @@
-"""What a training learns from: real cells, the same turned in space, and simulated ones."""
+"""Training cells: real ones, rotated copies of them with simulated pictures, and simulated ones."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +14,21 @@ from ..simulate import SimulatedCell, rotate_cell, simulate_cell
 from .augmentation import TrainingCell, prepare_cell
 
 _EDGE = 48
-"""Samples along an axis of a simulated cell that is learned from."""
+"""Samples along each axis of a simulated training cell."""
 _HELD_OUT = 48
-"""Simulated cells by which a network is judged that learns from all real ones."""
-_LEAST = 16
-"""Cells, real or simulated, without which nothing is learned."""
+"""Number of simulated cells that validate a network which is trained with all real ones."""
+_FEWEST = 16
+"""Smallest number of real and simulated cells to train with."""
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What there is to learn from.
+    """Cells to train with.
 
     Args:
         real: Real cells.
-        turned: Copies of each of them, turned in space.
-        simulated: Cells that never lived.
+        turned: Rotated copies of each real cell.
+        simulated: Simulated cells.
     """
 
     real: list[TrainingCell]
@@ -37,65 +37,69 @@ class TrainingSet:
 
     @property
     def beside(self) -> list[TrainingCell]:
-        """All of which pictures are simulated; those that never lived come first."""
-        return [*self.simulated, *(one for copies in self.turned for one in copies)]
+        """Cells whose pictures are simulated: simulated cells, and then rotated copies."""
+        return [*self.simulated, *(cell for copies in self.turned for cell in copies)]
 
 
 def gather_training_set(settings: ShapeSettings, work: RunContext) -> TrainingSet:
-    """Read the cells that the config names, turn them, and simulate others.
+    """Read the cells that the config names, rotate copies of them, and simulate others.
 
     Args:
         settings: The config.
-        work: Who is told, and asked whether to stop.
+        work: Context of the run: progress callback and stop request.
 
     Raises:
-        DataError: If the cells cannot be read, their shapes are not known, or all are too few to learn from.
-        Stopped: If it was asked to end early.
+        DataError: If the cells cannot be read, their shapes are not known, or there are too few of all.
+        Stopped: If a stop was requested.
     """
-    wanted, cells = settings.train, _cells(settings)
-    real = [] if cells is None else _real(cells)
-    simulated = _simulated(settings.seed, wanted.specimens, work)
-    turned = [] if cells is None else _turned(cells, settings.seed, wanted.turned, work)
-    if len(real) + len(simulated) < _LEAST:
+    section, cells = settings.train, _read_known_cells(settings)
+    real = [] if cells is None else _prepare_real(cells)
+    simulated = _simulate(settings.seed, section.specimens, work)
+    turned = [] if cells is None else _rotate_copies(cells, settings.seed, section.turned, work)
+    if len(real) + len(simulated) < _FEWEST:
         message = f"{len(real)} real and {len(simulated)} simulated cells are too few to learn from"
         raise DataError(
-            Diagnostic("train.specimens", message, f"name cells in train.data, or simulate {_LEAST} or more")
+            Diagnostic("train.specimens", message, f"name cells in train.data, or simulate {_FEWEST} or more")
         )
     return TrainingSet(real, turned, simulated)
 
 
-def _cells(settings: ShapeSettings) -> CellBatch | None:
-    """The cells that the config names."""
+def _read_known_cells(settings: ShapeSettings) -> CellBatch | None:
+    """Read the cells that the config names, if any.
+
+    Raises:
+        DataError: If their shapes are unknown.
+    """
     if settings.train.data is None:
         return None
-    found = read_cells(settings, Path(settings.train.data))
-    if found.inside is None:
+    cells = read_cells(settings, Path(settings.train.data))
+    if cells.inside is None:
         message = "the shapes of its cells are not known"
         raise DataError(Diagnostic(settings.train.data, message, "a network learns from cells with obj/ or /truth"))
-    return found
+    return cells
 
 
-def _real(cells: CellBatch) -> list[TrainingCell]:
+def _prepare_real(cells: CellBatch) -> list[TrainingCell]:
     rows = zip(_shapes(cells), cells.images, cells.masks, cells.labels, strict=True)
     return [prepare_cell(inside, image, mask, label) for inside, image, mask, label in rows]
 
 
-def _turned(cells: CellBatch, seed: int, count: int, work: RunContext) -> list[list[TrainingCell]]:
-    """Copies of each real cell, turned in space, of which pictures are simulated."""
-    found: list[list[TrainingCell]] = []
+def _rotate_copies(cells: CellBatch, seed: int, count: int, work: RunContext) -> list[list[TrainingCell]]:
+    """Rotate copies of each real cell at random, and simulate their pictures."""
+    turned: list[list[TrainingCell]] = []
     for number, (inside, label) in enumerate(zip(_shapes(cells), cells.labels, strict=True)):
         _stop_if_asked(work)
-        seen = [rotate_cell(np.random.default_rng([seed, 11, number, k]), inside, label) for k in range(count)]
-        found.append([_specimen(cell) for cell in seen if cell.mask.any()])
-        work.progress(number + 1, len(cells), turned=float(sum(map(len, found))))
-    return found
+        copies = [rotate_cell(np.random.default_rng([seed, 11, number, k]), inside, label) for k in range(count)]
+        turned.append([_prepare_simulated(cell) for cell in copies if cell.mask.any()])
+        work.progress(number + 1, len(cells), turned=float(sum(map(len, turned))))
+    return turned
 
 
 def _shapes(cells: CellBatch) -> np.ndarray:
     return np.empty(0) if cells.inside is None else cells.inside
 
 
-def _specimen(cell: SimulatedCell) -> TrainingCell:
+def _prepare_simulated(cell: SimulatedCell) -> TrainingCell:
     return prepare_cell(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
 
 
@@ -104,23 +108,23 @@ def _stop_if_asked(work: RunContext) -> None:
         raise Stopped(f"{reason}: stopped before the first step; run again with --resume")
 
 
-def _simulated(seed: int, count: int, work: RunContext) -> list[TrainingCell]:
-    found: list[TrainingCell] = []
+def _simulate(seed: int, count: int, work: RunContext) -> list[TrainingCell]:
+    cells: list[TrainingCell] = []
     for number in range(count):
         _stop_if_asked(work)
-        found.append(_one_simulated(seed, number))
-        work.progress(len(found), count, simulated=float(len(found)))
-    return found
+        cells.append(_simulate_one(seed, number))
+        work.progress(len(cells), count, simulated=float(len(cells)))
+    return cells
 
 
 def simulate_held_out(seed: int) -> list[TrainingCell]:
-    """Cells to judge a network by that learns from all real ones."""
-    return [_one_simulated(seed + 1_000_003, number) for number in range(_HELD_OUT)]
+    """Simulate the cells that validate a network which is trained with all real ones."""
+    return [_simulate_one(seed + 1_000_003, number) for number in range(_HELD_OUT)]
 
 
-def _one_simulated(seed: int, number: int) -> TrainingCell:
+def _simulate_one(seed: int, number: int) -> TrainingCell:
     rng = np.random.default_rng([seed, number])
     while True:
         cell = simulate_cell(rng, edge=_EDGE)
-        if cell.mask.any():  # A bowl may have no section in its middle plane.
-            return _specimen(cell)
+        if cell.mask.any():  # A stomatocyte may have no section in its middle plane.
+            return _prepare_simulated(cell)

@@ -258,10 +258,10 @@ def test_a_network_that_says_nothing_gives_the_likeliest_code_of_numbers_that_kn
 
 def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: TrainingCell) -> None:
     truth = make_example(drawn).code
-    image = jnp.asarray(drawn.sight.image, jnp.float32)
+    image = jnp.asarray(drawn.inputs.image, jnp.float32)
     start = jnp.asarray(np.clip(truth * 0.7 - 0.1, -1.5, 1.5))[None]
     blur = MicroscopePsf(0.9, 2.5, 0.25, 3.5)
-    found, before, after = refine._fitted(start, image, blur, 40)
+    found, before, after = refine._fit(start, image, blur, 40)
     membrane = jnp.log(jnp.array([3.5]))
     np.testing.assert_allclose(before, refine.misfit(refine.RefinedDraws(start, membrane), image, blur), rtol=1e-4)
     assert float(refine.misfit(refine.RefinedDraws(found, membrane), image, blur)[0]) < 0.7 * float(before[0])
@@ -276,7 +276,7 @@ def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
     rough = make_example(drawn).code + 0.03 * np.random.default_rng(0).standard_normal((EDGE,) * 3)
     bends, volumes = [], []
     for edge in (64, 256):
-        model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), rough[None], drawn.sight, {}, edge)
+        model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), rough[None], drawn.inputs, {}, edge)
         lattice = cube_grid(model, edge)
         distance = model.sample(lattice.z, lattice.y, lattice.x)
         mesh = extract_surface(distance, [1e6 * step for step in model.spacing], signed=True).mesh
@@ -293,7 +293,7 @@ def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
 def test_a_distance_on_voxels_that_are_no_cubes_says_that_it_is_none(cell: SimulatedCell, drawn: TrainingCell) -> None:
     mask, code = cell.mask.astype(float), make_example(drawn).code[None]
     for voxel, cubes in (((0.17e-6,) * 3, True), ((0.2e-6, 0.17e-6, 0.17e-6), False)):
-        model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), code, drawn.sight, {})
+        model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), code, drawn.inputs, {})
         assert ("no true distance" in model.quantities[0].meaning) is not cubes
 
 
