@@ -1,8 +1,8 @@
-"""What in a diffraction pattern is not the crystal's: hot pixels, and speckle of other particles.
+"""Artifacts of a diffraction pattern: hot pixels, and speckle of other particles (aliens).
 
-A crystal that is sampled at least twice as finely as needed cannot make a spot of one pixel: the neighbours of a
-maximum hold at least 4/π² of it. And its far field is centrosymmetric but for its strain, which makes one side
-brighter than the other by some factor, not by orders of magnitude: |F(q)| = |F(−q)| for a real density (Friedel).
+A crystal that is oversampled at least twice has no spot of one pixel: the neighbours of a maximum hold at least 4/π² of
+it. Its far field is centrosymmetric but for its strain, |F(q)| = |F(−q)| for a real density (Friedel), and strain makes
+one side brighter than the other by some factor, not by orders of magnitude.
 """
 
 from dataclasses import dataclass
@@ -13,45 +13,49 @@ from jaxtyping import Bool
 from .oversampling import Good, Voxels, find_brightest_peak, local_mean
 
 HOT_RATIO = 6.0
-"""Times that a pixel must exceed the brightest of its neighbours in the frame; diffraction allows about 2.5."""
+"""Least ratio of a hot pixel to the brightest of its neighbours in the frame; diffraction reaches about 2.5."""
 ALIEN_RATIO = 30.0
-"""Times that a region must exceed all that lies around its mirror image through the peak."""
+"""Least ratio of a region to the surroundings of its mirror image through the peak."""
 _EDGE_RATIO = 6.0
-"""The same, for the region's faint surroundings that are masked with it."""
+"""Least such ratio of the faint surroundings that are masked with a region."""
 _SIGMAS = 8.0
+"""Least excess of a hot pixel over its neighbours, in standard deviations of counting noise."""
 _LEAST = 60.0
-"""Counts in 27 voxels from which a region may be judged."""
+"""Least counts in 27 voxels of a region."""
 _REPEATED, _REPEATED_SHARE = 3, 0.05
-"""Frames, and share of them, in which a pixel that is hot in all must have been found so."""
+"""Number and fraction of the frames from which a hot pixel is taken to be hot in all."""
 _APART = 4.0
-"""Times that a region must exceed the saddle between it and the peak: flares of facets are ridges of the peak."""
+"""Least ratio of a region to the saddle between it and the peak: flares of facets are ridges of the peak."""
 _NEAR = 0.12
-"""Distance from the peak, as a share of the array's size, within which nothing is judged."""
+"""Distance from the peak, relative to the array's size, within which no region is an alien."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Voxels that belong together.
+    """Connected region of voxels.
 
     Args:
-        centre: Their middle (frame, y, x).
-        voxels: How many.
-        counts: What they hold.
-        where: Their indices along (frame, y, x).
+        centre: Index of the mean voxel (frame, y, x).
+        voxels: Number of voxels.
+        counts: Sum of the counts.
+        indices: Indices of the voxels along (frame, y, x).
     """
 
     centre: tuple[int, int, int]
     voxels: int
     counts: float
-    where: tuple[np.ndarray, ...]
+    indices: tuple[np.ndarray, ...]
 
 
 def find_bragg_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
-    """Find the Bragg peak among pixels that are brighter than it.
+    """Find the Bragg peak, ignoring hot pixels.
 
     Args:
         counts: Counts.
-        good: Which voxels count.
+        good: Mask of the voxels to use.
+
+    Returns:
+        Index (frame, y, x) of the peak.
     """
     cold = good & ~find_hot_pixels(counts, good)
     return find_brightest_peak(counts, cold if cold.any() else good)
@@ -60,25 +64,27 @@ def find_bragg_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
 def find_hot_pixels(
     counts: Voxels, good: Good, peak: tuple[int, int, int] | None = None
 ) -> Bool[np.ndarray, "frame y x"]:
-    """Find pixels that are brighter than diffraction can be beside such neighbours, each frame by itself.
+    """Find pixels that are brighter than diffraction can be beside their neighbours, frame by frame.
 
     A pixel that is hot in several frames is hot in all, also where its neighbours are as bright.
 
     Args:
         counts: Counts.
-        good: Which voxels count.
-        peak: The Bragg peak; a saturated or barely sampled one is not judged.
+        good: Mask of the voxels to use.
+        peak: Index of the Bragg peak, which is excluded: it may be saturated or barely sampled.
+
+    Returns:
+        Mask of the hot pixels.
     """
     from scipy.ndimage import maximum_filter
 
-    kept = np.where(good, counts, 0).astype(np.float32)
+    values = np.where(good, counts, 0).astype(np.float32)
     around = np.ones((1, 3, 3), bool)
     around[0, 1, 1] = False
-    brightest = maximum_filter(kept, footprint=around, mode="constant")
-    hot = good & (kept > HOT_RATIO * brightest + _SIGMAS * np.sqrt(brightest + 1))
-    # Where all neighbours are masked there is nothing to judge by.
-    seen = maximum_filter(good, footprint=around, mode="constant")
-    hot &= seen
+    brightest = maximum_filter(values, footprint=around, mode="constant")
+    hot = good & (values > HOT_RATIO * brightest + _SIGMAS * np.sqrt(brightest + 1))
+    # A pixel whose neighbours are all masked cannot be compared.
+    hot &= maximum_filter(good, footprint=around, mode="constant")
     always = hot.sum(axis=0) >= max(_REPEATED, _REPEATED_SHARE * len(hot))
     if peak is not None:
         near = tuple(slice(max(0, i - 2), i + 3) for i in peak)
@@ -93,48 +99,48 @@ def find_aliens(
 
     Args:
         counts: Counts.
-        good: Which voxels count.
-        peak: The Bragg peak, the centre of symmetry.
+        good: Mask of the voxels to use.
+        peak: Index of the Bragg peak, the centre of symmetry.
 
     Returns:
-        The voxels, and the regions that they form. Where the mirror image was not measured nothing is judged.
+        Mask of the voxels, and the regions that they form; none where the mirror image was not measured.
     """
     from scipy.ndimage import label, maximum_filter
 
     bright = 27 * local_mean(counts, good)
-    mirror, judged = _mirrored(bright, peak), _mirrored(good.astype(np.float64), peak) > 0
-    against = maximum_filter(mirror, 5, mode="constant") + 1.0
+    mirror, comparable = _mirror(bright, peak), _mirror(good.astype(np.float64), peak) > 0
+    reference = maximum_filter(mirror, 5, mode="constant") + 1.0
     distance = sum(
         ((np.arange(n) - p) / n).reshape([-1 if i == axis else 1 for i in range(3)]) ** 2
         for axis, (n, p) in enumerate(zip(counts.shape, peak, strict=True))
     )
-    judged &= good & (distance > _NEAR**2)
-    seeds = judged & (bright > ALIEN_RATIO * against) & (bright > _LEAST)
+    comparable &= good & (distance > _NEAR**2)
+    seeds = comparable & (bright > ALIEN_RATIO * reference) & (bright > _LEAST)
     if not seeds.any():
         return np.zeros(counts.shape, bool), []
-    grown, _ = label(judged & (bright > _EDGE_RATIO * against) & (bright > _LEAST / 3))
-    found = np.isin(grown, np.unique(grown[seeds]))
+    grown, _ = label(comparable & (bright > _EDGE_RATIO * reference) & (bright > _LEAST / 3))
+    selected = np.isin(grown, np.unique(grown[seeds]))
     broad = local_mean(counts, good, 5)
-    regions = [region for region in _regions(found & good, counts) if _is_apart(region, broad, peak)]
+    regions = [region for region in _find_regions(selected & good, counts) if _is_apart(region, broad, peak)]
     alien = np.zeros(counts.shape, bool)
     for region in regions:
-        alien[region.where] = True
+        alien[region.indices] = True
     return alien, regions
 
 
 def _is_apart(region: Region, broad: Voxels, peak: tuple[int, int, int]) -> bool:
-    """Whether a region is a peak of its own, and no part of a ridge that leads to the Bragg peak."""
+    """Whether a region is a separate peak, and not part of a ridge that leads to the Bragg peak."""
     from scipy.ndimage import label
 
-    values = broad[region.where]
+    values = broad[region.indices]
     top = int(np.argmax(values))
     hills, _ = label(broad > values[top] / _APART)
-    own = hills[tuple(int(axis[top]) for axis in region.where)]
+    own = hills[tuple(int(axis[top]) for axis in region.indices)]
     return bool(own != hills[peak])
 
 
-def _mirrored(array: Voxels, peak: tuple[int, int, int]) -> Voxels:
-    """The array at 2·peak − index; 0 where that lies outside."""
+def _mirror(array: Voxels, peak: tuple[int, int, int]) -> Voxels:
+    """Reflect an array through the peak: its values at 2·peak − index; 0 where that lies outside."""
     out = np.zeros_like(array)
     source, target = [], []
     for n, p in zip(array.shape, peak, strict=True):
@@ -145,14 +151,14 @@ def _mirrored(array: Voxels, peak: tuple[int, int, int]) -> Voxels:
     return out
 
 
-def _regions(mask: Bool[np.ndarray, "frame y x"], counts: Voxels) -> list[Region]:
+def _find_regions(mask: Bool[np.ndarray, "frame y x"], counts: Voxels) -> list[Region]:
     """List the connected parts of a mask, the brightest first."""
     from scipy.ndimage import label
 
     labels, number = label(mask, structure=np.ones((3, 3, 3)))
-    found = []
+    regions = []
     for i in range(1, number + 1):
-        where = np.nonzero(labels == i)
-        frame, y, x = (round(float(np.mean(axis))) for axis in where)
-        found.append(Region((frame, y, x), len(where[0]), float(counts[where].sum()), where))
-    return sorted(found, key=lambda region: -region.counts)
+        indices = np.nonzero(labels == i)
+        frame, y, x = (round(float(np.mean(axis))) for axis in indices)
+        regions.append(Region((frame, y, x), len(indices[0]), float(counts[indices].sum()), indices))
+    return sorted(regions, key=lambda region: -region.counts)

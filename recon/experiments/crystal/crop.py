@@ -1,8 +1,8 @@
-"""Which box of a rocking curve is used: around the peak, of a size that is quick to transform, and binned.
+"""Crop box of a rocking curve: around the peak, of a size that is quick to transform; and binning.
 
-The peak goes to index ``n // 2`` as nearly as the data allow. A box that reaches beyond the data is filled up with
-voxels that are masked, for nothing was measured there; a box moves rather than do that, as long as the peak stays
-within an eighth of its size from the middle: what is left of the offset is a linear phase of the density.
+The peak is moved to index ``n // 2`` as nearly as the data allow. A box beyond the data is padded with masked voxels;
+to avoid that, it is shifted as long as the peak stays within an eighth of its size from the middle: the remaining
+offset is a linear phase of the density.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,19 @@ from jaxtyping import Bool, Num
 from ....physics.fft_sizes import previous_even_size
 
 AUTO_LARGEST = 128
-"""Voxels along an axis that ``crop: auto`` keeps at most."""
-_FAR = 1 / 8
+"""Largest number of voxels along an axis of ``crop: auto``."""
+_LARGEST_SHIFT = 1 / 8
+"""Largest offset of the peak from the middle, relative to the size of the box."""
 
 
 @dataclass(frozen=True)
 class CropBox:
-    """A box of an array along each axis.
+    """Box of an array.
 
     Args:
-        first: Index of the array at which the box begins; negative where it reaches beyond.
-        size: Voxels of the box.
-        count: Voxels of the array.
+        first: Index (frame, y, x) of the array at which the box begins; negative if it begins before it.
+        size: Number of voxels of the box along each axis.
+        count: Number of voxels of the array along each axis.
     """
 
     first: tuple[int, int, int]
@@ -32,14 +33,14 @@ class CropBox:
     count: tuple[int, int, int]
 
     @property
-    def lacking(self) -> tuple[int, int, int]:
-        """Voxels of the box beyond the array, along each axis."""
+    def padding(self) -> tuple[int, int, int]:
+        """Number of voxels of the box outside the array, along each axis."""
         inside = [max(0, min(f + n, c) - max(f, 0)) for f, n, c in zip(self.first, self.size, self.count, strict=True)]
-        frame, y, x = (n - kept for n, kept in zip(self.size, inside, strict=True))
+        frame, y, x = (n - covered for n, covered in zip(self.size, inside, strict=True))
         return frame, y, x
 
     def take(self, array: Num[np.ndarray, "frame y x"] | Bool[np.ndarray, "frame y x"]) -> np.ndarray:
-        """Cut the box out of an array; what lies beyond is 0 (or false)."""
+        """Crop an array to the box; 0 (or false) outside the array."""
         out = np.zeros(self.size, array.dtype)
         source, target = [], []
         for first, size, count in zip(self.first, self.size, self.count, strict=True):
@@ -56,13 +57,13 @@ def choose_crop_box(
     crop: str | tuple[int, int, int] = "auto",
     binning: tuple[int, int, int] = (1, 1, 1),
 ) -> CropBox:
-    """Choose the box.
+    """Choose the crop box of an array.
 
     Args:
-        count: Voxels that there are (frame, y, x).
-        centre: Voxel that is to become the middle.
-        crop: Voxels to keep; ``all``, or ``auto`` for at most 128 along each axis.
-        binning: Voxels that will be joined along each axis.
+        count: Number of voxels of the array (frame, y, x).
+        centre: Index of the voxel that becomes the middle.
+        crop: Number of voxels of the box; ``all``, or ``auto`` for at most 128 along each axis.
+        binning: Number of voxels per bin along each axis.
 
     Raises:
         ValueError: If fewer than 8 voxels would be left along an axis.
@@ -78,7 +79,7 @@ def choose_crop_box(
             raise ValueError(f"{size // joined} {name} would be left of {n}; at least 8 are needed")
         first = middle - size // 2
         inside = min(max(first, 0), max(n - size, 0))
-        if size <= n and abs(inside - first) <= _FAR * size:
+        if size <= n and abs(inside - first) <= _LARGEST_SHIFT * size:
             first = inside
         firsts.append(first)
         sizes.append(size)
@@ -86,11 +87,11 @@ def choose_crop_box(
 
 
 def bin_counts(array: Num[np.ndarray, "frame y x"], factors: tuple[int, int, int]) -> Num[np.ndarray, "F Y X"]:
-    """Add up blocks of voxels, as a detector with larger pixels would have counted.
+    """Sum the counts of blocks of voxels, as a detector with larger pixels counts.
 
     Args:
-        array: Its sizes are multiples of the factors.
-        factors: Voxels of a block (frame, y, x).
+        array: Counts; the sizes are multiples of the factors.
+        factors: Number of voxels per block (frame, y, x).
     """
     if factors == (1, 1, 1):
         return array

@@ -1,4 +1,4 @@
-"""The file that ``fit.start`` names, looked at before anything is computed or replaced: nothing here needs jax."""
+"""File of the initial guess that ``fit.start`` names, checked before a run begins: nothing here needs jax."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from ...io.hdf5_common import open_checked
 from .config import CrystalSettings
 
 WORDS = ("phase", "none")
-"""What ``fit.start`` says that names no file."""
+"""Values of ``fit.start`` that name no file."""
 
 
 def resolve_start_file(settings: CrystalSettings) -> Path | None:
-    """Find the file of the density that a fit is to begin with.
+    """Find the file of the density that is the initial guess of a fit.
 
     Args:
-        settings: The config.
+        settings: Settings of the run.
 
     Returns:
-        The file; None where ``fit.start`` names none.
+        Path of the file; None if ``fit.start`` names none.
 
     Raises:
         ConfigError: If there is no such file.

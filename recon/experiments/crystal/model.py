@@ -1,4 +1,4 @@
-"""From a fitted field to the continuous model of a crystal: its frame, its quantities, and the phase's branch."""
+"""Continuous model of a crystal from a fitted field: its frame, its quantities, and the branch of its phase."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,16 +31,16 @@ from .laboratory import (
 )
 
 DIFFERENCE = 1e-4
-"""Of a voxel: the length over which the phase's slope along G is taken, in double precision."""
+"""[voxel] Length over which the slope of the phase along G is computed, in double precision."""
 _SAFE = 0.8 * np.pi
-"""[rad] Phases within need no unwrapping."""
+"""[rad] Largest phase that needs no unwrapping."""
 _COARSE = 2
-"""Voxels to a cell of the unwrapped grid."""
+"""Voxels per cell of the grid of the unwrapped phase."""
 _NAMES = {
-    "amplitude": ("1", "density of the crystal's lattice; 1 is its median"),
+    "amplitude": ("1", "density of the crystal's grid; 1 is its median"),
     "phase": ("rad", "phase of the density, -G.u, unwrapped, without ramp and offset; 0 outside the crystal"),
     "occupancy": ("1", "0 outside the crystal, 1 inside"),
-    "displacement": ("m", "displacement of the lattice along G; 0 outside the crystal"),
+    "displacement": ("m", "displacement of the grid along G; 0 outside the crystal"),
     "strain": ("1", "change of the displacement along G; 0 outside the crystal"),
 }
 
@@ -49,29 +49,29 @@ def build_model(
     architecture: Mapping[str, Any],
     weights: list[Weights],
     box: SupportBox,
-    place: LaboratoryFrame,
+    laboratory: LaboratoryFrame,
     steps: Float[np.ndarray, "3 3"],
     spacing: float | None,
     provenance: Mapping[str, Any],
 ) -> Model:
-    """Make the model.
+    """Build the model of a fitted field.
 
     Args:
-        architecture: Of the field.
-        weights: Of each member of an ensemble, or of the only one.
-        box: What the field fills.
-        place: Basis and G, where they are known.
+        architecture: Architecture of the field.
+        weights: Weights of each member of an ensemble, or of the only one.
+        box: Box that the field fills.
+        laboratory: Reciprocal basis and G, where they are known.
         steps: [m] Rows: steps between the conjugate array's voxels.
-        spacing: [m] Wanted between samples; None for the cube root of a voxel's volume.
-        provenance: Where it came from.
+        spacing: [m] Distance between samples; None for the cube root of a voxel's volume.
+        provenance: Description of the input and the config.
     """
-    densities = [_density_of(architecture, each, box) for each in weights]
+    densities = [_occupied_density(architecture, each, box) for each in weights]
     level = float(np.mean([inside_level(np.abs(density), occupied) for density, occupied in densities]))
     members = [
-        dict(each) | _branch(density, remove_fragments(occupied & (np.abs(density) > SURFACE * level)))
+        dict(each) | _phase_branch(density, remove_fragments(occupied & (np.abs(density) > SURFACE * level)))
         for each, (density, occupied) in zip(weights, densities, strict=True)
     ]
-    g = place.bragg_vector if place.is_known else None
+    g = laboratory.bragg_vector if laboratory.is_known else None
     head: dict[str, Any] = {"type": "crystal", "version": 1, "sharpness": SHARPNESS, "surface": SURFACE * level}
     edges = steps * np.array(box.count)[:, None]
     voxel = float(np.cbrt(abs(np.linalg.det(steps))))
@@ -79,39 +79,43 @@ def build_model(
         length = DIFFERENCE * voxel
         half = 0.5 * length * g / np.linalg.norm(g)
         head |= {"step": np.linalg.solve(edges.T / 2, half).tolist(), "length": length}
-    d = spacing if spacing is not None and place.is_known else voxel
+    distance = spacing if spacing is not None and laboratory.is_known else voxel
     frame = ModelFrame.skewed(
-        box.middle @ steps, edges, (d, d, d), volume_attributes(place, level), "m" if place.is_known else "voxel"
+        box.middle @ steps,
+        edges,
+        (distance, distance, distance),
+        volume_attributes(laboratory, level),
+        "m" if laboratory.is_known else "voxel",
     )
     plain = {**architecture, "head": head}
     return Model.ensemble(plain, members, frame, _quantities(level, g), "crystal", provenance)
 
 
-def sample_volume(model: Model, lattice: Grid) -> Volume:
-    """Sample a crystal's model as a volume: all that it gives, its support and its complex density."""
-    sampled = model.volume(lattice)
+def sample_volume(model: Model, grid: Grid) -> Volume:
+    """Sample a crystal's model as a volume: its quantities, its support and its complex density."""
+    sampled = model.volume(grid)
     values = dict(sampled.values)
     occupied = values.pop("occupancy")
     values.pop("uncertainty_occupancy", None)
     values["support"] = remove_fragments((values["amplitude"] >= SURFACE) & (occupied > 0)).astype(np.uint8)
-    values["density"] = sample_density(model, lattice).astype(np.complex64)
+    values["density"] = sample_density(model, grid).astype(np.complex64)
     quantities = tuple(q for q in volume_quantities() if q.name in values)
     return replace(
         sampled, values={q.name: to_file_precision(values[q.name]) for q in quantities}, quantities=quantities
     )
 
 
-def sample_density(model: Model, lattice: Grid) -> Complex[np.ndarray, "z y x"]:
+def sample_density(model: Model, grid: Grid) -> Complex[np.ndarray, "z y x"]:
     """Sample the complex density, the mean over an ensemble; its median amplitude is 1, and 0 outside the box."""
-    points = np.stack(np.meshgrid(*lattice.axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    found = np.zeros(len(points), complex)
+    points = np.stack(np.meshgrid(*grid.axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    density = np.zeros(len(points), complex)
     for start in range(0, len(points), POINTS_AT_ONCE):
         part = points[start : start + POINTS_AT_ONCE]
         within = model.frame.contains(part)
         s = model.frame.points(part[within])
         each = [head.density(field.at, s) for head, field in zip(model.heads, model.members, strict=True)]
-        found[start : start + len(part)][within] = np.mean(each, axis=0)
-    return np.asarray(found.reshape(lattice.shape) * model.outputs[0].scale)
+        density[start : start + len(part)][within] = np.mean(each, axis=0)
+    return np.asarray(density.reshape(grid.shape) * model.outputs[0].scale)
 
 
 def occupied_voxels(model: Model, box: SupportBox, steps: Float[np.ndarray, "3 3"]) -> Bool[np.ndarray, "z y x"]:
@@ -131,43 +135,45 @@ def occupied_voxels(model: Model, box: SupportBox, steps: Float[np.ndarray, "3 3
 
 
 def _quantities(level: float, g: Float[np.ndarray, " 3"] | None) -> tuple[ModelQuantity, ...]:
-    """Amplitudes count in the crystal's own; displacement and strain are −1/|G| of the phase and its slope."""
+    """List the quantities; displacement and strain are −1/|G| times the phase and its slope."""
     along = -1 / float(np.linalg.norm(g)) if g is not None else 1.0
     scales = {"amplitude": 1 / level, "phase": 1.0, "occupancy": 1.0, "displacement": along, "strain": along}
     names = list(scales) if g is not None else list(scales)[:3]
     return tuple(ModelQuantity(name, *_NAMES[name], 0.0, scales[name]) for name in names)
 
 
-def _density_of(
+def _occupied_density(
     architecture: Mapping[str, Any], weights: Weights, box: SupportBox
 ) -> tuple[Complex[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
-    """A field's density at the box's voxels, and where it is occupied."""
+    """Sample a field's density at the voxels of the box, and the mask of the occupied ones."""
     s, a, b = field_of(architecture, weights).on_grid(*grid_axes(box.count))
     return (a + 1j * b) / (1 + np.exp(-SHARPNESS * s)), s > 0
 
 
-def _branch(density: Complex[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> dict[str, np.ndarray]:
-    """The phase's plane, and its unwrapped grid where it goes beyond ±π: weights of the head.
+def _phase_branch(density: Complex[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> dict[str, np.ndarray]:
+    """Compute the plane of the phase, and its unwrapped grid where it goes beyond ±π: weights of the head.
 
     Args:
-        density: At the voxels of the box.
-        inside: The crystal.
+        density: Density at the voxels of the box.
+        inside: Mask of the crystal.
     """
     slopes = phase_slopes(density, inside)
-    line, phase = unwrap_inside(density * np.conj(phase_ramp(slopes, density.shape)), inside)
-    slopes, counts = slopes + line[1:], np.array(density.shape)
+    coefficients, phase = unwrap_inside(density * np.conj(phase_ramp(slopes, density.shape)), inside)
+    slopes, counts = slopes + coefficients[1:], np.array(density.shape)
     # Voxel i stands at the normalised coordinate s = (2i + 1)/n − 1.
-    offset = line[0] + float(slopes @ ((counts - 1) / 2 - counts // 2))
-    found = {PLANE: np.array([offset, *(slopes * counts / 2)])}
+    offset = coefficients[0] + float(slopes @ ((counts - 1) / 2 - counts // 2))
+    branch = {PLANE: np.array([offset, *(slopes * counts / 2)])}
     if np.abs(phase).max() > _SAFE:
-        found[REFERENCE] = _coarse(phase, inside)[None].astype(np.float32)
-    return found
+        branch[REFERENCE] = _coarsen(phase, inside)[None].astype(np.float32)
+    return branch
 
 
-def _coarse(phase: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "_z _y _x"]:
-    """Carry the phase beyond the crystal and sample it at the centres of coarse cells."""
+def _coarsen(phase: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "_z _y _x"]:
+    """Extrapolate the phase beyond the crystal and sample it at the centres of coarse cells."""
     nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    carried = ndimage.gaussian_filter(phase[tuple(nearest)], _COARSE / 2)
+    extrapolated = ndimage.gaussian_filter(phase[tuple(nearest)], _COARSE / 2)
     counts = [max(-(-n // _COARSE), 1) for n in phase.shape]
-    places = [(np.arange(c) + 0.5) * n / c - 0.5 for c, n in zip(counts, phase.shape, strict=True)]
-    return np.asarray(ndimage.map_coordinates(carried, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest"))
+    indices = [(np.arange(c) + 0.5) * n / c - 0.5 for c, n in zip(counts, phase.shape, strict=True)]
+    return np.asarray(
+        ndimage.map_coordinates(extrapolated, np.meshgrid(*indices, indexing="ij"), order=1, mode="nearest")
+    )

@@ -1,6 +1,6 @@
-"""Where a diffraction pattern has its peak, and how finely it samples the crystal.
+"""Peak of a diffraction pattern, and oversampling of the crystal.
 
-Arrays are (frame, y, x). Masked voxels count for nothing: every mean is taken over the good ones.
+Arrays are (frame, y, x). Masked voxels are ignored: every mean is taken over the good ones.
 """
 
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from jaxtyping import Bool, Float
 Voxels = Float[np.ndarray, "frame y x"]
 Good = Bool[np.ndarray, "frame y x"]
 _NOISE = 4.0
-"""Standard deviations of counting noise that an autocorrelation must exceed to belong to the crystal."""
+"""Least autocorrelation of the crystal, in standard deviations of counting noise."""
 _FAINT = 3e-3
-"""Share of its maximum below which an autocorrelation does not count."""
+"""Least autocorrelation of the crystal, relative to its maximum."""
 _CLEAR = 0.02
-"""Share of its maximum that an autocorrelation has at the array's edge only where the crystal is undersampled."""
+"""Autocorrelation at the array's edge, relative to its maximum, above which the crystal is undersampled."""
 
 
 def local_mean(counts: Voxels, good: Good, size: int = 3) -> Voxels:
-    """Mean of the good voxels in a cube around each voxel; 0 where none is good.
+    """Average the good voxels in a cube around each voxel; 0 where none is good.
 
     Args:
-        counts: Counts; what is not good may be anything finite.
-        good: Which voxels count.
-        size: Edge of the cube in voxels.
+        counts: Counts; any finite value where they are not good.
+        good: Mask of the voxels to use.
+        size: [voxel] Edge of the cube.
     """
     from scipy.ndimage import uniform_filter
 
@@ -34,18 +34,18 @@ def local_mean(counts: Voxels, good: Good, size: int = 3) -> Voxels:
 
 
 def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
-    """Find the Bragg peak: the centre of mass of all that is at least half as bright as the brightest place.
+    """Find the brightest peak: the centre of mass of all that is at least half as bright as its maximum.
 
     Args:
         counts: Counts.
-        good: Which voxels count.
+        good: Mask of the voxels to use.
 
     Returns:
-        Its nearest voxel (frame, y, x).
+        Index (frame, y, x) of the nearest voxel.
     """
     smooth = local_mean(counts, good)
     top = np.where(smooth >= 0.5 * smooth.max(), smooth, 0)
-    # Far from the brightest voxel another particle may shine: the mean would fall between the two.
+    # Another particle may be as bright, far from the maximum: the mean would lie between the two.
     brightest = np.unravel_index(int(np.argmax(top)), top.shape)
     near = tuple(slice(max(0, int(i) - 8), int(i) + 9) for i in brightest)
     part = top[near]
@@ -55,7 +55,7 @@ def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
 
 
 def significance(counts: Voxels, good: Good) -> float:
-    """How far the brightest cube of 3 voxels stands above the median one, in standard deviations of counting noise."""
+    """Compute the excess of the brightest 3 x 3 x 3 cube over the median, in standard deviations of counting noise."""
     smooth = 27 * local_mean(counts, good)
     if not good.any():
         return 0.0
@@ -65,39 +65,39 @@ def significance(counts: Voxels, good: Good) -> float:
 
 @dataclass(frozen=True)
 class Oversampling:
-    """How finely a pattern samples its crystal, by the autocorrelation of the density.
+    """Oversampling of a crystal by its pattern, from the autocorrelation of the density.
 
     The autocorrelation, the Fourier transform of the intensity, is twice as wide as the crystal. It is measured where
-    it stands out of the counting noise, so that faint edges are missed.
+    it exceeds the counting noise, so that faint edges are missed.
 
     Args:
-        ratio: Size of the array over the width of the crystal along (frame, y, x): an upper limit.
-        enough: Whether the autocorrelation has died away at the array's edge: at less than 2 it has not.
+        ratio: Upper limit of the size of the array over the width of the crystal along (frame, y, x).
+        is_sufficient: Whether the autocorrelation vanishes at the array's edge along each axis; below 2 it does not.
     """
 
     ratio: tuple[float, float, float]
-    enough: tuple[bool, bool, bool]
+    is_sufficient: tuple[bool, bool, bool]
 
 
 def estimate_oversampling(counts: Voxels, good: Good) -> Oversampling:
-    """Estimate how finely a pattern samples its crystal.
+    """Estimate the oversampling of a crystal by its pattern.
 
     Args:
         counts: Counts.
-        good: Which voxels count; the others are taken as 0.
+        good: Mask of the voxels to use; the others are taken as 0.
     """
     from scipy.fft import fftn
     from scipy.ndimage import label
 
-    kept = np.where(good, counts, 0).astype(np.float32)
-    total = max(float(kept.sum()), 1.0)
-    correlation = np.fft.fftshift(np.abs(fftn(kept))) / total
+    values = np.where(good, counts, 0).astype(np.float32)
+    total = max(float(values.sum()), 1.0)
+    correlation = np.fft.fftshift(np.abs(fftn(values))) / total
     regions, _ = label(correlation > max(_FAINT, _NOISE / np.sqrt(total)))
-    own = regions == regions[tuple(n // 2 for n in counts.shape)]
-    ratio, enough = [], []
+    central = regions == regions[tuple(n // 2 for n in counts.shape)]
+    ratio, sufficient = [], []
     for axis, count in enumerate(counts.shape):
         others = tuple(i for i in range(3) if i != axis)
-        ratio.append(float(2 * count / (np.count_nonzero(own.any(axis=others)) + 1)))
+        ratio.append(float(2 * count / (np.count_nonzero(central.any(axis=others)) + 1)))
         edge = float(correlation.max(axis=others)[0])
-        enough.append(bool(edge < max(_CLEAR, 2 * _NOISE / np.sqrt(total))))
-    return Oversampling((ratio[0], ratio[1], ratio[2]), (enough[0], enough[1], enough[2]))
+        sufficient.append(bool(edge < max(_CLEAR, 2 * _NOISE / np.sqrt(total))))
+    return Oversampling((ratio[0], ratio[1], ratio[2]), (sufficient[0], sufficient[1], sufficient[2]))

@@ -1,6 +1,6 @@
-"""From an acquisition to what is phased: scaled, cleaned, cropped and binned, with every step told.
+"""Preprocessing of a rocking curve for phasing: scaled, cleaned, cropped and binned, with a log of every step.
 
-Nothing is dropped silently: what is masked or cut off is counted, and the sentences go into the run's log.
+Nothing is dropped silently: the log counts what is masked or cropped.
 """
 
 import logging
@@ -25,18 +25,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreprocessedScan:
-    """A rocking curve, ready to be phased; the peak is near index ``n // 2``, if the config does not say otherwise.
+    """Rocking curve for phasing; the peak is near index ``n // 2``, unless the config chooses another centre.
 
     Args:
-        counts: Counts (frame, y, x), as they were counted; 0 where they are not good.
-        good: Which voxels were measured.
+        counts: Counts (frame, y, x), not scaled; 0 where they are not good.
+        good: Mask of the measured voxels.
         exposure: Flux of the beam in each frame, relative to the mean over the acquisition's frames.
         reciprocal_basis: [1/m] Rows: change of q for one step of the array's axes; None if unknown.
         bragg_vector: [1/m] G; None if unknown.
-        peak: Index of the Bragg peak, of the arrays above; beyond them where the box leaves it out.
-        sampling: How finely the crystal is sampled.
-        crop_box: The box of the file's array.
-        notes: What was done, in sentences.
+        peak: Index of the Bragg peak in the arrays above; beyond them if the box leaves it out.
+        sampling: Oversampling of the crystal.
+        crop_box: Box of the file's array.
+        notes: Sentences of the processing log.
     """
 
     counts: Float[np.ndarray, "frame y x"]
@@ -51,12 +51,12 @@ class PreprocessedScan:
 
     @property
     def normalized_counts(self) -> Float[np.ndarray, "frame y x"]:
-        """What would have been counted under a steady beam, but for the noise."""
+        """Counts under a steady beam."""
         return np.asarray(self.counts / self.exposure[:, None, None], np.float32)
 
     @property
     def data(self) -> DiffractionData:
-        """What phasing takes; it says which pixels every way of reconstruction withholds."""
+        """Input of phasing, which chooses the pixels that every method withholds."""
         frame, y, x = self.counts.shape
         metric = None if self.reciprocal_basis is None else frequency_metric(self.reciprocal_basis, (frame, y, x))
         return DiffractionData(self.counts, self.good.astype(np.float32), self.exposure, self.peak, metric)
@@ -64,172 +64,175 @@ class PreprocessedScan:
 
 @dataclass
 class ProcessingLog:
-    """What was done, told to the log as it happens.
+    """Log of the processing, passed on to the run's log as it is written.
 
     Args:
-        sentences: All of it.
+        sentences: Sentences so far.
     """
 
     sentences: list[str] = field(default_factory=list)
 
-    def say(self, sentence: str) -> None:
-        """Tell of a step that loses nothing, or what was asked for."""
+    def info(self, sentence: str) -> None:
+        """Log a step that loses nothing, or that the config asks for."""
         self.sentences.append(sentence)
         _log.info("%s", sentence)
 
     def warn(self, sentence: str) -> None:
-        """Tell of what a person should look at."""
+        """Log a step that a person should check."""
         self.sentences.append(sentence)
         _log.warning("%s", sentence)
 
 
 def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> PreprocessedScan:
-    """Make a rocking curve ready.
+    """Preprocess a rocking curve.
 
     Args:
-        settings: The config.
-        acquisition: As read.
+        settings: Settings of the run.
+        acquisition: Rocking curve as read.
 
     Raises:
         ConfigError: If the crop, the centre or the spacing of the result do not suit the data.
     """
-    wanted = settings.acquisition
-    notes = ProcessingLog()
+    section, log = settings.acquisition, ProcessingLog()
     good = good_voxels(acquisition)
     counts = np.where(good, acquisition["images"], 0).astype(np.float64)
-    flux = _flux(acquisition, len(counts), notes)
-    steady = counts / flux[:, None, None]
-    peak = find_bragg_peak(steady, good)
-    _told_of_file(good, peak, notes)
-    good = _cleaned(steady, good, peak, wanted, notes)
-    box = _box(wanted, counts.shape, peak)
-    kept, fine = box.take(np.where(good, counts, 0)), box.take(good)
-    _told_of_box(box, counts, kept, good, notes)
-    kept, fine = bin_counts(kept, wanted.bin), bin_counts((~fine).astype(np.float64), wanted.bin) == 0
-    kept = np.where(fine, kept, 0)
-    exposure = _exposure(flux, box, wanted.bin[0])
-    found = estimate_oversampling(kept / exposure[:, None, None], fine)
-    _told_of_sampling(found, notes)
+    flux = _relative_flux(acquisition, len(counts), log)
+    normalized = counts / flux[:, None, None]
+    peak = find_bragg_peak(normalized, good)
+    _log_peak(good, peak, log)
+    good = _mask_artifacts(normalized, good, peak, section, log)
+    box = _crop_box(section, counts.shape, peak)
+    cropped, cropped_good = box.take(np.where(good, counts, 0)), box.take(good)
+    _log_box(box, float(counts[good].sum()), float(cropped.sum()), log)
+    binned_good = bin_counts((~cropped_good).astype(np.float64), section.bin) == 0
+    binned = np.where(binned_good, bin_counts(cropped, section.bin), 0)
+    exposure = _exposure(flux, box, section.bin[0])
+    oversampling = estimate_oversampling(binned / exposure[:, None, None], binned_good)
+    _log_oversampling(oversampling, log)
     basis = binned_basis(settings, acquisition)
-    frame, y, x = kept.shape
+    frame, y, x = binned.shape
     require_spacing(settings.volume.spacing, basis, (frame, y, x))
     return PreprocessedScan(
-        kept.astype(np.float32),
-        fine,
-        exposure,
-        basis,
-        acquisition.arrays.get("bragg_vector"),
-        _within(peak, box, wanted.bin),
-        found,
-        box,
-        tuple(notes.sentences),
+        counts=binned.astype(np.float32),
+        good=binned_good,
+        exposure=exposure,
+        reciprocal_basis=basis,
+        bragg_vector=acquisition.arrays.get("bragg_vector"),
+        peak=_binned_index(peak, box, section.bin),
+        sampling=oversampling,
+        crop_box=box,
+        notes=tuple(log.sentences),
     )
 
 
 def binned_basis(settings: CrystalSettings, acquisition: Acquisition) -> Float[np.ndarray, "3 3"] | None:
-    """[1/m] Rows: change of q for one step of the axes of what is phased; None if unknown."""
+    """Compute the reciprocal basis after binning, as rows [1/m] for one step of (frame, y, x); None if unknown."""
     basis = acquisition.arrays.get("reciprocal_basis")
     return None if basis is None else np.asarray(basis * np.array(settings.acquisition.bin)[:, None])
 
 
 def crop_box_by_size(settings: CrystalSettings, acquisition: Acquisition) -> CropBox:
-    """The box of the array that would be phased, by its size alone: for estimates.
+    """Choose the crop box from the size of the array alone, for estimates.
 
     Raises:
         ConfigError: If the crop does not suit the data.
     """
     frame, y, x = acquisition["images"].shape
-    return _box(settings.acquisition, (frame, y, x), (frame // 2, y // 2, x // 2))
+    return _crop_box(settings.acquisition, (frame, y, x), (frame // 2, y // 2, x // 2))
 
 
-def _flux(acquisition: Acquisition, frames: int, notes: ProcessingLog) -> Float[np.ndarray, " frame"]:
-    """The beam's flux in each frame by the monitor, relative to its mean; 1 where there is none."""
+def _relative_flux(acquisition: Acquisition, frames: int, log: ProcessingLog) -> Float[np.ndarray, " frame"]:
+    """Compute the beam's flux in each frame by the monitor, relative to its mean; 1 without a monitor."""
     if "monitor" not in acquisition:
         return np.ones(frames)
     monitor = acquisition["monitor"].astype(np.float64)
     flux = monitor / monitor.mean()
-    notes.say(f"the beam's flux by the monitor, relative to its mean: {flux.min():.3f} to {flux.max():.3f}")
+    log.info(f"the beam's flux by the monitor, relative to its mean: {flux.min():.3f} to {flux.max():.3f}")
     return np.asarray(flux)
 
 
-def _exposure(flux: Float[np.ndarray, " n"], box: CropBox, joined: int) -> Float[np.ndarray, " frame"]:
-    """The flux in the frames of a box: means over those that are joined; 1 beyond the data, where all is masked."""
+def _exposure(flux: Float[np.ndarray, " n"], box: CropBox, binning: int) -> Float[np.ndarray, " frame"]:
+    """Average the flux over the frames of each bin of a box; 1 outside the data, where all is masked."""
     frames = np.arange(box.size[0]) + box.first[0]
-    there = (frames >= 0) & (frames < len(flux))
-    each = np.where(there, flux[np.clip(frames, 0, len(flux) - 1)], 1.0)
-    return np.asarray(each.reshape(-1, joined).mean(axis=1))
+    is_inside = (frames >= 0) & (frames < len(flux))
+    padded = np.where(is_inside, flux[np.clip(frames, 0, len(flux) - 1)], 1.0)
+    return np.asarray(padded.reshape(-1, binning).mean(axis=1))
 
 
-def _within(peak: tuple[int, int, int], box: CropBox, joined: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The peak's index in a box that was binned."""
-    frame, y, x = ((p - first) // n for p, first, n in zip(peak, box.first, joined, strict=True))
+def _binned_index(index: tuple[int, int, int], box: CropBox, binning: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Convert an index of the file's array to one of the cropped and binned array."""
+    frame, y, x = ((i - first) // n for i, first, n in zip(index, box.first, binning, strict=True))
     return frame, y, x
 
 
-def _cleaned(
-    counts: Voxels, good: Good, peak: tuple[int, int, int], wanted: CrystalAcquisition, notes: ProcessingLog
+def _mask_artifacts(
+    counts: Voxels, good: Good, peak: tuple[int, int, int], section: CrystalAcquisition, log: ProcessingLog
 ) -> Good:
-    """Mask hot pixels and other particles' speckle, and say where."""
+    """Mask hot pixels and speckle of other particles, as the config asks, and log where they are."""
     hot = find_hot_pixels(counts, good, peak)
     if hot.any():
-        done = "masked" if wanted.hot_pixels == "mask" else "kept, as acquisition.hot_pixels says"
+        treatment = "masked" if section.hot_pixels == "mask" else "kept, as acquisition.hot_pixels says"
         first = [int(i) for i in np.argwhere(hot)[0]]
-        notes.warn(f"{int(hot.sum())} hot pixels (single ones far above their neighbours), {done}; one at {first}")
-    if wanted.hot_pixels == "mask":
+        log.warn(f"{int(hot.sum())} hot pixels (single ones far above their neighbours), {treatment}; one at {first}")
+    if section.hot_pixels == "mask":
         good = good & ~hot
     alien, regions = find_aliens(counts, good & ~hot, peak)
     if regions:
-        done = "masked" if wanted.aliens == "mask" else "kept, as acquisition.aliens says"
-        shown = "; ".join(f"{r.voxels} voxels around {list(r.centre)} with {r.counts:.0f} counts" for r in regions[:3])
+        treatment = "masked" if section.aliens == "mask" else "kept, as acquisition.aliens says"
+        listed = "; ".join(f"{r.voxels} voxels around {list(r.centre)} with {r.counts:.0f} counts" for r in regions[:3])
         more = f"; and {len(regions) - 3} more" if len(regions) > 3 else ""
-        notes.warn(
-            f"{len(regions)} regions bright on one side of the peak only (other particles?), {done}: {shown}{more}"
-        )
-    if wanted.aliens == "mask":
+        summary = f"{len(regions)} regions bright on one side of the peak only (other particles?)"
+        log.warn(f"{summary}, {treatment}: {listed}{more}")
+    if section.aliens == "mask":
         good = good & ~alien
     return good
 
 
-def _box(wanted: CrystalAcquisition, shape: tuple[int, ...], peak: tuple[int, int, int]) -> CropBox:
+def _crop_box(section: CrystalAcquisition, shape: tuple[int, ...], peak: tuple[int, int, int]) -> CropBox:
+    """Choose the crop box as the config asks.
+
+    Raises:
+        ConfigError: If the centre is outside the array, or too few voxels are left.
+    """
     frame, y, x = shape
     centre = peak
-    if wanted.centre == "none":
+    if section.centre == "none":
         centre = (frame // 2, y // 2, x // 2)
-    elif not isinstance(wanted.centre, str):
-        centre = wanted.centre
+    elif not isinstance(section.centre, str):
+        centre = section.centre
         if any(c >= n for c, n in zip(centre, shape, strict=True)):
             message = f"{list(centre)} lies outside the {frame} x {y} x {x} voxels (frame, y, x)"
             raise ConfigError(Diagnostic("acquisition.centre", message, "count from 0 in the frames that are used"))
     try:
-        return choose_crop_box((frame, y, x), centre, wanted.crop, wanted.bin)
+        return choose_crop_box((frame, y, x), centre, section.crop, section.bin)
     except ValueError as error:
         raise ConfigError(Diagnostic("acquisition.crop", str(error), "crop or bin less")) from error
 
 
-def _told_of_file(good: Good, peak: tuple[int, int, int], notes: ProcessingLog) -> None:
-    share = float(1 - good.mean())
-    masked = f"; {100 * share:.2g} % of the voxels are masked in the file" if share > 0 else ""
-    notes.say(f"peak at {list(peak)} of {' x '.join(map(str, good.shape))} voxels (frame, y, x){masked}")
+def _log_peak(good: Good, peak: tuple[int, int, int], log: ProcessingLog) -> None:
+    fraction = float(1 - good.mean())
+    masked = f"; {100 * fraction:.2g} % of the voxels are masked in the file" if fraction > 0 else ""
+    log.info(f"peak at {list(peak)} of {' x '.join(map(str, good.shape))} voxels (frame, y, x){masked}")
 
 
-def _told_of_box(box: CropBox, counts: Voxels, kept: np.ndarray, good: Good, notes: ProcessingLog) -> None:
+def _log_box(box: CropBox, total: float, inside: float, log: ProcessingLog) -> None:
+    """Log the box, and the fraction of the total counts that is outside it."""
     if box.size == box.count and not any(box.first):
         return
-    total = float(counts[good].sum())
-    outside = 1 - float(kept.sum()) / total if total > 0 else 0.0
+    outside = 1 - inside / total if total > 0 else 0.0
     first, size = list(box.first), " x ".join(map(str, box.size))
-    notes.say(f"box of {size} voxels from {first} on; {100 * max(outside, 0):.2g} % of the counts lie outside it")
-    if any(box.lacking):
-        notes.say(f"{list(box.lacking)} planes of the box lie beyond the data and are masked")
+    log.info(f"box of {size} voxels from {first} on; {100 * max(outside, 0):.2g} % of the counts lie outside it")
+    if any(box.padding):
+        log.info(f"{list(box.padding)} planes of the box lie beyond the data and are masked")
 
 
-def _told_of_sampling(found: Oversampling, notes: ProcessingLog) -> None:
-    ratios = ", ".join(f"{r:.2f}" for r in found.ratio)
-    notes.say(f"oversampling along (frame, y, x) at most {ratios}, by the autocorrelation")
-    if not all(found.enough):
-        short = " and ".join(n for n, ok in zip(("frame", "y", "x"), found.enough, strict=True) if not ok)
-        sentence = (
-            f"the oversampling is below 2 along {short}: the autocorrelation fills the array, and projections alone "
+def _log_oversampling(oversampling: Oversampling, log: ProcessingLog) -> None:
+    ratios = ", ".join(f"{r:.2f}" for r in oversampling.ratio)
+    log.info(f"oversampling along (frame, y, x) at most {ratios}, by the autocorrelation")
+    if not all(oversampling.is_sufficient):
+        names = zip(("frame", "y", "x"), oversampling.is_sufficient, strict=True)
+        axes = " and ".join(name for name, is_sufficient in names if not is_sufficient)
+        log.warn(
+            f"the oversampling is below 2 along {axes}: the autocorrelation fills the array, and projections alone "
             "may fail; take smaller steps, a longer distance, or less binning"
         )
-        notes.warn(sentence)

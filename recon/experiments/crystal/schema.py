@@ -1,6 +1,6 @@
-"""Where the arrays of an acquisition stand, as messages name it.
+"""Arrays of a crystal's acquisition, and their places in its file.
 
-What an acquisition of a crystal holds. The order matters: the first arrays set the sizes of the axes.
+The order matters: the first arrays set the sizes of the axes.
 """
 
 from ...acquisition import Acquisition
@@ -9,7 +9,7 @@ from .config_acquisition import CrystalAcquisition
 
 
 def entry_place(acquisition: Acquisition, name: str) -> str:
-    """Say where an array stands, for messages."""
+    """Name the place of an array in its file, for messages."""
     return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
 
 

@@ -216,7 +216,7 @@ def rough_density() -> np.ndarray:
 
 
 def rough_start() -> InitialGuess:
-    return InitialGuess.of(rough_density(), np.zeros(3), 0.05)
+    return InitialGuess.from_density(rough_density(), np.zeros(3), 0.05)
 
 
 @cache
@@ -293,7 +293,9 @@ class TestProblem:
         arrays = {**whole.arrays, "images": thinned.astype(np.float32), "monitor": 1e4 * flux}
         prepared = preprocess(settings, replace(whole, arrays=arrays))
         np.testing.assert_array_equal(prepared.counts, thinned)
-        known = CrystalLikelihood(settings, prepared, InitialGuess.of(rough_density() * 0.8, np.zeros(3), 0.05))
+        known = CrystalLikelihood(
+            settings, prepared, InitialGuess.from_density(rough_density() * 0.8, np.zeros(3), 0.05)
+        )
         fit = Fit(Objective(known, field_for(settings.fit, known.grid, 3), settings.fit), 3)
         fit.run(FitCallbacks())
         assert 0.5 < fit.judgement.best < 3
@@ -328,7 +330,7 @@ class TestStart:
             2 * np.pi * r * i / n for r, i, n in zip((0.3, -0.2, 0.4), index, origin.density.shape, strict=True)
         )
         moved = np.roll(rough_density() * np.exp(1j * turns), (9, -7, 12), axis=(0, 1, 2))
-        again = InitialGuess.of(moved, np.zeros(3), 0.0)
+        again = InitialGuess.from_density(moved, np.zeros(3), 0.0)
         np.testing.assert_array_equal(again.support, origin.support)
         np.testing.assert_allclose(again.offset - origin.offset, (0.3, -0.2, 0.4), atol=1e-6)
         turn = np.vdot(origin.density, again.density)

@@ -534,13 +534,13 @@ class TestSampling:
     @pytest.mark.parametrize("width", [2.5, 3.5, 5.0])
     def test_a_box_is_measured(self, width: float) -> None:
         found = estimate_oversampling(pattern((48, 48, 48), (24, 24, 24), width), np.ones((48, 48, 48), bool))
-        assert all(found.enough)
+        assert all(found.is_sufficient)
         for ratio in found.ratio:
             assert width * 0.95 <= ratio <= width * 1.25
 
     def test_less_than_two_is_named(self, caplog: pytest.LogCaptureFixture) -> None:
         prepared = preprocess(settings(), acquired(pattern((48, 48, 48), (24, 24, 24), 1.5)))
-        assert prepared.sampling.enough == (False, False, False)
+        assert prepared.sampling.is_sufficient == (False, False, False)
         assert any("oversampling is below 2 along frame and y and x" in note for note in prepared.notes)
 
 

@@ -133,7 +133,7 @@ def resample_pattern(counts: Voxels, good: Good, sampling: Oversampling) -> Resa
     brightest = np.unravel_index(int(np.argmax(local_mean(counts, good))), counts.shape)
     steps = tuple(n // 2 - int(i) for n, i in zip(counts.shape, brightest, strict=True))
     rolled, seen = (_rolled(array, steps) for array in (np.where(good, counts, 0), good))
-    ratios = [_SHOWN * r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.enough, strict=True)]
+    ratios = [_SHOWN * r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.is_sufficient, strict=True)]
     shape = tuple(_edge_of(n, ratio) for n, ratio in zip(counts.shape, ratios, strict=True))
     widths = np.array(shape) / np.array(ratios)
     return ResampledPattern(pattern_input(fitted(rolled, shape), fitted(seen, shape), widths), (frame, y, x), steps)
