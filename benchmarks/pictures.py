@@ -8,16 +8,16 @@ import numpy as np
 
 from unflat.recon.runs import write_atomically
 from unflat.recon.sampled import Sampled
-from unflat.recon.visualization.planes import Plane, PlaneSampler, Point3, draw
+from unflat.recon.visualization.planes import Plane, PlaneSampler, Point3, draw_plane
 from unflat.recon.visualization.style import (
     INDEX_COLOURS,
-    as_png,
-    at_height,
+    add_label,
+    add_scale_bar,
     colour_range,
+    format_position,
     house_style,
     new_figure,
-    scale_bar,
-    tag,
+    render_png,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def save_small(figure: "matplotlib.figure.Figure", path: Path) -> None:
     data = b""
     for dpi in (200, 170, 140, 115, 95, 80, 65, 50):
         figure.set_dpi(dpi)
-        data = as_png(figure)
+        data = render_png(figure)
         if len(data) <= LARGEST:
             break
     with write_atomically(path) as temporary:
@@ -63,12 +63,14 @@ def upright_sections(
         for column, (name, cuts) in enumerate(planes.items()):
             shown = colour_range(_joined([cut.values for cut in cuts]), results[name].background())
             for row, cut in enumerate(cuts):
-                draw(grid[row, column], cut, INDEX_COLOURS, shown, labels=False)
-                tag(
+                draw_plane(grid[row, column], cut, INDEX_COLOURS, shown, labels=False)
+                add_label(
                     grid[row, column],
-                    f"{name}   {at_height(axis, cut.height)}" if row == 0 else at_height(axis, cut.height),
+                    f"{name}   {format_position(axis, cut.position)}"
+                    if row == 0
+                    else format_position(axis, cut.position),
                 )
-        scale_bar(grid[-1, -1], planes[name][-1].width)
+        add_scale_bar(grid[-1, -1], planes[name][-1].width)
     return figure
 
 
@@ -102,9 +104,9 @@ def closer(
         figure.subplots_adjust(left=0.005, right=0.995, top=0.995, bottom=0.005, wspace=0.015, hspace=0.015)
         for row, (name, planes) in zip(grid, cuts.items(), strict=True):
             for axes, factor, plane in zip(row, factors, planes, strict=True):
-                draw(axes, plane, INDEX_COLOURS, shown, labels=False)
-                tag(axes, f"{name}   ×{factor:g}" if axes is row[0] else f"×{factor:g}")
-                scale_bar(axes, plane.width, size=6, unit=plane.unit)
+                draw_plane(axes, plane, INDEX_COLOURS, shown, labels=False)
+                add_label(axes, f"{name}   ×{factor:g}" if axes is row[0] else f"×{factor:g}")
+                add_scale_bar(axes, plane.width, size=6, unit=plane.unit)
     return figure
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from unflat.physics.rotation import rotation_matrix
-from unflat.recon.visualization.style import colour_bar, house_style, length_text, new_figure, nice_length
+from unflat.recon.visualization.style import add_colour_bar, format_length, house_style, new_figure, round_length
 from unflat.recon.volume import Volume
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def surfaces(volume: Volume, quantity: str) -> "matplotlib.figure.Figure":
                 _bar(axes, reach, volume.length_unit)
         bar = figure.add_axes((6.86 / 7.8, 0.06, 0.1 / 7.8, 0.38))
         label = f"{quantity} ({shown})" if shown not in ("", "1") else quantity
-        colour_bar(figure, ScalarMappable(norm, colours), bar, label)
+        add_colour_bar(figure, ScalarMappable(norm, colours), bar, label)
     return figure
 
 
@@ -104,8 +104,8 @@ def _view(
 
 def _bar(axes: object, reach: float, unit: str) -> None:
     """A scale bar in black, for the ground is white."""
-    length = nice_length(0.5 * reach)
+    length = round_length(0.5 * reach)
     pixels = length / (2 * reach) * PIXELS
-    text = length_text(length, unit)
+    text = format_length(length, unit)
     axes.plot([6, 6 + pixels], [PIXELS - 8] * 2, color="black", lw=2, solid_capstyle="butt")  # type: ignore[attr-defined]
     axes.text(6 + pixels / 2, PIXELS - 14, text, ha="center", va="bottom", fontsize=7)  # type: ignore[attr-defined]

@@ -219,13 +219,13 @@ def _write_movie(result: "Sampled", drawing: RenderRequest, output: Path) -> Non
 
 def _slices(result: "Sampled", drawing: RenderRequest) -> "Figure":
     from ..recon.visualization import orthogonal_slices, require_inside
-    from ..recon.visualization.planes import centre_of
+    from ..recon.visualization.planes import box_centre
 
     if drawing.centre is not None:
         require_inside(result, "--centre", **dict(zip("zyx", drawing.centre, strict=True)))
     for axis, height in drawing.planes:
         require_inside(result, "--plane", **{axis: height})
-    point = dict(zip("zyx", drawing.centre or centre_of(result), strict=True)) | dict(drawing.planes)
+    point = dict(zip("zyx", drawing.centre or box_centre(result), strict=True)) | dict(drawing.planes)
     return orthogonal_slices(result, (point["z"], point["y"], point["x"]), **drawing.common())
 
 

@@ -1,9 +1,9 @@
-"""Pictures of models, volumes and measurements.
+"""Figures and movies of models, volumes and measurements.
 
-Each function takes a result and gives a figure or frames; nothing here opens a window, keeps a global state, or writes
-anywhere but where it is told. Matplotlib is imported when a picture is drawn, not before.
+Functions take a result and return a figure or frames; none opens a window or keeps a global state. Matplotlib is
+imported when a figure is drawn.
 
-Lengths are in metres in every argument and in µm on every axis. Images are (y, x), y down, x right.
+Lengths are in metres in arguments and in µm on axes. Images are (y, x), y down, x right.
 """
 
 from .animation import spin_frames, zoom_frames, zoom_views

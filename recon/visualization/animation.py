@@ -1,8 +1,6 @@
-"""A specimen that turns once about the vertical.
+"""Frames of movies: a rotation about the vertical, and a zoom into a point.
 
-A smooth zoom into a point.
-
-A model is asked afresh at each step, on as many samples as the frame has pixels, so that no voxel ever shows. The
+Each frame of a zoom samples the result anew, one sample per pixel, so that a continuous model shows no voxels. The
 field of view shrinks by the same factor from each frame to the next.
 """
 
@@ -12,11 +10,11 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..metrics import brightest_point
-from ..sampled import Sampled
+from ..sampled import Point3, Sampled
 from .movies import Frame, draw_frame
-from .planes import Plane, Point3, require_inside
+from .planes import Plane, require_inside
 from .projection import Along, Projector, view_rotation
-from .style import colour_range, label_of
+from .style import colour_range, quantity_label
 
 
 def spin_frames(
@@ -30,17 +28,17 @@ def spin_frames(
     size: int = 480,
     samples: int = 128,
 ) -> Iterator[Frame]:
-    """Draw the frames of one whole turn; after the last comes the first.
+    """Draw the frames of one full turn, which can be repeated without a jump.
 
     Args:
         result: A model or a volume.
-        count: Frames in the turn.
-        elevation: [rad] From how far above it is seen.
-        along: What of the values on the line of sight is shown.
-        quantity: Which; the first, if absent.
-        limits: Values of the first and the last colour; from the first frame and a quarter turn on if absent.
-        size: [pixel] Width and height.
-        samples: Samples along the box's longest edge.
+        count: Number of frames.
+        elevation: [rad] Elevation of the viewer.
+        along: Reduction of the values along the line of sight.
+        quantity: Name of the quantity; the main one by default.
+        limits: Values of the first and the last colour; from the views at 0° and 90° by default.
+        size: [pixel] Width and height of a frame.
+        samples: Number of samples along the longest edge of the box.
     """
     projector = Projector(result, quantity=quantity, along=along, size=samples)
     angles = np.arange(count) / count * 2 * np.pi
@@ -50,7 +48,7 @@ def spin_frames(
     if limits is None:
         views = [projector(view_rotation(angle, elevation)).values.ravel() for angle in (0.0, np.pi / 2)]
         limits = colour_range(np.concatenate(views), result.background(quantity))
-    label = label_of(result.quantity(quantity))
+    label = quantity_label(result.quantity(quantity))
     for angle in angles:
         plane = projector(view_rotation(float(angle), elevation), reach)
         yield draw_frame(plane, limits, label, text=f"{np.degrees(angle):.0f}°", size=size)
@@ -65,23 +63,25 @@ def zoom_views(
     quantity: str | None = None,
     size: int = 480,
 ) -> Iterator[Plane]:
-    """Sample the plane z through a point in ever smaller fields of view.
+    """Sample the plane z through a point in a sequence of smaller fields of view.
 
-    Sample ``size // 2`` of either axis is the point itself.
+    Sample ``size // 2`` of either axis is at the point.
 
     Args:
         result: A model or a volume.
         centre: [m] The point (z, y, x).
-        count: Views.
-        factor: Magnification of the last view over the first, which shows the box's longest lateral edge.
-        quantity: Which; the first, if absent.
-        size: Samples along each axis of a view.
+        count: Number of views.
+        factor: Magnification of the last view over the first, which shows the longest lateral edge of the box.
+        quantity: Name of the quantity; the main one by default.
+        size: Number of samples along each axis of a view.
 
     Raises:
         ConfigError: If the point is outside the box, or the factor does not magnify.
     """
     if not factor > 1 or count < 2:
-        raise ConfigError(f"a zoom by {factor:g} in {count} frames shows nothing: more than 1, in at least 2 frames")
+        raise ConfigError(
+            f"a zoom by {factor:g} in {count} frames shows nothing: take a factor above 1 and at least 2 frames"
+        )
     require_inside(result, "the zoom's centre", **dict(zip("zyx", centre, strict=True)))
     low, high = result.bounds
     unit = result.length_unit
@@ -104,19 +104,19 @@ def zoom_frames(
     limits: tuple[float, float] | None = None,
     size: int = 480,
 ) -> Iterator[Frame]:
-    """Draw the frames of a zoom; arguments as for :func:`zoom_views`.
+    """Draw the frames of a zoom.
 
     Args:
         result: A model or a volume.
-        centre: [m] The point (z, y, x); the feature that stands out most if absent.
-        count: Frames.
+        centre: [m] The point (z, y, x); the feature of highest contrast by default.
+        count: Number of frames.
         factor: Magnification of the last frame over the first.
-        quantity: Which; the first, if absent.
-        limits: Values of the first and the last colour; from the first and the last view if absent.
-        size: [pixel] Width and height.
+        quantity: Name of the quantity; the main one by default.
+        limits: Values of the first and the last colour; from the first and the last view by default.
+        size: [pixel] Width and height of a frame.
     """
-    point = centre or most_striking_point(result, quantity)
-    label = label_of(result.quantity(quantity))
+    point = centre or point_of_highest_contrast(result, quantity)
+    label = quantity_label(result.quantity(quantity))
     size = max(size + size % 2, 96)
     if limits is None:
         ends = zoom_views(result, point, 2, factor=factor, quantity=quantity, size=96)
@@ -125,8 +125,8 @@ def zoom_frames(
         yield draw_frame(plane, limits, label, text=f"×{factor ** (i / (count - 1)):.1f}", size=size)
 
 
-def most_striking_point(result: Sampled, quantity: str | None = None) -> Point3:
-    """[m] The point (z, y, x) whose surroundings differ most from the background."""
+def point_of_highest_contrast(result: Sampled, quantity: str | None = None) -> Point3:
+    """Find the point (z, y, x) whose surroundings differ most from the background [m]."""
     axes = result.isotropic_axes(96)
     index = brightest_point(result.sample(*axes, quantity=quantity), background=result.background(quantity))
     z, y, x = (float(axis[i]) for axis, i in zip(axes, index, strict=True))

@@ -1,27 +1,28 @@
-"""Side by side: truth and result, measured and modelled, each with the difference."""
+"""Comparison of truth and result, and of measured and modelled images, with their differences."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from ..sampled import Sampled
+from ..sampled import Point3, Sampled
 from ..volume import Volume
-from .planes import Plane, PlaneSampler, Point3, centre_of, draw
+from .planes import Plane, PlaneSampler, box_centre, draw_plane
 from .style import (
     ACCENT,
     DIFFERENCE_COLOURS,
     IMAGE_COLOURS,
     INDEX_COLOURS,
-    at_height,
-    colour_bar,
+    add_colour_bar,
+    add_label,
+    add_scale_bar,
     colour_range,
+    format_position,
     house_style,
-    label_of,
     new_figure,
-    scale_bar,
-    tag,
+    quantity_label,
 )
 
 if TYPE_CHECKING:
@@ -41,26 +42,26 @@ def compare_volumes(
     """Draw truth, result and difference in the planes z and y through a point, with one colour scale.
 
     Args:
-        truth: The specimen as it is.
-        result: A model or a volume; it is sampled where the truth's planes are.
-        centre: [m] The point (z, y, x); the middle of the truth's box if absent.
-        quantity: Which; the truth's first, if absent.
-        limits: Values of the first and the last colour; from the truth if absent.
-        size: Samples along the box's longest edge.
+        truth: True specimen.
+        result: A model or a volume, sampled on the planes of the truth.
+        centre: [m] The point (z, y, x); the centre of the truth's box by default.
+        quantity: Name of the quantity; the main one of the truth by default.
+        limits: Values of the first and the last colour; from the truth by default.
+        size: Number of samples along the longest edge of the box.
     """
     name = truth.quantity(quantity).name
-    point = centre or centre_of(truth)
-    cutter = PlaneSampler(truth, quantity=name, size=size)
+    point = centre or box_centre(truth)
+    sample_plane = PlaneSampler(truth, quantity=name, size=size)
     rows = []
-    for axis, height in (("z", point[0]), ("y", point[1])):
-        known = cutter(axis, height)
-        at = {known.names[0]: known.down, known.names[1]: known.right, axis: np.array([height])}
+    for axis, position in (("z", point[0]), ("y", point[1])):
+        known = sample_plane(axis, position)
+        at = {known.names[0]: known.down, known.names[1]: known.right, axis: np.array([position])}
         values = np.squeeze(result.sample(at["z"], at["y"], at["x"], name), axis="zyx".index(axis))
-        found = Plane(values, known.down, known.right, known.names, height)
-        rows.append((known, found, Plane(values - known.values, known.down, known.right, known.names, height)))
-    shown = limits or colour_range(np.concatenate([r[0].values.ravel() for r in rows]), truth.background(name))
+        shown, error = (replace(known, values=v) for v in (values, values - known.values))
+        rows.append((known, shown, error))
+    limits = limits or colour_range(np.concatenate([r[0].values.ravel() for r in rows]), truth.background(name))
     worst = float(np.percentile(np.abs(np.concatenate([r[2].values.ravel() for r in rows])), 99.8)) or 1e-9
-    return _rows_of_planes(rows, shown, worst, label_of(truth.quantity(name)))
+    return _draw_rows(rows, limits, worst, quantity_label(truth.quantity(name)))
 
 
 def compare_views(
@@ -71,14 +72,14 @@ def compare_views(
     marked: Sequence[bool] | None = None,
     pixel_size: tuple[float, float] | None = None,
 ) -> "matplotlib.figure.Figure":
-    """Draw measured images above modelled ones above their differences, one column a view.
+    """Draw measured images, modelled images and their differences in three rows, with a column for each view.
 
     Args:
-        measured: Images.
-        modelled: What the model predicts for them.
+        measured: Measured images.
+        modelled: Images predicted by the model.
         titles: A title for each view.
-        marked: Which views to set off: those withheld from the fit.
-        pixel_size: [m] (y, x), for a scale bar.
+        marked: Whether to highlight the title of each view, such as those withheld from the fit.
+        pixel_size: [m] Pixel size (y, x), for a scale bar; without it there is none.
     """
     count = len(measured)
     tall, wide = measured.shape[1:]
@@ -107,20 +108,20 @@ def compare_views(
                     flag = bool(marked is not None and marked[column])
                     axes.set_title(titles[column], pad=3, color=ACCENT if flag else "black", fontsize=7.5)
                 if row == 0 and column == 0 and pixel_size is not None:
-                    scale_bar(axes, wide * pixel_size[1], share=0.35, size=6.5)
+                    add_scale_bar(axes, wide * pixel_size[1], share=0.35, size=6.5)
             if row != 1:
                 span = 2 * height + gap if row == 0 else height
                 base = bottom - height - gap if row == 0 else bottom
                 x = left + count * (side + gap) + 0.06
                 bar = figure.add_axes((x / total_x, base / total_y, 0.09 / total_x, span / total_y))
-                colour_bar(figure, image, bar, "modelled − measured" if row == 2 else "intensity")
+                add_colour_bar(figure, image, bar, "modelled − measured" if row == 2 else "intensity")
     return figure
 
 
-def _rows_of_planes(
-    rows: Sequence[tuple[Plane, Plane, Plane]], shown: tuple[float, float], worst: float, label: str
+def _draw_rows(
+    rows: Sequence[tuple[Plane, Plane, Plane]], limits: tuple[float, float], worst: float, label: str
 ) -> "matplotlib.figure.Figure":
-    """Truth, result, difference in columns, with a colour bar beside the last two; one row a plane."""
+    """Draw truth, result and difference in columns, with a row for each plane and a colour bar beside the last two."""
     side, left, gap, top, below, bars = 1.9, 0.5, 0.1, 0.25, 0.45, 0.78
     heights = [max(side * len(row[0].down) / len(row[0].right), 0.4) for row in rows]
     between = 0.12
@@ -140,24 +141,24 @@ def _rows_of_planes(
             first, last = row is rows[0], row is rows[-1]
             for column, (x, plane) in enumerate(zip(columns, row, strict=True)):
                 axes = figure.add_axes(place(x, y, side, height))
-                colours, limits = (DIFFERENCE_COLOURS, (-worst, worst)) if column == 2 else (INDEX_COLOURS, shown)
-                image = draw(axes, plane, colours, limits)
-                _thin_out(axes, keep_x=last, keep_y=column == 0)
+                colours, ends = (DIFFERENCE_COLOURS, (-worst, worst)) if column == 2 else (INDEX_COLOURS, limits)
+                image = draw_plane(axes, plane, colours, ends)
+                _label_outer_axes(axes, keep_x=last, keep_y=column == 0)
                 if first:
                     axes.set_title(("truth", "result", "result − truth")[column], pad=4)
                 if first and column > 0:
                     bar = figure.add_axes(place(x + side + 0.07, below, 0.09, tall))
-                    colour_bar(figure, image, bar, label if column == 1 else f"error of the {label}")
+                    add_colour_bar(figure, image, bar, label if column == 1 else f"error of the {label}")
                 if column == 0:
-                    tag(axes, at_height(plane.names[2], plane.height))
+                    add_label(axes, format_position(plane.names[2], plane.position, plane.unit))
                 if column == 0 and first:
-                    scale_bar(axes, plane.width)
+                    add_scale_bar(axes, plane.width, unit=plane.unit)
             y -= between
     return figure
 
 
-def _thin_out(axes: "matplotlib.axes.Axes", *, keep_x: bool, keep_y: bool) -> None:
-    """Numbers and names stand at the outer axes only."""
+def _label_outer_axes(axes: "matplotlib.axes.Axes", *, keep_x: bool, keep_y: bool) -> None:
+    """Remove tick labels and axis labels but at the outer axes."""
     if not keep_x:
         axes.set_xticklabels([])
         axes.set_xlabel("")

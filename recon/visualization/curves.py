@@ -1,11 +1,12 @@
-"""The course of a fit."""
+"""Curves: losses over the steps of a fit, and line profiles of volumes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..metrics.edge_profile import Line
 from .style import ACCENT, SECOND, house_style, new_figure
 
 if TYPE_CHECKING:
@@ -13,24 +14,57 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 Records = Sequence[Mapping[str, float]]
+_PROFILE_COLOURS = (ACCENT, SECOND, "#4d4d4d")
 
 
 def loss_curves(records: Records) -> "matplotlib.figure.Figure":
     """Draw the loss and the residual of the withheld views over the steps.
 
     Args:
-        records: Lines of ``metrics.jsonl``: ``step``, ``loss`` and, now and then, ``withheld``.
+        records: Lines of ``metrics.jsonl`` with ``step``, ``loss`` and, in some, ``withheld``.
     """
     with house_style():
         figure = new_figure(6.4, 2.3)
         left, right = figure.subplots(1, 2)
-        _curve(left, records, "loss", "training loss", SECOND)
-        _curve(right, records, "withheld", "withheld residual", ACCENT)
+        _draw_curve(left, records, "loss", "training loss", SECOND)
+        _draw_curve(right, records, "withheld", "withheld residual", ACCENT)
         figure.subplots_adjust(left=0.1, right=0.985, top=0.97, bottom=0.19, wspace=0.28)
     return figure
 
 
-def _curve(axes: "matplotlib.axes.Axes", records: Records, key: str, label: str, colour: str) -> None:
+def draw_profiles(
+    lines: Sequence[Line], names: Sequence[str], unit: str = "m", *, masked: Collection[str] = (), mask: str = "support"
+) -> "matplotlib.figure.Figure":
+    """Draw the values along some lines, with a panel for each quantity.
+
+    Args:
+        lines: Line profiles with the quantities.
+        names: Names of the quantities to draw.
+        unit: Unit of positions; metres are shown in nanometres.
+        masked: Names of quantities that are meaningless, and not drawn, where the mask is 0.
+        mask: Name of the quantity that masks them; lines without it are drawn whole.
+    """
+    scale, shown = (1e9, "nm") if unit == "m" else (1.0, unit)
+    with house_style():
+        figure = new_figure(7.4, 2.4)
+        panels = np.atleast_1d(figure.subplots(1, len(names)))
+        figure.subplots_adjust(left=0.08, right=0.985, top=0.95, bottom=0.2, wspace=0.42)
+        for panel, name in zip(panels, names, strict=True):
+            for line, colour in zip(lines, _PROFILE_COLOURS, strict=False):
+                values = line.values[name]
+                if name in masked and mask in line.values:
+                    values = np.where(line.values[mask] > 0, values, np.nan)
+                panel.plot(line.position * scale, values, color=colour, lw=1.2, label=f"along {line.name}")
+            quantity = next(quantity for quantity in lines[0].quantities if quantity.name == name)
+            panel.set_xlabel(f"position ({shown})")
+            panel.set_ylabel(name + (f" ({quantity.unit})" if quantity.unit != "1" else ""))
+            panel.spines[["top", "right"]].set_visible(False)
+        panels[0].legend(frameon=False)
+    return figure
+
+
+def _draw_curve(axes: "matplotlib.axes.Axes", records: Records, key: str, label: str, colour: str) -> None:
+    """Draw one metric over the steps."""
     from matplotlib.ticker import FuncFormatter
 
     points = [(r["step"], r[key]) for r in records if _is_number(r.get("step")) and _is_number(r.get(key))]
@@ -51,21 +85,21 @@ def _curve(axes: "matplotlib.axes.Axes", records: Records, key: str, label: str,
         marker="" if many else "o",
         ms=2.5,
     )
-    if many:  # Mini-batches make the loss ragged: the running median shows where it goes.
+    if many:  # The losses of mini-batches are noisy: a running median shows the trend.
         axes.plot(steps, _running_median(values), color=colour, lw=1.4)
     if values.min() > 0:
         axes.set_yscale("log" if values.max() > 3 * values.min() else "linear")
-        shown = "125" if values.max() > 8 * values.min() else "123456789"
-        for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            ticks(FuncFormatter(partial(_plain, shown)))
+        digits = "125" if values.max() > 8 * values.min() else "123456789"
+        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            set_formatter(FuncFormatter(partial(_format_tick, digits)))
     axes.grid(axis="y", which="both", lw=0.3, color="#cccccc")
     axes.set_axisbelow(True)
 
 
-def _plain(shown: str, value: float, _position: int | None = None) -> str:
-    """A number on a logarithmic axis, where its only digit is one of those to show."""
-    digits = f"{value:.1e}"
-    return f"{value:g}" if digits[0] in shown and digits[2] == "0" else ""
+def _format_tick(digits: str, value: float, _position: int | None = None) -> str:
+    """Format a number on a logarithmic axis if it has one digit and that is in ``digits``."""
+    text = f"{value:.1e}"
+    return f"{value:g}" if text[0] in digits and text[2] == "0" else ""
 
 
 def _running_median(values: "np.ndarray") -> "np.ndarray":

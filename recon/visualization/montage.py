@@ -1,4 +1,4 @@
-"""Planes at several depths side by side: what is in focus where."""
+"""Montage of planes at several depths."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,8 +7,17 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..sampled import Sampled
-from .planes import PlaneSampler, draw
-from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, new_figure, scale_bar, tag
+from .planes import PlaneSampler, draw_plane
+from .style import (
+    INDEX_COLOURS,
+    add_colour_bar,
+    add_label,
+    add_scale_bar,
+    colour_range,
+    format_position,
+    house_style,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
 
 def depth_montage(
     result: Sampled,
-    heights: Sequence[float] | None = None,
+    depths: Sequence[float] | None = None,
     *,
     quantity: str | None = None,
     limits: tuple[float, float] | None = None,
@@ -26,22 +35,22 @@ def depth_montage(
     """Draw the planes z at several depths with one colour scale.
 
     Args:
-        result: A model, sampled afresh for the picture, or a volume.
-        heights: [m] Depths; eight spread over the box if absent.
-        quantity: Which; the first, if absent.
-        limits: Values of the first and the last colour; from the planes if absent.
-        size: Samples along the box's longest edge.
-        title: A line above.
+        result: A model or a volume, sampled for the figure.
+        depths: [m] Positions on z; eight spread over the box by default.
+        quantity: Name of the quantity; the main one by default.
+        limits: Values of the first and the last colour; from the planes by default.
+        size: Number of samples along the longest edge of the box.
+        title: Title above the figure.
 
     Raises:
         ConfigError: If the list of depths is empty.
     """
-    depths = layer_depths(result) if heights is None else list(heights)
+    depths = layer_depths(result) if depths is None else list(depths)
     if not depths:
         raise ConfigError("a montage needs at least one depth")
-    cutter = PlaneSampler(result, quantity=quantity, size=size)
-    planes = [cutter("z", height) for height in depths]
-    shown = limits or colour_range(np.stack([p.values for p in planes]), result.background(quantity))
+    sample_plane = PlaneSampler(result, quantity=quantity, size=size)
+    planes = [sample_plane("z", depth) for depth in depths]
+    limits = limits or colour_range(np.stack([p.values for p in planes]), result.background(quantity))
     columns = min(len(planes), 4)
     rows = -(-len(planes) // columns)
     shape = planes[0].values.shape
@@ -58,20 +67,20 @@ def depth_montage(
             axes = figure.add_axes(
                 ((0.05 + column * (side + gap)) / width, bottom / height, side / width, tall / height)
             )
-            image = draw(axes, plane, INDEX_COLOURS, shown, labels=False)
-            tag(axes, at_height("z", plane.height, plane.unit))
+            image = draw_plane(axes, plane, INDEX_COLOURS, limits, labels=False)
+            add_label(axes, format_position("z", plane.position, plane.unit))
             if i == len(planes) - 1:
-                scale_bar(axes, plane.width, share=0.35, size=7, unit=plane.unit)
+                add_scale_bar(axes, plane.width, share=0.35, size=7, unit=plane.unit)
         bar = figure.add_axes(
             ((width - right + 0.06) / width, 0.05 / height, 0.1 / width, (height - top - 0.05) / height)
         )
-        colour_bar(figure, image, bar, result.quantity(quantity))
+        add_colour_bar(figure, image, bar, result.quantity(quantity))
         if title:
             figure.text(0.05 / width, 1 - 0.05 / height, title, va="top", fontsize=9, fontweight="bold")
     return figure
 
 
 def layer_depths(result: Sampled, count: int = 8) -> list[float]:
-    """[m] Depths in the middles of ``count`` equal layers of the box."""
+    """Return the positions on z of the centres of ``count`` equal layers of the box [m]."""
     low, high = result.bounds
     return [low[0] + (i + 0.5) / count * (high[0] - low[0]) for i in range(count)]

@@ -1,7 +1,4 @@
-"""One frame of a movie: an image that fills a dark square, with a scale bar, a line of text and a slim colour bar.
-
-Frames to a GIF or an MP4.
-"""
+"""Movies: square frames with a scale bar, a line of text and a colour bar, written as GIF or MP4."""
 
 import errno
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +12,7 @@ from jaxtyping import UInt8
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import write_atomically
 from .planes import Plane
-from .style import INDEX_COLOURS, as_rgb, house_style, new_figure, scale_bar, shown_unit
+from .style import INDEX_COLOURS, add_scale_bar, display_unit, house_style, new_figure, render_rgb
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -29,17 +26,17 @@ def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: s
     """Draw a plane as a frame of a movie.
 
     Args:
-        plane: What to show. It is fitted into the frame with its own proportions; around it is the first colour.
+        plane: Plane to draw. It is fitted into the frame with equal scales, on a background of the first colour.
         limits: Values of the first and the last colour.
-        label: What the colours mean.
-        text: A line in the upper left corner.
-        size: [pixel] Width and height of the frame; made even, as video needs it.
+        label: Label of the colour bar.
+        text: Text in the upper left corner.
+        size: [pixel] Width and height of the frame; rounded up to an even number, as video requires.
     """
     size = max(size + size % 2, 96)
     inches = size / _PIXELS_PER_INCH
     point = 7.0 * inches / 4
     with house_style():
-        figure = new_figure(inches, inches, dpi=_PIXELS_PER_INCH, ground="black")
+        figure = new_figure(inches, inches, dpi=_PIXELS_PER_INCH, background="black")
         axes = figure.add_axes((0, 0, 1, 1))
         image = axes.imshow(
             plane.values,
@@ -50,7 +47,7 @@ def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: s
             interpolation="bicubic",
         )
         axes.set_facecolor(image.cmap(0.0))
-        span, (factor, _) = max(plane.width, plane.height_shown), shown_unit(plane.unit)
+        span, (factor, _) = max(plane.width, plane.height), display_unit(plane.unit)
         middle_x, middle_y = sum(plane.extent[:2]) / 2, sum(plane.extent[2:]) / 2
         half = span * factor / 2
         axes.set_xlim(middle_x - half, middle_x + half)
@@ -58,19 +55,19 @@ def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: s
         axes.set_axis_off()
         figure.patch.set_facecolor(image.cmap(0.0))
         axes.text(0.03, 0.97, text, transform=axes.transAxes, color="white", ha="left", va="top", fontsize=1.15 * point)
-        scale_bar(axes, span, share=0.25, size=1.1 * point, unit=plane.unit)
-        _slim_bar(axes, image, limits, label, point)
-        return as_rgb(figure)
+        add_scale_bar(axes, span, share=0.25, size=1.1 * point, unit=plane.unit)
+        _add_inset_colour_bar(axes, image, limits, label, point)
+        return render_rgb(figure)
 
 
-def _slim_bar(
+def _add_inset_colour_bar(
     axes: "matplotlib.axes.Axes",
     image: "matplotlib.image.AxesImage",
     limits: tuple[float, float],
     label: str,
     point: float,
 ) -> None:
-    """A colour bar in the lower left corner, its two ends written below it."""
+    """Draw a colour bar in the lower left corner, with its limits below it."""
     bar = axes.inset_axes((0.04, 0.085, 0.3, 0.016))
     bar.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=image.cmap, extent=(0, 1, 0, 1))
     bar.set_axis_off()
@@ -92,14 +89,14 @@ def write_movie(
     total: int = 0,
     progress: Callable[[int, int], object] | None = None,
 ) -> None:
-    """Write frames one by one: a GIF that repeats for ever, or an H.264 MP4, by the name's ending.
+    """Write frames one by one to an endless GIF or an H.264 MP4.
 
     Args:
-        frames: Pictures of one size, with even edges.
+        frames: Images of one size, with even edges.
         path: ``*.gif`` or ``*.mp4``.
-        rate: Frames a second.
-        total: How many frames there will be, for progress.
-        progress: Called with (frames done, frames in all) after each.
+        rate: [1/s] Frame rate.
+        total: Number of frames, for progress.
+        progress: Callback after each frame, with the number of frames so far and of all.
 
     Raises:
         ConfigError: If the ending is neither.
@@ -113,7 +110,7 @@ def write_movie(
             )
         )
 
-    def told() -> Iterator[UInt8[np.ndarray, "y x 3"]]:
+    def frames_with_progress() -> Iterator[UInt8[np.ndarray, "y x 3"]]:
         for done, frame in enumerate(frames, 1):
             yield frame
             if progress is not None:
@@ -121,33 +118,33 @@ def write_movie(
 
     with write_atomically(path) as temporary:
         if ending == ".gif":
-            temporary.write_bytes(_gif(told(), rate))
+            temporary.write_bytes(_gif(frames_with_progress(), rate))
         else:
-            _write_mp4(told(), rate, temporary, path)
+            _write_mp4(frames_with_progress(), rate, temporary, path)
 
 
 def _gif(frames: Iterable[UInt8[np.ndarray, "y x 3"]], rate: float) -> bytes:
-    """Make a GIF in memory: a writer that the disk refuses would try again, loudly, when it is forgotten."""
+    """Encode a GIF in memory: a writer whose disk is full would try again, with a traceback, when it is deleted."""
     import imageio.v2 as imageio
 
-    whole = BytesIO()
+    buffer = BytesIO()
     # GIF counts in hundredths of a second.
-    writer = imageio.get_writer(whole, format="GIF", mode="I", duration=round(100 / rate) * 10, loop=0)
+    writer = imageio.get_writer(buffer, format="GIF", mode="I", duration=round(100 / rate) * 10, loop=0)
     with writer:
         for frame in frames:
             writer.append_data(frame)
-    return whole.getvalue()
+    return buffer.getvalue()
 
 
 def _write_mp4(frames: Iterable[UInt8[np.ndarray, "y x 3"]], rate: float, temporary: Path, path: Path) -> None:
-    """Have ffmpeg write an MP4.
+    """Encode an MP4 by ffmpeg.
 
     Raises:
-        DataError: If ffmpeg ended before the film did; it does not say why.
+        DataError: If ffmpeg ended before the last frame; it gives no reason.
     """
     import imageio.v2 as imageio
 
-    temporary.touch()  # A folder that is read-only refuses this with a reason.
+    temporary.touch()  # On a read-only disk this raises an error with the reason.
     writer = imageio.get_writer(
         temporary, fps=rate, codec="libx264", quality=8, macro_block_size=2, ffmpeg_log_level="quiet"
     )
@@ -155,10 +152,10 @@ def _write_mp4(frames: Iterable[UInt8[np.ndarray, "y x 3"]], rate: float, tempor
         with writer:
             for frame in frames:
                 writer.append_data(frame)
-        whole = b"moov" in temporary.read_bytes()  # The table of contents, which is written last.
+        is_complete = b"moov" in temporary.read_bytes()  # The table of contents, which is written last.
     except OSError as error:
-        if error.errno not in (None, errno.EPIPE):  # imageio tells of a pipe that ffmpeg has closed without a number.
+        if error.errno not in (None, errno.EPIPE):  # For a pipe that ffmpeg has closed imageio gives no number.
             raise
-        whole = False
-    if not whole:
+        is_complete = False
+    if not is_complete:
         raise DataError(Diagnostic(str(path), "cannot be written: ffmpeg ended early", "see whether the disk is full"))

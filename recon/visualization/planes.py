@@ -1,4 +1,4 @@
-"""A flat cut through a result, and how to draw it with its axes in µm."""
+"""Planes through a result: sampling, and drawing with axes in µm."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,80 +8,78 @@ from jaxtyping import Float
 
 from ..errors import ConfigError, Diagnostic
 from ..frame import EDGE
-from ..sampled import Sampled
-from .style import shown_unit
+from ..sampled import Point3, Sampled
+from .style import display_unit
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.image
 
-Point3 = tuple[float, float, float]
-
 
 @dataclass(frozen=True)
 class Plane:
-    """Values on a flat cut.
+    """Values on a plane, or of a projection onto it.
 
     Args:
-        values: (down, right).
+        values: Values, shape (down, right).
         down: [m] Coordinates of the rows.
         right: [m] Coordinates of the columns.
-        names: Names of the axes (down, right), and of the axis that the plane cuts.
-        height: [m] Where it cuts that axis.
-        unit: Of all of these: ``m``, or ``voxel``.
+        names: Names of the axes (down, right), and of the axis normal to the plane.
+        position: [m] Coordinate of the plane on that axis.
+        unit: Unit of the coordinates: ``m`` or ``voxel``.
     """
 
     values: Float[np.ndarray, "down right"]
     down: Float[np.ndarray, " down"]
     right: Float[np.ndarray, " right"]
     names: tuple[str, str, str]
-    height: float
+    position: float
     unit: str = "m"
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """[µm] Left, right, bottom and top edge, half a sample beyond the outermost samples; [voxel] likewise."""
-        factor, _ = shown_unit(self.unit)
+        """[µm] Left, right, bottom and top edge, half a sample beyond the outermost samples; [voxel] for that unit."""
+        factor, _ = display_unit(self.unit)
         left, right = _edges(self.right)
         top, bottom = _edges(self.down)
         return left * factor, right * factor, bottom * factor, top * factor
 
     @property
     def width(self) -> float:
-        """[m] From edge to edge, along the rows."""
+        """[m] Distance of the left and right edges."""
         left, right = _edges(self.right)
         return right - left
 
     @property
-    def height_shown(self) -> float:
-        """[m] From edge to edge, along the columns."""
+    def height(self) -> float:
+        """[m] Distance of the top and bottom edges."""
         top, bottom = _edges(self.down)
         return bottom - top
 
 
-def centre_of(result: Sampled) -> Point3:
-    """[m] The middle (z, y, x) of the box."""
+def box_centre(result: Sampled) -> Point3:
+    """Return the centre (z, y, x) of the box of a result [m]."""
     low, high = result.bounds
     z, y, x = ((a + b) / 2 for a, b in zip(low, high, strict=True))
     return z, y, x
 
 
 def require_inside(result: Sampled, where: str, **coordinates: float) -> None:
-    """Refuse coordinates outside the box: only the background is there, and a picture of it tells nobody why.
+    """Refuse coordinates outside the box of a result, where there is only background.
 
     Args:
         result: A model or a volume.
-        where: What gave the coordinates, for the message.
-        coordinates: [m] By axis.
+        where: Source of the coordinates, for the message.
+        coordinates: [m] Coordinates by axis.
 
     Raises:
         ConfigError: With a fault for each coordinate outside.
     """
     faults = []
     for name, low, high in zip("zyx", *result.bounds, strict=True):
-        value, rounding = coordinates.get(name, low), EDGE * (high - low) / 2
-        if not low - rounding <= value <= high + rounding:
-            factor, unit = shown_unit(result.length_unit)
+        value, tolerance = coordinates.get(name, low), EDGE * (high - low) / 2
+        if not low - tolerance <= value <= high + tolerance:
+            factor, unit = display_unit(result.length_unit)
             box = f"{low * factor:.4g} … {high * factor:.4g} {unit}"
             message = f"{name} = {value * factor:.4g} {unit}, outside the box {box}"
             faults.append(Diagnostic(where, message, "choose a value within it"))
@@ -89,26 +87,13 @@ def require_inside(result: Sampled, where: str, **coordinates: float) -> None:
         raise ConfigError(*faults)
 
 
-def slice_plane(result: Sampled, axis: str, height: float, *, size: int = 400, quantity: str | None = None) -> Plane:
-    """Sample the plane ``axis = height``: (y, x) for z, (z, x) for y, and (y, z) for x.
-
-    Args:
-        result: A model or a volume.
-        axis: ``z``, ``y`` or ``x``.
-        height: [m] Where.
-        size: Samples along the box's longest edge.
-        quantity: Which; the first, if absent.
-    """
-    return PlaneSampler(result, quantity=quantity, size=size)(axis, height)
-
-
 class PlaneSampler:
-    """Cuts many planes of one result with square samples of one size.
+    """Sampler of planes ``z``, ``y`` or ``x`` of one result, with square samples.
 
     Args:
         result: A model or a volume.
-        quantity: Which; the first, if absent.
-        size: Samples along the box's longest edge.
+        quantity: Name of the quantity; the main one by default.
+        size: Number of samples along the longest edge of the box.
     """
 
     def __init__(self, result: Sampled, *, quantity: str | None = None, size: int = 400):
@@ -116,21 +101,31 @@ class PlaneSampler:
         self._unit = result.length_unit
         low, high = result.bounds
         pitch = max(b - a for a, b in zip(low, high, strict=True)) / size
-        self._axes = {name: _filled(a, b, pitch) for name, a, b in zip("zyx", low, high, strict=True)}
+        self._axes = {name: _cell_centres(a, b, pitch) for name, a, b in zip("zyx", low, high, strict=True)}
 
-    def __call__(self, axis: str, height: float) -> Plane:
-        """Sample the plane ``axis = height`` [m]."""
+    def __call__(self, axis: str, position: float) -> Plane:
+        """Sample the plane ``axis = position`` [m]: (y, x) for z, (z, x) for y, and (y, z) for x."""
         down, right = {"z": ("y", "x"), "y": ("z", "x"), "x": ("y", "z")}[axis]
-        axes = {**self._axes, axis: np.array([height])}
+        axes = {**self._axes, axis: np.array([position])}
         values = self._result.sample(axes["z"], axes["y"], axes["x"], self._quantity)
         flat = np.squeeze(values, axis="zyx".index(axis))
-        return Plane(flat.T if axis == "x" else flat, axes[down], axes[right], (down, right, axis), height, self._unit)
+        return Plane(
+            flat.T if axis == "x" else flat, axes[down], axes[right], (down, right, axis), position, self._unit
+        )
 
 
-def draw(
+def draw_plane(
     axes: "matplotlib.axes.Axes", plane: Plane, colours: str, limits: tuple[float, float], *, labels: bool = True
 ) -> "matplotlib.image.AxesImage":
-    """Draw a plane with its axes in µm (or voxels), or bare of ticks and labels."""
+    """Draw a plane.
+
+    Args:
+        axes: Axes to draw in.
+        plane: Values and coordinates.
+        colours: Name of the colour map.
+        limits: Values of the first and the last colour.
+        labels: Whether to draw ticks and labels, in µm or voxels.
+    """
     from matplotlib.ticker import MaxNLocator
 
     image = axes.imshow(
@@ -139,7 +134,7 @@ def draw(
     if labels:
         for side in (axes.xaxis, axes.yaxis):
             side.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-        _, unit = shown_unit(plane.unit)
+        _, unit = display_unit(plane.unit)
         axes.set_xlabel(f"${plane.names[1]}$ ({unit})")
         axes.set_ylabel(f"${plane.names[0]}$ ({unit})")
     else:
@@ -148,12 +143,13 @@ def draw(
     return image
 
 
-def _filled(low: float, high: float, pitch: float) -> Float[np.ndarray, " n"]:
-    """[m] Middles of cells that fill an edge exactly, as near as possible to ``pitch`` long."""
+def _cell_centres(low: float, high: float, pitch: float) -> Float[np.ndarray, " n"]:
+    """Return the centres of cells that fill an interval exactly, of a size close to ``pitch`` [m]."""
     count = max(round((high - low) / pitch), 1)
     return low + (np.arange(count) + 0.5) * ((high - low) / count)
 
 
 def _edges(axis: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Return the outer edges of the first and the last sample of an axis [m]."""
     half = float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) / 2 or 0.5e-9
     return float(axis[0]) - half, float(axis[-1]) + half

@@ -1,7 +1,7 @@
-"""A result seen from any side: the maximum, the minimum or the mean along the line of sight.
+"""Projections of a result from any side: maximum, minimum or mean along the line of sight.
 
-Seen straight on, the view is along +z with y down and x right. ``azimuth`` turns the specimen about its y axis (the
-vertical of the picture), then ``elevation`` tips it about the picture's horizontal, both right-handed in (x, y, z).
+At azimuth and elevation 0 the view is along +z, with y down and x right. ``azimuth`` rotates the specimen about its y
+axis (the vertical of the image), then ``elevation`` about the horizontal of the image, both right-handed in (x, y, z).
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from jaxtyping import Float
 from ...physics.rotation import rotation_matrix
 from ..grid import AXES
 from ..sampled import Sampled
-from .planes import Plane, draw
-from .style import INDEX_COLOURS, colour_bar, colour_range, house_style, lone_picture, scale_bar
+from .planes import Plane, draw_plane
+from .style import INDEX_COLOURS, add_colour_bar, add_scale_bar, colour_range, house_style, single_image_axes
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -24,13 +24,13 @@ _REDUCE: dict[str, Callable[..., Any]] = {"maximum": np.max, "minimum": np.min, 
 
 
 class Projector:
-    """Projects one result from many sides; it is sampled once, on cubic cells.
+    """Projector of one result, which is sampled once on cubic cells.
 
     Args:
         result: A model or a volume.
-        quantity: Which; the first, if absent.
-        along: What of the values on the line of sight is shown.
-        size: Samples along the box's longest edge.
+        quantity: Name of the quantity; the main one by default.
+        along: Reduction of the values along the line of sight.
+        size: Number of samples along the longest edge of the box.
     """
 
     def __init__(self, result: Sampled, *, quantity: str | None = None, along: Along = "maximum", size: int = 160):
@@ -45,26 +45,26 @@ class Projector:
         self._outline = _outline(self._values)
 
     def reach(self, turn: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
-        """[samples] Half the edges (z, y, x) of a box, centred, that holds all of the turned specimen that shows."""
+        """Return half the edges (z, y, x) of a centred box around what is visible of the rotated specimen [samples]."""
         box = np.abs(turn) @ (np.array(self._values.shape) / 2)
         return np.asarray(np.minimum(box, 1.12 * np.abs(self._outline @ turn.T).max(axis=0) + 2), np.float64)
 
     def __call__(self, turn: Float[np.ndarray, "3 3"], reach: Float[np.ndarray, " 3"] | None = None) -> Plane:
-        """Project the turned specimen along z.
+        """Project the rotated specimen along z.
 
         Args:
-            turn: Takes the specimen's (z, y, x) to the laboratory's.
-            reach: [samples] Half the edges of the field of view; those of ``reach(turn)`` if absent.
+            turn: Rotation from (z, y, x) of the specimen to those of the laboratory.
+            reach: [samples] Half the edges of the field of view; those of ``reach(turn)`` by default.
         """
         from scipy.ndimage import affine_transform
 
         half = self.reach(turn) if reach is None else reach
         shape = np.maximum(np.rint(2 * half), 1).astype(int)
         middle = (np.array(self._values.shape) - 1) / 2
-        # The inverse turn says where the specimen is that a sample of the laboratory sees.
+        # The inverse rotation gives the point of the specimen at each sample of the laboratory.
         offset = middle - turn.T @ ((shape - 1) / 2)
-        seen = affine_transform(self._values, turn.T, offset, output_shape=tuple(shape), order=1, cval=0.0)
-        image = np.asarray(self._reduce(seen, axis=0), np.float64) + self.background
+        rotated = affine_transform(self._values, turn.T, offset, output_shape=tuple(shape), order=1, cval=0.0)
+        image = np.asarray(self._reduce(rotated, axis=0), np.float64) + self.background
         down, right = (
             c + (np.arange(n) - (n - 1) / 2) * self.pitch for c, n in zip(self._centre[1:], image.shape, strict=True)
         )
@@ -72,16 +72,16 @@ class Projector:
 
 
 def _outline(contrast: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "n 3"]:
-    """[samples] Where, from the centre, the contrast is more than a twentieth of its greatest: enough to be seen."""
+    """Return points, from the centre, whose contrast exceeds a twentieth of the maximum: the visible part [samples]."""
     size = np.abs(contrast)
     points = np.argwhere(size > size.max(initial=0.0) / 20)
-    thinned = points[:: max(len(points) // 20000, 1)]
-    centred = thinned - (np.array(contrast.shape) - 1) / 2
+    subset = points[:: max(len(points) // 20000, 1)]
+    centred = subset - (np.array(contrast.shape) - 1) / 2
     return np.asarray(centred if len(centred) else np.array(contrast.shape)[None] / 2, np.float64)
 
 
 def view_rotation(azimuth: float, elevation: float = 0.0) -> Float[np.ndarray, "3 3"]:
-    """The turn that shows a specimen from an azimuth and an elevation [rad]."""
+    """Return the rotation of a specimen to the view at an azimuth and an elevation [rad]."""
     return np.asarray(rotation_matrix(AXES["x"], elevation) @ rotation_matrix(AXES["y"], azimuth), np.float64)
 
 
@@ -98,11 +98,11 @@ def project(
 
     Args:
         result: A model or a volume.
-        azimuth: [rad] About the vertical.
-        elevation: [rad] About the picture's horizontal.
-        along: What of the values on the line of sight is shown.
-        quantity: Which; the first, if absent.
-        size: Samples along the box's longest edge.
+        azimuth: [rad] Rotation about the vertical.
+        elevation: [rad] Rotation about the horizontal of the image.
+        along: Reduction of the values along the line of sight.
+        quantity: Name of the quantity; the main one by default.
+        size: Number of samples along the longest edge of the box.
     """
     return Projector(result, quantity=quantity, along=along, size=size)(view_rotation(azimuth, elevation))
 
@@ -117,15 +117,25 @@ def projection_figure(
     limits: tuple[float, float] | None = None,
     size: int = 240,
 ) -> "matplotlib.figure.Figure":
-    """Draw a projection with scale bar and colour bar; arguments as for :func:`project`."""
+    """Draw a projection with scale bar and colour bar.
+
+    Args:
+        result: A model or a volume.
+        azimuth: [rad] Rotation about the vertical.
+        elevation: [rad] Rotation about the horizontal of the image.
+        along: Reduction of the values along the line of sight.
+        quantity: Name of the quantity; the main one by default.
+        limits: Values of the first and the last colour; from the projection by default.
+        size: Number of samples along the longest edge of the box.
+    """
     plane = project(result, azimuth, elevation, along=along, quantity=quantity, size=size)
-    shown = limits or colour_range(plane.values, result.background(quantity))
+    limits = limits or colour_range(plane.values, result.background(quantity))
     turn = f"azimuth {np.degrees(azimuth):.0f}°, elevation {np.degrees(elevation):.0f}°".replace("-", "−")
     with house_style():
-        figure, axes, bar = lone_picture(plane.values.shape)
-        image = draw(axes, plane, INDEX_COLOURS, shown, labels=False)
+        figure, axes, bar = single_image_axes(plane.values.shape)
+        image = draw_plane(axes, plane, INDEX_COLOURS, limits, labels=False)
         image.set_interpolation("bicubic")
         axes.set_title(f"{along} projection, {turn}", loc="left", pad=4)
-        scale_bar(axes, plane.width, unit=plane.unit)
-        colour_bar(figure, image, bar, result.quantity(quantity))
+        add_scale_bar(axes, plane.width, unit=plane.unit)
+        add_colour_bar(figure, image, bar, result.quantity(quantity))
     return figure

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import UnflatError
 from . import compare_views, depth_montage, loss_curves, orthogonal_slices
-from .animation import most_striking_point
+from .animation import point_of_highest_contrast
 from .run_data import PredictedViews, RunData
-from .style import as_png
+from .style import render_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def draw_figures(figures: "Iterable[DeferredFigure]", files: "Iterable[Path]", g
     embedded: list[EmbeddedFigure] = []
     for figure in figures:
         try:
-            embedded.append(EmbeddedFigure(figure.title, figure.caption, as_png(figure.draw())))
+            embedded.append(EmbeddedFigure(figure.title, figure.caption, render_png(figure.draw())))
         except UnflatError as error:
             gaps.append(f"{figure.title}: {error}")
     names = {figure.file_name for figure in embedded}
@@ -93,7 +93,9 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
     if result is not None:
         caption = "Planes through the feature that stands out most from the medium."
         figures.append(
-            DeferredFigure("Orthogonal slices", caption, lambda: orthogonal_slices(result, most_striking_point(result)))
+            DeferredFigure(
+                "Orthogonal slices", caption, lambda: orthogonal_slices(result, point_of_highest_contrast(result))
+            )
         )
         figures.append(
             DeferredFigure("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result))

@@ -1,19 +1,28 @@
-"""Three planes through one point, laid out so that they share their axes."""
+"""Three orthogonal planes through a point, which share their axes."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..sampled import Sampled
-from .planes import Plane, PlaneSampler, Point3, centre_of, draw
-from .style import INDEX_COLOURS, at_height, colour_bar, colour_range, house_style, new_figure, scale_bar, shown_unit
+from ..sampled import Point3, Sampled
+from .planes import Plane, PlaneSampler, box_centre, draw_plane
+from .style import (
+    INDEX_COLOURS,
+    add_colour_bar,
+    add_scale_bar,
+    colour_range,
+    display_unit,
+    format_position,
+    house_style,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
 _MARGIN = {"left": 0.55, "right": 0.95, "top": 0.3, "bottom": 0.5, "gap": 0.38}
-"""[inch]"""
+"""[inch] Margins of the figure, and the gap between its panels."""
 
 
 def orthogonal_slices(
@@ -25,37 +34,37 @@ def orthogonal_slices(
     size: int = 480,
     title: str = "",
 ) -> "matplotlib.figure.Figure":
-    """Draw the planes z, y and x through a point: (y, x) with (y, z) beside and (z, x) below it, to one scale.
+    """Draw the planes z, y and x through a point to one scale: (y, x), with (y, z) beside and (z, x) below it.
 
     Args:
-        result: A model, sampled afresh for the picture, or a volume.
-        centre: [m] The point (z, y, x); the middle of the box if absent.
-        quantity: Which; the first, if absent.
-        limits: Values of the first and the last colour; from the planes if absent.
-        size: Samples along the box's longest edge.
-        title: A line above.
+        result: A model or a volume, sampled for the figure.
+        centre: [m] The point (z, y, x); the centre of the box by default.
+        quantity: Name of the quantity; the main one by default.
+        limits: Values of the first and the last colour; from the planes by default.
+        size: Number of samples along the longest edge of the box.
+        title: Title above the figure.
     """
-    point = centre or centre_of(result)
-    cutter = PlaneSampler(result, quantity=quantity, size=size)
-    planes = {name: cutter(name, height) for name, height in zip("zyx", point, strict=True)}
-    shown = limits or colour_range(
+    point = centre or box_centre(result)
+    sample_plane = PlaneSampler(result, quantity=quantity, size=size)
+    planes = {name: sample_plane(name, position) for name, position in zip("zyx", point, strict=True)}
+    limits = limits or colour_range(
         np.concatenate([p.values.ravel() for p in planes.values()]), result.background(quantity)
     )
     with house_style():
         figure, axes = _layout(result, title)
         for name, plane in planes.items():
-            image = draw(axes[name], plane, INDEX_COLOURS, shown)
-            axes[name].set_title(at_height(name, plane.height, plane.unit), loc="left", pad=3)
+            image = draw_plane(axes[name], plane, INDEX_COLOURS, limits)
+            axes[name].set_title(format_position(name, plane.position, plane.unit), loc="left", pad=3)
             _mark_cuts(axes[name], plane, point)
         axes["z"].set_xlabel("")
         axes["x"].set_ylabel("")
-        scale_bar(axes["z"], planes["z"].width, unit=planes["z"].unit)
-        colour_bar(figure, image, axes["bar"], result.quantity(quantity))
+        add_scale_bar(axes["z"], planes["z"].width, unit=planes["z"].unit)
+        add_colour_bar(figure, image, axes["bar"], result.quantity(quantity))
     return figure
 
 
 def _layout(result: Sampled, title: str) -> "tuple[matplotlib.figure.Figure, dict[str, matplotlib.axes.Axes]]":
-    """Axes by the name of the axis that their plane cuts, each as large as its plane, and ``bar`` for the colours."""
+    """Create axes to scale, by the name of the normal of their plane, and ``bar`` for the colour bar."""
     low, high = result.bounds
     depth, height, width = (b - a for a, b in zip(low, high, strict=True))
     inches = 5.2 / max(width + depth, height + depth)
@@ -82,9 +91,9 @@ def _layout(result: Sampled, title: str) -> "tuple[matplotlib.figure.Figure, dic
 
 
 def _mark_cuts(axes: "matplotlib.axes.Axes", plane: Plane, point: Point3) -> None:
-    """Thin lines where the other two planes cut this one."""
+    """Draw thin lines at the intersections with the other two planes."""
     where = dict(zip("zyx", point, strict=True))
     line = {"color": "white", "lw": 0.5, "alpha": 0.55, "dashes": (4, 4)}
-    factor, _ = shown_unit(plane.unit)
+    factor, _ = display_unit(plane.unit)
     axes.axhline(where[plane.names[0]] * factor, **line)  # type: ignore[arg-type]
     axes.axvline(where[plane.names[1]] * factor, **line)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""How every picture looks: type, line widths, colours, scale bars, colour bars.
+"""Style of all figures: fonts, line widths, colours, scale bars, colour bars.
 
-Figures are drawn by matplotlib's Agg canvas without pyplot, so that no display is needed and nothing stays open.
+Figures use the Agg canvas of matplotlib without pyplot: they need no display, and no figure stays open.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ ACCENT = "#c2410c"
 SECOND = "#1d4ed8"
 DPI = 200
 _NANOMETRES = 5e-7
-"""[m] Below which lengths are told in nm."""
+"""[m] Lengths below this are given in nm."""
 
 _RC = {
     "font.family": "sans-serif",
@@ -58,14 +58,14 @@ _RC = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw with the house's type and lines, whatever the user's matplotlibrc says."""
+    """Apply the fonts and line widths of unflat, independent of the user's matplotlibrc."""
     import logging
 
     import matplotlib
 
     fonts = logging.getLogger("matplotlib.font_manager")
     level = fonts.level
-    fonts.setLevel(logging.ERROR)  # A missing Helvetica is no news: the list goes on to one that is there.
+    fonts.setLevel(logging.ERROR)  # A missing Helvetica is harmless: the next font of the list is taken.
     try:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
@@ -75,42 +75,58 @@ def house_style() -> Iterator[None]:
         fonts.setLevel(level)
 
 
-def new_figure(width: float, height: float, *, dpi: float = DPI, ground: str = "white") -> "matplotlib.figure.Figure":
-    """An empty figure of the given size [inch] on an Agg canvas."""
+def new_figure(
+    width: float, height: float, *, dpi: float = DPI, background: str = "white"
+) -> "matplotlib.figure.Figure":
+    """Create an empty figure on an Agg canvas.
+
+    Args:
+        width: [inch] Width of the figure.
+        height: [inch] Height of the figure.
+        dpi: [1/inch] Resolution.
+        background: Colour of the background.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=dpi, facecolor=ground)
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor=background)
     FigureCanvasAgg(figure)
     return figure
 
 
-def lone_picture(
+def single_image_axes(
     shape: tuple[int, int],
 ) -> "tuple[matplotlib.figure.Figure, matplotlib.axes.Axes, matplotlib.axes.Axes]":
-    """A figure with axes for one picture of so many samples (y, x), and narrow ones beside it for the colour bar."""
+    """Create a figure for one image.
+
+    Args:
+        shape: Number of samples (y, x) of the image.
+
+    Returns:
+        The figure, the axes of the image, and narrow axes beside it for the colour bar.
+    """
     tall, wide = shape
     width = 4.2 * min(1.0, wide / tall)
     height = width * tall / wide
     total_x, total_y = width + 0.95, height + 0.3
     figure = new_figure(total_x, total_y)
-    picture = figure.add_axes((0.05 / total_x, 0.05 / total_y, width / total_x, height / total_y))
+    image = figure.add_axes((0.05 / total_x, 0.05 / total_y, width / total_x, height / total_y))
     bar = figure.add_axes(((width + 0.15) / total_x, 0.05 / total_y, 0.11 / total_x, height / total_y))
-    return figure, picture, bar
+    return figure, image, bar
 
 
-def as_rgb(figure: "matplotlib.figure.Figure") -> UInt8[np.ndarray, "y x 3"]:
-    """The pixels of a figure."""
+def render_rgb(figure: "matplotlib.figure.Figure") -> UInt8[np.ndarray, "y x 3"]:
+    """Render a figure to pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas: Any = FigureCanvasAgg(figure)  # Matplotlib leaves its canvas untyped.
+    canvas: Any = FigureCanvasAgg(figure)  # The canvas of matplotlib is untyped.
     with house_style():
         canvas.draw()
     return np.array(canvas.buffer_rgba(), np.uint8)[..., :3]
 
 
-def as_png(figure: "matplotlib.figure.Figure") -> bytes:
-    """A figure as a PNG file's bytes; the same figure gives the same bytes."""
+def render_png(figure: "matplotlib.figure.Figure") -> bytes:
+    """Render a figure as a PNG file; equal figures give equal bytes."""
     from io import BytesIO
 
     buffer = BytesIO()
@@ -125,34 +141,34 @@ def save_figure(figure: "matplotlib.figure.Figure", path: Path) -> None:
     Raises:
         DataError: If the folder is missing, or the disk is full or read-only.
     """
-    data = as_png(figure)
+    data = render_png(figure)
     with write_atomically(path) as temporary:
         temporary.write_bytes(data)
 
 
-def label_of(quantity: Quantity) -> str:
-    """Axis label of a quantity, with its unit: ``refractive index n``, ``absorption κ``, ``displacement (m)``."""
+def quantity_label(quantity: Quantity) -> str:
+    """Return the axis label of a quantity: ``refractive index n``, ``absorption κ``, ``displacement (m)``."""
     symbol = {"refractive_index": " $n$", "absorption": " $κ$"}.get(quantity.name, "")
     unit = f" ({quantity.unit})" if quantity.unit not in ("", "1") else ""
     return quantity.name.replace("_", " ") + symbol + unit
 
 
-def _readable(quantity: Quantity, low: float | None, high: float | None) -> tuple[str, float]:
-    """Label of a colour bar, and what its numbers are multiplied by."""
+def _colour_bar_label(quantity: Quantity, low: float | None, high: float | None) -> tuple[str, float]:
+    """Return the label of a colour bar, and the factor of its numbers."""
     if quantity.unit != "m":
-        return label_of(quantity), 1.0
+        return quantity_label(quantity), 1.0
     largest = max(abs(low or 0.0), abs(high or 0.0))
     factor, unit = (1e9, "nm") if largest < _NANOMETRES else (1e6, "µm")
-    return label_of(replace(quantity, unit=unit)), factor
+    return quantity_label(replace(quantity, unit=unit)), factor
 
 
-def shown_unit(unit: str) -> tuple[float, str]:
-    """What coordinates are multiplied by in pictures, and what their axes then say: micrometres, or voxels."""
+def display_unit(unit: str) -> tuple[float, str]:
+    """Return the factor from a unit of length (``m`` or ``voxel``) to the unit on axes, and its name."""
     return (1.0, "voxels") if unit == "voxel" else (1e6, "µm")
 
 
-def length_text(length: float, unit: str = "m") -> str:
-    """A length as people write it: ``2 µm``, ``250 nm``, ``−12.5 µm``, or ``5 voxels``."""
+def format_length(length: float, unit: str = "m") -> str:
+    """Format a length: ``2 µm``, ``250 nm``, ``−12.5 µm``, or ``5 voxels``."""
     if unit == "voxel":
         return f"{length:.3g} voxels".replace("-", "−")
     if length and abs(length) < 0.9995e-6:
@@ -160,19 +176,19 @@ def length_text(length: float, unit: str = "m") -> str:
     return f"{length * 1e6:.3g} µm".replace("-", "−")
 
 
-def at_height(name: str, height: float, unit: str = "m") -> str:
-    """Where a plane cuts an axis: ``z = −0.10 µm``."""
-    factor, label = shown_unit(unit)
-    return f"${name}$ = {height * factor + 0.0:.2f} {label}".replace("-", "−")
+def format_position(name: str, position: float, unit: str = "m") -> str:
+    """Format the position of a plane on an axis: ``z = −0.10 µm``."""
+    factor, label = display_unit(unit)
+    return f"${name}$ = {position * factor + 0.0:.2f} {label}".replace("-", "−")
 
 
-def nice_length(longest: float) -> float:
-    """[m] The greatest of 1, 2, 5 × 10ⁿ that is at most ``longest``."""
+def round_length(longest: float) -> float:
+    """Return the largest of 1, 2, 5 × 10ⁿ that is at most ``longest`` [m]."""
     decade = 10.0 ** np.floor(np.log10(longest))
     return float(max(step * decade for step in (1, 2, 5) if step * decade <= longest * (1 + 1e-9)))
 
 
-def scale_bar(
+def add_scale_bar(
     axes: "matplotlib.axes.Axes",
     width: float,
     *,
@@ -181,20 +197,20 @@ def scale_bar(
     size: float = 7.5,
     unit: str = "m",
 ) -> None:
-    """Draw a scale bar in the lower right corner, a round length of at most ``share`` of the image's width.
+    """Draw a scale bar of a round length in the lower right corner.
 
     Args:
-        axes: Axes that hold an image and nothing else.
+        axes: Axes that contain only an image.
         width: [m] Width of the image.
-        share: Longest bar as a share of the width.
-        colour: Of bar and text.
-        size: Of the text [pt].
-        unit: Of the width: ``m``, or ``voxel``.
+        share: Largest length of the bar, as a fraction of the width.
+        colour: Colour of bar and text.
+        size: [pt] Font size.
+        unit: Unit of the width: ``m`` or ``voxel``.
     """
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import AbstractPathEffect, withStroke
 
-    length = nice_length(width * share)
+    length = round_length(width * share)
     box = axes.get_window_extent()
     aspect = box.width / max(box.height, 1)
     right, bottom, thick = 0.95, 0.05 * max(aspect, 0.3), 0.014 * max(aspect, 0.3)
@@ -206,7 +222,7 @@ def scale_bar(
     text = axes.text(
         (left + right) / 2,
         bottom + 1.6 * thick,
-        length_text(length, unit),
+        format_length(length, unit),
         transform=axes.transAxes,
         color=colour,
         ha="center",
@@ -216,33 +232,33 @@ def scale_bar(
     text.set_path_effects(edge)
 
 
-def tag(axes: "matplotlib.axes.Axes", text: str) -> None:
-    """Write in the upper left corner of an image, legible on any ground."""
+def add_label(axes: "matplotlib.axes.Axes", text: str) -> None:
+    """Write text in the upper left corner of an image, legible on any background."""
     from matplotlib.patheffects import withStroke
 
     label = axes.text(0.035, 0.965, text, transform=axes.transAxes, color="white", ha="left", va="top", fontsize=7.5)
     label.set_path_effects([withStroke(linewidth=1.4, foreground="black", alpha=0.6)])
 
 
-def colour_bar(
+def add_colour_bar(
     figure: "matplotlib.figure.Figure",
     image: "matplotlib.cm.ScalarMappable",
     axes: "matplotlib.axes.Axes",
-    what: str | Quantity,
+    label: str | Quantity,
 ) -> None:
-    """Fill narrow axes with the colour bar of an image; numbers are written out in full (1.334, not 4e−3 + 1.33).
+    """Fill axes with the colour bar of an image; numbers are written in full (1.334, not 4e−3 + 1.33).
 
     Args:
-        figure: The picture.
-        image: Whose colours.
-        axes: To fill.
-        what: Is shown: a label, or a quantity, whose lengths are then told in µm or nm.
+        figure: Figure with the axes.
+        image: Image that defines the colours.
+        axes: Axes to fill.
+        label: Label, or the quantity that the image shows; lengths are then in µm or nm.
     """
     from matplotlib.ticker import FuncFormatter
 
     bar = figure.colorbar(image, cax=axes)
-    label, factor = (what, 1.0) if isinstance(what, str) else _readable(what, *image.get_clim())
-    bar.set_label(label)
+    text, factor = (label, 1.0) if isinstance(label, str) else _colour_bar_label(label, *image.get_clim())
+    bar.set_label(text)
     bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(width=0.6, length=2.5)
     if factor == 1:
@@ -255,22 +271,21 @@ def colour_bar(
 def colour_range(
     values: Float[np.ndarray, "..."], background: float | None = None, *, outliers: float = 2e-4
 ) -> tuple[float, float]:
-    """Values that take the first and the last colour.
+    """Choose the values of the first and the last colour.
 
-    Where the values lie on one side of the background but for a tenth of their range, the background takes the first or
-    the last colour: empty medium is then plainly empty.
+    If all but a tenth of the range lies on one side of the background, the background has the first or the last colour,
+    so that the medium looks empty.
 
     Args:
-        values: All that will be shown with these colours.
-        background: Value of the medium, if it has one.
-        outliers: Share of the samples at each end that does not count. A model is smooth and has few; a camera has
-            more.
+        values: All values that are drawn with these colours.
+        background: Value of the medium; None for values without one.
+        outliers: Fraction of the samples at each end that is ignored: few for a smooth model, more for a camera.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(finite, [100 * outliers, 100 - 100 * outliers]))
-    if high - low < 1e-12 * max(abs(high), 1):  # The only feature may be smaller than that.
+    if high - low < 1e-12 * max(abs(high), 1):  # The only feature may be smaller than the ignored fraction.
         low, high = float(finite.min()), float(finite.max())
     if background is not None:
         low, high = min(low, background), max(high, background)

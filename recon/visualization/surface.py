@@ -1,4 +1,4 @@
-"""The surface of a result, lit from a side and seen from anywhere."""
+"""Shaded surface of a result, seen from any side."""
 
 from typing import TYPE_CHECKING
 
@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float
 from ..errors import DataError
 from ..sampled import Sampled
 from ..volume import SIGNED_DISTANCE
-from .planes import Plane, draw
+from .planes import Plane, draw_plane
 from .projection import view_rotation
-from .style import house_style, lone_picture, scale_bar
+from .style import add_scale_bar, house_style, single_image_axes
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _LIGHT = np.array([0.75, 0.45, 0.48])
 """Direction (towards the eye, down, right) of the light."""
 _DARK = 0.15
-"""Brightness of what is turned away from the light; 1 is the ground."""
-_LITTLE, _RIM = 1e-6, 1
-"""[cell] By which numbers are not exact; and ground that is to be seen around a shape."""
+"""Brightness of faces that point away from the light; the background is 1."""
+_TOLERANCE, _RIM = 1e-6, 1
+"""[cell] Rounding errors, and the width of the background around a shape."""
 
 
 def surface_figure(
@@ -36,11 +36,12 @@ def surface_figure(
 
     Args:
         result: A model or a volume.
-        azimuth: [rad] About the vertical.
-        elevation: [rad] About the picture's horizontal.
-        quantity: Which; the first, if absent. Its surface is where a signed distance is 0, else half-way of its range.
-        limits: Without meaning here; every picture takes it.
-        size: Samples along the box's longest edge.
+        azimuth: [rad] Rotation about the vertical.
+        elevation: [rad] Rotation about the horizontal of the image.
+        quantity: Name of the quantity; the main one by default. The surface is at 0 of a signed distance, and at the
+            middle of the range of any other quantity.
+        limits: Ignored; all figures share these options.
+        size: Number of samples along the longest edge of the box.
 
     Raises:
         DataError: If there is no surface.
@@ -54,59 +55,60 @@ def surface_figure(
     if not values.min() < cut < values.max():
         message = f"{name} has no surface at {cut:.4g}: it goes from {values.min():.4g} to {values.max():.4g}"
         raise DataError(message)
-    shade = shaded(values, cut, view_rotation(azimuth, elevation))
+    shade = shade_surface(values, cut, view_rotation(azimuth, elevation))
     pitch, middle = float(axes[1][1] - axes[1][0]), [float(a[0] + a[-1]) / 2 for a in axes]
     down, right = (c + (np.arange(n) - (n - 1) / 2) * pitch for c, n in zip(middle[1:], shade.shape, strict=True))
     plane = Plane(shade.astype(np.float64), down, right, ("y", "x", "z"), middle[0], result.length_unit)
     with house_style():
-        figure, frame, bar = lone_picture(shade.shape)
-        draw(frame, plane, "bone", (0.0, 1.0), labels=False).set_interpolation("bicubic")
+        figure, frame, bar = single_image_axes(shade.shape)
+        draw_plane(frame, plane, "bone", (0.0, 1.0), labels=False).set_interpolation("bicubic")
         bar.set_visible(False)
         frame.set_title(f"surface of {name.replace('_', ' ')}", loc="left", pad=4)
-        scale_bar(frame, plane.width, unit=plane.unit)
+        add_scale_bar(frame, plane.width, unit=plane.unit)
     return figure
 
 
-def shaded(
+def shade_surface(
     values: Float[np.ndarray, "z y x"], level: float, turn: Float[np.ndarray, "3 3"]
 ) -> Float[np.ndarray, "h w"]:
-    """Light a surface, seen along z; 1 is the ground behind it.
+    """Compute the brightness of a surface seen along z.
 
     Args:
-        values: Above the level inside, on cubic cells.
-        level: On the surface.
-        turn: Takes the specimen's (z, y, x) to the laboratory's.
+        values: Values on cubic cells, above the level inside.
+        level: Value on the surface.
+        turn: Rotation from (z, y, x) of the specimen to those of the laboratory.
 
     Returns:
-        As many cells as the values have, or more where the turned shape needs them, about the same middle.
+        Brightness, 1 for the background, on as many cells as the values have, or more if the rotated shape needs them,
+        about the same centre.
     """
     from scipy.ndimage import affine_transform
 
-    middle, room = (np.array(values.shape) - 1) / 2, _room(values > level, turn)
-    outside, own = float(min(values.min(), level)), (np.array(room) - 1) / 2
+    middle, shape = (np.array(values.shape) - 1) / 2, _output_shape(values > level, turn)
+    outside, own = float(min(values.min(), level)), (np.array(shape) - 1) / 2
     moved = middle - turn.T @ own
-    seen = affine_transform(values.astype(np.float32), turn.T, moved, output_shape=room, order=1, cval=outside)
-    hit = seen > level
-    first = hit.argmax(axis=0)
+    rotated = affine_transform(values.astype(np.float32), turn.T, moved, output_shape=shape, order=1, cval=outside)
+    inside = rotated > level
+    first = inside.argmax(axis=0)
     rows, columns = np.indices(first.shape)
-    before, here = seen[np.maximum(first - 1, 0), rows, columns], seen[first, rows, columns]
-    into = np.where(first > 0, (here - level) / np.maximum(here - before, 1e-9), 0)
-    depth = np.where(hit.any(axis=0), first - np.clip(into, 0, 1), np.nan)
+    before, here = rotated[np.maximum(first - 1, 0), rows, columns], rotated[first, rows, columns]
+    fraction = np.where(first > 0, (here - level) / np.maximum(here - before, 1e-9), 0)
+    depth = np.where(inside.any(axis=0), first - np.clip(fraction, 0, 1), np.nan)
     down, right = np.gradient(depth)
     normal = np.stack([np.ones_like(depth), down, right]) / np.sqrt(1 + down**2 + right**2)
-    # Half of the light comes from all around: what lies in the shade keeps its relief.
+    # Half of the light is ambient, so that relief shows in the shade.
     light = 0.5 + 0.5 * np.tensordot(_LIGHT / np.linalg.norm(_LIGHT), normal, axes=1)
     return np.asarray(np.where(np.isfinite(depth), _DARK + (0.9 - _DARK) * np.nan_to_num(light), 1.0))
 
 
-def _room(inside: Bool[np.ndarray, "z y x"], turn: Float[np.ndarray, "3 3"]) -> tuple[int, int, int]:
-    """Cells (z, y, x) that hold a turned shape, and at least as many as it had, evenly about the middle."""
+def _output_shape(inside: Bool[np.ndarray, "z y x"], turn: Float[np.ndarray, "3 3"]) -> tuple[int, int, int]:
+    """Return a shape (z, y, x), at least that of the array, that holds the rotated shape about the same centre."""
     middle = (np.array(inside.shape) - 1) / 2
     ends = []
     for axis, centre in enumerate(middle):
         filled = np.flatnonzero(inside.any(axis=tuple(i for i in range(3) if i != axis)))
         ends.append([filled[0] - centre, filled[-1] - centre] if filled.size else [0.0, 0.0])
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3) @ turn.T
-    reach = np.ceil(np.abs(corners).max(axis=0) - middle - _LITTLE).astype(int) + _RIM
+    reach = np.ceil(np.abs(corners).max(axis=0) - middle - _TOLERANCE).astype(int) + _RIM
     z, y, x = (n + 2 * max(int(more), 0) for n, more in zip(inside.shape, reach, strict=True))
     return z, y, x

@@ -21,11 +21,12 @@ from unflat.recon.metrics.edge_profile import (
     fit_edges,
     line_between,
     lines_through_middle,
+    median_edge_width,
     write_csv,
 )
 from unflat.recon.sampled import Quantity
-from unflat.recon.visualization.profiles import draw_profiles
-from unflat.recon.visualization.style import as_png
+from unflat.recon.visualization.curves import draw_profiles
+from unflat.recon.visualization.style import render_png
 from unflat.recon.volume import Volume, centred_axis
 
 STEP = 5e-9
@@ -128,7 +129,7 @@ def test_the_table_names_line_place_and_units(tmp_path: Path) -> None:
 
 def test_the_figure_is_drawn() -> None:
     lines = lines_through_middle(block())
-    assert as_png(draw_profiles(lines, ["amplitude", "phase"])).startswith(b"\x89PNG")
+    assert render_png(draw_profiles(lines, ["amplitude", "phase"])).startswith(b"\x89PNG")
 
 
 def test_points_outside_a_volume_get_its_background() -> None:

@@ -1,4 +1,4 @@
-"""Pictures show what the model holds: the right values at the right places, in files that others can open."""
+"""Figures and movies show the right values at the right places, in files that other programs open."""
 
 import subprocess
 import sys
@@ -36,20 +36,20 @@ from unflat.recon.visualization import (
     zoom_frames,
     zoom_views,
 )
-from unflat.recon.visualization.animation import most_striking_point
-from unflat.recon.visualization.planes import slice_plane
+from unflat.recon.visualization.animation import point_of_highest_contrast
+from unflat.recon.visualization.planes import PlaneSampler
 from unflat.recon.visualization.projection import view_rotation
-from unflat.recon.visualization.style import as_rgb, colour_range, length_text, nice_length
-from unflat.recon.visualization.surface import shaded
+from unflat.recon.visualization.style import colour_range, format_length, render_rgb, round_length
+from unflat.recon.visualization.surface import shade_surface
 from unflat.recon.volume import Volume
 
 MEDIUM = 1.337
 BEAD = (0.8e-6, -1.1e-6, 1.6e-6)
-FACTS = {"medium_index": MEDIUM, "wavelength": 0.532e-6, "numerical_aperture": 0.65, "illumination_na": 0.6}
+MICROSCOPE = {"medium_index": MEDIUM, "wavelength": 0.532e-6, "numerical_aperture": 0.65, "illumination_na": 0.6}
 
 
 def contrast_at(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """A wide ball, and a small bright bead beside its middle."""
+    """Contrast of a wide ball with a small bright bead beside its centre."""
     ball = 0.02 * np.exp(-0.5 * (z**2 + y**2 + x**2) / (1.5e-6) ** 2)
     distance = (z - BEAD[0]) ** 2 + (y - BEAD[1]) ** 2 + (x - BEAD[2]) ** 2
     return ball + 0.05 * np.exp(-0.5 * distance / (0.35e-6) ** 2)
@@ -63,27 +63,27 @@ def model() -> Model:
     z, y, x = ((np.arange(n) + 0.5) * edge - h for n, h in zip(shape, high, strict=True))
     grid = contrast_at(z[:, None, None], y[:, None], x)[None] / 0.01
     architecture = {"type": "voxels", "version": 1, "shape": list(shape), "outputs": 1, "sign": "any"}
-    frame = ModelFrame((-high[0], -high[1], -high[2]), (high[0], high[1], high[2]), (edge, edge, edge), FACTS)
+    frame = ModelFrame((-high[0], -high[1], -high[2]), (high[0], high[1], high[2]), (edge, edge, edge), MICROSCOPE)
     quantity = ModelQuantity("refractive_index", "1", "real part of the refractive index", MEDIUM, 0.01)
     return Model(architecture, {"grid": grid.astype(np.float32)}, frame, (quantity,), "cell")
 
 
 @given(st.sampled_from("zyx"), st.floats(-0.9, 0.9), st.integers(20, 60))
 @settings(max_examples=15, deadline=None)
-def test_a_plane_holds_the_models_own_values(model: Model, axis: str, share: float, size: int) -> None:
-    height = share * float(dict(zip("zyx", model.frame.high, strict=True))[axis])
-    plane = slice_plane(model, axis, height, size=size)
+def test_a_plane_holds_the_values_of_the_model(model: Model, axis: str, share: float, size: int) -> None:
+    position = share * float(dict(zip("zyx", model.frame.high, strict=True))[axis])
+    plane = PlaneSampler(model, size=size)(axis, position)
     down, right = np.meshgrid(plane.down, plane.right, indexing="ij")
-    at = {plane.names[0]: down, plane.names[1]: right, axis: np.full_like(down, height)}
+    at = {plane.names[0]: down, plane.names[1]: right, axis: np.full_like(down, position)}
     points = np.stack([at[name].ravel() for name in "zyx"], axis=-1)
     np.testing.assert_allclose(plane.values.ravel(), model(points), atol=1e-9)
-    # The picture ends where the box ends, whatever the number of samples.
+    # The edges of the image are those of the box, for any number of samples.
     low, high = model.bounds
     index = "zyx".index(plane.names[1])
     assert plane.extent[:2] == pytest.approx((low[index] * 1e6, high[index] * 1e6))
 
 
-def test_a_volume_and_its_model_look_alike(model: Model) -> None:
+def test_a_volume_and_its_model_have_equal_values(model: Model) -> None:
     volume = model.volume()
     assert volume.background() == pytest.approx(MEDIUM)
     np.testing.assert_allclose(volume.bounds, model.bounds, atol=1e-12)
@@ -97,7 +97,7 @@ def test_a_volume_and_its_model_look_alike(model: Model) -> None:
 
 @given(st.floats(-3.1, 3.1), st.floats(-1.5, 1.5))
 @settings(max_examples=12, deadline=None)
-def test_a_bead_is_projected_where_geometry_says(model: Model, azimuth: float, elevation: float) -> None:
+def test_a_bead_is_projected_to_its_rotated_position(model: Model, azimuth: float, elevation: float) -> None:
     plane = project(model, azimuth, elevation, size=80)
     row, column = np.unravel_index(int(np.argmax(plane.values)), plane.values.shape)
     _, y, x = view_rotation(azimuth, elevation) @ np.array(BEAD)
@@ -105,10 +105,10 @@ def test_a_bead_is_projected_where_geometry_says(model: Model, azimuth: float, e
     assert plane.right[column] == pytest.approx(x, abs=0.3e-6)
 
 
-def test_projections_keep_the_order_of_their_values_and_turn_back_after_a_turn(model: Model) -> None:
-    greatest, mean, least = (project(model, 0.4, along=a, size=60).values for a in ("maximum", "mean", "minimum"))  # type: ignore[arg-type]
-    assert np.all(greatest >= mean - 1e-9)
-    assert np.all(mean >= least - 1e-9)
+def test_projections_are_ordered_and_periodic(model: Model) -> None:
+    maximum, mean, minimum = (project(model, 0.4, along=a, size=60).values for a in ("maximum", "mean", "minimum"))  # type: ignore[arg-type]
+    assert np.all(maximum >= mean - 1e-9)
+    assert np.all(mean >= minimum - 1e-9)
     np.testing.assert_allclose(
         project(model, 0.0, size=60).values, project(model, 2 * np.pi, size=60).values, atol=1e-6
     )
@@ -118,7 +118,7 @@ def test_projections_keep_the_order_of_their_values_and_turn_back_after_a_turn(m
 
 @given(st.floats(-0.8, 0.8), st.floats(-0.8, 0.8), st.floats(-0.8, 0.8), st.floats(2, 200))
 @settings(max_examples=15, deadline=None)
-def test_the_middle_of_every_zoom_step_is_the_models_value_there(
+def test_the_centre_of_every_zoom_step_has_the_value_of_the_model(
     model: Model, z: float, y: float, x: float, factor: float
 ) -> None:
     point = tuple(float(share * h) for share, h in zip((z, y, x), model.frame.high, strict=True))
@@ -130,14 +130,14 @@ def test_the_middle_of_every_zoom_step_is_the_models_value_there(
     np.testing.assert_allclose(widths[:-1] / widths[1:], factor ** (1 / 4), rtol=1e-6)
 
 
-def test_a_deep_zoom_shows_no_samples(model: Model) -> None:
-    """Neighbouring samples of a view differ ever less as the view shrinks: there is no voxel edge to run into."""
+def test_a_deep_zoom_is_smooth(model: Model) -> None:
+    """Differences of neighbouring samples shrink with the field of view: the model has no voxel edges."""
     steps = [np.abs(np.diff(v.values, axis=1)).max() for v in zoom_views(model, BEAD, 4, factor=64, size=64)]
     assert all(later < 0.5 * earlier for earlier, later in pairwise(steps))
 
 
-def test_a_zoom_finds_the_bead_by_itself_and_refuses_a_point_outside(model: Model) -> None:
-    np.testing.assert_allclose(most_striking_point(model), BEAD, atol=0.25e-6)
+def test_a_zoom_finds_the_bead_and_refuses_a_point_outside(model: Model) -> None:
+    np.testing.assert_allclose(point_of_highest_contrast(model), BEAD, atol=0.25e-6)
     with pytest.raises(ConfigError, match=r"x = 100 µm, outside the box -5.6 … 5.6 µm"):
         list(zoom_views(model, (0.0, 0.0, 1e-4)))
     with pytest.raises(ConfigError, match="shows nothing"):
@@ -145,7 +145,7 @@ def test_a_zoom_finds_the_bead_by_itself_and_refuses_a_point_outside(model: Mode
 
 
 def read_by_ffmpeg(movie: Path, folder: Path) -> list[np.ndarray]:
-    """All frames, as another program decodes them."""
+    """Decode all frames by ffmpeg."""
     program = imageio_ffmpeg.get_ffmpeg_exe()
     subprocess.run(
         [program, "-v", "error", "-i", movie, "-fps_mode", "passthrough", folder / "frame%03d.png"], check=True
@@ -154,12 +154,12 @@ def read_by_ffmpeg(movie: Path, folder: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("ending", [".gif", ".mp4"])
-def test_movies_hold_every_frame_and_can_be_read(model: Model, tmp_path: Path, ending: str) -> None:
-    told: list[tuple[int, int]] = []
+def test_movies_hold_every_frame_and_are_readable(model: Model, tmp_path: Path, ending: str) -> None:
+    reported: list[tuple[int, int]] = []
     movie = tmp_path / f"spin{ending}"
     drawn = list(spin_frames(model, 5, size=97, samples=24))
-    write_movie(drawn, movie, total=5, progress=lambda done, total: told.append((done, total)))
-    assert told == [(i, 5) for i in range(1, 6)]
+    write_movie(drawn, movie, total=5, progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(i, 5) for i in range(1, 6)]
     assert [file.name for file in tmp_path.iterdir()] == [movie.name]
     read = read_by_ffmpeg(movie, tmp_path)
     assert len(read) == 5
@@ -169,7 +169,7 @@ def test_movies_hold_every_frame_and_can_be_read(model: Model, tmp_path: Path, e
 
 
 @pytest.mark.parametrize("ending", [".gif", ".mp4"])
-def test_a_movie_that_the_disk_refuses_is_told_in_one_line(tmp_path: Path, ending: str) -> None:
+def test_a_movie_on_a_full_disk_gives_one_line(tmp_path: Path, ending: str) -> None:
     code = """
         import resource, signal, sys
         import numpy as np
@@ -192,7 +192,7 @@ def test_a_movie_that_the_disk_refuses_is_told_in_one_line(tmp_path: Path, endin
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_movie_that_breaks_leaves_nothing(tmp_path: Path) -> None:
+def test_an_error_while_a_movie_is_written_leaves_no_file(tmp_path: Path) -> None:
     def broken() -> Iterator[np.ndarray]:
         yield np.zeros((96, 96, 3), np.uint8)
         raise DataError("no more")
@@ -204,13 +204,13 @@ def test_a_movie_that_breaks_leaves_nothing(tmp_path: Path) -> None:
         write_movie(broken(), tmp_path / "zoom.avi")
 
 
-def test_zoom_frames_are_pictures_of_one_size(model: Model) -> None:
+def test_zoom_frames_have_one_size(model: Model) -> None:
     frames = list(zoom_frames(model, None, 3, factor=10, size=120))
     assert {frame.shape for frame in frames} == {(120, 120, 3)}
     assert not np.array_equal(frames[0], frames[-1])
 
 
-def test_every_figure_can_be_drawn_from_model_and_volume(model: Model, tmp_path: Path) -> None:
+def test_every_figure_is_drawn_from_model_and_volume(model: Model, tmp_path: Path) -> None:
     volume = model.volume()
     rng = np.random.default_rng(0)
     views = 1 + 0.1 * rng.normal(size=(3, 20, 30))
@@ -232,32 +232,32 @@ def test_every_figure_can_be_drawn_from_model_and_volume(model: Model, tmp_path:
         depth_montage(model, [])
 
 
-def test_a_picture_is_the_same_each_time_whatever_the_users_style(model: Model) -> None:
+def test_a_figure_does_not_depend_on_the_users_style(model: Model) -> None:
     import matplotlib
 
-    first = as_rgb(orthogonal_slices(model, size=40))
+    first = render_rgb(orthogonal_slices(model, size=40))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "green"}):
-        second = as_rgb(orthogonal_slices(model, size=40))
+        second = render_rgb(orthogonal_slices(model, size=40))
         assert matplotlib.rcParams["font.size"] == 30
     np.testing.assert_array_equal(first, second)
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
 
 @given(st.floats(1e-9, 1e-2))
-def test_scale_bars_are_round_and_fit(longest: float) -> None:
-    length = nice_length(longest)
+def test_scale_bars_have_round_lengths_that_fit(longest: float) -> None:
+    length = round_length(longest)
     assert 0.4 * longest <= length <= longest * (1 + 1e-6)
     assert f"{length:.3e}"[:5] in ("1.000", "2.000", "5.000")
 
 
-def test_lengths_read_as_under_a_microscope() -> None:
-    assert [length_text(v) for v in (2e-6, 2.5e-7, -1.25e-5, 0.0)] == ["2 µm", "250 nm", "−12.5 µm", "0 µm"]
+def test_lengths_are_formatted_in_micrometres_or_nanometres() -> None:
+    assert [format_length(v) for v in (2e-6, 2.5e-7, -1.25e-5, 0.0)] == ["2 µm", "250 nm", "−12.5 µm", "0 µm"]
 
 
 @pytest.mark.parametrize(
     ("reach", "label", "tick"), [(3e-6, "signed distance (µm)", "3"), (4e-8, "signed distance (nm)", "40")]
 )
-def test_lengths_are_told_in_the_unit_people_read(reach: float, label: str, tick: str) -> None:
+def test_colour_bars_of_lengths_are_in_micrometres_or_nanometres(reach: float, label: str, tick: str) -> None:
     axis = np.linspace(-1e-6, 1e-6, 5)
     values = np.broadcast_to(np.linspace(-reach, reach, 5)[:, None, None], (5, 5, 5)).copy()
     quantity = Quantity("signed_distance", "m", "")
@@ -268,19 +268,19 @@ def test_lengths_are_told_in_the_unit_people_read(reach: float, label: str, tick
     assert tick in {text.get_text() for text in bar.get_yticklabels()}
 
 
-def test_the_medium_takes_the_first_colour_and_a_lone_bead_is_still_seen() -> None:
+def test_the_medium_has_the_first_colour_and_a_single_bead_is_visible() -> None:
     values = MEDIUM + np.abs(np.random.default_rng(0).normal(size=10_000)) * 0.01
     low, high = colour_range(values, MEDIUM)
     assert low == MEDIUM
     assert MEDIUM < high < values.max()
-    lone = np.full(100_000, MEDIUM)
-    lone[7] = 1.4
-    assert colour_range(lone, MEDIUM) == (MEDIUM, 1.4)
+    single = np.full(100_000, MEDIUM)
+    single[7] = 1.4
+    assert colour_range(single, MEDIUM) == (MEDIUM, 1.4)
     flat = colour_range(np.full(10, MEDIUM), MEDIUM)
     assert flat[0] < MEDIUM < flat[1]
 
 
-def test_light_that_cannot_travel_and_a_model_without_a_microscope_are_refused(model: Model) -> None:
+def test_evanescent_light_and_a_model_without_a_microscope_are_refused(model: Model) -> None:
     with pytest.raises(ConfigError, match=r"NA \(1.2, 0.9\) cannot travel in a medium of index 1.337"):
         image_under(model, (1.2, 0.9))
     bare = replace(model, frame=ModelFrame(model.frame.low, model.frame.high))
@@ -288,22 +288,22 @@ def test_light_that_cannot_travel_and_a_model_without_a_microscope_are_refused(m
         image_under(bare, (0.1, 0.0))
 
 
-def test_tilted_light_casts_the_beads_image_aside_by_its_distance_from_the_focus(model: Model) -> None:
-    """A bead at z is seen along the light: in the plane of focus f it stands at x − (z − f) tan θ."""
+def test_tilted_light_shifts_the_image_of_a_bead_by_its_defocus(model: Model) -> None:
+    """In the plane of focus f the image of a bead at z is at x − (z − f) tan θ."""
     shape, edge, aperture, height = (40, 48, 56), 0.2e-6, 0.3, 2.3e-6
     z, y, x = ((np.arange(n) - (n - 1) / 2) * edge for n in shape)
     bead = np.exp(-0.5 * ((z[:, None, None] - height) ** 2 + y[:, None] ** 2 + x**2) / 0.4e-6**2)
-    lone = Model(model.architecture, {"grid": bead[None].astype(np.float32)}, model.frame, model.outputs, "cell")
+    bead_model = Model(model.architecture, {"grid": bead[None].astype(np.float32)}, model.frame, model.outputs, "cell")
 
     def centre(na: float, defocus: float) -> float:
-        shadow = ((image_under(lone, (0.0, na), defocus=defocus) - 1) ** 2).sum(axis=0)
+        shadow = ((image_under(bead_model, (0.0, na), defocus=defocus) - 1) ** 2).sum(axis=0)
         return float((np.arange(shape[2]) * shadow).sum() / shadow.sum()) * edge
 
     slope = aperture / np.sqrt(MEDIUM**2 - aperture**2)
-    for defocus in (0.0, -1.2e-6):  # Far enough that the bead's shadow is wider than its own bright and dark edge.
+    for defocus in (0.0, -1.2e-6):  # Far enough that the shadow is wider than its bright and dark edges.
         apart = centre(aperture, defocus) - centre(-aperture, defocus)
         assert apart == pytest.approx(-2 * (height - defocus) * slope, rel=0.12)
-    assert image_under(lone, (0.0, 0.0)).shape == shape[1:]
+    assert image_under(bead_model, (0.0, 0.0)).shape == shape[1:]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_tilted_light_casts_the_beads_image_aside_by_its_distance_from_the_focus
         (["-o", "a.png", "--style", "montage", "--plane", "x=1um"], 1, "planes of z"),
     ],
 )
-def test_the_command_draws_or_says_why_not(
+def test_the_command_draws_or_names_the_fault(
     model: Model, tmp_path: Path, arguments: list[str], status: int, message: str
 ) -> None:
     write_model(model, tmp_path / "model.h5")
@@ -345,7 +345,7 @@ def test_the_command_draws_or_says_why_not(
     assert (tmp_path / Path(arguments[1]).name).exists() == (status == 0)
 
 
-def test_the_command_keeps_what_is_there(model: Model, tmp_path: Path) -> None:
+def test_the_command_keeps_an_existing_file(model: Model, tmp_path: Path) -> None:
     write_model(model, tmp_path / "model.h5")
     (tmp_path / "a.png").write_text("mine")
     outcome = CliRunner().invoke(command, [str(tmp_path / "model.h5"), "-o", str(tmp_path / "a.png")])
@@ -353,18 +353,18 @@ def test_the_command_keeps_what_is_there(model: Model, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_text() == "mine"
 
 
-def test_a_quantity_that_is_not_there_is_a_wrong_command_line(model: Model) -> None:
+def test_an_unknown_quantity_is_a_fault_of_the_command_line(model: Model) -> None:
     with pytest.raises(ConfigError, match="no quantity 'nope': there are refractive_index"):
         model.quantity("nope")
 
 
 @pytest.mark.parametrize("angles", [(0.0, 0.0), (30.0, 55.0), (45.0, 35.0)])
-def test_a_turned_surface_is_seen_whole(angles: tuple[float, float]) -> None:
+def test_a_rotated_surface_is_visible_as_a_whole(angles: tuple[float, float]) -> None:
     box = np.zeros((20, 24, 28))
     box[:, 1:-1, 2:-2] = 1  # It touches two faces.
-    seen = shaded(box, 0.5, view_rotation(*np.radians(angles)))
-    assert (seen < 1).any()
-    for edge in (seen[0], seen[-1], seen[:, 0], seen[:, -1]):
+    brightness = shade_surface(box, 0.5, view_rotation(*np.radians(angles)))
+    assert (brightness < 1).any()
+    for edge in (brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1]):
         np.testing.assert_array_equal(edge, 1.0)
     if not any(angles):
-        assert (seen < 1).sum() == 22 * 24
+        assert (brightness < 1).sum() == 22 * 24

@@ -7,7 +7,14 @@ from jaxtyping import Float
 
 from ...errors import ConfigError, DataError
 from ...model import Model
-from ...visualization.style import IMAGE_COLOURS, colour_bar, colour_range, house_style, lone_picture, scale_bar
+from ...visualization.style import (
+    IMAGE_COLOURS,
+    add_colour_bar,
+    add_scale_bar,
+    colour_range,
+    house_style,
+    single_image_axes,
+)
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -99,12 +106,12 @@ def light_figure(
     picture = image_under(model, na, defocus=defocus, microscope=scope)
     shown = limits or colour_range(picture, outliers=2e-3)
     with house_style():
-        figure, axes, bar = lone_picture(picture.shape)
+        figure, axes, bar = single_image_axes(picture.shape)
         image = axes.imshow(picture, cmap=IMAGE_COLOURS, vmin=shown[0], vmax=shown[1], interpolation="bicubic")
         axes.set_xticks([])
         axes.set_yticks([])
         title = f"predicted under light of NA (y, x) = ({na[0]:.3g}, {na[1]:.3g}), focus at {defocus * 1e6:.3g} µm"
         axes.set_title(title.replace("-", "−"), loc="left", pad=4)
-        scale_bar(axes, picture.shape[1] * scope.pixel_size[1])
-        colour_bar(figure, image, bar, "intensity (incident = 1)")
+        add_scale_bar(axes, picture.shape[1] * scope.pixel_size[1])
+        add_colour_bar(figure, image, bar, "intensity (incident = 1)")
     return figure

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...errors import DataError
-from ...visualization.style import ACCENT, SECOND, colour_bar, house_style, new_figure, tag
+from ...visualization.style import ACCENT, SECOND, add_colour_bar, add_label, house_style, new_figure
 from ...volume import Volume
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.F
             panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * scale:.0f} {unit}", loc="left")
         bar = figure.add_axes((0.88, 0.17, 0.015, 0.73))
         found = next(q for q in volume.quantities if q.name == name)
-        colour_bar(figure, image, bar, found)
+        add_colour_bar(figure, image, bar, found)
     return figure
 
 
@@ -93,7 +93,7 @@ def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
                 down, right = [other for other in _LETTERS if other != letter]
                 panel.set_xlabel(right)
                 panel.set_ylabel(down)
-                tag(panel, name)
+                add_label(panel, name)
         bar = figure.add_axes((0.92, 0.06, 0.015, 0.91))
         _count_bar(figure, image, bar)
     return figure

@@ -11,8 +11,8 @@ from ...metrics import metric_named
 from ...metrics.edge_profile import lines_through_middle
 from ...model import Model
 from ...visualization import loss_curves, orthogonal_slices
-from ...visualization.planes import centre_of
-from ...visualization.profiles import draw_profiles
+from ...visualization.curves import draw_profiles
+from ...visualization.planes import box_centre
 from ...visualization.report_figures import DeferredFigure
 from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
@@ -80,7 +80,8 @@ def _of_profiles(volume: Volume) -> DeferredFigure:
 
     def draw() -> "matplotlib.figure.Figure":
         wanted = [*names, *(["support"] if "support" in volume.values else [])]
-        return draw_profiles(lines_through_middle(volume, wanted), names, volume.length_unit)
+        inside = [name for name in names if name != "amplitude"]  # The rest means nothing outside the support.
+        return draw_profiles(lines_through_middle(volume, wanted), names, volume.length_unit, masked=inside)
 
     return DeferredFigure("Line profiles", caption, draw)
 
@@ -98,7 +99,7 @@ def _volume_of(facts: RunData) -> Volume | None:
 
 def _of_model(facts: RunData, model: Model) -> list[DeferredFigure]:
     """What a continuous model shows beyond its samples, and how it came about."""
-    point = centre_of(model)
+    point = box_centre(model)
     caption = "The model asked afresh on a fine lattice: between the voxels there is no interpolation."
     found = [DeferredFigure("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
     if any("loss" in record for record in facts.records):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ...visualization.projection import view_rotation
 from ...visualization.style import ACCENT, INK, SECOND, house_style, new_figure
-from ...visualization.surface import shaded
+from ...visualization.surface import shade_surface
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -235,7 +235,9 @@ def draw_surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]
     """Draw a shape as light from a side leaves it, seen from a tilt."""
     from scipy.ndimage import gaussian_filter
 
-    return shaded(gaussian_filter(filled.astype(np.float32), _SMOOTH), 0.5, view_rotation(0.0, np.radians(_TILT)))
+    return shade_surface(
+        gaussian_filter(filled.astype(np.float32), _SMOOTH), 0.5, view_rotation(0.0, np.radians(_TILT))
+    )
 
 
 def _picture(axes: "matplotlib.axes.Axes", image: np.ndarray, mask: np.ndarray) -> None:
