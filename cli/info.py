@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from ..recon.experiments.readers import instrument_readers
+from ..recon.experiments.readers import describers, instrument_readers
 from ..recon.io.inspect import describe
-from ..recon.io.inspect_volume import describe as describe_volume
 from ..recon.runs.contents import read_ending
 from . import console
 from .options import PATH
@@ -29,9 +28,7 @@ def command(file: Path) -> None:
       unflat info cell.mrc
       unflat info 'raw/image_*.tif'
     """
-    for line in (
-        _describe_run(file) if _is_run(file) else (describe_volume(file) or describe(file, instrument_readers()))
-    ):
+    for line in _describe_run(file) if _is_run(file) else describe(file, instrument_readers(), describers()):
         console.print_line(line)
 
 

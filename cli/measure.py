@@ -60,7 +60,7 @@ def command(
       unflat measure CRYSTAL/volume.h5 -o crystal.csv
       unflat measure SHAPES/volume.h5 -o shapes.csv --features shapr
     """
-    from ..recon.io.table import joined
+    from ..recon.io.table import concatenate
 
     if output.suffix.lower() != ".csv":
         raise ConfigError(Diagnostic(str(output), "is not the name of a table", "use .csv"))
@@ -68,7 +68,7 @@ def command(
     failed: list[UnflatError] = []
     tables = list(_measure(models, spacing, level, features, kind, failed))
     if tables:
-        table = joined(tables)
+        table = concatenate(tables)
         table.save(output)
         console.print_line(f"{len(table.rows)} rows of {len(table.columns)} columns")
         console.report_file(output)

@@ -57,7 +57,7 @@ def command(
     volume = middle_of([member.volume for member in drawn]) if consensus else drawn[0].volume
     scale = Scale.of(volume)
     surface = extract_volume_surface(volume, scale, quantity, level)
-    save_mesh(surface, output, scale.unit)
+    save_mesh(surface.mesh, output, scale.unit)
     mesh = surface.mesh
     console.print_line(
         f"{len(mesh.faces):,} triangles, lengths in {scale.unit}: area {mesh.area:.4g} {scale.unit}2, "

@@ -111,7 +111,7 @@ def members_of(
         ConfigError: If there is no such cell or draw, or a volume is to be sampled anew.
         DataError: If the file cannot be opened.
     """
-    from ..recon.experiments import get_experiment
+    from ..recon.experiments import experiment_names, get_experiment
     from ..recon.io.result import read_result
     from ..recon.io.volume_stack import Member, counts, members
 
@@ -132,7 +132,7 @@ def members_of(
                 Diagnostic(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}")
             )
     if isinstance(found, Volume):
-        yield Member(0, 0, "", "", found if kind is None else replace(found, kind=kind))
+        yield Member(0, 0, "", "", replace(found, kind=kind or found.kind or experiment_names()[0]))
     elif isinstance(found, Model):
         if spacing is not None:
             require_within_box(found, spacing)

@@ -13,7 +13,7 @@ from ..recon.errors import ConfigError, Diagnostic
 from ..recon.grid import AXES, Grid, Region, compose
 from ..recon.io.detector_frame import detector_frame
 from ..recon.io.result import read_result
-from ..recon.io.volume_formats import ONE_QUANTITY, REAL_ONLY, format_of, read_volume, save
+from ..recon.io.volume_formats import read_volume, require_format, save
 from ..recon.model import Model
 from ..recon.volume import Volume
 from . import console
@@ -109,7 +109,7 @@ def command(
       unflat volume CRYSTAL -o crystal.cxi
     """
     console.refuse_to_overwrite(output, force=force)
-    one_only = format_of(output) in ONE_QUANTITY
+    one_only = require_format(output).has_one_quantity
     opened = one_specimen(read_result(model), model, draw)
     if isinstance(opened, Volume):
         if spacing or region or like or turns:
@@ -138,9 +138,9 @@ def command(
 
 def _converted(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:
     """Choose what the format of the output can hold; without a wish, all that it can."""
-    form = format_of(output)
-    able = [n for n, array in volume.values.items() if form not in REAL_ONLY or not np.iscomplexobj(array)]
-    chosen = names or (able[:1] if form in ONE_QUANTITY else able)
+    form = require_format(output)
+    able = [n for n, array in volume.values.items() if not form.is_real or not np.iscomplexobj(array)]
+    chosen = names or (able[:1] if form.has_one_quantity else able)
     if not names and len(chosen) < len(volume.values):
         console.note(f"{output.suffix} gets {', '.join(chosen)}; choose others with --quantity")
     quantities = tuple(volume.quantity(name) for name in chosen)

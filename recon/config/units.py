@@ -1,4 +1,4 @@
-"""Numbers with units in a config: ``515 nm``, ``0.2 um``, ``30 deg``, ``10 min``, ``4 GiB``.
+"""Table of units, for configs (``515 nm``, ``30 deg``, ``10 min``, ``4 GiB``) and for files (``micrometer``, ``Å⁻¹``).
 
 A plain number is in SI. Decimal arithmetic keeps ``0.2 um`` equal to ``2e-7`` to the last bit, so that a config that is
 written and read again is the same config.
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-Dimension: TypeAlias = Literal["length", "inverse length", "angle", "time", "memory", "number"]
+Dimension: TypeAlias = Literal["length", "inverse length", "angle", "time", "energy", "memory", "number"]
 
 _DEGREE = Decimal("0.01745329251994329576923690768488612713")
 _UNITS: dict[Dimension, dict[str, Decimal]] = {
@@ -58,6 +58,11 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
         "h": Decimal(3600),
         "d": Decimal(86400),
     },
+    "energy": {
+        "J": Decimal(1),
+        "eV": Decimal("1.602176634e-19"),
+        "keV": Decimal("1.602176634e-16"),
+    },
     "memory": {
         "B": Decimal(1),
         **{f"{p}B": Decimal(1000) ** n for n, p in enumerate(("k", "M", "G", "T"), 1)},
@@ -65,12 +70,27 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
     },
     "number": {"1": Decimal(1), "counts": Decimal(1), "%": Decimal("0.01"), "": Decimal(1)},
 }
+_FILE_SPELLINGS = {
+    **dict.fromkeys(("meter", "meters", "metre", "metres"), "m"),
+    **dict.fromkeys(("millimeter", "millimetre"), "mm"),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), "um"),
+    **dict.fromkeys(("nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
+    **dict.fromkeys(("angstroms", "ångström", "a"), "angstrom"),
+    **dict.fromkeys(("radian", "radians"), "rad"),
+    **dict.fromkeys(("joule", "joules", "j"), "J"),
+    "ev": "eV",
+    "kev": "keV",
+    **dict.fromkeys(("count", "photons", "photon", "electrons"), "counts"),
+    **dict.fromkeys(("dimensionless", "a.u.", "arb. units", "none"), "1"),
+}
+"""Spellings of other programs, in lower case, beside the units that a config accepts."""
 # Units in which a number may be written, largest first.
 _OUTPUT_UNITS: dict[Dimension, tuple[str, ...]] = {
     "length": ("m", "mm", "um", "nm", "pm"),
     "inverse length": (),
     "angle": ("deg", "rad"),
     "time": ("h", "min", "s", "ms"),
+    "energy": (),
     "memory": ("TiB", "GiB", "MiB", "KiB", "B"),
     "number": (),
 }
@@ -79,6 +99,7 @@ _EXAMPLES: dict[Dimension, str] = {
     "inverse length": "2.67 1/A",
     "angle": "30 deg",
     "time": "10 min",
+    "energy": "9 keV",
     "memory": "4 GiB",
     "number": "0.25",
 }
@@ -102,6 +123,44 @@ def si_factor(unit: str) -> float:
             f"unknown unit {unit!r}; lengths are m, mm, um, nm or 1/nm, 1/A; angles rad, deg; times s, min, h"
         )
     return float(_UNITS[dimension][unit])
+
+
+def conversion_factor(unit: str, expected: str) -> float:
+    """Return the number of ``expected`` units in one ``unit``.
+
+    Args:
+        unit: Unit in the spelling of a file or of the config.
+        expected: SI unit: ``m``, ``rad``, ``J``, ``1``, ``counts``, ``1/m``.
+
+    Raises:
+        ValueError: If the unit is unknown, or of another dimension.
+    """
+    if unit == expected:
+        return 1.0
+    if expected.startswith("1/"):
+        return 1 / conversion_factor(_denominator(unit), expected.removeprefix("1/"))
+    name = _FILE_SPELLINGS.get(unit.lower(), unit)
+    dimension, required = dimension_of(name), dimension_of(expected)
+    if dimension is None:
+        raise ValueError(f"its unit {unit!r} is unknown")
+    if dimension != required:
+        raise ValueError(f"its unit {unit!r} is no {required}")
+    return si_factor(name) / si_factor(expected)
+
+
+def _denominator(unit: str) -> str:
+    """Return ``nm`` of ``1/nm``, ``nm^-1``, ``nm**-1`` or ``nm⁻¹``.
+
+    Raises:
+        ValueError: If the unit is of none of these forms.
+    """
+    text = unit.replace(" ", "")
+    for ending in ("^-1", "**-1", "⁻¹", "-1"):
+        text = text.removesuffix(ending)
+    denominator = text.removeprefix("1/")
+    if denominator == unit:
+        raise ValueError(f"its unit {unit!r} is not of the form 1/length")
+    return denominator
 
 
 def parse_with_unit(text: str) -> tuple[float, Dimension | None]:

@@ -1,5 +1,6 @@
-"""Readers of instrument formats that the experiments add to the generic ones."""
+"""Formats of the experiments' own, beside the generic ones of ``io``."""
 
+from ..io.inspect import Describer
 from ..io.open import Reader
 
 
@@ -8,3 +9,10 @@ def instrument_readers() -> tuple[Reader, ...]:
     from .crystal.aps_34idc import READER
 
     return (READER,)
+
+
+def describers() -> tuple[Describer, ...]:
+    """Collect the functions of all experiments that describe formats without a tree of arrays."""
+    from .shape.image_folders import describe_folder
+
+    return (describe_folder,)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from ..errors import DataError, Diagnostic
 from ..io.detector_frame import detector_frame, is_on_detector
-from ..io.image_folders import is_sections
 from ..io.result import Result, read_result
 from ..io.volume_formats import read_volume
 from ..volume import Volume
-from . import get_experiment
+from . import experiment_names, get_experiment
 from .configs import load_config
+from .shape.image_folders import is_sections
 
 
 def read_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
@@ -26,7 +26,8 @@ def read_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
     reconstruction = read_result(result)
     if is_sections(truth):
         return reconstruction, _truth_of_sections(truth, result, reconstruction.kind)
-    specimen = read_result(truth) if truth.is_dir() else read_volume(truth)
+    kind = reconstruction.kind or experiment_names()[0]  # Neither file may give its kind: a TIFF, an MRC map.
+    specimen = read_result(truth) if truth.is_dir() else read_volume(truth, kind=kind)
     if not isinstance(specimen, Volume):
         raise DataError(Diagnostic(str(truth), "is a model, and no truth", "sample it: unflat volume"))
     if not any(isinstance(each, Volume) and is_on_detector(each) for each in (reconstruction, specimen)):

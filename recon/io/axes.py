@@ -1,4 +1,4 @@
-"""Match the shapes of arrays to the axes that they should have."""
+"""Assignment of named axes to the arrays of an acquisition."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,120 +7,122 @@ import numpy as np
 
 from ..errors import Diagnostic
 from .lazy_arrays import Index, LazyArray
-from .resolve import Located
+from .resolve import ResolvedArray
 
 
 @dataclass(frozen=True)
-class MatchedAxes:
-    """An array whose axes are known.
+class MatchedArray:
+    """Array whose axes are known.
 
     Args:
-        located: The array, its axes in the order of ``axes``.
-        axes: Their names, slowest first.
+        resolved: The array, with its axes in the order of ``axes``.
+        axes: Names of the axes, slowest first.
     """
 
-    located: Located
+    resolved: ResolvedArray
     axes: tuple[str, ...]
 
 
-def fit(
-    located: Sequence[Located], *, matlab: bool = False
-) -> tuple[list[MatchedAxes], dict[str, int], list[Diagnostic]]:
-    """Give each array its axes; the same name is the same size everywhere.
+def match_axes(
+    resolved: Sequence[ResolvedArray], *, matlab: bool = False
+) -> tuple[list[MatchedArray], dict[str, int], list[Diagnostic]]:
+    """Assign axes to each array, such that a name has the same size everywhere.
 
     Args:
-        located: Arrays, those that set the sizes first.
+        resolved: Arrays, those that set the sizes first.
         matlab: Whether the file is MATLAB's, where the last axis of a stack counts the images.
 
     Returns:
-        The arrays that fit, the size of each named axis, and a fault for each array that does not fit.
+        The arrays that match, the size of each named axis, and a fault for each array that does not match.
     """
-    fitted: list[MatchedAxes] = []
+    matched: list[MatchedArray] = []
     sizes: dict[str, int] = {}
     faults: list[Diagnostic] = []
-    for item in located:
-        found = next((f for f in _candidates(item, sizes, matlab) if _agrees(f, sizes)), None)
-        if found is None:
-            faults.append(_misfit(item, sizes))
+    for item in resolved:
+        match = next((c for c in _candidates(item, sizes, matlab) if _agrees(c, sizes)), None)
+        if match is None:
+            faults.append(_shape_fault(item, sizes))
             continue
-        fitted.append(found)
-        sizes.update(
-            {axis: n for axis, n in zip(found.axes, found.located.leaf.shape, strict=True) if not axis.isdigit()}
-        )
-    return fitted, sizes, faults
+        matched.append(match)
+        shape = match.resolved.array.shape
+        sizes.update({axis: n for axis, n in zip(match.axes, shape, strict=True) if not axis.isdigit()})
+    return matched, sizes, faults
 
 
-def _candidates(item: Located, sizes: dict[str, int], matlab: bool) -> list[MatchedAxes]:
-    """Ways to read an array, the plainest first."""
-    found = []
+def _candidates(item: ResolvedArray, sizes: dict[str, int], matlab: bool) -> list[MatchedArray]:
+    """List the possible layouts of an array, the simplest first."""
+    candidates = []
     for axes in item.entry.axes:
-        leaf = _ordered(item.leaf, axes, item.order, matlab)
-        if leaf is None:
+        array = _transpose(item.array, axes, item.order, matlab)
+        if array is None:
             continue
-        forms = [leaf, _without_ones(leaf), _with_leading_one(leaf, axes), _repeated(leaf, axes, sizes)]
-        found += [
-            MatchedAxes(replace(item, leaf=form), axes)
+        forms = [array, _squeeze(array), _expand(array, axes), _broadcast(array, axes, sizes)]
+        candidates += [
+            MatchedArray(replace(item, array=form), axes)
             for form in forms
             if form is not None and len(form.shape) == len(axes)
         ]
-    return found
+    return candidates
 
 
-def _agrees(candidate: MatchedAxes, sizes: dict[str, int]) -> bool:
-    wanted = [int(axis) if axis.isdigit() else sizes.get(axis) for axis in candidate.axes]
-    return all(w is None or w == n for w, n in zip(wanted, candidate.located.leaf.shape, strict=True))
+def _agrees(candidate: MatchedArray, sizes: dict[str, int]) -> bool:
+    """Whether an array has the sizes that its axes have elsewhere."""
+    required = [int(axis) if axis.isdigit() else sizes.get(axis) for axis in candidate.axes]
+    return all(size is None or size == n for size, n in zip(required, candidate.resolved.array.shape, strict=True))
 
 
-def _ordered(leaf: LazyArray, axes: tuple[str, ...], order: tuple[str, ...], matlab: bool) -> LazyArray | None:
-    """Turn the array's axes into the wanted order; None if the config's order names others."""
+def _transpose(array: LazyArray, axes: tuple[str, ...], order: tuple[str, ...], matlab: bool) -> LazyArray | None:
+    """Transpose an array to the order of ``axes``; None if the config's order names others."""
     if order:
-        if sorted(order) != sorted(axes) or len(leaf.shape) != len(order):
+        if sorted(order) != sorted(axes) or len(array.shape) != len(order):
             return None
-        return leaf.transposed(tuple(order.index(axis) for axis in axes))
-    if matlab and len(leaf.shape) == 3:
-        return leaf.transposed((2, 0, 1))
-    return leaf
+        return array.transposed(tuple(order.index(axis) for axis in axes))
+    if matlab and len(array.shape) == 3:
+        return array.transposed((2, 0, 1))
+    return array
 
 
-def _without_ones(leaf: LazyArray) -> LazyArray | None:
+def _squeeze(array: LazyArray) -> LazyArray | None:
     """Drop axes of one sample: MATLAB's scalars are (1, 1), its vectors (1, n)."""
-    kept = [axis for axis, n in enumerate(leaf.shape) if n != 1]
-    if len(kept) == len(leaf.shape):
+    remaining = [axis for axis, n in enumerate(array.shape) if n != 1]
+    if len(remaining) == len(array.shape):
         return None
 
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        full: list[Index] = [slice(None)] * len(leaf.shape)
-        for axis, part in zip(kept, index, strict=True):
+        full: list[Index] = [slice(None)] * len(array.shape)
+        for axis, part in zip(remaining, index, strict=True):
             full[axis] = part
-        array = leaf.fetch(tuple(full))
-        return array.reshape([array.shape[axis] for axis in kept])
+        values = array.fetch(tuple(full))
+        return values.reshape([values.shape[axis] for axis in remaining])
 
-    return LazyArray(tuple(leaf.shape[axis] for axis in kept), leaf.dtype, fetch, leaf.attributes)
+    return LazyArray(tuple(array.shape[axis] for axis in remaining), array.dtype, fetch, array.attributes)
 
 
-def _with_leading_one(leaf: LazyArray, axes: tuple[str, ...]) -> LazyArray | None:
+def _expand(array: LazyArray, axes: tuple[str, ...]) -> LazyArray | None:
     """Take a single image as a stack of one."""
-    if len(axes) < 2 or len(leaf.shape) != len(axes) - 1 or axes[0].isdigit():
+    if len(axes) < 2 or len(array.shape) != len(axes) - 1 or axes[0].isdigit():
         return None
-    return LazyArray((1, *leaf.shape), leaf.dtype, lambda index: leaf.fetch(index[1:])[None][index[0]], leaf.attributes)
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        return array.fetch(index[1:])[None][index[0]]
+
+    return LazyArray((1, *array.shape), array.dtype, fetch, array.attributes)
 
 
-def _repeated(leaf: LazyArray, axes: tuple[str, ...], sizes: dict[str, int]) -> LazyArray | None:
-    """Take one number for all of a short list: a pixel that is square, one plane of focus for all views."""
-    wanted = [int(axis) if axis.isdigit() else sizes.get(axis, 0) for axis in axes]
-    if int(np.prod(leaf.shape)) != 1 or len(axes) != 1 or wanted[0] == 0:
+def _broadcast(array: LazyArray, axes: tuple[str, ...], sizes: dict[str, int]) -> LazyArray | None:
+    """Repeat one number along an axis: the size of a square pixel, one plane of focus for all views."""
+    required = [int(axis) if axis.isdigit() else sizes.get(axis, 0) for axis in axes]
+    if array.size != 1 or len(axes) != 1 or required[0] == 0:
         return None
-    return LazyArray.of(np.full(wanted[0], np.ravel(leaf.read())[0]), leaf.attributes)
+    return LazyArray.of(np.full(required[0], np.ravel(array.read())[0]), array.attributes)
 
 
-def _misfit(item: Located, sizes: dict[str, int]) -> Diagnostic:
+def _shape_fault(item: ResolvedArray, sizes: dict[str, int]) -> Diagnostic:
     layouts = []
     for axes in item.entry.axes:
-        shape = ", ".join(
-            axis if axis.isdigit() else f"{axis} {sizes[axis]}" if axis in sizes else axis for axis in axes
-        )
-        layouts.append(f"({shape})")
+        shape = (axis if axis.isdigit() else f"{axis} {sizes[axis]}" if axis in sizes else axis for axis in axes)
+        layouts.append(f"({', '.join(shape)})")
     remedy = "if its axes come in another order, name them: "
     remedy += f"acquisition.{item.entry.name}: '/path as {' '.join(reversed(item.entry.axes[0]))}'"
-    message = f"{item.entry.name} has the shape {item.leaf.shape}; expected {' or '.join(layouts)}"
-    return Diagnostic(item.place, message, remedy if len(item.entry.axes[0]) > 1 and len(item.leaf.shape) > 1 else "")
+    message = f"{item.entry.name} has the shape {item.array.shape}; expected {' or '.join(layouts)}"
+    return Diagnostic(item.place, message, remedy if len(item.entry.axes[0]) > 1 and len(item.array.shape) > 1 else "")

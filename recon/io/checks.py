@@ -1,4 +1,4 @@
-"""Numbers that no instrument can have given: what is not finite, negative, or masked away altogether."""
+"""Checks for numbers that no instrument can give: not finite, negative, or all masked."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,17 +10,17 @@ from ..errors import Diagnostic
 from .lazy_arrays import Index
 
 
-def number_faults(
+def check_numbers(
     entry: Entry, array: np.ndarray, place: str, index: Sequence[Index], mask: np.ndarray | None
 ) -> list[Diagnostic]:
-    """Find the faults of one array's numbers.
+    """List the faults of one array's numbers.
 
     Args:
-        entry: What it is, with its limits.
-        array: Its numbers in SI.
-        place: Where it stands.
-        index: Which part of the file's array it is, so that messages count as the file does.
-        mask: 0 where a pixel is good, of the same shape; None if all are.
+        entry: Entry of the array, with its limits.
+        array: Numbers in SI.
+        place: Place of the array in the file, for messages.
+        index: Selected part of the array in the file, so that messages give indices in the file.
+        mask: Array of the same shape, 0 where a pixel is good; None if all are good.
     """
     if array.dtype.kind not in "fciu":
         return []
@@ -37,19 +37,19 @@ def number_faults(
     if entry.positive and not (array[usable] > 0).all():
         faults.append(_fault("not positive", usable & ~(array > 0), array, place, index, ""))
     if entry.at_least is not None and not (array[usable] >= entry.at_least).all():
-        what = "negative" if entry.at_least == 0 else f"below {entry.at_least:g}"
+        problem = "negative" if entry.at_least == 0 else f"below {entry.at_least:g}"
         remedy = "counts cannot be negative: add the dark level back, or mask them" if entry.unit == "counts" else ""
-        faults.append(_fault(what, usable & (array < entry.at_least), array, place, index, remedy))
+        faults.append(_fault(problem, usable & (array < entry.at_least), array, place, index, remedy))
     return faults
 
 
-def mask_faults(mask: np.ndarray, place: str, *, each_view: bool = True) -> list[Diagnostic]:
-    """Find masks, or views, of which no pixel is good.
+def check_mask(mask: np.ndarray, place: str, *, each_view: bool = True) -> list[Diagnostic]:
+    """List the faults of a mask: no good pixel at all, or in a view.
 
     Args:
-        mask: (y, x) or (view, y, x), 0 = good.
-        place: Where it stands.
-        each_view: Whether each view needs a good pixel; a frame of a rocking curve that was not measured has none.
+        mask: Mask (y, x) or (view, y, x), 0 = good.
+        place: Place of the mask in the file, for messages.
+        each_view: Whether each view needs a good pixel; a frame that was not measured has none.
     """
     remedy = "0 means good: if the file has 1 for good pixels, write the mask the other way round"
     if not mask.size or (mask != 0).all():
@@ -64,7 +64,7 @@ def mask_faults(mask: np.ndarray, place: str, *, each_view: bool = True) -> list
 
 
 def mask_for(array: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """The acquisition's mask in the shape of one of its arrays; None if it has none for it."""
+    """Return the acquisition's mask in the shape of one of its arrays; None if no mask applies to it."""
     mask = arrays.get("mask")
     if mask is None or array.ndim < 2 or array.shape[-2:] != mask.shape[-2:]:
         return None
@@ -73,8 +73,8 @@ def mask_for(array: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray 
     return np.broadcast_to(mask, array.shape)
 
 
-def filled(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Put the image's mean in place of masked pixels that are not finite: NaN times a weight of 0 is still NaN."""
+def fill_masked(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Replace masked pixels that are not finite by the image's mean: NaN times a weight of 0 is still NaN."""
     if mask is None or np.isfinite(array).all():
         return array
     good = (mask == 0) & np.isfinite(array)
@@ -84,20 +84,21 @@ def filled(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 def _fault(
-    what: str, flagged: npt.ArrayLike, array: np.ndarray, place: str, index: Sequence[Index], remedy: str
+    problem: str, flagged: npt.ArrayLike, array: np.ndarray, place: str, index: Sequence[Index], remedy: str
 ) -> Diagnostic:
-    bad = np.asarray(flagged)  # Of a scalar, numpy makes no array.
+    bad = np.asarray(flagged)  # NumPy returns no array for a scalar.
     count = int(bad.sum())
     first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
     value = array[first]
     if array.ndim == 0:
-        return Diagnostic(place, f"{value:g} is {what}", remedy)
+        return Diagnostic(place, f"{value:g} is {problem}", remedy)
     at = [_in_file(i, part) for i, part in zip(first, index, strict=True)]
     verb = "number is" if count == 1 else "numbers are"
-    return Diagnostic(place, f"{count} {verb} {what}, the first {value:g} at {at}", remedy)
+    return Diagnostic(place, f"{count} {verb} {problem}, the first {value:g} at {at}", remedy)
 
 
 def _in_file(position: int, part: Index) -> int:
+    """Return the index in the file of a position in the selected part."""
     if isinstance(part, slice):
         return (part.start or 0) + position * (part.step or 1)
     return part[position]

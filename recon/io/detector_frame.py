@@ -1,6 +1,6 @@
-"""The density on the frame of the detector: the grid conjugate to the measured array, whatever file holds it.
+"""Density on the frame of the detector, the grid conjugate to the measured array, in files of all formats.
 
-It is what programs exchange: it needs no geometry, and |FFT(density)|² is the pattern.
+Phasing programs exchange densities on this frame: it needs no geometry, and |FFT(density)|² is the pattern.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Complex
 
 from ..errors import DataError, Diagnostic
-from ..volume import Volume, centred_axis
+from ..volume import Volume
 from . import volume_cxi
 from .hdf5_common import open_checked
-from .phasing_programs import DETECTOR, FRAME, QUANTITIES, read_foreign
+from .phasing_programs import DETECTOR, FRAME, detector_volume, read_phased
 
 _LOST = 0.02
 """Share of a density's squares that may lie outside a smaller grid."""
@@ -29,7 +29,7 @@ def detector_frame(path: Path, axes: Sequence[str] | None = None) -> Volume | No
     """Read a density on the detector's frame.
 
     Args:
-        path: A run's folder, a volume of ours, a CXI file, or another program's result.
+        path: Run folder, volume of ours, CXI file, or result of another program.
         axes: Names of a foreign array's axes, slowest first, if not those that its program is known to write.
 
     Returns:
@@ -45,16 +45,16 @@ def detector_frame(path: Path, axes: Sequence[str] | None = None) -> Volume | No
     if path.is_file() and h5py.is_hdf5(path):
         with open_checked(path) as file:
             if "detector_frame/density" in file:
-                return _ours(file["detector_frame"])
-    return read_foreign(path, axes)
+                return detector_volume({"density": file["detector_frame/density"][()]}, {"program": "unflat"})
+    return read_phased(path, axes)
 
 
 def on_grid(volume: Volume, shape: tuple[int, int, int]) -> Complex[np.ndarray, "frame y x"]:
-    """Give a density on the grid of a measured array: a start for phasing it, or for comparing.
+    """Crop or pad a density to the grid of a measured array: an initial guess, or an array to compare with.
 
     Args:
-        volume: On the detector's frame.
-        shape: Sizes of the array (frame, y, x); the density is cut or filled up with 0 about its middle.
+        volume: Volume on the detector's frame.
+        shape: Sizes of the array (frame, y, x); the density is cropped or padded with 0 about its middle.
 
     Raises:
         DataError: If the crystal does not fit.
@@ -67,15 +67,8 @@ def on_grid(volume: Volume, shape: tuple[int, int, int]) -> Complex[np.ndarray, 
         source.append(slice(low, low + count))
         target.append(slice(put, put + count))
     whole[tuple(target)] = density[tuple(source)]
-    kept = float(np.sum(np.abs(whole) ** 2) / np.sum(np.abs(density) ** 2))
-    if kept < 1 - _LOST:
-        message = f"{100 * (1 - kept):.2g} % of the density lie outside {' x '.join(map(str, shape))} voxels"
+    inside = float(np.sum(np.abs(whole) ** 2) / np.sum(np.abs(density) ** 2))
+    if inside < 1 - _LOST:
+        message = f"{100 * (1 - inside):.2g} % of the density lie outside {' x '.join(map(str, shape))} voxels"
         raise DataError(Diagnostic("", message, "give the measurement as it was phased: not cropped further"))
     return whole
-
-
-def _ours(group: h5py.Group) -> Volume:
-    density = group["density"][()]
-    z, y, x = (centred_axis(n, 1.0) for n in density.shape)
-    facts: dict[str, float | str] = {FRAME: DETECTOR, "program": "unflat", "convention": "forward FFT: phase = -G.u"}
-    return Volume("crystal", z, y, x, {"density": density}, QUANTITIES[:1], facts, "voxel")

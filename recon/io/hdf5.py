@@ -1,4 +1,4 @@
-"""HDF5 files, and MATLAB's v7.3 files, which are HDF5 with the axes turned round."""
+"""HDF5 files, and MATLAB's v7.3 files, which are HDF5 with the axes in reverse order."""
 
 import errno
 from collections.abc import Iterator, Mapping
@@ -16,37 +16,35 @@ from .lazy_arrays import Index, LazyArray, take
 
 @dataclass(frozen=True)
 class Hdf5ArrayTree:
-    """An HDF5 file, open for reading."""
+    """Open HDF5 file: an `ArrayTree`."""
 
     path: Path
     file: Any
     form: str = "HDF5"
 
     def names(self) -> list[str]:
-        """Paths of all datasets, and of links whether or not they lead anywhere."""
+        """List the paths of all datasets, and of links that lead nowhere."""
         return list(walk(self.file))
 
-    def leaf(self, name: str) -> LazyArray | None:
-        """The dataset of a path; None if there is none, or only a group.
+    def array(self, name: str) -> LazyArray | None:
+        """Return the dataset at a path; None if there is none, or only a group.
 
         Raises:
             DataError: If it is a link that leads nowhere.
         """
-        found = _opened(self.file, name)
-        if found is None and (target := _broken_link(self.file, name)):
-            message = f"cannot be opened: it is a link to {target}"
-            raise DataError(
-                Diagnostic(f"{self.path}:{name}", message, "see whether what it leads to is there, and whole")
-            )
-        if not isinstance(found, h5py.Dataset):
+        node = _get(self.file, name)
+        if node is None and (target := _broken_link(self.file, name)):
+            message, remedy = f"cannot be opened: it is a link to {target}", "check that the target is there, and whole"
+            raise DataError(Diagnostic(f"{self.path}:{name}", message, remedy))
+        if not isinstance(node, h5py.Dataset):
             return None
-        leaf = _leaf(found, f"{self.path}:{name}")
-        return _as_in_matlab(leaf) if self.form.startswith("MATLAB") else leaf
+        array = _lazy_array(node, f"{self.path}:{name}")
+        return _reverse_axes(array) if self.form.startswith("MATLAB") else array
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
-        """The attributes of a group or dataset; None if there is no such object."""
-        found = _opened(self.file, name)
-        return None if found is None else plain_attributes(found)
+        """Return the attributes of a group or dataset; None if there is no such object."""
+        node = _get(self.file, name)
+        return None if node is None else plain_attributes(node)
 
 
 @contextmanager
@@ -54,7 +52,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     """Open an HDF5 file for reading.
 
     Raises:
-        DataError: If it is truncated, locked, or no HDF5 at all: one line, whatever HDF5 says.
+        DataError: If it is truncated, locked, or no HDF5 at all.
     """
     try:
         file = h5py.File(path, "r")
@@ -87,8 +85,8 @@ def walk(group: Any, prefix: str = "") -> Iterator[str]:
 
 
 def plain_attributes(node: Any) -> dict[str, Any]:
-    """Attributes as text, numbers and arrays; what HDF5 cannot give is left out."""
-    found: dict[str, Any] = {}
+    """Return attributes as text, numbers and arrays; those that HDF5 cannot decode are left out."""
+    attributes: dict[str, Any] = {}
     for key in node.attrs:
         try:
             value = node.attrs[key]
@@ -98,12 +96,12 @@ def plain_attributes(node: Any) -> dict[str, Any]:
             value = ""
         if isinstance(value, np.ndarray) and value.shape in ((), (1,)):
             value = value.reshape(())[()]
-        found[key] = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return found
+        attributes[key] = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return attributes
 
 
-def _opened(file: Any, name: str) -> Any:
-    """The group or dataset of a path; None if there is no such name, or a link on the way leads nowhere."""
+def _get(file: Any, name: str) -> Any:
+    """Return the group or dataset at a path; None if there is no such name, or a link on the way leads nowhere."""
     try:
         return file[name]
     except (KeyError, ValueError, OSError):
@@ -111,9 +109,9 @@ def _opened(file: Any, name: str) -> Any:
 
 
 def _broken_link(file: Any, name: str) -> str:
-    """Where the link leads that keeps a path from being followed; empty if no link is to blame."""
+    """Return the target of the link that breaks a path; empty if no link does."""
     path = name.strip("/")
-    while path and _opened(file, path) is None:
+    while path and _get(file, path) is None:
         link = _link(file, path)
         if isinstance(link, h5py.ExternalLink):
             return f"{link.filename}:{link.path}"
@@ -124,14 +122,15 @@ def _broken_link(file: Any, name: str) -> str:
 
 
 def _link(file: Any, path: str) -> Any:
-    """How a name stands in its folder; None if the folder cannot be opened."""
+    """Return the link of a name in its group; None if the group cannot be opened."""
     try:
         return file.get(path, getlink=True)
     except (KeyError, OSError):
         return None
 
 
-def _leaf(dataset: Any, where: str) -> LazyArray:
+def _lazy_array(dataset: Any, place: str) -> LazyArray:
+    """Wrap a dataset, without reading it."""
     parts = dataset.dtype.names
     # MATLAB and C programs write complex numbers as {real, imag}; h5py itself knows {r, i}.
     pair = parts is not None and len(parts) == 2 and tuple(p[0].lower() for p in parts) == ("r", "i")
@@ -140,7 +139,7 @@ def _leaf(dataset: Any, where: str) -> LazyArray:
         try:
             stored = _select(dataset, index)
         except OSError as error:
-            raise DataError(_reading_fault(where, error)) from error
+            raise DataError(_reading_fault(place, error)) from error
         array = np.asarray(stored)
         return array[parts[0]] + 1j * array[parts[1]] if pair else array
 
@@ -149,7 +148,7 @@ def _leaf(dataset: Any, where: str) -> LazyArray:
 
 
 def _select(dataset: Any, index: tuple[Index, ...]) -> np.ndarray:
-    """Read a part. HDF5 takes lists only rising and one at a time, and slowly: images are read one by one instead."""
+    """Read a part. HDF5 selects by one rising list at a time, and slowly: images are read one by one instead."""
     if not index or not isinstance(index[0], list):
         slices = tuple(part if isinstance(part, slice) else slice(None) for part in index)
         rest = tuple(slice(None) if isinstance(part, slice) else part for part in index)
@@ -159,15 +158,15 @@ def _select(dataset: Any, index: tuple[Index, ...]) -> np.ndarray:
     return np.concatenate(rows) if rows else np.empty((0, *dataset.shape[1:]), dataset.dtype)
 
 
-def _as_in_matlab(leaf: LazyArray) -> LazyArray:
-    """MATLAB writes its first axis fastest: turn the axes round, so that sizes read as they do in MATLAB."""
-    return leaf.transposed(tuple(reversed(range(len(leaf.shape)))))
+def _reverse_axes(array: LazyArray) -> LazyArray:
+    """Reverse the order of axes: MATLAB writes its first axis fastest, and sizes shall read as they do in MATLAB."""
+    return array.transposed(tuple(reversed(range(len(array.shape)))))
 
 
 def _opening_fault(path: Path, error: OSError) -> Diagnostic:
     text = str(error).lower()
     if "truncated" in text or "eof" in text:
-        remedy = "copy or acquire it again; the writer was stopped before it had ended"
+        remedy = "copy or acquire it again; the writer was stopped before it ended"
         return Diagnostic(str(path), "the HDF5 file is truncated: its end is missing", remedy)
     if isinstance(error, BlockingIOError) or "unable to lock" in text:
         return Diagnostic(
@@ -179,9 +178,9 @@ def _opening_fault(path: Path, error: OSError) -> Diagnostic:
     return Diagnostic(str(path), f"cannot be opened as HDF5: {reason}", "the file is damaged: copy or acquire it again")
 
 
-def _reading_fault(where: str, error: OSError) -> Diagnostic:
+def _reading_fault(place: str, error: OSError) -> Diagnostic:
     text = str(error)
     if "filter" in text and ("not" in text or "required" in text):
-        return Diagnostic(where, "is compressed in a way that this installation lacks", "pip install hdf5plugin")
+        return Diagnostic(place, "is compressed by a filter that is not installed", "pip install hdf5plugin")
     reason = " ".join(text.split())
-    return Diagnostic(where, f"cannot be read: {reason}", "the file is damaged: copy or acquire it again")
+    return Diagnostic(place, f"cannot be read: {reason}", "the file is damaged: copy or acquire it again")

@@ -1,4 +1,4 @@
-"""What all of our HDF5 files have in common: who wrote them, when, in which format; and how they are opened."""
+"""Root attributes, format version and checked opening of our own HDF5 files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,10 @@ import h5py
 from ..errors import DataError, Diagnostic
 
 FORMAT_VERSION = "1.0"
-BRICK = 64  # Samples along each edge of a chunk of a volume.
+ROOT_ATTRIBUTES = frozenset({"format", "format_version", "creator", "created", "kind", "default", "NX_class"})
+"""Names of the attributes that every file of ours has at its root."""
+BRICK = 64
+"""Number of samples along each edge of a chunk of a volume."""
 
 
 def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, default: str) -> None:
@@ -20,7 +23,7 @@ def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, d
     Args:
         file: The file.
         format_name: ``unflat-acquisition``, ``unflat-volume``, ``unflat-model`` or another of ours.
-        kind: Kind of experiment; None where the file is the same for all.
+        kind: Kind of experiment; None if the file is the same for all, empty if it is unknown.
         default: Group that viewers show first.
     """
     from ..version import __version__
@@ -29,7 +32,7 @@ def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, d
         {
             "format": format_name,
             "format_version": FORMAT_VERSION,
-            **({} if kind is None else {"kind": kind}),
+            **({"kind": kind} if kind else {}),
             "creator": f"unflat {__version__}",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "NX_class": "NXroot",
@@ -79,17 +82,17 @@ def _is_raised_by_h5py(error: Exception) -> bool:
 
 
 def text_of(value: object) -> str:
-    """Read an attribute or a text dataset, which h5py may give as bytes."""
+    """Return an attribute or a text dataset, which h5py may give as bytes, as text."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def number_or_text(value: object) -> float | str:
-    """Read a scalar attribute as a plain fact."""
+    """Return a scalar attribute as text or a number."""
     return text_of(value) if isinstance(value, bytes | str) else float(value)  # type: ignore[arg-type]
 
 
 def require_version(path: Path, version: str) -> None:
-    """Refuse a file of a later format.
+    """Raise an error for a file of a later format.
 
     Raises:
         DataError: If its major version is not ours.
@@ -101,12 +104,13 @@ def require_version(path: Path, version: str) -> None:
 
 
 def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
-    found = text_of(file.attrs.get("format", ""))
-    if names and found not in names:
-        what = f"a file of the format {found!r}" if found else "not one of our files (it has no format attribute)"
-        raise DataError(Diagnostic(str(path), f"{what}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
-    if names:
-        require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))
+    if not names:
+        return
+    own = text_of(file.attrs.get("format", ""))
+    if own not in names:
+        message = f"a file of the format {own!r}" if own else "not one of our files (it has no format attribute)"
+        raise DataError(Diagnostic(str(path), f"{message}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
+    require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))
 
 
 def _remedy(path: Path) -> str:

@@ -1,111 +1,116 @@
-"""What a file contains, for people: a summary of our own files, and the tree of any file that can be read.
-
-A few sentences about a file of our own: what it is, before the tree of what it holds.
-"""
+"""Description of a file for people: a summary of our own files and volumes, and the tree of all readable files."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..errors import DataError
-from .image_folders import is_sections, open_sections, picture
-from .inspect_volume import grid
+from .hdf5_common import ROOT_ATTRIBUTES
 from .lazy_arrays import ArrayTree, LazyArray
 from .open import Reader, open_tree
+from .phasing_programs import read_phased
+from .volume_formats import outline, require_format
+
+Describer: TypeAlias = Callable[[Path], list[str] | None]
+"""Function of an experiment that describes a format of its own in lines of text; None for any other path."""
 
 _SMALL = 100_000
 _SHOWN_VALUES = 6
 _LONG_TEXT = 60
 _MOST_LINES = 400
-# Every file of ours has these; they are for programs, or stand in the summary already.
-_USUAL = {
-    "NX_class",
-    "default",
-    "signal",
-    "axes",
-    "long_name",
-    "format",
-    "format_version",
-    "created",
-    "creator",
-    "kind",
-}
+_HIDDEN = ROOT_ATTRIBUTES | {"signal", "axes", "long_name"}
+"""Attributes of our own files that are for programs, or stand in the summary."""
 
 
-def _sections(path: Path) -> list[str]:
-    """Sections of cells: how many of each class, and what the first one's files hold."""
-    with open_sections(path) as sections:
-        counts = Counter(file.label or "no class in the name" for file in sections.files)
-        lines = [f"{path}: sections of {len(sections.files)} cells, for the kind shape"]
-        lines += [f"  {count} of {label}" for label, count in sorted(counts.items())]
-        for part, name in sections.files[0].parts.items():
-            found = picture(sections, name)
-            size = f", voxel {' x '.join(f'{1e9 * v:.4g}' for v in found.voxel)} nm" if found.voxel else ""
-            lines.append(f"  {name}: {part}, {' x '.join(map(str, found.values.shape))} {found.values.dtype}{size}")
-    return lines
-
-
-def describe(path: str | Path, readers: Sequence[Reader] = ()) -> list[str]:
+def describe(path: str | Path, readers: Sequence[Reader] = (), describers: Sequence[Describer] = ()) -> list[str]:
     """Describe a file in lines of text.
 
     Args:
         path: A file of ours or a foreign one, a folder of TIFFs, or a pattern.
         readers: Readers of further formats, tried first.
+        describers: Functions that describe further formats, tried first.
 
     Raises:
         DataError: If it cannot be opened.
     """
-    if is_sections(Path(path)):
-        return _sections(Path(path))
-    phased = _phased(Path(path))
-    if phased and not _has_tree(Path(path)):
+    path = Path(path)
+    for describer in (*describers, _describe_volume):
+        lines = describer(path)
+        if lines is not None:
+            return lines
+    phased = _describe_phased(path)
+    if phased and (path.is_dir() or path.suffix.lower() == ".npy"):  # Nothing else to show.
         return phased
-    with open_tree(Path(path), readers) as tree:
-        head = f"{path}: {tree.form}"
+    with open_tree(path, readers) as tree:
         try:
-            about = summary(tree)
-        except DataError:  # The tree below tells which array cannot be read.
-            about = []
-        hidden = _USUAL if about else set()
-        facts = tree.attributes("/") or {}
+            summary = summarise(tree)
+        except DataError:  # The tree below names the array that cannot be read.
+            summary = []
+        hidden = _HIDDEN if summary else frozenset()
         return [
-            head,
+            f"{path}: {tree.form}",
             *phased[1:],
-            *(f"  {line}" for line in about),
-            *_attributes(facts, "  ", hidden),
-            *_tree(tree, hidden),
+            *(f"  {line}" for line in summary),
+            *_describe_attributes(tree.attributes("/") or {}, "  ", hidden),
+            *_describe_tree(tree, hidden),
         ]
 
 
-def _phased(path: Path) -> list[str]:
-    """Say what another program phased, and how it is read; nothing for any other file."""
-    from .phasing_programs import read_foreign
+def _describe_volume(path: Path) -> list[str] | None:
+    """Describe a volume in MRC, VTI or our own OME-TIFF from its header alone; None for any other file.
 
+    Raises:
+        DataError: If it is torn, or no volume.
+    """
+    volume = outline(path)
+    if volume is None:
+        return None
+    lines = [
+        f"{path}: {require_format(path).name}",
+        f"  volume of a {volume.kind}" if volume.kind else "  volume",
+        f"  {_describe_grid((volume.z, volume.y, volume.x))}",
+    ]
+    lines += [f"  @{name} = {value}" for name, value in volume.attributes.items()]
+    for quantity in volume.quantities:
+        words = [quantity.name, str(volume.values[quantity.name].dtype), f"[{quantity.unit}]", quantity.meaning]
+        lines.append("  " + "  ".join(word for word in words if word))
+    return lines
+
+
+def _describe_grid(axes: Sequence[np.ndarray]) -> str:
+    """Return numbers, distances and extents of samples.
+
+    Args:
+        axes: [m] Coordinates along z, y, x; NaN if the spacing is unknown.
+    """
+    counts = " x ".join(str(len(axis)) for axis in axes)
+    steps = [float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) * 1e9 for axis in axes]
+    if not np.isfinite(steps).all():
+        return f"{counts} samples (z, y, x) of unknown spacing"
+    extents = " x ".join(f"{len(axis) * step * 1e-3:.4g}" for axis, step in zip(axes, steps, strict=True))
+    return f"{counts} samples (z, y, x), {' x '.join(f'{step:.4g}' for step in steps)} nm apart, {extents} um in all"
+
+
+def _describe_phased(path: Path) -> list[str]:
+    """Describe a density that another program phased, and the assumed convention; nothing for any other file."""
     if path.suffix.lower() == ".cxi" or not path.exists():
         return []
-    found = read_foreign(path)
-    if found is None:
+    volume = read_phased(path)
+    if volume is None:
         return []
-    sizes = " x ".join(map(str, found.shape))
-    facts = found.attributes
+    sizes = " x ".join(map(str, volume.shape))
     return [
-        f"{path}: phased crystal",
-        f"  density by {facts['program']}, read as {facts['assumed']}",
-        f"  {sizes} voxels (frame, y, x){', with its support' if 'support' in found.values else ''}",
+        f"{path}: phased {volume.kind}",
+        f"  density by {volume.attributes['program']}, read as {volume.attributes['assumed']}",
+        f"  {sizes} voxels (frame, y, x){', with its support' if 'support' in volume.values else ''}",
     ]
 
 
-def _has_tree(path: Path) -> bool:
-    """Whether a file holds named arrays; one array alone does not."""
-    return path.is_file() and path.suffix.lower() != ".npy"
-
-
-def _tree(tree: ArrayTree, hidden: set[str]) -> list[str]:
-    """One line for each group and array, indented by depth."""
+def _describe_tree(tree: ArrayTree, hidden: Collection[str]) -> list[str]:
+    """Return one line for each group and array, indented by depth."""
     lines: list[str] = []
     shown_groups: set[str] = set()
     for name in tree.names():
@@ -118,54 +123,51 @@ def _tree(tree: ArrayTree, hidden: set[str]) -> list[str]:
             if group not in shown_groups:
                 shown_groups.add(group)
                 indent = "  " * depth
-                lines += [
-                    f"{indent}{groups[depth - 1]}/",
-                    *_attributes(tree.attributes(f"/{group}") or {}, indent + "  ", hidden),
-                ]
-        lines += _array(tree, name, last, "  " * (len(groups) + 1), hidden)
+                lines.append(f"{indent}{groups[depth - 1]}/")
+                lines += _describe_attributes(tree.attributes(f"/{group}") or {}, indent + "  ", hidden)
+        lines += _describe_array(tree, name, last, "  " * (len(groups) + 1), hidden)
     return lines
 
 
-def _array(tree: ArrayTree, name: str, last: str, indent: str, hidden: set[str]) -> list[str]:
+def _describe_array(tree: ArrayTree, name: str, last: str, indent: str, hidden: Collection[str]) -> list[str]:
     try:
-        leaf = tree.leaf(name)
-        values = "" if leaf is None else _values(leaf)
+        array = tree.array(name)
+        values = "" if array is None else _format_values(array)
     except DataError as error:
         return [f"{indent}{last}  {error.faults[0].message}"]
-    if leaf is None:
+    if array is None:
         return []
-    shape = " x ".join(map(str, leaf.shape)) if leaf.shape else "scalar"
-    unit = leaf.attributes.get("units")
-    words = [f"{indent}{last}", shape, str(leaf.dtype), f"[{unit}]" if isinstance(unit, str) and unit else "", values]
-    rest = {key: value for key, value in leaf.attributes.items() if key != "units"}
-    return ["  ".join(word for word in words if word), *_attributes(rest, indent + "  ", hidden)]
+    shape = " x ".join(map(str, array.shape)) if array.shape else "scalar"
+    unit = array.attributes.get("units")
+    words = [f"{indent}{last}", shape, str(array.dtype), f"[{unit}]" if isinstance(unit, str) and unit else "", values]
+    rest = {key: value for key, value in array.attributes.items() if key != "units"}
+    return ["  ".join(word for word in words if word), *_describe_attributes(rest, indent + "  ", hidden)]
 
 
-def _values(leaf: LazyArray) -> str:
-    """The value, or the range of values, of an array that is quickly read."""
-    size = int(np.prod(leaf.shape))
-    if not 0 < size <= _SMALL:
+def _describe_attributes(attributes: Mapping[str, Any], indent: str, hidden: Collection[str]) -> list[str]:
+    return [f"{indent}@{name} = {_format_text(value)}" for name, value in attributes.items() if name not in hidden]
+
+
+def _format_values(array: LazyArray) -> str:
+    """Return the value, or the range of values, of a small array; nothing for others."""
+    if not 0 < array.size <= _SMALL:
         return ""
-    array = leaf.read()
-    if array.dtype.kind in "SOUa":
-        return _text(np.ravel(array)[0]) if size == 1 else ""
-    if array.dtype.kind not in "biufc":
+    values = array.read()
+    if values.dtype.kind in "SOUa":
+        return _format_text(np.ravel(values)[0]) if array.size == 1 else ""
+    if values.dtype.kind not in "biufc":
         return ""
-    if size <= _SHOWN_VALUES:
-        return "= " + ", ".join(f"{value:g}" for value in np.ravel(array).tolist())
-    if array.dtype.kind == "c":
-        return f"|values| {np.abs(array).min():g} … {np.abs(array).max():g}"
-    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-    broken = f", {size - finite.size} not finite" if finite.size < size else ""
-    return f"{finite.min():g} … {finite.max():g}{broken}" if finite.size else "no finite number"
+    if array.size <= _SHOWN_VALUES:
+        return "= " + ", ".join(f"{value:g}" for value in np.ravel(values).tolist())
+    if values.dtype.kind == "c":
+        return f"|values| {np.abs(values).min():g} … {np.abs(values).max():g}"
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    others = f", {array.size - finite.size} not finite" if finite.size < array.size else ""
+    return f"{finite.min():g} … {finite.max():g}{others}" if finite.size else "no finite number"
 
 
-def _attributes(attributes: Mapping[str, Any], indent: str, hidden: set[str]) -> list[str]:
-    return [f"{indent}@{name} = {_text(value)}" for name, value in attributes.items() if name not in hidden]
-
-
-def _text(value: Any) -> str:
-    """A value on one line."""
+def _format_text(value: Any) -> str:
+    """Format a value on one line."""
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, np.ndarray) and value.size > _SHOWN_VALUES:
@@ -174,92 +176,85 @@ def _text(value: Any) -> str:
     return text if len(text) <= _LONG_TEXT else text[: _LONG_TEXT - 1] + "…"
 
 
-def summary(tree: ArrayTree) -> list[str]:
-    """Say what a file of ours is; nothing for a foreign one."""
-    facts = tree.attributes("/") or {}
-    form = str(facts.get("format", ""))
-    known: dict[str, Callable[[ArrayTree], list[str]]] = {
-        "unflat-acquisition": _acquisition,
-        "unflat-volume": _volume,
-        "unflat-model": _model,
+def summarise(tree: ArrayTree) -> list[str]:
+    """Summarise a file of ours in a few lines; return nothing for a foreign one."""
+    attributes = tree.attributes("/") or {}
+    form = str(attributes.get("format", ""))
+    summaries: dict[str, Callable[[ArrayTree], Iterator[str]]] = {
+        "unflat-acquisition": _summarise_acquisition,
+        "unflat-volume": _summarise_volume,
+        "unflat-model": _summarise_model,
     }
-    if form not in known:
+    if form not in summaries:
         return []
-    kind = f" of a {facts['kind']}" if "kind" in facts else ""
-    made = f", made {facts['created']} by {facts.get('creator', 'unflat')}" if "created" in facts else ""
-    return [f"{form.removeprefix('unflat-')}{kind}{made}", *known[form](tree)]
+    kind = f" of a {attributes['kind']}" if "kind" in attributes else ""
+    creator = attributes.get("creator", "unflat")
+    created = f", made {attributes['created']} by {creator}" if "created" in attributes else ""
+    return [f"{form.removeprefix('unflat-')}{kind}{created}", *summaries[form](tree)]
 
 
-def _acquisition(tree: ArrayTree) -> list[str]:
-    lines = []
-    for name, what in (("images", "intensity images"), ("field", "complex fields")):
-        leaf = tree.leaf(f"/measurement/{name}")
-        if leaf is not None and len(leaf.shape) == 3:
-            views, y, x = leaf.shape
-            lines.append(f"{views} {what} of {y} x {x} pixels (y, x)")
-    basis = tree.leaf("/instrument/reciprocal_basis")
-    if (tree.attributes("/") or {}).get("kind") == "crystal":
-        lines.append("steps of q are known" if basis is not None else "steps of q are unknown: results are in voxels")
+def _summarise_acquisition(tree: ArrayTree) -> Iterator[str]:
+    for name, content in (("images", "intensity images"), ("field", "complex fields")):
+        array = tree.array(f"/measurement/{name}")
+        if array is not None and len(array.shape) == 3:
+            views, y, x = array.shape
+            yield f"{views} {content} of {y} x {x} pixels (y, x)"
+    is_far_field = tree.array("/instrument/detector_distance") is not None
+    if tree.array("/instrument/reciprocal_basis") is not None:
+        yield "steps of q are known"
+    elif is_far_field:
+        yield "steps of q are unknown: results are in voxels"
+    # A pixel in the specimen is in nm, one of a far detector in µm.
+    pixel = ("pixel {:.4g} um", 1e6) if is_far_field else ("pixel {:.4g} nm", 1e9)
     numbers = [
-        _number(tree, "wavelength", "wavelength {:.4g} nm", 1e9),
-        _number(tree, "numerical_aperture", "NA {:g}"),
-        _number(tree, "medium_index", "medium index {:g}"),
-        _pixel(tree),
-        _number(tree, "detector_distance", "detector at {:.4g} m"),
+        _format_number(tree, "wavelength", "wavelength {:.4g} nm", 1e9),
+        _format_number(tree, "numerical_aperture", "NA {:g}"),
+        _format_number(tree, "medium_index", "medium index {:g}"),
+        _format_number(tree, "pixel_size", *pixel),
+        _format_number(tree, "detector_distance", "detector at {:.4g} m"),
     ]
     if any(numbers):
-        lines.append(", ".join(number for number in numbers if number))
-    lines += _light(tree)
-    truth = [name for name in tree.names() if name.startswith("/truth/")]
-    return [*lines, *(["carries its truth"] if truth else [])]
+        yield ", ".join(number for number in numbers if number)
+    yield from _summarise_illumination(tree)
+    if any(name.startswith("/truth/") for name in tree.names()):
+        yield "carries its truth"
 
 
-def _pixel(tree: ArrayTree) -> str:
-    """A pixel in the specimen in nm, one of an X-ray detector in µm."""
-    far = tree.leaf("/instrument/detector_distance") is not None
-    return _number(tree, "pixel_size", "pixel {:.4g} um" if far else "pixel {:.4g} nm", 1e6 if far else 1e9)
+def _summarise_illumination(tree: ArrayTree) -> Iterator[str]:
+    forms = {"illumination_na": "one direction of light a view", "source_na": "several sources a view"}
+    for name, content in forms.items():
+        array = tree.array(f"/instrument/{name}")
+        if array is not None and len(array.shape) == 2 and array.shape[0]:
+            largest = float(np.hypot(*array.read().T).max())
+            rotation = ", turning specimen" if tree.array("/instrument/rotation") is not None else ""
+            yield f"{content}, up to NA {largest:.4g}{rotation}"
+            return
 
 
-def _light(tree: ArrayTree) -> list[str]:
-    for name, what in (("illumination_na", "one direction of light a view"), ("source_na", "several sources a view")):
-        leaf = tree.leaf(f"/instrument/{name}")
-        if leaf is not None and len(leaf.shape) == 2 and leaf.shape[0]:
-            largest = float(np.hypot(*leaf.read().T).max())
-            turning = ", turning specimen" if tree.leaf("/instrument/rotation") is not None else ""
-            return [f"{what}, up to NA {largest:.4g}{turning}"]
-    return []
+def _summarise_volume(tree: ArrayTree) -> Iterator[str]:
+    axes = {axis: array.read() for axis in "zyx" if (array := tree.array(f"/volume/{axis}")) is not None}
+    if len(axes) == 3:
+        names = [name.removeprefix("/volume/") for name in tree.names() if name.startswith("/volume/")]
+        yield _describe_grid(list(axes.values()))
+        yield f"quantities: {', '.join(name for name in names if name not in axes)}"
 
 
-def _volume(tree: ArrayTree) -> list[str]:
-    axes = {axis: leaf.read() for axis in "zyx" if (leaf := tree.leaf(f"/volume/{axis}")) is not None}
-    if len(axes) < 3:
-        return []
-    names = [name.removeprefix("/volume/") for name in tree.names() if name.startswith("/volume/")]
-    quantities = ", ".join(name for name in names if name not in axes)
-    return [grid(list(axes.values())), f"quantities: {quantities}"]
-
-
-def _model(tree: ArrayTree) -> list[str]:
-    lines = []
-    leaf = tree.leaf("/architecture")
-    stored: Any = leaf.read() if leaf is not None else (tree.attributes("/") or {}).get("architecture")
+def _summarise_model(tree: ArrayTree) -> Iterator[str]:
+    array = tree.array("/architecture")
+    stored: Any = array.read() if array is not None else (tree.attributes("/") or {}).get("architecture")
     try:
         architecture = json.loads(stored.item() if isinstance(stored, np.ndarray) else stored)
-        lines.append(f"field: {architecture['type']}, version {architecture['version']}")
+        yield f"field: {architecture['type']}, version {architecture['version']}"
     except (TypeError, ValueError, KeyError, AttributeError):
         pass
-    weights = [leaf for name in tree.names() if name.startswith("/weights/") and (leaf := tree.leaf(name)) is not None]
+    weights = [w for name in tree.names() if name.startswith("/weights/") and (w := tree.array(name)) is not None]
     if weights:
-        lines.append(f"{sum(_size(leaf) for leaf in weights):,} parameters in {len(weights)} arrays")
-    return lines
+        yield f"{sum(w.size for w in weights):,} parameters in {len(weights)} arrays"
 
 
-def _number(tree: ArrayTree, name: str, form: str, scale: float = 1.0) -> str:
-    leaf = tree.leaf(f"/instrument/{name}")
-    if leaf is None or not 0 < _size(leaf) <= 2:
+def _format_number(tree: ArrayTree, name: str, form: str, scale: float = 1.0) -> str:
+    """Format one or two numbers of the instrument; nothing if the file lacks them."""
+    array = tree.array(f"/instrument/{name}")
+    if array is None or not 0 < array.size <= 2:
         return ""
-    return " x ".join(form.format(float(value) * scale) for value in dict.fromkeys(np.ravel(leaf.read()).tolist()))
-
-
-def _size(leaf: LazyArray) -> int:
-    return int(np.prod(leaf.shape))
+    return " x ".join(form.format(float(value) * scale) for value in dict.fromkeys(np.ravel(array.read()).tolist()))

@@ -1,8 +1,8 @@
-"""A file of whatever format as a tree of named arrays, none of them read until it is asked for.
+"""Files of all formats as trees of named arrays, none of which is read until it is asked for.
 
 HDF5 files are such trees already. TIFF stacks, MATLAB and NPZ files are presented as if they were, so that everything
-that reads an acquisition knows one form only. Where a format says what an array is (the images of a TIFF, the pixel
-size of an OME-TIFF), it stands at the path that our own files have for it, and needs no config.
+that reads an acquisition knows one interface only. If a format tells the role of an array (the images of a TIFF, the
+pixel size of an OME-TIFF), the array stands at the path that our own files have for it, and needs no config.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 Index: TypeAlias = slice | list[int]
-"""What to take along one axis. Slices have positive steps."""
+"""Selection along one axis. Slices have positive steps."""
 
 IMAGES = "/measurement/images"
 PIXEL_SIZE = "/instrument/pixel_size"
@@ -21,13 +21,13 @@ PIXEL_SIZE = "/instrument/pixel_size"
 
 @dataclass(frozen=True)
 class LazyArray:
-    """An array in a file.
+    """Array in a file.
 
     Args:
-        shape: Its shape.
-        dtype: Its number type.
-        fetch: Reads the part that an index for each axis selects.
-        attributes: What the file says about it (``units``).
+        shape: Size of each axis.
+        dtype: Type of the numbers.
+        fetch: Function that reads the part selected by an index for each axis.
+        attributes: Attributes of the array in the file (``units``).
     """
 
     shape: tuple[int, ...]
@@ -35,17 +35,22 @@ class LazyArray:
     fetch: Callable[[tuple[Index, ...]], np.ndarray]
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape))
+
     def read(self) -> np.ndarray:
-        """Read all of it."""
+        """Read the whole array."""
         return self.fetch(tuple(slice(None) for _ in self.shape))
 
     @classmethod
     def of(cls, array: np.ndarray, attributes: Mapping[str, Any] | None = None) -> "LazyArray":
-        """Present an array in memory."""
+        """Wrap an array in memory."""
         return cls(array.shape, array.dtype, lambda index: take(array, index), attributes or {})
 
     def transposed(self, axes: tuple[int, ...]) -> "LazyArray":
-        """The same array with its axes in another order, as ``np.transpose`` has them."""
+        """Return the array with its axes in another order, as ``np.transpose`` does."""
 
         def fetch(index: tuple[Index, ...]) -> np.ndarray:
             stored: list[Index] = [slice(None)] * len(axes)
@@ -58,60 +63,60 @@ class LazyArray:
 
 @runtime_checkable
 class ArrayTree(Protocol):
-    """A file, open for reading."""
+    """Open file as a tree of named arrays."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the file."""
 
     @property
     def form(self) -> str:
-        """Its format, for people: ``HDF5``, ``OME-TIFF``."""
+        """Format, for people: ``HDF5``, ``OME-TIFF``."""
 
     def names(self) -> list[str]:
-        """Paths of all arrays that the file lists."""
+        """List the paths of all arrays."""
 
-    def leaf(self, name: str) -> LazyArray | None:
-        """The array of a path; None if there is none.
+    def array(self, name: str) -> LazyArray | None:
+        """Return the array at a path; None if there is none.
 
         Raises:
             DataError: If it is there and cannot be used.
         """
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
-        """The attributes of a group or array; None if there is no such object."""
+        """Return the attributes of a group or array; None if there is no such object."""
 
 
 @dataclass(frozen=True)
 class LazyArrays:
-    """A tree of arrays that were listed beforehand.
+    """Tree of arrays that were listed when the file was opened.
 
     Args:
-        path: The file.
-        form: Its format, for people.
-        leaves: Arrays by path.
-        facts: Attributes of the file as a whole.
+        path: Path of the file.
+        form: Format, for people.
+        arrays: Arrays by path.
+        root_attributes: Attributes of the file as a whole.
     """
 
     path: Path
     form: str
-    leaves: Mapping[str, LazyArray]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, LazyArray]
+    root_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """Paths of all arrays."""
-        return list(self.leaves)
+        """List the paths of all arrays."""
+        return list(self.arrays)
 
-    def leaf(self, name: str) -> LazyArray | None:
-        """The array of a path; None if there is none."""
-        return self.leaves.get(name)
+    def array(self, name: str) -> LazyArray | None:
+        """Return the array at a path; None if there is none."""
+        return self.arrays.get(name)
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
-        """The attributes of the file (``/``) or of an array."""
+        """Return the attributes of the file (``/``) or of an array; None if there is no such object."""
         if name == "/":
-            return self.facts
-        found = self.leaves.get(name)
-        return None if found is None else found.attributes
+            return self.root_attributes
+        array = self.arrays.get(name)
+        return None if array is None else array.attributes
 
 
 def take(array: np.ndarray, index: tuple[Index, ...]) -> np.ndarray:

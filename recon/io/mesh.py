@@ -1,24 +1,27 @@
-"""Surfaces as files that others open: STL, PLY, OBJ, with the word for their unit where the format has a place for it.
+"""Meshes as STL, PLY and OBJ files that name the unit of their lengths.
 
-Coordinates are (x, y, z). STL knows no units, and viewers take a millimetre: its header of 80 bytes names the unit, and
-so do comments in PLY and OBJ.
+Coordinates are (x, y, z). STL knows no units, and viewers assume millimetres: its header of 80 bytes names the unit, as
+comments do in PLY and OBJ.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, Diagnostic
-from ..metrics.morphology.surface import Surface
 from .atomic import write_atomically
+
+if TYPE_CHECKING:
+    import trimesh
 
 ENDINGS = (".stl", ".ply", ".obj")
 _STL_HEADER = 80
 
 
 def require_ending(path: Path) -> str:
-    """Tell the format from a name.
+    """Return the ending of a mesh file.
 
     Raises:
-        ConfigError: If its ending is not that of a mesh.
+        ConfigError: If the ending is not that of a mesh.
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -26,26 +29,27 @@ def require_ending(path: Path) -> str:
     return ending
 
 
-def save_mesh(surface: Surface, path: Path, unit: str) -> None:
-    """Write a surface, whole or not at all.
+def save_mesh(mesh: "trimesh.Trimesh", path: Path, unit: str) -> None:
+    """Write a mesh; the file appears whole or not at all.
 
     Args:
-        surface: The surface.
+        mesh: The mesh.
         path: The file.
-        unit: Of its lengths.
+        unit: Unit of its lengths.
 
     Raises:
         ConfigError: If the ending is unknown.
         DataError: If the disk refuses.
     """
     ending = require_ending(path)
-    exported = surface.mesh.export(file_type=ending[1:])
+    exported = mesh.export(file_type=ending[1:])
     content = exported.encode() if isinstance(exported, str) else bytes(exported)
     with write_atomically(path) as temporary:
         temporary.write_bytes(_with_unit(content, ending, f"unflat, lengths in {unit}"))
 
 
 def _with_unit(content: bytes, ending: str, words: str) -> bytes:
+    """Insert a comment that names the unit."""
     if ending == ".stl":
         return words.encode().ljust(_STL_HEADER) + content[_STL_HEADER:]
     if ending == ".obj":

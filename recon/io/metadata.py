@@ -1,4 +1,4 @@
-"""What a volume says about itself in formats that have no place for it: one line of JSON."""
+"""Metadata of a volume in formats that have no place for it: one line of JSON."""
 
 import json
 import math
@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..sampled import Quantity
+from ..sampled import Point3, Quantity
 from ..volume import Volume
 
-Corner = tuple[float, float, float]
 KEY = "unflat"
 UNNAMED = Quantity("value", "1", "")
-UNKNOWN: Corner = (math.nan, math.nan, math.nan)
-"""[m] Spacing of an outline whose file does not say it."""
+UNKNOWN_SPACING: Point3 = (math.nan, math.nan, math.nan)
+"""[m] Spacing of an outline whose file does not give it."""
 
 
-def describe(volume: Volume) -> str:
-    """Write kind, quantities, attributes and the first sample's place [m] as JSON."""
+def metadata_json(volume: Volume) -> str:
+    """Return kind, quantities, attributes and coordinates of the first sample [m] as JSON."""
     return json.dumps(
         {
             "kind": volume.kind,
@@ -32,27 +31,28 @@ def describe(volume: Volume) -> str:
 
 
 def assemble(
-    arrays: Sequence[np.ndarray], spacing: Sequence[float], described: str, kind: str, first: Corner | None = None
+    arrays: Sequence[np.ndarray], spacing: Sequence[float], metadata: str, kind: str, first: Point3 | None = None
 ) -> Volume:
-    """Make a volume of arrays (z, y, x) and what ``describe`` wrote, if anything.
+    """Make a volume of arrays (z, y, x) and its metadata.
 
     Args:
-        arrays: One a quantity.
+        arrays: One for each quantity.
         spacing: [m] Distance between samples (z, y, x).
-        described: JSON of ``describe``, or nothing for a foreign file.
-        kind: Kind of experiment, if the JSON does not say.
-        first: [m] Place of the first sample, if the JSON does not say; else the volume is centred on the origin.
+        metadata: JSON of ``metadata_json``; empty for a file of another program.
+        kind: Kind of experiment, if the JSON does not give it.
+        first: [m] Coordinates of the first sample, if the JSON does not give them; the volume is centred on the origin
+            if neither does.
     """
-    facts = json.loads(described) if described else {}
-    quantities = tuple(Quantity(*row) for row in facts.get("quantities", ()))
+    stored = json.loads(metadata) if metadata else {}
+    quantities = tuple(Quantity(*row) for row in stored.get("quantities", ()))
     if len(quantities) != len(arrays):
         quantities = (UNNAMED, *(Quantity(f"value_{i}", "1", "") for i in range(1, len(arrays))))[: len(arrays)]
-    z, y, x = axes(arrays[0].shape, spacing, facts.get("first") or first)
+    z, y, x = even_axes(arrays[0].shape, spacing, stored.get("first") or first)
     values = {q.name: np.asarray(array) for q, array in zip(quantities, arrays, strict=True)}
-    return Volume(facts.get("kind", kind), z, y, x, values, quantities, facts.get("attributes", {}))
+    return Volume(stored.get("kind", kind), z, y, x, values, quantities, stored.get("attributes", {}))
 
 
-def axes(
+def even_axes(
     shape: Sequence[int], spacing: Sequence[float], first: Sequence[float] | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """[m] Evenly spaced axes from a first sample, or with sample ``n // 2`` at the origin."""
@@ -61,12 +61,12 @@ def axes(
     return z, y, x
 
 
-def zeros(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
-    """Samples of an outline, which take no memory."""
+def placeholder(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
+    """Return zeros that take no memory, for the samples of an outline."""
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
-def positive_spacing(volume: Volume) -> Corner:
+def positive_spacing(volume: Volume) -> Point3:
     """[m] Distance between samples; along an axis of one sample that of the finest other axis, or 1 µm."""
     known = [d for d in volume.spacing if d > 0]
     z, y, x = (d or min(known, default=1e-6) for d in volume.spacing)
@@ -74,19 +74,16 @@ def positive_spacing(volume: Volume) -> Corner:
 
 
 class NoSpacingError(DataError):
-    """Nobody says how far apart a volume's samples are."""
+    """Unknown distance between the samples of a volume."""
 
 
-def require_spacing(path: Path, spacing: Corner | None) -> Corner:
-    """Give the spacing that a person named for a file that holds none.
+def require_spacing(path: Path, spacing: Point3 | None) -> Point3:
+    """Return the spacing that the user gave for a file that holds none.
 
     Raises:
-        NoSpacingError: If nobody did.
+        NoSpacingError: If the user gave none.
     """
     if spacing is None:
-        raise NoSpacingError(
-            Diagnostic(
-                str(path), "does not say how far apart its samples are", "give their distance, e.g. --spacing '0.1 um'"
-            )
-        )
+        message, remedy = "does not say how far apart its samples are", "give their distance, e.g. --spacing '0.1 um'"
+        raise NoSpacingError(Diagnostic(str(path), message, remedy))
     return spacing

@@ -10,27 +10,28 @@ import numpy as np
 from mrcfile.mrcinterpreter import MrcInterpreter
 from mrcfile.utils import dtype_from_mode
 
-from ..sampled import Quantity
+from ..config.units import si_factor
+from ..sampled import Point3, Quantity
 from ..volume import Volume
-from .metadata import UNKNOWN, UNNAMED, Corner, axes, positive_spacing, require_spacing, zeros
+from .metadata import UNKNOWN_SPACING, UNNAMED, even_axes, placeholder, positive_spacing, require_spacing
 
-ANGSTROM = 1e-10
+_ANGSTROM = si_factor("angstrom")
 _LABEL = "unflat quantity: "
 
 
 def write(volume: Volume, path: Path) -> None:
-    """Write the file; the volume has one quantity, of real numbers."""
+    """Write a volume of one quantity of real numbers."""
     quantity = volume.quantities[0]
-    z, y, x = (d / ANGSTROM for d in positive_spacing(volume))
-    # As its documentation has it for a stream of one's own: mrcfile leaves its own open where the disk is full, and
-    # Python then complains of what cannot be flushed, after our own message.
+    z, y, x = (d / _ANGSTROM for d in positive_spacing(volume))
+    # mrcfile's documented way for a stream of one's own: it leaves a stream that it opened itself open when the disk is
+    # full, and Python then prints an error about flushing it, after our own message.
     file = MrcInterpreter()
     file._create_default_attributes()
     file.set_data(np.ascontiguousarray(volume.main, np.float32))
     file.set_volume()
     file.voxel_size = (x, y, z)
     origin = file.header.origin
-    origin.x, origin.y, origin.z = (float(a[0]) / ANGSTROM for a in (volume.x, volume.y, volume.z))
+    origin.x, origin.y, origin.z = (float(a[0]) / _ANGSTROM for a in (volume.x, volume.y, volume.z))
     file.add_label(f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"[:79])
     for name, value in volume.attributes.items():
         if not isinstance(value, str):
@@ -39,40 +40,40 @@ def write(volume: Volume, path: Path) -> None:
         file.flush()
 
 
-def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
+def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
     """Read an MRC map of any axis order."""
     return _read(path, spacing, kind, header_only=False)
 
 
 def outline(path: Path) -> Volume:
-    """Read the header."""
-    return _read(path, UNKNOWN, "", header_only=True)
+    """Read the metadata in the header."""
+    return _read(path, UNKNOWN_SPACING, "", header_only=True)
 
 
-def _read(path: Path, spacing: Corner | None, kind: str, *, header_only: bool) -> Volume:
+def _read(path: Path, spacing: Point3 | None, kind: str, *, header_only: bool) -> Volume:
     with mrcfile.open(path, mode="r", header_only=header_only) as file:
         header, labels = file.header, list(file.get_labels())
         if header_only:
-            data = zeros([int(header[f"n{axis}"]) for axis in "zyx"], dtype_from_mode(header.mode))
+            data = placeholder([int(header[f"n{axis}"]) for axis in "zyx"], dtype_from_mode(header.mode))
         else:
             data = np.array(np.atleast_3d(file.data) if file.data.ndim != 2 else file.data[None])
-        size = [float(file.voxel_size[axis]) * ANGSTROM for axis in "zyx"]
+        size = [float(file.voxel_size[axis]) * _ANGSTROM for axis in "zyx"]
         start = [float(header[f"n{axis}start"]) for axis in "zyx"]
-        first = [float(header.origin[axis]) * ANGSTROM for axis in "zyx"]
-        order = [int(header[f"map{axis}"]) for axis in "src"]  # Of sections, rows, columns: 1 is x, 2 y, 3 z.
+        first = [float(header.origin[axis]) * _ANGSTROM for axis in "zyx"]
+        order = [int(header[f"map{axis}"]) for axis in "src"]  # Axes of sections, rows, columns: 1 is x, 2 y, 3 z.
     if sorted(order) == [1, 2, 3] and order != [3, 2, 1]:
         data = data.transpose([order.index(axis) for axis in (3, 2, 1)])
         start = [start[order.index(axis)] for axis in (3, 2, 1)]
     known = spacing if not all(d > 0 for d in size) else (size[0], size[1], size[2])
     steps = require_spacing(path, known)
     first = [place + n * d for place, n, d in zip(first, start, steps, strict=True)]
-    z, y, x = axes(data.shape, steps, first if any(first) else None)
-    found, quantity, attributes = _labels(labels)
-    return Volume(found or kind, z, y, x, {quantity.name: data}, (quantity,), attributes)
+    z, y, x = even_axes(data.shape, steps, first if any(first) else None)
+    own_kind, quantity, attributes = _read_labels(labels)
+    return Volume(own_kind or kind, z, y, x, {quantity.name: data}, (quantity,), attributes)
 
 
-def _labels(labels: list[str]) -> tuple[str, Quantity, dict[str, float | str]]:
-    """Read our labels: the kind, the quantity, and plain numbers."""
+def _read_labels(labels: list[str]) -> tuple[str, Quantity, dict[str, float | str]]:
+    """Parse the kind, the quantity and the numbers in our own labels."""
     kind, quantity = "", UNNAMED
     attributes: dict[str, float | str] = {}
     for label in labels:

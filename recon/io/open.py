@@ -1,4 +1,4 @@
-"""Open a measurement, whatever its format. The file's first bytes tell, not its name."""
+"""Opening of measurements of all formats, which are identified by the first bytes of the file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +9,8 @@ from ..errors import DataError, Diagnostic
 from .cxi import CxiArrayTree, is_cxi
 from .hdf5 import Hdf5ArrayTree, open_hdf5
 from .lazy_arrays import ArrayTree
-from .npz_and_matlab import open_matlab5, open_npz
+from .matlab import open_matlab5
+from .npz import open_npz
 from .tiff import open_folder, open_stack
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -110,10 +111,11 @@ def first_bytes(path: Path, count: int) -> bytes:
 
 
 def _nearest(path: Path) -> str:
+    """Return a remedy for a missing file: the nearest name in its folder."""
     from difflib import get_close_matches
 
     try:
-        found = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
+        names = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
     except OSError:
         return f"there is no folder {path.parent}"
-    return f"did you mean '{path.parent / found[0]}'?" if found else "check the name"
+    return f"did you mean '{path.parent / names[0]}'?" if names else "check the name"

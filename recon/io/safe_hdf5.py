@@ -1,8 +1,8 @@
-"""HDF5 files on a disk that refuses to be written.
+"""Writing of HDF5 files that survives a full disk.
 
-HDF5 cannot give up a file that it failed to write: it tries again when the file is closed, when its objects are
-forgotten, and when the process ends, and crashes there. So it never hears of the refusal: it is told that all went
-well, and the refusal is raised when it has let go of the file.
+HDF5 cannot abandon a file that it failed to write: it tries again when the file is closed, when its objects are
+collected, and when the process ends, and crashes there. Therefore the disk's error is hidden from HDF5, every write is
+reported to it as successful, and the error is raised once HDF5 has closed the file.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator["h5py.File"]:
-    """Make an HDF5 file and give it to be filled.
+    """Create an HDF5 file for the block to fill.
 
     Raises:
-        OSError: The disk's first refusal, whatever the block made of it.
+        OSError: First error of the disk, whatever error the block raised.
     """
     import h5py
 
@@ -29,59 +29,59 @@ def new_hdf5(path: Path) -> Iterator["h5py.File"]:
             with h5py.File(disk, "w") as file:
                 yield file
         finally:
-            if disk.refusal is not None:
-                raise disk.refusal
+            if disk.error is not None:
+                raise disk.error
 
 
 class _Disk:
-    """A file for HDF5 that keeps the disk's first refusal to itself; after that nothing is written any more.
+    """File for HDF5 that stores the disk's first error; after that nothing more is written.
 
     HDF5 calls it from C, with views of its memory: no method may raise.
 
     Args:
-        stream: The file, without a buffer of its own.
+        stream: Unbuffered file.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self.refusal: OSError | None = None
+        self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place."""
+        """Set the position."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """Tell the place."""
+        """Return the position."""
         return self._stream.tell()
 
     def read(self, size: int = -1) -> bytes:
-        """Read; h5py knows a file by this method."""
+        """Read bytes; h5py recognises a file object by this method."""
         return self._stream.read(size)
 
     def readinto(self, buffer: Any) -> int:
-        """Read what was written; zeros where nothing is."""
+        """Read into a buffer, with zeros where nothing was written."""
         view = memoryview(buffer)
-        found: int = self._stream.readinto(view)  # type: ignore[attr-defined]
-        view[found:] = bytes(len(view) - found)
+        count: int = self._stream.readinto(view)  # type: ignore[attr-defined]
+        view[count:] = bytes(len(view) - count)
         return len(view)
 
     def write(self, data: Any) -> int:
-        """Write all of it: one call to the system may write a part."""
+        """Write a whole buffer: one system call may write a part only."""
         view, done = memoryview(data), 0
         try:
-            while done < len(view) and self.refusal is None:
+            while done < len(view) and self.error is None:
                 done += self._stream.write(view[done:])
         except OSError as error:
-            self.refusal = error
+            self.error = error
         return len(view)
 
     def truncate(self, size: int) -> int:
         """Set the file's length."""
         try:
-            return size if self.refusal is not None else self._stream.truncate(size)
+            return size if self.error is not None else self._stream.truncate(size)
         except OSError as error:
-            self.refusal = error
+            self.error = error
             return size
 
     def flush(self) -> None:
-        """Do nothing: nothing is held back."""
+        """Do nothing: the stream has no buffer."""

@@ -1,6 +1,6 @@
-"""A table of numbers for people and programs: rows of named values, each column with its unit and meaning.
+"""Table of numbers for people and programs: rows of named values, each column with its unit and meaning.
 
-As CSV the header carries the units (``volume [um3]``), a number has nine digits, and what is not known is empty.
+The header of the CSV carries the units (``volume [um3]``), a number has nine digits, and an unknown value is empty.
 """
 
 import csv
@@ -18,12 +18,12 @@ Cell = str | int | float
 
 @dataclass(frozen=True)
 class Column:
-    """What stands below one another.
+    """Column of a table.
 
     Args:
-        name: Its name.
-        unit: Its unit; empty for text and for plain numbers.
-        meaning: One sentence.
+        name: Name of the column.
+        unit: Unit of its numbers; empty for text and for plain numbers.
+        meaning: Meaning in one sentence.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Table:
     """Rows of named values.
 
     Args:
-        columns: In their order.
-        rows: Values by the column's name; one that a row lacks is not known.
+        columns: Columns in order.
+        rows: Values by the column's name; a value that a row lacks is unknown.
 
     Raises:
-        DataError: If a row holds what no column names.
+        DataError: If a row has a value of no column.
     """
 
     columns: tuple[Column, ...]
@@ -57,19 +57,19 @@ class Table:
             raise DataError(f"the table has no column {', '.join(sorted(unnamed))}")
 
     def column(self, name: str) -> list[Cell]:
-        """All values of a column; NaN where a row lacks it."""
+        """Return all values of a column; NaN where a row lacks it."""
         return [row.get(name, math.nan) for row in self.rows]
 
     def csv(self) -> str:
-        """The table as CSV, one line a row."""
+        """Return the table as CSV, one line for each row."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([column.head for column in self.columns])
-        writer.writerows([_shown(row.get(column.name, "")) for column in self.columns] for row in self.rows)
+        writer.writerows([_format(row.get(column.name, "")) for column in self.columns] for row in self.rows)
         return text.getvalue()
 
     def save(self, path: Path) -> None:
-        """Write the table as CSV, whole or not at all.
+        """Write the table as CSV; the file appears whole or not at all.
 
         Raises:
             DataError: If the disk refuses.
@@ -78,24 +78,24 @@ class Table:
             temporary.write_text(self.csv(), "utf-8")
 
 
-def joined(tables: Sequence[Table]) -> Table:
-    """Put tables below one another; a column that several have stands once."""
+def concatenate(tables: Sequence[Table]) -> Table:
+    """Concatenate the rows of tables; a column that several have appears once."""
     columns: dict[str, Column] = {}
     for table in tables:
         for column in table.columns:
             if columns.setdefault(column.name, column).unit != column.unit:
                 columns[column.head] = Column(column.head, "", column.meaning)
-    rows = [_renamed(table, columns) for table in tables]
+    rows = [_rename_columns(table, columns) for table in tables]
     return Table(tuple(columns.values()), tuple(row for part in rows for row in part))
 
 
-def _renamed(table: Table, columns: Mapping[str, Column]) -> Iterable[Mapping[str, Cell]]:
-    """The rows, those columns renamed whose unit is another table's no longer."""
+def _rename_columns(table: Table, columns: Mapping[str, Column]) -> Iterable[Mapping[str, Cell]]:
+    """Return a table's rows, with the unit in the name of columns whose unit differs from the first table's."""
     names = {c.name: c.name if columns[c.name].unit == c.unit else c.head for c in table.columns}
     return [{names[name]: value for name, value in row.items()} for row in table.rows]
 
 
-def _shown(value: Cell) -> str:
+def _format(value: Cell) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.9g}"
     return str(value)

@@ -1,43 +1,142 @@
-"""TIFF: multi-page and OME stacks, and folders of single images.
+"""TIFF: stacks and folders of images as named arrays, and volumes as OME-TIFF.
 
 The images stand at ``/measurement/images``, and the pixel size of an OME-TIFF or ImageJ stack at
-``/instrument/pixel_size``, where our own files have them.
+``/instrument/pixel_size``: the paths of our own files.
+
+A volume is float32 with the axes ``CZYX``, one channel for each quantity, and physical sizes in µm. A map annotation,
+which other programs ignore, holds the rest of its metadata: units and the place of the first sample.
 """
 
+import logging
+import math
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from ..config.units import is_number
+from ..config.units import conversion_factor, is_number, si_factor
 from ..errors import DataError, Diagnostic
-from .image_folders import is_sections
+from ..sampled import Point3
+from ..volume import Volume
+from .atomic import open_for_arrays
 from .lazy_arrays import IMAGES, PIXEL_SIZE, Index, LazyArray, LazyArrays, take
-from .library_logs import silence
+from .metadata import KEY, UNKNOWN_SPACING, assemble, metadata_json, placeholder, positive_spacing, require_spacing
 
 _AGAIN = "copy or acquire it again"
 _IMAGES = (".tif", ".tiff")
 _TABLES = (".csv", ".txt", ".npy")
-_IMAGEJ_UNITS = {"micron": "um", "microns": "um", "\\u00B5m": "um", "µm": "um", "um": "um", "nm": "nm", "mm": "mm"}
+_MICROMETRE = si_factor("um")
+_DIGITS = 12
+"""Significant digits of a physical size: as many as survive the division by a micrometre."""
+
+
+@dataclass(frozen=True)
+class OmeMetadata:
+    """Metadata in the OME-XML of a TIFF.
+
+    Args:
+        size: [m] Distance between samples (z, y, x); NaN where it is absent or its unit is unknown.
+        annotation: JSON of our own annotation; empty in files of other programs.
+        sections: Number of sections along z; 0 if unknown.
+    """
+
+    size: Point3 = UNKNOWN_SPACING
+    annotation: str = ""
+    sections: int = 0
+
+    @property
+    def has_pixel_size(self) -> bool:
+        """Whether the sizes along y and x are known."""
+        return all(map(math.isfinite, self.size[1:]))
+
+    @property
+    def voxel_size(self) -> Point3 | None:
+        """[m] Distance between samples (z, y, x), with that along y in place of an unknown one of a single section."""
+        z, y, x = self.size
+        if self.sections == 1 and math.isnan(z):
+            z = y
+        return (z, y, x) if all(map(math.isfinite, (z, y, x))) else None
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Sort key that orders names by the numbers in them: ``image_2`` before ``image_10``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def read_image(source: Path | BytesIO) -> tuple[np.ndarray, OmeMetadata]:
+    """Read all pages of a TIFF, and its OME metadata.
+
+    Raises:
+        ValueError: If it holds no image.
+    """
+    with _open(source) as tiff:
+        if not tiff.pages:
+            raise ValueError("it holds no image")
+        return np.asarray(tiff.asarray()), parse_ome(tiff.ome_metadata)
+
+
+def parse_ome(xml: str | None) -> OmeMetadata:
+    """Parse OME-XML; sizes are in micrometres where no unit is named, as the format has it.
+
+    Args:
+        xml: The XML; None or invalid XML gives unknown sizes.
+    """
+    try:
+        root = ElementTree.fromstring(xml or "")
+    except ElementTree.ParseError:
+        return OmeMetadata()
+    elements = [(element.tag.rpartition("}")[2], element) for element in root.iter()]
+    annotation = next((e.text or "" for tag, e in elements if tag == "M" and e.get("K") == KEY), "")
+    pixels = next((e for tag, e in elements if tag == "Pixels"), None)
+    if pixels is None:
+        return OmeMetadata(annotation=annotation)
+    z, y, x = (_physical_size(pixels, axis) for axis in "ZYX")
+    sections = pixels.get("SizeZ", "0")
+    return OmeMetadata((z, y, x), annotation, int(sections) if sections.isdigit() else 0)
+
+
+def _physical_size(pixels: ElementTree.Element, axis: str) -> float:
+    """Return the physical size along an axis [m]; NaN if it is absent or its unit is unknown."""
+    try:
+        size = float(pixels.attrib[f"PhysicalSize{axis}"])
+        metres = size * conversion_factor(pixels.get(f"PhysicalSize{axis}Unit", "µm"), "m")
+    except (KeyError, ValueError):
+        return math.nan
+    return float(f"{metres:.{_DIGITS}g}")
+
+
+@contextmanager
+def _open(source: Path | BytesIO) -> Iterator[Any]:
+    """Open a TIFF with tifffile, whose log is silenced: what matters of it is raised as an error."""
+    import tifffile
+
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(source) as tiff:
+            yield tiff
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager
 def open_stack(path: Path) -> Iterator[LazyArrays]:
-    """Open a TIFF of one or several pages, or an OME-TIFF.
+    """Open a TIFF of one or several pages, or an OME-TIFF, as arrays.
 
     Raises:
         DataError: If the file is damaged.
     """
-    import tifffile
-
-    with silence("tifffile"), _damage_of(path), tifffile.TiffFile(path) as tiff:
+    with _damage_reported(path), _open(path) as tiff:
         if not tiff.series:
             raise DataError(Diagnostic(str(path), "the TIFF holds no image", _AGAIN))
         series = tiff.series[0]
@@ -45,17 +144,43 @@ def open_stack(path: Path) -> Iterator[LazyArrays]:
 
         @cache
         def stack() -> np.ndarray:
-            with _damage_of(path):
+            with _damage_reported(path):
                 return np.asarray(series.asarray()).reshape(shape)
 
-        facts = {"axes": series.axes, "pages": len(tiff.pages)}
-        leaves = {IMAGES: LazyArray(shape, series.dtype, lambda index: take(stack(), index), facts)}
-        pixel = _ome_pixel(tiff.ome_metadata) or _imagej_pixel(tiff)
-        if pixel is not None:
-            size, unit = pixel
-            leaves[PIXEL_SIZE] = LazyArray.of(np.array(size), {"units": unit})
-        form = "OME-TIFF" if tiff.is_ome else "TIFF"
-        yield LazyArrays(path, form, leaves)
+        attributes = {"axes": series.axes, "pages": len(tiff.pages)}
+        arrays = {IMAGES: LazyArray(shape, series.dtype, lambda index: take(stack(), index), attributes)}
+        metadata = parse_ome(tiff.ome_metadata)
+        pixel_size = metadata.size[1:] if metadata.has_pixel_size else _imagej_pixel_size(tiff)
+        if pixel_size is not None:
+            arrays[PIXEL_SIZE] = LazyArray.of(np.array(pixel_size), {"units": "m"})
+        yield LazyArrays(path, "OME-TIFF" if tiff.is_ome else "TIFF", arrays)
+
+
+def _imagej_pixel_size(tiff: Any) -> tuple[float, float] | None:
+    """Return the pixel size (y, x) [m] of an ImageJ stack, from its resolution tags and unit."""
+    unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+    tags = tiff.pages[0].tags
+    if "YResolution" not in tags or "XResolution" not in tags:
+        return None
+    resolution = [tags[name].value for name in ("YResolution", "XResolution")]
+    try:
+        factor = conversion_factor(unit, "m")
+    except ValueError:
+        return None
+    if not all(pixels > 0 and per > 0 for pixels, per in resolution):
+        return None
+    y, x = (per / pixels * factor for pixels, per in resolution)
+    return y, x
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Report in one line that a TIFF is damaged, whatever its reader raises."""
+    try:
+        yield
+    except (OSError, ValueError, IndexError, KeyError, struct.error, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(Diagnostic(str(path), f"the TIFF is damaged: {reason}", _AGAIN)) from error
 
 
 def open_folder(folder: Path, pattern: str = "") -> "Folder":
@@ -63,7 +188,7 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
 
     Args:
         folder: The folder.
-        pattern: Which files are the images (``image_*.tif``); every TIFF, if empty.
+        pattern: Pattern of the images' names (``image_*.tif``); every TIFF if empty.
 
     Raises:
         DataError: If no image is there.
@@ -71,26 +196,31 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
     if not folder.is_dir():
         raise DataError(Diagnostic(str(folder), "there is no such folder", "check the name"))
     try:
-        files = sorted((entry for entry in folder.iterdir() if entry.is_file()), key=_natural)
+        entries = sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name))
     except OSError as error:
         raise DataError(Diagnostic(str(folder), f"cannot be read: {error.strerror}")) from error
-    tree = Folder(folder, tuple(f.name for f in files), pattern)
-    if tree.leaf(IMAGES) is None:
-        wanted = f"no file matches {pattern!r}" if pattern else "the folder holds no TIFF"
-        shown = ", ".join(tree.files[:4]) or "no file"
-        remedy = "name a folder of TIFFs, or a pattern"
-        if is_sections(folder):
-            shown, remedy = "image/ and mask/ of cells' sections", "say that they are: --kind shape, or a config of it"
-        raise DataError(Diagnostic(str(folder), f"{wanted}; it holds {shown}", remedy))
+    tree = Folder(folder, tuple(entry.name for entry in entries if entry.is_file()), pattern)
+    if tree.array(IMAGES) is None:
+        problem = f"no file matches {pattern!r}" if pattern else "the folder holds no TIFF"
+        content = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+        message = f"{problem}; it holds {', '.join(content[:4]) or 'no file'}"
+        remedy = "name a folder of TIFFs or a pattern; a folder of subfolders needs the kind that reads it (--kind)"
+        raise DataError(Diagnostic(str(folder), message, remedy))
     return tree
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder whose files are arrays.
+    """Folder whose files are arrays: an `ArrayTree`.
 
     A path may be a pattern, ``/image_*.tif``: the stack of all files that match. Tables (``/leds.csv``, ``.txt``,
     ``.npy``) are arrays too.
+
+    Args:
+        path: The folder.
+        files: Names of its files, in natural order.
+        pattern: Pattern of the images' names; every TIFF if empty.
+        form: Format, for people.
     """
 
     path: Path
@@ -99,21 +229,21 @@ class Folder:
     form: str = "folder"
 
     def names(self) -> list[str]:
-        """The stack of images, and every file that is an array by itself."""
+        """List the stack of images, and every file that is an array by itself."""
         single = [f"/{name}" for name in self.files if name.lower().endswith(_IMAGES + _TABLES)]
         return [IMAGES, *single]
 
-    def leaf(self, name: str) -> LazyArray | None:
-        """One file, or a stack of those that match a pattern."""
+    def array(self, name: str) -> LazyArray | None:
+        """Return one file, or the stack of those that match a pattern."""
         if name == IMAGES:
             return self._stack([f for f in self.files if self._is_image(f)])
         if name[1:] in self.files:
-            return _single(self.path / name[1:])
+            return _read_file(self.path / name[1:])
         return self._stack([f for f in self.files if fnmatch(f, name[1:])])
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
-        """Nothing is known of a folder."""
-        return {} if name == "/" or self.leaf(name) is not None else None
+        """Return no attributes for the folder and its arrays; None for anything else."""
+        return {} if name == "/" or self.array(name) is not None else None
 
     def _is_image(self, name: str) -> bool:
         return fnmatch(name, self.pattern) if self.pattern else name.lower().endswith(_IMAGES)
@@ -121,90 +251,89 @@ class Folder:
     def _stack(self, files: list[str]) -> LazyArray | None:
         if not files:
             return None
-        first = _single(self.path / files[0])
+        first = _read_file(self.path / files[0])
 
         def fetch(index: tuple[Index, ...]) -> np.ndarray:
-            wanted = np.arange(len(files))[index[0]]
-            return np.stack([take(self._same_shape(files[i], first.shape), index[1:]) for i in wanted])
+            numbers = np.arange(len(files))[index[0]]
+            return np.stack([take(self._image(files[i], first.shape), index[1:]) for i in numbers])
 
         return LazyArray((len(files), *first.shape), first.dtype, fetch)
 
-    def _same_shape(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        image = _single(self.path / name).read()
+    def _image(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        image = _read_file(self.path / name).read()
         if image.shape != shape:
             message = f"the image has the shape {image.shape}; the first of the folder has {shape}"
-            raise DataError(
-                Diagnostic(str(self.path / name), message, "name the images that belong together by a pattern")
-            )
+            remedy = "name the images that belong together by a pattern"
+            raise DataError(Diagnostic(str(self.path / name), message, remedy))
         return image
 
 
-def _single(path: Path) -> LazyArray:
+def _read_file(path: Path) -> LazyArray:
     """Read one file of a folder."""
-    ending = path.suffix.lower()
-    if ending in _TABLES:
-        return LazyArray.of(_table(path))
+    if path.suffix.lower() in _TABLES:
+        return LazyArray.of(_read_table(path))
     with open_stack(path) as stack:
-        return LazyArray.of(stack.leaves[IMAGES].read())
+        return LazyArray.of(stack.arrays[IMAGES].read())
 
 
-def _table(path: Path) -> np.ndarray:
+def _read_table(path: Path) -> np.ndarray:
+    """Read a table of numbers; a first line of column names is skipped."""
     try:
         if path.suffix.lower() == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [re.split(r"[,;\s]+", line.strip()) for line in lines if line.strip() and line.lstrip()[0] not in "#%"]
-        if rows and not is_number(rows[0][0]):  # A line of column names.
-            rows = rows[1:]
-        return np.squeeze(np.array(rows, float))
+        return np.squeeze(np.array(rows if not rows or is_number(rows[0][0]) else rows[1:], float))
     except (OSError, ValueError) as error:
         raise DataError(Diagnostic(str(path), f"is no table of numbers: {error}")) from error
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Order names by the numbers in them: image_2 before image_10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
-
-
-def _ome_pixel(xml: str | None) -> tuple[tuple[float, float], str] | None:
-    """Pixel size (y, x) and its unit from OME's metadata; micrometres where it names no unit, as OME has it."""
-    if not xml:
-        return None
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return None
-    pixels = next((node for node in root.iter() if node.tag.endswith("}Pixels") or node.tag == "Pixels"), None)
-    if pixels is None or "PhysicalSizeX" not in pixels.attrib or "PhysicalSizeY" not in pixels.attrib:
-        return None
-    units = {pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "YX"}
-    if len(units) != 1:
-        return None
-    return (float(pixels.attrib["PhysicalSizeY"]), float(pixels.attrib["PhysicalSizeX"])), units.pop()
-
-
-def _imagej_pixel(tiff: Any) -> tuple[tuple[float, float], str] | None:
-    """Pixel size (y, x) of an ImageJ stack, from the resolution tags and ImageJ's unit."""
-    unit = _IMAGEJ_UNITS.get(str((tiff.imagej_metadata or {}).get("unit", "")))
-    tags = tiff.pages[0].tags
-    if unit is None or "YResolution" not in tags or "XResolution" not in tags:
-        return None
-    resolution = [tags[name].value for name in ("YResolution", "XResolution")]
-    if not all(pixels > 0 and per > 0 for pixels, per in resolution):
-        return None
-    y, x = (per / pixels for pixels, per in resolution)
-    return (y, x), unit
-
-
-@contextmanager
-def _damage_of(path: Path) -> Iterator[None]:
-    """Say in one line that a TIFF is damaged, whatever its reader raises."""
-    import struct
-
+def write(volume: Volume, path: Path) -> None:
+    """Write a volume as OME-TIFF."""
     import tifffile
 
-    try:
-        yield
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, struct.error, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(Diagnostic(str(path), f"the TIFF is damaged: {reason}", _AGAIN)) from error
+    channels = [np.asarray(volume.values[q.name], np.float32) for q in volume.quantities]
+    metadata: dict[str, object] = {
+        "axes": "CZYX",
+        "Channel": {"Name": [q.name for q in volume.quantities]},
+        "MapAnnotation": {KEY: metadata_json(volume)},
+    }
+    for axis, size in zip("ZYX", positive_spacing(volume), strict=True):
+        metadata[f"PhysicalSize{axis}"] = float(f"{size / _MICROMETRE:.{_DIGITS}g}")
+        metadata[f"PhysicalSize{axis}Unit"] = "µm"
+    stack = channels[0][None] if len(channels) == 1 else np.stack(channels)
+    with open_for_arrays(path) as file:
+        tifffile.imwrite(file, stack, ome=True, photometric="minisblack", metadata=metadata)
+
+
+def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
+    """Read a volume: an OME-TIFF, or a plain stack of pages whose spacing is given."""
+    with _open(path) as tiff:
+        series = tiff.series[0]
+        array, axes, metadata = series.asarray(), series.axes, parse_ome(tiff.ome_metadata)
+    channels = _channels(array, axes, path)
+    return assemble(channels, require_spacing(path, metadata.voxel_size or spacing), metadata.annotation, kind)
+
+
+def outline(path: Path) -> Volume | None:
+    """Read the metadata of a volume; None for a file without our own annotation, which may be a stack of images."""
+    with _open(path) as tiff:
+        metadata = parse_ome(tiff.ome_metadata)
+        if not metadata.annotation:
+            return None
+        series = tiff.series[0]
+        channels = _channels(placeholder(series.shape, series.dtype), series.axes, path)
+    return assemble(channels, metadata.voxel_size or UNKNOWN_SPACING, metadata.annotation, "")
+
+
+def _channels(array: np.ndarray, axes: str, path: Path) -> list[np.ndarray]:
+    """Split an array of any axes into one (z, y, x) for each channel; other axes of one sample are dropped."""
+    pages = next((a for a in "ZIQTS" if a in axes and array.shape[axes.index(a)] > 1), "Z")
+    order = [a for a in ("C", pages, "Y", "X") if a in axes]
+    extra = tuple(i for i, a in enumerate(axes) if a not in order)
+    if any(array.shape[i] > 1 for i in extra) or not {"Y", "X"} <= set(axes):
+        raise DataError(Diagnostic(str(path), f"is no volume: its axes are {axes}, of the sizes {array.shape}"))
+    array = array.squeeze(extra).transpose([[a for a in axes if a in order].index(a) for a in order])
+    if pages not in order:
+        array = array[..., None, :, :]
+    return list(array) if "C" in order else [array]

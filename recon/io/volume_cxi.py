@@ -9,7 +9,7 @@
         process_1               NXprocess: program, version, note_1… (NXnote), results
       image_2 …                 one NXdata a further quantity: amplitude, phase, displacement, strain
       sample_1                  NXsample: bragg_vector
-    /entry_2                    the density on the detector's frame, where it is known: image_1 as PyNX writes it
+    /entry_2                    the density on the detector's frame, if it is known: image_1 as PyNX writes it
 
 Sources: the CXI file format (Maia, Nature Methods 9, 854 (2012)), PyNX (``CDI.save_obj_cxi``), cdiutils (``CXIFile``).
 """
@@ -22,12 +22,12 @@ import h5py
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..sampled import Quantity
+from ..sampled import Point3, Quantity
 from ..volume import Volume
 from .hdf5_common import number_or_text, open_checked, text_of
-from .metadata import Corner
-from .phasing_programs import DETECTOR, FRAME, PYNX, UNKNOWN, on_detector
+from .phasing_programs import DETECTOR, FRAME, PYNX, QUANTITIES, UNKNOWN, on_detector
 from .safe_hdf5 import new_hdf5
+from .volume_hdf5 import quantity_in
 
 VERSION = 150
 _FILTERS: dict[str, Any] = {"compression": "gzip", "shuffle": True, "chunks": True}
@@ -38,9 +38,9 @@ def write(volume: Volume, path: Path, detector: Volume | None = None) -> None:
     """Write the file.
 
     Args:
-        volume: What to write, the complex density first if there is one.
+        volume: Volume to write, the complex density first if there is one.
         path: The file.
-        detector: The density on the frame of the detector, for a second entry.
+        detector: Density on the frame of the detector, for a second entry.
     """
     from ..version import __version__
 
@@ -52,8 +52,8 @@ def write(volume: Volume, path: Path, detector: Volume | None = None) -> None:
             _write_entry(file.create_group(f"entry_{number}"), each, program)
 
 
-def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
-    """Read what we wrote, or the density that PyNX or a kindred program wrote.
+def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
+    """Read a file of ours, or a density that PyNX or a similar program wrote.
 
     Raises:
         DataError: If there is no image of three axes.
@@ -71,13 +71,13 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
 
 
 def detector_frame(path: Path) -> Volume | None:
-    """Read the density on the detector's frame from a CXI file of ours or of another program; None if it has none."""
+    """Read the density on the detector's frame; None if the file has none."""
     with open_checked(path) as file:
         entries = [file[name] for name in ("entry_2", "entry_1") if name in file]
         for entry in entries:
             image = entry.get("image_1")
             ours = text_of(file.attrs.get("creator", "")).startswith("unflat")
-            if isinstance(image, h5py.Group) and "data" in image and (not ours or _is_detectors(image)):
+            if isinstance(image, h5py.Group) and "data" in image and (not ours or _is_on_detector(image)):
                 return _read_foreign(file, image, path)
     return None
 
@@ -85,8 +85,8 @@ def detector_frame(path: Path) -> Volume | None:
 def _write_entry(entry: Any, volume: Volume, program: str) -> None:
     detector = volume.attributes.get(FRAME) == DETECTOR
     entry.attrs.update({"NX_class": "NXentry", "default": "data_1"})
-    where = "the detector's frame" if detector else "the laboratory's frame: z along the beam, y up, x across"
-    entry["title"] = f"{volume.kind} on {where}"
+    frame = "the detector's frame" if detector else "the laboratory's frame: z along the beam, y up, x across"
+    entry["title"] = f"{volume.kind} on {frame}"
     entry["program_name"] = program
     entry["start_time"] = datetime.now(UTC).isoformat(timespec="seconds")
     names = [n for n in _MAIN if n in volume.values] or [volume.quantities[0].name]
@@ -104,7 +104,7 @@ def _write_entry(entry: Any, volume: Volume, program: str) -> None:
 
 
 def _write_image(image: Any, volume: Volume, name: str, *, first: bool) -> None:
-    """Write one quantity with its axes; the first image holds support and axes, to which the others link."""
+    """Write one quantity with its axes; the others link to the axes of the first."""
     quantity = next(q for q in volume.quantities if q.name == name)
     image.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": ["z", "y", "x"], "interpretation": "scalar"})
     image.attrs.update({f"{axis}_indices": i for i, axis in enumerate("zyx")})
@@ -120,8 +120,12 @@ def _write_image(image: Any, volume: Volume, name: str, *, first: bool) -> None:
             image[axis].attrs.update({"units": volume.length_unit, "long_name": f"{axis} ({volume.length_unit})"})
         else:
             image[axis] = h5py.SoftLink(f"{image.parent.name}/image_1/{axis}")
-    if not first:
-        return
+    if first:
+        _write_support_and_sizes(image, volume, name)
+
+
+def _write_support_and_sizes(image: Any, volume: Volume, name: str) -> None:
+    """Write the parts of the first image that the others lack."""
     if "support" in volume.values and name != "support":
         image.create_dataset("mask", data=volume.values["support"].astype(np.uint8), **_FILTERS)
         image["support"] = h5py.SoftLink(image["mask"].name)
@@ -132,7 +136,7 @@ def _write_image(image: Any, volume: Volume, name: str, *, first: bool) -> None:
 
 
 def _write_process(process: Any, volume: Volume, program: str) -> None:
-    """Say what made it: program, notes, and plain numbers."""
+    """Write the program, and the volume's attributes as notes and numbers."""
     process.attrs["NX_class"] = "NXprocess"
     name, _, version = program.partition(" ")
     process["program"], process["version"] = name, version
@@ -163,41 +167,40 @@ def _read_ours(entry: Any, kind: str) -> Volume:
     image = entry["image_1"]
     values: dict[str, np.ndarray] = {}
     quantities: list[Quantity] = []
-    numbered = sorted((n for n in entry if n.startswith("image_")), key=lambda n: int(n.rpartition("_")[2]))
-    for name in numbered:
-        data, title = entry[name]["data"], text_of(entry[name]["title"][()])
-        values[title] = data[()]
-        meaning = text_of(data.attrs.get("long_name", ""))
-        quantities.append(Quantity(title, text_of(data.attrs.get("units", "1")), "" if meaning == title else meaning))
+    for name in sorted((n for n in entry if n.startswith("image_")), key=lambda n: int(n.rpartition("_")[2])):
+        title = text_of(entry[name]["title"][()])
+        values[title] = entry[name]["data"][()]
+        quantities.append(quantity_in(entry[name]["data"], title))
     if "mask" in image:
         values["support"] = image["mask"][()]
-        quantities.append(Quantity("support", "1", "1 inside the crystal"))
+        quantities.append(QUANTITIES[1])
+    order = [text_of(name) for name in entry.attrs.get("quantities", ())]
+    quantities.sort(key=lambda q: order.index(q.name) if q.name in order else len(order))
     z, y, x = (np.asarray(image[axis][()], float) for axis in "zyx")
-    unit = text_of(image["z"].attrs.get("units", "m"))
-    told = [text_of(name) for name in entry.attrs.get("quantities", ())]
-    quantities.sort(key=lambda q: told.index(q.name) if q.name in told else len(told))
+    unit = "voxel" if text_of(image["z"].attrs.get("units", "m")) == "voxel" else "m"
     ordered = {q.name: values[q.name] for q in quantities}
     kind = text_of(entry.attrs.get("kind", kind))
-    return Volume(kind, z, y, x, ordered, tuple(quantities), _facts(image), "voxel" if unit == "voxel" else "m")
+    return Volume(kind, z, y, x, ordered, tuple(quantities), _read_attributes(image), unit)  # type: ignore[arg-type]
 
 
-def _facts(image: Any) -> dict[str, float | str]:
+def _read_attributes(image: Any) -> dict[str, float | str]:
+    """Read the volume's attributes from the notes and numbers of the process."""
     process = image.get("process_1")
     if process is None:
         return {}
-    found: dict[str, float | str] = {key: number_or_text(value[()]) for key, value in process["results"].items()}
+    attributes: dict[str, float | str] = {key: number_or_text(value[()]) for key, value in process["results"].items()}
     for name in process:
         if name.startswith("note_"):
-            found[text_of(process[name]["description"][()])] = text_of(process[name]["data"][()])
-    return found
+            attributes[text_of(process[name]["description"][()])] = text_of(process[name]["data"][()])
+    return attributes
 
 
-def _is_detectors(image: Any) -> bool:
-    return _facts(image).get(FRAME) == DETECTOR
+def _is_on_detector(image: Any) -> bool:
+    return _read_attributes(image).get(FRAME) == DETECTOR
 
 
 def _read_foreign(file: Any, image: Any, path: Path) -> Volume:
-    """A density as PyNX writes it; its support is the image's mask."""
+    """Read a density in the layout of PyNX; its support is the image's mask."""
     data = image["data"]
     if data.ndim != 3 or data.dtype.kind != "c":
         message = f"its image is {data.dtype} of the shape {data.shape}; a phased crystal is complex, of three axes"

@@ -9,16 +9,16 @@
 | ``.npz``                       | NumPy arrays ``z y x`` and more | m       | all              |
 | ``.cxi``                       | CXI, as PyNX writes and silx shows it | m | all              |
 
-What cohere and PyNX write is read as well: ``image.npy`` (or its folder), ``.npz``, ``.cxi``.
+Results of cohere and PyNX are read as well: ``image.npy`` (or its folder), ``.npz``, ``.cxi``.
 
-Each module of a format has ``write(volume, path)`` and ``read(path, spacing, kind)``; those of other programs' formats
-also have ``outline(path)``. Libraries are imported when they are needed.
+The module of a format has ``write(volume, path)`` and ``read(path, spacing, kind)``; those of other programs' formats
+also have ``outline(path)``. They are imported when they are needed.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,104 +26,122 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, Diagnostic
+from ..sampled import Point3
 from ..volume import Volume
 from .atomic import write_atomically
-from .metadata import Corner, NoSpacingError, axes
-from .phasing_programs import read_foreign
-
-ENDINGS = {
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".ome.tif": "tiff",
-    ".ome.tiff": "tiff",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".mrc": "mrc",
-    ".vti": "vti",
-    ".npz": "npz",
-    ".cxi": "cxi",
-}
-REAL_ONLY = ("tiff", "vti", "mrc")
-ONE_QUANTITY = ("mrc",)
-OUTLINED = ("tiff", "vti", "mrc")
-TWO_FRAMES = ("cxi",)
+from .metadata import NoSpacingError, even_axes
+from .phasing_programs import read_phased
 
 
-_MODULES = {"hdf5": "volume_hdf5", "tiff": "volume_tiff", "npz": "volume_npz", "cxi": "volume_cxi"}
-"""Modules whose name is not the format's."""
+@dataclass(frozen=True)
+class VolumeFormat:
+    """Format of volume files.
+
+    Args:
+        name: Name of the format, for people.
+        module: Module of this package that reads and writes it.
+        endings: Endings of file names.
+        is_real: Whether it holds real numbers only.
+        has_one_quantity: Whether a file holds one quantity only.
+        has_outline: Whether its module reads the header alone.
+        has_detector_frame: Whether it has a place for a density on the detector's frame.
+    """
+
+    name: str
+    module: str
+    endings: tuple[str, ...]
+    is_real: bool = False
+    has_one_quantity: bool = False
+    has_outline: bool = False
+    has_detector_frame: bool = False
+
+    @property
+    def functions(self) -> Any:
+        """Module that reads and writes the format."""
+        return import_module(f".{self.module}", __package__)
 
 
-def _module(name: str) -> Any:
-    """Import the module of a format."""
-    return import_module(f".{_MODULES.get(name, name)}", __package__)
+FORMATS = (
+    VolumeFormat("HDF5", "volume_hdf5", (".h5", ".hdf5")),
+    VolumeFormat("OME-TIFF", "tiff", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), is_real=True, has_outline=True),
+    VolumeFormat("MRC map", "mrc", (".mrc",), is_real=True, has_one_quantity=True, has_outline=True),
+    VolumeFormat("VTK image data", "vti", (".vti",), is_real=True, has_outline=True),
+    VolumeFormat("NPZ", "npz", (".npz",)),
+    VolumeFormat("CXI", "volume_cxi", (".cxi",), has_detector_frame=True),
+)
+ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
 
 
-def format_of(path: Path) -> str:
-    """Tell a volume file's format from its name.
+def find_format(path: Path) -> VolumeFormat | None:
+    """Return the format of a volume file by its name; None if its ending is unknown."""
+    return next((form for form in FORMATS if path.name.lower().endswith(form.endings)), None)
+
+
+def require_format(path: Path) -> VolumeFormat:
+    """Return the format of a volume file by its name.
 
     Raises:
-        ConfigError: If the ending is not one of ours.
+        ConfigError: If its ending is unknown.
     """
-    name = path.name.lower()
-    for ending, module in ENDINGS.items():
-        if name.endswith(ending):
-            return module
-    raise ConfigError(Diagnostic(str(path), "has no ending of a volume file", f"use one of {', '.join(ENDINGS)}"))
+    form = find_format(path)
+    if form is None:
+        raise ConfigError(Diagnostic(str(path), "has no ending of a volume file", f"use one of {', '.join(ENDINGS)}"))
+    return form
 
 
 def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None = None) -> None:
-    """Write a volume in the format that the name's ending says, whole or not at all.
+    """Write a volume in the format of the name's ending; the file appears whole or not at all.
 
     Args:
         volume: The volume.
         path: The file.
-        detector: A crystal's density on the detector's frame, for the format that has a place for it (CXI).
+        detector: Density on the detector's frame, for a format that has a place for it (CXI).
 
     Raises:
         ConfigError: If the ending is unknown, or the format cannot hold the volume.
         DataError: If the disk refuses.
     """
     path = Path(path)
-    module = format_of(path)
-    if module in ONE_QUANTITY and len(volume.values) > 1:
+    form = require_format(path)
+    if form.has_one_quantity and len(volume.values) > 1:
         message = f"this format holds one quantity, not {len(volume.values)} ({', '.join(volume.values)})"
         raise ConfigError(Diagnostic(str(path), message, "choose one with --quantity, or write .h5"))
-    complex_ones = [name for name, array in volume.values.items() if np.iscomplexobj(array)]
-    if module in REAL_ONLY and complex_ones:
-        message = f"this format holds real numbers, and {complex_ones[0]} is complex"
+    complex_names = [name for name, array in volume.values.items() if np.iscomplexobj(array)]
+    if form.is_real and complex_names:
+        message = f"this format holds real numbers, and {complex_names[0]} is complex"
         raise ConfigError(Diagnostic(str(path), message, "write .h5 or .npz, or choose a real quantity"))
     with write_atomically(path) as temporary:
-        beside = (detector,) if detector is not None and module in TWO_FRAMES else ()
-        _module(module).write(volume, temporary, *beside)
+        second = (detector,) if detector is not None and form.has_detector_frame else ()
+        form.functions.write(volume, temporary, *second)
 
 
-def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = None, kind: str = "cell") -> Volume:
+def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = None, kind: str = "") -> Volume:
     """Read a volume file of any of the formats, or the truth inside an acquisition.
 
     Args:
         path: The file.
-        spacing: [m] Distance between samples (z, y, x), centred on the origin: replaces what the file says, and is
-            needed where it says nothing (a plain TIFF).
-        kind: Kind of experiment, where the file does not say.
+        spacing: [m] Distance between samples (z, y, x), centred on the origin: replaces that of the file, and is
+            needed if the file has none (a plain TIFF).
+        kind: Kind of experiment if the file does not give it; empty if it is unknown.
 
     Raises:
         ConfigError: If the ending is unknown.
         DataError: If the file is missing, torn, or no volume.
     """
-    path, known = Path(path), _corner(spacing)
+    path, known = Path(path), _checked_spacing(spacing)
     if path.is_dir() or path.suffix.lower() == ".npy":
-        return _foreign(path)
-    module = format_of(path)
-    with _reading(path):
-        volume: Volume = _module(module).read(path, known, kind)
+        return _read_phased(path)
+    form = require_format(path)
+    with _damage_reported(path):
+        volume: Volume = form.functions.read(path, known, kind)
     if known is None:
         return volume
-    z, y, x = axes(volume.shape, known)
+    z, y, x = even_axes(volume.shape, known)
     return replace(volume, z=z, y=y, x=x, length_unit="m")
 
 
 def read_stack(path: str | os.PathLike[str]) -> Volume:
-    """Read a volume file whose samples need no size: where it tells none, coordinates count samples.
+    """Read a volume file; if it does not give the distance of its samples, coordinates count samples.
 
     Args:
         path: The file.
@@ -139,54 +157,54 @@ def read_stack(path: str | os.PathLike[str]) -> Volume:
 
 
 def outline(path: Path) -> Volume | None:
-    """Read what a volume of another program's format says about itself, and none of its samples.
+    """Read the metadata of a volume of another program's format, and none of its samples.
 
     Returns:
-        A volume of zeros that take no memory; its spacing is NaN if the file does not say it, and its kind empty. None
-        if there is no such file, or one of another format, or a TIFF that may as well be a stack of images.
+        A volume of zeros that take no memory; its spacing is NaN if the file does not give it, and its kind empty.
+        None if there is no such file, or one of another format, or a TIFF that may as well be a stack of images.
 
     Raises:
         DataError: If the file is torn, or no volume.
     """
-    module = next((m for e, m in ENDINGS.items() if path.name.lower().endswith(e) and m in OUTLINED), None)
-    if module is None or not path.is_file():
+    form = find_format(path)
+    if form is None or not form.has_outline or not path.is_file():
         return None
-    with _reading(path):
-        found: Volume | None = _module(module).outline(path)
-    return found
+    with _damage_reported(path):
+        volume: Volume | None = form.functions.outline(path)
+    return volume
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Say in one line what a reader finds wrong with a file."""
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Report in one line that a file cannot be read."""
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
     try:
         yield
     except DataError:
         raise
-    except Exception as error:  # Readers of foreign files raise whatever they please.
+    except Exception as error:  # Readers of other programs' formats raise errors of any type.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "the file is torn, or is not what its ending says"
         raise DataError(Diagnostic(str(path), f"cannot be read: {text}", remedy)) from error
 
 
-def _foreign(path: Path) -> Volume:
-    """Read another program's result.
+def _read_phased(path: Path) -> Volume:
+    """Read the result of a phasing program.
 
     Raises:
         DataError: If there is none.
     """
-    found = read_foreign(path) if path.exists() else None
-    if found is None:
-        what = "holds no image.npy of cohere's" if path.is_dir() else "is no complex array of a phased crystal"
-        message = what if path.exists() else "there is no such file"
+    volume = read_phased(path) if path.exists() else None
+    if volume is None:
+        problem = "holds no image.npy of cohere's" if path.is_dir() else "is no complex array of a phased density"
+        message = problem if path.exists() else "there is no such file"
         raise DataError(Diagnostic(str(path), message, f"a volume ends in one of {', '.join(ENDINGS)}"))
-    return found
+    return volume
 
 
-def _corner(spacing: Sequence[float] | None) -> Corner | None:
-    """Check a spacing that a person gave."""
+def _checked_spacing(spacing: Sequence[float] | None) -> Point3 | None:
+    """Return a spacing that a person gave, if it is three positive lengths."""
     if spacing is None:
         return None
     if len(spacing) != 3 or not all(np.isfinite(d) and d > 0 for d in spacing):

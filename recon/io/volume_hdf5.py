@@ -13,17 +13,16 @@ import numpy as np
 
 from ..config.units import si_factor
 from ..errors import DataError, Diagnostic
-from ..sampled import Quantity
+from ..sampled import Point3, Quantity
 from ..volume import Volume
 from .hdf5_common import BRICK, number_or_text, open_checked, text_of, write_root_attributes
-from .metadata import Corner
-from .phasing_programs import read_foreign
+from .phasing_programs import read_phased
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-volume"
 GROUP = "volume"
 _UNKNOWN: Final = "voxel"
-"""Unit of coordinates that count samples, whose size nobody knows."""
+"""Unit of coordinates that count samples, whose size is unknown."""
 _NEXUS = {"NX_class", "signal", "axes", "auxiliary_signals", "z_indices", "y_indices", "x_indices", "default"}
 
 
@@ -52,7 +51,7 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
     """Read a volume from a group.
 
     Args:
-        group: Holds the axes and the quantities.
+        group: Group with the axes and the quantities.
         kind: Kind of experiment.
 
     Raises:
@@ -61,34 +60,27 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
     where = f"{group.file.filename}:{group.name}"
     z, y, x, unit = axes_of(group)
     names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and n not in "zyx"]
-    told = [text_of(n) for n in (group.attrs.get("signal", ""), *group.attrs.get("auxiliary_signals", ()))]
-    names.sort(key=lambda name: told.index(name) if name in told else len(told))
+    order = [text_of(n) for n in (group.attrs.get("signal", ""), *group.attrs.get("auxiliary_signals", ()))]
+    names.sort(key=lambda name: order.index(name) if name in order else len(order))
     if not names:
         raise DataError(Diagnostic(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
     attributes = {k: number_or_text(v) for k, v in group.attrs.items() if k not in _NEXUS and np.ndim(v) == 0}
+    values = {name: group[name][()] for name in names}
+    quantities = tuple(quantity_in(group[name], name) for name in names)
     try:
-        return Volume(
-            kind,
-            z,
-            y,
-            x,
-            {name: group[name][()] for name in names},
-            tuple(quantity_in(group[name], name) for name in names),
-            attributes,
-            unit,
-        )
+        return Volume(kind, z, y, x, values, quantities, attributes, unit)
     except DataError as error:
         raise DataError(*(Diagnostic(where, fault.message) for fault in error.faults)) from error
 
 
 def write(volume: Volume, path: Path) -> None:
-    """Write a volume file; the caller sees to it that it appears whole."""
+    """Write a volume file; the caller renames it when it is whole."""
     with new_hdf5(path) as file:
         write_root_attributes(file, FORMAT, volume.kind, GROUP)
         write_group(file.create_group(GROUP), volume)
 
 
-def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
+def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
     """Read a volume file, or the truth inside an acquisition.
 
     Raises:
@@ -98,34 +90,31 @@ def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
         kind = text_of(file.attrs.get("kind", kind))
         for name in (GROUP, "truth"):
             if isinstance(file.get(name), h5py.Group):
-                return _named(read_group(file[name], kind), file)
-        foreign = read_foreign(path)
-        if foreign is not None:
-            return foreign
-        raise DataError(
-            Diagnostic(
-                str(path), "holds no volume (neither /volume nor /truth)", f"see what it holds: unflat info {path}"
-            )
-        )
+                return _with_names(read_group(file[name], kind), file)
+    phased = read_phased(path)
+    if phased is not None:
+        return phased
+    message = "holds no volume (neither /volume nor /truth)"
+    raise DataError(Diagnostic(str(path), message, f"see what it holds: unflat info {path}"))
 
 
 def texts_of(file: h5py.File, key: str) -> tuple[str, ...]:
-    """Words at a file's root, one a cell (``name``, ``label``); nothing where it has none."""
-    held = file.get(key)
-    return tuple(text_of(value) for value in np.atleast_1d(held[()])) if isinstance(held, h5py.Dataset) else ()
+    """Return the texts of a root dataset, one for each cell (``name``, ``label``); nothing if there is none."""
+    texts = file.get(key)
+    return tuple(text_of(value) for value in np.atleast_1d(texts[()])) if isinstance(texts, h5py.Dataset) else ()
 
 
-def _named(volume: Volume, file: h5py.File) -> Volume:
-    """Give a volume of cells the names and classes that its file has for them."""
+def _with_names(volume: Volume, file: h5py.File) -> Volume:
+    """Return a volume of many cells with their names and classes from the file."""
     if volume.main.ndim == 3:
         return volume
-    told = {key: texts_of(file, key) for key in ("name", "label")}
-    names, labels = (texts if len(texts) == len(volume.main) else () for texts in told.values())
+    texts = (texts_of(file, key) for key in ("name", "label"))
+    names, labels = (each if len(each) == len(volume.main) else () for each in texts)
     return replace(volume, names=names, labels=labels)
 
 
 def axes_of(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray, Literal["m", "voxel"]]:
-    """Read the axes z, y and x [m], and the unit of their numbers: ``voxel`` where they count samples.
+    """Read the axes z, y and x [m], and the unit of their numbers: ``voxel`` if they count samples.
 
     Raises:
         DataError: If one is missing or uneven.
@@ -150,11 +139,11 @@ def _axis(group: h5py.Group, name: str, where: str) -> np.ndarray:
     if axis.ndim != 1 or not np.all(np.isfinite(axis)) or (steps.size and not steps.min() > 0):
         raise DataError(Diagnostic(f"{where}/{name}", "is not a rising row of numbers"))
     if steps.size and np.ptp(steps) > 1e-3 * steps.mean():
-        raise DataError(Diagnostic(f"{where}/{name}", "is not evenly spaced", "resample the volume on an even lattice"))
+        raise DataError(Diagnostic(f"{where}/{name}", "is not evenly spaced", "resample the volume on an even grid"))
     return axis
 
 
 def quantity_in(dataset: h5py.Dataset, name: str) -> Quantity:
-    """Name, unit and meaning of a dataset."""
+    """Return name, unit and meaning of a dataset."""
     meaning = text_of(dataset.attrs.get("long_name", ""))
     return Quantity(name, text_of(dataset.attrs.get("units", "1")), "" if meaning == name else meaning)

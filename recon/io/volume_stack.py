@@ -26,11 +26,11 @@ class Member:
     """One draw of one cell.
 
     Args:
-        cell: Its number.
-        draw: The draw's number.
-        name: The cell's name; empty if unknown.
-        label: Its class; empty if unknown.
-        volume: The draw.
+        cell: Number of the cell.
+        draw: Number of the draw.
+        name: Name of the cell; empty if unknown.
+        label: Class of the cell; empty if unknown.
+        volume: Volume of the draw.
     """
 
     cell: int
@@ -41,7 +41,7 @@ class Member:
 
 
 def counts(path: Path) -> tuple[int, int] | None:
-    """Number of cells, and of draws of each; None of a file that holds no more than one volume."""
+    """Return the numbers of cells, and of draws of each; None for a file that holds no more than one volume."""
     if not path.is_file() or not h5py.is_hdf5(path):
         return None
     with open_checked(path) as file:
@@ -53,7 +53,7 @@ def counts(path: Path) -> tuple[int, int] | None:
 
 
 def members(path: Path, cell: int | None = None, draw: int | None = None) -> Iterator[Member]:
-    """Read the members one by one.
+    """Read the draws of the cells one by one.
 
     Args:
         path: The file.
@@ -72,21 +72,21 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
             raise DataError(Diagnostic(str(path), "holds one volume, and no cells and draws"))
         quantities = tuple(quantity_in(group[name], name) for name in names)
         cells, draws = group[names[0]].shape[:2]
-        titles, labels = (_texts(file, key, cells) for key in ("name", "label"))
-        kind = text_of(file.attrs.get("kind", "shape"))
-        for c in _chosen("cell", cell, cells, path):
-            for d in _chosen("draw", draw, draws, path):
+        cell_names, labels = (_texts(file, key, cells) for key in ("name", "label"))
+        kind = text_of(file.attrs.get("kind", ""))
+        for c in _selected("cell", cell, cells, path):
+            for d in _selected("draw", draw, draws, path):
                 values = {name: group[name][c, d] for name in names}
-                yield Member(c, d, titles[c], labels[c], Volume(kind, z, y, x, values, quantities, {}, unit))
+                yield Member(c, d, cell_names[c], labels[c], Volume(kind, z, y, x, values, quantities, {}, unit))
 
 
 def middle_of(draws: Sequence[Volume]) -> Volume:
-    """The consensus of a cell's draws: at each sample the median of every quantity.
+    """Compute the consensus of a cell's draws: the median of every quantity at each sample.
 
-    Be it an occupancy or a signed distance, what is inside then is what more than half of the draws fill.
+    For an occupancy and a signed distance alike, a sample is then inside if more than half of the draws contain it.
 
     Args:
-        draws: On one lattice.
+        draws: Volumes on one grid.
     """
     first = draws[0]
     values = {name: np.median([np.float32(draw.values[name]) for draw in draws], axis=0) for name in first.values}
@@ -105,10 +105,10 @@ def write_many(
 
     Args:
         path: The file.
-        like: Its axes, kind, and the meaning of its first quantity.
-        values: On its axes.
-        names: Of the cells, if known.
-        labels: Their classes, if known.
+        like: Volume with the axes, the kind and, first, the quantity of the values.
+        values: Values of the quantity on these axes.
+        names: Names of the cells, if known.
+        labels: Classes of the cells, if known.
 
     Raises:
         DataError: If the shape is not that of the axes, or the disk refuses.
@@ -131,7 +131,7 @@ def write_many(
 
 
 def names_and_labels(path: Path) -> tuple[list[str], list[str]]:
-    """Names and classes of the cells of a volume file or an acquisition; empty where the file has none."""
+    """Read the names and classes of the cells of a volume file or an acquisition; empty if the file has none."""
     if not (path.is_file() and h5py.is_hdf5(path)):
         return [], []
     with open_checked(path) as file:
@@ -141,15 +141,20 @@ def names_and_labels(path: Path) -> tuple[list[str], list[str]]:
 def _texts(file: h5py.File, key: str, count: int) -> list[str]:
     if key not in file:
         return [""] * count
-    found = list(texts_of(file, key))
-    if len(found) != count:
-        raise DataError(Diagnostic(f"{file.filename}:/{key}", f"holds {len(found)} texts for {count} cells"))
-    return found
+    texts = list(texts_of(file, key))
+    if len(texts) != count:
+        raise DataError(Diagnostic(f"{file.filename}:/{key}", f"holds {len(texts)} texts for {count} cells"))
+    return texts
 
 
-def _chosen(what: str, wanted: int | None, count: int, path: Path) -> Sequence[int]:
-    if wanted is None:
+def _selected(axis: str, number: int | None, count: int, path: Path) -> Sequence[int]:
+    """Return one number, or all of them if it is None.
+
+    Raises:
+        ConfigError: If there is no such number.
+    """
+    if number is None:
         return range(count)
-    if not 0 <= wanted < count:
-        raise ConfigError(Diagnostic(str(path), f"has no {what} {wanted}", f"they are numbered 0 to {count - 1}"))
-    return (wanted,)
+    if not 0 <= number < count:
+        raise ConfigError(Diagnostic(str(path), f"has no {axis} {number}", f"they are numbered 0 to {count - 1}"))
+    return (number,)

@@ -13,8 +13,9 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from ..sampled import Point3, Quantity
 from ..volume import Volume
-from .metadata import Corner, assemble, describe, positive_spacing, zeros
+from .metadata import assemble, metadata_json, placeholder, positive_spacing
 
 _TYPES = {"Float32": "<f4", "Float64": "<f8", "UInt8": "u1", "Int8": "i1", "UInt16": "<u2", "Int16": "<i2"}
 _TYPES |= {"UInt32": "<u4", "Int32": "<i4", "UInt64": "<u8", "Int64": "<i8"}
@@ -24,90 +25,94 @@ _MARK = b'<AppendedData encoding="raw">'
 
 
 def write(volume: Volume, path: Path) -> None:
-    """Write the file."""
+    """Write a volume."""
     nz, ny, nx = volume.shape
     extent = f"0 {nx - 1} 0 {ny - 1} 0 {nz - 1}"
     origin = " ".join(repr(float(a[0])) for a in (volume.x, volume.y, volume.z))
     spacing = " ".join(map(repr, positive_spacing(volume)[::-1]))
-    arrays = [_plain(volume.values[q.name]) for q in volume.quantities]
+    arrays = [_vtk_array(volume.values[q.name]) for q in volume.quantities]
     offsets = np.cumsum([0, *(8 + array.nbytes for array in arrays)])
     lines = [
         '<?xml version="1.0"?>',
         '<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" header_type="UInt64">',
         f'<ImageData WholeExtent="{extent}" Origin="{origin}" Spacing="{spacing}">',
-        f"<!-- unflat {_commented(describe(volume))} -->",
+        f"<!-- unflat {_escape_hyphens(metadata_json(volume))} -->",
         f'<Piece Extent="{extent}"><PointData Scalars={quoteattr(volume.quantities[0].name)}>',
     ]
     for quantity, array, offset in zip(volume.quantities, arrays, offsets, strict=False):
-        kind = _NAMES[array.dtype]
-        lines.append(f'<DataArray type="{kind}" Name={quoteattr(quantity.name)} format="appended" offset="{offset}"/>')
+        name = quoteattr(quantity.name)
+        lines.append(f'<DataArray type="{_NAMES[array.dtype]}" Name={name} format="appended" offset="{offset}"/>')
     lines += ["</PointData><CellData/></Piece></ImageData>", _MARK.decode()]
     with path.open("wb") as file:
         file.write("\n".join(lines).encode() + b"\n_")
         for array in arrays:
             file.write(struct.pack("<Q", array.nbytes))
-            file.write(array.data)  # Not tofile, which does not see that the last few kilobytes are refused.
+            file.write(array.data)  # Not tofile, which misses that the last few kilobytes are refused.
         file.write(b"\n</AppendedData></VTKFile>\n")
 
 
-def read(path: Path, spacing: Corner | None, kind: str) -> Volume:
-    """Read image data of the appended, raw form."""
+def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
+    """Read a volume of the appended, raw form."""
     return _read(path, kind, header_only=False)
 
 
 def outline(path: Path) -> Volume:
-    """Read the XML."""
+    """Read the metadata in the XML."""
     return _read(path, "", header_only=True)
 
 
 def _read(path: Path, kind: str, *, header_only: bool) -> Volume:
     with path.open("rb") as file:
-        head = file.read(_HEAD_LIMIT)
-        cut = head.find(_MARK)
-        if cut < 0:
-            raise DataError(
-                Diagnostic(
-                    str(path), "is not VTK image data with raw appended arrays", "save it so, or as HDF5 or OME-TIFF"
-                )
-            )
-        start = head.index(b"_", cut + len(_MARK)) + 1
-        parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
-        root = ElementTree.fromstring(head[:cut] + b"</VTKFile>", parser=parser)
+        root, start = _read_header(file, path)
         image = root.find("ImageData")
         if image is None or root.get("compressor") or root.get("byte_order") != "LittleEndian":
-            raise DataError(
-                Diagnostic(str(path), "is not plain, little-endian VTK image data", "save it so, or as HDF5")
-            )
+            message, remedy = "is not plain, little-endian VTK image data", "save it so, or as HDF5"
+            raise DataError(Diagnostic(str(path), message, remedy))
         extent = [int(n) for n in image.get("WholeExtent", "").split()]
         shape = tuple(extent[i + 1] - extent[i] + 1 for i in (4, 2, 0))
         width = 8 if root.get("header_type") == "UInt64" else 4
-        found = image.findall("Piece/PointData/DataArray")
+        entries = image.findall("Piece/PointData/DataArray")
         if header_only:
-            arrays = [zeros(shape, np.dtype(_TYPES[e.get("type", "Float32")])) for e in found]
+            arrays = [placeholder(shape, np.dtype(_TYPES[e.get("type", "Float32")])) for e in entries]
         else:
-            arrays = [_array(file, e, start, width, shape, path) for e in found]
-    notes = [e.text or "" for e in image.iter() if not isinstance(e.tag, str)]
-    described = next((n.strip().removeprefix("unflat ") for n in notes if n.strip().startswith("unflat ")), "")
+            arrays = [_read_array(file, e, start, width, shape, path) for e in entries]
+    comments = (e.text or "" for e in image.iter() if not isinstance(e.tag, str))
+    metadata = next((c.strip().removeprefix("unflat ") for c in comments if c.strip().startswith("unflat ")), "")
     z, y, x = (float(d) for d in image.get("Spacing", "1 1 1").split()[::-1])
     first_z, first_y, first_x = (float(d) for d in image.get("Origin", "0 0 0").split()[::-1])
-    volume = assemble(arrays, (z, y, x), described, kind, (first_z, first_y, first_x))
-    names = [e.get("Name", "value") for e in found]
-    return volume if described else _renamed(volume, names)
+    volume = assemble(arrays, (z, y, x), metadata, kind, (first_z, first_y, first_x))
+    return volume if metadata else _rename_quantities(volume, [e.get("Name", "value") for e in entries])
 
 
-def _plain(array: np.ndarray) -> np.ndarray:
-    """Contiguous, little-endian; of a type that VTK has."""
+def _read_header(file: BinaryIO, path: Path) -> tuple[ElementTree.Element, int]:
+    """Parse the XML before the appended data; return its root, and the position of the first array.
+
+    Raises:
+        DataError: If there are no raw appended data.
+    """
+    head = file.read(_HEAD_LIMIT)
+    cut = head.find(_MARK)
+    if cut < 0:
+        message, remedy = "is not VTK image data with raw appended arrays", "save it so, or as HDF5 or OME-TIFF"
+        raise DataError(Diagnostic(str(path), message, remedy))
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    root = ElementTree.fromstring(head[:cut] + b"</VTKFile>", parser=parser)
+    return root, head.index(b"_", cut + len(_MARK)) + 1
+
+
+def _vtk_array(array: np.ndarray) -> np.ndarray:
+    """Return an array as contiguous and little-endian, of a type that VTK has."""
     array = np.ascontiguousarray(array)
     code = array.dtype.newbyteorder("<")
     return array.astype(code if code in _NAMES else "<f4", copy=False)
 
 
-def _commented(text: str) -> str:
-    """Keep two hyphens in a row, which end an XML comment, out of JSON."""
+def _escape_hyphens(text: str) -> str:
+    """Escape two hyphens in a row in JSON: they would end an XML comment."""
     return text.replace("--", "\\u002d\\u002d")
 
 
-def _array(
+def _read_array(
     file: BinaryIO, entry: ElementTree.Element, start: int, width: int, shape: tuple[int, ...], path: Path
 ) -> np.ndarray:
     """Read one appended array."""
@@ -122,10 +127,8 @@ def _array(
     return array.reshape(shape)
 
 
-def _renamed(volume: Volume, names: list[str]) -> Volume:
-    """Name a foreign file's quantities as the file does."""
-    from ..sampled import Quantity
-
+def _rename_quantities(volume: Volume, names: list[str]) -> Volume:
+    """Give the quantities of another program's file the names in the file."""
     quantities = tuple(Quantity(name, "1", "") for name in names)
     values = dict(zip(names, volume.values.values(), strict=True))
     return Volume(volume.kind, volume.z, volume.y, volume.x, values, quantities)

@@ -1,7 +1,6 @@
-"""Write an acquisition as HDF5 that h5web, silx and NeXpy show without help."""
+"""Writing of an acquisition as HDF5 that h5web, silx and NeXpy display without settings."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from ..acquisition import Acquisition, Group
 from ..config.entries import Entry
 from ..volume import centred_axis
 from .atomic import write_atomically
+from .hdf5_common import write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-acquisition"
-FORMAT_VERSION = "1.0"
 _NX_CLASS = {"measurement": "NXdata", "instrument": "NXinstrument"}
 
 
@@ -22,15 +21,17 @@ def write(acquisition: Acquisition, schema: Sequence[Entry], path: str | Path) -
     """Write an acquisition; the file appears whole or not at all.
 
     Args:
-        acquisition: What to write; arrays that the schema does not name are left out.
-        schema: Where each array goes, its unit and axes.
+        acquisition: The acquisition; arrays that the schema does not name are left out.
+        schema: Path, unit and axes of each array.
         path: The file.
 
     Raises:
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.
     """
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        _write_root(file, acquisition)
+        write_root_attributes(file, FORMAT, acquisition.kind, "measurement")
+        for name, value in acquisition.attributes.items():
+            file.attrs.setdefault(name, value)
         for entry in schema:
             if entry.name in acquisition:
                 _write_entry(file, entry, acquisition[entry.name])
@@ -41,24 +42,6 @@ def write(acquisition: Acquisition, schema: Sequence[Entry], path: str | Path) -
             from .volume_hdf5 import write_group
 
             write_group(file.create_group("truth"), acquisition.truth)
-
-
-def _write_root(file: Any, acquisition: Acquisition) -> None:
-    from ..version import __version__
-
-    file.attrs.update(
-        {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "kind": acquisition.kind,
-            "creator": f"unflat {__version__}",
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "NX_class": "NXroot",
-            "default": "measurement",
-        }
-    )
-    for name, value in acquisition.attributes.items():
-        file.attrs.setdefault(name, value)
 
 
 def _write_entry(file: Any, entry: Entry, array: np.ndarray) -> None:
@@ -90,7 +73,7 @@ def _write_group(target: Any, group: Group) -> None:
 
 
 def _write_axes(file: Any, acquisition: Acquisition, schema: Sequence[Entry]) -> None:
-    """Say what to plot and against what: pixels have coordinates where their size is known."""
+    """Write the coordinates of pixels, if their size is known, and name the signal and its axes for viewers."""
     group = file.get("measurement")
     main = next((e for e in schema if e.choice == "measurement" and e.name in acquisition), None)
     if group is None or main is None:

@@ -59,7 +59,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     }
     before = acquisition(**extra)
     write(before, SCHEMA, tmp_path / "a.h5")
-    after = read_file(tmp_path / "a.h5", SCHEMA)
+    after = read_file(tmp_path / "a.h5", SCHEMA, {}, "cell")
     assert set(after.arrays) == set(before.arrays)
     for name, array in before.arrays.items():
         np.testing.assert_array_equal(after[name], array)
@@ -232,7 +232,7 @@ def test_a_background_must_be_there_to_be_divided_by() -> None:
 def test_schema_and_reader_agree_on_what_is_required(tmp_path: Path) -> None:
     write(acquisition(images=None, wavelength=None), SCHEMA, tmp_path / "a.h5")
     with pytest.raises(DataError) as caught:
-        read_file(tmp_path / "a.h5", SCHEMA)
+        read_file(tmp_path / "a.h5", SCHEMA, {}, "cell")
     text = str(caught.value)
     assert "/measurement/images" in text
     assert "/instrument/wavelength" in text

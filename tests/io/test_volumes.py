@@ -147,7 +147,7 @@ class TestOutlines:
             file.header.cella = (0, 0, 0)
         assert run(["info", str(tmp_path / "v.mrc")]) == 0
         told = capsys.readouterr().out
-        assert "4 x 3 x 2 samples (z, y, x), nobody says how far apart" in told
+        assert "4 x 3 x 2 samples (z, y, x) of unknown spacing" in told
         assert "value  int16" in told
 
     def test_images_stay_images(self, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation
 
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.shape.accuracy import score_cell, score_shapes
-from unflat.recon.io.table import Column, Table, joined
+from unflat.recon.io.table import Column, Table, concatenate
 from unflat.recon.metrics.shapes import (
     crps,
     diversity,
@@ -250,4 +250,4 @@ class TestTable:
     def test_tables_are_joined_by_name_and_unit(self) -> None:
         one = Table((Column("name"), Column("size", "um")), ({"name": "a", "size": 1.0},))
         other = Table((Column("name"), Column("size", "voxel"), Column("n")), ({"name": "b", "size": 2.0, "n": 3},))
-        assert joined([one, other]).csv() == "name,size [um],size [voxel],n\na,1,,\nb,,2,3\n"
+        assert concatenate([one, other]).csv() == "name,size [um],size [voxel],n\na,1,,\nb,,2,3\n"

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +28,7 @@ from ...io.cxi import PLANCK_TIMES_LIGHT
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.open import Reader
 from ...io.spec import SpecScan, read_scans
+from ...io.tiff import natural_order
 
 _KEV = 1.602176634e-16
 _PIXELS = {"34idcTIM1": 55e-6, "34idcTIM2": 55e-6}
@@ -70,7 +70,7 @@ class Parts:
         """The frames, by the numbers in their names."""
         others = {self.table("dark"), self.table("white")}
         images = [name for name in self.names if _is_image(name) and name not in others]
-        return tuple(sorted(images, key=_natural))
+        return tuple(sorted(images, key=natural_order))
 
 
 def is_scan(path: Path) -> bool:
@@ -307,8 +307,3 @@ def _image(parts: Parts, name: str) -> np.ndarray:
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith((".tif", ".tiff"))
-
-
-def _natural(name: str) -> list[Any]:
-    """Order names by the numbers in them: image_2 before image_10."""
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name) if p]

@@ -6,9 +6,9 @@ from pathlib import Path
 from ...acquisition import Acquisition
 from ...config.base import Settings
 from ...errors import DataError
-from ...io.image_folders import is_sections
 from .cells import CellBatch, to_cell_batch
 from .config import ShapeAcquisition, ShapeSettings
+from .image_folders import is_sections
 from .preprocess import to_acquisition
 from .read_folder import read_folder
 from .read_hdf5 import read_hdf5

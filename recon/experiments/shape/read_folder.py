@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import ConfigError, DataError, Diagnostic
-from ...io.image_folders import FolderImage, SectionFile, Sections, open_sections, picture
 from .cell_crops import SMALLEST, CellCrop, LoadedCells, normalise_image, normalise_mask, select_cells
 from .config import ShapeAcquisition
+from .image_folders import FolderImage, SectionFile, Sections, open_sections, read_file
 from .labels import label_cells, split_crop
 
 _log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ def _count_cells(settings: ShapeAcquisition, sections: Sections, file: SectionFi
     """Count the cells of a mask; 1 if it cannot be read, so that the selection can leave it out."""
     name = file.parts["mask"]
     try:
-        image = picture(sections, name)
-        values = _checked_array(image.values, "mask", sections.where(name), settings)
+        image = read_file(sections, name)
+        values = _checked_array(image.values, "mask", sections.place(name), settings)
     except DataError:
         return 1
     labels = label_cells(values, image.largest, settings.several, file.label)
@@ -64,8 +64,8 @@ def _read_crops(
     Raises:
         DataError: If its files do not fit one another, or are no images.
     """
-    where = {part: sections.where(name) for part, name in file.parts.items()}
-    images = {part: picture(sections, name) for part, name in file.parts.items()}
+    where = {part: sections.place(name) for part, name in file.parts.items()}
+    images = {part: read_file(sections, name) for part, name in file.parts.items()}
     images = {
         part: replace(image, values=_checked_array(image.values, part, where[part], settings))
         for part, image in images.items()

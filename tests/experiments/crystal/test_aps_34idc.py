@@ -224,8 +224,8 @@ def angles_between(rows: np.ndarray) -> list[float]:
 
 def test_scan_54_has_the_voxel_and_the_axes_of_its_authors(shared_data: Path) -> None:
     with open_tree(shared_data / "crystals" / "aps34idc_scan54.zip", [READER]) as tree:
-        leaves = {name: tree.leaf(f"/instrument/{name}") for name in ("reciprocal_basis", "bragg_vector")}
-        mask = tree.leaf("/measurement/mask")
+        leaves = {name: tree.array(f"/instrument/{name}") for name in ("reciprocal_basis", "bragg_vector")}
+        mask = tree.array("/measurement/mask")
         assert mask is not None
         assert 200 < mask.read().sum() < 400
     found = Reflection(*(leaf.read() for leaf in leaves.values() if leaf is not None))

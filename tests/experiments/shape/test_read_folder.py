@@ -15,12 +15,13 @@ from unflat.physics.phantoms.red_blood_cells import random_cell
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.experiments.readers import describers
 from unflat.recon.experiments.shape.cell_crops import normalise_image
 from unflat.recon.experiments.shape.config import ShapeAcquisition
+from unflat.recon.experiments.shape.image_folders import class_of, is_sections
 from unflat.recon.experiments.shape.labels import existing_labels
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import SCHEMA
-from unflat.recon.io.image_folders import class_of, is_sections
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.write import write
 
@@ -335,6 +336,6 @@ def test_the_real_cells(shared_data: Path) -> None:
 
 
 def test_what_a_folder_holds_is_told(tmp_path: Path) -> None:
-    lines = describe(folder(tmp_path))
+    lines = describe(folder(tmp_path), describers=describers())
     assert "2 cells" in lines[0]
     assert "2 of discocyte" in lines[1]
