@@ -14,7 +14,7 @@ from unflat.physics.fft_sizes import next_even_size
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.crop import bin_images
-from unflat.recon.experiments.cell.preprocess import normalised
+from unflat.recon.experiments.cell.preprocess import normalise
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.io.model_file import read_model
 from unflat.recon.io.write import write
@@ -128,7 +128,7 @@ def _two_planes(config: Path, source: Path, path: Path, views: str, size: int) -
     """Refocus the fields numerically, keep their intensities, and write them as an acquisition."""
     settings: Any = load_config(config, [f"acquisition.views={views}"])
     kind = get_experiment("cell")
-    given = normalised(kind.read(settings, source))
+    given = normalise(kind.read(settings, source))
     field, wavelength = given["field"], float(given["wavelength"])
     images, rotation, defocus = [], [], []
     for plane in PLANES:

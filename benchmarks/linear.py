@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from unflat.recon.config import with_overrides
 from unflat.recon.experiments import get_experiment
-from unflat.recon.experiments.cell.initial_guess import linear_answer
+from unflat.recon.experiments.cell.initial_guess import invert_born_model
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.metrics import correlation, signal_to_noise
@@ -75,7 +75,7 @@ def best_answer(
     best: Answer | None = None
     for strength in strengths:
         began = time.monotonic()
-        contrast = linear_answer(measured, views, strength)
+        contrast = invert_born_model(measured, views, strength)
         seconds = time.monotonic() - began
         if clipped:
             contrast = np.maximum(contrast, 0)

@@ -11,7 +11,7 @@ import scipy.io
 import tifffile
 
 from unflat.recon.errors import DataError
-from unflat.recon.experiments.cell.illumination import turn_matrices
+from unflat.recon.experiments.cell.illumination import rotation_matrices
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.cxi import PLANCK_TIMES_LIGHT
@@ -347,8 +347,8 @@ def test_the_computed_cell_turns_about_y_from_z_to_x(shared_data: Path) -> None:
     assert right < 0.12
     with h5py.File(path) as file:
         angles = file["angle"][[0, 20, 45, 70]]
-    assert right < residual(turn_matrices(angles, "y", reverse=True))
-    assert right < 0.6 * residual(turn_matrices(angles, "x"))
+    assert right < residual(rotation_matrices(angles, "y", reverse=True))
+    assert right < 0.6 * residual(rotation_matrices(angles, "x"))
 
 
 @pytest.mark.slow
@@ -365,7 +365,7 @@ def test_diffraction_tells_which_end_of_the_truth_the_light_enters(shared_data: 
         angle = file["angle"][[55]]
     mirrored = np.roll(truth[::-1], 1, axis=0)
     errors = [
-        diffraction_error(turned(volume, turn_matrices(angle, "y", reverse=reverse)[0]), measured)
+        diffraction_error(turned(volume, rotation_matrices(angle, "y", reverse=reverse)[0]), measured)
         for volume, reverse in ((truth, False), (mirrored, True))
     ]
     assert errors[0] < 0.064

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.cell.crop import bin_weights
-from unflat.recon.experiments.cell.preprocess import normalised
+from unflat.recon.experiments.cell.preprocess import normalise
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.cell.schema import SCHEMA
 from unflat.recon.experiments.configs import parse_config
@@ -196,12 +196,12 @@ def test_each_view_is_normalised_by_its_own_light() -> None:
     specimen[20:44, 20:44] = rng.uniform(0.4, 1.8, (24, 24))
     light = np.array([100, 1000])[:, None, None]
     images = rng.poisson(light * specimen).astype(np.float32)
-    found = normalised(acquisition(views=2, images=images))["images"]
+    found = normalise(acquisition(views=2, images=images))["images"]
     np.testing.assert_allclose(found[:, :16].mean(axis=(1, 2)), 1, atol=0.03)
-    by_background = normalised(acquisition(views=2, images=images, background=np.full((64, 64), 50, np.float32)))
+    by_background = normalise(acquisition(views=2, images=images, background=np.full((64, 64), 50, np.float32)))
     np.testing.assert_allclose(by_background["images"], images / 50)
     assert "background" not in by_background
-    same = normalised(acquisition(views=2, images=images), "view_mean")["images"]
+    same = normalise(acquisition(views=2, images=images), "view_mean")["images"]
     np.testing.assert_allclose(same.mean(axis=(1, 2)), 1, rtol=1e-5)
 
 
@@ -209,7 +209,7 @@ def test_fields_lose_the_phase_of_their_background() -> None:
     field = np.full((2, 32, 32), 1, np.complex64) * np.array([2j, -0.5])[:, None, None].astype(np.complex64)
     field[:, 8:24, 8:24] *= np.complex64(np.exp(0.7j))
     straight = np.zeros((2, 2))
-    found = normalised(acquisition(views=2, images=None, field=field, illumination_na=straight))["field"]
+    found = normalise(acquisition(views=2, images=None, field=field, illumination_na=straight))["field"]
     np.testing.assert_allclose(found[:, 0], 1, rtol=1e-6)
     np.testing.assert_allclose(np.angle(found[:, 16, 16]), 0.7, rtol=1e-5)
 
@@ -220,13 +220,13 @@ def test_tilted_fields_become_the_incident_wave_where_there_is_no_specimen() -> 
     cycles = na[:, :1, None] * y[:, None] + na[:, 1:, None] * x
     incident = np.exp(2j * np.pi * cycles / 515e-9)
     field = (incident * np.array([3j, 0.2])[:, None, None]).astype(np.complex64)
-    found = normalised(acquisition(views=2, images=None, field=field, illumination_na=na))["field"]
+    found = normalise(acquisition(views=2, images=None, field=field, illumination_na=na))["field"]
     np.testing.assert_allclose(found, incident, atol=1e-5)
 
 
 def test_a_background_must_be_there_to_be_divided_by() -> None:
     with pytest.raises(ConfigError, match="no background"):
-        normalised(acquisition(), "background")
+        normalise(acquisition(), "background")
 
 
 def test_schema_and_reader_agree_on_what_is_required(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from unflat.cli.render import command
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments.cell.new_light import image_under
+from unflat.recon.experiments.cell.new_light import predict_image
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
 from unflat.recon.model import Model, ModelQuantity
@@ -282,10 +282,10 @@ def test_the_medium_has_the_first_colour_and_a_single_bead_is_visible() -> None:
 
 def test_evanescent_light_and_a_model_without_a_microscope_are_refused(model: Model) -> None:
     with pytest.raises(ConfigError, match=r"NA \(1.2, 0.9\) cannot travel in a medium of index 1.337"):
-        image_under(model, (1.2, 0.9))
+        predict_image(model, (1.2, 0.9))
     bare = replace(model, frame=ModelFrame(model.frame.low, model.frame.high))
     with pytest.raises(DataError, match="does not tell the wavelength, numerical aperture, medium index"):
-        image_under(bare, (0.1, 0.0))
+        predict_image(bare, (0.1, 0.0))
 
 
 def test_tilted_light_shifts_the_image_of_a_bead_by_its_defocus(model: Model) -> None:
@@ -296,14 +296,14 @@ def test_tilted_light_shifts_the_image_of_a_bead_by_its_defocus(model: Model) ->
     bead_model = Model(model.architecture, {"grid": bead[None].astype(np.float32)}, model.frame, model.outputs, "cell")
 
     def centre(na: float, defocus: float) -> float:
-        shadow = ((image_under(bead_model, (0.0, na), defocus=defocus) - 1) ** 2).sum(axis=0)
+        shadow = ((predict_image(bead_model, (0.0, na), defocus=defocus) - 1) ** 2).sum(axis=0)
         return float((np.arange(shape[2]) * shadow).sum() / shadow.sum()) * edge
 
     slope = aperture / np.sqrt(MEDIUM**2 - aperture**2)
     for defocus in (0.0, -1.2e-6):  # Far enough that the shadow is wider than its bright and dark edges.
         apart = centre(aperture, defocus) - centre(-aperture, defocus)
         assert apart == pytest.approx(-2 * (height - defocus) * slope, rel=0.12)
-    assert image_under(bead_model, (0.0, 0.0)).shape == shape[1:]
+    assert predict_image(bead_model, (0.0, 0.0)).shape == shape[1:]
 
 
 @pytest.mark.parametrize(

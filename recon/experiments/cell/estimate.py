@@ -8,7 +8,7 @@ from ...acquisition import Acquisition
 from ...fields.config import SLAB_POINTS
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate, format_bytes
 from .config import CellSettings
-from .geometry import KEPT_BYTES, geometry_of
+from .geometry import STORED_WAVE_BYTES, geometry_of
 
 FFT_SECONDS = 1.2e-9
 """[s] Time of a complex 2D FFT, with what is done between two, per sample and doubling of its size, on one core."""
@@ -35,12 +35,12 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
     waves = min(settings.fit.batch, len(measured)) * sources
     whole = 8.0 * plane * waves * slices
-    kept = whole if whole <= KEPT_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
+    kept = whole if whole <= STORED_WAVE_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
     arrays = 2 * measured.nbytes + kept + 8 * plane * waves * 12
     held = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
     arrays += 4 * (_field_numbers(settings) * held + 10 * voxels) + 4 * 8 * slices * plane
     cores = os.cpu_count() or 1
-    transforms = (4 if whole <= KEPT_BYTES else 6) * slices * waves
+    transforms = (4 if whole <= STORED_WAVE_BYTES else 6) * slices * waves
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
     seconds *= settings.fit.steps * settings.fit.ensemble / cores
     z, y, x = geometry.lattice.shape

@@ -14,7 +14,7 @@ from ...errors import ConfigError, Diagnostic
 from .config import CellSettings
 from .illumination import microscope_of
 
-KEPT_BYTES = 1 << 30
+STORED_WAVE_BYTES = 1 << 30
 """Memory up to which the wave of every slice is kept for the gradient; beyond it, only heads of blocks."""
 SLICES_PER_DETAIL = 3.0
 """Slices to the finest axial detail. At 2 (Nyquist's own) sections alias; above 3 nothing more was gained."""

@@ -10,13 +10,14 @@ From the laboratory's description of light and rotation to apertures and matrice
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Complex, Float, Num
 
 from ....physics.optics.microscope import Illumination, Microscope
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
+from ...volume import centred_axis
 from .config_acquisition import CellAcquisition, Turn
-from .schema import ANGLES, LED_ROW_COL, LIGHT, is_named, light_of
+from .schema import ANGLES, LED_ROW_COL, LIGHT, has_custom_source, illumination_mode
 
 _DIRECTIONS = {"y": (1.0, 0.0), "-y": (-1.0, 0.0), "x": (0.0, 1.0), "-x": (0.0, -1.0)}
 
@@ -65,7 +66,7 @@ def ring_na(
     return na * np.stack([np.sin(angle), np.cos(angle)], axis=1)
 
 
-def turn_matrices(
+def rotation_matrices(
     angles: Float[np.ndarray, " view"], axis: str, *, reverse: bool = False
 ) -> Float[np.ndarray, "view 3 3"]:
     """Give the matrices that turn the specimen's (z, y, x) into the laboratory's.
@@ -120,10 +121,19 @@ def illumination_of(acquisition: Acquisition) -> Illumination:
     return Illumination(na, acquisition["pattern"], defocus)
 
 
+def incident_wave(acquisition: Acquisition) -> Complex[np.ndarray, "view y x"]:
+    """Compute the plane wave exp(2πi na·r/λ) of each view at the pixels of its complex field."""
+    shape = acquisition["field"].shape[1:]
+    y, x = (centred_axis(n, float(d)) for n, d in zip(shape, acquisition["pixel_size"], strict=True))
+    cycles = acquisition["illumination_na"] / float(acquisition["wavelength"])
+    along_y, along_x = np.exp(2j * np.pi * cycles[:, :1] * y), np.exp(2j * np.pi * cycles[:, 1:] * x)
+    return np.asarray(along_y[:, :, None] * along_x[:, None, :], np.complex64)
+
+
 _MOST_TURNS = 2
 
 
-def resolved(
+def resolve_illumination(
     acquisition: Acquisition, wanted: CellAcquisition, views: list[int], count: int
 ) -> tuple[Acquisition, list[Diagnostic]]:
     """Describe the light by apertures and a turning specimen by matrices.
@@ -139,7 +149,7 @@ def resolved(
     """
     arrays, places = dict(acquisition.arrays), dict(acquisition.places)
     row_col, angles = arrays.pop(LED_ROW_COL.name, None), arrays.pop(ANGLES.name, None)
-    light, faults = light_of(wanted), _measurement_faults(acquisition)
+    light, faults = illumination_mode(wanted), _measurement_faults(acquisition)
     if light == "led_grid" and wanted.led_grid and row_col is not None:
         grid = wanted.led_grid
         arrays["illumination_na"] = led_grid_na(
@@ -168,7 +178,7 @@ def resolved(
     else:
         faults += _darkness(acquisition, wanted)
     if wanted.turn and angles is not None:
-        arrays["rotation"] = turn_matrices(angles, wanted.turn.axis, reverse=wanted.turn.reverse)
+        arrays["rotation"] = rotation_matrices(angles, wanted.turn.axis, reverse=wanted.turn.reverse)
         places["rotation"] = places[ANGLES.name]
         faults += _angle_faults(angles, wanted.turn, places["rotation"])
     return replace(acquisition, arrays=arrays, places=places), faults
@@ -183,7 +193,7 @@ def _measurement_faults(acquisition: Acquisition) -> list[Diagnostic]:
 
 def _darkness(acquisition: Acquisition, wanted: CellAcquisition) -> list[Diagnostic]:
     """Say that the light is not described, unless what was to describe it has a fault of its own."""
-    if any(name in acquisition.places or is_named(wanted, name) for name in LIGHT):
+    if any(name in acquisition.places or has_custom_source(wanted, name) for name in LIGHT):
         return []
     remedy = (
         "name it (acquisition.illumination_na: /path, n·sin θ along (y, x) of each view), or describe it by "

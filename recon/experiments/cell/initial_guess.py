@@ -1,65 +1,78 @@
-"""The first answer: the closed-form linear inverse, at the scale that the nonlinear physics likes best.
+"""Initial guess of a cell: the closed-form linear inverse, at the scale that the nonlinear physics explains best.
 
-Linear theory misjudges what a thick cell does to light. Its answer is judged by the physics that the fit will use: it
-is scaled, and what explains the measured images best is taken; nothing, if an empty box explains them better.
+Linear theory misjudges what a thick cell does to light. Its inverse is therefore compared with the measurement by the
+physics of the fit, at several scales; none is taken if an empty box explains the images better.
 """
-
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from .forward import margins
-
-if TYPE_CHECKING:
-    from .likelihood import CellLikelihood
+from .forward_model import CellForwardModel
+from .imaging import padding_widths
 
 STRENGTH = 0.03
 """Tikhonov's α, as a share of the largest gain of the transfer functions."""
 FACTORS = (0.5, 1.0, 1.5)
-"""Scales of the linear answer that are tried."""
-JUDGES = 4
-"""Views that judge."""
+"""Scales of the linear inverse that are tried."""
+TRIAL_VIEWS = 4
+"""Views that the scales are compared on."""
 
 
-def linear_answer(problem: "CellLikelihood", views: np.ndarray, strength: float) -> Float[np.ndarray, "k z y x"]:
-    """Invert some views by linear theory."""
-    lattice, padded = problem.geometry.lattice, problem.geometry.padded
-    measured = problem.measured[views]
+def invert_born_model(
+    forward_model: CellForwardModel, views: np.ndarray, strength: float
+) -> Float[np.ndarray, "k z y x"]:
+    """Invert some views by linear theory.
+
+    Args:
+        forward_model: Measured views and their linear theory.
+        views: Indices of the views.
+        strength: Tikhonov's α, as a share of the largest gain of the transfer functions.
+
+    Returns:
+        Index contrast on the fit's grid.
+    """
+    lattice, padded = forward_model.geometry.lattice, forward_model.geometry.padded
+    measured = forward_model.measured[views]
     gains = measured.mean(axis=(1, 2), keepdims=True)
     fine = np.kron(measured / gains, np.ones((1, lattice.binning, lattice.binning), np.float32))
-    framed = np.pad(fine, [(0, 0), *_frame(problem)], constant_values=1)
-    inverse = jax.jit(problem.weak_camera.inverse)
-    found = inverse(framed, problem.batch(views)["light"], jnp.float32(strength))
-    (top, _), (left, _) = margins(lattice.shape[1:], padded.shape[1:])
+    images = np.pad(fine, [(0, 0), *_image_padding(forward_model)], constant_values=1)
+    inverse = jax.jit(forward_model.born_model.inverse)
+    contrast = inverse(images, forward_model.batch(views)["light"], jnp.float32(strength))
+    (top, _), (left, _) = padding_widths(lattice.shape[1:], padded.shape[1:])
     height, width = lattice.shape[1:]
-    return np.asarray(found[:, :, top : top + height, left : left + width])
+    return np.asarray(contrast[:, :, top : top + height, left : left + width])
 
 
-def linear_start(problem: "CellLikelihood", views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
-    """Find the linear answer to start from, or None where an empty box explains the images better."""
-    sign = problem.settings.fit.sign
-    judges = views[np.linspace(0, len(views) - 1, min(JUDGES, len(views))).astype(int)]
-    batch, nuisance = problem.batch(judges), {name: jnp.asarray(v) for name, v in problem.nuisance_parameters.items()}
-    misfit = jax.jit(lambda values: jnp.mean(problem.losses(values, nuisance, batch)))
-    best, chosen = 1.0, None
-    answer = linear_answer(problem, views, STRENGTH)
-    if sign != "any":
-        answer = np.maximum(answer, 0) if sign == "nonnegative" else np.minimum(answer, 0)
+def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
+    """Scale the linear inverse of some views to explain them best, or give None where an empty box does better."""
+    trial = views[np.linspace(0, len(views) - 1, min(TRIAL_VIEWS, len(views))).astype(int)]
+    batch = forward_model.batch(trial)
+    nuisance = {name: jnp.asarray(value) for name, value in forward_model.nuisance_parameters.items()}
+    mean_loss = jax.jit(lambda values: jnp.mean(forward_model.losses(values, nuisance, batch)))
+    inverse = _with_sign(invert_born_model(forward_model, views, STRENGTH), forward_model.settings.fit.sign)
+    least, guess = 1.0, None
     for factor in FACTORS:
-        found = float(misfit(factor * answer))
-        if found < best:
-            best, chosen = found, factor * answer
-    return chosen
+        loss = float(mean_loss(factor * inverse))
+        if loss < least:
+            least, guess = loss, factor * inverse
+    return guess
 
 
-def _frame(problem: "CellLikelihood") -> list[tuple[int, int]]:
-    """Samples to add around the images' pixels to fill the padded lattice."""
-    k = problem.geometry.lattice.binning
-    before = []
-    for size, n in zip(problem.geometry.image, problem.geometry.padded.shape[1:], strict=True):
-        first = n // 2 - k // 2 - k * (size // 2)
-        before.append((first, n - first - k * size))
-    return before
+def _with_sign(contrast: Float[np.ndarray, "k z y x"], sign: str) -> Float[np.ndarray, "k z y x"]:
+    """Set contrast of the wrong sign to 0."""
+    if sign == "any":
+        return contrast
+    signed: np.ndarray = np.maximum(contrast, 0) if sign == "nonnegative" else np.minimum(contrast, 0)
+    return signed
+
+
+def _image_padding(forward_model: CellForwardModel) -> list[tuple[int, int]]:
+    """Count the samples to add around the images' pixels to fill the padded lattice."""
+    k = forward_model.geometry.lattice.binning
+    widths = []
+    for size, n in zip(forward_model.geometry.image, forward_model.geometry.padded.shape[1:], strict=True):
+        before = n // 2 - k // 2 - k * (size // 2)
+        widths.append((before, n - before - k * size))
+    return widths

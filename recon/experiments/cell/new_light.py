@@ -1,10 +1,12 @@
-"""The image that a microscope would give under light it never used."""
+"""Image that a microscope would give of a fitted cell under light that was never used."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
+from ....physics.optics.lattice import Lattice
+from ....physics.optics.microscope import Illumination, Microscope
 from ...errors import ConfigError, DataError
 from ...model import Model
 from ...visualization.style import (
@@ -15,21 +17,20 @@ from ...visualization.style import (
     house_style,
     single_image_axes,
 )
+from .geometry import SSNP_LIMIT
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
-    from ....physics.optics.microscope import Microscope
-
-_FACTS = ("wavelength", "numerical_aperture", "medium_index")
+_INSTRUMENT = ("wavelength", "numerical_aperture", "medium_index")
 
 
-def image_under(
+def predict_image(
     model: Model,
     na: tuple[float, float],
     *,
     defocus: float = 0.0,
-    microscope: "Microscope | None" = None,
+    microscope: Microscope | None = None,
     shape: tuple[int, int] | None = None,
 ) -> Float[np.ndarray, "y x"]:
     """Predict the intensity image under one tilted plane wave, by the physics that the fit used.
@@ -38,57 +39,72 @@ def image_under(
         model: The specimen.
         na: Numerical aperture (y, x) of the light: n·sin θ, signed.
         defocus: [m] Plane of focus along +z.
-        microscope: The instrument; the one that the model was made with if absent.
-        shape: [pixel] (y, x) of the image; the model's lateral extent if absent.
+        microscope: The instrument; by default the one that measured the cell.
+        shape: [pixel] (y, x) of the image; the model's lateral extent by default.
 
     Returns:
         Intensity, 1 where there is no specimen.
 
     Raises:
         ConfigError: If the light is steeper than the medium allows.
-        DataError: If the model does not tell its microscope.
+        DataError: If the model's file does not describe its microscope.
     """
-    from .forward import predict_image
+    from .imaging import simulate_images
 
-    scope = microscope or microscope_of(model)
+    scope = microscope or microscope_of_model(model)
     if np.hypot(*na) >= scope.medium_index:
         raise ConfigError(
             f"light of NA ({na[0]:g}, {na[1]:g}) cannot travel in a medium of index {scope.medium_index:g}"
         )
-    if shape is None:
-        extent = np.subtract(model.frame.high, model.frame.low)[1:]
-        rows, columns = (max(round(float(e) / p), 1) for e, p in zip(extent, scope.pixel_size, strict=True))
-        shape = (rows, columns)
-    return np.asarray(predict_image(model, scope, na, defocus, shape), np.float32)
+    lattice = _lattice_of(model, scope)
+    contrast = [model.sample(*lattice.axes, "refractive_index") - scope.medium_index]
+    if any(quantity.name == "absorption" for quantity in model.quantities):
+        contrast.append(model.sample(*lattice.axes, "absorption"))
+    light = Illumination.from_directions(np.array([na]), np.array([defocus]))
+    # The slices are those of the fit: as thick as multi-slice allows, which SSNP does not.
+    scattering = "ssnp" if lattice.cycles(lattice.pitch[0]) <= SSNP_LIMIT else "multislice"
+    images = simulate_images(
+        np.stack(contrast), lattice, scope, light, shape or lattice.shape[1:], scattering=scattering
+    )
+    return np.asarray(images[0], np.float32)
 
 
-def microscope_of(model: Model) -> "Microscope":
-    """The microscope that a model was made with, from its frame's attributes.
+def _lattice_of(model: Model, microscope: Microscope) -> Lattice:
+    """Sample the model's box at the microscope's pixel, in the slices of the fit."""
+    extent = model.frame.extent
+    thickness = model.frame.spacing[0] if model.frame.spacing else extent[0] / 32
+    slices = max(1, round(float(extent[0]) / thickness))
+    rows, columns = (max(1, round(float(e) / p)) for e, p in zip(extent[1:], microscope.pixel_size, strict=True))
+    pitch = (float(extent[0] / slices), *microscope.pixel_size)
+    middle = model.frame.low[0] + (slices // 2 + 0.5) * pitch[0]
+    return Lattice((slices, rows, columns), pitch, microscope.wavelength, microscope.medium_index, middle)
+
+
+def microscope_of_model(model: Model) -> Microscope:
+    """Describe the microscope whose images a model was fitted to, from its frame's attributes.
 
     Raises:
-        DataError: If they do not tell it.
+        DataError: If they are missing.
     """
-    from ....physics.optics.microscope import Microscope
-
-    facts = model.frame.attributes
-    if missing := [name for name in _FACTS if name not in facts]:
+    attributes = model.frame.attributes
+    if missing := [name for name in _INSTRUMENT if name not in attributes]:
         raise DataError(
             f"the model does not tell the {', '.join(missing).replace('_', ' ')} of its microscope: "
             "an image under new light needs a model that was fitted to images"
         )
-    wavelength, aperture, medium = (float(facts[name]) for name in _FACTS)
+    wavelength, aperture, medium = (float(attributes[name]) for name in _INSTRUMENT)
     return Microscope(wavelength, aperture, medium, pixel_size_of(model))
 
 
 def pixel_size_of(model: Model) -> tuple[float, float]:
-    """[m] Pixel (y, x) of the images that a model was fitted to; its own sampling where it does not tell.
+    """[m] Pixel (y, x) of the images that a model was fitted to; its own sampling where it is not recorded.
 
     Raises:
-        DataError: If it tells neither.
+        DataError: If neither is recorded.
     """
-    facts, spacing = model.frame.attributes, model.frame.spacing
-    if "pixel_size_y" in facts and "pixel_size_x" in facts:
-        return float(facts["pixel_size_y"]), float(facts["pixel_size_x"])
+    attributes, spacing = model.frame.attributes, model.frame.spacing
+    if "pixel_size_y" in attributes and "pixel_size_x" in attributes:
+        return float(attributes["pixel_size_y"]), float(attributes["pixel_size_x"])
     if spacing is None:
         raise DataError("the model tells neither its microscope's pixel size nor its own sampling")
     return spacing[1], spacing[2]
@@ -101,9 +117,9 @@ def light_figure(
     defocus: float = 0.0,
     limits: tuple[float, float] | None = None,
 ) -> "matplotlib.figure.Figure":
-    """Draw the image under one tilted plane wave; arguments as for :func:`image_under`."""
-    scope = microscope_of(model)
-    picture = image_under(model, na, defocus=defocus, microscope=scope)
+    """Draw the image under one tilted plane wave; arguments as for :func:`predict_image`."""
+    scope = microscope_of_model(model)
+    picture = predict_image(model, na, defocus=defocus, microscope=scope)
     shown = limits or colour_range(picture, outliers=2e-3)
     with house_style():
         figure, axes, bar = single_image_axes(picture.shape)

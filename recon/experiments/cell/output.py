@@ -1,67 +1,83 @@
-"""What a cell's fit leaves beside its model: the sampled volume, and some views as measured and as predicted."""
+"""Output of a cell's fit beside its model: the sampled volume, and some views as measured and as predicted."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int, Num
 
 from ...io.hdf5_common import write_root_attributes
 from ...io.volume_formats import save
 from ...model import Model
+from ...optimize.likelihood import Nuisance, Split
 from ...runs import new_hdf5, write_atomically
+from .forward_model import CellForwardModel
 
-if TYPE_CHECKING:
-    from .likelihood import CellLikelihood
-
-SHOWN = 12
-"""Fitted views that are kept beside the withheld ones in the predictions."""
+FITTED_VIEWS = 12
+"""Number of fitted views in the predictions, beside the withheld ones."""
 
 
 def write_result(
-    problem: "CellLikelihood",
     folder: Path,
     model: Model,
-    values: Float[np.ndarray, "k z y x"],
-    nuisance: dict[str, Any],
+    forward_model: CellForwardModel,
+    split: Split,
+    values: Float[Array | np.ndarray, "k z y x"],
+    nuisance: Nuisance,
 ) -> dict[str, float]:
-    """Write ``volume.h5`` and ``predictions.h5``, and give their numbers.
+    """Write ``volume.h5`` and ``predictions.h5``.
 
     Args:
-        problem: The measurement.
-        folder: Of the run.
-        model: What is sampled.
-        values: Index contrast on the fit's lattice.
+        folder: Run folder.
+        model: Model to sample.
+        forward_model: Measured views, and the physics that predicts them.
+        split: Fitted and withheld views.
+        values: Index contrast on the fit's grid.
         nuisance: Corrections of the instrument.
+
+    Returns:
+        Numbers for ``metrics.json``: sizes, and the number of withheld views.
     """
     volume = model.volume()
     save(volume, folder / "volume.h5")
-    withheld = problem.split().withheld
-    _write_predictions(problem, folder / "predictions.h5", values, nuisance)
+    _write_predictions(folder / "predictions.h5", forward_model, split, values, nuisance)
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
-    return numbers | ({"views_withheld": float(len(withheld))} if len(withheld) else {})
+    return numbers | ({"views_withheld": float(len(split.withheld))} if len(split.withheld) else {})
 
 
 def _write_predictions(
-    problem: "CellLikelihood", path: Path, values: Float[np.ndarray, "k z y x"], nuisance: dict[str, Any]
+    path: Path,
+    forward_model: CellForwardModel,
+    split: Split,
+    values: Float[Array | np.ndarray, "k z y x"],
+    nuisance: Nuisance,
 ) -> None:
     """Write measured and modelled views beside one another, the withheld ones first."""
-    fitted, withheld = problem.split()
-    some = fitted[np.unique(np.linspace(0, len(fitted) - 1, SHOWN).astype(int))]
-    views = np.concatenate([withheld, some])
-    predict = jax.jit(problem.predict)
-    modelled, measured = [], []
-    for view in views:
-        batch = problem.batch(np.array([view]))
-        modelled.append(np.asarray(predict(values, nuisance, batch))[0])
-        measured.append(np.asarray(batch["measured"])[0])
+    fitted = split.fitted[np.unique(np.linspace(0, len(split.fitted) - 1, FITTED_VIEWS).astype(int))]
+    views = np.concatenate([split.withheld, fitted])
+    measured, modelled = _predict_views(forward_model, views, values, nuisance)
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, "unflat-predictions", "cell", "/")
         file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
-        for name, facts in (("views", views), ("withheld", np.isin(views, withheld))):
-            file.create_dataset(name, data=facts).attrs["units"] = "1"
+        for name, numbers in (("views", views), ("withheld", np.isin(views, split.withheld))):
+            file.create_dataset(name, data=numbers).attrs["units"] = "1"
         for name, images in (("measured", measured), ("modelled", modelled)):
-            stack = np.stack(images)
-            data = file.create_dataset(name, data=stack, chunks=(1, *stack.shape[1:]), compression="gzip", shuffle=True)
+            chunks = (1, *images.shape[1:])
+            data = file.create_dataset(name, data=images, chunks=chunks, compression="gzip", shuffle=True)
             data.attrs["units"] = "1"
+
+
+def _predict_views(
+    forward_model: CellForwardModel,
+    views: Int[np.ndarray, " view"],
+    values: Float[Array | np.ndarray, "k z y x"],
+    nuisance: Nuisance,
+) -> tuple[Num[np.ndarray, "view h w"], Num[np.ndarray, "view h w"]]:
+    """Gather views as measured, and predict them one by one."""
+    predict = jax.jit(forward_model.predict)
+    measured, modelled = [], []
+    for view in views:
+        batch = forward_model.batch(np.array([view]))
+        measured.append(np.asarray(batch["measured"])[0])
+        modelled.append(np.asarray(predict(values, nuisance, batch))[0])
+    return np.stack(measured), np.stack(modelled)

@@ -15,11 +15,11 @@ from jaxtyping import Int, Num
 
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
-from ...volume import centred_axis
+from .illumination import incident_wave
 from .schema import SCHEMA
 
 
-def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
+def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     """Divide the images, or the complex field, by the light without the specimen.
 
     Args:
@@ -48,7 +48,9 @@ def normalised(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     elif mode == "view_mean":
         divided = images / _mean(np.abs(images), acquisition.arrays.get("mask"))
     else:
-        divided = images / (_border(acquisition) if name == "field" else background_levels(images, acquisition))
+        divided = images / (
+            _border(acquisition) if name == "field" else estimate_background_levels(images, acquisition)
+        )
     return replace(acquisition, arrays={**arrays, name: divided.astype(images.dtype)})
 
 
@@ -65,7 +67,9 @@ def _mean(
     return np.asarray(total / np.maximum(good.sum(axis=(1, 2), keepdims=True), 1))
 
 
-def background_levels(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
+def estimate_background_levels(
+    images: Num[np.ndarray, "view y x"], acquisition: Acquisition
+) -> Num[np.ndarray, "view 1 1"]:
     """Estimate each view's brightness away from the specimen.
 
     A specimen makes pixels both brighter and darker, unevenly; the half-sample mode, the middle of the densest numbers,
@@ -94,22 +98,13 @@ def _border(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
     """Median complex number, relative to the incident wave, of a frame one sixteenth of the image wide."""
     fields = acquisition["field"]
     if "illumination_na" in acquisition and acquisition["illumination_na"].any():
-        fields = fields * _incident(acquisition).conj()
+        fields = fields * incident_wave(acquisition).conj()
     margin = max(min(fields.shape[-2:]) // 16, 1)
     inner = np.zeros(fields.shape[-2:], bool)
     inner[margin:-margin, margin:-margin] = True
     frame = fields[:, ~inner]
     middle = np.median(frame.real, axis=1) + 1j * np.median(frame.imag, axis=1)
     return np.where(np.abs(middle) > 0, middle, 1).astype(fields.dtype)[:, None, None]
-
-
-def _incident(acquisition: Acquisition) -> Num[np.ndarray, "view y x"]:
-    """The plane wave exp(2πi na·r/λ) of each view."""
-    shape = acquisition["field"].shape[1:]
-    y, x = (centred_axis(n, float(d)) for n, d in zip(shape, acquisition["pixel_size"], strict=True))
-    cycles = acquisition["illumination_na"] / float(acquisition["wavelength"])
-    along_y, along_x = np.exp(2j * np.pi * cycles[:, :1] * y), np.exp(2j * np.pi * cycles[:, 1:] * x)
-    return np.asarray(along_y[:, :, None] * along_x[:, None, :], np.complex64)
 
 
 logger = logging.getLogger(__name__)
@@ -120,7 +115,7 @@ DARK = 0.75
 """Share of the usual brightness below which it was. A flat array of LEDs itself falls off to about 0.87 at NA 0.25."""
 
 
-def vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
+def find_vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
     """Find the views that are darker than their light allows; none where brightness is not comparable."""
     if "images" not in acquisition or "illumination_na" not in acquisition or "background" in acquisition:
         return np.zeros(0, int)
@@ -128,13 +123,13 @@ def vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
     inner = share <= RIM
     if inner.sum() < 3:
         return np.zeros(0, int)
-    levels = background_levels(acquisition["images"], acquisition)[:, 0, 0]
+    levels = estimate_background_levels(acquisition["images"], acquisition)[:, 0, 0]
     return np.flatnonzero(~inner & (share <= 1) & (levels < DARK * np.median(levels[inner])))
 
 
-def without_vignetted(acquisition: Acquisition) -> Acquisition:
+def drop_vignetted_views(acquisition: Acquisition) -> Acquisition:
     """Leave vignetted views out, and say so."""
-    dark = vignetted_views(acquisition)
+    dark = find_vignetted_views(acquisition)
     if not dark.size:
         return acquisition
     logger.warning(

@@ -18,9 +18,9 @@ from ...io.read import read_all
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
-from .illumination import resolved
-from .preprocess import without_vignetted
-from .schema import names_for, schema_for
+from .illumination import resolve_illumination
+from .preprocess import drop_vignetted_views
+from .schema import select_entries, select_sources
 from .validate import validate, warnings_for
 
 logger = logging.getLogger(__name__)
@@ -44,10 +44,10 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     """
     wanted = settings.acquisition
     window = ViewSelection(wanted)
-    acquisition, faults = read_all(path, schema_for(wanted), names_for(wanted), "cell", window.select)
+    acquisition, faults = read_all(path, select_entries(wanted), select_sources(wanted), "cell", window.select)
     if window.faults:
         raise ConfigError(*window.faults)
-    acquisition, of_light = resolved(acquisition, wanted, window.views, window.count)
+    acquisition, of_light = resolve_illumination(acquisition, wanted, window.views, window.count)
     # A number that is NaN or negative has been told of already; physics need not repeat it.
     told = {fault.where for fault in faults}
     faults += [*of_light, *(fault for fault in validate(acquisition) if fault.where not in told)]
@@ -55,7 +55,7 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         raise DataError(*dict.fromkeys(faults))
     acquisition = bin_acquisition(_recentred(acquisition, window), wanted.bin)
     if wanted.vignetted == "drop":
-        acquisition = without_vignetted(acquisition)
+        acquisition = drop_vignetted_views(acquisition)
     for sentence in warnings_for(acquisition):
         logger.warning("%s", sentence)
     return acquisition

@@ -1,4 +1,4 @@
-"""Arrays of a cell's acquisition, and the sources that a config gives for them."""
+"""Arrays and quantities of a cell, and the sources that a config gives for the arrays."""
 
 from dataclasses import replace
 
@@ -8,28 +8,26 @@ from ...io.resolve import ComplexSource, SourceMap
 from ...sampled import Quantity
 from .config_acquisition import CellAcquisition, ComplexParts, LedGrid, Turn
 
-QUANTITIES = (
-    Quantity("refractive_index", "1", "real part of the refractive index"),
-    Quantity("absorption", "1", "imaginary part of the refractive index"),
-)
-"""Quantities of a result."""
-
 SCHEMA = entries_of(CellAcquisition)
 LIGHT = ("illumination_na", "source_na", "pattern")
 (LED_ROW_COL,) = entries_of(LedGrid, "led_grid.")
 (ANGLES,) = entries_of(Turn, "turn.")
+REFRACTIVE_INDEX = Quantity("refractive_index", "1", "real part of the refractive index")
+ABSORPTION = Quantity("absorption", "1", "imaginary part of the refractive index")
+QUANTITIES = (REFRACTIVE_INDEX, ABSORPTION)
+"""Quantities of a result."""
 
 
-def light_of(wanted: CellAcquisition) -> str:
+def illumination_mode(wanted: CellAcquisition) -> str:
     """How the light is described; ``auto`` if only the file can tell."""
     if wanted.illumination != "auto":
         return wanted.illumination
     return "led_grid" if wanted.led_grid else "ring" if wanted.ring else "auto"
 
 
-def schema_for(wanted: CellAcquisition) -> list[Entry]:
+def select_entries(wanted: CellAcquisition) -> list[Entry]:
     """List what to look for: not the file's own light where the config describes another."""
-    light = light_of(wanted)
+    light = illumination_mode(wanted)
     by_light = {"auto": set(), "na": {"source_na", "pattern"}, "pattern": {"illumination_na"}}
     left_out = by_light.get(light, set(LIGHT)) | ({"rotation"} if wanted.turn else set())
     # Light that is not described at all is told with the ways to describe it in the config, not as a missing array.
@@ -37,7 +35,7 @@ def schema_for(wanted: CellAcquisition) -> list[Entry]:
     return [*schema, *([LED_ROW_COL] if light == "led_grid" else []), *([ANGLES] if wanted.turn else [])]
 
 
-def names_for(wanted: CellAcquisition) -> SourceMap:
+def select_sources(wanted: CellAcquisition) -> SourceMap:
     """Give the config's source of each array."""
     names: dict[str, Source | ComplexSource | None] = {}
     for entry in SCHEMA:
@@ -45,9 +43,9 @@ def names_for(wanted: CellAcquisition) -> SourceMap:
         parts = isinstance(source, ComplexParts)
         names[entry.name] = ComplexSource(source.real, source.imag, source.scale) if parts else source
     # Whoever names the field wants the field, though the file may hold images too; and the other way round.
-    if is_named(wanted, "field") and not is_named(wanted, "images"):
+    if has_custom_source(wanted, "field") and not has_custom_source(wanted, "images"):
         names["images"] = None
-    elif is_named(wanted, "images") and not is_named(wanted, "field"):
+    elif has_custom_source(wanted, "images") and not has_custom_source(wanted, "field"):
         names["field"] = None
     if wanted.led_grid:
         names[LED_ROW_COL.name] = wanted.led_grid.row_col
@@ -56,7 +54,7 @@ def names_for(wanted: CellAcquisition) -> SourceMap:
     return names
 
 
-def is_named(wanted: CellAcquisition, name: str) -> bool:
+def has_custom_source(wanted: CellAcquisition, name: str) -> bool:
     """Whether the config gives an array another name than our own."""
     own = next(entry.path for entry in SCHEMA if entry.name == name)
     source = getattr(wanted, name)

@@ -19,12 +19,12 @@ from ....physics.phantoms.cells import CellOptics, Specimen, bead_specimen, cell
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
-from ...sampled import Quantity
 from ...volume import Volume, centred_axis
-from . import forward
 from .config import CellSettings
 from .config_simulation import CellSimulation
-from .illumination import turn_matrices
+from .illumination import rotation_matrices
+from .imaging import simulate_images
+from .schema import ABSORPTION, REFRACTIVE_INDEX
 
 _FILL = 0.65
 """Part of the box that a cell takes whose size is not given."""
@@ -75,10 +75,12 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
     wanted = settings.simulate
     draw_rng, light_rng, noise_rng = (np.random.default_rng([settings.seed, stream]) for stream in range(3))
     microscope = Microscope(wanted.wavelength, wanted.numerical_aperture, wanted.medium_index, wanted.pixel_size)
-    specimen = specimen_of(wanted, draw_rng)
+    specimen = draw_specimen(wanted, draw_rng)
     views = _views(wanted, light_rng)
-    lattice = lattice_of(wanted)
-    rotations = None if views.angles is None or wanted.turn is None else turn_matrices(views.angles, wanted.turn.axis)
+    lattice = simulation_lattice(wanted)
+    rotations = (
+        None if views.angles is None or wanted.turn is None else rotation_matrices(views.angles, wanted.turn.axis)
+    )
     clean = _images(specimen, lattice, microscope, views, rotations, wanted, progress)
     detector = Detector(wanted.photons, wanted.read_noise, wanted.background)
     arrays: dict[str, np.ndarray] = {"images": detector.expose(clean, noise_rng)}
@@ -86,10 +88,10 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
         arrays["background"] = detector.expose(np.ones_like(clean), noise_rng)
     arrays |= _instrument(microscope, views, rotations)
     facts: dict[str, float | str] = {"specimen": f"simulated {wanted.specimen}", "seed": settings.seed}
-    return Acquisition("cell", arrays, "simulation", truth_of(specimen, wanted), facts)
+    return Acquisition("cell", arrays, "simulation", sample_truth(specimen, wanted), facts)
 
 
-def specimen_of(wanted: CellSimulation, rng: np.random.Generator) -> Specimen:
+def draw_specimen(wanted: CellSimulation, rng: np.random.Generator) -> Specimen:
     """Draw the specimen that the config names, as large as fits unless it says how large."""
     width = min(n * d for n, d in zip(wanted.shape, wanted.pixel_size, strict=True))
     optics, n = CellOptics(absorption=wanted.absorption), wanted.medium_index
@@ -109,7 +111,7 @@ def specimen_of(wanted: CellSimulation, rng: np.random.Generator) -> Specimen:
     return specimen.scale_contrast(wanted.contrast)
 
 
-def lattice_of(wanted: CellSimulation) -> Lattice:
+def simulation_lattice(wanted: CellSimulation) -> Lattice:
     """Lay the voxels of the simulation: cubes, or flatter where the pixel is not small against the wave.
 
     The voxels reach beyond the camera's frame: nature is not periodic, and light from there comes into the image.
@@ -137,7 +139,7 @@ def lattice_of(wanted: CellSimulation) -> Lattice:
     return Lattice(shape, (float(z), y, x), wanted.wavelength, wanted.medium_index, binning=k)
 
 
-def truth_of(specimen: Specimen, wanted: CellSimulation) -> Volume:
+def sample_truth(specimen: Specimen, wanted: CellSimulation) -> Volume:
     """Sample the specimen on the camera's pixels, and as finely along z: each voxel holds its mean index."""
     spacing = (min(wanted.pixel_size), *wanted.pixel_size)
     counts = (max(1, round(wanted.depth / spacing[0])), *wanted.shape)
@@ -147,10 +149,10 @@ def truth_of(specimen: Specimen, wanted: CellSimulation) -> Volume:
     if any(np.any(face) for face in faces):
         _log.warning("the specimen does not fit into the box: raise simulate.depth or shape, or lower simulate.radius")
     values = {"refractive_index": contrast + np.float32(wanted.medium_index)}
-    quantities = [Quantity("refractive_index", "1", "real part of the refractive index")]
+    quantities = [REFRACTIVE_INDEX]
     if specimen.absorbs:
         values["absorption"] = specimen.absorption(z, y, x)
-        quantities.append(Quantity("absorption", "1", "imaginary part of the refractive index"))
+        quantities.append(ABSORPTION)
     return Volume("cell", z, y, x, values, tuple(quantities), {"medium_index": wanted.medium_index})
 
 
@@ -193,7 +195,7 @@ def _images(
             contrast.append(posed.absorption(*lattice.axes))
         light, told = views.light(slice(first, first + together)), _onward(progress, first, count)
         parts.append(
-            forward.images(
+            simulate_images(
                 np.stack(contrast), lattice, microscope, light, wanted.shape, scattering=wanted.model, progress=told
             )
         )

@@ -92,12 +92,12 @@ def test_the_model_is_a_function_of_metres(whole: Path) -> None:
 
 
 def test_the_image_under_a_light_of_the_fit_is_the_fits_own(scan: Path, whole: Path) -> None:
-    from unflat.recon.experiments.cell.new_light import image_under
+    from unflat.recon.experiments.cell.new_light import predict_image
 
     with h5py.File(whole / "predictions.h5") as file, h5py.File(scan / "scan.h5") as measured:
         modelled, view = file["modelled"][0], file["views"][0]
         light = measured["instrument/illumination_na"][view]
-    image = image_under(unflat.load(whole), (light[0], light[1]))
+    image = predict_image(unflat.load(whole), (light[0], light[1]))
     bright = np.vdot(image, modelled) / np.vdot(image, image)  # the fit has a gain for each view
     assert np.std(bright * image - modelled) < 0.05 * np.std(modelled)
 

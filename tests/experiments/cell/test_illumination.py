@@ -16,7 +16,7 @@ from unflat.recon.experiments.cell.illumination import (
     led_grid_na,
     microscope_of,
     ring_na,
-    turn_matrices,
+    rotation_matrices,
 )
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.configs import parse_config
@@ -57,18 +57,18 @@ def test_a_ring_goes_from_x_towards_y() -> None:
 @given(angles, angles, axes)
 @settings(deadline=None)
 def test_turns_are_rotations_and_add_up(first: float, second: float, axis: str) -> None:
-    one, other, both = turn_matrices(np.array([first, second, first + second]), axis)
+    one, other, both = rotation_matrices(np.array([first, second, first + second]), axis)
     np.testing.assert_allclose(one @ one.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(one), 1)
     np.testing.assert_allclose(one @ other, both, atol=1e-12)
-    np.testing.assert_allclose(turn_matrices(np.array([first]), axis, reverse=True)[0], one.T, atol=1e-12)
+    np.testing.assert_allclose(rotation_matrices(np.array([first]), axis, reverse=True)[0], one.T, atol=1e-12)
 
 
 @pytest.mark.parametrize(("axis", "start", "end"), [("y", "z", "x"), ("x", "y", "z"), ("z", "x", "y")])
 def test_a_quarter_turn_is_right_handed(axis: str, start: str, end: str) -> None:
     """x right, y down, z along the light: x × y = z."""
     unit = dict(zip("zyx", np.eye(3), strict=True))
-    quarter = turn_matrices(np.array([np.pi / 2]), axis)[0]
+    quarter = rotation_matrices(np.array([np.pi / 2]), axis)[0]
     np.testing.assert_allclose(quarter @ unit[start], unit[end], atol=1e-15)
     np.testing.assert_allclose(quarter @ unit[axis], unit[axis], atol=1e-15)
 

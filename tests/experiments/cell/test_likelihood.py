@@ -11,7 +11,7 @@ from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments.cell.geometry import geometry_of
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
-from unflat.recon.experiments.cell.preprocess import vignetted_views, without_vignetted
+from unflat.recon.experiments.cell.preprocess import drop_vignetted_views, find_vignetted_views
 from unflat.recon.experiments.configs import parse_config
 
 VIEWS = 8
@@ -118,8 +118,8 @@ def test_views_that_the_objective_cut_off_are_found_by_their_darkness() -> None:
     images = np.random.default_rng(0).poisson(1000.0, (VIEWS, 24, 28)).astype(np.float32)
     images[-1] *= 0.3
     dim = acquisition(images=images, illumination_na=na)
-    assert vignetted_views(dim).tolist() == [VIEWS - 1]
-    kept = without_vignetted(dim)
+    assert find_vignetted_views(dim).tolist() == [VIEWS - 1]
+    kept = drop_vignetted_views(dim)
     assert len(kept["images"]) == len(kept["illumination_na"]) == VIEWS - 1
     images[3] *= 0.3  # well inside the aperture: a weak lamp, not the objective
-    assert vignetted_views(acquisition(images=images, illumination_na=na)).tolist() == [VIEWS - 1]
+    assert find_vignetted_views(acquisition(images=images, illumination_na=na)).tolist() == [VIEWS - 1]

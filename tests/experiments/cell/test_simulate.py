@@ -15,7 +15,7 @@ from unflat.physics.optics.illumination import PATTERNS, grid, ring, spiral
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments import get_experiment
-from unflat.recon.experiments.cell.simulate import lattice_of, simulate
+from unflat.recon.experiments.cell.simulate import simulate, simulation_lattice
 from unflat.recon.experiments.configs import parse_config
 
 SMALL = """
@@ -224,7 +224,7 @@ def test_a_specimen_beyond_its_box_is_told(caplog: pytest.LogCaptureFixture) -> 
 def test_voxels_too_coarse_for_the_light_are_refused_with_what_would_do() -> None:
     coarse = settings("simulate.pixel_size=0.3 um", "simulate.oversampling=1", "simulate.illumination.na=0.6")
     with pytest.raises(ConfigError, match=r"300 nm are too coarse.*at most 213 nm; --set simulate.oversampling=2"):
-        lattice_of(coarse.simulate)
+        simulation_lattice(coarse.simulate)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,211 @@
+"""Forward model of a cell's measurement: from index contrast on the fit's grid to the images of each view."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Num
+
+from ....physics.optics.born import BornModel
+from ....physics.optics.illumination import PlaneWaves
+from ....physics.optics.image_formation import ImageFormation
+from ....physics.optics.microscope import Illumination, Microscope
+from ....physics.optics.rotation import rotate, shear_angles
+from ...acquisition import Acquisition
+from ...fields.base import FieldGrid
+from ...optimize.likelihood import Batch, Nuisance
+from ...optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
+from .config import CellSettings
+from .geometry import STORED_WAVE_BYTES, Geometry
+from .illumination import illumination_of, incident_wave, microscope_of
+from .imaging import padding_widths
+
+SOURCE_SHIFT = 0.01
+"""Expected error of a source's numerical aperture: the unit of its correction."""
+FOCUS_SHIFT = 1.0
+"""Expected error of the focal plane, in wavelengths of the medium."""
+
+
+@dataclass(frozen=True, eq=False)
+class CellForwardModel:
+    """Measured views of a cell, and the physics that predicts them.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement, read, checked and normalised.
+        geometry: Lattices of specimen, wave and image.
+    """
+
+    settings: CellSettings
+    acquisition: Acquisition
+    geometry: Geometry
+
+    @cached_property
+    def microscope(self) -> Microscope:
+        """The instrument."""
+        return microscope_of(self.acquisition)
+
+    @cached_property
+    def illumination(self) -> Illumination:
+        """The light of each view."""
+        return illumination_of(self.acquisition)
+
+    @property
+    def is_field(self) -> bool:
+        """Whether the instrument gave complex fields."""
+        return "field" in self.acquisition
+
+    @cached_property
+    def measured(self) -> Num[np.ndarray, "view h w"]:
+        """Normalised images, or fields divided by their incident wave, cropped to the box."""
+        if self.is_field:
+            fields = self.acquisition["field"] * incident_wave(self.acquisition).conj()
+            return self._cropped(fields.astype(np.complex64))
+        images: np.ndarray = np.maximum(self._cropped(self.acquisition["images"]), 0).astype(np.float32)
+        return images
+
+    @cached_property
+    def weights(self) -> Float[np.ndarray, "view h w"] | None:
+        """1 for good pixels and 0 for bad ones, or None where all are good."""
+        if "mask" not in self.acquisition or not np.any(self.acquisition["mask"]):
+            return None
+        images = self.acquisition["field" if self.is_field else "images"]
+        mask = np.broadcast_to(self.acquisition["mask"], images.shape)
+        return self._cropped(mask == 0).astype(np.float32)
+
+    @property
+    def views(self) -> int:
+        """Number of views."""
+        return self.illumination.views
+
+    @property
+    def grid(self) -> FieldGrid:
+        """The lattice of the specimen."""
+        return FieldGrid(self.geometry.lattice.shape, self.geometry.lattice.pitch, self.geometry.resolution)
+
+    @property
+    def nuisance_parameters(self) -> dict[str, np.ndarray]:
+        """Corrections of sources, focus and pupil that the config asks for, all zero."""
+        refine = self.settings.fit.refine
+        parameters: dict[str, np.ndarray] = {}
+        if refine.sources:
+            parameters["sources"] = np.zeros(self.illumination.na.shape, np.float32)
+        if refine.defocus:
+            parameters["defocus"] = np.zeros((), np.float32)
+        if refine.zernike:
+            parameters["zernike"] = np.zeros(refine.zernike, np.float32)
+        return parameters
+
+    @cached_property
+    def born_model(self) -> BornModel:
+        """Linear theory of the same microscope."""
+        return BornModel(self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption)
+
+    def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
+        """Gather images and conditions of some views; withheld views are measured like all others."""
+        batch: Batch = {
+            "view": views.astype(np.int32),
+            "measured": self.measured[views],
+            "light": PlaneWaves.from_illumination(self.illumination, self.geometry.lattice, views),
+            "angles": self._rotations[1][views].astype(np.float32),
+        }
+        if self.weights is not None:
+            batch["weights"] = self.weights[views]
+        return batch
+
+    def predict(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
+        """Predict the images, or fields, at the brightness of the measured ones."""
+        modelled, _, _, gain = self._compared(values, nuisance, batch)
+        return modelled if gain is None else modelled * gain[:, None, None]
+
+    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
+        """Loss of each view, relative to the mean loss of an empty box."""
+        compared = self._compared(values, nuisance, batch)
+        by_name = {"field": field_loss, "poisson": poisson_loss, "amplitude": amplitude_loss}
+        return by_name[self._statistics](*compared) / self._empty_loss
+
+    def _compared(
+        self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch
+    ) -> tuple[
+        Num[Array, "view h w"], Num[Array, "view h w"], Float[Array, "view h w"] | None, Num[Array, " view"] | None
+    ]:
+        """Modelled and measured views, with the pixels' weights and the gain that fits best."""
+        modelled, measured = self._modelled(values, nuisance, batch), jnp.asarray(batch["measured"])
+        weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
+        gain = best_gain(modelled, measured, weights, self._statistics) if self.settings.fit.refine.gain else None
+        return modelled, measured, weights, gain
+
+    @property
+    def _statistics(self) -> str:
+        return "field" if self.is_field else self.settings.fit.loss
+
+    @cached_property
+    def _empty_loss(self) -> float:
+        """Loss of an empty box, averaged over the views: the unit of every loss."""
+        ones = np.ones_like(self.measured[:1])
+        difference = np.abs(self.measured - ones) if self.is_field else np.sqrt(self.measured) - ones
+        weights = 1.0 if self.weights is None else self.weights
+        return float(max(np.mean(weights * difference**2), 1e-12))
+
+    @cached_property
+    def _rotations(self) -> tuple[tuple[int, ...], Float[np.ndarray, "view rotate"]]:
+        """Axes of the rotations that make up each view's orientation, and their angles [rad]."""
+        if "rotation" not in self.acquisition:
+            return (), np.zeros((self.views, 0))
+        return shear_angles(self.acquisition["rotation"])
+
+    @cached_property
+    def _image_formation(self) -> ImageFormation:
+        padded, physics = self.geometry.padded, self.settings.physics
+        fixed_light = not self.settings.fit.refine.sources
+        waves = self.settings.fit.batch * self.illumination.weights.shape[1]
+        stored = 8 * waves * float(np.prod(padded.shape))
+        block = padded.shape[0] if fixed_light and stored <= STORED_WAVE_BYTES else None
+        aperture = self.microscope.numerical_aperture
+        return ImageFormation(
+            padded, aperture, physics.model, self.geometry.image, block, fixed_light, physics.sharp_rim
+        )
+
+    def _modelled(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
+        axes, light = self._rotations[0], self._corrected(batch["light"], nuisance, batch["view"])
+        aberrations = nuisance.get("zernike", jnp.zeros(0, values.dtype))
+        if not axes:
+            return self._imaged(values, light, aberrations)
+
+        def image_rotated(view: tuple[Array, PlaneWaves]) -> Num[Array, "h w"]:
+            angles, waves = view
+            light = PlaneWaves(*(array[None] for array in waves))
+            return self._imaged(rotate(values, axes, angles), light, aberrations)[0]
+
+        # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
+        return cast(Array, jax.lax.map(image_rotated, (jnp.asarray(batch["angles"]), light)))
+
+    def _corrected(self, light: PlaneWaves, nuisance: Nuisance, views: Int[Array | np.ndarray, " view"]) -> PlaneWaves:
+        """Light with the fitted corrections of direction and focus."""
+        if "sources" in nuisance:
+            shift = SOURCE_SHIFT / self.microscope.medium_index * nuisance["sources"][views]
+            light = light._replace(tilts=light.tilts + shift)
+        if "defocus" in nuisance:
+            light = light._replace(defocus=light.defocus + FOCUS_SHIFT * nuisance["defocus"])
+        return light
+
+    def _imaged(
+        self, values: Float[Array, "k z y x"], light: PlaneWaves, aberrations: Float[Array, " j"]
+    ) -> Num[Array, "view h w"]:
+        """Images of a specimen at rest, one for each view's light."""
+        lattice, padded, formation = self.geometry.lattice, self.geometry.padded, self._image_formation
+        specimen = jnp.pad(values, [(0, 0), (0, 0), *padding_widths(lattice.shape[1:], padded.shape[1:])])
+        if self.settings.physics.model == "linear":
+            return formation.bin_to_pixels(jnp.maximum(self.born_model.images(specimen, light), 0))
+        if self.is_field:
+            return formation.bin_to_pixels(formation.fields(specimen, light, aberrations)[:, 0])
+        return formation.images(specimen, light, aberrations)
+
+    def _cropped(self, images: Num[np.ndarray, "view h w"]) -> Num[np.ndarray, "view H W"]:
+        """Pixels around the optical axis that the box covers."""
+        (top, _), (left, _) = padding_widths(self.geometry.image, images.shape[1:])
+        height, width = self.geometry.image
+        return images[:, top : top + height, left : left + width]
