@@ -21,12 +21,12 @@ MANY = 200_000
 def _place(text: str) -> tuple[float, ...]:
     """Read a point z,y,x [m]: ``0um,0um,-1um``."""
     try:
-        found = [parse_with_unit(part) for part in text.split(",")]
+        lengths = [parse_with_unit(part) for part in text.split(",")]
     except ValueError as error:
         raise click.BadParameter(f"{error}; write it as '0um,0um,-1um'") from None
-    if len(found) != 3 or any(dimension not in ("length", None) for _, dimension in found):
+    if len(lengths) != 3 or any(dimension not in ("length", None) for _, dimension in lengths):
         raise click.BadParameter(f"{text!r} is no point z,y,x, such as '0um,0um,-1um'")
-    return tuple(value for value, _ in found)
+    return tuple(value for value, _ in lengths)
 
 
 def _line(

@@ -96,16 +96,16 @@ def members_of(
     kind: str | None = None,
     features: str = "standard",
 ) -> Iterator["Member"]:
-    """Give what a file holds one by one: the draws of each cell, or the only one.
+    """Yield the specimens of a file one by one: the draws of each cell, or the only one.
 
     Args:
         path: A model, a volume, or a run's folder.
-        spacing: [m] Between the samples of a model.
+        spacing: [m] Distance between the samples of a model.
         names: Quantities of a model; all by default.
         cell: Only this cell.
         draw: Only this draw.
-        kind: Kind of experiment of a volume that does not say.
-        features: Which are to be measured, where they ask for samples of their own.
+        kind: Kind of experiment of a volume without one.
+        features: Set of features to measure, which may need a grid of its own.
 
     Raises:
         ConfigError: If there is no such cell or draw, or a volume is to be sampled anew.
@@ -117,28 +117,28 @@ def members_of(
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
     many = counts(file)
-    found = None if many else read_result(path)
-    if spacing is not None and not isinstance(found, Model):
+    result = None if many else read_result(path)
+    if spacing is not None and not isinstance(result, Model):
         raise ConfigError(
             Diagnostic(str(path), "is a sampled volume, whose samples are what they are", "leave out --spacing")
         )
     if many:
         yield from members(file, cell, draw)
         return
-    drawn = found is not None and found.draws > 1
+    drawn = result is not None and result.draws > 1
     for what, number in (("cell", cell), ("draw", None if drawn else draw)):
         if number:
             raise ConfigError(
                 Diagnostic(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}")
             )
-    if isinstance(found, Volume):
-        yield Member(0, 0, "", "", replace(found, kind=kind or found.kind or experiment_names()[0]))
-    elif isinstance(found, Model):
+    if isinstance(result, Volume):
+        yield Member(0, 0, "", "", replace(result, kind=kind or result.kind or experiment_names()[0]))
+    elif isinstance(result, Model):
         if spacing is not None:
-            require_within_box(found, spacing)
-        name, label = (texts[0] if texts else "" for texts in (found.names, found.labels))
-        for number in range(found.draws) if draw is None else (draw,):
-            own = found.draw(number)
+            require_within_box(result, spacing)
+        name, label = (texts[0] if texts else "" for texts in (result.names, result.labels))
+        for number in range(result.draws) if draw is None else (draw,):
+            own = result.draw(number)
             grid = get_experiment(own.kind).feature_grid(own, features) if spacing is None else None
             yield Member(0, number, name, label, sampled(own, grid or own.grid(spacing=spacing), names))
 

@@ -1,4 +1,4 @@
-"""Uniform cubic B-splines, in NumPy.
+"""Uniform cubic B-splines: the basis, for NumPy and jax alike, and interpolation in NumPy.
 
 Notation
 --------
@@ -6,28 +6,30 @@ s      normalised coordinate along one axis of a model's box, −1 at its low si
 n      number of coefficients along the axis, at least 4
 t      (s + 1)/2 · (n − 3), in [0, n − 3]: the position in intervals between knots
 
-In the interval i = ⌊t⌋, with f = t − i, the coefficients i … i + 3 weigh (1−f)³/6, (3f³−6f²+4)/6, (−3f³+3f²+3f+1)/6 and
-f³/6. The weights are not negative, add up to 1, and join with continuous first and second derivatives.
+In the interval i = ⌊t⌋, with f = t − i, the coefficients i … i + 3 have the weights (1−f)³/6, (3f³−6f²+4)/6,
+(−3f³+3f²+3f+1)/6 and f³/6 (Unser, IEEE SPM 16, 22, 1999). They are not negative, add up to 1 up to the rim of the box,
+and join with continuous first and second derivatives.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ..errors import DataError
 
-ORDER = 4  # Coefficients that reach a point along an axis.
+ORDER = 4
+"""Coefficients that reach a point along an axis."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """The part of an interpolation matrix that is not zero.
+    """Columns of an interpolation matrix that are not zero.
 
     Args:
         first: Index of the first coefficient that is used.
-        weights: Weight of coefficients ``first`` … ``first + k − 1`` at each of m points.
+        weights: Weights of coefficients ``first`` … ``first + k − 1`` at each of m points.
     """
 
     first: int
@@ -35,21 +37,41 @@ class Band:
 
     @property
     def used(self) -> slice:
-        """The coefficients that the points depend on."""
+        """Slice of the coefficients that the points depend on."""
         return slice(self.first, self.first + self.weights.shape[1])
 
+    def matrix(self, count: int) -> Float[np.ndarray, "m n"]:
+        """Expand to the matrix over all ``count`` coefficients."""
+        matrix = np.zeros((len(self.weights), count))
+        matrix[:, self.used] = self.weights
+        return matrix
 
-def interval(s: Float[np.ndarray, " m"], count: int) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """Find the interval i of each coordinate, and the fraction f of the way through it."""
-    t = (np.clip(s, -1, 1) + 1) / 2 * (count - ORDER + 1)
-    i = np.clip(np.floor(t).astype(int), 0, count - ORDER)
-    return i, t - i
+
+def interval(s: Float[Any, " m"], count: int, xp: Any = np) -> tuple[Int[Any, " m"], Float[Any, " m"]]:
+    """Find the interval of each coordinate, and the fraction of the way through it.
+
+    Args:
+        s: Normalised coordinates.
+        count: Number of coefficients.
+        xp: Array module of the coordinates: ``numpy`` or ``jax.numpy``.
+
+    Returns:
+        Index i of the first of the four coefficients, and f.
+    """
+    t = (xp.clip(s, -1, 1) + 1) / 2 * (count - ORDER + 1)
+    i = xp.clip(xp.floor(t), 0, count - ORDER)
+    return i.astype("int32"), t - i
 
 
-def weights(f: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m 4"]:
-    """Weigh the four coefficients around points that lie a fraction ``f`` through their interval."""
+def basis(f: Float[Any, " m"], xp: Any = np) -> Float[Any, "m 4"]:
+    """Compute the weights of the four coefficients around points.
+
+    Args:
+        f: Fraction of the way through the interval.
+        xp: Array module of f: ``numpy`` or ``jax.numpy``.
+    """
     cube, square = f**3, f**2
-    return np.stack([(1 - f) ** 3, 3 * cube - 6 * square + 4, -3 * cube + 3 * square + 3 * f + 1, cube], axis=-1) / 6
+    return xp.stack([(1 - f) ** 3, 3 * cube - 6 * square + 4, -3 * cube + 3 * square + 3 * f + 1, cube], axis=-1) / 6
 
 
 def spline_band(s: Float[np.ndarray, " m"], count: int) -> Band:
@@ -57,7 +79,7 @@ def spline_band(s: Float[np.ndarray, " m"], count: int) -> Band:
     if count < ORDER:
         raise DataError(f"a cubic spline needs at least {ORDER} coefficients along each axis, not {count}")
     i, f = interval(s, count)
-    return _band(i, weights(f))
+    return _band(i, basis(f))
 
 
 def linear_band(s: Float[np.ndarray, " m"], count: int) -> Band:
@@ -69,7 +91,7 @@ def linear_band(s: Float[np.ndarray, " m"], count: int) -> Band:
 
 
 def _band(first: Int[np.ndarray, " m"], local: Float[np.ndarray, "m k"]) -> Band:
-    """Place each point's own weights in one matrix over all the coefficients that the points use."""
+    """Place the weights of each point in one matrix over all the coefficients that the points use."""
     start, width = int(first.min()), local.shape[1]
     matrix = np.zeros((len(first), int(first.max()) - start + width))
     columns = (first - start)[:, None] + np.arange(width)
@@ -82,8 +104,8 @@ def on_grid(grid: Float[np.ndarray, "f nz ny nx"], z: Band, y: Band, x: Band) ->
     part = grid[:, z.used, y.used, x.used]
     wz, wy, wx = (band.weights.astype(grid.dtype) for band in (z, y, x))
     along_y = wy @ (part @ wx.T)
-    # Many small products rather than few large ones: a BLAS spreads large ones over threads, which here cost more than
-    # they bring, and much more on a busy machine.
+    # Many small products rather than few large ones: a BLAS distributes large ones over threads, which here cost more
+    # than they save, most of all on a busy machine.
     along_z: np.ndarray = wz @ along_y.swapaxes(1, 2)
     return along_z.swapaxes(1, 2)
 

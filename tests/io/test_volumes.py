@@ -66,7 +66,7 @@ class TestRoundTrips:
         data=st.data(),
     )
     @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_a_volume_comes_back_the_same(
+    def test_a_volume_is_read_as_it_was_written(
         self,
         ending: str,
         shape: tuple[int, int, int],
@@ -115,27 +115,27 @@ class TestRoundTrips:
 
 class TestOutlines:
     @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
-    def test_info_tells_grid_quantities_and_units(
+    def test_info_shows_grid_quantities_and_units(
         self, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = tmp_path / f"v{ending}"
         save(volume_of(), path)
         assert run(["info", str(path)]) == 0
-        told = capsys.readouterr().out
-        assert "volume of a cell\n  3 x 4 x 5 samples (z, y, x), 300 x 100 x 110 nm apart, 0.9 x 0.4 x 0.55 um" in told
-        assert "  refractive_index  float32  [1]" in told
-        assert "medium_index = 1.337" in told
+        shown = capsys.readouterr().out
+        assert "volume of a cell\n  3 x 4 x 5 samples (z, y, x), 300 x 100 x 110 nm apart, 0.9 x 0.4 x 0.55 um" in shown
+        assert "  refractive_index  float32  [1]" in shown
+        assert "medium_index = 1.337" in shown
 
     @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
     def test_an_outline_is_the_volume_without_its_samples(self, ending: str, tmp_path: Path) -> None:
         path = tmp_path / f"v{ending}"
         save(volume_of(), path)
-        found, read = outline(path), read_volume(path)
-        assert found is not None
-        assert found.quantities == read.quantities
-        assert not found.main.any()
-        assert found.main.dtype == read.main.dtype
-        for ours, theirs in zip((read.z, read.y, read.x), (found.z, found.y, found.x), strict=True):
+        header, read = outline(path), read_volume(path)
+        assert header is not None
+        assert header.quantities == read.quantities
+        assert not header.main.any()
+        assert header.main.dtype == read.main.dtype
+        for ours, theirs in zip((read.z, read.y, read.x), (header.z, header.y, header.x), strict=True):
             np.testing.assert_array_equal(theirs, ours)
 
     def test_a_foreign_map_of_another_axis_order_and_no_spacing(
@@ -146,9 +146,9 @@ class TestOutlines:
             file.header.mapc, file.header.mapr, file.header.maps = 3, 2, 1  # Columns along z.
             file.header.cella = (0, 0, 0)
         assert run(["info", str(tmp_path / "v.mrc")]) == 0
-        told = capsys.readouterr().out
-        assert "4 x 3 x 2 samples (z, y, x) of unknown spacing" in told
-        assert "value  int16" in told
+        shown = capsys.readouterr().out
+        assert "4 x 3 x 2 samples (z, y, x) of unknown spacing" in shown
+        assert "value  int16" in shown
 
     def test_images_stay_images(self, tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "v.tif", np.zeros((6, 4, 5), np.uint8), photometric="minisblack")
@@ -230,7 +230,7 @@ class TestPublicReaders:
         for name, array in volume.values.items():
             np.testing.assert_array_equal(vtk_to_numpy(image.GetPointData().GetArray(name)).reshape(SHAPE), array)
 
-    def test_vti_is_what_the_format_says(self, tmp_path: Path) -> None:
+    def test_vti_follows_the_format(self, tmp_path: Path) -> None:
         """The same without VTK: the XML, and the bytes where it says they are."""
         volume = volume_of((INDEX, ABSORPTION))
         save(volume, tmp_path / "v.vti")
@@ -264,16 +264,16 @@ class TestPublicReaders:
 
 class TestForeignFiles:
     @pytest.mark.parametrize("ending", ENDINGS)
-    @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
-    def test_a_torn_file_is_refused(self, ending: str, kept: float, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+    def test_a_torn_file_is_refused(self, ending: str, share: float, tmp_path: Path) -> None:
         path = tmp_path / f"v{ending}"
         save(volume_of(shape=(9, 40, 40)), path)
         whole = path.read_bytes()
-        path.write_bytes(whole[: int(kept * len(whole))])
+        path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(DataError, match=rf"v{ending}"):
             read_volume(path)
 
-    def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="there is no such file"):
             read_volume(tmp_path / "absent.h5")
         with pytest.raises(ConfigError, match=r"has no ending of a volume file; use one of \.h5"):
@@ -333,7 +333,7 @@ class TestForeignFiles:
                 file["volume"][axis].attrs["units"] = "um"
         np.testing.assert_allclose(read_volume(tmp_path / "v.h5").spacing, SPACING)
 
-    def test_a_map_with_other_axes_is_turned(self, tmp_path: Path) -> None:
+    def test_the_axes_of_a_map_are_reordered(self, tmp_path: Path) -> None:
         data = np.random.default_rng(0).random(SHAPE).astype(np.float32)
         with mrcfile.new(tmp_path / "m.mrc") as file:
             file.set_data(np.ascontiguousarray(data.transpose(2, 0, 1)))  # sections x, rows z, columns y
@@ -349,13 +349,13 @@ class TestForeignFiles:
         volume = read_volume(shared_data / "cells" / "ssnp_phantom.tif", (0.1e-6,) * 3)
         assert min(volume.shape) > 50
 
-    def test_formats_of_one_quantity_say_so(self, tmp_path: Path) -> None:
+    def test_formats_of_one_quantity_refuse_two(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"holds one quantity, not 2 .*; choose one with --quantity"):
             save(volume_of((INDEX, ABSORPTION)), tmp_path / "v.mrc")
         assert not list(tmp_path.iterdir())
 
 
-def test_cells_fill_the_space_between_their_ends() -> None:
+def test_cells_fill_the_space_between_two_ends() -> None:
     np.testing.assert_allclose(cell_centres(-1, 1, 0.5), [-0.75, -0.25, 0.25, 0.75])
     np.testing.assert_allclose(cell_centres(0, 1, 0.4), [0.3, 0.7])
     np.testing.assert_allclose(cell_centres(0, 1, 7), [0.5])
@@ -388,7 +388,7 @@ def model(tmp_path: Path) -> Model:
 
 class TestCommand:
     @pytest.mark.parametrize("ending", ENDINGS)
-    def test_it_writes_every_format(
+    def test_volume_writes_every_format(
         self, ending: str, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = tmp_path / f"v{ending}"
@@ -415,7 +415,7 @@ class TestCommand:
         expected = model.sample(volume.z, volume.y, volume.x, "absorption")
         np.testing.assert_allclose(volume.main, expected, atol=1e-7)
 
-    def test_like_another_volume_and_turned(self, model: Model, tmp_path: Path) -> None:
+    def test_samples_of_another_volume_and_rotations(self, model: Model, tmp_path: Path) -> None:
         like = volume_of()
         save(like, tmp_path / "like.tif")
         path = tmp_path / "v.npz"
@@ -450,7 +450,7 @@ class TestCommand:
             (["-o", "absent/v.h5"], 3, "there is no folder"),
         ],
     )
-    def test_what_is_wrong_is_told(
+    def test_invalid_options_are_refused(
         self,
         words: list[str],
         status: int,
@@ -465,7 +465,7 @@ class TestCommand:
         assert message in " ".join(capsys.readouterr().err.split())
         assert [p.name for p in tmp_path.iterdir()] == ["model.h5"]
 
-    def test_what_does_not_fit_in_memory_is_refused(
+    def test_a_grid_larger_than_memory_is_refused(
         self, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sampling, "available_memory", lambda: 1 << 30)
@@ -482,15 +482,15 @@ class TestCommand:
         assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5")]) == 0
         assert "sampling: 1024/1024" in capsys.readouterr().err
 
-    def test_the_models_own_lattice_without_a_spacing_is_its_finest_level(self, model: Model) -> None:
+    def test_the_default_grid_has_the_spacing_of_the_finest_level(self, model: Model) -> None:
         bare = replace(model, frame=ModelFrame(model.frame.low, model.frame.high))
         assert bare.grid().shape == (3, 5, 5)
 
 
 @pytest.mark.parametrize("ending", [".vti", ".ome.tif", ".npz", ".h5"])
 @pytest.mark.parametrize("lacking", [1, 300, 50_000])
-def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path: Path, ending: str, lacking: int) -> None:
-    """Also where only the last few bytes do not fit, which NumPy's own way of writing does not see."""
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, ending: str, lacking: int) -> None:
+    """A disk that lacks only the last few bytes counts, which NumPy's own writer does not notice."""
     volume = volume_of(shape=(20, 30, 40))
     save(volume, tmp_path / f"whole{ending}")
     size = (tmp_path / f"whole{ending}").stat().st_size
@@ -505,7 +505,7 @@ def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path: Path, ending: 
 
 
 def test_a_full_disk_leaves_no_stream_to_be_flushed(tmp_path: Path) -> None:
-    """What is left open is flushed when it is collected, and Python 3.13 complains of that on the screen."""
+    """An open stream is flushed when it is collected, and Python 3.13 then prints a warning."""
     volume, path = volume_of(shape=(2, 3, 4)), tmp_path / "v.mrc"  # So small that it waits in the stream's buffer.
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, former[1]))

@@ -57,7 +57,7 @@ QUANTITIES = (
 
 
 def shapes_of(architecture: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The weights that an architecture needs, written down a second time, from its definition."""
+    """Shapes of the weights of an architecture, written down a second time, from its definition."""
     outputs = architecture["outputs"]
     if architecture["type"] == "voxels":
         return {"grid": (outputs, *architecture["shape"])}
@@ -129,13 +129,13 @@ class TestSplines:
         grid = a + sum(slope * knot for slope, knot in zip(b, knots, strict=True))
         np.testing.assert_allclose(numpy_spline.at_points(grid[None], s)[0], a + s @ b, atol=1e-12)
 
-    def test_a_lattice_and_its_points_agree(self) -> None:
+    def test_a_grid_and_its_points_agree(self) -> None:
         grid = np.random.default_rng(0).normal(size=(2, 6, 7, 9))
         z, y, x = (np.linspace(-1, 1, n) for n in (5, 11, 13))
         points_of = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1).reshape(-1, 3)
         bands = [numpy_spline.spline_band(a, n) for a, n in zip((z, y, x), grid.shape[1:], strict=True)]
-        lattice = numpy_spline.on_grid(grid, *bands).reshape(2, -1)
-        np.testing.assert_allclose(lattice, numpy_spline.at_points(grid, points_of), atol=1e-12)
+        values = numpy_spline.on_grid(grid, *bands).reshape(2, -1)
+        np.testing.assert_allclose(values, numpy_spline.at_points(grid, points_of), atol=1e-12)
 
     def test_too_few_coefficients_are_refused(self) -> None:
         with pytest.raises(DataError, match="at least 4 coefficients along each axis, not 3"):
@@ -144,7 +144,7 @@ class TestSplines:
 
 class TestEvaluation:
     @pytest.mark.parametrize("name", ARCHITECTURES)
-    def test_a_lattice_and_its_points_agree(self, name: str) -> None:
+    def test_a_grid_and_its_points_agree(self, name: str) -> None:
         model = model_of(name)
         z, y, x = axes(40, 9, 70)  # across the edge of a tile
         lattice = model.sample(z, y, x)
@@ -154,7 +154,7 @@ class TestEvaluation:
 
     @pytest.mark.parametrize("sign", ["any", "nonnegative", "nonpositive"])
     @pytest.mark.parametrize("name", ARCHITECTURES)
-    def test_the_numpy_model_is_the_field_that_was_fitted(self, name: str, sign: str) -> None:
+    def test_the_numpy_model_equals_the_fitted_field(self, name: str, sign: str) -> None:
         import jax.numpy as jnp
 
         from unflat.recon.fields.fourier import Fourier
@@ -227,7 +227,7 @@ class TestEvaluation:
         model = model_of("pyramid", hidden=0)
         assert np.ptp(model(inside(50))) > 1e-3
 
-    def test_members_are_counted_and_not_spelled(self) -> None:
+    def test_members_are_ordered_by_number(self) -> None:
         architecture = {**ARCHITECTURES["voxels"], "members": "draws"}
         sets = [drawn(architecture, i) for i in range(12)]
         model = Model.ensemble(architecture, sets, FRAME, QUANTITIES, "cell", {})
@@ -244,7 +244,7 @@ class TestEvaluation:
         np.testing.assert_allclose(spread, np.std(singles, axis=0, ddof=1), atol=1e-15)
         assert model(np.ones((1, 3)), "uncertainty_absorption") == 0
 
-    def test_wrong_questions_are_answered_with_what_is_right(self) -> None:
+    def test_an_unknown_quantity_and_misshaped_points_are_refused(self) -> None:
         model = model_of("voxels")
         with pytest.raises(ConfigError, match=r"no quantity 'density': there are refractive_index, absorption"):
             model(inside(2), "density")
@@ -261,25 +261,25 @@ class TestEvaluation:
             ({"shape": None}, "not complete"),
         ],
     )
-    def test_an_architecture_that_is_not_known_is_refused(self, change: dict[str, Any], message: str) -> None:
+    def test_an_unknown_architecture_is_refused(self, change: dict[str, Any], message: str) -> None:
         with pytest.raises(DataError, match=message):
             field_of({**VOXELS, **change}, drawn(VOXELS))
 
 
-class TestTurns:
-    def test_about_z_x_turns_toward_y(self) -> None:
+class TestRotations:
+    def test_about_z_x_rotates_toward_y(self) -> None:
         np.testing.assert_allclose(rotation_matrix((0, 0, 1), np.pi / 2) @ [0, 0, 1], [0, 1, 0], atol=1e-15)
 
     @given(st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda a: np.linalg.norm(a) > 0.1), st.floats(-7, 7))
     @settings(max_examples=25, deadline=None)
-    def test_a_turn_is_a_rotation_about_its_axis(self, axis: tuple[float, float, float], angle: float) -> None:
+    def test_a_rotation_leaves_its_axis(self, axis: tuple[float, float, float], angle: float) -> None:
         turn = rotation_matrix(axis, angle)
         np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(turn) == pytest.approx(1)
         np.testing.assert_allclose(turn @ axis[::-1], axis[::-1], atol=1e-12)
 
     @pytest.mark.parametrize("axis", [(0, 0, 1), (0, 1, 0), (1, 0, 0)])
-    def test_a_quarter_turn_of_the_field_is_a_quarter_turn_of_the_array(self, axis: tuple[float, float, float]) -> None:
+    def test_a_quarter_turn_of_the_field_rotates_the_array(self, axis: tuple[float, float, float]) -> None:
         cube = ModelFrame((-2e-6,) * 3, (2e-6,) * 3)
         architecture = {**PYRAMID, "levels": [[5, 5, 5]]}
         model = Model(architecture, drawn(architecture), cube, QUANTITIES, "cell")
@@ -297,7 +297,7 @@ class TestTurns:
 
 class TestFile:
     @pytest.mark.parametrize("name", ARCHITECTURES)
-    def test_a_model_comes_back_the_same(self, name: str, tmp_path: Path) -> None:
+    def test_a_model_is_read_as_it_was_written(self, name: str, tmp_path: Path) -> None:
         model = model_of(name)
         write_model(model, tmp_path / "model.h5")
         again = unflat.load(tmp_path)  # a run folder
@@ -307,7 +307,7 @@ class TestFile:
         assert again.provenance == model.provenance
         assert again.architecture == model.architecture
 
-    def test_it_is_laid_out_as_documented(self, tmp_path: Path) -> None:
+    def test_the_layout_is_the_documented_one(self, tmp_path: Path) -> None:
         write_model(model_of("pyramid"), tmp_path / "m.h5")
         with h5py.File(tmp_path / "m.h5") as file:
             assert file.attrs["format"] == "unflat-model"
@@ -363,7 +363,7 @@ class TestFile:
             "numpy",
         }
 
-    def test_loading_and_asking_a_model_needs_no_jax(self, tmp_path: Path) -> None:
+    def test_reading_and_evaluating_a_model_needs_no_jax(self, tmp_path: Path) -> None:
         write_model(model_of("pyramid"), tmp_path / "m.h5")
         code = (
             "import sys, numpy, unflat; m = unflat.load(sys.argv[1]); m(numpy.zeros((3, 3)));"
@@ -379,11 +379,11 @@ class TestFile:
         with pytest.raises(DataError, match=r"m\.h5:/selftest: the model gives refr.* when it was written"):
             unflat.load(tmp_path / "m.h5")
 
-    @pytest.mark.parametrize("kept", [0.0, 0.1, 0.6, 0.95])
-    def test_a_torn_file_is_refused(self, kept: float, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("share", [0.0, 0.1, 0.6, 0.95])
+    def test_a_torn_file_is_refused(self, share: float, tmp_path: Path) -> None:
         write_model(model_of("pyramid"), tmp_path / "m.h5")
         whole = (tmp_path / "m.h5").read_bytes()
-        (tmp_path / "m.h5").write_bytes(whole[: int(kept * len(whole))])
+        (tmp_path / "m.h5").write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(DataError, match=r"m\.h5"):
             unflat.load(tmp_path / "m.h5")
 
@@ -395,7 +395,7 @@ class TestFile:
         with pytest.raises(DataError, match=r"m\.h5"):
             unflat.load(tmp_path / "m.h5")
 
-    def test_what_is_no_model_is_refused(self, tmp_path: Path) -> None:
+    def test_files_that_are_not_models_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="there is no such file"):
             unflat.load(tmp_path / "absent.h5")
         with pytest.raises(DataError, match=r"holds no model\.h5"):
@@ -435,7 +435,7 @@ class TestPoints:
         np.testing.assert_allclose(read, np.array([[1, 2, 3], [4, 5, 6]]) * 1e-6, rtol=1e-12)
 
     @pytest.mark.parametrize("ending", points.ENDINGS)
-    def test_written_values_are_points_again(self, ending: str, tmp_path: Path) -> None:
+    def test_written_values_can_be_read_as_points(self, ending: str, tmp_path: Path) -> None:
         model, places, path = model_of("voxels"), inside(20), tmp_path / f"v{ending}"
         points.write_values(path, places, model.at(places, ["absorption"]), model, ["absorption"])
         unit = 1e-6 if ending in (".npy", ".npz") else 1  # the others say that they are in metres
@@ -458,7 +458,7 @@ class TestPoints:
             ("a.h5", "nonsense", r"a\.h5"),
         ],
     )
-    def test_what_holds_no_points_is_refused(self, name: str, text: str, message: str, tmp_path: Path) -> None:
+    def test_files_without_points_are_refused(self, name: str, text: str, message: str, tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, "utf-8")
         with pytest.raises(DataError, match=message):
             points.read_points(tmp_path / name)
@@ -482,7 +482,7 @@ class TestPoints:
         assert run([*words[:-1], str(tmp_path / "v.doc")]) == 2
         assert run([*words, "--force", "--unit", "s"]) == 2
 
-    def test_samples_beside_the_box_are_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_samples_outside_the_box_are_reported(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_model(model_of("voxels"), tmp_path / "model.h5")
         assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5"), "--region", "1mm:1.001mm,:,:"]) == 0
         assert "none of these samples lies in the model's box" in capsys.readouterr().err

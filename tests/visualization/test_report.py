@@ -242,4 +242,4 @@ def test_evaluate_moves_a_result_onto_the_truth_when_asked(tmp_path: Path) -> No
     plain = json.loads(CliRunner().invoke(evaluate, arguments).stdout)
     registered = json.loads(CliRunner().invoke(evaluate, [*arguments, "--register"]).stdout)
     assert registered["shift_x"] == pytest.approx(-0.1e-6, abs=1.1e-8)
-    assert registered["snr"] > plain["snr"] + 10
+    assert registered["snr"] is None or registered["snr"] > plain["snr"] + 10  # None is infinite: the samples coincide
