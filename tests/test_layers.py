@@ -118,7 +118,7 @@ def kinds_named(tree: ast.AST) -> list[int]:
         return isinstance(node, ast.Constant) and node.value in BUILT_IN
 
     def is_kind(node: ast.AST) -> bool:
-        return getattr(node, "id", getattr(node, "attr", getattr(node, "arg", ""))).lower() == "kind"
+        return str(getattr(node, "id", getattr(node, "attr", getattr(node, "arg", "")))).lower() == "kind"
 
     lines = []
     for node in ast.walk(tree):
