@@ -10,7 +10,7 @@ from ..recon.errors import ConfigError, DataError, DeviceError, Diagnostic, Unfl
 from ..recon.metrics.morphology.features import SETS, STANDARD
 from . import console
 from .options import KIND, PATH, kind_name, output_options
-from .sampling import members_of, spacing_option
+from .sampling import members_of, parse_spacing
 
 if TYPE_CHECKING:
     from ..recon.io.table import Cell, Table
@@ -25,7 +25,7 @@ def _kind(context: click.Context, param: click.Parameter, value: str | None) -> 
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @output_options
 @click.option("--level", type=float, help="Value of the main quantity on the specimen's surface.")
-@click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Distance of a model's samples: '0.1 um'.")
+@click.option("--spacing", callback=parse_spacing, metavar="LENGTH", help="Distance of a model's samples: '0.1 um'.")
 @click.option(
     "--features",
     type=click.Choice(SETS),

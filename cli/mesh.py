@@ -1,4 +1,4 @@
-"""``unflat mesh``: the surface of a model or a volume."""
+"""``unflat mesh``: the surface of a model or a volume as a mesh."""
 
 from pathlib import Path
 
@@ -7,20 +7,24 @@ import click
 from ..recon.errors import ConfigError, Diagnostic
 from . import console
 from .options import PATH, output_options
-from .sampling import members_of, spacing_option
+from .sampling import members_of, parse_spacing
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @output_options
-@click.option("--quantity", help="Whose surface; a signed distance where there is one, else the main quantity.")
 @click.option(
-    "--level", type=float, help="Its value on the surface; 0 of a signed distance, else half-way of its range."
+    "--quantity", help="Name of the quantity; by default a signed distance, if there is one, or else the main quantity."
 )
-@click.option("--spacing", callback=spacing_option, metavar="LENGTH", help="Between a model's samples: '0.1 um'.")
-@click.option("--cell", type=click.IntRange(0), help="Which cell, where there are many.")
-@click.option("--draw", type=click.IntRange(0), help="Which draw, where there are many.")
-@click.option("--consensus", is_flag=True, help="Of many draws, what more than half of them fill, as one surface.")
+@click.option(
+    "--level",
+    type=float,
+    help="Value on the surface; by default 0 of a signed distance, and the middle of the range of others.",
+)
+@click.option("--spacing", callback=parse_spacing, metavar="LENGTH", help="Distance of a model's samples: '0.1 um'.")
+@click.option("--cell", type=click.IntRange(0), help="Number of the cell, if there are many.")
+@click.option("--draw", type=click.IntRange(0), help="Number of the draw, if there are many.")
+@click.option("--consensus", is_flag=True, help="One surface around all points that more than half of the draws fill.")
 def command(
     model: Path,
     output: Path,
@@ -32,11 +36,11 @@ def command(
     draw: int | None,
     consensus: bool,
 ) -> None:
-    """Write the surface of MODEL: a model file, a run's folder, or a volume. OUT ends in .stl, .ply or .obj.
+    """Write the surface of MODEL: a model file, a run folder, or a volume. The output ends in .stl, .ply or .obj.
 
-    The surface is closed, also where it meets the box, and lies between the samples: no steps show. Coordinates are
-    x, y, z in micrometres; in voxels where nobody knows their size. STL has no place for a unit, and viewers take
-    millimetres: its header names it.
+    The surface is closed, also at the box, and is interpolated between the samples. Coordinates are x, y, z in
+    micrometres, or in voxels of unknown size. STL files have no unit, and viewers assume millimetres: the header names
+    the unit.
 
     \b
     Examples:
@@ -52,7 +56,7 @@ def command(
 
     require_ending(output)
     console.refuse_to_overwrite(output, force=force)
-    _require_one(model, cell, draw, consensus)
+    _require_one_specimen(model, cell, draw, consensus)
     drawn = list(members_of(model, spacing=spacing, cell=cell, draw=draw))
     volume = middle_of([member.volume for member in drawn]) if consensus else drawn[0].volume
     scale = Scale.of(volume)
@@ -68,8 +72,8 @@ def command(
     console.report_file(output)
 
 
-def _require_one(path: Path, cell: int | None, draw: int | None, consensus: bool) -> None:
-    """Refuse many cells or draws where one is meant."""
+def _require_one_specimen(path: Path, cell: int | None, draw: int | None, consensus: bool) -> None:
+    """Refuse a result of many cells or draws of which none is chosen."""
     if consensus and draw is not None:
         raise ConfigError(
             Diagnostic("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them")
@@ -78,10 +82,8 @@ def _require_one(path: Path, cell: int | None, draw: int | None, consensus: bool
     from ..recon.io.volume_stack import counts
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
-    many = counts(file)
-    if many is None:
-        many = (1, read_result(path).draws)
-    for name, count, chosen in zip(("cell", "draw"), many, (cell, draw), strict=True):
+    numbers = counts(file) or (1, read_result(path).draws)
+    for name, count, chosen in zip(("cell", "draw"), numbers, (cell, draw), strict=True):
         if count > 1 and chosen is None and not (name == "draw" and consensus):
             remedy = f"choose one: --{name} 0 … {count - 1}{', or --consensus' if name == 'draw' else ''}"
             raise ConfigError(Diagnostic(str(path), f"holds {count} {name}s, and a mesh is of one", remedy))

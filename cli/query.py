@@ -1,4 +1,4 @@
-"""``unflat query``: a model's values at any coordinates."""
+"""``unflat query``: values of a model or a volume at any coordinates."""
 
 from pathlib import Path
 
@@ -15,33 +15,37 @@ from .options import PATH, draw_option, output_options
 from .sampling import one_specimen
 
 MANY = 200_000
-"""Points from which on progress is shown."""
+"""Number of points from which progress is shown."""
 
 
-def _place(text: str) -> tuple[float, ...]:
-    """Read a point z,y,x [m]: ``0um,0um,-1um``."""
+def _parse_point(text: str) -> tuple[float, ...]:
+    """Parse a point z,y,x [m]: ``0um,0um,-1um``."""
     try:
-        lengths = [parse_with_unit(part) for part in text.split(",")]
+        coordinates = [parse_with_unit(part) for part in text.split(",")]
     except ValueError as error:
         raise click.BadParameter(f"{error}; write it as '0um,0um,-1um'") from None
-    if len(lengths) != 3 or any(dimension not in ("length", None) for _, dimension in lengths):
+    if len(coordinates) != 3 or any(dimension not in ("length", None) for _, dimension in coordinates):
         raise click.BadParameter(f"{text!r} is no point z,y,x, such as '0um,0um,-1um'")
-    return tuple(value for value, _ in lengths)
+    return tuple(value for value, _ in coordinates)
 
 
-def _line(
+def _parse_line(
     _ctx: click.Context, _param: click.Parameter, value: tuple[str, str] | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    return None if value is None else (_place(value[0]), _place(value[1]))
+    return None if value is None else (_parse_point(value[0]), _parse_point(value[1]))
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @click.argument("points", type=PATH, required=False)
-@click.option("--line", nargs=2, callback=_line, metavar="FROM TO", help="Instead of POINTS: a line between z,y,x.")
-@click.option("--samples", type=click.IntRange(2), default=200, show_default=True, help="Points on the line.")
-@click.option("--unit", default="m", show_default=True, help="Unit of the coordinates, where the file does not say.")
-@click.option("--quantity", "names", multiple=True, help="Only this quantity. May be repeated.")
+@click.option(
+    "--line", nargs=2, callback=_parse_line, metavar="FROM TO", help="Two points z,y,x: a line instead of POINTS."
+)
+@click.option("--samples", type=click.IntRange(2), default=200, show_default=True, help="Number of points on the line.")
+@click.option("--unit", default="m", show_default=True, help="Unit of the coordinates, if the file does not state it.")
+@click.option(
+    "--quantity", "names", multiple=True, help="Name of a quantity to evaluate; all by default. May be repeated."
+)
 @draw_option
 @output_options
 def command(
@@ -55,12 +59,12 @@ def command(
     output: Path,
     force: bool,
 ) -> None:
-    """Give the values of a MODEL (a model.h5, a volume, or a run folder) at POINTS, or along a line.
+    """Evaluate a MODEL (a model.h5, a volume, or a run folder) at POINTS, or along a line.
 
     POINTS has columns z, y, x: CSV, TSV or TXT (a header may name and order them, with units: "x [um]"), NPY (n, 3),
-    NPZ or HDF5 (points, or z, y and x). The output, by its ending one of the same formats, holds the coordinates in
-    metres and the values, with their units. Outside the model's box a quantity is its background. A volume is
-    interpolated by splines; of a crystal's the real quantities are given.
+    NPZ or HDF5 (points, or z, y and x). The output, in one of the same formats by its ending, holds the coordinates in
+    metres and the values, with their units. Outside the box of the model a quantity has its background. A volume is
+    interpolated by splines; complex quantities are left out.
 
     \b
     Examples:
@@ -74,22 +78,22 @@ def command(
         raise ConfigError("POINTS or --line is needed, and not both; see unflat query --help")
     result = one_specimen(read_result(model), model, draw)
     if isinstance(result, Volume) and result.length_unit == "voxel":
-        raise ConfigError("the volume is in voxels of unknown size; points in metres cannot be found in it")
+        raise ConfigError("the volume is in voxels of unknown size: it has no values at points in metres")
     for name in names:
         result.real_quantity(name)
-    places = read_points(points, unit) if points is not None else line_points(*(line or ((), ())), samples)
-    outside = int(np.sum(~result.contains(places)))
+    coordinates = read_points(points, unit) if points is not None else line_points(*(line or ((), ())), samples)
+    outside = int(np.sum(~result.contains(coordinates)))
     if outside:
         factor, label = (1.0, "voxels") if result.length_unit == "voxel" else (1e6, "um")
         low, high = (", ".join(f"{c * factor:.4g}" for c in corner) for corner in result.bounds)
         console.warn(
-            f"{outside} of {len(places)} points lie outside the model's box, from ({low}) to ({high}) {label}, and get "
-            "the background; see --unit if that is unexpected"
+            f"{outside} of {len(coordinates)} points lie outside the model's box, from ({low}) to ({high}) "
+            f"{label}, and get the background; see --unit if that is unexpected"
         )
-    if len(places) < MANY:
-        values = result.at(places, names)
+    if len(coordinates) < MANY:
+        values = result.at(coordinates, names)
     else:
         with console.progress("points") as progress:
-            values = result.at(places, names, progress)
-    write_values(output, places, values, result, names)
+            values = result.at(coordinates, names, progress)
+    write_values(output, coordinates, values, result, names)
     console.report_file(output)

@@ -1,4 +1,4 @@
-"""``unflat render``: pictures and movies of a model."""
+"""``unflat render``: figures and movies of a model or a volume."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ STYLES = ("slices", "projection", "spin", "zoom", "montage", "light", "surface")
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What the command line asks for, in SI."""
+    """Options of the command line, in SI."""
 
     style: str
     angles: tuple[float, float]
@@ -39,100 +39,123 @@ class RenderRequest:
     factor: float
     along: Any
 
-    def common(self) -> dict[str, Any]:
-        """What every picture of a quantity takes."""
+    def common_options(self) -> dict[str, Any]:
+        """Return the options that all figures of a quantity share."""
         return {"quantity": self.quantity, "limits": self.limits} | ({"size": self.size} if self.size else {})
 
 
-Read = Callable[[click.Context, click.Parameter, Any], Any]
+OptionCallback = Callable[[click.Context, click.Parameter, Any], Any]
 
 
-def quantity(text: str, dimension: Dimension) -> float:
-    """Read a number with its unit, in SI; an angle without a unit is in degrees.
+def parse_number(text: str, dimension: Dimension) -> float:
+    """Parse a number with a unit to SI; an angle without a unit is in degrees.
 
     Raises:
-        BadParameter: If it is none of that dimension.
+        BadParameter: If the text is no number of that dimension.
     """
     try:
-        number, found = parse_with_unit(text)
+        number, received = parse_with_unit(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-    if found not in (dimension, None):
-        raise click.BadParameter(f"{text!r} is a {found}; a {dimension} is needed")
-    return math.radians(number) if dimension == "angle" and found is None else number
+    if received not in (dimension, None):
+        raise click.BadParameter(f"{text!r} is a {received}; a {dimension} is needed")
+    return math.radians(number) if dimension == "angle" and received is None else number
 
 
-def numbers(dimension: Dimension, *counts: int, separator: str = ",") -> Read:
-    """Make an option's callback that reads several numbers with units, in SI: ``1um,2um,-3um``.
+def parse_numbers(dimension: Dimension, *counts: int, separator: str = ",") -> OptionCallback:
+    """Create the callback of an option with several numbers with units: ``1um,2um,-3um``.
 
     Args:
-        dimension: What each measures.
-        counts: How many there may be.
-        separator: Between them.
+        dimension: Dimension of the numbers.
+        counts: Allowed numbers of values.
+        separator: Text between two numbers.
+
+    Returns:
+        A callback that returns the numbers in SI.
     """
 
     def read(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
         if value is None:
             return None
-        found = tuple(quantity(part, dimension) for part in value.split(separator))
-        if len(found) not in counts:
-            wanted = " or ".join(map(str, counts))
+        values = tuple(parse_number(part, dimension) for part in value.split(separator))
+        if len(values) not in counts:
+            allowed = " or ".join(map(str, counts))
             raise click.BadParameter(
-                f"{value!r} holds {len(found)} numbers; {wanted} are needed, with {separator!r} between"
+                f"{value!r} holds {len(values)} numbers; {allowed} are needed, with {separator!r} between"
             )
-        return found
+        return values
 
     return read
 
 
-def planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
-    """Read planes such as ``z=2um``, as an option's callback: axis and height [m]."""
-    found = []
+def parse_planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    """Parse planes such as ``z=2um``, as the callback of an option: axis and position [m]."""
+    parsed = []
     for text in value:
-        axis, _, height = text.partition("=")
-        if axis.strip() not in ("z", "y", "x") or not height:
+        axis, _, position = text.partition("=")
+        if axis.strip() not in ("z", "y", "x") or not position:
             raise click.BadParameter(f"{text!r} is no plane such as z=2um")
-        found.append((axis.strip(), quantity(height, "length")))
-    return tuple(found)
+        parsed.append((axis.strip(), parse_number(position, "length")))
+    return tuple(parsed)
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @output_options
-@click.option("--style", type=click.Choice(STYLES), help="What to draw; a spin in .gif and .mp4, else slices.")
+@click.option(
+    "--style",
+    type=click.Choice(STYLES),
+    help="Style of the figure; by default spin for .gif and .mp4, and slices otherwise.",
+)
 @click.option(
     "--angle",
     "angles",
-    callback=numbers("angle", 1, 2),
+    callback=parse_numbers("angle", 1, 2),
     default="0",
     metavar="AZIMUTH[,ELEVATION]",
-    help="projection, surface, spin: from where, in degrees.",
+    help="projection, surface, spin: direction of view, in degrees.",
 )
 @click.option(
     "--plane",
     "planes",
-    callback=planes,
+    callback=parse_planes,
     multiple=True,
     metavar="z=2um",
-    help="slices, montage: where to cut. May repeat.",
-)
-@click.option("--na", callback=numbers("number", 2), metavar="Y,X", help="light: its numerical aperture, as 0.3,0.1.")
-@click.option(
-    "--defocus", callback=numbers("length", 1), default="0", metavar="LENGTH", help="light: plane of focus along +z."
+    help="slices, montage: position of a plane. May be repeated.",
 )
 @click.option(
-    "--centre", callback=numbers("length", 3), metavar="Z,Y,X", help="slices, zoom: a point, as 0um,2um,-1um."
+    "--na",
+    callback=parse_numbers("number", 2),
+    metavar="Y,X",
+    help="light: numerical aperture of the illumination, such as 0.3,0.1.",
 )
-@click.option("--quantity", help="Which of the model's quantities; the first if absent.")
+@click.option(
+    "--defocus",
+    callback=parse_numbers("length", 1),
+    default="0",
+    metavar="LENGTH",
+    help="light: position of the plane of focus along +z.",
+)
+@click.option(
+    "--centre",
+    callback=parse_numbers("length", 3),
+    metavar="Z,Y,X",
+    help="slices, zoom: a point, such as 0um,2um,-1um.",
+)
+@click.option("--quantity", help="Name of the quantity; the main one by default.")
 @click.option(
     "--range",
     "limits",
-    callback=numbers("number", 2, separator=":"),
+    callback=parse_numbers("number", 2, separator=":"),
     metavar="LOW:HIGH",
     help="Values of the first and the last colour.",
 )
-@click.option("--size", type=click.IntRange(96, 4096), help="Samples along the longest edge; pixels of a movie.")
-@click.option("--frames", type=click.IntRange(2, 2000), default=60, show_default=True, help="spin, zoom: frames.")
+@click.option(
+    "--size", type=click.IntRange(96, 4096), help="Number of samples along the longest edge, or of pixels of a movie."
+)
+@click.option(
+    "--frames", type=click.IntRange(2, 2000), default=60, show_default=True, help="spin, zoom: number of frames."
+)
 @click.option(
     "--factor",
     type=click.FloatRange(1, min_open=True),
@@ -145,14 +168,14 @@ def planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...])
     type=click.Choice(["maximum", "minimum", "mean"]),
     default="maximum",
     show_default=True,
-    help="projection, spin: what of each line of sight.",
+    help="projection, spin: reduction of the values along a line of sight.",
 )
-@click.option("--cell", type=click.IntRange(0), help="Which cell, of a result of many.")
+@click.option("--cell", type=click.IntRange(0), help="Number of the cell, in a result of many.")
 @draw_option
 def command(model: Path, output: Path, force: bool, cell: int | None, draw: int | None, **options: Any) -> None:
-    """Draw MODEL: a model file, a run's folder, or a volume. OUT ends in .png, .gif or .mp4.
+    """Draw MODEL: a model file, a run folder, or a volume. The output ends in .png, .gif or .mp4.
 
-    A model is asked afresh at each sample of a picture, so a zoom never shows a voxel.
+    A model is sampled anew for each figure and frame, so that a zoom shows no voxels.
 
     \b
     Examples:
@@ -168,20 +191,20 @@ def command(model: Path, output: Path, force: bool, cell: int | None, draw: int 
     from ..recon.io.result import read_result
     from .sampling import one_specimen
 
-    drawing = _drawing(output, **options)
+    request = _request(output, **options)
     console.refuse_to_overwrite(output, force=force)
     result = one_specimen(read_result(model), model, draw, cell)
-    if drawing.style in MOVIES:
-        _write_movie(result, drawing, output)
+    if request.style in MOVIES:
+        _write_movie(result, request, output)
     else:
         from ..recon.visualization import save_figure
 
-        save_figure(_FIGURES[drawing.style](result, drawing), output)
+        save_figure(_FIGURES[request.style](result, request), output)
     console.report_file(output)
 
 
-def _drawing(output: Path, **options: Any) -> RenderRequest:
-    """Gather the options, and refuse those that do not go together."""
+def _request(output: Path, **options: Any) -> RenderRequest:
+    """Collect the options, and refuse those that contradict each other."""
     ending = output.suffix.lower()
     style = options.pop("style") or ("spin" if ending in (".gif", ".mp4") else "slices")
     allowed = (".gif", ".mp4") if style in MOVIES else (".png",)
@@ -194,7 +217,7 @@ def _drawing(output: Path, **options: Any) -> RenderRequest:
             )
         )
     if style == "light" and options["na"] is None:
-        raise ConfigError("--style light needs the light's direction: --na y,x, as --na 0.3,0.1")
+        raise ConfigError("--style light needs the direction of the illumination: --na y,x, such as --na 0.3,0.1")
     limits = options["limits"]
     if limits is not None and not limits[1] > limits[0]:
         raise ConfigError(f"--range {limits[0]:g}:{limits[1]:g} is empty: the lower value comes first")
@@ -203,60 +226,60 @@ def _drawing(output: Path, **options: Any) -> RenderRequest:
     return RenderRequest(style=style, defocus=defocus, angles=angles, **options)
 
 
-def _write_movie(result: "Sampled", drawing: RenderRequest, output: Path) -> None:
+def _write_movie(result: "Sampled", request: RenderRequest, output: Path) -> None:
     from ..recon.visualization import spin_frames, write_movie, zoom_frames
 
     def frames() -> Iterator[Any]:
-        if drawing.style == "spin":
+        if request.style == "spin":
             return spin_frames(
-                result, drawing.frames, elevation=drawing.angles[1], along=drawing.along, **drawing.common()
+                result, request.frames, elevation=request.angles[1], along=request.along, **request.common_options()
             )
-        return zoom_frames(result, drawing.centre, drawing.frames, factor=drawing.factor, **drawing.common())
+        return zoom_frames(result, request.centre, request.frames, factor=request.factor, **request.common_options())
 
-    with console.progress(drawing.style) as show:
-        write_movie(frames(), output, total=drawing.frames, progress=show)
+    with console.progress(request.style) as show:
+        write_movie(frames(), output, total=request.frames, progress=show)
 
 
-def _slices(result: "Sampled", drawing: RenderRequest) -> "Figure":
+def _slices(result: "Sampled", request: RenderRequest) -> "Figure":
     from ..recon.visualization import orthogonal_slices, require_inside
     from ..recon.visualization.planes import box_centre
 
-    if drawing.centre is not None:
-        require_inside(result, "--centre", **dict(zip("zyx", drawing.centre, strict=True)))
-    for axis, height in drawing.planes:
-        require_inside(result, "--plane", **{axis: height})
-    point = dict(zip("zyx", drawing.centre or box_centre(result), strict=True)) | dict(drawing.planes)
-    return orthogonal_slices(result, (point["z"], point["y"], point["x"]), **drawing.common())
+    if request.centre is not None:
+        require_inside(result, "--centre", **dict(zip("zyx", request.centre, strict=True)))
+    for axis, position in request.planes:
+        require_inside(result, "--plane", **{axis: position})
+    point = dict(zip("zyx", request.centre or box_centre(result), strict=True)) | dict(request.planes)
+    return orthogonal_slices(result, (point["z"], point["y"], point["x"]), **request.common_options())
 
 
-def _montage(result: "Sampled", drawing: RenderRequest) -> "Figure":
+def _montage(result: "Sampled", request: RenderRequest) -> "Figure":
     from ..recon.visualization import depth_montage, require_inside
 
-    if other := [axis for axis, _ in drawing.planes if axis != "z"]:
+    if other := [axis for axis, _ in request.planes if axis != "z"]:
         raise ConfigError(f"a montage shows planes of z, not of {other[0]}: --plane z=2um")
-    for _, height in drawing.planes:
-        require_inside(result, "--plane", z=height)
-    return depth_montage(result, [height for _, height in drawing.planes] or None, **drawing.common())
+    for _, position in request.planes:
+        require_inside(result, "--plane", z=position)
+    return depth_montage(result, [position for _, position in request.planes] or None, **request.common_options())
 
 
-def _projection(result: "Sampled", drawing: RenderRequest) -> "Figure":
+def _projection(result: "Sampled", request: RenderRequest) -> "Figure":
     from ..recon.visualization import projection_figure
 
-    return projection_figure(result, *drawing.angles, along=drawing.along, **drawing.common())
+    return projection_figure(result, *request.angles, along=request.along, **request.common_options())
 
 
-def _surface(result: "Sampled", drawing: RenderRequest) -> "Figure":
+def _surface(result: "Sampled", request: RenderRequest) -> "Figure":
     from ..recon.visualization import surface_figure
 
-    return surface_figure(result, *drawing.angles, **drawing.common())
+    return surface_figure(result, *request.angles, **request.common_options())
 
 
-def _light(result: "Sampled", drawing: RenderRequest) -> "Figure":
+def _light(result: "Sampled", request: RenderRequest) -> "Figure":
     from ..recon.experiments import get_experiment
 
-    if drawing.na is None:
+    if request.na is None:
         raise ConfigError("--style light needs --na: the numerical aperture y,x of the light")
-    return get_experiment(result.kind).figure_under_light(result, drawing.na, drawing.defocus, drawing.limits)
+    return get_experiment(result.kind).figure_under_light(result, request.na, request.defocus, request.limits)
 
 
 _FIGURES: dict[str, Callable[["Sampled", RenderRequest], "Figure"]] = {

@@ -1,4 +1,4 @@
-"""A model sampled for a command: the option for its spacing, and the work with its progress."""
+"""Sampling of models for commands: options, estimates, progress, and selection of specimens."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,27 +19,27 @@ from . import console
 if TYPE_CHECKING:
     from ..recon.io.volume_stack import Member
 
-PATIENCE = 2.0
-"""[s] Work that is over sooner shows no progress."""
+PROGRESS_SECONDS = 2.0
+"""[s] Estimated time from which progress is shown."""
 # [s] Measured on one core of 2.5 GHz, on a pyramid of five levels. A rotated grid is evaluated point by point.
 _SECONDS_ON_GRID = 3e-7
 _SECONDS_AT_POINT = 8e-6
 
 
-def length(text: str) -> float:
-    """Read a length [m]."""
+def parse_length(text: str) -> float:
+    """Parse a length [m]."""
     value, dimension = parse_with_unit(text)
     if dimension not in ("length", None):
         raise click.BadParameter(f"{text.strip()!r} is a {dimension}; a length such as '0.1 um' is needed")
     return value
 
 
-def spacing_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    """Read one length, or three along z, y and x: ``0.1 um``, ``0.3um,0.1um,0.1um`` [m]."""
+def parse_spacing(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Parse one length, or three along z, y and x [m]: ``0.1 um``, ``0.3um,0.1um,0.1um``."""
     if value is None:
         return None
     try:
-        lengths = tuple(map(length, value.split(",")))
+        lengths = tuple(map(parse_length, value.split(",")))
     except ValueError as error:
         raise click.BadParameter(f"{error}; write it as '0.1 um'") from None
     if len(lengths) not in (1, 3) or not all(0 < d < float("inf") for d in lengths):
@@ -48,10 +48,10 @@ def spacing_option(_ctx: click.Context, _param: click.Parameter, value: str | No
 
 
 def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
-    """Refuse samples that lie farther apart than the box is long: most often a unit was forgotten."""
+    """Refuse a spacing larger than the box of the model: most often its unit is missing."""
     for axis, step, low, high in zip("zyx", spacing, *model.bounds, strict=True):
         extent = float(high - low)
-        if step > extent * (1 + 1e-6):  # The box's corners are rounded numbers.
+        if step > extent * (1 + 1e-6):  # The corners of the box are rounded numbers.
             if model.length_unit == "voxel":
                 message = (
                     f"--spacing of {step:.4g} voxels along {axis} is larger than the model's box, {extent:.4g} voxels"
@@ -64,7 +64,7 @@ def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
 
 
 def estimate(model: Model, grid: Grid, quantities: int) -> Estimate:
-    """Estimate the memory and time of sampling a model: the arrays of the volume, and one tile in work."""
+    """Estimate the memory and time of sampling a model: the arrays of the volume, and one tile in progress."""
     brick = int(np.prod(TILE)) * 8 * (len(model.members) * len(model.quantities) + 64)
     # Formats with channels copy the quantities into a new layout before they are written.
     memory = grid.size * 4 * quantities * (2 if quantities > 1 else 1) + brick + 12 * model.size
@@ -72,18 +72,22 @@ def estimate(model: Model, grid: Grid, quantities: int) -> Estimate:
     return Estimate(memory, grid.size * each * len(model.members))
 
 
-def sampled(model: Model, lattice: Grid, names: tuple[str, ...]) -> Any:
-    """Sample, with progress where it takes long, unless memory does not suffice."""
-    need = estimate(model, lattice, len(names or model.quantities))
+def sample_model(model: Model, grid: Grid, names: tuple[str, ...]) -> Any:
+    """Sample a model on a grid, with progress if it takes long.
+
+    Raises:
+        DeviceError: If the memory does not suffice.
+    """
+    estimated = estimate(model, grid, len(names or model.quantities))
     try:
-        need.require_fit(available_memory(), "take a larger --spacing, a smaller --region, or one --quantity")
+        estimated.require_fit(available_memory(), "take a larger --spacing, a smaller --region, or one --quantity")
     except DeviceError as error:
-        where = " x ".join(map(str, lattice.shape)) + " samples"
+        where = " x ".join(map(str, grid.shape)) + " samples"
         raise DeviceError(*(Diagnostic(where, fault.message, fault.remedy) for fault in error.faults)) from error
-    if need.seconds < PATIENCE:
-        return model.volume(lattice, names)
+    if estimated.seconds < PROGRESS_SECONDS:
+        return model.volume(grid, names)
     with console.progress("sampling") as progress:
-        return model.volume(lattice, names, progress)
+        return model.volume(grid, names, progress)
 
 
 def members_of(
@@ -96,19 +100,22 @@ def members_of(
     kind: str | None = None,
     features: str = "standard",
 ) -> Iterator["Member"]:
-    """Yield the specimens of a file one by one: the draws of each cell, or the only one.
+    """Iterate over the specimens in a file: the draws of each cell, or the only one.
 
     Args:
-        path: A model, a volume, or a run's folder.
-        spacing: [m] Distance between the samples of a model.
+        path: A model, a volume, or a run folder.
+        spacing: [m] Distance of the samples of a model; that of the fit by default.
         names: Quantities of a model; all by default.
-        cell: Only this cell.
-        draw: Only this draw.
-        kind: Kind of experiment of a volume without one.
-        features: Set of features to measure, which may need a grid of its own.
+        cell: Number of the only cell to return.
+        draw: Number of the only draw to return.
+        kind: Kind of experiment of a volume whose file does not name it.
+        features: Set of features to be measured; some need a grid of their own.
+
+    Yields:
+        Sampled specimens.
 
     Raises:
-        ConfigError: If there is no such cell or draw, or a volume is to be sampled anew.
+        ConfigError: If there is no such cell or draw, or a spacing is given for a volume.
         DataError: If the file cannot be opened.
     """
     from ..recon.experiments import experiment_names, get_experiment
@@ -116,17 +123,17 @@ def members_of(
     from ..recon.io.volume_stack import Member, counts, members
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
-    many = counts(file)
-    result = None if many else read_result(path)
+    is_stack = counts(file) is not None
+    result = None if is_stack else read_result(path)
     if spacing is not None and not isinstance(result, Model):
         raise ConfigError(
-            Diagnostic(str(path), "is a sampled volume, whose samples are what they are", "leave out --spacing")
+            Diagnostic(str(path), "is a sampled volume, whose grid cannot be changed", "leave out --spacing")
         )
-    if many:
+    if is_stack:
         yield from members(file, cell, draw)
         return
-    drawn = result is not None and result.draws > 1
-    for what, number in (("cell", cell), ("draw", None if drawn else draw)):
+    has_draws = result is not None and result.draws > 1
+    for what, number in (("cell", cell), ("draw", None if has_draws else draw)):
         if number:
             raise ConfigError(
                 Diagnostic(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}")
@@ -140,7 +147,7 @@ def members_of(
         for number in range(result.draws) if draw is None else (draw,):
             own = result.draw(number)
             grid = get_experiment(own.kind).feature_grid(own, features) if spacing is None else None
-            yield Member(0, number, name, label, sampled(own, grid or own.grid(spacing=spacing), names))
+            yield Member(0, number, name, label, sample_model(own, grid or own.grid(spacing=spacing), names))
 
 
 def one_specimen(
@@ -156,7 +163,7 @@ def one_specimen(
 
     Raises:
         ConfigError: If there is no such draw or cell.
-        DataError: If the result is of many cells, and none is named.
+        DataError: If the result has many cells, and none is chosen.
     """
     if isinstance(result, Volume) and result.cells is not None:
         if cell is None:

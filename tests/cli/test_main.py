@@ -134,9 +134,9 @@ class TestExitStatus:
             (("init", "cell", "--set", "volume.depth=5"), 2, "volume.depth: 5 m is too deep for a cell"),
             (("init", "cell", "-o", "no/such/folder/run.yaml"), 3, "no/such/folder"),
             (("volume", "absent", "-o", "cell.h5"), 3, "error: absent: there is no such file"),
-            (("render", "absent", "-o", "cell.png"), 3, "error: absent: no such file"),
+            (("render", "absent", "-o", "cell.png"), 3, "error: absent: there is no such file"),
             (("query", "absent", "points.csv", "-o", "values.csv"), 3, "error: absent: there is no such file"),
-            (("evaluate", "absent", "absent.h5"), 3, "error: absent: no such file"),
+            (("evaluate", "absent", "absent.h5"), 3, "error: absent: there is no such file"),
             (("report", "absent"), 3, "error: absent: no such folder"),
         ],
     )

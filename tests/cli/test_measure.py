@@ -1,4 +1,4 @@
-"""``unflat measure`` and ``unflat mesh``: tables and surfaces of known specimens, and bad input."""
+"""``unflat measure`` and ``unflat mesh``: tables and surfaces of known specimens, and faulty input."""
 
 import csv
 import subprocess
@@ -29,7 +29,7 @@ OCCUPANCY = Quantity("occupancy", "1", "0 outside, 1 inside")
 
 
 def ball(radius: float = RADIUS, edge: int = 32) -> np.ndarray:
-    """[m] Signed distance, positive inside."""
+    """Signed distance of a ball, positive inside [m]."""
     axis = centred_axis(edge, STEP)
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
     return radius - np.sqrt(z**2 + y**2 + x**2)
@@ -87,13 +87,13 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def called(*words: str | Path) -> int:
+def run_command(*words: str | Path) -> int:
     return run([str(word) for word in words])
 
 
 class TestMeasure:
     def test_a_cells_dry_mass_is_its_contrast_over_the_increment(self, tmp_path: Path, written: Any) -> None:
-        assert called("measure", written(cell()), "-o", tmp_path / "t.csv") == 0
+        assert run_command("measure", written(cell()), "-o", tmp_path / "t.csv") == 0
         (row,) = rows(tmp_path / "t.csv")
         assert float(row["volume [um3]"]) == pytest.approx(VOLUME, rel=0.02)
         # [um3] 1e-12 mL, over mL/g, is 1e-12 g: a picogram.
@@ -106,13 +106,13 @@ class TestMeasure:
         assert float(row["max_index"]) == pytest.approx(INSIDE, abs=1e-5)
 
     def test_samples_of_unknown_size_have_no_mass(self, tmp_path: Path, written: Any) -> None:
-        assert called("measure", written(cell(unit="voxel")), "-o", tmp_path / "t.csv") == 0
+        assert run_command("measure", written(cell(unit="voxel")), "-o", tmp_path / "t.csv") == 0
         (row,) = rows(tmp_path / "t.csv")
         assert float(row["volume [voxel3]"]) == pytest.approx(VOLUME / 0.2**3, rel=0.02)
         assert row["dry_mass [pg]"] == ""
 
-    def test_a_crystals_strain(self, tmp_path: Path, written: Any) -> None:
-        assert called("measure", written(crystal()), "-o", tmp_path / "t.csv") == 0
+    def test_the_strain_of_a_crystal_is_measured(self, tmp_path: Path, written: Any) -> None:
+        assert run_command("measure", written(crystal()), "-o", tmp_path / "t.csv") == 0
         (row,) = rows(tmp_path / "t.csv")
         assert float(row["volume [nm3]"]) == pytest.approx(VOLUME * 1e9, rel=0.02)
         assert float(row["extent_z [nm]"]) == pytest.approx(4000, rel=0.02)
@@ -121,69 +121,69 @@ class TestMeasure:
         assert 50 < float(row["edge_width [nm]"]) < 300
 
     def test_a_row_for_each_cell_and_draw(self, shapes: Path, tmp_path: Path) -> None:
-        assert called("measure", shapes, "-o", tmp_path / "t.csv") == 0
-        found = rows(tmp_path / "t.csv")
-        assert [(r["cell"], r["draw"], r["name"], r["label"]) for r in found[::3]] == [
+        assert run_command("measure", shapes, "-o", tmp_path / "t.csv") == 0
+        table = rows(tmp_path / "t.csv")
+        assert [(r["cell"], r["draw"], r["name"], r["label"]) for r in table[::3]] == [
             ("0", "0", "a", "x"),
             ("1", "0", "b", ""),
         ]
-        radii = np.array([float(r["equivalent_diameter [um]"]) / 2 for r in found])
+        radii = np.array([float(r["equivalent_diameter [um]"]) / 2 for r in table])
         np.testing.assert_allclose(radii, (1.8, 2.0, 2.2, 1.0, 1.5, 1.2), rtol=0.02)
-        np.testing.assert_allclose([float(r["mean_curvature_mean [1/um]"]) for r in found], 1 / radii, rtol=0.05)
+        np.testing.assert_allclose([float(r["mean_curvature_mean [1/um]"]) for r in table], 1 / radii, rtol=0.05)
 
-    def test_shaprs_features_want_64_samples(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
-        assert called("measure", shapes, "-o", tmp_path / "t.csv", "--features", "shapr") == ExitStatus.DATA
+    def test_shaprs_features_need_64_samples(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
+        assert run_command("measure", shapes, "-o", tmp_path / "t.csv", "--features", "shapr") == ExitStatus.DATA
         assert "64 x 64 x 64" in capsys.readouterr().err
 
-    def test_what_cannot_be_measured_is_named_and_the_others_are_written(
+    def test_a_faulty_specimen_is_reported_and_the_others_are_written(
         self, tmp_path: Path, written: Any, capsys: Any
     ) -> None:
         good = written(cell())
-        torn = cell()
-        torn.values["refractive_index"][3, 3, 3] = np.nan
-        bad = written(torn, "nan.h5")
-        status = called("measure", bad, good, tmp_path / "absent.h5", "-o", tmp_path / "t.csv")
+        faulty = cell()
+        faulty.values["refractive_index"][3, 3, 3] = np.nan
+        bad = written(faulty, "nan.h5")
+        status = run_command("measure", bad, good, tmp_path / "absent.h5", "-o", tmp_path / "t.csv")
         assert status == ExitStatus.DATA
-        said = capsys.readouterr().err
-        assert "nan.h5" in said
-        assert "1 of 32768 values are not finite" in said
-        assert "absent.h5" in said
+        message = capsys.readouterr().err
+        assert "nan.h5" in message
+        assert "1 of 32768 values are not finite" in message
+        assert "absent.h5" in message
         assert [Path(row["file"]).name for row in rows(tmp_path / "t.csv")] == ["volume.h5"]
 
-    def test_what_does_not_suit_the_command_line_costs_no_other_row(
+    def test_a_specimen_that_contradicts_an_option_is_reported_alone(
         self, tmp_path: Path, written: Any, capsys: Any
     ) -> None:
         write_model(model(), tmp_path / "model.h5")
         words = ["measure", written(cell()), tmp_path / "model.h5", "-o", tmp_path / "t.csv", "--spacing", "0.3 um"]
-        assert called(*words) == ExitStatus.USAGE
+        assert run_command(*words) == ExitStatus.USAGE
         assert "leave out --spacing" in capsys.readouterr().err
         assert [Path(row["file"]).name for row in rows(tmp_path / "t.csv")] == ["model.h5"]
-        assert called(*words, tmp_path / "absent.h5", "--force") == ExitStatus.DATA
+        assert run_command(*words, tmp_path / "absent.h5", "--force") == ExitStatus.DATA
 
     def test_a_model_is_measured_at_any_spacing(self, tmp_path: Path) -> None:
         path = tmp_path / "model.h5"
         write_model(model(), path)
-        assert called("measure", path, "-o", tmp_path / "a.csv") == 0
-        assert called("measure", path, "-o", tmp_path / "b.csv", "--spacing", "0.3 um") == 0
+        assert run_command("measure", path, "-o", tmp_path / "a.csv") == 0
+        assert run_command("measure", path, "-o", tmp_path / "b.csv", "--spacing", "0.3 um") == 0
         one, other = (float(rows(tmp_path / name)[0]["volume [um3]"]) for name in ("a.csv", "b.csv"))
         assert one == pytest.approx(other, rel=0.03)
 
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["-o", "t.txt"], "has no ending of a table"),
+            (["-o", "t.txt"], "is not the name of a table"),
             (["-o", "t.csv", "--features", "shapr"], "those are features of shapes"),
             (["-o", "t.csv", "--spacing", "1 um"], "leave out --spacing"),
             (["-o", "t.csv", "--kind", "lattice"], "no kind of experiment"),
             (["-o", "volume.h5.csv"], "exists already"),
         ],
     )
-    def test_usage(
+    def test_faults_of_the_command_line(
         self, words: list[str], message: str, written: Any, tmp_path: Path, monkeypatch: Any, capsys: Any
     ) -> None:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "volume.h5.csv").touch()
-        assert called("measure", written(cell()), *words) == ExitStatus.USAGE
+        assert run_command("measure", written(cell()), *words) == ExitStatus.USAGE
         assert message in capsys.readouterr().err
 
 
@@ -198,23 +198,25 @@ def model() -> Model:
 
 class TestMesh:
     @pytest.mark.parametrize("ending", [".stl", ".ply", ".obj"])
-    def test_it_is_closed_and_in_micrometres(self, ending: str, tmp_path: Path, written: Any, capsys: Any) -> None:
+    def test_the_mesh_is_closed_and_in_micrometres(
+        self, ending: str, tmp_path: Path, written: Any, capsys: Any
+    ) -> None:
         path = tmp_path / f"cell{ending}"
-        assert called("mesh", written(cell()), "-o", path) == 0
+        assert run_command("mesh", written(cell()), "-o", path) == 0
         assert "lengths in um" in capsys.readouterr().out
         read = trimesh.load_mesh(path)
         assert read.is_watertight
         assert read.is_winding_consistent
         assert read.volume == pytest.approx(VOLUME, rel=0.02)
         assert b"lengths in um" in path.read_bytes()[:200]
-        # Half-way of the index is where the ball ends.
+        # The middle of the range of the index is at the edge of the ball.
         np.testing.assert_allclose(np.linalg.norm(read.vertices, axis=1), 2.0, atol=0.03)
 
     def test_a_model_at_two_spacings_is_one_shape_without_steps(self, tmp_path: Path) -> None:
         write_model(model(), tmp_path / "model.h5")
         meshes = []
         for name, spacing in (("coarse.ply", "0.2 um"), ("fine.ply", "0.06 um")):
-            assert called("mesh", tmp_path / "model.h5", "-o", tmp_path / name, "--spacing", spacing) == 0
+            assert run_command("mesh", tmp_path / "model.h5", "-o", tmp_path / name, "--spacing", spacing) == 0
             meshes.append(trimesh.load_mesh(tmp_path / name))
         coarse, fine = meshes
         assert len(fine.faces) > 8 * len(coarse.faces)
@@ -225,31 +227,31 @@ class TestMesh:
     def test_level_and_quantity(self, tmp_path: Path, written: Any) -> None:
         field = ball()
         path = written(volume("shape", {"occupancy": grey(field), "signed_distance": -field * 1e6}))
-        assert called("mesh", path, "-o", tmp_path / "own.stl") == 0
-        assert called("mesh", path, "-o", tmp_path / "wide.stl", "--level", "0.5") == 0
-        assert called("mesh", path, "-o", tmp_path / "other.stl", "--quantity", "occupancy") == 0
+        assert run_command("mesh", path, "-o", tmp_path / "own.stl") == 0
+        assert run_command("mesh", path, "-o", tmp_path / "wide.stl", "--level", "0.5") == 0
+        assert run_command("mesh", path, "-o", tmp_path / "other.stl", "--quantity", "occupancy") == 0
         volumes = [trimesh.load_mesh(tmp_path / f"{name}.stl").volume for name in ("own", "wide", "other")]
         np.testing.assert_allclose(volumes, [VOLUME, VOLUME * 1.25**3, VOLUME], rtol=0.02)
 
-    def test_one_of_many(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
-        assert called("mesh", shapes, "-o", tmp_path / "m.stl") == ExitStatus.USAGE
+    def test_one_specimen_of_many_must_be_chosen(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
+        assert run_command("mesh", shapes, "-o", tmp_path / "m.stl") == ExitStatus.USAGE
         assert "holds 2 cells, and a mesh is of one; choose one: --cell 0 … 1" in capsys.readouterr().err
-        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--draw", "7") == ExitStatus.USAGE
+        assert run_command("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--draw", "7") == ExitStatus.USAGE
         assert "has no draw 7; they are numbered 0 to 2" in capsys.readouterr().err
-        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--draw", "1") == 0
+        assert run_command("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--draw", "1") == 0
         assert trimesh.load_mesh(tmp_path / "m.stl").volume == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.02)
 
-    def test_the_consensus_is_what_most_draws_fill(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
-        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--consensus") == 0
+    def test_the_consensus_is_filled_by_most_draws(self, shapes: Path, tmp_path: Path, capsys: Any) -> None:
+        assert run_command("mesh", shapes, "-o", tmp_path / "m.stl", "--cell", "1", "--consensus") == 0
         assert trimesh.load_mesh(tmp_path / "m.stl").volume == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.02)
-        assert called("mesh", shapes, "-o", tmp_path / "m.stl", "--consensus", "--force") == ExitStatus.USAGE
+        assert run_command("mesh", shapes, "-o", tmp_path / "m.stl", "--consensus", "--force") == ExitStatus.USAGE
         assert "choose one: --cell" in capsys.readouterr().err
         words = ("--cell", "1", "--draw", "0", "--consensus", "--force")
-        assert called("mesh", shapes, "-o", tmp_path / "m.stl", *words) == ExitStatus.USAGE
+        assert run_command("mesh", shapes, "-o", tmp_path / "m.stl", *words) == ExitStatus.USAGE
         assert "is of all draws, and --draw 0 of one" in capsys.readouterr().err
 
-    def test_unknown_sizes_are_voxels(self, tmp_path: Path, written: Any, capsys: Any) -> None:
-        assert called("mesh", written(cell(unit="voxel")), "-o", tmp_path / "m.ply") == 0
+    def test_samples_of_unknown_size_give_voxels(self, tmp_path: Path, written: Any, capsys: Any) -> None:
+        assert run_command("mesh", written(cell(unit="voxel")), "-o", tmp_path / "m.ply") == 0
         assert "lengths in voxel" in capsys.readouterr().out
         assert trimesh.load_mesh(tmp_path / "m.ply").volume == pytest.approx(VOLUME / 0.2**3, rel=0.02)
 
@@ -269,19 +271,19 @@ class TestMesh:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         path = written(cell())
-        assert called("mesh", path, *words) == status
+        assert run_command("mesh", path, *words) == status
         assert message in capsys.readouterr().err
         assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
     def test_volumes_without_a_surface(self, tmp_path: Path, written: Any, capsys: Any) -> None:
         for scale, message in ((0.0, "no surface at the level"), (np.nan, "values are not finite")):
-            assert called("mesh", written(cell(scale)), "-o", tmp_path / "m.stl") == ExitStatus.DATA
+            assert run_command("mesh", written(cell(scale)), "-o", tmp_path / "m.stl") == ExitStatus.DATA
             assert message in capsys.readouterr().err
         complex_one = volume("crystal", {"density": grey(ball()).astype(complex), "amplitude": grey(ball())})
-        assert called("mesh", written(complex_one), "-o", tmp_path / "m.stl") == ExitStatus.USAGE
+        assert run_command("mesh", written(complex_one), "-o", tmp_path / "m.stl") == ExitStatus.USAGE
         assert "density is complex and has no surface: choose a real quantity (amplitude)" in capsys.readouterr().err
 
-    def test_as_a_shell_sees_it(self, tmp_path: Path, written: Any) -> None:
+    def test_exit_statuses_of_a_process(self, tmp_path: Path, written: Any) -> None:
         words = [sys.executable, "-m", "unflat", "mesh", str(written(cell())), "-o", str(tmp_path / "m.stl")]
         first, again = (subprocess.run(words, capture_output=True, text=True, check=False) for _ in range(2))
         assert (first.returncode, first.stderr) == (0, "")
@@ -291,12 +293,12 @@ class TestMesh:
 
 
 class TestMany:
-    def test_it_is_read_as_it_was_written(self, shapes: Path) -> None:
+    def test_a_stack_of_volumes_is_read_as_it_was_written(self, shapes: Path) -> None:
         assert counts(shapes) == (2, 3)
-        found = list(members(shapes))
-        assert [(m.cell, m.draw, m.name, m.label) for m in found[2:4]] == [(0, 2, "a", "x"), (1, 0, "b", "")]
-        np.testing.assert_array_equal(found[5].volume.main, grey(ball(1.2e-6)))
-        assert found[0].volume.spacing == pytest.approx((STEP,) * 3)
+        stack = list(members(shapes))
+        assert [(m.cell, m.draw, m.name, m.label) for m in stack[2:4]] == [(0, 2, "a", "x"), (1, 0, "b", "")]
+        np.testing.assert_array_equal(stack[5].volume.main, grey(ball(1.2e-6)))
+        assert stack[0].volume.spacing == pytest.approx((STEP,) * 3)
         assert [m.draw for m in members(shapes, cell=1, draw=2)] == [2]
 
     def test_faults(self, shapes: Path, tmp_path: Path, written: Any) -> None:

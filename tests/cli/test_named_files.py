@@ -1,4 +1,4 @@
-"""Files that a config names beside the acquisition: looked at before a result is replaced, never deleted with it."""
+"""Files that a config names beside the acquisition: checked before a result is replaced, and never deleted with it."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from unflat.recon.runs import RunFolder, Sentinel
 
 
 @pytest.fixture
-def done(tmp_path: Path) -> Path:
-    """A run that is done, with a density, a network, and a config for another."""
+def finished_run(tmp_path: Path) -> Path:
+    """A finished run with a density and a network, and a config for another run."""
     (tmp_path / "c.yaml").write_text("kind: crystal\ndevice: cpu\n", "utf-8")
     with RunFolder.create(tmp_path / "RUN") as folder:
         with h5py.File(folder.path / "volume.h5", "w") as file:
@@ -24,7 +24,7 @@ def done(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("command", "setting", "value", "status", "said"),
+    ("command", "setting", "value", "status", "message"),
     [
         ("fit", "fit.start", "TYPO", 2, "'TYPO' is neither a run with a volume.h5 nor a volume file"),
         ("fit", "fit.start", "{run}/network.h5", 3, "holds no /detector_frame/density"),
@@ -35,25 +35,34 @@ def done(tmp_path: Path) -> Path:
         ("train", "train.network", "nowhere.h5", 3, "nowhere.h5"),
     ],
 )
-def test_a_result_outlives_what_cannot_replace_it(
-    done: Path, command: str, setting: str, value: str, status: int, said: str, capfd: pytest.CaptureFixture[str]
+def test_a_faulty_file_does_not_replace_a_result(
+    finished_run: Path,
+    command: str,
+    setting: str,
+    value: str,
+    status: int,
+    message: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    words = [command, str(done.with_name("c.yaml"))] + ([] if command == "train" else ["scan.h5"])
-    assert run([*words, "-o", str(done), "--force", "--set", f"{setting}={value.format(run=done)}"]) == status
-    assert " ".join(said.split()) in " ".join(capfd.readouterr().err.split())
-    assert {"DONE", "volume.h5", "network.h5"} <= {file.name for file in done.iterdir()}
+    words = [command, str(finished_run.with_name("c.yaml"))] + ([] if command == "train" else ["scan.h5"])
+    assert (
+        run([*words, "-o", str(finished_run), "--force", "--set", f"{setting}={value.format(run=finished_run)}"])
+        == status
+    )
+    assert " ".join(message.split()) in " ".join(capfd.readouterr().err.split())
+    assert {"DONE", "volume.h5", "network.h5"} <= {file.name for file in finished_run.iterdir()}
 
 
 @pytest.mark.parametrize(
-    ("setting", "status", "said"),
+    ("setting", "status", "message"),
     [
         ("fit.start=TYPO", 2, "'TYPO' is neither a run"),
         ("predict.network=nowhere.h5", 3, "nowhere.h5"),
         ("fit.start=phase", 0, ""),
     ],
 )
-def test_check_looks_at_them(
-    done: Path, setting: str, status: int, said: str, capfd: pytest.CaptureFixture[str]
+def test_check_examines_the_named_files(
+    finished_run: Path, setting: str, status: int, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["check", str(done.with_name("c.yaml")), "--set", setting]) == status
-    assert said in capfd.readouterr().err
+    assert run(["check", str(finished_run.with_name("c.yaml")), "--set", setting]) == status
+    assert message in capfd.readouterr().err

@@ -485,7 +485,7 @@ class TestPoints:
     def test_samples_outside_the_box_are_reported(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_model(model_of("voxels"), tmp_path / "model.h5")
         assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5"), "--region", "1mm:1.001mm,:,:"]) == 0
-        assert "none of these samples lies in the model's box" in capsys.readouterr().err
+        assert "no sample lies in the box of the model" in capsys.readouterr().err
 
     def test_query_writes_records_and_hdf5(self, tmp_path: Path) -> None:
         model = model_of("voxels")
