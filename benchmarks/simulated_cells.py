@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from unflat.physics.phantoms.red_blood_cells import CLASSES, random_cell
-from unflat.recon.experiments.shape.image_folders import class_of
+from unflat.recon.experiments.shape.section_files import class_of
 from unflat.recon.metrics.descriptor import BANDS, SHELLS, descriptor_distance, shape_descriptor
 
 from .ledger import Ledger, Numbers

@@ -123,9 +123,9 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     """
     if path.exists() and not force:
         raise ConfigError(Diagnostic(str(path), "exists already", "choose another name, or replace it with --force"))
-    from ..recon.io.atomic import require_place
+    from ..recon.io.atomic import require_writable_name
 
-    require_place(path)
+    require_writable_name(path)
 
 
 def format_duration(seconds: float) -> str:

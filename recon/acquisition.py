@@ -1,4 +1,4 @@
-"""An acquisition: the arrays that an instrument gave, by name, in SI, whatever file they came from.
+"""Acquisition: measured arrays and numbers of the instrument, by name, in SI, independent of the file format.
 
 The settings of each kind of experiment declare its arrays (``config.entries``).
 """
@@ -42,15 +42,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """Arrays by entry name, in SI.
+    """Arrays of a measurement by entry name, in SI.
 
     Args:
         kind: Kind of experiment.
         arrays: Instrument numbers in float64; measured arrays in float32, complex64 or uint8 (mask).
-        source: Path of the file it came from, for messages and provenance.
-        truth: The specimen, where it is known.
-        attributes: Further plain facts (detector gain, specimen's name).
-        places: Where each array was found, as messages name it (``scan.h5:/I_raw``); empty for what was simulated.
+        source: Path of the file, for messages and provenance.
+        truth: True specimen, if it is known.
+        attributes: Further metadata (detector gain, specimen's name).
+        places: Place of each array for messages (``scan.h5:/I_raw``); empty for simulated arrays.
         groups: Further parts by their path in the file (``/instrument/goniometer``).
     """
 

@@ -13,6 +13,6 @@ def instrument_readers() -> tuple[Reader, ...]:
 
 def describers() -> tuple[Describer, ...]:
     """Collect the functions of all experiments that describe formats without a tree of arrays."""
-    from .shape.image_folders import describe_folder
+    from .shape.section_files import describe_folder
 
     return (describe_folder,)

@@ -9,7 +9,7 @@ from ..io.volume_formats import read_volume
 from ..volume import Volume
 from . import experiment_names, get_experiment
 from .configs import load_config
-from .shape.image_folders import is_sections
+from .shape.section_files import is_sections
 
 
 def read_pair(result: Path, truth: Path) -> tuple[Result, Volume]:

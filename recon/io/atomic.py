@@ -1,7 +1,7 @@
 """Files appear whole or not at all.
 
-A file is written beside its name, flushed to the disk, and renamed: whoever opens the name finds the old file or the
-new one, never half of either, even when the process is killed or the disk fills up.
+A file is written under a temporary name, flushed to the disk, and renamed: a reader gets the old file or the new one,
+never half of either, even if the process is killed or the disk fills up.
 """
 
 import errno
@@ -25,23 +25,23 @@ _FULL = "free some space, or write to another disk"
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", _FULL),
     errno.EDQUOT: ("the disk quota is used up", _FULL),
-    errno.EFBIG: ("the file is larger than this system lets it be", "raise the limit (ulimit -f), or write elsewhere"),
+    errno.EFBIG: ("the file is larger than this system allows", "raise the limit (ulimit -f), or write elsewhere"),
     errno.EROFS: ("the disk is mounted read-only", "write to another folder"),
     errno.EACCES: ("no permission to write here", "change the folder's permissions, or write to another folder"),
     errno.EPERM: ("no permission to write here", "change the folder's permissions, or write to another folder"),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
     errno.EIO: ("the disk reports a fault", "write to another disk"),
 }
-# These may as well come from a file that was being read meanwhile: they count only if they name the file being written.
+# These may as well come from a file that is being read: they count only if they name the file that is written.
 _AMBIGUOUS = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
 
 
 @contextmanager
 def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name to write to; rename it to ``path`` when the block ends well.
+    """Provide a temporary path to write to, and rename it to ``path`` when the block ends without an error.
 
-    The temporary name ends as ``path`` does, so that writers which look at the ending do what they would have done. If
-    the block raises, the temporary file is removed and a file that stood at ``path`` is left as it was.
+    The temporary name ends as ``path`` does, because some writers choose a format by the ending. If the block raises an
+    error, the temporary file is removed and a file at ``path`` stays as it is.
 
     Args:
         path: The file to write. Its folder must exist.
@@ -53,7 +53,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.
     """
     shown, target = Path(path), Path(path).resolve()
-    require_place(shown)
+    require_writable_name(shown)
     remove_stale(target.parent, target.name)
     temporary = temporary_name(target)
     try:
@@ -68,12 +68,12 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # Some network disks cannot flush a folder; the rename is then as durable as they make it.
+    with suppress(OSError):  # Some network disks cannot flush a folder.
         _flush(target.parent)
 
 
 def temporary_name(target: Path) -> Path:
-    """A name beside a file's that nobody else uses, and that is known as a leaving if this process is killed."""
+    """Return a unique name beside a file, recognisable as temporary if this process is killed."""
     return target.with_name(f".part-{_host()}-{os.getpid()}-{next(_counter)}-{target.name}")
 
 
@@ -83,24 +83,24 @@ class _NoDescriptor(io.FileIO):
 
 
 def open_for_arrays(path: Path) -> io.BufferedRandom:
-    """Make a file that libraries may hand to ``ndarray.tofile``.
+    """Create a file that libraries may pass to ``ndarray.tofile``.
 
-    Given a descriptor, NumPy writes past Python: of a full disk it then tells no error number, and nothing at all where
-    only the last few kilobytes do not fit. Refused one, NumPy and its callers write as everybody does.
+    NumPy writes to a file's descriptor directly: for a full disk it then raises an error without a number, and none at
+    all if only the last few kilobytes do not fit. Without a descriptor, NumPy writes through the file object.
     """
     return io.BufferedRandom(_NoDescriptor(path, "w+b"))
 
 
-def is_leaving(path: Path) -> bool:
-    """Whether a file is a temporary one, of whatever process: finished, it would have another name."""
+def is_temporary(path: Path) -> bool:
+    """Whether a file is a temporary one of any process: a finished file has another name."""
     return _PART.match(path.name) is not None and path.is_file()
 
 
-def require_place(path: str | os.PathLike[str]) -> None:
-    """Refuse a name at which no file can appear; worth asking before long work.
+def require_writable_name(path: str | os.PathLike[str]) -> None:
+    """Raise an error for a name at which no file can be written, before a long computation.
 
     Raises:
-        DataError: If the folder is missing, or the name is a folder's or a device's.
+        DataError: If the folder is missing, or the name is that of a folder or a device.
     """
     shown, target = Path(path), Path(path).resolve()
     if not target.parent.is_dir():
@@ -114,19 +114,19 @@ def require_place(path: str | os.PathLike[str]) -> None:
 
 
 def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> Diagnostic | None:
-    """Say in one line that a disk refused a write.
+    """Report in one line that a disk refused a write.
 
     Args:
-        error: What the writer raised. HDF5 gives a page of text with the system's error number in the middle of it.
-        path: The file to name in the message.
-        temporary: The file that was really written to, which an ambiguous error must name.
+        error: Error of the writer. HDF5's is a page of text that contains the system's error number.
+        path: File to name in the message.
+        temporary: File that was written to, which an ambiguous error must name.
 
     Returns:
-        The fault, or None if the error is of another sort.
+        The fault, or None if the error has another cause.
     """
     number = getattr(error, "errno", None)
-    if number is None and (found := _HDF5_ERRNO.search(str(error))):
-        number = int(found[1])
+    if number is None and (match := _HDF5_ERRNO.search(str(error))):
+        number = int(match[1])
     if number is None and isinstance(error, OSError) and _NUMPY_SHORT.match(str(error)):
         return Diagnostic(str(path), "cannot be written: the disk is full, or a quota or limit is reached", _FULL)
     if number not in _CAUSES:
@@ -142,19 +142,21 @@ def remove_stale(folder: Path, name: str = "") -> None:
     """Remove the temporary files that killed processes of this machine left behind.
 
     Args:
-        folder: Where to look.
-        name: Only those of this final name; all, if empty.
+        folder: Folder of the files.
+        name: Final name of the files to remove; all are removed if it is empty.
     """
     with suppress(OSError):
         for entry in os.scandir(folder):
             part = _PART.match(entry.name)
-            if part and part["host"] == _host() and not lives(int(part["process"])) and entry.name.endswith(name):
+            if part is None or part["host"] != _host() or not entry.name.endswith(name):
+                continue
+            if not is_process_alive(int(part["process"])):
                 with suppress(OSError):
                     Path(entry).unlink()
 
 
 def _flush(path: Path) -> None:
-    """Have the system put a file, or a folder's list of names, on the disk."""
+    """Flush a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -163,12 +165,12 @@ def _flush(path: Path) -> None:
 
 
 def _host() -> str:
-    """Name of this machine, in letters that suit a file name: a shared disk holds other machines' files too."""
+    """Return the name of this machine, for files on a disk that machines share, in letters that suit a file name."""
     return re.sub(r"[^\w.]", "_", socket.gethostname()) or "localhost"
 
 
-def lives(process: int) -> bool:
-    """Whether a process of this machine has not ended, as far as this one can see."""
+def is_process_alive(process: int) -> bool:
+    """Whether a process of this machine runs, or may run."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

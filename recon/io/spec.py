@@ -1,7 +1,7 @@
 """Scans in a spec file: motors, columns, and the readings of each point.
 
-A scan begins with ``#S number command``; ``#O`` lines name the motors of the whole file, ``#P`` lines say where they
-stood, ``#L`` names the columns (two spaces apart), and the numbers follow.
+A scan begins with ``#S number command``; ``#O`` lines name the motors of the whole file, ``#P`` lines give their
+positions, ``#L`` names the columns (two spaces apart), and the numbers follow.
 """
 
 import re
@@ -19,10 +19,10 @@ class SpecScan:
     """One scan.
 
     Args:
-        number: Its number.
-        command: As it was typed: ``ascan th -0.28 0.72 200 0.25``.
-        motors: Where each motor stood, by its name, in spec's units (degrees, mm, keV).
-        mnemonics: Names of the motors by the short ones that commands use.
+        number: Number of the scan.
+        command: Command that was typed: ``ascan th -0.28 0.72 200 0.25``.
+        motors: Positions of the motors by name, in spec's units (degrees, mm, keV).
+        mnemonics: Names of the motors by the short names that commands use.
         columns: Readings of each point by the column's name.
         notes: Further lines by their mark: ``UIMDET``, ``UIMR5``, ``Readout``.
     """
@@ -41,23 +41,24 @@ class SpecScan:
         return self.mnemonics.get(words[1], words[1]) if len(words) > 1 else ""
 
 
-def read_scans(text: str) -> dict[int, SpecScan]:
-    """Read all scans of a spec file.
+def parse_scans(text: str) -> dict[int, SpecScan]:
+    """Parse all scans of a spec file.
 
     Args:
-        text: The file.
+        text: Content of the file.
 
     Raises:
-        ValueError: If a number cannot be read, with the line.
+        ValueError: If a line is no row of numbers; the message quotes it.
     """
     head, *parts = re.split(r"(?m)^(?=#S )", text)
-    names, short = _names(head, "O"), _names(head, "o")
+    names, short = _motor_names(head, "O"), _motor_names(head, "o")
     mnemonics = dict(zip(short, names, strict=False))
-    scans = (_scan(part, names, mnemonics) for part in parts)
+    scans = (_parse_scan(part, names, mnemonics) for part in parts)
     return {scan.number: scan for scan in scans}
 
 
-def _names(head: str, mark: str) -> list[str]:
+def _motor_names(head: str, mark: str) -> list[str]:
+    """Return the full (``O``) or short (``o``) names of the motors."""
     lines = re.findall(rf"(?m)^#{mark}\d+ (.*)$", head)
     # Full names hold single spaces, the short ones do not.
     return [
@@ -65,7 +66,7 @@ def _names(head: str, mark: str) -> list[str]:
     ]
 
 
-def _scan(part: str, names: list[str], mnemonics: Mapping[str, str]) -> SpecScan:
+def _parse_scan(part: str, names: list[str], mnemonics: Mapping[str, str]) -> SpecScan:
     lines = part.splitlines()
     _, number, *command = lines[0].split(maxsplit=2)
     values: list[float] = []
@@ -82,14 +83,14 @@ def _scan(part: str, names: list[str], mnemonics: Mapping[str, str]) -> SpecScan
             key, _, text = line[1:].replace(":", ": ", 1).partition(" ")
             notes.setdefault(key.rstrip(":"), text.strip())
         elif line.strip() and not line.startswith("#"):
-            rows.append(_numbers(line, int(number), len(labels)))
+            rows.append(_parse_row(line, int(number), len(labels)))
     table = np.array(rows, float).reshape(len(rows), len(labels))
     columns = {label: table[:, i] for i, label in enumerate(labels)}
     motors = dict(zip(names, values, strict=False))
     return SpecScan(int(number), " ".join(command), motors, mnemonics, columns, notes)
 
 
-def _numbers(line: str, scan: int, count: int) -> list[float]:
+def _parse_row(line: str, scan: int, count: int) -> list[float]:
     try:
         numbers = [float(word) for word in line.split()]
     except ValueError:

@@ -1,6 +1,6 @@
 """Runs of reconstructions: folder, lock, checkpoints, logs, progress and requests to stop."""
 
-from ..io.atomic import require_place, write_atomically
+from ..io.atomic import require_writable_name, write_atomically
 from ..io.safe_hdf5 import new_hdf5
 from .checkpoint import Checkpoint
 from .contents import Sentinel, read_ending
@@ -26,7 +26,7 @@ __all__ = [
     "new_hdf5",
     "peak_memory",
     "read_ending",
-    "require_place",
+    "require_writable_name",
     "silent",
     "write_atomically",
 ]

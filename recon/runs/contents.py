@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..errors import ConfigError, DataError, Diagnostic
-from ..io.atomic import is_leaving, remove_stale, write_atomically
+from ..io.atomic import is_temporary, remove_stale, write_atomically
 from .lock import LOCK
 from .provenance import fingerprint_path
 
@@ -127,8 +127,8 @@ def truncate_metrics(file: Path, last_step: int) -> None:
 
 def _is_leftover(entry: Path) -> bool:
     if entry.name == "checkpoint" and entry.is_dir():
-        return all(is_leaving(file) for file in entry.iterdir())
-    return entry.name == LOCK or is_leaving(entry)
+        return all(is_temporary(file) for file in entry.iterdir())
+    return entry.name == LOCK or is_temporary(entry)
 
 
 def _remove_models(folder: Path) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import ConfigError, DataError, Diagnostic
-from ..io.atomic import disk_fault, lives, temporary_name
+from ..io.atomic import disk_fault, is_process_alive, temporary_name
 
 LOCK = "run.lock"
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class LockHolder:
         if self.job and self.job == observer.job and self.restart < observer.restart:
             return True  # SLURM restarts a job only after its former start has ended, on this machine or another.
         is_local = (self.host, self.space) == (observer.host, observer.space)
-        return is_local and not (lives(self.process) and _start_of(self.process) == self.born)
+        return is_local and not (is_process_alive(self.process) and _start_of(self.process) == self.born)
 
     def __str__(self) -> str:
         job = f", SLURM job {self.job}" if self.job else ""

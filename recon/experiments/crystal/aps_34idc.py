@@ -27,7 +27,7 @@ from ...errors import DataError, Diagnostic
 from ...io.cxi import PLANCK_TIMES_LIGHT
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.open import Reader
-from ...io.spec import SpecScan, read_scans
+from ...io.spec import SpecScan, parse_scans
 from ...io.tiff import natural_order
 
 _KEV = 1.602176634e-16
@@ -207,7 +207,7 @@ def _scan_of(parts: Parts) -> SpecScan:
         )
     where = f"{parts.path}:{name}"
     try:
-        scans = read_scans(parts.read(name).decode(errors="replace"))
+        scans = parse_scans(parts.read(name).decode(errors="replace"))
     except ValueError as error:
         raise DataError(Diagnostic(where, f"cannot be read: {error}", "copy it again")) from error
     numbered = {int(m[1]) for frame in parts.frames[:1] if (m := _SCAN_IN_NAME.search(PurePosixPath(frame).name))}

@@ -8,10 +8,10 @@ from ...config.base import Settings
 from ...errors import DataError
 from .cells import CellBatch, to_cell_batch
 from .config import ShapeAcquisition, ShapeSettings
-from .image_folders import is_sections
 from .preprocess import to_acquisition
 from .read_folder import read_folder
 from .read_hdf5 import read_hdf5
+from .section_files import is_sections
 from .validate import crop_faults, limit_faults, validate, warnings_for
 
 _log = logging.getLogger(__name__)

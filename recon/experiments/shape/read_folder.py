@@ -10,8 +10,8 @@ import numpy as np
 from ...errors import ConfigError, DataError, Diagnostic
 from .cell_crops import SMALLEST, CellCrop, LoadedCells, normalise_image, normalise_mask, select_cells
 from .config import ShapeAcquisition
-from .image_folders import FolderImage, SectionFile, Sections, open_sections, read_file
 from .labels import label_cells, split_crop
+from .section_files import FolderImage, SectionFile, Sections, open_sections, read_file
 
 _log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from unflat.recon.experiments.crystal.read import read
 from unflat.recon.experiments.readers import instrument_readers
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.open import open_tree
-from unflat.recon.io.spec import read_scans
+from unflat.recon.io.spec import parse_scans
 
 FRAMES, ROWS, COLUMNS = 16, 20, 24
 ANGLES = {name: np.radians(a) for name, a in {"Theta": 0.2, "Chi": 90, "Phi": -5, "Delta": 32, "Gamma": 12}.items()}
@@ -154,7 +154,7 @@ def test_each_fault_is_named(scan: Path, way: str, message: str) -> None:
 
 
 def test_spec_names_may_hold_spaces() -> None:
-    scans = read_scans(SPEC + "0.1 0 5 6\n")
+    scans = parse_scans(SPEC + "0.1 0 5 6\n")
     assert list(scans) == [7]
     assert scans[7].columns["pm detector"] == 6
     assert scans[7].motors["z-sample"] == 10.2

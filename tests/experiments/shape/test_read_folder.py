@@ -18,10 +18,10 @@ from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.readers import describers
 from unflat.recon.experiments.shape.cell_crops import normalise_image
 from unflat.recon.experiments.shape.config import ShapeAcquisition
-from unflat.recon.experiments.shape.image_folders import class_of, is_sections
 from unflat.recon.experiments.shape.labels import existing_labels
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import SCHEMA
+from unflat.recon.experiments.shape.section_files import class_of, is_sections
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.write import write
 
