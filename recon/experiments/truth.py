@@ -4,15 +4,16 @@ from pathlib import Path
 
 from ..errors import DataError, Diagnostic
 from ..io.detector_frame import detector_frame, is_on_detector
-from ..io.result import Result, read_result
+from ..io.result import read_result
 from ..io.volume_formats import read_volume
+from ..model import Model
 from ..volume import Volume
 from . import experiment_names, get_experiment
 from .configs import load_config
 from .shape.section_files import is_sections
 
 
-def read_pair(result: Path, truth: Path) -> tuple[Result, Volume]:
+def read_pair(result: Path, truth: Path) -> tuple[Model | Volume, Volume]:
     """Read a result and the truth; both on the detector's frame, where one of them is known on no other.
 
     Args:

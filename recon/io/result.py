@@ -14,10 +14,8 @@ from .volume_formats import read_volume
 _IN_FOLDER = (model_file.FILE_NAME, "volume.h5")
 _FOREIGN = ("image.npy", "image.h5")
 
-Result = Model | Volume
 
-
-def read_result(path: Path) -> Result:
+def read_result(path: Path) -> Model | Volume:
     """Read a model file, a volume file, or the result of a run folder: its model, or its volume if there is no model.
 
     Raises:

@@ -132,36 +132,6 @@ def test_the_figure_is_drawn() -> None:
     assert render_png(draw_profiles(lines, ["amplitude", "phase"])).startswith(b"\x89PNG")
 
 
-def test_points_outside_a_volume_get_its_background() -> None:
-    axes = [centred_axis(n, STEP) for n in (6, 7, 8)]
-    values = {
-        "refractive_index": np.full((6, 7, 8), 1.39, np.float32),
-        "amplitude": np.ones((6, 7, 8)),
-        "signed_distance": np.linspace(-2e-8, 3e-8, 6 * 7 * 8).reshape(6, 7, 8),
-    }
-    quantities = tuple(Quantity(name, "1", "") for name in values)
-    volume = Volume("cell", *axes, values, quantities, {"medium_index": 1.337})
-    inside, outside = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0)
-    assert volume.contains(np.array([inside, outside])).tolist() == [True, False]
-    table = volume.at([inside, outside])
-    np.testing.assert_allclose(table[0, :2], [1.39, 1.0], atol=1e-6)
-    np.testing.assert_allclose(table[1], [1.337, 0.0, 3e-8], atol=1e-9)
-    line = line_between(volume, inside, outside, 3)
-    assert line.values["refractive_index"][-1] == pytest.approx(1.337)
-    assert volume.background("refractive_index") == pytest.approx(1.337)
-
-
-@given(st.integers(0, 2**31))
-@settings(max_examples=8, deadline=None)
-def test_a_volume_has_the_same_values_at_points_and_on_axes(seed: int) -> None:
-    volume, rng = block(), np.random.default_rng(seed)
-    axes = [rng.uniform(axis[0] - STEP, axis[-1] + STEP, 4) for axis in (volume.z, volume.y, volume.x)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    np.testing.assert_allclose(volume.sample(*axes, quantity="phase").ravel(), volume(points, "phase"), atol=1e-12)
-    own = volume.sample(volume.z, volume.y, volume.x, "amplitude")
-    np.testing.assert_array_equal(own, volume.values["amplitude"])
-
-
 class TestQuery:
     @staticmethod
     def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:

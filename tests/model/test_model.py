@@ -18,7 +18,6 @@ import unflat
 from unflat.cli.main import run
 from unflat.physics.rotation import rotation_matrix
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.fields import numpy_spline
 from unflat.recon.fields.numpy_fields import field_of
 from unflat.recon.frame import ModelFrame
 from unflat.recon.grid import Grid
@@ -109,37 +108,6 @@ def reader() -> Callable[[Path], Callable[[np.ndarray], dict[str, np.ndarray]]]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.read_model
-
-
-class TestSplines:
-    @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.integers(4, 30))
-    @settings(max_examples=50, deadline=None)
-    def test_the_weights_are_a_partition_of_unity(self, s: list[float], count: int) -> None:
-        band = numpy_spline.spline_band(np.array(s), count)
-        assert band.weights.min() >= 0
-        np.testing.assert_allclose(band.weights.sum(axis=1), 1, atol=1e-12)
-
-    @given(st.integers(4, 12), st.integers(4, 12), st.integers(4, 12), st.integers(0, 99))
-    @settings(max_examples=25, deadline=None)
-    def test_linear_functions_are_reproduced(self, nz: int, ny: int, nx: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        a, b, s = rng.normal(), rng.normal(size=3), rng.uniform(-1, 1, (50, 3))
-        # Coefficient k of n stands at the normalised coordinate 2(k − 1)/(n − 3) − 1.
-        knots = np.meshgrid(*[2 * (np.arange(n) - 1) / (n - 3) - 1 for n in (nz, ny, nx)], indexing="ij")
-        grid = a + sum(slope * knot for slope, knot in zip(b, knots, strict=True))
-        np.testing.assert_allclose(numpy_spline.at_points(grid[None], s)[0], a + s @ b, atol=1e-12)
-
-    def test_a_grid_and_its_points_agree(self) -> None:
-        grid = np.random.default_rng(0).normal(size=(2, 6, 7, 9))
-        z, y, x = (np.linspace(-1, 1, n) for n in (5, 11, 13))
-        points_of = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1).reshape(-1, 3)
-        bands = [numpy_spline.spline_band(a, n) for a, n in zip((z, y, x), grid.shape[1:], strict=True)]
-        values = numpy_spline.on_grid(grid, *bands).reshape(2, -1)
-        np.testing.assert_allclose(values, numpy_spline.at_points(grid, points_of), atol=1e-12)
-
-    def test_too_few_coefficients_are_refused(self) -> None:
-        with pytest.raises(DataError, match="at least 4 coefficients along each axis, not 3"):
-            numpy_spline.spline_band(np.zeros(1), 3)
 
 
 class TestEvaluation:
