@@ -13,7 +13,7 @@ import numpy as np
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.io.volume_formats import read_volume
 from unflat.recon.phase_retrieval.holdout import free_pixels
-from unflat.recon.phase_retrieval.starts import StartOutcome, outcome_of
+from unflat.recon.phase_retrieval.starts import StartOutcome, classify_start
 
 from . import cohere_reference
 from .commands import Options, phase, starts_of
@@ -144,7 +144,7 @@ def _tell_starts(ledger: Ledger, ours: list[Numbers]) -> None:
     """Stagnation of single starts, judged against the best of all, and of the whole procedure."""
     rows = [row for numbers in ours for row in numbers["table"]]
     llk, free = min(row["llk"] for row in rows), min(row["llk_free"] for row in rows)
-    bad = sum(outcome_of(row, llk, free, 64**3) is not StartOutcome.CONVERGED for row in rows)
+    bad = sum(classify_start(row, llk, free, 64**3) is not StartOutcome.CONVERGED for row in rows)
     ledger.row(
         "starts that stagnate",
         100 * bad / len(rows),

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Complex
 
 from unflat.recon.phase_retrieval.data import DiffractionData
-from unflat.recon.phase_retrieval.pattern import DevicePattern, pattern_of
+from unflat.recon.phase_retrieval.pattern import DevicePattern, to_device_pattern
 from unflat.recon.phase_retrieval.recipe import ProjectionState, Stage, init_state, run_stage
 
 from . import cohere_reference
@@ -54,7 +54,7 @@ def pattern_for(edge: int) -> DevicePattern:
     counts = scene(edge)
     good = np.random.default_rng(1).random(counts.shape) >= MASKED
     good[tuple(n // 2 for n in counts.shape)] = True
-    return pattern_of(DiffractionData(counts, good.astype(np.float32)), 0.05, 0)
+    return to_device_pattern(DiffractionData(counts, good.astype(np.float32)), 0.05, 0)
 
 
 def _measured(edge: int, count: int, repeats: int) -> Numbers:
@@ -71,17 +71,17 @@ def _measured(edge: int, count: int, repeats: int) -> Numbers:
 def _iterations(
     state: ProjectionState, pattern: DevicePattern, method: str, count: int, psf: bool
 ) -> Callable[[], Any]:
-    """So many iterations of a method, as a recipe's leg has them; widths of the point-spread function stand."""
+    """So many iterations of a method, as a stage of a recipe has them; widths of the point-spread function stand."""
     from unflat.recon.phase_retrieval import recipe
 
     if psf:
         sigmas = jnp.full(3, 0.5, jnp.float32)
-        state = state._replace(blur=state.blur._replace(sigmas=sigmas))
+        state = state._replace(point_spread=state.point_spread._replace(sigmas=sigmas))
         update = recipe.Update(*(jnp.asarray(n, jnp.float32) for n in recipe.UPDATES[method](0.9)))
         number = jnp.asarray(count, jnp.int32)
         return lambda: recipe._iterate(state, pattern, update, number, coherent=False).iterate
-    leg = Stage(method, 0.9, count, psf=False)
-    return lambda: run_stage(state, pattern, leg).iterate
+    stage = Stage(method, 0.9, count, psf=False)
+    return lambda: run_stage(state, pattern, stage).iterate
 
 
 def _transforms(field: Complex[Array, "z y x"], count: int) -> Callable[[], Any]:

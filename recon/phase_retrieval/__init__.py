@@ -1,6 +1,7 @@
-"""Phase retrieval of a crystal's diffraction by iterative projections, and refinement by the likelihood of the counts.
+"""Phase retrieval from diffraction by iterative projections, and refinement by the likelihood of the counts.
 
-Public: `PhaseSettings`, and in `procedure`, which loads jax, `Measured`, `Phased` and `phase`.
+Public: `PhaseSettings`, and in the modules that load jax, `data.DiffractionData`, `pipeline.phase` and
+`result.PhasingResult`.
 """
 
 from .settings import PhaseSettings

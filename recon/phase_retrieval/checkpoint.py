@@ -1,5 +1,9 @@
-"""The procedure between two legs as named arrays and plain facts, which a checkpoint can hold, and back."""
+"""State of the phasing pipeline between two stages, as named arrays and metadata of a checkpoint.
 
+An array is named after the field that it belongs to: ``projections/point_spread/sigmas``, ``refined/3/density``.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,76 +11,135 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import DataError, Diagnostic
 from ..runs.checkpoint import Checkpoint
-from . import refinement
-from .pattern import no_blur
+from .pattern import PointSpread
 from .recipe import ProjectionState
-from .refinement import Refined
-from .starts import Start
+from .refinement import RefinementState
+from .starts import FinishedStart
 
 _ROW = ("number", "llk", "llk_free", "chi_rms", "support")
 _START = ("density", "support", "sigmas", "background")
+_METADATA = ("table", "next_stage", "skipped", "pool", "refined", "under_way", "done")
 
 
 @dataclass
 class PipelineState:
-    """What the procedure knows.
+    """State of the pipeline.
 
     Args:
-        table: A row for each start that ended.
-        pool: The best of them.
-        refined: By number, what was refined already.
-        course: The starts under way, if any.
-        leg: Their next leg.
-        skipped: Iterations of refinements that ended early, which were not done.
+        table: A row for each start that has ended.
+        pool: Best of the starts that have ended.
+        refined: Refined starts by number.
+        projections: Starts under way, if any.
+        next_stage: Index of the next stage of the starts under way.
+        skipped: Iterations left out by refinements that ended early.
     """
 
     table: list[dict[str, Any]]
-    pool: list[Start]
-    refined: dict[int, Refined]
-    course: ProjectionState | None
-    leg: int
+    pool: list[FinishedStart]
+    refined: dict[int, RefinementState]
+    projections: ProjectionState | None
+    next_stage: int
     skipped: int = 0
 
 
-def to_checkpoint(kept: PipelineState, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Bring it into arrays and facts.
+def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Convert the state to arrays by name and metadata.
 
     Args:
-        kept: What is known.
-        done: Iterations that need not be done again.
+        state: State of the pipeline.
+        done: Iterations that a resumed run need not repeat.
     """
-    arrays = {f"pool/{one.number}/{name}": np.asarray(getattr(one, name)) for one in kept.pool for name in _START}
-    for number, refined in kept.refined.items():
-        arrays |= {f"refined/{number}/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(refined))}
-    if kept.course is not None:
-        arrays |= {f"course/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(kept.course))}
-    facts: dict[str, Any] = {"table": [{name: row[name] for name in _ROW} for row in kept.table], "leg": kept.leg}
-    facts["skipped"] = kept.skipped
-    facts |= {"pool": [one.number for one in kept.pool], "refined": list(kept.refined)}
-    return arrays, facts | {"course": kept.course is not None, "done": done}
+    arrays = {
+        f"pool/{start.number}/{name}": np.asarray(getattr(start, name)) for start in state.pool for name in _START
+    }
+    for number, refined in state.refined.items():
+        arrays |= _named_arrays(f"refined/{number}", refined)
+    if state.projections is not None:
+        arrays |= _named_arrays("projections", state.projections)
+    metadata = {
+        "table": [{name: row[name] for name in _ROW} for row in state.table],
+        "next_stage": state.next_stage,
+        "skipped": state.skipped,
+        "pool": [start.number for start in state.pool],
+        "refined": list(state.refined),
+        "under_way": state.projections is not None,
+        "done": done,
+    }
+    return arrays, metadata
 
 
-def from_checkpoint(state: Checkpoint) -> tuple[PipelineState, int]:
-    """Bring it back: what was known, and the iterations done."""
-    arrays, facts = state.arrays, state.metadata
-    table = [dict(row) for row in facts["table"]]
-    empty = jnp.zeros((1, 1, 1), jnp.complex64)
-    outline = jax.tree.structure(refinement.begin(empty, empty.real, no_blur()))
-    refined = {number: _tree(arrays, f"refined/{number}", outline) for number in facts["refined"]}
-    outline = jax.tree.structure(ProjectionState(empty, empty, empty.real, no_blur(), jnp.zeros(3, jnp.float32)))
-    course = _tree(arrays, "course", outline) if facts["course"] else None
-    pool = [_start(table[number], arrays) for number in facts["pool"]]
-    return PipelineState(table, pool, refined, course, facts["leg"], facts.get("skipped", 0)), facts["done"]
+def from_checkpoint(checkpoint: Checkpoint) -> tuple[PipelineState, int]:
+    """Restore the state, and the number of iterations done.
+
+    Raises:
+        DataError: If names of metadata or arrays are missing or unknown.
+    """
+    arrays, metadata = checkpoint.arrays, checkpoint.metadata
+    _require(_METADATA, set(_METADATA) & metadata.keys())  # a caller may add metadata of its own
+    _require(_expected_names(metadata), arrays)
+    table = [dict(row) for row in metadata["table"]]
+    refined = {int(number): _refinement_state(arrays, f"refined/{number}") for number in metadata["refined"]}
+    projections = _projection_state(arrays, "projections") if metadata["under_way"] else None
+    pool = [_finished_start(table[number], arrays) for number in metadata["pool"]]
+    state = PipelineState(table, pool, refined, projections, metadata["next_stage"], metadata["skipped"])
+    return state, metadata["done"]
 
 
-def _tree(arrays: dict[str, np.ndarray], name: str, outline: Any) -> Any:
-    leaves = [jnp.asarray(arrays[f"{name}/{i}"]) for i in range(outline.num_leaves)]
-    return jax.tree.unflatten(outline, leaves)
+def _named_arrays(prefix: str, state: ProjectionState | RefinementState | PointSpread) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in state._asdict().items():
+        arrays |= (
+            _named_arrays(f"{prefix}/{name}", value)
+            if isinstance(value, PointSpread)
+            else {f"{prefix}/{name}": np.asarray(value)}
+        )
+    return arrays
 
 
-def _start(row: dict[str, Any], arrays: dict[str, np.ndarray]) -> Start:
+def _field_names(prefix: str, kind: type[ProjectionState] | type[RefinementState]) -> list[str]:
+    """List the names that `_named_arrays` gives to a state."""
+    nested = [f"{prefix}/point_spread/{name}" for name in PointSpread._fields]
+    return [f"{prefix}/{name}" for name in kind._fields if name != "point_spread"] + nested
+
+
+def _expected_names(metadata: Mapping[str, Any]) -> list[str]:
+    names = [f"pool/{number}/{name}" for number in metadata["pool"] for name in _START]
+    for number in metadata["refined"]:
+        names += _field_names(f"refined/{number}", RefinementState)
+    return names + (_field_names("projections", ProjectionState) if metadata["under_way"] else [])
+
+
+def _require(expected: Any, present: Any) -> None:
+    """Refuse a checkpoint that lacks a name, or has one that is not known."""
+    wrong = sorted(set(expected) ^ set(present))
+    if wrong:
+        problem = "is missing" if wrong[0] in expected else "is not known"
+        message = f"{wrong[0]} {problem}: it was written by another version of unflat or with other settings"
+        raise DataError(Diagnostic("the newest checkpoint", message, "start anew with --force"))
+
+
+def _point_spread(arrays: Mapping[str, np.ndarray], prefix: str) -> PointSpread:
+    return PointSpread(**{name: jnp.asarray(arrays[f"{prefix}/point_spread/{name}"]) for name in PointSpread._fields})
+
+
+def _fields(arrays: Mapping[str, np.ndarray], prefix: str, names: tuple[str, ...]) -> dict[str, jax.Array]:
+    return {name: jnp.asarray(arrays[f"{prefix}/{name}"]) for name in names if name != "point_spread"}
+
+
+def _projection_state(arrays: Mapping[str, np.ndarray], prefix: str) -> ProjectionState:
+    fields = _fields(arrays, prefix, ProjectionState._fields)
+    return ProjectionState(**fields, point_spread=_point_spread(arrays, prefix))
+
+
+def _refinement_state(arrays: Mapping[str, np.ndarray], prefix: str) -> RefinementState:
+    fields = _fields(arrays, prefix, RefinementState._fields)
+    return RefinementState(**fields, point_spread=_point_spread(arrays, prefix))
+
+
+def _finished_start(row: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> FinishedStart:
     density, support, sigmas, background = (arrays[f"pool/{row['number']}/{name}"] for name in _START)
-    return Start(
+    return FinishedStart(
         row["number"], density, support, sigmas, float(background), row["llk"], row["llk_free"], row["chi_rms"]
     )

@@ -1,8 +1,8 @@
-"""Several solutions of one pattern: what they have in common, and how far they agree.
+"""Combination of several solutions of one pattern: first mode, agreement and resolution.
 
-Densities are centred host arrays that have been aligned with one of them. The first mode is what most of them share:
-the first left singular vector of the solutions as columns. Resolutions are periods, in voxels of the density's grid, or
-of mean size where they are skewed.
+Densities are centred host arrays (z, y, x), aligned with one of them. The first mode is the part that most of them
+share: the first left singular vector of the solutions as columns. Resolutions are periods, in voxels of the density's
+grid, or of mean size where the grid is skewed.
 """
 
 from dataclasses import dataclass
@@ -18,26 +18,30 @@ PRTF_THRESHOLD = float(np.exp(-1))
 
 
 def prtf_threshold(solutions: int) -> float:
-    """Value at which the PRTF of a number of solutions says that their phases agree by 1/e.
+    """Compute the PRTF of K solutions whose phases agree by 1/e.
 
-    The sum of K random phases is about √K long, so that even they give a PRTF of 1/√K: of few solutions more is asked.
+    The sum of K random phases is about √K long, so that even they give a PRTF of 1/√K: the threshold for few solutions
+    is higher.
+
+    Args:
+        solutions: Number K of solutions.
     """
     return float(np.sqrt(1 / solutions + PRTF_THRESHOLD**2 * (1 - 1 / solutions)))
 
 
 FSC_THRESHOLD = 0.5
-"""Between halves of the starts, which share their data: the 0.143 of independent halves would say too much."""
+"""Threshold for halves of the starts, which share their data: 0.143 holds for independent halves only."""
 
 
 @dataclass(frozen=True)
-class Combined:
-    """What several solutions say together.
+class CombinedSolution:
+    """Combination of several solutions.
 
     Args:
-        density: First mode, of the solutions' mean modulus.
-        weight: Share of the first mode in all, 1 where the solutions are the same.
-        agreement: Correlation of each with each; 1 on the diagonal.
-        frequency: [cycles/voxel] Middles of the shells.
+        density: First mode, with the mean norm of the solutions.
+        weight: Weight of the first mode, 1 where the solutions are equal.
+        agreement: Correlation of every two solutions; 1 on the diagonal.
+        frequency: [cycles/voxel] Centres of the shells.
         prtf: Phase retrieval transfer function in the shells, |Σ F| / Σ |F| over the solutions.
         fsc: Fourier shell correlation of the means of every other solution; NaN for a single one.
     """
@@ -51,21 +55,21 @@ class Combined:
 
     @property
     def pairs(self) -> Float[np.ndarray, " pair"]:
-        """Agreement of every two different solutions."""
+        """Agreement of every two different solutions, once each."""
         return np.asarray(self.agreement[np.triu_indices(len(self.agreement), 1)])
 
     def numbers(self) -> dict[str, float]:
-        """Agreement and resolution by their names in ``metrics.json``; of one solution alone there is neither."""
-        found = {"kept": float(len(self.agreement)), "mode_weight": self.weight}
+        """Return agreement and resolution by their names in ``metrics.json``; a single solution has neither."""
+        numbers = {"kept": float(len(self.agreement)), "mode_weight": self.weight}
         if self.pairs.size:
-            found["prtf_resolution_voxels"] = self.resolution(self.prtf, prtf_threshold(len(self.agreement)))
-            found["agreement"] = float(self.pairs.mean())
-            found["agreement_least"] = float(self.pairs.min())
-            found["fsc_resolution_voxels"] = self.resolution(self.fsc, FSC_THRESHOLD)
-        return found
+            numbers["prtf_resolution_voxels"] = self.resolution(self.prtf, prtf_threshold(len(self.agreement)))
+            numbers["agreement"] = float(self.pairs.mean())
+            numbers["agreement_least"] = float(self.pairs.min())
+            numbers["fsc_resolution_voxels"] = self.resolution(self.fsc, FSC_THRESHOLD)
+        return numbers
 
     def resolution(self, curve: Float[np.ndarray, " shell"], threshold: float) -> float:
-        """[voxel] Period at which a curve first falls below a threshold; two voxels if it never does."""
+        """Compute the period [voxel] at which a curve first falls below a threshold; 2 if it never does."""
         below = np.flatnonzero(~(curve >= threshold))
         if not below.size:
             return 2.0
@@ -76,13 +80,15 @@ class Combined:
         return float(1 / (self.frequency[first - 1] + share * (self.frequency[first] - self.frequency[first - 1])))
 
 
-def combine(solutions: Complex[np.ndarray, "k z y x"], metric: Float[np.ndarray, "3 3"] | None = None) -> Combined:
+def combine(
+    solutions: Complex[np.ndarray, "k z y x"], metric: Float[np.ndarray, "3 3"] | None = None
+) -> CombinedSolution:
     """Combine aligned solutions.
 
     Args:
         solutions: One or more, aligned with the first.
         metric: Rows: spatial frequency of one cycle per voxel along each axis, in cycles per voxel of mean size; None
-            where voxels are cubes. Shells are of one |q| by it, however skewed the grid is.
+            for cubic voxels. It makes shells of constant |q| on skewed grids.
     """
     mode, weight = first_mode(solutions)
     agreement = np.array([[correlation(a, b) for b in solutions] for a in solutions])
@@ -93,7 +99,7 @@ def combine(solutions: Complex[np.ndarray, "k z y x"], metric: Float[np.ndarray,
     fsc = np.full(count, np.nan)
     if len(waves) > 1:
         fsc = _shell_correlation(np.sum(waves[::2], axis=0), np.sum(waves[1::2], axis=0), shell, count)
-    return Combined(
+    return CombinedSolution(
         mode,
         weight,
         agreement,
@@ -104,9 +110,9 @@ def combine(solutions: Complex[np.ndarray, "k z y x"], metric: Float[np.ndarray,
 
 
 def first_mode(solutions: Complex[np.ndarray, "k z y x"]) -> tuple[Complex[np.ndarray, "z y x"], float]:
-    """The first mode of some solutions, with their mean norm and the first one's phase, and its weight."""
+    """Compute the first mode, with the solutions' mean norm and the first solution's phase, and its weight."""
     flat = solutions.reshape(len(solutions), -1)
-    gram = np.conj(flat) @ flat.T  # [i, j] = Σ a_i* a_j; a few numbers instead of a decomposition of the volumes
+    gram = np.conj(flat) @ flat.T  # [i, j] = Σ a_i* a_j: small, unlike a decomposition of the volumes
     values, vectors = np.linalg.eigh(gram.astype(np.complex128))
     mode = np.tensordot(vectors[:, -1], solutions, axes=(0, 0))
     norm = np.sqrt(np.mean(np.diagonal(gram).real)) / max(float(np.linalg.norm(mode)), 1e-30)
@@ -116,7 +122,7 @@ def first_mode(solutions: Complex[np.ndarray, "k z y x"]) -> tuple[Complex[np.nd
 
 
 def _shells(shape: tuple[int, ...], metric: Float[np.ndarray, "3 3"]) -> tuple[np.ndarray, int]:
-    """Number of each frequency's shell, and how many shells there are up to half a cycle a voxel."""
+    """Compute the index of each frequency's shell, and the number of shells up to half a cycle per voxel."""
     count = max(min(shape) // 2, 1)
     z, y, x = (fft.fftfreq(n) for n in shape)
     square = np.zeros(shape)

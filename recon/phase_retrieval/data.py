@@ -1,4 +1,4 @@
-"""A measurement as phasing takes it, and which of its pixels are withheld: nothing here needs a device."""
+"""Input of phase retrieval, on the host. Axes are (frame, y, x)."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,15 @@ class DiffractionData:
     """A rocking curve of diffraction patterns.
 
     Args:
-        counts: (frame, y, x), centred: index ``n // 2`` is where the phase ramp of the density is 0.
-        weights: 1 for good pixels, 0 for bad ones; whatever the counts there are is ignored.
-        exposure: Flux of the beam in each frame, relative to their mean; None where it was steady.
-        peak: Index of the Bragg peak, which may stand beside ``n // 2``; None where it does not.
+        counts: Counts (frame, y, x), centred: at index ``n // 2`` the phase ramp of the density is 0.
+        weights: 1 for good pixels, 0 for bad ones, whose counts are ignored.
+        exposure: Flux of the beam in each frame, relative to the mean; None for a steady beam.
+        peak: Index of the Bragg peak; None for ``n // 2``.
         metric: Rows: spatial frequency, in cycles per voxel of mean size, of one cycle per voxel along each axis of the
-            density; None where voxels are cubes.
+            density; None for cubic voxels.
+
+    Raises:
+        DataError: If the shapes differ, or the good pixels hold no counts.
     """
 
     counts: np.ndarray
@@ -36,11 +39,11 @@ class DiffractionData:
         if not good.size or not np.all(np.isfinite(good)) or good.min() < 0 or good.sum() <= 0:
             raise DataError("the good pixels hold no counts to phase: they must be finite, not negative, and not all 0")
 
-    def withheld(self, fraction: float, seed: int) -> Bool[np.ndarray, "frame y x"]:
-        """Which good pixels are withheld from a fit, to judge it by; see `free_pixels`.
+    def free_pixels(self, fraction: float, seed: int) -> Bool[np.ndarray, "frame y x"]:
+        """Choose the good pixels that are withheld from a fit to assess it; see `holdout.free_pixels`.
 
         Args:
-            fraction: Of the good pixels.
-            seed: Of their choice.
+            fraction: Fraction of the good pixels.
+            seed: Seed of the random choice.
         """
         return free_pixels((np.asarray(self.weights) > 0).astype(np.float32), fraction, seed, peak=self.peak)

@@ -1,7 +1,7 @@
-"""Coarse to fine: the middle of a pattern alone, which is of the same crystal on larger voxels.
+"""Multiresolution: phasing of the middle of a pattern, which is that of the same crystal on larger voxels.
 
-What is far from the peak tells of fine detail. Without it arrays are smaller, iterations cost less, and there are fewer
-phases to go wrong; a step on the whole array takes over from what they found. Arrays are in corner order.
+Frequencies far from the peak carry fine detail. Without them arrays are smaller, iterations cost less, and fewer phases
+can go wrong; a later step on the whole array continues from their result. Arrays are (z, y, x) in corner order.
 """
 
 from functools import partial
@@ -16,15 +16,15 @@ from .pattern import DevicePattern
 
 Shape = tuple[int, int, int]
 _LEAST = 8
-"""Voxels along an axis below which nothing is left to phase."""
+"""[voxel] Smallest size along an axis."""
 
 
-def shape_of(whole: Shape, band: float) -> Shape:
-    """Shape of the middle of an array, of sizes that are quick to transform.
+def band_shape(whole: Shape, band: float) -> Shape:
+    """Compute the shape of the middle of an array, with sizes that the FFT transforms quickly.
 
     Args:
-        whole: Of the array.
-        band: Part of each axis to keep.
+        whole: Shape of the array.
+        band: Fraction of each axis to keep.
     """
     if band >= 1:
         return whole
@@ -32,59 +32,59 @@ def shape_of(whole: Shape, band: float) -> Shape:
     return z, y, x
 
 
-def middle_of(pattern: DevicePattern, band: float) -> DevicePattern:
-    """The middle of a pattern.
+def crop_pattern(pattern: DevicePattern, band: float) -> DevicePattern:
+    """Take the middle of a pattern.
 
     Args:
-        pattern: The measurement.
-        band: Part of each axis to keep.
+        pattern: Measured pattern.
+        band: Fraction of each axis to keep.
     """
     nz, ny, nx = pattern.counts.shape
-    shape = shape_of((nz, ny, nx), band)
+    shape = band_shape((nz, ny, nx), band)
     return DevicePattern(
-        _kept(pattern.amplitude, shape),
-        _kept(pattern.counts, shape),
-        _kept(pattern.fitted, shape),
-        _kept(pattern.free, shape),
-        _kept(pattern.exposure, (shape[0], 1, 1)),
+        _crop(pattern.amplitude, shape),
+        _crop(pattern.counts, shape),
+        _crop(pattern.fitted, shape),
+        _crop(pattern.free, shape),
+        _crop(pattern.exposure, (shape[0], 1, 1)),
     )
 
 
 @partial(jax.jit, static_argnums=1)
-def resampled(density: Complex[Array, "z y x"], shape: Shape) -> Complex[Array, "z2 y2 x2"]:
-    """Bring a density to voxels of another size; its far field is cut off, or goes on as zeros.
+def resample_density(density: Complex[Array, "z y x"], shape: Shape) -> Complex[Array, "z2 y2 x2"]:
+    """Resample a density to voxels of another size: its far field is cropped or padded with zeros.
 
     Args:
-        density: The iterate.
-        shape: Of the array it is for.
+        density: Iterate.
+        shape: New shape.
     """
     wave = jnp.fft.fftn(density)
-    for axis, wanted in enumerate(shape):
+    for axis, size in enumerate(shape):
         n = wave.shape[axis]
-        if wanted < n:
-            wave = wave[_low(n, wanted, axis)]
-        elif wanted > n:
+        if size < n:
+            wave = wave[_low_frequencies(n, size, axis)]
+        elif size > n:
             first, second = jnp.split(wave, [(n + 1) // 2], axis=axis)
-            between = jnp.zeros((*wave.shape[:axis], wanted - n, *wave.shape[axis + 1 :]), wave.dtype)
+            between = jnp.zeros((*wave.shape[:axis], size - n, *wave.shape[axis + 1 :]), wave.dtype)
             wave = jnp.concatenate([first, between, second], axis=axis)
     return jnp.fft.ifftn(wave)
 
 
-def resampled_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Array, "z2 y2 x2"]:
-    """Bring a support to voxels of another size: a voxel is inside where most of it was."""
-    found = resampled(jax.lax.complex(support, jnp.zeros_like(support)), shape).real
-    inside: Float[Array, "z2 y2 x2"] = (found * (np.prod(shape) / support.size) > 0.5).astype(jnp.float32)
+def resample_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Array, "z2 y2 x2"]:
+    """Resample a support to voxels of another size: a voxel is inside where most of it was."""
+    occupancy = resample_density(jax.lax.complex(support, jnp.zeros_like(support)), shape).real
+    inside: Float[Array, "z2 y2 x2"] = (occupancy * (np.prod(shape) / support.size) > 0.5).astype(jnp.float32)
     return inside
 
 
-def _kept(array: Float[Array, "..."], shape: Shape) -> Float[Array, "..."]:
-    for axis, wanted in enumerate(shape):
+def _crop(array: Float[Array, "..."], shape: Shape) -> Float[Array, "..."]:
+    for axis, size in enumerate(shape):
         n = array.shape[axis]
-        array = array if wanted >= n else array[_low(n, wanted, axis)]
+        array = array if size >= n else array[_low_frequencies(n, size, axis)]
     return array
 
 
-def _low(n: int, wanted: int, axis: int) -> tuple[slice | np.ndarray, ...]:
-    """Which of n frequencies are the lowest so many: 0 and up, and the negative ones, which stand at the end."""
-    kept = np.r_[0 : (wanted + 1) // 2, n - wanted // 2 : n]
-    return (*(slice(None) for _ in range(axis)), kept)
+def _low_frequencies(n: int, count: int, axis: int) -> tuple[slice | np.ndarray, ...]:
+    """Index the lowest of n frequencies along an axis: those from 0 up, and the negative ones at the end."""
+    indices = np.r_[0 : (count + 1) // 2, n - count // 2 : n]
+    return (*(slice(None) for _ in range(axis)), indices)

@@ -1,4 +1,7 @@
-"""What was measured, as the loops need it: in corner order, with the pixels that are fitted and those that judge."""
+"""Measured pattern on the device, the model of its counts, and how well they agree.
+
+Arrays are (z, y, x), float32, with the centre at index 0 (corner order), as the FFT has it.
+"""
 
 from typing import NamedTuple
 
@@ -14,14 +17,14 @@ from .projections import UNMEASURED, abs2
 
 
 class DevicePattern(NamedTuple):
-    """The measurement on the device, float32, corner order.
+    """Measured pattern.
 
     Args:
-        amplitude: √counts of the fitted pixels, under a steady beam; `UNMEASURED` elsewhere.
-        counts: 0 where bad.
+        amplitude: √counts of the fitted pixels, scaled to a steady beam; `UNMEASURED` elsewhere.
+        counts: Counts as measured under the varying beam; 0 for bad pixels.
         fitted: 1 for the pixels that are fitted.
-        free: 1 for good pixels that are withheld.
-        exposure: Relative flux of the beam in each frame; counts are what was counted under it.
+        free: 1 for the good pixels that are withheld.
+        exposure: Relative flux of the beam in each frame.
     """
 
     amplitude: Float[Array, "z y x"]
@@ -32,78 +35,88 @@ class DevicePattern(NamedTuple):
 
 
 class PointSpread(NamedTuple):
-    """What turns the coherent intensity into modelled counts.
+    """Point-spread function and background, which turn the coherent intensity into counts.
 
     Args:
         sigmas: [pixel] Widths of the point-spread function along (frame, y, x).
-        background: Counts in every pixel, under a steady beam.
+        background: [counts] Background in every pixel, under a steady beam.
     """
 
     sigmas: Float[Array, "3"]
     background: Float[Array, ""]
 
 
-def no_blur() -> PointSpread:
-    """Full coherence and no background."""
+def ideal_point_spread() -> PointSpread:
+    """Return full coherence without background."""
     return PointSpread(jnp.zeros(3, jnp.float32), jnp.zeros((), jnp.float32))
 
 
-def pattern_of(measured: DiffractionData, fraction: float, seed: int) -> DevicePattern:
-    """Bring a measurement into the loops' form, and withhold some of it.
+def to_device_pattern(data: DiffractionData, fraction: float, seed: int) -> DevicePattern:
+    """Transfer a measurement to the device in corner order, and withhold some of its pixels.
 
     Args:
-        measured: As it was counted.
-        fraction: Of the good pixels to withhold.
-        seed: Of their choice.
+        data: Counts and weights, centred.
+        fraction: Fraction of the good pixels to withhold.
+        seed: Seed of their random choice.
     """
-    weights = (np.asarray(measured.weights) > 0).astype(np.float32)
-    free = measured.withheld(fraction, seed).astype(np.float32)
-    counts = np.where(weights > 0, measured.counts, 0).astype(np.float32)
+    weights = (np.asarray(data.weights) > 0).astype(np.float32)
+    free = data.free_pixels(fraction, seed).astype(np.float32)
+    counts = np.where(weights > 0, data.counts, 0).astype(np.float32)
     fitted = weights - free
-    flux = np.ones(len(counts)) if measured.exposure is None else np.asarray(measured.exposure)
+    flux = np.ones(len(counts)) if data.exposure is None else np.asarray(data.exposure)
     exposure = flux[:, None, None].astype(np.float32)
     amplitude = np.where(fitted > 0, np.sqrt(counts / exposure), np.float32(UNMEASURED)).astype(np.float32)
     return DevicePattern(*(jnp.asarray(ifftshift3(array)) for array in (amplitude, counts, fitted, free, exposure)))
 
 
-class Quality(NamedTuple):
-    """How well a density explains the measurement: deviance per voxel, and relative error of the amplitudes."""
+class FitQuality(NamedTuple):
+    """Agreement of a density with the measurement.
+
+    Args:
+        llk: Poisson deviance per fitted pixel.
+        llk_free: Poisson deviance per free pixel.
+        chi_rms: Relative error of the fitted amplitudes.
+    """
 
     llk: Float[Array, ""]
     llk_free: Float[Array, ""]
     chi_rms: Float[Array, ""]
 
 
-def modelled_counts(
-    density: Complex[Array, "z y x"], blur: PointSpread, exposure: Float[Array, "z 1 1"]
+def predict_counts(
+    density: Complex[Array, "z y x"], point_spread: PointSpread, exposure: Float[Array, "z 1 1"]
 ) -> Float[Array, "z y x"]:
-    """Counts that a density should give, corner order."""
-    return exposure * (convolve_gaussian(abs2(far_field(density)), blur.sigmas) + blur.background)
+    """Predict the counts of a density: exposure · (|FFT|² ⊛ psf + background)."""
+    return exposure * (convolve_gaussian(abs2(far_field(density)), point_spread.sigmas) + point_spread.background)
 
 
 @jax.jit
-def quality(density: Complex[Array, "z y x"], blur: PointSpread, pattern: DevicePattern) -> Quality:
-    """Judge a density by the fitted and by the free pixels; where none are free, the fitted ones stand for them."""
-    modelled = modelled_counts(density, blur, pattern.exposure)
+def evaluate_fit(density: Complex[Array, "z y x"], point_spread: PointSpread, pattern: DevicePattern) -> FitQuality:
+    """Compare a density with the fitted and the free pixels; where none are free, the fitted ones stand for them."""
+    modelled = predict_counts(density, point_spread, pattern.exposure)
     free = jnp.where(jnp.sum(pattern.free) > 0, pattern.free, pattern.fitted)
-    return Quality(
+    return FitQuality(
         deviance(pattern.counts, modelled, pattern.fitted),
         deviance(pattern.counts, modelled, free),
         chi_rms(jnp.sqrt(modelled), pattern.counts, pattern.fitted),
     )
 
 
-def quality_numbers(density: Complex[Array, "z y x"], blur: PointSpread, pattern: DevicePattern) -> dict[str, float]:
-    """The same, and that of fitted and withheld pixels together, by their names in ``metrics.json``.
+def fit_metrics(
+    density: Complex[Array, "z y x"], point_spread: PointSpread, pattern: DevicePattern
+) -> dict[str, float]:
+    """Compute the agreement with the fitted, the free and all good pixels, by the names of ``metrics.json``.
 
-    Where no pixel is withheld there is no ``llk_free``: that of fitted ones must not pass for it.
+    Without withheld pixels there is no ``llk_free``.
     """
     good = pattern.fitted + pattern.free
-    found = quality(density, blur, pattern)
-    whole = quality(density, blur, pattern._replace(fitted=good, free=jnp.zeros_like(good)))  # the same program
+    fit = evaluate_fit(density, point_spread, pattern)
+    whole = evaluate_fit(
+        density, point_spread, pattern._replace(fitted=good, free=jnp.zeros_like(good))
+    )  # same shapes: compiled once
     share = float(jnp.sum(pattern.free) / jnp.sum(good))
     return {
-        **{name: float(value) for name, value in found._asdict().items() if share > 0 or name != "llk_free"},
+        **{name: float(value) for name, value in fit._asdict().items() if share > 0 or name != "llk_free"},
         "llk_all": float(whole.llk),
         "chi_rms_all": float(whole.chi_rms),
         "free_fraction": share,

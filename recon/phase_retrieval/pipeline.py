@@ -1,9 +1,9 @@
-"""The whole procedure: from counts to one density and to how far it can be trusted.
+"""Pipeline of phase retrieval: from counts to one density and its reliability.
 
-Starts go through the recipe; those that explain the withheld pixels best are refined by the likelihood, aligned, and
-combined to their first mode, which is refined in turn. It is the result, unless one of those it is made of explains
-the withheld pixels clearly better. Between legs and between refinements the procedure can stop, and from the checkpoint
-that it hands out it comes to the very same numbers.
+Random starts go through the recipe. Those that explain the withheld pixels best are refined by the likelihood, aligned,
+and combined to their first mode, which is refined in turn. It is the result, unless one of the refined starts explains
+the withheld pixels clearly better. The pipeline can stop between stages and between refinements; resumed from the
+checkpoint it gives the same numbers.
 """
 
 import logging
@@ -19,257 +19,269 @@ from ...physics.diffraction.far_field import fftshift3, ifftshift3
 from ..errors import Stopped
 from ..runs.checkpoint import Checkpoint
 from ..runs.context import Progress, silent
-from . import refinement
-from .align import align, to_middle
+from .align import align, centring_shift
 from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
-from .combine import Combined, combine
+from .combine import CombinedSolution, combine
 from .data import DiffractionData
-from .pattern import DevicePattern, PointSpread, no_blur, pattern_of, quality, quality_numbers
-from .recipe import ProjectionState, Stage, never_wrapped, stages_of
-from .refinement import Refined
+from .pattern import DevicePattern, PointSpread, evaluate_fit, fit_metrics, ideal_point_spread, to_device_pattern
+from .recipe import ProjectionState, Stage, build_stages, support_update_warnings
+from .refinement import SUPPORT_BLOCKS, RefinementState, init_refinement, refine_block, split_iterations, update_support
 from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings
-from .starts import Start, StartOutcome, finish_starts, group_size, init_starts, outcome_of, run_group_stage, size_of
+from .starts import (
+    FinishedStart,
+    StartOutcome,
+    classify_start,
+    count_starts,
+    finish_starts,
+    group_size,
+    init_starts,
+    run_group_stage,
+)
 
 __all__ = ["DiffractionData", "PhasingResult", "phase"]
 
 AGREES_ABOVE = 0.8
-"""Correlation with the best solution below which another is another object."""
+"""Correlation with the best solution below which another solution is a different object."""
 
 CLEARLY = 0.85
-"""Free likelihood, in units of that of what the solutions share, below which one of them is the result instead.
+"""Ratio of free likelihoods, of a refined start to the first mode, below which the start is the result instead.
 
-What they share has less noise than each of them, which withheld pixels hardly tell; but where they differ it may be
-none of them.
+The mode has less noise than each start, which withheld pixels hardly show; where starts differ it may be none of them.
 """
 
 PATIENCE = 12
-"""Blocks of refinement without a better free likelihood after which it ends: noise is all that is fitted from there."""
+"""Blocks of refinement without a better free likelihood after which it ends: from there only noise is fitted."""
 
 _log = logging.getLogger(__name__)
 
-Save = Callable[[int, dict[str, np.ndarray], dict[str, Any]], None]
+SaveCheckpoint = Callable[[int, dict[str, np.ndarray], dict[str, Any]], None]
 
 
-def _not_saved(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """Keep nothing."""
+def _discard(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+    """Write no checkpoint."""
 
 
 def phase(
-    measured: DiffractionData,
+    data: DiffractionData,
     settings: PhaseSettings,
     seed: int,
     progress: Progress = silent,
-    stop: Callable[[], str | None] = lambda: None,
-    state: Checkpoint | None = None,
-    save: Save = _not_saved,
-    given: Complex[np.ndarray, "k z y x"] | None = None,
+    should_stop: Callable[[], str | None] = lambda: None,
+    checkpoint: Checkpoint | None = None,
+    save_checkpoint: SaveCheckpoint = _discard,
+    initial_densities: Complex[np.ndarray, "k z y x"] | None = None,
 ) -> PhasingResult:
-    """Phase a measurement.
+    """Retrieve the phase of a rocking curve.
 
     Args:
-        measured: Counts and weights, centred.
-        settings: The recipe and all else.
-        seed: Of the starts and of the withheld pixels.
-        progress: Told of iterations done and in all.
-        stop: Asked between legs; a text means to end early with a checkpoint, and why.
-        state: A checkpoint of the same measurement, settings and seed to go on from.
-        save: Given the iterations done, arrays and facts of each checkpoint.
-        given: Densities, centred, to begin from instead of at random: as many as there are starts.
+        data: Counts and weights, centred.
+        settings: Recipe, starts and refinement.
+        seed: Seed of the starts and of the withheld pixels.
+        progress: Callback for iterations done and in all.
+        should_stop: Callback between stages; returns the reason to end early with a checkpoint, or None.
+        checkpoint: State of the same measurement, settings and seed to resume from.
+        save_checkpoint: Callback for each checkpoint: iterations done, arrays, metadata.
+        initial_densities: Centred densities instead of random starts, one for each start.
 
     Raises:
         Stopped: If it was asked to end early.
-        NoObjectError: If no start found one.
+        NoObjectError: If no start found an object.
+        DataError: If the checkpoint does not hold this pipeline's state.
     """
-    work = _Work(measured, settings, seed, progress, stop, save, given)
-    if state is not None:
-        work.restore(state)
-    return work.run()
+    pipeline = _Pipeline(data, settings, seed, progress, should_stop, save_checkpoint, initial_densities)
+    if checkpoint is not None:
+        pipeline.restore(checkpoint)
+    return pipeline.run()
 
 
 @dataclass
-class _Work:
-    """The procedure under way: what is done, and whom to tell."""
+class _Pipeline:
+    """Pipeline under way: its input, callbacks and state."""
 
-    measured: DiffractionData
+    data: DiffractionData
     settings: PhaseSettings
     seed: int
     progress: Progress
-    stop: Callable[[], str | None]
-    save: Save
-    given: Complex[np.ndarray, "k z y x"] | None = None
+    should_stop: Callable[[], str | None]
+    save_checkpoint: SaveCheckpoint
+    initial_densities: Complex[np.ndarray, "k z y x"] | None = None
     table: list[dict[str, Any]] = field(default_factory=list)
-    pool: list[Start] = field(default_factory=list)
-    refined: dict[int, Refined] = field(default_factory=dict)
-    course: ProjectionState | None = None
-    leg: int = 0
+    pool: list[FinishedStart] = field(default_factory=list)
+    refined: dict[int, RefinementState] = field(default_factory=dict)
+    projections: ProjectionState | None = None
+    next_stage: int = 0
     skipped: int = 0
     done: int = 0
 
     def __post_init__(self) -> None:
-        self.pattern: DevicePattern = pattern_of(self.measured, self.settings.free, self.seed)
-        self.legs: tuple[Stage, ...] = stages_of(self.settings)
-        for sentence in never_wrapped(self.settings):
+        self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
+        self.stages: tuple[Stage, ...] = build_stages(self.settings)
+        for sentence in support_update_warnings(self.settings):
             _log.info("%s", sentence)
-        self.total = self.settings.starts * sum(leg.iterations for leg in self.legs)
-        kept = min(self.settings.keep, self.settings.starts)
-        self.total += (kept + (kept > 1)) * self.settings.refine.iterations
+        self.total = self.settings.starts * sum(stage.iterations for stage in self.stages)
+        refinements = min(self.settings.keep, self.settings.starts)
+        self.total += (refinements + (refinements > 1)) * self.settings.refine.iterations
 
     def run(self) -> PhasingResult:
-        """Do all that is left."""
+        """Run everything that is left."""
         while len(self.table) < self.settings.starts:
-            self._next_group()
+            self._run_next_group()
         if not self.pool:
             ended = "every support vanished or filled the array"
             raise NoObjectError(f"no start found an object: {ended}; check the mask and the centre")
-        chosen = self._chosen()
-        for start in chosen:
+        selected = self._select_starts()
+        for start in selected:
             if start.number not in self.refined:
                 self._check_stop()
-                first = refinement.begin(jnp.asarray(start.density), jnp.asarray(start.support), start.blur)
-                self.refined[start.number] = self._refine(first)
-                self._checkpoint()
-        solutions = self._agreeing(chosen)
+                state = init_refinement(jnp.asarray(start.density), jnp.asarray(start.support), start.point_spread)
+                self.refined[start.number] = self._refine(state)
+                self._save()
+        solutions = self._align_solutions(selected)
         if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
-            return self._result(self.refined[self._best(chosen)], solutions)
-        combined = combine(solutions, self.measured.metric)
+            return self._result(self.refined[self._best(selected)], solutions)
+        combined = combine(solutions, self.data.metric)
         self._check_stop()
-        mode, best = self._refine(self._begin_mode(combined, chosen)), self.refined[self._best(chosen)]
+        mode, best = self._refine(self._init_mode(combined, selected)), self.refined[self._best(selected)]
         final = best if self._free_llk(best) < CLEARLY * self._free_llk(mode) else mode
         return self._result(final, solutions)
 
     # Starts
 
-    def _next_group(self) -> None:
+    def _run_next_group(self) -> None:
         """Take the next start, or group of starts, through the recipe."""
         size = min(group_size(self.pattern.counts.shape, self.settings.starts), self.settings.starts - len(self.table))
-        if self.course is not None:  # Perhaps from another device, that takes more or fewer at once.
-            size = size_of(self.course)
+        if self.projections is not None:  # A checkpoint may come from a device with another group size.
+            size = count_starts(self.projections)
         numbers = range(len(self.table), len(self.table) + size)
-        if self.course is None:
-            first = init_starts(self.pattern, self.seed, numbers, self.settings.start, self.given)
-            self.course, self.leg = first, 0
+        if self.projections is None:
+            self.projections = init_starts(
+                self.pattern, self.seed, numbers, self.settings.start, self.initial_densities
+            )
+            self.next_stage = 0
 
-        def told(iterations: int) -> None:
-            self._tell(iterations * size)
+        def count_iterations(iterations: int) -> None:
+            self._advance(iterations * size)
 
-        while self.leg < len(self.legs):
+        while self.next_stage < len(self.stages):
             self._check_stop()
-            self.course, self.leg = run_group_stage(self.course, self.pattern, self.legs, self.leg, self.stop, told)
-        for start in finish_starts(self.course, self.pattern, numbers, self.settings.refine):
-            self._enter(start)
-        self.course = None
-        self._checkpoint()
+            self.projections, self.next_stage = run_group_stage(
+                self.projections, self.pattern, self.stages, self.next_stage, self.should_stop, count_iterations
+            )
+        for start in finish_starts(self.projections, self.pattern, numbers, self.settings.refine):
+            self._record(start)
+        self.projections = None
+        self._save()
 
-    def _enter(self, start: Start) -> None:
-        """Note how a start ended, and keep it if it is among the best."""
+    def _record(self, start: FinishedStart) -> None:
+        """Add a row for a start, and the start to the pool if it is among the best."""
         row: dict[str, Any] = {"number": start.number, "llk": start.llk, "llk_free": start.llk_free}
-        row |= {"chi_rms": start.chi_rms, "support": start.filled}
+        row |= {"chi_rms": start.chi_rms, "support": start.support_fraction}
         self.table.append(row)
-        if outcome_of(row, start.llk, start.llk_free, start.density.size) is not StartOutcome.COLLAPSED:
+        if classify_start(row, start.llk, start.llk_free, start.density.size) is not StartOutcome.COLLAPSED:
             self.pool = sorted([*self.pool, start], key=lambda one: one.llk_free)[: self.settings.keep]
-        told = {"llk": start.llk}
+        metrics = {"llk": start.llk}
         if self.settings.free > 0:
-            told["llk_free"] = self.pool[0].llk_free if self.pool else np.inf
+            metrics["llk_free"] = self.pool[0].llk_free if self.pool else np.inf
         free = f", free {start.llk_free:.4g}" if self.settings.free > 0 else ""
         _log.info("start %d: LLK %.4g%s", start.number, start.llk, free)
-        self.progress(self.done, self.total, **told)
+        self.progress(self.done, self.total, **metrics)
 
-    def _chosen(self) -> list[Start]:
-        """The best starts, without those that stagnated; the table says how each ended."""
+    def _select_starts(self) -> list[FinishedStart]:
+        """Return the best starts that converged; write the outcome of each start to the table."""
         llk, llk_free = min(start.llk for start in self.pool), self.pool[0].llk_free
         for row in self.table:
-            row["outcome"] = outcome_of(row, llk, llk_free, self.measured.counts.size).name
+            row["outcome"] = classify_start(row, llk, llk_free, self.data.counts.size).name
             row["kept"] = False
-        good = {row["number"] for row in self.table if row["outcome"] == StartOutcome.CONVERGED.name}
-        return [start for start in self.pool if start.number in good]
+        converged = {row["number"] for row in self.table if row["outcome"] == StartOutcome.CONVERGED.name}
+        return [start for start in self.pool if start.number in converged]
 
     # Refinement
 
-    def _refine(self, state: Refined) -> Refined:
-        """Refine one density as long as the withheld pixels gain by it; asked to stop, it loses only this work."""
+    def _refine(self, state: RefinementState) -> RefinementState:
+        """Refine one density as long as its free likelihood improves; an interruption loses only this refinement."""
         settings = self.settings.refine
-        blocks = refinement.blocks_of(settings.iterations)
-        best, least, at = state, self._free_llk(state), 0
+        blocks = split_iterations(settings.iterations)
+        best, least, best_block = state, self._free_llk(state), 0
         for i, iterations in enumerate(blocks):
-            if i and self.stop():
+            if i and self.should_stop():
                 self._check_stop()
-            wrap = i % refinement.SUPPORT_BLOCKS == 0 and 2 * i < len(blocks)
-            state = refinement.refine_block(state, self.pattern, iterations, settings, wrap=wrap)
+            shrink = i % SUPPORT_BLOCKS == 0 and 2 * i < len(blocks)
+            state = refine_block(state, self.pattern, iterations, settings, shrink=shrink)
             llk_free = self._free_llk(state)
             if llk_free < least:
-                best, least, at = state, llk_free, i
-            if i - at >= PATIENCE:
+                best, least, best_block = state, llk_free, i
+            if i - best_block >= PATIENCE:
                 self.skipped += sum(blocks[i + 1 :])
-                self._tell(sum(blocks[i:]))
+                self._advance(sum(blocks[i:]))
                 break
-            self._tell(iterations)
+            self._advance(iterations)
         return best
 
-    def _agreeing(self, chosen: list[Start]) -> Complex[np.ndarray, "k z y x"]:
-        """Align the refined solutions with the best of them, and leave out what is another object."""
-        judged = {start.number: self._free_llk(self.refined[start.number]) for start in chosen}
-        order = sorted(judged, key=lambda number: judged[number])
+    def _align_solutions(self, selected: list[FinishedStart]) -> Complex[np.ndarray, "k z y x"]:
+        """Align the refined solutions with the best of them, and leave out those of another object."""
+        llk_free = {start.number: self._free_llk(self.refined[start.number]) for start in selected}
+        order = sorted(llk_free, key=lambda number: llk_free[number])
         densities = {number: fftshift3(np.asarray(self.refined[number].density)) for number in order}
         reference = densities[order[0]]
-        reference = np.roll(reference, to_middle(np.abs(reference) ** 2), axis=(0, 1, 2))
+        reference = np.roll(reference, centring_shift(np.abs(reference) ** 2), axis=(0, 1, 2))
         solutions = []
         for number in order:
             row = self.table[number]
-            found = align(densities[number], reference, ramp=False, scale=False)
-            row["correlation"], row["llk_free_refined"] = found.correlation, judged[number]
-            if found.correlation < AGREES_ABOVE:
+            aligned = align(densities[number], reference, ramp=False, scale=False)
+            row["correlation"], row["llk_free_refined"] = aligned.correlation, llk_free[number]
+            if aligned.correlation < AGREES_ABOVE:
                 row["outcome"] = StartOutcome.DISAGREES.name
                 continue
             row["kept"] = True
-            solutions.append(found.density)
+            solutions.append(aligned.density)
         return np.stack(solutions).astype(np.complex64)
 
-    def _best(self, chosen: list[Start]) -> int:
-        """Number of the refined start that explains the withheld pixels best."""
-        return min((start.number for start in chosen), key=lambda number: self._free_llk(self.refined[number]))
+    def _best(self, selected: list[FinishedStart]) -> int:
+        """Return the number of the refined start with the best free likelihood."""
+        return min((start.number for start in selected), key=lambda number: self._free_llk(self.refined[number]))
 
-    def _free_llk(self, state: Refined) -> float:
-        return float(quality(state.density, state.blur, self.pattern).llk_free)
+    def _free_llk(self, state: RefinementState) -> float:
+        return float(evaluate_fit(state.density, state.point_spread, self.pattern).llk_free)
 
-    def _begin_mode(self, combined: Combined, chosen: list[Start]) -> Refined:
-        """Begin the last refinement from the first mode, within the support that suits it."""
-        kept = [self.refined[start.number] for start in chosen if self.table[start.number]["kept"]]
-        blur = no_blur()
-        if kept:
-            blur = PointSpread(
-                *(jnp.mean(jnp.stack(parts), axis=0) for parts in zip(*(one.blur for one in kept), strict=True))
-            )
+    def _init_mode(self, combined: CombinedSolution, selected: list[FinishedStart]) -> RefinementState:
+        """Start the last refinement from the first mode, with the mean point-spread function and a new support."""
+        states = [self.refined[start.number] for start in selected if self.table[start.number]["kept"]]
+        point_spread = ideal_point_spread()
+        if states:
+            parts = zip(*(state.point_spread for state in states), strict=True)
+            point_spread = PointSpread(*(jnp.mean(jnp.stack(part), axis=0) for part in parts))
         density = jnp.asarray(ifftshift3(combined.density))
-        inside = jnp.asarray(np.asarray(np.abs(ifftshift3(combined.density)) > 0, np.float32))
-        state = refinement.begin(density, inside, blur)
-        first: Refined = refinement.wrapped(state, self.settings.refine.threshold)
-        return first
+        support = jnp.asarray(np.asarray(np.abs(ifftshift3(combined.density)) > 0, np.float32))
+        state: RefinementState = update_support(
+            init_refinement(density, support, point_spread), self.settings.refine.threshold
+        )
+        return state
 
     # Result
 
-    def _result(self, final: Refined, solutions: Complex[np.ndarray, "k z y x"]) -> PhasingResult:
+    def _result(self, final: RefinementState, solutions: Complex[np.ndarray, "k z y x"]) -> PhasingResult:
         density = fftshift3(np.asarray(final.density))
-        turn = np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
-        density = density * turn
+        density = density * np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
         aligned = [align(one, density, ramp=False, scale=False).density for one in solutions]
-        kept = np.stack(aligned).astype(np.complex64)
-        combined = combine(kept, self.measured.metric)
+        ensemble = np.stack(aligned).astype(np.complex64)
+        combined = combine(ensemble, self.data.metric)
+        z, y, x = (float(sigma) for sigma in final.point_spread.sigmas)
         return PhasingResult(
             density,
             fftshift3(np.asarray(final.support)) > 0,
-            (float(final.blur.sigmas[0]), float(final.blur.sigmas[1]), float(final.blur.sigmas[2])),
-            float(final.blur.background),
+            (z, y, x),
+            float(final.point_spread.background),
             self._numbers(final, combined),
             tuple(self.table),
-            kept,
+            ensemble,
             {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
             fftshift3(np.asarray(self.pattern.free)) > 0,
         )
 
-    def _numbers(self, final: Refined, combined: Combined) -> dict[str, float]:
+    def _numbers(self, final: RefinementState, combined: CombinedSolution) -> dict[str, float]:
         return {
-            **quality_numbers(final.density, final.blur, self.pattern),
+            **fit_metrics(final.density, final.point_spread, self.pattern),
             **combined.numbers(),
             "starts": float(len(self.table)),
             "stagnated": float(sum(row["outcome"] != StartOutcome.CONVERGED.name for row in self.table)),
@@ -277,29 +289,32 @@ class _Work:
             "iterations": float(self.done - self.skipped),
         }
 
-    # Telling and stopping
+    # Progress and checkpoints
 
-    def _tell(self, iterations: int) -> None:
+    def _advance(self, iterations: int) -> None:
+        """Count iterations as done, and report progress."""
         self.done += iterations
         self.progress(min(self.done, self.total), self.total)
 
     def _check_stop(self) -> None:
-        """End with a checkpoint if asked to."""
-        reason = self.stop()
+        """Save a checkpoint and raise `Stopped` if asked to end early."""
+        reason = self.should_stop()
         if reason:
-            self._checkpoint()
+            self._save()
             raise Stopped(f"{reason}: stopped after {self.done} iterations; run again with --resume to go on")
 
-    def _checkpoint(self) -> None:
-        """Hand out all that is needed to go on."""
-        started = len(self.table) * sum(leg.iterations for leg in self.legs)
-        started += sum(leg.iterations for leg in self.legs[: self.leg]) if self.course is not None else 0
-        kept = PipelineState(self.table, self.pool, self.refined, self.course, self.leg, self.skipped)
-        # What a resumed run need not do again: of a refinement under way nothing is kept.
+    def _save(self) -> None:
+        """Hand the state to `save_checkpoint`."""
+        started = len(self.table) * sum(stage.iterations for stage in self.stages)
+        if self.projections is not None:
+            started += sum(stage.iterations for stage in self.stages[: self.next_stage])
+        state = PipelineState(self.table, self.pool, self.refined, self.projections, self.next_stage, self.skipped)
+        # A refinement under way is repeated by a resumed run: its iterations are not done.
         done = started + len(self.refined) * self.settings.refine.iterations
-        self.save(self.done, *to_checkpoint(kept, done))
+        self.save_checkpoint(self.done, *to_checkpoint(state, done))
 
-    def restore(self, state: Checkpoint) -> None:
-        """Go on from what `_checkpoint` handed out."""
-        kept, self.done = from_checkpoint(state)
-        self.table, self.pool, self.refined, self.course, self.leg, self.skipped = vars(kept).values()
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take the state from a checkpoint that `_save` wrote."""
+        state, self.done = from_checkpoint(checkpoint)
+        self.table, self.pool, self.refined = state.table, state.pool, state.refined
+        self.projections, self.next_stage, self.skipped = state.projections, state.next_stage, state.skipped

@@ -1,4 +1,4 @@
-"""Projections onto what was measured and onto the support, and the updates made of them.
+"""Projections onto the measured moduli and onto the support, and the updates made of them.
 
 Arrays are (z, y, x) in corner order. x is the iterate, P its projection onto the measured moduli, S the support. Every
 update but GPS is linear in P and x, with one pair of coefficients inside the support and one outside, so that one
@@ -22,7 +22,7 @@ from jaxtyping import Array, Complex, Float
 from ...physics.psf import convolve_gaussian
 
 UNMEASURED = -1.0
-"""Amplitude of a pixel that says nothing: bad, or withheld."""
+"""Amplitude of a pixel that is bad or withheld."""
 _TINY = 1e-20
 
 Coefficient: TypeAlias = float | Float[Array, ""]
@@ -30,7 +30,7 @@ _SMOOTHING = 0.01
 """Moreau's σ of GPS's support constraint."""
 
 
-class Update(NamedTuple):
+class UpdateCoefficients(NamedTuple):
     """Coefficients of the projected object and of the iterate, inside and outside the support."""
 
     inside_projected: Coefficient
@@ -39,66 +39,69 @@ class Update(NamedTuple):
     outside_iterate: Coefficient
 
 
-UPDATES: dict[str, Callable[[float], Update]] = {
-    "er": lambda beta: Update(1.0, 0.0, 0.0, 0.0),
-    "hio": lambda beta: Update(1.0, 0.0, -beta, 1.0),
-    "raar": lambda beta: Update(1.0, 0.0, 1.0 - 2.0 * beta, beta),
-    "dm": lambda beta: Update(beta, 1.0 - beta, -beta, 1.0),
-    "cf": lambda beta: Update(1.0, 0.0, -1.0, 0.0),
+UPDATES: dict[str, Callable[[float], UpdateCoefficients]] = {
+    "er": lambda beta: UpdateCoefficients(1.0, 0.0, 0.0, 0.0),
+    "hio": lambda beta: UpdateCoefficients(1.0, 0.0, -beta, 1.0),
+    "raar": lambda beta: UpdateCoefficients(1.0, 0.0, 1.0 - 2.0 * beta, beta),
+    "dm": lambda beta: UpdateCoefficients(beta, 1.0 - beta, -beta, 1.0),
+    "cf": lambda beta: UpdateCoefficients(1.0, 0.0, -1.0, 0.0),
 }
 
 
-def scaled(field: Complex[Array, "z y x"], factor: Float[Array, "z y x"]) -> Complex[Array, "z y x"]:
-    """Multiply by a real array: a third faster than to make it complex first."""
+def multiply_real(field: Complex[Array, "z y x"], factor: Float[Array, "z y x"]) -> Complex[Array, "z y x"]:
+    """Multiply by a real array, a third faster than by a complex one."""
     return lax.complex(field.real * factor, field.imag * factor)
 
 
-def advance(
-    start: Complex[Array, "z y x"], way: Complex[Array, "z y x"], length: Float[Array, ""]
+def add_scaled(
+    start: Complex[Array, "z y x"], step: Complex[Array, "z y x"], length: Float[Array, ""]
 ) -> Complex[Array, "z y x"]:
-    """Give start + length·way, by real arithmetic likewise."""
-    return lax.complex(start.real + length * way.real, start.imag + length * way.imag)
+    """Compute start + length·step, by real arithmetic."""
+    return lax.complex(start.real + length * step.real, start.imag + length * step.imag)
 
 
 def abs2(field: Complex[Array, "z y x"]) -> Float[Array, "z y x"]:
-    """|field|²."""
+    """Compute |field|²."""
     return field.real**2 + field.imag**2
 
 
 def modulus_projection(density: Complex[Array, "z y x"], amplitude: Float[Array, "z y x"]) -> Complex[Array, "z y x"]:
-    """Give the diffracted wave the measured moduli where there are any, and leave it as it is elsewhere.
+    """Replace the moduli of the diffracted wave by the measured ones, where there are any.
 
     Args:
-        density: The iterate.
+        density: Iterate.
         amplitude: √counts; negative where nothing was measured.
     """
     wave = jnp.fft.fftn(density)
     factor = amplitude * lax.rsqrt(abs2(wave) + _TINY)
-    return jnp.fft.ifftn(scaled(wave, jnp.where(amplitude < 0, 1.0, factor)))
+    return jnp.fft.ifftn(multiply_real(wave, jnp.where(amplitude < 0, 1.0, factor)))
 
 
-def coherent_projection(
+def partially_coherent_projection(
     density: Complex[Array, "z y x"],
     amplitude: Float[Array, "z y x"],
     sigmas: Float[Array, "3"],
     background: Float[Array, ""],
 ) -> Complex[Array, "z y x"]:
-    """Project as `modulus_projection`, under partial coherence: by the ratio of measured to modelled counts.
+    """Project under partial coherence: scale the wave by the root of the ratio of measured to modelled counts.
 
     Args:
-        density: The iterate.
+        density: Iterate.
         amplitude: √counts; negative where nothing was measured.
         sigmas: [pixel] Widths of the point-spread function.
-        background: Counts in every pixel.
+        background: [counts] Background in every pixel.
     """
     wave = jnp.fft.fftn(density)
     modelled = convolve_gaussian(abs2(wave), sigmas) + background
     factor = amplitude * lax.rsqrt(modelled + _TINY)
-    return jnp.fft.ifftn(scaled(wave, jnp.where(amplitude < 0, 1.0, factor)))
+    return jnp.fft.ifftn(multiply_real(wave, jnp.where(amplitude < 0, 1.0, factor)))
 
 
 def apply_update(
-    projected: Complex[Array, "z y x"], iterate: Complex[Array, "z y x"], support: Float[Array, "z y x"], update: Update
+    projected: Complex[Array, "z y x"],
+    iterate: Complex[Array, "z y x"],
+    support: Float[Array, "z y x"],
+    update: UpdateCoefficients,
 ) -> Complex[Array, "z y x"]:
     """Combine the projected object and the iterate to the next iterate.
 
@@ -106,11 +109,11 @@ def apply_update(
         projected: P.
         iterate: x.
         support: 1 inside, 0 outside.
-        update: The method's coefficients.
+        update: Coefficients of the method.
     """
     inside = support > 0
 
-    # Chosen between sums, not summed by chosen coefficients: those would be two more arrays to read in each iteration.
+    # Selected between two sums: coefficients selected per voxel would be two more arrays to read in each iteration.
     def part(p: Float[Array, "z y x"], x: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
         within = update.inside_projected * p + update.inside_iterate * x
         beyond = update.outside_projected * p + update.outside_iterate * x
@@ -119,7 +122,7 @@ def apply_update(
     return lax.complex(part(projected.real, iterate.real), part(projected.imag, iterate.imag))
 
 
-def gps_dual(
+def update_gps_dual(
     dual: Complex[Array, "z y x"],
     projected: Complex[Array, "z y x"],
     iterate: Complex[Array, "z y x"],

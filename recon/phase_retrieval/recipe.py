@@ -1,7 +1,8 @@
-"""One start through a whole recipe: legs of iterations with one support each, compiled once for all methods and starts.
+"""Stages of a recipe: iterations with one support each, compiled once for all methods and starts.
 
-A leg is one call of a jitted loop of two FFTs an iteration; between legs the support, and under partial coherence the
-point-spread function, follow the object. The state between two legs is all that is needed to go on.
+A stage is one call of a jitted loop of two FFTs an iteration; between stages the support, and under partial coherence
+the point-spread function, are updated. The state between two stages suffices to continue. Arrays are (z, y, x) in
+corner order.
 """
 
 from dataclasses import dataclass, replace
@@ -14,37 +15,47 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
-from .multiresolution import middle_of, resampled, resampled_support
-from .pattern import DevicePattern, PointSpread, no_blur
-from .projections import UPDATES, Update, abs2, apply_update, coherent_projection, gps_dual, modulus_projection, scaled
-from .psf_fit import fit_blur
+from .multiresolution import crop_pattern, resample_density, resample_support
+from .pattern import DevicePattern, PointSpread, ideal_point_spread
+from .projections import (
+    UPDATES,
+    UpdateCoefficients,
+    abs2,
+    apply_update,
+    modulus_projection,
+    multiply_real,
+    partially_coherent_projection,
+    update_gps_dual,
+)
+from .psf_fit import fit_point_spread
 from .settings import PhaseSettings, RecipeStep, ShrinkWrap
 from .support import autocorrelation_support, half_support, random_density, shrink_wrap
 
 NEAR_SIGMA = 1.4
-"""[voxel] Blur of the amplitude that the support of a given density is drawn around."""
+"""[voxel] Width of the Gaussian that blurs the amplitude for the support of an initial density."""
 TWIN_ITERATIONS = 10
+"""Iterations with half a support, which break the symmetry of an object and its twin."""
 TWIN_AT = 0.25
-"""Where in the recipe half a support breaks the symmetry, between two legs, and for how long."""
+"""Fraction of the recipe after which they come, between two stages."""
 TWIN_LATEST = 0.5
-"""Where in the recipe the next leg must begin at the latest: else the one before it is cut in two."""
+"""Fraction of the recipe by which the next stage must begin; else the stage before it is cut in two."""
 
 
 class ProjectionState(NamedTuple):
-    """A start between two legs.
+    """State of a start between two stages.
 
     Args:
-        iterate: x.
-        dual: y of GPS; 0 before its first leg.
+        iterate: Iterate x.
+        dual: Dual variable y of GPS; 0 before its first stage.
         support: 1 inside.
-        blur: Point-spread function and background.
-        direction: Side of the support that is kept against the twin.
+        point_spread: Point-spread function and background.
+        direction: Direction of the side of the support that is retained against the twin.
     """
 
     iterate: Complex[Array, "z y x"]
     dual: Complex[Array, "z y x"]
     support: Float[Array, "z y x"]
-    blur: PointSpread
+    point_spread: PointSpread
     direction: Float[Array, "3"]
 
 
@@ -53,148 +64,156 @@ class Stage:
     """Iterations with one support.
 
     Args:
-        method: As in the recipe.
+        method: Name of the method in the recipe.
         beta: Relaxation.
-        iterations: How many.
+        iterations: Number of iterations.
         psf: Whether partial coherence is modelled.
-        wrap: Width [voxel] and threshold of the support's update after the leg; None for none.
-        twin: Whether half the support is taken away for this leg.
-        band: Part of each axis of the array, about its centre, that is phased.
+        shrink_wrap: Width [voxel] and threshold of the support's update after the stage; None for no update.
+        twin: Whether the stage has half a support.
+        band: Fraction of each axis of the array, about its centre, that is phased.
     """
 
     method: str
     beta: float
     iterations: int
     psf: bool
-    wrap: tuple[float, float] | None = None
+    shrink_wrap: tuple[float, float] | None = None
     twin: bool = False
     band: float = 1.0
 
 
-def stages_of(settings: PhaseSettings) -> tuple[Stage, ...]:
-    """Cut a recipe into legs; the last leg's support update is left out, for nothing follows it."""
-    legs = [leg for step in settings.recipe for leg in _legs_of_step(step)]
+def build_stages(settings: PhaseSettings) -> tuple[Stage, ...]:
+    """Divide a recipe into stages; the last stage has no update of the support."""
+    stages = [stage for step in settings.recipe for stage in _build_step(step)]
     if settings.twin:
-        legs = _with_twin(legs)
-    return (*legs[:-1], replace(legs[-1], wrap=None))
+        stages = _insert_twin_stage(stages)
+    return (*stages[:-1], replace(stages[-1], shrink_wrap=None))
 
 
-def never_wrapped(settings: PhaseSettings) -> list[str]:
-    """Say of which steps the support is not updated although it has an interval: they are shorter than that."""
-    said = []
+def support_update_warnings(settings: PhaseSettings) -> list[str]:
+    """List the steps that are shorter than the interval of their support's updates, a sentence each."""
+    sentences = []
     for number, step in enumerate(settings.recipe, 1):
         wrap, iterations = step.step.support, step.step.iterations
         if wrap is not None and wrap.every > iterations:
             every = f"its {iterations} iterations are fewer than support.every, {wrap.every}"
-            said.append(f"step {number} of the recipe ({step.method}) does not update the support: {every}")
-    return said
+            sentences.append(f"step {number} of the recipe ({step.method}) does not update the support: {every}")
+    return sentences
 
 
-def _with_twin(legs: list[Stage]) -> list[Stage]:
-    """Put half a support between two legs at a quarter of the recipe; a leg that goes on far beyond is cut there."""
-    total = sum(leg.iterations for leg in legs)
-    ends = [sum(leg.iterations for leg in legs[: i + 1]) for i in range(len(legs))]
+def _insert_twin_stage(stages: list[Stage]) -> list[Stage]:
+    """Insert a stage with half a support at a quarter of the recipe; a stage that goes on far beyond is cut there."""
+    total = sum(stage.iterations for stage in stages)
+    ends = [sum(stage.iterations for stage in stages[: i + 1]) for i in range(len(stages))]
     at = next(i for i, end in enumerate(ends) if end >= TWIN_AT * total)
     quarter = ceil(TWIN_AT * total)
-    if ends[at] > TWIN_LATEST * total and quarter >= TWIN_ITERATIONS:  # of a short recipe it would be too large a part
-        first = quarter - (ends[at] - legs[at].iterations)
-        before = replace(legs[at], iterations=first, wrap=None)
-        after = replace(legs[at], iterations=legs[at].iterations - first)
-        legs = [*legs[:at], before, after, *legs[at + 1 :]]
-    if at + 1 == len(legs):
-        return legs
-    beside = legs[at + 1]
-    return [*legs[: at + 1], replace(beside, iterations=TWIN_ITERATIONS, wrap=None, twin=True), *legs[at + 1 :]]
+    if ends[at] > TWIN_LATEST * total and quarter >= TWIN_ITERATIONS:  # not in a short recipe
+        first = quarter - (ends[at] - stages[at].iterations)
+        before = replace(stages[at], iterations=first, shrink_wrap=None)
+        after = replace(stages[at], iterations=stages[at].iterations - first)
+        stages = [*stages[:at], before, after, *stages[at + 1 :]]
+    if at + 1 == len(stages):
+        return stages
+    beside = stages[at + 1]
+    return [
+        *stages[: at + 1],
+        replace(beside, iterations=TWIN_ITERATIONS, shrink_wrap=None, twin=True),
+        *stages[at + 1 :],
+    ]
 
 
-def _legs_of_step(step: RecipeStep) -> list[Stage]:
-    chosen = step.step
-    wrap = chosen.support or ShrinkWrap(every=chosen.iterations)
-    updates, rest = divmod(chosen.iterations, wrap.every)
-    legs = []
+def _build_step(step: RecipeStep) -> list[Stage]:
+    settings = step.step
+    wrap = settings.support or ShrinkWrap(every=settings.iterations)
+    updates, rest = divmod(settings.iterations, wrap.every)
+    stages = []
     for i in range(updates):
         share = i / max(updates - 1, 1)
         width = (1 - share) * wrap.sigma[0] + share * wrap.sigma[1]
-        follows = (width, wrap.threshold) if chosen.support else None
-        legs.append(Stage(step.method, chosen.beta, wrap.every, chosen.psf, follows, band=chosen.band))
-    return legs + ([Stage(step.method, chosen.beta, rest, chosen.psf, band=chosen.band)] if rest else [])
+        update = (width, wrap.threshold) if settings.support else None
+        stages.append(Stage(step.method, settings.beta, wrap.every, settings.psf, update, band=settings.band))
+    return stages + ([Stage(step.method, settings.beta, rest, settings.psf, band=settings.band)] if rest else [])
 
 
 @jax.jit
 def init_state(pattern: DevicePattern, key: Array, threshold: Float[Array, ""] | float) -> ProjectionState:
-    """Fill the autocorrelation's support at random."""
+    """Initialise a random start: the autocorrelation's support, filled at random."""
     steady = pattern.counts / pattern.exposure
     support = autocorrelation_support(steady, pattern.fitted, threshold)
     first, second = jax.random.split(key)
     density = random_density(first, steady, pattern.fitted, support)
     return ProjectionState(
-        density, jnp.zeros_like(density), support, no_blur(), jax.random.normal(second, (3,), jnp.float32)
+        density, jnp.zeros_like(density), support, ideal_point_spread(), jax.random.normal(second, (3,), jnp.float32)
     )
 
 
 @jax.jit
-def init_state_at(density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float) -> ProjectionState:
-    """Begin from a density that is thought to be near, within the support that it shows."""
+def init_state_from_density(
+    density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float
+) -> ProjectionState:
+    """Initialise a start from a density, within the support that its amplitude shows."""
     intensity = abs2(density)
-    # The object's amplitude, whatever the array's size: an rms over all of it would be the lower the emptier it is.
+    # Mean intensity weighted by itself: unlike an rms over the array it does not depend on how much of it is empty.
     level = jnp.sum(intensity**2) / jnp.maximum(jnp.sum(intensity), 1e-30)
-    shown = (intensity > threshold**2 * level).astype(jnp.float32)
-    inside = shrink_wrap(density, shown, NEAR_SIGMA, threshold)
-    blur, direction = no_blur(), jax.random.normal(key, (3,), jnp.float32)
-    return ProjectionState(density, jnp.zeros_like(density), inside, blur, direction)
+    bright = (intensity > threshold**2 * level).astype(jnp.float32)
+    support = shrink_wrap(density, bright, NEAR_SIGMA, threshold)
+    point_spread, direction = ideal_point_spread(), jax.random.normal(key, (3,), jnp.float32)
+    return ProjectionState(density, jnp.zeros_like(density), support, point_spread, direction)
 
 
-def run_stage(state: ProjectionState, pattern: DevicePattern, leg: Stage) -> ProjectionState:
-    """Go one leg, on the array's middle if the leg asks for no more of it."""
-    pattern = middle_of(pattern, leg.band)
-    state = _on_voxels_of(state, pattern)
-    if leg.psf:
-        state = state._replace(blur=fit_blur(state.iterate, state.support, pattern, state.blur, background=False))
-    whole = state.support
-    if leg.twin:
-        state = state._replace(support=_halved(state))
-    count = jnp.asarray(leg.iterations, jnp.int32)
-    if leg.method == "gps":
-        state = _gps(state, pattern, jnp.asarray(leg.beta, jnp.float32), count, coherent=not leg.psf)
+def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> ProjectionState:
+    """Run one stage, on the middle of the pattern where its band is below 1."""
+    pattern = crop_pattern(pattern, stage.band)
+    state = _match_sampling(state, pattern)
+    if stage.psf:
+        state = state._replace(
+            point_spread=fit_point_spread(state.iterate, state.support, pattern, state.point_spread, background=False)
+        )
+    full_support = state.support
+    if stage.twin:
+        state = state._replace(support=_half_support(state))
+    count = jnp.asarray(stage.iterations, jnp.int32)
+    if stage.method == "gps":
+        state = _gps(state, pattern, jnp.asarray(stage.beta, jnp.float32), count, coherent=not stage.psf)
     else:
-        update = Update(*(jnp.asarray(number, jnp.float32) for number in UPDATES[leg.method](leg.beta)))
-        state = _iterate(state, pattern, update, count, coherent=not leg.psf)
-    state = state._replace(support=whole)
-    if leg.wrap:
-        sigma, threshold = leg.wrap
-        state = _wrapped(state, pattern, sigma * leg.band, threshold, coherent=not leg.psf)
+        update = UpdateCoefficients(*(jnp.asarray(number, jnp.float32) for number in UPDATES[stage.method](stage.beta)))
+        state = _iterate(state, pattern, update, count, coherent=not stage.psf)
+    state = state._replace(support=full_support)
+    if stage.shrink_wrap:
+        sigma, threshold = stage.shrink_wrap
+        state = _update_support(state, pattern, sigma * stage.band, threshold, coherent=not stage.psf)
     return state
 
 
-def _on_voxels_of(state: ProjectionState, pattern: DevicePattern) -> ProjectionState:
-    """Bring a start to the voxels of a pattern, if those before were larger or smaller."""
+def _match_sampling(state: ProjectionState, pattern: DevicePattern) -> ProjectionState:
+    """Resample a state to the voxels of a pattern, where they differ."""
     nz, ny, nx = pattern.counts.shape
     if state.support.shape == (nz, ny, nx):
         return state
-    iterate, dual = (resampled(array, (nz, ny, nx)) for array in (state.iterate, state.dual))
-    return state._replace(iterate=iterate, dual=dual, support=resampled_support(state.support, (nz, ny, nx)))
+    iterate, dual = (resample_density(array, (nz, ny, nx)) for array in (state.iterate, state.dual))
+    return state._replace(iterate=iterate, dual=dual, support=resample_support(state.support, (nz, ny, nx)))
 
 
 @jax.jit
 def final_density(state: ProjectionState) -> Complex[Array, "z y x"]:
-    """The density of a start: its iterate within the support."""
-    return scaled(state.iterate, state.support)
+    """Return the density of a start: its iterate within the support."""
+    return multiply_real(state.iterate, state.support)
 
 
-def _projected(
-    density: Complex[Array, "z y x"], pattern: DevicePattern, blur: PointSpread, coherent: bool
+def _project(
+    density: Complex[Array, "z y x"], pattern: DevicePattern, point_spread: PointSpread, coherent: bool
 ) -> Complex[Array, "z y x"]:
     if coherent:
         return modulus_projection(density, pattern.amplitude)
-    return coherent_projection(density, pattern.amplitude, blur.sigmas, blur.background)
+    return partially_coherent_projection(density, pattern.amplitude, point_spread.sigmas, point_spread.background)
 
 
 @partial(jax.jit, static_argnames="coherent")
 def _iterate(
-    state: ProjectionState, pattern: DevicePattern, update: Update, count: Int[Array, ""], *, coherent: bool
+    state: ProjectionState, pattern: DevicePattern, update: UpdateCoefficients, count: Int[Array, ""], *, coherent: bool
 ) -> ProjectionState:
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
-        projected = _projected(iterate, pattern, state.blur, coherent)
+        projected = _project(iterate, pattern, state.point_spread, coherent)
         return apply_update(projected, iterate, state.support, update)
 
     return state._replace(iterate=lax.fori_loop(0, count, step, state.iterate))
@@ -206,15 +225,15 @@ def _gps(
 ) -> ProjectionState:
     def step(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
         iterate, dual = both
-        projected = _projected(iterate - dual, pattern, state.blur, coherent)
-        return projected, gps_dual(dual, projected, iterate, state.support, beta)
+        projected = _project(iterate - dual, pattern, state.point_spread, coherent)
+        return projected, update_gps_dual(dual, projected, iterate, state.support, beta)
 
     iterate, dual = lax.fori_loop(0, count, step, (state.iterate, state.dual))
     return state._replace(iterate=iterate, dual=dual)
 
 
 @partial(jax.jit, static_argnames="coherent")
-def _wrapped(
+def _update_support(
     state: ProjectionState,
     pattern: DevicePattern,
     sigma: Float[Array, ""] | float,
@@ -222,11 +241,11 @@ def _wrapped(
     *,
     coherent: bool,
 ) -> ProjectionState:
-    """Draw the support anew around what the measurement makes of the object."""
-    projected = _projected(state.iterate, pattern, state.blur, coherent)
+    """Update the support by the projection of the object onto the measurement."""
+    projected = _project(state.iterate, pattern, state.point_spread, coherent)
     return state._replace(support=shrink_wrap(projected, state.support, sigma, threshold))
 
 
 @jax.jit
-def _halved(state: ProjectionState) -> Float[Array, "z y x"]:
+def _half_support(state: ProjectionState) -> Float[Array, "z y x"]:
     return half_support(state.iterate, state.support, state.direction)

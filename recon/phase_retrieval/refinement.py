@@ -1,12 +1,12 @@
 """Refinement of a density by the Poisson likelihood of the counts, with point-spread function and background.
 
 Conjugate gradients (Polak & Ribière) on the density within its support. Along a direction d the coherent intensity is
-|F + tD|² = |F|² + 2t Re F*D + t²|D|², so that the line search needs no FFT: Newton's method finds where the slope of
-the deviance vanishes. Every few iterations the widths and the background take a step of Fisher's scoring, and the
-support is drawn a little wider than the object, so that its soft edges stay within.
+|F + tD|² = |F|² + 2t Re F*D + t²|D|², so that the line search needs no FFT: Newton's method finds the zero of the
+deviance's slope. Every few iterations the widths and the background take a step of Fisher's scoring, and the support is
+set a little wider than the object, so that its soft edges stay within.
 
-Below `LEAST_COUNTS` the deviance goes on along its tangent: it stays convex in the counts, and dark pixels keep a
-slope.
+Below `LEAST_COUNTS` the deviance continues along its tangent: it stays convex in the counts, and dark pixels keep a
+slope. Arrays are (z, y, x) in corner order.
 """
 
 from functools import partial
@@ -20,8 +20,8 @@ from jaxtyping import Array, Complex, Float, Int
 from ...physics.diffraction.far_field import LEAST_COUNTS, far_field
 from ...physics.psf import convolve_gaussian
 from .pattern import DevicePattern, PointSpread
-from .projections import abs2, advance, scaled
-from .psf_fit import fit_blur
+from .projections import abs2, add_scaled, multiply_real
+from .psf_fit import fit_point_spread
 from .settings import RefineSettings
 from .support import shrink_wrap
 
@@ -30,30 +30,30 @@ BLOCK = 5
 SUPPORT_BLOCKS = 8
 """Blocks between two updates of the support, in the first half of the refinement."""
 SUPPORT_SIGMA = 1.0
-"""[voxel] Blur of the amplitude that the refined support is drawn around."""
+"""[voxel] Width of the Gaussian that blurs the amplitude for the refined support."""
 _NEWTON = 3
 
 
-class Refined(NamedTuple):
-    """A density under refinement.
+class RefinementState(NamedTuple):
+    """State of a refinement between two blocks.
 
     Args:
-        density: Corner order.
-        support: 1 where the density may be.
-        blur: Point-spread function and background.
-        gradient: Of the deviance, at the last iteration but for what changed since; 0 before the first.
-        direction: That was to be searched next.
+        density: Density within its support.
+        support: 1 inside.
+        point_spread: Point-spread function and background.
+        gradient: Gradient of the deviance at the last iteration; 0 before the first.
+        direction: Next search direction.
     """
 
     density: Complex[Array, "z y x"]
     support: Float[Array, "z y x"]
-    blur: PointSpread
+    point_spread: PointSpread
     gradient: Complex[Array, "z y x"]
     direction: Complex[Array, "z y x"]
 
 
 class _Search(NamedTuple):
-    """Conjugate gradients between two iterations; ``wave`` and ``counts`` belong to ``density``."""
+    """State of the conjugate gradients between two iterations; ``wave`` and ``counts`` are those of ``density``."""
 
     density: Complex[Array, "z y x"]
     wave: Complex[Array, "z y x"]
@@ -62,96 +62,102 @@ class _Search(NamedTuple):
     direction: Complex[Array, "z y x"]
 
 
-def begin(density: Complex[Array, "z y x"], support: Float[Array, "z y x"], blur: PointSpread) -> Refined:
-    """Start from a density."""
-    density = scaled(density, support)
-    return Refined(density, support, blur, jnp.zeros_like(density), jnp.zeros_like(density))
+def init_refinement(
+    density: Complex[Array, "z y x"], support: Float[Array, "z y x"], point_spread: PointSpread
+) -> RefinementState:
+    """Initialise the refinement of a density."""
+    density = multiply_real(density, support)
+    return RefinementState(density, support, point_spread, jnp.zeros_like(density), jnp.zeros_like(density))
 
 
-def blocks_of(iterations: int) -> list[int]:
+def split_iterations(iterations: int) -> list[int]:
     """Cut the iterations into blocks."""
     whole, rest = divmod(iterations, BLOCK)
     return [BLOCK] * whole + ([rest] if rest else [])
 
 
 def refine_block(
-    state: Refined, pattern: DevicePattern, iterations: int, settings: RefineSettings, *, wrap: bool = False
-) -> Refined:
+    state: RefinementState, pattern: DevicePattern, iterations: int, settings: RefineSettings, *, shrink: bool = False
+) -> RefinementState:
     """Refine by one block.
 
     Args:
-        state: Where to start.
-        pattern: The measurement.
-        iterations: Of conjugate gradients.
-        settings: Whether the widths and the background are fitted, and the support's threshold.
-        wrap: Whether to draw the support anew before.
+        state: State before the block.
+        pattern: Measured pattern.
+        iterations: Iterations of conjugate gradients.
+        settings: Choice of the fitted parameters, and threshold of the support.
+        shrink: Whether to update the support first.
     """
-    if wrap:
-        state = wrapped(state, settings.threshold)
+    if shrink:
+        state = update_support(state, settings.threshold)
     if settings.psf or settings.background:
-        wanted = {"psf": settings.psf, "background": settings.background}
-        state = state._replace(blur=fit_blur(state.density, state.support, pattern, state.blur, **wanted))
-    coherent = not settings.psf and not bool(jnp.any(state.blur.sigmas > 0))
-    refined: Refined = _descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
+        active = {"psf": settings.psf, "background": settings.background}
+        state = state._replace(
+            point_spread=fit_point_spread(state.density, state.support, pattern, state.point_spread, **active)
+        )
+    coherent = not settings.psf and not bool(jnp.any(state.point_spread.sigmas > 0))
+    refined: RefinementState = _descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
     return refined
 
 
 @jax.jit
-def wrapped(state: Refined, threshold: Float[Array, ""] | float) -> Refined:
-    """Draw the support a little wider than the object, and cut the object to it."""
+def update_support(state: RefinementState, threshold: Float[Array, ""] | float) -> RefinementState:
+    """Set the support a little wider than the object, and restrict the object to it."""
     support = shrink_wrap(state.density, state.support, SUPPORT_SIGMA, threshold)
-    return state._replace(support=support, density=scaled(state.density, support))
+    return state._replace(support=support, density=multiply_real(state.density, support))
 
 
 @partial(jax.jit, static_argnames="coherent")
-def _descend(state: Refined, pattern: DevicePattern, count: Int[Array, ""], *, coherent: bool) -> Refined:
-    def spread(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
-        return values if coherent else convolve_gaussian(values, state.blur.sigmas)
+def _descend(
+    state: RefinementState, pattern: DevicePattern, count: Int[Array, ""], *, coherent: bool
+) -> RefinementState:
+    def convolve(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
+        return values if coherent else convolve_gaussian(values, state.point_spread.sigmas)
 
-    def counted(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
-        return pattern.exposure * spread(values)
+    def to_counts(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
+        return pattern.exposure * convolve(values)
 
     def gradient_at(wave: Complex[Array, "z y x"], counts: Float[Array, "z y x"]) -> Complex[Array, "z y x"]:
         slope = pattern.exposure * pattern.fitted * (1.0 - pattern.counts / jnp.maximum(counts, LEAST_COUNTS))
-        return scaled(jnp.fft.ifftn(scaled(wave, spread(slope))), state.support)
+        return multiply_real(jnp.fft.ifftn(multiply_real(wave, convolve(slope))), state.support)
 
     def step(_: Array, now: _Search) -> _Search:
         along = far_field(now.direction)
-        first = counted(2.0 * (now.wave.real * along.real + now.wave.imag * along.imag))
-        second = counted(abs2(along))
-        t = _length(now.counts, first, second, pattern)
-        density, wave = advance(now.density, now.direction, t), advance(now.wave, along, t)
+        first = to_counts(2.0 * (now.wave.real * along.real + now.wave.imag * along.imag))
+        second = to_counts(abs2(along))
+        t = _step_length(now.counts, first, second, pattern)
+        density, wave = add_scaled(now.density, now.direction, t), add_scaled(now.wave, along, t)
         counts = now.counts + t * (first + t * second)
         gradient = gradient_at(wave, counts)
-        return _Search(density, wave, counts, gradient, _conjugate(gradient, now.gradient, now.direction))
+        return _Search(density, wave, counts, gradient, _conjugate_direction(gradient, now.gradient, now.direction))
 
-    density = scaled(state.density, state.support)
+    density = multiply_real(state.density, state.support)
     wave = far_field(density)
-    counts = counted(abs2(wave)) + pattern.exposure * state.blur.background
+    counts = to_counts(abs2(wave)) + pattern.exposure * state.point_spread.background
     gradient = gradient_at(wave, counts)
-    direction = scaled(_conjugate(gradient, state.gradient, state.direction), state.support)
-    found = lax.fori_loop(0, count, step, _Search(density, wave, counts, gradient, direction))
-    return state._replace(density=found.density, gradient=found.gradient, direction=found.direction)
+    direction = multiply_real(_conjugate_direction(gradient, state.gradient, state.direction), state.support)
+    last = lax.fori_loop(0, count, step, _Search(density, wave, counts, gradient, direction))
+    return state._replace(density=last.density, gradient=last.gradient, direction=last.direction)
 
 
 def _inner(a: Complex[Array, "z y x"], b: Complex[Array, "z y x"]) -> Float[Array, ""]:
     return jnp.sum(a.real * b.real + a.imag * b.imag)
 
 
-def _conjugate(
+def _conjugate_direction(
     gradient: Complex[Array, "z y x"], former: Complex[Array, "z y x"], direction: Complex[Array, "z y x"]
 ) -> Complex[Array, "z y x"]:
-    """Direction of the next search (Polak & Ribière), or downhill where that would not go down."""
+    """Compute the next search direction (Polak & Ribière), or steepest descent where that would not descend."""
     energy, before = _inner(gradient, gradient), _inner(former, former)
     share = jnp.maximum((energy - _inner(gradient, former)) / jnp.maximum(before, 1e-30), 0.0)
     share = jnp.where((before > 0) & (share * _inner(direction, gradient) < energy), share, 0.0)
-    return advance(-gradient, direction, share)
+    return add_scaled(-gradient, direction, share)
 
 
-def _length(
+def _step_length(
     counts: Float[Array, "z y x"], first: Float[Array, "z y x"], second: Float[Array, "z y x"], pattern: DevicePattern
 ) -> Float[Array, ""]:
-    """Find how far to go: Newton's method on the slope of the deviance of counts + t·first + t²·second."""
+    """Compute the step length, by Newton's method on the slope of the deviance of counts + t·first + t²·second."""
 
     def newton(_: Array, t: Float[Array, ""]) -> Float[Array, ""]:
         modelled = counts + t * first + t**2 * second

@@ -1,4 +1,4 @@
-"""What comes of phasing a measurement."""
+"""Result of phase retrieval."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +10,23 @@ from ..errors import DataError
 
 
 class NoObjectError(DataError):
-    """No start came to an object: every support vanished or filled the array."""
+    """No start found an object: every support vanished or filled the array."""
 
 
 @dataclass(frozen=True)
 class PhasingResult:
-    """What came of phasing. Arrays are centred: the object around ``n // 2``.
+    """Density, its reliability, and the starts it came from. Arrays are (z, y, x), the object around ``n // 2``.
 
     Args:
-        density: Scaled so that |FFT|² is in counts.
-        support: Where the density may be.
+        density: Density, scaled so that |FFT|² is in counts.
+        support: True where the density may differ from 0.
         sigmas: [pixel] Widths of the Gaussian point-spread function along (frame, y, x).
-        background: Counts in every pixel.
-        numbers: Quality and cost, by name; without ``llk_free`` where no pixel was withheld.
+        background: [counts] Background in every pixel.
+        numbers: Metrics and cost by name; without ``llk_free`` where no pixel was withheld.
         solutions: One row a start: number, llk, llk_free, chi_rms, support (part of the array), outcome, kept.
-        kept: The refined solutions that were combined, aligned with `density`: their spread is its uncertainty.
+        ensemble: Refined solutions that were combined, aligned with `density`; their spread is its uncertainty.
         curves: ``frequency`` [cycles/voxel], ``prtf`` and ``fsc``.
-        free: The pixels that were withheld.
+        free: True for the pixels that were withheld.
     """
 
     density: Complex[np.ndarray, "z y x"]
@@ -35,6 +35,6 @@ class PhasingResult:
     background: float
     numbers: dict[str, float]
     solutions: tuple[dict[str, Any], ...]
-    kept: Complex[np.ndarray, "k z y x"]
+    ensemble: Complex[np.ndarray, "k z y x"]
     curves: dict[str, np.ndarray]
     free: np.ndarray

@@ -8,23 +8,23 @@ from ..config.base import Flag, Settings
 
 Method: TypeAlias = Literal["er", "hio", "raar", "dm", "cf", "gps"]
 _BETA = 0.7
-"""Of the default recipe. Simulated crystals are found better than with 0.9; strongly strained ones want still less."""
+"""Relaxation of the default recipe: it finds more simulated crystals than 0.9; strongly strained ones need less."""
 METHODS: tuple[Method, ...] = ("er", "hio", "raar", "dm", "cf", "gps")
 
 
 class ShrinkWrap(Settings):
-    """How the support follows the object during a step."""
+    """Updates of the support during a step."""
 
     every: int = Field(25, ge=1, description="Iterations between two updates of the support.")
     threshold: float = Field(
         0.25, gt=0, lt=2, description="Least blurred amplitude inside the support, in units of the object's rms."
     )
     sigma: tuple[float, float] = Field(
-        (2.0, 1.0), description="Width of the blur in voxels, at the step's first update and at its last."
+        (2.0, 1.0), description="Width of the point_spread in voxels, at the step's first update and at its last."
     )
 
     @model_validator(mode="after")
-    def _blurs(self) -> "ShrinkWrap":
+    def _check_sigma(self) -> "ShrinkWrap":
         if min(self.sigma) <= 0:
             raise ValueError(f"sigma {list(self.sigma)} must be positive")
         return self
@@ -49,7 +49,7 @@ class StepSettings(Settings):
 
 
 class RecipeStep(Settings):
-    """A step by the name of its method: ``raar: {iterations: 600}``."""
+    """Step of a recipe, by the name of its method: ``raar: {iterations: 600}``."""
 
     er: StepSettings | None = Field(None, description="Error reduction.")
     hio: StepSettings | None = Field(None, description="Hybrid input-output.")
@@ -59,31 +59,31 @@ class RecipeStep(Settings):
     gps: StepSettings | None = Field(None, description="Generalised proximal smoothing.")
 
     @model_validator(mode="after")
-    def _has_one_method(self) -> "RecipeStep":
+    def _check_method(self) -> "RecipeStep":
         named = [name for name in METHODS if getattr(self, name) is not None]
         if len(named) != 1:
-            found = " and ".join(named) if named else "none"
+            given = " and ".join(named) if named else "none"
             raise ValueError(
-                f"a step has one method, not {found}; write '- raar: {{iterations: 600}}' "
+                f"a step has one method, not {given}; write '- raar: {{iterations: 600}}' "
                 f"with one of {', '.join(METHODS)}"
             )
         return self
 
     @model_serializer(mode="wrap")
-    def _only_the_method(self, write: Any) -> dict[str, Any]:
-        """Write the one key that is there."""
+    def _serialize_method(self, write: Any) -> dict[str, Any]:
+        """Write the key of the method alone."""
         return {name: value for name, value in write(self).items() if value is not None}
 
     @property
     def method(self) -> Method:
-        """Which method it is."""
+        """Name of the method."""
         return next(name for name in METHODS if getattr(self, name) is not None)
 
     @property
     def step(self) -> StepSettings:
-        """Its settings."""
-        step: StepSettings = getattr(self, self.method)
-        return step
+        """Settings of the method."""
+        settings: StepSettings = getattr(self, self.method)
+        return settings
 
 
 def _default_recipe() -> tuple[RecipeStep, ...]:
@@ -134,7 +134,7 @@ class PhaseSettings(Settings):
 
     @field_validator("recipe")
     @classmethod
-    def _ends_whole(cls, recipe: tuple[RecipeStep, ...]) -> tuple[RecipeStep, ...]:
+    def _check_last_band(cls, recipe: tuple[RecipeStep, ...]) -> tuple[RecipeStep, ...]:
         last = recipe[-1]
         if last.step.band < 1:
             raise ValueError(f"its last step has a band of {last.step.band:g}, but must look at the whole array: 1")

@@ -1,6 +1,7 @@
-"""Many random starts through one recipe: one after the other on a CPU, whose cache holds one; at once on a GPU.
+"""Random starts through one recipe: one after the other on a CPU, whose cache holds one; in groups on a GPU.
 
-A start is known by its number: the seed and the number give its random density, whatever was computed before it.
+The seed and the number of a start determine its random density, whatever was computed before it. Arrays are (z, y, x)
+in corner order; those of a group have a first axis more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,26 +16,26 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from ...physics.diffraction.far_field import ifftshift3
-from . import refinement
-from .pattern import DevicePattern, PointSpread, quality
-from .recipe import ProjectionState, Stage, final_density, init_state, init_state_at, run_stage
+from .pattern import DevicePattern, PointSpread, evaluate_fit
+from .recipe import ProjectionState, Stage, final_density, init_state, init_state_from_density, run_stage
+from .refinement import init_refinement, refine_block, split_iterations
 from .settings import RefineSettings
 
 STAGNATED_ABOVE = 1.5
-"""Likelihood, of fitted and of free pixels alike, in units of the best start's, above which a start has stagnated."""
+"""Ratio to the best start's likelihood, for fitted and for free pixels, above which a start has stagnated."""
 POLISH = 40
-"""Iterations of refinement before a start is judged: without them the point-spread function outweighs the phases."""
-GIVEN_THRESHOLD = 0.2
-"""Least blurred amplitude within the first support of a density that is given, in units of its rms."""
+"""Iterations of refinement before a start is assessed: without them the point-spread function outweighs the phases."""
+INITIAL_THRESHOLD = 0.2
+"""Least blurred amplitude within the first support of an initial density, in units of its rms."""
 LARGEST_SUPPORT = 0.5
-"""Part of the array that no support should fill: the oversampling would be below what phasing needs."""
+"""Fraction of the array above which a support is too large: the oversampling would not suffice for phasing."""
 LEAST_SUPPORT = 8
-"""[voxel] Fewer are no object."""
+"""[voxel] Smallest support of an object."""
 _GPU_BYTES = 4e9
 
 
 class StartOutcome(Enum):
-    """How a start ended; the value is the sentence for people."""
+    """Outcome of a start; the value is its description."""
 
     CONVERGED = "It explains the pattern about as well as the best start."
     STAGNATED = "It stagnated: it explains the pattern far worse than the best start."
@@ -43,17 +44,17 @@ class StartOutcome(Enum):
 
 
 @dataclass(frozen=True)
-class Start:
-    """A start that went through the whole recipe and was polished. Corner order.
+class FinishedStart:
+    """Start after the whole recipe and a short refinement, on the host.
 
     Args:
-        number: Which start it is.
-        density: Within its support.
+        number: Number of the start.
+        density: Density within its support.
         support: 1 inside.
-        sigmas: [pixel] Of the point-spread function; 0 where the recipe has none.
-        background: Counts.
+        sigmas: [pixel] Widths of the point-spread function; 0 where the recipe has none.
+        background: [counts] Background in every pixel.
         llk: Poisson deviance per fitted pixel.
-        llk_free: The same for the withheld pixels.
+        llk_free: Poisson deviance per free pixel.
         chi_rms: Relative error of the fitted amplitudes.
     """
 
@@ -67,25 +68,25 @@ class Start:
     chi_rms: float
 
     @property
-    def blur(self) -> PointSpread:
+    def point_spread(self) -> PointSpread:
         """Point-spread function and background, on the device."""
         return PointSpread(jnp.asarray(self.sigmas, jnp.float32), jnp.asarray(self.background, jnp.float32))
 
     @property
-    def filled(self) -> float:
-        """Part of the array that the support fills."""
+    def support_fraction(self) -> float:
+        """Fraction of the array that the support fills."""
         return float(np.mean(self.support))
 
 
 def group_size(shape: tuple[int, ...], starts: int) -> int:
-    """How many starts to compute at once on this machine."""
+    """Return the number of starts to compute at once on this machine."""
     if jax.default_backend() == "cpu":
         return 1
     return int(np.clip(_GPU_BYTES / (100 * np.prod(shape)), 1, starts))
 
 
-def size_of(state: ProjectionState) -> int:
-    """How many starts a state holds."""
+def count_starts(state: ProjectionState) -> int:
+    """Return the number of starts that a state holds."""
     return int(state.iterate.shape[0]) if state.iterate.ndim > 3 else 1
 
 
@@ -94,96 +95,100 @@ def init_starts(
     seed: int,
     numbers: Sequence[int],
     threshold: float,
-    given: Complex[np.ndarray, "k z y x"] | None = None,
+    initial_densities: Complex[np.ndarray, "k z y x"] | None = None,
 ) -> ProjectionState:
-    """Begin some starts; with more than one, the arrays have a first axis.
+    """Initialise a group of starts; with more than one, the arrays have a first axis.
 
     Args:
-        pattern: The measurement.
-        seed: Of the random starts.
-        numbers: Which of the starts.
-        threshold: Of the autocorrelation, for the first support of a random start.
-        given: Densities to begin from instead, one for each start of all, centred.
+        pattern: Measured pattern.
+        seed: Seed of the random starts.
+        numbers: Numbers of the starts.
+        threshold: Threshold of the autocorrelation, for the first support of a random start.
+        initial_densities: Centred densities instead of random ones, for all starts of the run.
     """
     keys = [jax.random.fold_in(jax.random.key(seed), number) for number in numbers]
-    if given is None:
+    if initial_densities is None:
         states = [init_state(pattern, key, threshold) for key in keys]
     else:
-        densities = [jnp.asarray(ifftshift3(given[number]), jnp.complex64) for number in numbers]
-        states = [init_state_at(one, key, GIVEN_THRESHOLD) for one, key in zip(densities, keys, strict=True)]
+        densities = [jnp.asarray(ifftshift3(initial_densities[number]), jnp.complex64) for number in numbers]
+        states = [
+            init_state_from_density(one, key, INITIAL_THRESHOLD) for one, key in zip(densities, keys, strict=True)
+        ]
     if len(states) == 1:
-        alone: ProjectionState = states[0]
-        return alone
+        single: ProjectionState = states[0]
+        return single
     return ProjectionState(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
 
 
 def run_group_stage(
     state: ProjectionState,
     pattern: DevicePattern,
-    legs: Sequence[Stage],
+    stages: Sequence[Stage],
     first: int,
-    stop: Callable[[], str | None],
-    told: Callable[[int], None],
+    should_stop: Callable[[], str | None],
+    progress: Callable[[int], None],
 ) -> tuple[ProjectionState, int]:
-    """Go through the legs that are left, or until asked to stop.
+    """Run the remaining stages, or until asked to stop.
 
     Args:
-        state: Of one start or of a group.
-        pattern: The measurement.
-        legs: All of the recipe.
-        first: Which to go on with.
-        stop: Asked before each leg.
-        told: Told of the iterations of each leg.
+        state: State of one start or of a group.
+        pattern: Measured pattern.
+        stages: All stages of the recipe.
+        first: Index of the first stage to run.
+        should_stop: Callback before each stage; returns a reason to stop, or None.
+        progress: Callback with the iterations of each stage done.
 
     Returns:
-        The state, and the leg to go on with: the number of legs at the end.
+        The state, and the index of the next stage: the number of stages at the end.
     """
-    grouped = size_of(state) > 1
-    for i in range(first, len(legs)):
-        if stop():
+    grouped = count_starts(state) > 1
+    for i in range(first, len(stages)):
+        if should_stop():
             return state, i
-        advance = partial(run_stage, pattern=pattern, leg=legs[i])
+        advance = partial(run_stage, pattern=pattern, stage=stages[i])
         state = jax.vmap(advance)(state) if grouped else advance(state)
-        state.iterate.block_until_ready()  # else the whole recipe is under way before anybody is asked to stop
-        told(legs[i].iterations)
-    return state, len(legs)
+        state.iterate.block_until_ready()  # else the whole recipe is queued before the first question to stop
+        progress(stages[i].iterations)
+    return state, len(stages)
 
 
 def finish_starts(
     state: ProjectionState, pattern: DevicePattern, numbers: Sequence[int], settings: RefineSettings
-) -> list[Start]:
-    """Polish and judge the starts of a group."""
+) -> list[FinishedStart]:
+    """Refine the starts of a group shortly, and compare them with the measurement."""
     single = len(numbers) == 1
     states = [state] if single else [jax.tree.map(lambda leaf, i=i: leaf[i], state) for i in range(len(numbers))]
-    return [_ended(one, pattern, number, settings) for one, number in zip(states, numbers, strict=True)]
+    return [_finish_start(one, pattern, number, settings) for one, number in zip(states, numbers, strict=True)]
 
 
-def _ended(state: ProjectionState, pattern: DevicePattern, number: int, settings: RefineSettings) -> Start:
-    polished = refinement.begin(final_density(state), state.support, state.blur)
+def _finish_start(
+    state: ProjectionState, pattern: DevicePattern, number: int, settings: RefineSettings
+) -> FinishedStart:
+    refined = init_refinement(final_density(state), state.support, state.point_spread)
     iterations = min(POLISH, settings.iterations)
-    for i, count in enumerate(refinement.blocks_of(iterations)):
-        polished = refinement.refine_block(polished, pattern, count, settings, wrap=i == 0)
-    found = quality(polished.density, polished.blur, pattern)
-    return Start(
+    for i, count in enumerate(split_iterations(iterations)):
+        refined = refine_block(refined, pattern, count, settings, shrink=i == 0)
+    fit = evaluate_fit(refined.density, refined.point_spread, pattern)
+    return FinishedStart(
         number,
-        np.asarray(polished.density),
-        np.asarray(polished.support),
-        np.asarray(polished.blur.sigmas),
-        float(polished.blur.background),
-        float(found.llk),
-        float(found.llk_free),
-        float(found.chi_rms),
+        np.asarray(refined.density),
+        np.asarray(refined.support),
+        np.asarray(refined.point_spread.sigmas),
+        float(refined.point_spread.background),
+        float(fit.llk),
+        float(fit.llk_free),
+        float(fit.chi_rms),
     )
 
 
-def outcome_of(start: Mapping[str, Any], llk: float, llk_free: float, voxels: int) -> StartOutcome:
-    """Say how a start ended.
+def classify_start(start: Mapping[str, Any], llk: float, llk_free: float, voxels: int) -> StartOutcome:
+    """Classify a start by its likelihood and its support.
 
     Args:
-        start: Its ``llk``, ``llk_free`` and ``support`` (the part of the array that it fills).
+        start: Row of a start: ``llk``, ``llk_free``, and ``support``, the fraction of the array that it fills.
         llk: Least likelihood of all starts.
         llk_free: Least free likelihood.
-        voxels: Of the array.
+        voxels: Number of voxels of the array.
     """
     filled = start["support"]
     if not np.isfinite(start["llk_free"]) or filled * voxels < LEAST_SUPPORT or filled > LARGEST_SUPPORT:

@@ -1,6 +1,6 @@
-"""Where the object may be: the first guess, shrink-wrap, and half a support against the twin.
+"""Supports: the first guess, shrink-wrap, and half a support against the twin.
 
-Supports are float32, 1 inside and 0 outside, in corner order.
+Arrays are (z, y, x) in corner order; supports are float32, 1 inside and 0 outside.
 """
 
 import jax
@@ -14,19 +14,19 @@ from .projections import abs2
 def autocorrelation_support(
     counts: Float[Array, "z y x"], weights: Float[Array, "z y x"], threshold: Float[Array, ""] | float
 ) -> Float[Array, "z y x"]:
-    """Guess where the object is from its autocorrelation, the Fourier transform of the counts; twice too large.
+    """Estimate the support by the autocorrelation, the Fourier transform of the counts; it is twice too large.
 
     Args:
-        counts: Corner order.
-        weights: 1 good, 0 bad.
-        threshold: Fraction of the autocorrelation's largest value, but for the one at no shift.
+        counts: Measured counts.
+        weights: 1 for good pixels, 0 for bad ones.
+        threshold: Fraction of the largest autocorrelation at a shift of one voxel.
     """
     spectrum = jnp.fft.rfftn(counts * weights)
     magnitude = jnp.abs(spectrum)
-    # At no shift there are also the background and the noise of all pixels; a shift of one voxel is free of them.
+    # The value at shift 0 also holds the background and the noise of all pixels.
     largest = jnp.maximum(jnp.maximum(magnitude[0, 0, 1], magnitude[0, 1, 0]), magnitude[1, 0, 0])
     half = (magnitude > threshold * largest).astype(jnp.float32)
-    # The other half of a real array's spectrum mirrors this one.
+    # The other half of the spectrum of a real array mirrors this one.
     shape = counts.shape
     z, y, x = (jnp.arange(n) for n in shape)
     mirrored = half[(-z) % shape[0]][:, (-y) % shape[1]][:, :, jnp.minimum((-x) % shape[2], shape[2] // 2)]
@@ -40,16 +40,16 @@ def shrink_wrap(
     sigma: Float[Array, ""] | float,
     threshold: Float[Array, ""] | float,
 ) -> Float[Array, "z y x"]:
-    """Draw the support around the object anew (Marchesini et al. 2003).
+    """Update the support by shrink-wrap (Marchesini et al. 2003).
 
     Args:
-        density: The object as projected onto the measurement: also what lies outside the support counts.
-        support: The support until now.
-        sigma: [voxel] Of the Gaussian that blurs the amplitude.
-        threshold: In units of the amplitude's rms within the support.
+        density: Density after projection onto the measurement, also outside the support.
+        support: Present support.
+        sigma: [voxel] Width of the Gaussian that blurs the amplitude.
+        threshold: Least blurred amplitude, in units of the amplitude's rms within the support.
 
     Returns:
-        The new support; the old one if nothing were left.
+        The new support; the present one if the new one is empty.
     """
     intensity = abs2(density)
     rms = jnp.sqrt(jnp.sum(intensity * support) / jnp.maximum(jnp.sum(support), 1.0))
@@ -67,9 +67,9 @@ def half_support(
     An object and its twin start equally likely and may grow into one another; half a support favours one of them.
 
     Args:
-        density: Gives the centre.
-        support: What to halve.
-        direction: (z, y, x), any length.
+        density: Density, for its centre.
+        support: Support to halve.
+        direction: Direction (z, y, x), of any length.
     """
     mass = abs2(density) * support
     side = jnp.zeros(support.shape, jnp.float32)
@@ -85,10 +85,10 @@ def half_support(
 def random_density(
     key: Array, counts: Float[Array, "z y x"], weights: Float[Array, "z y x"], support: Float[Array, "z y x"]
 ) -> Complex[Array, "z y x"]:
-    """Fill a support with random complex numbers that together diffract as many counts as were measured."""
+    """Fill a support with random complex numbers that diffract the measured number of counts."""
     first, second = jax.random.split(key)
     modulus = jax.random.uniform(first, support.shape, jnp.float32) * support
     angle = 2 * jnp.pi * jax.random.uniform(second, support.shape, jnp.float32)
-    wanted = jnp.sum(counts * weights) / counts.size
-    modulus = modulus * jnp.sqrt(wanted / jnp.maximum(jnp.sum(modulus**2), 1e-20))
+    power = jnp.sum(counts * weights) / counts.size
+    modulus = modulus * jnp.sqrt(power / jnp.maximum(jnp.sum(modulus**2), 1e-20))
     return jax.lax.complex(modulus * jnp.cos(angle), modulus * jnp.sin(angle))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.recon.experiments.crystal.geometry_checks import frequency_metric, voxel_size
-from unflat.recon.phase_retrieval.align import align, correlation, ramped, shifted, twin_of
+from unflat.recon.phase_retrieval.align import align, apply_phase_ramp, conjugate_twin, correlation, shift_density
 from unflat.recon.phase_retrieval.combine import combine, first_mode, prtf_threshold
 
 SHAPE = (20, 18, 22)
@@ -26,8 +26,8 @@ def test_twin_shift_phase_and_scale_are_removed_exactly(
     shift: tuple[float, float, float], angle: float, scale: float, twin: bool
 ) -> None:
     reference = crystal()
-    moved = twin_of(reference) if twin else reference
-    moved = scale * np.exp(1j * angle) * shifted(moved, np.array(shift))
+    moved = conjugate_twin(reference) if twin else reference
+    moved = scale * np.exp(1j * angle) * shift_density(moved, np.array(shift))
     found = align(moved, reference, ramp=False)
     assert found.twin == twin
     np.testing.assert_allclose(found.density, reference, atol=1e-9)
@@ -39,7 +39,9 @@ def test_twin_shift_phase_and_scale_are_removed_exactly(
 @given(shift=st.tuples(*[st.floats(-1.5, 1.5)] * 3), ramp=st.tuples(*[st.floats(-1.5, 1.5)] * 3), twin=st.booleans())
 def test_a_ramp_is_removed_too(shift: tuple[float, float, float], ramp: tuple[float, float, float], twin: bool) -> None:
     reference = crystal()
-    moved = ramped(shifted(twin_of(reference) if twin else reference, np.array(shift)), np.array(ramp))
+    moved = apply_phase_ramp(
+        shift_density(conjugate_twin(reference) if twin else reference, np.array(shift)), np.array(ramp)
+    )
     found = align(moved, reference)
     assert found.twin == twin
     # Not to the last digit: the ramp moves the spectrum across its edge, where the shift took half of it each way.
@@ -51,16 +53,20 @@ def test_a_ramp_is_removed_too(shift: tuple[float, float, float], ramp: tuple[fl
 def test_a_shift_by_whole_voxels_is_a_roll_and_a_ramp_by_whole_pixels_a_roll_of_the_spectrum() -> None:
     reference = crystal()
     np.testing.assert_allclose(
-        shifted(reference, np.array([2.0, -1.0, 3.0])), np.roll(reference, (2, -1, 3), (0, 1, 2)), atol=1e-12
+        shift_density(reference, np.array([2.0, -1.0, 3.0])), np.roll(reference, (2, -1, 3), (0, 1, 2)), atol=1e-12
     )
-    spectrum, moved = (np.abs(np.fft.fftn(one)) for one in (reference, ramped(reference, np.array([1.0, 0.0, -2.0]))))
+    spectrum, moved = (
+        np.abs(np.fft.fftn(one)) for one in (reference, apply_phase_ramp(reference, np.array([1.0, 0.0, -2.0])))
+    )
     np.testing.assert_allclose(moved, np.roll(spectrum, (1, 0, -2), (0, 1, 2)), atol=1e-9)
 
 
 def test_the_twin_diffracts_the_same_and_is_its_own_twin_s_twin() -> None:
     reference = crystal()
-    np.testing.assert_allclose(np.abs(np.fft.fftn(twin_of(reference))), np.abs(np.fft.fftn(reference)), atol=1e-10)
-    np.testing.assert_allclose(twin_of(twin_of(reference)), reference)
+    np.testing.assert_allclose(
+        np.abs(np.fft.fftn(conjugate_twin(reference))), np.abs(np.fft.fftn(reference)), atol=1e-10
+    )
+    np.testing.assert_allclose(conjugate_twin(conjugate_twin(reference)), reference)
 
 
 def test_scale_can_be_kept() -> None:

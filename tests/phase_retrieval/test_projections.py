@@ -11,17 +11,24 @@ from unflat.physics.diffraction.far_field import ifftshift3
 from unflat.physics.psf import convolve_gaussian
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.holdout import free_pixels
-from unflat.recon.phase_retrieval.pattern import DevicePattern, no_blur, pattern_of, quality
+from unflat.recon.phase_retrieval.pattern import DevicePattern, evaluate_fit, ideal_point_spread, to_device_pattern
 from unflat.recon.phase_retrieval.projections import (
     UNMEASURED,
     UPDATES,
-    Update,
+    UpdateCoefficients,
     apply_update,
-    coherent_projection,
-    gps_dual,
     modulus_projection,
+    partially_coherent_projection,
+    update_gps_dual,
 )
-from unflat.recon.phase_retrieval.recipe import ProjectionState, Stage, final_density, init_state, run_stage, stages_of
+from unflat.recon.phase_retrieval.recipe import (
+    ProjectionState,
+    Stage,
+    build_stages,
+    final_density,
+    init_state,
+    run_stage,
+)
 from unflat.recon.phase_retrieval.settings import PhaseSettings
 from unflat.recon.phase_retrieval.support import autocorrelation_support, half_support, random_density, shrink_wrap
 
@@ -72,14 +79,16 @@ def test_without_a_point_spread_function_the_coherent_projection_is_the_plain_on
     density, amplitude = drawn(4), amplitudes(5)
     zero = jnp.zeros((), jnp.float32)
     plain = modulus_projection(density, amplitude)
-    np.testing.assert_allclose(coherent_projection(density, amplitude, jnp.zeros(3), zero), plain, atol=2e-4)
+    np.testing.assert_allclose(partially_coherent_projection(density, amplitude, jnp.zeros(3), zero), plain, atol=2e-4)
 
 
 def test_a_density_that_explains_blurred_counts_is_left_alone() -> None:
     density, sigmas = drawn(6), jnp.asarray([0.5, 0.3, 0.6], jnp.float32)
     background = jnp.asarray(2.0, jnp.float32)
     amplitude = jnp.sqrt(convolve_gaussian(jnp.abs(jnp.fft.fftn(density)) ** 2, sigmas) + background)
-    np.testing.assert_allclose(coherent_projection(density, amplitude, sigmas, background), density, atol=1e-4)
+    np.testing.assert_allclose(
+        partially_coherent_projection(density, amplitude, sigmas, background), density, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("method", UPDATES)
@@ -112,15 +121,15 @@ def test_outside_the_support_updates_are_the_literature_s() -> None:
 
 
 def test_hio_and_the_difference_map_are_one_at_beta_1() -> None:
-    assert UPDATES["dm"](1.0) == UPDATES["hio"](1.0) == Update(1.0, 0.0, -1.0, 1.0)
+    assert UPDATES["dm"](1.0) == UPDATES["hio"](1.0) == UpdateCoefficients(1.0, 0.0, -1.0, 1.0)
 
 
 def test_the_dual_of_gps_lives_outside_the_support_and_rests_at_a_solution() -> None:
     support = jnp.asarray(box(SHAPE, (6, 5, 4)))
-    dual = gps_dual(drawn(0), drawn(1), drawn(2), support, 0.9)
+    dual = update_gps_dual(drawn(0), drawn(1), drawn(2), support, 0.9)
     assert float(jnp.abs(dual * support.astype(jnp.complex64)).max()) == 0
     inside = drawn(3) * support.astype(jnp.complex64)
-    assert float(jnp.abs(gps_dual(jnp.zeros_like(inside), inside, inside, support, 0.9)).max()) == 0
+    assert float(jnp.abs(update_gps_dual(jnp.zeros_like(inside), inside, inside, support, 0.9)).max()) == 0
 
 
 def test_shrink_wrap_draws_the_support_around_the_object() -> None:
@@ -202,14 +211,16 @@ def test_bad_and_free_pixels_are_never_used() -> None:
     weights[3:6, :, 11] = 0
     free = free_pixels(weights, 0.05, 4)
     spoiled = np.where(free | (weights == 0), 1e6, counts)
-    ways = [pattern_of(DiffractionData(one, weights), 0.05, 4) for one in (counts, spoiled)]
-    legs = (Stage("hio", 0.9, 7, False, (1.5, 0.2)), Stage("raar", 0.9, 5, True), Stage("gps", 0.9, 5, False))
+    ways = [to_device_pattern(DiffractionData(one, weights), 0.05, 4) for one in (counts, spoiled)]
+    stages = (Stage("hio", 0.9, 7, False, (1.5, 0.2)), Stage("raar", 0.9, 5, True), Stage("gps", 0.9, 5, False))
     found = []
     for pattern in ways:
         state = init_state(pattern, jax.random.key(0), 0.3)
-        for leg in legs:
-            state = run_stage(state, pattern, leg)
-        found.append((np.asarray(final_density(state)), quality(final_density(state), state.blur, pattern)))
+        for stage in stages:
+            state = run_stage(state, pattern, stage)
+        found.append(
+            (np.asarray(final_density(state)), evaluate_fit(final_density(state), state.point_spread, pattern))
+        )
     np.testing.assert_array_equal(found[0][0], found[1][0])
     assert float(found[0][1].llk) == float(found[1][1].llk)
     assert float(found[0][1].llk_free) != float(found[1][1].llk_free)
@@ -220,12 +231,12 @@ def test_one_leg_of_error_reduction_never_raises_the_error() -> None:
     rng = np.random.default_rng(5)
     truth = np.fft.ifftshift(box((20, 20, 20), (7, 8, 6))) * np.exp(1j * rng.normal(0, 0.3, (20, 20, 20)))
     counts = np.abs(np.fft.fftn(np.fft.ifftshift(truth))) ** 2
-    pattern = pattern_of(DiffractionData(np.fft.fftshift(counts), np.ones_like(counts)), 0.0, 0)
+    pattern = to_device_pattern(DiffractionData(np.fft.fftshift(counts), np.ones_like(counts)), 0.0, 0)
     state = init_state(pattern, jax.random.key(1), 0.1)
     errors = []
     for _ in range(4):
         state = run_stage(state, pattern, Stage("er", 0.9, 10, False))
-        errors.append(float(quality(final_density(state), no_blur(), pattern).chi_rms))
+        errors.append(float(evaluate_fit(final_density(state), ideal_point_spread(), pattern).chi_rms))
     assert errors == sorted(errors, reverse=True)
 
 
@@ -238,12 +249,12 @@ def test_a_recipe_is_cut_into_legs_with_one_half_support() -> None:
             ]
         }
     )
-    legs = stages_of(chosen)
-    assert sum(leg.iterations for leg in legs if not leg.twin) == 130
-    assert [leg.twin for leg in legs].index(True) == 2
-    assert [leg.wrap[0] for leg in legs if leg.wrap] == pytest.approx([2.0, 1.5, 1.0, 0.5])
-    assert legs[-1] == Stage("er", 0.9, 20, True)
-    assert not any(leg.twin for leg in stages_of(chosen.model_copy(update={"twin": False})))
+    stages = build_stages(chosen)
+    assert sum(stage.iterations for stage in stages if not stage.twin) == 130
+    assert [stage.twin for stage in stages].index(True) == 2
+    assert [stage.shrink_wrap[0] for stage in stages if stage.shrink_wrap] == pytest.approx([2.0, 1.5, 1.0, 0.5])
+    assert stages[-1] == Stage("er", 0.9, 20, True)
+    assert not any(stage.twin for stage in build_stages(chosen.model_copy(update={"twin": False})))
 
 
 @pytest.mark.slow
@@ -253,16 +264,16 @@ def test_starts_computed_together_are_the_starts_computed_alone() -> None:
 
     truth = box((16, 16, 16), (5, 6, 4))
     counts = np.fft.fftshift(np.abs(np.fft.fftn(truth)) ** 2)
-    pattern = pattern_of(DiffractionData(counts, np.ones_like(counts)), 0.05, 0)
+    pattern = to_device_pattern(DiffractionData(counts, np.ones_like(counts)), 0.05, 0)
     chosen = PhaseSettings.model_validate(
         {"recipe": [{"hio": {"iterations": 30}}, {"gps": {"iterations": 5, "psf": True}}]}
     )
-    legs = stages_of(chosen)
+    stages = build_stages(chosen)
 
     def ended(numbers: list[int]) -> list[np.ndarray]:
         state: ProjectionState = init_starts(pattern, 3, numbers, 0.1)
-        state, leg = run_group_stage(state, pattern, legs, 0, lambda: None, lambda iterations: None)
-        assert leg == len(legs)
+        state, stage = run_group_stage(state, pattern, stages, 0, lambda: None, lambda iterations: None)
+        assert stage == len(stages)
         return [start.density for start in finish_starts(state, pattern, numbers, chosen.refine)]
 
     together, alone = ended([0, 1]), ended([1])[0]
@@ -271,6 +282,6 @@ def test_starts_computed_together_are_the_starts_computed_alone() -> None:
 
 def test_patterns_are_float32_in_corner_order() -> None:
     counts = np.arange(60.0).reshape(3, 4, 5)
-    pattern: DevicePattern = pattern_of(DiffractionData(counts, np.ones((3, 4, 5))), 0.0, 0)
+    pattern: DevicePattern = to_device_pattern(DiffractionData(counts, np.ones((3, 4, 5))), 0.0, 0)
     assert pattern.counts.dtype == jnp.float32
     assert float(pattern.counts[0, 0, 0]) == counts[1, 2, 2]

@@ -12,12 +12,12 @@ from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.pattern import (
     DevicePattern,
     PointSpread,
-    modelled_counts,
-    no_blur,
-    pattern_of,
-    quality,
+    evaluate_fit,
+    ideal_point_spread,
+    predict_counts,
+    to_device_pattern,
 )
-from unflat.recon.phase_retrieval.psf_fit import fit_blur
+from unflat.recon.phase_retrieval.psf_fit import fit_point_spread
 from unflat.recon.phase_retrieval.settings import RefineSettings
 
 SHAPE = (24, 26, 22)
@@ -38,31 +38,33 @@ def measured(background: float = 0.5, seed: int = 0, free: float = 0.05) -> Devi
     intensity = jnp.asarray(np.abs(np.fft.fftn(crystal()[0])) ** 2, jnp.float32)
     expected = np.asarray(convolve_gaussian(intensity, jnp.asarray(SIGMAS, jnp.float32)), np.float64) + background
     counts = np.fft.fftshift(np.random.default_rng(seed).poisson(np.maximum(expected, 0)).astype(float))
-    return pattern_of(DiffractionData(counts, np.ones(SHAPE)), free, 0)
+    return to_device_pattern(DiffractionData(counts, np.ones(SHAPE)), free, 0)
 
 
-def started(spoiled: float = 0.2) -> refinement.Refined:
+def started(spoiled: float = 0.2) -> refinement.RefinementState:
     """The crystal with some noise on it."""
     density, support = crystal()
     rng = np.random.default_rng(1)
     noise = spoiled * (rng.normal(size=SHAPE) + 1j * rng.normal(size=SHAPE)) * np.abs(density).max()
-    return refinement.begin(jnp.asarray((density + noise).astype(np.complex64)), jnp.asarray(support), no_blur())
+    return refinement.init_refinement(
+        jnp.asarray((density + noise).astype(np.complex64)), jnp.asarray(support), ideal_point_spread()
+    )
 
 
 def run(
-    state: refinement.Refined, pattern: DevicePattern, settings: RefineSettings, wrap: bool = False
-) -> refinement.Refined:
-    for i, count in enumerate(refinement.blocks_of(settings.iterations)):
-        state = refinement.refine_block(state, pattern, count, settings, wrap=wrap and i % 4 == 0)
+    state: refinement.RefinementState, pattern: DevicePattern, settings: RefineSettings, shrink: bool = False
+) -> refinement.RefinementState:
+    for i, count in enumerate(refinement.split_iterations(settings.iterations)):
+        state = refinement.refine_block(state, pattern, count, settings, shrink=shrink and i % 4 == 0)
     return state
 
 
 def test_every_block_lowers_the_deviance() -> None:
     pattern, state, settings = measured(), started(), RefineSettings()
-    values = [float(quality(state.density, state.blur, pattern).llk)]
+    values = [float(evaluate_fit(state.density, state.point_spread, pattern).llk)]
     for _ in range(8):
         state = refinement.refine_block(state, pattern, 5, settings)
-        values.append(float(quality(state.density, state.blur, pattern).llk))
+        values.append(float(evaluate_fit(state.density, state.point_spread, pattern).llk))
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.05 * values[0]
 
@@ -70,10 +72,10 @@ def test_every_block_lowers_the_deviance() -> None:
 def test_widths_and_background_are_recovered_together_with_the_density() -> None:
     pattern = measured(background=5.0)
     state = run(started(), pattern, RefineSettings(iterations=100))
-    np.testing.assert_allclose(state.blur.sigmas, SIGMAS, atol=0.02)
+    np.testing.assert_allclose(state.point_spread.sigmas, SIGMAS, atol=0.02)
     # A little low: the density takes what it can of the noise, which is never below 0.
-    assert float(state.blur.background) == pytest.approx(5.0, rel=0.25)
-    found = quality(state.density, state.blur, pattern)
+    assert float(state.point_spread.background) == pytest.approx(5.0, rel=0.25)
+    found = evaluate_fit(state.density, state.point_spread, pattern)
     assert float(found.llk) < 1.1  # 1 is counting statistics, and the density fits some of the noise
     truth = crystal()[0]
     overlap = abs(np.vdot(truth, state.density)) / np.linalg.norm(truth) / np.linalg.norm(np.asarray(state.density))
@@ -84,35 +86,41 @@ def test_the_blur_s_step_of_fisher_s_scoring_finds_the_truth_for_the_true_densit
     pattern = measured()
     density, support = (jnp.asarray(array) for array in crystal())
     intensity = jnp.abs(far_field(density)) ** 2
-    blur = PointSpread(jnp.full(3, 0.2, jnp.float32), jnp.zeros((), jnp.float32))
+    point_spread = PointSpread(jnp.full(3, 0.2, jnp.float32), jnp.zeros((), jnp.float32))
     values = []
     for _ in range(12):
-        blur = fit_blur(density, support, pattern, blur)
+        point_spread = fit_point_spread(density, support, pattern, point_spread)
         values.append(
-            float(deviance(pattern.counts, convolve_gaussian(intensity, blur.sigmas) + blur.background, pattern.fitted))
+            float(
+                deviance(
+                    pattern.counts,
+                    convolve_gaussian(intensity, point_spread.sigmas) + point_spread.background,
+                    pattern.fitted,
+                )
+            )
         )
     assert values == sorted(values, reverse=True)
-    np.testing.assert_allclose(blur.sigmas, SIGMAS, atol=0.02)
-    assert float(blur.background) == pytest.approx(0.5, abs=0.05)
+    np.testing.assert_allclose(point_spread.sigmas, SIGMAS, atol=0.02)
+    assert float(point_spread.background) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize(("psf", "background"), [(False, False), (True, False), (False, True)])
 def test_what_is_not_to_be_fitted_stays(psf: bool, background: bool) -> None:
     settings = RefineSettings(iterations=20, psf=psf, background=background)
     state = run(started(), measured(), settings)
-    assert bool(jnp.any(state.blur.sigmas > 0)) == psf
-    assert (float(state.blur.background) > 0) == background
+    assert bool(jnp.any(state.point_spread.sigmas > 0)) == psf
+    assert (float(state.point_spread.background) > 0) == background
 
 
 def test_the_gradient_is_the_deviance_s_own() -> None:
     """The first direction of the search, against automatic differentiation."""
     pattern, state = measured(background=3.0), started()
-    blur = PointSpread(jnp.asarray(SIGMAS, jnp.float32), jnp.asarray(3.0, jnp.float32))
-    state = refinement.begin(state.density, state.support, blur)
+    point_spread = PointSpread(jnp.asarray(SIGMAS, jnp.float32), jnp.asarray(3.0, jnp.float32))
+    state = refinement.init_refinement(state.density, state.support, point_spread)
 
     def loss(real: jax.Array, imag: jax.Array) -> jax.Array:
         return deviance(
-            pattern.counts, modelled_counts(jax.lax.complex(real, imag), blur, pattern.exposure), pattern.fitted
+            pattern.counts, predict_counts(jax.lax.complex(real, imag), point_spread, pattern.exposure), pattern.fitted
         )
 
     gradient = np.array(jax.grad(loss, (0, 1))(state.density.real, state.density.imag))
@@ -125,7 +133,7 @@ def test_the_gradient_is_the_deviance_s_own() -> None:
 
 def test_the_support_is_drawn_a_little_wider_and_nothing_stands_outside() -> None:
     pattern = measured()
-    state = run(started(), pattern, RefineSettings(iterations=40), wrap=True)
+    state = run(started(), pattern, RefineSettings(iterations=40), shrink=True)
     support = np.asarray(state.support)
     assert crystal()[1].sum() <= support.sum() < 3 * crystal()[1].sum()
     assert np.abs(np.asarray(state.density))[support == 0].max() == 0
@@ -139,5 +147,5 @@ def test_free_pixels_do_not_matter_to_the_refinement() -> None:
 
 
 def test_blocks_add_up() -> None:
-    assert sum(refinement.blocks_of(203)) == 203
-    assert refinement.blocks_of(0) == []
+    assert sum(refinement.split_iterations(203)) == 203
+    assert refinement.split_iterations(0) == []

@@ -149,7 +149,7 @@ def _phasing_checkpoint(checkpoint: Checkpoint | None) -> Checkpoint | None:
 
 def _from_autocorrelation(settings: CrystalSettings, scan: PreprocessedScan) -> InitialGuess:
     """Fill an ellipsoid of half the autocorrelation's extent evenly; withheld pixels are not used."""
-    fitted = scan.good & ~scan.data.withheld(settings.phase.free, settings.seed)
+    fitted = scan.good & ~scan.data.free_pixels(settings.phase.free, settings.seed)
     counts, weights = np.where(fitted, scan.normalized_counts, 0).astype(np.float32), fitted.astype(np.float32)
     support = autocorrelation_support(
         jnp.asarray(ifftshift3(counts)), jnp.asarray(ifftshift3(weights)), settings.phase.start
@@ -194,7 +194,7 @@ def _has_same_withheld(file: Path, scan: PreprocessedScan, settings: CrystalSett
     if tuple(arrays["first"]) != scan.crop_box.first or arrays["mask"].shape != scan.counts.shape:
         return False
     unused = (arrays["withheld"] != 0) | (arrays["mask"] != 0)
-    free = scan.data.withheld(settings.phase.free, settings.seed)
+    free = scan.data.free_pixels(settings.phase.free, settings.seed)
     return bool(unused[free].all())
 
 

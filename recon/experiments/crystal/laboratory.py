@@ -22,7 +22,7 @@ from ....physics.diffraction.bragg_geometry import (
     strain_from_density,
 )
 from ...errors import DataError, Diagnostic
-from ...phase_retrieval.align import to_middle
+from ...phase_retrieval.align import centring_shift
 from ...sampled import Quantity
 from ...volume import Volume
 
@@ -253,4 +253,4 @@ def _strain(
 
 def shift_to_middle(solution: Solution) -> tuple[int, int, int]:
     """Compute the voxels by which to roll the crystal to the middle of its array."""
-    return to_middle(np.where(solution.support, np.abs(solution.density), 0))
+    return centring_shift(np.where(solution.support, np.abs(solution.density), 0))

@@ -162,7 +162,7 @@ class CrystalLikelihood:
     def weights(self) -> tuple[Float[np.ndarray, "frame y x"], Float[np.ndarray, "frame y x"]]:
         """Weights of the fitted and of the withheld pixels: 1 or 0."""
         good = self.scan.good.astype(np.float32)
-        free = self.scan.data.withheld(self.settings.phase.free, self.settings.seed).astype(np.float32)
+        free = self.scan.data.free_pixels(self.settings.phase.free, self.settings.seed).astype(np.float32)
         return good - free, free
 
     @property

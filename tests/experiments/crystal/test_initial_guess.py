@@ -36,7 +36,7 @@ def run_of(settings: CrystalSettings, prepared: PreprocessedScan, path: Path) ->
     support = np.zeros(SHAPE, bool)
     support[8:16, 10:18, 12:20] = True
     solution = Solution(support.astype(np.complex64), support)
-    free = prepared.data.withheld(settings.phase.free, settings.seed)
+    free = prepared.data.free_pixels(settings.phase.free, settings.seed)
     seen = MeasurementModel(np.ones((1, 1, 1)), 0.0, prepared.good, prepared.exposure, free, prepared.crop_box.first)
     provenance = {"config": settings.model_dump(mode="json")}
     write_volume_file(path, to_laboratory(solution, LaboratoryFrame()), solution, LaboratoryFrame(), seen, provenance)
@@ -80,7 +80,7 @@ def test_a_mask_that_grew_moves_the_withheld_pixels(tmp_path: Path, caplog: pyte
 def test_a_blind_start_does_not_know_withheld_pixels() -> None:
     settings = config(fit={"start": "none"}, phase={"free": 0.2})
     prepared = preprocess(settings, measured())
-    free = prepared.data.withheld(0.2, 0)
+    free = prepared.data.free_pixels(0.2, 0)
     spoiled = np.where(free, 1e5, prepared.counts).astype(np.float32)
     other = PreprocessedScan(**{**vars(prepared), "counts": spoiled})
     one, two = find_initial_guess(settings, prepared), find_initial_guess(settings, other)

@@ -407,7 +407,7 @@ class TestWindow:
         prepared = preprocess(settings(acquisition=wanted), acquired(pattern(peak=(10, 14, 16))))
         assert prepared.peak == peak
         near = tuple(slice(p - 1, p + 2) for p in peak)
-        assert not any(prepared.data.withheld(0.3, seed)[near].any() for seed in range(8))
+        assert not any(prepared.data.free_pixels(0.3, seed)[near].any() for seed in range(8))
 
     def test_a_peak_near_an_edge_is_centred_with_masked_voxels(self) -> None:
         prepared = preprocess(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))

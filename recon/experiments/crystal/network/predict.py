@@ -13,7 +13,7 @@ from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....io.network_file import FILE_NAME, read, write
 from ....phase_retrieval.align import align
 from ....phase_retrieval.combine import combine
-from ....phase_retrieval.pattern import DevicePattern, no_blur, pattern_of, quality_numbers
+from ....phase_retrieval.pattern import DevicePattern, fit_metrics, ideal_point_spread, to_device_pattern
 from ....phase_retrieval.result import PhasingResult
 from ....phase_retrieval.support import shrink_wrap
 from ....runs import Gate, RunContext, RunOutcome
@@ -47,7 +47,7 @@ def predict(context: RunContext) -> RunOutcome:
     network = read(wanted.network, "crystal")
     prepared = preprocess(settings, acquisition)
     measured = prepared.data
-    pattern = pattern_of(measured, settings.phase.free, settings.seed)
+    pattern = to_device_pattern(measured, settings.phase.free, settings.seed)
     seen = prepared.good & ~(fftshift3(np.asarray(pattern.free)) > 0)
     brought = resample_pattern(
         prepared.normalized_counts, seen, estimate_oversampling(prepared.normalized_counts, seen)
@@ -87,7 +87,7 @@ def judged(found: Samples, pattern: DevicePattern, metric: Float[np.ndarray, "3 
     kept = np.stack([best, *(align(one, best, ramp=False, scale=False).density for one in found.densities[1:])])
     combined = combine(kept.astype(np.complex64), metric)
     support = fftshift3(np.asarray(_support_of(jnp.asarray(ifftshift3(best))))) > 0
-    numbers = quality_numbers(jnp.asarray(ifftshift3(best)), no_blur(), pattern) | combined.numbers()
+    numbers = fit_metrics(jnp.asarray(ifftshift3(best)), ideal_point_spread(), pattern) | combined.numbers()
     numbers["support_voxels"] = float(support.sum())
     return PhasingResult(
         best,

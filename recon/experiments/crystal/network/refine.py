@@ -92,8 +92,8 @@ def _answer(
 ) -> PhasingResult:
     """Refine the draws that are kept."""
     saver, wanted = CheckpointWriter(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
-    saving = {"save": saver.save} if save else {}
-    found = phase(measured, wanted, settings.seed, work.progress, work.should_stop, state, given=densities, **saving)
+    saving = {"save_checkpoint": saver.save} if save else {}
+    found = phase(measured, wanted, settings.seed, work.progress, work.should_stop, state, initial_densities=densities, **saving)
     saver.write_rows(found.solutions)
     return found
 
