@@ -93,7 +93,9 @@ def _answer(
     """Refine the draws that are kept."""
     saver, wanted = CheckpointWriter(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
     saving = {"save_checkpoint": saver.save} if save else {}
-    found = phase(measured, wanted, settings.seed, work.progress, work.should_stop, state, initial_densities=densities, **saving)
+    found = phase(
+        measured, wanted, settings.seed, work.progress, work.should_stop, state, initial_densities=densities, **saving
+    )
     saver.write_rows(found.solutions)
     return found
 
