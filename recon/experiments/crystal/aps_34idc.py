@@ -1,13 +1,13 @@
-"""A raw scan of 34-ID-C at the Advanced Photon Source: TIFF frames, a spec file, dark and white field.
+"""Reader of raw scans of 34-ID-C at the Advanced Photon Source: TIFF frames, a spec file, dark and white field.
 
-It is a folder, or a zip archive of one:
+A scan is a folder, or a zip archive of one:
 
     scan54/scan.spec  scan54/frames/…_S0054_00000.tif …  scan54/dark.tif  scan54/whitefield.tif
 
-What an acquisition needs is presented at the paths of our own files, in SI: frames divided by the white field, a mask
-of the pixels that are dead, hot or outside the white field (they are never set to 0), the monitor, and the geometry by
-the beamline's circles. The raw arrays stand beside them: ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``, and each
-column of the scan under ``/scan``.
+It is opened as a tree of arrays at the paths of unflat's own files, in SI: frames divided by the white field, a mask of
+the pixels that are dead, hot or outside the white field (they are never set to 0), the monitor, and the geometry by the
+beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``, and each column of the scan
+under ``/scan``.
 """
 
 import io
@@ -32,23 +32,23 @@ from ...io.tiff import natural_order
 
 _KEV = 1.602176634e-16
 _PIXELS = {"34idcTIM1": 55e-6, "34idcTIM2": 55e-6}
-"""[m] By the detector's name in the spec file."""
+"""[m] Pixel by the detector's name in the spec file."""
 _HOT_DARK = 1.0
-"""Counts of the dark frame above which a pixel counts by itself."""
+"""Counts of the dark frame above which a pixel is hot."""
 _DEAD_WHITE = 0.1
-"""Share of the median white field below which a pixel is dead, or only half there."""
+"""White field, relative to its median, below which a pixel is dead or partly covered."""
 _SCAN_IN_NAME = re.compile(r"[_-]S(\d+)[_-]", re.IGNORECASE)
 _MONITORS = ("Monitor", "Ring Current", "Current", "ic1")
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The files of a scan, wherever they lie.
+class ScanFiles:
+    """Files of a scan in a folder or an archive.
 
     Args:
-        path: The folder or the archive.
+        path: Folder or archive.
         names: Paths inside it.
-        read: Gives the bytes of one.
+        read: Function that reads the bytes of a path.
     """
 
     path: Path
@@ -57,18 +57,17 @@ class Parts:
 
     @property
     def spec(self) -> str | None:
-        """The spec file, if there is one."""
+        """Path of the spec file; None if there is none."""
         return next((name for name in self.names if name.endswith(".spec")), None)
 
-    def table(self, word: str) -> str | None:
-        """The image whose name says what it is: ``dark``, ``white``."""
-        found = (n for n in self.names if _is_image(n) and word in PurePosixPath(n).name.lower())
-        return next(found, None)
+    def find_image(self, word: str) -> str | None:
+        """Find an image with a word in its name, such as ``dark`` or ``white``; None if there is none."""
+        return next((n for n in self.names if _is_image(n) and word in PurePosixPath(n).name.lower()), None)
 
     @property
     def frames(self) -> tuple[str, ...]:
-        """The frames, by the numbers in their names."""
-        others = {self.table("dark"), self.table("white")}
+        """Paths of the frames, sorted by the numbers in their names."""
+        others = {self.find_image("dark"), self.find_image("white")}
         images = [name for name in self.names if _is_image(name) and name not in others]
         return tuple(sorted(images, key=natural_order))
 
@@ -93,11 +92,11 @@ def open_scan(path: Path) -> Iterator[LazyArrays]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         names = tuple(file.relative_to(path).as_posix() for file in files)
-        yield _leaves(Parts(path, names, lambda name: (path / name).read_bytes()))
+        yield _array_tree(ScanFiles(path, names, lambda name: (path / name).read_bytes()))
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            yield _leaves(Parts(path, tuple(archive.namelist()), archive.read))
+            yield _array_tree(ScanFiles(path, tuple(archive.namelist()), archive.read))
     except zipfile.BadZipFile as error:
         raise DataError(Diagnostic(str(path), f"the archive is damaged: {error}", "copy it again")) from error
 
@@ -105,51 +104,51 @@ def open_scan(path: Path) -> Iterator[LazyArrays]:
 READER = Reader("a raw scan of 34-ID-C (spec and TIFF, or a zip)", is_scan, open_scan)
 
 
-def _leaves(parts: Parts) -> LazyArrays:
-    """Present a scan as a tree of arrays."""
-    scan = _scan_of(parts)
-    stack = Stack(parts)
-    _require_frames(parts, scan, stack)
+def _array_tree(files: ScanFiles) -> LazyArrays:
+    """Build the tree of arrays of a scan."""
+    scan = _read_spec(files)
+    stack = Stack(files)
+    _require_frames(files, scan, stack)
     leaves = {
         "/measurement/images": LazyArray(stack.shape, np.dtype(np.float32), stack.corrected),
         "/measurement/mask": LazyArray.of(stack.mask),
-        **_instrument(parts, scan),
+        **_instrument(files, scan),
         "/raw/frames": LazyArray(stack.shape, np.dtype(np.int32), stack.raw),
     }
     for name, array in (("dark", stack.dark), ("whitefield", stack.white)):
         if array is not None:
             leaves[f"/raw/{name}"] = LazyArray.of(array)
     leaves |= {f"/scan/{name.replace(' ', '_')}": LazyArray.of(column) for name, column in scan.columns.items()}
-    facts = {"scan": scan.number, "command": scan.command, "detector": scan.notes.get("UIMDET", "")}
-    return LazyArrays(parts.path, "34-ID-C scan", leaves, facts)
+    attributes = {"scan": scan.number, "command": scan.command, "detector": scan.notes.get("UIMDET", "")}
+    return LazyArrays(files.path, "34-ID-C scan", leaves, attributes)
 
 
 class Stack:
-    """The frames of a scan with their dark and white fields.
+    """Frames of a scan with their dark and white fields.
 
     Args:
-        parts: Where they lie.
+        files: Files of the scan.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._scan = _scan_of(parts)
-        first = _image(parts, parts.frames[0]) if parts.frames else np.zeros((0, 0), np.int32)
-        self.shape = (len(parts.frames), *first.shape)
+    def __init__(self, files: ScanFiles) -> None:
+        self._files = files
+        self._scan = _read_spec(files)
+        first = _read_image(files, files.frames[0]) if files.frames else np.zeros((0, 0), np.int32)
+        self.shape = (len(files.frames), *first.shape)
 
     @cached_property
     def dark(self) -> np.ndarray | None:
-        """The dark field of the frames' part of the detector."""
+        """Dark field in the frames' region of the detector; None if there is none."""
         return self._field("dark")
 
     @cached_property
     def white(self) -> np.ndarray | None:
-        """The white field of the frames' part of the detector."""
+        """White field in the frames' region of the detector; None if there is none."""
         return self._field("white")
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """1 where a pixel counts by itself, or does not count."""
+        """Bad pixels: 1 where a pixel is hot or dead."""
         bad = np.zeros(self.shape[1:], bool)
         if self.dark is not None:
             bad |= self.dark > _HOT_DARK
@@ -159,33 +158,33 @@ class Stack:
 
     @cached_property
     def _gain(self) -> Float[np.ndarray, "y x"]:
-        """What makes all good pixels equally sensitive; 1 for bad ones."""
+        """Factor that makes all good pixels equally sensitive; 1 for bad ones."""
         if self.white is None:
             return np.ones(self.shape[1:])
         good = self.mask == 0
         return np.where(good, np.median(self.white[good]) / np.where(good, self.white, 1), 1.0)
 
     def raw(self, index: tuple[Index, ...]) -> np.ndarray:
-        """Some frames as they are."""
-        wanted = index[0] if isinstance(index[0], list) else range(*index[0].indices(self.shape[0]))
-        frames = [_image(self._parts, self._parts.frames[i]) for i in wanted]
-        for i, frame in zip(wanted, frames, strict=True):
+        """Read frames without correction."""
+        numbers = index[0] if isinstance(index[0], list) else range(*index[0].indices(self.shape[0]))
+        frames = [_read_image(self._files, self._files.frames[i]) for i in numbers]
+        for i, frame in zip(numbers, frames, strict=True):
             if frame.shape != self.shape[1:]:
                 message = f"has {frame.shape} pixels, and the first frame {self.shape[1:]}"
-                raise DataError(Diagnostic(f"{self._parts.path}:{self._parts.frames[i]}", message, "leave it out"))
+                raise DataError(Diagnostic(f"{self._files.path}:{self._files.frames[i]}", message, "leave it out"))
         return take(np.stack(frames), (slice(None), *index[1:]))
 
     def corrected(self, index: tuple[Index, ...]) -> np.ndarray:
-        """Some frames over the white field, on the scale of raw counts."""
+        """Read frames divided by the white field, on the scale of raw counts."""
         gain = take(self._gain[None], (slice(None), *index[1:]))
         return np.asarray(self.raw(index) * gain, np.float32)
 
     def _field(self, word: str) -> np.ndarray | None:
-        """Cut the frames' part out of a field of the whole detector."""
-        name = self._parts.table(word)
+        """Crop a field of the whole detector to the frames' region."""
+        name = self._files.find_image(word)
         if name is None:
             return None
-        field = _image(self._parts, name).astype(np.float64)
+        field = _read_image(self._files, name).astype(np.float64)
         if field.shape == self.shape[1:]:
             return field
         region = _region(self._scan, "UIMR5")
@@ -195,45 +194,53 @@ class Stack:
             if part.shape == self.shape[1:]:
                 return part
         message = f"has {field.shape} pixels, the frames {self.shape[1:]}, and the spec file does not say which part"
-        raise DataError(Diagnostic(f"{self._parts.path}:{name}", message, "cut it to the frames' part (#UIMR5)"))
+        raise DataError(Diagnostic(f"{self._files.path}:{name}", message, "cut it to the frames' part (#UIMR5)"))
 
 
-def _scan_of(parts: Parts) -> SpecScan:
-    """The scan that the frames' names number, or the only one."""
-    name = parts.spec
+def _read_spec(files: ScanFiles) -> SpecScan:
+    """Read the scan whose number is in the frames' names, or the only one.
+
+    Raises:
+        DataError: If there is no spec file, it is torn, or the scan is ambiguous.
+    """
+    name = files.spec
     if name is None:
         raise DataError(
-            Diagnostic(str(parts.path), "holds no spec file", "put the scan's .spec file beside the frames")
+            Diagnostic(str(files.path), "holds no spec file", "put the scan's .spec file beside the frames")
         )
-    where = f"{parts.path}:{name}"
+    where = f"{files.path}:{name}"
     try:
-        scans = parse_scans(parts.read(name).decode(errors="replace"))
+        scans = parse_scans(files.read(name).decode(errors="replace"))
     except ValueError as error:
         raise DataError(Diagnostic(where, f"cannot be read: {error}", "copy it again")) from error
-    numbered = {int(m[1]) for frame in parts.frames[:1] if (m := _SCAN_IN_NAME.search(PurePosixPath(frame).name))}
+    numbered = {int(m[1]) for frame in files.frames[:1] if (m := _SCAN_IN_NAME.search(PurePosixPath(frame).name))}
     chosen = numbered & set(scans) or (set(scans) if len(scans) == 1 else set())
     if len(chosen) != 1:
         held = ", ".join(map(str, scans)) or "none"
-        wanted = f"scan {min(numbered)}, which the frames' names say" if numbered else "which scan the frames are of"
-        raise DataError(
-            Diagnostic(where, f"does not tell {wanted}; it holds {held}", "keep the one scan in the spec file")
-        )
+        scan = f"scan {min(numbered)}, which the frames' names say" if numbered else "which scan the frames are of"
+        message = f"does not tell {scan}; it holds {held}"
+        raise DataError(Diagnostic(where, message, "keep the one scan in the spec file"))
     return scans[chosen.pop()]
 
 
-def _require_frames(parts: Parts, scan: SpecScan, stack: Stack) -> None:
+def _require_frames(files: ScanFiles, scan: SpecScan, stack: Stack) -> None:
+    """Refuse a scan without frames, or with another number of them than the spec file has.
+
+    Raises:
+        DataError: If it is one.
+    """
     if not stack.shape[0]:
-        raise DataError(Diagnostic(str(parts.path), "holds no TIFF frames beside the spec file", "put them together"))
+        raise DataError(Diagnostic(str(files.path), "holds no TIFF frames beside the spec file", "put them together"))
     points = len(next(iter(scan.columns.values()), ()))
     if points != stack.shape[0]:
         message = f"{stack.shape[0]} frames, and scan {scan.number} of the spec file has {points} points"
         raise DataError(
-            Diagnostic(str(parts.path), message, "a frame is missing, or frames of another scan are among them")
+            Diagnostic(str(files.path), message, "a frame is missing, or frames of another scan are among them")
         )
 
 
-def _instrument(parts: Parts, scan: SpecScan) -> dict[str, LazyArray]:
-    """Wavelength, distance, pixel, monitor and geometry, as far as the spec file tells."""
+def _instrument(files: ScanFiles, scan: SpecScan) -> dict[str, LazyArray]:
+    """Collect wavelength, distance, pixel, monitor and geometry, as far as the spec file holds them."""
     leaves: dict[str, LazyArray] = {}
     monitor = next((scan.columns[n] for n in _MONITORS if n in scan.columns and (scan.columns[n] > 0).all()), None)
     if monitor is not None:
@@ -247,27 +254,33 @@ def _instrument(parts: Parts, scan: SpecScan) -> dict[str, LazyArray]:
     if pixel > 0:
         leaves["/instrument/pixel_size"] = LazyArray.of(np.array([pixel, pixel]), {"units": "m"})
     if energy > 0 and distance > 0 and pixel > 0:
-        found = _geometry(parts, scan, PLANCK_TIMES_LIGHT / (energy * _KEV), distance, pixel)
-        leaves["/instrument/reciprocal_basis"] = LazyArray.of(found.basis, {"units": "1/m"})
-        leaves["/instrument/bragg_vector"] = LazyArray.of(found.bragg_vector, {"units": "1/m"})
+        geometry = _geometry(files, scan, PLANCK_TIMES_LIGHT / (energy * _KEV), distance, pixel)
+        leaves["/instrument/reciprocal_basis"] = LazyArray.of(geometry.basis, {"units": "1/m"})
+        leaves["/instrument/bragg_vector"] = LazyArray.of(geometry.bragg_vector, {"units": "1/m"})
     return leaves
 
 
-def _geometry(parts: Parts, scan: SpecScan, wavelength: float, distance: float, pixel: float) -> Reflection:
-    """The steps of q, by the circles."""
-    where = f"{parts.path}:{parts.spec}"
+def _geometry(files: ScanFiles, scan: SpecScan, wavelength: float, distance: float, pixel: float) -> Reflection:
+    """Compute the steps of q from the circles.
+
+    Raises:
+        DataError: If a circle's angle or the scanned column is missing.
+    """
+    where = f"{files.path}:{files.spec}"
     circles = [c.name for c in APS_34IDC.circles]
     missing = [name for name in circles if name not in scan.motors]
     if missing:
-        raise DataError(Diagnostic(where, f"does not say where {', '.join(missing)} stood", "see its #O and #P lines"))
-    turned = scan.columns.get(scan.scanned)
-    if turned is None or len(turned) < 2:
+        raise DataError(
+            Diagnostic(where, f"does not say where {', '.join(missing)} stood", "check its #O and #P lines")
+        )
+    readings = scan.columns.get(scan.scanned)
+    if readings is None or len(readings) < 2:
         raise DataError(
             Diagnostic(where, f"scan {scan.number} has no column of {scan.scanned!r}, the motor that moved")
         )
     angles = {name: np.radians(scan.motors[name]) for name in circles}
-    angles[scan.scanned] = np.radians(turned[len(turned) // 2])
-    step = float(np.radians((turned[-1] - turned[0]) / (len(turned) - 1)))
+    angles[scan.scanned] = np.radians(readings[len(readings) // 2])
+    step = float(np.radians((readings[-1] - readings[0]) / (len(readings) - 1)))
     whole, part = _region(scan, "Readout"), _region(scan, "UIMR5")
     offset = (0.0, 0.0)
     if whole is not None and part is not None:  # The detector's angles point to the middle of all its pixels.
@@ -288,20 +301,20 @@ def _geometry(parts: Parts, scan: SpecScan, wavelength: float, distance: float, 
 
 
 def _region(scan: SpecScan, name: str) -> tuple[int, int, int, int] | None:
-    """A part of the detector as a line of the spec file has it: first column, columns, first row, rows."""
+    """Read a region of the detector from a line of the spec file: first column, columns, first row, rows."""
     numbers = [int(n) for n in scan.notes.get(name, "").split()[:4]]
     return (numbers[0], numbers[1], numbers[2], numbers[3]) if len(numbers) == 4 else None
 
 
-def _image(parts: Parts, name: str) -> np.ndarray:
+def _read_image(files: ScanFiles, name: str) -> np.ndarray:
     import tifffile
 
     try:
-        return np.asarray(tifffile.imread(io.BytesIO(parts.read(name))))
+        return np.asarray(tifffile.imread(io.BytesIO(files.read(name))))
     except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            Diagnostic(f"{parts.path}:{name}", f"the TIFF is damaged: {reason}", "copy it again")
+            Diagnostic(f"{files.path}:{name}", f"the TIFF is damaged: {reason}", "copy it again")
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""Accuracy of a crystal's density against the truth, the ambiguities that diffraction leaves taken away.
+"""Accuracy of a crystal's density against the truth, without the ambiguities of diffraction.
 
-A pattern does not tell where a crystal is, nor its phase's offset; a crystal and its twin conj ρ(−r) have the same
-pattern; and a phase ramp moves it by part of a pixel. The result is therefore brought onto the truth first, as a whole.
+A pattern determines neither the position of a crystal nor the offset of its phase; a crystal and its twin conj ρ(−r)
+have the same pattern; and a phase ramp moves it by part of a pixel. The result is therefore aligned with the truth.
 """
 
 from typing import Any
@@ -18,8 +18,9 @@ from ...volume import Volume
 from .laboratory import bragg_vector_from
 
 _MARGIN = 4
+"""[sample] Margin of the cube around both crystals."""
 _INSIDE = 0.5
-"""Share of the median amplitude from which a sample belongs to the crystal."""
+"""Amplitude of the crystal's surface, relative to its median."""
 
 Density = Complex[np.ndarray, "z y x"]
 Inside = Bool[np.ndarray, "z y x"]
@@ -30,8 +31,8 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
 
     Args:
         result: A volume with a complex density, or a model.
-        truth: The crystal as it is.
-        register: Changes nothing: diffraction does not tell where a crystal is, and it is always moved onto the truth.
+        truth: True crystal.
+        register: Ignored: diffraction does not determine the position of a crystal, and it is always aligned.
 
     Returns:
         Numbers by the names of `metrics.METRICS`.
@@ -46,15 +47,17 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
     if not isinstance(result, Volume):
         raise DataError("a crystal's score needs a model, or a volume with its complex density, such as RUN/volume.h5")
     spacing = _common_spacing(result, truth)
-    found, known = (_cube(volume, spacing, _edge(result, truth, spacing)) for volume in (result, truth))
-    aligned = align(found, known)
-    inside, own = _interior(known), _interior(aligned.density)
-    both = inside & own
+    density, known = (
+        _resample_centred(volume, spacing, _edge_length(result, truth, spacing)) for volume in (result, truth)
+    )
+    aligned = align(density, known)
+    inside, aligned_inside = _interior(known), _interior(aligned.density)
+    both = inside & aligned_inside
     angles = np.angle(aligned.density * np.conj(known))[both]
     scale = float(np.median(np.abs(known[inside])))
     numbers = {
         "correlation": aligned.correlation,
-        "support_overlap": float(both.sum() / max((inside | own).sum(), 1)),
+        "support_overlap": float(both.sum() / max((inside | aligned_inside).sum(), 1)),
         "phase_error": _rms(angles) if both.any() else float("nan"),
         "amplitude_error": _rms((np.abs(aligned.density) - np.abs(known))[inside]) / scale,
         "twin": float(aligned.twin),
@@ -66,24 +69,33 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
     return numbers | _strain_accuracy(aligned.density, known, both, spacing, truth)
 
 
-def _strain_accuracy(found: Density, known: Density, both: Inside, spacing: float, truth: Volume) -> dict[str, float]:
-    """Error of the strain, and its correlation with the true one, whose sign is that of the displacement."""
+def _strain_accuracy(density: Density, known: Density, both: Inside, spacing: float, truth: Volume) -> dict[str, float]:
+    """Compute the error of the strain, and its correlation with the true strain."""
     g = bragg_vector_from(truth.attributes)
     if g is None or not both.any():
         return {}
     steps = np.eye(3) * spacing
-    one, other = (strain_from_density(d, steps, g, both) for d in (known, found))
-    seen = np.isfinite(one) & np.isfinite(other)
-    if seen.sum() < 8:
+    strain, estimated = (strain_from_density(each, steps, g, both) for each in (known, density))
+    defined = np.isfinite(strain) & np.isfinite(estimated)
+    if defined.sum() < 8:
         return {}
-    # What is known of the truth's own mean lattice constant only G tells.
-    one, other = one[seen] - one[seen].mean(), other[seen] - other[seen].mean()
-    scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
-    agreement = float((one * other).sum() / scale) if scale > 0 else 0.0
-    return {"strain_error": _rms(one - other), "strain_truth": _rms(one), "strain_correlation": agreement}
+    # The mean strain is a change of the lattice constant, which only G determines.
+    strain, estimated = strain[defined] - strain[defined].mean(), estimated[defined] - estimated[defined].mean()
+    scale = float(np.sqrt((strain**2).sum() * (estimated**2).sum()))
+    correlation = float((strain * estimated).sum() / scale) if scale > 0 else 0.0
+    return {
+        "strain_error": _rms(strain - estimated),
+        "strain_truth": _rms(strain),
+        "strain_correlation": correlation,
+    }
 
 
 def _common_spacing(result: Volume, truth: Volume) -> float:
+    """Compute the spacing at which both are compared: that of the truth.
+
+    Raises:
+        DataError: If one has no density, or their lengths are in different units.
+    """
     if "density" not in result.values or "density" not in truth.values:
         which = "result" if "density" not in result.values else "truth"
         held = ", ".join((result if which == "result" else truth).values)
@@ -96,14 +108,14 @@ def _common_spacing(result: Volume, truth: Volume) -> float:
     return float(np.cbrt(np.prod(truth.spacing)))
 
 
-def _edge(result: Volume, truth: Volume, spacing: float) -> int:
-    """Samples along the edge of a cube that holds both crystals, wherever they lie in their boxes."""
+def _edge_length(result: Volume, truth: Volume, spacing: float) -> int:
+    """Count the samples along the edge of a cube that holds both crystals, wherever they are in their boxes."""
     extents = [n * d for volume in (result, truth) for n, d in zip(volume.shape, volume.spacing, strict=True)]
     return 2 * (int(np.ceil(max(extents) / spacing)) // 2 + _MARGIN)
 
 
-def _cube(volume: Volume, spacing: float, edge: int) -> Density:
-    """The density on a cube of samples, its centre of mass in the middle."""
+def _resample_centred(volume: Volume, spacing: float, edge: int) -> Density:
+    """Resample the density to a cube, with its centre of mass in the middle."""
     density = np.asarray(volume.values["density"], np.complex128)
     weight = np.abs(density) ** 2
     if not weight.sum() > 0:
@@ -116,6 +128,7 @@ def _cube(volume: Volume, spacing: float, edge: int) -> Density:
 
 
 def _interior(density: Density) -> Inside:
+    """Mask the samples whose amplitude exceeds half of the median."""
     amplitude = np.abs(density)
     level = float(np.median(amplitude[amplitude > 0.3 * amplitude.max()]))
     return np.asarray(amplitude > _INSIDE * level)

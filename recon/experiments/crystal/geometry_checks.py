@@ -1,7 +1,7 @@
-"""What no geometry of a rocking curve can be: units and factors that are wrong show in the lengths of its vectors.
+"""Checks of a rocking curve's geometry: wrong units and factors show in the lengths of its vectors.
 
-One pixel p at a distance D changes q by k p/D, a little less where the detector is hit at a slant; and q is 2k at most.
-Files of joined pixels, or of idealised grids, are a few times off, and are let through.
+One pixel p at a distance D changes q by k p/D, a little less at oblique incidence on the detector; and q is 2k at most.
+Files of binned pixels, or of idealised grids, are off by a small factor, and are accepted.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from ...errors import ConfigError, Diagnostic
 from .schema import entry_place
 
 _LEAST, _MOST = 0.05, 5.0
-"""Bounds of a pixel's step of q, in units of k p/D."""
+"""Bounds of the step of q of one pixel, in units of k p/D."""
 _TURN = 2 * np.pi
 _FACTORS = {
     1e-9: "it looks like 1/nm read as 1/m; write the unit: '/path in 1/nm'",
@@ -25,31 +25,29 @@ _FACTORS = {
     1e3: "it looks like a pixel in mm or a distance in mm; see their units",
 }
 _NEAR = 0.1
-"""Part of a factor within which a step is another by just that factor."""
+"""Relative tolerance within which a ratio of steps is one of the factors."""
 _LONG_STEP = 10.0
-"""Steps of a pixel in one of the frames from which the rocking angle is doubtful: there are 57 degrees in a radian."""
-
-
+"""Ratio of the steps of q of frame and pixel above which the rocking angle may be in degrees, 57 to a radian."""
 _FINEST = 8
-"""Samples of a volume to a measured voxel along an axis, beyond which it would only be interpolated, and be vast."""
+"""Largest number of samples of a volume per measured voxel along an axis: finer ones are only interpolated."""
 
 
 def voxel_size(basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> float:
-    """[m] Cube root of a voxel's volume, on the grid conjugate to the measured array.
+    """Compute the cube root [m] of a voxel's volume, on the grid conjugate to the measured array.
 
     Args:
         basis: [1/m] Rows: change of q for one step of the array's axes.
-        shape: Of the array.
+        shape: Shape of the array.
     """
     return float(_TURN / np.cbrt(abs(np.linalg.det(basis)) * np.prod(shape)))
 
 
 def frequency_metric(basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "3 3"]:
-    """Rows: spatial frequency of one cycle per voxel along each axis, in cycles per voxel of mean size.
+    """Compute the spatial frequency of one cycle per voxel along each axis, as rows in cycles per voxel of mean size.
 
     Args:
         basis: [1/m] Rows: change of q for one step of the array's axes.
-        shape: Of the array: n steps of q are one cycle per voxel.
+        shape: Shape of the array: n steps of q are one cycle per voxel.
     """
     return np.asarray(basis * np.array(shape)[:, None] * voxel_size(basis, shape) / _TURN)
 
@@ -60,10 +58,10 @@ def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None
     Args:
         spacing: [m] ``volume.spacing``, or ``auto``.
         basis: [1/m] Rows: change of q for one step of the array's axes; None if unknown.
-        shape: Of the array.
+        shape: Shape of the array.
 
     Returns:
-        Samples of the result to a measured voxel, along an axis; 1 where it is in voxels.
+        Number of samples of the result per measured voxel along an axis; 1 if the result is in voxels.
 
     Raises:
         ConfigError: If they are too many.
@@ -79,7 +77,7 @@ def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None
 
 
 def geometry_faults(acquisition: Acquisition) -> list[Diagnostic]:
-    """Find a basis without volume or of a wrong unit, and a Bragg vector that no X-ray can reach."""
+    """List the faults of the geometry: a basis without volume or in a wrong unit, a Bragg vector out of reach."""
     faults = []
     if "reciprocal_basis" in acquisition:
         faults += _basis_faults(acquisition, acquisition["reciprocal_basis"])
@@ -89,7 +87,7 @@ def geometry_faults(acquisition: Acquisition) -> list[Diagnostic]:
 
 
 def basis_warnings(acquisition: Acquisition) -> list[Diagnostic]:
-    """Find a frame's step that is far longer than a pixel's, as an angle in degrees taken for radians makes it."""
+    """Warn of a step of q per frame far longer than per pixel, as from an angle in degrees taken as radians."""
     if "reciprocal_basis" not in acquisition:
         return []
     frame, y, x = np.linalg.norm(acquisition["reciprocal_basis"], axis=1)
@@ -114,15 +112,15 @@ def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> 
     if expected is None:
         return []
     ratios = lengths[1:] / expected
-    turned = any(np.allclose(ratios, factor, rtol=_NEAR, atol=0) for factor in (_TURN, 1 / _TURN))
-    if not turned and (ratios > _LEAST).all() and (ratios < _MOST).all():
+    has_wrong_2pi = any(np.allclose(ratios, factor, rtol=_NEAR, atol=0) for factor in (_TURN, 1 / _TURN))
+    if not has_wrong_2pi and (ratios > _LEAST).all() and (ratios < _MOST).all():
         return []
     axis = int(np.argmax(np.abs(np.log(ratios))))
     message = (
         f"one pixel along {'yx'[axis]} changes q by {lengths[1 + axis]:.3g} 1/m; wavelength, distance and pixel make "
         f"it {expected[axis]:.3g} 1/m"
     )
-    return [Diagnostic(where, message, _explained(float(ratios[axis])))]
+    return [Diagnostic(where, message, _explain_ratio(float(ratios[axis])))]
 
 
 def _bragg_faults(acquisition: Acquisition, length: float) -> list[Diagnostic]:
@@ -136,11 +134,11 @@ def _bragg_faults(acquisition: Acquisition, length: float) -> list[Diagnostic]:
     if length <= (1 + _NEAR) * longest:
         return []
     message = f"|G| = {length:.4g} 1/m is beyond 4π/λ = {longest:.4g} 1/m, the longest q of these X-rays"
-    return [Diagnostic(where, message, "see its unit, that it holds 2π once, and the wavelength")]
+    return [Diagnostic(where, message, "check its unit, that it holds 2π once, and the wavelength")]
 
 
 def _pixel_step(acquisition: Acquisition) -> Float[np.ndarray, " 2"] | None:
-    """[1/m] k p/D along (y, x); None where a length is not known."""
+    """Compute k p/D [1/m] along (y, x); None if a length is unknown."""
     if any(name not in acquisition for name in ("wavelength", "detector_distance", "pixel_size")):
         return None
     k = 2 * np.pi / float(acquisition["wavelength"])
@@ -148,9 +146,9 @@ def _pixel_step(acquisition: Acquisition) -> Float[np.ndarray, " 2"] | None:
     return step
 
 
-def _explained(ratio: float) -> str:
-    """What makes a step so much longer or shorter."""
+def _explain_ratio(ratio: float) -> str:
+    """Suggest the cause of a step that is longer or shorter by a ratio."""
     near = min(_FACTORS, key=lambda factor: abs(np.log(ratio / factor)))
     if abs(np.log(ratio / near)) > 3 * _NEAR:
-        return "see its unit, and those of wavelength, distance and pixel"
+        return "check its unit, and those of wavelength, distance and pixel"
     return _FACTORS[near]

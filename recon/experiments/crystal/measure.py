@@ -1,4 +1,4 @@
-"""Numbers of a crystal that need no truth: its size, its strain, how sharp its faces are."""
+"""Measurements of a crystal: its size, its strain, the sharpness of its faces."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _GEOMETRY = (
     *("extent_z", "extent_y", "extent_x", "extent_major", "extent_middle", "extent_minor", "feret_diameter"),
 )
 _SHARE = 0.5
-"""Of the inside's median amplitude: on the surface."""
+"""Amplitude on the surface, relative to the median inside."""
 _LATTICE = (
     Column("level", "", "amplitude on the surface"),
     Column("amplitude_mean", "", "within the surface"),
@@ -37,12 +37,12 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     """Measure one crystal.
 
     Args:
-        volume: With an amplitude, or a complex density; strain and displacement where there are any.
+        volume: Volume with an amplitude or a complex density; strain and displacement are optional.
         level: Amplitude on the surface; by default half of the inside's median.
-        features: Only ``standard``.
+        features: Name of the set of features: ``standard``.
 
     Returns:
-        One row.
+        Table of one row.
 
     Raises:
         ConfigError: If there is no such set of features.
@@ -66,7 +66,7 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
         "amplitude_std": float(amplitude[inside].std()),
         **_strain(volume, inside),
         **_displacement(volume, inside, scale),
-        "edge_width": median_edge_width(_of_amplitude(volume, amplitude)) * scale.factor,
+        "edge_width": median_edge_width(_amplitude_volume(volume, amplitude)) * scale.factor,
     }
     own = tuple(Column(c.name, c.unit.format(scale.unit), c.meaning) for c in (*_LATTICE, *_LENGTHS))
     shown = {column.name: column for column in feature_columns(scale.unit)}
@@ -81,7 +81,7 @@ def _amplitude(volume: Volume) -> np.ndarray:
 
 
 def _level(volume: Volume, amplitude: np.ndarray) -> float:
-    """Half of the median amplitude of what is called inside, or of what is above half of the greatest."""
+    """Compute half of the median amplitude inside the support, or of samples above half of the largest amplitude."""
     for name in ("support", "occupancy"):
         if name in volume.values and (part := amplitude[volume.values[name] > 0.5]).size:
             return _SHARE * float(np.median(part))
@@ -89,7 +89,7 @@ def _level(volume: Volume, amplitude: np.ndarray) -> float:
     return _SHARE * float(np.median(bright)) if bright.size else 0.0
 
 
-def _of_amplitude(volume: Volume, amplitude: np.ndarray) -> Volume:
+def _amplitude_volume(volume: Volume, amplitude: np.ndarray) -> Volume:
     return Volume(
         volume.kind,
         volume.z,
@@ -103,7 +103,7 @@ def _of_amplitude(volume: Volume, amplitude: np.ndarray) -> Volume:
 
 
 def _within(volume: Volume, name: str, inside: np.ndarray) -> np.ndarray:
-    """Known values of a quantity inside: where the phase means nothing there are none."""
+    """Select the finite values of a quantity inside the crystal."""
     values = np.asarray(volume.values.get(name, np.full(inside.shape, np.nan)), np.float64)[inside]
     return np.asarray(values[np.isfinite(values)])
 

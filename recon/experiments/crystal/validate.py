@@ -1,4 +1,4 @@
-"""What no rocking curve of a crystal can be, what it can hardly be, and what is worth a warning."""
+"""Validation of a rocking curve: faults, which no measurement can have, and warnings of probable mistakes."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,24 +13,27 @@ from .schema import entry_place
 
 _ELECTRONVOLT = 1.602176634e-19
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
+"""[m] Bounds of the wavelength of X-rays."""
 _LARGEST_PIXEL, _FARTHEST = 5e-3, 50.0
+"""[m] Largest pixel and distance of a detector."""
 _SIGNIFICANT = 8.0
-"""Standard deviations of the background by which a peak stands out."""
-_AMID = 100.0
-"""Counts of a neighbouring frame beside which no frame is empty by chance."""
+"""Least height of a peak, in standard deviations of the background."""
+_BRIGHT_NEIGHBOUR = 100.0
+"""Counts of a neighbouring frame above which no frame is empty by chance."""
 _RAGGED = 3.0
-"""Ups and downs of a rocking curve, in units of its one peak; a sorted one has about 1."""
+"""Total variation of a rocking curve, in units of its one peak, above which it is unsorted; sorted it is about 1."""
 _NOISE = 2.0
-"""Standard deviations of counting noise that a step between two frames must exceed to count."""
+"""Least step between two frames, in standard deviations of counting noise."""
 _STEEPEST = 0.08
-"""Share of the brightest frame's counts that its neighbours have at least."""
+"""Least counts of the neighbours of the brightest frame, relative to it."""
 _PLATEAU = 3
-"""Voxels with exactly the largest count that make a saturated centre."""
+"""Number of adjacent voxels with exactly the largest count from which the centre is saturated."""
 _HIDDEN = 0.95
+"""Masked fraction of the voxels around the peak from which it is hidden."""
 
 
 def good_voxels(acquisition: Acquisition) -> Good:
-    """Which voxels were measured, of the images' shape."""
+    """Mask the measured voxels; of the images' shape."""
     images = acquisition["images"]
     good = np.isfinite(images)
     if "mask" in acquisition:
@@ -39,34 +42,40 @@ def good_voxels(acquisition: Acquisition) -> Good:
 
 
 def validate(acquisition: Acquisition) -> list[Diagnostic]:
-    """Find what cannot be.
+    """List the faults of a rocking curve.
 
     Args:
-        acquisition: Arrays in SI. What is absent is not checked.
+        acquisition: Arrays in SI; absent ones are not checked.
     """
     return [*_length_faults(acquisition), *geometry_faults(acquisition), *_peak_faults(acquisition)]
 
 
 def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
-    """Find what is almost surely a mistake, and might yet be right.
+    """List what is probably a mistake, and might be right.
 
     Args:
-        acquisition: Sound as far as `validate` tells.
+        acquisition: Rocking curve without faults, as `validate` lists them.
     """
-    counts, good = _cold(acquisition)
+    counts, good = _without_hot_pixels(acquisition)
     where = entry_place(acquisition, "images")
-    found = [*_empty_frames(counts, good, where), *_order(counts, good, where), *_saturation(counts, good, where)]
-    return [*found, *_hidden_peak(counts, good, entry_place(acquisition, "mask")), *basis_warnings(acquisition)]
+    return [
+        *_empty_frame_warnings(counts, good, where),
+        *_order_warnings(counts, good, where),
+        *_saturation_warnings(counts, good, where),
+        *_hidden_peak_warnings(counts, good, entry_place(acquisition, "mask")),
+        *basis_warnings(acquisition),
+    ]
 
 
-def _cold(acquisition: Acquisition) -> tuple[Voxels, Good]:
-    """Counts, and the good pixels that no fault of the detector lights: a stuck one is no peak, however bright."""
+def _without_hot_pixels(acquisition: Acquisition) -> tuple[Voxels, Good]:
+    """Return the counts, and the mask of good pixels that are not hot: a stuck one is no peak, however bright."""
     counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
     cold = good & ~find_hot_pixels(counts, good)
     return counts, cold if cold.any() else good
 
 
-def _number(acquisition: Acquisition, name: str) -> float | None:
+def _largest_value(acquisition: Acquisition, name: str) -> float | None:
+    """Return the largest value of an array; None if it is absent, not finite or not positive."""
     if name not in acquisition or not acquisition[name].size:
         return None
     value = float(acquisition[name].max())
@@ -74,51 +83,51 @@ def _number(acquisition: Acquisition, name: str) -> float | None:
 
 
 def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
-    """Energies and ångströms where metres are due."""
+    """List wavelengths that are energies, ångströms or nanometres."""
     faults = []
-    wave = _number(acquisition, "wavelength")
+    wave = _largest_value(acquisition, "wavelength")
     if wave is not None and not _SHORTEST_WAVE < wave < _LONGEST_WAVE:
         faults.append(_wave_fault(acquisition, wave))
     return faults + _size_faults(acquisition)
 
 
 def _size_faults(acquisition: Acquisition) -> list[Diagnostic]:
-    """Pixels and distances in millimetres or micrometres."""
+    """List pixels and distances in millimetres or micrometres."""
     faults = []
-    for name, largest, what, example in (
+    for name, largest, noun, example in (
         ("pixel_size", _LARGEST_PIXEL, "pixel of an X-ray detector", "55 um"),
         ("detector_distance", _FARTHEST, "distance of a detector", "0.5 m"),
     ):
-        size = _number(acquisition, name)
+        size = _largest_value(acquisition, name)
         if size is None or size <= largest:
             continue
         unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
-        remedy = f"write its units attribute, or say acquisition.{name} with its unit, e.g. {example}"
-        message = f"{size:g} m is no {what}; it looks like {unit}"
+        remedy = f"write its units attribute, or set acquisition.{name} with its unit, e.g. {example}"
+        message = f"{size:g} m is no {noun}; it looks like {unit}"
         faults.append(Diagnostic(entry_place(acquisition, name), message, remedy))
     return faults
 
 
 def _wave_fault(acquisition: Acquisition, wave: float) -> Diagnostic:
-    """Say what a number that is no wavelength may be, and what to write instead."""
+    """Suggest the unit of a number that is no wavelength, and the wavelength in nm."""
     if wave >= 200:
-        what, metres = "an energy in eV", PLANCK_TIMES_LIGHT / (wave * _ELECTRONVOLT)
+        guess, metres = "an energy in eV", PLANCK_TIMES_LIGHT / (wave * _ELECTRONVOLT)
     elif wave >= 3:
-        what, metres = "an energy in keV", PLANCK_TIMES_LIGHT / (wave * 1e3 * _ELECTRONVOLT)
+        guess, metres = "an energy in keV", PLANCK_TIMES_LIGHT / (wave * 1e3 * _ELECTRONVOLT)
     elif wave >= 0.3:
-        what, metres = "ångströms", wave * 1e-10
+        guess, metres = "ångströms", wave * 1e-10
     else:
-        what, metres = "nanometres", wave * 1e-9
-    message = f"{wave:g} m is no wavelength of X-rays; it looks like {what}"
+        guess, metres = "nanometres", wave * 1e-9
+    message = f"{wave:g} m is no wavelength of X-rays; it looks like {guess}"
     return Diagnostic(
-        entry_place(acquisition, "wavelength"), message, f"if so, say acquisition.wavelength: {metres * 1e9:.6g} nm"
+        entry_place(acquisition, "wavelength"), message, f"if so, set acquisition.wavelength: {metres * 1e9:.6g} nm"
     )
 
 
 def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "images" not in acquisition:
         return []
-    counts, good = _cold(acquisition)
+    counts, good = _without_hot_pixels(acquisition)
     where = entry_place(acquisition, "images")
     if min(counts.shape) < 8:
         message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"
@@ -135,15 +144,15 @@ def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
     return []
 
 
-def _empty_frames(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
-    """Frames without a count beside frames with many."""
+def _empty_frame_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
+    """Warn of frames without a count beside frames with many."""
     totals = np.where(good, counts, 0).sum(axis=(1, 2))
     measured = good.any(axis=(1, 2))
     lit = np.flatnonzero(totals > 0)
     bad = []
     for frame in np.flatnonzero(measured & (totals == 0)):
         beside = [totals[lit[lit < frame]][-1:], totals[lit[lit > frame]][:1]]
-        if max((float(t[0]) for t in beside if t.size), default=0.0) > _AMID:
+        if max((float(t[0]) for t in beside if t.size), default=0.0) > _BRIGHT_NEIGHBOUR:
             bad.append(int(frame))
     if not bad:
         return []
@@ -153,11 +162,11 @@ def _empty_frames(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     return [Diagnostic(where, message, remedy)]
 
 
-def _order(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
-    """Frames that do not follow one another, as names sorted like 1, 10, 11, 2 make them.
+def _order_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
+    """Warn of frames out of order, as from names sorted like 1, 10, 11, 2.
 
-    Their totals then go up and down again and again, or the brightest has a dark neighbour: a curve that is sampled
-    finely enough holds at least 4/π² of its maximum beside it.
+    Their totals then go up and down several times, or the brightest has a dark neighbour: a sufficiently sampled curve
+    has at least 4/π² of its maximum beside it.
     """
     totals = np.array([float(frame[ok].mean()) if ok.any() else np.nan for frame, ok in zip(counts, good, strict=True)])
     pixels = np.array([max(int(ok.sum()), 1) for ok in good])
@@ -166,13 +175,13 @@ def _order(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     isolated = float(np.nanmin(beside)) < _STEEPEST * totals[brightest]
     ragged = _raggedness(totals, pixels)
     if ragged >= _RAGGED:
-        what = f"their counts go up and down {ragged:.1f} times as much as one peak does"
+        reason = f"their counts go up and down {ragged:.1f} times as much as one peak does"
     elif isolated:
         share = 100 * float(np.nanmin(beside)) / float(np.nanmax(beside))
-        what = f"beside the brightest, frame {brightest}, one has {share:.2g} % of its counts"
+        reason = f"beside the brightest, frame {brightest}, one has {share:.2g} % of its counts"
     else:
         return []
-    message = f"the frames do not form one rocking curve: {what}"
+    message = f"the frames do not form one rocking curve: {reason}"
     return [
         Diagnostic(
             where, message, "check their order (image_10 sorts before image_2), or give it as acquisition.frames"
@@ -181,24 +190,24 @@ def _order(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
 
 
 def _raggedness(totals: Float[np.ndarray, " frame"], pixels: Int[np.ndarray, " frame"]) -> float:
-    """Ups and downs of the frames' means in units of one peak's, beyond those that counting noise alone makes.
+    """Compute the total variation of the frames' means, less that of counting noise, in units of one peak.
 
     Args:
         totals: Mean counts of each frame's pixels; NaN where none is good.
-        pixels: How many there are.
+        pixels: Number of these pixels.
     """
     known = np.isfinite(totals)
     means = totals[known]
     rise = float(2 * means.max() - means[0] - means[-1])
     if rise <= 0:
         return 1.0
-    variance = np.maximum(means, 0) / pixels[known]  # of a mean of counts, by Poisson's law
+    variance = np.maximum(means, 0) / pixels[known]  # Poisson variance of a mean.
     steps = np.diff(means) ** 2 - _NOISE**2 * (variance[1:] + variance[:-1])
     return float(np.sqrt(np.maximum(steps, 0)).sum() / rise)
 
 
-def _saturation(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
-    """Several voxels of exactly the largest count, side by side: counting noise does not do that."""
+def _saturation_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
+    """Warn of several adjacent voxels of exactly the largest count, which counting noise does not produce."""
     from scipy.ndimage import label
 
     top = float(counts[good].max())
@@ -210,11 +219,11 @@ def _saturation(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     return [Diagnostic(where, message, f"mask them: --set acquisition.saturation={top:g}")]
 
 
-def _hidden_peak(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
-    """A mask over the whole centre of the peak, which carries most of what is known of the crystal's size."""
+def _hidden_peak_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
+    """Warn of a mask over the whole centre of the peak, which determines the size of the crystal."""
     if good.all():
         return []
-    peak = find_brightest_peak(_filled_in(counts, good), np.ones_like(good))
+    peak = find_brightest_peak(_fill_masked(counts, good), np.ones_like(good))
     near = _ball(counts.shape, peak, 3.0)
     share = float(1 - good[near].mean())
     if share < _HIDDEN:
@@ -224,19 +233,20 @@ def _hidden_peak(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     return [Diagnostic(where, message, remedy)]
 
 
-def _filled_in(counts: Voxels, good: Good) -> Voxels:
-    """Put in place of masked voxels the mean of the good ones around, out to the nearest that there are."""
+def _fill_masked(counts: Voxels, good: Good) -> Voxels:
+    """Replace masked voxels by the mean of the good ones around, in growing cubes until there are any."""
     filled, known = np.where(good, counts, 0), good
     for size in (5, 9, 17):
         if known.all():
             break
         mean = local_mean(filled, known, size)
-        # Towards the middle of a hole all means fall off: what is far from good pixels is taken to be brighter.
+        # Means fall off towards the middle of a hole: voxels far from good ones are taken to be brighter.
         filled = np.where(known, filled, 1.5 * mean)
         known = known | (mean > 0)
     return np.asarray(filled, np.float64)
 
 
 def _ball(shape: tuple[int, ...], centre: tuple[int, int, int], radius: float) -> Bool[np.ndarray, "frame y x"]:
+    """Mask the voxels within a radius [voxel] of a centre."""
     axes = np.ogrid[tuple(slice(0, n) for n in shape)]
     return np.asarray(sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True)) <= radius**2)

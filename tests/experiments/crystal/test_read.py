@@ -225,7 +225,7 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     ),
     "energy in eV": (
         put("instrument/wavelength", 9000.0),
-        r"9000 m is no wavelength of X-rays; it looks like an energy in eV; if so, say acquisition\.wavelength: 0\.137",
+        r"9000 m is no wavelength of X-rays; it looks like an energy in eV; if so, set acquisition\.wavelength: 0\.137",
     ),
     "energy in keV": (put("instrument/wavelength", 9.0), r"looks like an energy in keV.*wavelength: 0\.13776 nm"),
     "wavelength in ångström": (put("instrument/wavelength", 1.378), r"looks like ångströms.*0\.1378 nm"),
@@ -250,7 +250,7 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     ),
     "a basis in inverse micrometres": (
         put("instrument/reciprocal_basis", BASIS * 1e-6),
-        r"one pixel along y changes q by 2 1/m; wavelength, distance and pixel make it 5\.02e\+06 1/m; see its unit",
+        r"one pixel along y changes q by 2 1/m; wavelength, distance and pixel make it 5\.02e\+06 1/m; check its unit",
     ),
     "a basis without 2π": (
         put("instrument/reciprocal_basis", BASIS / np.linalg.norm(BASIS, axis=1)[:, None] * 5.01e6 / (2 * np.pi)),
