@@ -5,6 +5,7 @@ Nothing here switches on a kind of experiment, and nothing needs a folder until 
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,16 +68,15 @@ class Result:
     Args:
         folder: Folder of the run.
         outcome: Numbers and status.
-        temporary: Owner of the folder, which deletes it with this object; None for one that stays.
+        temporary: Whether the folder is deleted with this object.
     """
 
-    def __init__(
-        self, folder: Path, outcome: RunOutcome, temporary: "tempfile.TemporaryDirectory[str] | None" = None
-    ) -> None:
+    def __init__(self, folder: Path, outcome: RunOutcome, *, temporary: bool = False) -> None:
         self.folder = folder
         self.metrics: Mapping[str, float] = outcome.numbers
         self.status: Status = outcome.status
-        self._temporary = temporary
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     @property
     def model(self) -> Model:
@@ -226,10 +226,15 @@ def run(
         QualityError: If the result does not reach the quality gate of the config.
     """
     settings = configure(measurement.config, overrides, seed=seed)
-    temporary = None if folder is not None else tempfile.TemporaryDirectory(prefix="unflat-")
-    path = Path(folder if temporary is None else f"{temporary.name}/run")  # type: ignore[arg-type]
-    options = RunOptions(path, report=temporary is None)
-    return Result(path, run_method(method, settings, measurement.acquisition, options, _display(progress)), temporary)
+    path = Path(tempfile.mkdtemp(prefix="unflat-") if folder is None else folder)
+    options = RunOptions(path, report=folder is not None)
+    try:
+        outcome = run_method(method, settings, measurement.acquisition, options, _display(progress))
+    except BaseException:
+        if folder is None:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    return Result(path, outcome, temporary=folder is None)
 
 
 def evaluate(
