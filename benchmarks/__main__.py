@@ -1,8 +1,8 @@
-"""Run the benchmarks, and write the page that shows them.
+"""Run the benchmarks and write the page of results.
 
-python -m benchmarks                      all that can run here; what was finished before is kept
-python -m benchmarks --only demo          one of them
-python -m benchmarks --quick              tiny sizes, to see that everything works
+python -m benchmarks                      all benchmarks that can run here; cached parts are not computed again
+python -m benchmarks --only demo          one benchmark
+python -m benchmarks --quick              tiny sizes, as a test of the code
 """
 
 import sys
@@ -24,18 +24,18 @@ HERE = Path(__file__).resolve().parent
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--only", type=click.Choice(NAMES), multiple=True, help="Run only this one; may be repeated.")
-@click.option("--quick", is_flag=True, help="Tiny sizes, to see that all works; figures mean nothing.")
-@click.option("--again", is_flag=True, help="Compute again what is there from before.")
+@click.option("--only", type=click.Choice(NAMES), multiple=True, help="Run only this benchmark; may be repeated.")
+@click.option("--quick", is_flag=True, help="Tiny sizes, as a test of the code; the results mean nothing.")
+@click.option("--again", is_flag=True, help="Compute cached parts again.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "gpu")), default="auto", show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder for results; benchmarks/results by default."
 )
 def main(only: tuple[str, ...], quick: bool, again: bool, device: str, output: Path | None) -> None:
-    """Measure what unflat reaches, and write a table of it.
+    """Run the benchmarks of unflat, and write a table of the results.
 
-    Each benchmark keeps what it has found after every part, so that a run that was cut short goes on where it stopped.
-    A part whose settings were changed is computed again.
+    Each benchmark caches its numbers after every part, so that an interrupted run continues where it stopped. A part
+    whose settings have changed is computed again.
 
     \b
     Examples:
@@ -62,7 +62,11 @@ def main(only: tuple[str, ...], quick: bool, again: bool, device: str, output: P
 
 
 def _run(name: str, ledger: Ledger) -> bool:
-    """Run one benchmark; whether it ended well. What fails is told in the table, and the others go on."""
+    """Run one benchmark; a failure is reported in the table, and the others go on.
+
+    Returns:
+        Whether it ended without an error.
+    """
     try:
         import_module(f".{name.replace('-', '_')}", __package__).run(ledger)
     except Skipped as reason:

@@ -1,7 +1,11 @@
-"""What a benchmark has found so far, kept after every part, so that a run that was cut short goes on."""
+"""Results of a benchmark, written after every part, so that an interrupted run can be continued.
+
+The results file holds what the page shows: rows, notes, names of figures, and the machines and states of the code that
+produced them. The numbers of the parts are a cache beside it, in a folder that git ignores.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,28 +14,28 @@ from typing import Any
 
 from unflat.recon.runs import write_atomically
 
-from .machine import machine, source
+from .machine import machine, sentence, source
 
 Numbers = dict[str, Any]
 
 
 class Skipped(Exception):  # noqa: N818 - it is no error
-    """A benchmark that cannot run here, and why."""
+    """Reason why a benchmark cannot run here."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table.
+    """Row of the table.
 
     Args:
-        name: What was reconstructed, or measured.
-        figure: Which number.
-        ours: The number, or None where there is none.
-        unit: Behind it.
-        digits: Behind its point.
-        reference: Others' number, with whose it is.
-        goal: ``>`` or ``<`` and a number, or ``within`` and two; None where there is no goal.
-        how: How it was measured.
+        name: Name of the specimen or data set.
+        figure: Name of the number.
+        ours: The number, or None if there is none.
+        unit: Unit of the number.
+        digits: Number of decimals.
+        reference: Number of other work, and its source.
+        goal: ``>`` or ``<`` and a limit, or ``within`` and two limits; None without a goal.
+        how: Method of the measurement.
     """
 
     name: str
@@ -45,7 +49,7 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal is reached; None where there is none."""
+        """Whether the goal is reached; None without a goal."""
         if self.goal is None:
             return None
         if self.ours is None:
@@ -58,14 +62,18 @@ class Row:
 
 @dataclass
 class Ledger:
-    """A benchmark's results on disk.
+    """Results of a benchmark on disk.
 
     Args:
-        name: The benchmark's.
-        folder: Where results go.
-        quick: Whether everything is to be tiny: to try the code, never to be quoted.
+        name: Name of the benchmark.
+        folder: Folder of results.
+        quick: Whether sizes are tiny: a test of the code, whose numbers must not be quoted.
         device: ``auto``, ``cpu`` or ``gpu``, for the commands.
-        again: Whether parts that are there are computed again.
+        again: Whether cached parts are computed again.
+        parts: Cached parts by name: settings, date, state of the code, machine and numbers.
+        rows: Rows of the table.
+        notes: Remarks below the table.
+        figures: File names of figures.
     """
 
     name: str
@@ -79,51 +87,55 @@ class Ledger:
     figures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.path.is_file():
-            self.parts = json.loads(self.path.read_text("utf-8"))["parts"]
+        if self._cache.is_file():
+            self.parts = json.loads(self._cache.read_text("utf-8"))
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the results file."""
         return self.folder / f"{self.name}.json"
 
     @property
+    def _cache(self) -> Path:
+        return self.folder / ".cache" / self.name / "parts.json"
+
+    @property
     def scratch(self) -> Path:
-        """A folder for runs and acquisitions, which nobody commits."""
-        folder = (self.folder / ".cache" / self.name).resolve()
+        """Folder for runs and acquisitions, which git ignores."""
+        folder = self._cache.parent.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def choose(self, full: Any, quick: Any) -> Any:
-        """The first in earnest, the second where everything is to be tiny."""
+        """Return the first value, or the second for tiny sizes."""
         return quick if self.quick else full
 
     def part(self, name: str, settings: Mapping[str, Any], compute: Callable[[], Numbers]) -> Numbers:
-        """Numbers of a part: those that are there if they were made with the same settings, else computed and kept.
+        """Return the numbers of a part, from the cache if its settings are the same.
 
         Args:
-            name: The part's, unique in the benchmark.
-            settings: All that its numbers depend on and that somebody may change.
-            compute: Gives numbers that JSON can hold.
+            name: Name of the part, unique in the benchmark.
+            settings: Everything that the numbers depend on and that may change.
+            compute: Function that returns numbers that JSON can hold.
         """
-        wanted = json.loads(json.dumps(dict(settings)))
-        known = self.parts.get(name)
-        if known and known["settings"] == wanted and not self.again:
-            print(f"{self.name}: {name}: kept from {known['date']}", flush=True)
-            return dict(known["numbers"])
+        plain = json.loads(json.dumps(dict(settings)))
+        cached = self.parts.get(name)
+        if cached and cached["settings"] == plain and not self.again:
+            print(f"{self.name}: {name}: cached on {cached['date']}", flush=True)
+            return dict(cached["numbers"])
         print(f"{self.name}: {name} …", flush=True)
         numbers = compute()
-        self.parts[name] = {"settings": wanted, "date": now(), "source": source()}
+        self.parts[name] = {"settings": plain, "date": now(), "source": source()}
         self.parts[name] |= {"machine": machine(), "numbers": numbers}
         self.save()
-        return json.loads(json.dumps(numbers))  # as it will be read: a run that goes on sees the same
+        return json.loads(json.dumps(numbers))  # The same numbers as from the cache.
 
     def row(self, figure: str, ours: float | None, **rest: Any) -> None:
-        """Add a line to the table; ``rest`` as in `Row`."""
+        """Add a row to the table; ``rest`` are further fields of `Row`."""
         self.rows.append(Row(rest.pop("name", self.name), figure, None if ours is None else float(ours), **rest))
 
     def figure(self, name: str) -> Path:
-        """Where a picture goes that the table's page shows."""
+        """Return the path of a figure of the page."""
         path = self.folder / "figures" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.name not in self.figures:
@@ -131,7 +143,7 @@ class Ledger:
         return path
 
     def save(self, outcome: str = "unfinished") -> None:
-        """Write the file, whole or not at all."""
+        """Write the results file and the cache of parts."""
         content = {
             "benchmark": self.name,
             "outcome": outcome,
@@ -140,21 +152,32 @@ class Ledger:
             "rows": [asdict(row) for row in self.rows],
             "notes": self.notes,
             "figures": self.figures,
-            "parts": self.parts,
+            "origins": origins(self.parts.values()),
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with write_atomically(self.path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for path, data in ((self.path, content), (self._cache, self.parts)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(path) as temporary:
+                temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def origins(parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """List the machines and states of the code that computed some parts, each pair once, with its latest date."""
+    by_key: dict[tuple[str, str], dict[str, Any]] = {}
+    for part in parts:
+        key = sentence(part["machine"]), part["source"]
+        origin = by_key.setdefault(key, {name: part[name] for name in ("machine", "source", "date")})
+        origin["date"] = max(origin["date"], part["date"])
+    return list(by_key.values())
 
 
 def digest(*inputs: Path | str) -> str:
-    """Checksum of files, and of texts, that numbers depend on: for the settings of a part."""
+    """Compute a checksum of files and texts, for the settings of a part."""
     total = sha256()
-    for given in inputs:
-        total.update(sha256(given.encode() if isinstance(given, str) else given.read_bytes()).digest())
+    for item in inputs:
+        total.update(sha256(item.encode() if isinstance(item, str) else item.read_bytes()).digest())
     return total.hexdigest()[:16]
 
 
 def now() -> str:
-    """Date and time, to the minute."""
+    """Return the date and time (UTC), to the minute."""
     return datetime.now(UTC).isoformat(timespec="minutes")

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on."""
+"""Machine on which results were measured."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ def machine() -> dict[str, str]:
 
 @cache
 def source() -> str:
-    """A short checksum of the code that is measured: parts of one benchmark should have one."""
+    """Return a short checksum of the measured code; the parts of a benchmark should have the same."""
     root = Path(__file__).resolve().parents[1]
     digest = sha256()
     for path in sorted(p for room in ("cli", "recon", "physics") for p in (root / room).rglob("*.py")):
@@ -34,24 +34,25 @@ def source() -> str:
     return digest.hexdigest()[:12]
 
 
-def sentence(facts: dict[str, str]) -> str:
-    """The machine in one line."""
-    graphics = f", {facts['accelerator']}" if facts["accelerator"] else ", no accelerator"
-    return (
-        f"{facts['cores']} cores ({facts['cpu']}), {facts['memory']} of memory{graphics}; Python {facts['python']}, "
-        f"jax {facts['jax']}, numpy {facts['numpy']}, unflat {facts['unflat']}; {facts['system']}"
+def sentence(description: dict[str, str]) -> str:
+    """Format the description of a machine in one line."""
+    accelerator = description["accelerator"] or "no accelerator"
+    template = (
+        "{cores} cores ({cpu}), {memory} of memory, {graphics}; Python {python}, jax {jax}, numpy {numpy}, "
+        "unflat {unflat}; {system}"
     )
+    return template.format(**description, graphics=accelerator)
 
 
 def _cpu() -> str:
-    """The processor's name, and its kind where the name says nothing."""
+    """Return the name of the processor, with family and model."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
         return platform.processor() or "processor unknown"
-    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
-    name = facts.get("model name", "processor unknown")
-    kind = ", ".join(f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts)
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    name = fields.get("model name", "processor unknown")
+    kind = ", ".join(f"{key} {fields[key]}" for key in ("cpu family", "model") if key in fields)
     return f"{name}, {kind}" if kind else name
 
 

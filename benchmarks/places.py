@@ -1,4 +1,4 @@
-"""Where things are."""
+"""Paths of the repository and of the measured data beside it."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def shared(name: str) -> Path:
-    """Find a file of the real data, which stand beside the repository.
+    """Return the path of a file of measured data.
 
     Raises:
-        Skipped: If it is not there.
+        Skipped: If the file is missing.
     """
     path = ROOT.parent / "shared" / "data" / name
     if not path.is_file():

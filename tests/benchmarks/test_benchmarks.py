@@ -1,5 +1,6 @@
-"""The benchmarks' ledger and table: figures go in, and come out as they were; a missed goal is told."""
+"""Benchmarks: cached parts, the page of results, and the numbers that they compute."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,20 @@ def test_a_part_is_computed_once_until_its_settings_change(tmp_path: Path) -> No
     assert len(calls) == 3
 
 
-def test_the_digest_is_that_of_what_a_part_depends_on(tmp_path: Path) -> None:
+def test_the_results_file_holds_rows_and_origins_and_no_cached_numbers(tmp_path: Path) -> None:
+    results = ledger(tmp_path)
+    for name in ("fit", "fit again"):
+        results.part(name, {"steps": 3}, lambda: {"trace": list(range(1000))})
+    results.row("SNR", 12.5)
+    results.save("complete")
+    content = json.loads(results.path.read_text("utf-8"))
+    assert [row["ours"] for row in content["rows"]] == [12.5]
+    assert [set(origin) for origin in content["origins"]] == [{"machine", "source", "date"}]
+    assert results.path.stat().st_size < 2000
+    assert ledger(tmp_path).parts["fit"]["numbers"]["trace"][-1] == 999
+
+
+def test_the_digest_depends_on_files_and_texts(tmp_path: Path) -> None:
     from benchmarks.ledger import digest
 
     network = tmp_path / "network-0.h5"
@@ -47,16 +61,16 @@ def test_the_digest_is_that_of_what_a_part_depends_on(tmp_path: Path) -> None:
     assert digest(network, "kind: shape") != before
 
 
-def test_the_page_has_every_figure_the_machine_and_what_was_missed(tmp_path: Path) -> None:
+def test_the_page_has_every_row_the_machine_and_missed_goals(tmp_path: Path) -> None:
     from benchmarks.table import write_page
 
-    kept = ledger(tmp_path)
-    kept.row("NCC", 0.9, reference="0.809 | theirs", goal=(">", 0.85), how="fit")
-    kept.row("NRMSE", 0.1, goal=("<", 0.095))
-    kept.row("time to their error", None, unit="s")
-    kept.row("coverage", 99, digits=0, goal=("within", 80, 97))
-    kept.row("coverage of others", 90, digits=0, goal=("within", 80, 97))
-    kept.save("complete")
+    results = ledger(tmp_path)
+    results.row("NCC", 0.9, reference="0.809 | theirs", goal=(">", 0.85), how="fit")
+    results.row("NRMSE", 0.1, goal=("<", 0.095))
+    results.row("time to their error", None, unit="s")
+    results.row("coverage", 99, digits=0, goal=("within", 80, 97))
+    results.row("coverage of others", 90, digits=0, goal=("within", 80, 97))
+    results.save("complete")
     text = write_page(tmp_path, ["trial", "absent"], quick=True).read_text("utf-8")
     assert "| trial | NCC | **0.900** | 0.809 \\| theirs | > 0.85 | fit |" in text
     assert "| trial | NRMSE | 0.100 |  | < 0.095 (**missed**) |  |" in text
@@ -67,38 +81,38 @@ def test_the_page_has_every_figure_the_machine_and_what_was_missed(tmp_path: Pat
     assert "no figure here means anything" in text
 
 
-def test_a_benchmark_that_cannot_run_is_told(tmp_path: Path) -> None:
+def test_a_skipped_benchmark_is_named_on_the_page(tmp_path: Path) -> None:
     from benchmarks.table import write_page
 
     ledger(tmp_path).save("skipped: no data")
     assert "*skipped: no data*" in write_page(tmp_path, ["trial"], quick=False).read_text("utf-8")
 
 
-def test_filaments_are_found_where_they_are() -> None:
+def test_filaments_are_detected_at_their_positions() -> None:
     from benchmarks.algae import filaments
 
     volume = np.random.default_rng(0).normal(size=(12, 96, 96)) * 1e-3
     for z, y, x in ((6, 30, 30), (7, 60, 65)):
         volume[z - 1 : z + 2, y, x - 3 : x + 4] += 1
     spacing = (5e-6, 0.65e-6, 0.65e-6)
-    found = filaments([volume, 0.1 * volume], spacing)[:2]
-    assert [(z, y) for z, y, _ in sorted(found)] == [(6, 30), (7, 60)]
+    points = filaments([volume, 0.1 * volume], spacing)[:2]
+    assert [(z, y) for z, y, _ in sorted(points)] == [(6, 30), (7, 60)]
 
 
-def test_counts_are_judged_at_their_own_scale() -> None:
+def test_counts_are_compared_at_their_own_scale() -> None:
     from benchmarks.diffraction import judged
 
     rng = np.random.default_rng(0)
     modelled = rng.uniform(50, 500, (12, 12, 12))
     counts, good = rng.poisson(modelled).astype(float), rng.random(modelled.shape) > 0.1
-    found = judged(7.0 * modelled, counts, good, ~good)
+    figures = judged(7.0 * modelled, counts, good, ~good)
     assert judged(counts, counts, good)["chi_rms"] == pytest.approx(0, abs=1e-12)
-    assert found["llk"] == pytest.approx(1, abs=0.15)  # perfect counting statistics, in what is withheld too
-    assert found["llk_free"] == pytest.approx(1, abs=0.4)
-    assert found["chi_rms"] == pytest.approx(np.sqrt(0.25 * good.sum() / counts[good].sum()), rel=0.1)
+    assert figures["llk"] == pytest.approx(1, abs=0.15)  # perfect counting statistics, also of withheld pixels
+    assert figures["llk_free"] == pytest.approx(1, abs=0.4)
+    assert figures["chi_rms"] == pytest.approx(np.sqrt(0.25 * good.sum() / counts[good].sum()), rel=0.1)
 
 
-def test_a_runs_counts_are_those_of_the_physics(tmp_path: Path) -> None:
+def test_the_modelled_counts_of_a_run_follow_the_physics(tmp_path: Path) -> None:
     import h5py
     import jax.numpy as jnp
 
@@ -117,12 +131,12 @@ def test_a_runs_counts_are_those_of_the_physics(tmp_path: Path) -> None:
         file["detector_frame/point_spread_function"] = gaussian_kernel(sigmas)
         file["detector_frame/background"] = 3.0
         file["detector_frame/mask"] = np.zeros(shape, np.uint8)
-    wanted = intensity(ifftshift3(jnp.asarray(density)), gaussian_transfer(shape, jnp.array(sigmas)), 3.0)
-    np.testing.assert_allclose(answer_of(tmp_path).modelled, fftshift3(np.asarray(wanted)), rtol=1e-3)
+    expected = intensity(ifftshift3(jnp.asarray(density)), gaussian_transfer(shape, jnp.array(sigmas)), 3.0)
+    np.testing.assert_allclose(answer_of(tmp_path).modelled, fftshift3(np.asarray(expected)), rtol=1e-3)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="processes are waited for as POSIX has it")
-def test_a_program_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="waits for processes as on POSIX")
+def test_a_failed_program_is_reported_with_its_output(tmp_path: Path) -> None:
     from benchmarks.commands import CommandFailed, run
 
     cost = run([sys.executable, "-c", "x = bytearray(50_000_000)"], log=tmp_path / "log")
