@@ -1,8 +1,8 @@
-"""What every field offers: a continuous function of normalised coordinates with named arrays as parameters.
+"""Interface of the fields: continuous functions of normalised coordinates with named arrays as parameters.
 
-Coordinates are (z, y, x), each in [−1, 1] over the field's box. Outputs are dimensionless, one a quantity; the model
-turns them into physical values (`recon.models`). Parameters are a plain dictionary of arrays, the same names that the
-model file holds, so that nothing but arrays is ever archived.
+Coordinates are (z, y, x), each in [−1, 1] over the field's box. Outputs are dimensionless, one for each quantity; the
+model (`recon.model`) turns them into physical values. Parameters are a plain dictionary of arrays with the names of the
+model file, so that nothing but arrays is ever archived.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ SIGN_KNEE = 0.05
 
 @runtime_checkable
 class Field(Protocol):
-    """A continuous field. Instances are frozen and hashable: they may be closed over by jitted functions."""
+    """Continuous field. Instances are frozen and hashable, so that jitted functions may close over them."""
 
     @property
     def architecture(self) -> dict[str, object]:
-        """Every constant that is needed to evaluate the field, as plain JSON."""
+        """All constants needed to evaluate the field, as plain JSON."""
         ...
 
     def init(self, seed: int) -> dict[str, np.ndarray]:
-        """Draw parameters; the field is zero, or nearly so, everywhere."""
+        """Draw parameters of a field that is zero, or nearly so, everywhere."""
         ...
 
     def at(self, parameters: Parameters, points: Float[Array, "n 3"]) -> Float[Array, "n k"]:
@@ -43,12 +43,12 @@ class Field(Protocol):
     def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
-        """Parameters whose field comes near values on a lattice, where the field can do so in closed form."""
+        """Fit parameters to values on a grid, where the field can do so in closed form."""
         ...
 
 
 def constrained(raw: Float[Array, "*n"], sign: str) -> Float[Array, "*n"]:
-    """Bend a raw output to one sign, smoothly."""
+    """Constrain a raw output to one sign, smoothly."""
     if sign == "any":
         return raw
     flip = -1.0 if sign == "nonpositive" else 1.0
@@ -57,29 +57,31 @@ def constrained(raw: Float[Array, "*n"], sign: str) -> Float[Array, "*n"]:
 
 
 def unconstrained(values: Float[np.ndarray, "*n"], sign: str) -> Float[np.ndarray, "*n"]:
-    """Raw outputs whose constrained values come nearest to the given ones."""
+    """Compute the raw outputs whose constrained values come nearest to the given ones."""
     if sign == "any":
         return values
     flip = -1.0 if sign == "nonpositive" else 1.0
-    # at most 3 knees below zero: deeper, the gradient would vanish and the voxel could not return
-    held = np.maximum(flip * values, SIGN_KNEE / 3)
-    return flip * (held - SIGN_KNEE**2 / held)
+    # At most 3 knees below zero: deeper, the gradient would vanish and the voxel could not return.
+    bounded = np.maximum(flip * values, SIGN_KNEE / 3)
+    return flip * (bounded - SIGN_KNEE**2 / bounded)
 
 
 def grid_axes(counts: tuple[int, int, int]) -> Axes:
-    """Normalised coordinates of a lattice whose cells fill the box."""
+    """Compute the normalised coordinates of a grid whose cells fill the box."""
     z, y, x = ((2 * np.arange(n) + 1) / n - 1 for n in counts)
     return z, y, x
 
 
 @dataclass(frozen=True)
 class FieldGrid:
-    """Lattice on which a fit evaluates a field.
+    """Grid on which a fit evaluates a field; its cells fill the field's box, wherever that lies.
+
+    In contrast, a `recon.grid.Grid` has coordinates in the laboratory.
 
     Args:
-        shape: Samples (z, y, x).
-        pitch: [m] Their distance.
-        resolution: [m] The finest detail (z, y, x) that the measurement can show.
+        shape: Number of samples (z, y, x).
+        pitch: [m] Distance between samples (z, y, x).
+        resolution: [m] Finest detail (z, y, x) that the measurement can show.
     """
 
     shape: tuple[int, int, int]

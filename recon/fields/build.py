@@ -1,4 +1,4 @@
-"""Build the field that the settings name, of a size that suits the measurement."""
+"""Fields from settings."""
 
 from .base import Field, FieldGrid
 from .config import FieldChoice
@@ -7,17 +7,17 @@ from .pyramid import Pyramid, pyramid_levels
 from .voxels import Voxels
 
 
-def field_for(settings: FieldChoice, sampling: FieldGrid, outputs: int, sign: str = "any") -> Field:
-    """Make the field that the settings name, of a size that suits the measurement.
+def field_for(settings: FieldChoice, grid: FieldGrid, outputs: int, sign: str = "any") -> Field:
+    """Build the field that the settings name, of a size that suits the measurement.
 
     Args:
-        settings: The fit's settings.
-        sampling: Where the field will be evaluated, and the finest detail to expect.
+        settings: Type and size of the field.
+        grid: Grid of the fit, and the finest detail to expect.
         outputs: Number of outputs.
-        sign: That the outputs are held to: ``any``, ``nonnegative`` or ``nonpositive``.
+        sign: Sign to which the outputs are constrained: ``any``, ``nonnegative`` or ``nonpositive``.
     """
     if settings.field == "voxels":
-        return Voxels(sampling.shape, outputs, sign)
+        return Voxels(grid.shape, outputs, sign)
     if settings.field == "fourier":
         choice = settings.fourier
         return Fourier(
@@ -32,9 +32,9 @@ def field_for(settings: FieldChoice, sampling: FieldGrid, outputs: int, sign: st
         )
     pyramid = settings.pyramid
     if pyramid.finest == "auto":
-        finest = tuple(max(1.0, 0.5 * r / p) for r, p in zip(sampling.resolution, sampling.pitch, strict=True))
+        finest = tuple(max(1.0, 0.5 * r / p) for r, p in zip(grid.resolution, grid.pitch, strict=True))
     else:
-        finest = tuple(max(1.0, pyramid.finest / p) for p in sampling.pitch)
+        finest = tuple(max(1.0, pyramid.finest / p) for p in grid.pitch)
     z, y, x = finest
-    levels = pyramid_levels(sampling.shape, (z, y, x), pyramid.levels)
+    levels = pyramid_levels(grid.shape, (z, y, x), pyramid.levels)
     return Pyramid(levels, max(pyramid.features, outputs), pyramid.hidden, outputs, sign)

@@ -8,11 +8,11 @@ from ..config.base import Settings
 from ..config.value_types import LengthOrAuto
 
 SLAB_POINTS = 1 << 15
-"""Points of a lattice whose features a pyramid holds at once. No setting; here, for an estimate imports no jax."""
+"""Points of a grid whose features a pyramid holds at once. Defined here because memory estimates import no jax."""
 
 
 class PyramidSettings(Settings):
-    """A field on grids from coarse to fine, with cubic B-splines and a small decoder."""
+    """Field on grids from coarse to fine, with cubic B-splines and a small decoder."""
 
     levels: int = Field(5, ge=1, le=12, description="Number of grids.")
     finest: LengthOrAuto = Field(
@@ -23,7 +23,7 @@ class PyramidSettings(Settings):
 
 
 class FourierSettings(Settings):
-    """A field of radial and Fourier encodings into a multilayer perceptron, as in DeCAF."""
+    """Field of radial and Fourier encodings into a multilayer perceptron, as in DeCAF."""
 
     frequencies_lateral: int = Field(6, ge=1, description="Octaves of the lateral encoding.")
     angles: int = Field(8, ge=1, description="Directions of the lateral encoding, over half a turn.")

@@ -17,7 +17,7 @@ from .base import Axes, Parameters, constrained
 
 @dataclass(frozen=True)
 class Fourier:
-    """An encoded multi-layer perceptron.
+    """Multi-layer perceptron of encoded coordinates.
 
     Args:
         frequencies_lateral: Octaves L of each lateral coordinate.
@@ -41,7 +41,7 @@ class Fourier:
 
     @property
     def architecture(self) -> dict[str, object]:
-        """Every constant, as plain JSON."""
+        """All constants needed to evaluate the field, as plain JSON."""
         return {
             "type": "fourier",
             "version": 1,
@@ -61,7 +61,7 @@ class Fourier:
         return 3 + 4 * self.frequencies_lateral * self.angles + 2 * self.frequencies_axial
 
     def init(self, seed: int) -> dict[str, np.ndarray]:
-        """He's scale for the hidden layers (ICCV 2015), zero for the last."""
+        """Draw weights of He's scale for the hidden layers (ICCV 2015), and zeros for the last."""
         rng = np.random.default_rng(seed)
         drawn: dict[str, np.ndarray] = {}
         inputs = self.encoded
@@ -89,7 +89,7 @@ class Fourier:
         return constrained(wide, self.sign)
 
     def on_grid(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
-        """Evaluate on the product of three axes, plane by plane, each walked again for its gradient."""
+        """Evaluate on the product of three axes, plane by plane, recomputing each for its gradient."""
         z, y, x = (jnp.asarray(a, parameters["layer_0/w"].dtype) for a in axes)
         lateral = jnp.stack(jnp.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -104,18 +104,18 @@ class Fourier:
     def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
-        """A perceptron has no closed form: the parameters stay, and the fit starts from zero."""
+        """Return the parameters as they are: a perceptron has no closed form, and the fit starts from zero."""
         return dict(parameters)
 
     def _encode(self, points: Float[Array, "n 3"]) -> Float[Array, "n e"]:
-        """Coordinates, then sine and cosine of each phase: by octave, by angle, the turned y before the turned x."""
+        """Encode coordinates: themselves, then sine and cosine by octave and angle, rotated y before rotated x."""
         phases = points @ jnp.asarray(self._waves, points.dtype)
         pairs = jnp.stack([jnp.sin(phases), jnp.cos(phases)], axis=-1)
         return jnp.concatenate([points, pairs.reshape(points.shape[0], -1)], axis=-1)
 
     @property
     def _waves(self) -> Float[np.ndarray, "3 w"]:
-        """Wave vectors of the encoding: columns on (z, y, x)."""
+        """Compute the wave vectors of the encoding, as columns along (z, y, x)."""
         columns = []
         for octave in range(self.frequencies_lateral):
             for a in range(self.angles):

@@ -1,4 +1,4 @@
-"""The default field: a pyramid of cubic B-spline feature grids and a small decoder.
+"""Default field: a pyramid of cubic B-spline feature grids and a small decoder.
 
 Each level is a grid of F features, every one a smooth function of space. The first K features of every level add up to
 the K outputs directly, a multi-resolution spline; the decoder, a network of one hidden layer over the features of all
@@ -18,12 +18,12 @@ from .config import SLAB_POINTS
 from .splines import apply_across, cubic_at, cubic_matrix, least_squares
 
 FEATURE_SCALE = 0.3
-"""Standard deviation of the features that only the decoder sees; it learns from nothing smaller for many steps."""
+"""Standard deviation of the features that only the decoder reads; smaller ones slow its learning."""
 
 
 @dataclass(frozen=True)
 class Pyramid:
-    """A pyramid of feature grids.
+    """Pyramid of feature grids with a decoder.
 
     Args:
         levels: Coefficients (z, y, x) of each level, coarse to fine; at least 4 an axis.
@@ -41,7 +41,7 @@ class Pyramid:
 
     @property
     def architecture(self) -> dict[str, object]:
-        """Every constant, as plain JSON."""
+        """All constants needed to evaluate the field, as plain JSON."""
         return {
             "type": "pyramid",
             "version": 1,
@@ -74,7 +74,7 @@ class Pyramid:
         return constrained(self._decode(parameters, levels), self.sign).T
 
     def on_grid(self, parameters: Parameters, axes: Axes) -> Float[Array, "k z y x"]:
-        """Evaluate on the product of three axes by matrix products, slab by slab, each walked again for its gradient.
+        """Evaluate on the product of three axes by matrix products, slab by slab, recomputing each for its gradient.
 
         All features of all points at once would not fit into a cache, nor those of a large volume into memory. Along z
         all slabs are interpolated first: they share the grids, and would each read them whole.
@@ -103,16 +103,16 @@ class Pyramid:
     def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
-        """Put values into the directly added features, coarse to fine, each level taking what the last has left."""
+        """Fit the directly added features to values, coarse to fine, each level to the residual of those before."""
         projected = dict(parameters)
-        left = unconstrained(values, self.sign)
+        residual = unconstrained(values, self.sign)
         for i in range(len(self.levels)):
             matrices = self._matrices(i, axes)
             grid = np.array(projected[f"grid_{i}"])
-            part = least_squares(left, matrices)
+            part = least_squares(residual, matrices)
             grid[: self.outputs] = part
             projected[f"grid_{i}"] = grid
-            left = left - np.einsum("fabc,za,yb,xc->fzyx", part, *matrices, optimize=True)
+            residual = residual - np.einsum("fabc,za,yb,xc->fzyx", part, *matrices, optimize=True)
         return projected
 
     def _matrices(self, level: int, axes: Axes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,12 +132,15 @@ class Pyramid:
 def pyramid_levels(
     counts: tuple[int, int, int], finest: tuple[float, float, float], number: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """Grid sizes from coarse to fine, each axis growing by a constant factor.
+    """Compute grid sizes from coarse to fine, each axis growing by a constant factor.
 
     Args:
-        counts: Samples of the lattice (z, y, x).
-        finest: Samples of the lattice to one interval of the finest grid (z, y, x).
-        number: Levels.
+        counts: Samples of the fit's grid (z, y, x).
+        finest: Samples of the fit's grid to one interval of the finest level (z, y, x).
+        number: Number of levels.
+
+    Returns:
+        Coefficients (z, y, x) of each level.
     """
     last = [max(1.0, n / step) for n, step in zip(counts, finest, strict=True)]
     levels = []

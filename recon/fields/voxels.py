@@ -1,4 +1,4 @@
-"""A plain voxel grid, trilinear between the centres of its cells: the classical alternative on the same interface."""
+"""Plain voxel grid, trilinear between the centres of its cells: the classical alternative on the same interface."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from .splines import apply_matrices, least_squares, linear_matrix
 
 @dataclass(frozen=True)
 class Voxels:
-    """A grid of values at the centres of its cells.
+    """Grid of values at the centres of its cells.
 
     Args:
         shape: Cells (z, y, x).
@@ -26,7 +26,7 @@ class Voxels:
 
     @property
     def architecture(self) -> dict[str, object]:
-        """Every constant, as plain JSON."""
+        """All constants needed to evaluate the field, as plain JSON."""
         return {
             "type": "voxels",
             "version": 1,
@@ -36,7 +36,7 @@ class Voxels:
         }
 
     def init(self, seed: int) -> dict[str, np.ndarray]:
-        """All zero; nothing is drawn."""
+        """Return zeros; nothing is drawn."""
         return {"grid": np.zeros((self.outputs, *self.shape), np.float32)}
 
     def at(self, parameters: Parameters, points: Float[Array, "n 3"]) -> Float[Array, "n k"]:
@@ -61,7 +61,7 @@ class Voxels:
     def fit_to_grid(
         self, parameters: dict[str, np.ndarray], values: Float[np.ndarray, "k z y x"], axes: Axes
     ) -> dict[str, np.ndarray]:
-        """Values at the cells' centres."""
+        """Fit the values at the centres of the cells."""
         raw = unconstrained(values, self.sign)
         return {"grid": least_squares(raw, self._matrices(axes), damping=1e-6).astype(np.float32)}
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from ..errors import DataError, Diagnostic
 from .likelihood import Batch
-from .minibatches import views_at
+from .minibatches import batch_views
 from .objective import FitState, Objective
 from .settings import FieldSettings
 
@@ -107,7 +107,7 @@ class Fit:
         """Start from the experiment's first answer, if it has one."""
         problem = self.objective.likelihood
         start = problem.initial_guess(self.trained)
-        self._state = self.objective.begin(self.seed + 1000 * self.member, start)
+        self._state = self.objective.init(self.seed + 1000 * self.member, start)
         if start is not None and len(self.withheld):
             found = jax.jit(problem.losses)(
                 jnp.asarray(start, jnp.float32), self._state.nuisance, problem.batch(self.withheld, withheld=True)
@@ -143,7 +143,9 @@ class Fit:
 
     def views_now(self) -> Int[np.ndarray, " batch"]:
         """Views of the step to come."""
-        return views_at(self.step, self.trained, self.objective.likelihood.batch_size, self.seed + 1000 * self.member)
+        return batch_views(
+            self.step, self.trained, self.objective.likelihood.batch_size, self.seed + 1000 * self.member
+        )
 
     def judge(self) -> float:
         """Figure of what was withheld. Keeps the parameters if it is the best yet, or by ``fit.slack`` no worse."""
@@ -202,7 +204,7 @@ class Fit:
 
     def restore(self, step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from what `save` handed out."""
-        template = self.objective.begin(self.seed, None)
+        template = self.objective.init(self.seed, None)
         structure = jax.tree_util.tree_structure(template)
         names = sorted(name for name in arrays if name.startswith("state/"))
         self._state = jax.tree_util.tree_unflatten(structure, [jnp.asarray(arrays[name]) for name in names])

@@ -1,8 +1,8 @@
-"""What the fit asks of an experiment: where its specimen is sampled, and how far a specimen is from the measurement.
+"""Interface between an experiment and the fit: the grid of the specimen, and the loss of each view.
 
-The fit knows nothing else of it. A new kind of experiment is a new object with these members. What judges a fit may be
-whole views that it never sees (images of a cell), or pixels of every view (a crystal's rocking curve, one view that
-cannot be spared): the experiment says which.
+An experiment becomes fittable by an object with these members. A fit is validated on whole views that it never sees
+(images of a cell), or on withheld pixels of every view (a crystal's rocking curve, which is one view): the experiment
+decides.
 """
 
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from ..fields.base import FieldGrid
 from ..model import Model
 
 Batch: TypeAlias = dict[str, Any]
-"""What was measured in some views, and under which conditions: arrays, and pytrees of them, whose first axis is the
-view."""
+"""Measurement and conditions of some views: arrays, and pytrees of them, whose first axis is the view."""
 Nuisance: TypeAlias = dict[str, Array]
-"""What else is fitted: corrections of the instrument, by name; zero means as it was given."""
+"""Corrections of the instrument that are fitted besides the field, by name; zero for the instrument as described."""
 Weights: TypeAlias = Mapping[str, np.ndarray]
-"""A field's parameters by name."""
+"""Parameters of a field, by name."""
 
 
 class Split(NamedTuple):
-    """What is fitted, and what judges.
+    """Views of the fit and of its validation.
 
     Args:
-        fitted: Views that the fit sees.
-        withheld: Views that judge it: others, or the same by pixels that were withheld; empty where nothing judges.
+        fitted: Views that are fitted.
+        withheld: Views that validate the fit: others, or the fitted ones by their withheld pixels; empty for no
+            validation.
     """
 
     fitted: Int[np.ndarray, " fitted"]
@@ -37,12 +37,12 @@ class Split(NamedTuple):
 
 
 class MetricNames(NamedTuple):
-    """What the numbers of a fit are called in ``metrics.json``.
+    """Names of a fit's metrics in ``metrics.json``.
 
     Args:
-        fitted: Misfit of what was fitted.
-        withheld: Misfit of what judges.
-        initial: The same of the start.
+        fitted: Name of the metric of the fitted views.
+        withheld: Name of the metric of the withheld views or pixels.
+        initial: Name of the metric of the withheld views or pixels at the initial guess.
     """
 
     fitted: str
@@ -52,21 +52,21 @@ class MetricNames(NamedTuple):
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """A measurement, seen by the fit. Values are physical, relative to the background: n − n_m for a cell."""
+    """Measurement of a specimen. Values are physical, relative to the background: n − n_m for a cell."""
 
     @property
     def grid(self) -> FieldGrid:
-        """The lattice of the specimen."""
+        """Grid of the specimen."""
         ...
 
     @property
     def scales(self) -> tuple[float, ...]:
-        """Value of a field's output of 1, one an output: outputs should be of order 1."""
+        """Physical value of a field's output of 1, for each output; outputs should be of order 1."""
         ...
 
     @property
     def sign(self) -> str:
-        """Sign that the outputs are held to: ``any``, ``nonnegative`` or ``nonpositive``."""
+        """Sign to which the outputs are constrained: ``any``, ``nonnegative`` or ``nonpositive``."""
         ...
 
     @property
@@ -76,41 +76,41 @@ class Likelihood(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Views in a step."""
+        """Number of views in a step."""
         ...
 
     @property
     def metric_names(self) -> MetricNames:
-        """What its numbers are called."""
+        """Names of the metrics."""
         ...
 
     @property
     def nuisance_parameters(self) -> dict[str, np.ndarray]:
-        """Corrections of the instrument that are to be fitted, all zero; in units of their expected size."""
+        """Corrections of the instrument to fit, all zero; in units of their expected size."""
         ...
 
     def split(self) -> Split:
-        """Which views are fitted and which judge; a function of the config and its seed alone."""
+        """Choose the withheld views, by the config and its seed alone."""
         ...
 
     def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
-        """A first answer, from some views where it comes from views; None to start flat."""
+        """Compute values on the grid to start from, perhaps from some of the views; None to start flat."""
         ...
 
     def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
-        """What was measured in some views: what is to be fitted of it, or what judges."""
+        """Gather the measurement of some views: the part to fit, or the part that is withheld."""
         ...
 
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """How far each view is from the measurement, in a unit of the experiment's own. Jittable."""
+        """Compute the loss of each view, in a unit of the experiment's own. Jittable."""
         ...
 
     def metric(self, losses: Float[np.ndarray, " view"]) -> float:
-        """The one number, smaller is better, that people know for some losses."""
+        """Compute the metric of some views from their losses; smaller is better."""
         ...
 
     def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
-        """The continuous model of a fitted field, or of several that make an ensemble."""
+        """Make the continuous model of a fitted field, or of an ensemble of them."""
         ...
 
     def write(
@@ -119,15 +119,18 @@ class Likelihood(Protocol):
         model: Model,
         values: Float[np.ndarray, "k z y x"],
         nuisance: Nuisance,
-        facts: Mapping[str, Any],
+        provenance: Mapping[str, Any],
     ) -> dict[str, float]:
-        """Write the sampled volume and the predictions beside the model, and give further numbers.
+        """Write the sampled volume and the predictions beside the model.
 
         Args:
-            folder: Of the run.
-            model: As written.
-            values: Of the first member on the lattice.
-            nuisance: Its corrections of the instrument.
-            facts: The model's provenance.
+            folder: Run folder.
+            model: The fitted model.
+            values: Values of the first member on the grid.
+            nuisance: Corrections of the instrument of the first member.
+            provenance: Origin of the model, as plain data for JSON.
+
+        Returns:
+            Further numbers for ``metrics.json``.
         """
         ...

@@ -1,7 +1,7 @@
-"""How far modelled views are from measured ones, view by view, with a mask and a free gain.
+"""Losses of modelled views against measured ones, with a mask and a free gain.
 
-Each misfit is a mean over the good pixels, in units of a squared amplitude, so that they can be compared. The gain that
-fits a view best has a closed form; where it is used the loss is stationary in it, so its own derivative drops out.
+Each loss is a mean over the good pixels, in units of a squared amplitude, so that losses are comparable. The gain that
+fits a view best has a closed form, in which the loss is stationary, so that its own derivative drops out.
 """
 
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float, Num
 
 FLOOR = 1e-6
-"""Least intensity under a square root or a logarithm, of an empty field's: keeps gradients finite in the dark."""
+"""Smallest intensity under a square root or a logarithm, relative to an empty field: keeps gradients finite."""
 
 Weights = Float[Array, "view y x"] | None
 
@@ -25,19 +25,19 @@ def _mean(values: Num[Array, "view y x"], weights: Weights) -> Num[Array, " view
 def best_gain(
     modelled: Num[Array, "view y x"], measured: Num[Array, "view y x"], weights: Weights, statistics: str
 ) -> Num[Array, " view"]:
-    """Factor on each modelled view that brings it nearest to the measured one.
+    """Compute the factor on each modelled view that brings it nearest to the measured one.
 
     Args:
         modelled: Images, or complex fields.
-        measured: The same as measured.
+        measured: Measured images, or complex fields.
         weights: 1 for good pixels, 0 for bad ones.
-        statistics: ``amplitude``, ``poisson`` or ``field``: what is compared.
+        statistics: ``amplitude``, ``poisson`` or ``field``, as the loss.
     """
     if statistics == "field":
         energy = jnp.maximum(_mean(modelled.real**2 + modelled.imag**2, weights), FLOOR)
         gain = _mean(jnp.conj(modelled) * measured, weights) / energy.astype(measured.dtype)
     elif statistics == "poisson":
-        # never 0, of which the misfit takes the logarithm: also in a view that is all dark or all masked
+        # Never 0, even in a view that is all dark or all masked: the loss takes its logarithm.
         gain = jnp.maximum(_mean(measured, weights), FLOOR) / jnp.maximum(_mean(modelled + FLOOR, weights), FLOOR)
     else:
         amplitude = jnp.sqrt(modelled + FLOOR)
@@ -52,7 +52,7 @@ def amplitude_loss(
     weights: Weights,
     gain: Float[Array, " view"] | None,
 ) -> Float[Array, " view"]:
-    """Σ(√I_model − √I)²: square roots make counting noise the same everywhere."""
+    """Compute the mean of (√I_model − √I)², in which counting noise has the same variance everywhere."""
     amplitude = jnp.sqrt(modelled + FLOOR)
     if gain is not None:
         amplitude = amplitude * jnp.sqrt(gain)[:, None, None]
@@ -65,7 +65,7 @@ def poisson_loss(
     weights: Weights,
     gain: Float[Array, " view"] | None,
 ) -> Float[Array, " view"]:
-    """Half the Poisson deviance: ½ Σ(m − d + d ln(d/m)), which near its minimum is the squared amplitude's misfit."""
+    """Compute half the Poisson deviance, ½ (m − d + d ln(d/m)); near its minimum it equals the amplitude loss."""
     expected = modelled + FLOOR
     if gain is not None:
         expected = expected * gain[:, None, None]
@@ -79,7 +79,7 @@ def field_loss(
     weights: Weights,
     gain: Num[Array, " view"] | None,
 ) -> Float[Array, " view"]:
-    """Σ|U_model − U|², with a complex gain: the phase of a view is rarely known."""
+    """Compute the mean of |U_model − U|², with a complex gain, as the phase of a view is rarely known."""
     if gain is not None:
         modelled = modelled * gain[:, None, None]
     difference = modelled - measured

@@ -1,14 +1,14 @@
-"""Which views are withheld, and which are seen at each step: functions of the seed alone, so that a run can go on."""
+"""Withheld views and the views of each step: functions of the seed alone, so that a run can resume."""
 
 import numpy as np
 from jaxtyping import Int
 
-FEWEST = 6
-"""With fewer views than this, none is withheld unless a fraction that means at least one is asked for."""
+FEWEST_VIEWS = 6
+"""Smallest number of views of which one is withheld although the fraction amounts to less than one."""
 
 
 def withheld_views(views: int, fraction: float, seed: int) -> Int[np.ndarray, " held"]:
-    """Choose views that no fit will see, spread over the acquisition.
+    """Choose views to withhold from the fit, spread over the acquisition.
 
     Args:
         views: Number of views.
@@ -16,7 +16,7 @@ def withheld_views(views: int, fraction: float, seed: int) -> Int[np.ndarray, " 
         seed: Shifts the choice.
     """
     count = round(fraction * views)
-    if fraction > 0 and count == 0 and views >= FEWEST:
+    if fraction > 0 and count == 0 and views >= FEWEST_VIEWS:
         count = 1
     if not 0 < count < views:
         return np.zeros(0, int)
@@ -24,8 +24,8 @@ def withheld_views(views: int, fraction: float, seed: int) -> Int[np.ndarray, " 
     return np.unique((offset + np.arange(count) * views / count).astype(int) % views)
 
 
-def views_at(step: int, trained: Int[np.ndarray, " view"], batch: int, seed: int) -> Int[np.ndarray, " batch"]:
-    """Views of a step: epochs of random order, cut into batches that may cross from one epoch to the next."""
+def batch_views(step: int, trained: Int[np.ndarray, " view"], batch: int, seed: int) -> Int[np.ndarray, " batch"]:
+    """Choose the views of a step: epochs of random order, cut into batches that may span two epochs."""
     size = min(batch, len(trained))
     first = step * size
     chosen = []

@@ -1,4 +1,4 @@
-"""The optimiser's step: a few views, their misfit, the priors, and Adam on field and instrument together."""
+"""Objective of a fit and its step: losses of a few views, priors, and Adam on field and instrument together."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from .priors import tikhonov, total_variation
 from .settings import FieldSettings
 
 OPENING = 0.2
-"""Share of the steps over which the finer levels of a pyramid open, coarse to fine."""
+"""Share of the steps over which the learning rates of the finer levels of a pyramid rise, coarse to fine."""
 FINAL_RATE = 0.05
 """Share of the learning rate that is left at the end."""
-MISFIT_LIMIT = 0.15
-"""Relative misfit beyond which priors grow no further with it."""
+LOSS_LIMIT = 0.15
+"""Mean loss of the views beyond which the weight of the priors grows no further with it."""
 NUISANCE_RATE = 0.25
-"""Learning rate of the instrument's corrections, against the field's."""
+"""Learning rate of the corrections of the instrument, relative to that of the field."""
 
 
 class FitState(NamedTuple):
-    """All that a step changes; a tree of arrays."""
+    """State of a fit that a step updates; a pytree of arrays."""
 
     field: dict[str, Array]
     nuisance: dict[str, Array]
@@ -36,7 +36,7 @@ class FitState(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a field, and its step.
+    """Loss of a field, and its optimisation step.
 
     Args:
         likelihood: The measurement.
@@ -54,33 +54,33 @@ class Objective:
         return np.array(self.likelihood.scales, np.float32).reshape(-1, 1, 1, 1)
 
     def raw(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
-        """The field's outputs on the problem's lattice."""
+        """Evaluate the field's outputs on the grid."""
         return self.field.on_grid(parameters, grid_axes(self.likelihood.grid.shape))
 
     def values(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
-        """Physical values on the problem's lattice."""
+        """Evaluate the field's physical values on the grid."""
         return self.raw(parameters) * self.scales
 
     def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
-        """Misfit of some views and the priors."""
+        """Compute the mean loss of some views plus the priors."""
         parameters, nuisance = trained
         raw = self.raw(parameters)
-        misfit = jnp.mean(self.likelihood.losses(raw * self.scales, nuisance, batch))
-        prior = jnp.zeros_like(misfit)
+        data_loss = jnp.mean(self.likelihood.losses(raw * self.scales, nuisance, batch))
+        prior = jnp.zeros_like(data_loss)
         if self.settings.tv:
             prior = prior + self.settings.tv * total_variation(raw, self.likelihood.grid, self.settings.tv_axial)
         if self.settings.tikhonov:
             prior = prior + self.settings.tikhonov * tikhonov(raw)
-        # What a Gaussian likelihood of unknown variance asks for, log(misfit) + prior, has this gradient: priors yield
-        # as the noise shows itself to be small. Far from the solution the misfit is not yet noise, hence the limit.
-        return misfit + jnp.minimum(jax.lax.stop_gradient(misfit), MISFIT_LIMIT) * prior
+        # This has the gradient of log(loss) + prior, the objective for Gaussian noise of unknown variance: the weight
+        # of the priors falls with the noise. Far from the solution the loss is not yet noise, hence the limit.
+        return data_loss + jnp.minimum(jax.lax.stop_gradient(data_loss), LOSS_LIMIT) * prior
 
     def transformation(self) -> optax.GradientTransformation:
-        """Adam with a cosine schedule; the finer a level, the later it opens."""
+        """Adam; `rates` are applied to its updates."""
         return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-self.settings.learning_rate))
 
-    def begin(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> FitState:
-        """The state before the first step."""
+    def init(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> FitState:
+        """Draw the state before the first step, or fit the field to an initial guess of physical values."""
         parameters = self.field.init(seed)
         if start is not None:
             axes = grid_axes(self.likelihood.grid.shape)
@@ -92,7 +92,7 @@ class Objective:
         return FitState(arrays, nuisance, self.transformation().init((arrays, nuisance)), jnp.zeros((), jnp.int32))
 
     def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
-        """Share of the learning rate that each array has at a step."""
+        """Share of the learning rate of each array at a step: a cosine, delayed for the finer levels of a pyramid."""
         done = step.astype(jnp.float32) / max(self.settings.steps, 1)
         cosine = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done, 1.0)))
         levels = sorted((name for name in parameters if name.startswith("grid_")), key=lambda n: int(n[5:]))
@@ -103,7 +103,7 @@ class Objective:
         return rates
 
     def step(self) -> Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]:
-        """One jitted step: the state after it, and the loss before it."""
+        """Compile a step, which gives the state after it and the loss before it."""
         transformation = self.transformation()
 
         def advance(state: FitState, batch: Batch) -> tuple[FitState, Float[Array, ""]]:

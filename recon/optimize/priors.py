@@ -1,7 +1,7 @@
-"""What is known of a specimen before it is measured, as terms of the loss with scale-free strengths.
+"""Priors of a specimen: terms of the loss with scale-free strengths.
 
-The field's raw outputs are of order 1 whatever the quantity's unit, and gradients are counted per resolution length, so
-that a strength means the same for any specimen, any spacing and any box.
+The field's raw outputs are of order 1 whatever the quantity's unit, and gradients are per resolution length, so that a
+strength means the same for any specimen, spacing and box.
 """
 
 import jax.numpy as jnp
@@ -13,17 +13,19 @@ ROUNDING = 1e-3
 """Gradient below which total variation is quadratic, per resolution length."""
 
 
-def total_variation(values: Float[Array, "k z y x"], sampling: FieldGrid, axial: float) -> Float[Array, ""]:
-    """Mean length of the gradient: smooth regions with sharp edges (Rudin, Osher & Fatemi, Physica D 60, 259, 1992).
+def total_variation(values: Float[Array, "k z y x"], grid: FieldGrid, axial: float) -> Float[Array, ""]:
+    """Compute the mean length of the gradient (Rudin, Osher & Fatemi, Physica D 60, 259, 1992).
+
+    It favours smooth regions with sharp edges.
 
     Args:
-        values: The field on its lattice.
-        sampling: The lattice. Gradients are counted per lateral resolution length.
-        axial: Weight of the derivative along z against the lateral ones.
+        values: Raw outputs of the field on the grid.
+        grid: The grid; gradients are per lateral resolution length.
+        axial: Weight of the derivative along z relative to the lateral ones.
     """
-    length = sampling.resolution[1]
+    length = grid.resolution[1]
     squares = jnp.zeros_like(values)
-    for axis, (pitch, weight) in enumerate(zip(sampling.pitch, (axial, 1.0, 1.0), strict=True), start=1):
+    for axis, (pitch, weight) in enumerate(zip(grid.pitch, (axial, 1.0, 1.0), strict=True), start=1):
         if values.shape[axis] < 2:
             continue
         steps = jnp.diff(values, axis=axis)
@@ -34,5 +36,5 @@ def total_variation(values: Float[Array, "k z y x"], sampling: FieldGrid, axial:
 
 
 def tikhonov(values: Float[Array, "k z y x"]) -> Float[Array, ""]:
-    """Mean square of the deviation from the background."""
+    """Compute the mean square of the deviation from the background."""
     return jnp.mean(values**2)

@@ -1,4 +1,4 @@
-"""Settings of the fit that all kinds share; the descriptions are the comments of the YAML that ``init`` writes."""
+"""Settings of a fit that all experiments share; their descriptions become comments of the YAML of ``unflat init``."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from ..fields.config import FourierSettings, PyramidSettings
 
 
 class FieldSettings(Settings):
-    """The field and its optimiser, whatever was measured."""
+    """Field and optimiser of any experiment."""
 
     field: Literal["pyramid", "voxels", "fourier"] = Field(
         "pyramid", description="The continuous field: pyramid, voxels (a plain grid) or fourier (DeCAF's)."
@@ -24,16 +24,17 @@ class FieldSettings(Settings):
         "with sharp edges.",
     )
     tv_axial: float = Field(1.0, ge=0, description="Weight of differences along z against lateral ones within it.")
-    tikhonov: float = Field(0.0, ge=0, description="Strength of the pull towards the background, likewise.")
+    tikhonov: float = Field(
+        0.0, ge=0, description="Strength of the pull towards the background, relative to the noise."
+    )
     ensemble: int = Field(1, ge=1, description="Fits from different seeds; more than one gives an uncertainty map.")
     patience: int = Field(
-        100, ge=1, description="Steps without a better result on what was withheld after which the fit ends."
+        100, ge=1, description="Steps without a better result on withheld data after which the fit ends."
     )
     slack: float = Field(
         0.0,
         ge=0,
-        description="Part by which what was withheld may be explained worse than at best by a later state that is kept "
-        "in its place.",
+        description="Part by which a later state may explain the withheld data worse than the best and yet replace it.",
     )
     checkpoint_every: Time = Field(60.0, gt=0, description="Time between checkpoints.")
     pyramid: PyramidSettings = Field(default_factory=PyramidSettings, description="The pyramid field.")
@@ -41,15 +42,13 @@ class FieldSettings(Settings):
 
 
 class FitSettings(FieldSettings):
-    """The field and its fit to several views."""
+    """Field and its fit to several views."""
 
     batch: int = Field(4, ge=1, description="Views in a step.")
     loss: Literal["amplitude", "poisson"] = Field(
         "amplitude", description="amplitude (square roots of the intensities) or poisson (counts)."
     )
-    withheld: float = Field(
-        0.08, ge=0, lt=1, description="Fraction of the views that is never fitted, to judge the result by."
-    )
+    withheld: float = Field(0.08, ge=0, lt=1, description="Fraction of the views that is never fitted, for validation.")
     start: Literal["linear", "none"] = Field("linear", description="Start from the closed-form linear result, or flat.")
     sign: Literal["any", "nonnegative", "nonpositive"] = Field(
         "any", description="Sign of the specimen relative to its background, where it is known."

@@ -1,4 +1,4 @@
-"""What the section ``train`` of configs has in common."""
+"""Settings that the ``train`` sections of all configs share."""
 
 from typing import Literal
 
@@ -8,12 +8,13 @@ from ..config.base import Settings
 
 
 class TrainSettings(Settings):
-    """How a network is trained."""
+    """Training of a network."""
 
     network: str | None = Field(
-        None, description="Network to go on from: its file, the run that trained it, or shipped. null: from nothing."
+        None,
+        description="Network to continue from: its file, its training run, or shipped; null for new weights.",
     )
-    steps: int = Field(12000, ge=1, description="Steps of the optimiser. A run that goes on may have more of them.")
+    steps: int = Field(12000, ge=1, description="Steps of the optimiser; a resumed run may have more of them.")
     batch: int = Field(8, ge=1, description="Examples in a step.")
     learning_rate: float = Field(
         1.5e-3, gt=0, description="Largest step of Adam; it rises at first and falls as a cosine."
@@ -21,9 +22,9 @@ class TrainSettings(Settings):
     warm_up: int = Field(200, ge=0, description="Steps over which the learning rate rises.")
     weight_decay: float = Field(0.01, ge=0, description="Pull of the weights towards zero.")
     memory: float = Field(
-        0.999, ge=0, lt=1, description="Weight of the past in the running mean of the weights, which is what is kept."
+        0.999, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is the result."
     )
     precision: Literal["bfloat16", "float32"] = Field(
-        "bfloat16", description="Of the factors in products; everything else is float32."
+        "bfloat16", description="Precision of the factors in products; everything else is float32."
     )
-    judge_every: int = Field(500, ge=1, description="Steps between two trials on held-out specimens.")
+    judge_every: int = Field(500, ge=1, description="Steps between two validations on held-out specimens.")

@@ -1,4 +1,4 @@
-"""Continuous fields: smooth, the same on a lattice as at points, and the same as the archive's reader says."""
+"""Continuous fields: smooth, equal on a grid and at points, and equal to the NumPy reader of model files."""
 
 from collections.abc import Iterator
 
@@ -37,13 +37,13 @@ def signed(field: Field, sign: str) -> Field:
 
 
 def drawn(field: Field, dtype: type = np.float32) -> dict[str, np.ndarray]:
-    """Parameters of order 1, also those that a fit starts from zero."""
+    """Draw parameters of order 1, including those that are initially zero."""
     rng = np.random.default_rng(0)
     return {n: (w + rng.normal(0, 0.3, w.shape)).astype(dtype) for n, w in field.init(0).items()}
 
 
 def axes_in_the_box(seed: int, counts: tuple[int, int, int] = (5, 4, 6)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates at random, from face to face."""
+    """Draw coordinates from face to face."""
     rng = np.random.default_rng(seed)
     z, y, x = (np.sort(np.append(rng.uniform(-1, 1, n - 2), (-1, 1))) for n in counts)
     return z, y, x
@@ -62,8 +62,8 @@ def on_grid(field: Field, weights: dict[str, np.ndarray], axes: tuple[np.ndarray
 
 @every
 @pytest.mark.parametrize("sign", SIGNS)
-def test_lattice_points_and_the_archives_reader_have_the_same_values(field: Field, sign: str) -> None:
-    """To float32, from face to face; the reader is plain NumPy, and has the description and the named arrays alone."""
+def test_grid_points_and_numpy_reader_have_equal_values(field: Field, sign: str) -> None:
+    """To float32, from face to face; the reader has only the architecture and the named arrays."""
     field = signed(field, sign)
     weights, axes = drawn(field), axes_in_the_box(1)
     lattice = on_grid(field, weights, axes)
@@ -76,7 +76,7 @@ def test_lattice_points_and_the_archives_reader_have_the_same_values(field: Fiel
 
 
 @every
-def test_a_fresh_field_is_zero_and_its_seed_is_all_there_is_to_it(field: Field) -> None:
+def test_an_initial_field_is_zero_and_reproducible_from_its_seed(field: Field) -> None:
     first, again, other = (field.init(seed) for seed in (1, 1, 2))
     for name, array in first.items():
         assert array.dtype == np.float32
@@ -87,14 +87,14 @@ def test_a_fresh_field_is_zero_and_its_seed_is_all_there_is_to_it(field: Field) 
 
 
 @every
-def test_fields_are_fields_that_jit_may_close_over(field: Field) -> None:
+def test_fields_are_hashable_and_fulfil_the_protocol(field: Field) -> None:
     assert isinstance(field, Field)
     assert hash(field) == hash(signed(field, "any"))
 
 
 @every
 def test_every_parameter_has_a_gradient(field: Field) -> None:
-    """On the lattice that a fit uses."""
+    """On the grid of a fit."""
     parameters = {n: jnp.asarray(w) for n, w in drawn(field).items()}
     axes = grid_axes((8, 10, 9))
     gradients = jax.jit(jax.grad(lambda p: jnp.sum(field.on_grid(p, axes) ** 3)))(parameters)
@@ -105,7 +105,7 @@ def test_every_parameter_has_a_gradient(field: Field) -> None:
 
 @given(st.integers(4, 30), st.lists(st.floats(-1, 1), min_size=1, max_size=20))
 @settings(deadline=None)
-def test_a_splines_weights_are_a_partition_of_unity(coefficients: int, places: list[float]) -> None:
+def test_spline_weights_are_a_partition_of_unity(coefficients: int, places: list[float]) -> None:
     matrix = cubic_matrix(np.array(places), coefficients)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-12)
     assert matrix.min() >= 0
@@ -120,7 +120,7 @@ def test_linear_weights_are_a_partition_of_unity(cells: int, places: list[float]
     assert matrix.min() >= 0
 
 
-def test_a_spline_holds_every_straight_line_and_parabola() -> None:
+def test_splines_reproduce_polynomials_up_to_second_order() -> None:
     """Cubic B-splines of n coefficients reproduce polynomials up to the box's faces."""
     n = 9
     nodes = (np.arange(n) - 1) / (n - 3) * 2 - 1
@@ -130,7 +130,7 @@ def test_a_spline_holds_every_straight_line_and_parabola() -> None:
     np.testing.assert_allclose(cubic_matrix(s, n) @ (nodes**2 - spacing**2 / 3), s**2, atol=1e-12)
 
 
-def test_linear_interpolation_is_exact_at_the_cells_centres_and_flat_beyond_them() -> None:
+def test_linear_interpolation_is_exact_at_cell_centres_and_constant_beyond_them() -> None:
     values = np.array([3.0, -1.0, 2.0, 5.0])
     centres = grid_axes((4, 4, 4))[0]
     np.testing.assert_allclose(linear_matrix(centres, 4) @ values, values, atol=1e-12)
@@ -139,8 +139,8 @@ def test_linear_interpolation_is_exact_at_the_cells_centres_and_flat_beyond_them
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_derivatives_run_on_across_the_nodes(order: int, double: None) -> None:
-    """First and second derivatives exist everywhere: zooming in shows no pixel."""
+def test_derivatives_are_continuous_across_nodes(order: int, double: None) -> None:
+    """First and second derivatives exist everywhere."""
     parameters = {n: jnp.asarray(w) for n, w in drawn(PYRAMID, np.float64).items()}
 
     def value(x: jax.Array) -> jax.Array:
@@ -167,24 +167,24 @@ def test_second_derivatives_are_finite_everywhere(field: Field) -> None:
     parameters = {n: jnp.asarray(w) for n, w in drawn(field).items()}
     hessian = jax.jit(jax.vmap(jax.hessian(lambda p: field.at(parameters, p[None])[0, 1])))
     points = np.concatenate([np.random.default_rng(5).uniform(-1, 1, (20, 3)), np.ones((1, 3)), -np.ones((1, 3))])
-    found = np.asarray(hessian(jnp.asarray(points, jnp.float32)))
-    assert np.all(np.isfinite(found))
-    assert np.any(found[:20] != 0)
+    second = np.asarray(hessian(jnp.asarray(points, jnp.float32)))
+    assert np.all(np.isfinite(second))
+    assert np.any(second[:20] != 0)
 
 
 def smooth_volume(axes: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Two quantities, of positive and negative values."""
+    """Compute two quantities of positive and negative values."""
     z, y, x = np.meshgrid(*axes, indexing="ij")
     return np.stack([np.exp(-3 * ((z - 0.1) ** 2 + y**2 + (x + 0.2) ** 2)), np.cos(2 * y + x) * (0.5 + z)])
 
 
-def projected(field: Field, values: np.ndarray, axes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+def fit_and_evaluate(field: Field, values: np.ndarray, axes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
     parameters = field.fit_to_grid(field.init(0), values.astype(np.float32), axes)
     assert {n: a.dtype for n, a in parameters.items()} == {n: a.dtype for n, a in field.init(0).items()}
     return on_grid(field, parameters, axes)
 
 
-def test_a_smooth_volume_passes_through_the_closed_form_start() -> None:
+def test_fit_to_grid_reproduces_a_smooth_volume() -> None:
     axes = grid_axes((14, 18, 16))
     values = smooth_volume(axes)
     for field, tolerance in (
@@ -193,22 +193,22 @@ def test_a_smooth_volume_passes_through_the_closed_form_start() -> None:
         (Voxels((14, 18, 16), 2), 1e-4),
         (Voxels((10, 12, 11), 2), 0.05),
     ):
-        error = np.linalg.norm(projected(field, values, axes) - values) / np.linalg.norm(values)
+        error = np.linalg.norm(fit_and_evaluate(field, values, axes) - values) / np.linalg.norm(values)
         assert error < tolerance, field
 
 
 @pytest.mark.parametrize(("sign", "factor"), [("nonnegative", 1), ("nonpositive", -1)])
-def test_a_start_of_one_sign_passes_through_too(sign: str, factor: int) -> None:
-    """But for a little of the background, that its gradient may not vanish."""
+def test_fit_to_grid_reproduces_a_volume_of_one_sign(sign: str, factor: int) -> None:
+    """Up to a small offset of the background, without which its gradient would vanish."""
     axes = grid_axes((14, 18, 16))
     values = factor * np.abs(smooth_volume(axes))[:1]
     for field in (Pyramid(((5, 5, 5), (12, 14, 13)), 1, 8, 1, sign), Voxels((14, 18, 16), 1, sign)):
-        found = projected(field, values, axes)
-        assert np.all(factor * found >= 0)
-        assert np.abs(found - values).max() < (SIGN_KNEE if isinstance(field, Voxels) else 3 * SIGN_KNEE)
+        fitted = fit_and_evaluate(field, values, axes)
+        assert np.all(factor * fitted >= 0)
+        assert np.abs(fitted - values).max() < (SIGN_KNEE if isinstance(field, Voxels) else 3 * SIGN_KNEE)
 
 
-def test_fouriers_start_is_what_it_was() -> None:
+def test_fit_to_grid_leaves_the_fourier_field_unchanged() -> None:
     values = smooth_volume(grid_axes((6, 6, 6))).astype(np.float32)
     start = FOURIER.init(3)
     after = FOURIER.fit_to_grid(start, values, grid_axes((6, 6, 6)))
@@ -218,17 +218,17 @@ def test_fouriers_start_is_what_it_was() -> None:
 
 @given(st.floats(-50, 50, width=32), st.sampled_from(["nonnegative", "nonpositive"]))
 @settings(deadline=None)
-def test_a_sign_is_kept_and_large_values_pass(raw: float, sign: str) -> None:
+def test_constrained_values_have_the_sign_and_large_ones_are_unchanged(raw: float, sign: str) -> None:
     factor = 1 if sign == "nonnegative" else -1
-    found = factor * float(constrained(jnp.float32(raw), sign))
-    assert found >= 0
+    bent = factor * float(constrained(jnp.float32(raw), sign))
+    assert bent >= 0
     straight = max(factor * raw, 0)
-    assert abs(found - straight) <= SIGN_KNEE + 1e-5
+    assert abs(bent - straight) <= SIGN_KNEE + 1e-5
 
 
 @given(st.floats(0.02, 20), st.sampled_from(["nonnegative", "nonpositive"]))
 @settings(deadline=None)
-def test_the_bend_can_be_undone(value: float, sign: str) -> None:
+def test_unconstrained_inverts_constrained(value: float, sign: str) -> None:
     factor = 1.0 if sign == "nonnegative" else -1.0
     raw = unconstrained(np.array([factor * value]), sign)
     assert float(constrained(jnp.asarray(raw, jnp.float32), sign)[0]) == pytest.approx(
@@ -236,7 +236,7 @@ def test_the_bend_can_be_undone(value: float, sign: str) -> None:
     )
 
 
-def test_splines_by_matrices_are_splines_by_points() -> None:
+def test_splines_by_matrices_equal_splines_at_points() -> None:
     grid = np.random.default_rng(6).normal(0, 1, (2, 5, 7, 6)).astype(np.float32)
     axes = axes_in_the_box(7)
     matrices = tuple(cubic_matrix(s, n) for s, n in zip(axes, grid.shape[1:], strict=True))
@@ -245,7 +245,7 @@ def test_splines_by_matrices_are_splines_by_points() -> None:
     np.testing.assert_allclose(points.T.reshape(lattice.shape), lattice, atol=2e-5)
 
 
-def test_least_squares_finds_the_coefficients_that_made_the_values() -> None:
+def test_least_squares_recovers_coefficients() -> None:
     grid = np.random.default_rng(8).normal(0, 1, (1, 5, 6, 7))
     axes = grid_axes((20, 24, 28))
     matrices = tuple(cubic_matrix(s, n) for s, n in zip(axes, grid.shape[1:], strict=True))
@@ -254,7 +254,7 @@ def test_least_squares_finds_the_coefficients_that_made_the_values() -> None:
 
 
 @given(st.tuples(*[st.integers(1, 200)] * 3), st.tuples(*[st.floats(1, 8)] * 3), st.integers(1, 8))
-def test_levels_grow_evenly_up_to_the_finest(
+def test_levels_grow_by_a_constant_factor(
     counts: tuple[int, int, int], finest: tuple[float, float, float], number: int
 ) -> None:
     levels = pyramid_levels(counts, finest, number)
@@ -267,7 +267,7 @@ def test_levels_grow_evenly_up_to_the_finest(
 
 
 @pytest.mark.parametrize("name", ["pyramid", "voxels", "fourier"])
-def test_the_settings_name_the_field(name: str) -> None:
+def test_field_is_built_as_the_settings_name_it(name: str) -> None:
     sampling = FieldGrid((10, 40, 30), (0.5e-6, 0.2e-6, 0.2e-6), (2e-6, 0.5e-6, 0.5e-6))
     field = field_for(FitSettings(field=name), sampling, 2, "nonnegative")
     assert field.architecture["type"] == name
@@ -276,7 +276,7 @@ def test_the_settings_name_the_field(name: str) -> None:
     field_of(field.architecture, field.init(0))
 
 
-def test_the_finest_nodes_are_as_far_apart_as_the_settings_say() -> None:
+def test_finest_nodes_have_the_spacing_of_the_settings() -> None:
     sampling = FieldGrid((12, 40, 30), (0.5e-6, 0.2e-6, 0.2e-6), (2e-6, 0.8e-6, 0.8e-6))
     auto = field_for(FitSettings(), sampling, 1)
     assert isinstance(auto, Pyramid)

@@ -1,4 +1,4 @@
-"""Misfits: zero at the truth, stationary in their gain, blind to masked pixels, and alike near their minimum."""
+"""Losses: zero at the truth, stationary in their gain, independent of masked pixels, equal near their minimum."""
 
 from collections.abc import Callable, Iterator
 
@@ -41,15 +41,15 @@ def some_mask(seed: int) -> jax.Array:
 
 
 @every
-def test_the_truth_has_no_misfit(statistics: str) -> None:
-    """But for the floor that keeps darkness finite."""
+def test_loss_of_the_truth_is_zero(statistics: str) -> None:
+    """Up to the floor that keeps the loss of dark pixels finite."""
     modelled, _ = views(statistics, 0)
     np.testing.assert_allclose(LOSSES[statistics](modelled, modelled, None, None), 0, atol=1e-11)
 
 
 @every
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_best_gain_is_stationary_and_least(statistics: str, masked: bool) -> None:
+def test_best_gain_is_stationary_and_minimal(statistics: str, masked: bool) -> None:
     modelled, measured = views(statistics, 1)
     weights = some_mask(2) if masked else None
     gain = best_gain(modelled, measured, weights, statistics)
@@ -70,7 +70,7 @@ def test_the_best_gain_is_stationary_and_least(statistics: str, masked: bool) ->
 @every
 @given(st.floats(0.1, 10), st.integers(0, 100))
 @settings(max_examples=10, deadline=None)
-def test_a_brighter_exposure_is_found_by_its_gain(statistics: str, brightness: float, seed: int) -> None:
+def test_gain_recovers_the_exposure(statistics: str, brightness: float, seed: int) -> None:
     modelled, _ = views(statistics, seed)
     factor = brightness * np.exp(0.7j) if statistics == "field" else brightness
     gain = best_gain(modelled, factor * modelled, None, statistics)
@@ -80,7 +80,7 @@ def test_a_brighter_exposure_is_found_by_its_gain(statistics: str, brightness: f
 
 @every
 def test_masked_pixels_are_ignored(statistics: str) -> None:
-    """Whatever they hold; and the mean is that of the good ones."""
+    """Values of masked pixels have no influence, and the mean is over the good ones."""
     modelled, measured = views(statistics, 3)
     weights = some_mask(4)
     spoiled = jnp.where(weights > 0, measured, 1e3)
@@ -101,7 +101,7 @@ def test_masked_pixels_are_ignored(statistics: str) -> None:
 
 
 @every
-def test_a_view_without_good_pixels_has_no_misfit_and_no_gradient(statistics: str) -> None:
+def test_a_fully_masked_view_has_zero_loss_and_gradient(statistics: str) -> None:
     modelled, measured = views(statistics, 5)
     loss = LOSSES[statistics]
     nothing = jnp.zeros(modelled.shape)
@@ -114,7 +114,7 @@ def test_a_view_without_good_pixels_has_no_misfit_and_no_gradient(statistics: st
 @given(st.integers(0, 1000))
 @settings(max_examples=15, deadline=None)
 def test_poisson_and_amplitude_agree_near_their_minimum(seed: int) -> None:
-    """Both are (d − m)²/4m to second order; they part at the third."""
+    """Both are (d − m)²/4m to second order; they differ at the third."""
     ratios = []
     for spread in (0.02, 0.002):
         modelled, measured = views("poisson", seed, spread)
@@ -126,8 +126,8 @@ def test_poisson_and_amplitude_agree_near_their_minimum(seed: int) -> None:
     assert ratios[1] < 0.3 * ratios[0] + 1e-4
 
 
-def test_half_the_poisson_deviance_of_counts_is_one_half_a_pixel() -> None:
-    """Σ of 2(m − d + d ln d/m) is χ² of a degree of freedom a pixel; the loss is a quarter of it per photon."""
+def test_poisson_deviance_of_counts_is_one_per_pixel() -> None:
+    """The deviance 2 Σ(m − d + d ln(d/m)) is χ² with one degree of freedom per pixel; the loss is ¼ of it per photon."""
     photons = 200.0
     counts = np.random.default_rng(6).poisson(photons, (1, 300, 300)) / photons
     loss = float(poisson_loss(jnp.ones((1, 300, 300)), jnp.asarray(counts), None, None)[0])
@@ -138,7 +138,7 @@ def test_half_the_poisson_deviance_of_counts_is_one_half_a_pixel() -> None:
 
 @every
 def test_gradients_are_finite_in_the_dark(statistics: str) -> None:
-    """Where the model gives no light, or the camera saw none."""
+    """A dark model, a dark measurement, or both."""
     bright, _ = views(statistics, 7)
     for modelled, measured in ((0 * bright, 0 * bright), (0 * bright, bright), (bright, 0 * bright)):
 
@@ -152,8 +152,8 @@ def test_gradients_are_finite_in_the_dark(statistics: str) -> None:
 
 
 @every
-def test_gradients_are_those_of_finite_differences(statistics: str) -> None:
-    """With the gain that fits best, whose own derivative drops out."""
+def test_gradients_match_finite_differences(statistics: str) -> None:
+    """At the best gain, whose own derivative drops out."""
     modelled, measured = views(statistics, 8)
     weights = some_mask(9)
 
@@ -169,7 +169,7 @@ def test_gradients_are_those_of_finite_differences(statistics: str) -> None:
     assert np.sum(slope.real * way) == pytest.approx(float(difference), rel=1e-5, abs=1e-8)
 
 
-def test_amplitudes_without_gain_pass_jaxs_own_check() -> None:
+def test_gradients_of_the_amplitude_loss_pass_check_grads() -> None:
     modelled, measured = views("amplitude", 11)
     check_grads(
         lambda m: amplitude_loss(jnp.asarray(m), measured, None, None), (modelled,), order=2, modes=["rev"], eps=1e-5

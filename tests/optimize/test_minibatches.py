@@ -1,10 +1,10 @@
-"""Which views are seen when: the same again from the same seed, every view as often, the withheld never."""
+"""Withheld views and batches: reproducible from a seed, every view equally often, withheld ones never."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.recon.optimize.minibatches import FEWEST, views_at, withheld_views
+from unflat.recon.optimize.minibatches import FEWEST_VIEWS, batch_views, withheld_views
 
 seeds = st.integers(0, 2**31)
 counts = st.integers(1, 300)
@@ -12,23 +12,23 @@ fractions = st.floats(0, 0.9)
 
 
 @given(counts, fractions, seeds)
-def test_the_withheld_are_as_many_as_asked_for(views: int, fraction: float, seed: int) -> None:
+def test_number_of_withheld_views_follows_the_fraction(views: int, fraction: float, seed: int) -> None:
     held = withheld_views(views, fraction, seed)
     assert np.all(np.diff(held) > 0)
     assert len(held) == 0 or (held.min() >= 0 and held.max() < views)
     assert len(held) < views
-    wanted = round(fraction * views)
-    if 0 < wanted < views:
-        assert len(held) == wanted
-    elif fraction > 0 and views >= FEWEST:
+    count = round(fraction * views)
+    if 0 < count < views:
+        assert len(held) == count
+    elif fraction > 0 and views >= FEWEST_VIEWS:
         assert len(held) == 1
     else:
         assert len(held) == 0
 
 
 @given(st.integers(10, 300), st.floats(0.05, 0.5), seeds)
-def test_the_withheld_are_spread_over_the_acquisition(views: int, fraction: float, seed: int) -> None:
-    """None is further from the next than the mean distance, rounded up; the acquisition is a round."""
+def test_withheld_views_are_spread_over_the_acquisition(views: int, fraction: float, seed: int) -> None:
+    """Gaps between withheld views, cyclically, differ from the mean gap by less than about one view."""
     held = withheld_views(views, fraction, seed)
     gaps = np.diff(np.append(held, held[0] + views))
     assert gaps.max() <= np.ceil(views / len(held)) + 1
@@ -37,13 +37,13 @@ def test_the_withheld_are_spread_over_the_acquisition(views: int, fraction: floa
 
 @given(st.integers(2, 40), fractions, st.integers(1, 12), seeds)
 @settings(max_examples=50)
-def test_the_withheld_are_never_trained_and_the_others_equally_often(
+def test_batches_contain_no_withheld_views_and_all_others_equally_often(
     views: int, fraction: float, batch: int, seed: int
 ) -> None:
     held = withheld_views(views, fraction, seed)
     trained = np.setdiff1d(np.arange(views), held)
     steps = len(trained)  # as many steps as views: a whole number of epochs
-    seen = np.concatenate([views_at(step, trained, batch, seed) for step in range(steps)])
+    seen = np.concatenate([batch_views(step, trained, batch, seed) for step in range(steps)])
     assert not np.isin(seen, held).any()
     times = np.bincount(seen, minlength=views)[trained]
     np.testing.assert_array_equal(times, min(batch, len(trained)))
@@ -51,10 +51,10 @@ def test_the_withheld_are_never_trained_and_the_others_equally_often(
 
 @given(st.integers(0, 10_000), st.integers(1, 60), st.integers(1, 12), seeds)
 @settings(max_examples=50)
-def test_a_step_is_a_function_of_its_number_and_the_seed(step: int, views: int, batch: int, seed: int) -> None:
-    """So that a run can go on where it stopped, without having lived through the steps before."""
+def test_batch_depends_on_step_and_seed_alone(step: int, views: int, batch: int, seed: int) -> None:
+    """A resumed run needs no batch of an earlier step."""
     trained = np.arange(views) * 2
-    first, again = (views_at(step, trained, batch, seed) for _ in range(2))
+    first, again = (batch_views(step, trained, batch, seed) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert len(first) == min(batch, views)
     assert np.isin(first, trained).all()
@@ -62,16 +62,16 @@ def test_a_step_is_a_function_of_its_number_and_the_seed(step: int, views: int, 
 
 @given(st.integers(2, 30), seeds)
 @settings(max_examples=30)
-def test_an_epoch_shows_every_view_once(views: int, seed: int) -> None:
+def test_an_epoch_contains_every_view_once(views: int, seed: int) -> None:
     trained = np.arange(views)
-    epochs = [[int(views_at(e * views + i, trained, 1, seed)[0]) for i in range(views)] for e in range(2)]
+    epochs = [[int(batch_views(e * views + i, trained, 1, seed)[0]) for i in range(views)] for e in range(2)]
     for epoch in epochs:
         assert sorted(epoch) == list(range(views))
 
 
 def test_seeds_and_epochs_differ() -> None:
     trained = np.arange(40)
-    epochs = [views_at(e, trained, 40, 0).tolist() for e in range(3)]
+    epochs = [batch_views(e, trained, 40, 0).tolist() for e in range(3)]
     assert epochs[0] != epochs[1] != epochs[2]
-    assert views_at(0, trained, 40, 1).tolist() != epochs[0]
+    assert batch_views(0, trained, 40, 1).tolist() != epochs[0]
     assert {tuple(withheld_views(100, 0.08, seed)) for seed in range(8)} != {tuple(withheld_views(100, 0.08, 0))}

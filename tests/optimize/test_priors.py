@@ -15,7 +15,7 @@ RESOLUTION = (1.5e-6, 0.6e-6, 0.6e-6)
 
 
 def sampled(counts: tuple[int, int, int], scale: float = 1.0) -> tuple[jax.Array, FieldGrid]:
-    """One and the same smooth specimen of order 1, on any grid; everything stretched by a factor."""
+    """Sample a smooth specimen of order 1 on any grid, with all lengths scaled by a factor."""
     z, y, x = np.meshgrid(
         *(((2 * np.arange(n) + 1) / n - 1) * b / 2 for n, b in zip(counts, BOX, strict=True)), indexing="ij"
     )
@@ -26,7 +26,7 @@ def sampled(counts: tuple[int, int, int], scale: float = 1.0) -> tuple[jax.Array
 
 
 @pytest.mark.parametrize("counts", [(48, 32, 32), (24, 64, 64), (32, 40, 72)])
-def test_another_sampling_of_the_same_specimen_has_the_same_value(counts: tuple[int, int, int]) -> None:
+def test_priors_do_not_depend_on_the_sampling(counts: tuple[int, int, int]) -> None:
     reference, other = sampled((24, 32, 32)), sampled(counts)
     assert float(total_variation(*other, 1.0)) == pytest.approx(float(total_variation(*reference, 1.0)), rel=0.03)
     assert float(tikhonov(other[0])) == pytest.approx(float(tikhonov(reference[0])), rel=0.01)
@@ -34,14 +34,14 @@ def test_another_sampling_of_the_same_specimen_has_the_same_value(counts: tuple[
 
 @given(st.floats(0.01, 100))
 @settings(max_examples=10, deadline=None)
-def test_a_specimen_seen_through_another_microscope_has_the_same_value(scale: float) -> None:
-    """All lengths stretched, the resolution among them."""
+def test_priors_do_not_depend_on_the_length_scale(scale: float) -> None:
+    """All lengths are scaled, including the resolution."""
     expected = float(total_variation(*sampled((12, 16, 16)), 0.7))
     assert float(total_variation(*sampled((12, 16, 16), scale), 0.7)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
-    """Against the analytic gradient, in units of the lateral resolution."""
+    """Compared with the analytic gradient, in units of the lateral resolution."""
     counts = (40, 64, 64)
     values, sampling = sampled(counts)
     gradients = np.gradient(np.asarray(values[0], float), *sampling.pitch)
@@ -49,8 +49,8 @@ def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
     assert float(total_variation(values, sampling, 1.0)) == pytest.approx(expected, rel=0.03)
 
 
-def test_an_edge_costs_its_height_however_steep_it_is() -> None:
-    """Which is why edges survive, where a quadratic penalty would smear them."""
+def test_total_variation_of_an_edge_is_its_height() -> None:
+    """Independent of its steepness, unlike a quadratic penalty, which blurs edges."""
     sampling = FieldGrid((1, 1, 100), (1e-6, 1e-6, 0.1e-6), (1e-6, 1e-6, 1e-6))
     x = np.arange(100)
     costs = [
@@ -64,7 +64,7 @@ def test_an_edge_costs_its_height_however_steep_it_is() -> None:
     assert costs == pytest.approx([costs[0]] * 3, rel=0.02)
 
 
-def test_the_axial_weight_counts_differences_along_z_alone() -> None:
+def test_axial_weight_applies_to_z_only() -> None:
     counts = (24, 16, 16)
     _, sampling = sampled(counts)
     ramp = np.linspace(0, 3, 24)
@@ -77,7 +77,7 @@ def test_the_axial_weight_counts_differences_along_z_alone() -> None:
     assert lateral[0] == pytest.approx(lateral[1], rel=1e-6)
 
 
-def test_a_flat_specimen_costs_nothing_and_has_a_finite_gradient() -> None:
+def test_a_constant_specimen_has_zero_priors_and_a_finite_gradient() -> None:
     flat, sampling = jnp.full((2, 6, 5, 4), 0.7), FieldGrid((6, 5, 4), (1e-6,) * 3, (2e-6,) * 3)
     cost, slope = jax.value_and_grad(total_variation)(flat, sampling, 1.0)
     assert float(cost) == pytest.approx(0, abs=1e-9)
@@ -85,8 +85,8 @@ def test_a_flat_specimen_costs_nothing_and_has_a_finite_gradient() -> None:
     assert float(tikhonov(0 * flat)) == 0
 
 
-def test_ripples_below_the_rounding_are_smoothed_and_edges_are_not() -> None:
-    """Quadratic for small gradients, linear for large ones."""
+def test_total_variation_is_quadratic_for_small_and_linear_for_large_gradients() -> None:
+    """Small ripples are smoothed, edges are preserved."""
     sampling = FieldGrid((1, 1, 64), (1e-6,) * 3, (1e-6,) * 3)
     wave = jnp.asarray(np.sin(np.arange(64.0))[None, None, None], jnp.float32)
 
@@ -97,7 +97,7 @@ def test_ripples_below_the_rounding_are_smoothed_and_edges_are_not() -> None:
     assert cost(200 * ROUNDING) / cost(100 * ROUNDING) == pytest.approx(2, rel=0.05)
 
 
-def test_a_single_plane_has_no_axial_difference() -> None:
+def test_a_single_plane_has_no_axial_variation() -> None:
     values = jnp.asarray(np.random.default_rng(0).normal(0, 1, (1, 1, 8, 8)), jnp.float32)
     sampling = FieldGrid((1, 8, 8), (1e-6,) * 3, (1e-6,) * 3)
     assert float(total_variation(values, sampling, 1.0)) == float(total_variation(values, sampling, 0.0))
