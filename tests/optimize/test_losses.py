@@ -127,7 +127,7 @@ def test_poisson_and_amplitude_agree_near_their_minimum(seed: int) -> None:
 
 
 def test_poisson_deviance_of_counts_is_one_per_pixel() -> None:
-    """The deviance 2 Σ(m − d + d ln(d/m)) is χ² with one degree of freedom per pixel; the loss is ¼ of it per photon."""
+    """The deviance 2 Σ(m − d + d ln(d/m)) is χ² with one degree of freedom a pixel; the loss is ¼ of it per photon."""
     photons = 200.0
     counts = np.random.default_rng(6).poisson(photons, (1, 300, 300)) / photons
     loss = float(poisson_loss(jnp.ones((1, 300, 300)), jnp.asarray(counts), None, None)[0])
