@@ -19,8 +19,8 @@ from unflat.recon.io.inspect import describe
 SHAPE = (4, 8, 10)
 
 
-def sound(path: Path) -> Path:
-    """An acquisition without a fault."""
+def write_sound(path: Path) -> Path:
+    """Write an acquisition without a fault."""
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "unflat-acquisition"
         file["measurement/images"] = np.random.default_rng(0).poisson(100, SHAPE).astype(float)
@@ -115,7 +115,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_is_named_with_its_place_and_value(tmp_path: Path, name: str) -> None:
-    path = sound(tmp_path / "scan.h5")
+    path = write_sound(tmp_path / "scan.h5")
     change, message = FAULTS[name]
     with h5py.File(path, "a") as file:
         change(file)
@@ -126,8 +126,8 @@ def test_each_fault_is_named_with_its_place_and_value(tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if "unit" in name])
-def test_a_wrong_unit_is_told_once(tmp_path: Path, name: str) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_a_wrong_unit_is_reported_once(tmp_path: Path, name: str) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         FAULTS[name][0](file)
     with pytest.raises(DataError) as caught:
@@ -143,7 +143,7 @@ def test_a_wrong_unit_is_told_once(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_another_kind_and_a_later_format_are_refused(tmp_path: Path, attribute: str, value: str, message: str) -> None:
-    path = sound(tmp_path / "scan.h5")
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file.attrs[attribute] = value
     with pytest.raises(DataError, match=message):
@@ -151,14 +151,14 @@ def test_another_kind_and_a_later_format_are_refused(tmp_path: Path, attribute: 
 
 
 def test_info_names_a_link_that_leads_nowhere(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         put(IMAGES, h5py.SoftLink("/absent"))(file)
     assert "    images  cannot be opened: it is a link to /absent" in describe(path)
 
 
-def test_all_faults_come_at_once(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_all_faults_are_reported_together(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     chosen = ["NaN", "negative counts", "aperture beyond the medium", "pixel in micrometres", "too few directions"]
     with h5py.File(path, "a") as file:
         for name in chosen:
@@ -169,13 +169,13 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
 
 
 def test_sound_data_have_no_fault(tmp_path: Path) -> None:
-    found = read(parse_config("kind: cell"), sound(tmp_path / "scan.h5"))
-    assert found["images"].shape == SHAPE
-    assert found["images"].dtype == np.float32
+    acquisition = read(parse_config("kind: cell"), write_sound(tmp_path / "scan.h5"))
+    assert acquisition["images"].shape == SHAPE
+    assert acquisition["images"].dtype == np.float32
 
 
-def test_masked_pixels_may_be_anything_and_become_finite(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_masked_pixels_may_have_any_value_and_become_finite(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         for place, value in (((0, 0, 0), np.nan), ((1, 2, 3), -7.0)):
             file[IMAGES][place] = value
@@ -183,8 +183,8 @@ def test_masked_pixels_may_be_anything_and_become_finite(tmp_path: Path) -> None
     assert np.isfinite(read(parse_config("kind: cell"), path)["images"]).all()
 
 
-def test_places_of_bad_pixels_count_as_the_file_does(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_indices_of_bad_pixels_are_those_in_the_file(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file[IMAGES][2, 5, 7] = np.nan
     with pytest.raises(DataError, match=r"at \[2, 5, 7\]"):
@@ -192,7 +192,7 @@ def test_places_of_bad_pixels_count_as_the_file_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("assignment", "message"),
     [
         (
             "images=/measurement/image",
@@ -205,13 +205,13 @@ def test_places_of_bad_pixels_count_as_the_file_does(tmp_path: Path) -> None:
         ("pixel_size=0.1", r"a unit is missing: they differ by a factor of 1e6"),
     ],
 )
-def test_a_config_that_does_not_suit_the_file(tmp_path: Path, told: str, message: str) -> None:
+def test_a_config_that_contradicts_the_file_is_reported(tmp_path: Path, assignment: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read(parse_config("kind: cell", [f"acquisition.{told}"]), sound(tmp_path / "scan.h5"))
+        read(parse_config("kind: cell", [f"acquisition.{assignment}"]), write_sound(tmp_path / "scan.h5"))
 
 
-def test_units_of_the_wrong_sort_are_refused(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_units_of_another_dimension_are_refused(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file["instrument/wavelength"].attrs["units"] = "furlong"
         file["instrument/pixel_size"].attrs["units"] = "rad"
@@ -219,17 +219,17 @@ def test_units_of_the_wrong_sort_are_refused(tmp_path: Path) -> None:
         read(parse_config("kind: cell"), path)
 
 
-def test_coarse_pixels_and_light_at_the_edge_are_noticed_and_kept(
+def test_coarse_pixels_and_light_at_the_edge_raise_warnings_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = sound(tmp_path / "scan.h5")
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file["instrument/pixel_size"][:] = 1e-6
         file["instrument/illumination_na"][1] = [0, 0.649]
     monkeypatch.setattr(logging.getLogger("unflat"), "propagate", True)
     with caplog.at_level(logging.WARNING, "unflat"):
-        found = read(parse_config("kind: cell"), path)
-    assert len(found["images"]) == 4
+        acquisition = read(parse_config("kind: cell"), path)
+    assert len(acquisition["images"]) == 4
     assert "samples the aperture 0.65 too coarsely: at most 396 nm" in caplog.text
     assert "1 of 4 directions of light lie at the edge of the aperture" in caplog.text
 
@@ -247,8 +247,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_are_told_in_one_line(tmp_path: Path, name: str) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_broken_files_are_reported_in_one_line(tmp_path: Path, name: str) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     breaking, message = BROKEN[name]
     breaking(path)
     with pytest.raises(DataError, match=message) as caught:
@@ -256,20 +256,20 @@ def test_broken_files_are_told_in_one_line(tmp_path: Path, name: str) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_file_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may read whatever its mode is, so that the refusal is played here."""
+def test_a_file_without_read_permission_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal is simulated: root may read files of any mode."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    path = sound(tmp_path / "scan.h5")
+    path = write_sound(tmp_path / "scan.h5")
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DataError, match="no permission to read it; chmod u\\+r"):
         read(parse_config("kind: cell"), path)
 
 
-def test_a_length_in_the_config_without_its_unit_is_told(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_a_length_in_the_config_without_its_unit_is_reported(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         put("instrument/pixel_size", None)(file)
     with pytest.raises(
@@ -278,8 +278,8 @@ def test_a_length_in_the_config_without_its_unit_is_told(tmp_path: Path) -> None
         read(parse_config("kind: cell", ["acquisition.pixel_size=0.1"]), path)
 
 
-def test_a_damaged_chunk_is_told_with_its_dataset(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_a_damaged_chunk_is_reported_with_its_dataset(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         images = np.random.default_rng(0).poisson(100, (4, 64, 64))
         put(IMAGES, None)(file)
@@ -299,23 +299,23 @@ def unflat(*arguments: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*program, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
-def test_the_shell_sees_status_3_and_no_file(tmp_path: Path) -> None:
-    path = sound(tmp_path / "scan.h5")
+def test_convert_of_bad_data_ends_with_status_3_and_writes_no_file(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file[IMAGES][0, 0, 0] = np.nan
-    ended = unflat("convert", path, "-o", tmp_path / "out.h5")
-    assert ended.returncode == 3
-    assert "error: " in ended.stderr
-    assert "mask them" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    process = unflat("convert", path, "-o", tmp_path / "out.h5")
+    assert process.returncode == 3
+    assert "error: " in process.stderr
+    assert "mask them" in process.stderr
+    assert "Traceback" not in process.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["scan.h5"]
 
 
-def test_convert_writes_once_and_info_shows_it(tmp_path: Path) -> None:
-    path, output = sound(tmp_path / "scan.h5"), tmp_path / "out.h5"
-    ended = unflat("convert", path, "-o", output, "--set", "acquisition.crop=[4, 4]")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert f"wrote {output}" in ended.stdout
+def test_convert_does_not_overwrite_and_info_describes_its_file(tmp_path: Path) -> None:
+    path, output = write_sound(tmp_path / "scan.h5"), tmp_path / "out.h5"
+    process = unflat("convert", path, "-o", output, "--set", "acquisition.crop=[4, 4]")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert f"wrote {output}" in process.stdout
     assert unflat("convert", path, "-o", output).returncode == 2
     shown = unflat("info", output)
     assert shown.returncode == 0
@@ -326,8 +326,8 @@ def test_convert_writes_once_and_info_shows_it(tmp_path: Path) -> None:
     assert len(broken.stderr.splitlines()) == 1
 
 
-def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    ended = unflat("convert", sound(tmp_path / "scan.h5"), "-o", tmp_path / "absent" / "out.h5")
-    assert ended.returncode == 3
-    assert "there is no folder" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_an_output_in_a_missing_folder_is_reported(tmp_path: Path) -> None:
+    process = unflat("convert", write_sound(tmp_path / "scan.h5"), "-o", tmp_path / "absent" / "out.h5")
+    assert process.returncode == 3
+    assert "there is no folder" in process.stderr
+    assert "Traceback" not in process.stderr

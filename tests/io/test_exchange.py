@@ -1,4 +1,4 @@
-"""Crystals from and for other programs: CXI as the ESRF opens it, cohere's and PyNX's results."""
+"""Exchange of crystals with other programs: CXI for viewers, results of cohere and PyNX."""
 
 import json
 import os
@@ -29,7 +29,7 @@ BRAGG = np.array([-8e9, 9e9, 2.4e10])
 
 
 def density() -> np.ndarray:
-    """A crystal that is not its own twin nor its own conjugate, off the middle."""
+    """Build a crystal that differs from its twin and its conjugate, off the middle."""
     z, y, x = (np.arange(n) - n // 2 for n in SHAPE)
     z, y, x = z[:, None, None], y[:, None], x
     inside = (np.abs(z) < 4) & (np.abs(y - 1) < 5) & (np.abs(x) < 6) & (z + y + x < 7)
@@ -38,12 +38,13 @@ def density() -> np.ndarray:
 
 
 def counts(of: np.ndarray) -> np.ndarray:
+    """Compute the diffraction pattern of a density."""
     return np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(of)))) ** 2
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with the volume that phasing writes."""
+    """Run folder with the volume that phasing writes."""
     folder = tmp_path_factory.mktemp("exchange") / "RUN"
     folder.mkdir()
     solution, frame = Solution(density(), np.abs(density()) > 0), LaboratoryFrame(BASIS, BRAGG)
@@ -84,7 +85,7 @@ def like_pynx(path: Path, of: np.ndarray, **changes: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def path(run: Path) -> Path:
-    """The run's volume, converted by the command."""
+    """Volume of the run, converted to CXI by the command."""
     path = run.parent / "crystal.cxi"
     done = unflat("volume", run, "-o", path)
     assert done.returncode == 0, done.stderr
@@ -92,8 +93,8 @@ def path(run: Path) -> Path:
 
 
 class TestCxi:
-    def test_viewers_are_led_to_the_density(self, path: Path) -> None:
-        """Following ``default`` from the root must end at an NXdata whose signal and axes are there."""
+    def test_default_attributes_lead_to_the_density(self, path: Path) -> None:
+        """Viewers follow ``default`` from the root to an NXdata, whose signal and axes must exist."""
         with h5py.File(path) as file:
             assert int(file["cxi_version"][()]) == 150
             node: Any = file
@@ -105,10 +106,10 @@ class TestCxi:
             assert [node[axis].shape[0] for axis in node.attrs["axes"]] == list(signal.shape)
             assert {node[axis].attrs["units"] for axis in node.attrs["axes"]} == {"m"}
 
-    def test_every_group_says_its_class_and_every_signal_is_there(self, path: Path) -> None:
+    def test_every_group_has_its_class_and_every_plot_its_signal(self, path: Path) -> None:
         classes: dict[str, list[str]] = {}
 
-        def look(name: str, node: Any) -> None:
+        def visit(name: str, node: Any) -> None:
             if not isinstance(node, h5py.Group):
                 return
             classes.setdefault(node.attrs["NX_class"], []).append(name)
@@ -117,12 +118,12 @@ class TestCxi:
                 assert all(node[axis].shape == (n,) for axis, n in zip(node.attrs["axes"], signal.shape, strict=True))
 
         with h5py.File(path) as file:
-            file.visititems(look)
+            file.visititems(visit)
             titles = {file[f"{name}/title"].asstr()[()] for name in classes["NXdata"] if "title" in file[name]}
         assert {"density", "amplitude", "phase", "displacement", "strain"} <= titles
         assert {"NXentry", "NXdata", "NXprocess", "NXnote", "NXsample", "NXcollection"} <= set(classes)
 
-    def test_what_pynx_and_its_readers_look_for_is_there(self, path: Path) -> None:
+    def test_datasets_of_pynx_are_there(self, path: Path) -> None:
         with h5py.File(path) as file:
             image = file["entry_1/image_1"]
             assert image["data_space"].asstr()[()] == "real"
@@ -133,25 +134,25 @@ class TestCxi:
             assert image["process_1/program"].asstr()[()] == "unflat"
             np.testing.assert_array_equal(file["entry_2/image_1/data"], density())
 
-    def test_it_comes_back_whole(self, path: Path, run: Path) -> None:
-        found, first = read_volume(path), read_volume(run / "volume.h5")
-        assert found.attributes == first.attributes
-        assert [(q.name, q.unit) for q in found.quantities] == [(q.name, q.unit) for q in first.quantities]
+    def test_a_volume_is_read_as_it_was_written(self, path: Path, run: Path) -> None:
+        volume, first = read_volume(path), read_volume(run / "volume.h5")
+        assert volume.attributes == first.attributes
+        assert [(q.name, q.unit) for q in volume.quantities] == [(q.name, q.unit) for q in first.quantities]
         for name, values in first.values.items():
-            np.testing.assert_array_equal(found.values[name], values)
-        np.testing.assert_allclose(found.z, first.z)
+            np.testing.assert_array_equal(volume.values[name], values)
+        np.testing.assert_allclose(volume.z, first.z)
 
-    def test_it_may_be_converted_on(self, path: Path, run: Path) -> None:
+    def test_a_cxi_volume_can_be_converted_to_vti(self, path: Path, run: Path) -> None:
         done = unflat("volume", path, "-o", path.with_suffix(".vti"))
         assert done.returncode == 0, done.stderr
-        found, first = read_volume(path.with_suffix(".vti")), read_volume(run / "volume.h5")
+        volume, first = read_volume(path.with_suffix(".vti")), read_volume(run / "volume.h5")
         for name in ("amplitude", "phase", "displacement", "strain"):
-            np.testing.assert_array_equal(found.values[name], first.values[name])
+            np.testing.assert_array_equal(volume.values[name], first.values[name])
 
-    def test_info_shows_what_it_is(self, path: Path) -> None:
+    def test_info_names_the_frame(self, path: Path) -> None:
         assert "crystal on the laboratory's frame" in unflat("info", path).stdout
 
-    def test_a_measurement_is_no_volume(self, tmp_path: Path) -> None:
+    def test_a_measurement_is_refused_as_a_volume(self, tmp_path: Path) -> None:
         with h5py.File(tmp_path / "scan.cxi", "w") as file:
             file["entry_1/instrument_1/detector_1/data"] = counts(density())
         with pytest.raises(DataError, match=r"holds no /entry_1/image_1/data.*unflat convert"):
@@ -159,19 +160,19 @@ class TestCxi:
 
 
 class TestForeign:
-    def test_coheres_image_has_the_pattern_that_cohere_fits(self, tmp_path: Path) -> None:
-        """Its own forward model, ifft on (x, y, frame), and ours give one pattern."""
+    def test_a_density_of_cohere_gives_the_pattern_of_its_own_model(self, tmp_path: Path) -> None:
+        """The forward model of cohere, ifft on (x, y, frame), and ours give one pattern."""
         folder = like_cohere(tmp_path / "results", density(), support=np.abs(density()) > 0)
         image = np.load(folder / "image.npy")
         theirs = np.fft.fftshift(np.abs(np.fft.ifftn(np.fft.ifftshift(image), norm="forward"))) ** 2
-        found = read_volume(folder)
-        np.testing.assert_allclose(counts(found.values["density"]), theirs.transpose(2, 1, 0), rtol=1e-4, atol=1e-2)
-        np.testing.assert_array_equal(found.values["density"], density())
-        np.testing.assert_array_equal(found.values["support"], np.abs(density()) > 0)
-        assert found.length_unit == "voxel"
-        assert found.attributes["assumed"] == "axes (x, y, frame), inverse FFT to the detector"
+        volume = read_volume(folder)
+        np.testing.assert_allclose(counts(volume.values["density"]), theirs.transpose(2, 1, 0), rtol=1e-4, atol=1e-2)
+        np.testing.assert_array_equal(volume.values["density"], density())
+        np.testing.assert_array_equal(volume.values["support"], np.abs(density()) > 0)
+        assert volume.length_unit == "voxel"
+        assert volume.attributes["assumed"] == "axes (x, y, frame), inverse FFT to the detector"
 
-    def test_the_file_the_folder_and_hdf5_are_one(self, tmp_path: Path) -> None:
+    def test_file_folder_and_hdf5_of_cohere_give_one_density(self, tmp_path: Path) -> None:
         folder = like_cohere(tmp_path / "results", density(), support=np.abs(density()) > 0)
         with h5py.File(tmp_path / "image.h5", "w") as file:
             file["image"], file["support"] = np.load(folder / "image.npy"), np.load(folder / "support.npy")
@@ -185,15 +186,15 @@ class TestForeign:
             like_pynx(path, density())
         else:
             np.savez_compressed(path, obj=density(), support=np.abs(density()) > 0)
-        found = read_volume(path)
-        np.testing.assert_array_equal(found.values["density"], density())
-        assert found.attributes["program"] == "PyNX"
+        volume = read_volume(path)
+        np.testing.assert_array_equal(volume.values["density"], density())
+        assert volume.attributes["program"] == "PyNX"
 
     def test_a_cropped_density_is_put_back_on_the_grid(self, tmp_path: Path) -> None:
         cropped = density()[6:-6, 6:-6, 8:-8]
-        found = read_volume(like_pynx(tmp_path / "a.cxi", cropped))
-        np.testing.assert_array_equal(on_grid(found, SHAPE), density())
-        np.testing.assert_allclose(counts(on_grid(found, SHAPE)), counts(density()), rtol=1e-4, atol=1e-2)
+        volume = read_volume(like_pynx(tmp_path / "a.cxi", cropped))
+        np.testing.assert_array_equal(on_grid(volume, SHAPE), density())
+        np.testing.assert_allclose(counts(on_grid(volume, SHAPE)), counts(density()), rtol=1e-4, atol=1e-2)
 
     def test_a_grid_that_cuts_the_crystal_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"\d+ % of the density lie outside 6 x 28 x 32 voxels"):
@@ -201,9 +202,9 @@ class TestForeign:
 
     def test_other_axes_may_be_named(self, tmp_path: Path) -> None:
         np.save(tmp_path / "image.npy", density().conj())
-        found = detector_frame(tmp_path / "image.npy", ("frame", "y", "x"))
-        assert found is not None
-        np.testing.assert_array_equal(found.values["density"], density())
+        volume = detector_frame(tmp_path / "image.npy", ("frame", "y", "x"))
+        assert volume is not None
+        np.testing.assert_array_equal(volume.values["density"], density())
 
     @pytest.mark.parametrize(
         ("array", "message"),
@@ -213,7 +214,7 @@ class TestForeign:
             (np.ones((4, 4), complex), r"has the shape \(4, 4\); a crystal is an array of three axes"),
         ],
     )
-    def test_what_is_no_crystal_is_refused(self, tmp_path: Path, array: np.ndarray, message: str) -> None:
+    def test_arrays_that_are_no_density_are_refused(self, tmp_path: Path, array: np.ndarray, message: str) -> None:
         np.save(tmp_path / "image.npy", array)
         with pytest.raises(DataError, match=message):
             read_volume(tmp_path / "image.npy")
@@ -233,7 +234,7 @@ class TestForeign:
 
 class TestComparing:
     @pytest.mark.parametrize("program", ["cohere", "PyNX", "unflat"])
-    def test_one_crystal_is_one_crystal(self, tmp_path: Path, run: Path, program: str) -> None:
+    def test_a_shifted_crystal_correlates_fully(self, tmp_path: Path, run: Path, program: str) -> None:
         theirs = np.roll(density(), (2, -1, 3), axis=(0, 1, 2)) * np.complex64(3j)
         if program == "cohere":
             path = like_cohere(tmp_path / "results", theirs)
@@ -245,18 +246,18 @@ class TestComparing:
         one, other = read_pair(run, path)
         assert score(one, other)["correlation"] > 0.999
 
-    def test_a_wrong_sign_of_the_transform_would_be_seen(self, tmp_path: Path, run: Path) -> None:
-        """Neither twin nor shift makes a strained crystal its conjugate: what is assumed matters."""
+    def test_a_conjugate_density_does_not_correlate(self, tmp_path: Path, run: Path) -> None:
+        """Neither twin nor shift makes a strained crystal its conjugate: the assumed convention matters."""
         one, other = read_pair(run, like_pynx(tmp_path / "theirs.cxi", density().conj()))
         assert score(one, other)["correlation"] < 0.95
 
-    def test_stored_axes_that_alone_fit_are_taken(self, tmp_path: Path, run: Path) -> None:
+    def test_stored_axes_are_taken_if_only_they_have_the_sizes(self, tmp_path: Path, run: Path) -> None:
         np.save(tmp_path / "image.npy", density().conj())
         one, other = read_pair(run, tmp_path / "image.npy")
         assert other.shape == SHAPE
         assert score(one, other)["correlation"] > 0.999
 
-    def test_the_command_says_what_it_assumed(self, tmp_path: Path, run: Path) -> None:
+    def test_evaluate_names_the_assumed_convention(self, tmp_path: Path, run: Path) -> None:
         done = unflat("evaluate", run, like_cohere(tmp_path / "results", density()), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["correlation"] > 0.999
@@ -267,14 +268,14 @@ class TestComparing:
         with pytest.raises(DataError, match=r"alone\.h5: holds no density on the detector's frame"):
             read_pair(tmp_path / "alone.h5", like_pynx(tmp_path / "theirs.cxi", density()))
 
-    def test_a_result_of_cohere_is_a_result(self, tmp_path: Path) -> None:
-        found = read_result(like_cohere(tmp_path / "results", density()))
-        assert isinstance(found, Volume)
+    def test_a_folder_of_cohere_is_read_as_a_result(self, tmp_path: Path) -> None:
+        volume = read_result(like_cohere(tmp_path / "results", density()))
+        assert isinstance(volume, Volume)
         assert "cohere" in unflat("info", tmp_path / "results").stdout
 
 
-def test_the_frames_are_one_crystal(run: Path) -> None:
-    """The laboratory's density has the volume of the skewed one."""
+def test_both_frames_have_the_same_crystal_volume(run: Path) -> None:
+    """The density on the laboratory frame has the volume of that on the skewed frame."""
     volume, steps = read_volume(run / "volume.h5"), real_space_steps(BASIS, SHAPE)
     cubic = float(np.prod(volume.spacing)) * float((volume.values["support"] > 0).sum())
     skewed = abs(float(np.linalg.det(steps))) * float((np.abs(density()) > 0).sum())

@@ -1,4 +1,4 @@
-"""Other programs' files: whatever the format, the same numbers come out, in SI."""
+"""Files of other programs: all formats give the same numbers, in SI."""
 
 import zipfile
 from pathlib import Path
@@ -23,8 +23,8 @@ NA = np.array([[0.1, 0.0], [0.0, -0.2], [0.15, 0.15]])
 
 
 def cell(*assignments: str, **numbers: Any) -> Any:
-    """A config for files that hold images and nothing else."""
-    told = {
+    """Build a config for files that hold images only."""
+    assignments_by_name = {
         "wavelength": "515 nm",
         "numerical_aperture": 0.65,
         "medium_index": 1.33,
@@ -32,7 +32,7 @@ def cell(*assignments: str, **numbers: Any) -> Any:
         "illumination_na": NA.tolist(),
         **numbers,
     }
-    return parse_config("kind: cell", [*(f"acquisition.{k}={v}" for k, v in told.items()), *assignments])
+    return parse_config("kind: cell", [*(f"acquisition.{k}={v}" for k, v in assignments_by_name.items()), *assignments])
 
 
 def test_names_units_and_attributes_of_a_foreign_hdf5_file(tmp_path: Path) -> None:
@@ -52,22 +52,22 @@ def test_names_units_and_attributes_of_a_foreign_hdf5_file(tmp_path: Path) -> No
         medium_index="/@n",
         illumination_na="/setup/tilt",
     )
-    found = read(settings, tmp_path / "a.h5")
-    np.testing.assert_array_equal(found["images"], IMAGES)
-    np.testing.assert_allclose(found["wavelength"], 0.63e-6)
-    np.testing.assert_allclose(found["pixel_size"], [0.65e-6, 0.65e-6])
-    np.testing.assert_allclose(found["illumination_na"], NA)
-    assert float(found["numerical_aperture"]) == 0.25
+    acquisition = read(settings, tmp_path / "a.h5")
+    np.testing.assert_array_equal(acquisition["images"], IMAGES)
+    np.testing.assert_allclose(acquisition["wavelength"], 0.63e-6)
+    np.testing.assert_allclose(acquisition["pixel_size"], [0.65e-6, 0.65e-6])
+    np.testing.assert_allclose(acquisition["illumination_na"], NA)
+    assert float(acquisition["numerical_aperture"]) == 0.25
 
 
-def test_an_explicit_unit_goes_before_the_files_own(tmp_path: Path) -> None:
+def test_an_explicit_unit_takes_precedence_over_that_of_the_file(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["I"], file["w"] = IMAGES, 515.0
-        file["w"].attrs["units"] = "um"  # a slip of the instrument's program
+        file["w"].attrs["units"] = "um"  # an error of the instrument's program
     np.testing.assert_allclose(read(cell(images="/I", wavelength="/w in nm"), tmp_path / "a.h5")["wavelength"], 515e-9)
 
 
-def test_axes_in_another_order_are_named(tmp_path: Path) -> None:
+def test_axes_in_another_order_are_transposed_as_named(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["I"] = IMAGES.transpose(1, 2, 0)
     settings = cell(images="/I as y x view", crop="[4, 6]", views="[2, 0]")
@@ -95,17 +95,17 @@ def test_complex_fields_in_two_parts_or_as_a_compound(tmp_path: Path, compound: 
         else:
             file["re"], file["im"] = field.real * 100, field.imag * 100
     name = "/E" if compound else "{real: /re, imag: /im, scale: 0.01}"
-    found = read(cell(field=name), tmp_path / "a.h5")
-    np.testing.assert_allclose(found["field"], field, rtol=1e-5)
-    assert "images" not in found
+    acquisition = read(cell(field=name), tmp_path / "a.h5")
+    np.testing.assert_allclose(acquisition["field"], field, rtol=1e-5)
+    assert "images" not in acquisition
 
 
-def test_npz(tmp_path: Path) -> None:
+def test_variables_of_an_npz_archive_are_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", stack=IMAGES, angles=NA, wavelength_nm=515.0)
     settings = cell(images="/stack", illumination_na="/angles", wavelength="/wavelength_nm in nm")
-    found = read(settings, tmp_path / "a.npz")
-    np.testing.assert_array_equal(found["images"], IMAGES)
-    np.testing.assert_allclose(found["wavelength"], 515e-9)
+    acquisition = read(settings, tmp_path / "a.npz")
+    np.testing.assert_array_equal(acquisition["images"], IMAGES)
+    np.testing.assert_allclose(acquisition["wavelength"], 515e-9)
 
 
 def test_an_npz_with_python_objects_runs_no_code(tmp_path: Path) -> None:
@@ -118,14 +118,14 @@ def test_matlab_v5_has_the_view_last(tmp_path: Path) -> None:
     variables = {"I": IMAGES.transpose(1, 2, 0), "setup": {"na": NA, "lambda": 515.0}}
     scipy.io.savemat(tmp_path / "a.mat", variables)
     settings = cell(images="/I", illumination_na="/setup/na", wavelength="/setup/lambda in nm")
-    found = read(settings, tmp_path / "a.mat")
-    np.testing.assert_array_equal(found["images"], IMAGES)
-    np.testing.assert_allclose(found["illumination_na"], NA)
-    np.testing.assert_allclose(found["wavelength"], 515e-9)
+    acquisition = read(settings, tmp_path / "a.mat")
+    np.testing.assert_array_equal(acquisition["images"], IMAGES)
+    np.testing.assert_allclose(acquisition["illumination_na"], NA)
+    np.testing.assert_allclose(acquisition["wavelength"], 515e-9)
 
 
-def test_matlab_v73_reads_as_matlab_shows_it(tmp_path: Path) -> None:
-    """v7.3 is HDF5 behind a user block, with each array's axes turned round and scalars of shape (1, 1)."""
+def test_matlab_v73_has_the_shapes_that_matlab_shows(tmp_path: Path) -> None:
+    """v7.3 is HDF5 behind a user block, with the axes of each array reversed and scalars of shape (1, 1)."""
     path = tmp_path / "a.mat"
     with h5py.File(path, "w", userblock_size=512) as file:
         file["I"] = IMAGES.transpose(1, 2, 0).T
@@ -134,9 +134,9 @@ def test_matlab_v73_reads_as_matlab_shows_it(tmp_path: Path) -> None:
     with path.open("r+b") as stream:
         stream.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512, b" "))
     settings = cell(images="/I", illumination_na="/na", wavelength="/lambda in nm", crop="[4, 4]", views="1:3")
-    found = read(settings, path)
-    np.testing.assert_array_equal(found["images"], IMAGES[1:, 2:6, 3:7])
-    np.testing.assert_allclose(found["illumination_na"], NA[1:])
+    acquisition = read(settings, path)
+    np.testing.assert_array_equal(acquisition["images"], IMAGES[1:, 2:6, 3:7])
+    np.testing.assert_allclose(acquisition["illumination_na"], NA[1:])
     assert describe(path)[0].endswith("MATLAB v7.3")
 
 
@@ -145,7 +145,7 @@ def test_a_multi_page_tiff_needs_no_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(cell(), tmp_path / "a.tif")["images"], IMAGES)
 
 
-def test_an_ome_tiff_tells_its_pixel_size(tmp_path: Path) -> None:
+def test_an_ome_tiff_gives_its_pixel_size(tmp_path: Path) -> None:
     pixel = {"PhysicalSizeX": 0.1, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.12, "PhysicalSizeYUnit": "µm"}
     tifffile.imwrite(tmp_path / "a.ome.tif", IMAGES, photometric="minisblack", metadata={"axes": "TYX", **pixel})
     settings = cell(pixel_size="/instrument/pixel_size")
@@ -154,7 +154,7 @@ def test_an_ome_tiff_tells_its_pixel_size(tmp_path: Path) -> None:
         read(cell(pixel_size="6.5 um"), tmp_path / "a.ome.tif")
 
 
-def test_an_imagej_stack_tells_its_pixel_size(tmp_path: Path) -> None:
+def test_an_imagej_stack_gives_its_pixel_size(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", IMAGES, imagej=True, resolution=(10, 5), metadata={"unit": "um"})
     settings = cell(pixel_size="/instrument/pixel_size")
     np.testing.assert_allclose(read(settings, tmp_path / "a.tif")["pixel_size"], [0.2e-6, 0.1e-6])
@@ -173,26 +173,26 @@ def test_a_folder_of_tiffs_is_read_in_the_order_of_its_numbers(folder: Path) -> 
     in_order = IMAGES[[2, 0, 1]]
     np.testing.assert_array_equal(read(cell(), folder / "image_*.tif")["images"], in_order)
     settings = cell(images="/image_*.tif", background="/dark.tif")
-    found = read(settings, folder)
-    np.testing.assert_array_equal(found["images"], in_order)
-    np.testing.assert_array_equal(found["background"], IMAGES[0])
+    acquisition = read(settings, folder)
+    np.testing.assert_array_equal(acquisition["images"], in_order)
+    np.testing.assert_array_equal(acquisition["background"], IMAGES[0])
 
 
 def test_a_folder_may_hold_a_table_of_leds(folder: Path) -> None:
     grid = "acquisition.led_grid={row_col: /leds.csv, pitch: 4 mm, height: 80 mm, centre: [17, 17]}"
-    found = read(cell(grid), folder / "image_*.tif")
+    acquisition = read(cell(grid), folder / "image_*.tif")
     na = 4 / np.hypot(4, 80)
-    np.testing.assert_allclose(found["illumination_na"], [[0, na], [0, -na], [-na, 0]], atol=1e-15)
+    np.testing.assert_allclose(acquisition["illumination_na"], [[0, na], [0, -na], [-na, 0]], atol=1e-15)
 
 
-def test_images_of_different_shapes_in_a_folder_are_told_apart(folder: Path) -> None:
+def test_an_image_of_another_shape_in_a_folder_is_reported(folder: Path) -> None:
     tifffile.imwrite(folder / "image_11.tif", IMAGES[0, :4])
     with pytest.raises(DataError, match=r"image_11\.tif: the image has the shape \(4, 10\)"):
         read(cell(illumination="normal"), folder / "image_*.tif")
 
 
 def cxi(path: Path, **datasets: Any) -> Path:
-    """A CXI file of a few datasets below /entry_1/instrument_1."""
+    """Write a CXI file with a few datasets below /entry_1/instrument_1."""
     with h5py.File(path, "w") as file:
         file["cxi_version"] = 150
         for name, value in datasets.items():
@@ -205,10 +205,10 @@ def test_cxi_gives_images_mask_and_wavelength_by_its_own_names(tmp_path: Path) -
     mask[0, 0], mask[1, 1] = 0x1000, 0x1  # "has signal" is no fault
     data = {"detector_1__data": IMAGES, "detector_1__mask": mask, "source_1__energy": 3.857e-19}
     path = cxi(tmp_path / "a.cxi", **data)
-    found = read(cell(wavelength="/instrument/wavelength"), path)
-    np.testing.assert_array_equal(found["images"], IMAGES)
-    np.testing.assert_allclose(found["wavelength"], PLANCK_TIMES_LIGHT / 3.857e-19)
-    assert found["mask"].sum() == found["mask"][1, 1] == 1
+    acquisition = read(cell(wavelength="/instrument/wavelength"), path)
+    np.testing.assert_array_equal(acquisition["images"], IMAGES)
+    np.testing.assert_allclose(acquisition["wavelength"], PLANCK_TIMES_LIGHT / 3.857e-19)
+    assert acquisition["mask"].sum() == acquisition["mask"][1, 1] == 1
 
 
 @pytest.mark.parametrize(("energy", "unit"), [(9000.0, "eV"), (9.0, "keV")])
@@ -239,7 +239,7 @@ def test_info_describes_every_format(tmp_path: Path, folder: Path) -> None:
     "content", [b"", b"hello, this is no data", b"II*\0garbage", b"\x89HDF\r\n\x1a\n" + b"x" * 100]
 )
 @pytest.mark.parametrize("name", ["a.h5", "a.tif", "a.npz", "a.mat"])
-def test_what_is_no_data_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
+def test_files_without_data_are_refused_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as caught:
         read(cell(), tmp_path / name)
@@ -276,19 +276,19 @@ acquisition:
 """
 
 
-def test_the_algae_are_read_in_place(shared_data: Path) -> None:
+def test_the_algae_are_read_with_their_directions_of_light(shared_data: Path) -> None:
     settings = parse_config(
         ALGAE, ["acquisition.crop=[64, 64]", "acquisition.views=::11", "acquisition.vignetted=keep"]
     )
-    found = read(settings, shared_data / "cells" / "algae_idt.h5")
+    acquisition = read(settings, shared_data / "cells" / "algae_idt.h5")
     with h5py.File(shared_data / "cells" / "algae_idt.h5") as file:
-        np.testing.assert_array_equal(found["images"], file["I_raw"][::11, 224:288, 224:288])
+        np.testing.assert_array_equal(acquisition["images"], file["I_raw"][::11, 224:288, 224:288])
         row, column = file["led_row_col"][11]
     h, v = int(column) - 17, int(row) - 17
     distance = np.sqrt((4 * h) ** 2 + (4 * v) ** 2 + 79**2)
-    np.testing.assert_allclose(found["illumination_na"][1], [-4 * v / distance, 4 * h / distance])
-    assert float(found["wavelength"]) == pytest.approx(0.63e-6)
-    assert float(np.hypot(*found["illumination_na"].T).max()) <= 0.25
+    np.testing.assert_allclose(acquisition["illumination_na"][1], [-4 * v / distance, 4 * h / distance])
+    assert float(acquisition["wavelength"]) == pytest.approx(0.63e-6)
+    assert float(np.hypot(*acquisition["illumination_na"].T).max()) <= 0.25
 
 
 FDTD = """
@@ -307,7 +307,7 @@ acquisition:
 
 
 def cell_truth(path: Path, every: int) -> np.ndarray:
-    """n − n_m of the computed cell at every n-th voxel; the middle voxel stays in the middle."""
+    """Read n − n_m of the computed cell at every n-th voxel; the middle voxel stays in the middle."""
     with h5py.File(path) as file:
         labels = file["truth_index_label"]
         first = (labels.shape[0] // 2) % every
@@ -315,8 +315,8 @@ def cell_truth(path: Path, every: int) -> np.ndarray:
         return np.asarray(index - file.attrs["medium_index"])
 
 
-def turned(volume: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The volume as the laboratory sees it: each place asks the specimen at the place turned back."""
+def rotate(volume: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Rotate a volume: each point of the laboratory has the value at the point rotated back into the specimen."""
     from scipy.ndimage import affine_transform
 
     centre = np.array(volume.shape) // 2
@@ -324,26 +324,26 @@ def turned(volume: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(affine_transform(volume, back, offset=centre - back @ centre, order=1))
 
 
-def test_the_computed_cell_turns_about_y_from_z_to_x(shared_data: Path) -> None:
-    """The phase of each field is the truth's projection along z, turned by our matrices; the other sense fits worse.
+def test_the_computed_cell_rotates_about_y_from_z_to_x(shared_data: Path) -> None:
+    """The phase of each field is the projection of the rotated truth along z; the other sense fits worse.
 
     Projections alone cannot tell (axis, sense) from its mirror image in z: the next test does.
     """
     from skimage.restoration import unwrap_phase
 
     path = shared_data / "cells" / "fdtd_cell.h5"
-    found = read(parse_config(FDTD), path)
-    phases = np.stack([unwrap_phase(np.angle(view)) for view in found["field"]])
+    acquisition = read(parse_config(FDTD), path)
+    phases = np.stack([unwrap_phase(np.angle(view)) for view in acquisition["field"]])
     phases -= np.median(phases, axis=(1, 2), keepdims=True)
     truth = cell_truth(path, 4)
     assert truth.shape[1:] == phases.shape[1:]
-    radians = 2 * np.pi / float(found["wavelength"]) * float(found["pixel_size"][0])
+    radians = 2 * np.pi / float(acquisition["wavelength"]) * float(acquisition["pixel_size"][0])
 
     def residual(matrices: np.ndarray) -> float:
-        modelled = np.stack([turned(truth, matrix).sum(axis=0) * radians for matrix in matrices])
+        modelled = np.stack([rotate(truth, matrix).sum(axis=0) * radians for matrix in matrices])
         return float(np.linalg.norm(phases - modelled) / np.linalg.norm(phases))
 
-    right = residual(found["rotation"])
+    right = residual(acquisition["rotation"])
     assert right < 0.12
     with h5py.File(path) as file:
         angles = file["angle"][[0, 20, 45, 70]]
@@ -352,20 +352,20 @@ def test_the_computed_cell_turns_about_y_from_z_to_x(shared_data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_diffraction_tells_which_end_of_the_truth_the_light_enters(shared_data: Path) -> None:
+def test_diffraction_distinguishes_the_truth_from_its_mirror_image(shared_data: Path) -> None:
     """Multi-slice through the truth gives the fields with +z along the light, better than with its mirror image.
 
     The difference is small, because the cell is nearly weak, but of one sign at each of eight angles tried.
     """
     path = shared_data / "cells" / "fdtd_cell.h5"
     settings = parse_config(FDTD, ["acquisition.views=[55]", "acquisition.bin=1"])
-    found = read(settings, path)
-    truth, measured = cell_truth(path, 1), np.fft.fft2(found["field"][0])
+    acquisition = read(settings, path)
+    truth, measured = cell_truth(path, 1), np.fft.fft2(acquisition["field"][0])
     with h5py.File(path) as file:
         angle = file["angle"][[55]]
     mirrored = np.roll(truth[::-1], 1, axis=0)
     errors = [
-        diffraction_error(turned(volume, rotation_matrices(angle, "y", reverse=reverse)[0]), measured)
+        diffraction_error(rotate(volume, rotation_matrices(angle, "y", reverse=reverse)[0]), measured)
         for volume, reverse in ((truth, False), (mirrored, True))
     ]
     assert errors[0] < 0.064
@@ -373,7 +373,7 @@ def test_diffraction_tells_which_end_of_the_truth_the_light_enters(shared_data: 
 
 
 def diffraction_error(volume: np.ndarray, measured: np.ndarray) -> float:
-    """Relative error of multi-slice in pixels of λ/6.5, at its best refocus within a few pixels."""
+    """Compute the relative error of multi-slice in pixels of λ/6.5, at the best focus within a few pixels."""
     import scipy.fft
 
     count, wave, medium = volume.shape[0], 6.5, 1.333
@@ -389,10 +389,10 @@ def diffraction_error(volume: np.ndarray, measured: np.ndarray) -> float:
         field = scipy.fft.ifft2(scipy.fft.fft2(field) * step)
         field = field * np.exp(2j * np.pi / wave * layer).astype(np.complex64)
     passed = u2 < (0.9 / wave) ** 2
-    wanted = np.fft.ifft2(measured * passed)
+    expected = np.fft.ifft2(measured * passed)
     errors = []
     for focus in (2, 3, 4):
         modelled = np.fft.ifft2(np.fft.fft2(field) * kernel(focus - (count - 1 - count // 2) - 0.5) * passed)
-        gain = np.vdot(modelled, wanted) / np.vdot(modelled, modelled)
-        errors.append(np.linalg.norm(wanted - gain * modelled) / np.linalg.norm(wanted - wanted[:6].mean()))
+        gain = np.vdot(modelled, expected) / np.vdot(modelled, modelled)
+        errors.append(np.linalg.norm(expected - gain * modelled) / np.linalg.norm(expected - expected[:6].mean()))
     return float(min(errors))

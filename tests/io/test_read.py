@@ -1,4 +1,4 @@
-"""Our own acquisition format: what is written is what is read, in SI, with its truth, and whole."""
+"""Our own acquisition format: files are read as they were written, in SI, with the truth."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from unflat.recon.volume import Volume, centred_axis
 
 
 def acquisition(views: int = 3, shape: tuple[int, int] = (10, 12), **more: Any) -> Acquisition:
-    """A plausible microscope's images."""
+    """Build an acquisition with plausible images of a microscope."""
     rng = np.random.default_rng(0)
     arrays: dict[str, np.ndarray] = {
         "images": rng.uniform(50, 150, (views, *shape)).astype(np.float32),
@@ -38,9 +38,9 @@ def acquisition(views: int = 3, shape: tuple[int, int] = (10, 12), **more: Any) 
     return Acquisition("cell", {name: a for name, a in arrays.items() if a is not None})
 
 
-def cell(**wanted: Any) -> Any:
-    """A config with an ``acquisition:`` section."""
-    return parse_config("kind: cell", [f"acquisition.{key}={value}" for key, value in wanted.items()])
+def cell(**values: Any) -> Any:
+    """Build a config with an ``acquisition:`` section."""
+    return parse_config("kind: cell", [f"acquisition.{key}={value}" for key, value in values.items()])
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def stored(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_an_acquisition_is_read_as_it_was_written(tmp_path: Path) -> None:
     extra = {
         "background": np.full((10, 12), 90, np.float32),
         "mask": np.eye(10, 12).astype(np.uint8),
@@ -66,7 +66,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert after[name].dtype == array.dtype
 
 
-def test_complex_fields_and_the_truth_come_back(tmp_path: Path) -> None:
+def test_complex_fields_and_the_truth_are_read_as_they_were_written(tmp_path: Path) -> None:
     axes = [centred_axis(n, 0.2e-6) for n in (4, 5, 6)]
     index = Quantity("refractive_index", "1", "real part of the refractive index")
     truth = Volume("cell", *axes, {"refractive_index": np.full((4, 5, 6), 1.35)}, (index,), {"medium_index": 1.33})
@@ -82,7 +82,7 @@ def test_complex_fields_and_the_truth_come_back(tmp_path: Path) -> None:
     assert after.attributes == {"specimen": "bead", "gain": 2.5}
 
 
-def test_the_file_says_what_it_is_and_how_to_plot_it(stored: Path) -> None:
+def test_the_file_names_its_format_and_its_plot(stored: Path) -> None:
     with h5py.File(stored) as file:
         assert file.attrs["format"] == "unflat-acquisition"
         assert file.attrs["format_version"] == "1.0"
@@ -121,14 +121,16 @@ def test_info_summarises_an_acquisition(stored: Path) -> None:
     assert "pixel_size  2  float64  [m]  = 1e-07, 1.2e-07" in text
 
 
-@pytest.mark.parametrize(("views", "kept"), [("all", [0, 1, 2]), ("::2", [0, 2]), ("[2, 0]", [2, 0]), ("1:3", [1, 2])])
-def test_views_select_everything_that_counts_views(stored: Path, views: str, kept: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("views", "numbers"), [("all", [0, 1, 2]), ("::2", [0, 2]), ("[2, 0]", [2, 0]), ("1:3", [1, 2])]
+)
+def test_selected_views_apply_to_every_array_with_a_view_axis(stored: Path, views: str, numbers: list[int]) -> None:
     whole, part = read(cell(), stored), read(cell(views=views), stored)
-    np.testing.assert_array_equal(part["images"], whole["images"][kept])
-    np.testing.assert_array_equal(part["illumination_na"], whole["illumination_na"][kept])
+    np.testing.assert_array_equal(part["images"], whole["images"][numbers])
+    np.testing.assert_array_equal(part["illumination_na"], whole["illumination_na"][numbers])
 
 
-def test_a_crop_makes_its_middle_the_axis(stored: Path) -> None:
+def test_the_middle_of_a_crop_is_on_the_optical_axis(stored: Path) -> None:
     whole = read(cell(), stored)
     part = read(cell(crop="[4, 6]", crop_centre="[5, 4]"), stored)
     np.testing.assert_array_equal(part["images"], whole["images"][:, 3:7, 1:7])
@@ -147,15 +149,15 @@ def test_a_crop_moves_the_truth_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"crop": "[11, 4]"}, {"views": "[7]"}, {"bin": 11}, {"crop_centre": "[50, 2]"}])
-def test_a_window_that_does_not_suit_the_file_is_a_fault_of_the_config(stored: Path, change: dict[str, Any]) -> None:
+def test_a_selection_beyond_the_file_is_a_fault_of_the_config(stored: Path, change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"acquisition\.(crop|views|bin)"):
         read(cell(**change), stored)
 
 
 @given(st.integers(3, 40), st.integers(1, 6))
 @settings(max_examples=40, deadline=None)
-def test_joined_pixels_are_centred_on_the_axis(count: int, factor: int) -> None:
-    """A ramp that is 0 on the axis stays one: each joined pixel (away from the border) has its centre's value."""
+def test_binned_pixels_are_centred_on_the_axis(count: int, factor: int) -> None:
+    """Of a ramp that is 0 on the axis, each binned pixel (away from the border) has the value at its centre."""
     if count < factor:
         return
     weights = bin_weights(count, factor)
@@ -190,14 +192,14 @@ def test_fields_are_binned_as_complex_means(tmp_path: Path) -> None:
 
 
 def test_each_view_is_normalised_by_its_own_light() -> None:
-    """A specimen in the middle hardly moves the estimate of the background around it."""
+    """A specimen in the middle hardly changes the estimate of the background around it."""
     rng = np.random.default_rng(1)
     specimen = np.ones((64, 64))
     specimen[20:44, 20:44] = rng.uniform(0.4, 1.8, (24, 24))
     light = np.array([100, 1000])[:, None, None]
     images = rng.poisson(light * specimen).astype(np.float32)
-    found = normalise(acquisition(views=2, images=images))["images"]
-    np.testing.assert_allclose(found[:, :16].mean(axis=(1, 2)), 1, atol=0.03)
+    result = normalise(acquisition(views=2, images=images))["images"]
+    np.testing.assert_allclose(result[:, :16].mean(axis=(1, 2)), 1, atol=0.03)
     by_background = normalise(acquisition(views=2, images=images, background=np.full((64, 64), 50, np.float32)))
     np.testing.assert_allclose(by_background["images"], images / 50)
     assert "background" not in by_background
@@ -209,9 +211,9 @@ def test_fields_lose_the_phase_of_their_background() -> None:
     field = np.full((2, 32, 32), 1, np.complex64) * np.array([2j, -0.5])[:, None, None].astype(np.complex64)
     field[:, 8:24, 8:24] *= np.complex64(np.exp(0.7j))
     straight = np.zeros((2, 2))
-    found = normalise(acquisition(views=2, images=None, field=field, illumination_na=straight))["field"]
-    np.testing.assert_allclose(found[:, 0], 1, rtol=1e-6)
-    np.testing.assert_allclose(np.angle(found[:, 16, 16]), 0.7, rtol=1e-5)
+    result = normalise(acquisition(views=2, images=None, field=field, illumination_na=straight))["field"]
+    np.testing.assert_allclose(result[:, 0], 1, rtol=1e-6)
+    np.testing.assert_allclose(np.angle(result[:, 16, 16]), 0.7, rtol=1e-5)
 
 
 def test_tilted_fields_become_the_incident_wave_where_there_is_no_specimen() -> None:
@@ -220,11 +222,11 @@ def test_tilted_fields_become_the_incident_wave_where_there_is_no_specimen() -> 
     cycles = na[:, :1, None] * y[:, None] + na[:, 1:, None] * x
     incident = np.exp(2j * np.pi * cycles / 515e-9)
     field = (incident * np.array([3j, 0.2])[:, None, None]).astype(np.complex64)
-    found = normalise(acquisition(views=2, images=None, field=field, illumination_na=na))["field"]
-    np.testing.assert_allclose(found, incident, atol=1e-5)
+    result = normalise(acquisition(views=2, images=None, field=field, illumination_na=na))["field"]
+    np.testing.assert_allclose(result, incident, atol=1e-5)
 
 
-def test_a_background_must_be_there_to_be_divided_by() -> None:
+def test_division_by_a_missing_background_is_refused() -> None:
     with pytest.raises(ConfigError, match="no background"):
         normalise(acquisition(), "background")
 

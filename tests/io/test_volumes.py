@@ -150,7 +150,7 @@ class TestOutlines:
         assert "4 x 3 x 2 samples (z, y, x) of unknown spacing" in shown
         assert "value  int16" in shown
 
-    def test_images_stay_images(self, tmp_path: Path) -> None:
+    def test_images_have_no_outline(self, tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "v.tif", np.zeros((6, 4, 5), np.uint8), photometric="minisblack")
         assert outline(tmp_path / "v.tif") is None
         assert outline(tmp_path / "v.h5") is None
@@ -231,7 +231,7 @@ class TestPublicReaders:
             np.testing.assert_array_equal(vtk_to_numpy(image.GetPointData().GetArray(name)).reshape(SHAPE), array)
 
     def test_vti_follows_the_format(self, tmp_path: Path) -> None:
-        """The same without VTK: the XML, and the bytes where it says they are."""
+        """Without VTK: the XML, and the bytes at the offsets that it names."""
         volume = volume_of((INDEX, ABSORPTION))
         save(volume, tmp_path / "v.vti")
         raw = (tmp_path / "v.vti").read_bytes()
