@@ -165,20 +165,19 @@ def one_specimen(
         ConfigError: If there is no such draw or cell.
         DataError: If the result has many cells, and none is chosen.
     """
-    if isinstance(result, Volume) and result.cells is not None:
-        if cell is None:
-            remedy = (
-                f"name one of the models in {path}/models" if path.is_dir() else "take its cells apart: unflat mesh"
-            )
-            message = f"holds {result.cells} cells with {result.draws} draws of each, and one is needed"
-            raise DataError(Diagnostic(str(path), message, remedy))
-        for what, number, count in (("cell", cell, result.cells), ("draw", draw or 0, result.draws)):
-            if not 0 <= number < count:
-                remedy = f"they are numbered 0 to {count - 1}"
-                raise ConfigError(Diagnostic(f"--{what}", f"{path} holds no {what} {number}", remedy))
-        return result.cell(cell, draw)
-    if cell:
-        raise ConfigError(Diagnostic("--cell", f"{path} holds one specimen and no cell {cell}", "leave out --cell"))
-    if draw and isinstance(result, Volume):
-        raise ConfigError(Diagnostic("--draw", f"{path} holds one volume and no draws", "leave out --draw"))
-    return result if draw is None else result.draw(draw)
+    if result.cells is None:
+        if cell:
+            raise ConfigError(Diagnostic("--cell", f"{path} holds one specimen and no cell {cell}", "leave out --cell"))
+        if draw and result.draws == 1:
+            raise ConfigError(Diagnostic("--draw", f"{path} holds one specimen and no draws", "leave out --draw"))
+        return result if draw is None else result.draw(draw)
+    if cell is None:
+        models = f"name one of the models in {path}/models"
+        message = f"holds {result.cells} cells with {result.draws} draws of each, and one is needed"
+        remedy = models if path.is_dir() else "take its cells apart: unflat mesh"
+        raise DataError(Diagnostic(str(path), message, remedy))
+    for what, number, count in (("cell", cell, result.cells), ("draw", draw or 0, result.draws)):
+        if not 0 <= number < count:
+            remedy = f"they are numbered 0 to {count - 1}"
+            raise ConfigError(Diagnostic(f"--{what}", f"{path} holds no {what} {number}", remedy))
+    return result.cell(cell, draw)

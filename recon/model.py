@@ -124,6 +124,16 @@ class Model(Sampled):
             raise ConfigError(f"the model has no draw {number}: they are numbered 0 to {self.draws - 1}")
         return self if self.draws == 1 else list(self.split_members())[number]
 
+    def cell(self, number: int, draw: int | None = None) -> "Model":
+        """Select the only cell, number 0, and one draw of it; the mean of all draws by default.
+
+        Raises:
+            ConfigError: If there is no such cell or draw.
+        """
+        if number != 0:
+            raise ConfigError(f"the model has no cell {number}: it is of one")
+        return self if draw is None else self.draw(draw)
+
     @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         """Outputs of the model, then the uncertainty of each if it is an ensemble."""

@@ -88,6 +88,18 @@ class Sampled(ABC):
         return None
 
     @abstractmethod
+    def cell(self, number: int, draw: int | None = None) -> "Sampled":
+        """Select one cell.
+
+        Args:
+            number: Number of the cell.
+            draw: Number of the draw; the mean of all draws by default.
+
+        Raises:
+            ConfigError: If there is no such cell or draw.
+        """
+
+    @abstractmethod
     def draw(self, number: int) -> "Sampled":
         """Select one draw.
 

@@ -31,7 +31,7 @@ def read_pair(result: Path, truth: Path) -> tuple[Model | Volume, Volume]:
     specimen = read_result(truth) if truth.is_dir() else read_volume(truth, kind=kind)
     if not isinstance(specimen, Volume):
         raise DataError(Diagnostic(str(truth), "is a model, and no truth", "sample it: unflat volume"))
-    if not any(isinstance(each, Volume) and is_on_detector(each) for each in (reconstruction, specimen)):
+    if not any(is_on_detector(each) for each in (reconstruction, specimen)):
         return reconstruction, specimen
     first, second = _on_detector(result), _on_detector(truth)
     return _in_order_of(first, result, second), _in_order_of(second, truth, first)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from ..errors import DataError, Diagnostic
+from ..sampled import Sampled
 from ..volume import Volume
 from . import volume_cxi
 from .hdf5_common import open_checked
@@ -20,9 +21,9 @@ _LOST = 0.02
 """Share of a density's squares that may lie outside a smaller grid."""
 
 
-def is_on_detector(volume: Volume) -> bool:
-    """Whether a volume's axes are those of the measured array."""
-    return volume.attributes.get(FRAME) == DETECTOR
+def is_on_detector(result: Sampled) -> bool:
+    """Return whether the axes of a result are those of the measured array."""
+    return result.attributes.get(FRAME) == DETECTOR
 
 
 def detector_frame(path: Path, axes: Sequence[str] | None = None) -> Volume | None:
