@@ -1,4 +1,4 @@
-"""The config of the ``crystal`` kind. Its descriptions are the comments of the YAML that ``init`` writes."""
+"""Config of the ``crystal`` kind. Its descriptions are the comments of the YAML that ``init`` writes."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ from .network.config import CrystalNetwork, CrystalPredict, CrystalTrain
 
 
 class CrystalVolume(Settings):
-    """The lattice of the result."""
+    """Grid of the result."""
 
     spacing: LengthOrAuto = Field(
         "auto",
@@ -24,14 +24,14 @@ class CrystalVolume(Settings):
 
 
 class CrystalRefine(Settings):
-    """What else is fitted beside the crystal."""
+    """Parameters of the instrument that are fitted with the crystal."""
 
     psf: Flag = Field(True, description="Widths of a Gaussian point-spread function (coherence).")
     background: Flag = Field(True, description="A constant background.")
 
 
 class CrystalFit(FieldSettings):
-    """The field and its fit to the counts; what phase.free withholds judges it."""
+    """Field and its fit to the counts; the pixels that phase.free withholds validate it."""
 
     start: str = Field(
         "phase",
@@ -57,7 +57,7 @@ class CrystalFit(FieldSettings):
 
 
 class CrystalSettings(KindSettings):
-    """Everything that a crystal's reconstruction or simulation needs to know."""
+    """Settings of a crystal's reconstruction and simulation."""
 
     kind: Literal["crystal"] = Field("crystal", description="Kind of experiment.")
     acquisition: CrystalAcquisition = Field(

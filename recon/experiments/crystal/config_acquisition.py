@@ -1,4 +1,4 @@
-"""The ``acquisition:`` section of a ``crystal`` config: where the rocking curve stands in its file, and what to use."""
+"""Config section ``acquisition`` of a crystal: places of the arrays in the file, and the part to use."""
 
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
@@ -53,7 +53,7 @@ Bin: TypeAlias = Annotated[
 
 
 class CrystalAcquisition(Settings):
-    """Where the measurement's arrays and numbers stand, and which part of them to use."""
+    """Places of the measurement's arrays and numbers, and the part of them to use."""
 
     images: NumberSource | None = array_field(
         "/measurement/images",

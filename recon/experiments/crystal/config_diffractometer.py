@@ -15,7 +15,7 @@ Direction: TypeAlias = Literal["x", "-x", "y", "-y", "z", "-z"]
 
 
 class CrystalGoniometer(Settings):
-    """The circles from which the steps of q follow, in a right-handed frame: z along the beam, y up, x across."""
+    """Circles that determine the steps of q, in a right-handed frame: z along the beam, y up, x across."""
 
     beamline: Literal["34-ID-C", "ID01", "P10"] | None = Field(
         None,

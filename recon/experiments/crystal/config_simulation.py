@@ -1,4 +1,4 @@
-"""The ``simulate:`` section of a ``crystal`` config: a crystal that is known, and the rocking curve that sees it."""
+"""Config section ``simulate`` of a crystal: a phantom and its rocking curve."""
 
 import math
 from functools import partial
@@ -11,7 +11,7 @@ from ...config.units import Angle, Length, parse_with_unit
 from ...config.value_types import LengthOrAuto, Pitch
 
 
-def _names(value: Any, *, known: tuple[str, ...]) -> Any:
+def _parse_names(value: Any, *, known: tuple[str, ...]) -> Any:
     """Read ``auto``, or a list of some of the known names."""
     if value == "auto":
         return value
@@ -22,25 +22,25 @@ def _names(value: Any, *, known: tuple[str, ...]) -> Any:
     return names
 
 
-def _known(*known: str) -> tuple[Any, ...]:
-    """What pydantic must know of a list of names."""
+def _list_of(*known: str) -> tuple[Any, ...]:
+    """Build the pydantic annotations of ``auto`` or a list of known names."""
     listed = {"type": "array", "items": {"enum": list(known)}}
     return (
-        PlainValidator(partial(_names, known=known)),
+        PlainValidator(partial(_parse_names, known=known)),
         PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value, when_used="json"),
         WithJsonSchema({"anyOf": [{"const": "auto"}, listed]}),
     )
 
 
-Flaws: TypeAlias = Annotated[Literal["auto"] | tuple[str, ...], *_known("substrate", "notch", "void", "twin")]
+Flaws: TypeAlias = Annotated[Literal["auto"] | tuple[str, ...], *_list_of("substrate", "notch", "void", "twin")]
 Strains: TypeAlias = Annotated[
     Literal["auto"] | tuple[str, ...],
-    *_known("polynomial", "waves", "relaxation", "inclusion", "screw", "edge"),
+    *_list_of("polynomial", "waves", "relaxation", "inclusion", "screw", "edge"),
 ]
 
 
 class SimulatedDetector(Settings):
-    """What the detector adds to the diffraction."""
+    """Detector of a simulated rocking curve."""
 
     counts: float | None = Field(
         1e7, gt=0, description="Counts of the whole rocking curve; null for no counting noise, with 1e7 in all."
@@ -60,17 +60,17 @@ class SimulatedDetector(Settings):
         if not min(self.psf) >= 0:
             raise ValueError(f"psf {list(self.psf)}: a width is not negative")
         if self.counts is None:
-            asked = [name for name in ("hot_pixels", "aliens", "saturation") if getattr(self, name)]
-            if asked:
+            enabled = [name for name in ("hot_pixels", "aliens", "saturation") if getattr(self, name)]
+            if enabled:
                 raise ValueError(
-                    f"{' and '.join(asked)}: with counts: null nothing but the crystal's mean counts is simulated; "
-                    "say how many counts there are, as counts: 1e9"
+                    f"{' and '.join(enabled)}: with counts: null nothing but the crystal's mean counts is simulated; "
+                    "give the number of counts, as counts: 1e9"
                 )
         return self
 
 
 class CrystalSimulation(Settings):
-    """What to simulate."""
+    """Phantom and geometry of a simulated rocking curve."""
 
     shape: tuple[int, int, int] = Field((64, 64, 64), description="Voxels (frame, y, x) of the rocking curve.")
     wavelength: Length = Field(0.1378e-9, gt=0, description="Wavelength of the X-rays.")

@@ -1,4 +1,4 @@
-"""The figures of a crystal's report: planes of its volume, its diffraction, the solutions' agreement, the starts."""
+"""Figures of a crystal's report: planes of its volume, its diffraction, agreement of the solutions, starts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 _LETTERS = ("frame", "y", "x")
 _MARGIN = 3
+"""[voxel] Margin around the crystal in a figure."""
 
 
 def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.Figure":
-    """Three planes through the middle of the crystal, to one scale."""
+    """Draw three planes through the middle of the crystal, to one scale."""
     inside = volume.values["support"] > 0
     if not inside.any():
         raise DataError("the support is empty: there is no crystal to draw")
@@ -27,7 +28,7 @@ def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.F
     low, high = _limits(values[inside], symmetric=name != "amplitude")
     if name != "amplitude":
         values = np.where(inside, values, np.nan)
-    box = [_reach(inside, axis) for axis in range(3)]
+    box = [_extent(inside, axis) for axis in range(3)]
     middle = [round(float(np.mean(np.nonzero(inside)[axis]))) for axis in range(3)]
     scale = 1e9 if volume.length_unit == "m" else 1.0
     unit = "nm" if volume.length_unit == "m" else "voxel"
@@ -47,31 +48,34 @@ def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.F
             panel.set_ylabel(f"${'zyx'[down]}$ ({unit})")
             panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * scale:.0f} {unit}", loc="left")
         bar = figure.add_axes((0.88, 0.17, 0.015, 0.73))
-        found = next(q for q in volume.quantities if q.name == name)
-        add_colour_bar(figure, image, bar, found)
+        quantity = next(q for q in volume.quantities if q.name == name)
+        add_colour_bar(figure, image, bar, quantity)
     return figure
 
 
 def _limits(values: Float[np.ndarray, " n"], *, symmetric: bool) -> tuple[float, float]:
+    """Choose the limits of the colours: the 1st and 99th percentile, or symmetric, or from 0."""
     low, high = (float(v) for v in np.percentile(values, [1, 99]))
     if symmetric:
-        reach = max(abs(low), abs(high), 1e-12)
-        return -reach, reach
+        bound = max(abs(low), abs(high), 1e-12)
+        return -bound, bound
     return 0.0, max(high, 1e-12)
 
 
-def _reach(inside: np.ndarray, axis: int) -> slice:
+def _extent(inside: np.ndarray, axis: int) -> slice:
+    """Find the indices of the crystal along an axis, with a margin."""
     line = np.flatnonzero(inside.any(axis=tuple(i for i in range(3) if i != axis)))
     return slice(max(int(line[0]) - _MARGIN, 0), int(line[-1]) + _MARGIN + 1)
 
 
 def _edges(axis: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Compute the outer edges of the first and the last sample."""
     half = float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) / 2
     return float(axis[0]) - half, float(axis[-1]) + half
 
 
 def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
-    """Measured above modelled counts on three planes."""
+    """Draw measured above modelled counts on three planes."""
     from matplotlib.colors import LogNorm
 
     planes = _read(file, ("measured", "modelled", "good"))
@@ -100,21 +104,21 @@ def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
 
 
 def _count_bar(figure: "matplotlib.figure.Figure", image: Any, axes: "matplotlib.axes.Axes") -> None:
-    """Fill narrow axes with a logarithmic colour bar."""
+    """Draw a logarithmic colour bar into narrow axes."""
     figure.colorbar(image, cax=axes).set_label("counts")
 
 
 def draw_agreement(file: Path) -> "matplotlib.figure.Figure":
-    """How far the solutions agree, over the spatial frequency."""
-    found = _read(file, ("curves",))
-    if "curves/frequency" not in found:
+    """Draw the agreement of the solutions over the spatial frequency."""
+    curves = _read(file, ("curves",))
+    if "curves/frequency" not in curves:
         raise DataError("the run kept no curves of agreement")
     with house_style():
         figure = new_figure(4.6, 2.4)
         axes = figure.subplots(1, 1)
         figure.subplots_adjust(left=0.12, right=0.98, top=0.96, bottom=0.19)
         for name, colour, level in (("prtf", ACCENT, np.exp(-1)), ("fsc", SECOND, 0.5)):
-            axes.plot(found["curves/frequency"], found[f"curves/{name}"], color=colour, lw=1.3, label=name.upper())
+            axes.plot(curves["curves/frequency"], curves[f"curves/{name}"], color=colour, lw=1.3, label=name.upper())
             axes.axhline(float(level), color=colour, lw=0.6, ls=":")
         axes.set_xlabel("spatial frequency (cycles/voxel)")
         axes.set_ylabel("agreement")
@@ -125,7 +129,7 @@ def draw_agreement(file: Path) -> "matplotlib.figure.Figure":
 
 
 def draw_starts(records: list[dict[str, Any]], name: str) -> "matplotlib.figure.Figure":
-    """The likelihood of each start, by its name in ``metrics.jsonl``."""
+    """Draw the likelihood of each start; ``name`` is that of the likelihood in ``metrics.jsonl``."""
     from matplotlib.ticker import MaxNLocator
 
     with house_style():
@@ -142,18 +146,18 @@ def draw_starts(records: list[dict[str, Any]], name: str) -> "matplotlib.figure.
 
 
 def _read(file: Path, groups: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The datasets of some groups of ``predictions.h5``.
+    """Read the datasets of some groups of ``predictions.h5``.
 
     Raises:
         DataError: If the file is torn.
     """
     import h5py
 
-    found: dict[str, np.ndarray] = {}
+    datasets: dict[str, np.ndarray] = {}
     try:
         with h5py.File(file) as h5:
             for group in groups:
-                found |= {f"{group}/{name}": np.asarray(h5[group][name]) for name in h5.get(group, {})}
+                datasets |= {f"{group}/{name}": np.asarray(h5[group][name]) for name in h5.get(group, {})}
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DataError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from error
-    return found
+    return datasets

@@ -98,11 +98,11 @@ class CheckpointWriter:
         self._written: set[int] | None = None
         self._step = 0
 
-    def save(self, step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    def save(self, step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
         """Write a checkpoint, and the rows of the starts that have ended."""
         self._step = step
-        self.write_rows(facts["table"])
-        self._folder.save_checkpoint(step, arrays, facts)
+        self.write_rows(metadata["table"])
+        self._folder.save_checkpoint(step, arrays, metadata)
 
     def write_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the rows of starts that are not in ``metrics.jsonl`` yet."""

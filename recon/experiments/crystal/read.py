@@ -1,4 +1,4 @@
-"""Read a rocking curve as its config describes it: counts, mask, and the geometry in SI."""
+"""Reading of a rocking curve as its config describes it: counts, mask, and the geometry in SI."""
 
 import logging
 from collections.abc import Mapping
@@ -30,49 +30,56 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
     """Read a rocking curve.
 
     Args:
-        settings: Names, units, and which frames to take.
-        path: A file of ours or a foreign one, a folder of TIFFs or of a beamline's scan, or an archive of one.
+        settings: Settings of the run: names, units and frames.
+        path: File of unflat or of another program, a folder of TIFFs or of a beamline's scan, or an archive of one.
 
     Returns:
-        Counts with mask and geometry, all frames that were asked for; neither centred nor cropped.
+        Counts of the selected frames with mask and geometry, neither centred nor cropped.
 
     Raises:
         DataError: With every fault of the file.
         ConfigError: If the frames do not suit the file.
     """
-    wanted = settings.acquisition
-
-    taken: list[int] = []
+    section = settings.acquisition
+    indices: list[int] = []
 
     def select(sizes: Mapping[str, int]) -> Mapping[str, Index]:
         if "frame" not in sizes:
             return {}
-        taken[:] = _frames(wanted, sizes["frame"])
-        whole = taken == list(range(sizes["frame"]))
-        return {"frame": slice(0, sizes["frame"]) if whole else taken}
+        indices[:] = _frame_indices(section, sizes["frame"])
+        is_whole = indices == list(range(sizes["frame"]))
+        return {"frame": slice(0, sizes["frame"]) if is_whole else indices}
 
-    circles = wanted.goniometer.circles if wanted.goniometer is not None else _read_circles(path)
+    circles = section.goniometer.circles if section.goniometer is not None else _read_circles(path)
     schema = (*SCHEMA, *(circles.entries if circles else ()))
-    names = {entry.name: _source(wanted, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
-    acquisition, faults = read_all(path, schema, names, "crystal", select, readers=(READER,))
+    sources = {entry.name: _source(section, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
+    acquisition, faults = read_all(path, schema, sources, "crystal", select, readers=(READER,))
     if not faults:
-        stride = _stride(taken)
-        acquisition = _with_steps(acquisition, stride)
-        acquisition = _without_saturated(acquisition, wanted.saturation)
+        stride = _stride(indices)
+        acquisition = _scale_frame_step(acquisition, stride)
+        acquisition = _mask_saturated(acquisition, section.saturation)
         faults = validate(acquisition)
         if circles is not None and not faults:
             acquisition = add_reflection(acquisition, circles, stride)
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
-    doubtful = warnings_for(acquisition)
-    if doubtful and wanted.doubtful == "refuse":
-        last = doubtful[-1]
-        remedy = f"{last.remedy}; if it is right, go on with --set acquisition.doubtful=warn"
-        raise DataError(*doubtful[:-1], replace(last, remedy=remedy))
-    for fault in doubtful:
-        _log.warning("%s: %s", fault.where, fault.message)
+    _report_warnings(warnings_for(acquisition), refuse=section.doubtful == "refuse")
     return acquisition
+
+
+def _report_warnings(warnings: list[Diagnostic], *, refuse: bool) -> None:
+    """Log the warnings, or refuse the data for them.
+
+    Raises:
+        DataError: If there are any, and they are refused.
+    """
+    if warnings and refuse:
+        last = warnings[-1]
+        remedy = f"{last.remedy}; if it is right, go on with --set acquisition.doubtful=warn"
+        raise DataError(*warnings[:-1], replace(last, remedy=remedy))
+    for warning in warnings:
+        _log.warning("%s: %s", warning.where, warning.message)
 
 
 def _read_circles(path: Path) -> ScanCircles | None:
@@ -98,76 +105,76 @@ def _read_circles(path: Path) -> ScanCircles | None:
     return None if machine is None else ScanCircles(machine, scanned=str(attributes.get("scanned", "")))
 
 
-def _source(wanted: CrystalAcquisition, name: str) -> Source | None:
-    source: Source | None = getattr(wanted, name)
+def _source(section: CrystalAcquisition, name: str) -> Source | None:
+    source: Source | None = getattr(section, name)
     return source
 
 
-def _frames(wanted: CrystalAcquisition, count: int) -> list[int]:
-    """Turn the wanted frames into indices.
+def _frame_indices(section: CrystalAcquisition, count: int) -> list[int]:
+    """List the indices of the selected frames.
 
     Raises:
         ConfigError: If there are no such frames, or steps between them differ: q must grow evenly.
     """
     try:
-        chosen = view_indices(wanted.frames, count)
+        indices = view_indices(section.frames, count)
     except ValueError as error:
         raise ConfigError(
             Diagnostic(
                 "acquisition.frames", str(error).replace("view", "frame"), f"the file holds frames 0 to {count - 1}"
             )
         ) from error
-    steps = np.diff(sorted(chosen))
+    steps = np.diff(sorted(indices))
     if steps.size and (steps.min() < 1 or steps.min() != steps.max()):
         message = f"the frames are {steps.min()} to {steps.max()} apart: a rocking curve has even steps"
         raise ConfigError(Diagnostic("acquisition.frames", message, "name them all, and mask the bad ones"))
-    if not _is_even(chosen):
-        _require_whole(chosen, count)
-    return chosen
+    if not _is_even(indices):
+        _require_whole(indices, count)
+    return indices
 
 
-def _is_even(chosen: list[int]) -> bool:
-    """Whether the frames follow one another by one step, upwards or downwards."""
-    return len(set(np.diff(chosen).tolist())) <= 1
+def _is_even(indices: list[int]) -> bool:
+    """Whether the frames are evenly spaced, in rising or falling order."""
+    return len(set(np.diff(indices).tolist())) <= 1
 
 
-def _require_whole(chosen: list[int], count: int) -> None:
-    """Take another order than the file's only for all of its frames: it says how a file that was mixed up is sorted.
+def _require_whole(indices: list[int], count: int) -> None:
+    """Accept another order than the file's only for all of its frames, as the order of an unsorted file.
 
     Raises:
-        ConfigError: If some frames are left out: then nobody knows the step of q from one to the next.
+        ConfigError: If some frames are left out: the step of q between the others is unknown.
     """
-    if len(chosen) < count:
-        at = next(i for i in range(2, len(chosen)) if chosen[i] - chosen[i - 1] != chosen[1] - chosen[0])
-        message = f"the frames are out of order: {chosen[at]} follows {chosen[at - 1]}"
+    if len(indices) < count:
+        first = next(i for i in range(2, len(indices)) if indices[i] - indices[i - 1] != indices[1] - indices[0])
+        message = f"the frames are out of order: {indices[first]} follows {indices[first - 1]}"
         remedy = f"name them rising or falling, or all {count} in the order in which the crystal turned"
         raise ConfigError(Diagnostic("acquisition.frames", message, remedy))
-    _log.warning("the frames are sorted as acquisition.frames says: q is taken to grow by its basis in that order")
+    _log.warning("the frames are sorted as acquisition.frames says: q is indices to grow by its basis in that order")
 
 
-def _stride(taken: list[int]) -> int:
-    """Frames of the file from one that was taken to the next; negative where the curve is taken backwards."""
-    if len(taken) < 2:
+def _stride(indices: list[int]) -> int:
+    """Compute the distance of the selected frames in the file; negative for a curve that is reversed."""
+    if len(indices) < 2:
         return 1
-    return taken[1] - taken[0] if _is_even(taken) else 1
+    return indices[1] - indices[0] if _is_even(indices) else 1
 
 
-def _with_steps(acquisition: Acquisition, stride: int) -> Acquisition:
-    """Let the basis know of frames that were left out between others, and of a curve that is taken backwards."""
+def _scale_frame_step(acquisition: Acquisition, stride: int) -> Acquisition:
+    """Scale the step of q per frame for frames that are skipped, and for a curve that is reversed."""
     if stride == 1 or "reciprocal_basis" not in acquisition:
         return acquisition
     basis = acquisition["reciprocal_basis"] * np.array([[stride], [1], [1]])
     return replace(acquisition, arrays={**acquisition.arrays, "reciprocal_basis": basis})
 
 
-def _without_saturated(acquisition: Acquisition, limit: float | None) -> Acquisition:
-    """Mask what is saturated, and say how much."""
+def _mask_saturated(acquisition: Acquisition, limit: float | None) -> Acquisition:
+    """Mask saturated voxels, and log their number."""
     if limit is None:
         return acquisition
     images = acquisition["images"]
-    over = images >= limit
-    if not over.any():
+    saturated = images >= limit
+    if not saturated.any():
         return acquisition
-    _log.info("%d voxels hold %g counts or more: masked as saturated", int(over.sum()), limit)
+    _log.info("%d voxels hold %g counts or more: masked as saturated", int(saturated.sum()), limit)
     mask = np.broadcast_to(acquisition["mask"], images.shape) if "mask" in acquisition else np.zeros(images.shape, bool)
-    return replace(acquisition, arrays={**acquisition.arrays, "mask": ((mask != 0) | over).astype(np.uint8)})
+    return replace(acquisition, arrays={**acquisition.arrays, "mask": ((mask != 0) | saturated).astype(np.uint8)})

@@ -1,4 +1,4 @@
-"""What a report says and shows of a phase retrieval: how far the solution can be trusted, and how the crystal looks."""
+"""Report of a crystal: findings on the reliability of the solution, and figures."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -25,87 +25,87 @@ if TYPE_CHECKING:
 _SHOWN = (("amplitude", "magma"), ("phase", "RdBu_r"), ("strain", "RdBu_r"))
 
 
-def report_findings(facts: RunData) -> list[Finding]:
-    """Judge a phase retrieval by what is known without the truth, and by the truth where there is one."""
-    numbers = {name: value for name, value in facts.metrics.items() if value is not None}
-    found = []
+def report_findings(run: RunData) -> list[Finding]:
+    """List the findings on likelihood, agreement, starts, resolution and, where the truth is known, accuracy."""
+    numbers = {name: value for name, value in run.metrics.items() if value is not None}
+    findings = []
     if "llk_free" in numbers:
-        found.append(_likelihood(numbers))
+        findings.append(_likelihood(numbers))
     elif "llk" in numbers:
-        found.append(_fitted_likelihood(numbers))
+        findings.append(_fitted_likelihood(numbers))
     if "model_bytes" in numbers and "volume_bytes" in numbers:
-        found.append(_size(numbers))
+        findings.append(_size(numbers))
     if "agreement" in numbers:
-        found.append(_agreement(numbers))
+        findings.append(_agreement(numbers))
     if "starts" in numbers:
-        found.append(_starts(numbers))
+        findings.append(_starts(numbers))
     if "prtf_resolution" in numbers:
-        found.append(_resolution(numbers))
+        findings.append(_resolution(numbers))
     if "correlation" in numbers:
-        found.append(_truth(numbers))
-    return found
+        findings.append(_truth(numbers))
+    return findings
 
 
-def report_figures(facts: RunData) -> list[DeferredFigure]:
-    """What there is to show."""
-    drawn = []
-    volume = _volume_of(facts)
+def report_figures(run: RunData) -> list[DeferredFigure]:
+    """List the figures: planes and profiles of the volume, diffraction, agreement, model and starts."""
+    figures = []
+    volume = _find_volume(run)
     if volume is not None:
         for name, colours in _SHOWN:
             if name in volume.values:
-                drawn.append(_of_volume(volume, name, colours))
-        drawn.append(_of_profiles(volume))
-    predictions = facts.folder / "predictions.h5"
+                figures.append(_slice_figure(volume, name, colours))
+        figures.append(_profile_figure(volume))
+    predictions = run.folder / "predictions.h5"
     if predictions.is_file():
         caption = "Counts on the planes through the Bragg peak, logarithmic; what is masked is blank."
-        drawn.append(
+        figures.append(
             DeferredFigure("Measured and modelled diffraction", caption, lambda: draw_diffraction(predictions))
         )
-        if "agreement" in facts.metrics:
+        if "agreement" in run.metrics:
             caption = "Over the spatial frequency: how far the phases of the kept solutions, and their halves, agree."
-            drawn.append(DeferredFigure("Agreement by resolution", caption, lambda: draw_agreement(predictions)))
-    if isinstance(facts.result, Model):
-        drawn += _of_model(facts, facts.result)
-    starts = [record for record in facts.records if "start" in record]
+            figures.append(DeferredFigure("Agreement by resolution", caption, lambda: draw_agreement(predictions)))
+    if isinstance(run.result, Model):
+        figures += _model_figures(run, run.result)
+    starts = [record for record in run.records if "start" in record]
     if len(starts) > 1:
         name, which = ("llk_free", "withheld") if "llk_free" in starts[0] else ("llk", "fitted")
         caption = f"Likelihood of the {which} pixels after the recipe, start by start; before the refinement."
-        drawn.append(DeferredFigure("Starts", caption, lambda: draw_starts(starts, name)))
-    return drawn
+        figures.append(DeferredFigure("Starts", caption, lambda: draw_starts(starts, name)))
+    return figures
 
 
-def _of_profiles(volume: Volume) -> DeferredFigure:
+def _profile_figure(volume: Volume) -> DeferredFigure:
     names = [name for name, _ in _SHOWN if name in volume.values]
     caption = "Along z, y and x through the crystal's middle; profiles.csv in the run's folder holds the numbers."
 
     def draw() -> "matplotlib.figure.Figure":
-        wanted = [*names, *(["support"] if "support" in volume.values else [])]
-        inside = [name for name in names if name != "amplitude"]  # The rest means nothing outside the support.
-        return draw_profiles(lines_through_middle(volume, wanted), names, volume.length_unit, masked=inside)
+        shown = [*names, *(["support"] if "support" in volume.values else [])]
+        inside = [name for name in names if name != "amplitude"]  # Only the amplitude is defined outside the support.
+        return draw_profiles(lines_through_middle(volume, shown), names, volume.length_unit, masked=inside)
 
     return DeferredFigure("Line profiles", caption, draw)
 
 
-def _volume_of(facts: RunData) -> Volume | None:
-    """The sampled crystal; that of a fit stands beside its model."""
-    if isinstance(facts.result, Volume):
-        return facts.result
-    file = facts.folder / "volume.h5"
+def _find_volume(run: RunData) -> Volume | None:
+    """Find the sampled crystal; that of a fit is in the folder beside its model."""
+    if isinstance(run.result, Volume):
+        return run.result
+    file = run.folder / "volume.h5"
     try:
         return read_volume(file) if file.is_file() else None
-    except DataError:  # The model is shown all the same.
+    except DataError:  # The model is shown without it.
         return None
 
 
-def _of_model(facts: RunData, model: Model) -> list[DeferredFigure]:
-    """What a continuous model shows beyond its samples, and how it came about."""
+def _model_figures(run: RunData, model: Model) -> list[DeferredFigure]:
+    """List the figures of a continuous model: planes between its samples, and the losses of its fit."""
     point = box_centre(model)
     caption = "The model asked afresh on a fine lattice: between the voxels there is no interpolation."
-    found = [DeferredFigure("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
-    if any("loss" in record for record in facts.records):
+    figures = [DeferredFigure("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
+    if any("loss" in record for record in run.records):
         caption = "Poisson deviance of the fitted pixels, and of the withheld ones."
-        found.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(facts.records)))
-    return found
+        figures.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(run.records)))
+    return figures
 
 
 def _likelihood(numbers: Mapping[str, float]) -> Finding:
@@ -179,7 +179,7 @@ def _nanometres(length: float) -> str:
     return f"{length * 1e9:.3g} nm" if np.isfinite(length) else "none"
 
 
-def _of_volume(volume: Volume, name: str, colours: str) -> DeferredFigure:
+def _slice_figure(volume: Volume, name: str, colours: str) -> DeferredFigure:
     unit = "nm" if volume.length_unit == "m" else "voxels"
     caption = f"Planes through the crystal's middle, in {unit}."
     return DeferredFigure(name.capitalize(), caption, lambda: draw_slices(volume, name, colours))
