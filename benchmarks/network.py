@@ -133,11 +133,11 @@ def _answers(count: int) -> Numbers:
 
     devices.use("auto", networks=True)
     from unflat.recon.experiments.crystal.network import flow
-    from unflat.recon.experiments.crystal.network.augmentation import example
+    from unflat.recon.experiments.crystal.network.augmentation import make_example
     from unflat.recon.experiments.crystal.network.denoiser import PatternBatch, misfit
     from unflat.recon.experiments.crystal.network.objective import stacked
     from unflat.recon.experiments.crystal.network.sample import denoiser_of
-    from unflat.recon.experiments.crystal.network.simulated_data import specimen
+    from unflat.recon.experiments.crystal.network.simulated_data import simulate_crystal
     from unflat.recon.io.network_file import SHIPPED, read
     from unflat.recon.networks.architecture import on_device
     from unflat.recon.phase_retrieval.align import align
@@ -154,8 +154,8 @@ def _answers(count: int) -> Numbers:
 
     rng, table = np.random.default_rng(UNSEEN_SEED), []
     for first in range(0, count, BATCH // DRAWS):
-        crystals = [specimen(UNSEEN_SEED, i, SIZE) for i in range(first, min(first + BATCH // DRAWS, count))]
-        examples = [example(rng, crystal) for crystal in crystals]
+        crystals = [simulate_crystal(UNSEEN_SEED, i, SIZE) for i in range(first, min(first + BATCH // DRAWS, count))]
+        examples = [make_example(rng, crystal) for crystal in crystals]
         *seen, truths = stacked(examples)
         counts = 10 ** (5 * (seen[2][:, 0] + 1))
         found = draws(PatternBatch(*map(jnp.asarray, seen)), first)

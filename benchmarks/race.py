@@ -18,8 +18,9 @@ from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.fields.build import field_for
 from unflat.recon.metrics import signal_to_noise
-from unflat.recon.optimize.fit_loop import Fit, FitCallbacks
+from unflat.recon.optimize.fit_loop import Fit
 from unflat.recon.optimize.objective import Objective
+from unflat.recon.optimize.trainer import Callbacks
 
 from .commands import Options, settings_of
 from .ledger import Numbers
@@ -87,7 +88,7 @@ def _course(settings: Any, acquisition: Acquisition) -> list[list[float]]:
         course.append([now - began - looked[0], signal_to_noise(known, answer)])
         looked[0] += time.perf_counter() - now
 
-    fit.run(FitCallbacks(metrics=look))
+    fit.run(Callbacks(progress=look))
     return course
 
 

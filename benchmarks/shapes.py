@@ -128,7 +128,7 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon.experiments.shape.network import flow
     from unflat.recon.experiments.shape.network.augmentation import make_example, prepare_cell
     from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
-    from unflat.recon.experiments.shape.network.objective import missed, stacked
+    from unflat.recon.experiments.shape.network.objective import missed, stack
     from unflat.recon.experiments.shape.network.thickness_prior import ThicknessPrior
     from unflat.recon.experiments.shape.read import read_cells
     from unflat.recon.io.network_file import read
@@ -139,7 +139,7 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     some = held_out(source, 0)[: 2 if quick else None]
     assert cells.inside is not None
     specimens = [prepare_cell(cells.inside[i], cells.images[i], cells.masks[i]) for i in some]
-    codes, _ = stacked([make_example(one) for one in specimens])
+    codes, _ = stack([make_example(one) for one in specimens])
     heights = ThicknessPrior.from_arrays(loaded["network"].statistics)
     told = [heights.predict(one.inputs)[0] for one in specimens]  # A look has the true height.
     seen = np.stack([one.inputs.channels(high) for one, high in zip(specimens, told, strict=True)])

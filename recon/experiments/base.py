@@ -189,13 +189,13 @@ class Experiment(ABC):
             ConfigError: If one is absent.
             DataError: If one is not of the format that it should be.
         """
-        from ..io.network_file import path_before, path_of, read
+        from ..io.network_file import path_of, read, teacher_path
 
         if method == "predict":
             read(config.predict.network, self.name)
             return {"predict.network": path_of(config.predict.network, self.name)}
         if method == "train" and config.train.network is not None:
-            path = path_before(config.train.network, self.name)
+            path = teacher_path(config.train.network, self.name)
             read(path, self.name)
             return {"train.network": path}
         return {}

@@ -1,6 +1,7 @@
-"""The file of a network: its constants, its weights, what it was trained on and how well it did. No code, no pickle."""
+"""File of a network: its constants, weights, provenance and training statistics. No code, no pickle."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,26 +20,28 @@ FILE_NAME = "network.h5"
 TEACHER = "teacher"
 """In place of ``network`` in the name of a network as it was before it was distilled."""
 SHIPPED = "shipped"
-"""What a config says for the network that comes with unflat."""
-STEPS_OF_ANSWER = "steps_of_answer"
-"""Name, in the provenance, of the steps from noise to an answer that a network is made for."""
+"""Name, in a config, of the network that comes with unflat."""
+SAMPLING_STEPS = "steps_of_answer"
+"""Name, in the provenance, of the number of steps from noise to a sample that a network is made for."""
 STEPS = 8
-"""The same of networks that are not distilled, and of those that say nothing of it."""
+"""Number of those steps for networks that are not distilled, and for those whose provenance lacks it."""
 _FOLDER = Path(__file__).parents[1] / "networks" / "shipped"
 _LARGEST = 100.0
-"""Weight beyond which a network is not believed."""
+"""Weight beyond which a network is refused."""
+_FORMER_NAME = re.compile(r"(?P<layer>.+)\.(?P<array>[wb])")
+_FORMER_ARRAYS = {"w": "kernel", "b": "bias"}
 
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network.
+    """Contents of a network's file.
 
     Args:
         kind: Kind of experiment.
-        constants: What its architecture needs to be built again.
-        weights: By name.
-        provenance: Config, seed, versions, numbers of its training.
-        statistics: What was learned beside the weights, without steps; a kind knows what it is.
+        constants: Arguments that build the architecture again.
+        weights: Arrays by name.
+        provenance: Config, seed, versions, numbers of the training.
+        statistics: Arrays that were learned beside the weights, without steps, for the experiment.
     """
 
     kind: str
@@ -49,17 +52,17 @@ class Network:
 
     @property
     def steps(self) -> int:
-        """Steps from noise to an answer that it is made for."""
-        return int(self.provenance.get(STEPS_OF_ANSWER, STEPS))
+        """Number of steps from noise to a sample that the network is made for."""
+        return int(self.provenance.get(SAMPLING_STEPS, STEPS))
 
     @property
     def distilled(self) -> bool:
-        """Whether it has learned the draws of another, and knows its own way no more."""
+        """Whether it has learned the draws of another network in fewer steps."""
         return self.steps < STEPS
 
 
 def write(network: Network, path: Path) -> None:
-    """Write a network, whole or not at all; weights in float16, in which nothing of the answers is lost.
+    """Write a network, whole or not at all; weights in float16, which changes nothing in the samples.
 
     Raises:
         DataError: If the disk refuses, or a weight is not finite.
@@ -86,27 +89,38 @@ def read(name: str | Path, kind: str) -> Network:
     """Read a network.
 
     Args:
-        name: Its file, the run that trained it, or ``shipped``.
-        kind: Of the experiment that it is for.
+        name: Its file, the folder of the run that trained it, or ``shipped``.
+        kind: Kind of experiment that it is needed for.
 
     Raises:
         DataError: If there is none, or it is not one of this kind.
     """
     path = path_of(name, kind)
     with open_checked(path, FORMAT) as file:
-        found = text_of(file.attrs.get("kind", ""))
-        if found != kind:
+        actual = text_of(file.attrs.get("kind", ""))
+        if actual != kind:
             remedy = f"name a network for a {kind}, or predict.network=shipped"
-            raise DataError(Diagnostic(str(path), f"is a network for a {found}, not for a {kind}", remedy))
-        weights = {name: array.astype(np.float32) for name, array in _arrays(file, "weights").items()}
+            raise DataError(Diagnostic(str(path), f"is a network for a {actual}, not for a {kind}", remedy))
+        arrays = _arrays(file, "weights").items()
+        weights = {_current_name(name): array.astype(np.float32) for name, array in arrays}
         statistics = _arrays(file, "statistics")
         constants, provenance = (json.loads(text_of(file[part][()])) for part in ("architecture", "provenance"))
     return Network(kind, constants, weights, provenance, statistics)
 
 
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
-    found = file.get(group, {})
-    return {name: item[()] for name, item in found.items() if isinstance(item, h5py.Dataset)}
+    items = file.get(group, {})
+    return {name: item[()] for name, item in items.items() if isinstance(item, h5py.Dataset)}
+
+
+def _current_name(name: str) -> str:
+    """Translate a weight's name in files written before networks were flax modules: ``in.w``, ``up.0.0.tune.b``."""
+    former = _FORMER_NAME.fullmatch(name)
+    if former is None:
+        return name
+    layer = "input" if former["layer"] == "in" else former["layer"]
+    prefix = "" if layer == "skips" else "unet."
+    return f"{prefix}{layer}.{_FORMER_ARRAYS[former['array']]}"
 
 
 def path_of(name: str | Path, kind: str) -> Path:
@@ -127,12 +141,12 @@ def path_of(name: str | Path, kind: str) -> Path:
     return path / FILE_NAME if path.is_dir() else path
 
 
-def path_before(name: str | Path, kind: str) -> Path:
-    """Find the file of a network that is to be trained on: as it was before it was distilled, if that is beside it.
+def teacher_path(name: str | Path, kind: str) -> Path:
+    """Find the file of the network before it was distilled, if it is beside the network's own; else that one.
 
     Args:
-        name: As for `read`.
-        kind: Likewise.
+        name: File of the network, the folder of the run that trained it, or ``shipped``.
+        kind: Kind of experiment.
 
     Raises:
         DataError: If none comes with this copy.

@@ -1,7 +1,7 @@
-"""A rectified flow from noise to an answer (Liu, Gong and Liu, 2023): its times, and the steps along it.
+"""Rectified flow from noise to a sample (Liu, Gong and Liu, 2023): times of the training, and steps of the integration.
 
-x_t = (1 − t)·noise + t·answer, and dx/dt = (answer of x_t − x_t)/(1 − t): a network that tells the answer that is meant
-by x_t leads there. What is noised (complex densities, codes of a surface) is the caller's.
+x_t = (1 − t)·noise + t·sample, and dx/dt = (estimate(x_t) − x_t)/(1 − t), with a network that estimates the sample from
+x_t. The caller decides what is noised (complex densities, codes of a surface).
 """
 
 from collections.abc import Callable
@@ -14,51 +14,51 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 _LATEST = 0.98
-"""Time beyond which nothing is taught: hardly any noise is left."""
-_EVEN = 0.15
-"""Keeps the weight of the last moments from growing without end."""
+"""Latest time of the training: hardly any noise is left."""
+_OFFSET = 0.15
+"""Keeps the weight of the last moments finite."""
 
 State = TypeVar("State")
 
 
-def times(key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
-    """Draw times at which a network is taught."""
+def draw_times(key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
+    """Draw times at which a network is trained."""
     return _LATEST * jax.random.uniform(key, (count,))
 
 
-def loss_weights(errors: Float[Array, " batch"], time: Float[Array, " batch"]) -> Float[Array, ""]:
-    """Mean of errors of the answer at some times, weighted as errors of the flow are."""
-    return jnp.mean(errors / (1 - time + _EVEN))
+def weighted_mean(errors: Float[Array, " batch"], time: Float[Array, " batch"]) -> Float[Array, ""]:
+    """Average errors of the estimated sample, with the weights that make them errors of the flow."""
+    return jnp.mean(errors / (1 - time + _OFFSET))
 
 
-def follow(
+def integrate(
     advance: Callable[[State, Float[Array, ""], Float[Array, ""]], State],
-    start: State,
+    noise: State,
     steps: int,
-    told: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int], None] = lambda step: None,
 ) -> State:
-    """Go from noise to an answer.
+    """Integrate the flow from noise to a sample.
 
     Args:
-        advance: What is had at a later time, of what is had now: ``advance(state, now, then)``; see `remaining_noise`.
-        start: Noise.
-        steps: How many; each asks the network once.
-        told: Told of each step that is done.
+        advance: Step of the state from one time to another: ``advance(state, now, then)``; see `remaining_noise`.
+        noise: State at time 0.
+        steps: Number of steps; each applies the network once.
+        progress: Called with the number of steps done.
     """
-    state, moments = start, [jnp.float32(step / steps) for step in range(steps + 1)]
-    for step, (now, then) in enumerate(pairwise(moments), start=1):
+    state, times = noise, [jnp.float32(step / steps) for step in range(steps + 1)]
+    for step, (now, then) in enumerate(pairwise(times), start=1):
         state = advance(state, now, then)
-        told(step)
+        progress(step)
     return state
 
 
 def remaining_noise(now: Float[Array, ""], then: Float[Array, ""]) -> Float[Array, ""]:
-    """Share of the way to the answer that is left by a step: the state then is answer + left·(state now − answer)."""
+    """Compute r in: state(then) = estimate + r·(state(now) − estimate)."""
     return (1 - then) / (1 - now)
 
 
 def time_embedding(time: Float[Array, " batch"], frequencies: int) -> Float[Array, "batch wave"]:
-    """Sines and cosines of the time, in steps of an octave: how a network is told it."""
+    """Compute sines and cosines of the time, in steps of an octave."""
     octaves = np.pi / 16 * 2.0 ** np.arange(frequencies, dtype=np.float32)
-    turns = time[:, None] * octaves[None]
-    return jnp.concatenate([jnp.sin(turns), jnp.cos(turns)], axis=-1)
+    angles = time[:, None] * octaves[None]
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)

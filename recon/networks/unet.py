@@ -1,45 +1,67 @@
-"""A U-Net in two or three dimensions whose layers are tuned by a vector of conditions.
+"""U-Net in two or three dimensions whose layers are modulated by a vector of conditions.
 
-Its grids are coarse: what is fine is folded into the channels before the first layer and unfolded after the last, so
+Its grids are coarse: fine detail is folded into the channels before the first layer and unfolded after the last, so
 that nearly all work is in small convolutions over many channels, which every device does at its best speed.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Float
 
-from .layers import (
-    GROUPS,
-    Parameters,
-    Values,
-    convolution,
-    dense,
-    depth_to_space,
-    group_norm,
-    new_convolution,
-    new_dense,
-    space_to_depth,
-)
+from .layers import GROUPS, Convolution, Linear, Values, depth_to_space, group_norm, space_to_depth
 
-_QUIET = 0.1
-"""Scale of what a block adds at first: a deep network starts as nearly its skips alone."""
+_INITIAL_SCALE = 0.1
+"""Scale of a block's output before the training: a deep network starts as nearly its skips alone."""
+_OUTPUT_SCALE = 0.3
+
+Generator: TypeAlias = np.random.Generator | None
+
+
+class ResidualBlock(nnx.Module):
+    """Two convolutions beside a skip; the conditions scale and shift the values between them.
+
+    Args:
+        width: Channels of the values.
+        conditions: Width of the embedded conditions.
+        dimensions: 3, or 2 for planes.
+        rng: Generator of the weights; None sets them to 0, to be replaced.
+    """
+
+    def __init__(self, width: int, conditions: int, dimensions: int, rng: Generator) -> None:
+        self.first = Convolution(width, dimensions, rng)
+        self.second = Convolution(width, dimensions, rng, _INITIAL_SCALE)
+        self.tune = Linear(conditions, 2 * width, rng, _INITIAL_SCALE)
+
+    def __call__(self, values: Values, conditions: Float[Array, "batch condition"], dtype: Any = jnp.float32) -> Values:
+        """Apply the block; arguments as for `UNet`."""
+        modulation = self.tune(conditions)
+        singles = (1,) * (values.ndim - 2)
+        scale, shift = jnp.split(modulation.reshape(len(modulation), *singles, -1), 2, axis=-1)
+        inner = self.first(jax.nn.silu(group_norm(values)), dtype)
+        inner = group_norm(inner) * (1 + scale) + shift
+        return values + self.second(jax.nn.silu(inner), dtype)
+
+
+Levels: TypeAlias = "nnx.List[nnx.List[ResidualBlock]]"
+Layers: TypeAlias = "nnx.List[Linear]"
 
 
 @dataclass(frozen=True)
-class UNet:
-    """The constants of a network; its parameters are a flat dictionary of arrays.
+class UNetSize:
+    """Size of a U-Net.
 
     Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out.
-        conditions: Numbers that tune it.
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        conditions: Number of conditions.
         widths: Channels of each level; the grid halves from one to the next.
         blocks: Residual blocks of each level; on the way down and again on the way up, but for the last.
-        width_of_conditions: Of the layer that reads the conditions.
+        condition_width: Width of the layers that embed the conditions.
         dimensions: 3, or 2 for planes.
     """
 
@@ -48,7 +70,7 @@ class UNet:
     conditions: int
     widths: tuple[int, ...] = (64, 128)
     blocks: tuple[int, ...] = (1, 4)
-    width_of_conditions: int = 128
+    condition_width: int = 128
     dimensions: int = 3
 
     def __post_init__(self) -> None:
@@ -57,71 +79,66 @@ class UNet:
         if any(width % GROUPS for width in self.widths):
             raise ValueError(f"widths {self.widths} are not multiples of {GROUPS}")
 
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
-        """Draw the parameters. With numpy: jax would compile a program for each shape."""
-        rng = np.random.default_rng(seed)
-        layers: dict[str, dict[str, np.ndarray]] = {
-            "conditions.0": new_dense(rng, self.conditions, self.width_of_conditions),
-            "conditions.1": new_dense(rng, self.width_of_conditions, self.width_of_conditions),
-            "in": new_dense(rng, self.inputs, self.widths[0]),
-        }
-        for level, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
-            for i in range(blocks):
-                layers |= self._new_block(rng, f"down.{level}.{i}", width)
-            if level + 1 < len(self.widths):
-                below = self.widths[level + 1]
-                layers[f"coarser.{level}"] = new_dense(rng, 2**self.dimensions * width, below)
-                layers[f"finer.{level}"] = new_dense(rng, below, 2**self.dimensions * width)
-                layers[f"join.{level}"] = new_dense(rng, 2 * width, width)
-                for i in range(blocks):
-                    layers |= self._new_block(rng, f"up.{level}.{i}", width)
-        layers["out"] = new_dense(rng, self.widths[0], self.outputs, 0.3)
-        return {f"{layer}.{name}": array for layer, arrays in layers.items() for name, array in arrays.items()}
 
-    def _new_block(self, rng: np.random.Generator, name: str, width: int) -> dict[str, dict[str, np.ndarray]]:
-        return {
-            f"{name}.first": new_convolution(rng, width, width, dimensions=self.dimensions),
-            f"{name}.second": new_convolution(rng, width, width, _QUIET, self.dimensions),
-            f"{name}.tune": new_dense(rng, self.width_of_conditions, 2 * width, _QUIET),
-        }
+class UNet(nnx.Module):
+    """U-Net.
 
-    def conditioned(self, parameters: Parameters, conditions: Float[Array, "batch condition"]) -> Array:
-        """Read the conditions."""
-        first = jax.nn.silu(dense(parameters, "conditions.0", conditions))
-        return jax.nn.silu(dense(parameters, "conditions.1", first))
+    Args:
+        size: Numbers of channels and blocks.
+        rng: Generator of the weights; None sets them to 0, to be replaced.
+    """
 
-    def apply(self, parameters: Parameters, values: Values, conditions: Array, dtype: Any = jnp.float32) -> Values:
-        """Answer.
+    def __init__(self, size: UNetSize, rng: Generator) -> None:
+        hidden, cells = size.condition_width, 2**size.dimensions
+        self.conditions = nnx.List([Linear(size.conditions, hidden, rng), Linear(hidden, hidden, rng)])
+        self.input = Linear(size.inputs, size.widths[0], rng)
+        self.down: Levels = nnx.List([])
+        self.up: Levels = nnx.List([])
+        self.coarser: Layers = nnx.List([])
+        self.finer: Layers = nnx.List([])
+        self.join: Layers = nnx.List([])
+        for level, (width, count) in enumerate(zip(size.widths, size.blocks, strict=True)):
+            self.down.append(nnx.List(_blocks(count, width, size, rng)))
+            if level + 1 < len(size.widths):
+                below = size.widths[level + 1]
+                self.coarser.append(Linear(cells * width, below, rng))
+                self.finer.append(Linear(below, cells * width, rng))
+                self.join.append(Linear(2 * width, width, rng))
+                self.up.append(nnx.List(_blocks(count, width, size, rng)))
+        self.out = Linear(size.widths[0], size.outputs, rng, _OUTPUT_SCALE)
+
+    def embed(self, conditions: Float[Array, "batch condition"]) -> Float[Array, "batch width"]:
+        """Embed the conditions in the vector that modulates the blocks."""
+        for layer in self.conditions:
+            conditions = jax.nn.silu(layer(conditions))
+        return conditions
+
+    def __call__(self, values: Values, conditions: Float[Array, "batch width"], dtype: Any = jnp.float32) -> Values:
+        """Apply the network.
 
         Args:
-            parameters: As `initialise` names them.
             values: (batch, z, y, x, inputs), or without z; each edge a multiple of 2 to the number of levels less one.
-            conditions: As `conditioned` gives them.
-            dtype: Of the factors of products.
+            conditions: Embedded conditions (`embed`).
+            dtype: Precision of the factors of products.
 
         Returns:
-            The same with the channels that go out.
+            Values on the same grid with the channels of the output.
         """
-        alone = (1,) * self.dimensions
-
-        def block(name: str, values: Values) -> Values:
-            tuned = dense(parameters, f"{name}.tune", conditions)
-            scale, shift = jnp.split(tuned.reshape(len(tuned), *alone, -1), 2, axis=-1)
-            inner = convolution(parameters, f"{name}.first", jax.nn.silu(group_norm(values)), dtype)
-            inner = group_norm(inner) * (1 + scale) + shift
-            return values + convolution(parameters, f"{name}.second", jax.nn.silu(inner), dtype)
-
-        values, skips = dense(parameters, "in", values, dtype), []
-        last = len(self.widths) - 1
-        for level, blocks in enumerate(self.blocks):
-            for i in range(blocks):
-                values = block(f"down.{level}.{i}", values)
-            if level < last:
+        values, skips = self.input(values, dtype), []
+        for level, blocks in enumerate(self.down):
+            for block in blocks:
+                values = block(values, conditions, dtype)
+            if level < len(self.coarser):
                 skips.append(values)
-                values = dense(parameters, f"coarser.{level}", space_to_depth(values, 2), dtype)
-        for level in reversed(range(last)):
-            finer = depth_to_space(dense(parameters, f"finer.{level}", values, dtype), 2)
-            values = dense(parameters, f"join.{level}", jnp.concatenate([finer, skips[level]], axis=-1), dtype)
-            for i in range(self.blocks[level]):
-                values = block(f"up.{level}.{i}", values)
-        return dense(parameters, "out", jax.nn.silu(group_norm(values)), dtype)
+                values = self.coarser[level](space_to_depth(values, 2), dtype)
+        for level in reversed(range(len(self.up))):
+            finer = depth_to_space(self.finer[level](values, dtype), 2)
+            values = self.join[level](jnp.concatenate([finer, skips[level]], axis=-1), dtype)
+            for block in self.up[level]:
+                values = block(values, conditions, dtype)
+        output: Values = self.out(jax.nn.silu(group_norm(values)), dtype)
+        return output
+
+
+def _blocks(count: int, width: int, size: UNetSize, rng: Generator) -> list[ResidualBlock]:
+    return [ResidualBlock(width, size.condition_width, size.dimensions, rng) for _ in range(count)]

@@ -19,9 +19,10 @@ from ..runs.checkpoint import Checkpoint
 from ..runs.context import Gate, RunContext, RunOutcome, Status
 from ..version import __version__
 from ..volume import Volume
-from .fit_loop import Fit, FitCallbacks, Outcome
+from .fit_loop import Fit
 from .likelihood import Likelihood, MetricNames
 from .objective import Objective
+from .trainer import Callbacks
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def fit_field(likelihood: Likelihood, context: RunContext, compare_with_truth: C
     field = field_for(config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
     _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
     fits, status = _Ensemble(likelihood, field, context).fit()
-    best = [fit.answer for fit in fits]
+    best = [fit.best for fit in fits]
     provenance = dict(context.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": config.seed}
     model = likelihood.model(field.architecture, [parameters for parameters, _ in best], provenance)
     write_model(model, folder.path / "model.h5")
@@ -89,16 +90,16 @@ class _Ensemble:
             if checkpoint is not None and _restore(fit, checkpoint):
                 continue
             outcome = self._fit_member(fit, fits)
-            if outcome is Outcome.STOPPED:
+            if outcome is Status.STOPPED:
                 reason = self.context.should_stop() or "asked to stop"
                 message = f"{reason}: stopped after step {fit.step}"
                 raise Stopped(Diagnostic("", message, "run again with --resume to go on"))
-            if outcome is Outcome.CONVERGED:
-                status = Status.CONVERGED
+            if outcome is Status.CONVERGED:
+                status = outcome
             _log.info("%s", outcome.value)
         return fits, status
 
-    def _fit_member(self, fit: Fit, fits: list[Fit]) -> Outcome:
+    def _fit_member(self, fit: Fit, fits: list[Fit]) -> Status:
         """Fit one member; its checkpoints hold the members before it."""
         settings, folder = self.context.config.fit, self.context.folder
         before = fit.member * settings.steps
@@ -114,24 +115,24 @@ class _Ensemble:
             state, done = dict(arrays), {}
             for other in fits[:-1]:
                 saved: list[tuple[int, dict[str, np.ndarray], dict[str, Any]]] = []
-                other.save(FitCallbacks(save=lambda *parts, saved=saved: saved.append(parts)))
+                other.save(Callbacks(save_checkpoint=lambda *parts, saved=saved: saved.append(parts)))
                 state |= {f"done/{other.member}/{name}": array for name, array in saved[0][1].items()}
                 done[str(other.member)] = saved[0][2] | {"step": saved[0][0]}
             attributes = facts | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
             folder.save_checkpoint(before + step, state, attributes)
 
         ended = False
-        outcome = fit.run(FitCallbacks(metrics, save_checkpoint, self.context.should_stop))
-        if outcome is not Outcome.STOPPED:
+        outcome = fit.run(Callbacks(metrics, save_checkpoint, self.context.should_stop))
+        if outcome is not Status.STOPPED:
             ended = True
-            fit.save(FitCallbacks(save=save_checkpoint))
+            fit.save(Callbacks(save_checkpoint=save_checkpoint))
         return outcome
 
 
 def _numbers(likelihood: Likelihood, fits: list[Fit]) -> dict[str, float]:
     """Losses of the first member, and the cost of all."""
     fit, names = fits[0], likelihood.metric_names
-    parameters, nuisance = fit.answer
+    parameters, nuisance = fit.best
     numbers: dict[str, float] = {"steps": float(sum(f.step for f in fits)), "views": float(likelihood.views)}
     shown = fit.trained[:: max(1, len(fit.trained) // SHOWN)]
     numbers[names.fitted] = likelihood.metric(fit.losses(shown, parameters, nuisance))

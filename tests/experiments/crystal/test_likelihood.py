@@ -30,8 +30,9 @@ from unflat.recon.fields.pyramid import Pyramid
 from unflat.recon.grid import Grid
 from unflat.recon.io.model_file import write_model
 from unflat.recon.model import Model
-from unflat.recon.optimize.fit_loop import Fit, FitCallbacks
+from unflat.recon.optimize.fit_loop import Fit
 from unflat.recon.optimize.objective import FitState, Objective
+from unflat.recon.optimize.trainer import Callbacks
 from unflat.recon.phase_retrieval.align import align
 
 STEPS = 1e-8 * np.array([[1.0, 0.2, 0.0], [0.1, 0.9, 0.1], [0.0, -0.2, 1.1]])
@@ -272,13 +273,13 @@ class TestProblem:
         known, settings = problem(), config()
         field = field_for(settings.fit, known.grid, 3)
         fit = Fit(Objective(known, field, settings.fit), 3)
-        fit.run(FitCallbacks())
+        fit.run(Callbacks())
         truth = measured().truth
         assert truth is not None
         assert fit.start_residual is not None
-        assert fit.judgement.best < 0.2 * fit.start_residual
-        assert fit.judgement.best < 3
-        found = score(known.model(field.architecture, [fit.answer[0]], {}), truth)
+        assert fit.validation.value < 0.2 * fit.start_residual
+        assert fit.validation.value < 3
+        found = score(known.model(field.architecture, [fit.best[0]], {}), truth)
         assert found["correlation"] > 0.97
         assert found["strain_correlation"] > 0.7
         assert found["strain_error"] < found["strain_truth"]
@@ -297,9 +298,9 @@ class TestProblem:
             settings, prepared, InitialGuess.from_density(rough_density() * 0.8, np.zeros(3), 0.05)
         )
         fit = Fit(Objective(known, field_for(settings.fit, known.grid, 3), settings.fit), 3)
-        fit.run(FitCallbacks())
-        assert 0.5 < fit.judgement.best < 3
-        model = known.model(fit.objective.field.architecture, [fit.answer[0]], {})
+        fit.run(Callbacks())
+        assert 0.5 < fit.validation.value < 3
+        model = known.model(fit.objective.field.architecture, [fit.best[0]], {})
         assert score(model, whole.truth)["correlation"] > 0.97
 
     def test_members_of_an_ensemble_differ_and_agree(self) -> None:
@@ -317,9 +318,9 @@ class TestProblem:
         fit._state = FitState({}, {}, None, jnp.zeros(()))
         for fit.step, figure in enumerate([9.0, 2.0, 2.2, 2.09, 2.13]):
             monkeypatch.setattr(fit, "losses", lambda *_, figure=figure, **__: np.array([figure]))
-            assert fit.judge() == figure
-        assert fit.judgement.best_step == kept
-        assert fit.judgement.least == 2.0
+            assert fit.validate() == figure
+        assert fit.validation.step == kept
+        assert fit.validation.least == 2.0
 
 
 class TestStart:

@@ -1,7 +1,7 @@
-"""Examples for the network: a simulated crystal turned, exposed and masked in ever other ways.
+"""Augmented examples: a simulated crystal rotated, exposed and masked at random.
 
-The 48 symmetries of the cube, the counts, the point-spread function, the background and what is not measured are drawn
-anew each time, so that no two looks at a crystal are alike.
+The 48 symmetries of the cube, the counts, the point-spread function, the background and the mask are drawn anew each
+time, so that no two examples of a crystal are alike.
 """
 
 from typing import NamedTuple
@@ -21,22 +21,22 @@ _BRIGHT = 20.0
 _BLURRED, _DARK_BACKGROUND = 0.7, (1e-3, 0.3)
 _GAP, _PARTIAL, _STOP = 0.15, 0.10, 0.07
 """Shares of patterns with a gap, with a third of the planes of one axis missing at most, and with a hidden centre."""
-_JUDGED, _WITHHELD = 0.7, 0.05
-"""Share of patterns of which islands of pixels are withheld to judge the answer by, and how much of them."""
+_VALIDATED, _WITHHELD = 0.7, 0.05
+"""Share of patterns of which islands of pixels are withheld for validation, and share of their pixels."""
 _OFF_CENTRE = 0.3
 """Share of patterns that are centred a voxel beside their brightest one."""
 _WIDTHS_ERROR = 0.07
 """Relative error of the widths that a pattern's autocorrelation gives."""
 
 
-class Example(NamedTuple):
-    """One example; a batch of them has a leading axis.
+class CrystalExample(NamedTuple):
+    """Pattern and density of a crystal; a batch of them has a leading axis.
 
     Args:
-        amplitude: See `sight.Sight`.
-        weight: See there.
-        scalars: See there.
-        density: The truth, in the box, in the network's units.
+        amplitude: Amplitudes (`PatternInput`).
+        weight: Weights (`PatternInput`).
+        scalars: Scalars (`PatternInput`).
+        density: True density, in the box, in the network's units.
     """
 
     amplitude: Float[np.ndarray, "frame y x"]
@@ -45,51 +45,55 @@ class Example(NamedTuple):
     density: Complex[np.ndarray, "z y x"]
 
 
-def example(rng: np.random.Generator, specimen: TrainingCrystal) -> Example:
-    """Take a pattern of a crystal in some way."""
-    specimen = turned(rng, specimen)
+def make_example(rng: np.random.Generator, crystal: TrainingCrystal) -> CrystalExample:
+    """Simulate a measurement of a crystal in a random orientation, exposure and mask."""
+    crystal = rotate_crystal(rng, crystal)
     if rng.random() < _OFF_CENTRE:
-        specimen = off_centre(rng.integers(-1, 2, 3), specimen)
+        crystal = shift_pattern(rng.integers(-1, 2, 3), crystal)
     total = float(np.exp(rng.uniform(*np.log(COUNTS))))
-    counts, good = exposed(rng, specimen.modulus, total), measured(rng, specimen.modulus.shape)
-    widths = specimen.widths * (1 + _WIDTHS_ERROR * rng.standard_normal(3))
-    return truth_beside(pattern_input(np.where(good, counts, 0), good, widths), specimen, widths)
+    counts, good = simulate_counts(rng, crystal.modulus, total), draw_mask(rng, crystal.modulus.shape)
+    widths = crystal.widths * (1 + _WIDTHS_ERROR * rng.standard_normal(3))
+    return pair_with_density(pattern_input(np.where(good, counts, 0), good, widths), crystal, widths)
 
 
-def truth_beside(sight: PatternInput, specimen: TrainingCrystal, widths: Float[np.ndarray, " 3"]) -> Example:
-    """Put the density beside its pattern, in the same units."""
-    power = float(np.sum(np.abs(specimen.density) ** 2))
-    density = specimen.density * np.sqrt(FILLED * float(np.prod(widths)) / power)
-    return Example(sight.amplitude, sight.weight, sight.scalars, density.astype(np.complex64))
+def pair_with_density(
+    pattern: PatternInput, crystal: TrainingCrystal, widths: Float[np.ndarray, " 3"]
+) -> CrystalExample:
+    """Pair a pattern with the crystal's density, in the same units."""
+    power = float(np.sum(np.abs(crystal.density) ** 2))
+    density = crystal.density * np.sqrt(FILLED * float(np.prod(widths)) / power)
+    return CrystalExample(pattern.amplitude, pattern.weight, pattern.scalars, density.astype(np.complex64))
 
 
-def turned(rng: np.random.Generator, specimen: TrainingCrystal) -> TrainingCrystal:
-    """One of the 48 symmetries of the cube; the pattern turns as the crystal does."""
+def rotate_crystal(rng: np.random.Generator, crystal: TrainingCrystal) -> TrainingCrystal:
+    """Apply one of the 48 symmetries of the cube; the pattern turns as the crystal does."""
     order, flips = rng.permutation(3), [axis for axis in range(3) if rng.random() < 0.5]
-    modulus, density = specimen.modulus.transpose(order), specimen.density.transpose(order)
+    modulus, density = crystal.modulus.transpose(order), crystal.density.transpose(order)
     for axis in flips:  # About index n // 2, where the centre is.
         modulus = np.roll(np.flip(modulus, axis), 1, axis)
         density = np.roll(np.flip(density, axis), 1, axis)
-    return TrainingCrystal(modulus, density, specimen.widths[order], specimen.strain)
+    return TrainingCrystal(modulus, density, crystal.widths[order], crystal.strain)
 
 
-def off_centre(steps: np.ndarray, specimen: TrainingCrystal) -> TrainingCrystal:
+def shift_pattern(steps: np.ndarray, crystal: TrainingCrystal) -> TrainingCrystal:
     """Roll the pattern by whole voxels: the density gets a ramp of phase."""
-    modulus, density = np.roll(specimen.modulus, steps, axis=(0, 1, 2)), specimen.density
+    modulus, density = np.roll(crystal.modulus, steps, axis=(0, 1, 2)), crystal.density
     for axis, (step, n) in enumerate(zip(steps, modulus.shape, strict=True)):
         ramp = np.exp(2j * np.pi * step * (np.arange(BOX) - BOX // 2) / n)
         density = density * ramp.reshape([-1 if i == axis else 1 for i in range(3)])
     density = density * np.exp(-1j * np.angle(density.sum()))
-    return TrainingCrystal(modulus, density.astype(np.complex64), specimen.widths, specimen.strain)
+    return TrainingCrystal(modulus, density.astype(np.complex64), crystal.widths, crystal.strain)
 
 
-def exposed(rng: np.random.Generator, modulus: Float[np.ndarray, "f y x"], total: float) -> Float[np.ndarray, "f y x"]:
-    """Counts of a pattern.
+def simulate_counts(
+    rng: np.random.Generator, modulus: Float[np.ndarray, "f y x"], total: float
+) -> Float[np.ndarray, "f y x"]:
+    """Simulate the counts of a pattern, with blur and background at random.
 
     Args:
-        rng: Of all that is drawn.
-        modulus: Of the far field.
-        total: Diffracted counts.
+        rng: Generator of blur, background and counting noise.
+        modulus: Modulus of the far field.
+        total: Number of diffracted counts.
     """
     mean = modulus.astype(np.float32) ** 2
     if rng.random() < _BLURRED:
@@ -103,8 +107,8 @@ def exposed(rng: np.random.Generator, modulus: Float[np.ndarray, "f y x"], total
     return np.maximum(counts, 0).astype(np.float32)
 
 
-def measured(rng: np.random.Generator, shape: tuple[int, ...]) -> Bool[np.ndarray, "f y x"]:
-    """Draw what of a pattern is measured."""
+def draw_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> Bool[np.ndarray, "f y x"]:
+    """Draw the mask of the measured pixels of a pattern: a gap, missing planes, a hidden centre, withheld islands."""
     good, kind = np.ones(shape, bool), rng.random()
     axis = int(rng.integers(3))
     planes = np.moveaxis(good, axis, 0)
@@ -120,6 +124,6 @@ def measured(rng: np.random.Generator, shape: tuple[int, ...]) -> Bool[np.ndarra
     elif kind < _GAP + _PARTIAL + _STOP:
         radius = int(rng.integers(1, 3))
         good[tuple(slice(n // 2 - radius, n // 2 + radius + 1) for n in shape)] = False
-    if rng.random() < _JUDGED:
+    if rng.random() < _VALIDATED:
         good &= ~free_pixels(good.astype(np.float32), _WITHHELD, int(rng.integers(2**31)))
     return good

@@ -1,7 +1,7 @@
-"""A stock of simulated crystals on disk, made by processes beside the training and grown while it goes on.
+"""Data set of simulated crystals on disk, which processes beside the training make and let grow meanwhile.
 
-One shard is a few crystals on arrays of one size, in plain NumPy files that are mapped, not read. The crystals follow
-from seed and number alone, so that a run that goes on, or is done again, trains on the same ones.
+A shard is a few crystals on arrays of one size, in plain NumPy files that are mapped, not read. The crystals follow
+from seed and number alone, so that a run that is resumed or repeated trains on the same ones.
 """
 
 import os
@@ -20,7 +20,7 @@ import numpy as np
 
 from ....errors import DataError, Diagnostic
 from ....io.atomic import open_for_arrays, write_atomically
-from .simulated_data import TrainingCrystal, specimen
+from .simulated_data import TrainingCrystal, simulate_crystal
 
 SHARD = 32
 """Crystals in a shard."""
@@ -28,23 +28,23 @@ _SIZE_TURNS = (64, 64, 64, 48)
 """Edges of the arrays of one shard after the other."""
 _OPEN = 64
 """Shards that are mapped at a time: each holds three files open, and systems allow a process some hundreds."""
-_LOOK_AGAIN = 0.5
-"""Seconds between two looks for a shard that is being made."""
+_POLL_INTERVAL = 0.5
+"""[s] Time between two checks for a shard that is being made."""
 
 
 def size_of(shard: int) -> int:
-    """Edge of the arrays of a shard."""
+    """Return the edge of the arrays of a shard."""
     return _SIZE_TURNS[shard % len(_SIZE_TURNS)]
 
 
 @dataclass
 class SimulatedDataset:
-    """The stock.
+    """Data set of simulated crystals.
 
     Args:
-        folder: Where its shards stand.
-        seed: Of its crystals.
-        shards: How many it has when it is whole.
+        folder: Folder of the shards.
+        seed: Seed of the crystals.
+        shards: Number of shards when all are made.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class SimulatedDataset:
     _open: OrderedDict[int, tuple[np.ndarray, ...]] = field(default_factory=OrderedDict)
 
     def draw(self, rng: np.random.Generator, shard: int) -> TrainingCrystal:
-        """One crystal of a shard."""
+        """Draw one crystal of a shard."""
         modulus, density, numbers = self._arrays(shard)
         i = int(rng.integers(len(modulus)))
         parts = density[i].astype(np.float32)
@@ -62,37 +62,39 @@ class SimulatedDataset:
         )
 
     def has(self, shard: int) -> bool:
-        """Whether a shard is made."""
+        """Check whether a shard is made."""
         return shard in self._open or self._file(shard, "numbers").exists()
 
-    def wait_for(self, shard: int, stop: Callable[[], str | None], makers: "WorkerPool") -> bool:
-        """Wait until a shard is made; give up if asked to stop.
+    def wait_for(self, shard: int, should_stop: Callable[[], str | None], workers: "WorkerPool") -> bool:
+        """Wait until a shard is made; False if a stop was requested meanwhile.
 
         Raises:
-            DataError: If whoever makes it failed.
+            DataError: If a process that makes shards failed.
         """
         while not self.has(shard):
-            makers.check()
-            if stop():
+            workers.check()
+            if should_stop():
                 return False
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(_POLL_INTERVAL)
         return True
 
     def make(self, shard: int) -> None:
-        """Make a shard, if it is not there."""
+        """Make a shard, if it is missing."""
         if self.has(shard):
             return
         size = size_of(shard)
-        drawn = []
+        crystals = []
         for i in range(SHARD):
             if _ended is not None and _ended.is_set():
                 return
-            drawn.append(specimen(self.seed, shard * SHARD + i, size))
-        density = np.stack([one.density for one in drawn])
+            crystals.append(simulate_crystal(self.seed, shard * SHARD + i, size))
+        density = np.stack([one.density for one in crystals])
         arrays = {
-            "modulus": np.stack([one.modulus for one in drawn]).astype(np.float16),
+            "modulus": np.stack([one.modulus for one in crystals]).astype(np.float16),
             "density": np.stack([density.real, density.imag], axis=-1).astype(np.float16),
-            "numbers": np.stack([[*one.widths, one.strain] for one in drawn]),  # Last: it says that the shard is whole.
+            "numbers": np.stack(
+                [[*one.widths, one.strain] for one in crystals]
+            ),  # Last: a sign that the shard is whole.
         }
         for name, array in arrays.items():
             with write_atomically(self._file(shard, name)) as temporary, open_for_arrays(temporary) as file:
@@ -112,65 +114,65 @@ class SimulatedDataset:
 
 @dataclass
 class WorkerPool:
-    """The processes that fill a pool.
+    """Processes that make the shards of a data set.
 
     Args:
-        pool: What to fill.
-        workers: How many there are.
+        dataset: Data set.
+        count: Number of processes.
     """
 
-    pool: SimulatedDataset
-    workers: int
+    dataset: SimulatedDataset
+    count: int
 
     def __post_init__(self) -> None:
         context = get_context("spawn")  # A fork of a process with jax's threads may hang.
         self._end = context.Event()
-        self._executor = ProcessPoolExecutor(self.workers, context, _be_modest, (self._end,))
-        missing = (shard for shard in range(self.pool.shards) if not self.pool.has(shard))
-        empty = SimulatedDataset(self.pool.folder, self.pool.seed, self.pool.shards)
-        self._made = [self._executor.submit(empty.make, shard) for shard in missing]
+        self._executor = ProcessPoolExecutor(self.count, context, _start_worker, (self._end,))
+        missing = (shard for shard in range(self.dataset.shards) if not self.dataset.has(shard))
+        unopened = SimulatedDataset(self.dataset.folder, self.dataset.seed, self.dataset.shards)
+        self._shards = [self._executor.submit(unopened.make, shard) for shard in missing]
 
     def check(self) -> None:
-        """Raise what a process failed with.
+        """Raise the error of a process.
 
         Raises:
-            DataError: If one did, or was killed.
+            DataError: If one failed, or was killed.
         """
-        for made in self._made:
-            if made.done() and not made.cancelled() and (error := made.exception()) is not None:
+        for shard in self._shards:
+            if shard.done() and not shard.cancelled() and (error := shard.exception()) is not None:
                 remedy = "go on with --resume"
                 if isinstance(error, BrokenProcessPool):
                     remedy = "it was killed, by want of memory perhaps: lower train.workers, and go on with --resume"
                 message = f"a simulated crystal was not made: {error}"
-                raise DataError(Diagnostic(str(self.pool.folder), message, remedy)) from error
+                raise DataError(Diagnostic(str(self.dataset.folder), message, remedy)) from error
 
     def close(self) -> None:
-        """End them: each gives up after the crystal that it is at."""
+        """End the processes: each gives up after its present crystal."""
         self._end.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
-def filled(pool: SimulatedDataset, workers: int) -> Iterator[WorkerPool]:
-    """Fill a pool in the background for as long as the block lasts."""
-    pool.folder.mkdir(parents=True, exist_ok=True)
-    makers = WorkerPool(pool, workers)
+def simulate_in_background(dataset: SimulatedDataset, count: int) -> Iterator[WorkerPool]:
+    """Make the shards of a data set in so many processes for as long as the block lasts."""
+    dataset.folder.mkdir(parents=True, exist_ok=True)
+    workers = WorkerPool(dataset, count)
     try:
-        yield makers
+        yield workers
     finally:
-        makers.close()
+        workers.close()
 
 
 _ended: Event | None = None
-"""Whether a process that makes crystals is to give up; None in any other process."""
+"""Event that ends a process that makes crystals; None in any other process."""
 
 
-def _be_modest(ended: Event) -> None:
-    """Leave the machine's cores to the training, and listen to it."""
+def _start_worker(ended: Event) -> None:
+    """Initialise a process: low priority, no keyboard interrupt, and the event that ends it."""
     import signal
 
     global _ended
     _ended = ended
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The keyboard's interrupt is for the training to answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The keyboard's interrupt is for the training to handle.
     if hasattr(os, "nice"):
         os.nice(5)

@@ -1,8 +1,8 @@
-"""Tuning a network to one measurement, without any truth: its answers are to explain the moduli that were measured.
+"""Fine-tuning of a network to one measurement, without any truth: its draws are to explain the measured moduli.
 
-The network draws; noise is put back on what it drew, to a time at random; and what it then takes the noisy density for
-is to have the measured moduli. Every few steps it is tried on simulated crystals, the replay: pixels that it never saw
-must be explained no worse than before, or the steps are taken back and smaller ones are tried.
+The network draws; noise is added to the draws, to a time at random; and the density that the network estimates from
+that is to have the measured moduli. Every few steps the network is tried on simulated crystals, the replay: pixels that
+it never saw must be explained no worse than before, or the steps are taken back and smaller ones are tried.
 """
 
 import logging
@@ -17,16 +17,16 @@ from jaxtyping import Array
 
 from ....errors import Stopped
 from ....io.network_file import Network
-from ....networks.architecture import on_device
+from ....networks.weights import load_network, load_weights, named_weights
 from ....phase_retrieval.holdout import free_pixels
 from ....runs import Checkpoint, Progress
 from . import flow
-from .augmentation import exposed
+from .augmentation import simulate_counts
 from .config import CrystalPredict
 from .denoiser import CrystalDenoiser, Density, PatternBatch, autocorrelation, misfit, scaled
 from .inputs import ResampledPattern, pattern_input
-from .sample import denoiser_of, pattern_of
-from .simulated_data import specimen
+from .sample import pattern_batch
+from .simulated_data import simulate_crystal
 
 RATE = 1e-4
 """Learning rate at first; halved each time that a trial fails."""
@@ -35,52 +35,50 @@ TRY_EVERY = 5
 REPLAY = 4
 """Simulated crystals in the replay."""
 TOLERANCE = 1.0
-"""Times the replay's free misfit before the tuning that the one after it may be."""
+"""Largest free misfit of the replay after some steps, relative to that before them."""
 _REPLAY_SEED = 2_000_003
 _REPLAY_COUNTS = 1e7
 _REPLAY_STEPS = 4
 _DRAWS = 2
 _EARLIEST, _LATEST = 0.3, 0.95
 
-_PARTS = ("kept", "trial")
+_NETWORKS = ("kept", "trial")
 _STAGE = "tuning"
-"""Fact of a checkpoint that is of it."""
-
-Parameters = dict[str, Array]
+"""Entry of the metadata of a checkpoint that a fine-tuning wrote."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Replay:
-    """Simulated patterns: what the network sees of them, and the same with the withheld pixels alone."""
+    """Simulated patterns as the network sees them, and the withheld pixels of each alone."""
 
     seen: PatternBatch
     withheld: PatternBatch
 
-    def free_misfit(self, denoiser: CrystalDenoiser, parameters: Parameters) -> float:
-        """Misfit over pixels that the network did not see."""
-        start = flow.noise(jax.random.key(_REPLAY_SEED), len(self.seen.amplitude))
-        found = flow.draw(denoiser, parameters, self.seen, start, _REPLAY_STEPS)
-        return float(jnp.mean(misfit(found, self.withheld)))
+    def free_misfit(self, denoiser: CrystalDenoiser) -> float:
+        """Compute the misfit over pixels that the network did not see."""
+        noise = flow.noise(jax.random.key(_REPLAY_SEED), len(self.seen.amplitude))
+        densities = flow.draw(denoiser, self.seen, noise, _REPLAY_STEPS)
+        return float(jnp.mean(misfit(densities, self.withheld)))
 
 
 @dataclass
-class _Tuning:
-    """The tuning between two trials.
+class _FinetuningState:
+    """State of the fine-tuning between two trials.
 
     Args:
-        kept: Weights that passed the last trial.
-        trial: Those that are tuned further.
+        kept: Network that passed the last trial.
+        trial: Network that is tuned further.
         rate: Learning rate.
-        before: The replay's free misfit at first.
-        least: The same of the weights that are kept.
-        steps: How many are in them.
-        done: Steps done.
+        before: Free misfit of the replay before the fine-tuning.
+        least: Free misfit of the replay with the network that is kept.
+        steps: Number of steps that led to the network that is kept.
+        done: Number of steps done.
     """
 
-    kept: Parameters
-    trial: Parameters
+    kept: CrystalDenoiser
+    trial: CrystalDenoiser
     rate: float
     before: float
     least: float
@@ -88,131 +86,134 @@ class _Tuning:
     done: int = 0
 
     def checkpoint(self) -> Checkpoint:
-        """All that is needed to go on."""
-        arrays = {f"{part}/{name}": np.asarray(array) for part in _PARTS for name, array in getattr(self, part).items()}
-        numbers = {name: value for name, value in vars(self).items() if name not in _PARTS}
+        """Collect the arrays and numbers from which the fine-tuning can be resumed."""
+        networks = {part: named_weights(getattr(self, part)) for part in _NETWORKS}
+        arrays = {f"{part}/{name}": array for part, weights in networks.items() for name, array in weights.items()}
+        numbers = {name: value for name, value in vars(self).items() if name not in _NETWORKS}
         return Checkpoint(self.done, arrays, numbers | {_STAGE: True})
 
     @classmethod
-    def of(cls, found: Checkpoint) -> "_Tuning":
-        """Go on from what `checkpoint` gave."""
-        parts: dict[str, Any] = {part: {} for part in _PARTS}
-        for path, array in found.arrays.items():
+    def restore(cls, checkpoint: Checkpoint, network: Network) -> "_FinetuningState":
+        """Resume from what `checkpoint` collected."""
+        weights: dict[str, dict[str, np.ndarray]] = {part: {} for part in _NETWORKS}
+        for path, array in checkpoint.arrays.items():
             part, _, name = path.partition("/")
-            parts[part][name] = jnp.asarray(array)
-        return cls(**parts, **{name: value for name, value in found.metadata.items() if name != _STAGE})
+            weights[part][name] = array
+        kept, trial = (load_weights(load_network(network, CrystalDenoiser), weights[part]) for part in _NETWORKS)
+        return cls(kept, trial, **{name: value for name, value in checkpoint.metadata.items() if name != _STAGE})
 
 
-def of_tuning(found: Checkpoint | None) -> Checkpoint | None:
-    """A checkpoint, if it is one of a tuning."""
-    return found if found is not None and found.metadata.get(_STAGE) else None
+def finetuning_checkpoint(checkpoint: Checkpoint | None) -> Checkpoint | None:
+    """Return a checkpoint if a fine-tuning wrote it, else None."""
+    return checkpoint if checkpoint is not None and checkpoint.metadata.get(_STAGE) else None
 
 
 def finetune(
     network: Network,
-    brought: ResampledPattern,
-    wanted: CrystalPredict,
+    pattern: ResampledPattern,
+    settings: CrystalPredict,
     seed: int,
     progress: Progress,
-    stop: Callable[[], str | None],
-    state: Checkpoint | None = None,
-    save: Callable[[int, dict[str, np.ndarray], dict[str, Any]], None] | None = None,
+    should_stop: Callable[[], str | None],
+    checkpoint: Checkpoint | None = None,
+    save_checkpoint: Callable[[int, dict[str, np.ndarray], dict[str, Any]], None] | None = None,
 ) -> tuple[Network, int]:
-    """Tune a network.
+    """Fine-tune a network.
 
     Args:
-        network: As trained.
-        brought: The measurement.
-        wanted: Steps of the tuning and of the draws.
-        seed: Of noise and times.
-        progress: Told of the steps.
-        stop: Asked before each trial's steps.
-        state: A checkpoint of the same tuning to go on from.
-        save: Given step, arrays and facts of a checkpoint before an early end; None where none is to be kept.
+        network: Trained network.
+        pattern: Measured pattern.
+        settings: Steps of the fine-tuning and of the draws.
+        seed: Seed of noise and times.
+        progress: Called after each step.
+        should_stop: Called before each trial's steps; returns the reason to stop, or None.
+        checkpoint: Checkpoint to resume from.
+        save_checkpoint: Called with step, arrays and metadata before an early end; None where no checkpoint is due.
 
     Returns:
         The tuned network, which may be the old one, and the number of steps that were kept.
 
     Raises:
-        Stopped: If it was asked to end early.
+        Stopped: If the fine-tuning was asked to end early.
     """
-    denoiser, parameters = denoiser_of(network), on_device(network.weights)
-    pattern, replay = pattern_of(brought, _DRAWS), _replay()
-    correlation = autocorrelation(pattern)
-    if state is None:
-        least = replay.free_misfit(denoiser, parameters)
-        now = _Tuning(parameters, parameters, RATE, least, least)
+    batch, replay = pattern_batch(pattern, _DRAWS), _replay()
+    correlation = autocorrelation(batch)
+    if checkpoint is None:
+        denoiser = load_network(network, CrystalDenoiser)
+        least = replay.free_misfit(denoiser)
+        state = _FinetuningState(denoiser, denoiser, RATE, least, least)
     else:
-        now = _Tuning.of(state)
-    while now.done < wanted.adapt:
-        if reason := stop():
-            if save is not None:
-                save(*vars(now.checkpoint()).values())
-            done = f"stopped after {now.done} steps of tuning the network"
+        state = _FinetuningState.restore(checkpoint, network)
+    while state.done < settings.adapt:
+        if reason := should_stop():
+            if save_checkpoint is not None:
+                save_checkpoint(*vars(state.checkpoint()).values())
+            done = f"stopped after {state.done} steps of tuning the network"
             raise Stopped(f"{reason}: {done}; run again with --resume to go on")
-        noise = flow.noise(jax.random.key(seed + now.done), _DRAWS)
-        drawn = flow.draw(denoiser, now.trial, pattern, noise, wanted.steps)
-        block = min(TRY_EVERY, wanted.adapt - now.done)
+        noise = flow.noise(jax.random.key(seed + state.done), _DRAWS)
+        drawn = flow.draw(state.trial, batch, noise, settings.steps)
+        block = min(TRY_EVERY, settings.adapt - state.done)
         for _ in range(block):
-            key = jax.random.fold_in(jax.random.key(seed), now.done)
-            now.trial, left = _tuned(denoiser, now.trial, drawn, pattern, correlation, key, now.rate)
-            now.done += 1
-            progress(now.done, wanted.adapt, chi=float(jnp.sqrt(left)))
-        after = replay.free_misfit(denoiser, now.trial)
-        if after <= TOLERANCE * now.least:
-            now.kept, now.steps, now.least = now.trial, now.steps + block, after
-        else:
-            now.trial, now.rate = now.kept, now.rate / 2
-    weights = {name: np.asarray(array) for name, array in now.kept.items()}
-    misfits = f"replay's free misfit {now.before:.4g} -> {now.least:.4g}"
-    told = f"{now.steps} of {now.done} steps of tuning were kept; {misfits}"
-    _log.info("%s", told)
-    facts = dict(network.provenance) | {"finetune": told}
-    return Network(network.kind, network.constants, weights, facts), now.steps
+            key = jax.random.fold_in(jax.random.key(seed), state.done)
+            state.trial, squared_chi = _update(state.trial, drawn, batch, correlation, key, state.rate)
+            state.done += 1
+            progress(state.done, settings.adapt, chi=float(jnp.sqrt(squared_chi)))
+        _try(state, replay, block)
+    summary = f"{state.steps} of {state.done} steps of tuning were kept; "
+    summary += f"replay's free misfit {state.before:.4g} -> {state.least:.4g}"
+    _log.info("%s", summary)
+    provenance = dict(network.provenance) | {"finetune": summary}
+    return Network(network.kind, network.constants, named_weights(state.kept), provenance), state.steps
 
 
-def _tune(
+def _try(state: _FinetuningState, replay: _Replay, block: int) -> None:
+    """Keep the last steps, or take them back and halve the rate."""
+    after = replay.free_misfit(state.trial)
+    if after <= TOLERANCE * state.least:
+        state.kept, state.steps, state.least = state.trial, state.steps + block, after
+    else:
+        state.trial, state.rate = state.kept, state.rate / 2
+
+
+@jax.jit
+def _update(
     denoiser: CrystalDenoiser,
-    parameters: Parameters,
     drawn: Density,
     pattern: PatternBatch,
     correlation: Density,
     key: Array,
     rate: Array,
-) -> tuple[Parameters, Array]:
-    """One step down the misfit of what the network takes a noisy draw for."""
-    of_time, of_noise = jax.random.split(key)
-    time = jax.random.uniform(of_time, (len(drawn),), minval=_EARLIEST, maxval=_LATEST)
+) -> tuple[CrystalDenoiser, Array]:
+    """Take one step down the misfit of the density that the network estimates from a noisy draw."""
+    time_key, noise_key = jax.random.split(key)
+    time = jax.random.uniform(time_key, (len(drawn),), minval=_EARLIEST, maxval=_LATEST)
     share = time[:, None, None, None]
-    noisy = scaled(flow.noise(of_noise, len(drawn)), 1 - share) + scaled(drawn, share)
+    noisy = scaled(flow.noise(noise_key, len(drawn)), 1 - share) + scaled(drawn, share)
 
-    def missed(parameters: Parameters) -> Array:
-        return jnp.mean(misfit(denoiser.estimate(parameters, noisy, time, pattern, correlation), pattern))
+    def loss(denoiser: CrystalDenoiser) -> Array:
+        return jnp.mean(misfit(denoiser.estimate(noisy, time, pattern, correlation), pattern))
 
-    left, gradient = jax.value_and_grad(missed)(parameters)
-    norm, size = _norm(gradient), _norm(parameters)
+    squared_chi, gradient = jax.value_and_grad(loss)(denoiser)
+    norm, size = _norm(gradient), _norm(denoiser)
     # Downhill by a share of the weights' own size: one measurement is no ground for Adam's moments.
     factor = rate * size / jnp.maximum(norm, 1e-12)
-    return {name: array - factor * gradient[name] for name, array in parameters.items()}, left
+    return jax.tree.map(lambda weight, slope: weight - factor * slope, denoiser, gradient), squared_chi
 
 
-def _norm(parameters: Parameters) -> Array:
-    """Root of the sum of all squares."""
-    return jnp.sqrt(jnp.sum(jnp.stack([jnp.sum(array**2) for array in parameters.values()])))
-
-
-_tuned = jax.jit(_tune, static_argnums=0)
+def _norm(network: CrystalDenoiser) -> Array:
+    """Root of the sum of the squares of all weights."""
+    return jnp.sqrt(jnp.sum(jnp.stack([jnp.sum(array**2) for array in jax.tree.leaves(network)])))
 
 
 def _replay() -> _Replay:
-    """Simulated crystals with islands of pixels that the network does not see."""
+    """Simulate crystals with islands of pixels that the network does not see."""
     rng, seen, withheld = np.random.default_rng(_REPLAY_SEED), [], []
     for number in range(REPLAY):
-        drawn = specimen(_REPLAY_SEED, number, 64)
-        counts = exposed(rng, drawn.modulus, _REPLAY_COUNTS)
+        crystal = simulate_crystal(_REPLAY_SEED, number, 64)
+        counts = simulate_counts(rng, crystal.modulus, _REPLAY_COUNTS)
         good = ~free_pixels(np.ones(counts.shape, np.float32), 0.05, number)
-        shown = pattern_input(np.where(good, counts, 0), good, drawn.widths)
-        whole = pattern_input(counts, np.ones(counts.shape, bool), drawn.widths)
+        shown = pattern_input(np.where(good, counts, 0), good, crystal.widths)
+        whole = pattern_input(counts, np.ones(counts.shape, bool), crystal.widths)
         amplitude = whole.amplitude * np.float32(whole.scale / shown.scale)
         seen.append((shown.amplitude, shown.weight, shown.scalars))
         withheld.append((amplitude, 1 - shown.weight, shown.scalars))

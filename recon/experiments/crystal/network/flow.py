@@ -1,4 +1,4 @@
-"""From noise to a density: the steps of the flow, and what the network is taught at each of them."""
+"""Flow from noise to densities: its steps, and the loss of the training."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....networks.flow import follow, loss_weights, remaining_noise, times
-from ....networks.layers import Parameters
+from ....networks.flow import draw_times, integrate, remaining_noise, weighted_mean
+from ....networks.weights import compile_with
 from .denoiser import NOISE, CrystalDenoiser, Density, PatternBatch, autocorrelation, misfit, scaled
 from .inputs import BOX
 
@@ -16,67 +16,59 @@ _PHYSICS = 0.3
 
 
 def noise(key: PRNGKeyArray, count: int) -> Density:
-    """Draw densities to start from."""
+    """Draw the noise that densities are drawn from."""
     parts = NOISE * jax.random.normal(key, (2, count, BOX, BOX, BOX))
     return jax.lax.complex(parts[0], parts[1])
 
 
 def loss(
-    denoiser: CrystalDenoiser,
-    parameters: Parameters,
-    pattern: PatternBatch,
-    density: Density,
-    key: PRNGKeyArray,
-    dtype: object,
+    denoiser: CrystalDenoiser, pattern: PatternBatch, density: Density, key: PRNGKeyArray, dtype: object
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """How far the network is from the densities, at times drawn at random.
+    """Compute the error of the estimated densities, at times drawn at random.
 
     Args:
-        denoiser: The network.
-        parameters: Its parameters.
-        pattern: What was measured.
-        density: The truth.
-        key: Of noise and times.
-        dtype: Of the factors of products.
+        denoiser: Network.
+        pattern: Measured patterns.
+        density: True densities.
+        key: Key of noise and times.
+        dtype: Precision of the factors of products.
 
     Returns:
         The loss; and the relative square error of the density (``error``) and of the moduli (``misfit``).
     """
-    of_time, of_noise = jax.random.split(key)
-    time = times(of_time, len(density))
+    time_key, noise_key = jax.random.split(key)
+    time = draw_times(time_key, len(density))
     share = time[:, None, None, None]
-    noisy = scaled(noise(of_noise, len(density)), 1 - share) + scaled(density, share)
-    found = denoiser.estimate(parameters, noisy, time, pattern, autocorrelation(pattern), dtype)
-    error = _power(found - density) / _power(density)
-    missed = misfit(found, pattern)
-    return loss_weights(error + _PHYSICS * missed, time), {"error": jnp.mean(error), "misfit": jnp.mean(missed)}
+    noisy = scaled(noise(noise_key, len(density)), 1 - share) + scaled(density, share)
+    estimate = denoiser.estimate(noisy, time, pattern, autocorrelation(pattern), dtype)
+    error = _power(estimate - density) / _power(density)
+    moduli = misfit(estimate, pattern)
+    return weighted_mean(error + _PHYSICS * moduli, time), {"error": jnp.mean(error), "misfit": jnp.mean(moduli)}
 
 
 def draw(
     denoiser: CrystalDenoiser,
-    parameters: Parameters,
     pattern: PatternBatch,
     start: Density,
     steps: int,
-    told: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int], None] = lambda step: None,
 ) -> Density:
     """Follow the flow from noise to densities.
 
     Args:
-        denoiser: The network.
-        parameters: Its parameters.
-        pattern: One for each density.
-        start: `noise`.
-        steps: How many; each asks the network once.
-        told: Told of each step that is done.
+        denoiser: Network.
+        pattern: Patterns, one for each density.
+        start: Noise (`noise`).
+        steps: Number of steps; each applies the network once.
+        progress: Called with the number of steps done.
     """
-    correlation = _autocorrelation(pattern)
+    correlation, step = _autocorrelation(pattern), compile_with(_step, denoiser)
 
     def advance(noisy: Density, now: Float[Array, ""], then: Float[Array, ""]) -> Density:
-        stepped: Density = _stepped(denoiser, parameters, noisy, pattern, correlation, now, then)
-        return stepped
+        later: Density = step(noisy, pattern, correlation, now, then)
+        return later
 
-    return follow(advance, start, steps, told)
+    return integrate(advance, start, steps, progress)
 
 
 _autocorrelation = jax.jit(autocorrelation)
@@ -84,19 +76,15 @@ _autocorrelation = jax.jit(autocorrelation)
 
 def _step(
     denoiser: CrystalDenoiser,
-    parameters: Parameters,
     noisy: Density,
     pattern: PatternBatch,
     correlation: Density,
     now: Float[Array, ""],
     then: Float[Array, ""],
 ) -> Density:
-    """The density at a later time; at the end it is what the network takes it for."""
-    found = denoiser.estimate(parameters, noisy, jnp.full(len(noisy), now), pattern, correlation)
-    return found + scaled(noisy - found, remaining_noise(now, then))
-
-
-_stepped = jax.jit(_step, static_argnums=0)
+    """Compute the density at a later time; at the end it is the network's estimate."""
+    estimate = denoiser.estimate(noisy, jnp.full(len(noisy), now), pattern, correlation)
+    return estimate + scaled(noisy - estimate, remaining_noise(now, then))
 
 
 def _power(density: Density) -> Float[Array, " batch"]:

@@ -1,10 +1,10 @@
-"""Any measured array brought to what the network takes, and its answer brought back.
+"""Input of the network from any measured array, and densities from the network back on the measured array's grid.
 
 The network seeks a crystal in a box of `BOX` voxels. A voxel is as fine as the array reaches in q: where the crystal
-fills more voxels than the box has, the array's rim is left out, and the answer is coarser; where the array is smaller
+fills more voxels than the box has, the array's rim is left out, and the density is coarser; where the array is smaller
 than the box, planes that were not measured are put around it.
 
-What the network sees of a pattern: amplitudes in units in which any crystal's density is about 1.
+The input is amplitudes in units in which any crystal's density is about 1.
 
 Notation
 --------
@@ -13,7 +13,7 @@ V      volume that is expected of it, half of its box [voxel]
 n      size of the array
 
 The density is scaled so that Σ|ρ|² = V; then Σ|F|² = V·Πn. The widths come from the autocorrelation
-(`signal.sampling`), so that nothing has to be known of the crystal.
+(`oversampling.estimate_oversampling`), so that nothing has to be known of the crystal.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ..oversampling import Good, Oversampling, Voxels, local_mean
 
 SCALARS = 5
-"""Numbers that are told of a pattern: counts, masked share, and the oversampling along each axis."""
+"""Number of scalars of a pattern: counts, masked share, and the oversampling along each axis."""
 FILLED = 0.5
 """Share of its box that a crystal is taken to fill."""
 _RIM = 2
@@ -35,13 +35,13 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True)
 class PatternInput:
-    """A pattern as the network sees it.
+    """Pattern in the network's units.
 
     Args:
-        amplitude: √ of the counts without background, scaled, 0 where nothing was measured; cornered.
-        weight: 1 where it was measured, else 0; cornered.
-        scalars: What `SCALARS` says.
-        scale: The density in √counts is the network's times this.
+        amplitude: √ of the counts without background, scaled, 0 where nothing was measured; zero frequency first.
+        weight: 1 where a voxel was measured, else 0; zero frequency first.
+        scalars: Counts, masked share and oversampling (`SCALARS`).
+        scale: Factor from the network's density to that in √counts.
     """
 
     amplitude: Float[np.ndarray, "frame y x"]
@@ -51,28 +51,28 @@ class PatternInput:
 
 
 def pattern_input(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -> PatternInput:
-    """Bring a pattern to the network's units.
+    """Convert a pattern to the network's units.
 
     Args:
-        counts: Counts, centred on the peak; what is not good may be anything finite.
-        good: Which voxels were measured.
-        widths: [voxel] Of the crystal along (frame, y, x).
+        counts: Counts, centred on the peak; any finite value where they are not good.
+        good: True where a voxel was measured.
+        widths: [voxel] Widths of the crystal along (frame, y, x).
     """
     light = np.where(good, np.maximum(counts - _background(counts, good), 0), 0).astype(np.float64)
     volume = FILLED * float(np.prod(widths))
     scale = float(np.sqrt(max(light.sum(), _LEAST) / (volume * counts.size)))
     oversampling = np.array(counts.shape) / widths
-    told = [np.log10(1 + counts[good].sum()) / 5 - 1, 1 - good.mean(), *(oversampling / 3 - 1)]
+    scalars = [np.log10(1 + counts[good].sum()) / 5 - 1, 1 - good.mean(), *(oversampling / 3 - 1)]
     return PatternInput(
         ifftshift3(np.sqrt(light) / scale).astype(np.float32),
         ifftshift3(good).astype(np.float32),
-        np.array(told, np.float32),
+        np.array(scalars, np.float32),
         scale,
     )
 
 
 def _background(counts: Voxels, good: Good) -> float:
-    """Mean count of the array's faces: an upper limit of what does not come from the crystal."""
+    """Mean count of the array's faces: an upper limit of the background."""
     faces = np.ones(counts.shape, bool)
     faces[_RIM:-_RIM, _RIM:-_RIM, _RIM:-_RIM] = False
     faces &= good
@@ -89,67 +89,69 @@ _SHOWN = 0.92
 """Share of a crystal's width that its autocorrelation shows above the noise: the mean over 48 simulated crystals, from
 0.85 at 1e5 counts to 0.94 at 1e8."""
 _UNDERSAMPLED = 1.5
-"""Oversampling that is taken where the autocorrelation fills the array, and does not tell."""
+"""Oversampling that is assumed where the autocorrelation fills the array."""
 
 
 @dataclass(frozen=True)
 class ResampledPattern:
-    """A measured array as the network sees it, and the way back.
+    """Measured array resampled for the network, and the inverse.
 
     Args:
-        sight: What the network sees.
-        shape: Of the measured array.
+        input: Resampled pattern.
+        shape: Shape of the measured array.
         steps: Voxels by which it was rolled, to have its brightest place in the middle.
     """
 
-    sight: PatternInput
+    input: PatternInput
     shape: tuple[int, int, int]
     steps: tuple[int, int, int]
 
-    def back(self, densities: Complex[np.ndarray, "draw z y x"]) -> Complex[np.ndarray, "draw Z Y X"]:
-        """Bring densities of the network to the grid conjugate to the measured array, in √counts, centred.
+    def to_detector_grid(self, densities: Complex[np.ndarray, "draw z y x"]) -> Complex[np.ndarray, "draw Z Y X"]:
+        """Resample densities to the grid conjugate to the measured array, in √counts, centred.
 
         Args:
-            densities: In the network's box and units.
+            densities: Densities in the network's box and units.
         """
-        return np.stack([self._one_back(density) for density in densities]).astype(np.complex64)
+        return np.stack([self._resample(density) for density in densities]).astype(np.complex64)
 
-    def _one_back(self, density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "Z Y X"]:
-        boxed = fitted(density * self.sight.scale, self.sight.amplitude.shape)
-        field = fitted(fftshift3(np.fft.fftn(ifftshift3(boxed))), self.shape)
+    def _resample(self, density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "Z Y X"]:
+        boxed = crop_or_pad(density * self.input.scale, self.input.amplitude.shape)
+        field = crop_or_pad(fftshift3(np.fft.fftn(ifftshift3(boxed))), self.shape)
         field = np.roll(field, [-step for step in self.steps], axis=(0, 1, 2))
         return np.asarray(fftshift3(np.fft.ifftn(ifftshift3(field))))
 
 
 def resample_pattern(counts: Voxels, good: Good, sampling: Oversampling) -> ResampledPattern:
-    """Bring a measured array to the network.
+    """Resample a measured array for the network.
 
     Args:
         counts: Counts, 0 where they are not good, with the peak about the middle.
-        good: Which voxels were measured.
-        sampling: How finely the crystal is sampled (`signal.sampling`).
+        good: True where a voxel was measured.
+        sampling: Oversampling of the crystal along each axis.
     """
     frame, y, x = counts.shape
     brightest = np.unravel_index(int(np.argmax(local_mean(counts, good))), counts.shape)
     steps = tuple(n // 2 - int(i) for n, i in zip(counts.shape, brightest, strict=True))
-    rolled, seen = (_rolled(array, steps) for array in (np.where(good, counts, 0), good))
+    rolled, seen = (_roll(array, steps) for array in (np.where(good, counts, 0), good))
     ratios = [_SHOWN * r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.is_sufficient, strict=True)]
     shape = tuple(_edge_of(n, ratio) for n, ratio in zip(counts.shape, ratios, strict=True))
     widths = np.array(shape) / np.array(ratios)
-    return ResampledPattern(pattern_input(fitted(rolled, shape), fitted(seen, shape), widths), (frame, y, x), steps)
+    return ResampledPattern(
+        pattern_input(crop_or_pad(rolled, shape), crop_or_pad(seen, shape), widths), (frame, y, x), steps
+    )
 
 
-def fitted(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def crop_or_pad(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Cut a centred array, or put zeros around it, so that it has a shape and its centre stays at ``n // 2``."""
-    made = np.zeros(shape, array.dtype)
-    taken, given = [], []
+    result = np.zeros(shape, array.dtype)
+    source, target = [], []
     for n, m in zip(array.shape, shape, strict=True):
         before = min(n // 2, m // 2)
         after = min(n - n // 2, m - m // 2)
-        taken.append(slice(n // 2 - before, n // 2 + after))
-        given.append(slice(m // 2 - before, m // 2 + after))
-    made[tuple(given)] = array[tuple(taken)]
-    return made
+        source.append(slice(n // 2 - before, n // 2 + after))
+        target.append(slice(m // 2 - before, m // 2 + after))
+    result[tuple(target)] = array[tuple(source)]
+    return result
 
 
 def _edge_of(n: int, ratio: float) -> int:
@@ -158,8 +160,8 @@ def _edge_of(n: int, ratio: float) -> int:
     return max(BOX, min(n + n % 2, most))
 
 
-def _rolled(array: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
-    """Move an array by whole voxels; what comes in from beyond its edges is 0."""
+def _roll(array: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+    """Move an array by whole voxels, with zeros from beyond its edges."""
     moved = np.roll(array, steps, axis=tuple(range(array.ndim)))
     for axis, step in enumerate(steps):
         planes = np.moveaxis(moved, axis, 0)

@@ -1,4 +1,4 @@
-"""What the crystal's network learns: densities and moduli of simulated crystals."""
+"""Objective of the crystal's network: densities and moduli of simulated crystals."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,98 +9,100 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ....optimize.task import Batch, Numbers
+from ....networks.weights import load_weights
+from ....optimize.network_trainer import Batch, Metrics
 from . import flow
-from .augmentation import Example, example
-from .config import CrystalTrain
+from .augmentation import CrystalExample, make_example
+from .config import CrystalNetwork, CrystalTrain
 from .dataset import SHARD, SimulatedDataset, WorkerPool, size_of
 from .denoiser import CrystalDenoiser, PatternBatch, misfit
-from .simulated_data import specimen
+from .simulated_data import simulate_crystal
 
-STEPS_OF_TRIAL = 8
-_OTHER_SEED = 1_000_003
-_TRIAL_SIZE = 64
+VALIDATION_STEPS = 8
+"""Steps of the flow in a validation."""
+_VALIDATION_SEED = 1_000_003
+_VALIDATION_SIZE = 64
 
 
 @dataclass
 class CrystalObjective:
-    """The task.
+    """Loss of the crystal's network on simulated crystals, and its validation.
 
     Args:
-        denoiser: The network.
-        settings: How it is trained.
-        seed: Of the crystals and their exposures.
-        pool: The stock of crystals.
-        makers: Who fills it.
-        stop: Asked while the stock is waited for.
-        weights: Parameters to begin with; None draws them.
+        network: Architecture.
+        settings: Settings of the training.
+        seed: Seed of the crystals and their exposures.
+        dataset: Simulated crystals.
+        workers: Processes that simulate them.
+        should_stop: Called while crystals are waited for; returns the reason to stop, or None.
+        weights: Weights to begin with; None draws them.
     """
 
-    denoiser: CrystalDenoiser
+    network: CrystalNetwork
     settings: CrystalTrain
     seed: int
-    pool: SimulatedDataset
-    makers: WorkerPool
-    stop: Callable[[], str | None]
+    dataset: SimulatedDataset
+    workers: WorkerPool
+    should_stop: Callable[[], str | None]
     weights: Mapping[str, np.ndarray] | None = None
-    _trial: tuple[Example, ...] = field(default=(), init=False)
+    _validation: tuple[CrystalExample, ...] = field(default=(), init=False)
 
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
-        """The parameters to begin with, drawn where none were given."""
-        return self.denoiser.initialise(seed) if self.weights is None else dict(self.weights)
+    def init(self, seed: int) -> CrystalDenoiser:
+        """Build the network before the training."""
+        denoiser = CrystalDenoiser(self.network.widths, self.network.blocks, seed)
+        return denoiser if self.weights is None else load_weights(denoiser, self.weights)
 
     def available(self, step: int) -> int:
-        """Shards that a step may draw from: the stock grows as it is used."""
+        """Number of shards that a step may draw from: the data set grows as it is used."""
         looks = (step + 1) * self.settings.batch
-        return int(np.clip(np.ceil(looks / (self.settings.looks * SHARD)), 4, self.pool.shards))
+        return int(np.clip(np.ceil(looks / (self.settings.looks * SHARD)), 4, self.dataset.shards))
 
     def batch(self, step: int) -> Batch | None:
-        """Examples of a step, on arrays of one size."""
+        """Make the examples of a step, on arrays of one size."""
         rng = np.random.default_rng([self.seed, step])
         first = int(rng.integers(self.available(step)))
         shards = [i for i in range(self.available(step)) if size_of(i) == size_of(first)]
         examples = []
         for _ in range(self.settings.batch):
             shard = int(rng.choice(shards))
-            if not self.pool.wait_for(shard, self.stop, self.makers):
+            if not self.dataset.wait_for(shard, self.should_stop, self.workers):
                 return None
-            examples.append(example(rng, self.pool.draw(rng, shard)))
-        return stacked(examples)
+            examples.append(make_example(rng, self.dataset.draw(rng, shard)))
+        return stack(examples)
 
-    def loss(self, parameters: dict[str, Array], batch: Any, key: Array) -> tuple[Float[Array, ""], Numbers]:
-        """See `flow.loss`."""
+    def loss(self, network: CrystalDenoiser, batch: Any, key: Array) -> tuple[Float[Array, ""], Metrics]:
+        """Compute the loss of a batch (`flow.loss`)."""
         *pattern, density = batch
-        dtype = jnp.dtype(self.settings.precision)
-        return flow.loss(self.denoiser, parameters, PatternBatch(*pattern), density, key, dtype)
+        return flow.loss(network, PatternBatch(*pattern), density, key, jnp.dtype(self.settings.precision))
 
-    def judge(self, parameters: dict[str, Array]) -> dict[str, float]:
+    def validate(self, network: CrystalDenoiser) -> dict[str, float]:
         """Draw one density for each held-out crystal: chi_rms, and the correlation with the truth or its twin."""
-        chi, same = [], []
+        chi, correlations = [], []
         for first in range(0, self.settings.trials, self.settings.batch):
-            batch = stacked(self._trials()[first : first + self.settings.batch])
+            batch = stack(self._held_out()[first : first + self.settings.batch])
             pattern, truth = PatternBatch(*map(jnp.asarray, batch[:-1])), batch[-1]
             start = flow.noise(jax.random.key(first), len(truth))
-            found = flow.draw(self.denoiser, parameters, pattern, start, STEPS_OF_TRIAL)
-            chi += list(np.sqrt(np.asarray(misfit(found, pattern))))
-            same += [_correlation(one, known) for one, known in zip(np.asarray(found), truth, strict=True)]
-        return {"held_out_chi": float(np.median(chi)), "held_out_correlation": float(np.median(same))}
+            drawn = flow.draw(network, pattern, start, VALIDATION_STEPS)
+            chi += list(np.sqrt(np.asarray(misfit(drawn, pattern))))
+            correlations += [_correlation(one, known) for one, known in zip(np.asarray(drawn), truth, strict=True)]
+        return {"held_out_chi": float(np.median(chi)), "held_out_correlation": float(np.median(correlations))}
 
-    def _trials(self) -> tuple[Example, ...]:
-        if not self._trial:
-            rng = np.random.default_rng(_OTHER_SEED)
-            self._trial = tuple(
-                example(rng, specimen(_OTHER_SEED, i, _TRIAL_SIZE)) for i in range(self.settings.trials)
-            )
-        return self._trial
+    def _held_out(self) -> tuple[CrystalExample, ...]:
+        """Examples of crystals that no training sees."""
+        if not self._validation:
+            rng, count = np.random.default_rng(_VALIDATION_SEED), self.settings.trials
+            crystals = (simulate_crystal(_VALIDATION_SEED, i, _VALIDATION_SIZE) for i in range(count))
+            self._validation = tuple(make_example(rng, crystal) for crystal in crystals)
+        return self._validation
 
 
-def stacked(examples: list[Example] | tuple[Example, ...]) -> Batch:
-    """Examples as arrays with a leading axis."""
+def stack(examples: list[CrystalExample] | tuple[CrystalExample, ...]) -> Batch:
+    """Stack examples along a new first axis."""
     return tuple(np.stack(arrays) for arrays in zip(*examples, strict=True))
 
 
-def _correlation(found: np.ndarray, truth: np.ndarray) -> float:
+def _correlation(density: np.ndarray, truth: np.ndarray) -> float:
     """Modulus of the complex correlation with the truth or its twin, whichever is larger; both stand in the middle."""
-    norm = np.linalg.norm(found) * np.linalg.norm(truth)
+    norm = np.linalg.norm(density) * np.linalg.norm(truth)
     twin = np.conj(np.roll(truth[::-1, ::-1, ::-1], (1, 1, 1), axis=(0, 1, 2)))
-    return float(max(abs(np.vdot(truth, found)), abs(np.vdot(twin, found))) / max(norm, 1e-30))
+    return float(max(abs(np.vdot(truth, density)), abs(np.vdot(twin, density))) / max(norm, 1e-30))

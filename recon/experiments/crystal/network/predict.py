@@ -1,4 +1,4 @@
-"""A whole prediction: from settings and an acquisition to a run folder, by a network, and through the physics if asked.
+"""Prediction by a network, from settings and an acquisition to a run folder, refined by the physics on demand.
 
 Pixels that phasing would withhold are hidden from the network too, so that the free likelihood means the same in both.
 """
@@ -20,13 +20,13 @@ from ....runs import Gate, RunContext, RunOutcome
 from ..oversampling import estimate_oversampling
 from ..phase import write_phasing_result
 from ..preprocess import preprocess
-from .finetune import finetune, of_tuning
+from .finetune import finetune, finetuning_checkpoint
 from .inputs import resample_pattern
 from .refine import refine_samples
 from .sample import Samples, draw_samples
 
 _SIGMA, _THRESHOLD = 1.0, 0.3
-"""[voxel] and in units of the rms: what of an answer is the crystal."""
+"""[voxel] Width of the smoothing, and threshold in units of the rms, of the support of a draw."""
 
 
 def predict(context: RunContext) -> RunOutcome:
@@ -40,52 +40,60 @@ def predict(context: RunContext) -> RunOutcome:
 
     Raises:
         DataError: If there is no such network.
-        Stopped: If it was asked to end early.
+        Stopped: If the prediction was asked to end early.
     """
-    settings, acquisition, work = context.config, context.measurement, context
-    wanted, adaptation = settings.predict, {}
-    network = read(wanted.network, "crystal")
+    settings, acquisition = context.config, context.measurement
+    section, adaptation = settings.predict, {}
+    network = read(section.network, "crystal")
     prepared = preprocess(settings, acquisition)
     measured = prepared.data
     pattern = to_device_pattern(measured, settings.phase.free, settings.seed)
     seen = prepared.good & ~(fftshift3(np.asarray(pattern.free)) > 0)
-    brought = resample_pattern(
-        prepared.normalized_counts, seen, estimate_oversampling(prepared.normalized_counts, seen)
-    )
-    if wanted.adapt:
-        found, told = work.folder.latest_checkpoint(), (work.progress, work.should_stop)
-        # One of the refinement is worth more than one of the tuning before it, which comes to the same weights again.
-        save = work.folder.save_checkpoint if found is None or of_tuning(found) else None
-        network, kept = finetune(network, brought, wanted, settings.seed, *told, of_tuning(found), save)
-        if kept:
-            write(network, work.folder.path / FILE_NAME)
-        adaptation = {"adapted_steps": float(kept), "adapt_steps": float(wanted.adapt)}
-    asked = time.monotonic()
+    counts = prepared.normalized_counts
+    resampled = resample_pattern(counts, seen, estimate_oversampling(counts, seen))
+    if section.adapt:
+        newest, callbacks = context.folder.latest_checkpoint(), (context.progress, context.should_stop)
+        own = finetuning_checkpoint(newest)
+        # A checkpoint of the refinement is worth more than one of the tuning before it, which can be repeated exactly.
+        save = context.folder.save_checkpoint if newest is None or own else None
+        network, steps = finetune(network, resampled, section, settings.seed, *callbacks, own, save)
+        if steps:
+            write(network, context.folder.path / FILE_NAME)
+        adaptation = {"adapted_steps": float(steps), "adapt_steps": float(section.adapt)}
+    drawing = time.monotonic()
 
-    def step(done: int) -> None:
-        work.progress(done, wanted.steps)
+    def progress(done: int) -> None:
+        context.progress(done, section.steps)
 
-    answered = draw_samples(network, brought, wanted.draws, wanted.steps, settings.seed, step)
-    seconds = {"seconds_of_answer": time.monotonic() - asked}
-    phased = (
-        refine_samples(settings, measured, answered.densities, work)
-        if wanted.refine
-        else judged(answered, pattern, measured.metric)
+    samples = draw_samples(network, resampled, section.draws, section.steps, settings.seed, progress)
+    seconds = {"seconds_of_answer": time.monotonic() - drawing}
+    result = (
+        refine_samples(settings, measured, samples.densities, context)
+        if section.refine
+        else combine_samples(samples, pattern, measured.metric)
     )
-    numbers = write_phasing_result(settings, prepared, phased, acquisition.truth, work) | seconds | adaptation
-    numbers |= {"draws": float(wanted.draws), "chi_of_answer": float(answered.chi[0])}
-    if wanted.gate is None:
+    numbers = write_phasing_result(settings, prepared, result, acquisition.truth, context) | seconds | adaptation
+    numbers |= {"draws": float(section.draws), "chi_of_answer": float(samples.chi[0])}
+    if section.gate is None:
         return RunOutcome(numbers)
-    remedy = "use unflat phase" if wanted.refine else "refine it with --refine, or use unflat phase"
-    return RunOutcome(numbers, Gate("chi_rms", numbers["chi_rms"], wanted.gate, remedy))
+    remedy = "use unflat phase" if section.refine else "refine it with --refine, or use unflat phase"
+    return RunOutcome(numbers, Gate("chi_rms", numbers["chi_rms"], section.gate, remedy))
 
 
-def judged(found: Samples, pattern: DevicePattern, metric: Float[np.ndarray, "3 3"] | None = None) -> PhasingResult:
-    """The best of the draws as a result, with the others as its spread; for the metric see `combine`."""
-    best = found.densities[0]
+def combine_samples(
+    samples: Samples, pattern: DevicePattern, metric: Float[np.ndarray, "3 3"] | None = None
+) -> PhasingResult:
+    """Take the best of the draws as the result, and the others for its spread.
+
+    Args:
+        samples: Draws, the best first.
+        pattern: Measured pattern.
+        metric: Metric of reciprocal space (`combine`).
+    """
+    best = samples.densities[0]
     best = best * np.exp(-1j * np.angle(best.sum())).astype(np.complex64)
-    kept = np.stack([best, *(align(one, best, ramp=False, scale=False).density for one in found.densities[1:])])
-    combined = combine(kept.astype(np.complex64), metric)
+    aligned = np.stack([best, *(align(one, best, ramp=False, scale=False).density for one in samples.densities[1:])])
+    combined = combine(aligned.astype(np.complex64), metric)
     support = fftshift3(np.asarray(_support_of(jnp.asarray(ifftshift3(best))))) > 0
     numbers = fit_metrics(jnp.asarray(ifftshift3(best)), ideal_point_spread(), pattern) | combined.numbers()
     numbers["support_voxels"] = float(support.sum())
@@ -96,7 +104,7 @@ def judged(found: Samples, pattern: DevicePattern, metric: Float[np.ndarray, "3 
         0.0,
         numbers,
         (),
-        kept.astype(np.complex64),
+        aligned.astype(np.complex64),
         {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
         fftshift3(np.asarray(pattern.free)) > 0,
     )

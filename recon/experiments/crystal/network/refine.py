@@ -1,6 +1,6 @@
-"""An answer that goes through the physics; where it leads nowhere, ordinary starts beside it.
+"""Refinement of a network's draws by the physics, with random starts in addition where the result is doubtful.
 
-A refined answer that explains withheld pixels far worse than fitted ones is not the crystal, nor is one that explains
+A refined result that explains withheld pixels far worse than fitted ones is not the crystal, nor is one that explains
 neither: it has stagnated, or its support is wrong. Then a few random starts go through the whole recipe of phasing, and
 whichever explains the withheld pixels better is the result.
 """
@@ -22,115 +22,120 @@ from ....runs.checkpoint import Checkpoint
 from ..config import CrystalSettings
 from ..phase import CheckpointWriter
 from ..summary import FAR, judging_likelihood, likelihood_text
-from .finetune import of_tuning
+from .finetune import finetuning_checkpoint
 
-_BESIDE = "starts beside the answer"
-"""Fact of a checkpoint that is of them."""
+_ADDED = "starts beside the answer"
+"""Entry of the metadata of checkpoints that the added starts wrote."""
 _NOISE = 3.0
-"""Likelihood that counting noise alone does not give: it gives 1."""
+"""Poisson deviance that counting noise alone does not give: it gives 1."""
 _MISFIT = 0.05
-"""``chi_rms`` that no converged solution has, unless by counting noise."""
+"""``chi_rms`` above that of any converged solution, unless by counting noise."""
 
 _log = logging.getLogger(__name__)
 
 
 def refine_samples(
-    settings: CrystalSettings, measured: DiffractionData, densities: Complex[np.ndarray, "draw z y x"], work: RunContext
+    settings: CrystalSettings,
+    measured: DiffractionData,
+    densities: Complex[np.ndarray, "draw z y x"],
+    context: RunContext,
 ) -> PhasingResult:
-    """Refine a network's answer, and add ordinary starts if it is doubtful.
+    """Refine a network's draws, and add random starts if the result is doubtful.
 
     Args:
-        settings: The config.
+        settings: Config.
         measured: Counts and weights, centred.
-        densities: The draws, the best first.
-        work: Where checkpoints go, and who is told.
+        densities: Draws, the best first.
+        context: Folder and progress callback of the run.
 
     Returns:
-        The better result; ``starts_beside`` is the number of starts that were added, and ``answer_kept`` tells whether
-        the answer was the better one.
+        The better result; ``starts_beside`` is the number of starts that were added, and ``answer_kept`` is 1 if the
+        refined draws were the better result.
 
     Raises:
-        Stopped: If it was asked to end early.
+        Stopped: If the refinement was asked to end early.
         NoObjectError: If no object was found.
     """
-    count, state = settings.predict.starts, work.folder.latest_checkpoint()
-    state = None if of_tuning(state) else state
-    resumed = state if state is not None and state.metadata.get(_BESIDE) else None
+    count, checkpoint = settings.predict.starts, context.folder.latest_checkpoint()
+    checkpoint = None if finetuning_checkpoint(checkpoint) else checkpoint
+    resumed = checkpoint if checkpoint is not None and checkpoint.metadata.get(_ADDED) else None
     try:
-        # Of an answer that was refined before nothing is kept: it is soon done again, to the same numbers.
-        found = _answer(settings, measured, densities, work, None if resumed else state, save=resumed is None)
+        # Once starts are added, checkpoints do not hold the refinement: it is soon repeated, to the same numbers.
+        previous = None if resumed else checkpoint
+        refined = _refine(settings, measured, densities, context, previous, save=resumed is None)
     except NoObjectError:
         if not count:
             raise
         _log.warning("the answer fell apart when it was refined: %d ordinary starts take its place", count)
-        beside = _beside(settings, measured, len(densities), work, resumed)
-        return replace(beside, numbers=beside.numbers | {"starts_beside": float(count), "answer_kept": 0.0})
-    if not count or not is_doubtful(found.numbers):
-        return found
+        added = _phase_starts(settings, measured, len(densities), context, resumed)
+        return replace(added, numbers=added.numbers | {"starts_beside": float(count), "answer_kept": 0.0})
+    if not count or not is_doubtful(refined.numbers):
+        return refined
     _log.warning(
-        "the refined answer is doubtful (%s): %d ordinary starts are added", likelihood_text(found.numbers), count
+        "the refined answer is doubtful (%s): %d ordinary starts are added", likelihood_text(refined.numbers), count
     )
     try:
-        beside = _beside(settings, measured, len(densities), work, resumed)
+        added = _phase_starts(settings, measured, len(densities), context, resumed)
     except NoObjectError:
         _log.warning("none of the added starts found an object: the answer remains")
-        better, kept = found, True
+        better, retained = refined, True
     else:
-        kept = judging_likelihood(found.numbers) <= judging_likelihood(beside.numbers)
-        better = found if kept else beside
-    return replace(better, numbers=better.numbers | {"starts_beside": float(count), "answer_kept": float(kept)})
+        retained = judging_likelihood(refined.numbers) <= judging_likelihood(added.numbers)
+        better = refined if retained else added
+    return replace(better, numbers=better.numbers | {"starts_beside": float(count), "answer_kept": float(retained)})
 
 
-def _answer(
+def _refine(
     settings: CrystalSettings,
     measured: DiffractionData,
     densities: Complex[np.ndarray, "draw z y x"],
-    work: RunContext,
-    state: Checkpoint | None,
+    context: RunContext,
+    checkpoint: Checkpoint | None,
     *,
     save: bool,
 ) -> PhasingResult:
-    """Refine the draws that are kept."""
-    saver, wanted = CheckpointWriter(work.folder, withheld=settings.phase.free > 0), refining(settings, len(densities))
-    saving = {"save_checkpoint": saver.save} if save else {}
-    found = phase(
-        measured, wanted, settings.seed, work.progress, work.should_stop, state, initial_densities=densities, **saving
+    """Refine the best of the draws."""
+    writer = CheckpointWriter(context.folder, withheld=settings.phase.free > 0)
+    options = {"save_checkpoint": writer.save} if save else {}
+    recipe = refine_settings(settings, len(densities))
+    result = phase(
+        measured, recipe, settings.seed, context.progress, context.should_stop, checkpoint, initial_densities=densities, **options
     )
-    saver.write_rows(found.solutions)
-    return found
+    writer.write_rows(result.solutions)
+    return result
 
 
-def refining(settings: CrystalSettings, draws: int) -> PhaseSettings:
-    """How an answer of some draws is refined: as phasing ends, from those of them that are tried."""
-    wanted = settings.predict
-    count = min(max(wanted.tried, wanted.keep), draws)
-    changed = {"recipe": wanted.recipe, "starts": count, "keep": min(wanted.keep, count), "twin": False, "gate": None}
+def refine_settings(settings: CrystalSettings, draws: int) -> PhaseSettings:
+    """Settings of the refinement of some draws: as phasing ends, from those of them that are tried."""
+    section = settings.predict
+    count = min(max(section.tried, section.keep), draws)
+    changed = {"recipe": section.recipe, "starts": count, "keep": min(section.keep, count), "twin": False, "gate": None}
     return settings.phase.model_copy(update=changed)
 
 
 def is_doubtful(numbers: Mapping[str, float]) -> bool:
-    """Whether a result is not to be believed: it explains withheld pixels far worse than fitted ones, or neither.
+    """Check whether a result explains withheld pixels far worse than fitted ones, or neither.
 
     Args:
-        numbers: ``llk``, ``chi_rms``, and ``llk_free`` where pixels are withheld.
+        numbers: Values of ``llk``, ``chi_rms``, and ``llk_free`` where pixels are withheld.
     """
-    foreseen = judging_likelihood(numbers) <= FAR * numbers["llk"]  # False of what is no number, too.
-    return not foreseen or (numbers["llk"] > _NOISE and numbers["chi_rms"] > _MISFIT)
+    predicted = judging_likelihood(numbers) <= FAR * numbers["llk"]  # False of NaN, too.
+    return not predicted or (numbers["llk"] > _NOISE and numbers["chi_rms"] > _MISFIT)
 
 
-def _beside(
-    settings: CrystalSettings, measured: DiffractionData, draws: int, work: RunContext, state: Checkpoint | None
+def _phase_starts(
+    settings: CrystalSettings, measured: DiffractionData, draws: int, context: RunContext, checkpoint: Checkpoint | None
 ) -> PhasingResult:
-    """Phase from random starts; checkpoints and lines of metrics follow those of the answer."""
-    before = refining(settings, draws)
+    """Phase from random starts; checkpoints and lines of metrics follow those of the refined draws."""
+    before = refine_settings(settings, draws)
     done = before.starts * sum(step.step.iterations for step in before.recipe)
     done += (before.keep + 1) * before.refine.iterations
-    saver = CheckpointWriter(work.folder, first=before.starts, withheld=settings.phase.free > 0)
+    writer = CheckpointWriter(context.folder, first=before.starts, withheld=settings.phase.free > 0)
 
-    def save(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        saver.save(done + step, arrays, facts | {_BESIDE: True})
+    def save(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+        writer.save(done + step, arrays, metadata | {_ADDED: True})
 
-    wanted = settings.phase.model_copy(update={"starts": settings.predict.starts, "gate": None})
-    found = phase(measured, wanted, settings.seed, work.progress, work.should_stop, state, save)
-    saver.write_rows(found.solutions)
-    return found
+    recipe = settings.phase.model_copy(update={"starts": settings.predict.starts, "gate": None})
+    result = phase(measured, recipe, settings.seed, context.progress, context.should_stop, checkpoint, save)
+    writer.write_rows(result.solutions)
+    return result

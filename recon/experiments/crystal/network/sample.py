@@ -1,4 +1,4 @@
-"""A network's answer to a pattern: densities drawn, judged by the pattern, the best of them first."""
+"""Densities drawn by a network for a pattern, sorted by their misfit to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from ....io.network_file import Network
-from ....networks.architecture import built, on_device
+from ....networks.weights import load_network
 from . import flow
 from .denoiser import CrystalDenoiser, PatternBatch, misfit, scaled_to
 from .inputs import ResampledPattern
@@ -17,52 +17,45 @@ from .inputs import ResampledPattern
 
 @dataclass(frozen=True)
 class Samples:
-    """Densities that a network takes a pattern for, the best first.
+    """Densities drawn by a network, the best first.
 
     Args:
-        densities: On the grid conjugate to the measured array, in √counts, centred.
-        chi: ``chi_rms`` of each in the network's array, over the pixels that it saw.
+        densities: Densities on the grid conjugate to the measured array, in √counts, centred.
+        chi: ``chi_rms`` of each in the network's array, over the pixels that the network saw.
     """
 
     densities: Complex[np.ndarray, "draw z y x"]
     chi: Float[np.ndarray, " draw"]
 
 
-def denoiser_of(network: Network) -> CrystalDenoiser:
-    """Build the network's architecture; see `built`."""
-    return built(network, CrystalDenoiser)
-
-
 def draw_samples(
     network: Network,
-    brought: ResampledPattern,
+    pattern: ResampledPattern,
     draws: int,
     steps: int,
     seed: int,
-    told: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int], None] = lambda step: None,
 ) -> Samples:
     """Draw densities.
 
     Args:
-        network: Trained.
-        brought: The pattern.
-        draws: How many.
-        steps: Steps of the flow.
-        seed: Of the noise.
-        told: Told of each step that is done.
+        network: Trained network.
+        pattern: Measured pattern.
+        draws: Number of densities.
+        steps: Number of steps of the flow.
+        seed: Seed of the noise.
+        progress: Called with the number of steps done.
     """
-    denoiser, parameters = denoiser_of(network), on_device(network.weights)
-    pattern = pattern_of(brought, draws)
-    start = flow.noise(jax.random.key(seed), draws)
-    found = flow.draw(denoiser, parameters, pattern, start, steps, told)
-    found = scaled_to(found, pattern)
-    chi = np.sqrt(np.asarray(misfit(found, pattern), np.float64))
+    denoiser = load_network(network, CrystalDenoiser)
+    batch = pattern_batch(pattern, draws)
+    noise = flow.noise(jax.random.key(seed), draws)
+    densities = scaled_to(flow.draw(denoiser, batch, noise, steps, progress), batch)
+    chi = np.sqrt(np.asarray(misfit(densities, batch), np.float64))
     order = np.argsort(chi)
-    return Samples(brought.back(np.asarray(found)[order]), chi[order])
+    return Samples(pattern.to_detector_grid(np.asarray(densities)[order]), chi[order])
 
 
-def pattern_of(brought: ResampledPattern, count: int) -> PatternBatch:
-    """The pattern, once for each density."""
-    sight = brought.sight
-    arrays = (sight.amplitude, sight.weight, sight.scalars)
+def pattern_batch(pattern: ResampledPattern, count: int) -> PatternBatch:
+    """Repeat a pattern, once for each density."""
+    arrays = (pattern.input.amplitude, pattern.input.weight, pattern.input.scalars)
     return PatternBatch(*(jnp.broadcast_to(jnp.asarray(array), (count, *array.shape)) for array in arrays))

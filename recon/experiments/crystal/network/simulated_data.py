@@ -1,8 +1,8 @@
-"""Simulated crystals as a network learns them: diffracted by the continuous physics, brought to one place and phase.
+"""Simulated crystals for a training: diffracted by the continuous physics, brought to one place and phase.
 
-What no pattern tells is taken out: the density's centre of mass stands in the middle of the box, the brightest voxel
-of the pattern in the middle of the array, and the density's mean is real and positive. The twin is left in: the noise
-that the network starts from decides between the two.
+Properties that no pattern determines are normalised: the density's centre of mass stands in the middle of the box, the
+brightest voxel of the pattern in the middle of the array, and the density's mean is real and positive. Twins remain:
+the noise that the network starts from decides between them.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _PHASE = (0.1, 3.0)
 _UNSTRAINED = 0.15
 """Share of crystals without any strain."""
 _HARD, _HARD_PHASE = 0.3, (1.0, 4.0)
-"""Share of crystals that are strained as no projections like it, and how much."""
+"""Share of crystals whose strain is hard for projection algorithms, and range of its phase."""
 _HARD_STRAINS = (("screw",), ("edge",), ("screw", "waves"), ("edge", "relaxation"), ("waves",), ("polynomial", "waves"))
 _UPRIGHT = 0.5
 """Share of measurements on orthogonal axes."""
@@ -33,12 +33,12 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class TrainingCrystal:
-    """A crystal and its far field.
+    """Crystal and its far field.
 
     Args:
-        modulus: Of the far field, centred on its brightest voxel, largest 1.
-        density: In the box, |ρ| about 1.
-        widths: [voxel] Of the crystal along each axis.
+        modulus: Modulus of the far field, centred on its brightest voxel, largest 1.
+        density: Density in the box, |ρ| about 1.
+        widths: [voxel] Widths of the crystal along the axes.
         strain: [rad] Standard deviation of the phase inside.
     """
 
@@ -48,26 +48,27 @@ class TrainingCrystal:
     strain: float
 
 
-def specimen(seed: int, number: int, size: int) -> TrainingCrystal:
+def simulate_crystal(seed: int, number: int, size: int) -> TrainingCrystal:
     """Draw one of a seed's crystals: the same number always gives the same.
 
     Args:
-        seed: Of the whole stream.
-        number: Which of it.
+        seed: Seed of the sequence of crystals.
+        number: Number of the crystal in it.
         size: Edge of the array, one of `OVERSAMPLING`.
     """
     rng = np.random.default_rng([seed, size, number])
     for _ in range(_TRIES):
         try:
-            found = _drawn(rng, size)
+            crystal = _try_crystal(rng, size)
         except ShapeError:  # The flaws left nothing of it.
             continue
-        if found is not None:
-            return found
+        if crystal is not None:
+            return crystal
     raise ShapeError(f"crystal {number} of seed {seed} could not be drawn in {_TRIES} tries")
 
 
-def _drawn(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
+def _try_crystal(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
+    """Draw a crystal; None if too much of it lies outside the box."""
     shape = (size, size, size)
     kind, phase = rng.random(), _PHASE
     strains: tuple[str, ...] | None = None
@@ -81,7 +82,7 @@ def _drawn(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
     field = amplitudes(crystal, steps, shape)
     brightest = np.unravel_index(int(np.argmax(np.abs(field))), shape)
     field = np.roll(field, [size // 2 - int(i) for i in brightest], axis=(0, 1, 2))
-    density = in_the_middle(fftshift3(np.fft.ifftn(ifftshift3(field))))
+    density = centre_mass(fftshift3(np.fft.ifftn(ifftshift3(field))))
     half = slice(size // 2 - BOX // 2, size // 2 + BOX // 2)
     box = density[half, half, half]
     if 1 - np.sum(np.abs(box) ** 2) / np.sum(np.abs(density) ** 2) > _OUTSIDE:
@@ -94,7 +95,7 @@ def _drawn(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
     return TrainingCrystal(modulus.astype(np.float32), box.astype(np.complex64), np.array(spans, float), strain)
 
 
-def in_the_middle(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "z y x"]:
+def centre_mass(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "z y x"]:
     """Shift a density, by any share of a voxel, so that the centre of mass of |ρ|² stands at ``n // 2``."""
     mass, field = np.abs(density) ** 2, np.fft.fftn(density)
     for axis, n in enumerate(density.shape):

@@ -1,19 +1,19 @@
-"""A whole training: from a config to a run folder with the network, its log and its numbers."""
+"""Training of a network: from a config to a run folder with the network, its log and its numbers."""
 
 import os
 import shutil
 
 from ....io.network_file import FILE_NAME
-from ....optimize.trainer import Trainer
-from ....optimize.training_run import TrainingRun, first_weights
+from ....optimize.network_trainer import NetworkTrainer
+from ....optimize.training_run import TrainingRun, initial_weights
 from ....runs import RunContext, RunOutcome
 from .config import CrystalTrain
-from .dataset import SHARD, SimulatedDataset, filled
+from .dataset import SHARD, SimulatedDataset, simulate_in_background
 from .denoiser import CrystalDenoiser
 from .objective import CrystalObjective
 
-_STOCK = "crystals"
-"""Folder of the simulated crystals within a run's; it goes when the training is done."""
+_DATASET = "crystals"
+"""Folder of the simulated crystals within a run's; it is removed when the training is done."""
 
 
 def train(context: RunContext) -> RunOutcome:
@@ -24,29 +24,30 @@ def train(context: RunContext) -> RunOutcome:
 
     Raises:
         DataError: If the network to go on from cannot be read, or is of another architecture.
-        Stopped: If it was asked to end early.
+        Stopped: If the training was asked to end early.
     """
-    settings, work = context.config, context
-    wanted, folder = settings.train, work.folder
-    denoiser = CrystalDenoiser(settings.network.widths, settings.network.blocks)
-    weights = first_weights(wanted.network, "crystal", denoiser.constants())
-    pool, course = (
-        SimulatedDataset(folder.path / _STOCK, settings.seed, -(-wanted.specimens // SHARD)),
-        TrainingRun(work, wanted.steps),
-    )
-    with filled(pool, workers_of(wanted)) as makers:
-        task = CrystalObjective(denoiser, wanted, settings.seed, pool, makers, work.should_stop, weights)
-        training = Trainer(task, wanted, settings.seed)
-        course.run(training, {})
-    judged = training.judged or task.judge(training.state.mean)  # A run that was done already judges again.
-    numbers = judged | {"steps": float(wanted.steps), "examples": float(wanted.steps * wanted.batch)}
-    numbers |= course.write(training, "crystal", denoiser.constants(), numbers, folder.path / FILE_NAME)
-    shutil.rmtree(folder.path / _STOCK, ignore_errors=True)
-    return RunOutcome(numbers | {"seconds": course.seconds})
+    settings, folder = context.config, context.folder
+    section = settings.train
+    constants = CrystalDenoiser(settings.network.widths, settings.network.blocks).constants()
+    weights = initial_weights(section.network, "crystal", constants)
+    dataset = SimulatedDataset(folder.path / _DATASET, settings.seed, -(-section.specimens // SHARD))
+    run = TrainingRun(context, section.steps)
+    with simulate_in_background(dataset, worker_count(section)) as workers:
+        objective = CrystalObjective(
+            settings.network, section, settings.seed, dataset, workers, context.should_stop, weights
+        )
+        trainer = NetworkTrainer(objective, section, settings.seed)
+        run.run(trainer, {})
+    # A run that was done already is validated again.
+    validation = trainer.validation or objective.validate(trainer.state.mean)
+    numbers = validation | {"steps": float(section.steps), "examples": float(section.steps * section.batch)}
+    numbers |= run.write(trainer, "crystal", numbers, folder.path / FILE_NAME)
+    shutil.rmtree(folder.path / _DATASET, ignore_errors=True)
+    return RunOutcome(numbers | {"seconds": run.seconds})
 
 
-def workers_of(settings: CrystalTrain) -> int:
-    """Processes that simulate."""
+def worker_count(settings: CrystalTrain) -> int:
+    """Number of processes that simulate."""
     if settings.workers != "auto":
         return max(1, settings.workers)
     return max(1, len(os.sched_getaffinity(0)) - 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) - 2)

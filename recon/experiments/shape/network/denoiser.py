@@ -8,73 +8,67 @@ Elucidating the design space of diffusion models): asked for the whole code it w
 draws were a fifth smoother than cells.
 """
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Float
 
 from ....networks.flow import time_embedding
-from ....networks.layers import Parameters, space_to_depth
-from ....networks.unet import UNet
+from ....networks.layers import space_to_depth
+from ....networks.unet import UNet, UNetSize
 from .inputs import CHANNELS, SCALARS
 from .shape_code import EDGE, PIXELS
 
 Codes = Float[Array, "batch 16 16 16"]
-Sights = Float[Array, "batch 64 64 channel"]
+Pictures = Float[Array, "batch 64 64 channel"]
 _FREQUENCIES = 8
 _FOLD = PIXELS // EDGE
 _STRONG = 3.0
 """Factor that brings the scalars to about 1."""
 
 
-@dataclass(frozen=True)
-class ShapeDenoiser:
-    """The network.
+class ShapeDenoiser(nnx.Module):
+    """Network.
 
     Args:
         widths: Channels of each level of the U-Net, whose finest grid is that of the code.
         blocks: Residual blocks of each level.
         codes: Mean and spread of the numbers of codes (those of the red blood cells that were at hand).
+        seed: Seed of the weights; None sets them to 0, to be replaced.
     """
 
-    widths: tuple[int, ...] = (64, 128, 128)
-    blocks: tuple[int, ...] = (1, 2, 2)
-    codes: tuple[float, float] = (0.85, 0.7)
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (64, 128, 128),
+        blocks: tuple[int, ...] = (1, 2, 2),
+        codes: tuple[float, float] = (0.85, 0.7),
+        seed: int | None = None,
+    ) -> None:
+        self.widths, self.blocks, self.codes = widths, blocks, codes
+        inputs = EDGE + _FOLD**2 * CHANNELS
+        size = UNetSize(inputs, EDGE, 2 * _FREQUENCIES + SCALARS, widths, blocks, dimensions=2)
+        self.unet = UNet(size, None if seed is None else np.random.default_rng(seed))
 
     def constants(self) -> dict[str, Any]:
-        """What JSON keeps of it."""
-        return asdict(self)
+        """Arguments that build the module again, as JSON holds them."""
+        return {"widths": self.widths, "blocks": self.blocks, "codes": self.codes}
 
-    @property
-    def unet(self) -> UNet:
-        """Its layers."""
-        inputs = EDGE + _FOLD**2 * CHANNELS
-        return UNet(inputs, EDGE, 2 * _FREQUENCIES + SCALARS, self.widths, self.blocks, dimensions=2)
-
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
-        """Draw the parameters."""
-        return self.unet.initialise(seed)
-
-    def estimate(
-        self, parameters: Parameters, noisy: Codes, time: Float[Array, " batch"], seen: Sights, dtype: Any = jnp.float32
-    ) -> Codes:
-        """Say what code is meant.
+    def estimate(self, noisy: Codes, time: Float[Array, " batch"], seen: Pictures, dtype: Any = jnp.float32) -> Codes:
+        """Estimate the code that a noisy one comes from.
 
         Args:
-            parameters: As `initialise` names them.
             noisy: x_t.
             time: t, from 0 for noise to 1 for the code.
-            seen: `sight.Sight.channels` of each.
-            dtype: Of the factors of products.
+            seen: `PictureInput.channels` of each picture.
+            dtype: Precision of the factors of products.
         """
         conditions = jnp.concatenate([time_embedding(time, _FREQUENCIES), _STRONG * _scalars(seen)], axis=-1)
-        told = self.unet.conditioned(parameters, conditions)
         values = jnp.concatenate([noisy.transpose(0, 2, 3, 1), space_to_depth(seen, _FOLD)], axis=-1)
-        found = self.unet.apply(parameters, values, told, dtype).transpose(0, 3, 1, 2)
+        change = self.unet(values, self.unet.embed(conditions), dtype).transpose(0, 3, 1, 2)
         kept, added = self._shares(time[:, None, None, None])
-        return self.codes[0] + kept * (noisy - time[:, None, None, None] * self.codes[0]) + added * found
+        return self.codes[0] + kept * (noisy - time[:, None, None, None] * self.codes[0]) + added * change
 
     def _shares(self, time: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """Of what is noisy in the likeliest code, were all its numbers independent; and the spread about that."""
@@ -83,7 +77,7 @@ class ShapeDenoiser:
         return time * spread**2 / both, spread * left / jnp.sqrt(both)
 
 
-def _scalars(seen: Sights) -> Float[Array, "batch scalar"]:
+def _scalars(seen: Pictures) -> Float[Array, "batch scalar"]:
     """Size of the section, brightness of the picture, its unevenness, brightness within the section, and height."""
     image, inside = seen[..., 0], seen[..., 2]
     area, mean = inside.mean(axis=(1, 2)), image.mean(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""From noise to a code, and what the network is taught on the way; and the mean of all codes in one step."""
+"""Flow from noise to codes: its steps, the losses of the training, and the mean of all codes in one step."""
 
 from collections.abc import Callable
 
@@ -7,148 +7,139 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....io.network_file import STEPS
-from ....networks.flow import follow, loss_weights, remaining_noise, times
-from ....networks.layers import Parameters
-from .denoiser import Codes, ShapeDenoiser, Sights
+from ....networks.flow import draw_times, integrate, remaining_noise, weighted_mean
+from ....networks.weights import compile_with
+from .denoiser import Codes, Pictures, ShapeDenoiser
 from .shape_code import EDGE
 
 _AXES = (1, 2, 3)
-_BEGINS = (0.5, 0.35, 0.15)
+_START_SHARES = (0.5, 0.35, 0.15)
 """Shares of the examples of a distillation that begin with noise, half-way, and anywhere."""
-_OWN = 0.5
-"""Of those half-way the share that got there by the network's own first step, as it does when it is asked."""
-_MEAN = 0.2
-"""Share of the examples of which the network is asked for the mean of all codes, which is what it tells of no noise."""
+_OWN_SHARE = 0.5
+"""Share of those half-way that got there by the network's own first step, as in a prediction."""
+_MEAN_SHARE = 0.2
+"""Share of the examples without noise, from which the network learns the mean of all codes."""
 
 
 def noise(key: PRNGKeyArray, count: int) -> Codes:
-    """Draw codes to start from."""
+    """Draw the noise that codes are drawn from."""
     return jax.random.normal(key, (count, EDGE, EDGE, EDGE))
 
 
 def loss(
-    denoiser: ShapeDenoiser, parameters: Parameters, codes: Codes, seen: Sights, key: PRNGKeyArray, dtype: object
+    denoiser: ShapeDenoiser, codes: Codes, seen: Pictures, key: PRNGKeyArray, dtype: object
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """How far the network is from the codes, at times drawn at random.
+    """Compute the error of the estimated codes, at times drawn at random.
 
-    Until it is distilled all noise is alike to it at time 0: what it then tells is the mean of the codes that could be
-    meant. Some examples are of that time, with no noise at all, for those who ask for the mean.
+    At time 0 a network that is not distilled estimates the mean of the possible codes, whatever the noise. Some
+    examples are of that time, with no noise at all, for predictions of the mean.
 
     Args:
-        denoiser: The network.
-        parameters: Its parameters.
-        codes: The truth.
-        seen: What was seen of it.
-        key: Of noise and times.
-        dtype: Of the factors of products.
+        denoiser: Network.
+        codes: True codes.
+        seen: Pictures of them.
+        key: Key of noise and times.
+        dtype: Precision of the factors of products.
 
     Returns:
         The loss; and the mean square error of the code (``error``).
     """
-    of_time, of_noise, of_mean = jax.random.split(key, 3)
-    time, start = times(of_time, len(codes)), noise(of_noise, len(codes))
-    return _missed(denoiser, parameters, codes, codes, seen, time, start, _plain(of_mean, len(codes)), dtype)
+    time_key, noise_key, mean_key = jax.random.split(key, 3)
+    time, start = draw_times(time_key, len(codes)), noise(noise_key, len(codes))
+    return _error(denoiser, codes, codes, seen, time, start, _noiseless(mean_key, len(codes)), dtype)
 
 
 def distillation_loss(
     denoiser: ShapeDenoiser,
-    parameters: Parameters,
-    teacher: Parameters,
+    teacher: ShapeDenoiser,
     codes: Codes,
-    seen: Sights,
+    seen: Pictures,
     key: PRNGKeyArray,
     dtype: object,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """How far the network is from telling at once where a teacher comes to in many steps (Liu, Gong and Liu, 2023).
+    """Compute the error of estimating at once the draws of a teacher of many steps (Liu, Gong and Liu, 2023).
 
     Noise and the teacher's draw of it belong together, as noise and the truth do not: there is nothing to average, and
-    the way between them is straight. Most is learned of the two times that one or two steps begin at.
+    the path between them is straight. Most examples are of the two times at which one or two steps begin.
 
     Args:
-        denoiser: The network.
-        parameters: Its parameters.
-        teacher: Those of the teacher.
-        codes: The truth, of which the mean is still learned.
-        seen: What was seen of it.
-        key: Of noise and times.
-        dtype: Of the factors of products.
+        denoiser: Network.
+        teacher: Network before the distillation.
+        codes: True codes, of which the mean is still learned.
+        seen: Pictures of them.
+        key: Key of noise and times.
+        dtype: Precision of the factors of products.
 
     Returns:
         The loss; and the mean square error of the code (``error``).
     """
-    of_time, of_noise, of_mean, of_way = jax.random.split(jax.random.fold_in(key, 1), 4)  # Not the teacher's own.
-    start, plain = noise(of_noise, len(codes)), _plain(of_mean, len(codes))
-    drawn = draw(denoiser, teacher, seen, start, STEPS)
-    which, anywhere = jax.random.split(of_time)
-    chosen = jax.random.choice(which, jnp.arange(3), (len(codes),), p=jnp.array(_BEGINS))
-    time = jnp.select([chosen == 0, chosen == 1], [0.0, 0.5], times(anywhere, len(codes)))
-    first = denoiser.estimate(parameters, start, jnp.zeros(len(codes)), seen, dtype)
-    own = (chosen == 1) & (jax.random.uniform(of_way, (len(codes),)) < _OWN)
+    # Folded in, so that times and noise are not those of the teacher's training.
+    time_key, noise_key, mean_key, own_key = jax.random.split(jax.random.fold_in(key, 1), 4)
+    start, noiseless = noise(noise_key, len(codes)), _noiseless(mean_key, len(codes))
+    drawn = draw(teacher, seen, start, STEPS)
+    begin_key, any_key = jax.random.split(time_key)
+    begin = jax.random.choice(begin_key, jnp.arange(3), (len(codes),), p=jnp.array(_START_SHARES))
+    time = jnp.select([begin == 0, begin == 1], [0.0, 0.5], draw_times(any_key, len(codes)))
+    first = denoiser.estimate(start, jnp.zeros(len(codes)), seen, dtype)
+    own = (begin == 1) & (jax.random.uniform(own_key, (len(codes),)) < _OWN_SHARE)
     through = jnp.where(own[:, None, None, None], first, drawn)
-    through, drawn = (jnp.where(plain[:, None, None, None], codes, jax.lax.stop_gradient(c)) for c in (through, drawn))
-    return _missed(denoiser, parameters, drawn, through, seen, time, start, plain, dtype)
+    through, drawn = (
+        jnp.where(noiseless[:, None, None, None], codes, jax.lax.stop_gradient(c)) for c in (through, drawn)
+    )
+    return _error(denoiser, drawn, through, seen, time, start, noiseless, dtype)
 
 
-def _plain(key: PRNGKeyArray, count: int) -> Bool[Array, " count"]:
-    """Which examples are asked for the mean."""
-    return jax.random.uniform(key, (count,)) < _MEAN
+def _noiseless(key: PRNGKeyArray, count: int) -> Bool[Array, " count"]:
+    """Draw which examples have no noise."""
+    return jax.random.uniform(key, (count,)) < _MEAN_SHARE
 
 
-def _missed(
+def _error(
     denoiser: ShapeDenoiser,
-    parameters: Parameters,
     codes: Codes,
     through: Codes,
-    seen: Sights,
+    seen: Pictures,
     time: Float[Array, " batch"],
     start: Codes,
-    plain: Bool[Array, " batch"],
+    noiseless: Bool[Array, " batch"],
     dtype: object,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """How far the network is from codes on the way from noise through others, or without any noise."""
-    time = jnp.where(plain, 0.0, time)
-    share, strength = time[:, None, None, None], jnp.where(plain, 0.0, 1 - time)[:, None, None, None]
+    """Compute the error to codes on the path from noise through others, or without any noise."""
+    time = jnp.where(noiseless, 0.0, time)
+    share, strength = time[:, None, None, None], jnp.where(noiseless, 0.0, 1 - time)[:, None, None, None]
     noisy = strength * start + share * through
-    error = ((denoiser.estimate(parameters, noisy, time, seen, dtype) - codes) ** 2).mean(axis=_AXES)
-    return loss_weights(error, time), {"error": error.mean()}
+    error = ((denoiser.estimate(noisy, time, seen, dtype) - codes) ** 2).mean(axis=_AXES)
+    return weighted_mean(error, time), {"error": error.mean()}
 
 
 def draw(
     denoiser: ShapeDenoiser,
-    parameters: Parameters,
-    seen: Sights,
+    seen: Pictures,
     start: Codes,
     steps: int,
-    told: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int], None] = lambda step: None,
 ) -> Codes:
     """Follow the flow from noise to codes.
 
     Args:
-        denoiser: The network.
-        parameters: Its parameters.
-        seen: One for each code.
-        start: `noise`; zeros for the mean, in one step.
-        steps: How many; each asks the network once.
-        told: Told of each step that is done.
+        denoiser: Network.
+        seen: Pictures, one for each code.
+        start: Noise (`noise`); zeros for the mean, in one step.
+        steps: Number of steps; each applies the network once.
+        progress: Called with the number of steps done.
     """
+    step = compile_with(_step, denoiser)
 
     def advance(noisy: Codes, now: Float[Array, ""], then: Float[Array, ""]) -> Codes:
-        stepped: Codes = _stepped(denoiser, parameters, noisy, seen, now, then)
-        return stepped
+        later: Codes = step(noisy, seen, now, then)
+        return later
 
-    return follow(advance, start, steps, told)
+    return integrate(advance, start, steps, progress)
 
 
 def _step(
-    denoiser: ShapeDenoiser,
-    parameters: Parameters,
-    noisy: Codes,
-    seen: Sights,
-    now: Float[Array, ""],
-    then: Float[Array, ""],
+    denoiser: ShapeDenoiser, noisy: Codes, seen: Pictures, now: Float[Array, ""], then: Float[Array, ""]
 ) -> Codes:
-    found = denoiser.estimate(parameters, noisy, jnp.full(len(noisy), now), seen)
-    return found + remaining_noise(now, then) * (noisy - found)
-
-
-_stepped = jax.jit(_step, static_argnums=0)
+    """Compute the code at a later time; at the end it is the network's estimate."""
+    estimate = denoiser.estimate(noisy, jnp.full(len(noisy), now), seen)
+    return estimate + remaining_noise(now, then) * (noisy - estimate)

@@ -1,4 +1,4 @@
-"""What the shape's network learns: codes of real and of simulated cells, each seen in ever other ways."""
+"""Objective of the shape's network: codes of real and simulated cells, augmented."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,46 +11,47 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ....io.network_file import STEPS
-from ....networks.architecture import on_device
-from ....optimize.task import Batch, Numbers
+from ....networks.weights import load_weights
+from ....optimize.network_trainer import Batch, Metrics
 from . import flow
 from .augmentation import TrainingCell, TrainingExample, make_example
-from .config import ShapeTrain
+from .config import ShapeNetwork, ShapeTrain
 from .denoiser import ShapeDenoiser
 from .shape_code import decode, pixel_centres
 from .thickness_prior import ThicknessPrior, fit_thickness_prior
 
-_FEW = 2
+_DISTILLED_STEPS = 2
 """Steps from noise to a shape of a network that is distilled."""
-_SLOWER = 0.4
+_RATE_SHARE = 0.4
 """Share of the learning rate in a distillation: the network knows nearly all of it."""
 _WARM_UP = 0.1
-"""Most of a distillation in which the rate rises."""
-_CHANGE = (0.5, 0.7)
+"""Largest share of a distillation in which the rate rises."""
+_TRANSITION = (0.5, 0.7)
 """Parts of the training between which the share of real cells changes."""
-_KNOWN = 200
-"""Simulated cells from which heights are learned: more of them say no more."""
-_AGAIN = 1
-"""What tells the examples of a distillation from those of the training before it."""
+_THICKNESS_CELLS = 200
+"""Simulated cells from which heights are learned: more of them add nothing."""
+_DISTILLATION = 1
+"""Distinguishes the examples of a distillation from those of the training before it."""
 _COARSE = 32
-"""Voxels along an axis at which trials compare shapes."""
+"""Voxels along an axis at which validations compare shapes."""
 
 
 @dataclass
 class ShapeObjective:
-    """The task.
+    """Loss of the shape's network on cells of known shape, and its validation.
 
     Args:
-        denoiser: The network.
-        settings: How it is trained.
-        real: Cells to learn from.
-        simulated: Further ones.
-        held_out: Cells to be judged by.
-        weights: Parameters to begin with; None draws them.
-        teacher: Parameters of the network whose draws are learned; None: the cells themselves.
+        network: Architecture.
+        settings: Settings of the training.
+        seed: Seed of the examples.
+        real: Real cells to learn from.
+        simulated: Cells to learn from with simulated pictures.
+        held_out: Cells of the validation.
+        weights: Weights to begin with; None draws them.
+        teacher: Weights of the network whose draws are learned; None: the cells themselves are.
     """
 
-    denoiser: ShapeDenoiser
+    network: ShapeNetwork
     settings: ShapeTrain
     seed: int
     real: Sequence[TrainingCell]
@@ -58,91 +59,105 @@ class ShapeObjective:
     held_out: Sequence[TrainingCell]
     weights: Mapping[str, np.ndarray] | None = None
     teacher: Mapping[str, np.ndarray] | None = None
-    _trial: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False)
+    _validation: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False)
 
     @cached_property
-    def heights(self) -> ThicknessPrior:
-        """What the cells that are learned from tell of heights."""
-        groups = {"real": self.real, "simulated": self.simulated[:_KNOWN]}
-        sights = {name: [cell.inputs for cell in cells] for name, cells in groups.items()}
+    def thickness_prior(self) -> ThicknessPrior:
+        """Prior of the heights, learned from the cells of the training."""
+        groups = {"real": self.real, "simulated": self.simulated[:_THICKNESS_CELLS]}
+        pictures = {name: [cell.inputs for cell in cells] for name, cells in groups.items()}
         return fit_thickness_prior(
-            sights, {name: [cell.log_height for cell in cells] for name, cells in groups.items()}
+            pictures, {name: [cell.log_height for cell in cells] for name, cells in groups.items()}
         )
 
-    def distilling(self, weights: Mapping[str, np.ndarray]) -> "ShapeObjective":
-        """The task that comes after this one.
+    def for_distillation(self, weights: Mapping[str, np.ndarray]) -> "ShapeObjective":
+        """Build the objective of the distillation that follows.
 
         Args:
-            weights: What this one came to.
+            weights: Weights at the end of this training.
         """
         own = self.settings
         changed = {
             "steps": own.distil,
-            "learning_rate": _SLOWER * own.learning_rate,
+            "learning_rate": _RATE_SHARE * own.learning_rate,
             "warm_up": min(own.warm_up, int(_WARM_UP * own.distil)),
             "real": own.real_at_end,
         }
         return replace(self, settings=own.model_copy(update=changed), weights=weights, teacher=weights)
 
     @property
-    def steps_of_answer(self) -> int:
-        """Steps from noise to a shape that the network is made for."""
-        return STEPS if self.teacher is None else _FEW
+    def sampling_steps(self) -> int:
+        """Number of steps from noise to a shape that the network is made for."""
+        return STEPS if self.teacher is None else _DISTILLED_STEPS
 
-    def initialise(self, seed: int) -> dict[str, np.ndarray]:
-        """The parameters to begin with, drawn where none were given."""
-        return self.denoiser.initialise(seed) if self.weights is None else dict(self.weights)
+    def init(self, seed: int) -> ShapeDenoiser:
+        """Build the network before the training."""
+        denoiser = ShapeDenoiser(self.network.widths, self.network.blocks, seed=seed)
+        return denoiser if self.weights is None else load_weights(denoiser, self.weights)
+
+    @cached_property
+    def _teacher(self) -> ShapeDenoiser | None:
+        if self.teacher is None:
+            return None
+        return load_weights(ShapeDenoiser(self.network.widths, self.network.blocks), self.teacher)
 
     def batch(self, step: int) -> Batch:
-        """Looks at cells drawn at random, real ones in their share."""
-        rng = np.random.default_rng([self.seed, step] if self.teacher is None else [self.seed, step, _AGAIN])
+        """Make examples of cells drawn at random, with a share of real ones."""
+        rng = np.random.default_rng([self.seed, step] if self.teacher is None else [self.seed, step, _DISTILLATION])
         share = self.share_of_real(step) if self.simulated else 1.0
-        looks = []
+        examples = []
         for _ in range(self.settings.batch):
-            among = self.real if self.real and rng.random() < share else self.simulated
-            looks.append(make_example(among[int(rng.integers(len(among)))], rng))
-        return stacked(looks)
+            cells = self.real if self.real and rng.random() < share else self.simulated
+            examples.append(make_example(cells[int(rng.integers(len(cells)))], rng))
+        return stack(examples)
 
     def share_of_real(self, step: int) -> float:
         """Share of real cells among the examples of a step: it changes from a half to seven tenths of the training."""
         first, last = self.settings.real, self.settings.real_at_end
-        done = np.clip((step / self.settings.steps - _CHANGE[0]) / (_CHANGE[1] - _CHANGE[0]), 0, 1)
+        done = np.clip((step / self.settings.steps - _TRANSITION[0]) / (_TRANSITION[1] - _TRANSITION[0]), 0, 1)
         return float(first + (last - first) * done)
 
-    def loss(self, parameters: dict[str, Array], batch: Any, key: Array) -> tuple[Float[Array, ""], Numbers]:
-        """See `flow.loss`, and `flow.distilled` where there is a teacher."""
+    def loss(self, network: ShapeDenoiser, batch: Any, key: Array) -> tuple[Float[Array, ""], Metrics]:
+        """Compute the loss of a batch (`flow.loss`, or `flow.distillation_loss` with a teacher)."""
         codes, seen = batch
         dtype = jnp.dtype(self.settings.precision)
-        if self.teacher is None:
-            return flow.loss(self.denoiser, parameters, codes, seen, key, dtype)
-        return flow.distillation_loss(self.denoiser, parameters, on_device(self.teacher), codes, seen, key, dtype)
+        if self._teacher is None:
+            return flow.loss(network, codes, seen, key, dtype)
+        return flow.distillation_loss(network, self._teacher, codes, seen, key, dtype)
 
-    def judge(self, parameters: dict[str, Array]) -> dict[str, float]:
-        """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse lattice."""
+    def validate(self, network: ShapeDenoiser) -> dict[str, float]:
+        """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse grid."""
         if not self.held_out:
             return {}
-        if self._trial is None:
-            codes, seen = stacked([make_example(one) for one in self.held_out])
-            told = [self.heights.predict(one.inputs)[0] for one in self.held_out]
-            seen = np.stack([one.inputs.channels(high) for one, high in zip(self.held_out, told, strict=True)])
-            self._trial = codes, seen
-        codes, seen = self._trial
+        codes, seen = self._held_out()
         start = flow.noise(jax.random.key(0), len(codes))
-        drawn = flow.draw(self.denoiser, parameters, jnp.asarray(seen), start, self.steps_of_answer)
-        mean = flow.draw(self.denoiser, parameters, jnp.asarray(seen), jnp.zeros_like(start), 1)
-        return {"held_out_overlap_error": missed(drawn, codes), "held_out_overlap_error_of_mean": missed(mean, codes)}
+        drawn = flow.draw(network, jnp.asarray(seen), start, self.sampling_steps)
+        mean = flow.draw(network, jnp.asarray(seen), jnp.zeros_like(start), 1)
+        return {
+            "held_out_overlap_error": one_minus_iou(drawn, codes),
+            "held_out_overlap_error_of_mean": one_minus_iou(mean, codes),
+        }
+
+    def _held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of the held-out cells, and their pictures with the heights that the prior predicts."""
+        if self._validation is None:
+            codes, _ = stack([make_example(cell) for cell in self.held_out])
+            heights = [self.thickness_prior.predict(cell.inputs)[0] for cell in self.held_out]
+            pairs = zip(self.held_out, heights, strict=True)
+            self._validation = codes, np.stack([cell.inputs.channels(height) for cell, height in pairs])
+        return self._validation
 
 
-def stacked(looks: Sequence[TrainingExample]) -> Batch:
-    """Looks as arrays with a leading axis."""
-    return np.stack([one.code for one in looks]), np.stack([one.seen for one in looks])
+def stack(examples: Sequence[TrainingExample]) -> Batch:
+    """Stack examples along a new first axis."""
+    return np.stack([one.code for one in examples]), np.stack([one.seen for one in examples])
 
 
-def missed(found: Array, truth: np.ndarray) -> float:
-    """Mean of 1 − IoU, on a coarse lattice."""
+def one_minus_iou(codes: Array, truth: np.ndarray) -> float:
+    """Mean of 1 − IoU, on a coarse grid."""
     places = pixel_centres(_COARSE)
-    missed = []
-    for one, known in zip(np.asarray(found), truth, strict=True):
-        a, b = (decode(code, places, places, places) < 0 for code in (one, known))
-        missed.append(1 - (a & b).sum() / max((a | b).sum(), 1))
-    return float(np.mean(missed))
+    errors = []
+    for code, known in zip(np.asarray(codes), truth, strict=True):
+        a, b = (decode(one, places, places, places) < 0 for one in (code, known))
+        errors.append(1 - (a & b).sum() / max((a | b).sum(), 1))
+    return float(np.mean(errors))

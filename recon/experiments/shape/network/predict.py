@@ -1,4 +1,4 @@
-"""A whole prediction: from pictures of cells to a run folder with a continuous model of each, and sampled draws."""
+"""Prediction: from pictures of cells to a run folder with a continuous model of each, and sampled draws."""
 
 import time
 from zlib import crc32
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ....io.network_file import Network, read
-from ....networks.architecture import built, on_device
+from ....networks.weights import load_network
 from ....runs import RunContext, RunOutcome
 from ..cells import to_cell_batch
 from ..output import write_prediction
@@ -21,8 +21,8 @@ from .refine import load_blur, refine
 from .shape_code import EDGE
 from .thickness_prior import ThicknessPrior
 
-_AT_ONCE = 16
-"""Codes that the network is asked for at once."""
+_BATCH = 16
+"""Codes of one call of the network."""
 
 
 def predict(context: RunContext) -> RunOutcome:
@@ -36,69 +36,70 @@ def predict(context: RunContext) -> RunOutcome:
 
     Raises:
         DataError: If there is no such network, or the file of the blur holds none.
-        Stopped: If it was asked to end early.
+        Stopped: If the prediction was asked to end early.
     """
-    settings, acquisition, work = context.config, context.measurement, context
-    wanted = settings.predict
-    network = read(wanted.network, "shape")
+    settings, acquisition = context.config, context.measurement
+    section = settings.predict
+    network = read(section.network, "shape")
     cells = to_cell_batch(acquisition)
-    sights = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
-    blur = load_blur(wanted, cells)  # Read in time, should it be none.
-    asked = time.monotonic()
-    kept = PredictionState.restore(work, len(sights), 1 if wanted.mean else wanted.draws)
-    _draw(kept, network, sights, [_seeds(settings.seed, name) for name in cells.names], wanted, work)
-    numbers = {"seconds_of_answer": time.monotonic() - asked, "draws": float(kept.codes.shape[1])}
-    if wanted.refine:
-        asked = time.monotonic()
-        numbers |= refine(kept, sights, blur, wanted.refine_steps, work)
-        numbers["seconds_of_refinement"] = time.monotonic() - asked
-    numbers |= write_prediction(settings, cells, kept.codes, sights, work)
+    pictures = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
+    blur = load_blur(section, cells)  # Before the work, in case the file holds no blur.
+    start = time.monotonic()
+    state = PredictionState.restore(context, len(pictures), 1 if section.mean else section.draws)
+    _draw(state, network, pictures, [_seeds(settings.seed, name) for name in cells.names], section, context)
+    numbers = {"seconds_of_answer": time.monotonic() - start, "draws": float(state.codes.shape[1])}
+    if section.refine:
+        start = time.monotonic()
+        numbers |= refine(state, pictures, blur, section.refine_steps, context)
+        numbers["seconds_of_refinement"] = time.monotonic() - start
+    numbers |= write_prediction(settings, cells, state.codes, pictures, context)
     return RunOutcome(numbers)
 
 
 def _draw(
-    kept: PredictionState,
+    state: PredictionState,
     network: Network,
-    sights: list[PictureInput],
+    pictures: list[PictureInput],
     seeds: list[list[int]],
-    wanted: ShapePredict,
-    work: RunContext,
+    settings: ShapePredict,
+    context: RunContext,
 ) -> None:
-    """Draw the codes that are not drawn yet, cell by cell and draw by draw; those of a cell do not depend on others."""
-    pairs = list(np.ndindex(*kept.codes.shape[:2]))
-    denoiser, parameters = built(network, ShapeDenoiser), on_device(network.weights)
-    heights = ThicknessPrior.from_arrays(network.statistics)
-    guessed = [heights.predict(sight) for sight in sights]
-    steps = 1 if wanted.mean else wanted.steps or network.steps
-    for first in range(kept.drawn, len(pairs), _AT_ONCE):
-        some = pairs[first : first + _AT_ONCE]
-        filled = some + [some[-1]] * (min(_AT_ONCE, _rounded(len(some))) - len(some))  # One program for most sizes.
-        noise, higher = zip(*(_noise([*seeds[cell], draw], wanted) for cell, draw in filled), strict=True)
-        told = [guessed[cell][0] + guessed[cell][1] * more for (cell, _), more in zip(filled, higher, strict=True)]
-        views = [sights[cell].channels(high) for (cell, _), high in zip(filled, told, strict=True)]
-        seen, start = jnp.asarray(np.stack(views)), jnp.asarray(np.stack(noise), jnp.float32)
-        answer = np.asarray(flow.draw(denoiser, parameters, seen, start, steps))
-        for (cell, draw), code in zip(some, answer, strict=False):
-            kept.codes[cell, draw] = code
-        kept.drawn = first + len(some)
-        work.progress(kept.drawn, len(pairs))
-        if kept.drawn < len(pairs):
-            kept.stop_if_asked(work)
+    """Draw the codes that are missing, cell by cell and draw by draw; those of a cell do not depend on others."""
+    pairs = list(np.ndindex(*state.codes.shape[:2]))
+    denoiser, prior = load_network(network, ShapeDenoiser), ThicknessPrior.from_arrays(network.statistics)
+    predicted = [prior.predict(picture) for picture in pictures]
+    steps = 1 if settings.mean else settings.steps or network.steps
+    for first in range(state.drawn, len(pairs), _BATCH):
+        some = pairs[first : first + _BATCH]
+        filled = some + [some[-1]] * (min(_BATCH, _power_of_two(len(some))) - len(some))  # One program for most sizes.
+        noise, deviations = zip(*(_noise([*seeds[cell], draw], settings) for cell, draw in filled), strict=True)
+        seen = []
+        for (cell, _), deviation in zip(filled, deviations, strict=True):
+            mean, spread = predicted[cell]
+            seen.append(pictures[cell].channels(mean + spread * deviation))
+        start = jnp.asarray(np.stack(noise), jnp.float32)
+        codes = np.asarray(flow.draw(denoiser, jnp.asarray(np.stack(seen)), start, steps))
+        for (cell, draw), code in zip(some, codes, strict=False):
+            state.codes[cell, draw] = code
+        state.drawn = first + len(some)
+        context.progress(state.drawn, len(pairs))
+        if state.drawn < len(pairs):
+            state.stop_if_asked(context)
 
 
 def _seeds(seed: int, name: str) -> list[int]:
-    """Of a cell's draws, by its name: they are the same whichever other cells are read."""
+    """Seeds of a cell's draws, by its name: they do not depend on the other cells that are read."""
     return [seed, crc32(name.encode())]
 
 
-def _noise(seed: list[int], wanted: ShapePredict) -> tuple[Float[np.ndarray, "z y x"], float]:
-    """Of a draw's code, and of its height in units of the spread; none where the mean is asked for."""
-    if wanted.mean:
+def _noise(seed: list[int], settings: ShapePredict) -> tuple[Float[np.ndarray, "z y x"], float]:
+    """Draw the noise of a code, and the deviation of its height in units of the spread; zeros for the mean."""
+    if settings.mean:
         return np.zeros((EDGE,) * 3), 0.0
     rng = np.random.default_rng(seed)
-    return wanted.temperature * rng.normal(size=(EDGE,) * 3), wanted.temperature * float(rng.normal())
+    return settings.temperature * rng.normal(size=(EDGE,) * 3), settings.temperature * float(rng.normal())
 
 
-def _rounded(count: int) -> int:
-    """The next power of two."""
+def _power_of_two(count: int) -> int:
+    """Round up to a power of two."""
     return 1 << (count - 1).bit_length()

@@ -1,16 +1,15 @@
-"""A whole training: from a config to a run folder with the network, or the networks of a cross-validation."""
+"""Training of a network: from a config to a run folder with the network, or the networks of a cross-validation."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ....errors import ConfigError, Diagnostic
-from ....io.network_file import FILE_NAME, STEPS_OF_ANSWER, TEACHER, read
-from ....optimize.trainer import Trainer
-from ....optimize.training_run import TrainingRun, first_weights
+from ....io.network_file import FILE_NAME, SAMPLING_STEPS, TEACHER, read
+from ....optimize.network_trainer import NetworkTrainer
+from ....optimize.training_run import TrainingRun, initial_weights
 from ....runs import RunContext, RunOutcome
 from ..config import ShapeSettings
 from .augmentation import TrainingCell
@@ -19,6 +18,8 @@ from .objective import ShapeObjective
 from .training_data import TrainingSet, gather_training_set, simulate_held_out
 
 _KIND = "shape"
+
+Numbers = dict[str, float]
 
 
 def train(context: RunContext) -> RunOutcome:
@@ -30,66 +31,66 @@ def train(context: RunContext) -> RunOutcome:
     Raises:
         ConfigError: If a cross-validation is asked for that would be none.
         DataError: If the cells cannot be read, or their shapes are not known.
-        Stopped: If it was asked to end early.
+        Stopped: If the training was asked to end early.
     """
-    settings, work = context.config, context
-    wanted = settings.train
+    settings = context.config
+    section = settings.train
     _require_unseen(settings)
-    denoiser = ShapeDenoiser(settings.network.widths, settings.network.blocks)
-    weights = first_weights(wanted.network, _KIND, denoiser.constants())
-    sources = gather_training_set(settings, work)
+    constants = ShapeDenoiser(settings.network.widths, settings.network.blocks).constants()
+    weights = initial_weights(section.network, _KIND, constants)
+    sources = gather_training_set(settings, context)
     parts = _parts(settings, sources.real)
-    each = wanted.steps + wanted.distil
-    course = TrainingRun(work, len(parts) * each)
-    state = work.folder.latest_checkpoint()
-    begun = 0 if state is None else int(state.metadata["part"])
-    judged: list[dict[str, float]] = []
-    numbers: dict[str, float] = {}
+    each = section.steps + section.distil
+    run = TrainingRun(context, len(parts) * each)
+    state = context.folder.latest_checkpoint()
+    first = 0 if state is None else int(state.metadata["part"])
+    validations: list[Numbers] = []
+    numbers: Numbers = {}
     for part in parts:
-        course.before = part.number * each
-        if part.number < begun:  # It was done before the run was stopped.
-            judged.append(dict(read(work.folder.path / part.name, _KIND).provenance["numbers"]))
+        run.before = part.number * each
+        if part.number < first:  # It was done before the run was stopped.
+            validations.append(dict(read(context.folder.path / part.name, _KIND).provenance["numbers"]))
         else:
-            learned, held_out = part.divided(sources)
+            learned, held_out = part.divide(sources)
             held_out = held_out or simulate_held_out(settings.seed)
-            task = ShapeObjective(denoiser, wanted, settings.seed, learned.real, learned.beside, held_out, weights)
-            own, size = _learned(task, part, course)
-            judged.append(own)
+            objective = ShapeObjective(
+                settings.network, section, settings.seed, learned.real, learned.beside, held_out, weights
+            )
+            validation, size = _train_part(objective, part, run)
+            validations.append(validation)
             numbers |= size
-    numbers |= {name: float(np.mean([one[name] for one in judged])) for name in judged[0]}
-    numbers |= {"steps": float(course.total), "examples": float(course.total * wanted.batch)}
+    numbers |= {name: float(np.mean([one[name] for one in validations])) for name in validations[0]}
+    numbers |= {"steps": float(run.total), "examples": float(run.total * section.batch)}
     numbers |= {"real_cells": float(len(sources.real)), "simulated_cells": float(len(sources.simulated))}
     numbers |= {"held_out_real": float(any(part.held_out for part in parts))}
-    return RunOutcome(numbers | {"seconds": course.seconds})
+    return RunOutcome(numbers | {"seconds": run.seconds})
 
 
-def _learned(task: ShapeObjective, part: "Fold", course: TrainingRun) -> tuple[dict[str, float], dict[str, float]]:
+def _train_part(objective: ShapeObjective, part: "Fold", run: TrainingRun) -> tuple[Numbers, Numbers]:
     """Train the network of a part, distil it, and write it.
 
     Returns:
-        How well it does; and its size.
+        The numbers of its validation, and those of its size.
     """
-    wanted, folder = task.settings, course.work.folder
+    settings, folder = objective.settings, run.context.folder
     path, teacher, state = folder.path / part.name, folder.path / part.teacher, folder.latest_checkpoint()
-    if not wanted.distil:
-        return _run(task, part, course, path)
+    if not settings.distil:
+        return _run(objective, part, run, path.name)
     if state is None or (int(state.metadata["part"]), bool(state.metadata["distilled"])) != (part.number, True):
-        _run(task, part, course, teacher)
-    course.before += wanted.steps
+        _run(objective, part, run, teacher.name)
+    run.before += settings.steps
     # The file is read even if it was just written, rounded: a run that goes on has nothing else.
-    return _run(task.distilling(read(teacher, _KIND).weights), part, course, path)
+    return _run(objective.for_distillation(read(teacher, _KIND).weights), part, run, path.name)
 
 
-def _run(
-    task: ShapeObjective, part: "Fold", course: TrainingRun, path: Path
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Take the steps of a task that are left, and write the network."""
-    training = Trainer(task, task.settings, task.seed)
-    course.run(training, {"part": part.number, "distilled": task.teacher is not None})
-    judged = training.judged or task.judge(training.state.mean)
-    facts = {STEPS_OF_ANSWER: task.steps_of_answer}
-    size = course.write(training, _KIND, task.denoiser.constants(), judged, path, task.heights.arrays(), facts)
-    return judged, size
+def _run(objective: ShapeObjective, part: "Fold", run: TrainingRun, name: str) -> tuple[Numbers, Numbers]:
+    """Take the steps of an objective that are left, and write the network."""
+    trainer = NetworkTrainer(objective, objective.settings, objective.seed)
+    run.run(trainer, {"part": part.number, "distilled": objective.teacher is not None})
+    validation = trainer.validation or objective.validate(trainer.state.mean)
+    metadata = {SAMPLING_STEPS: objective.sampling_steps}
+    statistics, path = objective.thickness_prior.arrays(), run.context.folder.path / name
+    return validation, run.write(trainer, _KIND, validation, path, statistics, metadata)
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ class Fold:
     """One training of a run.
 
     Args:
-        number: Of the part that is held out.
-        name: Of the network's file.
-        teacher: Of that of the network before it was distilled.
-        held_out: Which cells are.
+        number: Number of the part that is held out.
+        name: Name of the network's file.
+        teacher: Name of the file of the network before it was distilled.
+        held_out: Numbers of the real cells that are held out.
     """
 
     number: int
@@ -108,16 +109,17 @@ class Fold:
     teacher: str
     held_out: frozenset[int]
 
-    def divided(self, sources: TrainingSet) -> tuple[TrainingSet, list[TrainingCell]]:
-        """What is learned from, without anything of the cells that are held out; and those."""
-        kept = [i for i in range(len(sources.real)) if i not in self.held_out]
-        turned = [sources.turned[i] for i in kept] if sources.turned else []
-        return TrainingSet([sources.real[i] for i in kept], turned, sources.simulated), [
+    def divide(self, sources: TrainingSet) -> tuple[TrainingSet, list[TrainingCell]]:
+        """Divide cells into those to learn from, without any copy of a held-out one, and the held-out ones."""
+        learned = [i for i in range(len(sources.real)) if i not in self.held_out]
+        turned = [sources.turned[i] for i in learned] if sources.turned else []
+        return TrainingSet([sources.real[i] for i in learned], turned, sources.simulated), [
             sources.real[i] for i in sorted(self.held_out)
         ]
 
 
 def _parts(settings: ShapeSettings, real: Sequence[TrainingCell]) -> list[Fold]:
+    """List the trainings of a run: one, or one for each part of a cross-validation."""
     count = settings.train.folds
     if count == 0:
         return [Fold(0, FILE_NAME, f"{TEACHER}.h5", frozenset())]
@@ -131,9 +133,9 @@ def _parts(settings: ShapeSettings, real: Sequence[TrainingCell]) -> list[Fold]:
 
 def _require_unseen(settings: ShapeSettings) -> None:
     """Refuse networks to begin with that may have learned from the very cells that a part holds out."""
-    wanted = settings.train
-    if wanted.folds and wanted.network is not None:
-        message = f"{wanted.network!r} would begin every part, and may have seen the cells that the part is judged by"
+    section = settings.train
+    if section.folds and section.network is not None:
+        message = f"{section.network!r} would begin every part, and may have seen the cells that the part is judged by"
         raise ConfigError(Diagnostic("train.network", message, "leave it out, or train one network (train.folds=0)"))
 
 
@@ -143,7 +145,7 @@ def folds(labels: Sequence[str], count: int, seed: int) -> np.ndarray:
     Args:
         labels: Class of each cell.
         count: Number of parts.
-        seed: Of the division.
+        seed: Seed of the division.
 
     Returns:
         Number of the part of each cell.
@@ -154,6 +156,6 @@ def folds(labels: Sequence[str], count: int, seed: int) -> np.ndarray:
         by_class[label].append(i)
     for label in sorted(by_class):
         cells = rng.permutation(by_class[label])
-        division[cells] = (next_part + np.arange(len(cells))) % count  # What is left of one class evens out the next.
+        division[cells] = (next_part + np.arange(len(cells))) % count  # The rest of one class evens out the next.
         next_part += len(cells)
     return division

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,83 +176,85 @@ def test_every_class_has_its_share_in_every_fold() -> None:
 
 
 class Oracle(ShapeDenoiser):
-    """Knows the answer."""
+    """Network whose estimate is always 0.25."""
 
-    def estimate(self, parameters: Any, noisy: Any, time: Any, seen: Any, dtype: Any = None) -> Any:
-        del parameters, time, seen, dtype
+    def estimate(self, noisy: Any, time: Any, seen: Any, dtype: Any = None) -> Any:
+        del time, seen, dtype
         return jnp.full_like(noisy, 0.25)
 
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_the_flow_ends_at_what_the_network_knows(steps: int) -> None:
     seen = jnp.zeros((2, PIXELS, PIXELS, CHANNELS))
-    found = flow.draw(Oracle(), {}, seen, flow.noise(jax.random.key(0), 2), steps)
+    found = flow.draw(Oracle((8,), (1,)), seen, flow.noise(jax.random.key(0), 2), steps)
     np.testing.assert_allclose(found, 0.25, atol=1e-6)
 
 
 def test_a_small_network_learns_one_cell(drawn: TrainingCell) -> None:
-    denoiser, seen = ShapeDenoiser((8,), (1,)), make_example(drawn)
-    parameters = {name: jnp.asarray(array) for name, array in denoiser.initialise(0).items()}
+    denoiser, seen = ShapeDenoiser((8,), (1,), seed=0), make_example(drawn)
     codes, pictures = (jnp.stack([jnp.asarray(one)] * 8) for one in (seen.code, seen.seen))
 
     @jax.jit
-    def step(parameters: dict[str, jax.Array], key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        def loss(parameters: dict[str, jax.Array]) -> jax.Array:
-            return flow.loss(denoiser, parameters, codes, pictures, key, jnp.float32)[1]["error"]
+    def step(denoiser: ShapeDenoiser, key: jax.Array) -> tuple[jax.Array, ShapeDenoiser]:
+        def loss(denoiser: ShapeDenoiser) -> jax.Array:
+            return flow.loss(denoiser, codes, pictures, key, jnp.float32)[1]["error"]
 
-        value, slope = jax.value_and_grad(loss)(parameters)
-        return value, {name: array - 0.003 * jnp.sign(slope[name]) for name, array in parameters.items()}
+        value, slopes = jax.value_and_grad(loss)(denoiser)
+        return value, jax.tree.map(lambda array, slope: array - 0.003 * jnp.sign(slope), denoiser, slopes)
 
     errors = []
     for i in range(120):
-        value, parameters = step(parameters, jax.random.key(i))
+        value, denoiser = step(denoiser, jax.random.key(i))
         errors.append(float(value))
     assert np.mean(errors[-10:]) < 0.4 * np.mean(errors[:10])
 
 
-class Bent(ShapeDenoiser):
-    """Tells half of what it is given and something more, whatever the time: its ways from noise are curves.
+class CurvedFlow(ShapeDenoiser):
+    """Network with an affine estimate that does not depend on the time: its paths from noise are curves."""
 
-    With ``a`` and ``b`` it tells of a straight way where it ends: at a·noise + b.
-    """
+    def estimate(self, noisy: Any, time: Any, seen: Any, dtype: Any = None) -> Any:
+        return 0.5 * noisy + 0.1
 
-    def estimate(self, parameters: Any, noisy: Any, time: Any, seen: Any, dtype: Any = None) -> Any:
-        if "a" not in parameters:
-            return 0.5 * noisy + 0.1
-        a, b, t = parameters["a"], parameters["b"], time[:, None, None, None]
+
+class StraightFlow(ShapeDenoiser):
+    """Network with straight paths from noise to a·noise + b."""
+
+    def __init__(self, a: Any, b: Any) -> None:
+        super().__init__((8,), (1,))
+        self.a, self.b = nnx.Param(jnp.asarray(a)), nnx.Param(jnp.asarray(b))
+
+    def estimate(self, noisy: Any, time: Any, seen: Any, dtype: Any = None) -> Any:
+        a, b, t = self.a[...], self.b[...], time[:, None, None, None]
         return b + a * (noisy - t * b) / (1 - t + t * a)
 
 
 def test_what_is_distilled_ends_in_one_step_where_its_teacher_does_in_many() -> None:
-    denoiser, seen = Bent(), jnp.zeros((64, PIXELS, PIXELS, CHANNELS))
-    end = partial(flow.draw, denoiser, {}, seen[:1], steps=STEPS)
+    teacher, seen = CurvedFlow((8,), (1,)), jnp.zeros((64, PIXELS, PIXELS, CHANNELS))
+    end = partial(flow.draw, teacher, seen[:1], steps=STEPS)
     b = end(jnp.zeros((1, EDGE, EDGE, EDGE)))[0, 0, 0, 0]
     a = end(jnp.ones((1, EDGE, EDGE, EDGE)))[0, 0, 0, 0] - b
 
-    def missed(a: Any, b: Any, mean: Any) -> float:
+    def error(a: Any, b: Any, mean: Any) -> float:
         codes = jnp.full((64, EDGE, EDGE, EDGE), mean)
-        student = {"a": a, "b": b}
-        return float(
-            flow.distillation_loss(denoiser, student, {}, codes, seen, jax.random.key(0), jnp.float32)[1]["error"]
-        )
+        student = StraightFlow(a, b)
+        return float(flow.distillation_loss(student, teacher, codes, seen, jax.random.key(0), jnp.float32)[1]["error"])
 
-    assert missed(a, b, mean=b) < 1e-10
-    assert missed(a, b, mean=b + 1) == pytest.approx(0.2, abs=0.1)  # Those alone that are asked for the mean.
-    assert missed(a + 0.1, b, mean=b) > 1e-3
-    assert abs(float(denoiser.estimate({}, jnp.ones((1, 1, 1, 1)), jnp.zeros(1), None)[0, 0, 0, 0] - a - b)) > 0.05
+    assert error(a, b, mean=b) < 1e-10
+    assert error(a, b, mean=b + 1) == pytest.approx(0.2, abs=0.1)  # Those alone that are asked for the mean.
+    assert error(a + 0.1, b, mean=b) > 1e-3
+    assert abs(float(teacher.estimate(jnp.ones((1, 1, 1, 1)), jnp.zeros(1), None)[0, 0, 0, 0] - a - b)) > 0.05
 
 
 @pytest.mark.parametrize("time", [0.0, 0.3, 0.9, 0.98])
 def test_a_network_that_says_nothing_gives_the_likeliest_code_of_numbers_that_know_nothing_of_another(
     time: float,
 ) -> None:
-    denoiser = ShapeDenoiser((8,), (1,))
-    nothing = {name: jnp.zeros_like(array) for name, array in denoiser.initialise(0).items()}
+    denoiser = ShapeDenoiser((8,), (1,))  # all weights are 0
     middle, spread = denoiser.codes
     own, other = jax.random.split(jax.random.key(2))
     codes = middle + spread * flow.noise(own, 4)
     noisy = time * codes + (1 - time) * flow.noise(other, 4)
-    found = denoiser.estimate(nothing, noisy, jnp.full(4, time), jnp.zeros((4, PIXELS, PIXELS, CHANNELS)))
+    found = denoiser.estimate(noisy, jnp.full(4, time), jnp.zeros((4, PIXELS, PIXELS, CHANNELS)))
     variance = 1 / (1 / spread**2 + (time / (1 - time)) ** 2)  # What is known before, and what is measured.
     np.testing.assert_allclose(((found - codes) ** 2).mean(), variance, rtol=0.05)
 

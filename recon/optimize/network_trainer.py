@@ -1,0 +1,222 @@
+"""Training of a network: AdamW, the running mean of the weights, validation, examples made ahead by a thread.
+
+All randomness follows from the seed and the step, so that a resumed run comes to the numbers of an uninterrupted one.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from ..errors import DataError, Diagnostic
+from ..runs import Status
+from ..runs.checkpoint import Checkpoint
+from .train_settings import TrainSettings
+from .trainer import Callbacks, Trainer, state_from_arrays, state_to_arrays
+
+FINAL_RATE = 0.03
+"""Share of the learning rate that is left at the end."""
+CLIP = 1.0
+"""Norm to which a gradient is cut."""
+REPORT_EVERY = 25
+"""Steps over which the numbers of a line of the metrics are averaged."""
+CHECKPOINT_INTERVAL = 300.0
+"""[s] Time between two checkpoints."""
+_AHEAD = 3
+"""Batches that wait to be learned."""
+
+Batch: TypeAlias = tuple[np.ndarray, ...]
+Metrics: TypeAlias = dict[str, Array]
+
+
+@runtime_checkable
+class TrainingObjective(Protocol):
+    """Loss of a network on examples, and its validation."""
+
+    def init(self, seed: int) -> Any:
+        """Build the network before the training: a tree of arrays."""
+        ...
+
+    def batch(self, step: int) -> Batch | None:
+        """Make the examples of a step, the same at each call; None if a stop was requested meanwhile."""
+        ...
+
+    def loss(self, network: Any, batch: Any, key: Array) -> tuple[Float[Array, ""], Metrics]:
+        """Compute the loss and further metrics of a step. Jittable."""
+        ...
+
+    def validate(self, network: Any) -> dict[str, float]:
+        """Measure the quality on held-out specimens; the first number is shown on the screen."""
+        ...
+
+
+class TrainingState(NamedTuple):
+    """Variables of a training; a tree of arrays.
+
+    Args:
+        network: Network that is trained.
+        mean: Network with the running mean of the weights.
+        optimiser: State of the optimiser.
+        step: Number of steps done.
+    """
+
+    network: Any
+    mean: Any
+    optimiser: Any
+    step: Int[Array, ""]
+
+
+class NetworkTrainer(Trainer):
+    """Training of one network.
+
+    Args:
+        objective: Examples, loss and validation.
+        settings: Steps and rates.
+        seed: Seed of the first weights and of the noise.
+    """
+
+    def __init__(self, objective: TrainingObjective, settings: TrainSettings, seed: int) -> None:
+        self.objective, self.settings, self.seed = objective, settings, seed
+        self.validation: dict[str, float] = {}
+        self.state = self._init()
+        self._recent: list[Metrics] = []
+        self._batches: Iterator[Batch | None] = iter(())
+        self._batch: Batch | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Number of steps in all."""
+        return self.settings.steps
+
+    @property
+    def checkpoint_interval(self) -> float:
+        """[s] Time between two checkpoints."""
+        return CHECKPOINT_INTERVAL
+
+    def run(self, callbacks: Callbacks) -> Status:
+        """Take the steps that are left, and save a checkpoint at the end.
+
+        Raises:
+            DataError: If the loss is not finite.
+        """
+        with self._examples(self.step) as self._batches:
+            outcome = super().run(callbacks)
+        if outcome is not Status.STOPPED:
+            self.save(callbacks)
+        return outcome
+
+    def prepare(self) -> bool:
+        """Wait for the examples of the next step."""
+        self._batch = next(self._batches)
+        return self._batch is not None
+
+    def advance(self) -> dict[str, float]:
+        """Take one step; returns the means of the last steps now and then, with a validation when it is due."""
+        self.state, metrics = self._update(self.state, self._batch)
+        self.step += 1
+        self._recent.append(metrics)
+        if self.step % REPORT_EVERY and self.step != self.total_steps:
+            return {}
+        means = {name: float(np.mean([float(one[name]) for one in self._recent])) for name in metrics}
+        self._recent = []
+        if not np.isfinite(means["loss"]):
+            message = f"the loss is no number any more at step {self.step}"
+            raise DataError(Diagnostic("train", message, "lower train.learning_rate, and start anew"))
+        if self.step % self.settings.judge_every < REPORT_EVERY or self.step == self.total_steps:
+            self.validation = self.objective.validate(self.state.mean)
+            means |= self.validation
+        return means
+
+    def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Collect the arrays from which the training can be resumed."""
+        return state_to_arrays(self.state), {}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Resume from a checkpoint.
+
+        Raises:
+            DataError: If it is not one of this training.
+        """
+        self.state = state_from_arrays(self.state, checkpoint.arrays)
+        self.step = int(self.state.step)
+
+    def _init(self) -> TrainingState:
+        network = self.objective.init(self.seed)
+        first, mean = (jax.tree.map(jnp.array, network) for _ in range(2))
+        return TrainingState(first, mean, self._transformation().init(first), jnp.zeros((), jnp.int32))
+
+    def _transformation(self) -> optax.GradientTransformation:
+        settings = self.settings
+        rate = optax.warmup_cosine_decay_schedule(
+            0.0,
+            settings.learning_rate,
+            settings.warm_up,
+            max(settings.steps, settings.warm_up + 1),
+            FINAL_RATE * settings.learning_rate,
+        )
+        return optax.chain(
+            optax.clip_by_global_norm(CLIP), optax.adamw(rate, b2=0.99, weight_decay=settings.weight_decay)
+        )
+
+    @cached_property
+    def _update(self) -> Callable[[TrainingState, Any], tuple[TrainingState, Metrics]]:
+        transformation = self._transformation()
+
+        def update(state: TrainingState, batch: Any) -> tuple[TrainingState, Metrics]:
+            key = jax.random.fold_in(jax.random.key(self.seed), state.step)
+            differentiate = jax.value_and_grad(self.objective.loss, has_aux=True)
+            (loss, metrics), gradient = differentiate(state.network, batch, key)
+            with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+                updates, optimiser = transformation.update(gradient, state.optimiser, state.network)
+                network = optax.apply_updates(state.network, updates)
+            done = state.step.astype(jnp.float32)
+            # EMA warm-up: smaller decay in the first steps.
+            decay = jnp.minimum(self.settings.memory, (1.0 + done) / (10.0 + done))
+            mean = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.mean, network)
+            return TrainingState(network, mean, optimiser, state.step + 1), metrics | {"loss": loss}
+
+        return jax.jit(update, donate_argnums=0)
+
+    @contextmanager
+    def _examples(self, first: int) -> Iterator[Iterator[Batch | None]]:
+        """Yield an iterator over the batches from a step on, which a thread makes ahead."""
+        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
+        ended = threading.Event()
+
+        def put(item: Batch | BaseException | None) -> None:
+            while not ended.is_set():
+                with suppress(queue.Full):
+                    ready.put(item, timeout=0.2)
+                    break
+
+        def make() -> None:
+            try:
+                for step in range(first, self.settings.steps):
+                    if ended.is_set():
+                        return
+                    put(self.objective.batch(step))
+            except BaseException as error:  # The loop raises it.
+                put(error)
+
+        def take() -> Iterator[Batch | None]:
+            for _ in range(first, self.settings.steps):
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+
+        maker = threading.Thread(target=make, daemon=True)
+        maker.start()
+        try:
+            yield take()
+        finally:
+            ended.set()
+            maker.join()
