@@ -82,7 +82,7 @@ def test_an_answer_outlives_added_starts_that_find_nothing(tmp_path: Path, monke
     def nothing(*arguments: Any) -> PhasingResult:
         raise NoObjectError("no start found an object")
 
-    monkeypatch.setattr("unflat.recon.experiments.crystal.network.refine._beside", nothing)
+    monkeypatch.setattr("unflat.recon.experiments.crystal.network.refine._phase_starts", nothing)
     alone, _ = run(tmp_path / "alone", wrong(), starts=0)
     found, _ = run(tmp_path / "run", wrong())
     np.testing.assert_array_equal(found.density, alone.density)
