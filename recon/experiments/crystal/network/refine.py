@@ -99,7 +99,14 @@ def _refine(
     options = {"save_checkpoint": writer.save} if save else {}
     recipe = refine_settings(settings, len(densities))
     result = phase(
-        measured, recipe, settings.seed, context.progress, context.should_stop, checkpoint, initial_densities=densities, **options
+        measured,
+        recipe,
+        settings.seed,
+        context.progress,
+        context.should_stop,
+        checkpoint,
+        initial_densities=densities,
+        **options,
     )
     writer.write_rows(result.solutions)
     return result
