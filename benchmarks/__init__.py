@@ -1,1 +1,1 @@
-"""What unflat reaches, measured: ``python -m benchmarks`` from the repository's root. No part of the package."""
+"""Benchmarks of unflat: ``python -m benchmarks`` in the root of the repository. They are not part of the package."""

@@ -1,4 +1,4 @@
-"""Real data: Spirogyra algae under one LED after the other, read in place, against linear IDT of the same views.
+"""Measured data: Spirogyra algae under one LED after the other, compared with linear IDT of the same views.
 
 Coordinates: z along the light, y down, x right, metres.
 """
@@ -21,7 +21,17 @@ from unflat.recon.volume import Volume
 
 from .commands import Options, fit, settings_of
 from .ledger import Ledger, Numbers
-from .linear import STRENGTHS, Contrast, best_answer, judged_alike, problem_of, residual, split, volume_of, with_physics
+from .linear import (
+    STRENGTHS,
+    Contrast,
+    best_inverse,
+    options_of_linear,
+    problem_of,
+    residual,
+    split,
+    volume_of,
+    with_physics,
+)
 from .pictures import save_small, upright_sections
 from .places import shared
 
@@ -32,12 +42,12 @@ OPTIONS: Options = {
     "volume.depth": "125 um",
     "volume.centre_z": "22 um",
     "volume.spacing": ["3.125 um", PIXEL, PIXEL],
-    "volume.size": ["190 um", "190 um"],  # filaments run on beyond the images, and light comes in from there
-    "physics.absorption": True,  # chloroplasts do
-    "fit.refine": {"sources": True},  # ten dark views tell that the array of LEDs is not quite where it should be
+    "volume.size": ["190 um", "190 um"],  # filaments continue beyond the images, and scatter light into them
+    "physics.absorption": True,  # of the chloroplasts
+    "fit.refine": {"sources": True},  # ten dark views show that the array of LEDs is slightly displaced
     "fit.steps": 150,
 }
-"""A crop of 256 × 256, 40 slices. Tune here; on a GPU the whole of the images: `ON_GPU`."""
+"""Options for a crop of 256 × 256 and 40 slices; `ON_GPU` fits whole images."""
 ON_GPU: Options = {"acquisition.crop": [512, 512]}
 TINY: Options = {
     "acquisition.crop": [48, 48],
@@ -48,12 +58,12 @@ TINY: Options = {
     "fit.withheld": 0.2,
 }
 GOAL_RATIO, GOAL_MINUTES = 0.8, 30
-POINTS, APART = 8, 25e-6
-"""Filaments that are measured, and [m] how far from one another at least."""
+POINTS, DISTANCE = 8, 25e-6
+"""Number of measured filaments, and their least distance [m]."""
 
 
 def run(ledger: Ledger) -> None:
-    """Fit, invert linearly, compare on the withheld views, measure filaments, draw."""
+    """Fit, invert linearly, compare on withheld views, measure filaments, and draw."""
     path = shared("cells/algae_idt.h5")
     options = {**OPTIONS, **(ON_GPU if ledger.device == "gpu" else {}), **(TINY if ledger.quick else {})}
     config = ledger.scratch / "config.yaml"
@@ -62,17 +72,17 @@ def run(ledger: Ledger) -> None:
     ours = ledger.part("fit", options, lambda: fit(config, path, output, options, ledger.device))
     strengths = ledger.choose(STRENGTHS, (0.03, 0.003))
     known = {**options, "strengths": strengths}
-    alike = {**judged_alike(options), "strengths": strengths}
+    alike = {**options_of_linear(options), "strengths": strengths}
     linear = ledger.part("linear", alike, lambda: _linear(config, path, options, strengths, ledger.scratch))
     widths = ledger.part("widths", known | {"points": POINTS}, lambda: _widths(output, ledger.scratch / "linear.h5"))
     ledger.part("pictures", known, lambda: _draw(ledger, output))
     for picture in ("algae-depths-unflat", "algae-depths-linear", "algae-upright"):
         ledger.figure(picture)
-    _tell(ledger, ours, linear, widths, options)
+    _add_rows(ledger, ours, linear, widths, options)
 
 
 def _linear(config: Path, path: Path, options: Options, strengths: Sequence[float], folder: Path) -> Numbers:
-    """The linear inverse that predicts the withheld views best, by its own physics and by multi-slice."""
+    """Find the linear inverse that predicts the withheld views best, by its own physics and by multi-slice."""
     settings: Any = load_config(config, settings_of(options))
     measured = problem_of(settings, get_experiment("cell").read(settings, path))
     trained, withheld = split(measured)
@@ -83,17 +93,17 @@ def _linear(config: Path, path: Path, options: Options, strengths: Sequence[floa
         tried.append({model: judge(contrast) for model, judge in judges.items()})
         return -tried[-1]["linear"]
 
-    best = best_answer(measured, trained, merit, strengths=strengths)
+    best = best_inverse(measured, trained, merit, strengths=strengths)
     save(volume_of(measured, best.contrast), folder / "linear.h5")
-    found: Numbers = {"views": measured.views, "views_withheld": len(withheld), "seconds": best.seconds}
+    numbers: Numbers = {"views": measured.views, "views_withheld": len(withheld), "seconds": best.seconds}
     for model in judges:
         chosen = int(np.argmin([each[model] for each in tried]))
-        found |= {f"residual_{model}": tried[chosen][model], f"strength_{model}": strengths[chosen]}
-    return found
+        numbers |= {f"residual_{model}": tried[chosen][model], f"strength_{model}": strengths[chosen]}
+    return numbers
 
 
 def _widths(output: Path, linear: Path) -> Numbers:
-    """Axial width of the same filaments in both volumes."""
+    """Measure the axial widths of the same filaments in both volumes."""
     volumes = [read_volume(output / "volume.h5"), read_volume(linear)]
     contrasts = [np.asarray(v.main, np.float64) - float(v.attributes["medium_index"]) for v in volumes]
     points = filaments(contrasts, volumes[0].spacing)
@@ -108,13 +118,13 @@ def _widths(output: Path, linear: Path) -> Numbers:
 def filaments(
     contrasts: Sequence[Float[np.ndarray, "z y x"]], spacing: tuple[float, float, float]
 ) -> list[tuple[int, int, int]]:
-    """Choose points on the filaments that stand out most, counting all volumes alike.
+    """Choose points on the filaments of highest contrast, with equal weights of all volumes.
 
-    Each volume is band-passed laterally (1 to 5 µm) and divided by its own spread; the points are the greatest maxima
-    of the sum of magnitudes, a filament's width from the box's faces, and some way from one another.
+    Each volume is band-passed laterally (1 to 5 µm) and divided by its standard deviation. The points are the largest
+    maxima of the sum of magnitudes, at some distance from the faces of the box and from one another.
 
     Args:
-        contrasts: Of the same lattice.
+        contrasts: Volumes on one grid.
         spacing: [m] Distance between samples.
     """
     from scipy.ndimage import gaussian_filter
@@ -136,7 +146,7 @@ def filaments(
     while len(points) < POINTS and total.max() > 0:
         z, y, x = (int(i) for i in np.unravel_index(int(np.argmax(total)), total.shape))
         points.append((z, y, x))
-        near = (grid[1] - grid[1][0, y, 0]) ** 2 + (grid[2] - grid[2][0, 0, x]) ** 2 < APART**2
+        near = (grid[1] - grid[1][0, y, 0]) ** 2 + (grid[2] - grid[2][0, 0, x]) ** 2 < DISTANCE**2
         total = np.where(near, 0, total)
     return points
 
@@ -147,7 +157,7 @@ def _axes(volume: Volume) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _draw(ledger: Ledger, output: Path) -> Numbers:
     results = {"unflat": read_model(output), "linear IDT": read_volume(ledger.scratch / "linear.h5")}
-    low, high = results["unflat"].frame.low, results["unflat"].frame.high
+    low, high = results["unflat"].bounds
     heights = [float(low[0] + (i + 0.5) / 8 * (high[0] - low[0])) for i in range(8)]
     for name, result in results.items():
         picture = ledger.figure(f"algae-depths-{name.split()[0]}")
@@ -157,7 +167,7 @@ def _draw(ledger: Ledger, output: Path) -> Numbers:
     return {}
 
 
-def _tell(ledger: Ledger, ours: Numbers, linear: Numbers, widths: Numbers, options: Options) -> None:
+def _add_rows(ledger: Ledger, ours: Numbers, linear: Numbers, widths: Numbers, options: Options) -> None:
     y, x = options["acquisition.crop"]
     withheld = f"{ours['views_withheld']:.0f} of {ours['views']:.0f} views withheld"
     how = f"`unflat fit` on {y} × {x} pixels, read in place; {withheld}"

@@ -1,9 +1,9 @@
-"""Classes of red blood cells from features of their shapes, with too few cells of some: what draws are worth.
+"""Classification of red blood cells by features of their shapes, with predicted shapes for rare classes.
 
-The experiment of DISPR, within the fold: features are scaled and selected by the training cells alone, and shapes are
-drawn of training cells alone, by the network of `shapes` that has not seen the fold (of simulated cells by the shipped
-network, which has seen none of these). A forest is judged by the macro F1 of true shapes of the fold. Real cells and
-simulated ones stand in tables of their own.
+The experiment of DISPR, within each fold: features are scaled and selected by the training cells only, and shapes are
+predicted of training cells only, by the network of `shapes` that has not seen the fold (of simulated cells by the
+shipped network, which has seen none of them). The figure is the macro F1 of a random forest on true shapes of the fold.
+Real and simulated cells have separate rows.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from .shapes import FOLDS, held_out
 
 NAME = "classes of red blood cells"
 SMALLEST, MOST = 2, 5
-TREES, KEPT, SEEDS = 400, 30, 5
+TREES, FEATURES, SEEDS = 400, 30, 5
 SIMULATED, SIMULATED_CLASSES = 12, 12
 PUBLISHED = "DISPR 55.2 → 72.2 on 6 classes (*published*)"
 HEADER = 5
-"""Columns of a table of features that name its row."""
+"""Number of columns that name the row in a table of features."""
 
 
 def run(ledger: Ledger) -> None:
@@ -48,16 +48,16 @@ def run(ledger: Ledger) -> None:
     for fold in range(FOLDS):
         own = known | {"draws": MOST, "smallest": SMALLEST, "network": digest(networks / f"network-{fold}.h5")}
         drawn.append(ledger.part(f"drawn-{fold}", own, partial(_drawn, ledger, source, real, fold)))
-    _tell(ledger, "real, 4 classes", real, drawn)
+    _add_rows(ledger, "real, 4 classes", real, drawn)
     many = {"cells": SIMULATED, "classes": SIMULATED_CLASSES}
     made = ledger.part("simulated", many, partial(_simulated, ledger))
     many |= {"draws": MOST, "network": digest(path_of(SHIPPED, "shape")), "config": known["config"]}
     imagined = ledger.part("simulated-drawn", many, partial(_drawn_of_simulated, ledger))
-    _tell(ledger, "SIMULATED, 12 classes", made, _by_fold(imagined, made))
+    _add_rows(ledger, "SIMULATED, 12 classes", made, _by_fold(imagined, made))
 
 
 def _true_features(ledger: Ledger, source: Path) -> Numbers:
-    """Features of the true shapes, as `unflat measure` gives them of the acquisition's truth."""
+    """Measure the features of the true shapes by `unflat measure`."""
     config, cells, truth = (ledger.scratch / name for name in ("config.yaml", "cells.h5", "truth.h5"))
     config.write_text(shipped("shape.yaml"), encoding="utf-8")
     unflat("convert", source, "-o", cells, "--config", config, "--force", log=ledger.scratch / "convert.log")
@@ -66,7 +66,7 @@ def _true_features(ledger: Ledger, source: Path) -> Numbers:
 
 
 def _truth_alone(cells: Path, out: Path) -> None:
-    """Write the truth of an acquisition as a volume file."""
+    """Write the truth of an acquisition to a volume file."""
     import h5py
 
     from unflat.recon.io.volume_stack import write_many
@@ -78,7 +78,7 @@ def _truth_alone(cells: Path, out: Path) -> None:
         filled = group["occupancy"][()]
         axes = [group[name][()] for name in "zyx"]
         texts = [[str(text) for text in file[name].asstr()[()]] for name in ("name", "label")]
-    like = Volume("shape", *axes, {"occupancy": filled[0, 0]}, (Quantity("occupancy", "1", ""),), {}, "voxel")  # type: ignore[misc]
+    like = Volume("shape", *axes, {"occupancy": filled[0, 0]}, (Quantity("occupancy", "1", ""),), {}, "voxel")
     write_many(out, like, filled, names=texts[0], labels=texts[1])
 
 
@@ -94,7 +94,7 @@ def _features(volume: Path, table: Path, log: Path) -> Numbers:
 
 
 def _drawn(ledger: Ledger, source: Path, real: Numbers, fold: int) -> Numbers:
-    """Features of shapes drawn of the training cells of the smallest classes."""
+    """Measure the features of shapes predicted of the training cells of the smallest classes."""
     labels = np.array(real["labels"])
     names, counts = np.unique(labels, return_counts=True)
     rare = set(names[np.argsort(counts)[:SMALLEST]])
@@ -110,7 +110,7 @@ def _drawn(ledger: Ledger, source: Path, real: Numbers, fold: int) -> Numbers:
 
 
 def _simulated(ledger: Ledger) -> Numbers:
-    """Features of simulated cells of all classes."""
+    """Measure the features of simulated cells of all classes."""
     config, cells, truth = (ledger.scratch / name for name in ("simulate.yaml", "simulated.h5", "simulated-truth.h5"))
     config.write_text(f"kind: shape\nsimulate: {{cells: {SIMULATED * SIMULATED_CLASSES}}}\n", encoding="utf-8")
     unflat("simulate", config, "-o", cells, "--force", log=ledger.scratch / "simulate.log")
@@ -119,7 +119,7 @@ def _simulated(ledger: Ledger) -> Numbers:
 
 
 def _drawn_of_simulated(ledger: Ledger) -> Numbers:
-    """Features of shapes drawn of all simulated cells, by the shipped network: it has seen others of their kind."""
+    """Measure the features of shapes predicted of all simulated cells by the shipped network."""
     config, cells, output = (ledger.scratch / name for name in ("predict.yaml", "simulated.h5", "drawn-simulated"))
     config.write_text(shipped("shape.yaml"), encoding="utf-8")
     if not cells.is_file():
@@ -130,29 +130,29 @@ def _drawn_of_simulated(ledger: Ledger) -> Numbers:
 
 
 def _by_fold(drawn: Numbers, of: Numbers) -> list[Numbers]:
-    """For each fold, the draws of the cells outside it; as many of each, cell by cell."""
+    """Select the draws of the cells outside each fold; all cells have as many."""
     outside = [np.repeat(_division(np.array(of["labels"])) != fold, MOST) for fold in range(FOLDS)]
     values, labels = np.array(drawn["values"]), np.array(drawn["labels"])
-    return [{"values": values[kept], "labels": labels[kept]} for kept in outside]
+    return [{"values": values[rows], "labels": labels[rows]} for rows in outside]
 
 
-def _tell(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers]) -> None:
+def _add_rows(ledger: Ledger, name: str, real: Numbers, drawn: list[Numbers]) -> None:
     values, labels = np.array(real["values"]), np.array(real["labels"])
     division = _division(labels)
-    ways: dict[str, tuple[str, int]] = {"true shapes only": ("plain", 0), "SMOTE": ("smote", 0)}
-    ways["class weights"] = ("weights", 0)
+    methods: dict[str, tuple[str, int]] = {"true shapes only": ("plain", 0), "SMOTE": ("smote", 0)}
+    methods["class weights"] = ("weights", 0)
     whose = f"each cell of the {SMALLEST} smallest classes" if "real" in name else "each cell"
-    ways |= {f"and {k} draw{'s' * (k > 1)} of {whose}": ("plain", k) for k in range(1, MOST + 1)}
-    for said, (way, k) in ways.items():
-        scores, confusion = _judged(values, labels, division, way, k, drawn)
+    methods |= {f"and {k} draw{'s' * (k > 1)} of {whose}": ("plain", k) for k in range(1, MOST + 1)}
+    for label, (method, k) in methods.items():
+        scores, confusion = _score(values, labels, division, method, k, drawn)
         folds = f"mean of {FOLDS} folds, {SEEDS} forests; {100 * np.std(scores):.1f} % between folds"
         ledger.row(
-            said,
+            label,
             100 * float(np.mean(scores)),
             name=f"{NAME} ({name}): macro F1",
             unit="%",
             digits=1,
-            reference=PUBLISHED if "real" in name and (way, k) == ("plain", 0) else "",
+            reference=PUBLISHED if "real" in name and (method, k) == ("plain", 0) else "",
             how=f"{folds}; true by found: {confusion}",
         )
 
@@ -163,17 +163,17 @@ def _division(labels: np.ndarray) -> np.ndarray:
     return folds(list(labels), FOLDS, 1)
 
 
-def _judged(
-    values: np.ndarray, labels: np.ndarray, division: np.ndarray, way: str, draws: int, drawn: list[Numbers]
+def _score(
+    values: np.ndarray, labels: np.ndarray, division: np.ndarray, method: str, draws: int, drawn: list[Numbers]
 ) -> tuple[list[float], str]:
-    """Macro F1 of each fold, and the confusion of all."""
+    """Compute the macro F1 of each fold, and the confusion matrix of all."""
     from sklearn.metrics import confusion_matrix, f1_score
 
     names, scores = sorted(set(labels)), []
     total = np.zeros((len(names), len(names)))
     for fold in range(FOLDS):
-        learned, judged = division != fold, division == fold
-        x, y = values[learned], labels[learned]
+        trained, tested = division != fold, division == fold
+        x, y = values[trained], labels[trained]
         if draws:
             more = drawn[fold]
             first = np.arange(len(more["labels"])) % MOST < draws
@@ -181,16 +181,16 @@ def _judged(
             y = np.concatenate([y, np.array(more["labels"])[first]])
         each = []
         for seed in range(SEEDS):
-            found = _classifier(way, seed)(x, y, values[judged])
-            each.append(f1_score(labels[judged], found, average="macro", labels=names, zero_division=0))
-            total += confusion_matrix(labels[judged], found, labels=names) / SEEDS
+            predicted = _classifier(method, seed)(x, y, values[tested])
+            each.append(f1_score(labels[tested], predicted, average="macro", labels=names, zero_division=0))
+            total += confusion_matrix(labels[tested], predicted, labels=names) / SEEDS
         scores.append(float(np.mean(each)))
     rows = [f"{name} {' '.join(f'{n:.0f}' for n in row)}" for name, row in zip(names, total, strict=True)]
     return scores, "; ".join(rows)
 
 
-def _classifier(way: str, seed: int) -> Callable[[np.ndarray, np.ndarray, np.ndarray], Any]:
-    """A forest on scaled, selected features; all fitted to the training cells alone."""
+def _classifier(method: str, seed: int) -> Callable[[np.ndarray, np.ndarray, np.ndarray], Any]:
+    """Create a classifier: a forest on scaled and selected features, all fitted to the training cells."""
     from imblearn.over_sampling import SMOTE
     from imblearn.pipeline import Pipeline
     from sklearn.ensemble import RandomForestClassifier
@@ -198,18 +198,18 @@ def _classifier(way: str, seed: int) -> Callable[[np.ndarray, np.ndarray, np.nda
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import StandardScaler
 
-    def classify(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> Any:
+    def classify(x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> Any:
         steps: list[tuple[str, Any]] = [("whole", SimpleImputer(strategy="median")), ("scaled", StandardScaler())]
-        steps.append(("selected", SelectKBest(f_classif, k=min(KEPT, x.shape[1]))))
-        if way == "smote":
+        steps.append(("selected", SelectKBest(f_classif, k=min(FEATURES, x.shape[1]))))
+        if method == "smote":
             steps.append(
                 (
                     "more",
                     SMOTE(k_neighbors=min(5, int(np.unique(y, return_counts=True)[1].min()) - 1), random_state=seed),
                 )
             )
-        weights = "balanced" if way == "weights" else None
+        weights = "balanced" if method == "weights" else None
         steps.append(("forest", RandomForestClassifier(TREES, random_state=seed, class_weight=weights, n_jobs=-1)))
-        return Pipeline(steps).fit(x, y).predict(asked)
+        return Pipeline(steps).fit(x, y).predict(queries)
 
     return classify

@@ -1,4 +1,4 @@
-"""cohere (PyPI: cohere-core) on the same pixels, in an environment of its own: a reference, not a dependency.
+"""Reference reconstructions by cohere (PyPI: cohere-core), in an environment of its own.
 
     python -m venv FOLDER && FOLDER/bin/python -m pip install cohere-core
 
@@ -32,25 +32,25 @@ RECIPE: dict[str, Any] = {
 
 
 class Absent(RuntimeError):  # noqa: N818 - it is no fault
-    """Cohere cannot be installed here."""
+    """Reason why cohere cannot be installed here."""
 
 
 def environment(ledger: "Ledger") -> Path:
-    """Python of an environment that has cohere, made where it is not there yet.
+    """Return the Python of an environment with cohere, created if need be.
 
     Raises:
         Absent: If it cannot be installed.
     """
     folder = ledger.scratch.parent / "cohere"
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    known = [str(python), "-c", "import cohere_core.controller.phasing"]
+    probe = [str(python), "-c", "import cohere_core.controller.phasing"]
     steps = [
         [sys.executable, "-m", "venv", str(folder)],
         [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "cohere-core"],
-        known,
+        probe,
     ]
     try:
-        if python.exists() and subprocess.run(known, capture_output=True, check=False).returncode == 0:
+        if python.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
             return python
         for words in steps:
             subprocess.run(words, check=True, capture_output=True, timeout=INSTALL_SECONDS)
@@ -63,12 +63,12 @@ def reconstruct(ledger: "Ledger", name: str, amplitudes: Any, seed: int, sequenc
     """Run cohere once.
 
     Args:
-        ledger: Has the folder.
-        name: Of the files there.
-        amplitudes: √counts (frame, y, x), the brightest pixel in the middle; 0 where nothing was measured, for cohere
-            has no mask.
-        seed: Of the start.
-        sequence: Of algorithms.
+        ledger: Ledger with the folder of files.
+        name: Base name of the files.
+        amplitudes: √counts (frame, y, x), the brightest pixel in the centre; 0 at pixels without a measurement, since
+            cohere has no mask.
+        seed: Seed of the start.
+        sequence: Sequence of algorithms.
 
     Returns:
         ``modelled`` counts at some scale and ``density``, both centred; ``seconds`` of the iterations alone and of the
@@ -87,29 +87,29 @@ def reconstruct(ledger: "Ledger", name: str, amplitudes: Any, seed: int, sequenc
     np.save(source, np.asarray(amplitudes, np.float32))
     words = [str(python), str(Path(__file__).resolve()), str(source), str(output), str(seed), sequence]
     cost = run(words, log=ledger.scratch / f"{name}-{seed}.log", folder=ledger.scratch)
-    with np.load(output) as found:
-        image, facts = found["image"], json.loads(str(found["facts"]))
-    # Its object goes to the detector by the inverse transform: the conjugate does so by the forward one.
+    with np.load(output) as arrays:
+        image, metadata = arrays["image"], json.loads(str(arrays["metadata"]))
+    # Cohere propagates by the inverse transform; the conjugate propagates by the forward one.
     image = np.conj(image)
     modelled = np.abs(fft.fftshift(fft.fftn(image.astype(np.complex128)))) ** 2
-    return {"modelled": modelled, "density": image, "wall_seconds": cost.seconds, **facts}
+    return {"modelled": modelled, "density": image, "wall_seconds": cost.seconds, **metadata}
 
 
 def main(source: str, output: str, seed: int, sequence: str) -> None:
-    """Reconstruct and write."""
+    """Reconstruct by cohere and write the result."""
     from importlib.metadata import version
 
     import numpy as np
     from cohere_core.controller import phasing
 
     np.random.seed(seed)
-    np.random.seed = lambda *_: None  # type: ignore[assignment]  # it would take the clock's
+    np.random.seed = lambda *_: None  # otherwise cohere seeds by the clock
     worker = phasing.create_rec({**RECIPE, "algorithm_sequence": sequence}, source, "np", -1, debug=True)
     began = time.monotonic()
     worker.iterate()
     seconds = time.monotonic() - began
-    facts = {"seconds": seconds, "iterations": len(worker.errs), "version": f"cohere {version('cohere-core')}"}
-    np.savez(output, image=np.asarray(worker.ds_image), facts=json.dumps(facts))
+    metadata = {"seconds": seconds, "iterations": len(worker.errs), "version": f"cohere {version('cohere-core')}"}
+    np.savez(output, image=np.asarray(worker.ds_image), metadata=json.dumps(metadata))
 
 
 if __name__ == "__main__":

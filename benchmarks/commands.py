@@ -1,4 +1,4 @@
-"""Commands of unflat as a user gives them, in a process of their own, with what they cost."""
+"""Commands of unflat in a process of their own, with their time and memory."""
 
 import json
 import os
@@ -15,17 +15,17 @@ Options = Mapping[str, Any]
 
 
 class CommandFailed(RuntimeError):  # noqa: N818 - a failure of another program
-    """A command ended with a status that is no success."""
+    """Command that ended with another status than 0."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took.
+    """Time and memory of a process.
 
     Args:
-        seconds: [s] From start to end.
-        cpu_seconds: [s] Of all cores.
-        peak_bytes: Most memory at a time.
+        seconds: [s] Wall time.
+        cpu_seconds: [s] CPU time of all cores.
+        peak_bytes: [bytes] Peak memory.
     """
 
     seconds: float
@@ -40,12 +40,12 @@ def run(
 
     Args:
         words: Program and arguments.
-        log: File for all that it prints.
-        folder: Where it runs.
-        environment: Variables to set beside those that are.
+        log: File for its output.
+        folder: Working folder.
+        environment: Additional environment variables.
 
     Raises:
-        CommandFailed: With the end of what it printed.
+        CommandFailed: With the end of its output.
     """
     with log.open("wb") as out:
         began = time.monotonic()
@@ -75,39 +75,57 @@ def run(
 def unflat(
     *words: str | Path, log: Path, folder: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Cost:
-    """Run ``unflat`` with some words; arguments as for `run`."""
+    """Run ``unflat`` with some arguments; see `run`."""
     return run([sys.executable, "-m", "unflat", *map(str, words)], log=log, folder=folder, environment=environment)
 
 
 def settings_of(options: Options) -> list[str]:
-    """Options as ``--set`` has them."""
+    """Format options as values of ``--set``."""
     return [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
 
 
 def assigned(options: Options) -> list[str]:
-    """Options as words of a command line."""
+    """Format options as arguments of a command line."""
     return [word for assignment in settings_of(options) for word in ("--set", assignment)]
 
 
 def fit(config: Path, acquisition: Path, output: Path, options: Options, device: str = "auto") -> dict[str, float]:
-    """Run ``unflat fit``; as `reconstruct`."""
+    """Run ``unflat fit``; see `reconstruct`."""
     return reconstruct("fit", config, acquisition, output, options, device)
 
 
 def phase(config: Path, acquisition: Path, output: Path, options: Options, device: str = "auto") -> dict[str, float]:
-    """Run ``unflat phase``; as `reconstruct`."""
+    """Run ``unflat phase``; see `reconstruct`."""
     return reconstruct("phase", config, acquisition, output, options, device)
 
 
 def reconstruct(
-    way: str, config: Path, acquisition: Path, output: Path, options: Options, device: str
+    method: str, config: Path, acquisition: Path, output: Path, options: Options, device: str
 ) -> dict[str, float]:
-    """Run a way back from the measurement, replacing what is there.
+    """Run a method of reconstruction, replacing a former run.
+
+    Args:
+        method: Name of the command.
+        config: Path of the config.
+        acquisition: Path of the measurement.
+        output: Run folder.
+        options: Options set in the config.
+        device: Device to compute on.
 
     Returns:
-        The run's own metrics, with ``wall_seconds``, ``cpu_seconds`` and ``peak_bytes`` of the whole process.
+        The metrics of the run, with ``wall_seconds``, ``cpu_seconds`` and ``peak_bytes`` of the whole process.
     """
-    words = (way, config, acquisition, "-o", output, "--force", "--device", device, *assigned(options))
+    words: tuple[str | Path, ...] = (
+        method,
+        config,
+        acquisition,
+        "-o",
+        output,
+        "--force",
+        "--device",
+        device,
+        *assigned(options),
+    )
     cost = unflat(*words, log=output.parent / f"{output.name}.log", folder=output.parent)
     numbers: dict[str, float] = json.loads((output / "metrics.json").read_text("utf-8"))
     return numbers | {
@@ -118,6 +136,6 @@ def reconstruct(
 
 
 def starts_of(run: Path) -> list[dict[str, Any]]:
-    """What a phase retrieval tells of each start: llk, llk_free, chi_rms, support."""
+    """Read the metrics of each start of a phase retrieval: llk, llk_free, chi_rms, support."""
     lines = (json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines())
     return list({line["start"]: line for line in lines if "start" in line}.values())

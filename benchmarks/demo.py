@@ -1,4 +1,4 @@
-"""``unflat demo`` as somebody meets it: a fresh folder, and no program compiled before."""
+"""``unflat demo`` in an empty folder, without compiled programs."""
 
 import json
 import shutil

@@ -1,6 +1,6 @@
-"""How well a density explains a diffraction pattern: one way to judge whoever found it, in NumPy and float64.
+"""Agreement of a density with a diffraction pattern, by one code for all programs, in NumPy and float64.
 
-Arrays are (frame, y, x), centred at ``n // 2``. Whose density has no scale of its own gets the one that suits it best.
+Arrays are (frame, y, x), centred at ``n // 2``. A density without a scale gets the one that fits best.
 """
 
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ from unflat.recon.phase_retrieval.align import align
 from .ledger import Numbers
 
 LEAST = 0.1
-"""Modelled counts below this count as this in the likelihood."""
+"""Lower bound of modelled counts in the likelihood."""
 Voxels = Float[np.ndarray, "frame y x"]
 Good = Bool[np.ndarray, "frame y x"]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a run holds of its solution in the detector's frame.
+class Solution:
+    """Solution of a run in the frame of the detector.
 
     Args:
-        density: Scaled to counts.
-        modelled: Counts that it predicts.
+        density: Density, scaled to counts.
+        modelled: Predicted counts.
         good: Pixels that the run used, fitted or withheld.
-        free: Those that it withheld; None where its file does not say.
+        free: Withheld pixels; None if the file does not name them.
     """
 
     density: Complex[np.ndarray, "z y x"]
@@ -39,8 +39,8 @@ class Answer:
     free: Good | None = None
 
 
-def answer_of(run: Path) -> Answer:
-    """Read a run's solution, and compute its counts as its file says: exposure · (|FFT|² ⊛ psf + background)."""
+def read_solution(run: Path) -> Solution:
+    """Read the solution of a run, and compute its counts: exposure · (|FFT|² ⊛ psf + background)."""
     with h5py.File(run / "volume.h5") as file:
         group = file["detector_frame"]
         density, kernel = group["density"][()], group["point_spread_function"][()]
@@ -53,45 +53,45 @@ def answer_of(run: Path) -> Answer:
     ] = kernel
     transfer = fft.rfftn(fft.ifftshift(padded))
     spread = fft.irfftn(fft.rfftn(counts_of(density)) * transfer, density.shape)
-    return Answer(density, exposure[:, None, None] * (np.maximum(spread, 0) + background), mask == 0, free)
+    return Solution(density, exposure[:, None, None] * (np.maximum(spread, 0) + background), mask == 0, free)
 
 
 def counts_of(density: Complex[np.ndarray, "z y x"]) -> Voxels:
-    """|FFT|² of a centred density, centred."""
+    """Compute the centred |FFT|² of a centred density."""
     return np.asarray(np.abs(fft.fftshift(fft.fftn(fft.ifftshift(density.astype(np.complex128))))) ** 2)
 
 
-def judged(modelled: Voxels, counts: Voxels, good: Good, free: Good | None = None) -> Numbers:
-    """Judge modelled counts, each figure at the scale that suits it.
+def compare_counts(modelled: Voxels, counts: Voxels, good: Good, free: Good | None = None) -> Numbers:
+    """Compare modelled with measured counts, each figure at its best scale.
 
     Args:
-        modelled: At any scale.
-        counts: Measured.
+        modelled: Modelled counts at any scale.
+        counts: Measured counts.
         good: Pixels that were measured.
-        free: Pixels that the figure ``llk_free`` is of.
+        free: Pixels of the figure ``llk_free``.
 
     Returns:
-        ``chi_rms``, √(Σ(|F| − √I)² / ΣI); ``llk``, the Poisson deviance per pixel; and ``llk_free``, where asked for.
+        ``chi_rms``, √(Σ(|F| − √I)² / ΣI); ``llk``, the Poisson deviance per pixel; ``llk_free``, that of ``free``.
     """
     one, measured = np.asarray(modelled, np.float64)[good], np.asarray(counts, np.float64)[good]
     scale = float(np.sqrt(one * measured).sum() / one.sum()) ** 2
-    missed = np.sum((np.sqrt(scale * one) - np.sqrt(measured)) ** 2)
+    squares = np.sum((np.sqrt(scale * one) - np.sqrt(measured)) ** 2)
     whole = modelled * float(measured.sum() / one.sum())
-    found = {"chi_rms": float(np.sqrt(missed / measured.sum())), "llk": deviance(whole[good], measured)}
+    figures = {"chi_rms": float(np.sqrt(squares / measured.sum())), "llk": deviance(whole[good], measured)}
     if free is not None:
-        found["llk_free"] = deviance(whole[free], counts[free])
-    return found
+        figures["llk_free"] = deviance(whole[free], counts[free])
+    return figures
 
 
 def deviance(modelled: Float[np.ndarray, " n"], counts: Float[np.ndarray, " n"]) -> float:
-    """Poisson deviance per pixel, 2·mean[C − I + I ln(I/C)]; 1 for perfect counting statistics."""
+    """Compute the Poisson deviance per pixel, 2·mean[C − I + I ln(I/C)]; 1 for perfect counting statistics."""
     bounded = np.maximum(modelled, LEAST)
     logarithm = np.log(np.where(counts > 0, counts, 1) / bounded)
     return float(2 * np.mean(bounded - counts + np.where(counts > 0, counts * logarithm, 0)))
 
 
 def agreement(densities: Sequence[Complex[np.ndarray, "z y x"]]) -> Numbers:
-    """Aligned complex correlation of each density with each: ``mean`` and ``least``."""
+    """Compute the aligned complex correlation of all pairs of densities: ``mean`` and ``least``."""
     pairs = [(a, b) for i, a in enumerate(densities) for b in densities[:i]]
-    found = [align(a, b).correlation for a, b in pairs]
-    return {"mean": float(np.mean(found)), "least": float(min(found)), "pairs": len(found)}
+    values = [align(a, b).correlation for a, b in pairs]
+    return {"mean": float(np.mean(values)), "least": float(min(values)), "pairs": len(values)}

@@ -1,6 +1,6 @@
-"""A turning cell computed by FDTD: from its complex fields, and from intensities alone at two planes of focus.
+"""Rotating cell computed by FDTD: fits of its complex fields, and of intensities at two planes of focus.
 
-The truth stands in the file in the same axes (z, y, x) as the images at angle 0: z along the light, the turn about y.
+The truth in the file has the axes (z, y, x) of the images at angle 0: z along the light, the rotation about y.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ volume:
 """
 PIXEL = 0.5e-6 / 6.5
 FOCUS = 0.2e-6
-"""[m] Plane of focus of the fields: where the truth's own fields agree with them best (0.19 to 0.23 µm)."""
+"""[m] Plane of focus at which the fields of the truth agree best with the data (0.19 to 0.23 µm)."""
 PLANES = (-2e-6, 2e-6)
 """[m] Planes of focus of the intensities."""
 VIEWS, BIN = "::2", 2
@@ -61,7 +61,6 @@ FROM_INTENSITIES: Options = {
     "fit.sign": "nonnegative",
     "fit.steps": 160,
 }
-"""Tune here."""
 TINY: Options = {"fit.steps": 3}
 PUBLISHED = {"psnr": 29.4, "ssim": 0.741, "ncc": 0.978, "snr": 13.2, "seconds": 237.0}
 GOALS = {"psnr": (">", 31.0), "ssim": (">", 0.85)}
@@ -69,7 +68,7 @@ FIGURES = {"psnr": ("PSNR", "dB", 2), "ssim": ("SSIM", "", 3), "ncc": ("NCC", ""
 
 
 def run(ledger: Ledger) -> None:
-    """Fit the fields and the intensities, and run ODTbrain beside them where it can be installed."""
+    """Fit the fields and the intensities, and run ODTbrain if it can be installed."""
     source = shared("cells/fdtd_cell.h5")
     views, size = ledger.choose((VIEWS, BIN), ("::20", 4))
     tiny = ledger.choose({}, TINY)
@@ -89,18 +88,18 @@ def run(ledger: Ledger) -> None:
     theirs = reconstruct(ledger, source, views, size, lambda index: _accuracy(truth(source, size), index))
     for which in ("fields", "intensities"):
         ledger.figure(f"fdtd-{which}")
-    _tell(ledger, fields, intensities, theirs)
+    _add_rows(ledger, fields, intensities, theirs)
 
 
 def truth(source: Path, size: int) -> Volume:
-    """The cell as it is, each voxel the mean of ``size``³ of the file's, whose sample ``n // 2`` is the origin."""
+    """Read the true cell, binned by ``size``; the origin is at sample ``n // 2`` of the file."""
     with h5py.File(source) as file:
         labels = file["truth_index_label"]
         index = labels.attrs["refractive_index_of_label"][labels[()]].astype(np.float64)
         medium = float(file.attrs["medium_index"])
     count = index.shape[0] // size
-    kept = index[: count * size, : count * size, : count * size]
-    coarse = kept.reshape(count, size, count, size, count, size).mean(axis=(1, 3, 5))
+    cropped = index[: count * size, : count * size, : count * size]
+    coarse = cropped.reshape(count, size, count, size, count, size).mean(axis=(1, 3, 5))
     axis = (np.arange(count) * size + (size - 1) / 2 - index.shape[0] // 2) * PIXEL
     quantity = Quantity("refractive_index", "1", "real part of the refractive index")
     return Volume("cell", axis, axis, axis, {quantity.name: coarse}, (quantity,), {"medium_index": medium})
@@ -117,15 +116,15 @@ def _fit(ledger: Ledger, name: str, config: Path, source: Path, options: Options
 
 
 def _accuracy(known: Volume, index: Float[np.ndarray, "z y x"]) -> Numbers:
-    """All figures of an index on the truth's samples; SSIM of the contrast, and of the index as it is."""
-    found = Volume("cell", known.z, known.y, known.x, {known.quantities[0].name: index}, known.quantities)
-    return dict(get_experiment("cell").evaluate(found, known).numbers) | {
+    """Compute the accuracy of an index on the samples of the truth, with the SSIM of contrast and of index."""
+    volume = Volume("cell", known.z, known.y, known.x, {known.quantities[0].name: index}, known.quantities)
+    return dict(get_experiment("cell").evaluate(volume, known).numbers) | {
         "ssim_index": structural_similarity(known.main, index)
     }
 
 
 def _two_planes(config: Path, source: Path, path: Path, views: str, size: int) -> Numbers:
-    """Refocus the fields numerically, keep their intensities, and write them as an acquisition."""
+    """Refocus the fields numerically, and write their intensities as an acquisition."""
     settings: Any = load_config(config, [f"acquisition.views={views}"])
     kind = get_experiment("cell")
     given = normalise(kind.read(settings, source))
@@ -150,13 +149,13 @@ def _two_planes(config: Path, source: Path, path: Path, views: str, size: int) -
 def _refocused(
     field: Complex[np.ndarray, "view y x"], distance: float, wavelength: float, medium: float, aperture: float
 ) -> Complex[np.ndarray, "view y x"]:
-    """Fields at another plane as an objective sees them: exact propagation, cut at its aperture.
+    """Propagate fields exactly to another plane, cut at the aperture of the objective.
 
     Args:
-        field: Relative to the incident wave, 1 far from the cell.
-        distance: [m] Along the light.
-        wavelength: [m] In vacuum.
-        medium: Refractive index.
+        field: Fields relative to the incident wave, 1 far from the cell.
+        distance: [m] Distance along the light.
+        wavelength: [m] Vacuum wavelength.
+        medium: Refractive index of the medium.
         aperture: Numerical aperture.
     """
     views, height, width = field.shape
@@ -176,7 +175,7 @@ def _refocused(
     return out
 
 
-def _tell(ledger: Ledger, fields: Numbers, intensities: Numbers, theirs: Numbers | None) -> None:
+def _add_rows(ledger: Ledger, fields: Numbers, intensities: Numbers, theirs: Numbers | None) -> None:
     count = f"{fields['views']:.0f} complex fields, binned {ledger.choose(BIN, 4)}×"
     planes = " and ".join(f"{1e6 * plane:g} µm" for plane in PLANES)
     ways: tuple[tuple[str, Numbers, dict[str, tuple[str, float]], str], ...] = (

@@ -1,7 +1,7 @@
-"""The neural field on the gold crystal: likelihood, size, and a zoom, beside `unflat phase` of the same seeds.
+"""Neural field on the gold crystal: likelihood, size and a zoom, compared with `unflat phase` of the same seeds.
 
-All are judged by one code on the pixels that the file calls good, and on those of them that both had withheld. The
-picture zooms into an edge of the continuous model, and into the volume that was sampled from it.
+One code evaluates both on the good pixels of the file, and on those that both withheld. The figure zooms into an edge
+of the continuous model, and of the volume sampled from it.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from unflat.recon.io.volume_formats import read_volume
 from unflat.recon.sampled import Sampled
 
 from .commands import Options, reconstruct
-from .diffraction import answer_of, judged
+from .diffraction import compare_counts, read_solution
 from .gold import GOALS, measured
 from .gold import TINY as TINY_PHASE
 from .ledger import Ledger, Numbers, Skipped
@@ -27,8 +27,10 @@ NAME = "neural field on the gold crystal (real data)"
 SEEDS = (0,)
 TINY: Options = {**TINY_PHASE, "fit.starts": 1, "fit.steps": 10}
 WAYS = ("fit", "phase")
-KEPT = ("llk", "llk_free", "chi_rms", "steps", "model_bytes", "volume_bytes", "model_parameters", "voxels")
-KEPT = (*KEPT, "seconds", "wall_seconds", "cpu_seconds")
+METRICS = (
+    *("llk", "llk_free", "chi_rms", "steps", "model_bytes", "volume_bytes", "model_parameters", "voxels"),
+    *("seconds", "wall_seconds", "cpu_seconds"),
+)
 FACTORS = (1.0, 4.0, 16.0)
 
 
@@ -43,22 +45,26 @@ def run(ledger: Ledger) -> None:
         known = {"set": changes, "seed": seed}
         return ledger.part(f"{way}-{seed}", known, partial(_run, ledger, way, config, source, changes, seed))
 
-    found = {way: [numbers(way, seed) for seed in seeds] for way in WAYS}
+    results = {way: [numbers(way, seed) for seed in seeds] for way in WAYS}
     ledger.part("zoom", {"factors": FACTORS, "set": changes, "seed": seeds[0]}, partial(_zoom, ledger, seeds[0]))
     ledger.figure("gold-field")
-    _tell(ledger, found)
+    _add_rows(ledger, results)
 
 
 def _run(ledger: Ledger, way: str, config: Path, source: Path, changes: Options, seed: int) -> Numbers:
     output = ledger.scratch / f"{way}-{seed}"
     numbers = reconstruct(way, config, source, output, {**changes, "seed": seed}, ledger.device)
-    answer = answer_of(output)
-    figures = judged(answer.modelled, *measured(source), answer.free)
-    return {name: numbers[name] for name in KEPT if name in numbers} | {"judged": figures}
+    answer = read_solution(output)
+    figures = compare_counts(answer.modelled, *measured(source), answer.free)
+    return {name: numbers[name] for name in METRICS if name in numbers} | {"judged": figures}
 
 
 def _zoom(ledger: Ledger, seed: int) -> Numbers:
-    """Draw the zoom; gives the point that it closes in on."""
+    """Draw the zoom.
+
+    Returns:
+        The centre of the zoom.
+    """
     run = ledger.scratch / f"fit-{seed}"
     if not (run / "model.h5").is_file():
         raise Skipped("the fitted model is not here, only its figures: run it with --again")
@@ -70,7 +76,7 @@ def _zoom(ledger: Ledger, seed: int) -> Numbers:
 
 
 def _edge(model: Sampled) -> tuple[float, float, float]:
-    """Find the crystal's last point from the box's middle along x."""
+    """Find the edge of the crystal on the line from the centre of the box along x."""
     low, high = model.bounds
     z, y, middle = (float(a + b) / 2 for a, b in zip(low, high, strict=True))
     line = np.linspace(middle, high[2], 400)
@@ -78,26 +84,26 @@ def _edge(model: Sampled) -> tuple[float, float, float]:
     return z, y, float(line[int(np.flatnonzero(values > 0.5 * values.max()).max(initial=0))])
 
 
-def _tell(ledger: Ledger, found: dict[str, list[Numbers]]) -> None:
+def _add_rows(ledger: Ledger, results: dict[str, list[Numbers]]) -> None:
     add = partial(ledger.row, name=NAME)
 
     def of(way: str, figure: str) -> list[float]:
-        return [float(numbers[figure]) for numbers in found[way]]
+        return [float(numbers[figure]) for numbers in results[way]]
 
     of_all = "the pixels that were fitted, as the runs tell it"
     for figure, said, digits in (("llk", "LLK", 2), ("llk_free", "free LLK", 2), ("chi_rms", "chi_rms", 4)):
         values, beside = of("fit", figure), of("phase", figure)
-        told = of_all if figure != "llk_free" else "5 % of the pixels, in islands, never fitted by either"
+        pixels = of_all if figure != "llk_free" else "5 % of the pixels, in islands, never fitted by either"
         add(
             said,
             max(values),
             digits=digits,
             reference=f"`unflat phase` {spread(beside, digits)}",
             goal=("<", GOALS[figure]) if figure in GOALS else ("<", max(beside)),
-            how=f"`unflat fit`, defaults; the worst of {len(values)} seeds; {told}; {spread(values, digits)}",
+            how=f"`unflat fit`, defaults; the worst of {len(values)} seeds; {pixels}; {spread(values, digits)}",
         )
-    every = [numbers["judged"]["llk"] for numbers in found["fit"]]
-    beside = [numbers["judged"]["llk"] for numbers in found["phase"]]
+    every = [numbers["judged"]["llk"] for numbers in results["fit"]]
+    beside = [numbers["judged"]["llk"] for numbers in results["phase"]]
     how = f"all good pixels of the file, withheld ones too, at the scale that suits best; {spread(every, 2)}"
     add("LLK of all pixels", max(every), digits=2, reference=f"`unflat phase` {spread(beside, 2)}", how=how)
     small, large = of("fit", "model_bytes")[0], of("fit", "volume_bytes")[0]

@@ -1,7 +1,7 @@
-"""The gold crystal of the 3D-CDI-NN paper: five seeds with the defaults, cohere beside them, the paper's own network.
+"""Gold crystal of the 3D-CDI-NN paper: five seeds with the defaults, cohere, and the network of the paper.
 
-All are judged by one code on the pixels that the file calls good. What is withheld from our fit is judged apart; cohere
-has fitted those pixels too.
+One code evaluates all on the good pixels of the file. The pixels that our fit withholds have rows of their own; cohere
+has fitted them.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from unflat.recon.phase_retrieval.starts import StartOutcome, classify_start
 
 from . import cohere_reference
 from .commands import Options, phase, starts_of
-from .diffraction import agreement, answer_of, counts_of, judged
+from .diffraction import agreement, compare_counts, counts_of, read_solution
 from .ledger import Ledger, Numbers, Skipped
 from .pictures import save_small
 from .places import shared
@@ -38,7 +38,7 @@ AGREES, STAGNATED = 0.97, 1.5
 
 
 def run(ledger: Ledger) -> None:
-    """Phase with every seed, and run cohere as often."""
+    """Phase with every seed, and run cohere with every seed."""
     source = shared("crystals/gold64.npz")
     seeds = ledger.choose(SEEDS, SEEDS[:2])
     changes: Options = ledger.choose({}, TINY)
@@ -55,43 +55,43 @@ def run(ledger: Ledger) -> None:
     network = ledger.part("network", {}, lambda: _network(source))
     theirs = _cohere(ledger, source, seeds)
     ledger.figure("gold")
-    _tell(ledger, ours, same, network, theirs)
+    _add_rows(ledger, ours, same, network, theirs)
 
 
 def _ours(ledger: Ledger, config: Path, source: Path, changes: Options, seed: int) -> Numbers:
     output = ledger.scratch / f"seed-{seed}"
     numbers = phase(config, source, output, {**changes, "seed": seed}, ledger.device)
     counts, good = measured(source)
-    answer = answer_of(output)
-    figures = judged(answer.modelled, counts, good, answer.free)
+    answer = read_solution(output)
+    figures = compare_counts(answer.modelled, counts, good, answer.free)
     return numbers | {"judged": figures, "table": starts_of(output)}
 
 
 def measured(source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the counts, and which pixels the file calls good."""
+    """Read the counts and the mask of good pixels."""
     with np.load(source) as file:
         return file["intensity"].astype(np.float64), file["alien_mask"] == 0
 
 
 def _agreement(ledger: Ledger, seeds: tuple[int, ...]) -> Numbers:
-    """How far the seeds agree; the picture is drawn with it."""
+    """Compute the agreement of the seeds, and draw the first one."""
     runs = [ledger.scratch / f"seed-{seed}" for seed in seeds]
     if not all((run / "volume.h5").is_file() for run in runs):
         raise Skipped("the seeds' volumes are not here, only their figures: run it with --again")
     drawn = surfaces(read_volume(runs[0] / "volume.h5"), "phase")
     save_small(drawn, ledger.figure("gold"))
-    return agreement([answer_of(run).density for run in runs])
+    return agreement([read_solution(run).density for run in runs])
 
 
 def _network(source: Path) -> Numbers:
-    """The paper's own network's answer, which stands in the data's file."""
+    """Evaluate the prediction of the paper's network, which is in the data file."""
     with np.load(source) as file:
         density = file["nn_output_64_ad_input"]
-    return judged(counts_of(density), *measured(source))
+    return compare_counts(counts_of(density), *measured(source))
 
 
 def _cohere(ledger: Ledger, source: Path, seeds: tuple[int, ...]) -> dict[str, Any] | None:
-    """Cohere's figures, one row a seed; None where it cannot be had, or in a trial."""
+    """Run cohere with every seed; None if it cannot be installed, and in a trial."""
     if ledger.quick:
         return None
     counts, good = measured(source)
@@ -102,11 +102,11 @@ def _cohere(ledger: Ledger, source: Path, seeds: tuple[int, ...]) -> dict[str, A
     def compute() -> Numbers:
         rows, densities = [], []
         for seed in seeds:
-            found = cohere_reference.reconstruct(ledger, "cohere", amplitudes, seed)
-            modelled = np.roll(found.pop("modelled"), [-m for m in move], (0, 1, 2))
-            densities.append(found.pop("density"))
+            result = cohere_reference.reconstruct(ledger, "cohere", amplitudes, seed)
+            modelled = np.roll(result.pop("modelled"), [-m for m in move], (0, 1, 2))
+            densities.append(result.pop("density"))
             free = free_pixels(good.astype(np.float32), FREE, seed, peak=(z, y, x))
-            rows.append(found | judged(modelled, counts, good, free))
+            rows.append(result | compare_counts(modelled, counts, good, free))
         return {"runs": rows, "agreement": agreement(densities)}
 
     try:
@@ -116,7 +116,9 @@ def _cohere(ledger: Ledger, source: Path, seeds: tuple[int, ...]) -> dict[str, A
         return None
 
 
-def _tell(ledger: Ledger, ours: list[Numbers], same: Numbers, network: Numbers, theirs: dict[str, Any] | None) -> None:
+def _add_rows(
+    ledger: Ledger, ours: list[Numbers], same: Numbers, network: Numbers, theirs: dict[str, Any] | None
+) -> None:
     add = partial(ledger.row, name=NAME)
     how = f"`unflat phase`, defaults; the worst of {len(ours)} seeds; all good pixels of the file, withheld ones too"
     for figure, name, digits in (("chi_rms", "chi_rms", 4), ("llk", "LLK", 2), ("llk_free", "free LLK", 2)):
@@ -124,8 +126,8 @@ def _tell(ledger: Ledger, ours: list[Numbers], same: Numbers, network: Numbers, 
         rows = theirs["runs"] if theirs else []
         beside = f"{rows[0]['version']} {spread([r[figure] for r in rows], digits)} in this run" if rows else ""
         goal = ("<", GOALS[figure]) if figure in GOALS else None
-        told = how if figure != "llk_free" else "5 % of the pixels, in islands, never fitted; cohere has fitted them"
-        add(name, max(values), digits=digits, reference=beside, goal=goal, how=f"{told}; {spread(values, digits)}")
+        method = how if figure != "llk_free" else "5 % of the pixels, in islands, never fitted; cohere has fitted them"
+        add(name, max(values), digits=digits, reference=beside, goal=goal, how=f"{method}; {spread(values, digits)}")
     for what, chi, llk, took in PUBLISHED:
         shown = f"chi_rms {chi:g}, LLK {llk:g}, {took}"
         bare = f"from the authors' array, by the same code: {network['chi_rms']:.4f}, LLK {network['llk']:.0f}"
@@ -133,15 +135,15 @@ def _tell(ledger: Ledger, ours: list[Numbers], same: Numbers, network: Numbers, 
     beside = f"cohere {theirs['agreement']['least']:.3f}" if theirs else ""
     pairs = f"aligned complex correlation, least of {same['pairs']} pairs; mean {same['mean']:.4f}"
     add("agreement between seeds", same["least"], digits=4, reference=beside, goal=(">", AGREES), how=pairs)
-    _tell_starts(ledger, ours)
+    _add_starts_rows(ledger, ours)
     seconds = [numbers["wall_seconds"] for numbers in ours]
     beside = f"cohere, one start: {spread([r['wall_seconds'] for r in theirs['runs']], 0)} s" if theirs else ""
     cost = f"8 starts and refinement, whole process; {np.median([n['cpu_seconds'] for n in ours]):.0f} s of CPU"
     add("time", float(np.median(seconds)), unit="s", digits=0, reference=beside, how=f"median; {cost}")
 
 
-def _tell_starts(ledger: Ledger, ours: list[Numbers]) -> None:
-    """Stagnation of single starts, judged against the best of all, and of the whole procedure."""
+def _add_starts_rows(ledger: Ledger, ours: list[Numbers]) -> None:
+    """Add the stagnation of single starts, relative to the best of all, and of the whole procedure."""
     rows = [row for numbers in ours for row in numbers["table"]]
     llk, free = min(row["llk"] for row in rows), min(row["llk_free"] for row in rows)
     bad = sum(classify_start(row, llk, free, 64**3) is not StartOutcome.CONVERGED for row in rows)
@@ -154,7 +156,7 @@ def _tell_starts(ledger: Ledger, ours: list[Numbers]) -> None:
         reference="PyNX 3 of 9, a third of plain RAAR's elsewhere",
         how=f"{bad} of {len(rows)}; LLK and free LLK more than {STAGNATED:g} × the best start's of all",
     )
-    # Of all good pixels: each seed withholds others, and what those say of two seeds cannot be compared.
+    # All good pixels: each seed withholds others, so that free LLKs of two seeds cannot be compared.
     results = [numbers["judged"]["llk"] for numbers in ours]
     lost = sum(value > STAGNATED * min(results) for value in results)
     ledger.row(

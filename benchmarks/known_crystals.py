@@ -1,8 +1,8 @@
-"""Simulated crystals whose truth is known, through the commands: where projections alone suffice, and where they fail.
+"""Simulated crystals of known truth, by the commands: cases where projections suffice, and where they fail.
 
-The crystal is described in space and diffracts on a grid finer than the reconstruction's; it is phased on voxels with
-the defaults, and the shipped network is asked for it, bare and refined. The figures are of the result against the
-truth, the ambiguities of diffraction taken away.
+A crystal is defined in space and diffracts on a grid finer than that of the reconstruction. It is phased on voxels with
+the defaults, and predicted by the shipped network, bare and refined. Results are compared with the truth after the
+ambiguities of diffraction have been removed.
 """
 
 from collections.abc import Sequence
@@ -44,8 +44,16 @@ TINY |= {"phase.recipe": [{"hio": {"iterations": 20}}]}
 GAP = 3
 FOUND = 0.9
 """Correlation with the truth from which a crystal counts as found."""
-KEPT = ("correlation", "strain_error", "strain_truth", "strain_correlation", "phase_error", "support_overlap", "twin")
-ALSO = ("llk", "llk_free", "agreement", "stagnated", "starts", "wall_seconds")
+ACCURACY = (
+    "correlation",
+    "strain_error",
+    "strain_truth",
+    "strain_correlation",
+    "phase_error",
+    "support_overlap",
+    "twin",
+)
+METRICS = ("llk", "llk_free", "agreement", "stagnated", "starts", "wall_seconds")
 
 
 def run(ledger: Ledger) -> None:
@@ -55,13 +63,13 @@ def run(ledger: Ledger) -> None:
     config.write_text(shipped("crystal"), encoding="utf-8")
     for case, (what, own) in CASES.items():
         options = {**PLAIN, **own, **ledger.choose({}, TINY)}
-        found = [
+        phased = [
             ledger.part(
                 f"{case}-{seed}", {**options, "seed": seed}, partial(_phase, ledger, case, {**options, "seed": seed})
             )
             for seed in seeds
         ]
-        asked = [
+        predicted = [
             ledger.part(
                 f"{case}-{seed}-network",
                 {**options, "seed": seed},
@@ -69,8 +77,8 @@ def run(ledger: Ledger) -> None:
             )
             for seed in seeds
         ]
-        _tell(ledger, what, found)
-        _tell_network(ledger, what, asked)
+        _add_rows(ledger, what, phased)
+        _add_network_rows(ledger, what, predicted)
     ledger.notes.append(
         "Correlation is complex and aligned, 1 where density and phase are the truth's. The strain's error is rms over "
         "what both hold inside, against the truth's own rms; its sign is right where the two strains correlate above 0."
@@ -81,34 +89,48 @@ def _phase(ledger: Ledger, case: str, options: Options) -> Numbers:
     config, name = ledger.scratch / "config.yaml", f"{case}-{options['seed']}"
     acquisition, options = _simulated(ledger, case, options)
     numbers = phase(config, acquisition, ledger.scratch / name, options, ledger.device)
-    return {figure: numbers.get(figure) for figure in (*KEPT, *ALSO)}
+    return {figure: numbers.get(figure) for figure in (*ACCURACY, *METRICS)}
 
 
 def _predict(ledger: Ledger, case: str, options: Options) -> Numbers:
     config, name = ledger.scratch / "config.yaml", f"{case}-{options['seed']}"
     acquisition, options = _simulated(ledger, case, options)
-    found: Numbers = {}
+    figures: Numbers = {}
     for how in ("bare", "refined"):
         output, own = ledger.scratch / f"{name}-{how}", {**options, "predict.refine": how == "refined"}
         numbers = reconstruct("predict", config, acquisition, output, own, ledger.device)
-        found |= {f"{how}_{figure}": numbers.get(figure) for figure in (*KEPT, *ALSO, "starts_beside", "answer_kept")}
-    return found
+        figures |= {
+            f"{how}_{figure}": numbers.get(figure) for figure in (*ACCURACY, *METRICS, "starts_beside", "answer_kept")
+        }
+    return figures
 
 
 def _simulated(ledger: Ledger, case: str, options: Options) -> tuple[Path, Options]:
-    """The case's measurement, and the options to read it with."""
+    """Simulate the measurement of a case.
+
+    Returns:
+        Path of the acquisition, and the options by which it is read.
+    """
     acquisition = ledger.scratch / f"{case}-{options['seed']}.h5"
-    words = ("simulate", ledger.scratch / "config.yaml", "-o", acquisition, "--force", "--device", ledger.device)
+    words: tuple[str | Path, ...] = (
+        "simulate",
+        ledger.scratch / "config.yaml",
+        "-o",
+        acquisition,
+        "--force",
+        "--device",
+        ledger.device,
+    )
     unflat(*words, *assigned(options), log=acquisition.with_suffix(".log"))
     if case != "hidden":
         return acquisition, options
     _hide(acquisition)
-    # What hides the peak is refused unless one says where the peak is and that this is meant.
+    # A hidden peak is refused without a centre and consent.
     return acquisition, {**options, "acquisition.doubtful": "warn", "acquisition.centre": "none"}
 
 
 def _hide(acquisition: Path) -> None:
-    """Mask the middle rows of every frame."""
+    """Mask the central rows of every frame."""
     with h5py.File(acquisition, "a") as file:
         images, mask = file["measurement/images"], file["measurement/mask"]
         middle = images.shape[1] // 2
@@ -116,20 +138,19 @@ def _hide(acquisition: Path) -> None:
         images[:, rows], mask[:, rows] = 0, 1
 
 
-def _tell(ledger: Ledger, what: str, found: Sequence[Numbers]) -> None:
+def _add_rows(ledger: Ledger, what: str, results: Sequence[Numbers]) -> None:
     add = partial(ledger.row, name=NAME)
-    values = {figure: [numbers[figure] for numbers in found if numbers[figure] is not None] for figure in KEPT}
+    values = {figure: [numbers[figure] for numbers in results if numbers[figure] is not None] for figure in ACCURACY}
     good = sum(value > FOUND for value in values["correlation"])
-    seconds = float(np.median([numbers["wall_seconds"] for numbers in found]))
-    stagnated = sum(numbers["stagnated"] for numbers in found)
-    starts = sum(numbers["starts"] for numbers in found)
-    how = (
-        f"median of {len(found)} crystals; defaults; {stagnated:.0f} of {starts:.0f} starts stagnated; {seconds:.0f} s"
-    )
+    seconds = float(np.median([numbers["wall_seconds"] for numbers in results]))
+    stagnated = sum(numbers["stagnated"] for numbers in results)
+    starts = sum(numbers["starts"] for numbers in results)
+    stagnation = f"{stagnated:.0f} of {starts:.0f} starts stagnated"
+    how = f"median of {len(results)} crystals; defaults; {stagnation}; {seconds:.0f} s"
     add(
         f"correlation with the truth, {what}",
         float(np.median(values["correlation"])),
-        reference=f"{spread(values['correlation'], 3)}; {good} of {len(found)} found",
+        reference=f"{spread(values['correlation'], 3)}; {good} of {len(results)} found",
         how=how,
     )
     if not values["strain_error"]:
@@ -146,16 +167,16 @@ def _tell(ledger: Ledger, what: str, found: Sequence[Numbers]) -> None:
     )
 
 
-def _tell_network(ledger: Ledger, what: str, asked: Sequence[Numbers]) -> None:
-    bare, refined = ([numbers[f"{how}_correlation"] for numbers in asked] for how in ("bare", "refined"))
-    beside = sum((numbers["refined_starts_beside"] or 0) > 0 for numbers in asked)
-    kept = sum((numbers["refined_answer_kept"] or 0) > 0 for numbers in asked)
-    seconds = float(np.median([numbers["refined_wall_seconds"] for numbers in asked]))
+def _add_network_rows(ledger: Ledger, what: str, results: Sequence[Numbers]) -> None:
+    bare, refined = ([numbers[f"{how}_correlation"] for numbers in results] for how in ("bare", "refined"))
+    beside = sum((numbers["refined_starts_beside"] or 0) > 0 for numbers in results)
+    retained = sum((numbers["refined_answer_kept"] or 0) > 0 for numbers in results)
+    seconds = float(np.median([numbers["refined_wall_seconds"] for numbers in results]))
     ledger.row(
         f"correlation, the network's answer refined, {what}",
         float(np.median(refined)),
         name=NAME,
         reference=f"{spread(refined, 3)}; the bare answer {float(np.median(bare)):.3f}: {spread(bare, 3)}",
-        how=f"median of {len(asked)} crystals; ordinary starts were added to {beside}, and {kept} of these kept the "
-        f"answer; {seconds:.0f} s",
+        how=f"median of {len(results)} crystals; ordinary starts were added to {beside}, and {retained} of these kept "
+        f"the answer; {seconds:.0f} s",
     )

@@ -1,7 +1,7 @@
-"""Linear intensity diffraction tomography in closed form: what everything is compared with.
+"""Linear intensity diffraction tomography (IDT) in closed form, the reference of all fits to views.
 
-It sees the same views as the fit, and it may choose its strength by what it is judged by (the withheld views, or the
-truth): no published use is so lucky. Ours chooses its best step by the withheld views, too.
+It uses the same views as the fit. Its strength is chosen by the figure that is reported (on the withheld views, or
+against the truth), which favours it over published uses. The fit chooses its best step by the withheld views, too.
 """
 
 import time
@@ -27,20 +27,20 @@ from .commands import Options, settings_of
 from .ledger import Numbers
 
 STRENGTHS = (0.1, 0.03, 0.01, 0.003)
-"""Tikhonov's α that are tried, as shares of the largest gain of the transfer functions."""
+"""Values of Tikhonov's α to try, relative to the largest gain of the transfer functions."""
 
 Contrast = Float[np.ndarray, "k z y x"]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The best of several linear answers.
+class LinearInverse:
+    """Best of several linear inverses.
 
     Args:
-        strength: Its Tikhonov's α.
-        merit: What it was chosen by; larger is better.
-        contrast: n − n_m on the problem's lattice.
-        seconds: [s] Time of this one inversion, compilation included if it was the first.
+        strength: Tikhonov's α.
+        merit: Figure of merit; larger is better.
+        contrast: n − n_m on the grid of the likelihood.
+        seconds: [s] Time of this inversion, compilation included if it was the first.
     """
 
     strength: float
@@ -49,39 +49,39 @@ class Answer:
     seconds: float
 
 
-def judged_alike(options: Options) -> Options:
-    """Those options of a fit that linear IDT and its judgement depend on, too."""
-    kept = ("fit.withheld", "fit.loss", "fit.refine")
-    return {name: value for name, value in options.items() if not name.startswith("fit.") or name.startswith(kept)}
+def options_of_linear(options: Options) -> Options:
+    """Select the options of a fit on which linear IDT and its evaluation depend."""
+    relevant = ("fit.withheld", "fit.loss", "fit.refine")
+    return {name: value for name, value in options.items() if not name.startswith("fit.") or name.startswith(relevant)}
 
 
-def best_answer(
+def best_inverse(
     measured: CellLikelihood,
     views: np.ndarray,
     merit: Callable[[Contrast], float],
     *,
     clipped: bool = False,
     strengths: Sequence[float] = STRENGTHS,
-) -> Answer:
-    """Invert some views at every strength, and keep the best.
+) -> LinearInverse:
+    """Invert some views at every strength, and return the best inverse.
 
     Args:
-        measured: The measurement.
-        views: Which are inverted.
-        merit: Of an answer.
+        measured: Likelihood of the measurement.
+        views: Indices of the views to invert.
+        merit: Figure of merit of a contrast.
         clipped: Whether negative contrast is set to 0 first.
-        strengths: Which to try.
+        strengths: Values of α to try.
     """
-    best: Answer | None = None
+    best: LinearInverse | None = None
     for strength in strengths:
         began = time.monotonic()
         contrast = invert_born_model(measured, views, strength)
         seconds = time.monotonic() - began
         if clipped:
             contrast = np.maximum(contrast, 0)
-        found = merit(contrast)
-        if best is None or found > best.merit:
-            best = Answer(strength, found, contrast, seconds)
+        value = merit(contrast)
+        if best is None or value > best.merit:
+            best = LinearInverse(strength, value, contrast, seconds)
     if best is None:
         raise ValueError("no strength to try")
     return best
@@ -90,13 +90,13 @@ def best_answer(
 def nearest_to_truth(
     config: Path, path: Path, figure: str, options: Options | None = None, *, clipped: bool = False
 ) -> Numbers:
-    """Accuracy of the linear answer that comes nearest to the truth, from the views that a fit would see.
+    """Compute the accuracy of the linear inverse nearest to the truth, from the views that a fit would use.
 
     Args:
-        config: The fit's.
-        path: The acquisition, with its truth.
-        figure: What counts as near: ``snr`` or ``ncc``.
-        options: Set in the config.
+        config: Config of the fit.
+        path: Acquisition with its truth.
+        figure: Measure of the distance: ``snr`` or ``ncc``.
+        options: Options set in the config.
         clipped: Whether negative contrast is set to 0.
     """
     settings: Any = load_config(config, settings_of(options or {}))
@@ -106,22 +106,22 @@ def nearest_to_truth(
         raise ValueError(f"no truth in {path}")
     measured = problem_of(settings, acquisition)
     seen, _ = split(measured)
-    best = best_answer(measured, seen, against_truth(measured, acquisition.truth, figure), clipped=clipped)
+    best = best_inverse(measured, seen, against_truth(measured, acquisition.truth, figure), clipped=clipped)
     accuracy = dict(kind.evaluate(volume_of(measured, best.contrast), acquisition.truth).numbers)
     return accuracy | {"strength": best.strength, "seconds": best.seconds}
 
 
 def split(measured: CellLikelihood) -> tuple[np.ndarray, np.ndarray]:
-    """The views that the fit sees, and those that it does not."""
+    """Split the views into those that the fit uses and those that it withholds."""
     settings = measured.settings
     withheld = withheld_views(measured.views, settings.fit.withheld, settings.seed)
     return np.setdiff1d(np.arange(measured.views), withheld), withheld
 
 
 def residual(measured: CellLikelihood, views: np.ndarray) -> Callable[[Contrast], float]:
-    """The residual of some views as the fit counts it: root of the mean misfit, 1 for an empty box.
+    """Create a function for the residual of some views as in the fit: root of the mean loss, 1 for an empty box.
 
-    The physics is the problem's own; see `with_physics`.
+    The physics is that of the likelihood; see `with_physics`.
     """
     import jax
     import jax.numpy as jnp
@@ -138,18 +138,18 @@ def residual(measured: CellLikelihood, views: np.ndarray) -> Callable[[Contrast]
 
 
 def with_physics(measured: CellLikelihood, model: str) -> CellLikelihood:
-    """The same measurement, seen through another physics."""
+    """Return the likelihood of the same measurement by another physics."""
     settings: Any = with_overrides(measured.settings, [f"physics.model={model}"])
     return replace(measured, settings=settings)
 
 
 def problem_of(settings: Any, acquisition: Any) -> CellLikelihood:
-    """The fit's view of a measurement."""
+    """Create the likelihood of a measurement."""
     return likelihood(settings, acquisition)
 
 
 def volume_of(measured: CellLikelihood, contrast: Contrast) -> Volume:
-    """An answer as a volume."""
+    """Convert a contrast to a volume."""
     z, y, x = measured.geometry.lattice.axes
     medium = measured.microscope.medium_index
     quantity = Quantity("refractive_index", "1", "real part of the refractive index")
@@ -158,7 +158,7 @@ def volume_of(measured: CellLikelihood, contrast: Contrast) -> Volume:
 
 
 def against_truth(measured: CellLikelihood, truth: Volume, figure: str) -> Callable[[Contrast], float]:
-    """One figure of an answer's accuracy on the truth's samples: ``snr`` or ``ncc``."""
+    """Create a function for the accuracy of a contrast on the samples of the truth: ``snr`` or ``ncc``."""
     compare = {"snr": signal_to_noise, "ncc": correlation}[figure]
     medium = measured.microscope.medium_index
     known = np.asarray(truth.main, np.float64) - medium

@@ -1,8 +1,8 @@
-"""The network for crystals: the gold crystal, crystals that it has never seen, and where projections alone fail.
+"""Network for crystals: the gold crystal, unseen simulated crystals, and cases where projections fail.
 
-The gold crystal is none of what it learned from, which was simulated. The unseen crystals are of another seed than
-those, their exposures and masks drawn as in training; they are judged in the box in which the network answers. What is
-refined is compared with `unflat phase` and its defaults, on the same pixels, with the same ones withheld.
+The training data were simulated. The unseen crystals have another seed; their exposures and masks are drawn as in
+training, and they are compared in the box in which the network predicts. Refined predictions are compared with `unflat
+phase` and its defaults, with the same pixels withheld.
 """
 
 import time
@@ -34,7 +34,7 @@ FASTER, AS_GOOD = 10.0, 1.05
 
 
 def run(ledger: Ledger) -> None:
-    """All three."""
+    """Run all three parts."""
     _gold(ledger)
     _unseen(ledger)
     _known(ledger)
@@ -46,30 +46,30 @@ def _gold(ledger: Ledger) -> None:
     config = ledger.scratch / "gold.yaml"
     config.write_text(shipped("gold-crystal"), encoding="utf-8")
 
-    def compute(way: str, own: Options, seed: int) -> Numbers:
-        output = ledger.scratch / f"{way}-{'refined' if own else 'bare'}-{seed}"
-        return reconstruct(way, config, source, output, {**changes, **own, "seed": seed}, ledger.device)
+    def compute(method: str, own: Options, seed: int) -> Numbers:
+        output = ledger.scratch / f"{method}-{'refined' if own else 'bare'}-{seed}"
+        return reconstruct(method, config, source, output, {**changes, **own, "seed": seed}, ledger.device)
 
     ways: dict[str, tuple[str, Options]] = {
         "bare": ("predict", {}),
         "refined": ("predict", {"predict.refine": True}),
         "phased": ("phase", {}),
     }
-    found = {
+    results = {
         name: [
             ledger.part(f"gold-{name}-{seed}", {"set": changes, **own, "seed": seed}, partial(compute, way, own, seed))
             for seed in seeds
         ]
         for name, (way, own) in ways.items()
     }
-    _tell_gold(ledger, found)
+    _add_gold_rows(ledger, results)
 
 
-def _tell_gold(ledger: Ledger, found: dict[str, list[Numbers]]) -> None:
+def _add_gold_rows(ledger: Ledger, results: dict[str, list[Numbers]]) -> None:
     add = partial(ledger.row, name=NAME)
 
     def of(name: str, figure: str) -> list[float]:
-        return [float(numbers[figure]) for numbers in found[name]]
+        return [float(numbers[figure]) for numbers in results[name]]
 
     for figure, said, digits, published in (
         ("chi_rms", "chi_rms", 4, "3D-CDI-NN 0.4256"),
@@ -85,21 +85,21 @@ def _tell_gold(ledger: Ledger, found: dict[str, list[Numbers]]) -> None:
         goal = ("<", AS_GOOD * float(np.median(beside))) if figure == "llk_free" else None
         add(f"gold crystal, refined: {said}", max(values), digits=digits, reference=reference, goal=goal, how=how)
     whole, parts = np.array(of("phased", "wall_seconds")), np.array(of("refined", "wall_seconds"))
-    told = f"whole processes: {np.median(parts):.0f} s against {np.median(whole):.0f} s, start and compiling included"
+    cost = f"whole processes: {np.median(parts):.0f} s against {np.median(whole):.0f} s, start and compiling included"
     add(
         "gold crystal, refined: times less time",
         float(np.median(whole / parts)),
         goal=(">", FASTER),
         digits=1,
-        how=told,
+        how=cost,
     )
 
 
 def _unseen(ledger: Ledger) -> None:
     count = ledger.choose(UNSEEN, BATCH)
     known = {"count": count, "seed": UNSEEN_SEED, "draws": DRAWS, "steps": STEPS}
-    found = ledger.part("unseen", known, lambda: _answers(count))
-    table = np.array(found["table"])
+    unseen = ledger.part("unseen", known, lambda: _answers(count))
+    table = np.array(unseen["table"])
     strain, counts, overlap, phase_error, correlation = table.T
     for low, high in STRAINS:
         for least, most in COUNTS:
@@ -113,7 +113,7 @@ def _unseen(ledger: Ledger) -> None:
                 how=f"median of {chosen.sum()}; overlap of the shapes {np.median(overlap[chosen]):.2f}, error of the "
                 f"phase {np.median(phase_error[chosen]):.2f} rad; the best of {DRAWS} draws by the pattern",
             )
-    for draws, seconds in found["seconds"].items():
+    for draws, seconds in unseen["seconds"].items():
         ledger.row(
             f"time of an answer, {draws} draw{'s' if draws != '1' else ''}",
             seconds,
@@ -125,7 +125,7 @@ def _unseen(ledger: Ledger) -> None:
 
 
 def _answers(count: int) -> Numbers:
-    """Ask the shipped network about crystals that it has not seen."""
+    """Predict unseen crystals by the shipped network."""
     import jax
     import jax.numpy as jnp
 
@@ -148,9 +148,9 @@ def _answers(count: int) -> Numbers:
     def draws(pattern: PatternBatch, key: int) -> np.ndarray:
         many = PatternBatch(*(jnp.repeat(array, DRAWS, axis=0) for array in pattern))
         start = flow.noise(jax.random.key(key), len(many.amplitude))
-        found = flow.draw(denoiser, parameters, many, start, STEPS)
-        best = np.asarray(misfit(found, many)).reshape(-1, DRAWS).argmin(axis=1)
-        return np.asarray(found).reshape(-1, DRAWS, *found.shape[1:])[np.arange(len(best)), best]
+        drawn = flow.draw(denoiser, parameters, many, start, STEPS)
+        best = np.asarray(misfit(drawn, many)).reshape(-1, DRAWS).argmin(axis=1)
+        return np.asarray(drawn).reshape(-1, DRAWS, *drawn.shape[1:])[np.arange(len(best)), best]
 
     rng, table = np.random.default_rng(UNSEEN_SEED), []
     for first in range(0, count, BATCH // DRAWS):
@@ -158,10 +158,10 @@ def _answers(count: int) -> Numbers:
         examples = [make_example(rng, crystal) for crystal in crystals]
         *seen, truths = stacked(examples)
         counts = 10 ** (5 * (seen[2][:, 0] + 1))
-        found = draws(PatternBatch(*map(jnp.asarray, seen)), first)
-        for crystal, total, one, truth in zip(crystals, counts, found, truths, strict=True):
+        predicted = draws(PatternBatch(*map(jnp.asarray, seen)), first)
+        for crystal, total, one, truth in zip(crystals, counts, predicted, truths, strict=True):
             aligned = align(one, truth, ramp=False, scale=False)
-            table.append([crystal.strain, float(total), *_compared(aligned.density, truth), aligned.correlation])
+            table.append([crystal.strain, float(total), *_compare(aligned.density, truth), aligned.correlation])
     pattern = PatternBatch(*(jnp.asarray(array[:1]) for array in seen))
     seconds = {}
     for number in (1, DRAWS):
@@ -175,11 +175,11 @@ def _answers(count: int) -> Numbers:
     return {"table": table, "seconds": seconds}
 
 
-def _compared(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Overlap of the shapes, and the rms error of the phase where both are."""
-    shapes = [np.abs(one) > SURFACE * np.percentile(np.abs(one), 99) for one in (found, truth)]
+def _compare(density: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Compute the overlap of the shapes, and the rms error of the phase inside both."""
+    shapes = [np.abs(one) > SURFACE * np.percentile(np.abs(one), 99) for one in (density, truth)]
     both = shapes[0] & shapes[1]
-    turned = np.angle(found[both] * np.conj(truth[both]))
+    turned = np.angle(density[both] * np.conj(truth[both]))
     return float(both.sum() / max((shapes[0] | shapes[1]).sum(), 1)), float(np.sqrt(np.mean(turned**2)))
 
 
@@ -194,29 +194,29 @@ def _least_time(work: Callable[[], None]) -> float:
 
 
 def _known(ledger: Ledger) -> None:
-    """The cases of `known_crystals`, from the network's answer on."""
+    """Run the cases of `known_crystals` from the prediction of the network on."""
     seeds = ledger.choose(SEEDS, SEEDS[:1])
     config = ledger.scratch / "crystal.yaml"
     config.write_text(shipped("crystal"), encoding="utf-8")
     for case, (what, own) in CASES.items():
-        if case == "hidden":  # Refused without a peak: `known_crystals` has what it takes to say that it is meant.
+        if case == "hidden":  # Refused without a peak; `known_crystals` passes the options that allow it.
             continue
         options: Options = {**PLAIN, **own, **ledger.choose({}, {**TINY_CRYSTAL, **TINY})}
-        found = [
+        results = [
             ledger.part(
                 f"{case}-{seed}", {**options, "seed": seed}, partial(_both, ledger, config, case, options, seed)
             )
             for seed in seeds
         ]
-        values = {name: [one[name]["correlation"] for one in found] for name in ("phased", "bare", "refined")}
-        seconds = {name: float(np.median([one[name]["wall_seconds"] for one in found])) for name in values}
+        values = {name: [one[name]["correlation"] for one in results] for name in ("phased", "bare", "refined")}
+        seconds = {name: float(np.median([one[name]["wall_seconds"] for one in results])) for name in values}
         good = {name: sum(value > FOUND for value in row) for name, row in values.items()}
         ledger.row(
             f"correlation with the truth, refined, {what}",
             float(np.median(values["refined"])),
             name="network, known crystals (simulated)",
-            reference=f"`unflat phase` {spread(values['phased'], 3)}; {good['phased']} of {len(found)} found",
-            how=f"{spread(values['refined'], 3)}; {good['refined']} of {len(found)} found; bare answer "
+            reference=f"`unflat phase` {spread(values['phased'], 3)}; {good['phased']} of {len(results)} found",
+            how=f"{spread(values['refined'], 3)}; {good['refined']} of {len(results)} found; bare answer "
             f"{spread(values['bare'], 3)}; {seconds['refined']:.0f} s against {seconds['phased']:.0f} s",
         )
 
@@ -224,15 +224,24 @@ def _known(ledger: Ledger) -> None:
 def _both(ledger: Ledger, config: Path, case: str, options: Options, seed: int) -> Numbers:
     name, options = f"{case}-{seed}", {**options, "seed": seed}
     acquisition = ledger.scratch / f"{name}.h5"
-    words = ("simulate", config, "-o", acquisition, "--force", "--device", ledger.device, *assigned(options))
+    words: tuple[str | Path, ...] = (
+        "simulate",
+        config,
+        "-o",
+        acquisition,
+        "--force",
+        "--device",
+        ledger.device,
+        *assigned(options),
+    )
     unflat(*words, log=ledger.scratch / f"{name}-simulate.log")
     refine = {**options, "predict.refine": True}
-    found = {
+    results = {
         "phased": phase(config, acquisition, ledger.scratch / f"{name}-phased", options, ledger.device),
         "bare": reconstruct("predict", config, acquisition, ledger.scratch / f"{name}-bare", options, ledger.device),
         "refined": reconstruct(
             "predict", config, acquisition, ledger.scratch / f"{name}-refined", refine, ledger.device
         ),
     }
-    kept = ("correlation", "strain_error", "strain_correlation", "llk", "llk_free", "wall_seconds")
-    return {way: {figure: numbers.get(figure) for figure in kept} for way, numbers in found.items()}
+    metrics = ("correlation", "strain_error", "strain_correlation", "llk", "llk_free", "wall_seconds")
+    return {way: {figure: numbers.get(figure) for figure in metrics} for way, numbers in results.items()}

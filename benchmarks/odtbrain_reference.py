@@ -1,4 +1,4 @@
-"""ODTbrain (Rytov, back-propagation) on the same fields, in an environment of its own: a reference, not a dependency.
+"""Reference reconstructions by ODTbrain (Rytov, back-propagation), in an environment of its own.
 
 As a program, run by that environment's Python: SOURCE VIEWS BIN OUTPUT.
 """
@@ -21,14 +21,14 @@ INSTALL_SECONDS = 600
 def reconstruct(
     ledger: "Ledger", source: Path, views: str, size: int, accuracy: Callable[[Any], dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """Run ODTbrain and measure its answer; None where it cannot be installed, or in a trial.
+    """Run ODTbrain and evaluate its result; None if it cannot be installed, and in a trial.
 
     Args:
-        ledger: Keeps the numbers.
-        source: The file.
+        ledger: Ledger that stores the numbers.
+        source: File with the fields.
         views: Slice of views.
-        size: Pixels to join along each axis.
-        accuracy: Gives the figures of an index on the truth's samples.
+        size: Binning along each axis.
+        accuracy: Function for the accuracy of an index on the samples of the truth.
     """
     if ledger.quick:
         return None
@@ -45,7 +45,7 @@ def reconstruct(
 
 
 def _environment(folder: Path) -> Path:
-    """Python of a throwaway environment that has ODTbrain.
+    """Create an environment with ODTbrain, and return its Python.
 
     Raises:
         SubprocessError: If it cannot be installed.
@@ -70,19 +70,19 @@ def _measure(
     output = ledger.scratch / "odtbrain.npz"
     words = [str(python), str(Path(__file__).resolve()), str(source), views, str(size), str(output)]
     cost = run(words, log=ledger.scratch / "odtbrain.log")
-    with np.load(output) as found:
-        index, facts = found["index"], json.loads(str(found["facts"]))
+    with np.load(output) as arrays:
+        index, metadata = arrays["index"], json.loads(str(arrays["metadata"]))
     figures = [
         accuracy(np.ascontiguousarray(index.transpose(order)[:: steps[0], :: steps[1], :: steps[2]]))
-        for order in ((0, 1, 2), (2, 1, 0))  # the turn is about the middle axis
+        for order in ((0, 1, 2), (2, 1, 0))  # the rotation is about the middle axis
         for steps in itertools.product((1, -1), repeat=3)
     ]
-    best = max(figures, key=lambda found: found["psnr"])
-    return {**best, **facts, "wall_seconds": cost.seconds, "peak_bytes": cost.peak_bytes}
+    best = max(figures, key=lambda one: one["psnr"])
+    return {**best, **metadata, "wall_seconds": cost.seconds, "peak_bytes": cost.peak_bytes}
 
 
 def main(source: str, views: str, size: int, output: str) -> None:
-    """Read, join pixels, reconstruct, write."""
+    """Read and bin the fields, reconstruct, and write the result."""
     import h5py
     import numpy as np
     import odtbrain
@@ -96,14 +96,14 @@ def main(source: str, views: str, size: int, output: str) -> None:
         medium, pixels = float(file.attrs["medium_index"]), float(file.attrs["pixels_per_vacuum_wavelength"])
         distance = float(file.attrs["focus_distance_px"])
     count = fields.shape[1] // size
-    kept = fields[:, : count * size, : count * size]
-    coarse = kept.reshape(len(fields), count, size, count, size).mean(axis=(2, 4))
+    cropped = fields[:, : count * size, : count * size]
+    coarse = cropped.reshape(len(fields), count, size, count, size).mean(axis=(2, 4))
     began = time.monotonic()
     rytov = odtbrain.sinogram_as_rytov(coarse)
     potential = odtbrain.backpropagate_3d(rytov, angles, pixels / size, medium, lD=distance / size)
     index = odtbrain.odt_to_ri(potential, pixels / size, medium)
-    facts = {"seconds": time.monotonic() - began, "version": f"ODTbrain {odtbrain.__version__}"}
-    np.savez(output, index=index.real, facts=json.dumps(facts))
+    metadata = {"seconds": time.monotonic() - began, "version": f"ODTbrain {odtbrain.__version__}"}
+    np.savez(output, index=index.real, metadata=json.dumps(metadata))
 
 
 if __name__ == "__main__":

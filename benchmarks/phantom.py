@@ -1,7 +1,7 @@
-"""The SSNP phantom, whose images are made as its authors make them: fitted by SSNP, and by multi-slice.
+"""SSNP phantom with images computed as by its authors: fits by SSNP and by multi-slice.
 
-Sample j of the file stands at z = (j − 153)·0.1 µm when the focus is at z = 0: the authors refocus by half the
-thickness behind the last slice. Everything is periodic laterally, as theirs is, so the fit adds no margin.
+Sample j of the file is at z = (j − 153)·0.1 µm when the focus is at z = 0: the authors refocus by half the
+thickness behind the last slice. Everything is periodic laterally, as in their code, so the fit adds no margin.
 Axes ``z y x``.
 """
 
@@ -28,7 +28,7 @@ from unflat.recon.volume import Volume, centred_axis
 
 from .commands import Options, fit
 from .ledger import Ledger, Numbers
-from .linear import judged_alike, nearest_to_truth
+from .linear import nearest_to_truth, options_of_linear
 from .pictures import save_small
 from .places import shared
 
@@ -44,7 +44,7 @@ OPTIONS: Options = {
     "fit.withheld": 0,  # the published result uses all eight
     "fit.steps": 70,
 }
-"""Tune here, or for one of the two physics in `OF_MODEL`."""
+"""Options of both fits; `OF_MODEL` has those of one physics."""
 OF_MODEL: dict[str, Options] = {"ssnp": {}, "multislice": {}}
 TINY: Options = {"fit.steps": 3}
 PUBLISHED = {"ncc": 0.809, "nrmse_range": 0.104, "relative_l2": 0.624}
@@ -55,28 +55,30 @@ FORWARD = {"min": 0.3188, "max": 1.9385, "std": 0.1837}
 
 
 def run(ledger: Ledger) -> None:
-    """Make the images, fit them by both physics, and invert them linearly."""
+    """Simulate the images, fit them by both physics, and invert them linearly."""
     source = shared("cells/ssnp_phantom.tif")
     keep = ledger.choose(None, (24, 32, 32))
     acquisition = ledger.scratch / "acquisition.h5"
     images = ledger.part("images", {"keep": keep}, lambda: _simulate(source, acquisition, keep))
-    _tell_forward(ledger, images)
+    _add_forward_rows(ledger, images)
     options: dict[str, Any] = {**OPTIONS, "volume.depth": images["depth"], "volume.centre_z": images["centre_z"]}
     config = ledger.scratch / "config.yaml"
     config.write_text("kind: cell\n", encoding="utf-8")
     linear = ledger.part(
-        "linear", judged_alike(options), lambda: nearest_to_truth(config, acquisition, "ncc", options, clipped=True)
+        "linear",
+        options_of_linear(options),
+        lambda: nearest_to_truth(config, acquisition, "ncc", options, clipped=True),
     )
     for model in ("ssnp", "multislice"):
         chosen = {**options, **OF_MODEL[model], **ledger.choose({}, TINY), "physics.model": model}
         output = ledger.scratch / model
         ours = ledger.part(model, chosen, lambda c=chosen, o=output: _fit(ledger, config, acquisition, o, c))
         ledger.figure(f"phantom-{model}")
-        _tell(ledger, model, ours, linear)
+        _add_rows(ledger, model, ours, linear)
 
 
 def _simulate(source: Path, path: Path, keep: tuple[int, int, int] | None) -> Numbers:
-    """Images of the whole phantom, or of its middle."""
+    """Simulate the images of the whole phantom, or of its central part."""
     import tifffile
 
     contrast = tifffile.imread(source).astype(np.float32) / 65535 * 0.01
@@ -102,25 +104,25 @@ def _simulate(source: Path, path: Path, keep: tuple[int, int, int] | None) -> Nu
         "illumination_na": tilts,
     }
     write(Acquisition("cell", arrays, source.name, truth), get_experiment("cell").schema, path)
-    # A box of as many slices of 2 voxels as cover the file's samples, face to face.
+    # A box of slices of 2 voxels that covers the samples of the file, face to face.
     pitch = 2 * VOXEL
     middle, slices = float(z[0] + z[-1]) / 2, count // 2
     centre = middle + (pitch / 2 if slices % 2 == 0 else 0)
-    facts = {"min": float(images.min()), "max": float(images.max()), "std": float(images.std())}
-    return {**facts, "depth": slices * pitch, "centre_z": centre}
+    statistics = {"min": float(images.min()), "max": float(images.max()), "std": float(images.std())}
+    return {**statistics, "depth": slices * pitch, "centre_z": centre}
 
 
 def _tilts(side: int) -> Float[np.ndarray, "view 2"]:
-    """Apertures (y, x) on the ring, cut toward zero to the frequencies of the lattice."""
+    """Return the apertures (y, x) on the ring, truncated to the frequencies of the lattice."""
     angle = 2 * np.pi * np.arange(TILTS) / TILTS
-    wanted = np.stack([np.sin(angle), np.cos(angle)], axis=1) * APERTURE / WAVELENGTH
-    return np.trunc(np.round(wanted * side * VOXEL, 9)) / (side * VOXEL) * WAVELENGTH
+    exact = np.stack([np.sin(angle), np.cos(angle)], axis=1) * APERTURE / WAVELENGTH
+    return np.trunc(np.round(exact * side * VOXEL, 9)) / (side * VOXEL) * WAVELENGTH
 
 
 def _images(
     contrast: Float[np.ndarray, "z y x"], lattice: Lattice, tilts: Float[np.ndarray, "view 2"]
 ) -> Float[np.ndarray, "view y x"]:
-    """Images by SSNP on the lattice itself, periodic."""
+    """Simulate periodic images by SSNP on the lattice itself."""
     height, width = contrast.shape[1:]
     camera = ImageFormation(lattice, APERTURE, "ssnp", (height, width), sharp_rim=True)
     light, seen = Illumination.from_directions(tilts), jax.jit(camera.images)
@@ -135,7 +137,7 @@ def _fit(ledger: Ledger, config: Path, acquisition: Path, output: Path, options:
     return numbers
 
 
-def _tell_forward(ledger: Ledger, images: Numbers) -> None:
+def _add_forward_rows(ledger: Ledger, images: Numbers) -> None:
     for name, theirs in FORWARD.items():
         ledger.row(
             f"images by SSNP: {name}",
@@ -147,7 +149,7 @@ def _tell_forward(ledger: Ledger, images: Numbers) -> None:
         )
 
 
-def _tell(ledger: Ledger, model: str, ours: Numbers, linear: Numbers) -> None:
+def _add_rows(ledger: Ledger, model: str, ours: Numbers, linear: Numbers) -> None:
     which = "SSNP, which made the data" if model == "ssnp" else "multi-slice, which did not make the data"
     how = f"`unflat fit` by {which}; all 8 images, {ours['steps']:.0f} steps; on the truth's samples"
     for figure, name in FIGURES.items():

@@ -1,7 +1,7 @@
-"""Iterations a second of phase retrieval, beside the bare Fourier transforms of the same size, and beside cohere.
+"""Speed of phase retrieval, relative to the Fourier transforms of the same size, and beside cohere.
 
-An iteration cannot do without one transform there and one back. Both loops run in one process, in turns, so that a busy
-machine slows both alike; the ratio of each pair counts, and the median of the ratios is reported.
+An iteration needs one forward and one inverse transform. Both loops run in one process, in turns, so that a busy
+machine slows both equally; the ratio of each pair counts, and the median of the ratios is reported.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from .transforms import paired
 
 NAME = "speed of phasing"
 SIZES = {64: (60, 15), 128: (12, 11), 256: (3, 7)}
-"""Edge of the array: iterations in a loop, and pairs of loops."""
+"""Iterations of a loop and pairs of loops, by the edge of the array."""
 WAYS = {"HIO": ("hio", False), "ER": ("er", False), "HIO with partial coherence": ("hio", True)}
 MASKED = 0.05
 GOAL_RATIO = 1.3
@@ -39,18 +39,18 @@ def run(ledger: Ledger) -> None:
         known = {"edge": edge, "iterations": count, "repeats": repeats, "masked": MASKED}
         numbers = ledger.part(f"edge-{edge}", known, partial(_measured, edge, count, repeats))
         theirs = _cohere(ledger, edge) if edge in COHERE else None
-        _tell(ledger, edge, numbers, theirs)
+        _add_rows(ledger, edge, numbers, theirs)
 
 
 def scene(edge: int) -> np.ndarray:
-    """Counts of a slab a third as wide as the array, centred: what is counted does not matter here."""
+    """Simulate the counts of a centred block; any pattern serves."""
     rng = np.random.default_rng(0)
     line = np.sinc((np.arange(edge) - edge // 2) / 3) ** 2
     return rng.poisson(1e5 * line[:, None, None] * line[:, None] * line).astype(np.float64)
 
 
 def pattern_for(edge: int) -> DevicePattern:
-    """The same on the device, with some pixels masked."""
+    """Return the counts on the device, with some pixels masked."""
     counts = scene(edge)
     good = np.random.default_rng(1).random(counts.shape) >= MASKED
     good[tuple(n // 2 for n in counts.shape)] = True
@@ -60,24 +60,26 @@ def pattern_for(edge: int) -> DevicePattern:
 def _measured(edge: int, count: int, repeats: int) -> Numbers:
     pattern = pattern_for(edge)
     state = init_state(pattern, jax.random.key(0), 0.1)
-    found: Numbers = {}
+    figures: Numbers = {}
     for name, (method, psf) in WAYS.items():
         ours = _iterations(state, pattern, method, count, psf)
-        found[name] = paired(ours, _transforms(state.iterate, count), repeats)
-        found[name]["per_second"] = count / found[name]["seconds"]
-    return found
+        figures[name] = paired(ours, _transforms(state.iterate, count), repeats)
+        figures[name]["per_second"] = count / figures[name]["seconds"]
+    return figures
 
 
 def _iterations(
     state: ProjectionState, pattern: DevicePattern, method: str, count: int, psf: bool
 ) -> Callable[[], Any]:
-    """So many iterations of a method, as a stage of a recipe has them; widths of the point-spread function stand."""
-    from unflat.recon.phase_retrieval import recipe
+    """Create a function of ``count`` iterations, as in a stage of a recipe but without a fit of the point spread."""
+    from unflat.recon.phase_retrieval import projections, recipe
 
     if psf:
         sigmas = jnp.full(3, 0.5, jnp.float32)
         state = state._replace(point_spread=state.point_spread._replace(sigmas=sigmas))
-        update = recipe.Update(*(jnp.asarray(n, jnp.float32) for n in recipe.UPDATES[method](0.9)))
+        update = projections.UpdateCoefficients(
+            *(jnp.asarray(n, jnp.float32) for n in projections.UPDATES[method](0.9))
+        )
         number = jnp.asarray(count, jnp.int32)
         return lambda: recipe._iterate(state, pattern, update, number, coherent=False).iterate
     stage = Stage(method, 0.9, count, psf=False)
@@ -85,7 +87,7 @@ def _iterations(
 
 
 def _transforms(field: Complex[Array, "z y x"], count: int) -> Callable[[], Any]:
-    """So many transforms there and back."""
+    """Create a function of ``count`` forward and inverse transforms."""
 
     def pair(_: Any, wave: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
         return jnp.fft.ifftn(jnp.fft.fftn(wave))
@@ -95,13 +97,13 @@ def _transforms(field: Complex[Array, "z y x"], count: int) -> Callable[[], Any]
 
 
 def _cohere(ledger: Ledger, edge: int) -> Numbers | None:
-    """Cohere's own iterations: its shrink-wrap every iteration, as its example has it."""
+    """Measure cohere, with shrink-wrap in every iteration as in its example."""
     sequence = SEQUENCES[edge]
 
     def compute() -> Numbers:
         amplitudes = np.sqrt(scene(edge))
         runs = [cohere_reference.reconstruct(ledger, f"cohere-{edge}", amplitudes, seed, sequence) for seed in range(3)]
-        rates = [found["iterations"] / found["seconds"] for found in runs]
+        rates = [result["iterations"] / result["seconds"] for result in runs]
         return {"per_second": float(np.median(rates)), "version": runs[0]["version"]}
 
     try:
@@ -111,18 +113,18 @@ def _cohere(ledger: Ledger, edge: int) -> Numbers | None:
         return None
 
 
-def _tell(ledger: Ledger, edge: int, numbers: Numbers, theirs: Numbers | None) -> None:
+def _add_rows(ledger: Ledger, edge: int, numbers: Numbers, theirs: Numbers | None) -> None:
     for name in WAYS:
-        found = numbers[name]
+        figures = numbers[name]
         ledger.row(
             f"{name} with a mask, {edge}³, over its Fourier transforms",
-            found["ratio"],
+            figures["ratio"],
             name=NAME,
             digits=2,
             reference="1: the transforms alone",
             goal=("<", GOAL_RATIO),
-            how=f"{found['per_second']:.3g} iterations/s; median of pairs ({found['least']:.2f} to "
-            f"{found['most']:.2f}); {found['cpu_ratio']:.2f} in CPU time",
+            how=f"{figures['per_second']:.3g} iterations/s; median of pairs ({figures['least']:.2f} to "
+            f"{figures['most']:.2f}); {figures['cpu_ratio']:.2f} in CPU time",
         )
     if theirs is None:
         return

@@ -1,4 +1,4 @@
-"""Pictures for the table's page: small files."""
+"""Figures for the page of results, as small files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unflat.recon.runs import write_atomically
-from unflat.recon.sampled import Sampled
-from unflat.recon.visualization.planes import Plane, PlaneSampler, Point3, draw_plane
+from unflat.recon.sampled import Point3, Sampled
+from unflat.recon.visualization.planes import Plane, PlaneSampler, draw_plane
 from unflat.recon.visualization.style import (
     INDEX_COLOURS,
     add_label,
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 LARGEST = 390_000
-"""[bytes] Of a picture's file."""
+"""[bytes] Largest size of a figure's file."""
 METHOD_COLOURS = {"pyramid": "#c2410c", "voxels": "#1d4ed8", "fourier": "#15803d", "linear IDT": "#6b7280"}
 
 
 def save_small(figure: "matplotlib.figure.Figure", path: Path) -> None:
-    """Write a figure as PNG, as sharp as the largest file allows."""
+    """Write a figure as PNG, at the highest resolution within the size limit."""
     data = b""
     for dpi in (200, 170, 140, 115, 95, 80, 65, 50):
         figure.set_dpi(dpi)
@@ -43,16 +43,16 @@ def save_small(figure: "matplotlib.figure.Figure", path: Path) -> None:
 def upright_sections(
     results: Mapping[str, Sampled], heights: Sequence[float], *, axis: str = "y", size: int = 320
 ) -> "matplotlib.figure.Figure":
-    """Draw sections that show the depth, of several results beside one another, each with its own colour scale.
+    """Draw axial sections of several results in columns, each with its own colour scale.
 
     Args:
-        results: By the name that is written into the picture.
-        heights: [m] Where each section cuts the axis: one row each.
+        results: Results by the name in the figure.
+        heights: [m] Positions of the sections on the axis, one row each.
         axis: ``y`` for (z, x), ``x`` for (y, z).
-        size: Samples along the box's longest edge.
+        size: Number of samples along the longest edge of the box.
     """
-    cutters = {name: PlaneSampler(result, size=size) for name, result in results.items()}
-    planes = {name: [cutter(axis, height) for height in heights] for name, cutter in cutters.items()}
+    samplers = {name: PlaneSampler(result, size=size) for name, result in results.items()}
+    planes = {name: [sample(axis, height) for height in heights] for name, sample in samplers.items()}
     tall, wide = next(iter(planes.values()))[0].values.shape
     side = 3.6
     height = side * tall / wide
@@ -77,16 +77,16 @@ def upright_sections(
 def closer(
     results: Mapping[str, Sampled], point: Point3, factors: Sequence[float], quantity: str, *, size: int = 240
 ) -> "matplotlib.figure.Figure":
-    """Draw the plane z through a point from ever nearer, several results below one another, in one scale of colours.
+    """Draw zooms into a point of the plane z, with a row for each result and one colour scale.
 
-    The first view is the whole box of the first result; the point stays where it is on the screen.
+    The first view is the whole box of the first result; the point keeps its place in the image.
 
     Args:
-        results: By the name that is written into the picture.
-        point: [m] Where the views close in (z, y, x).
-        factors: Magnification of each view over the first result's whole box.
-        quantity: Which.
-        size: Samples along each axis of a view.
+        results: Results by the name in the figure.
+        point: [m] Centre of the zoom (z, y, x).
+        factors: Magnification of each view over the whole box of the first result.
+        quantity: Name of the quantity.
+        size: Number of samples along each axis of a view.
     """
     low, high = next(iter(results.values())).bounds
     widest, middle = max(high[1] - low[1], high[2] - low[2]), [(a + b) / 2 for a, b in zip(low, high, strict=True)]
@@ -121,12 +121,12 @@ def _around(result: Sampled, point: Point3, width: float, quantity: str, size: i
 def panels(
     each: Sequence[tuple[Mapping[str, Mapping[float, float]], str, float | None]], x: str, *, logarithmic: bool = True
 ) -> "matplotlib.figure.Figure":
-    """Draw panels of curves beside one another.
+    """Draw panels of curves in a row.
 
     Args:
-        each: Curves by the method's name, the vertical axis's label, and a level to mark, or None.
+        each: Curves by the name of the method, label of the vertical axis, and a level to mark, or None.
         x: Label of the horizontal axis.
-        logarithmic: Whether the horizontal axis is; ticks then stand at the values themselves where they are few.
+        logarithmic: Whether the horizontal axis is logarithmic; a few values are then its ticks.
     """
     from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 

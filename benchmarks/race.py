@@ -1,7 +1,7 @@
-"""How long each field takes to the accuracy that linear IDT, and voxels with total variation, reach in the end.
+"""Time of each field to the final accuracy of linear IDT, and of voxels with total variation.
 
-In one process, one after the other, on one simulated cell. The clock runs from the linear start to the step, compiling
-included; it stands still while the answer is compared with the truth.
+All run in one process, one after the other, on one simulated cell. Times are measured from the linear start,
+compilation included, without the comparisons with the truth.
 """
 
 import time
@@ -24,76 +24,76 @@ from unflat.recon.optimize.trainer import Callbacks
 
 from .commands import Options, settings_of
 from .ledger import Numbers
-from .linear import best_answer, problem_of
+from .linear import best_inverse, problem_of
 from .scene import CONFIG
 
-LOOK_EVERY = 5
+COMPARE_EVERY = 5
 """Steps between two comparisons with the truth."""
 
 
 def race(simulated: Options, fit: Options, of_field: Mapping[str, Options]) -> Numbers:
-    """Let the fields run.
+    """Fit all fields.
 
     Args:
-        simulated: Of the specimen and its images.
-        fit: Of every fit.
-        of_field: Of each field.
+        simulated: Options of the specimen and its images.
+        fit: Options of all fits.
+        of_field: Options of each field.
 
     Returns:
-        ``linear`` with its SNR, time and strength; each field's course, as pairs of seconds and SNR [dB].
+        ``linear`` with its SNR, time and strength; for each field pairs of seconds and SNR [dB].
     """
     settings: Any = parse_config(shipped(CONFIG), settings_of({**simulated, **fit}))
     acquisition = get_experiment("cell").simulate(settings)
-    found: Numbers = {"linear": _linear(settings, acquisition)}
+    figures: Numbers = {"linear": _linear(settings, acquisition)}
     update: Callable[[str, bool], None] = jax.config.update  # untyped in some releases of jax
-    update("jax_enable_compilation_cache", False)  # every field compiles: it counts
+    update("jax_enable_compilation_cache", False)  # the compilation of every field counts
     try:
         for name, own in of_field.items():
             chosen: Any = with_overrides(settings, settings_of({**own, "fit.field": name}))
-            found[name] = _course(chosen, acquisition)
+            figures[name] = _course(chosen, acquisition)
     finally:
         update("jax_enable_compilation_cache", True)
-    return found
+    return figures
 
 
 def reached(course: list[list[float]], snr: float) -> float | None:
-    """[s] When a course first has an SNR, or None."""
-    return next((seconds for seconds, found in course if found >= snr), None)
+    """Return the time at which a course reaches an SNR [s]; None if it does not."""
+    return next((seconds for seconds, value in course if value >= snr), None)
 
 
 def _linear(settings: Any, acquisition: Acquisition) -> Numbers:
     measured = problem_of(settings, acquisition)
     known = _truth(measured, acquisition)
     every = np.arange(measured.views)
-    best = best_answer(measured, every, lambda contrast: signal_to_noise(known, np.asarray(contrast[0], np.float64)))
+    best = best_inverse(measured, every, lambda contrast: signal_to_noise(known, np.asarray(contrast[0], np.float64)))
     return {"snr": best.merit, "seconds": best.seconds, "strength": best.strength}
 
 
 def _course(settings: Any, acquisition: Acquisition) -> list[list[float]]:
-    """[s], [dB] of a fit as it goes on."""
+    """Fit a field, and return pairs of seconds and SNR [dB]."""
     jax.clear_caches()
     measured = problem_of(settings, acquisition)
     known = _truth(measured, acquisition)
     field = field_for(settings.fit, measured.grid, len(measured.scales), measured.sign)
     fit = Fit(Objective(measured, field, settings.fit), settings.seed)
     values = jax.jit(fit.objective.values)
-    looked, course = [0.0], []
+    paused, course = [0.0], []
     began = time.perf_counter()
 
-    def look(step: int, _: dict[str, float]) -> None:
-        if step % LOOK_EVERY and step != settings.fit.steps:
+    def compare(step: int, _: dict[str, float]) -> None:
+        if step % COMPARE_EVERY and step != settings.fit.steps:
             return
         now = time.perf_counter()
         answer = np.asarray(values(fit.state.field), np.float64)[0]
-        course.append([now - began - looked[0], signal_to_noise(known, answer)])
-        looked[0] += time.perf_counter() - now
+        course.append([now - began - paused[0], signal_to_noise(known, answer)])
+        paused[0] += time.perf_counter() - now
 
-    fit.run(Callbacks(progress=look))
+    fit.run(Callbacks(progress=compare))
     return course
 
 
 def _truth(measured: Any, acquisition: Acquisition) -> np.ndarray:
-    """N − n_m of the truth on the fit's own lattice."""
+    """Return n − n_m of the truth on the grid of the fit."""
     if acquisition.truth is None:
         raise ValueError("a simulated acquisition without its truth")
     index = acquisition.truth.sample(*measured.geometry.lattice.axes)

@@ -1,9 +1,8 @@
-"""A raw rocking scan of 34-ID-C, from its frames to strain by one command; and beside cohere at equal pixels.
+"""Raw rocking scan of 34-ID-C, from its frames to strain by one command, and compared with cohere at equal pixels.
 
-Equal pixels means the 128³ voxels around the brightest one, prepared as cohere's own example prepares them: dark and
-white field corrected, all that holds 2 counts or less set to zero, and every voxel taken as measured. cohere and PyNX
-reach 0.100 and 0.091 there. What is so thrown away is most of the data: the command itself fits raw counts with a mask,
-and its figures on those stand in rows of their own.
+Equal pixels are the 128³ voxels around the brightest one, prepared as in the example of cohere: dark and white field
+corrected, voxels of 2 counts or less set to zero, and every voxel taken as measured. cohere and PyNX reach 0.100 and
+0.091 there. This discards most of the data: the command itself fits raw counts with a mask, with rows of its own.
 """
 
 from functools import partial
@@ -20,7 +19,7 @@ from unflat.recon.io.volume_formats import read_volume
 
 from . import cohere_reference
 from .commands import Options, phase
-from .diffraction import answer_of, judged
+from .diffraction import compare_counts, read_solution
 from .ledger import Ledger, Numbers
 from .pictures import save_small
 from .places import shared
@@ -31,14 +30,14 @@ TINY: Options = {"acquisition.crop": [32, 32, 32], "phase.starts": 2, "phase.ref
 TINY |= {"phase.recipe": [{"hio": {"iterations": 20}}]}
 EDGE = 128
 THRESHOLD = 2.0
-"""Counts up to which cohere's example sets voxels to zero."""
+"""Counts up to which the example of cohere sets voxels to zero."""
 ELSEWHERE = {"cohere": 0.100, "PyNX": 0.091}
 VOXEL = (5.03, 5.03, 15.6)
-"""[nm] On the grid of all frames and pixels, along (x, y, frame)."""
+"""[nm] Voxel on the grid of all frames and pixels, along (x, y, frame)."""
 
 
 def run(ledger: Ledger) -> None:
-    """Phase the raw frames, then the prepared ones beside cohere."""
+    """Phase the raw frames, then the prepared ones, and run cohere."""
     source = shared("crystals/aps34idc_scan54.zip")
     changes: Options = ledger.choose({}, TINY)
     config = ledger.scratch / "config.yaml"
@@ -48,7 +47,7 @@ def run(ledger: Ledger) -> None:
     equal = ledger.part("equal", {**known, "threshold": THRESHOLD}, lambda: _equal(ledger, config, source, changes))
     theirs = _cohere(ledger)
     ledger.figure("scan54")
-    _tell(ledger, raw, equal, theirs)
+    _add_rows(ledger, raw, equal, theirs)
 
 
 def _raw(ledger: Ledger, config: Path, source: Path, changes: Options) -> Numbers:
@@ -66,7 +65,7 @@ def _raw(ledger: Ledger, config: Path, source: Path, changes: Options) -> Number
 
 
 def _axes(basis: np.ndarray, source: Path, config: Path) -> Numbers:
-    """[nm] Voxel on the grid of all that was measured, and [degree] angles between the axes of q."""
+    """Compute the voxel on the grid of the whole measurement [nm], and the angles between the axes of q [degree]."""
     settings = parse_config(config.read_text("utf-8"))
     shape = get_experiment("crystal").read(settings, source)["images"].shape
     steps = 2 * np.pi * np.linalg.inv(basis * np.array(shape)[:, None]).T
@@ -76,21 +75,21 @@ def _axes(basis: np.ndarray, source: Path, config: Path) -> Numbers:
 
 
 def _equal(ledger: Ledger, config: Path, source: Path, changes: Options) -> Numbers:
-    """Phase what cohere's preparation leaves, as cohere takes it: every voxel measured."""
+    """Phase the counts as prepared for cohere, with every voxel taken as measured."""
     counts = _prepared(config, source, ledger.choose(EDGE, 32))
     path, output = ledger.scratch / "equal.npz", ledger.scratch / "equal"
     np.savez_compressed(path, intensity=counts)
-    # What is there is to be fitted as it is: no voxel is masked, none moved.
-    asis = {"acquisition.images": "/intensity", "acquisition.hot_pixels": "keep", "acquisition.aliens": "keep"}
-    asis |= {"acquisition.centre": "none", "acquisition.crop": "all", "acquisition.doubtful": "warn"}
-    numbers = phase(config, path, output, {**changes, **asis}, ledger.device)
-    answer = answer_of(output)
-    numbers["judged"] = judged(answer.modelled, counts, np.ones(counts.shape, bool))
+    # No voxel is masked and none is moved.
+    unchanged = {"acquisition.images": "/intensity", "acquisition.hot_pixels": "keep", "acquisition.aliens": "keep"}
+    unchanged |= {"acquisition.centre": "none", "acquisition.crop": "all", "acquisition.doubtful": "warn"}
+    numbers = phase(config, path, output, {**changes, **unchanged}, ledger.device)
+    answer = read_solution(output)
+    numbers["judged"] = compare_counts(answer.modelled, counts, np.ones(counts.shape, bool))
     return numbers
 
 
 def _prepared(config: Path, source: Path, edge: int) -> np.ndarray:
-    """Counts around the brightest voxel, as cohere's example has them."""
+    """Prepare the counts around the brightest voxel as in the example of cohere."""
     words = ["acquisition.crop=all", "acquisition.hot_pixels=mask", "acquisition.aliens=keep"]
     settings = parse_config(config.read_text("utf-8"), words)
     whole = preprocess(settings, get_experiment("crystal").read(settings, source)).counts
@@ -107,10 +106,10 @@ def _cohere(ledger: Ledger) -> Numbers | None:
     def compute() -> Numbers:
         with np.load(ledger.scratch / "equal.npz") as file:
             counts = file["intensity"].astype(np.float64)
-        found = cohere_reference.reconstruct(ledger, "cohere", np.sqrt(counts), 0)
-        modelled = found.pop("modelled")
-        del found["density"]
-        return found | judged(modelled, counts, np.ones(counts.shape, bool))
+        result = cohere_reference.reconstruct(ledger, "cohere", np.sqrt(counts), 0)
+        modelled = result.pop("modelled")
+        del result["density"]
+        return result | compare_counts(modelled, counts, np.ones(counts.shape, bool))
 
     try:
         return ledger.part("cohere", {"threshold": THRESHOLD, "sequence": cohere_reference.SEQUENCE}, compute)
@@ -119,7 +118,7 @@ def _cohere(ledger: Ledger) -> Numbers | None:
         return None
 
 
-def _tell(ledger: Ledger, raw: Numbers, equal: Numbers, theirs: Numbers | None) -> None:
+def _add_rows(ledger: Ledger, raw: Numbers, equal: Numbers, theirs: Numbers | None) -> None:
     add = partial(ledger.row, name=NAME)
     how = "`unflat phase` on the zip with the shipped defaults: raw frames, dark and white field, mask"
     add("free LLK, raw counts", raw["llk_free"], digits=3, reference=f"fitted pixels {raw['llk']:.3f}", how=how)

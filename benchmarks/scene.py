@@ -1,6 +1,6 @@
-"""The simulated cell on which the fields compete, for speed and with fewer and fewer images.
+"""Simulated cell for the comparison of fields, in speed and with few images.
 
-It is the demonstration's cell, wider: SSNP at half the voxel with photon noise makes its images.
+It is a wider version of the cell of the demo, with images by SSNP at half the voxel with photon noise.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ OF_FIELD: dict[str, Options] = {
     "voxels": {"fit.learning_rate": 0.1, "fit.tv": 8.0},
     "fourier": {"fit.learning_rate": 0.002},
 }
-"""The fields, each with a strength and a rate of its own. Those of the voxels are the best of eighteen pairs on a cell
-of another seed, the rate of DeCAF's field the best of a few; the pyramid has the defaults."""
+"""Options of each field. Those of the voxels are the best of eighteen pairs on a cell of another seed, and the learning
+rate of the Fourier field (DeCAF) is the best of a few; the pyramid has the defaults."""
 TINY_FIELD: Options = {"fit.fourier.width": 8, "fit.fourier.depth": 2}
 
 
 def scene(ledger: Ledger, images: int, quick_images: int) -> Options:
-    """The cell and its light: a number of images of it, another where everything is to be tiny."""
+    """Return the options of the cell and its illumination, for a number of images."""
     side, depth = ledger.choose((64, "7 um"), (24, "3 um"))
     return {
         "simulate.shape": [side, side],
@@ -33,14 +33,23 @@ def scene(ledger: Ledger, images: int, quick_images: int) -> Options:
 
 
 def files(ledger: Ledger) -> tuple[Path, Path]:
-    """The config, written afresh, and where the images go."""
+    """Write the config, and return its path and that of the acquisition."""
     config = ledger.scratch / "config.yaml"
     config.write_text(shipped(CONFIG), encoding="utf-8")
     return config, ledger.scratch / "acquisition.h5"
 
 
 def simulate(ledger: Ledger, options: Options) -> Numbers:
-    """Make the images by the command, replacing what is there."""
+    """Simulate the images by the command, replacing former ones."""
     config, acquisition = files(ledger)
-    words = ("simulate", config, "-o", acquisition, "--force", "--device", ledger.device, *assigned(options))
+    words: tuple[str | Path, ...] = (
+        "simulate",
+        config,
+        "-o",
+        acquisition,
+        "--force",
+        "--device",
+        ledger.device,
+        *assigned(options),
+    )
     return {"seconds": unflat(*words, log=ledger.scratch / "simulate.log").seconds}

@@ -1,9 +1,9 @@
-"""Shapes of the 108 real red blood cells: five stratified folds, each judged by a network that has not seen it.
+"""Shapes of 108 real red blood cells: cross-validation in five stratified folds.
 
-The networks are trained by `unflat train` with the shipped config (real cells of the other folds, the same turned in
-space, and simulated ones), and asked by `unflat predict`, 20 draws a cell: as many as an interval of 90 % needs. The
-errors are SHAPR's. Each network is distilled to two steps; its teacher, as it was before, is asked beside it in eight.
-One draw's time is measured apart, loaded and compiled, in batches of eight.
+The networks are trained by `unflat train` with the shipped config (real cells of the other folds, also rotated, and
+simulated ones), and used by `unflat predict` with 20 draws of each cell, as many as an interval of 90 % needs. The
+errors are those of SHAPR. Each network is distilled to two steps; its teacher predicts in eight. The time of one draw
+is measured separately, without loading and compilation, in batches of eight.
 """
 
 import csv
@@ -31,7 +31,7 @@ TINY: Options = {
     "network.blocks": [1],
 }
 GOALS = {"overlap_error": 0.36, "volume": 0.22, "surface": 0.20, "roughness": 0.22}
-SAID = {
+LABELS = {
     "overlap_error": "1 − IoU",
     "volume": "volume error",
     "surface": "surface error",
@@ -43,7 +43,7 @@ STEPS_TRIED = {"network": (1, 2, 4, 8), "teacher": (1, 2, 4, 8, 16)}
 
 
 def run(ledger: Ledger) -> None:
-    """Train, ask, judge."""
+    """Train, predict and evaluate."""
     source = shared("shapes/red_blood_cells_108.zip")
     changes: Options = ledger.choose({}, TINY)
     config = ledger.scratch / "config.yaml"
@@ -53,34 +53,34 @@ def run(ledger: Ledger) -> None:
     trained = ledger.part("training", known, partial(_train, config, networks, changes))
     solids = ledger.part("solids", {"cells": known["cells"]}, partial(_solids, source))
     draws, few = ledger.choose(DRAWS, 2), ledger.choose(FEW, 2)
-    ways: dict[str, Options] = {
+    variants: dict[str, Options] = {
         "fold": {"predict.draws": draws},
         "few": {"predict.draws": few},
         "mean": {"predict.mean": True},
         "teacher": {"predict.draws": draws},
     }
-    cells: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+    cells: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     for fold in range(FOLDS):
-        for way, asked in ways.items():
+        for variant, asked in variants.items():
             own = known | {"network": trained["networks"][fold], "fold": fold, "asked": asked}
-            network = networks / f"{'teacher' if way == 'teacher' else 'network'}-{fold}.h5"
-            compute = partial(_fold, ledger, config, source, network, way, fold, changes | asked)
-            cells[way] += ledger.part(f"{way}-{fold}", own, compute)["cells"]
+            network = networks / f"{'teacher' if variant == 'teacher' else 'network'}-{fold}.h5"
+            compute = partial(_fold, ledger, config, source, network, variant, fold, changes | asked)
+            cells[variant] += ledger.part(f"{variant}-{fold}", own, compute)["cells"]
     tried = known | {"network": trained["networks"][0], "tried": STEPS_TRIED}
     steps = ledger.part("steps", tried, partial(_steps, source, networks, ledger.quick))
-    _tell(ledger, cells, solids, trained, steps)
+    _add_rows(ledger, cells, solids, trained, steps)
 
 
 def _train(config: Path, networks: Path, changes: Options) -> Numbers:
     log = networks.with_name("train.log")
-    words = ["train", config, "-o", networks, "--force", *assigned(changes)]
+    words: list[str | Path] = ["train", config, "-o", networks, "--force", *assigned(changes)]
     cost = unflat(*words, log=log)
     files = [digest(networks / f"network-{fold}.h5") for fold in range(FOLDS)]
     return {"wall_seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds, "networks": files}
 
 
 def _solids(source: Path) -> Numbers:
-    """Errors of the two solids of stereology, of the same cells: what a prediction has to beat."""
+    """Compute the errors of the two solids of stereology for the same cells, as a baseline."""
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.read import read_cells
     from unflat.recon.metrics.shapes import shape_errors
@@ -88,16 +88,16 @@ def _solids(source: Path) -> Numbers:
 
     cells = read_cells(ShapeSettings(), source)
     assert cells.inside is not None
-    found: Numbers = {}
+    errors_of: Numbers = {}
     for solid in (cylinder, ellipsoid):
         pairs = zip(cells.inside, cells.masks > 0.5, strict=True)
         errors = [shape_errors(truth, solid(mask, len(truth))) for truth, mask in pairs]
-        found[solid.__name__] = {name: float(np.mean([one[name] for one in errors])) for name in SAID}
-    return found
+        errors_of[solid.__name__] = {name: float(np.mean([one[name] for one in errors])) for name in LABELS}
+    return errors_of
 
 
 def held_out(source: Path, fold: int, seed: int = 1) -> list[int]:
-    """Numbers of the cells that the network of a fold has not seen."""
+    """Return the numbers of the cells that the network of a fold has not seen."""
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.network.train import folds
     from unflat.recon.experiments.shape.read import read_cells
@@ -106,8 +106,10 @@ def held_out(source: Path, fold: int, seed: int = 1) -> list[int]:
     return [int(i) for i in np.flatnonzero(folds(list(labels), FOLDS, seed) == fold)]
 
 
-def _fold(ledger: Ledger, config: Path, source: Path, network: Path, way: str, fold: int, changes: Options) -> Numbers:
-    output = ledger.scratch / f"{way}-{fold}"
+def _fold(
+    ledger: Ledger, config: Path, source: Path, network: Path, variant: str, fold: int, changes: Options
+) -> Numbers:
+    output = ledger.scratch / f"{variant}-{fold}"
     chosen = {"predict.network": str(network), "acquisition.cells": held_out(source, fold)}
     settings = {name: value for name, value in changes.items() if not name.startswith("train")}
     numbers = reconstruct("predict", config, source, output, {**settings, **chosen}, ledger.device)
@@ -117,7 +119,7 @@ def _fold(ledger: Ledger, config: Path, source: Path, network: Path, way: str, f
 
 
 def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
-    """Quality and time of a draw by the number of steps, of the first fold."""
+    """Measure error and time of a draw by the number of steps, on the first fold."""
     import jax
     import jax.numpy as jnp
 
@@ -135,14 +137,14 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon.networks.architecture import built, on_device
 
     loaded = {name: read(networks / f"{name}-0.h5", "shape") for name in STEPS_TRIED}
-    cells, found = read_cells(ShapeSettings(), source), {}
+    cells, figures = read_cells(ShapeSettings(), source), {}
     some = held_out(source, 0)[: 2 if quick else None]
     assert cells.inside is not None
     specimens = [prepare_cell(cells.inside[i], cells.images[i], cells.masks[i]) for i in some]
     codes, _ = stack([make_example(one) for one in specimens])
     heights = ThicknessPrior.from_arrays(loaded["network"].statistics)
-    told = [heights.predict(one.inputs)[0] for one in specimens]  # A look has the true height.
-    seen = np.stack([one.inputs.channels(high) for one, high in zip(specimens, told, strict=True)])
+    thickness = [heights.predict(one.inputs)[0] for one in specimens]  # An example has the true one.
+    seen = np.stack([one.inputs.channels(high) for one, high in zip(specimens, thickness, strict=True)])
     pictures, start = jnp.asarray(seen), flow.noise(jax.random.key(0), len(codes))
     batch = 8
     eight = jnp.asarray(np.resize(seen, (batch, *seen.shape[1:]))), flow.noise(jax.random.key(1), batch)
@@ -154,17 +156,17 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
             began = time.perf_counter()
             flow.draw(denoiser, parameters, *eight, steps).block_until_ready()
             taken.append(time.perf_counter() - began)
-        found[f"{name} {steps}"] = {"overlap_error": missed(drawn, codes), "seconds": min(taken) / batch}
-    return found
+        figures[f"{name} {steps}"] = {"overlap_error": missed(drawn, codes), "seconds": min(taken) / batch}
+    return figures
 
 
-def _tell(
+def _add_rows(
     ledger: Ledger, cells: dict[str, list[dict[str, Any]]], solids: Numbers, trained: Numbers, steps: Numbers
 ) -> None:
     add, rows = partial(ledger.row, name=NAME), cells["fold"]
     draws, few = (int(_column(cells[way], "draws")[0]) for way in ("fold", "few"))
     beside = "cylinder {:.3f}, ellipsoid {:.3f} in this run; a short SHAPR {:g}, *published*"
-    for figure, said in SAID.items():
+    for figure, said in LABELS.items():
         asked = (("few", f"best_{figure}"), ("teacher", figure), ("mean", figure))
         best, teacher, one = (_column(cells[way], name).mean() for way, name in asked)
         consensus = _column(rows, f"consensus_{figure}").mean()
@@ -196,8 +198,8 @@ def _tell(
             reference="DISPR 3.6 hours (BASELINES)",
             how=f"batch of 8, loaded; 1 − IoU of one draw each, fold 0, codes alone: {numbers['overlap_error']:.3f}",
         )
-    told = f"five networks, cells prepared and simulated; {trained['cpu_seconds'] / 60:.0f} min of CPU"
-    add("training", trained["wall_seconds"] / 60, unit="min", digits=0, how=told)
+    cost = f"five networks, cells prepared and simulated; {trained['cpu_seconds'] / 60:.0f} min of CPU"
+    add("training", trained["wall_seconds"] / 60, unit="min", digits=0, how=cost)
 
 
 def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -1,9 +1,8 @@
-"""Simulated red blood cells beside real ones: how far each class is from its nearest real cells.
+"""Simulated red blood cells compared with real ones: distance of each class to its nearest real cells.
 
-Real cells are described by the published descriptors of 827; ours, a reimplementation, is first compared with them on
-the cells whose volumes are at hand too. Then simulated cells, seen through the simulated microscope and thresholded as
-real ones are, are described, and the distance to the nearest real cell of their class is put beside the distance of
-real cells to their own nearest.
+The descriptors of 827 real cells are published. Our implementation is first compared with them on the cells whose
+volumes are available. Then simulated cells are imaged by the simulated microscope and described, and their distance to
+the nearest real cell of the class is compared with that between real cells.
 """
 
 import io
@@ -25,20 +24,20 @@ from .places import shared
 
 NAME = "red blood cells (simulated)"
 CELLS = 24
-"""Simulated cells a class."""
+"""Number of simulated cells of each class."""
 SAMPLES, VOXEL = 64, 0.17e-6
 
 
 def run(ledger: Ledger) -> None:
-    """Compare the descriptor, then every class."""
-    real = Real(shared("shapes/shape_descriptors_827.npz"))
+    """Compare the descriptors, then every class."""
+    real = RealCells(shared("shapes/shape_descriptors_827.npz"))
     volumes = shared("shapes/red_blood_cells_108.zip")
     every = ledger.choose(1, 12)
-    _tell_descriptor(ledger, ledger.part("descriptor", {"every": every}, partial(_validated, real, volumes, every)))
+    _add_descriptor_rows(ledger, ledger.part("descriptor", {"every": every}, partial(_validated, real, volumes, every)))
     count = ledger.choose(CELLS, 2)
     for label in CLASSES:
         settings = {"cells": count, "class": label, "samples": SAMPLES, "voxel": VOXEL}
-        _tell_class(ledger, label, ledger.part(label, settings, partial(_compared, real, label, count)))
+        _add_class_rows(ledger, label, ledger.part(label, settings, partial(_compared, real, label, count)))
     ledger.notes.append(
         "Distances are Euclidean between descriptors (32 shells, 17 bands, largest number 1), medians over the cells "
         "of a class; real cells' own nearest is another real cell of the class. 'nearest class' is the class of the "
@@ -46,11 +45,11 @@ def run(ledger: Ledger) -> None:
     )
 
 
-class Real:
-    """The published descriptors.
+class RealCells:
+    """Published descriptors of real cells.
 
     Args:
-        path: Their file.
+        path: File of the descriptors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,16 +58,16 @@ class Real:
             self.labels = np.array([class_of(str(name)) for name in file["class12"]])
 
     def distances(self, descriptor: np.ndarray) -> np.ndarray:
-        """To each of them."""
+        """Compute the distance of a descriptor to that of each real cell."""
         return descriptor_distance(self.descriptors, descriptor[None])
 
 
-def simulated(seed: Sequence[int], label: str) -> np.ndarray:
-    """A simulated cell as a real stack has it: blurred and stained, its brightness relative to the threshold's double.
+def simulate_stack_of_cell(seed: Sequence[int], label: str) -> np.ndarray:
+    """Simulate the image stack of a cell: stained and blurred, relative to twice the threshold.
 
     Args:
-        seed: Of the cell and its microscope.
-        label: Its class.
+        seed: Seed of the cell and the microscope.
+        label: Class of the cell.
     """
     import jax.numpy as jnp
 
@@ -82,17 +81,17 @@ def simulated(seed: Sequence[int], label: str) -> np.ndarray:
     return np.asarray(simulate_stack(jnp.asarray(filled), (micron, micron, micron), Stain(), blur))
 
 
-def _validated(real: Real, path: Path, every: int) -> Numbers:
+def _validated(real: RealCells, path: Path, every: int) -> Numbers:
     correlation, error, nearest, names = [], [], [], []
     with zipfile.ZipFile(path) as archive:
         files = [name for name in archive.namelist() if "/obj/" in name][::every]
         for name in files:
-            found = shape_descriptor(_volume(archive.read(name)))
+            descriptor = shape_descriptor(_volume(archive.read(name)))
             number = int(re.findall(r"\d+", name)[-1])
             own = real.descriptors[number]
-            correlation.append(float(np.corrcoef(found.ravel(), own.ravel())[0, 1]))
-            error.append(float(np.linalg.norm(found - own) / np.linalg.norm(own)))
-            nearest.append(bool(real.distances(found).argmin() == number))
+            correlation.append(float(np.corrcoef(descriptor.ravel(), own.ravel())[0, 1]))
+            error.append(float(np.linalg.norm(descriptor - own) / np.linalg.norm(own)))
+            nearest.append(bool(real.distances(descriptor).argmin() == number))
             names.append(Path(name).stem)
     return {"names": names, "correlation": correlation, "error": error, "nearest": nearest}
 
@@ -103,9 +102,11 @@ def _volume(data: bytes) -> np.ndarray:
     return np.asarray(tifffile.imread(io.BytesIO(data))) / np.float32(255)
 
 
-def _compared(real: Real, label: str, count: int) -> Numbers:
-    found = np.stack([shape_descriptor(simulated((CLASSES.index(label), i), label)) for i in range(count)])
-    distances = np.stack([real.distances(descriptor) for descriptor in found])
+def _compared(real: RealCells, label: str, count: int) -> Numbers:
+    descriptors = np.stack(
+        [shape_descriptor(simulate_stack_of_cell((CLASSES.index(label), i), label)) for i in range(count)]
+    )
+    distances = np.stack([real.distances(descriptor) for descriptor in descriptors])
     own = real.labels == label
     among = np.stack([real.distances(descriptor)[own] for descriptor in real.descriptors[own]])
     np.fill_diagonal(among, np.inf)
@@ -118,35 +119,35 @@ def _compared(real: Real, label: str, count: int) -> Numbers:
     }
 
 
-def _tell_descriptor(ledger: Ledger, found: Numbers) -> None:
-    count = len(found["names"])
+def _add_descriptor_rows(ledger: Ledger, numbers: Numbers) -> None:
+    count = len(numbers["names"])
     add = partial(ledger.row, name="shape descriptor (real cells)")
-    low = min(range(count), key=lambda i: found["correlation"][i])
+    low = min(range(count), key=lambda i: numbers["correlation"][i])
     add(
         "correlation with the published descriptor",
-        float(np.median(found["correlation"])),
+        float(np.median(numbers["correlation"])),
         digits=4,
-        reference=f"lowest {found['correlation'][low]:.3f} ({found['names'][low]})",
+        reference=f"lowest {numbers['correlation'][low]:.3f} ({numbers['names'][low]})",
         how=f"median of {count} cells; from volumes of 64³, the published ones from the raw stacks",
     )
     add(
         "relative error",
-        float(np.median(found["error"])),
-        reference=f"largest {max(found['error']):.3f}",
-        how=f"median; a cell's own descriptor is the nearest of 827 for {sum(found['nearest'])} of {count}",
+        float(np.median(numbers["error"])),
+        reference=f"largest {max(numbers['error']):.3f}",
+        how=f"median; a cell's own descriptor is the nearest of 827 for {sum(numbers['nearest'])} of {count}",
     )
 
 
-def _tell_class(ledger: Ledger, label: str, found: dict[str, Any]) -> None:
-    classes = found["classes"]
+def _add_class_rows(ledger: Ledger, label: str, numbers: dict[str, Any]) -> None:
+    classes = numbers["classes"]
     names = sorted(set(classes), key=classes.count, reverse=True)
     shown = ", ".join(f"{name} {classes.count(name)}" for name in names[:3])
     ledger.row(
         f"{label}: distance to the nearest real one",
-        float(np.median(found["simulated"])),
+        float(np.median(numbers["simulated"])),
         name=NAME,
         digits=2,
-        reference=f"real to real {np.median(found['real']):.2f}; from each real one to the nearest simulated "
-        f"{np.median(found['covered']):.2f}",
+        reference=f"real to real {np.median(numbers['real']):.2f}; from each real one to the nearest simulated "
+        f"{np.median(numbers['covered']):.2f}",
         how=f"median of {len(classes)} cells; nearest class: {shown}",
     )

@@ -1,6 +1,6 @@
-"""A crystal's surface as light would show it: facets are seen by their shade, a quantity on them by its colour.
+"""Shaded surface of a crystal, with a quantity as its colour.
 
-Parallel rays fall along z on the turned crystal and stop where its amplitude first reaches half of its inside's.
+Parallel rays along z end where the amplitude of the rotated crystal first reaches half of its value inside.
 """
 
 from typing import TYPE_CHECKING
@@ -21,19 +21,19 @@ SIDES = ((0.0, 0.0), (120.0, 20.0), (240.0, -20.0))
 LEVEL = 0.5
 PIXELS, STEPS = 280, 160
 SMOOTH = 0.5
-"""[voxel] Gaussian on the amplitude: normals are its gradient."""
+"""[voxel] Gaussian on the amplitude, whose gradient gives the normals."""
 AROUND = 1.0
-"""[voxel] Gaussian over which a colour is the mean of what lies inside."""
+"""[voxel] Gaussian by which values inside are averaged for a colour."""
 LIGHT = np.array([-0.72, -0.55, -0.42])
-"""(z, y, x) Towards the light."""
+"""Direction (z, y, x) of the light source."""
 
 
 def surfaces(volume: Volume, quantity: str) -> "matplotlib.figure.Figure":
-    """Draw the surface from three sides: by its shade alone above, coloured below.
+    """Draw the surface from three sides, with shade alone above and in colour below.
 
     Args:
-        volume: With amplitude and the quantity, on orthogonal axes.
-        quantity: That colours it.
+        volume: Volume with amplitude, support and the quantity, on orthogonal axes.
+        quantity: Name of the quantity that gives the colour.
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -56,7 +56,7 @@ def surfaces(volume: Volume, quantity: str) -> "matplotlib.figure.Figure":
                 )
                 axes.axis("off")
             if i == 0:
-                _bar(axes, reach, volume.length_unit)
+                _draw_scale_bar(axes, reach, volume.length_unit)
         bar = figure.add_axes((6.86 / 7.8, 0.06, 0.1 / 7.8, 0.38))
         label = f"{quantity} ({shown})" if shown not in ("", "1") else quantity
         add_colour_bar(figure, ScalarMappable(norm, colours), bar, label)
@@ -64,7 +64,7 @@ def surfaces(volume: Volume, quantity: str) -> "matplotlib.figure.Figure":
 
 
 def _reach(volume: Volume, inside: np.ndarray) -> float:
-    """Half the edge of a cube that holds the crystal, however it is turned."""
+    """Return half the edge of a cube that holds the crystal in any rotation [m]."""
     offsets = np.argwhere(inside) - np.argwhere(inside).mean(axis=0)
     return 1.06 * float(np.linalg.norm(offsets * np.array(volume.spacing), axis=1).max())
 
@@ -72,7 +72,7 @@ def _reach(volume: Volume, inside: np.ndarray) -> float:
 def _view(
     volume: Volume, quantity: str, azimuth: float, elevation: float, reach: float
 ) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
-    """Shade, NaN beside the crystal, and the quantity on its surface."""
+    """Compute the shade, NaN beside the crystal, and the quantity on its surface."""
     inside = volume.values["support"] > 0
     amplitude = gaussian_filter(np.asarray(volume.values["amplitude"], np.float64), SMOOTH)
     values = np.where(inside, volume.values[quantity], 0).astype(np.float64)
@@ -102,8 +102,8 @@ def _view(
     )
 
 
-def _bar(axes: object, reach: float, unit: str) -> None:
-    """A scale bar in black, for the ground is white."""
+def _draw_scale_bar(axes: object, reach: float, unit: str) -> None:
+    """Draw a black scale bar."""
     length = round_length(0.5 * reach)
     pixels = length / (2 * reach) * PIXELS
     text = format_length(length, unit)

@@ -1,8 +1,7 @@
-"""The forward model and its gradient against the Fourier transforms that they cannot do without.
+"""Time of the forward model and its gradient relative to the Fourier transforms that they need.
 
-Both run in one process on arrays of one shape, in turns, so that a busy machine slows both alike; the ratio of each
-pair counts, and the median of the ratios is reported. The transforms stand in a loop of the compiler's own, and nothing
-else is done.
+Both run in one process on arrays of one shape, in turns, so that a busy machine slows both equally. The median of the
+ratios of all pairs is reported. The transforms run in a compiled loop without any other work.
 """
 
 import time
@@ -26,18 +25,18 @@ PITCH = (2.5e-6, 0.6455e-6, 0.6455e-6)
 
 
 def transforms_ratio(march: str, shape: tuple[int, int, int], waves: int, repeats: int) -> Numbers:
-    """Measure one march.
+    """Measure one physics.
 
     Args:
         march: ``multislice`` or ``ssnp``.
         shape: Slices and samples (z, y, x).
-        waves: Views in a batch.
-        repeats: Pairs of each kind.
+        waves: Number of views in a batch.
+        repeats: Number of pairs.
 
     Returns:
         Ratios of wall time and of CPU time, medians, for ``forward`` (2Q transforms a wave and one for the image),
-        ``gradient`` with every slice's wave kept (twice that), and ``blocks`` with only the heads of blocks kept, where
-        the march is walked again (2Q more).
+        ``gradient`` with the waves of all slices in memory (twice that), and ``blocks`` with those at the heads of
+        blocks, where the slices are computed again (2Q more).
     """
     slices = shape[0]
     rng = np.random.default_rng(0)
@@ -46,12 +45,12 @@ def transforms_ratio(march: str, shape: tuple[int, int, int], waves: int, repeat
     tilts = jnp.asarray(rng.uniform(-0.12, 0.12, (waves, 1, 2)), jnp.float32)
     field = jnp.ones((waves, *shape[1:]), jnp.complex64)
     needed = {"forward": 2 * slices + 1, "gradient": 4 * slices + 2, "blocks": 6 * slices + 2}
-    found: Numbers = {"slices": slices, "waves": waves, "needed": needed}
+    figures: Numbers = {"slices": slices, "waves": waves, "needed": needed}
     for kind, count in needed.items():
         camera = ImageFormation(lattice, APERTURE, march, shape[1:], None if kind == "blocks" else slices, True)
         ours = _forward(camera) if kind == "forward" else _gradient(camera)
-        found[kind] = paired(lambda run=ours: run(contrast, tilts), _loop(field, count), repeats)
-    return found
+        figures[kind] = paired(lambda run=ours: run(contrast, tilts), _loop(field, count), repeats)
+    return figures
 
 
 def _images(
@@ -73,21 +72,21 @@ def _gradient(camera: ImageFormation) -> Callable[..., Any]:
 
 
 def _loop(field: Complex[Array, "wave y x"], count: int) -> Callable[[], Any]:
-    """So many transforms of all waves, forward and inverse in turns."""
+    """Create a function of ``count`` transforms of all waves, forward and inverse in turns."""
 
     def pair(_: Any, wave: Complex[Array, "wave y x"]) -> Complex[Array, "wave y x"]:
         return jnp.fft.fft2(jnp.fft.ifft2(wave))
 
-    def all_of_them(wave: Complex[Array, "wave y x"]) -> Complex[Array, "wave y x"]:
+    def transform_all(wave: Complex[Array, "wave y x"]) -> Complex[Array, "wave y x"]:
         wave = lax.fori_loop(0, count // 2, pair, wave)
         return jnp.fft.ifft2(wave) if count % 2 else wave
 
-    compiled = jax.jit(all_of_them)
+    compiled = jax.jit(transform_all)
     return lambda: compiled(field)
 
 
 def paired(ours: Callable[[], Any], bare: Callable[[], Any], repeats: int) -> dict[str, float]:
-    """Time two functions in turns: median ratios of wall and CPU time, the least and the largest, and median times."""
+    """Time two functions in turns: ratios of wall and CPU time (median, least, largest), and median times."""
     jax.block_until_ready((ours(), bare()))
     wall, cpu, seconds = [], [], []
     for _ in range(repeats):
@@ -107,7 +106,7 @@ def paired(ours: Callable[[], Any], bare: Callable[[], Any], repeats: int) -> di
 
 
 def _timed(function: Callable[[], Any]) -> tuple[float, float]:
-    """[s] Wall and CPU time."""
+    """Measure wall and CPU time [s]."""
     wall, cpu = time.perf_counter(), time.process_time()
     jax.block_until_ready(function())
     return time.perf_counter() - wall, time.process_time() - cpu

@@ -100,13 +100,13 @@ def test_filaments_are_detected_at_their_positions() -> None:
 
 
 def test_counts_are_compared_at_their_own_scale() -> None:
-    from benchmarks.diffraction import judged
+    from benchmarks.diffraction import compare_counts
 
     rng = np.random.default_rng(0)
     modelled = rng.uniform(50, 500, (12, 12, 12))
     counts, good = rng.poisson(modelled).astype(float), rng.random(modelled.shape) > 0.1
-    figures = judged(7.0 * modelled, counts, good, ~good)
-    assert judged(counts, counts, good)["chi_rms"] == pytest.approx(0, abs=1e-12)
+    figures = compare_counts(7.0 * modelled, counts, good, ~good)
+    assert compare_counts(counts, counts, good)["chi_rms"] == pytest.approx(0, abs=1e-12)
     assert figures["llk"] == pytest.approx(1, abs=0.15)  # perfect counting statistics, also of withheld pixels
     assert figures["llk_free"] == pytest.approx(1, abs=0.4)
     assert figures["chi_rms"] == pytest.approx(np.sqrt(0.25 * good.sum() / counts[good].sum()), rel=0.1)
@@ -116,7 +116,7 @@ def test_the_modelled_counts_of_a_run_follow_the_physics(tmp_path: Path) -> None
     import h5py
     import jax.numpy as jnp
 
-    from benchmarks.diffraction import answer_of
+    from benchmarks.diffraction import read_solution
     from unflat.physics.diffraction.far_field import (
         fftshift3,
         ifftshift3,
@@ -132,7 +132,7 @@ def test_the_modelled_counts_of_a_run_follow_the_physics(tmp_path: Path) -> None
         file["detector_frame/background"] = 3.0
         file["detector_frame/mask"] = np.zeros(shape, np.uint8)
     expected = intensity(ifftshift3(jnp.asarray(density)), gaussian_transfer(shape, jnp.array(sigmas)), 3.0)
-    np.testing.assert_allclose(answer_of(tmp_path).modelled, fftshift3(np.asarray(expected)), rtol=1e-3)
+    np.testing.assert_allclose(read_solution(tmp_path).modelled, fftshift3(np.asarray(expected)), rtol=1e-3)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="waits for processes as on POSIX")
