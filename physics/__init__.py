@@ -1,1 +1,1 @@
-"""How a specimen makes a measurement: pure functions of arrays, and small frozen descriptions of instruments."""
+"""Physics of the measurements: pure functions of arrays, and small frozen descriptions of instruments."""

@@ -1,16 +1,18 @@
-"""What a camera makes of light: counts, with the noise of photons and of read-out.
+"""Detectors: noisy counts of a camera, and of a detector in a crystal's far field.
+
+A camera adds the noise of photons and of read-out,
 
     counts = gain · (Poisson(photons · I + background) + Normal(0, read_noise²))
 
 I is the intensity relative to an empty field. Mean and variance of the counts are gain·(photons·I + background) and
 gain²·(photons·I + background + read_noise²).
 
-What a detector makes of a crystal's far field: counts, with all that real data have and theory has not.
+A pattern of a crystal has the artifacts of real data too,
 
-    counts = min(Poisson(s · |F|² ⊛ psf + aliens + background) + hot pixels, saturation), nothing in the gaps
+    counts = min(Poisson(s · |F|² ⊛ psf + aliens + background) + hot pixels, saturation), and 0 in the gaps.
 
-Arrays are (frame, y, x), centred. The scale s is chosen so that the diffracted counts have a wanted sum or peak; √s·ρ
-is the density whose |FFT|² is in counts.
+Patterns are (frame, y, x), centred. The scale s sets the sum or the peak of the diffracted counts; √s·ρ is the density
+whose |FFT|² is in counts.
 """
 
 from dataclasses import dataclass
@@ -31,13 +33,13 @@ class DetectorError(ValueError):
 
 @dataclass(frozen=True)
 class Detector:
-    """A camera.
+    """Camera with photon and read-out noise.
 
     Args:
-        photons: Photons that each pixel detects where there is no specimen; None for a camera without any noise.
-        read_noise: Standard deviation of the read-out, in electrons.
-        background: Stray light and dark current, in electrons a pixel.
-        gain: Counts an electron.
+        photons: [photons] Photons detected by each pixel without a specimen; None for a camera without noise.
+        read_noise: [electrons] Standard deviation of the read-out.
+        background: [electrons] Stray light and dark current per pixel.
+        gain: [counts] Counts per electron.
 
     Raises:
         DetectorError: If a number is negative, or the photons or the gain are zero.
@@ -58,18 +60,18 @@ class Detector:
 
     @property
     def scale(self) -> float:
-        """Counts that intensity 1 gives, without the background."""
+        """[counts] Counts of intensity 1, without the background."""
         return self.gain * (1.0 if self.photons is None else self.photons)
 
     def expose(self, intensity: Float[np.ndarray, "*shape"], rng: np.random.Generator) -> Float[np.ndarray, "*shape"]:
         """Take images.
 
         Args:
-            intensity: Relative to an empty field, at least 0.
-            rng: Source of randomness.
+            intensity: Intensity relative to an empty field, at least 0.
+            rng: Random number generator.
 
         Returns:
-            Counts, in float32. A read-out below zero is cut off at zero, as a camera without an offset does.
+            Counts, in float32. A read-out below zero is clipped to zero, as in a camera without an offset.
         """
         if self.photons is None:
             return (self.gain * (intensity + self.background)).astype(np.float32)
@@ -80,23 +82,24 @@ class Detector:
 
 
 Gap = tuple[int, int, int]
-"""Axis (0 frame, 1 y, 2 x), first index, and index after the last, of what is not measured."""
+"""Region that is not measured: axis (0 frame, 1 y, 2 x), first index, and index after the last."""
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """How a pattern is taken.
+    """Exposure of a diffraction pattern.
 
     Args:
-        total: Diffracted counts in all, on the mean; None where ``peak`` is given.
-        peak: Diffracted counts of the brightest pixel instead, before the point-spread function.
-        background: Counts in each pixel.
-        sigmas: Standard deviations of the point-spread function along (frame, y, x), in pixels.
-        saturation: No pixel shows more counts; None for no limit.
-        gaps: What is not measured: gaps of the detector, missing frames.
+        total: [counts] Mean sum of the diffracted counts; None where ``peak`` is given.
+        peak: [counts] Mean diffracted counts of the brightest pixel, before the point-spread function; None where
+            ``total`` is given.
+        background: [counts] Background in each pixel.
+        sigmas: [pixel] Standard deviations of the point-spread function along (frame, y, x).
+        saturation: [counts] Largest counts of a pixel; None for no limit.
+        gaps: Regions that are not measured: gaps of the detector, missing frames.
         hot_pixels: Number of pixels that count without light, in every frame.
-        aliens: Number of other particles that scatter into view.
-        alien_share: Diffracted counts of each of them, relative to the crystal's.
+        aliens: Number of other particles that scatter onto the detector.
+        alien_share: Diffracted counts of each alien, relative to the crystal's.
 
     Raises:
         DetectorError: If the numbers describe no measurement.
@@ -128,15 +131,15 @@ class Exposure:
 
 @dataclass(frozen=True)
 class ExposedScan:
-    """A pattern, and the truth about it.
+    """Pattern with its truth.
 
     Args:
-        counts: Measured; 0 where nothing is measured.
-        mask: 0 = good, 1 = in a gap or saturated. Hot pixels and aliens are for the reader to find.
-        modelled: The crystal's own mean counts, with the point-spread function and the background.
+        counts: Measured counts; 0 where nothing is measured.
+        mask: 0 for good pixels, 1 in a gap or saturated; hot pixels and aliens are not masked.
+        modelled: Mean counts of the crystal, with the point-spread function and the background.
         scale: s: the density in units of √counts is √s times the crystal's.
-        hot: Hot pixels.
-        aliens: Mean counts of other particles.
+        hot: True for hot pixels.
+        aliens: Mean counts of the aliens.
     """
 
     counts: Float[np.ndarray, "frame y x"]
@@ -148,21 +151,21 @@ class ExposedScan:
 
 
 def expose_scan(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, seed: Seed) -> ExposedScan:
-    """Take a pattern.
+    """Simulate the detection of a pattern.
 
     Args:
         field: Far field of a crystal in any unit (`crystal.amplitudes`), centred.
-        exposure: How.
-        seed: Seed, or source of randomness, of the noise and of what is in the way.
+        exposure: Exposure and artifacts.
+        seed: Seed or random number generator, of the noise and of the artifacts.
     """
     rng = generator(seed)
     coherent = np.abs(field).astype(np.float64) ** 2
     scale = float(exposure.total / coherent.sum() if exposure.total is not None else exposure.peak / coherent.max())
     modelled = convolve_gaussian_exact(scale * coherent, exposure.sigmas)
-    aliens = _aliens(rng, exposure, scale * float(coherent.sum()), modelled.shape)
+    aliens = _simulate_aliens(rng, exposure, scale * float(coherent.sum()), modelled.shape)
     counts = Detector(photons=1.0, background=exposure.background).expose(modelled + aliens, rng).astype(np.float64)
-    hot = _hot_pixels(rng, exposure.hot_pixels, modelled.shape)
-    counts += np.where(hot, rng.poisson(_hot_level(rng, hot)), 0)
+    hot = _draw_hot_pixels(rng, exposure.hot_pixels, modelled.shape)
+    counts += np.where(hot, rng.poisson(_draw_hot_level(rng, hot)), 0)
     mask = np.zeros(modelled.shape, np.uint8)
     if exposure.saturation is not None:
         mask[counts >= exposure.saturation] = 1
@@ -176,30 +179,30 @@ def expose_scan(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, see
     )
 
 
-def _aliens(
+def _simulate_aliens(
     rng: np.random.Generator, exposure: Exposure, diffracted: float, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "frame y x"]:
-    """Mean counts of other particles, whose peaks stand beside the middle."""
+    """Simulate the mean counts of other particles, whose peaks lie beside the middle."""
     total = np.zeros(shape)
     frames, height, width = shape
     for _ in range(exposure.aliens):
         particle = random_crystal(rng, radius=rng.uniform(0.06, 0.2) * min(shape), strains=("waves",))
         pattern = np.abs(amplitudes(particle, np.eye(3), (frames, height, width), fineness=1)).astype(np.float64) ** 2
         direction = rng.normal(size=3)
-        away = rng.uniform(0.2, 0.4) * np.array(shape) * direction / np.abs(direction).max()
-        shifted = ndimage.shift(pattern, np.round(away), order=0)
+        offset = rng.uniform(0.2, 0.4) * np.array(shape) * direction / np.abs(direction).max()
+        shifted = ndimage.shift(pattern, np.round(offset), order=0)
         total += exposure.alien_share * diffracted * convolve_gaussian_exact(shifted / shifted.sum(), exposure.sigmas)
     return total
 
 
-def _hot_pixels(rng: np.random.Generator, number: int, shape: tuple[int, ...]) -> Bool[np.ndarray, "frame y x"]:
-    """Where the hot pixels stand: the same in every frame."""
+def _draw_hot_pixels(rng: np.random.Generator, number: int, shape: tuple[int, ...]) -> Bool[np.ndarray, "frame y x"]:
+    """Draw the hot pixels, the same in every frame."""
     pixels = np.zeros(shape[1] * shape[2], bool)
     pixels[rng.permutation(pixels.size)[:number]] = True
     return np.broadcast_to(pixels.reshape(shape[1:]), shape).copy()
 
 
-def _hot_level(rng: np.random.Generator, hot: Bool[np.ndarray, "frame y x"]) -> Float[np.ndarray, "1 y x"]:
-    """Counts of each hot pixel, on the mean."""
+def _draw_hot_level(rng: np.random.Generator, hot: Bool[np.ndarray, "frame y x"]) -> Float[np.ndarray, "1 y x"]:
+    """Draw the mean counts of each hot pixel."""
     level: Float[np.ndarray, "1 y x"] = np.exp(rng.uniform(np.log(10), np.log(1e4), (1, *hot.shape[1:])))
     return level

@@ -1,4 +1,4 @@
-"""What a fluorescence microscope shows of a cell: its stained membrane and inside, blurred, as one section of a stack.
+"""Fluorescence image of a stained cell: membrane and inside, blurred, as one section of a stack.
 
     occupancy --stain--> fluorescence --blur--> stack --z = 0--> section --background, photons--> image
                                                 stack > ½ --z = 0--> mask
@@ -6,13 +6,13 @@
 Notation
 --------
 o      occupancy, 0…1; smooth enough that its slope stands for the membrane
-F      fluorescence, a_i o + a_m t |∇o|: the inside gives a_i; a membrane that is seen edge on adds to it what t metres
-       of a_m would (|∇o| integrates to 1 across a surface, so that t is the membrane's thickness)
+F      fluorescence, a_i o + a_m t |∇o|: brightness a_i inside, and that of a membrane of brightness a_m and thickness
+       t (|∇o| integrates to 1 across a surface)
 P      point-spread function: a Gaussian σ_xy, σ_z with a wide halo of stray light, or an array; it sums to 1
 
 Everything is differentiable in the occupancy, in the stain and in the widths. Arrays are (z, y, x), z = 0 at slice
-``n // 2``; axes before the last three are a batch. Outside the array there is nothing: no light comes round the edges.
-Lengths are in any unit, one for all of them; micrometres keep single precision well.
+``n // 2``; axes before the last three are a batch. Outside the array it is dark: nothing is periodic. Lengths are in
+any one unit; micrometres suit single precision.
 """
 
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from scipy import ndimage
 from .detector import Detector
 from .psf import Scalar, convolve_gaussian_open, convolve_kernel
 
-_NEAR = 1e-12
+_SMALL_SQUARE = 1e-12
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Stain:
-    """What shines.
+    """Brightness of the stained parts of a cell.
 
     Args:
-        inside: a_i, brightness of the cell's inside.
-        membrane: a_m · t [length]: brightness that a membrane adds, integrated across it.
+        inside: Brightness a_i of the inside.
+        membrane: [length] Brightness of the membrane, integrated across it, a_m t.
     """
 
     inside: Scalar = 1.0
@@ -47,12 +47,12 @@ class Stain:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class MicroscopePsf:
-    """A point-spread function of Gaussians, in micrometres unless another length is given.
+    """Point-spread function of two Gaussians, a core and a halo; defaults are in micrometres.
 
     Args:
-        lateral: [length] σ_xy.
-        axial: [length] σ_z.
-        halo: Share of the light that goes into a halo: real images have light well outside their masks.
+        lateral: [length] σ_xy of the core.
+        axial: [length] σ_z of the core.
+        halo: Fraction of the light in the halo; real images have light well outside their masks.
         halo_width: [length] σ of the halo, along all axes.
     """
 
@@ -64,12 +64,12 @@ class MicroscopePsf:
 
 @dataclass(frozen=True)
 class FluorescenceExposure:
-    """How an image is taken.
+    """Exposure of a fluorescence image.
 
     Args:
-        photons: That a pixel counts at brightness 1; None for no noise.
-        background: Brightness where there is no cell, relative to 1: 3 of 255.
-        grain: [pixel] σ over which the noise is smoothed: real images are resampled after they are taken.
+        photons: [photons] Photons per pixel at brightness 1; None for no noise.
+        background: Brightness without a cell; by default 3 of 255.
+        grain: [pixel] σ of the smoothing of the noise; real images are resampled after their exposure.
     """
 
     photons: float | None = 400.0
@@ -78,11 +78,11 @@ class FluorescenceExposure:
 
 
 def occupancy_from_distance(distance: Float[Array, "*n z y x"], width: Scalar) -> Float[Array, "*n z y x"]:
-    """Filled share of voxels of a size, from the signed distance; smooth, so that all voxels near have a gradient.
+    """Compute the filled fraction of voxels from the signed distance, smoothly: all voxels near have a gradient.
 
     Args:
-        distance: [length] Negative inside.
-        width: [length] Of a voxel.
+        distance: [length] Signed distance, negative inside.
+        width: [length] Size of a voxel.
     """
     return 0.5 * (1 - erf(distance * (np.sqrt(3.0) * np.sqrt(2.0) / width)))
 
@@ -90,76 +90,77 @@ def occupancy_from_distance(distance: Float[Array, "*n z y x"], width: Scalar) -
 def fluorescence(
     occupancy: Float[Array, "*n z y x"], spacing: tuple[float, float, float], stain: Stain
 ) -> Float[Array, "*n z y x"]:
-    """F of an occupancy.
+    """Compute the fluorescence F of an occupancy.
 
     Args:
-        occupancy: o.
+        occupancy: Occupancy o.
         spacing: [length] Distance between samples (z, y, x).
-        stain: What shines.
+        stain: Brightness of inside and membrane.
     """
     square = sum((_slope(occupancy, axis) / step) ** 2 for axis, step in zip((-3, -2, -1), spacing, strict=True))
-    # The root of 0 has no gradient: a trace is added, and taken away again.
-    slope = jnp.sqrt(square + _NEAR) - np.float32(np.sqrt(_NEAR))
+    # The root of 0 has no gradient: a small number is added before it and subtracted after.
+    slope = jnp.sqrt(square + _SMALL_SQUARE) - np.float32(np.sqrt(_SMALL_SQUARE))
     return stain.inside * occupancy + stain.membrane * slope
 
 
 def apply_psf(
     stack: Float[Array, "*n z y x"],
     spacing: tuple[float, float, float],
-    blur: MicroscopePsf | Float[Array, "a b c"],
+    psf: MicroscopePsf | Float[Array, "a b c"],
     slices: slice | None = None,
 ) -> Float[Array, "*n w y x"]:
-    """Blur a stack; darkness all around it.
+    """Convolve a stack with a point-spread function; it is dark beyond its edges.
 
     Args:
-        stack: What shines.
+        stack: Fluorescence.
         spacing: [length] Distance between samples (z, y, x).
-        blur: Gaussians, or an odd-sized array on the same samples, its middle the focus. It is used as it is: let it
-            sum to 1.
-        slices: Those wanted; all if None. A section alone costs a fraction of the stack.
+        psf: Gaussians, or an array of odd sizes and sum 1 on the same samples, its focus in the middle.
+        slices: Slices to compute; None for all. A section alone costs a fraction of the stack.
+
+    Raises:
+        ValueError: If the array has an even number of samples along an axis.
     """
     slices = slice(None) if slices is None else slices
-    if not isinstance(blur, MicroscopePsf):
-        return convolve_kernel(stack, blur)[..., slices, :, :]
-    widths = ((blur.axial, blur.lateral, blur.lateral), (blur.halo_width,) * 3)
+    if not isinstance(psf, MicroscopePsf):
+        return convolve_kernel(stack, psf)[..., slices, :, :]
+    widths = ((psf.axial, psf.lateral, psf.lateral), (psf.halo_width,) * 3)
     core, halo = (
         convolve_gaussian_open(stack, [sigma / step for sigma, step in zip(sigmas, spacing, strict=True)], slices)
         for sigmas in widths
     )
-    return (1 - blur.halo) * core + blur.halo * halo
+    return (1 - psf.halo) * core + psf.halo * halo
 
 
 def simulate_stack(
     occupancy: Float[Array, "*n z y x"],
     spacing: tuple[float, float, float],
     stain: Stain,
-    blur: MicroscopePsf | Float[Array, "a b c"],
+    psf: MicroscopePsf | Float[Array, "a b c"],
     slices: slice | None = None,
 ) -> Float[Array, "*n w y x"]:
-    """The blurred stack relative to the inside's brightness: {½} is the surface that a threshold finds in it.
+    """Simulate the stack relative to the brightness of the inside; its surface at ½ is that of a segmentation.
 
-    Its middle slice is the section, and that, thresholded, is the mask. The surface lies outside the cell's own by what
-    membrane and halo add.
+    The middle slice is the section, and the section above ½ the mask. Membrane and halo move the surface outwards.
 
     Args:
-        occupancy: o.
+        occupancy: Occupancy o.
         spacing: [length] Distance between samples (z, y, x).
-        stain: What shines; its inside must.
-        blur: As for :func:`apply_psf`.
-        slices: Those wanted; all if None.
+        stain: Brightness of inside and membrane; that of the inside is not 0.
+        psf: Point-spread function, as for :func:`apply_psf`.
+        slices: Slices to compute; None for all.
     """
-    return apply_psf(fluorescence(occupancy, spacing, stain), spacing, blur, slices) / stain.inside
+    return apply_psf(fluorescence(occupancy, spacing, stain), spacing, psf, slices) / stain.inside
 
 
 def expose_section(
     clean: Float[np.ndarray, "*n y x"], exposure: FluorescenceExposure, rng: np.random.Generator
 ) -> Float[np.ndarray, "*n y x"]:
-    """Take an image, on the host: background and the noise of photons.
+    """Add background and photon noise to a section, on the host.
 
     Args:
-        clean: Section without either.
-        exposure: How.
-        rng: Source of randomness.
+        clean: Section without background and noise.
+        exposure: Exposure.
+        rng: Random number generator.
 
     Returns:
         Brightness on the scale of the section, in float32.
@@ -173,7 +174,7 @@ def expose_section(
 
 
 def _slope(values: Float[Array, "*n z y x"], axis: int) -> Float[Array, "*n z y x"]:
-    """Change over a sample, central; nothing lies beyond the ends."""
+    """Compute central differences per sample; 0 at the ends."""
     if values.shape[axis] < 2:
         return jnp.zeros_like(values)
     ahead, behind = jnp.roll(values, -1, axis), jnp.roll(values, 1, axis)

@@ -1,4 +1,4 @@
-"""The skewed grid of a rocking curve, the laboratory's frame, and the displacement and strain that follow.
+"""Geometry of a rocking curve: its skewed grid, the laboratory frame, displacement and strain.
 
 Notation
 --------
@@ -28,17 +28,17 @@ _FLATTEST = 1e-6
 
 
 class FrameError(ValueError):
-    """Numbers that describe no frame of reference."""
+    """Numbers that describe no valid frame of reference."""
 
 
 def real_space_steps(
     reciprocal_basis: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]
 ) -> Float[np.ndarray, "3 3"]:
-    """Steps of position between the samples of the conjugate array.
+    """Compute the steps of position between the samples of the conjugate array.
 
     Args:
         reciprocal_basis: [1/m] Rows: change of q for one step of (frame, y, x), laboratory (z, y, x).
-        shape: Of the measured array, as it is transformed (with all its padding).
+        shape: Shape of the measured array, with the padding of its transform.
 
     Returns:
         [m] Rows: step of position along the array's axes, laboratory (z, y, x).
@@ -58,11 +58,11 @@ def real_space_steps(
 
 
 def reciprocal_space_steps(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "3 3"]:
-    """The way back of :func:`real_space_steps`.
+    """Compute the steps of q of an array: the inverse of :func:`real_space_steps`.
 
     Args:
         steps: [m] Rows: step of position along the array's axes.
-        shape: Of the array.
+        shape: Shape of the array.
 
     Returns:
         [1/m] Rows: change of q for one step of (frame, y, x).
@@ -72,20 +72,20 @@ def reciprocal_space_steps(steps: Float[np.ndarray, "3 3"], shape: tuple[int, in
 
 
 def sample_positions(steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "z y x 3"]:
-    """[m] Where each sample of a centred array lies in the laboratory, (z, y, x)."""
+    """Compute the position [m] of each sample of a centred array in the laboratory, (z, y, x)."""
     z, y, x = ((np.arange(n) - n // 2)[:, None] * step for n, step in zip(shape, steps, strict=True))
-    where: Float[np.ndarray, "z y x 3"] = z[:, None, None] + y[:, None] + x
-    return where
+    positions: Float[np.ndarray, "z y x 3"] = z[:, None, None] + y[:, None] + x
+    return positions
 
 
 def displacement_from_phase(
     phase: Float[np.ndarray, "*shape"], bragg_vector: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, "*shape"]:
-    """Displacement along G [m] of an unwrapped phase [rad], −φ/|G|.
+    """Compute the displacement along G [m], −φ/|G|, from an unwrapped phase.
 
     Args:
-        phase: [rad] Unwrapped.
-        bragg_vector: [1/m] G.
+        phase: [rad] Unwrapped phase φ.
+        bragg_vector: [1/m] Bragg vector G.
     """
     along: Float[np.ndarray, "*shape"] = phase / -np.linalg.norm(bragg_vector)
     return along
@@ -97,15 +97,15 @@ def directional_strain(
     direction: Float[np.ndarray, " 3"],
     support: Bool[np.ndarray, "z y x"] | None = None,
 ) -> Float[np.ndarray, "z y x"]:
-    """Slope of the displacement along a direction; along G itself this is the strain ε = ∂u_G/∂x_G.
+    """Compute the slope of the displacement along a direction; along G this is the strain ε = ∂u_G/∂x_G.
 
-    Differences are taken between neighbours within the support only: the mean of both sides, or the one there is.
+    Differences are taken between neighbours within the support: the mean of both sides, or a single one.
 
     Args:
-        displacement: [m] Along G, unwrapped.
+        displacement: [m] Displacement along G, unwrapped.
         steps: [m] Rows: step of position along the array's axes.
-        direction: Any length.
-        support: Where the displacement is known; None for everywhere.
+        direction: Direction (z, y, x), of any length.
+        support: True where the displacement is known; None for everywhere.
 
     Returns:
         The strain; NaN outside the support, and where a sample has no neighbour along one of the axes.
@@ -119,15 +119,15 @@ def strain_from_density(
     bragg_vector: Float[np.ndarray, " 3"],
     support: Bool[np.ndarray, "z y x"] | None = None,
 ) -> Float[np.ndarray, "z y x"]:
-    """The strain along G, ∂u_G/∂x_G, from the density itself: nothing is unwrapped.
+    """Compute the strain along G, ∂u_G/∂x_G, from the complex density, without unwrapping.
 
-    Steps of phase between neighbours are angles of ρ ρ'*, right wherever they are less than π.
+    Steps of phase between neighbours are the angles of ρ ρ'*, correct where they are below π.
 
     Args:
-        density: Complex.
+        density: Complex density.
         steps: [m] Rows: step of position along the array's axes.
-        bragg_vector: [1/m] G.
-        support: Where the density means something; None for where it is not zero.
+        bragg_vector: [1/m] Bragg vector G.
+        support: True inside the crystal; None for where the density is not 0.
 
     Returns:
         The strain; NaN outside the support, and where a sample has no neighbour along one of the axes.
@@ -145,7 +145,7 @@ def _slope(
     direction: Float[np.ndarray, " 3"],
     support: Bool[np.ndarray, "z y x"] | None,
 ) -> Float[np.ndarray, "z y x"]:
-    """Derivative along a direction: a step of 1 along it is Σ_j w_j steps of the array's axes."""
+    """Compute the derivative along a direction: a step of 1 along it is Σ_j w_j steps of the array's axes."""
     length = float(np.linalg.norm(direction))
     if not length > 0:
         raise FrameError(f"the direction {direction.tolist()} has no length: give a vector (z, y, x)")
@@ -153,19 +153,19 @@ def _slope(
     weights = np.linalg.solve(steps.T, direction / length)
     slope = np.zeros(values.shape)
     for axis, weight in enumerate(weights):
-        # A weight of rounding must not make the neighbours along that axis matter.
+        # A weight of rounding would need neighbours along an axis that does not matter.
         if abs(weight) * np.linalg.norm(steps[axis]) > 1e-9:
-            slope += weight * _along(values, difference, support, axis)
+            slope += weight * _neighbour_difference(values, difference, support, axis)
     return np.where(support, slope, np.nan)
 
 
-def _along(
+def _neighbour_difference(
     values: np.ndarray,
     difference: Callable[[np.ndarray, np.ndarray], np.ndarray],
     support: Bool[np.ndarray, "z y x"],
     axis: int,
 ) -> Float[np.ndarray, "z y x"]:
-    """Difference per sample along one axis, of neighbours that both lie in the support; NaN where there are none."""
+    """Compute the difference per sample along one axis, between neighbours in the support; NaN where there are none."""
     values, support = np.moveaxis(values, axis, 0), np.moveaxis(support, axis, 0)
     total, count = np.zeros(values.shape), np.zeros(values.shape)
     both = support[1:] & support[:-1]
@@ -184,15 +184,15 @@ def laboratory_grid(
     support: Bool[np.ndarray, "z y x"] | None = None,
     margin: float = 2.0,
 ) -> Axes:
-    """Orthogonal axes in the laboratory that hold a skewed array, or the part of it that a support fills.
+    """Compute orthogonal axes in the laboratory that hold a skewed array, or the part of it in a support.
 
-    One sample stands on the origin: it is the skewed array's sample ``n // 2``.
+    One sample is the origin, the skewed array's sample ``n // 2``.
 
     Args:
         steps: [m] Rows: step of position along the skewed array's axes.
-        shape: Of the skewed array.
-        spacing: [m] Between samples; None for the cube root of the skewed voxel's volume.
-        support: The box is drawn around these samples only; None for all.
+        shape: Shape of the skewed array.
+        spacing: [m] Distance between samples; None for the cube root of the skewed voxel's volume.
+        support: Samples to hold; None for all.
         margin: Samples to add on each side of a support.
 
     Returns:
@@ -206,12 +206,12 @@ def laboratory_grid(
         raise FrameError(f"a spacing of {spacing:g} m is not positive")
     inside = np.argwhere(np.ones(shape, bool) if support is None else support)
     if not len(inside):
-        raise FrameError("the support is empty: there is nothing to draw a grid around")
-    # The corners of the array's own box would do, but a slanted crystal needs much less.
-    places = (inside - np.array(shape) // 2) @ steps / spacing
+        raise FrameError("the support is empty: no grid can be laid around it")
+    # A box around the corners of the array would be much larger than a slanted crystal needs.
+    positions = (inside - np.array(shape) // 2) @ steps / spacing
     margin = 0.0 if support is None else margin
-    first = np.floor(places.min(axis=0) - margin + 1e-6).astype(int)
-    last = np.ceil(places.max(axis=0) + margin - 1e-6).astype(int)
+    first = np.floor(positions.min(axis=0) - margin + 1e-6).astype(int)
+    last = np.ceil(positions.max(axis=0) + margin - 1e-6).astype(int)
     z, y, x = (np.arange(a, b + 1) * spacing for a, b in zip(first, last, strict=True))
     return z, y, x
 
@@ -224,14 +224,14 @@ def resample(
 ) -> Complex[np.ndarray, "lab_z lab_y lab_x"] | Float[np.ndarray, "lab_z lab_y lab_x"]:
     """Resample a density from the skewed array onto orthogonal axes of the laboratory.
 
-    Give it the complex density, never its wrapped phase: between +π and −π stands no 0. Beyond the skewed array there
-    is 0. The new samples should not be coarser than the old: nothing is averaged.
+    Interpolate the complex density, never its wrapped phase, whose jumps would be smeared. Beyond the skewed array the
+    result is 0. The new samples should not be coarser than the old: nothing is averaged.
 
     Args:
-        field: Centred, complex or real.
+        field: Centred array, complex or real.
         steps: [m] Rows: step of position along its axes.
         axes: [m] Coordinates of the new samples along z, y, x.
-        order: Of the spline: 1 linear, 3 cubic.
+        order: Order of the spline: 1 linear, 3 cubic.
     """
     if np.iscomplexobj(field):
         real, imaginary = (resample(part, steps, axes, order) for part in (field.real, field.imag))
@@ -242,6 +242,6 @@ def resample(
     across = y[:, None, None] * inverse[1] + x[:, None] * inverse[2] + middle
     sampled = np.empty((len(z), len(y), len(x)), field.dtype)
     for plane, height in zip(sampled, z, strict=True):  # one at a time: the coordinates take three times the memory
-        where = np.moveaxis(across + height * inverse[0], -1, 0)
-        plane[...] = ndimage.map_coordinates(spline, where, order=order, mode="constant", prefilter=False)
+        positions = np.moveaxis(across + height * inverse[0], -1, 0)
+        plane[...] = ndimage.map_coordinates(spline, positions, order=order, mode="constant", prefilter=False)
     return sampled

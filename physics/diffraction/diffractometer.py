@@ -1,8 +1,8 @@
-"""From the circles of a diffractometer to the steps of q along a rocking curve's axes.
+"""Diffractometers: their circles, and the steps of q along the axes of a rocking curve.
 
-The laboratory's frame is right-handed: z along the beam, y up, and x across, so that a turn about y carries z to x.
-Vectors are written in the order (z, y, x). Circles are named from the outermost, which carries the others, to the
-innermost; the detector at rest looks up the beam from +z.
+The laboratory's frame is right-handed: z along the beam, y up, and x across, so that a rotation about y takes z to x.
+Vectors are written in the order (z, y, x). Circles are listed from the outermost, which carries the others, to the
+innermost; the detector at rest faces the beam from +z.
 
     k_in = k ẑ,  k_out = k n̂,  n ∥ R_detector (D ẑ + pixels),  q = k_out − k_in,  k = 2π/λ
 
@@ -32,12 +32,12 @@ _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 @dataclass(frozen=True)
 class Circle:
-    """One circle.
+    """Circle of a diffractometer.
 
     Args:
-        name: As the scan's file has it.
-        axis: ``x``, ``y`` or ``z``, with a sign: ``-x`` turns the other way.
-        rest: [rad] What the circle reads when it turns nothing.
+        name: Name in the scan's file.
+        axis: Axis ``x``, ``y`` or ``z`` of right-handed rotation; ``-x`` is left-handed.
+        rest: [rad] Reading without rotation.
 
     Raises:
         ValueError: If the axis is none of the six.
@@ -63,24 +63,24 @@ class Circle:
             raise ValueError(f"{text!r} is no circle; write its name and its axis, as 'eta -x'")
         return cls(words[0], words[1])
 
-    def turn(self, angle: float) -> Basis:
-        """The matrix of a turn to a reading [rad]."""
+    def rotation(self, angle: float) -> Basis:
+        """Compute the rotation matrix at a reading [rad]."""
         sign = -1.0 if self.axis.startswith("-") else 1.0
         return rotation_matrix(_AXES[self.axis[-1]], sign * (angle - self.rest))
 
 
 @dataclass(frozen=True)
 class Diffractometer:
-    """The circles of a beamline, and how its detector's pixels lie.
+    """Circles of a beamline, and the directions of its detector's rows and columns.
 
     Args:
         sample: Circles that carry the crystal, the outermost first.
         detector: Circles that carry the detector, the outermost first.
-        rows: Direction in which rows count, for the detector at rest: ``-y`` is down.
-        columns: Direction in which columns count.
+        rows: Direction of increasing rows, for the detector at rest: ``-y`` is down.
+        columns: Direction of increasing columns.
 
     Raises:
-        ValueError: If nothing turns the crystal, two circles have one name, or rows and columns are no two directions.
+        ValueError: If no circle turns the crystal, two circles share a name, or rows and columns are parallel.
     """
 
     sample: tuple[Circle, ...]
@@ -129,13 +129,13 @@ BEAMLINES = {"34-ID-C": APS_34IDC, "ID01": ESRF_ID01, "P10": PETRA_P10}
 
 @dataclass(frozen=True)
 class Goniometer:
-    """Where the circles stood during a rocking curve.
+    """Positions of a diffractometer's circles during a rocking curve.
 
     Args:
-        machine: The circles.
-        angles: [rad] Readings by the circle's name: one number, or one a frame; a circle that is left out was at rest.
-        scanned: Name of the circle that turned from frame to frame.
-        direct_beam: Pixel (y, x) to which the detector's angles point; None for the middle of the frames.
+        machine: Diffractometer.
+        angles: [rad] Readings by circle, one number or one for each frame; a circle that is left out is at rest.
+        scanned: Name of the circle that turns from frame to frame.
+        direct_beam: Pixel (y, x) at which the detector's angles point; None for the middle of the frames.
     """
 
     machine: Diffractometer
@@ -145,25 +145,25 @@ class Goniometer:
 
     @property
     def step(self) -> float:
-        """[rad] Turn from frame to frame, by the straight line through the readings."""
+        """[rad] Rotation from frame to frame, by a straight line through the readings."""
         readings = np.ravel(self.angles[self.scanned])
         return float(np.polyfit(np.arange(len(readings)), readings, 1)[0])
 
     def at(self, frame: float) -> dict[str, float]:
-        """[rad] The reading of every circle in one frame."""
-        found = {circle.name: circle.rest for circle in self.machine.circles}
-        found |= {name: float(np.mean(values)) for name, values in self.angles.items()}
+        """Compute the reading [rad] of every circle in one frame."""
+        angles = {circle.name: circle.rest for circle in self.machine.circles}
+        angles |= {name: float(np.mean(values)) for name, values in self.angles.items()}
         middle = (np.size(self.angles[self.scanned]) - 1) / 2
-        return found | {self.scanned: found[self.scanned] + (frame - middle) * self.step}
+        return angles | {self.scanned: angles[self.scanned] + (frame - middle) * self.step}
 
 
 @dataclass(frozen=True)
 class Reflection:
-    """Where a rocking curve lies in reciprocal space.
+    """Position and steps of a rocking curve in reciprocal space.
 
     Args:
         basis: [1/m] Rows: change of q for one step of (frame, y, x), laboratory (z, y, x).
-        bragg_vector: [1/m] q in the middle of the frames.
+        bragg_vector: [1/m] q at the middle of the frames.
     """
 
     basis: Basis
@@ -181,42 +181,42 @@ def compute_reflection(
     pixel_size: Sequence[float],
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> Reflection:
-    """Find the steps of q.
+    """Compute the Bragg vector and the steps of q.
 
     Args:
-        machine: The circles.
-        angles: [rad] Of every circle by its name, in the middle of the scan.
-        scanned: Name of the circle of the sample that turns from frame to frame.
-        step: [rad] By how much.
-        wavelength: Of the X-rays [m].
-        distance: Of the detector from the crystal [m].
-        pixel_size: [m] Of the detector's pixels (y, x).
-        offset: Pixels (y, x) from the point at which the detector's angles point to the middle of the frames.
+        machine: Diffractometer.
+        angles: [rad] Reading of every circle by its name, in the middle of the scan.
+        scanned: Name of the sample's circle that turns from frame to frame.
+        step: [rad] Rotation from frame to frame.
+        wavelength: [m] Wavelength of the X-rays.
+        distance: [m] Distance of the detector from the crystal.
+        pixel_size: [m] Size of the detector's pixels (y, x).
+        offset: [pixel] From the point at which the detector's angles point to the middle of the frames (y, x).
 
     Raises:
-        ValueError: If the circle that turns is not one of the sample's.
+        ValueError: If the scanned circle is not one of the sample's.
     """
     names = [circle.name for circle in machine.sample]
     if scanned not in names:
         raise ValueError(f"the circle {scanned!r} does not turn the crystal; those that do are {', '.join(names)}")
     k = 2 * np.pi / wavelength
     forward = np.array([1.0, 0.0, 0.0])
-    carried = _turned(machine.detector, angles)
+    detector = _combined_rotation(machine.detector, angles)
     pixels = [size * _direction(name) for size, name in zip(pixel_size, (machine.rows, machine.columns), strict=True)]
-    seen = carried @ (distance * forward + offset[0] * pixels[0] + offset[1] * pixels[1])
-    far = float(np.linalg.norm(seen))
-    q = k * (seen / far - forward)
-    across = np.eye(3) - np.outer(seen, seen) / far**2
-    rows, columns = (k / far * (across @ carried @ pixel) for pixel in pixels)
+    pointing = detector @ (distance * forward + offset[0] * pixels[0] + offset[1] * pixels[1])
+    far = float(np.linalg.norm(pointing))
+    q = k * (pointing / far - forward)
+    across = np.eye(3) - np.outer(pointing, pointing) / far**2
+    rows, columns = (k / far * (across @ detector @ pixel) for pixel in pixels)
     position = names.index(scanned)
-    axis = _turned(machine.sample[:position], angles) @ _direction(machine.sample[position].axis)
+    axis = _combined_rotation(machine.sample[:position], angles) @ _direction(machine.sample[position].axis)
     return Reflection(np.stack([-step * _cross(axis, q), rows, columns]), q)
 
 
-def _turned(circles: Sequence[Circle], angles: Mapping[str, float]) -> Basis:
+def _combined_rotation(circles: Sequence[Circle], angles: Mapping[str, float]) -> Basis:
     matrix = np.eye(3)
     for circle in circles:
-        matrix = matrix @ circle.turn(angles[circle.name])
+        matrix = matrix @ circle.rotation(angles[circle.name])
     return matrix
 
 
@@ -226,5 +226,5 @@ def _direction(name: str) -> Vector:
 
 
 def _cross(one: Vector, other: Vector) -> Vector:
-    """The product in a right-handed (x, y, z), of vectors written (z, y, x)."""
+    """Compute the cross product of a right-handed (x, y, z) for vectors written (z, y, x)."""
     return np.asarray(np.cross(one[::-1], other[::-1])[::-1])

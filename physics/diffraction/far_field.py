@@ -1,4 +1,4 @@
-"""Far-field diffraction of a complex density, and how badly it misses the counts.
+"""Far-field diffraction of a complex density, and its misfit to measured counts.
 
 Notation
 --------
@@ -6,10 +6,10 @@ Notation
 F     its far field, F(q) = Σ ρ(r) e^(−iq·r): the forward FFT, unnormalised
 C     modelled counts, |F|² ⊛ psf + background; the density is scaled so that |F|² is in counts
 I     measured counts
-w     weight of a pixel: 1 where it is measured, 0 where not (bad, or withheld)
+w     weight of a pixel: 1 where it counts, 0 where it is bad or withheld
 
-Axes are (frame, y, x) of the detector and (z, y, x) of the conjugate grid. On files the centre stands at ``n // 2``;
-here it stands in the *corner*, at index 0, as the FFT has it (:func:`ifftshift3`, :func:`fftshift3`). Axes before the
+Axes are (frame, y, x) of the detector and (z, y, x) of the conjugate grid. In files the centre is at ``n // 2``;
+here it is in the *corner*, at index 0, as the FFT has it (:func:`ifftshift3`, :func:`fftshift3`). Axes before the
 last three are a batch.
 
 The point-spread function of partial coherence and of the detector is the Gaussian of a pixel grid, see `psf`.
@@ -26,7 +26,7 @@ from ..psf import convolve_transfer
 
 AXES = (-3, -2, -1)
 LEAST_COUNTS = 0.1
-"""Modelled counts below this are taken for this in the likelihood: no real pixel is darker."""
+"""[counts] Floor of the modelled counts in the likelihood: no real pixel is darker."""
 
 AnyArray = TypeVar("AnyArray", np.ndarray, jax.Array)
 
@@ -46,7 +46,7 @@ def fftshift3(cornered: AnyArray) -> AnyArray:
 
 
 def far_field(density: Complex[Array, "*batch z y x"]) -> Complex[Array, "*batch z y x"]:
-    """Diffracted amplitudes F of a density, both in corner order."""
+    """Compute the diffracted amplitudes F of a density, both in corner order."""
     return jnp.fft.fftn(density, axes=AXES)
 
 
@@ -55,12 +55,12 @@ def intensity(
     transfer: Float[Array, "z y x"] | None = None,
     background: Float[Array, "..."] | float = 0.0,
 ) -> Float[Array, "*batch z y x"]:
-    """Modelled counts of a density, in corner order.
+    """Compute the modelled counts C of a density, in corner order.
 
     Args:
-        density: In corner order, scaled so that |F|² is in counts.
-        transfer: Of the point-spread function (`psf.gaussian_transfer`); None for full coherence.
-        background: Counts in each pixel that no diffraction made.
+        density: Density in corner order, scaled so that |F|² is in counts.
+        transfer: Fourier transform of the point-spread function (`psf.gaussian_transfer`); None for full coherence.
+        background: [counts] Background in each pixel.
     """
     field = far_field(density)
     counts = field.real**2 + field.imag**2
@@ -73,20 +73,20 @@ def deviance(
     weights: Float[Array, "*batch z y x"],
     floor: float = LEAST_COUNTS,
 ) -> Float[Array, ""]:
-    """Poisson deviance per voxel, 2·mean[C − I + I ln(I/C)] over the weights; 1 for perfect counting statistics.
+    """Compute the Poisson deviance per pixel, 2·mean[C − I + I ln(I/C)]; 1 for perfect counting statistics.
 
     Args:
-        counts: Measured, I.
-        modelled: C; what is below the floor counts as the floor.
-        weights: 1 for a pixel that takes part, 0 for one that does not.
-        floor: Smallest modelled counts.
+        counts: Measured counts I.
+        modelled: Modelled counts C.
+        weights: 1 for pixels that count, 0 for others.
+        floor: [counts] Value that smaller modelled counts are set to.
     """
     modelled = jnp.maximum(modelled, floor)
     # C·[(1 + x) ln(1 + x) − x] with x = I/C − 1: the plain form loses 1e7 counts to float32's rounding.
     excess = (counts - modelled) / modelled
-    some = counts > 0
-    logarithm = jnp.log1p(jnp.where(some, excess, 0))
-    each = modelled * (jnp.where(some, (1 + excess) * logarithm, 0) - excess)
+    lit = counts > 0
+    logarithm = jnp.log1p(jnp.where(lit, excess, 0))
+    each = modelled * (jnp.where(lit, (1 + excess) * logarithm, 0) - excess)
     return 2 * jnp.sum(weights * each) / jnp.sum(weights)
 
 
@@ -95,12 +95,12 @@ def chi_rms(
     counts: Float[Array, "*batch z y x"],
     weights: Float[Array, "*batch z y x"],
 ) -> Float[Array, ""]:
-    """Relative error of the amplitudes, √(Σ w (|F| − √I)² / Σ w I).
+    """Compute the relative error of the amplitudes, √(Σ w (|F| − √I)² / Σ w I).
 
     Args:
         modelled_amplitude: |F|, or the root of the modelled counts.
-        counts: Measured, I.
-        weights: 1 for a pixel that takes part, 0 for one that does not.
+        counts: Measured counts I.
+        weights: 1 for pixels that count, 0 for others.
     """
-    missed = jnp.sum(weights * (modelled_amplitude - jnp.sqrt(counts)) ** 2)
-    return jnp.sqrt(missed / jnp.sum(weights * counts))
+    error = jnp.sum(weights * (modelled_amplitude - jnp.sqrt(counts)) ** 2)
+    return jnp.sqrt(error / jnp.sum(weights * counts))

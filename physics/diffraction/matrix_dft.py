@@ -1,16 +1,16 @@
-"""Far field of a crystal that fills a small box, sampled as finely as one likes.
+"""Far field of a crystal that fills a small box, at any sampling of the box.
 
 Notation
 --------
-r_j    place of a sample of the box along one axis, in voxels of the grid conjugate to the measured array
+r_j    position of a sample of the box along one axis, in voxels of the grid conjugate to the measured array
 k      pixel of the measured array, from its middle: k = n − N // 2
-δ      where the peak stands beside the array's middle pixel, in pixels
+δ      offset of the peak from the array's middle pixel, in pixels
 V      volume of a sample in voxels
 
 F(k) = V Σ_j ρ(r_j) e^(−2πi Σ_axes (k − δ) r_j / N), one matrix product an axis. With one sample a voxel and δ = 0 it is
-the FFT of the crystal in its zero-padded array. An FFT knows of the density at the voxels only: an edge sharper than a
-voxel folds back into the window. With finer samples it does not, as in the experiment: what such an edge scatters goes
-beside the detector. Samples stand in the middles of cells that fill the box.
+the FFT of the crystal in its zero-padded array. An FFT aliases the scattering of edges sharper than a voxel into the
+window; with finer samples it falls beside the detector, as in the experiment. Samples are the centres of cells that
+fill the box.
 
 Axes are (frame, y, x) of the detector and (z, y, x) of the box, both centred, slowest first.
 """
@@ -25,13 +25,13 @@ from jaxtyping import Array, Complex, Float
 
 @dataclass(frozen=True)
 class SupportBox:
-    """A box of voxels within the grid conjugate to the measured array.
+    """Box of voxels within the grid conjugate to the measured array.
 
     Args:
-        first: Index of its first voxel along each axis.
-        count: Voxels along each axis.
-        shape: Of the measured array.
-        fineness: Samples to a voxel along each axis.
+        first: Index of the first voxel along each axis.
+        count: Number of voxels along each axis.
+        shape: Shape of the measured array.
+        fineness: Samples per voxel along each axis.
     """
 
     first: tuple[int, int, int]
@@ -47,14 +47,14 @@ class SupportBox:
 
     @property
     def middle(self) -> Float[np.ndarray, " 3"]:
-        """[voxel] Where the box's middle lies, from the array's voxel ``n // 2``."""
+        """[voxel] Middle of the box, from the array's voxel ``n // 2``."""
         first, count, shape = (np.array(numbers) for numbers in (self.first, self.count, self.shape))
         middle: Float[np.ndarray, " 3"] = first + (count - 1) / 2 - shape // 2
         return middle
 
     @property
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """[voxel] Places of the samples along each axis, from the array's voxel ``n // 2``."""
+        """[voxel] Positions of the samples along each axis, from the array's voxel ``n // 2``."""
         z, y, x = (
             middle + (np.arange(n) - (n - 1) / 2) / self.fineness
             for middle, n in zip(self.middle, self.samples, strict=True)
@@ -63,7 +63,7 @@ class SupportBox:
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """The box's part of the conjugate array."""
+        """Index of the box in the conjugate array."""
         z, y, x = (slice(a, a + n) for a, n in zip(self.first, self.count, strict=True))
         return z, y, x
 
@@ -71,17 +71,17 @@ class SupportBox:
 def far_field_matrices(
     box: SupportBox, offset: Float[np.ndarray, " 3"]
 ) -> tuple[Float[np.ndarray, "two_z _a"], Float[np.ndarray, "two_y _b"], Float[np.ndarray, "two_x _c"]]:
-    """Make the matrices of :func:`far_field_of_box`, one an axis.
+    """Compute the matrices of :func:`far_field_of_box`, one for each axis.
 
-    A complex matrix C stands as the real one [[Re C, −Im C], [Im C, Re C]], for real products are the fastest.
+    A complex matrix C is stored as the real one [[Re C, −Im C], [Im C, Re C]], as real products are the fastest.
 
     Args:
-        box: Where the density is sampled.
-        offset: [pixel] δ.
+        box: Box in which the density is sampled.
+        offset: [pixel] Offset δ of the peak.
     """
     z, y, x = (
-        _real_form(np.exp(-2j * np.pi * np.outer(np.arange(n) - n // 2 - d, places) / n) / box.fineness)
-        for n, d, places in zip(box.shape, offset, box.axes, strict=True)
+        _real_form(np.exp(-2j * np.pi * np.outer(np.arange(n) - n // 2 - d, positions) / n) / box.fineness)
+        for n, d, positions in zip(box.shape, offset, box.axes, strict=True)
     )
     return z, y, x
 
@@ -91,19 +91,21 @@ def far_field_of_box(
     imaginary: Float[Array, "a b c"],
     matrices: tuple[Float[np.ndarray, "_p _a"], Float[np.ndarray, "_q _b"], Float[np.ndarray, "_r _c"]],
 ) -> Complex[Array, "frame y x"]:
-    """Diffracted amplitudes of a density in a box.
+    """Compute the diffracted amplitudes of a density in a box.
 
     Args:
-        real: Its real part on the box's samples.
-        imaginary: Its imaginary part.
-        matrices: Of :func:`far_field_matrices`.
+        real: Real part on the samples of the box.
+        imaginary: Imaginary part.
+        matrices: Matrices of :func:`far_field_matrices`.
     """
     values = jnp.stack([real, imaginary])
-    for matrix in matrices[::-1]:  # the axis that is last goes, and comes first again after all three
+    for matrix in matrices[
+        ::-1
+    ]:  # the last axis is contracted and becomes the first: after all three the order is restored
         pair, a, b, c = values.shape
         rows = jnp.moveaxis(values, 3, 1).reshape(pair * c, a * b)
-        found = jnp.matmul(jnp.asarray(matrix, rows.dtype), rows, precision=lax.Precision.HIGHEST)
-        values = found.reshape(2, -1, a, b)
+        product = jnp.matmul(jnp.asarray(matrix, rows.dtype), rows, precision=lax.Precision.HIGHEST)
+        values = product.reshape(2, -1, a, b)
     return lax.complex(values[0], values[1])
 
 

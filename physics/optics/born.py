@@ -24,12 +24,12 @@ from .propagation import cis, incident_cosine
 from .pupil import EDGE, pupil_edge_coverage, relative_brightness
 
 LEAST_COSINE = 0.03
-"""Waves that graze further are no image's: the objective's rim is below."""
+"""Floor of the cosine of grazing waves, which no objective passes."""
 
 
 @dataclass(frozen=True)
 class BornModel:
-    """What linear theory needs of a microscope.
+    """Linear model of the images of a weak specimen.
 
     Args:
         lattice: Samples of the specimen.
@@ -41,10 +41,10 @@ class BornModel:
     numerical_aperture: float
     absorption: bool = False
 
-    def scattered(
+    def scattering_amplitudes(
         self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], tilt: Float[Array, " 2"], defocus: Float[Array, ""]
     ) -> Complex[Array, "z *f"]:
-        """A(s, z) of every slice at given frequencies, in units of n_m/λ; zero outside the pupil."""
+        """Compute A(s, z) of every slice at frequencies s in units of n_m/λ; zero outside the pupil."""
         passes = pupil_edge_coverage(self.lattice, self.numerical_aperture, sy, sx, tilt)
         cosine = jnp.sqrt(jnp.maximum(1 - (sy + tilt[0]) ** 2 - (sx + tilt[1]) ** 2, LEAST_COSINE**2))
         depths = [self.lattice.cycles(float(z)) for z in self.lattice.planes]
@@ -55,11 +55,11 @@ class BornModel:
         return cis(phase) * lax.complex(zero, zero + strength)
 
     def transfer(self, sy: Float[Array, "*f"], sx: Float[Array, "*f"], light: PlaneWaves) -> Complex[Array, "c z *f"]:
-        """H_re, and H_im where there is absorption, in one view's light; sources outside the pupil give nothing."""
+        """Compute H_re, and H_im with absorption, for one view; sources outside the pupil contribute nothing."""
 
         def one(tilt: Float[Array, " 2"], weight: Float[Array, ""]) -> Complex[Array, "c z *f"]:
-            ahead = self.scattered(sy, sx, tilt, light.defocus)
-            behind = jnp.conj(self.scattered(-sy, -sx, tilt, light.defocus))
+            ahead = self.scattering_amplitudes(sy, sx, tilt, light.defocus)
+            behind = jnp.conj(self.scattering_amplitudes(-sy, -sx, tilt, light.defocus))
             channels = [ahead + behind] + ([1j * (ahead - behind)] if self.absorption else [])
             rim = self.numerical_aperture / self.lattice.medium_index
             share = jnp.where(jnp.sum(tilt**2) <= (rim * (1 + EDGE)) ** 2, weight, 0.0)
@@ -69,7 +69,7 @@ class BornModel:
         return jnp.sum(jax.vmap(one)(light.tilts, weights), axis=0)
 
     def images(self, contrast: Float[Array, "c z y x"], light: PlaneWaves) -> Float[Array, "view y x"]:
-        """Images that linear theory predicts, 1 where there is no specimen."""
+        """Compute the images by linear theory, 1 where there is no specimen."""
         sy, sx = self._frequencies(contrast.dtype)
         spectrum = jnp.fft.fft2(contrast)
 
@@ -81,12 +81,12 @@ class BornModel:
     def inverse(
         self, images: Float[Array, "view y x"], light: PlaneWaves, strength: Float[Array, ""] | float
     ) -> Float[Array, "c z y x"]:
-        """Least-squares contrast of normalised images.
+        """Compute the least-squares contrast of normalised images.
 
         Args:
-            images: Measured images, 1 where there is no specimen, on the lattice.
-            light: Of each view.
-            strength: Tikhonov's α, as a share of the largest gain Σ|H|² of any frequency.
+            images: Measured images on the lattice, 1 where there is no specimen.
+            light: Illumination of each view.
+            strength: Tikhonov's α, relative to the largest gain Σ|H|² of any frequency.
         """
         _, height, width = images.shape
         half = width // 2 + 1
@@ -117,13 +117,13 @@ class BornModel:
 def _damped_solution(
     matrix: Complex[Array, "x v m"], measured: Complex[Array, "x v"], alpha: Float[Array, ""]
 ) -> Complex[Array, "x m"]:
-    """(HᴴH + α)⁻¹Hᴴ y, in the smaller of its two forms."""
+    """Compute (HᴴH + α)⁻¹Hᴴ y, in the smaller of its two forms."""
     views, unknowns = matrix.shape[1:]
     adjoint = jnp.conj(jnp.swapaxes(matrix, 1, 2))
     size = min(views, unknowns)
     damping = alpha.astype(matrix.dtype) * jnp.eye(size, dtype=matrix.dtype)
     if views <= unknowns:
-        found = adjoint @ jnp.linalg.solve(matrix @ adjoint + damping[None], measured[..., None])
+        solution = adjoint @ jnp.linalg.solve(matrix @ adjoint + damping[None], measured[..., None])
     else:
-        found = jnp.linalg.solve(adjoint @ matrix + damping[None], adjoint @ measured[..., None])
-    return jnp.squeeze(found, axis=-1)
+        solution = jnp.linalg.solve(adjoint @ matrix + damping[None], adjoint @ measured[..., None])
+    return jnp.squeeze(solution, axis=-1)

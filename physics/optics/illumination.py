@@ -1,10 +1,7 @@
-"""The light of some views as the wave's kernels take it: dimensionless, of jax's arrays.
+"""Illumination in the dimensionless units of the jitted kernels, and patterns of directions: ring, spiral, grid.
 
-An `Illumination` describes the same in SI, as the laboratory has it.
-
-Directions of light that a laboratory chooses: a ring, a spiral, a grid.
-
-Each is an array (view, 2) of numerical apertures n·sin θ along (y, x).
+`microscope.Illumination` describes the same in SI. Patterns are arrays (view, 2) of numerical apertures n·sin θ along
+(y, x).
 """
 
 from typing import NamedTuple
@@ -18,13 +15,11 @@ from .microscope import Illumination
 
 
 class PlaneWaves(NamedTuple):
-    """The plane waves that light each view, and where it is focused.
-
-    A pytree: mapped over its views, it is the light of one.
+    """Plane waves and focus of each view, as a pytree; mapped over its first axis it is that of one view.
 
     Attributes:
         tilts: Incident waves (y, x) in units of n_m/λ: the sine of their angle in the medium.
-        weights: Brightness of each; sources of a view add incoherently; 0 for none.
+        weights: Brightness of each source; sources of a view add incoherently.
         defocus: Plane of focus of each view, in cycles of the wave in the medium from z = 0 along +z.
     """
 
@@ -36,14 +31,14 @@ class PlaneWaves(NamedTuple):
     def from_illumination(
         cls, illumination: Illumination, lattice: Lattice, views: Int[np.ndarray, " view"] | slice = slice(None)
     ) -> "PlaneWaves":
-        """Light of some views, in single precision.
+        """Convert the illumination of some views, in single precision.
 
         Args:
-            illumination: Of all views.
-            lattice: Whose wavelength and medium are the units.
-            views: Which.
+            illumination: Illumination of all views, in SI.
+            lattice: Lattice, whose wavelength and medium are the units.
+            views: Indices of the views.
         """
-        # Chosen, divided and rounded on the host: the device gets three small arrays and no program of its own.
+        # Computed on the host: on the device these small steps would compile programs of their own.
         return cls(
             jnp.asarray(illumination.na[views] / lattice.medium_index, jnp.float32),
             jnp.asarray(illumination.weights[views], jnp.float32),
@@ -52,12 +47,12 @@ class PlaneWaves(NamedTuple):
 
 
 def ring(count: int, na: float | int, start: float = 0.0) -> Float[np.ndarray, "view 2"]:
-    """Directions evenly around a ring.
+    """Compute directions evenly around a ring.
 
     Args:
-        count: How many.
-        na: Numerical aperture of each.
-        start: [rad] Angle of the first, from +x toward +y.
+        count: Number of directions.
+        na: Numerical aperture of each direction.
+        start: [rad] Angle of the first direction, from +x towards +y.
     """
     angles = start + 2 * np.pi * np.arange(count) / count
     directions: Float[np.ndarray, "view 2"] = na * np.stack([np.sin(angles), np.cos(angles)], axis=1)
@@ -65,11 +60,11 @@ def ring(count: int, na: float | int, start: float = 0.0) -> Float[np.ndarray, "
 
 
 def spiral(count: int, na: float | int) -> Float[np.ndarray, "view 2"]:
-    """Directions that fill a disc evenly, from the axis to its rim (Vogel's sunflower, Math. Biosci. 44, 179 (1979)).
+    """Compute directions that fill a disc evenly, from the axis outwards (Vogel, Math. Biosci. 44, 179 (1979)).
 
     Args:
-        count: How many.
-        na: Numerical aperture of the outermost.
+        count: Number of directions.
+        na: Numerical aperture of the outermost direction.
     """
     radii = na * np.sqrt(np.arange(count) / max(count - 1, 1))
     angles = np.arange(count) * np.pi * (3 - np.sqrt(5))
@@ -78,11 +73,11 @@ def spiral(count: int, na: float | int) -> Float[np.ndarray, "view 2"]:
 
 
 def grid(count: int, na: float | int) -> Float[np.ndarray, "view 2"]:
-    """Directions on a square grid within a disc, row by row, as an LED board gives them.
+    """Compute directions on a square grid within a disc, row by row, as of an LED board.
 
     Args:
-        count: How many; the grid is as fine as it takes to have that many, and the outermost are left out.
-        na: No direction has a larger numerical aperture.
+        count: Number of directions; of the coarsest grid with so many, the outermost are left out.
+        na: Numerical aperture of the outermost direction.
     """
     half = 0
     while True:
@@ -93,12 +88,12 @@ def grid(count: int, na: float | int) -> Float[np.ndarray, "view 2"]:
         if inside.sum() >= count:
             break
         half += 1
-    # Ring by ring from the axis; the order of the grid decides within a ring, and again at the end.
+    # Sorted by the distance from the axis and, at equal distances and in the result, by the order of the grid.
     nearest = np.sort(np.argsort(squared, kind="stable")[:count])
-    chosen = points[nearest].astype(float)
+    selected = points[nearest].astype(float)
     outermost = np.sqrt(squared[nearest].max())
-    return chosen * na / outermost if outermost else chosen
+    return selected * na / outermost if outermost else selected
 
 
 PATTERNS = {"ring": ring, "spiral": spiral, "grid": grid}
-"""The patterns by the names that a config uses."""
+"""Patterns by the names that a config uses."""

@@ -1,9 +1,9 @@
-"""From a specimen and its light to the images that a microscope takes of it.
+"""Image formation: from a specimen and its illumination to the images of a microscope.
 
     contrast --scattering--> exit spectra --refocus, pupil--> fields at the camera --|·|², sum over sources--> image
 
-Images are normalised: 1 where there is no specimen. Axes ``z y x``; all numbers that enter are dimensionless (sines in
-the medium, cycles of the wave in the medium).
+Images are normalised: 1 where there is no specimen. Axes are ``z y x``; all inputs are dimensionless (sines in the
+medium, cycles of the wave in the medium).
 """
 
 from collections.abc import Callable
@@ -26,16 +26,16 @@ SCATTERING_MODELS: dict[str, ScatteringModel] = {"multislice": multislice.exit_s
 
 @dataclass(frozen=True)
 class ImageFormation:
-    """How a lattice becomes an image.
+    """Image formation by wave propagation through the specimen and the objective.
 
     Args:
         lattice: Samples of the specimen, padded.
         numerical_aperture: NA of the objective.
-        scattering: How light crosses the specimen: a key of `SCATTERING_MODELS`.
-        block: Slices between the states that are kept for a gradient; see `slices`.
-        fixed_light: Whether no gradient of tilts is wanted: the faster way back.
-        sharp_rim: Whether the pupil is cut along the samples of the spectrum; see `pupil`.
+        scattering: Model of the scattering, a key of `SCATTERING_MODELS`.
         shape: Pixels (y, x) of the image, around the optical axis; each averages ``lattice.binning``² samples.
+        block: Slices between the states that are stored for a gradient; see `slice_scan`.
+        fixed_light: Whether to omit the gradient of the tilts, for a faster backward pass.
+        sharp_rim: Whether the pupil is cut along the samples of the spectrum; see `pupil`.
     """
 
     lattice: Lattice
@@ -52,11 +52,11 @@ class ImageFormation:
         light: PlaneWaves,
         aberrations: Float[Array, " j"],
     ) -> Complex[Array, "view source y x"]:
-        """Demodulated fields at the camera, on the whole lattice: 1 where there is no specimen.
+        """Compute the demodulated fields at the camera on the whole lattice, 1 where there is no specimen.
 
         Args:
             contrast: Index contrast on the lattice.
-            light: Of each view.
+            light: Illumination of each view.
             aberrations: [rad] Zernike coefficients from defocus on.
         """
         views, sources = light.weights.shape
@@ -78,7 +78,7 @@ class ImageFormation:
         light: PlaneWaves,
         aberrations: Float[Array, " j"],
     ) -> Float[Array, "view h w"]:
-        """Images of the specimen, each lit by sources that add incoherently, relative to an empty field's image."""
+        """Compute the images, relative to an empty field's; the sources of a view add incoherently."""
         waves = self.fields(contrast, light, aberrations)
         each = self.bin_to_pixels(waves.real**2 + waves.imag**2)
         share = relative_brightness(self.lattice, self.numerical_aperture, light.tilts, light.weights)
@@ -87,7 +87,7 @@ class ImageFormation:
     def bin_to_pixels(
         self, values: Float[Array, "*n y x"] | Complex[Array, "*n y x"]
     ) -> Float[Array, "*n h w"] | Complex[Array, "*n h w"]:
-        """Average the lattice's samples over each pixel, and cut the camera's frame out."""
+        """Average the lattice's samples over each pixel of the camera's frame."""
         k = self.lattice.binning
         y, x = (n // 2 - k // 2 - k * (size // 2) for n, size in zip(self.lattice.shape[1:], self.shape, strict=True))
         h, w = self.shape

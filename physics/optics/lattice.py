@@ -1,4 +1,4 @@
-"""Where a field and an index are sampled, and the frequencies that follow.
+"""Lattice of samples of a field and an index, and its frequencies.
 
 Notation
 --------
@@ -20,12 +20,12 @@ from ..fft_sizes import next_even_size
 
 
 class SamplingError(ValueError):
-    """The sampling cannot carry the field."""
+    """Sampling that cannot represent the field."""
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Samples of a specimen, and of the waves that pass through it.
+    """Lattice of samples of a specimen and of the waves that pass through it.
 
     Args:
         shape: Number of samples (z, y, x).
@@ -33,8 +33,8 @@ class Lattice:
         wavelength: [m] Vacuum wavelength.
         medium_index: Refractive index around the specimen.
         centre_z: [m] Position of slice ``shape[0] // 2``.
-        binning: Samples to a camera pixel along y and x. The optical axis passes through the middle of a pixel, which
-            for an even number lies between two samples: sample ``n // 2`` is then half a pitch beside it.
+        binning: Samples per camera pixel along y and x. The optical axis passes through the middle of a pixel; for an
+            even number it lies between two samples, half a pitch beside sample ``n // 2``.
 
     Raises:
         SamplingError: If a size or a distance is not positive.
@@ -75,7 +75,7 @@ class Lattice:
         return sy[:, None], sx[None, :]
 
     def cycles(self, distance: float) -> float:
-        """Wavelengths in the medium that fit into a distance [m]."""
+        """Convert a distance [m] to wavelengths in the medium."""
         return distance * self.medium_index / self.wavelength
 
     @property
@@ -84,23 +84,22 @@ class Lattice:
         return self.shape[0] * self.pitch[0]
 
     def pad(self, margin: float) -> "Lattice":
-        """Widen the lattice laterally by at least a margin [m] in all, to even sizes that the FFT likes.
+        """Pad the lattice laterally by at least a margin [m] in all, to even sizes that the FFT transforms quickly.
 
-        The added samples stand so that the optical axis keeps to sample ``n // 2``: what was sample i is now
-        i + (N // 2 − n // 2).
+        The optical axis stays at sample ``n // 2``: sample i becomes sample i + (N // 2 − n // 2).
         """
         y, x = (next_even_size(n + margin / d) for n, d in zip(self.shape[1:], self.pitch[1:], strict=True))
         return replace(self, shape=(self.shape[0], y, x))
 
 
 def lateral_padding(thickness: float, sine: float) -> float:
-    """[m] Width of the gap, in all, that light must not cross: how far a wave wanders through a thickness.
+    """Compute the lateral padding [m]: the sideways shift of the steepest wave through a thickness.
 
-    The FFT makes the lattice periodic, so one gap parts the right edge from the left and serves both.
+    The FFT makes the lattice periodic, so that one gap separates both edges.
 
     Args:
-        thickness: [m] Of the specimen's box.
-        sine: Of the steepest wave's angle in the medium.
+        thickness: [m] Thickness of the specimen's box.
+        sine: Sine of the steepest wave's angle in the medium.
     """
     sine = min(sine, 0.95)
     return thickness * sine / float(np.sqrt(1 - sine**2))

@@ -1,6 +1,6 @@
-"""The microscope and its light, as numbers in SI.
+"""Microscope and illumination, in SI.
 
-Axes are ``z y x``. Light travels toward +z; images are (y, x), y down, x right; the optical axis passes through pixel
+Axes are ``z y x``. Light travels towards +z; images are (y, x), y down, x right; the optical axis passes through pixel
 ``n // 2``; z = 0 is the focal plane and the volume's centre.
 """
 
@@ -11,18 +11,18 @@ from jaxtyping import Float
 
 
 class InstrumentError(ValueError):
-    """Numbers that describe no instrument."""
+    """Numbers that describe no valid instrument."""
 
 
 @dataclass(frozen=True)
 class Microscope:
-    """A microscope that images a specimen in a medium.
+    """Microscope that images a specimen in a medium.
 
     Args:
         wavelength: [m] Vacuum wavelength λ.
         numerical_aperture: NA of the objective.
         medium_index: Refractive index n_m around the specimen.
-        pixel_size: [m] Pixel (y, x) in the specimen.
+        pixel_size: [m] Size of a pixel (y, x) in the specimen.
 
     Raises:
         InstrumentError: If a number is not positive, or the aperture exceeds the medium's index.
@@ -51,11 +51,11 @@ class Microscope:
 
 @dataclass(frozen=True)
 class Illumination:
-    """The plane waves that light each view.
+    """Plane waves that illuminate each view.
 
     Args:
         na: Numerical aperture (y, x) of each source of each view: n·sin θ, signed.
-        weights: Brightness of each source in each view; sources add incoherently; 0 for none.
+        weights: Brightness of each source in each view; sources add incoherently.
         defocus: [m] Plane of focus of each view along +z.
 
     Raises:
@@ -84,7 +84,12 @@ class Illumination:
     def from_directions(
         cls, na: Float[np.ndarray, "view 2"], defocus: Float[np.ndarray, " view"] | None = None
     ) -> "Illumination":
-        """One plane wave a view."""
+        """Describe views of one plane wave each.
+
+        Args:
+            na: Numerical aperture (y, x) of each view: n·sin θ, signed.
+            defocus: [m] Plane of focus of each view along +z; None for 0.
+        """
         views = len(na)
         return cls(
             np.asarray(na, float)[:, None, :],

@@ -6,8 +6,8 @@ s, t   transverse frequency of a sample of the spectrum, and tilt of the inciden
 c(s)   cosine of the wave's angle in the medium, √(1 − |s|²)
 
 A field is stored *demodulated*: divided by its incident plane wave, so that the background is 1 everywhere, at every
-depth. Propagation over d cycles multiplies the spectrum by exp(2πi [c(s + t) − c(t)] d). No tilt is rounded to the
-Fourier grid, and it stays differentiable. Fields go as e^(−iωt): a wave toward +z has the phase e^(+2πi c d).
+depth. Propagation over d cycles multiplies the spectrum by exp(2πi [c(s + t) − c(t)] d). Tilts are not rounded to the
+Fourier grid and stay differentiable. Fields go as e^(−iωt): a wave towards +z has the phase e^(+2πi c d).
 """
 
 import jax
@@ -22,10 +22,10 @@ _TURN = 6.283185307179586
 
 @jax.custom_jvp
 def cis(phase: Float[Array, "*n"]) -> Complex[Array, "*n"]:
-    """Unit phasor e^(iφ), by a polynomial and three doublings of the angle.
+    """Compute the unit phasor e^(iφ), by a polynomial and three doublings of the angle.
 
     The library's sine and cosine take longer than the Fourier transforms between them. In float32 this is as exact (a
-    few units in the last place), at a quarter of the time; in float64 the library's are used.
+    few units in the last place) in a quarter of the time; in float64 the library's are used.
     """
     if phase.dtype == jnp.float64:
         return lax.complex(jnp.cos(phase), jnp.sin(phase))
@@ -48,15 +48,15 @@ def _cis_derivative(
 
 
 def shifted_sines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
-    """Frequencies s + t that the samples of a demodulated spectrum stand for."""
+    """Compute the frequencies s + t of the samples of a demodulated spectrum, in units of n_m/λ."""
     sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)
     return sy + tilt[0], sx + tilt[1]
 
 
 def cosines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
-    """Cosine of each wave of a demodulated spectrum, and 1 where it travels or 0 where it is evanescent.
+    """Compute the cosine of each wave of a demodulated spectrum, and 1 where it propagates or 0 where it is evanescent.
 
-    The cosine of an evanescent wave is given as 1, to keep divisions and gradients finite; use it with the mask.
+    The cosine of an evanescent wave is set to 1, to keep divisions and gradients finite; use it with the mask.
     """
     sy, sx = shifted_sines(lattice, tilt)
     squared = 1 - sy**2 - sx**2
@@ -65,17 +65,17 @@ def cosines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y
 
 
 def incident_cosine(tilt: Float[Array, " 2"]) -> Float[Array, ""]:
-    """Cosine of the incident wave's angle in the medium."""
+    """Compute the cosine of the incident wave's angle in the medium."""
     return jnp.sqrt(1 - jnp.sum(tilt**2))
 
 
 def kernel(lattice: Lattice, tilt: Float[Array, " 2"], cycles: Float[Array, ""] | float) -> Complex[Array, "y x"]:
-    """Free propagation over a distance (Goodman, *Fourier Optics*, §3.10), zero for evanescent waves.
+    """Compute the kernel of free propagation (Goodman, *Fourier Optics*, §3.10), zero for evanescent waves.
 
     Args:
-        lattice: Where the field is sampled.
-        tilt: Tilt of the incident wave.
-        cycles: Distance in wavelengths of the medium; negative to go back.
+        lattice: Lattice of the field.
+        tilt: Incident wave (y, x), in units of n_m/λ.
+        cycles: Distance in wavelengths of the medium; negative to propagate back.
     """
     cosine, travels = cosines(lattice, tilt)
     phase = 2 * jnp.pi * cycles * (cosine - incident_cosine(tilt))

@@ -1,4 +1,4 @@
-"""The microscope's pupil: what the objective passes of each wave, and its aberrations.
+"""Pupil of a microscope's objective, and its aberrations.
 
 P(u) = 1 where |u| ≤ NA/λ, times exp(i Σ c_j Z_j(u λ/NA)), with Zernike polynomials of unit rms over the disc, numbered
 after Noll (JOSA 66, 207, 1976) from j = 4 (defocus): piston, tip and tilt do not change an intensity's shape.
@@ -17,12 +17,12 @@ from .propagation import cis
 
 FIRST_ZERNIKE = 4
 EDGE = 1e-5
-"""Relative width by which the rim is widened, so that a source exactly on it counts as inside in float32."""
+"""Relative widening of the rim, so that a source exactly on it is inside in float32."""
 
 
 @cache
 def noll(j: int) -> tuple[int, int]:
-    """Radial and (signed) azimuthal order of Noll's j-th polynomial, j ≥ 1; negative for sine."""
+    """Compute the radial and the signed azimuthal order of Noll's j-th polynomial, j ≥ 1; negative for sine."""
     n = int((np.sqrt(8 * j - 7) - 1) / 2)
     k = j - n * (n + 1) // 2 - 1
     m = 2 * ((k + (1 - n % 2)) // 2) + n % 2 if n % 2 else 2 * ((k + 1) // 2)
@@ -30,7 +30,7 @@ def noll(j: int) -> tuple[int, int]:
 
 
 def zernike(j: int, y: Float[Array, "*n"], x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Noll's j-th Zernike polynomial, of unit rms over the unit disc; a polynomial in y and x, smooth everywhere."""
+    """Evaluate Noll's j-th Zernike polynomial, of unit rms over the unit disc, as a polynomial in y and x."""
     n, m = noll(j)
     order = abs(m)
     squared = x**2 + y**2
@@ -57,18 +57,18 @@ def pupil(
     aberrations: Float[Array, " j"],
     sharp: bool = False,
 ) -> Complex[Array, "y x"]:
-    """The pupil over the spectrum of a demodulated field.
+    """Compute the pupil over the spectrum of a demodulated field.
 
-    A sample of the spectrum stands for a cell of frequencies, and passes as much as the rim leaves of its cell: with a
-    rim cut along the samples, images would depend on the lattice by as much as a tenth of their contrast. The incident
-    wave is no cell but one frequency, which passes wholly or not at all.
+    A sample of the spectrum represents a cell of frequencies and passes the fraction of its cell within the rim: with a
+    rim cut along the samples, images would depend on the lattice by up to a tenth of their contrast. The incident wave
+    is a single frequency, which passes entirely or not at all.
 
     Args:
-        lattice: Where the field is sampled.
+        lattice: Lattice of the field.
         numerical_aperture: NA of the objective.
-        tilt: Incident wave, in units of n_m/λ.
+        tilt: Incident wave (y, x), in units of n_m/λ.
         aberrations: [rad] rms phase of each Zernike polynomial from `FIRST_ZERNIKE` on; may be empty.
-        sharp: Whether to cut the rim along the samples, as codes do that know only the lattice.
+        sharp: Whether to cut the rim along the samples, as many codes do.
     """
     rim = numerical_aperture / lattice.medium_index
     sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)
@@ -77,7 +77,7 @@ def pupil(
         passes = (y**2 + x**2 <= (1 + EDGE) ** 2).astype(tilt.dtype)
     else:
         passes = pupil_edge_coverage(lattice, numerical_aperture, sy, sx, tilt)
-    return _aberrated(passes, y, x, aberrations)
+    return _add_aberrations(passes, y, x, aberrations)
 
 
 def pupil_edge_coverage(
@@ -87,14 +87,14 @@ def pupil_edge_coverage(
     sx: Float[Array, "*#f"],
     tilt: Float[Array, " 2"],
 ) -> Float[Array, "*f"]:
-    """Share of each sample's cell of frequencies that lies inside the rim of the pupil.
+    """Compute the fraction of each sample's cell of frequencies that lies within the rim of the pupil.
 
     Args:
-        lattice: Where the field is sampled; says how wide a cell is.
+        lattice: Lattice of the field, which sets the width of a cell.
         numerical_aperture: NA of the objective.
         sy: Frequencies of a demodulated spectrum along y, in units of n_m/λ.
-        sx: Along x.
-        tilt: Incident wave, in the same units.
+        sx: Frequencies along x.
+        tilt: Incident wave (y, x), in the same units.
     """
     rim = numerical_aperture / lattice.medium_index
     cell_y, cell_x = (
@@ -112,9 +112,9 @@ def pupil_edge_coverage(
 def incident_transmission(
     lattice: Lattice, numerical_aperture: float, tilt: Float[Array, " 2"], aberrations: Float[Array, " j"]
 ) -> Complex[Array, ""]:
-    """What the pupil does to the incident wave; 1 where it is blocked (dark field), as nothing can be divided."""
+    """Compute the pupil at the incident wave; 1 where it is blocked (dark field), so that it can be divided by."""
     rim = numerical_aperture / lattice.medium_index
-    return _aberrated(jnp.ones((), tilt.dtype), tilt[0] / rim, tilt[1] / rim, aberrations)
+    return _add_aberrations(jnp.ones((), tilt.dtype), tilt[0] / rim, tilt[1] / rim, aberrations)
 
 
 def relative_brightness(
@@ -123,9 +123,9 @@ def relative_brightness(
     tilts: Float[Array, "*n source 2"],
     weights: Float[Array, "*n source"],
 ) -> Float[Array, "*n source"]:
-    """Brightness of each source relative to an empty field's, to which only sources within the pupil give light.
+    """Compute the brightness of each source relative to an empty field's: that of the sources within the pupil.
 
-    Where none is within it (dark field), relative to the brightness of all.
+    In dark field, with no source in the pupil, it is relative to the brightness of all.
     """
     rim = numerical_aperture / lattice.medium_index
     seen = jnp.where(jnp.sum(tilts**2, axis=-1) <= (rim * (1 + EDGE)) ** 2, weights, 0)
@@ -133,7 +133,7 @@ def relative_brightness(
     return weights / jnp.where(empty > 0, empty, jnp.sum(weights, axis=-1, keepdims=True))
 
 
-def _aberrated(
+def _add_aberrations(
     passes: Float[Array, "*n"], y: Float[Array, "*n"], x: Float[Array, "*n"], aberrations: Float[Array, " j"]
 ) -> Complex[Array, "*n"]:
     if not aberrations.shape[0]:

@@ -1,13 +1,13 @@
-"""Turning a sampled specimen, by shears that are exact for what the lattice can hold.
+"""Rotation of a sampled specimen, by shears that are exact for band-limited samples.
 
-A turn by θ about one axis is three shears (Unser, Thévenaz & Yaroslavsky, IEEE TIP 4, 1371, 1995): along the first
+A rotation by θ about one axis is three shears (Unser, Thévenaz & Yaroslavsky, IEEE TIP 4, 1371, 1995): along the first
 of the other two axes by −tan(θ/2), along the second by sin θ, along the first again. Each shifts lines by a phase ramp
-over their spectra: no gather, nothing smoothed, and its adjoint is the turn back. Angles beyond 45° begin with quarter
-turns, which only exchange samples. Any rotation is at most three such turns, about z, x and z again.
+over their spectra, without interpolation, and the adjoint is the inverse rotation. Angles beyond 45° begin with quarter
+turns, which only permute samples. Any rotation is at most three such rotations, about z, x and z again.
 
-Axes ``z y x`` are numbered 0, 1, 2. A turn about axis a by θ takes the next axis (a + 1) toward the one after it,
-cyclically. Spacing and number of samples are the same along every axis that is turned; what leaves the lattice on one
-side comes back on the other, so the specimen must fit into the inscribed sphere (or cylinder).
+Axes ``z y x`` are numbered 0, 1, 2. A rotation about axis a by θ takes the next axis (a + 1) towards the one after
+it, cyclically. Spacing and number of samples are the same along the rotated axes. The lattice is periodic, so that the
+specimen must fit into the inscribed sphere (or cylinder).
 """
 
 import jax.numpy as jnp
@@ -19,17 +19,17 @@ from ..rotation import axis_rotation
 
 _THREE = (0, 2, 0)
 ROUNDING = 1e-6
-"""Error of a matrix's entries that is taken for rounding: of single precision."""
+"""Error of a matrix's entries that counts as rounding in single precision."""
 
 
 def shear_angles(rotations: Float[np.ndarray, "view 3 3"]) -> tuple[tuple[int, ...], Float[np.ndarray, "view rotate"]]:
-    """Split rotations into turns about fixed axes: as few as will do for all of them.
+    """Decompose rotations into rotations about fixed axes, as few as suffice for all of them.
 
     Args:
         rotations: Matrices on (z, y, x).
 
     Returns:
-        The axes, first turn first, and the angles [rad] of each rotation.
+        The axes in the order of application, and the angles [rad] for each rotation.
 
     Raises:
         ValueError: If a matrix is not a rotation.
@@ -40,21 +40,21 @@ def shear_angles(rotations: Float[np.ndarray, "view 3 3"]) -> tuple[tuple[int, .
         if beside.max(initial=0) < ROUNDING and np.all(rotations[:, axis, axis] > 0):
             first, second = (axis + 1) % 3, (axis + 2) % 3
             angles = np.arctan2(rotations[:, second, first], rotations[:, first, first])[:, None]
-            return (axis,), _checked((axis,), angles, rotations)
-    angles = np.stack([_three_turns(rotation) for rotation in rotations])
-    return _THREE, _checked(_THREE, angles, rotations)
+            return (axis,), _require_rotations((axis,), angles, rotations)
+    angles = np.stack([_euler_angles(rotation) for rotation in rotations])
+    return _THREE, _require_rotations(_THREE, angles, rotations)
 
 
-def _three_turns(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
-    """Angles c, b, a of R = turn_z(a) · turn_x(b) · turn_z(c): the last applied stands first."""
+def _euler_angles(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+    """Compute the angles (c, b, a) of R = R_z(a) · R_x(b) · R_z(c)."""
     a = np.arctan2(rotation[2, 0], rotation[1, 0])
     b = np.arctan2(np.hypot(rotation[1, 0], rotation[2, 0]), rotation[0, 0])
-    # c from what is left: where z stays upright a is only rounding's choice, and c must fit it
+    # c from the remainder: where z is not tilted a is arbitrary, and c must fit it
     rest = axis_rotation(2, -b) @ axis_rotation(0, -a) @ rotation
     return np.array([np.arctan2(rest[2, 1], rest[1, 1]), b, a])
 
 
-def _checked(
+def _require_rotations(
     axes: tuple[int, ...], angles: Float[np.ndarray, "view rotate"], rotations: Float[np.ndarray, "view 3 3"]
 ) -> Float[np.ndarray, "view rotate"]:
     for turns, rotation in zip(angles, rotations, strict=True):
@@ -69,19 +69,19 @@ def _checked(
 def rotate(
     values: Float[Array, "c z y x"], axes: tuple[int, ...], angles: Float[Array, " rotate"]
 ) -> Float[Array, "c z y x"]:
-    """Turn a sampled specimen: the value at R·r afterwards is the value at r before.
+    """Rotate a sampled specimen: the value at R·r afterwards is the value at r before.
 
     Args:
-        values: Samples; the specimen is 0 towards the rim.
-        axes: Axes of the turns, first turn first.
-        angles: [rad] Their angles.
+        values: Samples; the specimen is 0 towards the edges.
+        axes: Axes in the order of application.
+        angles: [rad] Angle about each axis.
     """
     for i, axis in enumerate(axes):
-        values = _turn_about(values, axis, angles[i])
+        values = _rotate_about(values, axis, angles[i])
     return values
 
 
-def _turn_about(values: Float[Array, "c z y x"], axis: int, angle: Float[Array, ""]) -> Float[Array, "c z y x"]:
+def _rotate_about(values: Float[Array, "c z y x"], axis: int, angle: Float[Array, ""]) -> Float[Array, "c z y x"]:
     first, second = 1 + (axis + 1) % 3, 1 + (axis + 2) % 3
     quarters = jnp.round(angle / (np.pi / 2))
     left = angle - quarters * (np.pi / 2)
@@ -94,7 +94,7 @@ def _turn_about(values: Float[Array, "c z y x"], axis: int, angle: Float[Array, 
 
 
 def _quarter_turns(values: Float[Array, "c z y x"], k: int, first: int, second: int) -> Float[Array, "c z y x"]:
-    """Exchange samples; sample ``n // 2`` stays where it is, also where the number of samples is even."""
+    """Rotate by quarter turns about sample ``n // 2``, for odd and even numbers of samples."""
     for _ in range(k):
         values = _mirror(jnp.swapaxes(values, first, second), first)
     return values
@@ -113,7 +113,7 @@ def _shear(values: Float[Array, "c z y x"], along: int, by: int, slope: Float[Ar
     coordinate = jnp.arange(lines, dtype=values.dtype) - lines // 2
     phase = -2 * jnp.pi * slope * coordinate[:, None] * frequency[None, :]
     ramp = lax.complex(jnp.cos(phase), jnp.sin(phase))
-    if size % 2 == 0:  # the Nyquist wave has no direction: a shift scales it
+    if size % 2 == 0:  # a shift scales the Nyquist frequency, which has no direction
         ramp = ramp.at[:, -1].set(lax.complex(jnp.cos(phase[:, -1]), jnp.zeros_like(phase[:, -1])))
     shape = [1] * values.ndim
     shape[by], shape[along] = lines, size // 2 + 1

@@ -1,13 +1,12 @@
 """Propagation of light through the slices of a specimen, with its gradient.
 
-A slice step is a linear map of the wave's state that reads the specimen once a slice. Two scans apply it:
+A slice step is a linear map of the wave's state that depends on one slice. Two scans apply it:
 
 `scan_slices` differentiates automatically with respect to the specimen and everything else (tilts, aberrations). The
-backward pass keeps only the state at the head of each block and recomputes the block: memory grows as √Q.
+forward pass stores the state at the head of each block, and the backward pass recomputes the block: memory grows as √Q.
 
-`scan_slices_fixed` uses the adjoint of the step and gives the gradient of the specimen alone, for known light. It keeps
-one real-space wave a slice and recomputes only a phasor where the memory allows (``block`` of all slices), or else the
-heads of blocks.
+`scan_slices_fixed` uses the adjoint of the step and gives the gradient of the specimen alone, for known light. It
+stores one real-space wave per slice where the memory allows (``block`` of all slices), or else the heads of blocks.
 
 A specimen is (channel, z, y, x); states are trees of arrays (wave, y, x).
 """
@@ -35,9 +34,9 @@ class SliceStep:
     """Propagation over one slice, forward and back: pure functions, their first argument the constants of all slices.
 
     Args:
-        step: (constants, state, slice) to the state after it, and what the way back needs to know of this slice.
-        back: (constants, cotangent of the state after, slice, what `step` kept) to the cotangent of the state before,
-            and that of the slice, summed over the waves.
+        step: (constants, state, slice) to the state after the slice, and the residual for `back`.
+        back: (constants, cotangent of the state after, slice, residual) to the cotangents of the state before and of
+            the slice, the latter summed over the waves.
     """
 
     step: Callable[[Any, State, Piece], tuple[State, Any]]
@@ -47,14 +46,14 @@ class SliceStep:
 def scan_slices(
     slice_step: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> State:
-    """Carry a state through all slices, first to last; differentiable in everything.
+    """Propagate a state through all slices, first to last; differentiable in everything.
 
     Args:
-        slice_step: What a slice does.
+        slice_step: Propagation over one slice.
         constants: Arrays that are the same for all slices.
-        state: The state before the first slice.
-        specimen: The slices.
-        block: Slices between the states that are kept; √Q when not given.
+        state: State before the first slice.
+        specimen: Slices.
+        block: Slices between the states that are stored; None for √Q.
     """
 
     def through(state: State, part: Float[Array, "b channel y x"]) -> State:
@@ -72,7 +71,7 @@ def scan_slices(
 def scan_slices_fixed(
     slice_step: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> State:
-    """Carry a state through all slices; differentiable in the specimen alone. Arguments as for `scan_slices`."""
+    """Propagate a state through all slices; differentiable in the specimen alone. Arguments as for `scan_slices`."""
     pieces = jnp.moveaxis(specimen, 1, 0)
     return lax.scan(lambda s, piece: (slice_step.step(constants, s, piece)[0], None), state, pieces, unroll=UNROLL)[0]
 
@@ -80,7 +79,7 @@ def scan_slices_fixed(
 def _forward(
     slice_step: SliceStep, constants: Any, state: State, specimen: Float[Array, "channel z y x"], block: int | None
 ) -> tuple[State, Any]:
-    kept = []
+    residuals = []
     for part, several in _blocks(specimen, block):
         if several:
             heads = state
@@ -89,11 +88,11 @@ def _forward(
                 return _steps(slice_step, constants, state, part)[0], state
 
             state, heads = lax.scan(through, state, part)
-            kept.append(heads)
+            residuals.append(heads)
         else:
-            state, notes = _steps(slice_step, constants, state, part)
-            kept.append(notes)
-    return state, (constants, specimen, kept)
+            state, residual = _steps(slice_step, constants, state, part)
+            residuals.append(residual)
+    return state, (constants, specimen, residuals)
 
 
 def _steps(
@@ -102,13 +101,13 @@ def _steps(
     return lax.scan(lambda s, piece: slice_step.step(constants, s, piece), state, part, unroll=UNROLL)
 
 
-def _backward(slice_step: SliceStep, block: int | None, residuals: Any, cotangent: State) -> tuple[Any, State, Array]:
-    constants, specimen, kept = residuals
+def _backward(slice_step: SliceStep, block: int | None, saved: Any, cotangent: State) -> tuple[Any, State, Array]:
+    constants, specimen, residuals = saved
 
     def again(cotangent: State, item: tuple[Array, Any]) -> tuple[State, Array]:
-        part, notes = item
+        part, residual = item
         return lax.scan(
-            lambda c, one: slice_step.back(constants, c, *one), cotangent, (part, notes), reverse=True, unroll=UNROLL
+            lambda c, one: slice_step.back(constants, c, *one), cotangent, (part, residual), reverse=True, unroll=UNROLL
         )
 
     def from_head(cotangent: State, item: tuple[Array, State]) -> tuple[State, Array]:
@@ -116,12 +115,12 @@ def _backward(slice_step: SliceStep, block: int | None, residuals: Any, cotangen
         return again(cotangent, (part, _steps(slice_step, constants, head, part)[1]))
 
     gradients = []
-    for (part, several), notes in zip(reversed(_blocks(specimen, block)), reversed(kept), strict=True):
+    for (part, several), residual in zip(reversed(_blocks(specimen, block)), reversed(residuals), strict=True):
         if several:
-            cotangent, gradient = lax.scan(from_head, cotangent, (part, notes), reverse=True)
+            cotangent, gradient = lax.scan(from_head, cotangent, (part, residual), reverse=True)
             gradient = gradient.reshape(-1, *gradient.shape[2:])
         else:
-            cotangent, gradient = again(cotangent, (part, notes))
+            cotangent, gradient = again(cotangent, (part, residual))
         gradients.append(gradient)
     whole = jnp.moveaxis(jnp.concatenate(gradients[::-1]), 0, 1)
     return jax.tree.map(jnp.zeros_like, constants), cotangent, whole
@@ -131,7 +130,7 @@ scan_slices_fixed.defvjp(_forward, _backward)
 
 
 def _blocks(specimen: Float[Array, "channel z y x"], block: int | None) -> list[tuple[Array, bool]]:
-    """Cut a specimen into full blocks, stacked, and what is left; a single block is not stacked."""
+    """Divide a specimen into full blocks, stacked, and the remainder; a single block is not stacked."""
     count = specimen.shape[1]
     block = min(block or ceil(sqrt(count)), count)
     pieces = jnp.moveaxis(specimen, 1, 0)

@@ -28,11 +28,11 @@ def test_twin_shift_phase_and_scale_are_removed_exactly(
     reference = crystal()
     moved = conjugate_twin(reference) if twin else reference
     moved = scale * np.exp(1j * angle) * shift_density(moved, np.array(shift))
-    found = align(moved, reference, ramp=False)
-    assert found.twin == twin
-    np.testing.assert_allclose(found.density, reference, atol=1e-9)
+    result = align(moved, reference, ramp=False)
+    assert result.twin == twin
+    np.testing.assert_allclose(result.density, reference, atol=1e-9)
     if not twin:
-        np.testing.assert_allclose(found.shift, -np.array(shift), atol=1e-7)
+        np.testing.assert_allclose(result.shift, -np.array(shift), atol=1e-7)
 
 
 @settings(max_examples=8, deadline=None)
@@ -42,12 +42,12 @@ def test_a_ramp_is_removed_too(shift: tuple[float, float, float], ramp: tuple[fl
     moved = apply_phase_ramp(
         shift_density(conjugate_twin(reference) if twin else reference, np.array(shift)), np.array(ramp)
     )
-    found = align(moved, reference)
-    assert found.twin == twin
+    result = align(moved, reference)
+    assert result.twin == twin
     # Not to the last digit: the ramp moves the spectrum across its edge, where the shift took half of it each way.
-    assert found.correlation > 1 - 3e-4
-    np.testing.assert_allclose(found.density, reference, atol=0.03)
-    np.testing.assert_allclose(found.ramp, -np.array(ramp), atol=0.01)
+    assert result.correlation > 1 - 3e-4
+    np.testing.assert_allclose(result.density, reference, atol=0.03)
+    np.testing.assert_allclose(result.ramp, -np.array(ramp), atol=0.01)
 
 
 def test_a_shift_by_whole_voxels_is_a_roll_and_a_ramp_by_whole_pixels_a_roll_of_the_spectrum() -> None:
@@ -71,20 +71,20 @@ def test_the_twin_diffracts_the_same_and_is_its_own_twin_s_twin() -> None:
 
 def test_scale_can_be_kept() -> None:
     reference = crystal()
-    found = align(3j * reference, reference, ramp=False, scale=False)
-    np.testing.assert_allclose(found.density, 3 * reference, atol=1e-9)
+    result = align(3j * reference, reference, ramp=False, scale=False)
+    np.testing.assert_allclose(result.density, 3 * reference, atol=1e-9)
     assert correlation(reference, 0 * reference) == 0
 
 
 def test_equal_solutions_agree_in_everything() -> None:
     one = crystal().astype(np.complex64)
-    found = combine(np.stack([one, one, one, one]))
-    np.testing.assert_allclose(found.density, one, atol=1e-5)
-    assert found.weight == pytest.approx(1)
-    np.testing.assert_allclose(found.pairs, 1, atol=1e-6)
-    np.testing.assert_allclose(found.prtf, 1, atol=1e-5)
-    np.testing.assert_allclose(found.fsc, 1, atol=1e-5)
-    assert found.resolution(found.fsc, 0.5) == 2.0
+    result = combine(np.stack([one, one, one, one]))
+    np.testing.assert_allclose(result.density, one, atol=1e-5)
+    assert result.weight == pytest.approx(1)
+    np.testing.assert_allclose(result.pairs, 1, atol=1e-6)
+    np.testing.assert_allclose(result.prtf, 1, atol=1e-5)
+    np.testing.assert_allclose(result.fsc, 1, atol=1e-5)
+    assert result.resolution(result.fsc, 0.5) == 2.0
 
 
 def test_the_first_mode_is_better_than_any_solution_and_its_weight_tells_the_noise() -> None:
@@ -105,11 +105,11 @@ def test_curves_see_where_solutions_differ() -> None:
         * np.fft.fftn(rng.normal(size=(4, *SHAPE)), axes=(1, 2, 3)),
         axes=(1, 2, 3),
     )
-    found = combine((truth + 0.1 * fine).astype(np.complex64))
-    assert found.prtf[1] > 0.95
-    assert found.prtf[-1] < 0.8
-    assert found.fsc[1] > 0.9 > found.fsc[-1]
-    assert 2 < found.resolution(found.fsc, 0.5) < 6
+    result = combine((truth + 0.1 * fine).astype(np.complex64))
+    assert result.prtf[1] > 0.95
+    assert result.prtf[-1] < 0.8
+    assert result.fsc[1] > 0.9 > result.fsc[-1]
+    assert 2 < result.resolution(result.fsc, 0.5) < 6
 
 
 def test_the_resolution_in_metres_is_that_of_the_crystal_however_unlike_the_axes() -> None:
@@ -121,8 +121,8 @@ def test_the_resolution_in_metres_is_that_of_the_crystal_however_unlike_the_axes
     end = 2.0e7
     spectra = np.where(q < end, 1, rng.normal(size=(6, *shape)) + 1j * rng.normal(size=(6, *shape)))
     solutions = np.fft.ifftn(spectra, axes=(1, 2, 3)).astype(np.complex64)
-    found = combine(solutions, frequency_metric(basis, shape))
-    assert voxel * found.resolution(found.prtf, prtf_threshold(6)) == pytest.approx(2 * np.pi / end, rel=0.06)
+    result = combine(solutions, frequency_metric(basis, shape))
+    assert voxel * result.resolution(result.prtf, prtf_threshold(6)) == pytest.approx(2 * np.pi / end, rel=0.06)
     blind = combine(solutions)
     assert voxel * blind.resolution(blind.prtf, prtf_threshold(6)) > 1.2 * 2 * np.pi / end  # shells mix lengths
     cubes = combine(solutions, frequency_metric(np.eye(3) * 1e6, shape))
@@ -130,7 +130,7 @@ def test_the_resolution_in_metres_is_that_of_the_crystal_however_unlike_the_axes
 
 
 def test_one_solution_alone_has_no_halves() -> None:
-    found = combine(crystal().astype(np.complex64)[None])
-    assert np.isnan(found.fsc).all()
-    assert found.pairs.size == 0
-    assert found.weight == pytest.approx(1)
+    result = combine(crystal().astype(np.complex64)[None])
+    assert np.isnan(result.fsc).all()
+    assert result.pairs.size == 0
+    assert result.weight == pytest.approx(1)

@@ -39,13 +39,13 @@ def test_there_and_back_nothing_is_lost(seed: int, coarse: tuple[int, int, int],
 
 @pytest.mark.parametrize("n", [12, 13])
 @pytest.mark.parametrize("wanted", [7, 8])
-def test_a_coarse_density_has_the_middle_of_the_far_field(n: int, wanted: int) -> None:
+def test_a_coarse_density_has_the_middle_of_the_far_field(n: int, expected: int) -> None:
     density = density_of(1, (n, n, n))
-    coarse = resample_density(jnp.asarray(density), (wanted,) * 3)
-    found, whole = (fftshift3(np.fft.fftn(np.asarray(array))) for array in (coarse, density))
-    first = n // 2 - wanted // 2
-    middle = whole[(slice(first, first + wanted),) * 3]
-    np.testing.assert_allclose(found, middle, atol=1e-4 * np.abs(middle).max())
+    coarse = resample_density(jnp.asarray(density), (expected,) * 3)
+    result, whole = (fftshift3(np.fft.fftn(np.asarray(array))) for array in (coarse, density))
+    first = n // 2 - expected // 2
+    middle = whole[(slice(first, first + expected),) * 3]
+    np.testing.assert_allclose(result, middle, atol=1e-4 * np.abs(middle).max())
 
 
 def test_the_middle_of_a_pattern_is_that_of_the_coarse_density() -> None:
@@ -74,15 +74,15 @@ def test_a_finer_density_keeps_its_far_field_and_its_counts() -> None:
     power = [float(abs2(jnp.fft.fftn(array)).sum()) for array in (coarse, fine)]
     assert power[0] == pytest.approx(power[1], rel=1e-5)
     odd = density_of(3, (9, 9, 9))
-    found = np.asarray(resample_density(jnp.asarray(odd), (18, 18, 18)))
-    np.testing.assert_allclose(8 * found[::2, ::2, ::2], odd, atol=1e-5)  # Eight times the voxels share the amplitude.
+    result = np.asarray(resample_density(jnp.asarray(odd), (18, 18, 18)))
+    np.testing.assert_allclose(8 * result[::2, ::2, ::2], odd, atol=1e-5)  # Eight times the voxels share the amplitude.
 
 
 @pytest.mark.parametrize("shapes", [((16, 16, 16), (32, 32, 32)), ((30, 32, 27), (15, 16, 14))])
 def test_a_support_keeps_its_place_and_its_share(shapes: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
     own, other = (np.abs(ball(shape, 0.3)) > 0 for shape in shapes)
-    found = np.asarray(resample_support(jnp.asarray(own, jnp.float32), shapes[1])) > 0
-    assert (found & other).sum() / (found | other).sum() > 0.85
+    result = np.asarray(resample_support(jnp.asarray(own, jnp.float32), shapes[1])) > 0
+    assert (result & other).sum() / (result | other).sum() > 0.85
 
 
 def test_a_whole_band_is_the_array_itself_and_none_is_too_small() -> None:

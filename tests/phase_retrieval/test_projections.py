@@ -138,9 +138,9 @@ def test_shrink_wrap_draws_the_support_around_the_object() -> None:
     support = jnp.asarray(box(shape, (18, 16, 16)))
     for sigma in (2.0, 1.5, 1.0, 0.5):
         support = shrink_wrap(density, support, sigma, 0.3)
-    found = np.asarray(support)
-    assert np.sum(found * (1 - truth)) < 0.6 * truth.sum()  # at most a rim of a voxel
-    assert np.all(found[truth > 0] == 1)
+    result = np.asarray(support)
+    assert np.sum(result * (1 - truth)) < 0.6 * truth.sum()  # at most a rim of a voxel
+    assert np.all(result[truth > 0] == 1)
 
 
 def test_a_support_is_never_empty() -> None:
@@ -151,13 +151,13 @@ def test_a_support_is_never_empty() -> None:
 def test_the_autocorrelation_holds_the_object_and_is_symmetric() -> None:
     truth = box((24, 22, 20), (8, 7, 9))
     counts = jnp.asarray(np.abs(np.fft.fftn(truth)) ** 2, jnp.float32)
-    found = np.asarray(autocorrelation_support(counts, jnp.ones_like(counts), 0.05))
-    assert np.all(found[truth > 0] == 1)
-    assert found.sum() < 8 * truth.sum()
-    flipped = np.roll(found[::-1, ::-1, ::-1], 1, axis=(0, 1, 2))
-    np.testing.assert_array_equal(flipped, found)
+    result = np.asarray(autocorrelation_support(counts, jnp.ones_like(counts), 0.05))
+    assert np.all(result[truth > 0] == 1)
+    assert result.sum() < 8 * truth.sum()
+    flipped = np.roll(result[::-1, ::-1, ::-1], 1, axis=(0, 1, 2))
+    np.testing.assert_array_equal(flipped, result)
     full = np.abs(np.fft.fftn(np.asarray(counts)))
-    np.testing.assert_array_equal(found, full > 0.05 * max(full[0, 0, 1], full[0, 1, 0], full[1, 0, 0]))
+    np.testing.assert_array_equal(result, full > 0.05 * max(full[0, 0, 1], full[0, 1, 0], full[1, 0, 0]))
 
 
 def test_a_background_does_not_shrink_the_autocorrelation_s_support() -> None:
@@ -213,17 +213,17 @@ def test_bad_and_free_pixels_are_never_used() -> None:
     spoiled = np.where(free | (weights == 0), 1e6, counts)
     ways = [to_device_pattern(DiffractionData(one, weights), 0.05, 4) for one in (counts, spoiled)]
     stages = (Stage("hio", 0.9, 7, False, (1.5, 0.2)), Stage("raar", 0.9, 5, True), Stage("gps", 0.9, 5, False))
-    found = []
+    result = []
     for pattern in ways:
         state = init_state(pattern, jax.random.key(0), 0.3)
         for stage in stages:
             state = run_stage(state, pattern, stage)
-        found.append(
+        result.append(
             (np.asarray(final_density(state)), evaluate_fit(final_density(state), state.point_spread, pattern))
         )
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    assert float(found[0][1].llk) == float(found[1][1].llk)
-    assert float(found[0][1].llk_free) != float(found[1][1].llk_free)
+    np.testing.assert_array_equal(result[0][0], result[1][0])
+    assert float(result[0][1].llk) == float(result[1][1].llk)
+    assert float(result[0][1].llk_free) != float(result[1][1].llk_free)
     np.testing.assert_array_equal(ifftshift3(free) > 0, np.asarray(ways[0].free) > 0)
 
 

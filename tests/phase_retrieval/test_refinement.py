@@ -75,8 +75,8 @@ def test_widths_and_background_are_recovered_together_with_the_density() -> None
     np.testing.assert_allclose(state.point_spread.sigmas, SIGMAS, atol=0.02)
     # A little low: the density takes what it can of the noise, which is never below 0.
     assert float(state.point_spread.background) == pytest.approx(5.0, rel=0.25)
-    found = evaluate_fit(state.density, state.point_spread, pattern)
-    assert float(found.llk) < 1.1  # 1 is counting statistics, and the density fits some of the noise
+    result = evaluate_fit(state.density, state.point_spread, pattern)
+    assert float(result.llk) < 1.1  # 1 is counting statistics, and the density fits some of the noise
     truth = crystal()[0]
     overlap = abs(np.vdot(truth, state.density)) / np.linalg.norm(truth) / np.linalg.norm(np.asarray(state.density))
     assert overlap > 0.995

@@ -56,9 +56,9 @@ def test_blur_is_the_gaussian_of_scipy_and_of_a_psf_array() -> None:
     sigmas = (0.6, 0.5, 0.5)
     # Light is integrated over pixels, which widens a Gaussian by a twelfth of a pixel squared.
     widened = [float(np.sqrt((s / STEP) ** 2 + 1 / 12)) for s in sigmas]
-    wanted = ndimage.gaussian_filter(stack, widened, mode="constant", truncate=6)
-    found = apply_psf(jnp.asarray(stack), SPACING, MicroscopePsf(0.5, 0.6, halo=0.0))
-    assert float(jnp.abs(found - wanted).max()) < 0.01 * wanted.max()
+    expected = ndimage.gaussian_filter(stack, widened, mode="constant", truncate=6)
+    result = apply_psf(jnp.asarray(stack), SPACING, MicroscopePsf(0.5, 0.6, halo=0.0))
+    assert float(jnp.abs(result - expected).max()) < 0.01 * expected.max()
     spot = np.zeros((15, 15, 15), np.float32)
     spot[7, 7, 7] = 1
     psf = ndimage.gaussian_filter(spot, [s / STEP for s in sigmas], truncate=4)

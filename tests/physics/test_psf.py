@@ -74,25 +74,25 @@ def test_periodic_convolutions_agree_with_the_kernel_and_keep_the_counts(
 
 def test_narrow_taps_are_those_of_the_kernel_for_values_of_any_sign() -> None:
     sigmas, values = (0.7, 0.3, 0.0), np.random.default_rng(0).normal(size=SHAPE)
-    found = convolve_gaussian(jnp.asarray(values, jnp.float32), jnp.asarray(sigmas, jnp.float32))
-    np.testing.assert_allclose(found, convolve_gaussian_exact(values, sigmas), atol=1e-4)
+    result = convolve_gaussian(jnp.asarray(values, jnp.float32), jnp.asarray(sigmas, jnp.float32))
+    np.testing.assert_allclose(result, convolve_gaussian_exact(values, sigmas), atol=1e-4)
 
 
 def test_narrow_taps_round_each_pixel_by_its_neighbourhood() -> None:
     """A peak of 1e8 counts changes nothing far from it; by FFTs in float32 it leaves counts there."""
     values = np.ones(SHAPE, np.float32)
     values[0, 0, 0] = 1e8
-    found = convolve_gaussian(jnp.asarray(values), jnp.full(3, 0.5, jnp.float32))
-    np.testing.assert_allclose(found[5, 6, 7], 1, rtol=1e-6)
+    result = convolve_gaussian(jnp.asarray(values), jnp.full(3, 0.5, jnp.float32))
+    np.testing.assert_allclose(result[5, 6, 7], 1, rtol=1e-6)
 
 
 def test_no_counts_are_negative_beside_a_strong_peak() -> None:
     peak = np.zeros(SHAPE, np.float32)
     peak[0, 0, 0] = 1e8
-    found = convolve_transfer(jnp.asarray(peak), gaussian_transfer(SHAPE, jnp.full(3, 0.3, jnp.float32)))
-    assert found.dtype == jnp.float32
-    assert np.min(found) >= 0
-    assert np.sum(found, dtype=float) == pytest.approx(1e8, rel=1e-5)
+    result = convolve_transfer(jnp.asarray(peak), gaussian_transfer(SHAPE, jnp.full(3, 0.3, jnp.float32)))
+    assert result.dtype == jnp.float32
+    assert np.min(result) >= 0
+    assert np.sum(result, dtype=float) == pytest.approx(1e8, rel=1e-5)
 
 
 def test_the_variance_of_the_matrix_is_that_of_the_gaussian_and_of_a_sample() -> None:
@@ -123,8 +123,8 @@ def test_an_open_convolution_is_that_of_an_array_with_darkness_around() -> None:
 def test_a_kernel_is_convolved_and_not_correlated() -> None:
     stack = np.random.default_rng(2).random(SHAPE).astype(np.float32)
     kernel = np.random.default_rng(3).random((3, 5, 3)).astype(np.float32)
-    found = convolve_kernel(jnp.asarray(stack), jnp.asarray(kernel))
-    np.testing.assert_allclose(found, ndimage.convolve(stack, kernel, mode="constant"), atol=2e-5)
+    result = convolve_kernel(jnp.asarray(stack), jnp.asarray(kernel))
+    np.testing.assert_allclose(result, ndimage.convolve(stack, kernel, mode="constant"), atol=2e-5)
     with pytest.raises(ValueError, match=r"\(2, 3, 3\)"):
         convolve_kernel(jnp.asarray(stack), jnp.ones((2, 3, 3)))
 

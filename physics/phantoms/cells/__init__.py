@@ -1,4 +1,4 @@
-"""Simulated specimens with known truth, described in space and sampled on any grid."""
+"""Simulated cells, clusters and beads, described in continuous space and sampled on any grid."""
 
 from ..random import random_rotation
 from .beads import ball, bead_specimen

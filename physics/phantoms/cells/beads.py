@@ -1,4 +1,4 @@
-"""Simulated beads: balls that do not touch, of exactly known size and index. Axes ``z y x``."""
+"""Simulated beads: separate balls of known size and index. Axes are ``z y x``."""
 
 import numpy as np
 
@@ -20,8 +20,8 @@ def bead_specimen(
     """Draw beads.
 
     Args:
-        seed: Seed, or source of randomness.
-        count: How many; fewer, where there is no room.
+        seed: Seed or random number generator.
+        count: Number of beads; fewer where there is no room.
         radius: [m] Smallest and largest radius.
         index: Smallest and largest refractive index.
         size: [m] Box (z, y, x), centred on the origin, that holds every bead.
@@ -32,24 +32,24 @@ def bead_specimen(
     for _ in range(count):
         r = min(rng.uniform(*radius), min(size) / 2)
         n = float(rng.uniform(*index))
-        places = (np.array(size) / 2 - r) * rng.uniform(-1, 1, (60, 3))
-        clear = np.ones(len(places), bool)
+        positions = (np.array(size) / 2 - r) * rng.uniform(-1, 1, (60, 3))
+        clear = np.ones(len(positions), bool)
         for other in placed:
-            clear &= np.linalg.norm(places - other.centre, axis=1) > 1.1 * (r + other.semi_axes[0])
+            clear &= np.linalg.norm(positions - other.centre, axis=1) > 1.1 * (r + other.semi_axes[0])
         if clear.any():
-            placed.append(Body(places[np.argmax(clear)], np.full(3, r), n, absorption))
+            placed.append(Body(positions[np.argmax(clear)], np.full(3, r), n, absorption))
     return Specimen(tuple(placed), medium_index)
 
 
 def ball(
     radius: float, index: float, medium_index: float, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> Specimen:
-    """One bead, for which theory knows the answer.
+    """Describe one bead, whose scattering is known exactly.
 
     Args:
-        radius: [m] Its radius.
-        index: Its refractive index.
+        radius: [m] Radius.
+        index: Refractive index.
         medium_index: Refractive index of the medium.
-        centre: [m] Where it stands (z, y, x).
+        centre: [m] Centre (z, y, x).
     """
     return Specimen((Body(np.array(centre), np.full(3, radius), index),), medium_index)

@@ -1,8 +1,8 @@
 """Simulated cells: a rippled ellipsoid of cytoplasm with a nucleus, nucleoli and organelles.
 
-Indices are those that tomographic phase microscopy finds: nuclei are slightly below the cytoplasm, nucleoli above it
+Indices are those of tomographic phase microscopy: nuclei are slightly below the cytoplasm, nucleoli above it
 (Schürmann et al., J. Biophotonics 9, 1068 (2016)), lipid droplets stand out (Kim et al., Sci. Rep. 6, 36815 (2016)).
-Axes ``z y x``.
+Axes are ``z y x``.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class CellOptics:
     """Refractive indices of a cell's parts.
 
     Args:
-        cytoplasm: Its index.
-        nucleus: Its index.
-        nucleolus: Its index.
-        mitochondrion: Its index.
+        cytoplasm: Index of the cytoplasm.
+        nucleus: Index of the nucleus.
+        nucleolus: Index of the nucleoli.
+        mitochondrion: Index of the mitochondria.
         lipid: Index of lipid droplets.
         absorption: Imaginary index of the nucleus and, twice that, of its nucleoli: a nuclear stain.
     """
@@ -46,9 +46,9 @@ class CellShape:
         irregularity: Standard deviation of the outline's slow waves.
         roughness: Standard deviation of the membrane's fine waves.
         nucleus: Radius of the nucleus.
-        nucleoli: How many, at most.
-        mitochondria: How many, where there is room.
-        droplets: How many lipid droplets, where there is room.
+        nucleoli: Largest number of nucleoli.
+        mitochondria: Number of mitochondria, where there is room.
+        droplets: Number of lipid droplets, where there is room.
     """
 
     flattening: float = 0.72
@@ -71,24 +71,24 @@ def cell_specimen(
     """Draw a cell.
 
     Args:
-        seed: Seed, or source of randomness; the same seed gives the same cell.
+        seed: Seed or random number generator; the same seed gives the same cell.
         radius: [m] Mean lateral radius.
         medium_index: Refractive index of the medium.
-        optics: Indices of its parts.
-        shape: Sizes of its parts.
+        optics: Refractive indices of the parts.
+        shape: Sizes of the parts.
 
     Returns:
         The cell, centred on the origin, its short axis near z.
     """
     rng, optics, shape = generator(seed), optics or CellOptics(), shape or CellShape()
-    body = _body(rng, radius, optics, shape)
-    nucleus = _nucleus(rng, body, radius, optics, shape)
-    nucleoli = _nucleoli(rng, nucleus, radius, optics, shape)
-    organelles = _organelles(rng, body, nucleus, radius, optics, shape)
+    body = _draw_body(rng, radius, optics, shape)
+    nucleus = _draw_nucleus(rng, body, radius, optics, shape)
+    nucleoli = _draw_nucleoli(rng, nucleus, radius, optics, shape)
+    organelles = _draw_organelles(rng, body, nucleus, radius, optics, shape)
     return Specimen((body, nucleus, *nucleoli, *organelles), medium_index)
 
 
-def _body(rng: np.random.Generator, radius: float, optics: CellOptics, shape: CellShape) -> Body:
+def _draw_body(rng: np.random.Generator, radius: float, optics: CellOptics, shape: CellShape) -> Body:
     stretch = rng.uniform(0.88, 1.12)
     lean = axis_rotation(1, rng.normal(0, 0.06)) @ axis_rotation(2, rng.normal(0, 0.06))
     ripple = Ripple.random(rng, shape.irregularity, 2.5) + Ripple.random(rng, shape.roughness, 11, terms=20)
@@ -101,8 +101,8 @@ def _body(rng: np.random.Generator, radius: float, optics: CellOptics, shape: Ce
     )
 
 
-def _nucleus(rng: np.random.Generator, body: Body, radius: float, optics: CellOptics, shape: CellShape) -> Body:
-    """Place a nucleus somewhat off the cell's centre."""
+def _draw_nucleus(rng: np.random.Generator, body: Body, radius: float, optics: CellOptics, shape: CellShape) -> Body:
+    """Draw a nucleus off the cell's centre."""
     semi_axes = shape.nucleus * radius * np.array([shape.flattening, *rng.uniform(0.88, 1.15, 2)])
     angle = rng.uniform(0, 2 * np.pi)
     offset = rng.uniform(0.05, 0.2) * radius * np.array([rng.normal(0, 0.15), np.sin(angle), np.cos(angle)])
@@ -116,23 +116,23 @@ def _nucleus(rng: np.random.Generator, body: Body, radius: float, optics: CellOp
     )
 
 
-def _nucleoli(
+def _draw_nucleoli(
     rng: np.random.Generator, nucleus: Body, radius: float, optics: CellOptics, shape: CellShape
 ) -> list[Body]:
     placed: list[Body] = []
     for _ in range(rng.integers(1, shape.nucleoli + 1) if shape.nucleoli else 0):
         semi_axes = radius * rng.uniform(0.07, 0.12) * rng.uniform(0.85, 1.15, 3)
-        centre = _place(rng, semi_axes.max(), nucleus, placed)
+        centre = _draw_position(rng, semi_axes.max(), nucleus, placed)
         if centre is not None:
             body = Body(centre, semi_axes, optics.nucleolus, 2 * optics.absorption, random_rotation(rng))
             placed.append(body)
     return placed
 
 
-def _organelles(
+def _draw_organelles(
     rng: np.random.Generator, body: Body, nucleus: Body, radius: float, optics: CellOptics, shape: CellShape
 ) -> list[Body]:
-    """Strew mitochondria (rods) and lipid droplets (balls) through the cytoplasm."""
+    """Draw mitochondria (rods) and lipid droplets (balls) in the cytoplasm."""
     placed: list[Body] = []
     for number in range(shape.mitochondria + shape.droplets):
         if number < shape.mitochondria:
@@ -141,16 +141,18 @@ def _organelles(
         else:
             semi_axes = np.full(3, radius * rng.uniform(0.03, 0.07))
             index, orientation = optics.lipid, None
-        centre = _place(rng, semi_axes.max(), body, [nucleus, *placed])
+        centre = _draw_position(rng, semi_axes.max(), body, [nucleus, *placed])
         if centre is not None:
             placed.append(Body(centre, semi_axes, index, orientation=orientation))
     return placed
 
 
-def _place(rng: np.random.Generator, size: float, inside: Body, clear_of: list[Body]) -> Float[np.ndarray, " 3"] | None:
-    """Find a place for a ball of a size [m] inside one body and clear of others; None where there is no room."""
-    places = inside.centre + inside.half_extent * rng.uniform(-1, 1, (60, 3))
-    fits = inside.contains(places, size / inside.semi_axes.min())
+def _draw_position(
+    rng: np.random.Generator, size: float, inside: Body, clear_of: list[Body]
+) -> Float[np.ndarray, " 3"] | None:
+    """Draw a position for a ball of a radius [m] inside one body and clear of others; None if there is no room."""
+    positions = inside.centre + inside.half_extent * rng.uniform(-1, 1, (60, 3))
+    fits = inside.contains(positions, size / inside.semi_axes.min())
     for other in clear_of:
-        fits &= ~other.contains(places, -size / other.semi_axes.min())
-    return places[np.argmax(fits)] if fits.any() else None
+        fits &= ~other.contains(positions, -size / other.semi_axes.min())
+    return positions[np.argmax(fits)] if fits.any() else None

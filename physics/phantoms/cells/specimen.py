@@ -1,7 +1,7 @@
-"""A simulated specimen: a description that holds at every point of space, and can be sampled on any grid.
+"""Simulated specimen, described in continuous space and sampled on any grid.
 
-Axes are ``z y x`` in metres; the specimen stands at the origin. Bodies are painted in their order, each over what was
-there before: a nucleus over the cytoplasm, a nucleolus over the nucleus.
+Axes are ``z y x`` in metres; the specimen is at the origin. Each body replaces those before it: a nucleus the
+cytoplasm, a nucleolus the nucleus.
 """
 
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ class Specimen:
     """Bodies in a medium.
 
     Args:
-        bodies: From the ground up: a later one covers the earlier ones.
-        medium_index: Refractive index around them.
+        bodies: Bodies; later ones replace earlier ones where they overlap.
+        medium_index: Refractive index of the medium.
     """
 
     bodies: tuple[Body, ...]
@@ -27,7 +27,7 @@ class Specimen:
 
     @property
     def extent(self) -> tuple[float, float, float]:
-        """[m] Size (z, y, x) of the box, centred on the origin, that holds every body."""
+        """[m] Size (z, y, x) of the bounding box centred on the origin."""
         far = np.max([np.zeros(3), *(np.abs(b.centre) + b.half_extent for b in self.bodies)], axis=0)
         z, y, x = (2 * float(f) for f in far)
         return z, y, x
@@ -40,43 +40,43 @@ class Specimen:
     def sample(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "z y x"]:
-        """Give the index contrast n − n_m, averaged over each voxel of an evenly spaced grid.
+        """Compute the index contrast n − n_m, averaged over each voxel of an evenly spaced grid.
 
         Args:
             z: [m] Centres of the voxels along z.
-            y: [m] Along y.
-            x: [m] Along x.
+            y: [m] Centres along y.
+            x: [m] Centres along x.
         """
-        return self._painted(z, y, x, "index", self.medium_index)
+        return self._sample_quantity(z, y, x, "index", self.medium_index)
 
     def absorption(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "z y x"]:
-        """Give the imaginary index, averaged over each voxel; arguments as for :meth:`sample`."""
-        return self._painted(z, y, x, "absorption", 0.0)
+        """Compute the imaginary index, averaged over each voxel; arguments as for :meth:`sample`."""
+        return self._sample_quantity(z, y, x, "absorption", 0.0)
 
     def rotate(self, rotation: Float[np.ndarray, "3 3"]) -> "Specimen":
-        """The specimen turned about the origin: what was at r is then at ``rotation @ r``."""
+        """Rotate the specimen about the origin: the point r moves to ``rotation @ r``."""
         return replace(self, bodies=tuple(body.rotate(rotation) for body in self.bodies))
 
     def scale_contrast(self, factor: float | int) -> "Specimen":
-        """The specimen with its index contrast multiplied, its shape the same."""
+        """Multiply the index contrast; the shape stays the same."""
         n = self.medium_index
         return replace(self, bodies=tuple(replace(b, index=n + factor * (b.index - n)) for b in self.bodies))
 
     def translate(self, offset: Float[np.ndarray, " 3"]) -> "Specimen":
-        """The specimen moved by an offset [m] (z, y, x)."""
+        """Move the specimen by an offset [m] (z, y, x)."""
         return replace(self, bodies=tuple(replace(b, centre=b.centre + offset) for b in self.bodies))
 
-    def _painted(
+    def _sample_quantity(
         self,
         z: Float[np.ndarray, " z"],
         y: Float[np.ndarray, " y"],
         x: Float[np.ndarray, " x"],
         quantity: Literal["index", "absorption"],
-        ground: float,
+        background: float,
     ) -> Float[np.ndarray, "z y x"]:
-        """Paint one quantity of the bodies over a ground value, each within its own box; return it less the ground."""
+        """Sample one quantity, less its background, body by body within their boxes."""
         axes = (np.asarray(z, float), np.asarray(y, float), np.asarray(x, float))
         size = np.array([float(a[-1] - a[0]) / max(len(a) - 1, 1) for a in axes])
         values = np.zeros([len(a) for a in axes], np.float32)
@@ -87,5 +87,5 @@ class Specimen:
             here = values[bz, by, bx]
             if here.size:
                 filled = body.occupancy(axes[0][bz], axes[1][by], axes[2][bx], size)
-                here += (filled * (getattr(body, quantity) - ground - here)).astype(np.float32)
+                here += (filled * (getattr(body, quantity) - background - here)).astype(np.float32)
         return values

@@ -1,4 +1,4 @@
-"""Simulated crystals with known truth, described in space and sampled on any grid, skewed grids included."""
+"""Simulated crystals, described in continuous space and sampled on any grid, skewed grids included."""
 
 from .crystal import Crystal, amplitudes, density
 from .polyhedron import Polyhedron, Shape, ShapeError

@@ -1,8 +1,8 @@
-"""A simulated crystal: shape and displacement at every point of space, sampled on any grid, skewed grids included.
+"""Simulated crystal: shape and displacement in continuous space, sampled on any grid, skewed grids included.
 
 Notation
 --------
-ρ      complex density, s·e^(iφ): share s of a voxel that is filled, phase φ = −G·u
+ρ      complex density, s·e^(iφ): filled fraction s of a voxel, phase φ = −G·u
 G      Bragg vector [1/m]
 a_i    steps of the grid [m], rows of a matrix
 
@@ -21,12 +21,12 @@ from .strain import DisplacementField
 
 @dataclass(frozen=True)
 class Crystal:
-    """A strained crystal around the origin.
+    """Strained crystal around the origin.
 
     Args:
-        shape: Where it is.
-        strains: What displaces its lattice.
-        bragg_vector: [1/m] G.
+        shape: Shape.
+        strains: Displacement fields of the lattice.
+        bragg_vector: [1/m] Bragg vector G.
     """
 
     shape: Shape
@@ -34,12 +34,12 @@ class Crystal:
     bragg_vector: Float[np.ndarray, " 3"]
 
     def displacement(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """Displacement along G [m] at points [m]."""
+        """Compute the displacement along G [m] at points [m]."""
         direction = self.bragg_vector / np.linalg.norm(self.bragg_vector)
         return sum((strain.along(points, direction) for strain in self.strains), np.zeros(len(points)))
 
     def phase(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """Phase −G·u [rad] at points [m]; not wrapped, but with the branch cut of each dislocation."""
+        """Compute the phase −G·u [rad] at points [m], unwrapped but for the branch cut of each dislocation."""
         phase: Float[np.ndarray, " point"] = -np.linalg.norm(self.bragg_vector) * self.displacement(points)
         return phase
 
@@ -47,12 +47,12 @@ class Crystal:
 def density(
     crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]
 ) -> Complex[np.ndarray, "z y x"]:
-    """Sample a crystal: the filled share of each voxel, with the phase at the middle of it.
+    """Sample a crystal: the filled fraction of each voxel, with the phase at its centre.
 
     Args:
-        crystal: What to sample.
-        steps: [m] Rows: step of position along the array's axes (`rocking.real_space_steps`).
-        shape: Of the array.
+        crystal: Crystal.
+        steps: [m] Rows: step of position along the array's axes (`bragg_geometry.real_space_steps`).
+        shape: Shape of the array.
 
     Returns:
         complex64, centred; |ρ| is 1 inside.
@@ -68,16 +68,16 @@ def density(
 def amplitudes(
     crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int], fineness: int = 2
 ) -> Complex[np.ndarray, "z y x"]:
-    """Far field of the crystal itself, F(q) = ∫ρ e^(−iq·r) in units of a voxel, at the q of the measured array.
+    """Compute the far field F(q) = ∫ρ e^(−iq·r), in units of a voxel, at the q of the measured array.
 
-    A crystal has sharper edges than voxels have: the grid is refined, and the voxel's own transform divided out, so
-    that simulation and reconstruction do not share one discretisation.
+    A crystal has sharper edges than voxels: the grid is refined, and the transform of the voxel divided out, so that
+    simulation and reconstruction do not share a discretisation.
 
     Args:
-        crystal: What diffracts.
+        crystal: Crystal.
         steps: [m] Rows: step of position along the conjugate array's axes.
-        shape: Of the measured array (frame, y, x).
-        fineness: By so much the grid is refined; 1 is fastest, and wrong at the array's rim.
+        shape: Shape of the measured array (frame, y, x).
+        fineness: Samples per voxel along each axis; 1 is fastest, and inaccurate at the edges of the array.
 
     Returns:
         complex64, centred.

@@ -1,4 +1,4 @@
-"""Regions bounded by planes, and how much of each voxel of any grid they fill, skewed grids included.
+"""Regions bounded by planes, and their occupancy of the voxels of any grid, skewed grids included.
 
 Notation
 --------
@@ -8,7 +8,7 @@ a_i    steps of the grid [m]: a voxel is the parallelepiped that they span
 
 A voxel whose centre is δ = d − n·r below a facet is filled to P(Σ h_i U_i ≤ δ), with h_i = |n·a_i| and U_i even in
 −½…½: a piecewise cubic, exact for every flat facet. Where two facets meet in a voxel their fractions are multiplied,
-which is right for normal facets only; such voxels are divided first: the error dies with the square of their size.
+which is exact for normal facets; such voxels are divided first, as the error falls with the square of their size.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from jaxtyping import Bool, Float
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 _PARTS = 3
-"""Into so many parts, along each axis, a voxel is divided in which facets meet."""
+"""Parts, along each axis, of a voxel in which facets meet."""
 _CHUNK = 20_000
-"""Voxels that are divided together, which bounds the memory."""
+"""Voxels that are divided together, which limits the memory."""
 
 
 class ShapeError(ValueError):
-    """Facets that enclose nothing."""
+    """Invalid facets or flaws of a crystal's shape."""
 
 
 @dataclass(frozen=True)
 class Polyhedron:
-    """What is inside of all facets; it may be without bounds, as a wedge or a plate is.
+    """Intersection of half-spaces, which may be unbounded, as a wedge or a plate.
 
     Args:
-        normals: Outward, of length 1.
+        normals: Outward normals of length 1.
         offsets: [m] Distance of each facet from the origin along its normal.
     """
 
@@ -42,7 +42,7 @@ class Polyhedron:
     offsets: Float[np.ndarray, " facet"]
 
     def depth(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, "point facet"]:
-        """[m] How far below each facet the points lie."""
+        """Compute the depth [m] of points below each facet."""
         below: Float[np.ndarray, "point facet"] = self.offsets - points @ self.normals.T
         return below
 
@@ -51,38 +51,38 @@ class Polyhedron:
         return np.asarray(np.all(self.depth(points) >= 0, axis=1))
 
     def translate(self, offset: Float[np.ndarray, " 3"]) -> "Polyhedron":
-        """Moved by an offset [m]."""
+        """Move by an offset [m]."""
         return replace(self, offsets=self.offsets + self.normals @ offset)
 
     def rotate(self, rotation: Float[np.ndarray, "3 3"]) -> "Polyhedron":
-        """Turned about the origin: what was at r is then at ``rotation @ r``."""
+        """Rotate about the origin: the point r moves to ``rotation @ r``."""
         return replace(self, normals=self.normals @ rotation.T)
 
     def scale(self, factor: float) -> "Polyhedron":
-        """Magnified about the origin."""
+        """Magnify about the origin."""
         return replace(self, offsets=factor * self.offsets)
 
     def add_facet(self, normal: Float[np.ndarray, " 3"], offset: float) -> "Polyhedron":
-        """With one more facet."""
+        """Add a facet."""
         return Polyhedron(np.vstack([self.normals, normal]), np.append(self.offsets, offset))
 
     def vertices(self) -> Float[np.ndarray, "vertex 3"]:
-        """[m] The corners.
+        """Compute the corners [m].
 
         Raises:
             ShapeError: If the facets do not enclose the origin, or have no bounds.
         """
         if not np.all(self.offsets > 0):
             raise ShapeError(f"the origin is not inside: a facet lies {self.offsets.min():g} m from it")
-        size = float(np.median(self.offsets))  # the library's tolerances are not made for 1e-7 m
+        size = float(np.median(self.offsets))  # the library has absolute tolerances, unfit for 1e-7 m
         half_spaces = np.column_stack([self.normals, -self.offsets / size])
         corners = size * HalfspaceIntersection(half_spaces, np.zeros(3)).intersections
         if not np.isfinite(corners).all():
-            raise ShapeError(f"{len(self.offsets)} facets leave the region without bounds: add facets")
+            raise ShapeError(f"{len(self.offsets)} facets leave the region unbounded: add facets")
         return np.asarray(corners)
 
     def volume(self) -> float:
-        """[m³] Volume enclosed."""
+        """Compute the enclosed volume [m³]."""
         corners = self.vertices()
         size = float(np.abs(corners).max())
         return float(ConvexHull(corners / size).volume) * size**3
@@ -90,11 +90,11 @@ class Polyhedron:
 
 @dataclass(frozen=True)
 class Shape:
-    """A convex body with parts taken out of it.
+    """Convex body with holes.
 
     Args:
-        body: The outer facets, around the origin.
-        holes: What is missing: notches, voids, plates that scatter elsewhere.
+        body: Outer facets, around the origin.
+        holes: Parts that are missing: notches, voids, plates that scatter to another peak.
     """
 
     body: Polyhedron
@@ -108,28 +108,28 @@ class Shape:
         return inside
 
     def occupancy(self, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> Float[np.ndarray, "z y x"]:
-        """Fraction of each voxel that is filled, 0…1.
+        """Compute the filled fraction of each voxel, 0…1.
 
         Args:
             steps: [m] Rows: step of position along the array's axes.
-            shape: Of the array; the origin is at its sample ``n // 2``.
+            shape: Shape of the array; the origin is at its sample ``n // 2``.
         """
         filled = np.zeros(shape)
         first, last = self._box(steps, shape)
         if np.all(last > first):
             middle = np.array(shape) // 2
             axes = [np.arange(a, b) - m for a, b, m in zip(first, last, middle, strict=True)]
-            filled[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = self._filled(axes, steps)
+            filled[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = self._occupancy(axes, steps)
         return filled
 
     def _box(self, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """First and last sample (exclusive) along each axis that the body may touch."""
-        places = self.body.vertices() @ np.linalg.inv(steps) + np.array(shape) // 2
-        first = np.clip(np.floor(places.min(axis=0)).astype(int) - 1, 0, shape)
-        last = np.clip(np.ceil(places.max(axis=0)).astype(int) + 2, 0, shape)
+        """Compute the first and last sample (exclusive) along each axis that the body may touch."""
+        positions = self.body.vertices() @ np.linalg.inv(steps) + np.array(shape) // 2
+        first = np.clip(np.floor(positions.min(axis=0)).astype(int) - 1, 0, shape)
+        last = np.clip(np.ceil(positions.max(axis=0)).astype(int) + 2, 0, shape)
         return first, last
 
-    def _filled(self, axes: Sequence[np.ndarray], steps: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "z y x"]:
+    def _occupancy(self, axes: Sequence[np.ndarray], steps: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "z y x"]:
         filled, met = _grid_fractions(self.body, axes, steps)
         for hole in self.holes:
             taken, edges = _grid_fractions(hole, axes, steps)
@@ -137,13 +137,13 @@ class Shape:
             met += edges
         mixed = np.nonzero((met > 1) & (filled > 0))
         centres = np.column_stack([axis[i] for axis, i in zip(axes, mixed, strict=True)]) @ steps
-        filled[mixed] = self._divided(centres, steps)
+        filled[mixed] = self._divide_voxels(centres, steps)
         return filled
 
-    def _divided(
+    def _divide_voxels(
         self, centres: Float[np.ndarray, "point 3"], steps: Float[np.ndarray, "3 3"]
     ) -> Float[np.ndarray, " point"]:
-        """Fractions of single voxels [m], each the mean over its parts."""
+        """Compute the fractions of single voxels [m], each the mean over its parts."""
         part = (np.arange(_PARTS) + 0.5) / _PARTS - 0.5
         inner = np.array(list(product(part, repeat=3))) @ steps
         means = []
@@ -159,7 +159,7 @@ class Shape:
 def _grid_fractions(
     region: Polyhedron, axes: Sequence[np.ndarray], steps: Float[np.ndarray, "3 3"]
 ) -> tuple[Float[np.ndarray, "z y x"], np.ndarray]:
-    """Product of the facets' fractions in each voxel of a grid, and how many facets pass through it."""
+    """Compute the product of the facets' fractions in each voxel of a grid, and the number of facets through it."""
     filled = np.ones([len(axis) for axis in axes])
     met = np.zeros(filled.shape, np.uint8)
     z, y, x = axes
@@ -177,7 +177,7 @@ def _grid_fractions(
 def _point_fractions(
     region: Polyhedron, points: Float[np.ndarray, "point 3"], steps: Float[np.ndarray, "3 3"]
 ) -> Float[np.ndarray, " point"]:
-    """Product of the facets' fractions in voxels anywhere."""
+    """Compute the product of the facets' fractions in voxels at any points."""
     filled = np.ones(len(points))
     for depth, normal in zip(region.depth(points).T, region.normals, strict=True):
         slopes = steps @ normal
@@ -189,9 +189,9 @@ def _point_fractions(
 
 
 def _fraction(depth: Float[np.ndarray, " point"], slopes: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " point"]:
-    """Fraction of a voxel below a plane, Σ_s s1 s2 s3 (δ + s·h/2)₊³ / (6 h1 h2 h3) over all signs s."""
+    """Compute the fraction of a voxel below a plane, Σ_s s1 s2 s3 (δ + s·h/2)₊³ / (6 h1 h2 h3) over all signs s."""
     widths = np.abs(slopes)
-    # A plane along an edge would divide zero by zero; this much tilt changes nothing that counts.
+    # A plane along an edge would divide zero by zero; this tilt is negligible.
     widths = np.maximum(widths, 1e-3 * widths.max())
     total = np.zeros(len(depth))
     for signs in product((-0.5, 0.5), repeat=3):

@@ -1,6 +1,6 @@
-"""Crystals and grids drawn at random: what a network learns from, and what phase retrieval is tested on.
+"""Random crystals and grids, for the training of networks and for tests of phase retrieval.
 
-Vectors are (z, y, x) of the laboratory. A crystal's lattice is cubic, and its Bragg vector the (111).
+Vectors are (z, y, x) of the laboratory. The lattice is cubic, the reflection (111).
 """
 
 from collections.abc import Collection
@@ -22,9 +22,9 @@ GOLD_111 = 2 * np.pi * np.sqrt(3) / 4.0782e-10
 _FLAW_SHARES = (0.5, 0.25, 0.25, 0.2)
 _STRAIN_SHARES = (0.4, 0.5, 0.5, 0.15, 0.12, 0.12)
 _PROBES = 1500
-"""Points inside the crystal that measure how strong a displacement field is."""
+"""Points inside the crystal at which the strength of a displacement field is measured."""
 _MOST = (0.01, 0.99)
-"""Between these quantiles a field's span is taken: corners and rims are in it or not by chance."""
+"""Quantiles between which the span of a field is measured; beyond them it depends on corners."""
 
 
 def random_crystal(
@@ -39,13 +39,13 @@ def random_crystal(
     """Draw a crystal.
 
     Args:
-        seed: Seed, or source of randomness; the same seed gives the same crystal.
-        radius: [m] Of the ball of equal volume.
-        bragg_vector: [1/m] G; None for gold's (111), in any direction.
-        phase: [rad] Smallest and largest strength of each displacement field: half of what its phase spans over 98 % of
-            the crystal, its ramp left out. Dislocations have the strength that the lattice gives them.
-        strains: Those of :data:`STRAINS` that displace it, none for a perfect lattice; None to draw them.
-        flaws: Those of :data:`FLAWS` that it has, none for a convex crystal; None to draw them.
+        seed: Seed or random number generator; the same seed gives the same crystal.
+        radius: [m] Radius of the ball of equal volume.
+        bragg_vector: [1/m] Bragg vector G; None for gold's (111) in a random direction.
+        phase: [rad] Smallest and largest strength of each displacement field: half the span of its phase over 98 % of
+            the crystal, without its ramp. The strength of dislocations is that of the lattice.
+        strains: Displacement fields, of :data:`STRAINS`; empty for a perfect lattice, None to draw them.
+        flaws: Flaws of the shape, of :data:`FLAWS`; empty for a convex crystal, None to draw them.
 
     Raises:
         ShapeError: If a strain or a flaw is not known.
@@ -54,23 +54,25 @@ def random_crystal(
     if bragg_vector is None:
         direction = rng.normal(size=3)
         bragg_vector = GOLD_111 * direction / np.linalg.norm(direction)
-    strains = _chosen(rng, strains, STRAINS, _STRAIN_SHARES, "strain")
-    flaws = _chosen(rng, flaws, FLAWS, _FLAW_SHARES, "flaw")
+    strains = _select_or_draw(rng, strains, STRAINS, _STRAIN_SHARES, "strain")
+    flaws = _select_or_draw(rng, flaws, FLAWS, _FLAW_SHARES, "flaw")
     rotation = random_lattice_rotation(rng, bragg_vector)
     shape = random_shape(rng, radius, rotation, flaws)
-    probes = _probes(rng, shape)
+    probes = _draw_probes(rng, shape)
     fields: list[DisplacementField] = []
     for name in strains:
         if name in ("screw", "edge"):
             continue
-        field, strength = _field(rng, name, shape.body, radius), np.exp(rng.uniform(*np.log(phase)))
-        level = _residual(field.along(probes, -bragg_vector), probes, radius)[0]
+        field, strength = _draw_field(rng, name, shape.body, radius), np.exp(rng.uniform(*np.log(phase)))
+        level = _subtract_plane(field.along(probes, -bragg_vector), probes, radius)[0]
         low, high = np.quantile(level, _MOST)
         fields.append(field.scale(2 * float(strength) / float(high - low)))
-    fields.append(_level(fields, probes, bragg_vector, radius))
-    fields += [_dislocation(rng, name, radius, bragg_vector, rotation) for name in strains if name in ("screw", "edge")]
+    fields.append(_levelling_field(fields, probes, bragg_vector, radius))
+    fields += [
+        _draw_dislocation(rng, name, radius, bragg_vector, rotation) for name in strains if name in ("screw", "edge")
+    ]
     if "twin" in flaws:
-        fields.append(_fault(rng, shape.holes[-1], bragg_vector, rotation))
+        fields.append(_draw_fault(rng, shape.holes[-1], bragg_vector, rotation))
     return Crystal(shape, tuple(fields), bragg_vector)
 
 
@@ -82,14 +84,14 @@ def random_steps(
     oversampling: tuple[float, float] = (2.0, 4.0),
     skew: float = 0.3,
 ) -> Float[np.ndarray, "3 3"]:
-    """Draw the grid of a measurement: another oversampling along each axis, the axes not normal to each other.
+    """Draw the grid of a measurement, with a different oversampling along each axis and skewed axes.
 
     Args:
-        seed: Seed, or source of randomness.
-        crystal: Which is to be measured.
-        shape: Of the array.
+        seed: Seed or random number generator.
+        crystal: Crystal to measure.
+        shape: Shape of the array.
         oversampling: Smallest and largest ratio of the array to the crystal's width along an axis.
-        skew: By so much, at most, each axis leans towards each of the others; 0 for the laboratory's own axes.
+        skew: Largest inclination of each axis towards each of the others; 0 for the laboratory's axes.
 
     Returns:
         [m] Rows: step of position along the array's axes.
@@ -107,11 +109,11 @@ def random_steps(
 def random_lattice_rotation(
     rng: np.random.Generator, bragg_vector: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, "3 3"]:
-    """Draw a turn that takes the lattice's [111] to G.
+    """Draw a rotation that takes the lattice's [111] to G.
 
     Args:
-        rng: Source of randomness.
-        bragg_vector: [1/m] G.
+        rng: Random number generator.
+        bragg_vector: [1/m] Bragg vector G.
     """
     frames = []
     for axis in (np.ones(3), bragg_vector):
@@ -123,23 +125,23 @@ def random_lattice_rotation(
     return rotation
 
 
-def _chosen(
+def _select_or_draw(
     rng: np.random.Generator,
-    wanted: Collection[str] | None,
+    names: Collection[str] | None,
     known: tuple[str, ...],
     shares: tuple[float, ...],
     what: str,
 ) -> list[str]:
-    """The names that are wanted, in their own order, or drawn ones."""
+    """Return the given names in the order of the known ones, or draw names."""
     drawn = [name for name, share in zip(known, shares, strict=True) if rng.random() < share]
-    unknown = sorted(set(wanted or ()) - set(known))
+    unknown = sorted(set(names or ()) - set(known))
     if unknown:
         raise ShapeError(f"unknown {what} {unknown[0]!r}: there are {', '.join(known)}")
-    return drawn if wanted is None else [name for name in known if name in wanted]
+    return drawn if names is None else [name for name in known if name in names]
 
 
-def _probes(rng: np.random.Generator, shape: Shape) -> Float[np.ndarray, "point 3"]:
-    """Points [m] evenly within the crystal."""
+def _draw_probes(rng: np.random.Generator, shape: Shape) -> Float[np.ndarray, "point 3"]:
+    """Draw points [m] uniformly within the crystal."""
     corners = shape.body.vertices()
     everywhere = rng.uniform(corners.min(axis=0), corners.max(axis=0), (4 * _PROBES, 3))
     points: Float[np.ndarray, "point 3"] = everywhere[shape.contains(everywhere)][:_PROBES]
@@ -148,8 +150,8 @@ def _probes(rng: np.random.Generator, shape: Shape) -> Float[np.ndarray, "point 
     return points
 
 
-def _field(rng: np.random.Generator, name: str, body: Polyhedron, radius: float) -> DisplacementField:
-    """A displacement field of no particular strength."""
+def _draw_field(rng: np.random.Generator, name: str, body: Polyhedron, radius: float) -> DisplacementField:
+    """Draw a displacement field of any strength."""
     if name == "polynomial":
         return Polynomial.random(rng, radius)
     if name == "waves":
@@ -162,38 +164,38 @@ def _field(rng: np.random.Generator, name: str, body: Polyhedron, radius: float)
     return Inclusion(centre, rng.uniform(0.2, 0.4) * radius, float(rng.choice([-1, 1])))
 
 
-def _residual(
+def _subtract_plane(
     values: Float[np.ndarray, " point"], points: Float[np.ndarray, "point 3"], length: float
 ) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " 4"]]:
-    """What is left of values after the best plane, and that plane: slopes per length, and offset."""
+    """Subtract the least-squares plane from values; return also its slopes per length and its offset."""
     columns = np.column_stack([points / length, np.ones(len(points))])
     plane = np.linalg.lstsq(columns, values, rcond=None)[0]
     residual: Float[np.ndarray, " point"] = values - columns @ plane
     return residual, plane
 
 
-def _level(
+def _levelling_field(
     fields: list[DisplacementField],
     probes: Float[np.ndarray, "point 3"],
     bragg_vector: Float[np.ndarray, " 3"],
     radius: float,
 ) -> Polynomial:
-    """The linear field that takes the mean slope out of others: the peak then stands in the middle."""
+    """Compute the linear field that cancels the mean slope of others, which centres the peak."""
     direction = bragg_vector / np.linalg.norm(bragg_vector)
     total = sum((field.along(probes, direction) for field in fields), np.zeros(len(probes)))
-    plane = _residual(total, probes, radius)[1]
+    plane = _subtract_plane(total, probes, radius)[1]
     powers = np.vstack([np.eye(3, dtype=int), np.zeros((1, 3), int)])
     return Polynomial(powers, -plane[:, None] * direction, radius)
 
 
-def _dislocation(
+def _draw_dislocation(
     rng: np.random.Generator,
     name: str,
     radius: float,
     bragg_vector: Float[np.ndarray, " 3"],
     rotation: Float[np.ndarray, "3 3"],
 ) -> Dislocation:
-    """A perfect dislocation a/2⟨110⟩ that this reflection sees, in a {111} slip plane."""
+    """Draw a perfect dislocation a/2⟨110⟩ that is visible in this reflection, in a {111} slip plane."""
     constant = 2 * np.pi * np.sqrt(3) / np.linalg.norm(bragg_vector)
     burgers = rng.permutation([b for b in facet_normals((1, 1, 0)) if abs(b.sum()) > 1])[0]
     plane = rng.permutation([n for n in facet_normals((1, 1, 1)) if abs(n @ burgers) < 0.1])[0]
@@ -203,13 +205,13 @@ def _dislocation(
     return Dislocation(point, rotation @ line, constant / np.sqrt(2) * (rotation @ burgers), core=constant)
 
 
-def _fault(
+def _draw_fault(
     rng: np.random.Generator,
     plate: Polyhedron,
     bragg_vector: Float[np.ndarray, " 3"],
     rotation: Float[np.ndarray, "3 3"],
 ) -> StackingFault:
-    """The lattice beyond a twin's plate, moved by a partial a/6⟨112⟩ in its plane: a phase of 0 or ±2π/3."""
+    """Draw the shift of the lattice beyond a twin's plate, by a partial a/6⟨112⟩: a phase of 0 or ±2π/3."""
     constant = 2 * np.pi * np.sqrt(3) / np.linalg.norm(bragg_vector)
     normal, offset = plate.normals[0], float(plate.offsets[0])
     partials = facet_normals((1, 1, 2)) @ rotation.T

@@ -1,7 +1,7 @@
-"""Displacement fields of a crystal's lattice, each known at every point.
+"""Displacement fields of a crystal's lattice, in continuous space.
 
-Points and vectors are (z, y, x) of the laboratory in metres; a field answers with its component along a direction, for
-a reflection sees one component only. Dislocations and inclusions are those of an isotropic continuum.
+Points and vectors are (z, y, x) of the laboratory in metres; a field returns its component along a direction, as a
+reflection depends on one component only. Dislocations and inclusions are those of an isotropic continuum.
 """
 
 from dataclasses import dataclass, replace
@@ -17,28 +17,28 @@ Component = Float[np.ndarray, " point"]
 
 @runtime_checkable
 class DisplacementField(Protocol):
-    """A displacement field."""
+    """Displacement field of a lattice."""
 
     def along(self, points: Points, direction: Vector) -> Component:
-        """Component of the displacement along a direction.
+        """Compute the component of the displacement along a direction.
 
         Args:
-            points: [m] Where.
-            direction: Of length 1 for a displacement in metres; −G for a phase.
+            points: [m] Points.
+            direction: Vector of length 1 for a displacement in metres; −G for a phase.
         """
 
     def scale(self, factor: float) -> "DisplacementField":
-        """The same field, so many times as strong."""
+        """Multiply the displacement by a factor."""
 
 
 @dataclass(frozen=True)
 class Polynomial:
-    """u = Σ_k c_k Π_i (r_i/L)^(m_ki): bends and gradients over the whole crystal.
+    """u = Σ_k c_k Π_i (r_i/L)^(m_ki): bending and gradients over the whole crystal.
 
     Args:
-        powers: m, of each term along (z, y, x).
-        coefficients: [m] c, vector of each term.
-        length: [m] L.
+        powers: Powers m of each term along (z, y, x).
+        coefficients: [m] Vector c of each term.
+        length: [m] Length L.
     """
 
     powers: Int[np.ndarray, "term 3"]
@@ -47,18 +47,18 @@ class Polynomial:
 
     @classmethod
     def random(cls, rng: np.random.Generator, length: float, degree: int = 3) -> "Polynomial":
-        """Draw all terms of the second degree and beyond: the lower ones only move the crystal or its peak.
+        """Draw all terms from the second degree on; lower ones only shift the crystal or its peak.
 
         Args:
-            rng: Source of randomness.
-            length: [m] About the crystal's radius.
+            rng: Random number generator.
+            length: [m] Approximate radius of the crystal.
             degree: Highest degree.
         """
         powers = np.array([m for m in np.ndindex(*[degree + 1] * 3) if 2 <= sum(m) <= degree])
         return cls(powers, length * rng.normal(size=(len(powers), 3)), length)
 
     def along(self, points: Points, direction: Vector) -> Component:
-        """Component of the displacement along a direction."""
+        """Compute the component of the displacement along a direction."""
         reduced = points / self.length
         total = np.zeros(len(points))
         for powers, weight in zip(self.powers, self.coefficients @ direction, strict=True):
@@ -70,18 +70,18 @@ class Polynomial:
         return total
 
     def scale(self, factor: float) -> "Polynomial":
-        """The same field, so many times as strong."""
+        """Multiply the displacement by a factor."""
         return replace(self, coefficients=factor * self.coefficients)
 
 
 @dataclass(frozen=True)
 class Waves:
-    """u = Σ_k p_k cos(k_k·r + α_k): a random field without preferred place or direction.
+    """u = Σ_k p_k cos(k_k·r + α_k): a stationary and isotropic random field.
 
     Args:
-        polarisations: [m] p.
-        wave_vectors: [1/m] k.
-        phases: [rad] α.
+        polarisations: [m] Polarisations p.
+        wave_vectors: [1/m] Wave vectors k.
+        phases: [rad] Phases α.
     """
 
     polarisations: Float[np.ndarray, "wave 3"]
@@ -93,7 +93,7 @@ class Waves:
         """Draw a field of unit [m] variance along every direction, and covariance exp(−r²/2ℓ²) in the limit.
 
         Args:
-            rng: Source of randomness.
+            rng: Random number generator.
             correlation: [m] Correlation length ℓ.
             terms: Number of waves.
         """
@@ -104,7 +104,7 @@ class Waves:
         )
 
     def along(self, points: Points, direction: Vector) -> Component:
-        """Component of the displacement along a direction."""
+        """Compute the component of the displacement along a direction."""
         total = np.zeros(len(points))
         weights = self.polarisations @ direction
         for weight, wave_vector, phase in zip(weights, self.wave_vectors, self.phases, strict=True):
@@ -112,19 +112,19 @@ class Waves:
         return total
 
     def scale(self, factor: float) -> "Waves":
-        """The same field, so many times as strong."""
+        """Multiply the displacement by a factor."""
         return replace(self, polarisations=factor * self.polarisations)
 
 
 @dataclass(frozen=True)
 class Relaxation:
-    """u = Σ_f c_f n_f exp(−depth_f/ℓ): the lattice gives way below its facets.
+    """u = Σ_f c_f n_f exp(−depth_f/ℓ): relaxation of the lattice below its facets.
 
     Args:
-        normals: n, outward, of each facet.
+        normals: Outward normal n of each facet.
         offsets: [m] Distance of each facet from the origin.
-        amplitudes: [m] c: displacement outward at the facet.
-        decay: [m] ℓ.
+        amplitudes: [m] Outward displacement c at each facet.
+        decay: [m] Decay length ℓ.
     """
 
     normals: Float[np.ndarray, "facet 3"]
@@ -133,29 +133,29 @@ class Relaxation:
     decay: float
 
     def along(self, points: Points, direction: Vector) -> Component:
-        """Component of the displacement along a direction."""
+        """Compute the component of the displacement along a direction."""
         total = np.zeros(len(points))
         weights = self.amplitudes * (self.normals @ direction)
         for weight, normal, offset in zip(weights, self.normals, self.offsets, strict=True):
-            # Beyond the facet there is no lattice; voxels that reach out take the value at the facet.
+            # Beyond the facet there is no lattice: voxels across it take the value at the facet.
             total += weight * np.exp(-np.maximum(offset - points @ normal, 0) / self.decay)
         return total
 
     def scale(self, factor: float) -> "Relaxation":
-        """The same field, so many times as strong."""
+        """Multiply the displacement by a factor."""
         return replace(self, amplitudes=factor * self.amplitudes)
 
 
 @dataclass(frozen=True)
 class Inclusion:
-    """A ball that is too large for its place: u = ε (r − c) inside, ε R³ (r − c)/|r − c|³ outside.
+    """Ball with a misfit to the lattice around it: u = ε (r − c) inside, ε R³ (r − c)/|r − c|³ outside.
 
     Eshelby, Proc. R. Soc. A 241, 376 (1957), for a ball.
 
     Args:
-        centre: [m] c.
-        radius: [m] R.
-        misfit: ε, the strain inside.
+        centre: [m] Centre c.
+        radius: [m] Radius R.
+        misfit: Strain ε inside.
     """
 
     centre: Vector
@@ -163,25 +163,25 @@ class Inclusion:
     misfit: float
 
     def along(self, points: Points, direction: Vector) -> Component:
-        """Component of the displacement along a direction."""
+        """Compute the component of the displacement along a direction."""
         relative = points - self.centre
         fall = (self.radius / np.maximum(np.linalg.norm(relative, axis=1), self.radius)) ** 3
         component: Component = self.misfit * fall * (relative @ direction)
         return component
 
     def scale(self, factor: float) -> "Inclusion":
-        """The same field, so many times as strong."""
+        """Multiply the displacement by a factor."""
         return replace(self, misfit=factor * self.misfit)
 
 
 @dataclass(frozen=True)
 class StackingFault:
-    """A step of the lattice across a plane: u = s for n·r > d.
+    """Shift of the lattice beyond a plane: u = s for n·r > d.
 
     Args:
-        normal: n.
-        offset: [m] d.
-        step: [m] s.
+        normal: Normal n of the plane.
+        offset: [m] Distance d of the plane from the origin.
+        step: [m] Shift s.
     """
 
     normal: Vector
@@ -189,31 +189,31 @@ class StackingFault:
     step: Vector
 
     def along(self, points: Points, direction: Vector) -> Component:
-        """Component of the displacement along a direction."""
+        """Compute the component of the displacement along a direction."""
         component: Component = (points @ self.normal > self.offset) * float(self.step @ direction)
         return component
 
     def scale(self, factor: float) -> "StackingFault":
-        """The same field, so many times as strong."""
+        """Multiply the displacement by a factor."""
         return replace(self, step=factor * self.step)
 
 
 @dataclass(frozen=True)
 class Dislocation:
-    """A straight dislocation: screw, edge, or between (Hirth & Lothe, *Theory of Dislocations*, eqs. 3-1 and 3-45).
+    """Straight dislocation: screw, edge or mixed (Hirth & Lothe, *Theory of Dislocations*, eqs. 3-1 and 3-45).
 
-    Along a closed circuit that turns about the line as a right-handed screw does, u grows by the Burgers vector. With x
-    along the Burgers vector's edge part, z along the line, and θ the angle from x toward y:
+    Around the line, in the sense of a right-handed screw, u grows by the Burgers vector. With x along the edge part of
+    the Burgers vector, z along the line, and θ the angle from x towards y:
 
         u_z = b_s θ/2π,   u_x = b_e/2π [θ + sin 2θ / 4(1−ν)],
         u_y = −b_e/2π [(1−2ν)/4(1−ν) ln r² + cos 2θ / 4(1−ν)].
 
     Args:
-        point: [m] A point of the line.
+        point: [m] Point of the line.
         line: Direction of the line, of length 1.
         burgers: [m] Burgers vector.
         poisson: Poisson's ratio ν.
-        core: [m] Radius of the core, within which r² does not fall.
+        core: [m] Radius of the core, which is added to r in square.
     """
 
     point: Vector
@@ -223,7 +223,7 @@ class Dislocation:
     core: float = 3e-10
 
     def along(self, points: Points, direction: Vector) -> Component:
-        """Component of the displacement along a direction."""
+        """Compute the component of the displacement along a direction."""
         screw = self.burgers @ self.line
         x, y, edge = self._frame()
         relative = points - self.point
@@ -238,16 +238,16 @@ class Dislocation:
         return component
 
     def scale(self, factor: float) -> "Dislocation":
-        """The same field, so many times as strong; only whole numbers leave a lattice."""
+        """Multiply the displacement by a factor; only whole numbers leave a lattice."""
         return replace(self, burgers=factor * self.burgers)
 
     def _frame(self) -> tuple[Vector, Vector, float]:
-        """The directions x and y, and the length of the Burgers vector's edge part [m]."""
+        """Compute the directions x and y, and the length [m] of the Burgers vector's edge part."""
         part = self.burgers - (self.burgers @ self.line) * self.line
         length = float(np.linalg.norm(part))
         if length < 1e-6 * np.linalg.norm(self.burgers):
             part, length = np.eye(3)[np.argmin(np.abs(self.line))], 0.0
             part = part - (part @ self.line) * self.line
         x = part / np.linalg.norm(part)
-        # The order z, y, x of the components is a left-handed one: the factors of the vector product are exchanged.
+        # The order z, y, x is left-handed: the factors of the vector product are exchanged.
         return x, np.cross(x, self.line), length

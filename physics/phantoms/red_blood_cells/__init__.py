@@ -1,4 +1,4 @@
-"""Simulated red blood cells of known shape, described in space and sampled on any grid."""
+"""Simulated red blood cells, described in continuous space and sampled on any grid."""
 
 from .cell import CLASSES, RedCell
 from .random_cell import AXIAL_STRETCH, DISC_CLASSES, UnknownClassError, random_cell, spread_directions

@@ -1,7 +1,7 @@
-"""A simulated red blood cell: a class, and a surface that holds at every point of space.
+"""Simulated red blood cell: a class and an implicit surface.
 
-Axes are ``z y x`` in metres, z along the microscope's axis. A real stack shows cells longer along z than they are: the
-surface of a cell is the one that stands in such a stack.
+Axes are ``z y x`` in metres, z along the microscope's axis. A real stack shows cells elongated along z: the surface of
+a cell is that of such a stack.
 """
 
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ CLASSES = (
     "multilobate_cell",
     "acanthocyte",
 )
-"""The classes of Simionato et al., PLoS Comput. Biol. 17, e1008934 (2021): first those on the way from a stomatocyte to
-an echinocyte, in its order, then the others."""
+"""The classes of Simionato et al., PLoS Comput. Biol. 17, e1008934 (2021): those from
+stomatocyte to echinocyte in order, then the others."""
 
 
 @dataclass(frozen=True)
 class RedCell:
-    """A cell.
+    """Red blood cell.
 
     Args:
-        label: Its class, one of :data:`CLASSES`.
-        surface: Around the origin, in the frame of the stack.
+        label: Class, one of :data:`CLASSES`.
+        surface: Surface around the origin, in the frame of the stack.
     """
 
     label: str
@@ -44,11 +44,11 @@ class RedCell:
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the cell."""
         return self.surface.bounding_radius
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] Level at points [m]: negative inside, 0 on the surface, about the distance near it."""
+        """Compute the level [m] at points [m]: negative inside, 0 on the surface, about the distance near it."""
         return self.surface.level(points)
 
     def occupancy(
@@ -59,24 +59,24 @@ class RedCell:
         *,
         fineness: int = 1,
     ) -> Float[np.ndarray, "z y x"]:
-        """Filled share of each voxel of a grid; arguments as for `sampling.sample_occupancy`."""
+        """Compute the filled fraction of each voxel of a grid; arguments as for `sampling.sample_occupancy`."""
         return sample_occupancy(self.surface, z, y, x, fineness=fineness)
 
     def signed_distance(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "z y x"]:
-        """[m] Distance from the surface on a grid [m], negative inside."""
+        """Compute the distance [m] from the surface on a grid [m], negative inside."""
         return sample_signed_distance(self.surface, z, y, x)
 
 
 @dataclass(frozen=True)
 class CellSize:
-    """What a coarse grid tells of a surface.
+    """Volume and bounding box of a surface, measured on a coarse grid.
 
     Args:
-        volume: [m³]
-        low: [m] Corner (z, y, x) of the box that holds it.
-        high: [m] The opposite corner.
+        volume: [m³] Volume.
+        low: [m] Lower corner (z, y, x) of the bounding box.
+        high: [m] Upper corner.
     """
 
     volume: float
@@ -85,28 +85,28 @@ class CellSize:
 
     @property
     def middle(self) -> Float[np.ndarray, " 3"]:
-        """[m] Of the box."""
+        """[m] Middle of the bounding box."""
         return np.asarray((self.low + self.high) / 2)
 
     @property
     def size(self) -> Float[np.ndarray, " 3"]:
-        """[m] Of the box."""
+        """[m] Size of the bounding box."""
         return np.asarray(self.high - self.low)
 
 
 def measure_cell(surface: ImplicitSurface, samples: int = 28) -> CellSize:
-    """Measure a surface on a grid over its reach.
+    """Measure a surface on a grid over its bounding ball.
 
     Args:
-        surface: Around the origin.
-        samples: Of the grid along each axis.
+        surface: Surface around the origin.
+        samples: Samples of the grid along each axis.
     """
     axis = surface.bounding_radius * (2 * np.arange(samples) + 1 - samples) / samples
     step = float(axis[1] - axis[0])
     filled = sample_occupancy(surface, axis, axis, axis)
     low, high = np.zeros(3), np.zeros(3)
     for along in range(3):
-        # The fullest line across tells how far into its last voxel the body goes.
+        # The fullest line across shows how far the body extends into its last voxel.
         fullest = filled.max(axis=tuple(a for a in range(3) if a != along))
         inside = np.flatnonzero(fullest > 0)
         if inside.size:

@@ -1,10 +1,10 @@
-"""From a surface to numbers on a grid: how much of each voxel it fills, and the distance from it.
+"""Sampling of implicit surfaces on grids: occupancy of voxels, and signed distance.
 
 Arrays are (z, y, x), slowest first; coordinates in metres.
 
-A field c of which the surface is the level {c = 0} has there the distance c/|∇c|, to first order. Voxels beside the
-surface therefore know their foot on it to a small part of a voxel; all others take the nearest of these feet, found by
-the exact distance transform of the voxels beside the surface (scipy's, whose feature transform tells which).
+The distance from the level {c = 0} of a field c is c/|∇c|, to first order. It gives the foot points of voxels beside
+the surface to a small part of a voxel; all other voxels take the nearest of these foot points, by the feature transform
+of scipy's exact distance transform.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ from .surfaces import ImplicitSurface
 Grid = tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]]
 Spacing = tuple[float, float, float]
 _FLAT = 2.0
-"""Voxels sideways from a foot over which the surface is taken for flat."""
+"""Voxels sideways from a foot point over which the surface is assumed flat."""
 
 
 def grid_points(z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]) -> np.ndarray:
-    """All points of a grid (point, 3), in float32, in the order of its array."""
+    """List all points of a grid (point, 3), in float32, in the order of its array."""
     points = np.empty((len(z), len(y), len(x), 3), np.float32)
     points[..., 0], points[..., 1], points[..., 2] = z[:, None, None], y[:, None], x
     return points.reshape(-1, 3)
@@ -29,7 +29,7 @@ def grid_points(z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float
 def sample_level(
     surface: ImplicitSurface, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
 ) -> Float[np.ndarray, "z y x"]:
-    """[m] Level of a surface at the points of a grid [m]."""
+    """Compute the level [m] of a surface at the points of a grid [m]."""
     level: Float[np.ndarray, "z y x"] = surface.level(grid_points(z, y, x)).reshape(len(z), len(y), len(x))
     return level
 
@@ -42,16 +42,16 @@ def sample_occupancy(
     *,
     fineness: int = 1,
 ) -> Float[np.ndarray, "z y x"]:
-    """Filled share of each voxel of an evenly spaced grid.
+    """Compute the filled fraction of each voxel of an evenly spaced grid.
 
     Args:
-        surface: What fills it.
-        z: [m] Middles of the voxels.
-        y: [m] Likewise.
-        x: [m] Likewise.
-        fineness: Samples to a voxel along each axis: more where parts are thinner than two voxels.
+        surface: Surface.
+        z: [m] Centres of the voxels along z.
+        y: [m] Centres along y.
+        x: [m] Centres along x.
+        fineness: Samples per voxel along each axis; above 1 for parts thinner than two voxels.
     """
-    axes = tuple(_finer(axis, fineness) for axis in (z, y, x))
+    axes = tuple(_subdivide(axis, fineness) for axis in (z, y, x))
     filled = occupancy_from_level(sample_level(surface, *axes))
     if fineness == 1:
         return filled
@@ -62,29 +62,29 @@ def sample_occupancy(
 def sample_signed_distance(
     surface: ImplicitSurface, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
 ) -> Float[np.ndarray, "z y x"]:
-    """[m] Distance from a surface at the points of an evenly spaced grid, negative inside."""
+    """Compute the distance [m] from a surface on an evenly spaced grid, negative inside."""
     return signed_distance(sample_level(surface, z, y, x), _spacing((z, y, x)))
 
 
 def occupancy_from_level(level: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
-    """Filled share of each voxel, ½ − f/|∇f∘Δ| clipped: of a flat surface the sum over voxels is the volume.
+    """Compute the filled fraction of each voxel, ½ − f/|∇f∘Δ| clipped; its sum is the volume below a flat surface.
 
     Args:
-        level: Negative inside, smooth across the surface, on a grid whose voxels are of the size Δ.
+        level: Level f, negative inside, smooth across the surface, on a grid of voxel size Δ.
     """
     width = np.sqrt(sum(_difference(level, axis) ** 2 for axis in range(3) if level.shape[axis] > 1))
     filled = (level < 0).astype(level.dtype)
-    # Two voxels away from the surface none is partly filled, whatever the level's slope is there.
-    near = _widened(_beside_surface(level < 0))
+    # Two voxels away from the surface no voxel is partly filled, whatever the slope of the level there.
+    near = _dilate(_beside_surface(level < 0))
     filled[near] = np.clip(0.5 - level[near] / np.maximum(width[near], np.finfo(level.dtype).tiny), 0, 1)
     return filled
 
 
 def signed_distance(level: Float[np.ndarray, "z y x"], spacing: Spacing) -> Float[np.ndarray, "z y x"]:
-    """[m] Distance from the surface {level = 0}, negative where the level is.
+    """Compute the distance [m] from the surface {level = 0}, negative where the level is.
 
     Args:
-        level: Any field that is smooth across its surface: a surface's own level, ½ − a blurred occupancy.
+        level: Any field that is smooth across its surface: the level of a surface, ½ − a blurred occupancy.
         spacing: [m] Distance between samples (z, y, x).
 
     Returns:
@@ -98,7 +98,7 @@ def signed_distance(level: Float[np.ndarray, "z y x"], spacing: Spacing) -> Floa
     slopes = [_slope(level, axis) / np.float32(step) for axis, step in enumerate(spacing)]
     slopes = [slope[beside] for slope in slopes]
     square = np.maximum(sum(s * s for s in slopes), np.finfo(np.float32).tiny)
-    longest = np.float32(np.linalg.norm(spacing))  # no foot is farther than a voxel's diagonal
+    longest = np.float32(np.linalg.norm(spacing))  # no foot point is farther than a voxel's diagonal
     own = np.clip(level[beside] / np.sqrt(square), -longest, longest)
     numbers = np.cumsum(beside.ravel()).reshape(beside.shape)[tuple(index)] - 1
     along, total = np.zeros(level.shape, np.float32), np.zeros(level.shape, np.float32)
@@ -116,7 +116,7 @@ def signed_distance(level: Float[np.ndarray, "z y x"], spacing: Spacing) -> Floa
 
 
 def _beside_surface(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
-    """Voxels of which a neighbour is on the surface's other side."""
+    """Find the voxels with a neighbour on the other side of the surface."""
     beside = np.zeros(inside.shape, bool)
     for axis in range(3):
         one = (slice(None),) * axis
@@ -126,18 +126,18 @@ def _beside_surface(inside: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y 
     return beside
 
 
-def _widened(chosen: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
-    """The voxels, and those that share a face with one."""
-    wide = chosen.copy()
+def _dilate(voxels: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+    """Add the voxels that share a face with one of a set."""
+    wide = voxels.copy()
     for axis in range(3):
         one = (slice(None),) * axis
-        wide[(*one, slice(1, None))] |= chosen[(*one, slice(None, -1))]
-        wide[(*one, slice(None, -1))] |= chosen[(*one, slice(1, None))]
+        wide[(*one, slice(1, None))] |= voxels[(*one, slice(None, -1))]
+        wide[(*one, slice(None, -1))] |= voxels[(*one, slice(1, None))]
     return wide
 
 
 def _difference(level: Float[np.ndarray, "z y x"], axis: int) -> Float[np.ndarray, "z y x"]:
-    """Change over a voxel, central; one-sided at the ends."""
+    """Compute central differences per voxel, one-sided at the ends."""
     return np.asarray(np.gradient(level, axis=axis))
 
 
@@ -145,8 +145,8 @@ def _slope(level: Float[np.ndarray, "z y x"], axis: int) -> Float[np.ndarray, "z
     return _difference(level, axis) if level.shape[axis] > 1 else np.zeros_like(level)
 
 
-def _finer(axis: Float[np.ndarray, " n"], parts: int) -> Float[np.ndarray, " m"]:
-    """Middles of the parts of voxels [m]."""
+def _subdivide(axis: Float[np.ndarray, " n"], parts: int) -> Float[np.ndarray, " m"]:
+    """Compute the centres [m] of the parts of voxels."""
     step = float(axis[-1] - axis[0]) / max(len(axis) - 1, 1)
     return np.asarray((axis[:, None] + step * ((np.arange(parts) + 0.5) / parts - 0.5)).ravel())
 

@@ -1,4 +1,4 @@
-"""Closed surfaces as functions of space: negative inside, zero on the surface, near it the signed distance.
+"""Implicit closed surfaces: functions of space, negative inside, zero on the surface, near it the signed distance.
 
 Notation
 --------
@@ -8,9 +8,9 @@ f      level [m]: the signed distance to first order where it is small, of the r
 g      an implicit polynomial of a surface, and ∇g
 
 From g to f: the distance d to the surface along the gradient solves g = |∇g| d − d² where g has the curvature of |p|²,
-so f = 2g / (|∇g| + √(|∇g|² − 4g)), exact for balls and for what is flat.
+so f = 2g / (|∇g| + √(|∇g|² − 4g)), exact for balls and planes.
 
-The red cell's disc is Evans and Fung's (Microvasc. Res. 4, 335 (1972)), here with a share of a ball mixed in:
+The red cell's disc is Evans and Fung's (Microvasc. Res. 4, 335 (1972)), here mixed with a ball:
 half its thickness is h(ρ) = R √(1 − ρ²) Q(ρ²), Q = (1 − m)/2 · (C0 + C1 ρ² + C2 ρ⁴) + m. As g = ζ² − (R² − r²) Q²,
 with ζ the height above the middle surface, it is smooth at the rim and beyond.
 """
@@ -25,30 +25,30 @@ from jaxtyping import Float
 EVANS_FUNG = (0.207161, 2.002558, -1.122762)
 """C0, C1, C2 at 300 mosm."""
 EVANS_FUNG_RADIUS = 3.91e-6
-"""[m]"""
+"""[m] Radius of the cell that the coefficients describe."""
 
 
 @runtime_checkable
 class ImplicitSurface(Protocol):
-    """A closed surface around the origin."""
+    """Closed surface around the origin."""
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the surface."""
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] f at points [m], in their precision."""
+        """Compute f [m] at points [m], in their precision."""
 
 
 @dataclass(frozen=True)
 class Disc:
-    """A biconcave disc, swollen towards a ball, its middle surface bent.
+    """Biconcave disc, swollen towards a ball, with a bent middle surface.
 
     Args:
-        radius: [m] R.
-        roundness: m: 0 is Evans and Fung's disc, 1 a ball.
-        bend: [m] The middle surface is a bowl, bend · (ρ² − ½).
-        saddle: [m] The middle surface is a saddle beside that, saddle · (y² − x²)/R².
+        radius: [m] Radius R.
+        roundness: Roundness m: 0 for Evans and Fung's disc, 1 for a ball.
+        bend: [m] Bowl of the middle surface, bend · (ρ² − ½).
+        saddle: [m] Saddle of the middle surface, saddle · (y² − x²)/R².
     """
 
     radius: float
@@ -58,23 +58,23 @@ class Disc:
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the surface."""
         return float(np.hypot(self.radius, abs(self.bend) / 2 + abs(self.saddle)) + self.radius * self.roundness / 2)
 
     @property
     def volume(self) -> float:
-        """[m³] Exact: bending keeps it."""
+        """[m³] Exact volume; bending does not change it."""
         return disc_volume(self.radius, self.roundness)
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] f at points [m], in their precision."""
+        """Compute f [m] at points [m], in their precision."""
         kind = points.dtype.type
         z, y, x = (points / kind(self.radius)).T
         s = y * y + x * x
         bend, saddle = kind(self.bend / self.radius), kind(self.saddle / self.radius)
         height = z - bend * (s - kind(0.5)) - saddle * (y * y - x * x)
         c0, c1, c2 = (kind((1 - self.roundness) / 2 * c) for c in EVANS_FUNG)
-        # Beyond the rim the polynomial would fall to zero again, and a second surface come near.
+        # Beyond the rim the polynomial would fall to zero again, with a second surface.
         inner = np.minimum(s, kind(1.2))
         profile = kind(self.roundness) + c0 + inner * (c1 + inner * c2)
         slope = np.where(s < inner + kind(1e-6), c1 + 2 * c2 * inner, kind(0))
@@ -88,21 +88,21 @@ class Disc:
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """An ellipsoid along the axes.
+    """Ellipsoid along the axes.
 
     Args:
-        semi_axes: [m] Along (z, y, x).
+        semi_axes: [m] Semi-axes along (z, y, x).
     """
 
     semi_axes: tuple[float, float, float]
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the surface."""
         return max(self.semi_axes)
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] f at points [m], in their precision."""
+        """Compute f [m] at points [m], in their precision."""
         axes = np.array(self.semi_axes, points.dtype)
         q = points / axes
         radius, steep = np.linalg.norm(q, axis=1), np.linalg.norm(q / axes, axis=1)
@@ -113,13 +113,13 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class SpiculatedSurface:
-    """A surface with bumps: it is moved outward along its normal by Σ h exp(−2 (1 − u·d)/w²), u = p/|p|.
+    """Surface with bumps: displaced outwards by Σ h exp(−2 (1 − u·d)/w²), u = p/|p|.
 
     Args:
-        base: The surface without them.
-        directions: d, unit vectors.
-        heights: [m] h; negative for dimples.
-        widths: [rad] w: half of the width at 1/e of the height, as seen from the origin.
+        base: Surface without bumps.
+        directions: Unit vectors d.
+        heights: [m] Heights h; negative for dimples.
+        widths: [rad] Half widths w at 1/e of the height, as seen from the origin.
     """
 
     base: ImplicitSurface
@@ -129,32 +129,32 @@ class SpiculatedSurface:
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the surface."""
         return self.base.bounding_radius + max(0.0, 1.3 * float(self.heights.max(initial=0.0)))
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] f at points [m], in their precision."""
+        """Compute f [m] at points [m], in their precision."""
         level = self.base.level(points)
         if not len(self.heights):
             return level
         kind = points.dtype.type
         highest = kind(2 * np.abs(self.heights).max())
-        # Far from the surface no bump can change the sign: there f need not be exact.
+        # Far from the surface no bump changes the sign, and f need not be exact.
         near = np.flatnonzero(np.abs(level) < 2 * highest)
-        chosen = points[near]
-        distance = np.maximum(np.linalg.norm(chosen, axis=1), kind(1e-9))
+        nearby = points[near]
+        distance = np.maximum(np.linalg.norm(nearby, axis=1), kind(1e-9))
         sharpness = (2 / self.widths**2).astype(kind)
-        aligned = (chosen / distance[:, None]) @ (self.directions * sharpness[:, None]).T.astype(kind)
+        aligned = (nearby / distance[:, None]) @ (self.directions * sharpness[:, None]).T.astype(kind)
         level[near] -= np.exp(aligned - sharpness) @ self.heights.astype(kind)
         return level
 
 
 @dataclass(frozen=True)
 class Union:
-    """Several surfaces as one, their seams rounded.
+    """Union of surfaces, with rounded seams.
 
     Args:
-        parts: The surfaces, each within its own place.
+        parts: Surfaces.
         seam: [m] Width of the rounded seam; 0 for a sharp one.
     """
 
@@ -163,11 +163,11 @@ class Union:
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the surface."""
         return max(part.bounding_radius for part in self.parts) + self.seam / 4
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] f at points [m], in their precision."""
+        """Compute f [m] at points [m], in their precision."""
         level = self.parts[0].level(points)
         for part in self.parts[1:]:
             level = _smooth_minimum(level, part.level(points), self.seam)
@@ -176,11 +176,11 @@ class Union:
 
 @dataclass(frozen=True)
 class CutSurface:
-    """A surface from which another is cut, the edge rounded.
+    """Difference of two surfaces, with a rounded edge.
 
     Args:
-        body: What remains.
-        tool: What is taken away.
+        body: Surface to cut.
+        tool: Surface that is subtracted.
         edge: [m] Width of the rounded edge.
     """
 
@@ -190,22 +190,22 @@ class CutSurface:
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the surface."""
         return self.body.bounding_radius
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] f at points [m], in their precision."""
+        """Compute f [m] at points [m], in their precision."""
         return -_smooth_minimum(-self.body.level(points), self.tool.level(points), self.edge)
 
 
 @dataclass(frozen=True)
 class PlacedSurface:
-    """A surface somewhere else: turned, stretched, moved.
+    """Surface under an affine transformation.
 
     Args:
-        surface: In its own frame.
-        matrix: Takes its own frame's vectors to the outer frame's.
-        centre: [m] Where its origin goes.
+        surface: Surface in its own frame.
+        matrix: Linear map from its own frame to the outer frame.
+        centre: [m] Position of its origin in the outer frame.
     """
 
     surface: ImplicitSurface
@@ -214,11 +214,11 @@ class PlacedSurface:
 
     @property
     def bounding_radius(self) -> float:
-        """[m] Radius of a ball around the origin that holds it."""
+        """[m] Radius of a ball around the origin that contains the surface."""
         return float(np.linalg.norm(self.centre) + np.linalg.norm(self.matrix, 2) * self.surface.bounding_radius)
 
     def level(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """[m] f at points [m], in their precision; where it is stretched unevenly, only its sign is exact."""
+        """Compute f [m] at points [m], in their precision; under uneven stretching only the sign is exact."""
         kind = points.dtype.type
         inverse = np.linalg.inv(self.matrix).T.astype(kind)
         scale = kind(abs(np.linalg.det(self.matrix)) ** (1 / 3))
@@ -226,11 +226,11 @@ class PlacedSurface:
 
 
 def disc_volume(radius: float, roundness: float = 0.0) -> float:
-    """[m³] Volume of a `Disc`: linear in the roundness, 94.1 fL for Evans and Fung's own.
+    """Compute the volume [m³] of a `Disc`: linear in the roundness, 94.1 fL for that of Evans and Fung.
 
     Args:
-        radius: [m] R.
-        roundness: m.
+        radius: [m] Radius R.
+        roundness: Roundness m.
     """
     # ∫₀¹ √(1 − s) sᵏ ds = 2/3, 4/15, 16/105.
     flat = float(np.dot(EVANS_FUNG, (2 / 3, 4 / 15, 16 / 105)))
@@ -238,7 +238,7 @@ def disc_volume(radius: float, roundness: float = 0.0) -> float:
 
 
 def _distance(g: Float[np.ndarray, " point"], steep: Float[np.ndarray, " point"]) -> Float[np.ndarray, " point"]:
-    """F of g and |∇g|²."""
+    """Compute f from g and |∇g|²."""
     kind = g.dtype.type
     bottom = np.sqrt(steep) + np.sqrt(np.maximum(steep - 4 * g, 0))
     return np.asarray(2 * g / np.maximum(bottom, kind(1e-6)))
@@ -247,7 +247,7 @@ def _distance(g: Float[np.ndarray, " point"], steep: Float[np.ndarray, " point"]
 def _smooth_minimum(
     a: Float[np.ndarray, " point"], b: Float[np.ndarray, " point"], seam: float
 ) -> Float[np.ndarray, " point"]:
-    """The smaller of two levels, less a quarter of the seam's width where they are equal."""
+    """Compute the smaller of two levels, less a quarter of the seam's width where they are equal."""
     if not seam > 0:
         return np.asarray(np.minimum(a, b))
     width = a.dtype.type(seam)

@@ -95,20 +95,20 @@ def test_a_uniform_strain_is_found_on_any_skewed_grid(seed: int, strain: float) 
     density = np.exp(-1j * LENGTH * strain * along)
     from_density = strain_from_density(density, steps, BRAGG, support)
     from_displacement = directional_strain(strain * along, steps, BRAGG, support)
-    for found in (from_density, from_displacement):
-        known = np.isfinite(found)
+    for result in (from_density, from_displacement):
+        known = np.isfinite(result)
         assert known.sum() > 0.8 * support.sum()
         assert not known[~support].any()
-        np.testing.assert_allclose(found[known], strain, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(result[known], strain, rtol=1e-6, atol=1e-9)
 
 
 def test_the_slope_across_is_a_slope_too_and_has_the_sign_of_its_direction() -> None:
     steps, gradient = skewed(2), np.array([1e-3, -2e-3, 3e-3])
     field = sample_positions(steps, SHAPE) @ gradient
     for direction in (*np.eye(3), np.array([1.0, 2.0, -2.0]) / 3):
-        found = directional_strain(field, steps, 5 * direction)
-        np.testing.assert_allclose(found, gradient @ direction, atol=1e-12)
-        np.testing.assert_allclose(directional_strain(field, steps, -direction), -found, atol=1e-12)
+        result = directional_strain(field, steps, 5 * direction)
+        np.testing.assert_allclose(result, gradient @ direction, atol=1e-12)
+        np.testing.assert_allclose(directional_strain(field, steps, -direction), -result, atol=1e-12)
 
 
 def test_wraps_do_not_reach_the_strain() -> None:
@@ -125,8 +125,8 @@ def test_wraps_do_not_reach_the_strain() -> None:
 def test_a_sample_without_neighbours_has_no_strain() -> None:
     support = np.zeros(SHAPE, bool)
     support[3, 3, 3] = support[6, 6, 5] = support[7, 6, 5] = True
-    found = directional_strain(np.zeros(SHAPE), np.eye(3), np.array([1.0, 0, 0]), support)
-    np.testing.assert_array_equal(np.argwhere(np.isfinite(found)), [[6, 6, 5], [7, 6, 5]])
+    result = directional_strain(np.zeros(SHAPE), np.eye(3), np.array([1.0, 0, 0]), support)
+    np.testing.assert_array_equal(np.argwhere(np.isfinite(result)), [[6, 6, 5], [7, 6, 5]])
     with pytest.raises(FrameError, match="has no length"):
         directional_strain(np.zeros(SHAPE), np.eye(3), np.zeros(3))
 
@@ -150,8 +150,8 @@ def test_a_skewed_and_an_orthogonal_grid_agree(order: int, error: float, gain: f
     expected = bump(grid_points(axes))
     for finer in (1, 2):
         steps, size = skewed(4) / finer, (30 * finer, 32 * finer, 31 * finer)
-        found = resample(bump(sample_positions(steps, size)), steps, axes, order)
-        errors.append(np.abs(found - expected)[np.abs(expected) > 0.1].max())
+        result = resample(bump(sample_positions(steps, size)), steps, axes, order)
+        errors.append(np.abs(result - expected)[np.abs(expected) > 0.1].max())
     assert errors[0] < error
     assert errors[1] < gain * errors[0]
 
@@ -160,9 +160,9 @@ def test_real_fields_are_resampled_as_complex_ones_are() -> None:
     shape, steps = (20, 18, 19), skewed(7)
     density = bump(sample_positions(steps, shape)).astype(np.complex64)
     axes = laboratory_grid(steps, shape)
-    real, found = resample(density.real.copy(), steps, axes), resample(density, steps, axes)
-    assert (real.dtype, found.dtype) == (np.float32, np.complex64)
-    np.testing.assert_allclose(real, found.real, atol=1e-6)
+    real, result = resample(density.real.copy(), steps, axes), resample(density, steps, axes)
+    assert (real.dtype, result.dtype) == (np.float32, np.complex64)
+    np.testing.assert_allclose(real, result.real, atol=1e-6)
 
 
 def test_a_resampled_crystal_has_its_strain_in_the_laboratory_too() -> None:
@@ -175,11 +175,11 @@ def test_a_resampled_crystal_has_its_strain_in_the_laboratory_too() -> None:
 
     axes = laboratory_grid(steps, shape, 6e-9, support=np.abs(crystal(sample_positions(steps, shape))) > 0.3)
     density = resample(crystal(sample_positions(steps, shape)), steps, axes)
-    found = strain_from_density(density, 6e-9 * np.eye(3), bragg)
+    result = strain_from_density(density, 6e-9 * np.eye(3), bragg)
     expected = 2e-2 + 4e5 * grid_points(axes) @ bragg / length
     inner = (slice(3, -3),) * 3
     assert np.ptp(expected[inner]) > 0.03
-    np.testing.assert_allclose(found[inner], expected[inner], atol=2e-3)
+    np.testing.assert_allclose(result[inner], expected[inner], atol=2e-3)
 
 
 def test_on_its_own_grid_resampling_changes_nothing() -> None:

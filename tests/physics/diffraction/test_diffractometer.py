@@ -72,18 +72,18 @@ class TestAgainstXrayutilities:
     def test_q_and_its_steps_agree(self, name: str, offset: tuple[float, float]) -> None:
         (angles, scanned), step = SCANS[name], 0.004
         machine = MACHINES[name]
-        found = compute_reflection(machine, radians(angles), scanned, float(np.radians(step)), offset=offset, **CURVE)
+        result = compute_reflection(machine, radians(angles), scanned, float(np.radians(step)), offset=offset, **CURVE)
         turn = np.eye(3)
         for circle in machine.sample:
-            turn = turn @ circle.turn(float(np.radians(angles[circle.name])))
+            turn = turn @ circle.rotation(float(np.radians(angles[circle.name])))
         middle = self.q(name, angles, offset) @ turn.T
         before, after = (
             self.q(name, angles | {scanned: angles[scanned] + half * step}, offset)[1, 1] @ turn.T
             for half in (-0.5, 0.5)
         )
         expected = np.stack([after - before, (middle[2, 1] - middle[0, 1]) / 2, (middle[1, 2] - middle[1, 0]) / 2])
-        np.testing.assert_allclose(found.bragg_vector, middle[1, 1], atol=1e-9 * K)
-        np.testing.assert_allclose(found.basis, expected, atol=1e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(result.bragg_vector, middle[1, 1], atol=1e-9 * K)
+        np.testing.assert_allclose(result.basis, expected, atol=1e-5 * np.abs(expected).max())
 
 
 class TestByHand:
@@ -91,42 +91,42 @@ class TestByHand:
         """ID01, eta = 2θ/2, delta = 2θ: q bisects the beams, and its step lies across it, dη |q| long."""
         two_theta, step = np.radians(34.0), np.radians(0.005)
         angles = {"mu": 0.0, "eta": two_theta / 2, "phi": 0.0, "nu": 0.0, "delta": two_theta}
-        found = compute_reflection(BEAMLINES["ID01"], angles, "eta", step, **CURVE)
+        result = compute_reflection(BEAMLINES["ID01"], angles, "eta", step, **CURVE)
         length = 2 * K * np.sin(two_theta / 2)
         up, along = np.cos(two_theta / 2), -np.sin(two_theta / 2)
-        np.testing.assert_allclose(found.bragg_vector, length * np.array([along, up, 0.0]), atol=1e-9 * length)
+        np.testing.assert_allclose(result.bragg_vector, length * np.array([along, up, 0.0]), atol=1e-9 * length)
         # Eta lifts the crystal's far end as delta lifts the detector: the fixed q sinks through the crystal's planes.
-        np.testing.assert_allclose(found.basis[0], length * step * np.array([up, -along, 0.0]), atol=1e-9 * length)
-        assert np.linalg.norm(found.basis[0]) == pytest.approx(length * step)
+        np.testing.assert_allclose(result.basis[0], length * step * np.array([up, -along, 0.0]), atol=1e-9 * length)
+        assert np.linalg.norm(result.basis[0]) == pytest.approx(length * step)
 
     @pytest.mark.parametrize(("name", "across"), [("ID01", 1.0), ("P10", -1.0)])
     def test_a_pixel_below_has_less_and_one_beside_the_signed_way(self, name: str, across: float) -> None:
         """At small angles q's steps are the pixels' own: k p/D down, and outboard or inboard."""
         machine = BEAMLINES[name]
         still = {circle.name: circle.rest for circle in machine.circles} | {machine.detector[1].name: 1e-6}
-        found = compute_reflection(machine, still, machine.sample[1].name, 1e-4, **CURVE)
+        result = compute_reflection(machine, still, machine.sample[1].name, 1e-4, **CURVE)
         rows, columns = (K * size / CURVE["distance"] for size in CURVE["pixel_size"])
-        np.testing.assert_allclose(found.basis[1], [0.0, -rows, 0.0], atol=1e-5 * rows)
-        np.testing.assert_allclose(found.basis[2], [0.0, 0.0, across * columns], atol=1e-5 * columns)
+        np.testing.assert_allclose(result.basis[1], [0.0, -rows, 0.0], atol=1e-5 * rows)
+        np.testing.assert_allclose(result.basis[2], [0.0, 0.0, across * columns], atol=1e-5 * columns)
 
     @pytest.mark.parametrize("name", BEAMLINES)
     def test_in_the_direct_beam_nothing_is_transferred_and_no_turn_is_seen(self, name: str) -> None:
         machine = BEAMLINES[name]
         still = {circle.name: circle.rest for circle in machine.circles}
-        found = compute_reflection(machine, still, machine.sample[0].name, 1e-4, **CURVE)
-        np.testing.assert_allclose(found.bragg_vector, 0, atol=1e-9 * K)
-        np.testing.assert_allclose(found.basis[0], 0, atol=1e-9 * K)
+        result = compute_reflection(machine, still, machine.sample[0].name, 1e-4, **CURVE)
+        np.testing.assert_allclose(result.bragg_vector, 0, atol=1e-9 * K)
+        np.testing.assert_allclose(result.basis[0], 0, atol=1e-9 * K)
 
     def test_the_horizontal_arms_of_id01_and_p10_open_to_opposite_sides(self) -> None:
-        found = [
+        result = [
             compute_reflection(BEAMLINES[name], radians(angles), scanned, 1e-4, **CURVE).bragg_vector[2]
             for name, angles, scanned in (
                 ("ID01", {"mu": 0, "eta": 0, "phi": 0, "nu": 20, "delta": 0}, "phi"),
                 ("P10", {"mu": 0, "om": 0, "chi": 90, "phi": 0, "gamma": 20, "delta": 0}, "phi"),
             )
         ]
-        assert found[0] == pytest.approx(-found[1])
-        assert found[0] < 0
+        assert result[0] == pytest.approx(-result[1])
+        assert result[0] < 0
 
     @given(st.sampled_from(list(SCANS)), st.floats(-90, 90))
     @settings(max_examples=20, deadline=None)
@@ -141,7 +141,7 @@ class TestByHand:
         turned = radians(angles | {"all": angle, "both": angle})
         one = compute_reflection(machine, radians(angles), scanned, 1e-4, **CURVE)
         two = compute_reflection(whole, turned, scanned, 1e-4, **CURVE)
-        turn = outer.turn(float(np.radians(angle)))
+        turn = outer.rotation(float(np.radians(angle)))
         np.testing.assert_allclose(two.basis, one.basis @ turn.T, atol=1e-9 * np.abs(one.basis).max())
         np.testing.assert_allclose(two.bragg_vector, turn @ one.bragg_vector, atol=1e-9 * K)
 
@@ -199,21 +199,21 @@ def expected(frame_angle: float) -> Any:
 
 class TestInFiles:
     def test_a_config_names_the_motors(self, tmp_path: Path) -> None:
-        found, known = read_foreign(tmp_path), expected(17.0 + 0.005 * (SHAPE[0] // 2))
-        np.testing.assert_allclose(found["reciprocal_basis"], known.basis, rtol=1e-6, atol=1.0)
-        np.testing.assert_allclose(found["bragg_vector"], known.bragg_vector, rtol=1e-6, atol=1.0)
-        assert found.groups["/instrument/goniometer"].attributes["scanned"] == "eta"
+        result, known = read_foreign(tmp_path), expected(17.0 + 0.005 * (SHAPE[0] // 2))
+        np.testing.assert_allclose(result["reciprocal_basis"], known.basis, rtol=1e-6, atol=1.0)
+        np.testing.assert_allclose(result["bragg_vector"], known.bragg_vector, rtol=1e-6, atol=1.0)
+        assert result.groups["/instrument/goniometer"].attributes["scanned"] == "eta"
 
     def test_the_same_circles_by_their_axes_and_a_step(self, tmp_path: Path) -> None:
         config = CONFIG.replace("beamline: ID01", "sample: [eta -x]\n    detector: [nu -y, delta -x]")
         config = config.replace("/eta in deg", "17.06 deg") + "    scanned: eta\n    step: 0.005 deg\n"
-        found, known = read_foreign(tmp_path, config=config), expected(17.06)
-        np.testing.assert_allclose(found["reciprocal_basis"], known.basis, rtol=1e-6, atol=1.0)
+        result, known = read_foreign(tmp_path, config=config), expected(17.06)
+        np.testing.assert_allclose(result["reciprocal_basis"], known.basis, rtol=1e-6, atol=1.0)
 
     @pytest.mark.parametrize("frames", ["::2", "6:20"])
     def test_frames_that_are_left_out_are_known_to_the_step(self, tmp_path: Path, frames: str) -> None:
-        found = read_foreign(tmp_path, f"acquisition.frames='{frames}'")
-        step = np.linalg.norm(found["reciprocal_basis"][0]) / np.linalg.norm(found["bragg_vector"])
+        result = read_foreign(tmp_path, f"acquisition.frames='{frames}'")
+        step = np.linalg.norm(result["reciprocal_basis"][0]) / np.linalg.norm(result["bragg_vector"])
         assert step == pytest.approx(np.radians(0.01 if frames == "::2" else 0.005), rel=0.01)
 
     def test_the_direct_beam_moves_the_detector(self, tmp_path: Path) -> None:
@@ -248,8 +248,8 @@ class TestInFiles:
             for name, values in {"eta": 17.0 + 0.005 * np.arange(SHAPE[0]), "nu": 3.0, "delta": 35.0}.items():
                 group[name] = values
                 group[name].attrs["units"] = "deg"
-        found, known = read(parse_config("kind: crystal"), path), expected(17.0 + 0.005 * (SHAPE[0] // 2))
-        np.testing.assert_allclose(found["reciprocal_basis"], known.basis, rtol=1e-6, atol=1.0)
+        result, known = read(parse_config("kind: crystal"), path), expected(17.0 + 0.005 * (SHAPE[0] // 2))
+        np.testing.assert_allclose(result["reciprocal_basis"], known.basis, rtol=1e-6, atol=1.0)
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,10 @@ def test_parseval(seed: int) -> None:
 
 def test_the_far_field_is_the_sum_with_a_minus_sign() -> None:
     density, (z, y, x) = noise(0), np.indices(SHAPE)
-    found = np.asarray(far_field(jnp.asarray(density)))
+    result = np.asarray(far_field(jnp.asarray(density)))
     for q in ((0, 0, 0), (1, 0, 0), (2, 3, 14), (9, 6, 1)):
         turns = q[0] * z / SHAPE[0] + q[1] * y / SHAPE[1] + q[2] * x / SHAPE[2]
-        assert found[q] == pytest.approx(np.sum(density * np.exp(-2j * np.pi * turns)))
+        assert result[q] == pytest.approx(np.sum(density * np.exp(-2j * np.pi * turns)))
 
 
 def test_friedel_pairs_are_equal_for_a_real_density_only() -> None:
@@ -99,8 +99,8 @@ def test_a_ramp_of_phase_moves_the_peak(shift: tuple[int, int, int]) -> None:
 def test_a_batch_is_its_members() -> None:
     batch, transfer = noise(4, (3, *SHAPE)), gaussian_transfer(SHAPE, jnp.array([0.3, 0.5, 0.7]))
     together = intensity(jnp.asarray(batch), transfer, 2.0)
-    for found, density in zip(together, batch, strict=True):
-        np.testing.assert_allclose(found, intensity(jnp.asarray(density), transfer, 2.0), rtol=1e-9)
+    for result, density in zip(together, batch, strict=True):
+        np.testing.assert_allclose(result, intensity(jnp.asarray(density), transfer, 2.0), rtol=1e-9)
 
 
 def test_the_model_is_differentiable_in_the_widths() -> None:
@@ -131,8 +131,8 @@ def test_the_deviance_is_that_of_the_definition(seed: int, level: float) -> None
     rng = np.random.default_rng(seed)
     modelled, weights = level * spots(seed), (rng.random(SHAPE) < 0.8).astype(float)
     counts = rng.poisson(np.minimum(modelled, 1e12)).astype(float)
-    found = deviance(jnp.asarray(counts), jnp.asarray(modelled), jnp.asarray(weights))
-    assert found == pytest.approx(textbook_deviance(counts, modelled, weights), rel=1e-6, abs=1e-9)
+    result = deviance(jnp.asarray(counts), jnp.asarray(modelled), jnp.asarray(weights))
+    assert result == pytest.approx(textbook_deviance(counts, modelled, weights), rel=1e-6, abs=1e-9)
 
 
 def test_the_deviance_of_perfect_counting_is_1_in_single_precision_too() -> None:
@@ -141,9 +141,9 @@ def test_the_deviance_of_perfect_counting_is_1_in_single_precision_too() -> None
     for level in (30.0, 1e4, 1e8):
         modelled = np.full((40, 40, 40), level, np.float32)
         counts = rng.poisson(modelled).astype(np.float32)
-        found = deviance(*(jnp.asarray(a) for a in (counts, modelled, np.ones_like(counts))))
-        assert found.dtype == jnp.float32
-        assert found == pytest.approx(1, abs=0.03)
+        result = deviance(*(jnp.asarray(a) for a in (counts, modelled, np.ones_like(counts))))
+        assert result.dtype == jnp.float32
+        assert result == pytest.approx(1, abs=0.03)
 
 
 def test_the_deviance_slopes_as_1_minus_i_over_c() -> None:

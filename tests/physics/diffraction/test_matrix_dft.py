@@ -46,8 +46,8 @@ def test_an_offset_is_a_ramp_of_the_density(offset: tuple[float, float, float]) 
     index = np.indices(SHAPE) - np.array(SHAPE).reshape(3, 1, 1, 1) // 2
     turns = sum(d * i / n for d, i, n in zip(offset, index, SHAPE, strict=True))
     expected = transformed(padded * np.exp(2j * np.pi * turns))
-    found = far_field(density, BOX, np.array(offset))
-    np.testing.assert_allclose(found, expected, atol=3e-6 * np.abs(expected).max())
+    result = far_field(density, BOX, np.array(offset))
+    np.testing.assert_allclose(result, expected, atol=3e-6 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("fineness", "error"), [(1, 0.3), (2, 1e-5), (3, 3e-6)])
@@ -60,10 +60,10 @@ def test_finer_samples_give_the_continuous_transform(fineness: int, error: float
     k = (np.arange(18) - 9) / 18
     exact = [width * np.sqrt(2 * np.pi) * np.exp(-2 * (np.pi * width * k) ** 2 - 2j * np.pi * k * c) for c in centre]
     expected = exact[0][:, None, None] * exact[1][:, None] * exact[2]
-    found = far_field(density, box)
-    assert np.abs(found - expected).max() == pytest.approx(0, abs=error * np.abs(expected).max())
+    result = far_field(density, box)
+    assert np.abs(result - expected).max() == pytest.approx(0, abs=error * np.abs(expected).max())
     if fineness == 1:
-        assert np.abs(found - expected).max() > 0.1 * np.abs(expected).max()
+        assert np.abs(result - expected).max() > 0.1 * np.abs(expected).max()
 
 
 def test_the_transpose_is_the_adjoint() -> None:

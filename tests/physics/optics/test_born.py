@@ -142,16 +142,16 @@ def test_more_views_recover_more_of_a_specimen() -> None:
     truth, camera = 1e-2 * specimen(), BornModel(THICK, 0.9)
     image = jax.jit(ImageFormation(THICK, 0.9, "ssnp", THICK.shape[1:]).images)
     unseen = lights(ring(3, 0.4, start=0.5))
-    wanted = np.asarray(image(truth, unseen, np.zeros(0)))
-    found, errors = [], []
+    reference = np.asarray(image(truth, unseen, np.zeros(0)))
+    result, errors = [], []
     for views in (3, 8, 32):
         light = lights(spiral(views, 0.65))
         answer = inverted(camera, np.asarray(image(truth, light, np.zeros(0))), light, 1e-3)
-        found.append(correlation(answer, truth))
-        errors.append(np.linalg.norm(weakly(camera, answer, unseen) - wanted) / np.linalg.norm(wanted - 1))
-        assert found[-1] > correlation(answer, truth[:, ::-1]) + 0.5
-    assert found[0] < found[1] < found[2]
-    assert found[2] > 0.85
+        result.append(correlation(answer, truth))
+        errors.append(np.linalg.norm(weakly(camera, answer, unseen) - reference) / np.linalg.norm(reference - 1))
+        assert result[-1] > correlation(answer, truth[:, ::-1]) + 0.5
+    assert result[0] < result[1] < result[2]
+    assert result[2] > 0.85
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.03
 

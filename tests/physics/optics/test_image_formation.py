@@ -123,8 +123,8 @@ def test_a_shadow_falls_where_the_light_goes(scattering: str) -> None:
 def test_an_empty_volume_gives_images_of_one(scattering: str) -> None:
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     camera = ImageFormation(lattice, 0.8, scattering, (20, 22))
-    found = images(camera, np.zeros((1, *lattice.shape)), [(0.0, 0.0), (0.3, 0.4)], 7e-6, np.array([0.5, -1.0, 0.3]))
-    np.testing.assert_allclose(found, np.ones((2, 20, 22)), atol=1e-10)
+    result = images(camera, np.zeros((1, *lattice.shape)), [(0.0, 0.0), (0.3, 0.4)], 7e-6, np.array([0.5, -1.0, 0.3]))
+    np.testing.assert_allclose(result, np.ones((2, 20, 22)), atol=1e-10)
 
 
 def test_a_source_beyond_the_rim_gives_a_dark_field() -> None:
@@ -159,10 +159,10 @@ def test_several_sources_add_incoherently() -> None:
     camera = ImageFormation(lattice, 0.8, "multislice", (24, 24))
     tilts, weights = jnp.array([(0.0, 0.0), (0.2, -0.3), (0.5, 0.1)]), jnp.array([[1.0, 3.0, 0.0], [0.0, 0.0, 2.0]])
     light = PlaneWaves(jnp.stack([tilts, tilts]), weights, jnp.zeros(2))
-    found = np.asarray(_images(camera, contrast, light, NONE))
+    result = np.asarray(_images(camera, contrast, light, NONE))
     single = images(camera, contrast, [(float(y), float(x)) for y, x in tilts])
-    np.testing.assert_allclose(found[0], (single[0] + 3 * single[1]) / 4, atol=1e-12)
-    np.testing.assert_allclose(found[1], single[2], atol=1e-12)
+    np.testing.assert_allclose(result[0], (single[0] + 3 * single[1]) / 4, atol=1e-12)
+    np.testing.assert_allclose(result[1], single[2], atol=1e-12)
 
 
 def test_a_dark_source_among_bright_ones_leaves_the_empty_field_at_one() -> None:
@@ -170,8 +170,8 @@ def test_a_dark_source_among_bright_ones_leaves_the_empty_field_at_one() -> None
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     camera = ImageFormation(lattice, 0.5, "multislice", (24, 24))
     light = PlaneWaves(jnp.array([[(0.0, 0.1), (0.45, 0.0)]]), jnp.ones((1, 2)), jnp.zeros(1))
-    found = _images(camera, np.zeros((1, *lattice.shape)), light, NONE)
-    np.testing.assert_allclose(found, 1, atol=1e-12)
+    result = _images(camera, np.zeros((1, *lattice.shape)), light, NONE)
+    np.testing.assert_allclose(result, 1, atol=1e-12)
 
 
 def test_several_foci_are_those_of_several_images() -> None:
@@ -179,10 +179,10 @@ def test_several_foci_are_those_of_several_images() -> None:
     contrast = 0.02 * blob(lattice, (0.4e-6,) * 3, (0, 0.2e-6, 0))
     camera = ImageFormation(lattice, 0.8, "multislice", (24, 24))
     foci = np.array([-2e-6, 0.0, 3e-6])
-    found = _images(camera, contrast, waves([(0.1, 0.2)] * 3, np.array([lattice.cycles(f) for f in foci])), NONE)
-    for image, focus in zip(np.asarray(found), foci, strict=True):
+    result = _images(camera, contrast, waves([(0.1, 0.2)] * 3, np.array([lattice.cycles(f) for f in foci])), NONE)
+    for image, focus in zip(np.asarray(result), foci, strict=True):
         np.testing.assert_allclose(image, images(camera, contrast, [(0.1, 0.2)], float(focus))[0], atol=1e-12)
-    assert np.abs(found[0] - found[2]).max() > 0.02
+    assert np.abs(result[0] - result[2]).max() > 0.02
 
 
 SPECIMEN = ((0.8e-6, 0.6e-6, 0.9e-6), (0.2e-6, -0.3e-6, 0.4e-6))
@@ -196,9 +196,9 @@ def standard_image(scattering: str, counts: tuple[int, int, int], centre: float 
     contrast = 0.03 * blob(lattice, *SPECIMEN)
     shape = (counts[1] // binning, counts[2] // binning)
     camera = ImageFormation(lattice, 0.65, scattering, shape)
-    found = images(camera, contrast, [(0.1, -0.25)], 1e-6)[0]
+    result = images(camera, contrast, [(0.1, -0.25)], 1e-6)[0]
     y, x = (n // 24 for n in shape)
-    return found[(shape[0] // 2) % y :: y, (shape[1] // 2) % x :: x]
+    return result[(shape[0] // 2) % y :: y, (shape[1] // 2) % x :: x]
 
 
 @both

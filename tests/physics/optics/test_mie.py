@@ -28,8 +28,8 @@ def amplitude(radius: float, index: complex, cosines: np.ndarray) -> np.ndarray:
     relative = np.conj(index) / MEDIUM
     some, places = np.unique(np.round(cosines, 7), return_inverse=True)
     first, _ = miepython.S1_S2(relative, WAVENUMBER * radius, some, norm="wiscombe")
-    found: np.ndarray = np.conj(first)[places]
-    return found
+    result: np.ndarray = np.conj(first)[places]
+    return result
 
 
 @partial(jax.jit, static_argnums=0)
@@ -48,7 +48,7 @@ def spectra(scattering: str, radius: float, index: complex, tilt: tuple[float, f
     contrast = contrast if index.imag else contrast[:1]
     camera = ImageFormation(lattice, APERTURE, scattering, lattice.shape[1:])
     wave = np.asarray(scattered(camera, contrast.astype(np.float32), np.array(tilt, np.float32)))
-    found = np.fft.fft2(np.fft.ifftshift(wave)) * lattice.pitch[1] * lattice.pitch[2]
+    result = np.fft.fft2(np.fft.ifftshift(wave)) * lattice.pitch[1] * lattice.pitch[2]
 
     sy, sx = lattice.sines
     sine = (sy + tilt[0]) ** 2 + (sx + tilt[1]) ** 2
@@ -56,7 +56,7 @@ def spectra(scattering: str, radius: float, index: complex, tilt: tuple[float, f
     cosine = np.sqrt(1 - np.where(inside, sine, 0))
     angle = (sy + tilt[0]) * tilt[0] + (sx + tilt[1]) * tilt[1] + cosine * np.sqrt(1 - np.sum(np.square(tilt)))
     far = 1j * amplitude(radius, index, angle[inside]) / WAVENUMBER
-    return found[inside], 2j * np.pi * far / (WAVENUMBER * cosine[inside])
+    return result[inside], 2j * np.pi * far / (WAVENUMBER * cosine[inside])
 
 
 def test_the_reference_obeys_the_optical_theorem_and_borns_limit() -> None:
@@ -78,12 +78,12 @@ def test_a_bead_scatters_as_mie_says(
     scattering: str, tolerance: float, index: complex, tilt: tuple[float, float]
 ) -> None:
     """In amplitude and phase, in every direction that the objective sees: a bead of 3 µm, bright or dark."""
-    found, exact = spectra(scattering, RADIUS, complex(index), tilt)
-    assert np.linalg.norm(found - exact) < tolerance * np.linalg.norm(exact)
+    result, exact = spectra(scattering, RADIUS, complex(index), tilt)
+    assert np.linalg.norm(result - exact) < tolerance * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.03), ("multislice", 0.12)])
 def test_a_bead_smaller_than_the_wavelength_scatters_as_mie_says(scattering: str, tolerance: float) -> None:
     """Into wide angles, where multi-slice divides by the incident wave's cosine and not by the scattered one's."""
-    found, exact = spectra(scattering, 0.35e-6, 1.38 + 0j, (0.0, 0.0))
-    assert np.linalg.norm(found - exact) < tolerance * np.linalg.norm(exact)
+    result, exact = spectra(scattering, 0.35e-6, 1.38 + 0j, (0.0, 0.0))
+    assert np.linalg.norm(result - exact) < tolerance * np.linalg.norm(exact)

@@ -96,8 +96,8 @@ def test_the_phase_of_a_slab_is_the_exact_one_to_first_order(tilt: float) -> Non
     errors = []
     for index in (1e-2, 1e-3):
         exact = axial_difference(index, tilt, lattice)
-        found = np.angle(waves(np.full((1, *lattice.shape), index), lattice, (0.0, tilt))[0, 0, 0])
-        errors.append(abs(found / exact - 1))
+        result = np.angle(waves(np.full((1, *lattice.shape), index), lattice, (0.0, tilt))[0, 0, 0])
+        errors.append(abs(result / exact - 1))
     assert errors[0] < 0.01
     assert errors[1] == pytest.approx(errors[0] / 10, rel=0.05, abs=1e-9)
 
@@ -138,14 +138,14 @@ def to_focus(lattice: Lattice, tilt: jax.Array) -> jax.Array:
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.3, -0.2)])
 def test_halving_the_slices_converges_at_second_order(tilt: tuple[float, float]) -> None:
     """Richardson: each halving of Δz takes the error down by four. The waves are compared at z = 0."""
-    found = []
+    result = []
     for slices in (8, 16, 32, 64):
         lattice = Lattice((slices, 32, 32), (6e-6 / slices, 0.2e-6, 0.2e-6), 532e-9, 1.33)
         spectrum = spectra_behind(0.05 * blob(lattice, 1.0e-6), lattice, np.array([tilt]))[0]
-        found.append(np.fft.ifft2(spectrum * to_focus(lattice, np.array(tilt))))
-    changes = [np.linalg.norm(b - a) for a, b in pairwise(found)]
+        result.append(np.fft.ifft2(spectrum * to_focus(lattice, np.array(tilt))))
+    changes = [np.linalg.norm(b - a) for a, b in pairwise(result)]
     assert changes[1] / changes[2] == pytest.approx(4, rel=0.1)
-    assert changes[2] < 2e-3 * np.linalg.norm(found[-1] - 1)
+    assert changes[2] < 2e-3 * np.linalg.norm(result[-1] - 1)
 
 
 def test_a_weak_specimen_gives_linear_theory_in_the_paraxial_limit() -> None:

@@ -92,9 +92,9 @@ def test_a_lattice_without_size_is_refused(
 @settings(max_examples=300, deadline=None)
 def test_the_phasor_is_that_of_the_library(phase: float) -> None:
     """To the rounding of the phase itself, which no float32 code can undo."""
-    found = complex(cis(jnp.float32(phase)))
-    assert abs(found - np.exp(1j * phase)) < 4e-7 + 1.2e-7 * abs(phase)
-    assert abs(found) == pytest.approx(1, abs=5e-7)
+    result = complex(cis(jnp.float32(phase)))
+    assert abs(result - np.exp(1j * phase)) < 4e-7 + 1.2e-7 * abs(phase)
+    assert abs(result) == pytest.approx(1, abs=5e-7)
 
 
 @given(st.floats(2.0**-30, 2.0**-7, width=32))
@@ -139,14 +139,14 @@ def test_travelling_waves_keep_their_energy_and_evanescent_ones_do_not_arrive(ti
 def test_a_wave_gains_the_phase_of_its_axial_frequency(double: None) -> None:
     """In SI, from η(u) = √((n/λ)² − |u|²): neither n√(1/λ² − u²) nor the paraxial form."""
     tilt, distance = np.array([0.31, -0.12]), 3.3e-6
-    found = kernel(WATER, jnp.asarray(tilt), WATER.cycles(distance))
+    result = kernel(WATER, jnp.asarray(tilt), WATER.cycles(distance))
     n_over_wavelength = 1.33 / 532e-9
     uy = np.fft.fftfreq(48, 0.14e-6)[:, None] + tilt[0] * n_over_wavelength
     ux = np.fft.fftfreq(64, 0.15e-6)[None, :] + tilt[1] * n_over_wavelength
     eta = np.emath.sqrt(n_over_wavelength**2 - uy**2 - ux**2)
     incident = n_over_wavelength * np.sqrt(1 - np.sum(tilt**2))
     expected = np.where(eta.imag == 0, np.exp(2j * np.pi * (eta.real - incident) * distance), 0)
-    np.testing.assert_allclose(found, expected, atol=1e-11)
+    np.testing.assert_allclose(result, expected, atol=1e-11)
 
 
 def test_a_tilt_on_the_fourier_grid_moves_the_kernel_by_whole_samples(double: None) -> None:

@@ -158,5 +158,5 @@ def test_shares_of_the_light_are_relative_to_what_passes() -> None:
     """Two sources inside of weights 1 and 3, one outside; and a view whose sources are all outside."""
     inside, outside = (0.1, 0.2), (0.5, 0.4)
     tilts = jnp.array([[inside, (0.0, 0.0), outside], [outside, outside, outside]])
-    found = relative_brightness(WATER, 0.7, tilts, jnp.array([[1.0, 3.0, 4.0], [1.0, 0.0, 1.0]]))
-    np.testing.assert_allclose(found, [[0.25, 0.75, 1.0], [0.5, 0.0, 0.5]])
+    result = relative_brightness(WATER, 0.7, tilts, jnp.array([[1.0, 3.0, 4.0], [1.0, 0.0, 1.0]]))
+    np.testing.assert_allclose(result, [[0.25, 0.75, 1.0], [0.5, 0.0, 0.5]])

@@ -38,8 +38,8 @@ def blobs(shape: tuple[int, int, int], rotation: np.ndarray | None = None) -> np
     return values.reshape(1, *shape)
 
 
-def relative(found: jax.Array, expected: np.ndarray) -> float:
-    return float(np.linalg.norm(np.asarray(found) - expected) / np.linalg.norm(expected))
+def relative(result: jax.Array, expected: np.ndarray) -> float:
+    return float(np.linalg.norm(np.asarray(result) - expected) / np.linalg.norm(expected))
 
 
 @given(st.sampled_from([0, 1, 2]), angles, angles)
@@ -118,22 +118,22 @@ def test_a_turned_specimen_is_the_specimen_at_turned_points(axis: int, size: int
     """All the way round, for even and odd numbers of samples."""
     there = blobs((size,) * 3)
     for angle in (0.0, 0.3, -0.7, 1.1, np.pi / 2, 2.5, np.pi, -1.9):
-        found = turned(there, (axis,), np.array([angle]))
-        assert relative(found, blobs((size,) * 3, axis_rotation(axis, angle))) < 2e-3
+        result = turned(there, (axis,), np.array([angle]))
+        assert relative(result, blobs((size,) * 3, axis_rotation(axis, angle))) < 2e-3
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_general_rotation_is_the_specimen_at_turned_points(seed: int) -> None:
     rotation = random_rotation(np.random.default_rng(seed))
     axes, parts = shear_angles(np.stack([rotation]))
-    found = turned(blobs((36,) * 3), axes, parts[0])
-    assert relative(found, blobs((36,) * 3, rotation)) < 0.01
+    result = turned(blobs((36,) * 3), axes, parts[0])
+    assert relative(result, blobs((36,) * 3, rotation)) < 0.01
 
 
 def test_the_axis_itself_may_have_another_number_of_samples() -> None:
     shape = (22, 33, 33)
-    found = turned(blobs(shape), (0,), np.array([0.8]))
-    assert relative(found, blobs(shape, axis_rotation(0, 0.8))) < 2e-3
+    result = turned(blobs(shape), (0,), np.array([0.8]))
+    assert relative(result, blobs(shape, axis_rotation(0, 0.8))) < 2e-3
 
 
 @given(angles, angles)
@@ -160,16 +160,16 @@ def test_the_adjoint_is_the_turn_back(seed: int, size: int) -> None:
 
 def test_the_turn_back_restores_the_specimen_and_energy_is_kept() -> None:
     there, by = blobs((33,) * 3), np.array([0.4, -1.2, 2.0])
-    found = turned(there, (0, 2, 0), by)
-    assert float(jnp.linalg.norm(found)) == pytest.approx(np.linalg.norm(there), rel=1e-6)
-    assert relative(turned(found, (0, 2, 0), -by[::-1]), there) < 1e-4
+    result = turned(there, (0, 2, 0), by)
+    assert float(jnp.linalg.norm(result)) == pytest.approx(np.linalg.norm(there), rel=1e-6)
+    assert relative(turned(result, (0, 2, 0), -by[::-1]), there) < 1e-4
 
 
 def test_the_gradient_by_the_angle_is_that_of_finite_differences() -> None:
-    there, wanted = jnp.asarray(blobs((16,) * 3)), jnp.asarray(blobs((16,) * 3, axis_rotation(2, 0.5)))
+    there, reference = jnp.asarray(blobs((16,) * 3)), jnp.asarray(blobs((16,) * 3, axis_rotation(2, 0.5)))
 
     def misfit(angle: jax.Array) -> jax.Array:
-        return jnp.sum((rotate(there, (2,), angle[None]) - wanted) ** 2)
+        return jnp.sum((rotate(there, (2,), angle[None]) - reference) ** 2)
 
     value, slope, step = jax.jit(misfit), jax.jit(jax.grad(misfit))(0.3), 1e-5
     difference = (value(0.3 + step) - value(0.3 - step)) / (2 * step)

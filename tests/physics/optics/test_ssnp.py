@@ -45,8 +45,8 @@ def waves(contrast: np.ndarray, lattice: Lattice, *tilts: tuple[float, float]) -
 def to_focus(lattice: Lattice, tilt: jax.Array) -> jax.Array:
     """Kernel from the last slice back to z = 0, for the waves that no damping touched."""
     safe = cosines(lattice, tilt)[0] > GRAZING + 0.05
-    found = kernel(lattice, tilt, -lattice.cycles(lattice.planes[-1]))
-    return jnp.where(safe, found, 0)
+    result = kernel(lattice, tilt, -lattice.cycles(lattice.planes[-1]))
+    return jnp.where(safe, result, 0)
 
 
 @given(tilts, st.sampled_from([1, 2]), st.sampled_from([1, 6]))
@@ -60,8 +60,8 @@ def test_an_empty_volume_is_the_identity(tilt: np.ndarray, channels: int, slices
 def test_an_empty_volume_is_the_identity_in_single_precision(thickness: float) -> None:
     wave = WATER.wavelength / WATER.medium_index
     lattice = Lattice((40, 32, 32), (thickness * wave, *WATER.pitch[1:]), WATER.wavelength, WATER.medium_index)
-    found = exit_spectra(jnp.zeros((1, *lattice.shape), jnp.float32), lattice, jnp.zeros((1, 2), jnp.float32))
-    np.testing.assert_allclose(np.fft.ifft2(np.asarray(found)), 1, atol=1e-4)
+    result = exit_spectra(jnp.zeros((1, *lattice.shape), jnp.float32), lattice, jnp.zeros((1, 2), jnp.float32))
+    np.testing.assert_allclose(np.fft.ifft2(np.asarray(result)), 1, atol=1e-4)
 
 
 def flux(contrast: np.ndarray, tilt: tuple[float, float]) -> float:
@@ -89,11 +89,11 @@ def test_the_phase_of_a_slab_is_the_exact_difference_of_axial_frequencies(tilt: 
     inside, outside = (2 * np.pi / 500e-9 * np.sqrt(m**2 - (n * tilt) ** 2) for m in (n + index, n))
     exact = (inside - outside) * lattice.thickness
     slab = np.full((1, *lattice.shape), index)
-    found = np.angle(waves(slab, lattice, (0.0, tilt))[0, 0, 0] * np.exp(-1j * exact))
-    assert abs(found) < 2e-3 * exact
+    result = np.angle(waves(slab, lattice, (0.0, tilt))[0, 0, 0] * np.exp(-1j * exact))
+    assert abs(result) < 2e-3 * exact
     if tilt:
         first = multislice.exit_spectra(jnp.asarray(slab), lattice, jnp.array([[0.0, tilt]]))[0, 0, 0]
-        assert abs(np.angle(first * np.exp(-1j * exact))) > 5 * abs(found)
+        assert abs(np.angle(first * np.exp(-1j * exact))) > 5 * abs(result)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5])
@@ -128,14 +128,14 @@ def test_a_weak_specimen_gives_linear_theory_to_second_order(tilt: tuple[float, 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.3, -0.2)])
 def test_halving_the_slices_converges_at_second_order(tilt: tuple[float, float]) -> None:
     """Richardson: each halving of Δz takes the error down by four. The waves are compared at z = 0."""
-    found = []
+    result = []
     for slices in (100, 200, 400):
         lattice = Lattice((slices, 24, 24), (5e-6 / slices, 0.25e-6, 0.25e-6), 532e-9, 1.33)
         spectrum = spectra_behind(0.05 * blob(lattice, 0.9e-6), lattice, np.array([tilt]))[0]
-        found.append(np.fft.ifft2(spectrum * to_focus(lattice, np.array(tilt))))
-    changes = [np.linalg.norm(b - a) for a, b in pairwise(found)]
+        result.append(np.fft.ifft2(spectrum * to_focus(lattice, np.array(tilt))))
+    changes = [np.linalg.norm(b - a) for a, b in pairwise(result)]
     assert changes[0] / changes[1] == pytest.approx(4, rel=0.1)
-    assert changes[1] < 1e-3 * np.linalg.norm(found[-1] - 1)
+    assert changes[1] < 1e-3 * np.linalg.norm(result[-1] - 1)
 
 
 def test_evanescent_waves_do_not_grow() -> None:

@@ -338,14 +338,14 @@ def test_the_strain_of_a_sampled_crystal_is_its_displacement_s_slope() -> None:
     direction = crystal.bragg_vector / np.linalg.norm(crystal.bragg_vector)
     steps = random_steps(8, crystal, (48,) * 3)
     sampled = density(crystal, steps, (48,) * 3)
-    found = strain_from_density(sampled, steps, crystal.bragg_vector, np.abs(sampled) > 0.999)
-    known = ndimage.binary_erosion(np.isfinite(found))
+    result = strain_from_density(sampled, steps, crystal.bragg_vector, np.abs(sampled) > 0.999)
+    known = ndimage.binary_erosion(np.isfinite(result))
     where = sample_positions(steps, (48,) * 3)[known]
     expected = (
         crystal.displacement(where + 1e-10 * direction) - crystal.displacement(where - 1e-10 * direction)
     ) / 2e-10
-    assert np.std(found[known] - expected) < 0.1 * np.std(expected)
-    assert np.corrcoef(found[known], expected)[0, 1] > 0.99
+    assert np.std(result[known] - expected) < 0.1 * np.std(expected)
+    assert np.corrcoef(result[known], expected)[0, 1] > 0.99
 
 
 # The far field
@@ -357,8 +357,8 @@ def test_a_block_diffracts_as_a_block() -> None:
     q = sample_positions(reciprocal_space_steps(steps, shape), shape)
     expected = np.prod(np.sinc(q * sides / (2 * np.pi)) * sides / 1.3e-9, axis=-1)
     crystal = Crystal(Shape(block(*sides)), (), np.array([1e10, 0, 0]))
-    found = [amplitudes(crystal, steps, shape, fineness=n) for n in (1, 2, 3)]
-    errors = [np.linalg.norm(f - expected) / np.linalg.norm(expected) for f in found]
+    result = [amplitudes(crystal, steps, shape, fineness=n) for n in (1, 2, 3)]
+    errors = [np.linalg.norm(f - expected) / np.linalg.norm(expected) for f in result]
     assert errors[1] < 0.025
     assert errors[2] < 0.008
     assert errors[0] > 4 * errors[1]
@@ -371,13 +371,13 @@ def test_a_grid_along_the_axes_and_a_skewed_one_see_one_crystal() -> None:
     straight = density(crystal, fine * np.eye(3), (110,) * 3)
     inside = straight != 0
     where, values = sample_positions(fine * np.eye(3), (110,) * 3)[inside], straight[inside]
-    found, basis = amplitudes(crystal, steps, SIZE), reciprocal_space_steps(steps, SIZE)
+    result, basis = amplitudes(crystal, steps, SIZE), reciprocal_space_steps(steps, SIZE)
     rng = np.random.default_rng(0)
     for index in rng.integers(-9, 10, (30, 3)):
         q = index @ basis
         expected = np.sum(values * np.exp(-1j * (where @ q))) * fine**3 / abs(np.linalg.det(steps))
         expected /= np.prod(np.sinc(fine * q / (2 * np.pi)))
-        assert abs(found[tuple(index + np.array(SIZE) // 2)] - expected) < 5e-3 * np.abs(found).max()
+        assert abs(result[tuple(index + np.array(SIZE) // 2)] - expected) < 5e-3 * np.abs(result).max()
 
 
 def test_the_far_field_is_that_of_the_sampled_density_where_it_is_strong() -> None:
@@ -385,9 +385,9 @@ def test_the_far_field_is_that_of_the_sampled_density_where_it_is_strong() -> No
     steps = random_steps(10, crystal, SIZE)
     sampled = far_field.ifftshift3(density(crystal, steps, SIZE))
     plain = np.asarray(far_field.fftshift3(far_field.far_field(jnp.asarray(sampled))))
-    found = amplitudes(crystal, steps, SIZE)
-    assert abs(np.vdot(plain, found)) / np.linalg.norm(plain) / np.linalg.norm(found) > 0.99
-    back = np.fft.ifftn(np.fft.ifftshift(found))
+    result = amplitudes(crystal, steps, SIZE)
+    assert abs(np.vdot(plain, result)) / np.linalg.norm(plain) / np.linalg.norm(result) > 0.99
+    back = np.fft.ifftn(np.fft.ifftshift(result))
     assert abs(np.vdot(sampled, back)) / np.linalg.norm(sampled) / np.linalg.norm(back) > 0.98
 
 

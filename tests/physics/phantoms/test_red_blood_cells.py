@@ -56,10 +56,10 @@ def test_a_balls_distance_is_exact_whatever_the_grid(count: int) -> None:
     grid = axis(count)
     true = radius_on(grid) - 3e-6
     assert np.abs(sample_level(Disc(3e-6, 1.0), grid, grid, grid) - true).max() < 1e-10
-    found = sample_signed_distance(Ellipsoid((3e-6, 3e-6, 3e-6)), grid, grid, grid)
+    result = sample_signed_distance(Ellipsoid((3e-6, 3e-6, 3e-6)), grid, grid, grid)
     step = grid[1] - grid[0]
-    assert np.abs(found - true)[np.abs(true) < 2 * step].max() < 0.1 * step
-    assert np.sqrt(np.mean((found - true) ** 2)) < 0.12 * step
+    assert np.abs(result - true)[np.abs(true) < 2 * step].max() < 0.1 * step
+    assert np.sqrt(np.mean((result - true) ** 2)) < 0.12 * step
 
 
 def test_distances_agree_with_those_from_many_points_of_the_surface() -> None:
@@ -70,9 +70,9 @@ def test_distances_agree_with_those_from_many_points_of_the_surface() -> None:
     step = float(fine[1] - fine[0])
     vertices = marching_cubes(sample_level(cell.surface, fine, fine, fine), 0.0)[0] * step + fine[0]
     points = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"), axis=-1)
-    wanted = cKDTree(vertices).query(points)[0]
-    found = np.abs(cell.signed_distance(grid, grid, grid))
-    assert np.sqrt(np.mean((found - wanted) ** 2)) < 0.12 * (grid[1] - grid[0])
+    expected = cKDTree(vertices).query(points)[0]
+    result = np.abs(cell.signed_distance(grid, grid, grid))
+    assert np.sqrt(np.mean((result - expected) ** 2)) < 0.12 * (grid[1] - grid[0])
 
 
 def test_distance_needs_no_level_that_is_a_distance() -> None:
@@ -81,8 +81,8 @@ def test_distance_needs_no_level_that_is_a_distance() -> None:
     step = float(grid[1] - grid[0])
     bent = np.tanh(true / 1.5e-6).astype(np.float32)
     near = np.abs(true) < 3 * step
-    found = signed_distance(bent, (step, step, step))
-    assert np.abs(found - true)[near].max() < 0.3 * step
+    result = signed_distance(bent, (step, step, step))
+    assert np.abs(result - true)[near].max() < 0.3 * step
     assert (signed_distance(np.ones((8, 8, 8), np.float32), (step, step, step)) > 0).all()
 
 
