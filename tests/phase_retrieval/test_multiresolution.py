@@ -38,7 +38,7 @@ def test_there_and_back_nothing_is_lost(seed: int, coarse: tuple[int, int, int],
 
 
 @pytest.mark.parametrize("n", [12, 13])
-@pytest.mark.parametrize("wanted", [7, 8])
+@pytest.mark.parametrize("expected", [7, 8])
 def test_a_coarse_density_has_the_middle_of_the_far_field(n: int, expected: int) -> None:
     density = density_of(1, (n, n, n))
     coarse = resample_density(jnp.asarray(density), (expected,) * 3)

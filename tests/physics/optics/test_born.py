@@ -105,7 +105,7 @@ def test_the_inverse_is_tikhonovs() -> None:
 @given(st.integers(0, 100))
 @settings(max_examples=5, deadline=None)
 def test_what_the_images_hold_is_recovered(seed: int) -> None:
-    """Where data suffice, exactly: a specimen of waves that some view transfers."""
+    """The inverse is exact for a specimen of frequencies that some view transfers."""
     camera = BornModel(SMALL, 0.9)
     light = lights(np.tile(spiral(8, 0.6), (3, 1)), np.repeat([-2.0, 0.0, 2.0], 8))
     start = np.random.default_rng(seed).normal(0, 1, (24, *SMALL.shape[1:]))

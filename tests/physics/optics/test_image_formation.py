@@ -227,7 +227,7 @@ def test_thick_slices_change_little_where_light_bends_little() -> None:
 
 
 def test_padding_with_background_converges() -> None:
-    """What wraps around a narrow box, the rings of the pupil's rim among it, is gone from a wide one."""
+    """Light that wraps around a narrow box, such as rings of the pupil's rim, vanishes in a wide one."""
     lattice = Lattice((20, 48, 48), (0.15e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     contrast = 0.03 * blob(lattice, *SPECIMEN)
 
