@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .fields.density_head import DensityHead
-from .fields.numpy_fields import NumpyField, field_of
+from .fields.numpy_fields import NumpyField, build_numpy_field
 from .frame import ModelFrame, inside
 
 _MEMBER = "member_"
@@ -71,7 +71,7 @@ class Ensemble:
         return self._fields(np.float32)
 
     def _fields(self, dtype: type[np.floating[Any]]) -> tuple[NumpyField, ...]:
-        return tuple(field_of(self.architecture, weights, dtype) for weights in self.sets)
+        return tuple(build_numpy_field(self.architecture, weights, dtype) for weights in self.sets)
 
     @cached_property
     def heads(self) -> tuple[DensityHead, ...]:

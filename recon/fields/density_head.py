@@ -26,7 +26,7 @@ from jaxtyping import Complex, Float
 
 from ..errors import DataError
 from . import numpy_spline
-from .numpy_common import weight_of
+from .numpy_common import get_weight
 
 OUTPUTS = 3
 """Number of raw outputs of the field."""
@@ -74,7 +74,7 @@ class DensityHead:
             return cls(
                 float(description["sharpness"]),
                 float(description["surface"]),
-                np.asarray(weight_of(weights, PLANE, (4,)), float),
+                np.asarray(get_weight(weights, PLANE, (4,)), float),
                 np.asarray(weights[REFERENCE], float) if REFERENCE in weights else None,
                 step,
                 float(description.get("length", 1.0)),

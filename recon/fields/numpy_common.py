@@ -28,7 +28,7 @@ def gelu(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     return values
 
 
-def signed(raw: Float[np.ndarray, "k *n"], signs: Sequence[str]) -> Float[np.ndarray, "k *n"]:
+def apply_signs(raw: Float[np.ndarray, "k *n"], signs: Sequence[str]) -> Float[np.ndarray, "k *n"]:
     """Constrain outputs to their sign by a smooth bend: g(r) = (r + √(r² + 4δ²))/2, or −g(−r)."""
     constrained = raw.copy()
     for r, sign in zip(constrained, signs, strict=True):
@@ -39,7 +39,7 @@ def signed(raw: Float[np.ndarray, "k *n"], signs: Sequence[str]) -> Float[np.nda
     return constrained
 
 
-def weight_of(weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
+def get_weight(weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
     """Look up a weight, and check its shape."""
     if name not in weights:
         raise DataError(f"the weight {name} is missing; there are {', '.join(sorted(weights))}")
@@ -49,7 +49,7 @@ def weight_of(weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ..
     return array
 
 
-def signs_of(architecture: Mapping[str, Any]) -> tuple[str, ...]:
+def parse_signs(architecture: Mapping[str, Any]) -> tuple[str, ...]:
     """Read the sign of each output: one word for all, or a list."""
     sign, outputs = architecture.get("sign", "any"), architecture["outputs"]
     signs = (sign,) * outputs if isinstance(sign, str) else tuple(sign)

@@ -28,7 +28,7 @@ ARCHITECTURES: dict[str, type[NumpyField]] = {
 }
 
 
-def field_of(
+def build_numpy_field(
     architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray], dtype: type[np.floating[Any]] = np.float64
 ) -> NumpyField:
     """Build the field that a model file describes, with its weights in one precision.

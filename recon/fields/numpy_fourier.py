@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .numpy_common import gelu, signed, signs_of, weight_of
+from .numpy_common import apply_signs, gelu, get_weight, parse_signs
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class NumpyFourier:
         for i in range(depth + 1):
             inward = (width if i else encoded) + encoded * (i in skip)
             outward = width if i < depth else architecture["outputs"]
-            w = weight_of(weights, f"layer_{i}/w", (inward, outward))
-            layers.append((w, weight_of(weights, f"layer_{i}/b", (outward,))))
-        return cls(lateral, angles, axial, tuple(layers), skip, signs_of(architecture))
+            w = get_weight(weights, f"layer_{i}/w", (inward, outward))
+            layers.append((w, get_weight(weights, f"layer_{i}/b", (outward,))))
+        return cls(lateral, angles, axial, tuple(layers), skip, parse_signs(architecture))
 
     @property
     def outputs(self) -> int:
@@ -78,7 +78,7 @@ class NumpyFourier:
             values = values @ w + b
             if i < len(self.layers) - 1:
                 values = gelu(values)
-        return signed(values.T, self.signs)
+        return apply_signs(values.T, self.signs)
 
     def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ..errors import DataError
 from . import numpy_spline
-from .numpy_common import gelu, signed, signs_of, weight_of
+from .numpy_common import apply_signs, gelu, get_weight, parse_signs
 
 BLOCK = 512  # Points that the decoder takes at once.
 
@@ -49,12 +49,12 @@ class NumpyPyramid:
             weights |= {"decoder/w0": np.zeros((len(levels) * features, 0)), "decoder/b0": np.zeros(0)}
             weights |= {"decoder/w1": np.zeros((0, outputs))}
         return cls(
-            tuple(weight_of(weights, f"grid_{i}", (features, *level)) for i, level in enumerate(levels)),
-            weight_of(weights, "decoder/w0", (len(levels) * features, hidden)),
-            weight_of(weights, "decoder/b0", (hidden,)),
-            weight_of(weights, "decoder/w1", (hidden, outputs)),
-            weight_of(weights, "decoder/b1", (outputs,)),
-            signs_of(architecture),
+            tuple(get_weight(weights, f"grid_{i}", (features, *level)) for i, level in enumerate(levels)),
+            get_weight(weights, "decoder/w0", (len(levels) * features, hidden)),
+            get_weight(weights, "decoder/b0", (hidden,)),
+            get_weight(weights, "decoder/w1", (hidden, outputs)),
+            get_weight(weights, "decoder/b1", (outputs,)),
+            parse_signs(architecture),
         )
 
     @property
@@ -90,4 +90,4 @@ class NumpyPyramid:
         for start in range(0, features.shape[1], BLOCK):  # Small blocks stay in the cache, and on one thread.
             block = slice(start, start + BLOCK)
             raw[:, block] += w1 @ gelu(w0 @ features[:, block] + b0)
-        return signed(raw, self.signs)
+        return apply_signs(raw, self.signs)

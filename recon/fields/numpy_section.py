@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from ..errors import DataError
 from . import numpy_spline
-from .numpy_common import weight_of
+from .numpy_common import get_weight
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class NumpySection:
         width = float(architecture["width"])
         if not width > 0:
             raise DataError(f"the width {width} of the section is not positive")
-        grid = weight_of(weights, "grid", (1, *architecture["shape"]))
-        return cls(grid, weight_of(weights, "rim", (1, *architecture["section"])), width)
+        grid = get_weight(weights, "grid", (1, *architecture["shape"]))
+        return cls(grid, get_weight(weights, "rim", (1, *architecture["section"])), width)
 
     @property
     def outputs(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from . import numpy_spline
-from .numpy_common import signed, signs_of, weight_of
+from .numpy_common import apply_signs, get_weight, parse_signs
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class NumpyVoxels:
     def load(cls, architecture: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> "NumpyVoxels":
         """Build the field from a model file's description and weights."""
         shape = (architecture["outputs"], *architecture["shape"])
-        return cls(weight_of(weights, "grid", shape), signs_of(architecture))
+        return cls(get_weight(weights, "grid", shape), parse_signs(architecture))
 
     @property
     def outputs(self) -> int:
@@ -42,11 +42,11 @@ class NumpyVoxels:
 
     def at(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points."""
-        return signed(numpy_spline.linear_at_points(self.grid, s), self.signs)
+        return apply_signs(numpy_spline.linear_at_points(self.grid, s), self.signs)
 
     def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]
     ) -> Float[np.ndarray, "k z y x"]:
         """Evaluate on the product of three axes."""
         bands = (numpy_spline.linear_band(s, n) for s, n in zip((z, y, x), self.samples, strict=True))
-        return signed(numpy_spline.on_grid(self.grid, *bands), self.signs)
+        return apply_signs(numpy_spline.on_grid(self.grid, *bands), self.signs)

@@ -60,7 +60,7 @@ class Edge:
     width: float
 
 
-def line_between(
+def sample_line(
     result: Sampled, start: Sequence[float], end: Sequence[float], count: int, names: Sequence[str] = ()
 ) -> Line:
     """Sample quantities along a straight line.
@@ -77,7 +77,7 @@ def line_between(
     return _line("line", np.linalg.norm(points - points[0], axis=1), points, result, names)
 
 
-def lines_through_middle(volume: Volume, names: Sequence[str] = ()) -> tuple[Line, Line, Line]:
+def sample_central_lines(volume: Volume, names: Sequence[str] = ()) -> tuple[Line, Line, Line]:
     """Sample quantities along z, y and x through the middle of the specimen in a volume."""
     middle = centre_of_mass(volume)
     lines = []
@@ -130,7 +130,7 @@ def fit_edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
 
 def median_edge_width(volume: Volume) -> float:
     """[m] Median width of the edges along z, y and x, from 10 to 90 %; NaN where there is none."""
-    widths = [edge.width for line in lines_through_middle(volume, ("amplitude",)) for edge in fit_edges(line)]
+    widths = [edge.width for line in sample_central_lines(volume, ("amplitude",)) for edge in fit_edges(line)]
     return float(np.median(widths)) if widths else float("nan")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from unflat.recon.fields.base import SIGN_KNEE, Field, FieldGrid, constrained, grid_axes, unconstrained
 from unflat.recon.fields.build import field_for
 from unflat.recon.fields.fourier import Fourier
-from unflat.recon.fields.numpy_fields import field_of
+from unflat.recon.fields.numpy_fields import build_numpy_field
 from unflat.recon.fields.pyramid import Pyramid, pyramid_levels
 from unflat.recon.fields.splines import apply_matrices, cubic_at, cubic_matrix, least_squares, linear_matrix
 from unflat.recon.fields.voxels import Voxels
@@ -70,7 +70,7 @@ def test_grid_points_and_numpy_reader_have_equal_values(field: Field, sign: str)
     points = np.asarray(at(field, weights, product(axes).astype(np.float32))).T.reshape(lattice.shape)
     tolerance = 3e-5 * np.abs(lattice).max()
     np.testing.assert_allclose(points, lattice, atol=tolerance)
-    reader = field_of(field.architecture, weights)
+    reader = build_numpy_field(field.architecture, weights)
     np.testing.assert_allclose(lattice, reader.on_grid(*axes), atol=tolerance)
     np.testing.assert_allclose(points, reader.at(product(axes)).reshape(lattice.shape), atol=tolerance)
 
@@ -273,7 +273,7 @@ def test_field_is_built_as_the_settings_name_it(name: str) -> None:
     assert field.architecture["type"] == name
     assert field.architecture["outputs"] == 2
     assert field.architecture["sign"] == "nonnegative"
-    field_of(field.architecture, field.init(0))
+    build_numpy_field(field.architecture, field.init(0))
 
 
 def test_finest_nodes_have_the_spacing_of_the_settings() -> None:

@@ -19,9 +19,9 @@ from unflat.recon.metrics.edge_profile import (
     TEN_TO_NINETY,
     centre_of_mass,
     fit_edges,
-    line_between,
-    lines_through_middle,
     median_edge_width,
+    sample_central_lines,
+    sample_line,
     write_csv,
 )
 from unflat.recon.sampled import Quantity
@@ -63,7 +63,7 @@ def test_the_middle_is_the_crystals_and_not_the_arrays() -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int) -> None:
-    line = lines_through_middle(block())[axis]
+    line = sample_central_lines(block())[axis]
     low, high = fit_edges(line)
     assert (low.place, high.place) == pytest.approx((-HALF[axis], HALF[axis]), abs=0.3e-9)
     assert (low.width, high.width) == pytest.approx((TEN_TO_NINETY * 8e-9,) * 2, rel=0.03)
@@ -87,7 +87,7 @@ def test_an_empty_volume_has_no_middle() -> None:
     empty = block()
     empty.values["support"][:] = 0
     with pytest.raises(DataError, match="empty"):
-        lines_through_middle(empty)
+        sample_central_lines(empty)
 
 
 def test_values_between_samples_are_those_of_a_smooth_quantity() -> None:
@@ -96,7 +96,7 @@ def test_values_between_samples_are_those_of_a_smooth_quantity() -> None:
 
 
 def test_a_slanted_line_has_its_length_and_its_phase() -> None:
-    line = line_between(block(), (0, 0, -3e-8), (0, 4e-8, 0), 11, ("phase",))
+    line = sample_line(block(), (0, 0, -3e-8), (0, 4e-8, 0), 11, ("phase",))
     assert line.position[-1] == pytest.approx(5e-8)
     np.testing.assert_allclose(np.diff(line.values["phase"]), 1e7 * 3e-9, rtol=1e-6)
 
@@ -108,7 +108,7 @@ def test_what_has_no_profile_is_named(name: str, message: str) -> None:
 
 
 def test_the_table_names_line_place_and_units(tmp_path: Path) -> None:
-    lines = lines_through_middle(block())
+    lines = sample_central_lines(block())
     write_csv(lines, tmp_path / "profiles.csv")
     with (tmp_path / "profiles.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -128,7 +128,7 @@ def test_the_table_names_line_place_and_units(tmp_path: Path) -> None:
 
 
 def test_the_figure_is_drawn() -> None:
-    lines = lines_through_middle(block())
+    lines = sample_central_lines(block())
     assert render_png(draw_profiles(lines, ["amplitude", "phase"])).startswith(b"\x89PNG")
 
 

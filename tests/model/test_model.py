@@ -18,7 +18,7 @@ import unflat
 from unflat.cli.main import run
 from unflat.physics.rotation import rotation_matrix
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.fields.numpy_fields import field_of
+from unflat.recon.fields.numpy_fields import build_numpy_field
 from unflat.recon.frame import ModelFrame
 from unflat.recon.grid import Grid
 from unflat.recon.io import points
@@ -137,11 +137,11 @@ class TestEvaluation:
         fitted = {"pyramid": Pyramid, "voxels": Voxels, "fourier": Fourier}[name](**plain)
         weights = drawn(architecture)
         assert {n: w.shape for n, w in fitted.init(0).items()} == shapes_of(architecture)
-        assert field_of(json.loads(json.dumps(fitted.architecture)), weights).outputs == 2
+        assert build_numpy_field(json.loads(json.dumps(fitted.architecture)), weights).outputs == 2
 
         s = np.random.default_rng(3).uniform(-1, 1, (60, 3))
         theirs = fitted.at({n: jnp.asarray(w) for n, w in weights.items()}, jnp.asarray(s, jnp.float32))
-        ours = field_of(architecture, weights).at(s)
+        ours = build_numpy_field(architecture, weights).at(s)
         np.testing.assert_allclose(ours.T, theirs, atol=2e-5 * np.abs(ours).max())
 
     def test_voxels_hold_their_values_at_the_centres_of_cells(self) -> None:
@@ -231,7 +231,7 @@ class TestEvaluation:
     )
     def test_an_unknown_architecture_is_refused(self, change: dict[str, Any], message: str) -> None:
         with pytest.raises(DataError, match=message):
-            field_of({**VOXELS, **change}, drawn(VOXELS))
+            build_numpy_field({**VOXELS, **change}, drawn(VOXELS))
 
 
 class TestRotations:

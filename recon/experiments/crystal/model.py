@@ -11,7 +11,7 @@ from scipy import ndimage
 from ....physics.diffraction.matrix_dft import SupportBox
 from ...fields.base import grid_axes
 from ...fields.density_head import PLANE, REFERENCE, SHARPNESS
-from ...fields.numpy_fields import field_of
+from ...fields.numpy_fields import build_numpy_field
 from ...frame import ModelFrame
 from ...grid import Grid
 from ...model import POINTS_AT_ONCE, Model, ModelQuantity
@@ -146,7 +146,7 @@ def _occupied_density(
     architecture: Mapping[str, Any], weights: Weights, box: SupportBox
 ) -> tuple[Complex[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
     """Sample a field's density at the voxels of the box, and the mask of the occupied ones."""
-    s, a, b = field_of(architecture, weights).on_grid(*grid_axes(box.count))
+    s, a, b = build_numpy_field(architecture, weights).on_grid(*grid_axes(box.count))
     return (a + 1j * b) / (1 + np.exp(-SHARPNESS * s)), s > 0
 
 

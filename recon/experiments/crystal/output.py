@@ -13,7 +13,7 @@ from ....physics.psf import gaussian_kernel
 from ...io.atomic import write_atomically
 from ...io.hdf5_common import write_root_attributes
 from ...io.safe_hdf5 import new_hdf5
-from ...metrics.edge_profile import lines_through_middle, median_edge_width, write_csv
+from ...metrics.edge_profile import median_edge_width, sample_central_lines, write_csv
 from ...volume import Volume
 from .laboratory import LaboratoryFrame, Solution
 from .preprocess import PreprocessedScan
@@ -146,7 +146,7 @@ def write_predictions(
 def write_profiles(folder: Path, volume: Volume) -> None:
     """Write the values along z, y and x through the crystal's middle as ``profiles.csv``."""
     with write_atomically(folder / "profiles.csv") as temporary:
-        write_csv(lines_through_middle(volume), temporary, volume.length_unit)
+        write_csv(sample_central_lines(volume), temporary, volume.length_unit)
 
 
 def psf_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from ...errors import DataError
 from ...io.volume_formats import read_volume
 from ...metrics import metric_named
-from ...metrics.edge_profile import lines_through_middle
+from ...metrics.edge_profile import sample_central_lines
 from ...model import Model
 from ...visualization import loss_curves, orthogonal_slices
 from ...visualization.curves import draw_profiles
@@ -81,7 +81,7 @@ def _profile_figure(volume: Volume) -> DeferredFigure:
     def draw() -> "matplotlib.figure.Figure":
         shown = [*names, *(["support"] if "support" in volume.values else [])]
         inside = [name for name in names if name != "amplitude"]  # Only the amplitude is defined outside the support.
-        return draw_profiles(lines_through_middle(volume, shown), names, volume.length_unit, masked=inside)
+        return draw_profiles(sample_central_lines(volume, shown), names, volume.length_unit, masked=inside)
 
     return DeferredFigure("Line profiles", caption, draw)
 
