@@ -1,4 +1,4 @@
-"""The config of the ``cell`` kind. Its descriptions are the comments of the YAML that ``unflat init cell`` writes."""
+"""Config of a cell. Its descriptions become the comments of the YAML that ``unflat init cell`` writes."""
 
 from typing import Literal
 
@@ -12,16 +12,16 @@ from .config_acquisition import CellAcquisition
 from .config_simulation import CellSimulation
 
 DEEPEST = 0.01
-"""[m] No objective looks deeper."""
+"""[m] Largest depth of the box; no objective images deeper."""
 
 
 class CellVolume(Settings):
-    """The box in which the specimen is sought."""
+    """Box in which the specimen is reconstructed."""
 
     depth: Length | None = Field(
         None,
         gt=0,
-        description="Depth of the box along z: what the specimen takes. To be given, unless the acquisition carries "
+        description="Depth of the box along z, which must hold the specimen. Required, unless the acquisition carries "
         "its truth.",
         examples=["9 um"],
     )
@@ -42,28 +42,28 @@ class CellVolume(Settings):
 
 
 class CellPhysics(Settings):
-    """How light goes through the specimen."""
+    """Propagation of light through the specimen."""
 
     model: Literal["multislice", "ssnp", "linear"] = Field(
         "multislice",
         description="multislice (forward scattering), ssnp (the same, more exact at high aperture, slower) or linear "
         "(weak scattering only).",
     )
-    absorption: Flag = Field(False, description="Whether the specimen may absorb: fits the imaginary index too.")
+    absorption: Flag = Field(False, description="Whether the specimen may absorb: fits the imaginary index as well.")
     sharp_rim: Flag = Field(
         False,
-        description="Cut the pupil along the samples of the spectrum, as data have it that were simulated on the same "
-        "lattice; a microscope's are not.",
+        description="Cut the pupil along the samples of the spectrum, for data simulated on the same lattice, not "
+        "for those of a microscope.",
     )
     padding: MarginOrAuto = Field(
         "auto",
         description="Gap between one edge of the wave's lattice and the other, which light must not cross. auto: the "
-        "depth times tan θ; 0 lets light come back on the other side.",
+        "depth times tan θ; 0 lets light re-enter on the other side.",
     )
 
 
 class Refine(Settings):
-    """What else is fitted, where the instrument is not known exactly."""
+    """Parameters of the instrument that are fitted besides the specimen."""
 
     gain: Flag = Field(True, description="Brightness of each view.")
     sources: Flag = Field(False, description="Direction of the light of each view.")
@@ -74,13 +74,13 @@ class Refine(Settings):
 
 
 class CellFit(FitSettings):
-    """The field and its fit."""
+    """Field and fit of a cell."""
 
-    refine: Refine = Field(default_factory=Refine, description="What else is fitted.")
+    refine: Refine = Field(default_factory=Refine, description="Parameters of the instrument that are fitted as well.")
 
 
 class CellSettings(KindSettings):
-    """Everything that a cell's reconstruction or simulation needs to know."""
+    """Config of the reconstruction or simulation of a cell."""
 
     kind: Literal["cell"] = Field("cell", description="Kind of experiment.")
     acquisition: CellAcquisition = Field(
@@ -88,9 +88,9 @@ class CellSettings(KindSettings):
         description="Where the measurement stands in its file. The names below are those of unflat's own files, which "
         "need no changes.",
     )
-    volume: CellVolume = Field(default_factory=CellVolume, description="The box in which the specimen is sought.")
-    physics: CellPhysics = Field(default_factory=CellPhysics, description="How light goes through the specimen.")
+    volume: CellVolume = Field(default_factory=CellVolume, description="Box in which the specimen is reconstructed.")
+    physics: CellPhysics = Field(default_factory=CellPhysics, description="Propagation of light through the specimen.")
     fit: CellFit = Field(default_factory=CellFit, description="The field and its fit.")
     simulate: CellSimulation = Field(
-        default_factory=CellSimulation, description="What 'unflat simulate' and 'unflat demo' make."
+        default_factory=CellSimulation, description="Specimen and instrument of 'unflat simulate' and 'unflat demo'."
     )

@@ -1,4 +1,4 @@
-"""The ``acquisition:`` section of a ``cell`` config: where everything stands in the file, and how it was lit."""
+"""The ``acquisition:`` section of a cell's config: sources of the arrays, selection, and illumination."""
 
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -14,7 +14,7 @@ Axis: TypeAlias = Literal["y", "-y", "x", "-x"]
 
 
 class LedGrid(Settings):
-    """Light from one LED of a flat array a view: directions follow from the LED's row and column."""
+    """Light from one LED of a flat array in each view: directions follow from the LED's row and column."""
 
     row_col: AnySource = array_field(
         "/led_row_col",
@@ -49,11 +49,11 @@ class Ring(Settings):
     na: float = Field(gt=0, description="Numerical aperture of the ring, sin θ in air.", examples=[0.65])
     count: int = Field(gt=0, description="Number of directions on the whole ring.", examples=[8])
     start: Angle = Field(0.0, description="Angle of the first view, from +x towards +y.")
-    clockwise: Flag = Field(False, description="Whether the views go round the other way: from +x towards -y.")
+    clockwise: Flag = Field(False, description="Whether the views go in the opposite direction: from +x towards -y.")
 
 
 class Turn(Settings):
-    """A specimen that turns under fixed light."""
+    """Specimen that turns under fixed light."""
 
     axis: Literal["z", "y", "x"] = Field("y", description="Axis about which the specimen turns.")
     angles: AngleSource = array_field(
@@ -66,13 +66,13 @@ class Turn(Settings):
     )
     reverse: Flag = Field(
         False,
-        description="Whether the angles count the other way. As it is, a growing angle carries +z to +x (axis y), "
+        description="Whether to negate the angles. A growing angle carries +z to +x (axis y), "
         "+y to +z (axis x), +x to +y (axis z).",
     )
 
 
 class ComplexParts(Settings):
-    """A complex field stored as two arrays of real numbers."""
+    """Complex field stored as two arrays of real numbers."""
 
     real: NumberSource = Field(description="Real part (view, y, x).", examples=["/field_real"])
     imag: NumberSource = Field(description="Imaginary part (view, y, x).", examples=["/field_imag"])
@@ -89,7 +89,7 @@ ComplexSource: TypeAlias = Annotated[
 
 
 class CellAcquisition(Settings):
-    """Where the measurement's arrays and numbers stand, and which part of them to use."""
+    """Sources of the measurement's arrays and numbers, and the part of them to use."""
 
     images: NumberSource | None = array_field(
         "/measurement/images",
@@ -116,9 +116,9 @@ class CellAcquisition(Settings):
         "y x",
         "view y x",
         unit="counts",
-        meaning="the same without the specimen",
+        meaning="images without the specimen",
         at_least=0,
-        description="The same without the specimen, (y, x) or (view, y, x).",
+        description="Images without the specimen, (y, x) or (view, y, x).",
     )
     mask: NumberSource | None = array_field(
         "/measurement/mask",
@@ -166,7 +166,7 @@ class CellAcquisition(Settings):
     )
     illumination: Literal["auto", "na", "led_grid", "ring", "pattern", "normal"] = Field(
         "auto",
-        description="How the light is described: na (a direction for each view), led_grid or ring (the sections "
+        description="Description of the light: na (a direction for each view), led_grid or ring (the sections "
         "below), pattern (several sources a view), normal (along the axis in each view); auto takes the section "
         "below that is given, else what the file holds.",
     )
@@ -220,15 +220,16 @@ class CellAcquisition(Settings):
     crop_centre: tuple[int, int] | None = Field(
         None, description="Pixel (y, x) in the middle of the crop; null is the image's own n//2.", examples=[[256, 256]]
     )
-    bin: int = Field(1, ge=1, description="Join squares of this many pixels, after cropping.")
+    bin: int = Field(1, ge=1, description="Side of the squares of pixels that are averaged into one, after cropping.")
     normalise: Literal["auto", "none", "background", "view_mean"] = Field(
         "auto",
-        description="What 1 means: background divides by the image without the specimen, view_mean each view by its "
-        "mean, none leaves the numbers; auto takes the background if there is one, else an estimate of each view's.",
+        description="Normalisation to 1 without specimen: background divides by the image without the specimen, "
+        "view_mean each view by its mean, none leaves the numbers; auto takes the background if there is one, else an "
+        "estimate of each view's.",
     )
     vignetted: Literal["drop", "keep"] = Field(
         "drop",
-        description="What to do with views whose light is at the rim of the aperture and whose background is dark: the "
+        description="Drop or keep views whose light is at the rim of the aperture and whose background is dark: the "
         "objective cut them off, and they would mislead the fit.",
     )
 
@@ -238,7 +239,7 @@ class CellAcquisition(Settings):
             if self.illumination == name and getattr(self, name) is None:
                 raise ValueError(f"illumination is {name}, but the section {name} is not given")
         if self.led_grid and self.ring and self.illumination == "auto":
-            raise ValueError("both led_grid and ring are given; say which with illumination: led_grid or ring")
+            raise ValueError("both led_grid and ring are given; choose one with illumination: led_grid or ring")
         if self.crop and min(self.crop) < 1:
             raise ValueError(f"crop {list(self.crop)} keeps no pixel")
         return self

@@ -1,4 +1,4 @@
-"""The ``simulate:`` section of a ``cell`` config: a specimen that is known, and the microscope that sees it."""
+"""The ``simulate:`` section of a cell's config: a phantom, and the microscope that images it."""
 
 import math
 from typing import Literal
@@ -11,28 +11,28 @@ from ...config.value_types import LengthOrAuto, Pitch
 
 
 class SimulatedLight(Settings):
-    """Directions of the simulated light, one a view."""
+    """Directions of the simulated light, one for each view."""
 
     pattern: Literal["ring", "spiral", "grid"] = Field(
-        "spiral", description="How the directions fill the aperture: ring, spiral or grid."
+        "spiral", description="Arrangement of the directions in the aperture: ring, spiral or grid."
     )
     count: int = Field(24, ge=1, description="Number of views.")
     na: float = Field(0.58, gt=0, description="Largest numerical aperture of the light.")
     sources: int = Field(
-        1, ge=1, description="Directions that shine at once, chosen at random for each view; more than 1 is a pattern."
+        1, ge=1, description="Simultaneous directions, chosen at random for each view; more than 1 is a pattern."
     )
 
 
 class SimulatedTurn(Settings):
-    """A specimen that turns under fixed light: every view is taken at each of its angles."""
+    """Specimen that turns under fixed light: every view is taken at each of its angles."""
 
     axis: Literal["z", "y", "x"] = Field("y", description="Axis about which the specimen turns.")
     count: int = Field(24, ge=1, description="Number of angles.")
-    range: Angle = Field(2 * math.pi, gt=0, description="Angle from the first to one beyond the last.")
+    range: Angle = Field(2 * math.pi, gt=0, description="Angle from the first view to one step beyond the last.")
 
 
 class CellSimulation(Settings):
-    """What to simulate."""
+    """Specimen, microscope, light and camera of a simulation."""
 
     specimen: Literal["cell", "beads", "cluster"] = Field(
         "cell", description="A cell with nucleus and organelles, beads, or a cluster of cells."
@@ -46,10 +46,11 @@ class CellSimulation(Settings):
     defocus: tuple[Length, ...] = Field(
         (0.0,), min_length=1, description="Planes of focus along +z: every view is taken at each of them."
     )
-    turn: SimulatedTurn | None = Field(None, description="A turning specimen, or null for one that stays.")
+    turn: SimulatedTurn | None = Field(None, description="A turning specimen, or null for one at rest.")
     depth: Length = Field(9e-6, gt=0, description="Depth of the simulated volume along z.")
     radius: LengthOrAuto = Field(
-        "auto", description="Radius of the cell, of each cell of the cluster, or of the largest bead. auto: what fits."
+        "auto",
+        description="Radius of the cell, of each cell of the cluster, or of the largest bead; auto: what fits.",
     )
     absorption: float = Field(
         0.0, ge=0, description="Imaginary refractive index of the cell's nucleus, or of the beads; 0.001 is strong."
@@ -68,7 +69,7 @@ class CellSimulation(Settings):
     )
     read_noise: float = Field(2.0, ge=0, description="Standard deviation of the camera's noise, in counts.")
     background: float = Field(0.0, ge=0, description="Stray light a pixel, in counts.")
-    empty_view: Flag = Field(False, description="Whether to record the same without the specimen, as the background.")
+    empty_view: Flag = Field(False, description="Whether to record images without the specimen, as the background.")
 
     @model_validator(mode="after")
     def _microscope_can_exist(self) -> "CellSimulation":

@@ -1,8 +1,8 @@
-"""Which part of the images is used: a crop, and squares of pixels joined into one.
+"""Cropping and binning of images.
 
 The optical axis stays on pixel ``n // 2``. A square of an even number of pixels has no pixel in its middle, so that
-plain blocks would shift the axis by half a pixel, which a turning specimen does not forgive: joined pixels are centred
-on the axis instead, and the pixels on the border of two squares count half in each.
+plain blocks would shift the axis by half a pixel, which spoils the fit of a turning specimen: bins are centred on the
+axis instead, and the pixels on the border of two bins count half in each.
 """
 
 from dataclasses import replace
@@ -17,11 +17,11 @@ _IMAGES = ("images", "field", "background")
 
 
 def crop_range(count: int, size: int | None, centre: int | None) -> tuple[int, int]:
-    """Give the first and the last-but-one pixel of a crop along one axis.
+    """Compute the first pixel of a crop along one axis, and the first one beyond it.
 
     Args:
-        count: Pixels that there are.
-        size: Pixels to keep; None for all.
+        count: Number of pixels of the image.
+        size: Number of pixels of the crop; None for all.
         centre: Pixel that becomes the crop's ``size // 2``; None for the image's own ``count // 2``.
 
     Raises:
@@ -31,22 +31,22 @@ def crop_range(count: int, size: int | None, centre: int | None) -> tuple[int, i
         return 0, count
     middle = count // 2 if centre is None else centre
     # Without a size, the largest crop around the centre.
-    kept = size if size is not None else 2 * min(middle, count - 1 - middle) + 1
-    first = middle - kept // 2
-    if first < 0 or first + kept > count:
-        raise ValueError(f"{kept} pixels around pixel {middle} reach beyond the {count} that there are")
-    return first, first + kept
+    length = size if size is not None else 2 * min(middle, count - 1 - middle) + 1
+    first = middle - length // 2
+    if first < 0 or first + length > count:
+        raise ValueError(f"{length} pixels around pixel {middle} reach beyond the {count} that there are")
+    return first, first + length
 
 
 def bin_weights(count: int, factor: int) -> Float[np.ndarray, "coarse fine"]:
-    """Weights that join ``factor`` neighbouring pixels along one axis; the pixel ``n // 2`` stays in the middle.
+    """Compute the weights that bin ``factor`` pixels along one axis; the pixel ``n // 2`` stays in the middle.
 
     Args:
-        count: Pixels that there are.
-        factor: Pixels to join.
+        count: Number of pixels.
+        factor: Pixels to a bin.
 
     Returns:
-        One row for each joined pixel, whose weights are the length that it shares with each pixel.
+        One row for each bin, whose weights are the length that it shares with each pixel.
     """
     coarse = count // factor
     middle = count // 2 + factor * (np.arange(coarse) - coarse // 2)
@@ -58,12 +58,12 @@ def bin_weights(count: int, factor: int) -> Float[np.ndarray, "coarse fine"]:
 def bin_images(
     images: Num[np.ndarray, "*view y x"], mask: Num[np.ndarray, "*some y x"] | None, factor: int
 ) -> Num[np.ndarray, "*view Y X"]:
-    """Mean of the good pixels of each square; complex fields are averaged as such.
+    """Average the good pixels of each bin; complex fields are averaged as such.
 
     Args:
-        images: One or many.
+        images: One or many images or fields.
         mask: 0 where a pixel is good, of a shape that broadcasts to the images'.
-        factor: Side of the square in pixels.
+        factor: [pixel] Side of a bin.
     """
     rows, columns = (bin_weights(n, factor).astype(np.float32) for n in images.shape[-2:])
     good = np.ones(images.shape[-2:], np.float32) if mask is None else (mask == 0).astype(np.float32)
@@ -73,7 +73,7 @@ def bin_images(
 
 
 def bin_mask(mask: Num[np.ndarray, "*some y x"], factor: int) -> Num[np.ndarray, "*some Y X"]:
-    """A joined pixel is bad when fewer than half of its pixels were good."""
+    """Mark a bin as bad when fewer than half of its pixels are good."""
     rows, columns = (bin_weights(n, factor).astype(np.float32) for n in mask.shape[-2:])
     good = rows @ (mask == 0).astype(np.float32) @ columns.T
     whole = rows.sum(axis=1)[:, None] * columns.sum(axis=1)
@@ -81,11 +81,11 @@ def bin_mask(mask: Num[np.ndarray, "*some y x"], factor: int) -> Num[np.ndarray,
 
 
 def bin_acquisition(acquisition: Acquisition, factor: int) -> Acquisition:
-    """Join squares of pixels in every image of an acquisition; its pixels grow.
+    """Bin every image of an acquisition; its pixel size grows.
 
     Args:
-        acquisition: As read.
-        factor: Side of the square; 1 changes nothing.
+        acquisition: Acquisition with its images in full resolution.
+        factor: [pixel] Side of a bin; 1 changes nothing.
     """
     if factor == 1:
         return acquisition
@@ -107,7 +107,7 @@ def shift_volume(truth: Volume, shift: tuple[float, float]) -> Volume:
     """Express a volume in the coordinates of a crop.
 
     Args:
-        truth: A volume.
-        shift: [m] Where the crop's axis stands in the volume's (y, x).
+        truth: The volume.
+        shift: [m] Position (y, x) of the crop's axis in the volume.
     """
     return replace(truth, y=truth.y - shift[0], x=truth.x - shift[1])

@@ -11,19 +11,19 @@ from .config import CellSettings
 from .geometry import STORED_WAVE_BYTES, geometry_of
 
 FFT_SECONDS = 1.2e-9
-"""[s] Time of a complex 2D FFT, with what is done between two, per sample and doubling of its size, on one core."""
+"""[s] Time of a complex 2D FFT and the products around it, per sample and doubling of its size, on one core."""
 FIELD_SECONDS = 6.0e-9
-"""[s] Time of the field's value and gradient at a lattice point, per number that it handles there, on one core."""
+"""[s] Time of the field's value and gradient at a point of the grid, per number that it stores there, on one core."""
 RETAINED = 2.5
-"""Largest memory over the arrays of a step: what is freed is kept, and not all of it fits what comes next."""
+"""Peak memory relative to the arrays of a step: freed memory is not all reused."""
 
 
 def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimate:
-    """Estimate a fit.
+    """Estimate memory and time of a fit.
 
     Args:
         settings: The config.
-        acquisition: The measurement as read; without it only the program itself is counted.
+        acquisition: The measurement; None to count only the program itself.
     """
     if acquisition is None:
         return base_estimate()
@@ -35,10 +35,10 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
     waves = min(settings.fit.batch, len(measured)) * sources
     whole = 8.0 * plane * waves * slices
-    kept = whole if whole <= STORED_WAVE_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
-    arrays = 2 * measured.nbytes + kept + 8 * plane * waves * 12
-    held = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
-    arrays += 4 * (_field_numbers(settings) * held + 10 * voxels) + 4 * 8 * slices * plane
+    stored = whole if whole <= STORED_WAVE_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
+    arrays = 2 * measured.nbytes + stored + 8 * plane * waves * 12
+    points = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
+    arrays += 4 * (_field_numbers(settings) * points + 10 * voxels) + 4 * 8 * slices * plane
     cores = os.cpu_count() or 1
     transforms = (4 if whole <= STORED_WAVE_BYTES else 6) * slices * waves
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
@@ -56,7 +56,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
 
 
 def _field_numbers(settings: CellSettings) -> float:
-    """Numbers that the field keeps at each lattice point for its gradient."""
+    """Count the numbers that the field stores at each point of the grid for its gradient."""
     fit = settings.fit
     if fit.field == "voxels":
         return 6

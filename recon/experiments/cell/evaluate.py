@@ -1,7 +1,7 @@
 """Accuracy of a cell's refractive index against the truth.
 
 Everything is computed on the contrast n − n_m at the truth's samples: a model is evaluated there, a volume on another
-lattice is interpolated by cubic splines. What lies outside the result's box counts as medium.
+lattice is interpolated by cubic splines. Outside the result's box is medium.
 """
 
 import numpy as np
@@ -51,10 +51,9 @@ def score(
     Args:
         result: A model or a volume with a refractive index.
         truth: The specimen as it is, with its ``medium_index``.
-        register: Whether to move the result onto the truth first, and report by how much. Off, a result in the wrong
-            place is wrong.
-        aperture: What light and objective let through, for the metrics without the missing cone. If absent, it is taken
-            from the attributes of the result or the truth; where they do not tell, those metrics are left out.
+        register: Whether to move the result onto the truth first, and report the shift.
+        aperture: Aperture of light and objective, for the metrics without the missing cone. By default it is taken from
+            the attributes of the result or the truth; where they lack it, those metrics are omitted.
 
     Returns:
         Numbers by the names of `metrics.METRICS`.
@@ -63,65 +62,65 @@ def score(
         DataError: If a refractive index or the medium's index is missing, or the boxes do not overlap.
     """
     medium = _medium_index(result, truth)
-    known = np.asarray(truth.only(_QUANTITY).main, np.float64) - medium
+    true = np.asarray(truth.only(_QUANTITY).main, np.float64) - medium
     covered = _coverage(result, truth)
-    found = _contrast(result, truth, medium)
+    fitted = _contrast(result, truth, medium)
     numbers: dict[str, float] = {}
     if register:
-        shift = estimate_shift(known, found, truth.spacing)
-        found = _contrast(result, truth, medium, shift)
+        shift = estimate_shift(true, fitted, truth.spacing)
+        fitted = _contrast(result, truth, medium, shift)
         numbers |= dict(zip(("shift_z", "shift_y", "shift_x"), shift, strict=True))
-    numbers = _accuracy(known, found) | _sharpness(known, found, truth.spacing) | {"coverage": covered} | numbers
+    numbers = _accuracy(true, fitted) | _sharpness(true, fitted, truth.spacing) | {"coverage": covered} | numbers
     opening = aperture or _aperture(result, truth)
     if opening is not None:
         seen = visible_frequencies(truth.shape, truth.spacing, opening)
         numbers |= {
             name + VISIBLE_SUFFIX: v
-            for name, v in _accuracy(filter_visible(known, seen), filter_visible(found, seen)).items()
+            for name, v in _accuracy(filter_visible(true, seen), filter_visible(fitted, seen)).items()
         }
     return numbers
 
 
-def _accuracy(known: Contrast, found: Contrast) -> dict[str, float]:
-    return {name: metric(known, found) for name, metric in _METRICS.items()}
+def _accuracy(true: Contrast, fitted: Contrast) -> dict[str, float]:
+    return {name: metric(true, fitted) for name, metric in _METRICS.items()}
 
 
-def _sharpness(known: Contrast, found: Contrast, spacing: Shift) -> dict[str, float]:
-    """Resolution, and the axial width of the truth's brightest feature in both."""
-    numbers = {"resolution": shell_correlation(known, found, spacing).resolution()}
-    if known.shape[0] >= 4:
-        point = brightest_point(known)
+def _sharpness(true: Contrast, fitted: Contrast, spacing: Shift) -> dict[str, float]:
+    """Measure the resolution, and the axial width of the truth's brightest feature in both."""
+    numbers = {"resolution": shell_correlation(true, fitted, spacing).resolution()}
+    if true.shape[0] >= 4:
+        point = brightest_point(true)
         z, y, x = (float(i) for i in point)
-        numbers["axial_width"] = line_width(found, spacing, (z, y, x), baseline=0.0)
-        numbers["axial_width_truth"] = line_width(known, spacing, (z, y, x), baseline=0.0)
+        numbers["axial_width"] = line_width(fitted, spacing, (z, y, x), baseline=0.0)
+        numbers["axial_width_truth"] = line_width(true, spacing, (z, y, x), baseline=0.0)
     return numbers
 
 
 def _contrast(result: Sampled, truth: Volume, medium: float, shift: Shift = (0.0, 0.0, 0.0)) -> Contrast:
-    """The result's n − n_m at the truth's samples, moved by a shift [m]."""
+    """Sample the result's n − n_m at the truth's samples, moved by a shift [m]."""
     z, y, x = (axis - d for axis, d in zip((truth.z, truth.y, truth.x), shift, strict=True))
     return result.sample(z, y, x, quantity=_QUANTITY) - medium
 
 
 def _medium_index(result: Sampled, truth: Volume) -> float:
-    for facts in (truth.attributes, result.attributes):
-        if "medium_index" in facts:
-            return float(facts["medium_index"])
+    for attributes in (truth.attributes, result.attributes):
+        if "medium_index" in attributes:
+            return float(attributes["medium_index"])
     raise DataError(
-        "neither the truth nor the result tells the medium's index: write it as the attribute medium_index of /volume"
+        "neither the truth nor the result holds the medium's index: write it as the attribute medium_index of /volume"
     )
 
 
 def _aperture(result: Sampled, truth: Volume) -> Aperture | None:
-    facts = {**truth.attributes, **result.attributes}
-    if not all(name in facts for name in _APERTURE):
+    attributes = {**truth.attributes, **result.attributes}
+    if not all(name in attributes for name in _APERTURE):
         return None
-    wavelength, medium, light, objective = (float(facts[name]) for name in _APERTURE)
+    wavelength, medium, light, objective = (float(attributes[name]) for name in _APERTURE)
     return Aperture(wavelength, medium, light, objective)
 
 
 def _coverage(result: Sampled, truth: Volume) -> float:
-    """Share of the truth's samples inside the result's box.
+    """Compute the share of the truth's samples inside the result's box.
 
     Raises:
         DataError: If there are none.

@@ -1,6 +1,6 @@
-"""The lattice on which a cell is sought: the box that the config names, at the spacing that the optics needs.
+"""Lattices of a cell's fit: the box of the config, at the spacing that the optics needs.
 
-No jax here: `check` and `estimate` use it too. Axes ``z y x``, metres.
+Without jax, as `check` and `estimate` use it too. Axes ``z y x``, metres.
 """
 
 from dataclasses import dataclass, replace
@@ -15,26 +15,26 @@ from .config import CellSettings
 from .illumination import microscope_of
 
 STORED_WAVE_BYTES = 1 << 30
-"""Memory up to which the wave of every slice is kept for the gradient; beyond it, only heads of blocks."""
+"""Memory up to which the wave of every slice is stored for the gradient; above, only that of every block's first."""
 SLICES_PER_DETAIL = 3.0
-"""Slices to the finest axial detail. At 2 (Nyquist's own) sections alias; above 3 nothing more was gained."""
+"""Slices to the finest axial detail. At 2 (Nyquist) sections alias; more than 3 gained nothing."""
 SSNP_SLICE = 1 / 3
-"""Thickest slice for SSNP by itself, in wavelengths of the medium: it knows backward light, and a stack of slices half
-a wave apart is a mirror for it that no specimen is."""
+"""Thickest automatic slice for SSNP, in wavelengths of the medium. SSNP models backward light, for which slices half a
+wave apart are a Bragg mirror."""
 SSNP_LIMIT = 0.45
-"""Thickest slice that is accepted for SSNP."""
+"""Thickest slice for SSNP, in wavelengths of the medium, that a config may ask for."""
 COARSEST_SLICE = 4.0
 """Thickest slice, in wavelengths of the medium: beyond it diffraction inside a slice is lost."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a cell is sampled.
+    """Lattices of specimen, wave and image.
 
     Args:
         lattice: Samples of the specimen.
-        padded: The same with the margin that light needs; the wave is computed on it.
-        image: Pixels (y, x) of the images that are compared: those that the box covers.
+        padded: Samples of the wave: the specimen's with a lateral margin for tilted light.
+        image: Pixels (y, x) of the compared part of the images, which the box covers.
         resolution: [m] Finest detail (z, y, x) that the aperture and the light can show.
     """
 
@@ -45,7 +45,7 @@ class Geometry:
 
 
 def largest_na(acquisition: Acquisition) -> float:
-    """Largest aperture of the light, or 0 where only straight light is given."""
+    """Find the largest aperture of the light; 0 for light along the axis."""
     for name in ("illumination_na", "source_na"):
         if name in acquisition:
             return float(np.sqrt((acquisition[name] ** 2).sum(axis=-1)).max())
@@ -53,7 +53,7 @@ def largest_na(acquisition: Acquisition) -> float:
 
 
 def resolution_of(microscope: Microscope, light: float, turning: bool) -> tuple[float, float, float]:
-    """[m] Finest detail (z, y, x): one period of the highest frequency that the light and the objective transfer."""
+    """Compute the finest detail (z, y, x) [m]: a period of the highest frequency that light and objective transfer."""
     n, objective = microscope.medium_index, microscope.numerical_aperture
     light = min(light, objective)
     lateral = microscope.wavelength / (objective + light)
@@ -63,7 +63,7 @@ def resolution_of(microscope: Microscope, light: float, turning: bool) -> tuple[
 
 
 def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
-    """Lay the lattice.
+    """Choose the lattices of a fit.
 
     Raises:
         ConfigError: If the depth is missing, or a spacing does not divide the pixel.
@@ -92,8 +92,8 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
         widest = max(lattice.shape)
         lattice = replace(lattice, shape=(widest, widest, widest))
     sine = max(light, microscope.numerical_aperture) / microscope.medium_index
-    wanted = settings.physics.padding
-    margin = lateral_padding(lattice.thickness, sine) if wanted == "auto" else wanted
+    padding = settings.physics.padding
+    margin = lateral_padding(lattice.thickness, sine) if padding == "auto" else padding
     image = (min(height, lattice.shape[1] // binning), min(width, lattice.shape[2] // binning))
     return Geometry(lattice, lattice.pad(margin), image, resolution)
 
@@ -120,7 +120,7 @@ def _size(settings: CellSettings) -> tuple[float | None, float | None]:
 def _pitch(
     settings: CellSettings, microscope: Microscope, resolution: tuple[float, float, float], turning: bool
 ) -> tuple[tuple[float, float, float], int]:
-    """Spacing (z, y, x), and lattice samples to a pixel."""
+    """Choose the spacing (z, y, x) [m], and the number of lattice samples to a pixel."""
     pixel = microscope.pixel_size
     spacing = settings.volume.spacing
     cycle = microscope.wavelength / microscope.medium_index
@@ -132,7 +132,7 @@ def _pitch(
         axial = pixel[1] if turning else float(np.clip(resolution[0] / SLICES_PER_DETAIL, finest, coarsest))
         if ssnp and not turning:
             axial = min(axial, SSNP_SLICE * cycle)
-        return _checked_for_ssnp((axial, *pixel), cycle, ssnp), 1
+        return _require_thin_slices((axial, *pixel), cycle, ssnp), 1
     z, y, x = (spacing,) * 3 if isinstance(spacing, float) else spacing
     factors = [p / s for p, s in zip(pixel, (y, x), strict=True)]
     binning = max(1, round(factors[0]))
@@ -147,11 +147,11 @@ def _pitch(
         )
     if turning and abs(z / y - 1) > 1e-3:
         raise ConfigError(Diagnostic("volume.spacing", "a turning specimen needs the same spacing on all axes"))
-    return _checked_for_ssnp((z, pixel[0] / binning, pixel[1] / binning), cycle, ssnp), binning
+    return _require_thin_slices((z, pixel[0] / binning, pixel[1] / binning), cycle, ssnp), binning
 
 
-def _checked_for_ssnp(pitch: tuple[float, float, float], cycle: float, ssnp: bool) -> tuple[float, float, float]:
-    """Refuse slices that SSNP would take for a mirror."""
+def _require_thin_slices(pitch: tuple[float, float, float], cycle: float, ssnp: bool) -> tuple[float, float, float]:
+    """Refuse slices so thick that SSNP would reflect light between them."""
     if ssnp and pitch[0] > SSNP_LIMIT * cycle:
         raise ConfigError(
             Diagnostic(

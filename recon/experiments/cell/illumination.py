@@ -1,10 +1,8 @@
-"""Where the light comes from: a laboratory's own description turned into numerical apertures.
+"""Illumination: a laboratory's description of light and rotation turned into apertures and matrices.
 
 Apertures are n·sin θ along the image's (y, x), y down and x right; light of aperture na has the field
 exp(2πi na·r/λ). They are the same in air and in the medium, because flat interfaces keep transverse frequencies. Angles
 in the plane of the image go from +x towards +y.
-
-From the laboratory's description of light and rotation to apertures and matrices.
 """
 
 from dataclasses import replace
@@ -31,7 +29,7 @@ def led_grid_na(
     row_axis: str = "y",
     column_axis: str = "x",
 ) -> Float[np.ndarray, "view 2"]:
-    """Give the apertures of the LEDs of a flat array.
+    """Compute the apertures of the LEDs of a flat array.
 
     Args:
         row_col: Row and column of each view's LED.
@@ -39,7 +37,7 @@ def led_grid_na(
         height: [m] Distance of the array from the specimen.
         centre: Row and column on the optical axis.
         row_axis: Direction (``y``, ``-y``, ``x``, ``-x``) in which the aperture grows with the row.
-        column_axis: The same for the column.
+        column_axis: Direction in which the aperture grows with the column.
 
     Returns:
         sin θ in air along (y, x): position over distance.
@@ -52,14 +50,17 @@ def led_grid_na(
 def ring_na(
     views: int, *, na: float, count: int, start: float = 0.0, clockwise: bool = False
 ) -> Float[np.ndarray, "view 2"]:
-    """Give the apertures of evenly spaced directions on a cone.
+    """Compute the apertures of evenly spaced directions on a cone.
 
     Args:
-        views: Number of views; the first of the ring's directions.
+        views: Number of views, which take the first directions of the ring.
         na: Aperture of the ring.
         count: Directions on the whole ring.
         start: [rad] Angle of the first view, from +x towards +y.
         clockwise: Whether the views go from +x towards -y instead.
+
+    Returns:
+        Aperture (y, x) of each view.
     """
     turned = 2 * np.pi * np.arange(views) / count
     angle = start + (-turned if clockwise else turned)
@@ -69,18 +70,18 @@ def ring_na(
 def rotation_matrices(
     angles: Float[np.ndarray, " view"], axis: str, *, reverse: bool = False
 ) -> Float[np.ndarray, "view 3 3"]:
-    """Give the matrices that turn the specimen's (z, y, x) into the laboratory's.
+    """Compute the matrices that rotate the specimen's (z, y, x) into the laboratory's.
 
     A growing angle turns right-handed about the axis, where x is right, y down and z along the light: +z goes to +x
     about y, +y to +z about x, +x to +y about z.
 
     Args:
-        angles: [rad] One a view.
+        angles: [rad] Angle of each view.
         axis: ``z``, ``y`` or ``x``.
-        reverse: Whether the angles count the other way.
+        reverse: Whether to negate the angles.
     """
     place = {"z": 0, "y": 1, "x": 2}
-    # The pair (from, to) that a quarter turn carries one into the other.
+    # A quarter turn carries the axis start into the axis end.
     start, end = {"y": ("z", "x"), "x": ("y", "z"), "z": ("x", "y")}[axis]
     first, second = place[start], place[end]
     cosine, sine = np.cos(angles), np.sin(-angles if reverse else angles)
@@ -93,10 +94,10 @@ def rotation_matrices(
 
 
 def microscope_of(acquisition: Acquisition) -> Microscope:
-    """Describe the microscope that made an acquisition.
+    """Build the microscope of an acquisition.
 
     Raises:
-        InstrumentError: If its numbers describe none.
+        InstrumentError: If its numbers are impossible.
     """
     y, x = (float(size) for size in acquisition["pixel_size"])
     return Microscope(
@@ -108,7 +109,7 @@ def microscope_of(acquisition: Acquisition) -> Microscope:
 
 
 def illumination_of(acquisition: Acquisition) -> Illumination:
-    """Describe the light of each view: one plane wave, or several sources with their brightness.
+    """Build the illumination of each view: one plane wave, or several sources with their brightness.
 
     Raises:
         InstrumentError: If a view is dark.
@@ -131,27 +132,28 @@ def incident_wave(acquisition: Acquisition) -> Complex[np.ndarray, "view y x"]:
 
 
 _MOST_TURNS = 2
+"""Number of turns above which angles are taken for degrees."""
 
 
 def resolve_illumination(
-    acquisition: Acquisition, wanted: CellAcquisition, views: list[int], count: int
+    acquisition: Acquisition, config: CellAcquisition, views: list[int], count: int
 ) -> tuple[Acquisition, list[Diagnostic]]:
-    """Describe the light by apertures and a turning specimen by matrices.
+    """Convert the description of light to apertures, and angles of a turning specimen to matrices.
 
     Args:
-        acquisition: As found in the file.
-        wanted: The config's section.
-        views: The views that were taken, by their number in the file.
-        count: Views in the file.
+        acquisition: Arrays of the file.
+        config: The config's section.
+        views: Indices of the selected views in the file.
+        count: Number of views in the file.
 
     Returns:
-        The acquisition with ``illumination_na``, or ``source_na`` and ``pattern``; and what is wrong.
+        The acquisition with ``illumination_na``, or ``source_na`` and ``pattern``; and the faults of the description.
     """
     arrays, places = dict(acquisition.arrays), dict(acquisition.places)
     row_col, angles = arrays.pop(LED_ROW_COL.name, None), arrays.pop(ANGLES.name, None)
-    light, faults = illumination_mode(wanted), _measurement_faults(acquisition)
-    if light == "led_grid" and wanted.led_grid and row_col is not None:
-        grid = wanted.led_grid
+    light, faults = illumination_mode(config), _measurement_faults(acquisition)
+    if light == "led_grid" and config.led_grid and row_col is not None:
+        grid = config.led_grid
         arrays["illumination_na"] = led_grid_na(
             row_col,
             pitch=grid.pitch,
@@ -161,8 +163,8 @@ def resolve_illumination(
             column_axis=grid.column_axis,
         )
         places["illumination_na"] = places[LED_ROW_COL.name]
-    elif light == "ring" and wanted.ring:
-        ring = wanted.ring
+    elif light == "ring" and config.ring:
+        ring = config.ring
         if count > ring.count:
             message = f"the ring has {ring.count} directions, and the file {count} views"
             faults.append(
@@ -174,41 +176,41 @@ def resolve_illumination(
         arrays["illumination_na"] = np.zeros((len(views), 2))
         places["illumination_na"] = "acquisition.illumination"
     elif "pattern" in arrays and "source_na" in arrays:
-        arrays.pop("illumination_na", None)  # The sources with their pattern are the fuller description.
+        arrays.pop("illumination_na", None)  # Sources with their pattern are the more complete description.
     else:
-        faults += _darkness(acquisition, wanted)
-    if wanted.turn and angles is not None:
-        arrays["rotation"] = rotation_matrices(angles, wanted.turn.axis, reverse=wanted.turn.reverse)
+        faults += _missing_light_faults(acquisition, config)
+    if config.turn and angles is not None:
+        arrays["rotation"] = rotation_matrices(angles, config.turn.axis, reverse=config.turn.reverse)
         places["rotation"] = places[ANGLES.name]
-        faults += _angle_faults(angles, wanted.turn, places["rotation"])
+        faults += _angle_faults(angles, config.turn, places["rotation"])
     return replace(acquisition, arrays=arrays, places=places), faults
 
 
 def _measurement_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "images" in acquisition and "field" in acquisition:
-        remedy = "say acquisition.images: null to use the field, or acquisition.field: null to use the images"
+        remedy = "set acquisition.images: null to use the field, or acquisition.field: null to use the images"
         return [Diagnostic(acquisition.source, "the file holds both images and a complex field", remedy)]
     return []
 
 
-def _darkness(acquisition: Acquisition, wanted: CellAcquisition) -> list[Diagnostic]:
-    """Say that the light is not described, unless what was to describe it has a fault of its own."""
-    if any(name in acquisition.places or has_custom_source(wanted, name) for name in LIGHT):
+def _missing_light_faults(acquisition: Acquisition, config: CellAcquisition) -> list[Diagnostic]:
+    """Report light that is not described, unless its description has a fault of its own."""
+    if any(name in acquisition.places or has_custom_source(config, name) for name in LIGHT):
         return []
     remedy = (
         "name it (acquisition.illumination_na: /path, n·sin θ along (y, x) of each view), or describe it by "
         "acquisition.led_grid, acquisition.ring, or acquisition.illumination: normal"
     )
-    return [Diagnostic(acquisition.source, "nothing says where the light of each view comes from", remedy)]
+    return [Diagnostic(acquisition.source, "the direction of the light of each view is not described", remedy)]
 
 
 def _angle_faults(angles: np.ndarray, turn: Turn, place: str) -> list[Diagnostic]:
-    """Degrees without a unit are the rule in laboratories."""
+    """Report angles so large that they look like degrees without a unit."""
     largest = float(np.abs(angles).max(initial=0))
     if turn.angles.unit or not largest > _MOST_TURNS * 2 * np.pi:
         return []
     path = turn.angles.path or "…"
     message = f"angles up to {largest:g} rad are more than {_MOST_TURNS} turns; they look like degrees"
     return [
-        Diagnostic(place, message, f"say acquisition.turn.angles: '{path} in deg' (or 'in rad', if they are right)")
+        Diagnostic(place, message, f"write acquisition.turn.angles: '{path} in deg' (or 'in rad', if they are right)")
     ]

@@ -1,7 +1,7 @@
-"""Numbers of a cell that need no truth: its size, its index, its dry mass.
+"""Measurements of a cell that need no truth: size, index, dry mass.
 
-Dry mass is the integral of n − n_m over α, the specific refractive increment: 0.18 to 0.19 mL/g for what cells hold
-(Barer 1952, Nature 169, 366). It is what the cell holds more than the medium does, as if the medium were water.
+Dry mass is the integral of n − n_m over α, the specific refractive increment: 0.18 to 0.19 mL/g for the
+contents of cells (Barer 1952, Nature 169, 366). It is relative to the medium, as if that were water.
 """
 
 import numpy as np
@@ -37,9 +37,9 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     """Measure one cell.
 
     Args:
-        volume: With a refractive index.
+        volume: Volume with a refractive index.
         level: Index on the cell's surface; by default Otsu's threshold.
-        features: Only ``standard``.
+        features: Name of the set of features; only ``standard``.
 
     Returns:
         One row; without the medium's index, or the size of a sample, there is no dry mass.
@@ -71,7 +71,7 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
 
 
 def _dry_mass(index: np.ndarray, inside: np.ndarray, volume: Volume) -> dict[str, float]:
-    """The dry mass [pg], where the medium's index and the samples' size are known."""
+    """Compute dry masses [pg], where the medium's index and the samples' size are known."""
     if "medium_index" not in volume.attributes:
         return {}
     medium = float(volume.attributes["medium_index"])
@@ -91,7 +91,7 @@ def _dry_mass(index: np.ndarray, inside: np.ndarray, volume: Volume) -> dict[str
 
 
 def _otsu(index: np.ndarray) -> float:
-    """Otsu's threshold; NaN and a constant are for the surface to refuse."""
+    """Compute Otsu's threshold; NaN and a constant are left for the surface to refuse."""
     from skimage.filters import threshold_otsu
 
     if not np.all(np.isfinite(index)) or not np.ptp(index) > 0:

@@ -1,10 +1,8 @@
-"""Brightness: what 1 means in the images.
+"""Normalisation of brightness, and views that the objective cut off.
 
-Views whose light does not reach the camera, though by its numbers it should.
-
-A source near the rim of the pupil may be cut off, wholly or in part, by a small error of its place or of the aperture.
-Its image is then a dark field, or half of one; a model that takes it for a bright field is wrong everywhere in it. Such
-views give themselves away: their background is much darker than that of the others.
+A source near the rim of the pupil may be cut off, wholly or in part, by a small error of its position or of the
+aperture. Its image is then a dark field, or half of one; a model that takes it for a bright field is wrong everywhere
+in it. Such views are recognised by their background, which is much darker than that of the others.
 """
 
 import logging
@@ -18,12 +16,14 @@ from ...errors import ConfigError, Diagnostic
 from .illumination import incident_wave
 from .schema import SCHEMA
 
+logger = logging.getLogger(__name__)
+
 
 def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     """Divide the images, or the complex field, by the light without the specimen.
 
     Args:
-        acquisition: As read. Its background, if it was divided by, is left out of the result.
+        acquisition: Acquisition in counts. Its background, if used, is omitted from the result.
         mode: ``background`` divides by the image without the specimen, ``view_mean`` each view by its mean, ``none``
             changes nothing; ``auto`` takes the background if there is one, else an estimate of each view's: the peak of
             its histogram for images, the median of the border's field (phase included) for fields.
@@ -32,7 +32,7 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
         The acquisition with a background of about 1; of a field, the incident wave.
 
     Raises:
-        ConfigError: If the background is to be divided by, and there is none.
+        ConfigError: If the background is needed and missing.
     """
     if mode == "none":
         return acquisition
@@ -40,7 +40,7 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     images, arrays = acquisition[name], dict(acquisition.arrays)
     if mode == "background" and "background" not in acquisition:
         message = "there is no background to divide by"
-        raise ConfigError(Diagnostic("acquisition.normalise", message, "name acquisition.background, or say auto"))
+        raise ConfigError(Diagnostic("acquisition.normalise", message, "name acquisition.background, or use auto"))
     if mode == "background" or (mode == "auto" and "background" in acquisition):
         light = _usable(arrays.pop("background"))
         # A background beside a complex field is its intensity.
@@ -55,7 +55,7 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
 
 
 def _usable(background: Num[np.ndarray, "*view y x"]) -> Num[np.ndarray, "*view y x"]:
-    """Keep dead pixels of the background from making infinite ones: there the mean stands in."""
+    """Replace dead pixels of the background by its mean, lest they make infinite ones."""
     return np.where(background > 0, background, background[background > 0].mean())
 
 
@@ -73,7 +73,7 @@ def estimate_background_levels(
     """Estimate each view's brightness away from the specimen.
 
     A specimen makes pixels both brighter and darker, unevenly; the half-sample mode, the middle of the densest numbers,
-    hardly sees them, where mean and median do.
+    hardly depends on them, unlike mean and median.
     """
     mask = acquisition.arrays.get("mask")
     good = np.ones(images.shape, bool) if mask is None else np.broadcast_to(mask == 0, images.shape)
@@ -82,7 +82,7 @@ def estimate_background_levels(
 
 
 def _half_sample_mode(rising: Num[np.ndarray, " n"]) -> float:
-    """Mode of a sorted sample (Bickel & Frühwirth 2006), stopped at a hundred numbers, whose median is less noisy."""
+    """Estimate the mode of a sorted sample (Bickel & Frühwirth 2006); of the last hundred numbers, take the median."""
     while len(rising) > 100:
         half = (len(rising) + 1) // 2
         width = rising[half - 1 :] - rising[: len(rising) - half + 1]
@@ -95,7 +95,7 @@ def _half_sample_mode(rising: Num[np.ndarray, " n"]) -> float:
 
 
 def _border(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
-    """Median complex number, relative to the incident wave, of a frame one sixteenth of the image wide."""
+    """Compute the median field, relative to the incident wave, of a border one sixteenth of the image wide."""
     fields = acquisition["field"]
     if "illumination_na" in acquisition and acquisition["illumination_na"].any():
         fields = fields * incident_wave(acquisition).conj()
@@ -107,16 +107,16 @@ def _border(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
     return np.where(np.abs(middle) > 0, middle, 1).astype(fields.dtype)[:, None, None]
 
 
-logger = logging.getLogger(__name__)
-
 RIM = 0.9
 """Share of the aperture beyond which a source may be cut off."""
 DARK = 0.75
-"""Share of the usual brightness below which it was. A flat array of LEDs itself falls off to about 0.87 at NA 0.25."""
+"""Share of the usual brightness below which it is taken as cut off.
+
+A flat array of LEDs itself falls off to about 0.87 at NA 0.25."""
 
 
 def find_vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
-    """Find the views that are darker than their light allows; none where brightness is not comparable."""
+    """Find views near the rim that are darker than the others; none where brightness is not comparable."""
     if "images" not in acquisition or "illumination_na" not in acquisition or "background" in acquisition:
         return np.zeros(0, int)
     share = np.hypot(*acquisition["illumination_na"].T) / float(acquisition["numerical_aperture"])
@@ -128,21 +128,21 @@ def find_vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
 
 
 def drop_vignetted_views(acquisition: Acquisition) -> Acquisition:
-    """Leave vignetted views out, and say so."""
+    """Omit vignetted views, with a warning."""
     dark = find_vignetted_views(acquisition)
     if not dark.size:
         return acquisition
     logger.warning(
         "%d view(s) left out: the light is at the rim of the aperture and the background dark, so that the "
-        "objective must have cut them off: %s (acquisition.vignetted: keep takes them)",
+        "objective must have cut them off: %s (acquisition.vignetted: keep retains them)",
         dark.size,
         ", ".join(map(str, dark)),
     )
     per_view = {entry.name for entry in SCHEMA if any(axes[:1] == ("view",) for axes in entry.axes)}
     views = len(acquisition["images"])
-    kept = np.setdiff1d(np.arange(views), dark)
+    retained = np.setdiff1d(np.arange(views), dark)
     arrays = {
-        name: array[kept] if name in per_view and array.ndim and len(array) == views else array
+        name: array[retained] if name in per_view and array.ndim and len(array) == views else array
         for name, array in acquisition.arrays.items()
     }
     if "mask" in arrays and acquisition["mask"].ndim == 2:

@@ -1,7 +1,4 @@
-"""Read an acquisition of a cell as its config describes it: every file, every description of light, in SI.
-
-What to look for in a cell's file, and by which names: the config's ``acquisition:`` section against the schema.
-"""
+"""Reading of a cell's acquisition as its config describes it: any file, any description of light, in SI."""
 
 import logging
 from collections.abc import Mapping
@@ -30,8 +27,8 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     """Read an acquisition of a cell.
 
     Args:
-        settings: Names, units, light, and which views and pixels to take.
-        path: A file of ours or a foreign one, a folder of TIFFs, or a pattern.
+        settings: Config with sources, units, light, and selection of views and pixels.
+        path: A file of unflat or a foreign one, a folder of TIFFs, or a pattern.
 
     Returns:
         Images or complex field with wavelength, apertures, medium and pixel in SI, and the light as
@@ -42,19 +39,19 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         DataError: With every fault of the file.
         ConfigError: If views or crop do not suit the file.
     """
-    wanted = settings.acquisition
-    window = ViewSelection(wanted)
-    acquisition, faults = read_all(path, select_entries(wanted), select_sources(wanted), "cell", window.select)
-    if window.faults:
-        raise ConfigError(*window.faults)
-    acquisition, of_light = resolve_illumination(acquisition, wanted, window.views, window.count)
-    # A number that is NaN or negative has been told of already; physics need not repeat it.
-    told = {fault.where for fault in faults}
-    faults += [*of_light, *(fault for fault in validate(acquisition) if fault.where not in told)]
+    config = settings.acquisition
+    selection = ViewSelection(config)
+    acquisition, faults = read_all(path, select_entries(config), select_sources(config), "cell", selection.select)
+    if selection.faults:
+        raise ConfigError(*selection.faults)
+    acquisition, light_faults = resolve_illumination(acquisition, config, selection.views, selection.count)
+    # A number that is NaN or negative is reported already; physics need not repeat it.
+    reported = {fault.where for fault in faults}
+    faults += [*light_faults, *(fault for fault in validate(acquisition) if fault.where not in reported)]
     if faults:
         raise DataError(*dict.fromkeys(faults))
-    acquisition = bin_acquisition(_recentred(acquisition, window), wanted.bin)
-    if wanted.vignetted == "drop":
+    acquisition = bin_acquisition(_recentred(acquisition, selection), config.bin)
+    if config.vignetted == "drop":
         acquisition = drop_vignetted_views(acquisition)
     for sentence in warnings_for(acquisition):
         logger.warning("%s", sentence)
@@ -63,17 +60,17 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
 
 @dataclass
 class ViewSelection:
-    """Views and pixels to take, known once the file's sizes are.
+    """Selection of views and pixels, made once the sizes of the file are known.
 
     Args:
-        wanted: The config's section.
-        views: The views taken, by their number in the file.
-        count: Views in the file.
-        shift: [pixels] Where the crop's axis stands relative to the image's, along (y, x).
-        faults: What does not suit the file.
+        config: The config's section.
+        views: Indices of the selected views in the file.
+        count: Number of views in the file.
+        shift: [pixel] Position (y, x) of the crop's axis relative to the image's.
+        faults: Faults of the selection for this file.
     """
 
-    wanted: CellAcquisition
+    config: CellAcquisition
     views: list[int] = field(default_factory=list)
     count: int = 0
     shift: list[int] = field(default_factory=lambda: [0, 0])
@@ -94,14 +91,14 @@ class ViewSelection:
     def _select_views(self, count: int) -> None:
         self.count = count
         try:
-            self.views = view_indices(self.wanted.views, count)
+            self.views = view_indices(self.config.views, count)
         except ValueError as error:
             self.faults.append(Diagnostic("acquisition.views", str(error), f"the file holds views 0 to {count - 1}"))
 
     def _select_pixels(self, axis: int, count: int) -> slice:
         name = "yx"[axis]
-        size = self.wanted.crop[axis] if self.wanted.crop else None
-        centre = self.wanted.crop_centre[axis] if self.wanted.crop_centre else None
+        size = self.config.crop[axis] if self.config.crop else None
+        centre = self.config.crop_centre[axis] if self.config.crop_centre else None
         try:
             first, end = crop_range(count, size, centre)
         except ValueError as error:
@@ -109,24 +106,24 @@ class ViewSelection:
                 Diagnostic("acquisition.crop", f"along {name}, {error}", "crop less, or about another pixel")
             )
             return slice(0, count)
-        if end - first < self.wanted.bin:
-            message = f"{self.wanted.bin} pixels cannot be joined: there are {end - first} along {name}"
-            self.faults.append(Diagnostic("acquisition.bin", message, "join fewer, or crop less"))
+        if end - first < self.config.bin:
+            message = f"{self.config.bin} pixels cannot be binned: there are {end - first} along {name}"
+            self.faults.append(Diagnostic("acquisition.bin", message, "bin fewer, or crop less"))
         self.shift[axis] = first + (end - first) // 2 - count // 2
         return slice(first, end)
 
 
-def _recentred(acquisition: Acquisition, window: ViewSelection) -> Acquisition:
-    """Let the crop's axis be the axis.
+def _recentred(acquisition: Acquisition, selection: ViewSelection) -> Acquisition:
+    """Move the truth to the coordinates of the crop.
 
     Raises:
-        ConfigError: If the specimen turns about another place.
+        ConfigError: If the specimen turns about an axis outside the crop's centre.
     """
-    if not any(window.shift):
+    if not any(selection.shift):
         return acquisition
-    shift = np.array([0, *window.shift]) * np.array([0, *acquisition["pixel_size"]])
+    shift = np.array([0, *selection.shift]) * np.array([0, *acquisition["pixel_size"]])
     if "rotation" in acquisition and not np.allclose(acquisition["rotation"] @ shift, shift):
-        message = f"the crop's centre lies {window.shift} pixels (y, x) off the axis about which the specimen turns"
+        message = f"the crop's centre lies {selection.shift} pixels (y, x) off the axis about which the specimen turns"
         raise ConfigError(Diagnostic("acquisition.crop_centre", message, "crop about the images' own centre"))
     if acquisition.truth is None:
         return acquisition

@@ -1,4 +1,4 @@
-"""Faults of a cell's acquisition that follow from physics, and what is worth a warning."""
+"""Physical faults of a cell's acquisition, and warnings."""
 
 import logging
 
@@ -15,27 +15,30 @@ _LONGEST_WAVE = 100e-6
 _SHORTEST_WAVE = 1e-12
 _LARGEST_PIXEL = 1e-3
 _PLAUSIBLE_RATIO = 100
-"""A pixel is no more than this many wavelengths, and no less than a part in ten times as many."""
+"""Largest ratio of pixel to wavelength; the smallest is a tenth of its inverse."""
 _VIGNETTED = 0.98
 
 
 def validate(acquisition: Acquisition) -> list[Diagnostic]:
-    """Find what no microscope can have.
+    """Find values that no microscope can have.
 
     Args:
-        acquisition: Arrays in SI. What is absent is not checked.
+        acquisition: Arrays in SI; absent ones are not checked.
+
+    Returns:
+        Faults with their places and remedies.
     """
     lengths = _length_faults(acquisition)
     return [*lengths, *_aperture_faults(acquisition), *_light_faults(acquisition), *_rotation_faults(acquisition)]
 
 
 def warnings_for(acquisition: Acquisition) -> list[str]:
-    """What is unusual and may yet be right: sentences for the log."""
-    found = []
+    """Describe values that are unusual, though perhaps right, in sentences for the log."""
+    warnings = []
     aperture = float(acquisition["numerical_aperture"])
     limit, pixel = float(acquisition["wavelength"]) / (2 * aperture), float(acquisition["pixel_size"].max())
     if pixel > limit:
-        found.append(
+        warnings.append(
             f"{place(acquisition, 'pixel_size')}: a pixel of {pixel * 1e9:.0f} nm samples the aperture {aperture:g} "
             f"too coarsely: at most {limit * 1e9:.0f} nm holds all that the objective passes"
         )
@@ -43,21 +46,21 @@ def warnings_for(acquisition: Acquisition) -> list[str]:
     outer = np.flatnonzero(np.hypot(*acquisition[name].T) > _VIGNETTED * aperture)
     if outer.size:
         shown = ", ".join(map(str, outer[:8])) + (", …" if outer.size > 8 else "")
-        found.append(
+        warnings.append(
             f"{place(acquisition, name)}: {outer.size} of {len(acquisition[name])} directions of light lie at the edge "
             f"of the aperture {aperture:g} or beyond, and may be vignetted: {shown}; those that look it are left out "
             "unless acquisition.vignetted is keep"
         )
-    return found
+    return warnings
 
 
 def place(acquisition: Acquisition, name: str) -> str:
-    """Say where an array stands, for messages."""
+    """Name the place of an array, for messages."""
     return acquisition.places.get(name) or f"{acquisition.source}:{_PATHS.get(name, name)}"
 
 
 def _number(acquisition: Acquisition, name: str) -> float | None:
-    """A scalar, unless it is absent or has a fault of its own already."""
+    """Get a scalar, or None if it is absent or has a fault of its own."""
     if name not in acquisition or not acquisition[name].size:
         return None
     value = float(acquisition[name].max())
@@ -65,7 +68,7 @@ def _number(acquisition: Acquisition, name: str) -> float | None:
 
 
 def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
-    """Lengths in micrometres or nanometres where metres are due: the field's most reported error."""
+    """Find lengths in micrometres or nanometres instead of metres, the most frequent error of the field."""
     wavelength, pixel = _number(acquisition, "wavelength"), _number(acquisition, "pixel_size")
     faults = []
     wave_fault = wavelength is not None and not _SHORTEST_WAVE < wavelength < _LONGEST_WAVE
@@ -87,15 +90,15 @@ def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
 def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, nanometres_from: float) -> Diagnostic:
     unit = "micrometres" if value < nanometres_from else "nanometres"
     short = "um" if value < nanometres_from else "nm"
-    remedy = f"write its units attribute, or say acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
+    remedy = f"write its units attribute, or write acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
     return Diagnostic(place(acquisition, name), f"{value:g} m is {what}; it looks like {unit}", remedy)
 
 
 def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> str:
-    """The line of config that says the unit: beside the name in the file, or beside the number itself."""
+    """Write the value for the config with its unit, beside the path in the file or the number itself."""
     where = acquisition.places.get(name, "")
-    _, found, path = where.partition(":/")
-    return f"'/{path} in {unit}'" if found else f"{value:g} {unit}"
+    _, in_file, path = where.partition(":/")
+    return f"'/{path} in {unit}'" if in_file else f"{value:g} {unit}"
 
 
 def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:
@@ -137,7 +140,7 @@ def _light_faults(acquisition: Acquisition) -> list[Diagnostic]:
             )
     if "background" in acquisition and not (acquisition["background"] > 0).any():
         message = "the background is 0 everywhere: nothing can be divided by it"
-        faults.append(Diagnostic(place(acquisition, "background"), message, "say acquisition.background: null"))
+        faults.append(Diagnostic(place(acquisition, "background"), message, "set acquisition.background: null"))
     if "images" in acquisition:
         dark = np.flatnonzero(~(acquisition["images"].max(axis=(1, 2), initial=0) > 0))
         if dark.size:

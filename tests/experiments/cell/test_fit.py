@@ -1,4 +1,4 @@
-"""The fit: it comes near the truth, says so honestly, and goes on after an interruption as if there had been none."""
+"""Fit of a cell: accuracy, output, and resumption after an interruption."""
 
 import json
 import os
@@ -38,7 +38,7 @@ simulate:
 
 @pytest.fixture(scope="session")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small simulated acquisition, with its config beside it."""
+    """Folder with a small simulated acquisition and its config."""
     folder = tmp_path_factory.mktemp("scan")
     (folder / "run.yaml").write_text(CONFIG)
     kind = get_experiment("cell")
@@ -47,14 +47,14 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_fit(scan: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `unflat fit` as a shell would."""
+    """Run `unflat fit` in a process of its own."""
     command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(output)]
     return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="session")
 def whole(scan: Path) -> Path:
-    """An uninterrupted run."""
+    """Folder of an uninterrupted run."""
     done = run_fit(scan, scan / "whole")
     assert done.returncode == 0, done.stderr
     return scan / "whole"
@@ -69,15 +69,15 @@ def losses(run: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_the_fit_explains_views_that_it_never_saw(whole: Path) -> None:
-    found = numbers(whole)
-    assert found["residual_withheld"] < 0.8 * found["residual_withheld_linear"]
-    assert found["ncc"] > 0.8
+def test_the_fit_explains_withheld_views(whole: Path) -> None:
+    metrics = numbers(whole)
+    assert metrics["residual_withheld"] < 0.8 * metrics["residual_withheld_linear"]
+    assert metrics["ncc"] > 0.8
     assert (whole / "DONE").is_file()
     assert "no sentinel" not in (whole / "report.html").read_text()
 
 
-def test_everything_that_a_run_leaves_is_there_and_holds_no_path(whole: Path) -> None:
+def test_a_run_writes_all_its_files_without_absolute_paths(whole: Path) -> None:
     for name in ("config.yaml", "run.log", "metrics.jsonl", "model.h5", "volume.h5", "predictions.h5", "report.html"):
         assert (whole / name).stat().st_size > 0, name
     for name in ("config.yaml", "run.log", "debug.log", "metrics.json", "report.html", "DONE"):
@@ -91,18 +91,18 @@ def test_the_model_is_a_function_of_metres(whole: Path) -> None:
     assert outside == pytest.approx(1.333)
 
 
-def test_the_image_under_a_light_of_the_fit_is_the_fits_own(scan: Path, whole: Path) -> None:
+def test_the_image_under_fitted_light_equals_the_prediction(scan: Path, whole: Path) -> None:
     from unflat.recon.experiments.cell.new_light import predict_image
 
     with h5py.File(whole / "predictions.h5") as file, h5py.File(scan / "scan.h5") as measured:
         modelled, view = file["modelled"][0], file["views"][0]
         light = measured["instrument/illumination_na"][view]
     image = predict_image(unflat.load(whole), (light[0], light[1]))
-    bright = np.vdot(image, modelled) / np.vdot(image, image)  # the fit has a gain for each view
+    bright = np.vdot(image, modelled) / np.vdot(image, image)  # The fit has a gain for each view.
     assert np.std(bright * image - modelled) < 0.05 * np.std(modelled)
 
 
-def test_a_fit_that_runs_away_ends_at_once_and_names_its_rate(scan: Path, tmp_path: Path) -> None:
+def test_a_diverging_fit_stops_and_names_its_learning_rate(scan: Path, tmp_path: Path) -> None:
     done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=1e9", "--set", "fit.start=none")
     assert done.returncode == 3
     assert "no number after step" in done.stderr
@@ -110,17 +110,17 @@ def test_a_fit_that_runs_away_ends_at_once_and_names_its_rate(scan: Path, tmp_pa
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) < 10
 
 
-def test_an_answer_is_no_worse_than_its_start(scan: Path, tmp_path: Path) -> None:
+def test_the_result_is_no_worse_than_the_initial_guess(scan: Path, tmp_path: Path) -> None:
     done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=3", "--set", "fit.steps=3")
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    # The field says nearly, not exactly, what the closed form does.
+    # The field represents the closed form nearly, not exactly.
     assert numbers["residual_withheld"] < 1.1 * numbers["residual_withheld_linear"]
 
 
-def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(scan: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(scan: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "stopped"
-    for limit in (0.5, 2, 8):  # On a busy machine the first step takes longer than a whole fit does on a quiet one.
+    for limit in (0.5, 2, 8):  # On a busy machine the first step may take longer than a whole fit on an idle one.
         first = run_fit(scan, run, "--time-limit", f"{limit} s", "--force")
         assert first.returncode == 75, first.stderr
         if (run / "metrics.jsonl").exists():
@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(scan: Path,
     assert numbers(run)["residual_withheld"] == numbers(whole)["residual_withheld"]
 
 
-def test_sigterm_leaves_a_checkpoint_and_75(scan: Path, tmp_path: Path) -> None:
+def test_sigterm_writes_a_checkpoint_and_exits_with_75(scan: Path, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(run)]
     process = subprocess.Popen([*command, "--set", "fit.steps=100000"], stderr=subprocess.DEVNULL)
@@ -150,7 +150,7 @@ def test_sigterm_leaves_a_checkpoint_and_75(scan: Path, tmp_path: Path) -> None:
     assert not (run / "run.lock").exists()
 
 
-def test_a_result_is_not_overwritten_unasked(scan: Path, whole: Path) -> None:
+def test_a_result_is_not_overwritten_without_force(scan: Path, whole: Path) -> None:
     before = (whole / "model.h5").read_bytes()
     again = run_fit(scan, whole)
     assert again.returncode == 2
@@ -159,13 +159,13 @@ def test_a_result_is_not_overwritten_unasked(scan: Path, whole: Path) -> None:
     assert (whole / "model.h5").read_bytes() == before
 
 
-def test_a_run_goes_on_only_as_what_it_was(scan: Path, whole: Path) -> None:
+def test_a_run_resumes_only_with_the_same_config(scan: Path, whole: Path) -> None:
     other = run_fit(scan, whole, "--resume", "--set", "fit.tv=3")
     assert other.returncode == 2
     assert "fit.tv" in other.stderr
 
 
-def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path) -> None:
+def test_a_residual_above_the_gate_exits_with_5(scan: Path, tmp_path: Path) -> None:
     gated = run_fit(scan, tmp_path / "gated", "--set", "fit.gate=0.001", "--set", "fit.steps=3")
     assert gated.returncode == 5, gated.stderr
     assert "gate" in gated.stderr
@@ -177,7 +177,7 @@ def test_a_gate_that_is_missed_is_told_by_the_status(scan: Path, tmp_path: Path)
     assert "above its gate" in (tmp_path / "gated" / "report.html").read_text()
 
 
-def test_a_residual_that_is_no_number_passes_no_gate() -> None:
+def test_nan_passes_no_gate() -> None:
     assert Gate("residual", 0.9, 1.0).passed
     assert not Gate("residual", 1.1, 1.0).passed
     assert not Gate("residual", float("nan"), 1.0).passed
@@ -187,7 +187,7 @@ def test_a_residual_that_is_no_number_passes_no_gate() -> None:
     ("name", "status", "said"),
     [("SIGTERM", 0, "SIGTERM received after the last step"), ("SIGINT", 130, "error: interrupted after the last step")],
 )
-def test_a_stop_after_the_last_step_is_told_and_costs_no_result(
+def test_a_stop_after_the_last_step_is_reported_and_all_results_are_written(
     scan: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -213,7 +213,7 @@ def test_a_stop_after_the_last_step_is_told_and_costs_no_result(
 
 
 @pytest.mark.slow
-def test_an_ensemble_tells_its_spread(scan: Path, tmp_path: Path) -> None:
+def test_an_ensemble_has_an_uncertainty(scan: Path, tmp_path: Path) -> None:
     run = tmp_path / "ensemble"
     assert run_fit(scan, run, "--set", "fit.ensemble=2", "--set", "fit.steps=20").returncode == 0
     model = unflat.load(run)
@@ -228,7 +228,7 @@ def test_an_ensemble_tells_its_spread(scan: Path, tmp_path: Path) -> None:
     [["fit.field=voxels"], ["fit.field=fourier", "fit.fourier={width: 32, depth: 3}", "fit.learning_rate=0.005"]],
 )
 @pytest.mark.slow
-def test_other_fields_fit_on_the_same_interface(scan: Path, tmp_path: Path, choice: list[str]) -> None:
+def test_other_fields_fit_as_well(scan: Path, tmp_path: Path, choice: list[str]) -> None:
     run = tmp_path / "run"
     done = run_fit(scan, run, "--set", "fit.steps=30", *(word for each in choice for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
@@ -238,13 +238,13 @@ def test_other_fields_fit_on_the_same_interface(scan: Path, tmp_path: Path, choi
 @pytest.mark.slow
 def test_sources_focus_and_pupil_can_be_refined(scan: Path, tmp_path: Path) -> None:
     run = tmp_path / "refined"
-    wanted = "fit.refine={gain: true, sources: true, defocus: true, zernike: 3}"
-    done = run_fit(scan, run, "--set", wanted, "--set", "fit.steps=20")
+    refine = "fit.refine={gain: true, sources: true, defocus: true, zernike: 3}"
+    done = run_fit(scan, run, "--set", refine, "--set", "fit.steps=20")
     assert done.returncode == 0, done.stderr
     assert numbers(run)["residual_withheld"] < 1
 
 
-def test_an_input_of_many_files_is_known_by_all_of_them(tmp_path: Path) -> None:
+def test_the_hash_of_an_input_covers_all_its_files(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"image_{number}.tif").write_bytes(bytes([number]))
     (tmp_path / "notes.txt").write_text("none of the images", "utf-8")

@@ -1,4 +1,4 @@
-"""Light as a laboratory describes it, turned into apertures."""
+"""Conversion of a laboratory's description of light to apertures."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ axes = st.sampled_from("zyx")
 
 
 @given(st.integers(-16, 16), st.integers(-16, 16))
-def test_an_led_shines_along_the_line_from_it_to_the_specimen(row: int, column: int) -> None:
+def test_led_direction_is_the_line_to_the_specimen(row: int, column: int) -> None:
     pitch, height = 4e-3, 79e-3
     led = np.array([[row, column]])
     na = led_grid_na(led, pitch=pitch, height=height, centre=(0, 0), row_axis="-y", column_axis="x")
@@ -34,7 +34,7 @@ def test_an_led_shines_along_the_line_from_it_to_the_specimen(row: int, column: 
     np.testing.assert_allclose(na[0], (direction / np.linalg.norm(direction))[:2], atol=1e-15)
 
 
-def test_axes_of_an_led_grid_may_be_swapped_and_turned_round() -> None:
+def test_axes_of_an_led_grid_can_be_swapped_and_reversed() -> None:
     led = np.array([[3, 5]])
     numbers: dict[str, Any] = {"pitch": 1.0, "height": 10.0, "centre": (1, 1)}
     plain = led_grid_na(led, **numbers)
@@ -42,7 +42,7 @@ def test_axes_of_an_led_grid_may_be_swapped_and_turned_round() -> None:
 
 
 @given(st.integers(1, 30), angles, st.booleans())
-def test_a_ring_is_even_and_round(count: int, start: float, clockwise: bool) -> None:
+def test_ring_directions_are_evenly_spaced_on_a_circle(count: int, start: float, clockwise: bool) -> None:
     na = ring_na(count, na=0.6, count=count, start=start, clockwise=clockwise)
     np.testing.assert_allclose(np.hypot(*na.T), 0.6)
     if count > 1:
@@ -56,7 +56,7 @@ def test_a_ring_goes_from_x_towards_y() -> None:
 
 @given(angles, angles, axes)
 @settings(deadline=None)
-def test_turns_are_rotations_and_add_up(first: float, second: float, axis: str) -> None:
+def test_rotations_are_orthonormal_and_additive(first: float, second: float, axis: str) -> None:
     one, other, both = rotation_matrices(np.array([first, second, first + second]), axis)
     np.testing.assert_allclose(one @ one.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(one), 1)
@@ -82,55 +82,55 @@ def scan(path: Path, **more: Any) -> Path:
     return path
 
 
-def cell(**told: Any) -> Any:
-    return parse_config("kind: cell", [f"acquisition.{k}={v}" for k, v in told.items()])
+def cell(**acquisition: Any) -> Any:
+    return parse_config("kind: cell", [f"acquisition.{k}={v}" for k, v in acquisition.items()])
 
 
-def test_a_ring_counts_the_files_views_whatever_is_selected(tmp_path: Path) -> None:
-    found = read(cell(ring="{na: 0.4, count: 8}", views="[3, 1]"), scan(tmp_path / "a.h5"))
-    np.testing.assert_allclose(found["illumination_na"], ring_na(8, na=0.4, count=8)[[3, 1]])
+def test_a_ring_covers_all_views_of_the_file(tmp_path: Path) -> None:
+    acquisition = read(cell(ring="{na: 0.4, count: 8}", views="[3, 1]"), scan(tmp_path / "a.h5"))
+    np.testing.assert_allclose(acquisition["illumination_na"], ring_na(8, na=0.4, count=8)[[3, 1]])
     with pytest.raises(DataError, match="the ring has 3 directions, and the file 4 views"):
         read(cell(ring="{na: 0.4, count: 3}"), scan(tmp_path / "a.h5"))
 
 
-def test_light_along_the_axis_must_be_said(tmp_path: Path) -> None:
+def test_missing_light_is_an_error(tmp_path: Path) -> None:
     path = scan(tmp_path / "a.h5")
     assert not read(cell(illumination="normal"), path)["illumination_na"].any()
-    with pytest.raises(DataError, match=r"nothing says where the light.*acquisition\.illumination: normal"):
+    with pytest.raises(DataError, match=r"light of each view is not described.*acquisition\.illumination: normal"):
         read(cell(), path)
 
 
-def test_several_sources_a_view(tmp_path: Path) -> None:
+def test_a_view_may_have_several_sources(tmp_path: Path) -> None:
     na, pattern = [[0.1, 0.0], [0.0, 0.2]], [[1, 0], [0, 1], [1, 1], [0.5, 0.25]]
-    found = read(cell(), scan(tmp_path / "a.h5", source_na=na, pattern=pattern, defocus=[0, 0, 1e-6, 2e-6]))
-    assert "illumination_na" not in found
-    light = illumination_of(found)
+    acquisition = read(cell(), scan(tmp_path / "a.h5", source_na=na, pattern=pattern, defocus=[0, 0, 1e-6, 2e-6]))
+    assert "illumination_na" not in acquisition
+    light = illumination_of(acquisition)
     assert light.na.shape == (4, 2, 2)
     np.testing.assert_allclose(light.weights, pattern)
     np.testing.assert_allclose(light.defocus, [0, 0, 1e-6, 2e-6])
 
 
-def test_one_plane_of_focus_stands_for_all_views(tmp_path: Path) -> None:
-    found = read(cell(illumination="normal", defocus="2 um"), scan(tmp_path / "a.h5"))
-    np.testing.assert_allclose(found["defocus"], [2e-6] * 4)
+def test_one_defocus_applies_to_all_views(tmp_path: Path) -> None:
+    acquisition = read(cell(illumination="normal", defocus="2 um"), scan(tmp_path / "a.h5"))
+    np.testing.assert_allclose(acquisition["defocus"], [2e-6] * 4)
 
 
-def test_a_config_may_describe_light_that_the_file_gets_wrong(tmp_path: Path) -> None:
+def test_light_of_the_config_overrides_that_of_the_file(tmp_path: Path) -> None:
     path = scan(tmp_path / "a.h5", illumination_na=np.full((4, 2), 7.0))
     assert not read(cell(illumination="normal"), path)["illumination_na"].any()
     with pytest.raises(DataError, match="exceed the medium's index"):
         read(cell(), path)
 
 
-def test_degrees_without_a_unit_are_noticed(tmp_path: Path) -> None:
+def test_degrees_without_a_unit_are_refused(tmp_path: Path) -> None:
     path = scan(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
         file["angle"] = [0.0, 90.0, 180.0, 270.0]
     turn = "{axis: y, angles: /angle%s}"
     with pytest.raises(DataError, match=r"look like degrees.*'/angle in deg'"):
         read(cell(illumination="normal", turn=turn % ""), path)
-    found = read(cell(illumination="normal", turn=turn % " in deg"), path)
-    np.testing.assert_allclose(found["rotation"][1] @ [1, 0, 0], [0, 0, 1], atol=1e-15)
+    acquisition = read(cell(illumination="normal", turn=turn % " in deg"), path)
+    np.testing.assert_allclose(acquisition["rotation"][1] @ [1, 0, 0], [0, 0, 1], atol=1e-15)
 
 
 def test_a_turning_specimen_is_cropped_about_its_axis(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The fit's view of a cell's measurement: the box, its lattice, and what the physics refuses."""
+"""Likelihood of a cell: box, lattices, and limits of the physics."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ VIEWS = 8
 
 
 def acquisition(**arrays: Any) -> Acquisition:
-    """An empty field under a ring of light."""
+    """Build an acquisition of an empty field under a ring of light."""
     angle = 2 * np.pi * np.arange(VIEWS) / VIEWS
     known: dict[str, Any] = {
         "images": np.ones((VIEWS, 24, 28), np.float32),
@@ -28,8 +28,8 @@ def acquisition(**arrays: Any) -> Acquisition:
         "pixel_size": np.array([200e-9, 200e-9]),
         "illumination_na": 0.5 * np.stack([np.sin(angle), np.cos(angle)], axis=1),
     }
-    kept: Mapping[str, Any] = {name: value for name, value in (known | arrays).items() if value is not None}
-    return Acquisition("cell", dict(kept))
+    given: Mapping[str, Any] = {name: value for name, value in (known | arrays).items() if value is not None}
+    return Acquisition("cell", dict(given))
 
 
 def settings(text: str = "") -> Any:
@@ -43,11 +43,11 @@ def test_an_empty_box_explains_an_empty_field() -> None:
     np.testing.assert_allclose(empty.predict(values, {}, batch), 1, atol=1e-5)
 
 
-def test_the_box_is_that_of_the_images_and_of_the_depth() -> None:
+def test_the_box_covers_the_images_and_the_depth() -> None:
     box = likelihood(settings(), acquisition()).frame
     assert box.extent[0] == pytest.approx(6e-6, rel=0.1)
     np.testing.assert_allclose(box.extent[1:], [24 * 200e-9, 28 * 200e-9])
-    # pixel n // 2 is on the axis
+    # Pixel n // 2 is on the axis.
     np.testing.assert_allclose(box.low[1:], [-12.5 * 200e-9, -14.5 * 200e-9])
 
 
@@ -58,21 +58,21 @@ def test_slices_suit_the_physics(model: str) -> None:
     assert lattice.pitch[0] <= (cycle / 3 + 1e-12 if model == "ssnp" else 4 * cycle)
 
 
-def test_slices_that_ssnp_would_take_for_a_mirror_are_refused() -> None:
-    wanted = parse_config(
+def test_thick_slices_are_refused_for_ssnp() -> None:
+    config = parse_config(
         "kind: cell\nvolume: {depth: 6 um, spacing: [0.3 um, 0.2 um, 0.2 um]}\nphysics: {model: ssnp}"
     )
     with pytest.raises(ConfigError, match=r"300 nm are too thick.*at most 169"):
-        geometry_of(wanted, acquisition())
+        geometry_of(config, acquisition())
 
 
-def test_a_spacing_that_does_not_divide_the_pixel_is_refused_with_those_that_do() -> None:
-    wanted = parse_config("kind: cell\nvolume: {depth: 6 um, spacing: 0.15 um}")
+def test_a_spacing_must_divide_the_pixel() -> None:
+    config = parse_config("kind: cell\nvolume: {depth: 6 um, spacing: 0.15 um}")
     with pytest.raises(ConfigError, match="200 nm or 100 nm"):
-        geometry_of(wanted, acquisition())
+        geometry_of(config, acquisition())
 
 
-def test_a_depth_that_is_missing_is_asked_for() -> None:
+def test_a_missing_depth_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"--set volume\.depth="):
         geometry_of(parse_config("kind: cell"), acquisition())
 
@@ -84,13 +84,13 @@ def test_a_depth_that_is_missing_is_asked_for() -> None:
         ({"rotation": np.tile(np.eye(3), (VIEWS, 1, 1))}, "turning specimen"),
     ],
 )
-def test_linear_theory_refuses_what_it_does_not_know(arrays: dict[str, Any], message: str) -> None:
+def test_linear_theory_refuses_fields_and_turning_specimens(arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         likelihood(settings("physics: {model: linear}"), acquisition(**arrays))
 
 
 def test_a_finer_lattice_predicts_the_same_images() -> None:
-    """A smooth bead, on the pixels' lattice and on one of half the pitch."""
+    """Compare a smooth bead on the lattice of the pixels with one of half the pitch."""
     seen = []
     for spacing in ("[0.5 um, 0.2 um, 0.2 um]", "[0.25 um, 0.1 um, 0.1 um]"):
         fine = likelihood(parse_config(f"kind: cell\nvolume: {{depth: 6 um, spacing: {spacing}}}"), acquisition())
@@ -103,8 +103,8 @@ def bead(fine: CellLikelihood) -> Any:
     return jnp.asarray(0.02 * np.exp(-((z / 1.2e-6) ** 2 + (y / 0.8e-6) ** 2 + (x / 0.8e-6) ** 2)), jnp.float32)[None]
 
 
-def test_a_complex_field_may_carry_its_tilt() -> None:
-    """The incident wave exp(2πi na·r/λ) of the file format is taken out, and the phase of a view is free."""
+def test_the_incident_wave_is_divided_from_a_complex_field() -> None:
+    """The measured field is relative to the incident wave exp(2πi na·r/λ), up to a phase of each view."""
     made = acquisition()
     y, x = ((np.arange(n) - n // 2) * 200e-9 for n in (24, 28))
     na = made["illumination_na"][:, :, None, None]
@@ -113,13 +113,13 @@ def test_a_complex_field_may_carry_its_tilt() -> None:
     np.testing.assert_allclose(fields.measured, 1, atol=1e-4)
 
 
-def test_views_that_the_objective_cut_off_are_found_by_their_darkness() -> None:
+def test_vignetted_views_are_recognised_by_their_brightness() -> None:
     na = np.stack([np.zeros(VIEWS), np.linspace(0, 0.599, VIEWS)], axis=1)
     images = np.random.default_rng(0).poisson(1000.0, (VIEWS, 24, 28)).astype(np.float32)
     images[-1] *= 0.3
     dim = acquisition(images=images, illumination_na=na)
     assert find_vignetted_views(dim).tolist() == [VIEWS - 1]
-    kept = drop_vignetted_views(dim)
-    assert len(kept["images"]) == len(kept["illumination_na"]) == VIEWS - 1
-    images[3] *= 0.3  # well inside the aperture: a weak lamp, not the objective
+    retained = drop_vignetted_views(dim)
+    assert len(retained["images"]) == len(retained["illumination_na"]) == VIEWS - 1
+    images[3] *= 0.3  # Well inside the aperture: a weak lamp, not the objective.
     assert find_vignetted_views(acquisition(images=images, illumination_na=na)).tolist() == [VIEWS - 1]

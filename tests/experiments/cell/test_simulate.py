@@ -1,4 +1,4 @@
-"""What is simulated is the specimen that the truth describes, seen by the instrument that the file describes."""
+"""Simulation of cells: directions of light, images, camera, truth and file."""
 
 import logging
 import os
@@ -48,7 +48,7 @@ def contrast_of(images: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", PATTERNS)
 @pytest.mark.parametrize("count", [1, 2, 8, 24, 37])
-def test_a_pattern_has_its_number_of_different_directions_within_the_aperture(name: str, count: int) -> None:
+def test_a_pattern_has_distinct_directions_within_the_aperture(name: str, count: int) -> None:
     directions = PATTERNS[name](count, 0.6)
     assert directions.shape == (count, 2)
     assert len(np.unique(np.round(directions, 9), axis=0)) == count
@@ -56,7 +56,7 @@ def test_a_pattern_has_its_number_of_different_directions_within_the_aperture(na
     assert radii.max() == pytest.approx(0.6 if count > 1 or name == "ring" else 0)
 
 
-def test_a_ring_begins_at_x_and_goes_toward_y() -> None:
+def test_a_ring_goes_from_x_towards_y() -> None:
     np.testing.assert_allclose(ring(4, 0.5), [[0, 0.5], [0.5, 0], [0, -0.5], [-0.5, 0]], atol=1e-12)
 
 
@@ -74,18 +74,18 @@ def test_a_grid_is_square() -> None:
 # ---------------------------------------------------------------- images
 
 
-def test_almost_no_specimen_gives_an_almost_even_image() -> None:
+def test_a_vanishing_specimen_gives_a_uniform_image() -> None:
     np.testing.assert_allclose(small("simulate.contrast=1e-6")["images"], 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("model", ["ssnp", "multislice"])
-def test_light_is_neither_made_nor_lost_by_a_clear_specimen(model: str) -> None:
+def test_a_transparent_specimen_conserves_light(model: str) -> None:
     images = small(f"simulate.model={model}", "simulate.shape=[48, 48]")["images"]
     assert images.mean() == pytest.approx(1, abs=0.01)
     assert images.std() > 0.02
 
 
-def test_a_stain_darkens() -> None:
+def test_absorption_darkens_the_image() -> None:
     clear, stained = (small(f"simulate.absorption={a}") for a in (0, 0.003))
     assert stained["images"].mean() < clear["images"].mean() - 0.0005
     assert stained.truth is not None
@@ -95,7 +95,7 @@ def test_a_stain_darkens() -> None:
 
 
 def test_images_do_not_depend_on_the_voxels() -> None:
-    """Each refinement changes less; the camera's pixel stays the same."""
+    """Images converge as the voxels are refined, at one pixel of the camera."""
     coarse, middle, fine = (small(f"simulate.oversampling={k}")["images"] for k in (1, 2, 4))
     assert contrast_of(coarse - fine + 1) < 0.05 * contrast_of(fine)
     assert contrast_of(middle - fine + 1) < 0.02 * contrast_of(fine)
@@ -103,7 +103,7 @@ def test_images_do_not_depend_on_the_voxels() -> None:
 
 @pytest.mark.parametrize("oversampling", [1, 2, 3])
 def test_the_optical_axis_goes_through_the_middle_pixel(oversampling: int) -> None:
-    """Seen along its axis, half a turn of the specimen about z is half a turn of the image about pixel n // 2."""
+    """Half a turn of the specimen about z is half a turn of the image about pixel n // 2."""
     turned = small(
         f"simulate.oversampling={oversampling}",
         "simulate.turn={axis: z, count: 2}",
@@ -114,14 +114,14 @@ def test_the_optical_axis_goes_through_the_middle_pixel(oversampling: int) -> No
     np.testing.assert_allclose(second, first[::-1, ::-1], atol=2e-3)
 
 
-def test_a_turn_about_z_carries_x_to_y() -> None:
+def test_a_rotation_about_z_carries_x_to_y() -> None:
     turned = small("simulate.turn={axis: z, count: 4}", "simulate.illumination={count: 1}")
     first, second = turned["images"][:2, 1:, 1:]
     np.testing.assert_allclose(second, np.rot90(first, -1), atol=2e-3)
     np.testing.assert_allclose(turned["rotation"][1] @ [0, 0, 1], [0, 1, 0], atol=1e-12)
 
 
-def test_a_whole_turn_about_y_shows_the_specimen_from_all_sides() -> None:
+def test_a_full_rotation_about_y_repeats_the_image() -> None:
     turned = small("simulate.turn={axis: y, count: 3, range: 540 deg}", "simulate.illumination={count: 2}")
     assert turned["images"].shape == (6, 32, 32)
     np.testing.assert_allclose(turned["rotation"][4] @ [1, 0, 0], [1, 0, 0], atol=1e-9)
@@ -129,14 +129,14 @@ def test_a_whole_turn_about_y_shows_the_specimen_from_all_sides() -> None:
     assert contrast_of(turned["images"][2:4] - turned["images"][:2] + 1) > 0.1 * contrast_of(turned["images"][:2])
 
 
-def test_progress_counts_every_image_of_every_turn() -> None:
-    heard: list[tuple[int, int]] = []
+def test_progress_counts_every_image_of_every_angle() -> None:
+    reported: list[tuple[int, int]] = []
     turning = settings("simulate.turn={axis: y, count: 2, range: 90 deg}", "simulate.illumination.count=2")
-    simulate(turning, lambda step, total, **metrics: heard.append((step, total)))
-    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    simulate(turning, lambda step, total, **metrics: reported.append((step, total)))
+    assert reported == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_sources_that_shine_at_once_add() -> None:
+def test_images_of_simultaneous_sources_add() -> None:
     alone, together = (small("simulate.illumination.count=4", f"simulate.illumination.sources={k}") for k in (1, 3))
     pattern = together["pattern"]
     assert "illumination_na" not in together
@@ -151,7 +151,7 @@ def test_a_stack_of_foci_repeats_every_view() -> None:
     alone = small()
     assert stack["images"].shape == (9, 32, 32)
     np.testing.assert_array_equal(stack["defocus"], np.repeat([-3e-6, 0, 3e-6], 3))
-    # A stack is computed with a wider margin; no more than that may differ.
+    # A stack is computed with a wider margin, which may change the images a little.
     assert contrast_of(stack["images"][3:6] - alone["images"] + 1) < 0.15 * contrast_of(alone["images"])
     assert "defocus" not in alone
     # A cell delays light, and focuses it beyond itself.
@@ -159,8 +159,8 @@ def test_a_stack_of_foci_repeats_every_view() -> None:
     assert middle[2] > middle[1] > middle[0]
 
 
-def test_tilted_light_carries_a_shadow_along_its_direction() -> None:
-    """From one plane of focus to one farther along +z, the shadow of a stain moves by d·tan θ toward +na."""
+def test_tilted_light_shifts_a_shadow_with_defocus() -> None:
+    """From a plane of focus to one d farther along +z, the shadow moves by d·tan θ towards +na."""
     distance, na = 2e-6, 0.4
     images = small(
         "simulate.contrast=1e-4",
@@ -183,7 +183,7 @@ def test_tilted_light_carries_a_shadow_along_its_direction() -> None:
 # ---------------------------------------------------------------- camera, truth, file
 
 
-def test_the_camera_counts_photons_with_their_noise() -> None:
+def test_the_camera_has_photon_and_read_noise() -> None:
     noisy = small("simulate.photons=500", "simulate.read_noise=3", "simulate.background=20", "simulate.empty_view=true")
     clean = small()["images"]
     deviation = noisy["images"] - (500 * clean + 20)
@@ -193,16 +193,14 @@ def test_the_camera_counts_photons_with_their_noise() -> None:
     assert noisy["background"].mean() == pytest.approx(520, rel=0.01)
 
 
-def test_a_seed_is_an_acquisition() -> None:
+def test_the_seed_determines_the_acquisition() -> None:
     first, again, other = (small("simulate.photons=500", seed=s)["images"] for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
 
 
 @pytest.mark.parametrize("specimen", ["cell", "beads", "cluster"])
-def test_what_is_simulated_is_a_valid_acquisition_that_fits_its_box(
-    specimen: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_simulation_is_a_valid_acquisition_within_its_box(specimen: str, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("unflat").propagate = True
     made = small(f"simulate.specimen={specimen}", "simulate.radius=auto")
     assert get_experiment("cell").validate(made) == []
@@ -215,13 +213,13 @@ def test_what_is_simulated_is_a_valid_acquisition_that_fits_its_box(
     assert 1.345 < truth.main.max() <= 1.4201
 
 
-def test_a_specimen_beyond_its_box_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_specimen_beyond_its_box_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("unflat").propagate = True
     small("simulate.radius=2.5 um")
     assert "does not fit into the box" in caplog.text
 
 
-def test_voxels_too_coarse_for_the_light_are_refused_with_what_would_do() -> None:
+def test_voxels_too_coarse_for_the_light_are_refused() -> None:
     coarse = settings("simulate.pixel_size=0.3 um", "simulate.oversampling=1", "simulate.illumination.na=0.6")
     with pytest.raises(ConfigError, match=r"300 nm are too coarse.*at most 213 nm; --set simulate.oversampling=2"):
         simulation_lattice(coarse.simulate)
