@@ -76,9 +76,9 @@ def _truth_alone(cells: Path, out: Path) -> None:
     with h5py.File(cells) as file:
         group = file["truth"]
         filled = group["occupancy"][()]
-        axes = [group[name][()] for name in "zyx"]
+        z, y, x = (group[name][()] for name in "zyx")
         texts = [[str(text) for text in file[name].asstr()[()]] for name in ("name", "label")]
-    like = Volume("shape", *axes, {"occupancy": filled[0, 0]}, (Quantity("occupancy", "1", ""),), {}, "voxel")
+    like = Volume("shape", z, y, x, {"occupancy": filled[0, 0]}, (Quantity("occupancy", "1", ""),), {}, "voxel")
     write_many(out, like, filled, names=texts[0], labels=texts[1])
 
 

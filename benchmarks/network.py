@@ -134,21 +134,19 @@ def _answers(count: int) -> Numbers:
     devices.use("auto", networks=True)
     from unflat.recon.experiments.crystal.network import flow
     from unflat.recon.experiments.crystal.network.augmentation import make_example
-    from unflat.recon.experiments.crystal.network.denoiser import PatternBatch, misfit
-    from unflat.recon.experiments.crystal.network.objective import stacked
-    from unflat.recon.experiments.crystal.network.sample import denoiser_of
+    from unflat.recon.experiments.crystal.network.denoiser import CrystalDenoiser, PatternBatch, misfit
+    from unflat.recon.experiments.crystal.network.objective import stack
     from unflat.recon.experiments.crystal.network.simulated_data import simulate_crystal
     from unflat.recon.io.network_file import SHIPPED, read
-    from unflat.recon.networks.architecture import on_device
+    from unflat.recon.networks.weights import load_network
     from unflat.recon.phase_retrieval.align import align
 
-    network = read(SHIPPED, "crystal")
-    denoiser, parameters = denoiser_of(network), on_device(network.weights)
+    denoiser = load_network(read(SHIPPED, "crystal"), CrystalDenoiser)
 
     def draws(pattern: PatternBatch, key: int) -> np.ndarray:
         many = PatternBatch(*(jnp.repeat(array, DRAWS, axis=0) for array in pattern))
         start = flow.noise(jax.random.key(key), len(many.amplitude))
-        drawn = flow.draw(denoiser, parameters, many, start, STEPS)
+        drawn = flow.draw(denoiser, many, start, STEPS)
         best = np.asarray(misfit(drawn, many)).reshape(-1, DRAWS).argmin(axis=1)
         return np.asarray(drawn).reshape(-1, DRAWS, *drawn.shape[1:])[np.arange(len(best)), best]
 
@@ -156,7 +154,7 @@ def _answers(count: int) -> Numbers:
     for first in range(0, count, BATCH // DRAWS):
         crystals = [simulate_crystal(UNSEEN_SEED, i, SIZE) for i in range(first, min(first + BATCH // DRAWS, count))]
         examples = [make_example(rng, crystal) for crystal in crystals]
-        *seen, truths = stacked(examples)
+        *seen, truths = stack(examples)
         counts = 10 ** (5 * (seen[2][:, 0] + 1))
         predicted = draws(PatternBatch(*map(jnp.asarray, seen)), first)
         for crystal, total, one, truth in zip(crystals, counts, predicted, truths, strict=True):
@@ -169,7 +167,7 @@ def _answers(count: int) -> Numbers:
 
         def answer(many: PatternBatch = many, number: int = number) -> None:
             start = flow.noise(jax.random.key(0), number)
-            flow.draw(denoiser, parameters, many, start, STEPS).block_until_ready()
+            flow.draw(denoiser, many, start, STEPS).block_until_ready()
 
         seconds[str(number)] = _least_time(answer)
     return {"table": table, "seconds": seconds}

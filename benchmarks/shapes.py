@@ -130,11 +130,11 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     from unflat.recon.experiments.shape.network import flow
     from unflat.recon.experiments.shape.network.augmentation import make_example, prepare_cell
     from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
-    from unflat.recon.experiments.shape.network.objective import missed, stack
+    from unflat.recon.experiments.shape.network.objective import one_minus_iou, stack
     from unflat.recon.experiments.shape.network.thickness_prior import ThicknessPrior
     from unflat.recon.experiments.shape.read import read_cells
     from unflat.recon.io.network_file import read
-    from unflat.recon.networks.architecture import built, on_device
+    from unflat.recon.networks.weights import load_network
 
     loaded = {name: read(networks / f"{name}-0.h5", "shape") for name in STEPS_TRIED}
     cells, figures = read_cells(ShapeSettings(), source), {}
@@ -149,14 +149,14 @@ def _steps(source: Path, networks: Path, quick: bool) -> Numbers:
     batch = 8
     eight = jnp.asarray(np.resize(seen, (batch, *seen.shape[1:]))), flow.noise(jax.random.key(1), batch)
     for name, steps in ((name, steps) for name, tried in STEPS_TRIED.items() for steps in tried):
-        denoiser, parameters = built(loaded[name], ShapeDenoiser), on_device(loaded[name].weights)
-        drawn = flow.draw(denoiser, parameters, pictures, start, steps)
+        denoiser = load_network(loaded[name], ShapeDenoiser)
+        drawn = flow.draw(denoiser, pictures, start, steps)
         taken = []
         for _ in range(4):
             began = time.perf_counter()
-            flow.draw(denoiser, parameters, *eight, steps).block_until_ready()
+            flow.draw(denoiser, *eight, steps).block_until_ready()
             taken.append(time.perf_counter() - began)
-        figures[f"{name} {steps}"] = {"overlap_error": missed(drawn, codes), "seconds": min(taken) / batch}
+        figures[f"{name} {steps}"] = {"overlap_error": one_minus_iou(drawn, codes), "seconds": min(taken) / batch}
     return figures
 
 
