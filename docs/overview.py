@@ -1,6 +1,6 @@
 """Draw the picture of the README: what is measured, and what unflat makes of it, for each kind of experiment.
 
-    python docs/overview.py docs/images/overview.png
+python docs/overview.py docs/images/overview.png
 """
 
 import sys
@@ -10,7 +10,7 @@ import numpy as np
 import unflat
 
 
-def cell():
+def cell() -> tuple[np.ndarray, np.ndarray]:
     """A cell: one of its images, and its refractive index."""
     measurement = unflat.simulate("cell", {"simulate.depth": "8 um", "volume.depth": "8 um"}, seed=2)
     result = unflat.fit(measurement, {"fit.steps": 200})
@@ -19,7 +19,7 @@ def cell():
     return measurement.acquisition["images"][0], index[index.shape[0] // 2] - volume.attributes["medium_index"]
 
 
-def crystal():
+def crystal() -> tuple[np.ndarray, np.ndarray]:
     """A crystal: a frame of its rocking curve, and its strain."""
     measurement = unflat.simulate("crystal", {"simulate.strains": ["polynomial"]}, seed=4)
     result = unflat.phase(measurement, {"phase.starts": 4})
@@ -30,7 +30,7 @@ def crystal():
     return np.log10(counts[counts.shape[0] // 2] + 1), strain
 
 
-def shape():
+def shape() -> tuple[np.ndarray, np.ndarray]:
     """A shape: the picture of a section, and the mean height of the shapes drawn for it."""
     measurement = unflat.simulate("shape", {"simulate.cells": 1, "simulate.classes": ["discocyte"]}, seed=3)
     result = unflat.predict(measurement, draws=8)
@@ -38,7 +38,7 @@ def shape():
     return measurement.acquisition["images"][0], occupancy[:, occupancy.shape[1] // 2]
 
 
-def main(path):
+def main(path: str) -> None:
     """Draw the three pairs side by side."""
     import matplotlib
 
@@ -60,7 +60,9 @@ def main(path):
             axis.imshow(image, cmap=colours, vmin=-limit if limit else None, vmax=limit)
             axis.set_title(f"{name}: {title}" if axis is axes[2 * n] else title, fontsize=9)
             axis.set_axis_off()
-        axes[2 * n + 1].text(-0.13, 0.5, "→", transform=axes[2 * n + 1].transAxes, ha="center", va="center", fontsize=16)
+        axes[2 * n + 1].text(
+            -0.13, 0.5, "→", transform=axes[2 * n + 1].transAxes, ha="center", va="center", fontsize=16
+        )
     figure.tight_layout(w_pad=1.6)
     figure.savefig(path, bbox_inches="tight")
 

@@ -1,7 +1,7 @@
 """Generate the reference of commands, settings and the Python API, as Markdown.
 
-    python docs/reference/generate.py FOLDER     writes the pages into a folder
-    mkdocs build                                 runs this file and takes its pages
+python docs/reference/generate.py FOLDER     writes the pages into a folder
+mkdocs build                                 runs this file and takes its pages
 """
 
 import inspect

@@ -352,6 +352,6 @@ class TestShapr:
 
 
 def test_the_documentation_lists_every_feature(root: Path) -> None:
-    text = (root / "docs" / "measures.md").read_text("utf-8")
+    text = (root / "docs" / "reference" / "measures.md").read_text("utf-8")
     missing = [c.name for c in feature_columns("um") if f"| `{c.name}` | {c.unit} | {c.meaning} |" not in text]
     assert missing == []

@@ -1,0 +1,70 @@
+"""The documentation: links lead somewhere, commands and settings exist, and the reference can be generated."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from unflat.cli.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    [*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
+)
+GENERATED = {"reference/commands.md", "reference/settings.md", "reference/api.md"}
+NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    missing = [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    """Every indented line that begins with `unflat` names a command, and options that it has."""
+    from importlib import import_module
+
+    for line in re.findall(r"^ {4,}(unflat [^\n]*)$", page.read_text("utf-8"), re.MULTILINE):
+        for part in re.split(r"\s&&\s|\s\|\|\s", line.partition("  #")[0]):
+            words = shlex.split(part)
+            if words[:1] != ["unflat"] or len(words) < 2:
+                continue
+            assert words[1] in COMMANDS, line
+            command = import_module(f"unflat.cli.{COMMANDS[words[1]].module}").command
+            known = {option for parameter in command.params for option in parameter.opts}
+            unknown = [
+                w for w in words[2:] if re.match(r"--?[a-z]", w) and w not in known | {"-v", "-vv", "-q", "--help"}
+            ]
+            assert unknown == [], line
+
+
+def test_the_site_lists_every_page() -> None:
+    nav = str(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"])
+    listed = set(re.findall(r"[\w/-]+\.md", nav))
+    on_disk = {str(path.relative_to(ROOT / "docs")) for path in PAGES if path.is_relative_to(ROOT / "docs")}
+    assert listed == on_disk | GENERATED
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "reference" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_generated_from_commands_settings_and_docstrings(tmp_path: Path) -> None:
+    generator().main(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {Path(name).name for name in GENERATED}
+    commands = (tmp_path / "commands.md").read_text("utf-8")
+    assert all(f"## unflat {name}\n" in commands for name in COMMANDS)
+    assert "`volume.depth`" in (tmp_path / "settings.md").read_text("utf-8")
+    assert "## unflat.fit\n" in (tmp_path / "api.md").read_text("utf-8")
