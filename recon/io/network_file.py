@@ -89,7 +89,7 @@ def read(name: str | Path, kind: str) -> Network:
     """Read a network.
 
     Args:
-        name: Its file, the folder of the run that trained it, or ``shipped``.
+        name: File, the folder of the run that trained it, or ``shipped``.
         kind: Kind of experiment that it is needed for.
 
     Raises:
@@ -145,13 +145,12 @@ def teacher_path(name: str | Path, kind: str) -> Path:
     """Find the file of the network before it was distilled, if it is beside the network's own; else that one.
 
     Args:
-        name: File of the network, the folder of the run that trained it, or ``shipped``.
+        name: File of the network, the folder of the run that trained it, or ``shipped``, beside which there is none.
         kind: Kind of experiment.
 
     Raises:
         DataError: If none comes with this copy.
     """
     path = path_of(name, kind)
-    former = f"{kind}-{TEACHER}.h5" if str(name) == SHIPPED else path.name.replace(Path(FILE_NAME).stem, TEACHER)
-    beside = path.with_name(former)
+    beside = path.with_name(path.name.replace(Path(FILE_NAME).stem, TEACHER))
     return beside if beside.is_file() else path

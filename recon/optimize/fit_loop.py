@@ -17,7 +17,7 @@ from .likelihood import Batch
 from .minibatches import batch_views
 from .objective import FitState, Objective
 from .settings import FieldSettings
-from .trainer import Callbacks, Trainer, state_from_arrays, state_to_arrays
+from .trainer import STATE, Callbacks, Trainer, state_from_arrays, state_to_arrays
 
 VALIDATE_EVERY = 25
 """Steps between two validations by what was withheld."""
@@ -191,7 +191,8 @@ class Fit(Trainer):
         Raises:
             DataError: If the arrays are not those of this fit.
         """
-        self._state = state_from_arrays(self.objective.init(self.seed, None), arrays)
+        template = self.objective.init(self.seed, None)
+        self._state = state_from_arrays(template, _name_former_state(template, arrays))
 
         def under(prefix: str) -> dict[str, np.ndarray]:
             return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
@@ -199,6 +200,15 @@ class Fit(Trainer):
         value, least = (float("inf") if metadata[name] is None else float(metadata[name]) for name in ("best", "least"))
         self.validation = BestParameters(value, metadata["best_step"], under(_FIELD), under(_NUISANCE), least)
         self.start_residual, self.step = metadata["start_residual"], step
+
+
+def _name_former_state(template: FitState, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name the state's arrays of a checkpoint written before 0.2, which numbered them: ``state/0003``."""
+    names = list(state_to_arrays(template))
+    former = [f"{STATE}{i:04d}" for i in range(len(names))]
+    if {name for name in arrays if name.startswith(STATE)} != set(former):
+        return arrays
+    return {name: arrays[number] for name, number in zip(names, former, strict=True)}
 
 
 def _diverged(step: int, settings: FieldSettings) -> Diagnostic:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ..errors import DataError, Diagnostic, Stopped
-from ..io.network_file import TEACHER, Network, read, teacher_path, write
+from ..io.network_file import SHIPPED, TEACHER, Network, read, teacher_path, write
 from ..networks.weights import named_weights
 from ..runs import RunContext, Status
 from ..version import __version__
@@ -126,7 +126,10 @@ def initial_weights(name: str | None, kind: str, constants: Mapping[str, Any]) -
         raise DataError(Diagnostic("train.network", message, f"train with {there}"))
     if network.distilled:
         message = f"{name} is distilled to {network.steps} steps, and its network before that is not beside it"
-        raise DataError(Diagnostic("train.network", message, f"name the {TEACHER}.h5 of its training"))
+        remedy = f"name the {TEACHER}.h5 of its training"
+        if name == SHIPPED:
+            remedy = f"name benchmarks/networks/{kind}-{TEACHER}.h5 of unflat's source repository"
+        raise DataError(Diagnostic("train.network", message, remedy))
     return network.weights
 
 

@@ -17,12 +17,14 @@ from unflat.recon.errors import ConfigError, DataError, Stopped
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape import figures, report
+from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train
 from unflat.recon.experiments.shape.output import model_file_names, warn_if_cut_off
 from unflat.recon.io.network_file import read as read_network
 from unflat.recon.io.result import read_result
 from unflat.recon.metrics import catalogue
+from unflat.recon.optimize.training_run import initial_weights
 from unflat.recon.runs import RunContext, RunFolder, describe_input
 from unflat.recon.visualization.run_data import gather
 
@@ -254,9 +256,22 @@ def test_a_training_begins_with_what_a_network_was_before_it_was_distilled(
     assert begun == describe_input(former / "teacher.h5")["sha256"]
     (former / "teacher.h5").unlink()
     assert run([*arguments, "--force"]) == DataError.status
-    assert "is distilled to 2 steps, and what it was before is not beside it; name the teacher.h5" in (
-        capsys.readouterr().err
-    )
+    message = capsys.readouterr().err
+    assert "is distilled to 2 steps" in message
+    assert "name the teacher.h5" in message
+
+
+def test_a_training_cannot_go_on_from_the_shipped_network_which_is_distilled(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ["--set", "network.widths=[64, 128, 128]", "--set", "network.blocks=[1, 2, 2]"]
+    arguments = ["train", str(work / "c.yaml"), "-o", str(tmp_path / "MORE"), *sizes]
+    assert run([*arguments, "--set", "train.network=shipped"]) == DataError.status
+    message = " ".join(capsys.readouterr().err.split())
+    assert "is distilled to 2 steps" in message
+    assert "benchmarks/networks/shape-teacher.h5" in message
+    teacher = Path(__file__).parents[3] / "benchmarks" / "networks" / "shape-teacher.h5"
+    assert initial_weights(str(teacher), "shape", ShapeDenoiser().constants()) is not None
 
 
 def test_the_section_is_held_against_the_mask_that_was_given(work: Path) -> None:
