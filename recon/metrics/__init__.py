@@ -1,4 +1,4 @@
-"""How near a result is to the truth, and how sharp it is: pure functions of arrays.
+"""Metrics of accuracy and sharpness: pure functions of arrays; and the catalogue of all metrics.
 
 Arrays are ``z y x``, slowest first. The truth is always the first argument. No function shifts, scales or masks its
 arguments unless its name says so, so that each number is what papers mean by it.

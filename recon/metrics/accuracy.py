@@ -18,7 +18,7 @@ from ..errors import DataError
 
 
 def peak_signal_to_noise(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
-    """Peak signal-to-noise ratio 20 log10(R / rms(t − x)) [dB]; infinite where the result is the truth.
+    """Compute the peak signal-to-noise ratio 20 log10(R / rms(t − x)) [dB]; infinite where the result is the truth.
 
     Raises:
         DataError: If the shapes differ, a value is not finite, or the truth is constant.
@@ -27,7 +27,7 @@ def peak_signal_to_noise(truth: Float[np.ndarray, "..."], result: Float[np.ndarr
 
 
 def root_mean_square_over_range(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
-    """Root-mean-square error over the truth's range, rms(t − x) / R ("NRMSE/range").
+    """Compute the root-mean-square error over the truth's range, rms(t − x) / R ("NRMSE/range").
 
     Raises:
         DataError: If the shapes differ, a value is not finite, or the truth is constant.
@@ -36,7 +36,7 @@ def root_mean_square_over_range(truth: Float[np.ndarray, "..."], result: Float[n
 
 
 def signal_to_noise(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
-    """Signal-to-noise ratio 20 log10(‖t‖ / ‖t − x‖) [dB] of a contrast whose background is 0.
+    """Compute the signal-to-noise ratio 20 log10(‖t‖ / ‖t − x‖) [dB] of a contrast whose background is 0.
 
     Raises:
         DataError: If the shapes differ, a value is not finite, or the truth is 0 everywhere.
@@ -46,7 +46,7 @@ def signal_to_noise(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "
 
 
 def relative_l2(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
-    """Relative error ‖t − x‖ / ‖t‖ of a contrast whose background is 0.
+    """Compute the relative error ‖t − x‖ / ‖t‖ of a contrast whose background is 0.
 
     Raises:
         DataError: If the shapes differ, a value is not finite, or the truth is 0 everywhere.
@@ -56,7 +56,7 @@ def relative_l2(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."
 
 
 def correlation(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
-    """Normalised cross-correlation, means removed (Pearson's r); 0 where the result is constant.
+    """Compute the normalised cross-correlation, means removed (Pearson's r); 0 where the result is constant.
 
     Raises:
         DataError: If the shapes differ, a value is not finite, or the truth is constant.
@@ -69,9 +69,9 @@ def correlation(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."
 
 
 def structural_similarity(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:
-    """Mean structural similarity in windows of 7 samples an axis, with the truth's range (Wang et al. 2004).
+    """Compute the mean structural similarity in windows of 7 samples, with the truth's range (Wang et al. 2004).
 
-    Axes of fewer than 3 samples are taken one sample at a time; a short axis shortens the window.
+    Planes along axes of fewer than 3 samples are compared one by one; a short axis shortens the window.
 
     Raises:
         DataError: If the shapes differ, a value is not finite, the truth is constant, or no axis has 3 samples.
@@ -93,7 +93,7 @@ def structural_similarity(truth: Float[np.ndarray, "..."], result: Float[np.ndar
 
 
 def value_range(truth: Float[np.ndarray, "..."]) -> float:
-    """The truth's range, max t − min t.
+    """Compute the truth's range, max t − min t.
 
     Raises:
         DataError: If it is 0 or not finite.
@@ -107,7 +107,7 @@ def value_range(truth: Float[np.ndarray, "..."]) -> float:
 def paired(
     truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """Both arrays in float64.
+    """Return both arrays in float64.
 
     Raises:
         DataError: If the shapes differ, or a value is not finite.
@@ -121,7 +121,7 @@ def paired(
 
 
 def _without(array: Float[np.ndarray, "..."], axes: tuple[int, ...]) -> Float[np.ndarray, "plane ..."]:
-    """The array as a row of pieces that lack the given (short) axes."""
+    """Stack the parts of an array that lack the given (short) axes."""
     front = np.moveaxis(array, axes, range(len(axes)))
     return front.reshape(-1, *front.shape[len(axes) :])
 

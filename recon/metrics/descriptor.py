@@ -1,19 +1,20 @@
-"""A rotation-invariant descriptor of a closed surface: spherical harmonics of its nearness, on shells around it.
+"""Rotation-invariant descriptor of a closed surface: spherical harmonics of its proximity, on spherical shells.
 
-It is that of Kazhdan, Funkhouser & Rusinkiewicz (Symp. Geometry Processing 2003, 156) with the numbers of their program
-ShapeDescriptor, which Simionato et al. (PLoS Comput. Biol. 17, e1008934 (2021)) describe red blood cells by.
+The descriptor is that of Kazhdan, Funkhouser & Rusinkiewicz (Symp. Geometry Processing 2003, 156) with the parameters
+of their program ShapeDescriptor, which Simionato et al. (PLoS Comput. Biol. 17, e1008934 (2021)) applied to red blood
+cells.
 
 Notation
 --------
-c, s   area-weighted middle of the surface, and rms distance of the surface from it
+c, s   area-weighted centre of the surface, and rms distance of the surface from it
 d      distance from the surface in units of s/16, the voxels of a cube of 64³ that is 4 s wide
-f      nearness exp(−d²/16): 1 on the surface, 1/e four voxels off
+f      proximity exp(−d²/16): 1 on the surface, 1/e at a distance of four voxels
 r      radius of a shell, ½, 1½ … 31½ voxels
 
-On each shell r f is expanded in spherical harmonics. Degrees 1 and 3 to 15 give the norm of their part each. Degrees 0
-and 2 together are a quadratic form on the sphere: what a turn keeps of it are its three eigenvalues, given as
-coefficients of the orthonormal functions a + b x², a + b y², a + b z², the smallest first. All is scaled so that the
-largest number is 1, as it is in their data.
+On each shell r f is expanded in spherical harmonics. Degrees 1 and 3 to 15 contribute the norm of their part each.
+Degrees 0 and 2 together are a quadratic form on the sphere, whose invariants under rotation are its three eigenvalues:
+they are given as coefficients of the orthonormal functions a + b x², a + b y², a + b z², the smallest first. The
+largest number is scaled to 1, as in their data.
 
 Arrays are (z, y, x), slowest first.
 """
@@ -27,21 +28,21 @@ from jaxtyping import Bool, Float
 from ..errors import DataError
 
 SHELLS, BANDS = 32, 17
-"""Shape of a descriptor: radii from the inside, and numbers of each: three of degrees 0 and 2, then 1, 3, 4 … 15."""
+"""Shape of a descriptor: radii from the inside, and numbers at each: three for degrees 0 and 2, then 1, 3, 4 … 15."""
 _CUBE = 64
 _DEGREES = 16
 _RINGS, _AROUND = 32, 64
 _FALL = 16.0
-"""[voxel²]"""
+"""[voxel²] Square of the distance at which the proximity is 1/e."""
 
 
 def shape_descriptor(
     occupancy: Float[np.ndarray, "z y x"], spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 ) -> Float[np.ndarray, "shell band"]:
-    """Describe the surface at which a volume is half filled; turns, shifts and sizes of it make no difference.
+    """Compute the descriptor of the half-filled surface of a volume, invariant to rotation, translation and scale.
 
     Args:
-        occupancy: 0…1.
+        occupancy: Occupancy, 0…1.
         spacing: Distance between samples (z, y, x), in any unit.
 
     Raises:
@@ -49,27 +50,27 @@ def shape_descriptor(
     """
     from scipy import ndimage
 
-    rastered = _rastered(*_surface(occupancy, spacing))
-    square = ndimage.distance_transform_edt(~rastered) ** 2
+    voxels = _rasterise(*_surface(occupancy, spacing))
+    square = ndimage.distance_transform_edt(~voxels) ** 2
     directions, _ = _sphere()
     radii = np.arange(SHELLS) + 0.5
-    places = _CUBE / 2 + radii[:, None, None] * directions
-    nearness = ndimage.map_coordinates(np.exp(-square / _FALL), places.reshape(-1, 3).T, order=1)
-    shells = nearness.reshape(SHELLS, -1) * radii[:, None]
-    found = np.empty((SHELLS, BANDS))
-    found[:, :3] = _quadratic(shells)
-    found[:, 3:] = np.sqrt(_powers(shells)[:, [1, *range(3, _DEGREES)]])
-    return np.asarray(found / found.max())
+    points = _CUBE / 2 + radii[:, None, None] * directions
+    proximity = ndimage.map_coordinates(np.exp(-square / _FALL), points.reshape(-1, 3).T, order=1)
+    shells = proximity.reshape(SHELLS, -1) * radii[:, None]
+    descriptor = np.empty((SHELLS, BANDS))
+    descriptor[:, :3] = _quadratic_invariants(shells)
+    descriptor[:, 3:] = np.sqrt(_degree_powers(shells)[:, [1, *range(3, _DEGREES)]])
+    return np.asarray(descriptor / descriptor.max())
 
 
 def descriptor_distance(
     one: Float[np.ndarray, "*n shell band"], other: Float[np.ndarray, "*n shell band"]
 ) -> Float[np.ndarray, "*n"]:
-    """Euclidean distance of descriptors: 0 for the same shape.
+    """Compute the Euclidean distance of descriptors: 0 for the same shape.
 
     Args:
         one: Descriptors.
-        other: Likewise.
+        other: Descriptors to compare them with.
     """
     return np.asarray(np.sqrt(np.sum((one - other) ** 2, axis=(-2, -1))))
 
@@ -77,7 +78,7 @@ def descriptor_distance(
 def _surface(
     occupancy: Float[np.ndarray, "z y x"], spacing: tuple[float, float, float]
 ) -> tuple[Float[np.ndarray, "vertex 3"], np.ndarray]:
-    """Triangles of the half-filled surface, closed at the volume's ends too."""
+    """Triangulate the half-filled surface, closed at the faces of the volume."""
     from skimage.measure import marching_cubes
 
     padded = np.pad(np.asarray(occupancy, np.float32), 1)
@@ -87,19 +88,19 @@ def _surface(
     return np.asarray(vertices, np.float64), faces
 
 
-def _rastered(vertices: Float[np.ndarray, "vertex 3"], faces: np.ndarray) -> Bool[np.ndarray, "a b c"]:
-    """Voxels of the cube that the surface passes through."""
+def _rasterise(vertices: Float[np.ndarray, "vertex 3"], faces: np.ndarray) -> Bool[np.ndarray, "a b c"]:
+    """Mark the voxels of the cube that the surface passes through."""
     corners = vertices[faces]
     sides = corners[:, 1:] - corners[:, :1]
     areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) / 2
-    middle = np.average(corners.mean(axis=1), axis=0, weights=areas)
-    corners = corners - middle
+    centre = np.average(corners.mean(axis=1), axis=0, weights=areas)
+    corners = corners - centre
     # The mean of |p|² over a triangle is (Σ|corner|² + |Σ corner|²)/12.
     square = ((corners**2).sum(axis=(1, 2)) + (corners.sum(axis=1) ** 2).sum(axis=1)) / 12
     scale = np.sqrt(np.average(square, weights=areas))
     corners = corners * (_CUBE / 4 / scale) + _CUBE / 2
     grid = np.zeros((_CUBE, _CUBE, _CUBE), bool)
-    for share in _inside_triangle(1 + int(np.ceil(1.5 * np.abs(np.diff(corners, axis=1)).max()))):
+    for share in _triangle_points(1 + int(np.ceil(1.5 * np.abs(np.diff(corners, axis=1)).max()))):
         index = np.floor(np.einsum("k,tkx->tx", share, corners) + 0.5).astype(int)
         index = index[((index >= 0) & (index < _CUBE)).all(axis=1)]
         grid[tuple(index.T)] = True
@@ -107,19 +108,20 @@ def _rastered(vertices: Float[np.ndarray, "vertex 3"], faces: np.ndarray) -> Boo
 
 
 @cache
-def _inside_triangle(steps: int) -> Float[np.ndarray, "place 3"]:
-    """Places in a triangle, as shares of its corners."""
+def _triangle_points(steps: int) -> Float[np.ndarray, "place 3"]:
+    """Barycentric coordinates of a regular grid of points in a triangle."""
     return np.array([(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)], float) / steps
 
 
 @cache
 def _sphere() -> tuple[Float[np.ndarray, "place 3"], Float[np.ndarray, " place"]]:
-    """Directions over the sphere, and the solid angle of each: exact for degrees below 2 · rings."""
+    """Directions over the sphere, and quadrature weights: exact for degrees below 2 · rings."""
     cosine, weight = np.polynomial.legendre.leggauss(_RINGS)
-    turn = 2 * np.pi * np.arange(_AROUND) / _AROUND
+    azimuth = 2 * np.pi * np.arange(_AROUND) / _AROUND
     sine = np.sqrt(1 - cosine**2)
     directions = np.stack(
-        [np.repeat(cosine, _AROUND), np.outer(sine, np.sin(turn)).ravel(), np.outer(sine, np.cos(turn)).ravel()], axis=1
+        [np.repeat(cosine, _AROUND), np.outer(sine, np.sin(azimuth)).ravel(), np.outer(sine, np.cos(azimuth)).ravel()],
+        axis=1,
     )
     return directions, np.repeat(weight, _AROUND) * (2 * np.pi / _AROUND)
 
@@ -138,23 +140,23 @@ def _legendre() -> Float[np.ndarray, "degree order ring"]:
     return table
 
 
-def _powers(shells: Float[np.ndarray, "shell place"]) -> Float[np.ndarray, "shell degree"]:
-    """Squared norm of each degree's part."""
+def _degree_powers(shells: Float[np.ndarray, "shell place"]) -> Float[np.ndarray, "shell degree"]:
+    """Squared norm of the part of each degree."""
     rings = np.fft.rfft(shells.reshape(SHELLS, _RINGS, _AROUND), axis=2)[:, :, :_DEGREES] * (2 * np.pi / _AROUND)
     coefficients = np.einsum("lmt,stm->slm", _legendre(), rings)
-    both = np.where(np.arange(_DEGREES) > 0, 2.0, 1.0)  # orders below 0 are as large as those above
-    return np.asarray((np.abs(coefficients) ** 2 * both).sum(axis=2))
+    multiplicity = np.where(np.arange(_DEGREES) > 0, 2.0, 1.0)  # Negative orders are as large as positive ones.
+    return np.asarray((np.abs(coefficients) ** 2 * multiplicity).sum(axis=2))
 
 
-def _quadratic(shells: Float[np.ndarray, "shell place"]) -> Float[np.ndarray, "shell 3"]:
-    """Degrees 0 and 2 as what a turn keeps."""
+def _quadratic_invariants(shells: Float[np.ndarray, "shell place"]) -> Float[np.ndarray, "shell 3"]:
+    """Invariants of degrees 0 and 2."""
     directions, weights = _sphere()
     rows, columns = np.triu_indices(3)
     products = directions[:, rows] * directions[:, columns]
     overlap = (products * weights[:, None]).T @ products
-    found = np.linalg.solve(overlap, (products * weights[:, None]).T @ shells.T).T
+    solved = np.linalg.solve(overlap, (products * weights[:, None]).T @ shells.T).T
     form = np.zeros((SHELLS, 3, 3))
-    form[:, rows, columns] = found / np.where(rows == columns, 1, 2)
+    form[:, rows, columns] = solved / np.where(rows == columns, 1, 2)
     form[:, columns, rows] = form[:, rows, columns]
     values = np.linalg.eigvalsh(form)
     # ⟨1, x²⟩ = 4π/3, ⟨x², y²⟩ = 4π/15, ⟨x², x²⟩ = 4π/5.

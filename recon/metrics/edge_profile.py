@@ -4,7 +4,7 @@ Values between samples come from cubic splines; real quantities only. An edge is
 
     a(s) = ½ A [1 + erf(±(s − s₀)/(√2 σ))]
 
-whose width from 10 to 90 % is 2.563 σ: what a point-spread function of the full width 2.355 σ makes of a sharp face.
+whose width from 10 to 90 % is 2.563 σ: the image of a sharp face under a Gaussian of full width 2.355 σ.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Edge:
 
     Args:
         place: [m] Position of the half level along the line.
-        width: [m] From 10 to 90 %.
+        width: [m] Width from 10 to 90 %.
     """
 
     place: float
@@ -104,8 +104,8 @@ def centre_of_mass(volume: Volume) -> Float[np.ndarray, " 3"]:
     return np.array([float((line * axis).sum() / line.sum()) for line, axis in zip(sums, axes, strict=True)])
 
 
-def fit_edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
-    """Fit the outermost fit_edges of a line: the first rise to half of its plateau, and the last fall below it.
+def fit_edges(line: Line, name: str) -> tuple[Edge, ...]:
+    """Fit the outermost edges of a line: the first rise to half of its plateau, and the last fall below it.
 
     Args:
         line: Line through a specimen.
@@ -128,9 +128,9 @@ def fit_edges(line: Line, name: str = "amplitude") -> tuple[Edge, ...]:
     return tuple(Edge(sign * e.place, e.width) for sign, e in zip(signs, fitted, strict=True) if e is not None)
 
 
-def median_edge_width(volume: Volume) -> float:
+def median_edge_width(volume: Volume, name: str) -> float:
     """[m] Median width of the edges along z, y and x, from 10 to 90 %; NaN where there is none."""
-    widths = [edge.width for line in sample_central_lines(volume, ("amplitude",)) for edge in fit_edges(line)]
+    widths = [edge.width for line in sample_central_lines(volume, (name,)) for edge in fit_edges(line, name)]
     return float(np.median(widths)) if widths else float("nan")
 
 

@@ -1,4 +1,4 @@
-"""Fourier shell correlation: up to which frequency two volumes agree."""
+"""Fourier shell correlation: agreement of two volumes in shells of spatial frequency."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class ShellCorrelation:
     """Correlation of two spectra in shells of equal frequency.
 
     Args:
-        frequency: [cycles/m] Middle of each shell.
+        frequency: [cycles/m] Centre of each shell.
         value: Correlation in each shell, −1 to 1.
-        nyquist: [cycles/m] The frequency at which the coarsest axis is sampled twice a cycle.
+        nyquist: [cycles/m] Nyquist frequency of the coarsest axis.
     """
 
     frequency: Float[np.ndarray, " shell"]
@@ -23,10 +23,10 @@ class ShellCorrelation:
     nyquist: float
 
     def resolution(self, threshold: float = 0.5) -> float:
-        """[m] Period at which the correlation first falls below a threshold.
+        """[m] Find the period at which the correlation first falls below a threshold.
 
-        The crossing is interpolated between shells. Twice the coarsest spacing if it never falls; infinite if the
-        first shell is below already.
+        The crossing is interpolated between shells. Twice the coarsest spacing if it never does; infinite if the
+        first shell is below it already.
 
         Args:
             threshold: 0.5 against a known truth; 0.143 between halves of the data (Rosenthal & Henderson 2003).
@@ -45,14 +45,14 @@ class ShellCorrelation:
 def shell_correlation(
     truth: Float[np.ndarray, "z y x"], result: Float[np.ndarray, "z y x"], spacing: tuple[float, float, float]
 ) -> ShellCorrelation:
-    """Fourier shell correlation Re Σ T X* / √(Σ|T|² Σ|X|²) over shells (Harauz & van Heel 1986).
+    """Compute the Fourier shell correlation Re Σ T X* / √(Σ|T|² Σ|X|²) over shells (Harauz & van Heel 1986).
 
     Shells are one frequency step of the longest axis wide, leave the mean out, and end at the coarsest axis' Nyquist
     frequency. The volumes should fall to their background at the edges: 0 there.
 
     Args:
         truth: Contrast, 0 in the medium.
-        result: The same on the same samples.
+        result: Contrast of the result, on the same samples.
         spacing: [m] Distance between samples (z, y, x); ignored along an axis of one sample.
 
     Raises:
@@ -85,7 +85,7 @@ def shell_correlation(
 def _shells(
     shape: tuple[int, ...], spacing: tuple[float, float, float], step: float
 ) -> tuple[np.ndarray, Float[np.ndarray, "z y u"]]:
-    """Number of the shell of each frequency of a half spectrum, and how often that frequency counts."""
+    """Index of the shell of each frequency of a half spectrum, and the weight of that frequency."""
     frequencies = [np.fft.fftfreq(n, d) if n > 1 else np.zeros(1) for n, d in zip(shape, spacing, strict=True)]
     half = shape[-1] // 2 + 1
     squares = [f**2 for f in (*frequencies[:2], frequencies[2][:half])]

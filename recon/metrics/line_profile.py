@@ -1,4 +1,4 @@
-"""How wide a filament or bead is along an axis: the full width at half maximum of a line profile."""
+"""Full width at half maximum of a filament or bead along an axis."""
 
 import numpy as np
 from jaxtyping import Float
@@ -15,17 +15,17 @@ def full_width_half_maximum(
     near: float | None = None,
     baseline: float | None = None,
 ) -> float:
-    """Full width at half maximum of a peak, between samples.
+    """Compute the full width at half maximum of a peak, between samples.
 
-    A cubic spline runs through the samples. From the peak, the half level is sought outward on either side; other peaks
-    further out do not count.
+    The samples are interpolated by a cubic spline. From the peak, the half level is searched outward on either side;
+    other peaks are ignored.
 
     Args:
-        position: [m] Evenly spaced, rising.
-        profile: Values there; the peak points up.
-        near: [m] The peak is the local maximum that a climb from here reaches; the highest of all if absent.
-        baseline: Level of the background. If absent, the tenth percentile of the profile: robust against the dark
-            lobes that a missing cone puts beside a peak.
+        position: [m] Positions, evenly spaced and increasing.
+        profile: Values; the peak is a maximum.
+        near: [m] Position from which the profile rises to the peak; by default the peak is the global maximum.
+        baseline: Level of the background. By default the tenth percentile of the profile, which is robust against the
+            dark lobes that a missing cone causes beside a peak.
 
     Returns:
         The width in the unit of ``position``; NaN where the profile does not fall to the half level on both sides.
@@ -59,14 +59,14 @@ def line_width(
     averaging: float = 1.0,
     baseline: float | None = None,
 ) -> float:
-    """Full width at half maximum along an axis, through a point.
+    """Compute the full width at half maximum along an axis, through a point.
 
     Args:
         volume: Values; the feature may be brighter or darker than its surroundings.
         spacing: [m] Distance between samples (z, y, x).
         point: Index (z, y, x) of the point, which may lie between samples.
-        axis: Along which axis; 0 for the axial width.
-        averaging: Standard deviation [samples] of the Gaussian that averages lines beside the line, against noise.
+        axis: Index of the axis; 0 for the axial width.
+        averaging: [sample] Standard deviation of the Gaussian that averages neighbouring lines, against noise.
         baseline: Level of the background, as for :func:`full_width_half_maximum`.
 
     Returns:
@@ -88,7 +88,11 @@ def line_width(
 def line_profile(
     volume: Float[np.ndarray, "z y x"], point: tuple[float, float, float], *, axis: int = 0, averaging: float = 1.0
 ) -> Float[np.ndarray, " n"]:
-    """Values along an axis through a point (index, may lie between samples), averaged over lines beside it."""
+    """Sample values along an axis through a point (index, may lie between samples), averaged over neighbouring lines.
+
+    Raises:
+        DataError: If the point lies outside the volume.
+    """
     lines = np.moveaxis(volume, axis, 0)
     centre = [c for i, c in enumerate(point) if i != axis]
     for c, count, name in zip(centre, lines.shape[1:], [n for i, n in enumerate("zyx") if i != axis], strict=True):
@@ -101,12 +105,12 @@ def line_profile(
 def brightest_point(
     volume: Float[np.ndarray, "z y x"], *, background: float = 0.0, smoothing: float = 1.0
 ) -> tuple[int, int, int]:
-    """Index (z, y, x) of the filament or bead that stands out most from the background, up or down.
+    """Find the index (z, y, x) of the filament or bead with the largest contrast to the background, of either sign.
 
     Args:
         volume: Values.
         background: Level of the surroundings.
-        smoothing: Standard deviation [samples] of the Gaussian that keeps single hot voxels from winning.
+        smoothing: [sample] Standard deviation of the Gaussian that suppresses single hot voxels.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -116,7 +120,7 @@ def brightest_point(
 
 
 def _climb(values: Float[np.ndarray, " n"], start: int) -> int:
-    """Index of the local maximum uphill from an index."""
+    """Find the index of the local maximum uphill from an index."""
     here = start
     while True:
         around = values[max(here - 1, 0) : here + 2]
@@ -127,7 +131,7 @@ def _climb(values: Float[np.ndarray, " n"], start: int) -> int:
 
 
 def _crossing(position: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], level: float) -> float:
-    """Where values first fall below a level; NaN if they do not."""
+    """Find the position at which values first fall below a level; NaN if they do not."""
     below = np.flatnonzero(values < level)
     if not below.size or below[0] == 0:
         return float("nan")
@@ -137,7 +141,7 @@ def _crossing(position: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]
 
 
 def _gaussian(count: int, centre: float, width: float) -> Float[np.ndarray, " n"]:
-    """Weights of samples about a centre, sum 1; linear interpolation where the width is 0."""
+    """Compute Gaussian weights of samples about a centre, with sum 1; linear interpolation if the width is 0."""
     distance = np.arange(count) - float(np.clip(centre, 0, count - 1))
     weights = np.exp(-0.5 * (distance / width) ** 2) if width > 0 else np.maximum(1 - np.abs(distance), 0)
     return np.asarray(weights / weights.sum(), np.float64)

@@ -1,25 +1,25 @@
-"""What a number is called, its unit, which way is better, and what it tells."""
+"""Description of a metric: title, unit, direction, and meaning."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 VISIBLE_SUFFIX = "_seen"
-"""Ending of the names of numbers that leave the missing cone out."""
+"""Suffix of the names of metrics that leave the missing cone out."""
 
 Better = Literal["higher", "lower", "neither"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that a result is judged by.
+    """Description of a number that a result is judged by.
 
     Args:
-        name: Its key in ``metrics.json`` and in ``--json``.
-        title: For people.
+        name: Key in ``metrics.json`` and in ``--json``.
+        title: Title in tables and reports.
         unit: SI unit, ``dB``, or empty.
-        better: Which way is better.
+        better: Direction of improvement.
         meaning: One sentence.
-        seen: Whether it is computed on the frequencies that the light can see, the missing cone left out of both.
+        seen: Whether frequencies in the missing cone are left out of result and truth.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Metric:
     seen: bool = False
 
     def text(self, value: float) -> str:
-        """The value as people write it: lengths in µm, volumes in µm³, times in s or min, memory in MB."""
+        """Format a value: lengths in µm, volumes in µm³, times in s or min, memory in MB."""
         if value != value:
             return "none"
         if value in (float("inf"), float("-inf")):

@@ -1,4 +1,4 @@
-"""The part of a specimen's spectrum that tilted light sees, and the missing cone that it does not.
+"""Part of a specimen's spectrum that tilted light transmits, and the missing cone that it does not.
 
 Notation
 --------
@@ -7,9 +7,9 @@ q      transverse frequency of the scattered wave, |q| ≤ NA / λ
 u, w   transverse and axial frequency of the specimen
 η(u)   √((n_m/λ)² − |u|²)
 
-A wave that comes along p and leaves along q carries the specimen's spectrum at u = q − p, w = η(q) − η(p) (Wolf 1969).
-Over all p and q that the light and the objective allow, w runs between two bounds at each |u|; a real contrast has
-the same spectrum, conjugated, at (−u, −w). What lies outside is the missing cone: no tilt of the light reaches it.
+A wave that arrives along p and leaves along q carries the spectrum at u = q − p, w = η(q) − η(p) (Wolf 1969).
+Over all p and q of the illumination and the objective, w runs between two bounds at each |u|; a real contrast has
+the same spectrum, conjugated, at (−u, −w). The region outside is the missing cone: no tilt of the light reaches it.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from ..errors import DataError
 
 @dataclass(frozen=True)
 class Aperture:
-    """What bounds the directions of light and of scattered waves.
+    """Apertures that bound the directions of the light and of the scattered waves.
 
     Args:
         wavelength: [m] Vacuum wavelength λ.
         medium_index: Refractive index n_m around the specimen.
-        illumination_na: Largest numerical aperture NA_i of the light.
+        illumination_na: Numerical aperture NA_i of the illumination.
         numerical_aperture: NA of the objective.
 
     Raises:
@@ -52,15 +52,15 @@ class Aperture:
 def visible_frequencies(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], aperture: Aperture
 ) -> Bool[np.ndarray, "z y x"]:
-    """Which frequencies of a volume's FFT tilted light sees.
+    """Find the frequencies of a volume's FFT that tilted light transmits.
 
     Args:
         shape: Number of samples (z, y, x).
         spacing: [m] Distance between samples (z, y, x).
-        aperture: The light and the objective.
+        aperture: Apertures of illumination and objective.
 
     Returns:
-        True where seen, in the order of ``numpy.fft.fftn``.
+        True where transmitted, in the order of ``numpy.fft.fftn``.
     """
     w, uy, ux = (np.fft.fftfreq(n, d) if n > 1 else np.zeros(1) for n, d in zip(shape, spacing, strict=True))
     rho = np.hypot(uy[:, None], ux[None, :])
@@ -71,11 +71,11 @@ def visible_frequencies(
 
 
 def filter_visible(volume: Float[np.ndarray, "z y x"], seen: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:
-    """The volume with the frequencies outside ``seen`` set to 0.
+    """Set the frequencies outside ``seen`` to 0.
 
     Args:
-        volume: A contrast, 0 in the medium.
-        seen: Which frequencies to keep, in the order of ``numpy.fft.fftn``.
+        volume: Contrast, 0 in the medium.
+        seen: Frequencies to retain, in the order of ``numpy.fft.fftn``.
 
     Raises:
         DataError: If the shapes differ.
@@ -85,17 +85,17 @@ def filter_visible(volume: Float[np.ndarray, "z y x"], seen: Bool[np.ndarray, "z
     if volume.shape != seen.shape:
         raise DataError(f"a spectrum of shape {seen.shape} does not belong to a volume of shape {volume.shape}")
     spectrum = fft.rfftn(volume.astype(np.float64))
-    kept = seen[..., : spectrum.shape[-1]]
-    return np.asarray(fft.irfftn(np.where(kept, spectrum, 0), volume.shape), np.float64)
+    half = seen[..., : spectrum.shape[-1]]
+    return np.asarray(fft.irfftn(np.where(half, spectrum, 0), volume.shape), np.float64)
 
 
 def _axial_bounds(
     rho: Float[np.ndarray, "y x"], aperture: Aperture
 ) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
-    """[cycles/m] Least and greatest w at each |u|.
+    """[cycles/m] Smallest and largest w at each |u|.
 
-    η falls with |u|, ever more steeply: η(q) − η(p) is greatest for the steepest light and the wave that leaves it
-    toward the axis, and least for the reverse.
+    η falls with |u|, ever more steeply: η(q) − η(p) is largest for the steepest light and the scattered wave nearest to
+    the axis, and smallest for the reverse.
     """
     light, objective = (na / aperture.wavelength for na in (aperture.illumination_na, aperture.numerical_aperture))
 

@@ -1,4 +1,4 @@
-"""How far a result lies beside the truth."""
+"""Registration: shift between a result and the truth."""
 
 import numpy as np
 from jaxtyping import Float
@@ -13,16 +13,16 @@ def estimate_shift(
     *,
     upsampling: int = 20,
 ) -> tuple[float, float, float]:
-    """How far the result must be moved along (z, y, x) to lie on the truth.
+    """Estimate the shift (z, y, x) that moves the result onto the truth.
 
-    The peak of the cross-correlation, refined by an up-sampled discrete Fourier transform around it (Guizar-Sicairos
-    et al. 2008).
+    The shift is the peak of the cross-correlation, refined by an upsampled discrete Fourier transform around it
+    (Guizar-Sicairos et al. 2008).
 
     Args:
         truth: Contrast, 0 in the medium.
-        result: The same on the same samples.
+        result: Contrast of the result, on the same samples.
         spacing: [m] Distance between samples (z, y, x).
-        upsampling: The shift is found to this fraction of a sample.
+        upsampling: Inverse of the shift's resolution in samples.
 
     Returns:
         [m] The shift (z, y, x).

@@ -1,8 +1,8 @@
-"""The two solids that stereology makes of a section: what a prediction of a shape has to beat.
+"""Two solids that stereology derives from a section: baselines of shape predictions.
 
 An ellipse is fitted to the section's outline, with semi-axes a and b. The cylinder is the section itself, (a + b)/2
 high. The ellipsoid has the semi-axes a, b and (a + b)/4: as high as the cylinder (Waibel et al. 2022, iScience 25,
-105298). Both stand about the middle plane, n // 2.
+105298). Both are centred on plane n // 2.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def cylinder(section: Section, planes: int) -> Inside:
     """Extrude a section to half the mean diameter of its ellipse.
 
     Args:
-        section: The mask of the middle plane.
+        section: Mask of the middle plane.
         planes: Number of planes of the volume.
 
     Raises:
@@ -33,60 +33,60 @@ def cylinder(section: Section, planes: int) -> Inside:
 
 
 def ellipsoid(section: Section, planes: int) -> Inside:
-    """Give the ellipsoid of a section's ellipse, half as high as that is wide.
+    """Build the ellipsoid of a section's ellipse, half as high as that is wide.
 
     Args:
-        section: The mask of the middle plane.
+        section: Mask of the middle plane.
         planes: Number of planes of the volume.
 
     Raises:
         DataError: If no ellipse fits the section.
     """
-    middle_y, middle_x, a, b, angle = _ellipse(section)
+    centre_y, centre_x, a, b, angle = _ellipse(section)
     z, y, x = np.indices((planes, *section.shape), float)
-    along = (x - middle_x) * np.cos(angle) + (y - middle_y) * np.sin(angle)
-    across = (y - middle_y) * np.cos(angle) - (x - middle_x) * np.sin(angle)
+    along = (x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)
+    across = (y - centre_y) * np.cos(angle) - (x - centre_x) * np.sin(angle)
     return np.asarray((along / a) ** 2 + (across / b) ** 2 + ((z - planes // 2) / ((a + b) / 4)) ** 2 <= 1)
 
 
 def _ellipse(section: Section) -> tuple[float, float, float, float, float]:
-    """Fit an ellipse to the longest outline: middle (y, x), semi-axes, angle of the first to x [rad]."""
+    """Fit an ellipse to the longest outline: centre (y, x), semi-axes, angle of the first to x [rad]."""
     from skimage.measure import find_contours
 
     outlines = find_contours(np.pad(section, 1).astype(float), 0.5)
     if not outlines:
         raise DataError("the section's mask is empty")
     points = max(outlines, key=len)[:, ::-1] - 1
-    middle, width = points.mean(axis=0), points.std()
+    centre, width = points.mean(axis=0), points.std()
     with np.errstate(all="ignore"):
-        known = _of_conic(_conic((points - middle) / width))
+        known = _conic_parameters(_fit_conic((points - centre) / width))
     if not np.all(np.isfinite(known)):
         raise DataError(f"no ellipse fits the section's outline of {len(points)} points")
     x, y, a, b, angle = (float(value) for value in known)
-    return middle[1] + width * y, middle[0] + width * x, width * a, width * b, angle
+    return centre[1] + width * y, centre[0] + width * x, width * a, width * b, angle
 
 
-def _conic(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "6"]:
-    """The ellipse Ax² + Bxy + Cy² + Dx + Ey + F = 0 through points nearly, by direct least squares.
+def _fit_conic(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "6"]:
+    """Fit an ellipse Ax² + Bxy + Cy² + Dx + Ey + F = 0 to points by direct least squares.
 
-    As Halíř and Flusser, "Numerically stable direct least squares fitting of ellipses" (1998), but as a symmetric
-    problem, whose eigenvalues are real of a circle too; scikit-image's fit has been seen to fail there.
+    The method of Halíř and Flusser, "Numerically stable direct least squares fitting of ellipses" (1998), formulated as
+    a symmetric problem, whose eigenvalues are real for a circle too; scikit-image's fit can fail there.
     """
     from scipy.linalg import eigh
 
     x, y = points.T
     square, linear = np.stack([x * x, x * y, y * y], axis=1), np.stack([x, y, np.ones_like(x)], axis=1)
-    follows = -np.linalg.lstsq(linear, square, rcond=None)[0]  # The best D, E, F of given A, B, C.
-    scatter = square + linear @ follows
+    dependent = -np.linalg.lstsq(linear, square, rcond=None)[0]  # The best D, E, F for given A, B, C.
+    scatter = square + linear @ dependent
     normal = scatter.T @ scatter
-    normal += 1e-12 * np.sum(square**2) * np.eye(3)  # Points of a true ellipse leave nothing to minimise.
+    normal += 1e-12 * np.sum(square**2) * np.eye(3)  # Points exactly on an ellipse leave a residual of 0.
     elliptic = np.array([[0.0, 0.0, 2.0], [0.0, -1.0, 0.0], [2.0, 0.0, 0.0]])  # 4AC − B²
     first = eigh(elliptic, normal)[1][:, -1]
-    return np.concatenate([first, follows @ first])
+    return np.concatenate([first, dependent @ first])
 
 
-def _of_conic(conic: Float[np.ndarray, "6"]) -> Float[np.ndarray, "5"]:
-    """Middle (x, y), semi-axes, the longer first, and its angle to x."""
+def _conic_parameters(conic: Float[np.ndarray, "6"]) -> Float[np.ndarray, "5"]:
+    """Centre (x, y), semi-axes, the longer first, and its angle to x [rad]."""
     a, b, c, d, e, f = conic
     form = np.array([[a, b / 2], [b / 2, c]])
     x, y = np.linalg.solve(form, [-d / 2, -e / 2])

@@ -64,7 +64,7 @@ def test_the_middle_is_the_crystals_and_not_the_arrays() -> None:
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int) -> None:
     line = sample_central_lines(block())[axis]
-    low, high = fit_edges(line)
+    low, high = fit_edges(line, "amplitude")
     assert (low.place, high.place) == pytest.approx((-HALF[axis], HALF[axis]), abs=0.3e-9)
     assert (low.width, high.width) == pytest.approx((TEN_TO_NINETY * 8e-9,) * 2, rel=0.03)
 
@@ -74,13 +74,15 @@ def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int
 def test_the_width_of_edges_is_the_blurs_wherever_the_crystal_lies(
     samples: float, centre: tuple[float, float, float]
 ) -> None:
-    assert median_edge_width(block(samples * STEP, centre)) == pytest.approx(TEN_TO_NINETY * samples * STEP, rel=0.05)
+    assert median_edge_width(block(samples * STEP, centre), "amplitude") == pytest.approx(
+        TEN_TO_NINETY * samples * STEP, rel=0.05
+    )
 
 
 def test_a_crystal_that_fills_its_array_has_no_edges() -> None:
     full = block()
     full.values["amplitude"][:] = 1.0
-    assert np.isnan(median_edge_width(full))
+    assert np.isnan(median_edge_width(full, "amplitude"))
 
 
 def test_an_empty_volume_has_no_middle() -> None:

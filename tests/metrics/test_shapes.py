@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import binary_dilation
 
 from unflat.recon.errors import DataError
-from unflat.recon.experiments.shape.accuracy import score_cell, score_shapes
+from unflat.recon.experiments.shape.scores import score_cell, score_shapes
 from unflat.recon.io.table import Column, Table, concatenate
 from unflat.recon.metrics.shapes import (
     crps,

@@ -66,7 +66,7 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
         "amplitude_std": float(amplitude[inside].std()),
         **_strain(volume, inside),
         **_displacement(volume, inside, scale),
-        "edge_width": median_edge_width(_amplitude_volume(volume, amplitude)) * scale.factor,
+        "edge_width": median_edge_width(_amplitude_volume(volume, amplitude), "amplitude") * scale.factor,
     }
     own = tuple(Column(c.name, c.unit.format(scale.unit), c.meaning) for c in (*_LATTICE, *_LENGTHS))
     shown = {column.name: column for column in feature_columns(scale.unit)}

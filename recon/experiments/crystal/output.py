@@ -182,7 +182,7 @@ def size_numbers(scan: PreprocessedScan, volume: Volume, numbers: Mapping[str, f
     for name in ("prtf_resolution", "fsc_resolution"):
         if f"{name}_voxels" in numbers:
             sizes[name] = numbers[f"{name}_voxels"] * voxel
-    width = median_edge_width(volume)
+    width = median_edge_width(volume, "amplitude")
     if np.isfinite(width):
         sizes["edge_width"] = width
     if "strain" in volume.values:

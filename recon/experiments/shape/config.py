@@ -1,6 +1,5 @@
 """Config of the ``shape`` experiment. Descriptions of the fields are the comments of the YAML that ``init`` writes."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -138,19 +137,3 @@ class ShapeSettings(KindSettings):
     simulate: ShapeSimulation = Field(
         default_factory=ShapeSimulation, description="What 'unflat simulate' and 'unflat demo' make."
     )
-
-
-def training_data_path(settings: ShapeSettings) -> Path | None:
-    """Return the path of the cells of known shape to train with; None to train with simulated ones only."""
-    return None if settings.train.data is None else Path(settings.train.data)
-
-
-def extendable_settings(settings: ShapeSettings) -> tuple[str, ...]:
-    """Return the settings that a resumed training may increase: the steps of its last part, none of a cross-validation.
-
-    Finished parts, networks of a cross-validation or a network before its distillation, keep only their weights and
-    could not be continued.
-    """
-    if settings.train.folds:
-        return ()
-    return ("train.distil",) if settings.train.distil else ("train.steps",)

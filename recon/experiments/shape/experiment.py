@@ -14,7 +14,7 @@ from ...sampled import Quantity
 from ...volume import Volume
 from ..base import Evaluation, Experiment
 from . import summary
-from .config import ShapeSettings, extendable_settings, training_data_path
+from .config import ShapeSettings
 from .metrics import METRICS
 from .schema import SCHEMA
 
@@ -84,16 +84,21 @@ class ShapeExperiment(Experiment):
 
             files["predict.psf"] = _existing("predict.psf", config.predict.psf)
             read_stack(config.predict.psf)  # Refused in time if it is none.
-        data = training_data_path(config) if method == "train" else None
-        if data is not None:
-            files["train.data"] = _existing("train.data", data)
+        if method == "train" and config.train.data is not None:
+            files["train.data"] = _existing("train.data", config.train.data)
         return files
 
     def growing_settings(self, method: str, config: ShapeSettings) -> tuple[str, ...]:
-        """Steps of the last part of a training; nothing of a cross-validation."""
+        """Steps of the last part of a training; nothing of a cross-validation.
+
+        Finished parts, networks of a cross-validation or a network before its distillation, keep only their weights
+        and could not be continued.
+        """
         if method != "train":
             return super().growing_settings(method, config)
-        return extendable_settings(config)
+        if config.train.folds:
+            return ()
+        return ("train.distil",) if config.train.distil else ("train.steps",)
 
     def evaluate(
         self,
@@ -105,11 +110,11 @@ class ShapeExperiment(Experiment):
         labels: Sequence[str] = (),
     ) -> Evaluation:
         """Compare draws with the truth, cell by cell and class by class."""
-        from .evaluate import scores
+        from .evaluate import evaluate
 
         if register:
             raise ConfigError("shapes stand where their section is: they are not registered")
-        many = scores(result, truth, names, labels)
+        many = evaluate(result, truth, names, labels)
         return Evaluation(many.numbers, many.cells, many.classes)
 
     def measure(self, volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
@@ -120,9 +125,9 @@ class ShapeExperiment(Experiment):
 
     def feature_grid(self, model: "Model", features: str) -> "Grid | None":
         """Grid of SHAPR's features; None for the others."""
-        from .measure import lattice_for
+        from .measure import feature_grid
 
-        return lattice_for(model, features)
+        return feature_grid(model, features)
 
     def summary_line(self, numbers: Mapping[str, float]) -> str:
         """Summarise the number of shapes and their agreement with the masks."""

@@ -1,4 +1,4 @@
-"""Pictures of shapes: surfaces, sections against the truth, the spread of draws, errors, volumes."""
+"""Figures of shapes: surfaces, sections against the truth, spread of the draws, errors, volumes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
 
 _TILT = 55.0
-"""[deg] From above, by which surfaces are seen."""
-_SMOOTH = 0.9
-"""[sample] By which the steps of voxels are taken out of a picture."""
+"""[deg] Tilt of the view of surfaces from the z axis."""
+_SMOOTHING = 0.9
+"""[sample] Standard deviation of the Gaussian that removes voxel steps from surfaces."""
 _SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
 _IN_A_ROW = 6
-"""Violins beside one another, of which more take two rows of panels."""
+"""Largest number of violins in a panel before panels take two rows."""
 _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
 
 @dataclass(frozen=True)
 class PlottedCells:
-    """Some cells of a run, to be drawn.
+    """Cells of a run that figures show.
 
     Args:
-        names: Of the cells.
-        images: What was seen.
-        masks: Their sections.
+        names: Names of the cells.
+        images: Measured pictures.
+        masks: Sections of the cells.
         filled: Occupancies of the first draws.
-        truth: The shapes as they are, where they are known.
+        truth: True shapes; None if unknown.
     """
 
     names: list[str]
@@ -47,72 +47,72 @@ class PlottedCells:
 
 
 def read_plotted_cells(path: Path) -> PlottedCells:
-    """Read some cells, evenly spread over all, from the file of a run."""
+    """Read cells at regular intervals from the volume file of a run."""
     with h5py.File(path) as file:
         volume, seen = file["volume"], file["seen"]
-        some, names = _some(file)
-        filled = volume["occupancy"][some, :_SHOWN_DRAWS].astype(np.float32)
-        truth = seen["truth"][some].astype(np.float32) if "truth" in seen else None
-        return PlottedCells(names, seen["images"][some], seen["mask"][some], filled, truth)
+        indices, names = _select_cells(file)
+        filled = volume["occupancy"][indices, :_SHOWN_DRAWS].astype(np.float32)
+        truth = seen["truth"][indices].astype(np.float32) if "truth" in seen else None
+        return PlottedCells(names, seen["images"][indices], seen["mask"][indices], filled, truth)
 
 
-def _some(file: h5py.File) -> tuple[np.ndarray, list[str]]:
-    """Numbers and names of the cells that are shown."""
+def _select_cells(file: h5py.File) -> tuple[np.ndarray, list[str]]:
+    """Return indices and names of the cells that figures show."""
     count = len(file["volume/occupancy"])
-    some = np.unique(np.linspace(0, count - 1, min(_SHOWN_CELLS, count)).astype(int))
-    return some, [str(name) for name in file["name"].asstr()[some]]
+    indices = np.unique(np.linspace(0, count - 1, min(_SHOWN_CELLS, count)).astype(int))
+    return indices, [str(name) for name in file["name"].asstr()[indices]]
 
 
 def read_thickness(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"], str]:
-    """Names of the cells that are shown, thickness along z of all their draws, and its unit."""
+    """Read names of the shown cells, thickness along z of all their draws, and its unit."""
     with h5py.File(path) as file:
-        some, names = _some(file)
-        steps, unit = _steps_of(file["volume"])
+        indices, names = _select_cells(file)
+        steps, unit = _shown_steps(file["volume"])
         filled = file["volume/occupancy"]
-        draws = range(filled.shape[1])  # One is read at a time: all of them may be large.
-        thick = [[filled[cell, draw].astype(np.float32).sum(axis=0) for draw in draws] for cell in some]
+        draws = range(filled.shape[1])  # One at a time, as all of them may be large.
+        thick = [[filled[cell, draw].astype(np.float32).sum(axis=0) for draw in draws] for cell in indices]
     return names, steps[0] * np.array(thick), unit
 
 
-def _steps_of(volume: h5py.Group) -> tuple[list[float], str]:
-    """Distances between samples (z, y, x) as they are shown, and their unit."""
+def _shown_steps(volume: h5py.Group) -> tuple[list[float], str]:
+    """Distances between samples (z, y, x) in the unit of the figures, and that unit."""
     scale, unit = (1e6, "µm") if volume["z"].attrs["units"] == "m" else (1.0, "voxels")
     return [scale * float(abs(np.diff(volume[name][:2])[0])) for name in "zyx"], unit
 
 
 def draw_gallery(shown: PlottedCells) -> "matplotlib.figure.Figure":
-    """A row for each cell: what was seen, its draws as surfaces, and the truth."""
+    """Draw a row for each cell: picture, surfaces of its draws, and the truth."""
     draws, cells = shown.filled.shape[1], range(len(shown.names))
-    lit = [[draw_surface(one) for one in shown.filled[i]] for i in cells]
+    surfaces = [[draw_surface(one) for one in shown.filled[i]] for i in cells]
     if shown.truth is not None:
-        lit = [[*row, draw_surface(shown.truth[i])] for i, row in enumerate(lit)]
-    edge = max(shown.filled.shape[-1], *(_across(one) for row in lit for one in row))  # All are drawn to one scale.
-    columns, titles = 1 + len(lit[0]), ["seen", *[f"draw {k}" for k in range(draws)], "truth"]
+        surfaces = [[*row, draw_surface(shown.truth[i])] for i, row in enumerate(surfaces)]
+    edge = max(shown.filled.shape[-1], *(_used_edge(one) for row in surfaces for one in row))  # A common scale.
+    columns, titles = 1 + len(surfaces[0]), ["picture", *[f"draw {k}" for k in range(draws)], "truth"]
     with house_style():
         figure = new_figure(1.5 * columns, 1.55 * len(shown.names))
         grid = figure.subplots(len(shown.names), columns, squeeze=False)
         for i, row in enumerate(grid):
-            _picture(row[0], shown.images[i], shown.masks[i])
-            row[0].set_ylabel(_short(shown.names[i]), fontsize=6)
-            for k, (axes, one) in enumerate(zip(row[1:], lit[i], strict=True)):
+            _draw_picture(row[0], shown.images[i], shown.masks[i])
+            row[0].set_ylabel(_shorten(shown.names[i]), fontsize=6)
+            for k, (axes, one) in enumerate(zip(row[1:], surfaces[i], strict=True)):
                 colours = "pink" if k == draws else "bone"
-                axes.imshow(_amid(one, edge), cmap=colours, vmin=0, vmax=1, interpolation="bilinear")
+                axes.imshow(_fit_to_square(one, edge), cmap=colours, vmin=0, vmax=1, interpolation="bilinear")
         for axes, title in zip(grid[0], titles, strict=False):
             axes.set_title(title, fontsize=7)
-        _bare(grid)
-        _filled(figure)
+        _hide_ticks(grid)
+        _fill_figure(figure)
     return figure
 
 
-def _across(picture: Float[np.ndarray, "h w"]) -> int:
-    """Edge of the square about the middle that holds all but the ground."""
+def _used_edge(picture: Float[np.ndarray, "h w"]) -> int:
+    """Edge of the centred square that contains all but the background, which is 1."""
     ends = [np.flatnonzero((picture < 1).any(axis=1 - axis)) for axis in (0, 1)]
     reach = [np.abs(end[[0, -1]] - (n - 1) / 2).max() for end, n in zip(ends, picture.shape, strict=True) if end.size]
     return int(2 * max(reach, default=0.0)) + 3
 
 
-def _amid(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:
-    """Put a picture amid a square of ground, or take that square out of it."""
+def _fit_to_square(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:
+    """Pad a picture with background, or crop it, to a centred square."""
     whole = np.ones([max(edge, n) + (max(edge, n) - n) % 2 for n in picture.shape])
     at = [(n - own) // 2 for n, own in zip(whole.shape, picture.shape, strict=True)]
     whole[at[0] : at[0] + picture.shape[0], at[1] : at[1] + picture.shape[1]] = picture
@@ -121,59 +121,59 @@ def _amid(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n 
 
 
 def draw_sections(shown: PlottedCells) -> "matplotlib.figure.Figure":
-    """A row for each cell: three planes through the middle, the draws as lines, the truth as a surface.
+    """Draw a row for each cell: three planes through the middle, with draws as lines on the truth or the mean draw.
 
-    Rows of samples go down, as in the picture of what was seen.
+    Rows of samples run downwards, as in the picture.
     """
     with house_style():
         figure = new_figure(4.6, 1.55 * len(shown.names))
         grid = figure.subplots(len(shown.names), 3, squeeze=False)
         for i, row in enumerate(grid):
-            row[0].set_ylabel(_short(shown.names[i]), fontsize=6)
+            row[0].set_ylabel(_shorten(shown.names[i]), fontsize=6)
             for axis, (axes, (name, plane)) in enumerate(zip(row, _AXES, strict=True)):
-                ground = shown.truth[i] if shown.truth is not None else shown.filled[i].mean(axis=0)
-                axes.imshow(_middle(ground, axis), cmap="Greys", vmin=0, vmax=1.6)
+                background = shown.truth[i] if shown.truth is not None else shown.filled[i].mean(axis=0)
+                axes.imshow(_middle(background, axis), cmap="Greys", vmin=0, vmax=1.6)
                 for draw in shown.filled[i]:
                     axes.contour(_middle(draw, axis), [0.5], colors=[ACCENT], linewidths=0.6, alpha=0.8)
                 if i == 0:
                     axes.set_title(f"{name} = 0 ({plane})", fontsize=7)
-        _bare(grid)
-        _filled(figure)
+        _hide_ticks(grid)
+        _fill_figure(figure)
     return figure
 
 
 def draw_spread(
     names: list[str], thick: Float[np.ndarray, "cell draw y x"], unit: str = "voxels"
 ) -> "matplotlib.figure.Figure":
-    """For each cell the mean thickness along z, and how much the draws differ in it.
+    """Draw the mean thickness of each cell along z, and its standard deviation over the draws.
 
     Args:
-        names: Of the cells.
+        names: Names of the cells.
         thick: Thickness of each draw.
-        unit: Of it.
+        unit: Unit of the thickness.
     """
     with house_style():
         figure = new_figure(1.6 * len(names) + 0.6, 3.2)
         grid = figure.subplots(2, len(names), squeeze=False)
-        mean, differ = thick.mean(axis=1), thick.std(axis=1)
+        mean, deviation = thick.mean(axis=1), thick.std(axis=1)
         for row, maps, colours, label in zip(
-            grid, (mean, differ), ("viridis", "magma"), ("thickness", "its spread"), strict=True
+            grid, (mean, deviation), ("viridis", "magma"), ("thickness", "its spread"), strict=True
         ):
             top = float(max(maps.max(), 1e-9))
             pictures = [a.imshow(one, cmap=colours, vmin=0, vmax=top) for a, one in zip(row, maps, strict=True)]
             bar = figure.colorbar(pictures[-1], ax=list(row), fraction=0.02, pad=0.01)
             bar.set_label(f"{label} [{unit}]", fontsize=6)
         for axes, name in zip(grid[0], names, strict=True):
-            axes.set_title(_short(name), fontsize=6)
-        _bare(grid)
+            axes.set_title(_shorten(name), fontsize=6)
+        _hide_ticks(grid)
     return figure
 
 
 def draw_errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figure.Figure":
-    """Errors of all cells, as violins: a panel for each error, a violin for each class.
+    """Draw the errors of all cells as violins: a panel for each error, a violin for each class.
 
     Args:
-        columns: Of each error, by its title, the values of the cells of each class.
+        columns: Errors of the cells of each class, by the error's title.
     """
     widest = max(len(by_class) for by_class in columns.values())
     rows = 2 if widest > _IN_A_ROW else 1
@@ -184,12 +184,12 @@ def draw_errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figur
         grid = figure.subplots(rows, across, squeeze=False, sharex=True, sharey=True)
         for axes, (title, by_class) in zip(grid.flat, columns.items(), strict=False):
             _violins(axes, [np.asarray(values, float) for values in by_class.values()])
-            axes.set_xticks(range(1, len(by_class) + 1), [_short(name) for name in by_class], rotation=90, fontsize=6)
+            axes.set_xticks(range(1, len(by_class) + 1), [_shorten(name) for name in by_class], rotation=90, fontsize=6)
             axes.set_title(title, fontsize=7)
-        grid[0, 0].set_ylim(bottom=0)  # Only now: a limit that is set follows the others' values no more.
+        grid[0, 0].set_ylim(bottom=0)  # Last: a limit that is set no longer follows the data.
         for axes in grid[:, 0]:
             axes.set_ylabel("relative error")
-        # Below the axes there is room for the classes.
+        # Room for the names of the classes below the axes.
         sides = {"left": 0.55 / width, "right": 1 - 0.1 / width, "bottom": 0.85 / height, "top": 1 - 0.25 / height}
         figure.subplots_adjust(**sides, wspace=0.08, hspace=0.25)
     return figure
@@ -207,40 +207,40 @@ def _violins(axes: "matplotlib.axes.Axes", values: list[Float[np.ndarray, " _n"]
 
 
 def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
-    """Volume of every draw against the area of the mask, and the true ones."""
+    """Draw the volumes of all draws, and the true ones, against the area of the mask."""
     with h5py.File(path) as file:
         volume, seen = file["volume"], file["seen"]
-        steps, label = _steps_of(volume)
+        steps, label = _shown_steps(volume)
         pixel = steps[1] * volume["occupancy"].shape[-1] / seen["mask"].shape[-1]
         area = (seen["mask"][()] > 0.5).sum(axis=(1, 2)) * pixel**2
         voxel = float(np.prod(steps))
-        drawn = np.array([(one > 0.5).sum(axis=(1, 2, 3)) for one in volume["occupancy"]]) * voxel
+        volumes = np.array([(one > 0.5).sum(axis=(1, 2, 3)) for one in volume["occupancy"]]) * voxel
         true = (seen["truth"][()] > 0.5).sum(axis=(1, 2, 3)) * voxel if "truth" in seen else None
     with house_style():
         figure = new_figure(3.6, 2.8)
         axes = figure.subplots()
-        for one in drawn.T:
+        for one in volumes.T:
             axes.plot(area, one, ".", ms=3, color=SECOND, alpha=0.4)
         axes.plot([], [], ".", color=SECOND, label="draws")
         if true is not None:
             axes.plot(area, true, "x", ms=4, color=ACCENT, label="truth")
         axes.set_xlabel(f"area of the mask [{label}²]")
         axes.set_ylabel(f"volume [{label}³]")
-        figure.subplots_adjust(left=0.17, bottom=0.19)  # Below the axis there is room for its words.
+        figure.subplots_adjust(left=0.17, bottom=0.19)  # Room for the label below the axis.
         axes.legend(fontsize=6)
     return figure
 
 
 def draw_surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
-    """Draw a shape as light from a side leaves it, seen from a tilt."""
+    """Render the surface of a shape, lit from the side, from a tilted view."""
     from scipy.ndimage import gaussian_filter
 
     return shade_surface(
-        gaussian_filter(filled.astype(np.float32), _SMOOTH), 0.5, view_rotation(0.0, np.radians(_TILT))
+        gaussian_filter(filled.astype(np.float32), _SMOOTHING), 0.5, view_rotation(0.0, np.radians(_TILT))
     )
 
 
-def _picture(axes: "matplotlib.axes.Axes", image: np.ndarray, mask: np.ndarray) -> None:
+def _draw_picture(axes: "matplotlib.axes.Axes", image: np.ndarray, mask: np.ndarray) -> None:
     axes.imshow(image, cmap="gray")
     if 0 < (mask > 0.5).mean() < 1:
         axes.contour(mask, [0.5], colors=[ACCENT], linewidths=0.7)
@@ -250,17 +250,17 @@ def _middle(volume: np.ndarray, axis: int) -> np.ndarray:
     return np.asarray(np.take(volume, volume.shape[axis] // 2, axis=axis))
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 22 else f"{name[:7]}…{name[-14:]}"  # Its end tells it from others of its class.
+def _shorten(name: str) -> str:
+    return name if len(name) <= 22 else f"{name[:7]}…{name[-14:]}"  # The end distinguishes cells of a class.
 
 
-def _filled(figure: "matplotlib.figure.Figure") -> None:
-    """Let the pictures reach to the figure's edges, but for the words beside and above them."""
+def _fill_figure(figure: "matplotlib.figure.Figure") -> None:
+    """Extend the axes to the edges of the figure, except for the labels beside and above them."""
     width, height = figure.get_size_inches()
     figure.subplots_adjust(left=0.3 / width, right=1 - 0.05 / width, bottom=0.05 / height, top=1 - 0.25 / height)
 
 
-def _bare(grid: np.ndarray) -> None:
+def _hide_ticks(grid: np.ndarray) -> None:
     for axes in grid.flat:
         axes.set_xticks([])
         axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""Numbers of a shape that need no truth: the features of `measures`, or SHAPR's."""
+"""Morphology of shapes: the features of `metrics.morphology`, or SHAPR's."""
 
 from ...grid import Grid
 from ...io.table import Table
@@ -15,16 +15,16 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     """Measure one shape.
 
     Args:
-        volume: With a signed distance or an occupancy.
+        volume: Volume with a signed distance or an occupancy.
         level: Value on the surface; 0 of a signed distance, else half-way of the range.
         features: ``standard``, in um; or ``shapr``: SHAPR's 126, in voxels of 64³ samples; an occupancy is cut by
             Otsu's threshold.
 
     Returns:
-        One row.
+        Table of one row.
 
     Raises:
-        DataError: If a value is not finite, there is no surface, SHAPR's volume is not 64³, or it tells no inside.
+        DataError: If a value is not finite, there is no surface, SHAPR's volume is not 64³, or no quantity is a shape.
     """
     if features == "shapr":
         return Table(COLUMNS, (shapr_features(binarize(volume)),))
@@ -32,6 +32,6 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     return Table(feature_columns(scale.unit), (surface_features(extract_volume_surface(volume, scale, level=level)),))
 
 
-def lattice_for(model: Model, features: str) -> Grid | None:
-    """Where a model is to be sampled for a set of features; None where its own samples do."""
+def feature_grid(model: Model, features: str) -> Grid | None:
+    """Build the grid that a set of features requires; None if it works on any."""
     return cube_grid(model, EDGE) if features == "shapr" else None

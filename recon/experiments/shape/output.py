@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from ...grid import Grid
 from ...io.hdf5_common import write_root_attributes
@@ -15,13 +14,13 @@ from ...io.model_file import write_model
 from ...model import Model
 from ...runs import RunContext, new_hdf5, write_atomically
 from ...volume import SIGNED_DISTANCE
-from .accuracy import score_shapes
 from .cells import CellBatch
 from .config import ShapeSettings
 from .grids import cube, cube_grid, resample_shapes
 from .model import build_model
 from .network.inputs import PictureInput
 from .schema import OCCUPANCY
+from .scores import score_shapes
 
 _log = logging.getLogger(__name__)
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
@@ -34,69 +33,97 @@ def write_prediction(
     settings: ShapeSettings,
     cells: CellBatch,
     codes: Float[np.ndarray, "cell draw z y x"],
-    sights: Sequence[PictureInput],
+    inputs: Sequence[PictureInput],
     work: RunContext,
 ) -> dict[str, float]:
-    """Write models and occupancies.
+    """Write models, sampled draws, and scores where the truth is known.
 
     Args:
         settings: The config.
-        cells: What was measured.
-        codes: Of each cell and draw.
-        sights: What the network saw.
-        work: Where everything goes, and who is told.
+        cells: Measured pictures and masks.
+        codes: Code of each cell and draw.
+        inputs: Input of the network for each cell.
+        work: Context of the run: folder, provenance and progress callback.
 
     Returns:
         Numbers for ``metrics.json``.
     """
     folder, edge = work.folder.path, settings.volume.edge
-    filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
-    bytes_of_models, parameters = 0, 0
-    files = model_file_names([cell.name for cell in cells])
-    for i, (cell, own, sight) in enumerate(zip(cells, codes, sights, strict=True)):
-        model = build_model(cell, own, sight, dict(work.provenance) | {"seed": settings.seed}, edge)
-        path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
-        path.parent.mkdir(exist_ok=True)
-        write_model(model, path)
-        bytes_of_models, parameters = bytes_of_models + path.stat().st_size, parameters + model.size
-        for draw, member in enumerate(model.split_members()):
-            filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
-        work.progress(i + 1, len(cells))
-    truth = None if cells.inside is None else resample_shapes(cells.inside, _whole(cells.inside.shape[1]), _whole(edge))
+    filled, numbers = _write_models(settings, cells, codes, inputs, work)
+    truth = (
+        None
+        if cells.inside is None
+        else resample_shapes(cells.inside, _unit_cube(len(cells.inside[0])), _unit_cube(edge))
+    )
     _write_volume(folder / VOLUME, cells, filled, truth)
     inside = filled > _FULL // 2
     warn_if_cut_off(inside)
-    sections = np.stack([_planes(cell.mask, edge) > 0.5 for cell in cells])
-    numbers = {
+    sections = np.stack([_resize_mask(cell.mask, edge) > 0.5 for cell in cells])
+    numbers |= {
         "cells": float(len(cells)),
-        "section": float(np.mean([_agreement(own, known) for own, known in zip(inside, sections, strict=True)])),
-        "model_bytes": float(bytes_of_models),
-        "model_parameters": float(parameters),
+        "section": float(np.mean([_section_overlap(own, mask) for own, mask in zip(inside, sections, strict=True)])),
         "volume_bytes": float((folder / VOLUME).stat().st_size),
     }
-    numbers |= _volumes(inside, cells, edge)
+    numbers |= _volume_numbers(inside, cells, edge)
     if truth is not None:
-        first = next(iter(cells))
-        step = None if cells.voxel is None else [float(v) * first.image.shape[0] / edge for v in cells.voxel]
-        told: dict[str, Any] = {"names": cells.names, "labels": cells.labels, "masks": sections, "spacing": step}
-        with h5py.File(folder / VOLUME) as file:  # As 'unflat evaluate' reads them, so that both say the same.
-            scores = score_shapes(file["volume/occupancy"], truth, **told, progress=work.progress)
-        scores.cells.save(folder / SCORES)
-        scores.classes.save(folder / CLASSES)
-        numbers |= scores.numbers
+        numbers |= _write_scores(cells, truth, sections, work)
     return numbers
 
 
+def _write_models(
+    settings: ShapeSettings,
+    cells: CellBatch,
+    codes: Float[np.ndarray, "cell draw z y x"],
+    inputs: Sequence[PictureInput],
+    work: RunContext,
+) -> tuple[UInt8[np.ndarray, "cell draw n m k"], dict[str, float]]:
+    """Write a continuous model of each cell, and sample its draws."""
+    folder, edge = work.folder.path, settings.volume.edge
+    filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
+    size, parameters = 0, 0
+    files = model_file_names([cell.name for cell in cells])
+    for i, (cell, own, picture) in enumerate(zip(cells, codes, inputs, strict=True)):
+        model = build_model(cell, own, picture, dict(work.provenance) | {"seed": settings.seed}, edge)
+        path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
+        path.parent.mkdir(exist_ok=True)
+        write_model(model, path)
+        size, parameters = size + path.stat().st_size, parameters + model.size
+        for draw, member in enumerate(model.split_members()):
+            filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
+        work.progress(i + 1, len(cells))
+    return filled, {"model_bytes": float(size), "model_parameters": float(parameters)}
+
+
+def _write_scores(
+    cells: CellBatch, truth: Bool[np.ndarray, "cell z y x"], sections: Bool[np.ndarray, "cell y x"], work: RunContext
+) -> dict[str, float]:
+    """Write the tables of scores; return their means."""
+    folder, image = work.folder.path, next(iter(cells)).image
+    scale = image.shape[0] / truth.shape[-1]
+    with h5py.File(folder / VOLUME) as file:  # The stored, rounded values: 'unflat evaluate' gets the same scores.
+        scores = score_shapes(
+            file["volume/occupancy"],
+            truth,
+            labels=cells.labels,
+            names=cells.names,
+            masks=sections,
+            spacing=None if cells.voxel is None else [float(v) * scale for v in cells.voxel],
+            progress=work.progress,
+        )
+    scores.cells.save(folder / SCORES)
+    scores.classes.save(folder / CLASSES)
+    return scores.numbers
+
+
 def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
-    """Filled share of each voxel of the cube."""
-    lattice = cube_grid(model, edge)
-    distance = model.sample(lattice.z, lattice.y, lattice.x, SIGNED_DISTANCE)
-    found: np.ndarray = np.clip(0.5 - distance / model.spacing[1], 0, 1)
-    return found
+    """Sample the filled share of each voxel of a model's cube."""
+    grid = cube_grid(model, edge)
+    distance = model.sample(grid.z, grid.y, grid.x, SIGNED_DISTANCE)
+    return np.asarray(np.clip(0.5 - distance / model.spacing[1], 0, 1))
 
 
 def warn_if_cut_off(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
-    """Warn of shapes that end where the samples end."""
+    """Warn of shapes that end at the faces of their cube along z."""
     cut = inside[:, :, [0, -1]].any(axis=(2, 3, 4))
     cells = int(np.count_nonzero(cut.sum(axis=1)))
     if cells:
@@ -104,10 +131,10 @@ def warn_if_cut_off(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
         _log.warning(message, cut.sum(), cut.size, cells)
 
 
-def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: CellBatch, edge: int) -> dict[str, float]:
-    """Mean volume, and how much the draws of a cell differ."""
-    each = [np.prod(cell.voxel) * (cell.image.shape[0] / edge) ** 3 for cell in cells]
-    volumes = inside.sum(axis=(2, 3, 4)) * np.array(each)[:, None]
+def _volume_numbers(inside: Bool[np.ndarray, "cell draw z y x"], cells: CellBatch, edge: int) -> dict[str, float]:
+    """Mean volume, and its relative standard deviation over the draws of a cell."""
+    voxels = [np.prod(cell.voxel) * (cell.image.shape[0] / edge) ** 3 for cell in cells]
+    volumes = inside.sum(axis=(2, 3, 4)) * np.array(voxels)[:, None]
     numbers = {"volume_mean" if cells.voxel is not None else "volume_mean_voxels": float(volumes.mean())}
     if volumes.shape[1] > 1:
         relative = volumes.std(axis=1, ddof=1) / np.maximum(volumes.mean(axis=1), 1e-300)
@@ -115,29 +142,29 @@ def _volumes(inside: Bool[np.ndarray, "cell draw z y x"], cells: CellBatch, edge
     return numbers
 
 
-def _agreement(inside: Bool[np.ndarray, "draw z y x"], known: Bool[np.ndarray, "y x"]) -> float:
-    """Mean IoU of the draws' sections with the mask."""
+def _section_overlap(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarray, "y x"]) -> float:
+    """Mean intersection over union of the draws' sections and the mask."""
     sections = inside[:, inside.shape[1] // 2]
-    both, either = (sections & known).sum(axis=(1, 2)), (sections | known).sum(axis=(1, 2))
+    both, either = (sections & mask).sum(axis=(1, 2)), (sections | mask).sum(axis=(1, 2))
     return float(np.mean(both / np.maximum(either, 1)))
 
 
-def _planes(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:
+def _resize_mask(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:
+    """Resize a mask to so many pixels along each edge."""
     if mask.shape == (edge, edge):
         return mask
     from scipy.ndimage import zoom
 
-    found: np.ndarray = zoom(mask, edge / mask.shape[0], order=1, grid_mode=True, mode="nearest")
-    return found
+    return np.asarray(zoom(mask, edge / mask.shape[0], order=1, grid_mode=True, mode="nearest"))
 
 
-def _whole(edge: int) -> Grid:
-    """Samples of a cube whose edge is 1."""
+def _unit_cube(edge: int) -> Grid:
+    """Grid of a cube whose edge is 1."""
     return cube((edge,) * 3, (1 / edge,) * 3)
 
 
 def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.ndarray | None) -> None:
-    """Write the occupancies, and under ``/seen`` what they are drawn from, for pictures."""
+    """Write the occupancies, and under ``/seen`` pictures, masks and truth, for figures."""
     edge = filled.shape[2]
     first = next(iter(cells))
     step = np.array(first.voxel) * first.image.shape[0] / edge
@@ -158,8 +185,8 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
         seen = {"images": cells.images, "mask": cells.masks}
         seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
         for name, array in seen.items():
-            kept = file.create_dataset(f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip")
-            kept.attrs["units"] = "1"
+            dataset = file.create_dataset(f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip")
+            dataset.attrs["units"] = "1"
 
 
 def _write_names(file: h5py.File, cells: CellBatch) -> None:
@@ -169,20 +196,20 @@ def _write_names(file: h5py.File, cells: CellBatch) -> None:
 
 
 def model_file_names(names: Sequence[str]) -> list[str]:
-    """Give the models names that any file system takes, and tells apart: two cells may have one name.
+    """Derive names of model files that are valid and distinct on any file system.
 
     Args:
-        names: Of the cells.
+        names: Names of the cells, perhaps with duplicates.
 
     Returns:
-        The cell's name, followed by its number where another cell has that name already.
+        Name of each cell, followed by its number where another cell has that name already.
     """
-    found: list[str] = []
+    files: list[str] = []
     used: set[str] = set()
     for number, name in enumerate(names):
         plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name) or "cell"
-        while plain.casefold() in used:  # Some file systems do not tell A from a.
+        while plain.casefold() in used:  # Some file systems ignore case.
             plain = f"{plain}-{number}"
         used.add(plain.casefold())
-        found.append(f"{plain}.h5")
-    return found
+        files.append(f"{plain}.h5")
+    return files

@@ -47,7 +47,7 @@ def read_cells(settings: ShapeSettings, path: Path) -> CellBatch:
 
     Args:
         settings: The config.
-        path: As in `read`.
+        path: Folder, zip archive or HDF5 file, like that of `read`.
 
     Raises:
         DataError: With every fault of the files.

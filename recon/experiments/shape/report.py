@@ -1,4 +1,4 @@
-"""What a report says and shows of predicted shapes."""
+"""Findings and figures of the report on predicted shapes."""
 
 import csv
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ...visualization.report_figures import DeferredFigure
 from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
-from . import figures as draw
-from .accuracy import ALL
+from . import figures
+from .scores import ALL
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -16,71 +16,71 @@ if TYPE_CHECKING:
 _ERRORS = {"overlap_error": "1 - IoU", "volume": "volume", "surface": "surface", "roughness": "roughness"}
 
 
-def report_findings(facts: RunData) -> list[Finding]:
-    """Judge shapes by their section, by how much they differ, and by the truth where there is one."""
-    numbers = {name: value for name, value in facts.metrics.items() if value is not None}
-    found = []
+def report_findings(run: RunData) -> list[Finding]:
+    """Judge shapes by their section, their spread, and the truth where it is known."""
+    numbers = {name: value for name, value in run.metrics.items() if value is not None}
+    findings = []
     if "section" in numbers:
-        found.append(_section(numbers["section"]))
+        findings.append(_section(numbers["section"]))
     if "volume_spread" in numbers:
         text = (
             "Standard deviation of the volume over the draws of a cell. One section leaves that much open: take the "
             "draws together, not one of them."
         )
-        found.append(Finding("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
+        findings.append(Finding("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
     if "picture_after" in numbers:
         text = f"Square misfit of the pictures that the refined shapes make; as drawn {numbers['picture_before']:.3f}."
-        found.append(Finding("plain", "Pictures", f"{numbers['picture_after']:.3f}", text))
+        findings.append(Finding("plain", "Pictures", f"{numbers['picture_after']:.3f}", text))
     if "overlap_error" in numbers:
-        found.append(_truth(numbers))
-    return found
+        findings.append(_truth(numbers))
+    return findings
 
 
-def report_figures(facts: RunData) -> list[DeferredFigure]:
-    """What there is to show."""
-    path = facts.folder / "volume.h5"
-    drawn = []
+def report_figures(run: RunData) -> list[DeferredFigure]:
+    """List the figures of a run."""
+    path = run.folder / "volume.h5"
+    listed = []
     if path.is_file():
-        drawn += [
+        listed += [
             DeferredFigure(
                 "Surfaces",
-                "What was seen with its mask, and each draw from the same side.",
-                lambda: draw.draw_gallery(draw.read_plotted_cells(path)),
+                "Picture with its mask, and each draw from the same side.",
+                lambda: figures.draw_gallery(figures.read_plotted_cells(path)),
             ),
             DeferredFigure(
                 "Sections",
                 "Three planes through the middle: outlines of the draws on the truth, or on their mean.",
-                lambda: draw.draw_sections(draw.read_plotted_cells(path)),
+                lambda: figures.draw_sections(figures.read_plotted_cells(path)),
             ),
             DeferredFigure(
                 "Spread of the draws",
                 "Thickness along z, and where all draws differ in it.",
-                lambda: draw.draw_spread(*draw.read_thickness(path)),
+                lambda: figures.draw_spread(*figures.read_thickness(path)),
             ),
             DeferredFigure(
                 "Volume against area",
                 "All draws of all cells against the area of their masks.",
-                lambda: draw.draw_volumes(path),
+                lambda: figures.draw_volumes(path),
             ),
         ]
-    scores = facts.folder / "scores.csv"
+    scores = run.folder / "scores.csv"
     if scores.is_file():
-        drawn.append(DeferredFigure("Errors", "Mean of the draws of each cell, by class.", lambda: _errors(facts)))
-    return drawn
+        listed.append(DeferredFigure("Errors", "Mean of the draws of each cell, by class.", lambda: _draw_errors(run)))
+    return listed
 
 
-def _errors(facts: RunData) -> "matplotlib.figure.Figure":
-    with (facts.folder / "scores.csv").open(newline="", encoding="utf-8") as file:
+def _draw_errors(run: RunData) -> "matplotlib.figure.Figure":
+    with (run.folder / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return draw.draw_errors({title: _by_class(rows, name) for name, title in _ERRORS.items()})
+    return figures.draw_errors({title: _by_class(rows, name) for name, title in _ERRORS.items()})
 
 
 def _by_class(rows: list[dict[str, str]], name: str) -> dict[str, list[float]]:
-    """The known values of a column by class; those of all cells last, or alone where there is one class."""
+    """Group the known values of a column by class; those of all cells come last, or alone if there is one class."""
     known = [(row["label"], float(row[name])) for row in rows if row[name]]
     labels = sorted({label for label, _ in known} - {""})
-    found = {label: [value for own, value in known if own == label] for label in labels if len(labels) > 1}
-    return found | {ALL: [value for _, value in known]}
+    by_class = {label: [value for own, value in known if own == label] for label in labels if len(labels) > 1}
+    return by_class | {ALL: [value for _, value in known]}
 
 
 def _section(agreement: float) -> Finding:

@@ -1,4 +1,4 @@
-"""What an acquisition of cells' sections holds. The order matters: the first arrays set the sizes of the axes."""
+"""Arrays of an acquisition of cells' sections. Their order matters: the first ones set the sizes of the axes."""
 
 from ...config.entries import entries_of
 from ...sampled import Quantity
@@ -7,4 +7,4 @@ from .config import ShapeAcquisition
 SCHEMA = entries_of(ShapeAcquisition)
 PATHS = {entry.name: entry.path for entry in SCHEMA}
 OCCUPANCY = Quantity("occupancy", "1", "0 outside the cell, 1 inside")
-"""What the truth holds, (cell, draw, z, y, x): one draw."""
+"""Quantity of the truth, (cell, draw, z, y, x) with one draw."""

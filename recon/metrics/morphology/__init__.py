@@ -1,1 +1,1 @@
-"""Numbers of a specimen that need no truth: its surface, and features of one shape."""
+"""Morphology of a specimen, without a truth: its surface, and features of its shape."""

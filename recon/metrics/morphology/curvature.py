@@ -1,4 +1,4 @@
-"""Curvature of a surface where a field is 0, from the field's own derivatives.
+"""Curvature of the zero level set of a field, from the derivatives of the field.
 
 Notation
 --------
@@ -10,9 +10,9 @@ K      Gaussian curvature: 1/R² of a ball, negative on a saddle
 
     H = (gᵀ A g − |g|² tr A) / (2 |g|³)        K = gᵀ adj(A) g / |g|⁴
 
-(Goldman 2005, Comput. Aided Geom. Des. 22, 632.) Nothing of it depends on how the triangles lie, nor
-on whether φ is a distance. The derivatives are those of the field blurred by a Gaussian of a width that grows with the
-shape, so that a finer sampling of the same shape gives the same curvature.
+(Goldman 2005, Comput. Aided Geom. Des. 22, 632.) Neither depends on the triangulation, nor on whether φ is a
+distance. The field is first blurred by a Gaussian whose width is proportional to the size of the shape, so that a finer
+sampling of the same shape gives the same curvature.
 """
 
 import numpy as np
@@ -21,16 +21,16 @@ from jaxtyping import Float
 from .surface import Surface
 
 BLUR = 0.08
-"""Width of the Gaussian, in radii of the ball of the same volume; details smaller than this are not looked at."""
+"""Width of the Gaussian, in radii of the ball of the same volume; smaller details do not count."""
 _LEAST = 1.0
-"""[voxel] A narrower Gaussian is not resolved by the samples."""
+"""[voxel] Smallest width of the Gaussian that the samples resolve."""
 _UNIT = np.eye(3, dtype=int)
 
 Values = Float[np.ndarray, " v"]
 
 
 def curvatures(surface: Surface, blur: float = BLUR) -> tuple[Values, Values]:
-    """Mean and Gaussian curvature at each vertex.
+    """Compute mean and Gaussian curvature at each vertex.
 
     Args:
         surface: The surface.
@@ -42,7 +42,7 @@ def curvatures(surface: Surface, blur: float = BLUR) -> tuple[Values, Values]:
     from scipy.ndimage import gaussian_filter
 
     widths = [max(blur * surface.radius / step, _LEAST) for step in surface.spacing]
-    # A Gaussian's own derivatives: differences of samples are wrong across a field as steep as a grey occupancy.
+    # Derivatives of a Gaussian: differences of samples are inaccurate in a field as steep as a grey occupancy.
     derived = {
         order: surface.at_vertices(gaussian_filter(surface.field, widths, order, mode="nearest"), smooth=True)
         / np.prod(np.power(surface.spacing, order))

@@ -1,9 +1,7 @@
-"""Features of one shape: what they are called, their units, what they mean. `shape_features` gives them all.
+"""Features of a shape: names, units, meanings, and their computation by `shape_features`.
 
-Lengths are in the unit of the spacing. Nothing depends on where the shape lies, nor, but for what says so, on how it is
-turned; the sampling changes a feature only as much as it changes the shape.
-
-Sets of features by name.
+Lengths are in the unit of the spacing. Features do not depend on position and, unless stated, on orientation; sampling
+changes a feature only as much as it changes the shape.
 """
 
 from collections.abc import Sequence
@@ -117,7 +115,7 @@ NAMES = tuple(column.name for column in _ALL)
 
 
 def feature_columns(unit: str) -> tuple[Column, ...]:
-    """The features, lengths in a unit: ``um``, ``voxel``."""
+    """Return the columns of the features, with lengths in a unit: ``um``, ``voxel``."""
     return tuple(Column(c.name, c.unit.format(unit), c.meaning) for c in _ALL)
 
 
@@ -128,16 +126,16 @@ def shape_features(
     level: float | None = None,
     signed: bool = False,
 ) -> dict[str, float]:
-    """Measure one shape.
+    """Compute the features of a shape.
 
     Args:
-        values: A signed distance, an occupancy, or what else is larger inside.
-        spacing: Of its samples (z, y, x), in any unit.
-        level: Value on the surface; 0 of a signed distance, else half-way of the range.
-        signed: Whether it is a signed distance.
+        values: Signed distance, occupancy, or another quantity that is larger inside.
+        spacing: Distance between samples (z, y, x), in any unit.
+        level: Value on the surface; by default 0 of a signed distance, else half-way of the range.
+        signed: Whether the values are a signed distance.
 
     Returns:
-        The numbers that `feature_columns` describes.
+        Values of the columns of `feature_columns`.
 
     Raises:
         DataError: If a value is not finite, or there is no surface.
@@ -146,21 +144,25 @@ def shape_features(
 
 
 def surface_features(surface: Surface) -> dict[str, float]:
-    """Measure the shape that a surface encloses."""
-    found = {**solid_features(surface), **relief_features(surface), **projection_features(surface)}
-    return {name: float(found[name]) for name in NAMES}
+    """Compute the features of the solid that a surface encloses."""
+    features = {**solid_features(surface), **relief_features(surface), **projection_features(surface)}
+    return {name: float(features[name]) for name in NAMES}
 
 
 STANDARD = "standard"
 SETS = (STANDARD, "shapr")
-"""As the command line names them."""
+"""Names of the sets of features on the command line."""
 
 
 def require_standard(name: str, kind: str) -> None:
-    """Refuse a set of features that a kind has not.
+    """Refuse any set of features but the standard one.
+
+    Args:
+        name: Name of the set.
+        kind: Kind of experiment, for the message.
 
     Raises:
-        ConfigError: If it is not the standard one.
+        ConfigError: If it is another one.
     """
     if name != STANDARD:
         raise ConfigError(f"--features {name}: those are features of shapes, and this is a {kind}; leave it out")

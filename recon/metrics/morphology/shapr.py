@@ -1,14 +1,14 @@
-"""SHAPR's 126 features, under SHAPR's names, so that tables can be compared with those of its users.
+"""SHAPR's 126 features under SHAPR's names, for comparison with tables of its users.
 
-They are those that the header of the notebook "Extract Features from 3D Shapes" names, in the repository of Waibel et
-al. 2022 (iScience 25, 105298), the file's name left out. Names stand as they do there, mistyped ones too.
-All are in voxels of a 64³ volume, cut by Otsu's threshold. Many depend on where the shape lies and how it is turned;
-for anything new `features` is the better set.
+The features are those in the header of the notebook "Extract Features from 3D Shapes" in the repository of Waibel et
+al. 2022 (iScience 25, 105298), without the name of the file. Names are unchanged, misspelt ones included. All are in
+voxels of a 64³ volume, binarized by Otsu's threshold. Many depend on position and orientation; for new work prefer
+`features`.
 
-What cannot be known is the notebook's versions of its libraries. Two of its features depend on them: ``shape_index``,
-which is no shape index but the Gaussian curvature within a tangent ball through the centre of mass, whose radius is
-found here by the shrinking ball of the paper that library cites; and the sign of ``mesh_volume``, whose mesh takes z
-for x and so is turned inside out.
+The versions of the notebook's libraries are unknown, and two features depend on them: ``shape_index``, which is no
+shape index but the Gaussian curvature within a tangent ball through the centre of mass, whose radius is computed here
+by the shrinking ball of the paper that the library cites; and the sign of ``mesh_volume``, whose mesh takes z for x and
+is thus inside out.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import trimesh
 
 EDGE = 64
-"""Samples along each edge of a volume."""
+"""Number of samples along each edge of a volume."""
 _MIDDLE = EDGE // 2
 _NAMES = (
     *("volume", "surface", "mean", "xy_bounary", "xz_boundary", "yz_boundary", "boundary_3D", "shape_index"),
@@ -49,10 +49,10 @@ Section = Bool[np.ndarray, "y x"]
 
 
 def shapr_features(values: Num[np.ndarray, "z y x"] | Inside) -> dict[str, float]:
-    """Measure a shape as SHAPR does.
+    """Compute SHAPR's features of a shape.
 
     Args:
-        values: An occupancy of 64³ samples.
+        values: Occupancy of 64³ samples.
 
     Raises:
         DataError: If it is of another size, empty, or not finite.
@@ -62,11 +62,13 @@ def shapr_features(values: Num[np.ndarray, "z y x"] | Inside) -> dict[str, float
     inside = otsu_binarize(values)
     if not inside.any() or inside.all():
         raise DataError("the shape is empty, or fills its box: it has no surface")
-    found = _of_voxels(inside) | _of_sections(inside) | _of_projection(inside) | _of_mesh(inside)
-    return {name: float(found[name]) for name in _NAMES}
+    features = (
+        _voxel_features(inside) | _section_features(inside) | _thickness_features(inside) | _mesh_features(inside)
+    )
+    return {name: float(features[name]) for name in _NAMES}
 
 
-def _of_voxels(inside: Inside) -> dict[str, float]:
+def _voxel_features(inside: Inside) -> dict[str, float]:
     from skimage.measure import inertia_tensor_eigvals, moments
 
     solid = inside.astype(float)
@@ -88,9 +90,9 @@ def _of_voxels(inside: Inside) -> dict[str, float]:
 
 
 def hull_voxels(inside: Inside) -> int:
-    """Number of voxels whose centres lie in the convex hull of a shape's voxels, as scikit-image counts them.
+    """Count the voxels whose centres lie in the convex hull of a shape's voxels, as scikit-image does.
 
-    Its own function takes half a minute for 64³: it looks at every voxel, and at each half of every face of the hull.
+    Its own function takes half a minute for 64³: it tests every voxel against both triangles of every face of the hull.
     """
     from scipy.ndimage import binary_erosion
     from scipy.spatial import ConvexHull
@@ -106,34 +108,34 @@ def hull_voxels(inside: Inside) -> int:
     return int(np.count_nonzero(inside)) + len(points)
 
 
-def _of_sections(inside: Inside) -> dict[str, float]:
+def _section_features(inside: Inside) -> dict[str, float]:
     from skimage.filters import gabor
 
     xy, xz, yz = inside[_MIDDLE], inside[:, _MIDDLE], inside[:, :, _MIDDLE]
     return {
-        "xy_bounary": _edge(xy),
-        "xz_boundary": _edge(xz),
-        "yz_boundary": _edge(yz),
-        **{f"{name}_convexity": _hollow(section) for name, section in (("xy", xy), ("xz", xz), ("yz", yz))},
+        "xy_bounary": _boundary_pixels(xy),
+        "xz_boundary": _boundary_pixels(xz),
+        "yz_boundary": _boundary_pixels(yz),
+        **{f"{name}_convexity": _hull_deficit(section) for name, section in (("xy", xy), ("xz", xz), ("yz", yz))},
         **_numbered("gabor", [gabor(plane.astype(float), 1)[0].sum() for plane in inside]),
     }
 
 
-def _edge(section: Section) -> int:
-    """Pixels inside that touch the outside."""
+def _boundary_pixels(section: Section) -> int:
+    """Count the pixels inside that touch the outside."""
     from scipy.ndimage import binary_dilation
 
     return int(np.count_nonzero(binary_dilation(~section, np.ones((3, 3), bool)) & section))
 
 
-def _hollow(section: Section) -> int:
-    """Pixels that the convex hull has and the section has not."""
+def _hull_deficit(section: Section) -> int:
+    """Count the pixels of the convex hull outside the section."""
     from skimage.morphology import convex_hull_image
 
     return int(np.count_nonzero(convex_hull_image(section) & ~section)) if section.any() else 0
 
 
-def _of_projection(inside: Inside) -> dict[str, float]:
+def _thickness_features(inside: Inside) -> dict[str, float]:
     from skimage.feature import graycomatrix, graycoprops
     from skimage.filters import gabor
     from skimage.measure import moments
@@ -153,7 +155,7 @@ def _of_projection(inside: Inside) -> dict[str, float]:
     }
 
 
-def _of_mesh(inside: Inside) -> dict[str, float]:
+def _mesh_features(inside: Inside) -> dict[str, float]:
     import trimesh
     from skimage.measure import marching_cubes, mesh_surface_area
 
@@ -163,8 +165,8 @@ def _of_mesh(inside: Inside) -> dict[str, float]:
     return {
         "surface": float(mesh_surface_area(vertices, faces)),
         "shape_index": _curvature_in_ball(mesh, np.argwhere(inside).mean(axis=0)),
-        **_about("faces", faces),
-        **_about("verts", vertices),
+        **_statistics("faces", faces),
+        **_statistics("verts", vertices),
         "num_faces": len(faces),
         "num_verts": len(vertices),
         "mesh_volume": mesh.volume,
@@ -174,11 +176,11 @@ def _of_mesh(inside: Inside) -> dict[str, float]:
         **_numbered("mesh_principal1", np.ravel(vectors)),
         "roughness": np.linalg.norm(
             vertices - trimesh.smoothing.filter_humphrey(mesh).vertices
-        ),  # moves the mesh's own
+        ),  # Moves the vertices of the mesh itself.
     }
 
 
-def _about(name: str, values: Num[np.ndarray, "n 3"]) -> dict[str, float]:
+def _statistics(name: str, values: Num[np.ndarray, "n 3"]) -> dict[str, float]:
     mean, median, spread = float(np.mean(values)), float(np.median(values)), float(np.std(values))
     return {f"mean_{name}": mean, f"median_{name}": median, f"std_{name}": spread}
 
@@ -188,10 +190,9 @@ def _numbered(name: str, values: Float[np.ndarray, " _n"] | list[float] | Int[np
 
 
 def _curvature_in_ball(mesh: "trimesh.Trimesh", centre: Float[np.ndarray, " 3"]) -> float:
-    """Mean over the vertices of the angle defects within a ball around each.
+    """Compute the mean over the vertices of the sum of angle defects within a ball around each.
 
-    Summed over pairs it is the defect of each vertex times the number of vertices within the ball, which takes no
-    lists.
+    The sum over pairs is that of each vertex' defect times the number of vertices within its ball.
     """
     radius = _tangent_radius(mesh, centre)
     if not np.isfinite(radius):
@@ -201,17 +202,17 @@ def _curvature_in_ball(mesh: "trimesh.Trimesh", centre: Float[np.ndarray, " 3"])
 
 
 def _tangent_radius(mesh: "trimesh.Trimesh", point: Float[np.ndarray, " 3"]) -> float:
-    """Radius of the ball that touches a point, from the side away from the nearest face, and the mesh.
+    """Compute the radius of the ball that touches the mesh and a point, on the side away from the nearest face.
 
-    The shrinking ball of Inui, Umezu and Shimane 2016 (Computer-Aided Design and Applications 13, 199).
+    The method is the shrinking ball of Inui, Umezu and Shimane 2016 (Computer-Aided Design and Applications 13, 199).
     """
     nearest = int(np.argmin(np.linalg.norm(mesh.triangles_center - point, axis=1)))
     normal = -np.asarray(mesh.face_normals[nearest])
     radius = float(np.linalg.norm(mesh.extents)) / 2
     for _ in range(_ROUNDS):
         distance, index = mesh.kdtree.query(point + normal * radius)
-        apart = np.asarray(mesh.vertices[index]) - point
-        if distance >= radius * (1 - _TIGHT) or apart @ normal <= 0:
+        offset = np.asarray(mesh.vertices[index]) - point
+        if distance >= radius * (1 - _TIGHT) or offset @ normal <= 0:
             return radius
-        radius = float(apart @ apart / (2 * apart @ normal))
+        radius = float(offset @ offset / (2 * offset @ normal))
     return radius

@@ -1,6 +1,6 @@
-"""Features of the solid that a surface encloses: its size, how far it reaches, and its moments.
+"""Features of the solid that a surface encloses: size, extent, and moments.
 
-Vertices, centres and axes are trimesh's: (x, y, z).
+Vertices, centres and axes are (x, y, z), as in trimesh.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ _AXES = ("major", "middle", "minor")
 
 
 def solid_features(surface: Surface) -> dict[str, float]:
-    """Size, extent and moments of the solid."""
+    """Compute size, extent and moments of the solid."""
     return {**_size(surface), **_extent(surface), **_moments(surface)}
 
 
@@ -72,15 +72,15 @@ def _feret(points: Float[np.ndarray, "n 3"]) -> float:
 
 
 def _directions(count: int) -> Float[np.ndarray, "n 3"]:
-    """Unit vectors all over a hemisphere, evenly (Fibonacci's spiral)."""
+    """Unit vectors evenly distributed over a hemisphere (Fibonacci spiral)."""
     height = (np.arange(count) + 0.5) / count
-    turn = np.pi * (1 + np.sqrt(5)) * np.arange(count)
+    azimuth = np.pi * (1 + np.sqrt(5)) * np.arange(count)
     across = np.sqrt(1 - height**2)
-    return np.stack([across * np.cos(turn), across * np.sin(turn), height], axis=-1)
+    return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), height], axis=-1)
 
 
 def _inscribed(surface: Surface) -> float:
-    """Radius of the largest ball inside, between samples too."""
+    """Compute the radius of the largest ball inside, with its centre anywhere between samples."""
     from scipy.ndimage import distance_transform_edt
     from scipy.optimize import minimize
     from scipy.spatial import cKDTree
@@ -103,7 +103,7 @@ def _moments(surface: Surface) -> dict[str, float]:
     centre, axes, variance = _axes(surface)
     ball = 2 / 5 * surface.radius**2
     squares = variance.sum()
-    shares, heights = _filled(surface)
+    shares, heights = _filled_samples(surface)
     along = (heights - centre) @ axes.T
     scaled = along / np.sqrt(np.maximum(np.average(along**2, axis=0, weights=shares), np.finfo(float).tiny))
     third, fourth = (np.average(scaled**power, axis=0, weights=shares) for power in (3, 4))
@@ -119,8 +119,8 @@ def _moments(surface: Surface) -> dict[str, float]:
     }
 
 
-def _filled(surface: Surface) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
-    """How much of each sample is filled, and where those that are lie (x, y, z)."""
+def _filled_samples(surface: Surface) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
+    """Return filled shares and coordinates (x, y, z) of the samples that are at least partly inside."""
     share = surface.filled
-    where = np.argwhere(share > 0)
-    return share[tuple(where.T)], (where * np.asarray(surface.spacing) + surface.origin)[:, ::-1]
+    index = np.argwhere(share > 0)
+    return share[tuple(index.T)], (index * np.asarray(surface.spacing) + surface.origin)[:, ::-1]

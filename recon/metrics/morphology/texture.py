@@ -1,9 +1,9 @@
-"""Texture of a picture within its outline, on a scale of its own: the same for any sampling, place and brightness.
+"""Texture of a picture within its outline, independent of sampling, position, size and brightness.
 
-The picture is brought onto a square of 64 × 64 pixels, three mean radii of its outline to each side, and its values
-inside the outline onto 16 levels from the least to the greatest. Of each two pixels inside the outline that lie 1/16 of
-the square apart, along x, y and the diagonals, the levels are counted (Haralick, Shanmugam and Dinstein 1973, IEEE
-Trans. SMC 3, 610).
+The picture is resampled to 64 × 64 pixels, three mean radii of its outline to each side, and its values inside the
+outline are quantised to 16 levels from the minimum to the maximum. Features are those of the co-occurrence matrix of
+pixels inside the outline that lie 1/16 of the square apart, along x, y and the diagonals (Haralick, Shanmugam and
+Dinstein 1973, IEEE Trans. SMC 3, 610).
 """
 
 import numpy as np
@@ -20,54 +20,54 @@ LEVELS = 16
 _APART = 4
 _RADII = 3.0
 _FLAT = 1e-9
-"""Differences smaller than this, relative to the values, are the interpolation's rounding."""
+"""Relative difference of values below which they count as equal, as interpolation rounds."""
 _ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 
 
 def texture_features(picture: Picture, outline: Section, pitch: tuple[float, float] = (1.0, 1.0)) -> dict[str, float]:
-    """Measure the texture of a picture.
+    """Compute the texture of a picture.
 
     Args:
         picture: The picture.
-        outline: Where it counts.
-        pitch: Size of its pixels (y, x), in any unit.
+        outline: Pixels that count.
+        pitch: Size of the pixels (y, x), in any unit.
 
     Returns:
         Contrast, dissimilarity, homogeneity, energy and correlation of the levels' co-occurrence, and its entropy
         [bit], each the mean of four directions.
 
     Raises:
-        DataError: If the outline holds nothing.
+        DataError: If the outline is empty.
     """
     from skimage.feature import graycomatrix, graycoprops
 
-    levels = _levels(*_on_square(picture, outline, pitch))
+    levels = _quantise(*_resample_square(picture, outline, pitch))
     counts = graycomatrix(levels, [_APART], _ANGLES, LEVELS + 1, symmetric=True)[1:, 1:].astype(float)
     shares = counts / np.maximum(counts.sum(axis=(0, 1)), 1)
-    found = {name: float(np.mean(graycoprops(shares, name))) for name in PROPERTIES}
+    features = {name: float(np.mean(graycoprops(shares, name))) for name in PROPERTIES}
     logarithm = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-    return {**found, "entropy": float(-(shares * logarithm).sum(axis=(0, 1)).mean())}
+    return {**features, "entropy": float(-(shares * logarithm).sum(axis=(0, 1)).mean())}
 
 
-def _on_square(
+def _resample_square(
     picture: Picture, outline: Section, pitch: tuple[float, float]
 ) -> tuple[Float[np.ndarray, "n n"], Bool[np.ndarray, "n n"]]:
-    """Sample both about the outline's middle, on a square as large as three of its mean radii to each side."""
+    """Resample both to a square about the centre of the outline, of three of its mean radii to each side."""
     from scipy.ndimage import map_coordinates
 
     if not outline.any():
         raise DataError("the outline is empty: it has no texture")
-    middle = np.argwhere(outline).mean(axis=0)
+    centre = np.argwhere(outline).mean(axis=0)
     radius = np.sqrt(np.count_nonzero(outline) * pitch[0] * pitch[1] / np.pi)
     offsets = (np.arange(PIXELS) - (PIXELS - 1) / 2) * (2 * _RADII * radius / PIXELS)
-    rows, columns = (middle[axis] + offsets / pitch[axis] for axis in range(2))
+    rows, columns = (centre[axis] + offsets / pitch[axis] for axis in range(2))
     places = np.meshgrid(rows, columns, indexing="ij")
     within = map_coordinates(outline.astype(float), places, order=1) > 0.5
     return map_coordinates(picture.astype(float), places, order=1, mode="nearest"), within
 
 
-def _levels(picture: Picture, within: Section) -> np.ndarray:
-    """Bring the values inside the outline onto levels 1 …; 0 is outside."""
+def _quantise(picture: Picture, within: Section) -> np.ndarray:
+    """Quantise the values inside the outline to levels 1, 2, …; 0 is outside."""
     inside = picture[within]
     low, high = (float(inside.min()), float(inside.max())) if inside.size else (0.0, 0.0)
     flat = not high - low > _FLAT * max(abs(low), abs(high))

@@ -31,7 +31,7 @@ class Scale:
 def extract_volume_surface(
     volume: Volume, scale: Scale, quantity: str | None = None, level: float | None = None
 ) -> Surface:
-    """Find the surface of one quantity of a volume.
+    """Extract the surface of a quantity of a volume.
 
     Args:
         volume: The volume.

@@ -12,7 +12,7 @@ from unflat.cli.main import run
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.shape.binarize import binarize
 from unflat.recon.experiments.shape.cells import CellImage
-from unflat.recon.experiments.shape.evaluate import scores
+from unflat.recon.experiments.shape.evaluate import evaluate
 from unflat.recon.experiments.shape.grids import cube, cube_grid, resample_shapes
 from unflat.recon.experiments.shape.model import build_model
 from unflat.recon.experiments.shape.network.inputs import to_network_input
@@ -102,29 +102,29 @@ class TestScores:
     def test_a_signed_distance_is_as_good_as_an_occupancy(self) -> None:
         truth = cells_of(15)
         apart = volume_of(distance_of(13) * VOXEL, DISTANCE)
-        errors = scores(apart, truth).numbers
+        errors = evaluate(apart, truth).numbers
         assert errors["overlap_error"] == pytest.approx(1 - (13 / 15) ** 3, abs=0.02)
-        assert scores(cells_of(13), truth).numbers["volume"] == errors["volume"]
+        assert evaluate(cells_of(13), truth).numbers["volume"] == errors["volume"]
         known = volume_of((distance_of(15) * VOXEL)[None, None], DISTANCE)
-        assert scores(apart, known).numbers == errors
+        assert evaluate(apart, known).numbers == errors
 
     def test_a_model_is_sampled_where_the_truth_stands(self) -> None:
         truth = cells_of(15, names=["a"])
-        numbers = scores(model(), truth).numbers
+        numbers = evaluate(model(), truth).numbers
         assert numbers["overlap_error"] < 0.02
         assert numbers["section"] > 0.98
         shifted = replace(truth, y=truth.y + VOXEL / 2, x=truth.x + VOXEL / 2)
-        assert scores(model(), shifted).numbers["overlap_error"] > 2 * numbers["overlap_error"]
+        assert evaluate(model(), shifted).numbers["overlap_error"] > 2 * numbers["overlap_error"]
 
     def test_a_model_finds_its_cell_by_name(self) -> None:
         truth = cells_of(6, 15, names=["b", "a"])
-        assert scores(model(), truth).cells.column("name") == ["a"]
-        assert scores(model(), truth).numbers["overlap_error"] < 0.02
+        assert evaluate(model(), truth).cells.column("name") == ["a"]
+        assert evaluate(model(), truth).numbers["overlap_error"] < 0.02
         with pytest.raises(DataError, match=r"1 of the result's 1 cells are not in the truth: c; it is of b, a"):
-            scores(model("c"), truth)
+            evaluate(model("c"), truth)
 
     def test_at_its_own_spacing_a_model_is_as_good(self) -> None:
-        numbers = scores(model().volume(), cells_of(15)).numbers  # 68 samples of the whole box, half a slice aside
+        numbers = evaluate(model().volume(), cells_of(15)).numbers  # 68 samples of the whole box, half a slice aside
         assert numbers["overlap_error"] < 0.06
         assert numbers["volume"] < 0.02
 
@@ -132,24 +132,24 @@ class TestScores:
         truth = cells_of(15)
         for result in (model(), cells_of(15)):
             with pytest.raises(DataError, match="the result counts in metres, the truth in voxels"):
-                scores(result, replace(truth, length_unit="voxel"))
+                evaluate(result, replace(truth, length_unit="voxel"))
 
     def test_cells_are_matched_by_name(self) -> None:
         truth = replace(cells_of(8, 12, 15, names=["a", "b", "c"]), labels=("x", "y", "x"))
-        found = scores(cells_of(15, 8, 12, names=["c", "a", "b"]), truth)
+        found = evaluate(cells_of(15, 8, 12, names=["c", "a", "b"]), truth)
         assert found.cells.column("name") == ["a", "b", "c"]
         assert found.cells.column("label") == ["x", "y", "x"]
         assert found.numbers["overlap_error"] == 0
-        some = scores(cells_of(15, 12, names=["c", "b"]), truth)
+        some = evaluate(cells_of(15, 12, names=["c", "b"]), truth)
         assert some.cells.column("name") == ["b", "c"]
         assert some.numbers["overlap_error"] == 0
         with pytest.raises(DataError, match=r"1 of the result's 3 cells are not in the truth: d"):
-            scores(cells_of(15, 8, 12, names=["c", "a", "d"]), truth)
+            evaluate(cells_of(15, 8, 12, names=["c", "a", "d"]), truth)
         with pytest.raises(DataError, match="the result is of 2 cells, the truth of 3"):
-            scores(cells_of(8, 12), truth)  # Nobody knows which.
+            evaluate(cells_of(8, 12), truth)  # Nobody knows which.
 
     def test_the_truth_is_brought_to_the_result(self) -> None:
-        fine = scores(cells_of(15, edge=128), cells_of(15)).numbers
+        fine = evaluate(cells_of(15, edge=128), cells_of(15)).numbers
         assert fine["overlap_error"] < 0.04
         assert fine["hausdorff"] < 0.25  # [um]
 
@@ -157,16 +157,16 @@ class TestScores:
         truth = cells_of(15)
         other = replace(truth, z=truth.z * 1.2, y=truth.y * 1.2, x=truth.x * 1.2)
         with pytest.raises(DataError, match=r"2.4e-07, 2.4e-07, 2.4e-07 m apart, as many of the truth 2e-07"):
-            scores(other, truth)
+            evaluate(other, truth)
         part = volume_of(truth.main[..., 20:44, 20:44, 20:44])
         near = replace(part, z=truth.z[20:44], y=truth.y[20:44], x=truth.x[20:44])
         with pytest.raises(DataError, match="1 of 1 true shapes reach beyond the samples"):
-            scores(near, truth)
+            evaluate(near, truth)
 
     def test_where_the_middle_of_an_array_is_does_not_matter(self) -> None:
         truth = cells_of(15)
         foreign = replace(truth, y=truth.y - VOXEL / 2, x=truth.x - VOXEL / 2)
-        assert scores(foreign, truth).numbers["overlap_error"] == 0
+        assert evaluate(foreign, truth).numbers["overlap_error"] == 0
 
 
 class TestCommands:

@@ -1,9 +1,9 @@
-"""Accuracy of shapes, and of the spread of their draws, against the truth: a row a cell, a row a class, and all.
+"""Scores of draws against the truth, on common voxels: a table of cells, and one of classes.
 
-The errors are those of `metrics.shapes`, on voxels. Each is the mean of a cell's draws, and beside it that of the draw
-that is best in it, and that of their consensus: the voxels that more than half of them fill, which is what to take for
-the form who wants a single shape; where draws differ much it is smaller than they are. The scores of the spread (CRPS,
-coverage, diversity) look at the draws together.
+The errors are those of `metrics.shapes`. Each is reported as the mean over a cell's draws, as that of the best draw,
+and as that of the consensus: the voxels that more than half of the draws fill, which is the choice if a single shape is
+needed; where draws differ much it is smaller than they are. The scores of the spread (CRPS, coverage, diversity)
+compare the ensemble of draws with the truth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,11 +68,11 @@ _CLASS = (Column("label"), Column("cells"), Column("draws"))
 
 @dataclass(frozen=True)
 class ShapeScores:
-    """How near shapes are to the truth.
+    """Scores of shapes against the truth.
 
     Args:
-        cells: One row a cell.
-        classes: One row a class with the mean of its cells and the standard deviation of their errors, then all cells.
+        cells: Table with a row for each cell.
+        classes: Table with a row for each class, and one for all: mean over its cells, standard deviation of errors.
     """
 
     cells: Table
@@ -80,9 +80,9 @@ class ShapeScores:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """The means of all cells, by name; those that are not known are left out.
+        """Means over all cells by name, without unknown ones.
 
-        As all numbers of a run they are in SI: lengths in metres, or else their names end in ``_voxels``.
+        Lengths are in metres, as all numbers of a run; names of those in voxels end in ``_voxels``.
         """
         last, numbers = self.classes.rows[-1], {}
         for column in self.classes.columns:
@@ -94,7 +94,7 @@ class ShapeScores:
 
 
 def score_shapes(
-    found: Any,
+    draws: Any,
     truth: Any,
     *,
     labels: Sequence[str] = (),
@@ -106,21 +106,21 @@ def score_shapes(
     """Compare draws of shapes with the truth.
 
     Args:
-        found: Occupancies (cell, draw, z, y, x), or other values that Otsu's threshold parts: an array, a list, or a
-            dataset of an open file, of which one cell is read at a time. Of a distance it would take the outside.
-        truth: The shapes as they are (cell, z, y, x), on the same voxels, likewise.
+        draws: Occupancies (cell, draw, z, y, x), or other values that are larger inside and that Otsu's threshold
+            separates: an array, a list, or a dataset of an open file, of which one cell is read at a time.
+        truth: True shapes (cell, z, y, x) on the same voxels, in any of these forms.
         labels: Class of each cell, if known.
-        names: Of each cell, if known.
-        masks: The sections (cell, y, x) that the cells were predicted from, if its agreement is to be told.
-        spacing: [m] Size of a voxel (z, y, x); voxels if unknown.
-        progress: Told of each cell.
+        names: Name of each cell, if known.
+        masks: Sections (cell, y, x) that the cells were predicted from, to compute the agreement with them.
+        spacing: [m] Voxel size (z, y, x); None for results in voxels.
+        progress: Callback after each cell.
 
     Raises:
         DataError: If the numbers of cells or voxels differ, or a value is not finite.
     """
     count = len(truth)
     for what, given in (
-        ("shapes", found),
+        ("shapes", draws),
         ("labels", labels),
         ("names", names),
         ("masks", () if masks is None else masks),
@@ -135,10 +135,10 @@ def score_shapes(
     for i in range(count):
         head: dict[str, Cell] = {"name": names[i] if len(names) else str(i), "label": labels[i] if len(labels) else ""}
         mask = None if masks is None else np.asarray(masks[i])
-        rows.append(head | score_cell(np.asarray(found[i]), np.asarray(truth[i]), mask=mask, spacing=steps))
+        rows.append(head | score_cell(np.asarray(draws[i]), np.asarray(truth[i]), mask=mask, spacing=steps))
         progress(i + 1, count)
     numbers = tuple(Column(c.name, c.unit.format(unit), c.meaning) for c in _NUMBERS)
-    return ShapeScores(Table((*_CELL, *numbers), tuple(rows)), _by_class(rows, numbers))
+    return ShapeScores(Table((*_CELL, *numbers), tuple(rows)), _class_table(rows, numbers))
 
 
 def score_cell(
@@ -160,36 +160,36 @@ def score_cell(
     known, own = otsu_binarize(truth), np.stack([otsu_binarize(draw) for draw in draws])
     if not known.any():
         raise DataError("the true shape is empty")
-    true, each = _characteristics(known), [_characteristics(draw) for draw in own]
+    true_values, each = _characteristics(known), [_characteristics(draw) for draw in own]
     errors = {
         "overlap_error": [overlap_error(known, draw) for draw in own],
-        **{name: [relative_error(true[name], one[name]) for one in each] for name in CHARACTERISTICS},
-        "hausdorff": [_apart(known, draw, spacing) for draw in own],
+        **{name: [relative_error(true_values[name], one[name]) for one in each] for name in CHARACTERISTICS},
+        "hausdorff": [_surface_distance(known, draw, spacing) for draw in own],
     }
     means = {name: float(np.mean(values)) for name, values in errors.items()}
     best = {f"best_{name}": float(np.min(values)) for name, values in errors.items()}
     middle = shape_errors(known, 2 * own.sum(axis=0) > len(own))
     consensus = {f"consensus_{name}": middle[name] for name in ERRORS}
-    spread = _spread(true, {name: np.array([one[name] for one in each]) for name in SPREAD})
+    spread = _spread(true_values, {name: np.array([one[name] for one in each]) for name in SPREAD})
     sections = {} if mask is None else {"section": _section(own, otsu_binarize(mask[None])[0])}
     return {"draws": len(own), **means, **best, **consensus, **spread, "diversity": diversity(own), **sections}
 
 
 def _characteristics(inside: Inside) -> dict[str, float]:
-    return {**{name: of(inside) for name, of in CHARACTERISTICS.items()}, "curvature": _curvature(inside)}
+    return {**{name: measure(inside) for name, measure in CHARACTERISTICS.items()}, "curvature": _curvature(inside)}
 
 
-def _apart(known: Inside, draw: Inside, spacing: Sequence[float]) -> float:
-    """Distance of the surfaces; the whole field of view where the draw has none.
+def _surface_distance(known: Inside, draw: Inside, spacing: Sequence[float]) -> float:
+    """Hausdorff distance of the surfaces; the diagonal of the field of view if the draw is empty.
 
-    Nothing would be said of such a draw, and a cell that was missed would leave the mean the better for it.
+    An undefined distance would be left out, and an empty draw would improve the mean.
     """
-    found = hausdorff(known, draw, spacing)
-    return found if found == found else float(np.linalg.norm(np.multiply(known.shape, spacing)))
+    distance = hausdorff(known, draw, spacing)
+    return distance if distance == distance else float(np.linalg.norm(np.multiply(known.shape, spacing)))
 
 
 def _curvature(inside: Inside) -> float:
-    """[1/voxel] Mean of the mean curvature over the surface; 0 of a shape without one, as of all else it has none."""
+    """[1/voxel] Mean of the mean curvature over the surface; 0 for a shape without a surface."""
     from ...metrics.morphology.surface import extract_surface
 
     if not inside.any() or inside.all():
@@ -198,14 +198,14 @@ def _curvature(inside: Inside) -> float:
     return float(mesh.integral_mean_curvature / mesh.area)
 
 
-def _spread(true: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """CRPS relative to the truth, and whether the interval holds it; of one draw there is no interval."""
+def _spread(truth: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """CRPS relative to the truth, and coverage of the truth by the interval, which several draws have."""
     numbers: dict[str, float] = {}
     for name, values in draws.items():
-        numbers[f"crps_{name}"] = crps(values, true[name]) / abs(true[name]) if true[name] else float("nan")
+        numbers[f"crps_{name}"] = crps(values, truth[name]) / abs(truth[name]) if truth[name] else float("nan")
         if len(values) > 1:
             low, high, expected = interval(values, INTERVAL)
-            numbers[f"coverage_{name}"] = float(low <= true[name] <= high)
+            numbers[f"coverage_{name}"] = float(low <= truth[name] <= high)
             numbers["coverage_expected"] = expected
     return numbers
 
@@ -215,7 +215,7 @@ def _section(draws: Bool[np.ndarray, "k z y x"], mask: Bool[np.ndarray, "y x"]) 
     return float(np.mean([1 - overlap_error(mask[None], plane[None]) for plane in middle]))
 
 
-def _by_class(rows: Sequence[Mapping[str, Cell]], numbers: Sequence[Column]) -> Table:
+def _class_table(rows: Sequence[Mapping[str, Cell]], numbers: Sequence[Column]) -> Table:
     labels = sorted({str(row["label"]) for row in rows} - {""})
     groups = {label: [row for row in rows if row["label"] == label] for label in labels} | {ALL: list(rows)}
     deviations = [Column(f"{name}_std", "", f"standard deviation of {name} over the cells") for name in ERRORS]
