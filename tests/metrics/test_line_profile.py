@@ -1,4 +1,4 @@
-"""Line profiles through a crystal, the width of its edges, and the commands that give them."""
+"""Line profiles through a crystal, widths of its edges, and commands that write them."""
 
 import csv
 import os
@@ -57,12 +57,12 @@ def block(sigma: float = 8e-9, centre: tuple[float, float, float] = (0.0, 10e-9,
     return Volume("crystal", axes[0], axes[1], axes[2], values, QUANTITIES)
 
 
-def test_the_middle_is_the_crystals_and_not_the_arrays() -> None:
+def test_the_middle_is_that_of_the_crystal_and_not_of_the_array() -> None:
     np.testing.assert_allclose(centre_of_mass(block()), [0.0, 10e-9, -20e-9], atol=0.5e-9)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int) -> None:
+def test_edges_are_at_the_faces_and_as_wide_as_their_blur(axis: int) -> None:
     line = sample_central_lines(block())[axis]
     low, high = fit_edges(line, "amplitude")
     assert (low.place, high.place) == pytest.approx((-HALF[axis], HALF[axis]), abs=0.3e-9)
@@ -71,7 +71,7 @@ def test_edges_stand_where_the_faces_are_and_are_as_wide_as_their_blur(axis: int
 
 @given(st.floats(0.8, 2.2), st.tuples(*[st.floats(-2e-8, 2e-8)] * 3))
 @settings(max_examples=8, deadline=None)
-def test_the_width_of_edges_is_the_blurs_wherever_the_crystal_lies(
+def test_the_width_of_edges_is_that_of_the_blur_at_any_position(
     samples: float, centre: tuple[float, float, float]
 ) -> None:
     assert median_edge_width(block(samples * STEP, centre), "amplitude") == pytest.approx(
@@ -104,7 +104,7 @@ def test_a_slanted_line_has_its_length_and_its_phase() -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), [("density", "is complex: choose .*amplitude"), ("mass", "no quantity")])
-def test_what_has_no_profile_is_named(name: str, message: str) -> None:
+def test_quantities_without_a_profile_are_named(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         block().at(np.zeros((1, 3)), (name,))
 
@@ -166,9 +166,7 @@ class TestQuery:
             (("--line", "0nm,0nm,0s", "0nm,0nm,5nm"), "is no point z,y,x"),
         ],
     )
-    def test_a_line_that_is_none_is_a_mistake_of_the_command(
-        self, tmp_path: Path, words: tuple[str, ...], message: str
-    ) -> None:
+    def test_an_invalid_line_is_a_usage_error(self, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
         save(block(), tmp_path / "volume.h5")
         done = self.unflat("query", tmp_path / "volume.h5", "-o", tmp_path / "profile.csv", *words)
         assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""What each metric must do whatever the specimen: invariances, known widths, known shifts, and limits."""
+"""Metrics of any specimen: invariances, known widths, known shifts, and limits."""
 
 from dataclasses import replace
 
@@ -95,7 +95,7 @@ def test_similarity_of_a_single_plane_is_that_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("metric", [correlation, relative_l2, signal_to_noise, structural_similarity])
-def test_what_cannot_be_compared_is_refused(metric: object) -> None:
+def test_incomparable_volumes_are_refused(metric: object) -> None:
     assert callable(metric)
     truth = specimen()
     with pytest.raises(DataError, match="shape"):
@@ -155,7 +155,7 @@ def test_a_shift_between_samples_is_found(z: float, y: float, x: float) -> None:
     np.testing.assert_allclose(estimate_shift(truth, moved, SPACING), (-z, -y, -x), atol=0.06 * max(SPACING))
 
 
-def test_light_sees_no_more_with_less_aperture_and_never_along_the_axis() -> None:
+def test_a_smaller_aperture_transmits_less_and_none_transmits_the_axis() -> None:
     shape, spacing = (32, 48, 48), (0.15e-6,) * 3
     wide = visible_frequencies(shape, spacing, LIGHT)
     narrow = visible_frequencies(shape, spacing, replace(LIGHT, illumination_na=0.3))
@@ -169,7 +169,7 @@ def test_light_sees_no_more_with_less_aperture_and_never_along_the_axis() -> Non
     np.testing.assert_array_equal(wide[inner], opposite[inner])
 
 
-def test_the_seen_spectrum_holds_what_random_pairs_of_waves_reach() -> None:
+def test_the_transmitted_spectrum_contains_random_pairs_of_waves() -> None:
     """An independent way to the same support: light along p, scattered along q, sees (q − p, η(q) − η(p))."""
     shape, spacing = (64, 64, 64), (0.12e-6,) * 3
     seen = visible_frequencies(shape, spacing, LIGHT)
@@ -191,7 +191,7 @@ def test_the_seen_spectrum_holds_what_random_pairs_of_waves_reach() -> None:
     assert (counts[seen] > 0).mean() > 0.85
 
 
-def test_the_seen_part_is_a_projection() -> None:
+def test_the_visible_part_is_a_projection() -> None:
     truth = specimen(6)
     seen = visible_frequencies(truth.shape, SPACING, LIGHT)
     once = filter_visible(truth, seen)
@@ -199,7 +199,7 @@ def test_the_seen_part_is_a_projection() -> None:
     assert np.vdot(once, truth - once) == pytest.approx(0, abs=1e-9 * np.vdot(truth, truth))
 
 
-def test_shell_correlation_falls_where_noise_takes_over() -> None:
+def test_shell_correlation_falls_where_noise_dominates() -> None:
     truth = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(48, 48, 48)), 1.5)
     spacing = (0.1e-6,) * 3
     resolutions = []
@@ -212,7 +212,7 @@ def test_shell_correlation_falls_where_noise_takes_over() -> None:
     assert shell_correlation(3 * truth, 7 * truth, spacing).resolution() == pytest.approx(0.2e-6)
 
 
-def test_a_finer_lattice_of_the_same_specimen_scores_as_well() -> None:
+def test_a_finer_grid_of_the_same_specimen_scores_as_well() -> None:
     """The truth's samples lie on another lattice: the score must be that of the specimen, not of the lattice."""
 
     def ball(spacing: float) -> Volume:
@@ -238,9 +238,9 @@ def test_a_model_is_scored_at_the_truths_own_samples() -> None:
     low, high = (z0, y0, x0), (z1, y1, x1)
     field = {"type": "voxels", "version": 1, "shape": list(contrast.shape), "outputs": 1, "sign": "any"}
     quantity = ModelQuantity("refractive_index", "1", "", MEDIUM, 0.01)
-    facts = {"wavelength": 0.532e-6, "medium_index": MEDIUM, "illumination_na": 0.6, "numerical_aperture": 0.65}
+    attributes = {"wavelength": 0.532e-6, "medium_index": MEDIUM, "illumination_na": 0.6, "numerical_aperture": 0.65}
     grid = {"grid": (contrast[None] / 0.01).astype(np.float32)}
-    model = Model(field, grid, ModelFrame(low, high, None, facts), (quantity,), "cell")
+    model = Model(field, grid, ModelFrame(low, high, None, attributes), (quantity,), "cell")
     numbers = score(model, truth)
     assert numbers["snr"] > 100
     assert numbers["coverage"] == 1
@@ -248,7 +248,7 @@ def test_a_model_is_scored_at_the_truths_own_samples() -> None:
     assert {f"{name}_seen" for name in ("psnr", "ssim", "ncc", "nrmse_range", "relative_l2")} <= set(numbers)
 
 
-def test_registration_forgives_a_shift_and_reports_it() -> None:
+def test_registration_removes_a_shift_and_reports_it() -> None:
     contrast = specimen(8)
     truth = volume_of(contrast)
     shifted = replace(truth, z=truth.z + 0.13e-6, x=truth.x - 0.07e-6)

@@ -1,4 +1,4 @@
-"""Surfaces and features of shapes whose numbers are known: balls, ellipsoids, boxes and a torus, sampled and turned."""
+"""Surfaces and features of shapes of known features: balls, ellipsoids, boxes and a torus."""
 
 from collections.abc import Callable
 from functools import cache
@@ -63,7 +63,7 @@ def integral(surface: Surface, values: np.ndarray) -> float:
 class TestSurface:
     @pytest.mark.parametrize("shape", [ball, torus, ellipsoid, brick])
     @pytest.mark.parametrize("form", ["inside", "outside", "one-bit", "grey", "clipped"])
-    def test_it_is_closed_and_looks_outward(self, shape: Shape, form: str) -> None:
+    def test_it_is_closed_and_oriented_outwards(self, shape: Shape, form: str) -> None:
         field = shape(*lattice(40, 0.75))
         grey = np.clip(0.5 + field / 0.75, 0, 1)
         forms = {
@@ -86,7 +86,7 @@ class TestSurface:
         }
         assert mesh.volume == pytest.approx(exact[shape], rel=0.02 if form != "one-bit" else 0.04)
 
-    def test_no_step_shows(self) -> None:
+    def test_voxel_steps_are_smoothed(self) -> None:
         """Neighbouring triangles of a one-bit ball lie nearly flat; those of its bare voxels make steps of 45°."""
         inside = ball(*lattice(40, 0.75)) > 0
         smooth, stepped = (extract_surface(inside, (0.75,) * 3, smooth=width).mesh for width in (1.0, 0.0))
@@ -98,14 +98,14 @@ class TestSurface:
         ]
         np.testing.assert_allclose(volumes, volumes[-1], rtol=0.01)
 
-    def test_voxels_need_be_no_cubes_and_stand_where_they_stand(self) -> None:
+    def test_anisotropic_voxels_and_origin(self) -> None:
         z, y, x = np.meshgrid(np.arange(15) * 2.0, np.arange(30), np.arange(60) * 0.5, indexing="ij")
         inside = (z - 14) ** 2 + (y - 14) ** 2 + (x - 14) ** 2 < 10**2
         surface = extract_surface(inside, (2.0, 1.0, 0.5), origin=(100.0, 0.0, -14.0))
         assert surface.mesh.volume == pytest.approx(np.count_nonzero(inside), rel=0.02)  # a voxel is 1 large
         np.testing.assert_allclose(surface.mesh.center_mass, (0.0, 14.0, 114.0), atol=0.1)
 
-    def test_what_touches_the_box_is_closed_there(self) -> None:
+    def test_it_is_closed_at_the_faces_of_the_box(self) -> None:
         field = ball(*lattice(20, 0.75))
         assert field[0].max() > 0
         for values, signed in ((field, True), (field > 0, False)):
@@ -134,14 +134,14 @@ class TestSurface:
 
 
 class TestCurvature:
-    def test_of_a_ball_it_is_that_of_its_radius(self) -> None:
+    def test_a_ball_has_that_of_its_radius(self) -> None:
         mean, gaussian = curvatures(extract_surface(ball(*lattice(40, 0.75)), (0.75,) * 3, signed=True))
         np.testing.assert_allclose(mean, 0.1, rtol=0.03)
         np.testing.assert_allclose(gaussian, 0.01, rtol=0.06)
 
     @pytest.mark.parametrize("one_bit", [False, True])
     @pytest.mark.parametrize("shape", [ball, ellipsoid, torus])
-    def test_its_integral_tells_the_handles(self, shape: Shape, one_bit: bool) -> None:
+    def test_its_integral_is_that_of_the_genus(self, shape: Shape, one_bit: bool) -> None:
         """Gauss and Bonnet: ∫K dA = 2πχ, computed from a field that knows nothing of the mesh's edges."""
         field = shape(*lattice(48, 0.6))
         surface = extract_surface(field > 0 if one_bit else field, (0.6,) * 3, signed=not one_bit)
@@ -157,7 +157,7 @@ class TestCurvature:
         np.testing.assert_allclose(gaussian, cosine / (4 * across), atol=0.004)
         np.testing.assert_allclose(mean, (9 + 8 * cosine) / (8 * across), atol=0.012)
 
-    def test_two_ways_to_the_same_integral(self) -> None:
+    def test_it_agrees_with_the_integral_of_the_mesh(self) -> None:
         """From the field, and from the angles between the triangles."""
         surface = extract_surface(ellipsoid(*lattice(48, 0.6)), (0.6,) * 3, signed=True)
         mean, _ = curvatures(surface)
@@ -166,7 +166,7 @@ class TestCurvature:
 
 class TestFeatures:
     def test_a_ball(self) -> None:
-        found = measured(ball)
+        features = measured(ball)
         exact = {
             "volume": 4000 / 3 * np.pi,
             "surface_area": 400 * np.pi,
@@ -195,42 +195,42 @@ class TestFeatures:
             "thickness_max": 20,
         }
         for name, value in exact.items():
-            assert found[name] == pytest.approx(value, rel=0.02), name
+            assert features[name] == pytest.approx(value, rel=0.02), name
         for name in ("genus", "anisotropy", "radius_std", "roughness", "hollow", "saddle"):
-            assert found[name] == pytest.approx(0, abs=0.02), name
+            assert features[name] == pytest.approx(0, abs=0.02), name
 
     def test_an_ellipsoid(self) -> None:
-        found = measured(ellipsoid)
-        assert [found[f"extent_{n}"] for n in ("major", "middle", "minor")] == pytest.approx([22, 16, 10], rel=0.01)
-        gyration = [found[f"gyration_{n}"] for n in ("major", "middle", "minor")]
+        features = measured(ellipsoid)
+        assert [features[f"extent_{n}"] for n in ("major", "middle", "minor")] == pytest.approx([22, 16, 10], rel=0.01)
+        gyration = [features[f"gyration_{n}"] for n in ("major", "middle", "minor")]
         assert gyration == pytest.approx([11 / np.sqrt(5), 8 / np.sqrt(5), 5 / np.sqrt(5)], rel=0.01)
-        assert found["surface_area"] == pytest.approx(
+        assert features["surface_area"] == pytest.approx(
             # Thomsen's formula, right to 1.2 %.
             4 * np.pi * ((40**1.6075 + 55**1.6075 + 88**1.6075) / 3) ** (1 / 1.6075), rel=0.02
         )  # fmt: skip
-        assert found["projected_eccentricity"] == pytest.approx(np.sqrt(1 - (8 / 11) ** 2), rel=0.02)
-        assert found["tilt"] == pytest.approx(0, abs=0.01)
+        assert features["projected_eccentricity"] == pytest.approx(np.sqrt(1 - (8 / 11) ** 2), rel=0.02)
+        assert features["tilt"] == pytest.approx(0, abs=0.01)
 
     def test_a_torus(self) -> None:
-        found = measured(torus)
-        assert found["genus"] == 1
-        assert found["surface_area"] == pytest.approx(4 * np.pi**2 * 36, rel=0.01)
-        assert found["gaussian_curvature_mean"] == pytest.approx(0, abs=3e-4)
-        assert found["bending_energy"] == pytest.approx(np.pi * 81 / (4 * 4 * np.sqrt(81 - 16)), rel=0.03)
-        assert found["saddle"] == pytest.approx(0.5 - 4 / (9 * np.pi), abs=0.02)
-        assert found["inscribed_radius"] == pytest.approx(4, rel=0.01)
-        assert found["projected_solidity"] == pytest.approx((169 - 25) / 169, rel=0.02)
+        features = measured(torus)
+        assert features["genus"] == 1
+        assert features["surface_area"] == pytest.approx(4 * np.pi**2 * 36, rel=0.01)
+        assert features["gaussian_curvature_mean"] == pytest.approx(0, abs=3e-4)
+        assert features["bending_energy"] == pytest.approx(np.pi * 81 / (4 * 4 * np.sqrt(81 - 16)), rel=0.03)
+        assert features["saddle"] == pytest.approx(0.5 - 4 / (9 * np.pi), abs=0.02)
+        assert features["inscribed_radius"] == pytest.approx(4, rel=0.01)
+        assert features["projected_solidity"] == pytest.approx((169 - 25) / 169, rel=0.02)
 
     def test_a_box(self) -> None:
-        found = measured(brick, 52, 0.5)
-        assert found["volume"] == pytest.approx(8 * 5 * 7 * 9, rel=0.01)
-        assert found["surface_area"] == pytest.approx(8 * (35 + 45 + 63), rel=0.03)
-        assert found["solidity"] == pytest.approx(1, abs=0.01)
-        assert found["projected_area"] == pytest.approx(4 * 63, rel=0.02)
-        assert found["gyration_major"] == pytest.approx(9 / np.sqrt(3), rel=0.01)
+        features = measured(brick, 52, 0.5)
+        assert features["volume"] == pytest.approx(8 * 5 * 7 * 9, rel=0.01)
+        assert features["surface_area"] == pytest.approx(8 * (35 + 45 + 63), rel=0.03)
+        assert features["solidity"] == pytest.approx(1, abs=0.01)
+        assert features["projected_area"] == pytest.approx(4 * 63, rel=0.02)
+        assert features["gyration_major"] == pytest.approx(9 / np.sqrt(3), rel=0.01)
 
     @pytest.mark.parametrize("shape", [ball, ellipsoid, torus])
-    def test_they_are_those_of_the_shape_and_not_of_its_samples(self, shape: Shape) -> None:
+    def test_they_do_not_depend_on_sampling(self, shape: Shape) -> None:
         coarse, fine, one_bit = measured(shape), measured(shape, 72, 0.4), measured(shape, 72, 0.4, one_bit=True)
         scale = fine["equivalent_diameter"]
         units = {c.name: c.unit.count("m") and (1 if c.unit == "m" else 0) for c in feature_columns("m")}
@@ -254,16 +254,16 @@ class TestFeatures:
 
     @given(st.integers(0, 10**6))
     @settings(max_examples=4, deadline=None)
-    def test_turning_the_shape_turns_nothing_but_what_says_so(self, seed: int) -> None:
+    def test_rotation_changes_only_oriented_features(self, seed: int) -> None:
         turn = Rotation.random(rng=np.random.default_rng(seed)) if seed else Rotation.identity()
-        found = shape_features(ellipsoid(*lattice(40, 0.75, turn)), (0.75,) * 3, signed=True)
+        features = shape_features(ellipsoid(*lattice(40, 0.75, turn)), (0.75,) * 3, signed=True)
         upright = measured(ellipsoid)
         for name in NAMES:
             if name.startswith(
                 ("extent_z", "extent_y", "extent_x", "projected", "thickness", "texture", "tilt", "skew")
             ):
                 continue
-            assert found[name] == pytest.approx(upright[name], rel=0.04, abs=0.02), name
+            assert features[name] == pytest.approx(upright[name], rel=0.04, abs=0.02), name
 
     def test_a_larger_shape_has_the_same_form(self) -> None:
         values = ellipsoid(*lattice(40, 0.75))
@@ -274,7 +274,7 @@ class TestFeatures:
                 small[column.name] * 3.0 ** powers[column.unit], rel=1e-3, abs=1e-6
             )
 
-    def test_roughness_is_the_height_of_what_stands_out(self) -> None:
+    def test_roughness_is_the_height_of_protrusions(self) -> None:
         def rippled(height: float) -> float:
             z, y, x = lattice(64, 0.5)
             r = np.sqrt(z**2 + y**2 + x**2)
@@ -292,7 +292,7 @@ class TestFeatures:
 
 
 class TestTexture:
-    def test_neither_brightness_nor_sampling_nor_place_matters(self) -> None:
+    def test_brightness_sampling_and_position_do_not_matter(self) -> None:
         y, x = np.indices((80, 80))
         outline = (y - 38.0) ** 2 + (x - 41.0) ** 2 < 30**2
         picture = np.sin(y / 6) + np.cos(x / 5)
@@ -310,12 +310,12 @@ class TestTexture:
 
 
 class TestShapr:
-    def test_there_are_126_and_those_that_can_be_counted_are_right(self) -> None:
+    def test_there_are_126_and_countable_ones_are_exact(self) -> None:
         inside = np.zeros((64, 64, 64), bool)
         inside[20:40, 16:48, 24:44] = True
-        found = shapr_features(inside.astype(np.uint8) * 255)
-        assert tuple(found) == tuple(c.name for c in COLUMNS)
-        assert len(set(found)) == 126
+        features = shapr_features(inside.astype(np.uint8) * 255)
+        assert tuple(features) == tuple(c.name for c in COLUMNS)
+        assert len(set(features)) == 126
         exact = {
             "volume": 20 * 32 * 20,
             "mean": 20 * 32 * 20 / 64**3,
@@ -332,14 +332,14 @@ class TestShapr:
             "moment_cr1_v": 33.5,
         }
         for name, value in exact.items():
-            assert found[name] == pytest.approx(value), name
-        assert abs(found["mesh_volume"]) == pytest.approx(exact["volume"], rel=0.02)
-        assert found["mesh_convex_hull_volume"] == pytest.approx(abs(found["mesh_volume"]), rel=1e-3)
-        assert all(np.isfinite(value) for value in found.values())
+            assert features[name] == pytest.approx(value), name
+        assert abs(features["mesh_volume"]) == pytest.approx(exact["volume"], rel=0.02)
+        assert features["mesh_convex_hull_volume"] == pytest.approx(abs(features["mesh_volume"]), rel=1e-3)
+        assert all(np.isfinite(value) for value in features.values())
 
     @given(st.integers(0, 10**6))
     @settings(max_examples=6, deadline=None)
-    def test_the_hull_is_scikit_images(self, seed: int) -> None:
+    def test_the_hull_is_that_of_scikit_image(self, seed: int) -> None:
         inside = np.random.default_rng(seed).random((9, 8, 10)) < 0.03
         inside[2:4, 3:6, 4] = True
         assert hull_voxels(inside) == np.count_nonzero(convex_hull_image(inside))

@@ -1,4 +1,4 @@
-"""Errors of shapes and of their draws: solids counted by hand, laws of the spread's scores, published baselines."""
+"""Errors of shapes and scores of draws: solids counted by hand, properties of scores, published baselines."""
 
 import csv
 import io
@@ -42,8 +42,8 @@ def ball(edge: int, radius: float, shift: float = 0.0) -> np.ndarray:
 
 class TestErrors:
     def test_of_boxes_counted_by_hand(self) -> None:
-        truth, found = box((16,) * 3, (4, 4, 4), (10, 10, 10)), box((16,) * 3, (4, 4, 4), (10, 10, 7))
-        errors = shape_errors(truth, found)
+        truth, result = box((16,) * 3, (4, 4, 4), (10, 10, 10)), box((16,) * 3, (4, 4, 4), (10, 10, 7))
+        errors = shape_errors(truth, result)
         assert errors["overlap_error"] == pytest.approx(0.5)
         assert errors["volume"] == pytest.approx(0.5)
         # The surface of a box is the box without the box that is one voxel less on each side.
@@ -63,13 +63,13 @@ class TestErrors:
 
     @given(st.integers(0, 3), st.floats(3, 7))
     @settings(max_examples=10, deadline=None)
-    def test_roughness_does_not_depend_on_how_much_room_there_is(self, rim: int, radius: float) -> None:
+    def test_roughness_does_not_depend_on_the_margin(self, rim: int, radius: float) -> None:
         inside = ball(40, radius, 0.4)
         assert roughness_voxels(inside) == roughness_voxels(np.pad(inside, rim))
         smoother = ball(40, 2 * radius, 0.4)
         assert roughness_voxels(smoother) / smoother.sum() < roughness_voxels(inside) / inside.sum() + 1e-9
 
-    def test_otsu_parts_any_values(self) -> None:
+    def test_otsus_threshold_binarizes_any_values(self) -> None:
         inside = ball(24, 8)
         for values in (inside.astype(np.uint8) * 255, np.where(inside, 0.9, 0.1), inside * 3.0 - 1):
             np.testing.assert_array_equal(otsu_binarize(values), inside)
@@ -83,7 +83,7 @@ class TestErrors:
 
 
 class TestHausdorff:
-    def test_of_moved_boxes_it_is_the_way(self) -> None:
+    def test_it_is_the_shift_of_moved_boxes(self) -> None:
         one, other = box((20,) * 3, (4, 4, 4), (12, 12, 12)), box((20,) * 3, (4, 4, 7), (12, 12, 15))
         assert hausdorff(one, other, share=1.0) == 3
         assert hausdorff(one, other, (1.0, 1.0, 0.2), share=1.0) == pytest.approx(0.6)
@@ -102,7 +102,7 @@ class TestHausdorff:
 class TestSpread:
     @given(hnp.arrays(float, st.integers(1, 8), elements=st.floats(-10, 10)), st.floats(-10, 10))
     @settings(max_examples=50, deadline=None)
-    def test_crps_moves_with_both_and_grows_with_both(self, draws: np.ndarray, truth: float) -> None:
+    def test_crps_is_invariant_to_shifts_and_scales_with_values(self, draws: np.ndarray, truth: float) -> None:
         score = crps(draws, truth)
         assert crps(draws + 3, truth + 3) == pytest.approx(score, abs=1e-9)
         assert crps(2 * draws, 2 * truth) == pytest.approx(2 * score, abs=1e-9)
@@ -110,7 +110,7 @@ class TestSpread:
             assert score == pytest.approx(abs(draws[0] - truth))
 
     def test_crps_of_many_draws_is_that_of_the_normal_law(self) -> None:
-        """And of few its mean is the same: it is fair."""
+        """Its mean is the same for few draws: it is fair."""
         rng = np.random.default_rng(0)
         # E|X − y| − E|X − X'|/2 of a standard normal, y from the same: 1/√π.
         for k in (2, 5, 40):
@@ -135,8 +135,8 @@ class TestSpread:
 class TestScore:
     def test_perfect_draws(self) -> None:
         truth = np.stack([ball(24, 7), ball(24, 8, 2)])
-        found = np.repeat(truth[:, None], 3, axis=1)
-        scores = score_shapes(found, truth, labels=["b", "a"], names=["x", "y"], masks=truth[:, 12])
+        draws = np.repeat(truth[:, None], 3, axis=1)
+        scores = score_shapes(draws, truth, labels=["b", "a"], names=["x", "y"], masks=truth[:, 12])
         assert scores.cells.column("overlap_error") == [0, 0]
         assert [row["label"] for row in scores.classes.rows] == ["a", "b", "all"]
         assert (
@@ -147,8 +147,8 @@ class TestScore:
 
     def test_the_best_draw_is_better_than_the_mean_and_a_class_is_the_mean_of_its_cells(self) -> None:
         truth = np.stack([ball(24, r) for r in (6, 7, 8)])
-        found = np.stack([[ball(24, r - 1), ball(24, r, 1), ball(24, r + 2)] for r in (6, 7, 8)])
-        scores = score_shapes(found, truth, labels=["a", "a", "b"], spacing=(2e-7, 1e-7, 1e-7))
+        draws = np.stack([[ball(24, r - 1), ball(24, r, 1), ball(24, r + 2)] for r in (6, 7, 8)])
+        scores = score_shapes(draws, truth, labels=["a", "a", "b"], spacing=(2e-7, 1e-7, 1e-7))
         for row in scores.cells.rows:
             for name in ("overlap_error", "volume", "surface", "roughness", "hausdorff"):
                 assert row[f"best_{name}"] <= row[name]
@@ -160,7 +160,7 @@ class TestScore:
         read = list(csv.DictReader(io.StringIO(scores.cells.csv())))
         assert float(read[2]["hausdorff [um]"]) == pytest.approx(float(scores.cells.rows[2]["hausdorff"]))
 
-    def test_what_most_draws_fill_is_their_consensus(self) -> None:
+    def test_the_consensus_is_filled_by_most_draws(self) -> None:
         truth = ball(24, 7)
         draws = np.stack([truth, ball(24, 9), np.roll(ball(24, 7), 3, axis=0), ball(24, 6)])
         row = score_cell(draws, truth)
@@ -175,23 +175,23 @@ class TestScore:
         assert row["crps_volume"] == pytest.approx(row["volume"])
         assert np.isnan(row["diversity"])
 
-    def test_an_empty_draw_is_wrong_and_no_fault(self) -> None:
+    def test_an_empty_draw_has_the_largest_errors(self) -> None:
         row = score_cell(np.zeros((1, 20, 20, 20)), ball(20, 7))
         assert row["overlap_error"] == row["volume"] == row["roughness"] == row["crps_curvature"] == 1
         assert row["hausdorff"] == pytest.approx(20 * 3**0.5)
 
-    def test_to_miss_a_cell_makes_no_mean_better(self) -> None:
+    def test_an_empty_draw_improves_no_mean(self) -> None:
         truth = np.stack([ball(24, 7), ball(24, 8)])
-        found = np.stack([[ball(24, 6), ball(24, 8)], [ball(24, 7), ball(24, 7)]])
-        missed = found.copy()
-        missed[1] = False
-        whole, less = score_shapes(found, truth).numbers, score_shapes(missed, truth).numbers
+        draws = np.stack([[ball(24, 6), ball(24, 8)], [ball(24, 7), ball(24, 7)]])
+        empty = draws.copy()
+        empty[1] = False
+        whole, less = score_shapes(draws, truth).numbers, score_shapes(empty, truth).numbers
         for name in ("overlap_error", "volume", "surface", "roughness", "hausdorff_voxels", "crps_curvature"):
             assert less[name] > whole[name]
-        assert score_shapes(missed, truth).cells.column("hausdorff")[1] == pytest.approx(24 * 3**0.5)
+        assert score_shapes(empty, truth).cells.column("hausdorff")[1] == pytest.approx(24 * 3**0.5)
 
     @pytest.mark.parametrize(
-        ("found", "truth", "options", "message"),
+        ("draws", "truth", "options", "message"),
         [
             (np.zeros((2, 1, 4, 4, 4)), np.ones((1, 4, 4, 4)), {}, "2 shapes and 1 true"),
             (np.zeros((1, 1, 4, 4, 4)), np.ones((1, 4, 4, 5)), {}, r"\(1, 4, 4, 4\), a truth of \(4, 4, 5\)"),
@@ -202,9 +202,9 @@ class TestScore:
             (np.zeros((0, 1, 4, 4, 4)), np.zeros((0, 4, 4, 4)), {}, "no cell"),
         ],
     )
-    def test_faults(self, found: np.ndarray, truth: np.ndarray, options: dict, message: str) -> None:
+    def test_faults(self, draws: np.ndarray, truth: np.ndarray, options: dict, message: str) -> None:
         with pytest.raises(DataError, match=message):
-            score_shapes(found, truth, **options)
+            score_shapes(draws, truth, **options)
 
 
 class TestStereology:
@@ -221,8 +221,8 @@ class TestStereology:
             cylinder(np.zeros((8, 8), bool), 8)
 
     @pytest.mark.slow
-    def test_they_err_on_real_cells_as_published(self, shared_data: Path) -> None:
-        """As BASELINES has it of 135 cells, within what the 108 that are at hand may differ."""
+    def test_errors_on_real_cells_are_the_published_ones(self, shared_data: Path) -> None:
+        """Compare with the errors of 135 cells in BASELINES, within the deviation of the 108 available ones."""
         tifffile = pytest.importorskip("tifffile")
         errors: dict[str, list[list[float]]] = {"cylinder": [], "ellipsoid": []}
         with zipfile.ZipFile(shared_data / "shapes" / "red_blood_cells_108.zip") as archive:
@@ -240,7 +240,7 @@ class TestStereology:
 
 
 class TestTable:
-    def test_units_stand_in_the_header_and_nothing_stands_for_what_is_not_known(self, tmp_path: Path) -> None:
+    def test_units_are_in_the_header_and_unknown_values_are_empty(self, tmp_path: Path) -> None:
         table = Table((Column("name"), Column("volume", "um3")), ({"name": "a, b", "volume": np.nan}, {"name": "c"}))
         table.save(tmp_path / "t.csv")
         assert (tmp_path / "t.csv").read_text("utf-8") == 'name,volume [um3]\n"a, b",\nc,\n'

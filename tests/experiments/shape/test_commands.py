@@ -1,4 +1,4 @@
-"""The whole way of a shape on the command line, from simulation to surfaces; and wrong input."""
+"""Commands on shapes, from simulation to surfaces; and wrong input."""
 
 import csv
 import io
@@ -59,12 +59,12 @@ def test_a_simulated_acquisition_holds_sections_and_shapes(work: Path) -> None:
         assert list(file["label"].asstr()[()]) == ["discocyte", "knizocyte"]
 
 
-def test_a_check_tells_names_and_classes(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_names_and_classes(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", str(work / "c.yaml"), str(work / "cells.h5")]) == 0
     assert "label: discocyte knizocyte" in capsys.readouterr().out
 
 
-def test_a_prediction_leaves_a_model_a_cell_and_all_draws(work: Path) -> None:
+def test_a_prediction_writes_a_model_for_each_cell_and_all_draws(work: Path) -> None:
     numbers = json.loads((work / "RUN" / "metrics.json").read_text())
     assert numbers["cells"] == 2
     assert numbers["draws"] == 2
@@ -94,7 +94,7 @@ def test_the_same_seed_draws_the_same_whatever_else_is_drawn(work: Path) -> None
     np.testing.assert_allclose(one(points), several.draw(0)(points), atol=2e-9)
 
 
-def test_errors_are_told_by_cell_and_class(work: Path) -> None:
+def test_errors_are_listed_by_cell_and_class(work: Path) -> None:
     table = work / "errors.csv"
     assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
     rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
@@ -109,16 +109,16 @@ def test_errors_are_told_by_cell_and_class(work: Path) -> None:
     assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(work / "new.csv")]) == 2
 
 
-def test_every_number_says_what_it_is_and_in_which_unit(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_number_has_a_description_and_a_unit(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    numbers = json.loads(capsys.readouterr().out)
     known = set(catalogue())
-    assert set(told) <= known
-    assert 0 < told["hausdorff"] < 1e-5  # [m]
+    assert set(numbers) <= known
+    assert 0 < numbers["hausdorff"] < 1e-5  # [m]
     assert set(json.loads((work / "RUN" / "metrics.json").read_text())) <= known
 
 
-def test_a_runs_own_table_is_that_of_evaluate(work: Path) -> None:
+def test_the_table_of_a_run_is_that_of_evaluate(work: Path) -> None:
     table = work / "same.csv"
     assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
     assert table.read_text("utf-8") == (work / "RUN" / "scores.csv").read_text("utf-8")
@@ -129,8 +129,10 @@ def test_a_run_on_other_samples_is_evaluated(work: Path) -> None:
     predict = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(fine), "--set", "volume.edge=48"]
     assert run(predict) == 0
     assert run(["evaluate", str(fine), str(work / "cells.h5"), "-o", str(table)]) == 0
-    found, own = (list(csv.DictReader(io.StringIO(path.read_text("utf-8")))) for path in (table, fine / "scores.csv"))
-    for one, other in zip(found, own, strict=True):
+    evaluated, own = (
+        list(csv.DictReader(io.StringIO(path.read_text("utf-8")))) for path in (table, fine / "scores.csv")
+    )
+    for one, other in zip(evaluated, own, strict=True):
         assert float(one.pop("section")) == pytest.approx(float(other.pop("section")), abs=0.1)  # Of mask, of truth.
         assert one == other
 
@@ -179,7 +181,7 @@ def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
     assert run(["query", model, "--line", "0,0,-4um", "0,0,4um", "-o", str(work / "line.csv"), "--draw", "0"]) == 0
 
 
-def test_many_cells_are_no_one_specimen(work: Path) -> None:
+def test_many_cells_are_no_single_specimen(work: Path) -> None:
     assert run(["render", str(work / "RUN"), "-o", str(work / "no.png")]) == 3
     picture = ["render", str(work / "RUN"), "-o", str(work / "one.png"), "--style", "surface", "--size", "96"]
     for words, status in (
@@ -195,7 +197,7 @@ def test_many_cells_are_no_one_specimen(work: Path) -> None:
     assert read_result(work / "RUN").main.ndim == 5
 
 
-def test_a_cross_validation_trains_a_network_a_part(work: Path) -> None:
+def test_a_cross_validation_trains_a_network_for_each_part(work: Path) -> None:
     arguments = ["train", str(work / "c.yaml"), "-o", str(work / "FOLDS"), "--set", f"train.data={work / 'cells.h5'}"]
     assert run([*arguments, "--set", "train.folds=2", "--set", "train.specimens=15"]) == 0
     files = {path.stem: read_network(path, "shape") for path in (work / "FOLDS").glob("*.h5")}
@@ -208,7 +210,7 @@ def test_a_cross_validation_trains_a_network_a_part(work: Path) -> None:
     assert run([*arguments, "--set", "train.folds=3", "--force"]) == 2  # Of two cells.
 
 
-def test_a_cross_validation_begins_with_no_network_that_may_know_the_cells(
+def test_a_cross_validation_refuses_initial_networks_that_may_know_the_cells(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["train", str(work / "c.yaml"), "-o", str(work / "BEGUN"), "--set", f"train.data={work / 'cells.h5'}"]
@@ -216,15 +218,15 @@ def test_a_cross_validation_begins_with_no_network_that_may_know_the_cells(
     assert "may have seen the cells" in capsys.readouterr().err
 
 
-def test_a_training_says_what_it_learned_from_and_how_it_did(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_reports_its_cells_and_its_validation(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells, folder = work / "some.h5", work / "TOLD"
     shutil.copy(work / "cells.h5", cells)
     arguments = ["train", str(work / "c.yaml"), "-o", str(folder), "--set", f"train.data={cells}"]
     arguments += ["--set", "train.folds=2", "--set", "train.turned=0"]
     assert run(arguments) == 0
-    told = capsys.readouterr()
-    assert "held-out cells: 1 - IoU of a draw" in told.out + told.err
-    assert all(f"network-{number}.h5" in told.out + told.err for number in range(2))
+    printed = capsys.readouterr()
+    assert "held-out cells: 1 - IoU of a draw" in printed.out + printed.err
+    assert all(f"network-{number}.h5" in printed.out + printed.err for number in range(2))
     provenance = read_network(folder / "network-1.h5", "shape").provenance
     assert len(provenance["data"]["sha256"]) == 64
     assert run([*arguments, "--resume", "--set", "train.steps=5"]) == 2  # Those that are done could not take them.
@@ -245,7 +247,7 @@ def test_one_network_may_take_more_steps(work: Path) -> None:
     assert read_network(work / "LONGER", "shape").steps == 8
 
 
-def test_a_training_begins_with_what_a_network_was_before_it_was_distilled(
+def test_a_training_starts_from_the_network_before_distillation(
     work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     former = tmp_path / "NET"
@@ -274,7 +276,7 @@ def test_a_training_cannot_go_on_from_the_shipped_network_which_is_distilled(
     assert initial_weights(str(teacher), "shape", ShapeDenoiser().constants()) is not None
 
 
-def test_the_section_is_held_against_the_mask_that_was_given(work: Path) -> None:
+def test_the_section_is_compared_with_the_measured_mask(work: Path) -> None:
     cells = work / "shifted.h5"
     shutil.copy(work / "cells.h5", cells)
     with h5py.File(cells, "r+") as file:  # A truth whose middle plane is not the mask, as real ones have it.
@@ -285,7 +287,7 @@ def test_the_section_is_held_against_the_mask_that_was_given(work: Path) -> None
     assert numbers["overlap_error"] != others["overlap_error"]
 
 
-def test_a_refinement_tells_what_it_did_to_the_pictures(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refinement_reports_the_misfit_of_the_pictures(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "-o", str(work / "REFINED"), "--refine"]
     assert run([*arguments, "--set", "predict.refine_steps=10"]) == 0
     numbers, others = (json.loads((work / name / "metrics.json").read_text()) for name in ("REFINED", "RUN"))
@@ -294,7 +296,7 @@ def test_a_refinement_tells_what_it_did_to_the_pictures(work: Path, capsys: pyte
     assert numbers["overlap_error"] != others["overlap_error"]
 
 
-def test_a_mean_is_one_shape_that_no_seed_changes(work: Path) -> None:
+def test_the_mean_is_one_shape_and_independent_of_the_seed(work: Path) -> None:
     arguments = ["predict", str(work / "c.yaml"), str(work / "cells.h5"), "--set", "predict.mean=true"]
     for seed in ("1", "2"):
         assert run([*arguments, "-o", str(work / f"MEAN{seed}"), "--seed", seed]) == 0
@@ -304,7 +306,7 @@ def test_a_mean_is_one_shape_that_no_seed_changes(work: Path) -> None:
 
 
 @pytest.mark.parametrize("refine", [False, True])
-def test_a_stopped_prediction_goes_on_to_the_same_shapes(
+def test_a_resumed_prediction_has_the_same_shapes(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refine: bool
 ) -> None:
     monkeypatch.setattr("unflat.recon.experiments.shape.network.predict._AT_ONCE", 1)
@@ -332,7 +334,7 @@ def test_a_stopped_prediction_goes_on_to_the_same_shapes(
             np.testing.assert_array_equal(weights, unflat.load(other).weights[key])
 
 
-def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Path) -> None:
+def test_figures_have_rows_downwards_and_all_draws(work: Path, tmp_path: Path) -> None:
     path = tmp_path / "volume.h5"
     filled = np.zeros((2, 7, 8, 8, 8), np.float16)
     filled[:, :6, 2:5, 1:3, 2:7] = 1
@@ -360,7 +362,7 @@ def test_pictures_have_rows_that_go_down_and_all_draws(work: Path, tmp_path: Pat
         assert axes.yaxis_inverted()
 
 
-def test_shapes_that_end_where_the_samples_end_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_shapes_that_reach_the_faces_of_the_cube_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     inside = np.zeros((3, 2, 8, 8, 8), bool)
     inside[..., 1:7, 2:6, 2:6] = True
     warn_if_cut_off(inside)
@@ -371,8 +373,8 @@ def test_shapes_that_end_where_the_samples_end_are_told(caplog: pytest.LogCaptur
 
 
 def test_errors_are_drawn_by_class(work: Path) -> None:
-    facts = gather(work / "RUN")
-    figure = next(drawing for drawing in report.report_figures(facts) if drawing.title == "Errors").draw()
+    run_data = gather(work / "RUN")
+    figure = next(drawing for drawing in report.report_figures(run_data) if drawing.title == "Errors").draw()
     assert len(figure.axes) == 4
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["discocyte", "knizocyte", "all"]
@@ -414,7 +416,7 @@ def test_a_network_of_another_kind_is_refused(work: Path) -> None:
     assert run([*arguments, "--set", f"predict.network={shipped}"]) == 3
 
 
-def test_a_draw_that_is_not_there_is_named(work: Path) -> None:
+def test_a_missing_draw_is_named(work: Path) -> None:
     model = unflat.load(sorted((work / "RUN" / "models").iterdir())[0])
     with pytest.raises(ConfigError, match="numbered 0 to 1"):
         model.draw(2)
@@ -425,7 +427,7 @@ def test_training_without_cells_is_refused(work: Path) -> None:
     assert run(arguments) == DataError.status
 
 
-def test_a_stopped_cross_validation_goes_on_to_the_same_networks(work: Path, tmp_path: Path) -> None:
+def test_a_resumed_cross_validation_has_the_same_networks(work: Path, tmp_path: Path) -> None:
     data = [f"train.data={work / 'cells.h5'}", "train.folds=2", "train.turned=1", "train.steps=4", "train.distil=3"]
     settings = load_config(work / "c.yaml", data)
     asked = iter(range(1000))

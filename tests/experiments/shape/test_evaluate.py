@@ -1,4 +1,4 @@
-"""Shapes against the truth: which quantity tells the inside, at which samples, and of which cell."""
+"""Evaluation of shapes against the truth: quantities, samples, and matching of cells."""
 
 import json
 from collections.abc import Sequence
@@ -37,18 +37,18 @@ def distance_of(radius: float, edge: int = 64, centre: tuple[float, float, float
 def volume_of(values: np.ndarray, quantity: Quantity = OCCUPANCY, names: Sequence[str] = (), **more: object) -> Volume:
     edge = values.shape[-1]
     axes = cube((edge,) * 3, (VOXEL * 64 / edge,) * 3).axes
-    found = Volume("shape", *axes, {quantity.name: values}, (quantity,), names=tuple(names))
-    return replace(found, **more)  # type: ignore[arg-type]
+    volume = Volume("shape", *axes, {quantity.name: values}, (quantity,), names=tuple(names))
+    return replace(volume, **more)  # type: ignore[arg-type]
 
 
 def cells_of(*radii: float, names: Sequence[str] = (), edge: int = 64) -> Volume:
-    """Truth, or draws, of several balls."""
+    """Make the truth, or draws, of several balls."""
     filled = np.stack([distance_of(radius, edge) < 0 for radius in radii])[:, None]
     return volume_of(filled.astype(np.uint8), names=names)
 
 
 def model(name: str = "a") -> Model:
-    """A ball as a prediction leaves it."""
+    """Make the predicted model of a ball."""
     distance = distance_of(15)
     code = encode(distance, (np.arange(64) - 32.0, pixel_centres(), pixel_centres()))
     section = (distance[32] < 0).astype(float)
@@ -56,8 +56,8 @@ def model(name: str = "a") -> Model:
     return build_model(cell, code[None], to_network_input(section, section), {})
 
 
-class TestInside:
-    def test_of_whatever_tells_it(self) -> None:
+class TestBinarize:
+    def test_any_quantity_of_a_shape(self) -> None:
         distance = distance_of(12, 32)
         inside = distance < 0
         for values, quantity in (
@@ -83,23 +83,25 @@ class TestInside:
             binarize(volume_of(values, Quantity(name, "1", "")))
 
 
-class TestLattices:
+class TestGrids:
     @pytest.mark.parametrize("edge", [32, 48, 96, 128])
     def test_a_shape_keeps_its_volume_and_place_on_finer_and_coarser_samples(self, edge: int) -> None:
         inside = (distance_of(15) < 0)[None]
-        found = resample_shapes(inside, cube((64,) * 3, (1.0,) * 3), cube((edge,) * 3, (64 / edge,) * 3))
-        assert found.sum() * (64 / edge) ** 3 == pytest.approx(inside.sum(), rel=0.04)
+        resampled = resample_shapes(inside, cube((64,) * 3, (1.0,) * 3), cube((edge,) * 3, (64 / edge,) * 3))
+        assert resampled.sum() * (64 / edge) ** 3 == pytest.approx(inside.sum(), rel=0.04)
         expected = distance_of(15, edge)
         far = np.abs(expected) > 1.5 * max(1, 64 / edge)
-        np.testing.assert_array_equal(found[0][far], expected[far] < 0)
+        np.testing.assert_array_equal(resampled[0][far], expected[far] < 0)
 
-    def test_what_touches_the_border_is_not_lost(self) -> None:
-        found = resample_shapes(np.ones((1, 8, 8, 8), bool), cube((8,) * 3, (1.0,) * 3), cube((16,) * 3, (0.5,) * 3))
-        assert found[0, 1:].all()
+    def test_samples_at_the_border_are_retained(self) -> None:
+        resampled = resample_shapes(
+            np.ones((1, 8, 8, 8), bool), cube((8,) * 3, (1.0,) * 3), cube((16,) * 3, (0.5,) * 3)
+        )
+        assert resampled[0, 1:].all()
 
 
-class TestScores:
-    def test_a_signed_distance_is_as_good_as_an_occupancy(self) -> None:
+class TestEvaluate:
+    def test_a_signed_distance_has_the_scores_of_an_occupancy(self) -> None:
         truth = cells_of(15)
         apart = volume_of(distance_of(13) * VOXEL, DISTANCE)
         errors = evaluate(apart, truth).numbers
@@ -108,7 +110,7 @@ class TestScores:
         known = volume_of((distance_of(15) * VOXEL)[None, None], DISTANCE)
         assert evaluate(apart, known).numbers == errors
 
-    def test_a_model_is_sampled_where_the_truth_stands(self) -> None:
+    def test_a_model_is_sampled_on_the_truths_grid(self) -> None:
         truth = cells_of(15, names=["a"])
         numbers = evaluate(model(), truth).numbers
         assert numbers["overlap_error"] < 0.02
@@ -116,14 +118,14 @@ class TestScores:
         shifted = replace(truth, y=truth.y + VOXEL / 2, x=truth.x + VOXEL / 2)
         assert evaluate(model(), shifted).numbers["overlap_error"] > 2 * numbers["overlap_error"]
 
-    def test_a_model_finds_its_cell_by_name(self) -> None:
+    def test_a_model_is_matched_to_its_cell_by_name(self) -> None:
         truth = cells_of(6, 15, names=["b", "a"])
         assert evaluate(model(), truth).cells.column("name") == ["a"]
         assert evaluate(model(), truth).numbers["overlap_error"] < 0.02
         with pytest.raises(DataError, match=r"1 of the result's 1 cells are not in the truth: c; it is of b, a"):
             evaluate(model("c"), truth)
 
-    def test_at_its_own_spacing_a_model_is_as_good(self) -> None:
+    def test_a_model_at_its_own_spacing_has_similar_scores(self) -> None:
         numbers = evaluate(model().volume(), cells_of(15)).numbers  # 68 samples of the whole box, half a slice aside
         assert numbers["overlap_error"] < 0.06
         assert numbers["volume"] < 0.02
@@ -136,19 +138,19 @@ class TestScores:
 
     def test_cells_are_matched_by_name(self) -> None:
         truth = replace(cells_of(8, 12, 15, names=["a", "b", "c"]), labels=("x", "y", "x"))
-        found = evaluate(cells_of(15, 8, 12, names=["c", "a", "b"]), truth)
-        assert found.cells.column("name") == ["a", "b", "c"]
-        assert found.cells.column("label") == ["x", "y", "x"]
-        assert found.numbers["overlap_error"] == 0
+        scores = evaluate(cells_of(15, 8, 12, names=["c", "a", "b"]), truth)
+        assert scores.cells.column("name") == ["a", "b", "c"]
+        assert scores.cells.column("label") == ["x", "y", "x"]
+        assert scores.numbers["overlap_error"] == 0
         some = evaluate(cells_of(15, 12, names=["c", "b"]), truth)
         assert some.cells.column("name") == ["b", "c"]
         assert some.numbers["overlap_error"] == 0
         with pytest.raises(DataError, match=r"1 of the result's 3 cells are not in the truth: d"):
             evaluate(cells_of(15, 8, 12, names=["c", "a", "d"]), truth)
         with pytest.raises(DataError, match="the result is of 2 cells, the truth of 3"):
-            evaluate(cells_of(8, 12), truth)  # Nobody knows which.
+            evaluate(cells_of(8, 12), truth)  # Without names they cannot be matched.
 
-    def test_the_truth_is_brought_to_the_result(self) -> None:
+    def test_the_truth_is_resampled_to_the_result(self) -> None:
         fine = evaluate(cells_of(15, edge=128), cells_of(15)).numbers
         assert fine["overlap_error"] < 0.04
         assert fine["hausdorff"] < 0.25  # [um]
@@ -163,7 +165,7 @@ class TestScores:
         with pytest.raises(DataError, match="1 of 1 true shapes reach beyond the samples"):
             evaluate(near, truth)
 
-    def test_where_the_middle_of_an_array_is_does_not_matter(self) -> None:
+    def test_the_centre_of_an_array_does_not_matter(self) -> None:
         truth = cells_of(15)
         foreign = replace(truth, y=truth.y - VOXEL / 2, x=truth.x - VOXEL / 2)
         assert evaluate(foreign, truth).numbers["overlap_error"] == 0

@@ -1,4 +1,4 @@
-"""Folders of image, mask and obj: what is read, what is refused, and in which words."""
+"""Reading and faults of folders of image, mask and obj."""
 
 import logging
 import time
@@ -82,7 +82,7 @@ def folder(root: Path, **change: np.ndarray) -> Path:
         ("img_12", ""),
     ],
 )
-def test_the_name_tells_the_class(name: str, label: str) -> None:
+def test_the_class_is_part_of_the_name(name: str, label: str) -> None:
     assert class_of(name) == label
 
 
@@ -95,21 +95,21 @@ def test_a_long_name_is_read_at_once() -> None:
 
 
 def test_a_folder_is_read_with_its_truth(tmp_path: Path) -> None:
-    found = reading(folder(tmp_path), voxel_size=["0.2 um", "0.25 um", "0.25 um"])
+    acquisition = reading(folder(tmp_path), voxel_size=["0.2 um", "0.25 um", "0.25 um"])
     image, _, volume = a_cell()
-    assert list(found["name"]) == ["discocyte_01", "discocyte_02"]
-    assert list(found["label"]) == ["discocyte"] * 2
-    assert found["images"].shape == found["mask"].shape == (2, 64, 64)
-    np.testing.assert_allclose(found["images"][0, 8:56, 8:56], image / 255, atol=1e-6)
-    np.testing.assert_allclose(found["voxel_size"], [0.2e-6, 0.25e-6, 0.25e-6])
-    assert found.truth is not None
-    assert found.truth.main.shape == (2, 1, 64, 64, 64)
-    np.testing.assert_allclose(found.truth.main[0, 0, 8:56, 8:56, 8:56], volume / volume.max(), atol=1e-6)
-    np.testing.assert_allclose(found.truth.main[:, 0, 32], found["mask"], atol=1e-2)
-    assert found.truth.spacing == pytest.approx((0.2e-6, 0.25e-6, 0.25e-6))
+    assert list(acquisition["name"]) == ["discocyte_01", "discocyte_02"]
+    assert list(acquisition["label"]) == ["discocyte"] * 2
+    assert acquisition["images"].shape == acquisition["mask"].shape == (2, 64, 64)
+    np.testing.assert_allclose(acquisition["images"][0, 8:56, 8:56], image / 255, atol=1e-6)
+    np.testing.assert_allclose(acquisition["voxel_size"], [0.2e-6, 0.25e-6, 0.25e-6])
+    assert acquisition.truth is not None
+    assert acquisition.truth.main.shape == (2, 1, 64, 64, 64)
+    np.testing.assert_allclose(acquisition.truth.main[0, 0, 8:56, 8:56, 8:56], volume / volume.max(), atol=1e-6)
+    np.testing.assert_allclose(acquisition.truth.main[:, 0, 32], acquisition["mask"], atol=1e-2)
+    assert acquisition.truth.spacing == pytest.approx((0.2e-6, 0.25e-6, 0.25e-6))
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_written_cells_are_read_unchanged(tmp_path: Path) -> None:
     before = reading(folder(tmp_path / "cells"), voxel_size="0.25 um", size=48)
     path = tmp_path / "cells.h5"
     write(before, SCHEMA, path)
@@ -125,7 +125,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert one.truth.main.shape[0] == 1
 
 
-def test_trees_of_one_last_name_are_told_apart(tmp_path: Path) -> None:
+def test_trees_of_one_last_name_have_distinct_cells(tmp_path: Path) -> None:
     image, mask, _ = a_cell()
     for tree in ("a/train", "b/train"):
         put(tmp_path / tree, "x_1", {"image": image, "mask": mask})
@@ -143,33 +143,33 @@ def test_trees_archives_and_other_formats(tmp_path: Path, ending: str) -> None:
             file.write(path, f"all/{path.relative_to(tmp_path / 'data').as_posix()}")
     for path in (tmp_path / "data", archive):
         assert is_sections(path)
-        found = reading(path)
-        assert sorted(found["name"]) == ["test/knizocyte_1", "train/knizocyte_1"]
-        assert found.truth is None
-        assert "voxel_size" not in found
+        acquisition = reading(path)
+        assert sorted(acquisition["name"]) == ["test/knizocyte_1", "train/knizocyte_1"]
+        assert acquisition.truth is None
+        assert "voxel_size" not in acquisition
     assert not is_sections(tmp_path / "nothing")
 
 
 def test_the_voxel_is_that_of_ome_metadata(tmp_path: Path) -> None:
     image, mask, volume = a_cell()
     put(tmp_path, "discocyte_1", {"image": image, "mask": mask})
-    facts = {"axes": "ZYX", "PhysicalSizeX": 170, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 170}
-    facts |= {"PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 0.21, "PhysicalSizeZUnit": "µm"}
-    put(tmp_path, "discocyte_1", {"obj": volume}, ".ome.tif", metadata=facts, ome=True)
-    found = reading(tmp_path)
-    np.testing.assert_allclose(found["voxel_size"], [0.21e-6, 0.17e-6, 0.17e-6])
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 170, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 170}
+    metadata |= {"PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 0.21, "PhysicalSizeZUnit": "µm"}
+    put(tmp_path, "discocyte_1", {"obj": volume}, ".ome.tif", metadata=metadata, ome=True)
+    acquisition = reading(tmp_path)
+    np.testing.assert_allclose(acquisition["voxel_size"], [0.21e-6, 0.17e-6, 0.17e-6])
     assert reading(tmp_path, voxel_size="0.3 um")["voxel_size"][0] == pytest.approx(0.3e-6)
 
 
 def test_large_images_are_resampled_and_keep_their_area(tmp_path: Path) -> None:
     image, mask, volume = a_cell(96)
     put(tmp_path, "discocyte_1", {"image": image, "mask": mask, "obj": volume})
-    found = reading(tmp_path, voxel_size="0.125 um")
-    np.testing.assert_allclose(found["voxel_size"], 0.1875e-6)
+    acquisition = reading(tmp_path, voxel_size="0.125 um")
+    np.testing.assert_allclose(acquisition["voxel_size"], 0.1875e-6)
     area = float(mask.sum() / mask.max()) * 0.125**2
-    assert found["mask"].sum() * 0.1875**2 == pytest.approx(area, rel=0.02)
-    assert found.truth is not None
-    assert found.truth.main.sum() * 0.1875**3 == pytest.approx(volume.sum() / 255 * 0.125**3, rel=0.02)
+    assert acquisition["mask"].sum() * 0.1875**2 == pytest.approx(area, rel=0.02)
+    assert acquisition.truth is not None
+    assert acquisition.truth.main.sum() * 0.1875**3 == pytest.approx(volume.sum() / 255 * 0.125**3, rel=0.02)
     coarse = reading(tmp_path, voxel_size="0.125 um", spacing="0.25 um")
     assert coarse["mask"].sum() * 0.25**2 == pytest.approx(area, rel=0.03)
     with pytest.raises(ConfigError, match="voxel's size is unknown"):
@@ -196,18 +196,18 @@ def test_a_label_image_is_cut_into_its_cells(tmp_path: Path) -> None:
     labels[10:30, 12:34], labels[50:80, 60:85], labels[31:45, 20:40] = 1, 2, 7
     image = np.where(labels > 0, 150, 5).astype(np.uint8)
     put(tmp_path, "field_3", {"image": image, "mask": labels})
-    found = reading(tmp_path, size=40)
-    assert list(found["name"]) == ["field_3-1", "field_3-2", "field_3-3"]
-    assert [int(m.sum()) for m in found["mask"]] == [20 * 22, 30 * 25, 14 * 20]
-    assert list(found["label"]) == [""] * 3
+    acquisition = reading(tmp_path, size=40)
+    assert list(acquisition["name"]) == ["field_3-1", "field_3-2", "field_3-3"]
+    assert [int(m.sum()) for m in acquisition["mask"]] == [20 * 22, 30 * 25, 14 * 20]
+    assert list(acquisition["label"]) == [""] * 3
     assert list(reading(tmp_path, size=40, cells=[2, 0])["name"]) == ["field_3-3", "field_3-1"]
     with pytest.raises(ConfigError, match="cell 3 is beyond the last of 3 cells"):
         reading(tmp_path, cells=[3])
-    lit = (found["images"] > 0.3).sum(axis=(1, 2))
-    np.testing.assert_array_equal(lit, found["mask"].sum(axis=(1, 2)))  # neighbours are darkened
+    lit = (acquisition["images"] > 0.3).sum(axis=(1, 2))
+    np.testing.assert_array_equal(lit, acquisition["mask"].sum(axis=(1, 2)))  # neighbours are darkened
 
 
-def test_masks_and_labels_are_told_apart() -> None:
+def test_masks_and_labels_are_distinguished() -> None:
     grey = np.array([[0, 3, 254], [255, 255, 1]], np.uint8)
     assert existing_labels(grey, 255.0) is None
     assert existing_labels(grey > 0, 1.0) is None
@@ -231,8 +231,8 @@ def test_grey_edges_are_no_labels(levels: tuple[int, ...], tmp_path: Path) -> No
 def test_sixteen_bits_are_scaled_by_their_range(tmp_path: Path) -> None:
     image, mask, _ = a_cell()
     put(tmp_path, "discocyte_1", {"image": image.astype(np.uint16) * 13, "mask": mask})
-    found = reading(tmp_path)
-    assert found["images"].max() == pytest.approx(1)
+    acquisition = reading(tmp_path)
+    assert acquisition["images"].max() == pytest.approx(1)
     assert normalise_image(image, 255.0).max() == pytest.approx(image.max() / 255)
 
 
@@ -270,8 +270,8 @@ def test_equal_channels_are_grey(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     image, mask, _ = a_cell()
     put(tmp_path, "discocyte_1", {"image": np.stack([image] * 3, axis=-1), "mask": mask}, ".png")
     with caplog.at_level(logging.INFO):
-        found = reading(tmp_path)
-    np.testing.assert_allclose(found["images"][0, 8:56, 8:56], image / 255, atol=1e-6)
+        acquisition = reading(tmp_path)
+    np.testing.assert_allclose(acquisition["images"][0, 8:56, 8:56], image / 255, atol=1e-6)
     assert "all channels are alike: taken as grey" in caplog.text
 
 
@@ -284,7 +284,7 @@ def test_a_mask_at_the_border_is_warned_of(tmp_path: Path, caplog: pytest.LogCap
     assert "voxel's size is unknown" in caplog.text
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     image, mask, volume = a_cell()
     put(tmp_path, "a_1", {"image": image[:40], "mask": mask, "obj": volume})
     put(tmp_path, "b_1", {"image": image, "mask": np.zeros_like(mask), "obj": volume})
@@ -292,7 +292,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     put(tmp_path, "d_1", {"image": image, "mask": mask, "obj": volume})
     (tmp_path / "image" / "d_1.tif").write_bytes(b"II*\0torn")
     put(tmp_path, "e_1", {"image": image[:4], "mask": mask[:4], "obj": volume})
-    told = faults(tmp_path)
+    message = faults(tmp_path)
     for words in (
         "the mask is 48 x 48 pixels, its image 40 x 48",
         "the mask is empty",
@@ -300,20 +300,20 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         "the file is damaged",
         "an image (y, x) of at least 8 pixels",
     ):
-        assert words in told
+        assert words in message
 
 
-def test_missing_partners_are_told(tmp_path: Path) -> None:
+def test_missing_partners_are_reported(tmp_path: Path) -> None:
     image, mask, volume = a_cell()
     put(tmp_path, "a_1", {"image": image, "mask": mask, "obj": volume})
     put(tmp_path, "a_2", {"image": image})
     put(tmp_path, "a_3", {"image": image, "mask": mask})
-    told = faults(tmp_path)
-    assert "'a_2' has no mask and no obj of this name" in told
-    assert "'a_3' has no obj of this name" in told
+    message = faults(tmp_path)
+    assert "'a_2' has no mask and no obj of this name" in message
+    assert "'a_3' has no obj of this name" in message
 
 
-def test_cells_are_chosen(tmp_path: Path) -> None:
+def test_cells_are_selected(tmp_path: Path) -> None:
     assert list(reading(folder(tmp_path), cells=[1])["name"]) == ["discocyte_02"]
     with pytest.raises(ConfigError, match="cell 5 is beyond the last of 2 cells"):
         reading(tmp_path, cells=[5])
@@ -327,15 +327,15 @@ def test_a_damaged_file_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_the_real_cells(shared_data: Path) -> None:
-    found = reading(shared_data / "shapes" / "red_blood_cells_108.zip", cells="::9")
-    assert set(found["label"]) == {"cell_cluster", "keratocyte", "knizocyte", "multilobate_cell"}
-    assert found.truth is not None
-    assert found.truth.main.shape == (12, 1, 64, 64, 64)
-    middle, inside = found.truth.main[:, 0, 32] > 0.5, found["mask"] > 0.5
+    acquisition = reading(shared_data / "shapes" / "red_blood_cells_108.zip", cells="::9")
+    assert set(acquisition["label"]) == {"cell_cluster", "keratocyte", "knizocyte", "multilobate_cell"}
+    assert acquisition.truth is not None
+    assert acquisition.truth.main.shape == (12, 1, 64, 64, 64)
+    middle, inside = acquisition.truth.main[:, 0, 32] > 0.5, acquisition["mask"] > 0.5
     assert (middle & inside).sum() / (middle | inside).sum() > 0.97
 
 
-def test_what_a_folder_holds_is_told(tmp_path: Path) -> None:
+def test_the_contents_of_a_folder_are_described(tmp_path: Path) -> None:
     lines = describe(folder(tmp_path), describers=describers())
     assert "2 cells" in lines[0]
     assert "2 of discocyte" in lines[1]

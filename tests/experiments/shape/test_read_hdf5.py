@@ -1,4 +1,4 @@
-"""Sections in HDF5 files: what unflat wrote stays as it is, all else goes the way of folders."""
+"""Reading of HDF5 files: those of unflat stay unchanged, others are treated like folders."""
 
 import logging
 from pathlib import Path
@@ -39,7 +39,7 @@ def disc(shape: tuple[int, int], radius: float, middle: tuple[float, float] | No
 
 
 def foreign(path: Path, masks: np.ndarray, images: np.ndarray | None = None) -> Path:
-    """A file that another program wrote at our places."""
+    """Write a file of another program with our paths of datasets."""
     with h5py.File(path, "w") as file:
         file["measurement/mask"] = masks
         file["measurement/images"] = np.where(masks > 0, 100, 5).astype(np.uint8) if images is None else images
@@ -69,52 +69,52 @@ def saved(path: Path, acquisition: Acquisition) -> Path:
 
 
 @pytest.mark.parametrize("pixels", [32, 80])
-def test_what_was_simulated_reads_back_unchanged(tmp_path: Path, pixels: int) -> None:
+def test_simulated_cells_are_read_unchanged(tmp_path: Path, pixels: int) -> None:
     settings = ShapeSettings.model_validate(
         {"simulate": {"cells": 3, "classes": ["discocyte", "stomatocyte_I", "cell_cluster"], "pixels": pixels}}
     )
     made = simulate(settings)
-    found = reading(saved(tmp_path / "cells.h5", made))
+    acquisition = reading(saved(tmp_path / "cells.h5", made))
     for name in made.arrays:
-        np.testing.assert_array_equal(found[name], made[name])
+        np.testing.assert_array_equal(acquisition[name], made[name])
     assert made.truth is not None
-    assert found.truth is not None
-    np.testing.assert_array_equal(found.truth.main, made.truth.main)
+    assert acquisition.truth is not None
+    np.testing.assert_array_equal(acquisition.truth.main, made.truth.main)
     for axis in "zyx":
-        np.testing.assert_allclose(getattr(found.truth, axis), getattr(made.truth, axis), atol=1e-6 * STEP)
-    assert found.attributes["specimen"] == "simulated red blood cells"
+        np.testing.assert_allclose(getattr(acquisition.truth, axis), getattr(made.truth, axis), atol=1e-6 * STEP)
+    assert acquisition.attributes["specimen"] == "simulated red blood cells"
 
 
-def test_a_grid_that_is_asked_for_is_made(tmp_path: Path) -> None:
-    found = reading(saved(tmp_path / "cells.h5", acquired()), spacing="0.4 um", size=24)
-    assert found["images"].shape == (3, 24, 24)
-    np.testing.assert_allclose(found["voxel_size"], 0.4e-6)
-    assert found.truth is not None
-    assert found.truth.main.sum(axis=(1, 2, 3, 4)) * 8 == pytest.approx(
+def test_a_requested_grid_is_used(tmp_path: Path) -> None:
+    acquisition = reading(saved(tmp_path / "cells.h5", acquired()), spacing="0.4 um", size=24)
+    assert acquisition["images"].shape == (3, 24, 24)
+    np.testing.assert_allclose(acquisition["voxel_size"], 0.4e-6)
+    assert acquisition.truth is not None
+    assert acquisition.truth.main.sum(axis=(1, 2, 3, 4)) * 8 == pytest.approx(
         [ball(32, 5 + 2 * i).sum() for i in range(3)], rel=0.05
     )
     with pytest.raises(ConfigError, match=r"would cut off 1 of 3 cells: ball_2"):
         reading(tmp_path / "cells.h5", spacing="0.2 um", size=16)
 
 
-def test_truth_and_cells_are_chosen_and_ordered_alike(tmp_path: Path) -> None:
+def test_truth_and_cells_are_selected_in_the_same_order(tmp_path: Path) -> None:
     path = saved(tmp_path / "cells.h5", acquired())
     for cells, order in (([1, 0], [1, 0]), ("::-1", [2, 1, 0]), ([2], [2])):
-        found = reading(path, cells=cells)
-        assert list(found["name"]) == [f"ball_{i}" for i in order]
-        assert found.truth is not None
-        for i, inside in zip(order, found.truth.main[:, 0], strict=True):
+        acquisition = reading(path, cells=cells)
+        assert list(acquisition["name"]) == [f"ball_{i}" for i in order]
+        assert acquisition.truth is not None
+        for i, inside in zip(order, acquisition.truth.main[:, 0], strict=True):
             np.testing.assert_array_equal(inside > 0.5, ball(32, 5 + 2 * i))
 
 
 def test_cells_without_names_keep_their_numbers(tmp_path: Path) -> None:
     masks = np.stack([disc((64, 64), r) for r in (8, 9, 10)]).astype(np.uint8)
-    found = reading(foreign(tmp_path / "a.h5", masks), cells=[2, 0])
-    assert list(found["name"]) == ["cell_2", "cell_0"]
-    assert [int(mask.sum()) for mask in found["mask"]] == [int(masks[2].sum()), int(masks[0].sum())]
+    acquisition = reading(foreign(tmp_path / "a.h5", masks), cells=[2, 0])
+    assert list(acquisition["name"]) == ["cell_2", "cell_0"]
+    assert [int(mask.sum()) for mask in acquisition["mask"]] == [int(masks[2].sum()), int(masks[0].sum())]
 
 
-def test_what_is_missing_or_does_not_fit_is_told_whatever_is_chosen(tmp_path: Path) -> None:
+def test_missing_and_mismatched_arrays_are_reported_for_any_selection(tmp_path: Path) -> None:
     masks = np.stack([disc((64, 64), r) for r in (8, 9, 10)]).astype(np.uint8)
     path = foreign(tmp_path / "a.h5", masks, np.ones((2, 64, 64)))
     with pytest.raises(DataError, match=r"mask has the shape \(3, 64, 64\); expected \(cell 2, y 64, x 64\)"):
@@ -125,19 +125,19 @@ def test_what_is_missing_or_does_not_fit_is_told_whatever_is_chosen(tmp_path: Pa
         reading(path, cells=[2])
 
 
-def test_images_that_are_not_square_are_brought_to_the_grid(tmp_path: Path) -> None:
+def test_images_that_are_not_square_are_resampled(tmp_path: Path) -> None:
     masks = disc((48, 96), 15)[None].astype(np.uint8)
-    found = reading(foreign(tmp_path / "a.h5", masks), voxel_size="0.1 um")
-    assert found["images"].shape == found["mask"].shape == (1, 64, 64)
-    np.testing.assert_allclose(found["voxel_size"], 0.15e-6)
-    assert found["mask"].sum() * 1.5**2 == pytest.approx(masks.sum(), rel=0.02)
+    acquisition = reading(foreign(tmp_path / "a.h5", masks), voxel_size="0.1 um")
+    assert acquisition["images"].shape == acquisition["mask"].shape == (1, 64, 64)
+    np.testing.assert_allclose(acquisition["voxel_size"], 0.15e-6)
+    assert acquisition["mask"].sum() * 1.5**2 == pytest.approx(masks.sum(), rel=0.02)
 
 
-def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_become_square(tmp_path: Path) -> None:
     masks = disc((60, 60), 12)[None].astype(np.uint8)
-    found = reading(foreign(tmp_path / "a.h5", masks), voxel_size=["0.2 um", "0.2 um", "0.1 um"])
-    assert found["voxel_size"][1] == found["voxel_size"][2]
-    area = found["mask"].sum() * found["voxel_size"][1] * found["voxel_size"][2]
+    acquisition = reading(foreign(tmp_path / "a.h5", masks), voxel_size=["0.2 um", "0.2 um", "0.1 um"])
+    assert acquisition["voxel_size"][1] == acquisition["voxel_size"][2]
+    area = acquisition["mask"].sum() * acquisition["voxel_size"][1] * acquisition["voxel_size"][2]
     assert area == pytest.approx(masks.sum() * 0.02e-12, rel=0.03)
 
 
@@ -146,21 +146,21 @@ def test_labels_are_cut_apart(tmp_path: Path) -> None:
     for number, (y, x) in enumerate(((15, 20), (30, 70), (75, 40)), 1):
         labels[0][disc((100, 100), 8, (y, x))] = 30 * number
     path = foreign(tmp_path / "a.h5", labels)
-    found = reading(path)
-    assert list(found["name"]) == ["cell_0-1", "cell_0-2", "cell_0-3"]
+    acquisition = reading(path)
+    assert list(acquisition["name"]) == ["cell_0-1", "cell_0-2", "cell_0-3"]
     area = int(disc((100, 100), 8, (15, 20)).sum())
-    assert [int(mask.sum()) for mask in found["mask"]] == [area] * 3
+    assert [int(mask.sum()) for mask in acquisition["mask"]] == [area] * 3
     assert list(reading(path, cells=[2])["name"]) == ["cell_0-3"]
     with pytest.raises(ConfigError, match="cell 3 is beyond the last of 3 cells"):
         reading(path, cells=[3])
 
 
-def test_a_number_of_its_own_in_each_mask_is_a_mask(tmp_path: Path) -> None:
+def test_a_single_level_in_each_mask_is_a_mask(tmp_path: Path) -> None:
     masks = np.stack([(i + 1) * disc((64, 64), 9) for i in range(4)]).astype(np.uint8)
     assert [int(mask.sum()) for mask in reading(foreign(tmp_path / "a.h5", masks))["mask"]] == [int(masks[0].sum())] * 4
 
 
-def test_a_field_of_many_cells_is_no_cell(tmp_path: Path) -> None:
+def test_separate_pieces_without_labels_are_no_single_cell(tmp_path: Path) -> None:
     both = disc((80, 80), 9, (20, 20)) | disc((80, 80), 9, (60, 50))
     path = foreign(tmp_path / "a.h5", both[None].astype(np.uint8))
     with pytest.raises(DataError, match=r"mask\[0\]: the mask holds 2 cells that do not touch"):
@@ -169,7 +169,7 @@ def test_a_field_of_many_cells_is_no_cell(tmp_path: Path) -> None:
     assert len(reading(path, several="keep")["mask"]) == 1
 
 
-def test_useless_masks_and_the_border_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_useless_masks_and_masks_at_the_border_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     masks = np.stack([disc((64, 64), 9), np.zeros((64, 64)), np.ones((64, 64)), disc((64, 64), 9, (5, 30))])
     path = foreign(tmp_path / "a.h5", masks.astype(np.uint8), 5 + np.arange(4 * 64 * 64.0).reshape(4, 64, 64))
     with pytest.raises(DataError) as raised:
@@ -186,9 +186,9 @@ def test_a_truth_may_be_a_distance(tmp_path: Path) -> None:
     far = np.linalg.norm(np.indices((32,) * 3) - 16, axis=0)
     distance = np.stack([far - r for r in (5.0, 7.0, 9.0)])[:, None] * STEP
     truth = Volume("shape", *axes, {SIGNED_DISTANCE: distance}, (Quantity(SIGNED_DISTANCE, "m", ""),))
-    found = to_cell_batch(reading(saved(tmp_path / "cells.h5", acquired(truth=truth))))
-    assert found.inside is not None
-    np.testing.assert_array_equal(found.inside, distance[:, 0] < 0)
+    acquisition = to_cell_batch(reading(saved(tmp_path / "cells.h5", acquired(truth=truth))))
+    assert acquisition.inside is not None
+    np.testing.assert_array_equal(acquisition.inside, distance[:, 0] < 0)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,6 @@ def test_a_truth_that_does_not_fit_is_refused(
 def test_a_flat_truth_is_padded_and_not_stretched(tmp_path: Path) -> None:
     flat = np.stack([ball(32, 5 + 2 * i)[4:29] for i in range(3)])[:, None].astype(np.uint8)
     truth = Volume("shape", *cube((25, 32, 32), (STEP,) * 3).axes, {"occupancy": flat}, (OCCUPANCY,))
-    found = reading(saved(tmp_path / "cells.h5", acquired(truth=truth))).truth
-    assert found is not None
-    np.testing.assert_array_equal(found.main[2, 0] > 0.5, ball(32, 9))
+    acquisition = reading(saved(tmp_path / "cells.h5", acquired(truth=truth))).truth
+    assert acquisition is not None
+    np.testing.assert_array_equal(acquisition.main[2, 0] > 0.5, ball(32, 9))

@@ -1,4 +1,4 @@
-"""The shape's network: its code is the shape, its section is the mask, what it draws is one continuous model a cell."""
+"""The shape's network: codes, sections, inputs, flow, refinement, and continuous models."""
 
 import importlib.util
 from functools import partial
@@ -72,22 +72,24 @@ def drawn(cell: SimulatedCell) -> TrainingCell:
     return prepare_cell(cell.inside, cell.image, cell.mask.astype(float), cell.label, simulated=True)
 
 
-def test_between_its_points_a_code_is_what_it_codes() -> None:
+def test_a_code_reproduces_the_distance_between_its_points() -> None:
     distance = ball(17.3, (2.0, -3.5, 1.2))
-    found = decode(code_of(distance), HEIGHTS.astype(float), pixel_centres(), pixel_centres())
+    decoded = decode(code_of(distance), HEIGHTS.astype(float), pixel_centres(), pixel_centres())
     near = np.abs(distance) < 3
-    assert np.abs(found - distance)[near].max() < 0.35
-    assert overlap(found < 0, distance < 0) > 0.98
+    assert np.abs(decoded - distance)[near].max() < 0.35
+    assert overlap(decoded < 0, distance < 0) > 0.98
 
 
 def test_a_plane_is_coded_without_error() -> None:
     slope = code_points()[:, None, None] * 0.1 + code_points()[:, None] * -0.05 + 0.2
     code = np.broadcast_to(slope, (EDGE,) * 3)
     places = np.linspace(-29, 29, 40)
-    found = decode(code / UNIT, places, places, places)
+    decoded = decode(code / UNIT, places, places, places)
     middle = slice(6, 34)  # At its ends the spline has no slope.
-    wanted = places[:, None, None] * 0.1 + places[:, None] * -0.05 + 0.2
-    np.testing.assert_allclose(found[middle, middle], np.broadcast_to(wanted, found.shape)[middle, middle], atol=2e-3)
+    expected = places[:, None, None] * 0.1 + places[:, None] * -0.05 + 0.2
+    np.testing.assert_allclose(
+        decoded[middle, middle], np.broadcast_to(expected, decoded.shape)[middle, middle], atol=2e-3
+    )
 
 
 def test_the_matrix_of_a_code_has_rows_that_sum_to_one() -> None:
@@ -97,29 +99,29 @@ def test_the_matrix_of_a_code_has_rows_that_sum_to_one() -> None:
 def test_the_distance_of_voxels_is_half_a_voxel_beside_the_surface() -> None:
     inside = np.zeros((9, 9), bool)
     inside[2:7, :] = True
-    found = signed_distance(inside)
-    np.testing.assert_allclose(found[:, 4], [1.5, 0.5, -0.5, -1.5, -2.5, -1.5, -0.5, 0.5, 1.5])
+    signed = signed_distance(inside)
+    np.testing.assert_allclose(signed[:, 4], [1.5, 0.5, -0.5, -1.5, -2.5, -1.5, -0.5, 0.5, 1.5])
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), radius=st.floats(6, 25), squeeze=st.floats(0.6, 1.6))
-def test_whatever_is_drawn_passes_through_the_section(seed: int, radius: float, squeeze: float) -> None:
+def test_any_draw_passes_through_the_section(seed: int, radius: float, squeeze: float) -> None:
     rng = np.random.default_rng(seed)
     y, x = np.meshgrid(pixel_centres(), pixel_centres(), indexing="ij")
     mask = np.hypot(y * squeeze, x / squeeze) < radius
-    sight = to_network_input(mask * 1.0, mask * 1.0)
+    inputs = to_network_input(mask * 1.0, mask * 1.0)
     rough = np.clip(code_of(ball(18.0)) + 0.2 * rng.standard_normal((EDGE,) * 3), -1.5, 1.5)
-    model = build_model(CellImage("c", "", mask * 1.0, mask * 1.0, (1, 1, 1), "voxel"), rough[None], sight, {})
+    model = build_model(CellImage("c", "", mask * 1.0, mask * 1.0, (1, 1, 1), "voxel"), rough[None], inputs, {})
     section = model.sample(np.zeros(1), pixel_centres(), pixel_centres())[0] < 0
     assert overlap(section, mask) > 0.97
 
 
-def test_a_shape_that_agrees_with_its_section_is_left_alone() -> None:
+def test_a_shape_that_agrees_with_its_section_is_unchanged() -> None:
     distance = ball(15.0)
-    sight = to_network_input(np.ones((64, 64)), (distance[32] < 0).astype(float))
+    inputs = to_network_input(np.ones((64, 64)), (distance[32] < 0).astype(float))
     inner = np.abs(section_points()) < 20
-    found = section_correction(code_of(distance), sight.outline())[np.ix_(inner, inner)]
-    assert np.abs(found).max() < 0.6  # The mask has pixels, the ball has none.
+    correction = section_correction(code_of(distance), inputs.outline())[np.ix_(inner, inner)]
+    assert np.abs(correction).max() < 0.6  # The mask has pixels, the ball has none.
 
 
 @pytest.mark.parametrize("size", [32, 128, 96])
@@ -139,7 +141,7 @@ def test_brightness_has_no_unit(cell: SimulatedCell) -> None:
     np.testing.assert_allclose(one.channels(3.0), other.channels(3.0), rtol=1e-5)
 
 
-def test_looks_turn_code_and_picture_together(drawn: TrainingCell) -> None:
+def test_augmentation_transforms_code_and_picture_together(drawn: TrainingCell) -> None:
     rng = np.random.default_rng(0)
     for _ in range(6):
         seen = make_example(drawn, rng)
@@ -147,7 +149,7 @@ def test_looks_turn_code_and_picture_together(drawn: TrainingCell) -> None:
         assert overlap(middle, seen.seen[..., 2] > 0.5) > 0.85
 
 
-def test_a_stretched_cell_is_told_with_its_own_height(drawn: TrainingCell) -> None:
+def test_a_stretched_cell_has_its_own_height(drawn: TrainingCell) -> None:
     rng, ratios = np.random.default_rng(1), []
     for _ in range(12):
         seen = make_example(drawn, rng)
@@ -158,7 +160,7 @@ def test_a_stretched_cell_is_told_with_its_own_height(drawn: TrainingCell) -> No
     assert np.mean(ratios) == pytest.approx(1, abs=0.06)
 
 
-def test_a_cell_turned_in_space_keeps_its_volume(cell: SimulatedCell) -> None:
+def test_a_rotated_cell_keeps_its_volume(cell: SimulatedCell) -> None:
     rng = np.random.default_rng(1)
     volumes = [rotate_cell(rng, cell.inside).inside.sum() for _ in range(4)]
     np.testing.assert_allclose(volumes, cell.inside.sum(), rtol=0.03)
@@ -186,8 +188,8 @@ class Oracle(ShapeDenoiser):
 @pytest.mark.parametrize("steps", [1, 4])
 def test_the_flow_ends_at_what_the_network_knows(steps: int) -> None:
     seen = jnp.zeros((2, PIXELS, PIXELS, CHANNELS))
-    found = flow.draw(Oracle((8,), (1,)), seen, flow.noise(jax.random.key(0), 2), steps)
-    np.testing.assert_allclose(found, 0.25, atol=1e-6)
+    codes = flow.draw(Oracle((8,), (1,)), seen, flow.noise(jax.random.key(0), 2), steps)
+    np.testing.assert_allclose(codes, 0.25, atol=1e-6)
 
 
 def test_a_small_network_learns_one_cell(drawn: TrainingCell) -> None:
@@ -254,9 +256,9 @@ def test_a_network_that_says_nothing_gives_the_likeliest_code_of_numbers_that_kn
     own, other = jax.random.split(jax.random.key(2))
     codes = middle + spread * flow.noise(own, 4)
     noisy = time * codes + (1 - time) * flow.noise(other, 4)
-    found = denoiser.estimate(noisy, jnp.full(4, time), jnp.zeros((4, PIXELS, PIXELS, CHANNELS)))
+    estimated = denoiser.estimate(noisy, jnp.full(4, time), jnp.zeros((4, PIXELS, PIXELS, CHANNELS)))
     variance = 1 / (1 / spread**2 + (time / (1 - time)) ** 2)  # What is known before, and what is measured.
-    np.testing.assert_allclose(((found - codes) ** 2).mean(), variance, rtol=0.05)
+    np.testing.assert_allclose(((estimated - codes) ** 2).mean(), variance, rtol=0.05)
 
 
 def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: TrainingCell) -> None:
@@ -264,12 +266,12 @@ def test_a_draw_is_refined_towards_its_picture(cell: SimulatedCell, drawn: Train
     image = jnp.asarray(drawn.inputs.image, jnp.float32)
     start = jnp.asarray(np.clip(truth * 0.7 - 0.1, -1.5, 1.5))[None]
     blur = MicroscopePsf(0.9, 2.5, 0.25, 3.5)
-    found, before, after = refine._fit(start, image, blur, 40)
+    refined, before, after = refine._fit(start, image, blur, 40)
     membrane = jnp.log(jnp.array([3.5]))
     np.testing.assert_allclose(before, refine.misfit(refine.RefinedDraws(start, membrane), image, blur), rtol=1e-4)
-    assert float(refine.misfit(refine.RefinedDraws(found, membrane), image, blur)[0]) < 0.7 * float(before[0])
+    assert float(refine.misfit(refine.RefinedDraws(refined, membrane), image, blur)[0]) < 0.7 * float(before[0])
     assert float(after[0]) < 0.7 * float(before[0])
-    assert float(jnp.sqrt(((found - start) ** 2).mean())) < 0.2
+    assert float(jnp.sqrt(((refined - start) ** 2).mean())) < 0.2
 
 
 def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
@@ -293,14 +295,14 @@ def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
     assert (bends[1] < 0.4 * bends[0]).all()
 
 
-def test_a_distance_on_voxels_that_are_no_cubes_says_that_it_is_none(cell: SimulatedCell, drawn: TrainingCell) -> None:
+def test_a_distance_on_anisotropic_voxels_is_described_as_such(cell: SimulatedCell, drawn: TrainingCell) -> None:
     mask, code = cell.mask.astype(float), make_example(drawn).code[None]
     for voxel, cubes in (((0.17e-6,) * 3, True), ((0.2e-6, 0.17e-6, 0.17e-6), False)):
         model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), code, drawn.inputs, {})
         assert ("no true distance" in model.quantities[0].meaning) is not cubes
 
 
-def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volume(tmp_path: Path) -> None:
+def test_the_continuous_model_is_the_code_and_has_one_volume_at_any_sampling(tmp_path: Path) -> None:
     distance = ball(16.0)
     mask = (distance[32] < 0).astype(float)
     voxel = (0.2e-6, 0.17e-6, 0.17e-6)
@@ -311,9 +313,9 @@ def test_the_continuous_model_is_the_code_and_no_sampling_of_it_has_another_volu
     assert model.draws == 2
     one = model.draw(0)
     far = 6 * WIDTH  # Away from the section nothing is added.
-    wanted = 0.17e-6 * decode(codes[0], np.array([far]), pixel_centres(), pixel_centres())[0]
+    expected = 0.17e-6 * decode(codes[0], np.array([far]), pixel_centres(), pixel_centres())[0]
     np.testing.assert_allclose(
-        one.sample(np.array([far * 0.2e-6]), *[pixel_centres() * 0.17e-6] * 2)[0], wanted, atol=2e-11
+        one.sample(np.array([far * 0.2e-6]), *[pixel_centres() * 0.17e-6] * 2)[0], expected, atol=2e-11
     )
     volumes = []
     for edge in (64, 256):
