@@ -1,10 +1,12 @@
 """Root attributes, format version and checked opening of our own HDF5 files."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 import h5py
 
@@ -83,7 +85,20 @@ def _is_raised_by_h5py(error: Exception) -> bool:
 
 def text_of(value: object) -> str:
     """Return an attribute or a text dataset, which h5py may give as bytes, as text."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def read_json(dataset: h5py.Dataset) -> Any:
+    """Read a text dataset that holds JSON.
+
+    Raises:
+        DataError: If the text is no JSON.
+    """
+    try:
+        return json.loads(text_of(dataset[()]))
+    except json.JSONDecodeError as error:
+        place = f"{dataset.file.filename}:{dataset.name}"
+        raise DataError(Diagnostic(place, f"is no JSON ({error})", "the file is torn: copy it again")) from error
 
 
 def number_or_text(value: object) -> float | str:

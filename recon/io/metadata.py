@@ -49,7 +49,7 @@ def assemble(
         quantities = (UNNAMED, *(Quantity(f"value_{i}", "1", "") for i in range(1, len(arrays))))[: len(arrays)]
     z, y, x = even_axes(arrays[0].shape, spacing, stored.get("first") or first)
     values = {q.name: np.asarray(array) for q, array in zip(quantities, arrays, strict=True)}
-    return Volume(stored.get("kind", kind), z, y, x, values, quantities, stored.get("attributes", {}))
+    return Volume(stored.get("kind") or kind, z, y, x, values, quantities, stored.get("attributes", {}))
 
 
 def even_axes(

@@ -14,7 +14,7 @@ from ..errors import DataError, Diagnostic
 from ..frame import ModelFrame
 from ..model import Model, ModelQuantity
 from .atomic import write_atomically
-from .hdf5_common import number_or_text, open_checked, text_of, write_root_attributes
+from .hdf5_common import number_or_text, open_checked, read_json, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-model"
@@ -67,15 +67,13 @@ def read_model(path: str | os.PathLike[str]) -> Model:
     with open_checked(path, FORMAT) as file:
         try:
             model = Model(
-                json.loads(text_of(file["architecture"][()])),
+                read_json(file["architecture"]),
                 _read_weights(file["weights"]),
                 _read_frame(file["frame"]),
                 _read_quantities(file["quantities"]),
                 text_of(file.attrs["kind"]),
-                json.loads(text_of(file["provenance"][()])) if "provenance" in file else {},
+                read_json(file["provenance"]) if "provenance" in file else {},
             )
-        except json.JSONDecodeError as error:
-            raise DataError(Diagnostic(str(path), f"is not a model: its description is not JSON ({error})")) from error
         except DataError as error:
             raise DataError(*(Diagnostic(str(path), fault.message, fault.remedy) for fault in error.faults)) from error
         points, expected = file["selftest/points"][()], file["selftest/values"][()]

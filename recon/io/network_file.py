@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic
 from .atomic import write_atomically
-from .hdf5_common import open_checked, text_of, write_root_attributes
+from .hdf5_common import open_checked, read_json, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-network"
@@ -104,7 +104,7 @@ def read(name: str | Path, kind: str) -> Network:
         arrays = _arrays(file, "weights").items()
         weights = {_current_name(name): array.astype(np.float32) for name, array in arrays}
         statistics = _arrays(file, "statistics")
-        constants, provenance = (json.loads(text_of(file[part][()])) for part in ("architecture", "provenance"))
+        constants, provenance = (read_json(file[part]) for part in ("architecture", "provenance"))
     return Network(kind, constants, weights, provenance, statistics)
 
 

@@ -86,7 +86,7 @@ def _write_entry(entry: Any, volume: Volume, program: str) -> None:
     detector = volume.attributes.get(FRAME) == DETECTOR
     entry.attrs.update({"NX_class": "NXentry", "default": "data_1"})
     frame = "the detector's frame" if detector else "the laboratory's frame: z along the beam, y up, x across"
-    entry["title"] = f"{volume.kind} on {frame}"
+    entry["title"] = f"{volume.kind or 'volume'} on {frame}"
     entry["program_name"] = program
     entry["start_time"] = datetime.now(UTC).isoformat(timespec="seconds")
     names = [n for n in _MAIN if n in volume.values] or [volume.quantities[0].name]
@@ -179,7 +179,7 @@ def _read_ours(entry: Any, kind: str) -> Volume:
     z, y, x = (np.asarray(image[axis][()], float) for axis in "zyx")
     unit = "voxel" if text_of(image["z"].attrs.get("units", "m")) == "voxel" else "m"
     ordered = {q.name: values[q.name] for q in quantities}
-    kind = text_of(entry.attrs.get("kind", kind))
+    kind = text_of(entry.attrs.get("kind", "")) or kind
     return Volume(kind, z, y, x, ordered, tuple(quantities), _read_attributes(image), unit)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unflat.recon.errors import DataError
-from unflat.recon.io.hdf5_common import open_checked
+from unflat.recon.io.hdf5_common import open_checked, read_json
 
 
 @pytest.fixture
@@ -68,3 +68,10 @@ def test_a_file_that_is_no_hdf5_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("view,y,x\n")
     with pytest.raises(DataError, match=r"a\.h5: cannot be read.*not HDF5"), open_checked(tmp_path / "a.h5"):
         pass
+
+
+def test_text_that_is_no_json_is_reported_with_its_place(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        file["architecture"] = '{"type": '
+    with pytest.raises(DataError, match=r"a\.h5:/architecture: is no JSON"), open_checked(path) as file:
+        read_json(file["architecture"])

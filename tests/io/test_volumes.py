@@ -515,3 +515,19 @@ def test_a_full_disk_leaves_no_stream_to_be_flushed(tmp_path: Path) -> None:
         gc.collect()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+def test_the_kind_is_that_of_the_caller_if_the_file_has_none(tmp_path: Path) -> None:
+    np.savez(tmp_path / "v.npz", values=np.ones(SHAPE))
+    assert read_volume(tmp_path / "v.npz", SPACING).kind == ""
+    assert read_volume(tmp_path / "v.npz", SPACING, "crystal").kind == "crystal"
+    save(volume_of(), tmp_path / "own.npz")
+    assert read_volume(tmp_path / "own.npz", kind="crystal").kind == "cell"
+
+
+def test_an_unknown_kind_is_written_as_unknown(tmp_path: Path) -> None:
+    volume = volume_of()
+    volume = Volume("", volume.z, volume.y, volume.x, volume.values, volume.quantities)
+    for ending in ENDINGS:
+        save(volume, tmp_path / f"v{ending}")
+        assert read_volume(tmp_path / f"v{ending}", kind="shape").kind == "shape"

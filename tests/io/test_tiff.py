@@ -1,0 +1,45 @@
+"""OME metadata of a TIFF, and the order of file names."""
+
+import math
+
+import numpy as np
+import pytest
+
+from unflat.recon.io.tiff import natural_order, parse_ome
+
+OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels {}/></Image></OME>'
+
+
+def test_sizes_without_a_unit_are_in_micrometres() -> None:
+    metadata = parse_ome(OME.format('PhysicalSizeX="0.1" PhysicalSizeY="0.12" PhysicalSizeZ="0.3"'))
+    np.testing.assert_allclose(metadata.size, (0.3e-6, 0.12e-6, 0.1e-6), rtol=1e-12)
+    assert metadata.voxel_size == metadata.size
+
+
+def test_each_axis_has_its_own_unit() -> None:
+    sizes = 'PhysicalSizeX="65" PhysicalSizeXUnit="nm" PhysicalSizeY="0.065" PhysicalSizeYUnit="µm"'
+    metadata = parse_ome(OME.format(sizes))
+    np.testing.assert_allclose(metadata.size[1:], (65e-9, 65e-9), rtol=1e-12)
+    assert metadata.has_pixel_size
+    assert metadata.voxel_size is None
+
+
+def test_a_single_section_without_a_height_is_as_high_as_a_pixel() -> None:
+    metadata = parse_ome(OME.format('SizeZ="1" PhysicalSizeX="0.1" PhysicalSizeY="0.12"'))
+    assert math.isnan(metadata.size[0])
+    np.testing.assert_allclose(metadata.voxel_size or (), (0.12e-6, 0.12e-6, 0.1e-6), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [None, "", "no XML", "<OME/>", OME.format('PhysicalSizeX="1" PhysicalSizeY="1" PhysicalSizeXUnit="pixel"')],
+)
+def test_sizes_that_are_absent_or_of_no_length_are_unknown(xml: str | None) -> None:
+    metadata = parse_ome(xml)
+    assert not metadata.has_pixel_size
+    assert metadata.voxel_size is None
+
+
+def test_names_are_ordered_by_their_numbers() -> None:
+    names = ["image_10", "image_2", "dark", "image_1"]
+    assert sorted(names, key=natural_order) == ["dark", "image_1", "image_2", "image_10"]
