@@ -478,7 +478,7 @@ class TestCommand:
     def test_long_work_shows_its_progress(
         self, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sampling, "PATIENCE", 0.0)
+        monkeypatch.setattr(sampling, "PROGRESS_SECONDS", 0.0)
         assert run(["volume", str(tmp_path), "-o", str(tmp_path / "v.h5")]) == 0
         assert "sampling: 1024/1024" in capsys.readouterr().err
 
