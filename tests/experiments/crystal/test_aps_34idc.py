@@ -1,4 +1,4 @@
-"""Raw scans of 34-ID-C: what is dead becomes mask, what is measured keeps its counts, and angles become steps of q."""
+"""Raw scans of 34-ID-C: dead pixels are masked, measured ones keep their counts, and angles become steps of q."""
 
 import zipfile
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def frames() -> np.ndarray:
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
-    """A small scan: the detector is larger than the frames, one pixel is dead, one hot, one half there."""
+    """A small scan: the detector is larger than the frames, one pixel is dead, one hot, one half covered."""
     folder = tmp_path / "scan7"
     (folder / "frames").mkdir(parents=True)
     for i, frame in enumerate(frames()):
@@ -75,34 +75,36 @@ def zipped(folder: Path) -> Path:
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
 def test_a_scan_is_an_acquisition(scan: Path, packed: bool) -> None:
-    found = read(CrystalSettings(), zipped(scan) if packed else scan)
-    assert found["images"].shape == (FRAMES, ROWS, COLUMNS)
-    assert found["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
-    assert found["detector_distance"] == pytest.approx(0.5)
-    np.testing.assert_allclose(found["pixel_size"], 55e-6)
-    np.testing.assert_allclose(found["monitor"], 1000 + 10 * np.arange(FRAMES))
+    acquisition = read(CrystalSettings(), zipped(scan) if packed else scan)
+    assert acquisition["images"].shape == (FRAMES, ROWS, COLUMNS)
+    assert acquisition["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
+    assert acquisition["detector_distance"] == pytest.approx(0.5)
+    np.testing.assert_allclose(acquisition["pixel_size"], 55e-6)
+    np.testing.assert_allclose(acquisition["monitor"], 1000 + 10 * np.arange(FRAMES))
 
 
 def test_dead_and_hot_pixels_become_mask_and_never_zero(scan: Path) -> None:
-    found = read(CrystalSettings(), scan)
+    acquisition = read(CrystalSettings(), scan)
     bad = np.zeros((ROWS, COLUMNS), bool)
     bad[3, 4] = bad[5, 6] = bad[7, 8] = True
-    np.testing.assert_array_equal(found["mask"] != 0, bad)
-    prepared = preprocess(CrystalSettings.model_validate({"acquisition": {"crop": "all", "monitor": None}}), found)
-    assert not prepared.good[:, bad].any()
+    np.testing.assert_array_equal(acquisition["mask"] != 0, bad)
+    preprocessed = preprocess(
+        CrystalSettings.model_validate({"acquisition": {"crop": "all", "monitor": None}}), acquisition
+    )
+    assert not preprocessed.good[:, bad].any()
 
 
-def test_the_white_field_evens_the_pixels_on_the_scale_of_counts(scan: Path) -> None:
-    raw, found = frames(), read(CrystalSettings(), scan)["images"]
+def test_the_white_field_equalizes_the_pixels_on_the_scale_of_counts(scan: Path) -> None:
+    raw, images = frames(), read(CrystalSettings(), scan)["images"]
     white = np.where(np.arange(COLUMNS) < 12, 1000.0, 2000.0)
     level = np.median(np.delete(np.broadcast_to(white, (ROWS, COLUMNS)).ravel(), [3 * 24 + 4, 5 * 24 + 6, 7 * 24 + 8]))
     good = read(CrystalSettings(), scan)["mask"] == 0
-    np.testing.assert_allclose(found[:, good], (raw * level / white)[:, good], rtol=1e-6)
+    np.testing.assert_allclose(images[:, good], (raw * level / white)[:, good], rtol=1e-6)
 
 
 def test_some_frames_are_read_alone(scan: Path) -> None:
-    wanted = CrystalSettings.model_validate({"acquisition": {"frames": "2:14"}})
-    np.testing.assert_array_equal(read(wanted, scan)["images"], read(CrystalSettings(), scan)["images"][2:14])
+    settings = CrystalSettings.model_validate({"acquisition": {"frames": "2:14"}})
+    np.testing.assert_array_equal(read(settings, scan)["images"], read(CrystalSettings(), scan)["images"][2:14])
 
 
 def test_info_shows_the_columns_of_the_scan(scan: Path) -> None:
@@ -112,7 +114,7 @@ def test_info_shows_the_columns_of_the_scan(scan: Path) -> None:
 
 
 def breaking(name: str) -> Callable[[Path], None]:
-    """Ways to break a scan."""
+    """Select a way to break a scan."""
 
     def text(change: Callable[[str], str]) -> Callable[[Path], None]:
         def rewrite(folder: Path) -> None:
@@ -162,11 +164,11 @@ def test_spec_names_may_hold_spaces() -> None:
 
 
 class TestGeometry:
-    """The steps of q against finite turns, computed another way: by vectors and turns of single pixels and frames."""
+    """Steps of q against finite differences, computed independently from vectors and rotations."""
 
     @staticmethod
     def q_of(row: float, column: float, turn: float, offset: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """q of a pixel, seen from the crystal that has turned from the middle of the scan: (x, y, z)."""
+        """Compute q (x, y, z) of a pixel in the frame of the crystal, which has turned from the middle of the scan."""
         k, p, d = 2 * np.pi / CURVE["wavelength"], 55e-6, CURVE["distance"]
 
         def about_y(a: float) -> np.ndarray:
@@ -183,7 +185,7 @@ class TestGeometry:
     @pytest.mark.parametrize("offset", [(0.0, 0.0), (-128.0, -128.0)])
     def test_the_basis_is_the_slope_of_q(self, offset: tuple[float, float]) -> None:
         step = np.radians(0.005)
-        found = compute_reflection(APS_34IDC, ANGLES, "Theta", step, offset=offset, **CURVE)
+        geometry = compute_reflection(APS_34IDC, ANGLES, "Theta", step, offset=offset, **CURVE)
         h = 0.5
         slopes = [
             (self.q_of(0, 0, h * step, offset) - self.q_of(0, 0, -h * step, offset)) / (2 * h),
@@ -191,16 +193,16 @@ class TestGeometry:
             (self.q_of(0, h, 0, offset) - self.q_of(0, -h, 0, offset)) / (2 * h),
         ]
         expected = np.stack([slope[::-1] for slope in slopes])
-        np.testing.assert_allclose(found.basis, expected, atol=1e-6 * np.abs(expected).max())
-        np.testing.assert_allclose(found.bragg_vector, self.q_of(0, 0, 0, offset)[::-1], rtol=1e-12)
+        np.testing.assert_allclose(geometry.basis, expected, atol=1e-6 * np.abs(expected).max())
+        np.testing.assert_allclose(geometry.bragg_vector, self.q_of(0, 0, 0, offset)[::-1], rtol=1e-12)
 
     def test_the_length_of_q_is_braggs(self) -> None:
-        found = compute_reflection(APS_34IDC, ANGLES, "Theta", 1e-4, **CURVE)
+        geometry = compute_reflection(APS_34IDC, ANGLES, "Theta", 1e-4, **CURVE)
         two_theta = np.arccos(np.cos(ANGLES["Delta"]) * np.cos(ANGLES["Gamma"]))
         expected = 4 * np.pi / CURVE["wavelength"] * np.sin(two_theta / 2)
-        assert np.linalg.norm(found.bragg_vector) == pytest.approx(expected, rel=1e-12)
+        assert np.linalg.norm(geometry.bragg_vector) == pytest.approx(expected, rel=1e-12)
 
-    def test_a_circle_the_other_way_round_turns_the_frames_round(self) -> None:
+    def test_a_reversed_circle_reverses_the_step_of_the_frames(self) -> None:
         other = replace(APS_34IDC, sample=(Circle("Theta", "-y"), *APS_34IDC.sample[1:]))
         one, two = (compute_reflection(m, ANGLES, "Theta", 1e-4, **CURVE) for m in (APS_34IDC, other))
         np.testing.assert_allclose(one.basis[0], -two.basis[0])
@@ -209,10 +211,10 @@ class TestGeometry:
     def test_an_inner_circle_turns_about_its_own_axis(self) -> None:
         """Chi stands at 90 degrees: phi turns about x, and the step is normal to it."""
         upright = {**ANGLES, "Theta": 0.0}
-        found = compute_reflection(APS_34IDC, upright, "Phi", 1e-4, **CURVE)
-        assert abs(found.basis[0] @ np.array([0.0, 0.0, 1.0])) < 1e-9 * np.linalg.norm(found.basis[0])
+        geometry = compute_reflection(APS_34IDC, upright, "Phi", 1e-4, **CURVE)
+        assert abs(geometry.basis[0] @ np.array([0.0, 0.0, 1.0])) < 1e-9 * np.linalg.norm(geometry.basis[0])
 
-    def test_a_detectors_circle_is_no_rocking_curve(self) -> None:
+    def test_a_circle_of_the_detector_is_refused_as_scanned(self) -> None:
         with pytest.raises(ValueError, match=r"'Delta' does not turn the crystal; those that do are Theta, Chi, Phi"):
             compute_reflection(APS_34IDC, ANGLES, "Delta", 1e-4, **CURVE)
 
@@ -228,9 +230,9 @@ def test_scan_54_has_the_voxel_and_the_axes_of_its_authors(shared_data: Path) ->
         mask = tree.array("/measurement/mask")
         assert mask is not None
         assert 200 < mask.read().sum() < 400
-    found = Reflection(*(leaf.read() for leaf in leaves.values() if leaf is not None))
-    steps = real_space_steps(found.basis, (200, 256, 256))
+    geometry = Reflection(*(leaf.read() for leaf in leaves.values() if leaf is not None))
+    steps = real_space_steps(geometry.basis, (200, 256, 256))
     np.testing.assert_allclose(np.linalg.norm(steps, axis=1) * 1e9, [15.6, 5.03, 5.03], rtol=0.003)
-    np.testing.assert_allclose(angles_between(found.basis), [90.0, 102.8, 76.9], atol=0.15)
-    # Gold's (111), to half a percent: the detector's angles are not known better.
-    assert np.linalg.norm(found.bragg_vector) == pytest.approx(2 * np.pi * np.sqrt(3) / 4.07999e-10, rel=0.006)
+    np.testing.assert_allclose(angles_between(geometry.basis), [90.0, 102.8, 76.9], atol=0.15)
+    # Gold (111), to half a percent, the accuracy of the detector's angles.
+    assert np.linalg.norm(geometry.bragg_vector) == pytest.approx(2 * np.pi * np.sqrt(3) / 4.07999e-10, rel=0.006)

@@ -1,4 +1,4 @@
-"""A neural field for a crystal from the shell: fit, stop and go on, and what can be asked of the model."""
+"""Fit of a neural field to a crystal by the command line: fit, stop, resume, and use of the model."""
 
 import importlib.util
 import json
@@ -38,7 +38,7 @@ simulate:
 
 
 def fit(work: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `unflat fit` in a process of its own."""
+    """Run `unflat fit` in a subprocess."""
     command = [sys.executable, "-m", "unflat", "fit", str(work / "c.yaml"), str(work / "scan.h5"), "-o"]
     words = [*command, str(work / name), *options]
     return subprocess.run(words, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
@@ -46,7 +46,7 @@ def fit(work: Path, name: str, *options: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a config, a simulated acquisition, and the run that fitted a field to it from nothing."""
+    """Folder with a config, a simulated acquisition, and a run that fitted a field to it."""
     folder = tmp_path_factory.mktemp("crystal")
     (folder / "c.yaml").write_text(CONFIG, "utf-8")
     assert unflat_status(["simulate", str(folder / "c.yaml"), "-o", str(folder / "scan.h5")]) == 0
@@ -62,14 +62,14 @@ def numbers(run: Path) -> dict[str, float]:
 
 
 def test_the_folder_holds_model_volume_and_report(work: Path) -> None:
-    run, found = work / "RUN", numbers(work / "RUN")
+    run, metrics = work / "RUN", numbers(work / "RUN")
     names = {file.name for file in run.iterdir()}
     assert {"DONE", "start.h5", "model.h5", "volume.h5", "predictions.h5", "report.html", "metrics.jsonl"} <= names
-    assert found["correlation"] > 0.9
-    assert found["strain_correlation"] > 0.4
-    assert 0.5 < found["llk_free"] < 4
-    assert found["llk_free"] < found["llk_free_start"]
-    assert {"psf_frame", "background", "chi_rms", "model_bytes", "volume_bytes", "voxel_size"} <= set(found)
+    assert metrics["correlation"] > 0.9
+    assert metrics["strain_correlation"] > 0.4
+    assert 0.5 < metrics["llk_free"] < 4
+    assert metrics["llk_free"] < metrics["llk_free_start"]
+    assert {"psf_frame", "background", "chi_rms", "model_bytes", "volume_bytes", "voxel_size"} <= set(metrics)
     figures = {file.stem for file in (run / "figures").iterdir()}
     assert {"amplitude", "phase", "strain", "continuous_amplitude", "course_of_the_fit"} <= figures
     page = (run / "report.html").read_text("utf-8")
@@ -90,11 +90,11 @@ def test_the_volume_is_the_model_sampled(work: Path) -> None:
 def test_the_detectors_frame_gives_the_counts_that_were_predicted(work: Path) -> None:
     from scipy.ndimage import convolve
 
-    with h5py.File(work / "RUN" / "volume.h5") as file, h5py.File(work / "RUN" / "predictions.h5") as told:
+    with h5py.File(work / "RUN" / "volume.h5") as file, h5py.File(work / "RUN" / "predictions.h5") as predictions:
         frame = file["detector_frame"]
         coherent = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(frame["density"][()])))) ** 2
         modelled = convolve(coherent, frame["point_spread_function"][()], mode="wrap") + frame["background"][()]
-        np.testing.assert_allclose(modelled[16], told["modelled/frame"][()], rtol=2e-2, atol=1e-2)
+        np.testing.assert_allclose(modelled[16], predictions["modelled/frame"][()], rtol=2e-2, atol=1e-2)
 
 
 def test_the_documented_reader_gives_the_same(work: Path, root: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_documented_reader_gives_the_same(work: Path, root: Path) -> None:
         np.testing.assert_allclose(values[quantity.name], expected, atol=1e-9 * np.abs(expected).max())
 
 
-def test_it_can_be_asked_sampled_and_drawn(work: Path, tmp_path: Path) -> None:
+def test_the_model_is_queried_sampled_and_drawn(work: Path, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("z [nm],y [nm],x [nm]\n0,0,0\n100,-50,30\n", "utf-8")
     run, size = str(work / "RUN"), ["--size", "96"]
     asked = ["query", run, str(tmp_path / "p.csv"), "-o", str(tmp_path / "v.csv")]
@@ -125,8 +125,8 @@ def test_it_can_be_asked_sampled_and_drawn(work: Path, tmp_path: Path) -> None:
     assert unflat_status([*zoom, "--quantity", "amplitude", *size]) == 0
 
 
-def test_a_run_that_was_stopped_comes_to_the_same_numbers(work: Path) -> None:
-    """On the way to the start, whose checkpoints are not the fit's."""
+def test_a_resumed_run_gives_the_same_numbers(work: Path) -> None:
+    """The run is stopped in the phasing of the initial guess, which has checkpoints of its own."""
     first = fit(work, "STOPPED", "--time-limit", "0.01 s")
     assert first.returncode == 75, first.stderr
     assert not (work / "STOPPED" / "start.h5").exists()
@@ -144,27 +144,27 @@ SIGNALLED = """
 import os, signal, sys
 from unflat.recon.runs.folder import RunFolder
 
-told = RunFolder.metrics
+append_metrics = RunFolder.append_metrics
 
 def signalled(folder, step, **numbers):
-    told(folder, step, **numbers)
+    append_metrics(folder, step, **numbers)
     if "loss" in numbers and step == 30:
         os.kill(os.getpid(), signal.SIGTERM)
 
-RunFolder.metrics = signalled
+RunFolder.append_metrics = signalled
 from unflat.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
-"""A cluster's signal that comes after the optimiser's 30th step."""
+"""Program that receives a cluster's signal after the optimiser's 30th step."""
 
 
 def losses(run: Path) -> list[float]:
-    """Of the optimiser's steps, as they were told."""
+    """Read the losses of the optimiser's steps from ``metrics.jsonl``."""
     lines = map(json.loads, (run / "metrics.jsonl").read_text("utf-8").splitlines())
     return [line["loss"] for line in lines if "loss" in line]
 
 
-def test_a_run_that_was_stopped_among_the_steps_comes_to_the_same_numbers(work: Path) -> None:
+def test_a_run_resumed_within_the_fit_gives_the_same_numbers(work: Path) -> None:
     run = work / "SIGNALLED"
     words = ["fit", str(work / "c.yaml"), str(work / "scan.h5"), "-o", str(run)]
     command = [sys.executable, "-c", SIGNALLED, *words]
@@ -190,7 +190,7 @@ def test_a_run_that_was_stopped_among_the_steps_comes_to_the_same_numbers(work: 
         ("other.h5", 3, "the density has the shape (16, 16, 16), the measurement (32, 32, 32) (frame, y, x)"),
     ],
 )
-def test_a_start_that_is_none_is_refused(work: Path, start: str, status: int, message: str) -> None:
+def test_a_start_without_a_density_is_refused(work: Path, start: str, status: int, message: str) -> None:
     with h5py.File(work / "other.h5", "w") as file:
         file["detector_frame/density"] = np.ones((16, 16, 16), complex)
     named = start if start == "nowhere" else str(work / start)
@@ -200,7 +200,7 @@ def test_a_start_that_is_none_is_refused(work: Path, start: str, status: int, me
 
 
 def test_from_a_run_without_a_basis_and_above_its_gate(work: Path) -> None:
-    """The model is then in voxels, and is drawn as such."""
+    """The model is in voxels, and is drawn in voxels."""
     options = [f"fit.start={work / 'RUN'}", "acquisition.reciprocal_basis=null", "fit.gate=0.001", "fit.steps=5"]
     done = fit(work, "GATE", *(word for option in options for word in ("--set", option)))
     assert done.returncode == 5, done.stderr

@@ -1,4 +1,4 @@
-"""From a density to a crystal in the laboratory, and its score: signs, sizes, frames and ambiguities."""
+"""Resampling of a density to the laboratory, simulation, and evaluation: signs, sizes, frames and ambiguities."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ KNOWN = LaboratoryFrame(BASIS, G)
 
 
 def strained(strength: float = 4e-4) -> Solution:
-    """A ball that is stretched along G towards its one side: u_G = strength · x_G² / (2 R), in the measured frame."""
+    """Ball that is strained along G on one side, in the detector's frame: u_G = strength · x_G² / (2 R)."""
     where = sample_positions(real_space_steps(BASIS, SHAPE), SHAPE)
     radius = 2.4e-7
     along = where @ (G / np.linalg.norm(G))
@@ -65,8 +65,8 @@ class TestVolume:
     def test_the_volume_of_the_crystal_does_not_depend_on_the_skewed_grid(self) -> None:
         volume = to_laboratory(strained(0.0), KNOWN)
         spacing = np.prod(volume.spacing)
-        found = float((volume.values["support"] > 0).sum() * spacing)
-        assert found == pytest.approx(4 / 3 * np.pi * 2.4e-7**3, rel=0.12)
+        measured = float((volume.values["support"] > 0).sum() * spacing)
+        assert measured == pytest.approx(4 / 3 * np.pi * 2.4e-7**3, rel=0.12)
         np.testing.assert_allclose(np.diff(volume.spacing), 0, atol=1e-15)
 
     @given(shift=st.tuples(*[st.integers(-15, 15)] * 3), ramp=st.tuples(*[st.floats(-0.45, 0.45)] * 3))
@@ -85,7 +85,7 @@ class TestVolume:
         np.testing.assert_allclose(one.values["phase"][core], other.values["phase"][core], atol=0.02)
         np.testing.assert_allclose(one.values["strain"][core], other.values["strain"][core], atol=1e-5)
 
-    def test_crumbs_are_no_crystal(self) -> None:
+    def test_fragments_are_removed(self) -> None:
         plain = strained()
         crumbled, support = plain.density.copy(), plain.support.copy()
         crumbled[2:4, 3, 3], support[2:4, 3, 3] = 1j, True
@@ -98,15 +98,15 @@ class TestVolume:
         assert volume.spacing == (1.0, 1.0, 1.0)
         assert "strain" not in volume.values
         solution = strained()
-        seen = MeasurementModel(gaussian_kernel((0, 0, 0)), 0.0, solution.support, np.ones(SHAPE[0]))
-        write_volume_file(tmp_path / "v.h5", volume, solution, LaboratoryFrame(), seen, {})
+        measurement = MeasurementModel(gaussian_kernel((0, 0, 0)), 0.0, solution.support, np.ones(SHAPE[0]))
+        write_volume_file(tmp_path / "v.h5", volume, solution, LaboratoryFrame(), measurement, {})
         with h5py.File(tmp_path / "v.h5") as file:
             assert file["volume/z"].attrs["units"] == "voxel"
         again = read_volume(tmp_path / "v.h5")
         assert again.length_unit == "voxel"
         np.testing.assert_array_equal(again.z, volume.z)
 
-    def test_a_crystal_that_came_to_nothing_is_told(self) -> None:
+    def test_an_empty_crystal_is_refused(self) -> None:
         plain = strained()
         for nothing in (Solution(plain.density, np.zeros(SHAPE, bool)), Solution(0 * plain.density, plain.support)):
             with pytest.raises(DataError, match=r"nothing is left of the crystal: .*another seed"):
@@ -116,8 +116,8 @@ class TestVolume:
         plain = strained()
         rng = np.random.default_rng(0)
         noise = rng.normal(0, 0.1, (4, *SHAPE)) + 1j * rng.normal(0, 0.1, (4, *SHAPE))
-        kept = (plain.density * (1 + noise)).astype(np.complex64)
-        volume = to_laboratory(Solution(plain.density, plain.support, kept), KNOWN)
+        alternatives = (plain.density * (1 + noise)).astype(np.complex64)
+        volume = to_laboratory(Solution(plain.density, plain.support, alternatives), KNOWN)
         core = volume.values["amplitude"] > 0.95
         assert 0.03 < float(np.median(volume.values["uncertainty_phase"][core])) < 0.12
         assert 0.03 < float(np.median(volume.values["uncertainty_amplitude"][core])) < 0.12
@@ -126,16 +126,16 @@ class TestVolume:
         )
         assert "uncertainty_strain" in volume.values
 
-    def test_anyone_can_recompute_the_counts(self, tmp_path: Path) -> None:
-        """By the file alone: |FFT(density)|² ⊛ point_spread_function + background."""
+    def test_the_counts_follow_from_the_file_alone(self, tmp_path: Path) -> None:
+        """From the file alone: |FFT(density)|² ⊛ point_spread_function + background."""
         from scipy.ndimage import convolve
 
         solution, sigmas = strained(), (0.5, 0.4, 0.0)
         kernel = gaussian_kernel(sigmas)
         volume = to_laboratory(solution, KNOWN)
         flux = np.linspace(1.5, 0.5, SHAPE[0])
-        seen = MeasurementModel(kernel, 0.25, np.ones(SHAPE, bool), flux)
-        write_volume_file(tmp_path / "v.h5", volume, solution, KNOWN, seen, {"input": "scan.h5"})
+        measurement = MeasurementModel(kernel, 0.25, np.ones(SHAPE, bool), flux)
+        write_volume_file(tmp_path / "v.h5", volume, solution, KNOWN, measurement, {"input": "scan.h5"})
         with h5py.File(tmp_path / "v.h5") as file:
             frame = file["detector_frame"]
             psf = frame["point_spread_function"][()]
@@ -152,8 +152,8 @@ class TestVolume:
 
 
 def config(**simulate_: Any) -> CrystalSettings:
-    wanted = {"shape": [32, 32, 32], "oversampling": 2.4, "flaws": [], "strains": ["polynomial"], "phase": [1.0, 1.2]}
-    return CrystalSettings.model_validate({"kind": "crystal", "seed": 3, "simulate": wanted | simulate_})
+    section = {"shape": [32, 32, 32], "oversampling": 2.4, "flaws": [], "strains": ["polynomial"], "phase": [1.0, 1.2]}
+    return CrystalSettings.model_validate({"kind": "crystal", "seed": 3, "simulate": section | simulate_})
 
 
 class TestSimulation:
@@ -163,10 +163,10 @@ class TestSimulation:
         other = simulate(config().model_copy(update={"seed": 4}))
         assert not np.array_equal(one["images"], other["images"])
 
-    def test_counts_gap_and_missing_frames_are_as_wished(self) -> None:
+    def test_counts_gap_and_missing_frames_follow_the_config(self) -> None:
         detector = {"counts": 3e5, "gap": 3, "missing": 0.25, "hot_pixels": 2}
-        found = simulate(config(detector=detector))
-        good = found["mask"] == 0
+        acquisition = simulate(config(detector=detector))
+        good = acquisition["mask"] == 0
         assert not good[24:].any()
         assert not good[:, 17:20].any()
         assert good[:24, :17].all()
@@ -200,7 +200,7 @@ class TestSimulation:
             simulate(config())
 
     @pytest.mark.parametrize("frame", ["skewed", "orthogonal"])
-    def test_the_crystal_has_the_wanted_oversampling(self, frame: str) -> None:
+    def test_the_crystal_has_the_oversampling_of_the_config(self, frame: str) -> None:
         made = simulate(config(frame=frame, oversampling=2.4))
         truth = made.truth
         assert truth is not None
@@ -213,11 +213,11 @@ class TestSimulation:
     def test_it_is_written_and_read_with_its_truth(self, tmp_path: Path) -> None:
         made = simulate(config())
         write(made, SCHEMA, tmp_path / "scan.h5")
-        found = read(config(), tmp_path / "scan.h5")
-        assert found.truth is not None
+        acquisition = read(config(), tmp_path / "scan.h5")
+        assert acquisition.truth is not None
         assert made.truth is not None
-        np.testing.assert_array_equal(found.truth.values["density"], made.truth.values["density"])
-        np.testing.assert_array_equal(found["images"], made["images"])
+        np.testing.assert_array_equal(acquisition.truth.values["density"], made.truth.values["density"])
+        np.testing.assert_array_equal(acquisition["images"], made["images"])
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,7 @@ def truth() -> Volume:
     return made.truth
 
 
-class TestScore:
+class TestEvaluation:
     def test_the_truth_is_perfect(self, truth: Volume) -> None:
         numbers = score(truth, truth)
         assert numbers["correlation"] == pytest.approx(1, abs=1e-6)
@@ -251,8 +251,8 @@ class TestScore:
         assert numbers["phase_error"] < 0.1
         assert numbers["strain_correlation"] > 0.97
 
-    def test_a_strain_of_the_wrong_sign_is_seen(self, truth: Volume) -> None:
-        """The conjugate in place of the twin: what a forgotten convention does."""
+    def test_a_strain_of_the_wrong_sign_is_detected(self, truth: Volume) -> None:
+        """The conjugate in place of the twin, as a wrong sign convention gives it."""
         wrong = Volume(
             "crystal",
             truth.z,

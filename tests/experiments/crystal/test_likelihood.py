@@ -1,4 +1,4 @@
-"""A crystal's continuous model and the fit to its rocking curve, without a shell: signs, sizes, gradients, recovery."""
+"""Continuous model of a crystal and its likelihood: signs, sizes, gradients, recovery."""
 
 from dataclasses import replace
 from functools import cache
@@ -42,25 +42,25 @@ BOX = SupportBox((8, 8, 8), (24, 24, 24), SHAPE, 2)
 RADIUS = 8.5e-8
 
 
-def raw_of(wave: Any) -> np.ndarray:
-    """Outputs s, a, b on the box's samples of a ball with a soft edge and a wave, a function of the place in metres."""
-    places = np.stack(np.meshgrid(*BOX.axes, indexing="ij"), axis=-1) @ STEPS
-    distance, values = np.linalg.norm(places, axis=-1), wave(places)
+def sample_outputs(wave: Any) -> np.ndarray:
+    """Sample the outputs s, a, b of a ball with a soft edge and a wave, a function of the position [m]."""
+    positions = np.stack(np.meshgrid(*BOX.axes, indexing="ij"), axis=-1) @ STEPS
+    distance, values = np.linalg.norm(positions, axis=-1), wave(positions)
     return np.stack([np.clip((RADIUS - distance) / 1e-8, -1.5, 1.5), values.real, values.imag])
 
 
 FIELD = Pyramid(((27, 27, 27),) * 3, 3, 0, 3)
-"""Three levels alike: each puts right what the damping of the one before left."""
+"""Architecture of three equal levels: each corrects the residual of the level before."""
 
 
 def fitted(wave: Any) -> dict[str, np.ndarray]:
     """Weights of such a ball."""
-    return FIELD.fit_to_grid(FIELD.init(0), raw_of(wave), grid_axes(BOX.samples))
+    return FIELD.fit_to_grid(FIELD.init(0), sample_outputs(wave), grid_axes(BOX.samples))
 
 
 def crystal(phase: Any, basis: bool = True) -> Model:
-    """The model of a ball with such a phase."""
-    return model_with(lambda places: np.exp(1j * phase(places)), basis)
+    """Model of a ball with a phase, a function of the position [m]."""
+    return model_with(lambda positions: np.exp(1j * phase(positions)), basis)
 
 
 def model_with(wave: Any, basis: bool = True) -> Model:
@@ -69,15 +69,15 @@ def model_with(wave: Any, basis: bool = True) -> Model:
     return build_model(FIELD.architecture, [fitted(wave)], BOX, place, steps, None, {})
 
 
-def bent(places: np.ndarray) -> np.ndarray:
-    """The phase of a displacement along G whose strain is 2.5e4 x_G."""
-    x = places @ (G / np.linalg.norm(G))
+def quadratic_strain_phase(positions: np.ndarray) -> np.ndarray:
+    """Phase of a displacement along G whose strain is 2.5e4 x_G."""
+    x = positions @ (G / np.linalg.norm(G))
     return np.asarray(-np.linalg.norm(G) * 1.25e4 * x**2)
 
 
 class TestModel:
     def test_strain_has_the_sign_and_the_size_of_the_truth(self) -> None:
-        model, unit = crystal(bent), G / np.linalg.norm(G)
+        model, unit = crystal(quadratic_strain_phase), G / np.linalg.norm(G)
         x = np.linspace(-6e-8, 6e-8, 25)
         points = x[:, None] * unit
         np.testing.assert_allclose(model(points, "strain"), 2.5e4 * x, atol=2e-5)
@@ -87,20 +87,20 @@ class TestModel:
         np.testing.assert_allclose(model(points, "amplitude"), 1, atol=0.06)
 
     def test_strain_is_the_slope_of_the_displacement(self) -> None:
-        model, unit = crystal(bent), G / np.linalg.norm(G)
+        model, unit = crystal(quadratic_strain_phase), G / np.linalg.norm(G)
         points = np.random.default_rng(0).uniform(-4e-8, 4e-8, (50, 3))
         h = 1e-11
         slope = (model(points + h * unit, "displacement") - model(points - h * unit, "displacement")) / (2 * h)
         np.testing.assert_allclose(model(points, "strain"), slope, atol=1e-8)
 
     def test_outside_the_crystal_there_is_nothing(self) -> None:
-        model = crystal(bent)
+        model = crystal(quadratic_strain_phase)
         values = model.at(np.array([[1.05e-7, 0, 0], [0, 0, 1e-6]]))
         np.testing.assert_allclose(values, 0, atol=0.02)
 
     def test_two_lattices_agree_and_a_lattice_with_its_points(self) -> None:
-        """The samples of a lattice do not know of their neighbours, skewed as the box is."""
-        model = crystal(bent)
+        """Samples do not depend on their neighbours, also in a skewed box."""
+        model = crystal(quadratic_strain_phase)
         coarse = np.arange(-2, 3) * 2.4e-8
         fine = np.arange(-8, 9) * 6e-9
         for name in ("amplitude", "phase", "strain"):
@@ -110,7 +110,7 @@ class TestModel:
         np.testing.assert_allclose(model.sample(coarse, coarse, coarse, "phase").ravel(), model(grid, "phase"))
 
     def test_between_the_voxels_it_is_smooth(self) -> None:
-        model, x = crystal(bent), np.linspace(-6e-8, 6e-8, 2001)
+        model, x = crystal(quadratic_strain_phase), np.linspace(-6e-8, 6e-8, 2001)
         line = np.stack([0.1 * x, x, 0.2 * x], axis=-1)
         for name in ("amplitude", "strain"):
             slope = np.diff(model(line, name))
@@ -118,7 +118,7 @@ class TestModel:
 
     def test_phases_beyond_pi_are_unwrapped(self) -> None:
         unit, k = G / np.linalg.norm(G), 2 * np.pi / 1.6e-7
-        model = crystal(lambda places: 4 * np.cos(k * (places @ unit)))
+        model = crystal(lambda positions: 4 * np.cos(k * (positions @ unit)))
         x = np.linspace(-6e-8, 6e-8, 49)
         phase = model(x[:, None] * unit, "phase")
         assert np.ptp(phase) > 2 * np.pi
@@ -128,10 +128,10 @@ class TestModel:
         )
 
     def test_a_dislocation_is_a_zero_of_a_smooth_wave(self) -> None:
-        """Around a line the phase winds by 2π, which no smooth real phase can; on it the density is 0."""
+        """The phase winds by 2π around a line, which no smooth real phase does; on the line the density is 0."""
 
-        def wave(places: np.ndarray) -> np.ndarray:
-            y, x = places[..., 1], places[..., 2]
+        def wave(positions: np.ndarray) -> np.ndarray:
+            y, x = positions[..., 1], positions[..., 2]
             return np.asarray((x + 1j * y) / np.sqrt(x**2 + y**2 + (1e-8) ** 2))
 
         model = model_with(wave)
@@ -145,12 +145,12 @@ class TestModel:
 
     def test_a_ramp_and_an_offset_do_not_show(self) -> None:
         tilt = np.array([1e6, -2e6, 3e6])
-        one, other = crystal(bent), crystal(lambda p: bent(p) + p @ tilt + 0.7)
+        one, other = crystal(quadratic_strain_phase), crystal(lambda p: quadratic_strain_phase(p) + p @ tilt + 0.7)
         points = np.random.default_rng(0).uniform(-4e-8, 4e-8, (50, 3))
         for name, scale in (("phase", 0.02), ("strain", 2e-5)):
             np.testing.assert_allclose(one(points, name), other(points, name), atol=scale)
 
-    def test_without_a_basis_it_counts_voxels(self, tmp_path: Path) -> None:
+    def test_without_a_basis_the_model_is_in_voxels(self, tmp_path: Path) -> None:
         model = crystal(lambda p: 0 * p[..., 0], basis=False)
         assert [q.name for q in model.quantities] == ["amplitude", "phase", "occupancy"]
         write_model(model, tmp_path / "m.h5")
@@ -160,7 +160,7 @@ class TestModel:
         np.testing.assert_allclose(again.spacing, 1)
 
     def test_it_is_written_and_read_skewed(self, tmp_path: Path) -> None:
-        model = crystal(bent)
+        model = crystal(quadratic_strain_phase)
         write_model(model, tmp_path / "m.h5")
         again = unflat.load(tmp_path / "m.h5")
         np.testing.assert_array_equal(again.frame.world_from_model, model.frame.world_from_model)
@@ -168,13 +168,15 @@ class TestModel:
         np.testing.assert_array_equal(again.at(points), model.at(points))
 
     def test_an_unknown_head_is_refused(self) -> None:
-        model = crystal(bent)
+        model = crystal(quadratic_strain_phase)
         head = {**model.architecture["head"], "version": 2}
         with pytest.raises(DataError, match=r"unknown head 'crystal' of version 2"):
             replace(model, architecture={**model.architecture, "head": head})
 
     def test_an_ensemble_has_a_spread(self) -> None:
-        weights = [fitted(lambda places, f=f: np.exp(1j * f * bent(places))) for f in (1.0, 1.2)]
+        weights = [
+            fitted(lambda positions, f=f: np.exp(1j * f * quadratic_strain_phase(positions))) for f in (1.0, 1.2)
+        ]
         place = LaboratoryFrame(reciprocal_space_steps(STEPS, SHAPE), G)
         model = build_model(FIELD.architecture, weights, BOX, place, STEPS, None, {})
         point = (4e-8 * G / np.linalg.norm(G))[None]
@@ -196,7 +198,7 @@ def measured() -> Acquisition:
 
 @cache
 def rough_density() -> np.ndarray:
-    """The true density, as far as the measured window shows it, with noise and then blurred."""
+    """True density at the resolution of the detector, with noise and then blurred."""
     from scipy.ndimage import gaussian_filter
 
     from unflat.physics.diffraction.bragg_geometry import real_space_steps
@@ -216,17 +218,17 @@ def rough_density() -> np.ndarray:
     return np.asarray(gaussian_filter(density.real, 1.0) + 1j * gaussian_filter(density.imag, 1.0))
 
 
-def rough_start() -> InitialGuess:
+def rough_guess() -> InitialGuess:
     return InitialGuess.from_density(rough_density(), np.zeros(3), 0.05)
 
 
 @cache
 def problem(fineness: int = 2) -> CrystalLikelihood:
     settings = config(fineness=fineness)
-    return CrystalLikelihood(settings, preprocess(settings, measured()), rough_start())
+    return CrystalLikelihood(settings, preprocess(settings, measured()), rough_guess())
 
 
-class TestProblem:
+class TestLikelihood:
     def test_the_gradient_is_that_of_finite_differences(self) -> None:
         known, rng = problem(), np.random.default_rng(0)
         values = jnp.asarray(known.initial_guess(np.zeros(1, int)))
@@ -260,14 +262,14 @@ class TestProblem:
         np.testing.assert_array_equal(fitted + free, good)
 
     def test_the_prediction_does_not_depend_on_the_fineness(self) -> None:
-        """Where nothing is sharper than a voxel."""
-        found = []
+        """For a density without details finer than a voxel."""
+        fields = []
         for known in (problem(2), problem(3)):
             smooth = [np.cos(np.pi * s / 2) for s in grid_axes(known.box.samples)]
             bump = smooth[0][:, None, None] * smooth[1][:, None] * smooth[2]
             values = jnp.asarray(np.stack([2 * bump - 1, bump, 0.3 * bump]), jnp.float32)
-            found.append(np.asarray(jnp.abs(known.far_field(values))))
-        np.testing.assert_allclose(found[0], found[1], atol=2e-3 * found[0].max())
+            fields.append(np.asarray(jnp.abs(known.far_field(values))))
+        np.testing.assert_allclose(fields[0], fields[1], atol=2e-3 * fields[0].max())
 
     def test_a_small_crystal_is_recovered_from_a_rough_start(self) -> None:
         known, settings = problem(), config()
@@ -279,24 +281,22 @@ class TestProblem:
         assert fit.start_residual is not None
         assert fit.validation.value < 0.2 * fit.start_residual
         assert fit.validation.value < 3
-        found = score(known.model(field.architecture, [fit.best[0]], {}), truth)
-        assert found["correlation"] > 0.97
-        assert found["strain_correlation"] > 0.7
-        assert found["strain_error"] < found["strain_truth"]
+        accuracy = score(known.model(field.architecture, [fit.best[0]], {}), truth)
+        assert accuracy["correlation"] > 0.97
+        assert accuracy["strain_correlation"] > 0.7
+        assert accuracy["strain_error"] < accuracy["strain_truth"]
         assert align(known.guess.density, known.guess.density).correlation == pytest.approx(1)
 
     def test_a_fading_beam_gives_as_good_a_density(self) -> None:
-        """Some counts are left out, more from frame to frame: what is left is counted as under a fading beam."""
+        """Counts are thinned, more from frame to frame, as under a fading beam."""
         whole, settings = measured(), config()
         assert whole.truth is not None
         flux = np.geomspace(1, 1 / 3, len(whole["images"]))
         thinned = np.random.default_rng(0).binomial(whole["images"].astype(int), flux[:, None, None])
         arrays = {**whole.arrays, "images": thinned.astype(np.float32), "monitor": 1e4 * flux}
-        prepared = preprocess(settings, replace(whole, arrays=arrays))
-        np.testing.assert_array_equal(prepared.counts, thinned)
-        known = CrystalLikelihood(
-            settings, prepared, InitialGuess.from_density(rough_density() * 0.8, np.zeros(3), 0.05)
-        )
+        scan = preprocess(settings, replace(whole, arrays=arrays))
+        np.testing.assert_array_equal(scan.counts, thinned)
+        known = CrystalLikelihood(settings, scan, InitialGuess.from_density(rough_density() * 0.8, np.zeros(3), 0.05))
         fit = Fit(Objective(known, field_for(settings.fit, known.grid, 3), settings.fit), 3)
         fit.run(Callbacks())
         assert 0.5 < fit.validation.value < 3
@@ -309,23 +309,23 @@ class TestProblem:
         one, two = (Fit(Objective(known, field, known.settings.fit), 3, member) for member in (0, 1))
         assert not np.array_equal(one.state.field["decoder/w0"], two.state.field["decoder/w0"])
 
-    @pytest.mark.parametrize(("slack", "kept"), [(0.0, 1), (0.05, 3)])
+    @pytest.mark.parametrize(("slack", "best"), [(0.0, 1), (0.05, 3)])
     def test_a_later_state_is_kept_where_it_is_no_worse(
-        self, slack: float, kept: int, monkeypatch: pytest.MonkeyPatch
+        self, slack: float, best: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Measured from the best there was, so that it cannot creep away in small steps."""
+        """The tolerance is relative to the best state, so that the loss cannot drift in small steps."""
         fit = Fit(Objective(problem(), FIELD, config(slack=slack).fit), 3)
         fit._state = FitState({}, {}, None, jnp.zeros(()))
         for fit.step, figure in enumerate([9.0, 2.0, 2.2, 2.09, 2.13]):
             monkeypatch.setattr(fit, "losses", lambda *_, figure=figure, **__: np.array([figure]))
             assert fit.validate() == figure
-        assert fit.validation.step == kept
+        assert fit.validation.step == best
         assert fit.validation.least == 2.0
 
 
-class TestStart:
-    def test_a_start_is_brought_to_the_middle_without_its_ramp(self) -> None:
-        origin = rough_start()
+class TestInitialGuess:
+    def test_a_start_is_moved_to_the_middle_without_its_ramp(self) -> None:
+        origin = rough_guess()
         index = np.indices(origin.density.shape)
         turns = sum(
             2 * np.pi * r * i / n for r, i, n in zip((0.3, -0.2, 0.4), index, origin.density.shape, strict=True)
@@ -343,14 +343,14 @@ class TestStart:
         from unflat.recon.experiments.crystal.initial_guess import find_initial_guess
 
         settings = config(start="none")
-        found = find_initial_guess(settings, preprocess(settings, measured()))
-        middle = np.argwhere(found.support).mean(axis=0)
+        guess = find_initial_guess(settings, preprocess(settings, measured()))
+        middle = np.argwhere(guess.support).mean(axis=0)
         np.testing.assert_allclose(middle, 16, atol=0.6)
-        assert 0.005 < found.support.mean() < 0.15
+        assert 0.005 < guess.support.mean() < 0.15
 
 
-def test_a_models_volume_has_what_phasings_has() -> None:
-    model = crystal(bent)
+def test_volumes_of_model_and_phasing_hold_the_same_quantities() -> None:
+    model = crystal(quadratic_strain_phase)
     x = np.arange(-12, 13) * 1e-8
     volume = sample_volume(model, Grid(x, x, x))
     assert list(volume.values) == ["amplitude", "phase", "displacement", "strain", "support", "density"]

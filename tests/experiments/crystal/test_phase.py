@@ -1,4 +1,4 @@
-"""Phase retrieval from the shell: simulate, phase, evaluate; stop and go on; and what a run's folder holds."""
+"""Phase retrieval by the command line: simulate, phase, evaluate, stop, resume; and the contents of the folder."""
 
 import json
 import os
@@ -35,14 +35,14 @@ simulate:
 
 
 def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
+    """Run a command in a subprocess."""
     command = [sys.executable, "-m", "unflat", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a config, a simulated acquisition, and the run that phased it."""
+    """Folder with a config, a simulated acquisition, and the run that phased it."""
     folder = tmp_path_factory.mktemp("crystal")
     (folder / "c.yaml").write_text(CONFIG, "utf-8")
     made = unflat("simulate", folder / "c.yaml", "-o", folder / "scan.h5")
@@ -82,16 +82,16 @@ def test_the_report_shows_crystal_and_diffraction(work: Path) -> None:
     assert "withheld from the fit" not in page
 
 
-def test_evaluate_says_what_the_run_said(work: Path) -> None:
+def test_evaluate_gives_the_numbers_of_the_run(work: Path) -> None:
     done = unflat("evaluate", work / "RUN", work / "scan.h5", "--json")
     assert done.returncode == 0, done.stderr
-    found, told = json.loads(done.stdout), json.loads((work / "RUN" / "metrics.json").read_text("utf-8"))
+    evaluated, metrics = json.loads(done.stdout), json.loads((work / "RUN" / "metrics.json").read_text("utf-8"))
     for name in ("correlation", "phase_error", "strain_error", "support_overlap"):
-        assert found[name] == pytest.approx(told[name], rel=1e-5)
+        assert evaluated[name] == pytest.approx(metrics[name], rel=1e-5)
 
 
-def test_the_detectors_frame_gives_the_likelihood_that_was_told(work: Path) -> None:
-    """With numpy alone, from the volume file and the acquisition."""
+def test_the_detectors_frame_gives_the_likelihood_of_the_metrics(work: Path) -> None:
+    """Computed with NumPy from the volume file and the acquisition."""
     with h5py.File(work / "RUN" / "volume.h5") as file, h5py.File(work / "scan.h5") as scan:
         frame = file["detector_frame"]
         coherent = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(frame["density"][()])))) ** 2
@@ -105,11 +105,11 @@ def test_the_detectors_frame_gives_the_likelihood_that_was_told(work: Path) -> N
         counts = scan["measurement/images"][()]
     some = counts > 0
     terms = np.where(some, counts * np.log(np.where(some, counts, 1) / modelled), 0) + modelled - counts
-    told = json.loads((work / "RUN" / "metrics.json").read_text("utf-8"))
-    assert 2 * terms.mean() == pytest.approx(told["llk_all"], rel=0.02)
+    metrics = json.loads((work / "RUN" / "metrics.json").read_text("utf-8"))
+    assert 2 * terms.mean() == pytest.approx(metrics["llk_all"], rel=0.02)
 
 
-def test_a_run_that_was_stopped_comes_to_the_same_result(work: Path) -> None:
+def test_a_resumed_run_gives_the_same_result(work: Path) -> None:
     run = work / "STOPPED"
     first = unflat("phase", work / "c.yaml", work / "scan.h5", "-o", run, "--time-limit", "0.01 s")
     assert first.returncode == 75, first.stderr
@@ -142,7 +142,7 @@ def test_without_a_basis_the_result_is_in_voxels(work: Path) -> None:
     assert {"strain", "displacement"}.isdisjoint(volume.values)
 
 
-def test_the_volume_goes_to_paraview(work: Path) -> None:
+def test_the_volume_is_exported_to_paraview(work: Path) -> None:
     done = unflat("volume", work / "RUN", "-o", work / "crystal.vti", "--quantity", "amplitude", "--quantity", "strain")
     assert done.returncode == 0, done.stderr
     one, two = read_volume(work / "crystal.vti").values, read_volume(work / "RUN" / "volume.h5").values

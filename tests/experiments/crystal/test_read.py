@@ -1,4 +1,4 @@
-"""A crystal's rocking curve on its way in: read from any file, refused with a clear message, cleaned and cropped."""
+"""Reading, validation and preprocessing of a crystal's rocking curve."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ PEAK = (12, 14, 16)
 
 
 def pattern(shape: tuple[int, int, int] = SHAPE, peak: tuple[int, int, int] = PEAK, width: float = 2.8) -> np.ndarray:
-    """Counts of a small box-like crystal: a peak with fringes on a faint background."""
+    """Counts of a small cuboid crystal: a peak with fringes on a faint background."""
     z, y, x = (np.sinc((np.arange(n) - m) / width) ** 2 for n, m in zip(shape, peak, strict=True))
     mean = 2e4 * z[:, None, None] * y[:, None] * x + 0.02
     return np.random.default_rng(0).poisson(mean).astype(float)
@@ -51,7 +51,7 @@ def acquired(counts: np.ndarray, **arrays: Any) -> Acquisition:
 
 
 def sound(path: Path) -> Path:
-    """An acquisition without a fault."""
+    """Write an acquisition without a fault."""
     arrays = {
         "images": pattern().astype(np.float32),
         "mask": np.zeros(SHAPE, np.uint8),
@@ -67,19 +67,19 @@ def sound(path: Path) -> Path:
 
 
 class TestReading:
-    def test_a_file_of_ours_comes_back_as_it_was(self, tmp_path: Path) -> None:
-        found = read(settings(), sound(tmp_path / "scan.h5"))
-        assert found["images"].shape == SHAPE
-        np.testing.assert_array_equal(found["images"], pattern().astype(np.float32))
-        np.testing.assert_allclose(found["reciprocal_basis"], BASIS)
-        assert found["wavelength"] == pytest.approx(1.378e-10)
+    def test_a_written_file_is_read_unchanged(self, tmp_path: Path) -> None:
+        acquisition = read(settings(), sound(tmp_path / "scan.h5"))
+        assert acquisition["images"].shape == SHAPE
+        np.testing.assert_array_equal(acquisition["images"], pattern().astype(np.float32))
+        np.testing.assert_allclose(acquisition["reciprocal_basis"], BASIS)
+        assert acquisition["wavelength"] == pytest.approx(1.378e-10)
 
     def test_foreign_names_and_units_are_those_of_the_config(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "scan.npz", intensity=pattern().astype(np.int32), bad=np.zeros(SHAPE, np.uint8), l=1.378)
         names = {"images": "/intensity", "mask": "/bad", "wavelength": "/l in angstrom"}
-        found = read(settings(acquisition=names), tmp_path / "scan.npz")
-        assert found["wavelength"] == pytest.approx(1.378e-10)
-        assert "reciprocal_basis" not in found
+        acquisition = read(settings(acquisition=names), tmp_path / "scan.npz")
+        assert acquisition["wavelength"] == pytest.approx(1.378e-10)
+        assert "reciprocal_basis" not in acquisition
 
     def test_a_basis_in_inverse_nanometres_is_read_in_inverse_metres(self, tmp_path: Path) -> None:
         path = sound(tmp_path / "scan.h5")
@@ -92,9 +92,9 @@ class TestReading:
         path = tmp_path / "scan.npz"
         np.savez(path, counts=pattern(), b=BASIS * 1e-9, g=BRAGG * 1e-10)
         names = {"images": "/counts", "reciprocal_basis": "/b in 1/nm", "bragg_vector": "/g in 1/A"}
-        found = read(settings(acquisition=names), path)
-        np.testing.assert_allclose(found["reciprocal_basis"], BASIS)
-        np.testing.assert_allclose(found["bragg_vector"], BRAGG)
+        acquisition = read(settings(acquisition=names), path)
+        np.testing.assert_allclose(acquisition["reciprocal_basis"], BASIS)
+        np.testing.assert_allclose(acquisition["bragg_vector"], BRAGG)
         literal = read(settings(acquisition=names | {"bragg_vector": ["-0.8 1/A", "0.9 1/A", "2.4 A^-1"]}), path)
         np.testing.assert_allclose(literal["bragg_vector"], BRAGG)
 
@@ -111,13 +111,13 @@ class TestReading:
             settings(acquisition={"bragg_vector": source})
 
     def test_every_second_frame_has_twice_the_step(self, tmp_path: Path) -> None:
-        found = read(settings(acquisition={"frames": "::2"}), sound(tmp_path / "scan.h5"))
-        assert found["images"].shape[0] == SHAPE[0] // 2
-        np.testing.assert_allclose(found["reciprocal_basis"][0], 2 * BASIS[0])
-        np.testing.assert_allclose(found["reciprocal_basis"][1:], BASIS[1:])
+        acquisition = read(settings(acquisition={"frames": "::2"}), sound(tmp_path / "scan.h5"))
+        assert acquisition["images"].shape[0] == SHAPE[0] // 2
+        np.testing.assert_allclose(acquisition["reciprocal_basis"][0], 2 * BASIS[0])
+        np.testing.assert_allclose(acquisition["reciprocal_basis"][1:], BASIS[1:])
 
-    def test_falling_frames_turn_the_step_round(self, tmp_path: Path) -> None:
-        """The same place of q has the same counts: else the crystal would come out mirrored."""
+    def test_falling_frames_reverse_the_step(self, tmp_path: Path) -> None:
+        """Equal q has equal counts: otherwise the crystal would be mirrored."""
         path = sound(tmp_path / "scan.h5")
         plain, turned = read(settings(), path), read(settings(acquisition={"frames": "::-1"}), path)
         np.testing.assert_array_equal(turned["images"], plain["images"][::-1])
@@ -126,16 +126,16 @@ class TestReading:
         thinned = read(settings(acquisition={"frames": [20, 18, 16, 14, 12, 10, 8, 6, 4]}), path)
         np.testing.assert_allclose(thinned["reciprocal_basis"][0], -2 * BASIS[0])
 
-    def test_frames_out_of_order_are_refused_but_for_a_file_that_is_sorted_anew(self, tmp_path: Path) -> None:
+    def test_frames_out_of_order_are_refused_unless_they_sort_the_whole_file(self, tmp_path: Path) -> None:
         path = sound(tmp_path / "scan.h5")
         with pytest.raises(ConfigError, match=r"frames are out of order: 8 follows 10; name them rising or falling"):
             read(settings(acquisition={"frames": [9, 10, 8, *range(11, 20)]}), path)
         order = sorted(range(SHAPE[0]), key=str)
         with h5py.File(path, "a") as file:
             file["measurement/images"][...] = file["measurement/images"][...][order]
-        found = read(settings(acquisition={"frames": np.argsort(order).tolist()}), path)
-        np.testing.assert_array_equal(found["images"], pattern().astype(np.float32))
-        np.testing.assert_allclose(found["reciprocal_basis"], BASIS)
+        acquisition = read(settings(acquisition={"frames": np.argsort(order).tolist()}), path)
+        np.testing.assert_array_equal(acquisition["images"], pattern().astype(np.float32))
+        np.testing.assert_allclose(acquisition["reciprocal_basis"], BASIS)
 
     def test_uneven_frames_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"frames are 1 to 5 apart.*even steps"):
@@ -156,8 +156,8 @@ class TestReading:
         path = sound(tmp_path / "scan.h5")
         with h5py.File(path, "a") as file:
             file["measurement/images"][...] = np.minimum(file["measurement/images"][...], 5000)
-        found = read(settings(acquisition={"saturation": 5000}), path)
-        assert 3 < int(found["mask"].sum()) == int((pattern() >= 5000).sum())
+        acquisition = read(settings(acquisition={"saturation": 5000}), path)
+        assert 3 < int(acquisition["mask"].sum()) == int((pattern() >= 5000).sum())
 
 
 def put(name: str, value: Any) -> Callable[[h5py.File], None]:
@@ -169,7 +169,7 @@ def put(name: str, value: Any) -> Callable[[h5py.File], None]:
 
 
 def counts(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[h5py.File], None]:
-    """Change the counts."""
+    """Build a change of the counts in a file."""
 
     def changed(file: h5py.File) -> None:
         file["measurement/images"][...] = change(file["measurement/images"][...])
@@ -177,7 +177,7 @@ def counts(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[h5py.File], 
     return changed
 
 
-def emptied(frames: slice) -> Callable[[np.ndarray], np.ndarray]:
+def empty_frames(frames: slice) -> Callable[[np.ndarray], np.ndarray]:
     def change(array: np.ndarray) -> np.ndarray:
         array[frames] = 0
         return array
@@ -185,17 +185,17 @@ def emptied(frames: slice) -> Callable[[np.ndarray], np.ndarray]:
     return change
 
 
-def in_the_order_of_names(array: np.ndarray) -> np.ndarray:
-    """Frames as their names sort: 0, 1, 10, 11, …, 2, 20."""
+def sort_by_name(array: np.ndarray) -> np.ndarray:
+    """Sort frames by their names: 0, 1, 10, 11, …, 2, 20."""
     return pattern(peak=(10, 14, 16))[sorted(range(len(array)), key=str)]
 
 
-def in_turns(array: np.ndarray) -> np.ndarray:
-    """Every fourth frame, in four turns."""
+def interleave(array: np.ndarray) -> np.ndarray:
+    """Interleave the frames: every fourth one, four times."""
     return np.concatenate([array[first::4] for first in range(4)])
 
 
-def hidden(file: h5py.File) -> None:
+def hide_peak(file: h5py.File) -> None:
     axes = np.ogrid[tuple(slice(0, n) for n in SHAPE)]
     ball = sum((a - c) ** 2 for a, c in zip(axes, PEAK, strict=True)) <= 25
     file["measurement/mask"][...] = ball.astype(np.uint8)
@@ -207,14 +207,14 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "too few frames": (put("measurement/images", pattern()[10:14]), r"mask has the shape|4 x 28 x 32 voxels"),
     "all empty": (counts(np.zeros_like), r"every frame is empty: no pixel is above 0"),
     "empty frames": (
-        counts(emptied(slice(11, 13))),
+        counts(empty_frames(slice(11, 13))),
         r"2 empty frames beside frames with many counts: 11, 12; mask them",
     ),
     "wrong order": (
-        counts(in_the_order_of_names),
+        counts(sort_by_name),
         r"do not form one rocking curve: beside the brightest, frame 2,.*image_10 sorts before image_2",
     ),
-    "mixed order": (counts(in_turns), r"do not form one rocking curve"),
+    "mixed order": (counts(interleave), r"do not form one rocking curve"),
     "no peak": (
         counts(lambda a: np.random.default_rng(1).poisson(3.0, a.shape).astype(np.float32)),
         r"no peak is in view: the brightest place is [0-9.]+ standard deviations",
@@ -231,7 +231,10 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "wavelength in ångström": (put("instrument/wavelength", 1.378), r"looks like ångströms.*0\.1378 nm"),
     "wavelength in nanometres": (put("instrument/wavelength", 0.1378), r"looks like nanometres.*0\.1378 nm"),
     "pixel in micrometres": (put("instrument/pixel_size", [55.0, 55.0]), r"55 m is no pixel of an X-ray detector"),
-    "mask over the peak": (hidden, r"mask hides the Bragg peak: \d+ % of the voxels around \[1[1-3], 1[3-5], 1[5-7]\]"),
+    "mask over the peak": (
+        hide_peak,
+        r"mask hides the Bragg peak: \d+ % of the voxels around \[1[1-3], 1[3-5], 1[5-7]\]",
+    ),
     "mask the wrong way round": (put("measurement/mask", np.ones(SHAPE, np.uint8)), r"all 21504 pixels are masked"),
     "negative counts": (counts(lambda a: a - 5), r"numbers are negative"),
     "NaN": (counts(lambda a: np.where(a > 19000, np.nan, a)), r"NaN or infinite, the first nan at \["),
@@ -277,7 +280,7 @@ def test_each_fault_is_named_with_its_place_and_value(tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize("name", ["empty frames", "wrong order", "saturated centre", "mask over the peak"])
-def test_what_might_be_right_is_read_with_a_warning_on_request(tmp_path: Path, name: str) -> None:
+def test_doubtful_data_are_read_with_a_warning_on_request(tmp_path: Path, name: str) -> None:
     path = sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         FAULTS[name][0](file)
@@ -285,12 +288,12 @@ def test_what_might_be_right_is_read_with_a_warning_on_request(tmp_path: Path, n
 
 
 def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path) -> None:
-    """It is masked later, as other hot pixels are; nor does it stand for a peak that is not there."""
+    """It is masked in preprocessing as other hot pixels are, and is not taken for a peak."""
     path = sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file["measurement/images"][:, 3, 4] = 65535
-    found = read(settings(), path)
-    assert not preprocess(settings(), found).good[:, 3, 4].any()
+    acquisition = read(settings(), path)
+    assert not preprocess(settings(), acquisition).good[:, 3, 4].any()
     with h5py.File(path, "a") as file:
         file["measurement/images"][...] = np.random.default_rng(1).poisson(3.0, SHAPE)
         file["measurement/images"][:, 3, 4] = 65535
@@ -299,16 +302,16 @@ def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path) -> None:
 
 
 def test_a_weak_scan_on_a_background_is_in_order_and_its_shuffled_frames_are_not(tmp_path: Path) -> None:
-    """Counting noise of the background goes up and down more than the weak peak does."""
+    """Counting noise of the background varies more than the weak peak."""
 
     def scan(brightest: float) -> np.ndarray:
         rng = np.random.default_rng(0)
-        found = rng.poisson(0.32, (100, 128, 128)).astype(float)
+        counts = rng.poisson(0.32, (100, 128, 128)).astype(float)
         curve = brightest * np.sinc((np.arange(100) - 50) / 20) ** 2
         y, x = np.meshgrid(*[np.arange(-4, 5)] * 2, indexing="ij")
         spot = np.exp(-(y**2 + x**2) / 8) / np.exp(-(y**2 + x**2) / 8).sum()
-        found[:, 60:69, 60:69] += rng.poisson(curve[:, None, None] * spot)
-        return np.asarray(found)
+        counts[:, 60:69, 60:69] += rng.poisson(curve[:, None, None] * spot)
+        return np.asarray(counts)
 
     assert not warnings_for(acquired(scan(1000)))
     mixed = acquired(np.concatenate([scan(4000)[first::4] for first in range(4)]))
@@ -319,7 +322,7 @@ JOULES = 9000 * 1.602176634e-19
 
 
 def cxi(path: Path, energy: float = JOULES, unit: str = "", **detector: Any) -> Path:
-    """A rocking curve in CXI; further numbers of its detector by name, each with its unit or without."""
+    """Write a rocking curve in CXI; further numbers of its detector by name, each with or without its unit."""
     with h5py.File(path, "w") as file:
         file["cxi_version"] = 140
         group = file.create_group("entry_1/instrument_1/detector_1")
@@ -339,8 +342,8 @@ def cxi(path: Path, energy: float = JOULES, unit: str = "", **detector: Any) -> 
 
 class TestCxi:
     def test_an_energy_in_joules_becomes_a_wavelength(self, tmp_path: Path) -> None:
-        found = read(settings(), cxi(tmp_path / "scan.cxi"))
-        assert found["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
+        acquisition = read(settings(), cxi(tmp_path / "scan.cxi"))
+        assert acquisition["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
 
     def test_its_mask_is_read_and_pixels_with_signal_are_good(self, tmp_path: Path) -> None:
         mask = read(settings(), cxi(tmp_path / "scan.cxi"))["mask"]
@@ -349,10 +352,10 @@ class TestCxi:
 
     def test_pixel_and_distance_come_in_the_files_own_units(self, tmp_path: Path) -> None:
         sizes = {"x_pixel_size": (75.0, "um"), "y_pixel_size": (0.055, "mm"), "distance": (850.0, "mm")}
-        found = read(settings(), cxi(tmp_path / "scan.cxi", 9.0, "keV", **sizes))
-        np.testing.assert_allclose(found["pixel_size"], [55e-6, 75e-6])
-        assert found["detector_distance"] == pytest.approx(0.85)
-        assert found["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
+        acquisition = read(settings(), cxi(tmp_path / "scan.cxi", 9.0, "keV", **sizes))
+        np.testing.assert_allclose(acquisition["pixel_size"], [55e-6, 75e-6])
+        assert acquisition["detector_distance"] == pytest.approx(0.85)
+        assert acquisition["wavelength"] == pytest.approx(1.3776e-10, rel=1e-4)
 
     @pytest.mark.parametrize(
         ("detector", "message"),
@@ -371,7 +374,7 @@ class TestCxi:
         with pytest.raises(DataError, match=r"energy 9\.61e-10 J \(6 GeV\) is that of a ring's electrons"):
             read(settings(), cxi(tmp_path / "scan.cxi", 9.61e-10, "J"))
 
-    def test_joules_are_not_believed_of_nine_thousand(self, tmp_path: Path) -> None:
+    def test_an_energy_of_nine_thousand_joules_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"energy 9000 is no number of joules.*looks like eV"):
             read(settings(), cxi(tmp_path / "scan.cxi", 9000.0, "J"))
 
@@ -380,7 +383,7 @@ class TestCxi:
             read(settings(), cxi(tmp_path / "scan.cxi", 9000.0))
 
 
-class TestWindow:
+class TestCropBox:
     @given(st.tuples(*[st.integers(30, 60)] * 3), st.data())
     def test_the_peak_lands_in_the_middle_whatever_the_crop(
         self, count: tuple[int, int, int], data: st.DataObject
@@ -395,7 +398,7 @@ class TestWindow:
         assert np.abs(np.argwhere(taken)[0] - 8).max() <= 2
 
     @pytest.mark.parametrize(
-        ("wanted", "peak"),
+        ("section", "peak"),
         [
             ({}, (10, 14, 16)),
             ({"centre": "none"}, (10, 14, 16)),
@@ -403,33 +406,33 @@ class TestWindow:
             ({"crop": "all", "bin": [2, 2, 2]}, (5, 7, 8)),
         ],
     )
-    def test_the_peak_is_never_withheld_wherever_the_box_leaves_it(self, wanted: Any, peak: tuple[int, ...]) -> None:
-        prepared = preprocess(settings(acquisition=wanted), acquired(pattern(peak=(10, 14, 16))))
-        assert prepared.peak == peak
+    def test_the_peak_is_never_withheld_wherever_the_box_leaves_it(self, section: Any, peak: tuple[int, ...]) -> None:
+        scan = preprocess(settings(acquisition=section), acquired(pattern(peak=(10, 14, 16))))
+        assert scan.peak == peak
         near = tuple(slice(p - 1, p + 2) for p in peak)
-        assert not any(prepared.data.free_pixels(0.3, seed)[near].any() for seed in range(8))
+        assert not any(scan.data.free_pixels(0.3, seed)[near].any() for seed in range(8))
 
     def test_a_peak_near_an_edge_is_centred_with_masked_voxels(self) -> None:
-        prepared = preprocess(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
-        assert not prepared.good[:2].any()
-        assert find_brightest_peak(prepared.counts.astype(float), prepared.good) == (12, 14, 16)
-        assert any("beyond the data" in note for note in prepared.notes)
+        scan = preprocess(settings(acquisition={"crop": "all"}), acquired(pattern(peak=(4, 14, 16))))
+        assert not scan.good[:2].any()
+        assert find_brightest_peak(scan.counts.astype(float), scan.good) == (12, 14, 16)
+        assert any("beyond the data" in note for note in scan.notes)
 
-    def test_auto_keeps_128_voxels_and_says_what_lies_outside(self) -> None:
+    def test_auto_keeps_128_voxels_and_logs_the_counts_outside(self) -> None:
         counts = pattern((16, 16, 150), (8, 8, 80))
-        prepared = preprocess(settings(), acquired(counts))
-        assert prepared.counts.shape == (16, 16, 128)
-        assert any("% of the counts lie outside" in note for note in prepared.notes)
+        scan = preprocess(settings(), acquired(counts))
+        assert scan.counts.shape == (16, 16, 128)
+        assert any("% of the counts lie outside" in note for note in scan.notes)
 
     def test_binning_keeps_all_counts_and_stretches_the_basis(self) -> None:
         counts = pattern()
         assert bin_counts(counts, (2, 1, 4)).sum() == counts.sum()
-        wanted = settings(acquisition={"bin": [2, 1, 1], "crop": "all", "centre": "none"})
-        prepared = preprocess(wanted, acquired(counts, reciprocal_basis=BASIS))
-        assert prepared.counts.shape == (12, 28, 32)
-        assert prepared.counts.sum() == pytest.approx(counts.sum())
-        assert prepared.reciprocal_basis is not None
-        np.testing.assert_allclose(prepared.reciprocal_basis[0], 2 * BASIS[0])
+        config = settings(acquisition={"bin": [2, 1, 1], "crop": "all", "centre": "none"})
+        scan = preprocess(config, acquired(counts, reciprocal_basis=BASIS))
+        assert scan.counts.shape == (12, 28, 32)
+        assert scan.counts.sum() == pytest.approx(counts.sum())
+        assert scan.reciprocal_basis is not None
+        np.testing.assert_allclose(scan.reciprocal_basis[0], 2 * BASIS[0])
 
     def test_too_small_a_crop_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"acquisition\.crop: 6 frames would be left of 24"):
@@ -440,8 +443,8 @@ class TestWindow:
             preprocess(settings(acquisition={"centre": [90, 14, 16]}), acquired(pattern()))
 
 
-class TestSizes:
-    """What a run needs, and what would be larger than is of use."""
+class TestSize:
+    """Memory of a run, and limits of its result's size."""
 
     def test_memory_is_that_of_the_solutions_that_are_kept(self) -> None:
         def memory(**phase: int) -> int:
@@ -463,89 +466,89 @@ class TestSizes:
         preprocess(finest, acquired(pattern()))  # without a basis the result is in voxels
 
 
-class TestArtefacts:
-    def test_diffraction_has_none(self) -> None:
+class TestArtifacts:
+    def test_diffraction_has_no_artifacts(self) -> None:
         good = np.ones(SHAPE, bool)
         assert not find_hot_pixels(pattern(), good, PEAK).any()
         assert not find_aliens(pattern(), good, PEAK)[0].any()
 
-    def test_hot_pixels_are_found_and_masked_and_told(self) -> None:
+    def test_hot_pixels_are_masked_and_logged(self) -> None:
         counts = pattern()
         counts[5, 3, 4] = 800
         counts[:, 25, 2] = 300
-        prepared = preprocess(settings(), acquired(counts))
-        assert not prepared.good[5, 3, 4]
-        assert not prepared.good[:, 25, 2].any()
-        assert any("25 hot pixels" in note and "masked" in note for note in prepared.notes)
+        scan = preprocess(settings(), acquired(counts))
+        assert not scan.good[5, 3, 4]
+        assert not scan.good[:, 25, 2].any()
+        assert any("25 hot pixels" in note and "masked" in note for note in scan.notes)
 
-    def test_hot_pixels_are_kept_on_request_and_told_all_the_same(self) -> None:
+    def test_hot_pixels_are_kept_on_request_and_logged(self) -> None:
         counts = pattern()
         counts[5, 3, 4] = 800
-        prepared = preprocess(settings(acquisition={"hot_pixels": "keep"}), acquired(counts))
-        assert prepared.good.all()
-        assert any("kept, as acquisition.hot_pixels says" in note for note in prepared.notes)
+        scan = preprocess(settings(acquisition={"hot_pixels": "keep"}), acquired(counts))
+        assert scan.good.all()
+        assert any("kept, as acquisition.hot_pixels says" in note for note in scan.notes)
 
     def test_a_pixel_that_is_hot_in_some_frames_is_masked_in_all(self) -> None:
         counts = pattern()
         counts[:, 14, 11] += 150  # In the frames of the peak its neighbours are as bright.
-        found = find_hot_pixels(counts, np.ones(SHAPE, bool), PEAK)
-        assert found[:, 14, 11].all()
-        assert found.sum() == SHAPE[0]
+        hot = find_hot_pixels(counts, np.ones(SHAPE, bool), PEAK)
+        assert hot[:, 14, 11].all()
+        assert hot.sum() == SHAPE[0]
 
     def test_a_hot_pixel_is_no_peak(self) -> None:
         counts = pattern()
         counts[:, 3, 4] = 1e6
-        prepared = preprocess(settings(acquisition={"crop": "all"}), acquired(counts))
-        assert any("peak at [12, 14, 16]" in note for note in prepared.notes)
+        scan = preprocess(settings(acquisition={"crop": "all"}), acquired(counts))
+        assert any("peak at [12, 14, 16]" in note for note in scan.notes)
 
     @pytest.mark.parametrize("seed", range(4))
-    def test_a_strained_crystal_alone_has_none(self, seed: int) -> None:
-        """Dislocations make one side much brighter than the other; flares of facets are no other particles."""
-        wanted = {
+    def test_a_strained_crystal_has_no_aliens(self, seed: int) -> None:
+        """Dislocations make one side much brighter than the other; flares of facets are not other particles."""
+        section = {
             "shape": [40, 40, 40],
             "oversampling": 2.2,
             "strains": ["screw", "waves"],
             "detector": {"counts": 3e7},
         }
-        made = simulate(settings(seed=seed, simulate=wanted))
-        prepared = preprocess(settings(), made)
-        assert prepared.good.all(), prepared.notes
+        made = simulate(settings(seed=seed, simulate=section))
+        scan = preprocess(settings(), made)
+        assert scan.good.all(), scan.notes
 
-    def test_another_particle_is_found_and_told(self) -> None:
+    def test_another_particle_is_found_and_logged(self) -> None:
         counts = pattern()
         counts[2:6, 20:26, 24:30] += np.random.default_rng(2).poisson(60.0, (4, 6, 6))
-        found, regions = find_aliens(counts, np.ones(SHAPE, bool), PEAK)
-        assert found[3:5, 21:25, 25:29].all()
+        mask, regions = find_aliens(counts, np.ones(SHAPE, bool), PEAK)
+        assert mask[3:5, 21:25, 25:29].all()
         assert len(regions) == 1
         assert np.abs(np.array(regions[0].centre) - (3.5, 22.5, 26.5)).max() < 1.5
-        assert found.sum() < 0.05 * found.size
+        assert mask.sum() < 0.05 * mask.size
 
-    def test_a_monitor_steadies_the_beam(self) -> None:
+    def test_counts_are_normalized_by_the_monitor(self) -> None:
         monitor = 1000 + 300 * np.sin(np.arange(SHAPE[0]))
         dimmed = pattern() * (monitor / monitor.mean())[:, None, None]
-        prepared = preprocess(settings(), acquired(dimmed, monitor=monitor))
-        np.testing.assert_allclose(prepared.normalized_counts, pattern(), rtol=1e-5)
-        np.testing.assert_allclose(prepared.counts, dimmed, rtol=1e-5)  # Counting statistics are those of the counts.
+        scan = preprocess(settings(), acquired(dimmed, monitor=monitor))
+        np.testing.assert_allclose(scan.normalized_counts, pattern(), rtol=1e-5)
+        np.testing.assert_allclose(scan.counts, dimmed, rtol=1e-5)  # The counts themselves are not scaled.
         joined = preprocess(settings(acquisition={"crop": "all", "bin": [2, 1, 1]}), acquired(dimmed, monitor=monitor))
         np.testing.assert_allclose(joined.exposure, (monitor / monitor.mean()).reshape(-1, 2).mean(axis=1))
 
 
-class TestSampling:
+class TestOversampling:
     @pytest.mark.parametrize("width", [2.5, 3.5, 5.0])
     def test_a_box_is_measured(self, width: float) -> None:
-        found = estimate_oversampling(pattern((48, 48, 48), (24, 24, 24), width), np.ones((48, 48, 48), bool))
-        assert all(found.is_sufficient)
-        for ratio in found.ratio:
+        oversampling = estimate_oversampling(pattern((48, 48, 48), (24, 24, 24), width), np.ones((48, 48, 48), bool))
+        assert all(oversampling.is_sufficient)
+        for ratio in oversampling.ratio:
             assert width * 0.95 <= ratio <= width * 1.25
 
     def test_less_than_two_is_named(self, caplog: pytest.LogCaptureFixture) -> None:
-        prepared = preprocess(settings(), acquired(pattern((48, 48, 48), (24, 24, 24), 1.5)))
-        assert prepared.sampling.is_sufficient == (False, False, False)
-        assert any("oversampling is below 2 along frame and y and x" in note for note in prepared.notes)
+        scan = preprocess(settings(), acquired(pattern((48, 48, 48), (24, 24, 24), 1.5)))
+        assert scan.sampling.is_sufficient == (False, False, False)
+        assert any("oversampling is below 2 along frame and y and x" in note for note in scan.notes)
 
 
 def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
+    """Run a command in a subprocess."""
     command = [sys.executable, "-m", "unflat", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
 
@@ -559,7 +562,7 @@ def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
     ],
     ids=["sound", "energy", "no peak"],
 )
-def test_check_ends_as_the_data_are(
+def test_check_exits_by_the_state_of_the_data(
     tmp_path: Path, change: Callable[[h5py.File], None], status: int, message: str
 ) -> None:
     path, config = sound(tmp_path / "scan.h5"), tmp_path / "c.yaml"
@@ -584,7 +587,7 @@ def test_no_cell_is_phased_or_predicted(tmp_path: Path) -> None:
     assert "there is no network that predicts a cell; use unflat fit" in predicted.stderr
 
 
-def test_looking_at_crystals_needs_no_jax(tmp_path: Path) -> None:
+def test_check_info_and_init_of_a_crystal_import_no_jax(tmp_path: Path) -> None:
     path, config = sound(tmp_path / "scan.h5"), tmp_path / "c.yaml"
     config.write_text("kind: crystal\n", "utf-8")
     code = (
