@@ -120,14 +120,18 @@ def test_a_report_is_written_again(kind: str, files: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "command"), [("cell", "fit"), ("crystal", "phase")])
-def test_a_stopped_run_goes_on_from_its_checkpoint(
-    kind: str, command: str, files: Path, expected: dict[str, Any], tmp_path: Path
+def test_a_checkpoint_of_that_time_is_refused_and_left_as_it_is(
+    kind: str, command: str, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Checkpoints of that time restore states by position; later ones by name."""
     folder = files / kind
+    checkpoints = sorted((folder / "stopped" / "checkpoint").iterdir())
     words = [str(folder / name) for name in ("config.yaml", "acquisition.h5")]
-    assert run([command, *words, "-o", str(folder / "stopped"), "--resume"]) == 0
-    name = f"{kind}/run"
-    assert_close(queried(run, folder / "stopped", RESULTS[name], tmp_path), expected["query"][name], 2e-3)
+    assert run([command, *words, "-o", str(folder / "stopped"), "--resume"]) == 3
+    message = " ".join(capsys.readouterr().err.split())
+    assert "the newest checkpoint" in message
+    assert "--force" in message
+    assert sorted((folder / "stopped" / "checkpoint").iterdir()) == checkpoints
 
 
 def test_a_network_predicts_what_it_predicted(files: Path, expected: dict[str, Any], tmp_path: Path) -> None:
