@@ -31,7 +31,7 @@ def existing_labels(values: np.ndarray, largest: float | None) -> Int[np.ndarray
     """Return the labels of an image with many cells as 1, 2, …; None for the mask of a single cell.
 
     A mask ranges from 0 to 1 or to the maximum of its data type, perhaps with grey edges; labels are whole numbers, at
-    least two beside 0, none of them that maximum. Grey edges of whole numbers are told from labels by their geometry:
+    least two beside 0, none of them that maximum. Grey edges of whole numbers differ from labels in their geometry:
     they surround the brightest region, or are so thin that no pixel has only equal neighbours.
 
     Args:

@@ -67,14 +67,14 @@ class ShapeDenoiser(nnx.Module):
         conditions = jnp.concatenate([time_embedding(time, _FREQUENCIES), _STRONG * _scalars(seen)], axis=-1)
         values = jnp.concatenate([noisy.transpose(0, 2, 3, 1), space_to_depth(seen, _FOLD)], axis=-1)
         change = self.unet(values, self.unet.embed(conditions), dtype).transpose(0, 3, 1, 2)
-        kept, added = self._shares(time[:, None, None, None])
-        return self.codes[0] + kept * (noisy - time[:, None, None, None] * self.codes[0]) + added * change
+        skip, scale = self._scales(time[:, None, None, None])
+        return self.codes[0] + skip * (noisy - time[:, None, None, None] * self.codes[0]) + scale * change
 
-    def _shares(self, time: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Of what is noisy in the likeliest code, were all its numbers independent; and the spread about that."""
-        spread, left = self.codes[1], 1 - time
-        both = (time * spread) ** 2 + left**2
-        return time * spread**2 / both, spread * left / jnp.sqrt(both)
+    def _scales(self, time: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Weight of the noisy code in the posterior mean, and posterior deviation, for independent normal values."""
+        spread, noise = self.codes[1], 1 - time
+        variance = (time * spread) ** 2 + noise**2
+        return time * spread**2 / variance, spread * noise / jnp.sqrt(variance)
 
 
 def _scalars(seen: Pictures) -> Float[Array, "batch scalar"]:
