@@ -6,6 +6,7 @@ arguments unless its name says so, so that each number is what papers mean by it
 
 from .accuracy import (
     correlation,
+    estimate_shift,
     peak_signal_to_noise,
     relative_l2,
     root_mean_square_over_range,
@@ -17,7 +18,6 @@ from .fourier_shell_correlation import ShellCorrelation, shell_correlation
 from .line_profile import brightest_point, full_width_half_maximum, line_width
 from .metric import VISIBLE_SUFFIX, Metric
 from .missing_cone import Aperture, filter_visible, visible_frequencies
-from .registration import estimate_shift
 
 __all__ = [
     "VISIBLE_SUFFIX",

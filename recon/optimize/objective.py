@@ -1,4 +1,8 @@
-"""Objective of a fit and its step: losses of a few views, priors, and Adam on field and instrument together."""
+"""Objective of a fit and its step: losses of a few views, priors, and Adam on field and instrument together.
+
+The strengths of the priors are scale-free: the field's raw outputs are of order 1 whatever the quantity's unit, and
+gradients are per resolution length, so that a strength means the same for any specimen, spacing and box.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +14,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ..fields.base import Field, grid_axes
+from ..fields.base import Field, FieldGrid, grid_axes
 from .likelihood import Batch, Likelihood
-from .priors import tikhonov, total_variation
 from .settings import FieldSettings
 
 OPENING = 0.2
@@ -118,3 +121,34 @@ class Objective:
             return FitState(field, nuisance, optimiser, state.step + 1), loss
 
         return jax.jit(advance, donate_argnums=0)
+
+
+ROUNDING = 1e-3
+"""Gradient below which total variation is quadratic, per resolution length."""
+
+
+def total_variation(values: Float[Array, "k z y x"], grid: FieldGrid, axial: float) -> Float[Array, ""]:
+    """Compute the mean length of the gradient (Rudin, Osher & Fatemi, Physica D 60, 259, 1992).
+
+    It favours smooth regions with sharp edges.
+
+    Args:
+        values: Raw outputs of the field on the grid.
+        grid: The grid; gradients are per lateral resolution length.
+        axial: Weight of the derivative along z relative to the lateral ones.
+    """
+    length = grid.resolution[1]
+    squares = jnp.zeros_like(values)
+    for axis, (pitch, weight) in enumerate(zip(grid.pitch, (axial, 1.0, 1.0), strict=True), start=1):
+        if values.shape[axis] < 2:
+            continue
+        steps = jnp.diff(values, axis=axis)
+        end = [(0, 0)] * 4
+        end[axis] = (0, 1)
+        squares = squares + (weight * length / pitch * jnp.pad(steps, end)) ** 2
+    return jnp.mean(jnp.sqrt(squares + ROUNDING**2) - ROUNDING)
+
+
+def tikhonov(values: Float[Array, "k z y x"]) -> Float[Array, ""]:
+    """Compute the mean square of the deviation from the background."""
+    return jnp.mean(values**2)

@@ -9,11 +9,10 @@ Lengths are in metres in arguments and in µm on axes. Images are (y, x), y down
 from .animation import spin_frames, zoom_frames, zoom_views
 from .comparison import compare_views, compare_volumes
 from .curves import loss_curves
-from .montage import depth_montage
 from .movies import write_movie
 from .planes import require_inside
 from .projection import project, projection_figure
-from .slices import orthogonal_slices
+from .slices import depth_montage, orthogonal_slices
 from .style import save_figure
 from .surface import surface_figure
 

@@ -117,11 +117,7 @@ def test_the_modelled_counts_of_a_run_follow_the_physics(tmp_path: Path) -> None
     import jax.numpy as jnp
 
     from benchmarks.diffraction import read_solution
-    from unflat.physics.diffraction.far_field import (
-        fftshift3,
-        ifftshift3,
-        intensity,
-    )
+    from unflat.physics.diffraction.far_field import fftshift3, ifftshift3, intensity
     from unflat.physics.psf import gaussian_kernel, gaussian_transfer
 
     sigmas, shape = (0.4, 0.6, 0.3), (16, 14, 12)

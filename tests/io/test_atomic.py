@@ -13,10 +13,7 @@ import pytest
 
 from unflat.recon.errors import DataError
 from unflat.recon.io.atomic import disk_fault
-from unflat.recon.runs import (
-    new_hdf5,
-    write_atomically,
-)
+from unflat.recon.runs import new_hdf5, write_atomically
 
 
 def run_python(program: str, *arguments: object, **options: object) -> subprocess.Popen[str]:

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import unflat
-from unflat.recon.runs import (
-    Checkpoint,
-)
+from unflat.recon.runs import Checkpoint
 from unflat.recon.runs.checkpoint import latest_checkpoint, read_checkpoint, write_checkpoint
 
 

@@ -5,10 +5,7 @@ from pathlib import Path
 import pytest
 
 from unflat.recon.errors import DeviceError
-from unflat.recon.runs import (
-    Estimate,
-    available_memory,
-)
+from unflat.recon.runs import Estimate, available_memory
 
 
 def make_machine(root: Path, free_kb: int = 8_000_000, **files: str) -> Path:

@@ -15,12 +15,7 @@ import numpy as np
 import pytest
 
 from unflat.recon.errors import ConfigError, DataError, QualityError, Stopped
-from unflat.recon.runs import (
-    RunFolder,
-    Sentinel,
-    describe_input,
-    read_ending,
-)
+from unflat.recon.runs import RunFolder, Sentinel, describe_input, read_ending
 from unflat.recon.runs.checkpoint import latest_checkpoint
 from unflat.recon.runs.logs import without_absolute_paths
 

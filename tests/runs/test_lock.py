@@ -15,10 +15,7 @@ from pathlib import Path
 import pytest
 
 from unflat.recon.errors import ConfigError, Stopped
-from unflat.recon.runs import (
-    RunFolder,
-    Sentinel,
-)
+from unflat.recon.runs import RunFolder, Sentinel
 from unflat.recon.runs.lock import LOCK, LockHolder, _put_back
 
 

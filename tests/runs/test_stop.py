@@ -6,9 +6,7 @@ import time
 
 import pytest
 
-from unflat.recon.runs import (
-    StopRequest,
-)
+from unflat.recon.runs import StopRequest
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])

@@ -35,14 +35,7 @@ from .config import CrystalSettings
 from .initial_guess import InitialGuess, find_initial_guess
 from .laboratory import LaboratoryFrame, Solution, inside_level
 from .model import build_model, occupied_voxels, sample_volume
-from .output import (
-    MeasurementModel,
-    psf_numbers,
-    sampling_numbers,
-    size_numbers,
-    write_predictions,
-    write_volume_file,
-)
+from .output import MeasurementModel, psf_numbers, sampling_numbers, size_numbers, write_predictions, write_volume_file
 from .preprocess import PreprocessedScan, preprocess
 
 MARGIN = 3

@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.diffraction.far_field import (
-    chi_rms,
-    deviance,
-    far_field,
-    fftshift3,
-    ifftshift3,
-    intensity,
-)
+from unflat.physics.diffraction.far_field import chi_rms, deviance, far_field, fftshift3, ifftshift3, intensity
 from unflat.physics.psf import gaussian_transfer
 
 SHAPE = (10, 12, 15)
