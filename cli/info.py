@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ..recon.experiments.readers import describers, instrument_readers
+from ..recon.experiments import experiment_names, get_experiment
 from ..recon.io.inspect import describe
 from ..recon.runs.contents import read_ending
 from . import console
@@ -28,7 +28,10 @@ def command(file: Path) -> None:
       unflat info cell.mrc
       unflat info 'raw/image_*.tif'
     """
-    for line in _describe_run(file) if _is_run(file) else describe(file, instrument_readers(), describers()):
+    experiments = [get_experiment(name) for name in experiment_names()]  # A file may name no kind.
+    readers = [reader for experiment in experiments for reader in experiment.readers()]
+    describers = [describer for experiment in experiments for describer in experiment.describers()]
+    for line in _describe_run(file) if _is_run(file) else describe(file, readers, describers):
         console.print_line(line)
 
 

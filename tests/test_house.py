@@ -1,4 +1,4 @@
-"""What keeps the house in order: the direction of imports, the list of packages, generated configs, docstrings."""
+"""Order of the house: the direction of imports, the list of packages, generated configs, docstrings."""
 
 import ast
 import tomllib
@@ -33,17 +33,17 @@ def imported_rooms(path: Path) -> Iterator[tuple[str, int]]:
 def test_imports_run_only_from_cli_to_recon_to_physics(room: str) -> None:
     allowed = {*ROOMS[: ROOMS.index(room) + 1], "__version__"}
     wrong = [
-        f"{path.relative_to(ROOT)}:{line} imports {found}"
+        f"{path.relative_to(ROOT)}:{line} imports {target}"
         for path in MODULES
         if path.relative_to(ROOT).parts[0] == room
-        for found, line in imported_rooms(path)
-        if found not in allowed
+        for target, line in imported_rooms(path)
+        if target not in allowed
     ]
     assert wrong == []
 
 
 def test_configs_import_nothing() -> None:
-    assert [found for path in (ROOT / "configs").rglob("*.py") for found in imported_rooms(path)] == []
+    assert [target for path in (ROOT / "configs").rglob("*.py") for target in imported_rooms(path)] == []
 
 
 def test_the_list_of_packages_is_what_stands_on_the_disk() -> None:

@@ -1,4 +1,4 @@
-"""What people install: the wheel, built through the source distribution, holds all it needs and runs elsewhere."""
+"""Installation: the wheel, built through the source distribution, holds all it needs and runs elsewhere."""
 
 import os
 import subprocess

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..grid import Grid
+    from ..io.inspect import Describer
+    from ..io.open import Reader
     from ..io.table import Table
     from ..model import Model
     from ..optimize.likelihood import Likelihood
@@ -127,6 +129,14 @@ class Experiment(ABC):
         Raises:
             DataError: With every fault of the file.
         """
+
+    def readers(self) -> "tuple[Reader, ...]":
+        """Readers of formats that only this kind knows, such as a beamline's raw scans."""
+        return ()
+
+    def describers(self) -> "tuple[Describer, ...]":
+        """Functions that describe such formats for ``unflat info``, where they are no tree of arrays."""
+        return ()
 
     def validate(self, acquisition: Acquisition) -> list[Diagnostic]:
         """List the faults of an acquisition that follow from physics, such as an aperture above the medium's index."""

@@ -1,4 +1,4 @@
-"""Planes of a result: three orthogonal ones through a point, which share their axes, and a montage of several depths."""
+"""Planes of a result: three orthogonal ones through a point, with shared axes, and a montage of several depths."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -19,6 +19,7 @@ from .metrics import METRICS
 from .schema import SCHEMA
 
 if TYPE_CHECKING:
+    from ...io.open import Reader
     from ...sampled import Sampled
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
@@ -50,6 +51,12 @@ class CrystalExperiment(Experiment):
         from .read import read
 
         return read(config, path)
+
+    def readers(self) -> "tuple[Reader, ...]":
+        """Reader of raw scans of 34-ID-C."""
+        from .aps_34idc import READER
+
+        return (READER,)
 
     def validate(self, acquisition: Acquisition) -> list[Diagnostic]:
         """List the faults that no rocking curve can have."""

@@ -20,6 +20,7 @@ from .schema import SCHEMA
 
 if TYPE_CHECKING:
     from ...grid import Grid
+    from ...io.inspect import Describer
     from ...model import Model
     from ...sampled import Sampled
     from ...visualization.report_figures import DeferredFigure
@@ -45,6 +46,12 @@ class ShapeExperiment(Experiment):
         from .read import read
 
         return read(config, path)
+
+    def describers(self) -> "tuple[Describer, ...]":
+        """Description of folders of sections."""
+        from .section_files import describe_folder
+
+        return (describe_folder,)
 
     def validate(self, acquisition: Acquisition) -> list[Diagnostic]:
         """List the faults that no section of a cell can have."""

@@ -12,11 +12,11 @@ import tifffile
 from unflat.physics.diffraction.bragg_geometry import real_space_steps
 from unflat.physics.diffraction.diffractometer import APS_34IDC, Circle, Reflection, compute_reflection
 from unflat.recon.errors import DataError
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.crystal.aps_34idc import READER
 from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.preprocess import preprocess
 from unflat.recon.experiments.crystal.read import read
-from unflat.recon.experiments.readers import instrument_readers
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.open import open_tree
 from unflat.recon.io.spec import parse_scans
@@ -108,7 +108,7 @@ def test_some_frames_are_read_alone(scan: Path) -> None:
 
 
 def test_info_shows_the_columns_of_the_scan(scan: Path) -> None:
-    text = "\n".join(describe(scan, instrument_readers()))
+    text = "\n".join(describe(scan, get_experiment("crystal").readers()))
     assert "34-ID-C scan" in text
     assert "pm_detector  16" in text
 
