@@ -15,7 +15,7 @@ from unflat.physics.phantoms.red_blood_cells import random_cell
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments.readers import describers
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.shape.cell_crops import normalise_image
 from unflat.recon.experiments.shape.config import ShapeAcquisition
 from unflat.recon.experiments.shape.labels import existing_labels
@@ -336,6 +336,6 @@ def test_the_real_cells(shared_data: Path) -> None:
 
 
 def test_the_contents_of_a_folder_are_described(tmp_path: Path) -> None:
-    lines = describe(folder(tmp_path), describers=describers())
+    lines = describe(folder(tmp_path), describers=get_experiment("shape").describers())
     assert "2 cells" in lines[0]
     assert "2 of discocyte" in lines[1]
