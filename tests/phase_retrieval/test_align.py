@@ -1,4 +1,4 @@
-"""Every trivial ambiguity is removed, and solutions are combined to what they share."""
+"""Alignment removes every trivial ambiguity, and solutions combine to their common part."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ offsets = st.tuples(*[st.floats(-4, 4)] * 3)
 
 
 def crystal(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
-    """A smooth lopsided object with a phase, that has no symmetry and falls to nothing before the edges."""
+    """Smooth complex object without symmetry, which vanishes before the edges."""
     z, y, x = np.meshgrid(*[np.arange(n) - n // 2 for n in shape], indexing="ij")
     body = np.exp(-((z / 2.2) ** 2) - ((y - 0.6 * x) / 2.0) ** 2 - (x / 2.6) ** 2) * (1 + 0.3 * np.tanh(x - 0.5 * z))
     return np.asarray(body * np.exp(1j * (0.15 * z * y / 3 + 0.2 * x + 0.03 * y**2)))
@@ -44,7 +44,7 @@ def test_a_ramp_is_removed_too(shift: tuple[float, float, float], ramp: tuple[fl
     )
     result = align(moved, reference)
     assert result.twin == twin
-    # Not to the last digit: the ramp moves the spectrum across its edge, where the shift took half of it each way.
+    # Not to rounding: the ramp moves the spectrum across its edge, where the shift splits the Nyquist frequency.
     assert result.correlation > 1 - 3e-4
     np.testing.assert_allclose(result.density, reference, atol=0.03)
     np.testing.assert_allclose(result.ramp, -np.array(ramp), atol=0.01)
@@ -61,7 +61,7 @@ def test_a_shift_by_whole_voxels_is_a_roll_and_a_ramp_by_whole_pixels_a_roll_of_
     np.testing.assert_allclose(moved, np.roll(spectrum, (1, 0, -2), (0, 1, 2)), atol=1e-9)
 
 
-def test_the_twin_diffracts_the_same_and_is_its_own_twin_s_twin() -> None:
+def test_the_twin_diffracts_alike_and_its_twin_is_the_object() -> None:
     reference = crystal()
     np.testing.assert_allclose(
         np.abs(np.fft.fftn(conjugate_twin(reference))), np.abs(np.fft.fftn(reference)), atol=1e-10
@@ -69,7 +69,7 @@ def test_the_twin_diffracts_the_same_and_is_its_own_twin_s_twin() -> None:
     np.testing.assert_allclose(conjugate_twin(conjugate_twin(reference)), reference)
 
 
-def test_scale_can_be_kept() -> None:
+def test_the_scale_can_be_preserved() -> None:
     reference = crystal()
     result = align(3j * reference, reference, ramp=False, scale=False)
     np.testing.assert_allclose(result.density, 3 * reference, atol=1e-9)
@@ -87,18 +87,18 @@ def test_equal_solutions_agree_in_everything() -> None:
     assert result.resolution(result.fsc, 0.5) == 2.0
 
 
-def test_the_first_mode_is_better_than_any_solution_and_its_weight_tells_the_noise() -> None:
+def test_the_first_mode_is_better_than_any_solution_and_its_weight_measures_the_noise() -> None:
     truth, rng = crystal(), np.random.default_rng(0)
     level = np.linalg.norm(truth) / np.sqrt(truth.size)
     noise = rng.normal(size=(6, *SHAPE)) + 1j * rng.normal(size=(6, *SHAPE))
     noisy = (truth + 0.3 * level * noise).astype(np.complex64)
     mode, weight = first_mode(noisy)
     assert correlation(mode, truth) > max(correlation(one, truth) for one in noisy)
-    # Of each solution's energy 1 + 0.18 is the noise 0.18, of which the mode holds a sixth.
+    # Each solution has the energy 1 + 0.18 with noise 0.18, a sixth of which is in the mode.
     assert weight == pytest.approx((1 + 0.18 / 6) / 1.18, abs=0.02)
 
 
-def test_curves_see_where_solutions_differ() -> None:
+def test_curves_fall_where_solutions_differ() -> None:
     truth, rng = crystal(), np.random.default_rng(1)
     fine = np.fft.ifftn(
         np.where(np.abs(np.fft.fftfreq(SHAPE[2])) > 0.25, 1, 0)
@@ -112,8 +112,8 @@ def test_curves_see_where_solutions_differ() -> None:
     assert 2 < result.resolution(result.fsc, 0.5) < 6
 
 
-def test_the_resolution_in_metres_is_that_of_the_crystal_however_unlike_the_axes() -> None:
-    """Pixels step ten times as far as frames: what agrees up to some |q| does so by its own length."""
+def test_the_resolution_in_metres_does_not_depend_on_the_steps_of_the_axes() -> None:
+    """With steps of pixels ten times those of frames, agreement up to some |q| gives the period of that |q|."""
     basis, shape = np.diag([0.6e6, 6.0e6, 6.0e6]), (48, 48, 48)
     rng, voxel = np.random.default_rng(1), voxel_size(basis, shape)
     grid = np.meshgrid(*(2 * np.pi * np.fft.fftfreq(n) * n for n in shape), indexing="ij")
@@ -129,7 +129,7 @@ def test_the_resolution_in_metres_is_that_of_the_crystal_however_unlike_the_axes
     np.testing.assert_allclose(cubes.prtf, blind.prtf, atol=0.02)  # but for rounding at the shells' borders
 
 
-def test_one_solution_alone_has_no_halves() -> None:
+def test_a_single_solution_has_no_shell_correlation() -> None:
     result = combine(crystal().astype(np.complex64)[None])
     assert np.isnan(result.fsc).all()
     assert result.pairs.size == 0

@@ -1,4 +1,4 @@
-"""Coarse to fine: the middle of a pattern is the pattern of the same density on larger voxels."""
+"""Multiresolution: the middle of a pattern is the pattern of the same density on larger voxels."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,13 +16,13 @@ SIZES = st.integers(9, 20)
 
 
 def density_of(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Any complex density, corner order."""
+    """Random complex density in corner order."""
     rng = np.random.default_rng(seed)
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
 
 
 def ball(shape: tuple[int, int, int], radius: float) -> np.ndarray:
-    """A ball of phase about the corner, radius in parts of the array's edge."""
+    """Ball with a phase about the corner; the radius is relative to the array's edge."""
     axes = [np.fft.fftfreq(n) for n in shape]
     z, y, x = np.meshgrid(*axes, indexing="ij")
     inside = z**2 + y**2 + x**2 < radius**2
@@ -31,7 +31,9 @@ def ball(shape: tuple[int, int, int], radius: float) -> np.ndarray:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 99), coarse=st.tuples(SIZES, SIZES, SIZES), more=st.tuples(*[st.integers(0, 9)] * 3))
-def test_there_and_back_nothing_is_lost(seed: int, coarse: tuple[int, int, int], more: tuple[int, int, int]) -> None:
+def test_refining_and_coarsening_restores_a_density(
+    seed: int, coarse: tuple[int, int, int], more: tuple[int, int, int]
+) -> None:
     density = density_of(seed, coarse)
     fine = resample_density(jnp.asarray(density), (coarse[0] + more[0], coarse[1] + more[1], coarse[2] + more[2]))
     np.testing.assert_allclose(resample_density(fine, coarse), density, atol=1e-5)
@@ -79,13 +81,15 @@ def test_a_finer_density_keeps_its_far_field_and_its_counts() -> None:
 
 
 @pytest.mark.parametrize("shapes", [((16, 16, 16), (32, 32, 32)), ((30, 32, 27), (15, 16, 14))])
-def test_a_support_keeps_its_place_and_its_share(shapes: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
+def test_a_resampled_support_keeps_its_position_and_fraction(
+    shapes: tuple[tuple[int, int, int], tuple[int, int, int]],
+) -> None:
     own, other = (np.abs(ball(shape, 0.3)) > 0 for shape in shapes)
     result = np.asarray(resample_support(jnp.asarray(own, jnp.float32), shapes[1])) > 0
     assert (result & other).sum() / (result | other).sum() > 0.85
 
 
-def test_a_whole_band_is_the_array_itself_and_none_is_too_small() -> None:
+def test_a_band_of_one_is_the_whole_array_and_a_small_band_keeps_eight_voxels() -> None:
     assert band_shape((17, 64, 100), 1.0) == (17, 64, 100)
     assert band_shape((6, 64, 100), 0.01) == (6, 8, 8)
     assert all(n <= 64 for n in band_shape((64, 64, 64), 0.97))

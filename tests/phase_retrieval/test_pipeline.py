@@ -51,7 +51,7 @@ def result() -> PhasingResult:
     return phase(measured(), PhaseSettings.model_validate(QUICK), 0)
 
 
-def test_a_known_crystal_is_found_again(result: PhasingResult) -> None:
+def test_a_known_crystal_is_recovered(result: PhasingResult) -> None:
     aligned = align(result.density, crystal().astype(np.complex64), ramp=False, scale=False)
     assert aligned.correlation > 0.98
     inside = np.abs(crystal()) > 0
@@ -212,7 +212,7 @@ def test_a_support_that_is_never_updated_is_reported() -> None:
     assert not support_update_warnings(PhaseSettings())
 
 
-def test_progress_comes_to_its_end() -> None:
+def test_progress_reaches_the_total() -> None:
     reported: list[tuple[int, int]] = []
     phase(
         measured(),
@@ -224,7 +224,7 @@ def test_progress_comes_to_its_end() -> None:
     assert reported[-1][0] == reported[-1][1]
 
 
-def test_stagnated_and_collapsed_starts_are_named() -> None:
+def test_stagnated_and_collapsed_starts_are_classified() -> None:
     def outcome(llk: float, free: float, filled: float = 0.05) -> StartOutcome:
         return classify_start({"llk": llk, "llk_free": free, "support": filled}, 2.0, 3.0, 1000)
 
@@ -272,7 +272,7 @@ def test_counts_of_bad_pixels_are_ignored() -> None:
     DiffractionData(counts, weights)
 
 
-def test_a_recipe_comes_back_from_its_own_dump() -> None:
+def test_a_recipe_survives_dumping_and_parsing() -> None:
     settings = PhaseSettings()
     dumped = settings.model_dump(mode="json")
     assert all(len(step) == 1 for step in dumped["recipe"])
@@ -295,7 +295,7 @@ def test_a_wrong_recipe_is_refused(recipe: list[Any], message: str) -> None:
         PhaseSettings.model_validate({"recipe": recipe})
 
 
-def test_the_first_support_of_a_given_density_is_the_object_s_however_empty_the_array() -> None:
+def test_the_first_support_of_an_initial_density_is_that_of_the_object() -> None:
     inside = np.zeros((32, 32, 32), bool)
     inside[13:19, 12:20, 14:19] = True
     rng = np.random.default_rng(0)
@@ -306,7 +306,7 @@ def test_the_first_support_of_a_given_density_is_the_object_s_however_empty_the_
     assert support.sum() < 2.5 * inside.sum()  # a rim of about a voxel
 
 
-def test_a_crystal_is_found_from_coarse_to_fine() -> None:
+def test_a_crystal_is_recovered_from_coarse_to_fine() -> None:
     truth = crystal()
     steps = [{"hio": {"iterations": 120, "band": 0.6}}, {"hio": {"iterations": 60}}, {"er": {"iterations": 20}}]
     recipe = {"recipe": steps, "starts": 2, "keep": 1, "refine": {"iterations": 20}}

@@ -1,4 +1,4 @@
-"""Projections project, updates have the limits they must, the support follows the object, islands are withheld."""
+"""Projections, updates and their limits, supports, and withheld islands."""
 
 import jax
 import jax.numpy as jnp
@@ -36,13 +36,13 @@ SHAPE = (14, 12, 10)
 
 
 def drawn(seed: int, shape: tuple[int, ...] = SHAPE) -> jax.Array:
-    """A random complex array."""
+    """Random complex array."""
     rng = np.random.default_rng(seed)
     return jnp.asarray(rng.normal(size=shape) + 1j * rng.normal(size=shape), jnp.complex64)
 
 
 def amplitudes(seed: int) -> jax.Array:
-    """Moduli of a random pattern, a tenth of it not measured."""
+    """Moduli of a random pattern, a tenth of which is not measured."""
     rng = np.random.default_rng(seed)
     values = np.abs(np.fft.fftn(rng.normal(size=SHAPE)))
     return jnp.asarray(np.where(rng.random(SHAPE) < 0.1, UNMEASURED, values), jnp.float32)
@@ -63,11 +63,11 @@ def test_the_modulus_projection_is_a_projection(seed: int) -> None:
     measured = np.asarray(amplitude) >= 0
     wave = np.fft.fftn(np.asarray(once))
     np.testing.assert_allclose(np.abs(wave)[measured], np.asarray(amplitude)[measured], rtol=1e-4, atol=1e-3)
-    # What was not measured stays as it was, and is not made dark.
+    # Unmeasured pixels are left unchanged, not set to 0.
     np.testing.assert_allclose(wave[~measured], np.fft.fftn(np.asarray(density))[~measured], rtol=1e-4, atol=1e-3)
 
 
-def test_no_density_is_nearer_that_has_the_measured_moduli() -> None:
+def test_the_modulus_projection_is_the_nearest_density_with_the_measured_moduli() -> None:
     density, amplitude = drawn(2), amplitudes(3)
     nearest = float(jnp.linalg.norm((modulus_projection(density, amplitude) - density).ravel()))
     for seed in range(5):
@@ -75,14 +75,14 @@ def test_no_density_is_nearer_that_has_the_measured_moduli() -> None:
         assert float(jnp.linalg.norm((other - density).ravel())) >= nearest * (1 - 1e-5)
 
 
-def test_without_a_point_spread_function_the_coherent_projection_is_the_plain_one() -> None:
+def test_without_a_point_spread_function_both_projections_agree() -> None:
     density, amplitude = drawn(4), amplitudes(5)
     zero = jnp.zeros((), jnp.float32)
     plain = modulus_projection(density, amplitude)
     np.testing.assert_allclose(partially_coherent_projection(density, amplitude, jnp.zeros(3), zero), plain, atol=2e-4)
 
 
-def test_a_density_that_explains_blurred_counts_is_left_alone() -> None:
+def test_a_density_that_explains_blurred_counts_is_unchanged() -> None:
     density, sigmas = drawn(6), jnp.asarray([0.5, 0.3, 0.6], jnp.float32)
     background = jnp.asarray(2.0, jnp.float32)
     amplitude = jnp.sqrt(convolve_gaussian(jnp.abs(jnp.fft.fftn(density)) ** 2, sigmas) + background)
@@ -92,7 +92,7 @@ def test_a_density_that_explains_blurred_counts_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("method", UPDATES)
-def test_where_projections_agree_every_update_stays(method: str) -> None:
+def test_where_projections_agree_every_update_is_the_identity(method: str) -> None:
     support = jnp.asarray(box(SHAPE, (6, 5, 4)))
     density = drawn(8) * support.astype(jnp.complex64)
     np.testing.assert_allclose(apply_update(density, density, support, UPDATES[method](0.8)), density, atol=1e-6)
@@ -107,7 +107,7 @@ def test_inside_the_support_updates_are_error_reduction(method: str, beta: float
     np.testing.assert_allclose(inside, plain, atol=1e-6)
 
 
-def test_outside_the_support_updates_are_the_literature_s() -> None:
+def test_outside_the_support_updates_are_those_of_the_literature() -> None:
     projected, iterate, nowhere, beta = drawn(11), drawn(12), jnp.zeros(SHAPE, jnp.float32), 0.7
     expected = {
         "er": 0 * projected,
@@ -124,7 +124,7 @@ def test_hio_and_the_difference_map_are_one_at_beta_1() -> None:
     assert UPDATES["dm"](1.0) == UPDATES["hio"](1.0) == UpdateCoefficients(1.0, 0.0, -1.0, 1.0)
 
 
-def test_the_dual_of_gps_lives_outside_the_support_and_rests_at_a_solution() -> None:
+def test_the_dual_of_gps_is_zero_inside_the_support_and_at_a_solution() -> None:
     support = jnp.asarray(box(SHAPE, (6, 5, 4)))
     dual = update_gps_dual(drawn(0), drawn(1), drawn(2), support, 0.9)
     assert float(jnp.abs(dual * support.astype(jnp.complex64)).max()) == 0
@@ -132,7 +132,7 @@ def test_the_dual_of_gps_lives_outside_the_support_and_rests_at_a_solution() -> 
     assert float(jnp.abs(update_gps_dual(jnp.zeros_like(inside), inside, inside, support, 0.9)).max()) == 0
 
 
-def test_shrink_wrap_draws_the_support_around_the_object() -> None:
+def test_shrink_wrap_surrounds_the_object() -> None:
     shape, truth = (24, 22, 20), box((24, 22, 20), (8, 7, 9))
     density = jnp.asarray(truth * np.exp(0.4j * np.arange(20)), jnp.complex64)
     support = jnp.asarray(box(shape, (18, 16, 16)))
@@ -148,7 +148,7 @@ def test_a_support_is_never_empty() -> None:
     np.testing.assert_array_equal(shrink_wrap(jnp.zeros(SHAPE, jnp.complex64), support, 1.0, 0.2), support)
 
 
-def test_the_autocorrelation_holds_the_object_and_is_symmetric() -> None:
+def test_the_autocorrelation_support_contains_the_object_and_is_symmetric() -> None:
     truth = box((24, 22, 20), (8, 7, 9))
     counts = jnp.asarray(np.abs(np.fft.fftn(truth)) ** 2, jnp.float32)
     result = np.asarray(autocorrelation_support(counts, jnp.ones_like(counts), 0.05))
@@ -167,7 +167,7 @@ def test_a_background_does_not_shrink_the_autocorrelation_s_support() -> None:
     np.testing.assert_array_equal(plain, foggy)
 
 
-def test_half_a_support_is_a_half_through_the_middle_even_across_the_edges() -> None:
+def test_half_a_support_is_cut_through_the_middle_also_across_the_edges() -> None:
     truth = box((24, 22, 20), (8, 6, 10))
     for shift in (0, 5, 12):
         moved = np.roll(truth, shift, axis=(0, 1, 2))
@@ -187,7 +187,7 @@ def test_a_random_start_has_the_measured_counts() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), fraction=st.floats(0.01, 0.2))
-def test_free_pixels_are_good_ones_in_islands_and_spare_the_centre(seed: int, fraction: float) -> None:
+def test_free_pixels_are_islands_of_good_pixels_away_from_the_centre(seed: int, fraction: float) -> None:
     weights = (np.random.default_rng(1).random((30, 26, 28)) > 0.1).astype(np.float32)
     free = free_pixels(weights, fraction, seed)
     good = np.count_nonzero(weights)
@@ -197,12 +197,12 @@ def test_free_pixels_are_good_ones_in_islands_and_spare_the_centre(seed: int, fr
     np.testing.assert_array_equal(free, free_pixels(weights, fraction, seed))
 
 
-def test_free_pixels_spare_the_peak_wherever_it_stands() -> None:
+def test_no_free_pixels_are_near_the_peak_wherever_it_is() -> None:
     weights = np.ones((30, 26, 28), np.float32)
     np.testing.assert_array_equal(free_pixels(weights, 0.3, 1), free_pixels(weights, 0.3, 1, peak=(15, 13, 14)))
     free = np.any([free_pixels(weights, 0.3, seed, peak=(11, 4, 24)) for seed in range(8)], axis=0)
     assert not free[10:13, 3:6, 23:26].any()
-    assert free[14:17, 12:15, 13:16].any()  # the array's middle is as good as any other place
+    assert free[14:17, 12:15, 13:16].any()  # pixels in the array's middle may be withheld like others
 
 
 def test_bad_and_free_pixels_are_never_used() -> None:
@@ -227,7 +227,7 @@ def test_bad_and_free_pixels_are_never_used() -> None:
     np.testing.assert_array_equal(ifftshift3(free) > 0, np.asarray(ways[0].free) > 0)
 
 
-def test_one_leg_of_error_reduction_never_raises_the_error() -> None:
+def test_a_stage_of_error_reduction_never_raises_the_error() -> None:
     rng = np.random.default_rng(5)
     truth = np.fft.ifftshift(box((20, 20, 20), (7, 8, 6))) * np.exp(1j * rng.normal(0, 0.3, (20, 20, 20)))
     counts = np.abs(np.fft.fftn(np.fft.ifftshift(truth))) ** 2
@@ -240,7 +240,7 @@ def test_one_leg_of_error_reduction_never_raises_the_error() -> None:
     assert errors == sorted(errors, reverse=True)
 
 
-def test_a_recipe_is_cut_into_legs_with_one_half_support() -> None:
+def test_a_recipe_has_one_stage_with_half_a_support() -> None:
     chosen = PhaseSettings.model_validate(
         {
             "recipe": [
@@ -258,8 +258,8 @@ def test_a_recipe_is_cut_into_legs_with_one_half_support() -> None:
 
 
 @pytest.mark.slow
-def test_starts_computed_together_are_the_starts_computed_alone() -> None:
-    """As a GPU does it."""
+def test_starts_computed_together_equal_starts_computed_alone() -> None:
+    """Groups of starts as on a GPU."""
     from unflat.recon.phase_retrieval.starts import finish_starts, init_starts, run_group_stage
 
     truth = box((16, 16, 16), (5, 6, 4))

@@ -1,4 +1,4 @@
-"""Refinement lowers the deviance, finds the point-spread function and background, and keeps to the fitted pixels."""
+"""Refinement lowers the deviance, recovers point-spread function and background, and uses the fitted pixels alone."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ SIGMAS = np.array([0.5, 0.35, 0.6])
 
 
 def crystal() -> tuple[np.ndarray, np.ndarray]:
-    """A strained block and its support, in corner order, of 3e6 counts."""
+    """Strained block of 3e6 counts and its support, in corner order."""
     z, y, x = np.meshgrid(*[np.fft.ifftshift(np.arange(n) - n // 2) for n in SHAPE], indexing="ij")
     inside = (np.abs(z) <= 4) & (np.abs(y + z // 2) <= 4) & (np.abs(x) <= 3)
     density = inside * np.exp(1j * (0.05 * z * y + 0.2 * np.sin(x)))
@@ -34,7 +34,7 @@ def crystal() -> tuple[np.ndarray, np.ndarray]:
 
 
 def measured(background: float = 0.5, seed: int = 0, free: float = 0.05) -> DevicePattern:
-    """Its counts, blurred and with noise."""
+    """Counts of the crystal, blurred and with noise."""
     intensity = jnp.asarray(np.abs(np.fft.fftn(crystal()[0])) ** 2, jnp.float32)
     expected = np.asarray(convolve_gaussian(intensity, jnp.asarray(SIGMAS, jnp.float32)), np.float64) + background
     counts = np.fft.fftshift(np.random.default_rng(seed).poisson(np.maximum(expected, 0)).astype(float))
@@ -42,7 +42,7 @@ def measured(background: float = 0.5, seed: int = 0, free: float = 0.05) -> Devi
 
 
 def started(spoiled: float = 0.2) -> refinement.RefinementState:
-    """The crystal with some noise on it."""
+    """Refinement state of the crystal with noise."""
     density, support = crystal()
     rng = np.random.default_rng(1)
     noise = spoiled * (rng.normal(size=SHAPE) + 1j * rng.normal(size=SHAPE)) * np.abs(density).max()
@@ -73,7 +73,7 @@ def test_widths_and_background_are_recovered_together_with_the_density() -> None
     pattern = measured(background=5.0)
     state = run(started(), pattern, RefineSettings(iterations=100))
     np.testing.assert_allclose(state.point_spread.sigmas, SIGMAS, atol=0.02)
-    # A little low: the density takes what it can of the noise, which is never below 0.
+    # A little low: the density also fits part of the noise.
     assert float(state.point_spread.background) == pytest.approx(5.0, rel=0.25)
     result = evaluate_fit(state.density, state.point_spread, pattern)
     assert float(result.llk) < 1.1  # 1 is counting statistics, and the density fits some of the noise
@@ -82,7 +82,7 @@ def test_widths_and_background_are_recovered_together_with_the_density() -> None
     assert overlap > 0.995
 
 
-def test_the_blur_s_step_of_fisher_s_scoring_finds_the_truth_for_the_true_density() -> None:
+def test_fishers_scoring_recovers_the_point_spread_for_the_true_density() -> None:
     pattern = measured()
     density, support = (jnp.asarray(array) for array in crystal())
     intensity = jnp.abs(far_field(density)) ** 2
@@ -105,15 +105,15 @@ def test_the_blur_s_step_of_fisher_s_scoring_finds_the_truth_for_the_true_densit
 
 
 @pytest.mark.parametrize(("psf", "background"), [(False, False), (True, False), (False, True)])
-def test_what_is_not_to_be_fitted_stays(psf: bool, background: bool) -> None:
+def test_parameters_that_are_not_fitted_stay(psf: bool, background: bool) -> None:
     settings = RefineSettings(iterations=20, psf=psf, background=background)
     state = run(started(), measured(), settings)
     assert bool(jnp.any(state.point_spread.sigmas > 0)) == psf
     assert (float(state.point_spread.background) > 0) == background
 
 
-def test_the_gradient_is_the_deviance_s_own() -> None:
-    """The first direction of the search, against automatic differentiation."""
+def test_the_gradient_is_that_of_the_deviance() -> None:
+    """The first search direction agrees with automatic differentiation."""
     pattern, state = measured(background=3.0), started()
     point_spread = PointSpread(jnp.asarray(SIGMAS, jnp.float32), jnp.asarray(3.0, jnp.float32))
     state = refinement.init_refinement(state.density, state.support, point_spread)
@@ -131,7 +131,7 @@ def test_the_gradient_is_the_deviance_s_own() -> None:
     assert cosine == pytest.approx(1, abs=1e-3)
 
 
-def test_the_support_is_drawn_a_little_wider_and_nothing_stands_outside() -> None:
+def test_the_updated_support_is_a_little_wider_and_the_density_is_zero_outside() -> None:
     pattern = measured()
     state = run(started(), pattern, RefineSettings(iterations=40), shrink=True)
     support = np.asarray(state.support)
@@ -139,7 +139,7 @@ def test_the_support_is_drawn_a_little_wider_and_nothing_stands_outside() -> Non
     assert np.abs(np.asarray(state.density))[support == 0].max() == 0
 
 
-def test_free_pixels_do_not_matter_to_the_refinement() -> None:
+def test_free_pixels_do_not_influence_the_refinement() -> None:
     pattern = measured()
     spoiled = pattern._replace(counts=jnp.where(pattern.free > 0, pattern.counts + 1000.0, pattern.counts))
     ways = [run(started(), one, RefineSettings(iterations=20)) for one in (pattern, spoiled)]

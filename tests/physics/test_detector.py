@@ -1,4 +1,4 @@
-"""A camera's counts have the mean and the variance that its numbers promise."""
+"""Mean, variance and limits of a camera's counts."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_pixels_are_independent() -> None:
     assert abs(neighbours) < 5 / 300
 
 
-def test_photons_alone_come_in_whole_numbers() -> None:
+def test_without_read_noise_counts_are_whole_photons() -> None:
     counts = Detector(3.0).expose(EMPTY, np.random.default_rng(2))
     np.testing.assert_array_equal(counts, np.round(counts))
     assert np.mean(counts == 0) == pytest.approx(np.exp(-3), rel=0.1)
@@ -43,7 +43,7 @@ def test_without_photons_there_is_no_noise() -> None:
     np.testing.assert_array_equal(Detector().expose(0.7 * EMPTY, np.random.default_rng(4)), 0.7 * EMPTY)
 
 
-def test_one_seed_gives_one_image() -> None:
+def test_a_seed_determines_the_image() -> None:
     first, again, other = (Detector(50.0, 2.0).expose(EMPTY, np.random.default_rng(s)) for s in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)

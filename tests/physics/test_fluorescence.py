@@ -1,4 +1,4 @@
-"""Image formation of a stained cell: light is kept, limits hold, gradients are right."""
+"""Fluorescence images: conservation of light, limits and gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def ball(radius: float = 3.0) -> jax.Array:
 
 
 def section(filled: jax.Array, stain: Stain, blur: MicroscopePsf) -> jax.Array:
-    """The section at z = 0, as simulations and refinements ask for it."""
+    """Section at z = 0, computed alone as in simulations and refinements."""
     return simulate_stack(filled, SPACING, stain, blur, slice(N // 2, N // 2 + 1))[..., 0, :, :]
 
 
@@ -41,7 +41,7 @@ def test_a_balls_volume_and_membrane() -> None:
     assert float(membrane.sum()) * STEP**3 == pytest.approx(4 * np.pi * 9, rel=0.03)
 
 
-def test_blur_keeps_light_and_none_is_the_identity() -> None:
+def test_blur_conserves_light_and_a_sharp_psf_is_the_identity() -> None:
     filled = ball()
     np.testing.assert_allclose(apply_psf(filled, SPACING, SHARP), filled, atol=1e-5)
     wide = apply_psf(filled, SPACING, MicroscopePsf(0.15, 0.4, 0.3, 0.5))
@@ -86,7 +86,7 @@ def test_the_rim_is_brighter_than_the_middle_and_the_mask_is_the_balls() -> None
     assert mask.sum() * STEP**2 == pytest.approx(np.pi * 9, rel=0.04)
 
 
-def test_gradients_are_those_of_differences() -> None:
+def test_gradients_are_those_of_finite_differences() -> None:
     filled = ball()
 
     def brightness(numbers: jax.Array) -> jax.Array:
@@ -110,7 +110,7 @@ def test_a_batch_is_its_members() -> None:
     np.testing.assert_allclose(both[1], section(two[1], Stain(), MicroscopePsf()), atol=1e-5)
 
 
-def test_photons() -> None:
+def test_background_noise_and_grain_of_an_exposure() -> None:
     clean, rng = np.full((200, 200), 0.5, np.float32), np.random.default_rng(0)
     quiet = expose_section(clean, FluorescenceExposure(photons=None, background=0.1), rng)
     np.testing.assert_allclose(quiet, 0.6, rtol=1e-6)

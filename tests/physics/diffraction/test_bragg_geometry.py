@@ -1,4 +1,4 @@
-"""The skewed grid, the laboratory's frame, displacement and strain with their signs."""
+"""Bragg geometry: skewed grid, laboratory frame, displacement and strain with their signs."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ LENGTH = float(np.linalg.norm(BRAGG))
 
 
 def skewed(seed: int, spacing: float = 8e-9) -> np.ndarray:
-    """Steps of different lengths, up to some 30 degrees off the axes, turned at random."""
+    """Steps of different lengths, up to about 30 degrees off the axes, in a random orientation."""
     rng = np.random.default_rng(seed)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     return spacing * (np.diag(rng.uniform(0.7, 1.4, 3)) + rng.uniform(-0.3, 0.3, (3, 3))) @ turn
@@ -42,7 +42,7 @@ def test_the_fft_s_phase_is_q_dot_r(seed: int) -> None:
 
 
 def test_the_fft_samples_the_far_field_at_the_measured_q() -> None:
-    """A few scatterers on a skewed grid: the FFT against the sum over their positions in the laboratory."""
+    """The FFT of scatterers on a skewed grid equals the sum over their positions in the laboratory."""
     rng = np.random.default_rng(0)
     basis = 1e7 * (np.eye(3) + rng.uniform(-0.3, 0.3, (3, 3)))
     where = sample_positions(real_space_steps(basis, SHAPE), SHAPE)
@@ -88,7 +88,7 @@ def ndimage_centre(intensity: np.ndarray) -> np.ndarray:
 
 @given(st.integers(0, 1000), st.floats(-4e-3, 4e-3))
 @settings(max_examples=15, deadline=None)
-def test_a_uniform_strain_is_found_on_any_skewed_grid(seed: int, strain: float) -> None:
+def test_a_uniform_strain_is_recovered_on_any_skewed_grid(seed: int, strain: float) -> None:
     steps = skewed(seed)
     along = sample_positions(steps, SHAPE) @ BRAGG / LENGTH
     support = np.random.default_rng(seed).random(SHAPE) < 0.9
@@ -102,7 +102,7 @@ def test_a_uniform_strain_is_found_on_any_skewed_grid(seed: int, strain: float) 
         np.testing.assert_allclose(result[known], strain, rtol=1e-6, atol=1e-9)
 
 
-def test_the_slope_across_is_a_slope_too_and_has_the_sign_of_its_direction() -> None:
+def test_the_slope_along_any_direction_has_the_sign_of_the_direction() -> None:
     steps, gradient = skewed(2), np.array([1e-3, -2e-3, 3e-3])
     field = sample_positions(steps, SHAPE) @ gradient
     for direction in (*np.eye(3), np.array([1.0, 2.0, -2.0]) / 3):
@@ -111,7 +111,7 @@ def test_the_slope_across_is_a_slope_too_and_has_the_sign_of_its_direction() -> 
         np.testing.assert_allclose(directional_strain(field, steps, -direction), -result, atol=1e-12)
 
 
-def test_wraps_do_not_reach_the_strain() -> None:
+def test_phase_wraps_do_not_affect_the_strain() -> None:
     steps, shape = skewed(3), (20, 20, 20)
     along = sample_positions(steps, shape) @ BRAGG / LENGTH
     u = 2e-3 * along + 3e4 * along**2
@@ -132,7 +132,7 @@ def test_a_sample_without_neighbours_has_no_strain() -> None:
 
 
 def bump(where: np.ndarray) -> np.ndarray:
-    """A smooth density with a phase, known at every point [m]."""
+    """Evaluate a smooth complex density at points [m]."""
     centre = np.array([5e-9, -8e-9, 3e-9])
     square = np.sum((where - centre) ** 2, axis=-1)
     return np.exp(-square / (2 * 25e-9**2)) * np.exp(1j * where @ np.array([4e7, -3e7, 5e7]))
@@ -144,7 +144,7 @@ def grid_points(axes: tuple[np.ndarray, ...]) -> np.ndarray:
 
 @pytest.mark.parametrize(("order", "error", "gain"), [(1, 0.15, 0.3), (3, 0.008, 0.1)])
 def test_a_skewed_and_an_orthogonal_grid_agree(order: int, error: float, gain: float) -> None:
-    """The better, the finer: with the square of the step for a linear spline, its fourth power for a cubic one."""
+    """The error falls with the square of the step for a linear spline, and with its fourth power for a cubic one."""
     shape, errors = (30, 32, 31), []
     axes = laboratory_grid(skewed(4), shape, support=np.abs(bump(sample_positions(skewed(4), shape))) > 0.05)
     expected = bump(grid_points(axes))
@@ -165,7 +165,7 @@ def test_real_fields_are_resampled_as_complex_ones_are() -> None:
     np.testing.assert_allclose(real, result.real, atol=1e-6)
 
 
-def test_a_resampled_crystal_has_its_strain_in_the_laboratory_too() -> None:
+def test_a_resampled_crystal_has_the_same_strain_in_the_laboratory() -> None:
     shape, steps, bragg = (30, 32, 31), skewed(5), BRAGG / 60
     length = np.linalg.norm(bragg)
 
@@ -182,7 +182,7 @@ def test_a_resampled_crystal_has_its_strain_in_the_laboratory_too() -> None:
     np.testing.assert_allclose(result[inner], expected[inner], atol=2e-3)
 
 
-def test_on_its_own_grid_resampling_changes_nothing() -> None:
+def test_resampling_to_the_same_grid_is_the_identity() -> None:
     shape, steps = (9, 10, 11), 5e-9 * np.eye(3)
     density = np.random.default_rng(6).normal(size=(2, *shape))
     axes = laboratory_grid(steps, shape)
@@ -194,7 +194,7 @@ def test_on_its_own_grid_resampling_changes_nothing() -> None:
 
 @given(st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
-def test_the_laboratory_s_grid_holds_the_support(seed: int) -> None:
+def test_the_laboratory_grid_contains_the_support(seed: int) -> None:
     steps = skewed(seed)
     support = np.random.default_rng(seed).random(SHAPE) < 0.01
     support[5, 6, 4] = True
@@ -207,7 +207,7 @@ def test_the_laboratory_s_grid_holds_the_support(seed: int) -> None:
     assert np.diff(axes[0])[0] ** 3 == pytest.approx(abs(np.linalg.det(steps)))
 
 
-def test_an_empty_support_and_a_spacing_of_nothing_are_refused() -> None:
+def test_an_empty_support_and_a_spacing_of_zero_are_refused() -> None:
     with pytest.raises(FrameError, match="support is empty"):
         laboratory_grid(np.eye(3), SHAPE, support=np.zeros(SHAPE, bool))
     with pytest.raises(FrameError, match="spacing of 0 m"):

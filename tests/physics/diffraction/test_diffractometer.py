@@ -1,4 +1,4 @@
-"""From a diffractometer's circles to the steps of q: against xrayutilities, by hand, and through files and configs."""
+"""Steps of q from a diffractometer's circles: against xrayutilities, by hand, and through files and configs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,12 +37,12 @@ def radians(angles: Mapping[str, float]) -> dict[str, float]:
 
 
 def xu_name(axis: str) -> str:
-    """A direction of ours in xrayutilities' frame (x along the beam, y outboard, z up) and notation."""
+    """Translate a direction to xrayutilities' frame (x along the beam, y outboard, z up) and notation."""
     return {"z": "x", "x": "y", "y": "z"}[axis[-1]] + ("-" if axis.startswith("-") else "+")
 
 
 class TestAgainstXrayutilities:
-    """Its q is the crystal's: turned into the laboratory of the middle frame it must grow by our rows."""
+    """Its q, rotated from the crystal's frame to the laboratory's, has the rows of the basis as steps."""
 
     @staticmethod
     def q(name: str, angles: Mapping[str, float], offset: tuple[float, float]) -> np.ndarray:
@@ -100,7 +100,7 @@ class TestByHand:
         assert np.linalg.norm(result.basis[0]) == pytest.approx(length * step)
 
     @pytest.mark.parametrize(("name", "across"), [("ID01", 1.0), ("P10", -1.0)])
-    def test_a_pixel_below_has_less_and_one_beside_the_signed_way(self, name: str, across: float) -> None:
+    def test_steps_of_pixels_point_down_and_to_the_signed_side(self, name: str, across: float) -> None:
         """At small angles q's steps are the pixels' own: k p/D down, and outboard or inboard."""
         machine = BEAMLINES[name]
         still = {circle.name: circle.rest for circle in machine.circles} | {machine.detector[1].name: 1e-6}
@@ -110,7 +110,7 @@ class TestByHand:
         np.testing.assert_allclose(result.basis[2], [0.0, 0.0, across * columns], atol=1e-5 * columns)
 
     @pytest.mark.parametrize("name", BEAMLINES)
-    def test_in_the_direct_beam_nothing_is_transferred_and_no_turn_is_seen(self, name: str) -> None:
+    def test_in_the_direct_beam_q_and_its_step_per_frame_are_zero(self, name: str) -> None:
         machine = BEAMLINES[name]
         still = {circle.name: circle.rest for circle in machine.circles}
         result = compute_reflection(machine, still, machine.sample[0].name, 1e-4, **CURVE)
@@ -130,7 +130,9 @@ class TestByHand:
 
     @given(st.sampled_from(list(SCANS)), st.floats(-90, 90))
     @settings(max_examples=20, deadline=None)
-    def test_turning_crystal_and_detector_together_turns_all_of_it(self, name: str, angle: float) -> None:
+    def test_rotating_crystal_and_detector_together_rotates_the_bragg_vector_and_the_steps(
+        self, name: str, angle: float
+    ) -> None:
         """A further circle around both, about the beam, carries G and each step with it."""
         machine = MACHINES[name]
         outer = Circle("all", "z")
@@ -154,7 +156,7 @@ class TestByHand:
         ((), r"no circle turns the crystal"),
     ],
 )
-def test_what_is_no_diffractometer_is_refused(circles: tuple[tuple[str, str], ...], message: str) -> None:
+def test_invalid_diffractometers_are_refused(circles: tuple[tuple[str, str], ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Diffractometer(tuple(Circle(*c) for c in circles), (Circle("nu", "y"),), "-y", "x")
 
@@ -166,7 +168,7 @@ def counts() -> np.ndarray:
 
 
 def foreign(path: Path) -> Path:
-    """A lab's own file: counts, and each motor in degrees."""
+    """File with counts and each motor in degrees."""
     with h5py.File(path, "w") as file:
         file["data"] = counts()
         file["eta"] = 17.0 + 0.005 * np.arange(SHAPE[0])
@@ -211,7 +213,7 @@ class TestInFiles:
         np.testing.assert_allclose(result["reciprocal_basis"], known.basis, rtol=1e-6, atol=1.0)
 
     @pytest.mark.parametrize("frames", ["::2", "6:20"])
-    def test_frames_that_are_left_out_are_known_to_the_step(self, tmp_path: Path, frames: str) -> None:
+    def test_the_step_accounts_for_frames_that_are_left_out(self, tmp_path: Path, frames: str) -> None:
         result = read_foreign(tmp_path, f"acquisition.frames='{frames}'")
         step = np.linalg.norm(result["reciprocal_basis"][0]) / np.linalg.norm(result["bragg_vector"])
         assert step == pytest.approx(np.radians(0.01 if frames == "::2" else 0.005), rel=0.01)
@@ -224,7 +226,7 @@ class TestInFiles:
         angle = {name: 2 * np.arcsin(np.linalg.norm(q) / (2 * K)) for name, q in (("here", here), ("there", there))}
         assert np.degrees(angle["there"] - angle["here"]) == pytest.approx(0.2865, abs=0.004)
 
-    def test_it_is_written_and_read_again(self, tmp_path: Path) -> None:
+    def test_a_goniometer_survives_writing_and_reading(self, tmp_path: Path) -> None:
         first = read_foreign(tmp_path, "acquisition.goniometer.direct_beam=[14, 16]")
         write(first, SCHEMA, tmp_path / "ours.h5")
         with h5py.File(tmp_path / "ours.h5", "a") as file:
@@ -282,7 +284,7 @@ def test_a_step_in_degrees_is_named(tmp_path: Path) -> None:
         read_foreign(tmp_path, *assignments, "acquisition.goniometer.step=0.005")
 
 
-def test_without_a_length_the_steps_cannot_be_found(tmp_path: Path) -> None:
+def test_without_a_distance_the_steps_cannot_be_computed(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"without detector_distance; name it in the config: acquisition\.detector_dist"
     ):

@@ -1,4 +1,4 @@
-"""The far field of a density: statements that hold for any correct code."""
+"""Far field of a density: identities, symmetries and likelihoods."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def spots(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 6), (7, 7, 8), (2, 4, 5, 6)])
-def test_the_centre_is_n_half_on_files_and_0_in_loops(shape: tuple[int, ...]) -> None:
+def test_the_centre_is_n_half_in_files_and_0_in_corner_order(shape: tuple[int, ...]) -> None:
     marked = np.zeros(shape)
     marked[..., shape[-3] // 2, shape[-2] // 2, shape[-1] // 2] = 1
     for array in (marked, jnp.asarray(marked)):
@@ -129,7 +129,7 @@ def test_the_deviance_is_that_of_the_definition(seed: int, level: float) -> None
 
 
 def test_the_deviance_of_perfect_counting_is_1_in_single_precision_too() -> None:
-    """Pixels of 1e8 counts spoil nothing."""
+    """Pixels of 1e8 counts lose no precision."""
     rng = np.random.default_rng(6)
     for level in (30.0, 1e4, 1e8):
         modelled = np.full((40, 40, 40), level, np.float32)
@@ -139,14 +139,14 @@ def test_the_deviance_of_perfect_counting_is_1_in_single_precision_too() -> None
         assert result == pytest.approx(1, abs=0.03)
 
 
-def test_the_deviance_slopes_as_1_minus_i_over_c() -> None:
+def test_the_slope_of_the_deviance_is_1_minus_i_over_c() -> None:
     counts, modelled = np.array([0.0, 1.0, 8.0, 1e6]), np.array([0.5, 3.0, 5.0, 1.1e6])
     cube = [jnp.asarray(a, jnp.float32).reshape(1, 2, 2) for a in (counts, modelled, np.ones(4))]
     slope = jax.grad(deviance, argnums=1)(*cube)
     np.testing.assert_allclose(slope.ravel(), 2 / 4 * (1 - counts / modelled), rtol=1e-5)
 
 
-def test_masked_pixels_weigh_nothing() -> None:
+def test_masked_pixels_have_no_influence() -> None:
     counts, modelled = spots(7), spots(8)
     weights = (np.random.default_rng(9).random(SHAPE) < 0.6).astype(float)
     spoilt = np.where(weights > 0, counts, 1e9)

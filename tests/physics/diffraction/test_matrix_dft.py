@@ -1,4 +1,4 @@
-"""The far field of a box: the FFT's where both can do it, and the continuous transform's where only it can."""
+"""Far field of a box: agreement with the FFT and with the continuous Fourier transform."""
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +52,7 @@ def test_an_offset_is_a_ramp_of_the_density(offset: tuple[float, float, float]) 
 
 @pytest.mark.parametrize(("fineness", "error"), [(1, 0.3), (2, 1e-5), (3, 3e-6)])
 def test_finer_samples_give_the_continuous_transform(fineness: int, error: float) -> None:
-    """Of a Gaussian, which is known; at one sample a voxel its tail folds back into the window."""
+    """A Gaussian, whose transform is known; with one sample per voxel its tail is aliased into the window."""
     box = SupportBox((2, 2, 2), (14, 14, 14), (18, 18, 18), fineness)
     width, centre = 0.55, np.array([0.3, -0.2, 0.1])
     lines = [np.exp(-((axis - c) ** 2) / (2 * width**2)) for axis, c in zip(box.axes, centre, strict=True)]

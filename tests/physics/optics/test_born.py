@@ -26,7 +26,7 @@ def double() -> Iterator[None]:
 
 
 def lights(tilts: np.ndarray, cycles: float | np.ndarray = 0.0) -> PlaneWaves:
-    """One plane wave a view."""
+    """Illuminate each view by one plane wave."""
     views = len(tilts)
     foci = jnp.broadcast_to(jnp.asarray(cycles, float), views)
     return PlaneWaves(jnp.asarray(tilts, float)[:, None], jnp.ones((views, 1)), foci)
@@ -84,7 +84,7 @@ def test_transfer_functions_are_those_of_real_images() -> None:
     np.testing.assert_allclose(mirrored, np.conj(there), atol=1e-12)
 
 
-def test_the_inverse_is_tikhonovs() -> None:
+def test_the_inverse_is_that_of_tikhonov() -> None:
     """(JᵀJ + α)⁻¹ Jᵀ (I − 1) with J the matrix of the images, for more unknowns than views and for fewer."""
     for views in (2, 4):
         camera = BornModel(SMALL, 0.8, absorption=True)
@@ -104,7 +104,7 @@ def test_the_inverse_is_tikhonovs() -> None:
 
 @given(st.integers(0, 100))
 @settings(max_examples=5, deadline=None)
-def test_what_the_images_hold_is_recovered(seed: int) -> None:
+def test_transferred_frequencies_are_recovered(seed: int) -> None:
     """The inverse is exact for a specimen of frequencies that some view transfers."""
     camera = BornModel(SMALL, 0.9)
     light = lights(np.tile(spiral(8, 0.6), (3, 1)), np.repeat([-2.0, 0.0, 2.0], 8))
@@ -119,7 +119,7 @@ THICK = Lattice((16, 48, 48), (0.6e-6, 0.25e-6, 0.25e-6), 532e-9, INDEX)
 
 
 def specimen() -> np.ndarray:
-    """Three weak spheres, none the others' mirror image."""
+    """Three weak spheres without mirror symmetry."""
     z, y, x = np.meshgrid(*THICK.axes, indexing="ij", sparse=True)
     values = np.zeros(THICK.shape)
     for height, (cz, cy, cx), radius in (
@@ -138,7 +138,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_more_views_recover_more_of_a_specimen() -> None:
-    """From SSNP's images of a weak specimen: more views bring it nearer, right side up, and foretell others better."""
+    """With SSNP's images of a weak specimen, more views improve the specimen and the prediction of other views."""
     truth, camera = 1e-2 * specimen(), BornModel(THICK, 0.9)
     image = jax.jit(ImageFormation(THICK, 0.9, "ssnp", THICK.shape[1:]).images)
     unseen = lights(ring(3, 0.4, start=0.5))
@@ -156,8 +156,8 @@ def test_more_views_recover_more_of_a_specimen() -> None:
     assert errors[2] < 0.03
 
 
-def test_a_wrong_sign_of_the_light_gives_the_mirrored_specimen_with_as_good_a_fit() -> None:
-    """Which is why the sign is written down: the images cannot tell."""
+def test_light_of_the_wrong_sign_gives_a_mirrored_specimen_and_an_equal_fit() -> None:
+    """Images do not determine the sign of the illumination."""
     truth, camera = specimen(), BornModel(THICK, 0.9)
     right, wrong = (lights(sign * ring(12, 0.6)) for sign in (1, -1))
     measured = weakly(camera, truth, right)
@@ -169,7 +169,7 @@ def test_a_wrong_sign_of_the_light_gives_the_mirrored_specimen_with_as_good_a_fi
     assert correlation(answers[1], -truth[:, ::-1]) > correlation(answers[1], truth)
 
 
-def test_absorption_and_phase_are_told_apart() -> None:
+def test_absorption_and_phase_are_separated() -> None:
     truth = np.concatenate([specimen(), 0.5 * specimen()[:, :, ::-1]])
     camera = BornModel(THICK, 0.9, absorption=True)
     light = lights(np.tile(spiral(16, 0.65), (2, 1)), np.repeat([-4.0, 4.0], 16))
@@ -202,7 +202,7 @@ def test_sources_beyond_the_pupil_give_nothing() -> None:
 
 
 def test_single_precision_agrees() -> None:
-    """The inverse, too, is used in float32."""
+    """Images and inverse are used in float32."""
     truth, camera = specimen(), BornModel(THICK, 0.9)
     light = lights(spiral(8, 0.6))
     measured = weakly(camera, truth, light)

@@ -1,4 +1,4 @@
-"""Images: where a point is seen, what tilt and focus do, and what no choice of sampling may change. Both marches."""
+"""Image formation: position of a point, tilt, focus, and independence of the sampling, for both scattering models."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -26,7 +26,7 @@ def double() -> Iterator[None]:
 
 
 def blob(lattice: Lattice, width: tuple[float, float, float], centre: tuple[float, float, float]) -> np.ndarray:
-    """A smooth specimen of one channel and unit peak."""
+    """Smooth specimen of one channel and unit peak."""
     z, y, x = (np.exp(-(((a - c) / w) ** 2)) for a, c, w in zip(lattice.axes, centre, width, strict=True))
     return (z[:, None, None] * y[:, None] * x)[None]
 
@@ -42,7 +42,7 @@ def _images(camera: ImageFormation, contrast: jax.Array, light: PlaneWaves, aber
 
 
 def waves(tilts: list[tuple[float, float]], cycles: float | np.ndarray = 0.0) -> PlaneWaves:
-    """One plane wave a view."""
+    """Illuminate each view by one plane wave."""
     views = len(tilts)
     return PlaneWaves(
         jnp.array(tilts)[:, None], jnp.ones((views, 1)), jnp.broadcast_to(jnp.asarray(cycles, float), views)
@@ -60,7 +60,7 @@ def images(
     return np.asarray(_images(camera, contrast, waves(tilts, camera.lattice.cycles(focus)), aberrations))
 
 
-def test_light_is_an_illumination_in_the_waves_own_units() -> None:
+def test_plane_waves_are_an_illumination_in_units_of_the_wave() -> None:
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     na = np.array([(0.0, 0.1), (0.4, -0.2), (-0.3, 0.0)])
     chosen = PlaneWaves.from_illumination(
@@ -74,8 +74,8 @@ def test_light_is_an_illumination_in_the_waves_own_units() -> None:
 
 @both
 @pytest.mark.parametrize("slices", [6, 7])
-def test_a_point_refocuses_at_its_own_place(scattering: str, slices: int) -> None:
-    """At its z, whatever the number of slices and the light's angle: as dim on one side of it as on the other."""
+def test_a_point_refocuses_at_its_position(scattering: str, slices: int) -> None:
+    """Focus is at its z for any number of slices and angle of the light: equally dim on both sides."""
     lattice = Lattice((slices, 32, 36), (0.4e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX, centre_z=0.7e-6)
     camera = ImageFormation(lattice, 1.0, scattering, (32, 36))
     steps = np.array([-0.3e-6, -0.01e-6, 0.0, 0.01e-6, 0.3e-6])
@@ -105,7 +105,7 @@ def test_an_absorbing_point_is_darkest_in_focus_and_at_its_own_pixel(scattering:
 
 @both
 def test_a_shadow_falls_where_the_light_goes(scattering: str) -> None:
-    """Light of positive tilt along x goes toward +x: the shadow in the plane z = f, behind or before, is at f·tan θ."""
+    """Light of positive tilt along x goes towards +x: the shadow in the plane z = f, of either sign, is at f·tan θ."""
     lattice = Lattice((3, 64, 64), (0.3e-6, 0.3e-6, 0.3e-6), WAVELENGTH, INDEX)
     absorber = 1e-3 * blob(lattice, (0.4e-6, 1.5e-6, 1.5e-6), (0, 0, 0))
     contrast = np.concatenate([np.zeros_like(absorber), absorber])
@@ -138,7 +138,7 @@ def test_a_source_beyond_the_rim_gives_a_dark_field() -> None:
 
 
 def test_a_source_at_the_rim_is_vignetted() -> None:
-    """Half of what a weak specimen scatters misses the pupil: there, only the wave and no interference of its twin."""
+    """Half of the light that a weak specimen scatters misses the pupil, and with it the interference of the twin."""
     lattice = Lattice((3, 64, 64), (0.3e-6, 0.15e-6, 0.15e-6), WAVELENGTH, INDEX)
     contrast = 1e-5 * blob(lattice, (0.3e-6,) * 3, (0, 0, 0))
     camera = ImageFormation(lattice, 0.6, "multislice", (64, 64))
@@ -153,7 +153,7 @@ def test_a_source_at_the_rim_is_vignetted() -> None:
 
 
 def test_several_sources_add_incoherently() -> None:
-    """The image is the mean of theirs, weighted by brightness; a source of weight zero is not there."""
+    """The image is the mean of the sources' images, weighted by brightness; sources of weight 0 do not count."""
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     contrast = 0.02 * blob(lattice, (0.4e-6,) * 3, (0, 0.2e-6, 0))
     camera = ImageFormation(lattice, 0.8, "multislice", (24, 24))
@@ -166,7 +166,7 @@ def test_several_sources_add_incoherently() -> None:
 
 
 def test_a_dark_source_among_bright_ones_leaves_the_empty_field_at_one() -> None:
-    """Images are relative to that of an empty field, to which a source beyond the rim gives nothing."""
+    """Images are relative to that of an empty field, to which a source beyond the rim does not contribute."""
     lattice = Lattice((4, 24, 24), (0.3e-6, 0.2e-6, 0.2e-6), WAVELENGTH, INDEX)
     camera = ImageFormation(lattice, 0.5, "multislice", (24, 24))
     light = PlaneWaves(jnp.array([[(0.0, 0.1), (0.45, 0.0)]]), jnp.ones((1, 2)), jnp.zeros(1))
@@ -190,7 +190,7 @@ BOX = (6e-6, 9.6e-6, 9.6e-6)
 
 
 def standard_image(scattering: str, counts: tuple[int, int, int], centre: float = 0.0, binning: int = 1) -> np.ndarray:
-    """The image of one and the same smooth specimen, given at points that all samplings of the box share."""
+    """Image of one smooth specimen, at points that all samplings of the box share."""
     pitch = (BOX[0] / counts[0], BOX[1] / counts[1], BOX[2] / counts[2])
     lattice = Lattice(counts, pitch, WAVELENGTH, INDEX, centre, binning)
     contrast = 0.03 * blob(lattice, *SPECIMEN)
@@ -218,7 +218,7 @@ def test_the_image_is_the_same_at_every_sampling(scattering: str) -> None:
 
 
 def test_thick_slices_change_little_where_light_bends_little() -> None:
-    """Slices of half a micron, more than a wavelength, against ten times as many: of multi-slice.
+    """Multi-slice with slices of half a micron, more than a wavelength, against ten times as many.
 
     SSNP samples the wave itself along z, and needs a quarter of a wavelength.
     """
@@ -260,7 +260,7 @@ def test_a_pixel_averages_its_samples() -> None:
 @pytest.mark.slow
 @both
 def test_gradients_are_those_of_finite_differences(scattering: str) -> None:
-    """Of contrast, absorption, tilts, brightness, defocus and aberrations, all at once."""
+    """Gradients of contrast, absorption, tilts, brightness, defocus and aberrations together."""
     rng = np.random.default_rng(3)
     lattice = Lattice((5, 12, 14), (0.3e-6, 0.25e-6, 0.25e-6), WAVELENGTH, INDEX)
     camera = ImageFormation(lattice, 0.9, scattering, (10, 12), block=2)

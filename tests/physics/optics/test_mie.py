@@ -1,4 +1,4 @@
-"""Both marches against Mie's exact theory of a sphere.
+"""Both scattering models against Mie's exact theory of a sphere.
 
 The far field of the scattered wave is S(θ) e^(ikr)/(−ikr); by Weyl's integral its angular spectrum in the plane z = 0
 is 2πi f/k_z with f = iS/k. Scalar light scatters as the polarisation does that stands across the plane of scattering,
@@ -24,7 +24,7 @@ RADIUS = 1.5e-6
 
 
 def amplitude(radius: float, index: complex, cosines: np.ndarray) -> np.ndarray:
-    """S1 of Bohren & Huffman for e^(−iωt); the package counts time the other way, and absorption too."""
+    """Compute S1 of Bohren & Huffman for e^(−iωt); the package has the other sign of time and of absorption."""
     relative = np.conj(index) / MEDIUM
     some, places = np.unique(np.round(cosines, 7), return_inverse=True)
     first, _ = miepython.S1_S2(relative, WAVENUMBER * radius, some, norm="wiscombe")
@@ -39,7 +39,7 @@ def scattered(camera: ImageFormation, contrast: jax.Array, tilt: jax.Array) -> j
 
 
 def spectra(scattering: str, radius: float, index: complex, tilt: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Angular spectrum within the aperture, as marched and as it is."""
+    """Compute the angular spectrum within the aperture, by the model and by Mie."""
     depth = 0.05e-6 if scattering == "ssnp" else 0.1e-6  # SSNP samples the wave itself along z
     slices = 2 * int(np.ceil((radius + 0.15e-6) / depth))
     lattice = Lattice((slices, 144, 144), (depth, 0.1e-6, 0.1e-6), WAVELENGTH, MEDIUM)
@@ -60,7 +60,7 @@ def spectra(scattering: str, radius: float, index: complex, tilt: tuple[float, f
 
 
 def test_the_reference_obeys_the_optical_theorem_and_borns_limit() -> None:
-    """Which settles the package's normalisation and sign of time."""
+    """Both fix the package's normalisation and sign of time."""
     there = amplitude(0.3e-6, 1.36 + 0j, np.array([1.0]))[0]
     size = WAVENUMBER * 0.3e-6
     extinction = miepython.efficiencies_mx(1.36 / MEDIUM, size)[0]
@@ -74,16 +74,16 @@ def test_the_reference_obeys_the_optical_theorem_and_borns_limit() -> None:
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.25, -0.35)])
 @pytest.mark.parametrize("index", [1.35, 1.38, 1.36 + 0.003j])
 @pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.02), ("multislice", 0.05)])
-def test_a_bead_scatters_as_mie_says(
+def test_a_bead_scatters_by_mies_theory(
     scattering: str, tolerance: float, index: complex, tilt: tuple[float, float]
 ) -> None:
-    """In amplitude and phase, in every direction that the objective sees: a bead of 3 µm, bright or dark."""
+    """A bead of 3 µm agrees in amplitude and phase, in every direction within the aperture."""
     result, exact = spectra(scattering, RADIUS, complex(index), tilt)
     assert np.linalg.norm(result - exact) < tolerance * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.03), ("multislice", 0.12)])
-def test_a_bead_smaller_than_the_wavelength_scatters_as_mie_says(scattering: str, tolerance: float) -> None:
-    """Into wide angles, where multi-slice divides by the incident wave's cosine and not by the scattered one's."""
+def test_a_bead_smaller_than_the_wavelength_scatters_by_mies_theory(scattering: str, tolerance: float) -> None:
+    """At wide angles multi-slice is inexact: it divides by the cosine of the incident wave."""
     result, exact = spectra(scattering, 0.35e-6, 1.38 + 0j, (0.0, 0.0))
     assert np.linalg.norm(result - exact) < tolerance * np.linalg.norm(exact)

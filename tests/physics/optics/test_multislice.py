@@ -1,4 +1,4 @@
-"""Multi-slice: identity, energy, slabs, weak specimens, convergence, and the ways back of the gradient."""
+"""Multi-slice: identity, energy, slabs, weak specimens, convergence, and the backward passes of the gradient."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -28,7 +28,7 @@ def double() -> Iterator[None]:
 
 
 def blob(lattice: Lattice, width: float, depth: float | None = None) -> np.ndarray:
-    """A smooth specimen of one channel and unit peak, a little beside the axis."""
+    """Smooth specimen of one channel and unit peak, a little beside the axis."""
     sizes, centre = (depth or width, width, width), (0, 0.2 * width, -0.3 * width)
     z, y, x = (np.exp(-(((a - c) / w) ** 2)) for a, c, w in zip(lattice.axes, centre, sizes, strict=True))
     return (z[:, None, None] * y[:, None] * x)[None]
@@ -43,7 +43,7 @@ spectra_behind = jax.jit(exit_spectra, static_argnums=(1, 3, 4))
 
 
 def energies(contrast: np.ndarray, tilt: np.ndarray) -> float:
-    """Energy behind the specimen as a share of that before it."""
+    """Energy behind the specimen relative to that before it."""
     return float(np.mean(np.abs(waves(contrast, WATER, tuple(tilt))) ** 2))
 
 
@@ -57,13 +57,13 @@ def test_an_empty_volume_is_the_identity(tilt: np.ndarray, channels: int, slices
 @given(tilts, st.floats(-0.03, 0.03))
 @settings(max_examples=10, deadline=None)
 def test_without_absorption_energy_is_conserved(tilt: np.ndarray, contrast: float) -> None:
-    """Of a smooth specimen: what is scattered beyond the evanescent rim is lost by intent."""
+    """A smooth specimen; light scattered beyond the evanescent limit is removed by design."""
     assert energies(contrast * blob(WATER, 0.7e-6), tilt) == pytest.approx(1, abs=1e-6)
 
 
 @given(tilts, st.floats(1e-4, 1e-2))
 @settings(max_examples=10, deadline=None)
-def test_with_absorption_energy_is_lost_and_with_gain_it_is_won(tilt: np.ndarray, absorption: float) -> None:
+def test_absorption_lowers_the_energy_and_gain_raises_it(tilt: np.ndarray, absorption: float) -> None:
     index = 0.01 * blob(WATER, 0.7e-6)
     imaginary = absorption * blob(WATER, 0.7e-6)
     darker = energies(np.concatenate([index, imaginary]), tilt)
@@ -104,7 +104,7 @@ def test_the_phase_of_a_slab_is_the_exact_one_to_first_order(tilt: float) -> Non
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5])
 def test_an_absorbing_slab_follows_beer_and_lambert(tilt: float) -> None:
-    """I = exp(−4π κ d / (λ cos θ)): d / cos θ is the way inside."""
+    """I = exp(−4π κ d / (λ cos θ)): d / cos θ is the path inside."""
     lattice = Lattice((5, 6, 6), (1e-6, 0.2e-6, 0.2e-6), 500e-9, 1.4)
     absorption = 3e-3
     slab = np.stack([np.full(lattice.shape, 0.01), np.full(lattice.shape, absorption)])
@@ -122,7 +122,7 @@ def test_a_single_slice_is_a_thin_screen() -> None:
     np.testing.assert_allclose(thin, expected, atol=1e-12)
 
 
-def test_waves_that_march_together_are_those_that_march_alone() -> None:
+def test_waves_computed_together_equal_waves_computed_alone() -> None:
     contrast = 0.03 * blob(WATER, 0.7e-6)
     together = waves(contrast, WATER, (0.0, 0.0), (0.2, -0.3), (0.5, 0.1))
     alone = [waves(contrast, WATER, tilt)[0] for tilt in ((0.0, 0.0), (0.2, -0.3), (0.5, 0.1))]
@@ -168,7 +168,7 @@ def test_a_weak_specimen_gives_linear_theory_in_the_paraxial_limit() -> None:
 
 
 def squares(contrast: jax.Array, tilts: jax.Array, block: int | None, fixed_light: bool) -> jax.Array:
-    """A number that depends on every part of the waves."""
+    """Scalar that depends on every part of the waves."""
     spectra = exit_spectra(contrast, WATER, tilts, block, fixed_light)
     sizes = jnp.abs(spectra[:, ::2, 1::3] / spectra.shape[1]) ** 2
     return jnp.sum(sizes * jnp.cos(jnp.arange(sizes.size, dtype=sizes.dtype).reshape(sizes.shape)))
@@ -178,8 +178,8 @@ def squares(contrast: jax.Array, tilts: jax.Array, block: int | None, fixed_ligh
     ("channels", "ways"),
     [(1, [(4, True)]), (2, [(None, False), (4, False), (None, True), (4, True), (99, True)])],
 )
-def test_every_way_back_gives_the_same_gradient(channels: int, ways: list[tuple[int | None, bool]]) -> None:
-    """Blocks that divide the slices and blocks that do not, checkpointed or walked by the march's own transpose."""
+def test_every_backward_pass_gives_the_same_gradient(channels: int, ways: list[tuple[int | None, bool]]) -> None:
+    """Blocks that divide the slices and blocks that do not, by checkpointing or by the transposed step."""
     rng = np.random.default_rng(1)
     contrast, tilts = rng.normal(0, 0.02, (channels, *WATER.shape)), rng.uniform(-0.4, 0.4, (2, 2))
     gradient = jax.jit(jax.grad(squares), static_argnums=(2, 3))
@@ -199,7 +199,7 @@ def test_fixed_light_changes_no_wave() -> None:
 
 @pytest.mark.parametrize("fixed_light", [False, True])
 def test_the_memory_of_a_gradient_grows_as_the_root_of_the_slices(fixed_light: bool) -> None:
-    """Beyond the specimen itself and its gradient, four times the slices take twice the memory."""
+    """Apart from the specimen and its gradient, four times the slices need twice the memory."""
     tilts = jnp.array([[0.1, 0.3]])
 
     def working_memory(slices: int) -> float:

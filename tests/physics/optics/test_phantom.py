@@ -1,4 +1,4 @@
-"""The published SSNP phantom: the numbers of its images, made by another code, to three digits."""
+"""Published SSNP phantom: statistics of its images by another code, to three digits."""
 
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ def phantom(request: pytest.FixtureRequest) -> np.ndarray:
 
 
 def ring_on_the_grid(size: int) -> np.ndarray:
-    """Eight tilts of the objective's aperture, truncated toward zero to the Fourier grid as that code did."""
+    """Eight tilts of the objective's aperture, truncated towards zero to the Fourier grid as in that code."""
     angles = 2 * np.pi * np.arange(8) / 8
     cycles = np.stack([np.sin(angles), np.cos(angles)], axis=1) * APERTURE / WAVELENGTH
     return np.trunc(cycles * size * VOXEL) / (size * VOXEL) * WAVELENGTH
@@ -41,7 +41,7 @@ def image_of(camera: ImageFormation, contrast: jax.Array, tilt: jax.Array, focus
 
 @pytest.mark.slow
 def test_the_images_have_the_published_numbers(phantom: np.ndarray) -> None:
-    """That code scatters behind each slice and refocuses by half the thickness: to a slice before our z = 0."""
+    """That code scatters behind each slice and refocuses by half the thickness, one slice before z = 0 here."""
     size = phantom.shape[-1]
     lattice = Lattice(phantom.shape, (VOXEL,) * 3, WAVELENGTH, 1.0)
     camera = ImageFormation(lattice, APERTURE, "ssnp", (size, size), sharp_rim=True)  # as its pupil is

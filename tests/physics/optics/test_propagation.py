@@ -1,4 +1,4 @@
-"""Lattices, plane waves and free propagation: statements that hold for any correct code."""
+"""Lattices, plane waves and free propagation: identities and limits."""
 
 from collections.abc import Iterator
 
@@ -66,7 +66,7 @@ def test_padding_adds_the_margin_and_moves_no_sample(size: int, margin: float) -
         np.testing.assert_allclose(padded.axes[axis][start : start + n], lattice.axes[axis], atol=1e-15)
 
 
-def test_padding_is_what_the_steepest_wave_wanders() -> None:
+def test_padding_is_the_lateral_shift_of_the_steepest_wave() -> None:
     assert lateral_padding(10e-6, np.sin(0.7)) == pytest.approx(10e-6 * np.tan(0.7))
     assert np.isfinite(lateral_padding(10e-6, 1.0))
 
@@ -91,7 +91,7 @@ def test_a_lattice_without_size_is_refused(
 @given(st.floats(-300, 300, width=32))
 @settings(max_examples=300, deadline=None)
 def test_the_phasor_is_that_of_the_library(phase: float) -> None:
-    """To the rounding of the phase itself, which no float32 code can undo."""
+    """It agrees to the rounding of the phase itself in float32."""
     result = complex(cis(jnp.float32(phase)))
     assert abs(result - np.exp(1j * phase)) < 4e-7 + 1.2e-7 * abs(phase)
     assert abs(result) == pytest.approx(1, abs=5e-7)
@@ -104,7 +104,7 @@ def test_a_small_phase_is_not_lost_in_the_phasor(phase: float) -> None:
     assert float(cis(jnp.float32(phase)).imag) == pytest.approx(np.sin(phase), rel=5e-7)
 
 
-def test_the_phasor_turns_at_unit_speed(double: None) -> None:
+def test_the_derivative_of_the_phasor_is_i_times_the_phasor(double: None) -> None:
     phases = jnp.linspace(-7, 7, 41)
     for dtype, tolerance in ((jnp.float32, 2e-6), (jnp.float64, 1e-14)):
         phase = phases.astype(dtype)
@@ -115,7 +115,7 @@ def test_the_phasor_turns_at_unit_speed(double: None) -> None:
 
 @given(tilts, distances)
 @settings(max_examples=25, deadline=None)
-def test_the_incident_wave_stays_itself(tilt: np.ndarray, cycles: float) -> None:
+def test_the_incident_wave_is_unchanged(tilt: np.ndarray, cycles: float) -> None:
     assert abs(complex(kernel_of(tilt, cycles)[0, 0]) - 1) < 3e-5
 
 
@@ -128,7 +128,7 @@ def test_two_steps_are_one_step_of_their_sum(tilt: np.ndarray, first: float, sec
 
 @given(tilts, distances)
 @settings(max_examples=25, deadline=None)
-def test_travelling_waves_keep_their_energy_and_evanescent_ones_do_not_arrive(tilt: np.ndarray, cycles: float) -> None:
+def test_propagating_waves_keep_their_energy_and_evanescent_waves_vanish(tilt: np.ndarray, cycles: float) -> None:
     sy, sx = WATER.sines
     beyond = (sy + tilt[0]) ** 2 + (sx + tilt[1]) ** 2
     size = np.abs(kernel_of(tilt, cycles))
@@ -150,7 +150,7 @@ def test_a_wave_gains_the_phase_of_its_axial_frequency(double: None) -> None:
 
 
 def test_a_tilt_on_the_fourier_grid_moves_the_kernel_by_whole_samples(double: None) -> None:
-    """A demodulated wave is the wave itself, with its spectrum moved and its incident phase taken out."""
+    """A demodulated wave is the wave with its spectrum shifted and its incident phase removed."""
     sy, sx = WATER.sines
     tilt = jnp.array([sy[3, 0], sx[0, -5]])
     moved = np.roll(kernel(WATER, jnp.zeros(2), 7.0), (-3, 5), axis=(0, 1))
@@ -162,7 +162,7 @@ def test_a_tilt_on_the_fourier_grid_moves_the_kernel_by_whole_samples(double: No
 
 
 def test_a_tilt_between_two_samples_of_the_spectrum_is_not_rounded(double: None) -> None:
-    """The kernel depends smoothly on the tilt: its derivative is that of finite differences."""
+    """The kernel is a smooth function of the tilt: its derivative agrees with finite differences."""
 
     def phase(angle: jax.Array) -> jax.Array:
         return jnp.angle(kernel(WATER, jnp.stack([jnp.sin(angle), 0 * angle]), 5.0)[4, 6])
@@ -173,7 +173,7 @@ def test_a_tilt_between_two_samples_of_the_spectrum_is_not_rounded(double: None)
 
 
 def test_gradients_stay_finite_at_the_evanescent_rim(double: None) -> None:
-    """A wave that grazes exactly has an infinite derivative; it must not spoil the others'."""
+    """A wave at exactly grazing angle has an infinite derivative, which must not affect other waves."""
     lattice = Lattice((1, 8, 8), (1e-6, 0.25e-6, 0.25e-6), 500e-9, 1.0)
     assert np.any(np.isclose(np.abs(lattice.sines[0]), 1))
     slope = jax.grad(lambda t: jnp.sum(kernel(lattice, t, 2.0).real))(jnp.array([0.0, 0.1]))
@@ -183,7 +183,7 @@ def test_gradients_stay_finite_at_the_evanescent_rim(double: None) -> None:
     assert travels.sum() < travels.size
 
 
-def test_a_gaussian_beam_spreads_as_it_must(double: None) -> None:
+def test_a_gaussian_beam_spreads_by_its_rayleigh_range(double: None) -> None:
     """w² = w0² (1 + (z/z_R)²), with z_R = π w0² n/λ."""
     n, wavelength, waist = 1.33, 532e-9, 2.5e-6
     lattice = Lattice((1, 128, 128), (1e-6, 0.4e-6, 0.4e-6), wavelength, n)

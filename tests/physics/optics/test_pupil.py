@@ -1,4 +1,4 @@
-"""The pupil: Zernike polynomials after Noll, the rim, and what aberrations do."""
+"""Pupil: Zernike polynomials after Noll, rim and aberrations."""
 
 from collections.abc import Iterator
 
@@ -80,7 +80,7 @@ def test_polynomials_are_those_of_the_books() -> None:
 
 
 def test_polynomials_are_orthonormal_over_the_disc() -> None:
-    """By a quadrature that is exact for them: Gauss in r², even in the angle."""
+    """By an exact quadrature: Gauss in r², uniform in the angle."""
     nodes, weights = np.polynomial.legendre.leggauss(12)
     r, angles = np.sqrt((nodes + 1) / 2)[:, None], np.arange(24) * 2 * np.pi / 24
     y, x = jnp.asarray(r * np.sin(angles)), jnp.asarray(r * np.cos(angles))
@@ -98,7 +98,7 @@ def test_gradients_are_finite_at_the_centre() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(st.floats(0, 2 * np.pi), st.sampled_from([0.25, 0.65, 0.9]))
 @settings(max_examples=20, deadline=None)
-def test_a_source_on_the_rim_is_seen_and_one_beside_it_is_not(dtype: type, azimuth: float, aperture: float) -> None:
+def test_a_source_on_the_rim_passes_and_one_beside_it_does_not(dtype: type, azimuth: float, aperture: float) -> None:
     for share, seen in ((0.999, 1), (1.0, 1), (1.001, 0)):
         sine = share * aperture / 1.33
         tilt = jnp.asarray(np.array([sine * np.sin(azimuth), sine * np.cos(azimuth)]).astype(dtype))
@@ -108,7 +108,7 @@ def test_a_source_on_the_rim_is_seen_and_one_beside_it_is_not(dtype: type, azimu
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.2, -0.35)])
 def test_the_pupil_passes_the_waves_within_its_aperture(tilt: tuple[float, float]) -> None:
-    """Wholly, but for the cells of frequencies that its rim crosses."""
+    """Entirely, except for the cells of frequencies that the rim crosses."""
     sy, sx = WATER.sines
     aperture = np.hypot(sy + tilt[0], sx + tilt[1]) * 1.33
     light, none = jnp.asarray(tilt), jnp.asarray(NONE)
@@ -123,10 +123,10 @@ def test_the_pupil_passes_the_waves_within_its_aperture(tilt: tuple[float, float
 @given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.4, 0.8))
 @settings(max_examples=30, deadline=None)
 def test_the_pupils_area_does_not_depend_on_where_the_samples_are(down: float, right: float, aperture: float) -> None:
-    """Each sample passes the share of its cell that lies inside: the shares add up to the disc.
+    """Each sample passes the fraction of its cell inside the rim: the fractions sum to the disc.
 
-    Within a cell the rim is taken as straight, which leaves up to 2 % where the disc is only some ten cells wide. The
-    incident wave is one frequency and no cell.
+    Within a cell the rim is assumed straight, an error of up to 2 % for a disc of about ten cells. The
+    incident wave is a single frequency.
     """
     sy, sx = (jnp.asarray(s) for s in WATER.sines)
     share = pupil_edge_coverage(WATER, aperture, sy, sx, jnp.array([down, right]))
@@ -136,7 +136,7 @@ def test_the_pupils_area_does_not_depend_on_where_the_samples_are(down: float, r
 
 @given(st.lists(st.floats(-2, 2), min_size=1, max_size=8), st.floats(-0.4, 0.4))
 @settings(max_examples=15, deadline=None)
-def test_aberrations_move_no_energy_and_the_incident_wave_gets_its_own(phases: list[float], tilt: float) -> None:
+def test_aberrations_conserve_energy_and_apply_to_the_incident_wave(phases: list[float], tilt: float) -> None:
     light, aberrations = jnp.array([tilt, -0.1]), jnp.array(phases)
     clear, blurred = (pupil(WATER, 0.7, light, a) for a in (jnp.asarray(NONE), aberrations))
     np.testing.assert_allclose(np.abs(blurred), np.abs(clear), atol=1e-12)
@@ -144,7 +144,7 @@ def test_aberrations_move_no_energy_and_the_incident_wave_gets_its_own(phases: l
 
 
 def test_the_first_coefficient_is_a_defocus() -> None:
-    """Of a low aperture: 2π f (√(1 − s²) − 1) ≈ −π f s², which is a multiple of r² and hence of Z4."""
+    """At a low aperture 2π f (√(1 − s²) − 1) ≈ −π f s², which is a multiple of r² and hence of Z4."""
     lattice = Lattice((1, 64, 64), (1e-6, 2e-6, 2e-6), 500e-9, 1.0)
     aperture, cycles = 0.08, 60.0
     assert FIRST_ZERNIKE == 4
@@ -154,8 +154,8 @@ def test_the_first_coefficient_is_a_defocus() -> None:
     np.testing.assert_allclose(blurred / blurred[0, 0], defocused, atol=5e-3)
 
 
-def test_shares_of_the_light_are_relative_to_what_passes() -> None:
-    """Two sources inside of weights 1 and 3, one outside; and a view whose sources are all outside."""
+def test_brightness_is_relative_to_the_light_that_passes() -> None:
+    """A view with sources of weights 1 and 3 inside and one outside, and a view with all sources outside."""
     inside, outside = (0.1, 0.2), (0.5, 0.4)
     tilts = jnp.array([[inside, (0.0, 0.0), outside], [outside, outside, outside]])
     result = relative_brightness(WATER, 0.7, tilts, jnp.array([[1.0, 3.0, 4.0], [1.0, 0.0, 1.0]]))

@@ -1,4 +1,4 @@
-"""SSNP: identity, slabs, linear theory at any angle, convergence, and the ways back of the gradient."""
+"""SSNP: identity, slabs, linear theory at any angle, convergence, and the backward passes of the gradient."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -31,7 +31,7 @@ def double() -> Iterator[None]:
 
 
 def blob(lattice: Lattice, width: float) -> np.ndarray:
-    """A smooth specimen of one channel and unit peak, a little beside the axis."""
+    """Smooth specimen of one channel and unit peak, a little beside the axis."""
     z, y, x = (np.exp(-(((a - c) / width) ** 2)) for a, c in zip(lattice.axes, (0, 1e-7, -2e-7), strict=True))
     return (z[:, None, None] * y[:, None] * x)[None]
 
@@ -43,7 +43,7 @@ def waves(contrast: np.ndarray, lattice: Lattice, *tilts: tuple[float, float]) -
 
 @partial(jax.jit, static_argnums=0)
 def to_focus(lattice: Lattice, tilt: jax.Array) -> jax.Array:
-    """Kernel from the last slice back to z = 0, for the waves that no damping touched."""
+    """Kernel from the last slice back to z = 0, for the waves without damping."""
     safe = cosines(lattice, tilt)[0] > GRAZING + 0.05
     result = kernel(lattice, tilt, -lattice.cycles(lattice.planes[-1]))
     return jnp.where(safe, result, 0)
@@ -65,7 +65,7 @@ def test_an_empty_volume_is_the_identity_in_single_precision(thickness: float) -
 
 
 def flux(contrast: np.ndarray, tilt: tuple[float, float]) -> float:
-    """Energy that flows along z behind the specimen, Σ cos θ |U|², as a share of that before it."""
+    """Energy flow along z behind the specimen, Σ cos θ |U|², relative to that before it."""
     spectrum = spectra_behind(contrast, WATER, np.array([tilt]))[0] / (WATER.shape[1] * WATER.shape[2])
     cosine, travels = cosines(WATER, jnp.asarray(tilt))
     return float(jnp.sum(travels * cosine * jnp.abs(spectrum) ** 2) / cosine[0, 0])
@@ -73,7 +73,7 @@ def flux(contrast: np.ndarray, tilt: tuple[float, float]) -> float:
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.45, -0.3)])
 def test_energy_is_lost_by_absorption_only(tilt: tuple[float, float]) -> None:
-    """But for the part that turns back, of second order in the contrast."""
+    """Apart from the reflected part, of second order in the contrast."""
     index = 0.02 * blob(WATER, 0.5e-6)
     clear = flux(index, tilt)
     assert clear == pytest.approx(1, abs=1e-3)
@@ -83,7 +83,7 @@ def test_energy_is_lost_by_absorption_only(tilt: tuple[float, float]) -> None:
 
 @pytest.mark.parametrize("tilt", [0.0, 0.4, 0.7])
 def test_the_phase_of_a_slab_is_the_exact_difference_of_axial_frequencies(tilt: float) -> None:
-    """To all orders in Δn, where the slices are thin: multi-slice has the first order only."""
+    """With thin slices to all orders in Δn; multi-slice is exact to first order."""
     n, index = 1.4, 0.03
     lattice = Lattice((400, 4, 4), (0.0125e-6, 0.2e-6, 0.2e-6), 500e-9, n)
     inside, outside = (2 * np.pi / 500e-9 * np.sqrt(m**2 - (n * tilt) ** 2) for m in (n + index, n))
@@ -98,7 +98,7 @@ def test_the_phase_of_a_slab_is_the_exact_difference_of_axial_frequencies(tilt: 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5])
 def test_an_absorbing_slab_follows_beer_and_lambert(tilt: float) -> None:
-    """I = exp(−4π κ d / (λ cos θ)): d / cos θ is the way inside."""
+    """I = exp(−4π κ d / (λ cos θ)): d / cos θ is the path inside."""
     lattice = Lattice((100, 4, 4), (0.05e-6, 0.2e-6, 0.2e-6), 500e-9, 1.4)
     absorption = 2e-3
     slab = np.stack([np.zeros(lattice.shape), np.full(lattice.shape, absorption)])
@@ -139,7 +139,7 @@ def test_halving_the_slices_converges_at_second_order(tilt: tuple[float, float])
 
 
 def test_evanescent_waves_do_not_grow() -> None:
-    """A rough, thick specimen on a fine grid, where an unguarded march would explode."""
+    """A rough, thick specimen on a fine grid, on which propagation without damping would diverge."""
     lattice = Lattice((60, 32, 32), (0.1e-6, 0.05e-6, 0.05e-6), 532e-9, 1.33)
     rough = np.random.default_rng(0).uniform(0, 0.02, (1, *lattice.shape))
     for dtype in (np.float32, np.float64):
@@ -151,7 +151,7 @@ def test_evanescent_waves_do_not_grow() -> None:
 
 
 def squares(contrast: jax.Array, tilts: jax.Array, block: int | None, fixed_light: bool) -> jax.Array:
-    """A number that depends on every part of the waves that travel."""
+    """Scalar that depends on every part of the propagating waves."""
     spectra = exit_spectra(contrast, WATER, tilts, block, fixed_light)[:, :5, :5]
     sizes = jnp.abs(spectra / WATER.shape[1]) ** 2
     return jnp.sum(sizes * jnp.cos(jnp.arange(sizes.size, dtype=sizes.dtype).reshape(sizes.shape)))
@@ -161,8 +161,8 @@ def squares(contrast: jax.Array, tilts: jax.Array, block: int | None, fixed_ligh
     ("channels", "ways"),
     [(1, [(4, True)]), (2, [(4, False), (None, True), (99, True)])],
 )
-def test_every_way_back_gives_the_same_gradient(channels: int, ways: list[tuple[int | None, bool]]) -> None:
-    """Blocks that divide the slices and blocks that do not, checkpointed or walked by the march's own transpose."""
+def test_every_backward_pass_gives_the_same_gradient(channels: int, ways: list[tuple[int | None, bool]]) -> None:
+    """Blocks that divide the slices and blocks that do not, by checkpointing or by the transposed step."""
     rng = np.random.default_rng(1)
     contrast, tilts = rng.normal(0, 0.02, (channels, *WATER.shape)), rng.uniform(-0.4, 0.4, (2, 2))
     gradient = jax.jit(jax.grad(squares), static_argnums=(2, 3))

@@ -1,4 +1,4 @@
-"""Simulated specimens are the same thing on every grid."""
+"""Simulated cells and beads do not depend on the grid."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -28,7 +28,7 @@ SPECIMENS: dict[str, Callable[[int], Specimen]] = {
 
 
 def axes_over(extent: tuple[float, ...], spacing: tuple[float, ...], shift: float = 0.0) -> list[np.ndarray]:
-    """Centred axes that reach a voxel beyond a box, shifted by a fraction of a voxel."""
+    """Centred axes that extend a voxel beyond a box, shifted by a fraction of a voxel."""
     counts = [2 * int(np.ceil(e / d / 2)) + 4 for e, d in zip(extent, spacing, strict=True)]
     return [(np.arange(n) - n // 2 + shift) * d for n, d in zip(counts, spacing, strict=True)]
 
@@ -52,7 +52,9 @@ def test_a_ball_has_its_volume_on_any_grid(radius: float, spacing: tuple[float, 
 
 @given(st.integers(0, 99), st.tuples(*[st.floats(0.2e-6, 1.2e-6)] * 3), st.floats(0.1e-6, 0.3e-6))
 @settings(max_examples=20, deadline=None)
-def test_an_ellipsoid_turned_at_random_has_its_volume(seed: int, semi_axes: tuple[float, ...], spacing: float) -> None:
+def test_an_ellipsoid_in_any_orientation_has_its_volume(
+    seed: int, semi_axes: tuple[float, ...], spacing: float
+) -> None:
     rng = np.random.default_rng(seed)
     body = Body(rng.uniform(-1e-7, 1e-7, 3), np.array(semi_axes), 1.4, orientation=random_rotation(rng))
     volume = total(Specimen((body,), 1.3), (spacing,) * 3) / 0.1
@@ -90,7 +92,7 @@ def test_refinement_converges() -> None:
 
 
 @pytest.mark.parametrize("name", SPECIMENS)
-def test_the_box_holds_the_specimen_and_the_index_stays_within_its_parts(name: str) -> None:
+def test_the_bounding_box_contains_the_specimen_and_the_index_is_within_those_of_its_parts(name: str) -> None:
     specimen = SPECIMENS[name](5)
     axes = axes_over(tuple(1.3 * e for e in specimen.extent), (0.25e-6,) * 3)
     contrast = specimen.sample(*axes)
@@ -104,7 +106,7 @@ def test_the_box_holds_the_specimen_and_the_index_stays_within_its_parts(name: s
     assert contrast.max() > 0.7 * (max(parts) - specimen.medium_index)
 
 
-def test_a_seed_is_a_specimen() -> None:
+def test_a_seed_determines_the_specimen() -> None:
     axes = [np.linspace(-4e-6, 4e-6, 17)] * 3
     for make in SPECIMENS.values():
         first, again, other = (make(seed).sample(*axes) for seed in (1, 1, 2))
@@ -112,7 +114,7 @@ def test_a_seed_is_a_specimen() -> None:
         assert np.any(first != other)
 
 
-def test_a_cell_has_what_a_cell_has() -> None:
+def test_a_cell_has_a_nucleus_nucleoli_and_organelles_inside() -> None:
     optics = CellOptics(absorption=1e-3)
     for seed in range(4):
         specimen = cell_specimen(seed, optics=optics)
@@ -140,7 +142,7 @@ def test_a_membrane_is_rough_and_closed() -> None:
     assert 0.01 < radii.std() < 0.08
 
 
-def test_turning_the_specimen_turns_its_samples() -> None:
+def test_rotating_the_specimen_rotates_its_samples() -> None:
     """A quarter turn about z takes +y to +x."""
     cell = cell_specimen(7)
     axis, z = np.arange(-24, 25) * 0.25e-6, np.arange(-3, 4) * 0.5e-6
@@ -151,7 +153,7 @@ def test_turning_the_specimen_turns_its_samples() -> None:
 
 @given(st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
-def test_a_turned_specimen_has_at_turned_points_what_was_there(seed: int) -> None:
+def test_a_rotated_specimen_contains_the_rotated_points(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cell, rotation = cell_specimen(8), random_rotation(rng)
     turned = cell.rotate(rotation)
@@ -172,7 +174,7 @@ def test_absorption_is_sampled_as_the_index_is() -> None:
     assert not cell_specimen(9).absorbs
 
 
-def test_contrast_scales_and_nothing_else() -> None:
+def test_scaling_the_contrast_changes_nothing_else() -> None:
     axes = [np.linspace(-4e-6, 4e-6, 21)] * 3
     cell = cell_specimen(10)
     np.testing.assert_allclose(cell.scale_contrast(2.5).sample(*axes), 2.5 * cell.sample(*axes), atol=1e-6)

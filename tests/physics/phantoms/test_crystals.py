@@ -1,4 +1,4 @@
-"""Simulated crystals: shapes, displacement fields, their far field, and the counts that a detector makes of it."""
+"""Simulated crystals: shapes, displacement fields, far field and counts."""
 
 from collections.abc import Iterator
 from itertools import combinations, pairwise
@@ -47,14 +47,14 @@ def double() -> Iterator[None]:
 
 
 def skewed(seed: int, spacing: float) -> np.ndarray:
-    """Steps of different lengths, some 20 degrees off the axes, turned at random."""
+    """Steps of different lengths, about 20 degrees off the axes, in a random orientation."""
     rng = np.random.default_rng(seed)
     steps = np.diag(rng.uniform(0.8, 1.25, 3)) + rng.uniform(-0.3, 0.3, (3, 3))
     return spacing * steps @ random_rotation(rng)
 
 
 def block(*sides: float) -> Polyhedron:
-    """A box [m] along the axes."""
+    """Box [m] along the axes."""
     normals = np.concatenate([np.eye(3), -np.eye(3)])
     return Polyhedron(normals, np.array([*sides, *sides]) / 2)
 
@@ -86,7 +86,7 @@ def test_a_crystal_has_its_volume_on_any_skewed_grid(seed: int, spacing: float) 
 
 
 def test_a_block_fills_its_voxels_exactly() -> None:
-    """On a grid along its sides, and on one that is sheared along them."""
+    """On a grid along its sides, and on one sheared along them."""
     shape = Shape(block(5.0, 7.0, 6.5))
     np.testing.assert_allclose(
         shape.occupancy(np.eye(3), (11, 11, 11)).sum(axis=(1, 2)) / 45.5, [0] * 3 + [1] * 5 + [0] * 3
@@ -122,7 +122,7 @@ def test_full_and_empty_voxels_are_those_inside_and_outside(seed: int, flaws: li
     assert filled.max() <= 1
 
 
-def test_flaws_take_away_what_they_say() -> None:
+def test_flaws_remove_their_parts_of_the_crystal() -> None:
     for seed in range(5):
         whole = shape_of(seed)
         assert not whole.holes
@@ -161,7 +161,7 @@ def vectors(field: DisplacementField, points: np.ndarray) -> np.ndarray:
 
 
 def circuit(point: np.ndarray, line: np.ndarray, radius: float, count: int = 400) -> np.ndarray:
-    """A closed path around a line, turning as a right-handed screw that goes forward along it does."""
+    """Closed path around a line, in the sense of a right-handed screw."""
     x = np.eye(3)[np.argmin(np.abs(line))]
     x = x - (x @ line) * line
     x /= np.linalg.norm(x)
@@ -173,7 +173,7 @@ def circuit(point: np.ndarray, line: np.ndarray, radius: float, count: int = 400
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_around_a_dislocation_the_displacement_grows_by_the_burgers_vector(seed: int) -> None:
-    """Whatever the character, the direction, and the path."""
+    """For any character, direction and path."""
     rng = np.random.default_rng(seed)
     line, burgers, point = random_rotation(rng)[0], 3e-10 * rng.normal(size=3), 1e-8 * rng.normal(size=3)
     path = circuit(point, line, 2e-8) + 3e-9 * np.sin(np.linspace(0, 6 * np.pi, 401))[:, None] * rng.normal(size=3)
@@ -185,7 +185,7 @@ def test_around_a_dislocation_the_displacement_grows_by_the_burgers_vector(seed:
     np.testing.assert_allclose(steps.sum(axis=0), 0, atol=1e-18)
 
 
-def test_the_handedness_is_the_laboratory_s() -> None:
+def test_a_screw_dislocation_is_right_handed_in_the_laboratory() -> None:
     """A right-handed screw along +z: from +x to +y the crystal climbs a quarter of b."""
     screw = Dislocation(NOWHERE, np.array([1.0, 0, 0]), np.array([4e-10, 0, 0]))
     on_x, on_y = np.array([[0, 0, 1e-8]]), np.array([[0, 1e-8, 0]])
@@ -215,7 +215,7 @@ def test_elastic_fields_are_in_equilibrium(field: DisplacementField, ratio: floa
     np.testing.assert_allclose(((1 - 2 * ratio) * laplacian + divergence) / scale, 0, atol=0.01)
 
 
-def test_an_inclusion_swells_as_it_says() -> None:
+def test_an_inclusion_has_its_misfit_inside_and_falls_off_outside() -> None:
     inclusion = Inclusion(np.array([1e-8, 0, 0]), 3e-8, 0.01)
     inside, rim, far = (vectors(inclusion, inclusion.centre + np.array([[0, d, 0]]))[0, 1] for d in (1e-8, 3e-8, 6e-8))
     assert inside == pytest.approx(1e-10)
@@ -223,7 +223,7 @@ def test_an_inclusion_swells_as_it_says() -> None:
     assert far == pytest.approx(3e-10 / 4)
 
 
-def test_relaxation_lives_below_the_facets() -> None:
+def test_relaxation_decays_below_the_facets() -> None:
     body = shape_of(5).body
     facets = len(body.offsets)
     amplitudes = np.where(np.arange(facets) == 0, 1e-10, 0)
@@ -245,7 +245,7 @@ def test_random_waves_have_their_variance_and_correlation() -> None:
 
 
 @pytest.mark.parametrize("name", STRAINS)
-def test_a_field_is_as_strong_as_it_is_scaled(name: str) -> None:
+def test_displacement_is_proportional_to_the_scale(name: str) -> None:
     points = np.random.default_rng(0).uniform(-1e-7, 1e-7, (50, 3))
     for strain in random_crystal(6, strains=(name,)).strains:
         once, thrice = (strain.scale(f).along(points, np.array([0.6, 0, 0.8])) for f in (1.0, 3.0))
@@ -262,7 +262,7 @@ def probes_of(crystal: Crystal, count: int = 4000) -> np.ndarray:
 
 @pytest.mark.parametrize("name", STRAINS[:4])
 @pytest.mark.parametrize("strength", [0.2, 3.0])
-def test_a_strain_has_the_strength_that_is_asked_for(name: str, strength: float) -> None:
+def test_a_displacement_field_has_the_requested_strength(name: str, strength: float) -> None:
     for seed in range(3):
         crystal = random_crystal(seed, strains=(name,), phase=(strength, strength), flaws=())
         points = probes_of(crystal)
@@ -287,7 +287,7 @@ def test_a_crystal_s_dislocation_winds_its_phase_once(name: str) -> None:
         assert winding == pytest.approx(-crystal.bragg_vector @ line.burgers)
 
 
-def test_a_lattice_is_turned_to_its_bragg_vector() -> None:
+def test_the_lattice_is_rotated_to_its_bragg_vector() -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)
         bragg = 1e10 * rng.normal(size=3)
@@ -299,7 +299,7 @@ def test_a_lattice_is_turned_to_its_bragg_vector() -> None:
     assert np.isclose(body.normals @ bragg / np.linalg.norm(bragg), 1).any()
 
 
-def test_a_seed_is_a_crystal_and_a_pattern() -> None:
+def test_a_seed_determines_the_crystal_and_the_pattern() -> None:
     def pattern(seed: int) -> np.ndarray:
         crystal = random_crystal(seed)
         field = amplitudes(crystal, random_steps(seed, crystal, SIZE), SIZE, fineness=1)
@@ -312,7 +312,7 @@ def test_a_seed_is_a_crystal_and_a_pattern() -> None:
 
 @given(st.integers(0, 1000), st.sampled_from([0.0, 0.3]))
 @settings(max_examples=10, deadline=None)
-def test_the_grid_oversamples_as_it_should(seed: int, skew: float) -> None:
+def test_the_grid_has_the_requested_oversampling(seed: int, skew: float) -> None:
     crystal = random_crystal(seed, flaws=(), strains=())
     steps = random_steps(seed, crystal, SIZE, oversampling=(2.0, 4.0), skew=skew)
     filled = crystal.shape.occupancy(steps, SIZE) > 0
@@ -352,7 +352,7 @@ def test_the_strain_of_a_sampled_crystal_is_its_displacement_s_slope() -> None:
 
 
 def test_a_block_diffracts_as_a_block() -> None:
-    """Π L sin(qL/2)/(qL/2) at every q, on a grid that its sides do not fit."""
+    """Π L sin(qL/2)/(qL/2) at every q, on a grid that does not fit the sides."""
     sides, steps, shape = np.array([9.3, 7.7, 11.1]) * 1e-9, 1.3e-9 * np.eye(3), (32, 30, 31)
     q = sample_positions(reciprocal_space_steps(steps, shape), shape)
     expected = np.prod(np.sinc(q * sides / (2 * np.pi)) * sides / 1.3e-9, axis=-1)
@@ -364,7 +364,7 @@ def test_a_block_diffracts_as_a_block() -> None:
     assert errors[0] > 4 * errors[1]
 
 
-def test_a_grid_along_the_axes_and_a_skewed_one_see_one_crystal() -> None:
+def test_the_far_field_does_not_depend_on_the_grid_of_the_density() -> None:
     """The far field at the q of the skewed array, summed over a fine grid along the laboratory's axes."""
     crystal = random_crystal(9, strains=("waves", "polynomial"), flaws=("substrate", "notch"))
     steps, fine = random_steps(9, crystal, SIZE, skew=0.3), 5e-9
@@ -391,7 +391,7 @@ def test_the_far_field_is_that_of_the_sampled_density_where_it_is_strong() -> No
     assert abs(np.vdot(sampled, back)) / np.linalg.norm(sampled) / np.linalg.norm(back) > 0.98
 
 
-def test_a_perfect_lattice_has_friedel_s_symmetry_and_a_strained_one_has_not() -> None:
+def test_a_perfect_lattice_has_friedel_symmetry_and_a_strained_one_does_not() -> None:
     def asymmetry(strains: tuple[str, ...]) -> float:
         crystal = random_crystal(11, strains=strains, phase=(2.0, 2.0), flaws=("notch",))
         field = np.abs(amplitudes(crystal, random_steps(11, crystal, (33,) * 3), (33,) * 3))
@@ -427,8 +427,8 @@ def test_counts_are_poisson_around_the_model() -> None:
 
 @given(st.tuples(*[st.floats(0, 0.9)] * 3))
 @settings(max_examples=10, deadline=None)
-def test_the_pattern_is_what_the_model_of_the_fit_gives(sigmas: tuple[float, float, float]) -> None:
-    """Two codes: taps in float64 here, transfer functions in the fit."""
+def test_the_pattern_agrees_with_the_model_of_the_fit(sigmas: tuple[float, float, float]) -> None:
+    """Taps in float64 here, transfer functions in the model."""
     shot = expose_scan(FIELD, Exposure(total=1e7, background=0.2, sigmas=sigmas), 0)
     cornered = np.fft.ifftn(far_field.ifftshift3(FIELD.astype(complex) * np.sqrt(shot.scale)))
     transfer = psf.gaussian_transfer(SIZE, jnp.array(sigmas))
@@ -436,7 +436,7 @@ def test_the_pattern_is_what_the_model_of_the_fit_gives(sigmas: tuple[float, flo
     np.testing.assert_allclose(model, shot.modelled, rtol=1e-4, atol=1e-2)
 
 
-def test_the_peak_or_the_total_is_what_was_asked_for() -> None:
+def test_the_pattern_has_the_requested_peak_or_total() -> None:
     assert expose_scan(FIELD, Exposure(total=None, peak=5e4), 0).modelled.max() == pytest.approx(5e4, rel=1e-5)
     for total in (1e4, 1e9):
         assert expose_scan(FIELD, Exposure(total=total), 0).counts.sum(dtype=float) == pytest.approx(total, rel=0.05)
@@ -463,7 +463,7 @@ def test_hot_pixels_are_hot_in_every_frame() -> None:
     assert hot.counts[hot.hot].mean() > 5 + quiet.modelled[hot.hot].mean()
 
 
-def test_aliens_stand_beside_the_peak_and_are_no_part_of_the_model() -> None:
+def test_aliens_lie_beside_the_peak_and_are_not_in_the_model() -> None:
     shot = expose_scan(FIELD, Exposure(total=1e6, aliens=2, alien_share=0.05), 5)
     assert shot.aliens.sum() == pytest.approx(1e5, rel=1e-4)
     assert shot.modelled.sum() == pytest.approx(1e6, rel=1e-4)

@@ -1,4 +1,4 @@
-"""Simulated red blood cells: volumes that are known, distances, invariances."""
+"""Simulated red blood cells: known volumes, distances and invariances."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_the_disc_is_evans_and_fungs() -> None:
 
 
 @pytest.mark.parametrize(("roundness", "bend", "saddle"), [(0.0, 0.0, 0.0), (0.3, 2.0e-6, 0.0), (0.15, 0.0, 1.5e-6)])
-def test_bending_keeps_the_volume(roundness: float, bend: float, saddle: float) -> None:
+def test_bending_conserves_the_volume(roundness: float, bend: float, saddle: float) -> None:
     disc, grid = Disc(3.4e-6, roundness, bend, saddle), axis(64)
     filled = sample_occupancy(disc, grid, grid, grid)
     assert filled.sum() * (grid[1] - grid[0]) ** 3 == pytest.approx(disc_volume(3.4e-6, roundness), rel=0.01)
@@ -75,7 +75,7 @@ def test_distances_agree_with_those_from_many_points_of_the_surface() -> None:
     assert np.sqrt(np.mean((result - expected) ** 2)) < 0.12 * (grid[1] - grid[0])
 
 
-def test_distance_needs_no_level_that_is_a_distance() -> None:
+def test_the_distance_is_correct_for_any_level_of_the_surface() -> None:
     grid = axis(32)
     true = radius_on(grid) - 3e-6
     step = float(grid[1] - grid[0])
@@ -86,13 +86,13 @@ def test_distance_needs_no_level_that_is_a_distance() -> None:
     assert (signed_distance(np.ones((8, 8, 8), np.float32), (step, step, step)) > 0).all()
 
 
-def test_bumps_move_the_surface_outward_by_their_height() -> None:
+def test_bumps_displace_the_surface_by_their_height() -> None:
     ball = SpiculatedSurface(Disc(3e-6, 1.0), np.array([[0.0, 0.0, 1.0]]), np.array([0.5e-6]), np.array([0.2]))
     along = np.array([[0.0, 0.0, 3.5e-6], [0.0, 3.0e-6, 0.0]])
     np.testing.assert_allclose(ball.level(along), 0, atol=1e-10)
 
 
-def test_a_union_holds_its_parts_and_a_turn_keeps_volume() -> None:
+def test_a_union_contains_its_parts_and_a_rotation_conserves_volume() -> None:
     left = PlacedSurface(Ellipsoid((1e-6, 2e-6, 1.5e-6)), np.eye(3), np.array([0.0, 0.0, -1e-6]))
     right = PlacedSurface(Disc(2e-6, 0.2), np.eye(3), np.array([0.0, 0.0, 1e-6]))
     both, grid = Union((left, right), 0.5e-6), axis(40)
@@ -136,13 +136,13 @@ def test_occupancy_does_not_depend_on_the_grid(seed: int) -> None:
     assert max(volumes) < 1.02 * min(volumes)
 
 
-def test_stretching_makes_cells_longer_along_z_only() -> None:
+def test_stretching_elongates_cells_along_z_only() -> None:
     grid = axis(48, 14e-6)
     plain = random_cell(3, "spherocyte", stretch=1.0).occupancy(grid, grid, grid)
     long = random_cell(3, "spherocyte", stretch=1.25).occupancy(grid, grid, grid)
     assert long.sum() == pytest.approx(1.25 * plain.sum(), rel=0.02)
 
 
-def test_a_class_that_is_none_is_told() -> None:
+def test_an_unknown_class_is_refused() -> None:
     with pytest.raises(UnknownClassError, match=r"'ovalocyte' is no class.*discocyte"):
         random_cell(0, "ovalocyte")
