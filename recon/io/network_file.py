@@ -89,7 +89,7 @@ def read(name: str | Path, kind: str) -> Network:
     """Read a network.
 
     Args:
-        name: File, the folder of the run that trained it, or ``shipped``.
+        name: Path of the network, the folder of the run that trained it, or ``shipped``.
         kind: Kind of experiment that it is needed for.
 
     Raises:

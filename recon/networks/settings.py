@@ -1,4 +1,4 @@
-"""What the sections ``network`` and ``predict`` of configs have in common."""
+"""Settings that the sections ``network`` and ``predict`` of all configs share."""
 
 from pydantic import Field, field_validator, model_validator
 
@@ -6,7 +6,7 @@ from ..config.base import Flag, Settings
 
 
 class NetworkSettings(Settings):
-    """A network of several levels. A kind has its own defaults."""
+    """Network of several levels; each experiment has its own defaults."""
 
     widths: tuple[int, ...] = Field((64,), description="Channels of each level, the finest first; multiples of 8.")
     blocks: tuple[int, ...] = Field((1,), description="Residual blocks of each level.")
@@ -33,10 +33,10 @@ class NetworkSettings(Settings):
 
 
 class PredictSettings(Settings):
-    """How a network answers."""
+    """Prediction by a network."""
 
     network: str = Field("shipped", description="File of the network: of a run of 'unflat train', or shipped.")
     draws: int = Field(
-        4, ge=1, description="Answers that are drawn; the one that explains the measurement best is kept."
+        4, ge=1, description="Samples that are drawn; the one that explains the measurement best is kept."
     )
-    refine: Flag = Field(False, description="Go on from the answer through the physics.")
+    refine: Flag = Field(False, description="Refine the samples by the physics.")

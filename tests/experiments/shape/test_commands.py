@@ -309,7 +309,7 @@ def test_the_mean_is_one_shape_and_independent_of_the_seed(work: Path) -> None:
 def test_a_resumed_prediction_has_the_same_shapes(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refine: bool
 ) -> None:
-    monkeypatch.setattr("unflat.recon.experiments.shape.network.predict._AT_ONCE", 1)
+    monkeypatch.setattr("unflat.recon.experiments.shape.network.predict._BATCH", 1)
     more = [f"predict.refine={str(refine).lower()}", "predict.refine_steps=3"]
     settings = load_config(work / "c.yaml", more)
     cells = get_experiment("shape").read(settings, work / "cells.h5")

@@ -20,7 +20,7 @@ class CrystalNetwork(NetworkSettings):
 
 
 class CrystalTrain(TrainSettings):
-    """How it is trained."""
+    """Training of the network."""
 
     specimens: int = Field(8000, ge=32, description="Simulated specimens; each is seen in ever other ways.")
     looks: float = Field(
@@ -40,23 +40,23 @@ def _default_recipe() -> tuple[RecipeStep, ...]:
 
 
 class CrystalPredict(PredictSettings):
-    """How a network answers to a pattern, and how its answer is refined."""
+    """Prediction by the network, and refinement of its draws."""
 
-    steps: int = Field(8, ge=1, description="Steps from noise to an answer; each asks the network once.")
+    steps: int = Field(8, ge=1, description="Steps from noise to a density; each applies the network once.")
     recipe: tuple[RecipeStep, ...] = Field(
         default_factory=_default_recipe,
         min_length=1,
-        description="Steps of projections from the answer on, as in phase.recipe, where it is refined; the refinement "
+        description="Steps of projections that refine a draw, as in phase.recipe; the refinement "
         "by the likelihood (phase.refine) follows.",
     )
     adapt: int = Field(
         0,
         ge=0,
-        description="Steps that tune the network to this measurement itself, without any truth, before it answers; the "
+        description="Steps that tune the network to this measurement itself, without any truth, before it draws; the "
         "new network is written beside the result. A step is kept only if simulated measurements fare no worse by it.",
     )
     gate: float | None = Field(
-        None, gt=0, description="Largest chi_rms of an answer above which the command exits with 5, or null."
+        None, gt=0, description="Largest chi_rms of the result above which the command exits with 5, or null."
     )
     tried: int = Field(
         2,
@@ -69,6 +69,6 @@ class CrystalPredict(PredictSettings):
     starts: int = Field(
         4,
         ge=0,
-        description="Random starts of phase that are added where the refined answer explains withheld pixels far worse "
+        description="Random starts of phase that are added where the refined draw explains withheld pixels far worse "
         "than fitted ones; the better result is kept. 0 for none.",
     )

@@ -42,7 +42,7 @@ _REPLAY_STEPS = 4
 _DRAWS = 2
 _EARLIEST, _LATEST = 0.3, 0.95
 
-_NETWORKS = ("kept", "trial")
+_NETWORKS = ("accepted", "trial")
 _STAGE = "tuning"
 """Entry of the metadata of a checkpoint that a fine-tuning wrote."""
 
@@ -68,16 +68,16 @@ class _FinetuningState:
     """State of the fine-tuning between two trials.
 
     Args:
-        kept: Network that passed the last trial.
+        accepted: Network that passed the last trial.
         trial: Network that is tuned further.
         rate: Learning rate.
         before: Free misfit of the replay before the fine-tuning.
-        least: Free misfit of the replay with the network that is kept.
-        steps: Number of steps that led to the network that is kept.
+        least: Free misfit of the replay with the accepted network.
+        steps: Number of steps that led to the accepted network.
         done: Number of steps done.
     """
 
-    kept: CrystalDenoiser
+    accepted: CrystalDenoiser
     trial: CrystalDenoiser
     rate: float
     before: float
@@ -94,13 +94,19 @@ class _FinetuningState:
 
     @classmethod
     def restore(cls, checkpoint: Checkpoint, network: Network) -> "_FinetuningState":
-        """Resume from what `checkpoint` collected."""
-        weights: dict[str, dict[str, np.ndarray]] = {part: {} for part in _NETWORKS}
-        for path, array in checkpoint.arrays.items():
-            part, _, name = path.partition("/")
-            weights[part][name] = array
-        kept, trial = (load_weights(load_network(network, CrystalDenoiser), weights[part]) for part in _NETWORKS)
-        return cls(kept, trial, **{name: value for name, value in checkpoint.metadata.items() if name != _STAGE})
+        """Resume from what `checkpoint` collected.
+
+        Raises:
+            DataError: If the arrays are not those of the network.
+        """
+        denoisers = []
+        for part in _NETWORKS:
+            prefix = f"{part}/"
+            paths = [path for path in checkpoint.arrays if path.startswith(prefix)]
+            weights = {path.removeprefix(prefix): checkpoint.arrays[path] for path in paths}
+            denoisers.append(load_weights(load_network(network, CrystalDenoiser), weights))
+        accepted, trial = denoisers
+        return cls(accepted, trial, **{name: value for name, value in checkpoint.metadata.items() if name != _STAGE})
 
 
 def finetuning_checkpoint(checkpoint: Checkpoint | None) -> Checkpoint | None:
@@ -163,16 +169,16 @@ def finetune(
     summary += f"replay's free misfit {state.before:.4g} -> {state.least:.4g}"
     _log.info("%s", summary)
     provenance = dict(network.provenance) | {"finetune": summary}
-    return Network(network.kind, network.constants, named_weights(state.kept), provenance), state.steps
+    return Network(network.kind, network.constants, named_weights(state.accepted), provenance), state.steps
 
 
 def _try(state: _FinetuningState, replay: _Replay, block: int) -> None:
     """Keep the last steps, or take them back and halve the rate."""
     after = replay.free_misfit(state.trial)
     if after <= TOLERANCE * state.least:
-        state.kept, state.steps, state.least = state.trial, state.steps + block, after
+        state.accepted, state.steps, state.least = state.trial, state.steps + block, after
     else:
-        state.trial, state.rate = state.kept, state.rate / 2
+        state.trial, state.rate = state.accepted, state.rate / 2
 
 
 @jax.jit

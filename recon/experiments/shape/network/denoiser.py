@@ -1,11 +1,11 @@
-"""The shape's denoiser: a noisy code and a picture in, the code that is meant out.
+"""Denoiser of the shape: it estimates the code from a noisy code and a picture.
 
-The code's planes along z are the channels of a network over the picture's plane: what a pixel shows tells most of the
-profile of the cell above and below it, and convolutions in a plane cost little.
+The code's planes along z are the channels of a network over the picture's plane: a pixel determines most of the profile
+of the cell above and below it, and convolutions in a plane cost little.
 
-What noise leaves of a code is handed on, and the network adds what is missing, at its own scale (Karras et al., 2022,
-Elucidating the design space of diffusion models): asked for the whole code it would blur what it need only copy, and
-draws were a fifth smoother than cells.
+A skip passes on the part of the code that noise leaves, and the network adds the rest, at its own scale (Karras et al.,
+2022, Elucidating the design space of diffusion models): a network that gives the whole code blurs the part that it need
+only copy, and draws were a fifth smoother than cells.
 """
 
 from typing import Any
@@ -78,7 +78,7 @@ class ShapeDenoiser(nnx.Module):
 
 
 def _scalars(seen: Pictures) -> Float[Array, "batch scalar"]:
-    """Size of the section, brightness of the picture, its unevenness, brightness within the section, and height."""
+    """Compute size of the section, mean and mean square of the brightness, brightness in the section, and height."""
     image, inside = seen[..., 0], seen[..., 2]
     area, mean = inside.mean(axis=(1, 2)), image.mean(axis=(1, 2))
     within = (image * inside).mean(axis=(1, 2)) / jnp.maximum(area, 1e-3)

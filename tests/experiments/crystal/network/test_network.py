@@ -107,12 +107,12 @@ def test_the_autocorrelation_is_that_of_the_density(crystal: TrainingCrystal) ->
     one = np.asarray(density[0])
     direct = correlate(one, one, mode="full", method="fft")  # Σ ρ(r + d) ρ*(r), d from -31 to 31.
     direct = np.pad(direct, ((1, 0),) * 3) / np.sum(np.abs(one) ** 2)
-    found = np.asarray(autocorrelation(pattern)[0])
-    assert np.linalg.norm(found - direct) / np.linalg.norm(direct) < 0.1
+    computed = np.asarray(autocorrelation(pattern)[0])
+    assert np.linalg.norm(computed - direct) / np.linalg.norm(direct) < 0.1
 
 
 @pytest.mark.parametrize("shape", [(8, 9, 10), (33, 32, 31)])
-def test_cutting_undoes_placing(shape: tuple[int, int, int]) -> None:
+def test_cropping_undoes_padding(shape: tuple[int, int, int]) -> None:
     small = jnp.asarray(np.random.default_rng(0).normal(size=(1, 6, 6, 6)), jnp.complex64)
     whole = pad_box(small, shape)
     np.testing.assert_array_equal(crop_cube(whole, 6), small)

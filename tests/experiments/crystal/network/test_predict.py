@@ -42,7 +42,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def numbers_of(run: Path) -> dict[str, float]:
-    """What a run says of itself."""
+    """Read the metrics of a run."""
     numbers: dict[str, float] = json.loads((run / "metrics.json").read_text("utf-8"))
     return numbers
 
@@ -84,9 +84,9 @@ def test_a_network_trains_stops_goes_on_and_answers(scan: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "4 steps" in done.stdout
     assert not (scan / "net" / "crystals").exists()
-    told = [json.loads(line) for line in (scan / "net" / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert told[-1]["step"] == 4
-    assert 0 <= told[-1]["held_out_correlation"] <= 1
+    rows = [json.loads(line) for line in (scan / "net" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert rows[-1]["step"] == 4
+    assert 0 <= rows[-1]["held_out_correlation"] <= 1
     asked = unflat(
         *("predict", "c.yaml", "scan.h5", "-o", "own", "--set", "predict.network=net", "--draws", "1", "--adapt", "1"),
         folder=scan,

@@ -48,34 +48,34 @@ def run(
     settings = CrystalSettings.model_validate(SETTINGS)
     settings = settings.model_copy(update={"predict": settings.predict.model_copy(update={"starts": starts})})
     with RunFolder.create(folder, resume=folder.exists()) as place:
-        found = refine_samples(settings, measured, answer[None], RunContext(None, place, should_stop=stop))
-    return found, align(found.density, crystal(), ramp=False, scale=False).correlation
+        result = refine_samples(settings, measured, answer[None], RunContext(None, place, should_stop=stop))
+    return result, align(result.density, crystal(), ramp=False, scale=False).correlation
 
 
 def test_a_good_answer_needs_no_starts(tmp_path: Path) -> None:
-    found, correlation = run(tmp_path / "run", crystal())
+    result, correlation = run(tmp_path / "run", crystal())
     assert correlation > 0.98
-    assert "starts_beside" not in found.numbers
-    assert len(found.solutions) == 1
+    assert "starts_beside" not in result.numbers
+    assert len(result.solutions) == 1
 
 
 def test_starts_beside_a_bad_answer_find_the_crystal_also_after_a_stop(tmp_path: Path) -> None:
     alone, correlation = run(tmp_path / "alone", wrong(), starts=0)
     assert correlation < 0.9
     assert is_doubtful(alone.numbers)
-    found, correlation = run(tmp_path / "whole", wrong())
+    result, correlation = run(tmp_path / "whole", wrong())
     assert correlation > 0.98
-    assert found.numbers["starts_beside"] == 3
-    assert found.numbers["answer_kept"] == 0
+    assert result.numbers["starts_beside"] == 3
+    assert result.numbers["answer_kept"] == 0
     asked = iter([None] * 25 + ["enough"] * 1000)
     with pytest.raises(Stopped):
         run(tmp_path / "stopped", wrong(), stop=lambda: next(asked))
     steps = [int(file.stem[5:]) for file in (tmp_path / "stopped" / "checkpoint").glob("step-*.h5")]
     assert max(steps) > 20 + 2 * 60  # beyond the answer
     again, _ = run(tmp_path / "stopped", wrong())
-    np.testing.assert_array_equal(again.density, found.density)
-    told = (tmp_path / "stopped" / "metrics.jsonl").read_text("utf-8").splitlines()
-    assert len(told) == 1 + 3
+    np.testing.assert_array_equal(again.density, result.density)
+    rows = (tmp_path / "stopped" / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert len(rows) == 1 + 3
 
 
 def test_an_answer_outlives_added_starts_that_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,10 +84,10 @@ def test_an_answer_outlives_added_starts_that_find_nothing(tmp_path: Path, monke
 
     monkeypatch.setattr("unflat.recon.experiments.crystal.network.refine._phase_starts", nothing)
     alone, _ = run(tmp_path / "alone", wrong(), starts=0)
-    found, _ = run(tmp_path / "run", wrong())
-    np.testing.assert_array_equal(found.density, alone.density)
-    assert found.numbers["starts_beside"] == 3
-    assert found.numbers["answer_kept"] == 1
+    result, _ = run(tmp_path / "run", wrong())
+    np.testing.assert_array_equal(result.density, alone.density)
+    assert result.numbers["starts_beside"] == 3
+    assert result.numbers["answer_kept"] == 1
 
 
 def test_a_full_disk_is_not_taken_for_an_answer_that_fell_apart(
