@@ -1,5 +1,5 @@
-"""Read an unflat model file with NumPy and h5py alone: `read_model("model.h5")(points)`; docs/model-file.md tells."""
-# Points are (n, 3): z, y, x in metres; values are arrays (n,) by quantity's name.
+"""Read an unflat model file with NumPy and h5py: `read_model("model.h5")(points)`; see docs/reference/model-file.md."""
+# Points are (n, 3): z, y, x in metres; values are arrays (n,) by the name of the quantity.
 
 import json
 
@@ -12,7 +12,7 @@ layer = lambda w, name, x: x @ w[name.format("w")] + w[name.format("b")]
 
 
 def read_model(path):
-    """Give the model as a function of points, after its own test."""
+    """Return the model as a function of points, after its self-test."""
     with h5py.File(path) as file:
         architecture = json.loads(file["architecture"][()])
         weights = {}

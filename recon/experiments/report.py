@@ -16,7 +16,7 @@ def write_run_report(run: Path, output: Path | None = None, end: tuple[Sentinel,
     Args:
         run: Folder of the run; any of its parts may be missing.
         output: File to write; ``report.html`` in the folder if absent.
-        end: How the run is about to end, and why: its sentinel is written after the report.
+        end: Sentinel that is written after the report, and its reason; absent if the folder already holds one.
 
     Returns:
         The file written.

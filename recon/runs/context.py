@@ -65,7 +65,7 @@ class RunContext:
 
 
 class Status(Enum):
-    """How a job ended; each value is a sentence for people."""
+    """Outcome of a job in one word; each value is a sentence that describes it."""
 
     COMPLETE = "All steps were taken."
     CONVERGED = "The withheld data were no longer explained better."
@@ -102,7 +102,7 @@ class RunOutcome:
     Args:
         numbers: Metrics by name, for ``metrics.json``.
         gate: Quality gate, where the config sets one.
-        status: How it ended.
+        status: Reason for which it ended.
         late: Message of a request to stop that came after the last step; empty where none did.
         interrupted: Whether that came from the keyboard.
     """

@@ -49,7 +49,7 @@ class RunData:
 
     Args:
         name: Name of the folder.
-        ending: How the run ended, if it did, and why.
+        ending: Sentinel of the run and its reason; None while it is running.
         config: Config as run.
         records: Lines of ``metrics.jsonl``.
         metrics: Final numbers; None where one is not finite.
@@ -87,7 +87,7 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
 
     Args:
         run: The folder.
-        end: How the run is about to end, and why, where its last file is not written yet.
+        end: Sentinel and reason of a run that is about to end, while its sentinel is not yet written.
 
     Raises:
         DataError: If it is no folder, or holds nothing of a run.
@@ -152,7 +152,7 @@ def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
     if not text:
         return {}
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
         gaps.append(f"{file.name} cannot be read: {error}")
         return {}
@@ -167,7 +167,7 @@ def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             numbers[prefix] = float(value)
 
-    collect("", found)
+    collect("", content)
     return numbers
 
 
@@ -177,7 +177,7 @@ def _warnings(log: Path) -> tuple[str, ...]:
         lines = log.read_text(encoding="utf-8").splitlines()
     except OSError:
         return ()
-    return tuple(dict.fromkeys(found[1] for line in lines if (found := _WARNING.match(line))))
+    return tuple(dict.fromkeys(match[1] for line in lines if (match := _WARNING.match(line))))
 
 
 def _views(file: Path, gaps: list[str]) -> PredictedViews | None:

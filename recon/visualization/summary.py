@@ -18,7 +18,7 @@ class Finding:
     """One finding.
 
     Args:
-        level: How good it is; ``plain`` where it is neither good nor bad.
+        level: Assessment; ``plain`` if the finding is neither good nor bad.
         title: Subject of the finding.
         value: The number, or a word.
         text: Explanation.
@@ -31,7 +31,7 @@ class Finding:
 
 
 def ending_finding(run: RunData) -> Finding:
-    """How a run ended."""
+    """Finding on the end of a run: done, above its gate, stopped, failed or still running."""
     if run.ending is None:
         text = "The folder holds no sentinel: the run is still going on, or it was killed. Numbers are the latest."
         return Finding("fair", "Run", "not ended", text)

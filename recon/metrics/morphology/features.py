@@ -21,24 +21,27 @@ from .texture import PROPERTIES
 LENGTH, AREA, VOLUME = "{0}", "{0}2", "{0}3"
 
 _SIZE = (
-    Column("volume", VOLUME, "enclosed by the surface"),
-    Column("surface_area", AREA, "of the triangles"),
+    Column("volume", VOLUME, "volume enclosed by the surface"),
+    Column("surface_area", AREA, "area of the triangles"),
     Column("surface_to_volume", "1/{0}", "surface area over volume"),
-    Column("equivalent_diameter", LENGTH, "of the ball of the same volume"),
-    Column("sphericity", "", "area of the ball of the same volume over the surface area; 1 for a ball"),
-    Column("convex_volume", VOLUME, "of the convex hull"),
-    Column("solidity", "", "volume over that of the convex hull"),
+    Column("equivalent_diameter", LENGTH, "diameter of the ball of equal volume"),
+    Column("sphericity", "", "area of the ball of equal volume over the surface area; 1 for a ball"),
+    Column("convex_volume", VOLUME, "volume of the convex hull"),
+    Column("solidity", "", "volume over the volume of the convex hull"),
     Column("convexity", "", "area of the convex hull over the surface area"),
-    Column("bodies", "", "pieces that do not touch"),
-    Column("genus", "", "handles of the surface, of all pieces together: 0 for a ball, 1 for a torus"),
+    Column("bodies", "", "number of connected components"),
+    Column("genus", "", "handles of the surface, over all components: 0 for a ball, 1 for a torus"),
 )
 _EXTENT = (
-    *(Column(f"extent_{axis}", LENGTH, f"along {axis}; depends on how the shape is turned") for axis in "zyx"),
-    *(Column(f"extent_{name}", LENGTH, f"along the {name} principal axis") for name in ("major", "middle", "minor")),
+    *(Column(f"extent_{axis}", LENGTH, f"extent along {axis}; depends on the orientation") for axis in "zyx"),
+    *(
+        Column(f"extent_{name}", LENGTH, f"extent along the {name} principal axis")
+        for name in ("major", "middle", "minor")
+    ),
     Column("elongation", "", "middle over major extent"),
     Column("flatness", "", "minor over middle extent"),
     Column("feret_diameter", LENGTH, "largest distance between two points"),
-    Column("inscribed_radius", LENGTH, "of the largest ball inside"),
+    Column("inscribed_radius", LENGTH, "radius of the largest ball inside"),
 )
 _MOMENTS = (
     *(
@@ -47,66 +50,59 @@ _MOMENTS = (
     ),
     Column("radius_of_gyration", LENGTH, "root-mean-square distance of the volume from its centre"),
     *(
-        Column(
-            f"inertia_{name}", "", f"moment of inertia about the {name} axis, over that of the ball of the same volume"
-        )
+        Column(f"inertia_{name}", "", f"moment of inertia about the {name} axis, over that of the ball of equal volume")
         for name in ("major", "middle", "minor")
     ),
     Column("anisotropy", "", "relative shape anisotropy of the gyration tensor: 0 for a ball, 1 for a line"),
     *(
-        Column(f"skewness_{name}", "", f"of the volume along the {name} principal axis, without its sign")
+        Column(f"skewness_{name}", "", f"absolute skewness of the volume along the {name} principal axis")
         for name in ("major", "middle", "minor")
     ),
     *(
-        Column(f"kurtosis_{name}", "", f"of the volume along the {name} principal axis; 15/7 for a ball")
+        Column(f"kurtosis_{name}", "", f"kurtosis of the volume along the {name} principal axis; 15/7 for a ball")
         for name in ("major", "middle", "minor")
     ),
-    Column("tilt", "rad", "of the minor principal axis to z; depends on how the shape is turned"),
+    Column("tilt", "rad", "angle between the minor principal axis and z; depends on the orientation"),
+)
+_STATISTICS = (
+    ("mean", "mean"),
+    ("std", "standard deviation"),
+    ("p5", "5th percentile"),
+    ("p50", "median"),
+    ("p95", "95th percentile"),
 )
 _SURFACE = (
-    Column("radius_mean", LENGTH, "distance of the surface from the centre"),
-    Column("radius_std", LENGTH, "its standard deviation"),
-    Column("radius_min", LENGTH, "its least"),
-    Column("radius_max", LENGTH, "its greatest"),
+    Column("radius_mean", LENGTH, "mean distance of the surface from the centre"),
+    Column("radius_std", LENGTH, "standard deviation of that distance"),
+    Column("radius_min", LENGTH, "smallest such distance"),
+    Column("radius_max", LENGTH, "largest such distance"),
     Column(
         "roughness",
         LENGTH,
-        "height of what a Gaussian of a tenth of the ball's radius takes away, as a standard deviation",
+        "standard deviation of the heights that a Gaussian of a tenth of the ball's radius removes",
     ),
     *(
         Column(f"mean_curvature_{name}", "1/{0}", f"{text} of the mean curvature; negative where hollow")
-        for name, text in (
-            ("mean", "mean"),
-            ("std", "standard deviation"),
-            ("p5", "5 %"),
-            ("p50", "half"),
-            ("p95", "95 %"),
-        )
+        for name, text in _STATISTICS
     ),
     *(
         Column(f"gaussian_curvature_{name}", "1/{0}2", f"{text} of the Gaussian curvature; negative on a saddle")
-        for name, text in (
-            ("mean", "mean"),
-            ("std", "standard deviation"),
-            ("p5", "5 %"),
-            ("p50", "half"),
-            ("p95", "95 %"),
-        )
+        for name, text in _STATISTICS
     ),
     Column("bending_energy", "", "integral of the squared mean curvature over 4 pi; 1 for a ball (Willmore)"),
     Column("hollow", "", "share of the surface with negative mean curvature"),
     Column("saddle", "", "share of the surface with negative Gaussian curvature"),
 )
 _PROJECTION = (
-    Column("projected_area", AREA, "of the shadow along z, as are those that follow"),
-    Column("projected_perimeter", LENGTH, "of the shadow"),
-    Column("projected_circularity", "", "4 pi area over the squared perimeter"),
-    Column("projected_eccentricity", "", "of the ellipse with the shadow's moments"),
-    Column("projected_solidity", "", "area over that of the convex hull"),
-    Column("thickness_mean", LENGTH, "along z, over the shadow"),
-    Column("thickness_std", LENGTH, "its standard deviation"),
-    Column("thickness_max", LENGTH, "its greatest"),
-    Column("thickness_skewness", "", "its skewness"),
+    Column("projected_area", AREA, "area of the projection along z; this and all below depend on the orientation"),
+    Column("projected_perimeter", LENGTH, "perimeter of the projection"),
+    Column("projected_circularity", "", "4 pi times the projected area over the squared perimeter"),
+    Column("projected_eccentricity", "", "eccentricity of the ellipse with the moments of the projection"),
+    Column("projected_solidity", "", "projected area over the area of its convex hull"),
+    Column("thickness_mean", LENGTH, "mean thickness along z, over the projection"),
+    Column("thickness_std", LENGTH, "standard deviation of the thickness"),
+    Column("thickness_max", LENGTH, "largest thickness"),
+    Column("thickness_skewness", "", "skewness of the thickness"),
     *(Column(f"texture_{name}", "", f"{name} of the thickness along z") for name in PROPERTIES),
     Column("texture_entropy", "bit", "entropy of the thickness along z"),
 )
