@@ -24,10 +24,10 @@ from scipy import ndimage
 Axes = tuple[Float[np.ndarray, " lab_z"], Float[np.ndarray, " lab_y"], Float[np.ndarray, " lab_x"]]
 """[m] Coordinates of the samples of an orthogonal grid along z, y, x."""
 
-_FLATTEST = 1e-6
+_MIN_RELATIVE_VOLUME = 1e-6
 
 
-class FrameError(ValueError):
+class GeometryError(ValueError):
     """Numbers that describe no valid frame of reference."""
 
 
@@ -48,8 +48,8 @@ def real_space_steps(
     """
     lengths = np.linalg.norm(reciprocal_basis, axis=1)
     volume = abs(np.linalg.det(reciprocal_basis)) if np.isfinite(reciprocal_basis).all() else 0.0
-    if not volume > _FLATTEST * np.prod(lengths):
-        raise FrameError(
+    if not volume > _MIN_RELATIVE_VOLUME * np.prod(lengths):
+        raise GeometryError(
             f"the reciprocal basis {reciprocal_basis.tolist()} 1/m spans no volume: its rows (frame, y, x) must be "
             "finite and not lie in one plane"
         )
@@ -148,7 +148,7 @@ def _slope(
     """Compute the derivative along a direction: a step of 1 along it is Σ_j w_j steps of the array's axes."""
     length = float(np.linalg.norm(direction))
     if not length > 0:
-        raise FrameError(f"the direction {direction.tolist()} has no length: give a vector (z, y, x)")
+        raise GeometryError(f"the direction {direction.tolist()} has no length: give a vector (z, y, x)")
     support = np.ones(values.shape, bool) if support is None else support
     weights = np.linalg.solve(steps.T, direction / length)
     slope = np.zeros(values.shape)
@@ -203,10 +203,10 @@ def laboratory_grid(
     """
     spacing = float(np.cbrt(abs(np.linalg.det(steps)))) if spacing is None else spacing
     if not spacing > 0:
-        raise FrameError(f"a spacing of {spacing:g} m is not positive")
+        raise GeometryError(f"a spacing of {spacing:g} m is not positive")
     inside = np.argwhere(np.ones(shape, bool) if support is None else support)
     if not len(inside):
-        raise FrameError("the support is empty: no grid can be laid around it")
+        raise GeometryError("the support is empty: no grid can be laid around it")
     # A box around the corners of the array would be much larger than a slanted crystal needs.
     positions = (inside - np.array(shape) // 2) @ steps / spacing
     margin = 0.0 if support is None else margin

@@ -9,8 +9,8 @@ I     measured counts
 w     weight of a pixel: 1 where it counts, 0 where it is bad or withheld
 
 Axes are (frame, y, x) of the detector and (z, y, x) of the conjugate grid. In files the centre is at ``n // 2``;
-here it is in the *corner*, at index 0, as the FFT has it (:func:`ifftshift3`, :func:`fftshift3`). Axes before the
-last three are a batch.
+here arrays are in FFT order, with the origin at index 0 (:func:`ifftshift3`, :func:`fftshift3`). Axes before the last
+three are a batch.
 
 The point-spread function of partial coherence and of the detector is the Gaussian of a pixel grid, see `psf`.
 """
@@ -38,15 +38,15 @@ def ifftshift3(centred: AnyArray) -> AnyArray:
     return jnp.fft.ifftshift(centred, axes=AXES)
 
 
-def fftshift3(cornered: AnyArray) -> AnyArray:
+def fftshift3(fft_ordered: AnyArray) -> AnyArray:
     """Move the centre from index 0 to ``n // 2``, over the last three axes."""
-    if isinstance(cornered, np.ndarray):
-        return np.fft.fftshift(cornered, axes=AXES)
-    return jnp.fft.fftshift(cornered, axes=AXES)
+    if isinstance(fft_ordered, np.ndarray):
+        return np.fft.fftshift(fft_ordered, axes=AXES)
+    return jnp.fft.fftshift(fft_ordered, axes=AXES)
 
 
 def far_field(density: Complex[Array, "*batch z y x"]) -> Complex[Array, "*batch z y x"]:
-    """Compute the diffracted amplitudes F of a density, both in corner order."""
+    """Compute the diffracted amplitudes F of a density, both in FFT order."""
     return jnp.fft.fftn(density, axes=AXES)
 
 
@@ -55,10 +55,10 @@ def intensity(
     transfer: Float[Array, "z y x"] | None = None,
     background: Float[Array, "..."] | float = 0.0,
 ) -> Float[Array, "*batch z y x"]:
-    """Compute the modelled counts C of a density, in corner order.
+    """Compute the modelled counts C of a density, in FFT order (origin at index 0).
 
     Args:
-        density: Density in corner order, scaled so that |F|² is in counts.
+        density: Density in FFT order, scaled so that |F|² is in counts.
         transfer: Fourier transform of the point-spread function (`psf.gaussian_transfer`); None for full coherence.
         background: [counts] Background in each pixel.
     """
@@ -73,7 +73,10 @@ def deviance(
     weights: Float[Array, "*batch z y x"],
     floor: float = LEAST_COUNTS,
 ) -> Float[Array, ""]:
-    """Compute the Poisson deviance per pixel, 2·mean[C − I + I ln(I/C)]; 1 for perfect counting statistics.
+    """Compute the Poisson deviance per pixel, 2·mean[C − I + I ln(I/C)].
+
+    It is about 1 for a perfect model where counts exceed about 1, and less where most pixels are dark: the expected
+    deviance of a Poisson variable goes to 0 with its mean.
 
     Args:
         counts: Measured counts I.

@@ -1,7 +1,8 @@
 """Multiresolution: phasing of the middle of a pattern, which is that of the same crystal on larger voxels.
 
 Frequencies far from the peak carry fine detail. Without them arrays are smaller, iterations cost less, and fewer phases
-can go wrong; a later step on the whole array continues from their result. Arrays are (z, y, x) in corner order.
+can go wrong; a later step on the whole array continues from their result. Arrays are (z, y, x) in FFT order (origin at
+index 0).
 """
 
 from functools import partial

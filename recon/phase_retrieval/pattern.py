@@ -1,6 +1,6 @@
 """Measured pattern on the device, the model of its counts, and how well they agree.
 
-Arrays are (z, y, x), float32, with the centre at index 0 (corner order), as the FFT has it.
+Arrays are (z, y, x), float32, in FFT order (origin at index 0).
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ def ideal_point_spread() -> PointSpread:
 
 
 def to_device_pattern(data: DiffractionData, fraction: float, seed: int) -> DevicePattern:
-    """Transfer a measurement to the device in corner order, and withhold some of its pixels.
+    """Transfer a measurement to the device in FFT order, and withhold some of its pixels.
 
     Args:
         data: Counts and weights, centred.

@@ -1,6 +1,6 @@
 """Projections onto the measured moduli and onto the support, and the updates made of them.
 
-Arrays are (z, y, x) in corner order. x is the iterate, P its projection onto the measured moduli, S the support. Every
+Arrays are (z, y, x) in FFT order. x is the iterate, P its projection onto the measured moduli, S the support. Every
 update but GPS is linear in P and x, with one pair of coefficients inside the support and one outside, so that one
 compiled loop serves all:
 

@@ -1,4 +1,4 @@
-"""Fit of the point-spread function's widths and the background, by Fisher's scoring. Arrays are in corner order.
+"""Fit of the point-spread function's widths and the background, by Fisher's scoring. Arrays are in FFT order.
 
 C = e·(|F|² ⊛ psf(σ) + b), under a flux e of the beam, has the derivatives ∂C/∂σ = e·|F|² ⊛ ∂psf/∂σ and e. With the
 score 1 − I/C of the Poisson deviance and its expected curvature 1/C, a step solves four equations for four unknowns.

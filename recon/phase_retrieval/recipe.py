@@ -2,7 +2,7 @@
 
 A stage is one call of a jitted loop of two FFTs an iteration; between stages the support, and under partial coherence
 the point-spread function, are updated. The state between two stages suffices to continue. Arrays are (z, y, x) in
-corner order.
+FFT order (origin at index 0).
 """
 
 from dataclasses import dataclass, replace

@@ -6,7 +6,7 @@ deviance's slope. Every few iterations the widths and the background take a step
 set a little wider than the object, so that its soft edges stay within.
 
 Below `LEAST_COUNTS` the deviance continues along its tangent: it stays convex in the counts, and dark pixels keep a
-slope. Arrays are (z, y, x) in corner order.
+slope. Arrays are (z, y, x) in FFT order (origin at index 0).
 """
 
 from functools import partial

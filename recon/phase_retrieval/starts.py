@@ -1,7 +1,7 @@
 """Random starts through one recipe: one after the other on a CPU, whose cache holds one; in groups on a GPU.
 
 The seed and the number of a start determine its random density, whatever was computed before it. Arrays are (z, y, x)
-in corner order; those of a group have a first axis more.
+in FFT order (origin at index 0); those of a group have a first axis more.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Supports: the first guess, shrink-wrap, and half a support against the twin.
 
-Arrays are (z, y, x) in corner order; supports are float32, 1 inside and 0 outside.
+Arrays are (z, y, x) in FFT order (origin at index 0); supports are float32, 1 inside and 0 outside.
 """
 
 import jax

@@ -16,7 +16,7 @@ SIZES = st.integers(9, 20)
 
 
 def density_of(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Random complex density in corner order."""
+    """Random complex density in FFT order."""
     rng = np.random.default_rng(seed)
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
 

@@ -280,7 +280,7 @@ def test_starts_computed_together_equal_starts_computed_alone() -> None:
     np.testing.assert_allclose(together[1], alone, atol=2e-2 * np.abs(alone).max())
 
 
-def test_patterns_are_float32_in_corner_order() -> None:
+def test_patterns_are_float32_in_fft_order() -> None:
     counts = np.arange(60.0).reshape(3, 4, 5)
     pattern: DevicePattern = to_device_pattern(DiffractionData(counts, np.ones((3, 4, 5))), 0.0, 0)
     assert pattern.counts.dtype == jnp.float32

@@ -25,7 +25,7 @@ SIGMAS = np.array([0.5, 0.35, 0.6])
 
 
 def crystal() -> tuple[np.ndarray, np.ndarray]:
-    """Strained block of 3e6 counts and its support, in corner order."""
+    """Strained block of 3e6 counts and its support, in FFT order."""
     z, y, x = np.meshgrid(*[np.fft.ifftshift(np.arange(n) - n // 2) for n in SHAPE], indexing="ij")
     inside = (np.abs(z) <= 4) & (np.abs(y + z // 2) <= 4) & (np.abs(x) <= 3)
     density = inside * np.exp(1j * (0.05 * z * y + 0.2 * np.sin(x)))

@@ -10,7 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.detector import DetectorError, Exposure, expose_scan
-from ....physics.diffraction.bragg_geometry import FrameError, real_space_steps, sample_positions, strain_from_density
+from ....physics.diffraction.bragg_geometry import (
+    GeometryError,
+    real_space_steps,
+    sample_positions,
+    strain_from_density,
+)
 from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, compute_reflection
 from ....physics.phantoms.crystals import Crystal, amplitudes, density, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
@@ -47,7 +52,7 @@ def simulate(settings: CrystalSettings, progress: Progress = silent) -> Acquisit
     """
     try:
         return _simulate(settings, progress)
-    except (DetectorError, FrameError, ShapeError) as error:
+    except (DetectorError, GeometryError, ShapeError) as error:
         remedy = "see simulate in the config; another seed draws another crystal"
         raise ConfigError(Diagnostic("simulate", str(error), remedy)) from error
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.physics.diffraction.bragg_geometry import (
-    FrameError,
+    GeometryError,
     directional_strain,
     displacement_from_phase,
     laboratory_grid,
@@ -61,7 +61,7 @@ def test_an_orthogonal_basis_gives_the_field_of_view_over_n() -> None:
 
 @pytest.mark.parametrize("flat", [np.ones((3, 3)), np.zeros((3, 3)), np.diag([1e7, 1e7, np.nan])])
 def test_a_flat_basis_is_refused(flat: np.ndarray) -> None:
-    with pytest.raises(FrameError, match="spans no volume"):
+    with pytest.raises(GeometryError, match="spans no volume"):
         real_space_steps(flat, SHAPE)
 
 
@@ -127,7 +127,7 @@ def test_a_sample_without_neighbours_has_no_strain() -> None:
     support[3, 3, 3] = support[6, 6, 5] = support[7, 6, 5] = True
     result = directional_strain(np.zeros(SHAPE), np.eye(3), np.array([1.0, 0, 0]), support)
     np.testing.assert_array_equal(np.argwhere(np.isfinite(result)), [[6, 6, 5], [7, 6, 5]])
-    with pytest.raises(FrameError, match="has no length"):
+    with pytest.raises(GeometryError, match="has no length"):
         directional_strain(np.zeros(SHAPE), np.eye(3), np.zeros(3))
 
 
@@ -208,7 +208,7 @@ def test_the_laboratory_grid_contains_the_support(seed: int) -> None:
 
 
 def test_an_empty_support_and_a_spacing_of_zero_are_refused() -> None:
-    with pytest.raises(FrameError, match="support is empty"):
+    with pytest.raises(GeometryError, match="support is empty"):
         laboratory_grid(np.eye(3), SHAPE, support=np.zeros(SHAPE, bool))
-    with pytest.raises(FrameError, match="spacing of 0 m"):
+    with pytest.raises(GeometryError, match="spacing of 0 m"):
         laboratory_grid(np.eye(3), SHAPE, 0.0)

@@ -33,7 +33,7 @@ def spots(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 6), (7, 7, 8), (2, 4, 5, 6)])
-def test_the_centre_is_n_half_in_files_and_0_in_corner_order(shape: tuple[int, ...]) -> None:
+def test_the_centre_is_n_half_in_files_and_0_in_fft_order(shape: tuple[int, ...]) -> None:
     marked = np.zeros(shape)
     marked[..., shape[-3] // 2, shape[-2] // 2, shape[-1] // 2] = 1
     for array in (marked, jnp.asarray(marked)):

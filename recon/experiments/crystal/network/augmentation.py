@@ -11,7 +11,7 @@ from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import gaussian_filter
 
 from ....phase_retrieval.holdout import free_pixels
-from .inputs import BOX, FILLED, PatternInput, pattern_input
+from .inputs import BOX, FILL_FRACTION, PatternInput, normalize_pattern
 from .simulated_data import TrainingCrystal
 
 COUNTS = (1e4, 1e9)
@@ -53,7 +53,7 @@ def make_example(rng: np.random.Generator, crystal: TrainingCrystal) -> CrystalE
     total = float(np.exp(rng.uniform(*np.log(COUNTS))))
     counts, good = simulate_counts(rng, crystal.modulus, total), draw_mask(rng, crystal.modulus.shape)
     widths = crystal.widths * (1 + _WIDTHS_ERROR * rng.standard_normal(3))
-    return pair_with_density(pattern_input(np.where(good, counts, 0), good, widths), crystal, widths)
+    return pair_with_density(normalize_pattern(np.where(good, counts, 0), good, widths), crystal, widths)
 
 
 def pair_with_density(
@@ -61,7 +61,7 @@ def pair_with_density(
 ) -> CrystalExample:
     """Pair a pattern with the crystal's density, in the same units."""
     power = float(np.sum(np.abs(crystal.density) ** 2))
-    density = crystal.density * np.sqrt(FILLED * float(np.prod(widths)) / power)
+    density = crystal.density * np.sqrt(FILL_FRACTION * float(np.prod(widths)) / power)
     return CrystalExample(pattern.amplitude, pattern.weight, pattern.scalars, density.astype(np.complex64))
 
 

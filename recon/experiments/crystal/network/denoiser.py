@@ -27,18 +27,18 @@ from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....networks.flow import time_embedding
 from ....networks.layers import Linear, depth_to_space, space_to_depth
 from ....networks.unet import UNet, UNetSize
-from .inputs import BOX, REACH, SCALARS
+from .inputs import AUTOCORRELATION_BOX, BOX, SCALARS
 
 NOISE = 0.5
 """Standard deviation of the noise, in each of the real and the imaginary part."""
 _FREQUENCIES = 8
 """Number of waves that embed the time, each an octave above the one before."""
 _AXES = (-3, -2, -1)
-_FAINT = 1e-3
+_COMPRESSION_FLOOR = 1e-3
 """Share of its maximum below which the autocorrelation's square root is flattened."""
-_LEAST = 1e-6
+_MIN_POWER = 1e-6
 
-Density = Complex[Array, "batch _z _y _x"]
+ComplexBatch = Complex[Array, "batch _z _y _x"]
 
 
 class PatternBatch(NamedTuple):
@@ -73,12 +73,12 @@ class CrystalDenoiser(nnx.Module):
 
     def estimate(
         self,
-        noisy: Density,
+        noisy: ComplexBatch,
         time: Float[Array, " batch"],
         pattern: PatternBatch,
-        correlation: Density,
+        correlation: ComplexBatch,
         dtype: Any = jnp.float32,
-    ) -> Density:
+    ) -> ComplexBatch:
         """Estimate the density that a noisy one comes from.
 
         Args:
@@ -90,64 +90,64 @@ class CrystalDenoiser(nnx.Module):
         """
         projected = project(noisy, pattern)
         conditions = self.unet.embed(jnp.concatenate([time_embedding(time, _FREQUENCIES), pattern.scalars], axis=-1))
-        seen = jnp.concatenate([_parts(noisy), _parts(projected)], axis=-1)
-        values = jnp.concatenate([space_to_depth(seen, 2), space_to_depth(_flattened(correlation), 4)], axis=-1)
+        seen = jnp.concatenate([_stack_parts(noisy), _stack_parts(projected)], axis=-1)
+        values = jnp.concatenate([space_to_depth(seen, 2), space_to_depth(_compress_range(correlation), 4)], axis=-1)
         change = depth_to_space(self.unet(values, conditions, dtype), 2)
         skips = self.skips(conditions)[:, :, None, None, None]
-        passed = scaled(projected, skips[:, 0]) + scaled(noisy, skips[:, 1])
+        passed = multiply_real(projected, skips[:, 0]) + multiply_real(noisy, skips[:, 1])
         return jax.lax.complex(change[..., 0], change[..., 1]) + passed
 
 
-def far_field(density: Density, shape: tuple[int, ...]) -> Density:
+def far_field(density: ComplexBatch, shape: tuple[int, ...]) -> ComplexBatch:
     """Compute the far field of densities in the box, on an array of a shape, zero frequency first."""
     return jnp.fft.fftn(ifftshift3(pad_box(density, shape)), axes=_AXES)
 
 
-def scaled(density: Density, factor: Float[Array, "..."]) -> Density:
+def multiply_real(density: ComplexBatch, factor: Float[Array, "..."]) -> ComplexBatch:
     """Multiply by real numbers, without making them complex first."""
     return jax.lax.complex(density.real * factor, density.imag * factor)
 
 
-def project(density: Density, pattern: PatternBatch) -> Density:
+def project(density: ComplexBatch, pattern: PatternBatch) -> ComplexBatch:
     """Project densities onto the measured moduli, and crop them to the box again."""
     field = far_field(density, pattern.amplitude.shape[1:])
-    modulus = jnp.sqrt(field.real**2 + field.imag**2 + _LEAST)
+    modulus = jnp.sqrt(field.real**2 + field.imag**2 + _MIN_POWER)
     factor = jnp.where(pattern.weight > 0, pattern.amplitude / modulus, 1.0)
-    return crop_cube(fftshift3(jnp.fft.ifftn(scaled(field, factor), axes=_AXES)), BOX)
+    return crop_cube(fftshift3(jnp.fft.ifftn(multiply_real(field, factor), axes=_AXES)), BOX)
 
 
-def autocorrelation(pattern: PatternBatch) -> Density:
+def autocorrelation(pattern: PatternBatch) -> ComplexBatch:
     """Compute the autocorrelation of the densities, 1 in the middle, with zeros for what was not measured."""
     light = pattern.amplitude**2 * pattern.weight
     whole = fftshift3(jnp.fft.ifftn(jax.lax.complex(light, jnp.zeros_like(light)), axes=_AXES))
     middle = tuple(n // 2 for n in whole.shape[1:])
-    top = jnp.maximum(whole[(slice(None), *middle)].real, _LEAST)
-    return crop_cube(scaled(whole, 1 / top[:, None, None, None]), REACH)
+    top = jnp.maximum(whole[(slice(None), *middle)].real, _MIN_POWER)
+    return crop_cube(multiply_real(whole, 1 / top[:, None, None, None]), AUTOCORRELATION_BOX)
 
 
-def misfit(density: Density, pattern: PatternBatch) -> Float[Array, " batch"]:
+def misfit(density: ComplexBatch, pattern: PatternBatch) -> Float[Array, " batch"]:
     """Compute Σ(|F| − √I)² / ΣI over the measured voxels: the square of ``chi_rms``."""
     field = far_field(density, pattern.amplitude.shape[1:])
-    modulus = jnp.sqrt(field.real**2 + field.imag**2 + _LEAST)  # Its gradient is finite in the dark.
+    modulus = jnp.sqrt(field.real**2 + field.imag**2 + _MIN_POWER)  # Its gradient is finite in the dark.
     squares = (pattern.weight * (modulus - pattern.amplitude) ** 2).sum(axis=_AXES)
-    return squares / jnp.maximum((pattern.weight * pattern.amplitude**2).sum(axis=_AXES), _LEAST)
+    return squares / jnp.maximum((pattern.weight * pattern.amplitude**2).sum(axis=_AXES), _MIN_POWER)
 
 
-def scaled_to(density: Density, pattern: PatternBatch) -> Density:
+def fit_scale(density: ComplexBatch, pattern: PatternBatch) -> ComplexBatch:
     """Scale densities so that their moduli are nearest to the measured ones."""
     modulus = jnp.abs(far_field(density, pattern.amplitude.shape[1:])) * pattern.weight
-    power = jnp.maximum((modulus**2).sum(axis=_AXES), _LEAST)
-    return scaled(density, ((modulus * pattern.amplitude).sum(axis=_AXES) / power)[:, None, None, None])
+    power = jnp.maximum((modulus**2).sum(axis=_AXES), _MIN_POWER)
+    return multiply_real(density, ((modulus * pattern.amplitude).sum(axis=_AXES) / power)[:, None, None, None])
 
 
-def pad_box(density: Density, shape: tuple[int, ...]) -> Density:
+def pad_box(density: ComplexBatch, shape: tuple[int, ...]) -> ComplexBatch:
     """Pad centred densities in a small box to a larger array, with zeros."""
     before = [n // 2 - m // 2 for m, n in zip(density.shape[1:], shape, strict=True)]
     after = [n - m - b for m, n, b in zip(density.shape[1:], shape, before, strict=True)]
     return jnp.pad(density, ((0, 0), *zip(before, after, strict=True)))
 
 
-def crop_cube(density: Density, edge: int) -> Density:
+def crop_cube(density: ComplexBatch, edge: int) -> ComplexBatch:
     """Crop centred arrays to a cube of an edge, with zeros where they are smaller."""
     for axis, n in enumerate(density.shape[1:], start=1):
         if n > edge:
@@ -155,14 +155,14 @@ def crop_cube(density: Density, edge: int) -> Density:
     return pad_box(density, (edge, edge, edge))
 
 
-def _parts(density: Density) -> Float[Array, "batch _z _y _x 3"]:
+def _stack_parts(density: ComplexBatch) -> Float[Array, "batch _z _y _x 3"]:
     """Stack real part, imaginary part and modulus."""
     modulus = jnp.sqrt(density.real**2 + density.imag**2)
     return jnp.stack([density.real, density.imag, modulus], axis=-1)
 
 
-def _flattened(correlation: Density) -> Float[Array, "batch _z _y _x 3"]:
+def _compress_range(correlation: ComplexBatch) -> Float[Array, "batch _z _y _x 3"]:
     """Stack the autocorrelation with the square root of its modulus: its rim shows the crystal's outline."""
     modulus = jnp.sqrt(correlation.real**2 + correlation.imag**2)
-    factor = 1 / jnp.sqrt(modulus + _FAINT)
+    factor = 1 / jnp.sqrt(modulus + _COMPRESSION_FLOOR)
     return jnp.stack([correlation.real * factor, correlation.imag * factor, jnp.sqrt(modulus)], axis=-1)

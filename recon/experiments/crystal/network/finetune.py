@@ -23,8 +23,8 @@ from ....runs import Checkpoint, Progress
 from . import flow
 from .augmentation import simulate_counts
 from .config import CrystalPredict
-from .denoiser import CrystalDenoiser, Density, PatternBatch, autocorrelation, misfit, scaled
-from .inputs import ResampledPattern, pattern_input
+from .denoiser import ComplexBatch, CrystalDenoiser, PatternBatch, autocorrelation, misfit, multiply_real
+from .inputs import ResampledPattern, normalize_pattern
 from .sample import pattern_batch
 from .simulated_data import simulate_crystal
 
@@ -184,9 +184,9 @@ def _try(state: _FinetuningState, replay: _Replay, block: int) -> None:
 @jax.jit
 def _update(
     denoiser: CrystalDenoiser,
-    drawn: Density,
+    drawn: ComplexBatch,
     pattern: PatternBatch,
-    correlation: Density,
+    correlation: ComplexBatch,
     key: Array,
     rate: Array,
 ) -> tuple[CrystalDenoiser, Array]:
@@ -194,7 +194,7 @@ def _update(
     time_key, noise_key = jax.random.split(key)
     time = jax.random.uniform(time_key, (len(drawn),), minval=_EARLIEST, maxval=_LATEST)
     share = time[:, None, None, None]
-    noisy = scaled(flow.noise(noise_key, len(drawn)), 1 - share) + scaled(drawn, share)
+    noisy = multiply_real(flow.noise(noise_key, len(drawn)), 1 - share) + multiply_real(drawn, share)
 
     def loss(denoiser: CrystalDenoiser) -> Array:
         return jnp.mean(misfit(denoiser.estimate(noisy, time, pattern, correlation), pattern))
@@ -218,8 +218,8 @@ def _replay() -> _Replay:
         crystal = simulate_crystal(_REPLAY_SEED, number, 64)
         counts = simulate_counts(rng, crystal.modulus, _REPLAY_COUNTS)
         good = ~free_pixels(np.ones(counts.shape, np.float32), 0.05, number)
-        shown = pattern_input(np.where(good, counts, 0), good, crystal.widths)
-        whole = pattern_input(counts, np.ones(counts.shape, bool), crystal.widths)
+        shown = normalize_pattern(np.where(good, counts, 0), good, crystal.widths)
+        whole = normalize_pattern(counts, np.ones(counts.shape, bool), crystal.widths)
         amplitude = whole.amplitude * np.float32(whole.scale / shown.scale)
         seen.append((shown.amplitude, shown.weight, shown.scalars))
         withheld.append((amplitude, 1 - shown.weight, shown.scalars))

@@ -8,21 +8,21 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....networks.flow import draw_times, integrate, remaining_noise, weighted_mean
 from ....networks.weights import compile_with
-from .denoiser import NOISE, CrystalDenoiser, Density, PatternBatch, autocorrelation, misfit, scaled
+from .denoiser import NOISE, ComplexBatch, CrystalDenoiser, PatternBatch, autocorrelation, misfit, multiply_real
 from .inputs import BOX
 
 _PHYSICS = 0.3
 """Weight of the misfit to the pattern against that to the density."""
 
 
-def noise(key: PRNGKeyArray, count: int) -> Density:
+def noise(key: PRNGKeyArray, count: int) -> ComplexBatch:
     """Draw the noise that densities are drawn from."""
     parts = NOISE * jax.random.normal(key, (2, count, BOX, BOX, BOX))
     return jax.lax.complex(parts[0], parts[1])
 
 
 def loss(
-    denoiser: CrystalDenoiser, pattern: PatternBatch, density: Density, key: PRNGKeyArray, dtype: object
+    denoiser: CrystalDenoiser, pattern: PatternBatch, density: ComplexBatch, key: PRNGKeyArray, dtype: object
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Compute the error of the estimated densities, at times drawn at random.
 
@@ -39,7 +39,7 @@ def loss(
     time_key, noise_key = jax.random.split(key)
     time = draw_times(time_key, len(density))
     share = time[:, None, None, None]
-    noisy = scaled(noise(noise_key, len(density)), 1 - share) + scaled(density, share)
+    noisy = multiply_real(noise(noise_key, len(density)), 1 - share) + multiply_real(density, share)
     estimate = denoiser.estimate(noisy, time, pattern, autocorrelation(pattern), dtype)
     error = _power(estimate - density) / _power(density)
     moduli = misfit(estimate, pattern)
@@ -49,10 +49,10 @@ def loss(
 def draw(
     denoiser: CrystalDenoiser,
     pattern: PatternBatch,
-    start: Density,
+    start: ComplexBatch,
     steps: int,
     progress: Callable[[int], None] = lambda step: None,
-) -> Density:
+) -> ComplexBatch:
     """Follow the flow from noise to densities.
 
     Args:
@@ -64,8 +64,8 @@ def draw(
     """
     correlation, step = _autocorrelation(pattern), compile_with(_step, denoiser)
 
-    def advance(noisy: Density, now: Float[Array, ""], then: Float[Array, ""]) -> Density:
-        later: Density = step(noisy, pattern, correlation, now, then)
+    def advance(noisy: ComplexBatch, now: Float[Array, ""], then: Float[Array, ""]) -> ComplexBatch:
+        later: ComplexBatch = step(noisy, pattern, correlation, now, then)
         return later
 
     return integrate(advance, start, steps, progress)
@@ -76,16 +76,16 @@ _autocorrelation = jax.jit(autocorrelation)
 
 def _step(
     denoiser: CrystalDenoiser,
-    noisy: Density,
+    noisy: ComplexBatch,
     pattern: PatternBatch,
-    correlation: Density,
+    correlation: ComplexBatch,
     now: Float[Array, ""],
     then: Float[Array, ""],
-) -> Density:
+) -> ComplexBatch:
     """Compute the density at a later time; at the end it is the network's estimate."""
     estimate = denoiser.estimate(noisy, jnp.full(len(noisy), now), pattern, correlation)
-    return estimate + scaled(noisy - estimate, remaining_noise(now, then))
+    return estimate + multiply_real(noisy - estimate, remaining_noise(now, then))
 
 
-def _power(density: Density) -> Float[Array, " batch"]:
+def _power(density: ComplexBatch) -> Float[Array, " batch"]:
     return (density.real**2 + density.imag**2).sum(axis=(1, 2, 3))

@@ -26,11 +26,11 @@ from ..oversampling import Good, Oversampling, Voxels, local_mean
 
 SCALARS = 5
 """Number of scalars of a pattern: counts, masked share, and the oversampling along each axis."""
-FILLED = 0.5
+FILL_FRACTION = 0.5
 """Share of its box that a crystal is taken to fill."""
-_RIM = 2
+_FACE_DEPTH = 2
 """Voxels at the array's faces in which the background is looked for."""
-_LEAST = 1e-9
+_MIN_COUNTS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PatternInput:
     scale: float
 
 
-def pattern_input(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -> PatternInput:
+def normalize_pattern(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -> PatternInput:
     """Convert a pattern to the network's units.
 
     Args:
@@ -59,8 +59,8 @@ def pattern_input(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -
         widths: [voxel] Widths of the crystal along (frame, y, x).
     """
     light = np.where(good, np.maximum(counts - _background(counts, good), 0), 0).astype(np.float64)
-    volume = FILLED * float(np.prod(widths))
-    scale = float(np.sqrt(max(light.sum(), _LEAST) / (volume * counts.size)))
+    volume = FILL_FRACTION * float(np.prod(widths))
+    scale = float(np.sqrt(max(light.sum(), _MIN_COUNTS) / (volume * counts.size)))
     oversampling = np.array(counts.shape) / widths
     scalars = [np.log10(1 + counts[good].sum()) / 5 - 1, 1 - good.mean(), *(oversampling / 3 - 1)]
     return PatternInput(
@@ -74,18 +74,18 @@ def pattern_input(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -
 def _background(counts: Voxels, good: Good) -> float:
     """Mean count of the array's faces: an upper limit of the background."""
     faces = np.ones(counts.shape, bool)
-    faces[_RIM:-_RIM, _RIM:-_RIM, _RIM:-_RIM] = False
+    faces[_FACE_DEPTH:-_FACE_DEPTH, _FACE_DEPTH:-_FACE_DEPTH, _FACE_DEPTH:-_FACE_DEPTH] = False
     faces &= good
     return float(counts[faces].mean()) if faces.any() else 0.0
 
 
 BOX = 32
 """Edge of the box of voxels in which the crystal is sought."""
-REACH = 2 * BOX
+AUTOCORRELATION_BOX = 2 * BOX
 """Edge of the box in which its autocorrelation lies."""
-_WIDEST = 30.0
+_MAX_WIDTH = 30.0
 """[voxel] Width of a crystal that the box holds with a margin."""
-_SHOWN = 0.92
+_VISIBLE_WIDTH = 0.92
 """Share of a crystal's width that its autocorrelation shows above the noise: the mean over 48 simulated crystals, from
 0.85 at 1e5 counts to 0.94 at 1e8."""
 _UNDERSAMPLED = 1.5
@@ -132,12 +132,15 @@ def resample_pattern(counts: Voxels, good: Good, sampling: Oversampling) -> Resa
     frame, y, x = counts.shape
     brightest = np.unravel_index(int(np.argmax(local_mean(counts, good))), counts.shape)
     steps = tuple(n // 2 - int(i) for n, i in zip(counts.shape, brightest, strict=True))
-    rolled, seen = (_roll(array, steps) for array in (np.where(good, counts, 0), good))
-    ratios = [_SHOWN * r if ok else _UNDERSAMPLED for r, ok in zip(sampling.ratio, sampling.is_sufficient, strict=True)]
+    rolled, seen = (_shift_with_zeros(array, steps) for array in (np.where(good, counts, 0), good))
+    ratios = [
+        _VISIBLE_WIDTH * r if ok else _UNDERSAMPLED
+        for r, ok in zip(sampling.ratio, sampling.is_sufficient, strict=True)
+    ]
     shape = tuple(_edge_of(n, ratio) for n, ratio in zip(counts.shape, ratios, strict=True))
     widths = np.array(shape) / np.array(ratios)
     return ResampledPattern(
-        pattern_input(crop_or_pad(rolled, shape), crop_or_pad(seen, shape), widths), (frame, y, x), steps
+        normalize_pattern(crop_or_pad(rolled, shape), crop_or_pad(seen, shape), widths), (frame, y, x), steps
     )
 
 
@@ -156,11 +159,11 @@ def crop_or_pad(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _edge_of(n: int, ratio: float) -> int:
     """Edge of the array along one axis: even, at least the box, and so that the crystal fits into the box."""
-    most = 2 * int(_WIDEST * ratio / 2)
+    most = 2 * int(_MAX_WIDTH * ratio / 2)
     return max(BOX, min(n + n % 2, most))
 
 
-def _roll(array: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+def _shift_with_zeros(array: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     """Move an array by whole voxels, with zeros from beyond its edges."""
     moved = np.roll(array, steps, axis=tuple(range(array.ndim)))
     for axis, step in enumerate(steps):

@@ -11,7 +11,7 @@ from jaxtyping import Complex, Float
 from ....io.network_file import Network
 from ....networks.weights import load_network
 from . import flow
-from .denoiser import CrystalDenoiser, PatternBatch, misfit, scaled_to
+from .denoiser import CrystalDenoiser, PatternBatch, fit_scale, misfit
 from .inputs import ResampledPattern
 
 
@@ -49,7 +49,7 @@ def draw_samples(
     denoiser = load_network(network, CrystalDenoiser)
     batch = pattern_batch(pattern, draws)
     noise = flow.noise(jax.random.key(seed), draws)
-    densities = scaled_to(flow.draw(denoiser, batch, noise, steps, progress), batch)
+    densities = fit_scale(flow.draw(denoiser, batch, noise, steps, progress), batch)
     chi = np.sqrt(np.asarray(misfit(densities, batch), np.float64))
     order = np.argsort(chi)
     return Samples(pattern.to_detector_grid(np.asarray(densities)[order]), chi[order])

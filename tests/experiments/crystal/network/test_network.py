@@ -22,17 +22,17 @@ from unflat.recon.experiments.crystal.network.config import CrystalPredict
 from unflat.recon.experiments.crystal.network.dataset import SHARD, SimulatedDataset, simulate_in_background, size_of
 from unflat.recon.experiments.crystal.network.denoiser import (
     BOX,
+    ComplexBatch,
     CrystalDenoiser,
-    Density,
     PatternBatch,
     autocorrelation,
     crop_cube,
+    fit_scale,
     misfit,
     pad_box,
     project,
-    scaled_to,
 )
-from unflat.recon.experiments.crystal.network.inputs import crop_or_pad, pattern_input, resample_pattern
+from unflat.recon.experiments.crystal.network.inputs import crop_or_pad, normalize_pattern, resample_pattern
 from unflat.recon.experiments.crystal.network.simulated_data import TrainingCrystal, centre_mass, simulate_crystal
 from unflat.recon.experiments.crystal.oversampling import Oversampling, estimate_oversampling
 from unflat.recon.io.network_file import Network
@@ -50,12 +50,12 @@ def crystal() -> TrainingCrystal:
     return simulate_crystal(3, 5, 64)
 
 
-def pattern_beside(drawn: TrainingCrystal, good: np.ndarray | None = None) -> tuple[PatternBatch, Density]:
+def pattern_beside(drawn: TrainingCrystal, good: np.ndarray | None = None) -> tuple[PatternBatch, ComplexBatch]:
     """A crystal's pattern without noise, and its density, with a batch axis."""
     counts = drawn.modulus.astype(np.float64) ** 2
     counts *= BRIGHT / counts.sum()
     good = np.ones(counts.shape, bool) if good is None else good
-    both = pair_with_density(pattern_input(counts, good, drawn.widths), drawn, drawn.widths)
+    both = pair_with_density(normalize_pattern(counts, good, drawn.widths), drawn, drawn.widths)
     *seen, density = (jnp.asarray(array)[None] for array in both)
     return PatternBatch(*seen), density
 
@@ -135,7 +135,7 @@ def test_an_answer_comes_back_in_counts_on_any_array(crystal: TrainingCrystal, s
     pattern = PatternBatch(
         *(jnp.asarray(a)[None] for a in (resampled.input.amplitude, resampled.input.weight, np.zeros(5)))
     )
-    answer = scaled_to(jnp.asarray(crop_or_pad(ideal, (BOX, BOX, BOX)), jnp.complex64)[None], pattern)
+    answer = fit_scale(jnp.asarray(crop_or_pad(ideal, (BOX, BOX, BOX)), jnp.complex64)[None], pattern)
     back = resampled.to_detector_grid(np.asarray(answer))[0]
     assert back.shape == shape
     modelled = np.abs(np.fft.fftn(back)) ** 2
@@ -163,7 +163,9 @@ def test_symmetries_and_masks_are_drawn_without_end() -> None:
 class Oracle(CrystalDenoiser):
     """Network whose estimate is always 1 in one octant."""
 
-    def estimate(self, noisy: Density, time: Any, pattern: Any, correlation: Any, dtype: Any = None) -> Density:
+    def estimate(
+        self, noisy: ComplexBatch, time: Any, pattern: Any, correlation: Any, dtype: Any = None
+    ) -> ComplexBatch:
         return jnp.broadcast_to(octant(), noisy.shape)
 
 
