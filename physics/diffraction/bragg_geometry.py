@@ -7,9 +7,11 @@ a_j    step of position along the conjugate array's axis j [m]
 N_j    sizes of the arrays
 G      Bragg vector [1/m]; φ phase of the density; u displacement [m]
 
-Arrays are (z, y, x) with the origin at sample ``n // 2``; vectors are (z, y, x) of the laboratory, SI, float64. Rows of
-a (3, 3) matrix belong to the array's axes. The FFT's phase q·r = 2π Σ k_j n_j/N_j fixes a_j·b_i N_i = 2π δ_ij, so that
-A = 2π (diag(N) B)^(−T) with rows a_j and b_i (Berenguer et al., Phys. Rev. B 88, 144101 (2013), eq. 6).
+Patterns, and their sizes and steps b_i, are along (frame, y, x); the density is on the conjugate array, whose axes (z,
+y, x) are skewed in the laboratory: its axis z is conjugate to the frames. Either has its origin at sample ``n // 2``.
+Vectors, resampled arrays (lab_z, lab_y, lab_x), and columns of a (3, 3) matrix are along (z, y, x) of the laboratory,
+SI, float64; rows of a matrix belong to the array's axes. The FFT's phase q·r = 2π Σ k_j n_j/N_j fixes a_j·b_i N_i = 2π
+δ_ij, so that A = 2π (diag(N) B)^(−T) with rows a_j and b_i (Berenguer et al., Phys. Rev. B 88, 144101 (2013), eq. 6).
 
 With F(q) = Σ ρ e^(−iq·r), a lattice displaced by u scatters with the phase φ = −G·u: the displacement along G is
 −φ/|G|, and a stretched crystal (∂u_G/∂x_G > 0) peaks at smaller |q|.
@@ -25,10 +27,15 @@ Axes = tuple[Float[np.ndarray, " lab_z"], Float[np.ndarray, " lab_y"], Float[np.
 """[m] Coordinates of the samples of an orthogonal grid along z, y, x."""
 
 _MIN_RELATIVE_VOLUME = 1e-6
+"""Least volume that the rows of a basis span, relative to the product of their lengths."""
+_MIN_AXIS_WEIGHT = 1e-9
+"""Steps along an array's axis, relative to a unit step, that are rounding errors."""
+_ROUNDING_MARGIN = 1e-6
+"""[sample] Tolerance of positions, so that a sample on the grid's edge adds no further one by rounding."""
 
 
 class GeometryError(ValueError):
-    """Numbers that describe no valid frame of reference."""
+    """Basis, direction, spacing or support from which no geometry follows."""
 
 
 def real_space_steps(
@@ -109,6 +116,9 @@ def directional_strain(
 
     Returns:
         The strain; NaN outside the support, and where a sample has no neighbour along one of the axes.
+
+    Raises:
+        GeometryError: If the direction has no length.
     """
     return _slope(displacement, lambda after, before: after - before, steps, direction, support)
 
@@ -131,6 +141,9 @@ def strain_from_density(
 
     Returns:
         The strain; NaN outside the support, and where a sample has no neighbour along one of the axes.
+
+    Raises:
+        GeometryError: If the Bragg vector has no length.
     """
     support = density != 0 if support is None else support
     slope = _slope(density, lambda after, before: np.angle(after * np.conj(before)), steps, bragg_vector, support)
@@ -145,7 +158,14 @@ def _slope(
     direction: Float[np.ndarray, " 3"],
     support: Bool[np.ndarray, "z y x"] | None,
 ) -> Float[np.ndarray, "z y x"]:
-    """Compute the derivative along a direction: a step of 1 along it is Σ_j w_j steps of the array's axes."""
+    """Compute the derivative along a direction.
+
+    A unit step d along the direction is Σ_j w_j a_j; the derivative is Σ_j w_j times the difference per sample along
+    axis j.
+
+    Raises:
+        GeometryError: If the direction has no length.
+    """
     length = float(np.linalg.norm(direction))
     if not length > 0:
         raise GeometryError(f"the direction {direction.tolist()} has no length: give a vector (z, y, x)")
@@ -153,8 +173,8 @@ def _slope(
     weights = np.linalg.solve(steps.T, direction / length)
     slope = np.zeros(values.shape)
     for axis, weight in enumerate(weights):
-        # A weight of rounding would need neighbours along an axis that does not matter.
-        if abs(weight) * np.linalg.norm(steps[axis]) > 1e-9:
+        # An axis of no weight must not make the slope NaN where it has no neighbours.
+        if abs(weight) * np.linalg.norm(steps[axis]) > _MIN_AXIS_WEIGHT:
             slope += weight * _neighbour_difference(values, difference, support, axis)
     return np.where(support, slope, np.nan)
 
@@ -207,11 +227,11 @@ def laboratory_grid(
     inside = np.argwhere(np.ones(shape, bool) if support is None else support)
     if not len(inside):
         raise GeometryError("the support is empty: no grid can be laid around it")
-    # A box around the corners of the array would be much larger than a slanted crystal needs.
+    # The extent of the support's own samples: that of its bounding box's corners would be larger in a skewed array.
     positions = (inside - np.array(shape) // 2) @ steps / spacing
     margin = 0.0 if support is None else margin
-    first = np.floor(positions.min(axis=0) - margin + 1e-6).astype(int)
-    last = np.ceil(positions.max(axis=0) + margin - 1e-6).astype(int)
+    first = np.floor(positions.min(axis=0) - margin + _ROUNDING_MARGIN).astype(int)
+    last = np.ceil(positions.max(axis=0) + margin - _ROUNDING_MARGIN).astype(int)
     z, y, x = (np.arange(a, b + 1) * spacing for a, b in zip(first, last, strict=True))
     return z, y, x
 
@@ -232,6 +252,9 @@ def resample(
         steps: [m] Rows: step of position along its axes.
         axes: [m] Coordinates of the new samples along z, y, x.
         order: Order of the spline: 1 linear, 3 cubic.
+
+    Returns:
+        The field at the new samples.
     """
     if np.iscomplexobj(field):
         real, imaginary = (resample(part, steps, axes, order) for part in (field.real, field.imag))
@@ -241,7 +264,7 @@ def resample(
     z, y, x = axes
     across = y[:, None, None] * inverse[1] + x[:, None] * inverse[2] + middle
     sampled = np.empty((len(z), len(y), len(x)), field.dtype)
-    for plane, height in zip(sampled, z, strict=True):  # one at a time: the coordinates take three times the memory
+    for plane, height in zip(sampled, z, strict=True):  # plane by plane: coordinates take three times the memory
         positions = np.moveaxis(across + height * inverse[0], -1, 0)
         plane[...] = ndimage.map_coordinates(spline, positions, order=order, mode="constant", prefilter=False)
     return sampled

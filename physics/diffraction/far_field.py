@@ -75,8 +75,8 @@ def deviance(
 ) -> Float[Array, ""]:
     """Compute the Poisson deviance per pixel, 2·mean[C − I + I ln(I/C)].
 
-    It is about 1 for a perfect model where counts exceed about 1, and less where most pixels are dark: the expected
-    deviance of a Poisson variable goes to 0 with its mean.
+    It is about 1 for a perfect model where counts exceed about 1; less where most pixels are dark: an empty pixel adds
+    twice the modelled counts, at least twice the floor.
 
     Args:
         counts: Measured counts I.

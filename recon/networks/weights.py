@@ -18,7 +18,7 @@ class Archived(Protocol):
     """Module that a network's file can hold."""
 
     def constants(self) -> dict[str, Any]:
-        """Arguments that build the module again, as JSON holds them."""
+        """Return the constructor's arguments, which the network's file holds as JSON."""
         ...
 
 

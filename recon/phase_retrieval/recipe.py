@@ -1,8 +1,9 @@
-"""Stages of a recipe: iterations with one support each, compiled once for all methods and starts.
+"""Stages of a recipe: iterations with one support each.
 
-A stage is one call of a jitted loop of two FFTs an iteration; between stages the support, and under partial coherence
-the point-spread function, are updated. The state between two stages suffices to continue. Arrays are (z, y, x) in
-FFT order (origin at index 0).
+A stage is one call of a jitted loop of two FFTs an iteration. One program serves all methods but GPS, which has its
+own; it is compiled anew for each size of the array, and for full and for partial coherence. Between stages the support,
+and under partial coherence the point-spread function, are updated. The state between two stages suffices to continue.
+Arrays are (z, y, x) in FFT order (origin at index 0).
 """
 
 from dataclasses import dataclass, replace
@@ -34,11 +35,11 @@ from .support import autocorrelation_support, half_support, random_density, shri
 NEAR_SIGMA = 1.4
 """[voxel] Width of the Gaussian that blurs the amplitude for the support of an initial density."""
 TWIN_ITERATIONS = 10
-"""Iterations with half a support, which break the symmetry of an object and its twin."""
+"""Iterations of the twin stage, with half a support, which breaks the symmetry of an object and its twin."""
 TWIN_AT = 0.25
-"""Fraction of the recipe after which they come, between two stages."""
+"""Fraction of the recipe's iterations after which the twin stage comes, at the next boundary of two stages."""
 TWIN_LATEST = 0.5
-"""Fraction of the recipe by which the next stage must begin; else the stage before it is cut in two."""
+"""Fraction of the recipe's iterations by which that boundary must come; else the stage that spans it is cut in two."""
 
 
 class ProjectionState(NamedTuple):
@@ -67,23 +68,27 @@ class Stage:
         method: Name of the method in the recipe.
         beta: Relaxation.
         iterations: Number of iterations.
-        psf: Whether partial coherence is modelled.
+        partially_coherent: Whether the point-spread function of partial coherence is modelled and fitted.
         shrink_wrap: Width [voxel] and threshold of the support's update after the stage; None for no update.
-        twin: Whether the stage has half a support.
+        has_half_support: Whether only one side of the support is used, to suppress the twin.
         band: Fraction of each axis of the array, about its centre, that is phased.
     """
 
     method: str
     beta: float
     iterations: int
-    psf: bool
+    partially_coherent: bool
     shrink_wrap: tuple[float, float] | None = None
-    twin: bool = False
+    has_half_support: bool = False
     band: float = 1.0
 
 
 def build_stages(settings: PhaseSettings) -> tuple[Stage, ...]:
-    """Divide a recipe into stages; the last stage has no update of the support."""
+    """Divide a recipe into stages; the last stage has no update of the support.
+
+    Args:
+        settings: Recipe, and whether to insert the twin stage.
+    """
     stages = [stage for step in settings.recipe for stage in _build_step(step)]
     if settings.twin:
         stages = _insert_twin_stage(stages)
@@ -102,34 +107,42 @@ def support_update_warnings(settings: PhaseSettings) -> list[str]:
 
 
 def _insert_twin_stage(stages: list[Stage]) -> list[Stage]:
-    """Insert a stage with half a support at a quarter of the recipe; a stage that goes on far beyond is cut there."""
+    """Insert the twin stage at the first boundary of two stages after `TWIN_AT` of the recipe.
+
+    A stage that spans `TWIN_AT` and ends after `TWIN_LATEST` is cut in two at `TWIN_AT`, unless fewer than
+    `TWIN_ITERATIONS` come before. If there is no boundary, because the recipe is too short, none is inserted.
+
+    Returns:
+        The stages; the iterations of the twin stage are added to those of the recipe.
+    """
     total = sum(stage.iterations for stage in stages)
     ends = [sum(stage.iterations for stage in stages[: i + 1]) for i in range(len(stages))]
     at = next(i for i, end in enumerate(ends) if end >= TWIN_AT * total)
-    quarter = ceil(TWIN_AT * total)
-    if ends[at] > TWIN_LATEST * total and quarter >= TWIN_ITERATIONS:  # not in a short recipe
-        first = quarter - (ends[at] - stages[at].iterations)
+    target = ceil(TWIN_AT * total)
+    if ends[at] > TWIN_LATEST * total and target >= TWIN_ITERATIONS:
+        first = target - (ends[at] - stages[at].iterations)
         before = replace(stages[at], iterations=first, shrink_wrap=None)
         after = replace(stages[at], iterations=stages[at].iterations - first)
         stages = [*stages[:at], before, after, *stages[at + 1 :]]
     if at + 1 == len(stages):
         return stages
-    beside = stages[at + 1]
+    following = stages[at + 1]
     return [
         *stages[: at + 1],
-        replace(beside, iterations=TWIN_ITERATIONS, shrink_wrap=None, twin=True),
+        replace(following, iterations=TWIN_ITERATIONS, shrink_wrap=None, has_half_support=True),
         *stages[at + 1 :],
     ]
 
 
 def _build_step(step: RecipeStep) -> list[Stage]:
+    """Divide a step into stages of ``support.every`` iterations; the width of the blur goes linearly to its last."""
     settings = step.step
     wrap = settings.support or ShrinkWrap(every=settings.iterations)
     updates, rest = divmod(settings.iterations, wrap.every)
     stages = []
     for i in range(updates):
-        share = i / max(updates - 1, 1)
-        width = (1 - share) * wrap.sigma[0] + share * wrap.sigma[1]
+        fraction = i / max(updates - 1, 1)
+        width = (1 - fraction) * wrap.sigma[0] + fraction * wrap.sigma[1]
         update = (width, wrap.threshold) if settings.support else None
         stages.append(Stage(step.method, settings.beta, wrap.every, settings.psf, update, band=settings.band))
     return stages + ([Stage(step.method, settings.beta, rest, settings.psf, band=settings.band)] if rest else [])
@@ -137,7 +150,13 @@ def _build_step(step: RecipeStep) -> list[Stage]:
 
 @jax.jit
 def init_state(pattern: DevicePattern, key: Array, threshold: Float[Array, ""] | float) -> ProjectionState:
-    """Initialise a random start: the autocorrelation's support, filled at random."""
+    """Initialise a random start: the autocorrelation's support, filled at random.
+
+    Args:
+        pattern: Measured pattern.
+        key: Key of the random density and of the direction of half the support.
+        threshold: Least autocorrelation inside the support, as a fraction of its largest at a shift of one voxel.
+    """
     steady = pattern.counts / pattern.exposure
     support = autocorrelation_support(steady, pattern.fitted, threshold)
     first, second = jax.random.split(key)
@@ -151,7 +170,13 @@ def init_state(pattern: DevicePattern, key: Array, threshold: Float[Array, ""] |
 def init_state_from_density(
     density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float
 ) -> ProjectionState:
-    """Initialise a start from a density, within the support that its amplitude shows."""
+    """Initialise a start from a density, within the support that its amplitude shows.
+
+    Args:
+        density: Density to start from.
+        key: Key of the direction of half the support.
+        threshold: Least blurred amplitude inside the support, relative to the level of the density.
+    """
     intensity = abs2(density)
     # Mean intensity weighted by itself: unlike an rms over the array it does not depend on how much of it is empty.
     level = jnp.sum(intensity**2) / jnp.maximum(jnp.sum(intensity), 1e-30)
@@ -165,23 +190,23 @@ def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> P
     """Run one stage, on the middle of the pattern where its band is below 1."""
     pattern = crop_pattern(pattern, stage.band)
     state = _match_sampling(state, pattern)
-    if stage.psf:
+    if stage.partially_coherent:
         state = state._replace(
             point_spread=fit_point_spread(state.iterate, state.support, pattern, state.point_spread, background=False)
         )
     full_support = state.support
-    if stage.twin:
+    if stage.has_half_support:
         state = state._replace(support=_half_support(state))
     count = jnp.asarray(stage.iterations, jnp.int32)
     if stage.method == "gps":
-        state = _gps(state, pattern, jnp.asarray(stage.beta, jnp.float32), count, coherent=not stage.psf)
+        state = _gps(state, pattern, jnp.asarray(stage.beta, jnp.float32), count, coherent=not stage.partially_coherent)
     else:
         update = UpdateCoefficients(*(jnp.asarray(number, jnp.float32) for number in UPDATES[stage.method](stage.beta)))
-        state = _iterate(state, pattern, update, count, coherent=not stage.psf)
+        state = _iterate(state, pattern, update, count, coherent=not stage.partially_coherent)
     state = state._replace(support=full_support)
     if stage.shrink_wrap:
         sigma, threshold = stage.shrink_wrap
-        state = _update_support(state, pattern, sigma * stage.band, threshold, coherent=not stage.psf)
+        state = _update_support(state, pattern, sigma * stage.band, threshold, coherent=not stage.partially_coherent)
     return state
 
 
@@ -203,6 +228,7 @@ def final_density(state: ProjectionState) -> Complex[Array, "z y x"]:
 def _project(
     density: Complex[Array, "z y x"], pattern: DevicePattern, point_spread: PointSpread, coherent: bool
 ) -> Complex[Array, "z y x"]:
+    """Project a density onto the measured moduli."""
     if coherent:
         return modulus_projection(density, pattern.amplitude)
     return partially_coherent_projection(density, pattern.amplitude, point_spread.sigmas, point_spread.background)
@@ -212,6 +238,8 @@ def _project(
 def _iterate(
     state: ProjectionState, pattern: DevicePattern, update: UpdateCoefficients, count: Int[Array, ""], *, coherent: bool
 ) -> ProjectionState:
+    """Apply an update, linear in the iterate and its projection, a number of times."""
+
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
         projected = _project(iterate, pattern, state.point_spread, coherent)
         return apply_update(projected, iterate, state.support, update)
@@ -223,6 +251,8 @@ def _iterate(
 def _gps(
     state: ProjectionState, pattern: DevicePattern, beta: Float[Array, ""], count: Int[Array, ""], *, coherent: bool
 ) -> ProjectionState:
+    """Run generalised proximal smoothing for a number of iterations."""
+
     def step(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
         iterate, dual = both
         projected = _project(iterate - dual, pattern, state.point_spread, coherent)
@@ -241,11 +271,12 @@ def _update_support(
     *,
     coherent: bool,
 ) -> ProjectionState:
-    """Update the support by the projection of the object onto the measurement."""
+    """Update the support from the projection of the iterate onto the measured moduli."""
     projected = _project(state.iterate, pattern, state.point_spread, coherent)
     return state._replace(support=shrink_wrap(projected, state.support, sigma, threshold))
 
 
 @jax.jit
 def _half_support(state: ProjectionState) -> Float[Array, "z y x"]:
+    """Select the side of the support along the state's direction."""
     return half_support(state.iterate, state.support, state.direction)

@@ -20,7 +20,8 @@ class ShrinkWrap(Settings):
         0.25, gt=0, lt=2, description="Least blurred amplitude inside the support, in units of the object's rms."
     )
     sigma: tuple[float, float] = Field(
-        (2.0, 1.0), description="Width of the point_spread in voxels, at the step's first update and at its last."
+        (2.0, 1.0),
+        description="Width in voxels of the Gaussian that blurs the amplitude, at the first update and at the last.",
     )
 
     @model_validator(mode="after")

@@ -192,11 +192,11 @@ def test_iterations_that_were_not_done_are_not_counted(monkeypatch: pytest.Monke
 def test_half_a_support_breaks_the_symmetry_at_a_quarter(recipe: list[Any] | None, twin_after: int) -> None:
     settings = PhaseSettings.model_validate({} if recipe is None else {"recipe": recipe})
     stages = build_stages(settings)
-    at = [stage.twin for stage in stages].index(True)
+    at = [stage.has_half_support for stage in stages].index(True)
     assert sum(stage.iterations for stage in stages[:at]) == twin_after
-    assert sum(stage.twin for stage in stages) == 1
+    assert sum(stage.has_half_support for stage in stages) == 1
     total = sum(step.step.iterations for step in settings.recipe)
-    assert sum(stage.iterations for stage in stages if not stage.twin) == total
+    assert sum(stage.iterations for stage in stages if not stage.has_half_support) == total
     without = build_stages(settings.model_copy(update={"twin": False}))
     assert [stage.shrink_wrap for stage in stages if stage.shrink_wrap] == [
         stage.shrink_wrap for stage in without if stage.shrink_wrap

@@ -42,14 +42,24 @@ MARGIN = 3
 """[voxel] Margin of the box around the crystal of the initial guess, into which it may grow."""
 DETAIL = 3.0
 """[voxel] Finest detail of the field: twice the distance of its nodes."""
-_EDGE = (0.5, 0.6)
-"""Relative amplitude at the surface of the initial guess, and blur [voxel] of its edge."""
-_NARROW, _WIDE = 0.5, 2.0
-"""[voxel] Widths over which the wave of the initial guess is smoothed inside, and extrapolated outside."""
-_FAINTEST = 2.5e-3
-"""Least occupancy of the initial guess, and least distance from 1: its logit is finite."""
-_SPREAD = 0.5
+_SURFACE_AMPLITUDE = 0.5
+"""Amplitude at the surface of the initial guess, in units of its level."""
+_SURFACE_BLUR = 0.6
+"""[voxel] Width of the Gaussian that blurs the occupancy of the initial guess."""
+_MIN_OCCUPANCY = 2.5e-3
+"""Least occupancy of the initial guess, and least distance from 1, so that the logit is finite."""
+_INNER_OCCUPANCY = 0.3
+"""Occupancy above which the wave of the initial guess is the density's own, and below which it is extrapolated."""
+_INNER_BLUR, _OUTER_BLUR = 0.5, 2.0
+"""[voxel] Widths of the Gaussians that smooth the wave of the initial guess inside, and extrapolate it outside."""
+_WAVE_REGULARIZATION = 1e-2
+"""Addend to the smoothed squared occupancy that divides the wave: far outside the wave goes to 0."""
+_MIN_SIGMA = 0.1
+"""[pixel] Least initial width where another is above 0: at 0 the model does not depend on a width to first order."""
+_LOG_WIDTH_ERROR = 0.5
 """Expected error of the logarithm of a width of the point-spread function."""
+_VOLUME_MARGIN = 3.0
+"""[sample] Margin around the crystal of the volume in the laboratory."""
 
 
 def likelihood(
@@ -152,15 +162,20 @@ class CrystalLikelihood:
         return inside_level(np.abs(self.guess.density), self.guess.support)
 
     @cached_property
-    def weights(self) -> tuple[Float[np.ndarray, "frame y x"], Float[np.ndarray, "frame y x"]]:
-        """Weights of the fitted and of the withheld pixels: 1 or 0."""
+    def pixel_weights(self) -> tuple[Float[np.ndarray, "frame y x"], Float[np.ndarray, "frame y x"]]:
+        """Masks of the fitted and of the withheld pixels: 1 or 0."""
         good = self.scan.good.astype(np.float32)
         free = self.scan.data.free_pixels(self.settings.phase.free, self.settings.seed).astype(np.float32)
         return good - free, free
 
     @property
     def nuisance_parameters(self) -> dict[str, np.ndarray]:
-        """Logarithms of PSF widths and background, relative to those of the initial guess."""
+        """Parameters of the point-spread function and the background, 0 at the initial guess.
+
+        ``widths`` are log(width / initial width) / `_LOG_WIDTH_ERROR`, where the initial width is that of the guess, at
+        least `_MIN_SIGMA`, or `FIRST_SIGMA` if all of the guess are 0. ``background`` is log(background / initial
+        background), where the initial background is that of the guess, at least `LEAST_COUNTS`.
+        """
         refine = self.settings.fit.refine
         widths = {"widths": np.zeros(3, np.float32)} if refine.psf else {}
         return widths | ({"background": np.zeros((), np.float32)} if refine.background else {})
@@ -168,16 +183,21 @@ class CrystalLikelihood:
     def split(self) -> Split:
         """Fit the one view, and validate by its withheld pixels."""
         only = np.zeros(1, int)
-        return Split(only, only if self.weights[1].any() else only[:0])
+        return Split(only, only if self.pixel_weights[1].any() else only[:0])
 
     def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k _z _y _x"]:
-        """Sample the occupancy and the wave of the initial guess in the box."""
+        """Sample the field's outputs for the initial guess in the box.
+
+        Returns:
+            s, the logit of the occupancy over K, and real part a and imaginary part b of the wave.
+        """
         density = self.guess.density / self.level
-        inside = self.guess.support & (np.abs(density) > _EDGE[0])
-        soft = np.clip(ndimage.gaussian_filter(inside.astype(np.float64), _EDGE[1]), _FAINTEST, 1 - _FAINTEST)
-        narrow, wide = (_smooth_wave(density, soft, width) for width in (_NARROW, _WIDE))
-        wave = np.where(soft > 0.3, narrow, wide)
-        outputs = (np.log(soft / (1 - soft)) / SHARPNESS, wave.real, wave.imag)
+        inside = self.guess.support & (np.abs(density) > _SURFACE_AMPLITUDE)
+        blurred = ndimage.gaussian_filter(inside.astype(np.float64), _SURFACE_BLUR)
+        occupancy = np.clip(blurred, _MIN_OCCUPANCY, 1 - _MIN_OCCUPANCY)
+        inner, outer = (_smooth_wave(density, occupancy, blur) for blur in (_INNER_BLUR, _OUTER_BLUR))
+        wave = np.where(occupancy > _INNER_OCCUPANCY, inner, outer)
+        outputs = (np.log(occupancy / (1 - occupancy)) / SHARPNESS, wave.real, wave.imag)
         indices = [axis + n // 2 for axis, n in zip(self.box.axes, inside.shape, strict=True)]
         grid = np.meshgrid(*indices, indexing="ij")
         sampled = [ndimage.map_coordinates(output, grid, order=3, mode="nearest") for output in outputs]
@@ -185,16 +205,19 @@ class CrystalLikelihood:
 
     def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
         """Collect the counts and the weights of the fitted or the withheld pixels."""
-        counts, weights = self._on_device
-        return {"measured": counts, "weights": weights[int(withheld)]}
+        counts, pixel_weights = self._on_device
+        return {"measured": counts, "weights": pixel_weights[int(withheld)]}
 
     def losses(self, values: Float[Array, "k _z _y _x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """Compute the Poisson deviance per pixel; 1 is counting noise alone."""
+        """Compute the Poisson deviance per pixel.
+
+        It is about 1 for a perfect model where counts exceed about 1; less where most pixels are dark.
+        """
         modelled = self.counts(self.far_field(values), nuisance)
         return deviance(batch["measured"][0], modelled, batch["weights"][0])[None]
 
     def metric(self, losses: Float[np.ndarray, " view"]) -> float:
-        """Average the deviance."""
+        """Average the deviances of views."""
         return float(np.mean(losses))
 
     def far_field(self, values: Float[Array, "k _z _y _x"]) -> Complex[Array, "frame y x"]:
@@ -202,19 +225,20 @@ class CrystalLikelihood:
         occupancy = self.level * jax.nn.sigmoid(SHARPNESS * values[0])
         return far_field_of_box(occupancy * values[1], occupancy * values[2], self._matrices)
 
-    def counts(self, field: Complex[Array, "frame y x"], nuisance: Nuisance) -> Float[Array, "frame y x"]:
+    def counts(self, amplitudes: Complex[Array, "frame y x"], nuisance: Nuisance) -> Float[Array, "frame y x"]:
         """Predict the counts of diffracted amplitudes, under the flux of each frame."""
         widths, background = self.psf(nuisance)
         exposure = jnp.asarray(self.scan.exposure[:, None, None], jnp.float32)
-        return exposure * (convolve_gaussian(field.real**2 + field.imag**2, widths) + background)
+        intensity = amplitudes.real**2 + amplitudes.imag**2
+        return exposure * (convolve_gaussian(intensity, widths) + background)
 
     def psf(self, nuisance: Nuisance) -> tuple[Float[Array, "3"], Float[Array, ""]]:
         """Compute the widths [pixel] of the point-spread function and the background [counts]."""
         widths = jnp.asarray(self.guess.sigmas, jnp.float32)
         background = jnp.asarray(self.guess.background, jnp.float32)
         if "widths" in nuisance:
-            first = jnp.where(jnp.sum(widths) > 0, jnp.maximum(widths, 0.1), FIRST_SIGMA)
-            widths = jnp.clip(first * jnp.exp(_SPREAD * nuisance["widths"]), 0.0, WIDEST_SIGMA)
+            initial = jnp.where(jnp.sum(widths) > 0, jnp.maximum(widths, _MIN_SIGMA), FIRST_SIGMA)
+            widths = jnp.clip(initial * jnp.exp(_LOG_WIDTH_ERROR * nuisance["widths"]), 0.0, WIDEST_SIGMA)
         if "background" in nuisance:
             background = jnp.maximum(background, LEAST_COUNTS) * jnp.exp(nuisance["background"])
         return widths, background
@@ -233,7 +257,10 @@ class CrystalLikelihood:
         nuisance: Nuisance,
         provenance: Mapping[str, Any],
     ) -> dict[str, float]:
-        """Write ``volume.h5`` with the density in the detector's frame, and ``predictions.h5``.
+        """Write ``volume.h5`` and ``predictions.h5``.
+
+        ``volume.h5`` holds the crystal sampled in the laboratory, and the density in the detector's frame with the
+        parameters that predict the counts from it.
 
         Args:
             folder: Folder of the run.
@@ -245,27 +272,32 @@ class CrystalLikelihood:
         Returns:
             Further numbers of ``metrics.json``.
         """
-        field = np.asarray(jax.jit(self.far_field)(jnp.asarray(values)))
-        modelled = np.asarray(jax.jit(self.counts)(jnp.asarray(field), nuisance))
+        amplitudes = np.asarray(jax.jit(self.far_field)(jnp.asarray(values)))
+        modelled = np.asarray(jax.jit(self.counts)(jnp.asarray(amplitudes), nuisance))
         sigmas, background = (np.asarray(part, np.float64) for part in self.psf(nuisance))
-        # The transform of the far field is the density as far as the detector resolves it; its |FFT|² gives the
-        # modelled counts to the last digit.
-        density = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(field.astype(np.complex128))))
         inside = occupied_voxels(model, self.box, self.steps)
-        volume = sample_volume(model, Grid(*laboratory_grid(self.steps, inside.shape, model.spacing[0], inside, 3.0)))
-        measurement = MeasurementModel.of_scan(self.scan, list(sigmas), float(background), self.weights[1] > 0)
+        axes = laboratory_grid(self.steps, inside.shape, model.spacing[0], inside, _VOLUME_MARGIN)
+        volume = sample_volume(model, Grid(*axes))
+        solution = Solution(_conjugate_density(amplitudes), inside)
+        withheld = self.pixel_weights[1] > 0
+        measurement = MeasurementModel.of_scan(self.scan, list(sigmas), float(background), withheld)
         path = folder / "volume.h5"
-        write_volume_file(path, volume, Solution(density, inside), self.frame, measurement, provenance)
+        write_volume_file(path, volume, solution, self.frame, measurement, provenance)
         write_predictions(folder, self.scan, modelled, {})
-        numbers = self._likelihoods(modelled) | psf_numbers(list(sigmas), float(background))
+        numbers = self._agreement(modelled) | psf_numbers(list(sigmas), float(background))
         numbers |= sampling_numbers(self.scan, inside) | {"voxels": float(volume.main.size)}
         numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(self.box.count))}
         numbers |= size_numbers(self.scan, volume, numbers)
         return numbers | {"volume_bytes": float(path.stat().st_size)}
 
-    def _likelihoods(self, modelled: Float[np.ndarray, "frame y x"]) -> dict[str, float]:
-        """Compute the likelihoods of all pixels, and the errors of the amplitudes."""
-        fitted, free = self.weights
+    def _agreement(self, modelled: Float[np.ndarray, "frame y x"]) -> dict[str, float]:
+        """Compute the agreement of modelled and measured counts.
+
+        Returns:
+            Deviance per pixel of all good pixels, relative errors of the amplitudes of the fitted and of all good
+            pixels, and withheld fraction of the good pixels.
+        """
+        fitted, free = self.pixel_weights
         good = fitted + free
         counts, expected = jnp.asarray(self.scan.counts), jnp.asarray(modelled)
         return {
@@ -281,14 +313,20 @@ class CrystalLikelihood:
 
     @cached_property
     def _on_device(self) -> tuple[Array, tuple[Array, Array]]:
-        fitted, free = (jnp.asarray(w[None]) for w in self.weights)
+        fitted, free = (jnp.asarray(mask[None]) for mask in self.pixel_weights)
         return jnp.asarray(self.scan.counts[None]), (fitted, free)
+
+
+def _conjugate_density(amplitudes: Complex[np.ndarray, "frame y x"]) -> Complex[np.ndarray, "z y x"]:
+    """Compute the density as far as the detector resolves it: its |FFT|² is |F|² up to float32 rounding."""
+    return np.asarray(np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(amplitudes.astype(np.complex128)))))
 
 
 def _smooth_wave(
     density: Complex[np.ndarray, "z y x"], occupancy: Float[np.ndarray, "z y x"], width: float
 ) -> Complex[np.ndarray, "z y x"]:
     """Estimate the wave, smooth over a width [voxel], whose product with the occupancy approximates the density."""
-    inner = density * occupancy
-    real, imaginary, weight = (ndimage.gaussian_filter(part, width) for part in (inner.real, inner.imag, occupancy**2))
-    return np.asarray((real + 1j * imaginary) / (weight + 1e-2))
+    product = density * occupancy
+    parts = (product.real, product.imag, occupancy**2)
+    real, imaginary, weight = (ndimage.gaussian_filter(part, width) for part in parts)
+    return np.asarray((real + 1j * imaginary) / (weight + _WAVE_REGULARIZATION))

@@ -256,7 +256,7 @@ class TestLikelihood:
         from unflat.recon.phase_retrieval.holdout import free_pixels
 
         known = problem()
-        fitted, free = known.weights
+        fitted, free = known.pixel_weights
         good = known.scan.good
         np.testing.assert_array_equal(free > 0, free_pixels(good.astype(np.float32), 0.05, 3))
         np.testing.assert_array_equal(fitted + free, good)

@@ -20,11 +20,11 @@ _BRIGHT = 20.0
 """Mean counts above which counting noise is as good as normal."""
 _BLURRED, _DARK_BACKGROUND = 0.7, (1e-3, 0.3)
 _GAP, _PARTIAL, _STOP = 0.15, 0.10, 0.07
-"""Shares of patterns with a gap, with a third of the planes of one axis missing at most, and with a hidden centre."""
+"""Fractions of patterns with a gap, with up to a third of the planes of an axis missing, and with a hidden centre."""
 _VALIDATED, _WITHHELD = 0.7, 0.05
-"""Share of patterns of which islands of pixels are withheld for validation, and share of their pixels."""
+"""Fraction of patterns of which islands of pixels are withheld for validation, and fraction of their pixels."""
 _OFF_CENTRE = 0.3
-"""Share of patterns that are centred a voxel beside their brightest one."""
+"""Fraction of patterns that are centred a voxel beside their brightest one."""
 _WIDTHS_ERROR = 0.07
 """Relative error of the widths that a pattern's autocorrelation gives."""
 

@@ -193,15 +193,15 @@ def _update(
     """Take one step down the misfit of the density that the network estimates from a noisy draw."""
     time_key, noise_key = jax.random.split(key)
     time = jax.random.uniform(time_key, (len(drawn),), minval=_EARLIEST, maxval=_LATEST)
-    share = time[:, None, None, None]
-    noisy = multiply_real(flow.noise(noise_key, len(drawn)), 1 - share) + multiply_real(drawn, share)
+    fraction = time[:, None, None, None]
+    noisy = multiply_real(flow.noise(noise_key, len(drawn)), 1 - fraction) + multiply_real(drawn, fraction)
 
     def loss(denoiser: CrystalDenoiser) -> Array:
         return jnp.mean(misfit(denoiser.estimate(noisy, time, pattern, correlation), pattern))
 
     squared_chi, gradient = jax.value_and_grad(loss)(denoiser)
     norm, size = _norm(gradient), _norm(denoiser)
-    # Downhill by a share of the weights' own size: one measurement is no ground for Adam's moments.
+    # The step is a fraction of the weights' own norm: one measurement is no ground for Adam's moments.
     factor = rate * size / jnp.maximum(norm, 1e-12)
     return jax.tree.map(lambda weight, slope: weight - factor * slope, denoiser, gradient), squared_chi
 

@@ -38,8 +38,8 @@ def loss(
     """
     time_key, noise_key = jax.random.split(key)
     time = draw_times(time_key, len(density))
-    share = time[:, None, None, None]
-    noisy = multiply_real(noise(noise_key, len(density)), 1 - share) + multiply_real(density, share)
+    fraction = time[:, None, None, None]
+    noisy = multiply_real(noise(noise_key, len(density)), 1 - fraction) + multiply_real(density, fraction)
     estimate = denoiser.estimate(noisy, time, pattern, autocorrelation(pattern), dtype)
     error = _power(estimate - density) / _power(density)
     moduli = misfit(estimate, pattern)

@@ -1,15 +1,15 @@
-"""Input of the network from any measured array, and densities from the network back on the measured array's grid.
+"""Input of the network from any measured array, and the network's densities on the conjugate grid of that array.
 
-The network seeks a crystal in a box of `BOX` voxels. A voxel is as fine as the array reaches in q: where the crystal
-fills more voxels than the box has, the array's rim is left out, and the density is coarser; where the array is smaller
-than the box, planes that were not measured are put around it.
+The network's box has `BOX` voxels along each edge. The size of a voxel is inverse to the extent of the array in q:
+where the crystal is wider than the box, the outer voxels of the array are cropped, and the density is coarser; where
+the array is smaller than the box, it is padded with voxels that count as unmeasured.
 
 The input is amplitudes in units in which any crystal's density is about 1.
 
 Notation
 --------
 w      width of the crystal along each axis [voxel]
-V      volume that is expected of it, half of its box [voxel]
+V      expected volume of the crystal, `FILL_FRACTION`·Πw [voxel]
 n      size of the array
 
 The density is scaled so that Σ|ρ|² = V; then Σ|F|² = V·Πn. The widths come from the autocorrelation
@@ -18,19 +18,21 @@ The density is scaled so that Σ|ρ|² = V; then Σ|F|² = V·Πn. The widths co
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
-from .....physics.diffraction.far_field import fftshift3, ifftshift3
+from .....physics.diffraction.far_field import AnyArray, fftshift3, ifftshift3
 from ..oversampling import Good, Oversampling, Voxels, local_mean
 
 SCALARS = 5
-"""Number of scalars of a pattern: counts, masked share, and the oversampling along each axis."""
+"""Number of scalars of a pattern: one for the counts, one for the mask, and one for the oversampling of each axis."""
 FILL_FRACTION = 0.5
-"""Share of its box that a crystal is taken to fill."""
+"""Fraction of its bounding box, of the edges w, that a crystal is expected to fill."""
 _FACE_DEPTH = 2
-"""Voxels at the array's faces in which the background is looked for."""
+"""[voxel] Depth of the layer at the array's faces in which the background is estimated."""
 _MIN_COUNTS = 1e-9
+"""Floor of the sum of the counts, so that an empty pattern has a finite scale."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class PatternInput:
     """Pattern in the network's units.
 
     Args:
-        amplitude: √ of the counts without background, scaled, 0 where nothing was measured; zero frequency first.
-        weight: 1 where a voxel was measured, else 0; zero frequency first.
-        scalars: Counts, masked share and oversampling (`SCALARS`).
+        amplitude: √(counts − background)/scale, 0 where nothing was measured; in FFT order (origin at index 0).
+        weight: 1 where a voxel was measured, else 0; in FFT order.
+        scalars: log10(1 + Σ counts)/5 − 1, fraction of masked voxels, and oversampling/3 − 1 along (frame, y, x).
         scale: Factor from the network's density to that in √counts.
     """
 
@@ -51,20 +53,20 @@ class PatternInput:
 
 
 def normalize_pattern(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"]) -> PatternInput:
-    """Convert a pattern to the network's units.
+    """Subtract the background of a pattern and convert it to the network's units.
 
     Args:
         counts: Counts, centred on the peak; any finite value where they are not good.
         good: True where a voxel was measured.
         widths: [voxel] Widths of the crystal along (frame, y, x).
     """
-    light = np.where(good, np.maximum(counts - _background(counts, good), 0), 0).astype(np.float64)
+    intensity = np.where(good, np.maximum(counts - _background(counts, good), 0), 0).astype(np.float64)
     volume = FILL_FRACTION * float(np.prod(widths))
-    scale = float(np.sqrt(max(light.sum(), _MIN_COUNTS) / (volume * counts.size)))
+    scale = float(np.sqrt(max(intensity.sum(), _MIN_COUNTS) / (volume * counts.size)))
     oversampling = np.array(counts.shape) / widths
     scalars = [np.log10(1 + counts[good].sum()) / 5 - 1, 1 - good.mean(), *(oversampling / 3 - 1)]
     return PatternInput(
-        ifftshift3(np.sqrt(light) / scale).astype(np.float32),
+        ifftshift3(np.sqrt(intensity) / scale).astype(np.float32),
         ifftshift3(good).astype(np.float32),
         np.array(scalars, np.float32),
         scale,
@@ -72,7 +74,10 @@ def normalize_pattern(counts: Voxels, good: Good, widths: Float[np.ndarray, " 3"
 
 
 def _background(counts: Voxels, good: Good) -> float:
-    """Mean count of the array's faces: an upper limit of the background."""
+    """Estimate the background by the mean count of the measured voxels at the array's faces, which it cannot exceed.
+
+    It is 0 where no voxel of the faces was measured.
+    """
     faces = np.ones(counts.shape, bool)
     faces[_FACE_DEPTH:-_FACE_DEPTH, _FACE_DEPTH:-_FACE_DEPTH, _FACE_DEPTH:-_FACE_DEPTH] = False
     faces &= good
@@ -80,14 +85,14 @@ def _background(counts: Voxels, good: Good) -> float:
 
 
 BOX = 32
-"""Edge of the box of voxels in which the crystal is sought."""
+"""[voxel] Edge of the network's box, which holds the crystal."""
 AUTOCORRELATION_BOX = 2 * BOX
-"""Edge of the box in which its autocorrelation lies."""
+"""[voxel] Edge of the box of the autocorrelation, which is twice as wide as the crystal."""
 _MAX_WIDTH = 30.0
-"""[voxel] Width of a crystal that the box holds with a margin."""
+"""[voxel] Largest width of a crystal in the network's box, with a margin of a voxel on each side."""
 _VISIBLE_WIDTH = 0.92
-"""Share of a crystal's width that its autocorrelation shows above the noise: the mean over 48 simulated crystals, from
-0.85 at 1e5 counts to 0.94 at 1e8."""
+"""Fraction of a crystal's width that its autocorrelation shows above the noise: the mean over 48 simulated crystals,
+from 0.85 at 1e5 counts to 0.94 at 1e8."""
 _UNDERSAMPLED = 1.5
 """Oversampling that is assumed where the autocorrelation fills the array."""
 
@@ -99,18 +104,21 @@ class ResampledPattern:
     Args:
         input: Resampled pattern.
         shape: Shape of the measured array.
-        steps: Voxels by which it was rolled, to have its brightest place in the middle.
+        steps: [voxel] Shift along each axis that moved the brightest place to the middle.
     """
 
     input: PatternInput
     shape: tuple[int, int, int]
     steps: tuple[int, int, int]
 
-    def to_detector_grid(self, densities: Complex[np.ndarray, "draw z y x"]) -> Complex[np.ndarray, "draw Z Y X"]:
-        """Resample densities to the grid conjugate to the measured array, in √counts, centred.
+    def to_conjugate_grid(self, densities: Complex[np.ndarray, "draw z y x"]) -> Complex[np.ndarray, "draw Z Y X"]:
+        """Resample densities to the conjugate grid of the measured array.
 
         Args:
             densities: Densities in the network's box and units.
+
+        Returns:
+            Centred densities, scaled so that the moduli of their FFT are in √counts.
         """
         return np.stack([self._resample(density) for density in densities]).astype(np.complex64)
 
@@ -132,7 +140,7 @@ def resample_pattern(counts: Voxels, good: Good, sampling: Oversampling) -> Resa
     frame, y, x = counts.shape
     brightest = np.unravel_index(int(np.argmax(local_mean(counts, good))), counts.shape)
     steps = tuple(n // 2 - int(i) for n, i in zip(counts.shape, brightest, strict=True))
-    rolled, seen = (_shift_with_zeros(array, steps) for array in (np.where(good, counts, 0), good))
+    shifted, measured = (_shift_with_zeros(array, steps) for array in (np.where(good, counts, 0), good))
     ratios = [
         _VISIBLE_WIDTH * r if ok else _UNDERSAMPLED
         for r, ok in zip(sampling.ratio, sampling.is_sufficient, strict=True)
@@ -140,31 +148,36 @@ def resample_pattern(counts: Voxels, good: Good, sampling: Oversampling) -> Resa
     shape = tuple(_edge_of(n, ratio) for n, ratio in zip(counts.shape, ratios, strict=True))
     widths = np.array(shape) / np.array(ratios)
     return ResampledPattern(
-        normalize_pattern(crop_or_pad(rolled, shape), crop_or_pad(seen, shape), widths), (frame, y, x), steps
+        normalize_pattern(crop_or_pad(shifted, shape), crop_or_pad(measured, shape), widths), (frame, y, x), steps
     )
 
 
-def crop_or_pad(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Cut a centred array, or put zeros around it, so that it has a shape and its centre stays at ``n // 2``."""
-    result = np.zeros(shape, array.dtype)
-    source, target = [], []
-    for n, m in zip(array.shape, shape, strict=True):
+def crop_or_pad(array: AnyArray, shape: tuple[int, ...]) -> AnyArray:
+    """Crop centred arrays, or pad them with zeros, so that their centre stays at ``n // 2``.
+
+    Args:
+        array: Array of numpy or jax; axes before the last ``len(shape)`` are a batch.
+        shape: Shape of the result along the last axes.
+    """
+    batch = array.ndim - len(shape)
+    crop, pad = [slice(None)] * batch, [(0, 0)] * batch
+    for n, m in zip(array.shape[batch:], shape, strict=True):
         before = min(n // 2, m // 2)
         after = min(n - n // 2, m - m // 2)
-        source.append(slice(n // 2 - before, n // 2 + after))
-        target.append(slice(m // 2 - before, m // 2 + after))
-    result[tuple(target)] = array[tuple(source)]
-    return result
+        crop.append(slice(n // 2 - before, n // 2 + after))
+        pad.append((m // 2 - before, m - m // 2 - after))
+    cropped = array[tuple(crop)]
+    return np.pad(cropped, pad) if isinstance(cropped, np.ndarray) else jnp.pad(cropped, pad)
 
 
 def _edge_of(n: int, ratio: float) -> int:
-    """Edge of the array along one axis: even, at least the box, and so that the crystal fits into the box."""
-    most = 2 * int(_MAX_WIDTH * ratio / 2)
-    return max(BOX, min(n + n % 2, most))
+    """Compute the edge of the resampled array: even, at least `BOX`, and such that the crystal fits into the box."""
+    largest = 2 * int(_MAX_WIDTH * ratio / 2)
+    return max(BOX, min(n + n % 2, largest))
 
 
 def _shift_with_zeros(array: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
-    """Move an array by whole voxels, with zeros from beyond its edges."""
+    """Shift an array by whole voxels, with zeros from beyond its edges."""
     moved = np.roll(array, steps, axis=tuple(range(array.ndim)))
     for axis, step in enumerate(steps):
         planes = np.moveaxis(moved, axis, 0)

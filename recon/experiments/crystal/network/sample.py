@@ -52,7 +52,7 @@ def draw_samples(
     densities = fit_scale(flow.draw(denoiser, batch, noise, steps, progress), batch)
     chi = np.sqrt(np.asarray(misfit(densities, batch), np.float64))
     order = np.argsort(chi)
-    return Samples(pattern.to_detector_grid(np.asarray(densities)[order]), chi[order])
+    return Samples(pattern.to_conjugate_grid(np.asarray(densities)[order]), chi[order])
 
 
 def pattern_batch(pattern: ResampledPattern, count: int) -> PatternBatch:

@@ -96,7 +96,7 @@ def _try_crystal(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
 
 
 def centre_mass(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "z y x"]:
-    """Shift a density, by any share of a voxel, so that the centre of mass of |ρ|² stands at ``n // 2``."""
+    """Shift a density, by any fraction of a voxel, so that the centre of mass of |ρ|² stands at ``n // 2``."""
     mass, field = np.abs(density) ** 2, np.fft.fftn(density)
     for axis, n in enumerate(density.shape):
         line = mass.sum(axis=tuple({0, 1, 2} - {axis}))

@@ -52,7 +52,7 @@ class ShapeDenoiser(nnx.Module):
         self.unet = UNet(size, None if seed is None else np.random.default_rng(seed))
 
     def constants(self) -> dict[str, Any]:
-        """Arguments that build the module again, as JSON holds them."""
+        """Return the constructor's arguments, which the network's file holds as JSON."""
         return {"widths": self.widths, "blocks": self.blocks, "codes": self.codes}
 
     def estimate(self, noisy: Codes, time: Float[Array, " batch"], seen: Pictures, dtype: Any = jnp.float32) -> Codes:
