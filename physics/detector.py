@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, UInt8
 from scipy import ndimage
 
-from .phantoms.crystals.crystal import amplitudes
+from .phantoms.crystals.crystal import far_field
 from .phantoms.crystals.random_crystal import random_crystal
 from .phantoms.random import Seed, generator
 from .psf import convolve_gaussian_exact
@@ -154,7 +154,7 @@ def expose_scan(field: Complex[np.ndarray, "frame y x"], exposure: Exposure, see
     """Simulate the detection of a pattern.
 
     Args:
-        field: Far field of a crystal in any unit (`crystal.amplitudes`), centred.
+        field: Far field of a crystal in any unit (`crystal.far_field`), centred.
         exposure: Exposure and artifacts.
         seed: Seed or random number generator, of the noise and of the artifacts.
     """
@@ -187,7 +187,7 @@ def _simulate_aliens(
     frames, height, width = shape
     for _ in range(exposure.aliens):
         particle = random_crystal(rng, radius=rng.uniform(0.06, 0.2) * min(shape), strains=("waves",))
-        pattern = np.abs(amplitudes(particle, np.eye(3), (frames, height, width), fineness=1)).astype(np.float64) ** 2
+        pattern = np.abs(far_field(particle, np.eye(3), (frames, height, width), fineness=1)).astype(np.float64) ** 2
         direction = rng.normal(size=3)
         offset = rng.uniform(0.2, 0.4) * np.array(shape) * direction / np.abs(direction).max()
         shifted = ndimage.shift(pattern, np.round(offset), order=0)

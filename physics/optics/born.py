@@ -21,7 +21,7 @@ from jaxtyping import Array, Complex, Float
 from .illumination import PlaneWaves
 from .lattice import Lattice
 from .propagation import cis, incident_cosine
-from .pupil import EDGE, pupil_edge_coverage, relative_brightness
+from .pupil import RIM_TOLERANCE, pupil_edge_coverage, relative_brightness
 
 LEAST_COSINE = 0.03
 """Floor of the cosine of grazing waves, which no objective passes."""
@@ -62,7 +62,7 @@ class BornModel:
             behind = jnp.conj(self.scattering_amplitudes(-sy, -sx, tilt, light.defocus))
             channels = [ahead + behind] + ([1j * (ahead - behind)] if self.absorption else [])
             rim = self.numerical_aperture / self.lattice.medium_index
-            share = jnp.where(jnp.sum(tilt**2) <= (rim * (1 + EDGE)) ** 2, weight, 0.0)
+            share = jnp.where(jnp.sum(tilt**2) <= (rim * (1 + RIM_TOLERANCE)) ** 2, weight, 0.0)
             return jnp.stack(channels) * lax.complex(share, jnp.zeros_like(share))
 
         weights = relative_brightness(self.lattice, self.numerical_aperture, light.tilts, light.weights)

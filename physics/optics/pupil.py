@@ -16,8 +16,10 @@ from .lattice import Lattice
 from .propagation import cis
 
 FIRST_ZERNIKE = 4
-EDGE = 1e-5
+RIM_TOLERANCE = 1e-5
 """Relative widening of the rim, so that a source exactly on it is inside in float32."""
+_LEAST_DIVISOR = 1e-5
+"""Floor of the radius and of the width of the edge, which are divided by."""
 
 
 @cache
@@ -74,7 +76,7 @@ def pupil(
     sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)
     y, x = jnp.broadcast_arrays((sy + tilt[0]) / rim, (sx + tilt[1]) / rim)
     if sharp:
-        passes = (y**2 + x**2 <= (1 + EDGE) ** 2).astype(tilt.dtype)
+        passes = (y**2 + x**2 <= (1 + RIM_TOLERANCE) ** 2).astype(tilt.dtype)
     else:
         passes = pupil_edge_coverage(lattice, numerical_aperture, sy, sx, tilt)
     return _add_aberrations(passes, y, x, aberrations)
@@ -102,10 +104,10 @@ def pupil_edge_coverage(
         for n, d in zip(lattice.shape[1:], lattice.pitch[1:], strict=True)
     )
     y, x = jnp.broadcast_arrays(sy + tilt[0], sx + tilt[1])
-    radius = jnp.sqrt(jnp.maximum(y**2 + x**2, EDGE**2))
-    width = jnp.maximum((jnp.abs(y) * cell_y + jnp.abs(x) * cell_x) / radius, EDGE)
+    radius = jnp.sqrt(jnp.maximum(y**2 + x**2, _LEAST_DIVISOR**2))
+    width = jnp.maximum((jnp.abs(y) * cell_y + jnp.abs(x) * cell_x) / radius, _LEAST_DIVISOR)
     share = jnp.clip(0.5 + (rim - radius) / width, 0, 1)
-    incident = (jnp.sum(tilt**2) <= (rim * (1 + EDGE)) ** 2).astype(share.dtype)
+    incident = (jnp.sum(tilt**2) <= (rim * (1 + RIM_TOLERANCE)) ** 2).astype(share.dtype)
     return jnp.where((sy == 0) & (sx == 0), incident, share)
 
 
@@ -128,7 +130,7 @@ def relative_brightness(
     In dark field, with no source in the pupil, it is relative to the brightness of all.
     """
     rim = numerical_aperture / lattice.medium_index
-    seen = jnp.where(jnp.sum(tilts**2, axis=-1) <= (rim * (1 + EDGE)) ** 2, weights, 0)
+    seen = jnp.where(jnp.sum(tilts**2, axis=-1) <= (rim * (1 + RIM_TOLERANCE)) ** 2, weights, 0)
     empty = jnp.sum(seen, axis=-1, keepdims=True)
     return weights / jnp.where(empty > 0, empty, jnp.sum(weights, axis=-1, keepdims=True))
 

@@ -1,8 +1,8 @@
 """Simulated crystals, described in continuous space and sampled on any grid, skewed grids included."""
 
-from .crystal import Crystal, amplitudes, density
+from .crystal import Crystal, density, far_field
 from .polyhedron import Polyhedron, Shape, ShapeError
-from .random_crystal import GOLD_111, STRAINS, random_crystal, random_steps
+from .random_crystal import GOLD_111, STRAINS, random_crystal, random_grid
 from .shape import FLAWS, facet_normals, random_shape
 from .strain import Dislocation, DisplacementField, Inclusion, Polynomial, Relaxation, StackingFault, Waves
 
@@ -21,10 +21,10 @@ __all__ = [
     "ShapeError",
     "StackingFault",
     "Waves",
-    "amplitudes",
     "density",
     "facet_normals",
+    "far_field",
     "random_crystal",
+    "random_grid",
     "random_shape",
-    "random_steps",
 ]

@@ -65,7 +65,7 @@ def density(
     return sampled
 
 
-def amplitudes(
+def far_field(
     crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int], fineness: int = 2
 ) -> Complex[np.ndarray, "z y x"]:
     """Compute the far field F(q) = ∫ρ e^(−iq·r), in units of a voxel, at the q of the measured array.

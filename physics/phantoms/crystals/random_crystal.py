@@ -76,7 +76,7 @@ def random_crystal(
     return Crystal(shape, tuple(fields), bragg_vector)
 
 
-def random_steps(
+def random_grid(
     seed: Seed,
     crystal: Crystal,
     shape: tuple[int, int, int],

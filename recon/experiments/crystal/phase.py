@@ -1,4 +1,4 @@
-"""Phase retrieval of a crystal: from an acquisition to a run folder with volume, predictions and numbers."""
+"""Phase retrieval of a crystal: from a measurement to a run folder with volume, predictions and numbers."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ....physics.psf import gaussian_kernel
+from ....physics.psf import convolve_gaussian_exact
 from ...errors import DataError
 from ...phase_retrieval.pipeline import phase as phase_counts
 from ...phase_retrieval.result import PhasingResult
@@ -27,11 +27,11 @@ from .output import (
     write_volume_file,
 )
 from .preprocess import PreprocessedScan, preprocess
-from .summary import judging_likelihood
+from .summary import quality_deviance
 
 _log = logging.getLogger(__name__)
-_ROW = ("llk", "llk_free", "chi_rms", "support")
-"""Numbers of each start in ``metrics.jsonl``."""
+_START_METRICS = ("llk", "llk_free", "chi_rms", "support")
+"""Metrics of each start in ``metrics.jsonl``."""
 
 
 def phase(context: RunContext) -> RunOutcome:
@@ -43,8 +43,8 @@ def phase(context: RunContext) -> RunOutcome:
     Raises:
         Stopped: If the run was asked to end early.
     """
-    settings, acquisition = context.config, context.measurement
-    scan = preprocess(settings, acquisition)
+    settings, measurement = context.config, context.measurement
+    scan = preprocess(settings, measurement)
     checkpoints = CheckpointWriter(context.folder, withheld=settings.phase.free > 0)
     result = phase_counts(
         scan.data,
@@ -56,7 +56,7 @@ def phase(context: RunContext) -> RunOutcome:
         checkpoints.save,
     )
     checkpoints.write_rows(result.solutions)
-    numbers = write_phasing_result(settings, scan, result, acquisition.truth, context)
+    numbers = write_phasing_result(settings, scan, result, measurement.truth, context)
     return RunOutcome(numbers, _gate(settings, numbers))
 
 
@@ -71,8 +71,8 @@ def write_phasing_result(
     spacing = settings.volume.spacing
     volume = to_laboratory(solution, frame, None if isinstance(spacing, str) else spacing)
     folder = context.folder.path
-    measurement = MeasurementModel.of_scan(scan, result.sigmas, result.background, result.free)
-    write_volume_file(folder / "volume.h5", volume, solution, frame, measurement, context.provenance)
+    measurement_model = MeasurementModel.of_scan(scan, result.sigmas, result.background, result.free)
+    write_volume_file(folder / "volume.h5", volume, solution, frame, measurement_model, context.provenance)
     write_predictions(folder, scan, model_counts(result, scan.exposure), result.curves)
     write_profiles(folder, volume)
     numbers = dict(result.numbers)
@@ -88,12 +88,12 @@ class CheckpointWriter:
     Args:
         folder: Run folder.
         first: Number of the first start: the number of starts that were written before these.
-        withheld: Whether pixels are withheld; without them there is no free likelihood to write.
+        withheld: Whether pixels are withheld; without them there is no deviance of them to write.
     """
 
     def __init__(self, folder: RunFolder, first: int = 0, *, withheld: bool = True) -> None:
         self._folder = folder
-        self._names = tuple(name for name in _ROW if withheld or name != "llk_free")
+        self._names = tuple(name for name in _START_METRICS if withheld or name != "llk_free")
         self._first = first
         self._written: set[int] | None = None
         self._step = 0
@@ -122,16 +122,9 @@ class CheckpointWriter:
 
 
 def model_counts(result: PhasingResult, exposure: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame y x"]:
-    """Predict the counts of a solution, centred, in float64: exposure · (|FFT|² ⊛ kernel + background)."""
-    from scipy.ndimage import convolve
-
-    kernel = gaussian_kernel(result.sigmas)
+    """Predict the counts of a solution, centred, in float64: exposure · (|FFT|² ⊛ Gaussian + background)."""
     field = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(result.density.astype(np.complex128))))
-    counts = np.abs(field) ** 2
-    if kernel.size > 1:
-        for axis in range(3):
-            line = kernel.sum(axis=tuple(i for i in range(3) if i != axis))
-            counts = convolve(counts, line.reshape([-1 if i == axis else 1 for i in range(3)]), mode="wrap")
+    counts = convolve_gaussian_exact(np.abs(field) ** 2, result.sigmas)
     return np.asarray((counts + result.background) * exposure[:, None, None])
 
 
@@ -149,4 +142,4 @@ def _gate(settings: CrystalSettings, numbers: Mapping[str, float]) -> Gate | Non
     if settings.phase.gate is None:
         return None
     pixels = "withheld" if "llk_free" in numbers else "fitted"
-    return Gate(f"likelihood of the {pixels} pixels", judging_likelihood(numbers), settings.phase.gate)
+    return Gate(f"Poisson deviance of the {pixels} pixels", quality_deviance(numbers), settings.phase.gate)

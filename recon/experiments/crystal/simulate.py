@@ -17,7 +17,7 @@ from ....physics.diffraction.bragg_geometry import (
     strain_from_density,
 )
 from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, compute_reflection
-from ....physics.phantoms.crystals import Crystal, amplitudes, density, random_crystal
+from ....physics.phantoms.crystals import Crystal, density, far_field, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
@@ -63,7 +63,7 @@ def _simulate(settings: CrystalSettings, progress: Progress) -> Acquisition:
     steps = real_space_steps(curve.basis, section.shape)
     crystal = draw_crystal(section, curve, steps, settings.seed)
     progress(1, 3)
-    field = amplitudes(crystal, steps, section.shape)
+    field = far_field(crystal, steps, section.shape)
     progress(2, 3)
     rng = np.random.default_rng([settings.seed, 1])
     exposed = expose_scan(field, detector_exposure(section), rng)

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 
 FAR = 2.0
-"""Free likelihood, in units of the fitted one, from which a result is doubtful."""
+"""Ratio of the withheld to the fitted pixels' deviance above which a result is doubtful."""
 
 
-def judging_likelihood(numbers: Mapping[str, float]) -> float:
-    """Likelihood that judges a result: of the withheld pixels, or of the fitted where none are withheld."""
+def quality_deviance(numbers: Mapping[str, float]) -> float:
+    """Poisson deviance that measures the quality of a result: of the withheld pixels, or else of the fitted ones."""
     return numbers.get("llk_free", numbers["llk"])
 
 
 def likelihood_text(numbers: Mapping[str, float]) -> str:
-    """Likelihood of the fitted pixels, and of the withheld where there are any, as text."""
+    """Format the Poisson deviance of the fitted pixels, and of the withheld ones where there are any."""
     free = f", free {numbers['llk_free']:.4g}" if "llk_free" in numbers else ""
     return f"Poisson deviance {numbers['llk']:.4g}{free}"
 

@@ -202,14 +202,14 @@ def rough_density() -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     from unflat.physics.diffraction.bragg_geometry import real_space_steps
-    from unflat.physics.phantoms.crystals import amplitudes
+    from unflat.physics.phantoms.crystals import far_field
     from unflat.recon.experiments.crystal.simulate import draw_crystal, simulated_reflection
 
     settings = config()
     curve = simulated_reflection(settings.simulate)
     steps = real_space_steps(curve.basis, settings.simulate.shape)
     true = draw_crystal(settings.simulate, curve, steps, settings.seed)
-    field = amplitudes(true, steps, settings.simulate.shape)
+    field = far_field(true, steps, settings.simulate.shape)
     density = np.fft.fftshift(np.fft.ifftn(ifftshift3(np.asarray(field))))
     density = density * np.sqrt(measured()["images"].sum() / (np.abs(field) ** 2).sum())
     rng = np.random.default_rng(0)

@@ -31,7 +31,7 @@ def test_fitted_pixels_are_not_reported_as_withheld(tmp_path: Path, free: float,
         folder.write_metrics(outcome.numbers)
         assert outcome.gate is not None
         assert not outcome.gate.passed
-        assert outcome.gate.title == f"likelihood of the {judged} pixels"
+        assert outcome.gate.title == f"Poisson deviance of the {judged} pixels"
         folder.finish(Sentinel.DONE, "done")
     run = gather(tmp_path / "RUN")
     assert ("llk_free" in run.metrics) is (free > 0)

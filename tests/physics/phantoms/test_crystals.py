@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from unflat.physics import psf
 from unflat.physics.detector import DetectorError, Exposure, expose_scan
-from unflat.physics.diffraction import far_field
+from unflat.physics.diffraction import far_field as sampled_far_field
 from unflat.physics.diffraction.bragg_geometry import reciprocal_space_steps, sample_positions, strain_from_density
 from unflat.physics.phantoms.cells import random_rotation
 from unflat.physics.phantoms.crystals import (
@@ -28,11 +28,11 @@ from unflat.physics.phantoms.crystals import (
     Shape,
     ShapeError,
     Waves,
-    amplitudes,
     density,
     facet_normals,
+    far_field,
     random_crystal,
-    random_steps,
+    random_grid,
 )
 from unflat.physics.phantoms.crystals.random_crystal import random_lattice_rotation
 
@@ -302,7 +302,7 @@ def test_the_lattice_is_rotated_to_its_bragg_vector() -> None:
 def test_a_seed_determines_the_crystal_and_the_pattern() -> None:
     def pattern(seed: int) -> np.ndarray:
         crystal = random_crystal(seed)
-        field = amplitudes(crystal, random_steps(seed, crystal, SIZE), SIZE, fineness=1)
+        field = far_field(crystal, random_grid(seed, crystal, SIZE), SIZE, fineness=1)
         return expose_scan(field, Exposure(1e6, hot_pixels=2, aliens=1), seed).counts
 
     first, again, other = (pattern(seed) for seed in (1, 1, 2))
@@ -314,7 +314,7 @@ def test_a_seed_determines_the_crystal_and_the_pattern() -> None:
 @settings(max_examples=10, deadline=None)
 def test_the_grid_has_the_requested_oversampling(seed: int, skew: float) -> None:
     crystal = random_crystal(seed, flaws=(), strains=())
-    steps = random_steps(seed, crystal, SIZE, oversampling=(2.0, 4.0), skew=skew)
+    steps = random_grid(seed, crystal, SIZE, oversampling=(2.0, 4.0), skew=skew)
     filled = crystal.shape.occupancy(steps, SIZE) > 0
     ratios = [n / np.ptp(np.nonzero(filled)[axis]) for axis, n in enumerate(SIZE)]
     assert min(ratios) > 1.7
@@ -325,7 +325,7 @@ def test_the_grid_has_the_requested_oversampling(seed: int, skew: float) -> None
 
 def test_the_density_is_the_crystal_at_its_points() -> None:
     crystal = random_crystal(7, strains=("waves", "edge"), flaws=("void",))
-    steps = random_steps(7, crystal, SIZE)
+    steps = random_grid(7, crystal, SIZE)
     sampled = density(crystal, steps, SIZE)
     assert sampled.dtype == np.complex64
     full = np.abs(sampled) > 0.9999
@@ -336,7 +336,7 @@ def test_the_density_is_the_crystal_at_its_points() -> None:
 def test_the_strain_of_a_sampled_crystal_is_its_displacement_s_slope() -> None:
     crystal = random_crystal(8, strains=("polynomial", "waves"), phase=(0.5, 0.5), flaws=())
     direction = crystal.bragg_vector / np.linalg.norm(crystal.bragg_vector)
-    steps = random_steps(8, crystal, (48,) * 3)
+    steps = random_grid(8, crystal, (48,) * 3)
     sampled = density(crystal, steps, (48,) * 3)
     result = strain_from_density(sampled, steps, crystal.bragg_vector, np.abs(sampled) > 0.999)
     known = ndimage.binary_erosion(np.isfinite(result))
@@ -357,7 +357,7 @@ def test_a_block_diffracts_as_a_block() -> None:
     q = sample_positions(reciprocal_space_steps(steps, shape), shape)
     expected = np.prod(np.sinc(q * sides / (2 * np.pi)) * sides / 1.3e-9, axis=-1)
     crystal = Crystal(Shape(block(*sides)), (), np.array([1e10, 0, 0]))
-    result = [amplitudes(crystal, steps, shape, fineness=n) for n in (1, 2, 3)]
+    result = [far_field(crystal, steps, shape, fineness=n) for n in (1, 2, 3)]
     errors = [np.linalg.norm(f - expected) / np.linalg.norm(expected) for f in result]
     assert errors[1] < 0.025
     assert errors[2] < 0.008
@@ -367,11 +367,11 @@ def test_a_block_diffracts_as_a_block() -> None:
 def test_the_far_field_does_not_depend_on_the_grid_of_the_density() -> None:
     """The far field at the q of the skewed array, summed over a fine grid along the laboratory's axes."""
     crystal = random_crystal(9, strains=("waves", "polynomial"), flaws=("substrate", "notch"))
-    steps, fine = random_steps(9, crystal, SIZE, skew=0.3), 5e-9
+    steps, fine = random_grid(9, crystal, SIZE, skew=0.3), 5e-9
     straight = density(crystal, fine * np.eye(3), (110,) * 3)
     inside = straight != 0
     where, values = sample_positions(fine * np.eye(3), (110,) * 3)[inside], straight[inside]
-    result, basis = amplitudes(crystal, steps, SIZE), reciprocal_space_steps(steps, SIZE)
+    result, basis = far_field(crystal, steps, SIZE), reciprocal_space_steps(steps, SIZE)
     rng = np.random.default_rng(0)
     for index in rng.integers(-9, 10, (30, 3)):
         q = index @ basis
@@ -382,10 +382,10 @@ def test_the_far_field_does_not_depend_on_the_grid_of_the_density() -> None:
 
 def test_the_far_field_is_that_of_the_sampled_density_where_it_is_strong() -> None:
     crystal = random_crystal(10, phase=(0.5, 1.0))
-    steps = random_steps(10, crystal, SIZE)
-    sampled = far_field.ifftshift3(density(crystal, steps, SIZE))
-    plain = np.asarray(far_field.fftshift3(far_field.far_field(jnp.asarray(sampled))))
-    result = amplitudes(crystal, steps, SIZE)
+    steps = random_grid(10, crystal, SIZE)
+    sampled = sampled_far_field.ifftshift3(density(crystal, steps, SIZE))
+    plain = np.asarray(sampled_far_field.fftshift3(sampled_far_field.far_field(jnp.asarray(sampled))))
+    result = far_field(crystal, steps, SIZE)
     assert abs(np.vdot(plain, result)) / np.linalg.norm(plain) / np.linalg.norm(result) > 0.99
     back = np.fft.ifftn(np.fft.ifftshift(result))
     assert abs(np.vdot(sampled, back)) / np.linalg.norm(sampled) / np.linalg.norm(back) > 0.98
@@ -394,7 +394,7 @@ def test_the_far_field_is_that_of_the_sampled_density_where_it_is_strong() -> No
 def test_a_perfect_lattice_has_friedel_symmetry_and_a_strained_one_does_not() -> None:
     def asymmetry(strains: tuple[str, ...]) -> float:
         crystal = random_crystal(11, strains=strains, phase=(2.0, 2.0), flaws=("notch",))
-        field = np.abs(amplitudes(crystal, random_steps(11, crystal, (33,) * 3), (33,) * 3))
+        field = np.abs(far_field(crystal, random_grid(11, crystal, (33,) * 3), (33,) * 3))
         return float(np.abs(field - field[::-1, ::-1, ::-1]).max() / field.max())
 
     assert asymmetry(()) < 1e-5
@@ -403,7 +403,7 @@ def test_a_perfect_lattice_has_friedel_symmetry_and_a_strained_one_does_not() ->
 
 # Counts
 
-FIELD = amplitudes(random_crystal(12, strains=()), 14e-9 * np.eye(3), SIZE, fineness=1)
+FIELD = far_field(random_crystal(12, strains=()), 14e-9 * np.eye(3), SIZE, fineness=1)
 
 
 def test_counts_are_poisson_around_the_model() -> None:
@@ -419,7 +419,7 @@ def test_counts_are_poisson_around_the_model() -> None:
     assert pull.mean(axis=0).std() == pytest.approx(1 / np.sqrt(60), rel=0.02)
     bright = modelled > 200
     weights = np.ones_like(modelled[None])
-    deviance = far_field.deviance(
+    deviance = sampled_far_field.deviance(
         *(jnp.asarray(a) for a in (counts[:1] * bright, modelled[None] * bright, weights * bright))
     )
     assert deviance == pytest.approx(1, abs=0.1)
@@ -430,9 +430,9 @@ def test_counts_are_poisson_around_the_model() -> None:
 def test_the_pattern_agrees_with_the_model_of_the_fit(sigmas: tuple[float, float, float]) -> None:
     """Taps in float64 here, transfer functions in the model."""
     shot = expose_scan(FIELD, Exposure(total=1e7, background=0.2, sigmas=sigmas), 0)
-    cornered = np.fft.ifftn(far_field.ifftshift3(FIELD.astype(complex) * np.sqrt(shot.scale)))
+    cornered = np.fft.ifftn(sampled_far_field.ifftshift3(FIELD.astype(complex) * np.sqrt(shot.scale)))
     transfer = psf.gaussian_transfer(SIZE, jnp.array(sigmas))
-    model = far_field.fftshift3(far_field.intensity(jnp.asarray(cornered), transfer, 0.2))
+    model = sampled_far_field.fftshift3(sampled_far_field.intensity(jnp.asarray(cornered), transfer, 0.2))
     np.testing.assert_allclose(model, shot.modelled, rtol=1e-4, atol=1e-2)
 
 

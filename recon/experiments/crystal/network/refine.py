@@ -21,7 +21,7 @@ from ....runs import RunContext
 from ....runs.checkpoint import Checkpoint
 from ..config import CrystalSettings
 from ..phase import CheckpointWriter
-from ..summary import FAR, judging_likelihood, likelihood_text
+from ..summary import FAR, likelihood_text, quality_deviance
 from .finetune import finetuning_checkpoint
 
 _ADDED = "starts beside the answer"
@@ -80,7 +80,7 @@ def refine_samples(
         _log.warning("none of the added starts found an object: the answer remains")
         better, retained = refined, True
     else:
-        retained = judging_likelihood(refined.numbers) <= judging_likelihood(added.numbers)
+        retained = quality_deviance(refined.numbers) <= quality_deviance(added.numbers)
         better = refined if retained else added
     return replace(better, numbers=better.numbers | {"starts_beside": float(count), "answer_kept": float(retained)})
 
@@ -126,7 +126,7 @@ def is_doubtful(numbers: Mapping[str, float]) -> bool:
     Args:
         numbers: Values of ``llk``, ``chi_rms``, and ``llk_free`` where pixels are withheld.
     """
-    predicted = judging_likelihood(numbers) <= FAR * numbers["llk"]  # False of NaN, too.
+    predicted = quality_deviance(numbers) <= FAR * numbers["llk"]  # False of NaN, too.
     return not predicted or (numbers["llk"] > _NOISE and numbers["chi_rms"] > _MISFIT)
 
 

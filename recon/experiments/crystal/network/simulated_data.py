@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from .....physics.diffraction.far_field import fftshift3, ifftshift3
-from .....physics.phantoms.crystals import ShapeError, amplitudes, random_crystal, random_steps
+from .....physics.phantoms.crystals import ShapeError, far_field, random_crystal, random_grid
 from .inputs import BOX
 
 OVERSAMPLING = {64: (2.1, 4.5), 48: (1.5, 3.2)}
@@ -78,8 +78,8 @@ def _try_crystal(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
         phase, strains = _HARD_PHASE, _HARD_STRAINS[int(rng.integers(len(_HARD_STRAINS)))]
     crystal = random_crystal(rng, phase=phase, strains=strains)
     skew = 0.0 if rng.random() < _UPRIGHT else 0.3
-    steps = random_steps(rng, crystal, shape, oversampling=OVERSAMPLING[size], skew=skew)
-    field = amplitudes(crystal, steps, shape)
+    steps = random_grid(rng, crystal, shape, oversampling=OVERSAMPLING[size], skew=skew)
+    field = far_field(crystal, steps, shape)
     brightest = np.unravel_index(int(np.argmax(np.abs(field))), shape)
     field = np.roll(field, [size // 2 - int(i) for i in brightest], axis=(0, 1, 2))
     density = centre_mass(fftshift3(np.fft.ifftn(ifftshift3(field))))
