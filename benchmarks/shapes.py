@@ -84,12 +84,12 @@ def _solids(source: Path) -> Numbers:
     from unflat.recon.experiments.shape.config import ShapeSettings
     from unflat.recon.experiments.shape.read import read_cells
     from unflat.recon.metrics.shapes import shape_errors
-    from unflat.recon.metrics.stereology import cylinder, ellipsoid
+    from unflat.recon.metrics.stereology import build_ellipsoid, extrude_section
 
     cells = read_cells(ShapeSettings(), source)
     assert cells.inside is not None
     errors_of: Numbers = {}
-    for solid in (cylinder, ellipsoid):
+    for solid in (extrude_section, build_ellipsoid):
         pairs = zip(cells.inside, cells.masks > 0.5, strict=True)
         errors = [shape_errors(truth, solid(mask, len(truth))) for truth, mask in pairs]
         errors_of[solid.__name__] = {name: float(np.mean([one[name] for one in errors])) for name in LABELS}
@@ -170,7 +170,7 @@ def _add_rows(
         asked = (("few", f"best_{figure}"), ("teacher", figure), ("mean", figure))
         best, teacher, one = (_column(cells[way], name).mean() for way, name in asked)
         consensus = _column(rows, f"consensus_{figure}").mean()
-        reference = beside.format(solids["cylinder"][figure], solids["ellipsoid"][figure], SHAPR[figure])
+        reference = beside.format(solids["extrude_section"][figure], solids["build_ellipsoid"][figure], SHAPR[figure])
         how = (
             f"mean of {draws} draws, all {len(rows)} cells, two steps a draw; the teacher, in eight, {teacher:.3f}; "
             f"the best of {few} {best:.3f}; by class {_by_class(rows, figure)}"

@@ -58,7 +58,7 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
     """
     if output is not None:
         if output.suffix.lower() != ".csv":
-            raise ConfigError(Diagnostic(str(output), "has no ending of a table", "use .csv"))
+            raise ConfigError(Diagnostic(str(output), "has no extension of a table", "use .csv"))
         console.refuse_to_overwrite(output, force=force)
     evaluation = _evaluate(result, truth, register=register)
     tables = {} if output is None else _tables(output, evaluation)

@@ -50,11 +50,11 @@ def command(
       unflat mesh SHAPES/volume.h5 -o draw.stl --cell 3 --draw 1
       unflat mesh SHAPES/models/NAME.h5 -o cell.stl --consensus
     """
-    from ..recon.io.mesh import require_ending, save_mesh
+    from ..recon.io.mesh import require_extension, save_mesh
     from ..recon.io.volume_stack import middle_of
     from ..recon.metrics.morphology.volume_surface import Scale, extract_volume_surface
 
-    require_ending(output)
+    require_extension(output)
     console.refuse_to_overwrite(output, force=force)
     _require_one_specimen(model, cell, draw, consensus)
     drawn = list(members_of(model, spacing=spacing, cell=cell, draw=draw))

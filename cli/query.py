@@ -7,7 +7,7 @@ import numpy as np
 
 from ..recon.config.units import parse_with_unit
 from ..recon.errors import ConfigError
-from ..recon.io.points import line_points, read_points, require_ending, write_values
+from ..recon.io.points import line_points, read_points, require_extension, write_values
 from ..recon.io.result import read_result
 from ..recon.volume import Volume
 from . import console
@@ -62,7 +62,7 @@ def command(
     """Evaluate a MODEL (a model.h5, a volume, or a run folder) at POINTS, or along a line.
 
     POINTS has columns z, y, x: CSV, TSV or TXT (a header may name and order them, with units: "x [um]"), NPY (n, 3),
-    NPZ or HDF5 (points, or z, y and x). The output, in one of the same formats by its ending, holds the coordinates in
+    NPZ or HDF5 (points, or z, y and x). The output, in one of the same formats by its extension, holds coordinates in
     metres and the values, with their units. Outside the box of the model a quantity has its background. A volume is
     interpolated by splines; complex quantities are left out.
 
@@ -73,7 +73,7 @@ def command(
       unflat query RUN -o profile.csv --line 0um,0um,-0.2um 0um,0um,0.2um
     """
     console.refuse_to_overwrite(output, force=force)
-    require_ending(output)
+    require_extension(output)
     if (points is None) == (line is None):
         raise ConfigError("POINTS or --line is needed, and not both; see unflat query --help")
     result = one_specimen(read_result(model), model, draw)

@@ -205,14 +205,14 @@ def command(model: Path, output: Path, force: bool, cell: int | None, draw: int 
 
 def _request(output: Path, **options: Any) -> RenderRequest:
     """Collect the options, and refuse those that contradict each other."""
-    ending = output.suffix.lower()
-    style = options.pop("style") or ("spin" if ending in (".gif", ".mp4") else "slices")
+    extension = output.suffix.lower()
+    style = options.pop("style") or ("spin" if extension in (".gif", ".mp4") else "slices")
     allowed = (".gif", ".mp4") if style in MOVIES else (".png",)
-    if ending not in allowed:
+    if extension not in allowed:
         raise ConfigError(
             Diagnostic(
                 str(output),
-                f"--style {style} cannot be written as {ending or 'a name without ending'!r}",
+                f"--style {style} cannot be written as {extension or 'a name without extension'!r}",
                 f"use {' or '.join(allowed)}",
             )
         )

@@ -98,7 +98,7 @@ def command(
 ) -> None:
     """Sample a MODEL (a model.h5, or a run folder) on a grid, or convert a volume or a run that has no model.
 
-    The ending of the output gives the format: .h5, .ome.tif, .tif, .mrc, .vti, .npz or .cxi. The default grid is that
+    The output's extension gives the format: .h5, .ome.tif, .tif, .mrc, .vti, .npz or .cxi. The default grid is that
     of the fit; a continuous model has values on any finer one. A rotated specimen is evaluated at rotated points about
     the origin, without interpolation. Angles are right-handed in (x, y, z).
 

@@ -282,7 +282,7 @@ def load(path: AnyPath) -> Model:
         A callable: ``model(points)`` gives the model's first quantity at points (n, 3), ordered (z, y, x), in metres.
 
     Raises:
-        DataError: If the file is missing, torn, or not an unflat model.
+        DataError: If the file is missing, truncated, or not an unflat model.
     """
     return read_model(path)
 

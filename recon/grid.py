@@ -52,7 +52,12 @@ class Grid:
         return z, y, x
 
     def coincides(self, other: "Grid", tolerance: float = 1e-3) -> bool:
-        """Return whether the samples of another grid are these, to a share of the distance between them."""
+        """Return whether the samples of another grid coincide with these; rotations are not compared.
+
+        Args:
+            other: The other grid, in the same unit.
+            tolerance: Largest distance between corresponding samples, relative to the spacing.
+        """
         if self.shape != other.shape:
             return False
         axes = zip(self.axes, other.axes, self.spacing, strict=True)

@@ -120,48 +120,57 @@ def _class_for(document: ConfigDocument, classes: ConfigClasses) -> type[Setting
 
 
 def _validate(document: ConfigDocument, model: type[Settings]) -> Settings | None:
-    """Validate a document; faults are added to it."""
+    """Validate a document. Faults are added to it; the result is then None."""
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        document.faults += [_fault(document, model, dict(detail)) for detail in error.errors(include_url=False)]
+        document.faults += [_diagnose(document, model, dict(detail)) for detail in error.errors(include_url=False)]
         return None
 
 
-def _fault(document: ConfigDocument, model: type[Settings], detail: dict[str, Any]) -> Diagnostic:
+def _diagnose(document: ConfigDocument, model: type[Settings], detail: dict[str, Any]) -> Diagnostic:
     """Translate an error of pydantic to the place, the value and a remedy."""
     keys = _document_keys(document, detail["loc"], detail["type"])
-    kind, value = detail["type"], detail.get("input")
     key = ".".join(map(str, keys))
-    remedy = ""
-    if kind == "extra_forbidden":
-        message, remedy = "unknown key", _did_you_mean(model, keys)
-    elif kind == "literal_error":
-        choices = [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        message = f"{value!r} is none of {', '.join(choices)}"
-        remedy = _closest(str(value), choices)
-    elif kind == "value_error":
-        message = str(detail["ctx"]["error"])
-    elif kind in ("too_short", "too_long") and isinstance(value, list | tuple):
-        length = detail["ctx"].get("max_length", detail["ctx"].get("min_length"))
-        message = f"must be a list of {length}, not {list(value)!r}"
-    elif value is None and kind != "missing":
-        message, remedy = "must not be empty", "give it a value, or delete the line for its default"
-    elif kind in _MESSAGES:
-        message = _MESSAGES[kind] if kind == "missing" else f"{_MESSAGES[kind]}, not {value!r}"
-    else:
-        message = f"{_lower(detail['msg']).replace('input should', 'must')}, not {value!r}"
+    message, remedy = _describe_error(model, keys, detail)
     return Diagnostic(document.where(keys), f"{key}: {message}" if key else message, remedy)
 
 
-def _document_keys(document: ConfigDocument, loc: Sequence[str | int], kind: str) -> Keys:
-    """Drop from a location the names of union members, which pydantic adds and the document does not have."""
+def _describe_error(model: type[Settings], keys: Keys, detail: dict[str, Any]) -> tuple[str, str]:
+    """Return the message and the remedy for an error of pydantic; the remedy may be empty."""
+    error_type, value = detail["type"], detail.get("input")
+    if error_type == "extra_forbidden":
+        return "unknown key", _did_you_mean(model, keys)
+    if error_type == "literal_error":
+        choices = [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"{value!r} is none of {', '.join(choices)}", _closest(str(value), choices)
+    if error_type == "value_error":  # Raised by a validator of unflat, in its final words.
+        return str(detail["ctx"]["error"]), ""
+    if error_type == "missing":
+        return _MESSAGES[error_type], ""
+    if value is None:
+        return "must not be empty", "give it a value, or delete the line for its default"
+    return f"{_expectation(detail)}, not {value!r}", ""
+
+
+def _expectation(detail: dict[str, Any]) -> str:
+    """Describe the values that would be accepted in place of a wrong one: ``must be a number``."""
+    error_type, value = detail["type"], detail.get("input")
+    if error_type in ("too_short", "too_long") and isinstance(value, list | tuple):
+        return f"must be a list of {detail['ctx'].get('max_length', detail['ctx'].get('min_length'))}"
+    if error_type in _MESSAGES:
+        return _MESSAGES[error_type]
+    return _lower(detail["msg"]).replace("input should", "must")
+
+
+def _document_keys(document: ConfigDocument, location: Sequence[str | int], error_type: str) -> Keys:
+    """Return the keys of an error's location without the names of union members, which pydantic adds."""
     keys: list[str | int] = []
     data: Any = document.data
-    for part in loc:
+    for part in location:
         if _holds(data, part):
             data = data[part]
-        elif kind == "missing" and part == loc[-1]:
+        elif error_type == "missing" and part == location[-1]:
             pass
         else:
             continue
@@ -170,13 +179,14 @@ def _document_keys(document: ConfigDocument, loc: Sequence[str | int], kind: str
 
 
 def _holds(data: Any, part: str | int) -> bool:
+    """Return whether a section has a key, or a list an index."""
     if isinstance(data, dict):
         return part in data
     return isinstance(data, list) and isinstance(part, int) and part < len(data)
 
 
 def _did_you_mean(model: type[Settings], keys: Keys) -> str:
-    """Suggest a similar key: of the same section first, then of any other."""
+    """Suggest a similar key: of the same section first, then of any other; without one, list the section's keys."""
     wrong = str(keys[-1])
     section = _section_at(model, keys[:-1])
     if section and (close := get_close_matches(wrong, section.model_fields, 1)):
@@ -190,11 +200,13 @@ def _did_you_mean(model: type[Settings], keys: Keys) -> str:
 
 
 def _closest(wrong: str, choices: list[str]) -> str:
+    """Suggest the most similar of some choices; empty if none is similar."""
     close = get_close_matches(wrong, choices, 1)
     return f"did you mean {close[0]!r}?" if close else ""
 
 
 def _section_at(model: type[Settings], keys: Keys) -> type[Settings] | None:
+    """Return the class of the section at some keys; None if the class has no such section."""
     section: type[Settings] | None = model
     for key in keys:
         field = section.model_fields.get(str(key)) if section else None
@@ -203,6 +215,7 @@ def _section_at(model: type[Settings], keys: Keys) -> type[Settings] | None:
 
 
 def _all_keys(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Yield the name and the dotted path of each key; of equal names the one to prefer comes last."""
     for name, field in reversed(model.model_fields.items()):
         if section := section_of(field.annotation):
             yield from _all_keys(section, f"{prefix}{name}.")
@@ -212,12 +225,15 @@ def _all_keys(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, st
 def _in_order(faults: list[Diagnostic]) -> list[Diagnostic]:
     """Sort by line and column; faults without a line come last."""
 
-    def place(fault: Diagnostic) -> tuple[int, int]:
+    def place(fault: Diagnostic) -> tuple[bool, int, int]:
+        """Return whether the line is unknown, then line and column."""
         *_, line, column = ("", "", *fault.where.rsplit(":", 2))
-        return (int(line), int(column)) if line.isdigit() and column.isdigit() else (1 << 30, 0)
+        is_known = line.isdigit() and column.isdigit()
+        return (False, int(line), int(column)) if is_known else (True, 0, 0)
 
     return sorted(faults, key=place)
 
 
 def _lower(text: str) -> str:
+    """Put the first letter of a text in lower case."""
     return text[:1].lower() + text[1:]

@@ -40,8 +40,8 @@ _AMBIGUOUS = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
 def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Provide a temporary path to write to, and rename it to ``path`` when the block ends without an error.
 
-    The temporary name ends as ``path`` does, because some writers choose a format by the ending. If the block raises an
-    error, the temporary file is removed and a file at ``path`` stays as it is.
+    The temporary name ends as ``path`` does, because some writers choose a format by the extension. If the block raises
+    an error, the temporary file is removed and a file at ``path`` stays as it is.
 
     Args:
         path: The file to write. Its folder must exist.

@@ -37,7 +37,7 @@ def detector_frame(path: Path, axes: Sequence[str] | None = None) -> Volume | No
         A volume in voxels with ``density``; None if the file has no such frame.
 
     Raises:
-        DataError: If it is torn.
+        DataError: If it is truncated.
     """
     if path.is_dir() and (path / "volume.h5").is_file():
         path = path / "volume.h5"

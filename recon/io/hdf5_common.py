@@ -58,7 +58,7 @@ def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
         The open file.
 
     Raises:
-        DataError: If the file is missing, not HDF5, torn, of another format, or lacks an object that the block reads.
+        DataError: If the file is missing, truncated, not HDF5, of another format, or lacks an object that is read.
     """
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
@@ -98,7 +98,7 @@ def read_json(dataset: h5py.Dataset) -> Any:
         return json.loads(text_of(dataset[()]))
     except json.JSONDecodeError as error:
         place = f"{dataset.file.filename}:{dataset.name}"
-        raise DataError(Diagnostic(place, f"is no JSON ({error})", "the file is torn: copy it again")) from error
+        raise DataError(Diagnostic(place, f"is no JSON ({error})", "the file is truncated: copy it again")) from error
 
 
 def number_or_text(value: object) -> float | str:
@@ -129,4 +129,8 @@ def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None
 
 
 def _remedy(path: Path) -> str:
-    return "the file is torn or not HDF5: copy it again" if not h5py.is_hdf5(path) else "the file is torn or incomplete"
+    return (
+        "the file is truncated or not HDF5: copy it again"
+        if not h5py.is_hdf5(path)
+        else "the file is truncated or incomplete"
+    )

@@ -63,7 +63,7 @@ def _describe_volume(path: Path) -> list[str] | None:
     """Describe a volume in MRC, VTI or our own OME-TIFF from its header alone; None for any other file.
 
     Raises:
-        DataError: If it is torn, or no volume.
+        DataError: If it is truncated, or no volume.
     """
     volume = outline(path)
     if volume is None:

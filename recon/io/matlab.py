@@ -16,7 +16,7 @@ def open_matlab5(path: Path) -> Iterator[LazyArrays]:
     """Open a MATLAB v5 to v7 file as arrays. Structures become folders: ``/setup/wavelength``.
 
     Raises:
-        DataError: If the file is damaged.
+        DataError: If the file cannot be read, or is damaged.
     """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
@@ -24,6 +24,8 @@ def open_matlab5(path: Path) -> Iterator[LazyArrays]:
     try:
         variables = loadmat(path, simplify_cells=True)
     except (MatReadError, OSError, ValueError, TypeError, zlib.error, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # From the disk; SciPy's own errors have no number.
+            raise DataError(Diagnostic(str(path), f"cannot be read: {error.strerror}")) from error
         message = f"the MATLAB file is damaged: {error}"
         raise DataError(Diagnostic(str(path), message, "copy or acquire it again")) from error
     arrays = _arrays_in("", {name: value for name, value in variables.items() if not name.startswith("__")})

@@ -13,20 +13,20 @@ from .atomic import write_atomically
 if TYPE_CHECKING:
     import trimesh
 
-ENDINGS = (".stl", ".ply", ".obj")
+EXTENSIONS = (".stl", ".ply", ".obj")
 _STL_HEADER = 80
 
 
-def require_ending(path: Path) -> str:
-    """Return the ending of a mesh file.
+def require_extension(path: Path) -> str:
+    """Return the extension of a mesh file.
 
     Raises:
-        ConfigError: If the ending is not that of a mesh.
+        ConfigError: If the extension is not that of a mesh.
     """
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise ConfigError(Diagnostic(str(path), "has no ending of a mesh", f"use one of {', '.join(ENDINGS)}"))
-    return ending
+    extension = path.suffix.lower()
+    if extension not in EXTENSIONS:
+        raise ConfigError(Diagnostic(str(path), "has no extension of a mesh", f"use one of {', '.join(EXTENSIONS)}"))
+    return extension
 
 
 def save_mesh(mesh: "trimesh.Trimesh", path: Path, unit: str) -> None:
@@ -38,21 +38,21 @@ def save_mesh(mesh: "trimesh.Trimesh", path: Path, unit: str) -> None:
         unit: Unit of its lengths.
 
     Raises:
-        ConfigError: If the ending is unknown.
+        ConfigError: If the extension is unknown.
         DataError: If the disk refuses.
     """
-    ending = require_ending(path)
-    exported = mesh.export(file_type=ending[1:])
+    extension = require_extension(path)
+    exported = mesh.export(file_type=extension[1:])
     content = exported.encode() if isinstance(exported, str) else bytes(exported)
     with write_atomically(path) as temporary:
-        temporary.write_bytes(_with_unit(content, ending, f"unflat, lengths in {unit}"))
+        temporary.write_bytes(_with_unit(content, extension, f"unflat, lengths in {unit}"))
 
 
-def _with_unit(content: bytes, ending: str, words: str) -> bytes:
+def _with_unit(content: bytes, extension: str, words: str) -> bytes:
     """Insert a comment that names the unit."""
-    if ending == ".stl":
+    if extension == ".stl":
         return words.encode().ljust(_STL_HEADER) + content[_STL_HEADER:]
-    if ending == ".obj":
+    if extension == ".obj":
         return f"# {words}\n".encode() + content
     first, second, rest = content.split(b"\n", 2)
     return b"\n".join([first, second, f"comment {words}".encode(), rest])

@@ -57,7 +57,7 @@ def read_model(path: str | os.PathLike[str]) -> Model:
         path: A ``model.h5``, or the run folder that holds one.
 
     Raises:
-        DataError: If the file is missing, torn, not a model, or fails its self-test.
+        DataError: If the file is missing, truncated, not a model, or fails its self-test.
     """
     path = Path(path)
     if path.is_dir():

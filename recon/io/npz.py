@@ -49,13 +49,13 @@ def write(volume: Volume, path: Path) -> None:
     """Write a volume, compressed."""
     axes = {"z": volume.z, "y": volume.y, "x": volume.x}
     metadata = {KEY: np.array(metadata_json(volume))}
-    with path.open("wb") as file:  # An open file, because NumPy would add an ending to a name.
+    with path.open("wb") as file:  # An open file, because NumPy would add an extension to a name.
         np.savez_compressed(file, allow_pickle=False, **axes, **metadata, **volume.values)
 
 
 def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
     """Read a volume of ours, a phased density, or any archive whose three-dimensional arrays are one volume."""
-    # NumPy leaves a file that it opened itself open, if the archive turns out to be torn.
+    # NumPy leaves a file that it opened itself open, if the archive turns out to be truncated.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         named = {name: archive[name] for name in archive.files}
     metadata = str(named.pop(KEY, ""))

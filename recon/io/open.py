@@ -29,7 +29,7 @@ class Reader:
         open: Open a path as a tree of arrays.
 
     Raises:
-        DataError: From ``open``, if the path is torn or incomplete.
+        DataError: From ``open``, if the path is truncated or incomplete.
     """
 
     format: str
@@ -46,7 +46,7 @@ def open_tree(path: Path, readers: Sequence[Reader] = ()) -> Iterator[ArrayTree]
         readers: Readers of further formats, tried first.
 
     Raises:
-        DataError: If it is missing, forbidden, torn, or of no format that is known.
+        DataError: If it is missing, forbidden, truncated, or of no format that is known.
     """
     reader = next((reader for reader in readers if path.exists() and reader.matches(path)), None)
     if reader is not None:

@@ -110,7 +110,7 @@ def read_phased(path: Path, axes: Sequence[str] | None = None) -> Volume | None:
         The density on the detector's frame; None if this is no such file.
 
     Raises:
-        DataError: If the file is torn, or its array has not three axes.
+        DataError: If the file is truncated, or its array has not three axes.
     """
     if path.is_dir():
         file = next((path / name for name in ("image.npy", "image.h5") if (path / name).is_file()), None)

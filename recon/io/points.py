@@ -1,6 +1,6 @@
 """Lists of points to sample, and tables of the values there.
 
-| ending             | points                                                  | values                           |
+| extension          | points                                                  | values                           |
 |--------------------|---------------------------------------------------------|----------------------------------|
 | ``.csv .tsv .txt`` | columns z, y, x; a header may order them and name units | a header with units              |
 | ``.npy``           | (n, 3), or a record with the fields z, y, x             | a record; titles give units      |
@@ -23,7 +23,7 @@ from .hdf5_common import open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-points"
-ENDINGS = (".csv", ".tsv", ".txt", ".npy", ".npz", ".h5", ".hdf5")
+EXTENSIONS = (".csv", ".tsv", ".txt", ".npy", ".npz", ".h5", ".hdf5")
 _COLUMN = re.compile(r"""\s*["']?([zyx])\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?["']?\s*""", re.IGNORECASE)
 _LOOSE = re.compile(r"""\s*["']?([zyx])(?:\s+|_)(\S+?)["']?\s*""", re.IGNORECASE)
 """A unit without brackets: ``z um``, ``z_um``."""
@@ -41,10 +41,10 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
         Points (z, y, x) [m].
 
     Raises:
-        ConfigError: If the ending or the unit is unknown.
+        ConfigError: If the extension or the unit is unknown.
         DataError: If the file holds no points, or some that are not finite.
     """
-    reader = _READERS.get(require_ending(path), _read_text)
+    reader = _READERS.get(require_extension(path), _read_text)
     try:
         factor = _metres(unit)
     except ValueError as error:
@@ -88,7 +88,7 @@ def write_values(
     """Write points and the values of a result there, whole or not at all.
 
     Args:
-        path: The file; its ending selects the format.
+        path: The file; its extension selects the format.
         points: [m] Points (z, y, x).
         values: Values of ``result.at(points, names)``.
         result: The model or volume.
@@ -97,23 +97,23 @@ def write_values(
     quantities = [result.quantity(name) for name in names] or result.real_quantities
     columns = [*(Quantity(axis, result.length_unit, f"coordinate {axis}") for axis in "zyx"), *quantities]
     arrays = [*points.T, *values.T]
-    writer = _WRITERS.get(require_ending(path), _write_text)
+    writer = _WRITERS.get(require_extension(path), _write_text)
     with write_atomically(path) as temporary:
         writer(temporary, columns, arrays, result.kind)
 
 
-def require_ending(path: Path) -> str:
-    """Return the ending of a table's name.
+def require_extension(path: Path) -> str:
+    """Return the extension of a table's name.
 
     Raises:
         ConfigError: If it is not a known one.
     """
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
+    extension = path.suffix.lower()
+    if extension not in EXTENSIONS:
         raise ConfigError(
-            Diagnostic(str(path), "has no ending of a table of points", f"use one of {', '.join(ENDINGS)}")
+            Diagnostic(str(path), "has no extension of a table of points", f"use one of {', '.join(EXTENSIONS)}")
         )
-    return ending
+    return extension
 
 
 def _metres(unit: str) -> float:

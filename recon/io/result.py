@@ -11,22 +11,24 @@ from . import model_file
 from .hdf5_common import text_of
 from .volume_formats import read_volume
 
-_IN_FOLDER = (model_file.FILE_NAME, "volume.h5")
-_FOREIGN = ("image.npy", "image.h5")
+_RESULTS = (model_file.FILE_NAME, "volume.h5")
+"""Files of a result in a run folder, the first preferred."""
+_FOREIGN_RESULTS = ("image.npy", "image.h5")
+"""Files of a result in a folder of another phasing program."""
 
 
 def read_result(path: Path) -> Model | Volume:
     """Read a model file, a volume file, or the result of a run folder: its model, or its volume if there is no model.
 
     Raises:
-        ConfigError: If the ending of the file is unknown.
-        DataError: If there is nothing, or neither a model nor a volume.
+        ConfigError: If the extension of the file is unknown.
+        DataError: If the path does not exist, or holds neither a model nor a volume.
     """
     if path.is_dir():
-        for name in _IN_FOLDER:
+        for name in _RESULTS:
             if (path / name).is_file():
                 return read_result(path / name)
-        if any((path / name).is_file() for name in _FOREIGN):
+        if any((path / name).is_file() for name in _FOREIGN_RESULTS):
             return read_volume(path)
         raise DataError(Diagnostic(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
     if not path.is_file():
@@ -35,11 +37,11 @@ def read_result(path: Path) -> Model | Volume:
 
 
 def _is_model(path: Path) -> bool:
-    """Whether the ``format`` attribute of an HDF5 file is that of a model."""
+    """Return whether a file is HDF5 with the ``format`` attribute of a model."""
     if not h5py.is_hdf5(path):
         return False
     try:
         with h5py.File(path) as file:
             return text_of(file.attrs.get("format", "")) == model_file.FORMAT
-    except OSError:  # The reader of volumes reports a torn file.
+    except OSError:  # The reader of volumes reports a truncated file.
         return False

@@ -1,6 +1,6 @@
-"""Volume files of all formats, by the ending of their name.
+"""Volume files of all formats, by the extension of their name.
 
-| ending                         | format                          | lengths | quantities       |
+| extension                      | format                          | lengths | quantities       |
 |--------------------------------|---------------------------------|---------|------------------|
 | ``.h5``, ``.hdf5``             | ours: NeXus data in HDF5        | m       | all              |
 | ``.ome.tif``, ``.tif``, ``.tiff`` | OME-TIFF, float32            | µm      | all, as channels |
@@ -40,7 +40,7 @@ class VolumeFormat:
     Args:
         name: Name of the format, for people.
         module: Module of this package that reads and writes it.
-        endings: Endings of file names.
+        extensions: Extensions of file names.
         is_real: Whether it holds real numbers only.
         has_one_quantity: Whether a file holds one quantity only.
         has_outline: Whether its module reads the header alone.
@@ -49,7 +49,7 @@ class VolumeFormat:
 
     name: str
     module: str
-    endings: tuple[str, ...]
+    extensions: tuple[str, ...]
     is_real: bool = False
     has_one_quantity: bool = False
     has_outline: bool = False
@@ -69,28 +69,30 @@ FORMATS = (
     VolumeFormat("NPZ", "npz", (".npz",)),
     VolumeFormat("CXI", "volume_cxi", (".cxi",), has_detector_frame=True),
 )
-ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
+EXTENSIONS = tuple(extension for form in FORMATS for extension in form.extensions)
 
 
 def find_format(path: Path) -> VolumeFormat | None:
-    """Return the format of a volume file by its name; None if its ending is unknown."""
-    return next((form for form in FORMATS if path.name.lower().endswith(form.endings)), None)
+    """Return the format of a volume file by its name; None if its extension is unknown."""
+    return next((form for form in FORMATS if path.name.lower().endswith(form.extensions)), None)
 
 
 def require_format(path: Path) -> VolumeFormat:
     """Return the format of a volume file by its name.
 
     Raises:
-        ConfigError: If its ending is unknown.
+        ConfigError: If its extension is unknown.
     """
     form = find_format(path)
     if form is None:
-        raise ConfigError(Diagnostic(str(path), "has no ending of a volume file", f"use one of {', '.join(ENDINGS)}"))
+        raise ConfigError(
+            Diagnostic(str(path), "has no extension of a volume file", f"use one of {', '.join(EXTENSIONS)}")
+        )
     return form
 
 
 def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None = None) -> None:
-    """Write a volume in the format of the name's ending; the file appears whole or not at all.
+    """Write a volume in the format of the name's extension; the file appears whole or not at all.
 
     Args:
         volume: The volume.
@@ -98,7 +100,7 @@ def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None =
         detector: Density on the detector's frame, for a format that has a place for it (CXI).
 
     Raises:
-        ConfigError: If the ending is unknown, or the format cannot hold the volume.
+        ConfigError: If the extension is unknown, or the format cannot hold the volume.
         DataError: If the disk refuses.
     """
     path = Path(path)
@@ -125,8 +127,8 @@ def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = 
         kind: Kind of experiment if the file does not give it; empty if it is unknown.
 
     Raises:
-        ConfigError: If the ending is unknown.
-        DataError: If the file is missing, torn, or no volume.
+        ConfigError: If the extension is unknown.
+        DataError: If the file is missing, truncated, or no volume.
     """
     path, known = Path(path), _checked_spacing(spacing)
     if path.is_dir() or path.suffix.lower() == ".npy":
@@ -147,8 +149,8 @@ def read_stack(path: str | os.PathLike[str]) -> Volume:
         path: The file.
 
     Raises:
-        ConfigError: If the ending is unknown.
-        DataError: If the file is missing, torn, or no volume.
+        ConfigError: If the extension is unknown.
+        DataError: If the file is missing, truncated, or no volume.
     """
     try:
         return read_volume(path)
@@ -164,7 +166,7 @@ def outline(path: Path) -> Volume | None:
         None if there is no such file, or one of another format, or a TIFF that may as well be a stack of images.
 
     Raises:
-        DataError: If the file is torn, or no volume.
+        DataError: If the file is truncated, or no volume.
     """
     form = find_format(path)
     if form is None or not form.has_outline or not path.is_file():
@@ -185,7 +187,7 @@ def _damage_reported(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # Readers of other programs' formats raise errors of any type.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "the file is torn, or is not what its ending says"
+        remedy = "the file is truncated, or is not what its extension says"
         raise DataError(Diagnostic(str(path), f"cannot be read: {text}", remedy)) from error
 
 
@@ -199,7 +201,7 @@ def _read_phased(path: Path) -> Volume:
     if volume is None:
         problem = "holds no image.npy of cohere's" if path.is_dir() else "is no complex array of a phased density"
         message = problem if path.exists() else "there is no such file"
-        raise DataError(Diagnostic(str(path), message, f"a volume ends in one of {', '.join(ENDINGS)}"))
+        raise DataError(Diagnostic(str(path), message, f"a volume ends in one of {', '.join(EXTENSIONS)}"))
     return volume
 
 

@@ -84,7 +84,7 @@ def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
     """Read a volume file, or the truth inside an acquisition.
 
     Raises:
-        DataError: If the file is torn, or holds neither.
+        DataError: If the file is truncated, or holds neither.
     """
     with open_checked(path) as file:
         kind = text_of(file.attrs.get("kind", kind))

@@ -62,7 +62,7 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
 
     Raises:
         ConfigError: If there is no such cell or draw.
-        DataError: If the file is torn, or holds one volume only.
+        DataError: If the file is truncated, or holds one volume only.
     """
     with open_checked(path, FORMAT) as file:
         group = file[GROUP]

@@ -15,7 +15,7 @@ from .accuracy import (
 )
 from .catalogue import catalogue, metric_named, register_metrics
 from .fourier_shell_correlation import ShellCorrelation, shell_correlation
-from .line_profile import brightest_point, full_width_half_maximum, line_width
+from .line_profile import full_width_half_maximum, index_of_highest_contrast, line_width
 from .metric import VISIBLE_SUFFIX, Metric
 from .missing_cone import Aperture, filter_visible, visible_frequencies
 
@@ -24,12 +24,12 @@ __all__ = [
     "Aperture",
     "Metric",
     "ShellCorrelation",
-    "brightest_point",
     "catalogue",
     "correlation",
     "estimate_shift",
     "filter_visible",
     "full_width_half_maximum",
+    "index_of_highest_contrast",
     "line_width",
     "metric_named",
     "peak_signal_to_noise",

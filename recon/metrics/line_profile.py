@@ -102,7 +102,7 @@ def line_profile(
     return np.asarray(np.einsum("nab,a,b->n", lines.astype(np.float64), *weights, optimize=True), np.float64)
 
 
-def brightest_point(
+def index_of_highest_contrast(
     volume: Float[np.ndarray, "z y x"], *, background: float = 0.0, smoothing: float = 1.0
 ) -> tuple[int, int, int]:
     """Find the index (z, y, x) of the filament or bead with the largest contrast to the background, of either sign.

@@ -10,20 +10,24 @@ from ..fields.config import FourierSettings, PyramidSettings
 
 
 class FieldSettings(Settings):
-    """Field and optimiser of any experiment."""
+    """Settings that every fit has: the field, the optimiser, and the priors. `FitSettings` adds those of views."""
 
     field: Literal["pyramid", "voxels", "fourier"] = Field(
-        "pyramid", description="The continuous field: pyramid, voxels (a plain grid) or fourier (DeCAF's)."
+        "pyramid",
+        description="The continuous field: pyramid, voxels (a plain grid) or fourier (as in DeCAF: Liu et al., Nature "
+        "Machine Intelligence 2022).",
     )
     steps: int = Field(300, ge=1, description="Steps of the optimiser.")
     learning_rate: float = Field(0.05, gt=0, description="Largest step of the optimiser.")
     tv: float = Field(
         4.0,
         ge=0,
-        description="Strength of total variation, against the noise that the fit itself finds: larger is smoother, "
-        "with sharp edges.",
+        description="Strength of total variation, relative to the noise, which the fit estimates by its loss: larger "
+        "is smoother, with sharp edges.",
     )
-    tv_axial: float = Field(1.0, ge=0, description="Weight of differences along z against lateral ones within it.")
+    tv_axial: float = Field(
+        1.0, ge=0, description="Weight of differences along z in total variation, relative to lateral ones."
+    )
     tikhonov: float = Field(
         0.0, ge=0, description="Strength of the pull towards the background, relative to the noise."
     )
@@ -34,15 +38,22 @@ class FieldSettings(Settings):
     slack: float = Field(
         0.0,
         ge=0,
-        description="Part by which a later state may explain the withheld data worse than the best and yet replace it.",
+        description="Excess of the withheld residual over the smallest one, as a fraction, up to which a later state "
+        "is preferred.",
     )
     checkpoint_every: Time = Field(60.0, gt=0, description="Time between checkpoints.")
-    pyramid: PyramidSettings = Field(default_factory=PyramidSettings, description="The pyramid field.")
-    fourier: FourierSettings = Field(default_factory=FourierSettings, description="The fourier field.")
+    pyramid: PyramidSettings = Field(
+        default_factory=PyramidSettings,
+        description="Size of the pyramid field (grids from coarse to fine, a small decoder).",
+    )
+    fourier: FourierSettings = Field(
+        default_factory=FourierSettings,
+        description="Size of the fourier field (radial and Fourier encodings, a perceptron).",
+    )
 
 
 class FitSettings(FieldSettings):
-    """Field and its fit to several views."""
+    """Settings of a fit to several images or patterns: `FieldSettings`, and how views are batched and compared."""
 
     batch: int = Field(4, ge=1, description="Views in a step.")
     loss: Literal["amplitude", "poisson"] = Field(

@@ -1,4 +1,4 @@
-"""Frames of movies: a rotation about the vertical, and a zoom into a point.
+"""Frames of movies: a spin, which is one rotation about the vertical, and a zoom into a point.
 
 Each frame of a zoom samples the result anew, one sample per pixel, so that a continuous model shows no voxels. The
 field of view shrinks by the same factor from each frame to the next.
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import ConfigError
-from ..metrics import brightest_point
+from ..metrics import index_of_highest_contrast
 from ..sampled import Point3, Sampled
-from .movies import Frame, draw_frame
+from .movies import Frame, draw_frame, frame_size
 from .planes import Plane, require_inside
 from .projection import Along, Projector, view_rotation
 from .style import colour_range, quantity_label
@@ -28,7 +28,7 @@ def spin_frames(
     size: int = 480,
     samples: int = 128,
 ) -> Iterator[Frame]:
-    """Draw the frames of one full turn, which can be repeated without a jump.
+    """Draw the frames of a spin: one full rotation about the vertical, which can be repeated without a jump.
 
     Args:
         result: A model or a volume.
@@ -36,21 +36,21 @@ def spin_frames(
         elevation: [rad] Elevation of the viewer.
         along: Reduction of the values along the line of sight.
         quantity: Name of the quantity; the main one by default.
-        limits: Values of the first and the last colour; from the views at 0° and 90° by default.
-        size: [pixel] Width and height of a frame.
+        limits: Colour limits (vmin, vmax); from the views at 0° and 90° by default.
+        size: [pixel] Requested width and height of a frame; see :func:`frame_size`.
         samples: Number of samples along the longest edge of the box.
     """
     projector = Projector(result, quantity=quantity, along=along, size=samples)
     angles = np.arange(count) / count * 2 * np.pi
-    reach = np.max(
-        [projector.reach(view_rotation(angle, elevation)) for angle in np.linspace(0, 2 * np.pi, 73)], axis=0
+    half_extent = np.max(
+        [projector.half_extent(view_rotation(angle, elevation)) for angle in np.linspace(0, 2 * np.pi, 73)], axis=0
     )
     if limits is None:
         views = [projector(view_rotation(angle, elevation)).values.ravel() for angle in (0.0, np.pi / 2)]
         limits = colour_range(np.concatenate(views), result.background(quantity))
     label = quantity_label(result.quantity(quantity))
     for angle in angles:
-        plane = projector(view_rotation(float(angle), elevation), reach)
+        plane = projector(view_rotation(float(angle), elevation), half_extent)
         yield draw_frame(plane, limits, label, text=f"{np.degrees(angle):.0f}°", size=size)
 
 
@@ -69,7 +69,7 @@ def zoom_views(
 
     Args:
         result: A model or a volume.
-        centre: [m] The point (z, y, x).
+        centre: The point (z, y, x), in the length unit of the result.
         count: Number of views.
         factor: Magnification of the last view over the first, which shows the longest lateral edge of the box.
         quantity: Name of the quantity; the main one by default.
@@ -108,16 +108,19 @@ def zoom_frames(
 
     Args:
         result: A model or a volume.
-        centre: [m] The point (z, y, x); the feature of highest contrast by default.
+        centre: The point (z, y, x), in the length unit of the result; the feature of highest contrast by default.
         count: Number of frames.
         factor: Magnification of the last frame over the first.
         quantity: Name of the quantity; the main one by default.
-        limits: Values of the first and the last colour; from the first and the last view by default.
-        size: [pixel] Width and height of a frame.
+        limits: Colour limits (vmin, vmax); from the first and the last view by default.
+        size: [pixel] Requested width and height of a frame; see :func:`frame_size`.
+
+    Raises:
+        ConfigError: If the point is outside the box, or the factor does not magnify.
     """
     point = centre or point_of_highest_contrast(result, quantity)
     label = quantity_label(result.quantity(quantity))
-    size = max(size + size % 2, 96)
+    size = frame_size(size)
     if limits is None:
         ends = zoom_views(result, point, 2, factor=factor, quantity=quantity, size=96)
         limits = colour_range(np.stack([plane.values for plane in ends]), result.background(quantity))
@@ -126,8 +129,8 @@ def zoom_frames(
 
 
 def point_of_highest_contrast(result: Sampled, quantity: str | None = None) -> Point3:
-    """Find the point (z, y, x) whose surroundings differ most from the background [m]."""
+    """Find the point (z, y, x) whose surroundings differ most from the background, in the result's length unit."""
     axes = result.isotropic_axes(96)
-    index = brightest_point(result.sample(*axes, quantity=quantity), background=result.background(quantity))
+    index = index_of_highest_contrast(result.sample(*axes, quantity=quantity), background=result.background(quantity))
     z, y, x = (float(axis[i]) for axis, i in zip(axes, index, strict=True))
     return z, y, x

@@ -108,7 +108,7 @@ def compare_views(
                     flag = bool(marked is not None and marked[column])
                     axes.set_title(titles[column], pad=3, color=ACCENT if flag else "black", fontsize=7.5)
                 if row == 0 and column == 0 and pixel_size is not None:
-                    add_scale_bar(axes, wide * pixel_size[1], share=0.35, size=6.5)
+                    add_scale_bar(axes, wide * pixel_size[1], fraction=0.35, size=6.5)
             if row != 1:
                 span = 2 * height + gap if row == 0 else height
                 base = bottom - height - gap if row == 0 else bottom

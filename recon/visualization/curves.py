@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics.edge_profile import Line
-from .style import ACCENT, SECOND, house_style, new_figure
+from .style import ACCENT, SECOND_ACCENT, house_style, new_figure
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
 Records = Sequence[Mapping[str, float]]
-_PROFILE_COLOURS = (ACCENT, SECOND, "#4d4d4d")
+_PROFILE_COLOURS = (ACCENT, SECOND_ACCENT, "#4d4d4d")
 
 
 def loss_curves(records: Records) -> "matplotlib.figure.Figure":
@@ -26,7 +26,7 @@ def loss_curves(records: Records) -> "matplotlib.figure.Figure":
     with house_style():
         figure = new_figure(6.4, 2.3)
         left, right = figure.subplots(1, 2)
-        _draw_curve(left, records, "loss", "training loss", SECOND)
+        _draw_curve(left, records, "loss", "training loss", SECOND_ACCENT)
         _draw_curve(right, records, "withheld", "withheld residual", ACCENT)
         figure.subplots_adjust(left=0.1, right=0.985, top=0.97, bottom=0.19, wspace=0.28)
     return figure

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 Frame = UInt8[np.ndarray, "y x 3"]
 _PIXELS_PER_INCH = 120.0
+_SMALLEST_FRAME = 96
+"""[pixel] Edge below which text and colour bar of a frame do not fit."""
+
+
+def frame_size(size: int) -> int:
+    """Return the edge of frames for a requested one [pixel]: even, as video requires, and at least 96."""
+    return max(size + size % 2, _SMALLEST_FRAME)
 
 
 def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: str = "", size: int = 480) -> Frame:
@@ -27,12 +34,12 @@ def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: s
 
     Args:
         plane: Plane to draw. It is fitted into the frame with equal scales, on a background of the first colour.
-        limits: Values of the first and the last colour.
+        limits: Colour limits (vmin, vmax).
         label: Label of the colour bar.
         text: Text in the upper left corner.
-        size: [pixel] Width and height of the frame; rounded up to an even number, as video requires.
+        size: [pixel] Requested width and height of the frame; see :func:`frame_size`.
     """
-    size = max(size + size % 2, 96)
+    size = frame_size(size)
     inches = size / _PIXELS_PER_INCH
     point = 7.0 * inches / 4
     with house_style():
@@ -55,7 +62,7 @@ def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: s
         axes.set_axis_off()
         figure.patch.set_facecolor(image.cmap(0.0))
         axes.text(0.03, 0.97, text, transform=axes.transAxes, color="white", ha="left", va="top", fontsize=1.15 * point)
-        add_scale_bar(axes, span, share=0.25, size=1.1 * point, unit=plane.unit)
+        add_scale_bar(axes, span, fraction=0.25, size=1.1 * point, unit=plane.unit)
         _add_inset_colour_bar(axes, image, limits, label, point)
         return render_rgb(figure)
 
@@ -78,7 +85,8 @@ def _add_inset_colour_bar(
     bar.text(0, 1.5, label, ha="left", va="bottom", **white)  # type: ignore[arg-type]
 
 
-ENDINGS = (".gif", ".mp4")
+EXTENSIONS = (".gif", ".mp4")
+"""Extensions of the names of movies."""
 
 
 def write_movie(
@@ -99,14 +107,16 @@ def write_movie(
         progress: Callback after each frame, with the number of frames so far and of all.
 
     Raises:
-        ConfigError: If the ending is neither.
+        ConfigError: If the extension is neither.
         DataError: If the folder is missing, or the disk is full or read-only.
     """
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
+    extension = path.suffix.lower()
+    if extension not in EXTENSIONS:
         raise ConfigError(
             Diagnostic(
-                str(path), f"a movie cannot be written as {ending or 'a name without ending'!r}", "use .gif or .mp4"
+                str(path),
+                f"a movie cannot be written as {extension or 'a name without extension'!r}",
+                "use .gif or .mp4",
             )
         )
 
@@ -117,7 +127,7 @@ def write_movie(
                 progress(done, max(total, done))
 
     with write_atomically(path) as temporary:
-        if ending == ".gif":
+        if extension == ".gif":
             temporary.write_bytes(_gif(frames_with_progress(), rate))
         else:
             _write_mp4(frames_with_progress(), rate, temporary, path)

@@ -14,7 +14,7 @@ from ...physics.rotation import rotation_matrix
 from ..grid import AXES
 from ..sampled import Sampled
 from .planes import Plane, draw_plane
-from .style import INDEX_COLOURS, add_colour_bar, add_scale_bar, colour_range, house_style, single_image_axes
+from .style import INDEX_COLOURS, add_colour_bar, add_scale_bar, colour_range, house_style, new_image_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -44,26 +44,26 @@ class Projector:
 
         self._outline = _outline(self._values)
 
-    def reach(self, turn: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
-        """Return half the edges (z, y, x) of a centred box around what is visible of the rotated specimen [samples]."""
-        box = np.abs(turn) @ (np.array(self._values.shape) / 2)
-        return np.asarray(np.minimum(box, 1.12 * np.abs(self._outline @ turn.T).max(axis=0) + 2), np.float64)
+    def half_extent(self, rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+        """Return half the edges (z, y, x) of a centred box around what is visible of the rotated specimen [sample]."""
+        box = np.abs(rotation) @ (np.array(self._values.shape) / 2)
+        return np.asarray(np.minimum(box, 1.12 * np.abs(self._outline @ rotation.T).max(axis=0) + 2), np.float64)
 
-    def __call__(self, turn: Float[np.ndarray, "3 3"], reach: Float[np.ndarray, " 3"] | None = None) -> Plane:
+    def __call__(self, rotation: Float[np.ndarray, "3 3"], half_extent: Float[np.ndarray, " 3"] | None = None) -> Plane:
         """Project the rotated specimen along z.
 
         Args:
-            turn: Rotation from (z, y, x) of the specimen to those of the laboratory.
-            reach: [samples] Half the edges of the field of view; those of ``reach(turn)`` by default.
+            rotation: Matrix from (z, y, x) of the specimen to (z, y, x) of the laboratory.
+            half_extent: [sample] Half the edges (z, y, x) of the field of view; ``half_extent(rotation)`` by default.
         """
         from scipy.ndimage import affine_transform
 
-        half = self.reach(turn) if reach is None else reach
+        half = self.half_extent(rotation) if half_extent is None else half_extent
         shape = np.maximum(np.rint(2 * half), 1).astype(int)
         middle = (np.array(self._values.shape) - 1) / 2
         # The inverse rotation gives the point of the specimen at each sample of the laboratory.
-        offset = middle - turn.T @ ((shape - 1) / 2)
-        rotated = affine_transform(self._values, turn.T, offset, output_shape=tuple(shape), order=1, cval=0.0)
+        offset = middle - rotation.T @ ((shape - 1) / 2)
+        rotated = affine_transform(self._values, rotation.T, offset, output_shape=tuple(shape), order=1, cval=0.0)
         image = np.asarray(self._reduce(rotated, axis=0), np.float64) + self.background
         down, right = (
             c + (np.arange(n) - (n - 1) / 2) * self.pitch for c, n in zip(self._centre[1:], image.shape, strict=True)
@@ -72,7 +72,7 @@ class Projector:
 
 
 def _outline(contrast: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "n 3"]:
-    """Return points, from the centre, whose contrast exceeds a twentieth of the maximum: the visible part [samples]."""
+    """Return points, from the centre, whose contrast exceeds a twentieth of the maximum: the visible part [sample]."""
     size = np.abs(contrast)
     points = np.argwhere(size > size.max(initial=0.0) / 20)
     subset = points[:: max(len(points) // 20000, 1)]
@@ -125,17 +125,17 @@ def projection_figure(
         elevation: [rad] Rotation about the horizontal of the image.
         along: Reduction of the values along the line of sight.
         quantity: Name of the quantity; the main one by default.
-        limits: Values of the first and the last colour; from the projection by default.
+        limits: Colour limits (vmin, vmax); from the projection by default.
         size: Number of samples along the longest edge of the box.
     """
     plane = project(result, azimuth, elevation, along=along, quantity=quantity, size=size)
     limits = limits or colour_range(plane.values, result.background(quantity))
-    turn = f"azimuth {np.degrees(azimuth):.0f}°, elevation {np.degrees(elevation):.0f}°".replace("-", "−")
+    view = f"azimuth {np.degrees(azimuth):.0f}°, elevation {np.degrees(elevation):.0f}°".replace("-", "−")
     with house_style():
-        figure, axes, bar = single_image_axes(plane.values.shape)
+        figure, axes, bar = new_image_figure(plane.values.shape)
         image = draw_plane(axes, plane, INDEX_COLOURS, limits, labels=False)
         image.set_interpolation("bicubic")
-        axes.set_title(f"{along} projection, {turn}", loc="left", pad=4)
+        axes.set_title(f"{along} projection, {view}", loc="left", pad=4)
         add_scale_bar(axes, plane.width, unit=plane.unit)
         add_colour_bar(figure, image, bar, result.quantity(quantity))
     return figure

@@ -133,13 +133,13 @@ def _text(file: Path, gaps: list[str]) -> str:
 
 
 def _records(file: Path, gaps: list[str]) -> tuple[dict[str, Any], ...]:
-    """Whole lines of a file whose last one may be torn."""
+    """Whole lines of a file whose last one may be truncated."""
     records = []
     for line in _text(file, gaps).splitlines():
         try:
             record = json.loads(line)
         except ValueError:
-            _log.debug("a torn line of %s is left out", file.name)
+            _log.debug("a truncated line of %s is left out", file.name)
             continue
         if isinstance(record, dict):
             records.append(record)

@@ -149,7 +149,7 @@ def depth_montage(
             image = draw_plane(axes, plane, INDEX_COLOURS, limits, labels=False)
             add_label(axes, format_position("z", plane.position, plane.unit))
             if i == len(planes) - 1:
-                add_scale_bar(axes, plane.width, share=0.35, size=7, unit=plane.unit)
+                add_scale_bar(axes, plane.width, fraction=0.35, size=7, unit=plane.unit)
         bar = figure.add_axes(
             ((width - right + 0.06) / width, 0.05 / height, 0.1 / width, (height - top - 0.05) / height)
         )

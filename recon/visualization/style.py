@@ -21,14 +21,29 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 INDEX_COLOURS = "inferno"
+"""Colour map of a model's values."""
 IMAGE_COLOURS = "gray"
+"""Colour map of camera images."""
 DIFFERENCE_COLOURS = "RdBu_r"
+"""Colour map of differences, white at 0."""
 INK = "#1a1a1a"
+"""Colour of text, axes and ticks: nearly black."""
 ACCENT = "#c2410c"
-SECOND = "#1d4ed8"
+"""Colour of the most important curve or mark: orange."""
+SECOND_ACCENT = "#1d4ed8"
+"""Colour of the curve or mark beside it: blue."""
 DPI = 200
-_NANOMETRES = 5e-7
-"""[m] Lengths below this are given in nm."""
+"""[1/inch] Resolution of figures."""
+_NANOMETRE_LIMIT = 0.9995e-6
+"""[m] Length from which text gives µm: shorter ones round to at most 999 nm."""
+_NANOMETRE_LIMIT_OF_BAR = 5e-7
+"""[m] Largest value of a colour bar from which its numbers are in µm rather than nm."""
+_CONSTANT_HALF_RANGE = 0.5e-6
+"""Half the colour range of values that are all equal, in their unit.
+
+Any range above 0 gives one colour. This one is small beside the contrast of a refractive index, and as wide as a
+specimen's detail for lengths in metres.
+"""
 
 _RC = {
     "font.family": "sans-serif",
@@ -94,10 +109,10 @@ def new_figure(
     return figure
 
 
-def single_image_axes(
+def new_image_figure(
     shape: tuple[int, int],
 ) -> "tuple[matplotlib.figure.Figure, matplotlib.axes.Axes, matplotlib.axes.Axes]":
-    """Create a figure for one image.
+    """Create a figure for one image, with its axes.
 
     Args:
         shape: Number of samples (y, x) of the image.
@@ -153,13 +168,13 @@ def quantity_label(quantity: Quantity) -> str:
     return quantity.name.replace("_", " ") + symbol + unit
 
 
-def _colour_bar_label(quantity: Quantity, low: float | None, high: float | None) -> tuple[str, float]:
-    """Return the label of a colour bar, and the factor of its numbers."""
+def _colour_bar_unit(quantity: Quantity, low: float | None, high: float | None) -> tuple[float, str]:
+    """Return the factor from a quantity's values to the numbers of its colour bar, and the bar's label."""
     if quantity.unit != "m":
-        return quantity_label(quantity), 1.0
+        return 1.0, quantity_label(quantity)
     largest = max(abs(low or 0.0), abs(high or 0.0))
-    factor, unit = (1e9, "nm") if largest < _NANOMETRES else (1e6, "µm")
-    return quantity_label(replace(quantity, unit=unit)), factor
+    factor, unit = (1e9, "nm") if largest < _NANOMETRE_LIMIT_OF_BAR else (1e6, "µm")
+    return factor, quantity_label(replace(quantity, unit=unit))
 
 
 def display_unit(unit: str) -> tuple[float, str]:
@@ -168,31 +183,42 @@ def display_unit(unit: str) -> tuple[float, str]:
 
 
 def format_length(length: float, unit: str = "m") -> str:
-    """Format a length: ``2 µm``, ``250 nm``, ``−12.5 µm``, or ``5 voxels``."""
+    """Format a length to three digits: ``2 µm``, ``250 nm``, ``−12.5 µm``, or ``5 voxels``.
+
+    Args:
+        length: The length, in ``unit``.
+        unit: ``m``, which is shown in µm or nm, or ``voxel``.
+    """
     if unit == "voxel":
         return f"{length:.3g} voxels".replace("-", "−")
-    if length and abs(length) < 0.9995e-6:
+    if length and abs(length) < _NANOMETRE_LIMIT:
         return f"{length * 1e9:.3g} nm".replace("-", "−")
     return f"{length * 1e6:.3g} µm".replace("-", "−")
 
 
 def format_position(name: str, position: float, unit: str = "m") -> str:
-    """Format the position of a plane on an axis: ``z = −0.10 µm``."""
+    """Format the position of a plane on an axis: ``z = −0.10 µm``.
+
+    Args:
+        name: Name of the axis.
+        position: The position, in ``unit``.
+        unit: ``m``, which is shown in µm, or ``voxel``.
+    """
     factor, label = display_unit(unit)
     return f"${name}$ = {position * factor + 0.0:.2f} {label}".replace("-", "−")
 
 
-def round_length(longest: float) -> float:
-    """Return the largest of 1, 2, 5 × 10ⁿ that is at most ``longest`` [m]."""
-    decade = 10.0 ** np.floor(np.log10(longest))
-    return float(max(step * decade for step in (1, 2, 5) if step * decade <= longest * (1 + 1e-9)))
+def round_length(limit: float) -> float:
+    """Return the largest of 1, 2, 5 × 10ⁿ that is at most a limit, in the unit of the limit."""
+    decade = 10.0 ** np.floor(np.log10(limit))
+    return float(max(step * decade for step in (1, 2, 5) if step * decade <= limit * (1 + 1e-9)))
 
 
 def add_scale_bar(
     axes: "matplotlib.axes.Axes",
     width: float,
     *,
-    share: float = 0.28,
+    fraction: float = 0.28,
     colour: str = "white",
     size: float = 7.5,
     unit: str = "m",
@@ -201,16 +227,16 @@ def add_scale_bar(
 
     Args:
         axes: Axes that contain only an image.
-        width: [m] Width of the image.
-        share: Largest length of the bar, as a fraction of the width.
+        width: Width of the image, in ``unit``.
+        fraction: Largest length of the bar relative to the width.
         colour: Colour of bar and text.
         size: [pt] Font size.
-        unit: Unit of the width: ``m`` or ``voxel``.
+        unit: Unit of lengths in the figure: ``m`` or ``voxel``.
     """
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import AbstractPathEffect, withStroke
 
-    length = round_length(width * share)
+    length = round_length(width * fraction)
     box = axes.get_window_extent()
     aspect = box.width / max(box.height, 1)
     right, bottom, thick = 0.95, 0.05 * max(aspect, 0.3), 0.014 * max(aspect, 0.3)
@@ -257,7 +283,7 @@ def add_colour_bar(
     from matplotlib.ticker import FuncFormatter
 
     bar = figure.colorbar(image, cax=axes)
-    text, factor = (label, 1.0) if isinstance(label, str) else _colour_bar_label(label, *image.get_clim())
+    factor, text = (1.0, label) if isinstance(label, str) else _colour_bar_unit(label, *image.get_clim())
     bar.set_label(text)
     bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(width=0.6, length=2.5)
@@ -271,15 +297,18 @@ def add_colour_bar(
 def colour_range(
     values: Float[np.ndarray, "..."], background: float | None = None, *, outliers: float = 2e-4
 ) -> tuple[float, float]:
-    """Choose the values of the first and the last colour.
+    """Choose the colour limits (vmin, vmax) of values.
 
-    If all but a tenth of the range lies on one side of the background, the background has the first or the last colour,
-    so that the medium looks empty.
+    If all but a tenth of the range lies on one side of the background, the background becomes the limit at the other
+    side, so that the medium has the first or the last colour and looks empty.
 
     Args:
         values: All values that are drawn with these colours.
         background: Value of the medium; None for values without one.
         outliers: Fraction of the samples at each end that is ignored: few for a smooth model, more for a camera.
+
+    Returns:
+        The lower and the upper limit, in the unit of the values; (0, 1) if no value is finite.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -294,5 +323,5 @@ def colour_range(
         elif high - background < 0.1 * (high - low):
             high = background
     if not high > low:
-        return low - 0.5e-6, high + 0.5e-6
+        return low - _CONSTANT_HALF_RANGE, high + _CONSTANT_HALF_RANGE
     return low, high

@@ -10,7 +10,7 @@ from ..sampled import Sampled
 from ..volume import SIGNED_DISTANCE
 from .planes import Plane, draw_plane
 from .projection import view_rotation
-from .style import add_scale_bar, house_style, single_image_axes
+from .style import add_scale_bar, house_style, new_image_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -60,7 +60,7 @@ def surface_figure(
     down, right = (c + (np.arange(n) - (n - 1) / 2) * pitch for c, n in zip(middle[1:], shade.shape, strict=True))
     plane = Plane(shade.astype(np.float64), down, right, ("y", "x", "z"), middle[0], result.length_unit)
     with house_style():
-        figure, frame, bar = single_image_axes(shade.shape)
+        figure, frame, bar = new_image_figure(shade.shape)
         draw_plane(frame, plane, "bone", (0.0, 1.0), labels=False).set_interpolation("bicubic")
         bar.set_visible(False)
         frame.set_title(f"surface of {name.replace('_', ' ')}", loc="left", pad=4)

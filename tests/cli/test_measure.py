@@ -197,11 +197,11 @@ def model() -> Model:
 
 
 class TestMesh:
-    @pytest.mark.parametrize("ending", [".stl", ".ply", ".obj"])
+    @pytest.mark.parametrize("extension", [".stl", ".ply", ".obj"])
     def test_the_mesh_is_closed_and_in_micrometres(
-        self, ending: str, tmp_path: Path, written: Any, capsys: Any
+        self, extension: str, tmp_path: Path, written: Any, capsys: Any
     ) -> None:
-        path = tmp_path / f"cell{ending}"
+        path = tmp_path / f"cell{extension}"
         assert run_command("mesh", written(cell()), "-o", path) == 0
         assert "lengths in um" in capsys.readouterr().out
         read = trimesh.load_mesh(path)
@@ -258,7 +258,7 @@ class TestMesh:
     @pytest.mark.parametrize(
         ("words", "status", "message"),
         [
-            (["-o", "m.gltf"], 2, "has no ending of a mesh; use one of .stl, .ply, .obj"),
+            (["-o", "m.gltf"], 2, "has no extension of a mesh; use one of .stl, .ply, .obj"),
             (["-o", "m.stl", "--quantity", "density"], 2, "no quantity 'density': there are refractive_index"),
             (["-o", "m.stl", "--spacing", "1 um"], 2, "leave out --spacing"),
             (["-o", "m.stl", "--cell", "2"], 2, "has no cell 2"),

@@ -23,7 +23,7 @@ from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.frame import ModelFrame
 from unflat.recon.grid import MOST_SAMPLES, cell_centres
 from unflat.recon.io.model_file import write_model
-from unflat.recon.io.volume_formats import ENDINGS, outline, read_volume, save
+from unflat.recon.io.volume_formats import EXTENSIONS, outline, read_volume, save
 from unflat.recon.model import Model, ModelQuantity
 from unflat.recon.sampled import Quantity
 from unflat.recon.volume import Volume, centred_axis
@@ -58,7 +58,7 @@ def assert_same(read: Volume, volume: Volume, tolerance: float = 1e-9) -> None:
 
 
 class TestRoundTrips:
-    @pytest.mark.parametrize("ending", ENDINGS)
+    @pytest.mark.parametrize("extension", EXTENSIONS)
     @given(
         shape=st.tuples(*[st.integers(1, 6)] * 3),
         spacing=st.tuples(*[st.floats(1e-9, 1e-4)] * 3),
@@ -68,7 +68,7 @@ class TestRoundTrips:
     @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_a_volume_is_read_as_it_was_written(
         self,
-        ending: str,
+        extension: str,
         shape: tuple[int, int, int],
         spacing: tuple[float, float, float],
         centre: tuple[float, float, float],
@@ -78,22 +78,22 @@ class TestRoundTrips:
         values = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(-10, 10, width=32)))
         z, y, x = (centred_axis(n, d, c) for n, d, c in zip(shape, spacing, centre, strict=True))
         volume = Volume("cell", z, y, x, {INDEX.name: values}, (INDEX,), {"medium_index": 1.337})
-        save(volume, tmp_path / f"v{ending}")
-        read = read_volume(tmp_path / f"v{ending}")
+        save(volume, tmp_path / f"v{extension}")
+        read = read_volume(tmp_path / f"v{extension}")
         np.testing.assert_array_equal(read.main, values)
         # An MRC header is in single precision.
-        relative = 1e-6 if ending == ".mrc" else 1e-10
+        relative = 1e-6 if extension == ".mrc" else 1e-10
         for ours, theirs, d in zip((z, y, x), (read.z, read.y, read.x), spacing, strict=True):
             np.testing.assert_allclose(
                 theirs, ours, rtol=relative, atol=relative * (np.abs(ours).max() + d * len(ours))
             )
         assert read.attributes == volume.attributes
 
-    @pytest.mark.parametrize("ending", [e for e in ENDINGS if e != ".mrc"])
-    def test_several_quantities_keep_their_order_and_units(self, ending: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("extension", [e for e in EXTENSIONS if e != ".mrc"])
+    def test_several_quantities_keep_their_order_and_units(self, extension: str, tmp_path: Path) -> None:
         volume = volume_of((INDEX, ABSORPTION, Quantity("a_length", "m", "")))
-        save(volume, tmp_path / f"v{ending}")
-        read = read_volume(tmp_path / f"v{ending}")
+        save(volume, tmp_path / f"v{extension}")
+        read = read_volume(tmp_path / f"v{extension}")
         assert_same(read, volume)
         assert read.quantities == volume.quantities
 
@@ -101,24 +101,24 @@ class TestRoundTrips:
         save(volume_of(), tmp_path / "v.mrc")
         assert_same(read_volume(tmp_path / "v.mrc"), volume_of(), 1e-6)
 
-    @pytest.mark.parametrize("ending", [".h5", ".npz"])
-    def test_complex_volumes(self, ending: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("extension", [".h5", ".npz"])
+    def test_complex_volumes(self, extension: str, tmp_path: Path) -> None:
         volume = volume_of()
         density = (volume.main * (1 + 2j)).astype(np.complex64)
         volume = Volume("crystal", volume.z, volume.y, volume.x, {"density": density}, (Quantity("density", "1", ""),))
-        save(volume, tmp_path / f"v{ending}")
-        np.testing.assert_array_equal(read_volume(tmp_path / f"v{ending}").main, density)
-        assert read_volume(tmp_path / f"v{ending}").kind == "crystal"
+        save(volume, tmp_path / f"v{extension}")
+        np.testing.assert_array_equal(read_volume(tmp_path / f"v{extension}").main, density)
+        assert read_volume(tmp_path / f"v{extension}").kind == "crystal"
         with pytest.raises(ConfigError, match="density is complex"):
             save(volume, tmp_path / "v.mrc")
 
 
 class TestOutlines:
-    @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
+    @pytest.mark.parametrize("extension", [".mrc", ".vti", ".ome.tif"])
     def test_info_shows_grid_quantities_and_units(
-        self, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        path = tmp_path / f"v{ending}"
+        path = tmp_path / f"v{extension}"
         save(volume_of(), path)
         assert run(["info", str(path)]) == 0
         shown = capsys.readouterr().out
@@ -126,9 +126,9 @@ class TestOutlines:
         assert "  refractive_index  float32  [1]" in shown
         assert "medium_index = 1.337" in shown
 
-    @pytest.mark.parametrize("ending", [".mrc", ".vti", ".ome.tif"])
-    def test_an_outline_is_the_volume_without_its_samples(self, ending: str, tmp_path: Path) -> None:
-        path = tmp_path / f"v{ending}"
+    @pytest.mark.parametrize("extension", [".mrc", ".vti", ".ome.tif"])
+    def test_an_outline_is_the_volume_without_its_samples(self, extension: str, tmp_path: Path) -> None:
+        path = tmp_path / f"v{extension}"
         save(volume_of(), path)
         header, read = outline(path), read_volume(path)
         assert header is not None
@@ -263,20 +263,20 @@ class TestPublicReaders:
 
 
 class TestForeignFiles:
-    @pytest.mark.parametrize("ending", ENDINGS)
+    @pytest.mark.parametrize("extension", EXTENSIONS)
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-    def test_a_torn_file_is_refused(self, ending: str, share: float, tmp_path: Path) -> None:
-        path = tmp_path / f"v{ending}"
+    def test_a_torn_file_is_refused(self, extension: str, share: float, tmp_path: Path) -> None:
+        path = tmp_path / f"v{extension}"
         save(volume_of(shape=(9, 40, 40)), path)
         whole = path.read_bytes()
         path.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(DataError, match=rf"v{ending}"):
+        with pytest.raises(DataError, match=rf"v{extension}"):
             read_volume(path)
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="there is no such file"):
             read_volume(tmp_path / "absent.h5")
-        with pytest.raises(ConfigError, match=r"has no ending of a volume file; use one of \.h5"):
+        with pytest.raises(ConfigError, match=r"has no extension of a volume file; use one of \.h5"):
             read_volume(tmp_path / "v.doc")
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["x"] = 1.0
@@ -387,11 +387,11 @@ def model(tmp_path: Path) -> Model:
 
 
 class TestCommand:
-    @pytest.mark.parametrize("ending", ENDINGS)
+    @pytest.mark.parametrize("extension", EXTENSIONS)
     def test_volume_writes_every_format(
-        self, ending: str, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, extension: str, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        path = tmp_path / f"v{ending}"
+        path = tmp_path / f"v{extension}"
         assert run(["volume", str(tmp_path), "-o", str(path)]) == 0
         captured = capsys.readouterr()
         assert f"wrote {path}" in captured.out
@@ -399,7 +399,7 @@ class TestCommand:
         volume = read_volume(path)
         np.testing.assert_allclose(volume.main, model.sample(volume.z, volume.y, volume.x), atol=1e-6)
         np.testing.assert_allclose(volume.z, [-0.75e-6, -0.25e-6, 0.25e-6, 0.75e-6], rtol=1e-6)
-        assert ("one quantity: refractive_index" in captured.err) == (ending == ".mrc")
+        assert ("one quantity: refractive_index" in captured.err) == (extension == ".mrc")
         assert run(["volume", str(tmp_path), "-o", str(path)]) == 2
         assert run(["volume", str(tmp_path), "-o", str(path), "--force"]) == 0
 
@@ -446,7 +446,7 @@ class TestCommand:
             (["--rotate", "z 3 um"], 2, "an angle such as"),
             (["--rotate", "0,0,0 30deg"], 2, "no direction"),
             (["--quantity", "density"], 2, "there are refractive_index, absorption"),
-            (["-o", "v.doc"], 2, "has no ending of a volume file"),
+            (["-o", "v.doc"], 2, "has no extension of a volume file"),
             (["-o", "absent/v.h5"], 3, "there is no folder"),
         ],
     )
@@ -487,21 +487,21 @@ class TestCommand:
         assert bare.grid().shape == (3, 5, 5)
 
 
-@pytest.mark.parametrize("ending", [".vti", ".ome.tif", ".npz", ".h5"])
+@pytest.mark.parametrize("extension", [".vti", ".ome.tif", ".npz", ".h5"])
 @pytest.mark.parametrize("lacking", [1, 300, 50_000])
-def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, ending: str, lacking: int) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, extension: str, lacking: int) -> None:
     """A disk that lacks only the last few bytes counts, which NumPy's own writer does not notice."""
     volume = volume_of(shape=(20, 30, 40))
-    save(volume, tmp_path / f"whole{ending}")
-    size = (tmp_path / f"whole{ending}").stat().st_size
+    save(volume, tmp_path / f"whole{extension}")
+    size = (tmp_path / f"whole{extension}").stat().st_size
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size - lacking, former[1]))
     try:
-        with pytest.raises(DataError, match=f"torn{ending}: cannot be written: the file is larger than this system"):
-            save(volume, tmp_path / f"torn{ending}")
+        with pytest.raises(DataError, match=f"torn{extension}: cannot be written: the file is larger than this system"):
+            save(volume, tmp_path / f"torn{extension}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
-    assert [file.name for file in tmp_path.iterdir()] == [f"whole{ending}"]
+    assert [file.name for file in tmp_path.iterdir()] == [f"whole{extension}"]
 
 
 def test_a_full_disk_leaves_no_stream_to_be_flushed(tmp_path: Path) -> None:
@@ -528,6 +528,6 @@ def test_the_kind_is_that_of_the_caller_if_the_file_has_none(tmp_path: Path) -> 
 def test_an_unknown_kind_is_written_as_unknown(tmp_path: Path) -> None:
     volume = volume_of()
     volume = Volume("", volume.z, volume.y, volume.x, volume.values, volume.quantities)
-    for ending in ENDINGS:
-        save(volume, tmp_path / f"v{ending}")
-        assert read_volume(tmp_path / f"v{ending}", kind="shape").kind == "shape"
+    for extension in EXTENSIONS:
+        save(volume, tmp_path / f"v{extension}")
+        assert read_volume(tmp_path / f"v{extension}", kind="shape").kind == "shape"

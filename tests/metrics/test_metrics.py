@@ -15,12 +15,12 @@ from unflat.recon.experiments.cell.evaluate import score
 from unflat.recon.frame import ModelFrame
 from unflat.recon.metrics import (
     Aperture,
-    brightest_point,
     catalogue,
     correlation,
     estimate_shift,
     filter_visible,
     full_width_half_maximum,
+    index_of_highest_contrast,
     line_width,
     metric_named,
     peak_signal_to_noise,
@@ -118,7 +118,7 @@ def test_the_width_of_a_gaussian_filament_is_right_to_two_percent(
     filament = np.exp(-0.5 * ((z * 1e6 - offset) / sigma) ** 2)[:, None, None]
     filament = filament * np.exp(-0.5 * (y * 1e6 / 0.25) ** 2)[None, :, None] * np.ones(len(x))
     volume = level + sign * filament
-    point = brightest_point(volume, background=level)
+    point = index_of_highest_contrast(volume, background=level)
     assert abs(z[point[0]] * 1e6 - offset) < 0.21
     expected = 2 * np.sqrt(2 * np.log(2)) * sigma * 1e-6
     where = (float(point[0]), float(point[1]), float(point[2]))

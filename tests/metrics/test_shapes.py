@@ -26,7 +26,7 @@ from unflat.recon.metrics.shapes import (
     shape_errors,
     surface_voxels,
 )
-from unflat.recon.metrics.stereology import cylinder, ellipsoid
+from unflat.recon.metrics.stereology import build_ellipsoid, extrude_section
 
 
 def box(shape: tuple[int, int, int], low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
@@ -211,20 +211,20 @@ class TestStereology:
     def test_solids_of_a_disc(self) -> None:
         y, x = np.indices((64, 64)) - 32
         disc = y**2 + x**2 <= 20**2
-        solid = cylinder(disc, 64)
+        solid = extrude_section(disc, 64)
         assert solid.any(axis=(1, 2)).sum() == 20
         np.testing.assert_array_equal(solid[32], disc)
-        egg = ellipsoid(disc, 64)
+        egg = build_ellipsoid(disc, 64)
         assert egg.sum() == pytest.approx(4 / 3 * np.pi * 20 * 20 * 10, rel=0.04)
         assert overlap_error(disc[None], egg[32][None]) < 0.06
         with pytest.raises(DataError, match="empty"):
-            cylinder(np.zeros((8, 8), bool), 8)
+            extrude_section(np.zeros((8, 8), bool), 8)
 
     @pytest.mark.slow
     def test_errors_on_real_cells_are_the_published_ones(self, shared_data: Path) -> None:
         """Compare with the errors of 135 cells in BASELINES, within the deviation of the 108 available ones."""
         tifffile = pytest.importorskip("tifffile")
-        errors: dict[str, list[list[float]]] = {"cylinder": [], "ellipsoid": []}
+        errors: dict[str, list[list[float]]] = {"extrude_section": [], "build_ellipsoid": []}
         with zipfile.ZipFile(shared_data / "shapes" / "red_blood_cells_108.zip") as archive:
             for name in [n for n in archive.namelist() if "/obj/" in n]:
                 truth = tifffile.imread(io.BytesIO(archive.read(name)))
@@ -232,11 +232,11 @@ class TestStereology:
                     0
                 ]
                 truth = otsu_binarize(truth)
-                for solid in (cylinder, ellipsoid):
+                for solid in (extrude_section, build_ellipsoid):
                     errors[solid.__name__].append(list(shape_errors(truth, solid(mask, 64)).values()))
-        assert len(errors["cylinder"]) == 108
-        np.testing.assert_allclose(np.mean(errors["cylinder"], axis=0), (0.492, 0.366, 0.374, 0.278), atol=0.015)
-        np.testing.assert_allclose(np.mean(errors["ellipsoid"], axis=0), (0.620, 0.503, 0.506, 0.552), atol=0.015)
+        assert len(errors["extrude_section"]) == 108
+        np.testing.assert_allclose(np.mean(errors["extrude_section"], axis=0), (0.492, 0.366, 0.374, 0.278), atol=0.015)
+        np.testing.assert_allclose(np.mean(errors["build_ellipsoid"], axis=0), (0.620, 0.503, 0.506, 0.552), atol=0.015)
 
 
 class TestTable:

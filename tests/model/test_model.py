@@ -402,11 +402,11 @@ class TestPoints:
         read = points.read_points(tmp_path / name)
         np.testing.assert_allclose(read, np.array([[1, 2, 3], [4, 5, 6]]) * 1e-6, rtol=1e-12)
 
-    @pytest.mark.parametrize("ending", points.ENDINGS)
-    def test_written_values_can_be_read_as_points(self, ending: str, tmp_path: Path) -> None:
-        model, places, path = model_of("voxels"), inside(20), tmp_path / f"v{ending}"
+    @pytest.mark.parametrize("extension", points.EXTENSIONS)
+    def test_written_values_can_be_read_as_points(self, extension: str, tmp_path: Path) -> None:
+        model, places, path = model_of("voxels"), inside(20), tmp_path / f"v{extension}"
         points.write_values(path, places, model.at(places, ["absorption"]), model, ["absorption"])
-        unit = 1e-6 if ending in (".npy", ".npz") else 1  # the others say that they are in metres
+        unit = 1e-6 if extension in (".npy", ".npz") else 1  # the others say that they are in metres
         np.testing.assert_allclose(points.read_points(path, "um"), places * unit, rtol=1e-10)
 
     @pytest.mark.parametrize(

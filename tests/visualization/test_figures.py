@@ -153,10 +153,10 @@ def read_by_ffmpeg(movie: Path, folder: Path) -> list[np.ndarray]:
     return [np.asarray(imageio.imread(file)) for file in sorted(folder.glob("frame*.png"))]
 
 
-@pytest.mark.parametrize("ending", [".gif", ".mp4"])
-def test_movies_hold_every_frame_and_are_readable(model: Model, tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("extension", [".gif", ".mp4"])
+def test_movies_hold_every_frame_and_are_readable(model: Model, tmp_path: Path, extension: str) -> None:
     reported: list[tuple[int, int]] = []
-    movie = tmp_path / f"spin{ending}"
+    movie = tmp_path / f"spin{extension}"
     drawn = list(spin_frames(model, 5, size=97, samples=24))
     write_movie(drawn, movie, total=5, progress=lambda done, total: reported.append((done, total)))
     assert reported == [(i, 5) for i in range(1, 6)]
@@ -168,8 +168,8 @@ def test_movies_hold_every_frame_and_are_readable(model: Model, tmp_path: Path, 
         assert np.abs(after[..., :3].astype(float) - before).mean() < 6
 
 
-@pytest.mark.parametrize("ending", [".gif", ".mp4"])
-def test_a_movie_on_a_full_disk_gives_one_line(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("extension", [".gif", ".mp4"])
+def test_a_movie_on_a_full_disk_gives_one_line(tmp_path: Path, extension: str) -> None:
     code = """
         import resource, signal, sys
         import numpy as np
@@ -185,10 +185,10 @@ def test_a_movie_on_a_full_disk_gives_one_line(tmp_path: Path, ending: str) -> N
             print(error)
             sys.exit(error.status)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / f"spin{ending}")]
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / f"spin{extension}")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stderr) == (3, "")
-    assert f"spin{ending}: cannot be written" in result.stdout
+    assert f"spin{extension}: cannot be written" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,10 +11,10 @@ from ...errors import DataError
 from ...metrics import (
     VISIBLE_SUFFIX,
     Aperture,
-    brightest_point,
     correlation,
     estimate_shift,
     filter_visible,
+    index_of_highest_contrast,
     line_width,
     peak_signal_to_noise,
     relative_l2,
@@ -89,7 +89,7 @@ def _sharpness(true: Contrast, fitted: Contrast, spacing: Shift) -> dict[str, fl
     """Measure the resolution, and the axial width of the truth's brightest feature in both."""
     numbers = {"resolution": shell_correlation(true, fitted, spacing).resolution()}
     if true.shape[0] >= 4:
-        point = brightest_point(true)
+        point = index_of_highest_contrast(true)
         z, y, x = (float(i) for i in point)
         numbers["axial_width"] = line_width(fitted, spacing, (z, y, x), baseline=0.0)
         numbers["axial_width_truth"] = line_width(true, spacing, (z, y, x), baseline=0.0)

@@ -15,7 +15,7 @@ from ...visualization.style import (
     add_scale_bar,
     colour_range,
     house_style,
-    single_image_axes,
+    new_image_figure,
 )
 from .geometry import SSNP_LIMIT
 
@@ -122,7 +122,7 @@ def light_figure(
     picture = predict_image(model, na, defocus=defocus, microscope=scope)
     shown = limits or colour_range(picture, outliers=2e-3)
     with house_style():
-        figure, axes, bar = single_image_axes(picture.shape)
+        figure, axes, bar = new_image_figure(picture.shape)
         image = axes.imshow(picture, cmap=IMAGE_COLOURS, vmin=shown[0], vmax=shown[1], interpolation="bicubic")
         axes.set_xticks([])
         axes.set_yticks([])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...errors import DataError
-from ...visualization.style import ACCENT, SECOND, add_colour_bar, add_label, house_style, new_figure
+from ...visualization.style import ACCENT, SECOND_ACCENT, add_colour_bar, add_label, house_style, new_figure
 from ...volume import Volume
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def draw_agreement(file: Path) -> "matplotlib.figure.Figure":
         figure = new_figure(4.6, 2.4)
         axes = figure.subplots(1, 1)
         figure.subplots_adjust(left=0.12, right=0.98, top=0.96, bottom=0.19)
-        for name, colour, level in (("prtf", ACCENT, np.exp(-1)), ("fsc", SECOND, 0.5)):
+        for name, colour, level in (("prtf", ACCENT, np.exp(-1)), ("fsc", SECOND_ACCENT, 0.5)):
             axes.plot(curves["curves/frequency"], curves[f"curves/{name}"], color=colour, lw=1.3, label=name.upper())
             axes.axhline(float(level), color=colour, lw=0.6, ls=":")
         axes.set_xlabel("spatial frequency (cycles/voxel)")
@@ -137,7 +137,7 @@ def draw_starts(records: list[dict[str, Any]], name: str) -> "matplotlib.figure.
         axes = figure.subplots(1, 1)
         figure.subplots_adjust(left=0.14, right=0.98, top=0.95, bottom=0.22)
         values = [record.get(name) or np.nan for record in records]
-        axes.bar([record["start"] for record in records], values, color=SECOND, width=0.7)
+        axes.bar([record["start"] for record in records], values, color=SECOND_ACCENT, width=0.7)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("start")
         axes.set_ylabel("free likelihood" if name == "llk_free" else "likelihood")

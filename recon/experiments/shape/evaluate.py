@@ -12,7 +12,7 @@ from ...model import Model
 from ...sampled import Sampled
 from ...volume import Volume
 from .binarize import binarize
-from .grids import coincide, resample_shapes
+from .grids import resample_shapes
 from .scores import ShapeScores, score_shapes
 
 _log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def _resample_truth(
             message = "the result's samples are {} {u} apart, as many of the truth {} {u}".format(*shown, u=unit)
             remedy = "one of them has a wrong voxel: set acquisition.voxel_size as the truth has it"
             raise DataError(Diagnostic("", message, remedy))
-        if coincide(grid, target, _CENTRE_TOLERANCE):
+        if grid.coincides(target, _CENTRE_TOLERANCE):
             return known, target
     resampled = resample_shapes(known, grid, target)
     lost = [i for i in range(len(known)) if _reaches_beyond(known[i], grid, target)]

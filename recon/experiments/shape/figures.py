@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...visualization.projection import view_rotation
-from ...visualization.style import ACCENT, INK, SECOND, house_style, new_figure
+from ...visualization.style import ACCENT, INK, SECOND_ACCENT, house_style, new_figure
 from ...visualization.surface import shade_surface
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def draw_errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figur
 def _violins(axes: "matplotlib.axes.Axes", values: list[Float[np.ndarray, " _n"]]) -> None:
     parts = axes.violinplot(values, showmedians=True, showextrema=False)
     for body in cast("list[PolyCollection]", parts["bodies"]):
-        body.set_facecolor(SECOND)
+        body.set_facecolor(SECOND_ACCENT)
         body.set_alpha(0.5)
     parts["cmedians"].set_color(INK)
     rng = np.random.default_rng(0)
@@ -220,8 +220,8 @@ def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
         figure = new_figure(3.6, 2.8)
         axes = figure.subplots()
         for one in volumes.T:
-            axes.plot(area, one, ".", ms=3, color=SECOND, alpha=0.4)
-        axes.plot([], [], ".", color=SECOND, label="draws")
+            axes.plot(area, one, ".", ms=3, color=SECOND_ACCENT, alpha=0.4)
+        axes.plot([], [], ".", color=SECOND_ACCENT, label="draws")
         if true is not None:
             axes.plot(area, true, "x", ms=4, color=ACCENT, label="truth")
         axes.set_xlabel(f"area of the mask [{label}²]")

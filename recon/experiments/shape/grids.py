@@ -1,7 +1,8 @@
 """Grids of shapes, and resampling of shapes to another grid.
 
-The cube of a cell spans its picture. Its samples lie symmetrically about the centre in the plane, at i - (n - 1) / 2;
-along z, sample ``n // 2`` is the section at z = 0.
+The grid of a cell is centred on the section that the image shows: sample i of n along y and x is at i - (n - 1) / 2
+steps from the centre, and sample i of n along z at i - n // 2 steps from the section at z = 0. A cube is such a grid
+with as many samples along z, and as far apart, as across the image.
 """
 
 from collections.abc import Sequence
@@ -14,13 +15,13 @@ from ...model import Model
 from .network.shape_code import HALF, PIXELS
 
 _TIE_SHIFT = 1e-4
-"""[sample] Shift that rounds points half-way between two samples to the later one: no slice gets lost."""
+"""[sample] Shift that rounds points half-way between two samples to the later one, so that no slice is skipped."""
 _HALF_SAMPLE = 0.5 + 1e-3
-"""[sample] Largest distance of a point within the volume to its outermost samples."""
+"""[sample] Distance from the outermost samples up to which a point still lies in the volume: half a voxel."""
 
 
-def cube(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"]) -> Grid:
-    """Build a grid about the centre of a picture.
+def centred_grid(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"]) -> Grid:
+    """Build a grid about the centre of an image.
 
     Args:
         shape: Number of samples (z, y, x).
@@ -32,28 +33,23 @@ def cube(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"])
 
 
 def cube_grid(model: Model, edge: int) -> Grid:
-    """Build the grid of the cube that a model's picture spans, with ``edge`` samples along each axis."""
+    """Build the grid of a model's cube, which is as wide as its image, with ``edge`` samples along each axis [m]."""
     low, high = np.array(model.frame.low), np.array(model.frame.high)
-    return cube((edge,) * 3, (high - low) / (2 * HALF) * PIXELS / edge)
-
-
-def coincide(one: Grid, other: Grid, within: float = 1e-3) -> bool:
-    """Tell whether the samples of two grids coincide, to a share of the distance between them."""
-    if one.shape != other.shape:
-        return False
-    pairs = zip(one.axes, other.axes, strict=True)
-    return all(np.abs(a - b).max() <= within * (a[-1] - a[0]) / max(len(a) - 1, 1) for a, b in pairs)
+    return centred_grid((edge,) * 3, (high - low) / (2 * HALF) * PIXELS / edge)
 
 
 def resample_shapes(inside: Bool[np.ndarray, "cell n m k"], grid: Grid, target: Grid) -> Bool[np.ndarray, "cell z y x"]:
-    """Resample shapes to another grid by linear interpolation; outside lies beyond their samples.
+    """Resample shapes to another grid by linear interpolation. Points beyond the grid of the shapes are outside them.
 
     Args:
-        inside: Samples inside each shape.
+        inside: Mask of the samples inside each shape.
         grid: Grid of the shapes.
         target: The other grid, in the same unit.
+
+    Returns:
+        Mask of the samples of ``target`` inside each shape.
     """
-    if coincide(grid, target):
+    if grid.coincides(target):
         return inside
     from scipy.ndimage import map_coordinates
 
@@ -66,5 +62,5 @@ def resample_shapes(inside: Bool[np.ndarray, "cell n m k"], grid: Grid, target: 
         beyond.append(is_beyond.reshape([-1 if i == axis else 1 for i in range(3)]))
     index = np.meshgrid(*rows, indexing="ij")
     outside = beyond[0] | beyond[1] | beyond[2]
-    resampled = [map_coordinates(one.astype(np.float32), index, order=1, mode="nearest") > 0.5 for one in inside]
+    resampled = [map_coordinates(shape.astype(np.float32), index, order=1, mode="nearest") > 0.5 for shape in inside]
     return np.asarray(np.stack(resampled) & ~outside)

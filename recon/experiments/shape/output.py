@@ -16,7 +16,7 @@ from ...runs import RunContext, new_hdf5, write_atomically
 from ...volume import SIGNED_DISTANCE
 from .cells import CellBatch
 from .config import ShapeSettings
-from .grids import cube, cube_grid, resample_shapes
+from .grids import centred_grid, cube_grid, resample_shapes
 from .model import build_model
 from .network.inputs import PictureInput
 from .schema import OCCUPANCY
@@ -160,7 +160,7 @@ def _resize_mask(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray,
 
 def _unit_cube(edge: int) -> Grid:
     """Grid of a cube whose edge is 1."""
-    return cube((edge,) * 3, (1 / edge,) * 3)
+    return centred_grid((edge,) * 3, (1 / edge,) * 3)
 
 
 def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.ndarray | None) -> None:
@@ -172,7 +172,7 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
         write_root_attributes(file, "unflat-volume", "shape", "volume")
         group = file.create_group("volume")
         group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
-        for name, axis in zip("zyx", cube((edge,) * 3, step).axes, strict=True):
+        for name, axis in zip("zyx", centred_grid((edge,) * 3, step).axes, strict=True):
             group.create_dataset(name, data=axis).attrs["units"] = first.length_unit
         chunks = (1, 1, *filled.shape[2:])
         data = group.create_dataset(

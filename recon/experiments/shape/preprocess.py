@@ -14,7 +14,7 @@ from ...errors import ConfigError, Diagnostic
 from ...volume import Volume
 from .cell_crops import CellCrop, LoadedCells
 from .config import ShapeAcquisition
-from .grids import cube
+from .grids import centred_grid
 from .schema import OCCUPANCY
 
 _log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def _truth(crops: Sequence[CellCrop], step: tuple[float, float, float] | None) -
     if any(crop.truth is None for crop in crops):
         return None
     occupancy = np.stack([crop.truth for crop in crops if crop.truth is not None])[:, None]
-    z, y, x = cube(occupancy.shape[2:], step or (1.0, 1.0, 1.0)).axes
+    z, y, x = centred_grid(occupancy.shape[2:], step or (1.0, 1.0, 1.0)).axes
     unit: Literal["m", "voxel"] = "m" if step is not None else "voxel"
     names, labels = (tuple(getattr(crop, attribute) for crop in crops) for attribute in ("name", "label"))
     return Volume("shape", z, y, x, {OCCUPANCY.name: occupancy}, (OCCUPANCY,), {}, unit, names, labels)

@@ -21,7 +21,7 @@ from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...errors import DataError, Diagnostic
 from ...io.tiff import natural_order, read_image
 
-ENDINGS = (".tif", ".tiff", ".png", ".npy")
+EXTENSIONS = (".tif", ".tiff", ".png", ".npy")
 _PARTS = {
     "image": ("image", "images"),
     "mask": ("mask", "masks"),
@@ -156,10 +156,10 @@ def read_file(sections: Sections, name: str) -> FolderImage:
         DataError: If the file is damaged.
     """
     try:
-        data, ending = io.BytesIO(sections.read(name)), PurePosixPath(name).suffix.lower()
-        if ending == ".npy":
+        data, extension = io.BytesIO(sections.read(name)), PurePosixPath(name).suffix.lower()
+        if extension == ".npy":
             return FolderImage(np.load(data, allow_pickle=False))
-        if ending == ".png":
+        if extension == ".png":
             import imageio.v3 as imageio
 
             return FolderImage(np.asarray(imageio.imread(data, extension=".png")))
@@ -201,7 +201,7 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def _readable(name: str) -> bool:
-    return name.lower().endswith(ENDINGS) and not name.startswith(".")
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
 
 
 def _part(path: PurePosixPath) -> str:

@@ -20,7 +20,7 @@ from ...runs.context import Progress, silent
 from ...volume import Volume
 from .cell_crops import SMALLEST
 from .config import ShapeSettings
-from .grids import cube
+from .grids import centred_grid
 from .schema import OCCUPANCY
 
 FIELD = 10.9e-6
@@ -135,7 +135,7 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
         cells.append(_simulate_visible(rng, section.classes[number % len(section.classes)], section.pixels))
         progress(number + 1, section.cells)
     edge, spacing = section.pixels, cells[0].spacing
-    z, y, x = cube((edge,) * 3, (spacing,) * 3).axes
+    z, y, x = centred_grid((edge,) * 3, (spacing,) * 3).axes
     occupancy = np.stack([cell.inside for cell in cells])[:, None].astype(np.uint8)
     arrays = {
         "images": np.stack([cell.image for cell in cells]).astype(np.float32),

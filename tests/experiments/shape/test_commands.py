@@ -17,6 +17,7 @@ from unflat.recon.errors import ConfigError, DataError, Stopped
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape import figures, report
+from unflat.recon.experiments.shape.network.checkpoint import PredictionState
 from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train
@@ -332,6 +333,19 @@ def test_a_resumed_prediction_has_the_same_shapes(
     ):
         for key, weights in unflat.load(one).weights.items():
             np.testing.assert_array_equal(weights, unflat.load(other).weights[key])
+
+
+@pytest.mark.parametrize(("cells", "draws"), [(3, 2), (2, 1)])
+def test_a_checkpoint_of_another_number_of_cells_or_draws_is_refused(tmp_path: Path, cells: int, draws: int) -> None:
+    with RunFolder.create(tmp_path / "run", fingerprint={}) as folder:
+        context = RunContext(None, folder, should_stop=lambda: "asked")
+        state = PredictionState.restore(context, 2, 2)
+        state.shapes_drawn = 3
+        with pytest.raises(Stopped, match="3 of 4 shapes"):
+            state.stop_if_asked(context)
+        assert PredictionState.restore(context, 2, 2).shapes_drawn == 3
+        with pytest.raises(ConfigError, match=f"of 2 cells with 2 draws each.* of {cells} with {draws}.*--force"):
+            PredictionState.restore(context, cells, draws)
 
 
 def test_figures_have_rows_downwards_and_all_draws(work: Path, tmp_path: Path) -> None:

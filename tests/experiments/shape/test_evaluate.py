@@ -13,7 +13,7 @@ from unflat.recon.errors import DataError
 from unflat.recon.experiments.shape.binarize import binarize
 from unflat.recon.experiments.shape.cells import CellImage
 from unflat.recon.experiments.shape.evaluate import evaluate
-from unflat.recon.experiments.shape.grids import cube, cube_grid, resample_shapes
+from unflat.recon.experiments.shape.grids import centred_grid, cube_grid, resample_shapes
 from unflat.recon.experiments.shape.model import build_model
 from unflat.recon.experiments.shape.network.inputs import to_network_input
 from unflat.recon.experiments.shape.network.shape_code import encode, pixel_centres
@@ -29,14 +29,14 @@ DISTANCE = Quantity(SIGNED_DISTANCE, "m", "distance to the surface, negative ins
 
 def distance_of(radius: float, edge: int = 64, centre: tuple[float, float, float] = (0.0, 2.0, -3.0)) -> np.ndarray:
     """[voxel of 64] To the surface of a ball, in the cube's samples."""
-    axes = np.meshgrid(*cube((edge,) * 3, (64 / edge,) * 3).axes, indexing="ij")
+    axes = np.meshgrid(*centred_grid((edge,) * 3, (64 / edge,) * 3).axes, indexing="ij")
     apart = sum((axis - c) ** 2 for axis, c in zip(axes, centre, strict=True))
     return np.asarray(np.sqrt(apart) - radius)
 
 
 def volume_of(values: np.ndarray, quantity: Quantity = OCCUPANCY, names: Sequence[str] = (), **more: object) -> Volume:
     edge = values.shape[-1]
-    axes = cube((edge,) * 3, (VOXEL * 64 / edge,) * 3).axes
+    axes = centred_grid((edge,) * 3, (VOXEL * 64 / edge,) * 3).axes
     volume = Volume("shape", *axes, {quantity.name: values}, (quantity,), names=tuple(names))
     return replace(volume, **more)  # type: ignore[arg-type]
 
@@ -87,7 +87,9 @@ class TestGrids:
     @pytest.mark.parametrize("edge", [32, 48, 96, 128])
     def test_a_shape_keeps_its_volume_and_place_on_finer_and_coarser_samples(self, edge: int) -> None:
         inside = (distance_of(15) < 0)[None]
-        resampled = resample_shapes(inside, cube((64,) * 3, (1.0,) * 3), cube((edge,) * 3, (64 / edge,) * 3))
+        resampled = resample_shapes(
+            inside, centred_grid((64,) * 3, (1.0,) * 3), centred_grid((edge,) * 3, (64 / edge,) * 3)
+        )
         assert resampled.sum() * (64 / edge) ** 3 == pytest.approx(inside.sum(), rel=0.04)
         expected = distance_of(15, edge)
         far = np.abs(expected) > 1.5 * max(1, 64 / edge)
@@ -95,7 +97,7 @@ class TestGrids:
 
     def test_samples_at_the_border_are_retained(self) -> None:
         resampled = resample_shapes(
-            np.ones((1, 8, 8, 8), bool), cube((8,) * 3, (1.0,) * 3), cube((16,) * 3, (0.5,) * 3)
+            np.ones((1, 8, 8, 8), bool), centred_grid((8,) * 3, (1.0,) * 3), centred_grid((16,) * 3, (0.5,) * 3)
         )
         assert resampled[0, 1:].all()
 

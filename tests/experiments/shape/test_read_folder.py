@@ -48,15 +48,15 @@ def a_cell(size: int = 48, label: str = "discocyte") -> tuple[np.ndarray, np.nda
     return np.maximum(section // 2, 3), section, volume
 
 
-def put(root: Path, name: str, parts: dict[str, np.ndarray], ending: str = ".tif", **more: Any) -> None:
+def put(root: Path, name: str, parts: dict[str, np.ndarray], extension: str = ".tif", **more: Any) -> None:
     import imageio.v3 as imageio
 
     for part, values in parts.items():
-        path = root / part / f"{name}{ending}"
+        path = root / part / f"{name}{extension}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if ending == ".npy":
+        if extension == ".npy":
             np.save(path, values)
-        elif ending == ".png":
+        elif extension == ".png":
             imageio.imwrite(path, values)
         else:
             tifffile.imwrite(path, values, **more)
@@ -132,14 +132,14 @@ def test_trees_of_one_last_name_have_distinct_cells(tmp_path: Path) -> None:
     assert list(reading(tmp_path)["name"]) == ["a/train/x_1", "b/train/x_1"]
 
 
-@pytest.mark.parametrize("ending", [".png", ".npy"])
-def test_trees_archives_and_other_formats(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("extension", [".png", ".npy"])
+def test_trees_archives_and_other_formats(tmp_path: Path, extension: str) -> None:
     image, mask, _ = a_cell()
-    put(tmp_path / "data/train", "knizocyte_1", {"image": image, "mask": mask}, ending)
-    put(tmp_path / "data/test", "knizocyte_1", {"image": image, "mask": mask}, ending)
+    put(tmp_path / "data/train", "knizocyte_1", {"image": image, "mask": mask}, extension)
+    put(tmp_path / "data/test", "knizocyte_1", {"image": image, "mask": mask}, extension)
     archive = tmp_path / "data.zip"
     with zipfile.ZipFile(archive, "w") as file:
-        for path in (tmp_path / "data").rglob(f"*{ending}"):
+        for path in (tmp_path / "data").rglob(f"*{extension}"):
             file.write(path, f"all/{path.relative_to(tmp_path / 'data').as_posix()}")
     for path in (tmp_path / "data", archive):
         assert is_sections(path)

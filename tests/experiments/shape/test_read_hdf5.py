@@ -13,7 +13,7 @@ from unflat.recon.config.base import Settings
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.shape.cells import to_cell_batch
 from unflat.recon.experiments.shape.config import ShapeAcquisition, ShapeSettings
-from unflat.recon.experiments.shape.grids import cube
+from unflat.recon.experiments.shape.grids import centred_grid
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import OCCUPANCY, SCHEMA
 from unflat.recon.experiments.shape.simulate import simulate
@@ -55,7 +55,7 @@ def acquired(edge: int = 32, count: int = 3, truth: Volume | None = None) -> Acq
         "voxel_size": np.full(3, STEP),
         "name": np.array([f"ball_{i}" for i in range(count)]),
     }
-    own = Volume("shape", *cube((edge,) * 3, (STEP,) * 3).axes, {"occupancy": inside}, (OCCUPANCY,))
+    own = Volume("shape", *centred_grid((edge,) * 3, (STEP,) * 3).axes, {"occupancy": inside}, (OCCUPANCY,))
     return Acquisition("shape", arrays, "made", truth or own)
 
 
@@ -182,7 +182,7 @@ def test_useless_masks_and_masks_at_the_border_are_reported(tmp_path: Path, capl
 
 
 def test_a_truth_may_be_a_distance(tmp_path: Path) -> None:
-    axes = cube((32,) * 3, (STEP,) * 3).axes
+    axes = centred_grid((32,) * 3, (STEP,) * 3).axes
     far = np.linalg.norm(np.indices((32,) * 3) - 16, axis=0)
     distance = np.stack([far - r for r in (5.0, 7.0, 9.0)])[:, None] * STEP
     truth = Volume("shape", *axes, {SIGNED_DISTANCE: distance}, (Quantity(SIGNED_DISTANCE, "m", ""),))
@@ -204,14 +204,16 @@ def test_a_truth_may_be_a_distance(tmp_path: Path) -> None:
 def test_a_truth_that_does_not_fit_is_refused(
     tmp_path: Path, shape: tuple[int, ...], steps: tuple[float, ...], message: str
 ) -> None:
-    truth = Volume("shape", *cube(shape[-3:], steps).axes, {"occupancy": np.ones(shape, np.uint8)}, (OCCUPANCY,))
+    truth = Volume(
+        "shape", *centred_grid(shape[-3:], steps).axes, {"occupancy": np.ones(shape, np.uint8)}, (OCCUPANCY,)
+    )
     with pytest.raises(DataError, match=message):
         reading(saved(tmp_path / "cells.h5", acquired(truth=truth)))
 
 
 def test_a_flat_truth_is_padded_and_not_stretched(tmp_path: Path) -> None:
     flat = np.stack([ball(32, 5 + 2 * i)[4:29] for i in range(3)])[:, None].astype(np.uint8)
-    truth = Volume("shape", *cube((25, 32, 32), (STEP,) * 3).axes, {"occupancy": flat}, (OCCUPANCY,))
+    truth = Volume("shape", *centred_grid((25, 32, 32), (STEP,) * 3).axes, {"occupancy": flat}, (OCCUPANCY,))
     acquisition = reading(saved(tmp_path / "cells.h5", acquired(truth=truth))).truth
     assert acquisition is not None
     np.testing.assert_array_equal(acquisition.main[2, 0] > 0.5, ball(32, 9))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ....errors import Stopped
+from ....errors import ConfigError, Stopped
 from ....runs import RunContext
 from .shape_code import EDGE
 
@@ -19,39 +19,55 @@ class PredictionState:
     """A prediction in progress.
 
     Args:
-        codes: Code of each cell and draw; 0 where nothing is drawn yet.
-        misfits: Misfit of the pictures before and after each draw was refined.
-        drawn: Number of shapes that are drawn, in the order of cells and then draws.
-        refined: Number of cells whose draws are refined.
+        codes: Code of each cell and draw; 0 for a shape that is not drawn yet.
+        misfits: Misfit of each draw's simulated image to the measured one before and after refinement, as `misfit`
+            in the module `refine` defines it; 0 for a cell that is not refined yet.
+        shapes_drawn: Number of shapes that are drawn, in the order of cells and then draws.
+        cells_refined: Number of cells whose draws are refined, in the order of cells.
     """
 
     codes: Float[np.ndarray, "cell draw z y x"]
     misfits: Float[np.ndarray, "cell draw 2"]
-    drawn: int = 0
-    refined: int = 0
+    shapes_drawn: int = 0
+    cells_refined: int = 0
 
     @classmethod
-    def restore(cls, work: RunContext, cells: int, draws: int) -> "PredictionState":
-        """Load the newest checkpoint of a run, or begin a prediction of so many cells and draws."""
-        state = work.folder.latest_checkpoint()
-        if state is None:
-            codes = np.zeros((cells, draws, EDGE, EDGE, EDGE), np.float32)
-            return cls(codes, np.zeros((cells, draws, 2), np.float32))
-        arrays = state.arrays
-        return cls(arrays["codes"], arrays["misfits"], int(state.metadata["drawn"]), int(state.metadata["refined"]))
+    def restore(cls, context: RunContext, cells: int, draws_per_cell: int) -> "PredictionState":
+        """Load the newest checkpoint of a run, or begin a prediction if there is none.
 
-    def stop_if_asked(self, work: RunContext) -> None:
-        """Save a checkpoint and stop, if that was requested.
+        Args:
+            context: Context of the run, whose folder holds the checkpoints.
+            cells: Number of cells of the prediction.
+            draws_per_cell: Number of draws of each cell.
 
         Raises:
-            Stopped: If a stop was requested.
+            ConfigError: If the checkpoint has another number of cells or draws.
         """
-        if (reason := work.should_stop()) is None:
+        checkpoint = context.folder.latest_checkpoint()
+        if checkpoint is None:
+            codes = np.zeros((cells, draws_per_cell, EDGE, EDGE, EDGE), np.float32)
+            return cls(codes, np.zeros((cells, draws_per_cell, 2), np.float32))
+        codes, counts = checkpoint.arrays["codes"], checkpoint.metadata
+        if codes.shape[:2] != (cells, draws_per_cell):
+            raise ConfigError(
+                f"the checkpoint is of {codes.shape[0]} cells with {codes.shape[1]} draws each, and this prediction is "
+                f"of {cells} with {draws_per_cell}; continue with the same cells and config, or start anew with --force"
+            )
+        return cls(codes, checkpoint.arrays["misfits"], int(counts["drawn"]), int(counts["refined"]))
+
+    def stop_if_asked(self, context: RunContext) -> None:
+        """Save a checkpoint and end the run if a stop was requested; otherwise do nothing, and save nothing.
+
+        Raises:
+            Stopped: If a stop was requested, after the checkpoint is saved.
+        """
+        if (reason := context.should_stop()) is None:
             return
-        counts = {"drawn": self.drawn, "refined": self.refined}
-        work.folder.save_checkpoint(self.drawn + self.refined, {"codes": self.codes, "misfits": self.misfits}, counts)
-        cells, draws = self.codes.shape[:2]
-        done = f"{self.drawn} of {cells * draws} shapes were drawn"
-        if self.refined:
-            done = f"{self.refined} of {cells} cells were refined"
+        arrays = {"codes": self.codes, "misfits": self.misfits}
+        counts = {"drawn": self.shapes_drawn, "refined": self.cells_refined}
+        context.folder.save_checkpoint(self.shapes_drawn + self.cells_refined, arrays, counts)
+        cells, draws_per_cell = self.codes.shape[:2]
+        done = f"{self.shapes_drawn} of {cells * draws_per_cell} shapes were drawn"
+        if self.cells_refined:
+            done = f"{self.cells_refined} of {cells} cells were refined"
         raise Stopped(f"{reason}: stopped after {done}; run again with --resume to go on")

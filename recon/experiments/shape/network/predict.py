@@ -69,7 +69,7 @@ def _draw(
     denoiser, prior = load_network(network, ShapeDenoiser), ThicknessPrior.from_arrays(network.statistics)
     predicted = [prior.predict(picture) for picture in pictures]
     steps = 1 if settings.mean else settings.steps or network.steps
-    for first in range(state.drawn, len(pairs), _BATCH):
+    for first in range(state.shapes_drawn, len(pairs), _BATCH):
         some = pairs[first : first + _BATCH]
         filled = some + [some[-1]] * (min(_BATCH, _power_of_two(len(some))) - len(some))  # One program for most sizes.
         noise, deviations = zip(*(_noise([*seeds[cell], draw], settings) for cell, draw in filled), strict=True)
@@ -81,9 +81,9 @@ def _draw(
         codes = np.asarray(flow.draw(denoiser, jnp.asarray(np.stack(seen)), start, steps))
         for (cell, draw), code in zip(some, codes, strict=False):
             state.codes[cell, draw] = code
-        state.drawn = first + len(some)
-        context.progress(state.drawn, len(pairs))
-        if state.drawn < len(pairs):
+        state.shapes_drawn = first + len(some)
+        context.progress(state.shapes_drawn, len(pairs))
+        if state.shapes_drawn < len(pairs):
             state.stop_if_asked(context)
 
 

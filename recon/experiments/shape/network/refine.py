@@ -24,16 +24,17 @@ from .psf import read_psf
 from .shape_code import PIXELS, UNIT, interpolation_matrix, pixel_centres
 
 _SLICES = 24
-"""Slices of the stack around the section whose light reaches it."""
+"""Number of slices of the simulated stack: those around the section whose light reaches it."""
 _STEPS = (2.0, 1.0, 1.0)
-"""[pixel] Distance between the samples of that stack (z, y, x)."""
+"""[pixel] Distance between the samples of the simulated stack (z, y, x)."""
 _LATERAL, _AXIAL, _HALO, _HALO_WIDTH = 0.9, 2.5, 0.25, 3.5
-"""[pixel] Widths of the blur, and share of the halo, of the microscope that imaged the real cells."""
+"""Blur of the microscope that imaged the real cells: lateral and axial width [pixel], fraction and width of a halo."""
 _MEMBRANE = 3.5
 """[pixel] Initial brightness of the membrane, as in `fluorescence.Stain`."""
 _PENALTY = 20.0
 """Weight of the mean square change of a code relative to the misfit of the picture."""
 _RATE = 0.02
+"""Learning rate of the fit."""
 
 Blurring: TypeAlias = light.MicroscopePsf | Float[Array, "a b c"]
 """Blur of the microscope: Gaussians, or samples of its point-spread function."""
@@ -47,7 +48,7 @@ class RefinedDraws(NamedTuple):
 
 
 def refine(
-    state: PredictionState, inputs: list[PictureInput], blur: Blurring, steps: int, work: RunContext
+    state: PredictionState, inputs: list[PictureInput], blur: Blurring, steps: int, context: RunContext
 ) -> dict[str, float]:
     """Fit all draws to their pictures.
 
@@ -56,22 +57,22 @@ def refine(
         inputs: Pictures of the cells.
         blur: Blur of the microscope.
         steps: Number of steps of the optimiser.
-        work: Context of the run: progress callback, stop request and checkpoints.
+        context: Context of the run: progress callback, stop request and checkpoints.
 
     Returns:
-        Misfit of the pictures before and after, mean over cells and draws.
+        ``picture_before`` and ``picture_after``: misfit before and after the fit, mean over cells and draws.
 
     Raises:
         Stopped: If a stop was requested.
     """
-    for i in range(state.refined, len(inputs)):
+    for i in range(state.cells_refined, len(inputs)):
         drawn, image = jnp.asarray(state.codes[i]), jnp.asarray(inputs[i].image, jnp.float32)
         codes, before, after = _fit(drawn, image, blur, steps)
         state.codes[i], state.misfits[i, :, 0], state.misfits[i, :, 1] = codes, before, after
-        state.refined = i + 1
-        work.progress(state.refined, len(inputs))
-        if state.refined < len(inputs):
-            state.stop_if_asked(work)
+        state.cells_refined = i + 1
+        context.progress(state.cells_refined, len(inputs))
+        if state.cells_refined < len(inputs):
+            state.stop_if_asked(context)
     before, after = state.misfits.mean(axis=(0, 1))
     return {"picture_before": float(before), "picture_after": float(after)}
 
@@ -91,7 +92,7 @@ def load_blur(settings: ShapePredict, cells: CellBatch) -> Blurring:
 def _fit(
     drawn: Float[Array, "draw 16 16 16"], image: Float[Array, "y x"], blur: Blurring, steps: int
 ) -> tuple[Float[Array, "draw 16 16 16"], Float[Array, " draw"], Float[Array, " draw"]]:
-    """Fit codes; return them, and the misfits of the pictures before and after."""
+    """Fit the codes of a cell's draws; return them, and the misfit of each draw before and after."""
     adam = optax.adam(_RATE)
     start = RefinedDraws(drawn, jnp.full(len(drawn), jnp.log(_MEMBRANE)))
 
@@ -110,7 +111,7 @@ def _fit(
 
 
 def misfit(fitted: RefinedDraws, image: Float[Array, "y x"], blur: Blurring) -> Float[Array, " batch"]:
-    """Relative square difference of simulated and measured picture, at the best brightness."""
+    """Compute the misfit of each code: ∑(g·simulated − measured)² / ∑measured², at the best brightness g."""
     simulated = simulate_images(fitted.codes, jnp.exp(fitted.membrane), blur)
     measured = image[None]
     power = jnp.maximum((simulated**2).sum(axis=(1, 2)), 1e-6)
