@@ -89,6 +89,7 @@ class _Ensemble:
             fits.append(fit)
             if checkpoint is not None and _restore(fit, checkpoint):
                 continue
+            fit.init()
             outcome = self._fit_member(fit, fits)
             if outcome is Status.STOPPED:
                 reason = self.context.should_stop() or "asked to stop"
@@ -111,14 +112,14 @@ class _Ensemble:
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
             self.context.progress(before + step, total, **last)
 
-        def save_checkpoint(step: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        def save_checkpoint(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
             state, done = dict(arrays), {}
             for other in fits[:-1]:
                 saved: list[tuple[int, dict[str, np.ndarray], dict[str, Any]]] = []
                 other.save(Callbacks(save_checkpoint=lambda *parts, saved=saved: saved.append(parts)))
                 state |= {f"done/{other.member}/{name}": array for name, array in saved[0][1].items()}
                 done[str(other.member)] = saved[0][2] | {"step": saved[0][0]}
-            attributes = facts | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
+            attributes = metadata | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
             folder.save_checkpoint(before + step, state, attributes)
 
         ended = False

@@ -95,7 +95,9 @@ class Fit(Trainer):
         return cast(FitState, self._state)
 
     def init(self) -> None:
-        """Start from the experiment's initial guess, if it has one."""
+        """Start from the experiment's initial guess, if it has one; a fit that was restored stays as it is."""
+        if self._state is not None:
+            return
         likelihood = self.objective.likelihood
         start = likelihood.initial_guess(self.trained)
         self._state = self.objective.init(self.seed + 1000 * self.member, start)

@@ -119,15 +119,21 @@ def test_a_report_is_written_again(kind: str, files: Path) -> None:
     assert report.stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(("kind", "command"), [("cell", "fit"), ("crystal", "phase")])
-def test_a_checkpoint_of_that_time_is_refused_and_left_as_it_is(
-    kind: str, command: str, files: Path, capsys: pytest.CaptureFixture[str]
+def test_a_fit_that_stopped_resumes(files: Path) -> None:
+    folder = files / "cell"
+    words = [str(folder / name) for name in ("config.yaml", "acquisition.h5")]
+    assert run(["fit", *words, "-o", str(folder / "stopped"), "--resume"]) == 0
+    assert (folder / "stopped" / "DONE").is_file()
+
+
+def test_a_checkpoint_of_phase_retrieval_is_refused_and_left_as_it_is(
+    files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Checkpoints of that time restore states by position; later ones by name."""
-    folder = files / kind
+    """Phase retrieval restored its state by position then, and does so by name now."""
+    folder = files / "crystal"
     checkpoints = sorted((folder / "stopped" / "checkpoint").iterdir())
     words = [str(folder / name) for name in ("config.yaml", "acquisition.h5")]
-    assert run([command, *words, "-o", str(folder / "stopped"), "--resume"]) == 3
+    assert run(["phase", *words, "-o", str(folder / "stopped"), "--resume"]) == 3
     message = " ".join(capsys.readouterr().err.split())
     assert "the newest checkpoint" in message
     assert "--force" in message
