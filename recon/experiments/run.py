@@ -1,8 +1,8 @@
 """Run of a method in a folder, from its inputs to the end of every run: numbers, gate, report, sentinel."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,10 @@ def run_method(
         folder.write_config(dump_commented(config))
         provenance = described | {"config": chosen, "device": str(device)}
         context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason)
-        outcome = _execute(experiment, method, context, stop, show_progress)
-        return _finish(experiment, method, outcome, folder, stop, report=options.report)
+        start = time.monotonic()
+        with _interruptible(stop), show_progress(method) as progress:
+            outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
+        return _finish(experiment, method, _add_cost(outcome, start), folder, stop, report=options.report)
 
 
 def _initial_guess(experiment: Experiment, method: str, config: Any) -> dict[str, Path]:
@@ -123,22 +125,22 @@ def _require_outside(inputs: Mapping[str, Path], output: Path) -> None:
             raise ConfigError(Diagnostic(setting, message, "write to another folder with -o"))
 
 
-def _execute(
-    experiment: Experiment, method: str, context: RunContext, stop: StopRequest, show_progress: ShowProgress
-) -> RunOutcome:
-    """Run the method itself."""
-    start = time.monotonic()
+@contextmanager
+def _interruptible(stop: StopRequest) -> Iterator[None]:
+    """Raise `Interrupted` instead of `Stopped` where the request to stop came from the keyboard."""
     try:
-        with show_progress(method) as progress:
-            outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
+        yield
     except Stopped as error:
         if stop.interrupted:
             raise Interrupted(*error.faults) from error
         raise
+
+
+def _add_cost(outcome: RunOutcome, start: float) -> RunOutcome:
+    """Add gate, memory and time to the numbers of an outcome that does not give its own."""
     cost = {"peak_memory_bytes": float(peak_memory()), "seconds": time.monotonic() - start}
-    return replace(
-        outcome, numbers={**outcome.numbers, **_gate_numbers(outcome.gate), **(cost | dict(outcome.numbers))}
-    )
+    numbers = dict(outcome.numbers)
+    return replace(outcome, numbers=numbers | _gate_numbers(outcome.gate) | cost | numbers)
 
 
 def _gate_numbers(gate: Gate | None) -> dict[str, float]:
