@@ -93,8 +93,8 @@ def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, pro
         estimate: Estimate = kind.estimate(settings, measured)
         for line in estimate.lines:
             console.print_line(f"  {line}")
-        if measured is None:
-            return  # without a measurement there is no size to tell of
+        if measured is None or not estimate.seconds:
+            return  # Without a measurement, or for a kind without an estimate, there is no size to print.
         available = available_memory()
         console.print_line(
             f"  memory about {format_bytes(estimate.memory_bytes)} of {format_bytes(available)} available, "

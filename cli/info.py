@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from ..recon.errors import ConfigError
 from ..recon.experiments import experiment_names, get_experiment
+from ..recon.experiments.base import Experiment
 from ..recon.io.inspect import describe
 from ..recon.runs.contents import read_ending
 from . import console
@@ -28,11 +30,22 @@ def command(file: Path) -> None:
       unflat info cell.mrc
       unflat info 'raw/image_*.tif'
     """
-    experiments = [get_experiment(name) for name in experiment_names()]  # A file may name no kind.
+    experiments = _experiments()
     readers = [reader for experiment in experiments for reader in experiment.readers()]
     describers = [describer for experiment in experiments for describer in experiment.describers()]
     for line in _describe_run(file) if _is_run(file) else describe(file, readers, describers):
         console.print_line(line)
+
+
+def _experiments() -> list[Experiment]:
+    """All kinds, since a file may name none; a kind of another package that cannot be loaded is left out."""
+    experiments = []
+    for name in experiment_names():
+        try:
+            experiments.append(get_experiment(name))
+        except ConfigError as error:
+            console.warn(str(error))
+    return experiments
 
 
 def _is_run(path: Path) -> bool:

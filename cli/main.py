@@ -217,8 +217,30 @@ def _unexpected(error: Exception) -> int:
         remedy = "; free some space and run again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         console.error(f"{place}{os.strerror(error.errno)}{remedy}")
         return ExitStatus.DATA
+    if place := _plugin_line(error):
+        console.error(
+            f"error in {place} of the kind's own package: {type(error).__name__}: {summary}; -vv shows the traceback"
+        )
+        return INTERNAL_ERROR
     console.error(
         f"internal error: {type(error).__name__}: {summary}; this is a bug in unflat: please report it, with what "
         "-vv shows"
     )
     return INTERNAL_ERROR
+
+
+def _plugin_line(error: Exception) -> str:
+    """File and line of a package that adds a kind, if it raised the error; empty if unflat did.
+
+    Frames of libraries belong to whichever of the two called them.
+    """
+    from ..recon.experiments import top_level_packages
+
+    own, others = __name__.partition(".")[0], top_level_packages()
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package == own:
+            return ""
+        if package in others:
+            return f"{frame.f_code.co_filename}:{line}"
+    return ""

@@ -1,19 +1,19 @@
 """``unflat simulate``: an acquisition with its truth inside."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..recon.acquisition import Acquisition
+from ..recon.config.entries import Entry
 from ..recon.devices import use
 from ..recon.experiments import get_experiment
 from ..recon.experiments.configs import load_config
 from ..recon.io.write import write
 from . import console
 from .options import PATH, config_options, output_options
-
-if TYPE_CHECKING:
-    from ..recon.experiments.base import Experiment
 
 
 @click.command()
@@ -43,15 +43,24 @@ def command(config: Path, output: Path, force: bool, overrides: list[str]) -> No
     with console.progress("simulate") as progress:
         acquisition = kind.simulate(settings, progress)
     write(acquisition, kind.schema, output)
-    measured = acquisition["images"]
-    views, height, width = measured.shape
-    console.print_line(f"{views} images of {height} × {width} pixels, mean {measured.mean():.4g}{_unit(kind)}")
+    if description := _description(acquisition, kind.schema):
+        console.print_line(description)
     if acquisition.truth is not None:
         console.print_line(f"truth on {' × '.join(map(str, acquisition.truth.shape))} voxels")
     console.report_file(output)
 
 
-def _unit(kind: "Experiment") -> str:
-    """Unit of the images, where they have one."""
-    unit = next(entry.unit for entry in kind.schema if entry.name == "images")
-    return "" if unit == "1" else f" {unit}"
+def _description(acquisition: Acquisition, schema: Sequence[Entry]) -> str:
+    """Describe the main array, the first of the schema that the acquisition holds; empty where it holds none."""
+    entry = next((entry for entry in schema if entry.name in acquisition), None)
+    if entry is None:
+        return ""
+    measured = acquisition[entry.name]
+    size = " × ".join(map(str, measured.shape))
+    text = f"{entry.name}: {size} values" if size else f"{entry.name}: one value"
+    if measured.ndim == 3:
+        views, height, width = measured.shape
+        text = f"{views} images of {height} × {width} pixels"
+    if measured.dtype.kind not in "biufc" or not measured.size:
+        return text
+    return f"{text}, mean {measured.mean():.4g}{'' if entry.unit == '1' else f' {entry.unit}'}"

@@ -17,7 +17,7 @@ from ..config.base import KindSettings
 from ..config.entries import Entry
 from ..errors import ConfigError, DataError, Diagnostic
 from ..runs.context import Progress, RunContext, RunOutcome, silent
-from ..runs.estimate import Estimate, base_estimate
+from ..runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from ..sampled import Quantity
 from ..volume import Volume
 
@@ -148,7 +148,9 @@ class Experiment(ABC):
 
     def estimate(self, config: Any, acquisition: Acquisition | None) -> Estimate:
         """Estimate memory and time of a run from shapes alone; without an acquisition, of the program itself."""
-        return base_estimate()
+        if acquisition is None:
+            return base_estimate()
+        return Estimate(PROGRAM_BYTES, 0.0, [f"the kind {self.name!r} gives no estimate of memory and time"])
 
     # Methods: a kind offers those whose hook it overrides.
 

@@ -1,5 +1,6 @@
 """Run of a method in a folder, from its inputs to the end of every run: numbers, gate, report, sentinel."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +17,8 @@ from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from . import get_experiment
 from .base import Experiment
 from .report import write_run_report
+
+_log = logging.getLogger(__name__)
 
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 """Opens a display of progress under a title."""
@@ -170,13 +173,23 @@ def _finish(
     return replace(outcome, late=f"{late} {LATE}" if late else "", interrupted=stop.interrupted)
 
 
+def _summary_line(experiment: Experiment, numbers: Mapping[str, float]) -> str:
+    """Summary line of the kind; a plain one where that fails, since the result is complete and written."""
+    try:
+        return experiment.summary_line(numbers)
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+        _log.warning("%s.summary_line failed (%s): a plain summary stands instead", type(experiment).__name__, fault)
+        return Experiment.summary_line(experiment, numbers)
+
+
 def run_summary(experiment: Experiment, method: str, numbers: Mapping[str, float]) -> str:
     """Summarise a run in one line."""
     if method == "train":
         validation = experiment.validation_summary(numbers)
         steps = f"trained on {numbers['examples']:,.0f} examples in {numbers['steps']:,.0f} steps"
         return f"{steps}; {validation}" if validation else steps
-    line = experiment.summary_line(numbers)
+    line = _summary_line(experiment, numbers)
     if method == "fit":
         return f"{line} after {numbers['steps']:.0f} step{'' if numbers['steps'] == 1 else 's'}"
     if method == "predict":

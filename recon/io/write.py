@@ -79,12 +79,17 @@ def _write_axes(file: Any, acquisition: Acquisition, schema: Sequence[Entry]) ->
     if group is None or main is None:
         return
     array = acquisition[main.name]
+    layout = next((names for names in main.axes if len(names) == array.ndim), ())
     axes = ["."] * array.ndim
-    if "pixel_size" in acquisition:
-        for axis, pixel in zip(("y", "x"), acquisition["pixel_size"], strict=True):
-            position = main.axes[0].index(axis)
+    if "pixel_size" in acquisition and acquisition["pixel_size"].size in (1, 2):
+        pixels = np.broadcast_to(acquisition["pixel_size"].ravel(), 2)
+        for axis, pixel in zip(("y", "x"), pixels, strict=True):
+            if axis not in layout:
+                continue
+            position = layout.index(axis)
             group[axis] = centred_axis(array.shape[position], float(pixel))
             group[axis].attrs["units"] = "m"
             axes[position] = axis
     group.attrs["signal"] = main.path.rpartition("/")[2]
-    group.attrs["axes"] = axes
+    if axes:
+        group.attrs["axes"] = axes

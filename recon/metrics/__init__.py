@@ -5,6 +5,7 @@ arguments unless its name says so, so that each number is what papers mean by it
 """
 
 from .accuracy import (
+    ACCURACY_METRICS,
     correlation,
     estimate_shift,
     peak_signal_to_noise,
@@ -20,6 +21,7 @@ from .metric import VISIBLE_SUFFIX, Metric
 from .missing_cone import Aperture, filter_visible, visible_frequencies
 
 __all__ = [
+    "ACCURACY_METRICS",
     "VISIBLE_SUFFIX",
     "Aperture",
     "Metric",

@@ -15,6 +15,47 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError
+from .metric import Metric
+
+ACCURACY_METRICS = (
+    Metric(
+        "snr",
+        "SNR of the contrast",
+        "dB",
+        "higher",
+        "20 log10 of the truth's norm over the error's norm, of the contrast to the background.",
+    ),
+    Metric("psnr", "PSNR", "dB", "higher", "The truth's range over the root-mean-square error."),
+    Metric(
+        "ssim",
+        "SSIM",
+        "",
+        "higher",
+        "Structural similarity in windows of 7 voxels; 1 for equal volumes.",
+    ),
+    Metric(
+        "ncc",
+        "NCC",
+        "",
+        "higher",
+        "Correlation with the truth, means removed; 1 for a perfect match.",
+    ),
+    Metric(
+        "nrmse_range",
+        "NRMSE / range",
+        "",
+        "lower",
+        "Root-mean-square error over the truth's range.",
+    ),
+    Metric(
+        "relative_l2",
+        "Relative L2 error",
+        "",
+        "lower",
+        "The error's norm over the norm of the truth's contrast.",
+    ),
+)
+"""Metrics of this module's functions, in the order of tables and reports."""
 
 
 def peak_signal_to_noise(truth: Float[np.ndarray, "..."], result: Float[np.ndarray, "..."]) -> float:

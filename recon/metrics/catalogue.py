@@ -1,7 +1,8 @@
-"""Catalogue of the metrics by name: those that experiments register, and those of any run."""
+"""Catalogue of the metrics by name: those of accuracy, those that experiments register, and those of any run."""
 
 from collections.abc import Iterable
 
+from .accuracy import ACCURACY_METRICS
 from .metric import Metric
 
 _RUN = (
@@ -43,15 +44,21 @@ def register_metrics(metrics: Iterable[Metric]) -> None:
         ValueError: If another metric has one of the names.
     """
     known = catalogue()
+    added: dict[str, Metric] = {}
     for metric in metrics:
-        if known.get(metric.name, metric) != metric:
+        if (known | added).get(metric.name, metric) != metric:
             raise ValueError(f"two metrics have the name {metric.name!r}")
-        _registered[metric.name] = metric
+        added[metric.name] = metric
+    _registered.update(added)  # All or none.
 
 
 def catalogue() -> dict[str, Metric]:
-    """Return all metrics by name, in the order of tables and reports: those of experiments, then those of any run."""
-    return _registered | {metric.name: metric for metric in _RUN}
+    """Return all metrics by name, in the order of tables and reports.
+
+    Those of accuracy are first, then those that experiments register, and those of any run.
+    """
+    general, run = ({metric.name: metric for metric in group} for group in (ACCURACY_METRICS, _RUN))
+    return general | _registered | run
 
 
 def metric_named(name: str) -> Metric:

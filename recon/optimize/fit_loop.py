@@ -68,7 +68,7 @@ class Fit(Trainer):
     @cached_property
     def _compiled_losses(self) -> Callable[[dict[str, Array], dict[str, Array], Batch], Float[Array, " view"]]:
         def losses(parameters: dict[str, Array], nuisance: dict[str, Array], batch: Batch) -> Float[Array, " view"]:
-            return self.objective.likelihood.losses(self.objective.values(parameters), nuisance, batch)
+            return self.objective.losses(self.objective.values(parameters), nuisance, batch)
 
         return jax.jit(losses)
 
@@ -102,7 +102,7 @@ class Fit(Trainer):
         start = likelihood.initial_guess(self.trained)
         self._state = self.objective.init(self.seed + 1000 * self.member, start)
         if start is not None and len(self.withheld):
-            losses = jax.jit(likelihood.losses)(
+            losses = jax.jit(self.objective.losses)(
                 jnp.asarray(start, jnp.float32), self._state.nuisance, likelihood.batch(self.withheld, withheld=True)
             )
             self.start_residual = likelihood.metric(np.asarray(losses))

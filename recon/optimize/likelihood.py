@@ -2,7 +2,8 @@
 
 An experiment becomes fittable by an object with these members. A fit is validated on whole views that it never sees
 (images of a cell), or on withheld pixels of every view (a crystal's rocking curve, which is one view): the experiment
-decides.
+decides. To withhold pixels, `Likelihood.split` lists the same views as fitted and as withheld, and `Likelihood.batch`
+gathers a weight of each pixel, 1 or 0: that of the fitted pixels, or with ``withheld=True`` that of the others.
 """
 
 from collections.abc import Mapping
@@ -90,7 +91,10 @@ class Likelihood(Protocol):
         ...
 
     def split(self) -> Split:
-        """Choose the withheld views, by the config and its seed alone."""
+        """Choose the withheld views, by the config and its seed alone.
+
+        A view that is both fitted and withheld has pixels of both sorts, which `batch` tells apart.
+        """
         ...
 
     def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
@@ -98,11 +102,22 @@ class Likelihood(Protocol):
         ...
 
     def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
-        """Gather the measurement of some views: the part to fit, or the part that is withheld."""
+        """Gather the measurement of some views: the part to fit, or the part that is withheld.
+
+        The first axis of each array is the view. Where pixels are withheld, the batch holds their weights.
+        """
         ...
 
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """Compute the loss of each view, in a unit of the experiment's own. Jittable."""
+        """Compute the loss of each view, in an array of shape (views,).
+
+        Losses are about 1 for an empty specimen, and of the size of the noise for the true one: the weight of the
+        priors follows the mean loss up to ``objective.LOSS_LIMIT``.
+
+        The fit compiles it with ``jax.jit``. Constants, such as the matrices of a blur, are prepared beforehand as
+        NumPy arrays (in ``__init__`` or a property that is read before): an array of jax that is first computed and
+        stored here would be an invalid tracer in the next call.
+        """
         ...
 
     def metric(self, losses: Float[np.ndarray, " view"]) -> float:

@@ -14,8 +14,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from ..errors import Diagnostic, UnflatError
 from ..fields.base import Field, FieldGrid, grid_axes
-from .likelihood import Batch, Likelihood
+from .likelihood import Batch, Likelihood, Nuisance
 from .settings import FieldSettings
 
 OPENING = 0.2
@@ -37,7 +38,7 @@ class FitState(NamedTuple):
     step: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # jax.jit hashes its methods: by identity.
 class Objective:
     """Loss of a field, and its optimisation step.
 
@@ -64,11 +65,25 @@ class Objective:
         """Evaluate the field's physical values on the grid."""
         return self.raw(parameters) * self.scales
 
+    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
+        """Compute the loss of each view; its shape is checked while it is compiled.
+
+        Raises:
+            UnflatError: If the likelihood does not return one number for each view of the batch.
+        """
+        losses = self.likelihood.losses(values, nuisance, batch)
+        expected = jnp.shape(jax.tree.leaves(batch)[0])[:1]
+        if jnp.shape(losses) != expected:
+            name = f"{type(self.likelihood).__qualname__}.losses"
+            message = f"returned an array of shape {jnp.shape(losses)} for a batch of shape {expected} along its views"
+            raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
+        return losses
+
     def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
         """Compute the mean loss of some views plus the priors."""
         parameters, nuisance = trained
         raw = self.raw(parameters)
-        data_loss = jnp.mean(self.likelihood.losses(raw * self.scales, nuisance, batch))
+        data_loss = jnp.mean(self.losses(raw * self.scales, nuisance, batch))
         prior = jnp.zeros_like(data_loss)
         if self.settings.tv:
             prior = prior + self.settings.tv * total_variation(raw, self.likelihood.grid, self.settings.tv_axial)

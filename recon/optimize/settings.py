@@ -50,6 +50,9 @@ class FieldSettings(Settings):
         default_factory=FourierSettings,
         description="Size of the fourier field (radial and Fourier encodings, a perceptron).",
     )
+    gate: float | None = Field(
+        None, gt=0, description="Residual of the withheld data above which the command exits with 5, or null."
+    )
 
 
 class FitSettings(FieldSettings):
@@ -63,7 +66,4 @@ class FitSettings(FieldSettings):
     start: Literal["linear", "none"] = Field("linear", description="Start from the closed-form linear result, or flat.")
     sign: Literal["any", "nonnegative", "nonpositive"] = Field(
         "any", description="Sign of the specimen relative to its background, where it is known."
-    )
-    gate: float | None = Field(
-        None, gt=0, description="Residual of the withheld views above which the command exits with 5, or null."
     )

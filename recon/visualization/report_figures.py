@@ -91,7 +91,7 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
     result, views = run.result, run.views
     figures = []
     if result is not None:
-        caption = "Planes through the feature that stands out most from the medium."
+        caption = "Planes through the feature that stands out most from the background."
         figures.append(
             DeferredFigure(
                 "Orthogonal slices", caption, lambda: orthogonal_slices(result, point_of_highest_contrast(result))

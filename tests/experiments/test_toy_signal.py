@@ -6,21 +6,36 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 TOY = Path(__file__).with_name("toy_signal.py")
 
 
-@pytest.fixture(scope="module")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the toy as an installed package would have it: a module, and metadata with its entry point."""
-    folder = tmp_path_factory.mktemp("plugins")
-    (folder / TOY.name).write_text(TOY.read_text("utf-8"), "utf-8")
+def install(folder: Path, source: str, name: str = "signal") -> Path:
+    """Lay out a kind as an installed package would be: a module, and metadata with its entry point."""
+    (folder / TOY.name).write_text(source, "utf-8")
     metadata = folder / "toy_signal-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-signal\nVersion: 1.0\n", "utf-8")
-    (metadata / "entry_points.txt").write_text("[unflat.experiments]\nsignal = toy_signal:SignalExperiment\n", "utf-8")
+    (metadata / "entry_points.txt").write_text(f"[unflat.experiments]\n{name} = toy_signal:SignalExperiment\n", "utf-8")
     return folder
+
+
+def toy_with(*changes: tuple[str, str]) -> str:
+    """Source of the toy with some of its text replaced."""
+    source = TOY.read_text("utf-8")
+    for old, new in changes:
+        assert source.count(old) == 1, old
+        source = source.replace(old, new)
+    return source
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the toy as an installed package."""
+    return install(tmp_path_factory.mktemp("plugins"), TOY.read_text("utf-8"))
 
 
 def unflat(plugins: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -54,6 +69,7 @@ def test_a_fourth_kind_goes_through_every_command(plugins: Path, tmp_path: Path)
     assert accuracy["ncc"] > 0.95
     assert numbers["misfit_withheld"] < 0.1
     assert "misfit of withheld samples" in (run / "DONE").read_text("utf-8")
+    assert "Measured and modelled images" in (tmp_path / "report.html").read_text("utf-8")
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
@@ -64,6 +80,99 @@ def test_a_method_that_the_kind_does_not_offer_is_refused(plugins: Path, tmp_pat
     assert refused.returncode == 2
     assert "unflat fit" in refused.stderr
     assert not (tmp_path / "RUN").exists()
+
+
+def test_a_kind_without_an_estimate_says_so(plugins: Path, tmp_path: Path) -> None:
+    config, scan = tmp_path / "s.yaml", tmp_path / "scan.h5"
+    for words in (["init", "signal", "-o", config], ["simulate", config, "-o", scan]):
+        assert unflat(plugins, *words).returncode == 0
+    checked = unflat(plugins, "check", config, scan)
+    assert checked.returncode == 0
+    assert "no estimate" in checked.stdout
+    assert "name it" not in checked.stdout
+    assert "memory about" not in checked.stdout
+
+
+def test_arrays_need_neither_three_axes_nor_a_pixel_of_two_numbers(tmp_path: Path) -> None:
+    source = toy_with(
+        ('"view y x"', '"view x"'),
+        ('"/instrument/pixel_size", "2"', '"/instrument/pixel_size", ""'),
+        ('"images": blurred[None, None]', '"lines": blurred[None]'),
+        ("    images: AnySource", "    lines: AnySource"),
+        ("np.full(2, pixel)}", "np.array(pixel)}"),
+    ).replace("/measurement/images", "/measurement/lines")
+    folder, scan = install(tmp_path, source), tmp_path / "scan.h5"
+    assert unflat(folder, "init", "signal", "-o", tmp_path / "s.yaml").returncode == 0
+    simulated = unflat(folder, "simulate", tmp_path / "s.yaml", "-o", scan)
+    assert simulated.returncode == 0, simulated.stderr
+    assert "lines: 1 × 96 values" in simulated.stdout
+    with h5py.File(scan) as file:
+        assert file["measurement/x"].shape == (96,)
+        assert "measurement/y" not in file
+        assert list(file["measurement"].attrs["axes"]) == [".", "x"]
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "fault"),
+    [
+        ("import a_module_that_is_absent\n", "signal", "a_module_that_is_absent"),
+        ("class SignalExperiment: pass\n", "signal", "no subclass of Experiment"),
+        (TOY.read_text("utf-8"), "wave", "'signal'"),
+        (toy_with(('Metric("misfit_fitted", "Misfit', 'Metric("ncc", "Misfit')), "signal", "'ncc'"),
+    ],
+)
+def test_a_kind_that_cannot_be_loaded_is_named_with_its_package(
+    tmp_path: Path, source: str, name: str, fault: str
+) -> None:
+    folder = install(tmp_path, source, name)
+    refused = unflat(folder, "init", name)
+    assert refused.returncode == 2
+    for text in (f"{name!r}", "'toy-signal'", "cannot be loaded", fault):
+        assert text in refused.stderr
+    np.savez(tmp_path / "array.npz", a=np.zeros(3))
+    shown = unflat(folder, "info", tmp_path / "array.npz")
+    assert shown.returncode == 0
+    assert "warning" in shown.stderr
+    assert fault in shown.stderr
+    assert "array.npz" in shown.stdout
+
+
+def test_an_error_in_a_package_of_a_kind_names_its_line(tmp_path: Path) -> None:
+    source = toy_with(("        progress(1, 1)\n", '        __import__("json").loads("")\n'))
+    folder = install(tmp_path, source)
+    assert unflat(folder, "init", "signal", "-o", tmp_path / "s.yaml").returncode == 0
+    words = ["simulate", tmp_path / "s.yaml", "-o", tmp_path / "scan.h5"]
+    failed, loud = unflat(folder, *words), unflat(folder, *words, "-vv")
+    line = next(n for n, text in enumerate(source.splitlines(), 1) if "__import__" in text)
+    assert failed.returncode == loud.returncode == 1
+    assert f"toy_signal.py:{line}" in failed.stderr
+    assert "JSONDecodeError" in failed.stderr
+    assert "bug in unflat" not in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert "Traceback" in loud.stderr
+
+
+def test_losses_of_another_shape_are_refused(tmp_path: Path) -> None:
+    source = toy_with((").sum(-1) / (", ").sum() / ("), ("        ).sum(-1)", "        ).sum()"))
+    folder, config, scan = install(tmp_path, source), tmp_path / "s.yaml", tmp_path / "scan.h5"
+    for words in (["init", "signal", "-o", config], ["simulate", config, "-o", scan]):
+        assert unflat(folder, *words).returncode == 0
+    refused = unflat(folder, "fit", config, scan, "-o", tmp_path / "RUN")
+    assert refused.returncode == 2
+    for text in ("SignalLikelihood.losses", "shape ()", "(views,)"):
+        assert text in refused.stderr
+
+
+def test_a_faulty_summary_does_not_make_a_finished_run_fail(tmp_path: Path) -> None:
+    folder = install(tmp_path, toy_with(("numbers['misfit_withheld']", "numbers['absent']")))
+    config, scan, run = tmp_path / "s.yaml", tmp_path / "scan.h5", tmp_path / "RUN"
+    for words in (["init", "signal", "-o", config], ["simulate", config, "-o", scan]):
+        assert unflat(folder, *words).returncode == 0
+    done = unflat(folder, "fit", config, scan, "-o", run, "--set", "fit.steps=3")
+    assert done.returncode == 0, done.stderr
+    assert "summary_line" in done.stderr
+    assert "absent" in done.stderr
+    assert "after 3 steps" in (run / "DONE").read_text("utf-8")
 
 
 def test_the_toy_is_one_short_file() -> None:

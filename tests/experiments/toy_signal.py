@@ -14,7 +14,7 @@ from pydantic import Field
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config.base import KindSettings, Settings
 from unflat.recon.config.entries import array_field, entries_of
-from unflat.recon.config.source import Source
+from unflat.recon.config.source import AnySource, LengthSource
 from unflat.recon.config.units import Length
 from unflat.recon.experiments.base import Evaluation, Experiment
 from unflat.recon.fields.base import FieldGrid
@@ -23,7 +23,7 @@ from unflat.recon.io.read import read_file
 from unflat.recon.metrics import Metric, correlation, register_metrics, relative_l2
 from unflat.recon.model import Model, ModelQuantity
 from unflat.recon.optimize.likelihood import MetricNames, Split
-from unflat.recon.optimize.settings import FitSettings
+from unflat.recon.optimize.settings import FieldSettings
 from unflat.recon.runs.context import Progress, RunContext, silent
 from unflat.recon.sampled import Quantity
 from unflat.recon.volume import Volume, centred_axis
@@ -40,8 +40,12 @@ register_metrics(
 class SignalAcquisition(Settings):
     """Arrays of an acquisition."""
 
-    images: Source = array_field("/measurement/images", "view y x", unit="1", meaning="blurred signal, one line")
-    pixel_size: Source = array_field("/instrument/pixel_size", "2", unit="m", meaning="pixel (y, x)", positive=True)
+    images: AnySource = array_field(
+        "/measurement/images", "view y x", unit="1", meaning="blurred signal, one line", choice="measurement"
+    )
+    pixel_size: LengthSource = array_field(
+        "/instrument/pixel_size", "2", unit="m", meaning="pixel (y, x)", required=True, positive=True
+    )
 
 
 class SignalSimulation(Settings):
@@ -57,7 +61,7 @@ class SignalConfig(KindSettings):
     kind: Literal["signal"] = Field("signal", description="Kind of experiment.")
     acquisition: SignalAcquisition = Field(default_factory=SignalAcquisition, description="Arrays of the measurement.")
     width: Length = Field(0.3e-6, gt=0, description="Standard deviation of the blur.")
-    fit: FitSettings = Field(default_factory=lambda: FitSettings(field="voxels", steps=150), description="The fit.")
+    fit: FieldSettings = Field(default_factory=lambda: FieldSettings(field="voxels", steps=150), description="The fit.")
     simulate: SignalSimulation = Field(default_factory=SignalSimulation, description="A simulated signal.")
 
 
@@ -91,8 +95,12 @@ class SignalLikelihood:
         weight = self.withheld if withheld else ~self.withheld
         return {"signal": self.signal[None], "weight": weight[None].astype(np.float32)}
 
+    def predict(self, values: Any) -> Any:
+        """The blurred signal as an image (view, y, x)."""
+        return values[0, 0, 0][None, None] @ self.matrix.T
+
     def losses(self, values: Any, nuisance: Any, batch: dict[str, Any]) -> Any:
-        modelled = (values[0, 0, 0] @ self.matrix.T)[None]
+        modelled = self.predict(values)[0]
         return (batch["weight"] * (modelled - batch["signal"]) ** 2).sum(-1) / (
             batch["weight"] * batch["signal"] ** 2
         ).sum(-1)
@@ -107,10 +115,13 @@ class SignalLikelihood:
         return Model.ensemble(architecture, weights, frame, (quantity,), "signal", provenance)
 
     def write(self, folder: Path, model: Model, values: Any, nuisance: Any, provenance: Any) -> dict[str, float]:
+        from unflat.recon.io.predictions import write_predictions
         from unflat.recon.io.volume_formats import save
 
         volume = model.volume()
         save(volume, folder / "volume.h5")
+        measured, modelled = self.signal[None, None], np.asarray(self.predict(values))
+        write_predictions(folder / "predictions.h5", "signal", np.zeros(1, int), np.zeros(1, bool), measured, modelled)
         return {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
 
 

@@ -1,44 +1,8 @@
-"""Metrics of a refractive index: accuracy against the truth, sharpness, and residuals of the views."""
+"""Metrics of a refractive index: resolution, sharpness, and residuals of the views."""
 
-from ...metrics import VISIBLE_SUFFIX, Metric
+from ...metrics import ACCURACY_METRICS, VISIBLE_SUFFIX, Metric
 
-_ACCURACY = (
-    Metric(
-        "snr",
-        "SNR of the contrast",
-        "dB",
-        "higher",
-        "20 log10 of the truth's norm over the error's norm, on n − n_m.",
-    ),
-    Metric("psnr", "PSNR", "dB", "higher", "The truth's range over the root-mean-square error."),
-    Metric(
-        "ssim",
-        "SSIM",
-        "",
-        "higher",
-        "Structural similarity in windows of 7 voxels; 1 for equal volumes.",
-    ),
-    Metric(
-        "ncc",
-        "NCC",
-        "",
-        "higher",
-        "Correlation with the truth, means removed; 1 for a perfect match.",
-    ),
-    Metric(
-        "nrmse_range",
-        "NRMSE / range",
-        "",
-        "lower",
-        "Root-mean-square error over the truth's range.",
-    ),
-    Metric(
-        "relative_l2",
-        "Relative L2 error",
-        "",
-        "lower",
-        "The error's norm over the norm of the truth's contrast.",
-    ),
+METRICS = (
     Metric(
         "resolution",
         "FSC resolution",
@@ -46,14 +10,9 @@ _ACCURACY = (
         "lower",
         "Period at which the Fourier shell correlation with the truth falls to 0.5.",
     ),
-)
-
-METRICS = (
-    *_ACCURACY,
     *(
         Metric(m.name + VISIBLE_SUFFIX, f"{m.title}, missing cone left out", m.unit, m.better, m.meaning, seen=True)
-        for m in _ACCURACY
-        if m.name != "resolution"
+        for m in ACCURACY_METRICS
     ),
     Metric(
         "axial_width",
@@ -121,4 +80,4 @@ METRICS = (
         "it means that noise was fitted.",
     ),
 )
-"""Metrics in the order of tables and reports."""
+"""Metrics in the order of tables and reports, after those of `ACCURACY_METRICS`."""

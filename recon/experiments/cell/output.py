@@ -6,11 +6,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
-from ...io.hdf5_common import write_root_attributes
+from ...io.predictions import write_predictions
 from ...io.volume_formats import save
 from ...model import Model
 from ...optimize.likelihood import Nuisance, Split
-from ...runs import new_hdf5, write_atomically
 from .forward_model import CellForwardModel
 
 FITTED_VIEWS = 12
@@ -56,15 +55,7 @@ def _write_predictions(
     fitted = split.fitted[np.unique(np.linspace(0, len(split.fitted) - 1, FITTED_VIEWS).astype(int))]
     views = np.concatenate([split.withheld, fitted])
     measured, modelled = _predict_views(forward_model, views, values, nuisance)
-    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        write_root_attributes(file, "unflat-predictions", "cell", "/")
-        file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
-        for name, numbers in (("views", views), ("withheld", np.isin(views, split.withheld))):
-            file.create_dataset(name, data=numbers).attrs["units"] = "1"
-        for name, images in (("measured", measured), ("modelled", modelled)):
-            chunks = (1, *images.shape[1:])
-            data = file.create_dataset(name, data=images, chunks=chunks, compression="gzip", shuffle=True)
-            data.attrs["units"] = "1"
+    write_predictions(path, "cell", views, np.isin(views, split.withheld), measured, modelled)
 
 
 def _predict_views(

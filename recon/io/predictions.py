@@ -1,0 +1,44 @@
+"""Views as measured and as modelled, which the report of a run shows beside one another: ``predictions.h5``."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int, Num
+
+from .atomic import write_atomically
+from .hdf5_common import write_root_attributes
+from .safe_hdf5 import new_hdf5
+
+FORMAT = "unflat-predictions"
+
+
+def write_predictions(
+    path: Path,
+    kind: str,
+    views: Int[np.ndarray, " view"],
+    withheld: Bool[np.ndarray, " view"],
+    measured: Num[np.ndarray, "view y x"],
+    modelled: Num[np.ndarray, "view y x"],
+) -> None:
+    """Write some views; the file appears whole or not at all.
+
+    Args:
+        path: The file, ``predictions.h5`` in the folder of a run.
+        kind: Kind of experiment.
+        views: Numbers of the views in the acquisition.
+        withheld: Whether each view was withheld from the fit.
+        measured: Measured images, or fields.
+        modelled: Predictions of these views from the fitted specimen.
+
+    Raises:
+        DataError: If the folder is missing, or the disk is full, read-only or forbidden.
+    """
+    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
+        write_root_attributes(file, FORMAT, kind, "/")
+        file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
+        for name, numbers in (("views", views), ("withheld", withheld)):
+            file.create_dataset(name, data=numbers).attrs["units"] = "1"
+        for name, images in (("measured", measured), ("modelled", modelled)):
+            chunks = (1, *images.shape[1:])
+            data = file.create_dataset(name, data=images, chunks=chunks, compression="gzip", shuffle=True)
+            data.attrs["units"] = "1"
