@@ -1,7 +1,8 @@
 """Pupil of a microscope's objective, and its aberrations.
 
-P(u) = 1 where |u| ≤ NA/λ, times exp(i Σ c_j Z_j(u λ/NA)), with Zernike polynomials of unit rms over the disc, numbered
-after Noll (JOSA 66, 207, 1976) from j = 4 (defocus): piston, tip and tilt do not change an intensity's shape.
+P(u) = A(u) exp(i Σ c_j Z_j(u λ/NA)). A is 1 where |u| ≤ NA/λ, else 0, and by default antialiased at the rim, except
+for the incident wave. The Zernike polynomials have unit rms over the disc and are numbered after Noll (JOSA 66, 207,
+1976) from j = 4 (defocus): piston, tip and tilt do not change an intensity's shape.
 """
 
 from functools import cache
@@ -27,7 +28,7 @@ def noll(j: int) -> tuple[int, int]:
     """Compute the radial and the signed azimuthal order of Noll's j-th polynomial, j ≥ 1; negative for sine."""
     n = int((np.sqrt(8 * j - 7) - 1) / 2)
     k = j - n * (n + 1) // 2 - 1
-    m = 2 * ((k + (1 - n % 2)) // 2) + n % 2 if n % 2 else 2 * ((k + 1) // 2)
+    m = 2 * (k // 2) + 1 if n % 2 else 2 * ((k + 1) // 2)
     return n, m if m == 0 or j % 2 == 0 else -m
 
 
@@ -59,18 +60,19 @@ def pupil(
     aberrations: Float[Array, " j"],
     sharp: bool = False,
 ) -> Complex[Array, "y x"]:
-    """Compute the pupil over the spectrum of a demodulated field.
+    """Compute the pupil at the samples of a demodulated field's spectrum.
 
-    A sample of the spectrum represents a cell of frequencies and passes the fraction of its cell within the rim: with a
-    rim cut along the samples, images would depend on the lattice by up to a tenth of their contrast. The incident wave
-    is a single frequency, which passes entirely or not at all.
+    The rim is antialiased: the modulus of a sample is the fraction of its frequency cell within the rim. With a hard
+    rim, images depend on the lattice by up to a tenth of their contrast. The incident wave is a single frequency, and
+    its sample is 0 or 1.
 
     Args:
         lattice: Lattice of the field.
         numerical_aperture: NA of the objective.
-        tilt: Incident wave (y, x), in units of n_m/λ.
-        aberrations: [rad] rms phase of each Zernike polynomial from `FIRST_ZERNIKE` on; may be empty.
-        sharp: Whether to cut the rim along the samples, as many codes do.
+        tilt: Transverse frequency (y, x) of the incident wave, in units of n_m/λ.
+        aberrations: [rad] Coefficients, the rms phases, of the Zernike polynomials from `FIRST_ZERNIKE` on; may be
+            empty.
+        sharp: Use a hard rim instead: each sample is 0 or 1.
     """
     rim = numerical_aperture / lattice.medium_index
     sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)
@@ -89,14 +91,17 @@ def pupil_edge_coverage(
     sx: Float[Array, "*#f"],
     tilt: Float[Array, " 2"],
 ) -> Float[Array, "*f"]:
-    """Compute the fraction of each sample's cell of frequencies that lies within the rim of the pupil.
+    """Compute the fraction of each sample's frequency cell that lies within the rim of the pupil.
+
+    The rim counts as straight across a cell, and the cell as a slab along the radius: exact along y and x. The incident
+    wave's sample is 0 or 1.
 
     Args:
         lattice: Lattice of the field, which sets the width of a cell.
         numerical_aperture: NA of the objective.
         sy: Frequencies of a demodulated spectrum along y, in units of n_m/λ.
         sx: Frequencies along x.
-        tilt: Incident wave (y, x), in the same units.
+        tilt: Transverse frequency (y, x) of the incident wave, in the same units.
     """
     rim = numerical_aperture / lattice.medium_index
     cell_y, cell_x = (
@@ -106,15 +111,15 @@ def pupil_edge_coverage(
     y, x = jnp.broadcast_arrays(sy + tilt[0], sx + tilt[1])
     radius = jnp.sqrt(jnp.maximum(y**2 + x**2, _LEAST_DIVISOR**2))
     width = jnp.maximum((jnp.abs(y) * cell_y + jnp.abs(x) * cell_x) / radius, _LEAST_DIVISOR)
-    share = jnp.clip(0.5 + (rim - radius) / width, 0, 1)
-    incident = (jnp.sum(tilt**2) <= (rim * (1 + RIM_TOLERANCE)) ** 2).astype(share.dtype)
-    return jnp.where((sy == 0) & (sx == 0), incident, share)
+    fraction = jnp.clip(0.5 + (rim - radius) / width, 0, 1)
+    incident = (jnp.sum(tilt**2) <= (rim * (1 + RIM_TOLERANCE)) ** 2).astype(fraction.dtype)
+    return jnp.where((sy == 0) & (sx == 0), incident, fraction)
 
 
 def incident_transmission(
     lattice: Lattice, numerical_aperture: float, tilt: Float[Array, " 2"], aberrations: Float[Array, " j"]
 ) -> Complex[Array, ""]:
-    """Compute the pupil at the incident wave; 1 where it is blocked (dark field), so that it can be divided by."""
+    """Compute the phase factor of the aberrations at the incident wave: of modulus 1 in dark field too."""
     rim = numerical_aperture / lattice.medium_index
     return _add_aberrations(jnp.ones((), tilt.dtype), tilt[0] / rim, tilt[1] / rim, aberrations)
 
@@ -125,13 +130,13 @@ def relative_brightness(
     tilts: Float[Array, "*n source 2"],
     weights: Float[Array, "*n source"],
 ) -> Float[Array, "*n source"]:
-    """Compute the brightness of each source relative to an empty field's: that of the sources within the pupil.
+    """Divide the brightness of each source by the empty field's, the sum over the sources within the pupil.
 
-    In dark field, with no source in the pupil, it is relative to the brightness of all.
+    In dark field, with no source within the pupil, divide by the sum over all sources.
     """
     rim = numerical_aperture / lattice.medium_index
-    seen = jnp.where(jnp.sum(tilts**2, axis=-1) <= (rim * (1 + RIM_TOLERANCE)) ** 2, weights, 0)
-    empty = jnp.sum(seen, axis=-1, keepdims=True)
+    transmitted = jnp.where(jnp.sum(tilts**2, axis=-1) <= (rim * (1 + RIM_TOLERANCE)) ** 2, weights, 0)
+    empty = jnp.sum(transmitted, axis=-1, keepdims=True)
     return weights / jnp.where(empty > 0, empty, jnp.sum(weights, axis=-1, keepdims=True))
 
 

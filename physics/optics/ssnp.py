@@ -1,18 +1,20 @@
 """Split-step non-paraxial propagation (SSNP) of the field and its axial derivative.
 
-State (U, V), V = ∂U/∂z, both demodulated. Over a slice Δz the spectrum turns by
+The field U and V = ∂U/∂z are divided by the transverse phase of the incident wave, not by its phase along z. Free
+propagation over a slice Δz takes their spectra to
     U' = cos(k_z Δz) U + sin(k_z Δz)/k_z V,   V' = −k_z sin(k_z Δz) U + cos(k_z Δz) V
-and the slice kicks V by −k0² Δz (n² − n_m²) U. The forward part ½(U − iV/k_z) leaves.
+and the slice changes V by −p U, with p = k0² Δz (n² − n_m²). The forward part ½(U − iV/k_z) is the result.
 Source: Lim et al., Light Sci. Appl. 8, 82 (2019); Zhu et al., Opt. Express 30, 32808 (2022).
 
-Two slices on, V can be eliminated: with K the spectrum of the kicked field and φ = k_z Δz,
+V is eliminated between successive slices: with K the spectrum of p U and φ = k_z Δz,
     U₊ = 2 cos φ U − U₋ − sin φ / k_z K,
-the rule of Störmer and Verlet. It reads memory half as often, and a slice costs the two FFTs of multi-slice.
-Lengths along z are counted in λ/(2π n_m). The incident wave's own phase along z is taken out after the last slice. Axes
+a trigonometric integrator (Gautschi, Numer. Math. 3, 381, 1961; Deuflhard, ZAMP 30, 177, 1979). The state is the
+spectra of U at this slice and at the one before. It is read half as often as (U, V), and a slice costs the two FFTs of
+multi-slice. Lengths along z are in λ/(2π n_m). The result is divided by the incident wave's phase along z. Axes
 (wave, y, x).
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,29 +26,48 @@ from .propagation import cis, cosines, incident_cosine
 from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 GRAZING = 0.2
-"""Waves with a smaller cosine are damped: 1/k_z and slowly decaying evanescent waves would spoil the propagation."""
+"""Cosine below which waves are damped: 1/k_z and slowly decaying evanescent waves would spoil the propagation."""
 LEAST_COSINE = 1e-4
-"""Stands for the cosine of evanescent waves, which the damping removes."""
+"""Floor of the cosine of propagating waves, and the value for evanescent ones; damped by exp(−1) per slice."""
 
 Waves = Complex[Array, "wave y x"]
 State = tuple[Waves, Waves]
+"""Spectra of U at this slice and at the slice before."""
+
+
+class SliceConstants(NamedTuple):
+    """Factors of the recurrence that are the same for all slices; those over the spectrum include the damping d.
+
+    Args:
+        this_factor: 2 d cos φ, of the spectrum at this slice.
+        previous_factor: d², of the spectrum at the slice before.
+        source_factor: d sin φ / k_z, of the spectrum of p U.
+        slice_phase: [rad] Phase 2π Δz n_m/λ of a slice.
+        medium_index: Refractive index n_m of the medium.
+    """
+
+    this_factor: Float[Array, "wave y x"]
+    previous_factor: Float[Array, "wave y x"]
+    source_factor: Float[Array, "wave y x"]
+    slice_phase: Float[Array, ""]
+    medium_index: Float[Array, ""]
 
 
 def potential(
-    contrast: Float[Array, "channel y x"], strength: Float[Array, ""], medium_index: Float[Array, ""]
+    contrast: Float[Array, "channel y x"], slice_phase: Float[Array, ""], medium_index: Float[Array, ""]
 ) -> Float[Array, "y x"] | Complex[Array, "y x"]:
-    """Compute the kick (n² − n_m²)/n_m² · 2π Δz n_m/λ that a slice gives to V, per unit of U.
+    """Compute the factor p = (n² − n_m²)/n_m² · 2π Δz n_m/λ of a slice, which changes V by −p U.
 
     Args:
         contrast: Index contrast n − n_m, and the imaginary index if there is one.
-        strength: Strength 2π Δz n_m/λ.
+        slice_phase: [rad] Phase 2π Δz n_m/λ of a slice.
         medium_index: Refractive index n_m of the medium.
     """
     real = contrast[0] / medium_index
     if contrast.shape[0] == 1:
-        return strength * real * (2 + real)
+        return slice_phase * real * (2 + real)
     imaginary = contrast[1] / medium_index
-    return lax.complex(strength * (real * (2 + real) - imaginary**2), strength * 2 * imaginary * (1 + real))
+    return lax.complex(slice_phase * (real * (2 + real) - imaginary**2), slice_phase * 2 * imaginary * (1 + real))
 
 
 def _times(factor: Float[Array, "*#wave y x"] | Complex[Array, "*#wave y x"], wave: Waves) -> Waves:
@@ -56,29 +77,38 @@ def _times(factor: Float[Array, "*#wave y x"] | Complex[Array, "*#wave y x"], wa
     return lax.complex(factor * wave.real, factor * wave.imag)
 
 
-def _step(constants: Any, state: State, contrast: Float[Array, "channel y x"]) -> tuple[State, Waves]:
-    twice, before, push, strength, index = constants
-    spectrum, last = state
-    wave = jnp.fft.ifft2(spectrum)
-    kicked = jnp.fft.fft2(_times(potential(contrast, strength, index)[None], wave))
-    return (_times(twice, spectrum) - _times(before, last) - _times(push, kicked), spectrum), wave
+def _step(constants: SliceConstants, state: State, contrast: Float[Array, "channel y x"]) -> tuple[State, Waves]:
+    """Propagate the spectra by one slice; return also the field at this slice, for the transposed step."""
+    spectrum, previous = state
+    field = jnp.fft.ifft2(spectrum)
+    factor = potential(contrast, constants.slice_phase, constants.medium_index)
+    source = jnp.fft.fft2(_times(factor[None], field))
+    following = (
+        _times(constants.this_factor, spectrum)
+        - _times(constants.previous_factor, previous)
+        - _times(constants.source_factor, source)
+    )
+    return (following, spectrum), field
 
 
-def _back(
-    constants: Any, cotangent: State, contrast: Float[Array, "channel y x"], wave: Waves
+def _transpose_step(
+    constants: SliceConstants, cotangent: State, contrast: Float[Array, "channel y x"], field: Waves
 ) -> tuple[State, Float[Array, "channel y x"]]:
     """Apply the transposed step: Fourier transforms are their own transposes."""
-    twice, before, push, strength, index = constants
     next_cotangent, this_cotangent = cotangent
-    behind = jnp.fft.fft2(_times(push, next_cotangent))
-    kick, gradient = jax.vjp(lambda c: potential(c, strength, index), contrast)
-    product = -jnp.sum(wave * behind, axis=0)
-    (contrast_cotangent,) = gradient(product if jnp.iscomplexobj(kick) else product.real)
-    spectrum_cotangent = _times(twice, next_cotangent) + this_cotangent - jnp.fft.ifft2(_times(kick[None], behind))
-    return (spectrum_cotangent, -_times(before, next_cotangent)), contrast_cotangent
+    source_cotangent = jnp.fft.fft2(_times(constants.source_factor, next_cotangent))
+    factor, gradient = jax.vjp(lambda c: potential(c, constants.slice_phase, constants.medium_index), contrast)
+    product = -jnp.sum(field * source_cotangent, axis=0)
+    (contrast_cotangent,) = gradient(product if jnp.iscomplexobj(factor) else product.real)
+    spectrum_cotangent = (
+        _times(constants.this_factor, next_cotangent)
+        + this_cotangent
+        - jnp.fft.ifft2(_times(factor[None], source_cotangent))
+    )
+    return (spectrum_cotangent, -_times(constants.previous_factor, next_cotangent)), contrast_cotangent
 
 
-SLICE_STEP = SliceStep(_step, _back)
+SLICE_STEP = SliceStep(_step, _transpose_step)
 
 
 def exit_spectra(
@@ -91,7 +121,7 @@ def exit_spectra(
     """Compute the spectra of the demodulated forward waves at the last slice's plane.
 
     In float32 the scattered part is right to a few times 1e-5 for slices from 0.05 to 0.45 wave, and to 1e-3 for slices
-    of a hundredth of a wave, where the field hardly changes between slices.
+    of a hundredth of a wave, between which the field hardly changes.
 
     Slices must be thinner than half a wave: at half a wave the field at two slices does not determine the direction of
     propagation.
@@ -103,23 +133,29 @@ def exit_spectra(
         block: Slices between the states that are stored for the gradient; see `slice_scan`.
         fixed_light: Whether to compute the specimen's gradient alone, for a faster backward pass.
     """
-    turn = 2 * jnp.pi * lattice.cycles(lattice.pitch[0])
+    slice_phase = 2 * jnp.pi * lattice.cycles(lattice.pitch[0])
     cosine, damping = jax.vmap(lambda tilt: _guarded_cosines(lattice, tilt))(tilts)
-    phase = turn * cosine
+    phase = slice_phase * cosine
     phasor = cis(phase)
-    start = jnp.zeros_like(phasor).at[:, 0, 0].set(phase.shape[1] * phase.shape[2])
-    numbers = (jnp.asarray(turn, tilts.dtype), jnp.asarray(lattice.medium_index, tilts.dtype))
-    constants = (2 * damping * jnp.cos(phase), damping**2, damping * jnp.sin(phase) / cosine, *numbers)
+    incident = jnp.zeros_like(phasor).at[:, 0, 0].set(phase.shape[1] * phase.shape[2])
+    constants = SliceConstants(
+        2 * damping * jnp.cos(phase),
+        damping**2,
+        damping * jnp.sin(phase) / cosine,
+        jnp.asarray(slice_phase, tilts.dtype),
+        jnp.asarray(lattice.medium_index, tilts.dtype),
+    )
     scan = scan_slices_fixed if fixed_light else scan_slices
-    beyond, spectrum = scan(SLICE_STEP, constants, (_times(damping, phasor * start), start), contrast, block)
-    # Forward part at the last slice, from U there and after one empty slice more.
-    forward: Waves = _times(1 / jnp.sin(phase), 0.5j * (phasor.conj() * spectrum - _times(1 / damping, beyond)))
-    back = cis(-turn * contrast.shape[1] * jax.vmap(incident_cosine)(tilts))
-    return back[:, None, None] * forward
+    first_state = (_times(damping, phasor * incident), incident)
+    following, last = scan(SLICE_STEP, constants, first_state, contrast, block)
+    # Forward part at the last slice, from U there and after free propagation over one slice more.
+    forward: Waves = _times(1 / jnp.sin(phase), 0.5j * (phasor.conj() * last - _times(1 / damping, following)))
+    remove_phase = cis(-slice_phase * contrast.shape[1] * jax.vmap(incident_cosine)(tilts))
+    return remove_phase[:, None, None] * forward
 
 
 def _guarded_cosines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
     """Compute the cosines, and the damping per slice: 1 for all but grazing and evanescent waves."""
-    cosine, travels = cosines(lattice, tilt)
-    cosine = jnp.where(travels > 0, jnp.maximum(cosine, LEAST_COSINE), LEAST_COSINE)
+    cosine, propagating = cosines(lattice, tilt)
+    cosine = jnp.where(propagating > 0, jnp.maximum(cosine, LEAST_COSINE), LEAST_COSINE)
     return cosine, jnp.exp(jnp.minimum(5 * (cosine - GRAZING), 0))
