@@ -5,6 +5,7 @@ The settings of each kind of experiment declare its arrays (``config.entries``).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,12 @@ class Acquisition:
 
     def __contains__(self, name: object) -> bool:
         return name in self.arrays
+
+    def place(self, name: str, paths: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Name the place of an array, for messages.
+
+        Args:
+            name: Name of the array.
+            paths: Paths in unflat's own files by name, for an array whose place is not known.
+        """
+        return self.places.get(name) or f"{self.source}:{paths.get(name, name)}"

@@ -38,25 +38,22 @@ def warnings_for(acquisition: Acquisition) -> list[str]:
     aperture = float(acquisition["numerical_aperture"])
     limit, pixel = float(acquisition["wavelength"]) / (2 * aperture), float(acquisition["pixel_size"].max())
     if pixel > limit:
+        where = acquisition.place("pixel_size", _PATHS)
         warnings.append(
-            f"{place(acquisition, 'pixel_size')}: a pixel of {pixel * 1e9:.0f} nm samples the aperture {aperture:g} "
+            f"{where}: a pixel of {pixel * 1e9:.0f} nm samples the aperture {aperture:g} "
             f"too coarsely: at most {limit * 1e9:.0f} nm holds all that the objective passes"
         )
     name = "source_na" if "pattern" in acquisition else "illumination_na"
     outer = np.flatnonzero(np.hypot(*acquisition[name].T) > _VIGNETTED * aperture)
     if outer.size:
         shown = ", ".join(map(str, outer[:8])) + (", …" if outer.size > 8 else "")
+        where = acquisition.place(name, _PATHS)
         warnings.append(
-            f"{place(acquisition, name)}: {outer.size} of {len(acquisition[name])} directions of light lie at the edge "
+            f"{where}: {outer.size} of {len(acquisition[name])} directions of light lie at the edge "
             f"of the aperture {aperture:g} or beyond, and may be vignetted: {shown}; those that look it are left out "
             "unless acquisition.vignetted is keep"
         )
     return warnings
-
-
-def place(acquisition: Acquisition, name: str) -> str:
-    """Name the place of an array, for messages."""
-    return acquisition.places.get(name) or f"{acquisition.source}:{_PATHS.get(name, name)}"
 
 
 def _number(acquisition: Acquisition, name: str) -> float | None:
@@ -83,7 +80,7 @@ def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
         if not 0.1 / _PLAUSIBLE_RATIO < ratio < _PLAUSIBLE_RATIO:
             message = f"{pixel:g} m is {ratio:.3g} wavelengths of {wavelength:g} m, which is no pixel in the specimen"
             remedy = "divide the camera's pixel by the magnification, and check the units of both"
-            faults.append(Diagnostic(place(acquisition, "pixel_size"), message, remedy))
+            faults.append(Diagnostic(acquisition.place("pixel_size", _PATHS), message, remedy))
     return faults
 
 
@@ -91,7 +88,7 @@ def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, na
     unit = "micrometres" if value < nanometres_from else "nanometres"
     short = "um" if value < nanometres_from else "nm"
     remedy = f"write its units attribute, or write acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
-    return Diagnostic(place(acquisition, name), f"{value:g} m is {what}; it looks like {unit}", remedy)
+    return Diagnostic(acquisition.place(name, _PATHS), f"{value:g} m is {what}; it looks like {unit}", remedy)
 
 
 def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> str:
@@ -109,7 +106,7 @@ def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if aperture is not None and aperture > medium:
         message = f"the numerical aperture {aperture:g} exceeds the medium's index {medium:g}"
         remedy = "light of that angle does not travel in the medium: check both numbers"
-        faults.append(Diagnostic(place(acquisition, "numerical_aperture"), message, remedy))
+        faults.append(Diagnostic(acquisition.place("numerical_aperture", _PATHS), message, remedy))
     for name in ("illumination_na", "source_na"):
         if name not in acquisition:
             continue
@@ -121,7 +118,7 @@ def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:
                 f"the first is {name}[{beyond[0]}] with |na| = {tilt[beyond[0]]:g}"
             )
             remedy = "apertures are n·sin θ, not angles nor cycles per metre"
-            faults.append(Diagnostic(place(acquisition, name), message, remedy))
+            faults.append(Diagnostic(acquisition.place(name, _PATHS), message, remedy))
     return faults
 
 
@@ -130,23 +127,23 @@ def _light_faults(acquisition: Acquisition) -> list[Diagnostic]:
     for one, other in (("source_na", "pattern"), ("pattern", "source_na")):
         if one in acquisition and other not in acquisition:
             remedy = f"give acquisition.{other} as well, or neither"
-            faults.append(Diagnostic(place(acquisition, one), f"{one} needs {other} beside it", remedy))
+            faults.append(Diagnostic(acquisition.place(one, _PATHS), f"{one} needs {other} beside it", remedy))
     if "pattern" in acquisition:
         dark = np.flatnonzero(~(acquisition["pattern"].sum(axis=1) > 0))
         if dark.size:
             message = f"no source shines in view {dark[0]}: its row of the pattern sums to 0"
             faults.append(
-                Diagnostic(place(acquisition, "pattern"), message, "leave such views out with acquisition.views")
+                Diagnostic(acquisition.place("pattern", _PATHS), message, "leave such views out with acquisition.views")
             )
     if "background" in acquisition and not (acquisition["background"] > 0).any():
         message = "the background is 0 everywhere: nothing can be divided by it"
-        faults.append(Diagnostic(place(acquisition, "background"), message, "set acquisition.background: null"))
+        faults.append(Diagnostic(acquisition.place("background", _PATHS), message, "set acquisition.background: null"))
     if "images" in acquisition:
         dark = np.flatnonzero(~(acquisition["images"].max(axis=(1, 2), initial=0) > 0))
         if dark.size:
             message = f"view {dark[0]} of those used is dark: no pixel is above 0 ({dark.size} such views)"
             faults.append(
-                Diagnostic(place(acquisition, "images"), message, "leave such views out with acquisition.views")
+                Diagnostic(acquisition.place("images", _PATHS), message, "leave such views out with acquisition.views")
             )
     return faults
 
@@ -162,4 +159,4 @@ def _rotation_faults(acquisition: Acquisition) -> list[Diagnostic]:
     message = (
         f"rotation[{bad[0]}] is no rotation: its rows are not orthonormal and right-handed ({bad.size} such views)"
     )
-    return [Diagnostic(place(acquisition, "rotation"), message, "rows and columns are in the order (z, y, x)")]
+    return [Diagnostic(acquisition.place("rotation", _PATHS), message, "rows and columns are in the order (z, y, x)")]

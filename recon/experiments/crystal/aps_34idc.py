@@ -30,15 +30,17 @@ from ...io.open import Reader
 from ...io.spec import SpecScan, parse_scans
 from ...io.tiff import natural_order
 
-_KEV = 1.602176634e-16
+_JOULES_PER_KEV = 1.602176634e-16
 _PIXELS = {"34idcTIM1": 55e-6, "34idcTIM2": 55e-6}
-"""[m] Pixel by the detector's name in the spec file."""
+"""[m] Size of a pixel, by the detector's name in the spec file."""
 _HOT_DARK = 1.0
 """Counts of the dark frame above which a pixel is hot."""
 _DEAD_WHITE = 0.1
 """White field, relative to its median, below which a pixel is dead or partly covered."""
 _SCAN_IN_NAME = re.compile(r"[_-]S(\d+)[_-]", re.IGNORECASE)
+"""Number of the scan in the name of a frame."""
 _MONITORS = ("Monitor", "Ring Current", "Current", "ic1")
+"""Columns that measure the flux, the preferred one first."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class ScanFiles:
         """Find an image with a word in its name, such as ``dark`` or ``white``; None if there is none."""
         return next((n for n in self.names if _is_image(n) and word in PurePosixPath(n).name.lower()), None)
 
-    @property
+    @cached_property
     def frames(self) -> tuple[str, ...]:
         """Paths of the frames, sorted by the numbers in their names."""
         others = {self.find_image("dark"), self.find_image("white")}
@@ -87,7 +89,7 @@ def open_scan(path: Path) -> Iterator[LazyArrays]:
     """Open a raw scan.
 
     Raises:
-        DataError: If frames or spec file are missing, torn, or do not belong together.
+        DataError: If frames or the spec file are missing or damaged, or do not belong together.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
@@ -107,7 +109,7 @@ READER = Reader("a raw scan of 34-ID-C (spec and TIFF, or a zip)", is_scan, open
 def _array_tree(files: ScanFiles) -> LazyArrays:
     """Build the tree of arrays of a scan."""
     scan = _read_spec(files)
-    stack = Stack(files)
+    stack = Stack(files, scan)
     _require_frames(files, scan, stack)
     leaves = {
         "/measurement/images": LazyArray(stack.shape, np.dtype(np.float32), stack.corrected),
@@ -128,11 +130,12 @@ class Stack:
 
     Args:
         files: Files of the scan.
+        scan: Scan in the spec file.
     """
 
-    def __init__(self, files: ScanFiles) -> None:
+    def __init__(self, files: ScanFiles, scan: SpecScan) -> None:
         self._files = files
-        self._scan = _read_spec(files)
+        self._scan = scan
         first = _read_image(files, files.frames[0]) if files.frames else np.zeros((0, 0), np.int32)
         self.shape = (len(files.frames), *first.shape)
 
@@ -201,7 +204,7 @@ def _read_spec(files: ScanFiles) -> SpecScan:
     """Read the scan whose number is in the frames' names, or the only one.
 
     Raises:
-        DataError: If there is no spec file, it is torn, or the scan is ambiguous.
+        DataError: If there is no spec file, it is damaged, or the scan is ambiguous.
     """
     name = files.spec
     if name is None:
@@ -217,26 +220,24 @@ def _read_spec(files: ScanFiles) -> SpecScan:
     chosen = numbered & set(scans) or (set(scans) if len(scans) == 1 else set())
     if len(chosen) != 1:
         held = ", ".join(map(str, scans)) or "none"
-        scan = f"scan {min(numbered)}, which the frames' names say" if numbered else "which scan the frames are of"
-        message = f"does not tell {scan}; it holds {held}"
-        raise DataError(Diagnostic(where, message, "keep the one scan in the spec file"))
+        named = f"the frames' names belong to scan {min(numbered)}" if numbered else "the frames' names have no number"
+        message = f"{named}, and the spec file holds the scans: {held}"
+        raise DataError(Diagnostic(where, message, "use the spec file of these frames, with this scan alone"))
     return scans[chosen.pop()]
 
 
 def _require_frames(files: ScanFiles, scan: SpecScan, stack: Stack) -> None:
-    """Refuse a scan without frames, or with another number of them than the spec file has.
+    """Check that there are frames, as many as the scan has points.
 
     Raises:
-        DataError: If it is one.
+        DataError: If there are no frames, or their number differs from that of the scan's points.
     """
     if not stack.shape[0]:
-        raise DataError(Diagnostic(str(files.path), "holds no TIFF frames beside the spec file", "put them together"))
+        raise DataError(Diagnostic(str(files.path), "holds no TIFF frames beside the spec file", "add the frames"))
     points = len(next(iter(scan.columns.values()), ()))
     if points != stack.shape[0]:
         message = f"{stack.shape[0]} frames, and scan {scan.number} of the spec file has {points} points"
-        raise DataError(
-            Diagnostic(str(files.path), message, "a frame is missing, or frames of another scan are among them")
-        )
+        raise DataError(Diagnostic(str(files.path), message, "add the missing frames, or remove those of other scans"))
 
 
 def _instrument(files: ScanFiles, scan: SpecScan) -> dict[str, LazyArray]:
@@ -247,44 +248,29 @@ def _instrument(files: ScanFiles, scan: SpecScan) -> dict[str, LazyArray]:
         leaves["/measurement/monitor"] = LazyArray.of(monitor)
     energy, distance = scan.motors.get("Energy", 0.0), scan.motors.get("camdist", 0.0) * 1e-3
     if energy > 0:
-        leaves["/instrument/wavelength"] = LazyArray.of(np.array(PLANCK_TIMES_LIGHT / (energy * _KEV)), {"units": "m"})
+        leaves["/instrument/wavelength"] = LazyArray.of(
+            np.array(PLANCK_TIMES_LIGHT / (energy * _JOULES_PER_KEV)), {"units": "m"}
+        )
     if distance > 0:
         leaves["/instrument/detector_distance"] = LazyArray.of(np.array(distance), {"units": "m"})
     pixel = _PIXELS.get(scan.notes.get("UIMDET", "").rstrip(":"), 0.0)
     if pixel > 0:
         leaves["/instrument/pixel_size"] = LazyArray.of(np.array([pixel, pixel]), {"units": "m"})
-    if energy > 0 and distance > 0 and pixel > 0:
-        geometry = _geometry(files, scan, PLANCK_TIMES_LIGHT / (energy * _KEV), distance, pixel)
+    if wavelength > 0 and distance > 0 and pixel > 0:
+        geometry = _geometry(files, scan, wavelength, distance, pixel)
         leaves["/instrument/reciprocal_basis"] = LazyArray.of(geometry.basis, {"units": "1/m"})
         leaves["/instrument/bragg_vector"] = LazyArray.of(geometry.bragg_vector, {"units": "1/m"})
     return leaves
 
 
 def _geometry(files: ScanFiles, scan: SpecScan, wavelength: float, distance: float, pixel: float) -> Reflection:
-    """Compute the steps of q from the circles.
+    """Compute the reflection, with the steps of q, from the angles of the circles.
 
     Raises:
-        DataError: If a circle's angle or the scanned column is missing.
+        DataError: If a circle's angle or the scanned column is missing, or the scan does not turn the sample.
     """
     where = f"{files.path}:{files.spec}"
-    circles = [c.name for c in APS_34IDC.circles]
-    missing = [name for name in circles if name not in scan.motors]
-    if missing:
-        raise DataError(
-            Diagnostic(where, f"does not say where {', '.join(missing)} stood", "check its #O and #P lines")
-        )
-    readings = scan.columns.get(scan.scanned)
-    if readings is None or len(readings) < 2:
-        raise DataError(
-            Diagnostic(where, f"scan {scan.number} has no column of {scan.scanned!r}, the motor that moved")
-        )
-    angles = {name: np.radians(scan.motors[name]) for name in circles}
-    angles[scan.scanned] = np.radians(readings[len(readings) // 2])
-    step = float(np.radians((readings[-1] - readings[0]) / (len(readings) - 1)))
-    whole, part = _region(scan, "Readout"), _region(scan, "UIMR5")
-    offset = (0.0, 0.0)
-    if whole is not None and part is not None:  # The detector's angles point to the middle of all its pixels.
-        offset = (part[2] + part[3] // 2 - whole[3] / 2, part[0] + part[1] // 2 - whole[1] / 2)
+    angles, step = _circle_angles(scan, where)
     try:
         return compute_reflection(
             APS_34IDC,
@@ -294,10 +280,44 @@ def _geometry(files: ScanFiles, scan: SpecScan, wavelength: float, distance: flo
             wavelength=wavelength,
             distance=distance,
             pixel_size=(pixel, pixel),
-            offset=offset,
+            offset=_region_offset(scan),
         )
     except ValueError as error:
-        raise DataError(Diagnostic(where, str(error), "a rocking curve turns the crystal")) from error
+        raise DataError(Diagnostic(where, str(error), "use a scan that turns a circle of the sample")) from error
+
+
+def _circle_angles(scan: SpecScan, where: str) -> tuple[dict[str, float], float]:
+    """Read the angles of the circles at the middle frame, and the step of the scanned one between frames.
+
+    Args:
+        scan: Scan in the spec file.
+        where: Path of the spec file, for messages.
+
+    Returns:
+        [rad] Angles by the circle's name; and the step.
+
+    Raises:
+        DataError: If a circle's angle or the scanned column is missing.
+    """
+    circles = [circle.name for circle in APS_34IDC.circles]
+    if missing := [name for name in circles if name not in scan.motors]:
+        message = f"holds no angle of {', '.join(missing)}"
+        raise DataError(Diagnostic(where, message, "check its #O and #P lines"))
+    readings = scan.columns.get(scan.scanned)
+    if readings is None or len(readings) < 2:
+        message = f"scan {scan.number} has no column of {scan.scanned!r}, the motor that moved"
+        raise DataError(Diagnostic(where, message))
+    angles = {name: float(np.radians(scan.motors[name])) for name in circles}
+    angles[scan.scanned] = float(np.radians(readings[len(readings) // 2]))
+    return angles, float(np.radians((readings[-1] - readings[0]) / (len(readings) - 1)))
+
+
+def _region_offset(scan: SpecScan) -> tuple[float, float]:
+    """Compute the offset (y, x) [pixel] of the frames' middle from the detector's, where its angles point."""
+    whole, part = _region(scan, "Readout"), _region(scan, "UIMR5")
+    if whole is None or part is None:
+        return 0.0, 0.0
+    return part[2] + part[3] // 2 - whole[3] / 2, part[0] + part[1] // 2 - whole[1] / 2
 
 
 def _region(scan: SpecScan, name: str) -> tuple[int, int, int, int] | None:

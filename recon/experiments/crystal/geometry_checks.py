@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
-from .schema import entry_place
+from .schema import PATHS
 
 _LEAST, _MOST = 0.05, 5.0
 """Bounds of the step of q of one pixel, in units of k p/D."""
@@ -95,12 +95,12 @@ def basis_warnings(acquisition: Acquisition) -> list[Diagnostic]:
         return []
     message = f"one frame changes q by {frame:.3g} 1/m, {frame / max(y, x):.0f} times as much as a pixel"
     remedy = "it looks like a rocking angle in degrees taken for radians: divide the first row by 57.3"
-    return [Diagnostic(entry_place(acquisition, "reciprocal_basis"), message, remedy)]
+    return [Diagnostic(acquisition.place("reciprocal_basis", PATHS), message, remedy)]
 
 
 def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> list[Diagnostic]:
     lengths = np.linalg.norm(basis, axis=1)
-    where = entry_place(acquisition, "reciprocal_basis")
+    where = acquisition.place("reciprocal_basis", PATHS)
     if not abs(np.linalg.det(basis)) > 1e-6 * np.prod(lengths):
         message = "the rows of the reciprocal basis lie in one plane, or one of them is 0"
         remedy = "its rows are the steps of q for one step of (frame, y, x); see that the rocking angle moved"
@@ -124,7 +124,7 @@ def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> 
 
 
 def _bragg_faults(acquisition: Acquisition, length: float) -> list[Diagnostic]:
-    where = entry_place(acquisition, "bragg_vector")
+    where = acquisition.place("bragg_vector", PATHS)
     if not 1e8 < length < 1e12:
         message = f"|G| = {length:g} 1/m is no reflection of a crystal"
         return [Diagnostic(where, message, "write it in 1/m, with 2π, or name its unit: 1/Å is 1e10 1/m")]

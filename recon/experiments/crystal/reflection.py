@@ -9,7 +9,7 @@ from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
 from .artifacts import find_bragg_peak
 from .diffractometer import GROUP, ScanCircles, goniometer_group, make_goniometer
-from .schema import entry_place
+from .schema import PATHS
 from .validate import good_voxels
 
 _NEEDED = ("wavelength", "detector_distance", "pixel_size")
@@ -84,4 +84,4 @@ def _require_agreement(acquisition: Acquisition, geometry: Reflection) -> None:
     axis = ("frame", "y", "x")[int(np.argmax(relative))]
     message = f"the basis is not that of the circles: along {axis} they differ by {100 * relative.max():.3g} %"
     remedy = "set acquisition.reciprocal_basis: null to use the circles, or correct them"
-    raise DataError(Diagnostic(entry_place(acquisition, "reciprocal_basis"), message, remedy))
+    raise DataError(Diagnostic(acquisition.place("reciprocal_basis", PATHS), message, remedy))

@@ -9,7 +9,7 @@ from ...io.cxi import PLANCK_TIMES_LIGHT
 from .artifacts import find_hot_pixels
 from .geometry_checks import basis_warnings, geometry_faults
 from .oversampling import Good, Voxels, find_brightest_peak, local_mean, significance
-from .schema import entry_place
+from .schema import PATHS
 
 _ELECTRONVOLT = 1.602176634e-19
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
@@ -57,12 +57,12 @@ def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
         acquisition: Rocking curve without faults, as `validate` lists them.
     """
     counts, good = _without_hot_pixels(acquisition)
-    where = entry_place(acquisition, "images")
+    where = acquisition.place("images", PATHS)
     return [
         *_empty_frame_warnings(counts, good, where),
         *_order_warnings(counts, good, where),
         *_saturation_warnings(counts, good, where),
-        *_hidden_peak_warnings(counts, good, entry_place(acquisition, "mask")),
+        *_hidden_peak_warnings(counts, good, acquisition.place("mask", PATHS)),
         *basis_warnings(acquisition),
     ]
 
@@ -104,7 +104,7 @@ def _size_faults(acquisition: Acquisition) -> list[Diagnostic]:
         unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
         remedy = f"write its units attribute, or set acquisition.{name} with its unit, e.g. {example}"
         message = f"{size:g} m is no {noun}; it looks like {unit}"
-        faults.append(Diagnostic(entry_place(acquisition, name), message, remedy))
+        faults.append(Diagnostic(acquisition.place(name, PATHS), message, remedy))
     return faults
 
 
@@ -120,7 +120,7 @@ def _wave_fault(acquisition: Acquisition, wave: float) -> Diagnostic:
         guess, metres = "nanometres", wave * 1e-9
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {guess}"
     return Diagnostic(
-        entry_place(acquisition, "wavelength"), message, f"if so, set acquisition.wavelength: {metres * 1e9:.6g} nm"
+        acquisition.place("wavelength", PATHS), message, f"if so, set acquisition.wavelength: {metres * 1e9:.6g} nm"
     )
 
 
@@ -128,7 +128,7 @@ def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "images" not in acquisition:
         return []
     counts, good = _without_hot_pixels(acquisition)
-    where = entry_place(acquisition, "images")
+    where = acquisition.place("images", PATHS)
     if min(counts.shape) < 8:
         message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"
         return [Diagnostic(where, message, "a rocking curve has at least 8 frames of 8 x 8 pixels")]

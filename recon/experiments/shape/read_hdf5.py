@@ -15,8 +15,8 @@ from .binarize import binarize
 from .cell_crops import CellCrop, LoadedCells, normalise_image, normalise_mask, select_cells
 from .config import ShapeAcquisition
 from .labels import label_cells, split_crop
-from .schema import OCCUPANCY, SCHEMA
-from .validate import array_location, truth_faults
+from .schema import OCCUPANCY, PATHS, SCHEMA
+from .validate import truth_faults
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _read_crops(
     crop = CellCrop(
         str(acquisition["name"][index]) if "name" in acquisition else f"cell_{number}",
         label,
-        f"{array_location(acquisition, 'mask')}[{number}]",
+        f"{acquisition.place('mask', PATHS)}[{number}]",
         image if is_own else _normalise_stored(image),
         _filled_share(mask),
         None if acquisition.truth is None else _occupancy(acquisition.truth, number, f"{acquisition.source}:/truth"),

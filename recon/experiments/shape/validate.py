@@ -20,11 +20,6 @@ _SAME_SECTION = 0.9
 _MOST_FAULTS = 20
 
 
-def array_location(acquisition: Acquisition, name: str) -> str:
-    """Return the file and dataset of an array, for messages."""
-    return acquisition.places.get(name) or f"{acquisition.source}:{PATHS.get(name, name)}"
-
-
 def limit_faults(faults: list[Diagnostic], path: Path) -> list[Diagnostic]:
     """Keep the first of many faults, without duplicates, and add the number of the others."""
     unique = list(dict.fromkeys(faults))
@@ -65,7 +60,7 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
     """
     faults: list[Diagnostic] = []
     if "mask" in acquisition:
-        where = array_location(acquisition, "mask")
+        where = acquisition.place("mask", PATHS)
         names = _names(acquisition)
         for index in np.flatnonzero(~(acquisition["mask"] > 0.5).any(axis=(1, 2))):
             message = f"the mask of {names[index]} is empty"
@@ -76,7 +71,7 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
             shown = ", ".join(f"{v:g}" for v in voxel)
             message = f"a voxel of {shown} m is none of a cell"
             remedy = "give it a unit, as acquisition.voxel_size: ['0.2 um', '0.1 um', '0.1 um'] (z, y, x)"
-            faults.append(Diagnostic(array_location(acquisition, "voxel_size"), message, remedy))
+            faults.append(Diagnostic(acquisition.place("voxel_size", PATHS), message, remedy))
     if acquisition.truth is not None and "images" in acquisition:
         size = acquisition["voxel_size"].tolist() if "voxel_size" in acquisition else None
         faults += truth_faults(acquisition.truth, acquisition["images"].shape, size, acquisition.source)
