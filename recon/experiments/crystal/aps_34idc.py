@@ -247,10 +247,9 @@ def _instrument(files: ScanFiles, scan: SpecScan) -> dict[str, LazyArray]:
     if monitor is not None:
         leaves["/measurement/monitor"] = LazyArray.of(monitor)
     energy, distance = scan.motors.get("Energy", 0.0), scan.motors.get("camdist", 0.0) * 1e-3
-    if energy > 0:
-        leaves["/instrument/wavelength"] = LazyArray.of(
-            np.array(PLANCK_TIMES_LIGHT / (energy * _JOULES_PER_KEV)), {"units": "m"}
-        )
+    wavelength = PLANCK_TIMES_LIGHT / (energy * _JOULES_PER_KEV) if energy > 0 else 0.0
+    if wavelength > 0:
+        leaves["/instrument/wavelength"] = LazyArray.of(np.array(wavelength), {"units": "m"})
     if distance > 0:
         leaves["/instrument/detector_distance"] = LazyArray.of(np.array(distance), {"units": "m"})
     pixel = _PIXELS.get(scan.notes.get("UIMDET", "").rstrip(":"), 0.0)

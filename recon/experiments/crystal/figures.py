@@ -149,7 +149,7 @@ def _read(file: Path, groups: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Read the datasets of some groups of ``predictions.h5``.
 
     Raises:
-        DataError: If the file is torn.
+        DataError: If the file is damaged.
     """
     import h5py
 
