@@ -7,11 +7,11 @@ q      the point in the frame of the body: q = diag(1/a) Oᵀ (r − c), with ce
 f      level f = |q| − 1 − ε(q/|q|): negative inside, zero on the surface; ε ripples the surface
 Δ      size of a voxel (z, y, x) [m]
 
-A voxel whose centre is at the signed distance d = f/|∇f| from a flat surface of normal g = ∇f/|∇f| is filled to
-½ − d/w, clipped to 0…1. With w = |g∘Δ| the edge is as wide as the voxel is across, and the sum over all voxels is the
-body's volume on every grid; f/|∇f∘Δ| equals d/w. A curved surface needs one more term: over a voxel of covariance
-C = diag(Δ²/12) it deviates from the flat one by `Body._curvature_term`. Voxels that are not small against the body are
-divided.
+A voxel whose centre is at the signed distance d = f/|∇f| from a flat surface of unit normal n = ∇f/|∇f| is filled to
+½ − d/w, clipped to 0…1. With w = |n∘Δ| the edge has the variance of the voxel along n; f/|∇f∘Δ| equals d/w. A curved
+surface needs one more term: over a voxel of covariance C = diag(Δ²/12) it deviates from the flat one by
+`Body._curvature_term`. Voxels that are not small against the body are divided. The sum over all voxels is then the
+body's volume to about a per cent, if no semi-axis is below a quarter of a voxel.
 """
 
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-_SMALL = 2.0
-"""Least number of voxels in the smallest semi-axis: a ball's volume is then correct to some tenths of a per cent."""
-_FINEST = 8
+_LEAST_VOXELS_PER_SEMI_AXIS = 2.0
+"""Number of voxels in the smallest semi-axis below which voxels are divided."""
+_MOST_DIVISIONS = 8
 """Largest number of divisions of a voxel along an axis."""
-_CHUNK = 400_000
+_CHUNK_SAMPLES = 400_000
 """Samples that are processed together, which limits the memory."""
 
 
@@ -33,7 +33,7 @@ class Ripple:
 
     Args:
         amplitudes: Amplitudes A_k, relative to the radius.
-        frequencies: [rad] Frequencies ω_k: about |ω| waves around the body.
+        frequencies: [rad] Frequencies ω_k: at most |ω| waves around the body.
         phases: [rad] Phases φ_k.
     """
 
@@ -50,7 +50,7 @@ class Ripple:
         Args:
             rng: Random number generator.
             amplitude: Standard deviation, relative to the radius.
-            frequency: [rad] Approximate number of waves around the body.
+            frequency: [rad] Scale of the frequencies: |ω| is uniform from 0.5 to 1.3 times it.
             terms: Number of terms.
         """
         directions = rng.normal(size=(terms, 3))
@@ -110,9 +110,9 @@ class Body:
 
     @property
     def half_extent(self) -> Float[np.ndarray, " 3"]:
-        """[m] Half the size of the bounding box along z, y, x."""
-        swell = 1 + (self.ripple.bound if self.ripple else 0)
-        half: Float[np.ndarray, " 3"] = swell * np.linalg.norm(np.linalg.inv(self.to_unit_ball), axis=1)
+        """[m] Half the size along z, y, x of a box that contains the body: its bounding box, if there is no ripple."""
+        largest_radius = 1 + (self.ripple.bound if self.ripple else 0)
+        half: Float[np.ndarray, " 3"] = largest_radius * np.linalg.norm(np.linalg.inv(self.to_unit_ball), axis=1)
         return half
 
     def rotate(self, rotation: Float[np.ndarray, "3 3"]) -> "Body":
@@ -121,7 +121,7 @@ class Body:
         return replace(self, centre=rotation @ self.centre, orientation=rotation @ axes)
 
     def contains(self, points: Float[np.ndarray, "point 3"], margin: float | int = 0.0) -> Bool[np.ndarray, " point"]:
-        """Whether points [m] lie inside, at least ``margin`` (in units of the semi-axes) below the surface."""
+        """Check whether points [m] lie inside, where the level f is below −margin (in units of the semi-axes)."""
         q = (points - self.centre) @ self.to_unit_ball.T
         inside: Bool[np.ndarray, " point"] = self._level(q, np.linalg.norm(q, axis=1))[0] < -margin
         return inside
@@ -141,7 +141,10 @@ class Body:
             x: [m] Centres along x.
             size: [m] Size of a voxel (z, y, x); 0 along an axis samples the body in a plane.
         """
-        parts = [int(np.clip(np.ceil(_SMALL * d / self.semi_axes.min()), 1, _FINEST)) for d in size]
+        parts = [
+            int(np.clip(np.ceil(_LEAST_VOXELS_PER_SEMI_AXIS * d / self.semi_axes.min()), 1, _MOST_DIVISIONS))
+            for d in size
+        ]
         fz, fy, fx = (_subdivide(a, float(d), m) for a, d, m in zip((z, y, x), size, parts, strict=True))
         filled = self._occupancy_of_small_voxels(fz, fy, fx, size / parts)
         if max(parts) == 1:
@@ -159,17 +162,17 @@ class Body:
     ) -> Float[np.ndarray, "z y x"]:
         """Compute the occupancy of voxels that are small against the body, from the level near the surface."""
         filled = np.empty((len(z), len(y), len(x)))
-        step = max(1, _CHUNK // max(1, len(y) * len(x)))
+        step = max(1, _CHUNK_SAMPLES // max(1, len(y) * len(x)))
         to_z, to_y, to_x = self.to_unit_ball.T
-        across = np.outer(y - self.centre[1], to_y)[:, None] + np.outer(x - self.centre[2], to_x)[None, :]
-        thick = float(np.linalg.norm(size / 2) / self.semi_axes.min())
-        swell = self.ripple.bound if self.ripple else 0.0
+        lateral = np.outer(y - self.centre[1], to_y)[:, None] + np.outer(x - self.centre[2], to_x)[None, :]
+        half_diagonal = float(np.linalg.norm(size / 2) / self.semi_axes.min())
+        ripple_bound = self.ripple.bound if self.ripple else 0.0
         for start in range(0, len(z), step):
             part = slice(start, start + step)
-            q = np.multiply.outer(z[part] - self.centre[0], to_z)[:, None, None, :] + across
+            q = np.multiply.outer(z[part] - self.centre[0], to_z)[:, None, None, :] + lateral
             radius = np.sqrt(np.einsum("...i,...i", q, q))
             filled[part] = radius < 1
-            near = np.abs(radius - 1) < swell + 2 * thick
+            near = np.abs(radius - 1) < ripple_bound + 2 * half_diagonal
             level, gradient = self._level(q[near], radius[near])
             width = np.maximum(np.linalg.norm(gradient * size, axis=1), 1e-12)
             level += self._curvature_term(q[near], radius[near], level / width, size)
@@ -180,32 +183,32 @@ class Body:
         self,
         q: Float[np.ndarray, "point 3"],
         radius: Float[np.ndarray, " point"],
-        depth: Float[np.ndarray, " point"],
+        relative_level: Float[np.ndarray, " point"],
         size: Float[np.ndarray, " 3"],
     ) -> Float[np.ndarray, " point"]:
         """Compute the mean of f's second-order term over the part of a voxel that the surface passes through.
 
         With M = ∂q/∂r, u = q/|q|, g = Mᵀu and H = Mᵀ(1 − uuᵀ)M/|q|, and an offset t within the voxel of covariance C:
-        E[½ tᵀHt | surface] = ½ [tr CH + (f²/σ⁴ − 1/σ²) hᵀHh], where σ² = gᵀCg and h = Cg. The curvature of
-        ripples is neglected: it is small.
+        E[½ tᵀHt | surface] = ½ [tr CH + (f²/σ⁴ − 1/σ²) hᵀHh], where σ² = gᵀCg and h = Cg; f²/σ² is at most 3 within
+        the edge. The slope and the curvature of ripples are neglected: they are small.
 
         Args:
             q: Points in the frame of the body.
             radius: Norm |q|.
-            depth: Level f over the width of the edge.
+            relative_level: Level f over the width of the edge, d/w.
             size: [m] Size of a voxel.
         """
         safe = np.maximum(radius, 0.1)
         u = q / safe[:, None]
         variance = size**2 / 12
-        normal = u @ self.to_unit_ball
-        across = np.einsum("pi,i,pi->p", normal, variance, normal)
-        spread = (normal * variance) @ self.to_unit_ball.T
-        sideways = np.einsum("pi,pi->p", spread, spread) - np.einsum("pi,pi->p", spread, u) ** 2
-        trace = np.sum(self.to_unit_ball**2 @ variance) - across
-        met = np.clip(12 * depth**2, 0, 3) - 1
-        bend: Float[np.ndarray, " point"] = (trace + met * sideways / np.maximum(across, 1e-24)) / (2 * safe)
-        return bend
+        gradient = u @ self.to_unit_ball
+        level_variance = np.einsum("pi,i,pi->p", gradient, variance, gradient)
+        covariance = (gradient * variance) @ self.to_unit_ball.T
+        quadratic = np.einsum("pi,pi->p", covariance, covariance) - np.einsum("pi,pi->p", covariance, u) ** 2
+        trace = np.sum(self.to_unit_ball**2 @ variance) - level_variance
+        excess = np.clip(12 * relative_level**2, 0, 3) - 1
+        doubled = (trace + excess * quadratic / np.maximum(level_variance, 1e-24)) / safe
+        return np.asarray(doubled / 2)
 
     def _level(
         self, q: Float[np.ndarray, "point 3"], radius: Float[np.ndarray, " point"]

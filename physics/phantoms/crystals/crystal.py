@@ -25,21 +25,24 @@ class Crystal:
 
     Args:
         shape: Shape.
-        strains: Displacement fields of the lattice.
+        displacement_fields: Displacement fields, which add.
         bragg_vector: [1/m] Bragg vector G.
     """
 
     shape: Shape
-    strains: tuple[DisplacementField, ...]
+    displacement_fields: tuple[DisplacementField, ...]
     bragg_vector: Float[np.ndarray, " 3"]
 
     def displacement(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
         """Compute the displacement along G [m] at points [m]."""
         direction = self.bragg_vector / np.linalg.norm(self.bragg_vector)
-        return sum((strain.along(points, direction) for strain in self.strains), np.zeros(len(points)))
+        return sum((field.along(points, direction) for field in self.displacement_fields), np.zeros(len(points)))
 
     def phase(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """Compute the phase −G·u [rad] at points [m], unwrapped but for the branch cut of each dislocation."""
+        """Compute the phase −G·u [rad] at points [m], unwrapped.
+
+        It jumps at the branch cut of each dislocation and at stacking faults.
+        """
         phase: Float[np.ndarray, " point"] = -np.linalg.norm(self.bragg_vector) * self.displacement(points)
         return phase
 
@@ -77,14 +80,15 @@ def far_field(
         crystal: Crystal.
         steps: [m] Rows: step of position along the conjugate array's axes.
         shape: Shape of the measured array (frame, y, x).
-        fineness: Samples per voxel along each axis; 1 is fastest, and inaccurate at the edges of the array.
+        fineness: Samples of the density per voxel along each axis, against aliasing: with 1, the intensity near the
+            edges of the array is inaccurate.
 
     Returns:
         complex64, centred.
     """
-    fine = (shape[0] * fineness, shape[1] * fineness, shape[2] * fineness)
-    sampled = density(crystal, steps / fineness, fine)
+    fine_shape = (shape[0] * fineness, shape[1] * fineness, shape[2] * fineness)
+    sampled = density(crystal, steps / fineness, fine_shape)
     field = fft.fftshift(fft.fftn(fft.ifftshift(sampled), overwrite_x=True))
-    middle = [slice(n * fineness // 2 - n // 2, n * fineness // 2 - n // 2 + n) for n in shape]
+    central = [slice(n * fineness // 2 - n // 2, n * fineness // 2 - n // 2 + n) for n in shape]
     z, y, x = (fineness * np.sinc((np.arange(n) - n // 2) / (fineness * n)) for n in shape)
-    return np.asarray(field[tuple(middle)] / (z[:, None, None] * y[:, None] * x), np.complex64)
+    return np.asarray(field[tuple(central)] / (z[:, None, None] * y[:, None] * x), np.complex64)

@@ -247,7 +247,7 @@ def test_random_waves_have_their_variance_and_correlation() -> None:
 @pytest.mark.parametrize("name", STRAINS)
 def test_displacement_is_proportional_to_the_scale(name: str) -> None:
     points = np.random.default_rng(0).uniform(-1e-7, 1e-7, (50, 3))
-    for strain in random_crystal(6, strains=(name,)).strains:
+    for strain in random_crystal(6, strains=(name,)).displacement_fields:
         once, thrice = (strain.scale(f).along(points, np.array([0.6, 0, 0.8])) for f in (1.0, 3.0))
         np.testing.assert_allclose(thrice, 3 * once)
 
@@ -277,7 +277,7 @@ def test_a_displacement_field_has_the_requested_strength(name: str, strength: fl
 def test_a_crystal_s_dislocation_winds_its_phase_once(name: str) -> None:
     for seed in range(6):
         crystal = random_crystal(seed, strains=(name,), flaws=())
-        line = next(s for s in crystal.strains if isinstance(s, Dislocation))
+        line = next(s for s in crystal.displacement_fields if isinstance(s, Dislocation))
         assert abs(crystal.bragg_vector @ line.burgers) == pytest.approx(2 * np.pi)
         assert abs(line.line @ line.burgers) / np.linalg.norm(line.burgers) == pytest.approx(
             float(name == "screw"), abs=1e-9
@@ -314,7 +314,7 @@ def test_a_seed_determines_the_crystal_and_the_pattern() -> None:
 @settings(max_examples=10, deadline=None)
 def test_the_grid_has_the_requested_oversampling(seed: int, skew: float) -> None:
     crystal = random_crystal(seed, flaws=(), strains=())
-    steps = random_grid(seed, crystal, SIZE, oversampling=(2.0, 4.0), skew=skew)
+    steps = random_grid(seed, crystal, SIZE, oversampling=(2.0, 4.0), max_skew=skew)
     filled = crystal.shape.occupancy(steps, SIZE) > 0
     ratios = [n / np.ptp(np.nonzero(filled)[axis]) for axis, n in enumerate(SIZE)]
     assert min(ratios) > 1.7
@@ -367,7 +367,7 @@ def test_a_block_diffracts_as_a_block() -> None:
 def test_the_far_field_does_not_depend_on_the_grid_of_the_density() -> None:
     """The far field at the q of the skewed array, summed over a fine grid along the laboratory's axes."""
     crystal = random_crystal(9, strains=("waves", "polynomial"), flaws=("substrate", "notch"))
-    steps, fine = random_grid(9, crystal, SIZE, skew=0.3), 5e-9
+    steps, fine = random_grid(9, crystal, SIZE, max_skew=0.3), 5e-9
     straight = density(crystal, fine * np.eye(3), (110,) * 3)
     inside = straight != 0
     where, values = sample_positions(fine * np.eye(3), (110,) * 3)[inside], straight[inside]

@@ -77,8 +77,8 @@ def _try_crystal(rng: np.random.Generator, size: int) -> TrainingCrystal | None:
     elif kind < _UNSTRAINED + _HARD:
         phase, strains = _HARD_PHASE, _HARD_STRAINS[int(rng.integers(len(_HARD_STRAINS)))]
     crystal = random_crystal(rng, phase=phase, strains=strains)
-    skew = 0.0 if rng.random() < _UPRIGHT else 0.3
-    steps = random_grid(rng, crystal, shape, oversampling=OVERSAMPLING[size], skew=skew)
+    max_skew = 0.0 if rng.random() < _UPRIGHT else 0.3
+    steps = random_grid(rng, crystal, shape, oversampling=OVERSAMPLING[size], max_skew=max_skew)
     field = far_field(crystal, steps, shape)
     brightest = np.unravel_index(int(np.argmax(np.abs(field))), shape)
     field = np.roll(field, [size // 2 - int(i) for i in brightest], axis=(0, 1, 2))
