@@ -47,7 +47,7 @@ class KindSettings(Settings):
     """Base class of whole configs. The class of a kind narrows ``kind`` to its name and adds sections."""
 
     kind: str = Field(description="Kind of experiment.")
-    seed: int = Field(0, ge=0, description="Seed of all randomness; the same seed gives the same result.")
+    seed: int = Field(0, ge=0, description="Seed of all random numbers; the same seed gives the same result.")
     device: Device = Field(
-        "auto", description="Where to compute. auto takes an accelerator if there is one; gpu and tpu insist on it."
+        "auto", description="Device. auto uses an accelerator if there is one; gpu and tpu require one."
     )

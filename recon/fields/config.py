@@ -16,18 +16,19 @@ class PyramidSettings(Settings):
 
     levels: int = Field(5, ge=1, le=12, description="Number of grids.")
     finest: LengthOrAuto = Field(
-        "auto", description="Distance between the finest grid's nodes. auto: half the finest detail, at least a sample."
+        "auto",
+        description="Distance between the nodes of the finest grid. auto: half the finest detail, at least a sample.",
     )
-    features: int = Field(3, ge=1, description="Numbers at each node.")
-    hidden: int = Field(24, ge=0, description="Width of the decoder; 0 for splines alone.")
+    features: int = Field(3, ge=1, description="Number of features at each node.")
+    hidden: int = Field(24, ge=0, description="Width of the decoder; 0 for splines only.")
 
 
 class FourierSettings(Settings):
     """Field of radial and Fourier encodings into a multilayer perceptron, as in DeCAF."""
 
-    frequencies_lateral: int = Field(6, ge=1, description="Octaves of the lateral encoding.")
-    angles: int = Field(8, ge=1, description="Directions of the lateral encoding, over half a turn.")
-    frequencies_axial: int = Field(5, ge=1, description="Octaves of the axial encoding.")
+    frequencies_lateral: int = Field(6, ge=1, description="Number of octaves of the lateral encoding.")
+    angles: int = Field(8, ge=1, description="Number of directions of the lateral encoding, over half a turn.")
+    frequencies_axial: int = Field(5, ge=1, description="Number of octaves of the axial encoding.")
     width: int = Field(96, ge=1, description="Width of the hidden layers.")
     depth: int = Field(6, ge=1, description="Number of hidden layers.")
 

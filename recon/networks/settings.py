@@ -35,7 +35,7 @@ class NetworkSettings(Settings):
 class PredictSettings(Settings):
     """Prediction by a network."""
 
-    network: str = Field("shipped", description="File of the network: of a run of 'unflat train', or shipped.")
+    network: str = Field("shipped", description="Network: its file or the run folder of 'unflat train', or shipped.")
     draws: int = Field(
         4, ge=1, description="Samples that are drawn; the one that explains the measurement best is kept."
     )

@@ -17,8 +17,8 @@ class FieldSettings(Settings):
         description="The continuous field: pyramid, voxels (a plain grid) or fourier (as in DeCAF: Liu et al., Nature "
         "Machine Intelligence 2022).",
     )
-    steps: int = Field(300, ge=1, description="Steps of the optimiser.")
-    learning_rate: float = Field(0.05, gt=0, description="Largest step of the optimiser.")
+    steps: int = Field(300, ge=1, description="Number of steps of the optimiser.")
+    learning_rate: float = Field(0.05, gt=0, description="Largest learning rate of the optimiser.")
     tv: float = Field(
         4.0,
         ge=0,
@@ -29,11 +29,13 @@ class FieldSettings(Settings):
         1.0, ge=0, description="Weight of differences along z in total variation, relative to lateral ones."
     )
     tikhonov: float = Field(
-        0.0, ge=0, description="Strength of the pull towards the background, relative to the noise."
+        0.0, ge=0, description="Strength of Tikhonov regularisation towards the background, relative to the noise."
     )
-    ensemble: int = Field(1, ge=1, description="Fits from different seeds; more than one gives an uncertainty map.")
+    ensemble: int = Field(
+        1, ge=1, description="Number of fits from different seeds; more than one gives an uncertainty map."
+    )
     patience: int = Field(
-        100, ge=1, description="Steps without a better result on withheld data after which the fit ends."
+        100, ge=1, description="Number of steps without improvement on withheld data after which the fit ends."
     )
     slack: float = Field(
         0.0,
@@ -58,12 +60,16 @@ class FieldSettings(Settings):
 class FitSettings(FieldSettings):
     """Settings of a fit to several images or patterns: `FieldSettings`, and how views are batched and compared."""
 
-    batch: int = Field(4, ge=1, description="Views in a step.")
+    batch: int = Field(4, ge=1, description="Number of views in a step.")
     loss: Literal["amplitude", "poisson"] = Field(
-        "amplitude", description="amplitude (square roots of the intensities) or poisson (counts)."
+        "amplitude", description="Loss: amplitude (of square roots of the intensities) or poisson (of counts)."
     )
-    withheld: float = Field(0.08, ge=0, lt=1, description="Fraction of the views that is never fitted, for validation.")
-    start: Literal["linear", "none"] = Field("linear", description="Start from the closed-form linear result, or flat.")
+    withheld: float = Field(
+        0.08, ge=0, lt=1, description="Fraction of the views that is withheld from the fit, for validation."
+    )
+    start: Literal["linear", "none"] = Field(
+        "linear", description="Initial guess: linear (closed-form linear inverse) or none (the background)."
+    )
     sign: Literal["any", "nonnegative", "nonpositive"] = Field(
-        "any", description="Sign of the specimen relative to its background, where it is known."
+        "any", description="Sign of the specimen relative to its background, if known."
     )

@@ -12,19 +12,19 @@ class TrainSettings(Settings):
 
     network: str | None = Field(
         None,
-        description="Network to continue from: its file, its training run, or shipped; null for new weights.",
+        description="Initial network: its file, its training run, or shipped; null for random weights.",
     )
-    steps: int = Field(12000, ge=1, description="Steps of the optimiser; a resumed run may have more of them.")
-    batch: int = Field(8, ge=1, description="Examples in a step.")
+    steps: int = Field(12000, ge=1, description="Number of steps of the optimiser; it may be increased on resuming.")
+    batch: int = Field(8, ge=1, description="Number of examples in a step.")
     learning_rate: float = Field(
-        1.5e-3, gt=0, description="Largest step of Adam; it rises at first and falls as a cosine."
+        1.5e-3, gt=0, description="Largest learning rate of Adam, after a linear warm-up; it decays as a cosine."
     )
-    warm_up: int = Field(200, ge=0, description="Steps over which the learning rate rises.")
-    weight_decay: float = Field(0.01, ge=0, description="Pull of the weights towards zero.")
+    warm_up: int = Field(200, ge=0, description="Number of steps over which the learning rate rises.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay.")
     memory: float = Field(
         0.999, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is the result."
     )
     precision: Literal["bfloat16", "float32"] = Field(
-        "bfloat16", description="Precision of the factors in products; everything else is float32."
+        "bfloat16", description="Precision of the factors of matrix products; everything else is float32."
     )
     judge_every: int = Field(500, ge=1, description="Steps between two validations on held-out specimens.")

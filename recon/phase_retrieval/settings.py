@@ -17,7 +17,10 @@ class ShrinkWrap(Settings):
 
     every: int = Field(25, ge=1, description="Iterations between two updates of the support.")
     threshold: float = Field(
-        0.25, gt=0, lt=2, description="Least blurred amplitude inside the support, in units of the object's rms."
+        0.25,
+        gt=0,
+        lt=2,
+        description="Threshold of the blurred amplitude that defines the support, in units of the object's rms.",
     )
     sigma: tuple[float, float] = Field(
         (2.0, 1.0),
@@ -44,8 +47,8 @@ class StepSettings(Settings):
         1.0,
         gt=0,
         le=1,
-        description="Part of each axis, about the peak, that the step looks at: with 0.5 it phases larger voxels in an "
-        "eighth of the time. The last step has 1.",
+        description="Fraction of each axis, about the peak, that the step uses: with 0.5 it works on voxels twice as "
+        "large, in an eighth of the time. The last step needs 1.",
     )
 
 
@@ -99,12 +102,16 @@ class RefineSettings(Settings):
     """Refinement by the likelihood of the counts, once the phases are found."""
 
     iterations: int = Field(
-        200, ge=0, description="Iterations of conjugate gradients; 0 leaves what the projections found."
+        200, ge=0, description="Iterations of conjugate gradients; 0 keeps the result of the projections."
     )
     psf: Flag = Field(True, description="Whether to fit the widths of a Gaussian point-spread function (coherence).")
     background: Flag = Field(True, description="Whether to fit a constant background.")
     threshold: float = Field(
-        0.1, gt=0, lt=1, description="Least blurred amplitude inside the refined support, in units of the object's rms."
+        0.1,
+        gt=0,
+        lt=1,
+        description="Threshold of the blurred amplitude that defines the refined support, in units of the "
+        "object's rms.",
     )
 
 
@@ -114,18 +121,23 @@ class PhaseSettings(Settings):
     recipe: tuple[RecipeStep, ...] = Field(
         default_factory=_default_recipe,
         min_length=1,
-        description="What every start goes through, as '- hio: {iterations: 400, beta: 0.7}': steps of er, hio, raar, "
-        "dm, cf or gps, each with iterations, beta, support (every, threshold, sigma), psf and band.",
+        description="Steps of every start, as '- hio: {iterations: 400, beta: 0.7}': er, hio, raar, dm, cf or "
+        "gps, each with iterations, beta, support (every, threshold, sigma), psf and band.",
     )
-    starts: int = Field(8, ge=1, description="Random starts; the best are chosen by the likelihood of withheld pixels.")
-    keep: int = Field(4, ge=1, description="How many of the best starts are refined and combined.")
-    free: float = Field(
-        0.05, ge=0, lt=0.5, description="Fraction of the good pixels that is never fitted, to judge the result by."
+    starts: int = Field(
+        8, ge=1, description="Number of random starts; the best are selected by the likelihood of withheld pixels."
     )
+    keep: int = Field(4, ge=1, description="Number of the best starts that are refined and combined.")
+    free: float = Field(0.05, ge=0, lt=0.5, description="Fraction of the good pixels that is withheld, for validation.")
     start: float = Field(
-        0.1, gt=0, lt=1, description="Least autocorrelation inside the first support, as a fraction of its largest."
+        0.1,
+        gt=0,
+        lt=1,
+        description="Threshold of the autocorrelation that defines the first support, relative to its maximum.",
     )
-    twin: Flag = Field(True, description="Whether to break the symmetry of an object and its twin with half a support.")
+    twin: Flag = Field(
+        True, description="Whether to break the symmetry between an object and its twin, by halving the support."
+    )
     refine: RefineSettings = Field(
         default_factory=RefineSettings, description="Refinement by the likelihood of the counts."
     )

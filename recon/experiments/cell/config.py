@@ -21,16 +21,16 @@ class CellVolume(Settings):
     depth: Length | None = Field(
         None,
         gt=0,
-        description="Depth of the box along z, which must hold the specimen. Required, unless the acquisition carries "
-        "its truth.",
+        description="Depth of the box along z, which must contain the specimen. Required unless the acquisition "
+        "contains its truth.",
         examples=["9 um"],
     )
     spacing: Spacing = Field(
         "auto",
-        description="Distance between samples: a length, or (z, y, x). auto: the pixel laterally, and axially a rule "
-        "of wavelength and aperture.",
+        description="Distance between samples: a length, or (z, y, x). auto: the pixel size laterally; axially from "
+        "wavelength and aperture.",
     )
-    size: Extent = Field("auto", description="Extent of the box along (y, x). auto: the images' own.")
+    size: Extent = Field("auto", description="Extent of the box along (y, x). auto: that of the images.")
     centre_z: Length = Field(0.0, description="Middle of the box along z; 0 is the focal plane.")
 
     @field_validator("depth")
@@ -46,19 +46,19 @@ class CellPhysics(Settings):
 
     model: Literal["multislice", "ssnp", "linear"] = Field(
         "multislice",
-        description="multislice (forward scattering), ssnp (the same, more exact at high aperture, slower) or linear "
-        "(weak scattering only).",
+        description="Forward model: multislice (forward scattering), ssnp (forward scattering, more accurate at high "
+        "aperture, slower) or linear (weak scattering only).",
     )
-    absorption: Flag = Field(False, description="Whether the specimen may absorb: fits the imaginary index as well.")
+    absorption: Flag = Field(False, description="Whether the specimen absorbs: the imaginary index is fitted as well.")
     sharp_rim: Flag = Field(
         False,
-        description="Cut the pupil along the samples of the spectrum, for data simulated on the same lattice, not "
-        "for those of a microscope.",
+        description="Whether the edge of the pupil is sharp rather than antialiased: for data simulated on the "
+        "same grid, not for those of a microscope.",
     )
     padding: MarginOrAuto = Field(
         "auto",
-        description="Gap between one edge of the wave's lattice and the other, which light must not cross. auto: the "
-        "depth times tan θ; 0 lets light re-enter on the other side.",
+        description="Lateral padding of the wave's grid, against light that leaves on one side and re-enters on the "
+        "other. auto: the depth times tan θ; 0: no padding.",
     )
 
 
@@ -66,10 +66,12 @@ class Refine(Settings):
     """Parameters of the instrument that are fitted besides the specimen."""
 
     gain: Flag = Field(True, description="Brightness of each view.")
-    sources: Flag = Field(False, description="Direction of the light of each view.")
-    defocus: Flag = Field(False, description="Plane of focus, common to all views.")
+    sources: Flag = Field(False, description="Direction of the illumination of each view.")
+    defocus: Flag = Field(False, description="Position of the focal plane, common to all views.")
     zernike: int = Field(
-        0, ge=0, description="Number of aberration coefficients of the pupil, from defocus on (Noll's order)."
+        0,
+        ge=0,
+        description="Number of Zernike coefficients of the pupil's aberrations, from defocus on (Noll's order).",
     )
 
 
@@ -85,12 +87,11 @@ class CellSettings(KindSettings):
     kind: Literal["cell"] = Field("cell", description="Kind of experiment.")
     acquisition: CellAcquisition = Field(
         default_factory=CellAcquisition,
-        description="Where the measurement stands in its file. The names below are those of unflat's own files, which "
-        "need no changes.",
+        description="Location of the measurement in its file. The defaults are the names in unflat's own files.",
     )
     volume: CellVolume = Field(default_factory=CellVolume, description="Box in which the specimen is reconstructed.")
     physics: CellPhysics = Field(default_factory=CellPhysics, description="Propagation of light through the specimen.")
-    fit: CellFit = Field(default_factory=CellFit, description="The field and its fit.")
+    fit: CellFit = Field(default_factory=CellFit, description="Field and its fit.")
     simulate: CellSimulation = Field(
         default_factory=CellSimulation, description="Specimen and instrument of 'unflat simulate' and 'unflat demo'."
     )

@@ -30,10 +30,14 @@ class LedGrid(Settings):
         (0.0, 0.0), description="Row and column above the optical axis.", examples=[[17, 17]]
     )
     row_axis: Axis = Field(
-        "y", description="Direction in the image that the light's aperture takes as the row grows: y, -y, x or -x."
+        "y",
+        description="Direction in the image in which the illumination's numerical aperture changes with "
+        "increasing row: y, -y, x or -x.",
     )
     column_axis: Axis = Field(
-        "x", description="Direction in the image that the light's aperture takes as the column grows: x, -x, y or -y."
+        "x",
+        description="Direction in the image in which the illumination's numerical aperture changes with increasing "
+        "column: x, -x, y or -y.",
     )
 
     @model_validator(mode="after")
@@ -55,7 +59,7 @@ class Ring(Settings):
 class Turn(Settings):
     """Specimen that turns under fixed light."""
 
-    axis: Literal["z", "y", "x"] = Field("y", description="Axis about which the specimen turns.")
+    axis: Literal["z", "y", "x"] = Field("y", description="Rotation axis of the specimen.")
     angles: AngleSource = array_field(
         "/angle",
         "view",
@@ -66,8 +70,8 @@ class Turn(Settings):
     )
     reverse: Flag = Field(
         False,
-        description="Whether to negate the angles. A growing angle carries +z to +x (axis y), "
-        "+y to +z (axis x), +x to +y (axis z).",
+        description="Whether to negate the angles. An increasing angle rotates +z to +x (axis y), +y to +z (axis "
+        "x), +x to +y (axis z).",
     )
 
 
@@ -98,9 +102,9 @@ class CellAcquisition(Settings):
         meaning="intensity images",
         choice="measurement",
         at_least=0,
-        description="Intensity images (view, y, x). Like every name here: '/path' is a dataset, '/path@name' an "
-        "attribute, either may end with a unit, as in '/@wavelength_um in um'; a plain number or '0.63 um' is the "
-        "value itself; null is none.",
+        description="Intensity images (view, y, x). As for every array of this section: '/path' names a dataset and "
+        "'/path@name' an attribute, either with an optional unit, as in '/@wavelength_um in um'; a plain "
+        "number or '0.63 um' is the value itself; null is none.",
     )
     field: ComplexSource | None = array_field(
         "/measurement/field",
@@ -162,13 +166,14 @@ class CellAcquisition(Settings):
         meaning="pixel (y, x) in the specimen",
         required=True,
         positive=True,
-        description="Pixel in the specimen: one number, or (y, x). The camera's pixel divided by the magnification.",
+        description="Pixel size in the specimen, one number or (y, x): that of the camera divided by the "
+        "magnification.",
     )
     illumination: Literal["auto", "na", "led_grid", "ring", "pattern", "normal"] = Field(
         "auto",
-        description="Description of the light: na (a direction for each view), led_grid or ring (the sections "
-        "below), pattern (several sources a view), normal (along the axis in each view); auto takes the section "
-        "below that is given, else what the file holds.",
+        description="Description of the illumination: na (a direction for each view), led_grid or ring (the sections "
+        "below), pattern (several sources for each view), normal (along the axis in each view); auto uses the"
+        " section below that is given, or else the arrays of the file.",
     )
     illumination_na: NumberSource | None = array_field(
         "/instrument/illumination_na",
@@ -194,43 +199,46 @@ class CellAcquisition(Settings):
         at_least=0,
         description="Brightness of each source in each view: an array (view, source).",
     )
-    led_grid: LedGrid | None = Field(None, description="Light from a flat array of LEDs, one a view.")
-    ring: Ring | None = Field(None, description="Light from a ring of directions, one a view.")
-    turn: Turn | None = Field(None, description="A turning specimen, by an angle for each view.")
+    led_grid: LedGrid | None = Field(None, description="Illumination by a flat array of LEDs, one for each view.")
+    ring: Ring | None = Field(None, description="Illumination from a ring of directions, one for each view.")
+    turn: Turn | None = Field(None, description="Rotating specimen, by an angle for each view.")
     rotation: NumberSource | None = array_field(
         "/instrument/rotation",
         "view 3 3",
         unit="1",
         meaning="turns the specimen's (z, y, x) into the laboratory's",
-        description="A turning specimen, by matrices (view, 3, 3) that turn its (z, y, x) into the laboratory's.",
+        description="Rotating specimen, by matrices (view, 3, 3) that map its (z, y, x) to those of the laboratory.",
     )
     defocus: LengthSource | None = array_field(
         "/instrument/defocus",
         "view",
         unit="m",
         meaning="plane of focus along +z",
-        description="Plane of focus of each view along +z: an array (view,) or one number.",
+        description="Position of the focal plane along +z: an array (view,) or one number.",
     )
     views: Views = Field("all", description="Views to use: all, a slice such as '::2' or '0:40', or a list of indices.")
     crop: tuple[int, int] | None = Field(
         None,
-        description="Pixels (y, x) to keep, or null for all. The crop's pixel n//2 becomes the optical axis.",
+        description="Size (y, x) of the crop in pixels, or null for all. Pixel n//2 of the crop becomes the "
+        "optical axis.",
         examples=[[256, 256]],
     )
     crop_centre: tuple[int, int] | None = Field(
-        None, description="Pixel (y, x) in the middle of the crop; null is the image's own n//2.", examples=[[256, 256]]
+        None,
+        description="Pixel (y, x) in the middle of the crop; null is pixel n//2 of the image.",
+        examples=[[256, 256]],
     )
     bin: int = Field(1, ge=1, description="Side of the squares of pixels that are averaged into one, after cropping.")
     normalise: Literal["auto", "none", "background", "view_mean"] = Field(
         "auto",
-        description="Normalisation to 1 without specimen: background divides by the image without the specimen, "
-        "view_mean each view by its mean, none leaves the numbers; auto takes the background if there is one, else an "
-        "estimate of each view's.",
+        description="Normalisation to 1 without the specimen: background divides by the image without the specimen, "
+        "view_mean divides each view by its mean, none keeps the values; auto uses the background if there is"
+        " one, or else an estimate for each view.",
     )
     vignetted: Literal["drop", "keep"] = Field(
         "drop",
-        description="Drop or keep views whose light is at the rim of the aperture and whose background is dark: the "
-        "objective cut them off, and they would mislead the fit.",
+        description="Whether to drop or keep views whose illumination is at the edge of the aperture and whose "
+        "background is dark: they are vignetted by the objective and would bias the fit.",
     )
 
     @model_validator(mode="after")

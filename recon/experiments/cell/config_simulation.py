@@ -17,16 +17,18 @@ class SimulatedLight(Settings):
         "spiral", description="Arrangement of the directions in the aperture: ring, spiral or grid."
     )
     count: int = Field(24, ge=1, description="Number of views.")
-    na: float = Field(0.58, gt=0, description="Largest numerical aperture of the light.")
+    na: float = Field(0.58, gt=0, description="Largest numerical aperture of the illumination.")
     sources: int = Field(
-        1, ge=1, description="Simultaneous directions, chosen at random for each view; more than 1 is a pattern."
+        1,
+        ge=1,
+        description="Number of simultaneous directions, chosen at random for each view; more than 1 is a pattern.",
     )
 
 
 class SimulatedTurn(Settings):
     """Specimen that turns under fixed light: every view is taken at each of its angles."""
 
-    axis: Literal["z", "y", "x"] = Field("y", description="Axis about which the specimen turns.")
+    axis: Literal["z", "y", "x"] = Field("y", description="Rotation axis of the specimen.")
     count: int = Field(24, ge=1, description="Number of angles.")
     range: Angle = Field(2 * math.pi, gt=0, description="Angle from the first view to one step beyond the last.")
 
@@ -35,22 +37,23 @@ class CellSimulation(Settings):
     """Specimen, microscope, light and camera of a simulation."""
 
     specimen: Literal["cell", "beads", "cluster"] = Field(
-        "cell", description="A cell with nucleus and organelles, beads, or a cluster of cells."
+        "cell", description="Phantom: cell (with nucleus and organelles), beads, or cluster (of cells)."
     )
     wavelength: Length = Field(532e-9, gt=0, description="Vacuum wavelength.")
     numerical_aperture: float = Field(0.65, gt=0, description="Numerical aperture of the objective.")
     medium_index: float = Field(1.333, ge=1, description="Refractive index of the medium around the specimen.")
-    pixel_size: Pitch = Field((0.2e-6, 0.2e-6), description="Pixel in the specimen: one length, or (y, x).")
-    shape: tuple[int, int] = Field((96, 96), description="Pixels (y, x) of an image.")
-    illumination: SimulatedLight = Field(default_factory=SimulatedLight, description="The light.")
+    pixel_size: Pitch = Field((0.2e-6, 0.2e-6), description="Pixel size in the specimen: one length, or (y, x).")
+    shape: tuple[int, int] = Field((96, 96), description="Size (y, x) of an image in pixels.")
+    illumination: SimulatedLight = Field(default_factory=SimulatedLight, description="Illumination.")
     defocus: tuple[Length, ...] = Field(
-        (0.0,), min_length=1, description="Planes of focus along +z: every view is taken at each of them."
+        (0.0,), min_length=1, description="Positions of the focal plane along +z: every view is taken at each of them."
     )
-    turn: SimulatedTurn | None = Field(None, description="A turning specimen, or null for one at rest.")
+    turn: SimulatedTurn | None = Field(None, description="Rotating specimen, or null for one at rest.")
     depth: Length = Field(9e-6, gt=0, description="Depth of the simulated volume along z.")
     radius: LengthOrAuto = Field(
         "auto",
-        description="Radius of the cell, of each cell of the cluster, or of the largest bead; auto: what fits.",
+        description="Radius of the cell, of each cell of the cluster, or of the largest bead; auto: as the volume "
+        "permits.",
     )
     absorption: float = Field(
         0.0, ge=0, description="Imaginary refractive index of the cell's nucleus, or of the beads; 0.001 is strong."
@@ -59,16 +62,18 @@ class CellSimulation(Settings):
         1.0, gt=0, description="Factor on the specimen's refractive index contrast: 0.1 scatters weakly, 2 strongly."
     )
     oversampling: int = Field(
-        2, ge=1, description="Voxels of the simulation along a pixel's side: 2 simulates at half the pixel."
+        2,
+        ge=1,
+        description="Number of voxels of the simulation along the side of a pixel: 2 simulates at half the pixel size.",
     )
     model: Literal["ssnp", "multislice"] = Field(
-        "ssnp", description="Model of the simulation. Simulate with one and fit with the other."
+        "ssnp", description="Forward model of the simulation, preferably another than that of the fit."
     )
     photons: float | None = Field(
-        2000.0, gt=0, description="Photons a pixel where there is no specimen; null for no counting noise."
+        2000.0, gt=0, description="Photons per pixel without specimen; null for no counting noise."
     )
     read_noise: float = Field(2.0, ge=0, description="Standard deviation of the camera's noise, in counts.")
-    background: float = Field(0.0, ge=0, description="Stray light a pixel, in counts.")
+    background: float = Field(0.0, ge=0, description="Stray light per pixel, in counts.")
     empty_view: Flag = Field(False, description="Whether to record images without the specimen, as the background.")
 
     @model_validator(mode="after")

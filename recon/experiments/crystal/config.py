@@ -18,8 +18,8 @@ class CrystalVolume(Settings):
 
     spacing: LengthOrAuto = Field(
         "auto",
-        description="Distance between the samples of the orthogonal volume. auto: that of the cube with the volume of "
-        "the measured grid's skewed voxel.",
+        description="Distance between the samples of the orthogonal volume. auto: edge of the cube with the volume "
+        "of the skewed voxel of the measured grid.",
     )
 
 
@@ -36,21 +36,24 @@ class CrystalFit(FieldSettings):
     start: str = Field(
         "phase",
         min_length=1,
-        description="Where to begin: phase (phase from a few starts first), none (a blind guess, which seldom gets "
-        "anywhere), or a run or volume file with a density in the detector's frame, as phase and predict leave it.",
+        description="Initial guess: phase (phase retrieval from a few starts), none (an uninformed guess, which seldom "
+        "converges), or a run or volume file with a density in the detector frame, as phase and predict write"
+        " it.",
     )
-    starts: int = Field(3, ge=1, description="Starts of phasing, where the fit begins with that.")
+    starts: int = Field(3, ge=1, description="Number of starts of the phase retrieval, with start: phase.")
     fineness: int = Field(
         2,
         ge=1,
         le=4,
-        description="Samples of the field to a voxel along each axis: with 1, what an edge sharper than a voxel "
-        "scatters beside the detector would be looked for on it.",
+        description="Number of samples of the field per voxel along each axis: with 1, intensity that an edge sharper "
+        "than a voxel scatters beyond the detector is aliased onto it.",
     )
-    steps: int = Field(600, ge=1, description="Steps of the optimiser.")
-    learning_rate: float = Field(0.02, gt=0, description="Largest step of the optimiser.")
-    tv: float = Field(0.0, ge=0, description="Strength of total variation of the field's outputs, with sharp edges.")
-    refine: CrystalRefine = Field(default_factory=CrystalRefine, description="What else is fitted.")
+    steps: int = Field(600, ge=1, description="Number of steps of the optimiser.")
+    learning_rate: float = Field(0.02, gt=0, description="Largest learning rate of the optimiser.")
+    tv: float = Field(
+        0.0, ge=0, description="Strength of total variation of the field's outputs, which preserves edges."
+    )
+    refine: CrystalRefine = Field(default_factory=CrystalRefine, description="Parameters that are fitted as well.")
     gate: float | None = Field(
         None, gt=0, description="Likelihood (LLK) of the withheld pixels above which the command exits with 5, or null."
     )
@@ -62,19 +65,19 @@ class CrystalSettings(KindSettings):
     kind: Literal["crystal"] = Field("crystal", description="Kind of experiment.")
     acquisition: CrystalAcquisition = Field(
         default_factory=CrystalAcquisition,
-        description="Where the measurement stands in its file, and which part of it to use. The names below are those "
-        "of unflat's own files, which need no changes.",
+        description="Location of the measurement in its file, and the part of it to use. The defaults are the names in "
+        "unflat's own files.",
     )
-    volume: CrystalVolume = Field(default_factory=CrystalVolume, description="The lattice of the result.")
+    volume: CrystalVolume = Field(default_factory=CrystalVolume, description="Grid of the result.")
     phase: PhaseSettings = Field(
         default_factory=PhaseSettings, description="Phase retrieval: the recipe, the starts, the refinement."
     )
-    predict: CrystalPredict = Field(default_factory=CrystalPredict, description="A network's answer.")
-    network: CrystalNetwork = Field(default_factory=CrystalNetwork, description="The network that is trained.")
+    predict: CrystalPredict = Field(default_factory=CrystalPredict, description="Prediction by a network.")
+    network: CrystalNetwork = Field(default_factory=CrystalNetwork, description="Architecture of the network to train.")
     train: CrystalTrain = Field(
         default_factory=CrystalTrain, description="Training of a network on simulated crystals."
     )
-    fit: CrystalFit = Field(default_factory=CrystalFit, description="The continuous field and its fit.")
+    fit: CrystalFit = Field(default_factory=CrystalFit, description="Continuous field and its fit.")
     simulate: CrystalSimulation = Field(
-        default_factory=CrystalSimulation, description="What 'unflat simulate' and 'unflat demo' make."
+        default_factory=CrystalSimulation, description="Specimen and instrument of 'unflat simulate' and 'unflat demo'."
     )

@@ -63,9 +63,9 @@ class CrystalAcquisition(Settings):
         required=True,
         choice="measurement",
         at_least=0,
-        description="Counts along the rocking curve (frame, y, x). Like every name here: '/path' is a dataset, "
-        "'/path@name' an attribute, either may end with a unit, as in '/energy/lambda in angstrom'; a plain number or "
-        "'0.138 nm' is the value itself; null is none.",
+        description="Counts along the rocking curve (frame, y, x). As for every array of this section: '/path' names a "
+        "dataset and '/path@name' an attribute, either with an optional unit, as in '/energy/lambda in "
+        "angstrom'; a plain number or '0.138 nm' is the value itself; null is none.",
     )
     mask: NumberSource | None = array_field(
         "/measurement/mask",
@@ -83,7 +83,7 @@ class CrystalAcquisition(Settings):
         unit="counts",
         meaning="flux of the beam during each frame",
         positive=True,
-        description="Flux of the beam in each frame; modelled counts are scaled by it.",
+        description="Flux of the beam in each frame, which scales the modelled counts.",
     )
     wavelength: LengthSource | None = array_field(
         "/instrument/wavelength",
@@ -105,27 +105,27 @@ class CrystalAcquisition(Settings):
         unit="m",
         meaning="pixel (y, x) on the detector",
         positive=True,
-        description="Pixel on the detector: one number, or (y, x).",
+        description="Pixel size of the detector: one number, or (y, x).",
     )
     reciprocal_basis: InverseLengthSource | None = array_field(
         "/instrument/reciprocal_basis",
         "3 3",
         unit="1/m",
         meaning="rows: change of q = k_out - k_in (with 2 pi) for one step of (frame, y, x), laboratory (z, y, x)",
-        description="Rows: change of q = k_out - k_in, with 2 pi, for one step of (frame, y, x), in the laboratory's "
-        "(z, y, x) and 1/m, or in another unit, as '/basis in 1/nm'. Without it and without a goniometer the "
-        "result is in voxels.",
+        description="Change of q = k_out - k_in (with 2 pi), one row for each step of (frame, y, x), in the "
+        "laboratory's (z, y, x) and 1/m, or in another unit, as '/basis in 1/nm'. Without it and "
+        "without a goniometer the result is in voxels.",
     )
     bragg_vector: InverseLengthSource | None = array_field(
         "/instrument/bragg_vector",
         "3",
         unit="1/m",
         meaning="reciprocal lattice vector G of the reflection, with 2 pi, laboratory (z, y, x)",
-        description="Reciprocal lattice vector G of the reflection, with 2 pi, in (z, y, x) and 1/m. Without it there "
-        "is no displacement and no strain.",
+        description="Reciprocal lattice vector G of the reflection (with 2 pi), in (z, y, x) and 1/m. Without it "
+        "there is no displacement and no strain.",
     )
     goniometer: CrystalGoniometer | None = Field(
-        None, description="The circles of crystal and detector, where the basis is to follow from them."
+        None, description="Circles of crystal and detector, from which the basis is computed."
     )
     frames: Views = Field(
         "all",
@@ -133,28 +133,29 @@ class CrystalAcquisition(Settings):
     )
     crop: Crop = Field(
         "auto",
-        description="Voxels (frame, y, x) to keep around the peak. auto: at most 128 along each axis, of a size that "
-        "is quick to transform; all: as many as there are.",
+        description="Size (frame, y, x) of the crop around the peak, in voxels. auto: at most 128 along each axis, "
+        "of a size with a fast Fourier transform; all: the whole array.",
     )
     centre: Centre = Field(
         "auto",
-        description="Voxel (frame, y, x) about which to crop, counted from 0; its frame among those that "
-        "acquisition.frames takes. auto: the Bragg peak; none: the array's own middle.",
+        description="Voxel (frame, y, x) at the centre of the crop, counted from 0; the frame is counted among "
+        "those of acquisition.frames. auto: the Bragg peak; none: the middle of the array.",
     )
-    bin: Bin = Field((1, 1, 1), description="Voxels (frame, y, x) to add up into one, after cropping.")
+    bin: Bin = Field((1, 1, 1), description="Number of voxels (frame, y, x) that are summed into one, after cropping.")
     saturation: float | None = Field(
-        None, gt=0, description="Counts from which a pixel is saturated and is masked, or null."
+        None, gt=0, description="Counts from which a pixel is masked as saturated, or null."
     )
     hot_pixels: Literal["mask", "keep"] = Field(
-        "mask", description="What to do with pixels far brighter than all around them, which no diffraction can be."
+        "mask",
+        description="Treatment of hot pixels: pixels far brighter than all their neighbours, unlike any diffraction.",
     )
     aliens: Literal["mask", "keep"] = Field(
         "mask",
-        description="What to do with speckle of other particles: bright regions whose counterpart on the other side of "
-        "the peak is dark.",
+        description="Treatment of speckle of other particles: bright regions whose counterpart on the other side "
+        "of the peak is dark.",
     )
     doubtful: Literal["refuse", "warn"] = Field(
         "refuse",
-        description="What to do with data that look wrong and might be right (frames out of order, a saturated or "
-        "hidden centre, empty frames): refuse them, or warn and go on.",
+        description="Treatment of data that are probably wrong (frames out of order, a saturated or hidden centre, "
+        "empty frames): refuse them, or warn and continue.",
     )

@@ -19,47 +19,47 @@ class CrystalGoniometer(Settings):
 
     beamline: Literal["34-ID-C", "ID01", "P10"] | None = Field(
         None,
-        description="Beamline whose circles are known: 34-ID-C (Theta, Chi, Phi; Delta, Gamma), ID01 (mu, eta, phi; "
-        "nu, delta) or P10 (mu, om, chi, phi; gamma, delta). null: the circles are named below.",
+        description="Beamline with predefined circles: 34-ID-C (Theta, Chi, Phi; Delta, Gamma), ID01 (mu, eta, "
+        "phi; nu, delta) or P10 (mu, om, chi, phi; gamma, delta). null: the circles are defined below.",
         examples=["ID01"],
     )
     sample: tuple[str, ...] = Field(
         (),
-        description="Circles that carry the crystal, the outermost first: a name and the axis about which a growing "
-        "angle turns right-handed, x, y, z, -x, -y or -z. Empty: the beamline's.",
+        description="Circles that carry the crystal, the outermost first: a name and the axis of the right-handed "
+        "rotation by an increasing angle, x, y, z, -x, -y or -z. Empty: those of the beamline.",
         examples=[["mu -y", "eta -x", "phi -y"]],
     )
     detector: tuple[str, ...] = Field(
         (),
-        description="Circles that carry the detector, likewise; at rest it looks up the beam.",
+        description="Circles that carry the detector, in the same notation; at rest it faces the direct beam.",
         examples=[["nu -y", "delta -x"]],
     )
     rows: Direction | None = Field(
         None,
-        description="Direction in which the detector's rows count, at rest: -y is down. null: the beamline's, or -y.",
+        description="Direction of increasing detector row, at rest: -y is down. null: that of the beamline, or -y.",
     )
     columns: Direction | None = Field(
-        None, description="Direction in which its columns count. null: the beamline's, or x."
+        None, description="Direction of increasing detector column, at rest. null: that of the beamline, or x."
     )
     angles: dict[str, AngleSource] = Field(
         default_factory=dict,
-        description="Angle of each circle: '17.2 deg', or a dataset of one number or one a frame, as '/motors/eta in "
-        "deg'; plain numbers are radians. A circle that is left out is sought at /instrument/goniometer/NAME, and else "
-        "was at rest.",
+        description="Angle of each circle: '17.2 deg', or a dataset of one number or one per frame, as '/motors/eta in "
+        "deg'; plain numbers are radians. A circle that is not listed is read from "
+        "/instrument/goniometer/NAME, or else is at rest.",
         examples=[{"eta": "/motors/eta in deg", "nu": "0 deg", "delta": "35 deg"}],
     )
     scanned: str | None = Field(
-        None, description="Circle that turned from frame to frame. null: the one whose angles differ."
+        None, description="Circle that moves from frame to frame. null: the one whose angles differ."
     )
     step: Angle | None = Field(
         None,
-        description="Turn of the scanned circle from frame to frame, where it has one angle: that of the middle frame.",
+        description="Step of the scanned circle from frame to frame, if only the angle of the middle frame is given.",
         examples=["0.005 deg"],
     )
     direct_beam: tuple[float, float] | None = Field(
         None,
-        description="Pixel (y, x) of the frames to which the detector's angles point: where the direct beam falls when "
-        "all are 0. null: their middle.",
+        description="Pixel (y, x) of the frames to which the detector angles refer: the position of the direct "
+        "beam when all are 0. null: the middle.",
     )
 
     @model_validator(mode="after")

@@ -43,16 +43,18 @@ class SimulatedDetector(Settings):
     """Detector of a simulated rocking curve."""
 
     counts: float | None = Field(
-        1e7, gt=0, description="Counts of the whole rocking curve; null for no counting noise, with 1e7 in all."
+        1e7, gt=0, description="Total counts of the rocking curve; null for 1e7 without counting noise."
     )
-    background: float = Field(0.0, ge=0, description="Counts a voxel of stray light.")
+    background: float = Field(0.0, ge=0, description="Counts per voxel of stray light.")
     psf: tuple[float, float, float] = Field(
         (0.0, 0.0, 0.0), description="Widths (frame, y, x) of the point-spread function, in voxels: partial coherence."
     )
-    hot_pixels: int = Field(0, ge=0, description="Pixels that count without light, in every frame.")
-    aliens: int = Field(0, ge=0, description="Other particles that scatter into view.")
+    hot_pixels: int = Field(0, ge=0, description="Number of pixels that count without light, in every frame.")
+    aliens: int = Field(0, ge=0, description="Number of other particles that scatter onto the detector.")
     gap: int = Field(0, ge=0, description="Width in pixels of a gap of the detector beside the middle row.")
-    missing: float = Field(0.0, ge=0, lt=0.8, description="Share of the frames that is not measured, at the far end.")
+    missing: float = Field(
+        0.0, ge=0, lt=0.8, description="Fraction of the frames that is not measured, at the end of the rocking curve."
+    )
     saturation: float | None = Field(None, gt=0, description="Largest count of a pixel, or null.")
 
     @model_validator(mode="after")
@@ -72,40 +74,43 @@ class SimulatedDetector(Settings):
 class CrystalSimulation(Settings):
     """Phantom and geometry of a simulated rocking curve."""
 
-    shape: tuple[int, int, int] = Field((64, 64, 64), description="Voxels (frame, y, x) of the rocking curve.")
+    shape: tuple[int, int, int] = Field((64, 64, 64), description="Size (frame, y, x) of the rocking curve in voxels.")
     wavelength: Length = Field(0.1378e-9, gt=0, description="Wavelength of the X-rays.")
     detector_distance: Length = Field(1.0, gt=0, description="Distance of the detector from the crystal.")
-    pixel_size: Pitch = Field((55e-6, 55e-6), description="Pixel on the detector: one length, or (y, x).")
-    delta: Angle = Field(parse_with_unit("32 deg")[0], description="Turn of the detector about the vertical axis.")
+    pixel_size: Pitch = Field((55e-6, 55e-6), description="Pixel size of the detector: one length, or (y, x).")
+    delta: Angle = Field(parse_with_unit("32 deg")[0], description="Rotation of the detector about the vertical axis.")
     gamma: Angle = Field(parse_with_unit("12 deg")[0], description="Elevation of the detector.")
     rocking_step: Angle = Field(
-        parse_with_unit("0.006 deg")[0], gt=0, description="Turn of the crystal between two frames."
+        parse_with_unit("0.006 deg")[0], gt=0, description="Rotation of the crystal between two frames."
     )
     frame: Literal["skewed", "orthogonal"] = Field(
-        "skewed", description="Whether the rocking curve's grid is as skewed as these angles make it, or idealised."
+        "skewed", description="Grid of the rocking curve: skewed, as given by these angles, or orthogonal, idealised."
     )
     radius: LengthOrAuto = Field(
         "auto",
-        description="Radius of the ball of equal volume. auto: such that the pattern is oversampled as said below.",
+        description="Radius of the ball of equal volume. auto: from the oversampling below.",
     )
     oversampling: float = Field(
-        2.8, gt=1, description="Size of the array over the crystal's width along its tightest axis, for radius: auto."
+        2.8,
+        gt=1,
+        description="Oversampling for radius: auto: size of the array over the width of the crystal, along the "
+        "axis where it is smallest.",
     )
     flaws: Flaws = Field(
         "auto",
-        description="What is wrong with the faceted crystal, any of substrate, notch, void, twin; auto draws it.",
+        description="Flaws of the faceted crystal, any of substrate, notch, void, twin; auto draws them at random.",
     )
     strains: Strains = Field(
         "auto",
-        description="What displaces its lattice, any of polynomial, waves, relaxation, inclusion, screw, edge; auto "
-        "draws it, [] is a perfect lattice.",
+        description="Displacements of the lattice, any of polynomial, waves, relaxation, inclusion, screw, edge; auto "
+        "draws them at random, [] is a perfect lattice.",
     )
     phase: tuple[float, float] = Field(
         (0.2, 3.0),
-        description="Smallest and largest phase (rad) that each displacement reaches; dislocations have their own.",
+        description="Range (rad) of the largest phase of each displacement; that of dislocations is fixed.",
     )
     detector: SimulatedDetector = Field(
-        default_factory=SimulatedDetector, description="What the detector adds to the diffraction."
+        default_factory=SimulatedDetector, description="Noise and artifacts of the detector."
     )
 
     @model_validator(mode="after")

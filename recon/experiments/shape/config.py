@@ -26,9 +26,9 @@ class ShapeAcquisition(Settings):
         required=True,
         choice="measurement",
         at_least=0,
-        description="Fluorescence (cell, y, x) of an HDF5 file. Like every name here: '/path' is a dataset, "
-        "'/path@name' an attribute, either may end with a unit, as in '/voxel in um'; null is none. Folders of "
-        "image/, mask/ and obj/ are read without names.",
+        description="Fluorescence (cell, y, x) in an HDF5 file. As for every array of this section: '/path' names a "
+        "dataset and '/path@name' an attribute, either with an optional unit, as in '/voxel in um'; null is "
+        "none. Folders of image/, mask/ and obj/ need no names.",
     )
     mask: NumberSource | None = array_field(
         "/measurement/mask",
@@ -45,8 +45,8 @@ class ShapeAcquisition(Settings):
         unit="m",
         meaning="voxel (z, y, x) in the specimen",
         positive=True,
-        description="Voxel (z, y, x): a place in the file, or lengths such as ['0.17 um', '0.17 um', '0.17 um']. They "
-        "go before what OME metadata say. Without any the result is in voxels.",
+        description="Voxel size (z, y, x): a path in the file, or lengths such as ['0.17 um', '0.17 um', '0.17 um'], "
+        "which take precedence over OME metadata. If unknown, the result is in voxels.",
     )
     name: AnySource | None = array_field(
         "/name",
@@ -62,35 +62,37 @@ class ShapeAcquisition(Settings):
         unit="1",
         meaning="class of each cell; empty where it is not known",
         dtype="text",
-        description="Classes of the cells in an HDF5 file. In folders the files' names tell them.",
+        description="Classes of the cells in an HDF5 file. In folders they are part of the file names.",
     )
     cells: Views = Field(
         "all",
-        description="Cells to use: all, a slice such as '::2', or a list of indices. Those that are cut out of one "
-        "image count one by one.",
+        description="Cells to use: all, a slice such as '::2', or a list of indices. Cells of one label image are "
+        "counted individually.",
     )
     size: int = Field(
         64,
         ge=16,
         le=512,
-        description="Pixels along each edge of the grid that cells are brought to. A file that unflat wrote is on its "
-        "grid already, and stays on it unless a spacing is asked for.",
+        description="Number of pixels along each edge of the grid that cells are resampled to. A file written by "
+        "unflat is on its grid already, and is resampled only if a spacing is given.",
     )
     spacing: LengthOrAuto = Field(
         "auto",
-        description="Pixel of that grid. auto: the images' own, or as much larger as images need that have more than "
-        "'size' pixels. A length needs the voxel's size.",
+        description="Pixel size of that grid. auto: that of the images, enlarged for images of more than 'size' "
+        "pixels. A length requires the voxel size.",
     )
-    margin: int = Field(4, ge=0, description="Pixels to keep around a cell that is cut out of an image with many.")
+    margin: int = Field(
+        4, ge=0, description="Number of pixels to keep around a cell that is cut out of an image of many."
+    )
     several: Literal["refuse", "cut", "keep"] = Field(
         "refuse",
-        description="What to do with a mask of two cells that no labels tell apart: refuse it, cut each out, or keep "
-        "them together as one. Cells whose class is a cluster are kept.",
+        description="Treatment of a mask of two cells without labels: refuse it, cut each cell out, or keep them "
+        "together as one. Cells whose class is a cluster are kept.",
     )
     colour: Literal["refuse", "mean"] = Field(
         "refuse",
-        description="What to do with RGB images: refuse them, or take the mean of the channels. One whose channels are "
-        "equal is grey, and is taken as such.",
+        description="Treatment of RGB images: refuse them, or use the mean of the channels. An image with equal "
+        "channels is read as grey.",
     )
 
 
@@ -98,7 +100,7 @@ class ShapeVolume(Settings):
     """Sampling of the draws."""
 
     edge: int = Field(
-        64, ge=8, le=512, description="Samples along each axis of the occupancies; models are continuous."
+        64, ge=8, le=512, description="Number of samples along each axis of the occupancies; models are continuous."
     )
 
 
@@ -109,7 +111,7 @@ class ShapeSimulation(Settings):
     classes: tuple[str, ...] = Field(
         CLASSES, min_length=1, description="Their classes, one after the other: " + ", ".join(CLASSES) + "."
     )
-    pixels: int = Field(64, ge=16, le=256, description="Pixels along each edge of a picture.")
+    pixels: int = Field(64, ge=16, le=256, description="Number of pixels along each edge of a picture.")
 
     @field_validator("classes")
     @classmethod
@@ -126,14 +128,12 @@ class ShapeSettings(KindSettings):
     kind: Literal["shape"] = Field("shape", description="Kind of experiment.")
     acquisition: ShapeAcquisition = Field(
         default_factory=ShapeAcquisition,
-        description="Where pictures and masks stand in their file, and which of them to use.",
+        description="Location of pictures and masks in their file, and which of them to use.",
     )
-    volume: ShapeVolume = Field(default_factory=ShapeVolume, description="The sampled draws.")
-    predict: ShapePredict = Field(default_factory=ShapePredict, description="A network's answer.")
-    network: ShapeNetwork = Field(default_factory=ShapeNetwork, description="The network that is trained.")
-    train: ShapeTrain = Field(
-        default_factory=ShapeTrain, description="Training of a network on cells whose shape is known."
-    )
+    volume: ShapeVolume = Field(default_factory=ShapeVolume, description="Sampling of the draws.")
+    predict: ShapePredict = Field(default_factory=ShapePredict, description="Prediction by a network.")
+    network: ShapeNetwork = Field(default_factory=ShapeNetwork, description="Architecture of the network to train.")
+    train: ShapeTrain = Field(default_factory=ShapeTrain, description="Training of a network on cells of known shape.")
     simulate: ShapeSimulation = Field(
-        default_factory=ShapeSimulation, description="What 'unflat simulate' and 'unflat demo' make."
+        default_factory=ShapeSimulation, description="Specimen and instrument of 'unflat simulate' and 'unflat demo'."
     )

@@ -14,7 +14,7 @@ class CrystalNetwork(NetworkSettings):
 
     widths: tuple[int, ...] = Field(
         (64, 128),
-        description="Channels of each level, the finest first (half of the density's grid); multiples of 8.",
+        description="Channels of each level, the finest first (half the grid of the density); multiples of 8.",
     )
     blocks: tuple[int, ...] = Field((1, 4), description="Residual blocks of each level.")
 
@@ -22,14 +22,17 @@ class CrystalNetwork(NetworkSettings):
 class CrystalTrain(TrainSettings):
     """Training of the network."""
 
-    specimens: int = Field(8000, ge=32, description="Simulated specimens; each is seen in ever other ways.")
+    specimens: int = Field(8000, ge=32, description="Number of simulated specimens; each use of one is augmented anew.")
     looks: float = Field(
-        4.0, gt=0, description="Looks at each specimen, on the mean, before the stock grows to its full number."
+        4.0,
+        gt=0,
+        description="Mean number of uses of each specimen before the data set grows, until it has its full size.",
     )
     workers: int | Literal["auto"] = Field(
-        "auto", description="Processes that simulate beside the training. auto: all cores but two, at least one."
+        "auto",
+        description="Number of processes that simulate during the training. auto: all cores but two, at least one.",
     )
-    trials: int = Field(24, ge=1, description="Held-out specimens of a trial.")
+    trials: int = Field(24, ge=1, description="Number of held-out specimens of a validation.")
 
 
 def _default_recipe() -> tuple[RecipeStep, ...]:
@@ -61,10 +64,10 @@ class CrystalPredict(PredictSettings):
     tried: int = Field(
         2,
         ge=1,
-        description="How many of the draws go through the recipe, those first that explain the measurement best.",
+        description="Number of samples that go through the recipe: those that explain the measurement best.",
     )
     keep: int = Field(
-        1, ge=1, description="How many of those are refined and combined, the best by the withheld pixels first."
+        1, ge=1, description="Number of those that are refined and combined: the best by withheld pixels."
     )
     starts: int = Field(
         4,
