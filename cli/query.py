@@ -14,7 +14,7 @@ from . import console
 from .options import PATH, draw_option, output_options
 from .sampling import one_specimen
 
-MANY = 200_000
+PROGRESS_POINTS = 200_000
 """Number of points from which progress is shown."""
 
 
@@ -90,7 +90,7 @@ def command(
             f"{outside} of {len(coordinates)} points lie outside the model's box, from ({low}) to ({high}) "
             f"{label}, and get the background; see --unit if that is unexpected"
         )
-    if len(coordinates) < MANY:
+    if len(coordinates) < PROGRESS_POINTS:
         values = result.at(coordinates, names)
     else:
         with console.progress("points") as progress:

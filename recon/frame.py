@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float
 
 from .errors import DataError
 
-EDGE = 1e-9  # [half box] A point this far outside is on the face of the box: coordinates are rounded.
-_FLATTEST = 1e-6
+FACE_TOLERANCE = 1e-9  # [half box] A point this far outside is on the face of the box: coordinates are rounded.
+_SMALLEST_VOLUME_RATIO = 1e-6
+"""Smallest volume of a skewed box relative to the upright box of its extent; a flatter one is degenerate."""
 
 Vector = tuple[float, float, float]
 
@@ -48,7 +49,9 @@ class ModelFrame:
             raise DataError(f"the model's box from {self.low} to {self.high} {unit} has no volume")
         if self.spacing is not None and not all(d > 0 for d in self.spacing):
             raise DataError(f"the model's spacing {self.spacing} {unit} is not positive")
-        if self.edges is not None and not abs(np.linalg.det(self.edges)) > _FLATTEST * np.prod(self.extent):
+        if self.edges is not None and not abs(np.linalg.det(self.edges)) > _SMALLEST_VOLUME_RATIO * np.prod(
+            self.extent
+        ):
             raise DataError(f"the edges {self.edges} {unit} of the model's box span no volume")
 
     @classmethod
@@ -111,7 +114,7 @@ class ModelFrame:
 
 def inside(s: Float[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
     """Return which normalised coordinates lie in the box."""
-    within: np.ndarray = np.abs(s) <= 1 + EDGE
+    within: np.ndarray = np.abs(s) <= 1 + FACE_TOLERANCE
     return within
 
 

@@ -32,7 +32,7 @@ SHELLS, BANDS = 32, 17
 _CUBE = 64
 _DEGREES = 16
 _RINGS, _AROUND = 32, 64
-_FALL = 16.0
+_PROXIMITY_SCALE = 16.0
 """[voxel²] Square of the distance at which the proximity is 1/e."""
 
 
@@ -55,7 +55,7 @@ def shape_descriptor(
     directions, _ = _sphere()
     radii = np.arange(SHELLS) + 0.5
     points = _CUBE / 2 + radii[:, None, None] * directions
-    proximity = ndimage.map_coordinates(np.exp(-square / _FALL), points.reshape(-1, 3).T, order=1)
+    proximity = ndimage.map_coordinates(np.exp(-square / _PROXIMITY_SCALE), points.reshape(-1, 3).T, order=1)
     shells = proximity.reshape(SHELLS, -1) * radii[:, None]
     descriptor = np.empty((SHELLS, BANDS))
     descriptor[:, :3] = _quadratic_invariants(shells)
@@ -100,8 +100,8 @@ def _rasterise(vertices: Float[np.ndarray, "vertex 3"], faces: np.ndarray) -> Bo
     scale = np.sqrt(np.average(square, weights=areas))
     corners = corners * (_CUBE / 4 / scale) + _CUBE / 2
     grid = np.zeros((_CUBE, _CUBE, _CUBE), bool)
-    for share in _triangle_points(1 + int(np.ceil(1.5 * np.abs(np.diff(corners, axis=1)).max()))):
-        index = np.floor(np.einsum("k,tkx->tx", share, corners) + 0.5).astype(int)
+    for weights in _triangle_points(1 + int(np.ceil(1.5 * np.abs(np.diff(corners, axis=1)).max()))):
+        index = np.floor(np.einsum("k,tkx->tx", weights, corners) + 0.5).astype(int)
         index = index[((index >= 0) & (index < _CUBE)).all(axis=1)]
         grid[tuple(index.T)] = True
     return grid

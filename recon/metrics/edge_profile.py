@@ -20,11 +20,11 @@ from ..volume import Volume
 
 TEN_TO_NINETY = 2.5631
 """Width of a blurred step from 10 to 90 %, in standard deviations."""
-_REACH = 5.0
+_FIT_SAMPLES = 5.0
 """Samples on either side of an edge to which its step is fitted."""
-_FINER = 2
+_POINTS_PER_SAMPLE = 2
 """Points of a line for each sample."""
-_LEAST = 6
+_LEAST_PLATEAU_POINTS = 6
 """Points of a plateau that an edge needs."""
 
 
@@ -72,8 +72,8 @@ def sample_line(
         count: Number of points.
         names: Names of the quantities; all real ones by default.
     """
-    share = np.linspace(0, 1, count)[:, None]
-    points = np.asarray(start, np.float64) + share * (np.asarray(end, np.float64) - np.asarray(start, np.float64))
+    fraction = np.linspace(0, 1, count)[:, None]
+    points = np.asarray(start, np.float64) + fraction * (np.asarray(end, np.float64) - np.asarray(start, np.float64))
     return _line("line", np.linalg.norm(points - points[0], axis=1), points, result, names)
 
 
@@ -83,7 +83,7 @@ def sample_central_lines(volume: Volume, names: Sequence[str] = ()) -> tuple[Lin
     lines = []
     for axis, name in enumerate("zyx"):
         own = (volume.z, volume.y, volume.x)[axis]
-        places = np.linspace(own[0], own[-1], _FINER * (len(own) - 1) + 1)
+        places = np.linspace(own[0], own[-1], _POINTS_PER_SAMPLE * (len(own) - 1) + 1)
         points = np.tile(middle, (len(places), 1))
         points[:, axis] = places
         lines.append(_line(name, places - middle[axis], points, volume, names))
@@ -116,7 +116,7 @@ def fit_edges(line: Line, name: str) -> tuple[Edge, ...]:
     """
     values, position = line.values[name], line.position
     above = values[values > 0.5 * np.percentile(values, 98)]
-    if len(above) < _LEAST:
+    if len(above) < _LEAST_PLATEAU_POINTS:
         return ()
     plateau = float(np.median(above))
     inner = np.flatnonzero(values > plateau / 2)
@@ -160,7 +160,7 @@ def _edge(
     from scipy.special import erf
 
     step = float(position[1] - position[0])
-    reach = round(_REACH * _FINER)
+    reach = round(_FIT_SAMPLES * _POINTS_PER_SAMPLE)
     near = slice(max(first - reach, 0), first + reach + 1)
     if first == 0 or near.stop > len(values):
         return None
@@ -168,7 +168,7 @@ def _edge(
     def blurred(s: np.ndarray, place: float, sigma: float, level: float) -> np.ndarray:
         return np.asarray(level / 2 * (1 + erf((s - place) / (np.sqrt(2) * sigma))))
 
-    guess = (float(position[first]), _FINER * step, plateau)
+    guess = (float(position[first]), _POINTS_PER_SAMPLE * step, plateau)
     low = (float(position[near][0]), 0.05 * step, 0.5 * plateau)
     high = (float(position[near][-1]), reach * step, 2.0 * plateau)
     try:

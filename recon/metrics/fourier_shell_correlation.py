@@ -38,8 +38,8 @@ class ShellCorrelation:
         if first == 0:
             return float("inf")
         above, under = self.value[first - 1], self.value[first]
-        share = (above - threshold) / (above - under)
-        return float(1 / (self.frequency[first - 1] + share * (self.frequency[first] - self.frequency[first - 1])))
+        fraction = (above - threshold) / (above - under)
+        return float(1 / (self.frequency[first - 1] + fraction * (self.frequency[first] - self.frequency[first - 1])))
 
 
 def shell_correlation(

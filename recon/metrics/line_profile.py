@@ -5,7 +5,8 @@ from jaxtyping import Float
 
 from ..errors import DataError
 
-_FINER = 32
+_POINTS_PER_SAMPLE = 32
+"""Interpolated points of a profile for each sample."""
 
 
 def full_width_half_maximum(
@@ -37,7 +38,7 @@ def full_width_half_maximum(
 
     if len(position) < 4:
         raise DataError(f"a width needs at least 4 samples along the line; there are {len(position)}")
-    fine = np.linspace(position[0], position[-1], _FINER * (len(position) - 1) + 1)
+    fine = np.linspace(position[0], position[-1], _POINTS_PER_SAMPLE * (len(position) - 1) + 1)
     spline = CubicSpline(position, profile)
     values = np.asarray(spline(fine), np.float64)
     peak = int(np.argmax(values)) if near is None else _climb(values, int(np.argmin(np.abs(fine - near))))
@@ -136,8 +137,8 @@ def _crossing(position: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]
     if not below.size or below[0] == 0:
         return float("nan")
     i = int(below[0])
-    share = (values[i - 1] - level) / (values[i - 1] - values[i])
-    return float(position[i - 1] + share * (position[i] - position[i - 1]))
+    fraction = (values[i - 1] - level) / (values[i - 1] - values[i])
+    return float(position[i - 1] + fraction * (position[i] - position[i - 1]))
 
 
 def _gaussian(count: int, centre: float, width: float) -> Float[np.ndarray, " n"]:

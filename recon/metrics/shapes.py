@@ -24,7 +24,7 @@ INTERVAL = 0.9
 """Nominal coverage of the reported interval."""
 _BLUR = 2.0
 """[voxel] Standard deviation of the Gaussian of the roughness."""
-_REACH = 10
+_BLUR_MARGIN = 10
 """[voxel] Margin around a shape that its blur does not exceed: a Gaussian of σ = 2, cut off at 4σ, reaches 8."""
 
 
@@ -84,7 +84,7 @@ def signed_distance(inside: Bool[np.ndarray, "*shape"], spacing: Sequence[float]
 
 def roughness_voxels(inside: Inside) -> int:
     """Count the voxels that a Gaussian of σ = 2 and a new cut at ½ change."""
-    part = _crop_with_margin(inside, _REACH)
+    part = _crop_with_margin(inside, _BLUR_MARGIN)
     smooth = gaussian_filter(part.astype(np.float64), _BLUR) > 0.5
     return int(np.count_nonzero(smooth != part))
 

@@ -26,7 +26,7 @@ from .trainer import Callbacks
 
 _log = logging.getLogger(__name__)
 
-SHOWN = 12
+FITTED_VIEWS = 12
 """Least number of fitted views that their loss is computed from."""
 
 CompareWithTruth = Callable[[Model, Volume | None], Mapping[str, float]]
@@ -135,7 +135,7 @@ def _numbers(likelihood: Likelihood, fits: list[Fit]) -> dict[str, float]:
     fit, names = fits[0], likelihood.metric_names
     parameters, nuisance = fit.best
     numbers: dict[str, float] = {"steps": float(sum(f.step for f in fits)), "views": float(likelihood.views)}
-    shown = fit.trained[:: max(1, len(fit.trained) // SHOWN)]
+    shown = fit.trained[:: max(1, len(fit.trained) // FITTED_VIEWS)]
     numbers[names.fitted] = likelihood.metric(fit.losses(shown, parameters, nuisance))
     if len(fit.withheld):
         numbers[names.withheld] = likelihood.metric(fit.losses(fit.withheld, parameters, nuisance, withheld=True))

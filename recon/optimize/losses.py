@@ -41,8 +41,8 @@ def best_gain(
         gain = jnp.maximum(_mean(measured, weights), FLOOR) / jnp.maximum(_mean(modelled + FLOOR, weights), FLOOR)
     else:
         amplitude = jnp.sqrt(modelled + FLOOR)
-        share = _mean(amplitude * jnp.sqrt(measured), weights) / jnp.maximum(_mean(amplitude**2, weights), FLOOR)
-        gain = share**2
+        root_gain = _mean(amplitude * jnp.sqrt(measured), weights) / jnp.maximum(_mean(amplitude**2, weights), FLOOR)
+        gain = root_gain**2
     return lax.stop_gradient(gain)
 
 

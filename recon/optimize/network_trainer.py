@@ -23,14 +23,14 @@ from .train_settings import TrainSettings
 from .trainer import Callbacks, Trainer, state_from_arrays, state_to_arrays
 
 FINAL_RATE = 0.03
-"""Share of the learning rate that is left at the end."""
-CLIP = 1.0
+"""Fraction of the learning rate that is left at the end."""
+GRADIENT_NORM_LIMIT = 1.0
 """Norm to which a gradient is cut."""
 REPORT_EVERY = 25
 """Steps over which the numbers of a line of the metrics are averaged."""
 CHECKPOINT_INTERVAL = 300.0
 """[s] Time between two checkpoints."""
-_AHEAD = 3
+_WAITING_BATCHES = 3
 """Batches that wait to be learned."""
 
 Batch: TypeAlias = tuple[np.ndarray, ...]
@@ -163,7 +163,8 @@ class NetworkTrainer(Trainer):
             FINAL_RATE * settings.learning_rate,
         )
         return optax.chain(
-            optax.clip_by_global_norm(CLIP), optax.adamw(rate, b2=0.99, weight_decay=settings.weight_decay)
+            optax.clip_by_global_norm(GRADIENT_NORM_LIMIT),
+            optax.adamw(rate, b2=0.99, weight_decay=settings.weight_decay),
         )
 
     @cached_property
@@ -188,7 +189,7 @@ class NetworkTrainer(Trainer):
     @contextmanager
     def _examples(self, first: int) -> Iterator[Iterator[Batch | None]]:
         """Yield an iterator over the batches from a step on, which a thread makes ahead."""
-        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
+        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(_WAITING_BATCHES)
         ended = threading.Event()
 
         def put(item: Batch | BaseException | None) -> None:

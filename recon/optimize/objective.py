@@ -20,9 +20,9 @@ from .likelihood import Batch, Likelihood, Nuisance
 from .settings import FieldSettings
 
 OPENING = 0.2
-"""Share of the steps over which the learning rates of the finer levels of a pyramid rise, coarse to fine."""
+"""Fraction of the steps over which the learning rates of the finer levels of a pyramid rise, coarse to fine."""
 FINAL_RATE = 0.05
-"""Share of the learning rate that is left at the end."""
+"""Fraction of the learning rate that is left at the end."""
 LOSS_LIMIT = 0.15
 """Mean loss of the views beyond which the weight of the priors grows no further with it."""
 NUISANCE_RATE = 0.25
@@ -110,7 +110,7 @@ class Objective:
         return FitState(arrays, nuisance, self.transformation().init((arrays, nuisance)), jnp.zeros((), jnp.int32))
 
     def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
-        """Share of the learning rate of each array at a step: a cosine, delayed for the finer levels of a pyramid."""
+        """Compute the factor of the learning rate of each array at a step: a cosine, delayed for finer levels."""
         done = step.astype(jnp.float32) / max(self.settings.steps, 1)
         cosine = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done, 1.0)))
         levels = sorted((name for name in parameters if name.startswith("grid_")), key=lambda n: int(n[5:]))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import ConfigError, Diagnostic
-from ..frame import EDGE
+from ..frame import FACE_TOLERANCE
 from ..sampled import Point3, Sampled
 from .style import display_unit
 
@@ -77,7 +77,7 @@ def require_inside(result: Sampled, where: str, **coordinates: float) -> None:
     """
     faults = []
     for name, low, high in zip("zyx", *result.bounds, strict=True):
-        value, tolerance = coordinates.get(name, low), EDGE * (high - low) / 2
+        value, tolerance = coordinates.get(name, low), FACE_TOLERANCE * (high - low) / 2
         if not low - tolerance <= value <= high + tolerance:
             factor, unit = display_unit(result.length_unit)
             box = f"{low * factor:.4g} … {high * factor:.4g} {unit}"

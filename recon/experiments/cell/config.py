@@ -11,7 +11,7 @@ from ...optimize.settings import FitSettings
 from .config_acquisition import CellAcquisition
 from .config_simulation import CellSimulation
 
-DEEPEST = 0.01
+LARGEST_DEPTH = 0.01
 """[m] Largest depth of the box; no objective images deeper."""
 
 
@@ -36,7 +36,7 @@ class CellVolume(Settings):
     @field_validator("depth")
     @classmethod
     def _is_small(cls, depth: float | None) -> float | None:
-        if depth is not None and depth > DEEPEST:
+        if depth is not None and depth > LARGEST_DEPTH:
             raise ValueError(f"{depth:g} m is too deep for a cell; a plain number is in metres: write '{depth:g} um'")
         return depth
 

@@ -14,7 +14,7 @@ FFT_SECONDS = 1.2e-9
 """[s] Time of a complex 2D FFT and the products around it, per sample and doubling of its size, on one core."""
 FIELD_SECONDS = 6.0e-9
 """[s] Time of the field's value and gradient at a point of the grid, per number that it stores there, on one core."""
-RETAINED = 2.5
+PEAK_MEMORY_FACTOR = 2.5
 """Peak memory relative to the arrays of a step: freed memory is not all reused."""
 
 
@@ -52,7 +52,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
         f"{format_bytes(float(measured.nbytes))} of measurement",
         f"time is that of {cores} CPU cores; an accelerator is many times faster",
     ]
-    return Estimate(int(PROGRAM_BYTES + RETAINED * arrays), float(seconds), lines)
+    return Estimate(int(PROGRAM_BYTES + PEAK_MEMORY_FACTOR * arrays), float(seconds), lines)
 
 
 def _field_numbers(settings: CellSettings) -> float:

@@ -120,13 +120,13 @@ def _aperture(result: Sampled, truth: Volume) -> Aperture | None:
 
 
 def _coverage(result: Sampled, truth: Volume) -> float:
-    """Compute the share of the truth's samples inside the result's box.
+    """Compute the fraction of the truth's samples inside the result's box.
 
     Raises:
         DataError: If there are none.
     """
     low, high = result.bounds
-    share = 1.0
+    fraction = 1.0
     for name, axis, a, b, spacing in zip("zyx", (truth.z, truth.y, truth.x), low, high, truth.spacing, strict=True):
         inside = float(np.mean((axis >= a - 0.01 * spacing) & (axis <= b + 0.01 * spacing)))
         if inside == 0:
@@ -134,5 +134,5 @@ def _coverage(result: Sampled, truth: Volume) -> float:
                 f"the result covers {name} {a * 1e6:.3g} … {b * 1e6:.3g} µm, the truth {axis[0] * 1e6:.3g} … "
                 f"{axis[-1] * 1e6:.3g} µm: they do not overlap; check the units of their coordinates"
             )
-        share *= inside
-    return share
+        fraction *= inside
+    return fraction

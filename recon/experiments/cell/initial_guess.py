@@ -13,7 +13,7 @@ from .forward_model import CellForwardModel
 from .imaging import padding_widths
 
 STRENGTH = 0.03
-"""Tikhonov's α, as a share of the largest gain of the transfer functions."""
+"""Tikhonov's α, as a fraction of the largest gain of the transfer functions."""
 FACTORS = (0.5, 1.0, 1.5)
 """Scales of the linear inverse that are tried."""
 TRIAL_VIEWS = 4
@@ -28,7 +28,7 @@ def invert_born_model(
     Args:
         forward_model: Measured views and their linear theory.
         views: Indices of the views.
-        strength: Tikhonov's α, as a share of the largest gain of the transfer functions.
+        strength: Tikhonov's α, as a fraction of the largest gain of the transfer functions.
 
     Returns:
         Index contrast on the fit's grid.

@@ -107,10 +107,10 @@ def _border(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
     return np.where(np.abs(middle) > 0, middle, 1).astype(fields.dtype)[:, None, None]
 
 
-RIM = 0.9
-"""Share of the aperture beyond which a source may be cut off."""
-DARK = 0.75
-"""Share of the usual brightness below which it is taken as cut off.
+VIGNETTING_RIM = 0.9
+"""Fraction of the aperture beyond which a source may be cut off."""
+VIGNETTING_LEVEL = 0.75
+"""Fraction of the usual brightness below which it is taken as cut off.
 
 A flat array of LEDs itself falls off to about 0.87 at NA 0.25."""
 
@@ -119,12 +119,12 @@ def find_vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
     """Find views near the rim that are darker than the others; none where brightness is not comparable."""
     if "images" not in acquisition or "illumination_na" not in acquisition or "background" in acquisition:
         return np.zeros(0, int)
-    share = np.hypot(*acquisition["illumination_na"].T) / float(acquisition["numerical_aperture"])
-    inner = share <= RIM
+    relative_na = np.hypot(*acquisition["illumination_na"].T) / float(acquisition["numerical_aperture"])
+    inner = relative_na <= VIGNETTING_RIM
     if inner.sum() < 3:
         return np.zeros(0, int)
     levels = estimate_background_levels(acquisition["images"], acquisition)[:, 0, 0]
-    return np.flatnonzero(~inner & (share <= 1) & (levels < DARK * np.median(levels[inner])))
+    return np.flatnonzero(~inner & (relative_na <= 1) & (levels < VIGNETTING_LEVEL * np.median(levels[inner])))
 
 
 def drop_vignetted_views(acquisition: Acquisition) -> Acquisition:

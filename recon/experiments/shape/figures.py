@@ -22,7 +22,7 @@ _TILT = 55.0
 _SMOOTHING = 0.9
 """[sample] Standard deviation of the Gaussian that removes voxel steps from surfaces."""
 _SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
-_IN_A_ROW = 6
+_VIOLINS_IN_A_ROW = 6
 """Largest number of violins in a panel before panels take two rows."""
 _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
@@ -176,7 +176,7 @@ def draw_errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figur
         columns: Errors of the cells of each class, by the error's title.
     """
     widest = max(len(by_class) for by_class in columns.values())
-    rows = 2 if widest > _IN_A_ROW else 1
+    rows = 2 if widest > _VIOLINS_IN_A_ROW else 1
     across = -(-len(columns) // rows)
     width, height = across * (0.22 * widest + 0.5) + 0.6, 1.7 * rows + 0.8
     with house_style():

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 
 from .cell_crops import SMALLEST, CellCrop, is_cluster, normalise_mask
 
-_SECOND = 0.2
-"""Share of the largest piece's area from which another piece of a mask counts as a second cell."""
+_SECOND_CELL_FRACTION = 0.2
+"""Fraction of the largest piece's area from which another piece of a mask counts as a second cell."""
 
 
 def label_cells(values: np.ndarray, largest: float | None, several: str, label: str) -> Int[np.ndarray, "y x"] | None:
@@ -70,7 +70,7 @@ def label_pieces(mask: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "y x"]:
 
     pieces, count = ndimage.label(mask, np.ones((3, 3)))
     areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    large = np.flatnonzero(areas >= max(SMALLEST, _SECOND * areas.max(initial=0))) + 1
+    large = np.flatnonzero(areas >= max(SMALLEST, _SECOND_CELL_FRACTION * areas.max(initial=0))) + 1
     if len(large) < 2:
         return mask.astype(np.int64)
     seeds = np.where(np.isin(pieces, large), pieces, 0)

@@ -25,7 +25,7 @@ from .scores import score_shapes
 _log = logging.getLogger(__name__)
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
 SCORES, CLASSES = "scores.csv", "classes.csv"
-_FULL = 255
+_FULL_OCCUPANCY = 255
 """Value of a filled voxel in memory, where occupancies are 8-bit numbers."""
 
 
@@ -56,7 +56,7 @@ def write_prediction(
         else resample_shapes(cells.inside, _unit_cube(len(cells.inside[0])), _unit_cube(edge))
     )
     _write_volume(folder / VOLUME, cells, filled, truth)
-    inside = filled > _FULL // 2
+    inside = filled > _FULL_OCCUPANCY // 2
     warn_if_cut_off(inside)
     sections = np.stack([_resize_mask(cell.mask, edge) > 0.5 for cell in cells])
     numbers |= {
@@ -89,7 +89,7 @@ def _write_models(
         write_model(model, path)
         size, parameters = size + path.stat().st_size, parameters + model.size
         for draw, member in enumerate(model.split_members()):
-            filled[i, draw] = np.rint(_FULL * occupancy(member, edge))
+            filled[i, draw] = np.rint(_FULL_OCCUPANCY * occupancy(member, edge))
         work.progress(i + 1, len(cells))
     return filled, {"model_bytes": float(size), "model_parameters": float(parameters)}
 
@@ -116,7 +116,7 @@ def _write_scores(
 
 
 def occupancy(model: Model, edge: int) -> Float[np.ndarray, "z y x"]:
-    """Sample the filled share of each voxel of a model's cube."""
+    """Sample the filled fraction of each voxel of a model's cube."""
     grid = cube_grid(model, edge)
     distance = model.sample(grid.z, grid.y, grid.x, SIGNED_DISTANCE)
     return np.asarray(np.clip(0.5 - distance / model.spacing[1], 0, 1))
@@ -179,7 +179,7 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
             "occupancy", filled.shape, np.float16, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
         )
         for i, draws in enumerate(filled):
-            data[i] = draws / np.float16(_FULL)
+            data[i] = draws / np.float16(_FULL_OCCUPANCY)
         data.attrs.update({"units": "1", "long_name": OCCUPANCY.meaning})
         _write_names(file, cells)
         seen = {"images": cells.images, "mask": cells.masks}

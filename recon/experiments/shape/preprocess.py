@@ -18,9 +18,9 @@ from .grids import centred_grid
 from .schema import OCCUPANCY
 
 _log = logging.getLogger(__name__)
-_CUT_OFF = 0.01
-"""Largest share of a cell that may lie beyond the grid: a few bright pixels far out do not belong to it."""
-_UNCHANGED = 1e-6
+_LARGEST_FRACTION_BEYOND = 0.01
+"""Largest fraction of a cell that may lie beyond the grid: a few bright pixels far out do not belong to it."""
+_SCALE_TOLERANCE = 1e-6
 """Relative difference of scales below which nothing is resampled."""
 
 
@@ -40,7 +40,7 @@ def to_acquisition(settings: ShapeAcquisition, loaded: LoadedCells, path: Path) 
     _warn_of_borders(loaded.crops)
     _require_room(loaded.crops, size, spacing)
     crops = [resample_crop(crop, size, spacing) for crop in loaded.crops]
-    resampled = sum(abs(crop.scale - 1) > _UNCHANGED for crop in crops)
+    resampled = sum(abs(crop.scale - 1) > _SCALE_TOLERANCE for crop in crops)
     if resampled:
         _log.info("%d of %d cells were resampled to %d pixels", resampled, len(crops), size)
     step = _common_step(crops, size)
@@ -95,7 +95,7 @@ def _require_room(crops: Sequence[CellCrop], size: int, spacing: float | None) -
     Raises:
         ConfigError: If there are such cells.
     """
-    cut = [crop.name for crop in crops if cut_off_share(crop, size, spacing) > _CUT_OFF]
+    cut = [crop.name for crop in crops if cut_off_share(crop, size, spacing) > _LARGEST_FRACTION_BEYOND]
     if not cut:
         return
     grid = f"{size} pixels" if spacing is None else f"{size} pixels, {spacing * 1e6:.4g} um apart,"
@@ -169,13 +169,13 @@ def resampling_factor(crop: CellCrop, size: int, spacing: float | None) -> float
 def cut_off_share(crop: CellCrop, size: int, spacing: float | None) -> float:
     """Share of a cell, of its section or its shape, that `resample_crop` would cut off."""
     scales = _scales(crop, size, spacing)
-    shares = [_share_beyond(crop.mask > 0.5, scales[1:], size)]
+    fractions = [_fraction_beyond(crop.mask > 0.5, scales[1:], size)]
     if crop.truth is not None:
-        shares.append(_share_beyond(crop.truth > 0.5, scales, size))
-    return max(shares)
+        fractions.append(_fraction_beyond(crop.truth > 0.5, scales, size))
+    return max(fractions)
 
 
-def _share_beyond(inside: Bool[np.ndarray, "*shape"], scales: Sequence[float], size: int) -> float:
+def _fraction_beyond(inside: Bool[np.ndarray, "*shape"], scales: Sequence[float], size: int) -> float:
     within = inside
     for axis, (scale, count) in enumerate(zip(scales, inside.shape, strict=True)):
         index = (np.arange(count) - count // 2) / scale + size // 2
@@ -198,7 +198,7 @@ def _resample(values: np.ndarray, scales: Sequence[float], shape: tuple[int, ...
     """Sample an array every ``scale`` of its samples about the centre; 0 lies beyond its ends."""
     from scipy import ndimage
 
-    if all(abs(s - 1) < _UNCHANGED for s in scales):
+    if all(abs(s - 1) < _SCALE_TOLERANCE for s in scales):
         return _pad(np.asarray(values, np.float32), shape)
     # Coarser samples stand for a range of the original ones, which a Gaussian averages first.
     smooth = ndimage.gaussian_filter(values.astype(np.float32), [0.5 * np.sqrt(max(s**2 - 1, 0)) for s in scales])

@@ -27,7 +27,7 @@ _PARTS = {
     "mask": ("mask", "masks"),
     "obj": ("obj", "objs", "object", "objects"),
 }
-_AGAIN = "copy or acquire it again"
+_REMEDY_COPY = "copy or acquire it again"
 _PLAIN = (
     "image",
     "img",
@@ -146,7 +146,7 @@ def open_sections(path: Path) -> Iterator[Sections]:
             with zipfile.ZipFile(path) as archive:
                 yield Sections(path, files, archive.read)
     except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(Diagnostic(str(path), f"cannot be read: {error}", _AGAIN)) from error
+        raise DataError(Diagnostic(str(path), f"cannot be read: {error}", _REMEDY_COPY)) from error
 
 
 def read_file(sections: Sections, name: str) -> FolderImage:
@@ -167,7 +167,7 @@ def read_file(sections: Sections, name: str) -> FolderImage:
         return FolderImage(values, metadata.size if metadata.has_pixel_size else ())
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise DataError(Diagnostic(sections.place(name), f"the file is damaged: {reason}", _AGAIN)) from error
+        raise DataError(Diagnostic(sections.place(name), f"the file is damaged: {reason}", _REMEDY_COPY)) from error
 
 
 def describe_folder(path: Path) -> list[str] | None:

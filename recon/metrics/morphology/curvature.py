@@ -22,7 +22,7 @@ from .surface import Surface
 
 BLUR = 0.08
 """Width of the Gaussian, in radii of the ball of the same volume; smaller details do not count."""
-_LEAST = 1.0
+_LEAST_WIDTH = 1.0
 """[voxel] Smallest width of the Gaussian that the samples resolve."""
 _UNIT = np.eye(3, dtype=int)
 
@@ -41,7 +41,7 @@ def curvatures(surface: Surface, blur: float = BLUR) -> tuple[Values, Values]:
     """
     from scipy.ndimage import gaussian_filter
 
-    widths = [max(blur * surface.radius / step, _LEAST) for step in surface.spacing]
+    widths = [max(blur * surface.radius / step, _LEAST_WIDTH) for step in surface.spacing]
     # Derivatives of a Gaussian: differences of samples are inaccurate in a field as steep as a grey occupancy.
     derived = {
         order: surface.at_vertices(gaussian_filter(surface.field, widths, order, mode="nearest"), smooth=True)

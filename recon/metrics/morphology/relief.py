@@ -6,7 +6,7 @@ from jaxtyping import Float
 from .curvature import curvatures
 from .surface import Surface
 
-_ROUGH = 0.1
+_ROUGHNESS_WIDTH = 0.1
 """Width of the Gaussian of the roughness, in radii of the ball of the same volume."""
 
 Weights = Float[np.ndarray, " v"]
@@ -40,7 +40,7 @@ def _roughness(surface: Surface) -> float:
     """
     from scipy.ndimage import gaussian_filter
 
-    width = _ROUGH * surface.radius
+    width = _ROUGHNESS_WIDTH * surface.radius
     blurred = gaussian_filter(surface.filled, [width / step for step in surface.spacing])
     height = (0.5 - surface.at_vertices(blurred)) * width * np.sqrt(2 * np.pi)
     return _mean_and_deviation(height, surface.weights)[1]

@@ -103,10 +103,10 @@ def _moments(surface: Surface) -> dict[str, float]:
     centre, axes, variance = _axes(surface)
     ball = 2 / 5 * surface.radius**2
     squares = variance.sum()
-    shares, heights = _filled_samples(surface)
+    fractions, heights = _filled_samples(surface)
     along = (heights - centre) @ axes.T
-    scaled = along / np.sqrt(np.maximum(np.average(along**2, axis=0, weights=shares), np.finfo(float).tiny))
-    third, fourth = (np.average(scaled**power, axis=0, weights=shares) for power in (3, 4))
+    scaled = along / np.sqrt(np.maximum(np.average(along**2, axis=0, weights=fractions), np.finfo(float).tiny))
+    third, fourth = (np.average(scaled**power, axis=0, weights=fractions) for power in (3, 4))
     pairs = variance[0] * variance[1] + variance[1] * variance[2] + variance[2] * variance[0]
     return {
         **{f"gyration_{name}": np.sqrt(v) for name, v in zip(_AXES, variance, strict=True)},
@@ -120,7 +120,7 @@ def _moments(surface: Surface) -> dict[str, float]:
 
 
 def _filled_samples(surface: Surface) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
-    """Return filled shares and coordinates (x, y, z) of the samples that are at least partly inside."""
-    share = surface.filled
-    index = np.argwhere(share > 0)
-    return share[tuple(index.T)], (index * np.asarray(surface.spacing) + surface.origin)[:, ::-1]
+    """Return filled fractions and coordinates (x, y, z) of the samples that are at least partly inside."""
+    filled = surface.filled
+    index = np.argwhere(filled > 0)
+    return filled[tuple(index.T)], (index * np.asarray(surface.spacing) + surface.origin)[:, ::-1]

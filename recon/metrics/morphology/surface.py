@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 Field = Float[np.ndarray, "z y x"]
 Corner = tuple[float, float, float]
 
-SMOOTH = 1.0
+SMOOTHING_WIDTH = 1.0
 """[voxel] Width of the Gaussian that removes the steps from the distance of a one-bit shape."""
 _MARGIN = 6
 """[voxel] Margin around a shape, which exceeds the reach of the blur of a one-bit shape's distance."""
-_NEAR = 1e-4
+_LEAST_DISTANCE = 1e-4
 """[spacing] Least distance of a sample from the surface: nearer ones cause triangles of no area in marching cubes."""
-_GREY = 0.1
-"""Share of the range at each end within which a value counts as that end."""
-_TRIES = 20
+_END_FRACTION = 0.1
+"""Fraction of the range at each end within which a value counts as that end."""
+_MOST_ITERATIONS = 20
+"""Largest number of steps of the search for the level that encloses a volume."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class Surface:
 
     @cached_property
     def weights(self) -> Float[np.ndarray, " v"]:
-        """Share of the surface's area that belongs to each vertex."""
+        """Fraction of the surface's area that belongs to each vertex."""
         areas = np.bincount(self.faces.ravel(), np.repeat(self.mesh.area_faces / 3, 3), len(self.vertices))
         return np.asarray(areas / areas.sum())
 
@@ -98,7 +99,7 @@ def extract_surface(
     level: float | None = None,
     signed: bool = False,
     origin: Sequence[float] = (0.0, 0.0, 0.0),
-    smooth: float = SMOOTH,
+    smooth: float = SMOOTHING_WIDTH,
 ) -> Surface:
     """Extract the surface of a sampled field.
 
@@ -142,7 +143,7 @@ def _is_one_bit(field: Field, low: float, high: float) -> bool:
     """Tell whether hardly any sample at the surface has an intermediate value."""
     from scipy.ndimage import binary_erosion
 
-    between = (field > low + _GREY * (high - low)) & (field < high - _GREY * (high - low))
+    between = (field > low + _END_FRACTION * (high - low)) & (field < high - _END_FRACTION * (high - low))
     inside = field > 0
     return bool(np.count_nonzero(between) < np.count_nonzero(inside & ~binary_erosion(inside)) / 2)
 
@@ -182,7 +183,7 @@ def _smooth_distance(inside: Bool[np.ndarray, "z y x"], spacing: Corner, smooth:
 def _level_enclosing(distance: Field, voxels: float, reach: float) -> float:
     """Find the level above which a distance fills a number of voxels, those at the surface in part."""
     slope, low, high = _gradient_norm(distance), -2 * reach, 2 * reach
-    for _ in range(_TRIES):
+    for _ in range(_MOST_ITERATIONS):
         level = (low + high) / 2
         low, high = (level, high) if _filled_share(distance - level, slope).sum() > voxels else (low, level)
     return (low + high) / 2
@@ -201,6 +202,6 @@ def _march(field: Field, spacing: Corner) -> tuple[Float[np.ndarray, "v 3"], Int
     from skimage.measure import marching_cubes
 
     slope = max(float(np.abs(np.diff(field, axis=axis)).max()) for axis in range(3))
-    clear = np.where(np.abs(field) < _NEAR * slope, np.copysign(_NEAR * slope, field), field)
+    clear = np.where(np.abs(field) < _LEAST_DISTANCE * slope, np.copysign(_LEAST_DISTANCE * slope, field), field)
     marched: tuple[Any, ...] = marching_cubes(clear.astype(np.float32), 0.0, spacing=spacing)
     return marched[0].astype(np.float64), marched[1].astype(np.int64)

@@ -17,9 +17,9 @@ Section = Bool[np.ndarray, "y x"]
 PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
 PIXELS = 64
 LEVELS = 16
-_APART = 4
-_RADII = 3.0
-_FLAT = 1e-9
+_PIXEL_DISTANCE = 4
+_HALF_WIDTH_RADII = 3.0
+_VALUE_TOLERANCE = 1e-9
 """Relative difference of values below which they count as equal, as interpolation rounds."""
 _ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 
@@ -42,11 +42,11 @@ def texture_features(picture: Picture, outline: Section, pitch: tuple[float, flo
     from skimage.feature import graycomatrix, graycoprops
 
     levels = _quantise(*_resample_square(picture, outline, pitch))
-    counts = graycomatrix(levels, [_APART], _ANGLES, LEVELS + 1, symmetric=True)[1:, 1:].astype(float)
-    shares = counts / np.maximum(counts.sum(axis=(0, 1)), 1)
-    features = {name: float(np.mean(graycoprops(shares, name))) for name in PROPERTIES}
-    logarithm = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-    return {**features, "entropy": float(-(shares * logarithm).sum(axis=(0, 1)).mean())}
+    counts = graycomatrix(levels, [_PIXEL_DISTANCE], _ANGLES, LEVELS + 1, symmetric=True)[1:, 1:].astype(float)
+    probabilities = counts / np.maximum(counts.sum(axis=(0, 1)), 1)
+    features = {name: float(np.mean(graycoprops(probabilities, name))) for name in PROPERTIES}
+    logarithm = np.log2(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
+    return {**features, "entropy": float(-(probabilities * logarithm).sum(axis=(0, 1)).mean())}
 
 
 def _resample_square(
@@ -59,7 +59,7 @@ def _resample_square(
         raise DataError("the outline is empty: it has no texture")
     centre = np.argwhere(outline).mean(axis=0)
     radius = np.sqrt(np.count_nonzero(outline) * pitch[0] * pitch[1] / np.pi)
-    offsets = (np.arange(PIXELS) - (PIXELS - 1) / 2) * (2 * _RADII * radius / PIXELS)
+    offsets = (np.arange(PIXELS) - (PIXELS - 1) / 2) * (2 * _HALF_WIDTH_RADII * radius / PIXELS)
     rows, columns = (centre[axis] + offsets / pitch[axis] for axis in range(2))
     places = np.meshgrid(rows, columns, indexing="ij")
     within = map_coordinates(outline.astype(float), places, order=1) > 0.5
@@ -70,6 +70,6 @@ def _quantise(picture: Picture, within: Section) -> np.ndarray:
     """Quantise the values inside the outline to levels 1, 2, …; 0 is outside."""
     inside = picture[within]
     low, high = (float(inside.min()), float(inside.max())) if inside.size else (0.0, 0.0)
-    flat = not high - low > _FLAT * max(abs(low), abs(high))
+    flat = not high - low > _VALUE_TOLERANCE * max(abs(low), abs(high))
     scaled = np.zeros_like(picture) if flat else (picture - low) / (high - low)
     return np.where(within, 1 + np.clip((scaled * LEVELS).astype(int), 0, LEVELS - 1), 0).astype(np.uint8)

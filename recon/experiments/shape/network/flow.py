@@ -13,12 +13,12 @@ from .denoiser import Codes, Pictures, ShapeDenoiser
 from .shape_code import EDGE
 
 _AXES = (1, 2, 3)
-_START_SHARES = (0.5, 0.35, 0.15)
-"""Shares of the examples of a distillation that begin with noise, half-way, and anywhere."""
-_OWN_SHARE = 0.5
-"""Share of those half-way that got there by the network's own first step, as in a prediction."""
-_MEAN_SHARE = 0.2
-"""Share of the examples without noise, from which the network learns the mean of all codes."""
+_START_PROBABILITIES = (0.5, 0.35, 0.15)
+"""Probabilities that an example of a distillation begins with noise, half-way, or anywhere."""
+_OWN_PROBABILITY = 0.5
+"""Probability that an example half-way is on the path of the network's first step, as in a prediction."""
+_NOISELESS_PROBABILITY = 0.2
+"""Probability of an example without noise, from which the network learns the mean of all codes."""
 
 
 def noise(key: PRNGKeyArray, count: int) -> Codes:
@@ -78,10 +78,10 @@ def distillation_loss(
     start, noiseless = noise(noise_key, len(codes)), _noiseless(mean_key, len(codes))
     drawn = draw(teacher, seen, start, STEPS)
     begin_key, any_key = jax.random.split(time_key)
-    begin = jax.random.choice(begin_key, jnp.arange(3), (len(codes),), p=jnp.array(_START_SHARES))
+    begin = jax.random.choice(begin_key, jnp.arange(3), (len(codes),), p=jnp.array(_START_PROBABILITIES))
     time = jnp.select([begin == 0, begin == 1], [0.0, 0.5], draw_times(any_key, len(codes)))
     first = denoiser.estimate(start, jnp.zeros(len(codes)), seen, dtype)
-    own = (begin == 1) & (jax.random.uniform(own_key, (len(codes),)) < _OWN_SHARE)
+    own = (begin == 1) & (jax.random.uniform(own_key, (len(codes),)) < _OWN_PROBABILITY)
     through = jnp.where(own[:, None, None, None], first, drawn)
     through, drawn = (
         jnp.where(noiseless[:, None, None, None], codes, jax.lax.stop_gradient(c)) for c in (through, drawn)
@@ -91,7 +91,7 @@ def distillation_loss(
 
 def _noiseless(key: PRNGKeyArray, count: int) -> Bool[Array, " count"]:
     """Draw which examples have no noise."""
-    return jax.random.uniform(key, (count,)) < _MEAN_SHARE
+    return jax.random.uniform(key, (count,)) < _NOISELESS_PROBABILITY
 
 
 def _error(
@@ -106,8 +106,8 @@ def _error(
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Compute the error to codes on the path from noise through others, or without any noise."""
     time = jnp.where(noiseless, 0.0, time)
-    share, strength = time[:, None, None, None], jnp.where(noiseless, 0.0, 1 - time)[:, None, None, None]
-    noisy = strength * start + share * through
+    fraction, strength = time[:, None, None, None], jnp.where(noiseless, 0.0, 1 - time)[:, None, None, None]
+    noisy = strength * start + fraction * through
     error = ((denoiser.estimate(noisy, time, seen, dtype) - codes) ** 2).mean(axis=_AXES)
     return weighted_mean(error, time), {"error": error.mean()}
 

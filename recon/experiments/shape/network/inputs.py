@@ -16,7 +16,7 @@ CHANNELS = 4
 SCALARS = 5
 _HEIGHT, _HEIGHTS = 30.0, 0.3
 """[voxel] Typical mean height, and the standard deviation of its logarithm, which normalise heights."""
-_BRIGHT = 99.0
+_BRIGHT_PERCENTILE = 99.0
 """[%] Percentile of the brightness within the mask that counts as 1."""
 _SMOOTHING = 0.6
 """[pixel] Standard deviation of the Gaussian that removes the pixel steps from the outline of a mask."""
@@ -73,5 +73,5 @@ def to_network_input(image: Float[np.ndarray, "h w"], mask: Float[np.ndarray, "h
     section = signed_distance(inside) * scale[0]
     if scale != (1.0, 1.0):
         image, section = (zoom(array, scale, order=1, grid_mode=True, mode="nearest") for array in (image, section))
-    bright = np.percentile(image[section < 0], _BRIGHT) if np.any(section < 0) else 0.0
+    bright = np.percentile(image[section < 0], _BRIGHT_PERCENTILE) if np.any(section < 0) else 0.0
     return PictureInput(image / max(float(bright), 1e-12), section)

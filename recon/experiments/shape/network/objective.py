@@ -22,17 +22,17 @@ from .thickness_prior import ThicknessPrior, fit_thickness_prior
 
 _DISTILLED_STEPS = 2
 """Steps from noise to a shape of a network that is distilled."""
-_RATE_SHARE = 0.4
-"""Share of the learning rate in a distillation: the network knows nearly all of it."""
+_DISTILLATION_RATE_FACTOR = 0.4
+"""Learning rate of a distillation relative to that of the training, whose weights it starts from."""
 _WARM_UP = 0.1
-"""Largest share of a distillation in which the rate rises."""
-_TRANSITION = (0.5, 0.7)
-"""Parts of the training between which the share of real cells changes."""
+"""Largest fraction of a distillation in which the rate rises."""
+_TRANSITION_PERIOD = (0.5, 0.7)
+"""Parts of the training between which the fraction of real cells changes."""
 _THICKNESS_CELLS = 200
 """Simulated cells from which heights are learned: more of them add nothing."""
 _DISTILLATION = 1
 """Distinguishes the examples of a distillation from those of the training before it."""
-_COARSE = 32
+_VALIDATION_EDGE = 32
 """Voxels along an axis at which validations compare shapes."""
 
 
@@ -79,7 +79,7 @@ class ShapeObjective:
         own = self.settings
         changed = {
             "steps": own.distil,
-            "learning_rate": _RATE_SHARE * own.learning_rate,
+            "learning_rate": _DISTILLATION_RATE_FACTOR * own.learning_rate,
             "warm_up": min(own.warm_up, int(_WARM_UP * own.distil)),
             "real": own.real_at_end,
         }
@@ -102,19 +102,21 @@ class ShapeObjective:
         return load_weights(ShapeDenoiser(self.network.widths, self.network.blocks), self.teacher)
 
     def batch(self, step: int) -> Batch:
-        """Make examples of cells drawn at random, with a share of real ones."""
+        """Make examples of cells drawn at random, with a fraction of real ones."""
         rng = np.random.default_rng([self.seed, step] if self.teacher is None else [self.seed, step, _DISTILLATION])
-        share = self.share_of_real(step) if self.simulated else 1.0
+        fraction = self.fraction_of_real(step) if self.simulated else 1.0
         examples = []
         for _ in range(self.settings.batch):
-            cells = self.real if self.real and rng.random() < share else self.simulated
+            cells = self.real if self.real and rng.random() < fraction else self.simulated
             examples.append(make_example(cells[int(rng.integers(len(cells)))], rng))
         return stack(examples)
 
-    def share_of_real(self, step: int) -> float:
-        """Share of real cells among the examples of a step: it changes from a half to seven tenths of the training."""
+    def fraction_of_real(self, step: int) -> float:
+        """Compute the fraction of real cells among examples: it changes from half to seven tenths of the training."""
         first, last = self.settings.real, self.settings.real_at_end
-        done = np.clip((step / self.settings.steps - _TRANSITION[0]) / (_TRANSITION[1] - _TRANSITION[0]), 0, 1)
+        done = np.clip(
+            (step / self.settings.steps - _TRANSITION_PERIOD[0]) / (_TRANSITION_PERIOD[1] - _TRANSITION_PERIOD[0]), 0, 1
+        )
         return float(first + (last - first) * done)
 
     def loss(self, network: ShapeDenoiser, batch: Any, key: Array) -> tuple[Float[Array, ""], Metrics]:
@@ -155,7 +157,7 @@ def stack(examples: Sequence[TrainingExample]) -> Batch:
 
 def one_minus_iou(codes: Array, truth: np.ndarray) -> float:
     """Mean of 1 − IoU, on a coarse grid."""
-    places = pixel_centres(_COARSE)
+    places = pixel_centres(_VALIDATION_EDGE)
     errors = []
     for code, known in zip(np.asarray(codes), truth, strict=True):
         a, b = (decode(one, places, places, places) < 0 for one in (code, known))

@@ -24,7 +24,7 @@ from .inputs import PictureInput
 
 _SHELLS = (-np.inf, -4.0, -2.0, 0.0, 2.0, 5.0, 10.0)
 """[pixel] Distances to the outline between which brightness is averaged, from the inside out."""
-_DARK = 1e-3
+_LEAST_BRIGHTNESS = 1e-3
 """Lower bound of the brightness of a shell."""
 _LEAST_SPREAD = 1e-3
 """Lower bound of the standard deviation of a feature, a divisor."""
@@ -32,7 +32,7 @@ _SEARCH_RANGE = 3.0
 """Half width of the search range of the logarithms of the hyperparameters."""
 _SHRINKAGE = 0.1
 """Shrinkage of the correlation of features towards the identity, in the likelihood of a group."""
-_FEWEST = 4
+_FEWEST_CELLS = 4
 """Smallest number of cells of a group that is used."""
 
 
@@ -44,7 +44,7 @@ def features(inputs: PictureInput) -> Float[np.ndarray, " feature"]:
     bright = [float(image[shell].mean()) if shell.any() else np.nan for shell in shells]
     for i in reversed(range(len(bright) - 1)):
         bright[i] = bright[i + 1] if np.isnan(bright[i]) else bright[i]  # A small cell has no innermost shell.
-    logs = np.log(np.maximum(np.nan_to_num(bright), _DARK))
+    logs = np.log(np.maximum(np.nan_to_num(bright), _LEAST_BRIGHTNESS))
     return np.array([2 * np.log(size), np.log(max(-float(distance.min()), 0.5) / size), *logs])
 
 
@@ -174,7 +174,7 @@ def fit_thickness_prior(
         inputs: Pictures of the cells of each group.
         log_heights: Logarithms of their mean heights in voxels.
     """
-    groups = [name for name, pictures in inputs.items() if len(pictures) >= _FEWEST]
+    groups = [name for name, pictures in inputs.items() if len(pictures) >= _FEWEST_CELLS]
     return ThicknessPrior({name: _fit_group(inputs[name], log_heights[name]) for name in groups})
 
 

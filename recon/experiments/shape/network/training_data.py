@@ -15,9 +15,9 @@ from .augmentation import TrainingCell, prepare_cell
 
 _EDGE = 48
 """Samples along each axis of a simulated training cell."""
-_HELD_OUT = 48
+_HELD_OUT_CELLS = 48
 """Number of simulated cells that validate a network which is trained with all real ones."""
-_FEWEST = 16
+_FEWEST_CELLS = 16
 """Smallest number of real and simulated cells to train with."""
 
 
@@ -56,10 +56,10 @@ def gather_training_set(settings: ShapeSettings, work: RunContext) -> TrainingSe
     real = [] if cells is None else _prepare_real(cells)
     simulated = _simulate(settings.seed, section.specimens, work)
     turned = [] if cells is None else _rotate_copies(cells, settings.seed, section.turned, work)
-    if len(real) + len(simulated) < _FEWEST:
+    if len(real) + len(simulated) < _FEWEST_CELLS:
         message = f"{len(real)} real and {len(simulated)} simulated cells are too few to learn from"
         raise DataError(
-            Diagnostic("train.specimens", message, f"name cells in train.data, or simulate {_FEWEST} or more")
+            Diagnostic("train.specimens", message, f"name cells in train.data, or simulate {_FEWEST_CELLS} or more")
         )
     return TrainingSet(real, turned, simulated)
 
@@ -119,7 +119,7 @@ def _simulate(seed: int, count: int, work: RunContext) -> list[TrainingCell]:
 
 def simulate_held_out(seed: int) -> list[TrainingCell]:
     """Simulate the cells that validate a network which is trained with all real ones."""
-    return [_simulate_one(seed + 1_000_003, number) for number in range(_HELD_OUT)]
+    return [_simulate_one(seed + 1_000_003, number) for number in range(_HELD_OUT_CELLS)]
 
 
 def _simulate_one(seed: int, number: int) -> TrainingCell:
