@@ -16,7 +16,7 @@ from scipy.fft import next_fast_len
 from .pattern import DevicePattern
 
 Shape = tuple[int, int, int]
-_LEAST = 8
+_MIN_SIZE = 8
 """[voxel] Smallest size along an axis."""
 
 
@@ -29,7 +29,7 @@ def band_shape(whole: Shape, band: float) -> Shape:
     """
     if band >= 1:
         return whole
-    z, y, x = (min(n, next_fast_len(max(round(band * n), min(n, _LEAST)))) for n in whole)
+    z, y, x = (min(n, next_fast_len(max(round(band * n), min(n, _MIN_SIZE)))) for n in whole)
     return z, y, x
 
 

@@ -20,13 +20,13 @@ _EDGE_RATIO = 6.0
 """Least such ratio of the faint surroundings that are masked with a region."""
 _SIGMAS = 8.0
 """Least excess of a hot pixel over its neighbours, in standard deviations of counting noise."""
-_LEAST = 60.0
+_MIN_COUNTS = 60.0
 """Least counts in 27 voxels of a region."""
 _REPEATED, _REPEATED_SHARE = 3, 0.05
 """Number and fraction of the frames from which a hot pixel is taken to be hot in all."""
 _APART = 4.0
 """Least ratio of a region to the saddle between it and the peak: flares of facets are ridges of the peak."""
-_NEAR = 0.12
+_PEAK_RADIUS = 0.12
 """Distance from the peak, relative to the array's size, within which no region is an alien."""
 
 
@@ -114,11 +114,11 @@ def find_aliens(
         ((np.arange(n) - p) / n).reshape([-1 if i == axis else 1 for i in range(3)]) ** 2
         for axis, (n, p) in enumerate(zip(counts.shape, peak, strict=True))
     )
-    comparable &= good & (distance > _NEAR**2)
-    seeds = comparable & (bright > ALIEN_RATIO * reference) & (bright > _LEAST)
+    comparable &= good & (distance > _PEAK_RADIUS**2)
+    seeds = comparable & (bright > ALIEN_RATIO * reference) & (bright > _MIN_COUNTS)
     if not seeds.any():
         return np.zeros(counts.shape, bool), []
-    grown, _ = label(comparable & (bright > _EDGE_RATIO * reference) & (bright > _LEAST / 3))
+    grown, _ = label(comparable & (bright > _EDGE_RATIO * reference) & (bright > _MIN_COUNTS / 3))
     selected = np.isin(grown, np.unique(grown[seeds]))
     broad = local_mean(counts, good, 5)
     regions = [region for region in _find_regions(selected & good, counts) if _is_apart(region, broad, peak)]

@@ -24,11 +24,11 @@ _FACTORS = {
     1e-3: "it looks like a pixel in mm or a distance in mm; see their units",
     1e3: "it looks like a pixel in mm or a distance in mm; see their units",
 }
-_NEAR = 0.1
+_RATIO_TOLERANCE = 0.1
 """Relative tolerance within which a ratio of steps is one of the factors."""
 _LONG_STEP = 10.0
 """Ratio of the steps of q of frame and pixel above which the rocking angle may be in degrees, 57 to a radian."""
-_FINEST = 8
+_MAX_SAMPLES_PER_VOXEL = 8
 """Largest number of samples of a volume per measured voxel along an axis: finer ones are only interpolated."""
 
 
@@ -69,7 +69,7 @@ def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None
     if isinstance(spacing, str) or basis is None:
         return 1.0
     voxel = voxel_size(basis, shape)
-    if spacing < voxel / _FINEST:
+    if spacing < voxel / _MAX_SAMPLES_PER_VOXEL:
         message = f"{1e9 * spacing:.3g} nm is {voxel / spacing:.3g} times finer than a voxel of {1e9 * voxel:.3g} nm"
         remedy = f"take {1e9 * voxel / _FINEST:.2g} nm or more; the model of a fit can be sampled finer in parts"
         raise ConfigError(Diagnostic("volume.spacing", message, remedy))
@@ -112,7 +112,7 @@ def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> 
     if expected is None:
         return []
     ratios = lengths[1:] / expected
-    has_wrong_2pi = any(np.allclose(ratios, factor, rtol=_NEAR, atol=0) for factor in (_TURN, 1 / _TURN))
+    has_wrong_2pi = any(np.allclose(ratios, factor, rtol=_RATIO_TOLERANCE, atol=0) for factor in (_TURN, 1 / _TURN))
     if not has_wrong_2pi and (ratios > _LEAST).all() and (ratios < _MOST).all():
         return []
     axis = int(np.argmax(np.abs(np.log(ratios))))
@@ -131,7 +131,7 @@ def _bragg_faults(acquisition: Acquisition, length: float) -> list[Diagnostic]:
     if "wavelength" not in acquisition:
         return []
     longest = 4 * np.pi / float(acquisition["wavelength"])
-    if length <= (1 + _NEAR) * longest:
+    if length <= (1 + _RATIO_TOLERANCE) * longest:
         return []
     message = f"|G| = {length:.4g} 1/m is beyond 4π/λ = {longest:.4g} 1/m, the longest q of these X-rays"
     return [Diagnostic(where, message, "check its unit, that it holds 2π once, and the wavelength")]
@@ -149,6 +149,6 @@ def _pixel_step(acquisition: Acquisition) -> Float[np.ndarray, " 2"] | None:
 def _explain_ratio(ratio: float) -> str:
     """Suggest the cause of a step that is longer or shorter by a ratio."""
     near = min(_FACTORS, key=lambda factor: abs(np.log(ratio / factor)))
-    if abs(np.log(ratio / near)) > 3 * _NEAR:
+    if abs(np.log(ratio / near)) > 3 * _RATIO_TOLERANCE:
         return "check its unit, and those of wavelength, distance and pixel"
     return _FACTORS[near]

@@ -12,7 +12,7 @@ Voxels = Float[np.ndarray, "frame y x"]
 Good = Bool[np.ndarray, "frame y x"]
 _NOISE = 4.0
 """Least autocorrelation of the crystal, in standard deviations of counting noise."""
-_FAINT = 3e-3
+_MIN_AUTOCORRELATION = 3e-3
 """Least autocorrelation of the crystal, relative to its maximum."""
 _CLEAR = 0.02
 """Autocorrelation at the array's edge, relative to its maximum, above which the crystal is undersampled."""
@@ -29,8 +29,8 @@ def local_mean(counts: Voxels, good: Good, size: int = 3) -> Voxels:
     from scipy.ndimage import uniform_filter
 
     total = uniform_filter(np.where(good, counts, 0).astype(np.float32), size, mode="constant")
-    share = uniform_filter(good.astype(np.float32), size, mode="constant")
-    return np.where(share > 0.5 / size**3, total / np.maximum(share, 0.5 / size**3), 0).astype(np.float64)
+    fraction = uniform_filter(good.astype(np.float32), size, mode="constant")
+    return np.where(fraction > 0.5 / size**3, total / np.maximum(fraction, 0.5 / size**3), 0).astype(np.float64)
 
 
 def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
@@ -92,7 +92,7 @@ def estimate_oversampling(counts: Voxels, good: Good) -> Oversampling:
     values = np.where(good, counts, 0).astype(np.float32)
     total = max(float(values.sum()), 1.0)
     correlation = np.fft.fftshift(np.abs(fftn(values))) / total
-    regions, _ = label(correlation > max(_FAINT, _NOISE / np.sqrt(total)))
+    regions, _ = label(correlation > max(_MIN_AUTOCORRELATION, _NOISE / np.sqrt(total)))
     central = regions == regions[tuple(n // 2 for n in counts.shape)]
     ratio, sufficient = [], []
     for axis, count in enumerate(counts.shape):

@@ -24,11 +24,11 @@ _RAGGED = 3.0
 """Total variation of a rocking curve, in units of its one peak, above which it is unsorted; sorted it is about 1."""
 _NOISE = 2.0
 """Least step between two frames, in standard deviations of counting noise."""
-_STEEPEST = 0.08
+_MIN_NEIGHBOUR_COUNTS = 0.08
 """Least counts of the neighbours of the brightest frame, relative to it."""
 _PLATEAU = 3
 """Number of adjacent voxels with exactly the largest count from which the centre is saturated."""
-_HIDDEN = 0.95
+_HIDDEN_FRACTION = 0.95
 """Masked fraction of the voxels around the peak from which it is hidden."""
 
 
@@ -172,7 +172,7 @@ def _order_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     pixels = np.array([max(int(ok.sum()), 1) for ok in good])
     brightest = int(np.nanargmax(totals))
     beside = totals[max(brightest - 1, 0) : brightest + 2]
-    isolated = float(np.nanmin(beside)) < _STEEPEST * totals[brightest]
+    isolated = float(np.nanmin(beside)) < _MIN_NEIGHBOUR_COUNTS * totals[brightest]
     ragged = _raggedness(totals, pixels)
     if ragged >= _RAGGED:
         reason = f"their counts go up and down {ragged:.1f} times as much as one peak does"
@@ -225,10 +225,10 @@ def _hidden_peak_warnings(counts: Voxels, good: Good, where: str) -> list[Diagno
         return []
     peak = find_brightest_peak(_fill_masked(counts, good), np.ones_like(good))
     near = _ball(counts.shape, peak, 3.0)
-    share = float(1 - good[near].mean())
-    if share < _HIDDEN:
+    fraction = float(1 - good[near].mean())
+    if fraction < _HIDDEN_FRACTION:
         return []
-    message = f"the mask hides the Bragg peak: {100 * share:.0f} % of the voxels around {list(peak)} are masked"
+    message = f"the mask hides the Bragg peak: {100 * fraction:.0f} % of the voxels around {list(peak)} are masked"
     remedy = "0 means good: see that the mask is not the wrong way round, or mask only what is really bad"
     return [Diagnostic(where, message, remedy)]
 
