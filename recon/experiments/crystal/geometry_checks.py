@@ -71,7 +71,7 @@ def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None
     voxel = voxel_size(basis, shape)
     if spacing < voxel / _MAX_SAMPLES_PER_VOXEL:
         message = f"{1e9 * spacing:.3g} nm is {voxel / spacing:.3g} times finer than a voxel of {1e9 * voxel:.3g} nm"
-        remedy = f"take {1e9 * voxel / _FINEST:.2g} nm or more; the model of a fit can be sampled finer in parts"
+        remedy = f"take {1e9 * voxel / _MAX_SAMPLES_PER_VOXEL:.2g} nm or more; the model of a fit can be sampled finer in parts"
         raise ConfigError(Diagnostic("volume.spacing", message, remedy))
     return voxel / spacing
 
