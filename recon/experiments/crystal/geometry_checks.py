@@ -11,7 +11,7 @@ from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from .schema import PATHS
 
-_LEAST, _MOST = 0.05, 5.0
+_MIN_STEP, _MAX_STEP = 0.05, 5.0
 """Bounds of the step of q of one pixel, in units of k p/D."""
 _TURN = 2 * np.pi
 _FACTORS = {
@@ -71,7 +71,8 @@ def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None
     voxel = voxel_size(basis, shape)
     if spacing < voxel / _MAX_SAMPLES_PER_VOXEL:
         message = f"{1e9 * spacing:.3g} nm is {voxel / spacing:.3g} times finer than a voxel of {1e9 * voxel:.3g} nm"
-        remedy = f"take {1e9 * voxel / _MAX_SAMPLES_PER_VOXEL:.2g} nm or more; the model of a fit can be sampled finer in parts"
+        least = 1e9 * voxel / _MAX_SAMPLES_PER_VOXEL
+        remedy = f"take {least:.2g} nm or more; the model of a fit can be sampled finer in parts"
         raise ConfigError(Diagnostic("volume.spacing", message, remedy))
     return voxel / spacing
 
@@ -113,7 +114,7 @@ def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> 
         return []
     ratios = lengths[1:] / expected
     has_wrong_2pi = any(np.allclose(ratios, factor, rtol=_RATIO_TOLERANCE, atol=0) for factor in (_TURN, 1 / _TURN))
-    if not has_wrong_2pi and (ratios > _LEAST).all() and (ratios < _MOST).all():
+    if not has_wrong_2pi and (ratios > _MIN_STEP).all() and (ratios < _MAX_STEP).all():
         return []
     axis = int(np.argmax(np.abs(np.log(ratios))))
     message = (
