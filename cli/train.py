@@ -1,4 +1,4 @@
-"""``unflat train``: a network, from specimens whose truth is known."""
+"""``unflat train``: train a network on specimens of known truth."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 @click.command()
 @run_arguments(measured=False)
 def command(config: Any, options: "RunOptions") -> None:
-    """Train a network on specimens whose truth is known, as CONFIG says, into a run folder.
+    """Train a network on specimens of known truth, by the settings of CONFIG, and write it to a run folder.
 
-    The folder gets network.h5, which predict takes as predict.network, and metrics.jsonl with the loss and the trials
-    on held-out specimens. With --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit
-    status 75; the same command with --resume goes on, with more steps of its last part than before if --set says so.
+    The folder gets network.h5, to be given as predict.network, and metrics.jsonl with the loss and the results on
+    held-out specimens. With --time-limit, or when the cluster sends SIGTERM, the training writes a checkpoint and ends
+    with exit status 75. The same command with --resume continues it; --set can then raise the number of steps of its
+    last stage.
 
-    Of crystals: the specimens are simulated, by processes beside the training (train.workers), and kept in the folder
-    until it is done; train.steps may grow.
+    Crystals: worker processes (train.workers) simulate the specimens while the network trains, and store them in the
+    folder until the training is done. The only stage is train.steps.
 
-    Of shapes: cells of known shape (train.data), the same turned in space, and simulated ones. After train.steps comes
-    a distillation of train.distil steps, which alone may grow; the network before it is kept as teacher.h5. With
-    train.folds the folder gets network-0.h5 and so on, each trained without a part of the cells and judged by it; such
-    a training goes on with as many steps as it began with.
+    Shapes: the network trains on cells of known shape (train.data), rotated copies of them, and simulated cells. After
+    train.steps follows a distillation of train.distil steps, the last stage; the network before it is saved as
+    teacher.h5. With train.folds the folder gets network-0.h5 and so on, each trained without one part of the cells and
+    tested on that part; the number of steps of such a training cannot be changed on resuming.
 
     \b
     Examples:

@@ -45,6 +45,12 @@ def _default_recipe() -> tuple[RecipeStep, ...]:
 class CrystalPredict(PredictSettings):
     """Prediction by the network, and refinement of its draws."""
 
+    draws: int = Field(
+        4,
+        ge=1,
+        description="Number of samples to draw; the one that explains the measurement best is the result, and the "
+        "others give its uncertainty. With refine, the best of them are refined.",
+    )
     steps: int = Field(8, ge=1, description="Steps from noise to a density; each applies the network once.")
     recipe: tuple[RecipeStep, ...] = Field(
         default_factory=_default_recipe,
