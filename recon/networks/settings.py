@@ -29,7 +29,7 @@ class NetworkSettings(Settings):
     def _check_same_length(self) -> "NetworkSettings":
         if len(self.widths) != len(self.blocks):
             raise ValueError(
-                f"{len(self.widths)} widths and {len(self.blocks)} blocks: give one width and one number of blocks for each level"
+                f"{len(self.widths)} widths and {len(self.blocks)} blocks: give one of each for every level"
             )
         return self
 

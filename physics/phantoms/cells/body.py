@@ -141,10 +141,8 @@ class Body:
             x: [m] Centres along x.
             size: [m] Size of a voxel (z, y, x); 0 along an axis samples the body in a plane.
         """
-        parts = [
-            int(np.clip(np.ceil(_LEAST_VOXELS_PER_SEMI_AXIS * d / self.semi_axes.min()), 1, _MOST_DIVISIONS))
-            for d in size
-        ]
+        divisions = np.ceil(_LEAST_VOXELS_PER_SEMI_AXIS * size / self.semi_axes.min())
+        parts = [int(n) for n in np.clip(divisions, 1, _MOST_DIVISIONS)]
         fz, fy, fx = (_subdivide(a, float(d), m) for a, d, m in zip((z, y, x), size, parts, strict=True))
         filled = self._occupancy_of_small_voxels(fz, fy, fx, size / parts)
         if max(parts) == 1:
