@@ -1,4 +1,4 @@
-"""``unflat demo``: the whole way on a simulated specimen, whose truth is known."""
+"""``unflat demo``: simulation, reconstruction and comparison with the truth."""
 
 import shlex
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ from .running import run_command
 def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -> None:
     """Simulate a specimen, reconstruct it, and compare it with the truth: about two minutes on a laptop.
 
-    Light crosses a simulated cell by one model (SSNP, at half the voxel, with counting noise) and the fit sees it by
-    another (multi-slice), so that the comparison is honest; a crystal diffracts as it is in space, not on the voxels in
-    which it is sought; of simulated red blood cells one section is seen. The folder gets the config, the acquisition
-    with its truth, and the run with its report.
+    The simulation and the reconstruction use different models, so that the comparison is honest. The images of a cell
+    are simulated by SSNP at half the voxel, with counting noise, and fitted by multi-slice. A crystal diffracts as a
+    continuous object and is reconstructed on voxels. Of red blood cells one section is simulated. The folder receives
+    the config, the acquisition with its truth, and the run with its report.
 
     \b
     Examples:

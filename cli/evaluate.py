@@ -37,7 +37,7 @@ _LOG_WIDTH = 110
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; a number that is not finite is null.")
 @click.option("-o", "--output", type=PATH, help="Table to write, .csv.")
 @click.option("--force", is_flag=True, help="Replace the table where it already exists.")
-@click.option("--register", is_flag=True, help="Move the result onto the truth first, and tell by how much.")
+@click.option("--register", is_flag=True, help="Register the result with the truth first, and report the shift.")
 def command(result: Path, truth: Path, as_json: bool, output: Path | None, force: bool, register: bool) -> None:
     """Compare RESULT with TRUTH.
 
@@ -45,8 +45,8 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
     A model is evaluated at the truth's samples; a volume on another lattice is interpolated. Either may be a crystal
     phased by cohere (image.npy, or its folder) or by PyNX (.cxi, .npz): both are then compared on the detector's frame.
 
-    Of shapes -o T.csv writes a row for each cell, and T-classes.csv a row for each class and one for all. --json tells
-    lengths in metres, or in names that end in _voxels where a voxel's size is not known.
+    For shapes, -o T.csv writes a row for each cell, and T-classes.csv a row for each class and one for all. Lengths in
+    --json are metres, or voxels under names that end in _voxels where the size of a voxel is not known.
 
     \b
     Examples:

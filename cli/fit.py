@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 @click.command()
 @run_arguments()
 def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
-    """Fit a continuous model to the ACQUISITION as CONFIG says, into a run folder.
+    """Fit a continuous model to the ACQUISITION as CONFIG describes, into a run folder.
 
-    The folder gets model.h5 (the continuous model), volume.h5 (sampled), metrics and report.html. With --time-limit, or
-    when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with --resume goes
-    on.
+    The folder receives model.h5 (the continuous model), volume.h5 (sampled), metrics and report.html. With --time-limit, or
+    when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with --resume
+    continues.
 
     \b
     Examples:

@@ -84,7 +84,7 @@ def config_options(command: F) -> F:
 def output_options(command: F) -> F:
     """Add ``-o/--output`` (required) and ``--force``: arguments ``output: Path`` and ``force: bool``."""
     command = click.option("--force", is_flag=True, help="Replace the output where it already exists.")(command)
-    return click.option("-o", "--output", type=PATH, required=True, help="What to write.")(command)
+    return click.option("-o", "--output", type=PATH, required=True, help="File or folder to write.")(command)
 
 
 def run_options(command: F) -> F:
@@ -95,7 +95,7 @@ def run_options(command: F) -> F:
         callback=duration,
         help="Stop with a checkpoint and exit status 75 after this time, e.g. '50 min'.",
     )(command)
-    return click.option("--resume", is_flag=True, help="Go on from the run's newest checkpoint.")(command)
+    return click.option("--resume", is_flag=True, help="Resume from the run's newest checkpoint.")(command)
 
 
 def run_arguments(
@@ -146,7 +146,7 @@ def run_arguments(
 
 
 draw_option = click.option(
-    "--draw", type=click.IntRange(0), help="Which draw, of a model of shapes; the mean of all if absent."
+    "--draw", type=click.IntRange(0), help="Number of the draw, of a model of shapes; the mean of all if absent."
 )
 """Adds ``--draw``: an argument ``draw: int | None``."""
 
@@ -161,13 +161,13 @@ def add_verbosity(command: click.Command) -> None:
             count=True,
             expose_value=False,
             callback=lambda _ctx, _param, count: console.set_verbosity(count),
-            help="Say more; -vv for debugging.",
+            help="Print more; -vv for debugging.",
         ),
         click.Option(
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
             callback=lambda _ctx, _param, quiet: console.set_quiet(quiet),
-            help="Say nothing but errors.",
+            help="Print errors only.",
         ),
     ]

@@ -13,23 +13,26 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--draws", type=int, help="Set predict.draws: how many answers are drawn.")
-@click.option("--refine", is_flag=True, help="Set predict.refine: go on from the answer through the physics.")
+@click.option("--draws", type=int, help="Set predict.draws: number of draws.")
+@click.option("--refine", is_flag=True, help="Set predict.refine: refine the network's answer through the physics.")
 @click.option(
-    "--adapt", type=int, metavar="STEPS", help="Set predict.adapt: tune the network to this measurement first."
+    "--adapt",
+    type=int,
+    metavar="STEPS",
+    help="Set predict.adapt: steps of tuning the network to this measurement first.",
 )
 @run_arguments(shortcuts={"draws": "predict.draws", "refine": "predict.refine", "adapt": "predict.adapt"})
 def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
-    """Give a network's answer to the ACQUISITION, as CONFIG says, into a run folder.
+    """Apply a trained network to the ACQUISITION, as CONFIG describes, into a run folder.
 
-    Of a crystal: the network has seen simulated crystals only, and answers in seconds; the answer that explains the
-    measurement best is kept, and the spread of the draws is its uncertainty. With --refine, the answer is where the
-    physics starts from, in a part of the time of 'unflat phase'; strongly strained crystals may need the latter. With
-    --adapt, the network is tuned to this measurement first, without any truth; if that does not harm it elsewhere, it
-    is written beside the result as network.h5, for predict.network of the next scan.
+    Crystal: the network was trained on simulated crystals and takes seconds. The draw that explains the measurement best
+    is the result, and the spread of the draws its uncertainty. With --refine, the physics starts from the network's
+    answer and takes a part of the time of 'unflat phase'; strongly strained crystals may need the latter. With --adapt,
+    the network is first tuned to this measurement, without any truth; where that does not worsen it on simulated
+    crystals, it is written beside the result as network.h5, for predict.network of the next scan.
 
-    Of a shape: all draws are kept, as one continuous model a cell; take them together. With --refine, each is fitted to
-    its picture.
+    Shape: all draws are kept, as one continuous model for each cell; use them together. With --refine, each draw is
+    fitted to its picture.
 
     \b
     Examples:

@@ -21,11 +21,11 @@ from .options import PATH, config_options, output_options
 @output_options
 @config_options
 def command(config: Path, output: Path, force: bool, overrides: list[str]) -> None:
-    """Make an acquisition of a simulated specimen, as the simulate: section of CONFIG says, with its truth inside.
+    """Simulate an acquisition with its truth, as the section simulate: of CONFIG describes.
 
-    What is simulated is known at every point of space, and is seen more finely than the detector's pixels: light
-    crosses a cell to a camera that counts photons, X-rays are diffracted by a crystal that is rocked, and a microscope
-    focuses on a section of a shape. The same seed gives the same file.
+    The specimen is defined at every point of space and sampled more finely than the detector's pixels: light crosses a
+    cell to a camera that counts photons, X-rays are diffracted by a crystal on its rocking curve, or a microscope
+    images one section of a shape. The same seed gives the same file.
 
     \b
     Examples:
