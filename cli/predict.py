@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
     """Apply a trained network to the ACQUISITION, as CONFIG describes, into a run folder.
 
-    Crystal: the network was trained on simulated crystals and takes seconds. The draw that explains the measurement best
-    is the result, and the spread of the draws its uncertainty. With --refine, the physics starts from the network's
-    answer and takes a part of the time of 'unflat phase'; strongly strained crystals may need the latter. With --adapt,
-    the network is first tuned to this measurement, without any truth; where that does not worsen it on simulated
-    crystals, it is written beside the result as network.h5, for predict.network of the next scan.
+    Crystal: the network was trained on simulated crystals and takes seconds. The draw that explains the measurement
+    best is the result, and the spread of the draws its uncertainty. With --refine, the physics starts from the
+    network's answer and takes a part of the time of 'unflat phase'; strongly strained crystals may need the latter.
+    With --adapt, the network is first tuned to this measurement, without any truth; where that does not worsen it on
+    simulated crystals, it is written beside the result as network.h5, for predict.network of the next scan.
 
     Shape: all draws are kept, as one continuous model for each cell; use them together. With --refine, each draw is
     fitted to its picture.
