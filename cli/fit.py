@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
     """Fit a continuous model to the ACQUISITION as CONFIG describes, into a run folder.
 
-    The folder receives model.h5 (the continuous model), volume.h5 (sampled), metrics and report.html. With --time-limit, or
-    when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with --resume
-    continues.
+    The folder receives model.h5 (the continuous model), volume.h5 (sampled), metrics and report.html. With
+    --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with
+    --resume continues.
 
     \b
     Examples:

@@ -18,9 +18,9 @@ def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
     """Retrieve the phase of the ACQUISITION as CONFIG describes, into a run folder.
 
     Many starts go through the recipe of projections; the best by pixels withheld from them are refined by Poisson
-    likelihood, aligned and combined. The folder receives volume.h5 (density, amplitude, phase, displacement, strain, with
-    their spread, and the solution in the detector's frame), metrics and report.html. With --time-limit, or when the
-    cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with --resume continues.
+    likelihood, aligned and combined. The folder receives volume.h5 (density, amplitude, phase, displacement, strain,
+    with their spread, and the solution in the detector's frame), metrics and report.html. With --time-limit, or when
+    the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with --resume continues.
 
     \b
     Examples:
