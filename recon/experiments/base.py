@@ -246,6 +246,21 @@ class Experiment(ABC):
             DataError: If the two cannot be compared.
         """
 
+    def read_truth(self, path: Path, config: Path) -> Volume | None:
+        """Read the truth from a format that only this kind reads.
+
+        Args:
+            path: File, folder or archive.
+            config: Config of the run whose result is compared; it may be absent.
+
+        Returns:
+            The specimens; None where the path is of another format.
+
+        Raises:
+            DataError: If it is of that format, and holds no truth.
+        """
+        return None
+
     def compare_with_truth(self, result: "Sampled", truth: Volume | None) -> dict[str, float]:
         """Evaluate a new result against the truth of a simulated acquisition; empty where that cannot be done."""
         import logging

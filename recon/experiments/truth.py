@@ -9,8 +9,6 @@ from ..io.volume_formats import read_volume
 from ..model import Model
 from ..volume import Volume
 from . import experiment_names, get_experiment
-from .configs import load_config
-from .shape.section_files import is_sections
 
 
 def read_pair(result: Path, truth: Path) -> tuple[Model | Volume, Volume]:
@@ -25,8 +23,10 @@ def read_pair(result: Path, truth: Path) -> tuple[Model | Volume, Volume]:
         DataError: If one of them cannot be read, the truth is a model, or only one is on the detector's frame.
     """
     reconstruction = read_result(result)
-    if is_sections(truth):
-        return reconstruction, _truth_of_sections(truth, result, reconstruction.kind)
+    if reconstruction.kind:
+        specimens = get_experiment(reconstruction.kind).read_truth(truth, result / "config.yaml")
+        if specimens is not None:
+            return reconstruction, specimens
     kind = reconstruction.kind or experiment_names()[0]  # Neither file may give its kind: a TIFF, an MRC map.
     specimen = read_result(truth) if truth.is_dir() else read_volume(truth, kind=kind)
     if not isinstance(specimen, Volume):
@@ -48,21 +48,6 @@ def _on_detector(path: Path) -> Volume:
         message = "holds no density on the detector's frame, as the other does"
         raise DataError(Diagnostic(str(path), message, "compare runs of unflat phase, or sample both on one frame"))
     return volume
-
-
-def _truth_of_sections(path: Path, result: Path, kind: str) -> Volume:
-    """Read the volumes of a folder or an archive: voxel and grid are those of the run, and no cell is left out.
-
-    Raises:
-        DataError: If there are none.
-    """
-    config, experiment = result / "config.yaml", get_experiment(kind)
-    settings = load_config(config, ["acquisition.cells=all"]) if config.is_file() else experiment.default_config()
-    truth: Volume | None = experiment.read(settings, path).truth
-    if truth is None:
-        remedy = "put the volumes into obj/, one of each name"
-        raise DataError(Diagnostic(str(path), "holds pictures and masks, and no truth", remedy))
-    return truth
 
 
 def _in_order_of(volume: Volume, path: Path, other: Volume) -> Volume:

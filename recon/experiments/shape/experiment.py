@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...acquisition import Acquisition
-from ...errors import ConfigError, Diagnostic
+from ...errors import ConfigError, DataError, Diagnostic
 from ...io.table import Table
 from ...metrics import register_metrics
 from ...runs.context import Progress, RunContext, RunOutcome, silent
@@ -123,6 +123,20 @@ class ShapeExperiment(Experiment):
             raise ConfigError("shapes stand where their section is: they are not registered")
         many = evaluate(result, truth, names, labels)
         return Evaluation(many.numbers, many.cells, many.classes)
+
+    def read_truth(self, path: Path, config: Path) -> Volume | None:
+        """Read the volumes of a folder or archive of sections: voxel and grid are those of the run, all cells are read."""
+        from ..configs import load_config
+        from .section_files import is_sections
+
+        if not is_sections(path):
+            return None
+        settings: Any = load_config(config, ["acquisition.cells=all"]) if config.is_file() else self.default_config()
+        truth: Volume | None = self.read(settings, path).truth
+        if truth is None:
+            remedy = "put the volumes into obj/, one of each name"
+            raise DataError(Diagnostic(str(path), "holds pictures and masks, and no truth", remedy))
+        return truth
 
     def measure(self, volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
         """Measure the morphology of one shape."""
