@@ -125,7 +125,7 @@ class ShapeExperiment(Experiment):
         return Evaluation(many.numbers, many.cells, many.classes)
 
     def read_truth(self, path: Path, config: Path) -> Volume | None:
-        """Read the volumes of a folder or archive of sections: voxel and grid are those of the run, all cells are read."""
+        """Read the volumes of a folder or archive of sections, all cells, with the voxel and grid of the run."""
         from ..configs import load_config
         from .section_files import is_sections
 
