@@ -250,11 +250,11 @@ def test_a_recipe_has_one_stage_with_half_a_support() -> None:
         }
     )
     stages = build_stages(chosen)
-    assert sum(stage.iterations for stage in stages if not stage.twin) == 130
-    assert [stage.twin for stage in stages].index(True) == 2
+    assert sum(stage.iterations for stage in stages if not stage.has_half_support) == 130
+    assert [stage.has_half_support for stage in stages].index(True) == 2
     assert [stage.shrink_wrap[0] for stage in stages if stage.shrink_wrap] == pytest.approx([2.0, 1.5, 1.0, 0.5])
     assert stages[-1] == Stage("er", 0.9, 20, True)
-    assert not any(stage.twin for stage in build_stages(chosen.model_copy(update={"twin": False})))
+    assert not any(stage.has_half_support for stage in build_stages(chosen.model_copy(update={"twin": False})))
 
 
 @pytest.mark.slow
