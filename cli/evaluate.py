@@ -26,9 +26,9 @@ _OF_CLASS = (
     "roughness",
     "coverage_volume",
 )
-"""What is shown of each class; the table that is written holds more."""
+"""Columns of the printed table of classes; the written table holds more."""
 _LOG_WIDTH = 110
-"""[character] Of the table of classes where no terminal limits it: no word of its head is cut."""
+"""[character] Width of the printed table of classes where no terminal limits it; no word of its header is cut."""
 
 
 @click.command()

@@ -34,7 +34,7 @@ def complete_kind(_ctx: click.Context, _param: click.Parameter, incomplete: str)
 
 
 KIND: dict[str, Any] = {"callback": kind_name, "shell_complete": complete_kind}
-"""What makes an argument or an option one that names a kind."""
+"""Settings of an argument or option that names a kind: its check and its completion."""
 
 
 def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:

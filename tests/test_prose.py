@@ -33,6 +33,9 @@ def violations(tree: ast.Module) -> Iterator[str]:
                     listing = entry in ("Args:", "Attributes:")
                 elif listing and ARGUMENT.match(entry):
                     yield f"{line}: argument line {entry.strip()[:60]!r}"
+        text = getattr(node.value, "value", None) if isinstance(node, ast.Expr) else None
+        if isinstance(text, str) and OPENING.match(text):  # Of a constant or an attribute.
+            yield f"{line}: docstring opens with {text.split()[0]!r}"
         names = {
             ast.Name: lambda n: n.id if isinstance(n.ctx, ast.Store) else "",
             ast.arg: lambda n: n.arg,
@@ -55,6 +58,7 @@ def test_prose_and_names_are_plain() -> None:
     [
         '"""What a thing is."""',
         'def f(a):\n    """Compute.\n\n    Args:\n        a: Its width.\n    """',
+        'A = 1\n"""What it is."""',
         "found = 1",
         "def f(told): ...",
         "def kept(): ...",
