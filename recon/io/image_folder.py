@@ -11,8 +11,9 @@ import numpy as np
 
 from ..config.units import is_number
 from ..errors import DataError, Diagnostic
+from .image_stack import open_stack
 from .lazy_arrays import IMAGES, Index, LazyArray, take
-from .tiff import natural_order, open_stack
+from .tiff import natural_order
 
 _IMAGES = (".tif", ".tiff")
 _TABLES = (".csv", ".txt", ".npy")

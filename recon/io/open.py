@@ -9,10 +9,10 @@ from ..errors import DataError, Diagnostic
 from .cxi import CxiArrayTree, is_cxi
 from .hdf5 import Hdf5ArrayTree, open_hdf5
 from .image_folder import open_folder
+from .image_stack import open_stack
 from .lazy_arrays import ArrayTree
 from .matlab import open_matlab5
 from .npz import open_npz
-from .tiff import open_stack
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -63,7 +63,7 @@ class VolumeFormat:
 
 FORMATS = (
     VolumeFormat("HDF5", "volume_hdf5", (".h5", ".hdf5")),
-    VolumeFormat("OME-TIFF", "tiff", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), is_real=True, has_outline=True),
+    VolumeFormat("OME-TIFF", "volume_tiff", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), is_real=True, has_outline=True),
     VolumeFormat("MRC map", "mrc", (".mrc",), is_real=True, has_one_quantity=True, has_outline=True),
     VolumeFormat("VTK image data", "vti", (".vti",), is_real=True, has_outline=True),
     VolumeFormat("NPZ", "npz", (".npz",)),

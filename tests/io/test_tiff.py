@@ -1,11 +1,13 @@
-"""OME metadata of a TIFF, and the order of file names."""
+"""Metadata of OME and ImageJ in a TIFF, and the order of file names."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from unflat.recon.io.tiff import natural_order, parse_ome
+from unflat.recon.io.tiff import natural_order, open_tiff, parse_ome, read_metadata
 
 OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels {}/></Image></OME>'
 
@@ -43,3 +45,17 @@ def test_sizes_that_are_absent_or_of_no_length_are_unknown(xml: str | None) -> N
 def test_names_are_ordered_by_their_numbers() -> None:
     names = ["image_10", "image_2", "dark", "image_1"]
     assert sorted(names, key=natural_order) == ["dark", "image_1", "image_2", "image_10"]
+
+
+def test_imagej_calibrates_pixels_and_slices(tmp_path: Path) -> None:
+    stack = np.zeros((3, 4, 5), np.uint16)
+    calibration = {"unit": "um", "spacing": 0.4, "axes": "ZYX"}
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, resolution=(10, 5), metadata=calibration)
+    with open_tiff(tmp_path / "a.tif") as tiff:
+        np.testing.assert_allclose(read_metadata(tiff).size, (0.4e-6, 0.2e-6, 0.1e-6), rtol=1e-12)
+
+
+def test_resolution_without_a_unit_of_length_is_no_calibration(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 5), np.uint16), resolution=(72, 72), resolutionunit="INCH")
+    with open_tiff(tmp_path / "a.tif") as tiff:
+        assert not read_metadata(tiff).has_pixel_size
