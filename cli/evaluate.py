@@ -43,7 +43,8 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
 
     RESULT is a model, a volume, or a run's folder. TRUTH is a volume, or a simulated acquisition with its truth inside.
     A model is evaluated at the truth's samples; a volume on another lattice is interpolated. Either may be a crystal
-    phased by cohere (image.npy, or its folder) or by PyNX (.cxi, .npz): both are then compared on the detector's frame.
+    phased by cohere (image.npy, or its folder) or by PyNX (.cxi, .h5, .npz; the first of several modes): both are then
+    compared on the detector's frame.
 
     For shapes, -o T.csv writes a row for each cell, and T-classes.csv a row for each class and one for all. Lengths in
     --json are metres, or voxels under names that end in _voxels where the size of a voxel is not known.

@@ -96,7 +96,7 @@ def _describe_grid(axes: Sequence[np.ndarray]) -> str:
 
 def _describe_phased(path: Path) -> list[str]:
     """Describe a density that another program phased, and the assumed convention; nothing for any other file."""
-    if path.suffix.lower() == ".cxi" or not path.exists():
+    if not path.exists():
         return []
     volume = read_phased(path)
     if volume is None:

@@ -6,7 +6,10 @@ with the forward transform (e^(−iq·r)), whose phase is −G·u. The volume's 
 | program | file                                  | axes stored   | transform to the detector      |
 |---------|---------------------------------------|---------------|--------------------------------|
 | cohere  | ``image.npy``, ``support.npy``        | (x, y, frame) | inverse: the density's conjugate |
-| PyNX    | ``.cxi``, ``.npz`` with ``obj``       | (frame, y, x) | forward                        |
+| PyNX    | ``.cxi`` or ``.h5``, ``.npz`` with ``obj`` | (frame, y, x) | forward                   |
+
+PyNX's file of modes (the decomposition of several solutions) has a further axis in front, and the first mode is the
+density.
 
 cohere reads and stacks its TIFF frames transposed (``utils.read_tif``), and goes to reciprocal space by ``ifft``
 (``phasing.Rec.to_reciprocal_space``); PyNX keeps the order of the measured array and writes its object with the origin
@@ -16,19 +19,23 @@ in the middle (``CDI.save_obj_cxi``). Both crop or roll the array; only the crys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 from jaxtyping import Complex, Shaped
 
 from ..errors import DataError, Diagnostic
 from ..sampled import Quantity
 from ..volume import Volume, centred_axis
+from .hdf5_common import text_of
 
 ORDER = ("frame", "y", "x")
 FRAME, DETECTOR = "frame", "detector"
 """Attribute of a volume, and its value where the axes are those of the measured array."""
 KIND = "crystal"
 """Kind of experiment whose results these formats hold: a format that holds one kind only stands for the file's word."""
+_CXI_IMAGES = ("entry_1/image_1", "entry_1/data_1")
 QUANTITIES = (
     Quantity("density", "1", "complex density on the grid conjugate to the patterns"),
     Quantity("support", "1", "1 inside the crystal"),
@@ -59,7 +66,10 @@ UNKNOWN = Convention("an unknown program")
 
 
 def on_detector(
-    density: Complex[np.ndarray, "..."], support: Shaped[np.ndarray, "..."] | None, convention: Convention
+    density: Complex[np.ndarray, "..."],
+    support: Shaped[np.ndarray, "..."] | None,
+    convention: Convention,
+    choice: str = "",
 ) -> Volume:
     """Convert a density to our axes and our transform.
 
@@ -67,6 +77,7 @@ def on_detector(
         density: Array of three axes in the given convention, the crystal in the middle.
         support: Array of the same shape; None if there is none.
         convention: Convention of the program that wrote the arrays.
+        choice: Part of the file's array that this is (``mode 0 of 5``); empty for the whole.
 
     Returns:
         A volume in voxels with ``density`` and ``support``; its attributes name the program and the convention.
@@ -84,7 +95,8 @@ def on_detector(
         if support.shape != density.shape:
             raise DataError(f"the support has the shape {support.shape}, and the density {density.shape}")
         values["support"] = (support.transpose(order) != 0).astype(np.uint8)
-    return detector_volume(values, {"program": convention.program, "assumed": str(convention)})
+    assumed = f"{choice}, {convention}" if choice else str(convention)
+    return detector_volume(values, {"program": convention.program, "assumed": assumed})
 
 
 def detector_volume(values: dict[str, np.ndarray], attributes: dict[str, str]) -> Volume:
@@ -103,7 +115,8 @@ def read_phased(path: Path, axes: Sequence[str] | None = None) -> Volume | None:
     """Read a density that another program phased.
 
     Args:
-        path: A ``.npy`` or ``.npz`` file, an HDF5 file with ``image``, or the folder of cohere's results.
+        path: A ``.npy`` or ``.npz`` file, an HDF5 file with ``image`` or of CXI's layout, or the folder of cohere's
+            results.
         axes: Names of the array's axes, if they are not the program's usual ones.
 
     Returns:
@@ -115,7 +128,8 @@ def read_phased(path: Path, axes: Sequence[str] | None = None) -> Volume | None:
     if path.is_dir():
         file = next((path / name for name in ("image.npy", "image.h5") if (path / name).is_file()), None)
         return None if file is None else read_phased(file, axes)
-    reader = {".npy": _read_npy, ".npz": _read_npz, ".h5": _read_hdf5, ".hdf5": _read_hdf5}.get(path.suffix.lower())
+    hdf5 = dict.fromkeys((".h5", ".hdf5", ".cxi"), _read_hdf5)
+    reader = {".npy": _read_npy, ".npz": _read_npz, **hdf5}.get(path.suffix.lower())
     try:
         arrays = reader(path) if reader else None
     except (OSError, ValueError, EOFError, KeyError) as error:
@@ -123,16 +137,17 @@ def read_phased(path: Path, axes: Sequence[str] | None = None) -> Volume | None:
         raise DataError(Diagnostic(str(path), f"cannot be read: {reason}", "copy it again")) from error
     if arrays is None:
         return None
-    density, support, convention = arrays
+    density, support, convention, choice = arrays
     if axes is not None:
         convention = Convention(convention.program, _three(axes), convention.forward)
     try:
-        return on_detector(density, support, convention)
+        return on_detector(density, support, convention, choice)
     except DataError as error:
         raise DataError(*(Diagnostic(str(path), fault.message) for fault in error.faults)) from error
 
 
-_Arrays = tuple[np.ndarray, np.ndarray | None, Convention]
+_Arrays = tuple[np.ndarray, np.ndarray | None, Convention, str]
+"""Density, support, convention, and the part of the file's array that the density is."""
 
 
 def _read_npy(path: Path) -> _Arrays | None:
@@ -142,8 +157,8 @@ def _read_npy(path: Path) -> _Arrays | None:
         return None
     beside = path.with_name("support.npy")
     if path.name != "image.npy" and not beside.is_file():
-        return density, None, UNKNOWN
-    return density, np.load(beside, allow_pickle=False) if beside.is_file() else None, COHERE
+        return density, None, UNKNOWN, ""
+    return density, np.load(beside, allow_pickle=False) if beside.is_file() else None, COHERE, ""
 
 
 def _read_npz(path: Path) -> _Arrays | None:
@@ -152,23 +167,78 @@ def _read_npz(path: Path) -> _Arrays | None:
         for name in archive.files:
             if name not in ("obj", "data", "density", "image"):
                 continue
-            density = archive[name]
-            if np.iscomplexobj(density) and density.ndim == 3:
-                support = archive["support"] if "support" in archive.files else None
-                return density, support, PYNX if name == "obj" else UNKNOWN
+            density, convention = archive[name], PYNX if name == "obj" else UNKNOWN
+            if not np.iscomplexobj(density) or density.ndim != 3 + (density.ndim == 4 and convention is PYNX):
+                continue
+            support = archive["support"] if "support" in archive.files else None
+            return *_first_mode(density, support), convention, _choice(density.shape)
     return None
 
 
 def _read_hdf5(path: Path) -> _Arrays | None:
-    """Read cohere's arrays in HDF5: ``image`` and ``support``."""
-    import h5py
-
+    """Read cohere's arrays in HDF5, ``image`` and ``support``, or those of CXI's layout."""
     with h5py.File(path, "r") as file:
         image = file.get("image")
         if not isinstance(image, h5py.Dataset) or image.dtype.kind != "c":
-            return None
+            return _read_cxi(file)
         support = file.get("support")
-        return image[()], support[()] if isinstance(support, h5py.Dataset) else None, COHERE
+        return image[()], support[()] if isinstance(support, h5py.Dataset) else None, COHERE, ""
+
+
+def _read_cxi(file: h5py.File) -> _Arrays | None:
+    """Read the first density in CXI's layout; None for a measurement, and for a file of our own."""
+    if text_of(file.attrs.get("creator", "")).startswith("unflat"):
+        return None
+    for name in _CXI_IMAGES:
+        group = file.get(name)
+        data = group.get("data") if isinstance(group, h5py.Group) else None
+        if isinstance(data, h5py.Dataset) and data.dtype.kind == "c":
+            return read_cxi_image(group)
+    return None
+
+
+def read_cxi_image(group: h5py.Group) -> _Arrays:
+    """Read a density in the layout of PyNX: the first of several modes; its support is the image's mask."""
+    data = group["data"]
+    support = next((group[name] for name in ("support", "mask") if name in group), None)
+    if support is not None and support.ndim != 3 and support.shape != data.shape:
+        support = None
+    return *_first_mode(data, support), _cxi_convention(group), _choice(data.shape, _weights(group))
+
+
+def _first_mode(density: Any, support: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read density and support of the first of several modes, which are counted by a fourth axis in front."""
+
+    def first(array: Any) -> np.ndarray:
+        return np.asarray(array[0] if array.ndim == 4 else array[()])
+
+    return first(density), None if support is None else first(support)
+
+
+def _choice(shape: tuple[int, ...], weights: np.ndarray | None = None) -> str:
+    """Name the mode that is taken of an array (mode, z, y, x); empty for an array of three axes."""
+    if len(shape) != 4:
+        return ""
+    share = f" ({100 * float(weights[0]):.3g} %)" if weights is not None and len(weights) == shape[0] else ""
+    return f"mode 0 of {shape[0]}{share}"
+
+
+def _weights(group: h5py.Group) -> np.ndarray | None:
+    """Read the relative weights of the modes, which PyNX writes into the second data group; None without them."""
+    weights = group.parent.get("data_2/data")
+    if not isinstance(weights, h5py.Dataset) or weights.ndim != 1 or weights.dtype.kind != "f":
+        return None
+    values = np.asarray(weights[()], float)
+    return values if np.isfinite(values).all() and 0 < values.sum() < 1.01 else None
+
+
+def _cxi_convention(group: h5py.Group) -> Convention:
+    """Return PyNX's convention where the file names PyNX or unflat as its program, or the one to assume."""
+    names = [text_of(group.file.attrs.get("creator", ""))]
+    for place in (group.get("process_1/program"), group.parent.get("program_name")):
+        names += [text_of(place[()])] if isinstance(place, h5py.Dataset) and place.shape == () else []
+    is_known = any("pynx" in name.lower() or name.startswith("unflat") for name in names)
+    return PYNX if is_known else UNKNOWN
 
 
 def _three(axes: Sequence[str]) -> tuple[str, str, str]:

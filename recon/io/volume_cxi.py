@@ -25,7 +25,7 @@ from ..errors import DataError, Diagnostic
 from ..sampled import Point3, Quantity
 from ..volume import Volume
 from .hdf5_common import number_or_text, open_checked, text_of
-from .phasing_programs import DETECTOR, FRAME, PYNX, QUANTITIES, UNKNOWN, on_detector
+from .phasing_programs import DETECTOR, FRAME, QUANTITIES, on_detector, read_cxi_image
 from .safe_hdf5 import new_hdf5
 from .volume_hdf5 import quantity_in
 
@@ -67,7 +67,7 @@ def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
         ours = text_of(file.attrs.get("creator", "")).startswith("unflat")
         if ours and all(axis in image for axis in "zyx"):
             return _read_ours(entry, kind)
-        return _read_foreign(file, image, path)
+        return _read_foreign(image, path)
 
 
 def detector_frame(path: Path) -> Volume | None:
@@ -78,7 +78,7 @@ def detector_frame(path: Path) -> Volume | None:
             image = entry.get("image_1")
             ours = text_of(file.attrs.get("creator", "")).startswith("unflat")
             if isinstance(image, h5py.Group) and "data" in image and (not ours or _is_on_detector(image)):
-                return _read_foreign(file, image, path)
+                return _read_foreign(image, path)
     return None
 
 
@@ -199,18 +199,18 @@ def _is_on_detector(image: Any) -> bool:
     return _read_attributes(image).get(FRAME) == DETECTOR
 
 
-def _read_foreign(file: Any, image: Any, path: Path) -> Volume:
-    """Read a density in the layout of PyNX; its support is the image's mask."""
+def _read_foreign(image: Any, path: Path) -> Volume:
+    """Read a density in the layout of PyNX; of a file of modes the first.
+
+    Raises:
+        DataError: If the array is not complex, or has neither three axes nor a fourth one of modes in front.
+    """
     data = image["data"]
-    if data.ndim != 3 or data.dtype.kind != "c":
-        message = f"its image is {data.dtype} of the shape {data.shape}; a phased crystal is complex, of three axes"
-        raise DataError(Diagnostic(f"{path}:{data.name}", message))
-    support = next((image[name][()] for name in ("support", "mask") if name in image), None)
-    creator = text_of(file.attrs.get("creator", ""))
-    process = image.get("process_1/program")
-    program = creator or (text_of(process[()]) if process is not None else "")
-    known = PYNX if "pynx" in program.lower() or program.startswith("unflat") else UNKNOWN
+    if data.ndim not in (3, 4) or data.dtype.kind != "c" or 0 in data.shape:
+        message = f"its image is {data.dtype} of the shape {data.shape}; a phased crystal is complex, (z, y, x)"
+        remedy = "write it so, or as (mode, z, y, x) with the density as the first mode"
+        raise DataError(Diagnostic(f"{path}:{data.name}", message, remedy))
     try:
-        return on_detector(data[()], support if support is not None and support.ndim == 3 else None, known)
+        return on_detector(*read_cxi_image(image))
     except DataError as error:
         raise DataError(*(Diagnostic(str(path), fault.message) for fault in error.faults)) from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -189,6 +190,28 @@ class TestForeign:
         volume = read_volume(path)
         np.testing.assert_array_equal(volume.values["density"], density())
         assert volume.attributes["program"] == "PyNX"
+
+    @pytest.mark.parametrize("name", ["modes.cxi", "modes.h5", "modes.npz"])
+    def test_the_first_mode_is_the_density_of_a_file_of_modes(self, tmp_path: Path, name: str) -> None:
+        path, modes = tmp_path / name, np.stack([density(), density()[::-1]])
+        if name.endswith("npz"):
+            np.savez(path, obj=modes)
+        else:
+            like_pynx(path, density(), data=modes)
+            with h5py.File(path, "a") as file:
+                file["entry_1/data_1"] = h5py.SoftLink("/entry_1/image_1")
+                file["entry_1/data_2/data"] = np.array([0.9, 0.1])
+        for volume in (read_volume(path), detector_frame(path)):
+            assert volume is not None
+            np.testing.assert_array_equal(volume.values["density"], density())
+            share = "" if name.endswith("npz") else r" \(90 %\)"
+            assert re.match(rf"mode 0 of 2{share}, axes \(frame, y, x\)", str(volume.attributes["assumed"]))
+
+    @pytest.mark.parametrize("shape", [(3, 4), (1, 1, 4, 4, 4), (0, 4, 4, 4)])
+    def test_an_image_of_other_axes_is_refused(self, tmp_path: Path, shape: tuple[int, ...]) -> None:
+        path = like_pynx(tmp_path / "a.cxi", density(), data=np.ones(shape, np.complex64))
+        with pytest.raises(DataError, match=re.escape(f"of the shape {shape}; a phased crystal is complex")):
+            read_volume(path)
 
     def test_a_cropped_density_is_put_back_on_the_grid(self, tmp_path: Path) -> None:
         cropped = density()[6:-6, 6:-6, 8:-8]
