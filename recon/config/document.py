@@ -5,6 +5,7 @@ of two equal keys wins silently. Here scalars follow the core schema of YAML 1.2
 cannot name a Python object.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -12,10 +13,18 @@ from typing import Any, TypeAlias
 import yaml
 
 from ..errors import Diagnostic
+from .text import line_and_column
 
 Keys: TypeAlias = tuple[str | int, ...]
 """Path of a value: ``("volume", "spacing", 0)``."""
 
+MAX_DEPTH = 40
+"""Number of lists and sections within each other."""
+MAX_VALUES = 20_000
+"""Number of keys and values of a config; aliases may repeat as many."""
+MAX_INTEGER = 2**63 - 1
+_MAX_SHOWN = 60
+_TAG_PREFIX = "tag:yaml.org,2002:"
 _CORE_TAGS = {
     "null": (r"null|Null|NULL|~|", "~nN\0"),
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -27,16 +36,63 @@ _CORE_TAGS = {
 }
 
 
+_PATTERNS = {tag: re.compile(rf"(?:{pattern})\Z") for tag, (pattern, _) in _CORE_TAGS.items()}
+
+
+class _RefusedError(Exception):
+    """A text of YAML that is too large or too deep.
+
+    Args:
+        mark: Place of PyYAML.
+        message: Description of the fault.
+        remedy: Instruction to the user.
+    """
+
+    def __init__(self, mark: Any, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.mark, self.message, self.remedy = mark, message, remedy
+
+
+class _Alias(yaml.Node):
+    """A use of an anchored node, at its own place.
+
+    Args:
+        target: The anchored node.
+        event: The alias.
+    """
+
+    def __init__(self, target: yaml.Node, event: yaml.AliasEvent) -> None:
+        super().__init__("alias", target, event.start_mark, event.end_mark)  # type: ignore[arg-type]
+        self.name = event.anchor
+
+
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser with the scalars of YAML 1.2."""
+    """PyYAML's parser with the scalars of YAML 1.2 and limits of size and depth."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - the attribute by which PyYAML finds them
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._count = 0
 
-for _tag, (_pattern, _starts) in _CORE_TAGS.items():
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), ["" if c == "\0" else c for c in _starts]
-    )
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node and all nodes below it; an alias stays a node of its own."""
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        self._count += 1
+        if self._count > MAX_VALUES:
+            remedy = "name a file of the data where long lists are due"
+            raise _RefusedError(event.start_mark, f"holds more than {MAX_VALUES} values", remedy)
+        if self._depth >= MAX_DEPTH:
+            message = f"lists or sections within each other more than {MAX_DEPTH} deep"
+            raise _RefusedError(event.start_mark, message, "no value of a config is that deep")
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return _Alias(node, event) if isinstance(event, yaml.AliasEvent) and node is not None else node
+
+
+for _tag, (_, _starts) in _CORE_TAGS.items():
+    _Loader.add_implicit_resolver(f"{_TAG_PREFIX}{_tag}", _PATTERNS[_tag], ["" if c == "\0" else c for c in _starts])
 
 
 @dataclass
@@ -48,12 +104,14 @@ class ConfigDocument:
         data: Nested dictionaries, lists and scalars.
         places: ``file:line:column`` of each key or list item, or the command-line option that set it.
         faults: Faults so far.
+        refused: Keys that have a fault already, so that what follows from it is not reported.
     """
 
     name: str
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[Keys, str] = field(default_factory=dict)
     faults: list[Diagnostic] = field(default_factory=list)
+    refused: set[Keys] = field(default_factory=set)
 
     def where(self, keys: Keys) -> str:
         """Return the place of a key, or of the nearest section around it."""
@@ -75,22 +133,39 @@ def parse_document(text: str, name: str) -> ConfigDocument:
         The document; for a text that is not YAML, one with empty data and a fault.
     """
     document = ConfigDocument(name)
+    loader: _Loader | None = None
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return document
+        data = _Builder(document).build(node, ())
+    except _RefusedError as error:
+        document.faults.append(Diagnostic(_place(name, error.mark), error.message, error.remedy))
+        return document
     except yaml.MarkedYAMLError as error:
         document.faults.append(_syntax_fault(error, name))
         return document
-    except yaml.YAMLError as error:
-        document.faults.append(Diagnostic(name, f"not a text of YAML: {str(error).splitlines()[0]}"))
+    except yaml.reader.ReaderError as error:
+        document.faults.append(_character_fault(error, text, name))
         return document
-    if node is None:
+    except (ValueError, OverflowError):  # PyYAML converts the numbers of %YAML and of \U in quotes without a check.
+        place = _place(name, loader.get_mark() if loader else None)
+        document.faults.append(Diagnostic(place, "not valid YAML: a number that no character or version has"))
         return document
-    data = _Builder(document).build(node, ())
     if isinstance(data, dict):
         document.data = data
     else:
-        document.faults.append(Diagnostic(_place(name, node), f"expected lines 'key: value', found {_describe(data)}"))
+        place, remedy = _place(name, node.start_mark), ""
+        if isinstance(data, str) and re.match(r"\w+:\S", data):
+            remedy = "put a space after the colon"
+        document.faults.append(Diagnostic(place, f"expected lines 'key: value', found {_describe(data)}", remedy))
     return document
+
+
+def shorten(text: str, width: int = _MAX_SHOWN) -> str:
+    """Cut a text that is too long for a message."""
+    return text if len(text) <= width else f"{text[: width - 12]} … {text[-8:]}"
 
 
 def apply_override(document: ConfigDocument, assignment: str) -> None:
@@ -100,11 +175,14 @@ def apply_override(document: ConfigDocument, assignment: str) -> None:
         document: Document, changed in place.
         assignment: Text ``key.path=value``.
     """
-    place = f"--set {assignment}"
+    place = f"--set {shorten(assignment, 80)}"
     path, equals, text = assignment.partition("=")
     keys = tuple(path.strip().split("."))
     if not equals or not all(keys):
         document.faults.append(Diagnostic(place, "is no assignment", "write --set volume.depth='12 um'"))
+        return
+    if len(keys) > MAX_DEPTH:
+        document.faults.append(Diagnostic(place, f"names a key within more than {MAX_DEPTH} sections"))
         return
     section = document.data
     for depth, key in enumerate(keys[:-1], 1):
@@ -112,20 +190,33 @@ def apply_override(document: ConfigDocument, assignment: str) -> None:
             section[key] = {}
             document.places[keys[:depth]] = place
         if not isinstance(section[key], dict):
+            value = shorten(repr(section[key]))
             document.faults.append(
-                Diagnostic(place, f"{'.'.join(keys[:depth])} is the value {section[key]!r}, which holds no keys")
+                Diagnostic(place, f"{'.'.join(keys[:depth])} is the value {value}, which holds no keys")
             )
             return
         section = section[key]
+    known = {known for known in document.places if known[: len(keys)] == keys}
+    section[keys[-1]] = _override_value(document, text, place, keys)
+    document.places = {k: p for k, p in document.places.items() if k not in known} | {keys: place}
+    if section[keys[-1]] is not None:  # A fault of the value that is replaced no longer matters to the sections.
+        document.refused = {k for k in document.refused if k[: len(keys)] != keys}
+
+
+def _override_value(document: ConfigDocument, text: str, place: str, keys: Keys) -> Any:
+    """Parse the value of an assignment; None with a fault of the document where it is no value."""
     # Parse a document of one key, so that a scalar, a list and a mapping pass the same checks.
     value = parse_document(f"value: {text}" if text.strip() else "value:", place)
-    if value.faults:
-        document.faults += [Diagnostic(place, fault.message, fault.remedy) for fault in value.faults]
-        return
-    section[keys[-1]] = value.data.get("value")
-    for known in [known for known in document.places if known[: len(keys)] == keys]:
-        del document.places[known]
-    document.places[keys] = place
+    faults = [Diagnostic(place, fault.message, fault.remedy) for fault in value.faults]
+    if not faults and set(value.data) != {"value"}:
+        faults = [Diagnostic(place, "sets more than one key", "give each its own --set")]
+    if not faults and value.data["value"] is None and text.strip().startswith("#"):
+        faults = [Diagnostic(place, "is empty: '#' begins a comment", "put quotes around the value")]
+    if faults:
+        document.faults += faults
+        document.refused.add(keys)
+        return None
+    return value.data["value"]
 
 
 class _Builder:
@@ -134,25 +225,48 @@ class _Builder:
     def __init__(self, document: ConfigDocument):
         self._document = document
         self._open: set[int] = set()
-        self._scalars = _Loader("")
+        self._alias: _Alias | None = None
+        self._repeated = 0
 
     def build(self, node: yaml.Node, keys: Keys) -> Any:
         """Convert a node and all nodes below it."""
+        if isinstance(node, _Alias):
+            return self._target(node, keys)
         if id(node) in self._open:
-            self._fault(node, "an alias that contains itself")
-            return None
+            return self._fault(node, keys, "an alias that contains itself")
+        self._require_few(keys)
         self._open.add(id(node))
         try:
+            if isinstance(node, yaml.ScalarNode):
+                return self._scalar(node, keys)
+            if node.tag not in (f"{_TAG_PREFIX}map", f"{_TAG_PREFIX}seq"):
+                return self._fault(node, keys, f"the tag {shorten(repr(node.tag))} is not allowed here", "leave it out")
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, keys)
-            if isinstance(node, yaml.SequenceNode):
-                return [self._item(item, (*keys, i)) for i, item in enumerate(node.value)]
-            return self._scalar(node)
+            return [self._item(item, (*keys, i)) for i, item in enumerate(node.value)]
         finally:
             self._open.discard(id(node))
 
+    def _target(self, alias: _Alias, keys: Keys) -> Any:
+        """Convert the node that an alias repeats."""
+        outer, self._alias = self._alias, self._alias or alias
+        try:
+            return self.build(alias.value, keys)
+        finally:
+            self._alias = outer
+
+    def _require_few(self, keys: Keys) -> None:
+        """Refuse aliases that multiply to more values, or deeper ones, than a config holds."""
+        if self._alias is None:
+            return
+        self._repeated += 1
+        if self._repeated > MAX_VALUES or len(keys) > MAX_DEPTH:
+            amount = f"more than {MAX_VALUES} values" if self._repeated > MAX_VALUES else "lists too deep"
+            message = f"the alias '*{shorten(str(self._alias.name), 30)}' stands for {amount}"
+            raise _RefusedError(self._alias.start_mark, message, "write the values out, without aliases")
+
     def _item(self, node: yaml.Node, keys: Keys) -> Any:
-        self._document.places[keys] = _place(self._document.name, node)
+        self._document.places[keys] = _place(self._document.name, node.start_mark)
         return self.build(node, keys)
 
     def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
@@ -160,53 +274,108 @@ class _Builder:
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if not key or not isinstance(key, str):
-                self._fault(key_node, "a key must be a word")
+                self._fault(key_node, keys, "a key must be a word")
+                continue
+            if key == "<<":
+                self._fault(key_node, keys, "merge keys '<<' are not a part of YAML 1.2", "write the keys out")
+                continue
+            if key != key.strip():
+                message = f"{shorten(repr(key))} begins or ends with a space of another kind than YAML's"
+                self._fault(key_node, keys, message, "type plain spaces")
                 continue
             here = (*keys, key)
             if key in result:
                 first = self._document.places[here].rsplit(":", 2)[-2]
-                self._fault(key_node, f"{'.'.join(map(str, here))}: is set already in line {first}", "keep one of them")
+                self._fault(
+                    key_node,
+                    keys,
+                    f"{shorten('.'.join(map(str, here)))}: is set already in line {first}",
+                    "keep one of them",
+                )
                 continue
-            self._document.places[here] = _place(self._document.name, key_node)
+            self._document.places[here] = _place(self._document.name, key_node.start_mark)
             result[key] = self.build(value_node, here)
         return result
 
-    def _scalar(self, node: yaml.Node) -> Any:
-        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+    def _scalar(self, node: yaml.ScalarNode, keys: Keys) -> Any:
+        kind, text = node.tag.removeprefix(_TAG_PREFIX), node.value
         if kind == "str":
-            return node.value
+            return text
+        if kind not in _PATTERNS:
+            tag = shorten(repr(node.tag))
+            return self._fault(node, keys, f"the tag {tag} is not allowed here", "write the plain value")
+        if not _PATTERNS[kind].match(text) and not (kind == "float" and _PATTERNS["int"].match(text)):
+            tag = f"!!{kind}"
+            return self._fault(
+                node, keys, f"{shorten(repr(text))} has the tag {tag}, which it does not fit", "leave it out"
+            )
         if kind == "null":
             return None
         if kind == "bool":
-            return node.value.lower() == "true"
-        if kind == "int":
-            text = node.value
-            return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-        if kind == "float":
-            return float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
-        self._fault(node, f"the tag {node.tag!r} is not allowed here", "write the plain value")
-        return None
+            return text.lower() == "true"
+        try:
+            return _parse_integer(text) if kind == "int" else parse_float(text)
+        except ValueError as error:
+            return self._fault(node, keys, str(error))
 
-    def _fault(self, node: yaml.Node, message: str, remedy: str = "") -> None:
-        self._document.faults.append(Diagnostic(_place(self._document.name, node), message, remedy))
+    def _fault(self, node: yaml.Node, keys: Keys, message: str, remedy: str = "") -> None:
+        place = _place(self._document.name, (self._alias or node).start_mark)
+        self._document.faults.append(Diagnostic(place, message, remedy))
+        self._document.refused.add(keys)
 
 
-def _place(name: str, node: yaml.Node) -> str:
-    if name.startswith("--set"):
+def _parse_integer(text: str) -> int:
+    """Parse a whole number of YAML 1.2.
+
+    Raises:
+        ValueError: If it has more than 64 bits.
+    """
+    if len(text) > 400:
+        raise ValueError(f"{shorten(text)} is a number of {len(text)} digits")
+    value = int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+    if abs(value) > MAX_INTEGER:
+        raise ValueError(f"{shorten(text)} is too large for a whole number; for a real one write {float(value)!r}")
+    return value
+
+
+def parse_float(text: str) -> float:
+    """Parse a real number of YAML 1.2.
+
+    Raises:
+        ValueError: If it has digits, but is too large or too small for a number of 64 bits.
+    """
+    plain = text.lower().replace(".inf", "inf").replace(".nan", "nan")
+    value = float(plain)
+    if math.isinf(value) and "inf" not in plain:
+        raise ValueError(f"{shorten(text)} is larger than numbers can be (1.8e308)")
+    if value == 0 and re.search("[1-9]", plain.partition("e")[0]):
+        raise ValueError(f"{shorten(text)} is smaller than numbers can be (5e-324)")
+    return value
+
+
+def _place(name: str, mark: Any) -> str:
+    if mark is None or name.startswith("--set"):
         return name
-    return f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+    return f"{name}:{mark.line + 1}:{mark.column + 1}"
 
 
 def _describe(value: Any) -> str:
-    return {list: "a list", type(None): "nothing"}.get(type(value), f"the value {value!r}")
+    return {list: "a list", type(None): "nothing"}.get(type(value), f"the value {shorten(repr(value))}")
+
+
+def _character_fault(error: yaml.reader.ReaderError, text: str, name: str) -> Diagnostic:
+    """Name the character that YAML does not allow."""
+    line, column = line_and_column(text, error.position)
+    place = name if name.startswith("--set") else f"{name}:{line}:{column}"
+    code = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
+    return Diagnostic(place, f"not a text of YAML: it holds the control character U+{code:04X}", "remove it")
 
 
 def _syntax_fault(error: yaml.MarkedYAMLError, name: str) -> Diagnostic:
-    mark = error.problem_mark or error.context_mark
-    where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark and not name.startswith("--set") else name
+    where = _place(name, error.problem_mark or error.context_mark)
     problem = error.problem or "unreadable"
     if "'\\t'" in problem:
         return Diagnostic(where, "a tab where YAML needs spaces", "indent with spaces")
     remedy = "put quotes around a value that holds ': '" if "mapping values are not allowed" in problem else ""
     context = f" {error.context}" if error.context else ""
-    return Diagnostic(where, f"not valid YAML: {problem}{context}", remedy)
+    return Diagnostic(where, shorten(f"not valid YAML: {problem}{context}", 200), remedy)

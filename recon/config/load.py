@@ -3,27 +3,31 @@
 The classes of configs come from the caller, by the name that a config gives in its key ``kind``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from os import PathLike
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from pydantic import ValidationError
 
 from ..errors import ConfigError, Diagnostic
 from .base import Settings, section_of
-from .document import ConfigDocument, Keys, apply_override, parse_document
+from .document import ConfigDocument, Keys, apply_override, parse_document, shorten
+from .text import read_config_text
 
 ConfigClasses: TypeAlias = Mapping[str, type[Settings]]
 """Classes of configs by kind; a mapping may import a class when it is asked for."""
 
+_MAX_FAULTS = 30
+"""Number of faults of the values that a message lists."""
+_MAX_MESSAGE = 300
 _MESSAGES = {
     "missing": "is required",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a smaller whole number",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a finite number",
@@ -50,9 +54,7 @@ def load_settings(path: str | PathLike[str], classes: ConfigClasses, overrides: 
         ConfigError: With every fault of the file and of the overrides.
     """
     try:
-        text = Path(path).read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(Diagnostic(str(path), f"not text: byte {error.start} is not UTF-8")) from None
+        text = read_config_text(path)
     except OSError as error:
         remedy = f"write one with 'unflat init {next(iter(classes), 'KIND')} -o FILE'"
         raise ConfigError(
@@ -113,7 +115,7 @@ def _class_for(document: ConfigDocument, classes: ConfigClasses) -> type[Setting
     kind = document.data.get("kind")
     if isinstance(kind, str) and kind in classes:
         return classes[kind]
-    message = "is required" if kind is None else f"{kind!r} is no kind of experiment"
+    message = "is required" if kind is None else f"{shorten(repr(kind))} is no kind of experiment"
     remedy = "write " + " or ".join(f"'kind: {name}'" for name in classes)
     document.faults.append(Diagnostic(document.where(("kind",)), f"kind: {message}", remedy))
     return None
@@ -121,19 +123,68 @@ def _class_for(document: ConfigDocument, classes: ConfigClasses) -> type[Setting
 
 def _validate(document: ConfigDocument, model: type[Settings]) -> Settings | None:
     """Validate a document. Faults are added to it; the result is then None."""
+    _refuse_flags(document, document.data, model, ())
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        document.faults += [_diagnose(document, model, dict(detail)) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        found = (_diagnose(document, model, dict(detail)) for detail in details[:_MAX_FAULTS])
+        document.faults += [fault for fault in found if fault is not None]
+        if len(details) > _MAX_FAULTS:
+            document.faults.append(Diagnostic(document.name, f"{len(details) - _MAX_FAULTS} further faults"))
         return None
 
 
-def _diagnose(document: ConfigDocument, model: type[Settings], detail: dict[str, Any]) -> Diagnostic:
-    """Translate an error of pydantic to the place, the value and a remedy."""
+def _refuse_flags(document: ConfigDocument, data: Mapping[str, Any], model: type[Settings], keys: Keys) -> None:
+    """Add a fault for each true or false where a number is due: to pydantic they are 1 and 0."""
+    for name, field in model.model_fields.items():
+        value, here, types = data.get(name), (*keys, name), set(_types_in(field.annotation))
+        section = next((t for t in types if issubclass(t, Settings)), None)
+        if section:
+            items = [(here, value)] if isinstance(value, dict) else _numbered(value, here)
+            for place, item in items:
+                if isinstance(item, dict):
+                    _refuse_flags(document, item, section, place)
+        elif (
+            types & {int, float} and bool not in types and (flags := [f for f in _leaves(value) if isinstance(f, bool)])
+        ):
+            message = f"{'.'.join(map(str, here))}: is {str(flags[0]).lower()} where a number is due"
+            document.faults.append(Diagnostic(document.where(here), message))
+            document.refused.add(here)
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    """Yield the classes in an annotation such as ``tuple[float, float] | None``."""
+    if get_args(annotation):
+        for part in get_args(annotation):
+            yield from _types_in(part)
+    elif isinstance(annotation, type):
+        yield annotation
+
+
+def _numbered(value: Any, keys: Keys) -> list[tuple[Keys, Any]]:
+    """Return the items of a list with their keys; none of any other value."""
+    return [((*keys, i), item) for i, item in enumerate(value)] if isinstance(value, list | tuple) else []
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield the scalars in nested lists."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _diagnose(document: ConfigDocument, model: type[Settings], detail: dict[str, Any]) -> Diagnostic | None:
+    """Translate an error of pydantic to the place, the value and a remedy; None if the value has a fault already."""
     keys = _document_keys(document, detail["loc"], detail["type"])
-    key = ".".join(map(str, keys))
+    if any(keys[: len(refused)] == refused for refused in document.refused if refused):
+        return None
+    key = shorten(".".join(map(str, keys)), _MAX_MESSAGE // 2)
     message, remedy = _describe_error(model, keys, detail)
-    return Diagnostic(document.where(keys), f"{key}: {message}" if key else message, remedy)
+    message = shorten(f"{key}: {message}" if key else message, _MAX_MESSAGE)
+    return Diagnostic(document.where(keys), message, remedy)
 
 
 def _describe_error(model: type[Settings], keys: Keys, detail: dict[str, Any]) -> tuple[str, str]:
@@ -143,14 +194,14 @@ def _describe_error(model: type[Settings], keys: Keys, detail: dict[str, Any]) -
         return "unknown key", _did_you_mean(model, keys)
     if error_type == "literal_error":
         choices = [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return f"{value!r} is none of {', '.join(choices)}", _closest(str(value), choices)
+        return f"{shorten(repr(value))} is none of {', '.join(choices)}", _closest(str(value), choices)
     if error_type == "value_error":  # Raised by a validator of unflat, in its final words.
         return str(detail["ctx"]["error"]), ""
     if error_type == "missing":
         return _MESSAGES[error_type], ""
     if value is None:
         return "must not be empty", "give it a value, or delete the line for its default"
-    return f"{_expectation(detail)}, not {value!r}", ""
+    return f"{_expectation(detail)}, not {shorten(repr(value))}", ""
 
 
 def _expectation(detail: dict[str, Any]) -> str:
@@ -188,6 +239,9 @@ def _holds(data: Any, part: str | int) -> bool:
 def _did_you_mean(model: type[Settings], keys: Keys) -> str:
     """Suggest a similar key: of the same section first, then of any other; without one, list the section's keys."""
     wrong = str(keys[-1])
+    first, dot, rest = wrong.partition(".")
+    if dot and _section_at(model, (*keys[:-1], first)):
+        return f"write it within its section, '{first}: {{{rest}: VALUE}}'"
     section = _section_at(model, keys[:-1])
     if section and (close := get_close_matches(wrong, section.model_fields, 1)):
         return f"did you mean {close[0]!r}?"

@@ -11,6 +11,7 @@
 A unit written ``in …`` takes precedence over the ``units`` attribute of the dataset; without both, numbers are in SI.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
@@ -97,6 +98,8 @@ def _literal(value: Any, dimension: Dimension | None) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is neither a number nor a path such as '/data' or '/@attribute in um'")  # noqa: TRY004
     if not isinstance(value, str):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not a finite number")
         return float(value)
     try:
         number, received = parse_with_unit(value)

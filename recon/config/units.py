@@ -4,6 +4,7 @@ A plain number is in SI. Decimal arithmetic keeps ``0.2 um`` equal to ``2e-7`` t
 written and read again is the same config.
 """
 
+import math
 import re
 from decimal import Decimal
 from functools import partial
@@ -103,7 +104,9 @@ _EXAMPLES: dict[Dimension, str] = {
     "memory": "4 GiB",
     "number": "0.25",
 }
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
+_QUANTITY = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)?")
+_MAX_TEXT = 100
+"""Number of characters of a quantity: more than any number needs."""
 
 
 def dimension_of(unit: str) -> Dimension | None:
@@ -170,18 +173,32 @@ def parse_with_unit(text: str) -> tuple[float, Dimension | None]:
         The number in SI, and the dimension of its unit; None if it has no unit.
 
     Raises:
-        ValueError: If it is no number, or its unit is unknown.
+        ValueError: If it is no number, its unit is unknown, or the number is beyond the range of 64 bits.
     """
-    match = _QUANTITY.fullmatch(text)
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"{text[:40]!r}… is a text of {len(text)} characters and not a number with a unit")
+    match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a number with a unit")
     number, unit = match[1], match[2] or ""
+    _require_range(float(number), number)  # First: decimal arithmetic takes long over a large exponent, or fails.
     if not unit:
         return float(number), None
     dimension = dimension_of(unit)
     if dimension is None:
         raise ValueError(f"{text!r} has the unknown unit {unit!r}")
-    return float(Decimal(number) * _UNITS[dimension][unit]), dimension
+    return _require_range(float(Decimal(number) * _UNITS[dimension][unit]), number), dimension
+
+
+def _require_range(value: float, text: str) -> float:
+    """Return a number that its text does not exceed.
+
+    Raises:
+        ValueError: If it is infinite, or zero where the text has other digits.
+    """
+    if math.isinf(value) or (value == 0 and re.search("[1-9]", text.lower().partition("e")[0])):
+        raise ValueError(f"{text!r} is {'smaller' if value == 0 else 'larger'} than numbers can be")
+    return value
 
 
 def is_number(text: str) -> bool:

@@ -1,6 +1,5 @@
 """Root attributes, format version and checked opening of our own HDF5 files."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 import h5py
 
 from ..errors import DataError, Diagnostic
+from .json_text import parse_json
 
 FORMAT_VERSION = "1.0"
 ROOT_ATTRIBUTES = frozenset({"format", "format_version", "creator", "created", "kind", "default", "NX_class"})
@@ -95,8 +95,8 @@ def read_json(dataset: h5py.Dataset) -> Any:
         DataError: If the text is no JSON.
     """
     try:
-        return json.loads(text_of(dataset[()]))
-    except json.JSONDecodeError as error:
+        return parse_json(text_of(dataset[()]))
+    except ValueError as error:
         place = f"{dataset.file.filename}:{dataset.name}"
         raise DataError(Diagnostic(place, f"is no JSON ({error})", "the file is truncated: copy it again")) from error
 

@@ -1,6 +1,5 @@
 """Description of a file for people: a summary of our own files and volumes, and the tree of all readable files."""
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,6 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from .hdf5_common import ROOT_ATTRIBUTES
+from .json_text import parse_json
 from .lazy_arrays import ArrayTree, LazyArray
 from .open import Reader, open_tree
 from .phasing_programs import read_phased
@@ -243,7 +243,7 @@ def _summarise_model(tree: ArrayTree) -> Iterator[str]:
     array = tree.array("/architecture")
     stored: Any = array.read() if array is not None else (tree.attributes("/") or {}).get("architecture")
     try:
-        architecture = json.loads(stored.item() if isinstance(stored, np.ndarray) else stored)
+        architecture = parse_json(stored.item() if isinstance(stored, np.ndarray) else stored)
         yield f"field: {architecture['type']}, version {architecture['version']}"
     except (TypeError, ValueError, KeyError, AttributeError):
         pass

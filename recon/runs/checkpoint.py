@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..io.atomic import remove_stale, write_atomically
+from ..io.json_text import parse_json
 from ..io.safe_hdf5 import new_hdf5
 
 _log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         file["arrays"].visititems(collect)
     if _checksum(step, arrays, metadata) != checksum:
         raise ValueError("its checksum is wrong")
-    return Checkpoint(step, arrays, json.loads(metadata))
+    return Checkpoint(step, arrays, parse_json(metadata))
 
 
 def _checksum(step: int, arrays: dict[str, np.ndarray], metadata: str) -> str:

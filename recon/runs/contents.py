@@ -1,6 +1,5 @@
 """Contents of a run folder: what belongs to a run, and what must be refused, removed or kept when a new one begins."""
 
-import json
 import logging
 import re
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import is_temporary, remove_stale, write_atomically
+from ..io.json_text import parse_json
 from .lock import LOCK
 from .provenance import fingerprint_path
 
@@ -59,7 +59,7 @@ def read_ending(path: Path) -> tuple[Sentinel, str] | None:
     for sentinel in Sentinel:
         file = path / sentinel
         if file.is_file():
-            return sentinel, file.read_text(encoding="utf-8").strip()
+            return sentinel, file.read_text(encoding="utf-8", errors="replace").strip()
     return None
 
 
@@ -115,9 +115,9 @@ def truncate_metrics(file: Path, last_step: int) -> None:
     if not file.is_file():
         return
     lines = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            if json.loads(line)["step"] <= last_step:
+            if parse_json(line)["step"] <= last_step:
                 lines.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             _log.debug("dropped an incomplete line of metrics.jsonl")

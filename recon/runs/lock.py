@@ -10,12 +10,13 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import disk_fault, is_process_alive, temporary_name
+from ..io.json_text import parse_json
 
 LOCK = "run.lock"
 _log = logging.getLogger(__name__)
@@ -175,7 +176,9 @@ def _read(file: Path) -> tuple[str, LockHolder | None]:
     text = ""
     try:
         text = file.read_text(encoding="utf-8")
-        return text, LockHolder(**json.loads(text))
+        holder = LockHolder(**parse_json(text))
+        is_typed = all(type(getattr(holder, field.name)) is field.type for field in fields(holder))
+        return text, holder if is_typed else None
     except (OSError, ValueError, TypeError):
         return text, None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError, Diagnostic
 from ..io.atomic import write_atomically
+from ..io.json_text import parse_json
 
 
 def peak_memory() -> int:
@@ -78,8 +79,9 @@ def require_same_fingerprint(run: Path, fingerprint: Mapping[str, Any], may_grow
     """
     remedy = "put it back, or start anew with --force"
     try:
-        former = json.loads(fingerprint_path(run).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        former = parse_json(fingerprint_path(run).read_bytes())
+        former = dict(former.items())
+    except (OSError, ValueError, AttributeError) as error:
         raise ConfigError(
             Diagnostic(str(fingerprint_path(run)), "cannot go on with this run: the file is missing or damaged", remedy)
         ) from error

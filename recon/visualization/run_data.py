@@ -1,8 +1,7 @@
 """Data of a run for its report. Each part may be missing, and none makes the report fail."""
 
-import json
-import logging
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError, Diagnostic, UnflatError
+from ..io.json_text import json_records, parse_json
 from ..io.result import read_result
 from ..runs.contents import Sentinel, read_ending
 from ..runs.logs import without_absolute_paths
 from ..sampled import Sampled
 
-_log = logging.getLogger(__name__)
 _WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
 _SHOWN_VIEWS = 6
 
@@ -126,7 +125,7 @@ def _result(run: Path, gaps: list[str]) -> Sampled | None:
 
 def _text(file: Path, gaps: list[str]) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         gaps.append(f"there is no {file.name}")
         return ""
@@ -134,16 +133,11 @@ def _text(file: Path, gaps: list[str]) -> str:
 
 def _records(file: Path, gaps: list[str]) -> tuple[dict[str, Any], ...]:
     """Whole lines of a file whose last one may be truncated."""
-    records = []
-    for line in _text(file, gaps).splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            _log.debug("a truncated line of %s is left out", file.name)
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    return tuple(records)
+    try:
+        return tuple(json_records(file))
+    except OSError:
+        gaps.append(f"there is no {file.name}")
+        return ()
 
 
 def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
@@ -152,7 +146,7 @@ def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
     if not text:
         return {}
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         gaps.append(f"{file.name} cannot be read: {error}")
         return {}
@@ -165,7 +159,8 @@ def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
         elif value is None:
             numbers[prefix] = None
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            numbers[prefix] = float(value)
+            is_huge = isinstance(value, int) and abs(value) > sys.float_info.max
+            numbers[prefix] = None if is_huge else float(value)
 
     collect("", content)
     return numbers
@@ -174,7 +169,7 @@ def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
 def _warnings(log: Path) -> tuple[str, ...]:
     """Warnings and errors of the long log, each once, in order."""
     try:
-        lines = log.read_text(encoding="utf-8").splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ()
     return tuple(dict.fromkeys(match[1] for line in lines if (match := _WARNING.match(line))))

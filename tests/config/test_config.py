@@ -177,7 +177,7 @@ class TestFaults:
         with pytest.raises(ConfigError, match=r"No such file.*unflat init"):
             load_config(tmp_path / "absent.yaml")
         (tmp_path / "binary.yaml").write_bytes(b"kind: \xff\xfe")
-        with pytest.raises(ConfigError, match="byte 6 is not UTF-8"):
+        with pytest.raises(ConfigError, match=r"binary.yaml:1:7: not text: byte 0xff is not UTF-8"):
             load_config(tmp_path / "binary.yaml")
         with pytest.raises(ConfigError, match="cannot be read"):
             load_config(tmp_path)

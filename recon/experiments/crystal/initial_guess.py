@@ -8,7 +8,6 @@ a separate offset of the pattern. It is written to the run's folder as ``start.h
 guess.
 """
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from ....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....physics.psf import gaussian_kernel
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.hdf5_common import open_checked, write_root_attributes
+from ...io.json_text import parse_json
 from ...phase_retrieval.pipeline import phase
 from ...phase_retrieval.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input, new_hdf5, write_atomically
@@ -201,7 +201,7 @@ def _has_same_withheld(file: Path, scan: PreprocessedScan, settings: CrystalSett
 def _provenance_frames(provenance: str) -> Any:
     """Read the frames of the acquisition that a run used; None if its provenance does not hold them."""
     try:
-        return json.loads(provenance)["config"]["acquisition"]["frames"]
+        return parse_json(provenance)["config"]["acquisition"]["frames"]
     except (ValueError, KeyError, TypeError):
         return None
 

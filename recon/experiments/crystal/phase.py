@@ -1,7 +1,7 @@
 """Phase retrieval of a crystal: from a measurement to a run folder with volume, predictions and numbers."""
 
-import json
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from ....physics.psf import convolve_gaussian_exact
 from ...errors import DataError
+from ...io.json_text import json_records
 from ...phase_retrieval.pipeline import phase as phase_counts
 from ...phase_retrieval.result import PhasingResult
 from ...runs import Gate, RunContext, RunFolder, RunOutcome
@@ -117,8 +118,9 @@ class CheckpointWriter:
     def _read_written(self) -> set[int]:
         """Read the numbers of the starts that an earlier session of the run has written."""
         file = self._folder.path / "metrics.jsonl"
-        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-        return {int(record["start"]) for record in map(json.loads, lines) if "start" in record}
+        records = json_records(file) if file.is_file() else []
+        starts = [record.get("start") for record in records]
+        return {int(start) for start in starts if isinstance(start, int | float) and math.isfinite(start)}
 
 
 def model_counts(result: PhasingResult, exposure: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame y x"]:
