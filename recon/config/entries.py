@@ -30,6 +30,7 @@ class Entry:
         at_least: Smallest allowed value, if any.
         positive: Whether every value must exceed 0.
         hides: Whether it marks the bad pixels of images of its size: 0 is good.
+        photon: Whether the energy of a photon may stand for it: a wavelength.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Entry:
     at_least: float | None = None
     positive: bool = False
     hides: bool = False
+    photon: bool = False
 
 
 def array_field(
@@ -57,6 +59,7 @@ def array_field(
     at_least: float | None = None,
     positive: bool = False,
     hides: bool = False,
+    photon: bool = False,
 ) -> Any:
     """Declare a field of a settings class that gives the source of an array.
 
@@ -72,12 +75,13 @@ def array_field(
         at_least: Smallest allowed value.
         positive: Whether every value must exceed 0.
         hides: Whether it marks bad pixels.
+        photon: Whether the energy of a photon may stand for it.
 
     Returns:
         The field, with its `Entry` in the metadata.
     """
     axes = tuple(tuple(layout.split()) for layout in layouts)
-    entry = Entry("", path, axes, unit, meaning, required, choice, dtype, at_least, positive, hides)
+    entry = Entry("", path, axes, unit, meaning, required, choice, dtype, at_least, positive, hides, photon)
     field: Any = Field(Source.parse(path), description=description or f"{meaning[0].upper()}{meaning[1:]}.")
     field.metadata.append(entry)
     return field

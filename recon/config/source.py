@@ -5,6 +5,7 @@
 ``/@medium_index``    the attribute of the group or dataset before the ``@``
 ``/x@step in mm``     either of them, in a unit that the file does not state
 ``0.63 um``           a literal with its unit
+``9 keV``             for a wavelength: the energy of its photons
 ``1.33``, ``[1, 2]``  literals in SI
 ====================  =======================================================
 
@@ -20,6 +21,7 @@ from jaxtyping import Num
 from pydantic import GetPydanticSchema
 from pydantic_core import core_schema
 
+from .photon_energy import wavelength_of
 from .units import Dimension, dimension_of, parse_with_unit, si_factor, with_article
 
 
@@ -63,12 +65,13 @@ class Source:
         return si_factor(self.unit) if self.unit else None
 
     @classmethod
-    def parse(cls, value: Any, dimension: Dimension | None = None) -> "Source":
+    def parse(cls, value: Any, dimension: Dimension | None = None, *, photon: bool = False) -> "Source":
         """Parse the value of a source in a config.
 
         Args:
             value: Text, a number, or (nested) lists of numbers and quantities.
             dimension: Dimension that the unit must have; None for any.
+            photon: Whether the energy of a photon may stand for a length, its wavelength.
 
         Raises:
             ValueError: If it is none of the forms above.
@@ -76,12 +79,12 @@ class Source:
         if isinstance(value, Source):
             return value
         if not (isinstance(value, str) and value.startswith("/")):
-            return cls(literal=_literal(value, dimension), text=value)
+            return cls(literal=_literal(value, dimension, photon=photon), text=value)
         place, _, unit = value.partition(" in ")
         place, unit = place.strip(), unit.strip()
         if unit and dimension_of(unit) is None:
             raise ValueError(f"{value!r} has the unknown unit {unit!r}")
-        if unit and dimension and dimension_of(unit) != dimension:
+        if unit and dimension and dimension_of(unit) not in (dimension, "energy" if photon else dimension):
             raise ValueError(f"{value!r} is in {unit!r}, which is no {dimension}")
         path, at, attribute = place.partition("@")
         if at and not attribute:
@@ -92,9 +95,9 @@ class Source:
         return str(self.text)
 
 
-def _literal(value: Any, dimension: Dimension | None) -> Any:
+def _literal(value: Any, dimension: Dimension | None, *, photon: bool = False) -> Any:
     if isinstance(value, list | tuple):
-        return [_literal(item, dimension) for item in value]
+        return [_literal(item, dimension, photon=photon) for item in value]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is neither a number nor a path such as '/data' or '/@attribute in um'")  # noqa: TRY004
     if not isinstance(value, str):
@@ -105,17 +108,19 @@ def _literal(value: Any, dimension: Dimension | None) -> Any:
         number, received = parse_with_unit(value)
     except ValueError as error:
         raise ValueError(f"{error}, and it is no path: paths start with '/'") from None
+    if photon and received == "energy":
+        return wavelength_of(number)
     if received is not None and dimension is not None and received != dimension:
         raise ValueError(f"{value!r} is {with_article(received)}; expected {with_article(dimension)}")
     return number
 
 
-def _schema(dimension: Dimension | None) -> GetPydanticSchema:
+def _schema(dimension: Dimension | None, *, photon: bool = False) -> GetPydanticSchema:
     """Define how pydantic reads and writes a source: as its text."""
 
     def build(_source: Any, _handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            lambda value: Source.parse(value, dimension),
+            lambda value: Source.parse(value, dimension, photon=photon),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda source: source.text),
         )
 
@@ -130,6 +135,7 @@ def _schema(dimension: Dimension | None) -> GetPydanticSchema:
 
 AnySource: TypeAlias = Annotated[Source, _schema(None)]
 LengthSource: TypeAlias = Annotated[Source, _schema("length")]
+WavelengthSource: TypeAlias = Annotated[Source, _schema("length", photon=True)]
 InverseLengthSource: TypeAlias = Annotated[Source, _schema("inverse length")]
 AngleSource: TypeAlias = Annotated[Source, _schema("angle")]
 NumberSource: TypeAlias = Annotated[Source, _schema("number")]

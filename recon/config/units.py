@@ -61,8 +61,12 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
     },
     "energy": {
         "J": Decimal(1),
-        "eV": Decimal("1.602176634e-19"),
-        "keV": Decimal("1.602176634e-16"),
+        **{
+            f"{prefix}{name}": Decimal(1000) ** n * Decimal("1.602176634e-19")
+            for n, prefix in enumerate(("", "k", "M", "G"))
+            for name in ("eV", "ev")
+        },
+        "KeV": Decimal("1.602176634e-16"),
     },
     "memory": {
         "B": Decimal(1),
@@ -79,8 +83,8 @@ _FILE_SPELLINGS = {
     **dict.fromkeys(("angstroms", "ångström", "a"), "angstrom"),
     **dict.fromkeys(("radian", "radians"), "rad"),
     **dict.fromkeys(("joule", "joules", "j"), "J"),
-    "ev": "eV",
-    "kev": "keV",
+    **dict.fromkeys(("ev", "electronvolt", "electronvolts", "electron volt", "electron volts"), "eV"),
+    **dict.fromkeys(("kev", "kiloelectronvolt", "kiloelectronvolts", "kilo electron volt"), "keV"),
     **dict.fromkeys(("count", "photons", "photon", "electrons"), "counts"),
     **dict.fromkeys(("dimensionless", "a.u.", "arb. units", "none"), "1"),
 }

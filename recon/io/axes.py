@@ -9,6 +9,10 @@ from ..errors import Diagnostic
 from .lazy_arrays import Index, LazyArray
 from .resolve import ResolvedArray
 
+_EQUAL = 1e-4
+"""Largest relative difference of readings of a number that did not change."""
+_MOST_READINGS = 1_000_000
+
 
 @dataclass(frozen=True)
 class MatchedArray:
@@ -56,7 +60,7 @@ def _candidates(item: ResolvedArray, sizes: dict[str, int], matlab: bool) -> lis
         array = _transpose(item.array, axes, item.order, matlab)
         if array is None:
             continue
-        forms = [array, _squeeze(array), _expand(array, axes), _broadcast(array, axes, sizes)]
+        forms = [array, _squeeze(array), _expand(array, axes), _broadcast(array, axes, sizes), _constant(item)]
         candidates += [
             MatchedArray(replace(item, array=form), axes)
             for form in forms
@@ -117,6 +121,25 @@ def _broadcast(array: LazyArray, axes: tuple[str, ...], sizes: dict[str, int]) -
     return LazyArray.of(np.full(required[0], np.ravel(array.read())[0]), array.attributes)
 
 
+def _constant(item: ResolvedArray) -> LazyArray | None:
+    """Take a row of equal readings, one for each frame, as the one number that an entry has; None if they differ."""
+    readings = _readings(item)
+    if readings is None or not np.ptp(readings) <= _EQUAL * np.abs(readings).max():
+        return None
+    return LazyArray.of(np.array(readings.mean()), item.array.attributes)
+
+
+def _readings(item: ResolvedArray) -> np.ndarray | None:
+    """Read the readings of an entry that has one number; None where the array is no row of finite numbers."""
+    array = item.array
+    if item.entry.axes != ((),) or len(array.shape) != 1 or array.dtype.kind not in "iuf":
+        return None
+    if not 1 < array.size <= _MOST_READINGS:
+        return None
+    readings = array.read().astype(float)
+    return readings if np.isfinite(readings).all() else None
+
+
 def _shape_fault(item: ResolvedArray, sizes: dict[str, int]) -> Diagnostic:
     layouts = []
     for axes in item.entry.axes:
@@ -125,4 +148,8 @@ def _shape_fault(item: ResolvedArray, sizes: dict[str, int]) -> Diagnostic:
     remedy = "if its axes come in another order, name them: "
     remedy += f"acquisition.{item.entry.name}: '/path as {' '.join(reversed(item.entry.axes[0]))}'"
     message = f"{item.entry.name} has the shape {item.array.shape}; expected {' or '.join(layouts)}"
+    if (readings := _readings(item)) is not None:
+        low, high = (f"{value * item.factor:.7g} {item.entry.unit}" for value in (readings.min(), readings.max()))
+        message = f"{item.entry.name} changes from {low} to {high} within its {readings.size} readings"
+        return Diagnostic(item.place, message, "one number is needed: a scan of it is not read")
     return Diagnostic(item.place, message, remedy if len(item.entry.axes[0]) > 1 and len(item.array.shape) > 1 else "")

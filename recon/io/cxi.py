@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..config.photon_energy import PLANCK_TIMES_LIGHT
 from ..config.units import conversion_factor, si_factor
 from ..errors import DataError, Diagnostic
 from .hdf5 import Hdf5ArrayTree
 from .lazy_arrays import IMAGES, PIXEL_SIZE, LazyArray
 
-PLANCK_TIMES_LIGHT = 1.98644586e-25
-"""h c [J m]."""
 _LARGEST_PHOTON_ENERGY = 1e-12
 """[J] Six MeV."""
 _ELECTRON_ENERGIES = (5e-11, 5e-9)
@@ -152,5 +151,5 @@ def _photon_energy(energy: float, unit: str, place: str) -> float:
         guess = "keV" if energy < 200 else "eV"
         wavelength = PLANCK_TIMES_LIGHT / (energy * si_factor(guess))
         message = f"the energy {energy:g} is no number of joules, which CXI wants; it looks like {guess}"
-        raise DataError(Diagnostic(place, message, f"if so, set acquisition.wavelength: {wavelength * 1e9:.6g} nm"))
+        raise DataError(Diagnostic(place, message, f"if so, set acquisition.wavelength: {wavelength * 1e9:.7g} nm"))
     raise DataError(Diagnostic(place, f"the energy {energy:g} is not positive", "set acquisition.wavelength: … nm"))

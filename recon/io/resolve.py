@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..config.entries import Entry
+from ..config.photon_energy import PLANCK_TIMES_LIGHT, is_energy
 from ..config.source import Source
 from ..config.units import conversion_factor
 from ..errors import DataError, Diagnostic
@@ -76,10 +77,13 @@ def resolve(tree: ArrayTree, entry: Entry, source: Source | ComplexSource | None
             return None
         raise DataError(_unknown_name(tree, entry, path, source.attribute))
     unit = source.unit or _unit_in_file(array, entry)
+    if entry.photon and is_energy(unit):
+        array, unit = _wavelengths(array, unit, place), ""
     try:
         factor = conversion_factor(unit, entry.unit) if unit else 1.0
     except ValueError as error:
-        remedy = f"set acquisition.{entry.name}: '{path} in {'um' if entry.unit == 'm' else entry.unit}'"
+        example = "keV' (or nm, …)" if entry.photon else {"m": "um"}.get(entry.unit, entry.unit) + "'"
+        remedy = f"name its unit in the config: acquisition.{entry.name}: '{path} in {example}"
         raise DataError(Diagnostic(place, str(error), remedy)) from error
     return ResolvedArray(entry, array, factor, place, tuple(order.replace(",", " ").split()))
 
@@ -105,9 +109,22 @@ def _attribute(tree: ArrayTree, path: str, name: str) -> LazyArray | None:
     return LazyArray.of(np.asarray(attributes[name]))
 
 
+def _wavelengths(energies: LazyArray, unit: str, place: str) -> LazyArray:
+    """Present photon energies in a unit as wavelengths [m]."""
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        values = np.asarray(energies.fetch(index), float)
+        if not (values > 0).all():
+            message = f"the photons' energy {np.ravel(values)[~(np.ravel(values) > 0)][0]:g} {unit} is not positive"
+            raise DataError(Diagnostic(place, message, "set acquisition.wavelength, as '9 keV' or '0.138 nm'"))
+        return np.asarray(PLANCK_TIMES_LIGHT / (values * conversion_factor(unit, "J")))
+
+    return LazyArray(energies.shape, np.dtype(float), fetch)
+
+
 def _unit_in_file(array: LazyArray, entry: Entry) -> str:
     """Return the unit in the file; empty for counts, whose units differ between files and do not matter."""
-    unit = array.attributes.get("units", "")
+    unit = array.attributes.get("units", array.attributes.get("unit", ""))
     return unit.strip() if isinstance(unit, str) and entry.unit != "counts" else ""
 
 

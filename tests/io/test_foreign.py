@@ -10,11 +10,11 @@ import pytest
 import scipy.io
 import tifffile
 
+from unflat.recon.config.photon_energy import PLANCK_TIMES_LIGHT
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.cell.illumination import rotation_matrices
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.configs import parse_config
-from unflat.recon.io.cxi import PLANCK_TIMES_LIGHT
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.open import open_tree
 
@@ -214,7 +214,7 @@ def test_cxi_gives_images_mask_and_wavelength_by_its_own_names(tmp_path: Path) -
 @pytest.mark.parametrize(("energy", "unit"), [(9000.0, "eV"), (9.0, "keV")])
 def test_a_cxi_energy_that_is_not_in_joules_is_named(tmp_path: Path, energy: float, unit: str) -> None:
     path = cxi(tmp_path / "a.cxi", detector_1__data=IMAGES, source_1__energy=energy)
-    with pytest.raises(DataError, match=rf"looks like {unit}.*acquisition\.wavelength: 0\.13776 nm"):
+    with pytest.raises(DataError, match=rf"looks like {unit}.*acquisition\.wavelength: 0\.1377602 nm"):
         read(cell(wavelength="/instrument/wavelength"), path)
 
 

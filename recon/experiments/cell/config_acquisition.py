@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from ...config.base import Flag, Settings
 from ...config.entries import array_field
-from ...config.source import AngleSource, AnySource, LengthSource, NumberSource
+from ...config.source import AngleSource, AnySource, LengthSource, NumberSource, WavelengthSource
 from ...config.units import Angle, Length
 from ...config.value_types import Views
 
@@ -134,13 +134,15 @@ class CellAcquisition(Settings):
         hides=True,
         description="Bad pixels, (y, x) or (view, y, x): 0 is good.",
     )
-    wavelength: LengthSource | None = array_field(
+    wavelength: WavelengthSource | None = array_field(
         "/instrument/wavelength",
         "",
         unit="m",
         meaning="vacuum wavelength",
+        description="Vacuum wavelength, or the energy of a photon: '532 nm', '2.33 eV', '/energy in eV'.",
         required=True,
         positive=True,
+        photon=True,
     )
     numerical_aperture: NumberSource | None = array_field(
         "/instrument/numerical_aperture",

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ...config.base import Flag, Settings
+from ...config.photon_energy import Wavelength
 from ...config.units import Angle, Length
 from ...config.value_types import LengthOrAuto, Pitch
 
@@ -39,7 +40,7 @@ class CellSimulation(Settings):
     specimen: Literal["cell", "beads", "cluster"] = Field(
         "cell", description="Phantom: cell (with nucleus and organelles), beads, or cluster (of cells)."
     )
-    wavelength: Length = Field(532e-9, gt=0, description="Vacuum wavelength.")
+    wavelength: Wavelength = Field(532e-9, gt=0, description="Vacuum wavelength.")
     numerical_aperture: float = Field(0.65, gt=0, description="Numerical aperture of the objective.")
     medium_index: float = Field(1.333, ge=1, description="Refractive index of the medium around the specimen.")
     pixel_size: Pitch = Field((0.2e-6, 0.2e-6), description="Pixel size in the specimen: one length, or (y, x).")

@@ -1,10 +1,13 @@
 """Physical faults of a cell's acquisition, and warnings."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
 from ...acquisition import Acquisition
+from ...config.photon_energy import PLANCK_TIMES_LIGHT
+from ...config.units import si_factor
 from ...errors import Diagnostic
 from .schema import SCHEMA
 
@@ -13,6 +16,8 @@ logger = logging.getLogger(__name__)
 _PATHS = {entry.name: entry.path for entry in SCHEMA}
 _LONGEST_WAVE = 100e-6
 _SHORTEST_WAVE = 1e-12
+_SMALLEST_ENERGY = 0.01
+"""[eV] Smallest number that may be meant as an energy."""
 _LARGEST_PIXEL = 1e-3
 _PLAUSIBLE_RATIO = 100
 """Largest ratio of pixel to wavelength; the smallest is a tenth of its inverse."""
@@ -70,7 +75,8 @@ def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
     faults = []
     wave_fault = wavelength is not None and not _SHORTEST_WAVE < wavelength < _LONGEST_WAVE
     if wavelength is not None and wave_fault:
-        faults.append(_unit_fault(acquisition, "wavelength", wavelength, "no wavelength of light", 50))
+        fault = _unit_fault(acquisition, "wavelength", wavelength, "no wavelength of light", 50)
+        faults.append(_or_energy(acquisition, fault, wavelength))
     if pixel is None:
         return faults
     if pixel > _LARGEST_PIXEL:
@@ -89,6 +95,17 @@ def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, na
     short = "um" if value < nanometres_from else "nm"
     remedy = f"write its units attribute, or write acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
     return Diagnostic(acquisition.place(name, _PATHS), f"{value:g} m is {what}; it looks like {unit}", remedy)
+
+
+def _or_energy(acquisition: Acquisition, fault: Diagnostic, value: float) -> Diagnostic:
+    """Name the wavelength that a number would give as the energy of a photon, where that may be meant."""
+    unit = "eV" if value > _SMALLEST_ENERGY else "J"
+    metres = PLANCK_TIMES_LIGHT / (value * si_factor(unit))
+    if not _SHORTEST_WAVE < metres < _LONGEST_WAVE:
+        return fault
+    message = f"{fault.message}, or an energy in {unit}, of {metres * 1e9:.5g} nm"
+    remedy = f"{fault.remedy} or {_in_unit(acquisition, 'wavelength', value, unit)}"
+    return replace(fault, message=message, remedy=remedy)
 
 
 def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> str:

@@ -23,8 +23,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, compute_reflection
+from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...errors import DataError, Diagnostic
-from ...io.cxi import PLANCK_TIMES_LIGHT
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.open import Reader
 from ...io.spec import SpecScan, parse_scans

@@ -7,7 +7,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from ...config.base import Settings
 from ...config.entries import array_field
-from ...config.source import InverseLengthSource, LengthSource, NumberSource
+from ...config.source import InverseLengthSource, LengthSource, NumberSource, WavelengthSource
 from ...config.value_types import Views
 from .config_diffractometer import CrystalGoniometer
 
@@ -85,12 +85,14 @@ class CrystalAcquisition(Settings):
         positive=True,
         description="Flux of the beam in each frame, which scales the modelled counts.",
     )
-    wavelength: LengthSource | None = array_field(
+    wavelength: WavelengthSource | None = array_field(
         "/instrument/wavelength",
         "",
         unit="m",
         meaning="wavelength of the X-rays",
+        description="Wavelength of the X-rays, or the energy of a photon: '0.138 nm', '9 keV', '/energy in keV'.",
         positive=True,
+        photon=True,
     )
     detector_distance: LengthSource | None = array_field(
         "/instrument/detector_distance",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from ...config.base import Settings
+from ...config.photon_energy import Wavelength
 from ...config.units import Angle, Length, parse_with_unit
 from ...config.value_types import LengthOrAuto, Pitch
 
@@ -75,7 +76,7 @@ class CrystalSimulation(Settings):
     """Phantom and geometry of a simulated rocking curve."""
 
     shape: tuple[int, int, int] = Field((64, 64, 64), description="Size (frame, y, x) of the rocking curve in voxels.")
-    wavelength: Length = Field(0.1378e-9, gt=0, description="Wavelength of the X-rays.")
+    wavelength: Wavelength = Field(0.1378e-9, gt=0, description="Wavelength of the X-rays.")
     detector_distance: Length = Field(1.0, gt=0, description="Distance of the detector from the crystal.")
     pixel_size: Pitch = Field((55e-6, 55e-6), description="Pixel size of the detector: one length, or (y, x).")
     delta: Angle = Field(parse_with_unit("32 deg")[0], description="Rotation of the detector about the vertical axis.")

@@ -4,16 +4,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...acquisition import Acquisition
+from ...config.photon_energy import PLANCK_TIMES_LIGHT
+from ...config.units import si_factor
 from ...errors import Diagnostic
-from ...io.cxi import PLANCK_TIMES_LIGHT
 from .artifacts import find_hot_pixels
 from .geometry_checks import basis_warnings, geometry_faults
 from .oversampling import Good, Voxels, find_brightest_peak, local_mean, significance
 from .schema import PATHS
 
-_ELECTRONVOLT = 1.602176634e-19
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
 """[m] Bounds of the wavelength of X-rays."""
+_UNITS_BY_SIZE = ((200.0, "eV"), (3.0, "keV"), (0.3, "angstrom"), (0.01, "nm"), (1e-6, "um"), (0.0, "J"))
+"""Smallest number that may be a wavelength or a photon's energy in each unit."""
 _LARGEST_PIXEL, _FARTHEST = 5e-3, 50.0
 """[m] Largest pixel and distance of a detector."""
 _SIGNIFICANT = 8.0
@@ -110,18 +112,27 @@ def _size_faults(acquisition: Acquisition) -> list[Diagnostic]:
 
 def _wave_fault(acquisition: Acquisition, wave: float) -> Diagnostic:
     """Suggest the unit of a number that is no wavelength, and the wavelength in nm."""
-    if wave >= 200:
-        guess, metres = "an energy in eV", PLANCK_TIMES_LIGHT / (wave * _ELECTRONVOLT)
-    elif wave >= 3:
-        guess, metres = "an energy in keV", PLANCK_TIMES_LIGHT / (wave * 1e3 * _ELECTRONVOLT)
-    elif wave >= 0.3:
-        guess, metres = "ångströms", wave * 1e-10
-    else:
-        guess, metres = "nanometres", wave * 1e-9
+    where = acquisition.place("wavelength", PATHS)
+    guess, metres = _guess_wavelength(wave)
+    if not _SHORTEST_WAVE < metres < _LONGEST_WAVE:
+        energy = PLANCK_TIMES_LIGHT / wave / si_factor("keV")
+        message = f"{wave:g} m is no wavelength of X-rays: it is that of photons of {energy:.4g} keV"
+        return Diagnostic(where, message, "check its unit, and set acquisition.wavelength, as '9 keV' or '0.138 nm'")
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {guess}"
-    return Diagnostic(
-        acquisition.place("wavelength", PATHS), message, f"if so, set acquisition.wavelength: {metres * 1e9:.6g} nm"
-    )
+    return Diagnostic(where, message, f"if so, set acquisition.wavelength: {metres * 1e9:.7g} nm")
+
+
+def _guess_wavelength(number: float) -> tuple[str, float]:
+    """Guess the unit of a number that is no wavelength in metres.
+
+    Returns:
+        The unit in words, and the wavelength [m] that it gives.
+    """
+    unit = next(unit for least, unit in _UNITS_BY_SIZE if number >= least)
+    if unit in ("angstrom", "nm", "um"):
+        words = {"angstrom": "ångströms", "nm": "nanometres", "um": "micrometres"}
+        return words[unit], number * si_factor(unit)
+    return f"an energy in {unit}", PLANCK_TIMES_LIGHT / (number * si_factor(unit))
 
 
 def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:

@@ -227,7 +227,7 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         put("instrument/wavelength", 9000.0),
         r"9000 m is no wavelength of X-rays; it looks like an energy in eV; if so, set acquisition\.wavelength: 0\.137",
     ),
-    "energy in keV": (put("instrument/wavelength", 9.0), r"looks like an energy in keV.*wavelength: 0\.13776 nm"),
+    "energy in keV": (put("instrument/wavelength", 9.0), r"looks like an energy in keV.*wavelength: 0\.1377602 nm"),
     "wavelength in ångström": (put("instrument/wavelength", 1.378), r"looks like ångströms.*0\.1378 nm"),
     "wavelength in nanometres": (put("instrument/wavelength", 0.1378), r"looks like nanometres.*0\.1378 nm"),
     "pixel in micrometres": (put("instrument/pixel_size", [55.0, 55.0]), r"55 m is no pixel of an X-ray detector"),
@@ -379,7 +379,7 @@ class TestCxi:
             read(settings(), cxi(tmp_path / "scan.cxi", 9000.0, "J"))
 
     def test_an_energy_in_electronvolts_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match=r"energy 9000 is no number of joules.*looks like eV.*0\.13776 nm"):
+        with pytest.raises(DataError, match=r"energy 9000 is no number of joules.*looks like eV.*0\.1377602 nm"):
             read(settings(), cxi(tmp_path / "scan.cxi", 9000.0))
 
 
