@@ -12,13 +12,14 @@ from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
+from .camera import camera_faults, correct_camera, report_negative
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
 from .illumination import resolve_illumination
-from .preprocess import drop_vignetted_views
 from .schema import select_entries, select_sources
 from .validate import validate, warnings_for
+from .view_selection import drop_unlike_views
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,9 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if selection.faults:
         raise ConfigError(*selection.faults)
     acquisition, light_faults = resolve_illumination(acquisition, config, selection.views, selection.count)
+    if not faults:
+        acquisition = correct_camera(acquisition)
+        faults += camera_faults(acquisition)
     # A number that is NaN or negative is reported already; physics need not repeat it.
     reported = {fault.where for fault in faults}
     faults += [*light_faults, *(fault for fault in validate(acquisition) if fault.where not in reported)]
@@ -52,7 +56,8 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         raise DataError(*dict.fromkeys(faults))
     acquisition = bin_acquisition(_recentred(acquisition, selection), config.bin)
     if config.vignetted == "drop":
-        acquisition = drop_vignetted_views(acquisition)
+        acquisition = drop_unlike_views(acquisition)
+    report_negative(acquisition)
     for sentence in warnings_for(acquisition):
         logger.warning("%s", sentence)
     return acquisition
