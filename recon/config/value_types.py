@@ -94,6 +94,21 @@ Pitch: TypeAlias = Annotated[
 """[m] Lengths along y and x; one length for both."""
 
 
+def _parse_label(value: Any) -> Any:
+    """Parse the number or name of a channel, a position, or any other part of a file."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and value < 0):
+        raise ValueError(f"{value!r} is neither a number from 0 nor a name")
+    return value
+
+
+Label: TypeAlias = Annotated[
+    int | str,
+    PlainValidator(_parse_label),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": [0, "DAPI"]}),
+]
+"""Number, from 0, or name of a part of a file."""
+
+
 def _parse_views(value: Any) -> Any:
     """Parse a selection of views: ``all``, a slice, or a list of indices."""
     expected = "expected 'all', a slice such as '::2' or '0:40', or a list of indices"

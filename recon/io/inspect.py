@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from .hdf5_common import ROOT_ATTRIBUTES
+from .image_axes import describe_axes
 from .json_text import parse_json
 from .lazy_arrays import ArrayTree, LazyArray
 from .open import Reader, open_tree
@@ -141,7 +142,10 @@ def _describe_array(tree: ArrayTree, name: str, last: str, indent: str, hidden: 
     unit = array.attributes.get("units")
     words = [f"{indent}{last}", shape, str(array.dtype), f"[{unit}]" if isinstance(unit, str) and unit else "", values]
     rest = {key: value for key, value in array.attributes.items() if key != "units"}
-    return ["  ".join(word for word in words if word), *_describe_attributes(rest, indent + "  ", hidden)]
+    lines = ["  ".join(word for word in words if word), *_describe_attributes(rest, indent + "  ", hidden)]
+    if array.axes:
+        lines.append(f"{indent}  axes: {describe_axes(array)}")
+    return lines + [f"{indent}  {remark}" for remark in array.remarks]
 
 
 def _describe_attributes(attributes: Mapping[str, Any], indent: str, hidden: Collection[str]) -> list[str]:

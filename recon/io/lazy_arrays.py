@@ -6,17 +6,21 @@ pixel size of an OME-TIFF), the array stands at the path that our own files have
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+
+from ..errors import DataError, Diagnostic
 
 Index: TypeAlias = slice | list[int]
 """Selection along one axis. Slices have positive steps."""
 
 IMAGES = "/measurement/images"
 PIXEL_SIZE = "/instrument/pixel_size"
+PLANE_Z = "/plane_z"
+"""Positions of planes of focus relative to the middle one, of a format that gives them."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,19 @@ class LazyArray:
         dtype: Type of the numbers.
         fetch: Function that reads the part selected by an index for each axis.
         attributes: Attributes of the array in the file (``units``).
+        axes: Names of the axes where the format gives them: ``position``, ``channel``, ``colour``, ``time``, ``plane``,
+            ``view`` (images without a further name), ``y``, ``x``.
+        labels: Names of the samples along an axis, such as those of the channels.
+        remarks: Sentences for whoever uses the array: parts of the file that it leaves out, assumptions.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fetch: Callable[[tuple[Index, ...]], np.ndarray]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    axes: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -58,7 +69,17 @@ class LazyArray:
                 stored[axis] = index[position]
             return self.fetch(tuple(stored)).transpose(axes)
 
-        return LazyArray(tuple(self.shape[a] for a in axes), self.dtype, fetch, self.attributes)
+        names = tuple(self.axes[a] for a in axes) if self.axes else ()
+        return replace(self, shape=tuple(self.shape[a] for a in axes), fetch=fetch, axes=names)
+
+    def at(self, axis: int, sample: int) -> "LazyArray":
+        """Return one sample along an axis, without that axis."""
+
+        def fetch(index: tuple[Index, ...]) -> np.ndarray:
+            return self.fetch((*index[:axis], [sample], *index[axis:])).squeeze(axis)
+
+        shape = self.shape[:axis] + self.shape[axis + 1 :]
+        return replace(self, shape=shape, fetch=fetch, axes=self.axes[:axis] + self.axes[axis + 1 :])
 
 
 @runtime_checkable
@@ -96,19 +117,27 @@ class LazyArrays:
         form: Format, for people.
         arrays: Arrays by path.
         root_attributes: Attributes of the file as a whole.
+        faults: Faults by the path of an array that is there and cannot be used.
     """
 
     path: Path
     form: str
     arrays: Mapping[str, LazyArray]
     root_attributes: Mapping[str, Any] = field(default_factory=dict)
+    faults: Mapping[str, Diagnostic] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """List the paths of all arrays."""
-        return list(self.arrays)
+        return [*self.faults, *self.arrays]
 
     def array(self, name: str) -> LazyArray | None:
-        """Return the array at a path; None if there is none."""
+        """Return the array at a path; None if there is none.
+
+        Raises:
+            DataError: If it cannot be used.
+        """
+        if name in self.faults:
+            raise DataError(self.faults[name])
         return self.arrays.get(name)
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:

@@ -3,6 +3,7 @@
 All faults are collected and reported together.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -18,9 +19,12 @@ from .axes import MatchedArray, match_axes
 from .checks import check_mask, check_numbers, fill_masked, mask_for
 from .hdf5 import Hdf5ArrayTree
 from .hdf5_common import FORMAT_VERSION, ROOT_ATTRIBUTES, require_version
+from .image_axes import ImageChoice, choose_parts
 from .lazy_arrays import ArrayTree, Index
 from .open import Reader, open_tree
 from .resolve import ComplexSource, ResolvedArray, SourceMap, missing_diagnostic, resolve
+
+logger = logging.getLogger(__name__)
 
 Select: TypeAlias = Callable[[Mapping[str, int]], Mapping[str, Index]]
 """Function that returns, for the sizes of the axes, the selection along each; axes without one are read whole."""
@@ -33,6 +37,7 @@ def read_file(
     kind: str,
     select: Select | None = None,
     readers: Sequence[Reader] = (),
+    choice: ImageChoice | None = None,
 ) -> Acquisition:
     """Read an acquisition from a file of any format.
 
@@ -43,11 +48,12 @@ def read_file(
         kind: Kind of experiment.
         select: Selection of views and pixels.
         readers: Readers of further formats, tried first.
+        choice: Position, channel, time and plane of image files; None for a kind whose config has no such keys.
 
     Raises:
         DataError: With every fault of the file.
     """
-    acquisition, faults = read_all(path, schema, sources, kind, select, readers)
+    acquisition, faults = read_all(path, schema, sources, kind, select, readers, choice)
     if faults:
         raise DataError(*faults)
     return acquisition
@@ -60,6 +66,7 @@ def read_all(
     kind: str,
     select: Select | None = None,
     readers: Sequence[Reader] = (),
+    choice: ImageChoice | None = None,
 ) -> tuple[Acquisition, list[Diagnostic]]:
     """Read the arrays that can be read, and list the faults of the others.
 
@@ -72,9 +79,12 @@ def read_all(
     with open_tree(Path(path), readers) as tree:
         _require_kind(tree, kind)
         resolved, faults, faulty = _resolve_all(tree, schema, sources)
+        faulty |= {item.entry.name for item in resolved}
+        resolved, ambiguities = choose_parts(resolved, choice)
+        _log_remarks(resolved)
         matched, sizes, misfits = match_axes(resolved, matlab=tree.form.startswith("MATLAB"))
         _require_numbers(matched)
-        faults += misfits + _missing_faults(tree, schema, faulty | {item.entry.name for item in resolved})
+        faults += ambiguities + misfits + _missing_faults(tree, schema, faulty)
         selection = select(sizes) if select is not None else {}
         arrays, indices, unreadable = _fetch_all(matched, selection)
         faults += unreadable
@@ -85,6 +95,14 @@ def read_all(
     masks = _find_mask(schema, arrays)
     arrays = {name: fill_masked(array, mask_for(array, masks)) for name, array in arrays.items()}
     return Acquisition(kind, arrays, str(path), truth, attributes, places), faults
+
+
+def _log_remarks(resolved: Sequence[ResolvedArray]) -> None:
+    """Warn of what the images that are read leave out of their file."""
+    for item in resolved:
+        if item.entry.path.startswith("/measurement/"):
+            for remark in item.array.remarks:
+                logger.warning("%s: %s", item.place, remark)
 
 
 def _require_kind(tree: ArrayTree, kind: str) -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-
 from ..config.units import conversion_factor
 from ..errors import DataError, Diagnostic
 from ..sampled import Point3
@@ -32,11 +30,17 @@ class TiffMetadata:
         size: [m] Distance between samples (z, y, x); NaN where it is absent or its unit is unknown.
         annotation: JSON of our own annotation; empty in files of other programs.
         sections: Number of sections along z; 0 if unknown.
+        name: Name of the image, such as that of the stage's position.
+        channels: Names of the channels.
+        plane_z: [m] Position of the stage for each section of the first channel and time; empty if unknown.
     """
 
     size: Point3 = UNKNOWN_SPACING
     annotation: str = ""
     sections: int = 0
+    name: str = ""
+    channels: tuple[str, ...] = ()
+    plane_z: tuple[float, ...] = ()
 
     @property
     def has_pixel_size(self) -> bool:
@@ -57,36 +61,61 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
-def read_image(source: Path | BytesIO) -> tuple[np.ndarray, TiffMetadata]:
-    """Read all pages of a TIFF, and its OME metadata.
-
-    Raises:
-        ValueError: If it holds no image.
-    """
-    with open_tiff(source) as tiff:
-        if not tiff.pages:
-            raise ValueError("it holds no image")
-        return np.asarray(tiff.asarray()), parse_ome(tiff.ome_metadata)
-
-
 def parse_ome(xml: str | None) -> TiffMetadata:
-    """Parse OME-XML; sizes are in micrometres where no unit is named, as the format has it.
+    """Parse the metadata of the first image in OME-XML.
 
     Args:
         xml: The XML; None or invalid XML gives unknown sizes.
     """
+    return next(iter(parse_ome_images(xml)), TiffMetadata())
+
+
+def parse_ome_images(xml: str | None) -> list[TiffMetadata]:
+    """Parse the metadata of each image in OME-XML.
+
+    Sizes are in micrometres where no unit is named, as the format has it.
+
+    Args:
+        xml: The XML; None or invalid XML gives no images.
+    """
     try:
         root = ElementTree.fromstring(xml or "")
     except ElementTree.ParseError:
-        return TiffMetadata()
-    elements = [(element.tag.rpartition("}")[2], element) for element in root.iter()]
-    annotation = next((e.text or "" for tag, e in elements if tag == "M" and e.get("K") == KEY), "")
-    pixels = next((e for tag, e in elements if tag == "Pixels"), None)
+        return []
+    annotation = next((e.text or "" for e in _elements(root, "M") if e.get("K") == KEY), "")
+    images = [_parse_image(image, annotation) for image in _elements(root, "Image")]
+    return images or [TiffMetadata(annotation=annotation)]
+
+
+def _elements(parent: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:
+    """Yield the elements of a tag below another, whatever their namespace."""
+    return (element for element in parent.iter() if element.tag.rpartition("}")[2] == tag)
+
+
+def _parse_image(image: ElementTree.Element, annotation: str) -> TiffMetadata:
+    name = image.get("Name", "")
+    pixels = next(_elements(image, "Pixels"), None)
     if pixels is None:
-        return TiffMetadata(annotation=annotation)
+        return TiffMetadata(annotation=annotation, name=name)
     z, y, x = (_physical_size(pixels, axis) for axis in "ZYX")
     sections = pixels.get("SizeZ", "0")
-    return TiffMetadata((z, y, x), annotation, int(sections) if sections.isdigit() else 0)
+    channels = tuple(channel.get("Name", "") for channel in _elements(pixels, "Channel"))
+    count = int(sections) if sections.isdigit() else 0
+    return TiffMetadata((z, y, x), annotation, count, name, channels, _plane_positions(pixels, count))
+
+
+def _plane_positions(pixels: ElementTree.Element, count: int) -> tuple[float, ...]:
+    """Return the stage's z [m] at each section of the first channel and time; nothing if one is unknown."""
+    positions: dict[str, float] = {}
+    for plane in _elements(pixels, "Plane"):
+        if plane.get("TheC", "0") == "0" and plane.get("TheT", "0") == "0":
+            try:
+                factor = conversion_factor(plane.get("PositionZUnit", "µm"), "m")
+                positions[plane.get("TheZ", "0")] = float(plane.get("PositionZ", "nan")) * factor
+            except ValueError:
+                return ()
+    ordered = tuple(positions.get(str(i), math.nan) for i in range(count))
+    return ordered if all(map(math.isfinite, ordered)) else ()
 
 
 def _physical_size(pixels: ElementTree.Element, axis: str) -> float:

@@ -51,6 +51,7 @@ class RunFolder:
         resume: bool = False,
         fingerprint: Mapping[str, Any] | None = None,
         may_grow: Collection[str] = ("fit.steps",),
+        defaults: Mapping[str, Any] | None = None,
     ) -> "RunFolder":
         """Open a folder for a new run, or to continue the run in it.
 
@@ -63,6 +64,7 @@ class RunFolder:
             fingerprint: Everything that determines the run's numbers, such as settings and checksums of inputs: nested
                 mappings of plain values.
             may_grow: Numbers of the fingerprint that may be larger when a run is continued.
+            defaults: Fingerprint of default settings, for settings that an older run does not know.
 
         Raises:
             ConfigError: If the folder holds a run and neither ``force`` nor ``resume`` is given, if it holds anything
@@ -82,7 +84,7 @@ class RunFolder:
                 if is_occupied(path):
                     require_run(path, replaceable=force or resume)
                     if resume:
-                        require_same_fingerprint(path, flat, may_grow)
+                        require_same_fingerprint(path, flat, may_grow, flatten(defaults or {}))
                 _prepare(path, flat, keep_state=resume)
                 return cls(path, lock)
             except BaseException:

@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import ConfigError, Diagnostic
@@ -66,13 +67,19 @@ def write_fingerprint(run: Path, fingerprint: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(fingerprint, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def require_same_fingerprint(run: Path, fingerprint: Mapping[str, Any], may_grow: Collection[str]) -> None:
+def require_same_fingerprint(
+    run: Path,
+    fingerprint: Mapping[str, Any],
+    may_grow: Collection[str],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Refuse to continue a run with another fingerprint.
 
     Args:
         run: The run folder.
         fingerprint: Flat fingerprint of the requested run.
         may_grow: Names, or ends of names after a dot, of numbers that may be larger than before.
+        defaults: Flat defaults: a name that the run does not know, because it is older, stands for its default.
 
     Raises:
         ConfigError: With a fault for each difference, or if the stored fingerprint cannot be read.
@@ -87,7 +94,7 @@ def require_same_fingerprint(run: Path, fingerprint: Mapping[str, Any], may_grow
         ) from error
     faults = []
     for name in sorted({*former, *fingerprint}):
-        before, after = former.get(name), fingerprint.get(name)
+        before, after = former.get(name, defaults.get(name)), fingerprint.get(name)
         has_grown = any(f".{name}".endswith(f".{allowed}") for allowed in may_grow) and _is_larger(after, before)
         if before != after and not has_grown:
             faults.append(Diagnostic(str(run), f"{name} was {_describe(before)} and is now {_describe(after)}", remedy))

@@ -29,7 +29,7 @@ def write_sound(path: Path) -> Path:
         file["instrument/numerical_aperture"] = 0.65
         file["instrument/medium_index"] = 1.33
         file["instrument/pixel_size"] = [1e-7, 1e-7]
-        file["instrument/illumination_na"] = np.full((4, 2), 0.2)
+        file["instrument/illumination_na"] = 0.2 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
     return path
 
 

@@ -155,7 +155,8 @@ def test_an_ome_tiff_gives_its_pixel_size(tmp_path: Path) -> None:
 
 
 def test_an_imagej_stack_gives_its_pixel_size(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", IMAGES, imagej=True, resolution=(10, 5), metadata={"unit": "um"})
+    calibration = {"unit": "um", "axes": "TYX"}
+    tifffile.imwrite(tmp_path / "a.tif", IMAGES, imagej=True, resolution=(10, 5), metadata=calibration)
     settings = cell(pixel_size="/instrument/pixel_size")
     np.testing.assert_allclose(read(settings, tmp_path / "a.tif")["pixel_size"], [0.2e-6, 0.1e-6])
 

@@ -8,7 +8,8 @@ from ...config.base import Flag, Settings
 from ...config.entries import array_field
 from ...config.source import AngleSource, AnySource, LengthSource, NumberSource, WavelengthSource
 from ...config.units import Angle, Length
-from ...config.value_types import Views
+from ...config.value_types import Label, Views
+from ...io.image_axes import ImageChoice
 
 Axis: TypeAlias = Literal["y", "-y", "x", "-x"]
 
@@ -101,6 +102,7 @@ class CellAcquisition(Settings):
         unit="counts",
         meaning="intensity images",
         choice="measurement",
+        at_least=0,
         description="Intensity images (view, y, x). As for every array of this section: '/path' names a dataset and "
         "'/path@name' an attribute, either with an optional unit, as in '/@wavelength_um in um'; a plain "
         "number or '0.63 um' is the value itself; null is none.",
@@ -120,28 +122,8 @@ class CellAcquisition(Settings):
         "view y x",
         unit="counts",
         meaning="images without the specimen",
-        description="Images without the specimen, (y, x) or (view, y, x).",
-    )
-    dark: NumberSource | None = array_field(
-        "/measurement/dark",
-        "",
-        "view",
-        "y x",
-        "view y x",
-        unit="counts",
-        meaning="counts of the camera without light",
         at_least=0,
-        description="Counts of the camera without light, which are subtracted from images and background: a number, "
-        "one for each view, a frame (y, x) or frames (view, y, x). null: they are subtracted already.",
-    )
-    exposure: AnySource | None = array_field(
-        "/measurement/exposure",
-        "view",
-        unit="s",
-        meaning="exposure of each view",
-        positive=True,
-        description="Exposure of each view, where they differ (dark fields are often exposed longer): the images, and "
-        "a background of each view, are divided by it. Only the ratios matter.",
+        description="Images without the specimen, (y, x) or (view, y, x).",
     )
     mask: NumberSource | None = array_field(
         "/measurement/mask",
@@ -235,9 +217,31 @@ class CellAcquisition(Settings):
         "view",
         unit="m",
         meaning="plane of focus along +z",
-        description="Position of the focal plane along +z: an array (view,) or one number.",
+        description="Position of the focal plane along +z: an array (view,) or one number. By default the planes of an "
+        "OME-TIFF or ImageJ stack of focus are taken, the middle one at 0.",
+    )
+    reverse_defocus: Flag = Field(
+        False,
+        description="Whether to negate the positions of the focal plane: for a stack that runs against the light.",
+    )
+    channel: Label | None = Field(
+        None,
+        description="Channel of the image file, by number or name; of a colour image red, green or blue.",
+        examples=[0],
+    )
+    position: Label | None = Field(
+        None, description="Position of the stage in an image file of several, by number or name.", examples=[0]
+    )
+    time: Label | None = Field(
+        None, description="Time point of an image file whose views are planes of focus, by number.", examples=[0]
+    )
+    plane: Label | None = Field(
+        None, description="Plane of focus of an image file whose views are time points, by number.", examples=[0]
     )
     views: Views = Field("all", description="Views to use: all, a slice such as '::2' or '0:40', or a list of indices.")
+    average_repeats: Flag = Field(
+        False, description="Whether to replace views of the same light, focus and turn by their mean."
+    )
     crop: tuple[int, int] | None = Field(
         None,
         description="Size (y, x) of the crop in pixels, or null for all. Pixel n//2 of the crop becomes the "
@@ -254,14 +258,18 @@ class CellAcquisition(Settings):
         "auto",
         description="Normalisation to 1 without the specimen: background divides by the image without the specimen, "
         "view_mean divides each view by its mean, none keeps the values; auto uses the background if there is"
-        " one, or else an estimate for each view. Dark fields are divided by the light that the bright fields show.",
+        " one, or else an estimate for each view.",
     )
     vignetted: Literal["drop", "keep"] = Field(
         "drop",
-        description="Whether to drop or keep views whose brightness contradicts their illumination: light at the edge "
-        "of the aperture with a dark background, which the objective vignetted, or light outside the aperture with a "
-        "bright one.",
+        description="Whether to drop or keep views whose illumination is at the edge of the aperture and whose "
+        "background is dark: they are vignetted by the objective and would bias the fit.",
     )
+
+    @property
+    def choice(self) -> ImageChoice:
+        """Part of an image file to use."""
+        return ImageChoice(self.position, self.channel, self.time, self.plane)
 
     @model_validator(mode="after")
     def _light_is_described(self) -> "CellAcquisition":

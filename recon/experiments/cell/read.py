@@ -12,14 +12,15 @@ from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
-from .camera import camera_faults, correct_camera, report_negative
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
+from .focus import resolve_focus
 from .illumination import resolve_illumination
+from .preprocess import drop_vignetted_views
+from .repeated_views import average_repeats
 from .schema import select_entries, select_sources
 from .validate import validate, warnings_for
-from .view_selection import drop_unlike_views
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +43,16 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     """
     config = settings.acquisition
     selection = ViewSelection(config)
-    acquisition, faults = read_all(path, select_entries(config), select_sources(config), "cell", selection.select)
+    acquisition, faults = read_all(
+        path, select_entries(config), select_sources(config), "cell", selection.select, choice=config.choice
+    )
     if selection.faults:
         raise ConfigError(*selection.faults)
     acquisition, light_faults = resolve_illumination(acquisition, config, selection.views, selection.count)
-    if not faults:
-        acquisition = correct_camera(acquisition)
-        faults += camera_faults(acquisition)
+    if {"images", "field"} & set(acquisition.arrays):
+        acquisition = resolve_focus(acquisition, config)
+        if config.average_repeats:
+            acquisition = average_repeats(acquisition)
     # A number that is NaN or negative is reported already; physics need not repeat it.
     reported = {fault.where for fault in faults}
     faults += [*light_faults, *(fault for fault in validate(acquisition) if fault.where not in reported)]
@@ -56,8 +60,7 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         raise DataError(*dict.fromkeys(faults))
     acquisition = bin_acquisition(_recentred(acquisition, selection), config.bin)
     if config.vignetted == "drop":
-        acquisition = drop_unlike_views(acquisition)
-    report_negative(acquisition)
+        acquisition = drop_vignetted_views(acquisition)
     for sentence in warnings_for(acquisition):
         logger.warning("%s", sentence)
     return acquisition

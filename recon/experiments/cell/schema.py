@@ -4,15 +4,16 @@ from dataclasses import replace
 
 from ...config.entries import Entry, entries_of
 from ...config.source import Source
+from ...io.lazy_arrays import PLANE_Z
 from ...io.resolve import ComplexSource, SourceMap
 from ...sampled import Quantity
 from .config_acquisition import CellAcquisition, ComplexParts, LedGrid, Turn
 
 SCHEMA = entries_of(CellAcquisition)
-PATHS = {entry.name: entry.path for entry in SCHEMA}
 LIGHT = ("illumination_na", "source_na", "pattern")
 (LED_ROW_COL,) = entries_of(LedGrid, "led_grid.")
 (ANGLES,) = entries_of(Turn, "turn.")
+PLANE_Z_ENTRY = Entry("plane_z", PLANE_Z, (("view",),), "m", "positions of the planes of focus in an image file")
 REFRACTIVE_INDEX = Quantity("refractive_index", "1", "real part of the refractive index")
 ABSORPTION = Quantity("absorption", "1", "imaginary part of the refractive index")
 QUANTITIES = (REFRACTIVE_INDEX, ABSORPTION)
@@ -33,7 +34,8 @@ def select_entries(config: CellAcquisition) -> list[Entry]:
     omitted = by_light.get(light, set(LIGHT)) | ({"rotation"} if config.turn else set())
     # Missing light is reported with the ways to describe it in the config, not as a missing array.
     schema = [replace(e, choice="") if e.name in LIGHT else e for e in SCHEMA if e.name not in omitted]
-    return [*schema, *([LED_ROW_COL] if light == "led_grid" else []), *([ANGLES] if config.turn else [])]
+    planes = [] if config.defocus is None or has_custom_source(config, "defocus") else [PLANE_Z_ENTRY]
+    return [*schema, *planes, *([LED_ROW_COL] if light == "led_grid" else []), *([ANGLES] if config.turn else [])]
 
 
 def select_sources(config: CellAcquisition) -> SourceMap:

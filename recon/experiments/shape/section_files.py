@@ -19,7 +19,8 @@ import numpy as np
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...errors import DataError, Diagnostic
-from ...io.tiff import natural_order, read_image
+from ...io.image_stack import read_image
+from ...io.tiff import natural_order
 
 EXTENSIONS = (".tif", ".tiff", ".png", ".npy")
 _PARTS = {
@@ -163,7 +164,7 @@ def read_file(sections: Sections, name: str) -> FolderImage:
             import imageio.v3 as imageio
 
             return FolderImage(np.asarray(imageio.imread(data, extension=".png")))
-        values, metadata = read_image(data)
+        values, metadata = read_image(data, place=sections.place(name))
         return FolderImage(values, metadata.size if metadata.has_pixel_size else ())
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())

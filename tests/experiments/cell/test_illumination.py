@@ -95,7 +95,7 @@ def test_a_ring_covers_all_views_of_the_file(tmp_path: Path) -> None:
 
 def test_missing_light_is_an_error(tmp_path: Path) -> None:
     path = scan(tmp_path / "a.h5")
-    assert not read(cell(illumination="normal"), path)["illumination_na"].any()
+    assert not read(cell(illumination="normal", views="[0]"), path)["illumination_na"].any()
     with pytest.raises(DataError, match=r"light of each view is not described.*acquisition\.illumination: normal"):
         read(cell(), path)
 
@@ -111,13 +111,13 @@ def test_a_view_may_have_several_sources(tmp_path: Path) -> None:
 
 
 def test_one_defocus_applies_to_all_views(tmp_path: Path) -> None:
-    acquisition = read(cell(illumination="normal", defocus="2 um"), scan(tmp_path / "a.h5"))
+    acquisition = read(cell(ring="{na: 0.3, count: 4}", defocus="2 um"), scan(tmp_path / "a.h5"))
     np.testing.assert_allclose(acquisition["defocus"], [2e-6] * 4)
 
 
 def test_light_of_the_config_overrides_that_of_the_file(tmp_path: Path) -> None:
     path = scan(tmp_path / "a.h5", illumination_na=np.full((4, 2), 7.0))
-    assert not read(cell(illumination="normal"), path)["illumination_na"].any()
+    assert not read(cell(illumination="normal", views="[0]"), path)["illumination_na"].any()
     with pytest.raises(DataError, match="exceed the medium's index"):
         read(cell(), path)
 

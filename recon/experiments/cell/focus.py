@@ -1,0 +1,50 @@
+"""Planes of focus that an image file itself gives, in the order of its views."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from ...acquisition import Acquisition
+from .config_acquisition import CellAcquisition
+from .repeated_views import settings_of_views
+from .schema import PLANE_Z_ENTRY
+
+logger = logging.getLogger(__name__)
+
+
+def resolve_focus(acquisition: Acquisition, config: CellAcquisition) -> Acquisition:
+    """Take the focus of each view from the positions of the planes in the file, where nothing else gives it.
+
+    Views that differ in their light or turn are no stack of focus, whatever the file calls their axis: they stay in one
+    focus, with a warning.
+
+    Args:
+        acquisition: Arrays of the file, with the light of each view.
+        config: The config's section.
+    """
+    arrays, places = dict(acquisition.arrays), dict(acquisition.places)
+    planes = arrays.pop(PLANE_Z_ENTRY.name, None)
+    place = places.pop(PLANE_Z_ENTRY.name, "")
+    if planes is not None and "defocus" not in arrays and np.ptp(planes) > 0:
+        extent = f"{planes[0] * 1e6:.4g} … {planes[-1] * 1e6:.4g} um"
+        others = settings_of_views(replace(acquisition, arrays=arrays))
+        if len(np.unique(others, axis=0)) > 1:
+            logger.warning(
+                "%s: the file calls the views planes of focus at %s; as they differ in light or turn, all are taken to "
+                "be in focus (acquisition.defocus: %s takes the planes)",
+                acquisition.source,
+                extent,
+                PLANE_Z_ENTRY.path,
+            )
+        else:
+            arrays["defocus"], places["defocus"] = planes, place
+            logger.warning(
+                "%s: the planes of focus are taken from the file, %s along the light in the order of its planes "
+                "(acquisition.reverse_defocus: true for a stack that runs against the light)",
+                acquisition.source,
+                extent,
+            )
+    if config.reverse_defocus and "defocus" in arrays:
+        arrays["defocus"] = -arrays["defocus"]
+    return replace(acquisition, arrays=arrays, places=places)

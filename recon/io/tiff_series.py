@@ -1,0 +1,321 @@
+"""Series of images in a TIFF: every page is in one of them, or is named as left out.
+
+An OME or Micro-Manager file says which pages belong together: its series are positions of the stage. In any other file
+pages of one size are one stack, however they were written: at once, or appended one by one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, Diagnostic
+from .lazy_arrays import Index, LazyArray, take
+from .tiff import COPY_AGAIN, TiffMetadata, parse_ome_images, read_metadata
+
+_AXES = {
+    "Y": "y",
+    "X": "x",
+    "Z": "plane",
+    "T": "time",
+    "C": "channel",
+    "S": "channel",
+    "R": "position",
+    "M": "position",
+}
+"""Names of tifffile's axes; all others are views."""
+_COLOURS = ("red", "green", "blue")
+_INTERLEAVED = 1
+"""TIFF's PlanarConfiguration of pixels whose samples follow one another; separate planes may be views."""
+_ALPHA = (1, 2)
+"""TIFF's ExtraSamples of transparency."""
+_GROUPED = ("ome", "mmstack", "ndtiff")
+"""Formats whose series are positions, whatever the sizes of their pages."""
+
+
+_LEAST_REDUCTION = 1.9
+"""Smallest ratio of the sides of an image and its reduced copy: 2, but for rounding."""
+
+
+@dataclass(frozen=True)
+class ImageSeries:
+    """Images of one kind in a file.
+
+    Args:
+        array: The images, with the names of their axes.
+        metadata: Metadata of the first image.
+    """
+
+    array: LazyArray
+    metadata: TiffMetadata
+
+    def describe(self) -> str:
+        """Name, axes and sizes."""
+        sizes = ", ".join(f"{axis} {n}" for axis, n in zip(self.array.axes, self.array.shape, strict=True))
+        return f"({sizes}; {self.array.dtype}{f'; {self.metadata.name}' if self.metadata.name else ''})"
+
+
+def read_series(tiff: Any, place: str) -> list[ImageSeries]:
+    """List the series of an open TIFF.
+
+    Args:
+        tiff: The open file.
+        place: Place of the file, for messages.
+
+    Raises:
+        DataError: If it holds no image, or images of its set are absent.
+    """
+    stored = [series for series in tiff.series if {"X", "Y"} <= set(series.axes)]
+    if not stored:
+        raise DataError(Diagnostic(place, "the TIFF holds no image", COPY_AGAIN))
+    if stored[0].kind in _GROUPED:
+        return _grouped_series(tiff, stored, place)
+    main, left_out = _main_pages([_series_array(tiff, series, place) for series in stored], stored)
+    metadata = read_metadata(tiff)
+    remarks = [f"not used: {', '.join(left_out)}"] if left_out else []
+    if tiff.is_ome:
+        remarks.append("its OME-XML does not fit its pages, which are read without it")
+    return [ImageSeries(replace(array, remarks=(*array.remarks, *remarks)), metadata) for array in main]
+
+
+def stack_positions(series: Sequence[ImageSeries]) -> LazyArray | None:
+    """Stack series of one size along an axis ``position``; None if their sizes or types differ."""
+    first = series[0].array
+    if len(series) == 1:
+        return first
+    if any((s.array.shape, s.array.axes, s.array.dtype) != (first.shape, first.axes, first.dtype) for s in series):
+        return None
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        return np.stack([series[i].array.fetch(index[1:]) for i in np.arange(len(series))[index[0]]])
+
+    labels = {**first.labels, "position": tuple(s.metadata.name for s in series)}
+    shape, axes = (len(series), *first.shape), ("position", *first.axes)
+    return replace(first, shape=shape, fetch=fetch, axes=axes, labels=labels)
+
+
+def _grouped_series(tiff: Any, stored: Sequence[Any], place: str) -> list[ImageSeries]:
+    """List the series of a format that says which pages belong together."""
+    _require_all_pages(tiff, stored, place)
+    images = parse_ome_images(tiff.ome_metadata)
+    first = read_metadata(tiff)
+    by_name = {image.name: image for image in images}
+    series = []
+    for i, each in enumerate(stored):
+        metadata = images[i] if len(images) == len(stored) else by_name.get(each.name, replace(first, name=each.name))
+        array = _series_array(tiff, each, place)
+        if metadata.channels and "channel" not in array.labels:
+            array = replace(array, labels={**array.labels, "channel": metadata.channels})
+        series.append(ImageSeries(array, metadata))
+    absent = [image.name for image in images[len(stored) :]] if len(images) > len(stored) else []
+    if absent:
+        present = {each.name for each in stored}
+        names = [image.name for image in images if image.name not in present] or absent
+        remark = f"{len(absent)} of {len(images)} positions are in files that are not here: {', '.join(names)}"
+        series[0] = replace(series[0], array=replace(series[0].array, remarks=(remark,)))
+    return series
+
+
+def _require_all_pages(tiff: Any, stored: Sequence[Any], place: str) -> None:
+    """Refuse a set of which images are absent: tifffile reads zeros for them.
+
+    Raises:
+        DataError: If any is.
+    """
+    for series in stored:
+        pages = list(series)
+        absent = sum(page is None or page.databytecounts[:1] == (0,) for page in pages)
+        if absent:
+            name = f" of {series.name!r}" if series.name else ""
+            message = f"{absent} of {len(pages)} images{name} are absent: a file of the set is missing or truncated"
+            raise DataError(Diagnostic(place, message, "copy all files of the set into one folder"))
+
+
+def _series_array(tiff: Any, series: Any, place: str) -> LazyArray:
+    """Return the images of one series, without axes of one sample, and without colour where there is none."""
+    names = _axis_names(series.axes)
+    labels: dict[str, tuple[str, ...]] = {}
+    if "S" in series.axes and series.shape[series.axes.index("S")] <= len(_COLOURS) + 1:
+        labels["channel"] = (*_COLOURS, "3")[: series.shape[series.axes.index("S")]]
+    elif "C" in series.axes and (shown := _imagej_labels(tiff, series)):
+        labels["channel"] = shown
+    array = LazyArray(series.shape, series.dtype, _fetcher(tiff, series), {}, names, labels)
+    for axis in [a for a, n in zip(names, series.shape, strict=True) if n == 1 and a not in ("y", "x")]:
+        array = array.at(array.axes.index(axis), 0)
+    array = _without_alpha(array, series)
+    return _grey(array, place) if "S" in series.axes and "channel" in array.axes else array
+
+
+def _axis_names(axes: str) -> tuple[str, ...]:
+    """Name tifffile's axes; of two of one name the second is ``colour``, or a further ``view``."""
+    names: list[str] = []
+    for letter in axes:
+        name = _AXES.get(letter, "view")
+        if name in names and name != "view":
+            name = "colour" if letter == "S" else "view"
+        names.append(name)
+    return tuple(names)
+
+
+def _imagej_labels(tiff: Any, series: Any) -> tuple[str, ...]:
+    """Return the labels of ImageJ for the slices of the first channels, as the names of the channels."""
+    labels = (tiff.imagej_metadata or {}).get("Labels") or ()
+    lead = series.shape[: len(series.shape) - 2]
+    if len(labels) != int(np.prod(lead)) or "C" not in series.axes[: len(lead)]:
+        return ()
+    grid = np.array([str(label) for label in labels], object).reshape(lead)
+    first: tuple[slice | int, ...] = tuple(slice(None) if axis == "C" else 0 for axis in series.axes[: len(lead)])
+    return tuple(grid[first])
+
+
+def _fetcher(tiff: Any, series: Any) -> Any:
+    """Return the function that reads a part of a series: only its pages where each image is one page."""
+    shape = tuple(series.shape)
+    page = series.keyframe.shape
+    lead = shape[: len(shape) - len(page)]
+
+    @cache
+    def whole() -> np.ndarray:
+        if series.dataoffset is not None and isinstance(tiff.filehandle.path, str) and tiff.filehandle.is_file:
+            stored = tiff.filehandle.memmap_array(tiff.byteorder + series.dtype.char, shape, series.dataoffset)
+            return np.asarray(stored)
+        return np.asarray(series.asarray()).reshape(shape)
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        if not lead or shape[len(lead) :] != page or len(series) != int(np.prod(lead)) or series.dataoffset is not None:
+            return np.array(take(whole(), index), series.dtype)
+        chosen = [np.arange(n)[part] for n, part in zip(lead, index, strict=False)]
+        keys = np.ravel_multi_index(np.ix_(*chosen), lead)
+        images = np.asarray(series.asarray(key=keys.ravel().tolist())).reshape(*keys.shape, *page)
+        return take(images, (*(slice(None) for _ in lead), *index[len(lead) :]))
+
+    return fetch
+
+
+def _without_alpha(array: LazyArray, series: Any) -> LazyArray:
+    """Leave out an alpha channel."""
+    samples = [int(sample) for sample in series.keyframe.extrasamples or ()]
+    interleaved = int(series.keyframe.planarconfig) == _INTERLEAVED
+    if "S" not in series.axes or "channel" not in array.axes or not interleaved or not set(samples) & set(_ALPHA):
+        return array
+    axis = array.axes.index("channel")
+    count = array.shape[axis] - 1
+    if samples[-1] not in _ALPHA or count < 1:
+        return array
+    inner = array.fetch
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        samples = np.arange(count)[index[axis]].tolist()
+        return inner((*index[:axis], samples, *index[axis + 1 :]))
+
+    remarks = (*array.remarks, "its alpha channel is not used")
+    shape = (*array.shape[:axis], count, *array.shape[axis + 1 :])
+    array = replace(array, shape=shape, fetch=fetch, remarks=remarks)
+    return array.at(axis, 0) if count == 1 else array
+
+
+def _grey(array: LazyArray, place: str) -> LazyArray:
+    """Take a picture whose colours are equal as grey, judged by its first image; others must agree when read."""
+    axis = array.axes.index("channel")
+    if array.shape[axis] != len(_COLOURS):
+        return array
+    first = array.fetch(tuple(slice(None) if a in ("y", "x", "channel") else slice(0, 1) for a in array.axes))
+    if not _equal_colours(first, axis):
+        return array
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        colours = array.fetch((*index[:axis], slice(None), *index[axis:]))
+        if not _equal_colours(colours, axis):
+            message = "the first image is grey, and a later one has colours"
+            raise DataError(Diagnostic(place, message, "write the images with one channel"))
+        return np.asarray(colours.take(0, axis))
+
+    axes, shape = array.axes[:axis] + array.axes[axis + 1 :], array.shape[:axis] + array.shape[axis + 1 :]
+    return replace(array, shape=shape, fetch=fetch, axes=axes)
+
+
+def _equal_colours(colours: np.ndarray, axis: int) -> bool:
+    first = colours.take([0], axis)
+    return bool((colours == first).all())
+
+
+def _main_pages(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> tuple[list[LazyArray], list[str]]:
+    """Join images of one size into one stack, in the order of their pages.
+
+    Returns:
+        The stacks, the largest images first; and descriptions of what is left out: reduced copies, masks.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    left_out = []
+    for i, (array, series) in enumerate(zip(arrays, stored, strict=True)):
+        kind = "reduced copy" if series.keyframe.is_reduced else "mask" if series.keyframe.is_mask else ""
+        if kind and len(stored) > 1:
+            left_out.append(f"{kind} {_sizes(array)}")
+        else:
+            groups[_page_key(array)].append(i)
+    stacks = [_join([arrays[i] for i in group], [stored[i] for i in group]) for group in groups.values()]
+    flat = [stack for joined in stacks for stack in joined]
+    flat.sort(key=lambda stack: -stack.shape[stack.axes.index("y")] * stack.shape[stack.axes.index("x")])
+    main = [stack for i, stack in enumerate(flat) if not any(_is_reduced(stack, larger) for larger in flat[:i])]
+    left_out += [f"reduced copy {_sizes(stack)}" for stack in flat if not any(stack is each for each in main)]
+    return main, left_out
+
+
+def _sizes(array: LazyArray) -> str:
+    return f"({', '.join(f'{axis} {n}' for axis, n in zip(array.axes, array.shape, strict=True))})"
+
+
+def _page_key(array: LazyArray) -> tuple[Any, ...]:
+    """Size, type and further axes that images of one stack share."""
+    fixed = [(a, n) for a, n in zip(array.axes, array.shape, strict=True) if a not in ("view", "time")]
+    spare = len(array.shape) - len(fixed)
+    return (tuple(fixed), array.dtype, spare if spare > 1 else 0)
+
+
+def _is_reduced(array: LazyArray, larger: LazyArray) -> bool:
+    """Whether images are smaller copies of others: of one ratio of sides, at most half as large, no more of them."""
+    small, large = ([a.shape[a.axes.index(axis)] for axis in "yx"] for a in (array, larger))
+    ratios = [big / max(little, 1) for big, little in zip(large, small, strict=True)]
+    is_alike = abs(small[0] - large[0] / ratios[1]) <= 1 or abs(small[1] - large[1] / ratios[0]) <= 1
+    fewer = array.size // (small[0] * small[1]) <= larger.size // (large[0] * large[1])
+    return min(ratios) >= _LEAST_REDUCTION and is_alike and fewer
+
+
+def _join(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> list[LazyArray]:
+    """Join arrays along their view axis, which is added where it is absent; those with further axes stay apart."""
+    if len(arrays) == 1:
+        return list(arrays)
+    if any(len([axis for axis in array.axes if axis not in ("y", "x", "channel")]) > 1 for array in arrays):
+        return list(arrays)
+    if any(axis in ("plane", "position") for axis in arrays[0].axes):
+        return list(arrays)
+    frames = sorted(_frames(arrays, stored))
+    first = arrays[0]
+    lead = next((a for a in first.axes if a not in ("y", "x", "channel")), "")
+    axes = tuple(a for a in first.axes if a != lead)
+    shape = tuple(n for a, n in zip(first.axes, first.shape, strict=True) if a != lead)
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        chosen = [frames[i] for i in np.arange(len(frames))[index[0]]]
+        images = []
+        for _, frame, i in chosen:
+            array = arrays[i]
+            position = next((k for k, a in enumerate(array.axes) if a not in ("y", "x", "channel")), None)
+            single = array if position is None else array.at(position, frame)
+            images.append(single.fetch(index[1:]))
+        return np.stack(images)
+
+    return [replace(first, shape=(len(frames), *shape), fetch=fetch, axes=("view", *axes))]
+
+
+def _frames(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> Iterable[tuple[int, int, int]]:
+    """Yield the page, the number within its array, and the array of each image."""
+    for i, (array, series) in enumerate(zip(arrays, stored, strict=True)):
+        position = next((k for k, a in enumerate(array.axes) if a not in ("y", "x", "channel")), None)
+        count = 1 if position is None else array.shape[position]
+        pages = list(series) if series.kind == "generic" and len(series) == count else []
+        for frame in range(count):
+            yield (pages[frame].index if pages else series.keyframe.index), frame, i
