@@ -118,12 +118,15 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     """Refuse an output that exists, or that could not be written when the work is done.
 
     Raises:
-        ConfigError: If the path exists, without ``force``.
+        ConfigError: If the path exists, without ``force``, or the command reads it.
         DataError: If the folder of the path is missing, or the path is a folder.
     """
+    from ..recon.io.atomic import require_writable_name
+    from ..recon.io.inputs import require_no_input
+
+    require_no_input(path)
     if path.exists() and not force:
         raise ConfigError(Diagnostic(str(path), "exists already", "choose another name, or replace it with --force"))
-    from ..recon.io.atomic import require_writable_name
 
     require_writable_name(path)
 

@@ -12,13 +12,13 @@ import click
 from ..recon.errors import ConfigError, Diagnostic, Interrupted, Stopped
 from ..recon.experiments import BUILT_IN, get_experiment
 from . import console
-from .options import KIND, PATH, config_options
+from .options import KIND, OUTPUT, config_options
 from .running import run_command
 
 
 @click.command()
 @click.argument("kind", default="cell", metavar=f"[{'|'.join(BUILT_IN)}]", **KIND)
-@click.option("-o", "--output", type=PATH, help="Folder to write; demo-KIND here, if not given.")
+@click.option("-o", "--output", type=OUTPUT, help="Folder to write; demo-KIND here, if not given.")
 @click.option("--force", is_flag=True, help="Replace the folder's contents where they exist.")
 @config_options
 def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -> None:

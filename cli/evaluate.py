@@ -10,7 +10,7 @@ import click
 from ..recon.errors import ConfigError, Diagnostic
 from ..recon.io.volume_stack import names_and_labels
 from . import console
-from .options import PATH
+from .options import OUTPUT, PATH
 
 if TYPE_CHECKING:
     from ..recon.experiments.base import Evaluation
@@ -35,7 +35,7 @@ _LOG_WIDTH = 110
 @click.argument("result", type=PATH)
 @click.argument("truth", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; a number that is not finite is null.")
-@click.option("-o", "--output", type=PATH, help="Table to write, .csv.")
+@click.option("-o", "--output", type=OUTPUT, help="Table to write, .csv.")
 @click.option("--force", is_flag=True, help="Replace the table where it already exists.")
 @click.option("--register", is_flag=True, help="Register the result with the truth first, and report the shift.")
 def command(result: Path, truth: Path, as_json: bool, output: Path | None, force: bool, register: bool) -> None:

@@ -9,12 +9,12 @@ from ..recon.errors import ConfigError, Diagnostic
 from ..recon.experiments import BUILT_IN, get_experiment
 from ..recon.io.atomic import write_atomically
 from . import console
-from .options import KIND, PATH, config_options
+from .options import KIND, OUTPUT, config_options
 
 
 @click.command()
 @click.argument("kind", metavar=f"{{{'|'.join(BUILT_IN)}}}", **KIND)
-@click.option("-o", "--output", type=PATH, help="File to write; the text goes to stdout without it.")
+@click.option("-o", "--output", type=OUTPUT, help="File to write; the text goes to stdout without it.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--schema", is_flag=True, help="Write the JSON schema, by which editors check and complete configs.")
 @config_options

@@ -17,6 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..recon.errors import ExitStatus, UnflatError
+from ..recon.io.inputs import recording_inputs
 from ..recon.version import __version__
 from . import console
 from .options import add_verbosity
@@ -154,7 +155,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     console.reset()
     try:
-        result = cli.main(arguments, prog_name="unflat", standalone_mode=False)
+        with recording_inputs():
+            result = cli.main(arguments, prog_name="unflat", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return ExitStatus.USAGE

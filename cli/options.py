@@ -1,5 +1,6 @@
 """Options that several commands share, so that each means the same everywhere."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -12,9 +13,27 @@ from . import console
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
-"""Argument type of a path. Whether it must be there is for the reader to say, so that a missing file is a fault of the
-data in every command."""
+
+class _InputPath(click.Path):
+    """Path that the command reads, and therefore does not replace."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert a word of the command line to a path, and record it."""
+        from ..recon.io.inputs import record_input
+        from ..recon.runs.contents import files_of_run
+
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        name = "" if param is None else param.human_readable_name
+        for file in files_of_run(path) or [path]:
+            record_input(file, name)
+        return path
+
+
+PATH = _InputPath(path_type=Path)
+"""Argument type of a path that is read. Whether it must be there is for the reader to say, so that a missing file is a
+fault of the data in every command."""
+OUTPUT = click.Path(path_type=Path)
+"""Argument type of a path that is written."""
 
 
 def kind_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -84,7 +103,7 @@ def config_options(command: F) -> F:
 def output_options(command: F) -> F:
     """Add ``-o/--output`` (required) and ``--force``: arguments ``output: Path`` and ``force: bool``."""
     command = click.option("--force", is_flag=True, help="Replace the output where it already exists.")(command)
-    return click.option("-o", "--output", type=PATH, required=True, help="File or folder to write.")(command)
+    return click.option("-o", "--output", type=OUTPUT, required=True, help="File or folder to write.")(command)
 
 
 def run_options(command: F) -> F:

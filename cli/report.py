@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from . import console
-from .options import PATH
+from .options import OUTPUT, PATH
 
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("-o", "--output", type=PATH, help="File to write; report.html in the run folder by default.")
+@click.option("-o", "--output", type=OUTPUT, help="File to write; report.html in the run folder by default.")
 @click.option("--force", is_flag=True, help="Replace an existing report.")
 def command(run: Path, output: Path | None, force: bool) -> None:
     """Write the report of the run folder RUN: one HTML file that needs no network and can be printed.

@@ -8,11 +8,9 @@ innermost; the detector at rest faces the beam from +z.
 
 One pixel p further along a unit vector e of the detector at rest changes q by (k p/|n|) (1 − n̂ n̂ᵀ) R_detector e. When
 the crystal turns by dθ about an axis a (as the circles outside it have turned that axis), a fixed q of the laboratory
-moves through the crystal by −dθ a × q: Pfeifer et al., Nature 442, 63 (2006), supplement.
-
-The circles and senses of the beamlines are those of cohere (cohere-ui, ``aps_34idc``) for 34-ID-C; of bcdi
-(``DiffractometerID01``, ``DiffractometerP10``, and the beamlines' detector orientations) and cdiutils
-(``Geometry.from_setup``), which agree, in this same frame (z downstream, y up, x outboard), for ID01 and P10.
+moves through the crystal by −dθ a × q: Pfeifer et al., Nature 442, 63 (2006), supplement. When a circle of the detector
+turns by dθ about an axis b, a pixel's own q changes by dθ b × k_out. Motions of several circles add; a circle that
+carries both crystal and detector has both terms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +26,8 @@ Basis = Float[np.ndarray, "3 3"]
 
 DIRECTIONS = ("x", "-x", "y", "-y", "z", "-z")
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+_FORWARD = np.array([1.0, 0.0, 0.0])
+"""Direction (z, y, x) of the beam."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class Diffractometer:
         columns: Direction of increasing columns.
 
     Raises:
-        ValueError: If no circle turns the crystal, two circles share a name, or rows and columns are parallel.
+        ValueError: If no circle turns the crystal, two circles share a name, or rows and columns are parallel. One
+            circle may carry both crystal and detector.
     """
 
     sample: tuple[Circle, ...]
@@ -89,8 +90,7 @@ class Diffractometer:
     columns: str
 
     def __post_init__(self) -> None:
-        names = [circle.name for circle in self.circles]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        twice = _name_of_two(self.sample) or _name_of_two(self.detector) or _name_of_two(self.circles)
         if twice is not None:
             raise ValueError(f"two circles are named {twice!r}")
         if not self.sample:
@@ -100,31 +100,8 @@ class Diffractometer:
 
     @property
     def circles(self) -> tuple[Circle, ...]:
-        """All circles: the crystal's, then the detector's."""
-        return (*self.sample, *self.detector)
-
-
-APS_34IDC = Diffractometer(
-    (Circle("Theta", "y"), Circle("Chi", "-z"), Circle("Phi", "y")),
-    (Circle("Delta", "y"), Circle("Gamma", "-x")),
-    rows="-y",
-    columns="x",
-)
-ESRF_ID01 = Diffractometer(
-    (Circle("mu", "-y"), Circle("eta", "-x"), Circle("phi", "-y")),
-    (Circle("nu", "-y"), Circle("delta", "-x")),
-    rows="-y",
-    columns="x",
-)
-PETRA_P10 = Diffractometer(
-    # The chi stage is upright at 90 degrees (bcdi's default offset).
-    (Circle("mu", "y"), Circle("om", "-x"), Circle("chi", "z", rest=np.pi / 2), Circle("phi", "-y")),
-    (Circle("gamma", "y"), Circle("delta", "-x")),
-    rows="-y",
-    columns="-x",
-)
-BEAMLINES = {"34-ID-C": APS_34IDC, "ID01": ESRF_ID01, "P10": PETRA_P10}
-"""Diffractometers by the beamline's name."""
+        """All circles: the crystal's, then the detector's; one that carries both is listed once."""
+        return tuple(dict.fromkeys((*self.sample, *self.detector)))
 
 
 @dataclass(frozen=True)
@@ -133,8 +110,9 @@ class Goniometer:
 
     Args:
         machine: Diffractometer.
-        angles: [rad] Readings by circle, one number or one for each frame; a circle that is left out is at rest.
-        scanned: Name of the circle that turns from frame to frame.
+        angles: [rad] Readings by circle, one number or one for each frame; a circle that is left out is at rest. A
+            circle with one reading for each frame moves evenly, along the straight line through its readings.
+        scanned: Name of the circle that turns the crystal from frame to frame, most of several.
         direct_beam: Pixel (y, x) at which the detector's angles point; None for the middle of the frames.
     """
 
@@ -144,17 +122,32 @@ class Goniometer:
     direct_beam: tuple[float, float] | None = None
 
     @property
-    def step(self) -> float:
-        """[rad] Rotation from frame to frame, by a straight line through the readings."""
-        readings = np.ravel(self.angles[self.scanned])
-        return float(np.polyfit(np.arange(len(readings)), readings, 1)[0])
+    def steps(self) -> dict[str, float]:
+        """[rad] Rotation from frame to frame of each circle with a reading for each frame."""
+        return {name: float(_line(readings)[0]) for name, readings in self.angles.items() if np.size(readings) > 1}
 
     def at(self, frame: float) -> dict[str, float]:
         """Compute the reading [rad] of every circle in one frame."""
         angles = {circle.name: circle.rest for circle in self.machine.circles}
-        angles |= {name: float(np.mean(values)) for name, values in self.angles.items()}
-        middle = (np.size(self.angles[self.scanned]) - 1) / 2
-        return angles | {self.scanned: angles[self.scanned] + (frame - middle) * self.step}
+        lines = {name: _line(readings) for name, readings in self.angles.items()}
+        return angles | {name: float(slope * frame + start) for name, (slope, start) in lines.items()}
+
+
+@dataclass(frozen=True)
+class DetectorView:
+    """X-rays and the detector's pixels, as one point of the detector sees them.
+
+    Args:
+        wavelength: [m] Wavelength of the X-rays.
+        distance: [m] Distance of the detector from the crystal.
+        pixel_size: [m] Size of the detector's pixels (y, x).
+        offset: [pixel] From the point at which the detector's angles point to the one that is seen (y, x).
+    """
+
+    wavelength: float
+    distance: float
+    pixel_size: tuple[float, float]
+    offset: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -171,46 +164,77 @@ class Reflection:
 
 
 def compute_reflection(
-    machine: Diffractometer,
-    angles: Mapping[str, float],
-    scanned: str,
-    step: float,
-    *,
-    wavelength: float,
-    distance: float,
-    pixel_size: Sequence[float],
-    offset: tuple[float, float] = (0.0, 0.0),
+    machine: Diffractometer, angles: Mapping[str, float], steps: Mapping[str, float], view: DetectorView
 ) -> Reflection:
     """Compute the Bragg vector and the steps of q.
 
     Args:
         machine: Diffractometer.
         angles: [rad] Reading of every circle by its name, in the middle of the scan.
-        scanned: Name of the sample's circle that turns from frame to frame.
-        step: [rad] Rotation from frame to frame.
-        wavelength: [m] Wavelength of the X-rays.
-        distance: [m] Distance of the detector from the crystal.
-        pixel_size: [m] Size of the detector's pixels (y, x).
-        offset: [pixel] From the point at which the detector's angles point to the middle of the frames (y, x).
+        steps: [rad] Rotation from frame to frame of the circles that move.
+        view: Detector, seen at the middle of the frames.
 
     Raises:
-        ValueError: If the scanned circle is not one of the sample's.
+        ValueError: If a circle that moves is not one of the diffractometer's.
     """
-    names = [circle.name for circle in machine.sample]
-    if scanned not in names:
-        raise ValueError(f"the circle {scanned!r} does not turn the crystal; those that do are {', '.join(names)}")
-    k = 2 * np.pi / wavelength
-    forward = np.array([1.0, 0.0, 0.0])
+    motions = compute_motions(machine, angles, view)
+    unknown = [name for name in steps if name not in motions]
+    if unknown:
+        raise ValueError(f"there is no circle {unknown[0]!r}; there are {', '.join(motions)}")
+    k = 2 * np.pi / view.wavelength
     detector = _combined_rotation(machine.detector, angles)
-    pixels = [size * _direction(name) for size, name in zip(pixel_size, (machine.rows, machine.columns), strict=True)]
-    pointing = detector @ (distance * forward + offset[0] * pixels[0] + offset[1] * pixels[1])
+    pixels = _pixels(machine, view)
+    pointing = detector @ _point(pixels, view)
     far = float(np.linalg.norm(pointing))
-    q = k * (pointing / far - forward)
     across = np.eye(3) - np.outer(pointing, pointing) / far**2
     rows, columns = (k / far * (across @ detector @ pixel) for pixel in pixels)
-    position = names.index(scanned)
-    axis = _combined_rotation(machine.sample[:position], angles) @ _direction(machine.sample[position].axis)
-    return Reflection(np.stack([-step * _cross(axis, q), rows, columns]), q)
+    frames = sum((step * motions[name] for name, step in steps.items()), np.zeros(3))
+    return Reflection(np.stack([frames, rows, columns]), k * (pointing / far - _FORWARD))
+
+
+def compute_motions(machine: Diffractometer, angles: Mapping[str, float], view: DetectorView) -> dict[str, Vector]:
+    """Compute the change of q in the crystal [1/m per rad] as each circle turns, laboratory (z, y, x).
+
+    Args:
+        machine: Diffractometer.
+        angles: [rad] Reading of every circle by its name.
+        view: Detector, seen at the point whose q is meant.
+    """
+    k = 2 * np.pi / view.wavelength
+    pointing = _combined_rotation(machine.detector, angles) @ _point(_pixels(machine, view), view)
+    out = k * pointing / np.linalg.norm(pointing)
+    motions = {circle.name: np.zeros(3) for circle in machine.circles}
+    for circles, vector in ((machine.sample, k * _FORWARD - out), (machine.detector, out)):
+        for position, circle in enumerate(circles):
+            axis = _combined_rotation(circles[:position], angles) @ _direction(circle.axis)
+            motions[circle.name] = motions[circle.name] + _cross(axis, vector)
+    return motions
+
+
+def _pixels(machine: Diffractometer, view: DetectorView) -> list[Vector]:
+    """Return the steps [m] of one pixel along (y, x), on the detector at rest."""
+    directions = (machine.rows, machine.columns)
+    return [size * _direction(name) for size, name in zip(view.pixel_size, directions, strict=True)]
+
+
+def _point(pixels: Sequence[Vector], view: DetectorView) -> Vector:
+    """Return the point [m] that is seen, on the detector at rest."""
+    return np.asarray(view.distance * _FORWARD + view.offset[0] * pixels[0] + view.offset[1] * pixels[1])
+
+
+def _line(readings: np.ndarray) -> tuple[float, float]:
+    """Fit a straight line to readings of the frames 0, 1, 2, …: slope and start; a single reading has no slope."""
+    values = np.ravel(readings)
+    if len(values) < 2:
+        return 0.0, float(values[0])
+    slope, start = np.polyfit(np.arange(len(values)), values, 1)
+    return float(slope), float(start)
+
+
+def _name_of_two(circles: Sequence[Circle]) -> str | None:
+    """Name that two of the circles share; None if all differ."""
+    names = [circle.name for circle in circles]
+    return next((name for name in names if names.count(name) > 1), None)
 
 
 def _combined_rotation(circles: Sequence[Circle], angles: Mapping[str, float]) -> Basis:

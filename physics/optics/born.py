@@ -20,8 +20,9 @@ from jaxtyping import Array, Complex, Float
 
 from .illumination import PlaneWaves
 from .lattice import Lattice
+from .microscope import RIM_TOLERANCE
 from .propagation import cis, incident_cosine
-from .pupil import RIM_TOLERANCE, pupil_edge_coverage, relative_brightness
+from .pupil import pupil_edge_coverage, relative_brightness
 
 LEAST_COSINE = 0.03
 """Floor of the cosine of grazing waves, which no objective passes."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+RIM_TOLERANCE = 1e-5
+"""Relative widening of the pupil's rim, so that a source exactly on it is inside in float32."""
+
 
 class InstrumentError(ValueError):
     """Numbers that describe no valid instrument."""
@@ -79,6 +82,16 @@ class Illumination:
     def views(self) -> int:
         """Number of views."""
         return len(self.na)
+
+    def transmitted(self, numerical_aperture: float) -> Float[np.ndarray, " view"]:
+        """Compute the brightness of each view without a specimen: 0 in a dark field.
+
+        Args:
+            numerical_aperture: NA of the objective, within which a source is seen directly.
+        """
+        within = np.sum(self.na**2, axis=-1) <= (numerical_aperture * (1 + RIM_TOLERANCE)) ** 2
+        brightness: Float[np.ndarray, " view"] = np.sum(np.where(within, self.weights, 0), axis=1)
+        return brightness
 
     @classmethod
     def from_directions(

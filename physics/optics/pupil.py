@@ -14,11 +14,10 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
+from .microscope import RIM_TOLERANCE
 from .propagation import cis
 
 FIRST_ZERNIKE = 4
-RIM_TOLERANCE = 1e-5
-"""Relative widening of the rim, so that a source exactly on it is inside in float32."""
 _LEAST_DIVISOR = 1e-5
 """Floor of the radius and of the width of the edge, which are divided by."""
 

@@ -31,6 +31,8 @@ class Entry:
         positive: Whether every value must exceed 0.
         hides: Whether it marks the bad pixels of images of its size: 0 is good.
         photon: Whether the energy of a photon may stand for it: a wavelength.
+        has_gaps: Whether NaN may stand for a value that was not recorded.
+        needs_unit: Whether its numbers are ambiguous without a unit, as angles are.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Entry:
     positive: bool = False
     hides: bool = False
     photon: bool = False
+    has_gaps: bool = False
+    needs_unit: bool = False
 
 
 def array_field(

@@ -128,8 +128,8 @@ def _validate(document: ConfigDocument, model: type[Settings]) -> Settings | Non
         return model.model_validate(document.data)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        found = (_diagnose(document, model, dict(detail)) for detail in details[:_MAX_FAULTS])
-        document.faults += [fault for fault in found if fault is not None]
+        diagnosed = (_diagnose(document, model, dict(detail)) for detail in details[:_MAX_FAULTS])
+        document.faults += [fault for fault in diagnosed if fault is not None]
         if len(details) > _MAX_FAULTS:
             document.faults.append(Diagnostic(document.name, f"{len(details) - _MAX_FAULTS} further faults"))
         return None

@@ -47,10 +47,12 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
     "angle": {
         "rad": Decimal(1),
         "mrad": Decimal("1e-3"),
+        "urad": Decimal("1e-6"),
         "deg": _DEGREE,
         "degree": _DEGREE,
         "degrees": _DEGREE,
         "°": _DEGREE,
+        "mdeg": _DEGREE / 1000,
     },
     "time": {
         "s": Decimal(1),
@@ -82,6 +84,8 @@ _FILE_SPELLINGS = {
     **dict.fromkeys(("nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
     **dict.fromkeys(("angstroms", "ångström", "a"), "angstrom"),
     **dict.fromkeys(("radian", "radians"), "rad"),
+    **dict.fromkeys(("µrad", "μrad", "microradian", "microradians"), "urad"),
+    **dict.fromkeys(("millidegree", "millidegrees", "millideg"), "mdeg"),
     **dict.fromkeys(("joule", "joules", "j"), "J"),
     **dict.fromkeys(("ev", "electronvolt", "electronvolts", "electron volt", "electron volts"), "eV"),
     **dict.fromkeys(("kev", "kiloelectronvolt", "kiloelectronvolts", "kilo electron volt"), "keV"),

@@ -11,7 +11,8 @@ from typing import Any
 from .. import devices
 from ..acquisition import Acquisition
 from ..config import dump_commented
-from ..errors import ConfigError, Diagnostic, Interrupted, QualityError, Stopped
+from ..errors import Diagnostic, Interrupted, QualityError, Stopped
+from ..io.inputs import forget_inputs_within, require_no_input_within
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from . import get_experiment
@@ -80,8 +81,10 @@ def run_method(
     experiment = get_experiment(config.kind)
     spec = experiment.require(method)
     inputs = experiment.input_files(method, config)
-    if not options.resume:  # A run that goes on deletes nothing, and may hold what it needs by now.
-        _require_outside(inputs | _initial_guess(experiment, method, config), options.output)
+    if options.resume:  # A run that goes on deletes nothing, and may hold what it needs by now.
+        forget_inputs_within(options.output)
+    else:
+        require_no_input_within(options.output, inputs | _initial_guess(experiment, method, config))
     described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
     if isinstance(acquisition, Path):
         described = describe_input(acquisition) | described
@@ -115,18 +118,6 @@ def run_method(
 def _initial_guess(experiment: Experiment, method: str, config: Any) -> dict[str, Path]:
     path = experiment.initial_guess_file(config) if method == "fit" else None
     return {} if path is None else {"fit.start": path}
-
-
-def _require_outside(inputs: Mapping[str, Path], output: Path) -> None:
-    """Refuse inputs in the folder of the run, which may be emptied.
-
-    Raises:
-        ConfigError: If one lies there.
-    """
-    for setting, path in inputs.items():
-        if path.resolve().is_relative_to(output.resolve()):
-            message = f"{str(path)!r} lies in {str(output)!r}, which the run is to be written to"
-            raise ConfigError(Diagnostic(setting, message, "write to another folder with -o"))
 
 
 @contextmanager

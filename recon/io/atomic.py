@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import DataError, Diagnostic
+from .inputs import require_no_input
 
 _PART = re.compile(r"^\.part-(?P<host>[\w.]+)-(?P<process>\d+)-\d+-")
 _HDF5_ERRNO = re.compile(r"errno = (\d+)")
@@ -50,9 +51,11 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         The temporary path, which the block must create.
 
     Raises:
+        ConfigError: If the command reads the file that is there.
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.
     """
     shown, target = Path(path), Path(path).resolve()
+    require_no_input(shown)
     require_writable_name(shown)
     remove_stale(target.parent, target.name)
     temporary = temporary_name(target)

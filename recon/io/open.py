@@ -10,6 +10,7 @@ from .cxi import CxiArrayTree, is_cxi
 from .hdf5 import Hdf5ArrayTree, open_hdf5
 from .image_folder import open_folder
 from .image_stack import open_stack
+from .inputs import record_input
 from .lazy_arrays import ArrayTree
 from .matlab import open_matlab5
 from .npz import open_npz
@@ -48,6 +49,7 @@ def open_tree(path: Path, readers: Sequence[Reader] = ()) -> Iterator[ArrayTree]
     Raises:
         DataError: If it is missing, forbidden, truncated, or of no format that is known.
     """
+    record_input(path, "its acquisition")
     reader = next((reader for reader in readers if path.exists() and reader.matches(path)), None)
     if reader is not None:
         with reader.open(path) as tree:

@@ -79,6 +79,8 @@ def resolve(tree: ArrayTree, entry: Entry, source: Source | ComplexSource | None
     unit = source.unit or _unit_in_file(array, entry)
     if entry.photon and is_energy(unit):
         array, unit = _wavelengths(array, unit, place), ""
+    if entry.needs_unit and not unit:
+        _require_zeros(entry, array, place, path)
     try:
         factor = conversion_factor(unit, entry.unit) if unit else 1.0
     except ValueError as error:
@@ -125,7 +127,25 @@ def _wavelengths(energies: LazyArray, unit: str, place: str) -> LazyArray:
 def _unit_in_file(array: LazyArray, entry: Entry) -> str:
     """Return the unit in the file; empty for counts, whose units differ between files and do not matter."""
     unit = array.attributes.get("units", array.attributes.get("unit", ""))
+    unit = unit.decode("latin-1") if isinstance(unit, bytes) else unit
     return unit.strip() if isinstance(unit, str) and entry.unit != "counts" else ""
+
+
+def _require_zeros(entry: Entry, array: LazyArray, place: str, path: str) -> None:
+    """Refuse numbers whose unit is not known, unless they are 0 in any unit.
+
+    Raises:
+        DataError: If one is not 0.
+    """
+    values = np.ravel(array.read())
+    finite = values[np.isfinite(values)] if values.dtype.kind in "iuf" else np.zeros(0)
+    if not finite.any():
+        return
+    low, high = float(finite.min()), float(finite.max())
+    shown = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    guess = "look like degrees" if max(abs(low), abs(high)) > 2 * np.pi else "may be degrees or radians"
+    remedy = f"write the unit: acquisition.{entry.name}: '{path} in deg' (or in rad)"
+    raise DataError(Diagnostic(place, f"its unit is not stated, and {shown} {guess}", remedy))
 
 
 def _unknown_name(tree: ArrayTree, entry: Entry, path: str, attribute: str) -> Diagnostic:

@@ -1,17 +1,31 @@
 """Scans in a spec file: motors, columns, and the readings of each point.
 
-A scan begins with ``#S number command``; ``#O`` lines name the motors of the whole file, ``#P`` lines give their
-positions, ``#L`` names the columns (two spaces apart), and the numbers follow.
+A header names the motors of the scans that follow (``#O``, and ``#o`` by short names), until the next header. A scan
+begins with ``#S number command``; ``#P`` lines give the motors' positions, ``#L`` names the columns, and the numbers
+follow. Lines of a multi-channel analyser (``@A``), which a backslash continues, are no rows.
+
+A file is divided first and a scan parsed when it is asked for, so that only that scan needs to be sound: others may be
+torn, or interrupted.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
 
-_GAP = re.compile(r"\s{2,}")
+_GAP = re.compile(r"\s{2,}|\t")
+_BLANK = re.compile(r"\s+")
+_NEWLINE = re.compile(r"\r\n|\n|\r")
+_NAMES = re.compile(r"#([OoJj])(\d+)(?:\s+(.*))?$")
+_POSITIONS = re.compile(r"#P(\d+)(?:\s+(.*))?$")
+_SCAN = re.compile(r"#S\s+(\d+)\s*(.*)$")
+_HEADER = re.compile(r"#[FE]\s")
+
+Names = Mapping[int, str]
+"""Lines of a header by their number: names of motors, not yet divided."""
 
 
 @dataclass(frozen=True)
@@ -35,66 +49,218 @@ class SpecScan:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def scanned(self) -> str:
-        """Name of the motor that moved; empty if the command names none."""
-        words = self.command.split()
-        return self.mnemonics.get(words[1], words[1]) if len(words) > 1 else ""
+    def moving(self) -> tuple[str, ...]:
+        """Names of the motors in the command; empty if it names none, as ``timescan``."""
+        words = self.command.split()[1:]
+        known = {**{name: name for name in self.motors}, **self.mnemonics}
+        names = [known[word] for word in words if word in known]
+        if not names and words and words[0] in self.columns:
+            names = [words[0]]
+        return tuple(dict.fromkeys(names))
+
+    def column(self, motor: str) -> Float[np.ndarray, " point"] | None:
+        """Find the column of a motor, by its full or its short name; None if it was not recorded point by point."""
+        shorts = [short for short, name in self.mnemonics.items() if name == motor]
+        return next((self.columns[name] for name in (motor, *shorts) if name in self.columns), None)
 
 
-def parse_scans(text: str) -> dict[int, SpecScan]:
-    """Parse all scans of a spec file.
+@dataclass(frozen=True)
+class ScanText:
+    """Text of one scan, and of the header above it.
+
+    Args:
+        number: Number of the scan.
+        occurrence: Position among the file's scans of this number, from 1.
+        command: Command that was typed.
+        line: Number of the scan's first line in the file, from 1.
+        lines: Lines of the scan, below its first.
+        names: Full names of the motors (``#O``).
+        short_names: Short names of the motors (``#o``).
+    """
+
+    number: int
+    occurrence: int
+    command: str
+    line: int
+    lines: tuple[str, ...]
+    names: Names
+    short_names: Names
+
+    @property
+    def label(self) -> str:
+        """Number and occurrence, as ``54.2``."""
+        return f"{self.number}.{self.occurrence}"
+
+    @property
+    def points(self) -> int:
+        """Number of rows."""
+        return sum(1 for _ in _rows(self.lines))
+
+    @property
+    def date(self) -> str:
+        """Date and time of the scan's start; empty if it has none."""
+        return next((line[3:].strip() for line in self.lines if line.startswith("#D ")), "")
+
+    def parse(self) -> SpecScan:
+        """Parse the scan.
+
+        Raises:
+            ValueError: If a row or a position is no number, or there are more or fewer of them than names; the message
+                quotes the line.
+        """
+        rows = [(line, text.split()) for line, text in _rows(self.lines)]
+        labels = self._labels(len(rows[0][1]) if rows else None)
+        table = np.array([self._numbers(line, words, len(labels)) for line, words in rows], float)
+        table = table.reshape(len(rows), len(labels))
+        columns = {label: table[:, i] for i, label in enumerate(labels)}
+        motors, mnemonics = self._motors()
+        return SpecScan(self.number, self.command, motors, mnemonics, columns, self._notes())
+
+    def _labels(self, count: int | None) -> list[str]:
+        """Divide the names of the columns, two blanks apart, or one where only that gives the rows' number."""
+        text = next((line[2:].strip() for line in reversed(self.lines) if re.match(r"#L(\s|$)", line)), "")
+        wide, narrow = _divide(text, _GAP), _divide(text, _BLANK)
+        return narrow if count is not None and len(wide) != count == len(narrow) else wide
+
+    def _numbers(self, line: int, words: list[str], count: int) -> list[float]:
+        place = f"scan {self.number}, line {self.line + line}"
+        try:
+            numbers = [float(word) for word in words]
+        except ValueError:
+            raise ValueError(f"{place}: {' '.join(words)[:40]!r} is no row of numbers") from None
+        if len(numbers) != count:
+            raise ValueError(f"{place}: a row has {len(numbers)} numbers, and there are {count} columns")
+        return numbers
+
+    def _motors(self) -> tuple[dict[str, float], dict[str, str]]:
+        """Return the motors' positions, and their names by the short ones."""
+        motors: dict[str, float] = {}
+        mnemonics: dict[str, str] = {}
+        for line in self.lines:
+            match = _POSITIONS.match(line)
+            if match is None:
+                continue
+            words = (match[2] or "").split()
+            names = self._motor_names(int(match[1]), len(words))
+            try:
+                motors |= {name: float(word) for name, word in zip(names, words, strict=True)}
+            except ValueError:
+                message = f"scan {self.number}: a position in {line[:40]!r} is no number"
+                raise ValueError(message) from None
+            short = _divide(self.short_names.get(int(match[1]), ""), _BLANK)
+            if len(short) == len(names):
+                mnemonics |= dict(zip(short, names, strict=True))
+        return motors, mnemonics
+
+    def _motor_names(self, index: int, count: int) -> list[str]:
+        """Divide one line of names, two blanks apart, or one where only that gives the positions' number.
+
+        Raises:
+            ValueError: If there are more or fewer names than positions.
+        """
+        text = self.names.get(index, "")
+        if not self.names:
+            return []
+        wide, narrow = _divide(text, _GAP), _divide(text, _BLANK)
+        names = next((names for names in (wide, narrow) if len(names) == count), None)
+        if names is None:
+            message = f"#O{index} names {len(wide)} motors, and #P{index} has {count} positions"
+            raise ValueError(f"scan {self.number}: {message}")
+        return names
+
+    def _notes(self) -> dict[str, str]:
+        notes: dict[str, str] = {}
+        for line in self.lines:
+            if line.startswith(("#UIM", "#Readout")):
+                key, _, text = line[1:].replace(":", ": ", 1).partition(" ")
+                notes.setdefault(key.rstrip(":"), text.strip())
+        return notes
+
+
+def decode_spec(content: bytes) -> str:
+    """Decode a spec file: UTF-8, or Latin-1 where it is none (a degree sign, a name with an accent)."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def split_scans(text: str) -> tuple[ScanText, ...]:
+    """Divide a spec file into its scans, in the order of the file.
 
     Args:
         text: Content of the file.
-
-    Raises:
-        ValueError: If a line is no row of numbers; the message quotes it.
     """
-    head, *parts = re.split(r"(?m)^(?=#S )", text)
-    names, short = _motor_names(head, "O"), _motor_names(head, "o")
-    mnemonics = dict(zip(short, names, strict=False))
-    scans = (_parse_scan(part, names, mnemonics) for part in parts)
-    return {scan.number: scan for scan in scans}
+    splitter = _Splitter()
+    for index, line in enumerate(_NEWLINE.split(text)):
+        splitter.add(index + 1, line)
+    splitter.close()
+    return tuple(splitter.scans)
 
 
-def _motor_names(head: str, mark: str) -> list[str]:
-    """Return the full (``O``) or short (``o``) names of the motors."""
-    lines = re.findall(rf"(?m)^#{mark}\d+ (.*)$", head)
-    # Full names hold single spaces, the short ones do not.
-    return [
-        name for line in lines for name in (_GAP if mark == "O" else re.compile(r"\s+")).split(line.strip()) if name
-    ]
+class _Splitter:
+    """State of the division of a file: the header that applies, and the lines of the scan that is open."""
+
+    def __init__(self) -> None:
+        self.scans: list[ScanText] = []
+        self._count: Counter[int] = Counter()
+        self._names: dict[str, dict[int, str]] = {}
+        self._new: set[str] = set()
+        self._start: tuple[int, int, str] | None = None
+        self._lines: list[str] = []
+        self._has_rows = False
+
+    def add(self, index: int, line: str) -> None:
+        """Add a line of the file."""
+        scan, names = _SCAN.match(line), _NAMES.match(line)
+        if scan is not None:
+            self.close()
+            self._start = (index, int(scan[1]), scan[2].strip())
+            return
+        # A header ends the scan above it, also one that is only names: those before the rows are the scan's own.
+        if _HEADER.match(line) or (names is not None and self._has_rows):
+            self.close()
+        if names is not None:
+            self._name(names[1], int(names[2]), (names[3] or "").strip())
+        elif self._start is not None:
+            self._has_rows = self._has_rows or _is_row(line)
+            self._lines.append(line)
+
+    def close(self) -> None:
+        """End the scan that is open, if there is one."""
+        if self._start is not None:
+            line, number, command = self._start
+            self._count[number] += 1
+            full, short = (dict(self._names.get(mark, {})) for mark in "Oo")
+            scan = ScanText(number, self._count[number], command, line, tuple(self._lines), full, short)
+            self.scans.append(scan)
+            self._new.clear()
+        self._start, self._lines, self._has_rows = None, [], False
+
+    def _name(self, mark: str, index: int, text: str) -> None:
+        """Add a line of names; new full names end the validity of the short ones of an earlier header."""
+        if mark not in self._new or index == 0:
+            self._names[mark] = {}
+            if mark == "O" and "o" not in self._new:
+                self._names.pop("o", None)
+        self._new.add(mark)
+        self._names[mark][index] = text
 
 
-def _parse_scan(part: str, names: list[str], mnemonics: Mapping[str, str]) -> SpecScan:
-    lines = part.splitlines()
-    _, number, *command = lines[0].split(maxsplit=2)
-    values: list[float] = []
-    labels: list[str] = []
-    rows: list[list[float]] = []
-    notes: dict[str, str] = {}
-    for line in lines[1:]:
-        mark, _, rest = line.partition(" ")
-        if re.fullmatch(r"#P\d+", mark):
-            values += [float(v) for v in rest.split()]
-        elif mark == "#L":
-            labels = [label for label in _GAP.split(rest.strip()) if label]
-        elif line.startswith(("#UIM", "#Readout")):
-            key, _, text = line[1:].replace(":", ": ", 1).partition(" ")
-            notes.setdefault(key.rstrip(":"), text.strip())
-        elif line.strip() and not line.startswith("#"):
-            rows.append(_parse_row(line, int(number), len(labels)))
-    table = np.array(rows, float).reshape(len(rows), len(labels))
-    columns = {label: table[:, i] for i, label in enumerate(labels)}
-    motors = dict(zip(names, values, strict=False))
-    return SpecScan(int(number), " ".join(command), motors, mnemonics, columns, notes)
+def _rows(lines: Iterable[str]) -> Iterable[tuple[int, str]]:
+    """List the rows with their position among the lines, without marks, and without the lines of an analyser."""
+    is_continued = False
+    for position, line in enumerate(lines, start=1):
+        is_part, is_continued = is_continued, False
+        if line.startswith("@") or is_part:
+            is_continued = line.rstrip().endswith("\\")
+        elif _is_row(line):
+            yield position, line
 
 
-def _parse_row(line: str, scan: int, count: int) -> list[float]:
-    try:
-        numbers = [float(word) for word in line.split()]
-    except ValueError:
-        raise ValueError(f"scan {scan}: {line.strip()[:40]!r} is no row of numbers") from None
-    if len(numbers) != count:
-        raise ValueError(f"scan {scan}: a row has {len(numbers)} numbers, and there are {count} columns")
-    return numbers
+def _is_row(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith(("#", "@"))
+
+
+def _divide(text: str, gap: re.Pattern[str]) -> list[str]:
+    return [name for name in gap.split(text.strip()) if name]

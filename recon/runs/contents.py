@@ -15,6 +15,7 @@ from .provenance import fingerprint_path
 
 _log = logging.getLogger(__name__)
 
+REPORT = "report.html"
 _FILES = (
     "config.yaml",
     "run.log",
@@ -30,7 +31,7 @@ _FILES = (
     "teacher.h5",
     "scores.csv",
     "classes.csv",
-    "report.html",
+    REPORT,
 )
 _NUMBERED_FILES = re.compile(r"(network|teacher)-\d+\.h5")
 """Networks of a cross-validation; the config gives their number."""
@@ -61,6 +62,16 @@ def read_ending(path: Path) -> tuple[Sentinel, str] | None:
         if file.is_file():
             return sentinel, file.read_text(encoding="utf-8", errors="replace").strip()
     return None
+
+
+def files_of_run(folder: Path) -> list[Path]:
+    """List the files of a run that commands read, but not its report; empty for any other folder."""
+    names = ("model.h5", "volume.h5", *Sentinel)
+    if not folder.is_dir() or not (fingerprint_path(folder).is_file() or any((folder / n).is_file() for n in names)):
+        return []
+    files = [folder / name for name in (*_FILES, *Sentinel) if name != REPORT]
+    files += [file for file in folder.iterdir() if _NUMBERED_FILES.fullmatch(file.name)]
+    return [file for file in (*files, *folder.glob(f"{_MODELS}/*.h5"), *folder.glob("checkpoint/*")) if file.is_file()]
 
 
 def is_occupied(folder: Path) -> bool:

@@ -102,7 +102,6 @@ class CellAcquisition(Settings):
         unit="counts",
         meaning="intensity images",
         choice="measurement",
-        at_least=0,
         description="Intensity images (view, y, x). As for every array of this section: '/path' names a dataset and "
         "'/path@name' an attribute, either with an optional unit, as in '/@wavelength_um in um'; a plain "
         "number or '0.63 um' is the value itself; null is none.",
@@ -122,8 +121,28 @@ class CellAcquisition(Settings):
         "view y x",
         unit="counts",
         meaning="images without the specimen",
-        at_least=0,
         description="Images without the specimen, (y, x) or (view, y, x).",
+    )
+    dark: NumberSource | None = array_field(
+        "/measurement/dark",
+        "",
+        "view",
+        "y x",
+        "view y x",
+        unit="counts",
+        meaning="counts of the camera without light",
+        at_least=0,
+        description="Counts of the camera without light, which are subtracted from images and background: a number, "
+        "one for each view, a frame (y, x) or frames (view, y, x). null: they are subtracted already.",
+    )
+    exposure: AnySource | None = array_field(
+        "/measurement/exposure",
+        "view",
+        unit="s",
+        meaning="exposure of each view",
+        positive=True,
+        description="Exposure of each view, where they differ (dark fields are often exposed longer): the images, and "
+        "a background of each view, are divided by it. Only the ratios matter.",
     )
     mask: NumberSource | None = array_field(
         "/measurement/mask",
@@ -258,12 +277,13 @@ class CellAcquisition(Settings):
         "auto",
         description="Normalisation to 1 without the specimen: background divides by the image without the specimen, "
         "view_mean divides each view by its mean, none keeps the values; auto uses the background if there is"
-        " one, or else an estimate for each view.",
+        " one, or else an estimate for each view. Dark fields are divided by the light that the bright fields show.",
     )
     vignetted: Literal["drop", "keep"] = Field(
         "drop",
-        description="Whether to drop or keep views whose illumination is at the edge of the aperture and whose "
-        "background is dark: they are vignetted by the objective and would bias the fit.",
+        description="Whether to drop or keep views whose brightness contradicts their illumination: light at the edge "
+        "of the aperture with a dark background, which the objective vignetted, or light outside the aperture with a "
+        "bright one.",
     )
 
     @property

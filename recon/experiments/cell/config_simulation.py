@@ -18,7 +18,12 @@ class SimulatedLight(Settings):
         "spiral", description="Arrangement of the directions in the aperture: ring, spiral or grid."
     )
     count: int = Field(24, ge=1, description="Number of views.")
-    na: float = Field(0.58, gt=0, description="Largest numerical aperture of the illumination.")
+    na: float = Field(
+        0.58,
+        gt=0,
+        description="Largest numerical aperture of the illumination. Directions beyond that of the objective give dark "
+        "fields.",
+    )
     sources: int = Field(
         1,
         ge=1,
@@ -73,6 +78,12 @@ class CellSimulation(Settings):
     photons: float | None = Field(
         2000.0, gt=0, description="Photons per pixel without specimen; null for no counting noise."
     )
+    dark_field_exposure: float = Field(
+        1.0,
+        gt=0,
+        description="Exposure of dark fields, relative to that of bright fields: they are dim, and often exposed "
+        "longer. It is written as the acquisition's exposure.",
+    )
     read_noise: float = Field(2.0, ge=0, description="Standard deviation of the camera's noise, in counts.")
     background: float = Field(0.0, ge=0, description="Stray light per pixel, in counts.")
     empty_view: Flag = Field(False, description="Whether to record images without the specimen, as the background.")
@@ -83,10 +94,10 @@ class CellSimulation(Settings):
             raise ValueError(
                 f"numerical_aperture {self.numerical_aperture:g} is not below the medium_index {self.medium_index:g}"
             )
-        if self.illumination.na > self.numerical_aperture:
+        if self.illumination.na >= self.medium_index:
             raise ValueError(
-                f"illumination.na {self.illumination.na:g} exceeds the numerical_aperture {self.numerical_aperture:g}: "
-                "dark fields are not simulated"
+                f"illumination.na {self.illumination.na:g} is not below the medium_index {self.medium_index:g}: such "
+                "light does not travel in the medium"
             )
         if self.illumination.sources > self.illumination.count:
             raise ValueError(

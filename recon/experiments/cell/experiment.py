@@ -1,6 +1,7 @@
 """The ``cell`` kind of experiment. Modules that need jax are imported when a method is called."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...io.table import Table
 from ...metrics import register_metrics
-from ...runs.context import Progress, RunContext, silent
+from ...runs.context import Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
 from ...volume import Volume
 from ..base import Evaluation, Experiment
@@ -69,6 +70,19 @@ class CellExperiment(Experiment):
         from .likelihood import likelihood
 
         return likelihood(context.config, context.measurement)
+
+    def fit(self, context: RunContext) -> RunOutcome:
+        """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""
+        from ...optimize.fit import fit_field
+        from .absorption_test import POOR_RESIDUAL, absorption_ratio
+
+        likelihood = self.likelihood(context)
+        outcome = fit_field(likelihood, context, self.compare_with_truth)
+        residual = outcome.numbers.get("residual_withheld", outcome.numbers["residual_fitted"])
+        if context.config.physics.absorption or residual < POOR_RESIDUAL:
+            return outcome
+        ratio = absorption_ratio(likelihood)
+        return outcome if ratio is None else replace(outcome, numbers={**outcome.numbers, "absorption_ratio": ratio})
 
     def evaluate(
         self,

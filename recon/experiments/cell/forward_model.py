@@ -7,7 +7,7 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from ....physics.optics.born import BornModel
 from ....physics.optics.illumination import PlaneWaves
@@ -22,6 +22,7 @@ from .config import CellSettings
 from .geometry import STORED_WAVE_BYTES, Geometry
 from .illumination import illumination_of, incident_wave, microscope_of
 from .imaging import padding_widths
+from .preprocess import brightness_of, complete_dark_fields, estimate_background_levels
 
 SOURCE_SHIFT = 0.01
 """Expected error of a source's numerical aperture: the unit of its correction."""
@@ -76,6 +77,21 @@ class CellForwardModel:
         mask = np.broadcast_to(self.acquisition["mask"], images.shape)
         return self._cropped(mask == 0).astype(np.float32)
 
+    @cached_property
+    def is_bright(self) -> Bool[np.ndarray, " view"]:
+        """Whether the light of a view comes through the pupil; else it is a dark field."""
+        return self.illumination.transmitted(self.microscope.numerical_aperture) > 0
+
+    @cached_property
+    def dark_field_gain(self) -> float:
+        """Brightness of a dark field's light in the measurement, which the bright fields show; 1 once normalised."""
+        if self.is_field or self.is_bright.all() or not self.is_bright.any():
+            return 1.0
+        images = self.acquisition["images"]
+        levels = complete_dark_fields(estimate_background_levels(images, self.acquisition), self.acquisition)
+        totals = brightness_of(self.acquisition)[1]
+        return float(np.median(levels[~self.is_bright, 0, 0] / totals[~self.is_bright]))
+
     @property
     def views(self) -> int:
         """Number of views."""
@@ -112,6 +128,8 @@ class CellForwardModel:
             "light": PlaneWaves.from_illumination(self.illumination, self.geometry.lattice, views),
             "angles": self._rotations[1][views].astype(np.float32),
         }
+        if not self.is_bright.all():
+            batch["bright"] = self.is_bright[views]
         if self.weights is not None:
             batch["weights"] = self.weights[views]
         return batch
@@ -136,6 +154,9 @@ class CellForwardModel:
         modelled, measured = self._modelled(values, nuisance, batch), jnp.asarray(batch["measured"])
         weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
         gain = best_gain(modelled, measured, weights, self._statistics) if self.settings.fit.refine.gain else None
+        if gain is not None and "bright" in batch:
+            # A dark field is as bright as its light and its specimen are strong: a gain of its own would hide both.
+            gain = jnp.where(jnp.asarray(batch["bright"]), gain, self.dark_field_gain)
         return modelled, measured, weights, gain
 
     @property
@@ -145,8 +166,8 @@ class CellForwardModel:
     @cached_property
     def _empty_loss(self) -> float:
         """Loss of an empty box, averaged over the views: the unit of every loss."""
-        ones = np.ones_like(self.measured[:1])
-        difference = np.abs(self.measured - ones) if self.is_field else np.sqrt(self.measured) - ones
+        empty = (self.is_bright | self.is_field).astype(np.float32)[:, None, None]
+        difference = np.abs(self.measured - empty) if self.is_field else np.sqrt(self.measured) - empty
         weights = 1.0 if self.weights is None else self.weights
         return float(max(np.mean(weights * difference**2), 1e-12))
 

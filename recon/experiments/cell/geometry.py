@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ....physics.optics.lattice import Lattice, lateral_padding
-from ....physics.optics.microscope import Microscope
+from ....physics.optics.microscope import RIM_TOLERANCE, Microscope
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from .config import CellSettings
@@ -23,6 +23,8 @@ SSNP_SLICE = 1 / 3
 wave apart are a Bragg mirror."""
 SSNP_LIMIT = 0.45
 """Thickest slice for SSNP, in wavelengths of the medium, that a config may ask for."""
+SAMPLING_TOLERANCE = 0.05
+"""Relative excess of a pixel over the waves' sampling limit that is accepted: only the rim of the spectrum is lost."""
 COARSEST_SLICE = 4.0
 """Thickest slice, in wavelengths of the medium: beyond it diffraction inside a slice is lost."""
 
@@ -53,9 +55,14 @@ def largest_na(acquisition: Acquisition) -> float:
 
 
 def resolution_of(microscope: Microscope, light: float, turning: bool) -> tuple[float, float, float]:
-    """Compute the finest detail (z, y, x) [m]: a period of the highest frequency that light and objective transfer."""
+    """Compute the finest detail (z, y, x) [m]: a period of the highest frequency that light and objective transfer.
+
+    Args:
+        microscope: The instrument.
+        light: Largest aperture of the light; beyond the objective's it makes dark fields, which resolve more.
+        turning: Whether the specimen turns, so that axial details are as fine as lateral ones.
+    """
     n, objective = microscope.medium_index, microscope.numerical_aperture
-    light = min(light, objective)
     lateral = microscope.wavelength / (objective + light)
     sag = 2 * n - float(np.sqrt(n**2 - objective**2)) - float(np.sqrt(n**2 - light**2))
     axial = lateral if turning else max(lateral, microscope.wavelength / sag)
@@ -73,7 +80,7 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
     light = largest_na(acquisition)
     turning = "rotation" in acquisition
     resolution = resolution_of(microscope, light, turning)
-    pitch, binning = _pitch(settings, microscope, resolution, turning)
+    pitch, binning = _pitch(settings, microscope, light, resolution, turning)
     depth = _depth(settings, acquisition)
     height, width = measured.shape[1:]
     lateral = []
@@ -118,7 +125,11 @@ def _size(settings: CellSettings) -> tuple[float | None, float | None]:
 
 
 def _pitch(
-    settings: CellSettings, microscope: Microscope, resolution: tuple[float, float, float], turning: bool
+    settings: CellSettings,
+    microscope: Microscope,
+    light: float,
+    resolution: tuple[float, float, float],
+    turning: bool,
 ) -> tuple[tuple[float, float, float], int]:
     """Choose the spacing (z, y, x) [m], and the number of lattice samples to a pixel."""
     pixel = microscope.pixel_size
@@ -132,7 +143,8 @@ def _pitch(
         axial = pixel[1] if turning else float(np.clip(resolution[0] / SLICES_PER_DETAIL, finest, coarsest))
         if ssnp and not turning:
             axial = min(axial, SSNP_SLICE * cycle)
-        return _require_thin_slices((axial, *pixel), cycle, ssnp), 1
+        binning = _dark_field_binning(microscope, light)
+        return _require_thin_slices((axial, pixel[0] / binning, pixel[1] / binning), cycle, ssnp), binning
     z, y, x = (spacing,) * 3 if isinstance(spacing, float) else spacing
     factors = [p / s for p, s in zip(pixel, (y, x), strict=True)]
     binning = max(1, round(factors[0]))
@@ -148,6 +160,17 @@ def _pitch(
     if turning and abs(z / y - 1) > 1e-3:
         raise ConfigError(Diagnostic("volume.spacing", "a turning specimen needs the same spacing on all axes"))
     return _require_thin_slices((z, pixel[0] / binning, pixel[1] / binning), cycle, ssnp), binning
+
+
+def _dark_field_binning(microscope: Microscope, light: float) -> int:
+    """Count the samples to a pixel that hold the waves of dark fields, whose carrier lies outside the aperture.
+
+    In bright fields the pixel of the camera, which resolves what the objective transfers, holds them.
+    """
+    if light <= microscope.numerical_aperture * (1 + RIM_TOLERANCE):
+        return 1
+    finest = microscope.wavelength / (2 * (microscope.numerical_aperture + light))
+    return max(1, int(np.ceil(max(microscope.pixel_size) / finest - SAMPLING_TOLERANCE)))
 
 
 def _require_thin_slices(pitch: tuple[float, float, float], cycle: float, ssnp: bool) -> tuple[float, float, float]:

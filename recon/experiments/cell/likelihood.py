@@ -22,6 +22,7 @@ from .initial_guess import find_initial_guess
 from .output import write_result
 from .preprocess import normalise
 from .schema import ABSORPTION, REFRACTIVE_INDEX
+from .view_selection import drop_dark_fields
 
 
 def likelihood(settings: CellSettings, acquisition: Acquisition) -> "CellLikelihood":
@@ -32,6 +33,8 @@ def likelihood(settings: CellSettings, acquisition: Acquisition) -> "CellLikelih
     """
     if faults := _unsupported(settings, acquisition):
         raise ConfigError(*faults)
+    if settings.physics.model == "linear" and "images" in acquisition:
+        acquisition = drop_dark_fields(acquisition, "physics.model: linear predicts none of their light")
     normalised = normalise(acquisition, settings.acquisition.normalise)
     return CellLikelihood(settings, normalised, geometry_of(settings, normalised))
 
@@ -119,7 +122,8 @@ class CellLikelihood(CellForwardModel):
         """Invert the images by linear theory, where the config asks for it; not for turning specimens and fields."""
         if self.settings.fit.start != "linear" or self.is_field or "rotation" in self.acquisition:
             return None
-        return find_initial_guess(self, views)
+        bright = views[self.is_bright[views]]
+        return find_initial_guess(self, bright) if len(bright) else None
 
     def metric(self, losses: Float[np.ndarray, " view"]) -> float:
         """Residual: root of the mean loss; that of an empty box is 1."""

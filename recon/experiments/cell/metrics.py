@@ -79,5 +79,13 @@ METRICS = (
         "The same for views that the fit was made to explain. Far below the withheld residual, "
         "it means that noise was fitted.",
     ),
+    Metric(
+        "absorption_ratio",
+        "Linear residual with absorption",
+        "",
+        "neither",
+        "Withheld residual of the linear reconstruction with absorption, over that without: well below 1, the specimen "
+        "absorbs, and physics.absorption should be true.",
+    ),
 )
 """Metrics in the order of tables and reports, after those of `ACCURACY_METRICS`."""

@@ -1,22 +1,18 @@
-"""Normalisation of brightness, and views that the objective cut off.
+"""Normalisation of images and complex fields to the light without the specimen.
 
-A source near the rim of the pupil may be cut off, wholly or in part, by a small error of its position or of the
-aperture. Its image is then a dark field, or half of one; a model that takes it for a bright field is wrong everywhere
-in it. Such views are recognised by their background, which is much darker than that of the others.
+In a bright field the light comes through the pupil, and the background of the image is that light. A dark field has no
+such background; it is divided by the light that the bright fields show, so that all views are on one scale.
 """
 
-import logging
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Float, Num
 
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
-from .illumination import incident_wave
-from .schema import SCHEMA
-
-logger = logging.getLogger(__name__)
+from .illumination import illumination_of, incident_wave
+from .schema import PATHS
 
 
 def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
@@ -26,13 +22,14 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
         acquisition: Acquisition in counts. Its background, if used, is omitted from the result.
         mode: ``background`` divides by the image without the specimen, ``view_mean`` each view by its mean, ``none``
             changes nothing; ``auto`` takes the background if there is one, else an estimate of each view's: the peak of
-            its histogram for images, the median of the border's field (phase included) for fields.
+            its histogram for images, the median of the border's field (phase included) for fields. Dark fields are
+            divided by the light of the bright ones.
 
     Returns:
-        The acquisition with a background of about 1; of a field, the incident wave.
+        The acquisition with a background of about 1, and of 0 in a dark field; of a field, the incident wave.
 
     Raises:
-        ConfigError: If the background is needed and missing.
+        ConfigError: If the background is needed and missing, or no view is a bright field.
     """
     if mode == "none":
         return acquisition
@@ -42,27 +39,76 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
         message = "there is no background to divide by"
         raise ConfigError(Diagnostic("acquisition.normalise", message, "name acquisition.background, or use auto"))
     if mode == "background" or (mode == "auto" and "background" in acquisition):
-        light = _usable(arrays.pop("background"))
-        # A background beside a complex field is its intensity.
-        divided = images / (light if name == "images" else np.sqrt(light))
-    elif mode == "view_mean":
-        divided = images / _mean(np.abs(images), acquisition.arrays.get("mask"))
+        divided = _divide_by_background(acquisition, arrays.pop("background"), name)
+    elif name == "field":
+        divided = images / (_mean(np.abs(images), acquisition) if mode == "view_mean" else _border(acquisition))
     else:
-        divided = images / (
-            _border(acquisition) if name == "field" else estimate_background_levels(images, acquisition)
-        )
+        levels = _mean(images, acquisition) if mode == "view_mean" else estimate_background_levels(images, acquisition)
+        divided = images / complete_dark_fields(levels, acquisition)
     return replace(acquisition, arrays={**arrays, name: divided.astype(images.dtype)})
 
 
-def _usable(background: Num[np.ndarray, "*view y x"]) -> Num[np.ndarray, "*view y x"]:
+def complete_dark_fields(levels: Num[np.ndarray, "view 1 1"], acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
+    """Replace the levels of dark fields by the light that the bright fields show.
+
+    Args:
+        levels: Brightness of each view without the specimen.
+        acquisition: Acquisition with the light of each view.
+
+    Raises:
+        ConfigError: If all views are dark fields.
+    """
+    transmitted, total = brightness_of(acquisition)
+    bright = transmitted > 0
+    if bright.all():
+        return levels
+    if not bright.any():
+        place = acquisition.place("source_na" if "pattern" in acquisition else "illumination_na", PATHS)
+        message = (
+            f"all {len(bright)} views are dark fields of the aperture {float(acquisition['numerical_aperture']):g}: "
+            "none shows the brightness of the light"
+        )
+        remedy = (
+            "add a bright field, or divide the images by the light of an empty bright field and "
+            "set acquisition.normalise: none"
+        )
+        raise ConfigError(Diagnostic(place, message, remedy))
+    unit = np.median(levels[bright, 0, 0] / transmitted[bright])
+    completed = np.where(bright, levels[:, 0, 0], unit * total)
+    return np.asarray(completed, levels.dtype)[:, None, None]
+
+
+def brightness_of(acquisition: Acquisition) -> tuple[Float[np.ndarray, " view"], Float[np.ndarray, " view"]]:
+    """Compute the brightness of each view's sources within the pupil, and of all its sources."""
+    if "illumination_na" not in acquisition and "pattern" not in acquisition:
+        views = np.ones(len(acquisition["images"]))
+        return views, views
+    illumination = illumination_of(acquisition)
+    return illumination.transmitted(float(acquisition["numerical_aperture"])), illumination.weights.sum(axis=1)
+
+
+def _divide_by_background(
+    acquisition: Acquisition, background: Num[np.ndarray, "*some y x"], name: str
+) -> Num[np.ndarray, "view y x"]:
+    """Divide by the images without the specimen; that of a dark field is stray light, and is subtracted."""
+    images = acquisition[name]
+    if name == "field":  # A background beside a complex field is its intensity.
+        return np.asarray(images / np.sqrt(_positive(background)))
+    bright = brightness_of(acquisition)[0] > 0
+    if bright.all() or background.ndim == 2:
+        return np.asarray(images / _positive(background))
+    levels = complete_dark_fields(background.mean(axis=(1, 2), keepdims=True), acquisition)
+    shown = np.where(bright[:, None, None], 0, background)
+    return np.asarray((images - shown) / np.where(bright[:, None, None], _positive(background), levels))
+
+
+def _positive(background: Num[np.ndarray, "*view y x"]) -> Num[np.ndarray, "*view y x"]:
     """Replace dead pixels of the background by its mean, lest they make infinite ones."""
     return np.where(background > 0, background, background[background > 0].mean())
 
 
-def _mean(
-    images: Num[np.ndarray, "view y x"], mask: Num[np.ndarray, "*some y x"] | None
-) -> Num[np.ndarray, "view 1 1"]:
-    good = np.ones(images.shape, bool) if mask is None else np.broadcast_to(mask == 0, images.shape)
+def _mean(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
+    good = _good_pixels(images, acquisition)
     total = np.where(good, images, 0).sum(axis=(1, 2), keepdims=True)
     return np.asarray(total / np.maximum(good.sum(axis=(1, 2), keepdims=True), 1))
 
@@ -75,10 +121,14 @@ def estimate_background_levels(
     A specimen makes pixels both brighter and darker, unevenly; the half-sample mode, the middle of the densest numbers,
     hardly depends on them, unlike mean and median.
     """
-    mask = acquisition.arrays.get("mask")
-    good = np.ones(images.shape, bool) if mask is None else np.broadcast_to(mask == 0, images.shape)
+    good = _good_pixels(images, acquisition)
     levels = [_half_sample_mode(np.sort(view[keep])) for view, keep in zip(images, good, strict=True)]
     return np.array(levels, images.dtype)[:, None, None]
+
+
+def _good_pixels(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> np.ndarray:
+    mask = acquisition.arrays.get("mask")
+    return np.ones(images.shape, bool) if mask is None else np.broadcast_to(mask == 0, images.shape)
 
 
 def _half_sample_mode(rising: Num[np.ndarray, " n"]) -> float:
@@ -105,46 +155,3 @@ def _border(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
     frame = fields[:, ~inner]
     middle = np.median(frame.real, axis=1) + 1j * np.median(frame.imag, axis=1)
     return np.where(np.abs(middle) > 0, middle, 1).astype(fields.dtype)[:, None, None]
-
-
-VIGNETTING_RIM = 0.9
-"""Fraction of the aperture beyond which a source may be cut off."""
-VIGNETTING_LEVEL = 0.75
-"""Fraction of the usual brightness below which it is taken as cut off.
-
-A flat array of LEDs itself falls off to about 0.87 at NA 0.25."""
-
-
-def find_vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
-    """Find views near the rim that are darker than the others; none where brightness is not comparable."""
-    if "images" not in acquisition or "illumination_na" not in acquisition or "background" in acquisition:
-        return np.zeros(0, int)
-    relative_na = np.hypot(*acquisition["illumination_na"].T) / float(acquisition["numerical_aperture"])
-    inner = relative_na <= VIGNETTING_RIM
-    if inner.sum() < 3:
-        return np.zeros(0, int)
-    levels = estimate_background_levels(acquisition["images"], acquisition)[:, 0, 0]
-    return np.flatnonzero(~inner & (relative_na <= 1) & (levels < VIGNETTING_LEVEL * np.median(levels[inner])))
-
-
-def drop_vignetted_views(acquisition: Acquisition) -> Acquisition:
-    """Omit vignetted views, with a warning."""
-    dark = find_vignetted_views(acquisition)
-    if not dark.size:
-        return acquisition
-    logger.warning(
-        "%d view(s) left out: the light is at the rim of the aperture and the background dark, so that the "
-        "objective must have cut them off: %s (acquisition.vignetted: keep retains them)",
-        dark.size,
-        ", ".join(map(str, dark)),
-    )
-    per_view = {entry.name for entry in SCHEMA if any(axes[:1] == ("view",) for axes in entry.axes)}
-    views = len(acquisition["images"])
-    retained = np.setdiff1d(np.arange(views), dark)
-    arrays = {
-        name: array[retained] if name in per_view and array.ndim and len(array) == views else array
-        for name, array in acquisition.arrays.items()
-    }
-    if "mask" in arrays and acquisition["mask"].ndim == 2:
-        arrays["mask"] = acquisition["mask"]
-    return replace(acquisition, arrays=arrays)

@@ -12,15 +12,16 @@ from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
+from .camera import camera_faults, correct_camera, report_negative
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
 from .focus import resolve_focus
 from .illumination import resolve_illumination
-from .preprocess import drop_vignetted_views
 from .repeated_views import average_repeats
 from .schema import select_entries, select_sources
 from .validate import validate, warnings_for
+from .view_selection import drop_unlike_views
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,9 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if selection.faults:
         raise ConfigError(*selection.faults)
     acquisition, light_faults = resolve_illumination(acquisition, config, selection.views, selection.count)
+    if not faults:
+        acquisition = correct_camera(acquisition)
+        faults += camera_faults(acquisition)
     if {"images", "field"} & set(acquisition.arrays):
         acquisition = resolve_focus(acquisition, config)
         if config.average_repeats:
@@ -60,7 +64,8 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         raise DataError(*dict.fromkeys(faults))
     acquisition = bin_acquisition(_recentred(acquisition, selection), config.bin)
     if config.vignetted == "drop":
-        acquisition = drop_vignetted_views(acquisition)
+        acquisition = drop_unlike_views(acquisition)
+    report_negative(acquisition)
     for sentence in warnings_for(acquisition):
         logger.warning("%s", sentence)
     return acquisition

@@ -10,6 +10,7 @@ from ...visualization.report_figures import DeferredFigure, fit_figures
 from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
+from .summary import ABSORPTION_RATIO
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
 
@@ -26,6 +27,8 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(Finding("plain", "Withheld views", "none", text))
     if "residual_withheld_linear" in numbers and withheld is not None:
         findings.append(_against_linear(withheld / max(numbers["residual_withheld_linear"], 1e-12)))
+    if "absorption_ratio" in numbers:
+        findings.append(_absorption(numbers["absorption_ratio"]))
     if "ncc" in numbers:
         findings.append(_truth(numbers))
     return findings
@@ -75,6 +78,14 @@ def _against_linear(ratio: float) -> Finding:
         "Below 1, the fit knows more than single scattering tells." if ratio < 1 else "The fit did not improve on it."
     )
     return Finding(level, "Against linear", f"× {ratio:.2f}", text)
+
+
+def _absorption(ratio: float) -> Finding:
+    text = "Withheld residual of the linear reconstruction with absorption, over that without, which the fit assumed. "
+    if ratio < ABSORPTION_RATIO:
+        text += "Light is lost in the specimen: fit again with --set physics.absorption=true."
+        return Finding("poor", "Absorption", f"× {ratio:.2f}", text)
+    return Finding("plain", "Absorption", f"× {ratio:.2f}", text + "The specimen shows no absorption.")
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:

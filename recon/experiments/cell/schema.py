@@ -10,6 +10,7 @@ from ...sampled import Quantity
 from .config_acquisition import CellAcquisition, ComplexParts, LedGrid, Turn
 
 SCHEMA = entries_of(CellAcquisition)
+PATHS = {entry.name: entry.path for entry in SCHEMA}
 LIGHT = ("illumination_na", "source_na", "pattern")
 (LED_ROW_COL,) = entries_of(LedGrid, "led_grid.")
 (ANGLES,) = entries_of(Turn, "turn.")

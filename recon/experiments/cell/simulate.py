@@ -51,6 +51,14 @@ class SimulatedViews:
     defocus: Float[np.ndarray, " view"]
     angles: Float[np.ndarray, " view"] | None
 
+    def transmitted(self, config: CellSimulation) -> Float[np.ndarray, " view"]:
+        """Compute the brightness of each view without a specimen; 0 in a dark field."""
+        return self.illumination(slice(None)).transmitted(config.numerical_aperture)
+
+    def exposure(self, config: CellSimulation) -> Float[np.ndarray, " view"]:
+        """Return the exposure of each view: dark fields may be exposed longer than bright ones."""
+        return np.where(self.transmitted(config) > 0, 1.0, config.dark_field_exposure)
+
     def illumination(self, views: slice) -> Illumination:
         """Build the illumination of some of the views, without the sources that are dark in them."""
         pattern = self.pattern[views]
@@ -83,9 +91,16 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
     )
     clean = _simulate_views(specimen, lattice, microscope, views, rotations, config, progress)
     detector = Detector(config.photons, config.read_noise, config.background)
-    arrays: dict[str, np.ndarray] = {"images": detector.expose(clean, noise_rng)}
+    transmitted, exposure = views.transmitted(config), views.exposure(config)
+    # Each image is relative to its own empty field; all sources are equally bright, and only some pass the pupil.
+    total = views.pattern.sum(axis=1)
+    light = np.where(transmitted > 0, transmitted, total) / config.illumination.sources * exposure
+    arrays: dict[str, np.ndarray] = {"images": detector.expose(clean * light[:, None, None], noise_rng)}
+    if np.ptp(exposure):
+        arrays["exposure"] = exposure
     if config.empty_view:
-        arrays["background"] = detector.expose(np.ones_like(clean), noise_rng)
+        empty = np.where(transmitted > 0, light, 0)[:, None, None] * np.ones_like(clean)
+        arrays["background"] = detector.expose(empty, noise_rng)
     arrays |= _instrument(microscope, views, rotations)
     attributes: dict[str, float | str] = {"specimen": f"simulated {config.specimen}", "seed": settings.seed}
     return Acquisition("cell", arrays, "simulation", sample_truth(specimen, config), attributes)

@@ -10,11 +10,11 @@ from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...config.units import si_factor
 from ...errors import Diagnostic
 from .repeated_views import repetition_faults, repetition_warnings
-from .schema import SCHEMA
+from .schema import PATHS
+from .view_selection import dark_field_warnings, list_numbers
 
 logger = logging.getLogger(__name__)
 
-_PATHS = {entry.name: entry.path for entry in SCHEMA}
 _LONGEST_WAVE = 100e-6
 _SHORTEST_WAVE = 1e-12
 _SMALLEST_ENERGY = 0.01
@@ -50,20 +50,35 @@ def warnings_for(acquisition: Acquisition) -> list[str]:
     aperture = float(acquisition["numerical_aperture"])
     limit, pixel = float(acquisition["wavelength"]) / (2 * aperture), float(acquisition["pixel_size"].max())
     if pixel > limit:
-        where = acquisition.place("pixel_size", _PATHS)
+        where = acquisition.place("pixel_size", PATHS)
         warnings.append(
             f"{where}: a pixel of {pixel * 1e9:.0f} nm samples the aperture {aperture:g} "
             f"too coarsely: at most {limit * 1e9:.0f} nm holds all that the objective passes"
         )
+    return [*warnings, *_light_warnings(acquisition, aperture), *dark_field_warnings(acquisition)]
+
+
+def _light_warnings(acquisition: Acquisition, aperture: float) -> list[str]:
+    """Describe directions of light at the edge of the aperture, and outside it."""
     name = "source_na" if "pattern" in acquisition else "illumination_na"
-    outer = np.flatnonzero(np.hypot(*acquisition[name].T) > _VIGNETTED * aperture)
+    where, relative = acquisition.place(name, PATHS), np.hypot(*acquisition[name].T) / aperture
+    outer, dark = np.flatnonzero(np.abs(relative - 1) < 1 - _VIGNETTED), np.flatnonzero(relative > 1)
+    warnings = []
     if outer.size:
-        shown = ", ".join(map(str, outer[:8])) + (", …" if outer.size > 8 else "")
-        where = acquisition.place(name, _PATHS)
         warnings.append(
-            f"{where}: {outer.size} of {len(acquisition[name])} directions of light lie at the edge "
-            f"of the aperture {aperture:g} or beyond, and may be vignetted: {shown}; those that look it are left out "
-            "unless acquisition.vignetted is keep"
+            f"{where}: {outer.size} of {len(relative)} directions of light lie at the edge of the aperture "
+            f"{aperture:g}, and may be vignetted: {list_numbers(outer)}; those that look it are left out unless "
+            "acquisition.vignetted is keep"
+        )
+    if dark.size == len(relative):
+        warnings.append(
+            f"{where}: all directions of light lie outside the aperture {aperture:g}, the least at "
+            f"{float(relative.min()) * aperture:.4g}: dark fields alone show no scale; check the units of the light"
+        )
+    elif dark.size and "images" in acquisition:
+        warnings.append(
+            f"{where}: {dark.size} of {len(relative)} directions of light lie outside the aperture {aperture:g}: dark "
+            f"fields, on one scale with the bright fields: {list_numbers(dark)}"
         )
     return warnings
 
@@ -93,7 +108,7 @@ def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
         if not 0.1 / _PLAUSIBLE_RATIO < ratio < _PLAUSIBLE_RATIO:
             message = f"{pixel:g} m is {ratio:.3g} wavelengths of {wavelength:g} m, which is no pixel in the specimen"
             remedy = "divide the camera's pixel by the magnification, and check the units of both"
-            faults.append(Diagnostic(acquisition.place("pixel_size", _PATHS), message, remedy))
+            faults.append(Diagnostic(acquisition.place("pixel_size", PATHS), message, remedy))
     return faults
 
 
@@ -101,7 +116,7 @@ def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, na
     unit = "micrometres" if value < nanometres_from else "nanometres"
     short = "um" if value < nanometres_from else "nm"
     remedy = f"write its units attribute, or write acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
-    return Diagnostic(acquisition.place(name, _PATHS), f"{value:g} m is {what}; it looks like {unit}", remedy)
+    return Diagnostic(acquisition.place(name, PATHS), f"{value:g} m is {what}; it looks like {unit}", remedy)
 
 
 def _or_energy(acquisition: Acquisition, fault: Diagnostic, value: float) -> Diagnostic:
@@ -130,7 +145,7 @@ def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if aperture is not None and aperture > medium:
         message = f"the numerical aperture {aperture:g} exceeds the medium's index {medium:g}"
         remedy = "light of that angle does not travel in the medium: check both numbers"
-        faults.append(Diagnostic(acquisition.place("numerical_aperture", _PATHS), message, remedy))
+        faults.append(Diagnostic(acquisition.place("numerical_aperture", PATHS), message, remedy))
     for name in ("illumination_na", "source_na"):
         if name not in acquisition:
             continue
@@ -142,7 +157,7 @@ def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:
                 f"the first is {name}[{beyond[0]}] with |na| = {tilt[beyond[0]]:g}"
             )
             remedy = "apertures are n·sin θ, not angles nor cycles per metre"
-            faults.append(Diagnostic(acquisition.place(name, _PATHS), message, remedy))
+            faults.append(Diagnostic(acquisition.place(name, PATHS), message, remedy))
     return faults
 
 
@@ -151,25 +166,34 @@ def _light_faults(acquisition: Acquisition) -> list[Diagnostic]:
     for one, other in (("source_na", "pattern"), ("pattern", "source_na")):
         if one in acquisition and other not in acquisition:
             remedy = f"give acquisition.{other} as well, or neither"
-            faults.append(Diagnostic(acquisition.place(one, _PATHS), f"{one} needs {other} beside it", remedy))
+            faults.append(Diagnostic(acquisition.place(one, PATHS), f"{one} needs {other} beside it", remedy))
     if "pattern" in acquisition:
         dark = np.flatnonzero(~(acquisition["pattern"].sum(axis=1) > 0))
         if dark.size:
             message = f"no source shines in view {dark[0]}: its row of the pattern sums to 0"
             faults.append(
-                Diagnostic(acquisition.place("pattern", _PATHS), message, "leave such views out with acquisition.views")
+                Diagnostic(acquisition.place("pattern", PATHS), message, "leave such views out with acquisition.views")
             )
     if "background" in acquisition and not (acquisition["background"] > 0).any():
         message = "the background is 0 everywhere: nothing can be divided by it"
-        faults.append(Diagnostic(acquisition.place("background", _PATHS), message, "set acquisition.background: null"))
+        faults.append(Diagnostic(acquisition.place("background", PATHS), message, "set acquisition.background: null"))
     if "images" in acquisition:
-        dark = np.flatnonzero(~(acquisition["images"].max(axis=(1, 2), initial=0) > 0))
+        dark = np.flatnonzero(~(acquisition["images"].max(axis=(1, 2), initial=0) > 0) & _is_bright(acquisition))
         if dark.size:
             message = f"view {dark[0]} of those used is dark: no pixel is above 0 ({dark.size} such views)"
             faults.append(
-                Diagnostic(acquisition.place("images", _PATHS), message, "leave such views out with acquisition.views")
+                Diagnostic(acquisition.place("images", PATHS), message, "leave such views out with acquisition.views")
             )
     return faults
+
+
+def _is_bright(acquisition: Acquisition) -> np.ndarray:
+    """Whether light comes through the pupil, by view; an empty dark field is a measurement."""
+    name = "illumination_na"
+    if name not in acquisition or len(acquisition[name]) != len(acquisition["images"]):
+        return np.ones(len(acquisition["images"]), bool)
+    aperture = _number(acquisition, "numerical_aperture") or np.inf
+    return np.asarray(np.hypot(*acquisition[name].T) <= aperture)
 
 
 def _rotation_faults(acquisition: Acquisition) -> list[Diagnostic]:
@@ -183,4 +207,4 @@ def _rotation_faults(acquisition: Acquisition) -> list[Diagnostic]:
     message = (
         f"rotation[{bad[0]}] is no rotation: its rows are not orthonormal and right-handed ({bad.size} such views)"
     )
-    return [Diagnostic(acquisition.place("rotation", _PATHS), message, "rows and columns are in the order (z, y, x)")]
+    return [Diagnostic(acquisition.place("rotation", PATHS), message, "rows and columns are in the order (z, y, x)")]

@@ -11,24 +11,31 @@ under ``/scan``.
 """
 
 import io
-import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, compute_reflection
+from ....physics.diffraction.beamlines import APS_34IDC, find_circle
+from ....physics.diffraction.diffractometer import (
+    DetectorView,
+    Goniometer,
+    Reflection,
+    compute_motions,
+    compute_reflection,
+)
 from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...errors import DataError, Diagnostic
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.open import Reader
-from ...io.spec import SpecScan, parse_scans
-from ...io.tiff import natural_order
+from ...io.spec import SpecScan
+from .motion import settle_motion
+from .readings import ENERGY_REMEDY
+from .scan_folder import ScanFiles, ScanFrames, is_spec_name, read_scan
 
 _JOULES_PER_KEV = 1.602176634e-16
 _PIXELS = {"34idcTIM1": 55e-6, "34idcTIM2": 55e-6}
@@ -37,51 +44,20 @@ _HOT_DARK = 1.0
 """Counts of the dark frame above which a pixel is hot."""
 _DEAD_WHITE = 0.1
 """White field, relative to its median, below which a pixel is dead or partly covered."""
-_SCAN_IN_NAME = re.compile(r"[_-]S(\d+)[_-]", re.IGNORECASE)
-"""Number of the scan in the name of a frame."""
+_STEADY_ENERGY = 2e-4
+"""Largest relative range of an energy that does not move."""
 _MONITORS = ("Monitor", "Ring Current", "Current", "ic1")
 """Columns that measure the flux, the preferred one first."""
-
-
-@dataclass(frozen=True)
-class ScanFiles:
-    """Files of a scan in a folder or an archive.
-
-    Args:
-        path: Folder or archive.
-        names: Paths inside it.
-        read: Function that reads the bytes of a path.
-    """
-
-    path: Path
-    names: tuple[str, ...]
-    read: Callable[[str], bytes]
-
-    @property
-    def spec(self) -> str | None:
-        """Path of the spec file; None if there is none."""
-        return next((name for name in self.names if name.endswith(".spec")), None)
-
-    def find_image(self, word: str) -> str | None:
-        """Find an image with a word in its name, such as ``dark`` or ``white``; None if there is none."""
-        return next((n for n in self.names if _is_image(n) and word in PurePosixPath(n).name.lower()), None)
-
-    @cached_property
-    def frames(self) -> tuple[str, ...]:
-        """Paths of the frames, sorted by the numbers in their names."""
-        others = {self.find_image("dark"), self.find_image("white")}
-        images = [name for name in self.names if _is_image(name) and name not in others]
-        return tuple(sorted(images, key=natural_order))
 
 
 def is_scan(path: Path) -> bool:
     """Whether a folder or an archive holds a spec file."""
     if path.is_dir():
-        return any(True for _ in path.glob("*.spec")) or any(True for _ in path.glob("*/*.spec"))
+        return any(is_spec_name(file.name) for pattern in ("*", "*/*") for file in path.glob(pattern))
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return any(name.endswith(".spec") for name in archive.namelist())
+        return any(is_spec_name(name) for name in archive.namelist())
 
 
 @contextmanager
@@ -108,19 +84,19 @@ READER = Reader("a raw scan of 34-ID-C (spec and TIFF, or a zip)", is_scan, open
 
 def _array_tree(files: ScanFiles) -> LazyArrays:
     """Build the tree of arrays of a scan."""
-    scan = _read_spec(files)
-    stack = Stack(files, scan)
-    _require_frames(files, scan, stack)
+    matched = read_scan(files)
+    scan, stack = matched.scan, Stack(files, matched)
     leaves = {
         "/measurement/images": LazyArray(stack.shape, np.dtype(np.float32), stack.corrected),
         "/measurement/mask": LazyArray.of(stack.mask),
-        **_instrument(files, scan),
+        **_instrument(matched, f"{files.path}:{matched.spec}"),
         "/raw/frames": LazyArray(stack.shape, np.dtype(np.int32), stack.raw),
     }
     for name, array in (("dark", stack.dark), ("whitefield", stack.white)):
         if array is not None:
             leaves[f"/raw/{name}"] = LazyArray.of(array)
     leaves |= {f"/scan/{name.replace(' ', '_')}": LazyArray.of(column) for name, column in scan.columns.items()}
+    leaves |= {f"/motors/{name.replace(' ', '_')}": LazyArray.of(np.array(at)) for name, at in scan.motors.items()}
     attributes = {"scan": scan.number, "command": scan.command, "detector": scan.notes.get("UIMDET", "")}
     return LazyArrays(files.path, "34-ID-C scan", leaves, attributes)
 
@@ -130,14 +106,13 @@ class Stack:
 
     Args:
         files: Files of the scan.
-        scan: Scan in the spec file.
+        matched: Scan and its frames.
     """
 
-    def __init__(self, files: ScanFiles, scan: SpecScan) -> None:
+    def __init__(self, files: ScanFiles, matched: ScanFrames) -> None:
         self._files = files
-        self._scan = scan
-        first = _read_image(files, files.frames[0]) if files.frames else np.zeros((0, 0), np.int32)
-        self.shape = (len(files.frames), *first.shape)
+        self._matched = matched
+        self.shape = (len(matched.frames), *_read_image(files, matched.frames[0]).shape)
 
     @cached_property
     def dark(self) -> np.ndarray | None:
@@ -170,11 +145,11 @@ class Stack:
     def raw(self, index: tuple[Index, ...]) -> np.ndarray:
         """Read frames without correction."""
         numbers = index[0] if isinstance(index[0], list) else range(*index[0].indices(self.shape[0]))
-        frames = [_read_image(self._files, self._files.frames[i]) for i in numbers]
+        frames = [_read_image(self._files, self._matched.frames[i]) for i in numbers]
         for i, frame in zip(numbers, frames, strict=True):
             if frame.shape != self.shape[1:]:
                 message = f"has {frame.shape} pixels, and the first frame {self.shape[1:]}"
-                raise DataError(Diagnostic(f"{self._files.path}:{self._files.frames[i]}", message, "leave it out"))
+                raise DataError(Diagnostic(f"{self._files.path}:{self._matched.frames[i]}", message, "leave it out"))
         return take(np.stack(frames), (slice(None), *index[1:]))
 
     def corrected(self, index: tuple[Index, ...]) -> np.ndarray:
@@ -190,7 +165,7 @@ class Stack:
         field = _read_image(self._files, name).astype(np.float64)
         if field.shape == self.shape[1:]:
             return field
-        region = _region(self._scan, "UIMR5")
+        region = _region(self._matched.scan, "UIMR5")
         if region is not None:
             left, width, top, height = region
             part = field[top : top + height, left : left + width]
@@ -200,48 +175,9 @@ class Stack:
         raise DataError(Diagnostic(f"{self._files.path}:{name}", message, "cut it to the frames' part (#UIMR5)"))
 
 
-def _read_spec(files: ScanFiles) -> SpecScan:
-    """Read the scan whose number is in the frames' names, or the only one.
-
-    Raises:
-        DataError: If there is no spec file, it is damaged, or the scan is ambiguous.
-    """
-    name = files.spec
-    if name is None:
-        raise DataError(
-            Diagnostic(str(files.path), "holds no spec file", "put the scan's .spec file beside the frames")
-        )
-    where = f"{files.path}:{name}"
-    try:
-        scans = parse_scans(files.read(name).decode(errors="replace"))
-    except ValueError as error:
-        raise DataError(Diagnostic(where, f"cannot be read: {error}", "copy it again")) from error
-    numbered = {int(m[1]) for frame in files.frames[:1] if (m := _SCAN_IN_NAME.search(PurePosixPath(frame).name))}
-    chosen = numbered & set(scans) or (set(scans) if len(scans) == 1 else set())
-    if len(chosen) != 1:
-        held = ", ".join(map(str, scans)) or "none"
-        named = f"the frames' names belong to scan {min(numbered)}" if numbered else "the frames' names have no number"
-        message = f"{named}, and the spec file holds the scans: {held}"
-        raise DataError(Diagnostic(where, message, "use the spec file of these frames, with this scan alone"))
-    return scans[chosen.pop()]
-
-
-def _require_frames(files: ScanFiles, scan: SpecScan, stack: Stack) -> None:
-    """Check that there are frames, as many as the scan has points.
-
-    Raises:
-        DataError: If there are no frames, or their number differs from that of the scan's points.
-    """
-    if not stack.shape[0]:
-        raise DataError(Diagnostic(str(files.path), "holds no TIFF frames beside the spec file", "add the frames"))
-    points = len(next(iter(scan.columns.values()), ()))
-    if points != stack.shape[0]:
-        message = f"{stack.shape[0]} frames, and scan {scan.number} of the spec file has {points} points"
-        raise DataError(Diagnostic(str(files.path), message, "add the missing frames, or remove those of other scans"))
-
-
-def _instrument(files: ScanFiles, scan: SpecScan) -> dict[str, LazyArray]:
+def _instrument(matched: ScanFrames, where: str) -> dict[str, LazyArray]:
     """Collect wavelength, distance, pixel, monitor and geometry, as far as the spec file holds them."""
+    scan = matched.scan
     leaves: dict[str, LazyArray] = {}
     monitor = next((scan.columns[n] for n in _MONITORS if n in scan.columns and (scan.columns[n] > 0).all()), None)
     if monitor is not None:
@@ -255,60 +191,70 @@ def _instrument(files: ScanFiles, scan: SpecScan) -> dict[str, LazyArray]:
     pixel = _PIXELS.get(scan.notes.get("UIMDET", "").rstrip(":"), 0.0)
     if pixel > 0:
         leaves["/instrument/pixel_size"] = LazyArray.of(np.array([pixel, pixel]), {"units": "m"})
-    if wavelength > 0 and distance > 0 and pixel > 0:
-        geometry = _geometry(files, scan, wavelength, distance, pixel)
-        leaves["/instrument/reciprocal_basis"] = LazyArray.of(geometry.basis, {"units": "1/m"})
-        leaves["/instrument/bragg_vector"] = LazyArray.of(geometry.bragg_vector, {"units": "1/m"})
+    has_circles = any(find_circle(APS_34IDC, name) for name in scan.motors)
+    if wavelength > 0 and distance > 0 and pixel > 0 and has_circles:
+        view = DetectorView(wavelength, distance, (pixel, pixel), _region_offset(scan))
+        leaves |= _geometry(scan, view, where)
     return leaves
 
 
-def _geometry(files: ScanFiles, scan: SpecScan, wavelength: float, distance: float, pixel: float) -> Reflection:
-    """Compute the reflection, with the steps of q, from the angles of the circles.
+def _geometry(scan: SpecScan, view: DetectorView, where: str) -> dict[str, LazyArray]:
+    """Present the steps of q and G, computed when they are read: a scan without them can still be looked at."""
+
+    def reflection() -> Reflection:
+        goniometer = _goniometer(scan, where)
+        middle = len(next(iter(scan.columns.values()))) // 2
+        motions = compute_motions(APS_34IDC, goniometer.at(middle), view)
+        goniometer = settle_motion(goniometer, motions, dict.fromkeys(motions, where))
+        return compute_reflection(APS_34IDC, goniometer.at(middle), goniometer.steps, view)
+
+    def leaf(shape: tuple[int, ...], attribute: str) -> LazyArray:
+        def fetch(index: tuple[Index, ...]) -> np.ndarray:
+            return take(getattr(reflection(), attribute), index)
+
+        return LazyArray(shape, np.dtype(np.float64), fetch, {"units": "1/m"})
+
+    return {
+        "/instrument/reciprocal_basis": leaf((3, 3), "basis"),
+        "/instrument/bragg_vector": leaf((3,), "bragg_vector"),
+    }
+
+
+def _goniometer(scan: SpecScan, where: str) -> Goniometer:
+    """Collect the readings of the circles: of each point where they were recorded, or else those at the start.
 
     Raises:
-        DataError: If a circle's angle or the scanned column is missing, or the scan does not turn the sample.
+        DataError: If a circle has none, or the scan moved the energy or no circle.
     """
-    where = f"{files.path}:{files.spec}"
-    angles, step = _circle_angles(scan, where)
-    try:
-        return compute_reflection(
-            APS_34IDC,
-            angles,
-            scan.scanned,
-            step,
-            wavelength=wavelength,
-            distance=distance,
-            pixel_size=(pixel, pixel),
-            offset=_region_offset(scan),
-        )
-    except ValueError as error:
-        raise DataError(Diagnostic(where, str(error), "use a scan that turns a circle of the sample")) from error
-
-
-def _circle_angles(scan: SpecScan, where: str) -> tuple[dict[str, float], float]:
-    """Read the angles of the circles at the middle frame, and the step of the scanned one between frames.
-
-    Args:
-        scan: Scan in the spec file.
-        where: Path of the spec file, for messages.
-
-    Returns:
-        [rad] Angles by the circle's name; and the step.
-
-    Raises:
-        DataError: If a circle's angle or the scanned column is missing.
-    """
-    circles = [circle.name for circle in APS_34IDC.circles]
-    if missing := [name for name in circles if name not in scan.motors]:
+    columns = {circle.name: _column(scan, circle.name) for circle in APS_34IDC.circles}
+    angles = {
+        name: column if column is not None else np.array(scan.motors[name])
+        for name, column in columns.items()
+        if column is not None or name in scan.motors
+    }
+    missing = [name for name in columns if name not in angles]
+    if missing:
         message = f"holds no angle of {', '.join(missing)}"
         raise DataError(Diagnostic(where, message, "check its #O and #P lines"))
-    readings = scan.columns.get(scan.scanned)
-    if readings is None or len(readings) < 2:
-        message = f"scan {scan.number} has no column of {scan.scanned!r}, the motor that moved"
-        raise DataError(Diagnostic(where, message))
-    angles = {name: float(np.radians(scan.motors[name])) for name in circles}
-    angles[scan.scanned] = float(np.radians(readings[len(readings) // 2]))
-    return angles, float(np.radians((readings[-1] - readings[0]) / (len(readings) - 1)))
+    unrecorded = [name for name in scan.moving if name in columns and columns[name] is None]
+    if unrecorded:
+        message = f"scan {scan.number} has no column of {unrecorded[0]!r}, the motor that moved"
+        raise DataError(Diagnostic(where, message, "check its #L line"))
+    energy = _column(scan, "Energy")
+    is_energy_scan = "Energy" in scan.moving or (energy is not None and np.ptp(energy) > _STEADY_ENERGY * energy.mean())
+    if is_energy_scan:
+        message = f"scan {scan.number} ({scan.command}) moved the energy"
+        raise DataError(Diagnostic(where, message, ENERGY_REMEDY))
+    if not any(column is not None and np.ptp(column) > 0 for column in columns.values()):
+        message = f"scan {scan.number} ({scan.command}) turned no circle"
+        raise DataError(Diagnostic(where, message, "use a scan that turns a circle of the sample"))
+    return Goniometer(APS_34IDC, {name: np.asarray(np.radians(values)) for name, values in angles.items()}, "")
+
+
+def _column(scan: SpecScan, motor: str) -> Float[np.ndarray, " point"] | None:
+    """Readings of a motor at each point; None if there are fewer than two."""
+    column = scan.column(motor)
+    return None if column is None or len(column) < 2 else column
 
 
 def _region_offset(scan: SpecScan) -> tuple[float, float]:
@@ -335,7 +281,3 @@ def _read_image(files: ScanFiles, name: str) -> np.ndarray:
         raise DataError(
             Diagnostic(f"{files.path}:{name}", f"the TIFF is damaged: {reason}", "copy it again")
         ) from error
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith((".tif", ".tiff"))

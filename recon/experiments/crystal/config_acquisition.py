@@ -80,6 +80,7 @@ class CrystalAcquisition(Settings):
     monitor: NumberSource | None = array_field(
         "/measurement/monitor",
         "frame",
+        "reading_of_monitor",
         unit="counts",
         meaning="flux of the beam during each frame",
         positive=True,
@@ -88,6 +89,7 @@ class CrystalAcquisition(Settings):
     wavelength: WavelengthSource | None = array_field(
         "/instrument/wavelength",
         "",
+        "reading_of_wavelength",
         unit="m",
         meaning="wavelength of the X-rays",
         description="Wavelength of the X-rays, or the energy of a photon: '0.138 nm', '9 keV', '/energy in keV'.",

@@ -1,10 +1,11 @@
 """Config section ``acquisition.goniometer`` of a crystal: circles, their readings, and the scanned circle."""
 
 from difflib import get_close_matches
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from ....physics.diffraction.beamlines import find_beamline, find_circle
 from ....physics.diffraction.diffractometer import Diffractometer
 from ...config.base import Settings
 from ...config.source import AngleSource, Source
@@ -14,13 +15,26 @@ from .diffractometer import DIRECT_BEAM, PREFIX, STEP, ScanCircles, parse_diffra
 Direction: TypeAlias = Literal["x", "-x", "y", "-y", "z", "-z"]
 
 
+def _beamline_name(value: Any) -> Any:
+    """Return the name of a beamline that is written in another case, or without hyphens."""
+    beamline = find_beamline(value) if isinstance(value, str) else None
+    return beamline.name if beamline else value
+
+
+BeamlineName: TypeAlias = Annotated[
+    Literal["34-ID-C", "ID01", "P10", "NanoMAX", "CRISTAL", "SIXS", "ID27", "BM02"], BeforeValidator(_beamline_name)
+]
+
+
 class CrystalGoniometer(Settings):
     """Circles that determine the steps of q, in a right-handed frame: z along the beam, y up, x across."""
 
-    beamline: Literal["34-ID-C", "ID01", "P10"] | None = Field(
+    beamline: BeamlineName | None = Field(
         None,
         description="Beamline with predefined circles: 34-ID-C (Theta, Chi, Phi; Delta, Gamma), ID01 (mu, eta, "
-        "phi; nu, delta) or P10 (mu, om, chi, phi; gamma, delta). null: the circles are defined below.",
+        "phi; nu, delta), P10 (mu, om, chi, phi; gamma, delta), NanoMAX (gontheta, gonphi; gamma, delta), CRISTAL "
+        "(mgomega, mgphi; gamma, delta), SIXS (beta, mu, omega; gamma, delta), ID27 (nath) or BM02 (mu, th, chi, phi; "
+        "nu, tth). null: the circles are defined below.",
         examples=["ID01"],
     )
     sample: tuple[str, ...] = Field(
@@ -44,12 +58,14 @@ class CrystalGoniometer(Settings):
     angles: dict[str, AngleSource] = Field(
         default_factory=dict,
         description="Angle of each circle: '17.2 deg', or a dataset of one number or one per frame, as '/motors/eta in "
-        "deg'; plain numbers are radians. A circle that is not listed is read from "
-        "/instrument/goniometer/NAME, or else is at rest.",
+        "deg'; plain numbers are radians. Abbreviations (del, gam, om) and other cases are understood. Several "
+        "circles may move. A circle that is not listed is read from /instrument/goniometer/NAME, or else is at rest.",
         examples=[{"eta": "/motors/eta in deg", "nu": "0 deg", "delta": "35 deg"}],
     )
     scanned: str | None = Field(
-        None, description="Circle that moves from frame to frame. null: the one whose angles differ."
+        None,
+        description="Circle that turns the crystal from frame to frame; others may turn with it. null: the one whose "
+        "angles move q most.",
     )
     step: Angle | None = Field(
         None,
@@ -66,16 +82,20 @@ class CrystalGoniometer(Settings):
     def _known_circles(self) -> "CrystalGoniometer":
         machine = self.machine
         names = [circle.name for circle in machine.circles]
-        for name in self.angles:
-            if name not in names:
-                near = get_close_matches(name, names, n=1)
+        known: list[str] = []
+        for given in self.angles:
+            name = find_circle(machine, given)
+            if name is None:
+                near = get_close_matches(given, names, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"angles.{name}: there is no such circle, only {', '.join(names)}{hint}")
+                raise ValueError(f"angles.{given}: there is no such circle, only {', '.join(names)}{hint}")
+            if name in known:
+                raise ValueError(f"angles.{given}: the circle {name} has an angle already")
+            known.append(name)
         turning = [circle.name for circle in machine.sample]
-        if self.scanned is not None and self.scanned not in turning:
-            raise ValueError(
-                f"scanned: {self.scanned!r} does not turn the crystal; those that do: {', '.join(turning)}"
-            )
+        if self.scanned is not None and find_circle(machine, self.scanned) not in turning:
+            message = f"{self.scanned!r} does not turn the crystal; those that do: {', '.join(turning)}"
+            raise ValueError(f"scanned: {message}")
         return self
 
     @property
@@ -93,9 +113,10 @@ class CrystalGoniometer(Settings):
     @property
     def circles(self) -> ScanCircles:
         """The circles and the sources of their readings."""
-        sources: dict[str, Source] = {f"{PREFIX}{name}": source for name, source in self.angles.items()}
+        machine = self.machine
+        sources: dict[str, Source] = {f"{PREFIX}{find_circle(machine, name)}": at for name, at in self.angles.items()}
         if self.step is not None:
             sources[STEP] = Source(literal=self.step, text=self.step)
         if self.direct_beam is not None:
             sources[DIRECT_BEAM] = Source(literal=list(self.direct_beam), text=list(self.direct_beam))
-        return ScanCircles(self.machine, sources, self.scanned or "")
+        return ScanCircles(machine, sources, find_circle(machine, self.scanned or "") or "")

@@ -12,21 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from ....physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, Goniometer
+from ....physics.diffraction.beamlines import BEAMLINES, find_beamline
+from ....physics.diffraction.diffractometer import Circle, Diffractometer, Goniometer
 from ...acquisition import Dataset, Group
 from ...config.entries import Entry
 from ...config.source import Source
 from ...errors import DataError, Diagnostic
+from .readings import FrameSelection, complete_readings
 
 GROUP = "/instrument/goniometer"
 PREFIX = "goniometer.angles."
 STEP, DIRECT_BEAM = "goniometer.step", "goniometer.direct_beam"
-_MOST_STEP = 0.05
-"""[rad] Largest step from frame to frame of a rocking curve."""
-_STILL = 1e-9
-"""[rad] Largest difference of readings of a circle at rest."""
-_UNEVEN = 0.5
-"""Largest deviation of a reading from even steps, in steps."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,16 @@ class ScanCircles:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Arrays of an acquisition that hold the readings."""
+        """Arrays of an acquisition that hold the readings, whose number may differ from that of the frames."""
         angles = (
             Entry(
-                f"{PREFIX}{circle.name}", f"{GROUP}/{circle.name}", ((), ("frame",)), "rad", f"angle of {circle.name}"
+                f"{PREFIX}{circle.name}",
+                f"{GROUP}/{circle.name}",
+                ((), (f"reading_of_{circle.name}",)),
+                "rad",
+                f"angle of {circle.name}",
+                has_gaps=True,
+                needs_unit=True,
             )
             for circle in self.machine.circles
         )
@@ -75,9 +77,10 @@ def parse_diffractometer(definition: Mapping[str, Any]) -> Diffractometer | None
     sample, detector = (tuple(map(_text, _as_list(definition.get(key)))) for key in ("sample", "detector"))
     if not name and not sample:
         return None
-    if name and name not in BEAMLINES:
+    beamline = find_beamline(name) if name else None
+    if name and beamline is None:
         raise ValueError(f"the circles of {name!r} are not known; name them, or one of {', '.join(BEAMLINES)}")
-    known = BEAMLINES.get(name)
+    known = beamline.machine if beamline else None
     rows, columns = (_text(definition.get(key) or "") for key in ("rows", "columns"))
     return Diffractometer(
         tuple(map(Circle.parse, sample)) or (known.sample if known else ()),
@@ -88,7 +91,7 @@ def parse_diffractometer(definition: Mapping[str, Any]) -> Diffractometer | None
 
 
 def make_goniometer(
-    circles: ScanCircles, arrays: Mapping[str, np.ndarray], places: Mapping[str, str], *, frames: int, stride: int = 1
+    circles: ScanCircles, arrays: Mapping[str, np.ndarray], places: Mapping[str, str], selection: FrameSelection
 ) -> Goniometer:
     """Combine the readings of the circles during a scan.
 
@@ -96,36 +99,34 @@ def make_goniometer(
         circles: Circles of the scan.
         arrays: Readings by the names of :attr:`ScanCircles.entries`.
         places: Origin of each array, for messages.
-        frames: Number of frames of the curve.
-        stride: Frames of the file from one of them to the next; multiplies a step that was read.
+        selection: Frames of the curve; their distance in the file multiplies a step that was read.
 
     Raises:
-        DataError: If an angle looks like degrees, none or several circles moved, or one moved unevenly.
+        DataError: If an angle looks like degrees, or too many readings are missing.
     """
     machine = circles.machine
-    angles = {name.removeprefix(PREFIX): values for name, values in arrays.items() if name.startswith(PREFIX)}
-    angle_places = {name: places.get(f"{PREFIX}{name}", name) for name in angles}
+    names = {name: name.removeprefix(PREFIX) for name in arrays if name.startswith(PREFIX)}
+    angles = {name: complete_readings(name, arrays[key], places.get(key, name)) for key, name in names.items()}
     faults = [
-        fault for name, values in angles.items() for fault in _degree_faults(machine, name, values, angle_places[name])
+        fault
+        for key, name in names.items()
+        for fault in _degree_faults(machine, name, angles[name], places.get(key, name))
     ]
     if faults:
         raise DataError(*faults)
-    scanned = circles.scanned or _detect_scanned(machine, angles, angle_places)
-    step = arrays.get(STEP)
-    if step is not None and np.ndim(angles.get(scanned, 0.0)) == 0:
+    step, scanned = arrays.get(STEP), circles.scanned
+    if step is not None and scanned and np.ndim(angles.get(scanned, 0.0)) == 0:
         rest = next(circle.rest for circle in machine.circles if circle.name == scanned)
-        middle = angles.get(scanned, np.array(rest))
-        angles[scanned] = middle + (np.arange(frames) - frames // 2) * float(step) * stride
+        middle, frames = angles.get(scanned, np.array(rest)), len(selection.indices)
+        angles[scanned] = middle + (np.arange(frames) - frames // 2) * float(step) * selection.stride
     beam = arrays.get(DIRECT_BEAM)
-    goniometer = Goniometer(machine, angles, scanned, None if beam is None else (float(beam[0]), float(beam[1])))
-    _require_even(goniometer, angle_places.get(scanned, scanned), places.get(STEP, "acquisition.goniometer.step"))
-    return goniometer
+    return Goniometer(machine, angles, scanned, None if beam is None else (float(beam[0]), float(beam[1])))
 
 
 def goniometer_group(goniometer: Goniometer) -> Group:
     """Convert a goniometer to a part of an acquisition, as a chain of NeXus transformations."""
     machine = goniometer.machine
-    beamline = next((name for name, known in BEAMLINES.items() if known == machine), "")
+    beamline = next((name for name, known in BEAMLINES.items() if known.machine == machine), "")
     attributes: dict[str, Any] = {"NX_class": "NXtransformations", "scanned": goniometer.scanned}
     attributes |= {"beamline": beamline} if beamline else {}
     attributes |= {"rows": machine.rows, "columns": machine.columns}
@@ -159,56 +160,6 @@ def _degree_faults(machine: Diffractometer, name: str, values: np.ndarray, place
     message = f"{name} at {largest:g} rad is more than {limit}; it looks like degrees"
     remedy = f"write the unit: acquisition.goniometer.angles.{name}: '{largest:g} deg', or '/path in deg'"
     return [Diagnostic(place, message, remedy)]
-
-
-def _detect_scanned(machine: Diffractometer, angles: Mapping[str, np.ndarray], places: Mapping[str, str]) -> str:
-    """Name the circle of the crystal whose readings differ from frame to frame."""
-    moving = {name for name, values in angles.items() if np.size(values) > 1 and float(np.ptp(values)) > _STILL}
-    names = [circle.name for circle in machine.sample]
-    moving_sample = [name for name in names if name in moving]
-    moving_detector = moving - set(names)
-    if moving_detector:
-        name = min(moving_detector)
-        message = f"{name} of the detector moved during the scan, by {np.degrees(np.ptp(angles[name])):.3g} degrees"
-        raise DataError(
-            Diagnostic(places[name], message, "a rocking curve turns the crystal; give the angle as one number")
-        )
-    if len(moving_sample) == 1:
-        return moving_sample[0]
-    remedy = f"set acquisition.goniometer.scanned (one of {', '.join(names)})"
-    if moving_sample:
-        message = f"several circles moved: {', '.join(moving_sample)}"
-    else:
-        message = "no circle's readings differ from frame to frame"
-        remedy += " and acquisition.goniometer.step, as '0.005 deg'"
-    raise DataError(Diagnostic("acquisition.goniometer", message, remedy))
-
-
-def _require_even(goniometer: Goniometer, place: str, step_place: str) -> None:
-    """Refuse a scanned circle that stood still, turned unevenly, or too far.
-
-    Raises:
-        DataError: If it did.
-    """
-    scanned = goniometer.scanned
-    readings = goniometer.angles.get(scanned)
-    if readings is None or np.size(readings) < 2:
-        remedy = "set acquisition.goniometer.step, as '0.005 deg', or give one angle a frame"
-        raise DataError(Diagnostic(place, f"the scanned circle {scanned} has no angle for each frame", remedy))
-    step = goniometer.step
-    if abs(step) < _STILL:
-        raise DataError(
-            Diagnostic(place, f"the scanned circle {scanned} stood still", "check which circle was scanned")
-        )
-    if abs(step) > _MOST_STEP:
-        message = f"{scanned} turns by {step:g} rad ({np.degrees(step):.3g} degrees) from frame to frame"
-        raise DataError(Diagnostic(step_place, f"{message}; it looks like degrees", f"write the unit: '{step:g} deg'"))
-    line = np.polyval(np.polyfit(np.arange(len(readings)), readings, 1), np.arange(len(readings)))
-    deviations = np.abs(readings - line)
-    if deviations.max() > _UNEVEN * abs(step):
-        frame = int(np.argmax(deviations))
-        message = f"{scanned} turned unevenly: frame {frame} is {deviations[frame] / abs(step):.2g} steps off"
-        raise DataError(Diagnostic(place, message, "a rocking curve has even steps; leave the frames out that are off"))
 
 
 def _as_list(value: Any) -> Iterable[Any]:

@@ -17,8 +17,9 @@ from ...io.read import read_all
 from .aps_34idc import READER
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
-from .diffractometer import GROUP, ScanCircles, parse_diffractometer
+from .diffractometer import GROUP, PREFIX, ScanCircles, parse_diffractometer
 from .geometry_checks import geometry_faults
+from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
 from .schema import SCHEMA
 from .validate import validate, warnings_for
@@ -41,12 +42,14 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
         ConfigError: If the frames do not suit the file.
     """
     section = settings.acquisition
-    indices: list[int] = []
+    selection = FrameSelection((), 0)
 
     def select(sizes: Mapping[str, int]) -> Mapping[str, Index]:
+        nonlocal selection
         if "frame" not in sizes:
             return {}
-        indices[:] = _frame_indices(section, sizes["frame"])
+        indices = _frame_indices(section, sizes["frame"])
+        selection = FrameSelection(tuple(indices), sizes["frame"])
         is_whole = indices == list(range(sizes["frame"]))
         return {"frame": slice(0, sizes["frame"]) if is_whole else indices}
 
@@ -55,12 +58,13 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
     sources = {entry.name: _source(section, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
     acquisition, faults = read_all(path, schema, sources, "crystal", select, readers=(READER,))
     if not faults:
-        stride = _stride(indices)
-        acquisition = _scale_frame_step(acquisition, stride)
+        acquisition, selection = match_readings(acquisition, _series_names(acquisition, circles), selection)
+        acquisition = require_steady_energy(acquisition)
+        acquisition = _scale_frame_step(acquisition, selection.stride)
         acquisition = _mask_saturated(acquisition, section.saturation)
         faults = validate(acquisition)
         if circles is not None and not faults:
-            acquisition = add_reflection(acquisition, circles, stride)
+            acquisition = add_reflection(acquisition, circles, selection)
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
@@ -152,11 +156,11 @@ def _require_whole(indices: list[int], count: int) -> None:
     _log.warning("the frames are sorted as acquisition.frames says: q is indices to grow by its basis in that order")
 
 
-def _stride(indices: list[int]) -> int:
-    """Compute the distance of the selected frames in the file; negative for a curve that is reversed."""
-    if len(indices) < 2:
-        return 1
-    return indices[1] - indices[0] if _is_even(indices) else 1
+def _series_names(acquisition: Acquisition, circles: ScanCircles | None) -> list[str]:
+    """Names of the arrays with a number for each point of the scan, which may be more or fewer than the frames."""
+    names = [entry.name for entry in circles.entries if entry.name.startswith(PREFIX)] if circles else []
+    is_monitor_off = "monitor" in acquisition and len(acquisition["monitor"]) != len(acquisition["images"])
+    return ["wavelength", *names, *(["monitor"] if is_monitor_off else [])]
 
 
 def _scale_frame_step(acquisition: Acquisition, stride: int) -> Acquisition:

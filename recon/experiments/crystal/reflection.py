@@ -4,26 +4,36 @@ from dataclasses import replace
 
 import numpy as np
 
-from ....physics.diffraction.diffractometer import Goniometer, Reflection, compute_reflection
+from ....physics.diffraction.diffractometer import (
+    DetectorView,
+    Goniometer,
+    Reflection,
+    compute_motions,
+    compute_reflection,
+)
 from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
 from .artifacts import find_bragg_peak
-from .diffractometer import GROUP, ScanCircles, goniometer_group, make_goniometer
+from .diffractometer import GROUP, PREFIX, ScanCircles, goniometer_group, make_goniometer
+from .motion import settle_motion
+from .readings import FrameSelection
 from .schema import PATHS
 from .validate import good_voxels
 
 _NEEDED = ("wavelength", "detector_distance", "pixel_size")
+_LEAST_DEFLECTION = 1e-3
+"""Least length of q of a Bragg peak, in units of k: the direct beam is wider."""
 _DIFFERENT = 0.05
 """Relative difference of two bases above which they belong to different scans."""
 
 
-def add_reflection(acquisition: Acquisition, circles: ScanCircles, stride: int) -> Acquisition:
+def add_reflection(acquisition: Acquisition, circles: ScanCircles, selection: FrameSelection) -> Acquisition:
     """Derive the reciprocal basis and the Bragg vector from the circles.
 
     Args:
         acquisition: Acquisition with the circles' readings among its arrays, valid except for its geometry.
         circles: Circles of the scan.
-        stride: Frames of the file from one frame of the acquisition to the next.
+        selection: Frames of the file that the acquisition holds.
 
     Returns:
         The acquisition with the group ``GROUP`` in place of the readings. A basis that it had already is retained.
@@ -39,11 +49,13 @@ def add_reflection(acquisition: Acquisition, circles: ScanCircles, stride: int) 
     if missing:
         remedy = f"name it in the config: {', '.join(f'acquisition.{name}' for name in missing)}"
         raise DataError(Diagnostic(where, f"the steps of q cannot be found without {' and '.join(missing)}", remedy))
-    goniometer = make_goniometer(circles, readings, acquisition.places, frames=len(arrays["images"]), stride=stride)
-    geometry = _at_peak(acquisition, goniometer)
-    if not np.linalg.norm(geometry.basis, axis=1).all():
-        message = "the circles point the detector into the direct beam: q does not turn"
-        raise DataError(Diagnostic(where, message, "give the detector's angles: acquisition.goniometer.angles"))
+    goniometer = make_goniometer(circles, readings, acquisition.places, selection)
+    frame, view = _view_of_peak(acquisition, goniometer)
+    _require_deflection(goniometer, frame, view, where)
+    motions = compute_motions(goniometer.machine, goniometer.at(frame), view)
+    named = {name.removeprefix(PREFIX): place for name, place in acquisition.places.items() if name.startswith(PREFIX)}
+    goniometer = settle_motion(goniometer, motions, named, circles.scanned)
+    geometry = compute_reflection(goniometer.machine, goniometer.at(frame), goniometer.steps, view)
     _require_agreement(acquisition, geometry)
     arrays = {"reciprocal_basis": geometry.basis, "bragg_vector": geometry.bragg_vector} | arrays
     places = {"reciprocal_basis": where, "bragg_vector": where} | dict(acquisition.places)
@@ -51,22 +63,33 @@ def add_reflection(acquisition: Acquisition, circles: ScanCircles, stride: int) 
     return replace(acquisition, arrays=arrays, places=places, groups=groups)
 
 
-def _at_peak(acquisition: Acquisition, goniometer: Goniometer) -> Reflection:
-    """Compute the reciprocal basis and G at the Bragg peak."""
+def _view_of_peak(acquisition: Acquisition, goniometer: Goniometer) -> tuple[int, DetectorView]:
+    """Find the frame of the Bragg peak, and the detector as its brightest pixel sees it."""
     images = acquisition["images"]
     frame, row, column = find_bragg_peak(images.astype(np.float64), good_voxels(acquisition))
     y, x = goniometer.direct_beam or (images.shape[1] // 2, images.shape[2] // 2)
     rows, columns = (float(size) for size in np.broadcast_to(acquisition["pixel_size"], 2))
-    return compute_reflection(
-        goniometer.machine,
-        goniometer.at(frame),
-        goniometer.scanned,
-        goniometer.step,
-        wavelength=float(acquisition["wavelength"]),
-        distance=float(acquisition["detector_distance"]),
-        pixel_size=(rows, columns),
-        offset=(row - y, column - x),
-    )
+    wavelength, distance = float(acquisition["wavelength"]), float(acquisition["detector_distance"])
+    return frame, DetectorView(wavelength, distance, (rows, columns), (row - y, column - x))
+
+
+def _require_deflection(goniometer: Goniometer, frame: int, view: DetectorView, where: str) -> None:
+    """Refuse a detector in the direct beam.
+
+    Raises:
+        DataError: If the peak is at q = 0.
+    """
+    machine = goniometer.machine
+    length = np.linalg.norm(compute_reflection(machine, goniometer.at(frame), {}, view).bragg_vector)
+    if length > _LEAST_DEFLECTION * 2 * np.pi / view.wavelength:
+        return
+    if not machine.detector:
+        message = "no circle turns the detector, and the direct beam is not given: the peak is at q = 0"
+        remedy = "give the pixel (y, x) of the direct beam, also outside the frames: acquisition.goniometer.direct_beam"
+    else:
+        message = "the circles point the detector into the direct beam: q does not turn"
+        remedy = "give the detector's angles: acquisition.goniometer.angles"
+    raise DataError(Diagnostic(where, message, remedy))
 
 
 def _require_agreement(acquisition: Acquisition, geometry: Reflection) -> None:

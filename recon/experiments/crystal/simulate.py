@@ -10,13 +10,14 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.detector import DetectorError, Exposure, expose_scan
+from ....physics.diffraction.beamlines import APS_34IDC
 from ....physics.diffraction.bragg_geometry import (
     GeometryError,
     real_space_steps,
     sample_positions,
     strain_from_density,
 )
-from ....physics.diffraction.diffractometer import APS_34IDC, Reflection, compute_reflection
+from ....physics.diffraction.diffractometer import DetectorView, Reflection, compute_reflection
 from ....physics.phantoms.crystals import Crystal, density, far_field, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
 from ...acquisition import Acquisition
@@ -86,15 +87,8 @@ def _simulate(settings: CrystalSettings, progress: Progress) -> Acquisition:
 def simulated_reflection(section: CrystalSimulation) -> Reflection:
     """Compute the steps of q of the simulated angles, or of an orthogonal grid with steps as long."""
     angles = {"Theta": 0.0, "Chi": 0.0, "Phi": 0.0, "Delta": section.delta, "Gamma": section.gamma}
-    geometry = compute_reflection(
-        APS_34IDC,
-        angles,
-        "Theta",
-        section.rocking_step,
-        wavelength=section.wavelength,
-        distance=section.detector_distance,
-        pixel_size=section.pixel_size,
-    )
+    view = DetectorView(section.wavelength, section.detector_distance, section.pixel_size)
+    geometry = compute_reflection(APS_34IDC, angles, {"Theta": section.rocking_step}, view)
     if section.frame == "skewed":
         return geometry
     return Reflection(np.diag(np.linalg.norm(geometry.basis, axis=1)), geometry.bragg_vector)

@@ -120,7 +120,14 @@ def test_the_result_is_no_worse_than_the_initial_guess(scan: Path, tmp_path: Pat
 
 def test_a_resumed_run_equals_an_uninterrupted_one(scan: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "stopped"
-    for limit in (0.5, 2, 8):  # On a busy machine the first step may take longer than a whole fit on an idle one.
+    for limit in (
+        0.5,
+        0.8,
+        1.2,
+        2,
+        4,
+        8,
+    ):  # On a busy machine the first step may take longer than a whole fit on an idle one.
         first = run_fit(scan, run, "--time-limit", f"{limit} s", "--force")
         assert first.returncode == 75, first.stderr
         if (run / "metrics.jsonl").exists():

@@ -228,7 +228,7 @@ def test_voxels_too_coarse_for_the_light_are_refused() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("simulate.illumination.na=0.7", "dark fields are not simulated"),
+        ("simulate.illumination.na=1.4", "does not travel in the medium"),
         ("simulate.illumination.sources=5", "exceeds its count 3"),
         ("simulate.defocus=[]", "must be a list"),
     ],

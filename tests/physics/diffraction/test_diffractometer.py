@@ -1,6 +1,7 @@
 """Steps of q from a diffractometer's circles: against xrayutilities, by hand, and through files and configs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unflat.physics.diffraction.diffractometer import BEAMLINES, Circle, Diffractometer, compute_reflection
+from unflat.physics.diffraction.beamlines import BEAMLINES
+from unflat.physics.diffraction.diffractometer import (
+    Circle,
+    DetectorView,
+    Diffractometer,
+    Reflection,
+    compute_reflection,
+)
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.configs import parse_config
@@ -19,17 +27,33 @@ from unflat.recon.experiments.crystal.schema import SCHEMA
 from unflat.recon.io.write import write
 
 K = 2 * np.pi / 1.4e-10
-CURVE: dict[str, Any] = {"wavelength": 1.4e-10, "distance": 1.1, "pixel_size": (55e-6, 75e-6)}
+DISTANCE, PIXELS = 1.1, (55e-6, 75e-6)
+VIEW = DetectorView(1.4e-10, DISTANCE, PIXELS)
 SCANS = {
     "34-ID-C": ({"Theta": 0.2, "Chi": 90.0, "Phi": -5.0, "Delta": 32.2, "Gamma": 12.6}, "Theta"),
     "ID01": ({"mu": 0.3, "eta": 17.4, "phi": 20.0, "nu": 3.0, "delta": 35.1}, "eta"),
-    "P10": ({"mu": 0.0, "om": 16.6, "chi": 91.0, "phi": 11.0, "gamma": 2.0, "delta": 33.0}, "om"),
+    "P10": ({"mu": 0.7, "om": 16.6, "chi": 91.0, "phi": 11.0, "gamma": 2.0, "delta": 33.0}, "om"),
+    "NanoMAX": ({"gontheta": 14.0, "gonphi": 7.0, "gamma": 21.0, "delta": 17.0}, "gonphi"),
+    "CRISTAL": ({"mgomega": 13.0, "mgphi": 9.0, "gamma": 11.0, "delta": 24.0}, "mgomega"),
+    "SIXS": ({"beta": 0.5, "mu": 18.0, "omega": 4.0, "gamma": 36.0, "delta": 6.0}, "mu"),
+    "ID27": ({"nath": 5.0}, "nath"),
+    "BM02": ({"mu": 1.5, "th": 15.0, "chi": 3.0, "phi": 8.0, "nu": 12.0, "tth": 31.0}, "th"),
     "other": ({"tilt": 5.0, "turn": 24.0, "arm": 31.0}, "turn"),
 }
-MACHINES = BEAMLINES | {
+MACHINES = {name: beamline.machine for name, beamline in BEAMLINES.items()} | {
     "other": Diffractometer((Circle("tilt", "z"), Circle("turn", "x")), (Circle("arm", "-x"),), "x", "y")
 }
 SHAPE = (24, 28, 32)
+
+
+def reflection(
+    machine: Diffractometer,
+    angles: Mapping[str, float],
+    scanned: str,
+    step: float,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> Reflection:
+    return compute_reflection(machine, angles, {scanned: step}, replace(VIEW, offset=offset))
 
 
 def radians(angles: Mapping[str, float]) -> dict[str, float]:
@@ -51,7 +75,7 @@ class TestAgainstXrayutilities:
         machine = MACHINES[name]
         sample, detector = ([xu_name(c.axis) for c in circles] for circles in (machine.sample, machine.detector))
         convert = xu.QConversion(sample, detector, (1, 0, 0), wl=1.4)
-        rows, columns = CURVE["pixel_size"]
+        rows, columns = PIXELS
         convert.init_area(
             xu_name(machine.rows),
             xu_name(machine.columns),
@@ -59,11 +83,11 @@ class TestAgainstXrayutilities:
             cch2=1 - offset[1],
             Nch1=3,
             Nch2=3,
-            distance=CURVE["distance"],
+            distance=DISTANCE,
             pwidth1=rows,
             pwidth2=columns,
         )
-        given = [np.degrees(np.radians(angles[c.name]) - c.rest) for c in machine.circles]
+        given = [np.degrees(np.radians(angles[c.name]) - c.rest) for c in (*machine.sample, *machine.detector)]
         x, y, z = convert.area(*given, deg=True)
         return np.stack([x, z, y], axis=-1).reshape(3, 3, 3) * 1e10
 
@@ -72,7 +96,7 @@ class TestAgainstXrayutilities:
     def test_q_and_its_steps_agree(self, name: str, offset: tuple[float, float]) -> None:
         (angles, scanned), step = SCANS[name], 0.004
         machine = MACHINES[name]
-        result = compute_reflection(machine, radians(angles), scanned, float(np.radians(step)), offset=offset, **CURVE)
+        result = reflection(machine, radians(angles), scanned, float(np.radians(step)), offset)
         turn = np.eye(3)
         for circle in machine.sample:
             turn = turn @ circle.rotation(float(np.radians(angles[circle.name])))
@@ -91,7 +115,7 @@ class TestByHand:
         """ID01, eta = 2θ/2, delta = 2θ: q bisects the beams, and its step lies across it, dη |q| long."""
         two_theta, step = np.radians(34.0), np.radians(0.005)
         angles = {"mu": 0.0, "eta": two_theta / 2, "phi": 0.0, "nu": 0.0, "delta": two_theta}
-        result = compute_reflection(BEAMLINES["ID01"], angles, "eta", step, **CURVE)
+        result = reflection(MACHINES["ID01"], angles, "eta", step)
         length = 2 * K * np.sin(two_theta / 2)
         up, along = np.cos(two_theta / 2), -np.sin(two_theta / 2)
         np.testing.assert_allclose(result.bragg_vector, length * np.array([along, up, 0.0]), atol=1e-9 * length)
@@ -102,24 +126,24 @@ class TestByHand:
     @pytest.mark.parametrize(("name", "across"), [("ID01", 1.0), ("P10", -1.0)])
     def test_steps_of_pixels_point_down_and_to_the_signed_side(self, name: str, across: float) -> None:
         """At small angles q's steps are the pixels' own: k p/D down, and outboard or inboard."""
-        machine = BEAMLINES[name]
+        machine = MACHINES[name]
         still = {circle.name: circle.rest for circle in machine.circles} | {machine.detector[1].name: 1e-6}
-        result = compute_reflection(machine, still, machine.sample[1].name, 1e-4, **CURVE)
-        rows, columns = (K * size / CURVE["distance"] for size in CURVE["pixel_size"])
+        result = reflection(machine, still, machine.sample[1].name, 1e-4)
+        rows, columns = (K * size / DISTANCE for size in PIXELS)
         np.testing.assert_allclose(result.basis[1], [0.0, -rows, 0.0], atol=1e-5 * rows)
         np.testing.assert_allclose(result.basis[2], [0.0, 0.0, across * columns], atol=1e-5 * columns)
 
     @pytest.mark.parametrize("name", BEAMLINES)
     def test_in_the_direct_beam_q_and_its_step_per_frame_are_zero(self, name: str) -> None:
-        machine = BEAMLINES[name]
+        machine = MACHINES[name]
         still = {circle.name: circle.rest for circle in machine.circles}
-        result = compute_reflection(machine, still, machine.sample[0].name, 1e-4, **CURVE)
+        result = reflection(machine, still, machine.sample[-1].name, 1e-4)
         np.testing.assert_allclose(result.bragg_vector, 0, atol=1e-9 * K)
         np.testing.assert_allclose(result.basis[0], 0, atol=1e-9 * K)
 
     def test_the_horizontal_arms_of_id01_and_p10_open_to_opposite_sides(self) -> None:
         result = [
-            compute_reflection(BEAMLINES[name], radians(angles), scanned, 1e-4, **CURVE).bragg_vector[2]
+            reflection(MACHINES[name], radians(angles), scanned, 1e-4).bragg_vector[2]
             for name, angles, scanned in (
                 ("ID01", {"mu": 0, "eta": 0, "phi": 0, "nu": 20, "delta": 0}, "phi"),
                 ("P10", {"mu": 0, "om": 0, "chi": 90, "phi": 0, "gamma": 20, "delta": 0}, "phi"),
@@ -141,8 +165,8 @@ class TestByHand:
         )
         angles, scanned = SCANS[name]
         turned = radians(angles | {"all": angle, "both": angle})
-        one = compute_reflection(machine, radians(angles), scanned, 1e-4, **CURVE)
-        two = compute_reflection(whole, turned, scanned, 1e-4, **CURVE)
+        one = reflection(machine, radians(angles), scanned, 1e-4)
+        two = reflection(whole, turned, scanned, 1e-4)
         turn = outer.rotation(float(np.radians(angle)))
         np.testing.assert_allclose(two.basis, one.basis @ turn.T, atol=1e-9 * np.abs(one.basis).max())
         np.testing.assert_allclose(two.bragg_vector, turn @ one.bragg_vector, atol=1e-9 * K)
@@ -196,7 +220,7 @@ def read_foreign(tmp_path: Path, *assignments: str, config: str = CONFIG) -> Acq
 
 def expected(frame_angle: float) -> Any:
     angles = {"mu": 0.0, "eta": frame_angle, "phi": 0.0, "nu": 3.0, "delta": 35.0}
-    return compute_reflection(BEAMLINES["ID01"], radians(angles), "eta", float(np.radians(0.005)), **CURVE)
+    return reflection(MACHINES["ID01"], radians(angles), "eta", float(np.radians(0.005)))
 
 
 class TestInFiles:
@@ -257,10 +281,16 @@ class TestInFiles:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("angles={eta: /eta, delta: 35 deg}", r"eta at 17\.1\d* rad is more than a turn; it looks like degrees.*deg'"),
+        (
+            "angles={eta: /eta, delta: 35 deg}",
+            r"unit is not stated, and 17 to 17\.115 look like degrees; .*'/eta in deg",
+        ),
         ("angles={eta: /eta in deg, delta: 35.0}", r"delta at 35 rad is more than half a turn; it looks like degrees"),
         ("angles={delta: 35 deg}", r"no circle's readings differ.*goniometer\.scanned \(one of mu, eta, phi\)"),
-        ("angles={delta: /eta in deg, eta: 17 deg}", r"delta of the detector moved during the scan, by 0\.115 degrees"),
+        (
+            "angles={delta: /eta in deg, eta: 17 deg}",
+            r"delta of the detector moved .*, by 0\.115 degrees, and no circle",
+        ),
         ("angles={eta: /eta in deg}", r"point the detector into the direct beam"),
         ("angles={eta: /etta in deg, delta: 35 deg}", r"nothing of that name.*did you mean '/eta'"),
         ("angles={eta: /eta in mm, delta: 35 deg}", r"is in 'mm', which is no angle"),

@@ -1,0 +1,53 @@
+"""Test of a fit without absorption: whether the specimen absorbs, by linear theory.
+
+Refraction redistributes light, absorption removes it, and a model of refraction alone explains lost light by a contrast
+that is too strong. The closed-form linear reconstruction with absorption and without it, both judged by views that were
+withheld from them, tell the two apart within seconds: on phase objects, weak or strong, absorption explains nothing
+more (ratio 0.89 to 1.1), on a stained cell it does (0.7).
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .initial_guess import FACTORS, STRENGTH, invert_born_model
+from .likelihood import CellLikelihood
+
+POOR_RESIDUAL = 0.3
+"""Residual of a fit above which the test is made."""
+_MOST_VIEWS = 48
+
+
+def absorption_ratio(likelihood: CellLikelihood) -> float | None:
+    """Compute the residual of linear theory with absorption, over that without.
+
+    Args:
+        likelihood: Likelihood of a fit without absorption.
+
+    Returns:
+        The ratio; None for complex fields, turning specimens, or too few bright fields.
+    """
+    split = likelihood.split()
+    fitted, withheld = (views[likelihood.is_bright[views]] for views in (split.fitted, split.withheld))
+    if likelihood.is_field or "rotation" in likelihood.acquisition or len(fitted) < 4 or not len(withheld):
+        return None
+    fitted = fitted[np.unique(np.linspace(0, len(fitted) - 1, _MOST_VIEWS).astype(int))]
+    residuals = [_linear_residual(_with_absorption(likelihood, absorbs), fitted, withheld) for absorbs in (False, True)]
+    return residuals[1] / residuals[0]
+
+
+def _with_absorption(likelihood: CellLikelihood, absorbs: bool) -> CellLikelihood:
+    settings = likelihood.settings
+    physics = settings.physics.model_copy(update={"absorption": absorbs})
+    return replace(likelihood, settings=settings.model_copy(update={"physics": physics}))
+
+
+def _linear_residual(likelihood: CellLikelihood, fitted: np.ndarray, withheld: np.ndarray) -> float:
+    """Compute the residual of withheld views for the linear inverse of the fitted ones, at its best scale."""
+    inverse = invert_born_model(likelihood, fitted, STRENGTH)
+    nuisance = {name: jnp.asarray(value) for name, value in likelihood.nuisance_parameters.items()}
+    batch = likelihood.batch(withheld, withheld=True)
+    losses = jax.jit(lambda values: likelihood.losses(values, nuisance, batch))
+    return min(likelihood.metric(np.asarray(losses(factor * inverse))) for factor in FACTORS)
