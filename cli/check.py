@@ -60,6 +60,8 @@ def _read(kind: Experiment, settings: Any, path: Path, problems: list[UnflatErro
     units = {entry.name: f" {entry.unit}" for entry in kind.schema if entry.unit != "1"}
     for name, array in measured.arrays.items():
         console.print_line(f"  {name}: {_summary(array)}{units.get(name, '')}")
+    for note in measured.notes:
+        console.print_line(f"  {note}")
     return measured
 
 

@@ -53,6 +53,7 @@ class Acquisition:
         attributes: Further metadata (detector gain, specimen's name).
         places: Place of each array for messages (``scan.h5:/I_raw``); empty for simulated arrays.
         groups: Further parts by their path in the file (``/instrument/goniometer``).
+        notes: Sentences on what was read that the config did not name, or not as the config names it.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class Acquisition:
     attributes: Mapping[str, float | str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]

@@ -107,6 +107,8 @@ def run_method(
         ) as folder,
     ):
         folder.write_config(dump_commented(config))
+        for note in acquisition.notes if acquisition is not None else ():
+            _log.info("%s", note)
         provenance = described | {"config": chosen, "device": str(device)}
         context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason)
         start = time.monotonic()

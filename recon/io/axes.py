@@ -99,7 +99,7 @@ def _squeeze(array: LazyArray) -> LazyArray | None:
         values = array.fetch(tuple(full))
         return values.reshape([values.shape[axis] for axis in remaining])
 
-    return LazyArray(tuple(array.shape[axis] for axis in remaining), array.dtype, fetch, array.attributes)
+    return replace(array, shape=tuple(array.shape[axis] for axis in remaining), fetch=fetch)
 
 
 def _expand(array: LazyArray, axes: tuple[str, ...]) -> LazyArray | None:
@@ -110,7 +110,7 @@ def _expand(array: LazyArray, axes: tuple[str, ...]) -> LazyArray | None:
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
         return array.fetch(index[1:])[None][index[0]]
 
-    return LazyArray((1, *array.shape), array.dtype, fetch, array.attributes)
+    return replace(array, shape=(1, *array.shape), fetch=fetch, block=1)
 
 
 def _broadcast(array: LazyArray, axes: tuple[str, ...], sizes: dict[str, int]) -> LazyArray | None:
@@ -152,4 +152,7 @@ def _shape_fault(item: ResolvedArray, sizes: dict[str, int]) -> Diagnostic:
         low, high = (f"{value * item.factor:.7g} {item.entry.unit}" for value in (readings.min(), readings.max()))
         message = f"{item.entry.name} changes from {low} to {high} within its {readings.size} readings"
         return Diagnostic(item.place, message, "one number is needed: a scan of it is not read")
-    return Diagnostic(item.place, message, remedy if len(item.entry.axes[0]) > 1 and len(item.array.shape) > 1 else "")
+    remedy = remedy if len(item.entry.axes[0]) > 1 and len(item.array.shape) > 1 else ""
+    if item.array.origin and not item.entry.required:  # The config did not ask for it.
+        remedy = f"{remedy}; or leave it out: acquisition.{item.entry.name}: null".removeprefix("; ")
+    return Diagnostic(item.place, message, remedy)

@@ -36,6 +36,8 @@ class LazyArray:
             ``view`` (images without a further name), ``y``, ``x``.
         labels: Names of the samples along an axis, such as those of the channels.
         remarks: Sentences for whoever uses the array: parts of the file that it leaves out, assumptions.
+        origin: Place in the file, where it is not that at which the array was asked for.
+        block: Number of samples of the first axis that are stored, and best read, together.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +47,8 @@ class LazyArray:
     axes: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    origin: str = ""
+    block: int = 1
 
     @property
     def size(self) -> int:
@@ -56,9 +60,9 @@ class LazyArray:
         return self.fetch(tuple(slice(None) for _ in self.shape))
 
     @classmethod
-    def of(cls, array: np.ndarray, attributes: Mapping[str, Any] | None = None) -> "LazyArray":
+    def of(cls, array: np.ndarray, attributes: Mapping[str, Any] | None = None, origin: str = "") -> "LazyArray":
         """Wrap an array in memory."""
-        return cls(array.shape, array.dtype, lambda index: take(array, index), attributes or {})
+        return cls(array.shape, array.dtype, lambda index: take(array, index), attributes or {}, origin=origin)
 
     def transposed(self, axes: tuple[int, ...]) -> "LazyArray":
         """Return the array with its axes in another order, as ``np.transpose`` does."""
@@ -70,7 +74,7 @@ class LazyArray:
             return self.fetch(tuple(stored)).transpose(axes)
 
         names = tuple(self.axes[a] for a in axes) if self.axes else ()
-        return replace(self, shape=tuple(self.shape[a] for a in axes), fetch=fetch, axes=names)
+        return replace(self, shape=tuple(self.shape[a] for a in axes), fetch=fetch, axes=names, block=1)
 
     def at(self, axis: int, sample: int) -> "LazyArray":
         """Return one sample along an axis, without that axis."""

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError, Diagnostic
 from .cxi import CxiArrayTree, is_cxi
 from .hdf5 import Hdf5ArrayTree, open_hdf5
+from .hdf5_common import text_of
 from .image_folder import open_folder
 from .image_stack import open_stack
 from .inputs import record_input
 from .lazy_arrays import ArrayTree
 from .matlab import open_matlab5
+from .nexus import NexusArrayTree
 from .npz import open_npz
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -62,11 +65,19 @@ def open_tree(path: Path, readers: Sequence[Reader] = ()) -> Iterator[ArrayTree]
         form = _format(path, readers)
         if form in ("HDF5", "MATLAB v7.3"):
             with open_hdf5(path) as file:
-                yield CxiArrayTree(path, file) if is_cxi(file) else Hdf5ArrayTree(path, file, form)
+                yield _hdf5_tree(path, file, form)
         else:
             opener = {"TIFF": open_stack, "NPZ": open_npz, "MATLAB v5": open_matlab5}[form]
             with opener(path) as tree:
                 yield tree
+
+
+def _hdf5_tree(path: Path, file: Any, form: str) -> ArrayTree:
+    """Present an open HDF5 file by the conventions that it follows."""
+    if is_cxi(file):
+        return CxiArrayTree(path, file)
+    is_plain = form != "HDF5" or text_of(file.attrs.get("format", "")).startswith("unflat")  # MATLAB's, and our own.
+    return Hdf5ArrayTree(path, file, form) if is_plain else NexusArrayTree(path, file)
 
 
 def _format(path: Path, readers: Sequence[Reader]) -> str:

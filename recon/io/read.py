@@ -94,7 +94,7 @@ def read_all(
     faults += _check_all(schema, arrays, places, indices)
     masks = _find_mask(schema, arrays)
     arrays = {name: fill_masked(array, mask_for(array, masks)) for name, array in arrays.items()}
-    return Acquisition(kind, arrays, str(path), truth, attributes, places), faults
+    return Acquisition(kind, arrays, str(path), truth, attributes, places, notes=_origins(matched)), faults
 
 
 def _log_remarks(resolved: Sequence[ResolvedArray]) -> None:
@@ -172,11 +172,20 @@ def _contradiction(tree: ArrayTree, item: ResolvedArray, source: Source | Comple
     if not is_comparable or np.allclose(given, stored, rtol=0.01, atol=0):
         return []
     message = f"the config says {_format(given)} m, the file {_format(stored)} m ({own.place})"
+    if own.array.origin:  # Not a name of ours: programs fill such numbers in unasked.
+        logger.warning("%s: %s; the config's is taken", item.place, message)
+        return []
     remedy = "correct the config, or leave it out to believe the file"
     thousands = np.log10(given / stored[: given.size]) / 3
     if np.allclose(thousands, np.round(thousands), atol=0.01):
         remedy = f"a unit is missing: they differ by a factor of 1e{3 * round(float(thousands[0])):d}; {remedy}"
     return [Diagnostic(item.place, message, remedy)]
+
+
+def _origins(matched: Sequence[MatchedArray]) -> tuple[str, ...]:
+    """Name the arrays that were found where neither config nor our own layout has them, in sentences."""
+    items = [(item.resolved.entry.name, item.resolved.array) for item in matched]
+    return tuple(f"{name} from {array.origin}" for name, array in items if array.origin)
 
 
 def _missing_faults(tree: ArrayTree, schema: Sequence[Entry], names: set[str]) -> list[Diagnostic]:
@@ -217,8 +226,6 @@ def _fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:
     if stored.dtype.kind == "c" and entry.dtype != "complex":
         remedy = "name it as acquisition.field" if entry.name == "images" else ""
         raise DataError(Diagnostic(item.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
-    if entry.dtype == "exact":
-        return stored
     if entry.dtype == "integer":
         return (stored != 0).astype(np.uint8) if entry.hides else stored.astype(np.int64)
     is_measured = entry.path.startswith("/measurement/")

@@ -14,6 +14,7 @@ from ..config.units import conversion_factor
 from ..errors import DataError, Diagnostic
 from .hdf5_common import ROOT_ATTRIBUTES
 from .lazy_arrays import ArrayTree, Index, LazyArray
+from .patterns import find_array
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ def resolve(tree: ArrayTree, entry: Entry, source: Source | ComplexSource | None
         return ResolvedArray(entry, LazyArray.of(source.value), 1.0, f"acquisition.{entry.name}")
     path, _, order = source.path.partition(" as ")
     path = path.strip()
-    place = f"{tree.path}:{path}" + (f"@{source.attribute}" if source.attribute else "")
-    array = _attribute(tree, path, source.attribute) if source.attribute else tree.array(path)
+    array = find_array(tree, path, max(map(len, entry.axes)), source.attribute)
     if array is None:
         if path == entry.path and not source.attribute:
             return None
         raise DataError(_unknown_name(tree, entry, path, source.attribute))
+    place = f"{tree.path}:{array.origin or path}" + (f"@{source.attribute}" if source.attribute else "")
     unit = source.unit or _unit_in_file(array, entry)
     if entry.photon and is_energy(unit):
         array, unit = _wavelengths(array, unit, place), ""
@@ -104,13 +105,6 @@ def missing_diagnostic(tree: ArrayTree, entry: Entry, *others: Entry) -> Diagnos
     return Diagnostic(str(tree.path), f"the file holds {'neither' if others else 'no'} {required}", remedy)
 
 
-def _attribute(tree: ArrayTree, path: str, name: str) -> LazyArray | None:
-    attributes = tree.attributes(path)
-    if attributes is None or name not in attributes:
-        return None
-    return LazyArray.of(np.asarray(attributes[name]))
-
-
 def _wavelengths(energies: LazyArray, unit: str, place: str) -> LazyArray:
     """Present photon energies in a unit as wavelengths [m]."""
 
@@ -121,7 +115,7 @@ def _wavelengths(energies: LazyArray, unit: str, place: str) -> LazyArray:
             raise DataError(Diagnostic(place, message, "set acquisition.wavelength, as '9 keV' or '0.138 nm'"))
         return np.asarray(PLANCK_TIMES_LIGHT / (values * conversion_factor(unit, "J")))
 
-    return LazyArray(energies.shape, np.dtype(float), fetch)
+    return LazyArray(energies.shape, np.dtype(float), fetch, origin=energies.origin)
 
 
 def _unit_in_file(array: LazyArray, entry: Entry) -> str:

@@ -29,7 +29,6 @@ _FILES = (
     "profiles.csv",
     "network.h5",
     "teacher.h5",
-    "cells.csv",
     "scores.csv",
     "classes.csv",
     REPORT,
