@@ -163,8 +163,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except UnflatError as error:
         for fault in error.faults:
             console.error(str(fault))
+        if console.is_debugging():
+            traceback.print_exc()
         return error.status
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # Click takes the end of any file for that of the terminal's input.
+            return _unexpected(error.__cause__)
         console.error("interrupted")
         return ExitStatus.INTERRUPTED
     except ClosedPipe:

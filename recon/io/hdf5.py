@@ -1,6 +1,5 @@
 """HDF5 files, and MATLAB's v7.3 files, which are HDF5 with the axes in reverse order."""
 
-import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ import h5py
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from .lazy_arrays import Index, LazyArray, take
+from .guard import GuardedTree, guard
+from .hdf5_faults import explain
+from .lazy_arrays import ArrayTree, Index, LazyArray, take
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Hdf5ArrayTree:
         return None if node is None else plain_attributes(node)
 
 
+def file_of(tree: ArrayTree) -> Any:
+    """Return the open HDF5 file of a tree; None for other formats."""
+    return getattr(tree.tree if isinstance(tree, GuardedTree) else tree, "file", None)
+
+
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[Any]:
     """Open an HDF5 file for reading.
@@ -54,10 +60,8 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     Raises:
         DataError: If it is truncated, locked, or no HDF5 at all.
     """
-    try:
+    with guard(path, explain=explain(str(path))):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(_opening_fault(path, error)) from error
     with file:
         yield file
 
@@ -136,11 +140,8 @@ def _lazy_array(dataset: Any, place: str) -> LazyArray:
     pair = parts is not None and len(parts) == 2 and tuple(p[0].lower() for p in parts) == ("r", "i")
 
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        try:
-            stored = _select(dataset, index)
-        except OSError as error:
-            raise DataError(_reading_fault(place, error)) from error
-        array = np.asarray(stored)
+        with guard(place, explain=explain(place)):
+            array = np.asarray(_select(dataset, index))
         return array[parts[0]] + 1j * array[parts[1]] if pair else array
 
     dtype = np.dtype(complex) if pair else dataset.dtype
@@ -161,26 +162,3 @@ def _select(dataset: Any, index: tuple[Index, ...]) -> np.ndarray:
 def _reverse_axes(array: LazyArray) -> LazyArray:
     """Reverse the order of axes: MATLAB writes its first axis fastest, and sizes shall read as they do in MATLAB."""
     return array.transposed(tuple(reversed(range(len(array.shape)))))
-
-
-def _opening_fault(path: Path, error: OSError) -> Diagnostic:
-    text = str(error).lower()
-    if "truncated" in text or "eof" in text:
-        remedy = "copy or acquire it again; the writer was stopped before it ended"
-        return Diagnostic(str(path), "the HDF5 file is truncated: its end is missing", remedy)
-    if isinstance(error, BlockingIOError) or "unable to lock" in text:
-        return Diagnostic(
-            str(path), "the file is being written by another program", "wait until the writer has closed it"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Diagnostic(str(path), "no permission to read it", f"chmod u+r '{path}', or ask its owner")
-    reason = " ".join(str(error).split())
-    return Diagnostic(str(path), f"cannot be opened as HDF5: {reason}", "the file is damaged: copy or acquire it again")
-
-
-def _reading_fault(place: str, error: OSError) -> Diagnostic:
-    text = str(error)
-    if "filter" in text and ("not" in text or "required" in text):
-        return Diagnostic(place, "is compressed by a filter that is not installed", "pip install hdf5plugin")
-    reason = " ".join(text.split())
-    return Diagnostic(place, f"cannot be read: {reason}", "the file is damaged: copy or acquire it again")

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 import h5py
 
 from ..errors import DataError, Diagnostic
+from .guard import COPY_AGAIN, guard
+from .hdf5_faults import explain
 from .json_text import parse_json
 
 FORMAT_VERSION = "1.0"
@@ -45,10 +46,10 @@ def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, d
 
 @contextmanager
 def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
-    """Open one of our files for reading, with every fault of the file reported in one line.
+    """Open an HDF5 file for a block that does no more than read it, with every fault reported in one line.
 
-    A fault of the file is an error raised inside h5py: a name that is missing, a group in place of a dataset, a chunk
-    that cannot be decoded. Errors of the code in the block pass unchanged.
+    Whatever the block raises is a fault of the file: a name that is missing, a group in place of a dataset, a chunk
+    that cannot be decoded, text in place of a number.
 
     Args:
         path: The file.
@@ -62,25 +63,9 @@ def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
     """
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
-    try:
-        with h5py.File(path) as file:
-            _require_format(path, file, format_names)
-            yield file
-    except Exception as error:
-        if not _is_raised_by_h5py(error):
-            raise
-        text = str(error).strip("\"'").splitlines()
-        raise DataError(
-            Diagnostic(str(path), f"cannot be read: {text[0] if text else type(error).__name__}", _remedy(path))
-        ) from error
-
-
-def _is_raised_by_h5py(error: Exception) -> bool:
-    """Whether the innermost frame of an error's traceback lies in h5py."""
-    module = ""
-    for frame, _ in walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__", ""))
-    return module.partition(".")[0] == "h5py"
+    with guard(path, explain=explain(str(path))), h5py.File(path) as file:
+        _require_format(path, file, format_names)
+        yield file
 
 
 def text_of(value: object) -> str:
@@ -98,7 +83,7 @@ def read_json(dataset: h5py.Dataset) -> Any:
         return parse_json(text_of(dataset[()]))
     except ValueError as error:
         place = f"{dataset.file.filename}:{dataset.name}"
-        raise DataError(Diagnostic(place, f"is no JSON ({error})", "the file is truncated: copy it again")) from error
+        raise DataError(Diagnostic(place, f"is no JSON ({error})", COPY_AGAIN)) from error
 
 
 def number_or_text(value: object) -> float | str:
@@ -126,11 +111,3 @@ def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None
         message = f"a file of the format {own!r}" if own else "not one of our files (it has no format attribute)"
         raise DataError(Diagnostic(str(path), f"{message}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
     require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))
-
-
-def _remedy(path: Path) -> str:
-    return (
-        "the file is truncated or not HDF5: copy it again"
-        if not h5py.is_hdf5(path)
-        else "the file is truncated or incomplete"
-    )

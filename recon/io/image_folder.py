@@ -11,6 +11,7 @@ import numpy as np
 
 from ..config.units import is_number
 from ..errors import DataError, Diagnostic
+from .guard import first_line, guard
 from .image_stack import open_stack
 from .lazy_arrays import IMAGES, Index, LazyArray, take
 from .tiff import natural_order
@@ -31,10 +32,8 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
     """
     if not folder.is_dir():
         raise DataError(Diagnostic(str(folder), "there is no such folder", "check the name"))
-    try:
+    with guard(folder, "the folder"):
         entries = sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name))
-    except OSError as error:
-        raise DataError(Diagnostic(str(folder), f"cannot be read: {error.strerror}")) from error
     tree = Folder(folder, tuple(entry.name for entry in entries if entry.is_file()), pattern)
     if tree.array(IMAGES) is None:
         problem = f"no file matches {pattern!r}" if pattern else "the folder holds no TIFF"
@@ -114,11 +113,16 @@ def _read_file(path: Path) -> LazyArray:
 
 def _read_table(path: Path) -> np.ndarray:
     """Read a table of numbers; a first line of column names is skipped."""
-    try:
+    with guard(path, explain=lambda error: _no_table(path, error)):
         if path.suffix.lower() == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [re.split(r"[,;\s]+", line.strip()) for line in lines if line.strip() and line.lstrip()[0] not in "#%"]
         return np.squeeze(np.array(rows if not rows or is_number(rows[0][0]) else rows[1:], float))
-    except (OSError, ValueError) as error:
-        raise DataError(Diagnostic(str(path), f"is no table of numbers: {error}")) from error
+
+
+def _no_table(path: Path, error: Exception) -> Diagnostic | None:
+    """Return the fault of a file that can be read, and holds no numbers; None for a damaged one."""
+    if type(error) is not ValueError:
+        return None
+    return Diagnostic(str(path), f"is no table of numbers: {first_line(error)}", "write one row of numbers a line")

@@ -7,7 +7,7 @@ file whose series differ, each stands at ``/series/0``, ``/series/1``….
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .guard import guard
 from .image_axes import ImageChoice, take_image
 from .lazy_arrays import IMAGES, PIXEL_SIZE, PLANE_Z, LazyArray, LazyArrays
-from .tiff import TiffMetadata, damage_reported, open_tiff
+from .tiff import TiffMetadata, open_tiff
 from .tiff_series import ImageSeries, read_series, stack_positions
 
 _LARGEST_DISAGREEMENT = 0.02
@@ -32,8 +33,11 @@ def open_stack(path: Path) -> Iterator[LazyArrays]:
     Raises:
         DataError: If the file is damaged.
     """
-    with damage_reported(path), open_tiff(path) as tiff:
-        yield LazyArrays(path, "OME-TIFF" if tiff.is_ome else "TIFF", *_arrays(tiff, path))
+    with ExitStack() as stack:
+        with guard(path, "the TIFF"):
+            tiff = stack.enter_context(open_tiff(path))
+            tree = LazyArrays(path, "OME-TIFF" if tiff.is_ome else "TIFF", *_arrays(tiff, path))
+        yield tree
 
 
 def read_image(

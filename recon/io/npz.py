@@ -3,8 +3,6 @@
 A volume has the axes ``z``, ``y``, ``x`` [m], one array for each quantity, and ``unflat``, a line of JSON.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,11 +13,10 @@ import numpy as np
 from ..errors import DataError, Diagnostic
 from ..sampled import Point3, Quantity
 from ..volume import Volume
+from .guard import guard
 from .lazy_arrays import LazyArray, LazyArrays
 from .metadata import KEY, assemble, even_axes, metadata_json, require_spacing
 from .phasing_programs import read_phased
-
-_AGAIN = "copy or acquire it again"
 
 
 @contextmanager
@@ -29,19 +26,16 @@ def open_npz(path: Path) -> Iterator[LazyArrays]:
     Raises:
         DataError: If the archive is damaged or holds no arrays.
     """
-    try:
+    with guard(path, "the NPZ archive"):
         archive = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(Diagnostic(str(path), f"the NPZ archive is damaged: {error}", _AGAIN)) from error
     with archive:
         arrays = {}
         for name in archive.files:
-            try:
-                arrays[f"/{name}"] = LazyArray.of(np.asarray(archive[name]))
-            except ValueError:  # Python objects, which would run code when loaded.
-                continue
-            except (OSError, zipfile.BadZipFile, zlib.error) as error:
-                raise DataError(Diagnostic(f"{path}:/{name}", f"cannot be read: {error}", _AGAIN)) from error
+            with guard(f"{path}:/{name}", "the array"):
+                try:
+                    arrays[f"/{name}"] = LazyArray.of(np.asarray(archive[name]))
+                except ValueError:  # Python objects, which would run code when loaded.
+                    continue
         yield LazyArrays(path, "NPZ", arrays)
 
 

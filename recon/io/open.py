@@ -1,13 +1,14 @@
 """Opening of measurements of all formats, which are identified by the first bytes of the file."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, Diagnostic
 from .cxi import CxiArrayTree, is_cxi
+from .guard import COPY_AGAIN, guard, guard_tree, opening_fault
 from .hdf5 import Hdf5ArrayTree, open_hdf5
 from .hdf5_common import text_of
 from .image_folder import open_folder
@@ -29,11 +30,8 @@ class Reader:
 
     Args:
         format: Name of the format, for messages.
-        matches: Test whether a path is of this format; must be quick and must not raise for a path that exists.
-        open: Open a path as a tree of arrays.
-
-    Raises:
-        DataError: From ``open``, if the path is truncated or incomplete.
+        matches: Test whether a path is of this format; must be quick.
+        open: Open a path as a tree of arrays. Whatever it raises is reported as a fault of the file.
     """
 
     format: str
@@ -53,6 +51,15 @@ def open_tree(path: Path, readers: Sequence[Reader] = ()) -> Iterator[ArrayTree]
         DataError: If it is missing, forbidden, truncated, or of no format that is known.
     """
     record_input(path, "its acquisition")
+    with ExitStack() as stack:
+        with guard(path):
+            tree = stack.enter_context(_open_any(path, readers))
+        yield guard_tree(tree)
+
+
+@contextmanager
+def _open_any(path: Path, readers: Sequence[Reader]) -> Iterator[ArrayTree]:
+    """Open a path by the reader of its format."""
     reader = next((reader for reader in readers if path.exists() and reader.matches(path)), None)
     if reader is not None:
         with reader.open(path) as tree:
@@ -98,7 +105,7 @@ def _format(path: Path, readers: Sequence[Reader]) -> str:
         return "MATLAB v5"
     readable = ", ".join((*_READABLE, *(reader.format for reader in readers))) + " can be read"
     if not head:
-        raise DataError(Diagnostic(str(path), "the file is empty", "copy or acquire it again"))
+        raise DataError(Diagnostic(str(path), "the file is empty", COPY_AGAIN))
     if path.suffix.lower() in (".h5", ".hdf5", ".hdf", ".nxs", ".cxi"):
         message = f"is no HDF5 file, though its name says so: it begins with {head[:8]!r}"
         raise DataError(Diagnostic(str(path), message, readable))
@@ -116,12 +123,8 @@ def first_bytes(path: Path, count: int) -> bytes:
             return stream.read(count)
     except FileNotFoundError as error:
         raise DataError(Diagnostic(str(path), "there is no such file", _nearest(path))) from error
-    except PermissionError as error:
-        raise DataError(
-            Diagnostic(str(path), "no permission to read it", f"chmod u+r '{path}', or ask its owner")
-        ) from error
     except OSError as error:
-        raise DataError(Diagnostic(str(path), f"cannot be read: {error.strerror}")) from error
+        raise DataError(opening_fault(str(path), error)) from error
 
 
 def _nearest(path: Path) -> str:

@@ -28,6 +28,7 @@ from jaxtyping import Complex, Shaped
 from ..errors import DataError, Diagnostic
 from ..sampled import Quantity
 from ..volume import Volume, centred_axis
+from .guard import guard
 from .hdf5_common import text_of
 
 ORDER = ("frame", "y", "x")
@@ -130,11 +131,8 @@ def read_phased(path: Path, axes: Sequence[str] | None = None) -> Volume | None:
         return None if file is None else read_phased(file, axes)
     hdf5 = dict.fromkeys((".h5", ".hdf5", ".cxi"), _read_hdf5)
     reader = {".npy": _read_npy, ".npz": _read_npz, **hdf5}.get(path.suffix.lower())
-    try:
+    with guard(path):
         arrays = reader(path) if reader else None
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(Diagnostic(str(path), f"cannot be read: {reason}", "copy it again")) from error
     if arrays is None:
         return None
     density, support, convention, choice = arrays

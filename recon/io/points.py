@@ -19,6 +19,7 @@ from ..config.units import dimension_of, is_number, si_factor
 from ..errors import ConfigError, DataError, Diagnostic
 from ..sampled import Quantity, Sampled
 from .atomic import open_for_arrays, write_atomically
+from .guard import first_line, guard
 from .hdf5_common import open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
@@ -51,10 +52,8 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
         raise ConfigError(str(error)) from error
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
-    try:
+    with guard(path, explain=lambda error: _no_points(path, error)):
         points = reader(path, factor)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise DataError(Diagnostic(str(path), f"cannot be read as points: {error}", "give columns z, y, x")) from error
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
         raise DataError(
             Diagnostic(str(path), f"holds an array of the shape {points.shape}", "points are (n, 3): z, y, x")
@@ -65,6 +64,13 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
             Diagnostic(str(path), f"point {wrong[0] + 1} is not finite ({wrong.size} in all)", "remove them")
         )
     return points
+
+
+def _no_points(path: Path, error: Exception) -> Diagnostic | None:
+    """Return the fault of a file that can be read, and lacks coordinates; None for a damaged file."""
+    if type(error) not in (KeyError, TypeError, ValueError):
+        return None
+    return Diagnostic(str(path), f"cannot be read as points: {first_line(error)}", "give columns z, y, x")
 
 
 def line_points(start: Sequence[float], end: Sequence[float], count: int) -> Float[np.ndarray, "n 3"]:

@@ -17,7 +17,8 @@ from ..errors import DataError, Diagnostic
 from ..volume import Volume
 from .axes import MatchedArray, match_axes
 from .checks import check_mask, check_numbers, fill_masked, mask_for
-from .hdf5 import Hdf5ArrayTree
+from .guard import guard
+from .hdf5 import file_of
 from .hdf5_common import FORMAT_VERSION, ROOT_ATTRIBUTES, require_version
 from .image_axes import ImageChoice, choose_parts
 from .lazy_arrays import ArrayTree, Index
@@ -274,11 +275,13 @@ def _check_all(
 
 def _read_truth(tree: ArrayTree, kind: str) -> Volume | None:
     """Read the true specimen; None if the file is not ours or has none."""
-    if not isinstance(tree, Hdf5ArrayTree) or "truth" not in tree.file or not _is_ours(tree):
+    file = file_of(tree)
+    if file is None or not _is_ours(tree):
         return None
     from .volume_hdf5 import read_group
 
-    return read_group(tree.file["truth"], kind)
+    with guard(f"{tree.path}:/truth", "the volume"):
+        return read_group(file["truth"], kind) if "truth" in file else None
 
 
 def _is_ours(tree: ArrayTree) -> bool:

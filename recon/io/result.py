@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import h5py
-
 from ..errors import DataError, Diagnostic
 from ..model import Model
 from ..volume import Volume
 from . import model_file
-from .hdf5_common import text_of
+from .hdf5_common import open_checked, text_of
 from .volume_formats import read_volume
 
 _RESULTS = (model_file.FILE_NAME, "volume.h5")
@@ -38,10 +36,8 @@ def read_result(path: Path) -> Model | Volume:
 
 def _is_model(path: Path) -> bool:
     """Return whether a file is HDF5 with the ``format`` attribute of a model."""
-    if not h5py.is_hdf5(path):
-        return False
     try:
-        with h5py.File(path) as file:
+        with open_checked(path) as file:
             return text_of(file.attrs.get("format", "")) == model_file.FORMAT
-    except OSError:  # The reader of volumes reports a truncated file.
+    except DataError:  # The reader of volumes reports a damaged file, and reads those that are no HDF5.
         return False

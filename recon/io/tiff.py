@@ -3,7 +3,6 @@
 import logging
 import math
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,11 +12,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..config.units import conversion_factor
-from ..errors import DataError, Diagnostic
 from ..sampled import Point3
 from .metadata import KEY, UNKNOWN_SPACING
 
-COPY_AGAIN = "copy or acquire it again"
 SIGNIFICANT_DIGITS = 12
 """Significant digits of a physical size: as many as survive the division by a micrometre."""
 
@@ -169,13 +166,3 @@ def open_tiff(source: Path | BytesIO) -> Iterator[Any]:
             yield tiff
     finally:
         logger.setLevel(level)
-
-
-@contextmanager
-def damage_reported(path: Path) -> Iterator[None]:
-    """Report in one line that a TIFF is damaged, whatever its reader raises."""
-    try:
-        yield
-    except (OSError, ValueError, IndexError, KeyError, struct.error, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(Diagnostic(str(path), f"the TIFF is damaged: {reason}", COPY_AGAIN)) from error

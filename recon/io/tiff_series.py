@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .guard import COPY_AGAIN
 from .lazy_arrays import Index, LazyArray, take
-from .tiff import COPY_AGAIN, TiffMetadata, parse_ome_images, read_metadata
+from .tiff import TiffMetadata, parse_ome_images, read_metadata
 
 _AXES = {
     "Y": "y",

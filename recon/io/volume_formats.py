@@ -16,8 +16,7 @@ also have ``outline(path)``. They are imported when they are needed.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +28,7 @@ from ..errors import ConfigError, DataError, Diagnostic
 from ..sampled import Point3
 from ..volume import Volume
 from .atomic import write_atomically
+from .guard import guard
 from .metadata import NoSpacingError, even_axes
 from .phasing_programs import read_phased
 
@@ -134,7 +134,8 @@ def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = 
     if path.is_dir() or path.suffix.lower() == ".npy":
         return _read_phased(path)
     form = require_format(path)
-    with _damage_reported(path):
+    _require_file(path)
+    with guard(path, f"the {form.name} file"):
         volume: Volume = form.functions.read(path, known, kind)
     if known is None:
         return volume
@@ -171,24 +172,19 @@ def outline(path: Path) -> Volume | None:
     form = find_format(path)
     if form is None or not form.has_outline or not path.is_file():
         return None
-    with _damage_reported(path):
+    with guard(path, f"the {form.name} file"):
         volume: Volume | None = form.functions.outline(path)
     return volume
 
 
-@contextmanager
-def _damage_reported(path: Path) -> Iterator[None]:
-    """Report in one line that a file cannot be read."""
+def _require_file(path: Path) -> None:
+    """Raise an error if there is no such file.
+
+    Raises:
+        DataError: If there is none.
+    """
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
-    try:
-        yield
-    except DataError:
-        raise
-    except Exception as error:  # Readers of other programs' formats raise errors of any type.
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "the file is truncated, or is not what its extension says"
-        raise DataError(Diagnostic(str(path), f"cannot be read: {text}", remedy)) from error
 
 
 def _read_phased(path: Path) -> Volume:

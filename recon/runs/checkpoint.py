@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DataError, Diagnostic, UnflatError
 from ..io.atomic import remove_stale, write_atomically
 from ..io.json_text import parse_json
 from ..io.safe_hdf5 import new_hdf5
@@ -71,8 +72,8 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
     for path in sorted(folder.glob(_PATTERN), reverse=True):
         try:
             return read_checkpoint(path)
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            _log.warning("%s is damaged and is ignored (%s)", path.name, str(error).partition("\n")[0])
+        except UnflatError as error:
+            _log.warning("%s is damaged and is ignored (%s)", path.name, error.faults[0].message)
     return None
 
 
@@ -80,12 +81,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint.
 
     Raises:
-        OSError, KeyError, ValueError, RuntimeError: If the file is damaged; HDF5 reports damage in all these ways.
+        DataError: If the file is damaged.
     """
     import h5py  # Late because it is slow: commands that only look at a run folder import this module too.
 
+    from ..io.hdf5_common import open_checked
+
     arrays: dict[str, np.ndarray] = {}
-    with h5py.File(path, "r") as file:
+    with open_checked(path) as file:
         step, metadata, checksum = int(file.attrs["step"]), file["facts"].asstr()[()], file.attrs["sha256"]
 
         def collect(name: str, node: Any) -> None:
@@ -93,9 +96,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 arrays[name] = np.asarray(node[()])
 
         file["arrays"].visititems(collect)
-    if _checksum(step, arrays, metadata) != checksum:
-        raise ValueError("its checksum is wrong")
-    return Checkpoint(step, arrays, parse_json(metadata))
+        if _checksum(step, arrays, metadata) != checksum:
+            raise DataError(Diagnostic(str(path), "its checksum is wrong"))
+        return Checkpoint(step, arrays, parse_json(metadata))
 
 
 def _checksum(step: int, arrays: dict[str, np.ndarray], metadata: str) -> str:

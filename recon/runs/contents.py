@@ -130,7 +130,7 @@ def truncate_metrics(file: Path, last_step: int) -> None:
         try:
             if parse_json(line)["step"] <= last_step:
                 lines.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             _log.debug("dropped an incomplete line of metrics.jsonl")
     with write_atomically(file) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")

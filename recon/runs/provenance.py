@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import ConfigError, Diagnostic
+from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import write_atomically
+from ..io.guard import guard
 from ..io.json_text import parse_json
 
 
@@ -85,13 +86,7 @@ def require_same_fingerprint(
         ConfigError: With a fault for each difference, or if the stored fingerprint cannot be read.
     """
     remedy = "put it back, or start anew with --force"
-    try:
-        former = parse_json(fingerprint_path(run).read_bytes())
-        former = dict(former.items())
-    except (OSError, ValueError, AttributeError) as error:
-        raise ConfigError(
-            Diagnostic(str(fingerprint_path(run)), "cannot go on with this run: the file is missing or damaged", remedy)
-        ) from error
+    former = _read_fingerprint(run, remedy)
     faults = []
     for name in sorted({*former, *fingerprint}):
         before, after = former.get(name, defaults.get(name)), fingerprint.get(name)
@@ -100,6 +95,21 @@ def require_same_fingerprint(
             faults.append(Diagnostic(str(run), f"{name} was {_describe(before)} and is now {_describe(after)}", remedy))
     if faults:
         raise ConfigError(*faults)
+
+
+def _read_fingerprint(run: Path, remedy: str) -> dict[str, Any]:
+    """Read the fingerprint of a run.
+
+    Raises:
+        ConfigError: If it is missing or damaged.
+    """
+    try:
+        with guard(fingerprint_path(run)):
+            former = parse_json(fingerprint_path(run).read_bytes())
+            return dict(former.items())
+    except DataError as error:
+        message = "cannot go on with this run: the file is missing or damaged"
+        raise ConfigError(Diagnostic(str(fingerprint_path(run)), message, remedy)) from error
 
 
 def _is_larger(after: object, before: object) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError, Diagnostic, UnflatError
+from ..io.hdf5_common import open_checked
 from ..io.json_text import json_records, parse_json
 from ..io.result import read_result
 from ..runs.contents import Sentinel, read_ending
@@ -176,20 +177,18 @@ def _warnings(log: Path) -> tuple[str, ...]:
 
 
 def _views(file: Path, gaps: list[str]) -> PredictedViews | None:
-    import h5py
-
     if not file.is_file():
         gaps.append("there are no predicted images (predictions.h5)")
         return None
     try:
-        with h5py.File(file) as h5:
+        with open_checked(file) as h5:
             if "views" not in h5 and "format" in h5.attrs:  # Another kind of prediction, which its kind draws.
                 return None
             numbers, withheld = np.asarray(h5["views"]), np.asarray(h5["withheld"]).astype(bool)
             chosen = _chosen(withheld)
             measured, modelled = (np.stack([_real(h5[name][i]) for i in chosen]) for name in ("measured", "modelled"))
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        gaps.append(f"{file.name} cannot be read: {str(error).splitlines()[0]}")
+    except UnflatError as error:
+        gaps.append(f"{file.name} cannot be read: {error.faults[0].message}")
         return None
     return PredictedViews(
         tuple(int(numbers[i]) for i in chosen),

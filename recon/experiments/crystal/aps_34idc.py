@@ -10,11 +10,11 @@ beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/wh
 under ``/scan``.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ from ....physics.diffraction.diffractometer import (
 )
 from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...errors import DataError, Diagnostic
+from ...io.guard import guard
+from ...io.image_stack import read_image
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.open import Reader
 from ...io.spec import SpecScan
@@ -72,11 +74,8 @@ def open_scan(path: Path) -> Iterator[LazyArrays]:
         names = tuple(file.relative_to(path).as_posix() for file in files)
         yield _array_tree(ScanFiles(path, names, lambda name: (path / name).read_bytes()))
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield _array_tree(ScanFiles(path, tuple(archive.namelist()), archive.read))
-    except zipfile.BadZipFile as error:
-        raise DataError(Diagnostic(str(path), f"the archive is damaged: {error}", "copy it again")) from error
+    with zipfile.ZipFile(path) as archive:
+        yield _array_tree(ScanFiles(path, tuple(archive.namelist()), archive.read))
 
 
 READER = Reader("a raw scan of 34-ID-C (spec and TIFF, or a zip)", is_scan, open_scan)
@@ -272,12 +271,14 @@ def _region(scan: SpecScan, name: str) -> tuple[int, int, int, int] | None:
 
 
 def _read_image(files: ScanFiles, name: str) -> np.ndarray:
-    import tifffile
+    """Read the only image of a TIFF.
 
-    try:
-        return np.asarray(tifffile.imread(io.BytesIO(files.read(name))))
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            Diagnostic(f"{files.path}:{name}", f"the TIFF is damaged: {reason}", "copy it again")
-        ) from error
+    Raises:
+        DataError: If it is damaged, or holds several images.
+    """
+    where = f"{files.path}:{name}"
+    with guard(where, "the TIFF"):
+        image, _ = read_image(BytesIO(files.read(name)), place=where)
+    if image.ndim != 2:
+        raise DataError(Diagnostic(where, f"has the shape {image.shape}; one image (y, x) is expected", "leave it out"))
+    return image

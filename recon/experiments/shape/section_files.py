@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...errors import DataError, Diagnostic
+from ...io.guard import guard
 from ...io.image_stack import read_image
 from ...io.tiff import natural_order
 
@@ -28,7 +29,6 @@ _PARTS = {
     "mask": ("mask", "masks"),
     "obj": ("obj", "objs", "object", "objects"),
 }
-_REMEDY_COPY = "copy or acquire it again"
 _PLAIN = (
     "image",
     "img",
@@ -126,8 +126,9 @@ def class_of(name: str) -> str:
 def is_sections(path: Path) -> bool:
     """Whether a folder or a zip archive has an ``image`` beside a ``mask`` folder, or only one of them."""
     try:
-        names = list(_names(path))
-    except (OSError, zipfile.BadZipFile):
+        with guard(path):
+            names = list(_names(path))
+    except DataError:
         return False
     return any(_part(PurePosixPath(name)) for name in names)
 
@@ -139,15 +140,11 @@ def open_sections(path: Path) -> Iterator[Sections]:
     Raises:
         DataError: If it is damaged, a file has no partner, or two have one name.
     """
-    try:
-        files = _group_by_cell(path, sorted(_names(path), key=natural_order))
-        if path.is_dir():
-            yield Sections(path, files, lambda name: (path / name).read_bytes())
-        else:
-            with zipfile.ZipFile(path) as archive:
-                yield Sections(path, files, archive.read)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(Diagnostic(str(path), f"cannot be read: {error}", _REMEDY_COPY)) from error
+    with ExitStack() as stack:
+        with guard(path):
+            files = _group_by_cell(path, sorted(_names(path), key=natural_order))
+            archive = None if path.is_dir() else stack.enter_context(zipfile.ZipFile(path))
+        yield Sections(path, files, archive.read if archive is not None else lambda name: (path / name).read_bytes())
 
 
 def read_file(sections: Sections, name: str) -> FolderImage:
@@ -156,7 +153,7 @@ def read_file(sections: Sections, name: str) -> FolderImage:
     Raises:
         DataError: If the file is damaged.
     """
-    try:
+    with guard(sections.place(name)):
         data, extension = io.BytesIO(sections.read(name)), PurePosixPath(name).suffix.lower()
         if extension == ".npy":
             return FolderImage(np.load(data, allow_pickle=False))
@@ -166,9 +163,6 @@ def read_file(sections: Sections, name: str) -> FolderImage:
             return FolderImage(np.asarray(imageio.imread(data, extension=".png")))
         values, metadata = read_image(data, place=sections.place(name))
         return FolderImage(values, metadata.size if metadata.has_pixel_size else ())
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(Diagnostic(sections.place(name), f"the file is damaged: {reason}", _REMEDY_COPY)) from error
 
 
 def describe_folder(path: Path) -> list[str] | None:

@@ -1,0 +1,38 @@
+"""Errors of the HDF5 library as faults of a file, with a remedy for each."""
+
+import re
+
+from ..errors import Diagnostic
+from .guard import COPY_AGAIN, Explain, first_line
+
+_ABSENT = re.compile(r"object ('.*') doesn't exist")
+
+
+def explain(place: str) -> Explain:
+    """Return the function that turns the library's errors into the faults of a file.
+
+    Args:
+        place: Path of the file, and the name inside it.
+    """
+
+    def fault(error: Exception) -> Diagnostic | None:
+        text = str(error).lower()
+        if "truncated" in text or "eof" in text:
+            remedy = f"{COPY_AGAIN}; the writer was stopped before it ended"
+            return Diagnostic(place, "the HDF5 file is truncated: its end is missing", remedy)
+        if isinstance(error, BlockingIOError) or "unable to lock" in text:
+            message = "the file is being written by another program"
+            return Diagnostic(place, message, "wait until the writer has closed it")
+        if "signature not found" in text:
+            return Diagnostic(place, "cannot be read: it is truncated, or not HDF5", COPY_AGAIN)
+        if isinstance(error, KeyError) and (absent := _ABSENT.search(str(error))):
+            return Diagnostic(
+                place, f"cannot be read: it lacks {absent[1]}", f"see what it holds: unflat info '{place}'"
+            )
+        if "filter" in text and ("not" in text or "required" in text):
+            return Diagnostic(place, "is compressed by a filter that is not installed", "pip install hdf5plugin")
+        if not isinstance(error, OSError) or error.errno is not None:
+            return None
+        return Diagnostic(place, f"cannot be read: {first_line(error)}", f"the file is damaged: {COPY_AGAIN}")
+
+    return fault
