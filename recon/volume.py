@@ -37,6 +37,7 @@ class Volume(Sampled):
         length_unit: ``m``, or ``voxel`` where the size of a sample is not known and coordinates count samples.
         names: Names of the cells of a volume of many, where they are known.
         labels: Classes of the cells, where they are known.
+        cell_attributes: Further metadata of each cell of a volume of many, in their order.
 
     Raises:
         DataError: If an array's shape is not that of the axes.
@@ -52,6 +53,7 @@ class Volume(Sampled):
     length_unit: Literal["m", "voxel"] = "m"
     names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    cell_attributes: tuple[dict[str, float | str], ...] = ()
 
     def __post_init__(self) -> None:
         for name, array in self.values.items():
@@ -125,7 +127,9 @@ class Volume(Sampled):
         if self.cells is None:
             return self
         own = {name: np.asarray(values[number], np.float32) for name, values in self.values.items()}
-        return replace(self, values={n: v.mean(axis=0) if draw is None else v[draw] for n, v in own.items()})
+        attributes = self.attributes | (self.cell_attributes[number] if self.cell_attributes else {})
+        values = {n: v.mean(axis=0) if draw is None else v[draw] for n, v in own.items()}
+        return replace(self, values=values, attributes=attributes, cell_attributes=())
 
     def contains(self, points: Points) -> Bool[np.ndarray, " n"]:
         """Return which points [m] lie within half a sample of the samples; an axis of one sample has no ends."""

@@ -26,7 +26,7 @@ class Entry:
         meaning: Description in one line, for messages and for ``unflat info``.
         required: Whether no acquisition is complete without it. Entries that share a ``choice`` replace one another.
         choice: Name of a group of entries of which one is needed.
-        dtype: ``float``, ``complex``, ``integer`` or ``text``.
+        dtype: ``float``, ``complex``, ``integer``, ``text``, or ``exact`` for real numbers in the type of the file.
         at_least: Smallest allowed value, if any.
         positive: Whether every value must exceed 0.
         hides: Whether it marks the bad pixels of images of its size: 0 is good.

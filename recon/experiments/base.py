@@ -64,7 +64,7 @@ METHODS = {
             "predict",
             "predict",
             "there is no network that predicts a {kind}",
-            ("model.h5", "models", "volume.h5", "scores.csv", "classes.csv", "network.h5"),
+            ("model.h5", "models", "volume.h5", "cells.csv", "scores.csv", "classes.csv", "network.h5"),
             convolutional=True,
         ),
         Method(

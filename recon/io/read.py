@@ -227,6 +227,8 @@ def _fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:
     if stored.dtype.kind == "c" and entry.dtype != "complex":
         remedy = "name it as acquisition.field" if entry.name == "images" else ""
         raise DataError(Diagnostic(item.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
+    if entry.dtype == "exact":
+        return stored
     if entry.dtype == "integer":
         return (stored != 0).astype(np.uint8) if entry.hides else stored.astype(np.int64)
     is_measured = entry.path.startswith("/measurement/")

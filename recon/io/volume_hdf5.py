@@ -4,8 +4,10 @@ A group holds ``z``, ``y``, ``x`` [m] and one dataset (z, y, x) a quantity, each
 that silx, h5web and NeXpy plot it at once.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 import h5py
@@ -104,13 +106,54 @@ def texts_of(file: h5py.File, key: str) -> tuple[str, ...]:
     return tuple(text_of(value) for value in np.atleast_1d(texts[()])) if isinstance(texts, h5py.Dataset) else ()
 
 
+def write_cell_arrays(
+    file: h5py.File, arrays: Mapping[str, np.ndarray], columns: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> None:
+    """Write arrays at the root of a file, whose first axis counts the cells.
+
+    Args:
+        file: The file.
+        arrays: Text or numbers (cell,) or (cell, n) by name.
+        columns: Names of the n numbers.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "U":
+            file.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
+            continue
+        dataset = file.create_dataset(name, data=array)
+        dataset.attrs["units"] = "1"
+        if name in columns:
+            dataset.attrs["columns"] = list(columns[name])
+
+
+def read_cell_attributes(file: h5py.File, count: int) -> tuple[dict[str, float | str], ...]:
+    """Read the arrays of `write_cell_arrays`, except names and classes, as attributes of each cell.
+
+    Args:
+        file: The file.
+        count: Number of cells.
+    """
+    attributes: tuple[dict[str, float | str], ...] = tuple({} for _ in range(count))
+    for name, item in file.items():
+        if name in ("name", "label") or not isinstance(item, h5py.Dataset) or item.shape[:1] != (count,):
+            continue
+        columns = [text_of(column) for column in item.attrs.get("columns", [name])]
+        if item.ndim > 2 or (item.ndim == 2 and len(columns) != item.shape[1]):
+            continue
+        for own, row in zip(attributes, item[()], strict=True):
+            own.update({column: number_or_text(v) for column, v in zip(columns, np.atleast_1d(row), strict=True)})
+    return attributes
+
+
 def _with_names(volume: Volume, file: h5py.File) -> Volume:
-    """Return a volume of many cells with their names and classes from the file."""
+    """Return a volume of many cells with their names, classes and further attributes from the file."""
     if volume.main.ndim == 3:
         return volume
+    count = len(volume.main)
     texts = (texts_of(file, key) for key in ("name", "label"))
-    names, labels = (each if len(each) == len(volume.main) else () for each in texts)
-    return replace(volume, names=names, labels=labels)
+    names, labels = (each if len(each) == count else () for each in texts)
+    attributes = read_cell_attributes(file, count)
+    return replace(volume, names=names, labels=labels, cell_attributes=attributes if any(attributes) else ())
 
 
 def axes_of(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray, Literal["m", "voxel"]]:

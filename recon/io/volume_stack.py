@@ -16,7 +16,7 @@ from ..volume import Volume
 from .atomic import write_atomically
 from .hdf5_common import BRICK, open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
-from .volume_hdf5 import FORMAT, GROUP, axes_of, quantity_in, texts_of
+from .volume_hdf5 import FORMAT, GROUP, axes_of, quantity_in, read_cell_attributes, texts_of
 
 _AXES = ["cell", "draw", "z", "y", "x"]
 
@@ -74,10 +74,12 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
         cells, draws = group[names[0]].shape[:2]
         cell_names, labels = (_texts(file, key, cells) for key in ("name", "label"))
         kind = text_of(file.attrs.get("kind", ""))
+        attributes = read_cell_attributes(file, cells)
         for c in _selected("cell", cell, cells, path):
             for d in _selected("draw", draw, draws, path):
                 values = {name: group[name][c, d] for name in names}
-                yield Member(c, d, cell_names[c], labels[c], Volume(kind, z, y, x, values, quantities, {}, unit))
+                volume = Volume(kind, z, y, x, values, quantities, attributes[c], unit)
+                yield Member(c, d, cell_names[c], labels[c], volume)
 
 
 def middle_of(draws: Sequence[Volume]) -> Volume:

@@ -29,6 +29,7 @@ _FILES = (
     "profiles.csv",
     "network.h5",
     "teacher.h5",
+    "cells.csv",
     "scores.csv",
     "classes.csv",
     REPORT,

@@ -1,7 +1,7 @@
-"""Cells as loaded from files: arrays of their original size, brightness and masks scaled to 0…1.
+"""Cells as loaded from files: arrays of their original pixels, brightness and masks scaled to 0…1.
 
-Arrays are (y, x) and (z, y, x), centred on sample ``n // 2``. Images keep their centre, as the optical axis of a stack
-passes through it; a cell that is cut out of an image with many has the centre of its bounding box.
+Arrays are (y, x) and (z, y, x), centred on sample ``n // 2``. Images that fit the grid keep their centre, as the
+optical axis of a stack passes through it; a cell that is cut out of a larger image has the centre of its bounding box.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,24 @@ from .config import ShapeAcquisition
 
 SMALLEST = 8
 """Minimum number of pixels of a mask, and along the edge of an image."""
+BoundingBox = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class CellPlace:
+    """Place of a cell in its image.
+
+    Args:
+        file: File of the image.
+        number: Number of the cell in the mask; 0 for a mask without labels.
+        box: First row, first column, end row and end column of the cell, ends exclusive.
+        origin: [pixel] Row and column of the image at the central pixel of a crop, or at the centre of the cell's grid.
+    """
+
+    file: str
+    number: int = 0
+    box: BoundingBox = (0, 0, 0, 0)
+    origin: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -30,7 +48,14 @@ class CellCrop:
         mask: Share of each pixel within the cell, 0…1.
         truth: Occupancy, 0…1; None if unknown.
         step: [m] Voxel size (z, y, x); None if unknown.
+        truth_step: [m] Distance between the slices of the truth, if it differs from the voxel size along z.
+        binning: Pixels of the image along each edge of a pixel, where the voxel size is unknown.
         scale: Factor by which resampling enlarged the pixels.
+        edge: [pixel along x] Edge of the square that the grid must show; None for the whole image.
+        background: Brightness beyond the image.
+        touches_border: Whether the cell touches the border of its image.
+        is_labelled: Whether the mask gives the cell a number: its parts then belong together.
+        place: Place of the cell in its image; None if unknown.
     """
 
     name: str
@@ -40,12 +65,24 @@ class CellCrop:
     mask: Float[np.ndarray, "y x"]
     truth: Float[np.ndarray, "z y x"] | None = None
     step: tuple[float, float, float] | None = None
+    truth_step: float | None = None
+    binning: float = 1.0
     scale: float = 1.0
+    edge: float | None = None
+    background: float = 0.0
+    touches_border: bool = False
+    is_labelled: bool = False
+    place: CellPlace | None = None
 
     @property
     def is_cluster(self) -> bool:
         """Whether several bodies count as one cell."""
         return is_cluster(self.label)
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Ratio of a pixel's edges along y and x."""
+        return 1.0 if self.step is None else self.step[1] / self.step[2]
 
 
 @dataclass(frozen=True)
@@ -59,6 +96,7 @@ class LoadedCells:
         attributes: Scalar attributes that all cells share.
         places: Location of each array, for messages.
         faults: Faults of the files that are not among the crops.
+        warnings: Sentences on unusual properties that may yet be right.
     """
 
     crops: Sequence[CellCrop]
@@ -67,6 +105,7 @@ class LoadedCells:
     attributes: Mapping[str, float | str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     faults: Sequence[Diagnostic] = ()
+    warnings: Sequence[str] = ()
 
 
 def is_cluster(label: str) -> bool:

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 
 from ...acquisition import Acquisition
 from .binarize import binarize
-
-_UNIT_VOXEL = (1.0, 1.0, 1.0)
+from .cell_crops import CellPlace
+from .places import read_place
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class CellImage:
         label: Class of the cell; empty if unknown.
         image: Fluorescence of the section.
         mask: Share of each pixel that lies in the section.
-        voxel: [length_unit] Voxel size (z, y, x); 1 where it is unknown.
-        length_unit: ``m``, or ``voxel`` where the voxel size is unknown.
+        voxel: [length_unit] Voxel size (z, y, x).
+        length_unit: ``m``, or ``voxel``, the pixel of the original image, where its size is unknown.
+        place: Place of the cell in its image; None if unknown.
     """
 
     name: str
@@ -32,6 +33,7 @@ class CellImage:
     mask: Float[np.ndarray, "h w"]
     voxel: tuple[float, float, float]
     length_unit: Literal["m", "voxel"]
+    place: CellPlace | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class CellBatch:
         labels: Class of each cell; empty if unknown.
         voxel: [m] Voxel size (z, y, x); None where it is unknown.
         inside: Voxels inside each cell, where the shapes are known: slice ``n // 2`` is the section.
+        binning: Pixels of the original image along each edge of a pixel.
+        places: Place of each cell in its image; empty if unknown.
     """
 
     images: Float[np.ndarray, "cell h w"]
@@ -53,14 +57,22 @@ class CellBatch:
     labels: Sequence[str]
     voxel: tuple[float, float, float] | None = None
     inside: Bool[np.ndarray, "cell n m k"] | None = None
+    binning: float = 1.0
+    places: Sequence[CellPlace] = ()
+
+    @property
+    def voxel_lengths(self) -> tuple[float, float, float]:
+        """Voxel size (z, y, x) in metres, or in pixels of the original images where their size is unknown."""
+        return self.voxel or (self.binning,) * 3
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __iter__(self) -> Iterator[CellImage]:
         unit: Literal["m", "voxel"] = "voxel" if self.voxel is None else "m"
-        for name, label, image, mask in zip(self.names, self.labels, self.images, self.masks, strict=True):
-            yield CellImage(str(name), str(label), image, mask, self.voxel or _UNIT_VOXEL, unit)
+        for i, (image, mask) in enumerate(zip(self.images, self.masks, strict=True)):
+            place = self.places[i] if self.places else None
+            yield CellImage(str(self.names[i]), str(self.labels[i]), image, mask, self.voxel_lengths, unit, place)
 
 
 def to_cell_batch(acquisition: Acquisition) -> CellBatch:
@@ -74,4 +86,8 @@ def to_cell_batch(acquisition: Acquisition) -> CellBatch:
         voxel = (z, y, x)
     truth = acquisition.truth
     inside = None if truth is None else binarize(truth, acquisition.source).reshape(count, *truth.shape)
-    return CellBatch(acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside)
+    binning = float(acquisition["binning"]) if "binning" in acquisition else 1.0
+    places = [place for i in range(count) if (place := read_place(acquisition, i)) is not None]
+    return CellBatch(
+        acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside, binning, places
+    )

@@ -37,6 +37,7 @@ class ShapeAcquisition(Settings):
         meaning="share of each pixel that lies in the cell's section at z = 0",
         required=True,
         at_least=0,
+        dtype="exact",
         description="Masks (cell, y, x), 0 to 1 or 0 to 255, or numbers that label the cells of each image.",
     )
     voxel_size: LengthSource | None = array_field(
@@ -64,6 +65,62 @@ class ShapeAcquisition(Settings):
         dtype="text",
         description="Classes of the cells in an HDF5 file. In folders they are part of the file names.",
     )
+    binning: NumberSource | None = array_field(
+        "/instrument/binning",
+        "",
+        unit="1",
+        meaning="pixels of the original image along each edge of a pixel",
+        positive=True,
+        description="Pixels of the original image along each edge of a pixel, in a file that unflat wrote: the unit "
+        "of results whose voxel size is unknown.",
+    )
+    image_file: AnySource | None = array_field(
+        "/image_file",
+        "cell",
+        unit="1",
+        meaning="file of each cell's image",
+        dtype="text",
+        description="File that each cell was taken from.",
+    )
+    cell_label: NumberSource | None = array_field(
+        "/cell_label",
+        "cell",
+        unit="1",
+        meaning="number of each cell in its label image; 0 for a mask without labels",
+        dtype="integer",
+        description="Number of each cell in its label image.",
+    )
+    bounding_box: NumberSource | None = array_field(
+        "/bounding_box",
+        "cell 4",
+        unit="1",
+        meaning="first row, first column, end row, end column of each cell in its image",
+        dtype="integer",
+        description="First row, first column, end row and end column of each cell in its image.",
+    )
+    origin: NumberSource | None = array_field(
+        "/origin",
+        "cell 2",
+        unit="1",
+        meaning="row and column of each cell's image at the centre of its grid",
+        description="Row and column of each cell's image at the centre of its grid.",
+    )
+    outside: Literal["auto"] | float = Field(
+        "auto",
+        description="Number outside of the cells in a mask: 255 or 1 for an inverted mask, the number of the "
+        "background in a segmentation that has no 0. auto: 0; a mask that seems inverted is refused.",
+    )
+    mask_values: Literal["auto", "share", "labels", "any"] = Field(
+        "auto",
+        description="Meaning of the numbers in a mask. share: the share of a pixel within the one cell, which ends at "
+        "half of the largest; labels: each number is a cell; any: all but the outside is one cell. auto: labels or "
+        "share, by their geometry.",
+    )
+    smallest: int = Field(
+        8,
+        ge=1,
+        description="Number of pixels below which a label, or a part of a cell that touches no other, is left out.",
+    )
     cells: Views = Field(
         "all",
         description="Cells to use: all, a slice such as '::2', or a list of indices. Cells of one label image are "
@@ -73,21 +130,24 @@ class ShapeAcquisition(Settings):
         64,
         ge=16,
         le=512,
-        description="Number of pixels along each edge of the grid that cells are resampled to. A file written by "
-        "unflat is on its grid already, and is resampled only if a spacing is given.",
+        description="Number of pixels along each edge of the grid of each cell. Cells are cut out of larger images. A "
+        "file written by unflat is on its grid already, and is resampled only if a spacing is given.",
     )
     spacing: LengthOrAuto = Field(
         "auto",
-        description="Pixel size of that grid. auto: that of the images, enlarged for images of more than 'size' "
-        "pixels. A length requires the voxel size.",
+        description="Pixel size of that grid. auto: that of the images, enlarged for all cells if one does not fit. A "
+        "length requires the voxel size.",
     )
     margin: int = Field(
-        4, ge=0, description="Number of pixels to keep around a cell that is cut out of an image of many."
+        4,
+        ge=0,
+        description="Least number of pixels around a cell that is cut out of its image, if the pixels must grow for it "
+        "to fit the grid. The picture around a cell fills the grid.",
     )
     several: Literal["refuse", "cut", "keep"] = Field(
         "refuse",
         description="Treatment of a mask of two cells without labels: refuse it, cut each cell out, or keep them "
-        "together as one. Cells whose class is a cluster are kept.",
+        "together as one. Cells whose class is a cluster are kept. The parts of a label are kept together, or cut.",
     )
     colour: Literal["refuse", "mean"] = Field(
         "refuse",

@@ -1,7 +1,8 @@
 """Evaluation of shapes against the truth: matching of cells by name, and of their samples."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -13,6 +14,7 @@ from ...sampled import Sampled
 from ...volume import Volume
 from .binarize import binarize
 from .grids import resample_shapes
+from .places import place_in, with_places
 from .scores import ShapeScores, score_shapes
 
 _log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: 
     if isinstance(result, Volume):
         known, grid = _resample_truth(known, grid, result)
     middle = np.flatnonzero(np.abs(grid.z) <= 0.5 * _steps(grid)[0])
-    return score_shapes(
+    scores = score_shapes(
         draws,
         known,
         masks=known[:, int(middle[0])] if middle.size else None,
@@ -56,6 +58,8 @@ def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: 
         names=[names[i] for i in others] if names else (),
         labels=[labels[i] for i in others] if labels else (),
     )
+    places = [place_in(attributes) for attributes in _cell_attributes(result)]
+    return replace(scores, cells=with_places(scores.cells, [places[i] for i in own] if places else []))
 
 
 def _require_one_unit(result: Sampled, truth: Volume) -> None:
@@ -79,6 +83,13 @@ def _sample_draws(result: Sampled, grid: Grid) -> Bool[np.ndarray, "cell draw z 
         raise TypeError(f"neither a model nor a volume: {type(result).__name__}")
     inside = binarize(result, "the result")
     return inside.reshape(len(inside) if inside.ndim == 5 else 1, -1, *inside.shape[-3:])
+
+
+def _cell_attributes(result: Sampled) -> Sequence[Mapping[str, float | str]]:
+    """Attributes of each cell of a result; empty if they are unknown."""
+    if isinstance(result, Volume) and result.cells is not None:
+        return result.cell_attributes
+    return (result.attributes,)
 
 
 def _cell_names(result: Sampled, count: int) -> list[str]:

@@ -1,74 +1,163 @@
-"""Labels of the cells in a mask, and crops of the labelled cells."""
+"""Cells in a mask: connected pieces, and labels with their parts and stray pixels."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
-from .cell_crops import SMALLEST, CellCrop, is_cluster, normalise_mask
+from ...errors import DataError, Diagnostic
+from .cell_crops import SMALLEST
 
 _SECOND_CELL_FRACTION = 0.2
 """Fraction of the largest piece's area from which another piece of a mask counts as a second cell."""
+_NEIGHBOURS = np.ones((3, 3), int)
+Box = tuple[slice, slice]
 
 
-def label_cells(values: np.ndarray, largest: float | None, several: str, label: str) -> Int[np.ndarray, "y x"] | None:
-    """Label the cells of a mask; None for a mask of a single cell.
-
-    Args:
-        values: Mask as stored in its file.
-        largest: Maximum of the data type; None for floating point.
-        several: ``cut`` also labels separate pieces of a mask without labels.
-        label: Class of the cell; a cluster is a single cell.
-    """
-    labels = existing_labels(values, largest)
-    if labels is not None or several != "cut" or is_cluster(label):
-        return labels
-    pieces = label_pieces(normalise_mask(values) > 0.5)
-    return pieces if pieces.max() > 1 else None
-
-
-def existing_labels(values: np.ndarray, largest: float | None) -> Int[np.ndarray, "y x"] | None:
-    """Return the labels of an image with many cells as 1, 2, …; None for the mask of a single cell.
-
-    A mask ranges from 0 to 1 or to the maximum of its data type, perhaps with grey edges; labels are whole numbers, at
-    least two beside 0, none of them that maximum. Grey edges of whole numbers differ from labels in their geometry:
-    they surround the brightest region, or are so thin that no pixel has only equal neighbours.
+@dataclass(frozen=True)
+class LabelledCell:
+    """One cell of an image with many.
 
     Args:
-        values: Mask as stored in its file.
-        largest: Maximum of the data type; None for floating point.
+        number: Number in the mask; 0 for a piece of a mask without labels.
+        suffix: End of the cell's name.
+        box: Rows and columns that it spans.
+        own: Pixels of the cell within the box.
+        parts: Number of its parts that do not touch.
     """
-    if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
-        return None
-    levels = np.unique(values[values > 0])
-    if len(levels) < 2 or float(levels[-1]) == (largest if largest is not None else 255.0):
-        return None
-    if len(_extended_levels(values)) < 2 or _is_surrounded(values):
-        return None
-    return np.asarray(np.searchsorted(np.concatenate([[0], levels]), values), np.int64)
+
+    number: int
+    suffix: str
+    box: Box
+    own: Bool[np.ndarray, "y x"]
+    parts: int = 1
 
 
-def _extended_levels(values: np.ndarray) -> np.ndarray:
-    """Levels above 0 that fill the 3 × 3 neighbourhood of at least one pixel."""
+@dataclass
+class CellNotes:
+    """Places in masks that were left out, or that are unusual, for one warning of each kind.
+
+    Args:
+        specks: Labels that are too small.
+        strays: Small parts of cells.
+        parts: Labels of several parts.
+    """
+
+    specks: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+
+    def add(self, other: "CellNotes") -> None:
+        """Append the places of another mask."""
+        self.specks += other.specks
+        self.strays += other.strays
+        self.parts += other.parts
+
+
+def note_sentences(notes: CellNotes, smallest: int) -> list[str]:
+    """Warnings for the log: one for each kind of place."""
+    sentences = []
+    if notes.specks:
+        many = "1 label" if len(notes.specks) == 1 else f"{len(notes.specks)} labels"
+        below = f"of fewer than {smallest} pixels (acquisition.smallest)"
+        sentences.append(f"{many} {below} left out: {list_some(notes.specks)}")
+    if notes.strays:
+        sentences.append(f"stray pixels of cells left out (acquisition.smallest): {list_some(notes.strays)}")
+    if notes.parts:
+        many = "1 label has" if len(notes.parts) == 1 else f"{len(notes.parts)} labels have"
+        remedy = "if they are several cells, number them apart, or set acquisition.several: cut"
+        sentences.append(f"{many} parts that do not touch: {list_some(notes.parts)}; {remedy}")
+    return sentences
+
+
+def list_some(texts: Sequence[str], most: int = 5) -> str:
+    """Join the first of many texts, and count the others."""
+    more = len(texts) - most
+    return "; ".join(texts[:most]) + (f"; and {more} more" if more > 0 else "")
+
+
+def find_labelled(
+    labels: Int[np.ndarray, "y x"], smallest: int, cut: bool, where: str
+) -> tuple[list[LabelledCell], CellNotes]:
+    """List the cells of a label image, in the order of their numbers.
+
+    Args:
+        labels: Number of the cell at each pixel, 0 outside.
+        smallest: [pixel] Area below which labels, and parts of labels, are left out.
+        cut: Whether each part of a label is a cell.
+        where: File of the mask, for messages.
+
+    Raises:
+        DataError: If no label is large enough.
+    """
     from scipy import ndimage
 
-    flat = (ndimage.minimum_filter(values, 3) == values) & (ndimage.maximum_filter(values, 3) == values)
-    return np.unique(values[flat & (values > 0)])
+    numbers = np.unique(labels[labels > 0])
+    compact = np.searchsorted(np.concatenate([[0], numbers]), labels)
+    cells: list[LabelledCell] = []
+    notes = CellNotes()
+    for index, box in enumerate(ndimage.find_objects(compact)):
+        number, own = int(numbers[index]), compact[box] == index + 1
+        if (area := int(own.sum())) < smallest:
+            notes.specks.append(f"label {number}, {_pixels(area)}, at {_first_pixel(own, box)}, of {where}")
+            continue
+        cells += _parts_of(number, own, box, smallest, cut, where, notes)
+    if not cells:
+        message = f"all {len(numbers)} labels are smaller than {smallest} pixels: {'; '.join(notes.specks[:3])}"
+        raise DataError(Diagnostic(where, message, "set a lower acquisition.smallest, or take the file away"))
+    return cells, notes
 
 
-def _is_surrounded(values: np.ndarray) -> bool:
-    """Whether lower levels surround the highest one, so that it nowhere borders on the outside."""
+def _parts_of(
+    number: int, own: Bool[np.ndarray, "y x"], box: Box, smallest: int, cut: bool, where: str, notes: CellNotes
+) -> list[LabelledCell]:
+    """Take a label as one cell, or each of its parts; parts that are too small are left out."""
     from scipy import ndimage
 
-    framed = np.pad(values, 1)
-    return not (ndimage.binary_dilation(framed == 0) & (framed == values.max())).any()
+    pieces, count = ndimage.label(own, _NEIGHBOURS)
+    areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    large = np.flatnonzero(areas >= min(smallest, areas.max())) + 1
+    if len(large) < count:
+        stray = int(areas.sum() - areas[large - 1].sum())
+        notes.strays.append(f"{_pixels(stray)} of label {number} of {where}")
+    if cut and len(large) > 1:
+        return [_shrunk(number, f"{number}-{i}", pieces == part, box) for i, part in enumerate(large, 1)]
+    if len(large) > 1:
+        places = " and ".join(str(_first_pixel(pieces == part, box)) for part in large[:3])
+        notes.parts.append(f"label {number} at {places} of {where}")
+    return [_shrunk(number, str(number), np.isin(pieces, large), box, len(large))]
+
+
+def find_pieces(inside: Bool[np.ndarray, "y x"]) -> list[LabelledCell]:
+    """List the pieces of a mask without labels as cells, numbered in their names; small ones join the nearest."""
+    from scipy import ndimage
+
+    pieces = label_pieces(inside)
+    boxes = ndimage.find_objects(pieces)
+    return [LabelledCell(0, str(i), box, pieces[box] == i) for i, box in enumerate(boxes, 1) if box is not None]
+
+
+def find_single(inside: Bool[np.ndarray, "y x"], smallest: int, where: str) -> tuple[LabelledCell, CellNotes]:
+    """Take a mask as one cell without its stray pixels.
+
+    Args:
+        inside: Mask that is not empty.
+        smallest: [pixel] Area below which a separate piece is left out.
+        where: File of the mask, for messages.
+    """
+    notes = CellNotes()
+    whole = (slice(0, inside.shape[0]), slice(0, inside.shape[1]))
+    cell = _parts_of(0, inside, whole, smallest, False, where, notes)[0]
+    strays = [text.replace(" of label 0", "") for text in notes.strays]
+    return LabelledCell(0, "", cell.box, cell.own), CellNotes(strays=strays)
 
 
 def label_pieces(mask: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "y x"]:
     """Label the connected pieces that are each large enough to be a cell; smaller ones join the nearest."""
     from scipy import ndimage
 
-    pieces, count = ndimage.label(mask, np.ones((3, 3)))
+    pieces, count = ndimage.label(mask, _NEIGHBOURS)
     areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     large = np.flatnonzero(areas >= max(SMALLEST, _SECOND_CELL_FRACTION * areas.max(initial=0))) + 1
     if len(large) < 2:
@@ -79,53 +168,18 @@ def label_pieces(mask: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "y x"]:
     return np.asarray(np.searchsorted(large, joined) + (joined > 0), np.int64)
 
 
-def split_crop(crop: CellCrop, labels: Int[np.ndarray, "y x"] | None, margin: int) -> list[CellCrop]:
-    """Cut each labelled cell out of an image, and darken the neighbours that its bounding box contains.
-
-    Args:
-        crop: Image with all cells.
-        labels: Label of each pixel, 0 outside; None for an image of a single cell, which stays whole.
-        margin: [pixel] Margin around each cell.
-    """
-    from scipy import ndimage
-
-    if labels is None:
-        return [crop]
-    background = float(np.median(crop.image[labels == 0])) if (labels == 0).any() else 0.0
-    boxes = enumerate(ndimage.find_objects(labels), 1)
-    return [_cut_out(crop, labels, number, box, margin, background) for number, box in boxes if box is not None]
+def _shrunk(number: int, suffix: str, own: Bool[np.ndarray, "y x"], box: Box, parts: int = 1) -> LabelledCell:
+    """Shrink a box to the pixels of a cell."""
+    rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
+    inner = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    outer = tuple(slice(s.start + i.start, s.start + i.stop) for s, i in zip(box, inner, strict=True))
+    return LabelledCell(number, suffix, (outer[0], outer[1]), own[inner], parts)
 
 
-def _cut_out(
-    crop: CellCrop,
-    labels: Int[np.ndarray, "y x"],
-    number: int,
-    box: tuple[slice, slice],
-    margin: int,
-    background: float,
-) -> CellCrop:
-    """Cut a single labelled cell out of an image."""
-    part = tuple(
-        slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(box, labels.shape, strict=True)
-    )
-    own = labels[part] == number
-    others = (labels[part] > 0) & ~own
-    return replace(
-        crop,
-        name=f"{crop.name}-{number}",
-        image=np.where(others, np.float32(background), crop.image[part]).astype(np.float32),
-        mask=own.astype(np.float32),
-        truth=None if crop.truth is None else _own_columns(crop.truth[(slice(None), *part)], own, others),
-    )
+def _first_pixel(own: Bool[np.ndarray, "y x"], box: Box) -> list[int]:
+    y, x = np.argwhere(own)[0]
+    return [int(y) + box[0].start, int(x) + box[1].start]
 
 
-def _own_columns(
-    volume: Float[np.ndarray, "z y x"], own: Bool[np.ndarray, "y x"], others: Bool[np.ndarray, "y x"]
-) -> Float[np.ndarray, "z y x"]:
-    """Keep the columns of a volume that are nearer to a cell's own section than to another's."""
-    from scipy import ndimage
-
-    if not others.any():
-        return volume
-    nearer = ndimage.distance_transform_edt(~own) <= ndimage.distance_transform_edt(~others)
-    return np.where(nearer, volume, 0).astype(np.float32)
+def _pixels(count: int) -> str:
+    return "1 pixel" if count == 1 else f"{count} pixels"

@@ -9,6 +9,8 @@ from ...model import Model
 from ...volume import Volume
 from .binarize import binarize
 from .grids import cube_grid
+from .places import COLUMNS as PLACE
+from .places import place_in
 
 
 def measure(volume: Volume, *, level: float | None = None, features: str = "standard") -> Table:
@@ -26,10 +28,13 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     Raises:
         DataError: If a value is not finite, there is no surface, SHAPR's volume is not 64³, or no quantity is a shape.
     """
+    place = place_in(volume.attributes)
+    known = tuple(column for column in PLACE if column.name in place)
     if features == "shapr":
-        return Table(COLUMNS, (shapr_features(binarize(volume)),))
+        return Table((*known, *COLUMNS), ({**place, **shapr_features(binarize(volume))},))
     scale = Scale.of(volume)
-    return Table(feature_columns(scale.unit), (surface_features(extract_volume_surface(volume, scale, level=level)),))
+    row = surface_features(extract_volume_surface(volume, scale, level=level))
+    return Table((*known, *feature_columns(scale.unit)), ({**place, **row},))
 
 
 def feature_grid(model: Model, features: str) -> Grid | None:

@@ -13,6 +13,7 @@ from ...volume import SIGNED_DISTANCE
 from .cells import CellImage
 from .network.inputs import PictureInput
 from .network.shape_code import HALF, PIXELS, UNIT, WIDTH, section_coefficients, section_correction, spline_matrix
+from .places import place_row
 
 
 def build_model(
@@ -37,6 +38,7 @@ def build_model(
     attributes: dict[str, float | str] = {"name": cell.name}
     if cell.label:
         attributes["label"] = cell.label
+    attributes |= {name: v if isinstance(v, str) else float(v) for name, v in place_row(cell.place).items()}
     frame = ModelFrame(_three(low), _three(high), _three(spacing), attributes, None, cell.length_unit)
     outline = inputs.outline()
     members = [_weights(code, outline) for code in codes]

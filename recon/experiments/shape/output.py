@@ -11,20 +11,26 @@ from jaxtyping import Bool, Float, UInt8
 from ...grid import Grid
 from ...io.hdf5_common import write_root_attributes
 from ...io.model_file import write_model
+from ...io.table import Cell, Column, Table
+from ...io.volume_hdf5 import write_cell_arrays
 from ...model import Model
 from ...runs import RunContext, new_hdf5, write_atomically
 from ...volume import SIGNED_DISTANCE
 from .cells import CellBatch
 from .config import ShapeSettings
 from .grids import centred_grid, cube_grid, resample_shapes
+from .labels import list_some
 from .model import build_model
 from .network.inputs import PictureInput
+from .places import ARRAY_COLUMNS, COLUMNS, place_arrays, place_row, with_places
 from .schema import OCCUPANCY
 from .scores import score_shapes
 
 _log = logging.getLogger(__name__)
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
-SCORES, CLASSES = "scores.csv", "classes.csv"
+CELLS, SCORES, CLASSES = "cells.csv", "scores.csv", "classes.csv"
+_LEAST_AGREEMENT = 0.9
+"""Overlap of a cell's drawn sections with its mask below which it is warned of."""
 _FULL_OCCUPANCY = 255
 """Value of a filled voxel in memory, where occupancies are 8-bit numbers."""
 
@@ -59,12 +65,16 @@ def write_prediction(
     inside = filled > _FULL_OCCUPANCY // 2
     warn_if_cut_off(inside)
     sections = np.stack([_resize_mask(cell.mask, edge) > 0.5 for cell in cells])
+    overlaps = [_section_overlap(own, mask) for own, mask in zip(inside, sections, strict=True)]
+    _warn_of_disagreement(cells.names, overlaps)
     numbers |= {
         "cells": float(len(cells)),
-        "section": float(np.mean([_section_overlap(own, mask) for own, mask in zip(inside, sections, strict=True)])),
+        "section": float(np.mean(overlaps)),
         "volume_bytes": float((folder / VOLUME).stat().st_size),
     }
-    numbers |= _volume_numbers(inside, cells, edge)
+    volumes = _volumes(inside, cells, edge)
+    numbers |= _volume_numbers(volumes, cells)
+    _cell_table(cells, overlaps, volumes).save(folder / CELLS)
     if truth is not None:
         numbers |= _write_scores(cells, truth, sections, work)
     return numbers
@@ -110,7 +120,7 @@ def _write_scores(
             spacing=None if cells.voxel is None else [float(v) * scale for v in cells.voxel],
             progress=work.progress,
         )
-    scores.cells.save(folder / SCORES)
+    with_places(scores.cells, [place_row(place) for place in cells.places]).save(folder / SCORES)
     scores.classes.save(folder / CLASSES)
     return scores.numbers
 
@@ -131,10 +141,48 @@ def warn_if_cut_off(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
         _log.warning(message, cut.sum(), cut.size, cells)
 
 
-def _volume_numbers(inside: Bool[np.ndarray, "cell draw z y x"], cells: CellBatch, edge: int) -> dict[str, float]:
+def _warn_of_disagreement(names: Sequence[str], overlaps: Sequence[float]) -> None:
+    """Warn of cells whose drawn sections are not their masks."""
+    odd = [f"{name} ({own:.2f})" for name, own in zip(names, overlaps, strict=True) if own < _LEAST_AGREEMENT]
+    if odd:
+        message = "sections of the shapes agree with their masks by less than %g (IoU): %s; the cells may be too small"
+        _log.warning(message, _LEAST_AGREEMENT, list_some(odd))
+
+
+def _volumes(
+    inside: Bool[np.ndarray, "cell draw z y x"], cells: CellBatch, edge: int
+) -> Float[np.ndarray, "cell draw"]:
+    """Volume of each draw, in the cells' unit of length cubed."""
+    voxel = float(np.prod(cells.voxel_lengths)) * (cells.images.shape[1] / edge) ** 3
+    return np.asarray(inside.sum(axis=(2, 3, 4)) * voxel)
+
+
+def _cell_table(cells: CellBatch, overlaps: Sequence[float], volumes: Float[np.ndarray, "cell draw"]) -> Table:
+    """Table of the cells: names, places in the images, sections and volumes."""
+    unit, factor = ("um", 1e6) if cells.voxel is not None else ("voxel", 1.0)
+    pixel = cells.voxel_lengths[1] * cells.voxel_lengths[2] * factor**2
+    columns = (
+        Column("name", "", "name of the cell"),
+        Column("label", "", "class of the cell"),
+        *(COLUMNS if cells.places else ()),
+        Column("section_area", f"{unit}2", "area of the mask"),
+        Column("section_agreement", "", "overlap (IoU) of the drawn sections with the mask, mean of the draws"),
+        Column("volume_mean", f"{unit}3", "mean volume of the draws"),
+        Column("volume_std", f"{unit}3", "standard deviation of the volume over the draws"),
+    )
+    rows: list[dict[str, Cell]] = []
+    for cell, overlap, own in zip(cells, overlaps, volumes * factor**3, strict=True):
+        row: dict[str, Cell] = {"name": cell.name, "label": cell.label, **place_row(cell.place)}
+        row |= {"section_area": float((cell.mask > 0.5).sum() * pixel), "section_agreement": overlap}
+        row["volume_mean"] = float(own.mean())
+        if len(own) > 1:
+            row["volume_std"] = float(own.std(ddof=1))
+        rows.append(row)
+    return Table(columns, tuple(rows))
+
+
+def _volume_numbers(volumes: Float[np.ndarray, "cell draw"], cells: CellBatch) -> dict[str, float]:
     """Mean volume, and its relative standard deviation over the draws of a cell."""
-    voxels = [np.prod(cell.voxel) * (cell.image.shape[0] / edge) ** 3 for cell in cells]
-    volumes = inside.sum(axis=(2, 3, 4)) * np.array(voxels)[:, None]
     numbers = {"volume_mean" if cells.voxel is not None else "volume_mean_voxels": float(volumes.mean())}
     if volumes.shape[1] > 1:
         relative = volumes.std(axis=1, ddof=1) / np.maximum(volumes.mean(axis=1), 1e-300)
@@ -190,9 +238,8 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
 
 
 def _write_names(file: h5py.File, cells: CellBatch) -> None:
-    text = h5py.string_dtype()
-    file.create_dataset("name", data=[str(name) for name in cells.names], dtype=text)
-    file.create_dataset("label", data=[str(label) for label in cells.labels], dtype=text)
+    texts = {"name": np.array(cells.names, np.str_), "label": np.array(cells.labels, np.str_)}
+    write_cell_arrays(file, texts | place_arrays(cells.places), ARRAY_COLUMNS)
 
 
 def model_file_names(names: Sequence[str]) -> list[str]:

@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...volume import Volume
-from .cell_crops import CellCrop, LoadedCells
+from .cell_crops import CellCrop, CellPlace, LoadedCells
 from .config import ShapeAcquisition
 from .grids import centred_grid
+from .places import grid_centre, place_arrays
 from .schema import OCCUPANCY
 
 _log = logging.getLogger(__name__)
@@ -22,6 +23,10 @@ _LARGEST_FRACTION_BEYOND = 0.01
 """Largest fraction of a cell that may lie beyond the grid: a few bright pixels far out do not belong to it."""
 _SCALE_TOLERANCE = 1e-6
 """Relative difference of scales below which nothing is resampled."""
+_SIZE_TOLERANCE = 1e-3
+"""Relative difference of pixel sizes below which they are one."""
+_FEWEST_PIXELS = 100
+"""Area of a section below which binning is warned of."""
 
 
 def to_acquisition(settings: ShapeAcquisition, loaded: LoadedCells, path: Path) -> Acquisition:
@@ -36,13 +41,14 @@ def to_acquisition(settings: ShapeAcquisition, loaded: LoadedCells, path: Path) 
         ConfigError: If no grid suits all cells, or the requested one would cut some off.
     """
     size = loaded.size
-    spacing = _grid_spacing(settings, loaded.crops, size)
+    scales = _common_scales(settings, loaded.crops, size)
     _warn_of_borders(loaded.crops)
-    _require_room(loaded.crops, size, spacing)
-    crops = [resample_crop(crop, size, spacing) for crop in loaded.crops]
+    _require_room(loaded.crops, size, scales)
+    crops = [resample_crop(crop, size, scale) for crop, scale in zip(loaded.crops, scales, strict=True)]
     resampled = sum(abs(crop.scale - 1) > _SCALE_TOLERANCE for crop in crops)
     if resampled:
         _log.info("%d of %d cells were resampled to %d pixels", resampled, len(crops), size)
+    _warn_of_small(crops)
     step = _common_step(crops, size)
     arrays: dict[str, np.ndarray] = {
         "images": np.stack([crop.image for crop in crops]),
@@ -52,54 +58,122 @@ def to_acquisition(settings: ShapeAcquisition, loaded: LoadedCells, path: Path) 
     }
     if step is not None:
         arrays["voxel_size"] = np.array(step)
+    binned = {round(crop.binning, 6) for crop in crops}
+    if binned != {1.0} and len(binned) == 1:
+        arrays["binning"] = np.array(crops[0].binning)
+    arrays |= place_arrays([crop.place for crop in crops])
     return Acquisition("shape", arrays, str(path), _truth(crops, step), loaded.attributes, loaded.places)
 
 
-def _grid_spacing(settings: ShapeAcquisition, crops: Sequence[CellCrop], size: int) -> float | None:
-    """[m] Lateral spacing of the grid; None where each cell keeps its own.
+def _common_scales(settings: ShapeAcquisition, crops: Sequence[CellCrop], size: int) -> list[float]:
+    """Factors by which the pixels of each cell grow, such that all have one size on a grid that shows each whole.
 
     Raises:
-        ConfigError: If a spacing is requested, and the voxel size of a cell is unknown.
+        ConfigError: If the pixel size of some cells only is known, or a spacing is requested and it is unknown.
     """
+    needs = [_needed_scale(crop, size) for crop in crops]
+    known = [crop.step[2] for crop in crops if crop.step is not None]
     if settings.spacing != "auto":
         spacing = float(settings.spacing)
-        if any(crop.step is None for crop in crops):
+        if len(known) < len(crops):
             message = f"a spacing of {spacing:g} m is asked for, and the voxel's size is unknown"
             remedy = "set acquisition.voxel_size, or acquisition.spacing: auto"
             raise ConfigError(Diagnostic("acquisition.spacing", message, remedy))
-        return spacing
-    if len({crop.step for crop in crops}) == 1:
-        # Cells of one voxel size share one grid, as coarse as the largest image needs.
-        scale = max(resampling_factor(crop, size, None) for crop in crops)
-        step = crops[0].step
-        if step is not None and scale > 1:
-            return step[2] * scale
-    return None
+        return [spacing / own for own in known]
+    if not known:
+        common = max(needs)
+        if common > 1:
+            _warn_of_binning(crops, needs, size, f"{common:.4g} pixels")
+        return [common] * len(crops)
+    if len(known) < len(crops):
+        raise ConfigError(_partly_known(crops))
+    coarsest = max(known)
+    spacing = max(own * need for own, need in zip(known, needs, strict=True))
+    if min(known) < coarsest * (1 - _SIZE_TOLERANCE):
+        few = [crop.name for crop, own in zip(crops, known, strict=True) if own < coarsest * (1 - _SIZE_TOLERANCE)]
+        _log.warning(
+            "pixels from %.4g um to %.4g um: all cells are resampled to the coarsest; finer ones are those of %s",
+            min(known) * 1e6, coarsest * 1e6, _first_names(few),
+        )  # fmt: skip
+    if spacing > coarsest * (1 + _SIZE_TOLERANCE):
+        _warn_of_binning(
+            crops, [own * need for own, need in zip(known, needs, strict=True)], size, f"{spacing * 1e6:.4g} um"
+        )
+    else:
+        spacing = coarsest
+    return [1.0 if abs(spacing / own - 1) < _SIZE_TOLERANCE else spacing / own for own in known]
+
+
+def _needed_scale(crop: CellCrop, size: int) -> float:
+    """Smallest factor, 1 or more, by which pixels must grow for the grid to show a cell."""
+    height, width = crop.mask.shape
+    edge = max(height * crop.pixel_aspect, width) if crop.edge is None else crop.edge
+    return max(1.0, edge / size)
+
+
+def _warn_of_binning(crops: Sequence[CellCrop], needs: Sequence[float], size: int, voxel: str) -> None:
+    """Warn that pixels grow, since a cell is larger than the grid."""
+    index = int(np.argmax(needs))
+    crop = crops[index]
+    edge = max(crop.mask.shape) if crop.edge is None else crop.edge
+    _log.warning(
+        "%s needs %.0f pixels, and the grid has %d: all cells are binned, and a voxel is %s",
+        crop.name, edge, size, voxel,
+    )  # fmt: skip
+
+
+def _partly_known(crops: Sequence[CellCrop]) -> Diagnostic:
+    """Diagnostic of cells of which some have a known pixel size."""
+    first = {crop.step is None: crop for crop in reversed(crops)}
+    unknown, known = first[True], first[False]
+    count = sum(crop.step is None for crop in crops)
+    size = known.step[2] * 1e6 if known.step is not None else 0.0
+    message = (
+        f"the pixel size of {count} of {len(crops)} cells is unknown (the first: {unknown.name}), "
+        f"and that of {known.name} is {size:.4g} um"
+    )
+    remedy = f"if all have one size, set acquisition.voxel_size: '{size:.4g} um'; else choose by acquisition.cells"
+    return Diagnostic("acquisition.voxel_size", message, remedy)
 
 
 def _warn_of_borders(crops: Sequence[CellCrop]) -> None:
     """Warn of masks that reach the edge of their image: the cells may continue beyond it."""
-    touching = [crop.name for crop in crops if _touches_border(crop.mask > 0.5)]
+    touching = [crop.name for crop in crops if crop.touches_border]
     if touching:
         many = "1 mask touches its" if len(touching) == 1 else f"{len(touching)} masks touch their"
         _log.warning("%s image's border, where the cell may go on: %s", many, _first_names(touching))
 
 
-def _touches_border(inside: Bool[np.ndarray, "y x"]) -> bool:
-    return bool(inside[[0, -1]].any() or inside[:, [0, -1]].any())
+def _warn_of_small(crops: Sequence[CellCrop]) -> None:
+    """Warn of cells that binning leaves few pixels."""
+    small = [crop.name for crop in crops if crop.scale > 1 and (crop.mask > 0.5).sum() < _FEWEST_PIXELS]
+    if small:
+        _log.warning(
+            "%d of %d cells have fewer than %d pixels after that, too few for a shape: %s; predict the large cells in "
+            "a run of their own (acquisition.cells)",
+            len(small), len(crops), _FEWEST_PIXELS, _first_names(small),
+        )  # fmt: skip
 
 
-def _require_room(crops: Sequence[CellCrop], size: int, spacing: float | None) -> None:
+def _require_room(crops: Sequence[CellCrop], size: int, scales: Sequence[float]) -> None:
     """Refuse a grid that would cut cells off.
 
     Raises:
         ConfigError: If there are such cells.
     """
-    cut = [crop.name for crop in crops if cut_off_share(crop, size, spacing) > _LARGEST_FRACTION_BEYOND]
-    if not cut:
+    beyond = [
+        crop
+        for crop, scale in zip(crops, scales, strict=True)
+        if cut_off_share(crop, size, scale) > _LARGEST_FRACTION_BEYOND
+    ]
+    if not beyond:
         return
-    grid = f"{size} pixels" if spacing is None else f"{size} pixels, {spacing * 1e6:.4g} um apart,"
-    message = f"a grid of {grid} would cut off {len(cut)} of {len(crops)} cells: {_first_names(cut)}"
+    step = beyond[0].step
+    grid = f"{size} pixels"
+    if step is not None:
+        grid += f", {step[2] * scales[list(crops).index(beyond[0])] * 1e6:.4g} um apart,"
+    names = _first_names([crop.name for crop in beyond])
+    message = f"a grid of {grid} would cut off {len(beyond)} of {len(crops)} cells: {names}"
     remedy = "set a larger acquisition.size, or a larger acquisition.spacing"
     raise ConfigError(Diagnostic("acquisition.size", message, remedy))
 
@@ -130,45 +204,47 @@ def _truth(crops: Sequence[CellCrop], step: tuple[float, float, float] | None) -
     if any(crop.truth is None for crop in crops):
         return None
     occupancy = np.stack([crop.truth for crop in crops if crop.truth is not None])[:, None]
-    z, y, x = centred_grid(occupancy.shape[2:], step or (1.0, 1.0, 1.0)).axes
+    z, y, x = centred_grid(occupancy.shape[2:], step or (crops[0].binning,) * 3).axes
     unit: Literal["m", "voxel"] = "m" if step is not None else "voxel"
     names, labels = (tuple(getattr(crop, attribute) for crop in crops) for attribute in ("name", "label"))
     return Volume("shape", z, y, x, {OCCUPANCY.name: occupancy}, (OCCUPANCY,), {}, unit, names, labels)
 
 
-def resample_crop(crop: CellCrop, size: int, spacing: float | None) -> CellCrop:
+def resample_crop(crop: CellCrop, size: int, scale: float) -> CellCrop:
     """Resample and pad a cell to a square grid, a volume to a cube, about its centre.
 
     Args:
         crop: The cell.
         size: Samples along each edge.
-        spacing: [m] Lateral spacing of the grid; None to keep the cell's own, enlarged if it would not fit.
+        scale: Original pixels along x from each new sample to the next.
     """
-    scales = _scales(crop, size, spacing)
-    scale, step = scales[0], crop.step
+    scales, step = _scales(crop, scale), crop.step
     if step is not None:
         step = (step[0] * scale, step[2] * scale, step[2] * scale)
     return replace(
         crop,
-        image=_resample(crop.image, scales[1:], (size, size)),
+        image=_resample(crop.image, scales[1:], (size, size), crop.background),
         mask=_resample(crop.mask, scales[1:], (size, size)),
         truth=None if crop.truth is None else _resample(crop.truth, scales, (size,) * 3),
         step=step,
+        binning=crop.binning * scale,
         scale=scale,
+        place=_resampled_place(crop, size, scales),
     )
 
 
-def resampling_factor(crop: CellCrop, size: int, spacing: float | None) -> float:
-    """Factor by which `resample_crop` enlarges a cell's pixels along x."""
-    if spacing is not None and crop.step is not None:
-        return spacing / crop.step[2]
-    height, width = crop.mask.shape
-    return float(max(1.0, height * _pixel_aspect(crop) / size, width / size))
+def _resampled_place(crop: CellCrop, size: int, scales: Sequence[float]) -> CellPlace | None:
+    """Move the origin of a cell from its central pixel to the centre of the new grid; central pixels coincide."""
+    if crop.place is None:
+        return None
+    shift = grid_centre(size) * crop.binning
+    y, x = (at + shift * scale for at, scale in zip(crop.place.origin, scales[1:], strict=True))
+    return replace(crop.place, origin=(y, x))
 
 
-def cut_off_share(crop: CellCrop, size: int, spacing: float | None) -> float:
+def cut_off_share(crop: CellCrop, size: int, scale: float) -> float:
     """Share of a cell, of its section or its shape, that `resample_crop` would cut off."""
-    scales = _scales(crop, size, spacing)
+    scales = _scales(crop, scale)
     fractions = [_fraction_beyond(crop.mask > 0.5, scales[1:], size)]
     if crop.truth is not None:
         fractions.append(_fraction_beyond(crop.truth > 0.5, scales, size))
@@ -183,33 +259,30 @@ def _fraction_beyond(inside: Bool[np.ndarray, "*shape"], scales: Sequence[float]
     return 1 - float(within.sum()) / max(float(inside.sum()), 1)
 
 
-def _scales(crop: CellCrop, size: int, spacing: float | None) -> tuple[float, float, float]:
+def _scales(crop: CellCrop, scale: float) -> tuple[float, float, float]:
     """Original samples from each new sample to the next, along (z, y, x)."""
-    scale = resampling_factor(crop, size, spacing)
-    return scale, scale / _pixel_aspect(crop), scale
+    stretch = 1.0 if crop.step is None or crop.truth_step is None else crop.step[0] / crop.truth_step
+    return scale * stretch, scale / crop.pixel_aspect, scale
 
 
-def _pixel_aspect(crop: CellCrop) -> float:
-    """Ratio of a pixel's edges along y and x."""
-    return 1.0 if crop.step is None else crop.step[1] / crop.step[2]
-
-
-def _resample(values: np.ndarray, scales: Sequence[float], shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
-    """Sample an array every ``scale`` of its samples about the centre; 0 lies beyond its ends."""
+def _resample(
+    values: np.ndarray, scales: Sequence[float], shape: tuple[int, ...], fill: float = 0.0
+) -> Float[np.ndarray, "*shape"]:
+    """Sample an array every ``scale`` of its samples about the centre; ``fill`` lies beyond its ends."""
     from scipy import ndimage
 
     if all(abs(s - 1) < _SCALE_TOLERANCE for s in scales):
-        return _pad(np.asarray(values, np.float32), shape)
+        return _pad(np.asarray(values, np.float32), shape, fill)
     # Coarser samples stand for a range of the original ones, which a Gaussian averages first.
     smooth = ndimage.gaussian_filter(values.astype(np.float32), [0.5 * np.sqrt(max(s**2 - 1, 0)) for s in scales])
     index = [(np.arange(n) - n // 2) * s + old // 2 for n, s, old in zip(shape, scales, values.shape, strict=True)]
-    resampled = ndimage.map_coordinates(smooth, np.meshgrid(*index, indexing="ij"), order=1, mode="constant")
+    resampled = ndimage.map_coordinates(smooth, np.meshgrid(*index, indexing="ij"), order=1, mode="constant", cval=fill)
     return np.asarray(np.maximum(resampled, 0), np.float32)
 
 
-def _pad(values: np.ndarray, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
-    """Pad with 0, or crop, about sample ``n // 2``."""
-    padded = np.zeros(shape, np.float32)
+def _pad(values: np.ndarray, shape: tuple[int, ...], fill: float) -> Float[np.ndarray, "*shape"]:
+    """Pad with ``fill``, or crop, about sample ``n // 2``."""
+    padded = np.full(shape, fill, np.float32)
     target, source = [], []
     for new, old in zip(shape, values.shape, strict=True):
         first = new // 2 - old // 2

@@ -37,7 +37,7 @@ def read(settings: Settings, path: Path) -> Acquisition:
     faults = validate(acquisition)
     if faults:
         raise DataError(*limit_faults(faults, path))
-    for sentence in warnings_for(acquisition):
+    for sentence in (*loaded.warnings, *warnings_for(acquisition, section)):
         _log.warning("%s", sentence)
     return acquisition
 

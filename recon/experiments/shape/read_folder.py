@@ -2,18 +2,58 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import ConfigError, DataError, Diagnostic
-from .cell_crops import SMALLEST, CellCrop, LoadedCells, normalise_image, normalise_mask, select_cells
+from .cell_crops import (
+    SMALLEST,
+    CellCrop,
+    CellPlace,
+    LoadedCells,
+    is_cluster,
+    normalise_image,
+    normalise_mask,
+    select_cells,
+)
 from .config import ShapeAcquisition
-from .labels import label_cells, split_crop
+from .cut_out import cut_out, list_cells
+from .labels import CellNotes, list_some, note_sentences
+from .masks import interpret_mask
 from .section_files import FolderImage, SectionFile, Sections, open_sections, read_file
 
 _log = logging.getLogger(__name__)
+_SIZE_TOLERANCE = 0.01
+"""Relative difference of pixel sizes that other programs' rounding explains."""
+
+
+@dataclass
+class _FolderNotes:
+    """Properties of the files of a folder that are reported together.
+
+    Args:
+        cells: Places in the masks that were left out, or that are unusual.
+        steps: Sections whose metadata have a distance between planes that is not their pixel.
+        unequal: Files of one cell with different pixel sizes.
+        contents: Hash of each mask and of its image, by file.
+    """
+
+    cells: CellNotes = field(default_factory=CellNotes)
+    steps: list[str] = field(default_factory=list)
+    unequal: list[str] = field(default_factory=list)
+    contents: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def sentences(self, smallest: int) -> list[str]:
+        """Warnings for the log."""
+        sentences = note_sentences(self.cells, smallest)
+        if self.unequal:
+            sentences.append(f"pixel sizes of one cell's files differ: {list_some(self.unequal)}")
+        masks, images = ({pair[i] for pair in self.contents.values()} for i in (0, 1))
+        if len(self.contents) > 1 and len(masks) == 1 and len(images) > 1:
+            sentences.append(f"all {len(self.contents)} masks are the same, and their images differ")
+        return sentences
 
 
 def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
@@ -30,18 +70,26 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
     voxel = _configured_voxel(settings)
     crops: dict[int, list[CellCrop]] = {}
     faults: list[Diagnostic] = []
+    notes = _FolderNotes()
     with open_sections(path) as sections:
         files, pairs = sections.files, None
         if settings.cells != "all":
             pairs = select_cells(settings, [_count_cells(settings, sections, file) for file in files])
         for number in range(len(files)) if pairs is None else dict.fromkeys(file for file, _ in pairs):
             try:
-                crops[number] = _read_crops(settings, sections, files[number], voxel)
+                crops[number] = _read_crops(settings, sections, files[number], voxel, notes)
             except DataError as error:
                 faults += error.faults
+    if notes.steps:
+        _log.info(
+            "the pixel goes for z too: the distance between planes says nothing of one section (%s)",
+            list_some(notes.steps),
+        )
     every = [crop for own in crops.values() for crop in own]
     selected = every if pairs is None else [crops[file][cell] for file, cell in pairs if file in crops]
-    return LoadedCells(selected, settings.size, settings.several, {}, {"mask": str(path), "images": str(path)}, faults)
+    places = {"mask": str(path), "images": str(path)}
+    warnings = notes.sentences(settings.smallest)
+    return LoadedCells(selected, settings.size, settings.several, {}, places, faults, warnings)
 
 
 def _count_cells(settings: ShapeAcquisition, sections: Sections, file: SectionFile) -> int:
@@ -50,14 +98,19 @@ def _count_cells(settings: ShapeAcquisition, sections: Sections, file: SectionFi
     try:
         image = read_file(sections, name)
         values = _checked_array(image.values, "mask", sections.place(name), settings)
+        mask = interpret_mask(values, None, settings, sections.place(name), image.largest)
+        cells = list_cells(mask, settings, is_cluster(file.label), sections.place(name))
     except DataError:
         return 1
-    labels = label_cells(values, image.largest, settings.several, file.label)
-    return 1 if labels is None else int(labels.max())
+    return 1 if cells is None else len(cells)
 
 
 def _read_crops(
-    settings: ShapeAcquisition, sections: Sections, file: SectionFile, voxel: tuple[float, float, float] | None
+    settings: ShapeAcquisition,
+    sections: Sections,
+    file: SectionFile,
+    voxel: tuple[float, float, float] | None,
+    notes: _FolderNotes,
 ) -> list[CellCrop]:
     """Read the cells of the files of one name.
 
@@ -74,17 +127,23 @@ def _read_crops(
     faults += _size_faults(images, where)
     if faults:
         raise DataError(*faults)
-    image, mask, volume = images["image"], images["mask"], images.get("obj")
+    image, volume = images["image"], images.get("obj")
+    mask = interpret_mask(images["mask"].values, image.values, settings, where["mask"], images["mask"].largest)
+    notes.contents[file.name] = (hash(images["mask"].values.tobytes()), hash(image.values.tobytes()))
     crop = CellCrop(
         file.name,
         file.label,
         where["mask"],
         normalise_image(image.values, image.largest),
-        normalise_mask(mask.values),
+        mask.share,
         None if volume is None else normalise_mask(volume.values),
-        voxel or _stored_voxel(images),
+        voxel or _stored_voxel(images, file.name, notes),
+        None if voxel is not None or volume is None else _stored_step(volume),
+        place=CellPlace(file.parts["image"]),
     )
-    return split_crop(crop, label_cells(mask.values, mask.largest, settings.several, crop.label), settings.margin)
+    crops, places = cut_out(crop, mask, settings)
+    notes.cells.add(places)
+    return crops
 
 
 def _size_faults(images: Mapping[str, FolderImage], where: Mapping[str, str]) -> list[Diagnostic]:
@@ -149,7 +208,7 @@ def _value_faults(values: np.ndarray, part: str, where: str) -> list[Diagnostic]
         count, first = int((~finite).sum()), [int(i) for i in np.argwhere(~finite)[0]]
         many = "1 number is" if count == 1 else f"{count} numbers are"
         return [Diagnostic(where, f"{many} NaN or infinite, the first at {first}", "give such pixels a value")]
-    if values.min() < 0:
+    if part != "mask" and values.min() < 0:
         return [
             Diagnostic(where, f"its smallest number is {values.min():g}", "none may be negative: add the dark level")
         ]
@@ -175,14 +234,28 @@ def _configured_voxel(settings: ShapeAcquisition) -> tuple[float, float, float] 
     return float(z), float(y), float(x)
 
 
-def _stored_voxel(images: Mapping[str, FolderImage]) -> tuple[float, float, float] | None:
-    """[m] Voxel size (z, y, x) of the files' metadata; that of the volume takes precedence."""
-    for part in ("obj", "image", "mask"):
-        voxel = images[part].voxel if part in images else ()
-        if voxel:
-            z, y, x = voxel
-            return (z if np.isfinite(z) else x), y, x
-    return None
+def _stored_voxel(
+    images: Mapping[str, FolderImage], name: str, notes: _FolderNotes
+) -> tuple[float, float, float] | None:
+    """[m] Voxel size (z, y, x) of a section by the metadata of its files: the pixel along x goes for z.
+
+    The size of the image takes precedence over those of the mask and the volume.
+    """
+    known = {part: images[part].voxel for part in ("image", "mask", "obj") if part in images and images[part].voxel}
+    if not known:
+        return None
+    part, (z, y, x) = next(iter(known.items()))
+    if any(not np.allclose(voxel[1:], (y, x), rtol=_SIZE_TOLERANCE) for voxel in known.values()):
+        sizes = ", ".join(f"{other} {voxel[2] * 1e6:.4g} um" for other, voxel in known.items())
+        notes.unequal.append(f"{name} ({sizes}; that of the {part} is taken)")
+    if "obj" not in known and abs(z / x - 1) > _SIZE_TOLERANCE:
+        notes.steps.append(f"{name}: {z * 1e6:.4g} um between planes, {x * 1e6:.4g} um a pixel")
+    return x, y, x
+
+
+def _stored_step(volume: FolderImage) -> float | None:
+    """[m] Distance between the slices of a volume; None if it is unknown."""
+    return volume.voxel[0] if volume.voxel and np.isfinite(volume.voxel[0]) else None
 
 
 def _shape_text(values: np.ndarray) -> str:

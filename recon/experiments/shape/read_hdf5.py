@@ -2,19 +2,31 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...errors import DataError
+from ...errors import DataError, Diagnostic
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
 from ...volume import Volume
 from .binarize import binarize
-from .cell_crops import CellCrop, LoadedCells, normalise_image, normalise_mask, select_cells
+from .cell_crops import (
+    CellCrop,
+    CellPlace,
+    LoadedCells,
+    is_cluster,
+    normalise_image,
+    normalise_mask,
+    select_cells,
+)
 from .config import ShapeAcquisition
-from .labels import label_cells, split_crop
+from .cut_out import cut_out, list_cells
+from .labels import CellNotes, note_sentences
+from .masks import Mask, interpret_mask
+from .places import grid_centre, read_place
 from .schema import OCCUPANCY, PATHS, SCHEMA
 from .validate import truth_faults
 
@@ -40,12 +52,23 @@ def read_hdf5(settings: ShapeAcquisition, path: Path) -> LoadedCells:
     acquisition, count = _read_entries(settings, path, entries)
     is_own = _is_own(path)
     numbers = list(range(count)) if entries is None else entries
-    crops = {number: _read_crops(settings, acquisition, i, number, is_own) for i, number in enumerate(numbers)}
+    notes = CellNotes()
+    faults: list[Diagnostic] = []
+    crops: dict[int, list[CellCrop]] = {}
+    for i, number in enumerate(numbers):
+        try:
+            if is_own:
+                crops[number] = [_read_own(acquisition, i, number)]
+            else:
+                crops[number] = _read_crops(settings, acquisition, i, number, notes)
+        except DataError as error:
+            faults += error.faults
     every = [crop for own in crops.values() for crop in own]
-    selected = every if pairs is None else [crops[entry][cell] for entry, cell in pairs]
+    selected = every if pairs is None else [crops[entry][cell] for entry, cell in pairs if entry in crops]
     size = _grid_size(settings, acquisition, path) if is_own else settings.size
     several = "keep" if is_own else settings.several
-    return LoadedCells(selected, size, several, acquisition.attributes, acquisition.places)
+    warnings = note_sentences(notes, settings.smallest)
+    return LoadedCells(selected, size, several, acquisition.attributes, acquisition.places, faults, warnings)
 
 
 def _read_entries(settings: ShapeAcquisition, path: Path, entries: list[int] | None) -> tuple[Acquisition, int]:
@@ -80,34 +103,81 @@ def _count_cells(settings: ShapeAcquisition, path: Path) -> list[int] | None:
         return None
     masks = arrays["mask"]
     classes = arrays["label"] if "label" in arrays else [""] * len(masks)
-    labels = [label_cells(mask, None, settings.several, str(own)) for mask, own in zip(masks, classes, strict=True)]
-    return [1 if each is None else int(each.max()) for each in labels]
+    return [_count(settings, mask, str(own), path) for mask, own in zip(masks, classes, strict=True)]
+
+
+def _count(settings: ShapeAcquisition, values: np.ndarray, label: str, path: Path) -> int:
+    """Count the cells of a mask; 1 if it makes no sense, so that the selection can leave it out."""
+    try:
+        mask = interpret_mask(values, None, settings, str(path), _largest(values))
+        cells = list_cells(mask, settings, is_cluster(label), str(path))
+    except DataError:
+        return 1
+    return 1 if cells is None else len(cells)
+
+
+def _largest(values: np.ndarray) -> float | None:
+    """Largest number of the data type; None for floating point."""
+    return float(np.iinfo(values.dtype).max) if values.dtype.kind in "iu" else 1.0 if values.dtype == bool else None
+
+
+def _read_own(acquisition: Acquisition, index: int, number: int) -> CellCrop:
+    """Take one cell of a file that unflat wrote: it is on its grid, and its brightness stays as it is.
+
+    Args:
+        acquisition: Entries that were read.
+        index: Index of the entry among them.
+        number: Index of the entry in the file.
+    """
+    crop = _whole_crop(acquisition, index, number, acquisition["images"][index])
+    mask = np.asarray(acquisition["mask"][index], np.float32)
+    binning = float(acquisition["binning"]) if "binning" in acquisition else 1.0
+    place = read_place(acquisition, index)
+    if place is not None:
+        shift = grid_centre(len(mask)) * binning
+        place = replace(place, origin=(place.origin[0] - shift, place.origin[1] - shift))
+    inside = mask > 0.5
+    border = bool(inside[[0, -1]].any() or inside[:, [0, -1]].any())
+    return replace(crop, mask=_filled_share(mask), binning=binning, place=place, touches_border=border)
 
 
 def _read_crops(
-    settings: ShapeAcquisition, acquisition: Acquisition, index: int, number: int, is_own: bool
+    settings: ShapeAcquisition, acquisition: Acquisition, index: int, number: int, notes: CellNotes
 ) -> list[CellCrop]:
-    """Cut the cells of one entry out of the stack.
+    """Cut the cells of one entry out of the stack of another program.
 
     Args:
         settings: Section of the config.
         acquisition: Entries that were read.
         index: Index of the entry among them.
         number: Index of the entry in the file.
-        is_own: Whether unflat wrote the file: brightness stays as it is.
+        notes: Places in the masks that are reported together.
+
+    Raises:
+        DataError: If the mask makes no sense.
     """
-    image, mask = acquisition["images"][index], acquisition["mask"][index]
-    label = str(acquisition["label"][index]) if "label" in acquisition else ""
-    crop = CellCrop(
+    image, values = acquisition["images"][index], acquisition["mask"][index]
+    crop = _whole_crop(acquisition, index, number, _normalise_stored(image))
+    mask = interpret_mask(values, image, settings, crop.where, _largest(values))
+    if values.dtype.kind == "f" and values.max(initial=0) <= 1 and mask.labels is None:
+        mask = Mask(np.asarray(values, np.float32))  # Shares as they are, whatever the largest.
+    file = f"{Path(acquisition.source).name}[{number}]"
+    crops, places = cut_out(replace(crop, mask=mask.share, place=CellPlace(file)), mask, settings, numbered=False)
+    notes.add(places)
+    return crops
+
+
+def _whole_crop(acquisition: Acquisition, index: int, number: int, image: np.ndarray) -> CellCrop:
+    """Make the crop of a whole entry, whose mask is to follow."""
+    return CellCrop(
         str(acquisition["name"][index]) if "name" in acquisition else f"cell_{number}",
-        label,
+        str(acquisition["label"][index]) if "label" in acquisition else "",
         f"{acquisition.place('mask', PATHS)}[{number}]",
-        image if is_own else _normalise_stored(image),
-        _filled_share(mask),
+        image,
+        np.zeros(image.shape, np.float32),
         None if acquisition.truth is None else _occupancy(acquisition.truth, number, f"{acquisition.source}:/truth"),
         _voxel(acquisition),
     )
-    return split_crop(crop, label_cells(mask, None, settings.several, label), settings.margin)
 
 
 def _normalise_stored(image: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Faults of cells and of acquisitions of their sections, and warnings."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ...acquisition import Acquisition
 from ...errors import Diagnostic
 from ...volume import Volume
 from .cell_crops import SMALLEST, CellCrop
+from .config import ShapeAcquisition
 from .labels import label_pieces
 from .schema import PATHS
 
@@ -46,7 +48,7 @@ def crop_faults(crop: CellCrop, several: str) -> list[Diagnostic]:
     if inside.all():
         return [Diagnostic(crop.where, "the mask is full: nothing lies outside the cell", "0 must mean outside")]
     count = int(label_pieces(inside).max())
-    if count > 1 and several == "refuse" and not crop.is_cluster:
+    if count > 1 and several == "refuse" and not crop.is_cluster and not crop.is_labelled:
         remedy = "number the cells in the mask (1, 2, …), or set acquisition.several to cut or keep"
         return [Diagnostic(crop.where, f"the mask holds {count} cells that do not touch", remedy)]
     return []
@@ -99,11 +101,12 @@ def truth_faults(truth: Volume, images: Sequence[int], voxel: Sequence[float] | 
     return [Diagnostic(where, message, "sample it on the images' voxels, or correct the voxel's size")]
 
 
-def warnings_for(acquisition: Acquisition) -> list[str]:
+def warnings_for(acquisition: Acquisition, settings: ShapeAcquisition) -> list[str]:
     """Find unusual properties that may yet be right.
 
     Args:
         acquisition: Acquisition without faults.
+        settings: Section of the config.
 
     Returns:
         Sentences for the log.
@@ -111,6 +114,13 @@ def warnings_for(acquisition: Acquisition) -> list[str]:
     warnings = []
     if "voxel_size" not in acquisition:
         warnings.append(f"{acquisition.source}: the voxel's size is unknown: results are in voxels")
+    else:
+        warnings += _stretched_voxel(acquisition, settings)
+    names = [str(name) for name in acquisition["name"]] if "name" in acquisition else []
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        shown = ", ".join(doubled[:5]) + (", …" if len(doubled) > 5 else "")
+        warnings.append(f"{acquisition.source}: several cells are called {shown}: tables tell them apart by number")
     truth = acquisition.truth
     if truth is not None and truth.main.shape[-2:] == acquisition["mask"].shape[-2:]:
         sections = truth.main[:, 0, truth.main.shape[2] // 2] > 0.5
@@ -118,12 +128,28 @@ def warnings_for(acquisition: Acquisition) -> list[str]:
         overlap = (sections & inside).sum(axis=(1, 2)) / np.maximum((sections | inside).sum(axis=(1, 2)), 1)
         odd = np.flatnonzero(overlap < _SAME_SECTION)
         if odd.size:
-            names = ", ".join(_names(acquisition)[i] for i in odd[:5])
+            shown = ", ".join(_names(acquisition)[i] for i in odd[:5])
             warnings.append(
                 f"{acquisition.source}: the middle slice of {odd.size} volumes is not their mask "
-                f"(overlap below {_SAME_SECTION:g}): {names}{', …' if odd.size > 5 else ''}"
+                f"(overlap below {_SAME_SECTION:g}): {shown}{', …' if odd.size > 5 else ''}"
             )
     return warnings
+
+
+def _stretched_voxel(acquisition: Acquisition, settings: ShapeAcquisition) -> list[str]:
+    """Warn of a voxel that is no cube: networks draw cubes, which are stretched to it."""
+    z, _, x = (float(size) for size in acquisition["voxel_size"])
+    if abs(z / x - 1) <= _VOXEL_TOLERANCE:
+        return []
+    source = settings.voxel_size
+    remedy = f"write {x * 1e6:.4g} um three times into {acquisition.place('voxel_size', PATHS)}"
+    if source is not None and source.is_literal:
+        remedy = f"set acquisition.voxel_size: '{x * 1e6:.4g} um'"
+    return [
+        f"{acquisition.source}: a voxel is {z * 1e6:.4g} um high and {x * 1e6:.4g} um wide: shapes, which networks "
+        f"draw on cubes, are stretched by {z / x:.3g} along z; if that is the step of a stack, which says nothing of "
+        f"one section, {remedy}"
+    ]
 
 
 def _names(acquisition: Acquisition) -> list[str]:

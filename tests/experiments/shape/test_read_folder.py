@@ -18,7 +18,7 @@ from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.shape.cell_crops import normalise_image
 from unflat.recon.experiments.shape.config import ShapeAcquisition
-from unflat.recon.experiments.shape.labels import existing_labels
+from unflat.recon.experiments.shape.masks import classify
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import SCHEMA
 from unflat.recon.experiments.shape.section_files import class_of, is_sections
@@ -157,19 +157,29 @@ def test_the_voxel_is_that_of_ome_metadata(tmp_path: Path) -> None:
     metadata |= {"PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 0.21, "PhysicalSizeZUnit": "µm"}
     put(tmp_path, "discocyte_1", {"obj": volume}, ".ome.tif", metadata=metadata, ome=True)
     acquisition = reading(tmp_path)
-    np.testing.assert_allclose(acquisition["voxel_size"], [0.21e-6, 0.17e-6, 0.17e-6])
+    np.testing.assert_allclose(acquisition["voxel_size"], 0.17e-6)
+    assert acquisition.truth is not None  # Its slices, 0.21 um apart, are resampled to cubes.
+    assert acquisition.truth.main.sum() == pytest.approx(volume.sum() / 255 * 0.21 / 0.17, rel=0.02)
     assert reading(tmp_path, voxel_size="0.3 um")["voxel_size"][0] == pytest.approx(0.3e-6)
 
 
-def test_large_images_are_resampled_and_keep_their_area(tmp_path: Path) -> None:
-    image, mask, volume = a_cell(96)
+def test_large_cells_are_binned_and_keep_their_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, mask, volume = a_cell(144)
     put(tmp_path, "discocyte_1", {"image": image, "mask": mask, "obj": volume})
-    acquisition = reading(tmp_path, voxel_size="0.125 um")
-    np.testing.assert_allclose(acquisition["voxel_size"], 0.1875e-6)
+    with caplog.at_level(logging.WARNING):
+        acquisition = reading(tmp_path, voxel_size="0.125 um")
+    rows, columns = (np.flatnonzero((mask > 127).any(axis=axis)) for axis in (1, 0))
+    voxel = 0.125 * (max(np.ptp(rows), np.ptp(columns)) + 1 + 8) / 64
+    np.testing.assert_allclose(acquisition["voxel_size"], voxel * 1e-6)
+    assert f"all cells are binned, and a voxel is {voxel:.4g} um" in caplog.text
     area = float(mask.sum() / mask.max()) * 0.125**2
-    assert acquisition["mask"].sum() * 0.1875**2 == pytest.approx(area, rel=0.02)
+    assert acquisition["mask"].sum() * voxel**2 == pytest.approx(area, rel=0.02)
     assert acquisition.truth is not None
-    assert acquisition.truth.main.sum() * 0.1875**3 == pytest.approx(volume.sum() / 255 * 0.125**3, rel=0.02)
+    assert acquisition.truth.main.sum() * voxel**3 == pytest.approx(volume.sum() / 255 * 0.125**3, rel=0.02)
+    in_pixels = reading(tmp_path)
+    assert in_pixels["binning"] == pytest.approx(voxel / 0.125)
+    assert in_pixels.truth is not None
+    assert in_pixels.truth.spacing == pytest.approx((voxel / 0.125,) * 3)
     coarse = reading(tmp_path, voxel_size="0.125 um", spacing="0.25 um")
     assert coarse["mask"].sum() * 0.25**2 == pytest.approx(area, rel=0.03)
     with pytest.raises(ConfigError, match="voxel's size is unknown"):
@@ -197,10 +207,10 @@ def test_a_label_image_is_cut_into_its_cells(tmp_path: Path) -> None:
     image = np.where(labels > 0, 150, 5).astype(np.uint8)
     put(tmp_path, "field_3", {"image": image, "mask": labels})
     acquisition = reading(tmp_path, size=40)
-    assert list(acquisition["name"]) == ["field_3-1", "field_3-2", "field_3-3"]
+    assert list(acquisition["name"]) == ["field_3-1", "field_3-2", "field_3-7"]
     assert [int(m.sum()) for m in acquisition["mask"]] == [20 * 22, 30 * 25, 14 * 20]
     assert list(acquisition["label"]) == [""] * 3
-    assert list(reading(tmp_path, size=40, cells=[2, 0])["name"]) == ["field_3-3", "field_3-1"]
+    assert list(reading(tmp_path, size=40, cells=[2, 0])["name"]) == ["field_3-7", "field_3-1"]
     with pytest.raises(ConfigError, match="cell 3 is beyond the last of 3 cells"):
         reading(tmp_path, cells=[3])
     lit = (acquisition["images"] > 0.3).sum(axis=(1, 2))
@@ -209,11 +219,11 @@ def test_a_label_image_is_cut_into_its_cells(tmp_path: Path) -> None:
 
 def test_masks_and_labels_are_distinguished() -> None:
     grey = np.array([[0, 3, 254], [255, 255, 1]], np.uint8)
-    assert existing_labels(grey, 255.0) is None
-    assert existing_labels(grey > 0, 1.0) is None
+    assert classify(grey, 255.0) == "share"
+    assert classify(grey > 0, 1.0) == "share"
     labels = np.zeros((12, 16), np.uint8)
     labels[1:5, 1:6], labels[1:5, 6:11], labels[7:10, 3:7] = 2, 9, 4  # Two of them touch.
-    np.testing.assert_array_equal(existing_labels(labels, 255.0), np.array([0, 0, 1, 0, 2, 0, 0, 0, 0, 3])[labels])
+    assert classify(labels, 255.0) == "labels"
 
 
 @pytest.mark.parametrize("levels", [(128, 255), (100, 200, 254), (1, 2)])
@@ -222,7 +232,7 @@ def test_grey_edges_are_no_labels(levels: tuple[int, ...], tmp_path: Path) -> No
     thin = sum(((far < 14 - 0.7 * i) * (level - low)) for i, (low, level) in enumerate(pairwise((0, *levels))))
     thick = np.where(far < 9, levels[-1], np.where(far < 15, levels[0], 0))
     for mask in (thin, thick):
-        assert existing_labels(mask.astype(np.uint16), 65535.0) is None
+        assert classify(mask.astype(np.uint16), 65535.0) == ("share" if mask is thin else "nested")
     image = np.where(thin > 0, 150, 5).astype(np.uint8)
     put(tmp_path, "discocyte_1", {"image": image, "mask": thin.astype(np.uint16)})
     assert list(reading(tmp_path)["name"]) == ["discocyte_1"]

@@ -59,7 +59,7 @@ def _samples_per_pixel(volume: Volume, cells: CellBatch, where: str) -> Float[np
     """Number of samples of the point-spread function in a pixel of the network, along (z, y, x)."""
     picture_pixels = next(iter(cells)).image.shape[0] / PIXELS
     if volume.length_unit != "m":
-        return np.full(3, picture_pixels)
+        return np.full(3, picture_pixels * cells.binning)
     if cells.voxel is None:
         message = "its voxel's size is known, and that of the cells' is not"
         raise DataError(Diagnostic(where, message, "set acquisition.voxel_size"))
