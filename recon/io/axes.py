@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import Diagnostic
+from .axis_faults import shape_fault, stack_fault
 from .lazy_arrays import Index, LazyArray
 from .resolve import ResolvedArray
 
@@ -42,15 +43,18 @@ def match_axes(
     matched: list[MatchedArray] = []
     sizes: dict[str, int] = {}
     faults: list[Diagnostic] = []
+    stacks: list[tuple[ResolvedArray, tuple[str, ...]]] = []
     for item in resolved:
         match = next((c for c in _candidates(item, sizes, matlab) if _agrees(c, sizes)), None)
         if match is None:
-            faults.append(_shape_fault(item, sizes))
+            faults.append(_fault(item, sizes, stacks))
             continue
         matched.append(match)
+        if match.axes[-2:] == ("y", "x") and len(item.array.shape) == 3:
+            stacks.append((item, (*match.axes[1:], match.axes[0]) if matlab else match.axes))
         shape = match.resolved.array.shape
         sizes.update({axis: n for axis, n in zip(match.axes, shape, strict=True) if not axis.isdigit()})
-    return matched, sizes, faults
+    return matched, sizes, list(dict.fromkeys(faults))
 
 
 def _candidates(item: ResolvedArray, sizes: dict[str, int], matlab: bool) -> list[MatchedArray]:
@@ -140,19 +144,12 @@ def _readings(item: ResolvedArray) -> np.ndarray | None:
     return readings if np.isfinite(readings).all() else None
 
 
-def _shape_fault(item: ResolvedArray, sizes: dict[str, int]) -> Diagnostic:
-    layouts = []
-    for axes in item.entry.axes:
-        shape = (axis if axis.isdigit() else f"{axis} {sizes[axis]}" if axis in sizes else axis for axis in axes)
-        layouts.append(f"({', '.join(shape)})")
-    remedy = "if its axes come in another order, name them: "
-    remedy += f"acquisition.{item.entry.name}: '/path as {' '.join(reversed(item.entry.axes[0]))}'"
-    message = f"{item.entry.name} has the shape {item.array.shape}; expected {' or '.join(layouts)}"
+def _fault(
+    item: ResolvedArray, sizes: dict[str, int], stacks: Sequence[tuple[ResolvedArray, tuple[str, ...]]]
+) -> Diagnostic:
+    """Describe an array that does not fit: its own fault, or that of the images whose views it counts."""
     if (readings := _readings(item)) is not None:
         low, high = (f"{value * item.factor:.7g} {item.entry.unit}" for value in (readings.min(), readings.max()))
         message = f"{item.entry.name} changes from {low} to {high} within its {readings.size} readings"
         return Diagnostic(item.place, message, "one number is needed: a scan of it is not read")
-    remedy = remedy if len(item.entry.axes[0]) > 1 and len(item.array.shape) > 1 else ""
-    if item.array.origin and not item.entry.required:  # The config did not ask for it.
-        remedy = f"{remedy}; or leave it out: acquisition.{item.entry.name}: null".removeprefix("; ")
-    return Diagnostic(item.place, message, remedy)
+    return stack_fault(item, sizes, stacks) or shape_fault(item, sizes)

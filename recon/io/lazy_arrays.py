@@ -83,7 +83,7 @@ class LazyArray:
             return self.fetch((*index[:axis], [sample], *index[axis:])).squeeze(axis)
 
         shape = self.shape[:axis] + self.shape[axis + 1 :]
-        return replace(self, shape=shape, fetch=fetch, axes=self.axes[:axis] + self.axes[axis + 1 :])
+        return replace(self, shape=shape, fetch=fetch, axes=self.axes[:axis] + self.axes[axis + 1 :], block=1)
 
 
 @runtime_checkable

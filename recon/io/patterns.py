@@ -20,6 +20,9 @@ _WILDCARDS = set("*?[")
 _PART = re.compile(r"(.*\D)(\d{6})")
 """Name of a part of a scan, as Dectris numbers them: ``data_000001``."""
 
+_INDEX = re.compile(r"(.*[^\[])\[((?:\s*(?:\d{1,9}|:)\s*,)*\s*(?:\d{1,9}|:)\s*)\]")
+"""Path with an index of an array: ``/images[0, :, 2]``."""
+
 
 def is_pattern(path: str) -> bool:
     """Whether a path names several arrays."""
@@ -52,7 +55,33 @@ def find_array(tree: ArrayTree, path: str, axes: int, attribute: str = "") -> La
         array = tree.array(path)
         if array is not None:
             return array
-    return match_pattern(tree, path, axes, attribute) if is_pattern(path) else None
+    if not is_pattern(path):
+        return None
+    return match_pattern(tree, path, axes, attribute) or (None if attribute else _part_at(tree, path))
+
+
+def _part_at(tree: ArrayTree, path: str) -> LazyArray | None:
+    """Return the part of an array at fixed places along some of its axes: ``/images[0]``, ``/images[:, 1]``.
+
+    Raises:
+        DataError: If there is no such place.
+    """
+    match = _INDEX.fullmatch(path)
+    array = tree.array(match[1]) if match else None
+    if match is None or array is None:
+        return None
+    samples = [part.strip() for part in match[2].split(",")]
+    if len(samples) > len(array.shape):
+        message = f"has {len(array.shape)} axes, and {len(samples)} are given: its shape is {array.shape}"
+        raise DataError(Diagnostic(f"{tree.path}:{path}", message))
+    for axis in range(len(samples) - 1, -1, -1):
+        if samples[axis] == ":":
+            continue
+        if int(samples[axis]) >= array.shape[axis]:
+            message = f"there is no {samples[axis]} along an axis of {array.shape[axis]}: the shape is {array.shape}"
+            raise DataError(Diagnostic(f"{tree.path}:{path}", message, "places are counted from 0"))
+        array = array.at(axis, int(samples[axis]))
+    return replace(array, origin=path)
 
 
 def match_pattern(tree: ArrayTree, pattern: str, axes: int, attribute: str = "") -> LazyArray | None:

@@ -10,7 +10,7 @@ import numpy as np
 from ..config.entries import Entry
 from ..config.photon_energy import PLANCK_TIMES_LIGHT, is_energy
 from ..config.source import Source
-from ..config.units import conversion_factor
+from ..config.units import conversion_factor, dimension_of
 from ..errors import DataError, Diagnostic
 from .hdf5_common import ROOT_ATTRIBUTES
 from .lazy_arrays import ArrayTree, Index, LazyArray
@@ -87,6 +87,8 @@ def resolve(tree: ArrayTree, entry: Entry, source: Source | ComplexSource | None
     except ValueError as error:
         example = "keV' (or nm, …)" if entry.photon else {"m": "um"}.get(entry.unit, entry.unit) + "'"
         remedy = f"name its unit in the config: acquisition.{entry.name}: '{path} in {example}"
+        if dimension_of(unit):  # A known unit is right, and its numbers are of another kind.
+            remedy = f"{entry.meaning} is due; convert the numbers, or name others"
         raise DataError(Diagnostic(place, str(error), remedy)) from error
     return ResolvedArray(entry, array, factor, place, tuple(order.replace(",", " ").split()))
 

@@ -25,6 +25,17 @@ class LedGrid(Settings):
         required=True,
         description="Row and column of each view's LED: an array (view, 2).",
     )
+    positions: LengthSource | None = Field(
+        None,
+        description="Instead of row_col, pitch and centre, the position of each view's LED along row_axis and "
+        "column_axis, from the optical axis: an array (view, 2).",
+        examples=["/led_positions in mm"],
+    )
+    size: tuple[int, int] | None = Field(
+        None,
+        description="Number of rows and columns of the array, to refuse LEDs that are not on it.",
+        examples=[[32, 32]],
+    )
     pitch: Length = Field(4e-3, gt=0, description="Distance between neighbouring LEDs.", examples=["4 mm"])
     height: Length = Field(79e-3, gt=0, description="Distance of the array from the specimen.", examples=["79 mm"])
     centre: tuple[float, float] = Field(

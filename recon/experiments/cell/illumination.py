@@ -13,9 +13,11 @@ from jaxtyping import Complex, Float, Num
 from ....physics.optics.microscope import Illumination, Microscope
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
+from ...io.axis_faults import order_hint
 from ...volume import centred_axis
-from .config_acquisition import CellAcquisition, Turn
-from .schema import ANGLES, LED_ROW_COL, LIGHT, has_custom_source, illumination_mode
+from .config_acquisition import CellAcquisition, LedGrid, Turn
+from .led_faults import led_faults
+from .schema import ANGLES, LED_POSITIONS, LED_ROW_COL, LIGHT, has_custom_source, illumination_mode
 
 _DIRECTIONS = {"y": (1.0, 0.0), "-y": (-1.0, 0.0), "x": (0.0, 1.0), "-x": (0.0, -1.0)}
 
@@ -43,8 +45,25 @@ def led_grid_na(
         sin θ in air along (y, x): position over distance.
     """
     offsets = (np.asarray(row_col, float) - np.asarray(centre, float)) * pitch
-    distance = np.sqrt((offsets**2).sum(axis=1, keepdims=True) + height**2)
-    return np.asarray(offsets / distance @ np.array([_DIRECTIONS[row_axis], _DIRECTIONS[column_axis]]))
+    return led_positions_na(offsets, height=height, row_axis=row_axis, column_axis=column_axis)
+
+
+def led_positions_na(
+    positions: Num[np.ndarray, "view 2"], *, height: float, row_axis: str = "y", column_axis: str = "x"
+) -> Float[np.ndarray, "view 2"]:
+    """Compute the apertures of LEDs in a plane.
+
+    Args:
+        positions: [m] Position of each view's LED along rows and columns, from the optical axis.
+        height: [m] Distance of the plane from the specimen.
+        row_axis: Direction (``y``, ``-y``, ``x``, ``-x``) in which the aperture grows with the row.
+        column_axis: Direction in which the aperture grows with the column.
+
+    Returns:
+        sin θ in air along (y, x): position over distance.
+    """
+    distance = np.sqrt((positions**2).sum(axis=1, keepdims=True) + height**2)
+    return np.asarray(positions / distance @ np.array([_DIRECTIONS[row_axis], _DIRECTIONS[column_axis]]))
 
 
 def ring_na(
@@ -150,26 +169,16 @@ def resolve_illumination(
         The acquisition with ``illumination_na``, or ``source_na`` and ``pattern``; and the faults of the description.
     """
     arrays, places = dict(acquisition.arrays), dict(acquisition.places)
-    row_col, angles = arrays.pop(LED_ROW_COL.name, None), arrays.pop(ANGLES.name, None)
+    row_col, positions, angles = (arrays.pop(entry.name, None) for entry in (LED_ROW_COL, LED_POSITIONS, ANGLES))
     light, faults = illumination_mode(config), _measurement_faults(acquisition)
-    if light == "led_grid" and config.led_grid and row_col is not None:
-        grid = config.led_grid
-        arrays["illumination_na"] = led_grid_na(
-            row_col,
-            pitch=grid.pitch,
-            height=grid.height,
-            centre=grid.centre,
-            row_axis=grid.row_axis,
-            column_axis=grid.column_axis,
-        )
-        places["illumination_na"] = places[LED_ROW_COL.name]
+    if light == "led_grid" and config.led_grid and (row_col is not None or positions is not None):
+        place = places[(LED_ROW_COL if positions is None else LED_POSITIONS).name]
+        arrays["illumination_na"], places["illumination_na"] = _leds_na(config.led_grid, row_col, positions), place
+        faults += led_faults(row_col, positions, config.led_grid, place)
     elif light == "ring" and config.ring:
         ring = config.ring
         if count > ring.count:
-            message = f"the ring has {ring.count} directions, and the file {count} views"
-            faults.append(
-                Diagnostic("acquisition.ring.count", message, "give the number of directions on the whole ring")
-            )
+            faults.append(_ring_fault(acquisition, ring.count, count))
         whole = ring_na(count, na=ring.na, count=ring.count, start=ring.start, clockwise=ring.clockwise)
         arrays["illumination_na"], places["illumination_na"] = whole[views], "acquisition.ring"
     elif light == "normal":
@@ -184,6 +193,31 @@ def resolve_illumination(
         places["rotation"] = places[ANGLES.name]
         faults += _angle_faults(angles, config.turn, places["rotation"])
     return replace(acquisition, arrays=arrays, places=places), faults
+
+
+def _leds_na(grid: LedGrid, row_col: np.ndarray | None, positions: np.ndarray | None) -> Float[np.ndarray, "view 2"]:
+    """Compute the apertures of each view's LED, from its position or else its row and column."""
+    rows, columns = grid.row_axis, grid.column_axis
+    if positions is not None:
+        return led_positions_na(positions, height=grid.height, row_axis=rows, column_axis=columns)
+    return led_grid_na(
+        np.asarray(row_col),
+        pitch=grid.pitch,
+        height=grid.height,
+        centre=grid.centre,
+        row_axis=rows,
+        column_axis=columns,
+    )
+
+
+def _ring_fault(acquisition: Acquisition, directions: int, count: int) -> Diagnostic:
+    """Report more views than directions on the ring."""
+    name = "images" if "images" in acquisition else "field"
+    path = acquisition.places.get(name, "").rpartition(":")[2]
+    shape = acquisition[name].shape if name in acquisition else ()
+    hint = order_hint(name, path, shape, directions)
+    message = f"the ring has {directions} directions, and the file {count} views"
+    return Diagnostic("acquisition.ring.count", message, f"give the number of directions on the whole ring{hint}")
 
 
 def _measurement_faults(acquisition: Acquisition) -> list[Diagnostic]:

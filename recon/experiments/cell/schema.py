@@ -13,6 +13,9 @@ SCHEMA = entries_of(CellAcquisition)
 PATHS = {entry.name: entry.path for entry in SCHEMA}
 LIGHT = ("illumination_na", "source_na", "pattern")
 (LED_ROW_COL,) = entries_of(LedGrid, "led_grid.")
+LED_POSITIONS = Entry(
+    "led_grid.positions", "/led_positions", (("view", "2"),), "m", "position of each view's LED", required=True
+)
 (ANGLES,) = entries_of(Turn, "turn.")
 PLANE_Z_ENTRY = Entry("plane_z", PLANE_Z, (("view",),), "m", "positions of the planes of focus in an image file")
 REFRACTIVE_INDEX = Quantity("refractive_index", "1", "real part of the refractive index")
@@ -36,7 +39,8 @@ def select_entries(config: CellAcquisition) -> list[Entry]:
     # Missing light is reported with the ways to describe it in the config, not as a missing array.
     schema = [replace(e, choice="") if e.name in LIGHT else e for e in SCHEMA if e.name not in omitted]
     planes = [] if config.defocus is None or has_custom_source(config, "defocus") else [PLANE_Z_ENTRY]
-    return [*schema, *planes, *([LED_ROW_COL] if light == "led_grid" else []), *([ANGLES] if config.turn else [])]
+    leds = LED_POSITIONS if config.led_grid and config.led_grid.positions else LED_ROW_COL
+    return [*schema, *planes, *([leds] if light == "led_grid" else []), *([ANGLES] if config.turn else [])]
 
 
 def select_sources(config: CellAcquisition) -> SourceMap:
@@ -53,6 +57,7 @@ def select_sources(config: CellAcquisition) -> SourceMap:
         names["field"] = None
     if config.led_grid:
         names[LED_ROW_COL.name] = config.led_grid.row_col
+        names[LED_POSITIONS.name] = config.led_grid.positions
     if config.turn:
         names[ANGLES.name] = config.turn.angles
     return names

@@ -1,0 +1,78 @@
+"""Faults of the LEDs of a flat array: numbers that are no rows and columns, or that the array does not have."""
+
+import numpy as np
+from jaxtyping import Num
+
+from ...errors import Diagnostic
+from .config_acquisition import LedGrid
+
+_FRACTION = 1e-3
+"""Largest distance from a whole number that is one."""
+_FLATTEST = 10.0
+"""Largest distance of an LED from the axis, relative to the height of the array."""
+_COUNTED_FROM = 2.0
+"""Middle of the array from which on its rows and columns are counted from 0."""
+
+
+def led_faults(
+    row_col: Num[np.ndarray, "view 2"] | None, positions: Num[np.ndarray, "view 2"] | None, grid: LedGrid, place: str
+) -> list[Diagnostic]:
+    """Find LEDs that are at no row and column, off the array, or far beside the specimen.
+
+    Args:
+        row_col: Row and column of each view's LED.
+        positions: [m] Position of each view's LED, instead.
+        grid: Description of the array.
+        place: Place of the numbers, for messages.
+    """
+    numbers = row_col if positions is None else positions
+    if numbers is None or not np.isfinite(numbers).all():
+        return []  # Reported already.
+    if positions is not None:
+        return _far_faults(positions, grid, place)
+    return _fraction_faults(numbers, grid, place) or _faults_off_the_array(numbers, grid, place)
+
+
+def _far_faults(positions: np.ndarray, grid: LedGrid, place: str) -> list[Diagnostic]:
+    """Find positions so far beside the specimen that they are in millimetres."""
+    farthest = float(np.abs(positions).max(initial=0))
+    if farthest < _FLATTEST * grid.height:
+        return []
+    message = f"an LED is {farthest:g} m off the axis, and {grid.height:g} m from the specimen: these are no metres"
+    path = grid.positions.path if grid.positions else ""
+    remedy = f"name their unit: acquisition.led_grid.positions: '{path or '/path'} in mm'"
+    return [Diagnostic(place, message, remedy)]
+
+
+def _fraction_faults(row_col: np.ndarray, grid: LedGrid, place: str) -> list[Diagnostic]:
+    """Find rows and columns that are no whole numbers; those of an even array about its middle are all halves."""
+    fractions = np.abs(row_col - np.round(row_col))
+    halves = (np.abs(fractions - 0.5) < _FRACTION).all(axis=0)
+    wrong = (fractions > _FRACTION) & ~halves
+    if not wrong.any():
+        return []
+    view, axis = (int(i) for i in np.argwhere(wrong)[0])
+    name = "row" if axis == 0 else "column"
+    message = f"{row_col[view, axis]:g} of view {view} is no {name} of an LED: a whole number is due"
+    path = grid.row_col.path or "/path"
+    unit = "m" if np.abs(row_col).max() < grid.height * _FLATTEST else "mm"
+    remedy = (
+        f"positions of the LEDs go to acquisition.led_grid.positions: '{path} in {unit}'; n·sin θ of their light goes "
+        f"to acquisition.illumination_na: '{path}', without acquisition.led_grid"
+    )
+    return [Diagnostic(place, message, remedy)]
+
+
+def _faults_off_the_array(row_col: np.ndarray, grid: LedGrid, place: str) -> list[Diagnostic]:
+    """Find LEDs beyond the last row or column, or before the first where the middle is given in numbers from 0."""
+    for axis, name in enumerate(("row", "column")):
+        numbers = row_col[:, axis]
+        beyond = numbers >= grid.size[axis] if grid.size else np.zeros(len(numbers), bool)
+        before = (numbers < 0) & bool(grid.size or grid.centre[axis] >= _COUNTED_FROM)
+        if (before | beyond).any():
+            view = int(np.argmax(before | beyond))
+            size = f"of {grid.size[axis]}" if grid.size else f"whose middle is {name} {grid.centre[axis]:g}"
+            message = f"{name} {numbers[view]:g} of view {view} is off the array {size}: {name}s are counted from 0"
+            remedy = "correct the numbers or acquisition.led_grid; leave views out with acquisition.views"
+            return [Diagnostic(place, message, remedy)]
+    return []
