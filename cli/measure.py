@@ -9,23 +9,21 @@ import click
 from ..recon.errors import ConfigError, DataError, DeviceError, Diagnostic, UnflatError
 from ..recon.metrics.morphology.features import SETS, STANDARD
 from . import console
-from .options import KIND, PATH, kind_name, output_options
-from .sampling import members_of, parse_spacing
+from .options import PATH, output_options
+from .sampling import members_of, spacing_option
+from .specimen_options import specimen_options
 
 if TYPE_CHECKING:
+    from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.io.table import Cell, Table
     from ..recon.io.volume_stack import Member
-
-
-def _kind(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    return None if value is None else kind_name(context, param, value)
 
 
 @click.command()
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @output_options
 @click.option("--level", type=float, help="Value of the main quantity on the specimen's surface.")
-@click.option("--spacing", callback=parse_spacing, metavar="LENGTH", help="Distance of a model's samples: '0.1 um'.")
+@spacing_option
 @click.option(
     "--features",
     type=click.Choice(SETS),
@@ -33,21 +31,19 @@ def _kind(context: click.Context, param: click.Parameter, value: str | None) -> 
     show_default=True,
     help="Set of features of shapes; shapr has the 126 of SHAPR.",
 )
-@click.option(
-    "--kind",
-    **KIND | {"callback": _kind},
-    help="Kind of experiment, for a volume in TIFF or MRC.",
-)
+@specimen_options
 def command(
     models: tuple[Path, ...],
     output: Path,
     force: bool,
     level: float | None,
-    spacing: tuple[float, ...] | None,
+    opening: "SpecimenOptions",
     features: str,
-    kind: str | None,
 ) -> None:
     """Measure MODELS (model files, run folders, volumes): a CSV table with a row for each specimen, cell and draw.
+
+    Volumes may be of other programs: a stack of labels has a row for each label, a folder one for each file in it (or
+    in its obj/). A volume that does not give the distance of its samples is measured in voxels.
 
     Cells: volume, surface, mean index, dry mass. Crystals: volume, strain, edge width. Shapes: volume, surface,
     roughness, curvature, moments, inertia, texture of the projection. The header gives the units. Specimens that cannot
@@ -59,6 +55,8 @@ def command(
       unflat measure RUNS/*/model.h5 -o cells.csv --level 1.35
       unflat measure CRYSTAL/volume.h5 -o crystal.csv
       unflat measure SHAPES/volume.h5 -o shapes.csv --features shapr
+      unflat measure labels.ome.tif -o labels.csv
+      unflat measure mask.tif -o mask.csv --spacing '0.3um,0.1um,0.1um'
     """
     from ..recon.io.table import concatenate
 
@@ -66,7 +64,7 @@ def command(
         raise ConfigError(Diagnostic(str(output), "is not the name of a table", "use .csv"))
     console.refuse_to_overwrite(output, force=force)
     failed: list[UnflatError] = []
-    tables = list(_measure(models, spacing, level, features, kind, failed))
+    tables = list(_measure(models, opening, level, features, failed))
     if tables:
         table = concatenate(tables)
         table.save(output)
@@ -80,10 +78,9 @@ def command(
 
 def _measure(
     paths: tuple[Path, ...],
-    spacing: tuple[float, ...] | None,
+    opening: "SpecimenOptions",
     level: float | None,
     features: str,
-    kind: str | None,
     failed: list[UnflatError],
 ) -> "Iterator[Table]":
     """Measure the specimens of each path; errors are appended to ``failed``."""
@@ -93,7 +90,7 @@ def _measure(
         for done, path in enumerate(paths):
             progress(done, len(paths))
             try:
-                for member in members_of(path, spacing=spacing, kind=kind, features=features):
+                for member in members_of(path, opening, features=features, failed=failed):
                     try:
                         table = get_experiment(member.volume.kind).measure(
                             member.volume, level=level, features=features

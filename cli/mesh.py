@@ -1,42 +1,51 @@
 """``unflat mesh``: the surface of a model or a volume as a mesh."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..recon.errors import ConfigError, Diagnostic
+from ..recon.volume import Volume
 from . import console
 from .options import PATH, output_options
-from .sampling import members_of, parse_spacing
+from .sampling import members_of, spacing_option
+from .specimen_options import specimen_options
+
+if TYPE_CHECKING:
+    from ..recon.experiments.specimens import SpecimenOptions
+    from ..recon.io.volume_stack import Member
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @output_options
 @click.option(
-    "--quantity", help="Name of the quantity; by default a signed distance, if there is one, or else the main quantity."
-)
-@click.option(
     "--level",
     type=float,
     help="Value on the surface; by default 0 of a signed distance, and the middle of the range of others.",
 )
-@click.option("--spacing", callback=parse_spacing, metavar="LENGTH", help="Distance of a model's samples: '0.1 um'.")
+@spacing_option
 @click.option("--cell", type=click.IntRange(0), help="Number of the cell, if there are many.")
 @click.option("--draw", type=click.IntRange(0), help="Number of the draw, if there are many.")
 @click.option("--consensus", is_flag=True, help="One surface around all points that more than half of the draws fill.")
+@specimen_options
 def command(
     model: Path,
     output: Path,
     force: bool,
-    quantity: str | None,
     level: float | None,
-    spacing: tuple[float, ...] | None,
+    opening: "SpecimenOptions",
     cell: int | None,
     draw: int | None,
     consensus: bool,
 ) -> None:
     """Write the surface of MODEL: a model file, a run folder, or a volume. The output ends in .stl, .ply or .obj.
+
+    By default it is the surface of a signed distance, if there is one, or else of the main quantity. Each body of a
+    stack of labels, and each volume of a folder, gets a file of its own: cell-7.stl for the label 7.
 
     The surface is closed, also at the box, and is interpolated between the samples. Coordinates are x, y, z in
     micrometres, or in voxels of unknown size. STL files have no unit, and viewers assume millimetres: the header names
@@ -49,18 +58,38 @@ def command(
       unflat mesh CRYSTAL -o crystal.obj --quantity amplitude
       unflat mesh SHAPES/volume.h5 -o draw.stl --cell 3 --draw 1
       unflat mesh SHAPES/models/NAME.h5 -o cell.stl --consensus
+      unflat mesh labels.tif -o cell.stl --spacing '0.3um,0.1um,0.1um' --label 7
     """
-    from ..recon.io.mesh import require_extension, save_mesh
+    from ..recon.io.mesh import require_extension
     from ..recon.io.volume_stack import middle_of
-    from ..recon.metrics.morphology.volume_surface import Scale, extract_volume_surface
 
     require_extension(output)
     console.refuse_to_overwrite(output, force=force)
     _require_one_specimen(model, cell, draw, consensus)
-    drawn = list(members_of(model, spacing=spacing, cell=cell, draw=draw))
-    volume = middle_of([member.volume for member in drawn]) if consensus else drawn[0].volume
+    drawn = list(members_of(model, opening, cell=cell, draw=draw))
+    if consensus:
+        drawn = [replace(drawn[0], volume=middle_of([member.volume for member in drawn]))]
+    files = {output: drawn[0]} if len(drawn) == 1 else {_own_file(output, member): member for member in drawn}
+    for file in files:
+        console.refuse_to_overwrite(file, force=force)
+    for file, member in files.items():
+        _write_surface(member.volume, file, opening.volume.quantity, level)
+
+
+def _own_file(output: Path, member: "Member") -> Path:
+    """Return the name of the file of one of several specimens: ``cell-7.stl``."""
+    words = "-".join(re.sub(r"[^\w.+-]", "_", word) for word in (member.name, member.label) if word)
+    return output.with_name(f"{output.stem}-{words or member.cell}{output.suffix}")
+
+
+def _write_surface(volume: Volume, output: Path, quantity: str | None, level: float | None) -> None:
+    """Write the surface of a volume."""
+    from ..recon.io.mesh import save_mesh
+    from ..recon.metrics.morphology.volume_surface import Scale, extract_volume_surface
+
     scale = Scale.of(volume)
-    surface = extract_volume_surface(volume, scale, quantity, level)
+    # The only quantity of another program's volume has the name that it has in its kind.
+    surface = extract_volume_surface(volume, scale, quantity if quantity in volume.values else None, level)
     save_mesh(surface.mesh, output, scale.unit)
     mesh = surface.mesh
     console.print_line(
@@ -78,11 +107,12 @@ def _require_one_specimen(path: Path, cell: int | None, draw: int | None, consen
         raise ConfigError(
             Diagnostic("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them")
         )
-    from ..recon.io.result import read_result
+    from ..recon.io.result import model_of
     from ..recon.io.volume_stack import counts
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
-    numbers = counts(file) or (1, read_result(path).draws)
+    model = model_of(path)
+    numbers = counts(file) or (1, 1 if model is None else model.draws)
     for name, count, chosen in zip(("cell", "draw"), numbers, (cell, draw), strict=True):
         if count > 1 and chosen is None and not (name == "draw" and consensus):
             remedy = f"choose one: --{name} 0 … {count - 1}{', or --consensus' if name == 'draw' else ''}"

@@ -1,7 +1,6 @@
 """Sampling of models for commands: options, estimates, progress, and selection of specimens."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import click
 import numpy as np
 
 from ..recon.config.units import format_quantity, parse_with_unit
-from ..recon.errors import ConfigError, DataError, DeviceError, Diagnostic
+from ..recon.errors import ConfigError, DataError, DeviceError, Diagnostic, UnflatError
 from ..recon.grid import Grid
 from ..recon.model import TILE, Model
 from ..recon.runs.estimate import Estimate, available_memory
@@ -17,6 +16,7 @@ from ..recon.volume import Volume
 from . import console
 
 if TYPE_CHECKING:
+    from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.io.volume_stack import Member
 
 PROGRESS_SECONDS = 2.0
@@ -45,6 +45,15 @@ def parse_spacing(_ctx: click.Context, _param: click.Parameter, value: str | Non
     if len(lengths) not in (1, 3) or not all(0 < d < float("inf") for d in lengths):
         raise click.BadParameter(f"{value!r} is not one positive length, or three: z,y,x")
     return lengths * 3 if len(lengths) == 1 else lengths
+
+
+spacing_option = click.option(
+    "--spacing",
+    callback=parse_spacing,
+    metavar="LENGTH",
+    help="Distance of samples, of a model or of another program's volume: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'.",
+)
+"""Adds ``--spacing``: an argument ``spacing`` [m], z, y, x."""
 
 
 def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
@@ -92,62 +101,88 @@ def sample_model(model: Model, grid: Grid, names: tuple[str, ...]) -> Any:
 
 def members_of(
     path: Path,
+    opening: "SpecimenOptions",
     *,
-    spacing: tuple[float, ...] | None = None,
-    names: tuple[str, ...] = (),
     cell: int | None = None,
     draw: int | None = None,
-    kind: str | None = None,
     features: str = "standard",
+    failed: list[UnflatError] | None = None,
 ) -> Iterator["Member"]:
-    """Iterate over the specimens in a file: the draws of each cell, or the only one.
+    """Iterate over the specimens of a file: draws of each cell, labelled bodies, files of a folder, or the only one.
 
     Args:
-        path: A model, a volume, or a run folder.
-        spacing: [m] Distance of the samples of a model; that of the fit by default.
-        names: Quantities of a model; all by default.
+        path: A model, a volume, a run folder, or a folder of volumes.
+        opening: Options for files of other programs; their spacing is also that of the samples of a model.
         cell: Number of the only cell to return.
         draw: Number of the only draw to return.
-        kind: Kind of experiment of a volume whose file does not name it.
         features: Set of features to be measured; some need a grid of their own.
+        failed: List to which the faults of single files of a folder are appended; without it they are raised.
 
     Yields:
         Sampled specimens.
 
     Raises:
-        ConfigError: If there is no such cell or draw, or a spacing is given for a volume.
+        ConfigError: If there is no such cell or draw, or a spacing is given for a volume of ours.
         DataError: If the file cannot be opened.
     """
-    from ..recon.experiments import experiment_names, get_experiment
-    from ..recon.io.result import read_result
-    from ..recon.io.volume_stack import Member, counts, members
+    from ..recon.experiments.specimens import read_specimens
+    from ..recon.io.result import model_of
+    from ..recon.io.volume_stack import counts
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
-    is_stack = counts(file) is not None
-    result = None if is_stack else read_result(path)
-    if spacing is not None and not isinstance(result, Model):
-        raise ConfigError(
-            Diagnostic(str(path), "is a sampled volume, whose grid cannot be changed", "leave out --spacing")
-        )
-    if is_stack:
-        yield from members(file, cell, draw)
-        return
-    has_draws = result is not None and result.draws > 1
+    model = model_of(path)
+    if model is not None:
+        yield from _draws(model, path, opening, cell, draw, features)
+    elif counts(file) is not None:
+        yield from read_specimens(file, opening, cell, draw)
+    else:
+        yield from _selected(read_specimens(path, opening, failed=failed), path, cell, draw)
+
+
+def _selected(specimens: Iterator["Member"], path: Path, cell: int | None, draw: int | None) -> Iterator["Member"]:
+    """Select the specimens of a number.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    numbers = []
+    for member in specimens:
+        numbers.append(member.cell)
+        if cell in (None, member.cell) and draw in (None, member.draw):
+            yield member
+    for what, number, known in (("cell", cell, numbers), ("draw", draw, [0])):
+        if number is not None and number not in known:
+            remedy = f"leave out --{what}" if len(known) == 1 else f"there are {', '.join(map(str, known[:8]))}"
+            raise ConfigError(Diagnostic(str(path), f"has no {what} {number}", remedy))
+
+
+def _draws(
+    model: Model, path: Path, opening: "SpecimenOptions", cell: int | None, draw: int | None, features: str
+) -> Iterator["Member"]:
+    """Sample the draws of a model.
+
+    Raises:
+        ConfigError: If there is no such draw, or several cells are asked for.
+    """
+    from ..recon.experiments import get_experiment
+    from ..recon.io.volume_stack import Member
+
+    has_draws = model.draws > 1
     for what, number in (("cell", cell), ("draw", None if has_draws else draw)):
         if number:
             raise ConfigError(
                 Diagnostic(str(path), f"has no {what} {number}: it holds one specimen", f"leave out --{what}")
             )
-    if isinstance(result, Volume):
-        yield Member(0, 0, "", "", replace(result, kind=kind or result.kind or experiment_names()[0]))
-    elif isinstance(result, Model):
-        if spacing is not None:
-            require_within_box(result, spacing)
-        name, label = (texts[0] if texts else "" for texts in (result.names, result.labels))
-        for number in range(result.draws) if draw is None else (draw,):
-            own = result.draw(number)
-            grid = get_experiment(own.kind).feature_grid(own, features) if spacing is None else None
-            yield Member(0, number, name, label, sample_model(own, grid or own.grid(spacing=spacing), names))
+    spacing, quantity = opening.volume.spacing, opening.volume.quantity
+    if spacing is not None:
+        require_within_box(model, spacing)
+    if quantity is not None:
+        model.real_quantity(quantity)
+    name, label = (texts[0] if texts else "" for texts in (model.names, model.labels))
+    for number in range(model.draws) if draw is None else (draw,):
+        own = model.draw(number)
+        grid = get_experiment(own.kind).feature_grid(own, features) if spacing is None else None
+        yield Member(0, number, name, label, sample_model(own, grid or own.grid(spacing=spacing), ()))
 
 
 def one_specimen(

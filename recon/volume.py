@@ -15,7 +15,9 @@ from .sampled import Axis, Point3, Points, Progress, Quantity, Sampled, as_point
 
 SIGNED_DISTANCE = "signed_distance"
 """Quantity that is 0 on a surface, negative inside."""
-_REFRACTIVE_INDEX, _MEDIUM_INDEX = "refractive_index", "medium_index"
+_REFRACTIVE_INDEX = "refractive_index"
+MEDIUM_INDEX = "medium_index"
+"""Attribute of the refractive index of the medium."""
 _ROUNDING = 1e-3
 """[sample] Distance beyond a face of the box within which a point counts as inside."""
 _BLOCK = 200_000
@@ -147,7 +149,7 @@ class Volume(Sampled):
         name = self.quantity(quantity).name
         if name == SIGNED_DISTANCE:
             return float(np.max(self.values[name]))
-        return float(self.attributes.get(_MEDIUM_INDEX, 0.0)) if name == _REFRACTIVE_INDEX else 0.0
+        return float(self.attributes.get(MEDIUM_INDEX, 0.0)) if name == _REFRACTIVE_INDEX else 0.0
 
     def at(
         self, points: ArrayLike, quantities: Sequence[str] = (), progress: Progress | None = None

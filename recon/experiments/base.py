@@ -7,7 +7,8 @@ and know no kind by name. The methods of a subclass import their modules when th
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -106,6 +107,7 @@ class Experiment(ABC):
         quantities: Quantities of a result at each point; the first is the main one.
         default_method: Method that ``unflat demo`` runs.
         memory_remedy: Advice for a run that this machine cannot hold.
+        label_quantity: Quantity of a specimen that is one label of a stack, 1 inside; None where labels are none.
     """
 
     name: ClassVar[str]
@@ -115,6 +117,7 @@ class Experiment(ABC):
     quantities: ClassVar[tuple[Quantity, ...]]
     default_method: ClassVar[str] = "fit"
     memory_remedy: ClassVar[str] = "use a machine with more memory"
+    label_quantity: ClassVar[Quantity | None] = None
 
     def default_config(self) -> KindSettings:
         """Settings with their defaults."""
@@ -260,6 +263,32 @@ class Experiment(ABC):
             DataError: If it is of that format, and holds no truth.
         """
         return None
+
+    def recognizes(self, volume: Volume) -> bool:
+        """Whether the quantities of a volume by their names, or the numbers of its only one, are of this kind."""
+        return any(quantity.name in volume.values for quantity in self.quantities)
+
+    def identify(self, volume: Volume) -> Volume:
+        """Give the quantity of another program's volume the name that it has in this kind, and check its numbers.
+
+        Raises:
+            ConfigError: If an option is needed to understand them.
+            DataError: If they are none of this kind.
+        """
+        return volume
+
+    @contextmanager
+    def open_volumes(self, path: Path) -> Iterator[Mapping[str, Path] | None]:
+        """Open a collection of specimens of known shape in a layout that only this kind knows.
+
+        Yields:
+            File of each volume by the specimen's name; None where the path is of another form.
+        """
+        yield None
+
+    def label_of(self, name: str) -> str:
+        """Class of a specimen by its name; empty if unknown."""
+        return ""
 
     def compare_with_truth(self, result: "Sampled", truth: Volume | None) -> dict[str, float]:
         """Evaluate a new result against the truth of a simulated acquisition; empty where that cannot be done."""

@@ -72,7 +72,7 @@ def _describe_volume(path: Path) -> list[str] | None:
     lines = [
         f"{path}: {require_format(path).name}",
         f"  volume of a {volume.kind}" if volume.kind else "  volume",
-        f"  {_describe_grid((volume.z, volume.y, volume.x))}",
+        f"  {_describe_grid((volume.z, volume.y, volume.x), known=volume.length_unit == 'm')}",
     ]
     lines += [f"  @{name} = {value}" for name, value in volume.attributes.items()]
     for quantity in volume.quantities:
@@ -81,16 +81,17 @@ def _describe_volume(path: Path) -> list[str] | None:
     return lines
 
 
-def _describe_grid(axes: Sequence[np.ndarray]) -> str:
+def _describe_grid(axes: Sequence[np.ndarray], *, known: bool = True) -> str:
     """Return numbers, distances and extents of samples.
 
     Args:
-        axes: [m] Coordinates along z, y, x; NaN if the spacing is unknown.
+        axes: [m] Coordinates along z, y, x.
+        known: Whether the spacing is known.
     """
     counts = " x ".join(str(len(axis)) for axis in axes)
-    steps = [float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) * 1e9 for axis in axes]
-    if not np.isfinite(steps).all():
+    if not known:
         return f"{counts} samples (z, y, x) of unknown spacing"
+    steps = [float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) * 1e9 for axis in axes]
     extents = " x ".join(f"{len(axis) * step * 1e-3:.4g}" for axis, step in zip(axes, steps, strict=True))
     return f"{counts} samples (z, y, x), {' x '.join(f'{step:.4g}' for step in steps)} nm apart, {extents} um in all"
 

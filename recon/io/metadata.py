@@ -1,21 +1,41 @@
-"""Metadata of a volume in formats that have no place for it: one line of JSON."""
+"""Metadata of a volume in formats that have no place for it: one line of JSON; options of a reader."""
 
 import json
+import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import DataError, Diagnostic
+from ..errors import ConfigError, DataError, Diagnostic
 from ..sampled import Point3, Quantity
 from ..volume import Volume
 
+_log = logging.getLogger(__name__)
 KEY = "unflat"
 UNNAMED = Quantity("value", "1", "")
 UNKNOWN_SPACING: Point3 = (math.nan, math.nan, math.nan)
 """[m] Spacing of an outline whose file does not give it."""
+
+
+@dataclass(frozen=True)
+class VolumeOptions:
+    """Options of a reader of volumes, for what a file of another program leaves open.
+
+    Args:
+        spacing: [m] Distance between samples (z, y, x), in place of that of the file; None for that of the file.
+        kind: Kind of experiment if the file does not give it; empty if it is unknown.
+        quantity: Name or number of the only quantity to read; all by default.
+        time: Number of the time, of a file with several.
+    """
+
+    spacing: Point3 | None = None
+    kind: str = ""
+    quantity: str | None = None
+    time: int | None = None
 
 
 def metadata_json(volume: Volume) -> str:
@@ -31,25 +51,41 @@ def metadata_json(volume: Volume) -> str:
 
 
 def assemble(
-    arrays: Sequence[np.ndarray], spacing: Sequence[float], metadata: str, kind: str, first: Point3 | None = None
+    arrays: Sequence[np.ndarray],
+    spacing: Sequence[float] | None,
+    metadata: str,
+    kind: str,
+    first: Point3 | None = None,
+    names: Sequence[str] = (),
 ) -> Volume:
     """Make a volume of arrays (z, y, x) and its metadata.
 
     Args:
         arrays: One for each quantity.
-        spacing: [m] Distance between samples (z, y, x).
+        spacing: [m] Distance between samples (z, y, x); None if it is unknown: coordinates then count samples.
         metadata: JSON of ``metadata_json``; empty for a file of another program.
         kind: Kind of experiment, if the JSON does not give it.
         first: [m] Coordinates of the first sample, if the JSON does not give them; the volume is centred on the origin
             if neither does.
+        names: Names of the quantities, if the JSON does not give them.
     """
     stored = json.loads(metadata) if metadata else {}
     quantities = tuple(Quantity(*row) for row in stored.get("quantities", ()))
     if len(quantities) != len(arrays):
-        quantities = (UNNAMED, *(Quantity(f"value_{i}", "1", "") for i in range(1, len(arrays))))[: len(arrays)]
-    z, y, x = even_axes(arrays[0].shape, spacing, stored.get("first") or first)
+        quantities = tuple(Quantity(name, "1", "") for name in quantity_names(len(arrays), names))
+    start = None if spacing is None else stored.get("first") or first
+    z, y, x = even_axes(arrays[0].shape, spacing or (1.0, 1.0, 1.0), start)
     values = {q.name: np.asarray(array) for q, array in zip(quantities, arrays, strict=True)}
-    return Volume(stored.get("kind") or kind, z, y, x, values, quantities, stored.get("attributes", {}))
+    unit: Literal["m", "voxel"] = "voxel" if spacing is None else "m"
+    return Volume(stored.get("kind") or kind, z, y, x, values, quantities, stored.get("attributes", {}), unit)
+
+
+def quantity_names(count: int, names: Sequence[str] = ()) -> list[str]:
+    """Return distinct names for the arrays of a file: those that it gives, else ``value``, or ``channel_0`` and on."""
+    if count == 1 and not any(names):
+        return [UNNAMED.name]
+    given = [names[i] if i < len(names) and names[i] else f"channel_{i}" for i in range(count)]
+    return [name if given.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(given)]
 
 
 def even_axes(
@@ -73,17 +109,68 @@ def positive_spacing(volume: Volume) -> Point3:
     return z, y, x
 
 
-class NoSpacingError(DataError):
-    """Unknown distance between the samples of a volume."""
+def complete_spacing(path: Path, sizes: Sequence[float], given: Point3 | None = None, hint: str = "") -> Point3 | None:
+    """Return the distance between samples that the caller or a file gives.
 
+    Args:
+        path: The file, for messages.
+        sizes: [m] Distances along z, y, x in the file; NaN, 0 or less where it does not give one.
+        given: [m] Distances that the caller gives: they replace those of the file, which is told.
+        hint: Reason why one may be absent from the file, for the message.
 
-def require_spacing(path: Path, spacing: Point3 | None) -> Point3:
-    """Return the spacing that the user gave for a file that holds none.
+    Returns:
+        The distances; None if the file gives none at all.
 
     Raises:
-        NoSpacingError: If the user gave none.
+        DataError: If the file gives some of them only, and the caller none.
     """
-    if spacing is None:
-        message, remedy = "does not say how far apart its samples are", "give their distance, e.g. --spacing '0.1 um'"
-        raise NoSpacingError(Diagnostic(str(path), message, remedy))
-    return spacing
+    known = {axis: d for axis, d in zip("zyx", sizes, strict=True) if math.isfinite(d) and d > 0}
+    if given is not None:
+        if len(known) == len(sizes) and not np.allclose(given, sizes, rtol=1e-3, atol=0):
+            lengths = (",".join(map(_in_micrometres, each)) for each in (sizes, given))
+            _log.warning("%s: its samples are %s apart in the file; --spacing %s is used instead", path, *lengths)
+        return given
+    if not known:
+        return None
+    if len(known) == len(sizes):
+        z, y, x = sizes
+        return float(z), float(y), float(x)
+    absent = " and ".join(axis for axis in "zyx" if axis not in known)
+    own = " and ".join(f"{_in_micrometres(d)} along {axis}" for axis, d in known.items())
+    example = ",".join(_in_micrometres(known.get(axis, next(iter(known.values())))) for axis in "zyx")
+    message = f"gives the distance of its samples as {own}, but none along {absent}{hint}"
+    remedy = f"give all three, z,y,x: --spacing '{example}', with your own length along {absent}"
+    raise DataError(Diagnostic(str(path), message, remedy))
+
+
+def _in_micrometres(length: float) -> str:
+    """Write a length [m] as an option of the command line takes it: ``0.17um``."""
+    return f"{length * 1e6:.6g}um"
+
+
+def select_quantity(volume: Volume, quantity: str | None, path: Path) -> Volume:
+    """Select one quantity of a volume by its name, in any case, or by its number.
+
+    Args:
+        volume: The volume.
+        quantity: Name or number; None for all.
+        path: File of the volume, for messages.
+
+    Raises:
+        ConfigError: If there is none of that name or number.
+    """
+    names = [q.name for q in volume.quantities]
+    if quantity is None or [quantity.strip("/")] == names:
+        return volume
+    same = [name for name in names if name == quantity] or [n for n in names if n.lower() == quantity.lower()]
+    if not same and quantity.isdecimal() and int(quantity) < len(names):
+        same = [names[int(quantity)]]
+    if len(same) != 1:
+        message = f"has no quantity {quantity!r}: there are {listed(names)}"
+        raise ConfigError(Diagnostic(str(path), message, "choose one by its number or its name"))
+    return volume.only(same[0])
+
+
+def listed(names: Sequence[str]) -> str:
+    """List quantities by number and name, as an option takes them: ``0 (membrane), 1 (DNA)``."""
+    return ", ".join(f"{number} ({name})" for number, name in enumerate(names))

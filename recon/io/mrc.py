@@ -11,9 +11,9 @@ from mrcfile.mrcinterpreter import MrcInterpreter
 from mrcfile.utils import dtype_from_mode
 
 from ..config.units import si_factor
-from ..sampled import Point3, Quantity
+from ..sampled import Quantity
 from ..volume import Volume
-from .metadata import UNKNOWN_SPACING, UNNAMED, even_axes, placeholder, positive_spacing, require_spacing
+from .metadata import UNNAMED, VolumeOptions, complete_spacing, even_axes, placeholder, positive_spacing
 
 _ANGSTROM = si_factor("angstrom")
 _LABEL = "unflat quantity: "
@@ -40,17 +40,17 @@ def write(volume: Volume, path: Path) -> None:
         file.flush()
 
 
-def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
+def read(path: Path, options: VolumeOptions) -> Volume:
     """Read an MRC map of any axis order."""
-    return _read(path, spacing, kind, header_only=False)
+    return _read(path, options, header_only=False)
 
 
 def outline(path: Path) -> Volume:
     """Read the metadata in the header."""
-    return _read(path, UNKNOWN_SPACING, "", header_only=True)
+    return _read(path, VolumeOptions(), header_only=True)
 
 
-def _read(path: Path, spacing: Point3 | None, kind: str, *, header_only: bool) -> Volume:
+def _read(path: Path, options: VolumeOptions, *, header_only: bool) -> Volume:
     with mrcfile.open(path, mode="r", header_only=header_only) as file:
         header, labels = file.header, list(file.get_labels())
         if header_only:
@@ -64,12 +64,15 @@ def _read(path: Path, spacing: Point3 | None, kind: str, *, header_only: bool) -
     if sorted(order) == [1, 2, 3] and order != [3, 2, 1]:
         data = data.transpose([order.index(axis) for axis in (3, 2, 1)])
         start = [start[order.index(axis)] for axis in (3, 2, 1)]
-    known = spacing if not all(d > 0 for d in size) else (size[0], size[1], size[2])
-    steps = require_spacing(path, known)
-    first = [place + n * d for place, n, d in zip(first, start, steps, strict=True)]
-    z, y, x = even_axes(data.shape, steps, first if any(first) else None)
     own_kind, quantity, attributes = _read_labels(labels)
-    return Volume(own_kind or kind, z, y, x, {quantity.name: data}, (quantity,), attributes)
+    named = ({quantity.name: data}, (quantity,), attributes)
+    known = complete_spacing(path, size, options.spacing)
+    if known is None:
+        z, y, x = even_axes(data.shape, (1.0, 1.0, 1.0))
+        return Volume(own_kind or options.kind, z, y, x, *named, "voxel")
+    first = [place + n * d for place, n, d in zip(first, start, known, strict=True)]
+    z, y, x = even_axes(data.shape, known, first if any(first) else None)
+    return Volume(own_kind or options.kind, z, y, x, *named)
 
 
 def _read_labels(labels: list[str]) -> tuple[str, Quantity, dict[str, float | str]]:

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..sampled import Point3, Quantity
+from ..sampled import Quantity
 from ..volume import Volume
+from .foreign_arrays import foreign_quantities
 from .guard import guard
 from .lazy_arrays import LazyArray, LazyArrays
-from .metadata import KEY, assemble, even_axes, metadata_json, require_spacing
+from .metadata import KEY, UNNAMED, VolumeOptions, assemble, metadata_json
 from .phasing_programs import read_phased
 
 
@@ -47,23 +48,38 @@ def write(volume: Volume, path: Path) -> None:
         np.savez_compressed(file, allow_pickle=False, **axes, **metadata, **volume.values)
 
 
-def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
+def read(path: Path, options: VolumeOptions) -> Volume:
     """Read a volume of ours, a phased density, or any archive whose three-dimensional arrays are one volume."""
     # NumPy leaves a file that it opened itself open, if the archive turns out to be truncated.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         named = {name: archive[name] for name in archive.files}
     metadata = str(named.pop(KEY, ""))
     own = [np.asarray(named.pop(name), float) for name in "zyx" if name in named and named[name].ndim == 1]
-    arrays = {name: array for name, array in named.items() if array.ndim == 3}
-    phased = None if metadata or len(own) == 3 or spacing else read_phased(path)
+    phased = None if metadata or len(own) == 3 or options.spacing else read_phased(path)
     if phased is not None:
         return phased
-    if not arrays:
-        raise DataError(Diagnostic(str(path), f"holds no array (z, y, x); it holds {', '.join(named) or 'nothing'}"))
     if metadata:
-        volume = assemble(list(arrays.values()), (1, 1, 1), metadata, kind)
+        arrays = {name: array for name, array in named.items() if array.ndim == 3}
+        volume = assemble(list(arrays.values()), (1, 1, 1), metadata, options.kind)
         ordered = {q.name: arrays[q.name] for q in volume.quantities}
         return replace(volume, z=own[0], y=own[1], x=own[2], values=ordered)
-    shape = next(iter(arrays.values())).shape
-    z, y, x = own if len(own) == 3 else even_axes(shape, require_spacing(path, spacing))
-    return Volume(kind, z, y, x, arrays, tuple(Quantity(name, "1", "") for name in arrays))
+    arrays = foreign_quantities(path, {name: array for name, array in named.items() if array.ndim in (3, 4)}, options)
+    if not arrays:
+        raise DataError(Diagnostic(str(path), f"holds no array (z, y, x); it holds {', '.join(named) or 'nothing'}"))
+    quantities = tuple(Quantity(name, "1", "") for name in arrays)
+    if len(own) == 3:
+        return Volume(options.kind, own[0], own[1], own[2], arrays, quantities)
+    return assemble(list(arrays.values()), options.spacing, "", options.kind, names=list(arrays))
+
+
+def read_array(path: Path, options: VolumeOptions) -> Volume:
+    """Read a NumPy array: a phased density if it is complex, else any volume (z, y, x) or (channel, z, y, x)."""
+    phased = read_phased(path)
+    if phased is not None:
+        return phased
+    array = np.load(path, allow_pickle=False)
+    arrays = foreign_quantities(path, {UNNAMED.name: array}, options)
+    if not arrays:
+        shape = " x ".join(map(str, array.shape)) or "one number"
+        raise DataError(Diagnostic(str(path), f"holds {array.dtype} of the shape {shape}; a volume is (z, y, x)"))
+    return assemble(list(arrays.values()), options.spacing, "", options.kind, names=list(arrays))

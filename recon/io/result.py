@@ -7,7 +7,8 @@ from ..model import Model
 from ..volume import Volume
 from . import model_file
 from .hdf5_common import open_checked, text_of
-from .volume_formats import read_volume
+from .metadata import VolumeOptions
+from .volume_formats import read_volume_with
 
 _RESULTS = (model_file.FILE_NAME, "volume.h5")
 """Files of a result in a run folder, the first preferred."""
@@ -15,23 +16,39 @@ _FOREIGN_RESULTS = ("image.npy", "image.h5")
 """Files of a result in a folder of another phasing program."""
 
 
-def read_result(path: Path) -> Model | Volume:
+def is_result(folder: Path) -> bool:
+    """Whether a folder holds the result of a run, or of another phasing program."""
+    return any((folder / name).is_file() for name in (*_RESULTS, *_FOREIGN_RESULTS))
+
+
+def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Volume:
     """Read a model file, a volume file, or the result of a run folder: its model, or its volume if there is no model.
+
+    Args:
+        path: File or folder.
+        options: Options of the reader of volumes.
 
     Raises:
         ConfigError: If the extension of the file is unknown.
         DataError: If the path does not exist, or holds neither a model nor a volume.
     """
+    options = options or VolumeOptions()
     if path.is_dir():
         for name in _RESULTS:
             if (path / name).is_file():
-                return read_result(path / name)
-        if any((path / name).is_file() for name in _FOREIGN_RESULTS):
-            return read_volume(path)
+                return read_result(path / name, options)
+        if is_result(path):
+            return read_volume_with(path, options)
         raise DataError(Diagnostic(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
-    return model_file.read_model(path) if _is_model(path) else read_volume(path)
+    return model_file.read_model(path) if _is_model(path) else read_volume_with(path, options)
+
+
+def model_of(path: Path) -> Model | None:
+    """Read the model of a file or a run folder; None if it holds none."""
+    file = path / model_file.FILE_NAME if path.is_dir() else path
+    return model_file.read_model(file) if file.is_file() and _is_model(file) else None
 
 
 def _is_model(path: Path) -> bool:

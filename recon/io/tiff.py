@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -12,7 +12,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..config.units import conversion_factor
+from ..errors import DataError, Diagnostic
 from ..sampled import Point3
+from .guard import COPY_AGAIN
 from .metadata import KEY, UNKNOWN_SPACING
 
 SIGNIFICANT_DIGITS = 12
@@ -30,6 +32,7 @@ class TiffMetadata:
         name: Name of the image, such as that of the stage's position.
         channels: Names of the channels.
         plane_z: [m] Position of the stage for each section of the first channel and time; empty if unknown.
+        hint: Reason why the size along an axis may be absent, for messages.
     """
 
     size: Point3 = UNKNOWN_SPACING
@@ -38,6 +41,7 @@ class TiffMetadata:
     name: str = ""
     channels: tuple[str, ...] = ()
     plane_z: tuple[float, ...] = ()
+    hint: str = ""
 
     @property
     def has_pixel_size(self) -> bool:
@@ -116,21 +120,39 @@ def _plane_positions(pixels: ElementTree.Element, count: int) -> tuple[float, ..
 
 
 def _physical_size(pixels: ElementTree.Element, axis: str) -> float:
-    """Return the physical size along an axis [m]; NaN if it is absent or its unit is unknown."""
+    """Return the physical size along an axis [m]; NaN if it is absent, no length, or its unit is unknown."""
     try:
         size = float(pixels.attrib[f"PhysicalSize{axis}"])
-        metres = size * conversion_factor(pixels.get(f"PhysicalSize{axis}Unit", "µm"), "m")
+        metres = size * _ome_factor(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     except (KeyError, ValueError):
         return math.nan
-    return float(f"{metres:.{SIGNIFICANT_DIGITS}g}")
+    return float(f"{metres:.{SIGNIFICANT_DIGITS}g}") if metres > 0 and math.isfinite(metres) else math.nan
+
+
+_OME_UNITS = {
+    **{f"{p}m": 10.0**n for p, n in zip("YZEPTGMkhd", (24, 21, 18, 15, 12, 9, 6, 3, 2, -1), strict=True)},
+    **{"dam": 10.0, "fm": 1e-15, "am": 1e-18, "zm": 1e-21, "ym": 1e-24},
+    **{"thou": 25.4e-6, "pt": 25.4e-3 / 72, "li": 25.4e-3 / 12, "in": 25.4e-3, "ft": 0.3048, "yd": 0.9144},
+    **{"mi": 1609.344, "ua": 149597870700.0, "ly": 9460730472580800.0, "pc": 3.0856775814913673e16},
+}
+"""[m] Units of length of OME beside those of all formats; ``pixel`` and ``reference frame`` are none."""
+
+
+def _ome_factor(unit: str) -> float:
+    """Return the number of metres in a unit of OME.
+
+    Raises:
+        ValueError: If it is no length.
+    """
+    return _OME_UNITS[unit] if unit in _OME_UNITS else conversion_factor(unit, "m")
 
 
 def read_metadata(tiff: Any) -> TiffMetadata:
     """Read the metadata of an open TIFF: those in its OME-XML, else the calibration by ImageJ."""
     metadata = parse_ome(tiff.ome_metadata)
-    if metadata.has_pixel_size or not tiff.pages:
+    if tiff.is_ome or not tiff.pages:
         return metadata
-    return replace(metadata, size=_imagej_size(tiff))
+    return replace(metadata, size=_imagej_size(tiff), hint=_imagej_hint(tiff))
 
 
 def _imagej_size(tiff: Any) -> Point3:
@@ -153,16 +175,65 @@ def _imagej_size(tiff: Any) -> Point3:
     return z if z > 0 else math.nan, y, x
 
 
+def _imagej_hint(tiff: Any) -> str:
+    """Return the length that an absent distance of slices may stand for: ImageJ does not write a 1."""
+    calibration = tiff.imagej_metadata or {}
+    return f" (ImageJ leaves it out where it is 1 {calibration['unit']})" if "unit" in calibration else ""
+
+
 @contextmanager
 def open_tiff(source: Path | BytesIO) -> Iterator[Any]:
     """Open a TIFF with tifffile, whose log is silenced: what matters of it is raised as an error."""
+    with open_tiff_and_log(source) as (tiff, _):
+        yield tiff
+
+
+@contextmanager
+def open_tiff_and_log(source: Path | BytesIO) -> Iterator[tuple[Any, list[str]]]:
+    """Open a TIFF with tifffile; yields it and the messages of tifffile's log, to which reading may add more."""
     import tifffile
 
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    logger, log = logging.getLogger("tifffile"), _Log()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(log)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
     try:
         with tifffile.TiffFile(source) as tiff:
-            yield tiff
+            yield tiff, log.messages
     finally:
+        logger.removeHandler(log)
         logger.setLevel(level)
+        logger.propagate = propagate
+
+
+class _Log(logging.Handler):
+    """Handler that collects the messages of a log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the message."""
+        self.messages.append(" ".join(record.getMessage().split()))
+
+
+_TORN = re.compile(r"invalid page offset|corrupted|failed to reshape|TiffTag 270 .*invalid value offset")
+"""Messages of tifffile about a file whose pages or description are cut off; it then shows the pages that are left."""
+
+
+def require_whole(messages: Sequence[str], path: Path) -> None:
+    """Refuse a TIFF of which tifffile read a part only.
+
+    Args:
+        messages: Messages of tifffile's log.
+        path: The file.
+
+    Raises:
+        DataError: If one of them tells of pages that are cut off.
+    """
+    torn = next((message for message in messages if _TORN.search(message)), None)
+    if torn is not None:
+        reason = re.sub(r"^<[^>]*> ?", "", torn)
+        raise DataError(Diagnostic(str(path), f"the TIFF is cut off or damaged: {reason}", COPY_AGAIN))

@@ -22,9 +22,10 @@ import h5py
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..sampled import Point3, Quantity
+from ..sampled import Quantity
 from ..volume import Volume
 from .hdf5_common import number_or_text, open_checked, text_of
+from .metadata import VolumeOptions
 from .phasing_programs import DETECTOR, FRAME, QUANTITIES, on_detector, read_cxi_image
 from .safe_hdf5 import new_hdf5
 from .volume_hdf5 import quantity_in
@@ -52,7 +53,7 @@ def write(volume: Volume, path: Path, detector: Volume | None = None) -> None:
             _write_entry(file.create_group(f"entry_{number}"), each, program)
 
 
-def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
+def read(path: Path, options: VolumeOptions) -> Volume:
     """Read a file of ours, or a density that PyNX or a similar program wrote.
 
     Raises:
@@ -66,7 +67,7 @@ def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
         image = entry["image_1"]
         ours = text_of(file.attrs.get("creator", "")).startswith("unflat")
         if ours and all(axis in image for axis in "zyx"):
-            return _read_ours(entry, kind)
+            return _read_ours(entry, options.kind)
         return _read_foreign(image, path)
 
 

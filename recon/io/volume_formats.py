@@ -11,8 +11,10 @@
 
 Results of cohere and PyNX are read as well: ``image.npy`` (or its folder), ``.npz``, ``.cxi``.
 
-The module of a format has ``write(volume, path)`` and ``read(path, spacing, kind)``; those of other programs' formats
-also have ``outline(path)``. They are imported when they are needed.
+The module of a format has ``write(volume, path)`` and ``read(path, options)``; those of other programs' formats also
+have ``outline(path)``. They are imported when they are needed.
+
+A file that does not give the distance of its samples is read in voxels.
 """
 
 import os
@@ -27,9 +29,10 @@ import numpy as np
 from ..errors import ConfigError, DataError, Diagnostic
 from ..sampled import Point3
 from ..volume import Volume
+from . import npz
 from .atomic import write_atomically
 from .guard import guard
-from .metadata import NoSpacingError, even_axes
+from .metadata import VolumeOptions, even_axes, select_quantity
 from .phasing_programs import read_phased
 
 
@@ -122,41 +125,42 @@ def read_volume(path: str | os.PathLike[str], spacing: Sequence[float] | None = 
 
     Args:
         path: The file.
-        spacing: [m] Distance between samples (z, y, x), centred on the origin: replaces that of the file, and is
-            needed if the file has none (a plain TIFF).
+        spacing: [m] Distance between samples (z, y, x), centred on the origin: replaces that of the file.
         kind: Kind of experiment if the file does not give it; empty if it is unknown.
 
+    Returns:
+        The volume; in voxels if neither the file nor the caller gives the distance of its samples.
+
     Raises:
         ConfigError: If the extension is unknown.
+        DataError: If the file is missing, truncated, no volume, or gives the distance along some axes only.
+    """
+    return read_volume_with(Path(path), VolumeOptions(_checked_spacing(spacing), kind))
+
+
+def read_volume_with(path: Path, options: VolumeOptions) -> Volume:
+    """Read a volume file as `read_volume` does, with all options.
+
+    Raises:
+        ConfigError: If the extension is unknown, or there is no such quantity or time.
         DataError: If the file is missing, truncated, or no volume.
     """
-    path, known = Path(path), _checked_spacing(spacing)
-    if path.is_dir() or path.suffix.lower() == ".npy":
-        return _read_phased(path)
-    form = require_format(path)
-    _require_file(path)
-    with guard(path, f"the {form.name} file"):
-        volume: Volume = form.functions.read(path, known, kind)
-    if known is None:
+    if path.is_dir():
+        volume = _read_phased(path)
+    elif path.suffix.lower() == ".npy":
+        _require_file(path)
+        with guard(path, "the NPY file"):
+            volume = npz.read_array(path, options)
+    else:
+        form = require_format(path)
+        _require_file(path)
+        with guard(path, f"the {form.name} file"):
+            volume = form.functions.read(path, options)
+    volume = select_quantity(volume, options.quantity, path)
+    if options.spacing is None:
         return volume
-    z, y, x = even_axes(volume.shape, known)
+    z, y, x = even_axes(volume.shape, options.spacing)
     return replace(volume, z=z, y=y, x=x, length_unit="m")
-
-
-def read_stack(path: str | os.PathLike[str]) -> Volume:
-    """Read a volume file; if it does not give the distance of its samples, coordinates count samples.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ConfigError: If the extension is unknown.
-        DataError: If the file is missing, truncated, or no volume.
-    """
-    try:
-        return read_volume(path)
-    except NoSpacingError:
-        return replace(read_volume(path, (1.0, 1.0, 1.0)), length_unit="voxel")
 
 
 def outline(path: Path) -> Volume | None:

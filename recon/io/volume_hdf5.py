@@ -15,14 +15,16 @@ import numpy as np
 
 from ..config.units import si_factor
 from ..errors import DataError, Diagnostic
-from ..sampled import Point3, Quantity
+from ..sampled import Quantity
 from ..volume import Volume
+from .foreign_hdf5 import read_foreign
 from .hdf5_common import BRICK, number_or_text, open_checked, text_of, write_root_attributes
+from .metadata import VolumeOptions
 from .phasing_programs import read_phased
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-volume"
-GROUP = "volume"
+GROUP, TRUTH = "volume", "truth"
 _UNKNOWN: Final = "voxel"
 """Unit of coordinates that count samples, whose size is unknown."""
 _NEXUS = {"NX_class", "signal", "axes", "auxiliary_signals", "z_indices", "y_indices", "x_indices", "default"}
@@ -82,22 +84,27 @@ def write(volume: Volume, path: Path) -> None:
         write_group(file.create_group(GROUP), volume)
 
 
-def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
-    """Read a volume file, or the truth inside an acquisition.
+def read(path: Path, options: VolumeOptions) -> Volume:
+    """Read a volume file, the truth inside an acquisition, or arrays (z, y, x) of another program.
 
     Raises:
-        DataError: If the file is truncated, or holds neither.
+        DataError: If the file is truncated, or holds none of them.
     """
     with open_checked(path) as file:
-        kind = text_of(file.attrs.get("kind", kind))
-        for name in (GROUP, "truth"):
-            if isinstance(file.get(name), h5py.Group):
-                return _with_names(read_group(file[name], kind), file)
-    phased = read_phased(path)
-    if phased is not None:
-        return phased
+        name, is_own = volume_group(file), "format" in file.attrs
+        if name:
+            return _with_names(read_group(file[name], text_of(file.attrs.get("kind", options.kind))), file)
+    foreign = read_phased(path) or (None if is_own else read_foreign(path, options))
+    if foreign is not None:
+        return foreign
     message = "holds no volume (neither /volume nor /truth)"
     raise DataError(Diagnostic(str(path), message, f"see what it holds: unflat info {path}"))
+
+
+def volume_group(file: h5py.File) -> str:
+    """Return the name of the group of a file's volume, ``volume`` or ``truth``; empty if it has none."""
+    groups = [name for name in (GROUP, TRUTH) if isinstance(file.get(name), h5py.Group)]
+    return next((name for name in groups if "format" in file.attrs or "z" in file[name]), "")
 
 
 def texts_of(file: h5py.File, key: str) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Volume files of many cells and draws: ``/volume/<quantity>`` is (cell, draw, z, y, x), all on the same three axes.
 
+The truth of an acquisition, ``/truth``, has the same layout.
+
 ``/name`` and ``/label`` (cell,) hold text, where it is known. One member at a time is in memory.
 """
 
@@ -16,7 +18,7 @@ from ..volume import Volume
 from .atomic import write_atomically
 from .hdf5_common import BRICK, open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
-from .volume_hdf5 import FORMAT, GROUP, axes_of, quantity_in, read_cell_attributes, texts_of
+from .volume_hdf5 import FORMAT, GROUP, axes_of, quantity_in, read_cell_attributes, texts_of, volume_group
 
 _AXES = ["cell", "draw", "z", "y", "x"]
 
@@ -45,9 +47,10 @@ def counts(path: Path) -> tuple[int, int] | None:
     if not path.is_file() or not h5py.is_hdf5(path):
         return None
     with open_checked(path) as file:
-        group = file.get(GROUP)
-        if not isinstance(group, h5py.Group):
+        name = volume_group(file)
+        if not name:
             return None
+        group = file[name]
         shapes = [item.shape for item in group.values() if isinstance(item, h5py.Dataset) and item.ndim == len(_AXES)]
         return (int(shapes[0][0]), int(shapes[0][1])) if shapes else None
 
@@ -64,8 +67,8 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
         ConfigError: If there is no such cell or draw.
         DataError: If the file is truncated, or holds one volume only.
     """
-    with open_checked(path, FORMAT) as file:
-        group = file[GROUP]
+    with open_checked(path) as file:
+        group = file[volume_group(file) or GROUP]
         z, y, x, unit = axes_of(group)
         names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and item.ndim == len(_AXES)]
         if not names:

@@ -2,20 +2,33 @@
 
 A volume is float32 with the axes ``CZYX``, one channel for each quantity, and physical sizes in µm. A map annotation,
 which other programs ignore, holds the rest of its metadata: units and the place of the first sample.
+
+Stacks of other programs are read with the axes that OME, ImageJ or tifffile name. Channels are quantities.
 """
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..config.units import si_factor
 from ..errors import DataError, Diagnostic
-from ..sampled import Point3
 from ..volume import Volume
 from .atomic import open_for_arrays
-from .metadata import KEY, UNKNOWN_SPACING, assemble, metadata_json, placeholder, positive_spacing, require_spacing
-from .tiff import SIGNIFICANT_DIGITS, open_tiff, parse_ome
+from .metadata import (
+    KEY,
+    VolumeOptions,
+    assemble,
+    complete_spacing,
+    metadata_json,
+    placeholder,
+    positive_spacing,
+)
+from .stack_axes import split_stack
+from .tiff import SIGNIFICANT_DIGITS, TiffMetadata, open_tiff, open_tiff_and_log, read_metadata, require_whole
 
+_log = logging.getLogger(__name__)
 _MICROMETRE = si_factor("um")
 
 
@@ -37,34 +50,46 @@ def write(volume: Volume, path: Path) -> None:
         tifffile.imwrite(file, stack, ome=True, photometric="minisblack", metadata=metadata)
 
 
-def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
-    """Read a volume: an OME-TIFF, or a plain stack of pages whose spacing is given."""
-    with open_tiff(path) as tiff:
-        series = tiff.series[0]
-        array, axes, metadata = series.asarray(), series.axes, parse_ome(tiff.ome_metadata)
-    channels = _channels(array, axes, path)
-    return assemble(channels, require_spacing(path, metadata.voxel_size or spacing), metadata.annotation, kind)
+def read(path: Path, options: VolumeOptions) -> Volume:
+    """Read a volume: an OME-TIFF, an ImageJ stack, or a plain stack of pages."""
+    with open_tiff_and_log(path) as (tiff, messages):
+        series, metadata = _first_series(tiff, path), read_metadata(tiff)
+        array = np.asarray(series.asarray())
+        require_whole(messages, path)
+    arrays, names = split_stack(array, series.axes, path, options.time)
+    known = _spacing(path, metadata, options)
+    return assemble(arrays, known, metadata.annotation, options.kind, names=names or metadata.channels)
 
 
 def outline(path: Path) -> Volume | None:
     """Read the metadata of a volume; None for a file without our own annotation, which may be a stack of images."""
     with open_tiff(path) as tiff:
-        metadata = parse_ome(tiff.ome_metadata)
+        metadata = read_metadata(tiff)
         if not metadata.annotation:
             return None
         series = tiff.series[0]
-        channels = _channels(placeholder(series.shape, series.dtype), series.axes, path)
-    return assemble(channels, metadata.voxel_size or UNKNOWN_SPACING, metadata.annotation, "")
+        arrays, _ = split_stack(placeholder(series.shape, series.dtype), series.axes, path)
+    return assemble(arrays, _spacing(path, metadata, VolumeOptions()), metadata.annotation, "")
 
 
-def _channels(array: np.ndarray, axes: str, path: Path) -> list[np.ndarray]:
-    """Split an array of any axes into one (z, y, x) for each channel; other axes of one sample are dropped."""
-    pages = next((a for a in "ZIQTS" if a in axes and array.shape[axes.index(a)] > 1), "Z")
-    order = [a for a in ("C", pages, "Y", "X") if a in axes]
-    extra = tuple(i for i, a in enumerate(axes) if a not in order)
-    if any(array.shape[i] > 1 for i in extra) or not {"Y", "X"} <= set(axes):
-        raise DataError(Diagnostic(str(path), f"is no volume: its axes are {axes}, of the sizes {array.shape}"))
-    array = array.squeeze(extra).transpose([[a for a in axes if a in order].index(a) for a in order])
-    if pages not in order:
-        array = array[..., None, :, :]
-    return list(array) if "C" in order else [array]
+def _first_series(tiff: Any, path: Path) -> Any:
+    """Return the first series of images; others are named in a warning.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if not tiff.series:
+        raise DataError(Diagnostic(str(path), "the TIFF holds no image", "export it again"))
+    if len(tiff.series) > 1:
+        sizes = ", ".join(f"{s.axes} {'x'.join(map(str, s.shape))}" for s in tiff.series[1:4])
+        _log.warning("%s: holds %d series: the first is read, not %s", path, len(tiff.series), sizes)
+    return tiff.series[0]
+
+
+def _spacing(path: Path, metadata: TiffMetadata, options: VolumeOptions) -> tuple[float, float, float] | None:
+    """[m] Return the distance between samples that the options or the file give; None if they give none.
+
+    Raises:
+        DataError: If it gives some of them only.
+    """
+    return complete_spacing(path, metadata.voxel_size or metadata.size, options.spacing, metadata.hint)

@@ -4,6 +4,7 @@ A file is a few lines of XML, then ``_`` and the raw bytes of each array, each a
 ``raw`` encoding, little endian, not compressed). The reader reads this form only.
 """
 
+import logging
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -13,14 +14,17 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..sampled import Point3, Quantity
+from ..sampled import Point3
 from ..volume import Volume
-from .metadata import assemble, metadata_json, placeholder, positive_spacing
+from .metadata import VolumeOptions, assemble, complete_spacing, metadata_json, placeholder, positive_spacing
 
+_log = logging.getLogger(__name__)
 _TYPES = {"Float32": "<f4", "Float64": "<f8", "UInt8": "u1", "Int8": "i1", "UInt16": "<u2", "Int16": "<i2"}
 _TYPES |= {"UInt32": "<u4", "Int32": "<i4", "UInt64": "<u8", "Int64": "<i8"}
 _NAMES = {np.dtype(code): name for name, code in _TYPES.items()}
 _HEAD_LIMIT = 1 << 20
+_LARGEST_METRES = 1e-3
+"""[m] Largest spacing of another program's samples that may be in metres."""
 _MARK = b'<AppendedData encoding="raw">'
 
 
@@ -51,17 +55,17 @@ def write(volume: Volume, path: Path) -> None:
         file.write(b"\n</AppendedData></VTKFile>\n")
 
 
-def read(path: Path, spacing: Point3 | None, kind: str) -> Volume:
+def read(path: Path, options: VolumeOptions) -> Volume:
     """Read a volume of the appended, raw form."""
-    return _read(path, kind, header_only=False)
+    return _read(path, options, header_only=False)
 
 
 def outline(path: Path) -> Volume:
     """Read the metadata in the XML."""
-    return _read(path, "", header_only=True)
+    return _read(path, VolumeOptions(), header_only=True)
 
 
-def _read(path: Path, kind: str, *, header_only: bool) -> Volume:
+def _read(path: Path, options: VolumeOptions, *, header_only: bool) -> Volume:
     with path.open("rb") as file:
         root, start = _read_header(file, path)
         image = root.find("ImageData")
@@ -78,10 +82,13 @@ def _read(path: Path, kind: str, *, header_only: bool) -> Volume:
             arrays = [_read_array(file, e, start, width, shape, path) for e in entries]
     comments = (e.text or "" for e in image.iter() if not isinstance(e.tag, str))
     metadata = next((c.strip().removeprefix("unflat ") for c in comments if c.strip().startswith("unflat ")), "")
-    z, y, x = (float(d) for d in image.get("Spacing", "1 1 1").split()[::-1])
+    steps = [float(d) for d in image.get("Spacing", "1 1 1").split()[::-1]]
     first_z, first_y, first_x = (float(d) for d in image.get("Origin", "0 0 0").split()[::-1])
-    volume = assemble(arrays, (z, y, x), metadata, kind, (first_z, first_y, first_x))
-    return volume if metadata else _rename_quantities(volume, [e.get("Name", "value") for e in entries])
+    known = complete_spacing(path, steps, options.spacing)
+    if not metadata and options.spacing is None and known is not None and not header_only:
+        known = _foreign_spacing(path, known)
+    names = [e.get("Name", "") for e in entries]
+    return assemble(arrays, known, metadata, options.kind, (first_z, first_y, first_x), names)
 
 
 def _read_header(file: BinaryIO, path: Path) -> tuple[ElementTree.Element, int]:
@@ -127,8 +134,16 @@ def _read_array(
     return array.reshape(shape)
 
 
-def _rename_quantities(volume: Volume, names: list[str]) -> Volume:
-    """Give the quantities of another program's file the names in the file."""
-    quantities = tuple(Quantity(name, "1", "") for name in names)
-    values = dict(zip(names, volume.values.values(), strict=True))
-    return Volume(volume.kind, volume.z, volume.y, volume.x, values, quantities)
+def _foreign_spacing(path: Path, steps: Point3) -> Point3 | None:
+    """[m] Return the distance of another program's samples; None where it can be no length in metres.
+
+    VTK names no unit of length.
+    """
+    if steps == (1.0, 1.0, 1.0):
+        return None
+    shown = " x ".join(f"{d:g}" for d in steps)
+    if max(steps) > _LARGEST_METRES:
+        _log.warning("%s: its spacing, %s, has no unit, and is not used: give --spacing", path, shown)
+        return None
+    _log.warning("%s: its spacing, %s, has no unit, and is taken as metres; --spacing gives another", path, shown)
+    return steps

@@ -259,7 +259,7 @@ class TestMesh:
         ("words", "status", "message"),
         [
             (["-o", "m.gltf"], 2, "has no extension of a mesh; use one of .stl, .ply, .obj"),
-            (["-o", "m.stl", "--quantity", "density"], 2, "no quantity 'density': there are refractive_index"),
+            (["-o", "m.stl", "--quantity", "density"], 2, "no quantity 'density': there are 0 (refractive_index)"),
             (["-o", "m.stl", "--spacing", "1 um"], 2, "leave out --spacing"),
             (["-o", "m.stl", "--cell", "2"], 2, "has no cell 2"),
             (["-o", "m.stl", "--level", "9"], 3, "no surface at the level 9: the values go from 1.337 to 1.377"),

@@ -104,6 +104,18 @@ class CellExperiment(Experiment):
 
         return measure(volume, level=level, features=features)
 
+    def recognizes(self, volume: Volume) -> bool:
+        """Whether a volume is a refractive index, by its name or its numbers."""
+        from .identify import recognizes
+
+        return recognizes(volume)
+
+    def identify(self, volume: Volume) -> Volume:
+        """Take the only quantity of another program's volume as a refractive index."""
+        from .identify import identify
+
+        return identify(volume)
+
     def summary_line(self, numbers: Mapping[str, float]) -> str:
         """Summarise the residual of the images."""
         return summary.summary_line(numbers)

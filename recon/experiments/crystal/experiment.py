@@ -126,6 +126,18 @@ class CrystalExperiment(Experiment):
 
         return measure(volume, level=level, features=features)
 
+    def recognizes(self, volume: Volume) -> bool:
+        """Whether a volume is a density or an amplitude, by its name or as complex numbers."""
+        from .identify import recognizes
+
+        return recognizes(volume)
+
+    def identify(self, volume: Volume) -> Volume:
+        """Take the only quantity of another program's volume as a density or an amplitude."""
+        from .identify import identify
+
+        return identify(volume)
+
     def summary_line(self, numbers: Mapping[str, float]) -> str:
         """Summarise the likelihood of the counts."""
         return summary.summary_line(numbers)

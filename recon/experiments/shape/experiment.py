@@ -1,6 +1,7 @@
 """The ``shape`` kind of experiment. Modules that need jax are imported when a method is called."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ..base import Evaluation, Experiment
 from . import summary
 from .config import ShapeSettings
 from .metrics import METRICS
-from .schema import SCHEMA
+from .schema import OCCUPANCY, SCHEMA
 
 if TYPE_CHECKING:
     from ...grid import Grid
@@ -39,6 +40,7 @@ class ShapeExperiment(Experiment):
     schema = SCHEMA
     quantities = (Quantity("signed_distance", "m", "distance to the surface, negative inside"),)
     default_method = "predict"
+    label_quantity = OCCUPANCY
     memory_remedy = "predict fewer cells at once (acquisition.cells), or fewer draws"
 
     def read(self, config: ShapeSettings, path: Path) -> Acquisition:
@@ -87,10 +89,10 @@ class ShapeExperiment(Experiment):
         """Files that decide a result: the network, the point-spread function, the cells of a training."""
         files = super().input_files(method, config)
         if method == "predict" and config.predict.psf is not None:
-            from ...io.volume_formats import read_stack
+            from ...io.volume_formats import read_volume
 
             files["predict.psf"] = _existing("predict.psf", config.predict.psf)
-            read_stack(config.predict.psf)  # Refused in time if it is none.
+            read_volume(config.predict.psf)  # Refused in time if it is none.
         if method == "train" and config.train.data is not None:
             files["train.data"] = _existing("train.data", config.train.data)
         return files
@@ -123,6 +125,32 @@ class ShapeExperiment(Experiment):
             raise ConfigError("shapes stand where their section is: they are not registered")
         many = evaluate(result, truth, names, labels)
         return Evaluation(many.numbers, many.cells, many.classes)
+
+    def recognizes(self, volume: Volume) -> bool:
+        """Whether a volume is a shape by its name, or its numbers are those of a mask, of labels or of shares."""
+        from .identify import recognizes
+
+        return recognizes(volume)
+
+    def identify(self, volume: Volume) -> Volume:
+        """Take the only quantity of another program's volume as an occupancy, or as a signed distance."""
+        from .identify import identify
+
+        return identify(volume)
+
+    @contextmanager
+    def open_volumes(self, path: Path) -> Iterator[Mapping[str, Path] | None]:
+        """Open the volumes in ``obj/`` of a folder or an archive of sections."""
+        from .true_volumes import open_volumes
+
+        with open_volumes(path) as files:
+            yield files
+
+    def label_of(self, name: str) -> str:
+        """Class of a cell, which its name begins with."""
+        from .section_files import class_of
+
+        return class_of(name)
 
     def read_truth(self, path: Path, config: Path) -> Volume | None:
         """Read the volumes of a folder or archive of sections, all cells, with the voxel and grid of the run."""

@@ -24,11 +24,9 @@ from ...io.image_stack import read_image
 from ...io.tiff import natural_order
 
 EXTENSIONS = (".tif", ".tiff", ".png", ".npy")
-_PARTS = {
-    "image": ("image", "images"),
-    "mask": ("mask", "masks"),
-    "obj": ("obj", "objs", "object", "objects"),
-}
+VOLUME_FOLDERS = ("obj", "objs", "object", "objects")
+"""Names of folders of volumes."""
+_PARTS = {"image": ("image", "images"), "mask": ("mask", "masks"), "obj": VOLUME_FOLDERS}
 _PLAIN = (
     "image",
     "img",
@@ -229,7 +227,7 @@ def _group_by_cell(path: Path, names: Sequence[str]) -> list[SectionFile]:
         raise DataError(*_limit(path, faults))
     if not cells:
         raise DataError(Diagnostic(str(path), "holds no images", "put PNG, TIFF or NPY files into image and mask"))
-    prefixes = _prefixes({tree for tree, _ in cells})
+    prefixes = tree_prefixes({tree for tree, _ in cells})
     return [SectionFile((prefixes[tree] / stem).as_posix(), parts) for (tree, stem), parts in cells.items()]
 
 
@@ -246,7 +244,7 @@ def _missing_parts(path: Path, cells: Mapping[tuple[str, str], Mapping[str, str]
     return faults
 
 
-def _prefixes(trees: set[str]) -> dict[str, PurePosixPath]:
+def tree_prefixes(trees: set[str]) -> dict[str, PurePosixPath]:
     """Return the prefix of the names in each tree: none for a single tree, else its last folder if that is unique."""
     if len(trees) == 1:
         return dict.fromkeys(trees, PurePosixPath())

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from .....physics.psf import resample_kernel
 from ....errors import DataError, Diagnostic
-from ....io.volume_formats import read_stack
+from ....io.volume_formats import read_volume
 from ....volume import Volume
 from ..cells import CellBatch
 from .shape_code import PIXELS
@@ -33,7 +33,7 @@ def read_psf(
     Raises:
         DataError: If it is no point-spread function, or its voxel cannot be compared with the pictures'.
     """
-    volume = read_stack(path)
+    volume = read_volume(path)
     values = _checked_values(volume, str(path))
     return resample_kernel(values, np.array(steps) * _samples_per_pixel(volume, cells, str(path)), largest)
 

@@ -1,0 +1,65 @@
+"""Options for what volumes of other programs leave open: kind, channel, time, labels, medium."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from .options import KIND, kind_name
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _kind(context: click.Context, param: click.Parameter, value: str | None) -> str:
+    return "" if value is None else kind_name(context, param, value)
+
+
+def specimen_options(command: F) -> F:
+    """Add options for volumes of other programs: an argument ``opening: SpecimenOptions``.
+
+    The command has an option ``--spacing`` of its own, whose value is passed on; and ``--quantity``, where its value is
+    one name.
+    """
+
+    @click.option("--kind", **KIND | {"callback": _kind}, help="Kind of specimen, for a volume that does not give it.")
+    @click.option(
+        "--quantity",
+        "--channel",
+        "quantity",
+        metavar="NAME",
+        help="Name or number of the quantity or channel, if there are many.",
+    )
+    @click.option("--time", type=click.IntRange(0), help="Number of the time, of a stack with several.")
+    @click.option("--label", type=click.IntRange(1), help="Number of the only label, of a stack of labels.")
+    @click.option(
+        "--labels/--no-labels",
+        "labels",
+        default=None,
+        help="Take whole numbers as labels, each of one body, or as grey values; by default they are told apart.",
+    )
+    @click.option(
+        "--medium-index",
+        "medium",
+        type=click.FloatRange(1, 3),
+        help="Refractive index of the medium, for a volume of a cell that does not give it.",
+    )
+    @wraps(command)
+    def wrapper(
+        *args: Any,
+        kind: str,
+        quantity: str | None,
+        time: int | None,
+        label: int | None,
+        labels: bool | None,
+        medium: float | None,
+        spacing: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        from ..recon.experiments.specimens import SpecimenOptions
+        from ..recon.io.metadata import VolumeOptions
+
+        reading = VolumeOptions(spacing=spacing, quantity=quantity, time=time)
+        return command(*args, opening=SpecimenOptions(reading, kind, labels, label, medium), **kwargs)
+
+    return wrapper  # type: ignore[return-value]

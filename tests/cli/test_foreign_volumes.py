@@ -1,0 +1,239 @@
+"""Volumes of other programs on the command line: labels, channels, spacings, folders."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+import trimesh
+
+from unflat.cli.main import run
+
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")
+
+RADIUS = 8.0
+VOLUME, AREA = 4 / 3 * np.pi * RADIUS**3, 4 * np.pi * RADIUS**2
+
+
+def ball(radius: float = RADIUS, step: tuple[float, float, float] = (1, 1, 1), count: int = 22) -> np.ndarray:
+    axes = [(np.arange(n) - (n - 1) / 2) * d for n, d in zip((int(count / d) for d in step), step, strict=True)]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    return ((z**2 + y**2 + x**2 <= radius**2) * 255).astype(np.uint8)
+
+
+def measured(tmp_path: Path, *words: str | Path, status: int = 0) -> list[dict[str, str]]:
+    table = tmp_path / "t.csv"
+    assert run(["measure", *map(str, words), "-o", str(table), "--force"]) == status
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_ball(row: dict[str, str], unit: str = "voxel", scale: float = 1.0, radius: float = RADIUS) -> None:
+    share = radius / RADIUS
+    assert float(row[f"volume [{unit}3]"]) == pytest.approx(VOLUME * (scale * share) ** 3, rel=0.02)
+    assert float(row[f"surface_area [{unit}2]"]) == pytest.approx(AREA * (scale * share) ** 2, rel=0.02)
+
+
+def write(path: Path, values: np.ndarray, **options: Any) -> Path:
+    """Write a volume in the format of the name's extension."""
+    if path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".npz":
+        np.savez(path, occupancy=values)
+    elif path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["exported/segmentation"] = values
+    elif path.suffix == ".mrc":
+        with mrcfile.new(path) as file:
+            file.set_data(values.astype(np.int16))
+    else:
+        tifffile.imwrite(path, values, **options)
+    return path
+
+
+def ome(sizes: dict[str, float], unit: str = "µm", axes: str = "ZYX") -> dict[str, Any]:
+    units = {f"PhysicalSize{axis}Unit": unit for axis in sizes}
+    return {"ome": True, "metadata": {"axes": axes, **{f"PhysicalSize{a}": d for a, d in sizes.items()}, **units}}
+
+
+class TestSpacing:
+    @pytest.mark.parametrize("name", ["a.tif", "a.npz", "a.npy", "a.h5", "a.mrc"])
+    def test_a_file_without_a_voxel_is_measured_in_voxels_or_with_a_spacing(
+        self, name: str, tmp_path: Path, capsys: Any
+    ) -> None:
+        path = write(tmp_path / name, ball())
+        (row,) = measured(tmp_path, path)
+        assert_ball(row)
+        assert "lengths are in voxels" in capsys.readouterr().err
+        (row,) = measured(tmp_path, path, "--spacing", "0.17 um")
+        assert_ball(row, "um", 0.17)
+        assert "lengths are in voxels" not in capsys.readouterr().err
+
+    def test_imagej_gives_the_voxel_and_a_spacing_replaces_it(self, tmp_path: Path, capsys: Any) -> None:
+        metadata = {"axes": "ZYX", "spacing": 1.5, "unit": "micron"}
+        flat = ball(step=(1.5, 1, 1))
+        path = write(tmp_path / "a.tif", flat, imagej=True, resolution=(1.0, 1.0), metadata=metadata)
+        (row,) = measured(tmp_path, path)
+        assert_ball(row, "um")
+        (row,) = measured(tmp_path, path, "--spacing", "0.75um,0.5um,0.5um")
+        assert_ball(row, "um", 0.5)
+        assert "1.5um,1um,1um apart in the file; --spacing 0.75um,0.5um,0.5um is used" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("unit", "micrometres"),
+        [("nm", 1e-3), ("Å", 1e-4), ("mm", 1e3), ("cm", 1e4), ("in", 25400), ("pt", 25400 / 72), ("thou", 25.4)],
+    )
+    def test_every_unit_of_ome(self, unit: str, micrometres: float, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.ome.tif", ball(), **ome(dict.fromkeys("ZYX", 1.0), unit))
+        (row,) = measured(tmp_path, path)
+        assert_ball(row, "um", micrometres)
+
+    @pytest.mark.parametrize("unit", ["pixel", "reference frame"])
+    def test_units_that_are_no_length_mean_voxels(self, unit: str, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.ome.tif", ball(), **ome(dict.fromkeys("ZYX", 1.0), unit))
+        (row,) = measured(tmp_path, path)
+        assert_ball(row)
+        (row,) = measured(tmp_path, path, "--spacing", "100 nm")
+        assert_ball(row, "um", 0.1)
+
+    def test_a_missing_length_is_named_and_the_remedy_works(self, tmp_path: Path, capsys: Any) -> None:
+        path = write(tmp_path / "a.ome.tif", ball(), **ome({"X": 0.1, "Y": 0.1, "Z": 0.0}))
+        assert run(["measure", str(path), "-o", str(tmp_path / "t.csv")]) == 3
+        message = capsys.readouterr().err
+        assert "0.1um along y and 0.1um along x, but none along z" in message
+        (row,) = measured(tmp_path, path, "--spacing", message.split("--spacing '")[1].split("'")[0])
+        assert_ball(row, "um", 0.1)
+
+    def test_imagej_leaves_out_a_one(self, tmp_path: Path, capsys: Any) -> None:
+        metadata = {"axes": "ZYX", "unit": "um"}
+        path = write(tmp_path / "a.tif", ball(), imagej=True, resolution=(10, 10), metadata=metadata)
+        assert run(["measure", str(path), "-o", str(tmp_path / "t.csv")]) == 3
+        assert "none along z (ImageJ leaves it out where it is 1 um)" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("options", [{"bigtiff": True}, {"byteorder": ">"}, {"compression": "zlib"}])
+    def test_other_forms_of_tiff(self, options: dict[str, Any], tmp_path: Path) -> None:
+        (row,) = measured(tmp_path, write(tmp_path / "a.tif", ball().astype(np.uint16), **options))
+        assert_ball(row)
+
+
+class TestLabels:
+    @staticmethod
+    def stack() -> np.ndarray:
+        """Two touching balls of different sizes, and one apart."""
+        labels = np.zeros((22, 22, 52), np.uint16)
+        for number, first, radius in ((3, 0, 8.0), (7, 14, 6.0), (40000, 30, 8.0)):
+            labels[:, :, first : first + 22][ball(radius) > 0] = number
+        return labels
+
+    @pytest.mark.parametrize("name", ["a.tif", "a.npz", "a.npy", "a.h5"])
+    def test_a_row_for_each_label_under_its_number(self, name: str, tmp_path: Path) -> None:
+        rows = measured(tmp_path, write(tmp_path / name, self.stack()), "--spacing", "1 um")
+        assert [(row["cell"], row["label"]) for row in rows] == [(n, n) for n in ("3", "7", "40000")]
+        for row, radius in zip(rows, (8.0, 6.0, 8.0), strict=True):
+            assert_ball(row, "um", radius=radius)
+
+    def test_a_surface_for_each_label(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "labels.tif", self.stack())
+        words = ["mesh", str(path), "--spacing", "1 um", "-o"]
+        assert run([*words, str(tmp_path / "a.ply")]) == 0
+        assert sorted(p.name for p in tmp_path.glob("*.ply")) == ["a-3.ply", "a-40000.ply", "a-7.ply"]
+        assert trimesh.load_mesh(tmp_path / "a-7.ply").volume == pytest.approx(VOLUME * (6 / 8) ** 3, rel=0.03)
+        assert run([*words, str(tmp_path / "b.ply"), "--label", "7"]) == 0
+        assert trimesh.load_mesh(tmp_path / "b.ply").bounds[0, 0] > -10
+
+    def test_an_unknown_label_is_refused_with_those_that_are_there(self, tmp_path: Path, capsys: Any) -> None:
+        path = write(tmp_path / "labels.tif", self.stack())
+        assert run(["mesh", str(path), "-o", str(tmp_path / "a.stl"), "--label", "4"]) == 2
+        assert "has no label 4; it has 3, 7, 40000" in capsys.readouterr().err
+
+    def test_nested_numbers_are_asked_for_and_the_remedies_work(self, tmp_path: Path, capsys: Any) -> None:
+        values = (ball(9) > 0).astype(np.uint8) + (ball(5) > 0)
+        path = write(tmp_path / "a.tif", values)
+        assert run(["measure", str(path), "-o", str(tmp_path / "t.csv")]) == 2
+        assert (
+            "numbers 1, 2, which may be labels of bodies or grey values; say which: --labels" in capsys.readouterr().err
+        )
+        assert len(measured(tmp_path, path, "--labels")) == 2
+        assert len(measured(tmp_path, path, "--no-labels")) == 1
+
+
+class TestChannels:
+    @pytest.mark.parametrize("choice", ["membrane", "Membrane", "1"])
+    def test_a_channel_is_chosen_by_name_or_number(self, choice: str, tmp_path: Path) -> None:
+        metadata = ome(dict.fromkeys("ZYX", 1.0), axes="CZYX")
+        metadata["metadata"]["Channel"] = {"Name": ["DNA", "membrane"]}
+        path = write(tmp_path / "a.ome.tif", np.stack([ball(4), ball()]), **metadata)
+        (row,) = measured(tmp_path, path, "--channel", choice)
+        assert_ball(row, "um")
+
+    def test_channels_are_named_where_none_is_chosen(self, tmp_path: Path, capsys: Any) -> None:
+        metadata = {"axes": "ZCYX", "spacing": 1.0, "unit": "um"}
+        stack = np.stack([ball(4), ball()], axis=1)
+        path = write(tmp_path / "a.tif", stack, imagej=True, resolution=(1, 1), metadata=metadata)
+        assert run(["measure", str(path), "-o", str(tmp_path / "t.csv")]) == 2
+        message = "holds 2 quantities or channels: 0 (channel_0), 1 (channel_1); choose one"
+        assert message in capsys.readouterr().err
+        (row,) = measured(tmp_path, path, "--channel", "1")
+        assert_ball(row, "um")
+
+    def test_one_of_several_times_is_chosen(self, tmp_path: Path, capsys: Any) -> None:
+        metadata = {"axes": "TZYX"}
+        path = write(tmp_path / "a.tif", np.stack([ball(4), ball()]), imagej=True, metadata=metadata)
+        assert run(["measure", str(path), "-o", str(tmp_path / "t.csv")]) == 2
+        assert "holds 2 times; choose one: --time 0 … 1" in capsys.readouterr().err
+        (row,) = measured(tmp_path, path, "--time", "1")
+        assert_ball(row)
+
+    @pytest.mark.parametrize("name", ["a.tif", "a.npy"])
+    def test_a_short_axis_without_a_name_is_one_of_channels(self, name: str, tmp_path: Path, capsys: Any) -> None:
+        path = write(tmp_path / name, np.stack([ball(4), ball()]))
+        (row,) = measured(tmp_path, path, "--channel", "1")
+        assert_ball(row)
+        assert "taken as (channel, z, y, x)" in capsys.readouterr().err
+
+
+class TestFolders:
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> Path:
+        """A folder as SHAPR has it, and the predictions of another program beside it."""
+        for part in ("image", "mask", "obj"):
+            (tmp_path / "data" / part).mkdir(parents=True)
+        for number, radius in enumerate((6.0, 8.0)):
+            solid = ball(radius)
+            for part, values in (("obj", solid), ("mask", solid[11]), ("image", solid[11] // 2)):
+                tifffile.imwrite(tmp_path / "data" / part / f"discocyte_{number}.tif", values)
+        return tmp_path / "data"
+
+    @pytest.mark.parametrize("place", [".", "obj"])
+    def test_a_row_for_each_volume_of_a_folder(self, place: str, data: Path, tmp_path: Path) -> None:
+        rows = measured(tmp_path, data / place)
+        assert [(row["cell"], row["name"], row["label"]) for row in rows] == [
+            ("0", "discocyte_0", "discocyte"),
+            ("1", "discocyte_1", "discocyte"),
+        ]
+        for row, radius in zip(rows, (6.0, 8.0), strict=True):
+            assert_ball(row, radius=radius)
+
+    def test_the_truth_in_a_converted_file_is_measured(self, data: Path, tmp_path: Path) -> None:
+        words = ["--kind", "shape", "--set", "acquisition.size=22"]
+        assert run(["convert", str(data), "-o", str(tmp_path / "data.h5"), *words]) == 0
+        rows = measured(tmp_path, tmp_path / "data.h5")
+        assert [row["name"] for row in rows] == ["discocyte_0", "discocyte_1"]
+
+    def test_a_damaged_file_is_reported_and_the_others_are_measured(
+        self, data: Path, tmp_path: Path, capsys: Any
+    ) -> None:
+        damaged = data / "obj" / "discocyte_0.tif"
+        damaged.write_bytes(damaged.read_bytes()[:900])
+        rows = measured(tmp_path, data, status=3)
+        assert [row["name"] for row in rows] == ["discocyte_1"]
+        assert "discocyte_0.tif" in capsys.readouterr().err
+
+    def test_a_folder_without_volumes_is_refused(self, tmp_path: Path, capsys: Any) -> None:
+        (tmp_path / "empty").mkdir()
+        assert run(["measure", str(tmp_path / "empty"), "-o", str(tmp_path / "t.csv")]) == 3
+        assert "holds neither model.h5 nor volume.h5, and no volumes" in capsys.readouterr().err
