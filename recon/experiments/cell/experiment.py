@@ -9,7 +9,7 @@ from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...io.table import Table
 from ...metrics import register_metrics
-from ...runs.context import Progress, RunContext, RunOutcome, silent
+from ...runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
 from ...volume import Volume
 from ..base import Evaluation, Experiment
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from .likelihood import CellLikelihood
 
 register_metrics(METRICS)
+
+EMPTY_RATIO = 0.999
+"""Fitted residual, over that of an empty box, from which a result explains nothing."""
+NOTHING = (
+    "it explains nothing of the images: look at the order of the views, the directions of their light and the units"
+)
 
 
 class CellExperiment(Experiment):
@@ -78,6 +84,9 @@ class CellExperiment(Experiment):
 
         likelihood = self.likelihood(context)
         outcome = fit_field(likelihood, context, self.compare_with_truth)
+        if outcome.numbers["residual_over_empty"] >= EMPTY_RATIO:
+            value = outcome.numbers["residual_over_empty"]
+            return replace(outcome, gate=Gate("fitted residual over that of an empty box", value, EMPTY_RATIO, NOTHING))
         residual = outcome.numbers.get("residual_withheld", outcome.numbers["residual_fitted"])
         if context.config.physics.absorption or residual < POOR_RESIDUAL:
             return outcome

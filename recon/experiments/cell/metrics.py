@@ -80,6 +80,13 @@ METRICS = (
         "it means that noise was fitted.",
     ),
     Metric(
+        "residual_over_empty",
+        "Fitted residual over that of an empty box",
+        "",
+        "lower",
+        "The same for some fitted views, over the residual of an empty box in these views: 1 explains nothing of them.",
+    ),
+    Metric(
         "absorption_ratio",
         "Linear residual with absorption",
         "",

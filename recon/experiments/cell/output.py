@@ -41,7 +41,23 @@ def write_result(
     save(volume, folder / "volume.h5")
     _write_predictions(folder / "predictions.h5", forward_model, split, values, nuisance)
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
+    numbers["residual_over_empty"] = _residual_over_empty(forward_model, split, values, nuisance)
     return numbers | ({"views_withheld": float(len(split.withheld))} if len(split.withheld) else {})
+
+
+def _residual_over_empty(
+    forward_model: CellForwardModel, split: Split, values: Float[Array | np.ndarray, "k z y x"], nuisance: Nuisance
+) -> float:
+    """Compute the residual of some fitted views, over that of an empty box in the same views."""
+    batch = forward_model.batch(_spread(split.fitted))
+    mean_loss = jax.jit(lambda contrast: jax.numpy.mean(forward_model.losses(contrast, nuisance, batch)))
+    result, empty = (float(mean_loss(contrast)) for contrast in (values, np.zeros_like(values)))
+    return float(np.sqrt(result / empty)) if empty > 0 else 1.0
+
+
+def _spread(views: Int[np.ndarray, " view"]) -> Int[np.ndarray, " few"]:
+    """Select a few views, spread evenly."""
+    return np.asarray(views[np.unique(np.linspace(0, len(views) - 1, FITTED_VIEWS).astype(int))])
 
 
 def _write_predictions(
@@ -52,8 +68,7 @@ def _write_predictions(
     nuisance: Nuisance,
 ) -> None:
     """Write measured and modelled views beside one another, the withheld ones first."""
-    fitted = split.fitted[np.unique(np.linspace(0, len(split.fitted) - 1, FITTED_VIEWS).astype(int))]
-    views = np.concatenate([split.withheld, fitted])
+    views = np.concatenate([split.withheld, _spread(split.fitted)])
     measured, modelled = _predict_views(forward_model, views, values, nuisance)
     write_predictions(path, "cell", views, np.isin(views, split.withheld), measured, modelled)
 

@@ -102,6 +102,21 @@ def test_the_image_under_fitted_light_equals_the_prediction(scan: Path, whole: P
     assert np.std(bright * image - modelled) < 0.05 * np.std(modelled)
 
 
+def test_views_in_the_wrong_order_give_an_empty_box_and_exit_with_5(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The linear guess is worse than nothing, and a short fit finds no contrast of the asked-for sign."""
+    with h5py.File(scan / "scan.h5") as made, h5py.File(tmp_path / "scan.h5", "w") as reversed_views:
+        for name in ("measurement", "instrument"):
+            made.copy(name, reversed_views)
+        reversed_views.attrs.update(made.attrs)
+        reversed_views["measurement/images"][:] = made["measurement/images"][:][::-1]
+    words = ["fit", str(scan / "run.yaml"), str(tmp_path / "scan.h5"), "-o", str(tmp_path / "run")]
+    assert unflat_status([*words, "--set", "fit.steps=4", "--set", "fit.pyramid.levels=2"]) == 5
+    assert "explains nothing of the images" in capsys.readouterr().err
+    assert numbers(tmp_path / "run")["residual_over_empty"] >= 0.999
+
+
 def test_a_diverging_fit_stops_and_names_its_learning_rate(scan: Path, tmp_path: Path) -> None:
     done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=1e9", "--set", "fit.start=none")
     assert done.returncode == 3
