@@ -57,9 +57,13 @@ def _read(kind: Experiment, settings: Any, path: Path, problems: list[UnflatErro
         return None
     if faults := kind.validate(measured):
         problems.append(_data_error(faults))
-    units = {entry.name: f" {entry.unit}" for entry in kind.schema if entry.unit != "1"}
+    notes = {entry.name: f" {entry.unit}" for entry in kind.schema if entry.unit != "1"}
+    for entry in kind.schema:
+        if entry.hides and entry.name in measured:
+            mask = measured[entry.name]
+            notes[entry.name] = f", {np.count_nonzero(mask)} of {mask.size} pixels masked"
     for name, array in measured.arrays.items():
-        console.print_line(f"  {name}: {_summary(array)}{units.get(name, '')}")
+        console.print_line(f"  {name}: {_summary(array)}{notes.get(name, '')}")
     for note in measured.notes:
         console.print_line(f"  {note}")
     return measured

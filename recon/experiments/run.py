@@ -13,6 +13,7 @@ from ..acquisition import Acquisition
 from ..config import dump_commented
 from ..errors import Diagnostic, Interrupted, QualityError, Stopped
 from ..io.inputs import forget_inputs_within, require_no_input_within
+from ..io.side_files import side_file_paths
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from . import get_experiment
@@ -81,6 +82,8 @@ def run_method(
     experiment = get_experiment(config.kind)
     spec = experiment.require(method)
     inputs = experiment.input_files(method, config)
+    if isinstance(acquisition, Path):
+        inputs |= side_file_paths(config, acquisition)
     if options.resume:  # A run that goes on deletes nothing, and may hold what it needs by now.
         forget_inputs_within(options.output)
     else:

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import Diagnostic
 from .axis_faults import shape_fault, stack_fault
 from .lazy_arrays import Index, LazyArray
-from .resolve import ResolvedArray
+from .resolved_array import ResolvedArray
 
 _EQUAL = 1e-4
 """Largest relative difference of readings of a number that did not change."""
@@ -28,14 +28,11 @@ class MatchedArray:
     axes: tuple[str, ...]
 
 
-def match_axes(
-    resolved: Sequence[ResolvedArray], *, matlab: bool = False
-) -> tuple[list[MatchedArray], dict[str, int], list[Diagnostic]]:
+def match_axes(resolved: Sequence[ResolvedArray]) -> tuple[list[MatchedArray], dict[str, int], list[Diagnostic]]:
     """Assign axes to each array, such that a name has the same size everywhere.
 
     Args:
         resolved: Arrays, those that set the sizes first.
-        matlab: Whether the file is MATLAB's, where the last axis of a stack counts the images.
 
     Returns:
         The arrays that match, the size of each named axis, and a fault for each array that does not match.
@@ -45,7 +42,7 @@ def match_axes(
     faults: list[Diagnostic] = []
     stacks: list[tuple[ResolvedArray, tuple[str, ...]]] = []
     for item in resolved:
-        match = next((c for c in _candidates(item, sizes, matlab) if _agrees(c, sizes)), None)
+        match = next((c for c in _candidates(item, sizes) if _agrees(c, sizes)), None)
         if match is None:
             faults.append(_fault(item, sizes, stacks))
             continue
@@ -57,11 +54,11 @@ def match_axes(
     return matched, sizes, list(dict.fromkeys(faults))
 
 
-def _candidates(item: ResolvedArray, sizes: dict[str, int], matlab: bool) -> list[MatchedArray]:
+def _candidates(item: ResolvedArray, sizes: dict[str, int]) -> list[MatchedArray]:
     """List the possible layouts of an array, the simplest first."""
     candidates = []
     for axes in item.entry.axes:
-        array = _transpose(item.array, axes, item.order, matlab)
+        array = _transpose(item.array, axes, item.order, item.views_last)
         if array is None:
             continue
         forms = [array, _squeeze(array), _expand(array, axes), _broadcast(array, axes, sizes), _constant(item)]
@@ -79,13 +76,13 @@ def _agrees(candidate: MatchedArray, sizes: dict[str, int]) -> bool:
     return all(size is None or size == n for size, n in zip(required, candidate.resolved.array.shape, strict=True))
 
 
-def _transpose(array: LazyArray, axes: tuple[str, ...], order: tuple[str, ...], matlab: bool) -> LazyArray | None:
+def _transpose(array: LazyArray, axes: tuple[str, ...], order: tuple[str, ...], views_last: bool) -> LazyArray | None:
     """Transpose an array to the order of ``axes``; None if the config's order names others."""
     if order:
         if sorted(order) != sorted(axes) or len(array.shape) != len(order):
             return None
         return array.transposed(tuple(order.index(axis) for axis in axes))
-    if matlab and len(array.shape) == 3:
+    if views_last and len(array.shape) == 3:
         return array.transposed((2, 0, 1))
     return array
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ..errors import DataError, Diagnostic
 from .lazy_arrays import LazyArray
-from .resolve import ResolvedArray
+from .resolved_array import ResolvedArray
 
 Label: TypeAlias = int | str
 

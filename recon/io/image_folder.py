@@ -1,6 +1,5 @@
 """Folders of TIFF images, one view each, and of tables, as named arrays."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -9,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..config.units import is_number
 from ..errors import DataError, Diagnostic
-from .guard import first_line, guard
+from .guard import guard
 from .image_stack import open_stack
 from .lazy_arrays import IMAGES, Index, LazyArray, take
+from .text_table import open_table
 from .tiff import natural_order
 
 _IMAGES = (".tif", ".tiff")
@@ -105,24 +104,10 @@ class Folder:
 
 def _read_file(path: Path) -> LazyArray:
     """Read one file of a folder."""
+    if path.suffix.lower() == ".npy":
+        with guard(path):
+            return LazyArray.of(np.asarray(np.load(path, allow_pickle=False)))
     if path.suffix.lower() in _TABLES:
-        return LazyArray.of(_read_table(path))
+        return open_table(path).whole()
     with open_stack(path) as stack:
         return LazyArray.of(stack.arrays[IMAGES].read())
-
-
-def _read_table(path: Path) -> np.ndarray:
-    """Read a table of numbers; a first line of column names is skipped."""
-    with guard(path, explain=lambda error: _no_table(path, error)):
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [re.split(r"[,;\s]+", line.strip()) for line in lines if line.strip() and line.lstrip()[0] not in "#%"]
-        return np.squeeze(np.array(rows if not rows or is_number(rows[0][0]) else rows[1:], float))
-
-
-def _no_table(path: Path, error: Exception) -> Diagnostic | None:
-    """Return the fault of a file that can be read, and holds no numbers; None for a damaged one."""
-    if type(error) is not ValueError:
-        return None
-    return Diagnostic(str(path), f"is no table of numbers: {first_line(error)}", "write one row of numbers a line")

@@ -38,6 +38,8 @@ class LazyArray:
         remarks: Sentences for whoever uses the array: parts of the file that it leaves out, assumptions.
         origin: Place in the file, where it is not that at which the array was asked for.
         block: Number of samples of the first axis that are stored, and best read, together.
+        usual_units: Units by SI unit (``{"rad": "deg"}``) of a format that states none; empty for others, whose numbers
+            are in SI where no unit is stated.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +51,7 @@ class LazyArray:
     remarks: tuple[str, ...] = ()
     origin: str = ""
     block: int = 1
+    usual_units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -60,9 +63,16 @@ class LazyArray:
         return self.fetch(tuple(slice(None) for _ in self.shape))
 
     @classmethod
-    def of(cls, array: np.ndarray, attributes: Mapping[str, Any] | None = None, origin: str = "") -> "LazyArray":
+    def of(
+        cls,
+        array: np.ndarray,
+        attributes: Mapping[str, Any] | None = None,
+        origin: str = "",
+        usual_units: Mapping[str, str] | None = None,
+    ) -> "LazyArray":
         """Wrap an array in memory."""
-        return cls(array.shape, array.dtype, lambda index: take(array, index), attributes or {}, origin=origin)
+        fields: dict[str, Any] = {"origin": origin, "usual_units": usual_units or {}}
+        return cls(array.shape, array.dtype, lambda index: take(array, index), attributes or {}, **fields)
 
     def transposed(self, axes: tuple[int, ...]) -> "LazyArray":
         """Return the array with its axes in another order, as ``np.transpose`` does."""

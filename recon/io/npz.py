@@ -1,4 +1,4 @@
-"""NumPy's NPZ archives: variables by name, presented as ``/name``; and volumes.
+"""NumPy's files: NPZ archives, whose variables stand at ``/name``, arrays of NPY files, and volumes.
 
 A volume has the axes ``z``, ``y``, ``x`` [m], one array for each quantity, and ``unflat``, a line of JSON.
 """
@@ -15,7 +15,7 @@ from ..sampled import Quantity
 from ..volume import Volume
 from .foreign_arrays import foreign_quantities
 from .guard import guard
-from .lazy_arrays import LazyArray, LazyArrays
+from .lazy_arrays import IMAGES, LazyArray, LazyArrays
 from .metadata import KEY, UNNAMED, VolumeOptions, assemble, metadata_json
 from .phasing_programs import read_phased
 
@@ -38,6 +38,19 @@ def open_npz(path: Path) -> Iterator[LazyArrays]:
                 except ValueError:  # Python objects, which would run code when loaded.
                     continue
         yield LazyArrays(path, "NPZ", arrays)
+
+
+@contextmanager
+def open_npy(path: Path) -> Iterator[LazyArrays]:
+    """Open the array of an NPY file, which stands where our own files have their images; fields stand at ``/name``.
+
+    Raises:
+        DataError: If it is truncated, or holds Python objects.
+    """
+    with guard(path, "the NPY file"):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    fields = {f"/{name}": LazyArray.of(array[name]) for name in array.dtype.names or ()}
+    yield LazyArrays(path, "NPY", fields or {IMAGES: LazyArray.of(np.asarray(array))})
 
 
 def write(volume: Volume, path: Path) -> None:

@@ -1,8 +1,10 @@
 """Opening of measurements of all formats, which are identified by the first bytes of the file."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,25 @@ from .inputs import record_input
 from .lazy_arrays import ArrayTree
 from .matlab import open_matlab5
 from .nexus import NexusArrayTree
-from .npz import open_npz
+from .npz import open_npy, open_npz
+from .scan_files import open_fio, open_spec
+from .text_table import TABLE, open_table
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_READABLE = ("HDF5", "CXI", "TIFF and OME-TIFF", "a folder of TIFFs", "MATLAB", "NPZ")
+_TABLES = (".csv", ".tsv", ".txt", ".dat", ".asc")
+_READABLE = (
+    "HDF5",
+    "CXI",
+    "TIFF and OME-TIFF",
+    "a folder of TIFFs",
+    "MATLAB",
+    "NPZ",
+    "NPY",
+    "spec",
+    "FIO",
+    "text tables",
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +90,7 @@ def _open_any(path: Path, readers: Sequence[Reader]) -> Iterator[ArrayTree]:
             with open_hdf5(path) as file:
                 yield _hdf5_tree(path, file, form)
         else:
-            opener = {"TIFF": open_stack, "NPZ": open_npz, "MATLAB v5": open_matlab5}[form]
-            with opener(path) as tree:
+            with _opener(form)(path) as tree:
                 yield tree
 
 
@@ -85,6 +100,26 @@ def _hdf5_tree(path: Path, file: Any, form: str) -> ArrayTree:
         return CxiArrayTree(path, file)
     is_plain = form != "HDF5" or text_of(file.attrs.get("format", "")).startswith("unflat")  # MATLAB's, and our own.
     return Hdf5ArrayTree(path, file, form) if is_plain else NexusArrayTree(path, file)
+
+
+@contextmanager
+def _read_at_once(path: Path, read: Callable[[Path], ArrayTree]) -> Iterator[ArrayTree]:
+    """Open a file of text, of which nothing stays open."""
+    yield read(path)
+
+
+def _opener(form: str) -> Callable[[Path], AbstractContextManager[ArrayTree]]:
+    """Return the function that opens files of a format, HDF5 excepted."""
+    openers: dict[str, Callable[[Path], AbstractContextManager[ArrayTree]]] = {
+        "TIFF": open_stack,
+        "NPZ": open_npz,
+        "NPY": open_npy,
+        "MATLAB v5": open_matlab5,
+        "spec": partial(_read_at_once, read=open_spec),
+        "FIO": partial(_read_at_once, read=open_fio),
+        TABLE: partial(_read_at_once, read=open_table),
+    }
+    return openers[form]
 
 
 def _format(path: Path, readers: Sequence[Reader]) -> str:
@@ -103,6 +138,10 @@ def _format(path: Path, readers: Sequence[Reader]) -> str:
         return "NPZ"
     if head.startswith(b"MATLAB 5.0"):
         return "MATLAB v5"
+    if head.startswith(b"\x93NUMPY"):
+        return "NPY"
+    if text := _text_format(path, head):
+        return text
     readable = ", ".join((*_READABLE, *(reader.format for reader in readers))) + " can be read"
     if not head:
         raise DataError(Diagnostic(str(path), "the file is empty", COPY_AGAIN))
@@ -110,6 +149,17 @@ def _format(path: Path, readers: Sequence[Reader]) -> str:
         message = f"is no HDF5 file, though its name says so: it begins with {head[:8]!r}"
         raise DataError(Diagnostic(str(path), message, readable))
     raise DataError(Diagnostic(str(path), f"is of an unknown format: it begins with {head[:8]!r}", readable))
+
+
+def _text_format(path: Path, head: bytes) -> str:
+    """Identify a format of text; empty for others, and for an empty file."""
+    extension = path.suffix.lower()
+    if re.search(rb"(?m)^#[FS] ", head):
+        return "spec"
+    if extension == ".fio" and head:
+        return "FIO"
+    is_text = b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return TABLE if head.strip() and is_text and extension in (*_TABLES, "") else ""
 
 
 def first_bytes(path: Path, count: int) -> bytes:

@@ -22,8 +22,11 @@ from .hdf5 import file_of
 from .hdf5_common import FORMAT_VERSION, ROOT_ATTRIBUTES, require_version
 from .image_axes import ImageChoice, choose_parts
 from .lazy_arrays import ArrayTree, Index
+from .name_faults import missing_diagnostic
 from .open import Reader, open_tree
-from .resolve import ComplexSource, ResolvedArray, SourceMap, missing_diagnostic, resolve
+from .resolve import ComplexSource, SourceMap, resolve
+from .resolved_array import ResolvedArray
+from .side_files import SideFiles
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +80,13 @@ def read_all(
         DataError: If the file cannot be opened at all.
         UnflatError: Errors of ``select``.
     """
-    with open_tree(Path(path), readers) as tree:
+    with open_tree(Path(path), readers) as tree, SideFiles(Path(path)) as files:
         _require_kind(tree, kind)
-        resolved, faults, faulty = _resolve_all(tree, schema, sources)
+        resolved, faults, faulty = _resolve_all(tree, schema, sources, files)
         faulty |= {item.entry.name for item in resolved}
         resolved, ambiguities = choose_parts(resolved, choice)
         _log_remarks(resolved)
-        matched, sizes, misfits = match_axes(resolved, matlab=tree.form.startswith("MATLAB"))
+        matched, sizes, misfits = match_axes(resolved)
         _require_numbers(matched)
         faults += ambiguities + misfits + _missing_faults(tree, schema, faulty)
         selection = select(sizes) if select is not None else {}
@@ -137,7 +140,7 @@ def _require_numbers(matched: list[MatchedArray]) -> None:
 
 
 def _resolve_all(
-    tree: ArrayTree, schema: Sequence[Entry], sources: SourceMap
+    tree: ArrayTree, schema: Sequence[Entry], sources: SourceMap, files: SideFiles
 ) -> tuple[list[ResolvedArray], list[Diagnostic], set[str]]:
     """Find every entry; return the arrays, the faults, and the names of the entries that have a fault."""
     resolved: list[ResolvedArray] = []
@@ -146,23 +149,25 @@ def _resolve_all(
     for entry in schema:
         source = sources.get(entry.name, Source.parse(entry.path))
         try:
-            item = resolve(tree, entry, source)
+            item = resolve(tree, entry, source, files)
         except DataError as error:
             faults += error.faults
             faulty.add(entry.name)
             continue
         if item is not None:
             resolved.append(item)
-            faults += _contradiction(tree, item, source)
+            faults += _contradiction(tree, item, source, files)
     return resolved, faults, faulty
 
 
-def _contradiction(tree: ArrayTree, item: ResolvedArray, source: Source | ComplexSource | None) -> list[Diagnostic]:
+def _contradiction(
+    tree: ArrayTree, item: ResolvedArray, source: Source | ComplexSource | None, files: SideFiles
+) -> list[Diagnostic]:
     """Compare a length in the config with that of the file: mixed micrometres and nanometres are the usual error."""
     if not isinstance(source, Source) or not source.is_literal or item.entry.unit != "m":
         return []
     try:
-        own = resolve(tree, item.entry, Source.parse(item.entry.path))
+        own = resolve(tree, item.entry, Source.parse(item.entry.path), files)
         if own is None:
             return []
         stored = np.ravel(own.array.read()).astype(float) * own.factor

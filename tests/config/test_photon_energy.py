@@ -14,6 +14,7 @@ from unflat.recon.experiments.crystal.schema import SCHEMA as CRYSTAL
 from unflat.recon.io.lazy_arrays import LazyArray, LazyArrays
 from unflat.recon.io.read import read_all
 from unflat.recon.io.resolve import resolve
+from unflat.recon.io.side_files import SideFiles
 
 NINE_KEV = 1.3776022e-10
 
@@ -54,7 +55,7 @@ def tree(energy: Any, unit: Any = None) -> LazyArrays:
 
 def wavelength(file: LazyArrays, text: str = "/m/energy") -> Any:
     entry = next(e for e in CRYSTAL if e.name == "wavelength")
-    item = resolve(file, entry, Source.parse(text, "length", photon=True))
+    item = resolve(file, entry, Source.parse(text, "length", photon=True), SideFiles(file.path))
     assert item is not None
     return item.array.read() * item.factor
 

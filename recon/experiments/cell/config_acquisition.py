@@ -114,8 +114,9 @@ class CellAcquisition(Settings):
         meaning="intensity images",
         choice="measurement",
         description="Intensity images (view, y, x). As for every array of this section: '/path' names a dataset and "
-        "'/path@name' an attribute, either with an optional unit, as in '/@wavelength_um in um'; a plain "
-        "number or '0.63 um' is the value itself; null is none.",
+        "'/path@name' an attribute, either with an optional unit, as in '/@wavelength_um in um'; 'other.h5:/path', "
+        "'mask.npy' and 'leds.csv:row' lie in other files; a plain number or '0.63 um' is the value itself; null is "
+        "none.",
     )
     field: ComplexSource | None = array_field(
         "/measurement/field",

@@ -243,8 +243,11 @@ def _angle_faults(angles: np.ndarray, turn: Turn, place: str) -> list[Diagnostic
     largest = float(np.abs(angles).max(initial=0))
     if turn.angles.unit or not largest > _MOST_TURNS * 2 * np.pi:
         return []
-    path = turn.angles.path or "…"
     message = f"angles up to {largest:g} rad are more than {_MOST_TURNS} turns; they look like degrees"
     return [
-        Diagnostic(place, message, f"write acquisition.turn.angles: '{path} in deg' (or 'in rad', if they are right)")
+        Diagnostic(
+            place,
+            message,
+            f"write acquisition.turn.angles: '{turn.angles.in_unit('deg')}' (or 'in rad', if they are right)",
+        )
     ]

@@ -67,4 +67,4 @@ def has_custom_source(config: CellAcquisition, name: str) -> bool:
     """Whether the config gives an array another source than its default path."""
     default = next(entry.path for entry in SCHEMA if entry.name == name)
     source = getattr(config, name)
-    return source is not None and not (isinstance(source, Source) and source.path == default and not source.attribute)
+    return source is not None and not (isinstance(source, Source) and source.is_default(default))

@@ -65,7 +65,8 @@ class CrystalAcquisition(Settings):
         at_least=0,
         description="Counts along the rocking curve (frame, y, x). As for every array of this section: '/path' names a "
         "dataset and '/path@name' an attribute, either with an optional unit, as in '/energy/lambda in "
-        "angstrom'; a plain number or '0.138 nm' is the value itself; null is none.",
+        "angstrom'; 'other.h5:/path', 'mask.npy' and 'scan.spec:54/th' lie in other files; a plain number or "
+        "'0.138 nm' is the value itself; null is none.",
     )
     mask: NumberSource | None = array_field(
         "/measurement/mask",

@@ -27,8 +27,9 @@ class ShapeAcquisition(Settings):
         choice="measurement",
         at_least=0,
         description="Fluorescence (cell, y, x) in an HDF5 file. As for every array of this section: '/path' names a "
-        "dataset and '/path@name' an attribute, either with an optional unit, as in '/voxel in um'; null is "
-        "none. Folders of image/, mask/ and obj/ need no names.",
+        "dataset and '/path@name' an attribute, either with an optional unit, as in '/voxel in um'; "
+        "'other.h5:/path' and 'masks.tif' lie in other files; null is none. Folders of image/, mask/ and obj/ need no "
+        "names.",
     )
     mask: NumberSource | None = array_field(
         "/measurement/mask",

@@ -1,0 +1,65 @@
+"""Arrays made of several stored ones: columns side by side, the union of masks, complex fields."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .lazy_arrays import Index, LazyArray
+
+
+def stack_last(parts: Sequence[tuple[LazyArray, float]]) -> LazyArray:
+    """Stack small arrays along a last axis; a single number is repeated.
+
+    Args:
+        parts: Arrays, each with the factor of its numbers.
+
+    Raises:
+        ValueError: If their shapes differ.
+    """
+    arrays = [np.squeeze(array.read()) * factor for array, factor in parts]
+    shapes = dict.fromkeys(array.shape for array in arrays if array.ndim)
+    if len(shapes) > 1:
+        raise ValueError(_shapes(array.shape for array in arrays))
+    shape = next(iter(shapes), ())
+    return LazyArray.of(np.stack([np.broadcast_to(array, shape) for array in arrays], axis=-1))
+
+
+def union(masks: Sequence[LazyArray]) -> LazyArray:
+    """Combine masks: a pixel is bad where any of them is not 0. One of a single image applies to each of a stack.
+
+    Raises:
+        ValueError: If their sizes differ.
+    """
+    ranks = [len(mask.shape) for mask in masks]
+    shape = max((mask.shape for mask in masks), key=len)
+    if any(mask.shape != shape[len(shape) - rank :] for mask, rank in zip(masks, ranks, strict=True)):
+        raise ValueError(_shapes(mask.shape for mask in masks))
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        bad = np.zeros((1,) * len(shape), bool)
+        for mask, rank in zip(masks, ranks, strict=True):
+            bad = bad | (np.asarray(mask.fetch(index[len(index) - rank :])) != 0)
+        return np.asarray(bad, np.uint8)
+
+    return LazyArray(shape, np.dtype(np.uint8), fetch)
+
+
+def complex_array(real: LazyArray, imag: LazyArray, scale: float) -> LazyArray:
+    """Combine two arrays as scale · (real + i imag).
+
+    Raises:
+        ValueError: If their shapes differ.
+    """
+    if real.shape != imag.shape:
+        raise ValueError(_shapes((real.shape, imag.shape)))
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        values = np.asarray(real.fetch(index), np.complex64)
+        values.imag = imag.fetch(index)
+        return values * np.float32(scale)
+
+    return LazyArray(real.shape, np.dtype(np.complex64), fetch, real.attributes)
+
+
+def _shapes(shapes: Iterable[tuple[int, ...]]) -> str:
+    return f"their shapes are {', '.join(map(str, shapes))}"
