@@ -48,7 +48,7 @@ def match_axes(resolved: Sequence[ResolvedArray]) -> tuple[list[MatchedArray], d
             continue
         matched.append(match)
         if match.axes[-2:] == ("y", "x") and len(item.array.shape) == 3:
-            stacks.append((item, (*match.axes[1:], match.axes[0]) if matlab else match.axes))
+            stacks.append((item, (*match.axes[1:], match.axes[0]) if item.views_last else match.axes))
         shape = match.resolved.array.shape
         sizes.update({axis: n for axis, n in zip(match.axes, shape, strict=True) if not axis.isdigit()})
     return matched, sizes, list(dict.fromkeys(faults))

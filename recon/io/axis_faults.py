@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations
 
 from ..errors import Diagnostic
-from .resolve import ResolvedArray
+from .resolved_array import ResolvedArray
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
