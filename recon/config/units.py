@@ -53,6 +53,8 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
         "degrees": _DEGREE,
         "°": _DEGREE,
         "mdeg": _DEGREE / 1000,
+        "arcmin": _DEGREE / 60,
+        "arcsec": _DEGREE / 3600,
     },
     "time": {
         "s": Decimal(1),

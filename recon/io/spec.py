@@ -97,6 +97,12 @@ class ScanText:
         return sum(1 for _ in _rows(self.lines))
 
     @property
+    def content(self) -> tuple[object, ...]:
+        """Command, lines and names, by which a scan that was written twice is known."""
+        lines = tuple(line.strip() for line in self.lines if line.strip())
+        return self.command, lines, *self.names.items()
+
+    @property
     def date(self) -> str:
         """Date and time of the scan's start; empty if it has none."""
         return next((line[3:].strip() for line in self.lines if line.startswith("#D ")), "")
@@ -141,7 +147,9 @@ class ScanText:
             if match is None:
                 continue
             words = (match[2] or "").split()
-            names = self._motor_names(int(match[1]), len(words))
+            names = self._motor_names(int(match[1]), len(words)) if self.names else []
+            if not names:
+                continue
             try:
                 motors |= {name: float(word) for name, word in zip(names, words, strict=True)}
             except ValueError:
@@ -159,8 +167,6 @@ class ScanText:
             ValueError: If there are more or fewer names than positions.
         """
         text = self.names.get(index, "")
-        if not self.names:
-            return []
         wide, narrow = _divide(text, _GAP), _divide(text, _BLANK)
         names = next((names for names in (wide, narrow) if len(names) == count), None)
         if names is None:
@@ -220,6 +226,7 @@ class _Splitter:
         # A header ends the scan above it, also one that is only names: those before the rows are the scan's own.
         if _HEADER.match(line) or (names is not None and self._has_rows):
             self.close()
+            self._new.clear()
         if names is not None:
             self._name(names[1], int(names[2]), (names[3] or "").strip())
         elif self._start is not None:

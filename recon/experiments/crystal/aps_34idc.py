@@ -10,10 +10,12 @@ beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/wh
 under ``/scan``.
 """
 
+import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import replace
+from functools import cache, cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -36,9 +38,10 @@ from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.open import Reader
 from ...io.spec import SpecScan
 from .motion import settle_motion
-from .readings import ENERGY_REMEDY
+from .readings import ENERGY_REMEDY, complete_readings
 from .scan_folder import ScanFiles, ScanFrames, is_spec_name, read_scan
 
+_log = logging.getLogger(__name__)
 _JOULES_PER_KEV = 1.602176634e-16
 _PIXELS = {"34idcTIM1": 55e-6, "34idcTIM2": 55e-6}
 """[m] Size of a pixel, by the detector's name in the spec file."""
@@ -46,6 +49,11 @@ _HOT_DARK = 1.0
 """Counts of the dark frame above which a pixel is hot."""
 _DEAD_WHITE = 0.1
 """White field, relative to its median, below which a pixel is dead or partly covered."""
+_REMEDY = (
+    "take a scan with even steps; or describe the part that is even: acquisition.frames, with "
+    "acquisition.reciprocal_basis and acquisition.bragg_vector null, and acquisition.goniometer with beamline: 34-ID-C "
+    "and angles: {Theta: /scan/Theta in deg, Delta: /motors/Delta in deg, …}"
+)
 _STEADY_ENERGY = 2e-4
 """Largest relative range of an energy that does not move."""
 _MONITORS = ("Monitor", "Ring Current", "Current", "ic1")
@@ -183,28 +191,34 @@ def _instrument(matched: ScanFrames, where: str) -> dict[str, LazyArray]:
         leaves["/measurement/monitor"] = LazyArray.of(monitor)
     energy, distance = scan.motors.get("Energy", 0.0), scan.motors.get("camdist", 0.0) * 1e-3
     wavelength = PLANCK_TIMES_LIGHT / (energy * _JOULES_PER_KEV) if energy > 0 else 0.0
+    detector = scan.notes.get("UIMDET", "").rstrip(":")
+    pixel = _PIXELS.get(detector, 0.0)
     if wavelength > 0:
         leaves["/instrument/wavelength"] = LazyArray.of(np.array(wavelength), {"units": "m"})
     if distance > 0:
         leaves["/instrument/detector_distance"] = LazyArray.of(np.array(distance), {"units": "m"})
-    pixel = _PIXELS.get(scan.notes.get("UIMDET", "").rstrip(":"), 0.0)
     if pixel > 0:
         leaves["/instrument/pixel_size"] = LazyArray.of(np.array([pixel, pixel]), {"units": "m"})
-    has_circles = any(find_circle(APS_34IDC, name) for name in scan.motors)
-    if wavelength > 0 and distance > 0 and pixel > 0 and has_circles:
-        view = DetectorView(wavelength, distance, (pixel, pixel), _region_offset(scan))
-        leaves |= _geometry(scan, view, where)
-    return leaves
+    known = {"the energy (Energy)": wavelength, "the distance (camdist)": distance, "a known detector": pixel}
+    missing = [name for name, value in known.items() if not value > 0]
+    if missing:
+        _log.warning("%s: the steps of q are not known: scan %d lacks %s", where, scan.number, " and ".join(missing))
+        return leaves
+    return leaves | _geometry(scan, DetectorView(wavelength, distance, (pixel, pixel), _region_offset(scan)), where)
 
 
 def _geometry(scan: SpecScan, view: DetectorView, where: str) -> dict[str, LazyArray]:
     """Present the steps of q and G, computed when they are read: a scan without them can still be looked at."""
 
+    @cache
     def reflection() -> Reflection:
         goniometer = _goniometer(scan, where)
         middle = len(next(iter(scan.columns.values()))) // 2
         motions = compute_motions(APS_34IDC, goniometer.at(middle), view)
-        goniometer = settle_motion(goniometer, motions, dict.fromkeys(motions, where))
+        try:
+            goniometer = settle_motion(goniometer, motions, dict.fromkeys(motions, where))
+        except DataError as error:
+            raise DataError(*(replace(fault, remedy=_REMEDY) for fault in error.faults)) from error
         return compute_reflection(APS_34IDC, goniometer.at(middle), goniometer.steps, view)
 
     def leaf(shape: tuple[int, ...], attribute: str) -> LazyArray:
@@ -225,35 +239,52 @@ def _goniometer(scan: SpecScan, where: str) -> Goniometer:
     Raises:
         DataError: If a circle has none, or the scan moved the energy or no circle.
     """
-    columns = {circle.name: _column(scan, circle.name) for circle in APS_34IDC.circles}
-    angles = {
-        name: column if column is not None else np.array(scan.motors[name])
-        for name, column in columns.items()
-        if column is not None or name in scan.motors
-    }
-    missing = [name for name in columns if name not in angles]
+    motors = {circle.name: _motor(scan, circle.name) for circle in APS_34IDC.circles}
+    missing = [name for name, motor in motors.items() if motor is None]
     if missing:
         message = f"holds no angle of {', '.join(missing)}"
         raise DataError(Diagnostic(where, message, "check its #O and #P lines"))
-    unrecorded = [name for name in scan.moving if name in columns and columns[name] is None]
+    named = {name: motor for name, motor in motors.items() if motor is not None}
+    columns = {name: column for name, motor in named.items() if (column := _column(scan, motor)) is not None}
+    _require_turn(scan, [name for name, motor in named.items() if motor in scan.moving], columns, where)
+    angles = {name: np.array(np.radians(scan.motors[motor])) for name, motor in named.items()}
+    angles |= {name: complete_readings(name, np.radians(column), where) for name, column in columns.items()}
+    return Goniometer(APS_34IDC, angles, "")
+
+
+def _require_turn(
+    scan: SpecScan, commanded: Sequence[str], columns: Mapping[str, Float[np.ndarray, " point"]], where: str
+) -> None:
+    """Refuse a scan that moved the energy, or no circle, or a circle whose readings are not recorded.
+
+    Raises:
+        DataError: If it is one.
+    """
+    unrecorded = [name for name in commanded if name not in columns]
     if unrecorded:
         message = f"scan {scan.number} has no column of {unrecorded[0]!r}, the motor that moved"
         raise DataError(Diagnostic(where, message, "check its #L line"))
     energy = _column(scan, "Energy")
-    is_energy_scan = "Energy" in scan.moving or (energy is not None and np.ptp(energy) > _STEADY_ENERGY * energy.mean())
-    if is_energy_scan:
+    if "Energy" in scan.moving or (energy is not None and np.ptp(energy) > _STEADY_ENERGY * energy.mean()):
         message = f"scan {scan.number} ({scan.command}) moved the energy"
         raise DataError(Diagnostic(where, message, ENERGY_REMEDY))
-    if not any(column is not None and np.ptp(column) > 0 for column in columns.values()):
-        message = f"scan {scan.number} ({scan.command}) turned no circle"
+    turning = [columns[circle.name] for circle in APS_34IDC.sample if circle.name in columns]
+    if not any(np.nanmax(column) > np.nanmin(column) for column in turning):
+        message = f"scan {scan.number} ({scan.command}) turned no circle of the sample"
         raise DataError(Diagnostic(where, message, "use a scan that turns a circle of the sample"))
-    return Goniometer(APS_34IDC, {name: np.asarray(np.radians(values)) for name, values in angles.items()}, "")
+
+
+def _motor(scan: SpecScan, circle: str) -> str | None:
+    """Find the motor of a circle, also by an abbreviation; None if there is none."""
+    if circle in scan.motors:
+        return circle
+    return next((motor for motor in scan.motors if find_circle(APS_34IDC, motor) == circle), None)
 
 
 def _column(scan: SpecScan, motor: str) -> Float[np.ndarray, " point"] | None:
-    """Readings of a motor at each point; None if there are fewer than two."""
+    """Readings of a motor at each point; None if there are fewer than two numbers."""
     column = scan.column(motor)
-    return None if column is None or len(column) < 2 else column
+    return None if column is None or np.isfinite(column).sum() < 2 else column
 
 
 def _region_offset(scan: SpecScan) -> tuple[float, float]:

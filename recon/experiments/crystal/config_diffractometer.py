@@ -10,7 +10,7 @@ from ....physics.diffraction.diffractometer import Diffractometer
 from ...config.base import Settings
 from ...config.source import AngleSource, Source
 from ...config.units import Angle
-from .diffractometer import DIRECT_BEAM, PREFIX, STEP, ScanCircles, parse_diffractometer
+from .diffractometer import DIRECT_BEAM, PREFIX, STEP, ScanCircles, beamline_note, parse_diffractometer
 
 Direction: TypeAlias = Literal["x", "-x", "y", "-y", "z", "-z"]
 
@@ -21,6 +21,8 @@ def _beamline_name(value: Any) -> Any:
     return beamline.name if beamline else value
 
 
+_DEFINITION = {"beamline", "sample", "detector", "rows", "columns"}
+"""Keys that define the diffractometer."""
 BeamlineName: TypeAlias = Annotated[
     Literal["34-ID-C", "ID01", "P10", "NanoMAX", "CRISTAL", "SIXS", "ID27", "BM02"], BeforeValidator(_beamline_name)
 ]
@@ -105,7 +107,7 @@ class CrystalGoniometer(Settings):
         Raises:
             ValueError: If it is not defined, or the circles make no diffractometer.
         """
-        machine = parse_diffractometer(self.model_dump(include={"beamline", "sample", "detector", "rows", "columns"}))
+        machine = parse_diffractometer(self.model_dump(include=_DEFINITION))
         if machine is None:
             raise ValueError("name a beamline, or the circles: sample: [eta -x], detector: [nu -y, delta -x]")
         return machine
@@ -119,4 +121,5 @@ class CrystalGoniometer(Settings):
             sources[STEP] = Source(literal=self.step, text=self.step)
         if self.direct_beam is not None:
             sources[DIRECT_BEAM] = Source(literal=list(self.direct_beam), text=list(self.direct_beam))
-        return ScanCircles(machine, sources, find_circle(machine, self.scanned or "") or "")
+        note = beamline_note(self.model_dump(include=_DEFINITION))
+        return ScanCircles(machine, sources, find_circle(machine, self.scanned or "") or "", note)

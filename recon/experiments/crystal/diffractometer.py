@@ -33,11 +33,13 @@ class ScanCircles:
         machine: The diffractometer.
         sources: Sources of the readings by entry name; entries that are left out are read from ``GROUP``.
         scanned: Name of the circle that moved; empty if neither config nor file names it.
+        note: Disagreement of published programs on the beamline, as far as the definition leaves it open.
     """
 
     machine: Diffractometer
     sources: Mapping[str, Source] = field(default_factory=dict)
     scanned: str = ""
+    note: str = ""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -90,6 +92,19 @@ def parse_diffractometer(definition: Mapping[str, Any]) -> Diffractometer | None
     )
 
 
+def beamline_note(definition: Mapping[str, Any]) -> str:
+    """Return the disagreement of published programs on a beamline; empty if the definition settles it.
+
+    Args:
+        definition: Definition of a diffractometer, as `parse_diffractometer` takes it.
+    """
+    beamline = find_beamline(_text(definition.get("beamline") or ""))
+    if beamline is None or all(_as_list(definition.get(key)) for key in beamline.disputed):
+        return ""
+    keys = " and ".join(f"acquisition.goniometer.{key}" for key in beamline.disputed)
+    return f"{beamline.name}: {beamline.note}; if that is not so at yours, set {keys}"
+
+
 def make_goniometer(
     circles: ScanCircles, arrays: Mapping[str, np.ndarray], places: Mapping[str, str], selection: FrameSelection
 ) -> Goniometer:
@@ -106,14 +121,14 @@ def make_goniometer(
     """
     machine = circles.machine
     names = {name: name.removeprefix(PREFIX) for name in arrays if name.startswith(PREFIX)}
-    angles = {name: complete_readings(name, arrays[key], places.get(key, name)) for key, name in names.items()}
     faults = [
         fault
         for key, name in names.items()
-        for fault in _degree_faults(machine, name, angles[name], places.get(key, name))
+        for fault in _degree_faults(machine, name, arrays[key], places.get(key, key))
     ]
     if faults:
         raise DataError(*faults)
+    angles = {name: complete_readings(name, arrays[key], places.get(key, name)) for key, name in names.items()}
     step, scanned = arrays.get(STEP), circles.scanned
     if step is not None and scanned and np.ndim(angles.get(scanned, 0.0)) == 0:
         rest = next(circle.rest for circle in machine.circles if circle.name == scanned)
@@ -153,13 +168,16 @@ def _rotation_attributes(circle: Circle, outer: str) -> dict[str, Any]:
 def _degree_faults(machine: Diffractometer, name: str, values: np.ndarray, place: str) -> list[Diagnostic]:
     """Find angles beyond the range of a circle in radians."""
     is_detector = name in {circle.name for circle in machine.detector}
-    largest = float(np.abs(values).max()) if np.size(values) else 0.0
+    finite = values[np.isfinite(values)]
+    largest = float(np.abs(finite).max()) if np.size(finite) else 0.0
     if largest <= (np.pi if is_detector else 2 * np.pi):
         return []
-    limit = "half a turn" if is_detector else "a turn"
-    message = f"{name} at {largest:g} rad is more than {limit}; it looks like degrees"
-    remedy = f"write the unit: acquisition.goniometer.angles.{name}: '{largest:g} deg', or '/path in deg'"
-    return [Diagnostic(place, message, remedy)]
+    limit, key = "half a turn" if is_detector else "a turn", f"acquisition.goniometer.angles.{name}"
+    if place == key:
+        message = f"{name} at {largest:g} rad is more than {limit}; it looks like degrees"
+        return [Diagnostic(place, message, f"write the unit: {key}: '{largest:g} deg'")]
+    message = f"{name} at {np.degrees(largest):g} degrees ({largest:g} rad) is more than {limit}"
+    return [Diagnostic(place, message, f"name the unit of its readings: {key}: '/path in deg', or in mdeg")]
 
 
 def _as_list(value: Any) -> Iterable[Any]:

@@ -28,6 +28,8 @@ _RATIO_TOLERANCE = 0.1
 """Relative tolerance within which a ratio of steps is one of the factors."""
 _LONG_STEP = 10.0
 """Ratio of the steps of q of frame and pixel above which the rocking angle may be in degrees, 57 to a radian."""
+_SHORT_STEP = 0.01
+"""Ratio of the steps of q of frame and pixel below which the circle that was scanned may not be among the readings."""
 _MAX_SAMPLES_PER_VOXEL = 8
 """Largest number of samples of a volume per measured voxel along an axis: finer ones are only interpolated."""
 
@@ -88,15 +90,19 @@ def geometry_faults(acquisition: Acquisition) -> list[Diagnostic]:
 
 
 def basis_warnings(acquisition: Acquisition) -> list[Diagnostic]:
-    """Warn of a step of q per frame far longer than per pixel, as from an angle in degrees taken as radians."""
+    """Warn of a step of q per frame far longer or shorter than per pixel, as from an angle in a wrong unit."""
     if "reciprocal_basis" not in acquisition:
         return []
     frame, y, x = np.linalg.norm(acquisition["reciprocal_basis"], axis=1)
+    where = acquisition.place("reciprocal_basis", PATHS)
+    if frame < _SHORT_STEP * min(y, x):
+        message = f"one frame changes q by {frame:.3g} 1/m, {frame / min(y, x):.2g} times as much as a pixel"
+        return [Diagnostic(where, message, "check the unit of the circle that was scanned, and that it is named")]
     if not frame > _LONG_STEP * max(y, x):
         return []
     message = f"one frame changes q by {frame:.3g} 1/m, {frame / max(y, x):.0f} times as much as a pixel"
     remedy = "it looks like a rocking angle in degrees taken for radians: divide the first row by 57.3"
-    return [Diagnostic(acquisition.place("reciprocal_basis", PATHS), message, remedy)]
+    return [Diagnostic(where, message, remedy)]
 
 
 def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> list[Diagnostic]:

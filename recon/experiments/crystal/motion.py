@@ -89,8 +89,8 @@ def settle_motion(
     length = float(np.linalg.norm(step))
     moved = {name: one for name, one in series.items() if one.range > _JITTER * length or name == main}
     _require_small_steps(moved, places)
-    _report_other_motions(moved, main, length, places)
     _require_even(moved, main, length, places)
+    _report_other_motions(moved, main, length, places)
     still = {name: np.array(one.values.mean()) for name, one in series.items() if name not in moved}
     return replace(goniometer, angles={**goniometer.angles, **still}, scanned=main)
 

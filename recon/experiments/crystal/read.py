@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....physics.diffraction.beamlines import find_circle
 from ...acquisition import Acquisition
 from ...config.source import Source
 from ...config.value_types import view_indices
@@ -17,7 +18,7 @@ from ...io.read import read_all
 from .aps_34idc import READER
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
-from .diffractometer import GROUP, PREFIX, ScanCircles, parse_diffractometer
+from .diffractometer import GROUP, PREFIX, ScanCircles, beamline_note, parse_diffractometer
 from .geometry_checks import geometry_faults
 from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
@@ -54,6 +55,8 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
         return {"frame": slice(0, sizes["frame"]) if is_whole else indices}
 
     circles = section.goniometer.circles if section.goniometer is not None else _read_circles(path)
+    if circles is not None and circles.note:
+        _log.warning("%s", circles.note)
     schema = (*SCHEMA, *(circles.entries if circles else ()))
     sources = {entry.name: _source(section, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
     acquisition, faults = read_all(path, schema, sources, "crystal", select, readers=(READER,))
@@ -101,12 +104,21 @@ def _read_circles(path: Path) -> ScanCircles | None:
         return None
     with open_tree(path) as tree:
         attributes = tree.attributes(GROUP) or {}
+        names = [name.removeprefix(f"{GROUP}/") for name in tree.names() if name.startswith(f"{GROUP}/")]
     try:
         machine = parse_diffractometer(attributes)
     except ValueError as error:
         remedy = "its attributes are beamline, or sample, detector, rows and columns"
         raise DataError(Diagnostic(f"{path}:{GROUP}", str(error), remedy)) from error
-    return None if machine is None else ScanCircles(machine, scanned=str(attributes.get("scanned", "")))
+    if machine is None:
+        return None
+    circles = {name: find_circle(machine, name) for name in names}
+    sources = {f"{PREFIX}{circle}": Source.parse(f"{GROUP}/{name}") for name, circle in circles.items() if circle}
+    if unknown := [name for name, circle in circles.items() if circle is None and name not in ("step", "direct_beam")]:
+        known = ", ".join(circle.name for circle in machine.circles)
+        _log.warning("%s:%s/%s is no circle of the diffractometer, which has %s", path, GROUP, unknown[0], known)
+    scanned = find_circle(machine, str(attributes.get("scanned", ""))) or ""
+    return ScanCircles(machine, sources, scanned, beamline_note(attributes))
 
 
 def _source(section: CrystalAcquisition, name: str) -> Source | None:

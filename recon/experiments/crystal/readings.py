@@ -79,7 +79,7 @@ def match_readings(
 
 
 def complete_readings(name: str, values: np.ndarray, place: str) -> np.ndarray:
-    """Replace readings that were not recorded (NaN) by those of a straight line through the others.
+    """Replace readings that were not recorded (NaN) by those of a straight line, and jumps by a turn (359° to 0°).
 
     Args:
         name: Name of the circle, for messages.
@@ -91,7 +91,7 @@ def complete_readings(name: str, values: np.ndarray, place: str) -> np.ndarray:
     """
     recorded = np.isfinite(values)
     if recorded.all():
-        return values
+        return np.asarray(np.unwrap(values)) if np.ndim(values) else values
     count, missing = np.size(values), int(np.size(values) - recorded.sum())
     if np.ndim(values) == 0 or missing > _MOST_MISSING * count:
         remedy = f"give its angle in the config: acquisition.goniometer.angles.{name}, as '17.2 deg'"
@@ -101,9 +101,10 @@ def complete_readings(name: str, values: np.ndarray, place: str) -> np.ndarray:
         "%s: %d of %d readings of %s are no numbers, the first of frame %d; they are taken from a straight line "
         "through the others", place, missing, count, name, first,
     )  # fmt: skip
-    frames = np.arange(count)
-    line = np.polyval(np.polyfit(frames[recorded], values[recorded], 1), frames)
-    return np.asarray(np.where(recorded, values, line))
+    frames, smooth = np.arange(count), np.array(values)
+    smooth[recorded] = np.unwrap(values[recorded])
+    line = np.polyval(np.polyfit(frames[recorded], smooth[recorded], 1), frames)
+    return np.asarray(np.where(recorded, smooth, line))
 
 
 def require_steady_energy(acquisition: Acquisition) -> Acquisition:

@@ -140,8 +140,8 @@ def _choose(files: ScanFiles, texts: Sequence[_Place], number: int | None) -> _P
         message = f"the frames' names {frames}, and the spec file holds the scans: {_list(texts) or 'none'}"
         remedy = "use the spec file of these frames; they are named after their scan, as a_S0054_00000.tif"
         raise DataError(Diagnostic(where, message, remedy))
-    message = f"scan {number} stands {len(candidates)} times in the spec file: {_list(candidates)}"
-    if len({(text.command, text.lines, *text.names.items()) for _, text in fitting}) != 1:
+    message = f"scan {number} stands there {len(candidates)} times: {_list(candidates)}"
+    if len({text.content for _, text in fitting}) != 1:
         counted = f"{len(fitting) or 'none'} of them with as many points as there are frames, {count}"
         remedy = "in a copy of the spec file delete the lines of those that are not the frames' scan"
         raise DataError(Diagnostic(where, f"{message}; {counted}", remedy))
@@ -182,7 +182,7 @@ def _match_frames(files: ScanFiles, spec: str, scan: SpecScan) -> ScanFrames:
         _log.warning("%s: %s; the last %d points have no frame and are left out", where, shown, points - count)
         columns = {name: column[:count] for name, column in scan.columns.items()}
         return ScanFrames(spec, replace(scan, columns=columns), files.frames)
-    remedy = "add the missing frames, or remove those of other scans"
+    remedy = "add the missing frames" if count < points else "remove the frames that do not belong to the scan"
     raise DataError(Diagnostic(where, shown, remedy))
 
 

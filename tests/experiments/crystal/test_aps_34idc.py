@@ -20,7 +20,6 @@ from unflat.recon.experiments.crystal.preprocess import preprocess
 from unflat.recon.experiments.crystal.read import read
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.open import open_tree
-from unflat.recon.io.spec import split_scans
 
 FRAMES, ROWS, COLUMNS = 16, 20, 24
 ANGLES = {name: np.radians(a) for name, a in {"Theta": 0.2, "Chi": 90, "Phi": -5, "Delta": 32, "Gamma": 12}.items()}
@@ -125,7 +124,21 @@ def breaking(name: str) -> Callable[[Path], None]:
 
         return rewrite
 
+    def copy(source: str, target: str) -> Callable[[Path], None]:
+        return lambda folder: (folder / target).write_bytes((folder / source).read_bytes()) and None
+
     ways: dict[str, Callable[[Path], None]] = {
+        "the first frame is missing": lambda folder: (folder / "frames" / "a_S0007_00000.tif").unlink(),
+        "two frames more": lambda folder: (
+            [copy("frames/a_S0007_00000.tif", f"frames/a_S0007_000{i}.tif")(folder) for i in (16, 17)] and None
+        ),
+        "a frame twice": copy("frames/a_S0007_00004.tif", "frames/b_S0007_00004.tif"),
+        "frames of two scans": copy("frames/a_S0007_00004.tif", "frames/a_S0008_00004.tif"),
+        "twice alike": text(lambda spec: spec + spec[spec.index("#S 7") :].replace("0.100000", "0.100001")),
+        "the energy moved": text(lambda spec: spec.replace("ascan  th", "ascan  en")),
+        "no motor moved": text(lambda spec: spec.replace("ascan  th", "timescan").replace("#L Theta", "#L Time")),
+        "a name is missing": text(lambda spec: spec.replace("Delta  Theta", "Delta")),
+        "uneven steps": text(lambda spec: spec.replace("0.113333", "0.123333")),
         "a frame is missing": lambda folder: (folder / "frames" / "a_S0007_00004.tif").unlink(),
         "a frame is damaged": lambda folder: (folder / "frames" / "a_S0007_00004.tif").write_bytes(b"no TIFF at all"),
         "another scan": text(lambda spec: spec.replace("#S 7", "#S 8") + "\n#S 9 ascan th 0 1 2 1\n#L Theta\n0\n"),
@@ -149,6 +162,21 @@ def breaking(name: str) -> Callable[[Path], None]:
         ("a truncated row", r"scan 7, line \d+: a row has 3 numbers, and there are 4 columns"),
         ("a dark of another size", r"dark\.tif: has \(9, 9\) pixels, the frames \(20, 24\)"),
         ("no frames", r"holds no TIFF frames beside the spec file"),
+        ("the first frame is missing", r"15 frames, and scan 7 of the spec file has 16 points; add the missing frames"),
+        ("two frames more", r"18 frames, and scan 7 .* has 16 points; remove the frames that do not belong"),
+        ("a frame twice", r"two frames have the number 4: frames/a_S0007_00004\.tif and frames/b_S0007_00004\.tif"),
+        ("frames of two scans", r"frames of 2 scans: 16 of scan 7, 1 of scan 8; put each"),
+        (
+            "twice alike",
+            r"7\.1 \(16 points.*, 7\.2 \(16 points.*; 2 of them with as many points as there",
+        ),
+        ("the energy moved", r"scan 7 \(ascan  en 0\.1 0\.3 15 0\.25\) moved the energy; unflat phases rocking curves"),
+        ("no motor moved", r"scan 7 \(timescan .*\) turned no circle of the sample; use a scan that turns"),
+        ("a name is missing", r"#O0 names 3 motors, and #P0 has 4 positions"),
+        (
+            "uneven steps",
+            r"Theta turned unevenly: frame 1 is 0\.\d+ steps off; .*; take a scan with even",
+        ),
     ],
 )
 def test_each_fault_is_named(scan: Path, way: str, message: str) -> None:
@@ -157,13 +185,79 @@ def test_each_fault_is_named(scan: Path, way: str, message: str) -> None:
         read(CrystalSettings(), scan)
 
 
-def test_spec_names_may_hold_spaces() -> None:
-    (text,) = split_scans(SPEC + "0.1 0 5 6\n")
-    scan = text.parse()
-    assert scan.number == 7
-    assert scan.columns["pm detector"] == 6
-    assert scan.motors["z-sample"] == 10.2
-    assert scan.moving == ("Theta",)
+def edit(folder: Path, change: Callable[[str], str]) -> Path:
+    file = folder / "scan.spec"
+    file.write_text(change(file.read_text("utf-8")), "utf-8")
+    return folder
+
+
+def header(order: str) -> str:
+    """A second header, with the motors of the first line in another order."""
+    return f"#F x\n#E 2\n#D now\n#O0 {order}\n#O1 Gamma  camdist  Energy  z-sample\n\n"
+
+
+class TestBeamtimes:
+    """Spec files of a whole beamtime, and scans that were stopped."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda spec: spec.replace("#S 7", "#S 6 ascan th 0 1 2 1\n#P0 1 2\n#L Theta  H\n0 1\n0.5\n\n#S 7"),
+            lambda spec: spec + "#S 8 ascan th 0 1 2 1\n#L Theta\n@A 1 2\\\n 3 4\n0\n",
+            lambda spec: spec.replace("#S 7", header("Delta  Theta  Chi  Phi") + "#S 7"),
+            lambda spec: spec.replace("#S 7", header("Theta  Phi  Chi  Delta") + "#S 7").replace(
+                "#P0 32 0.2 90 -5", "#P0 0.2 -5 90 32"
+            ),
+            lambda spec: spec.replace("#S 7", spec[spec.index("#S 7") :].rpartition("0.3")[0] + "\n#S 7"),
+            lambda spec: spec + spec[spec.index("#S 7") :],
+        ],
+        ids=["torn", "analyser", "header", "order", "begun twice", "written twice"],
+    )
+    def test_the_frames_scan_is_read_whatever_else_the_file_holds(
+        self, scan: Path, change: Callable[[str], str]
+    ) -> None:
+        known = read(CrystalSettings(), scan)
+        again = read(CrystalSettings(), edit(scan, change))
+        np.testing.assert_array_equal(again["reciprocal_basis"], known["reciprocal_basis"])
+        np.testing.assert_array_equal(again["bragg_vector"], known["bragg_vector"])
+
+    def test_a_scan_that_occurs_twice_is_chosen_by_its_points_and_told(
+        self, scan: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        edit(scan, lambda spec: spec + "#S 7 ascan th 1 2 1 1\n#L Theta\n1\n2\n")
+        assert len(read(CrystalSettings(), scan)["images"]) == FRAMES
+        assert "scan 7 stands there 2 times: 7.1 (16 points; ascan  th 0.1 0.3 15 0.25;" in caplog.text
+        assert "7.1 is used, for 16 frames" in caplog.text
+
+    @pytest.mark.parametrize("first", [0, 1])
+    @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+    def test_a_frame_that_was_begun_when_the_scan_was_stopped_is_left_out(
+        self, scan: Path, caplog: pytest.LogCaptureFixture, first: int, packed: bool
+    ) -> None:
+        """The last frame is not even whole, and macOS adds hidden copies to an archive."""
+        known = read(CrystalSettings(), scan)
+        edit(scan, lambda spec: spec[: spec.rindex("0.3")] + "#C now.  Scan aborted after 15 points.\n")
+        frames = sorted((scan / "frames").iterdir(), reverse=True)
+        frames[0].write_bytes(frames[0].read_bytes()[:90])
+        for frame in frames if first else []:
+            frame.rename(frame.with_name(f"a_S0007_{int(frame.stem[-5:]) + 1:05d}.tif"))
+        (scan / "._scan.spec").write_bytes(b"\0\5\x16\7")
+        stopped = read(CrystalSettings(), zipped(scan) if packed else scan)
+        np.testing.assert_array_equal(stopped["images"], known["images"][:15])
+        np.testing.assert_allclose(stopped["reciprocal_basis"], known["reciprocal_basis"], rtol=1e-4, atol=1.0)
+        assert "16 frames, and scan 7 of the spec file has 15 points; the last frame, " in caplog.text
+
+    def test_crystal_and_detector_turn_together(self, scan: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A d2scan of theta and delta, whose columns are both read."""
+        rows = "\n".join(f"{0.1 + 0.2 * i / 15:.6f} {31.9 + 0.4 * i / 15:.6f} 1000 3" for i in range(FRAMES))
+        edit(scan, lambda spec: SPEC.replace("ascan  th 0.1 0.3", "d2scan  th 0.1 0.3 del 1 2") + rows + "\n")
+        edit(scan, lambda spec: spec.replace("#L Theta  H", "#L Theta  Delta"))
+        both = read(CrystalSettings(), scan)["reciprocal_basis"][0]
+        steps = {"Theta": float(np.radians(0.2 / 15)), "Delta": float(np.radians(0.4 / 15))}
+        view = DetectorView(1.37760e-10, 0.5, (PIXEL, PIXEL), (-8.0, -8.0))
+        expected = compute_reflection(APS_34IDC, ANGLES, steps, view).basis[0]
+        np.testing.assert_allclose(both, expected, rtol=2e-3, atol=2e-3 * np.abs(both).max())
+        assert "Theta (by 0.0133 degrees a frame) and Delta (by 0.0267 degrees a frame) moved together" in caplog.text
 
 
 class TestGeometry:
