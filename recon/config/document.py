@@ -1,5 +1,7 @@
 """Parser of YAML 1.2 that records the place of every key and collects every fault.
 
+A key of the whole config may be a path, as ``--set`` and messages write it: ``volume.depth: 9 um``.
+
 PyYAML alone reads YAML 1.1, where ``1e-3`` is text, ``on`` is true, ``012`` is ten and ``1:30`` is ninety, and the last
 of two equal keys wins silently. Here scalars follow the core schema of YAML 1.2, equal keys are a fault, and a file
 cannot name a Python object.
@@ -173,10 +175,12 @@ def apply_override(document: ConfigDocument, assignment: str) -> None:
 
     Args:
         document: Document, changed in place.
-        assignment: Text ``key.path=value``.
+        assignment: Text ``key.path=value`` or ``key.path: value``.
     """
     place = f"--set {shorten(assignment, 80)}"
     path, equals, text = assignment.partition("=")
+    if ": " in path:  # As a config has it, and as messages write it.
+        path, equals, text = assignment.partition(": ")
     keys = tuple(path.strip().split("."))
     if not equals or not all(keys):
         document.faults.append(Diagnostic(place, "is no assignment", "write --set volume.depth='12 um'"))
@@ -271,31 +275,50 @@ class _Builder:
 
     def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        dotted: list[tuple[yaml.Node, tuple[str, ...], yaml.Node]] = []
         for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if not key or not isinstance(key, str):
-                self._fault(key_node, keys, "a key must be a word")
+            key = self._key(key_node, keys)
+            if key is None:
                 continue
-            if key == "<<":
-                self._fault(key_node, keys, "merge keys '<<' are not a part of YAML 1.2", "write the keys out")
-                continue
-            if key != key.strip():
-                message = f"{shorten(repr(key))} begins or ends with a space of another kind than YAML's"
-                self._fault(key_node, keys, message, "type plain spaces")
-                continue
-            here = (*keys, key)
-            if key in result:
-                first = self._document.places[here].rsplit(":", 2)[-2]
-                self._fault(
-                    key_node,
-                    keys,
-                    f"{shorten('.'.join(map(str, here)))}: is set already in line {first}",
-                    "keep one of them",
-                )
-                continue
-            self._document.places[here] = _place(self._document.name, key_node.start_mark)
-            result[key] = self.build(value_node, here)
+            if not keys and "." in key and all(key.split(".")):  # As messages and --set write it.
+                dotted.append((key_node, tuple(key.split(".")), value_node))
+            else:
+                self._set(result, key_node, (*keys, key), value_node)
+        for key_node, path, value_node in dotted:
+            section, count = result, 1
+            while count < len(path) and isinstance(section.setdefault(path[count - 1], {}), dict):
+                self._document.places.setdefault(path[:count], _place(self._document.name, key_node.start_mark))
+                section, count = section[path[count - 1]], count + 1
+            if count < len(path):
+                self._fault(key_node, path, f"{'.'.join(path[:count])} is a value, which holds no keys")
+            else:
+                self._set(section, key_node, path, value_node)
         return result
+
+    def _set(self, section: dict[str, Any], key_node: yaml.Node, keys: Keys, value_node: yaml.Node) -> None:
+        """Build the value of a key of a section."""
+        if keys[-1] in section:
+            first = self._document.places[keys].rsplit(":", 2)[-2]
+            name = shorten(".".join(map(str, keys)))
+            self._fault(key_node, keys, f"{name}: is set already in line {first}", "keep one of them")
+            return
+        self._document.places[keys] = _place(self._document.name, key_node.start_mark)
+        section[str(keys[-1])] = self.build(value_node, keys)
+
+    def _key(self, node: yaml.Node, keys: Keys) -> str | None:
+        """Return the text of a key; None with a fault where it is none."""
+        key = node.value if isinstance(node, yaml.ScalarNode) else None
+        if not key or not isinstance(key, str):
+            self._fault(node, keys, "a key must be a word")
+            return None
+        if key == "<<":
+            self._fault(node, keys, "merge keys '<<' are not a part of YAML 1.2", "write the keys out")
+            return None
+        if key != key.strip():
+            message = f"{shorten(repr(key))} begins or ends with a space of another kind than YAML's"
+            self._fault(node, keys, message, "type plain spaces")
+            return None
+        return key
 
     def _scalar(self, node: yaml.ScalarNode, keys: Keys) -> Any:
         kind, text = node.tag.removeprefix(_TAG_PREFIX), node.value

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..config.advice import shell
 from ..errors import DataError, Diagnostic
 from .inputs import require_no_input
 
@@ -107,9 +108,8 @@ def require_writable_name(path: str | os.PathLike[str]) -> None:
     """
     shown, target = Path(path), Path(path).resolve()
     if not target.parent.is_dir():
-        raise DataError(
-            Diagnostic(str(shown), f"there is no folder {shown.parent}", f"make it: mkdir -p '{shown.parent}'")
-        )
+        remedy = f"make it: {shell('mkdir', '-p', shown.parent)}"
+        raise DataError(Diagnostic(str(shown), f"there is no folder {shown.parent}", remedy))
     if target.is_dir():
         raise DataError(Diagnostic(str(shown), "cannot be written: it is a folder", "name a file inside it"))
     if target.exists() and not target.is_file():  # Renaming would replace the device itself: /dev/null, a pipe.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config.advice import exact
 from ..config.photon_energy import PLANCK_TIMES_LIGHT
 from ..config.units import conversion_factor, si_factor
 from ..errors import DataError, Diagnostic
@@ -85,7 +86,7 @@ class CxiArrayTree:
         if len(sizes) == 1:
             axis, size = next(iter(sizes.items()))
             message = f"the file gives the pixel's size along {axis} only, {size:g} m"
-            remedy = f"if pixels are square, set acquisition.pixel_size: [{size:g}, {size:g}]"
+            remedy = f"if pixels are square, set acquisition.pixel_size: [{exact(size)}, {exact(size)}]"
             raise DataError(Diagnostic(f"{self.path}:{places[axis]}", message, remedy))
         return LazyArray.of(np.array([sizes["y"], sizes["x"]]), {"units": "m"})
 
@@ -149,7 +150,6 @@ def _photon_energy(energy: float, unit: str, place: str) -> float:
         raise DataError(Diagnostic(place, message, "set acquisition.wavelength: … nm, that of the photons"))
     if energy > 0:
         guess = "keV" if energy < 200 else "eV"
-        wavelength = PLANCK_TIMES_LIGHT / (energy * si_factor(guess))
         message = f"the energy {energy:g} is no number of joules, which CXI wants; it looks like {guess}"
-        raise DataError(Diagnostic(place, message, f"if so, set acquisition.wavelength: {wavelength * 1e9:.7g} nm"))
+        raise DataError(Diagnostic(place, message, f"if so, set acquisition.wavelength: {exact(energy)} {guess}"))
     raise DataError(Diagnostic(place, f"the energy {energy:g} is not positive", "set acquisition.wavelength: … nm"))

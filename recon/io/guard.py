@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..config.advice import shell
 from ..errors import DataError, DeviceError, Diagnostic, UnflatError
 from .lazy_arrays import ArrayTree, Index, LazyArray
 
@@ -120,7 +121,7 @@ def opening_fault(place: str, error: OSError) -> Diagnostic:
     if error.errno == errno.ENOENT:
         return Diagnostic(place, "there is no such file", "check the name")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Diagnostic(place, "no permission to read it", f"chmod u+r '{place}', or ask its owner")
+        return Diagnostic(place, "no permission to read it", f"{shell('chmod', 'u+r', place)}, or ask its owner")
     if error.errno == errno.EISDIR:
         return Diagnostic(place, "is a folder; a file is expected", "name a file in it")
     if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -1,13 +1,15 @@
 """Root attributes, format version and checked opening of our own HDF5 files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
+from ..config.advice import shell
 from ..errors import DataError, Diagnostic
 from .guard import COPY_AGAIN, guard
 from .hdf5_faults import explain
@@ -87,8 +89,33 @@ def read_json(dataset: h5py.Dataset) -> Any:
 
 
 def number_or_text(value: object) -> float | str:
-    """Return a scalar attribute as text or a number."""
-    return text_of(value) if isinstance(value, bytes | str) else float(value)  # type: ignore[arg-type]
+    """Return a scalar attribute as text or a number; the text of one that is neither."""
+    if isinstance(value, bytes | str):
+        return text_of(value)
+    is_number = isinstance(value, int | float | np.number | np.bool_) and not isinstance(value, np.complexfloating)
+    return float(value) if is_number else str(value)[:100]  # type: ignore[arg-type]
+
+
+def read_numbers(group: h5py.Group, name: str, kinds: str = "iuf", axes: Sequence[int] = range(9)) -> np.ndarray:
+    """Read an array of numbers.
+
+    Args:
+        group: Group that holds it.
+        name: Name of the array in the group.
+        kinds: Allowed kinds of data types, as NumPy names them.
+        axes: Allowed numbers of axes.
+
+    Raises:
+        DataError: If it is missing, no array, of another type, or has other axes.
+    """
+    place, item = f"{group.file.filename}:{group.name.rstrip('/')}/{name}", group.get(name)
+    if item is None:
+        raise DataError(Diagnostic(place, "is missing", COPY_AGAIN))
+    if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in kinds:
+        raise DataError(Diagnostic(place, "is no array of numbers", COPY_AGAIN))
+    if len(item.shape) not in axes:
+        raise DataError(Diagnostic(place, f"has the shape {item.shape}", COPY_AGAIN))
+    return np.asarray(item[()])
 
 
 def require_version(path: Path, version: str) -> None:
@@ -109,5 +136,7 @@ def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None
     own = text_of(file.attrs.get("format", ""))
     if own not in names:
         message = f"a file of the format {own!r}" if own else "not one of our files (it has no format attribute)"
-        raise DataError(Diagnostic(str(path), f"{message}; {' or '.join(names)} is needed", f"see: unflat info {path}"))
+        raise DataError(
+            Diagnostic(str(path), f"{message}; {' or '.join(names)} is needed", f"see: {shell('unflat', 'info', path)}")
+        )
     require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))

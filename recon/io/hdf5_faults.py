@@ -2,6 +2,7 @@
 
 import re
 
+from ..config.advice import shell
 from ..errors import Diagnostic
 from .guard import COPY_AGAIN, Explain, first_line
 
@@ -27,7 +28,7 @@ def explain(place: str) -> Explain:
             return Diagnostic(place, "cannot be read: it is truncated, or not HDF5", COPY_AGAIN)
         if isinstance(error, KeyError) and (absent := _ABSENT.search(str(error))):
             return Diagnostic(
-                place, f"cannot be read: it lacks {absent[1]}", f"see what it holds: unflat info '{place}'"
+                place, f"cannot be read: it lacks {absent[1]}", f"see what it holds: {shell('unflat', 'info', place)}"
             )
         if "filter" in text and ("not" in text or "required" in text):
             return Diagnostic(place, "is compressed by a filter that is not installed", "pip install hdf5plugin")

@@ -237,11 +237,17 @@ def _summarise_illumination(tree: ArrayTree) -> Iterator[str]:
 
 
 def _summarise_volume(tree: ArrayTree) -> Iterator[str]:
-    axes = {axis: array.read() for axis in "zyx" if (array := tree.array(f"/volume/{axis}")) is not None}
+    arrays = {axis: tree.array(f"/volume/{axis}") for axis in "zyx"}
+    axes = {axis: array.read() for axis, array in arrays.items() if array is not None and _is_axis(array)}
     if len(axes) == 3:
         names = [name.removeprefix("/volume/") for name in tree.names() if name.startswith("/volume/")]
         yield _describe_grid(list(axes.values()))
         yield f"quantities: {', '.join(name for name in names if name not in axes)}"
+
+
+def _is_axis(array: LazyArray) -> bool:
+    """Whether an array is a row of real numbers."""
+    return len(array.shape) == 1 and array.size > 0 and array.dtype.kind in "iuf"
 
 
 def _summarise_model(tree: ArrayTree) -> Iterator[str]:
@@ -260,6 +266,6 @@ def _summarise_model(tree: ArrayTree) -> Iterator[str]:
 def _format_number(tree: ArrayTree, name: str, form: str, scale: float = 1.0) -> str:
     """Format one or two numbers of the instrument; nothing if the file lacks them."""
     array = tree.array(f"/instrument/{name}")
-    if array is None or not 0 < array.size <= 2:
+    if array is None or not 0 < array.size <= 2 or array.dtype.kind not in "iuf":
         return ""
     return " x ".join(form.format(float(value) * scale) for value in dict.fromkeys(np.ravel(array.read()).tolist()))

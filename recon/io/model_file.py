@@ -14,7 +14,7 @@ from ..errors import DataError, Diagnostic
 from ..frame import ModelFrame
 from ..model import Model, ModelQuantity
 from .atomic import write_atomically
-from .hdf5_common import number_or_text, open_checked, read_json, text_of, write_root_attributes
+from .hdf5_common import number_or_text, open_checked, read_json, read_numbers, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-model"
@@ -76,7 +76,9 @@ def read_model(path: str | os.PathLike[str]) -> Model:
             )
         except DataError as error:
             raise DataError(*(Diagnostic(str(path), fault.message, fault.remedy) for fault in error.faults)) from error
-        points, expected = file["selftest/points"][()], file["selftest/values"][()]
+        points, expected = (
+            read_numbers(_require_group(file["selftest"]), name, axes=(2,)) for name in ("points", "values")
+        )
     _self_test(model, points, expected, path)
     return model
 
@@ -98,9 +100,9 @@ def _read_weights(group: h5py.Group) -> dict[str, np.ndarray]:
 
     def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
-            weights[name] = item[()]
+            weights[name] = read_numbers(group, name, "biufc")
 
-    group.visititems(collect)
+    _require_group(group).visititems(collect)
     return weights
 
 
@@ -121,10 +123,15 @@ def _write_frame(group: h5py.Group, frame: ModelFrame) -> None:
 
 def _read_frame(group: h5py.Group) -> ModelFrame:
     own = ("world_from_model", "bounding_box", "spacing")
-    low, high = (tuple(map(float, corner)) for corner in group["bounding_box"][()])
-    spacing = tuple(map(float, group["spacing"][()])) if "spacing" in group else None
-    attributes = {n: number_or_text(item[()]) for n, item in group.items() if n not in own and item.shape == ()}
-    affine, unit = group["world_from_model"][()], text_of(group.attrs.get("units", "m"))
+    box, affine = (read_numbers(_require_group(group), name, axes=(2,)) for name in own[1::-1])
+    steps = read_numbers(group, "spacing", axes=(1,)) if "spacing" in group else np.ones(3)
+    if box.shape != (2, 3) or affine.shape != (4, 4) or steps.shape != (3,) or not np.isfinite(box).all():
+        raise DataError("its frame is none: it has a box (2, 3), an affine (4, 4) and a spacing (3,)")
+    low, high = (tuple(map(float, corner)) for corner in box)
+    spacing = tuple(map(float, steps)) if "spacing" in group else None
+    scalars = {n: item for n, item in group.items() if n not in own and getattr(item, "shape", None) == ()}
+    attributes = {name: number_or_text(item[()]) for name, item in scalars.items()}
+    unit = text_of(group.attrs.get("units", "m"))
     matrix = affine[:3, :3]
     skewed = not np.array_equal(matrix, np.diag(np.diag(matrix)))
     edges = tuple(tuple(map(float, edge)) for edge in 2 * matrix.T) if skewed else None
@@ -145,9 +152,22 @@ def _write_quantities(group: h5py.Group, quantities: tuple[ModelQuantity, ...]) 
 
 
 def _read_quantities(group: h5py.Group) -> tuple[ModelQuantity, ...]:
-    texts = ([text_of(v) for v in group[key][()]] for key in _TEXTS)
-    numbers = (map(float, group[key][()]) for key in _NUMBERS)
+    texts = [[text_of(v) for v in np.atleast_1d(group[key][()])] for key in _TEXTS]
+    numbers = [read_numbers(group, key, axes=(1,)).astype(float).tolist() for key in _NUMBERS]
+    if len({len(column) for column in (*texts, *numbers)}) > 1:
+        raise DataError("its table of quantities has columns of different lengths")
     return tuple(ModelQuantity(*row) for row in zip(*texts, *numbers, strict=True))
+
+
+def _require_group(item: h5py.Group | h5py.Dataset) -> h5py.Group:
+    """Return a group.
+
+    Raises:
+        DataError: If it is an array.
+    """
+    if not isinstance(item, h5py.Group):
+        raise DataError(f"{item.name} is an array; expected a group")
+    return item
 
 
 def _test_points(frame: ModelFrame) -> Float[np.ndarray, "n 3"]:

@@ -3,6 +3,7 @@
 The header's numbers are single precision. Its text labels hold the quantity's name and unit.
 """
 
+import re
 from pathlib import Path
 
 import mrcfile
@@ -17,6 +18,8 @@ from .metadata import UNNAMED, VolumeOptions, complete_spacing, even_axes, place
 
 _ANGSTROM = si_factor("angstrom")
 _LABEL = "unflat quantity: "
+_QUANTITY = re.compile(_LABEL + r"(\S*) (\S+) \[?([^\]]*).*")
+_NUMBER = re.compile(r"unflat ([^:]+): ([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|-?inf|nan)(?:\s.*)?")
 
 
 def write(volume: Volume, path: Path) -> None:
@@ -80,10 +83,8 @@ def _read_labels(labels: list[str]) -> tuple[str, Quantity, dict[str, float | st
     kind, quantity = "", UNNAMED
     attributes: dict[str, float | str] = {}
     for label in labels:
-        if label.startswith(_LABEL):
-            kind, name, unit = label.removeprefix(_LABEL).split(" ", 2)
-            quantity = Quantity(name, unit.split("]")[0].strip("["), "")
-        elif label.startswith("unflat "):
-            name, _, value = label.removeprefix("unflat ").partition(": ")
-            attributes[name] = float(value.split()[0])
+        if match := _QUANTITY.fullmatch(label):
+            kind, quantity = match[1], Quantity(match[2], match[3], "")
+        elif match := _NUMBER.fullmatch(label):
+            attributes[match[1]] = float(match[2])
     return kind, quantity, attributes

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic
 from .atomic import write_atomically
+from .guard import COPY_AGAIN
 from .hdf5_common import open_checked, read_json, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
@@ -26,6 +27,7 @@ SAMPLING_STEPS = "steps_of_answer"
 STEPS = 8
 """Number of those steps for networks that are not distilled, and for those whose provenance lacks it."""
 _FOLDER = Path(__file__).parents[1] / "networks" / "shipped"
+_MOST_STEPS = 10_000
 _LARGEST = 100.0
 """Weight beyond which a network is refused."""
 _FORMER_NAME = re.compile(r"(?P<layer>.+)\.(?P<array>[wb])")
@@ -101,16 +103,35 @@ def read(name: str | Path, kind: str) -> Network:
         if actual != kind:
             remedy = f"name a network for a {kind}, or predict.network=shipped"
             raise DataError(Diagnostic(str(path), f"is a network for a {actual}, not for a {kind}", remedy))
-        arrays = _arrays(file, "weights").items()
-        weights = {_current_name(name): array.astype(np.float32) for name, array in arrays}
+        weights = {_current_name(name): array.astype(np.float32) for name, array in _arrays(file, "weights").items()}
         statistics = _arrays(file, "statistics")
         constants, provenance = (read_json(file[part]) for part in ("architecture", "provenance"))
-    return Network(kind, constants, weights, provenance, statistics)
+    network = Network(kind, constants, weights, provenance, statistics)
+    if not isinstance(constants, dict) or not isinstance(provenance, dict) or not _is_count(network.provenance):
+        raise DataError(Diagnostic(str(path), "its constants or its provenance are none of a network", COPY_AGAIN))
+    return network
+
+
+def _is_count(provenance: Mapping[str, Any]) -> bool:
+    """Whether the number of steps to a sample is a positive whole number."""
+    steps = provenance.get(SAMPLING_STEPS, STEPS)
+    return isinstance(steps, int | float) and 0 < steps < _MOST_STEPS and steps == int(steps)
 
 
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
-    items = file.get(group, {})
-    return {name: item[()] for name, item in items.items() if isinstance(item, h5py.Dataset)}
+    """Read the arrays of numbers in a group.
+
+    Raises:
+        DataError: If it is no group, or one of them holds no numbers.
+    """
+    items = file.get(group)
+    if items is not None and not isinstance(items, h5py.Group):
+        raise DataError(Diagnostic(f"{file.filename}:/{group}", "is no group of arrays", COPY_AGAIN))
+    datasets = {name: item for name, item in (items or {}).items() if isinstance(item, h5py.Dataset)}
+    wrong = next((name for name, item in datasets.items() if item.dtype.kind not in "iuf"), None)
+    if wrong is not None:
+        raise DataError(Diagnostic(f"{file.filename}:/{group}/{wrong}", "holds no real numbers", COPY_AGAIN))
+    return {name: np.asarray(item[()]) for name, item in datasets.items()}
 
 
 def _current_name(name: str) -> str:

@@ -93,6 +93,8 @@ def on_detector(
     moved = density.transpose(order)
     values: dict[str, np.ndarray] = {"density": (moved if convention.forward else moved.conj()).astype(np.complex64)}
     if support is not None:
+        if support.dtype.kind not in "biuf":
+            raise DataError(f"the support holds {support.dtype}; expected numbers")
         if support.shape != density.shape:
             raise DataError(f"the support has the shape {support.shape}, and the density {density.shape}")
         values["support"] = (support.transpose(order) != 0).astype(np.uint8)
@@ -198,7 +200,8 @@ def _read_cxi(file: h5py.File) -> _Arrays | None:
 def read_cxi_image(group: h5py.Group) -> _Arrays:
     """Read a density in the layout of PyNX: the first of several modes; its support is the image's mask."""
     data = group["data"]
-    support = next((group[name] for name in ("support", "mask") if name in group), None)
+    names = [name for name in ("support", "mask") if isinstance(group.get(name), h5py.Dataset)]
+    support = group[names[0]] if names else None
     if support is not None and support.ndim != 3 and support.shape != data.shape:
         support = None
     return *_first_mode(data, support), _cxi_convention(group), _choice(data.shape, _weights(group))

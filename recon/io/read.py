@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..acquisition import Acquisition
+from ..config.advice import shell
 from ..config.entries import Entry
 from ..config.source import Source
 from ..errors import DataError, Diagnostic
@@ -119,10 +120,10 @@ def _require_kind(tree: ArrayTree, kind: str) -> None:
         return
     attributes = tree.attributes("/") or {}
     require_version(tree.path, str(attributes.get("format_version", FORMAT_VERSION)))
-    own = attributes.get("kind", kind)
+    own = str(attributes.get("kind", kind))
     if own != kind:
         message = f"is an acquisition of a {own}, not of a {kind}"
-        raise DataError(Diagnostic(str(tree.path), message, f"see: unflat info '{tree.path}'"))
+        raise DataError(Diagnostic(str(tree.path), message, f"see: {shell('unflat', 'info', tree.path)}"))
 
 
 def _require_numbers(matched: list[MatchedArray]) -> None:
@@ -292,7 +293,7 @@ def _read_truth(tree: ArrayTree, kind: str) -> Volume | None:
 
 
 def _is_ours(tree: ArrayTree) -> bool:
-    return (tree.attributes("/") or {}).get("format") == "unflat-acquisition"
+    return str((tree.attributes("/") or {}).get("format")) == "unflat-acquisition"
 
 
 def _own_attributes(tree: ArrayTree) -> dict[str, float | str]:

@@ -21,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..config.advice import shell
 from ..errors import DataError, Diagnostic
 from ..sampled import Quantity
 from ..volume import Volume
@@ -63,7 +64,7 @@ def read(path: Path, options: VolumeOptions) -> Volume:
         entry = file.get("entry_1")
         if not isinstance(entry, h5py.Group) or "image_1/data" not in entry:
             message = "holds no /entry_1/image_1/data: no density, or a measurement (that is for unflat convert)"
-            raise DataError(Diagnostic(str(path), message, f"see what it holds: unflat info '{path}'"))
+            raise DataError(Diagnostic(str(path), message, f"see what it holds: {shell('unflat', 'info', path)}"))
         image = entry["image_1"]
         ours = text_of(file.attrs.get("creator", "")).startswith("unflat")
         if ours and all(axis in image for axis in "zyx"):

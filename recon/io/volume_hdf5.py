@@ -13,12 +13,13 @@ from typing import Final, Literal
 import h5py
 import numpy as np
 
+from ..config.advice import shell
 from ..config.units import si_factor
 from ..errors import DataError, Diagnostic
 from ..sampled import Quantity
 from ..volume import Volume
 from .foreign_hdf5 import read_foreign
-from .hdf5_common import BRICK, number_or_text, open_checked, text_of, write_root_attributes
+from .hdf5_common import BRICK, number_or_text, open_checked, read_numbers, text_of, write_root_attributes
 from .metadata import VolumeOptions
 from .phasing_programs import read_phased
 from .safe_hdf5 import new_hdf5
@@ -69,7 +70,7 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
     if not names:
         raise DataError(Diagnostic(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
     attributes = {k: number_or_text(v) for k, v in group.attrs.items() if k not in _NEXUS and np.ndim(v) == 0}
-    values = {name: group[name][()] for name in names}
+    values = {name: read_numbers(group, name, "biufc", (3, 4, 5)) for name in names}
     quantities = tuple(quantity_in(group[name], name) for name in names)
     try:
         return Volume(kind, z, y, x, values, quantities, attributes, unit)
@@ -98,7 +99,7 @@ def read(path: Path, options: VolumeOptions) -> Volume:
     if foreign is not None:
         return foreign
     message = "holds no volume (neither /volume nor /truth)"
-    raise DataError(Diagnostic(str(path), message, f"see what it holds: unflat info {path}"))
+    raise DataError(Diagnostic(str(path), message, f"see what it holds: {shell('unflat', 'info', path)}"))
 
 
 def volume_group(file: h5py.File) -> str:
@@ -178,9 +179,8 @@ def axes_of(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray, Lite
 def _axis(group: h5py.Group, name: str, where: str) -> np.ndarray:
     if name not in group:
         raise DataError(Diagnostic(f"{where}/{name}", "is missing", "a volume has the axes z, y and x, in metres"))
-    dataset = group[name]
-    axis = np.atleast_1d(np.asarray(dataset[()], np.float64))
-    unit = text_of(dataset.attrs.get("units", "m"))
+    axis = np.atleast_1d(read_numbers(group, name).astype(np.float64))
+    unit = text_of(group[name].attrs.get("units", "m"))
     try:
         axis = axis * (1.0 if unit == _UNKNOWN else si_factor(unit))
     except ValueError as error:

@@ -184,7 +184,9 @@ def _views(file: Path, gaps: list[str]) -> PredictedViews | None:
         with open_checked(file) as h5:
             if "views" not in h5 and "format" in h5.attrs:  # Another kind of prediction, which its kind draws.
                 return None
-            numbers, withheld = np.asarray(h5["views"]), np.asarray(h5["withheld"]).astype(bool)
+            numbers, withheld = np.ravel(h5["views"]).astype(int), np.ravel(h5["withheld"]).astype(bool)
+            if len(numbers) != len(withheld):
+                raise DataError(Diagnostic(str(file), f"{len(numbers)} views, of which {len(withheld)} are flagged"))
             chosen = _chosen(withheld)
             measured, modelled = (np.stack([_real(h5[name][i]) for i in chosen]) for name in ("measured", "modelled"))
     except UnflatError as error:

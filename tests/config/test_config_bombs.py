@@ -52,7 +52,9 @@ CHAIN = b"a0: &a0 [1]\n" + b"".join(b"a%d: &a%d [*a%d]\n" % (i, i, i - 1) for i 
         (HEAD + b"seed: 1\x07", "2:8", "the control character U+0007"),
         (HEAD + "volume: {depth: 9 µm}".encode("cp1252"), "2:19", "(in the encoding of Windows it is 'µ')"),
         (HEAD + "volume:\n\u00a0 depth: 9 um".encode(), "3:1", "type plain spaces"),
-        (HEAD + b"volume.depth: 9 um", "2:1", "write it within its section, 'volume: {depth: VALUE}'"),
+        (HEAD + b"acquisition: {ring.na: 1}", "2:15", "write it within its section, 'ring: {na: VALUE}'"),
+        (HEAD + b"volume.depth: 9 um\nvolume: {depth: 8 um}", "2:1", "is set already in line 3"),
+        (HEAD + b"seed.x: 9 um\nseed: 3", "2:1", "seed is a value, which holds no keys"),
         (b"kind:cell", "1:1", "put a space after the colon"),
         (HEAD + b"k" * 5000, "2:5001", "not valid YAML"),
         (HEAD + b"device: " + b"x" * 100_000, "2:1", "is none of auto, cpu"),
@@ -127,6 +129,11 @@ def test_an_assignment_of_the_command_line_is_refused_as_a_config_is(assignment:
     assert said.startswith("--set")
     assert message in said
     assert len(said) < 500
+
+
+def test_a_key_may_be_a_path_as_messages_write_it() -> None:
+    config = parse_config("kind: cell\nvolume.depth: 9 um\nvolume:\n  spacing: 0.1 um\n", ["fit.steps: 7"])
+    assert (config.volume.depth, config.volume.spacing, config.fit.steps) == (9e-6, 1e-7, 7)  # type: ignore[attr-defined]
 
 
 def test_an_assignment_mends_a_value_of_the_file() -> None:

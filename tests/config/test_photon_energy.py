@@ -81,24 +81,6 @@ def test_a_useless_energy_is_refused(energy: float, unit: str, message: str) -> 
         wavelength(tree(energy, unit))
 
 
-def read(path: Path, energies: Any, **more: str) -> Any:
-    np.savez(path, images=np.ones((8, 9, 9)), energy=energies)
-    sources = {"images": Source.parse("/images"), "wavelength": Source.parse("/energy in keV", "length", photon=True)}
-    return read_all(path, CRYSTAL, sources | {k: Source.parse(v) for k, v in more.items()}, "crystal")
-
-
-def test_equal_readings_of_every_frame_are_one_number(tmp_path: Path) -> None:
-    acquisition, faults = read(tmp_path / "scan.npz", np.full(8, 9.0) + 1e-6 * np.arange(8))
-    assert not faults
-    assert acquisition["wavelength"].shape == ()
-    assert float(acquisition["wavelength"]) == pytest.approx(NINE_KEV, rel=1e-5)
-
-
-def test_a_scan_of_the_energy_is_refused_with_its_ends(tmp_path: Path) -> None:
-    _, faults = read(tmp_path / "scan.npz", np.linspace(8.9, 9.1, 8))
-    assert "wavelength changes from 1.362464e-10 m to 1.393081e-10 m within its 8 readings" in str(faults[0])
-
-
 @pytest.mark.parametrize(("given", "agrees"), [("9 keV", True), ("0.13776 nm", True), ("9.5 keV", False)])
 def test_config_and_file_are_compared_as_wavelengths(tmp_path: Path, given: str, agrees: bool) -> None:
     with h5py.File(tmp_path / "scan.h5", "w") as file:

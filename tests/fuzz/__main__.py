@@ -34,11 +34,15 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.reader or READERS:
             tallies[name] = run_reader(name, options.count, options.seed, Path(folder), options.keep)
             print(row(name, tallies[name]), flush=True)
+            if options.list:
+                for text, count in tallies[name].vague.most_common():
+                    print(f"    vague: {count} × {text}", flush=True)
             for line in faults_of(tallies[name], every=options.list):
                 print(f"    {line}", flush=True)
     total = Tally()
     for tally in tallies.values():
         total.counts += tally.counts
+        total.vague += tally.vague
         total.seconds += tally.seconds
         total.slowest = max(total.slowest, tally.slowest)
     print(row("all", total))
@@ -47,13 +51,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def header() -> str:
     """Head of the table."""
-    return f"{'reader':14s}{'inputs':>8s}" + "".join(f"{o:>18s}" for o in Outcome) + f"{'slowest s':>11s}{'time s':>9s}"
+    return (
+        f"{'reader':14s}{'inputs':>8s}"
+        + "".join(f"{o:>18s}" for o in Outcome)
+        + f"{'vague':>8s}{'slowest s':>11s}{'time s':>9s}"
+    )
 
 
 def row(name: str, tally: Tally) -> str:
     """Row of the table for one reader."""
     numbers = "".join(f"{tally.counts[o]:18d}" for o in Outcome)
-    return f"{name:14s}{tally.counts.total():8d}{numbers}{tally.slowest:11.2f}{tally.seconds:9.0f}"
+    return (
+        f"{name:14s}{tally.counts.total():8d}{numbers}{tally.vague.total():8d}{tally.slowest:11.2f}{tally.seconds:9.0f}"
+    )
 
 
 def faults_of(tally: Tally, *, every: bool) -> list[str]:
@@ -63,7 +73,7 @@ def faults_of(tally: Tally, *, every: bool) -> list[str]:
     sorts: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, outcome, detail in tally.faults:
         sorts[f"{outcome} {detail.partition(':')[0][:30]} {detail.rpartition('[')[2]}"].append((number, detail))
-    return [f"{len(found)} × {sort[:24]}, as {found[0][0]}: {found[0][1][:260]}" for sort, found in sorts.items()]
+    return [f"{len(inputs)} × {sort[:24]}, as {inputs[0][0]}: {inputs[0][1][:260]}" for sort, inputs in sorts.items()]
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ SECONDS = 10.0
 BYTES = 1 << 30
 _GRACE = 3.0
 _LINE_END = b"\n"
+_LAST_RESORT = "or unflat misreads it"
 
 
 class Outcome(StrEnum):
@@ -56,12 +57,14 @@ class Tally:
 
     Args:
         counts: Number of inputs by outcome.
+        vague: Number of those refused by the last resort of the guard, which cannot name the fault, by place.
         faults: Number, outcome and detail of each input that no reader may leave so.
         slowest: [s] Longest time of an input.
         seconds: [s] Time of all.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
+    vague: Counter[str] = field(default_factory=Counter)
     faults: list[tuple[int, Outcome, str]] = field(default_factory=list)
     slowest: float = 0.0
     seconds: float = 0.0
@@ -72,7 +75,7 @@ def make_input(reader: str, sound: list[Seed], seed: int, number: int, folder: P
 
     Args:
         reader: Name of the reader.
-        sound: Its sound inputs.
+        sound: Sound inputs.
         seed: Seed of the whole run.
         number: Number of the input.
         folder: Empty folder to write to.
@@ -175,6 +178,8 @@ def _count(line: str, tally: Tally) -> None:
     outcome = Outcome[name]
     tally.counts[outcome] += 1
     tally.slowest = max(tally.slowest, float(seconds))
+    if _LAST_RESORT in detail:
+        tally.vague[detail.partition(_LAST_RESORT)[2].strip()[:160]] += 1
     if outcome in FAULTS:
         tally.faults.append((int(number), outcome, detail))
 

@@ -10,6 +10,7 @@ import numpy as np
 from ....physics.optics.lattice import Lattice, lateral_padding
 from ....physics.optics.microscope import RIM_TOLERANCE, Microscope
 from ...acquisition import Acquisition
+from ...config.advice import at_most, quantity
 from ...errors import ConfigError, Diagnostic
 from .config import CellSettings
 from .illumination import microscope_of
@@ -149,7 +150,7 @@ def _pitch(
     factors = [p / s for p, s in zip(pixel, (y, x), strict=True)]
     binning = max(1, round(factors[0]))
     if any(abs(f / binning - 1) > 0.01 for f in factors):
-        lateral = " or ".join(f"{pixel[1] / k * 1e9:.4g} nm" for k in (1, 2, 3))
+        lateral = " or ".join(quantity(pixel[1] / k) for k in (1, 2, 3))
         raise ConfigError(
             Diagnostic(
                 "volume.spacing",
@@ -180,7 +181,7 @@ def _require_thin_slices(pitch: tuple[float, float, float], cycle: float, ssnp: 
             Diagnostic(
                 "volume.spacing",
                 f"slices of {pitch[0] * 1e9:.4g} nm are too thick for physics.model=ssnp",
-                f"at most {SSNP_LIMIT * cycle * 1e9:.4g} nm along z, or physics.model=multislice",
+                f"at most {at_most(SSNP_LIMIT * cycle * 1e9)} nm along z, or physics.model=multislice",
             )
         )
     return pitch

@@ -12,6 +12,7 @@ from jaxtyping import Complex, Float, Num
 
 from ....physics.optics.microscope import Illumination, Microscope
 from ...acquisition import Acquisition
+from ...config.advice import quoted
 from ...errors import Diagnostic
 from ...io.axis_faults import order_hint
 from ...volume import centred_axis
@@ -243,11 +244,6 @@ def _angle_faults(angles: np.ndarray, turn: Turn, place: str) -> list[Diagnostic
     largest = float(np.abs(angles).max(initial=0))
     if turn.angles.unit or not largest > _MOST_TURNS * 2 * np.pi:
         return []
+    written = quoted(str(turn.angles.in_unit("deg")))
     message = f"angles up to {largest:g} rad are more than {_MOST_TURNS} turns; they look like degrees"
-    return [
-        Diagnostic(
-            place,
-            message,
-            f"write acquisition.turn.angles: '{turn.angles.in_unit('deg')}' (or 'in rad', if they are right)",
-        )
-    ]
+    return [Diagnostic(place, message, f"write acquisition.turn.angles: {written} (or in rad, if they are right)")]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...acquisition import Acquisition
+from ...config.advice import exact
 from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...config.units import si_factor
 from ...errors import Diagnostic
@@ -134,7 +135,7 @@ def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> st
     """Write the value for the config with its unit, beside the path in the file or the number itself."""
     where = acquisition.places.get(name, "")
     _, in_file, path = where.partition(":/")
-    return f"'/{path} in {unit}'" if in_file else f"{value:g} {unit}"
+    return f"'/{path} in {unit}'" if in_file else f"{exact(value)} {unit}"
 
 
 def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:

@@ -15,6 +15,7 @@ import numpy as np
 from ....physics.diffraction.beamlines import BEAMLINES, find_beamline
 from ....physics.diffraction.diffractometer import Circle, Diffractometer, Goniometer
 from ...acquisition import Dataset, Group
+from ...config.advice import exact
 from ...config.entries import Entry
 from ...config.source import Source
 from ...errors import DataError, Diagnostic
@@ -175,7 +176,7 @@ def _degree_faults(machine: Diffractometer, name: str, values: np.ndarray, place
     limit, key = "half a turn" if is_detector else "a turn", f"acquisition.goniometer.angles.{name}"
     if place == key:
         message = f"{name} at {largest:g} rad is more than {limit}; it looks like degrees"
-        return [Diagnostic(place, message, f"write the unit: {key}: '{largest:g} deg'")]
+        return [Diagnostic(place, message, f"write the unit: {key}: '{exact(largest)} deg'")]
     message = f"{name} at {np.degrees(largest):g} degrees ({largest:g} rad) is more than {limit}"
     return [Diagnostic(place, message, f"name the unit of its readings: {key}: '/path in deg', or in mdeg")]
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...acquisition import Acquisition
+from ...config.advice import at_least
 from ...errors import ConfigError, Diagnostic
 from .schema import PATHS
 
@@ -74,7 +75,7 @@ def require_spacing(spacing: float | str, basis: Float[np.ndarray, "3 3"] | None
     if spacing < voxel / _MAX_SAMPLES_PER_VOXEL:
         message = f"{1e9 * spacing:.3g} nm is {voxel / spacing:.3g} times finer than a voxel of {1e9 * voxel:.3g} nm"
         least = 1e9 * voxel / _MAX_SAMPLES_PER_VOXEL
-        remedy = f"take {least:.2g} nm or more; the model of a fit can be sampled finer in parts"
+        remedy = f"take {at_least(least)} nm or more; the model of a fit can be sampled finer in parts"
         raise ConfigError(Diagnostic("volume.spacing", message, remedy))
     return voxel / spacing
 

@@ -21,6 +21,7 @@ from ....physics.diffraction.diffractometer import DetectorView, Reflection, com
 from ....physics.phantoms.crystals import Crystal, density, far_field, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
 from ...acquisition import Acquisition
+from ...config.advice import at_most
 from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
 from ...volume import Volume, centred_axis
@@ -132,7 +133,8 @@ def _require_room(crystal: Crystal, steps: Float[np.ndarray, "3 3"], section: Cr
         return
     name, radius = ("frame", "y", "x")[axis], float(f"{section.radius}")
     message = f"a crystal of {1e9 * radius:.4g} nm is {fraction[axis]:.3g} times as wide as its array along {name}"
-    remedy = f"take less than {1e9 * radius / fraction[axis]:.3g} nm, a smaller rocking_step or pixel_size, or auto"
+    limit = at_most(0.999e9 * radius / fraction[axis])
+    remedy = f"take at most {limit} nm, a smaller rocking_step or pixel_size, or auto"
     raise ConfigError(Diagnostic("simulate.radius", message, remedy))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...acquisition import Acquisition
+from ...config.advice import exact, quantity
 from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...config.units import si_factor
 from ...errors import Diagnostic
@@ -119,7 +120,7 @@ def _wave_fault(acquisition: Acquisition, wave: float) -> Diagnostic:
         message = f"{wave:g} m is no wavelength of X-rays: it is that of photons of {energy:.4g} keV"
         return Diagnostic(where, message, "check its unit, and set acquisition.wavelength, as '9 keV' or '0.138 nm'")
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {guess}"
-    return Diagnostic(where, message, f"if so, set acquisition.wavelength: {metres * 1e9:.7g} nm")
+    return Diagnostic(where, message, f"if so, set acquisition.wavelength: {quantity(metres)}")
 
 
 def _guess_wavelength(number: float) -> tuple[str, float]:
@@ -226,8 +227,8 @@ def _saturation_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnos
     largest = max((int((labels == i).sum()) for i in range(1, number + 1)), default=0) if number < 50 else 0
     if top < 1000 or largest < _PLATEAU:
         return []
-    message = f"the centre of the peak is saturated: {largest} voxels side by side hold exactly {top:g} counts"
-    return [Diagnostic(where, message, f"mask them: --set acquisition.saturation={top:g}")]
+    message = f"the centre of the peak is saturated: {largest} voxels side by side hold exactly {exact(top)} counts"
+    return [Diagnostic(where, message, f"mask them: --set acquisition.saturation={exact(top)}")]
 
 
 def _hidden_peak_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:

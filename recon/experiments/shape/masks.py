@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ...config.advice import exact
 from ...errors import DataError, Diagnostic
 from .cell_crops import normalise_mask
 from .config import ShapeAcquisition
@@ -64,7 +65,7 @@ def interpret_mask(
         values = _remove_outside(values, float(settings.outside), where, largest)
     if values.min() < 0:
         message = f"its smallest number is {values.min():g}"
-        remedy = f"if that means outside, set acquisition.outside: {values.min():g}; no other may be negative"
+        remedy = f"if that means outside, set acquisition.outside: {exact(values.min())}; no other may be negative"
         raise DataError(Diagnostic(where, message, remedy))
     kind = classify(values, largest) if settings.mask_values == "auto" else settings.mask_values
     if settings.outside == "auto" and image is not None:
@@ -210,7 +211,7 @@ def _require_outside(values: np.ndarray, image: np.ndarray, is_share: bool, wher
     light = f"the picture is brighter outside it ({outer:.3g}) than inside ({inner:.3g})"
     message = f"{level:g} in the mask holds {share} of the image" + (f", and {light}" if outer > inner else "")
     message += ": is it inverted?" if is_share else ": is that the outside?"
-    remedy = f"set acquisition.outside: {level:g} if {level:g} means outside, 0 if it does not"
+    remedy = f"set acquisition.outside: {exact(level)} if {level:g} means outside, 0 if it does not"
     raise DataError(Diagnostic(where, message, remedy))
 
 

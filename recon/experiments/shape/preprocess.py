@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...acquisition import Acquisition
+from ...config.advice import quantity
 from ...errors import ConfigError, Diagnostic
 from ...volume import Volume
 from .cell_crops import CellCrop, CellPlace, LoadedCells
@@ -127,12 +128,14 @@ def _partly_known(crops: Sequence[CellCrop]) -> Diagnostic:
     first = {crop.step is None: crop for crop in reversed(crops)}
     unknown, known = first[True], first[False]
     count = sum(crop.step is None for crop in crops)
-    size = known.step[2] * 1e6 if known.step is not None else 0.0
+    size = known.step[2] if known.step is not None else 0.0
     message = (
         f"the pixel size of {count} of {len(crops)} cells is unknown (the first: {unknown.name}), "
-        f"and that of {known.name} is {size:.4g} um"
+        f"and that of {known.name} is {quantity(size)}"
     )
-    remedy = f"if all have one size, set acquisition.voxel_size: '{size:.4g} um'; else choose by acquisition.cells"
+    remedy = (
+        f"if all have one size, set acquisition.voxel_size: '{quantity(size * 1e-6)}'; else choose by acquisition.cells"
+    )
     return Diagnostic("acquisition.voxel_size", message, remedy)
 
 

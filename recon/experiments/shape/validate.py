@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ...acquisition import Acquisition
+from ...config.advice import quantity
 from ...errors import Diagnostic
 from ...volume import Volume
 from .cell_crops import SMALLEST, CellCrop
@@ -142,9 +143,9 @@ def _stretched_voxel(acquisition: Acquisition, settings: ShapeAcquisition) -> li
     if abs(z / x - 1) <= _VOXEL_TOLERANCE:
         return []
     source = settings.voxel_size
-    remedy = f"write {x * 1e6:.4g} um three times into {acquisition.place('voxel_size', PATHS)}"
+    remedy = f"write {quantity(x)} three times into {acquisition.place('voxel_size', PATHS)}"
     if source is not None and source.is_literal:
-        remedy = f"set acquisition.voxel_size: '{x * 1e6:.4g} um'"
+        remedy = f"set acquisition.voxel_size: '{quantity(x)}'"
     return [
         f"{acquisition.source}: a voxel is {z * 1e6:.4g} um high and {x * 1e6:.4g} um wide: shapes, which networks "
         f"draw on cubes, are stretched by {z / x:.3g} along z; if that is the step of a stack, which says nothing of "
