@@ -24,6 +24,8 @@ _NAMES = {
 _DISTINCT = ("position", "channel", "colour")
 """Axes that count no views, unless the config says so."""
 _MOST_LABELS = 12
+MIDDLE = "middle"
+"""Name of the middle plane of focus."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,10 @@ def choose_parts(
     return sorted(chosen, key=lambda item: order.index(item.entry.name)), faults
 
 
-def take_image(array: LazyArray, choice: ImageChoice, name: str, place: str, path: str = "") -> LazyArray:
-    """Reduce an array whose axes are named to at most one stack of images.
+def take_image(
+    array: LazyArray, choice: ImageChoice, name: str, place: str, path: str = "", *, stack: bool = True
+) -> LazyArray:
+    """Reduce an array whose axes are named to one image, or to at most one stack of images.
 
     Args:
         array: The array.
@@ -92,6 +96,7 @@ def take_image(array: LazyArray, choice: ImageChoice, name: str, place: str, pat
         name: Setting of the array, for messages.
         place: Place of the array, for messages.
         path: Path of the array in its file, for remedies; empty where the config cannot name one.
+        stack: Whether the images may be a stack.
 
     Returns:
         An array (stack, y, x) or (y, x).
@@ -106,8 +111,8 @@ def take_image(array: LazyArray, choice: ImageChoice, name: str, place: str, pat
             continue
         array = array.at(array.axes.index(axis), _index(array, axis, choice.of(axis), place))
     remaining = [axis for axis in array.axes if axis not in ("y", "x")]
-    if len(remaining) > 1 or set(remaining) & set(_DISTINCT):
-        raise DataError(_ambiguity(array, remaining, name, place, path))
+    if len(remaining) > stack or set(remaining) & set(_DISTINCT):
+        raise DataError(_ambiguity(array, remaining, name, place, path, stack=stack))
     pixels = [array.axes.index("y"), array.axes.index("x")]
     return array.transposed((*(array.axes.index(axis) for axis in remaining), *pixels))
 
@@ -171,6 +176,8 @@ def _index(array: LazyArray, axis: str, chosen: Label | None, place: str) -> int
     if isinstance(chosen, int) and chosen < count:
         return chosen
     text = str(chosen).strip().lower()
+    if axis == "plane" and text == MIDDLE and MIDDLE not in labels:
+        return count // 2
     lower = [label.lower() for label in labels]
     exact = [i for i, label in enumerate(lower) if label == text]
     ending = [i for i, label in enumerate(lower) if label.endswith(f"_{text}") or label.startswith(f"{text} ")]
@@ -196,7 +203,7 @@ def _require_single(array: LazyArray, axis: str, chosen: Label | None, name: str
         return
     axes = ", ".join(f"{a} {n}" for a, n in zip(array.axes, array.shape, strict=True))
     message = f"acquisition.{axis} is {chosen!r}, and {name} has no {_NAMES[axis]}: its axes are {axes}"
-    raise DataError(Diagnostic(place, message, f"leave acquisition.{axis} out; acquisition.views selects views"))
+    raise DataError(Diagnostic(place, message, f"leave acquisition.{axis} out"))
 
 
 def _require_nothing(item: ResolvedArray, choice: ImageChoice | None) -> None:
@@ -217,10 +224,12 @@ def _require_nothing(item: ResolvedArray, choice: ImageChoice | None) -> None:
     raise DataError(Diagnostic(item.place, message, remedy))
 
 
-def _ambiguity(array: LazyArray, remaining: Sequence[str], name: str, place: str, path: str) -> Diagnostic:
+def _ambiguity(
+    array: LazyArray, remaining: Sequence[str], name: str, place: str, path: str, *, stack: bool
+) -> Diagnostic:
     """Describe the axes of which a sample must be chosen, and how."""
-    distinct = [axis for axis in remaining if axis in _DISTINCT]
-    stacks = [axis for axis in remaining if axis not in _DISTINCT]
+    distinct = [axis for axis in remaining if axis in _DISTINCT or not stack]
+    stacks = [axis for axis in remaining if axis not in distinct]
     parts = [_describe(array, axis) for axis in distinct]
     if len(stacks) > 1:
         parts.append(" x ".join(_count(array, axis) for axis in stacks) + ", of which one can be the views")
@@ -239,6 +248,7 @@ def _option(array: LazyArray, axis: str, name: str, path: str) -> str:
     if hasattr(ImageChoice(), axis):
         labels = array.labels.get(axis, ())
         by_name = f" or acquisition.{axis}: {labels[0]}" if labels and labels[0] and not labels[0].isdigit() else ""
+        by_name = f" or acquisition.plane: {MIDDLE}" if axis == "plane" and not by_name else by_name
         return f"acquisition.{axis}: 0{by_name}"
     index = ", ".join([":"] * array.axes.index(axis) + ["0"])
     return f"acquisition.{name}: '{path}[{index}]'"

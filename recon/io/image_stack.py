@@ -58,14 +58,30 @@ def read_image(
         ValueError: If it holds no image; tifffile raises other exceptions for a damaged file.
     """
     place = place or str(source)
+    with open_images(source, place) as (array, metadata):
+        return take_image(array, choice or ImageChoice(), "image", place).read(), metadata
+
+
+@contextmanager
+def open_images(source: Path | BytesIO, place: str) -> Iterator[tuple[LazyArray, TiffMetadata]]:
+    """Open a TIFF as one array with named axes, and the metadata of its first image.
+
+    Args:
+        source: The file.
+        place: Place of the file, for messages.
+
+    Raises:
+        DataError: If it holds images of several kinds.
+        ValueError: If it holds no image; tifffile raises other exceptions for a damaged file.
+    """
     with open_tiff(source) as tiff:
         if not tiff.pages:
             raise ValueError("it holds no image")
         series = read_series(tiff, place)
         array = stack_positions(series)
         if array is None:
-            raise DataError(_mixture(place, series))
-        return take_image(array, choice or ImageChoice(), "image", place).read(), series[0].metadata
+            raise DataError(_mixture(place, series, "save the one to use in a file of its own"))
+        yield array, series[0].metadata
 
 
 def _arrays(tiff: Any, path: Path) -> tuple[dict[str, LazyArray], dict[str, Any], dict[str, Diagnostic]]:
@@ -87,11 +103,11 @@ def _arrays(tiff: Any, path: Path) -> tuple[dict[str, LazyArray], dict[str, Any]
     return arrays, {}, faults
 
 
-def _mixture(place: str, series: Sequence[ImageSeries]) -> Diagnostic:
+def _mixture(place: str, series: Sequence[ImageSeries], remedy: str = "") -> Diagnostic:
     """Describe a file that holds images of several kinds."""
     contents = [f"/series/{i} {each.describe()}" for i, each in enumerate(series)]
     message = f"the TIFF holds images of {len(series)} kinds: {', '.join(contents[:8])}{', …' * (len(contents) > 8)}"
-    return Diagnostic(place, message, "name the one to use: acquisition.images: /series/0")
+    return Diagnostic(place, message, remedy or "name the one to use: acquisition.images: /series/0")
 
 
 def _with_planes(series: Sequence[ImageSeries], images: LazyArray) -> tuple[LazyArray, LazyArray | None]:

@@ -10,8 +10,8 @@ import tifffile
 from unflat.recon.config.entries import Entry
 from unflat.recon.config.source import Source
 from unflat.recon.errors import DataError
-from unflat.recon.io.image_axes import ImageChoice
-from unflat.recon.io.image_stack import open_stack, read_image
+from unflat.recon.io.image_axes import ImageChoice, take_image
+from unflat.recon.io.image_stack import open_images, open_stack
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.read import read_file
 
@@ -209,7 +209,8 @@ def test_a_set_of_files_is_read_whole_or_refused(tmp_path: Path) -> None:
 
 def test_a_section_is_read_with_its_channel(channels: Path, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "b.ome.tif", STACK[:2], metadata={"axes": "CYX", "Channel": {"Name": ["a", "b"]}})
-    values, _ = read_image(tmp_path / "b.ome.tif", ImageChoice(channel="b"))
-    np.testing.assert_array_equal(values, STACK[1])
-    with pytest.raises(DataError, match=r"image has 2 channels \(0 a, 1 b\); choose acquisition\.channel: 0"):
-        read_image(tmp_path / "b.ome.tif")
+    with open_images(tmp_path / "b.ome.tif", "b") as (array, _):
+        values = take_image(array, ImageChoice(channel="b"), "image", "b", stack=False).read()
+        np.testing.assert_array_equal(values, STACK[1])
+        with pytest.raises(DataError, match=r"image has 2 channels \(0 a, 1 b\); choose acquisition\.channel: 0"):
+            take_image(array, ImageChoice(), "image", "b")

@@ -8,7 +8,8 @@ from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...config.base import KindSettings, Settings
 from ...config.entries import array_field
 from ...config.source import AnySource, LengthSource, NumberSource
-from ...config.value_types import LengthOrAuto, Views
+from ...config.value_types import Label, LengthOrAuto, Views
+from ...io.image_axes import ImageChoice
 from .network.config import ShapeNetwork, ShapePredict, ShapeTrain
 
 
@@ -122,6 +123,20 @@ class ShapeAcquisition(Settings):
         ge=1,
         description="Number of pixels below which a label, or a part of a cell that touches no other, is left out.",
     )
+    channel: Label | None = Field(
+        None,
+        description="Channel of the images, by number or name; of colour images red, green or blue.",
+        examples=[0],
+    )
+    plane: Label | None = Field(
+        None,
+        description="Plane that the masks show, of images that are stacks along z: its number, or middle.",
+        examples=["middle"],
+    )
+    position: Label | None = Field(
+        None, description="Position of the stage in image files of several, by number or name.", examples=[0]
+    )
+    time: Label | None = Field(None, description="Time point of image files of several, by number.", examples=[0])
     cells: Views = Field(
         "all",
         description="Cells to use: all, a slice such as '::2', or a list of indices. Cells of one label image are "
@@ -152,9 +167,14 @@ class ShapeAcquisition(Settings):
     )
     colour: Literal["refuse", "mean"] = Field(
         "refuse",
-        description="Treatment of RGB images: refuse them, or use the mean of the channels. An image with equal "
-        "channels is read as grey.",
+        description="Treatment of RGB images of which no channel is chosen: refuse them, or use the mean of the "
+        "channels. An image with equal channels is read as grey.",
     )
+
+    @property
+    def choice(self) -> ImageChoice:
+        """Part of an image file to use."""
+        return ImageChoice(self.position, self.channel, self.time, self.plane)
 
 
 class ShapeVolume(Settings):

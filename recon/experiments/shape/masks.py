@@ -19,11 +19,11 @@ from .config import ShapeAcquisition
 
 MaskKind = Literal["share", "labels", "nested"]
 _BYTE = 255.0
-_EDGE_REACH = 2
-"""[pixel] Width of the grey edge of a mask."""
 _EXTREME = 0.1
 """Distance from 0 or from the largest number, relative to it, within which a pixel is outside or inside."""
 _MOSTLY = 0.8
+_STEP = 0.05
+"""Difference of levels, relative to the highest, within which two plateaus of a soft mask are one."""
 _MOST_NESTED = 300
 """Number of plateaus beyond which they are labels without further tests."""
 _PLATEAU_SHARE = 0.3
@@ -46,7 +46,13 @@ class Mask:
 
 
 def interpret_mask(
-    values: np.ndarray, image: np.ndarray | None, settings: ShapeAcquisition, where: str, largest: float | None
+    values: np.ndarray,
+    image: np.ndarray | None,
+    settings: ShapeAcquisition,
+    where: str,
+    largest: float | None,
+    *,
+    has_labels: bool = False,
 ) -> Mask:
     """Interpret the numbers of a mask.
 
@@ -56,6 +62,7 @@ def interpret_mask(
         settings: Section of the config.
         where: File of the mask, for messages.
         largest: Maximum of the data type; None for floating point.
+        has_labels: Whether the name of the file is that of a label image.
 
     Raises:
         DataError: If the mask seems to be inverted, or its numbers may mean several things, or none is that of the
@@ -67,7 +74,9 @@ def interpret_mask(
         message = f"its smallest number is {values.min():g}"
         remedy = f"if that means outside, set acquisition.outside: {exact(values.min())}; no other may be negative"
         raise DataError(Diagnostic(where, message, remedy))
-    kind = classify(values, largest) if settings.mask_values == "auto" else settings.mask_values
+    kind: str = settings.mask_values
+    if kind == "auto":
+        kind = "labels" if has_labels and _are_labels(values) else classify(values, largest)
     if settings.outside == "auto" and image is not None:
         _require_outside(values, image, kind == "share", where)
     if kind == "nested":
@@ -76,8 +85,15 @@ def interpret_mask(
         return Mask((values > 0).astype(np.float32), np.rint(values).astype(np.int64))
     share = (values > 0).astype(np.float32) if kind == "any" else normalise_mask(values)
     levels = np.unique(values[values > 0])
-    is_number = len(levels) == 1 and float(levels[0]).is_integer() and not _is_plain(float(levels[0]), largest)
+    is_number = len(levels) == 1 and float(levels[0]).is_integer()
+    is_number = is_number and (has_labels or not _is_plain(float(levels[0]), largest))
     return Mask(share, None, int(levels[0]) if is_number else 0)
+
+
+def _are_labels(values: np.ndarray) -> bool:
+    """Whether there are several whole numbers beside 0."""
+    is_whole = values.dtype.kind != "f" or np.array_equal(values, np.round(values))
+    return bool(is_whole and len(np.unique(values[values > 0])) > 1)
 
 
 def _is_plain(level: float, largest: float | None) -> bool:
@@ -103,9 +119,9 @@ def classify(values: np.ndarray, largest: float | None) -> MaskKind:
         return "share"
     top = float(levels[-1])
     is_full = top == (largest if largest is not None else _BYTE)
-    if is_full and _is_bimodal(values, top):
-        return "share"
     flat = _flat(values)
+    if is_full and _is_lossy(values, flat, top):
+        return "share"
     plateaus = np.unique(values[flat])
     if len(plateaus) < 2:
         return "share" if is_full or _edges_adhere(values, plateaus, top) else "labels"
@@ -115,11 +131,12 @@ def classify(values: np.ndarray, largest: float | None) -> MaskKind:
     return "nested" if (flat & between).sum() > _PLATEAU_SHARE * between.sum() else "share"
 
 
-def _is_bimodal(values: np.ndarray, top: float) -> bool:
-    """Whether few pixels lie between outside and inside, as in a mask after a lossy compression."""
-    inside = values[values > 0]
-    extreme = (inside < _EXTREME * top) | (inside > (1 - _EXTREME) * top)
-    return bool((inside > (1 - _EXTREME) * top).any() and extreme.mean() > _MOSTLY and len(np.unique(inside)) > 2)
+def _is_lossy(values: np.ndarray, flat: Bool[np.ndarray, "y x"], top: float) -> bool:
+    """Whether most pixels lie close to 0 or to the top, and the low ones on no plateaus, as after a compression."""
+    low, high = (values > 0) & (values < _EXTREME * top), values > (1 - _EXTREME) * top
+    if (low | high).sum() < _MOSTLY * (values > 0).sum():
+        return False
+    return bool((flat & low).sum() < 0.5 * low.sum())
 
 
 def _flat(values: np.ndarray) -> Bool[np.ndarray, "y x"]:
@@ -131,13 +148,13 @@ def _flat(values: np.ndarray) -> Bool[np.ndarray, "y x"]:
 
 
 def _edges_adhere(values: np.ndarray, plateaus: np.ndarray, top: float) -> bool:
-    """Whether all levels but the highest are a thin edge of it."""
+    """Whether all levels but the highest are edges of it: none lies apart."""
     from scipy import ndimage
 
     if len(plateaus) and float(plateaus[0]) != top:
         return False
-    near = ndimage.binary_dilation(values == top, np.ones((3, 3)), _EDGE_REACH)
-    return not ((values > 0) & ~near).any()
+    pieces, count = ndimage.label(values > 0, np.ones((3, 3)))
+    return bool(len(np.unique(pieces[values == top])) == count)
 
 
 def _encloses(values: np.ndarray, plateaus: np.ndarray) -> bool:
@@ -145,7 +162,7 @@ def _encloses(values: np.ndarray, plateaus: np.ndarray) -> bool:
     from scipy import ndimage
 
     return not any(
-        (ndimage.binary_dilation(values >= level, np.ones((3, 3))) & (values < low)).any()
+        (ndimage.binary_dilation(values >= level, np.ones((3, 3))) & (values < low - _STEP * plateaus[-1])).any()
         for low, level in pairwise(plateaus)
     ) and not _touches_outside(values, float(plateaus[-1]))
 
@@ -210,7 +227,7 @@ def _require_outside(values: np.ndarray, image: np.ndarray, is_share: bool, wher
     share = "the whole border" if held == 1 else f"{100 * held:.0f} % of the border"
     light = f"the picture is brighter outside it ({outer:.3g}) than inside ({inner:.3g})"
     message = f"{level:g} in the mask holds {share} of the image" + (f", and {light}" if outer > inner else "")
-    message += ": is it inverted?" if is_share else ": is that the outside?"
+    message += ": it seems inverted" if is_share else ": it seems to be the outside"
     remedy = f"set acquisition.outside: {exact(level)} if {level:g} means outside, 0 if it does not"
     raise DataError(Diagnostic(where, message, remedy))
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from .config import ShapeAcquisition
 from .cut_out import cut_out, list_cells
 from .labels import CellNotes, list_some, note_sentences
 from .masks import interpret_mask
-from .section_files import FolderImage, SectionFile, Sections, open_sections, read_file
+from .section_files import SectionFile, Sections, open_sections, read_file
+from .section_images import FolderImage
 
 _log = logging.getLogger(__name__)
 _SIZE_TOLERANCE = 0.01
@@ -38,12 +39,16 @@ class _FolderNotes:
         steps: Sections whose metadata have a distance between planes that is not their pixel.
         unequal: Files of one cell with different pixel sizes.
         contents: Hash of each mask and of its image, by file.
+        remarks: Files by what is to be said of them.
+        empty: Masks of label images without a cell.
     """
 
     cells: CellNotes = field(default_factory=CellNotes)
     steps: list[str] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
     contents: dict[str, tuple[int, int]] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
 
     def sentences(self, smallest: int) -> list[str]:
         """Warnings for the log."""
@@ -53,6 +58,9 @@ class _FolderNotes:
         masks, images = ({pair[i] for pair in self.contents.values()} for i in (0, 1))
         if len(self.contents) > 1 and len(masks) == 1 and len(images) > 1:
             sentences.append(f"all {len(self.contents)} masks are the same, and their images differ")
+        if self.empty:
+            many = "1 mask holds" if len(self.empty) == 1 else f"{len(self.empty)} masks hold"
+            sentences.append(f"{many} no cell, and is left out: {list_some(self.empty)}")
         return sentences
 
 
@@ -80,6 +88,8 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
                 crops[number] = _read_crops(settings, sections, files[number], voxel, notes)
             except DataError as error:
                 faults += error.faults
+    for remark, names in notes.remarks.items():
+        _log.info("%s: %s", remark, list_some(names))
     if notes.steps:
         _log.info(
             "the pixel goes for z too: the distance between planes says nothing of one section (%s)",
@@ -87,8 +97,16 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
         )
     every = [crop for own in crops.values() for crop in own]
     selected = every if pairs is None else [crops[file][cell] for file, cell in pairs if file in crops]
+    if any(crop.is_labelled for crop in selected):  # Of label images, some may well be empty.
+        notes.empty += [crop.where for crop in selected if not crop.mask.any()]
+        selected = [crop for crop in selected if crop.mask.any()]
+    if not selected and not faults:
+        raise DataError(Diagnostic(str(path), "no mask holds a cell", "draw one, or check acquisition.outside"))
     places = {"mask": str(path), "images": str(path)}
     warnings = notes.sentences(settings.smallest)
+    if sections.unmasked:
+        many = "1 image has" if len(sections.unmasked) == 1 else f"{len(sections.unmasked)} images have"
+        warnings.append(f"{many} no mask, and is left out: {list_some(sections.unmasked)}")
     return LoadedCells(selected, settings.size, settings.several, {}, places, faults, warnings)
 
 
@@ -96,9 +114,12 @@ def _count_cells(settings: ShapeAcquisition, sections: Sections, file: SectionFi
     """Count the cells of a mask; 1 if it cannot be read, so that the selection can leave it out."""
     name = file.parts["mask"]
     try:
-        image = read_file(sections, name)
-        values = _checked_array(image.values, "mask", sections.place(name), settings)
-        mask = interpret_mask(values, None, settings, sections.place(name), image.largest)
+        image = read_file(sections, name, "mask", settings)
+        _require_shape(image.values, "mask", sections.place(name))
+        place = sections.place(name)
+        mask = interpret_mask(image.values, None, settings, place, image.largest, has_labels=file.has_labels)
+        if file.has_labels and not mask.share.any():
+            return 0
         cells = list_cells(mask, settings, is_cluster(file.label), sections.place(name))
     except DataError:
         return 1
@@ -118,18 +139,24 @@ def _read_crops(
         DataError: If its files do not fit one another, or are no images.
     """
     where = {part: sections.place(name) for part, name in file.parts.items()}
-    images = {part: read_file(sections, name) for part, name in file.parts.items()}
-    images = {
-        part: replace(image, values=_checked_array(image.values, part, where[part], settings))
-        for part, image in images.items()
-    }
+    images = {part: read_file(sections, name, part, settings) for part, name in file.parts.items()}
+    for part, read in images.items():
+        _require_shape(read.values, part, where[part])
+        for remark in read.remarks:
+            notes.remarks.setdefault(remark, []).append(file.parts[part])
     faults = [fault for part, image in images.items() for fault in _value_faults(image.values, part, where[part])]
     faults += _size_faults(images, where)
     if faults:
         raise DataError(*faults)
     image, volume = images["image"], images.get("obj")
-    mask = interpret_mask(images["mask"].values, image.values, settings, where["mask"], images["mask"].largest)
-    notes.contents[file.name] = (hash(images["mask"].values.tobytes()), hash(image.values.tobytes()))
+    values = images["mask"].values
+    mask = interpret_mask(
+        values, image.values, settings, where["mask"], images["mask"].largest, has_labels=file.has_labels
+    )
+    if file.has_labels and not mask.share.any():
+        notes.empty.append(file.parts["mask"])
+        return []
+    notes.contents[file.name] = (hash(values.tobytes()), hash(image.values.tobytes()))
     crop = CellCrop(
         file.name,
         file.label,
@@ -159,46 +186,21 @@ def _size_faults(images: Mapping[str, FolderImage], where: Mapping[str, str]) ->
     return faults
 
 
-def _checked_array(values: np.ndarray, part: str, where: str, settings: ShapeAcquisition) -> np.ndarray:
-    """Return an image (y, x), or a volume (z, y, x).
+def _require_shape(values: np.ndarray, part: str, where: str) -> None:
+    """Refuse what is neither an image (y, x), nor a volume (z, y, x).
 
     Raises:
         DataError: If it is neither.
     """
-    values = np.squeeze(values)
     if values.dtype.kind not in "biuf":
-        raise DataError(
-            Diagnostic(where, f"holds {values.dtype}; expected real numbers", "export it as plain grey values")
-        )
-    in_colour = values.ndim == 3 and values.shape[2] in (3, 4) and min(values.shape[:2]) > 4
-    if part == "obj":
-        if values.ndim == 3 and not in_colour:
-            return values
+        message = f"holds {values.dtype}; expected real numbers"
+        raise DataError(Diagnostic(where, message, "export it as plain grey values"))
+    if part == "obj" and values.ndim != 3:
         message = f"has the shape {values.shape}; a volume (z, y, x) is expected"
         raise DataError(Diagnostic(where, message, "a stack of slices has as many pages as slices"))
-    if in_colour:
-        return _to_grey(values, where, settings)
-    if values.ndim != 2 or min(values.shape) < SMALLEST:
+    if part != "obj" and min(values.shape) < SMALLEST:
         message = f"has the shape {values.shape}; an image (y, x) of at least {SMALLEST} pixels is expected"
         raise DataError(Diagnostic(where, message, "give the section at z = 0, one image a file"))
-    return values
-
-
-def _to_grey(values: np.ndarray, where: str, settings: ShapeAcquisition) -> np.ndarray:
-    """Return one of equal channels, or the mean of different ones where ``acquisition.colour`` allows it.
-
-    Raises:
-        DataError: If the channels differ, and no mean is asked for.
-    """
-    if (values[..., :1] == values[..., :3]).all():
-        _log.info("%s: in colour, of which all channels are alike: taken as grey", where)
-        return np.asarray(values[..., 0])
-    if settings.colour == "refuse":
-        message = f"is in colour: its shape is {values.shape}"
-        raise DataError(Diagnostic(where, message, "save one channel as grey values, or set acquisition.colour: mean"))
-    _log.info("%s: in colour; the mean of its channels is taken", where)
-    mean = values[..., :3].mean(axis=2)  # In the data type of the channels: whole numbers stay whole.
-    return np.asarray((mean.round() if values.dtype.kind in "iu" else mean).astype(values.dtype))
 
 
 def _value_faults(values: np.ndarray, part: str, where: str) -> list[Diagnostic]:

@@ -86,7 +86,7 @@ def _read_entries(settings: ShapeAcquisition, path: Path, entries: list[int] | N
         return {"cell": entries}
 
     names = {entry.name: getattr(settings, entry.name) for entry in SCHEMA}
-    acquisition, faults = read_all(path, SCHEMA, names, "shape", select)
+    acquisition, faults = read_all(path, SCHEMA, names, "shape", select, choice=settings.choice)
     if not faults and acquisition.truth is not None:
         shape = (sizes["cell"], *acquisition["images"].shape[1:])
         faults = truth_faults(acquisition.truth, shape, _voxel(acquisition), str(path))

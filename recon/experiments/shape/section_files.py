@@ -2,31 +2,36 @@
 
     cells/image/discocyte_01.tif  cells/mask/discocyte_01.tif  cells/obj/discocyte_01.tif
 
-They may lie in ``train/`` and ``test/`` trees, or in a zip archive of any of these. Files are PNG, TIFF or NPY. The
-class of a cell is the text before the number in its name.
+They may lie in ``train/`` and ``test/`` trees, or in a zip archive of any of these. Files are TIFF, PNG, JPEG, BMP or
+NPY. The class of a cell is the text before the number in its name.
+
+Masks of segmentation programs may also lie beside their images, or in a folder of masks below them, under the names
+that these programs give: ``plate_cp_masks.png`` of cellpose for ``plate.tif``, ``Count Masks of plate.tif`` of Fiji.
 """
 
-import io
 import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import numpy as np
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...errors import DataError, Diagnostic
 from ...io.guard import guard
-from ...io.image_stack import read_image
 from ...io.tiff import natural_order
+from .config import ShapeAcquisition
+from .section_images import FolderImage, decode_image
+from .section_names import Key, in_section_folder, match_files
 
-EXTENSIONS = (".tif", ".tiff", ".png", ".npy")
-VOLUME_FOLDERS = ("obj", "objs", "object", "objects")
-"""Names of folders of volumes."""
-_PARTS = {"image": ("image", "images"), "mask": ("mask", "masks"), "obj": VOLUME_FOLDERS}
+EXTENSIONS = (".tif", ".tiff", ".png", ".npy", ".jpg", ".jpeg", ".bmp", ".gif")
+_SIZES = {"image": "pixel", "mask": "pixel", "obj": "voxel"}
+_REMEDY_PICKLE = (
+    "save its masks as an image: in cellpose, File > Save masks as PNG/tif, or --save_tif on its command line; if you "
+    "trust the file, in Python: masks = numpy.load('{name}', allow_pickle=True).item()['masks']; "
+    "tifffile.imwrite('{stem}_cp_masks.tif', masks)"
+)
 _PLAIN = (
     "image",
     "img",
@@ -51,16 +56,18 @@ _NUMBER = re.compile(r"[\s_.-]*+(?:\(?\d++\)?[a-z]?[\s_.-]*+)*+$")
 
 @dataclass(frozen=True)
 class SectionFile:
-    """Files of one cell.
+    """Files of one cell, or of one image with many.
 
     Args:
         name: Name of the cell, after that of its tree if there are several: ``train/discocyte_01``, or
             ``a/train/discocyte_01`` beside ``b/train/discocyte_01``.
         parts: Paths of the files by ``image``, ``mask``, ``obj``.
+        has_labels: Whether the name of the mask is that of a label image.
     """
 
     name: str
     parts: Mapping[str, str]
+    has_labels: bool = False
 
     @property
     def label(self) -> str:
@@ -76,34 +83,17 @@ class Sections:
         path: The folder or the archive.
         files: Files of each cell, in the order of the names.
         read: Function that returns the bytes of a file.
+        unmasked: Images without a mask among others that have one by the name of a program.
     """
 
     path: Path
     files: Sequence[SectionFile]
     read: Callable[[str], bytes]
+    unmasked: Sequence[str] = ()
 
     def place(self, name: str) -> str:
         """Return the place of a file, for messages."""
         return str(self.path / name) if self.path.is_dir() else f"{self.path}:{name}"
-
-
-@dataclass(frozen=True)
-class FolderImage:
-    """Image or volume as it is stored in its file.
-
-    Args:
-        values: Numbers of any type.
-        voxel: [m] Size of a voxel (z, y, x), with NaN for an unknown z; empty if all are unknown.
-    """
-
-    values: np.ndarray
-    voxel: tuple[float, ...] = field(default=())
-
-    @property
-    def largest(self) -> float | None:
-        """Largest number of the integer type; None for floating point."""
-        dtype = self.values.dtype
-        return 1.0 if dtype.kind == "b" else float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
 
 
 def class_of(name: str) -> str:
@@ -122,13 +112,16 @@ def class_of(name: str) -> str:
 
 
 def is_sections(path: Path) -> bool:
-    """Whether a folder or a zip archive has an ``image`` beside a ``mask`` folder, or only one of them."""
+    """Whether a folder or a zip archive holds sections: folders of images or masks, or masks beside their images."""
     try:
         with guard(path):
             names = list(_names(path))
     except DataError:
         return False
-    return any(_part(PurePosixPath(name)) for name in names)
+    if any(in_section_folder(name) for name in names):
+        return True
+    cells = match_files(names).cells
+    return any("image" in parts and ("mask" in parts or "pickle" in parts) for parts in cells.values())
 
 
 @contextmanager
@@ -140,27 +133,27 @@ def open_sections(path: Path) -> Iterator[Sections]:
     """
     with ExitStack() as stack:
         with guard(path):
-            files = _group_by_cell(path, sorted(_names(path), key=natural_order))
+            files, unmasked = _group_by_cell(path, sorted(_names(path), key=natural_order))
             archive = None if path.is_dir() else stack.enter_context(zipfile.ZipFile(path))
-        yield Sections(path, files, archive.read if archive is not None else lambda name: (path / name).read_bytes())
+        read = archive.read if archive is not None else lambda name: (path / name).read_bytes()
+        yield Sections(path, files, read, unmasked)
 
 
-def read_file(sections: Sections, name: str) -> FolderImage:
+def read_file(sections: Sections, name: str, part: str, settings: ShapeAcquisition) -> FolderImage:
     """Read one image or volume.
 
-    Raises:
-        DataError: If the file is damaged.
-    """
-    with guard(sections.place(name)):
-        data, extension = io.BytesIO(sections.read(name)), PurePosixPath(name).suffix.lower()
-        if extension == ".npy":
-            return FolderImage(np.load(data, allow_pickle=False))
-        if extension == ".png":
-            import imageio.v3 as imageio
+    Args:
+        sections: Folder or archive of the file.
+        name: Path of the file.
+        part: ``image``, ``mask`` or ``obj``.
+        settings: Section of the config, which chooses channel, plane, position and time.
 
-            return FolderImage(np.asarray(imageio.imread(data, extension=".png")))
-        values, metadata = read_image(data, place=sections.place(name))
-        return FolderImage(values, metadata.size if metadata.has_pixel_size else ())
+    Raises:
+        DataError: If the file is damaged, or holds several images of which none is chosen.
+    """
+    place = sections.place(name)
+    with guard(place):
+        return decode_image(sections.read(name), PurePosixPath(name).suffix.lower(), place, part, settings)
 
 
 def describe_folder(path: Path) -> list[str] | None:
@@ -173,22 +166,32 @@ def describe_folder(path: Path) -> list[str] | None:
         return None
     with open_sections(path) as sections:
         counts = Counter(file.label or "no class in the name" for file in sections.files)
-        lines = [f"{path}: sections of {len(sections.files)} cells, for the kind shape"]
+        labelled = any(file.has_labels for file in sections.files)
+        total, content = len(sections.files), "label image" if labelled else "cell"
+        lines = [f"{path}: sections of {total} {content}{'s' * (total > 1)}, for the kind shape"]
         lines += [f"  {count} of {label}" for label, count in sorted(counts.items())]
         for part, name in sections.files[0].parts.items():
-            image = read_file(sections, name)
-            size = f", voxel {' x '.join(f'{1e9 * v:.4g}' for v in image.voxel)} nm" if image.voxel else ""
-            lines.append(f"  {name}: {part}, {' x '.join(map(str, image.values.shape))} {image.values.dtype}{size}")
+            lines += _describe_file(sections, name, part)
     return lines
+
+
+def _describe_file(sections: Sections, name: str, part: str) -> list[str]:
+    try:
+        image = read_file(sections, name, part, ShapeAcquisition())
+    except DataError as error:  # A choice is still to be made.
+        return [f"  {name}: {part}, {fault.message}; {fault.remedy}" for fault in error.faults]
+    known = image.voxel if part == "obj" else image.voxel[1:]
+    size = f", {_SIZES[part]} {' x '.join(f'{1e9 * v:.4g}' for v in known)} nm" if known else ""
+    return [f"  {name}: {part}, {' x '.join(map(str, image.values.shape))} {image.values.dtype}{size}"]
 
 
 def _names(path: Path) -> Iterator[str]:
     """Yield the paths of all images below a folder or in an archive."""
     if path.is_dir():
         # No deeper than train/image/file: a search through a home folder would take long.
-        files = (f for depth in ("*/*", "*/*/*", "*/*/*/*") for f in path.glob(depth) if f.is_file())
+        files = (f for depth in ("*", "*/*", "*/*/*", "*/*/*/*") for f in path.glob(depth) if f.is_file())
         yield from (f.relative_to(path).as_posix() for f in files if _readable(f.name))
-    elif path.is_file() and zipfile.is_zipfile(path):
+    elif path.is_file() and path.suffix.lower() != ".npz" and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             yield from (n for n in archive.namelist() if _readable(PurePosixPath(n).name) and "__MACOSX" not in n)
 
@@ -197,47 +200,46 @@ def _readable(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
 
 
-def _part(path: PurePosixPath) -> str:
-    """Return ``image``, ``mask`` or ``obj`` by the folder of a file; empty for other folders."""
-    folder = path.parent.name.lower()
-    return next((part for part, words in _PARTS.items() if folder in words), "")
-
-
-def _group_by_cell(path: Path, names: Sequence[str]) -> list[SectionFile]:
-    """Group the files of each cell.
+def _group_by_cell(path: Path, names: Sequence[str]) -> tuple[list[SectionFile], list[str]]:
+    """Group the files of each cell; list the images that a program left without a mask.
 
     Raises:
         DataError: With every file that lacks its partner, or has two.
     """
-    cells: dict[tuple[str, str], dict[str, str]] = {}
-    faults = []
-    for name in names:
-        place = PurePosixPath(name)
-        part = _part(place)
-        if not part:
-            continue
-        stem = re.sub(r"\.ome$", "", place.stem)
-        parts = cells.setdefault((place.parent.parent.as_posix(), stem), {})
-        if part in parts:
-            message = f"two files are the {part} of {stem!r}: this one and {parts[part]}"
-            faults.append(Diagnostic(f"{path}:{name}", message, "keep one of them"))
-        parts.setdefault(part, name)
-    faults += _missing_parts(path, cells)
+    sections = match_files(names)
+    faults = [
+        Diagnostic(f"{path}:{name}", f"two files are the {part} of {stem!r}: this one and {other}", "keep one of them")
+        for part, stem, name, other in sections.doubled
+    ]
+    faults += _missing_parts(path, sections.cells)
     if faults:
         raise DataError(*_limit(path, faults))
-    if not cells:
+    if not sections.cells:
         raise DataError(Diagnostic(str(path), "holds no images", "put PNG, TIFF or NPY files into image and mask"))
-    prefixes = tree_prefixes({tree for tree, _ in cells})
-    return [SectionFile((prefixes[tree] / stem).as_posix(), parts) for (tree, stem), parts in cells.items()]
+    prefixes = tree_prefixes({tree for tree, _ in sections.cells})
+    files = [
+        SectionFile(
+            (prefixes[tree] / stem).as_posix(),
+            {part: name for part, name in parts.items() if part != "pickle"},
+            (tree, stem) in sections.labelled,
+        )
+        for (tree, stem), parts in sections.cells.items()
+    ]
+    return files, sections.unmasked
 
 
-def _missing_parts(path: Path, cells: Mapping[tuple[str, str], Mapping[str, str]]) -> list[Diagnostic]:
+def _missing_parts(path: Path, cells: Mapping[Key, Mapping[str, str]]) -> list[Diagnostic]:
     """List a fault for each cell that lacks its image, its mask, or, if others have one, its volume."""
     faults = []
     have_volumes = any("obj" in parts for parts in cells.values())
     for (_, stem), parts in cells.items():
         missing = [p for p in ("image", "mask", *(["obj"] if have_volumes else [])) if p not in parts]
-        if missing:
+        if missing == ["mask"] and "pickle" in parts:
+            name = parts["pickle"]
+            message = "is a file of cellpose's window, which could run code when it is opened, and no mask is beside it"
+            remedy = _REMEDY_PICKLE.format(stem=str((path / name).with_name(stem)), name=path / name)
+            faults.append(Diagnostic(f"{path}:{name}", message, remedy))
+        elif missing:
             message = f"{stem!r} has no {' and no '.join(missing)} of this name"
             remedy = "files of one cell have one name in image, mask and obj: add it, or take this one away"
             faults.append(Diagnostic(f"{path}:{next(iter(parts.values()))}", message, remedy))

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from ...errors import DataError, Diagnostic
 from ...io.tiff import natural_order
 from ...io.volume_folder import stem_of
-from .section_files import VOLUME_FOLDERS, is_sections, tree_prefixes
+from .section_files import is_sections, tree_prefixes
+from .section_names import VOLUME_FOLDERS
 
 
 @contextmanager

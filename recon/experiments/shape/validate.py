@@ -44,7 +44,7 @@ def crop_faults(crop: CellCrop, several: str) -> list[Diagnostic]:
         return [
             Diagnostic(crop.where, "the mask is empty: no pixel is above half", "draw it anew, or take the cell away")
         ]
-    if inside.sum() < SMALLEST:
+    if inside.sum() < SMALLEST and not crop.is_labelled:
         return [Diagnostic(crop.where, f"the mask has {int(inside.sum())} pixels, which is no cell", "draw it anew")]
     if inside.all():
         return [Diagnostic(crop.where, "the mask is full: nothing lies outside the cell", "0 must mean outside")]
