@@ -81,7 +81,7 @@ def test_nothing_is_validated_by_assert() -> None:
 
 def test_the_dependencies_are_those_that_are_imported() -> None:
     """No dependency is declared for nothing, and none is used undeclared."""
-    names = {"PyYAML": "yaml", "scikit-image": "skimage"}
+    names = {"PyYAML": "yaml", "pillow": "PIL", "scikit-image": "skimage"}
     declared = {text.split(">")[0].split("[")[0] for text in PYPROJECT["project"]["dependencies"]}
     imported = set()
     for path in MODULES:
