@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 register_metrics(METRICS)
 
-EMPTY_RATIO = 0.999
-"""Fitted residual, over that of an empty box, from which a result explains nothing."""
+EMPTY_RATIO = 0.995
+"""Residual, over that of an empty box, from which a result explains nothing."""
 NOTHING = (
     "it explains nothing of the images: look at the order of the views, the directions of their light and the units"
 )
@@ -86,7 +86,7 @@ class CellExperiment(Experiment):
         outcome = fit_field(likelihood, context, self.compare_with_truth)
         if outcome.numbers["residual_over_empty"] >= EMPTY_RATIO:
             value = outcome.numbers["residual_over_empty"]
-            return replace(outcome, gate=Gate("fitted residual over that of an empty box", value, EMPTY_RATIO, NOTHING))
+            return replace(outcome, gate=Gate("residual over that of an empty box", value, EMPTY_RATIO, NOTHING))
         residual = outcome.numbers.get("residual_withheld", outcome.numbers["residual_fitted"])
         if context.config.physics.absorption or residual < POOR_RESIDUAL:
             return outcome

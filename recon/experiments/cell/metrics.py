@@ -81,10 +81,11 @@ METRICS = (
     ),
     Metric(
         "residual_over_empty",
-        "Fitted residual over that of an empty box",
+        "Residual over that of an empty box",
         "",
         "lower",
-        "The same for some fitted views, over the residual of an empty box in these views: 1 explains nothing of them.",
+        "Residual of withheld views, or of fitted ones where none is, over that of an empty box in the same views: "
+        "1 explains nothing of them.",
     ),
     Metric(
         "absorption_ratio",

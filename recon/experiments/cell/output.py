@@ -48,8 +48,8 @@ def write_result(
 def _residual_over_empty(
     forward_model: CellForwardModel, split: Split, values: Float[Array | np.ndarray, "k z y x"], nuisance: Nuisance
 ) -> float:
-    """Compute the residual of some fitted views, over that of an empty box in the same views."""
-    batch = forward_model.batch(_spread(split.fitted))
+    """Compute the residual of withheld views, or of fitted ones if none is, over that of an empty box."""
+    batch = forward_model.batch(_spread(split.withheld if len(split.withheld) else split.fitted))
     mean_loss = jax.jit(lambda contrast: jax.numpy.mean(forward_model.losses(contrast, nuisance, batch)))
     result, empty = (float(mean_loss(contrast)) for contrast in (values, np.zeros_like(values)))
     return float(np.sqrt(result / empty)) if empty > 0 else 1.0

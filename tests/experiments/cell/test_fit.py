@@ -102,19 +102,20 @@ def test_the_image_under_fitted_light_equals_the_prediction(scan: Path, whole: P
     assert np.std(bright * image - modelled) < 0.05 * np.std(modelled)
 
 
-def test_views_in_the_wrong_order_give_an_empty_box_and_exit_with_5(
+def test_a_fit_of_noise_explains_nothing_and_exits_with_5(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The linear guess is worse than nothing, and a short fit finds no contrast of the asked-for sign."""
-    with h5py.File(scan / "scan.h5") as made, h5py.File(tmp_path / "scan.h5", "w") as reversed_views:
+    """Of images without a specimen, an empty box explains as much as anything else."""
+    with h5py.File(scan / "scan.h5") as made, h5py.File(tmp_path / "scan.h5", "w") as noise:
         for name in ("measurement", "instrument"):
-            made.copy(name, reversed_views)
-        reversed_views.attrs.update(made.attrs)
-        reversed_views["measurement/images"][:] = made["measurement/images"][:][::-1]
+            made.copy(name, noise)
+        noise.attrs.update(made.attrs)
+        images = noise["measurement/images"]
+        images[:] = np.random.default_rng(0).poisson(20000, images.shape)
     words = ["fit", str(scan / "run.yaml"), str(tmp_path / "scan.h5"), "-o", str(tmp_path / "run")]
-    assert unflat_status([*words, "--set", "fit.steps=4", "--set", "fit.pyramid.levels=2"]) == 5
+    assert unflat_status([*words, "--set", "fit.steps=4"]) == 5
     assert "explains nothing of the images" in capsys.readouterr().err
-    assert numbers(tmp_path / "run")["residual_over_empty"] >= 0.999
+    assert numbers(tmp_path / "run")["residual_over_empty"] >= 0.995
 
 
 def test_a_diverging_fit_stops_and_names_its_learning_rate(scan: Path, tmp_path: Path) -> None:
