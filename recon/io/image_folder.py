@@ -1,8 +1,15 @@
-"""Folders of TIFF images, one view each, and of tables, as named arrays."""
+"""Folders of images, one view each or several, and of tables, as named arrays.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+The numbers in the names of the images are arrays too, if a pattern names them: with ``img_y{row}_x{column}.tif`` they
+stand at ``/name/row`` and ``/name/column``, and as the LED of each view at ``/led_row_col``.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +17,41 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic
 from .guard import guard
-from .image_stack import open_stack
-from .lazy_arrays import IMAGES, Index, LazyArray, take
+from .image_files import is_image, read_image_file, stack_files, without_members
+from .lazy_arrays import IMAGES, LazyArray
+from .name_pattern import NamePattern, Numbers, family, has_fields, missing_numbers, missing_of, with_fields
 from .text_table import open_table
 from .tiff import natural_order
 
-_IMAGES = (".tif", ".tiff")
 _TABLES = (".csv", ".txt", ".npy")
+_ROLES = {("row", "column"): "/led_row_col", ("row", "col"): "/led_row_col"}
+"""Paths of our own files for numbers in names that have a role by their names."""
 
 
 def open_folder(folder: Path, pattern: str = "") -> "Folder":
-    """Open a folder of images, one view each, in the order of the numbers in their names.
+    """Open a folder of images, in the order of the numbers in their names.
 
     Args:
         folder: The folder.
-        pattern: Pattern of the images' names (``image_*.tif``); every TIFF if empty.
+        pattern: Pattern of the images' names (``image_*.tif``, ``img_{row}_{column}.tif``); all images if empty.
 
     Raises:
-        DataError: If no image is there.
+        DataError: If no image is there, or the pattern is no pattern.
     """
     if not folder.is_dir():
         raise DataError(Diagnostic(str(folder), "there is no such folder", "check the name"))
     with guard(folder, "the folder"):
         entries = sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name))
-    tree = Folder(folder, tuple(entry.name for entry in entries if entry.is_file()), pattern)
-    if tree.array(IMAGES) is None:
-        problem = f"no file matches {pattern!r}" if pattern else "the folder holds no TIFF"
+    names = tuple(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    tree = Folder(folder, names, pattern)
+    if not tree.images:
+        problem = f"no file matches {pattern!r}" if pattern else "the folder holds no image"
         content = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
         message = f"{problem}; it holds {', '.join(content[:4]) or 'no file'}"
-        remedy = "name a folder of TIFFs or a pattern; a folder of subfolders needs the kind that reads it (--kind)"
+        remedy = (
+            "name a folder of TIFF, PNG, JPEG or BMP files, or a pattern; a folder of subfolders needs the kind that "
+            "reads it (--kind)"
+        )
         raise DataError(Diagnostic(str(folder), message, remedy))
     return tree
 
@@ -53,7 +66,7 @@ class Folder:
     Args:
         path: The folder.
         files: Names of its files, in natural order.
-        pattern: Pattern of the images' names; every TIFF if empty.
+        pattern: Pattern of the images' names; every image if empty.
         form: Format, for people.
     """
 
@@ -63,43 +76,128 @@ class Folder:
     form: str = "folder"
 
     def names(self) -> list[str]:
-        """List the stack of images, and every file that is an array by itself."""
-        single = [f"/{name}" for name in self.files if name.lower().endswith(_IMAGES + _TABLES)]
-        return [IMAGES, *single]
+        """List the stack of images with what belongs to it, and every file that is an array by itself."""
+        single = [f"/{name}" for name in self.files if is_image(name) or name.lower().endswith(_TABLES)]
+        return [*self._arrays, *single]
 
     def array(self, name: str) -> LazyArray | None:
-        """Return one file, or the stack of those that match a pattern."""
-        if name == IMAGES:
-            return self._stack([f for f in self.files if self._is_image(f)])
+        """Return one file, the stack of those that match a pattern, or the numbers in their names.
+
+        Raises:
+            DataError: If the images are of several kinds by their names, or a file is damaged.
+        """
+        if name == IMAGES and not self.pattern:
+            _require_one_kind(self.path, self.images)
+        if name in self._arrays:
+            return self._arrays[name]
         if name[1:] in self.files:
             return _read_file(self.path / name[1:])
-        return self._stack([f for f in self.files if fnmatch(f, name[1:])])
+        matching, _ = _matching(self.path, self.files, name[1:])
+        return stack_files(self.path, matching)[IMAGES] if matching else None
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
         """Return no attributes for the folder and its arrays; None for anything else."""
         return {} if name == "/" or self.array(name) is not None else None
 
-    def _is_image(self, name: str) -> bool:
-        return fnmatch(name, self.pattern) if self.pattern else name.lower().endswith(_IMAGES)
+    @cached_property
+    def images(self) -> list[str]:
+        """Names of the images, in the order of the views."""
+        return self._images[0]
 
-    def _stack(self, files: list[str]) -> LazyArray | None:
-        if not files:
-            return None
-        first = _read_file(self.path / files[0])
+    @cached_property
+    def _images(self) -> tuple[list[str], list[Numbers]]:
+        if self.pattern:
+            names, numbers = _matching(self.path, self.files, self.pattern)
+        else:
+            names, numbers = [name for name in self.files if is_image(name)], []
+        return (names, numbers) if numbers or not names else (without_members(self.path, names), [])
 
-        def fetch(index: tuple[Index, ...]) -> np.ndarray:
-            numbers = np.arange(len(files))[index[0]]
-            return np.stack([take(self._image(files[i], first.shape), index[1:]) for i in numbers])
+    @cached_property
+    def _arrays(self) -> dict[str, LazyArray]:
+        """The stack of images, what its first file gives beside it, and the numbers in the names."""
+        names, numbers = self._images
+        arrays = stack_files(self.path, names)
+        images = arrays[IMAGES]
+        arrays[IMAGES] = replace(images, remarks=(*images.remarks, *self._remarks(names, numbers)))
+        return arrays | (_named_numbers(NamePattern(self.pattern).fields, numbers) if numbers else {})
 
-        return LazyArray((len(files), *first.shape), first.dtype, fetch)
+    def _remarks(self, names: Sequence[str], numbers: Sequence[Numbers]) -> list[str]:
+        """Sentences about images that are missing, or left out."""
+        remarks = []
+        missing = missing_of(numbers) if numbers else missing_numbers(names)
+        if missing:
+            remarks.append(f"of the images {names[0]} to {names[-1]}, number {missing} is missing")
+        others = [name for name in self.files if is_image(name) and name not in names]
+        if numbers and others:
+            shown = ", ".join(others[:4]) + (", …" if len(others) > 4 else "")
+            remarks.append(f"{len(others)} images do not fit the pattern, and are not used: {shown}")
+        fields = NamePattern(self.pattern).fields if numbers else {}
+        for field, values in zip(fields, np.array(numbers).T, strict=True):
+            if len(values) > 2 and (values < 0).all():
+                remarks.append(f"every {field} is negative: a '-' between texts belongs into the pattern")
+        return remarks
 
-    def _image(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        image = _read_file(self.path / name).read()
-        if image.shape != shape:
-            message = f"the image has the shape {image.shape}; the first of the folder has {shape}"
-            remedy = "name the images that belong together by a pattern"
-            raise DataError(Diagnostic(str(self.path / name), message, remedy))
-        return image
+
+def _matching(folder: Path, files: Sequence[str], pattern: str) -> tuple[list[str], list[Numbers]]:
+    """Return the files that match a pattern, and the numbers that it names in them, by which they are sorted.
+
+    Raises:
+        DataError: If the pattern is no pattern, or the numbers of two names are equal or can be read in several ways.
+    """
+    if not has_fields(pattern):
+        return [name for name in files if fnmatch(name, pattern)], []
+    names = NamePattern(pattern)
+    place = str(folder / pattern)
+    if fault := names.faults():
+        raise DataError(
+            Diagnostic(place, f"{pattern!r} is no pattern: {fault}", "write it as 'img_y{row}_x{column}.tif'")
+        )
+    matched = sorted((numbers, name) for name in files if (numbers := names.match(name)) is not None)
+    for numbers, name in matched:
+        if np.isnan(numbers).any():
+            message = f"the numbers in {name!r} can be read in several ways"
+            raise DataError(Diagnostic(place, message, "write the texts between the numbers into the pattern"))
+    for (numbers, name), (others, other) in pairwise(matched):
+        if numbers == others:
+            message = f"{name!r} and {other!r} have the same numbers"
+            raise DataError(Diagnostic(place, message, "move one of them away, or name its other numbers too"))
+    return [name for _, name in matched], [numbers for numbers, _ in matched]
+
+
+def _named_numbers(fields: Mapping[str, str], numbers: Sequence[Numbers]) -> dict[str, LazyArray]:
+    """Present the numbers in the names as arrays: each by its name, and by its role."""
+    table = np.array(numbers, float)
+    names = list(fields)
+    arrays = {
+        f"/name/{name}": LazyArray.of(column, {"units": unit} if unit else {})
+        for (name, unit), column in zip(fields.items(), table.T, strict=True)
+    }
+    for roles, path in _ROLES.items():
+        if set(roles) <= set(names):
+            arrays[path] = LazyArray.of(table[:, [names.index(role) for role in roles]], origin="/name")
+    if fields.get("angle"):
+        arrays["/angle"] = replace(arrays["/name/angle"], origin="/name/angle")
+    return arrays
+
+
+def _require_one_kind(folder: Path, images: Sequence[str]) -> None:
+    """Refuse images whose names are of several kinds, beside those of a series: a dark frame is no view.
+
+    Raises:
+        DataError: With the kinds.
+    """
+    families = Counter(family(name) for name in images)
+    kinds = families.most_common()
+    if len(kinds) < 2 or kinds[0][1] < 2:
+        return
+    shown = ", ".join(f"{name} ({n})" for name, n in kinds[:6]) + (", …" if len(kinds) > 6 else "")
+    example = next(name for name in images if family(name) == kinds[0][0])
+    message = f"the names of its {len(images)} images are of {len(kinds)} kinds: {shown}"
+    remedy = (
+        f"name those to use by a pattern, '{folder / with_fields(example)}', or all of a format, "
+        f"'{folder / '*'}{Path(example).suffix}'"
+    )
+    raise DataError(Diagnostic(str(folder), message, remedy))
 
 
 def _read_file(path: Path) -> LazyArray:
@@ -109,5 +207,4 @@ def _read_file(path: Path) -> LazyArray:
             return LazyArray.of(np.asarray(np.load(path, allow_pickle=False)))
     if path.suffix.lower() in _TABLES:
         return open_table(path).whole()
-    with open_stack(path) as stack:
-        return LazyArray.of(stack.arrays[IMAGES].read())
+    return read_image_file(path)

@@ -20,7 +20,7 @@ from .guard import guard
 from .image_axes import ImageChoice, take_image
 from .lazy_arrays import IMAGES, PIXEL_SIZE, PLANE_Z, LazyArray, LazyArrays
 from .tiff import TiffMetadata, open_tiff
-from .tiff_series import ImageSeries, read_series, stack_positions
+from .tiff_series import ImageSeries, files_of_set, read_series, stack_positions
 
 _LARGEST_DISAGREEMENT = 0.02
 """Largest relative difference of two statements of one distance of planes."""
@@ -36,7 +36,9 @@ def open_stack(path: Path) -> Iterator[LazyArrays]:
     with ExitStack() as stack:
         with guard(path, "the TIFF"):
             tiff = stack.enter_context(open_tiff(path))
-            tree = LazyArrays(path, "OME-TIFF" if tiff.is_ome else "TIFF", *_arrays(tiff, path))
+            arrays, faults = _arrays(tiff, path)
+            form = "OME-TIFF" if tiff.is_ome else "TIFF"
+            tree = LazyArrays(path, form, arrays, {}, faults, files_of_set(tiff))
         yield tree
 
 
@@ -84,8 +86,8 @@ def open_images(source: Path | BytesIO, place: str) -> Iterator[tuple[LazyArray,
         yield array, series[0].metadata
 
 
-def _arrays(tiff: Any, path: Path) -> tuple[dict[str, LazyArray], dict[str, Any], dict[str, Diagnostic]]:
-    """Arrays of a file, its attributes (none), and the faults of arrays that cannot be used."""
+def _arrays(tiff: Any, path: Path) -> tuple[dict[str, LazyArray], dict[str, Diagnostic]]:
+    """Arrays of a file, and the faults of those that cannot be used."""
     series = read_series(tiff, str(path))
     images = stack_positions(series)
     arrays: dict[str, LazyArray] = {}
@@ -100,7 +102,7 @@ def _arrays(tiff: Any, path: Path) -> tuple[dict[str, LazyArray], dict[str, Any]
     sizes = {each.metadata.size[1:] for each in series if each.metadata.has_pixel_size}
     if len(sizes) == 1 and all(each.metadata.has_pixel_size for each in series):
         arrays[PIXEL_SIZE] = LazyArray.of(np.array(sizes.pop()), {"units": "m"})
-    return arrays, {}, faults
+    return arrays, faults
 
 
 def _mixture(place: str, series: Sequence[ImageSeries], remedy: str = "") -> Diagnostic:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError, Diagnostic
+from .name_pattern import as_wildcard
 
 _Identity = tuple[int, int]
 _inputs: ContextVar["list[_Input] | None"] = ContextVar("inputs", default=None)
@@ -34,7 +35,7 @@ class _Input:
         if self.path.exists():
             return _identity(self.path) == identity
         with suppress(ValueError, OSError):  # Not a pattern either.
-            return any(_identity(file) == identity for file in self.path.parent.glob(self.path.name))
+            return any(_identity(file) == identity for file in self.path.parent.glob(as_wildcard(self.path.name)))
         return False
 
 

@@ -132,6 +132,7 @@ class LazyArrays:
         arrays: Arrays by path.
         root_attributes: Attributes of the file as a whole.
         faults: Faults by the path of an array that is there and cannot be used.
+        files: Names of the files that are read, for a file that is one of a set.
     """
 
     path: Path
@@ -139,6 +140,7 @@ class LazyArrays:
     arrays: Mapping[str, LazyArray]
     root_attributes: Mapping[str, Any] = field(default_factory=dict)
     faults: Mapping[str, Diagnostic] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """List the paths of all arrays."""

@@ -18,8 +18,10 @@ from .image_stack import open_stack
 from .inputs import record_input
 from .lazy_arrays import ArrayTree
 from .matlab import open_matlab5
+from .name_pattern import has_fields
 from .nexus import NexusArrayTree
 from .npz import open_npy, open_npz
+from .picture import open_picture, picture_form
 from .scan_files import open_fio, open_spec
 from .text_table import TABLE, open_table
 
@@ -30,7 +32,8 @@ _READABLE = (
     "HDF5",
     "CXI",
     "TIFF and OME-TIFF",
-    "a folder of TIFFs",
+    "PNG, JPEG and BMP",
+    "a folder of images",
     "MATLAB",
     "NPZ",
     "NPY",
@@ -82,7 +85,7 @@ def _open_any(path: Path, readers: Sequence[Reader]) -> Iterator[ArrayTree]:
             yield tree
     elif path.is_dir():
         yield open_folder(path)
-    elif not path.exists() and set("*?[") & set(path.name):
+    elif not path.exists() and (set("*?[") & set(path.name) or has_fields(path.name)):
         yield open_folder(path.parent, path.name)
     else:
         form = _format(path, readers)
@@ -112,6 +115,7 @@ def _opener(form: str) -> Callable[[Path], AbstractContextManager[ArrayTree]]:
     """Return the function that opens files of a format, HDF5 excepted."""
     openers: dict[str, Callable[[Path], AbstractContextManager[ArrayTree]]] = {
         "TIFF": open_stack,
+        "picture": open_picture,
         "NPZ": open_npz,
         "NPY": open_npy,
         "MATLAB v5": open_matlab5,
@@ -134,6 +138,8 @@ def _format(path: Path, readers: Sequence[Reader]) -> str:
         return "MATLAB v7.3" if head.startswith(b"MATLAB 7.3") else "HDF5"
     if head[:4] in _TIFF:
         return "TIFF"
+    if picture_form(head):
+        return "picture"
     if head.startswith(b"PK\x03\x04") and path.suffix != ".zip":
         return "NPZ"
     if head.startswith(b"MATLAB 5.0"):

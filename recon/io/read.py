@@ -5,6 +5,7 @@ All faults are collected and reported together.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,8 +23,9 @@ from .guard import guard
 from .hdf5 import file_of
 from .hdf5_common import FORMAT_VERSION, ROOT_ATTRIBUTES, require_version
 from .image_axes import ImageChoice, choose_parts
-from .lazy_arrays import ArrayTree, Index
+from .lazy_arrays import IMAGES, ArrayTree, Index
 from .name_faults import missing_diagnostic
+from .name_pattern import has_fields
 from .open import Reader, open_tree
 from .resolve import ComplexSource, SourceMap, resolve
 from .resolved_array import ResolvedArray
@@ -81,7 +83,8 @@ def read_all(
         DataError: If the file cannot be opened at all.
         UnflatError: Errors of ``select``.
     """
-    with open_tree(Path(path), readers) as tree, SideFiles(Path(path)) as files:
+    path, sources = _named_images(Path(path), schema, sources)
+    with open_tree(path, readers) as tree, SideFiles(path) as files:
         _require_kind(tree, kind)
         resolved, faults, faulty = _resolve_all(tree, schema, sources, files)
         faulty |= {item.entry.name for item in resolved}
@@ -100,6 +103,18 @@ def read_all(
     masks = _find_mask(schema, arrays)
     arrays = {name: fill_masked(array, mask_for(array, masks)) for name, array in arrays.items()}
     return Acquisition(kind, arrays, str(path), truth, attributes, places, notes=_origins(matched)), faults
+
+
+def _named_images(path: Path, schema: Sequence[Entry], sources: SourceMap) -> tuple[Path, SourceMap]:
+    """Take a pattern of a folder's images that names numbers as part of the path: the numbers are arrays as well."""
+    for entry in schema:
+        source = sources.get(entry.name)
+        if entry.path != IMAGES or not isinstance(source, Source) or not path.is_dir():
+            continue
+        name = source.file or source.path.lstrip("/")
+        if has_fields(name):
+            return path / name, {**sources, entry.name: replace(source, path=IMAGES, file="")}
+    return path, sources
 
 
 def _log_remarks(resolved: Sequence[ResolvedArray]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .colours import COLOURS, grey_where_equal, without_alpha
 from .guard import COPY_AGAIN
 from .lazy_arrays import Index, LazyArray, take
 from .tiff import TiffMetadata, parse_ome_images, read_metadata
@@ -28,7 +29,6 @@ _AXES = {
     "M": "position",
 }
 """Names of tifffile's axes; all others are views."""
-_COLOURS = ("red", "green", "blue")
 _INTERLEAVED = 1
 """TIFF's PlanarConfiguration of pixels whose samples follow one another; separate planes may be views."""
 _ALPHA = (1, 2)
@@ -80,6 +80,15 @@ def read_series(tiff: Any, place: str) -> list[ImageSeries]:
     if tiff.is_ome:
         remarks.append("its OME-XML does not fit its pages, which are read without it")
     return [ImageSeries(replace(array, remarks=(*array.remarks, *remarks)), metadata) for array in main]
+
+
+def files_of_set(tiff: Any) -> tuple[str, ...]:
+    """Names of the files whose pages the series of an open TIFF hold; empty for a file that is no set."""
+    if not tiff.series or tiff.series[0].kind not in _GROUPED:
+        return ()
+    pages = (page for series in tiff.series for page in series if page is not None)
+    names = {str(page.parent.filehandle.name) for page in pages}
+    return tuple(sorted(names)) if len(names) > 1 else ()
 
 
 def stack_positions(series: Sequence[ImageSeries]) -> LazyArray | None:
@@ -139,15 +148,15 @@ def _series_array(tiff: Any, series: Any, place: str) -> LazyArray:
     """Return the images of one series, without axes of one sample, and without colour where there is none."""
     names = _axis_names(series.axes)
     labels: dict[str, tuple[str, ...]] = {}
-    if "S" in series.axes and series.shape[series.axes.index("S")] <= len(_COLOURS) + 1:
-        labels["channel"] = (*_COLOURS, "3")[: series.shape[series.axes.index("S")]]
+    if "S" in series.axes and series.shape[series.axes.index("S")] in (len(COLOURS), len(COLOURS) + 1):
+        labels["channel"] = (*COLOURS, "3")[: series.shape[series.axes.index("S")]]
     elif "C" in series.axes and (shown := _imagej_labels(tiff, series)):
         labels["channel"] = shown
     array = LazyArray(series.shape, series.dtype, _fetcher(tiff, series), {}, names, labels)
     for axis in [a for a, n in zip(names, series.shape, strict=True) if n == 1 and a not in ("y", "x")]:
         array = array.at(array.axes.index(axis), 0)
     array = _without_alpha(array, series)
-    return _grey(array, place) if "S" in series.axes and "channel" in array.axes else array
+    return grey_where_equal(array, place) if "S" in series.axes and "channel" in array.axes else array
 
 
 def _axis_names(axes: str) -> tuple[str, ...]:
@@ -177,16 +186,18 @@ def _fetcher(tiff: Any, series: Any) -> Any:
     shape = tuple(series.shape)
     page = series.keyframe.shape
     lead = shape[: len(shape) - len(page)]
+    in_this_file = series.kind not in _GROUPED or all(each is None or each.parent is tiff for each in series)
+    is_contiguous = in_this_file and series.dataoffset is not None
 
     @cache
     def whole() -> np.ndarray:
-        if series.dataoffset is not None and isinstance(tiff.filehandle.path, str) and tiff.filehandle.is_file:
+        if is_contiguous and tiff.filehandle.is_file:
             stored = tiff.filehandle.memmap_array(tiff.byteorder + series.dtype.char, shape, series.dataoffset)
             return np.asarray(stored)
         return np.asarray(series.asarray()).reshape(shape)
 
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        if not lead or shape[len(lead) :] != page or len(series) != int(np.prod(lead)) or series.dataoffset is not None:
+        if not lead or is_contiguous or shape[len(lead) :] != page or len(series) != int(np.prod(lead)):
             return np.array(take(whole(), index), series.dtype)
         chosen = [np.arange(n)[part] for n, part in zip(lead, index, strict=False)]
         keys = np.ravel_multi_index(np.ix_(*chosen), lead)
@@ -197,50 +208,11 @@ def _fetcher(tiff: Any, series: Any) -> Any:
 
 
 def _without_alpha(array: LazyArray, series: Any) -> LazyArray:
-    """Leave out an alpha channel."""
+    """Leave out an alpha channel, which follows the other samples of each pixel."""
     samples = [int(sample) for sample in series.keyframe.extrasamples or ()]
-    interleaved = int(series.keyframe.planarconfig) == _INTERLEAVED
-    if "S" not in series.axes or "channel" not in array.axes or not interleaved or not set(samples) & set(_ALPHA):
+    if "S" not in series.axes or "channel" not in array.axes or not samples or samples[-1] not in _ALPHA:
         return array
-    axis = array.axes.index("channel")
-    count = array.shape[axis] - 1
-    if samples[-1] not in _ALPHA or count < 1:
-        return array
-    inner = array.fetch
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        samples = np.arange(count)[index[axis]].tolist()
-        return inner((*index[:axis], samples, *index[axis + 1 :]))
-
-    remarks = (*array.remarks, "its alpha channel is not used")
-    shape = (*array.shape[:axis], count, *array.shape[axis + 1 :])
-    array = replace(array, shape=shape, fetch=fetch, remarks=remarks)
-    return array.at(axis, 0) if count == 1 else array
-
-
-def _grey(array: LazyArray, place: str) -> LazyArray:
-    """Take a picture whose colours are equal as grey, judged by its first image; others must agree when read."""
-    axis = array.axes.index("channel")
-    if array.shape[axis] != len(_COLOURS):
-        return array
-    first = array.fetch(tuple(slice(None) if a in ("y", "x", "channel") else slice(0, 1) for a in array.axes))
-    if not _equal_colours(first, axis):
-        return array
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        colours = array.fetch((*index[:axis], slice(None), *index[axis:]))
-        if not _equal_colours(colours, axis):
-            message = "the first image is grey, and a later one has colours"
-            raise DataError(Diagnostic(place, message, "write the images with one channel"))
-        return np.asarray(colours.take(0, axis))
-
-    axes, shape = array.axes[:axis] + array.axes[axis + 1 :], array.shape[:axis] + array.shape[axis + 1 :]
-    return replace(array, shape=shape, fetch=fetch, axes=axes)
-
-
-def _equal_colours(colours: np.ndarray, axis: int) -> bool:
-    first = colours.take([0], axis)
-    return bool((colours == first).all())
+    return without_alpha(array) if int(series.keyframe.planarconfig) == _INTERLEAVED else array
 
 
 def _main_pages(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> tuple[list[LazyArray], list[str]]:

@@ -15,6 +15,7 @@ from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import write_atomically
 from ..io.guard import guard
 from ..io.json_text import parse_json
+from ..io.name_pattern import as_wildcard
 
 
 def peak_memory() -> int:
@@ -40,7 +41,8 @@ def describe_input(path: Path) -> dict[str, Any]:
 
     if path.is_file():
         return {"input": path.name, "sha256": checksum(path)}
-    root, entries = (path, path.rglob("*")) if path.is_dir() else (path.parent, path.parent.glob(path.name))
+    root = path if path.is_dir() else path.parent
+    entries = path.rglob("*") if path.is_dir() else root.glob(as_wildcard(path.name))
     files = sorted(file for file in entries if file.is_file())
     lines = "".join(f"{checksum(file)}  {file.relative_to(root).as_posix()}\n" for file in files)
     return {"input": path.name, "files": len(files), "sha256": sha256(lines.encode()).hexdigest()}
