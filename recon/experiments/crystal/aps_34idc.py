@@ -6,8 +6,8 @@ A scan is a folder, or a zip archive of one:
 
 It is opened as a tree of arrays at the paths of unflat's own files, in SI: frames divided by the white field, a mask of
 the pixels that are dead, hot or outside the white field (they are never set to 0), the monitor, and the geometry by the
-beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``, and each column of the scan
-under ``/scan``.
+beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``; each column of the scan stands
+under ``/scan``, each motor's position under ``/motors``.
 """
 
 import logging
@@ -36,6 +36,7 @@ from ...io.guard import guard
 from ...io.image_stack import read_image
 from ...io.lazy_arrays import Index, LazyArray, LazyArrays, take
 from ...io.open import Reader
+from ...io.scan_files import USUAL_UNITS
 from ...io.spec import SpecScan
 from .motion import settle_motion
 from .readings import ENERGY_REMEDY, complete_readings
@@ -52,7 +53,7 @@ _DEAD_WHITE = 0.1
 _REMEDY = (
     "take a scan with even steps; or describe the part that is even: acquisition.frames, with "
     "acquisition.reciprocal_basis and acquisition.bragg_vector null, and acquisition.goniometer with beamline: 34-ID-C "
-    "and angles: {Theta: /scan/Theta in deg, Delta: /motors/Delta in deg, …}"
+    "and angles: {Theta: /scan/Theta, Delta: /motors/Delta, …}"
 )
 _STEADY_ENERGY = 2e-4
 """Largest relative range of an energy that does not move."""
@@ -102,8 +103,9 @@ def _array_tree(files: ScanFiles) -> LazyArrays:
     for name, array in (("dark", stack.dark), ("whitefield", stack.white)):
         if array is not None:
             leaves[f"/raw/{name}"] = LazyArray.of(array)
-    leaves |= {f"/scan/{name.replace(' ', '_')}": LazyArray.of(column) for name, column in scan.columns.items()}
-    leaves |= {f"/motors/{name.replace(' ', '_')}": LazyArray.of(np.array(at)) for name, at in scan.motors.items()}
+    readings = {f"/scan/{name}": column for name, column in scan.columns.items()}
+    readings |= {f"/motors/{name}": np.array(position) for name, position in scan.motors.items()}
+    leaves |= {name.replace(" ", "_"): LazyArray.of(at, usual_units=USUAL_UNITS) for name, at in readings.items()}
     attributes = {"scan": scan.number, "command": scan.command, "detector": scan.notes.get("UIMDET", "")}
     return LazyArrays(files.path, "34-ID-C scan", leaves, attributes)
 

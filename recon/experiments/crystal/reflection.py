@@ -1,5 +1,6 @@
 """Reciprocal basis and Bragg vector of a scan from its circles, at the Bragg peak."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from .readings import FrameSelection
 from .schema import PATHS
 from .validate import good_voxels
 
+_log = logging.getLogger(__name__)
 _NEEDED = ("wavelength", "detector_distance", "pixel_size")
 _LEAST_DEFLECTION = 1e-3
 """Least length of q of a Bragg peak, in units of k: the direct beam is wider."""
@@ -68,6 +70,8 @@ def _view_of_peak(acquisition: Acquisition, goniometer: Goniometer) -> tuple[int
     images = acquisition["images"]
     frame, row, column = find_bragg_peak(images.astype(np.float64), good_voxels(acquisition))
     y, x = goniometer.direct_beam or (images.shape[1] // 2, images.shape[2] // 2)
+    if goniometer.direct_beam is None:
+        _log.info("the detector's angles are taken to point at the middle of the frames, pixel [%d, %d]", y, x)
     rows, columns = (float(size) for size in np.broadcast_to(acquisition["pixel_size"], 2))
     wavelength, distance = float(acquisition["wavelength"]), float(acquisition["detector_distance"])
     return frame, DetectorView(wavelength, distance, (rows, columns), (row - y, column - x))
