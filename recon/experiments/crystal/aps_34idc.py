@@ -6,8 +6,8 @@ A scan is a folder, or a zip archive of one:
 
 It is opened as a tree of arrays at the paths of unflat's own files, in SI: frames divided by the white field, a mask of
 the pixels that are dead, hot or outside the white field (they are never set to 0), the monitor, and the geometry by the
-beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``; each column of the scan stands
-under ``/scan``, each motor's position under ``/motors``.
+beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``; the columns of the scan stand
+under ``/scan``, the motors' positions under ``/motors``.
 """
 
 import logging
