@@ -6,7 +6,7 @@ A scan is a folder, or a zip archive of one:
 
 It is opened as a tree of arrays at the paths of unflat's own files, in SI: frames divided by the white field, a mask of
 the pixels that are dead, hot or outside the white field (they are never set to 0), the monitor, and the geometry by the
-beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``; the columns of the scan stand
+beamline's circles. The raw arrays are ``/raw/frames``, ``/raw/dark``, ``/raw/whitefield``; columns of the scan stand
 under ``/scan``, the motors' positions under ``/motors``.
 """
 
