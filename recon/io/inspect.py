@@ -11,6 +11,7 @@ from .hdf5_common import ROOT_ATTRIBUTES
 from .image_axes import describe_axes
 from .json_text import parse_json
 from .lazy_arrays import ArrayTree, LazyArray
+from .metadata import VOXEL
 from .open import Reader, open_tree
 from .phasing_programs import read_phased
 from .volume_formats import outline, require_format
@@ -72,7 +73,7 @@ def _describe_volume(path: Path) -> list[str] | None:
     lines = [
         f"{path}: {require_format(path).name}",
         f"  volume of a {volume.kind}" if volume.kind else "  volume",
-        f"  {_describe_grid((volume.z, volume.y, volume.x), known=volume.length_unit == 'm')}",
+        f"  {_describe_grid((volume.z, volume.y, volume.x), in_voxels=volume.length_unit == VOXEL)}",
     ]
     lines += [f"  @{name} = {value}" for name, value in volume.attributes.items()]
     for quantity in volume.quantities:
@@ -81,17 +82,19 @@ def _describe_volume(path: Path) -> list[str] | None:
     return lines
 
 
-def _describe_grid(axes: Sequence[np.ndarray], *, known: bool = True) -> str:
+def _describe_grid(axes: Sequence[np.ndarray], *, in_voxels: bool = False) -> str:
     """Return numbers, distances and extents of samples.
 
     Args:
         axes: [m] Coordinates along z, y, x.
-        known: Whether the spacing is known.
+        in_voxels: Whether coordinates count voxels of unknown size.
     """
     counts = " x ".join(str(len(axis)) for axis in axes)
-    if not known:
-        return f"{counts} samples (z, y, x) of unknown spacing"
-    steps = [float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) * 1e9 for axis in axes]
+    steps = [float(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in axes]
+    if in_voxels:
+        distances = "" if np.allclose(steps, 1) else f", {' x '.join(f'{step:.4g}' for step in steps)} voxels apart"
+        return f"{counts} samples (z, y, x) of unknown spacing{distances}"
+    steps = [1e9 * step for step in steps]
     extents = " x ".join(f"{len(axis) * step * 1e-3:.4g}" for axis, step in zip(axes, steps, strict=True))
     return f"{counts} samples (z, y, x), {' x '.join(f'{step:.4g}' for step in steps)} nm apart, {extents} um in all"
 
@@ -241,7 +244,8 @@ def _summarise_volume(tree: ArrayTree) -> Iterator[str]:
     axes = {axis: array.read() for axis, array in arrays.items() if array is not None and _is_axis(array)}
     if len(axes) == 3:
         names = [name.removeprefix("/volume/") for name in tree.names() if name.startswith("/volume/")]
-        yield _describe_grid(list(axes.values()))
+        in_voxels = any(array is not None and array.attributes.get("units") == VOXEL for array in arrays.values())
+        yield _describe_grid(list(axes.values()), in_voxels=in_voxels)
         yield f"quantities: {', '.join(name for name in names if name not in axes)}"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ..volume import Volume
 
 _log = logging.getLogger(__name__)
 KEY = "unflat"
+VOXEL: Final = "voxel"
+"""Unit of lengths that count voxels of unknown size."""
 UNNAMED = Quantity("value", "1", "")
 UNKNOWN_SPACING: Point3 = (math.nan, math.nan, math.nan)
 """[m] Spacing of an outline whose file does not give it."""
@@ -39,15 +41,24 @@ class VolumeOptions:
 
 
 def metadata_json(volume: Volume) -> str:
-    """Return kind, quantities, attributes and coordinates of the first sample [m] as JSON."""
-    return json.dumps(
-        {
-            "kind": volume.kind,
-            "quantities": [[q.name, q.unit, q.meaning] for q in volume.quantities],
-            "attributes": volume.attributes,
-            "first": [float(a[0]) for a in (volume.z, volume.y, volume.x)],
-        }
-    )
+    """Return kind, quantities, attributes and coordinates of the first sample as JSON.
+
+    Where lengths are in voxels, their unit and the distance of the samples stand there as well.
+    """
+    metadata: dict[str, Any] = {
+        "kind": volume.kind,
+        "quantities": [[q.name, q.unit, q.meaning] for q in volume.quantities],
+        "attributes": volume.attributes,
+        "first": [float(a[0]) for a in (volume.z, volume.y, volume.x)],
+    }
+    if volume.length_unit == VOXEL:
+        metadata |= {"unit": VOXEL, "spacing": positive_spacing(volume)}
+    return json.dumps(metadata)
+
+
+def is_in_voxels(metadata: str) -> bool:
+    """Whether JSON of `metadata_json` says that lengths are in voxels; other metadata do not."""
+    return bool(metadata) and json.loads(metadata).get("unit") == VOXEL
 
 
 def assemble(
@@ -70,13 +81,23 @@ def assemble(
         names: Names of the quantities, if the JSON does not give them.
     """
     stored = json.loads(metadata) if metadata else {}
+    own: Sequence[float]
+    start: Sequence[float] | None
+    unit: Literal["m", "voxel"]
+    if stored.get("unit") == VOXEL and spacing is None:
+        own, start, unit = stored["spacing"], stored["first"], VOXEL
+    elif stored.get("unit") == VOXEL and spacing is not None:
+        sizes = zip(stored["first"], spacing, stored["spacing"], strict=True)
+        own, start, unit = spacing, [place * new / old for place, new, old in sizes], "m"
+    elif spacing is None:
+        own, start, unit = (1.0, 1.0, 1.0), None, VOXEL
+    else:
+        own, start, unit = spacing, stored.get("first") or first, "m"
     quantities = tuple(Quantity(*row) for row in stored.get("quantities", ()))
     if len(quantities) != len(arrays):
         quantities = tuple(Quantity(name, "1", "") for name in quantity_names(len(arrays), names))
-    start = None if spacing is None else stored.get("first") or first
-    z, y, x = even_axes(arrays[0].shape, spacing or (1.0, 1.0, 1.0), start)
+    z, y, x = even_axes(arrays[0].shape, own, start)
     values = {q.name: np.asarray(array) for q, array in zip(quantities, arrays, strict=True)}
-    unit: Literal["m", "voxel"] = "voxel" if spacing is None else "m"
     return Volume(stored.get("kind") or kind, z, y, x, values, quantities, stored.get("attributes", {}), unit)
 
 

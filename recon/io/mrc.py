@@ -12,12 +12,15 @@ from mrcfile.mrcinterpreter import MrcInterpreter
 from mrcfile.utils import dtype_from_mode
 
 from ..config.units import si_factor
-from ..sampled import Quantity
+from ..sampled import Point3, Quantity
 from ..volume import Volume
-from .metadata import UNNAMED, VolumeOptions, complete_spacing, even_axes, placeholder, positive_spacing
+from .metadata import UNNAMED, VOXEL, VolumeOptions, complete_spacing, even_axes, placeholder, positive_spacing
 
 _ANGSTROM = si_factor("angstrom")
 _LABEL = "unflat quantity: "
+_VOXELS = "unflat voxels: "
+"""Beginning of the label with distances and first coordinates of samples, where the size of a voxel is unknown."""
+_MOST_LABELS = 10
 _QUANTITY = re.compile(_LABEL + r"(\S*) (\S+) \[?([^\]]*).*")
 _NUMBER = re.compile(r"unflat ([^:]+): ([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|-?inf|nan)(?:\s.*)?")
 
@@ -25,7 +28,8 @@ _NUMBER = re.compile(r"unflat ([^:]+): ([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)
 def write(volume: Volume, path: Path) -> None:
     """Write a volume of one quantity of real numbers."""
     quantity = volume.quantities[0]
-    z, y, x = (d / _ANGSTROM for d in positive_spacing(volume))
+    in_voxels = volume.length_unit == VOXEL
+    z, y, x = (0.0 if in_voxels else d / _ANGSTROM for d in positive_spacing(volume))
     # mrcfile's documented way for a stream of one's own: it leaves a stream that it opened itself open when the disk is
     # full, and Python then prints an error about flushing it, after our own message.
     file = MrcInterpreter()
@@ -33,12 +37,16 @@ def write(volume: Volume, path: Path) -> None:
     file.set_data(np.ascontiguousarray(volume.main, np.float32))
     file.set_volume()
     file.voxel_size = (x, y, z)
-    origin = file.header.origin
-    origin.x, origin.y, origin.z = (float(a[0]) / _ANGSTROM for a in (volume.x, volume.y, volume.z))
-    file.add_label(f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"[:79])
-    for name, value in volume.attributes.items():
-        if not isinstance(value, str):
-            file.add_label(f"unflat {name}: {value!r}"[:79])
+    labels = [f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"]
+    if in_voxels:
+        numbers = (*positive_spacing(volume), *(float(axis[0]) for axis in (volume.z, volume.y, volume.x)))
+        labels.append(_VOXELS + " ".join(f"{number:.6g}" for number in numbers))
+    else:
+        origin = file.header.origin
+        origin.x, origin.y, origin.z = (float(a[0]) / _ANGSTROM for a in (volume.x, volume.y, volume.z))
+    labels += [f"unflat {name}: {value!r}" for name, value in volume.attributes.items() if not isinstance(value, str)]
+    for label in labels[:_MOST_LABELS]:
+        file.add_label(label[:79])
     with path.open("w+b") as file._iostream:
         file.flush()
 
@@ -71,11 +79,21 @@ def _read(path: Path, options: VolumeOptions, *, header_only: bool) -> Volume:
     named = ({quantity.name: data}, (quantity,), attributes)
     known = complete_spacing(path, size, options.spacing)
     if known is None:
-        z, y, x = even_axes(data.shape, (1.0, 1.0, 1.0))
-        return Volume(own_kind or options.kind, z, y, x, *named, "voxel")
+        z, y, x = even_axes(data.shape, *_read_voxels(labels))
+        return Volume(own_kind or options.kind, z, y, x, *named, VOXEL)
     first = [place + n * d for place, n, d in zip(first, start, known, strict=True)]
     z, y, x = even_axes(data.shape, known, first if any(first) else None)
     return Volume(own_kind or options.kind, z, y, x, *named)
+
+
+def _read_voxels(labels: list[str]) -> tuple[Point3, Point3 | None]:
+    """Return distance and first coordinates of samples in voxels, by our own label; samples 1 apart without it."""
+    label = next((label for label in labels if label.startswith(_VOXELS)), "")
+    try:
+        dz, dy, dx, z, y, x = (float(number) for number in label.removeprefix(_VOXELS).split())
+    except ValueError:
+        return (1.0, 1.0, 1.0), None
+    return (dz, dy, dx), (z, y, x)
 
 
 def _read_labels(labels: list[str]) -> tuple[str, Quantity, dict[str, float | str]]:

@@ -16,7 +16,7 @@ from ..volume import Volume
 from .foreign_arrays import foreign_quantities
 from .guard import guard
 from .lazy_arrays import IMAGES, LazyArray, LazyArrays
-from .metadata import KEY, UNNAMED, VolumeOptions, assemble, metadata_json
+from .metadata import KEY, UNNAMED, VolumeOptions, assemble, is_in_voxels, metadata_json
 from .phasing_programs import read_phased
 
 
@@ -73,8 +73,12 @@ def read(path: Path, options: VolumeOptions) -> Volume:
         return phased
     if metadata:
         arrays = {name: array for name, array in named.items() if array.ndim == 3}
-        volume = assemble(list(arrays.values()), (1, 1, 1), metadata, options.kind)
+        in_voxels = is_in_voxels(metadata)
+        known = options.spacing if in_voxels else (1.0, 1.0, 1.0)
+        volume = assemble(list(arrays.values()), known, metadata, options.kind)
         ordered = {q.name: arrays[q.name] for q in volume.quantities}
+        if in_voxels:
+            return replace(volume, values=ordered)
         return replace(volume, z=own[0], y=own[1], x=own[2], values=ordered)
     arrays = foreign_quantities(path, {name: array for name, array in named.items() if array.ndim in (3, 4)}, options)
     if not arrays:

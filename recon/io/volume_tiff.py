@@ -1,6 +1,7 @@
 """Volumes as OME-TIFF.
 
-A volume is float32 with the axes ``CZYX``, one channel for each quantity, and physical sizes in µm. A map annotation,
+A volume is float32 with the axes ``CZYX``, one channel for each quantity, and physical sizes in µm, or in OME's unit
+``pixel`` where the size of a voxel is unknown. A map annotation,
 which other programs ignore, holds the rest of its metadata: units and the place of the first sample.
 
 Stacks of other programs are read with the axes that OME, ImageJ or tifffile name. Channels are quantities.
@@ -18,6 +19,7 @@ from ..volume import Volume
 from .atomic import open_for_arrays
 from .metadata import (
     KEY,
+    VOXEL,
     VolumeOptions,
     assemble,
     complete_spacing,
@@ -42,9 +44,10 @@ def write(volume: Volume, path: Path) -> None:
         "Channel": {"Name": [q.name for q in volume.quantities]},
         "MapAnnotation": {KEY: metadata_json(volume)},
     }
+    unit, size_of_unit = ("pixel", 1.0) if volume.length_unit == VOXEL else ("µm", _MICROMETRE)
     for axis, size in zip("ZYX", positive_spacing(volume), strict=True):
-        metadata[f"PhysicalSize{axis}"] = float(f"{size / _MICROMETRE:.{SIGNIFICANT_DIGITS}g}")
-        metadata[f"PhysicalSize{axis}Unit"] = "µm"
+        metadata[f"PhysicalSize{axis}"] = float(f"{size / size_of_unit:.{SIGNIFICANT_DIGITS}g}")
+        metadata[f"PhysicalSize{axis}Unit"] = unit
     stack = channels[0][None] if len(channels) == 1 else np.stack(channels)
     with open_for_arrays(path) as file:
         tifffile.imwrite(file, stack, ome=True, photometric="minisblack", metadata=metadata)

@@ -16,7 +16,15 @@ import numpy as np
 from ..errors import DataError, Diagnostic
 from ..sampled import Point3
 from ..volume import Volume
-from .metadata import VolumeOptions, assemble, complete_spacing, metadata_json, placeholder, positive_spacing
+from .metadata import (
+    VolumeOptions,
+    assemble,
+    complete_spacing,
+    is_in_voxels,
+    metadata_json,
+    placeholder,
+    positive_spacing,
+)
 
 _log = logging.getLogger(__name__)
 _TYPES = {"Float32": "<f4", "Float64": "<f8", "UInt8": "u1", "Int8": "i1", "UInt16": "<u2", "Int16": "<i2"}
@@ -83,6 +91,8 @@ def _read(path: Path, options: VolumeOptions, *, header_only: bool) -> Volume:
     comments = (e.text or "" for e in image.iter() if not isinstance(e.tag, str))
     metadata = next((c.strip().removeprefix("unflat ") for c in comments if c.strip().startswith("unflat ")), "")
     steps = [float(d) for d in image.get("Spacing", "1 1 1").split()[::-1]]
+    if is_in_voxels(metadata):
+        return assemble(arrays, options.spacing, metadata, options.kind)
     first_z, first_y, first_x = (float(d) for d in image.get("Origin", "0 0 0").split()[::-1])
     known = complete_spacing(path, steps, options.spacing)
     if not metadata and options.spacing is None and known is not None and not header_only:

@@ -530,3 +530,27 @@ def test_an_unknown_kind_is_written_as_unknown(tmp_path: Path) -> None:
     for extension in EXTENSIONS:
         save(volume, tmp_path / f"v{extension}")
         assert read_volume(tmp_path / f"v{extension}", kind="shape").kind == "shape"
+
+
+@pytest.mark.parametrize("extension", [".h5", ".ome.tif", ".mrc", ".vti", ".npz", ".cxi"])
+@pytest.mark.parametrize("step", [1.0, 2.5])
+def test_voxels_of_unknown_size_have_no_physical_size(tmp_path: Path, extension: str, step: float) -> None:
+    z, y, x = (step * (np.arange(n) - (n - 1) / 2) for n in SHAPE)
+    values = {"occupancy": np.random.default_rng(0).random(SHAPE).astype(np.float32)}
+    volume = Volume("shape", z, y, x, values, (Quantity("occupancy", "1", ""),), {"row_min": 14.0}, "voxel")
+    path = tmp_path / f"a{extension}"
+    save(volume, path)
+    read = read_volume(path)
+    assert read.length_unit == "voxel"
+    assert read.spacing == pytest.approx((step,) * 3)
+    if extension != ".cxi":  # Whose images are centred on the origin.
+        np.testing.assert_allclose(read.x, x)
+    known = read_volume(path, (1e-7, 1e-7, 1e-7))
+    assert known.length_unit == "m"
+    assert known.spacing == pytest.approx((1e-7,) * 3)
+    if extension == ".ome.tif":
+        with tifffile.TiffFile(path) as tiff:
+            assert 'PhysicalSizeXUnit="pixel"' in str(tiff.ome_metadata)
+    if extension == ".mrc":
+        with mrcfile.open(path) as file:
+            assert float(file.voxel_size.x) == 0
