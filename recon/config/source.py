@@ -37,6 +37,7 @@ _EXTENSIONS = (
 )
 _FILE = re.compile(rf".*\.(?:{'|'.join(_EXTENSIONS)})", re.IGNORECASE | re.DOTALL)
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_INDEX = re.compile(r"\[[\d\s:,]+\]$")
 _ORDER = re.compile(r"(.+?) as ([A-Za-z]\w*(?:[\s,]+[A-Za-z0-9]\w*)*)")
 
 
@@ -179,6 +180,9 @@ def _split_file(place: str) -> tuple[str, str] | None:
     colon = place.find(":", 2 if _DRIVE.match(place) else 0)
     if colon > 0:
         return place[:colon], place[colon + 1 :]
+    index = _INDEX.search(place)
+    if index and _FILE.fullmatch(place[: index.start()]):
+        return place[: index.start()], index[0]
     name, at, attribute = place.rpartition("@")
     if at and _FILE.fullmatch(name):
         return name, f"/@{attribute}"

@@ -77,8 +77,9 @@ def _wrong_order(stack: ResolvedArray, names: Sequence[str], shared: str, count:
         f"{stack.entry.name} has {shape[here]} {shared}s by its {_ORDINALS[here]} axis, and {other} has {count}, the "
         f"size of its {_ORDINALS[position]} axis: its shape is {shape}"
     )
-    path = stack.place.rpartition(":")[2]
-    remedy = f"if its axes are {', '.join(order)}, write acquisition.{stack.entry.name}: '{path} as {' '.join(order)}'"
+    remedy = (
+        f"if its axes are {', '.join(order)}, write acquisition.{stack.entry.name}: '{stack.name} as {' '.join(order)}'"
+    )
     return Diagnostic(stack.place, message, remedy)
 
 
@@ -98,7 +99,7 @@ def _order_remedy(item: ResolvedArray, sizes: Mapping[str, int]) -> str:
 def _part_remedy(item: ResolvedArray, sizes: Mapping[str, int]) -> str:
     """Take a part of an array with too many axes: one sample along each of the shortest of those that cannot stay."""
     shape = item.array.shape
-    if item.place.startswith("acquisition."):
+    if not item.name:
         return ""
     for axes in sorted(item.entry.axes, key=len, reverse=True):
         spare = len(shape) - len(axes)
@@ -114,4 +115,4 @@ def _part_remedy(item: ResolvedArray, sizes: Mapping[str, int]) -> str:
 
 
 def _setting(item: ResolvedArray, suffix: str) -> str:
-    return f"acquisition.{item.entry.name}: '{item.place.rpartition(':')[2]}{suffix}'"
+    return f"acquisition.{item.entry.name}: '{item.name}{suffix}'"

@@ -1,6 +1,7 @@
 """Arrays made of several stored ones: columns side by side, the union of masks, complex fields."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def union(masks: Sequence[LazyArray]) -> LazyArray:
     return LazyArray(shape, np.dtype(np.uint8), fetch)
 
 
-def complex_array(real: LazyArray, imag: LazyArray, scale: float) -> LazyArray:
+def cartesian(real: LazyArray, imag: LazyArray, scale: float) -> LazyArray:
     """Combine two arrays as scale · (real + i imag).
 
     Raises:
@@ -58,7 +59,28 @@ def complex_array(real: LazyArray, imag: LazyArray, scale: float) -> LazyArray:
         values.imag = imag.fetch(index)
         return values * np.float32(scale)
 
-    return LazyArray(real.shape, np.dtype(np.complex64), fetch, real.attributes)
+    return replace(real, dtype=np.dtype(np.complex64), fetch=fetch)
+
+
+def polar(amplitude: LazyArray, phase: LazyArray, radians: float, scale: float) -> LazyArray:
+    """Combine two arrays as scale · amplitude · exp(i radians · phase).
+
+    Raises:
+        ValueError: If their shapes differ.
+    """
+    if amplitude.shape != phase.shape:
+        raise ValueError(_shapes((amplitude.shape, phase.shape)))
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        angles = np.asarray(phase.fetch(index), float) * radians
+        return np.asarray(amplitude.fetch(index) * (scale * np.exp(1j * angles)), np.complex64)
+
+    return replace(phase, dtype=np.dtype(np.complex64), fetch=fetch)
+
+
+def constant(value: float, shape: tuple[int, ...]) -> LazyArray:
+    """Repeat one number."""
+    return LazyArray.of(np.broadcast_to(np.float32(value), shape))
 
 
 def _shapes(shapes: Iterable[tuple[int, ...]]) -> str:

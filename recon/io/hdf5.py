@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .compound import complex_parts, to_complex
 from .guard import GuardedTree, guard
 from .hdf5_faults import explain
 from .lazy_arrays import ArrayTree, Index, LazyArray, take
@@ -37,10 +38,20 @@ class Hdf5ArrayTree:
         if node is None and (target := _broken_link(self.file, name)):
             message, remedy = f"cannot be opened: it is a link to {target}", "check that the target is there, and whole"
             raise DataError(Diagnostic(f"{self.path}:{name}", message, remedy))
+        if node is None:
+            return self._part(name)
         if not isinstance(node, h5py.Dataset):
             return None
         array = _lazy_array(node, f"{self.path}:{name}")
         return _reverse_axes(array) if self.form.startswith("MATLAB") else array
+
+    def _part(self, name: str) -> LazyArray | None:
+        """Return one part of a compound type: ``/table/column``, or ``/table:column``."""
+        path, _, part = name.rpartition(":" if ":" in name else "/")
+        node = _get(self.file, path) if path else None
+        if not isinstance(node, h5py.Dataset) or part not in (node.dtype.names or ()):
+            return None
+        return _lazy_array(node, f"{self.path}:{name}", part)
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
         """Return the attributes of a group or dataset; None if there is no such object."""
@@ -133,18 +144,16 @@ def _link(file: Any, path: str) -> Any:
         return None
 
 
-def _lazy_array(dataset: Any, place: str) -> LazyArray:
-    """Wrap a dataset, without reading it."""
-    parts = dataset.dtype.names
-    # MATLAB and C programs write complex numbers as {real, imag}; h5py itself knows {r, i}.
-    pair = parts is not None and len(parts) == 2 and tuple(p[0].lower() for p in parts) == ("r", "i")
+def _lazy_array(dataset: Any, place: str, part: str = "") -> LazyArray:
+    """Wrap a dataset, or one part of its compound type, without reading it."""
+    source = dataset.fields(part) if part else dataset
 
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
         with guard(place, explain=explain(place)):
-            array = np.asarray(_select(dataset, index))
-        return array[parts[0]] + 1j * array[parts[1]] if pair else array
+            return to_complex(np.asarray(_select(source, index)))
 
-    dtype = np.dtype(complex) if pair else dataset.dtype
+    stored = dataset.dtype[part] if part else dataset.dtype
+    dtype = np.dtype(complex) if complex_parts(stored) else stored
     return LazyArray(tuple(dataset.shape or ()), dtype, fetch, plain_attributes(dataset))
 
 

@@ -12,7 +12,7 @@ from .lazy_arrays import LazyArray, LazyArrays
 
 @contextmanager
 def open_matlab5(path: Path) -> Iterator[LazyArrays]:
-    """Open a MATLAB v5 to v7 file as arrays. Structures become folders: ``/setup/wavelength``.
+    """Open a MATLAB v5 to v7 file as arrays. Structures become folders: ``/setup/wavelength``, or ``/scan/1/image``.
 
     Raises:
         DataError: If the file cannot be read, or is damaged.
@@ -27,7 +27,10 @@ def open_matlab5(path: Path) -> Iterator[LazyArrays]:
 
 
 def _arrays_in(prefix: str, value: object) -> Iterator[tuple[str, LazyArray]]:
-    """Yield the path of each array of numbers or text, and the array."""
+    """Yield the path of each array of numbers or text, and the array; elements of structures are counted from 1."""
+    is_sequence = isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype == object)
+    if is_sequence and not isinstance(value, dict):
+        value = {str(number): item for number, item in enumerate(np.ravel(np.asarray(value, object)), 1)}
     if isinstance(value, dict):
         for name, item in value.items():
             yield from _arrays_in(f"{prefix}/{name}", item)

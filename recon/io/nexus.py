@@ -82,8 +82,9 @@ class NexusArrayTree:
         """
         stored = self.plain.array(name)
         if stored is not None:
-            if len(stored.shape) >= 3 and name.count("/") > 1:
-                self._entry = self._entry or f"/{name.strip('/').split('/')[0]}"
+            entry = f"/{name.strip('/').split('/')[0]}"
+            if len(stored.shape) >= 3 and isinstance(_get(self.file, entry), h5py.Group):
+                self._entry = self._entry or entry
             return stored
         if isinstance(_get(self.file, name), h5py.Group) and name != "/":
             return self._images_of_group(name)

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DataError, Diagnostic
 from ..sampled import Quantity
 from ..volume import Volume
+from .compound import arrays_of
 from .foreign_arrays import foreign_quantities
 from .guard import guard
 from .lazy_arrays import IMAGES, LazyArray, LazyArrays
@@ -30,11 +31,11 @@ def open_npz(path: Path) -> Iterator[LazyArrays]:
     with guard(path, "the NPZ archive"):
         archive = np.load(path, allow_pickle=False)
     with archive:
-        arrays = {}
+        arrays: dict[str, LazyArray] = {}
         for name in archive.files:
             with guard(f"{path}:/{name}", "the array"):
                 try:
-                    arrays[f"/{name}"] = LazyArray.of(np.asarray(archive[name]))
+                    arrays |= dict(arrays_of(f"/{name}", np.asarray(archive[name])))
                 except ValueError:  # Python objects, which would run code when loaded.
                     continue
         yield LazyArrays(path, "NPZ", arrays)
@@ -49,8 +50,8 @@ def open_npy(path: Path) -> Iterator[LazyArrays]:
     """
     with guard(path, "the NPY file"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    fields = {f"/{name}": LazyArray.of(array[name]) for name in array.dtype.names or ()}
-    yield LazyArrays(path, "NPY", fields or {IMAGES: LazyArray.of(np.asarray(array))})
+    arrays = dict(arrays_of("", array))
+    yield LazyArrays(path, "NPY", {name or IMAGES: parts for name, parts in arrays.items()})
 
 
 def write(volume: Volume, path: Path) -> None:

@@ -19,6 +19,7 @@ from ..errors import DataError, Diagnostic
 from ..volume import Volume
 from .axes import MatchedArray, match_axes
 from .checks import check_mask, check_numbers, fill_masked, mask_for
+from .complex_source import ComplexSource
 from .guard import guard
 from .hdf5 import file_of
 from .hdf5_common import FORMAT_VERSION, ROOT_ATTRIBUTES, require_version
@@ -27,7 +28,7 @@ from .lazy_arrays import IMAGES, ArrayTree, Index
 from .name_faults import missing_diagnostic
 from .name_pattern import has_fields
 from .open import Reader, open_tree
-from .resolve import ComplexSource, SourceMap, resolve
+from .resolve import SourceMap, resolve
 from .resolved_array import ResolvedArray
 from .side_files import SideFiles
 
@@ -242,6 +243,10 @@ def _fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:
     entry, stored = item.entry, item.array.fetch(index)
     if entry.dtype == "text":
         return _to_text(stored, item.place)
+    if stored.dtype.names:
+        message = f"has a compound type of the parts {', '.join(stored.dtype.names)}; expected numbers"
+        remedy = f"name one of them: acquisition.{entry.name}: '{item.name}/{stored.dtype.names[0]}'"
+        raise DataError(Diagnostic(item.place, message, remedy))
     if stored.dtype.kind not in "biufc":
         content = "text" if stored.dtype.kind in "SUO" else str(stored.dtype)
         raise DataError(Diagnostic(item.place, f"holds {content}; expected numbers"))
@@ -250,6 +255,10 @@ def _fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:
         raise DataError(Diagnostic(item.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
     if entry.dtype == "exact":
         return stored
+    if entry.dtype == "complex" and stored.dtype.kind != "c":
+        name = f"'{item.name}'" if item.name else "…"
+        remedy = f"if they are its phase, write acquisition.{entry.name}: {{phase: {name}}}"
+        raise DataError(Diagnostic(item.place, f"{entry.name} holds real numbers; expected complex ones", remedy))
     if entry.dtype == "integer":
         return (stored != 0).astype(np.uint8) if entry.hides else stored.astype(np.int64)
     is_measured = entry.path.startswith("/measurement/")

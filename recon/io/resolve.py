@@ -4,7 +4,7 @@ A source may name another file, or be a list of sources.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,23 +14,14 @@ from ..config.photon_energy import PLANCK_TIMES_LIGHT, is_energy
 from ..config.source import Source
 from ..config.units import conversion_factor, dimension_of
 from ..errors import DataError, Diagnostic
-from .combine_arrays import complex_array, stack_last, union
+from .combine_arrays import stack_last, union
+from .complex_source import ComplexSource, resolve_complex
 from .lazy_arrays import IMAGES, ArrayTree, Index, LazyArray
 from .name_faults import absolute_path, content_of, plain_name, unknown_name
-from .patterns import find_array
+from .patterns import find_array, is_pattern
 from .resolved_array import ResolvedArray
 from .side_files import SideFiles
 from .text_table import TABLE, WHOLE
-
-
-@dataclass(frozen=True)
-class ComplexSource:
-    """Complex array stored as two real ones: scale · (real + i imag)."""
-
-    real: Source
-    imag: Source
-    scale: float = 1.0
-
 
 SourceMap: TypeAlias = Mapping[str, Source | ComplexSource | None]
 """Sources by the name of the entry; None for an entry that shall not be read even if the file holds it."""
@@ -56,7 +47,7 @@ def resolve(
     if source is None:
         return None
     if isinstance(source, ComplexSource):
-        return _resolve_complex(tree, entry, source, files)
+        return resolve_complex(entry, source, lambda part, where: _require(tree, part, where, files))
     if source.is_literal:
         return ResolvedArray(entry, LazyArray.of(source.value), 1.0, f"acquisition.{entry.name}")
     if source.parts:
@@ -70,7 +61,8 @@ def resolve(
         source = named
     if source.file:
         tree = files.open(source.file, f"acquisition.{entry.name}")
-        source = source if source.path else replace(source, path=_only_array(tree, entry, source))
+        if not source.path or source.path.startswith("["):
+            source = replace(source, path=_only_array(tree, entry, source) + source.path)
     array = _find(tree, entry, source)
     if array is None:
         raise DataError(unknown_name(tree, entry, source))
@@ -82,7 +74,20 @@ def resolve(
     if entry.needs_unit and not unit:
         _require_zeros(entry, source, array, place)
     factor = _unit_factor(unit, entry, source, place)
-    return ResolvedArray(entry, array, factor, place, source.order, tree.form.startswith("MATLAB"))
+    views_last = tree.form.startswith("MATLAB") and not is_pattern(source.path)  # A pattern stacks along the first.
+    return ResolvedArray(entry, array, factor, place, source.order, views_last, source.place)
+
+
+def _require(tree: ArrayTree, entry: Entry, source: Source, files: SideFiles) -> ResolvedArray:
+    """Find the array of a part of an entry.
+
+    Raises:
+        DataError: If it is absent.
+    """
+    item = resolve(tree, entry, source, files)
+    if item is None:
+        raise DataError(unknown_name(tree, entry, source))
+    return item
 
 
 def _find(tree: ArrayTree, entry: Entry, source: Source) -> LazyArray | None:
@@ -166,12 +171,7 @@ def _resolve_parts(tree: ArrayTree, entry: Entry, source: Source, files: SideFil
     Raises:
         DataError: If one is absent, or their shapes differ.
     """
-    parts = []
-    for part in source.parts:
-        item = resolve(tree, entry, part, files)
-        if item is None:
-            raise DataError(unknown_name(tree, entry, part))
-        parts.append(item)
+    parts = [_require(tree, entry, part, files) for part in source.parts]
     place = ", ".join(dict.fromkeys(item.place for item in parts if not item.place.startswith("acquisition.")))
     try:
         if entry.hides:
@@ -204,16 +204,3 @@ def _require_zeros(entry: Entry, source: Source, array: LazyArray, place: str) -
     guess = "look like degrees" if max(abs(low), abs(high)) > 2 * np.pi else "may be degrees or radians"
     remedy = f"write the unit: acquisition.{entry.name}: '{source.in_unit('deg')}' (or in rad)"
     raise DataError(Diagnostic(place, f"its unit is not stated, and {shown} {guess}", remedy))
-
-
-def _resolve_complex(tree: ArrayTree, entry: Entry, source: ComplexSource, files: SideFiles) -> ResolvedArray:
-    """Find two real arrays, and present them as one complex array."""
-    real, imag = (resolve(tree, entry, part, files) for part in (source.real, source.imag))
-    if real is None or imag is None:
-        raise DataError(unknown_name(tree, entry, source.real if real is None else source.imag))
-    try:
-        array = complex_array(real.array, imag.array, source.scale)
-    except ValueError as error:
-        message = f"the real and the imaginary part differ: {error}"
-        raise DataError(Diagnostic(real.place, message, "name two arrays of one shape")) from error
-    return ResolvedArray(entry, array, real.factor, real.place, real.order, real.views_last)

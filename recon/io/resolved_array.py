@@ -17,6 +17,7 @@ class ResolvedArray:
         place: Place in the file, for messages.
         order: Names of its axes, slowest first, if the config gives them (``/stack as y x view``).
         views_last: Whether the last axis of a stack counts the images, as in MATLAB.
+        name: Name of the array as a config gives it; empty for a number in the config.
     """
 
     entry: Entry
@@ -25,3 +26,4 @@ class ResolvedArray:
     place: str
     order: tuple[str, ...] = ()
     views_last: bool = False
+    name: str = ""

@@ -56,10 +56,10 @@ def parse_columns(text: str) -> tuple[TextColumn, ...]:
     lines = [(number, _REMARK.sub("", line)) for number, line in lines if not _COMMENT.match(line)]
     if not lines:
         raise ValueError("it holds no line of numbers")
-    layouts = [_Layout.of(lines, delimiter) for delimiter in "\t;, "]
-    best = max(layouts, key=lambda layout: layout.score)
+    divisions = [_DividedLines.of(lines, delimiter) for delimiter in "\t;, "]
+    best = max(divisions, key=lambda division: division.score)
     # Numbers in lines of several lengths are no column of text.
-    uneven = next((layout for layout in layouts if layout.fault and layout.is_numeric), best)
+    uneven = next((other for other in divisions if other.fault and other.is_numeric), best)
     fault = best.fault or (uneven.fault if not best.score[1] else "")
     if fault:
         raise ValueError(fault)
@@ -67,7 +67,7 @@ def parse_columns(text: str) -> tuple[TextColumn, ...]:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _DividedLines:
     """Lines of a table divided at one delimiter.
 
     Args:
@@ -87,7 +87,7 @@ class _Layout:
     fault: str
 
     @classmethod
-    def of(cls, lines: Sequence[tuple[int, str]], delimiter: str) -> "_Layout":
+    def of(cls, lines: Sequence[tuple[int, str]], delimiter: str) -> "_DividedLines":
         """Divide lines at a delimiter."""
         cells = [_divide(line, delimiter) for _, line in lines]
         comma = delimiter != "," and not any(_POINT.fullmatch(cell) for row in cells for cell in row)

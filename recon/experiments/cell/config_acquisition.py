@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from ...config.base import Flag, Settings
 from ...config.entries import array_field
-from ...config.source import AngleSource, AnySource, LengthSource, NumberSource, WavelengthSource
+from ...config.source import AngleSource, AnySource, LengthSource, NumberSource, Source, WavelengthSource
 from ...config.units import Angle, Length
 from ...config.value_types import Label, Views
 from ...io.image_axes import ImageChoice
@@ -87,12 +87,42 @@ class Turn(Settings):
     )
 
 
-class ComplexParts(Settings):
-    """Complex field stored as two arrays of real numbers."""
+_COMPLEX_FORMS = (
+    *({"real", "imag"}, {"phase"}, {"phase", "amplitude"}),
+    *({"path_difference"}, {"path_difference", "amplitude"}),
+)
+"""Sets of arrays that make a complex field."""
 
-    real: NumberSource = Field(description="Real part (view, y, x).", examples=["/field_real"])
-    imag: NumberSource = Field(description="Imaginary part (view, y, x).", examples=["/field_imag"])
-    scale: float = Field(1.0, description="Factor on both parts.")
+
+class ComplexParts(Settings):
+    """Complex field stored as arrays of real numbers: two parts, or amplitude and phase."""
+
+    real: NumberSource | None = Field(None, description="Real part (view, y, x).", examples=["/field_real"])
+    imag: NumberSource | None = Field(None, description="Imaginary part (view, y, x).", examples=["/field_imag"])
+    amplitude: NumberSource | None = Field(
+        None, description="Amplitude (view, y, x), or one number; 1 if absent.", examples=["/amplitude"]
+    )
+    phase: AngleSource | None = Field(
+        None, description="Phase (view, y, x), wrapped or not; it grows with the refractive index.", examples=["/phase"]
+    )
+    path_difference: LengthSource | None = Field(
+        None, description="Optical path difference (view, y, x), instead of the phase.", examples=["/opd in nm"]
+    )
+    scale: float = Field(1.0, description="Factor on the field.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "ComplexParts":
+        if set(self.sources) not in _COMPLEX_FORMS:
+            given = " and ".join(self.sources) or "nothing"
+            ways = "real and imag, or phase (or path_difference) and perhaps amplitude"
+            raise ValueError(f"{given} makes no complex field; give {ways}")
+        return self
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Sources of the parts that are given."""
+        names = ("real", "imag", "phase", "path_difference", "amplitude")
+        return {name: source for name in names if (source := getattr(self, name)) is not None}
 
 
 def _form(value: Any) -> str:
@@ -125,7 +155,9 @@ class CellAcquisition(Settings):
         meaning="complex field, instead of images",
         choice="measurement",
         dtype="complex",
-        description="Instead of images, the complex field (view, y, x): a name, or {real: /re, imag: /im, scale: 1.0}.",
+        description="Instead of images, the complex field (view, y, x): a name, {real: /re, imag: /im, scale: 1.0}, "
+        "{amplitude: /a, phase: /p in deg}, or {path_difference: /opd in nm}. '/image_*/phase' stacks the images of "
+        "several groups.",
     )
     background: NumberSource | None = array_field(
         "/measurement/background",

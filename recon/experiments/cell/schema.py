@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from ...config.entries import Entry, entries_of
 from ...config.source import Source
+from ...io.complex_source import ComplexSource
 from ...io.lazy_arrays import PLANE_Z
-from ...io.resolve import ComplexSource, SourceMap
+from ...io.resolve import SourceMap
 from ...sampled import Quantity
 from .config_acquisition import CellAcquisition, ComplexParts, LedGrid, Turn
 
@@ -48,8 +49,7 @@ def select_sources(config: CellAcquisition) -> SourceMap:
     names: dict[str, Source | ComplexSource | None] = {}
     for entry in SCHEMA:
         source = getattr(config, entry.name)
-        parts = isinstance(source, ComplexParts)
-        names[entry.name] = ComplexSource(source.real, source.imag, source.scale) if parts else source
+        names[entry.name] = _complex_source(source, config) if isinstance(source, ComplexParts) else source
     # A named field is read although the file may hold images too, and vice versa.
     if has_custom_source(config, "field") and not has_custom_source(config, "images"):
         names["images"] = None
@@ -61,6 +61,12 @@ def select_sources(config: CellAcquisition) -> SourceMap:
     if config.turn:
         names[ANGLES.name] = config.turn.angles
     return names
+
+
+def _complex_source(parts: ComplexParts, config: CellAcquisition) -> ComplexSource:
+    wavelength = next(entry for entry in SCHEMA if entry.name == "wavelength")
+    light = None if config.wavelength is None else (wavelength, config.wavelength)
+    return ComplexSource(parts.sources, parts.scale, light)
 
 
 def has_custom_source(config: CellAcquisition, name: str) -> bool:
