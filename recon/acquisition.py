@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .config.advice import exact, quoted
 from .volume import Volume
 
 
@@ -79,3 +80,14 @@ class Acquisition:
             paths: Paths in unflat's own files by name, for an array whose place is not known.
         """
         return self.places.get(name) or f"{self.source}:{paths.get(name, name)}"
+
+    def in_unit(self, name: str, value: float, unit: str) -> str:
+        """Write an array for the config with a unit: by its path in the file, or as the number that the config gives.
+
+        Args:
+            name: Name of the array.
+            value: Its value, read without a unit.
+            unit: Unit that it seems to have.
+        """
+        _, in_file, path = self.places.get(name, "").rpartition(":/")
+        return quoted(f"/{path} in {unit}") if in_file else f"{exact(value)} {unit}"

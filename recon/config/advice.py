@@ -4,29 +4,32 @@ import math
 import shlex
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from pathlib import Path
+from typing import SupportsFloat
 
-from .units import Dimension, format_quantity
+from .units import Dimension, format_quantity, si_factor
 
 
-def exact(value: float) -> str:
+def exact(value: SupportsFloat) -> str:
     """Write a number with the fewest digits from which the same number is read: ``65535``, ``0.1``."""
-    value = float(value)
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
 
-def quantity(value: float, dimension: Dimension = "length") -> str:
+def quantity(value: SupportsFloat, dimension: Dimension = "length") -> str:
     """Write a quantity in SI with a unit and the fewest digits from which the same number is read: ``0.17 um``."""
     written = format_quantity(float(value), dimension)
-    unit = {"length": " m", "angle": " rad", "time": " s"}.get(dimension, "")
-    return written if isinstance(written, str) else f"{exact(written)}{unit}"
+    if isinstance(written, str):
+        return written
+    unit = {"length": "nm", "angle": "rad", "time": "s"}[dimension]
+    return f"{float(f'{float(value) / si_factor(unit):.15g}')!r} {unit}"
 
 
-def at_least(value: float, digits: int = 3) -> str:
+def at_least(value: SupportsFloat, digits: int = 3) -> str:
     """Write a lower limit with a few digits, rounded up, so that the number itself is allowed."""
     return _rounded(value, digits, ROUND_CEILING)
 
 
-def at_most(value: float, digits: int = 3) -> str:
+def at_most(value: SupportsFloat, digits: int = 3) -> str:
     """Write an upper limit with a few digits, rounded down, so that the number itself is allowed."""
     return _rounded(value, digits, ROUND_FLOOR)
 
@@ -41,7 +44,7 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _rounded(value: float, digits: int, rounding: str) -> str:
+def _rounded(value: SupportsFloat, digits: int, rounding: str) -> str:
     with localcontext() as context:
         context.prec, context.rounding = digits, rounding
-        return format(+Decimal(repr(float(value))), "g") if math.isfinite(value) else exact(value)
+        return format(+Decimal(repr(float(value))), "g") if math.isfinite(float(value)) else exact(value)

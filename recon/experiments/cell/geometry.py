@@ -10,7 +10,7 @@ import numpy as np
 from ....physics.optics.lattice import Lattice, lateral_padding
 from ....physics.optics.microscope import RIM_TOLERANCE, Microscope
 from ...acquisition import Acquisition
-from ...config.advice import at_most, quantity
+from ...config.advice import at_most
 from ...errors import ConfigError, Diagnostic
 from .config import CellSettings
 from .illumination import microscope_of
@@ -150,7 +150,7 @@ def _pitch(
     factors = [p / s for p, s in zip(pixel, (y, x), strict=True)]
     binning = max(1, round(factors[0]))
     if any(abs(f / binning - 1) > 0.01 for f in factors):
-        lateral = " or ".join(quantity(pixel[1] / k) for k in (1, 2, 3))
+        lateral = " or ".join(f"{pixel[1] / k * 1e9:.6g} nm" for k in (1, 2, 3))
         raise ConfigError(
             Diagnostic(
                 "volume.spacing",

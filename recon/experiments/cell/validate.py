@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...config.advice import exact
 from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...config.units import si_factor
 from ...errors import Diagnostic
@@ -116,7 +115,7 @@ def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
 def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, nanometres_from: float) -> Diagnostic:
     unit = "micrometres" if value < nanometres_from else "nanometres"
     short = "um" if value < nanometres_from else "nm"
-    remedy = f"write its units attribute, or write acquisition.{name}: {_in_unit(acquisition, name, value, short)}"
+    remedy = f"write its units attribute, or write acquisition.{name}: {acquisition.in_unit(name, value, short)}"
     return Diagnostic(acquisition.place(name, PATHS), f"{value:g} m is {what}; it looks like {unit}", remedy)
 
 
@@ -127,15 +126,8 @@ def _or_energy(acquisition: Acquisition, fault: Diagnostic, value: float) -> Dia
     if not _SHORTEST_WAVE < metres < _LONGEST_WAVE:
         return fault
     message = f"{fault.message}, or an energy in {unit}, of {metres * 1e9:.5g} nm"
-    remedy = f"{fault.remedy} or {_in_unit(acquisition, 'wavelength', value, unit)}"
+    remedy = f"{fault.remedy} or {acquisition.in_unit('wavelength', value, unit)}"
     return replace(fault, message=message, remedy=remedy)
-
-
-def _in_unit(acquisition: Acquisition, name: str, value: float, unit: str) -> str:
-    """Write the value for the config with its unit, beside the path in the file or the number itself."""
-    where = acquisition.places.get(name, "")
-    _, in_file, path = where.partition(":/")
-    return f"'/{path} in {unit}'" if in_file else f"{exact(value)} {unit}"
 
 
 def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:

@@ -115,7 +115,7 @@ def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> 
         return [Diagnostic(where, message, remedy)]
     if lengths.max() < 1.0:
         message = f"a step of {lengths.max():g} 1/m is no step of a rocking curve"
-        return [Diagnostic(where, message, "write it in 1/m, or name its unit: 1/Å is 1e10 1/m")]
+        return [Diagnostic(where, message, _unit_remedy(acquisition, "reciprocal_basis"))]
     expected = _pixel_step(acquisition)
     if expected is None:
         return []
@@ -128,14 +128,16 @@ def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> 
         f"one pixel along {'yx'[axis]} changes q by {lengths[1 + axis]:.3g} 1/m; wavelength, distance and pixel make "
         f"it {expected[axis]:.3g} 1/m"
     )
-    return [Diagnostic(where, message, _explain_ratio(float(ratios[axis])))]
+    remedy = _explain_ratio(float(ratios[axis]))
+    path = where.rpartition(":/")[2] if ":/" in where else ""
+    return [Diagnostic(where, message, remedy.replace("'/path", f"acquisition.reciprocal_basis: '/{path}"))]
 
 
 def _bragg_faults(acquisition: Acquisition, length: float) -> list[Diagnostic]:
     where = acquisition.place("bragg_vector", PATHS)
     if not 1e8 < length < 1e12:
         message = f"|G| = {length:g} 1/m is no reflection of a crystal"
-        return [Diagnostic(where, message, "write it in 1/m, with 2π, or name its unit: 1/Å is 1e10 1/m")]
+        return [Diagnostic(where, message, f"it holds 2π; {_unit_remedy(acquisition, 'bragg_vector')}")]
     if "wavelength" not in acquisition:
         return []
     longest = 4 * np.pi / float(acquisition["wavelength"])
@@ -143,6 +145,14 @@ def _bragg_faults(acquisition: Acquisition, length: float) -> list[Diagnostic]:
         return []
     message = f"|G| = {length:.4g} 1/m is beyond 4π/λ = {longest:.4g} 1/m, the longest q of these X-rays"
     return [Diagnostic(where, message, "check its unit, that it holds 2π once, and the wavelength")]
+
+
+def _unit_remedy(acquisition: Acquisition, name: str) -> str:
+    """Suggest the unit of numbers that are not in 1/m."""
+    units = [acquisition.in_unit(name, 1.0, unit) for unit in ("1/nm", "1/A")]
+    if not units[0].startswith("'"):
+        return "write it in 1/m, or with its unit: 1/Å is 1e10 1/m"
+    return f"write it in 1/m, or name its unit: acquisition.{name}: {units[0]}, or {units[1]}"
 
 
 def _pixel_step(acquisition: Acquisition) -> Float[np.ndarray, " 2"] | None:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...acquisition import Acquisition
-from ...config.advice import exact, quantity
+from ...config.advice import exact
 from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...config.units import si_factor
 from ...errors import Diagnostic
@@ -97,16 +97,17 @@ def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
 def _size_faults(acquisition: Acquisition) -> list[Diagnostic]:
     """List pixels and distances in millimetres or micrometres."""
     faults = []
-    for name, largest, noun, example in (
-        ("pixel_size", _LARGEST_PIXEL, "pixel of an X-ray detector", "55 um"),
-        ("detector_distance", _FARTHEST, "distance of a detector", "0.5 m"),
+    for name, largest, noun in (
+        ("pixel_size", _LARGEST_PIXEL, "pixel of an X-ray detector"),
+        ("detector_distance", _FARTHEST, "distance of a detector"),
     ):
         size = _largest_value(acquisition, name)
         if size is None or size <= largest:
             continue
-        unit = "micrometres" if size >= 1e3 * largest or (name == "pixel_size" and size >= 1) else "millimetres"
-        remedy = f"write its units attribute, or set acquisition.{name} with its unit, e.g. {example}"
-        message = f"{size:g} m is no {noun}; it looks like {unit}"
+        is_small = size >= 1e3 * largest or (name == "pixel_size" and size >= 1)
+        words, unit = ("micrometres", "um") if is_small else ("millimetres", "mm")
+        remedy = f"write its units attribute, or set acquisition.{name}: {acquisition.in_unit(name, size, unit)}"
+        message = f"{size:g} m is no {noun}; it looks like {words}"
         faults.append(Diagnostic(acquisition.place(name, PATHS), message, remedy))
     return faults
 
@@ -114,26 +115,27 @@ def _size_faults(acquisition: Acquisition) -> list[Diagnostic]:
 def _wave_fault(acquisition: Acquisition, wave: float) -> Diagnostic:
     """Suggest the unit of a number that is no wavelength, and the wavelength in nm."""
     where = acquisition.place("wavelength", PATHS)
-    guess, metres = _guess_wavelength(wave)
+    guess, metres, unit = _guess_wavelength(wave)
     if not _SHORTEST_WAVE < metres < _LONGEST_WAVE:
         energy = PLANCK_TIMES_LIGHT / wave / si_factor("keV")
         message = f"{wave:g} m is no wavelength of X-rays: it is that of photons of {energy:.4g} keV"
         return Diagnostic(where, message, "check its unit, and set acquisition.wavelength, as '9 keV' or '0.138 nm'")
     message = f"{wave:g} m is no wavelength of X-rays; it looks like {guess}"
-    return Diagnostic(where, message, f"if so, set acquisition.wavelength: {quantity(metres)}")
+    remedy = f"if so, set acquisition.wavelength: {acquisition.in_unit('wavelength', wave, unit)}"
+    return Diagnostic(where, message, remedy)
 
 
-def _guess_wavelength(number: float) -> tuple[str, float]:
+def _guess_wavelength(number: float) -> tuple[str, float, str]:
     """Guess the unit of a number that is no wavelength in metres.
 
     Returns:
-        The unit in words, and the wavelength [m] that it gives.
+        The unit in words, the wavelength [m] that it gives, and the unit as the config writes it.
     """
     unit = next(unit for least, unit in _UNITS_BY_SIZE if number >= least)
     if unit in ("angstrom", "nm", "um"):
         words = {"angstrom": "ångströms", "nm": "nanometres", "um": "micrometres"}
-        return words[unit], number * si_factor(unit)
-    return f"an energy in {unit}", PLANCK_TIMES_LIGHT / (number * si_factor(unit))
+        return words[unit], number * si_factor(unit), unit
+    return f"an energy in {unit}", PLANCK_TIMES_LIGHT / (number * si_factor(unit)), unit
 
 
 def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
