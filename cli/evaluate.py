@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..recon.errors import ConfigError, Diagnostic
-from ..recon.io.volume_stack import names_and_labels
 from . import console
 from .options import OUTPUT, PATH
+from .sampling import volume_spacing_option
+from .specimen_options import specimen_options
 
 if TYPE_CHECKING:
     from ..recon.experiments.base import Evaluation
+    from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.io.table import Table
 
 _OF_CLASS = (
@@ -27,6 +29,10 @@ _OF_CLASS = (
     "coverage_volume",
 )
 """Columns of the printed table of classes; the written table holds more."""
+_MOST_SPECIMENS = 24
+"""Largest number of specimens that are shown one by one."""
+_COLUMNS = 4
+"""Number of metrics that are shown of each."""
 _LOG_WIDTH = 110
 """[character] Width of the printed table of classes where no terminal limits it; no word of its header is cut."""
 
@@ -38,13 +44,26 @@ _LOG_WIDTH = 110
 @click.option("-o", "--output", type=OUTPUT, help="Table to write, .csv.")
 @click.option("--force", is_flag=True, help="Replace the table where it already exists.")
 @click.option("--register", is_flag=True, help="Register the result with the truth first, and report the shift.")
-def command(result: Path, truth: Path, as_json: bool, output: Path | None, force: bool, register: bool) -> None:
+@volume_spacing_option
+@specimen_options
+def command(
+    result: Path,
+    truth: Path,
+    as_json: bool,
+    output: Path | None,
+    force: bool,
+    register: bool,
+    opening: "SpecimenOptions",
+) -> None:
     """Compare RESULT with TRUTH.
 
     RESULT is a model, a volume, or a run's folder. TRUTH is a volume, or a simulated acquisition with its truth inside.
     A model is evaluated at the truth's samples; a volume on another lattice is interpolated. Either may be a crystal
     phased by cohere (image.npy, or its folder) or by PyNX (.cxi, .h5, .npz; the first of several modes): both are then
     compared on the detector's frame.
+
+    Volumes may be of other programs. Folders of volumes are compared by the names of their files, stacks of labels by
+    the numbers of the labels. --spacing and --channel are for those of the two files that leave them open.
 
     For shapes, -o T.csv writes a row for each cell, and T-classes.csv a row for each class and one for all. Lengths in
     --json are metres, or voxels under names that end in _voxels where the size of a voxel is not known.
@@ -56,12 +75,15 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
       unflat evaluate volume.tif truth.h5 --register
       unflat evaluate RUN results_phasing/image.npy
       unflat evaluate SHAPES cells.h5 -o errors.csv
+      unflat evaluate results/ data/obj -o errors.csv
     """
     if output is not None:
         if output.suffix.lower() != ".csv":
             raise ConfigError(Diagnostic(str(output), "has no extension of a table", "use .csv"))
         console.refuse_to_overwrite(output, force=force)
-    evaluation = _evaluate(result, truth, register=register)
+    from ..recon.experiments.comparison import evaluate_files
+
+    evaluation = evaluate_files(result, truth, opening, register=register)
     tables = {} if output is None else _tables(output, evaluation)
     for path in tables:
         console.refuse_to_overwrite(path, force=force)
@@ -74,29 +96,16 @@ def command(result: Path, truth: Path, as_json: bool, output: Path | None, force
     _print_table(numbers)
     if evaluation.classes is not None:
         _print_classes(evaluation.classes)
+    if evaluation.specimens is not None:
+        _print_specimens(evaluation.specimens)
     for path in tables:
         console.report_file(path)
 
 
-def _evaluate(result: Path, truth: Path, *, register: bool) -> "Evaluation":
-    """Evaluate, and name the assumptions that another program's file needs."""
-    from ..recon.experiments import get_experiment
-    from ..recon.experiments.truth import read_pair
-
-    ours, known = read_pair(result, truth)
-    for each in (ours, known):
-        if "assumed" in each.attributes:
-            console.note(f"{each.attributes['program']}: taken to be {each.attributes['assumed']}")
-    names, labels = names_and_labels(truth)
-    experiment = get_experiment(known.kind)
-    return experiment.evaluate(ours, known, register=register, names=names, labels=labels)
-
-
 def _tables(output: Path, evaluation: "Evaluation") -> "dict[Path, Table]":
     """Tables to write: of several specimens a row for each, and beside it a row for each class and for all."""
-    if evaluation.specimens is None or evaluation.classes is None:
-        return {output: _row(dict(evaluation.numbers))}
-    return {output: evaluation.specimens, _classes_path(output): evaluation.classes}
+    tables = {output: evaluation.specimens or _row(dict(evaluation.numbers))}
+    return tables if evaluation.classes is None else tables | {_classes_path(output): evaluation.classes}
 
 
 def _classes_path(output: Path) -> Path:
@@ -107,6 +116,25 @@ def _row(numbers: dict[str, float]) -> "Table":
     from ..recon.io.table import Column, Table
 
     return Table(tuple(Column(name) for name in numbers), (numbers,))
+
+
+def _print_specimens(specimens: "Table") -> None:
+    """Show the first error of each of a few specimens."""
+    from rich.console import Console
+    from rich.table import Table as Shown
+
+    from ..recon.metrics import metric_named
+
+    if console.is_quiet() or not 1 < len(specimens.rows) <= _MOST_SPECIMENS:
+        return
+    names = [c.name for c in specimens.columns if metric_named(c.name).better != "neither"][:_COLUMNS]
+    shown = Shown(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("name")
+    for name in names:
+        shown.add_column(metric_named(name).title, justify="right")
+    for row in specimens.rows:
+        shown.add_row(str(row["name"]), *(f"{float(row.get(name, math.nan)):.4g}" for name in names))
+    Console().print(shown)
 
 
 def _print_classes(classes: "Table") -> None:

@@ -1,18 +1,22 @@
 """``unflat query``: values of a model or a volume at any coordinates."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from ..recon.config.units import parse_with_unit
-from ..recon.errors import ConfigError
+from ..recon.errors import ConfigError, Diagnostic
 from ..recon.io.points import line_points, read_points, require_extension, write_values
-from ..recon.io.result import read_result
 from ..recon.volume import Volume
 from . import console
 from .options import PATH, draw_option, output_options
-from .sampling import one_specimen
+from .sampling import one_specimen, open_for_drawing, quantity_names, volume_spacing_option
+from .specimen_options import specimen_options
+
+if TYPE_CHECKING:
+    from ..recon.experiments.specimens import SpecimenOptions
 
 PROGRESS_POINTS = 200_000
 """Number of points from which progress is shown."""
@@ -38,13 +42,20 @@ def _parse_line(
 @click.command()
 @click.argument("model", type=PATH)
 @click.argument("points", type=PATH, required=False)
+@volume_spacing_option
+@specimen_options
 @click.option(
     "--line", nargs=2, callback=_parse_line, metavar="FROM TO", help="Two points z,y,x: a line instead of POINTS."
 )
 @click.option("--samples", type=click.IntRange(2), default=200, show_default=True, help="Number of points on the line.")
 @click.option("--unit", default="m", show_default=True, help="Unit of the coordinates, if the file does not state it.")
 @click.option(
-    "--quantity", "names", multiple=True, help="Name of a quantity to evaluate; all by default. May be repeated."
+    "--quantity",
+    "--channel",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Name or number of a quantity or channel to evaluate; all by default. May be repeated.",
 )
 @draw_option
 @output_options
@@ -56,6 +67,7 @@ def command(
     unit: str,
     names: tuple[str, ...],
     draw: int | None,
+    opening: "SpecimenOptions",
     output: Path,
     force: bool,
 ) -> None:
@@ -76,9 +88,11 @@ def command(
     require_extension(output)
     if (points is None) == (line is None):
         raise ConfigError("POINTS or --line is needed, and not both; see unflat query --help")
-    result = one_specimen(read_result(model), model, draw)
+    result = one_specimen(open_for_drawing(model, opening), model, draw)
     if isinstance(result, Volume) and result.length_unit == "voxel":
-        raise ConfigError("the volume is in voxels of unknown size: it has no values at points in metres")
+        message = "the volume is in voxels of unknown size: it has no values at points in metres"
+        raise ConfigError(Diagnostic(str(model), message, "give their size, e.g. --spacing '0.1 um'"))
+    names = quantity_names(result, names)
     for name in names:
         result.real_quantity(name)
     coordinates = read_points(points, unit) if points is not None else line_points(*(line or ((), ())), samples)

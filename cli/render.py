@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,13 @@ from ..recon.config.units import Dimension, parse_with_unit
 from ..recon.errors import ConfigError, Diagnostic
 from . import console
 from .options import PATH, draw_option, output_options
+from .sampling import one_specimen, open_for_drawing, quantity_names, volume_spacing_option
+from .specimen_options import specimen_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.sampled import Sampled
 
 MOVIES = ("spin", "zoom")
@@ -102,6 +105,8 @@ def parse_planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str,
 @click.command()
 @click.argument("model", type=PATH)
 @output_options
+@volume_spacing_option
+@specimen_options
 @click.option(
     "--style",
     type=click.Choice(STYLES),
@@ -142,7 +147,13 @@ def parse_planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str,
     metavar="Z,Y,X",
     help="slices, zoom: a point, such as 0um,2um,-1um.",
 )
-@click.option("--quantity", help="Name of the quantity; the main one by default.")
+@click.option(
+    "--quantity",
+    "--channel",
+    "quantity",
+    metavar="NAME",
+    help="Name or number of the quantity or channel; the main one by default.",
+)
 @click.option(
     "--range",
     "limits",
@@ -172,7 +183,15 @@ def parse_planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str,
 )
 @click.option("--cell", type=click.IntRange(0), help="Number of the cell, in a result of many.")
 @draw_option
-def command(model: Path, output: Path, force: bool, cell: int | None, draw: int | None, **options: Any) -> None:
+def command(
+    model: Path,
+    output: Path,
+    force: bool,
+    opening: "SpecimenOptions",
+    cell: int | None,
+    draw: int | None,
+    **options: Any,
+) -> None:
     """Draw MODEL: a model file, a run folder, or a volume. The output ends in .png, .gif or .mp4.
 
     A model is sampled anew for each figure and frame, so that a zoom shows no voxels.
@@ -188,12 +207,11 @@ def command(model: Path, output: Path, force: bool, cell: int | None, draw: int 
       unflat render CELL -o shape.png --style surface --angle 30,55 --draw 2
       unflat render SHAPES -o shape.png --style surface --angle 30,55 --cell 3 --draw 2
     """
-    from ..recon.io.result import read_result
-    from .sampling import one_specimen
-
     request = _request(output, **options)
     console.refuse_to_overwrite(output, force=force)
-    result = one_specimen(read_result(model), model, draw, cell)
+    result = one_specimen(open_for_drawing(model, opening), model, draw, cell)
+    if request.quantity is not None:
+        request = replace(request, quantity=quantity_names(result, (request.quantity,))[0])
     if request.style in MOVIES:
         _write_movie(result, request, output)
     else:

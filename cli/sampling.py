@@ -72,6 +72,15 @@ def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
             )
 
 
+volume_spacing_option = click.option(
+    "--spacing",
+    callback=parse_spacing,
+    metavar="LENGTH",
+    help="Distance of the samples of another program's volume: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'.",
+)
+"""Adds ``--spacing`` to a command that takes no spacing for models."""
+
+
 def estimate(model: Model, grid: Grid, quantities: int) -> Estimate:
     """Estimate the memory and time of sampling a model: the arrays of the volume, and one tile in progress."""
     brick = int(np.prod(TILE)) * 8 * (len(model.members) * len(model.quantities) + 64)
@@ -183,6 +192,32 @@ def _draws(
         own = model.draw(number)
         grid = get_experiment(own.kind).feature_grid(own, features) if spacing is None else None
         yield Member(0, number, name, label, sample_model(own, grid or own.grid(spacing=spacing), ()))
+
+
+def open_for_drawing(path: Path, opening: "SpecimenOptions") -> Model | Volume:
+    """Open a result whose samples the command chooses itself.
+
+    Raises:
+        ConfigError: If a spacing is given for a model.
+        DataError: If the file cannot be read.
+    """
+    from ..recon.experiments.specimens import open_result
+
+    result = open_result(path, opening)
+    if isinstance(result, Model) and opening.volume.spacing is not None:
+        raise ConfigError(Diagnostic("--spacing", f"{path} is a model, which has no samples", "leave out --spacing"))
+    return result
+
+
+def quantity_names(result: Model | Volume, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of quantities that are given by number, or in another case.
+
+    Raises:
+        ConfigError: If there is none of a name or number.
+    """
+    from ..recon.io.metadata import find_quantity
+
+    return tuple(find_quantity([q.name for q in result.quantities], name) for name in names)
 
 
 def one_specimen(

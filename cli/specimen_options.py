@@ -18,18 +18,12 @@ def _kind(context: click.Context, param: click.Parameter, value: str | None) -> 
 def specimen_options(command: F) -> F:
     """Add options for volumes of other programs: an argument ``opening: SpecimenOptions``.
 
-    The command has an option ``--spacing`` of its own, whose value is passed on; and ``--quantity``, where its value is
-    one name.
+    The command has an option ``--spacing`` of its own, whose value is passed on, and may have ``--quantity``; else that
+    is added, and passed on too.
     """
+    own = {option for name in getattr(command, "__click_params__", ()) for option in name.opts}
 
     @click.option("--kind", **KIND | {"callback": _kind}, help="Kind of specimen, for a volume that does not give it.")
-    @click.option(
-        "--quantity",
-        "--channel",
-        "quantity",
-        metavar="NAME",
-        help="Name or number of the quantity or channel, if there are many.",
-    )
     @click.option("--time", type=click.IntRange(0), help="Number of the time, of a stack with several.")
     @click.option("--label", type=click.IntRange(1), help="Number of the only label, of a stack of labels.")
     @click.option(
@@ -48,18 +42,26 @@ def specimen_options(command: F) -> F:
     def wrapper(
         *args: Any,
         kind: str,
-        quantity: str | None,
         time: int | None,
         label: int | None,
         labels: bool | None,
         medium: float | None,
-        spacing: Any = None,
+        spacing: tuple[float, float, float] | None = None,
         **kwargs: Any,
     ) -> Any:
         from ..recon.experiments.specimens import SpecimenOptions
         from ..recon.io.metadata import VolumeOptions
 
+        quantity = None if "--quantity" in own else kwargs.pop("quantity")
         reading = VolumeOptions(spacing=spacing, quantity=quantity, time=time)
         return command(*args, opening=SpecimenOptions(reading, kind, labels, label, medium), **kwargs)
 
+    if "--quantity" not in own:
+        wrapper = click.option(
+            "--quantity",
+            "--channel",
+            "quantity",
+            metavar="NAME",
+            help="Name or number of the quantity or channel, if there are many.",
+        )(wrapper)
     return wrapper  # type: ignore[return-value]

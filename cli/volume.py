@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -12,13 +13,23 @@ from ..recon.config.units import parse_with_unit
 from ..recon.errors import ConfigError, Diagnostic
 from ..recon.grid import AXES, Grid, Region, compose
 from ..recon.io.detector_frame import detector_frame
-from ..recon.io.result import read_result
 from ..recon.io.volume_formats import read_volume, require_format, save
 from ..recon.model import Model
 from ..recon.volume import Volume
 from . import console
 from .options import PATH, draw_option, output_options
-from .sampling import one_specimen, parse_length, parse_spacing, require_within_box, sample_model
+from .sampling import (
+    one_specimen,
+    parse_length,
+    quantity_names,
+    require_within_box,
+    sample_model,
+    spacing_option,
+)
+from .specimen_options import specimen_options
+
+if TYPE_CHECKING:
+    from ..recon.experiments.specimens import SpecimenOptions
 
 
 def _parse_region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Region | None:
@@ -59,12 +70,8 @@ def _parse_rotation(text: str) -> np.ndarray:
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option(
-    "--spacing",
-    callback=parse_spacing,
-    metavar="LENGTH",
-    help="Distance of samples: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'.",
-)
+@spacing_option
+@specimen_options
 @click.option("--like", type=PATH, help="Volume whose grid is used.")
 @click.option(
     "--region",
@@ -81,13 +88,18 @@ def _parse_rotation(text: str) -> np.ndarray:
     help="Rotation of the specimen: 'y 30deg'. May be repeated.",
 )
 @click.option(
-    "--quantity", "names", multiple=True, help="Name of a quantity to write; all by default. May be repeated."
+    "--quantity",
+    "--channel",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Name or number of a quantity or channel to write; all by default. May be repeated.",
 )
 @draw_option
 @output_options
 def command(
     model: Path,
-    spacing: tuple[float, ...] | None,
+    opening: "SpecimenOptions",
     like: Path | None,
     region: Region | None,
     rotations: tuple[np.ndarray, ...],
@@ -110,14 +122,18 @@ def command(
       unflat volume RUN -o turned.vti --rotate 'y 30deg' --rotate 'z 10deg'
       unflat volume CRYSTAL -o crystal.vti --quantity amplitude --quantity strain
       unflat volume CRYSTAL -o crystal.cxi
+      unflat volume labels.tif -o cell.h5 --label 7 --spacing '0.3um,0.1um,0.1um'
     """
+    from ..recon.experiments.specimens import open_result
+
     console.refuse_to_overwrite(output, force=force)
     is_single = require_format(output).has_one_quantity
-    opened = one_specimen(read_result(model), model, draw)
+    opened = one_specimen(open_result(model, opening), model, draw)
+    names, spacing = quantity_names(opened, names), opening.volume.spacing
     if isinstance(opened, Volume):
-        if spacing or region or like or rotations:
+        if region or like or rotations:
             message = "is a sampled volume, whose grid cannot be changed"
-            raise ConfigError(Diagnostic(str(model), message, "leave out --spacing, --region, --like and --rotate"))
+            raise ConfigError(Diagnostic(str(model), message, "leave out --region, --like and --rotate"))
         save(
             _select_quantities(opened, names, output),
             output,

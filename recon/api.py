@@ -19,9 +19,9 @@ from .config.base import KindSettings
 from .errors import ConfigError, Diagnostic
 from .experiments import get_experiment
 from .experiments.base import Evaluation, Experiment
+from .experiments.comparison import evaluate_files
 from .experiments.configs import load_config, parse_config
 from .experiments.run import RunOptions, ShowProgress, no_progress, run_method
-from .experiments.truth import read_pair
 from .io.model_file import read_model
 from .io.result import read_result
 from .model import Model
@@ -261,11 +261,12 @@ def evaluate(
 
         names = names_and_labels(Path(known))
         if not isinstance(result, Model | Volume):
-            result, known = read_pair(Path(result), Path(known))
+            return evaluate_files(Path(result), Path(known), register=register)
         else:
+            from .experiments.specimens import SpecimenOptions, identify
             from .io.volume_formats import read_volume
 
-            known = read_volume(Path(known))
+            known = identify(read_volume(Path(known)), Path(known), SpecimenOptions(kind=result.kind))
     elif not isinstance(result, Model | Volume):
         result = read_result(Path(result))
     experiment = get_experiment(known.kind)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ..acquisition import Acquisition
 from ..config.base import KindSettings
 from ..config.entries import Entry
@@ -94,6 +96,34 @@ class Evaluation:
     numbers: Mapping[str, float]
     specimens: "Table | None" = None
     classes: "Table | None" = None
+
+
+@contextmanager
+def named_faults(name: str) -> Iterator[None]:
+    """Put the name of a specimen before the faults that a block raises."""
+    try:
+        yield
+    except DataError as error:
+        places = [f"{name}: {fault.where}" if fault.where else name for fault in error.faults]
+        faults = zip(places, error.faults, strict=True)
+        raise DataError(*(Diagnostic(place, fault.message, fault.remedy) for place, fault in faults)) from error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A result and the truth of the same specimen.
+
+    Args:
+        name: Name of the specimen.
+        label: Class of the specimen; empty if unknown.
+        result: Model or volume.
+        truth: Specimen as it is.
+    """
+
+    name: str
+    label: str
+    result: "Sampled"
+    truth: Volume
 
 
 class Experiment(ABC):
@@ -248,6 +278,31 @@ class Experiment(ABC):
             ConfigError: If the comparison asked for is not defined for the kind.
             DataError: If the two cannot be compared.
         """
+
+    def evaluate_many(self, pairs: Sequence[Comparison], *, register: bool = False) -> Evaluation:
+        """Compare several results with the truth, one by one.
+
+        Args:
+            pairs: Results with the truth of the same specimens.
+            register: Whether to move each result onto the truth first.
+
+        Returns:
+            Means of all numbers, and a row for each specimen.
+
+        Raises:
+            DataError: If two cannot be compared, with the specimen's name.
+        """
+        from ..io.table import Column, Table
+
+        rows: list[Mapping[str, float]] = []
+        for pair in pairs:
+            with named_faults(pair.name):
+                rows.append(self.evaluate(pair.result, pair.truth, register=register).numbers)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        means = {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
+        columns = (Column("name"), Column("label"), *map(Column, names))
+        words: list[dict[str, str | int | float]] = [{"name": pair.name, "label": pair.label} for pair in pairs]
+        return Evaluation(means, Table(columns, tuple({**a, **b} for a, b in zip(words, rows, strict=True))))
 
     def read_truth(self, path: Path, config: Path) -> Volume | None:
         """Read the truth from a format that only this kind reads.

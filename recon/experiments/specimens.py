@@ -48,19 +48,20 @@ class SpecimenOptions:
     medium: float | None = None
 
 
-def open_result(path: Path, options: SpecimenOptions) -> Model | Volume:
+def open_result(path: Path, options: SpecimenOptions, *, quiet: bool = False) -> Model | Volume:
     """Open a result: a model, a volume of ours, or a volume of another program as it is.
 
     Args:
         path: File, or run folder.
         options: Options for what the file leaves open. The kind stays empty where the file does not give it.
+        quiet: Whether to tell nothing of samples of unknown size.
 
     Raises:
         ConfigError: If there is no such quantity, time or label.
         DataError: If the file cannot be read.
     """
     if options.label is None and not options.labels:
-        return _read(path, options)
+        return _read(path, options, quiet=quiet)
     bodies = list(read_specimens(path, options))
     if len(bodies) > 1:
         _require_label([body.cell for body in bodies], path)
@@ -201,7 +202,7 @@ def _of_file(
         raise DataError(Diagnostic(str(path), "is a model, and a volume is needed", "sample it: unflat volume"))
     if not volume.kind and volume.shape[0] == 1:
         raise DataError(Diagnostic(str(path), "is one picture (y, x), and no volume", "name a stack of several planes"))
-    if not _holds_labels(volume, path, options):
+    if not holds_labels(volume, path, options):
         yield Member(0, 0, "", "", identify(volume, path, options))
         return
     kind, quantity = _label_quantity(options.kind)
@@ -236,11 +237,11 @@ def _with_options(volume: Volume, path: Path, options: SpecimenOptions) -> Volum
         ConfigError: If a spacing is given for a volume of ours, whose spacing is known.
     """
     spacing = options.volume.spacing
-    if spacing is not None and volume.kind and volume.length_unit == "m":
+    if spacing is not None and volume.kind and volume.length_unit == "m" and not options.volume.is_hint:
         raise ConfigError(
             Diagnostic(str(path), "is a sampled volume, whose grid cannot be changed", "leave out --spacing")
         )
-    if spacing is not None and volume.kind:
+    if spacing is not None and volume.kind and volume.length_unit == "voxel":
         z, y, x = even_axes(volume.shape, spacing)
         volume = replace(volume, z=z, y=y, x=x, length_unit="m")
     if options.medium is None:
@@ -248,7 +249,7 @@ def _with_options(volume: Volume, path: Path, options: SpecimenOptions) -> Volum
     return replace(volume, attributes={**volume.attributes, MEDIUM_INDEX: options.medium})
 
 
-def _holds_labels(volume: Volume, path: Path, options: SpecimenOptions) -> bool:
+def holds_labels(volume: Volume, path: Path, options: SpecimenOptions) -> bool:
     """Whether the numbers of a volume are labels.
 
     Raises:
@@ -256,10 +257,15 @@ def _holds_labels(volume: Volume, path: Path, options: SpecimenOptions) -> bool:
     """
     if options.labels is not None or options.label is not None:
         return options.labels is not False
-    takes_labels = not options.kind or get_experiment(options.kind).label_quantity is not None
-    if volume.kind or len(volume.values) > 1 or not takes_labels or volume.main.dtype.kind == "c":
+    if volume.kind or len(volume.values) > 1 or volume.main.dtype.kind == "c":
         return False
     content = find_content(volume.main)
+    if options.kind and get_experiment(options.kind).label_quantity is None:
+        if content is Content.LABELS:
+            message = f"holds the labels {_shown(label_numbers(volume.main))}, and no numbers of a {options.kind}"
+            remedy = f"use --kind {_label_quantity()[0]}, or --no-labels if they are no labels"
+            raise ConfigError(Diagnostic(str(path), message, remedy))
+        return False
     if content is Content.UNCLEAR:
         shown = _shown(label_numbers(volume.main))
         message = f"holds the whole numbers {shown}, which may be labels of bodies or grey values"
@@ -288,7 +294,7 @@ def _require_label(numbers: object, path: Path, label: int | None = None) -> NoR
     """Refuse a label that is not there, or several of which none is chosen."""
     shown = _shown(np.asarray(numbers))
     if label is not None:
-        raise ConfigError(Diagnostic("--label", f"{path} has no label {label}", f"it has {shown}"))
+        raise ConfigError(Diagnostic(str(path), f"has no label {label}", f"--label takes one of {shown}"))
     raise ConfigError(Diagnostic(str(path), f"holds the labels {shown}, and one is needed", "choose one with --label"))
 
 
@@ -302,10 +308,10 @@ def _refuse_unknown(volume: Volume, path: Path) -> NoReturn:
     """Refuse a volume of which neither the file nor the numbers tell the kind of specimen."""
     if len(volume.values) > 1:
         _refuse_several(volume, path)
-    kinds = ", ".join(f"--kind {name}" for name in experiment_names())
-    low, high = (float(end) for end in (np.min(np.abs(volume.main)), np.max(np.abs(volume.main))))
-    message = f"does not say of which kind of specimen its numbers, {low:.4g} to {high:.4g}, are"
-    raise ConfigError(Diagnostic(str(path), message, f"say it: {kinds}"))
+    *names, last = experiment_names()
+    values = np.abs(volume.main) if volume.main.dtype.kind == "c" else volume.main
+    message = f"does not say what its numbers, {float(values.min()):.4g} to {float(values.max()):.4g}, are"
+    raise ConfigError(Diagnostic(str(path), message, f"give the kind of specimen: --kind {', '.join(names)} or {last}"))
 
 
 def _shown(numbers: np.ndarray) -> str:

@@ -1,40 +1,64 @@
 """A result and the truth that it is compared with, read from files of any form."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DataError, Diagnostic
 from ..io.detector_frame import detector_frame, is_on_detector
-from ..io.result import read_result
-from ..io.volume_formats import read_volume
 from ..model import Model
 from ..volume import Volume
-from . import experiment_names, get_experiment
+from . import get_experiment
+from .specimens import SpecimenOptions, identify, open_result
 
 
-def read_pair(result: Path, truth: Path) -> tuple[Model | Volume, Volume]:
+def read_pair(result: Path, truth: Path, options: SpecimenOptions | None = None) -> tuple[Model | Volume, Volume]:
     """Read a result and the truth; both on the detector's frame, where one of them is known on no other.
 
     Args:
         result: A model, a volume, a run folder, or another program's density.
         truth: A volume, an acquisition with its truth inside, a run folder, another program's density, or a folder or
             an archive of sections with their volumes, which is read with the run's config.
+        options: Options for what files of other programs leave open.
 
     Raises:
-        DataError: If one of them cannot be read, the truth is a model, or only one is on the detector's frame.
+        ConfigError: If neither file nor the options tell the kind of specimen.
+        DataError: If one of them cannot be read, the truth is a model, or only one is on the detector's frame or has a
+            voxel of known size.
     """
-    reconstruction = read_result(result)
+    options = options or SpecimenOptions()
+    reconstruction = open_result(result, options)
     if reconstruction.kind:
         specimens = get_experiment(reconstruction.kind).read_truth(truth, result / "config.yaml")
         if specimens is not None:
             return reconstruction, specimens
-    kind = reconstruction.kind or experiment_names()[0]  # Neither file may give its kind: a TIFF, an MRC map.
-    specimen = read_result(truth) if truth.is_dir() else read_volume(truth, kind=kind)
+    specimen = open_result(truth, options)
     if not isinstance(specimen, Volume):
         raise DataError(Diagnostic(str(truth), "is a model, and no truth", "sample it: unflat volume"))
+    kind = options.kind or specimen.kind or reconstruction.kind
+    specimen = identify(specimen, truth, replace(options, kind=kind))
+    if isinstance(reconstruction, Volume):
+        reconstruction = identify(reconstruction, result, replace(options, kind=specimen.kind))
+    require_one_unit(reconstruction, specimen)
     if not any(is_on_detector(each) for each in (reconstruction, specimen)):
         return reconstruction, specimen
     first, second = _on_detector(result), _on_detector(truth)
     return _in_order_of(first, result, second), _in_order_of(second, truth, first)
+
+
+def require_one_unit(result: Model | Volume, truth: Volume) -> None:
+    """Refuse a result and a truth of which only one has a voxel of known size.
+
+    Raises:
+        DataError: If that is so.
+    """
+    units = {"m": "metres", "voxel": "voxels of unknown size"}
+    own, other = result.length_unit, truth.length_unit
+    if own == other or any(is_on_detector(each) for each in (result, truth)):
+        return
+    spacing = ",".join(f"{d * 1e6:.6g}um" for d in (truth if other == "m" else result).spacing)
+    message = f"the result counts in {units[own]}, the truth in {units[other]}"
+    remedy = f"give the voxel of the one that has none (--spacing '{spacing}' if it is the other's), or to neither"
+    raise DataError(Diagnostic("", message, remedy))
 
 
 def _on_detector(path: Path) -> Volume:

@@ -47,7 +47,7 @@ def read_foreign(path: Path, options: VolumeOptions) -> Volume | None:
     if not arrays:
         return None
     selected = foreign_quantities(path, arrays, options)
-    known = complete_spacing(path, voxels[0], options.spacing)
+    known = complete_spacing(path, voxels[0], options)
     return assemble(list(selected.values()), known, "", options.kind, names=list(selected))
 
 

@@ -19,6 +19,8 @@ from .volume_stack import Member
 
 Samples = Num[np.ndarray, "z y x"] | Bool[np.ndarray, "z y x"]
 
+CUT_OUT = "label"
+"""Attribute of a body that is cut out of a stack: its number."""
 _LEAST_EQUAL = 0.2
 """Share of neighbouring samples inside that are equal, below which a volume is grey."""
 _EQUAL = 0.5
@@ -109,7 +111,8 @@ def split_labels(volume: Volume, quantity: Quantity, number: int | None = None) 
             part = tuple(slice(max(s.start - _MARGIN, 0), s.stop + _MARGIN) for s in box)
             z, y, x = (axis[s] for axis, s in zip((volume.z, volume.y, volume.x), part, strict=True))
             inside = {quantity.name: (index[part] == i).astype(np.uint8)}
-            body = replace(volume, z=z, y=y, x=x, values=inside, quantities=(quantity,))
+            attributes = {**volume.attributes, CUT_OUT: float(own)}
+            body = replace(volume, z=z, y=y, x=x, values=inside, quantities=(quantity,), attributes=attributes)
             yield Member(int(own), 0, "", str(own), body)
 
 

@@ -32,12 +32,14 @@ class VolumeOptions:
         kind: Kind of experiment if the file does not give it; empty if it is unknown.
         quantity: Name or number of the only quantity to read; all by default.
         time: Number of the time, of a file with several.
+        is_hint: Whether spacing, quantity and time are only for files that leave them open.
     """
 
     spacing: Point3 | None = None
     kind: str = ""
     quantity: str | None = None
     time: int | None = None
+    is_hint: bool = False
 
 
 def metadata_json(volume: Volume) -> str:
@@ -130,13 +132,13 @@ def positive_spacing(volume: Volume) -> Point3:
     return z, y, x
 
 
-def complete_spacing(path: Path, sizes: Sequence[float], given: Point3 | None = None, hint: str = "") -> Point3 | None:
+def complete_spacing(path: Path, sizes: Sequence[float], options: VolumeOptions, hint: str = "") -> Point3 | None:
     """Return the distance between samples that the caller or a file gives.
 
     Args:
         path: The file, for messages.
         sizes: [m] Distances along z, y, x in the file; NaN, 0 or less where it does not give one.
-        given: [m] Distances that the caller gives: they replace those of the file, which is told.
+        options: Distances that the caller gives: they replace those of the file, which is told, or only absent ones.
         hint: Reason why one may be absent from the file, for the message.
 
     Returns:
@@ -146,14 +148,15 @@ def complete_spacing(path: Path, sizes: Sequence[float], given: Point3 | None = 
         DataError: If the file gives some of them only, and the caller none.
     """
     known = {axis: d for axis, d in zip("zyx", sizes, strict=True) if math.isfinite(d) and d > 0}
-    if given is not None:
-        if len(known) == len(sizes) and not np.allclose(given, sizes, rtol=1e-3, atol=0):
+    given, is_complete = options.spacing, len(known) == len(sizes)
+    if given is not None and not (options.is_hint and is_complete):
+        if is_complete and not np.allclose(given, sizes, rtol=1e-3, atol=0):
             lengths = (",".join(map(_in_micrometres, each)) for each in (sizes, given))
             _log.warning("%s: its samples are %s apart in the file; --spacing %s is used instead", path, *lengths)
         return given
     if not known:
         return None
-    if len(known) == len(sizes):
+    if is_complete:
         z, y, x = sizes
         return float(z), float(y), float(x)
     absent = " and ".join(axis for axis in "zyx" if axis not in known)
@@ -169,27 +172,41 @@ def _in_micrometres(length: float) -> str:
     return f"{length * 1e6:.6g}um"
 
 
-def select_quantity(volume: Volume, quantity: str | None, path: Path) -> Volume:
+def select_quantity(volume: Volume, options: VolumeOptions, path: Path) -> Volume:
     """Select one quantity of a volume by its name, in any case, or by its number.
 
     Args:
         volume: The volume.
-        quantity: Name or number; None for all.
+        options: Name or number of the quantity; all if it names none.
         path: File of the volume, for messages.
 
     Raises:
         ConfigError: If there is none of that name or number.
     """
-    names = [q.name for q in volume.quantities]
-    if quantity is None or [quantity.strip("/")] == names:
+    names, quantity = [q.name for q in volume.quantities], options.quantity
+    if quantity is None or [quantity.strip("/")] == names or (options.is_hint and len(names) == 1):
         return volume
+    return volume.only(find_quantity(names, quantity, str(path)))
+
+
+def find_quantity(names: Sequence[str], quantity: str, where: str = "") -> str:
+    """Find a quantity by its name, in any case, or by its number.
+
+    Args:
+        names: Names of all quantities.
+        quantity: Name or number.
+        where: File with the quantities, for messages.
+
+    Raises:
+        ConfigError: If there is none of that name or number.
+    """
     same = [name for name in names if name == quantity] or [n for n in names if n.lower() == quantity.lower()]
     if not same and quantity.isdecimal() and int(quantity) < len(names):
         same = [names[int(quantity)]]
     if len(same) != 1:
-        message = f"has no quantity {quantity!r}: there are {listed(names)}"
-        raise ConfigError(Diagnostic(str(path), message, "choose one by its number or its name"))
-    return volume.only(same[0])
+        message = f"no quantity {quantity!r}: there are {listed(names)}"
+        raise ConfigError(Diagnostic(where, message, "choose one by its number or its name"))
+    return same[0]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -77,7 +77,7 @@ def _read(path: Path, options: VolumeOptions, *, header_only: bool) -> Volume:
         start = [start[order.index(axis)] for axis in (3, 2, 1)]
     own_kind, quantity, attributes = _read_labels(labels)
     named = ({quantity.name: data}, (quantity,), attributes)
-    known = complete_spacing(path, size, options.spacing)
+    known = complete_spacing(path, size, options)
     if known is None:
         z, y, x = even_axes(data.shape, *_read_voxels(labels))
         return Volume(own_kind or options.kind, z, y, x, *named, VOXEL)

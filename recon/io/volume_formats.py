@@ -156,8 +156,8 @@ def read_volume_with(path: Path, options: VolumeOptions) -> Volume:
         _require_file(path)
         with guard(path, f"the {form.name} file"):
             volume = form.functions.read(path, options)
-    volume = select_quantity(volume, options.quantity, path)
-    if options.spacing is None:
+    volume = select_quantity(volume, options, path)
+    if options.spacing is None or (options.is_hint and volume.length_unit == "m"):
         return volume
     z, y, x = even_axes(volume.shape, options.spacing)
     return replace(volume, z=z, y=y, x=x, length_unit="m")

@@ -95,4 +95,4 @@ def _spacing(path: Path, metadata: TiffMetadata, options: VolumeOptions) -> tupl
     Raises:
         DataError: If it gives some of them only.
     """
-    return complete_spacing(path, metadata.voxel_size or metadata.size, options.spacing, metadata.hint)
+    return complete_spacing(path, metadata.voxel_size or metadata.size, options, metadata.hint)

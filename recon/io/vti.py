@@ -94,7 +94,7 @@ def _read(path: Path, options: VolumeOptions, *, header_only: bool) -> Volume:
     if is_in_voxels(metadata):
         return assemble(arrays, options.spacing, metadata, options.kind)
     first_z, first_y, first_x = (float(d) for d in image.get("Origin", "0 0 0").split()[::-1])
-    known = complete_spacing(path, steps, options.spacing)
+    known = complete_spacing(path, steps, options)
     if not metadata and options.spacing is None and known is not None and not header_only:
         known = _foreign_spacing(path, known)
     names = [e.get("Name", "") for e in entries]

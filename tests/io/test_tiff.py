@@ -26,6 +26,15 @@ def test_each_axis_has_its_own_unit() -> None:
     assert metadata.voxel_size is None
 
 
+@pytest.mark.parametrize(
+    ("unit", "metres"),
+    [("nm", 1e-9), ("Å", 1e-10), ("mm", 1e-3), ("cm", 1e-2), ("in", 25.4e-3), ("pt", 25.4e-3 / 72), ("thou", 25.4e-6)],
+)
+def test_units_of_ome(unit: str, metres: float) -> None:
+    metadata = parse_ome(OME.format(f'PhysicalSizeX="2" PhysicalSizeXUnit="{unit}"'))
+    assert metadata.size[2] == pytest.approx(2 * metres)
+
+
 def test_a_single_section_without_a_height_is_as_high_as_a_pixel() -> None:
     metadata = parse_ome(OME.format('SizeZ="1" PhysicalSizeX="0.1" PhysicalSizeY="0.12"'))
     assert math.isnan(metadata.size[0])

@@ -444,7 +444,7 @@ class TestCommand:
             (["--rotate", "sideways 3"], 2, "not an axis and an angle"),
             (["--rotate", "z 3 um"], 2, "an angle such as"),
             (["--rotate", "0,0,0 30deg"], 2, "no direction"),
-            (["--quantity", "density"], 2, "there are refractive_index, absorption"),
+            (["--quantity", "density"], 2, "there are 0 (refractive_index), 1 (absorption)"),
             (["-o", "v.doc"], 2, "has no extension of a volume file"),
             (["-o", "absent/v.h5"], 3, "there is no folder"),
         ],

@@ -43,6 +43,8 @@ def identify(volume: Volume) -> Volume:
     values = volume.main
     low, high = _ends(values)
     if low >= RANGE[0] and high <= RANGE[1] and low < high:
+        lacks = "" if MEDIUM_INDEX in volume.attributes else "; --medium-index 1.337 gives that of the medium"
+        _log.warning("numbers from %.4g to %.4g are taken as the refractive index itself%s", low, high, lacks)
         return _named(volume, values)
     if -_LARGEST_DIFFERENCE <= low < high <= _LARGEST_DIFFERENCE:
         if MEDIUM_INDEX not in volume.attributes:

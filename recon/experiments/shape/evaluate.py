@@ -12,10 +12,11 @@ from ...grid import Grid
 from ...model import Model
 from ...sampled import Sampled
 from ...volume import Volume
+from ..base import Comparison, named_faults
 from .binarize import binarize
 from .grids import resample_shapes
 from .places import place_in, with_places
-from .scores import ShapeScores, score_shapes
+from .scores import ShapeScores, merge_scores, score_shapes
 
 _log = logging.getLogger(__name__)
 _SPACING_TOLERANCE = 0.01
@@ -62,11 +63,25 @@ def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: 
     return replace(scores, cells=with_places(scores.cells, [places[i] for i in own] if places else []))
 
 
+def evaluate_many(pairs: Sequence[Comparison]) -> ShapeScores:
+    """Compare shapes with the truth, each on samples of its own.
+
+    Raises:
+        DataError: If two cannot be compared, with the cell's name.
+    """
+    scores = []
+    for pair in pairs:
+        with named_faults(pair.name):
+            scores.append(evaluate(pair.result, pair.truth))
+    return merge_scores(scores, [pair.name for pair in pairs], [pair.label for pair in pairs])
+
+
 def _require_one_unit(result: Sampled, truth: Volume) -> None:
     own, other = result.length_unit, truth.length_unit
     if own != other:
         message = f"the result counts in {_UNITS[own]}, the truth in {_UNITS[other]}"
-        raise DataError(Diagnostic("", message, "give both the voxel's size (acquisition.voxel_size), or neither"))
+        remedy = "give both the voxel's size (acquisition.voxel_size, --spacing), or neither"
+        raise DataError(Diagnostic("", message, remedy))
 
 
 def _one_each(texts: Sequence[str], count: int) -> list[str]:

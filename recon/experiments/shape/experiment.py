@@ -13,7 +13,7 @@ from ...runs.context import Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
 from ...sampled import Quantity
 from ...volume import Volume
-from ..base import Evaluation, Experiment
+from ..base import Comparison, Evaluation, Experiment
 from . import summary
 from .config import ShapeSettings
 from .metrics import METRICS
@@ -124,6 +124,15 @@ class ShapeExperiment(Experiment):
         if register:
             raise ConfigError("shapes stand where their section is: they are not registered")
         many = evaluate(result, truth, names, labels)
+        return Evaluation(many.numbers, many.cells, many.classes)
+
+    def evaluate_many(self, pairs: Sequence[Comparison], *, register: bool = False) -> Evaluation:
+        """Compare several shapes with the truth, in one table of cells and one of classes."""
+        from .evaluate import evaluate_many
+
+        if register:
+            raise ConfigError("shapes stand where their section is: they are not registered")
+        many = evaluate_many(pairs)
         return Evaluation(many.numbers, many.cells, many.classes)
 
     def recognizes(self, volume: Volume) -> bool:

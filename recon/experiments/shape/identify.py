@@ -11,14 +11,15 @@ from ...volume import SIGNED_DISTANCE, Volume
 from .schema import OCCUPANCY
 
 _log = logging.getLogger(__name__)
-_LARGEST = (1.0, 255.0)
-"""Largest values of a share that is filled, and of one in 8 bits."""
+_LEAST_FILLED = 0.5
+"""Least share inside a shape by which fractions are known as filled shares; smaller ones may be any quantity."""
+_LARGEST_BYTE = 255
 
 
 def recognizes(volume: Volume) -> bool:
     """Whether a volume holds an occupancy or a signed distance, or its only quantity has the numbers of an occupancy.
 
-    These are two different numbers, or whole numbers up to 255, or fractions up to 1.
+    These are two different numbers, or whole numbers up to 255, or fractions up to 1, at least a half somewhere.
     """
     if OCCUPANCY.name in volume.values or SIGNED_DISTANCE in volume.values:
         return True
@@ -30,7 +31,9 @@ def recognizes(volume: Volume) -> bool:
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high) and low >= 0):
         return False
-    return high <= 1 or bool(((values == low) | (values == high)).all()) or _are_8_bit(values, high)
+    if bool(((values == low) | (values == high)).all()) or _are_8_bit(values, high):
+        return True
+    return _LEAST_FILLED <= high <= 1.0
 
 
 def identify(volume: Volume) -> Volume:
@@ -52,7 +55,7 @@ def identify(volume: Volume) -> Volume:
 
 def _are_8_bit(values: np.ndarray, high: float) -> bool:
     """Whether all numbers are whole and at most 255."""
-    return high <= _LARGEST[1] and (values.dtype.kind in "iu" or bool((values == np.rint(values)).all()))
+    return high <= _LARGEST_BYTE and (values.dtype.kind in "iu" or bool((values == np.rint(values)).all()))
 
 
 def _as_distance(values: np.ndarray) -> np.ndarray:

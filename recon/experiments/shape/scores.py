@@ -141,6 +141,21 @@ def score_shapes(
     return ShapeScores(Table((*_CELL, *numbers), tuple(rows)), _class_table(rows, numbers))
 
 
+def merge_scores(scores: Sequence[ShapeScores], names: Sequence[str], labels: Sequence[str]) -> ShapeScores:
+    """Merge the scores of single cells into tables of all.
+
+    Args:
+        scores: Scores of one cell each, in one unit of length.
+        names: Name of each cell.
+        labels: Class of each cell; empty if unknown.
+    """
+    rows: list[dict[str, Cell]] = []
+    for score, name, label in zip(scores, names, labels, strict=True):
+        rows.append({**score.cells.rows[0], "name": name, "label": label})
+    columns = scores[0].cells.columns
+    return ShapeScores(Table(columns, tuple(rows)), _class_table(rows, columns[len(_CELL) :]))
+
+
 def score_cell(
     draws: np.ndarray,
     truth: np.ndarray,
