@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,7 @@ def open_stack(path: Path) -> Iterator[LazyArrays]:
     with ExitStack() as stack:
         with guard(path, "the TIFF"):
             tiff = stack.enter_context(open_tiff(path))
-            arrays, faults = _arrays(tiff, path)
+            arrays, faults = arrange_series(read_series(tiff, str(path)), str(path))
             form = "OME-TIFF" if tiff.is_ome else "TIFF"
             tree = LazyArrays(path, form, arrays, {}, faults, files_of_set(tiff))
         yield tree
@@ -86,14 +85,21 @@ def open_images(source: Path | BytesIO, place: str) -> Iterator[tuple[LazyArray,
         yield array, series[0].metadata
 
 
-def _arrays(tiff: Any, path: Path) -> tuple[dict[str, LazyArray], dict[str, Diagnostic]]:
-    """Arrays of a file, and the faults of those that cannot be used."""
-    series = read_series(tiff, str(path))
+def arrange_series(series: Sequence[ImageSeries], place: str) -> tuple[dict[str, LazyArray], dict[str, Diagnostic]]:
+    """Present series as arrays: one stack of all positions, with what belongs to it, or each by its number.
+
+    Args:
+        series: Series of one file.
+        place: Path of the file, for messages.
+
+    Returns:
+        Arrays by path, and the faults of those that cannot be used.
+    """
     images = stack_positions(series)
     arrays: dict[str, LazyArray] = {}
     faults: dict[str, Diagnostic] = {}
     if images is None:
-        faults[IMAGES] = _mixture(f"{path}:{IMAGES}", series)
+        faults[IMAGES] = _mixture(f"{place}:{IMAGES}", series)
         arrays |= {f"/series/{i}": each.array for i, each in enumerate(series)}
     else:
         arrays[IMAGES], planes = _with_planes(series, images)
@@ -108,7 +114,7 @@ def _arrays(tiff: Any, path: Path) -> tuple[dict[str, LazyArray], dict[str, Diag
 def _mixture(place: str, series: Sequence[ImageSeries], remedy: str = "") -> Diagnostic:
     """Describe a file that holds images of several kinds."""
     contents = [f"/series/{i} {each.describe()}" for i, each in enumerate(series)]
-    message = f"the TIFF holds images of {len(series)} kinds: {', '.join(contents[:8])}{', …' * (len(contents) > 8)}"
+    message = f"it holds images of {len(series)} kinds: {', '.join(contents[:8])}{', …' * (len(contents) > 8)}"
     return Diagnostic(place, message, remedy or "name the one to use: acquisition.images: /series/0")
 
 

@@ -24,6 +24,7 @@ from .npz import open_npy, open_npz
 from .picture import open_picture, picture_form
 from .scan_files import open_fio, open_spec
 from .text_table import TABLE, open_table
+from .zarr_store import is_zarr, open_zarr
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -34,6 +35,7 @@ _READABLE = (
     "TIFF and OME-TIFF",
     "PNG, JPEG and BMP",
     "a folder of images",
+    "zarr",
     "MATLAB",
     "NPZ",
     "NPY",
@@ -82,6 +84,9 @@ def _open_any(path: Path, readers: Sequence[Reader]) -> Iterator[ArrayTree]:
     reader = next((reader for reader in readers if path.exists() and reader.matches(path)), None)
     if reader is not None:
         with reader.open(path) as tree:
+            yield tree
+    elif is_zarr(path):
+        with open_zarr(path) as tree:
             yield tree
     elif path.is_dir():
         yield open_folder(path)
