@@ -16,6 +16,7 @@ from ..errors import DataError, Diagnostic
 from .colours import COLOURS, grey_where_equal, without_alpha
 from .guard import COPY_AGAIN
 from .lazy_arrays import Index, LazyArray, take
+from .micromanager import position_labels, position_metadata, shortfall
 from .tiff import TiffMetadata, parse_ome_images, read_metadata
 
 _AXES = {
@@ -109,39 +110,63 @@ def stack_positions(series: Sequence[ImageSeries]) -> LazyArray | None:
 
 def _grouped_series(tiff: Any, stored: Sequence[Any], place: str) -> list[ImageSeries]:
     """List the series of a format that says which pages belong together."""
-    _require_all_pages(tiff, stored, place)
     images = parse_ome_images(tiff.ome_metadata)
-    first = read_metadata(tiff)
-    by_name = {image.name: image for image in images}
+    arrays = [array for each in stored for array in _by_position(_series_array(tiff, each, place))]
+    if stored[0].kind == "mmstack":
+        metadata, names = position_metadata(tiff, len(arrays), images), position_labels(tiff)
+    else:
+        metadata, names = _metadata_by_name(tiff, stored, images), [image.name for image in images]
     series = []
-    for i, each in enumerate(stored):
-        metadata = images[i] if len(images) == len(stored) else by_name.get(each.name, replace(first, name=each.name))
-        array = _series_array(tiff, each, place)
-        if metadata.channels and "channel" not in array.labels:
-            array = replace(array, labels={**array.labels, "channel": metadata.channels})
-        series.append(ImageSeries(array, metadata))
-    absent = [image.name for image in images[len(stored) :]] if len(images) > len(stored) else []
-    if absent:
-        present = {each.name for each in stored}
-        names = [image.name for image in images if image.name not in present] or absent
-        remark = f"{len(absent)} of {len(images)} positions are in files that are not here: {', '.join(names)}"
-        series[0] = replace(series[0], array=replace(series[0].array, remarks=(remark,)))
-    return series
+    for array, described in zip(arrays, metadata, strict=True):
+        labels = {"channel": described.channels, **array.labels} if described.channels else array.labels
+        series.append(ImageSeries(replace(array, labels=labels), described))
+    remarks = shortfall(tiff, arrays[0]) if stored[0].kind == "mmstack" else []
+    if len(names) > len(series):
+        absent = [name for name in names if name not in {each.metadata.name for each in series}]
+        remark = f"{len(names) - len(series)} of {len(names)} positions are in files that are not here"
+        remark += f": {', '.join(absent[:6])}" if any(absent) and len(absent) < len(names) else ""
+        remarks.append(remark)
+    first = series[0].array
+    return [replace(series[0], array=replace(first, remarks=(*first.remarks, *remarks))), *series[1:]]
 
 
-def _require_all_pages(tiff: Any, stored: Sequence[Any], place: str) -> None:
-    """Refuse a set of which images are absent: tifffile reads zeros for them.
+def _by_position(array: LazyArray) -> list[LazyArray]:
+    """Split an array into one for each position."""
+    if "position" not in array.axes:
+        return [array]
+    axis = array.axes.index("position")
+    return [array.at(axis, i) for i in range(array.shape[axis])]
+
+
+def _metadata_by_name(tiff: Any, stored: Sequence[Any], images: Sequence[TiffMetadata]) -> list[TiffMetadata]:
+    """Return the metadata of each stored series: those of the image at its place, or else of its name."""
+    if len(images) == len(stored):
+        return list(images)
+    first, by_name = read_metadata(tiff), {image.name: image for image in images}
+    return [by_name.get(each.name, replace(first, name=each.name)) for each in stored]
+
+
+def _absent_images(series: Any) -> frozenset[int]:
+    """Numbers of the images of a set that are in no file: tifffile reads zeros for them."""
+    if series.kind not in _GROUPED:
+        return frozenset()
+    return frozenset(i for i, page in enumerate(series) if page is None or page.databytecounts[:1] == (0,))
+
+
+def _require_present(absent: frozenset[int], keys: np.ndarray, series: Any, place: str) -> None:
+    """Refuse to read images that are absent.
 
     Raises:
         DataError: If any is.
     """
-    for series in stored:
-        pages = list(series)
-        absent = sum(page is None or page.databytecounts[:1] == (0,) for page in pages)
-        if absent:
-            name = f" of {series.name!r}" if series.name else ""
-            message = f"{absent} of {len(pages)} images{name} are absent: a file of the set is missing or truncated"
-            raise DataError(Diagnostic(place, message, "copy all files of the set into one folder"))
+    missing = absent & set(keys.ravel().tolist())
+    if missing:
+        name = f" of {series.name!r}" if series.name else ""
+        message = (
+            f"{len(missing)} of {keys.size} images{name} are absent: a file of the set is missing, or it was stopped"
+        )
+        remedy = "copy all files of the set into one folder, or choose another acquisition.position, time or plane"
+        raise DataError(Diagnostic(place, message, remedy))
 
 
 def _series_array(tiff: Any, series: Any, place: str) -> LazyArray:
@@ -152,7 +177,7 @@ def _series_array(tiff: Any, series: Any, place: str) -> LazyArray:
         labels["channel"] = (*COLOURS, "3")[: series.shape[series.axes.index("S")]]
     elif "C" in series.axes and (shown := _imagej_labels(tiff, series)):
         labels["channel"] = shown
-    array = LazyArray(series.shape, series.dtype, _fetcher(tiff, series), {}, names, labels)
+    array = LazyArray(series.shape, series.dtype, _fetcher(tiff, series, place), {}, names, labels)
     for axis in [a for a, n in zip(names, series.shape, strict=True) if n == 1 and a not in ("y", "x")]:
         array = array.at(array.axes.index(axis), 0)
     array = _without_alpha(array, series)
@@ -181,13 +206,14 @@ def _imagej_labels(tiff: Any, series: Any) -> tuple[str, ...]:
     return tuple(grid[first])
 
 
-def _fetcher(tiff: Any, series: Any) -> Any:
+def _fetcher(tiff: Any, series: Any, place: str) -> Any:
     """Return the function that reads a part of a series: only its pages where each image is one page."""
     shape = tuple(series.shape)
     page = series.keyframe.shape
     lead = shape[: len(shape) - len(page)]
     in_this_file = series.kind not in _GROUPED or all(each is None or each.parent is tiff for each in series)
-    is_contiguous = in_this_file and series.dataoffset is not None
+    absent = _absent_images(series)
+    is_contiguous = in_this_file and not absent and series.dataoffset is not None
 
     @cache
     def whole() -> np.ndarray:
@@ -198,9 +224,11 @@ def _fetcher(tiff: Any, series: Any) -> Any:
 
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
         if not lead or is_contiguous or shape[len(lead) :] != page or len(series) != int(np.prod(lead)):
+            _require_present(absent, np.arange(len(series)), series, place)
             return np.array(take(whole(), index), series.dtype)
         chosen = [np.arange(n)[part] for n, part in zip(lead, index, strict=False)]
         keys = np.ravel_multi_index(np.ix_(*chosen), lead)
+        _require_present(absent, keys, series, place)
         images = np.asarray(series.asarray(key=keys.ravel().tolist())).reshape(*keys.shape, *page)
         return take(images, (*(slice(None) for _ in lead), *index[len(lead) :]))
 
