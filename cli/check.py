@@ -37,6 +37,8 @@ def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int
     problems: list[UnflatError] = []
     measured = _read(kind, settings, acquisition, problems) if acquisition else None
     _look_at_named(kind, settings, problems)
+    if measured is not None and not problems:
+        _print_remarks(kind, settings, measured, problems)
     if acquisition is None or measured is not None:
         _estimate(kind, settings, measured, problems)
     for problem in problems:
@@ -78,6 +80,20 @@ def _look_at_named(kind: Experiment, settings: Any, problems: list[UnflatError])
                 kind.initial_guess_file(settings)
         except UnflatError as error:
             problems.append(error)
+
+
+def _print_remarks(kind: Experiment, settings: Any, measured: Acquisition, problems: list[UnflatError]) -> None:
+    """Print what a kind has to say of its methods' use for the measurement."""
+    for method in filter(kind.offers, RECONSTRUCTIONS):
+        try:
+            notes, warnings = kind.remarks(method, settings, measured)
+        except UnflatError as error:
+            problems.append(error)
+            continue
+        for note in notes:
+            console.print_line(f"  {note}")
+        for warning in warnings:
+            console.warn(warning)
 
 
 def _summary(array: np.ndarray) -> str:

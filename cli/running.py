@@ -29,7 +29,7 @@ def run_command(method: str, config: Any, acquisition: Path | None, options: "Ru
         raise
     summary = run_summary(experiment, method, outcome.numbers)
     console.print_line(f"{summary}; {console.format_duration(outcome.numbers['seconds'])}")
-    for line in (*experiment.summary_lines(outcome.numbers), *_sizes(outcome)):
+    for line in (*experiment.summary_lines(outcome.numbers), *outcome.notes, *_sizes(outcome)):
         console.print_line(line)
     _print_files(experiment, method, options.output)
     if outcome.interrupted:  # A script at the keyboard is to end here.

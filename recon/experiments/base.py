@@ -185,6 +185,19 @@ class Experiment(ABC):
             return base_estimate()
         return Estimate(PROGRAM_BYTES, 0.0, [f"the kind {self.name!r} gives no estimate of memory and time"])
 
+    def remarks(self, method: str, config: Any, acquisition: Acquisition) -> tuple[list[str], list[str]]:
+        """Notes and warnings on a method's use for a measurement, before it begins.
+
+        Args:
+            method: ``fit``, ``phase`` or ``predict``.
+            config: The config.
+            acquisition: Acquisition without faults.
+
+        Raises:
+            DataError: If a file that the config names is damaged.
+        """
+        return [], []
+
     # Methods: a kind offers those whose hook it overrides.
 
     def likelihood(self, context: RunContext) -> "Likelihood":

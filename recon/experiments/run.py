@@ -16,6 +16,7 @@ from ..io.inputs import forget_inputs_within, require_no_input_within
 from ..io.side_files import side_file_paths
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
+from ..runs.logs import collect_records
 from . import get_experiment
 from .base import Experiment
 from .report import write_run_report
@@ -88,10 +89,12 @@ def run_method(
         forget_inputs_within(options.output)
     else:
         require_no_input_within(options.output, inputs | _initial_guess(experiment, method, config))
+    records: list[logging.LogRecord] = []
     described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
     if isinstance(acquisition, Path):
         described = describe_input(acquisition) | described
-        acquisition = experiment.read(config, acquisition)
+        with collect_records() as records:
+            acquisition = experiment.read(config, acquisition)
     device = devices.use(config.device, networks=spec.convolutional)
     if device.platform == "cpu" and acquisition is not None:
         experiment.estimate(config, acquisition).require_fit(available_memory(), experiment.memory_remedy)
@@ -110,6 +113,7 @@ def run_method(
         ) as folder,
     ):
         folder.write_config(dump_commented(config))
+        folder.add_records(records)
         for note in acquisition.notes if acquisition is not None else ():
             _log.info("%s", note)
         provenance = described | {"config": chosen, "device": str(device)}
@@ -117,6 +121,8 @@ def run_method(
         start = time.monotonic()
         with _interruptible(stop), show_progress(method) as progress:
             outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
+        for note in outcome.notes:
+            _log.info("%s", note)
         return _finish(experiment, method, _add_cost(outcome, start), folder, stop, report=options.report)
 
 

@@ -24,6 +24,8 @@ SHIPPED = "shipped"
 """Name, in a config, of the network that comes with unflat."""
 SAMPLING_STEPS = "steps_of_answer"
 """Name, in the provenance, of the number of steps from noise to a sample that a network is made for."""
+TRAINED_ON = "trained_on"
+"""Root attribute that describes the specimens of the training."""
 STEPS = 8
 """Number of those steps for networks that are not distilled, and for those whose provenance lacks it."""
 _FOLDER = Path(__file__).parents[1] / "networks" / "shipped"
@@ -44,6 +46,7 @@ class Network:
         weights: Arrays by name.
         provenance: Config, seed, versions, numbers of the training.
         statistics: Arrays that were learned beside the weights, without steps, for the experiment.
+        trained_on: Description of the specimens of the training in one line; empty if unknown.
     """
 
     kind: str
@@ -51,6 +54,7 @@ class Network:
     weights: Mapping[str, np.ndarray]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trained_on: str = ""
 
     @property
     def steps(self) -> int:
@@ -76,6 +80,8 @@ def write(network: Network, path: Path) -> None:
         )
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, FORMAT, network.kind, "weights")
+        if network.trained_on:
+            file.attrs[TRAINED_ON] = network.trained_on
         file["architecture"] = json.dumps(dict(network.constants))
         file["provenance"] = json.dumps(dict(network.provenance), default=str)
         group = file.create_group("weights")
@@ -106,7 +112,8 @@ def read(name: str | Path, kind: str) -> Network:
         weights = {_current_name(name): array.astype(np.float32) for name, array in _arrays(file, "weights").items()}
         statistics = _arrays(file, "statistics")
         constants, provenance = (read_json(file[part]) for part in ("architecture", "provenance"))
-    network = Network(kind, constants, weights, provenance, statistics)
+        trained_on = text_of(file.attrs.get(TRAINED_ON, ""))
+    network = Network(kind, constants, weights, provenance, statistics, trained_on)
     if not isinstance(constants, dict) or not isinstance(provenance, dict) or not _is_count(network.provenance):
         raise DataError(Diagnostic(str(path), "its constants or its provenance are none of a network", COPY_AGAIN))
     return network

@@ -74,6 +74,7 @@ class TrainingRun:
         path: Path,
         statistics: Mapping[str, np.ndarray] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        trained_on: str = "",
     ) -> dict[str, float]:
         """Write the network that a training led to.
 
@@ -84,6 +85,7 @@ class TrainingRun:
             path: File to write.
             statistics: Arrays learned beside the weights.
             metadata: Further entries of the provenance.
+            trained_on: Description of the specimens of the training in one line.
 
         Returns:
             Number of weights (``network_parameters``) and size of the file in bytes (``network_bytes``).
@@ -97,7 +99,7 @@ class TrainingRun:
             "numbers": dict(numbers),
         }
         provenance |= dict(metadata or {})
-        write(Network(kind, network.constants(), weights, provenance, statistics or {}), path)
+        write(Network(kind, network.constants(), weights, provenance, statistics or {}, trained_on), path)
         size = float(sum(array.size for array in weights.values()))
         return {"network_parameters": size, "network_bytes": float(path.stat().st_size)}
 

@@ -105,6 +105,7 @@ class RunOutcome:
         status: Reason for which it ended.
         late: Message of a request to stop that came after the last step; empty where none did.
         interrupted: Whether that came from the keyboard.
+        notes: Sentences for the screen and the log.
     """
 
     numbers: Mapping[str, float]
@@ -112,3 +113,4 @@ class RunOutcome:
     status: Status = Status.COMPLETE
     late: str = ""
     interrupted: bool = False
+    notes: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ No file in it names its place on the disk: a folder can be moved and given away.
 import json
 import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -109,6 +109,11 @@ class RunFolder:
         """Write ``config.yaml``."""
         with write_atomically(self.config_path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+    def add_records(self, records: Iterable[logging.LogRecord]) -> None:
+        """Write records of the time before the folder was opened to its logs."""
+        if self._logs is not None:
+            self._logs.add(records)
 
     def append_metrics(self, step: int, **numbers: SupportsFloat) -> None:
         """Append a line to ``metrics.jsonl`` and flush it.

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
@@ -28,6 +30,13 @@ class RunLogs:
         for handler in self._handlers:
             self._logger.addHandler(handler)
 
+    def add(self, records: Iterable[logging.LogRecord]) -> None:
+        """Write records of the time before the logs were there."""
+        for record in records:
+            for handler in self._handlers:
+                if record.levelno >= handler.level:
+                    handler.handle(record)
+
     def close(self) -> None:
         """Remove the handlers."""
         for handler in self._handlers:
@@ -35,6 +44,33 @@ class RunLogs:
             handler.close()
         self._logger.setLevel(self._former_level)
         self._handlers = ()
+
+
+@contextmanager
+def collect_records() -> Iterator[list[logging.LogRecord]]:
+    """Collect the records of the package's log, for a log that is opened later."""
+    records: list[logging.LogRecord] = []
+    handler = _Collector(records)
+    logger = logging.getLogger(_PACKAGE)
+    former = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield records
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(former)
+
+
+class _Collector(logging.Handler):
+    """Handler that keeps its records."""
+
+    def __init__(self, records: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self._records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)
 
 
 def without_absolute_paths(text: str) -> str:

@@ -73,6 +73,14 @@ class ShapeExperiment(Experiment):
 
         return estimate(config, acquisition)
 
+    def remarks(self, method: str, config: ShapeSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
+        """Training of the network, and cells unlike those of the training."""
+        if method != "predict":
+            return [], []
+        from .network.novelty import remarks
+
+        return remarks(config, acquisition)
+
     def predict(self, context: RunContext) -> RunOutcome:
         """Draw shapes from a network, and refine them through the image formation if asked."""
         from .network.predict import predict

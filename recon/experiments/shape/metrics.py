@@ -84,6 +84,13 @@ METRICS = (
         Metric(f"{name}_std", f"{title}, spread", "", "neither", "Standard deviation over the cells.")
         for name, title in (("overlap_error", "1 − IoU"), *((name, title) for name, (title, _) in _RELATIVE.items()))
     ),
+    Metric(
+        "cells_unlike_training",
+        "Cells unlike the training",
+        "",
+        "lower",
+        "Whose pictures lie outside of those that the network was trained on.",
+    ),
     Metric("volume_mean", "Volume", "m³", "neither", "Mean of cells and draws."),
     Metric("volume_mean_voxels", "Volume (voxels)", "", "neither", "Of cells and draws, in the picture's voxels."),
     Metric("volume_spread", "Spread of the volume", "", "neither", "Standard deviation over a cell's draws, relative."),

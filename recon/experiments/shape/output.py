@@ -22,12 +22,15 @@ from .grids import centred_grid, cube_grid, resample_shapes
 from .labels import list_some
 from .model import build_model
 from .network.inputs import PictureInput
+from .network.novelty import Novelty
 from .places import ARRAY_COLUMNS, COLUMNS, place_arrays, place_row, with_places
 from .schema import OCCUPANCY
 from .scores import score_shapes
 
 _log = logging.getLogger(__name__)
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
+TRAINING_NOTE = "training"
+"""Root attribute of the volume with a sentence on the training of the network."""
 CELLS, SCORES, CLASSES = "cells.csv", "scores.csv", "classes.csv"
 _LEAST_AGREEMENT = 0.9
 """Overlap of a cell's drawn sections with its mask below which it is warned of."""
@@ -41,6 +44,8 @@ def write_prediction(
     codes: Float[np.ndarray, "cell draw z y x"],
     inputs: Sequence[PictureInput],
     work: RunContext,
+    novelties: Sequence[Novelty],
+    note: str,
 ) -> dict[str, float]:
     """Write models, sampled draws, and scores where the truth is known.
 
@@ -50,6 +55,8 @@ def write_prediction(
         codes: Code of each cell and draw.
         inputs: Input of the network for each cell.
         work: Context of the run: folder, provenance and progress callback.
+        novelties: Comparison of each cell with those of the training.
+        note: Sentence on the training of the network, which the report shows.
 
     Returns:
         Numbers for ``metrics.json``.
@@ -61,7 +68,7 @@ def write_prediction(
         if cells.inside is None
         else resample_shapes(cells.inside, _unit_cube(len(cells.inside[0])), _unit_cube(edge))
     )
-    _write_volume(folder / VOLUME, cells, filled, truth)
+    _write_volume(folder / VOLUME, cells, filled, truth, note)
     inside = filled > _FULL_OCCUPANCY // 2
     warn_if_cut_off(inside)
     sections = np.stack([_resize_mask(cell.mask, edge) > 0.5 for cell in cells])
@@ -74,7 +81,7 @@ def write_prediction(
     }
     volumes = _volumes(inside, cells, edge)
     numbers |= _volume_numbers(volumes, cells)
-    _cell_table(cells, overlaps, volumes).save(folder / CELLS)
+    _cell_table(cells, overlaps, volumes, novelties).save(folder / CELLS)
     if truth is not None:
         numbers |= _write_scores(cells, truth, sections, work)
     return numbers
@@ -157,8 +164,10 @@ def _volumes(
     return np.asarray(inside.sum(axis=(2, 3, 4)) * voxel)
 
 
-def _cell_table(cells: CellBatch, overlaps: Sequence[float], volumes: Float[np.ndarray, "cell draw"]) -> Table:
-    """Table of the cells: names, places in the images, sections and volumes."""
+def _cell_table(
+    cells: CellBatch, overlaps: Sequence[float], volumes: Float[np.ndarray, "cell draw"], novelties: Sequence[Novelty]
+) -> Table:
+    """Table of the cells: names, places in the images, sections, volumes, comparison with the training."""
     unit, factor = ("um", 1e6) if cells.voxel is not None else ("voxel", 1.0)
     pixel = cells.voxel_lengths[1] * cells.voxel_lengths[2] * factor**2
     columns = (
@@ -169,12 +178,13 @@ def _cell_table(cells: CellBatch, overlaps: Sequence[float], volumes: Float[np.n
         Column("section_agreement", "", "overlap (IoU) of the drawn sections with the mask, mean of the draws"),
         Column("volume_mean", f"{unit}3", "mean volume of the draws"),
         Column("volume_std", f"{unit}3", "standard deviation of the volume over the draws"),
+        Column("novelty", "", "distance from the cells of the training; above 1 the cell is unlike them"),
     )
     rows: list[dict[str, Cell]] = []
-    for cell, overlap, own in zip(cells, overlaps, volumes * factor**3, strict=True):
+    for cell, overlap, own, novelty in zip(cells, overlaps, volumes * factor**3, novelties, strict=True):
         row: dict[str, Cell] = {"name": cell.name, "label": cell.label, **place_row(cell.place)}
         row |= {"section_area": float((cell.mask > 0.5).sum() * pixel), "section_agreement": overlap}
-        row["volume_mean"] = float(own.mean())
+        row |= {"volume_mean": float(own.mean()), "novelty": novelty.distance}
         if len(own) > 1:
             row["volume_std"] = float(own.std(ddof=1))
         rows.append(row)
@@ -211,13 +221,14 @@ def _unit_cube(edge: int) -> Grid:
     return centred_grid((edge,) * 3, (1 / edge,) * 3)
 
 
-def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.ndarray | None) -> None:
+def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.ndarray | None, note: str) -> None:
     """Write the occupancies, and under ``/seen`` pictures, masks and truth, for figures."""
     edge = filled.shape[2]
     first = next(iter(cells))
     step = np.array(first.voxel) * first.image.shape[0] / edge
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, "unflat-volume", "shape", "volume")
+        file.attrs[TRAINING_NOTE] = note
         group = file.create_group("volume")
         group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
         for name, axis in zip("zyx", centred_grid((edge,) * 3, step).axes, strict=True):

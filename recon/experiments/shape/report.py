@@ -2,12 +2,15 @@
 
 import csv
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...io.hdf5_common import open_checked, text_of
 from ...visualization.report_figures import DeferredFigure
 from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from . import figures
+from .output import TRAINING_NOTE, VOLUME
 from .scores import ALL
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ def report_findings(run: RunData) -> list[Finding]:
     findings = []
     if "section" in numbers:
         findings.append(_section(numbers["section"]))
+    findings += _training(numbers, run)
     if "volume_spread" in numbers:
         text = (
             "Standard deviation of the volume over the draws of a cell. One section leaves that much open: take the "
@@ -87,6 +91,26 @@ def _section(agreement: float) -> Finding:
     level: Level = "good" if agreement >= 0.97 else "fair" if agreement >= 0.9 else "poor"
     text = "Overlap (IoU) of the shapes' own middle section with the mask that was given."
     return Finding(level, "Section", f"{agreement:.3f}", text)
+
+
+def _training(numbers: Mapping[str, float], run: RunData) -> list[Finding]:
+    """Judge whether the cells are like those that the network was trained on."""
+    note = _read_note(run.folder / VOLUME)
+    if "cells_unlike_training" not in numbers:
+        return []
+    novel, cells = int(numbers["cells_unlike_training"]), int(numbers.get("cells", 1))
+    if not novel:
+        return [Finding("good", "Training", "familiar", f"The cells are like those of the training: {note}.")]
+    text = f"Cells unlike those of the training, whose shapes may be wrong by factors: {note}."
+    return [Finding("poor", "Training", f"{novel} of {cells} novel", text)]
+
+
+def _read_note(path: Path) -> str:
+    """Read the sentence on the training of the network."""
+    if not path.is_file():
+        return "its volume is absent"
+    with open_checked(path) as file:
+        return text_of(file.attrs.get(TRAINING_NOTE, "its file does not name them"))
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:

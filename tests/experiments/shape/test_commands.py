@@ -84,6 +84,11 @@ def test_a_prediction_writes_a_model_for_each_cell_and_all_draws(work: Path) -> 
     outside = np.abs(own) > model.spacing[1]
     np.testing.assert_array_equal((own < 0)[outside], (filled[0, 1] > 0.5)[outside])
     assert (work / "RUN" / "report.html").stat().st_size > 10_000
+    assert "simulated red blood cells" in read_network(work / "NET", "shape").trained_on
+    assert "the network was trained on" in (work / "RUN" / "run.log").read_text("utf-8")
+    rows = list(csv.DictReader((work / "RUN" / "cells.csv").read_text("utf-8").splitlines()))
+    assert [row["label"] for row in rows] == ["discocyte", "knizocyte"]
+    assert all(float(row["section_agreement"]) > 0.9 and float(row["novelty"]) >= 0 for row in rows)
 
 
 def test_the_same_seed_draws_the_same_whatever_else_is_drawn(work: Path) -> None:

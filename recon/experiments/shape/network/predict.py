@@ -1,5 +1,6 @@
 """Prediction: from pictures of cells to a run folder with a continuous model of each, and sampled draws."""
 
+import logging
 import time
 from zlib import crc32
 
@@ -17,10 +18,12 @@ from .checkpoint import PredictionState
 from .config import ShapePredict
 from .denoiser import ShapeDenoiser
 from .inputs import PictureInput, to_network_input
+from .novelty import detect_novelty, training_note
 from .refine import load_blur, refine
 from .shape_code import EDGE
 from .thickness_prior import ThicknessPrior
 
+_log = logging.getLogger(__name__)
 _BATCH = 16
 """Codes of one call of the network."""
 
@@ -44,6 +47,10 @@ def predict(context: RunContext) -> RunOutcome:
     cells = to_cell_batch(acquisition)
     pictures = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
     blur = load_blur(section, cells)  # Before the work, in case the file holds no blur.
+    prior = ThicknessPrior.from_arrays(network.statistics)
+    novelty = detect_novelty(prior, cells.names, pictures)
+    if warning := novelty.warning():
+        _log.warning("%s", warning)
     start = time.monotonic()
     state = PredictionState.restore(context, len(pictures), 1 if section.mean else section.draws)
     _draw(state, network, pictures, [_seeds(settings.seed, name) for name in cells.names], section, context)
@@ -52,8 +59,10 @@ def predict(context: RunContext) -> RunOutcome:
         start = time.monotonic()
         numbers |= refine(state, pictures, blur, section.refine_steps, context)
         numbers["seconds_of_refinement"] = time.monotonic() - start
-    numbers |= write_prediction(settings, cells, state.codes, pictures, context)
-    return RunOutcome(numbers)
+    numbers["cells_unlike_training"] = float(novelty.count)
+    note = training_note(network)
+    numbers |= write_prediction(settings, cells, state.codes, pictures, context, novelty.cells, note)
+    return RunOutcome(numbers, notes=(note,))
 
 
 def _draw(

@@ -88,11 +88,30 @@ class HeightGroup:
 
     def log_density(self, own: Float[np.ndarray, " feature"]) -> float:
         """Logarithm of the density of such features under the normal distribution of the group's."""
+        scales = np.log(_mean_and_deviation(self.features)[1]).sum() + np.log(np.diag(self._factor)).sum()
+        return -0.5 * self.squared_distance(own) - float(scales)
+
+    def squared_distance(self, own: Float[np.ndarray, " feature"]) -> float:
+        """Squared Mahalanobis distance of features from the mean of the group's."""
+        whitened = self._whiten(own[None])[0]
+        return float(whitened @ whitened)
+
+    def distance_to_nearest(self, own: Float[np.ndarray, " feature"]) -> float:
+        """Mahalanobis distance of features from those of the nearest cell of the group."""
+        return float(np.linalg.norm(self._whiten(self.features) - self._whiten(own[None]), axis=1).min())
+
+    def deviations(self, own: Float[np.ndarray, " feature"]) -> Float[np.ndarray, " feature"]:
+        """[standard deviation] Deviation of each feature from the mean of the group's."""
+        return np.asarray(self._standard(own[None])[0])
+
+    @cached_property
+    def _factor(self) -> Float[np.ndarray, "feature feature"]:
+        """Cholesky factor of the shrunk correlation of the features."""
         correlation = np.cov(self.standard.T)
-        factor = np.linalg.cholesky((1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(correlation)))
-        whitened = solve_triangular(factor, self._standard(own[None])[0], lower=True)
-        scales = np.log(_mean_and_deviation(self.features)[1]).sum() + np.log(np.diag(factor)).sum()
-        return float(-0.5 * whitened @ whitened - scales)
+        return np.asarray(np.linalg.cholesky((1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(correlation))))
+
+    def _whiten(self, values: Float[np.ndarray, "n feature"]) -> Float[np.ndarray, "n feature"]:
+        return np.asarray(solve_triangular(self._factor, self._standard(values).T, lower=True).T)
 
     def negative_log_likelihood(self, hyperparameters: GPHyperparameters) -> float:
         """Negative logarithm of the likelihood of the group's heights, up to a constant."""

@@ -35,6 +35,19 @@ class TrainingSet:
     turned: list[list[TrainingCell]]
     simulated: list[TrainingCell]
 
+    def describe(self) -> str:
+        """Describe the cells in one line."""
+        classes = sorted({cell.label for cell in self.real} - {""})
+        parts = []
+        if self.real:
+            of_classes = f" of {len(classes)} classes ({', '.join(classes)})" if classes else ""
+            parts.append(f"{len(self.real)} real cells{of_classes}")
+        if any(self.turned):
+            parts.append("rotated copies of them")
+        if self.simulated:
+            parts.append(f"{len(self.simulated)} simulated red blood cells")
+        return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
     @property
     def beside(self) -> list[TrainingCell]:
         """Cells whose pictures are simulated: simulated cells, and then rotated copies."""
