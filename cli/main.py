@@ -4,6 +4,7 @@ The module of a command is imported when the command runs, so that ``--help`` is
 """
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -141,6 +142,9 @@ add_verbosity(cli)
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):  # Names in a damaged file need not be text that a terminal can show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 

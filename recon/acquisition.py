@@ -86,7 +86,7 @@ class Acquisition:
 
         Args:
             name: Name of the array.
-            value: Its value, read without a unit.
+            value: Number, read without a unit.
             unit: Unit that it seems to have.
         """
         _, in_file, path = self.places.get(name, "").rpartition(":/")

@@ -67,7 +67,7 @@ def read_model(path: str | os.PathLike[str]) -> Model:
     with open_checked(path, FORMAT) as file:
         try:
             model = Model(
-                read_json(file["architecture"]),
+                _read_architecture(file["architecture"]),
                 _read_weights(file["weights"]),
                 _read_frame(file["frame"]),
                 _read_quantities(file["quantities"]),
@@ -81,6 +81,18 @@ def read_model(path: str | os.PathLike[str]) -> Model:
         )
     _self_test(model, points, expected, path)
     return model
+
+
+def _read_architecture(dataset: h5py.Dataset) -> dict[str, Any]:
+    """Read the constants of a field.
+
+    Raises:
+        DataError: If they are none.
+    """
+    architecture = read_json(dataset)
+    if not isinstance(architecture, dict):
+        raise DataError("its architecture is no object of JSON")
+    return architecture
 
 
 def _collection(file: h5py.File, name: str) -> h5py.Group:

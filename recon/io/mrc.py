@@ -12,8 +12,10 @@ from mrcfile.mrcinterpreter import MrcInterpreter
 from mrcfile.utils import dtype_from_mode
 
 from ..config.units import si_factor
+from ..errors import DataError, Diagnostic
 from ..sampled import Point3, Quantity
 from ..volume import Volume
+from .guard import COPY_AGAIN
 from .metadata import UNNAMED, VOXEL, VolumeOptions, complete_spacing, even_axes, placeholder, positive_spacing
 
 _ANGSTROM = si_factor("angstrom")
@@ -72,6 +74,8 @@ def _read(path: Path, options: VolumeOptions, *, header_only: bool) -> Volume:
         start = [float(header[f"n{axis}start"]) for axis in "zyx"]
         first = [float(header.origin[axis]) * _ANGSTROM for axis in "zyx"]
         order = [int(header[f"map{axis}"]) for axis in "src"]  # Axes of sections, rows, columns: 1 is x, 2 y, 3 z.
+    if not data.size:
+        raise DataError(Diagnostic(str(path), f"holds no samples: its shape is {data.shape}", COPY_AGAIN))
     if sorted(order) == [1, 2, 3] and order != [3, 2, 1]:
         data = data.transpose([order.index(axis) for axis in (3, 2, 1)])
         start = [start[order.index(axis)] for axis in (3, 2, 1)]

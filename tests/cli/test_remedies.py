@@ -46,10 +46,10 @@ def put(name: str, value: object, **attributes: object) -> Change:
     """Return a function that replaces an array; an empty text removes an attribute."""
 
     def change(file: h5py.File) -> None:
-        kept = dict(file[name].attrs) if name in file else {}
+        former = dict(file[name].attrs) if name in file else {}
         file.pop(name, None)
         file[name] = value
-        file[name].attrs.update({key: text for key, text in (kept | attributes).items() if text != ""})
+        file[name].attrs.update({key: text for key, text in (former | attributes).items() if text != ""})
 
     return change
 

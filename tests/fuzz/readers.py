@@ -98,13 +98,13 @@ def _volume(path: Path, rng: random.Random) -> object:
 
 def _stack(path: Path, rng: random.Random) -> object:
     """Read images or volumes of formats that hold both."""
-    from unflat.recon.io.volume_formats import read_stack
+    from unflat.recon.io.volume_formats import read_volume
 
     choice = rng.random()
     if choice < 0.25:
         return _describe(path)
     if choice < 0.5:
-        return read_stack(path)
+        return read_volume(path, rng.choice((None, (1e-7, 1e-7, 1e-7))))
     named = ("acquisition.images=/I", "acquisition.wavelength=515 nm") if path.suffix in (".npz", ".mat") else ()
     return _measurement("cell", path, *LITERALS, *named)
 

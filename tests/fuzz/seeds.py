@@ -17,8 +17,7 @@ import tifffile
 from .mutations import pack_archive
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "before_0_2"
-RNG = np.random.default_rng(7)
-IMAGES = RNG.integers(10, 4000, (4, 12, 14)).astype(np.uint16)
+IMAGES = np.random.default_rng(7).integers(10, 4000, (4, 12, 14)).astype(np.uint16)
 NA = np.array([[0.1, 0.0], [0.0, -0.2], [0.15, 0.15], [0.0, 0.0]])
 AXIS = np.arange(6) * 1e-7
 
@@ -165,12 +164,11 @@ def runs() -> list[Seed]:
     for kind in ("cell", "shape"):
         folder = FIXTURES / kind / "run"
         files = {f.name: f.read_bytes() for f in sorted(folder.iterdir()) if f.is_file()}
-        files["checkpoint/fingerprint.json"] = json.dumps({"config.seed": 0, "input.input": "scan.h5"}).encode()
-        files["run.lock"] = json.dumps(
-            {"host": "here", "process": 1, "space": "", "born": "1", "since": "2026-01-01", "job": "", "restart": 0}
-        ).encode()
-        names = [n for n in files if n.endswith((".json", ".jsonl", ".lock", ".log", ".yaml", ".csv", "DONE"))]
+        files["checkpoint/fingerprint.json"] = json.dumps({"config.seed": 0}).encode()
+        names = [n for n in files if n.endswith((".json", ".jsonl", ".log", ".yaml", ".csv", "DONE"))]
         seeds += [Seed(files, name, "") for name in (*names, "predictions.h5") if name in files]
+        lock = {"host": "here", "process": 1, "space": "", "born": "1", "since": "2026-01-01", "job": "", "restart": 0}
+        seeds.append(Seed(files | {"run.lock": json.dumps(lock).encode()}, "run.lock", ""))
     return seeds
 
 
@@ -252,7 +250,7 @@ def npys() -> list[Seed]:
 
 def points() -> list[Seed]:
     """Tables of points."""
-    rows = RNG.uniform(-1, 1, (5, 3))
+    rows = np.random.default_rng(8).uniform(-1, 1, (5, 3))
     text = "\n".join(",".join(f"{v:.3f}" for v in row) for row in rows)
     records = np.zeros(4, [("z", "f8"), ("y", "f8"), ("x", "f8")])
 

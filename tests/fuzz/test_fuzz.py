@@ -1,0 +1,46 @@
+"""Damaged files never crash, block, exhaust the memory or look like a bug: some of them for each reader.
+
+A longer run: ``python -m tests.fuzz --count 10000``.
+"""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .readers import READERS
+from .worker import make_input
+
+COUNT = 50
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_sound_files_are_read(reader: str, tmp_path: Path) -> None:
+    sound = [seed for seed in READERS[reader].make() if seed.target != "run.lock"]  # That is of another process.
+    for number, seed in enumerate(sound):
+        folder = tmp_path / str(number)
+        for name, content in seed.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        READERS[reader].read(folder / seed.entry, random.Random(1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the workers' limits are those of Linux")
+def test_damaged_files_are_read_or_refused_in_words(root: Path) -> None:
+    """As a process of its own, since the checks of annotations take ten times as long."""
+    words = [sys.executable, "-m", "tests.fuzz", "--count", str(COUNT)]
+    ended = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1].split()[:2] == ["all", str(COUNT * len(READERS))]
+
+
+def test_an_input_is_the_same_at_any_time(tmp_path: Path) -> None:
+    for reader in READERS:
+        contents = []
+        for attempt in range(2):
+            folder = tmp_path / f"{reader}{attempt}"
+            make_input(reader, READERS[reader].make(), 5, 3, folder)
+            contents.append([file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()])
+        assert contents[0] == contents[1], reader
