@@ -11,7 +11,8 @@ from ..recon.errors import Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.base import RECONSTRUCTIONS, Experiment
 from ..recon.experiments.configs import load_config
-from ..recon.runs.estimate import Estimate, available_memory, format_bytes
+from ..recon.memory import available_memory, format_bytes
+from ..recon.runs.estimate import Estimate
 from . import console
 from .options import PATH, config_options
 

@@ -10,7 +10,7 @@ import click
 
 from ..recon import devices
 from ..recon.errors import DeviceError
-from ..recon.runs.estimate import available_memory, format_bytes
+from ..recon.memory import available_memory, format_bytes
 from ..recon.version import __version__
 from . import console
 

@@ -10,8 +10,9 @@ import numpy as np
 from ..recon.config.units import format_quantity, parse_with_unit
 from ..recon.errors import ConfigError, DataError, DeviceError, Diagnostic, UnflatError
 from ..recon.grid import Grid
+from ..recon.memory import available_memory
 from ..recon.model import TILE, Model
-from ..recon.runs.estimate import Estimate, available_memory
+from ..recon.runs.estimate import Estimate
 from ..recon.volume import Volume
 from . import console
 

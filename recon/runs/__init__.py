@@ -2,10 +2,11 @@
 
 from ..io.atomic import require_writable_name, write_atomically
 from ..io.safe_hdf5 import new_hdf5
+from ..memory import available_memory
 from .checkpoint import Checkpoint
 from .contents import Sentinel, read_ending
 from .context import Gate, Progress, RunContext, RunOutcome, Status, silent
-from .estimate import Estimate, available_memory
+from .estimate import Estimate
 from .folder import RunFolder
 from .provenance import describe_input, peak_memory
 from .stop import StopRequest

@@ -6,7 +6,8 @@ import numpy as np
 
 from ...acquisition import Acquisition
 from ...fields.config import SLAB_POINTS
-from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate, format_bytes
+from ...memory import format_bytes
+from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CellSettings
 from .geometry import STORED_WAVE_BYTES, geometry_of
 

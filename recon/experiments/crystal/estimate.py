@@ -5,7 +5,8 @@ import os
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate, format_bytes
+from ...memory import format_bytes
+from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CrystalSettings
 from .geometry_checks import require_spacing
 from .preprocess import binned_basis, crop_box_by_size

@@ -1,0 +1,406 @@
+"""Work in a process of its own, for readers of files that may crash, hang or exhaust the memory.
+
+A process with one thread forks itself, which takes a few milliseconds. Any other, such as one in which jax runs, starts
+a helper once and keeps it for further files: jax cannot be forked, and neither macOS nor Windows forks safely.
+
+The child answers over a pipe, in JSON and the bytes of arrays: nothing that it sends can run code.
+"""
+
+import atexit
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn, Protocol, TypeAlias
+
+import numpy as np
+
+from ..errors import DataError, Diagnostic, UnflatError
+
+IDLE_LIMIT = 10.0
+"""[s] Time after which a child that reports nothing is ended."""
+MEMORY_LIMIT = 1 << 30
+"""[bytes] Memory that a child may use beside what it has when it starts."""
+_BEAT = 0.2
+"""[s] Least time between two signs of progress."""
+_HEAD = struct.Struct("<cQ")
+_PROGRESS, _RESULT, _ARRAY = b"p", b"r", b"a"
+
+Report: TypeAlias = Callable[[], None]
+"""Function that a task calls often: a child that does not is taken for one that hangs."""
+Answer: TypeAlias = tuple[Any, Sequence[np.ndarray]]
+"""Result of a task: a value that JSON can hold, and arrays of numbers or text."""
+Task: TypeAlias = Callable[..., Answer]
+"""Function of a module; its first argument is a `Report`, the others are such as JSON can hold."""
+
+
+class ChildError(RuntimeError):
+    """A task that failed: it raised an error, or its process crashed, hung, or needed too much memory."""
+
+
+class ChildMemoryError(ChildError, MemoryError):
+    """A task that needed more memory than it was granted."""
+
+
+class CrashError(ChildError):
+    """A task whose process crashed or hung."""
+
+
+def run_in_child(task: Task, *arguments: Any, memory: int = MEMORY_LIMIT) -> tuple[Any, list[np.ndarray]]:
+    """Run a task in a process of its own.
+
+    Args:
+        task: Function of a module.
+        arguments: Its arguments after the report.
+        memory: [bytes] Memory that it may use.
+
+    Raises:
+        ChildError: If it fails.
+        DataError: If it raises one.
+    """
+    try:
+        if _can_fork():
+            return _run_forked(task, arguments, memory)
+        return _helper().run(task, arguments, memory)
+    except OSError:  # No process can be started: the limit of the system is reached.
+        value, arrays = task(lambda: None, *arguments)
+        return value, list(arrays)
+
+
+def _can_fork() -> bool:
+    """Whether this process may fork: no other thread may hold a lock then, and jax forbids it."""
+    return sys.platform.startswith("linux") and threading.active_count() == 1 and "jax" not in sys.modules
+
+
+def _run_forked(task: Task, arguments: Sequence[Any], memory: int) -> tuple[Any, list[np.ndarray]]:
+    """Run a task in a copy of this process."""
+    source, target = os.pipe()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Threads of OpenBLAS are idle, and survive a fork.
+            process = os.fork()
+    except OSError:
+        os.close(source)
+        os.close(target)
+        raise
+    if process == 0:
+        os.close(source)
+        _serve_once(target, task, arguments, memory)
+    os.close(target)
+    state = -1
+    try:
+        return _receive(_PipeReader(source))
+    except EOFError:
+        state = os.waitpid(process, 0)[1]
+        raise CrashError(_ending(os.waitstatus_to_exitcode(state))) from None
+    finally:
+        os.close(source)
+        if state < 0:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+
+
+def _serve_once(target: int, task: Task, arguments: Sequence[Any], memory: int) -> NoReturn:
+    """Answer in a forked child, and end it; never return to the code of its parent."""
+    try:
+        _silence()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+        _answer(target, task, arguments, memory)
+    finally:
+        os._exit(0)
+
+
+def _silence() -> None:
+    """Send what libraries print, and the last words of a crash, nowhere."""
+    import faulthandler
+
+    faulthandler.disable()
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+
+
+def _limit_memory(memory: int) -> None:
+    """Limit the memory of this process to what it has and some more; no core is dumped."""
+    if not sys.platform.startswith("linux"):
+        return
+    import resource
+
+    with suppress(OSError, ValueError), open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - quick
+        own = int(file.read().split()[0]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        soft = own + memory if hard == resource.RLIM_INFINITY else min(own + memory, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _answer(target: int, task: Task, arguments: Sequence[Any], memory: int) -> None:
+    """Run a task, and send its result or its error."""
+    last = time.monotonic()
+
+    def report() -> None:
+        nonlocal last
+        if time.monotonic() - last > _BEAT:
+            last = time.monotonic()
+            _send(target, _PROGRESS, b"")
+
+    arrays: Sequence[np.ndarray] = ()
+    try:
+        _limit_memory(memory)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value, arrays = task(report, *arguments)
+        described = [[array.dtype.str, list(array.shape)] for array in arrays]
+        message = json.dumps({"value": value, "arrays": described})
+    except UnflatError as error:
+        message = json.dumps({"faults": [[f.where, f.message, f.remedy] for f in error.faults]})
+    except MemoryError as error:
+        message = json.dumps({"memory": str(error) or "out of memory"})
+    except Exception as error:
+        text = str(error)
+        message = json.dumps({"error": f"{type(error).__name__}: {text}" if text else type(error).__name__})
+    _send(target, _RESULT, message.encode())
+    if message.startswith('{"value"'):
+        for array in arrays:
+            _send(target, _ARRAY, _bytes(np.ascontiguousarray(array)))
+
+
+def _send(target: int, tag: bytes, content: bytes | memoryview) -> None:
+    for part in (memoryview(_HEAD.pack(tag, len(content))), memoryview(content)):
+        done = 0
+        while done < len(part):
+            done += os.write(target, part[done : done + (1 << 20)])
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """Return the memory of a contiguous array."""
+    return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(bytearray())
+
+
+class _Reader(Protocol):
+    """Source of the bytes of an answer."""
+
+    def fill(self, buffer: memoryview) -> None:
+        """Fill a buffer; raise `EOFError` at the end of the answer, `CrashError` if nothing comes for long."""
+
+
+@dataclass(frozen=True)
+class _PipeReader:
+    """Pipe that is waited for."""
+
+    source: int
+
+    def fill(self, buffer: memoryview) -> None:
+        """Fill a buffer."""
+        import select
+
+        done = 0
+        while done < len(buffer):
+            if not select.select([self.source], [], [], IDLE_LIMIT)[0]:
+                raise CrashError(f"its reader did not go on for {IDLE_LIMIT:g} s")
+            part = os.read(self.source, min(len(buffer) - done, 1 << 20))
+            if not part:
+                raise EOFError
+            buffer[done : done + len(part)] = part
+            done += len(part)
+
+
+class _ThreadReader:
+    """Pipe that a thread reads: on Windows nothing waits for a pipe with a limit of time."""
+
+    def __init__(self, source: int) -> None:
+        from queue import Queue
+
+        self._source = source
+        self._queue: Queue[bytes] = Queue(64)
+        self._rest = memoryview(b"")
+        threading.Thread(target=self._pump, daemon=True).start()
+
+    def _pump(self) -> None:
+        part = b"."
+        while part:
+            try:
+                part = os.read(self._source, 1 << 20)
+            except OSError:
+                part = b""
+            self._queue.put(part)
+
+    def fill(self, buffer: memoryview) -> None:
+        """Fill a buffer."""
+        from queue import Empty
+
+        done = 0
+        while done < len(buffer):
+            if not self._rest:
+                try:
+                    self._rest = memoryview(self._queue.get(timeout=IDLE_LIMIT))
+                except Empty:
+                    raise CrashError(f"its reader did not go on for {IDLE_LIMIT:g} s") from None
+                if not self._rest:
+                    raise EOFError
+            part = self._rest[: len(buffer) - done]
+            buffer[done : done + len(part)] = part
+            self._rest = self._rest[len(part) :]
+            done += len(part)
+
+
+def _receive(reader: _Reader) -> tuple[Any, list[np.ndarray]]:
+    """Receive the answer to one task.
+
+    Raises:
+        ChildError: If the task failed.
+        DataError: If the task raised one.
+        EOFError: If the child ended without an answer.
+    """
+    tag, content = _PROGRESS, b""
+    while tag == _PROGRESS:
+        tag, content = _frame(reader)
+    answer = json.loads(content)
+    if "faults" in answer:
+        raise DataError(*(Diagnostic(*fault) for fault in answer["faults"]))
+    if "memory" in answer:
+        raise ChildMemoryError(answer["memory"])
+    if "error" in answer:
+        raise ChildError(answer["error"])
+    arrays = []
+    for dtype, shape in answer["arrays"]:
+        array = np.empty(shape, np.dtype(dtype))
+        head = bytearray(_HEAD.size)
+        reader.fill(memoryview(head))
+        reader.fill(_bytes(array))
+        arrays.append(array)
+    return answer["value"], arrays
+
+
+def _frame(reader: _Reader) -> tuple[bytes, bytes]:
+    head = bytearray(_HEAD.size)
+    reader.fill(memoryview(head))
+    tag, length = _HEAD.unpack(head)
+    content = bytearray(length)
+    reader.fill(memoryview(content))
+    return tag, bytes(content)
+
+
+def _ending(code: int) -> str:
+    """Describe the end of a process by its exit status; negative ones are signals."""
+    try:
+        return f"its reader crashed ({signal.Signals(-code).name})" if code < 0 else "its reader crashed"
+    except ValueError:
+        return f"its reader crashed ({code})"
+
+
+class _Helper:
+    """Process that runs one task after the other; started anew after a crash."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: _Reader | None = None
+
+    def run(self, task: Task, arguments: Sequence[Any], memory: int) -> tuple[Any, list[np.ndarray]]:
+        """Run a task in the helper."""
+        request = json.dumps([task.__module__, task.__qualname__, list(arguments), memory]).encode()
+        with self._lock:
+            try:
+                process, reader = self._started()
+                assert process.stdin is not None
+                _send(process.stdin.fileno(), _RESULT, request)
+                return _receive(reader)
+            except (EOFError, BrokenPipeError):
+                raise CrashError(_ending(self._end())) from None
+            except (DataError, ChildError) as error:
+                if isinstance(error, CrashError | ChildMemoryError):
+                    self._end(kill=True)
+                raise
+            except BaseException:  # Interrupted: what the helper sends later is of no use.
+                self._end(kill=True)
+                raise
+
+    def _started(self) -> tuple["subprocess.Popen[bytes]", _Reader]:
+        """Return the process and its output, started if need be."""
+        if self._process is None or self._reader is None or self._process.poll() is not None:
+            self._end(kill=True)
+            package = __name__.partition(".")[0]
+            code = (
+                f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; "
+                f"import {package}; from {__name__} import serve; serve()"
+            )
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                start_new_session=os.name != "nt",  # Ctrl-C at the terminal is for the command alone.
+            )
+            assert process.stdout is not None
+            source = process.stdout.fileno()
+            self._process = process
+            self._reader = _ThreadReader(source) if os.name == "nt" else _PipeReader(source)
+        return self._process, self._reader
+
+    def _end(self, *, kill: bool = False) -> int:
+        """End the process; return its exit status."""
+        process, self._process, self._reader = self._process, None, None
+        if process is None:
+            return 0
+        if kill:
+            process.kill()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        return process.wait()
+
+    def close(self) -> None:
+        """End the process when the interpreter ends."""
+        if self.owner == os.getpid():
+            self._end()
+
+
+_helpers: list[_Helper] = []
+
+
+def _helper() -> _Helper:
+    """Return the helper of this process; one that a fork inherited is its parent's."""
+    if not _helpers or _helpers[-1].owner != os.getpid():
+        helper = _Helper()
+        _helpers.append(helper)
+        atexit.register(helper.close)
+    return _helpers[-1]
+
+
+def serve() -> None:
+    """Run tasks that arrive at stdin until it ends: the main function of a helper."""
+    source, target = os.dup(0), os.dup(1)
+    _silence()
+    while True:
+        try:
+            head = _read(source, _HEAD.size)
+            module, name, arguments, memory = json.loads(_read(source, _HEAD.unpack(head)[1]))
+        except EOFError:
+            return
+        task: Task = getattr(import_module(module), name)
+        _answer(target, task, arguments, memory)
+
+
+def _read(source: int, count: int) -> bytes:
+    content = b""
+    while len(content) < count:
+        part = os.read(source, count - len(content))
+        if not part:
+            raise EOFError
+        content += part
+    return content
