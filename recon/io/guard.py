@@ -161,6 +161,10 @@ def _translate(place: str, subject: str, error: Exception, explain: Explain | No
 def _own_line(error: Exception) -> str:
     """Return file and line of unflat, if the error was raised there and in no library."""
     frames = extract_tb(error.__traceback__)
-    if not frames or isinstance(error, OSError | ValueError) or not Path(frames[-1].filename).is_relative_to(_PACKAGE):
+    if (
+        not frames
+        or isinstance(error, OSError | ValueError | RuntimeError)
+        or not Path(frames[-1].filename).is_relative_to(_PACKAGE)
+    ):
         return ""
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from ..errors import DataError, Diagnostic
+from ..errors import DataError
 from .compound import complex_parts, to_complex
+from .confinement import UnreadReferenceError
 from .guard import GuardedTree, guard
 from .hdf5_faults import explain
+from .hdf5_file import open_careful
 from .lazy_arrays import ArrayTree, Index, LazyArray, take
 
 
@@ -34,10 +36,7 @@ class Hdf5ArrayTree:
         Raises:
             DataError: If it is a link that leads nowhere.
         """
-        node = _get(self.file, name)
-        if node is None and (target := _broken_link(self.file, name)):
-            message, remedy = f"cannot be opened: it is a link to {target}", "check that the target is there, and whole"
-            raise DataError(Diagnostic(f"{self.path}:{name}", message, remedy))
+        node = self._node(name)
         if node is None:
             return self._part(name)
         if not isinstance(node, h5py.Dataset):
@@ -48,15 +47,28 @@ class Hdf5ArrayTree:
     def _part(self, name: str) -> LazyArray | None:
         """Return one part of a compound type: ``/table/column``, or ``/table:column``."""
         path, _, part = name.rpartition(":" if ":" in name else "/")
-        node = _get(self.file, path) if path else None
+        node = self._node(path) if path else None
         if not isinstance(node, h5py.Dataset) or part not in (node.dtype.names or ()):
             return None
         return _lazy_array(node, f"{self.path}:{name}", part)
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
         """Return the attributes of a group or dataset; None if there is no such object."""
-        node = _get(self.file, name)
+        node = self._node(name)
         return None if node is None else plain_attributes(node)
+
+    def _node(self, name: str) -> Any:
+        """Return the group or dataset at a path; None if there is no such name.
+
+        Raises:
+            DataError: If a link on the way leads nowhere, or to a file that is not read.
+        """
+        try:
+            return self.file[name]
+        except UnreadReferenceError as error:
+            raise DataError(*(replace(fault, where=f"{self.path}:{name}") for fault in error.faults)) from error
+        except (KeyError, ValueError):
+            return None
 
 
 def file_of(tree: ArrayTree) -> Any:
@@ -71,9 +83,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     Raises:
         DataError: If it is truncated, locked, or no HDF5 at all.
     """
-    with guard(path, explain=explain(str(path))):
-        file = h5py.File(path, "r")
-    with file:
+    with open_careful(path) as file:
         yield file
 
 
@@ -86,7 +96,7 @@ def walk(group: Any, prefix: str = "") -> Iterator[str]:
             name = f"{path}/{key}"
             try:
                 child = node[key]
-            except (KeyError, OSError):  # A link that leads nowhere.
+            except Exception:  # A link that leads nowhere, or a damaged object: reported when it is asked for.
                 yield name
                 continue
             if isinstance(child, h5py.Dataset):
@@ -105,7 +115,7 @@ def plain_attributes(node: Any) -> dict[str, Any]:
     for key in node.attrs:
         try:
             value = node.attrs[key]
-        except (OSError, TypeError):
+        except Exception:
             continue
         if isinstance(value, h5py.Empty):
             value = ""
@@ -113,35 +123,6 @@ def plain_attributes(node: Any) -> dict[str, Any]:
             value = value.reshape(())[()]
         attributes[key] = value.decode(errors="replace") if isinstance(value, bytes) else value
     return attributes
-
-
-def _get(file: Any, name: str) -> Any:
-    """Return the group or dataset at a path; None if there is no such name, or a link on the way leads nowhere."""
-    try:
-        return file[name]
-    except (KeyError, ValueError, OSError):
-        return None
-
-
-def _broken_link(file: Any, name: str) -> str:
-    """Return the target of the link that breaks a path; empty if no link does."""
-    path = name.strip("/")
-    while path and _get(file, path) is None:
-        link = _link(file, path)
-        if isinstance(link, h5py.ExternalLink):
-            return f"{link.filename}:{link.path}"
-        if isinstance(link, h5py.SoftLink):
-            return str(link.path)
-        path = path.rpartition("/")[0]
-    return ""
-
-
-def _link(file: Any, path: str) -> Any:
-    """Return the link of a name in its group; None if the group cannot be opened."""
-    try:
-        return file.get(path, getlink=True)
-    except (KeyError, OSError):
-        return None
 
 
 def _lazy_array(dataset: Any, place: str, part: str = "") -> LazyArray:

@@ -13,6 +13,7 @@ from ..config.advice import shell
 from ..errors import DataError, Diagnostic
 from .guard import COPY_AGAIN, guard
 from .hdf5_faults import explain
+from .hdf5_file import open_careful
 from .json_text import parse_json
 
 FORMAT_VERSION = "1.0"
@@ -65,7 +66,7 @@ def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
     """
     if not path.is_file():
         raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
-    with guard(path, explain=explain(str(path))), h5py.File(path) as file:
+    with guard(path, "the HDF5 file", explain(str(path))), open_careful(path) as file:
         _require_format(path, file, format_names)
         yield file
 

@@ -30,8 +30,6 @@ def explain(place: str) -> Explain:
             return Diagnostic(
                 place, f"cannot be read: it lacks {absent[1]}", f"see what it holds: {shell('unflat', 'info', place)}"
             )
-        if "filter" in text and ("not" in text or "required" in text):
-            return Diagnostic(place, "is compressed by a filter that is not installed", "pip install hdf5plugin")
         if not isinstance(error, OSError) or error.errno is not None:
             return None
         return Diagnostic(place, f"cannot be read: {first_line(error)}", f"the file is damaged: {COPY_AGAIN}")

@@ -30,6 +30,7 @@ from ..sampled import Quantity
 from ..volume import Volume, centred_axis
 from .guard import guard
 from .hdf5_common import text_of
+from .hdf5_file import open_careful
 
 ORDER = ("frame", "y", "x")
 FRAME, DETECTOR = "frame", "detector"
@@ -177,7 +178,7 @@ def _read_npz(path: Path) -> _Arrays | None:
 
 def _read_hdf5(path: Path) -> _Arrays | None:
     """Read cohere's arrays in HDF5, ``image`` and ``support``, or those of CXI's layout."""
-    with h5py.File(path, "r") as file:
+    with open_careful(path) as file:
         image = file.get("image")
         if not isinstance(image, h5py.Dataset) or image.dtype.kind != "c":
             return _read_cxi(file)

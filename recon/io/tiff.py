@@ -16,6 +16,8 @@ from ..errors import DataError, Diagnostic
 from ..sampled import Point3
 from .guard import COPY_AGAIN
 from .metadata import KEY, UNKNOWN_SPACING
+from .tiff_chain import require_chain
+from .tiff_files import require_own_files
 
 SIGNIFICANT_DIGITS = 12
 """Significant digits of a physical size: as many as survive the division by a micrometre."""
@@ -198,8 +200,11 @@ def open_tiff_and_log(source: Path | BytesIO) -> Iterator[tuple[Any, list[str]]]
     logger.addHandler(log)
     logger.setLevel(logging.WARNING)
     logger.propagate = False
+    require_chain(source)
     try:
         with tifffile.TiffFile(source) as tiff:
+            if isinstance(source, Path):
+                require_own_files(tiff, source)
             yield tiff, log.messages
     finally:
         logger.removeHandler(log)

@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-
 _MOST_TAGS = 4096
 """Largest number of entries of a directory; tifffile reads no more."""
 

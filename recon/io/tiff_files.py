@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..errors import DataError, Diagnostic
-from .confinement import Confinement, UnreadReferenceError, external_files_are_allowed
+from .confinement import Confinement
 from .guard import COPY_AGAIN
 from .tiff_chain import require_chain
 

@@ -47,7 +47,7 @@ def test_errors_of_the_reading_code_keep_their_cause(path: Path, block: Callable
     ids=["missing", "a group for a dataset", "a dataset for a group"],
 )
 def test_a_file_that_lacks_what_is_read_is_reported_with_its_path(path: Path, block: Callable[[Any], Any]) -> None:
-    message = r"a\.h5: (cannot be read: it lacks 'absent'|the file is damaged)"
+    message = r"a\.h5: (cannot be read: it lacks 'absent'|the HDF5 file is damaged)"
     with pytest.raises(DataError, match=message), open_checked(path) as file:
         block(file)
 

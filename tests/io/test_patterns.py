@@ -9,6 +9,7 @@ import pytest
 
 from unflat.recon.errors import DataError
 from unflat.recon.io.hdf5 import Hdf5ArrayTree
+from unflat.recon.io.hdf5_file import open_careful
 from unflat.recon.io.lazy_arrays import LazyArray, LazyArrays
 from unflat.recon.io.patterns import find_array, match_pattern
 
@@ -106,7 +107,7 @@ def test_a_file_of_a_scan_that_was_not_copied_is_named(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "master.h5", "w") as file:
         file["d/data_000001"] = h5py.ExternalLink("one.h5", "data")
         file["d/data_000002"] = h5py.ExternalLink("two.h5", "data")
-    with h5py.File(tmp_path / "master.h5") as file, pytest.raises(DataError, match=r"data_000002: .*two\.h5"):
+    with open_careful(tmp_path / "master.h5") as file, pytest.raises(DataError, match=r"data_000002: .*two\.h5"):
         find_array(Hdf5ArrayTree(tmp_path / "master.h5", file), "/d/data_000001", 3)
 
 
