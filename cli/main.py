@@ -18,6 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..recon.errors import ExitStatus, UnflatError
+from ..recon.io.confinement import allow_external_files
 from ..recon.io.inputs import recording_inputs
 from ..recon.version import __version__
 from . import console
@@ -158,6 +159,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     console.reset()
+    allow_external_files(None)
     try:
         with recording_inputs():
             result = cli.main(arguments, prog_name="unflat", standalone_mode=False)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..recon.io.confinement import allow_external_files
 from . import console
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,8 +171,14 @@ draw_option = click.option(
 """Adds ``--draw``: an argument ``draw: int | None``."""
 
 
+def _external_files(_ctx: click.Context, _param: click.Parameter, choice: str | None) -> None:
+    """Follow ``--external-files``, as its callback."""
+    if choice is not None:
+        allow_external_files(choice == "read")
+
+
 def add_verbosity(command: click.Command) -> None:
-    """Give a command ``-v`` and ``-q`` unless it has them: every command takes them, none handles them."""
+    """Give a command ``-v``, ``-q`` and ``--external-files`` unless it has them: no command handles them itself."""
     if any(option.name == "verbose" for option in command.params):
         return
     command.params += [
@@ -188,5 +195,13 @@ def add_verbosity(command: click.Command) -> None:
             expose_value=False,
             callback=lambda _ctx, _param, quiet: console.set_quiet(quiet),
             help="Print errors only.",
+        ),
+        click.Option(
+            ["--external-files"],
+            type=click.Choice(["refuse", "read"]),
+            expose_value=False,
+            hidden=not isinstance(command, click.Group),
+            callback=_external_files,
+            help="Whether a file may take numbers from files outside its folder; any command takes this option.",
         ),
     ]

@@ -26,9 +26,18 @@ class UnreadReferenceError(DataError, KeyError):
         return "\n".join(map(str, self.faults))
 
 
+_allowed: bool | None = None
+
+
+def allow_external_files(allowed: bool | None) -> None:
+    """Allow or forbid files outside the folder in this process; None leaves it to the environment, the default."""
+    global _allowed
+    _allowed = allowed
+
+
 def external_files_are_allowed() -> bool:
     """Whether files outside the folder may be read."""
-    return os.environ.get(VARIABLE, "").strip().lower() == "read"
+    return os.environ.get(VARIABLE, "").strip().lower() == "read" if _allowed is None else _allowed
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Confinement:
         """Find the file that another one refers to.
 
         Args:
-            name: Its name in the file: absolute, or relative to the folder of the file.
+            name: Name in the referring file: absolute, or relative to the folder of the file.
             referrer: The file that refers to it.
             place: Place of the reference, for messages.
             what: Beginning of the message: ``is a link to``.

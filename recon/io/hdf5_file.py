@@ -240,12 +240,12 @@ def _root(node: Any) -> Any:
 
 def _open(group: Any, name: str) -> Any:
     """Open an object that is in a group itself."""
-    found = h5py.Group.__getitem__(group, name)
-    if isinstance(found, h5py.Dataset):
-        node = CarefulDataset(found.id, readonly=True)
-    elif isinstance(found, h5py.Group):
-        node = CarefulGroup(found.id)
+    opened = h5py.Group.__getitem__(group, name)
+    if isinstance(opened, h5py.Dataset):
+        node = CarefulDataset(opened.id, readonly=True)
+    elif isinstance(opened, h5py.Group):
+        node = CarefulGroup(opened.id)
     else:
-        return found
+        return opened
     node.confinement = group.confinement
     return node

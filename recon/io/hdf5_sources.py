@@ -49,7 +49,7 @@ class Sources:
 
     Args:
         dataset: The virtual dataset.
-        place: Its place, for messages.
+        place: Place of the dataset, for messages.
         confinement: Folders in which the files must lie.
         open_dataset: Function that opens the dataset of another file.
         visit: Function that makes sure that HDF5 can open some files.

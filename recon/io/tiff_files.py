@@ -1,4 +1,4 @@
-"""Other files to which a TIFF refers: those of a set in OME or NDTiff, which tifffile opens by their names in the file."""
+"""Other files to which a TIFF refers: those of a set in OME or NDTiff, which tifffile opens by their names in it."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def require_own_files(tiff: Any, path: Path) -> None:
 
     Args:
         tiff: The open file.
-        path: Its path.
+        path: Path of the file.
 
     Raises:
         DataError: If it is such a set.
