@@ -60,7 +60,7 @@ def run_in_child(task: Task, *arguments: Any, memory: int = MEMORY_LIMIT) -> tup
 
     Args:
         task: Function of a module.
-        arguments: Its arguments after the report.
+        arguments: Arguments of the task after the report.
         memory: [bytes] Memory that it may use.
 
     Raises:
@@ -309,15 +309,15 @@ class _Helper:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: _Reader | None = None
+        self._target = -1
 
     def run(self, task: Task, arguments: Sequence[Any], memory: int) -> tuple[Any, list[np.ndarray]]:
         """Run a task in the helper."""
         request = json.dumps([task.__module__, task.__qualname__, list(arguments), memory]).encode()
         with self._lock:
             try:
-                process, reader = self._started()
-                assert process.stdin is not None
-                _send(process.stdin.fileno(), _RESULT, request)
+                target, reader = self._started()
+                _send(target, _RESULT, request)
                 return _receive(reader)
             except (EOFError, BrokenPipeError):
                 raise CrashError(_ending(self._end())) from None
@@ -329,8 +329,8 @@ class _Helper:
                 self._end(kill=True)
                 raise
 
-    def _started(self) -> tuple["subprocess.Popen[bytes]", _Reader]:
-        """Return the process and its output, started if need be."""
+    def _started(self) -> tuple[int, _Reader]:
+        """Return the input and the output of the process, started if need be."""
         if self._process is None or self._reader is None or self._process.poll() is not None:
             self._end(kill=True)
             package = __name__.partition(".")[0]
@@ -346,11 +346,12 @@ class _Helper:
                 bufsize=0,
                 start_new_session=os.name != "nt",  # Ctrl-C at the terminal is for the command alone.
             )
-            assert process.stdout is not None
-            source = process.stdout.fileno()
             self._process = process
+            self._target, source = (
+                pipe.fileno() if pipe is not None else -1 for pipe in (process.stdin, process.stdout)
+            )
             self._reader = _ThreadReader(source) if os.name == "nt" else _PipeReader(source)
-        return self._process, self._reader
+        return self._target, self._reader
 
     def _end(self, *, kill: bool = False) -> int:
         """End the process; return its exit status."""
