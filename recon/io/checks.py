@@ -35,7 +35,8 @@ def check_numbers(
         return faults
     usable = good & finite
     if entry.positive and not (array[usable] > 0).all():
-        faults.append(_fault("not positive", usable & ~(array > 0), array, place, index, ""))
+        remedy = "" if array.ndim else f"give the right one in the config: acquisition.{entry.name}"
+        faults.append(_fault("not positive", usable & ~(array > 0), array, place, index, remedy))
     if entry.at_least is not None and not (array[usable] >= entry.at_least).all():
         problem = "negative" if entry.at_least == 0 else f"below {entry.at_least:g}"
         remedy = "counts cannot be negative: add the dark level back, or mask them" if entry.unit == "counts" else ""

@@ -6,6 +6,7 @@ words of the config: ``sample`` (``["mu -y", "eta -x", "phi -y"]``, the outermos
 ``columns``.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from ...config.source import Source
 from ...errors import DataError, Diagnostic
 from .readings import FrameSelection, complete_readings
 
+_log = logging.getLogger(__name__)
 GROUP = "/instrument/goniometer"
 PREFIX = "goniometer.angles."
 STEP, DIRECT_BEAM = "goniometer.step", "goniometer.direct_beam"
@@ -130,6 +132,8 @@ def make_goniometer(
     if faults:
         raise DataError(*faults)
     angles = {name: complete_readings(name, arrays[key], places.get(key, name)) for key, name in names.items()}
+    if at_rest := [circle.name for circle in machine.circles if circle.name not in angles]:
+        _log.info("taken to be at rest, without readings: %s", ", ".join(at_rest))
     step, scanned = arrays.get(STEP), circles.scanned
     if step is not None and scanned and np.ndim(angles.get(scanned, 0.0)) == 0:
         rest = next(circle.rest for circle in machine.circles if circle.name == scanned)

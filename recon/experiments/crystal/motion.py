@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.diffraction.diffractometer import Goniometer, Vector
-from ...config.advice import exact
 from ...errors import DataError, Diagnostic
 
 _log = logging.getLogger(__name__)
@@ -142,7 +141,7 @@ def _require_small_steps(moved: Mapping[str, _Series], places: Mapping[str, str]
     for name, one in moved.items():
         if abs(one.slope) > _MOST_STEP:
             message = f"{name} turns by {one.slope:g} rad ({_degrees(one.slope)} degrees) from frame to frame"
-            remedy = f"write the unit: '{exact(one.slope)} deg'"
+            remedy = f"write the unit: '{one.slope:.10g} deg'"
             raise DataError(Diagnostic(places.get(name, name), f"{message}; it looks like degrees", remedy))
 
 

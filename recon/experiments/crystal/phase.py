@@ -66,8 +66,6 @@ def write_phasing_result(
 ) -> dict[str, float]:
     """Resample a solution to the laboratory, write volume, predictions and profiles, and compute their numbers."""
     frame = LaboratoryFrame(scan.reciprocal_basis, scan.bragg_vector)
-    if not frame.is_known:
-        _log.warning("there is no reciprocal basis: the volume is in voxels, without displacement and strain")
     solution = Solution(result.density, result.support, result.ensemble)
     spacing = settings.volume.spacing
     volume = to_laboratory(solution, frame, None if isinstance(spacing, str) else spacing)

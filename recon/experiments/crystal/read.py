@@ -72,6 +72,11 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
     if faults:
         raise DataError(*dict.fromkeys(faults))
     _report_warnings(warnings_for(acquisition), refuse=section.doubtful == "refuse")
+    if "reciprocal_basis" not in acquisition:
+        _log.warning(
+            "there is no reciprocal basis: the volume is in voxels, without displacement and strain, unless "
+            "acquisition.goniometer names the circles"
+        )
     return acquisition
 
 

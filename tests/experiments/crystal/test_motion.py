@@ -91,7 +91,7 @@ class TestSeveralCircles:
         rest = {"delta": np.full(24, 35.2), "nu": 1.3 + 1e-6 * np.sin(np.arange(24))}
         moving, known = (read_scan(tmp_path, **given)["reciprocal_basis"] for given in (rest, {}))
         np.testing.assert_allclose(moving, known, rtol=1e-5, atol=1.0)
-        assert not caplog.records  # the noise of a read-back is no motion
+        assert "moved" not in caplog.text  # the noise of a read-back is no motion
 
     def test_a_converted_file_keeps_all_motions(self, tmp_path: Path) -> None:
         path = write_scan(tmp_path, delta=DELTA)
