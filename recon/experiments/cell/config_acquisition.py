@@ -1,137 +1,16 @@
 """The ``acquisition:`` section of a cell's config: sources of the arrays, selection, and illumination."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from ...config.base import Flag, Settings
 from ...config.entries import array_field
-from ...config.source import AngleSource, AnySource, LengthSource, NumberSource, Source, WavelengthSource
-from ...config.units import Angle, Length
+from ...config.source import AnySource, LengthSource, NumberSource, WavelengthSource
 from ...config.value_types import Label, Views
 from ...io.image_axes import ImageChoice
-
-Axis: TypeAlias = Literal["y", "-y", "x", "-x"]
-
-
-class LedGrid(Settings):
-    """Light from one LED of a flat array in each view: directions follow from the LED's row and column."""
-
-    row_col: AnySource = array_field(
-        "/led_row_col",
-        "view 2",
-        unit="1",
-        meaning="LED of each view",
-        required=True,
-        description="Row and column of each view's LED: an array (view, 2).",
-    )
-    positions: LengthSource | None = Field(
-        None,
-        description="Instead of row_col, pitch and centre, the position of each view's LED along row_axis and "
-        "column_axis, from the optical axis: an array (view, 2).",
-        examples=["/led_positions in mm"],
-    )
-    size: tuple[int, int] | None = Field(
-        None,
-        description="Number of rows and columns of the array, to refuse LEDs that are not on it.",
-        examples=[[32, 32]],
-    )
-    pitch: Length = Field(4e-3, gt=0, description="Distance between neighbouring LEDs.", examples=["4 mm"])
-    height: Length = Field(79e-3, gt=0, description="Distance of the array from the specimen.", examples=["79 mm"])
-    centre: tuple[float, float] = Field(
-        (0.0, 0.0), description="Row and column above the optical axis.", examples=[[17, 17]]
-    )
-    row_axis: Axis = Field(
-        "y",
-        description="Direction in the image in which the illumination's numerical aperture changes with "
-        "increasing row: y, -y, x or -x.",
-    )
-    column_axis: Axis = Field(
-        "x",
-        description="Direction in the image in which the illumination's numerical aperture changes with increasing "
-        "column: x, -x, y or -y.",
-    )
-
-    @model_validator(mode="after")
-    def _two_directions(self) -> "LedGrid":
-        if self.row_axis[-1] == self.column_axis[-1]:
-            raise ValueError(f"row_axis {self.row_axis} and column_axis {self.column_axis} lie along one direction")
-        return self
-
-
-class Ring(Settings):
-    """Light from evenly spaced directions on a cone."""
-
-    na: float = Field(gt=0, description="Numerical aperture of the ring, sin θ in air.", examples=[0.65])
-    count: int = Field(gt=0, description="Number of directions on the whole ring.", examples=[8])
-    start: Angle = Field(0.0, description="Angle of the first view, from +x towards +y.")
-    clockwise: Flag = Field(False, description="Whether the views go in the opposite direction: from +x towards -y.")
-
-
-class Turn(Settings):
-    """Specimen that turns under fixed light."""
-
-    axis: Literal["z", "y", "x"] = Field("y", description="Rotation axis of the specimen.")
-    angles: AngleSource = array_field(
-        "/angle",
-        "view",
-        unit="rad",
-        meaning="angle of each view",
-        required=True,
-        description="Angle of each view: an array (view,).",
-    )
-    reverse: Flag = Field(
-        False,
-        description="Whether to negate the angles. An increasing angle rotates +z to +x (axis y), +y to +z (axis "
-        "x), +x to +y (axis z).",
-    )
-
-
-_COMPLEX_FORMS = (
-    *({"real", "imag"}, {"phase"}, {"phase", "amplitude"}),
-    *({"path_difference"}, {"path_difference", "amplitude"}),
-)
-"""Sets of arrays that make a complex field."""
-
-
-class ComplexParts(Settings):
-    """Complex field stored as arrays of real numbers: two parts, or amplitude and phase."""
-
-    real: NumberSource | None = Field(None, description="Real part (view, y, x).", examples=["/field_real"])
-    imag: NumberSource | None = Field(None, description="Imaginary part (view, y, x).", examples=["/field_imag"])
-    amplitude: NumberSource | None = Field(
-        None, description="Amplitude (view, y, x), or one number; 1 if absent.", examples=["/amplitude"]
-    )
-    phase: AngleSource | None = Field(
-        None, description="Phase (view, y, x), wrapped or not; it grows with the refractive index.", examples=["/phase"]
-    )
-    path_difference: LengthSource | None = Field(
-        None, description="Optical path difference (view, y, x), instead of the phase.", examples=["/opd in nm"]
-    )
-    scale: float = Field(1.0, description="Factor on the field.")
-
-    @model_validator(mode="after")
-    def _one_form(self) -> "ComplexParts":
-        if set(self.sources) not in _COMPLEX_FORMS:
-            given = " and ".join(self.sources) or "nothing"
-            ways = "real and imag, or phase (or path_difference) and perhaps amplitude"
-            raise ValueError(f"{given} makes no complex field; give {ways}")
-        return self
-
-    @property
-    def sources(self) -> dict[str, Source]:
-        """Sources of the parts that are given."""
-        names = ("real", "imag", "phase", "path_difference", "amplitude")
-        return {name: source for name in names if (source := getattr(self, name)) is not None}
-
-
-def _form(value: Any) -> str:
-    return "parts" if isinstance(value, dict | ComplexParts) else "source"
-
-
-ComplexSource: TypeAlias = Annotated[
-    Annotated[NumberSource, Tag("source")] | Annotated[ComplexParts, Tag("parts")], Discriminator(_form)
-]
+from .config_field import ComplexSource
+from .config_illumination import Condenser, LedGrid, Ring, Turn
 
 
 class CellAcquisition(Settings):
@@ -235,10 +114,10 @@ class CellAcquisition(Settings):
         description="Pixel size in the specimen, one number or (y, x): that of the camera divided by the "
         "magnification.",
     )
-    illumination: Literal["auto", "na", "led_grid", "ring", "pattern", "normal"] = Field(
+    illumination: Literal["auto", "na", "led_grid", "ring", "condenser", "pattern", "normal"] = Field(
         "auto",
-        description="Description of the illumination: na (a direction for each view), led_grid or ring (the sections "
-        "below), pattern (several sources for each view), normal (along the axis in each view); auto uses the"
+        description="Description of the illumination: na (a direction for each view), led_grid, ring or condenser (the "
+        "sections below), pattern (several sources for each view), normal (along the axis in each view); auto uses the"
         " section below that is given, or else the arrays of the file.",
     )
     illumination_na: NumberSource | None = array_field(
@@ -260,13 +139,17 @@ class CellAcquisition(Settings):
     pattern: NumberSource | None = array_field(
         "/instrument/pattern",
         "view source",
+        "source",
         unit="1",
         meaning="brightness of each source in each view",
         at_least=0,
-        description="Brightness of each source in each view: an array (view, source).",
+        description="Brightness of each source in each view: an array (view, source), or (source,) for all views.",
     )
     led_grid: LedGrid | None = Field(None, description="Illumination by a flat array of LEDs, one for each view.")
     ring: Ring | None = Field(None, description="Illumination from a ring of directions, one for each view.")
+    condenser: Condenser | None = Field(
+        None, description="Illumination by a condenser: bright field, or differential phase contrast."
+    )
     turn: Turn | None = Field(None, description="Rotating specimen, by an angle for each view.")
     rotation: NumberSource | None = array_field(
         "/instrument/rotation",
@@ -337,11 +220,12 @@ class CellAcquisition(Settings):
 
     @model_validator(mode="after")
     def _light_is_described(self) -> "CellAcquisition":
-        for name in ("led_grid", "ring"):
-            if self.illumination == name and getattr(self, name) is None:
-                raise ValueError(f"illumination is {name}, but the section {name} is not given")
-        if self.led_grid and self.ring and self.illumination == "auto":
-            raise ValueError("both led_grid and ring are given; choose one with illumination: led_grid or ring")
+        sections = ("led_grid", "ring", "condenser")
+        given = [name for name in sections if getattr(self, name) is not None]
+        if self.illumination in sections and self.illumination not in given:
+            raise ValueError(f"illumination is {self.illumination}, but the section {self.illumination} is not given")
+        if len(given) > 1 and self.illumination == "auto":
+            raise ValueError(f"{' and '.join(given)} are given; choose one with illumination: {' or '.join(given)}")
         if self.crop and min(self.crop) < 1:
             raise ValueError(f"crop {list(self.crop)} keeps no pixel")
         return self

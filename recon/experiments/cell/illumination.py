@@ -5,6 +5,7 @@ exp(2πi na·r/λ). They are the same in air and in the medium, because flat int
 in the plane of the image go from +x towards +y.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +14,25 @@ from jaxtyping import Complex, Float, Num
 from ....physics.optics.microscope import Illumination, Microscope
 from ...acquisition import Acquisition
 from ...config.advice import quoted
+from ...config.source import Source
 from ...errors import Diagnostic
 from ...io.axis_faults import order_hint
 from ...volume import centred_axis
-from .config_acquisition import CellAcquisition, LedGrid, Turn
+from .condenser_light import condenser_light
+from .config_acquisition import CellAcquisition
+from .config_illumination import LedGrid, Turn
 from .led_faults import led_faults
-from .schema import ANGLES, LED_POSITIONS, LED_ROW_COL, LIGHT, has_custom_source, illumination_mode
+from .schema import (
+    ANGLES,
+    HALVES,
+    LED_HEIGHT,
+    LED_PITCH,
+    LED_POSITIONS,
+    LED_ROW_COL,
+    LIGHT,
+    has_custom_source,
+    illumination_mode,
+)
 
 _DIRECTIONS = {"y": (1.0, 0.0), "-y": (-1.0, 0.0), "x": (0.0, 1.0), "-x": (0.0, -1.0)}
 
@@ -138,8 +152,11 @@ def illumination_of(acquisition: Acquisition) -> Illumination:
     defocus = acquisition["defocus"] if "defocus" in acquisition else np.zeros(views)
     if "pattern" not in acquisition:
         return Illumination.from_directions(acquisition["illumination_na"], defocus)
-    na = np.broadcast_to(acquisition["source_na"], (views, *acquisition["source_na"].shape))
-    return Illumination(na, acquisition["pattern"], defocus)
+    # A view needs only the sources that shine in it: half of a condenser, a few of many LEDs.
+    pattern = acquisition["pattern"]
+    most = max(1, int((pattern > 0).sum(axis=1).max(initial=0)))
+    lit = np.sort(np.argsort(-pattern, axis=1, kind="stable")[:, :most], axis=1)
+    return Illumination(acquisition["source_na"][lit], np.take_along_axis(pattern, lit, axis=1), defocus)
 
 
 def incident_wave(acquisition: Acquisition) -> Complex[np.ndarray, "view y x"]:
@@ -170,18 +187,30 @@ def resolve_illumination(
         The acquisition with ``illumination_na``, or ``source_na`` and ``pattern``; and the faults of the description.
     """
     arrays, places = dict(acquisition.arrays), dict(acquisition.places)
-    row_col, positions, angles = (arrays.pop(entry.name, None) for entry in (LED_ROW_COL, LED_POSITIONS, ANGLES))
+    row_col, positions, halves, angles = (
+        arrays.pop(entry.name, None) for entry in (LED_ROW_COL, LED_POSITIONS, HALVES, ANGLES)
+    )
+    distances = {entry.name: arrays.pop(entry.name, None) for entry in (LED_PITCH, LED_HEIGHT)}
     light, faults = illumination_mode(config), _measurement_faults(acquisition)
+    if "pattern" in arrays and arrays["pattern"].ndim == 1:
+        arrays["pattern"] = np.tile(arrays["pattern"], (len(views), 1))
     if light == "led_grid" and config.led_grid and (row_col is not None or positions is not None):
         place = places[(LED_ROW_COL if positions is None else LED_POSITIONS).name]
-        arrays["illumination_na"], places["illumination_na"] = _leds_na(config.led_grid, row_col, positions), place
-        faults += led_faults(row_col, positions, config.led_grid, place)
+        if all(distance is not None for distance in distances.values()):
+            grid = _with_distances(config.led_grid, distances)
+            arrays["illumination_na"], places["illumination_na"] = _leds_na(grid, row_col, positions), place
+            faults += led_faults(row_col, positions, grid, place)
     elif light == "ring" and config.ring:
         ring = config.ring
         if count > ring.count:
             faults.append(_ring_fault(acquisition, ring.count, count))
         whole = ring_na(count, na=ring.na, count=ring.count, start=ring.start, clockwise=ring.clockwise)
         arrays["illumination_na"], places["illumination_na"] = whole[views], "acquisition.ring"
+    elif light == "condenser" and config.condenser:
+        described, light_faults = condenser_light(config.condenser, arrays, halves, views, count)
+        arrays |= described
+        places |= dict.fromkeys(described, "acquisition.condenser")
+        faults += light_faults
     elif light == "normal":
         arrays["illumination_na"] = np.zeros((len(views), 2))
         places["illumination_na"] = "acquisition.illumination"
@@ -196,15 +225,23 @@ def resolve_illumination(
     return replace(acquisition, arrays=arrays, places=places), faults
 
 
+def _with_distances(grid: LedGrid, distances: Mapping[str, np.ndarray | None]) -> LedGrid:
+    """Replace the sources of pitch and height by their values."""
+    values = {
+        name.rpartition(".")[2]: Source(literal=float(np.ravel(d)[0])) for name, d in distances.items() if d is not None
+    }
+    return grid.model_copy(update=values)
+
+
 def _leds_na(grid: LedGrid, row_col: np.ndarray | None, positions: np.ndarray | None) -> Float[np.ndarray, "view 2"]:
     """Compute the apertures of each view's LED, from its position or else its row and column."""
     rows, columns = grid.row_axis, grid.column_axis
     if positions is not None:
-        return led_positions_na(positions, height=grid.height, row_axis=rows, column_axis=columns)
+        return led_positions_na(positions, height=float(grid.height.value), row_axis=rows, column_axis=columns)
     return led_grid_na(
         np.asarray(row_col),
-        pitch=grid.pitch,
-        height=grid.height,
+        pitch=float(grid.pitch.value),
+        height=float(grid.height.value),
         centre=grid.centre,
         row_axis=rows,
         column_axis=columns,
@@ -234,7 +271,7 @@ def _missing_light_faults(acquisition: Acquisition, config: CellAcquisition) -> 
         return []
     remedy = (
         "name it (acquisition.illumination_na: /path, n·sin θ along (y, x) of each view), or describe it by "
-        "acquisition.led_grid, acquisition.ring, or acquisition.illumination: normal"
+        "acquisition.led_grid, acquisition.ring, acquisition.condenser, or acquisition.illumination: normal"
     )
     return [Diagnostic(acquisition.source, "the direction of the light of each view is not described", remedy)]
 

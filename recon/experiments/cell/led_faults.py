@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Num
 
 from ...errors import Diagnostic
-from .config_acquisition import LedGrid
+from .config_illumination import LedGrid
 
 _FRACTION = 1e-3
 """Largest distance from a whole number that is one."""
@@ -36,9 +36,10 @@ def led_faults(
 def _far_faults(positions: np.ndarray, grid: LedGrid, place: str) -> list[Diagnostic]:
     """Find positions so far beside the specimen that they are in millimetres."""
     farthest = float(np.abs(positions).max(initial=0))
-    if farthest < _FLATTEST * grid.height:
+    height = float(grid.height.value)
+    if farthest < _FLATTEST * height:
         return []
-    message = f"an LED is {farthest:g} m off the axis, and {grid.height:g} m from the specimen: these are no metres"
+    message = f"an LED is {farthest:g} m off the axis, and {height:g} m from the specimen: these are no metres"
     path = grid.positions.path if grid.positions else ""
     remedy = f"name their unit: acquisition.led_grid.positions: '{path or '/path'} in mm'"
     return [Diagnostic(place, message, remedy)]
@@ -55,7 +56,7 @@ def _fraction_faults(row_col: np.ndarray, grid: LedGrid, place: str) -> list[Dia
     name = "row" if axis == 0 else "column"
     message = f"{row_col[view, axis]:g} of view {view} is no {name} of an LED: a whole number is due"
     path = grid.row_col.path or "/path"
-    unit = "m" if np.abs(row_col).max() < grid.height * _FLATTEST else "mm"
+    unit = "m" if np.abs(row_col).max() < float(grid.height.value) * _FLATTEST else "mm"
     remedy = (
         f"positions of the LEDs go to acquisition.led_grid.positions: '{path} in {unit}'; n·sin θ of their light goes "
         f"to acquisition.illumination_na: '{path}', without acquisition.led_grid"

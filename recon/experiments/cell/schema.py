@@ -8,7 +8,9 @@ from ...io.complex_source import ComplexSource
 from ...io.lazy_arrays import PLANE_Z
 from ...io.resolve import SourceMap
 from ...sampled import Quantity
-from .config_acquisition import CellAcquisition, ComplexParts, LedGrid, Turn
+from .config_acquisition import CellAcquisition
+from .config_field import ComplexParts
+from .config_illumination import LedGrid, Turn
 
 SCHEMA = entries_of(CellAcquisition)
 PATHS = {entry.name: entry.path for entry in SCHEMA}
@@ -17,6 +19,11 @@ LIGHT = ("illumination_na", "source_na", "pattern")
 LED_POSITIONS = Entry(
     "led_grid.positions", "/led_positions", (("view", "2"),), "m", "position of each view's LED", required=True
 )
+LED_PITCH, LED_HEIGHT = (
+    Entry(f"led_grid.{name}", f"/led_{name}", ((),), "m", meaning, positive=True)
+    for name, meaning in (("pitch", "distance between neighbouring LEDs"), ("height", "distance of the LEDs"))
+)
+HALVES = Entry("condenser.angles", "/condenser_angles", (("view",),), "rad", "direction of the half that shines")
 (ANGLES,) = entries_of(Turn, "turn.")
 PLANE_Z_ENTRY = Entry("plane_z", PLANE_Z, (("view",),), "m", "positions of the planes of focus in an image file")
 REFRACTIVE_INDEX = Quantity("refractive_index", "1", "real part of the refractive index")
@@ -29,7 +36,7 @@ def illumination_mode(config: CellAcquisition) -> str:
     """Find the description of light that the config gives; ``auto`` if it leaves that to the file."""
     if config.illumination != "auto":
         return config.illumination
-    return "led_grid" if config.led_grid else "ring" if config.ring else "auto"
+    return next((name for name in ("led_grid", "ring", "condenser") if getattr(config, name) is not None), "auto")
 
 
 def select_entries(config: CellAcquisition) -> list[Entry]:
@@ -40,8 +47,12 @@ def select_entries(config: CellAcquisition) -> list[Entry]:
     # Missing light is reported with the ways to describe it in the config, not as a missing array.
     schema = [replace(e, choice="") if e.name in LIGHT else e for e in SCHEMA if e.name not in omitted]
     planes = [] if config.defocus is None or has_custom_source(config, "defocus") else [PLANE_Z_ENTRY]
-    leds = LED_POSITIONS if config.led_grid and config.led_grid.positions else LED_ROW_COL
-    return [*schema, *planes, *([leds] if light == "led_grid" else []), *([ANGLES] if config.turn else [])]
+    described = [*planes]
+    if light == "led_grid" and config.led_grid:
+        described += [LED_POSITIONS if config.led_grid.positions else LED_ROW_COL, LED_PITCH, LED_HEIGHT]
+    if light == "condenser" and config.condenser and config.condenser.angles:
+        described.append(HALVES)
+    return [*schema, *described, *([ANGLES] if config.turn else [])]
 
 
 def select_sources(config: CellAcquisition) -> SourceMap:
@@ -58,6 +69,9 @@ def select_sources(config: CellAcquisition) -> SourceMap:
     if config.led_grid:
         names[LED_ROW_COL.name] = config.led_grid.row_col
         names[LED_POSITIONS.name] = config.led_grid.positions
+        names[LED_PITCH.name], names[LED_HEIGHT.name] = config.led_grid.pitch, config.led_grid.height
+    if config.condenser:
+        names[HALVES.name] = config.condenser.angles
     if config.turn:
         names[ANGLES.name] = config.turn.angles
     return names
