@@ -243,7 +243,7 @@ def one_specimen(
             raise ConfigError(Diagnostic("--draw", f"{path} holds one specimen and no draws", "leave out --draw"))
         return result if draw is None else result.draw(draw)
     if cell is None:
-        models = f"name one of the models in {path}/models"
+        models = f"name one of the models in {path}/models; unflat volume {path} -o FOLDER writes all volumes"
         message = f"holds {result.cells} cells with {result.draws} draws of each, and one is needed"
         remedy = models if path.is_dir() else "take its cells apart: unflat mesh"
         raise DataError(Diagnostic(str(path), message, remedy))

@@ -27,6 +27,7 @@ from .sampling import (
     spacing_option,
 )
 from .specimen_options import specimen_options
+from .volume_folder import EXTENSION, is_folder, write_folder
 
 if TYPE_CHECKING:
     from ..recon.experiments.specimens import SpecimenOptions
@@ -114,6 +115,9 @@ def command(
     of the fit; a continuous model has values on any finer one. A rotated specimen is evaluated at rotated points about
     the origin, without interpolation. Angles are right-handed in (x, y, z).
 
+    An output without an extension is a folder: it gets an OME-TIFF for each draw of each cell, and a table of their
+    names and places, volumes.csv.
+
     \b
     Examples:
       unflat volume RUN -o cell.ome.tif
@@ -122,18 +126,23 @@ def command(
       unflat volume RUN -o turned.vti --rotate 'y 30deg' --rotate 'z 10deg'
       unflat volume CRYSTAL -o crystal.vti --quantity amplitude --quantity strain
       unflat volume CRYSTAL -o crystal.cxi
+      unflat volume SHAPES -o FOLDER/
       unflat volume labels.tif -o cell.h5 --label 7 --spacing '0.3um,0.1um,0.1um'
     """
     from ..recon.experiments.specimens import open_result
 
+    if is_folder(output):
+        _refuse_grid(model, region or like or rotations)
+        write_folder(
+            model, output, opening, draw, lambda volume: _select_quantities(volume, names, Path(EXTENSION)), force=force
+        )
+        return
     console.refuse_to_overwrite(output, force=force)
     is_single = require_format(output).has_one_quantity
     opened = one_specimen(open_result(model, opening), model, draw)
     names, spacing = quantity_names(opened, names), opening.volume.spacing
     if isinstance(opened, Volume):
-        if region or like or rotations:
-            message = "is a sampled volume, whose grid cannot be changed"
-            raise ConfigError(Diagnostic(str(model), message, "leave out --region, --like and --rotate"))
+        _refuse_grid(model, region or like or rotations)
         save(
             _select_quantities(opened, names, output),
             output,
@@ -157,6 +166,17 @@ def command(
     save(sample_model(opened, grid, names), output)
     console.print_line(_describe(grid, opened.length_unit))
     console.report_file(output)
+
+
+def _refuse_grid(model: Path, chosen: object) -> None:
+    """Refuse options that choose a grid for what is sampled already.
+
+    Raises:
+        ConfigError: If one is given.
+    """
+    if chosen:
+        message = "is a sampled volume, whose grid cannot be changed"
+        raise ConfigError(Diagnostic(str(model), message, "leave out --region, --like and --rotate"))
 
 
 def _select_quantities(volume: Volume, names: tuple[str, ...], output: Path) -> Volume:

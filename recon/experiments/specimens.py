@@ -203,7 +203,8 @@ def _of_file(
     if not volume.kind and volume.shape[0] == 1:
         raise DataError(Diagnostic(str(path), "is one picture (y, x), and no volume", "name a stack of several planes"))
     if not holds_labels(volume, path, options):
-        yield Member(0, 0, "", "", identify(volume, path, options))
+        name, label = (str(volume.attributes.get(key, "")) for key in ("name", "label"))
+        yield Member(0, 0, name, label, identify(volume, path, options))
         return
     kind, quantity = _label_quantity(options.kind)
     numbers = _label_numbers(volume, path)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from ...grid import Grid
+from ...io.file_names import distinct_file_names
 from ...io.hdf5_common import write_root_attributes
 from ...io.model_file import write_model
 from ...io.table import Cell, Column, Table
@@ -98,7 +99,7 @@ def _write_models(
     folder, edge = work.folder.path, settings.volume.edge
     filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
     size, parameters = 0, 0
-    files = model_file_names([cell.name for cell in cells])
+    files = [f"{name}.h5" for name in distinct_file_names([cell.name for cell in cells])]
     for i, (cell, own, picture) in enumerate(zip(cells, codes, inputs, strict=True)):
         model = build_model(cell, own, picture, dict(work.provenance) | {"seed": settings.seed}, edge)
         path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
@@ -251,23 +252,3 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
 def _write_names(file: h5py.File, cells: CellBatch) -> None:
     texts = {"name": np.array(cells.names, np.str_), "label": np.array(cells.labels, np.str_)}
     write_cell_arrays(file, texts | place_arrays(cells.places), ARRAY_COLUMNS)
-
-
-def model_file_names(names: Sequence[str]) -> list[str]:
-    """Derive names of model files that are valid and distinct on any file system.
-
-    Args:
-        names: Names of the cells, perhaps with duplicates.
-
-    Returns:
-        Name of each cell, followed by its number where another cell has that name already.
-    """
-    files: list[str] = []
-    used: set[str] = set()
-    for number, name in enumerate(names):
-        plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name) or "cell"
-        while plain.casefold() in used:  # Some file systems ignore case.
-            plain = f"{plain}-{number}"
-        used.add(plain.casefold())
-        files.append(f"{plain}.h5")
-    return files

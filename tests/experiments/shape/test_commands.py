@@ -21,9 +21,11 @@ from unflat.recon.experiments.shape.network.checkpoint import PredictionState
 from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train
-from unflat.recon.experiments.shape.output import model_file_names, warn_if_cut_off
+from unflat.recon.experiments.shape.output import warn_if_cut_off
+from unflat.recon.io.file_names import distinct_file_names
 from unflat.recon.io.network_file import read as read_network
 from unflat.recon.io.result import read_result
+from unflat.recon.io.volume_formats import read_volume
 from unflat.recon.metrics import catalogue
 from unflat.recon.optimize.training_run import initial_weights
 from unflat.recon.runs import RunContext, RunFolder, describe_input
@@ -402,15 +404,28 @@ def test_errors_are_drawn_by_class(work: Path) -> None:
 
 
 def test_two_cells_of_one_name_have_two_models() -> None:
-    assert model_file_names(["cell", "cell", "Cell", "a b", "a_b", "", "cell-1"]) == [
-        "cell.h5",
-        "cell-1.h5",
-        "Cell-2.h5",
-        "a_b.h5",
-        "a_b-4.h5",
-        "cell-5.h5",
-        "cell-1-6.h5",
-    ]
+    names = ["cell", "cell", "Cell", "a b", "a_b", "", "cell-1"]
+    assert distinct_file_names(names) == ["cell", "cell-1", "Cell-2", "a_b", "a_b-4", "cell-5", "cell-1-6"]
+
+
+def test_each_draw_of_each_cell_is_a_volume_in_a_folder(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = work / "VOLUMES"
+    assert run(["volume", str(work / "RUN"), "-o", f"{folder}/"]) == 0
+    rows = list(csv.DictReader((folder / "volumes.csv").read_text("utf-8").splitlines()))
+    assert [(row["cell"], row["draw"]) for row in rows] == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+    assert rows[2]["file"] == f"{rows[2]['name']}_draw-0.ome.tif"
+    with h5py.File(work / "RUN" / "volume.h5") as file:
+        filled = file["volume/occupancy"][1, 0].astype(np.float32)
+    own = read_volume(folder / rows[2]["file"])
+    np.testing.assert_array_equal(own.main, filled)
+    assert (own.kind, own.attributes["label"], own.attributes["name"]) == ("shape", "knizocyte", rows[2]["name"])
+    assert run(["volume", str(work / "RUN"), "-o", str(folder)]) == 2
+    assert "holds files already" in capsys.readouterr().err
+    assert run(["volume", str(work / "RUN"), "-o", str(folder), "--force", "--draw", "1"]) == 0
+    assert run(["volume", str(work / "RUN"), "-o", str(work / "RUN"), "--force"]) == 2
+    assert run(["volume", str(work / "RUN"), "-o", str(work / "TURNED"), "--rotate", "z 30deg"]) == 2
+    assert run(["volume", str(work / "RUN"), "-o", str(work / "one.ome.tif")]) == 3
+    assert "-o FOLDER writes all volumes" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""Names of files that are valid and distinct on any file system, from names of specimens."""
+
+from collections.abc import Sequence
+
+
+def distinct_file_names(names: Sequence[str], default: str = "cell") -> list[str]:
+    """Derive names of files, without an extension.
+
+    Args:
+        names: Names of specimens, perhaps with duplicates.
+        default: Name of a specimen without one.
+
+    Returns:
+        Name of each specimen, followed by its number where another has that name already.
+    """
+    files: list[str] = []
+    used: set[str] = set()
+    for number, name in enumerate(names):
+        plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name) or default
+        while plain.casefold() in used:  # Some file systems ignore case.
+            plain = f"{plain}-{number}"
+        used.add(plain.casefold())
+        files.append(plain)
+    return files
