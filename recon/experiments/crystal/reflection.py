@@ -15,7 +15,7 @@ from ....physics.diffraction.diffractometer import (
 from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
 from .artifacts import find_bragg_peak
-from .diffractometer import GROUP, PREFIX, ScanCircles, goniometer_group, make_goniometer
+from .diffractometer import GROUP, PREFIX, STEP, ScanCircles, goniometer_group, make_goniometer
 from .motion import settle_motion
 from .readings import FrameSelection
 from .schema import PATHS
@@ -57,6 +57,8 @@ def add_reflection(acquisition: Acquisition, circles: ScanCircles, selection: Fr
     motions = compute_motions(goniometer.machine, goniometer.at(frame), view)
     named = {name.removeprefix(PREFIX): place for name, place in acquisition.places.items() if name.startswith(PREFIX)}
     goniometer = settle_motion(goniometer, motions, named, circles.scanned)
+    if STEP in readings:
+        _require_step(goniometer, float(readings[STEP]) * selection.stride, acquisition.places.get(STEP, STEP))
     geometry = compute_reflection(goniometer.machine, goniometer.at(frame), goniometer.steps, view)
     _require_agreement(acquisition, geometry)
     arrays = {"reciprocal_basis": geometry.basis, "bragg_vector": geometry.bragg_vector} | arrays
@@ -75,6 +77,20 @@ def _view_of_peak(acquisition: Acquisition, goniometer: Goniometer) -> tuple[int
     rows, columns = (float(size) for size in np.broadcast_to(acquisition["pixel_size"], 2))
     wavelength, distance = float(acquisition["wavelength"]), float(acquisition["detector_distance"])
     return frame, DetectorView(wavelength, distance, (rows, columns), (row - y, column - x))
+
+
+def _require_step(goniometer: Goniometer, step: float, place: str) -> None:
+    """Refuse a step that is not that of the readings.
+
+    Raises:
+        DataError: If they differ by more than 5 %.
+    """
+    actual = goniometer.steps[goniometer.scanned]
+    if abs(actual - step) <= _DIFFERENT * abs(actual):
+        return
+    turn = f"{goniometer.scanned} turns by {np.degrees(actual):.4g} degrees from frame to frame"
+    message = f"the step is {np.degrees(step):.4g} degrees, and {turn}"
+    raise DataError(Diagnostic(place, message, "set acquisition.goniometer.step: null to believe the readings"))
 
 
 def _require_deflection(goniometer: Goniometer, frame: int, view: DetectorView, where: str) -> None:

@@ -183,6 +183,12 @@ def test_frames_are_selected_with_their_readings(tmp_path: Path, frames: str) ->
     np.testing.assert_allclose(part["reciprocal_basis"][0], stride * whole["reciprocal_basis"][0], rtol=1e-6, atol=1.0)
 
 
+def test_a_step_that_is_not_that_of_the_readings_is_refused(tmp_path: Path) -> None:
+    assert read_scan(tmp_path, "acquisition.goniometer.step=0.01 deg")["images"].shape == SHAPE
+    with pytest.raises(DataError, match=r"the step is 0\.02 degrees, and eta turns by 0\.01 degrees.*step: null"):
+        read_scan(tmp_path, "acquisition.goniometer.step=0.02 deg")
+
+
 def test_the_energy_is_one(tmp_path: Path) -> None:
     config = CONFIG.replace("0.13776 nm", "/m/energy in keV")
     steady = read_scan(tmp_path, config=config, energy=9 + 1e-6 * np.sin(np.arange(24)))
