@@ -143,6 +143,9 @@ Views: TypeAlias = Annotated[
 """Selection of views; :func:`view_indices` converts it to indices."""
 
 
+_MOST_VIEWS = 10_000_000
+
+
 def view_indices(views: str | tuple[int, ...], count: int) -> list[int]:
     """Convert a selection of views to indices.
 
@@ -151,8 +154,10 @@ def view_indices(views: str | tuple[int, ...], count: int) -> list[int]:
         count: Number of views of the acquisition.
 
     Raises:
-        ValueError: If it selects nothing, or an index is beyond the last view.
+        ValueError: If it selects nothing, an index is beyond the last view, or there are more views than any file has.
     """
+    if count > _MOST_VIEWS:
+        raise ValueError(f"{count} views are more than the {_MOST_VIEWS} that can be read")
     if isinstance(views, tuple):
         beyond = [i for i in views if not -count <= i < count]
         if beyond:
@@ -161,7 +166,7 @@ def view_indices(views: str | tuple[int, ...], count: int) -> list[int]:
     elif views == "all":
         chosen = list(range(count))
     else:
-        chosen = list(range(count))[slice(*(int(p) if p.strip() else None for p in views.split(":")))]
+        chosen = list(range(count)[slice(*(int(p) if p.strip() else None for p in views.split(":")))])
     if not chosen:
         raise ValueError(f"{views!r} selects none of {count} views")
     return chosen

@@ -26,7 +26,7 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic, UnflatError
 
-IDLE_LIMIT = 10.0
+IDLE_LIMIT = 8.0
 """[s] Time after which a child that reports nothing is ended."""
 MEMORY_LIMIT = 1 << 30
 """[bytes] Memory that a child may use beside what it has when it starts."""

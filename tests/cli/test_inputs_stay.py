@@ -47,7 +47,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         shutil.copy(FILES / source, tmp_path / name)
     shutil.copytree(FILES / "cell" / "run", tmp_path / "RUN")
     (tmp_path / "points.csv").write_text("z,y,x\n0,0,0\n")
-    np.save(tmp_path / "mask.npy", np.zeros((4, 4)))
+    np.save(tmp_path / "mask.npy", np.zeros((16, 16), np.uint8))
     monkeypatch.chdir(tmp_path)
     before = _checksums(tmp_path)
     yield tmp_path
@@ -150,6 +150,10 @@ def test_a_folder_of_images_and_a_pattern_of_them_stay(place: Path, capsys: pyte
 
 
 def test_a_file_that_only_the_config_names_stays_as_well(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["convert", "acquisition.h5", "--set", "acquisition.mask=mask.npy", "-o"]
+    assert run([*words, "whole.h5"]) == 0
+    assert run([*words, "mask.npy", "--force"]) == 2
+    assert "is read by this command (acquisition.mask)" in capsys.readouterr().err
     (place / "train.yaml").write_text("kind: shape\ntrain: {data: cells}\n")
     (place / "cells").mkdir()
     shutil.copytree(place / "RUN", place / "cells" / "run")
