@@ -7,7 +7,6 @@ import click
 
 from ..recon.experiments import BUILT_IN, get_experiment
 from ..recon.experiments.configs import load_config, parse_config
-from ..recon.io.write import write
 from . import console
 from .options import KIND, PATH, config_options, output_options
 
@@ -41,5 +40,5 @@ def command(source: Path, config: Path | None, kind: str, output: Path, force: b
     console.refuse_to_overwrite(output, force=force)
     settings: Any = load_config(config, overrides) if config else parse_config(f"kind: {kind}\n", overrides)
     chosen = get_experiment(settings.kind)
-    write(chosen.read(settings, source), chosen.schema, output)
+    chosen.convert(settings, source, output)
     console.report_file(output)

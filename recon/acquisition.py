@@ -43,6 +43,19 @@ class Group:
 
 
 @dataclass(frozen=True)
+class AxisRange:
+    """Part of an axis that was read.
+
+    Args:
+        first: Index in the file of the first sample.
+        total: Number of samples in the file.
+    """
+
+    first: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Acquisition:
     """Arrays of a measurement by entry name, in SI.
 
@@ -55,6 +68,7 @@ class Acquisition:
         places: Place of each array for messages (``scan.h5:/I_raw``); empty for simulated arrays.
         groups: Further parts by their path in the file (``/instrument/goniometer``).
         notes: Sentences on what was read that the config did not name, or not as the config names it.
+        ranges: Axes of which a part was read, by their names.
     """
 
     kind: str
@@ -65,6 +79,7 @@ class Acquisition:
     places: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ranges: Mapping[str, AxisRange] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]

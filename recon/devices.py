@@ -3,6 +3,7 @@
 A fallback to the CPU on a machine with a GPU is logged as a warning. Only :func:`use` imports jax.
 """
 
+import ctypes
 import logging
 import os
 import platform as host
@@ -101,6 +102,14 @@ def _enable_onednn() -> None:
 
 def _cpu_is_requested() -> bool:
     return os.environ.get("JAX_PLATFORMS", "").split(",")[0] == "cpu"
+
+
+def release_memory() -> None:
+    """Return freed memory to the system: glibc keeps what it may need again, between larger blocks in use."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _set_environment(device: Device) -> None:

@@ -32,6 +32,8 @@ class Entry:
         hides: Whether it marks the bad pixels of images of its size: 0 is good.
         photon: Whether the energy of a photon may stand for it: a wavelength.
         has_gaps: Whether NaN may stand for a value that was not recorded.
+        marks_gaps: Whether the largest number of an unsigned type, or -1 and -2 of a signed one, stand for pixels
+            without a value.
         needs_unit: Whether its numbers are ambiguous without a unit, as angles are.
     """
 
@@ -49,6 +51,7 @@ class Entry:
     photon: bool = False
     has_gaps: bool = False
     needs_unit: bool = False
+    marks_gaps: bool = False
 
 
 def array_field(
@@ -64,6 +67,7 @@ def array_field(
     positive: bool = False,
     hides: bool = False,
     photon: bool = False,
+    marks_gaps: bool = False,
 ) -> Any:
     """Declare a field of a settings class that gives the source of an array.
 
@@ -80,12 +84,14 @@ def array_field(
         positive: Whether every value must exceed 0.
         hides: Whether it marks bad pixels.
         photon: Whether the energy of a photon may stand for it.
+        marks_gaps: Whether some whole numbers stand for pixels without a value.
 
     Returns:
         The field, with its `Entry` in the metadata.
     """
     axes = tuple(tuple(layout.split()) for layout in layouts)
     entry = Entry("", path, axes, unit, meaning, required, choice, dtype, at_least, positive, hides, photon)
+    entry = replace(entry, marks_gaps=marks_gaps)
     field: Any = Field(Source.parse(path), description=description or f"{meaning[0].upper()}{meaning[1:]}.")
     field.metadata.append(entry)
     return field

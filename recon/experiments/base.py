@@ -163,6 +163,16 @@ class Experiment(ABC):
             DataError: With every fault of the file.
         """
 
+    def convert(self, config: Any, path: Path, output: Path) -> None:
+        """Read an acquisition and write it in our own format.
+
+        Raises:
+            DataError: With every fault of the file, or if the disk refuses.
+        """
+        from ..io.write import write
+
+        write(self.read(config, path), self.schema, output)
+
     def readers(self) -> "tuple[Reader, ...]":
         """Readers of formats that only this kind knows, such as a beamline's raw scans."""
         return ()

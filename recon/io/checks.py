@@ -81,7 +81,7 @@ def fill_masked(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     good = (mask == 0) & np.isfinite(array)
     count = np.maximum(good.sum(axis=(-2, -1), keepdims=True), 1)
     mean = np.where(good, array, 0).sum(axis=(-2, -1), keepdims=True) / count
-    return np.where(np.isfinite(array), array, mean).astype(array.dtype)
+    return np.where(np.isfinite(array) | (mask == 0), array, mean).astype(array.dtype)
 
 
 def _fault(

@@ -135,7 +135,8 @@ def _lazy_array(dataset: Any, place: str, part: str = "") -> LazyArray:
 
     stored = dataset.dtype[part] if part else dataset.dtype
     dtype = np.dtype(complex) if complex_parts(stored) else stored
-    return LazyArray(tuple(dataset.shape or ()), dtype, fetch, plain_attributes(dataset))
+    block = dataset.chunks[0] if dataset.chunks else 1
+    return LazyArray(tuple(dataset.shape or ()), dtype, fetch, plain_attributes(dataset), block=block)
 
 
 def _select(dataset: Any, index: tuple[Index, ...]) -> np.ndarray:

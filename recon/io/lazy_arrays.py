@@ -169,3 +169,11 @@ def take(array: np.ndarray, index: tuple[Index, ...]) -> np.ndarray:
     for axis, part in enumerate(index):
         array = array[(slice(None),) * axis + (part,)]
     return array
+
+
+def as_index(positions: np.ndarray) -> Index:
+    """Return even rising positions as a slice, which a file reads at once, and others as a list."""
+    steps = np.diff(positions)
+    if steps.size and not (steps[0] > 0 and (steps == steps[0]).all()):
+        return [int(i) for i in positions]
+    return slice(int(positions[0]), int(positions[-1]) + 1, int(steps[0]) if steps.size else 1)

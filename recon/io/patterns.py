@@ -13,7 +13,7 @@ from typing import TypeGuard
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from .lazy_arrays import ArrayTree, Index, LazyArray, take
+from .lazy_arrays import ArrayTree, Index, LazyArray, as_index, take
 from .tiff import natural_order
 
 _WILDCARDS = set("*?[")
@@ -167,20 +167,12 @@ def _joined(parts: Sequence[LazyArray]) -> LazyArray:
         for run in runs if positions.size else []:
             owner = int(owners[run[0]])
             local = positions[run] - (ends[owner] - parts[owner].shape[0])
-            pieces.append(np.asarray(parts[owner].fetch((_as_index(local), *index[1:])), dtype))
+            pieces.append(np.asarray(parts[owner].fetch((as_index(local), *index[1:])), dtype))
         if not pieces:
             return take(np.empty((0, *parts[0].shape[1:]), dtype), (slice(None), *index[1:]))
         return np.concatenate(pieces)
 
     return replace(parts[0], shape=(int(ends[-1]), *parts[0].shape[1:]), dtype=dtype, fetch=fetch)
-
-
-def _as_index(positions: np.ndarray) -> Index:
-    """Return even rising positions as a slice, which a file reads at once, and others as a list."""
-    steps = np.diff(positions)
-    if steps.size and not (steps[0] > 0 and (steps == steps[0]).all()):
-        return [int(i) for i in positions]
-    return slice(int(positions[0]), int(positions[-1]) + 1, int(steps[0]) if steps.size else 1)
 
 
 def _with_axis(part: LazyArray) -> LazyArray:

@@ -4,14 +4,15 @@ All faults are collected and reported together.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from ..acquisition import Acquisition
+from ..acquisition import Acquisition, AxisRange
 from ..config.advice import shell
 from ..config.entries import Entry
 from ..config.source import Source
@@ -20,11 +21,12 @@ from ..volume import Volume
 from .axes import MatchedArray, match_axes
 from .checks import check_mask, check_numbers, fill_masked, mask_for
 from .complex_source import ComplexSource
+from .fetch import fetch_all, may_mark_gaps, measured
 from .guard import guard
 from .hdf5 import file_of
 from .hdf5_common import FORMAT_VERSION, ROOT_ATTRIBUTES, require_version
 from .image_axes import ImageChoice, choose_parts
-from .lazy_arrays import IMAGES, ArrayTree, Index
+from .lazy_arrays import IMAGES, ArrayTree, Index, LazyArray
 from .name_faults import missing_diagnostic
 from .name_pattern import has_fields
 from .open import Reader, open_tree
@@ -36,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 Select: TypeAlias = Callable[[Mapping[str, int]], Mapping[str, Index]]
 """Function that returns, for the sizes of the axes, the selection along each; axes without one are read whole."""
+Narrow: TypeAlias = Callable[[Mapping[str, LazyArray], Mapping[str, Index]], Mapping[str, Index]]
+"""Function that reduces a selection after a look at the arrays, by the names of their entries, read in parts."""
 
 
 def read_file(
@@ -75,10 +79,11 @@ def read_all(
     select: Select | None = None,
     readers: Sequence[Reader] = (),
     choice: ImageChoice | None = None,
+    narrow: Narrow | None = None,
 ) -> tuple[Acquisition, list[Diagnostic]]:
     """Read the arrays that can be read, and list the faults of the others.
 
-    Takes the arguments of ``read_file``.
+    Takes the arguments of ``read_file``, and ``narrow``, which reduces the selection to a part worth reading.
 
     Raises:
         DataError: If the file cannot be opened at all.
@@ -95,15 +100,52 @@ def read_all(
         _require_numbers(matched)
         faults += ambiguities + misfits + _missing_faults(tree, schema, faulty)
         selection = select(sizes) if select is not None else {}
-        arrays, indices, unreadable = _fetch_all(matched, selection)
+        if narrow is not None:
+            selection = {**selection, **narrow(measured(matched), selection)}
+        arrays, indices, unreadable = fetch_all(matched, selection)
         faults += unreadable
         truth = _read_truth(tree, kind)
         attributes = _own_attributes(tree)
     places = {item.entry.name: item.place for item in resolved}
-    faults += _check_all(schema, arrays, places, indices)
+    gaps = {item.resolved.entry.name for item in matched if may_mark_gaps(item.resolved)}
+    faults += _check_all([replace(e, has_gaps=e.has_gaps or e.name in gaps) for e in schema], arrays, places, indices)
     masks = _find_mask(schema, arrays)
     arrays = {name: fill_masked(array, mask_for(array, masks)) for name, array in arrays.items()}
-    return Acquisition(kind, arrays, str(path), truth, attributes, places, notes=_origins(matched)), faults
+    notes, ranges = _origins(matched), _ranges(selection, sizes)
+    return Acquisition(kind, arrays, str(path), truth, attributes, places, notes=notes, ranges=ranges), faults
+
+
+@contextmanager
+def open_arrays(
+    path: str | Path, schema: Sequence[Entry], sources: SourceMap, kind: str, readers: Sequence[Reader] = ()
+) -> Iterator[Mapping[str, LazyArray]]:
+    """Open an acquisition whose arrays are read in parts, in SI, while the block runs.
+
+    Args:
+        path: A file of ours or a foreign one, a folder of TIFFs, or a pattern.
+        schema: Entries to read.
+        sources: Sources that the config names; other entries are read from the paths of our own files.
+        kind: Kind of experiment.
+        readers: Readers of further formats, tried first.
+
+    Raises:
+        DataError: If the file cannot be opened, or an array is not found or of another shape.
+    """
+    path, sources = _named_images(Path(path), schema, sources)
+    with open_tree(path, readers) as tree, SideFiles(path) as files:
+        _require_kind(tree, kind)
+        resolved, faults, _ = _resolve_all(tree, schema, sources, files)
+        matched, _, misfits = match_axes(choose_parts(resolved, None)[0])
+        if faults or misfits:
+            raise DataError(*faults, *misfits)
+        yield measured(matched)
+
+
+def _ranges(selection: Mapping[str, Index], sizes: Mapping[str, int]) -> dict[str, AxisRange]:
+    """Name the part of each axis that was read, where it is an unbroken one."""
+    slices = {axis: part.indices(sizes[axis]) for axis, part in selection.items() if isinstance(part, slice)}
+    parts = {axis: part for axis, part in slices.items() if part[2] == 1 and part[:2] != (0, sizes[axis])}
+    return {axis: AxisRange(part[0], sizes[axis]) for axis, part in parts.items()}
 
 
 def _named_images(path: Path, schema: Sequence[Entry], sources: SourceMap) -> tuple[Path, SourceMap]:
@@ -219,64 +261,6 @@ def _missing_faults(tree: ArrayTree, schema: Sequence[Entry], names: set[str]) -
         if not names & {e.name for e in members}:
             faults.append(missing_diagnostic(tree, *members))
     return faults
-
-
-def _fetch_all(
-    matched: list[MatchedArray], selection: Mapping[str, Index]
-) -> tuple[dict[str, np.ndarray], dict[str, tuple[Index, ...]], list[Diagnostic]]:
-    """Read the selected part of each array; return the arrays, their selections, and the faults."""
-    arrays: dict[str, np.ndarray] = {}
-    indices: dict[str, tuple[Index, ...]] = {}
-    faults: list[Diagnostic] = []
-    for item in matched:
-        name = item.resolved.entry.name
-        index = tuple(selection.get(axis, slice(None)) for axis in item.axes)
-        try:
-            arrays[name], indices[name] = _fetch(item.resolved, index), index
-        except DataError as error:
-            faults += error.faults
-    return arrays, indices, faults
-
-
-def _fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:
-    """Read one array in SI: measurements in single precision, numbers of the instrument in double."""
-    entry, stored = item.entry, item.array.fetch(index)
-    if entry.dtype == "text":
-        return _to_text(stored, item.place)
-    if stored.dtype.names:
-        message = f"has a compound type of the parts {', '.join(stored.dtype.names)}; expected numbers"
-        remedy = f"name one of them: acquisition.{entry.name}: '{item.name}/{stored.dtype.names[0]}'"
-        raise DataError(Diagnostic(item.place, message, remedy))
-    if stored.dtype.kind not in "biufc":
-        content = "text" if stored.dtype.kind in "SUO" else str(stored.dtype)
-        raise DataError(Diagnostic(item.place, f"holds {content}; expected numbers"))
-    if stored.dtype.kind == "c" and entry.dtype != "complex":
-        remedy = "name it as acquisition.field" if entry.name == "images" else ""
-        raise DataError(Diagnostic(item.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
-    if entry.dtype == "exact":
-        return stored
-    if entry.dtype == "complex" and stored.dtype.kind != "c":
-        name = f"'{item.name}'" if item.name else "…"
-        remedy = f"if they are its phase, write acquisition.{entry.name}: {{phase: {name}}}"
-        raise DataError(Diagnostic(item.place, f"{entry.name} holds real numbers; expected complex ones", remedy))
-    if entry.dtype == "integer":
-        return (stored != 0).astype(np.uint8) if entry.hides else stored.astype(np.int64)
-    is_measured = entry.path.startswith("/measurement/")
-    dtype = np.complex64 if entry.dtype == "complex" else np.float32 if is_measured else np.float64
-    array: np.ndarray = stored.astype(dtype)
-    return array if item.factor == 1 else np.asarray(np.multiply(array, item.factor), dtype)
-
-
-def _to_text(stored: np.ndarray, place: str) -> np.ndarray:
-    """Convert bytes, text or objects to an array of text.
-
-    Raises:
-        DataError: If the array holds numbers.
-    """
-    if stored.dtype.kind not in "SUO":
-        raise DataError(Diagnostic(place, f"holds {stored.dtype}; expected text", "name another array, or null"))
-    words = [w.decode(errors="replace") if isinstance(w, bytes) else str(w) for w in stored.ravel()]
-    return np.array(words, dtype=np.str_).reshape(stored.shape)
 
 
 def _find_mask(schema: Sequence[Entry], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ ALIEN_RATIO = 30.0
 """Least ratio of a region to the surroundings of its mirror image through the peak."""
 _EDGE_RATIO = 6.0
 """Least such ratio of the faint surroundings that are masked with a region."""
-_SIGMAS = 8.0
+HOT_SIGMAS = 8.0
 """Least excess of a hot pixel over its neighbours, in standard deviations of counting noise."""
 _MIN_COUNTS = 60.0
 """Least counts in 27 voxels of a region."""
@@ -28,6 +28,8 @@ _APART = 4.0
 """Least ratio of a region to the saddle between it and the peak: flares of facets are ridges of the peak."""
 _PEAK_RADIUS = 0.12
 """Distance from the peak, relative to the array's size, within which no region is an alien."""
+_PEAK_EXTENT = 256
+"""Largest size of an array by which that distance is measured: a peak is no wider on a larger detector."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,19 @@ def find_hot_pixels(
     around = np.ones((1, 3, 3), bool)
     around[0, 1, 1] = False
     brightest = maximum_filter(values, footprint=around, mode="constant")
-    hot = good & (values > HOT_RATIO * brightest + _SIGMAS * np.sqrt(brightest + 1))
+    hot = good & (values > HOT_RATIO * brightest + HOT_SIGMAS * np.sqrt(brightest + 1))
     # A pixel whose neighbours are all masked cannot be compared.
     hot &= maximum_filter(good, footprint=around, mode="constant")
-    always = hot.sum(axis=0) >= max(_REPEATED, _REPEATED_SHARE * len(hot))
+    always = hot.sum(axis=0) >= least_frames_of_hot_pixel(len(hot))
     if peak is not None:
         near = tuple(slice(max(0, i - 2), i + 3) for i in peak)
         hot[near] = False
     return np.asarray((hot | always) & good)
+
+
+def least_frames_of_hot_pixel(frames: int) -> float:
+    """Return the number of frames, of those of a scan, in which a pixel is hot that is hot in all."""
+    return max(_REPEATED, _REPEATED_SHARE * frames)
 
 
 def find_aliens(
@@ -111,7 +118,7 @@ def find_aliens(
     mirror, comparable = _mirror(bright, peak), _mirror(good.astype(np.float64), peak) > 0
     reference = maximum_filter(mirror, 5, mode="constant") + 1.0
     distance = sum(
-        ((np.arange(n) - p) / n).reshape([-1 if i == axis else 1 for i in range(3)]) ** 2
+        ((np.arange(n) - p) / min(n, _PEAK_EXTENT)).reshape([-1 if i == axis else 1 for i in range(3)]) ** 2
         for axis, (n, p) in enumerate(zip(counts.shape, peak, strict=True))
     )
     comparable &= good & (distance > _PEAK_RADIUS**2)

@@ -1,5 +1,6 @@
 """Config section ``acquisition`` of a crystal: places of the arrays in the file, and the part to use."""
 
+import re
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -44,6 +45,30 @@ Centre: TypeAlias = Annotated[
     PlainSerializer(_show, when_used="json"),
     WithJsonSchema(_schema("auto", "none")),
 ]
+
+
+def _parse_region(value: Any) -> Any:
+    """Read a region of the detector: two slices of rows and columns, or ``all``."""
+    if value == "all":
+        return value
+    listed = isinstance(value, list | tuple) and len(value) == 2
+    if listed and all(isinstance(part, str) and _SLICE.fullmatch(part) for part in value):
+        return tuple(value)
+    raise ValueError(f"{value!r} is not rows and columns, as [100:356, 200:456], or 'all'")
+
+
+_SLICE = re.compile(r"\s*-?\d*\s*:\s*-?\d*\s*")
+Region: TypeAlias = Annotated[
+    Literal["all"] | tuple[str, str],
+    PlainValidator(_parse_region),
+    PlainSerializer(_show, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [{"enum": ["all"]}, {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}],
+            "examples": ["all", ["100:356", "200:456"]],
+        }
+    ),
+]
 Bin: TypeAlias = Annotated[
     tuple[int, int, int],
     PlainValidator(partial(_three, words=(), least=1, what="three numbers of pixels")),
@@ -63,6 +88,7 @@ class CrystalAcquisition(Settings):
         required=True,
         choice="measurement",
         at_least=0,
+        marks_gaps=True,
         description="Counts along the rocking curve (frame, y, x). As for every array of this section: '/path' names a "
         "dataset and '/path@name' an attribute, either with an optional unit, as in '/energy/lambda in "
         "angstrom'; 'other.h5:/path', 'mask.npy' and 'scan.spec:54/th' lie in other files; a plain number or "
@@ -136,6 +162,12 @@ class CrystalAcquisition(Settings):
         "all",
         description="Frames to use: all, a slice such as '20:180' or '::-1', or a list of indices with even steps.",
     )
+    region: Region = Field(
+        "all",
+        description="Part of each frame to read, rows and columns, such as [100:356, 200:456]: nothing else is looked "
+        "at. Pixels are counted from the corner of the whole frame here and in acquisition.centre and "
+        "goniometer.direct_beam.",
+    )
     crop: Crop = Field(
         "auto",
         description="Size (frame, y, x) of the crop around the peak, in voxels. auto: at most 128 along each axis, "
@@ -144,7 +176,7 @@ class CrystalAcquisition(Settings):
     centre: Centre = Field(
         "auto",
         description="Voxel (frame, y, x) at the centre of the crop, counted from 0; the frame is counted among "
-        "those of acquisition.frames. auto: the Bragg peak; none: the middle of the array.",
+        "those of acquisition.frames. auto: the Bragg peak; none: the middle of the region.",
     )
     bin: Bin = Field((1, 1, 1), description="Number of voxels (frame, y, x) that are summed into one, after cropping.")
     saturation: float | None = Field(

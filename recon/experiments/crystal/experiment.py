@@ -52,6 +52,12 @@ class CrystalExperiment(Experiment):
 
         return read(config, path)
 
+    def convert(self, config: CrystalSettings, path: Path, output: Path) -> None:
+        """Write a rocking curve in our own format, frame by frame where it is large."""
+        from .convert import convert
+
+        convert(config, path, output)
+
     def readers(self) -> "tuple[Reader, ...]":
         """Reader of raw scans of 34-ID-C."""
         from .aps_34idc import READER

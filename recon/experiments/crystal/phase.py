@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.psf import convolve_gaussian_exact
+from ...devices import release_memory
 from ...errors import DataError
 from ...io.json_text import json_records
 from ...phase_retrieval.pipeline import phase as phase_counts
@@ -46,6 +47,7 @@ def phase(context: RunContext) -> RunOutcome:
     """
     settings, measurement = context.config, context.measurement
     scan = preprocess(settings, measurement)
+    release_memory()
     checkpoints = CheckpointWriter(context.folder, withheld=settings.phase.free > 0)
     result = phase_counts(
         scan.data,
@@ -102,6 +104,7 @@ class CheckpointWriter:
         self._step = step
         self.write_rows(metadata["table"])
         self._folder.save_checkpoint(step, arrays, metadata)
+        release_memory()
 
     def write_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the rows of starts that are not in ``metrics.jsonl`` yet."""

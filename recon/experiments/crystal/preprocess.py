@@ -19,6 +19,7 @@ from .crop import CropBox, bin_counts, choose_crop_box
 from .geometry_checks import frequency_metric, require_spacing
 from .oversampling import Good, Oversampling, Voxels, estimate_oversampling
 from .validate import good_voxels
+from .window import pixel_ranges, region_slices
 
 _log = logging.getLogger(__name__)
 
@@ -98,12 +99,12 @@ def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> Preproces
     counts = np.where(good, acquisition["images"], 0).astype(np.float64)
     flux = _relative_flux(acquisition, len(counts), log)
     normalized = counts / flux[:, None, None]
-    peak = find_bragg_peak(normalized, good)
-    _log_peak(good, peak, log)
-    good = _mask_artifacts(normalized, good, peak, section, log)
-    box = _crop_box(section, counts.shape, peak)
+    peak, corner = find_bragg_peak(normalized, good), _corner(acquisition)
+    _log_peak(good, _shifted(peak, corner), log)
+    good = _mask_artifacts(normalized, good, peak, corner, section, log)
+    box = _crop_box(section, acquisition, peak)
     cropped, cropped_good = box.take(np.where(good, counts, 0)), box.take(good)
-    _log_box(box, float(counts[good].sum()), float(cropped.sum()), log)
+    _log_box(box, corner, float(counts[good].sum()), float(cropped.sum()), log)
     binned_good = bin_counts((~cropped_good).astype(np.float64), section.bin) == 0
     binned = np.where(binned_good, bin_counts(cropped, section.bin), 0)
     exposure = _exposure(flux, box, section.bin[0])
@@ -120,7 +121,7 @@ def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> Preproces
         bragg_vector=acquisition.arrays.get("bragg_vector"),
         peak=_binned_index(peak, box, section.bin),
         sampling=oversampling,
-        crop_box=box,
+        crop_box=_in_file(box, acquisition),
         notes=tuple(log.sentences),
     )
 
@@ -138,7 +139,7 @@ def crop_box_by_size(settings: CrystalSettings, acquisition: Acquisition) -> Cro
         ConfigError: If the crop does not suit the data.
     """
     frame, y, x = acquisition["images"].shape
-    return _crop_box(settings.acquisition, (frame, y, x), (frame // 2, y // 2, x // 2))
+    return _crop_box(settings.acquisition, acquisition, (frame // 2, y // 2, x // 2))
 
 
 def _relative_flux(acquisition: Acquisition, frames: int, log: ProcessingLog) -> Float[np.ndarray, " frame"]:
@@ -166,20 +167,27 @@ def _binned_index(index: tuple[int, int, int], box: CropBox, binning: tuple[int,
 
 
 def _mask_artifacts(
-    counts: Voxels, good: Good, peak: tuple[int, int, int], section: CrystalAcquisition, log: ProcessingLog
+    counts: Voxels,
+    good: Good,
+    peak: tuple[int, int, int],
+    corner: tuple[int, int, int],
+    section: CrystalAcquisition,
+    log: ProcessingLog,
 ) -> Good:
     """Mask hot pixels and speckle of other particles, as the config asks, and log where they are."""
     hot = find_hot_pixels(counts, good, peak)
     if hot.any():
         treatment = "masked" if section.hot_pixels == "mask" else "kept, as acquisition.hot_pixels says"
-        first = [int(i) for i in np.argwhere(hot)[0]]
+        frame, y, x = (int(i) for i in np.argwhere(hot)[0])
+        first = list(_shifted((frame, y, x), corner))
         log.warn(f"{int(hot.sum())} hot pixels (single ones far above their neighbours), {treatment}; one at {first}")
     if section.hot_pixels == "mask":
         good = good & ~hot
     alien, regions = find_aliens(counts, good & ~hot, peak)
     if regions:
         treatment = "masked" if section.aliens == "mask" else "kept, as acquisition.aliens says"
-        listed = "; ".join(f"{r.voxels} voxels around {list(r.centre)} with {r.counts:.0f} counts" for r in regions[:3])
+        shown = [(r.voxels, list(_shifted(r.centre, corner)), r.counts) for r in regions[:3]]
+        listed = "; ".join(f"{size} voxels around {centre} with {total:.0f} counts" for size, centre, total in shown)
         more = f"; and {len(regions) - 3} more" if len(regions) > 3 else ""
         summary = f"{len(regions)} regions bright on one side of the peak only (other particles?)"
         log.warn(f"{summary}, {treatment}: {listed}{more}")
@@ -188,21 +196,43 @@ def _mask_artifacts(
     return good
 
 
-def _crop_box(section: CrystalAcquisition, shape: tuple[int, ...], peak: tuple[int, int, int]) -> CropBox:
-    """Choose the crop box as the config asks.
+def _corner(acquisition: Acquisition) -> tuple[int, int, int]:
+    """Return the index in the frames of the file of the first voxel that was read."""
+    rows, columns = pixel_ranges(acquisition)
+    return 0, rows.first, columns.first
+
+
+def _shifted(index: tuple[int, int, int], by: tuple[int, int, int]) -> tuple[int, int, int]:
+    return index[0] + by[0], index[1] + by[1], index[2] + by[2]
+
+
+def _in_file(box: CropBox, acquisition: Acquisition) -> CropBox:
+    """Count the voxels of a box from the corner of the file's frames."""
+    rows, columns = pixel_ranges(acquisition)
+    return CropBox(_shifted(box.first, _corner(acquisition)), box.size, (box.count[0], rows.total, columns.total))
+
+
+def _crop_box(section: CrystalAcquisition, acquisition: Acquisition, peak: tuple[int, int, int]) -> CropBox:
+    """Choose the crop box as the config asks, in the part of the frames that was read.
 
     Raises:
         ConfigError: If the centre is outside the array, or too few voxels are left.
     """
-    frame, y, x = shape
+    frame, y, x = acquisition["images"].shape
+    rows, columns = pixel_ranges(acquisition)
     centre = peak
     if section.centre == "none":
-        centre = (frame // 2, y // 2, x // 2)
+        parts = region_slices(section, rows.total, columns.total)
+        down, right = ((part.start + part.stop) // 2 for part in parts)
+        centre = (frame // 2, down - rows.first, right - columns.first)
     elif not isinstance(section.centre, str):
-        centre = section.centre
-        if any(c >= n for c, n in zip(centre, shape, strict=True)):
-            message = f"{list(centre)} lies outside the {frame} x {y} x {x} voxels (frame, y, x)"
-            raise ConfigError(Diagnostic("acquisition.centre", message, "count from 0 in the frames that are used"))
+        centre = (section.centre[0], section.centre[1] - rows.first, section.centre[2] - columns.first)
+        if any(not 0 <= c < n for c, n in zip(centre, (frame, y, x), strict=True)):
+            where = f"frames 0 to {frame - 1}, rows {rows.first} to {rows.first + y - 1}, "
+            where += f"columns {columns.first} to {columns.first + x - 1}"
+            message = f"{list(section.centre)} (frame, y, x) lies outside of what is read: {where}"
+            remedy = "count frames from 0 in those that are used, and pixels in the file's"
+            raise ConfigError(Diagnostic("acquisition.centre", message, remedy))
     try:
         return choose_crop_box((frame, y, x), centre, section.crop, section.bin)
     except ValueError as error:
@@ -215,12 +245,12 @@ def _log_peak(good: Good, peak: tuple[int, int, int], log: ProcessingLog) -> Non
     log.info(f"peak at {list(peak)} of {' x '.join(map(str, good.shape))} voxels (frame, y, x){masked}")
 
 
-def _log_box(box: CropBox, total: float, inside: float, log: ProcessingLog) -> None:
+def _log_box(box: CropBox, corner: tuple[int, int, int], total: float, inside: float, log: ProcessingLog) -> None:
     """Log the box, and the fraction of the total counts that is outside it."""
     if box.size == box.count and not any(box.first):
         return
     outside = 1 - inside / total if total > 0 else 0.0
-    first, size = list(box.first), " x ".join(map(str, box.size))
+    first, size = list(_shifted(box.first, corner)), " x ".join(map(str, box.size))
     log.info(f"box of {size} voxels from {first} on; {100 * max(outside, 0):.2g} % of the counts lie outside it")
     if any(box.padding):
         log.info(f"{list(box.padding)} planes of the box lie beyond the data and are masked")

@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ....physics.diffraction.beamlines import find_circle
 from ...acquisition import Acquisition
+from ...config.entries import Entry
 from ...config.source import Source
 from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
-from ...io.lazy_arrays import Index
+from ...io.lazy_arrays import Index, LazyArray
 from ...io.open import open_tree
 from ...io.read import read_all
 from .aps_34idc import READER
@@ -23,7 +24,9 @@ from .geometry_checks import geometry_faults
 from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
 from .schema import SCHEMA
+from .unmeasured import mask_unmeasured
 from .validate import validate, warnings_for
+from .window import choose_window, region_slices
 
 _log = logging.getLogger(__name__)
 
@@ -36,14 +39,52 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
         path: File of unflat or of another program, a folder of TIFFs or of a beamline's scan, or an archive of one.
 
     Returns:
-        Counts of the selected frames with mask and geometry, neither centred nor cropped.
+        Counts of the selected frames with mask and geometry, neither centred nor cropped; of a large scan the part of
+        the frames that matters.
 
     Raises:
         DataError: With every fault of the file.
         ConfigError: If the frames do not suit the file.
+        DeviceError: If the scan does not fit into memory.
     """
-    section = settings.acquisition
+    return read_selected(settings, path)[0]
+
+
+@dataclass(frozen=True)
+class ScanSources:
+    """Arrays of a rocking curve and the places of their names, by the config and the file.
+
+    Args:
+        circles: Circles of the diffractometer; None if neither defines them.
+        schema: Arrays to read.
+        sources: Source of each in the file.
+    """
+
+    circles: ScanCircles | None
+    schema: tuple[Entry, ...]
+    sources: Mapping[str, Source | None]
+
+    @classmethod
+    def of(cls, section: CrystalAcquisition, path: Path) -> "ScanSources":
+        """Collect them for a file."""
+        circles = section.goniometer.circles if section.goniometer is not None else _read_circles(path)
+        own: dict[str, Source | None] = {entry.name: getattr(section, entry.name) for entry in SCHEMA}
+        return cls(
+            circles,
+            (*SCHEMA, *(circles.entries if circles else ())),
+            own | dict(circles.sources if circles else {}),
+        )
+
+
+def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, FrameSelection]:
+    """Read a rocking curve; return the frames of the file that it holds as well.
+
+    Raises:
+        UnflatError: Errors of `read`.
+    """
+    section, scan = settings.acquisition, ScanSources.of(settings.acquisition, path)
     selection = FrameSelection((), 0)
+    notes: list[str] = []
 
     def select(sizes: Mapping[str, int]) -> Mapping[str, Index]:
         nonlocal selection
@@ -52,22 +93,29 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
         indices = _frame_indices(section, sizes["frame"])
         selection = FrameSelection(tuple(indices), sizes["frame"])
         is_whole = indices == list(range(sizes["frame"]))
-        return {"frame": slice(0, sizes["frame"]) if is_whole else indices}
+        frames: Index = slice(0, sizes["frame"]) if is_whole else indices
+        if "y" not in sizes or "x" not in sizes:
+            return {"frame": frames}
+        rows, columns = region_slices(section, sizes["y"], sizes["x"])
+        return {"frame": frames, "y": rows, "x": columns}
 
-    circles = section.goniometer.circles if section.goniometer is not None else _read_circles(path)
-    if circles is not None and circles.note:
-        _log.warning("%s", circles.note)
-    schema = (*SCHEMA, *(circles.entries if circles else ()))
-    sources = {entry.name: _source(section, entry.name) for entry in SCHEMA} | dict(circles.sources if circles else {})
-    acquisition, faults = read_all(path, schema, sources, "crystal", select, readers=(READER,))
+    def narrow(arrays: Mapping[str, LazyArray], selected: Mapping[str, Index]) -> Mapping[str, Index]:
+        window = choose_window(section, arrays, selected)
+        notes.extend([window.note] if window else [])
+        return {"y": window.rows, "x": window.columns} if window else {}
+
+    if scan.circles is not None and scan.circles.note:
+        _log.warning("%s", scan.circles.note)
+    acquisition, faults = read_all(path, scan.schema, scan.sources, "crystal", select, readers=(READER,), narrow=narrow)
+    acquisition = replace(acquisition, notes=(*acquisition.notes, *notes))
     if not faults:
-        acquisition, selection = match_readings(acquisition, _series_names(acquisition, circles), selection)
+        acquisition, selection = match_readings(acquisition, _series_names(acquisition, scan.circles), selection)
         acquisition = require_steady_energy(acquisition)
         acquisition = _scale_frame_step(acquisition, selection.stride)
-        acquisition = _mask_saturated(acquisition, section.saturation)
+        acquisition = mask_unmeasured(acquisition, section.saturation)
         faults = validate(acquisition)
-        if circles is not None and not faults:
-            acquisition = add_reflection(acquisition, circles, selection)
+        if scan.circles is not None and not faults:
+            acquisition = add_reflection(acquisition, scan.circles, selection)
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
@@ -77,7 +125,7 @@ def read(settings: CrystalSettings, path: Path) -> Acquisition:
             "there is no reciprocal basis: the volume is in voxels, without displacement and strain, unless "
             "acquisition.goniometer names the circles"
         )
-    return acquisition
+    return acquisition, selection
 
 
 def _report_warnings(warnings: list[Diagnostic], *, refuse: bool) -> None:
@@ -124,11 +172,6 @@ def _read_circles(path: Path) -> ScanCircles | None:
         _log.warning("%s:%s/%s is no circle of the diffractometer, which has %s", path, GROUP, unknown[0], known)
     scanned = find_circle(machine, str(attributes.get("scanned", ""))) or ""
     return ScanCircles(machine, sources, scanned, beamline_note(attributes))
-
-
-def _source(section: CrystalAcquisition, name: str) -> Source | None:
-    source: Source | None = getattr(section, name)
-    return source
 
 
 def _frame_indices(section: CrystalAcquisition, count: int) -> list[int]:
@@ -186,16 +229,3 @@ def _scale_frame_step(acquisition: Acquisition, stride: int) -> Acquisition:
         return acquisition
     basis = acquisition["reciprocal_basis"] * np.array([[stride], [1], [1]])
     return replace(acquisition, arrays={**acquisition.arrays, "reciprocal_basis": basis})
-
-
-def _mask_saturated(acquisition: Acquisition, limit: float | None) -> Acquisition:
-    """Mask saturated voxels, and log their number."""
-    if limit is None:
-        return acquisition
-    images = acquisition["images"]
-    saturated = images >= limit
-    if not saturated.any():
-        return acquisition
-    _log.info("%d voxels hold %g counts or more: masked as saturated", int(saturated.sum()), limit)
-    mask = np.broadcast_to(acquisition["mask"], images.shape) if "mask" in acquisition else np.zeros(images.shape, bool)
-    return replace(acquisition, arrays={**acquisition.arrays, "mask": ((mask != 0) | saturated).astype(np.uint8)})

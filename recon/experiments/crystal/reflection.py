@@ -20,6 +20,7 @@ from .motion import settle_motion
 from .readings import FrameSelection
 from .schema import PATHS
 from .validate import good_voxels
+from .window import pixel_ranges
 
 _log = logging.getLogger(__name__)
 _NEEDED = ("wavelength", "detector_distance", "pixel_size")
@@ -52,6 +53,7 @@ def add_reflection(acquisition: Acquisition, circles: ScanCircles, selection: Fr
         remedy = f"name it in the config: {', '.join(f'acquisition.{name}' for name in missing)}"
         raise DataError(Diagnostic(where, f"the steps of q cannot be found without {' and '.join(missing)}", remedy))
     goniometer = make_goniometer(circles, readings, acquisition.places, selection)
+    goniometer = _in_read_frames(acquisition, goniometer)
     frame, view = _view_of_peak(acquisition, goniometer)
     _require_deflection(goniometer, frame, view, where)
     motions = compute_motions(goniometer.machine, goniometer.at(frame), view)
@@ -65,6 +67,15 @@ def add_reflection(acquisition: Acquisition, circles: ScanCircles, selection: Fr
     places = {"reciprocal_basis": where, "bragg_vector": where} | dict(acquisition.places)
     groups = {**acquisition.groups, GROUP: goniometer_group(goniometer)}
     return replace(acquisition, arrays=arrays, places=places, groups=groups)
+
+
+def _in_read_frames(acquisition: Acquisition, goniometer: Goniometer) -> Goniometer:
+    """Count the pixel of the direct beam in the part of the frames that was read; it is in the middle of the whole."""
+    if not acquisition.ranges.keys() & {"y", "x"}:
+        return goniometer
+    rows, columns = pixel_ranges(acquisition)
+    y, x = goniometer.direct_beam or (rows.total // 2, columns.total // 2)
+    return replace(goniometer, direct_beam=(y - rows.first, x - columns.first))
 
 
 def _view_of_peak(acquisition: Acquisition, goniometer: Goniometer) -> tuple[int, DetectorView]:

@@ -1,0 +1,82 @@
+"""Conversion of a rocking curve to a file of ours; one too large for memory is copied frame by frame."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ...acquisition import Acquisition, Dataset, Group
+from ...io.lazy_arrays import Index, LazyArray
+from ...io.read import open_arrays
+from ...io.write import write
+from .aps_34idc import READER
+from .config import CrystalSettings
+from .diffractometer import GROUP
+from .read import ScanSources, read_selected
+from .readings import FrameSelection
+from .schema import SCHEMA
+from .unmeasured import split_counts
+from .window import pixel_ranges, region_slices
+
+
+def convert(settings: CrystalSettings, path: Path, output: Path) -> None:
+    """Read and check a rocking curve, and write it: all selected frames, in the region of the config.
+
+    Raises:
+        UnflatError: Errors of `read.read`, and of the disk.
+    """
+    acquisition, selection = read_selected(settings, path)
+    rows, columns = pixel_ranges(acquisition)
+    region = region_slices(settings.acquisition, rows.total, columns.total)
+    if acquisition["images"].shape[1:] == tuple(part.stop - part.start for part in region):
+        write(acquisition, SCHEMA, output)
+        return
+    scan = ScanSources.of(settings.acquisition, path)
+    with open_arrays(path, scan.schema, scan.sources, "crystal", (READER,)) as arrays:
+        images = _frames(arrays["images"], selection, region)
+        mask = arrays.get("mask")
+        streams = _divided(images, None if mask is None else _frames(mask, selection, region), settings)
+        arrays_left = {name: array for name, array in acquisition.arrays.items() if name not in streams}
+        whole = replace(acquisition, arrays=arrays_left, groups=_groups_in_region(acquisition, region))
+        write(whole, SCHEMA, output, streams)
+
+
+def _frames(array: LazyArray, selection: FrameSelection, region: tuple[slice, slice]) -> LazyArray:
+    """Present the selected frames of images or of a mask, each in the region."""
+    shape = tuple(part.stop - part.start for part in region)
+    if len(array.shape) == 2:
+        return LazyArray.of(np.asarray(array.fetch(region)))
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        frames = np.array(selection.indices)[index[0]]
+        return np.asarray(array.fetch(([int(i) for i in frames], *region)))
+
+    return replace(array, shape=(len(selection.indices), *shape), fetch=fetch)
+
+
+def _divided(images: LazyArray, mask: LazyArray | None, settings: CrystalSettings) -> dict[str, LazyArray]:
+    """Present counts and mask; a mask of each frame, where a detector marks pixels or some are saturated."""
+    saturation = settings.acquisition.saturation
+    if not images.attributes.get("marks_gaps") and saturation is None:
+        return {"images": images} | ({} if mask is None else {"mask": mask})
+
+    def parts(index: tuple[Index, ...]) -> tuple[np.ndarray, np.ndarray]:
+        bad = None if mask is None else mask.fetch(index if len(mask.shape) == 3 else index[1:])
+        counts, bad = split_counts(images.fetch(index), bad, saturation)
+        return counts, np.broadcast_to(bad, counts.shape)
+
+    return {
+        "images": replace(images, fetch=lambda index: parts(index)[0]),
+        "mask": LazyArray(images.shape, np.dtype(np.uint8), lambda index: parts(index)[1]),
+    }
+
+
+def _groups_in_region(acquisition: Acquisition, region: tuple[slice, slice]) -> dict[str, Group]:
+    """Count the pixel of the direct beam from the corner of the region, and not of the part that was read."""
+    groups = dict(acquisition.groups)
+    if GROUP in groups and "direct_beam" in groups[GROUP].datasets:
+        beam = groups[GROUP].datasets["direct_beam"]
+        shift = [part.first - own.start for part, own in zip(pixel_ranges(acquisition), region, strict=True)]
+        moved = Dataset(beam.values + np.array(shift), beam.unit, beam.attributes)
+        groups[GROUP] = replace(groups[GROUP], datasets={**groups[GROUP].datasets, "direct_beam": moved})
+    return groups
