@@ -439,9 +439,8 @@ class TestCropBox:
             preprocess(settings(acquisition={"bin": [4, 1, 1]}), acquired(pattern()))
 
     def test_a_centre_outside_the_data_is_refused(self) -> None:
-        with pytest.raises(
-            ConfigError, match=r"\[90, 14, 16\] .* lies outside of what is read: frames 0 to 23, rows 0 to 27"
-        ):
+        message = r"\[90, 14, 16\] .* lies outside of what is read: frames 0 to 23, rows 0 to 27"
+        with pytest.raises(ConfigError, match=message):
             preprocess(settings(acquisition={"centre": [90, 14, 16]}), acquired(pattern()))
 
 
