@@ -59,14 +59,15 @@ def resolve(
         if named is None or not files.has(named.file):
             raise DataError(unknown_name(tree, entry, source))
         source = named
+    at = source
     if source.file:
         tree = files.open(source.file, f"acquisition.{entry.name}")
         if not source.path or source.path.startswith("["):
-            source = replace(source, path=_only_array(tree, entry, source) + source.path)
-    array = _find(tree, entry, source)
+            at = replace(source, path=_only_array(tree, entry, source) + source.path)
+    array = _find(tree, entry, at)
     if array is None:
         raise DataError(unknown_name(tree, entry, source))
-    place = f"{tree.path}:{array.origin or source.path}" + (f"@{source.attribute}" if source.attribute else "")
+    place = f"{tree.path}:{array.origin or at.path}" + (f"@{source.attribute}" if source.attribute else "")
     unit = source.unit or _unit_in_file(array, entry) or array.usual_units.get(entry.unit, "")
     _require_stated(unit, array, entry, source, place)
     if entry.photon and is_energy(unit):
@@ -74,7 +75,7 @@ def resolve(
     if entry.needs_unit and not unit:
         _require_zeros(entry, source, array, place)
     factor = _unit_factor(unit, entry, source, place)
-    views_last = tree.form.startswith("MATLAB") and not is_pattern(source.path)  # A pattern stacks along the first.
+    views_last = tree.form.startswith("MATLAB") and not is_pattern(at.path)  # A pattern stacks along the first.
     return ResolvedArray(entry, array, factor, place, source.order, views_last, source.place)
 
 

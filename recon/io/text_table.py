@@ -5,7 +5,7 @@ first line or in the last comment (``# angle [deg]  z [um]``).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,12 @@ class TextTable:
         """
         if name == WHOLE:
             return self.whole()
-        column = self._column(name.removeprefix("/").strip())
-        return None if column is None else _as_array(column)
+        key = name.removeprefix("/").strip()
+        column = self._column(key)
+        if column is None:
+            return None
+        is_counted = key.isdecimal() and column.name not in ("", key)
+        return replace(_as_array(column), origin=f"{key} (the column {column.name})" if is_counted else "")
 
     def attributes(self, name: str) -> Mapping[str, Any] | None:
         """Return the attributes of a column; None if there is no such column."""

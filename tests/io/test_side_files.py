@@ -101,6 +101,12 @@ def test_angles_of_tables_and_scan_files_are_in_degrees(scan: Path, name: str) -
     np.testing.assert_allclose(rotation[:, 0, 0], np.cos(angles), rtol=1e-12)
 
 
+def test_a_column_by_its_number_is_told_by_its_name(scan: Path) -> None:
+    acquisition = read(cell(defocus="leds.csv:4"), scan)
+    assert acquisition.place("defocus").endswith("leds.csv:4 (the column z)")
+    assert any("4 (the column z)" in note for note in acquisition.notes)
+
+
 def test_lengths_of_scan_files_need_a_unit(scan: Path) -> None:
     text = fault(scan, defocus="scan.spec:54/z")
     assert "states no unit" in text
