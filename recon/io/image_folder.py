@@ -18,8 +18,17 @@ import numpy as np
 from ..errors import DataError, Diagnostic
 from .guard import guard
 from .image_files import is_image, read_image_file, stack_files, without_members
-from .lazy_arrays import IMAGES, LazyArray
-from .name_pattern import NamePattern, Numbers, family, has_fields, missing_numbers, missing_of, with_fields
+from .lazy_arrays import IMAGES, NAMES, LazyArray
+from .name_pattern import (
+    NamePattern,
+    Numbers,
+    family,
+    has_fields,
+    missing_numbers,
+    missing_of,
+    suggest_pattern,
+    with_fields,
+)
 from .text_table import open_table
 from .tiff import natural_order
 
@@ -56,6 +65,15 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
     return tree
 
 
+def pattern_of_folder(folder: Path, fields: Sequence[str]) -> str:
+    """Write the names of a folder's images as a pattern that names their numbers; empty if they have others."""
+    if not folder.is_dir():
+        return ""
+    with guard(folder, "the folder"):
+        names = sorted((entry.name for entry in folder.iterdir() if is_image(entry.name)), key=natural_order)
+    return suggest_pattern(names, fields) if names else ""
+
+
 @dataclass(frozen=True)
 class Folder:
     """Folder whose files are arrays: an `ArrayTree`.
@@ -76,9 +94,9 @@ class Folder:
     form: str = "folder"
 
     def names(self) -> list[str]:
-        """List the stack of images with what belongs to it, and every file that is an array by itself."""
-        single = [f"/{name}" for name in self.files if is_image(name) or name.lower().endswith(_TABLES)]
-        return [*self._arrays, *single]
+        """List the stack of images with what belongs to it, and other files that are arrays by themselves."""
+        others = [f for f in self.files if f.lower().endswith(_TABLES) or (is_image(f) and f not in self.images)]
+        return [*self._arrays, *(f"/{name}" for name in others)]
 
     def array(self, name: str) -> LazyArray | None:
         """Return one file, the stack of those that match a pattern, or the numbers in their names.
@@ -118,7 +136,11 @@ class Folder:
         names, numbers = self._images
         arrays = stack_files(self.path, names)
         images = arrays[IMAGES]
-        arrays[IMAGES] = replace(images, remarks=(*images.remarks, *self._remarks(names, numbers)))
+        described = {**images.attributes, NAMES: f"{names[0]} … {names[-1]}" if len(names) > 1 else names[0]}
+        if not numbers and (pattern := suggest_pattern(names, ("row", "column")) or suggest_pattern(names, ("a",))):
+            described[NAMES] = f"'{pattern}' as a pattern, {described[NAMES]}"
+        remarks = (*images.remarks, *self._remarks(names, numbers))
+        arrays[IMAGES] = replace(images, attributes=described, remarks=remarks)
         return arrays | (_named_numbers(NamePattern(self.pattern).fields, numbers) if numbers else {})
 
     def _remarks(self, names: Sequence[str], numbers: Sequence[Numbers]) -> list[str]:

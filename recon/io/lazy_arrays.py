@@ -19,6 +19,8 @@ Index: TypeAlias = slice | list[int]
 
 IMAGES = "/measurement/images"
 PIXEL_SIZE = "/instrument/pixel_size"
+NAMES = "names of the files"
+"""Attribute of a stack of files."""
 PLANE_Z = "/plane_z"
 """Positions of planes of focus relative to the middle one, of a format that gives them."""
 

@@ -6,7 +6,7 @@ from ..config.entries import Entry
 from ..config.source import Source
 from ..errors import DataError, Diagnostic
 from .hdf5_common import ROOT_ATTRIBUTES
-from .lazy_arrays import ArrayTree
+from .lazy_arrays import NAMES, ArrayTree
 from .text_table import TABLE
 
 _PLAIN_NAMES = (TABLE, "spec", "FIO")
@@ -77,16 +77,19 @@ def _suggestion(name: str, names: list[str], prefix: str = "") -> str:
 
 def content_of(tree: ArrayTree) -> str:
     """List the first arrays and attributes of a file, for messages."""
-    shown = []
+    shown, names = [], ""
     for name in tree.names()[:8]:
         try:
             array = tree.array(name)
         except DataError:
             array = None
         title = plain_name(tree, name)
+        names = names if array is None else array.attributes.get(NAMES, names)
         shown.append(title if array is None else f"{title} {array.shape}")
     more = ", …" if len(tree.names()) > 8 else ""
     attributes = _root_attributes(tree)
     if attributes:
         more += f"; attributes {', '.join(attributes[:8])}{', …' if len(attributes) > 8 else ''}"
+    if names:
+        more += f"; names of the images: {names}"
     return f"it holds {', '.join(shown)}{more}" if shown else f"it holds no arrays{more}"

@@ -85,21 +85,43 @@ def family(name: str) -> str:
     return _COUNTED.sub("#", name.lower())
 
 
-def with_fields(name: str) -> str:
-    """Write a name as a pattern of the names of its series: ``image_{a}.tif``."""
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
-    return _COUNTED.sub(lambda match: f"{{{next(letters, match[0])}}}", name)
+def with_fields(name: str, fields: Sequence[str] = tuple("abcdefghijklmnopqrstuvwxyz")) -> str:
+    """Write a name as a pattern of the names of its series: ``image_{a}.tif``.
+
+    Args:
+        name: Name of a file.
+        fields: Names for its numbers; further numbers stay as they are.
+    """
+    names = iter(fields)
+    return _COUNTED.sub(lambda match: f"{{{field}}}" if (field := next(names, "")) else match[0], name)
+
+
+def changing_numbers(names: Sequence[str]) -> list[int]:
+    """Places of the numbers that change from name to name; empty where the names are of several kinds."""
+    numbers = [_COUNTED.findall(name) for name in names]
+    if len({family(name) for name in names}) > 1:
+        return []
+    return [place for place, values in enumerate(zip(*numbers, strict=True)) if len(set(values)) > 1]
+
+
+def suggest_pattern(names: Sequence[str], fields: Sequence[str]) -> str:
+    """Write the names of a series as a pattern that names the numbers that change; empty if their number differs."""
+    changing = changing_numbers(names)
+    if len(changing) != len(fields):
+        return ""
+    matches = list(_COUNTED.finditer(names[0]))
+    pattern = names[0]
+    for place, field in reversed(list(zip(changing, fields, strict=True))):
+        pattern = f"{pattern[: matches[place].start()]}{{{field}}}{pattern[matches[place].end() :]}"
+    return pattern
 
 
 def missing_numbers(names: Sequence[str]) -> str:
     """Describe the gaps in the only number that changes from name to name; empty if there are none."""
-    numbers = [_COUNTED.findall(name) for name in names]
-    if len(names) < 3 or len({family(name) for name in names}) > 1:
+    changing = changing_numbers(names)
+    if len(names) < 3 or len(changing) != 1:
         return ""
-    changing = [place for place, values in enumerate(zip(*numbers, strict=True)) if len(set(values)) > 1]
-    if len(changing) != 1:
-        return ""
-    return missing_of([(float(row[changing[0]]),) for row in numbers])
+    return missing_of([(float(_COUNTED.findall(name)[changing[0]]),) for name in names])
 
 
 def missing_of(numbers: Sequence[Numbers]) -> str:

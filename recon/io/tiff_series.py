@@ -4,8 +4,7 @@ An OME or Micro-Manager file says which pages belong together: its series are po
 pages of one size are one stack, however they were written: at once, or appended one by one.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -17,6 +16,7 @@ from .colours import COLOURS, grey_where_equal, without_alpha
 from .guard import COPY_AGAIN
 from .lazy_arrays import Index, LazyArray, take
 from .micromanager import position_labels, position_metadata, shortfall
+from .page_stacks import main_stacks
 from .tiff import TiffMetadata, parse_ome_images, read_metadata
 
 _AXES = {
@@ -36,10 +36,6 @@ _ALPHA = (1, 2)
 """TIFF's ExtraSamples of transparency."""
 _GROUPED = ("ome", "mmstack", "ndtiff")
 """Formats whose series are positions, whatever the sizes of their pages."""
-
-
-_LEAST_REDUCTION = 1.9
-"""Smallest ratio of the sides of an image and its reduced copy: 2, but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def read_series(tiff: Any, place: str) -> list[ImageSeries]:
         raise DataError(Diagnostic(place, "the TIFF holds no image", COPY_AGAIN))
     if stored[0].kind in _GROUPED:
         return _grouped_series(tiff, stored, place)
-    main, left_out = _main_pages([_series_array(tiff, series, place) for series in stored], stored)
+    main, left_out = main_stacks([_series_array(tiff, series, place) for series in stored], stored)
     metadata = read_metadata(tiff)
     remarks = [f"not used: {', '.join(left_out)}"] if left_out else []
     if tiff.is_ome:
@@ -241,82 +237,3 @@ def _without_alpha(array: LazyArray, series: Any) -> LazyArray:
     if "S" not in series.axes or "channel" not in array.axes or not samples or samples[-1] not in _ALPHA:
         return array
     return without_alpha(array) if int(series.keyframe.planarconfig) == _INTERLEAVED else array
-
-
-def _main_pages(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> tuple[list[LazyArray], list[str]]:
-    """Join images of one size into one stack, in the order of their pages.
-
-    Returns:
-        The stacks, the largest images first; and descriptions of what is left out: reduced copies, masks.
-    """
-    groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    left_out = []
-    for i, (array, series) in enumerate(zip(arrays, stored, strict=True)):
-        kind = "reduced copy" if series.keyframe.is_reduced else "mask" if series.keyframe.is_mask else ""
-        if kind and len(stored) > 1:
-            left_out.append(f"{kind} {_sizes(array)}")
-        else:
-            groups[_page_key(array)].append(i)
-    stacks = [_join([arrays[i] for i in group], [stored[i] for i in group]) for group in groups.values()]
-    flat = [stack for joined in stacks for stack in joined]
-    flat.sort(key=lambda stack: -stack.shape[stack.axes.index("y")] * stack.shape[stack.axes.index("x")])
-    main = [stack for i, stack in enumerate(flat) if not any(_is_reduced(stack, larger) for larger in flat[:i])]
-    left_out += [f"reduced copy {_sizes(stack)}" for stack in flat if not any(stack is each for each in main)]
-    return main, left_out
-
-
-def _sizes(array: LazyArray) -> str:
-    return f"({', '.join(f'{axis} {n}' for axis, n in zip(array.axes, array.shape, strict=True))})"
-
-
-def _page_key(array: LazyArray) -> tuple[Any, ...]:
-    """Size, type and further axes that images of one stack share."""
-    fixed = [(a, n) for a, n in zip(array.axes, array.shape, strict=True) if a not in ("view", "time")]
-    spare = len(array.shape) - len(fixed)
-    return (tuple(fixed), array.dtype, spare if spare > 1 else 0)
-
-
-def _is_reduced(array: LazyArray, larger: LazyArray) -> bool:
-    """Whether images are smaller copies of others: of one ratio of sides, at most half as large, no more of them."""
-    small, large = ([a.shape[a.axes.index(axis)] for axis in "yx"] for a in (array, larger))
-    ratios = [big / max(little, 1) for big, little in zip(large, small, strict=True)]
-    is_alike = abs(small[0] - large[0] / ratios[1]) <= 1 or abs(small[1] - large[1] / ratios[0]) <= 1
-    fewer = array.size // (small[0] * small[1]) <= larger.size // (large[0] * large[1])
-    return min(ratios) >= _LEAST_REDUCTION and is_alike and fewer
-
-
-def _join(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> list[LazyArray]:
-    """Join arrays along their view axis, which is added where it is absent; those with further axes stay apart."""
-    if len(arrays) == 1:
-        return list(arrays)
-    if any(len([axis for axis in array.axes if axis not in ("y", "x", "channel")]) > 1 for array in arrays):
-        return list(arrays)
-    if any(axis in ("plane", "position") for axis in arrays[0].axes):
-        return list(arrays)
-    frames = sorted(_frames(arrays, stored))
-    first = arrays[0]
-    lead = next((a for a in first.axes if a not in ("y", "x", "channel")), "")
-    axes = tuple(a for a in first.axes if a != lead)
-    shape = tuple(n for a, n in zip(first.axes, first.shape, strict=True) if a != lead)
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        chosen = [frames[i] for i in np.arange(len(frames))[index[0]]]
-        images = []
-        for _, frame, i in chosen:
-            array = arrays[i]
-            position = next((k for k, a in enumerate(array.axes) if a not in ("y", "x", "channel")), None)
-            single = array if position is None else array.at(position, frame)
-            images.append(single.fetch(index[1:]))
-        return np.stack(images)
-
-    return [replace(first, shape=(len(frames), *shape), fetch=fetch, axes=("view", *axes))]
-
-
-def _frames(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> Iterable[tuple[int, int, int]]:
-    """Yield the page, the number within its array, and the array of each image."""
-    for i, (array, series) in enumerate(zip(arrays, stored, strict=True)):
-        position = next((k for k, a in enumerate(array.axes) if a not in ("y", "x", "channel")), None)
-        count = 1 if position is None else array.shape[position]
-        pages = list(series) if series.kind == "generic" and len(series) == count else []
-        for frame in range(count):
-            yield (pages[frame].index if pages else series.keyframe.index), frame, i

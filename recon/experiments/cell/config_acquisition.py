@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from ...config.base import Flag, Settings
 from ...config.entries import array_field
 from ...config.source import AnySource, LengthSource, NumberSource, WavelengthSource
+from ...config.units import Length
 from ...config.value_types import Label, Views
 from ...io.image_axes import ImageChoice
 from .config_field import ComplexSource
@@ -166,6 +167,13 @@ class CellAcquisition(Settings):
         description="Position of the focal plane along +z: an array (view,) or one number. By default the planes of an "
         "OME-TIFF or ImageJ stack of focus are taken, the middle one at 0.",
     )
+    focus_step: Length | None = Field(
+        None,
+        gt=0,
+        description="Instead of defocus, the distance between the planes of focus of neighbouring views; the middle "
+        "one is at 0.",
+        examples=["1 um"],
+    )
     reverse_defocus: Flag = Field(
         False,
         description="Whether to negate the positions of the focal plane: for a stack that runs against the light.",
@@ -226,6 +234,8 @@ class CellAcquisition(Settings):
             raise ValueError(f"illumination is {self.illumination}, but the section {self.illumination} is not given")
         if len(given) > 1 and self.illumination == "auto":
             raise ValueError(f"{' and '.join(given)} are given; choose one with illumination: {' or '.join(given)}")
+        if self.focus_step and not (self.defocus is None or self.defocus.is_default("/instrument/defocus")):
+            raise ValueError("both defocus and focus_step are given; choose one")
         if self.crop and min(self.crop) < 1:
             raise ValueError(f"crop {list(self.crop)} keeps no pixel")
         return self

@@ -1,6 +1,7 @@
 """Planes of focus that an image file itself gives, in the order of its views."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,9 @@ from .schema import PLANE_Z_ENTRY
 logger = logging.getLogger(__name__)
 
 
-def resolve_focus(acquisition: Acquisition, config: CellAcquisition) -> Acquisition:
+def resolve_focus(
+    acquisition: Acquisition, config: CellAcquisition, views: Sequence[int] = (), count: int = 0
+) -> Acquisition:
     """Take the focus of each view from the positions of the planes in the file, where nothing else gives it.
 
     Views that differ in their light or turn are no stack of focus, whatever the file calls their axis: they stay in one
@@ -22,11 +25,13 @@ def resolve_focus(acquisition: Acquisition, config: CellAcquisition) -> Acquisit
     Args:
         acquisition: Arrays of the file, with the light of each view.
         config: The config's section.
+        views: Indices of the selected views in the file.
+        count: Number of views in the file.
     """
     arrays, places = dict(acquisition.arrays), dict(acquisition.places)
     planes = arrays.pop(PLANE_Z_ENTRY.name, None)
     place = places.pop(PLANE_Z_ENTRY.name, "")
-    if planes is not None and "defocus" not in arrays and np.ptp(planes) > 0:
+    if planes is not None and not config.focus_step and "defocus" not in arrays and np.ptp(planes) > 0:
         extent = f"{planes[0] * 1e6:.4g} … {planes[-1] * 1e6:.4g} um"
         others = settings_of_views(replace(acquisition, arrays=arrays))
         if len(np.unique(others, axis=0)) > 1:
@@ -45,6 +50,9 @@ def resolve_focus(acquisition: Acquisition, config: CellAcquisition) -> Acquisit
                 acquisition.source,
                 extent,
             )
+    if config.focus_step:
+        arrays["defocus"] = (np.array(views) - count // 2) * config.focus_step
+        places["defocus"] = "acquisition.focus_step"
     if config.reverse_defocus and "defocus" in arrays:
         arrays["defocus"] = -arrays["defocus"]
     return replace(acquisition, arrays=arrays, places=places)

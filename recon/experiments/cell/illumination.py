@@ -7,6 +7,7 @@ in the plane of the image go from +x towards +y.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Complex, Float, Num
@@ -17,6 +18,7 @@ from ...config.advice import quoted
 from ...config.source import Source
 from ...errors import Diagnostic
 from ...io.axis_faults import order_hint
+from ...io.image_folder import pattern_of_folder
 from ...volume import centred_axis
 from .condenser_light import condenser_light
 from .config_acquisition import CellAcquisition
@@ -273,6 +275,9 @@ def _missing_light_faults(acquisition: Acquisition, config: CellAcquisition) -> 
         "name it (acquisition.illumination_na: /path, n·sin θ along (y, x) of each view), or describe it by "
         "acquisition.led_grid, acquisition.ring, acquisition.condenser, or acquisition.illumination: normal"
     )
+    if pattern := pattern_of_folder(Path(acquisition.source), ("row", "column")):
+        remedy += f"; if the names of the files tell the LED, acquisition.images: '{pattern}' and acquisition.led_grid "
+        remedy += "with its centre, pitch and height"
     return [Diagnostic(acquisition.source, "the direction of the light of each view is not described", remedy)]
 
 

@@ -30,7 +30,8 @@ def led_faults(
         return []  # Reported already.
     if positions is not None:
         return _far_faults(positions, grid, place)
-    return _fraction_faults(numbers, grid, place) or _faults_off_the_array(numbers, grid, place)
+    checks = (_fraction_faults, _faults_off_the_array, _one_sided_faults)
+    return next((faults for check in checks if (faults := check(numbers, grid, place))), [])
 
 
 def _far_faults(positions: np.ndarray, grid: LedGrid, place: str) -> list[Diagnostic]:
@@ -77,3 +78,15 @@ def _faults_off_the_array(row_col: np.ndarray, grid: LedGrid, place: str) -> lis
             remedy = "correct the numbers or acquisition.led_grid; leave views out with acquisition.views"
             return [Diagnostic(place, message, remedy)]
     return []
+
+
+def _one_sided_faults(row_col: np.ndarray, grid: LedGrid, place: str) -> list[Diagnostic]:
+    """Find numbers from 0 on whose middle, the LED above the axis, is not given: all light would come from one side."""
+    least, most = row_col.min(axis=0), row_col.max(axis=0)
+    if "centre" in grid.model_fields_set or (least < 0).any() or (most < _COUNTED_FROM).any():
+        return []
+    rows, columns = (f"{low:g} to {high:g}" for low, high in zip(least, most, strict=True))
+    middle = ", ".join(f"{value:g}" for value in (least + most) / 2)
+    message = f"rows {rows} and columns {columns} lie on one side of the optical axis, at row 0 and column 0"
+    remedy = f"give the row and column above the axis, acquisition.led_grid.centre: [{middle}] for the middle of these"
+    return [Diagnostic(place, message, remedy)]

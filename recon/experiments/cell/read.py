@@ -54,7 +54,7 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         acquisition = correct_camera(acquisition)
         faults += camera_faults(acquisition)
     if {"images", "field"} & set(acquisition.arrays):
-        acquisition = resolve_focus(acquisition, config)
+        acquisition = resolve_focus(acquisition, config, selection.views, selection.count)
         if config.average_repeats:
             acquisition = average_repeats(acquisition)
     # A number that is NaN or negative is reported already; physics need not repeat it.

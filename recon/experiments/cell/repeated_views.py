@@ -42,9 +42,9 @@ def repetition_faults(acquisition: Acquisition) -> list[Diagnostic]:
     same = f"light{_light(acquisition)}{_focus(acquisition)} and turn"
     message = f"all {len(groups)} views have the same {same}: nothing tells them apart"
     remedy = (
-        "say what differs between them (acquisition.defocus: ['-1 um', '0 um', …], acquisition.illumination_na, "
-        "acquisition.led_grid, acquisition.turn); of repeated images use one, acquisition.views: [0], or their mean, "
-        "acquisition.average_repeats: true"
+        "say what differs between them (a stack of focus: acquisition.focus_step: 1 um, or acquisition.defocus; else "
+        "acquisition.illumination_na, led_grid, ring or turn); of repeated images use one, acquisition.views: [0], or "
+        "their mean, acquisition.average_repeats: true"
     )
     return [Diagnostic(acquisition.source, message, remedy)]
 

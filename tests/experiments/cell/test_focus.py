@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.errors import DataError
+from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.configs import parse_config
 
@@ -49,6 +49,16 @@ def test_the_config_precedes_the_file(tmp_path: Path) -> None:
     planes = "['0 um', '1 um', '2 um', '3 um', '4 um']"
     acquisition = read(cell(illumination="normal", defocus=planes), focus_stack(tmp_path))
     np.testing.assert_allclose(acquisition["defocus"], np.arange(5) * 1e-6)
+
+
+def test_a_stack_without_positions_takes_the_step_of_the_config(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", STACK, photometric="minisblack")
+    given = {"illumination": "normal", "pixel_size": "0.4 um", "focus_step": "2 um"}
+    np.testing.assert_allclose(read(cell(**given), tmp_path / "a.tif")["defocus"], np.arange(-2, 3) * 2e-6)
+    some = read(cell(**given, views="[4, 0]", reverse_defocus="true"), tmp_path / "a.tif")
+    np.testing.assert_allclose(some["defocus"], [-4e-6, 4e-6])
+    with pytest.raises(ConfigError, match="both defocus and focus_step are given"):
+        cell(**given, defocus="/z")
 
 
 def test_views_of_several_lights_are_no_stack_of_focus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

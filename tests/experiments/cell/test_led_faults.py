@@ -82,6 +82,15 @@ def test_leds_off_the_array_are_refused(tmp_path: Path, grid: str, words: str) -
     assert words in refusal(scan(tmp_path / "a.h5", leds=ROW_COL), led_grid=f"{{row_col: /leds, {grid}}}")
 
 
+def test_leds_on_one_side_of_the_axis_are_refused_unless_its_place_is_given(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.h5", leds=ROW_COL)
+    message = refusal(path, led_grid="{row_col: /leds}")
+    assert "rows 15 to 17 and columns 15 to 17 lie on one side of the optical axis" in message
+    assert "acquisition.led_grid.centre: [16, 16]" in message
+    read(cell(images="/I", led_grid="{row_col: /leds, centre: [16, 16]}"), path)
+    read(cell(images="/I", led_grid="{row_col: /leds, centre: [0, 0], height: 200 mm}"), path)
+
+
 def test_negative_rows_beside_a_middle_in_numbers_from_0_are_refused(tmp_path: Path) -> None:
     message = refusal(scan(tmp_path / "a.h5", leds=ROW_COL - 16), led_grid="{row_col: /leds, centre: [16, 16]}")
     assert "row -1 of view 0 is off the array whose middle is row 16" in message
