@@ -6,6 +6,7 @@ the files of external storage must be there, in the folder, and large enough: HD
 absent. And what is read must fit into the memory, and be compressed by a filter that is there.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from .hdf5_faults import explain
 from .hdf5_filters import require_filters
 from .hdf5_sources import Bounds, Sources, map_storage, selection_bounds
 from .hdf5_walk import walk_files
+from .seal import is_intact
 
+_log = logging.getLogger(__name__)
 _MOST_HOPS = 64
 _MEMORY_REMEDY = "read a part: fewer images (acquisition.views, acquisition.frames) or pixels (acquisition.region)"
 _visited: set[tuple[Any, ...]] = set()
@@ -52,7 +55,7 @@ def visit(*paths: str | Path) -> None:
         DataError: If HDF5 crashes or hangs on one of them.
     """
     states = {str(path): _state(path) for path in paths}
-    new = [path for path, state in states.items() if state and state not in _visited]
+    new = [path for path, state in states.items() if state and state not in _visited and not _is_sealed(path, state)]
     if not new:
         return
     try:
@@ -65,6 +68,17 @@ def visit(*paths: str | Path) -> None:
         reason = "HDF5 needs far more memory than it could hold" if isinstance(error, MemoryError) else error
         raise DataError(Diagnostic(new[0], f"the HDF5 file is damaged: {reason}", COPY_AGAIN)) from error
     _visited.update(states[path] for path in new)
+
+
+def _is_sealed(path: str, state: tuple[Any, ...]) -> bool:
+    """Whether a file of ours is as it was written; one that is not is read all the same, with a warning."""
+    with guard(path, "the HDF5 file"):
+        intact = is_intact(path)
+    if intact:
+        _visited.add(state)
+    elif intact is False:
+        _log.warning("%s was changed or damaged since unflat wrote it: its checksum is wrong; %s", path, COPY_AGAIN)
+    return bool(intact)
 
 
 def _state(path: str | Path) -> tuple[Any, ...]:

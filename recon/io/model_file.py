@@ -103,7 +103,9 @@ def _collection(file: h5py.File, name: str) -> h5py.Group:
 
 def _write_weights(group: h5py.Group, weights: Mapping[str, np.ndarray]) -> None:
     for name, array in weights.items():
-        packed: dict[str, Any] = {"compression": "gzip", "shuffle": True} if array.size > 1024 else {}
+        packed: dict[str, Any] = (
+            {"compression": "gzip", "shuffle": True, "fletcher32": True} if array.size > 1024 else {}
+        )
         group.create_dataset(name, data=np.asarray(array), **packed).attrs["units"] = "1"
 
 

@@ -87,7 +87,9 @@ def write(network: Network, path: Path) -> None:
         group = file.create_group("weights")
         group.attrs["NX_class"] = "NXcollection"
         for name, array in network.weights.items():
-            packed: dict[str, Any] = {"compression": "gzip", "shuffle": True} if array.size > 1024 else {}
+            packed: dict[str, Any] = (
+                {"compression": "gzip", "shuffle": True, "fletcher32": True} if array.size > 1024 else {}
+            )
             group.create_dataset(name, data=np.asarray(array, np.float16), **packed).attrs["units"] = "1"
         for name, array in network.statistics.items():
             file.create_dataset(f"statistics/{name}", data=np.asarray(array, np.float64)).attrs["units"] = "1"

@@ -3,6 +3,7 @@
 A volume has the axes ``z``, ``y``, ``x`` [m], one array for each quantity, and ``unflat``, a line of JSON.
 """
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,8 +17,9 @@ from ..volume import Volume
 from .compound import arrays_of
 from .foreign_arrays import foreign_quantities
 from .guard import guard
-from .lazy_arrays import IMAGES, LazyArray, LazyArrays
+from .lazy_arrays import IMAGES, LazyArray, LazyArrays, take
 from .metadata import KEY, UNNAMED, VolumeOptions, assemble, is_in_voxels, metadata_json
+from .npz_members import Member, list_members, require_sound_archive
 from .phasing_programs import read_phased
 
 
@@ -28,17 +30,18 @@ def open_npz(path: Path) -> Iterator[LazyArrays]:
     Raises:
         DataError: If the archive is damaged or holds no arrays.
     """
-    with guard(path, "the NPZ archive"):
-        archive = np.load(path, allow_pickle=False)
-    with archive:
-        arrays: dict[str, LazyArray] = {}
-        for name in archive.files:
-            with guard(f"{path}:/{name}", "the array"):
-                try:
-                    arrays |= dict(arrays_of(f"/{name}", np.asarray(archive[name])))
-                except ValueError:  # Python objects, which would run code when loaded.
-                    continue
-        yield LazyArrays(path, "NPZ", arrays)
+    arrays: dict[str, LazyArray] = {}
+    with guard(path, "the NPZ archive"), zipfile.ZipFile(path) as archive:
+        for member in list_members(archive, path):
+            if member.dtype.names:
+                arrays |= dict(arrays_of(f"/{member.name}", member.read()))
+            else:
+                arrays[f"/{member.name}"] = _lazy(member)
+    yield LazyArrays(path, "NPZ", arrays)
+
+
+def _lazy(member: Member) -> LazyArray:
+    return LazyArray(member.shape, member.dtype, lambda index: take(member.read(), index))
 
 
 @contextmanager
@@ -65,6 +68,7 @@ def write(volume: Volume, path: Path) -> None:
 def read(path: Path, options: VolumeOptions) -> Volume:
     """Read a volume of ours, a phased density, or any archive whose three-dimensional arrays are one volume."""
     # NumPy leaves a file that it opened itself open, if the archive turns out to be truncated.
+    require_sound_archive(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         named = {name: archive[name] for name in archive.files}
     metadata = str(named.pop(KEY, ""))

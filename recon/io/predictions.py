@@ -40,5 +40,7 @@ def write_predictions(
             file.create_dataset(name, data=numbers).attrs["units"] = "1"
         for name, images in (("measured", measured), ("modelled", modelled)):
             chunks = (1, *images.shape[1:])
-            data = file.create_dataset(name, data=images, chunks=chunks, compression="gzip", shuffle=True)
+            data = file.create_dataset(
+                name, data=images, chunks=chunks, compression="gzip", shuffle=True, fletcher32=True
+            )
             data.attrs["units"] = "1"

@@ -10,13 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from .seal import write_seal
+
 if TYPE_CHECKING:
     import h5py
 
 
 @contextmanager
-def new_hdf5(path: Path) -> Iterator["h5py.File"]:
+def new_hdf5(path: Path, *, sealed: bool = True) -> Iterator["h5py.File"]:
     """Create an HDF5 file for the block to fill.
+
+    Args:
+        path: The file.
+        sealed: Whether to append a seal, by which damage is seen; a file with a checksum of its own needs none.
 
     Raises:
         OSError: First error of the disk, whatever error the block raised.
@@ -31,6 +37,8 @@ def new_hdf5(path: Path) -> Iterator["h5py.File"]:
         finally:
             if disk.error is not None:
                 raise disk.error
+    if sealed:
+        write_seal(path)
 
 
 class _Disk:

@@ -32,7 +32,7 @@ from .safe_hdf5 import new_hdf5
 from .volume_hdf5 import quantity_in
 
 VERSION = 150
-_FILTERS: dict[str, Any] = {"compression": "gzip", "shuffle": True, "chunks": True}
+_FILTERS: dict[str, Any] = {"compression": "gzip", "shuffle": True, "fletcher32": True, "chunks": True}
 _MAIN = ("density", "refractive_index", "amplitude")
 
 

@@ -47,7 +47,12 @@ def write_group(group: h5py.Group, volume: Volume) -> None:
     chunks = (*[1] * lead, *(min(n, BRICK) for n in volume.shape))
     for quantity in volume.quantities:
         dataset = group.create_dataset(
-            quantity.name, data=volume.values[quantity.name], chunks=chunks, compression="gzip", shuffle=True
+            quantity.name,
+            data=volume.values[quantity.name],
+            chunks=chunks,
+            compression="gzip",
+            shuffle=True,
+            fletcher32=True,
         )
         dataset.attrs.update({"units": quantity.unit, "long_name": quantity.meaning or quantity.name})
 

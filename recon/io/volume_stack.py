@@ -128,7 +128,9 @@ def write_many(
         for name, axis in zip("zyx", (like.z, like.y, like.x), strict=True):
             group.create_dataset(name, data=axis).attrs.update({"units": like.length_unit})
         chunks = (1, 1, *(min(n, BRICK) for n in like.shape))
-        dataset = group.create_dataset(quantity.name, data=values, chunks=chunks, compression="gzip", shuffle=True)
+        dataset = group.create_dataset(
+            quantity.name, data=values, chunks=chunks, compression="gzip", shuffle=True, fletcher32=True
+        )
         dataset.attrs.update({"units": quantity.unit, "long_name": quantity.meaning or quantity.name})
         for key, texts in (("name", names), ("label", labels)):
             if len(texts):

@@ -66,6 +66,7 @@ def _write_entry(file: Any, entry: Entry, array: np.ndarray | LazyArray) -> None
         options = {
             "chunks": (*(1 for _ in array.shape[:-2]), *array.shape[-2:]),
             "compression": "gzip",
+            "fletcher32": True,
             "shuffle": True,
         }
     if isinstance(array, LazyArray):

@@ -54,7 +54,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
     path = folder / f"step-{checkpoint.step:09d}.h5"
     metadata = json.dumps(checkpoint.metadata, sort_keys=True)
-    with write_atomically(path) as temporary, new_hdf5(temporary) as file:
+    with write_atomically(path) as temporary, new_hdf5(temporary, sealed=False) as file:
         write_root_attributes(file, "unflat-checkpoint", None, "arrays")
         file.attrs["step"] = checkpoint.step
         file.attrs["sha256"] = _checksum(checkpoint.step, checkpoint.arrays, metadata)

@@ -79,6 +79,7 @@ def write_volume_file(
     """
     import h5py
 
+    from ...io.seal import write_seal
     from ...io.volume_hdf5 import write
 
     with write_atomically(path) as temporary:
@@ -86,6 +87,7 @@ def write_volume_file(
         with h5py.File(temporary, "a") as file:
             file.attrs["provenance"] = json.dumps(dict(provenance), default=str)
             _write_detector_frame(file.create_group("detector_frame"), solution, frame, measurement)
+        write_seal(temporary)  # The first one has been cut off.
 
 
 def _write_detector_frame(
@@ -101,7 +103,7 @@ def _write_detector_frame(
         meaning = "good pixels that were never fitted, to judge by; 1 is withheld"
         arrays.append(("withheld", measurement.withheld.astype(np.uint8), meaning))
     for name, array, meaning in arrays:
-        data = group.create_dataset(name, data=array, compression="gzip", shuffle=True)
+        data = group.create_dataset(name, data=array, compression="gzip", shuffle=True, fletcher32=True)
         data.attrs.update({"units": "1", "long_name": meaning})
     numbers: dict[str, tuple[Any, str]] = {
         "point_spread_function": (measurement.kernel, "1"),
@@ -137,7 +139,9 @@ def write_predictions(
                 # A box that leaves the peak out is cut where it comes nearest to it.
                 index = int(np.clip(scan.peak[axis], 0, array.shape[axis] - 1))
                 plane = np.take(array, index, axis=axis)
-                data = file.create_dataset(f"{name}/{letter}", data=plane, compression="gzip", shuffle=True)
+                data = file.create_dataset(
+                    f"{name}/{letter}", data=plane, compression="gzip", shuffle=True, fletcher32=True
+                )
                 data.attrs["units"] = "1" if name == "good" else "counts"
         for name, curve in curves.items():
             file.create_dataset(f"curves/{name}", data=curve).attrs["units"] = "1"

@@ -236,7 +236,14 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
             group.create_dataset(name, data=axis).attrs["units"] = first.length_unit
         chunks = (1, 1, *filled.shape[2:])
         data = group.create_dataset(
-            "occupancy", filled.shape, np.float16, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
+            "occupancy",
+            filled.shape,
+            np.float16,
+            chunks=chunks,
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+            fletcher32=True,
         )
         for i, draws in enumerate(filled):
             data[i] = draws / np.float16(_FULL_OCCUPANCY)
@@ -245,7 +252,9 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
         seen = {"images": cells.images, "mask": cells.masks}
         seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
         for name, array in seen.items():
-            dataset = file.create_dataset(f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip")
+            dataset = file.create_dataset(
+                f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip", fletcher32=True
+            )
             dataset.attrs["units"] = "1"
 
 
