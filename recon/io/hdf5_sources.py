@@ -36,12 +36,14 @@ class Source:
         name: Name of the dataset in it.
         bounds: First and last indices, in the virtual dataset, that it holds; None if they are not fixed.
         least: Least shape that it has; empty if it is not fixed.
+        count: Least number of elements that it has.
     """
 
     file: str
     name: str
     bounds: Bounds | None
     least: tuple[int, ...]
+    count: int = 0
 
 
 class Sources:
@@ -112,21 +114,27 @@ class Sources:
             raise DataError(
                 Diagnostic(f"{path}:{name}", f"is not there, and {self._place} takes numbers from it")
             ) from error
-        if source.least and any(have < need for have, need in zip(dataset.shape, source.least, strict=False)):
-            message = f"has the shape {dataset.shape}, and {self._place} takes {source.least} from it"
+        is_short = any(have < need for have, need in zip(dataset.shape, source.least, strict=False))
+        if is_short or dataset.size < source.count:
+            taken = source.least or f"{source.count} numbers"
+            message = f"has the shape {dataset.shape}, and {self._place} takes {taken} from it"
             raise DataError(Diagnostic(f"{path}:{name}", message, "wait until it is written, or copy it again"))
 
 
 def _source(part: Any) -> Source:
     fixed = "%b" not in part.file_name and "%b" not in part.dset_name
     bounds = least = None
+    count = 0
     try:
         if fixed and part.vspace.get_select_npoints() > 0:
             bounds = _bounds(part.vspace)
-            least = tuple(n + 1 for n in _bounds(part.src_space)[1])
+            if part.src_space.get_select_type() == h5py.h5s.SEL_ALL:
+                count = int(part.vspace.get_select_npoints())
+            else:
+                least = tuple(n + 1 for n in _bounds(part.src_space)[1])
     except (ValueError, RuntimeError):  # Without an end: as much as the source has.
         bounds = least = None
-    return Source(part.file_name, part.dset_name, bounds, least or ())
+    return Source(part.file_name, part.dset_name, bounds, least or (), count)
 
 
 def _bounds(space: Any) -> Bounds:
