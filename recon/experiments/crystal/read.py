@@ -20,12 +20,13 @@ from .aps_34idc import READER
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
 from .diffractometer import GROUP, PREFIX, ScanCircles, beamline_note, parse_diffractometer
+from .flux import flux_warnings
 from .geometry_checks import geometry_faults
 from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
 from .schema import SCHEMA
 from .unmeasured import mask_unmeasured
-from .validate import validate, warnings_for
+from .validate import good_voxels, validate, warnings_for
 from .window import choose_window, region_slices
 
 _log = logging.getLogger(__name__)
@@ -120,12 +121,20 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
     if faults:
         raise DataError(*dict.fromkeys(faults))
     _report_warnings(warnings_for(acquisition), refuse=section.doubtful == "refuse")
+    _report_warnings(_flux_warnings(acquisition), refuse=False)
     if "reciprocal_basis" not in acquisition:
         _log.warning(
             "there is no reciprocal basis: the volume is in voxels, without displacement and strain, unless "
             "acquisition.goniometer names the circles"
         )
     return acquisition, selection
+
+
+def _flux_warnings(acquisition: Acquisition) -> list[Diagnostic]:
+    """Warn of jumps of the flux that the monitor does not explain."""
+    monitor = acquisition.arrays.get("monitor")
+    images, where = acquisition["images"], acquisition.place("images")
+    return flux_warnings(images.astype(np.float64), good_voxels(acquisition), monitor, where)
 
 
 def _report_warnings(warnings: list[Diagnostic], *, refuse: bool) -> None:

@@ -1,0 +1,35 @@
+"""Jumps of the flux within a rocking curve."""
+
+import numpy as np
+import pytest
+
+from unflat.recon.experiments.crystal.flux import flux_warnings
+
+
+def crystal(size: int = 48) -> np.ndarray:
+    """Pattern of a small crystal with slanted faces and a strained inside."""
+    grid = np.stack(np.meshgrid(*[np.arange(size) - size // 2] * 3, indexing="ij"))
+    inside = (abs(grid[0]) < 6) & (abs(grid[1]) < 7) & (abs(grid[2] + 0.5 * grid[1]) < 8) & (grid.sum(0) < 9)
+    centre = np.array([2, -2, 3])[:, None, None, None]
+    density = inside * np.exp(0.8j * np.exp(-((grid - centre) ** 2).sum(0) / 18))
+    far = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(density)))) ** 2
+    return np.random.default_rng(0).poisson(far * 3e4 / far.max()).astype(float)
+
+
+def test_filters_for_the_brightest_frames_are_named_unless_the_monitor_explains_them() -> None:
+    counts, flux = crystal(), np.ones(48)
+    flux[20:29] = 0.12
+    filtered = np.random.default_rng(1).binomial(counts.astype(int), flux[:, None, None]).astype(float)
+    good = np.ones(counts.shape, bool)
+    (warning,) = flux_warnings(filtered, good, None, "scan.h5:/data")
+    assert "frames 20 to 28 hold 0.12 of what their neighbours let expect" in str(warning)
+    assert flux_warnings(filtered, good, flux, "") == []
+    assert flux_warnings(counts, good, None, "") == []
+
+
+@pytest.mark.parametrize("width", [1.2, 1.5, 2.8, 4.0, 7.0])
+@pytest.mark.parametrize("top", [200.0, 2e4])
+def test_peaks_and_dark_fringes_are_no_jumps(width: float, top: float) -> None:
+    z, y, x = (np.sinc((np.arange(48) - 24) / width) ** 2 for _ in range(3))
+    counts = np.random.default_rng(0).poisson(top * z[:, None, None] * y[:, None] * x + 0.02).astype(float)
+    assert flux_warnings(counts, np.ones(counts.shape, bool), None, "") == []
