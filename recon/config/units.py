@@ -114,7 +114,7 @@ _EXAMPLES: dict[Dimension, str] = {
     "memory": "4 GiB",
     "number": "0.25",
 }
-_QUANTITY = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)?")
+_QUANTITY = re.compile(r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)?")
 _MAX_TEXT = 100
 """Number of characters of a quantity: more than any number needs."""
 

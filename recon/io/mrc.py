@@ -24,7 +24,7 @@ _VOXELS = "unflat voxels: "
 """Beginning of the label with distances and first coordinates of samples, where the size of a voxel is unknown."""
 _MOST_LABELS = 10
 _QUANTITY = re.compile(_LABEL + r"(\S*) (\S+) \[?([^\]]*).*")
-_NUMBER = re.compile(r"unflat ([^:]+): ([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|-?inf|nan)(?:\s.*)?")
+_NUMBER = re.compile(r"unflat ([^:]+): ([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|-?inf|nan)(?:\s.*)?")
 
 
 def write(volume: Volume, path: Path) -> None:

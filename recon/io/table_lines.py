@@ -13,7 +13,7 @@ from ..config.units import conversion_factor
 _NUMBERS_ONLY = re.compile(r"[\d\seE.,;+−-]+")
 _COMMENT = re.compile(r"\s*(?:#L\s|[#%!]+|//|;(?=\s*[^\s\d.+-]))\s*")
 _REMARK = re.compile(r"\s#(?:\s.*)?$")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?inf", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?inf", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eEdD][-+]?\d+)?")
 _POINT = re.compile(r"[-+−]?(?:\d+\.\d*|\.\d+)(?:[eEdD][-+]?\d+)?")
 _MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "--"))
