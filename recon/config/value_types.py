@@ -143,7 +143,7 @@ Views: TypeAlias = Annotated[
 """Selection of views; :func:`view_indices` converts it to indices."""
 
 
-_MOST_VIEWS = 10_000_000
+_MOST_VIEWS = 1_000_000
 
 
 def view_indices(views: str | tuple[int, ...], count: int) -> list[int]:
