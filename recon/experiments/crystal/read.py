@@ -19,12 +19,13 @@ from ...io.read import read_all
 from .aps_34idc import READER
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
+from .detector_gaps import mask_gaps
 from .diffractometer import GROUP, PREFIX, ScanCircles, beamline_note, parse_diffractometer
 from .flux import flux_warnings
 from .geometry_checks import geometry_faults
 from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
-from .schema import SCHEMA
+from .schema import PATHS, SCHEMA
 from .unmeasured import mask_unmeasured
 from .validate import good_voxels, validate, warnings_for
 from .window import choose_window, region_slices
@@ -115,6 +116,9 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
         acquisition = _scale_frame_step(acquisition, selection.stride)
         acquisition = mask_unmeasured(acquisition, section.saturation)
         faults = validate(acquisition)
+        acquisition, gaps = (acquisition, "") if faults else mask_gaps(acquisition)
+        if gaps:
+            _log.warning("%s: %s", acquisition.place("images", PATHS), gaps)
         if scan.circles is not None and not faults:
             acquisition = add_reflection(acquisition, scan.circles, selection)
             faults = geometry_faults(acquisition)
