@@ -14,7 +14,7 @@ _MOST_CHANNELS = 8
 
 
 @dataclass(frozen=True)
-class _Layout:
+class StackLayout:
     """Roles of the axes of a stack.
 
     Args:
@@ -39,7 +39,7 @@ _PAGES = "ZQI"
 _COLOURS = ("red", "green", "blue", "alpha")
 
 
-def _find_layout(axes: str, shape: tuple[int, ...], path: Path) -> _Layout:
+def _find_layout(axes: str, shape: tuple[int, ...], path: Path) -> StackLayout:
     """Find the roles of a stack's axes by their names in the file.
 
     Raises:
@@ -60,7 +60,7 @@ def _find_layout(axes: str, shape: tuple[int, ...], path: Path) -> _Layout:
         sizes = " x ".join(map(str, shape))
         message = f"is no volume (z, y, x): its axes are {axes}, of the sizes {sizes}"
         raise DataError(Diagnostic(str(path), message, "export one volume, as OME-TIFF or from ImageJ"))
-    return _Layout(
+    return StackLayout(
         channels[0] if channels else None,
         times[0] if times else None,
         pages[0] if pages else None,

@@ -92,6 +92,34 @@ class TestSurface:
         smooth, stepped = (extract_surface(inside, (0.75,) * 3, smooth=width).mesh for width in (1.0, 0.0))
         assert np.percentile(smooth.face_adjacency_angles, 99) < 0.5 * np.percentile(stepped.face_adjacency_angles, 99)
 
+    @pytest.mark.parametrize("form", ["one-bit", "grey", "signed distance"])
+    @pytest.mark.parametrize("angles", [(0, 0, 0), (0, 0, 5), (10, 20, 30), (45, 35, 0)])
+    def test_a_cubes_edges_are_kept_in_any_orientation(self, angles: tuple[int, int, int], form: str) -> None:
+        turn, edge = Rotation.from_euler("xyz", angles, degrees=True), 16.0
+        sides = np.abs(np.stack(lattice(36, 1.0, turn)))
+        excess = sides - edge / 2
+        field = -(np.linalg.norm(np.maximum(excess, 0), axis=0) + np.minimum(excess.max(axis=0), 0))
+        forms = {"one-bit": field > 0, "grey": np.clip(0.5 + field, 0, 1), "signed distance": field}
+        mesh = extract_surface(forms[form], signed=form == "signed distance").mesh
+        assert mesh.is_watertight
+        assert mesh.area == pytest.approx(6 * edge**2, rel=0.02)
+        assert mesh.volume == pytest.approx(edge**3, rel=0.01)
+
+    @pytest.mark.parametrize("thickness", [2, 4])
+    def test_a_thin_plate_of_voxels(self, thickness: int) -> None:
+        inside = np.zeros((12, 30, 30), bool)
+        inside[4 : 4 + thickness, 5:25, 5:25] = True
+        mesh = extract_surface(inside).mesh
+        assert mesh.area == pytest.approx(2 * 400 + 80 * thickness, rel=0.01)
+        assert mesh.volume == pytest.approx(400 * thickness)
+
+    def test_samples_that_touch_by_an_edge_are_apart_and_closed(self) -> None:
+        inside = np.zeros((6, 6, 6), bool)
+        inside[2, 2, 2:4] = inside[3, 3, 2:4] = True
+        mesh = extract_surface(inside).mesh
+        assert mesh.is_watertight
+        assert mesh.body_count == 2
+
     def test_the_same_shape_at_other_samplings(self) -> None:
         volumes = [
             extract_surface(ball(*lattice(n, 30 / n)), (30 / n,) * 3, signed=True).mesh.volume for n in (32, 64, 128)

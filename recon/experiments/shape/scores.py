@@ -209,7 +209,7 @@ def _curvature(inside: Inside) -> float:
 
     if not inside.any() or inside.all():
         return 0.0
-    mesh = extract_surface(inside).mesh
+    mesh = extract_surface(inside, sharp=False).mesh
     return float(mesh.integral_mean_curvature / mesh.area)
 
 
