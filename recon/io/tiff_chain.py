@@ -47,7 +47,7 @@ def require_chain(source: Path | BytesIO) -> None:
             _follow(file, source.stat().st_size)
 
 
-def _follow(file: BinaryIO, size: int) -> None:
+def _follow(file: BinaryIO | BytesIO, size: int) -> None:
     layout, offset = _header(file)
     seen: set[int] = set()
     while offset:
@@ -67,7 +67,7 @@ def _follow(file: BinaryIO, size: int) -> None:
         (offset,) = layout.offset.unpack(file.read(layout.offset.size))
 
 
-def _header(file: BinaryIO) -> tuple[_Layout, int]:
+def _header(file: BinaryIO | BytesIO) -> tuple[_Layout, int]:
     """Read the layout of the numbers, and the place of the first page."""
     file.seek(0)
     head = file.read(16)

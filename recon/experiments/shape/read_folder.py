@@ -59,8 +59,8 @@ class _FolderNotes:
         if len(self.contents) > 1 and len(masks) == 1 and len(images) > 1:
             sentences.append(f"all {len(self.contents)} masks are the same, and their images differ")
         if self.empty:
-            many = "1 mask holds" if len(self.empty) == 1 else f"{len(self.empty)} masks hold"
-            sentences.append(f"{many} no cell, and is left out: {list_some(self.empty)}")
+            many = "1 mask without a cell is" if len(self.empty) == 1 else f"{len(self.empty)} masks without a cell are"
+            sentences.append(f"{many} left out: {list_some(self.empty)}")
         return sentences
 
 
@@ -105,8 +105,9 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
     places = {"mask": str(path), "images": str(path)}
     warnings = notes.sentences(settings.smallest)
     if sections.unmasked:
-        many = "1 image has" if len(sections.unmasked) == 1 else f"{len(sections.unmasked)} images have"
-        warnings.append(f"{many} no mask, and is left out: {list_some(sections.unmasked)}")
+        count = len(sections.unmasked)
+        many = "1 image without a mask is" if count == 1 else f"{count} images without a mask are"
+        warnings.append(f"{many} left out: {list_some(sections.unmasked)}")
     return LoadedCells(selected, settings.size, settings.several, {}, places, faults, warnings)
 
 

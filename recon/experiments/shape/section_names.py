@@ -166,6 +166,8 @@ def _drop_others(sections: NamedSections) -> None:
         if (lies_free and tree in in_folders) or (is_image and lies_free and tree not in with_masks):
             del sections.cells[key]
         elif is_image and (lies_free or tree in by_program):
-            sections.unmasked.append(sections.cells.pop(key)["image"])
+            del sections.cells[key]
+            if not _BY_PRODUCTS.fullmatch(key[1]):
+                sections.unmasked.append(parts["image"])
         elif set(parts) == {"pickle"}:
             del sections.cells[key]

@@ -51,7 +51,7 @@ def put(path: Path, values: np.ndarray) -> None:
 def test_masks_are_found_by_the_names_that_programs_give(tmp_path: Path, image: str, mask: str) -> None:
     put(tmp_path / image, LIT)
     put(tmp_path / mask, LABELS)
-    put(tmp_path / "plate_flows.tif", LIT)
+    put((tmp_path / image).with_name("plate_flows.tif"), LIT)
     assert is_sections(tmp_path)
     acquisition = reading(tmp_path)
     stem = Path(image).name.split(".")[0]
@@ -66,8 +66,8 @@ def test_images_without_cells_are_left_out_and_named(tmp_path: Path, caplog: pyt
     put(tmp_path / "d.tif", LIT)
     with caplog.at_level(logging.WARNING):
         assert list(reading(tmp_path)["name"]) == ["a-1", "a-2", "a-5", "c-1"]
-    assert "1 mask holds no cell, and is left out: b_cp_masks.tif" in caplog.text
-    assert "1 image has no mask, and is left out: d.tif" in caplog.text
+    assert "1 mask without a cell is left out: b_cp_masks.tif" in caplog.text
+    assert "1 image without a mask is left out: d.tif" in caplog.text
     assert list(reading(tmp_path, cells=[3, 1])["name"]) == ["c-1", "a-2"]
 
 
