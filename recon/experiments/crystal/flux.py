@@ -1,4 +1,4 @@
-"""Jumps of the beam's flux within a rocking curve, as from filters that go in for the brightest frames."""
+"""Drops of the beam's flux in the brightest frames of a rocking curve, as from filters that protect the detector."""
 
 from itertools import pairwise
 
@@ -15,6 +15,8 @@ _LEAST_BLOCKS = 4
 _JUMP = 2.5
 """Least factor between two frames, beside the trend of their neighbours, in three of four blocks: fringes move, and
 change some blocks only."""
+_TREND = 0.62
+"""Largest step beside a jump, relative to it."""
 _SHARE = 0.95
 """Least share of the blocks that change in the same direction."""
 
@@ -39,11 +41,15 @@ def flux_warnings(
     candidates = {f: factor for f in range(1, len(sums) - 2) if (factor := _jump(sums[f - 1 : f + 3])) is not None}
     # A jump bends the trend beside it: of two in a row the larger one is the jump.
     jumps = [(f, v) for f, v in candidates.items() if all(abs(candidates.get(f + d, 0.0)) <= abs(v) for d in (-1, 1))]
-    pairs = [(a, b) for a, b in pairwise(jumps) if (a[1] > 0) != (b[1] > 0)]
+    pairs = [(a, b) for a, b in pairwise(jumps) if a[1] < 0 < b[1] and abs(a[1] + b[1]) < np.log(2)]
     if not pairs:
         return []
     (first, fall), (last, rise) = max(pairs, key=lambda pair: abs(pair[0][1] - pair[1][1]))
     factor = float(np.exp((fall - rise) / 2))
+    totals = sums.sum(axis=1)
+    inside = slice(first + 1, last + 1)
+    if totals[inside].max() / factor < totals.max():  # A dark fringe beside the peak; filters are for bright frames.
+        return []
     message = (
         f"the flux jumps: frames {first + 1} to {last} hold {factor:.2g} of what their neighbours let expect; name the "
         "flux, or the transmission of the filters, in each frame: acquisition.monitor"
@@ -66,7 +72,7 @@ def _jump(four: Float[np.ndarray, "4 block"]) -> float | None:
     change = steps[1] - (steps[0] + steps[2]) / 2
     low, middle, high = np.quantile(change, [0.25, 0.5, 0.75])
     before, after = np.median(steps[0]), np.median(steps[2])
-    if max(abs(before), abs(after)) > abs(middle) / 2:  # A dark fringe, from which the curve rises again at once.
+    if max(abs(before), abs(after)) > _TREND * abs(middle):  # A dark fringe, from which the curve rises again at once.
         return None
     is_together = np.mean(np.sign(change) == np.sign(middle)) >= _SHARE
     return float(middle) if is_together and min(abs(low), abs(high)) >= np.log(_JUMP) and low * high > 0 else None
