@@ -7,6 +7,7 @@ absent. And what is read must fit into the memory, and be compressed by a filter
 """
 
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ from .seal import is_intact
 
 _log = logging.getLogger(__name__)
 _MOST_HOPS = 64
+_LARGE_CHUNK = 1 << 27
+"""[bytes] Size below which a chunk may be as empty as it likes."""
+_RATIO = 1100
+"""Largest ratio of deflate."""
 _MEMORY_REMEDY = "read a part: fewer images (acquisition.views, acquisition.frames) or pixels (acquisition.region)"
 _visited: set[tuple[Any, ...]] = set()
 
@@ -155,7 +160,10 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
         except (TypeError, ValueError, IndexError):  # Reading it raises the same error.
             return
         self.require_sources(selection_bounds(chosen.id) if self.shape else None)
-        chunk = int(np.prod(self.chunks)) if self.chunks else 0
+        chunk = math.prod(self.chunks) if self.chunks else 0
+        if chunk * self.dtype.itemsize > _LARGE_CHUNK + _RATIO * self.id.get_storage_size():
+            message = f"the HDF5 file is damaged: a chunk of {self.chunks} in {self.id.get_storage_size()} bytes"
+            raise DataError(Diagnostic(self._place, message, COPY_AGAIN))
         count = max(int(chosen.nselect), chunk) if self.shape else 1
         require_memory(count * self.dtype.itemsize, self._place, _MEMORY_REMEDY)
 
@@ -254,7 +262,10 @@ def _root(node: Any) -> Any:
 
 def _open(group: Any, name: str) -> Any:
     """Open an object that is in a group itself."""
-    opened = h5py.Group.__getitem__(group, name)
+    try:
+        opened = h5py.Group.__getitem__(group, name)
+    except KeyError as error:  # The name is there, and the object is not: damaged, and not absent.
+        raise OSError(str(error).strip("'\"")) from error
     if isinstance(opened, h5py.Dataset):
         node = CarefulDataset(opened.id, readonly=True)
     elif isinstance(opened, h5py.Group):
