@@ -165,9 +165,9 @@ def _drop_others(sections: NamedSections) -> None:
         is_image = set(parts) == {"image"}
         if (lies_free and tree in in_folders) or (is_image and lies_free and tree not in with_masks):
             del sections.cells[key]
-        elif is_image and (lies_free or tree in by_program):
+        elif is_image and _BY_PRODUCTS.fullmatch(key[1]):
             del sections.cells[key]
-            if not _BY_PRODUCTS.fullmatch(key[1]):
-                sections.unmasked.append(parts["image"])
+        elif is_image and (lies_free or tree in by_program):
+            sections.unmasked.append(sections.cells.pop(key)["image"])
         elif set(parts) == {"pickle"}:
             del sections.cells[key]
