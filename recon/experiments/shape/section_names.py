@@ -163,9 +163,11 @@ def _drop_others(sections: NamedSections) -> None:
         tree = key[0]
         lies_free = not any(in_section_folder(name) for name in parts.values())
         is_image = set(parts) == {"image"}
-        if (lies_free and tree in in_folders) or (is_image and lies_free and tree not in with_masks):
-            del sections.cells[key]
-        elif is_image and _BY_PRODUCTS.fullmatch(key[1]):
+        if (
+            (lies_free and tree in in_folders)
+            or (is_image and lies_free and tree not in with_masks)
+            or (is_image and _BY_PRODUCTS.fullmatch(key[1]))
+        ):
             del sections.cells[key]
         elif is_image and (lies_free or tree in by_program):
             sections.unmasked.append(sections.cells.pop(key)["image"])
