@@ -244,7 +244,7 @@ def _summarise_volume(tree: ArrayTree) -> Iterator[str]:
     axes = {axis: array.read() for axis, array in arrays.items() if array is not None and _is_axis(array)}
     if len(axes) == 3:
         names = [name.removeprefix("/volume/") for name in tree.names() if name.startswith("/volume/")]
-        in_voxels = any(array is not None and array.attributes.get("units") == VOXEL for array in arrays.values())
+        in_voxels = any(array is not None and str(array.attributes.get("units")) == VOXEL for array in arrays.values())
         yield _describe_grid(list(axes.values()), in_voxels=in_voxels)
         yield f"quantities: {', '.join(name for name in names if name not in axes)}"
 
