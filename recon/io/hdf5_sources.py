@@ -28,7 +28,7 @@ Bounds: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass
-class Source:
+class ExternalSource:
     """One source of a virtual dataset.
 
     Args:
@@ -73,7 +73,7 @@ class Sources:
         """
         needed = [source for source in self._rest if _meet(source.bounds, bounds)]
         faults: list[Diagnostic] = []
-        located: list[tuple[Source, Path]] = []
+        located: list[tuple[ExternalSource, Path]] = []
         for source in needed:
             try:
                 located += [(source, path) for path in self._locate(source)]
@@ -90,7 +90,7 @@ class Sources:
             raise DataError(_summary(faults, len(needed)))
         self._rest = [source for source in self._rest if source not in needed]
 
-    def _locate(self, source: Source) -> list[Path]:
+    def _locate(self, source: ExternalSource) -> list[Path]:
         """Find the file of a source, or those of all its blocks."""
         if source.file == ".":
             return [Path(self._file)]
@@ -105,7 +105,7 @@ class Sources:
             paths.append(path)
         return paths
 
-    def _require_whole(self, source: Source, path: Path) -> None:
+    def _require_whole(self, source: ExternalSource, path: Path) -> None:
         """Refuse a source that holds less than the virtual dataset takes from it."""
         name = source.name if "%" not in source.name else _BLOCK.sub(lambda m: "%" if m[1] == "%" else "0", source.name)
         try:
@@ -121,7 +121,7 @@ class Sources:
             raise DataError(Diagnostic(f"{path}:{name}", message, "wait until it is written, or copy it again"))
 
 
-def _source(part: Any) -> Source:
+def _source(part: Any) -> ExternalSource:
     fixed = "%b" not in part.file_name and "%b" not in part.dset_name
     bounds = least = None
     count = 0
@@ -134,7 +134,7 @@ def _source(part: Any) -> Source:
                 least = tuple(n + 1 for n in _bounds(part.src_space)[1])
     except (ValueError, RuntimeError):  # Without an end: as much as the source has.
         bounds = least = None
-    return Source(part.file_name, part.dset_name, bounds, least or (), count)
+    return ExternalSource(part.file_name, part.dset_name, bounds, least or (), count)
 
 
 def _bounds(space: Any) -> Bounds:

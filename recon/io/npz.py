@@ -19,7 +19,7 @@ from .foreign_arrays import foreign_quantities
 from .guard import guard
 from .lazy_arrays import IMAGES, LazyArray, LazyArrays, take
 from .metadata import KEY, UNNAMED, VolumeOptions, assemble, is_in_voxels, metadata_json
-from .npz_members import Member, list_members, require_sound_archive
+from .npz_members import NpzMember, list_members, require_sound_archive
 from .phasing_programs import read_phased
 
 
@@ -40,7 +40,7 @@ def open_npz(path: Path) -> Iterator[LazyArrays]:
     yield LazyArrays(path, "NPZ", arrays)
 
 
-def _lazy(member: Member) -> LazyArray:
+def _lazy(member: NpzMember) -> LazyArray:
     return LazyArray(member.shape, member.dtype, lambda index: take(member.read(), index))
 
 

@@ -26,7 +26,7 @@ _REMEDY = "write the part that is needed to a file of its own"
 
 
 @dataclass(frozen=True)
-class Member:
+class NpzMember:
     """Array of an archive.
 
     Args:
@@ -42,7 +42,7 @@ class Member:
     read: Callable[[], np.ndarray]
 
 
-def list_members(archive: zipfile.ZipFile, path: Path) -> list[Member]:
+def list_members(archive: zipfile.ZipFile, path: Path) -> list[NpzMember]:
     """List the arrays of an archive; Python objects and other files are left out.
 
     Args:
@@ -70,7 +70,7 @@ def require_sound_archive(path: Path) -> None:
     require_memory(sum(_size(member.shape, member.dtype) for member in members), str(path), _REMEDY)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Member | None:
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> NpzMember | None:
     name = info.filename.removesuffix(".npy")
     if not info.filename.endswith(".npy"):
         return None
@@ -94,7 +94,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Memb
         with zipfile.ZipFile(path) as again, again.open(info.filename) as stream:
             return np.asarray(npy.read_array(stream, allow_pickle=False))
 
-    return Member(name, shape, dtype, read)
+    return NpzMember(name, shape, dtype, read)
 
 
 def _size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

@@ -6,16 +6,15 @@ beyond its end; tifffile would take the pages before it for the whole file.
 
 import struct
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 _MOST_TAGS = 4096
 """Largest number of entries of a directory; tifffile reads no more."""
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _ByteLayout:
     """Layout of the numbers of a file.
 
     Args:
@@ -47,7 +46,7 @@ def require_chain(source: Path | BytesIO) -> None:
             _follow(file, source.stat().st_size)
 
 
-def _follow(file: BinaryIO | BytesIO, size: int) -> None:
+def _follow(file: BytesIO | BufferedReader, size: int) -> None:
     layout, offset = _header(file)
     seen: set[int] = set()
     while offset:
@@ -67,16 +66,16 @@ def _follow(file: BinaryIO | BytesIO, size: int) -> None:
         (offset,) = layout.offset.unpack(file.read(layout.offset.size))
 
 
-def _header(file: BinaryIO | BytesIO) -> tuple[_Layout, int]:
+def _header(file: BytesIO | BufferedReader) -> tuple[_ByteLayout, int]:
     """Read the layout of the numbers, and the place of the first page."""
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     version = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) >= 8 else 0
     if version == 42:
-        layout = _Layout(struct.Struct(f"{order}H"), struct.Struct(f"{order}I"), 12)
+        layout = _ByteLayout(struct.Struct(f"{order}H"), struct.Struct(f"{order}I"), 12)
         return layout, layout.offset.unpack(head[4:8])[0]
     if version == 43 and len(head) == 16:
-        layout = _Layout(struct.Struct(f"{order}Q"), struct.Struct(f"{order}Q"), 20)
+        layout = _ByteLayout(struct.Struct(f"{order}Q"), struct.Struct(f"{order}Q"), 20)
         return layout, layout.offset.unpack(head[8:16])[0]
     raise ValueError(f"it begins with {head[:8]!r}, as no TIFF does")

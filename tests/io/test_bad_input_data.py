@@ -79,8 +79,8 @@ FAULTS = {
     ),
     "infinite": (poke(IMAGES, (0, 0, 0), np.inf), r"1 number is NaN or infinite, the first inf at \[0, 0, 0\]"),
     "negative counts": (
-        poke(IMAGES, (1, 2, 3), -5),
-        r"1 number is negative, the first -5 at \[1, 2, 3\]; counts",
+        poke(IMAGES, (1, 2, 3), -1e6),
+        r"1 of 320 numbers are negative, the least -1e\+06 at \[1, 2, 3\]",
     ),
     "all masked": (put(MASK, np.ones(SHAPE, np.uint8)), r"all 320 pixels are masked; 0 means good"),
     "a masked view": (poke(MASK, (3,), 1), r"every pixel of view 3 is masked"),

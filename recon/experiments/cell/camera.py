@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Bool, Num
 
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
@@ -58,15 +58,17 @@ def camera_faults(acquisition: Acquisition) -> list[Diagnostic]:
     for name in _FRAMES:
         if name not in acquisition or acquisition[name].dtype.kind != "f":
             continue
-        frames = _good(acquisition, name)
-        below = float(-np.minimum(frames, 0).sum(dtype=np.float64))
-        above = float(np.maximum(frames, 0).sum(dtype=np.float64))
+        frames = np.where(_good_pixels(acquisition, name), acquisition[name], 0)
+        below = float(-np.minimum(frames, 0).sum(dtype=np.float64, where=np.isfinite(frames)))
+        above = float(np.maximum(frames, 0).sum(dtype=np.float64, where=np.isfinite(frames)))
         if below <= NEGATIVE_SHARE * above or not below:
             continue
         place, count = acquisition.place(name, PATHS), int((frames < 0).sum())
+        least = [int(i) for i in np.unravel_index(int(np.nanargmin(frames)), frames.shape)]
+        share = 100 * below / max(above, 1e-30)
         message = (
-            f"{count} of {frames.size} numbers are negative, the least {float(frames.min()):g}, and their sum is "
-            f"{100 * below / max(above, 1e-30):.3g} % of that of the positive ones: more than noise about a dark level"
+            f"{count} of {frames.size} numbers are negative, the least {float(np.nanmin(frames)):g} at {least}: "
+            f"{share:.3g} % of the sum of the positive ones, which is more than noise about a dark level"
         )
         remedy = "give intensities: if acquisition.dark is too large, lower it; a contrast or a phase is no intensity"
         faults.append(Diagnostic(place, message, remedy))
@@ -77,18 +79,17 @@ def report_negative(acquisition: Acquisition) -> None:
     """Log the share of pixels below 0, which count as 0."""
     if "images" not in acquisition:
         return
-    images = _good(acquisition, "images")
-    negative = int((images < 0).sum())
+    good = _good_pixels(acquisition, "images")
+    negative = int((acquisition["images"] < 0)[good].sum())
     if negative:
-        share = f"{100 * negative / images.size:.2g} %"
+        share = f"{100 * negative / good.sum():.2g} %"
         logger.warning("%s of the pixels are below 0 by the noise of the camera, and count as 0", share)
 
 
-def _good(acquisition: Acquisition, name: str) -> Num[np.ndarray, "*any"]:
-    """Return the numbers of the good pixels."""
+def _good_pixels(acquisition: Acquisition, name: str) -> Bool[np.ndarray, "*any"]:
     frames, mask = acquisition[name], acquisition.arrays.get("mask")
     if mask is None or mask.shape[-2:] != frames.shape[-2:]:
-        return frames
+        return np.ones(frames.shape, bool)
     if mask.ndim > frames.ndim:
         mask = mask.min(axis=0)
-    return np.asarray(frames[np.broadcast_to(mask == 0, frames.shape)])
+    return np.broadcast_to(mask == 0, frames.shape)

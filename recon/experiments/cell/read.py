@@ -52,7 +52,7 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     acquisition, light_faults = resolve_illumination(acquisition, config, selection.views, selection.count)
     if not faults:
         acquisition = correct_camera(acquisition)
-        faults += camera_faults(acquisition)
+    faults += camera_faults(acquisition)
     if {"images", "field"} & set(acquisition.arrays):
         acquisition = resolve_focus(acquisition, config, selection.views, selection.count)
         if config.average_repeats:

@@ -38,7 +38,7 @@ def survey(read_blocks: ReadBlocks, flux: Float[np.ndarray, " frame"]) -> Survey
         read_blocks: Reader of the frames; it is called again where a pixel turns out to be hot in many of them.
         flux: Flux of the beam in each frame, by which the counts are divided.
     """
-    search = _Search(flux)
+    search = _PeakSearch(flux)
     for counts, good in read_blocks():
         for frame, usable in zip(counts, good, strict=True):
             search.add(frame, usable)
@@ -46,7 +46,7 @@ def survey(read_blocks: ReadBlocks, flux: Float[np.ndarray, " frame"]) -> Survey
     total, always = search.total, search.hot_frames >= least_frames_of_hot_pixel(len(flux))
     frame, y, x = search.peak
     if always[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].any():
-        search = _Search(flux)
+        search = _PeakSearch(flux)
         for counts, good in read_blocks():
             for image, usable in zip(counts, good, strict=True):
                 search.add(image, usable & ~always)
@@ -55,7 +55,7 @@ def survey(read_blocks: ReadBlocks, flux: Float[np.ndarray, " frame"]) -> Survey
 
 
 @dataclass
-class _Search:
+class _PeakSearch:
     """Running search: the sums of three frames, and the brightest place so far.
 
     Args:
