@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from ..recon.io.volume_stack import Member
 
 
+_ALL_FACES = 6
+_SHOWN = 5
+"""Most names in a warning."""
+
+
 @click.command()
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @output_options
@@ -68,6 +73,7 @@ def command(
     if tables:
         table = concatenate(tables)
         table.save(output)
+        _warn_of_box(table)
         console.print_line(f"{len(table.rows)} rows of {len(table.columns)} columns")
         console.report_file(output)
     if failed:
@@ -102,6 +108,20 @@ def _measure(
             except (ConfigError, DataError, DeviceError) as error:
                 failed.append(type(error)(*(_with_path(fault, path) for fault in error.faults)))
         progress(len(paths), len(paths))
+
+
+def _warn_of_box(table: "Table") -> None:
+    """Warn of specimens that are cut by their box, or fill it."""
+    reached = [row for row in table.rows if float(row.get("box_faces", 0) or 0) > 0]
+    if not reached:
+        return
+    names = [" ".join(str(row[key]) for key in ("file", "name", "label") if row[key] != "") for row in reached]
+    whole = any(float(row["box_faces"]) == _ALL_FACES for row in reached)
+    hint = "; one that reaches all six fills its box, or its mask is inverted" if whole else ""
+    console.warn(
+        f"{len(reached)} of {len(table.rows)} reach faces of their box (column box_faces) and are closed there: "
+        f"{', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}{hint}"
+    )
 
 
 def _with_path(fault: Diagnostic, path: Path) -> Diagnostic:

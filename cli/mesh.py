@@ -96,6 +96,8 @@ def _write_surface(volume: Volume, output: Path, quantity: str | None, level: fl
         f"{len(mesh.faces):,} triangles, lengths in {scale.unit}: area {mesh.area:.4g} {scale.unit}2, "
         f"volume {mesh.volume:.4g} {scale.unit}3"
     )
+    if surface.box_faces:
+        console.warn(f"{output}: the specimen reaches {surface.box_faces} faces of its box, and is closed there")
     if not mesh.is_watertight:
         console.warn("the surface is not closed; take a finer --spacing or another --level")
     console.report_file(output)

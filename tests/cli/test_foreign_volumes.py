@@ -117,6 +117,19 @@ class TestSpacing:
         assert_ball(row)
 
 
+class TestBox:
+    def test_a_body_cut_by_the_box_is_closed_and_told(self, tmp_path: Path, capsys: Any) -> None:
+        (row,) = measured(tmp_path, write(tmp_path / "a.tif", ball()[11:]))
+        assert row["box_faces"] == "1"
+        assert float(row["surface_area [voxel2]"]) == pytest.approx(AREA / 2 + np.pi * RADIUS**2, rel=0.04)
+        assert "1 of 1 reach faces of their box (column box_faces) and are closed there" in capsys.readouterr().err
+
+    def test_a_full_box_has_its_own_surface(self, tmp_path: Path, capsys: Any) -> None:
+        (row,) = measured(tmp_path, write(tmp_path / "a.tif", np.full((20, 20, 20), 255, np.uint8)))
+        assert float(row["surface_area [voxel2]"]) == pytest.approx(2400, rel=0.01)
+        assert "one that reaches all six fills its box, or its mask is inverted" in capsys.readouterr().err
+
+
 class TestLabels:
     @staticmethod
     def stack() -> np.ndarray:

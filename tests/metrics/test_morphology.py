@@ -141,6 +141,20 @@ class TestSurface:
             assert mesh.is_watertight
             assert np.ptp(mesh.vertices[:, 2]) == pytest.approx(15, abs=0.8)
 
+    def test_a_volume_that_fills_its_box_has_the_surface_of_the_box(self) -> None:
+        surface = extract_surface(np.full((6, 8, 10), 255, np.uint8), (2.0, 1.0, 1.0), background=0.0)
+        assert surface.box_faces == 6
+        assert surface.mesh.is_watertight
+        assert surface.mesh.volume == pytest.approx(12 * 8 * 10)
+        assert surface.mesh.area == pytest.approx(2 * (12 * 8 + 12 * 10 + 8 * 10), rel=0.01)
+
+    def test_the_faces_of_the_box_that_a_shape_reaches_are_counted(self) -> None:
+        field = ball(*lattice(40, 0.75))
+        assert extract_surface(field > 0).box_faces == 0
+        half = extract_surface(field[20:] > 0)
+        assert half.box_faces == 1
+        assert half.mesh.volume == pytest.approx(np.count_nonzero(field[20:] > 0))
+
     def test_a_value_on_the_level_makes_no_triangle_without_area(self) -> None:
         z, y, x = lattice(21, 1.0)
         mesh = extract_surface(5.0 - np.max(np.abs([z, y, x]), axis=0), signed=True).mesh

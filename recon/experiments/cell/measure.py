@@ -16,7 +16,7 @@ INCREMENT = 0.185
 RANGE = (0.18, 0.19)
 _QUANTITY = "refractive_index"
 _GEOMETRY = (
-    *("volume", "surface_area", "equivalent_diameter", "sphericity", "solidity"),
+    *("volume", "surface_area", "equivalent_diameter", "sphericity", "solidity", "box_faces"),
     *("extent_z", "extent_y", "extent_x", "extent_major", "extent_middle", "extent_minor"),
 )
 _INDEX = (

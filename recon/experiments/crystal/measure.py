@@ -12,7 +12,7 @@ from ...sampled import Quantity
 from ...volume import Volume
 
 _GEOMETRY = (
-    *("volume", "surface_area", "equivalent_diameter", "sphericity", "solidity"),
+    *("volume", "surface_area", "equivalent_diameter", "sphericity", "solidity", "box_faces"),
     *("extent_z", "extent_y", "extent_x", "extent_major", "extent_middle", "extent_minor", "feret_diameter"),
 )
 _SHARE = 0.5

@@ -31,6 +31,7 @@ _SIZE = (
     Column("convexity", "", "area of the convex hull over the surface area"),
     Column("bodies", "", "number of connected components"),
     Column("genus", "", "handles of the surface, over all components: 0 for a ball, 1 for a torus"),
+    Column("box_faces", "", "faces of the box that the shape reaches and is closed at: 0 for a whole shape"),
 )
 _EXTENT = (
     *(Column(f"extent_{axis}", LENGTH, f"extent along {axis}; depends on the orientation") for axis in "zyx"),

@@ -32,6 +32,7 @@ def _size(surface: Surface) -> dict[str, float]:
         "convexity": hull.area / mesh.area,
         "bodies": bodies,
         "genus": bodies - mesh.euler_number / 2,
+        "box_faces": surface.box_faces,
     }
 
 

@@ -42,6 +42,8 @@ _END_FRACTION = 0.1
 """Fraction of the range at each end within which a value counts as that end."""
 _MOST_CROSSINGS = 400_000
 """Largest number of samples at the surface for which edges are kept sharp: those of a ball of 250 samples across."""
+_ROUNDING = 1e-6
+"""Relative difference of a value from the background that single precision explains."""
 _MOST_ITERATIONS = 20
 """Largest number of steps of the search for the level that encloses a volume."""
 
@@ -57,6 +59,7 @@ class Surface:
         origin: Coordinates of the field's first sample.
         spacing: Distance between samples (z, y, x).
         inside: Samples on the surface's inner side.
+        box_faces: Number of faces of the volume's box that the shape reaches, and is closed at.
     """
 
     vertices: Float[np.ndarray, "v 3"]
@@ -65,6 +68,7 @@ class Surface:
     origin: Float[np.ndarray, " 3"]
     spacing: Corner
     inside: Bool[np.ndarray, "z y x"]
+    box_faces: int = 0
 
     @cached_property
     def mesh(self) -> "trimesh.Trimesh":
@@ -106,6 +110,7 @@ def extract_surface(
     origin: Sequence[float] = (0.0, 0.0, 0.0),
     smooth: float = SMOOTHING_WIDTH,
     sharp: bool = True,
+    background: float | None = None,
 ) -> Surface:
     """Extract the surface of a sampled field.
 
@@ -118,23 +123,28 @@ def extract_surface(
         smooth: [voxel] Width of the Gaussian on a one-bit shape; 0 shows its voxels.
         sharp: Whether to keep sharp edges. Marching cubes, which bevels them, is several times as fast, and is taken
             for very large surfaces anyway.
+        background: Value outside the box: where all values are one that is larger, the surface is that of the box. By
+            default it has no surface.
 
     Raises:
-        DataError: If a value is not finite, or nothing, or everything, lies inside.
+        DataError: If a value is not finite, or nothing, or everything without a background, lies inside.
     """
     values = np.asarray(values)
     if not np.all(np.isfinite(values)):
         raise DataError(f"{int(np.sum(~np.isfinite(values)))} of {values.size} values are not finite")
     low, high = float(values.min()), float(values.max())
+    is_one_value = level is None and not signed and low == high
+    fills_box = is_one_value and background is not None and high > background + _ROUNDING * abs(background)
     if level is None:
-        level = 0.0 if signed else (low + high) / 2
+        level = 0.0 if signed else ((background or 0.0) if fills_box else low) / 2 + high / 2
     field = _positive_inside(values, level, signed=signed)
-    if not (field > 0).any() or (field > 0).all():
+    if not (field > 0).any() or ((field > 0).all() and not fills_box):
         raise DataError(f"there is no surface at the level {level:.4g}: the values go from {low:.4g} to {high:.4g}")
     steps = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
+    reached = _count_box_faces(field > 0)
     field, first = _crop(field)
     inside = field > 0
-    is_one_bit = not signed and _is_one_bit(field, low - level, high - level)
+    is_one_bit = fills_box or (not signed and _is_one_bit(field, low - level, high - level))
     if is_one_bit:
         field = _smooth_distance(inside, steps, smooth)
     corner = np.asarray(origin, float) + first * np.asarray(steps)
@@ -143,7 +153,13 @@ def extract_surface(
     else:
         vertices, faces = contour_voxels(inside) if is_one_bit else contour_field(field)
         vertices = vertices * np.asarray(steps)
-    return Surface(vertices + corner, faces, field, corner, steps, field > 0)
+    return Surface(vertices + corner, faces, field, corner, steps, field > 0, reached)
+
+
+def _count_box_faces(inside: Bool[np.ndarray, "z y x"]) -> int:
+    """Count the faces of an array that have a sample inside; an axis of one sample has none."""
+    axes = [axis for axis in range(3) if inside.shape[axis] > 1]
+    return sum(bool(np.take(inside, end, axis=axis).any()) for axis in axes for end in (0, -1))
 
 
 def _positive_inside(values: np.ndarray, level: float, *, signed: bool) -> Field:

@@ -54,6 +54,7 @@ def extract_volume_surface(
         level=level,
         signed=name == SIGNED_DISTANCE,
         origin=volume_origin(volume, scale),
+        background=volume.background(name),
     )
 
 
