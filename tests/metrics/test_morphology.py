@@ -105,6 +105,20 @@ class TestSurface:
         assert mesh.area == pytest.approx(6 * edge**2, rel=0.02)
         assert mesh.volume == pytest.approx(edge**3, rel=0.01)
 
+    @pytest.mark.parametrize("steps", [(5.0, 1.0, 1.0), (1.0, 3.0, 1.0)])
+    def test_flat_voxels_leave_no_steps_and_no_round_edges(self, steps: tuple[float, float, float]) -> None:
+        radius = 12.0
+        axes = [(np.arange(n) - n / 2 + 0.3) * d for n, d in zip((int(36 / d) for d in steps), steps, strict=True)]
+        z, y, x = np.meshgrid(*axes, indexing="ij")
+        round_one = extract_surface(z**2 + y**2 + x**2 <= radius**2, steps).mesh
+        assert round_one.area == pytest.approx(4 * np.pi * radius**2, rel=0.015)
+        assert round_one.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.015)
+        inside = np.zeros(z.shape, bool)
+        inside[2:-2, 3:-3, 3:-3] = True
+        edges = [np.count_nonzero(inside.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))] * np.array(steps)
+        area = 2 * (edges[0] * edges[1] + edges[1] * edges[2] + edges[0] * edges[2])
+        assert extract_surface(inside, steps).mesh.area == pytest.approx(area, rel=0.01)
+
     @pytest.mark.parametrize("thickness", [2, 4])
     def test_a_thin_plate_of_voxels(self, thickness: int) -> None:
         inside = np.zeros((12, 30, 30), bool)

@@ -27,7 +27,7 @@ Inside = Bool[np.ndarray, "z y x"]
 Points = Float[np.ndarray, "n 3"]
 Triangles = tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]
 
-_WIDTH = 1.2
+WIDTH = 1.2
 """Standard deviation of the weights of neighbouring crossings."""
 _REACH = 2.2
 """Distance of the furthest neighbour, in standard deviations."""
@@ -69,26 +69,28 @@ class Crossings:
     ids: tuple[Int[np.ndarray, "z y x"], ...]
 
 
-def contour_voxels(inside: Inside) -> Triangles:
+def contour_voxels(inside: Inside, enclosed: float | None = None, width: float = WIDTH) -> Triangles:
     """Extract the surface of one-bit samples, which encloses as much as their voxels.
 
     Args:
         inside: Samples inside; none on the faces of the array.
+        enclosed: Number of voxels to enclose, if it is another one.
+        width: Standard deviation of the weights of neighbouring crossings.
 
     Returns:
         Vertices, and faces that are anticlockwise as seen from outside in right-handed (x, y, z).
     """
     crossings = find_crossings(inside)
-    weights, normals = _filtered(crossings.points, crossings.normals)
+    weights, normals = _filtered(crossings.points, crossings.normals, width)
     moved = _projected(crossings.points, normals, weights)
     patches = find_patches(inside, crossings)
     quads = _quads(crossings, patches)
-    points = moved
+    points, target = moved, float(np.count_nonzero(inside)) if enclosed is None else enclosed
     for _ in range(_VOLUME_ROUNDS):
         vertices = place_vertices(points, normals, patches)
         faces = _triangles(vertices, quads)
         volume, area = _volume_and_area(vertices, faces)
-        points = points + normals * ((np.count_nonzero(inside) - volume) / area)
+        points = points + normals * ((target - volume) / area)
     vertices = place_vertices(points, normals, patches)
     return vertices, _triangles(vertices, quads)
 
@@ -156,16 +158,16 @@ def _unit(vectors: Points) -> Points:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1), np.finfo(float).tiny)[:, None])
 
 
-def _filtered(points: Points, normals: Points) -> tuple[sparse.csr_matrix, Points]:
+def _filtered(points: Points, normals: Points, width: float = WIDTH) -> tuple[sparse.csr_matrix, Points]:
     """Filter normals over neighbours; return the last weights too."""
     from scipy.spatial import cKDTree
 
-    pairs = cKDTree(points).query_pairs(_WIDTH * _REACH, output_type="ndarray")
+    pairs = cKDTree(points).query_pairs(width * _REACH, output_type="ndarray")
     own = np.arange(len(points))
     i, j = (np.concatenate([pairs[:, a], pairs[:, b], own]) for a, b in ((0, 1), (1, 0)))
     near = np.einsum("ij,ij->i", normals[i], normals[j]) > _OPPOSITE
     i, j = i[near], j[near]
-    closeness = np.exp(-((points[i] - points[j]) ** 2).sum(axis=1) / (2 * _WIDTH**2))
+    closeness = np.exp(-((points[i] - points[j]) ** 2).sum(axis=1) / (2 * width**2))
     shape = (len(points), len(points))
     weights, filtered = sparse.csr_matrix((closeness, (i, j)), shape), normals
     for _ in range(_ROUNDS + 1):
@@ -191,7 +193,7 @@ def _reweighted(points: Points, normals: Points, weights: sparse.csr_matrix) -> 
     """Compute the weights of the same neighbours for other normals."""
     pattern = weights.tocoo()
     i, j = pattern.row, pattern.col
-    closeness = np.exp(-((points[i] - points[j]) ** 2).sum(axis=1) / (2 * _WIDTH**2))
+    closeness = np.exp(-((points[i] - points[j]) ** 2).sum(axis=1) / (2 * WIDTH**2))
     likeness = np.maximum(np.einsum("ij,ij->i", normals[i], normals[j]) - _LEAST_COSINE, 0) ** 2
     return sparse.csr_matrix((closeness * likeness, (i, j)), weights.shape)
 

@@ -24,7 +24,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from ...errors import DataError
-from .dual_contouring import contour_field, contour_voxels, crossing_count
+from .dual_contouring import contour_field, crossing_count
+from .flat_voxels import contour_mask, parts_of_voxels
 
 if TYPE_CHECKING:
     import trimesh
@@ -148,10 +149,13 @@ def extract_surface(
     if is_one_bit:
         field = _smooth_distance(inside, steps, smooth)
     corner = np.asarray(origin, float) + first * np.asarray(steps)
-    if not sharp or not smooth or crossing_count(inside) > _MOST_CROSSINGS:
+    parts = parts_of_voxels(steps)
+    many = crossing_count(inside) * parts.prod() > _MOST_CROSSINGS
+    # Of a field on flat voxels nothing is gained: only a mask can be interpolated between its slices.
+    if not sharp or not smooth or many or (parts.max() > 1 and not is_one_bit):
         vertices, faces = _march(field, steps)
     else:
-        vertices, faces = contour_voxels(inside) if is_one_bit else contour_field(field)
+        vertices, faces = contour_mask(inside, steps) if is_one_bit else contour_field(field)
         vertices = vertices * np.asarray(steps)
     return Surface(vertices + corner, faces, field, corner, steps, field > 0, reached)
 
