@@ -49,7 +49,7 @@ def contour_mask(inside: Inside, spacing: Spacing) -> Triangles:
     return (vertices + 0.5) / parts - 0.5, faces
 
 
-def _interpolate_slices(inside: Inside, axis: int, count: int, spacing: list[float]) -> Inside:
+def _interpolate_slices(inside: Inside, axis: int, count: int, spacing: list[float]) -> Bool[np.ndarray, "a b c"]:
     """Divide each slice across an axis into a number of slices, of which those between two are interpolated."""
     from ..shapes import signed_distance
 
