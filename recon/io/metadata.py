@@ -16,6 +16,8 @@ from ..volume import Volume
 
 _log = logging.getLogger(__name__)
 KEY = "unflat"
+_LARGEST_WHOLE = 1 << 24
+"""Largest whole number up to which single precision has all."""
 VOXEL: Final = "voxel"
 """Unit of lengths that count voxels of unknown size."""
 UNNAMED = Quantity("value", "1", "")
@@ -130,6 +132,28 @@ def positive_spacing(volume: Volume) -> Point3:
     known = [d for d in volume.spacing if d > 0]
     z, y, x = (d or min(known, default=1e-6) for d in volume.spacing)
     return z, y, x
+
+
+def single_precision(arrays: Sequence[np.ndarray], exact: Sequence[type] = ()) -> np.dtype[Any]:
+    """Return the type in which a format of single precision holds arrays without a change of whole numbers.
+
+    Args:
+        arrays: The arrays.
+        exact: Types of whole numbers that the format holds besides.
+
+    Raises:
+        ConfigError: If whole numbers, such as labels, would be rounded.
+    """
+    if all(array.dtype.kind in "iub" for array in arrays):
+        low, high = min(int(a.min()) for a in arrays), max(int(a.max()) for a in arrays)
+        fitting = [t for t in exact if np.iinfo(t).min <= low and high <= np.iinfo(t).max]
+        if fitting:
+            return np.dtype(fitting[0])
+    largest = max((int(np.abs(a).max()) for a in arrays if a.dtype.kind in "iu"), default=0)
+    if largest > _LARGEST_WHOLE:
+        message = f"this format would round whole numbers up to {largest}"
+        raise ConfigError(Diagnostic("", message, "write .h5 or .npz"))
+    return np.dtype(np.float32)
 
 
 def complete_spacing(path: Path, sizes: Sequence[float], options: VolumeOptions, hint: str = "") -> Point3 | None:

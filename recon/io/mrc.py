@@ -16,7 +16,16 @@ from ..errors import DataError, Diagnostic
 from ..sampled import Point3, Quantity
 from ..volume import Volume
 from .guard import COPY_AGAIN
-from .metadata import UNNAMED, VOXEL, VolumeOptions, complete_spacing, even_axes, placeholder, positive_spacing
+from .metadata import (
+    UNNAMED,
+    VOXEL,
+    VolumeOptions,
+    complete_spacing,
+    even_axes,
+    placeholder,
+    positive_spacing,
+    single_precision,
+)
 
 _ANGSTROM = si_factor("angstrom")
 _LABEL = "unflat quantity: "
@@ -36,7 +45,7 @@ def write(volume: Volume, path: Path) -> None:
     # full, and Python then prints an error about flushing it, after our own message.
     file = MrcInterpreter()
     file._create_default_attributes()
-    file.set_data(np.ascontiguousarray(volume.main, np.float32))
+    file.set_data(np.ascontiguousarray(volume.main, single_precision([volume.main])))
     file.set_volume()
     file.voxel_size = (x, y, z)
     labels = [f"{_LABEL}{volume.kind} {quantity.name} [{quantity.unit}]"]

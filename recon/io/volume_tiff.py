@@ -5,6 +5,7 @@ A volume is float32 with the axes ``CZYX``, one channel for each quantity, and p
 which other programs ignore, holds the rest of its metadata: units and the place of the first sample.
 
 Stacks of other programs are read with the axes that OME, ImageJ or tifffile name. Channels are quantities.
+Whole numbers, such as labels, stay so.
 """
 
 import logging
@@ -26,6 +27,7 @@ from .metadata import (
     metadata_json,
     placeholder,
     positive_spacing,
+    single_precision,
 )
 from .stack_axes import split_stack
 from .tiff import SIGNIFICANT_DIGITS, TiffMetadata, open_tiff, open_tiff_and_log, read_metadata, require_whole
@@ -38,7 +40,9 @@ def write(volume: Volume, path: Path) -> None:
     """Write a volume as OME-TIFF."""
     import tifffile
 
-    channels = [np.asarray(volume.values[q.name], np.float32) for q in volume.quantities]
+    arrays = [volume.values[q.name] for q in volume.quantities]
+    dtype = single_precision(arrays, (np.uint8, np.uint16, np.int16, np.uint32, np.int32))
+    channels = [np.asarray(array, dtype) for array in arrays]
     metadata: dict[str, object] = {
         "axes": "CZYX",
         "Channel": {"Name": [q.name for q in volume.quantities]},

@@ -171,6 +171,16 @@ class TestLabels:
         assert len(measured(tmp_path, path, "--no-labels")) == 1
 
 
+@pytest.mark.parametrize(("name", "status"), [("a.ome.tif", 0), ("a.h5", 0), ("a.mrc", 2)])
+def test_numbers_of_labels_are_written_as_they_are_or_not_at_all(name: str, status: int, tmp_path: Path) -> None:
+    labels = np.zeros((12, 12, 24), np.uint32)
+    labels[3:9, 3:9, 3:9], labels[3:9, 3:9, 15:21] = 3, 2**24 + 1
+    path = write(tmp_path / "labels.tif", labels)
+    assert run(["volume", str(path), "-o", str(tmp_path / name)]) == status
+    if status == 0:
+        assert [row["label"] for row in measured(tmp_path, tmp_path / name)] == ["3", str(2**24 + 1)]
+
+
 class TestChannels:
     @pytest.mark.parametrize("choice", ["Membrane", "1"])
     def test_a_channel_is_chosen_by_name_or_number(self, choice: str, tmp_path: Path) -> None:
