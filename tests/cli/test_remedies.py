@@ -120,7 +120,7 @@ SETTINGS = {
     "thick slices": Case(
         "cell", "too thick", settings=(*LIGHT, "physics.model=ssnp", "volume.spacing=[0.21 um, 0.2 um, 0.2 um]")
     ),
-    "inverted mask": Case("shape", "is it inverted", foreign(edit(MASK, lambda mask: 1 - mask))),
+    "inverted mask": Case("shape", "it seems inverted", foreign(edit(MASK, lambda mask: 1 - mask))),
 }
 
 

@@ -422,7 +422,7 @@ class TestPoints:
             ("a.csv", "z px,y px,x px\n1,2,3\n", "the unit 'px' is unknown"),
             ("a.csv", "z_px,y_px,x_px\n1,2,3\n", "the unit 'px' is unknown"),
             ("a.npy", "nonsense", "cannot be read"),
-            ("a.npz", "nonsense", "cannot be read"),
+            ("a.npz", "nonsense", r"a\.npz: the file is damaged"),
             ("a.h5", "nonsense", r"a\.h5"),
         ],
     )

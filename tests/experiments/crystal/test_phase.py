@@ -153,7 +153,7 @@ def test_the_volume_is_exported_to_paraview(work: Path) -> None:
     assert "is a sampled volume" in refused.stderr
     refused = unflat("volume", work / "RUN", "-o", work / "other.vti", "--quantity", "index")
     assert refused.returncode == 2
-    assert "no quantity 'index': there are amplitude" in refused.stderr
+    assert "no quantity 'index': there are 0 (amplitude), 1 (phase)" in refused.stderr
 
 
 def test_a_run_is_not_overwritten(work: Path) -> None:

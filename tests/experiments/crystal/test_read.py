@@ -225,11 +225,12 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     ),
     "energy in eV": (
         put("instrument/wavelength", 9000.0),
-        r"9000 m is no wavelength of X-rays; it looks like an energy in eV; if so, set acquisition\.wavelength: 0\.137",
+        r"9000 m is no wavelength of X-rays; it looks like an energy in eV; if so, set "
+        r"acquisition\.wavelength: \'/instrument/wavelength in eV\'",
     ),
-    "energy in keV": (put("instrument/wavelength", 9.0), r"looks like an energy in keV.*wavelength: 0\.1377602 nm"),
-    "wavelength in ångström": (put("instrument/wavelength", 1.378), r"looks like ångströms.*0\.1378 nm"),
-    "wavelength in nanometres": (put("instrument/wavelength", 0.1378), r"looks like nanometres.*0\.1378 nm"),
+    "energy in keV": (put("instrument/wavelength", 9.0), r"looks like an energy in keV.*in keV\'"),
+    "wavelength in ångström": (put("instrument/wavelength", 1.378), r"looks like ångströms.*in angstrom\'"),
+    "wavelength in nanometres": (put("instrument/wavelength", 0.1378), r"looks like nanometres.*in nm\'"),
     "pixel in micrometres": (put("instrument/pixel_size", [55.0, 55.0]), r"55 m is no pixel of an X-ray detector"),
     "mask over the peak": (
         hide_peak,
@@ -263,7 +264,7 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         put("instrument/bragg_vector", BRAGG * 4),
         r"\|G\| = 1\.07\d*e\+11 1/m is beyond 4π/λ = 9\.1\d*e\+10 1/m",
     ),
-    "a basis of another unit": (put("instrument/reciprocal_basis", BASIS * 1e-10), r"1/Å is 1e10 1/m"),
+    "a basis of another unit": (put("instrument/reciprocal_basis", BASIS * 1e-10), r"reciprocal_basis in 1/A\'"),
     "a Bragg vector of another unit": (put("instrument/bragg_vector", BRAGG * 1e-10), r"\|G\| = 2\.\d+ 1/m"),
     "a dead monitor": (put("measurement/monitor", np.zeros(SHAPE[0])), r"24 numbers are not positive"),
 }
@@ -379,7 +380,9 @@ class TestCxi:
             read(settings(), cxi(tmp_path / "scan.cxi", 9000.0, "J"))
 
     def test_an_energy_in_electronvolts_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match=r"energy 9000 is no number of joules.*looks like eV.*0\.1377602 nm"):
+        with pytest.raises(
+            DataError, match=r"energy 9000 is no number of joules.*looks like eV.*acquisition\.wavelength: 9000 eV"
+        ):
             read(settings(), cxi(tmp_path / "scan.cxi", 9000.0))
 
 
