@@ -10,7 +10,6 @@ import atexit
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -18,22 +17,32 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..errors import DataError, Diagnostic, UnflatError
+from ..errors import DataError, UnflatError
+from .child_pipe import (
+    ARRAY,
+    PROGRESS,
+    RESULT,
+    ChildError,
+    ChildMemoryError,
+    CrashError,
+    MessageReader,
+    PipeReader,
+    ThreadReader,
+    bytes_of,
+    read_request,
+    receive,
+    send,
+)
 
-IDLE_LIMIT = 8.0
-"""[s] Time after which a child that reports nothing is ended."""
 MEMORY_LIMIT = 1 << 30
 """[bytes] Memory that a child may use beside what it has when it starts."""
 _BEAT = 0.2
 """[s] Least time between two signs of progress."""
-_HEAD = struct.Struct("<cQ")
-_PROGRESS, _RESULT, _ARRAY = b"p", b"r", b"a"
 
 Report: TypeAlias = Callable[[], None]
 """Function that a task calls often: a child that does not is taken for one that hangs."""
@@ -41,18 +50,6 @@ Answer: TypeAlias = tuple[Any, Sequence[np.ndarray]]
 """Result of a task: a value that JSON can hold, and arrays of numbers or text."""
 Task: TypeAlias = Callable[..., Answer]
 """Function of a module; its first argument is a `Report`, the others are such as JSON can hold."""
-
-
-class ChildError(RuntimeError):
-    """A task that failed: it raised an error, or its process crashed, hung, or needed too much memory."""
-
-
-class ChildMemoryError(ChildError, MemoryError):
-    """A task that needed more memory than it was granted."""
-
-
-class CrashError(ChildError):
-    """A task whose process crashed or hung."""
 
 
 def run_in_child(task: Task, *arguments: Any, memory: int = MEMORY_LIMIT) -> tuple[Any, list[np.ndarray]]:
@@ -98,7 +95,7 @@ def _run_forked(task: Task, arguments: Sequence[Any], memory: int) -> tuple[Any,
     os.close(target)
     state = -1
     try:
-        return _receive(_PipeReader(source))
+        return receive(PipeReader(source))
     except EOFError:
         state = os.waitpid(process, 0)[1]
         raise CrashError(_ending(os.waitstatus_to_exitcode(state))) from None
@@ -153,7 +150,7 @@ def _answer(target: int, task: Task, arguments: Sequence[Any], memory: int) -> N
         nonlocal last
         if time.monotonic() - last > _BEAT:
             last = time.monotonic()
-            _send(target, _PROGRESS, b"")
+            send(target, PROGRESS, b"")
 
     arrays: Sequence[np.ndarray] = ()
     try:
@@ -170,127 +167,10 @@ def _answer(target: int, task: Task, arguments: Sequence[Any], memory: int) -> N
     except Exception as error:
         text = str(error)
         message = json.dumps({"error": f"{type(error).__name__}: {text}" if text else type(error).__name__})
-    _send(target, _RESULT, message.encode())
+    send(target, RESULT, message.encode())
     if message.startswith('{"value"'):
         for array in arrays:
-            _send(target, _ARRAY, _bytes(np.ascontiguousarray(array)))
-
-
-def _send(target: int, tag: bytes, content: bytes | memoryview) -> None:
-    for part in (memoryview(_HEAD.pack(tag, len(content))), memoryview(content)):
-        done = 0
-        while done < len(part):
-            done += os.write(target, part[done : done + (1 << 20)])
-
-
-def _bytes(array: np.ndarray) -> memoryview:
-    """Return the memory of a contiguous array."""
-    return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(bytearray())
-
-
-@runtime_checkable
-class _Reader(Protocol):
-    """Source of the bytes of an answer."""
-
-    def fill(self, buffer: memoryview) -> None:
-        """Fill a buffer; raise `EOFError` at the end of the answer, `CrashError` if nothing comes for long."""
-
-
-@dataclass(frozen=True)
-class _PipeReader:
-    """Pipe that is waited for."""
-
-    source: int
-
-    def fill(self, buffer: memoryview) -> None:
-        """Fill a buffer."""
-        import select
-
-        done = 0
-        while done < len(buffer):
-            if not select.select([self.source], [], [], IDLE_LIMIT)[0]:
-                raise CrashError(f"its reader did not go on for {IDLE_LIMIT:g} s")
-            part = os.read(self.source, min(len(buffer) - done, 1 << 20))
-            if not part:
-                raise EOFError
-            buffer[done : done + len(part)] = part
-            done += len(part)
-
-
-class _ThreadReader:
-    """Pipe that a thread reads: on Windows nothing waits for a pipe with a limit of time."""
-
-    def __init__(self, source: int) -> None:
-        from queue import Queue
-
-        self._source = source
-        self._queue: Queue[bytes] = Queue(64)
-        self._rest = memoryview(b"")
-        threading.Thread(target=self._pump, daemon=True).start()
-
-    def _pump(self) -> None:
-        part = b"."
-        while part:
-            try:
-                part = os.read(self._source, 1 << 20)
-            except OSError:
-                part = b""
-            self._queue.put(part)
-
-    def fill(self, buffer: memoryview) -> None:
-        """Fill a buffer."""
-        from queue import Empty
-
-        done = 0
-        while done < len(buffer):
-            if not self._rest:
-                try:
-                    self._rest = memoryview(self._queue.get(timeout=IDLE_LIMIT))
-                except Empty:
-                    raise CrashError(f"its reader did not go on for {IDLE_LIMIT:g} s") from None
-                if not self._rest:
-                    raise EOFError
-            part = self._rest[: len(buffer) - done]
-            buffer[done : done + len(part)] = part
-            self._rest = self._rest[len(part) :]
-            done += len(part)
-
-
-def _receive(reader: _Reader) -> tuple[Any, list[np.ndarray]]:
-    """Receive the answer to one task.
-
-    Raises:
-        ChildError: If the task failed.
-        DataError: If the task raised one.
-        EOFError: If the child ended without an answer.
-    """
-    tag, content = _PROGRESS, b""
-    while tag == _PROGRESS:
-        tag, content = _frame(reader)
-    answer = json.loads(content)
-    if "faults" in answer:
-        raise DataError(*(Diagnostic(*fault) for fault in answer["faults"]))
-    if "memory" in answer:
-        raise ChildMemoryError(answer["memory"])
-    if "error" in answer:
-        raise ChildError(answer["error"])
-    arrays = []
-    for dtype, shape in answer["arrays"]:
-        array = np.empty(shape, np.dtype(dtype))
-        head = bytearray(_HEAD.size)
-        reader.fill(memoryview(head))
-        reader.fill(_bytes(array))
-        arrays.append(array)
-    return answer["value"], arrays
-
-
-def _frame(reader: _Reader) -> tuple[bytes, bytes]:
-    head = bytearray(_HEAD.size)
-    reader.fill(memoryview(head))
-    tag, length = _HEAD.unpack(head)
-    content = bytearray(length)
-    reader.fill(memoryview(content))
-    return tag, bytes(content)
+            send(target, ARRAY, bytes_of(np.ascontiguousarray(array)))
 
 
 def _ending(code: int) -> str:
@@ -308,7 +188,7 @@ class _Helper:
         self.owner = os.getpid()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._reader: _Reader | None = None
+        self._reader: MessageReader | None = None
         self._target = -1
 
     def run(self, task: Task, arguments: Sequence[Any], memory: int) -> tuple[Any, list[np.ndarray]]:
@@ -317,8 +197,8 @@ class _Helper:
         with self._lock:
             try:
                 target, reader = self._started()
-                _send(target, _RESULT, request)
-                return _receive(reader)
+                send(target, RESULT, request)
+                return receive(reader)
             except (EOFError, BrokenPipeError):
                 raise CrashError(_ending(self._end())) from None
             except (DataError, ChildError) as error:
@@ -329,7 +209,7 @@ class _Helper:
                 self._end(kill=True)
                 raise
 
-    def _started(self) -> tuple[int, _Reader]:
+    def _started(self) -> tuple[int, MessageReader]:
         """Return the input and the output of the process, started if need be."""
         if self._process is None or self._reader is None or self._process.poll() is not None:
             self._end(kill=True)
@@ -350,7 +230,7 @@ class _Helper:
             self._target, source = (
                 pipe.fileno() if pipe is not None else -1 for pipe in (process.stdin, process.stdout)
             )
-            self._reader = _ThreadReader(source) if os.name == "nt" else _PipeReader(source)
+            self._reader = ThreadReader(source) if os.name == "nt" else PipeReader(source)
         return self._target, self._reader
 
     def _end(self, *, kill: bool = False) -> int:
@@ -390,19 +270,8 @@ def serve() -> None:
     _silence()
     while True:
         try:
-            head = _read(source, _HEAD.size)
-            module, name, arguments, memory = json.loads(_read(source, _HEAD.unpack(head)[1]))
+            module, name, arguments, memory = read_request(source)
         except EOFError:
             return
         task: Task = getattr(import_module(module), name)
         _answer(target, task, arguments, memory)
-
-
-def _read(source: int, count: int) -> bytes:
-    content = b""
-    while len(content) < count:
-        part = os.read(source, count - len(content))
-        if not part:
-            raise EOFError
-        content += part
-    return content

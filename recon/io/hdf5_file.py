@@ -17,7 +17,8 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic
 from ..memory import require_memory
-from .child import CrashError, run_in_child
+from .child import run_in_child
+from .child_pipe import CrashError
 from .confinement import Confinement, UnreadReferenceError
 from .guard import COPY_AGAIN, guard
 from .hdf5_faults import explain

@@ -13,8 +13,9 @@ import tifffile
 
 from unflat.cli.main import run
 from unflat.recon.errors import DataError, DeviceError
-from unflat.recon.io import child
-from unflat.recon.io.child import Answer, CrashError, Report, run_in_child
+from unflat.recon.io import child, child_pipe
+from unflat.recon.io.child import Answer, Report, run_in_child
+from unflat.recon.io.child_pipe import CrashError
 from unflat.recon.io.guard import guard
 from unflat.recon.io.hdf5_common import open_checked
 from unflat.recon.io.hdf5_file import open_careful
@@ -68,7 +69,7 @@ def test_a_lack_of_memory_and_an_interruption_are_no_damage() -> None:
 @pytest.mark.parametrize("forked", [True, False], ids=["forked", "helper"])
 def test_a_child_gives_arrays_back_and_may_crash_or_hang(forked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "_can_fork", lambda: forked)
-    monkeypatch.setattr(child, "IDLE_LIMIT", 1.0 if forked else 10.0)
+    monkeypatch.setattr(child_pipe, "IDLE_LIMIT", 1.0 if forked else 10.0)
     if forked:
         value, arrays = run_in_child(double, 21)
         assert value == 42
