@@ -5,9 +5,8 @@ metres; many writers put electronvolts or kiloelectronvolts, and give the pixel'
 an error that names the line of config to add; neither is guessed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from ..config.advice import exact
 from ..config.photon_energy import PLANCK_TIMES_LIGHT
 from ..config.units import conversion_factor, si_factor
 from ..errors import DataError, Diagnostic
-from .hdf5 import Hdf5ArrayTree
+from .hdf5 import ConventionTree
 from .lazy_arrays import IMAGES, PIXEL_SIZE, LazyArray
 
 _LARGEST_PHOTON_ENERGY = 1e-12
@@ -33,26 +32,11 @@ def is_cxi(file: Any) -> bool:
     return "cxi_version" in file or "cxi_version" in file.attrs or "entry_1/instrument_1" in file
 
 
-@dataclass(frozen=True)
-class CxiArrayTree:
+@dataclass
+class CxiArrayTree(ConventionTree):
     """Open CXI file: an `ArrayTree`."""
 
-    path: Path
-    file: Any
     form: str = "CXI"
-
-    @property
-    def plain(self) -> Hdf5ArrayTree:
-        """The file without the roles of CXI's names."""
-        return Hdf5ArrayTree(self.path, self.file)
-
-    def names(self) -> list[str]:
-        """List the paths of all datasets."""
-        return self.plain.names()
-
-    def attributes(self, name: str) -> Mapping[str, Any] | None:
-        """Return the attributes of a group or dataset; None if there is no such object."""
-        return self.plain.attributes(name)
 
     def array(self, name: str) -> LazyArray | None:
         """Return a dataset by its own path, or by the path that our files have for its role."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,34 @@ class Hdf5ArrayTree:
             raise DataError(*(replace(fault, where=f"{self.path}:{name}") for fault in error.faults)) from error
         except (KeyError, ValueError):
             return None
+
+
+@dataclass
+class ConventionTree:
+    """Open HDF5 file some of whose arrays are found by the conventions of a format.
+
+    Args:
+        path: Path of the file.
+        file: The open file.
+        form: Format, for people.
+    """
+
+    path: Path
+    file: Any
+    form: str = "HDF5"
+
+    @cached_property
+    def plain(self) -> Hdf5ArrayTree:
+        """The file without the conventions."""
+        return Hdf5ArrayTree(self.path, self.file)
+
+    def names(self) -> list[str]:
+        """List the paths of all datasets."""
+        return self.plain.names()
+
+    def attributes(self, name: str) -> Mapping[str, Any] | None:
+        """Return the attributes of a group or dataset; None if there is no such object."""
+        return self.plain.attributes(name)
 
 
 def file_of(tree: ArrayTree) -> Any:

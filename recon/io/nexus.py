@@ -17,11 +17,10 @@ A file of several entries, the scans of BLISS, is asked for one by its images: `
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -30,7 +29,7 @@ import numpy as np
 from ..config.photon_energy import is_energy
 from ..config.units import conversion_factor
 from ..errors import DataError, Diagnostic
-from .hdf5 import Hdf5ArrayTree, plain_attributes
+from .hdf5 import ConventionTree, plain_attributes
 from .lazy_arrays import IMAGES, PIXEL_SIZE, LazyArray
 from .patterns import join_parts, numbered_parts
 
@@ -46,34 +45,11 @@ _ENERGIES = ("mononrj", "energy", "nrj")
 
 
 @dataclass
-class NexusArrayTree:
-    """Open HDF5 file whose arrays are found by the conventions of NeXus as well: an `ArrayTree`.
-
-    Args:
-        path: Path of the file.
-        file: The open file.
-        form: Format, for people.
-    """
-
-    path: Path
-    file: Any
-    form: str = "HDF5"
+class NexusArrayTree(ConventionTree):
+    """Open HDF5 file whose arrays are found by the conventions of NeXus as well: an `ArrayTree`."""
 
     def __post_init__(self) -> None:
         self._entry = ""
-
-    @cached_property
-    def plain(self) -> Hdf5ArrayTree:
-        """The file without the conventions."""
-        return Hdf5ArrayTree(self.path, self.file)
-
-    def names(self) -> list[str]:
-        """List the paths of all datasets."""
-        return self.plain.names()
-
-    def attributes(self, name: str) -> Mapping[str, Any] | None:
-        """Return the attributes of a group or dataset; None if there is no such object."""
-        return self.plain.attributes(name)
 
     def array(self, name: str) -> LazyArray | None:
         """Return a dataset by its own path, the images of a group, or an array by the path that our files have for it.
