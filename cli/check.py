@@ -9,8 +9,9 @@ import numpy as np
 from ..recon.acquisition import Acquisition
 from ..recon.errors import Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
-from ..recon.experiments.base import RECONSTRUCTIONS, Experiment
+from ..recon.experiments.base import Experiment
 from ..recon.experiments.configs import load_config
+from ..recon.experiments.methods import RECONSTRUCTIONS
 from ..recon.memory import available_memory, format_bytes
 from ..recon.runs.estimate import Estimate
 from . import console

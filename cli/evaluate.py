@@ -14,7 +14,7 @@ from .sampling import volume_spacing_option
 from .specimen_options import specimen_options
 
 if TYPE_CHECKING:
-    from ..recon.experiments.base import Evaluation
+    from ..recon.experiments.evaluation import Evaluation
     from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.io.table import Table
 

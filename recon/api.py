@@ -18,9 +18,10 @@ from .config import with_overrides
 from .config.base import KindSettings
 from .errors import ConfigError, Diagnostic
 from .experiments import get_experiment
-from .experiments.base import Evaluation, Experiment
+from .experiments.base import Experiment
 from .experiments.comparison import evaluate_files
 from .experiments.configs import load_config, parse_config
+from .experiments.evaluation import Evaluation
 from .experiments.run import RunOptions, ShowProgress, no_progress, run_method
 from .io.model_file import read_model
 from .io.result import read_result

@@ -9,11 +9,8 @@ and know no kind by name. The methods of a subclass import their modules when th
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from ..acquisition import Acquisition
 from ..config.base import KindSettings
@@ -23,6 +20,8 @@ from ..runs.context import Progress, RunContext, RunOutcome, silent
 from ..runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from ..sampled import Quantity
 from ..volume import Volume
+from .evaluation import Comparison, Evaluation, evaluate_each
+from .methods import METHODS, RECONSTRUCTIONS, Method
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,93 +36,6 @@ if TYPE_CHECKING:
     from ..visualization.report_figures import DeferredFigure
     from ..visualization.run_data import RunData
     from ..visualization.summary import Finding
-
-
-@dataclass(frozen=True)
-class Method:
-    """Method of reconstruction or training; each is a command of the same name.
-
-    Args:
-        name: Name of the method and its command.
-        hook: Member of `Experiment` that a kind overrides to offer the method.
-        missing: Message for a kind that does not offer it, with ``{kind}`` for the kind's name.
-        outputs: Names and patterns of the files that it leaves for people.
-        convolutional: Whether convolutions are most of the work.
-    """
-
-    name: str
-    hook: str
-    missing: str
-    outputs: tuple[str, ...]
-    convolutional: bool = False
-
-
-METHODS = {
-    method.name: method
-    for method in (
-        Method("fit", "likelihood", "no neural field is fitted to a {kind} yet", ("model.h5", "volume.h5")),
-        Method("phase", "phase", "a {kind}'s measurement is not phased by projections", ("volume.h5",)),
-        Method(
-            "predict",
-            "predict",
-            "there is no network that predicts a {kind}",
-            ("model.h5", "models", "volume.h5", "cells.csv", "scores.csv", "classes.csv", "network.h5"),
-            convolutional=True,
-        ),
-        Method(
-            "train",
-            "train",
-            "there is no network for a {kind} to train",
-            ("network.h5", "network-*.h5", "teacher.h5", "teacher-*.h5", "metrics.jsonl"),
-            convolutional=True,
-        ),
-    )
-}
-RECONSTRUCTIONS = ("fit", "phase", "predict")
-"""Methods that reconstruct a measurement."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracy of a result against the truth.
-
-    Args:
-        numbers: Metrics by name; means over all specimens where there are several.
-        specimens: A row for each specimen, where there are several.
-        classes: A row for each class, and one for all.
-    """
-
-    numbers: Mapping[str, float]
-    specimens: "Table | None" = None
-    classes: "Table | None" = None
-
-
-@contextmanager
-def named_faults(name: str) -> Iterator[None]:
-    """Put the name of a specimen before the faults that a block raises."""
-    try:
-        yield
-    except DataError as error:
-        places = [f"{name}: {fault.where}" if fault.where else name for fault in error.faults]
-        faults = zip(places, error.faults, strict=True)
-        raise DataError(*(Diagnostic(place, fault.message, fault.remedy) for place, fault in faults)) from error
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A result and the truth of the same specimen.
-
-    Args:
-        name: Name of the specimen.
-        label: Class of the specimen; empty if unknown.
-        result: Model or volume.
-        truth: Specimen as it is.
-    """
-
-    name: str
-    label: str
-    result: "Sampled"
-    truth: Volume
 
 
 class Experiment(ABC):
@@ -315,17 +227,7 @@ class Experiment(ABC):
         Raises:
             DataError: If two cannot be compared, with the specimen's name.
         """
-        from ..io.table import Column, Table
-
-        rows: list[Mapping[str, float]] = []
-        for pair in pairs:
-            with named_faults(pair.name):
-                rows.append(self.evaluate(pair.result, pair.truth, register=register).numbers)
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        means = {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
-        columns = (Column("name"), Column("label"), *map(Column, names))
-        words: list[dict[str, str | int | float]] = [{"name": pair.name, "label": pair.label} for pair in pairs]
-        return Evaluation(means, Table(columns, tuple({**a, **b} for a, b in zip(words, rows, strict=True))))
+        return evaluate_each(pairs, lambda pair: self.evaluate(pair.result, pair.truth, register=register).numbers)
 
     def read_truth(self, path: Path, config: Path) -> Volume | None:
         """Read the truth from a format that only this kind reads.

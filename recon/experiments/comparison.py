@@ -17,9 +17,9 @@ from ..metrics import VISIBLE_SUFFIX, metric_named
 from ..model import Model
 from ..volume import Volume
 from . import get_experiment
-from .base import Comparison, Evaluation, named_faults
+from .evaluation import Comparison, Evaluation, named_faults, require_one_unit
 from .specimens import SpecimenOptions, holds_labels, open_collection, open_result, read_specimens
-from .truth import read_pair, require_one_unit
+from .truth import read_pair
 
 _log = logging.getLogger(__name__)
 _SHOWN = 5

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,25 +81,17 @@ def run_method(
         QualityError: If the result, which is kept, does not reach its quality gate.
     """
     experiment = get_experiment(config.kind)
-    spec = experiment.require(method)
-    inputs = experiment.input_files(method, config)
-    if isinstance(acquisition, Path):
-        inputs |= side_file_paths(config, acquisition)
-    if options.resume:  # A run that goes on deletes nothing, and may hold what it needs by now.
-        forget_inputs_within(options.output)
-    else:
-        require_no_input_within(options.output, inputs | _initial_guess(experiment, method, config))
-    records: list[logging.LogRecord] = []
+    is_network = experiment.require(method).convolutional
+    inputs = _input_files(experiment, method, config, acquisition, options)
     described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
+    records: list[logging.LogRecord] = []
     if isinstance(acquisition, Path):
         described = describe_input(acquisition) | described
         with collect_records() as records:
             acquisition = experiment.read(config, acquisition)
-    device = devices.use(config.device, networks=spec.convolutional)
+    device = devices.use(config.device, networks=is_network)
     if device.platform == "cpu" and acquisition is not None:
         experiment.estimate(config, acquisition).require_fit(available_memory(), experiment.memory_remedy)
-    chosen = config.model_dump(mode="json")
-    chosen.pop("device")
     with (
         # The outer one: a signal must not keep the folder from its sentinel.
         StopRequest(options.time_limit) as stop,
@@ -107,28 +99,52 @@ def run_method(
             options.output,
             force=options.force,
             resume=options.resume,
-            fingerprint={"config": chosen, "input": described},
+            fingerprint={"config": _deciding(config), "input": described},
             may_grow=experiment.growing_settings(method, config),
             defaults={"config": experiment.default_config().model_dump(mode="json")},
         ) as folder,
     ):
         folder.write_config(dump_commented(config))
         folder.add_records(records)
-        for note in acquisition.notes if acquisition is not None else ():
-            _log.info("%s", note)
-        provenance = described | {"config": chosen, "device": str(device)}
+        _log_notes(acquisition.notes if acquisition is not None else ())
+        provenance = described | {"config": _deciding(config), "device": str(device)}
         context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason)
         start = time.monotonic()
         with _interruptible(stop), show_progress(method) as progress:
             outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
-        for note in outcome.notes:
-            _log.info("%s", note)
+        _log_notes(outcome.notes)
         return _finish(experiment, method, _add_cost(outcome, start), folder, stop, report=options.report)
 
 
-def _initial_guess(experiment: Experiment, method: str, config: Any) -> dict[str, Path]:
-    path = experiment.initial_guess_file(config) if method == "fit" else None
-    return {} if path is None else {"fit.start": path}
+def _input_files(
+    experiment: Experiment, method: str, config: Any, acquisition: Path | Acquisition | None, options: RunOptions
+) -> dict[str, Path]:
+    """List the files beside the acquisition that decide the result, by their setting; none lies in a new folder.
+
+    Raises:
+        ConfigError: If one is absent, or lies in a folder that is to be replaced.
+        DataError: If one cannot be read.
+    """
+    inputs = experiment.input_files(method, config)
+    if isinstance(acquisition, Path):
+        inputs |= side_file_paths(config, acquisition)
+    if options.resume:  # A run that goes on deletes nothing, and may hold what it needs by now.
+        forget_inputs_within(options.output)
+        return inputs
+    start = experiment.initial_guess_file(config) if method == "fit" else None
+    require_no_input_within(options.output, inputs if start is None else inputs | {"fit.start": start})
+    return inputs
+
+
+def _deciding(config: Any) -> dict[str, Any]:
+    """Return the settings that decide a result: all but the device."""
+    settings: dict[str, Any] = config.model_dump(mode="json")
+    return {name: value for name, value in settings.items() if name != "device"}
+
+
+def _log_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        _log.info("%s", note)
 
 
 @contextmanager

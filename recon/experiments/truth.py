@@ -8,6 +8,7 @@ from ..io.detector_frame import detector_frame, is_on_detector
 from ..model import Model
 from ..volume import Volume
 from . import get_experiment
+from .evaluation import require_one_unit
 from .specimens import SpecimenOptions, identify, open_result
 
 
@@ -43,22 +44,6 @@ def read_pair(result: Path, truth: Path, options: SpecimenOptions | None = None)
         return reconstruction, specimen
     first, second = _on_detector(result), _on_detector(truth)
     return _in_order_of(first, result, second), _in_order_of(second, truth, first)
-
-
-def require_one_unit(result: Model | Volume, truth: Volume) -> None:
-    """Refuse a result and a truth of which only one has a voxel of known size.
-
-    Raises:
-        DataError: If that is so.
-    """
-    units = {"m": "metres", "voxel": "voxels of unknown size"}
-    own, other = result.length_unit, truth.length_unit
-    if own == other or any(is_on_detector(each) for each in (result, truth)):
-        return
-    spacing = ",".join(f"{d * 1e6:.6g}um" for d in (truth if other == "m" else result).spacing)
-    message = f"the result counts in {units[own]}, the truth in {units[other]}"
-    remedy = f"give the voxel of the one that has none (--spacing '{spacing}' if it is the other's), or to neither"
-    raise DataError(Diagnostic("", message, remedy))
 
 
 def _on_detector(path: Path) -> Volume:

@@ -18,7 +18,7 @@ from unflat.cli.main import COMMANDS
 from unflat.recon import devices
 from unflat.recon.errors import DeviceError
 from unflat.recon.experiments import BUILT_IN, get_experiment
-from unflat.recon.experiments.base import METHODS
+from unflat.recon.experiments.methods import METHODS
 
 HEAVY = ("jax", "matplotlib", "scipy", "skimage", "optax")
 

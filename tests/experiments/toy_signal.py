@@ -16,7 +16,8 @@ from unflat.recon.config.base import KindSettings, Settings
 from unflat.recon.config.entries import array_field, entries_of
 from unflat.recon.config.source import AnySource, LengthSource
 from unflat.recon.config.units import Length
-from unflat.recon.experiments.base import Evaluation, Experiment
+from unflat.recon.experiments.base import Experiment
+from unflat.recon.experiments.evaluation import Evaluation
 from unflat.recon.fields.base import FieldGrid
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.read import read_file

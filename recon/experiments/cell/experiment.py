@@ -12,7 +12,8 @@ from ...metrics import register_metrics
 from ...runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
 from ...volume import Volume
-from ..base import Evaluation, Experiment
+from ..base import Experiment
+from ..evaluation import Evaluation
 from . import summary
 from .config import CellSettings
 from .metrics import METRICS

@@ -12,7 +12,8 @@ from ...runs.context import Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
 from ...sampled import Quantity
 from ...volume import Volume
-from ..base import Evaluation, Experiment
+from ..base import Experiment
+from ..evaluation import Evaluation
 from . import summary
 from .config import CrystalSettings
 from .metrics import METRICS

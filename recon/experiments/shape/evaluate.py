@@ -12,7 +12,7 @@ from ...grid import Grid
 from ...model import Model
 from ...sampled import Sampled
 from ...volume import Volume
-from ..base import Comparison, named_faults
+from ..evaluation import Comparison, named_faults, require_one_unit
 from .binarize import binarize
 from .grids import resample_shapes
 from .places import place_in, with_places
@@ -23,7 +23,6 @@ _SPACING_TOLERANCE = 0.01
 """Relative difference of spacings that other programs' rounding explains."""
 _CENTRE_TOLERANCE = 0.75
 """[sample] Offset by which programs disagree on the centre of an array; voxels are still compared one by one."""
-_UNITS = {"m": "metres", "voxel": "voxels of unknown size"}
 _REMEDY = "give the truth of the same cells: unflat convert SOURCE -o cells.h5 --set acquisition.cells=…"
 
 
@@ -40,7 +39,7 @@ def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: 
     Raises:
         DataError: If they are not of the same cells, in one unit of length, at samples that can be compared.
     """
-    _require_one_unit(result, truth)
+    require_one_unit(result, truth)
     known = binarize(truth, "the truth")
     known = known.reshape(-1, *known.shape[-3:])
     names, labels = (_one_each(texts, len(known)) for texts in (truth.names or names, truth.labels or labels))
@@ -74,14 +73,6 @@ def evaluate_many(pairs: Sequence[Comparison]) -> ShapeScores:
         with named_faults(pair.name):
             scores.append(evaluate(pair.result, pair.truth))
     return merge_scores(scores, [pair.name for pair in pairs], [pair.label for pair in pairs])
-
-
-def _require_one_unit(result: Sampled, truth: Volume) -> None:
-    own, other = result.length_unit, truth.length_unit
-    if own != other:
-        message = f"the result counts in {_UNITS[own]}, the truth in {_UNITS[other]}"
-        remedy = "give both the voxel's size (acquisition.voxel_size, --spacing), or neither"
-        raise DataError(Diagnostic("", message, remedy))
 
 
 def _one_each(texts: Sequence[str], count: int) -> list[str]:

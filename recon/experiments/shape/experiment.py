@@ -13,7 +13,8 @@ from ...runs.context import Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
 from ...sampled import Quantity
 from ...volume import Volume
-from ..base import Comparison, Evaluation, Experiment
+from ..base import Experiment
+from ..evaluation import Comparison, Evaluation
 from . import summary
 from .config import ShapeSettings
 from .metrics import METRICS
