@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError, DataError, Diagnostic
+from .colours import COLOURS
 
 _log = logging.getLogger(__name__)
 _MOST_CHANNELS = 8
@@ -36,7 +37,6 @@ class StackLayout:
 
 _PAGES = "ZQI"
 """Names of axes of planes: along z, of a plain stack, of single pages."""
-_COLOURS = ("red", "green", "blue", "alpha")
 
 
 def _find_layout(axes: str, shape: tuple[int, ...], path: Path) -> StackLayout:
@@ -105,7 +105,7 @@ def split_stack(
         return list(moved), ()
     if all(np.array_equal(moved[0], other) for other in moved[1:3]):
         return [moved[0]], ()
-    return list(moved), _COLOURS[: len(moved)]
+    return list(moved), (*COLOURS, "alpha")[: len(moved)]
 
 
 def channel_axis(shape: tuple[int, ...], where: str) -> int:

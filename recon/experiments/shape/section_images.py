@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...errors import DataError, Diagnostic
+from ...io.colours import COLOURS, without_alpha
 from ...io.image_axes import ImageChoice, drop_single, take_image
 from ...io.image_stack import open_images
 from ...io.lazy_arrays import LazyArray
+from ...io.picture import picture_array
 from .config import ShapeAcquisition
 
-COLOURS = ("red", "green", "blue")
 _ALPHA = 4
 """Number of samples of a pixel whose last is its transparency."""
+_ALIKE = "in colour, of which all channels are alike: taken as grey"
 _PICKLED = "an array of Python objects, which could run code when it is opened"
 
 
@@ -59,7 +61,7 @@ def decode_image(data: bytes, extension: str, place: str, part: str, settings: S
         with open_images(io.BytesIO(data), place) as (array, metadata):
             image = _reduce(array, place, part, settings)
         return replace(image, voxel=metadata.size if metadata.has_pixel_size else ())
-    return _reduce(_decode_picture(data, is_mask=part == "mask"), place, part, settings)
+    return _reduce(_decode_picture(data, place, is_mask=part == "mask"), place, part, settings)
 
 
 def _decode_npy(data: bytes, place: str) -> LazyArray:
@@ -87,33 +89,25 @@ def _coloured(values: np.ndarray) -> LazyArray:
     return replace(array, axes=("y", "x", "channel"), labels={"channel": COLOURS})
 
 
-def _decode_picture(data: bytes, *, is_mask: bool) -> LazyArray:
+def _decode_picture(data: bytes, place: str, *, is_mask: bool) -> LazyArray:
     """Decode a PNG, JPEG, BMP or GIF.
 
     Pixels with a palette of colours are numbers in a mask, one for each label, and colours in an image.
     """
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.mode == "P":
-            palette = np.array(picture.convert("RGB"))
-            in_grey = bool((palette == palette[..., :1]).all())
-            values = np.asarray(picture) if is_mask and not in_grey else palette
-        elif picture.mode in ("LA", "PA"):
-            values = np.asarray(picture.convert("L"))
-        elif picture.mode in ("1", "L", "I", "F", "RGB") or picture.mode.startswith("I;16"):
-            values = np.asarray(picture)
-        else:
-            values = np.asarray(picture.convert("RGB"))
-    if values.ndim == 2:
-        return replace(LazyArray.of(values), axes=("y", "x"))
-    if (values == values[..., :1]).all():
-        return replace(
-            LazyArray.of(values[..., 0]),
-            axes=("y", "x"),
-            remarks=("in colour, of which all channels are alike: taken as grey",),
-        )
-    return _coloured(values)
+    array = picture_array(data, place)
+    last = array.labels.get("channel", ())[-1:]
+    array = without_alpha(array) if last == ("alpha",) else array
+    if "channel" not in array.axes:
+        return array
+    values = array.read()
+    is_grey = bool((values[..., :3] == values[..., :1]).all())
+    if last == ("index",) and is_mask and not is_grey:
+        return array.at(2, len(COLOURS))
+    if not _is_coloured(array):  # Inks: one of them is chosen.
+        return array
+    if is_grey:
+        return replace(array.at(2, 0), remarks=(*array.remarks, _ALIKE))
+    return replace(_coloured(values), remarks=array.remarks)
 
 
 def _reduce(array: LazyArray, place: str, part: str, settings: ShapeAcquisition) -> FolderImage:

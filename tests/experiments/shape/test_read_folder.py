@@ -21,6 +21,7 @@ from unflat.recon.experiments.shape.masks import classify
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import SCHEMA
 from unflat.recon.experiments.shape.section_files import class_of, is_sections
+from unflat.recon.experiments.shape.section_images import decode_image
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.write import write
 
@@ -281,6 +282,15 @@ def test_equal_channels_are_grey(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         acquisition = reading(tmp_path)
     np.testing.assert_allclose(acquisition["images"][0, 8:56, 8:56], image / 255, atol=1e-6)
     assert "all channels are alike: taken as grey" in caplog.text
+
+
+def test_colours_of_16_bit_keep_their_lower_bits() -> None:
+    import imagecodecs
+
+    green = np.arange(12, dtype=np.uint16).reshape(3, 4) + 300
+    data = imagecodecs.png_encode(np.stack([green // 2, green, green // 3], axis=-1))
+    image = decode_image(data, ".png", "cell_1.png", "image", ShapeAcquisition(channel="green"))
+    np.testing.assert_array_equal(image.values, green)
 
 
 def test_a_mask_at_the_border_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
