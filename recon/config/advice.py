@@ -2,7 +2,9 @@
 
 import math
 import shlex
+from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from difflib import get_close_matches
 from pathlib import Path
 from typing import SupportsFloat
 
@@ -42,6 +44,22 @@ def shell(*words: str | Path) -> str:
 def quoted(text: str) -> str:
     """Write a text of YAML in single quotes, which stand twice inside."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def did_you_mean(
+    wrong: str, choices: Iterable[str], *, most: int = 1, cutoff: float = 0.6, show: Callable[[str], str] = str
+) -> str:
+    """Suggest the most similar of some choices: ``did you mean 'depth'?``; empty if none is similar.
+
+    Args:
+        wrong: Text that was given.
+        choices: Texts that are known.
+        most: Number of suggestions.
+        cutoff: Least similarity, from 0 to 1.
+        show: Function that writes a choice as it is to be given.
+    """
+    similar = get_close_matches(wrong, list(choices), most, cutoff)
+    return f"did you mean {' or '.join(repr(show(choice)) for choice in similar)}?" if similar else ""
 
 
 def _rounded(value: SupportsFloat, digits: int, rounding: str) -> str:

@@ -4,13 +4,13 @@ The classes of configs come from the caller, by the name that a config gives in 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from os import PathLike
 from typing import Any, TypeAlias, get_args
 
 from pydantic import ValidationError
 
 from ..errors import ConfigError, Diagnostic
+from .advice import did_you_mean
 from .base import Settings, section_of
 from .document import ConfigDocument, Keys, apply_override, parse_document, shorten
 from .text import read_config_text
@@ -191,10 +191,10 @@ def _describe_error(model: type[Settings], keys: Keys, detail: dict[str, Any]) -
     """Return the message and the remedy for an error of pydantic; the remedy may be empty."""
     error_type, value = detail["type"], detail.get("input")
     if error_type == "extra_forbidden":
-        return "unknown key", _did_you_mean(model, keys)
+        return "unknown key", _similar_key(model, keys)
     if error_type == "literal_error":
         choices = [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return f"{shorten(repr(value))} is none of {', '.join(choices)}", _closest(str(value), choices)
+        return f"{shorten(repr(value))} is none of {', '.join(choices)}", did_you_mean(str(value), choices)
     if error_type == "value_error":  # Raised by a validator of unflat, in its final words.
         return str(detail["ctx"]["error"]), ""
     if error_type == "missing":
@@ -236,27 +236,19 @@ def _holds(data: Any, part: str | int) -> bool:
     return isinstance(data, list) and isinstance(part, int) and part < len(data)
 
 
-def _did_you_mean(model: type[Settings], keys: Keys) -> str:
+def _similar_key(model: type[Settings], keys: Keys) -> str:
     """Suggest a similar key: of the same section first, then of any other; without one, list the section's keys."""
     wrong = str(keys[-1])
     first, dot, rest = wrong.partition(".")
     if dot and _section_at(model, (*keys[:-1], first)):
         return f"write it within its section, '{first}: {{{rest}: VALUE}}'"
     section = _section_at(model, keys[:-1])
-    if section and (close := get_close_matches(wrong, section.model_fields, 1)):
-        return f"did you mean {close[0]!r}?"
+    if section and (here := did_you_mean(wrong, section.model_fields)):
+        return here
     everywhere = dict(_all_keys(model))
-    if wrong in everywhere:
-        return f"did you mean {everywhere[wrong]!r}?"
-    if close := get_close_matches(wrong, everywhere, 1, 0.75):
-        return f"did you mean {everywhere[close[0]]!r}?"
+    if elsewhere := did_you_mean(wrong, everywhere, cutoff=0.75, show=everywhere.__getitem__):
+        return elsewhere
     return f"known here: {', '.join(section.model_fields)}" if section else ""
-
-
-def _closest(wrong: str, choices: list[str]) -> str:
-    """Suggest the most similar of some choices; empty if none is similar."""
-    close = get_close_matches(wrong, choices, 1)
-    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def _section_at(model: type[Settings], keys: Keys) -> type[Settings] | None:

@@ -1,7 +1,6 @@
 """Faults of names that a config gives and a file lacks: the content of the file, and the names like it."""
 
-from difflib import get_close_matches
-
+from ..config.advice import did_you_mean
 from ..config.entries import Entry
 from ..config.source import Source
 from ..errors import DataError, Diagnostic
@@ -68,11 +67,11 @@ def _root_attributes(tree: ArrayTree) -> list[str]:
 
 def _suggestion(name: str, names: list[str], prefix: str = "") -> str:
     """Suggest the nearest name, by the whole path or by its last part."""
-    nearest = get_close_matches(name, names, n=1)
-    if not nearest:
-        last = {path.rpartition("/")[2]: path for path in names}
-        nearest = [last[key] for key in get_close_matches(name.rpartition("/")[2], list(last), n=1)]
-    return f"; did you mean '{prefix}{nearest[0]}'?" if nearest else ""
+    last = {path.rpartition("/")[2]: path for path in names}
+    similar = did_you_mean(name, names, show=lambda near: f"{prefix}{near}") or did_you_mean(
+        name.rpartition("/")[2], last, show=lambda near: f"{prefix}{last[near]}"
+    )
+    return f"; {similar}" if similar else ""
 
 
 def content_of(tree: ArrayTree) -> str:

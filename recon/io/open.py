@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..config.advice import did_you_mean
 from ..errors import DataError, Diagnostic
 from .cxi import CxiArrayTree, is_cxi
 from .guard import COPY_AGAIN, guard, guard_tree, opening_fault
@@ -190,10 +191,8 @@ def first_bytes(path: Path, count: int) -> bytes:
 
 def _nearest(path: Path) -> str:
     """Return a remedy for a missing file: the nearest name in its folder."""
-    from difflib import get_close_matches
-
     try:
-        names = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
+        names = [entry.name for entry in path.parent.iterdir()]
     except OSError:
         return f"there is no folder {path.parent}"
-    return f"did you mean '{path.parent / names[0]}'?" if names else "check the name"
+    return did_you_mean(path.name, names, show=lambda name: str(path.parent / name)) or "check the name"

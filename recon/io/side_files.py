@@ -6,14 +6,14 @@ in the working directory. Files of one name that differ are refused.
 
 import filecmp
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 
 from pydantic import BaseModel
 
+from ..config.advice import did_you_mean
 from ..config.source import Source
 from ..errors import DataError, Diagnostic
 from .inputs import record_input
@@ -151,9 +151,10 @@ def _nearest(name: str, acquisition: Path) -> str:
     """Return a remedy for a missing file: names like it in the folders where it was looked for."""
     for folder in (Path(name).expanduser().parent, *_folders(acquisition)):
         try:
-            names: Sequence[str] = [entry.name for entry in folder.iterdir()]
+            names = [entry.name for entry in folder.iterdir()]
         except OSError:
             continue
-        if nearest := get_close_matches(Path(name).name, names, n=3, cutoff=0.5):
-            return f"did you mean {' or '.join(repr(str(Path(name).parent / near)) for near in nearest)}?"
+        path = Path(name)
+        if similar := did_you_mean(path.name, names, most=3, cutoff=0.5, show=lambda near: str(path.parent / near)):
+            return similar
     return "check the name, or give the whole path"

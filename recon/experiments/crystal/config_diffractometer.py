@@ -1,12 +1,12 @@
 """Config section ``acquisition.goniometer`` of a crystal: circles, their readings, and the scanned circle."""
 
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from ....physics.diffraction.beamlines import find_beamline, find_circle
 from ....physics.diffraction.diffractometer import Diffractometer
+from ...config.advice import did_you_mean
 from ...config.base import Settings
 from ...config.source import AngleSource, Source
 from ...config.units import Angle
@@ -88,8 +88,8 @@ class CrystalGoniometer(Settings):
         for given in self.angles:
             name = find_circle(machine, given)
             if name is None:
-                near = get_close_matches(given, names, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                suggestion = did_you_mean(given, names)
+                hint = f"; {suggestion}" if suggestion else ""
                 raise ValueError(f"angles.{given}: there is no such circle, only {', '.join(names)}{hint}")
             if name in known:
                 raise ValueError(f"angles.{given}: the circle {name} has an angle already")
