@@ -1,10 +1,11 @@
-"""Names of files that are valid and distinct on any file system, from names of specimens."""
+"""Names of files: their natural order, and distinct ones that are valid on any file system."""
 
+import re
 from collections.abc import Sequence
 
 
 def distinct_file_names(names: Sequence[str], default: str = "cell") -> list[str]:
-    """Derive names of files, without an extension.
+    """Derive names of files, without an extension, from names of specimens.
 
     Args:
         names: Names of specimens, perhaps with duplicates.
@@ -22,3 +23,8 @@ def distinct_file_names(names: Sequence[str], default: str = "cell") -> list[str
         used.add(plain.casefold())
         files.append(plain)
     return files
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Sort key that orders names by the numbers in them: ``image_2`` before ``image_10``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]

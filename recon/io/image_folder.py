@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .file_names import natural_order
 from .guard import guard
 from .image_files import is_image, read_image_file, stack_files, without_members
 from .lazy_arrays import IMAGES, NAMES, LazyArray
@@ -30,7 +31,6 @@ from .name_pattern import (
     with_fields,
 )
 from .text_table import open_table
-from .tiff import natural_order
 
 _TABLES = (".csv", ".txt", ".npy")
 _ROLES = {("row", "column"): "/led_row_col", ("row", "col"): "/led_row_col"}

@@ -13,8 +13,8 @@ from typing import TypeGuard
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .file_names import natural_order
 from .lazy_arrays import ArrayTree, Index, LazyArray, as_index, take
-from .tiff import natural_order
 
 _WILDCARDS = set("*?[")
 _PART = re.compile(r"(.*\D)(\d{6})")

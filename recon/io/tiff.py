@@ -1,4 +1,4 @@
-"""TIFF files: opening, metadata of OME and ImageJ, and the order of file names."""
+"""TIFF files: opening, and metadata of OME and ImageJ."""
 
 import logging
 import math
@@ -57,11 +57,6 @@ class TiffMetadata:
         if self.sections == 1 and math.isnan(z):
             z = y
         return (z, y, x) if all(map(math.isfinite, (z, y, x))) else None
-
-
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """Sort key that orders names by the numbers in them: ``image_2`` before ``image_10``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def parse_ome(xml: str | None) -> TiffMetadata:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError, Diagnostic
-from .tiff import natural_order
+from .file_names import natural_order
 from .volume_formats import EXTENSIONS
 
 _READABLE = (*EXTENSIONS, ".npy")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from unflat.recon.io.tiff import natural_order, open_tiff, parse_ome, read_metadata
+from unflat.recon.io.file_names import natural_order
+from unflat.recon.io.tiff import open_tiff, parse_ome, read_metadata
 
 OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels {}/></Image></OME>'
 

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from ...errors import DataError, Diagnostic
+from ...io.file_names import natural_order
 from ...io.spec import ScanText, SpecScan, decode_spec, split_scans
-from ...io.tiff import natural_order
 
 _log = logging.getLogger(__name__)
 _SCAN_IN_NAME = re.compile(r"(?:^|[_-])S(\d+)(?=[_-])", re.IGNORECASE)

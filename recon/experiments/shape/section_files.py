@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...errors import DataError, Diagnostic
+from ...io.file_names import natural_order
 from ...io.guard import guard
-from ...io.tiff import natural_order
 from .config import ShapeAcquisition
 from .section_images import FolderImage, decode_image
 from .section_names import Key, in_section_folder, match_files

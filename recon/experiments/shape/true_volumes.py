@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from ...errors import DataError, Diagnostic
-from ...io.tiff import natural_order
+from ...io.file_names import natural_order
 from ...io.volume_folder import stem_of
 from .section_files import is_sections, tree_prefixes
 from .section_names import VOLUME_FOLDERS
