@@ -149,12 +149,12 @@ def _is_same(first: Path, second: Path) -> bool:
 
 def _nearest(name: str, acquisition: Path) -> str:
     """Return a remedy for a missing file: names like it in the folders where it was looked for."""
-    for folder in (Path(name).expanduser().parent, *_folders(acquisition)):
+    path = Path(name)
+    for folder in (path.expanduser().parent, *_folders(acquisition)):
         try:
             names = [entry.name for entry in folder.iterdir()]
         except OSError:
             continue
-        path = Path(name)
         if similar := did_you_mean(path.name, names, most=3, cutoff=0.5, show=lambda near: str(path.parent / near)):
             return similar
     return "check the name, or give the whole path"
