@@ -183,14 +183,6 @@ class ScanText:
         return notes
 
 
-def decode_spec(content: bytes) -> str:
-    """Decode a spec file: UTF-8, or Latin-1 where it is none (a degree sign, a name with an accent)."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
 def split_scans(text: str) -> tuple[ScanText, ...]:
     """Divide a spec file into its scans, in the order of the file.
 

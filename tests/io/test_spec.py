@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from unflat.recon.io.spec import SpecScan, decode_spec, split_scans
+from unflat.recon.io.spec import SpecScan, split_scans
+from unflat.recon.io.text_table import decode_text
 
 HEAD = """#F /data/x.spec
 #E 1600000000
@@ -118,4 +119,4 @@ def test_faults_of_the_wanted_scan_are_named(change: tuple[str, str], message: s
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
 def test_comments_may_be_in_any_usual_encoding(encoding: str) -> None:
     content = HEAD.replace("user = me", "user = Müller, 20 °C").encode(encoding) + SCAN.encode()
-    assert parse(decode_spec(content)).motors["Chi"] == 90
+    assert parse(decode_text(content)).motors["Chi"] == 90

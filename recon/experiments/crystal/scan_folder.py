@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from ...errors import DataError, Diagnostic
 from ...io.file_names import natural_order
-from ...io.spec import ScanText, SpecScan, decode_spec, split_scans
+from ...io.spec import ScanText, SpecScan, split_scans
+from ...io.text_table import decode_text
 
 _log = logging.getLogger(__name__)
 _SCAN_IN_NAME = re.compile(r"(?:^|[_-])S(\d+)(?=[_-])", re.IGNORECASE)
@@ -94,7 +95,7 @@ def read_scan(files: ScanFiles) -> ScanFrames:
     if not files.frames:
         raise DataError(Diagnostic(str(files.path), "holds no TIFF frames beside the spec file", "add the frames"))
     number = _scan_number(files)
-    texts = [(spec, text) for spec in files.specs for text in split_scans(decode_spec(files.read(spec)))]
+    texts = [(spec, text) for spec in files.specs for text in split_scans(decode_text(files.read(spec)))]
     spec, text = _choose(files, texts, number)
     try:
         scan = text.parse()
