@@ -116,6 +116,16 @@ class GuardedTree:
         return guard(f"{self.path}:{name}" if name else self.path)
 
 
+def require_file(path: Path) -> None:
+    """Raise an error if there is no such file.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if not path.is_file():
+        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
+
+
 def opening_fault(place: str, error: OSError) -> Diagnostic:
     """Return the fault of a file that the system does not let be read."""
     if error.errno == errno.ENOENT:

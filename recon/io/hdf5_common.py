@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config.advice import shell
 from ..errors import DataError, Diagnostic
-from .guard import COPY_AGAIN, guard
+from .guard import COPY_AGAIN, guard, require_file
 from .hdf5_faults import explain
 from .hdf5_file import open_careful
 from .json_text import parse_json
@@ -64,8 +64,7 @@ def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
     Raises:
         DataError: If the file is missing, truncated, not HDF5, of another format, or lacks an object that is read.
     """
-    if not path.is_file():
-        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
+    require_file(path)
     with guard(path, "the HDF5 file", explain(str(path))), open_careful(path) as file:
         _require_format(path, file, format_names)
         yield file

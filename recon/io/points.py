@@ -19,7 +19,7 @@ from ..config.units import dimension_of, is_number, si_factor
 from ..errors import ConfigError, DataError, Diagnostic
 from ..sampled import Quantity, Sampled
 from .atomic import open_for_arrays, write_atomically
-from .guard import first_line, guard
+from .guard import first_line, guard, require_file
 from .hdf5_common import open_checked, text_of, write_root_attributes
 from .npz_members import require_sound_archive
 from .safe_hdf5 import new_hdf5
@@ -51,8 +51,7 @@ def read_points(path: Path, unit: str = "m") -> Float[np.ndarray, "n 3"]:
         factor = _metres(unit)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if not path.is_file():
-        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
+    require_file(path)
     with guard(path, explain=lambda error: _no_points(path, error)):
         points = reader(path, factor)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):

@@ -6,6 +6,7 @@ from ..errors import DataError, Diagnostic
 from ..model import Model
 from ..volume import Volume
 from . import model_file
+from .guard import require_file
 from .hdf5_common import open_checked, text_of
 from .metadata import VolumeOptions
 from .volume_formats import read_volume_with
@@ -40,8 +41,7 @@ def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Vol
         if is_result(path):
             return read_volume_with(path, options)
         raise DataError(Diagnostic(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
-    if not path.is_file():
-        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
+    require_file(path)
     return model_file.read_model(path) if _is_model(path) else read_volume_with(path, options)
 
 

@@ -31,7 +31,7 @@ from ..sampled import Point3
 from ..volume import Volume
 from . import npz
 from .atomic import write_atomically
-from .guard import guard
+from .guard import guard, require_file
 from .metadata import VolumeOptions, even_axes, select_quantity
 from .phasing_programs import read_phased
 
@@ -148,12 +148,12 @@ def read_volume_with(path: Path, options: VolumeOptions) -> Volume:
     if path.is_dir():
         volume = _read_phased(path)
     elif path.suffix.lower() == ".npy":
-        _require_file(path)
+        require_file(path)
         with guard(path, "the NPY file"):
             volume = npz.read_array(path, options)
     else:
         form = require_format(path)
-        _require_file(path)
+        require_file(path)
         with guard(path, f"the {form.name} file"):
             volume = form.functions.read(path, options)
     volume = select_quantity(volume, options, path)
@@ -179,16 +179,6 @@ def outline(path: Path) -> Volume | None:
     with guard(path, f"the {form.name} file"):
         volume: Volume | None = form.functions.outline(path)
     return volume
-
-
-def _require_file(path: Path) -> None:
-    """Raise an error if there is no such file.
-
-    Raises:
-        DataError: If there is none.
-    """
-    if not path.is_file():
-        raise DataError(Diagnostic(str(path), "there is no such file", "check the path"))
 
 
 def _read_phased(path: Path) -> Volume:
