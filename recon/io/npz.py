@@ -19,7 +19,7 @@ from .foreign_arrays import foreign_quantities
 from .guard import guard
 from .lazy_arrays import IMAGES, LazyArray, LazyArrays, take
 from .metadata import KEY, UNNAMED, VolumeOptions, assemble, is_in_voxels, metadata_json
-from .npz_members import NpzMember, list_members, require_sound_archive
+from .npz_members import NpzMember, list_members, load_archive
 from .phasing_programs import read_phased
 
 
@@ -67,9 +67,7 @@ def write(volume: Volume, path: Path) -> None:
 
 def read(path: Path, options: VolumeOptions) -> Volume:
     """Read a volume of ours, a phased density, or any archive whose three-dimensional arrays are one volume."""
-    # NumPy leaves a file that it opened itself open, if the archive turns out to be truncated.
-    require_sound_archive(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with load_archive(path) as archive:
         named = {name: archive[name] for name in archive.files}
     metadata = str(named.pop(KEY, ""))
     own = [np.asarray(named.pop(name), float) for name in "zyx" if name in named and named[name].ndim == 1]

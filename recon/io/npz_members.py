@@ -6,7 +6,8 @@ what its compression can hold must agree.
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,8 +59,9 @@ def list_members(archive: zipfile.ZipFile, path: Path) -> list[NpzMember]:
     return [member for info in archive.infolist() if (member := _member(archive, info, path)) is not None]
 
 
-def require_sound_archive(path: Path) -> None:
-    """Refuse an archive that declares more than it can hold, before NumPy reads it.
+@contextmanager
+def load_archive(path: Path) -> Iterator[Any]:
+    """Open an archive with NumPy, after a look at what it declares; yields its arrays by name, read when asked for.
 
     Raises:
         DataError: If it is damaged.
@@ -68,6 +70,9 @@ def require_sound_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = list_members(archive, path)
     require_memory(sum(_size(member.shape, member.dtype) for member in members), str(path), _REMEDY)
+    # NumPy leaves a file that it opened itself open, if the archive turns out to be truncated.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        yield arrays
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> NpzMember | None:

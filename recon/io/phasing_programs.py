@@ -31,7 +31,7 @@ from ..volume import Volume, centred_axis
 from .guard import guard
 from .hdf5_common import text_of
 from .hdf5_file import open_careful
-from .npz_members import require_sound_archive
+from .npz_members import load_archive
 
 ORDER = ("frame", "y", "x")
 FRAME, DETECTOR = "frame", "detector"
@@ -165,8 +165,7 @@ def _read_npy(path: Path) -> _Arrays | None:
 
 def _read_npz(path: Path) -> _Arrays | None:
     """Read PyNX's archive, with ``obj``; any other complex array of three axes, in our own order."""
-    require_sound_archive(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with load_archive(path) as archive:
         for name in archive.files:
             if name not in ("obj", "data", "density", "image"):
                 continue

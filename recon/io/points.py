@@ -21,7 +21,7 @@ from ..sampled import Quantity, Sampled
 from .atomic import open_for_arrays, write_atomically
 from .guard import first_line, guard, require_file
 from .hdf5_common import open_checked, text_of, write_root_attributes
-from .npz_members import require_sound_archive
+from .npz_members import load_archive
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-points"
@@ -195,8 +195,7 @@ def _read_npy(path: Path, factor: float) -> np.ndarray:
 
 
 def _read_npz(path: Path, factor: float) -> np.ndarray:
-    require_sound_archive(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with load_archive(path) as archive:
         if "points" in archive:
             return np.asarray(archive["points"], float) * factor
         return np.stack([archive[axis] for axis in "zyx"], axis=-1).astype(float) * factor
