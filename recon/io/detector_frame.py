@@ -6,7 +6,6 @@ Phasing programs exchange densities on this frame: it needs no geometry, and |FF
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 from jaxtyping import Complex
 
@@ -14,7 +13,7 @@ from ..errors import DataError, Diagnostic
 from ..sampled import Sampled
 from ..volume import Volume
 from . import volume_cxi
-from .hdf5_common import open_checked
+from .hdf5_common import is_hdf5, open_checked
 from .phasing_programs import DETECTOR, FRAME, detector_volume, read_phased
 
 _LOST = 0.02
@@ -43,7 +42,7 @@ def detector_frame(path: Path, axes: Sequence[str] | None = None) -> Volume | No
         path = path / "volume.h5"
     if path.suffix.lower() == ".cxi":
         return volume_cxi.detector_frame(path)
-    if path.is_file() and h5py.is_hdf5(path):
+    if is_hdf5(path):
         with open_checked(path) as file:
             if "detector_frame/density" in file:
                 return detector_volume({"density": file["detector_frame/density"][()]}, {"program": "unflat"})

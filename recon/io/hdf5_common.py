@@ -70,6 +70,11 @@ def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
         yield file
 
 
+def is_hdf5(path: Path) -> bool:
+    """Whether there is a file at a path, and it is HDF5."""
+    return path.is_file() and bool(h5py.is_hdf5(path))
+
+
 def text_of(value: object) -> str:
     """Return an attribute or a text dataset, which h5py may give as bytes, as text."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -16,7 +16,7 @@ from jaxtyping import Num
 from ..errors import ConfigError, DataError, Diagnostic
 from ..volume import Volume
 from .atomic import write_atomically
-from .hdf5_common import BRICK, open_checked, text_of, write_root_attributes
+from .hdf5_common import BRICK, is_hdf5, open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 from .volume_hdf5 import FORMAT, GROUP, axes_of, quantity_in, read_cell_attributes, texts_of, volume_group
 
@@ -44,7 +44,7 @@ class Member:
 
 def counts(path: Path) -> tuple[int, int] | None:
     """Return the numbers of cells, and of draws of each; None for a file that holds no more than one volume."""
-    if not path.is_file() or not h5py.is_hdf5(path):
+    if not is_hdf5(path):
         return None
     with open_checked(path) as file:
         name = volume_group(file)
@@ -139,7 +139,7 @@ def write_many(
 
 def names_and_labels(path: Path) -> tuple[list[str], list[str]]:
     """Read the names and classes of the cells of a volume file or an acquisition; empty if the file has none."""
-    if not (path.is_file() and h5py.is_hdf5(path)):
+    if not is_hdf5(path):
         return [], []
     with open_checked(path) as file:
         return list(texts_of(file, "name")), list(texts_of(file, "label"))

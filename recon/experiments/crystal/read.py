@@ -13,6 +13,7 @@ from ...config.entries import Entry
 from ...config.source import Source
 from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
+from ...io.hdf5_common import is_hdf5
 from ...io.lazy_arrays import Index, LazyArray
 from ...io.open import open_tree
 from ...io.read import read_all
@@ -164,9 +165,7 @@ def _read_circles(path: Path) -> ScanCircles | None:
     Raises:
         DataError: If the file's circles make no diffractometer.
     """
-    import h5py
-
-    if not path.is_file() or not h5py.is_hdf5(path):
+    if not is_hdf5(path):
         return None
     with open_tree(path) as tree:
         attributes = tree.attributes(GROUP) or {}

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
+from ...io.hdf5_common import is_hdf5, open_checked, text_of
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
 from ...volume import Volume
@@ -224,10 +225,8 @@ def _grid_size(settings: ShapeAcquisition, acquisition: Acquisition, path: Path)
 
 def _is_own(path: Path) -> bool:
     """Tell whether unflat wrote an acquisition: its cells are on a grid, one an entry."""
-    import h5py
-
-    if not (path.is_file() and h5py.is_hdf5(path)):
+    if not is_hdf5(path):
         return False
-    with h5py.File(path) as file:
-        format_name, creator = (str(file.attrs.get(key, "")) for key in ("format", "creator"))
+    with open_checked(path) as file:
+        format_name, creator = (text_of(file.attrs.get(key, "")) for key in ("format", "creator"))
     return format_name == "unflat-acquisition" and creator.startswith("unflat ")
