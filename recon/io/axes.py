@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import Diagnostic
 from .axis_faults import shape_fault, stack_fault
-from .lazy_arrays import Index, LazyArray
+from .lazy_arrays import LazyArray
 from .resolved_array import ResolvedArray
 
 _EQUAL = 1e-4
@@ -89,29 +89,17 @@ def _transpose(array: LazyArray, axes: tuple[str, ...], order: tuple[str, ...], 
 
 def _squeeze(array: LazyArray) -> LazyArray | None:
     """Drop axes of one sample: MATLAB's scalars are (1, 1), its vectors (1, n)."""
-    remaining = [axis for axis, n in enumerate(array.shape) if n != 1]
-    if len(remaining) == len(array.shape):
-        return None
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        full: list[Index] = [slice(None)] * len(array.shape)
-        for axis, part in zip(remaining, index, strict=True):
-            full[axis] = part
-        values = array.fetch(tuple(full))
-        return values.reshape([values.shape[axis] for axis in remaining])
-
-    return replace(array, shape=tuple(array.shape[axis] for axis in remaining), fetch=fetch)
+    single = [axis for axis, n in enumerate(array.shape) if n == 1]
+    for axis in reversed(single):
+        array = array.at(axis, 0)
+    return array if single else None
 
 
 def _expand(array: LazyArray, axes: tuple[str, ...]) -> LazyArray | None:
     """Take a single image as a stack of one."""
     if len(axes) < 2 or len(array.shape) != len(axes) - 1 or axes[0].isdigit():
         return None
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        return array.fetch(index[1:])[None][index[0]]
-
-    return replace(array, shape=(1, *array.shape), fetch=fetch, block=1)
+    return array.expanded(axes[0])
 
 
 def _broadcast(array: LazyArray, axes: tuple[str, ...], sizes: dict[str, int]) -> LazyArray | None:

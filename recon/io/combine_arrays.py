@@ -1,11 +1,42 @@
-"""Arrays made of several stored ones: columns side by side, the union of masks, complex fields."""
+"""Arrays made of several stored ones: parts in a row, columns side by side, unions of masks, complex fields."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from .lazy_arrays import Index, LazyArray
+from .lazy_arrays import Index, LazyArray, as_index, take
+
+
+def concatenate(parts: Sequence[LazyArray]) -> LazyArray:
+    """Join arrays of one further shape along their first axis."""
+    ends = np.cumsum([part.shape[0] for part in parts])
+    dtype = np.result_type(*(part.dtype for part in parts))
+
+    def fetch(index: tuple[Index, ...]) -> np.ndarray:
+        positions = np.arange(ends[-1])[index[0]]
+        owners = np.searchsorted(ends, positions, side="right")
+        runs = np.split(np.arange(positions.size), np.flatnonzero(np.diff(owners)) + 1)
+        pieces = []
+        for run in runs if positions.size else []:
+            owner = int(owners[run[0]])
+            local = positions[run] - (ends[owner] - parts[owner].shape[0])
+            pieces.append(np.asarray(parts[owner].fetch((as_index(local), *index[1:])), dtype))
+        if not pieces:
+            return take(np.empty((0, *parts[0].shape[1:]), dtype), (slice(None), *index[1:]))
+        return np.concatenate(pieces)
+
+    return replace(parts[0], shape=(int(ends[-1]), *parts[0].shape[1:]), dtype=dtype, fetch=fetch)
+
+
+def stack(parts: Sequence[LazyArray], axis: str) -> LazyArray:
+    """Stack arrays of one shape along a new first axis.
+
+    Args:
+        parts: The arrays.
+        axis: Name of the new axis, where theirs have names.
+    """
+    return concatenate([part.expanded(axis) for part in parts])
 
 
 def stack_last(parts: Sequence[tuple[LazyArray, float]]) -> LazyArray:

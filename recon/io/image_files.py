@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .combine_arrays import concatenate, stack
 from .guard import guard
 from .image_stack import open_stack
 from .lazy_arrays import IMAGES, PIXEL_SIZE, PLANE_Z, Index, LazyArray, LazyArrays
@@ -84,35 +85,17 @@ def _join(folder: Path, names: Sequence[str], first: LazyArray) -> LazyArray:
     """Join the images of files along the axis of the views; files of several planes of focus are positions."""
     inner = [axis for axis in first.axes if axis not in ("y", "x", "channel")]
     if len(inner) == 1 and inner[0] in ("view", "time") and first.axes[0] == inner[0]:
-        return _chain([_of_one_kind(folder / name, first) for name in names])
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        chosen = np.arange(len(names))[index[0]]
-        return np.stack([_of_one_kind(folder / names[i], first, whole=True).fetch(index[1:]) for i in chosen])
-
-    axis = "position" if inner else "view"
-    labels = {**first.labels, **({"position": tuple(names)} if inner else {})}
-    return replace(
-        first, shape=(len(names), *first.shape), fetch=fetch, axes=(axis, *first.axes), labels=labels, block=1
-    )
+        chain = concatenate([_of_one_kind(folder / name, first) for name in names])
+        return replace(chain, axes=("view", *first.axes[1:]))
+    parts = [replace(first, fetch=partial(_fetch_alike, folder / name, first)) for name in names]
+    if not inner:
+        return stack(parts, "view")
+    return replace(stack(parts, "position"), labels={**first.labels, "position": tuple(names)})
 
 
-def _chain(parts: Sequence[LazyArray]) -> LazyArray:
-    """Join stacks along their first axis."""
-    owners = [(owner, frame) for owner, part in enumerate(parts) for frame in range(part.shape[0])]
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        chosen = [owners[i] for i in np.arange(len(owners))[index[0]]]
-        pieces, start = [], 0
-        while start < len(chosen):
-            owner = chosen[start][0]
-            end = next((i for i in range(start, len(chosen)) if chosen[i][0] != owner), len(chosen))
-            pieces.append(parts[owner].fetch(([frame for _, frame in chosen[start:end]], *index[1:])))
-            start = end
-        return np.concatenate(pieces)
-
-    shape, axes = (len(owners), *parts[0].shape[1:]), ("view", *parts[0].axes[1:])
-    return replace(parts[0], shape=shape, fetch=fetch, axes=axes, block=1)
+def _fetch_alike(path: Path, first: LazyArray, index: tuple[Index, ...]) -> np.ndarray:
+    """Read a part of the images of a file, of which there must be as many as in the first."""
+    return _of_one_kind(path, first, whole=True).fetch(index)
 
 
 def _of_one_kind(path: Path, first: LazyArray, *, whole: bool = False) -> LazyArray:

@@ -95,7 +95,17 @@ class LazyArray:
             return self.fetch((*index[:axis], [sample], *index[axis:])).squeeze(axis)
 
         shape = self.shape[:axis] + self.shape[axis + 1 :]
-        return replace(self, shape=shape, fetch=fetch, axes=self.axes[:axis] + self.axes[axis + 1 :], block=1)
+        block = self.block if axis else 1
+        return replace(self, shape=shape, fetch=fetch, axes=self.axes[:axis] + self.axes[axis + 1 :], block=block)
+
+    def expanded(self, name: str = "view") -> "LazyArray":
+        """Return the array with an axis of one sample before the others."""
+
+        def fetch(index: tuple[Index, ...]) -> np.ndarray:
+            return np.asarray(self.fetch(index[1:]))[None][index[0]]
+
+        axes = (name, *self.axes) if self.axes else ()
+        return replace(self, shape=(1, *self.shape), fetch=fetch, axes=axes, block=1)
 
 
 @runtime_checkable

@@ -1,13 +1,12 @@
 """Pages of a TIFF that says nothing of them, joined to stacks: pages of one size and type belong together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
-import numpy as np
-
-from .lazy_arrays import Index, LazyArray
+from .combine_arrays import stack
+from .lazy_arrays import LazyArray
 
 _LEAST_REDUCTION = 1.9
 """Smallest ratio of the sides of an image and its reduced copy: 2, but for rounding."""
@@ -63,30 +62,14 @@ def _join(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> list[LazyArray]
         return list(arrays)
     if any(axis in ("plane", "position") for axis in arrays[0].axes):
         return list(arrays)
-    frames = sorted(_frames(arrays, stored))
-    first = arrays[0]
-    lead = next((a for a in first.axes if a not in ("y", "x", "channel")), "")
-    axes = tuple(a for a in first.axes if a != lead)
-    shape = tuple(n for a, n in zip(first.axes, first.shape, strict=True) if a != lead)
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        chosen = [frames[i] for i in np.arange(len(frames))[index[0]]]
-        images = []
-        for _, frame, i in chosen:
-            array = arrays[i]
-            position = next((k for k, a in enumerate(array.axes) if a not in ("y", "x", "channel")), None)
-            single = array if position is None else array.at(position, frame)
-            images.append(single.fetch(index[1:]))
-        return np.stack(images)
-
-    return [replace(first, shape=(len(frames), *shape), fetch=fetch, axes=("view", *axes))]
+    return [stack([image for _, _, image in sorted(_images(arrays, stored), key=itemgetter(0, 1))], "view")]
 
 
-def _frames(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> Iterable[tuple[int, int, int]]:
-    """Yield the page, the number within its array, and the array of each image."""
-    for i, (array, series) in enumerate(zip(arrays, stored, strict=True)):
+def _images(arrays: Sequence[LazyArray], stored: Sequence[Any]) -> Iterator[tuple[int, int, LazyArray]]:
+    """Yield each image with its page and its number within its array."""
+    for array, series in zip(arrays, stored, strict=True):
         position = next((k for k, a in enumerate(array.axes) if a not in ("y", "x", "channel")), None)
-        count = 1 if position is None else array.shape[position]
-        pages = list(series) if series.kind == "generic" and len(series) == count else []
-        for frame in range(count):
-            yield (pages[frame].index if pages else series.keyframe.index), frame, i
+        images = [array] if position is None else [array.at(position, i) for i in range(array.shape[position])]
+        pages = list(series) if series.kind == "generic" and len(series) == len(images) else []
+        for frame, image in enumerate(images):
+            yield pages[frame].index if pages else series.keyframe.index, frame, image

@@ -13,8 +13,9 @@ from typing import TypeGuard
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from .combine_arrays import concatenate
 from .file_names import natural_order
-from .lazy_arrays import ArrayTree, Index, LazyArray, as_index, take
+from .lazy_arrays import ArrayTree, LazyArray
 
 _WILDCARDS = set("*?[")
 _PART = re.compile(r"(.*\D)(\d{6})")
@@ -141,7 +142,7 @@ def combine(tree: ArrayTree, names: Sequence[str], parts: Sequence[LazyArray], a
     """
     is_stack = len(parts[0].shape) < axes
     if is_stack:
-        parts = [_with_axis(part) for part in parts]
+        parts = [part.expanded() for part in parts]
     for name, part in zip(names, parts, strict=True):
         if part.shape[1:] != parts[0].shape[1:] or part.attributes.get("units") != parts[0].attributes.get("units"):
             shown = [f"{p.shape[is_stack:]} {p.attributes.get('units', '')}".strip() for p in (part, parts[0])]
@@ -151,37 +152,7 @@ def combine(tree: ArrayTree, names: Sequence[str], parts: Sequence[LazyArray], a
     origin = names[0] if len(names) == 1 else f"{names[0]} to {names[-1].rpartition('/')[2]} ({len(names)} parts)"
     if is_stack and len({name.rpartition("/")[2] for name in names}) == 1:
         origin = f"{names[0]} to {names[-1]} ({len(names)} in all)"
-    return replace(_joined(parts), origin=origin)
-
-
-def _joined(parts: Sequence[LazyArray]) -> LazyArray:
-    """Join arrays along their first axis."""
-    ends = np.cumsum([part.shape[0] for part in parts])
-    dtype = np.result_type(*(part.dtype for part in parts))
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        positions = np.arange(ends[-1])[index[0]]
-        owners = np.searchsorted(ends, positions, side="right")
-        runs = np.split(np.arange(positions.size), np.flatnonzero(np.diff(owners)) + 1)
-        pieces = []
-        for run in runs if positions.size else []:
-            owner = int(owners[run[0]])
-            local = positions[run] - (ends[owner] - parts[owner].shape[0])
-            pieces.append(np.asarray(parts[owner].fetch((as_index(local), *index[1:])), dtype))
-        if not pieces:
-            return take(np.empty((0, *parts[0].shape[1:]), dtype), (slice(None), *index[1:]))
-        return np.concatenate(pieces)
-
-    return replace(parts[0], shape=(int(ends[-1]), *parts[0].shape[1:]), dtype=dtype, fetch=fetch)
-
-
-def _with_axis(part: LazyArray) -> LazyArray:
-    """Put an axis of one sample before the others."""
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        return np.asarray(part.fetch(index[1:]))[None][index[0]]
-
-    return replace(part, shape=(1, *part.shape), fetch=fetch, block=1)
+    return replace(concatenate(parts), origin=origin)
 
 
 def _matches(tree: ArrayTree, pattern: str, *, groups: bool) -> set[str]:

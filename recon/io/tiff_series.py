@@ -13,7 +13,9 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic
 from .colours import COLOURS, grey_where_equal, without_alpha
+from .combine_arrays import stack
 from .guard import COPY_AGAIN
+from .image_axes import drop_single
 from .lazy_arrays import Index, LazyArray, take
 from .micromanager import position_labels, position_metadata, shortfall
 from .page_stacks import main_stacks
@@ -95,13 +97,8 @@ def stack_positions(series: Sequence[ImageSeries]) -> LazyArray | None:
         return first
     if any((s.array.shape, s.array.axes, s.array.dtype) != (first.shape, first.axes, first.dtype) for s in series):
         return None
-
-    def fetch(index: tuple[Index, ...]) -> np.ndarray:
-        return np.stack([series[i].array.fetch(index[1:]) for i in np.arange(len(series))[index[0]]])
-
     labels = {**first.labels, "position": tuple(s.metadata.name for s in series)}
-    shape, axes = (len(series), *first.shape), ("position", *first.axes)
-    return replace(first, shape=shape, fetch=fetch, axes=axes, labels=labels)
+    return replace(stack([s.array for s in series], "position"), labels=labels)
 
 
 def _grouped_series(tiff: Any, stored: Sequence[Any], place: str) -> list[ImageSeries]:
@@ -174,9 +171,7 @@ def _series_array(tiff: Any, series: Any, place: str) -> LazyArray:
     elif "C" in series.axes and (shown := _imagej_labels(tiff, series)):
         labels["channel"] = shown
     array = LazyArray(series.shape, series.dtype, _fetcher(tiff, series, place), {}, names, labels)
-    for axis in [a for a, n in zip(names, series.shape, strict=True) if n == 1 and a not in ("y", "x")]:
-        array = array.at(array.axes.index(axis), 0)
-    array = _without_alpha(array, series)
+    array = _without_alpha(drop_single(array), series)
     return grey_where_equal(array, place) if "S" in series.axes and "channel" in array.axes else array
 
 
