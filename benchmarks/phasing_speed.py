@@ -81,7 +81,7 @@ def _iterations(
             *(jnp.asarray(n, jnp.float32) for n in projections.UPDATES[method](0.9))
         )
         number = jnp.asarray(count, jnp.int32)
-        return lambda: recipe._iterate(state, pattern, update, number, coherent=False).iterate
+        return lambda: recipe._iterate(state, pattern, update, number, coherent=False)
     stage = Stage(method, 0.9, count, psf=False)
     return lambda: run_stage(state, pattern, stage).iterate
 

@@ -4,13 +4,15 @@ C = e·(|F|² ⊛ psf(σ) + b), under a flux e of the beam, has the derivatives 
 score 1 − I/C of the Poisson deviance and its expected curvature 1/C, a step solves four equations for four unknowns.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction.far_field import LEAST_COUNTS, deviance, far_field
-from ...physics.psf import WIDEST_SIGMA, convolve_gaussian
+from ...physics.psf import WIDEST_SIGMA, convolve_gaussian, convolve_gaussian_with_slopes
 from .pattern import DevicePattern, PointSpread
 from .projections import abs2, multiply_real
 
@@ -59,9 +61,8 @@ def _scoring_step(
     narrow = jnp.where(jnp.sum(point_spread.sigmas) > 0, jnp.maximum(point_spread.sigmas, 0.05), FIRST_SIGMA)
     sigmas = jnp.where(active[:3] > 0, narrow, point_spread.sigmas)
     exposure = pattern.exposure
-    modelled, derivative = jax.linearize(lambda widths: exposure * convolve_gaussian(intensity, widths), sigmas)
-    flat = jnp.broadcast_to(exposure, intensity.shape)
-    slopes = jnp.concatenate([jax.vmap(derivative)(jnp.eye(3, dtype=jnp.float32)), flat[None]])
+    steady, steady_slopes = convolve_gaussian_with_slopes(intensity, sigmas)
+    modelled, slopes = exposure * steady, [*(exposure * slope for slope in steady_slopes), exposure]
     counts = jnp.maximum(modelled + exposure * point_spread.background, LEAST_COUNTS)
     step = _solve_step(pattern.fitted * (1 - pattern.counts / counts), pattern.fitted / counts, slopes, active)
 
@@ -96,12 +97,18 @@ def _scoring_step(
 def _solve_step(
     score: Float[Array, "z y x"],
     curvature: Float[Array, "z y x"],
-    slopes: Float[Array, "4 z y x"],
+    slopes: Sequence[Float[Array, "z y x"] | Float[Array, "z 1 1"]],
     active: Float[Array, "4"],
 ) -> Float[Array, "4"]:
-    """Solve for the step of the active parameters; it is 0 for the others."""
-    gradient = active * jnp.sum(score[None] * slopes, axis=(1, 2, 3))
-    hessian = jnp.stack([jnp.sum((curvature * slope)[None] * slopes, axis=(1, 2, 3)) for slope in slopes])
+    """Solve for the step of the active parameters, whose slopes are given; it is 0 for the others."""
+    gradient = active * jnp.stack([jnp.sum(score * slope) for slope in slopes])
+    upper = jnp.stack(
+        [
+            jnp.stack([jnp.sum(curvature * a * b) if i <= j else jnp.zeros(()) for j, b in enumerate(slopes)])
+            for i, a in enumerate(slopes)
+        ]
+    )
+    hessian = upper + jnp.triu(upper, 1).T
     scale = jnp.sqrt(jnp.diagonal(hessian) + 1e-30)
     both = active[:, None] * active[None, :]
     damped = both * hessian / scale[:, None] / scale[None, :] + jnp.diag(1.0 + 1e-4 - active)

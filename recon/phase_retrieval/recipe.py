@@ -198,15 +198,19 @@ def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> P
     if stage.has_half_support:
         state = state._replace(support=_half_support(state))
     count = jnp.asarray(stage.iterations, jnp.int32)
+    coherent = not stage.partially_coherent
     if stage.method == "gps":
-        state = _gps(state, pattern, jnp.asarray(stage.beta, jnp.float32), count, coherent=not stage.partially_coherent)
+        beta = jnp.asarray(stage.beta, jnp.float32)
+        iterate, dual = _gps(state, pattern, beta, count, coherent=coherent)
+        state = state._replace(iterate=iterate, dual=dual)
     else:
         update = UpdateCoefficients(*(jnp.asarray(number, jnp.float32) for number in UPDATES[stage.method](stage.beta)))
-        state = _iterate(state, pattern, update, count, coherent=not stage.partially_coherent)
+        state = state._replace(iterate=_iterate(state, pattern, update, count, coherent=coherent))
     state = state._replace(support=full_support)
     if stage.shrink_wrap:
         sigma, threshold = stage.shrink_wrap
-        state = _update_support(state, pattern, sigma * stage.band, threshold, coherent=not stage.partially_coherent)
+        support = _update_support(state, pattern, sigma * stage.band, threshold, coherent=coherent)
+        state = state._replace(support=support)
     return state
 
 
@@ -237,21 +241,22 @@ def _project(
 @partial(jax.jit, static_argnames="coherent")
 def _iterate(
     state: ProjectionState, pattern: DevicePattern, update: UpdateCoefficients, count: Int[Array, ""], *, coherent: bool
-) -> ProjectionState:
-    """Apply an update, linear in the iterate and its projection, a number of times."""
+) -> Complex[Array, "z y x"]:
+    """Apply an update, linear in the iterate and its projection, a number of times; return the iterate."""
 
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
         projected = _project(iterate, pattern, state.point_spread, coherent)
         return apply_update(projected, iterate, state.support, update)
 
-    return state._replace(iterate=lax.fori_loop(0, count, step, state.iterate))
+    result: Array = lax.fori_loop(0, count, step, state.iterate)
+    return result
 
 
 @partial(jax.jit, static_argnames="coherent")
 def _gps(
     state: ProjectionState, pattern: DevicePattern, beta: Float[Array, ""], count: Int[Array, ""], *, coherent: bool
-) -> ProjectionState:
-    """Run generalised proximal smoothing for a number of iterations."""
+) -> tuple[Complex[Array, "z y x"], Complex[Array, "z y x"]]:
+    """Run generalised proximal smoothing for a number of iterations; return the iterate and the dual variable."""
 
     def step(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
         iterate, dual = both
@@ -259,7 +264,7 @@ def _gps(
         return projected, update_gps_dual(dual, projected, iterate, state.support, beta)
 
     iterate, dual = lax.fori_loop(0, count, step, (state.iterate, state.dual))
-    return state._replace(iterate=iterate, dual=dual)
+    return iterate, dual
 
 
 @partial(jax.jit, static_argnames="coherent")
@@ -270,10 +275,10 @@ def _update_support(
     threshold: Float[Array, ""] | float,
     *,
     coherent: bool,
-) -> ProjectionState:
-    """Update the support from the projection of the iterate onto the measured moduli."""
+) -> Float[Array, "z y x"]:
+    """Compute the next support from the projection of the iterate onto the measured moduli."""
     projected = _project(state.iterate, pattern, state.point_spread, coherent)
-    return state._replace(support=shrink_wrap(projected, state.support, sigma, threshold))
+    return shrink_wrap(projected, state.support, sigma, threshold)
 
 
 @jax.jit

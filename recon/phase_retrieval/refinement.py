@@ -96,8 +96,9 @@ def refine_block(
             point_spread=fit_point_spread(state.density, state.support, pattern, state.point_spread, **active)
         )
     coherent = not settings.psf and not bool(jnp.any(state.point_spread.sigmas > 0))
-    refined: RefinementState = _descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
-    return refined
+    density, gradient, direction = _descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
+    density.block_until_ready()  # Queued blocks would each hold their arrays.
+    return state._replace(density=density, gradient=gradient, direction=direction)
 
 
 @jax.jit
@@ -110,7 +111,9 @@ def update_support(state: RefinementState, threshold: Float[Array, ""] | float) 
 @partial(jax.jit, static_argnames="coherent")
 def _descend(
     state: RefinementState, pattern: DevicePattern, count: Int[Array, ""], *, coherent: bool
-) -> RefinementState:
+) -> tuple[Complex[Array, "z y x"], Complex[Array, "z y x"], Complex[Array, "z y x"]]:
+    """Run conjugate gradients; return the density, its gradient, and the next direction."""
+
     def convolve(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
         return values if coherent else convolve_gaussian(values, state.point_spread.sigmas)
 
@@ -137,7 +140,7 @@ def _descend(
     gradient = gradient_at(wave, counts)
     direction = multiply_real(_conjugate_direction(gradient, state.gradient, state.direction), state.support)
     last = lax.fori_loop(0, count, step, _Search(density, wave, counts, gradient, direction))
-    return state._replace(density=last.density, gradient=last.gradient, direction=last.direction)
+    return last.density, last.gradient, last.direction
 
 
 def _inner(a: Complex[Array, "z y x"], b: Complex[Array, "z y x"]) -> Float[Array, ""]:

@@ -8,10 +8,12 @@ one side brighter than the other by some factor, not by orders of magnitude.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from .oversampling import Good, Voxels, find_brightest_peak, local_mean
 
+Frame = Float[np.ndarray, "y x"]
+GoodFrame = Bool[np.ndarray, "y x"]
 HOT_RATIO = 6.0
 """Least ratio of a hot pixel to the brightest of its neighbours in the frame; diffraction reaches about 2.5."""
 ALIEN_RATIO = 30.0
@@ -78,20 +80,40 @@ def find_hot_pixels(
     Returns:
         Mask of the hot pixels.
     """
-    from scipy.ndimage import maximum_filter
-
-    values = np.where(good, counts, 0).astype(np.float32)
-    around = np.ones((1, 3, 3), bool)
-    around[0, 1, 1] = False
-    brightest = maximum_filter(values, footprint=around, mode="constant")
-    hot = good & (values > HOT_RATIO * brightest + HOT_SIGMAS * np.sqrt(brightest + 1))
-    # A pixel whose neighbours are all masked cannot be compared.
-    hot &= maximum_filter(good, footprint=around, mode="constant")
+    hot = np.zeros(counts.shape, bool)
+    for marked, frame, usable in zip(hot, counts, good, strict=True):
+        marked[hot_pixels_of_frame(np.where(usable, frame, 0).astype(np.float32), usable)] = True
     always = hot.sum(axis=0) >= least_frames_of_hot_pixel(len(hot))
     if peak is not None:
         near = tuple(slice(max(0, i - 2), i + 3) for i in peak)
         hot[near] = False
-    return np.asarray((hot | always) & good)
+    hot |= always
+    hot &= good
+    return hot
+
+
+def hot_pixels_of_frame(values: Frame, good: GoodFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Find the hot pixels of one frame, among those bright enough to be hot.
+
+    Args:
+        values: Counts; 0 where they are not good.
+        good: Mask of the pixels to use.
+
+    Returns:
+        Rows and columns.
+    """
+    y, x = np.nonzero(values > HOT_SIGMAS)  # The least excess over neighbours without a count.
+    brightest = np.zeros(y.size, values.dtype)
+    comparable = np.zeros(y.size, bool)
+    rows, columns = values.shape
+    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        v, u = y + dy, x + dx
+        inside = (v >= 0) & (v < rows) & (u >= 0) & (u < columns)
+        v, u = np.where(inside, v, 0), np.where(inside, u, 0)
+        brightest = np.maximum(brightest, np.where(inside, values[v, u], 0))
+        comparable |= inside & good[v, u]
+    hot = (values[y, x] > HOT_RATIO * brightest + HOT_SIGMAS * np.sqrt(brightest + 1)) & comparable
+    return y[hot], x[hot]
 
 
 def least_frames_of_hot_pixel(frames: int) -> float:
@@ -114,14 +136,12 @@ def find_aliens(
     """
     from scipy.ndimage import label, maximum_filter
 
-    bright = 27 * local_mean(counts, good)
-    mirror, comparable = _mirror(bright, peak), _mirror(good.astype(np.float64), peak) > 0
-    reference = maximum_filter(mirror, 5, mode="constant") + 1.0
-    distance = sum(
-        ((np.arange(n) - p) / min(n, _PEAK_EXTENT)).reshape([-1 if i == axis else 1 for i in range(3)]) ** 2
-        for axis, (n, p) in enumerate(zip(counts.shape, peak, strict=True))
-    )
-    comparable &= good & (distance > _PEAK_RADIUS**2)
+    bright = local_mean(counts, good)
+    bright *= 27
+    comparable = _mirror(good, peak)
+    reference = maximum_filter(_mirror(bright, peak), 5, mode="constant")
+    reference += 1
+    comparable &= good & _is_far(counts.shape, peak)
     seeds = comparable & (bright > ALIEN_RATIO * reference) & (bright > _MIN_COUNTS)
     if not seeds.any():
         return np.zeros(counts.shape, bool), []
@@ -135,6 +155,13 @@ def find_aliens(
     return alien, regions
 
 
+def _is_far(shape: tuple[int, ...], peak: tuple[int, int, int]) -> Good:
+    """Mask the voxels that are too far from the peak to be its own flank."""
+    lines = [((np.arange(n) - p) / min(n, _PEAK_EXTENT)) ** 2 for n, p in zip(shape, peak, strict=True)]
+    along_frame, along_y, along_x = (line.astype(np.float32) for line in lines)
+    return np.asarray(along_frame[:, None, None] + along_y[:, None] + along_x > _PEAK_RADIUS**2)
+
+
 def _is_apart(region: Region, broad: Voxels, peak: tuple[int, int, int]) -> bool:
     """Whether a region is a separate peak, and not part of a ridge that leads to the Bragg peak."""
     from scipy.ndimage import label
@@ -146,7 +173,7 @@ def _is_apart(region: Region, broad: Voxels, peak: tuple[int, int, int]) -> bool
     return bool(own != hills[peak])
 
 
-def _mirror(array: Voxels, peak: tuple[int, int, int]) -> Voxels:
+def _mirror(array: Voxels | Good, peak: tuple[int, int, int]) -> np.ndarray:
     """Reflect an array through the peak: its values at 2·peak − index; 0 where that lies outside."""
     out = np.zeros_like(array)
     source, target = [], []

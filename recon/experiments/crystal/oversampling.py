@@ -19,7 +19,7 @@ _CLEAR = 0.02
 
 
 def local_mean(counts: Voxels, good: Good, size: int = 3) -> Voxels:
-    """Average the good voxels in a cube around each voxel; 0 where none is good.
+    """Average the good voxels in a cube around each voxel, in float32; 0 where none is good.
 
     Args:
         counts: Counts; any finite value where they are not good.
@@ -28,9 +28,11 @@ def local_mean(counts: Voxels, good: Good, size: int = 3) -> Voxels:
     """
     from scipy.ndimage import uniform_filter
 
-    total = uniform_filter(np.where(good, counts, 0).astype(np.float32), size, mode="constant")
+    mean = uniform_filter(np.where(good, counts, np.float32(0)).astype(np.float32, copy=False), size, mode="constant")
     fraction = uniform_filter(good.astype(np.float32), size, mode="constant")
-    return np.where(fraction > 0.5 / size**3, total / np.maximum(fraction, 0.5 / size**3), 0).astype(np.float64)
+    mean[fraction <= 0.5 / size**3] = 0
+    mean /= np.maximum(fraction, np.float32(0.5 / size**3), out=fraction)
+    return np.asarray(mean)
 
 
 def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
@@ -44,7 +46,7 @@ def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
         Index (frame, y, x) of the nearest voxel.
     """
     smooth = local_mean(counts, good)
-    top = np.where(smooth >= 0.5 * smooth.max(), smooth, 0)
+    top = np.where(smooth >= 0.5 * smooth.max(), smooth, np.float32(0))
     # Another particle may be as bright, far from the maximum: the mean would lie between the two.
     brightest = np.unravel_index(int(np.argmax(top)), top.shape)
     near = tuple(slice(max(0, int(i) - 8), int(i) + 9) for i in brightest)
@@ -56,9 +58,9 @@ def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
 
 def significance(counts: Voxels, good: Good) -> float:
     """Compute the excess of the brightest 3 x 3 x 3 cube over the median, in standard deviations of counting noise."""
-    smooth = 27 * local_mean(counts, good)
     if not good.any():
         return 0.0
+    smooth = 27 * local_mean(counts, good)
     level = float(np.median(smooth[good]))
     return (float(smooth.max()) - level) / float(np.sqrt(max(level, 1.0)))
 
@@ -90,7 +92,7 @@ def estimate_oversampling(counts: Voxels, good: Good) -> Oversampling:
     from scipy.ndimage import label
 
     values = np.where(good, counts, 0).astype(np.float32)
-    total = max(float(values.sum()), 1.0)
+    total = max(float(values.sum(dtype=np.float64)), 1.0)
     correlation = np.fft.fftshift(np.abs(fftn(values))) / total
     regions, _ = label(correlation > max(_MIN_AUTOCORRELATION, _NOISE / np.sqrt(total)))
     central = regions == regions[tuple(n // 2 for n in counts.shape)]

@@ -96,15 +96,16 @@ def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> Preproces
     """
     section, log = settings.acquisition, ProcessingLog()
     good = good_voxels(acquisition)
-    counts = np.where(good, acquisition["images"], 0).astype(np.float64)
+    counts = np.where(good, acquisition["images"], 0).astype(acquisition["images"].dtype, copy=False)
     flux = _relative_flux(acquisition, len(counts), log)
-    normalized = counts / flux[:, None, None]
+    normalized = counts if (flux == 1).all() else (counts / flux[:, None, None]).astype(np.float32)
     peak, corner = find_bragg_peak(normalized, good), _corner(acquisition)
     _log_peak(good, _shifted(peak, corner), log)
     good = _mask_artifacts(normalized, good, peak, corner, section, log)
     box = _crop_box(section, acquisition, peak)
-    cropped, cropped_good = box.take(np.where(good, counts, 0)), box.take(good)
-    _log_box(box, corner, float(counts[good].sum()), float(cropped.sum()), log)
+    cropped_good = box.take(good)
+    cropped = np.where(cropped_good, box.take(counts).astype(np.float64), 0)
+    _log_box(box, corner, float(counts.sum(dtype=np.float64, where=good)), float(cropped.sum()), log)
     binned_good = bin_counts((~cropped_good).astype(np.float64), section.bin) == 0
     binned = np.where(binned_good, bin_counts(cropped, section.bin), 0)
     exposure = _exposure(flux, box, section.bin[0])

@@ -139,7 +139,7 @@ def _flux_warnings(acquisition: Acquisition) -> list[Diagnostic]:
     """Warn of jumps of the flux that the monitor does not explain."""
     monitor = acquisition.arrays.get("monitor")
     images, where = acquisition["images"], acquisition.place("images")
-    return flux_warnings(images.astype(np.float64), good_voxels(acquisition), monitor, where)
+    return flux_warnings(images, good_voxels(acquisition), monitor, where)
 
 
 def _report_warnings(warnings: list[Diagnostic], *, refuse: bool) -> None:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .artifacts import HOT_RATIO, HOT_SIGMAS, least_frames_of_hot_pixel
+from .artifacts import Frame, GoodFrame, hot_pixels_of_frame, least_frames_of_hot_pixel
 
-Frame = Float[np.ndarray, "y x"]
-Good = Bool[np.ndarray, "y x"]
 ReadBlocks = Callable[[], Iterator[tuple[Float[np.ndarray, "frame y x"], Bool[np.ndarray, "frame y x"]]]]
 """Function that reads all frames once, in blocks: counts, which are finite everywhere, and good pixels."""
 
@@ -70,7 +68,7 @@ class _PeakSearch:
     _frames: int = 0
     _recent: list[tuple[Frame, Frame, float]] = field(default_factory=list)
 
-    def add(self, counts: Frame, good: Good) -> None:
+    def add(self, counts: Frame, good: GoodFrame) -> None:
         """Take the next frame."""
         values = np.where(good, counts, 0).astype(np.float32)
         self.total += float(values.sum(dtype=np.float64))
@@ -104,30 +102,6 @@ class _PeakSearch:
         if mean.flat[place] > self._brightness:
             y, x = np.unravel_index(place, mean.shape)
             self.peak, self._brightness = (frame, int(y), int(x)), float(mean.flat[place])
-
-
-def hot_pixels_of_frame(values: Frame, good: Good) -> tuple[np.ndarray, np.ndarray]:
-    """Find the hot pixels of one frame, as `find_hot_pixels` does, among those bright enough to be hot.
-
-    Args:
-        values: Counts; 0 where they are not good.
-        good: Mask of the pixels to use.
-
-    Returns:
-        Rows and columns.
-    """
-    y, x = np.nonzero(values > HOT_SIGMAS)  # The least excess over neighbours without a count.
-    brightest = np.zeros(y.size, values.dtype)
-    comparable = np.zeros(y.size, bool)
-    rows, columns = values.shape
-    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
-        v, u = y + dy, x + dx
-        inside = (v >= 0) & (v < rows) & (u >= 0) & (u < columns)
-        v, u = np.where(inside, v, 0), np.where(inside, u, 0)
-        brightest = np.maximum(brightest, np.where(inside, values[v, u], 0))
-        comparable |= inside & good[v, u]
-    hot = (values[y, x] > HOT_RATIO * brightest + HOT_SIGMAS * np.sqrt(brightest + 1)) & comparable
-    return y[hot], x[hot]
 
 
 def _sum_of_neighbours(image: Frame) -> Frame:

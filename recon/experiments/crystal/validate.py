@@ -72,7 +72,7 @@ def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
 
 def _without_hot_pixels(acquisition: Acquisition) -> tuple[Voxels, Good]:
     """Return the counts, and the mask of good pixels that are not hot: a stuck one is no peak, however bright."""
-    counts, good = acquisition["images"].astype(np.float64), good_voxels(acquisition)
+    counts, good = acquisition["images"], good_voxels(acquisition)
     cold = good & ~find_hot_pixels(counts, good)
     return counts, cold if cold.any() else good
 
@@ -160,7 +160,7 @@ def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
 
 def _empty_frame_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     """Warn of frames without a count beside frames with many."""
-    totals = np.where(good, counts, 0).sum(axis=(1, 2))
+    totals = counts.sum(axis=(1, 2), dtype=np.float64, where=good)
     measured = good.any(axis=(1, 2))
     lit = np.flatnonzero(totals > 0)
     bad = []
@@ -182,7 +182,12 @@ def _order_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     Their totals then go up and down several times, or the brightest has a dark neighbour: a sufficiently sampled curve
     has at least 4/π² of its maximum beside it.
     """
-    totals = np.array([float(frame[ok].mean()) if ok.any() else np.nan for frame, ok in zip(counts, good, strict=True)])
+    totals = np.array(
+        [
+            float(frame[ok].mean(dtype=np.float64)) if ok.any() else np.nan
+            for frame, ok in zip(counts, good, strict=True)
+        ]
+    )
     pixels = np.array([max(int(ok.sum()), 1) for ok in good])
     brightest = int(np.nanargmax(totals))
     beside = totals[max(brightest - 1, 0) : brightest + 2]
@@ -249,15 +254,15 @@ def _hidden_peak_warnings(counts: Voxels, good: Good, where: str) -> list[Diagno
 
 def _fill_masked(counts: Voxels, good: Good) -> Voxels:
     """Replace masked voxels by the mean of the good ones around, in growing cubes until there are any."""
-    filled, known = np.where(good, counts, 0), good
+    filled, known = np.where(good, counts, np.float32(0)), good
     for size in (5, 9, 17):
         if known.all():
             break
         mean = local_mean(filled, known, size)
         # Means fall off towards the middle of a hole: voxels far from good ones are taken to be brighter.
-        filled = np.where(known, filled, 1.5 * mean)
+        filled = np.where(known, filled, np.float32(1.5) * mean)
         known = known | (mean > 0)
-    return np.asarray(filled, np.float64)
+    return filled
 
 
 def _ball(shape: tuple[int, ...], centre: tuple[int, int, int], radius: float) -> Bool[np.ndarray, "frame y x"]:
