@@ -2,12 +2,9 @@
 
 A key of the whole config may be a path, as ``--set`` and messages write it: ``volume.depth: 9 um``.
 
-PyYAML alone reads YAML 1.1, where ``1e-3`` is text, ``on`` is true, ``012`` is ten and ``1:30`` is ninety, and the last
-of two equal keys wins silently. Here scalars follow the core schema of YAML 1.2, equal keys are a fault, and a file
-cannot name a Python object.
+Equal keys are a fault, where PyYAML would let the last of them win.
 """
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,85 +13,21 @@ import yaml
 
 from ..errors import Diagnostic
 from .text import line_and_column
+from .yaml_loader import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    PATTERNS,
+    TAG_PREFIX,
+    Alias,
+    Loader,
+    RefusedError,
+    fits,
+    parse_scalar,
+    shorten,
+)
 
 Keys: TypeAlias = tuple[str | int, ...]
 """Path of a value: ``("volume", "spacing", 0)``."""
-
-MAX_DEPTH = 40
-"""Number of lists and sections within each other."""
-MAX_VALUES = 20_000
-"""Number of keys and values of a config; aliases may repeat as many."""
-MAX_INTEGER = 2**63 - 1
-_MAX_SHOWN = 60
-_TAG_PREFIX = "tag:yaml.org,2002:"
-_CORE_TAGS = {
-    "null": (r"null|Null|NULL|~|", "~nN\0"),
-    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    "float": (
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-}
-
-
-_PATTERNS = {tag: re.compile(rf"(?:{pattern})\Z") for tag, (pattern, _) in _CORE_TAGS.items()}
-
-
-class _RefusedError(Exception):
-    """A text of YAML that is too large or too deep.
-
-    Args:
-        mark: Place of PyYAML.
-        message: Description of the fault.
-        remedy: Instruction to the user.
-    """
-
-    def __init__(self, mark: Any, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.mark, self.message, self.remedy = mark, message, remedy
-
-
-class _Alias(yaml.Node):
-    """A use of an anchored node, at its own place.
-
-    Args:
-        target: The anchored node.
-        event: The alias.
-    """
-
-    def __init__(self, target: yaml.Node, event: yaml.AliasEvent) -> None:
-        super().__init__("alias", target, event.start_mark, event.end_mark)  # type: ignore[arg-type]
-        self.name = event.anchor
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's parser with the scalars of YAML 1.2 and limits of size and depth."""
-
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - the attribute by which PyYAML finds them
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = self._count = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node and all nodes below it; an alias stays a node of its own."""
-        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
-        self._count += 1
-        if self._count > MAX_VALUES:
-            remedy = "name a file of the data where long lists are due"
-            raise _RefusedError(event.start_mark, f"holds more than {MAX_VALUES} values", remedy)
-        if self._depth >= MAX_DEPTH:
-            message = f"lists or sections within each other more than {MAX_DEPTH} deep"
-            raise _RefusedError(event.start_mark, message, "no value of a config is that deep")
-        self._depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self._depth -= 1
-        return _Alias(node, event) if isinstance(event, yaml.AliasEvent) and node is not None else node
-
-
-for _tag, (_, _starts) in _CORE_TAGS.items():
-    _Loader.add_implicit_resolver(f"{_TAG_PREFIX}{_tag}", _PATTERNS[_tag], ["" if c == "\0" else c for c in _starts])
 
 
 @dataclass
@@ -135,14 +68,14 @@ def parse_document(text: str, name: str) -> ConfigDocument:
         The document; for a text that is not YAML, one with empty data and a fault.
     """
     document = ConfigDocument(name)
-    loader: _Loader | None = None
+    loader: Loader | None = None
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         node = loader.get_single_node()
         if node is None:
             return document
         data = _Builder(document).build(node, ())
-    except _RefusedError as error:
+    except RefusedError as error:
         document.faults.append(Diagnostic(_place(name, error.mark), error.message, error.remedy))
         return document
     except yaml.MarkedYAMLError as error:
@@ -163,11 +96,6 @@ def parse_document(text: str, name: str) -> ConfigDocument:
             remedy = "put a space after the colon"
         document.faults.append(Diagnostic(place, f"expected lines 'key: value', found {_describe(data)}", remedy))
     return document
-
-
-def shorten(text: str, width: int = _MAX_SHOWN) -> str:
-    """Cut a text that is too long for a message."""
-    return text if len(text) <= width else f"{text[: width - 12]} … {text[-8:]}"
 
 
 def apply_override(document: ConfigDocument, assignment: str) -> None:
@@ -229,12 +157,12 @@ class _Builder:
     def __init__(self, document: ConfigDocument):
         self._document = document
         self._open: set[int] = set()
-        self._alias: _Alias | None = None
+        self._alias: Alias | None = None
         self._repeated = 0
 
     def build(self, node: yaml.Node, keys: Keys) -> Any:
         """Convert a node and all nodes below it."""
-        if isinstance(node, _Alias):
+        if isinstance(node, Alias):
             return self._target(node, keys)
         if id(node) in self._open:
             return self._fault(node, keys, "an alias that contains itself")
@@ -243,7 +171,7 @@ class _Builder:
         try:
             if isinstance(node, yaml.ScalarNode):
                 return self._scalar(node, keys)
-            if node.tag not in (f"{_TAG_PREFIX}map", f"{_TAG_PREFIX}seq"):
+            if node.tag not in (f"{TAG_PREFIX}map", f"{TAG_PREFIX}seq"):
                 return self._fault(node, keys, f"the tag {shorten(repr(node.tag))} is not allowed here", "leave it out")
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, keys)
@@ -251,7 +179,7 @@ class _Builder:
         finally:
             self._open.discard(id(node))
 
-    def _target(self, alias: _Alias, keys: Keys) -> Any:
+    def _target(self, alias: Alias, keys: Keys) -> Any:
         """Convert the node that an alias repeats."""
         outer, self._alias = self._alias, self._alias or alias
         try:
@@ -267,7 +195,7 @@ class _Builder:
         if self._repeated > MAX_VALUES or len(keys) > MAX_DEPTH:
             amount = f"more than {MAX_VALUES} values" if self._repeated > MAX_VALUES else "lists too deep"
             message = f"the alias '*{shorten(str(self._alias.name), 30)}' stands for {amount}"
-            raise _RefusedError(self._alias.start_mark, message, "write the values out, without aliases")
+            raise RefusedError(self._alias.start_mark, message, "write the values out, without aliases")
 
     def _item(self, node: yaml.Node, keys: Keys) -> Any:
         self._document.places[keys] = _place(self._document.name, node.start_mark)
@@ -321,23 +249,17 @@ class _Builder:
         return key
 
     def _scalar(self, node: yaml.ScalarNode, keys: Keys) -> Any:
-        kind, text = node.tag.removeprefix(_TAG_PREFIX), node.value
+        kind, text = node.tag.removeprefix(TAG_PREFIX), node.value
         if kind == "str":
             return text
-        if kind not in _PATTERNS:
+        if kind not in PATTERNS:
             tag = shorten(repr(node.tag))
             return self._fault(node, keys, f"the tag {tag} is not allowed here", "write the plain value")
-        if not _PATTERNS[kind].match(text) and not (kind == "float" and _PATTERNS["int"].match(text)):
-            tag = f"!!{kind}"
-            return self._fault(
-                node, keys, f"{shorten(repr(text))} has the tag {tag}, which it does not fit", "leave it out"
-            )
-        if kind == "null":
-            return None
-        if kind == "bool":
-            return text.lower() == "true"
+        if not fits(kind, text):
+            message = f"{shorten(repr(text))} has the tag !!{kind}, which it does not fit"
+            return self._fault(node, keys, message, "leave it out")
         try:
-            return _parse_integer(text) if kind == "int" else parse_float(text)
+            return parse_scalar(kind, text)
         except ValueError as error:
             return self._fault(node, keys, str(error))
 
@@ -345,35 +267,6 @@ class _Builder:
         place = _place(self._document.name, (self._alias or node).start_mark)
         self._document.faults.append(Diagnostic(place, message, remedy))
         self._document.refused.add(keys)
-
-
-def _parse_integer(text: str) -> int:
-    """Parse a whole number of YAML 1.2.
-
-    Raises:
-        ValueError: If it has more than 64 bits.
-    """
-    if len(text) > 400:
-        raise ValueError(f"{shorten(text)} is a number of {len(text)} digits")
-    value = int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-    if abs(value) > MAX_INTEGER:
-        raise ValueError(f"{shorten(text)} is too large for a whole number; for a real one write {float(value)!r}")
-    return value
-
-
-def parse_float(text: str) -> float:
-    """Parse a real number of YAML 1.2.
-
-    Raises:
-        ValueError: If it has digits, but is too large or too small for a number of 64 bits.
-    """
-    plain = text.lower().replace(".inf", "inf").replace(".nan", "nan")
-    value = float(plain)
-    if math.isinf(value) and "inf" not in plain:
-        raise ValueError(f"{shorten(text)} is larger than numbers can be (1.8e308)")
-    if value == 0 and re.search("[1-9]", plain.partition("e")[0]):
-        raise ValueError(f"{shorten(text)} is smaller than numbers can be (5e-324)")
-    return value
 
 
 def _place(name: str, mark: Any) -> str:

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from ..errors import ConfigError, Diagnostic
 from .advice import did_you_mean
 from .base import Settings, section_of
-from .document import ConfigDocument, Keys, apply_override, parse_document, shorten
+from .document import ConfigDocument, Keys, apply_override, parse_document
 from .text import read_config_text
+from .yaml_loader import shorten
 
 ConfigClasses: TypeAlias = Mapping[str, type[Settings]]
 """Classes of configs by kind; a mapping may import a class when it is asked for."""

@@ -9,30 +9,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from unflat.recon.config.entries import Entry
-from unflat.recon.config.source import Source
-from unflat.recon.errors import DataError
-from unflat.recon.io.image_axes import ImageChoice
 from unflat.recon.io.inspect import describe
 from unflat.recon.io.name_pattern import NamePattern, missing_numbers
 from unflat.recon.io.open import open_tree
-from unflat.recon.io.read import read_file
+
+from .image_reading import images, refusal
 
 RNG = np.random.default_rng(0)
 STACK = RNG.integers(1, 65535, (4, 6, 8)).astype(np.uint16)
 COLOUR = RNG.integers(1, 65535, (6, 8, 3)).astype(np.uint16)
-SCHEMA = (Entry("images", "/measurement/images", (("view", "y", "x"),), "counts", "images", required=True),)
-
-
-def images(path: Path, source: str = "/measurement/images", **choice: Any) -> np.ndarray:
-    sources = {"images": Source.parse(source)}
-    return read_file(path, SCHEMA, sources, "cell", choice=ImageChoice(**choice))["images"]
-
-
-def refusal(path: Path, **choice: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        images(path, **choice)
-    return str(caught.value)
 
 
 def numbers(path: Path, name: str) -> np.ndarray:

@@ -7,28 +7,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from unflat.recon.config.entries import Entry
-from unflat.recon.config.source import Source
 from unflat.recon.errors import DataError
 from unflat.recon.io.image_axes import ImageChoice, take_image
 from unflat.recon.io.image_stack import open_images, open_stack
 from unflat.recon.io.inspect import describe
-from unflat.recon.io.read import read_file
+
+from .image_reading import images, refusal
 
 STACK = np.random.default_rng(0).integers(1, 999, (4, 6, 8)).astype(np.uint16)
-SCHEMA = (Entry("images", "/measurement/images", (("view", "y", "x"),), "counts", "images", required=True),)
-
-
-def images(path: Path, source: str = "/measurement/images", **choice: Any) -> np.ndarray:
-    """Images of a file as a reader of an acquisition gets them."""
-    sources = {"images": Source.parse(source)}
-    return read_file(path, SCHEMA, sources, "cell", choice=ImageChoice(**choice))["images"]
-
-
-def refusal(path: Path, **choice: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        images(path, **choice)
-    return str(caught.value)
 
 
 def appended(path: Path, *arrays: np.ndarray, **options: Any) -> Path:

@@ -6,13 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unflat.recon.config.entries import Entry
-from unflat.recon.config.source import Source
-from unflat.recon.errors import DataError
-from unflat.recon.io.image_axes import ImageChoice
 from unflat.recon.io.open import open_tree
-from unflat.recon.io.read import read_file
 
+from .image_reading import images, refusal
 from .micromanager import write_micromanager
 
 STACK = np.random.default_rng(0).integers(1, 999, (2, 1, 4, 2, 6, 8)).astype(np.uint16)
@@ -23,18 +19,6 @@ LABELS: dict[str, Any] = {
     "PixelSize_um": 0.1,
     "z-step_um": 0.5,
 }
-SCHEMA = (Entry("images", "/measurement/images", (("view", "y", "x"),), "counts", "images", required=True),)
-
-
-def images(path: Path, **choice: Any) -> np.ndarray:
-    sources = {"images": Source.parse("/measurement/images")}
-    return read_file(path, SCHEMA, sources, "cell", choice=ImageChoice(**choice))["images"]
-
-
-def refusal(path: Path, **choice: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        images(path, **choice)
-    return str(caught.value)
 
 
 def lengths(path: Path) -> dict[str, np.ndarray]:
