@@ -58,7 +58,7 @@ def camera_faults(acquisition: Acquisition) -> list[Diagnostic]:
     for name in _FRAMES:
         if name not in acquisition or acquisition[name].dtype.kind != "f":
             continue
-        frames = np.where(_good_pixels(acquisition, name), acquisition[name], 0)
+        frames = np.where(good_pixels(acquisition, name), acquisition[name], 0)
         below = float(-np.minimum(frames, 0).sum(dtype=np.float64, where=np.isfinite(frames)))
         above = float(np.maximum(frames, 0).sum(dtype=np.float64, where=np.isfinite(frames)))
         if below <= NEGATIVE_SHARE * above or not below:
@@ -79,14 +79,15 @@ def report_negative(acquisition: Acquisition) -> None:
     """Log the share of pixels below 0, which count as 0."""
     if "images" not in acquisition:
         return
-    good = _good_pixels(acquisition, "images")
+    good = good_pixels(acquisition, "images")
     negative = int((acquisition["images"] < 0)[good].sum())
     if negative:
         share = f"{100 * negative / good.sum():.2g} %"
         logger.warning("%s of the pixels are below 0 by the noise of the camera, and count as 0", share)
 
 
-def _good_pixels(acquisition: Acquisition, name: str) -> Bool[np.ndarray, "*any"]:
+def good_pixels(acquisition: Acquisition, name: str) -> Bool[np.ndarray, "*any"]:
+    """Find the pixels of images, fields or backgrounds that the mask leaves; of one for all views, in all of them."""
     frames, mask = acquisition[name], acquisition.arrays.get("mask")
     if mask is None or mask.shape[-2:] != frames.shape[-2:]:
         return np.ones(frames.shape, bool)

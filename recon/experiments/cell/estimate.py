@@ -10,6 +10,7 @@ from ...memory import format_bytes
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CellSettings
 from .geometry import STORED_WAVE_BYTES, geometry_of
+from .schema import measured_views
 
 FFT_SECONDS = 1.2e-9
 """[s] Time of a complex 2D FFT and the products around it, per sample and doubling of its size, on one core."""
@@ -32,7 +33,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     slices = geometry.lattice.shape[0]
     plane = float(np.prod(geometry.padded.shape[1:]))
     voxels = float(np.prod(geometry.lattice.shape))
-    measured = acquisition["images"] if "images" in acquisition else acquisition["field"]
+    measured = measured_views(acquisition)
     sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
     waves = min(settings.fit.batch, len(measured)) * sources
     whole = 8.0 * plane * waves * slices

@@ -87,8 +87,7 @@ class CellForwardModel:
         """Brightness of a dark field's light in the measurement, which the bright fields show; 1 once normalised."""
         if self.is_field or self.is_bright.all() or not self.is_bright.any():
             return 1.0
-        images = self.acquisition["images"]
-        levels = complete_dark_fields(estimate_background_levels(images, self.acquisition), self.acquisition)
+        levels = complete_dark_fields(estimate_background_levels(self.acquisition), self.acquisition)
         totals = brightness_of(self.acquisition)[1]
         return float(np.median(levels[~self.is_bright, 0, 0] / totals[~self.is_bright]))
 

@@ -14,6 +14,7 @@ from ...config.advice import at_most
 from ...errors import ConfigError, Diagnostic
 from .config import CellSettings
 from .illumination import microscope_of
+from .schema import measured_views
 
 STORED_WAVE_BYTES = 1 << 30
 """Memory up to which the wave of every slice is stored for the gradient; above, only that of every block's first."""
@@ -77,7 +78,7 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
         ConfigError: If the depth is missing, or a spacing does not divide the pixel.
     """
     microscope = microscope_of(acquisition)
-    measured = acquisition["images"] if "images" in acquisition else acquisition["field"]
+    measured = measured_views(acquisition)
     light = largest_na(acquisition)
     turning = "rotation" in acquisition
     resolution = resolution_of(microscope, light, turning)

@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import ConfigError, DataError, Diagnostic
-from ...sampled import Quantity
 from ...volume import MEDIUM_INDEX, Volume
+from .schema import REFRACTIVE_INDEX
 
 _log = logging.getLogger(__name__)
-INDEX = Quantity("refractive_index", "1", "real part of the refractive index")
 RANGE = (1.0, 2.5)
 """Refractive indices of cells and their media, from air to glass."""
 _RECOGNIZED = (1.25, 1.7)
@@ -23,7 +22,7 @@ _SCALES = (1e4, 1e3)
 
 def recognizes(volume: Volume) -> bool:
     """Whether a volume holds a refractive index, by its name or, if it is the only quantity, by its fractions."""
-    if INDEX.name in volume.values:
+    if REFRACTIVE_INDEX.name in volume.values:
         return True
     if len(volume.values) > 1 or volume.main.dtype.kind != "f":
         return False
@@ -38,7 +37,7 @@ def identify(volume: Volume) -> Volume:
         ConfigError: If the numbers are a difference, and the medium is unknown.
         DataError: If the numbers are no refractive index.
     """
-    if INDEX.name in volume.values:
+    if REFRACTIVE_INDEX.name in volume.values:
         return volume
     values = volume.main
     low, high = _ends(values)
@@ -77,4 +76,4 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 
 
 def _named(volume: Volume, values: np.ndarray) -> Volume:
-    return replace(volume, values={INDEX.name: values}, quantities=(INDEX,))
+    return replace(volume, values={REFRACTIVE_INDEX.name: values}, quantities=(REFRACTIVE_INDEX,))

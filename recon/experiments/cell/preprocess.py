@@ -11,6 +11,7 @@ from jaxtyping import Float, Num
 
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
+from .camera import good_pixels
 from .illumination import illumination_of, incident_wave
 from .schema import PATHS
 
@@ -43,7 +44,7 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     elif name == "field":
         divided = images / (_mean(np.abs(images), acquisition) if mode == "view_mean" else _border(acquisition))
     else:
-        levels = _mean(images, acquisition) if mode == "view_mean" else estimate_background_levels(images, acquisition)
+        levels = _mean(images, acquisition) if mode == "view_mean" else estimate_background_levels(acquisition)
         divided = images / complete_dark_fields(levels, acquisition)
     return replace(acquisition, arrays={**arrays, name: divided.astype(images.dtype)})
 
@@ -108,27 +109,20 @@ def _positive(background: Num[np.ndarray, "*view y x"]) -> Num[np.ndarray, "*vie
 
 
 def _mean(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
-    good = _good_pixels(images, acquisition)
+    good = good_pixels(acquisition, "images" if "images" in acquisition else "field")
     total = np.where(good, images, 0).sum(axis=(1, 2), keepdims=True)
     return np.asarray(total / np.maximum(good.sum(axis=(1, 2), keepdims=True), 1))
 
 
-def estimate_background_levels(
-    images: Num[np.ndarray, "view y x"], acquisition: Acquisition
-) -> Num[np.ndarray, "view 1 1"]:
-    """Estimate each view's brightness away from the specimen.
+def estimate_background_levels(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
+    """Estimate the brightness of each view of images away from the specimen.
 
     A specimen makes pixels both brighter and darker, unevenly; the half-sample mode, the middle of the densest numbers,
     hardly depends on them, unlike mean and median.
     """
-    good = _good_pixels(images, acquisition)
+    images, good = acquisition["images"], good_pixels(acquisition, "images")
     levels = [_half_sample_mode(np.sort(view[keep])) for view, keep in zip(images, good, strict=True)]
     return np.array(levels, images.dtype)[:, None, None]
-
-
-def _good_pixels(images: Num[np.ndarray, "view y x"], acquisition: Acquisition) -> np.ndarray:
-    mask = acquisition.arrays.get("mask")
-    return np.ones(images.shape, bool) if mask is None else np.broadcast_to(mask == 0, images.shape)
 
 
 def _half_sample_mode(rising: Num[np.ndarray, " n"]) -> float:

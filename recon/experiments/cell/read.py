@@ -16,12 +16,12 @@ from .camera import camera_faults, correct_camera, report_negative
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
+from .described_light import resolve_illumination
 from .focus import resolve_focus
-from .illumination import resolve_illumination
 from .repeated_views import average_repeats
 from .schema import select_entries, select_sources
 from .validate import validate, warnings_for
-from .view_selection import drop_unlike_views
+from .view_selection import background_levels, drop_unlike_views
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +63,11 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if faults:
         raise DataError(*dict.fromkeys(faults))
     acquisition = bin_acquisition(_recentred(acquisition, selection), config.bin)
+    levels = background_levels(acquisition)
     if config.vignetted == "drop":
-        acquisition = drop_unlike_views(acquisition)
+        acquisition, levels = drop_unlike_views(acquisition, levels)
     report_negative(acquisition)
-    for sentence in warnings_for(acquisition):
+    for sentence in warnings_for(acquisition, levels):
         logger.warning("%s", sentence)
     return acquisition
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
-from .schema import SCHEMA
+from .schema import arrays_by_view, measured_views
 
 _PRECISION = {"illumination_na": 1e-6, "pattern": 1e-6, "defocus": 1e-9, "rotation": 1e-6, "exposure": 1e-9}
 """Differences of an array's numbers below which two views are the same."""
@@ -16,7 +16,7 @@ _PRECISION = {"illumination_na": 1e-6, "pattern": 1e-6, "defocus": 1e-9, "rotati
 
 def settings_of_views(acquisition: Acquisition) -> Float[np.ndarray, "view setting"]:
     """Collect the numbers that distinguish the views, in units of the precision with which they do."""
-    views = len(acquisition["images"] if "images" in acquisition else acquisition["field"])
+    views = len(measured_views(acquisition))
     columns = [np.zeros((views, 1))]
     for name, precision in _PRECISION.items():
         if name in acquisition and acquisition[name].ndim and len(acquisition[name]) == views:
@@ -72,11 +72,8 @@ def average_repeats(acquisition: Acquisition) -> Acquisition:
         return acquisition
     members = [np.flatnonzero(groups == group) for group in range(count)]
     mask = acquisition.arrays.get("mask")
-    per_view = {entry.name for entry in SCHEMA if any(axes[:1] == ("view",) for axes in entry.axes)}
     arrays = dict(acquisition.arrays)
-    for name, array in acquisition.arrays.items():
-        if name not in per_view or array.ndim == 0 or len(array) != len(groups) or _is_common(name, array):
-            continue
+    for name, array in arrays_by_view(acquisition).items():
         if name in ("images", "field", "background"):
             arrays[name] = np.stack([_mean(array[views], None if mask is None else mask, views) for views in members])
         elif name == "mask":
@@ -84,11 +81,6 @@ def average_repeats(acquisition: Acquisition) -> Acquisition:
         else:
             arrays[name] = np.stack([array[views[0]] for views in members])
     return replace(acquisition, arrays=arrays)
-
-
-def _is_common(name: str, array: np.ndarray) -> bool:
-    """Whether an array is one image for all views."""
-    return name in ("mask", "background") and array.ndim == 2
 
 
 def _mean(images: np.ndarray, mask: np.ndarray | None, views: Sequence[int] | np.ndarray) -> np.ndarray:

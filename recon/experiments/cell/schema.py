@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import numpy as np
+
+from ...acquisition import Acquisition
 from ...config.entries import Entry, entries_of
 from ...config.source import Source
 from ...io.complex_source import ComplexSource
@@ -15,6 +18,10 @@ from .config_illumination import LedGrid, Turn
 SCHEMA = entries_of(CellAcquisition)
 PATHS = {entry.name: entry.path for entry in SCHEMA}
 LIGHT = ("illumination_na", "source_na", "pattern")
+_DIMENSIONS_BY_VIEW = {
+    entry.name: {len(layout) for layout in entry.axes if layout[:1] == ("view",)} for entry in SCHEMA
+}
+"""Numbers of dimensions that each array has where its first axis is that of the views."""
 (LED_ROW_COL,) = entries_of(LedGrid, "led_grid.")
 LED_POSITIONS = Entry(
     "led_grid.positions", "/led_positions", (("view", "2"),), "m", "position of each view's LED", required=True
@@ -30,6 +37,21 @@ REFRACTIVE_INDEX = Quantity("refractive_index", "1", "real part of the refractiv
 ABSORPTION = Quantity("absorption", "1", "imaginary part of the refractive index")
 QUANTITIES = (REFRACTIVE_INDEX, ABSORPTION)
 """Quantities of a result."""
+
+
+def measured_views(acquisition: Acquisition) -> np.ndarray:
+    """Return the images (view, y, x), or else the complex fields."""
+    return acquisition["images" if "images" in acquisition else "field"]
+
+
+def arrays_by_view(acquisition: Acquisition) -> dict[str, np.ndarray]:
+    """Collect the arrays that have one entry a view; a mask or a background of all views is none."""
+    views = len(measured_views(acquisition))
+    return {
+        name: array
+        for name, array in acquisition.arrays.items()
+        if array.ndim in _DIMENSIONS_BY_VIEW.get(name, ()) and len(array) == views
+    }
 
 
 def illumination_mode(config: CellAcquisition) -> str:

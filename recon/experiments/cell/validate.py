@@ -11,7 +11,7 @@ from ...config.units import si_factor
 from ...errors import Diagnostic
 from .repeated_views import repetition_faults, repetition_warnings
 from .schema import PATHS
-from .view_selection import dark_field_warnings, list_numbers
+from .view_selection import Levels, dark_field_warnings, list_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,13 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
     ]
 
 
-def warnings_for(acquisition: Acquisition) -> list[str]:
-    """Describe values that are unusual, though perhaps right, in sentences for the log."""
+def warnings_for(acquisition: Acquisition, levels: Levels | None) -> list[str]:
+    """Describe values that are unusual, though perhaps right, in sentences for the log.
+
+    Args:
+        acquisition: Acquisition without faults.
+        levels: Background of each view by `background_levels`.
+    """
     warnings = repetition_warnings(acquisition)
     aperture = float(acquisition["numerical_aperture"])
     limit, pixel = float(acquisition["wavelength"]) / (2 * aperture), float(acquisition["pixel_size"].max())
@@ -55,7 +60,7 @@ def warnings_for(acquisition: Acquisition) -> list[str]:
             f"{where}: a pixel of {pixel * 1e9:.0f} nm samples the aperture {aperture:g} "
             f"too coarsely: at most {limit * 1e9:.0f} nm holds all that the objective passes"
         )
-    return [*warnings, *_light_warnings(acquisition, aperture), *dark_field_warnings(acquisition)]
+    return [*warnings, *_light_warnings(acquisition, aperture), *dark_field_warnings(acquisition, levels)]
 
 
 def _light_warnings(acquisition: Acquisition, aperture: float) -> list[str]:

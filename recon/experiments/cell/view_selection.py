@@ -8,13 +8,14 @@ in it. The reverse, a bright image of light outside the aperture, is as wrong. B
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ...acquisition import Acquisition
 from .preprocess import brightness_of, estimate_background_levels
-from .schema import PATHS, SCHEMA
+from .schema import PATHS, arrays_by_view
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +30,36 @@ BRIGHT_LEVEL = 0.3
 DARK_LEVEL = 0.01
 """Fraction of the bright fields' background that the darkest pixels of a dark field may have."""
 _DARK_PERCENTILE = 5
+Levels: TypeAlias = Float[np.ndarray, " view"]
+"""Brightness of each view away from the specimen."""
 
 
-def find_vignetted_views(acquisition: Acquisition) -> Int[np.ndarray, " view"]:
-    """Find views near the rim that are darker than the others; none where brightness is not comparable."""
-    return _compare_levels(acquisition)[0]
+def background_levels(acquisition: Acquisition) -> Levels | None:
+    """Estimate the background of each view; None where it tells nothing: all light comes through the pupil.
+
+    That of a scan with images of the background tells nothing either.
+    """
+    if "images" not in acquisition or "background" in acquisition:
+        return None
+    is_near_rim = "illumination_na" in acquisition and (_relative_na(acquisition) > VIGNETTING_RIM).any()
+    if not is_near_rim and brightness_of(acquisition)[0].all():
+        return None
+    return np.asarray(estimate_background_levels(acquisition)[:, 0, 0], np.float64)
 
 
-def drop_unlike_views(acquisition: Acquisition) -> Acquisition:
-    """Omit vignetted views, and bright views of light outside the aperture, with a warning."""
-    vignetted, bright = _compare_levels(acquisition)
+def drop_unlike_views(acquisition: Acquisition, levels: Levels | None) -> tuple[Acquisition, Levels | None]:
+    """Omit vignetted views, and bright views of light outside the aperture, with a warning.
+
+    Args:
+        acquisition: Acquisition with the light of each view.
+        levels: Background of each view by `background_levels`.
+
+    Returns:
+        The views that remain, and their background.
+    """
+    if levels is None or "illumination_na" not in acquisition:
+        return acquisition, levels
+    vignetted, bright = _unlike_views(acquisition, levels)
     if vignetted.size:
         logger.warning(
             "%d view(s) left out: the light is at the rim of the aperture and the background dark, so that the "
@@ -55,7 +76,8 @@ def drop_unlike_views(acquisition: Acquisition) -> Acquisition:
             float(acquisition["numerical_aperture"]),
             list_numbers(bright),
         )
-    return omit_views(acquisition, np.concatenate([vignetted, bright]))
+    omitted = np.concatenate([vignetted, bright])
+    return omit_views(acquisition, omitted), np.delete(levels, omitted)
 
 
 def drop_dark_fields(acquisition: Acquisition, reason: str) -> Acquisition:
@@ -76,36 +98,30 @@ def omit_views(acquisition: Acquisition, omitted: Int[np.ndarray, " view"]) -> A
     """Leave views out of every array that has one entry a view."""
     if not omitted.size:
         return acquisition
-    per_view = {entry.name for entry in SCHEMA if any(axes[:1] == ("view",) for axes in entry.axes)}
-    views = len(acquisition["images"])
-    retained = np.setdiff1d(np.arange(views), omitted)
-    arrays = {
-        name: array[retained] if name in per_view and array.ndim and len(array) == views else array
-        for name, array in acquisition.arrays.items()
-    }
-    if "mask" in arrays and acquisition["mask"].ndim == 2:
-        arrays["mask"] = acquisition["mask"]
-    return replace(acquisition, arrays=arrays)
+    remaining = {name: np.delete(array, omitted, axis=0) for name, array in arrays_by_view(acquisition).items()}
+    return replace(acquisition, arrays={**acquisition.arrays, **remaining})
 
 
-def dark_field_warnings(acquisition: Acquisition) -> list[str]:
-    """Describe the dark fields, and light in them that must come from elsewhere than the specimen."""
-    if "images" not in acquisition:
-        return []
+def dark_field_warnings(acquisition: Acquisition, levels: Levels | None) -> list[str]:
+    """Describe light in dark fields that must come from elsewhere than the specimen.
+
+    Args:
+        acquisition: Acquisition with the light of each view.
+        levels: Background of each view by `background_levels`.
+    """
     transmitted = brightness_of(acquisition)[0]
-    dark = np.flatnonzero(transmitted == 0)
-    if not dark.size or dark.size == len(transmitted):
+    dark, bright = np.flatnonzero(transmitted == 0), np.flatnonzero(transmitted > 0)
+    if levels is None or not dark.size or not bright.size:
         return []
-    place = acquisition.place("images", PATHS)
-    level = float(np.median(_bright_levels(acquisition, transmitted)))
+    level = float(np.median(levels[bright] / transmitted[bright]))
     lowest = [float(np.percentile(acquisition["images"][view], _DARK_PERCENTILE)) for view in dark]
     least = float(np.median(lowest))
-    if "background" in acquisition or least <= DARK_LEVEL * level:
+    if least <= DARK_LEVEL * level:
         return []
     return [
-        f"{place}: the darkest pixels of the {dark.size} dark fields hold {least:.4g}, {100 * least / level:.2g} % of "
-        "the bright fields' background: that is the dark level of the camera, or stray light, and passes for light of "
-        f"the specimen; give the dark level as acquisition.dark, e.g. {least:.4g}"
+        f"{acquisition.place('images', PATHS)}: the darkest pixels of the {dark.size} dark fields hold {least:.4g}, "
+        f"{100 * least / level:.2g} % of the bright fields' background: that is the dark level of the camera, or stray "
+        f"light, and passes for light of the specimen; give the dark level as acquisition.dark, e.g. {least:.4g}"
     ]
 
 
@@ -114,24 +130,18 @@ def list_numbers(numbers: Sequence[int] | Int[np.ndarray, " n"], most: int = 8) 
     return ", ".join(map(str, numbers[:most])) + (", …" if len(numbers) > most else "")
 
 
-def _bright_levels(acquisition: Acquisition, transmitted: Float[np.ndarray, " view"]) -> Float[np.ndarray, " bright"]:
-    """Estimate the background of the bright fields."""
-    bright = np.flatnonzero(transmitted > 0)
-    part = omit_views(acquisition, np.flatnonzero(transmitted == 0))
-    levels = estimate_background_levels(part["images"], part)[:, 0, 0]
-    return np.asarray(levels / transmitted[bright], np.float64)
+def _relative_na(acquisition: Acquisition) -> Float[np.ndarray, " view"]:
+    """Aperture of each view's light, relative to that of the objective."""
+    return np.asarray(np.hypot(*acquisition["illumination_na"].T) / float(acquisition["numerical_aperture"]))
 
 
-def _compare_levels(acquisition: Acquisition) -> tuple[Int[np.ndarray, " vignetted"], Int[np.ndarray, " bright"]]:
+def _unlike_views(
+    acquisition: Acquisition, levels: Levels
+) -> tuple[Int[np.ndarray, " vignetted"], Int[np.ndarray, " bright"]]:
     """Find views inside the aperture that are too dark, and views outside it that are too bright."""
-    none = np.zeros(0, int)
-    if "images" not in acquisition or "illumination_na" not in acquisition or "background" in acquisition:
-        return none, none
-    relative_na = np.hypot(*acquisition["illumination_na"].T) / float(acquisition["numerical_aperture"])
-    inner, within = relative_na <= VIGNETTING_RIM, brightness_of(acquisition)[0] > 0
-    if inner.sum() < 3 or inner.all():
-        return none, none
-    levels = estimate_background_levels(acquisition["images"], acquisition)[:, 0, 0]
+    inner, within = _relative_na(acquisition) <= VIGNETTING_RIM, brightness_of(acquisition)[0] > 0
+    if inner.sum() < 3:
+        return np.zeros(0, int), np.zeros(0, int)
     usual = np.median(levels[inner])
     vignetted = np.flatnonzero(~inner & within & (levels < VIGNETTING_LEVEL * usual))
     return vignetted, np.flatnonzero(~within & (levels > BRIGHT_LEVEL * usual))

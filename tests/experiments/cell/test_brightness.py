@@ -20,7 +20,7 @@ from unflat.recon.experiments.cell.preprocess import normalise
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.cell.simulate import simulate
 from unflat.recon.experiments.cell.summary import ABSORPTION_RATIO, summary_lines
-from unflat.recon.experiments.cell.view_selection import drop_unlike_views
+from unflat.recon.experiments.cell.view_selection import background_levels, drop_unlike_views, omit_views
 from unflat.recon.experiments.configs import parse_config
 
 from .numpy_microscope import DEPTH, MEDIUM, PITCH, SAMPLES, SLICES, STEP, WAVELENGTH, directions, image, index
@@ -143,8 +143,9 @@ def test_a_dark_level_in_the_dark_fields_is_reported(tmp_path: Path, caplog: pyt
 def test_a_bright_image_of_light_outside_the_aperture_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     images = acquisition()["images"].copy()
     images[5] = images[0]
+    made = acquisition(images=images)
     with caplog.at_level(logging.WARNING):
-        remaining = drop_unlike_views(acquisition(images=images))
+        remaining, _ = drop_unlike_views(made, background_levels(made))
     assert len(remaining["images"]) == len(remaining["illumination_na"]) == 5
     assert "as bright as in a bright field: 5" in caplog.text
 
@@ -183,6 +184,14 @@ def test_linear_theory_leaves_dark_fields_out(caplog: pytest.LogCaptureFixture) 
         model = likelihood(settings("physics: {model: linear}"), acquisition())
     assert model.views == 4
     assert "2 dark field(s) left out" in caplog.text
+
+
+def test_one_background_for_all_views_stays_whole_where_views_are_left_out() -> None:
+    """Its rows may be as many as the views."""
+    background = np.full((6, 28), 1000.0, np.float32)
+    remaining = omit_views(acquisition(images=np.ones((6, 6, 28), np.float32), background=background), np.array([4, 5]))
+    assert remaining["images"].shape == (4, 6, 28)
+    assert remaining["background"].shape == (6, 28)
 
 
 def test_simulated_dark_fields_hold_the_light_that_the_specimen_scatters() -> None:
