@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from ..recon.acquisition import Acquisition
-from ..recon.errors import Diagnostic, UnflatError
+from ..recon.errors import DataError, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.base import Experiment
 from ..recon.experiments.configs import load_config
@@ -60,7 +60,7 @@ def _read(kind: Experiment, settings: Any, path: Path, problems: list[UnflatErro
         problems.append(error)
         return None
     if faults := kind.validate(measured):
-        problems.append(_data_error(faults))
+        problems.append(DataError(*faults))
     notes = {entry.name: f" {entry.unit}" for entry in kind.schema if entry.unit != "1"}
     for entry in kind.schema:
         if entry.hides and entry.name in measured:
@@ -104,12 +104,6 @@ def _summary(array: np.ndarray) -> str:
         values = array.ravel().tolist()
         return " ".join(value if isinstance(value, str) else format(value, ".6g") for value in values)
     return f"{' x '.join(map(str, array.shape))} {array.dtype}"
-
-
-def _data_error(faults: list[Diagnostic]) -> UnflatError:
-    from ..recon.errors import DataError
-
-    return DataError(*faults)
 
 
 def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, problems: list[UnflatError]) -> None:

@@ -1,8 +1,8 @@
 """Sampling of models for commands: options, estimates, progress, and selection of specimens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.io.volume_stack import Member
 
+F = TypeVar("F", bound=Callable[..., Any])
 PROGRESS_SECONDS = 2.0
 """[s] Estimated time from which progress is shown."""
 # [s] Measured on one core of 2.5 GHz, on a pyramid of five levels. A rotated grid is evaluated point by point.
@@ -48,13 +49,18 @@ def parse_spacing(_ctx: click.Context, _param: click.Parameter, value: str | Non
     return lengths * 3 if len(lengths) == 1 else lengths
 
 
-spacing_option = click.option(
-    "--spacing",
-    callback=parse_spacing,
-    metavar="LENGTH",
-    help="Distance of samples, of a model or of another program's volume: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'.",
+def _spacing_option(help_text: str) -> Callable[[F], F]:
+    return click.option("--spacing", callback=parse_spacing, metavar="LENGTH", help=help_text)
+
+
+spacing_option = _spacing_option(
+    "Distance of samples, of a model or of another program's volume: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'."
 )
 """Adds ``--spacing``: an argument ``spacing`` [m], z, y, x."""
+volume_spacing_option = _spacing_option(
+    "Distance of the samples of another program's volume: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'."
+)
+"""Adds ``--spacing`` to a command that takes no spacing for models."""
 
 
 def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
@@ -71,15 +77,6 @@ def require_within_box(model: Model, spacing: tuple[float, ...]) -> None:
                 f"--spacing of {format_quantity(step, 'length')} along {axis} is larger than the model's box, "
                 f"{extent * 1e6:.4g} um; a plain number is metres: write '0.3 um'"
             )
-
-
-volume_spacing_option = click.option(
-    "--spacing",
-    callback=parse_spacing,
-    metavar="LENGTH",
-    help="Distance of the samples of another program's volume: '0.1 um', or z,y,x: '0.3um,0.1um,0.1um'.",
-)
-"""Adds ``--spacing`` to a command that takes no spacing for models."""
 
 
 def estimate(model: Model, grid: Grid, quantities: int) -> Estimate:

@@ -101,3 +101,33 @@ def cell_centres(low: float, high: float, spacing: float) -> Float[np.ndarray, "
     if count > MOST_SAMPLES:
         raise ConfigError(f"{count} samples {spacing:g} m apart from {low:g} m to {high:g} m; take a larger spacing")
     return (low + high) / 2 + (np.arange(count) - (count - 1) / 2) * spacing
+
+
+def take_window(values: np.ndarray, first: Sequence[int], size: Sequence[int], fill: float = 0) -> np.ndarray:
+    """Copy a window of an array, which may lie beyond its ends.
+
+    Args:
+        values: The array.
+        first: Index along each axis at which the window begins; negative before the array.
+        size: Number of samples of the window along each axis.
+        fill: Value beyond the array.
+    """
+    window = np.full(tuple(size), fill, values.dtype)
+    source, target = [], []
+    for start, count, total in zip(first, size, values.shape, strict=True):
+        low, high = max(start, 0), max(min(start + count, total), max(start, 0))
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    window[tuple(target)] = values[tuple(source)]
+    return window
+
+
+def resize_about_middle(values: np.ndarray, size: Sequence[int], fill: float = 0) -> np.ndarray:
+    """Crop or pad an array such that sample ``n // 2`` along each axis stays the middle.
+
+    Args:
+        values: The array.
+        size: Number of samples along each axis.
+        fill: Value beyond the array.
+    """
+    return take_window(values, [old // 2 - new // 2 for old, new in zip(values.shape, size, strict=True)], size, fill)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from ..errors import DataError, Diagnostic
+from ..grid import resize_about_middle
 from ..sampled import Sampled
 from ..volume import Volume
 from . import volume_cxi
@@ -60,13 +61,7 @@ def on_grid(volume: Volume, shape: tuple[int, int, int]) -> Complex[np.ndarray, 
         DataError: If the crystal does not fit.
     """
     density = volume.values["density"]
-    whole = np.zeros(shape, np.complex64)
-    source, target = [], []
-    for have, want in zip(density.shape, shape, strict=True):
-        count, low, put = min(have, want), max(have // 2 - want // 2, 0), max(want // 2 - have // 2, 0)
-        source.append(slice(low, low + count))
-        target.append(slice(put, put + count))
-    whole[tuple(target)] = density[tuple(source)]
+    whole = resize_about_middle(density.astype(np.complex64), shape)
     inside = float(np.sum(np.abs(whole) ** 2) / np.sum(np.abs(density) ** 2))
     if inside < 1 - _LOST:
         message = f"{100 * (1 - inside):.2g} % of the density lie outside {' x '.join(map(str, shape))} voxels"

@@ -87,7 +87,10 @@ def report_negative(acquisition: Acquisition) -> None:
 
 
 def good_pixels(acquisition: Acquisition, name: str) -> Bool[np.ndarray, "*any"]:
-    """Find the pixels of images, fields or backgrounds that the mask leaves; of one for all views, in all of them."""
+    """Find the pixels of images, fields or backgrounds that the mask leaves.
+
+    A frame for all views has each pixel that is good in any of them.
+    """
     frames, mask = acquisition[name], acquisition.arrays.get("mask")
     if mask is None or mask.shape[-2:] != frames.shape[-2:]:
         return np.ones(frames.shape, bool)

@@ -31,6 +31,7 @@ from ....physics.diffraction.diffractometer import (
     compute_reflection,
 )
 from ...config.photon_energy import PLANCK_TIMES_LIGHT
+from ...config.units import si_factor
 from ...errors import DataError, Diagnostic
 from ...io.guard import guard
 from ...io.image_stack import read_image
@@ -39,11 +40,10 @@ from ...io.open import Reader
 from ...io.scan_files import USUAL_UNITS
 from ...io.spec import SpecScan
 from .motion import settle_motion
-from .readings import ENERGY_REMEDY, complete_readings
+from .readings import ENERGY_REMEDY, STEADY_ENERGY, complete_readings
 from .scan_folder import ScanFiles, ScanFrames, is_spec_name, read_scan
 
 _log = logging.getLogger(__name__)
-_JOULES_PER_KEV = 1.602176634e-16
 _PIXELS = {"34idcTIM1": 55e-6, "34idcTIM2": 55e-6}
 """[m] Size of a pixel, by the detector's name in the spec file."""
 _HOT_DARK = 1.0
@@ -55,8 +55,6 @@ _REMEDY = (
     "acquisition.reciprocal_basis and acquisition.bragg_vector null, and acquisition.goniometer with beamline: 34-ID-C "
     "and angles: {Theta: /scan/Theta, Delta: /motors/Delta, …}"
 )
-_STEADY_ENERGY = 2e-4
-"""Largest relative range of an energy that does not move."""
 _MONITORS = ("Monitor", "Ring Current", "Current", "ic1")
 """Columns that measure the flux, the preferred one first."""
 
@@ -192,7 +190,7 @@ def _instrument(matched: ScanFrames, where: str) -> dict[str, LazyArray]:
     if monitor is not None:
         leaves["/measurement/monitor"] = LazyArray.of(monitor)
     energy, distance = scan.motors.get("Energy", 0.0), scan.motors.get("camdist", 0.0) * 1e-3
-    wavelength = PLANCK_TIMES_LIGHT / (energy * _JOULES_PER_KEV) if energy > 0 else 0.0
+    wavelength = PLANCK_TIMES_LIGHT / (energy * si_factor("keV")) if energy > 0 else 0.0
     detector = scan.notes.get("UIMDET", "").rstrip(":")
     pixel = _PIXELS.get(detector, 0.0)
     if wavelength > 0:
@@ -267,7 +265,7 @@ def _require_turn(
         message = f"scan {scan.number} has no column of {unrecorded[0]!r}, the motor that moved"
         raise DataError(Diagnostic(where, message, "check its #L line"))
     energy = _column(scan, "Energy")
-    if "Energy" in scan.moving or (energy is not None and np.ptp(energy) > _STEADY_ENERGY * energy.mean()):
+    if "Energy" in scan.moving or (energy is not None and np.ptp(energy) > STEADY_ENERGY * energy.mean()):
         message = f"scan {scan.number} ({scan.command}) moved the energy"
         raise DataError(Diagnostic(where, message, ENERGY_REMEDY))
     turning = [columns[circle.name] for circle in APS_34IDC.sample if circle.name in columns]

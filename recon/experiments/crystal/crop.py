@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Num
 
 from ....physics.fft_sizes import previous_even_size
+from ...grid import take_window
 
 AUTO_LARGEST = 128
 """Largest number of voxels along an axis of ``crop: auto``."""
@@ -41,14 +42,7 @@ class CropBox:
 
     def take(self, array: Num[np.ndarray, "frame y x"] | Bool[np.ndarray, "frame y x"]) -> np.ndarray:
         """Crop an array to the box; 0 (or false) outside the array."""
-        out = np.zeros(self.size, array.dtype)
-        source, target = [], []
-        for first, size, count in zip(self.first, self.size, self.count, strict=True):
-            low, high = max(first, 0), min(first + size, count)
-            source.append(slice(low, high))
-            target.append(slice(low - first, high - first))
-        out[tuple(target)] = array[tuple(source)]
-        return out
+        return take_window(array, self.first, self.size)
 
 
 def choose_crop_box(

@@ -17,7 +17,7 @@ from ...errors import DataError, Diagnostic
 _log = logging.getLogger(__name__)
 _MOST_MISSING = 0.25
 """Largest fraction of a circle's readings that may be missing."""
-_STEADY_ENERGY = 2e-4
+STEADY_ENERGY = 2e-4
 """Largest relative range of an energy that does not move: a hundredth of it is the noise of a read-back."""
 
 
@@ -116,7 +116,7 @@ def require_steady_energy(acquisition: Acquisition) -> Acquisition:
     if "wavelength" not in acquisition or acquisition["wavelength"].ndim == 0:
         return acquisition
     waves = acquisition["wavelength"]
-    if not np.ptp(waves) <= _STEADY_ENERGY * abs(waves.mean()):
+    if not np.ptp(waves) <= STEADY_ENERGY * abs(waves.mean()):
         message = f"the wavelength moves from {1e9 * waves[0]:.6g} to {1e9 * waves[-1]:.6g} nm: it is an energy scan"
         raise DataError(Diagnostic(acquisition.place("wavelength"), message, ENERGY_REMEDY))
     return replace(acquisition, arrays={**acquisition.arrays, "wavelength": np.array(waves.mean())})

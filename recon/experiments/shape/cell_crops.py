@@ -4,14 +4,14 @@ Arrays are (y, x) and (z, y, x), centred on sample ``n // 2``. Images that fit t
 optical axis of a stack passes through it; a cell that is cut out of a larger image has the centre of its bounding box.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
 
 from ...config.value_types import view_indices
-from ...errors import ConfigError, Diagnostic
+from ...errors import ConfigError, DataError, Diagnostic
 from .config import ShapeAcquisition
 
 SMALLEST = 8
@@ -132,6 +132,34 @@ def select_cells(settings: ShapeAcquisition, counts: Sequence[int]) -> list[tupl
     except ValueError as error:
         message = str(error).replace("view", "cell")
         raise ConfigError(Diagnostic("acquisition.cells", message, f"there are cells 0 to {len(cells) - 1}")) from error
+
+
+def read_selected(
+    numbers: Iterable[int], selected: Sequence[tuple[int, int]] | None, read: Callable[[int], list[CellCrop]]
+) -> tuple[list[CellCrop], list[Diagnostic]]:
+    """Read the selected cells of several images, and collect the faults of images that cannot be read.
+
+    Args:
+        numbers: Images to read.
+        selected: Image and cell in it of each selected cell; None for all cells.
+        read: Function that reads the cells of an image.
+    """
+    crops: dict[int, list[CellCrop]] = {}
+    faults: list[Diagnostic] = []
+    for number in numbers:
+        try:
+            crops[number] = read(number)
+        except DataError as error:
+            faults += error.faults
+    if selected is None:
+        return [crop for own in crops.values() for crop in own], faults
+    return [crops[image][cell] for image, cell in selected if image in crops], faults
+
+
+def largest_number(values: np.ndarray) -> float | None:
+    """Return the maximum of an integer type; None for floating point."""
+    dtype = values.dtype
+    return 1.0 if dtype.kind == "b" else float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
 
 
 def normalise_image(values: np.ndarray, largest: float | None) -> Float[np.ndarray, "y x"]:

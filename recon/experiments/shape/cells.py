@@ -75,19 +75,30 @@ class CellBatch:
             yield CellImage(str(self.names[i]), str(self.labels[i]), image, mask, self.voxel_lengths, unit, place)
 
 
+def voxel_of(acquisition: Acquisition) -> tuple[float, float, float] | None:
+    """[m] Voxel size (z, y, x) of an acquisition; None if it is unknown."""
+    if "voxel_size" not in acquisition:
+        return None
+    z, y, x = (float(size) for size in acquisition["voxel_size"])
+    return z, y, x
+
+
 def to_cell_batch(acquisition: Acquisition) -> CellBatch:
     """Convert an acquisition to a batch of cells; cells without names are numbered."""
     count = len(acquisition["images"])
     names = acquisition["name"] if "name" in acquisition else [f"cell_{i}" for i in range(count)]
     labels = acquisition["label"] if "label" in acquisition else [""] * count
-    voxel = None
-    if "voxel_size" in acquisition:
-        z, y, x = (float(size) for size in acquisition["voxel_size"])
-        voxel = (z, y, x)
     truth = acquisition.truth
     inside = None if truth is None else binarize(truth, acquisition.source).reshape(count, *truth.shape)
     binning = float(acquisition["binning"]) if "binning" in acquisition else 1.0
     places = [place for i in range(count) if (place := read_place(acquisition, i)) is not None]
     return CellBatch(
-        acquisition["images"], acquisition["mask"], list(names), list(labels), voxel, inside, binning, places
+        acquisition["images"],
+        acquisition["mask"],
+        list(names),
+        list(labels),
+        voxel_of(acquisition),
+        inside,
+        binning,
+        places,
     )

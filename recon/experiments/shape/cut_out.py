@@ -8,37 +8,49 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ...errors import DataError, Diagnostic
-from .cell_crops import BoundingBox, CellCrop, CellPlace
+from ...grid import take_window
+from .cell_crops import BoundingBox, CellCrop, CellPlace, is_cluster
 from .config import ShapeAcquisition
 from .labels import CellNotes, LabelledCell, find_labelled, find_pieces, find_single
-from .masks import Mask
+from .masks import Mask, interpret_mask
 
 _RIM = 1
 """[pixel] Least distance between a cell and the edge of its grid."""
 
 
-def list_cells(mask: Mask, settings: ShapeAcquisition, is_cluster: bool, where: str) -> list[LabelledCell] | None:
-    """List the cells of a mask; None for a mask of one cell without a number.
+def count_cells(
+    values: np.ndarray, settings: ShapeAcquisition, label: str, where: str, *, has_labels: bool = False
+) -> int:
+    """Count the cells of a mask; 1 if it makes no sense, so that a selection can leave it out.
 
     Args:
-        mask: The mask.
+        values: Mask as stored in its file.
         settings: Section of the config.
-        is_cluster: Whether several bodies count as one cell.
+        label: Class of its cells; empty if unknown.
         where: File of the mask, for messages.
+        has_labels: Whether the name of the file is that of a label image, which may hold no cell.
+    """
+    try:
+        mask = interpret_mask(values, None, settings, where, has_labels=has_labels)
+        if has_labels and not mask.share.any():
+            return 0
+        cells, _ = _list_cells(mask, settings, is_cluster(label), where)
+    except DataError:
+        return 1
+    return 1 if cells is None else len(cells)
+
+
+def _list_cells(
+    mask: Mask, settings: ShapeAcquisition, is_one_cell: bool, where: str
+) -> tuple[list[LabelledCell] | None, CellNotes]:
+    """List the cells of a mask; none for a mask of one cell without a number.
 
     Raises:
         DataError: If no label is large enough.
     """
-    cells, _ = _list_cells(mask, settings, is_cluster, where)
-    return cells
-
-
-def _list_cells(
-    mask: Mask, settings: ShapeAcquisition, is_cluster: bool, where: str
-) -> tuple[list[LabelledCell] | None, CellNotes]:
     if mask.labels is not None:
         return find_labelled(mask.labels, settings.smallest, settings.several == "cut", where)
-    if settings.several == "cut" and not is_cluster:
+    if settings.several == "cut" and not is_one_cell:
         pieces = find_pieces(mask.share > 0.5)
         return (pieces if len(pieces) > 1 else None), CellNotes()
     return None, CellNotes()
@@ -215,14 +227,7 @@ def _height(truth: np.ndarray, crop: CellCrop) -> float:
 
 def _cut(values: np.ndarray, window: tuple[slice, slice], fill: float) -> np.ndarray:
     """Copy rows and columns of an array that may lie beyond it."""
-    part = np.full([side.stop - side.start for side in window], fill, values.dtype)
-    target, source = [], []
-    for side, count in zip(window, values.shape, strict=True):
-        first, last = max(side.start, 0), min(side.stop, count)
-        target.append(slice(first - side.start, last - side.start))
-        source.append(slice(first, last))
-    part[tuple(target)] = values[tuple(source)]
-    return part
+    return take_window(values, [side.start for side in window], [side.stop - side.start for side in window], fill)
 
 
 def _touches(box: BoundingBox, shape: tuple[int, ...]) -> bool:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from ...config.advice import exact
 from ...errors import DataError, Diagnostic
-from .cell_crops import normalise_mask
+from .cell_crops import largest_number, normalise_mask
 from .config import ShapeAcquisition
 
 MaskKind = Literal["share", "labels", "nested"]
@@ -50,7 +50,6 @@ def interpret_mask(
     image: np.ndarray | None,
     settings: ShapeAcquisition,
     where: str,
-    largest: float | None,
     *,
     has_labels: bool = False,
 ) -> Mask:
@@ -61,13 +60,13 @@ def interpret_mask(
         image: Picture that it belongs to, which shows whether the mask is inverted; None to leave that open.
         settings: Section of the config.
         where: File of the mask, for messages.
-        largest: Maximum of the data type; None for floating point.
         has_labels: Whether the name of the file is that of a label image.
 
     Raises:
         DataError: If the mask seems to be inverted, or its numbers may mean several things, or none is that of the
             outside.
     """
+    largest = largest_number(values)
     if settings.outside != "auto":
         values = _remove_outside(values, float(settings.outside), where, largest)
     if values.min() < 0:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from ...acquisition import Acquisition
 from ...config.advice import quantity
 from ...errors import ConfigError, Diagnostic
+from ...grid import resize_about_middle
 from ...volume import Volume
 from .cell_crops import CellCrop, CellPlace, LoadedCells
 from .config import ShapeAcquisition
@@ -275,21 +276,9 @@ def _resample(
     from scipy import ndimage
 
     if all(abs(s - 1) < _SCALE_TOLERANCE for s in scales):
-        return _pad(np.asarray(values, np.float32), shape, fill)
+        return resize_about_middle(np.asarray(values, np.float32), shape, fill)
     # Coarser samples stand for a range of the original ones, which a Gaussian averages first.
     smooth = ndimage.gaussian_filter(values.astype(np.float32), [0.5 * np.sqrt(max(s**2 - 1, 0)) for s in scales])
     index = [(np.arange(n) - n // 2) * s + old // 2 for n, s, old in zip(shape, scales, values.shape, strict=True)]
     resampled = ndimage.map_coordinates(smooth, np.meshgrid(*index, indexing="ij"), order=1, mode="constant", cval=fill)
     return np.asarray(np.maximum(resampled, 0), np.float32)
-
-
-def _pad(values: np.ndarray, shape: tuple[int, ...], fill: float) -> Float[np.ndarray, "*shape"]:
-    """Pad with ``fill``, or crop, about sample ``n // 2``."""
-    padded = np.full(shape, fill, np.float32)
-    target, source = [], []
-    for new, old in zip(shape, values.shape, strict=True):
-        first = new // 2 - old // 2
-        target.append(slice(max(0, first), min(new, first + old)))
-        source.append(slice(max(0, -first), min(old, new - first)))
-    padded[tuple(target)] = values[tuple(source)]
-    return padded

@@ -11,8 +11,8 @@ from .config import ShapeAcquisition, ShapeSettings
 from .preprocess import to_acquisition
 from .read_folder import read_folder
 from .read_hdf5 import read_hdf5
-from .section_files import is_sections
-from .validate import crop_faults, limit_faults, validate, warnings_for
+from .section_files import is_sections, limit_faults
+from .validate import crop_faults, validate, warnings_for
 
 _log = logging.getLogger(__name__)
 

@@ -13,13 +13,14 @@ from .cell_crops import (
     CellCrop,
     CellPlace,
     LoadedCells,
-    is_cluster,
+    largest_number,
     normalise_image,
     normalise_mask,
+    read_selected,
     select_cells,
 )
 from .config import ShapeAcquisition
-from .cut_out import cut_out, list_cells
+from .cut_out import count_cells, cut_out
 from .labels import CellNotes, list_some, note_sentences
 from .masks import interpret_mask
 from .section_files import SectionFile, Sections, open_sections, read_file
@@ -76,18 +77,15 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
         ConfigError: If there are no such cells.
     """
     voxel = _configured_voxel(settings)
-    crops: dict[int, list[CellCrop]] = {}
-    faults: list[Diagnostic] = []
     notes = _FolderNotes()
     with open_sections(path) as sections:
         files, pairs = sections.files, None
         if settings.cells != "all":
             pairs = select_cells(settings, [_count_cells(settings, sections, file) for file in files])
-        for number in range(len(files)) if pairs is None else dict.fromkeys(file for file, _ in pairs):
-            try:
-                crops[number] = _read_crops(settings, sections, files[number], voxel, notes)
-            except DataError as error:
-                faults += error.faults
+        numbers = range(len(files)) if pairs is None else dict.fromkeys(file for file, _ in pairs)
+        selected, faults = read_selected(
+            numbers, pairs, lambda number: _read_crops(settings, sections, files[number], voxel, notes)
+        )
     for remark, names in notes.remarks.items():
         _log.info("%s: %s", remark, list_some(names))
     if notes.steps:
@@ -95,8 +93,6 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
             "the pixel goes for z too: the distance between planes says nothing of one section (%s)",
             list_some(notes.steps),
         )
-    every = [crop for own in crops.values() for crop in own]
-    selected = every if pairs is None else [crops[file][cell] for file, cell in pairs if file in crops]
     if any(crop.is_labelled for crop in selected):  # Of label images, some may well be empty.
         notes.empty += [crop.where for crop in selected if not crop.mask.any()]
         selected = [crop for crop in selected if crop.mask.any()]
@@ -114,17 +110,13 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
 def _count_cells(settings: ShapeAcquisition, sections: Sections, file: SectionFile) -> int:
     """Count the cells of a mask; 1 if it cannot be read, so that the selection can leave it out."""
     name = file.parts["mask"]
+    place = sections.place(name)
     try:
-        image = read_file(sections, name, "mask", settings)
-        _require_shape(image.values, "mask", sections.place(name))
-        place = sections.place(name)
-        mask = interpret_mask(image.values, None, settings, place, image.largest, has_labels=file.has_labels)
-        if file.has_labels and not mask.share.any():
-            return 0
-        cells = list_cells(mask, settings, is_cluster(file.label), sections.place(name))
+        values = read_file(sections, name, "mask", settings).values
+        _require_shape(values, "mask", place)
     except DataError:
         return 1
-    return 1 if cells is None else len(cells)
+    return count_cells(values, settings, file.label, place, has_labels=file.has_labels)
 
 
 def _read_crops(
@@ -151,9 +143,7 @@ def _read_crops(
         raise DataError(*faults)
     image, volume = images["image"], images.get("obj")
     values = images["mask"].values
-    mask = interpret_mask(
-        values, image.values, settings, where["mask"], images["mask"].largest, has_labels=file.has_labels
-    )
+    mask = interpret_mask(values, image.values, settings, where["mask"], has_labels=file.has_labels)
     if file.has_labels and not mask.share.any():
         notes.empty.append(file.parts["mask"])
         return []
@@ -162,7 +152,7 @@ def _read_crops(
         file.name,
         file.label,
         where["mask"],
-        normalise_image(image.values, image.largest),
+        normalise_image(image.values, largest_number(image.values)),
         mask.share,
         None if volume is None else normalise_mask(volume.values),
         voxel or _stored_voxel(images, file.name, notes),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...errors import DataError, Diagnostic
+from ...errors import DataError
 from ...io.hdf5_common import is_hdf5, open_checked, text_of
 from ...io.lazy_arrays import Index
 from ...io.read import read_all
@@ -18,13 +18,14 @@ from .cell_crops import (
     CellCrop,
     CellPlace,
     LoadedCells,
-    is_cluster,
     normalise_image,
     normalise_mask,
+    read_selected,
     select_cells,
 )
+from .cells import voxel_of
 from .config import ShapeAcquisition
-from .cut_out import cut_out, list_cells
+from .cut_out import count_cells, cut_out
 from .labels import CellNotes, note_sentences
 from .masks import Mask, interpret_mask
 from .places import grid_centre, read_place
@@ -52,20 +53,15 @@ def read_hdf5(settings: ShapeAcquisition, path: Path) -> LoadedCells:
     entries = None if pairs is None else list(dict.fromkeys(entry for entry, _ in pairs))
     acquisition, count = _read_entries(settings, path, entries)
     is_own = _is_own(path)
-    numbers = list(range(count)) if entries is None else entries
+    indices = {number: index for index, number in enumerate(range(count) if entries is None else entries)}
     notes = CellNotes()
-    faults: list[Diagnostic] = []
-    crops: dict[int, list[CellCrop]] = {}
-    for i, number in enumerate(numbers):
-        try:
-            if is_own:
-                crops[number] = [_read_own(acquisition, i, number)]
-            else:
-                crops[number] = _read_crops(settings, acquisition, i, number, notes)
-        except DataError as error:
-            faults += error.faults
-    every = [crop for own in crops.values() for crop in own]
-    selected = every if pairs is None else [crops[entry][cell] for entry, cell in pairs if entry in crops]
+
+    def read(number: int) -> list[CellCrop]:
+        if is_own:
+            return [_read_own(acquisition, indices[number], number)]
+        return _read_crops(settings, acquisition, indices[number], number, notes)
+
+    selected, faults = read_selected(indices, pairs, read)
     size = _grid_size(settings, acquisition, path) if is_own else settings.size
     several = "keep" if is_own else settings.several
     warnings = note_sentences(notes, settings.smallest)
@@ -90,7 +86,7 @@ def _read_entries(settings: ShapeAcquisition, path: Path, entries: list[int] | N
     acquisition, faults = read_all(path, SCHEMA, names, "shape", select, choice=settings.choice)
     if not faults and acquisition.truth is not None:
         shape = (sizes["cell"], *acquisition["images"].shape[1:])
-        faults = truth_faults(acquisition.truth, shape, _voxel(acquisition), str(path))
+        faults = truth_faults(acquisition.truth, shape, voxel_of(acquisition), str(path))
     if faults:
         raise DataError(*faults)
     return acquisition, sizes["cell"]
@@ -104,22 +100,7 @@ def _count_cells(settings: ShapeAcquisition, path: Path) -> list[int] | None:
         return None
     masks = arrays["mask"]
     classes = arrays["label"] if "label" in arrays else [""] * len(masks)
-    return [_count(settings, mask, str(own), path) for mask, own in zip(masks, classes, strict=True)]
-
-
-def _count(settings: ShapeAcquisition, values: np.ndarray, label: str, path: Path) -> int:
-    """Count the cells of a mask; 1 if it makes no sense, so that the selection can leave it out."""
-    try:
-        mask = interpret_mask(values, None, settings, str(path), _largest(values))
-        cells = list_cells(mask, settings, is_cluster(label), str(path))
-    except DataError:
-        return 1
-    return 1 if cells is None else len(cells)
-
-
-def _largest(values: np.ndarray) -> float | None:
-    """Largest number of the data type; None for floating point."""
-    return float(np.iinfo(values.dtype).max) if values.dtype.kind in "iu" else 1.0 if values.dtype == bool else None
+    return [count_cells(mask, settings, str(own), str(path)) for mask, own in zip(masks, classes, strict=True)]
 
 
 def _read_own(acquisition: Acquisition, index: int, number: int) -> CellCrop:
@@ -159,7 +140,7 @@ def _read_crops(
     """
     image, values = acquisition["images"][index], acquisition["mask"][index]
     crop = _whole_crop(acquisition, index, number, _normalise_stored(image))
-    mask = interpret_mask(values, image, settings, crop.where, _largest(values))
+    mask = interpret_mask(values, image, settings, crop.where)
     if values.dtype.kind == "f" and values.max(initial=0) <= 1 and mask.labels is None:
         mask = Mask(np.asarray(values, np.float32))  # Shares as they are, whatever the largest.
     file = f"{Path(acquisition.source).name}[{number}]"
@@ -177,7 +158,7 @@ def _whole_crop(acquisition: Acquisition, index: int, number: int, image: np.nda
         image,
         np.zeros(image.shape, np.float32),
         None if acquisition.truth is None else _occupancy(acquisition.truth, number, f"{acquisition.source}:/truth"),
-        _voxel(acquisition),
+        voxel_of(acquisition),
     )
 
 
@@ -204,13 +185,6 @@ def _occupancy(truth: Volume, number: int, where: str) -> np.ndarray:
         return _filled_share(own[OCCUPANCY.name])
     one = Volume(truth.kind, truth.z, truth.y, truth.x, own, truth.quantities)
     return binarize(one, where).astype(np.float32)
-
-
-def _voxel(acquisition: Acquisition) -> tuple[float, float, float] | None:
-    if "voxel_size" not in acquisition:
-        return None
-    z, y, x = (float(size) for size in acquisition["voxel_size"])
-    return z, y, x
 
 
 def _grid_size(settings: ShapeAcquisition, acquisition: Acquisition, path: Path) -> int:

@@ -26,6 +26,7 @@ from .section_images import FolderImage, decode_image
 from .section_names import Key, in_section_folder, match_files
 
 EXTENSIONS = (".tif", ".tiff", ".png", ".npy", ".jpg", ".jpeg", ".bmp", ".gif")
+_MOST_FAULTS = 20
 _SIZES = {"image": "pixel", "mask": "pixel", "obj": "voxel"}
 _REMEDY_PICKLE = (
     "save its masks as an image: in cellpose, File > Save masks as PNG/tif, or --save_tif on its command line; if you "
@@ -213,7 +214,7 @@ def _group_by_cell(path: Path, names: Sequence[str]) -> tuple[list[SectionFile],
     ]
     faults += _missing_parts(path, sections.cells)
     if faults:
-        raise DataError(*_limit(path, faults))
+        raise DataError(*limit_faults(faults, path))
     if not sections.cells:
         raise DataError(Diagnostic(str(path), "holds no images", "put PNG, TIFF or NPY files into image and mask"))
     prefixes = tree_prefixes({tree for tree, _ in sections.cells})
@@ -255,7 +256,10 @@ def tree_prefixes(trees: set[str]) -> dict[str, PurePosixPath]:
     return {tree: PurePosixPath(PurePosixPath(tree).name if is_unique else tree) for tree in trees}
 
 
-def _limit(path: Path, faults: list[Diagnostic], most: int = 20) -> list[Diagnostic]:
-    """Return the first of many faults, and the number of the others."""
-    more = len(faults) - most
-    return faults if more <= 0 else [*faults[:most], Diagnostic(str(path), f"and {more} more files like these")]
+def limit_faults(faults: list[Diagnostic], path: Path) -> list[Diagnostic]:
+    """Keep the first of many faults, without duplicates, and add the number of the others."""
+    unique = list(dict.fromkeys(faults))
+    more = len(unique) - _MOST_FAULTS
+    if more <= 0:
+        return unique
+    return [*unique[:_MOST_FAULTS], Diagnostic(str(path), f"and {more} more faults like these")]

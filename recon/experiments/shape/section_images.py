@@ -34,12 +34,6 @@ class FolderImage:
     voxel: tuple[float, ...] = ()
     remarks: tuple[str, ...] = ()
 
-    @property
-    def largest(self) -> float | None:
-        """Largest number of the integer type; None for floating point."""
-        dtype = self.values.dtype
-        return 1.0 if dtype.kind == "b" else float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
-
 
 def decode_image(data: bytes, extension: str, place: str, part: str, settings: ShapeAcquisition) -> FolderImage:
     """Read one image or volume from the bytes of its file.

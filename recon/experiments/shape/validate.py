@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from ...config.advice import quantity
 from ...errors import Diagnostic
 from ...volume import Volume
 from .cell_crops import SMALLEST, CellCrop
+from .cells import voxel_of
 from .config import ShapeAcquisition
 from .labels import label_pieces
 from .schema import PATHS
@@ -20,16 +20,6 @@ _VOXEL_TOLERANCE = 0.01
 """Relative difference of voxel sizes that other programs' rounding explains."""
 _SAME_SECTION = 0.9
 """Overlap from which the middle slice of a truth counts as its mask."""
-_MOST_FAULTS = 20
-
-
-def limit_faults(faults: list[Diagnostic], path: Path) -> list[Diagnostic]:
-    """Keep the first of many faults, without duplicates, and add the number of the others."""
-    unique = list(dict.fromkeys(faults))
-    more = len(unique) - _MOST_FAULTS
-    return (
-        unique if more <= 0 else [*unique[:_MOST_FAULTS], Diagnostic(str(path), f"and {more} more faults like these")]
-    )
 
 
 def crop_faults(crop: CellCrop, several: str) -> list[Diagnostic]:
@@ -76,8 +66,9 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
             remedy = "give it a unit, as acquisition.voxel_size: ['0.2 um', '0.1 um', '0.1 um'] (z, y, x)"
             faults.append(Diagnostic(acquisition.place("voxel_size", PATHS), message, remedy))
     if acquisition.truth is not None and "images" in acquisition:
-        size = acquisition["voxel_size"].tolist() if "voxel_size" in acquisition else None
-        faults += truth_faults(acquisition.truth, acquisition["images"].shape, size, acquisition.source)
+        faults += truth_faults(
+            acquisition.truth, acquisition["images"].shape, voxel_of(acquisition), acquisition.source
+        )
     return faults
 
 
