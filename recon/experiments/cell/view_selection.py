@@ -47,7 +47,9 @@ def background_levels(acquisition: Acquisition) -> Levels | None:
     return np.asarray(estimate_background_levels(acquisition)[:, 0, 0], np.float64)
 
 
-def drop_unlike_views(acquisition: Acquisition, levels: Levels | None) -> tuple[Acquisition, Levels | None]:
+def drop_unlike_views(
+    acquisition: Acquisition, levels: Levels | None
+) -> tuple[Acquisition, Float[np.ndarray, " remaining"] | None]:
     """Omit vignetted views, and bright views of light outside the aperture, with a warning.
 
     Args:
