@@ -107,7 +107,7 @@ def _broadcast(array: LazyArray, axes: tuple[str, ...], sizes: dict[str, int]) -
     required = [int(axis) if axis.isdigit() else sizes.get(axis, 0) for axis in axes]
     if array.size != 1 or len(axes) != 1 or required[0] == 0:
         return None
-    return LazyArray.of(np.full(required[0], np.ravel(array.read())[0]), array.attributes)
+    return LazyArray.of(np.broadcast_to(np.ravel(array.read())[:1], required[0]), array.attributes)
 
 
 def _constant(item: ResolvedArray) -> LazyArray | None:

@@ -95,7 +95,7 @@ def _run_forked(task: Task, arguments: Sequence[Any], memory: int) -> tuple[Any,
     os.close(target)
     state = -1
     try:
-        return receive(PipeReader(source))
+        return receive(PipeReader(source, process))
     except EOFError:
         state = os.waitpid(process, 0)[1]
         raise CrashError(_ending(os.waitstatus_to_exitcode(state))) from None
@@ -230,7 +230,7 @@ class _Helper:
             self._target, source = (
                 pipe.fileno() if pipe is not None else -1 for pipe in (process.stdin, process.stdout)
             )
-            self._reader = ThreadReader(source) if os.name == "nt" else PipeReader(source)
+            self._reader = ThreadReader(source) if os.name == "nt" else PipeReader(source, process.pid)
         return self._target, self._reader
 
     def _end(self, *, kill: bool = False) -> int:

@@ -7,15 +7,19 @@ import json
 import os
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ..errors import DataError, Diagnostic
 
-IDLE_LIMIT = 8.0
+IDLE_LIMIT = 5.0
 """[s] Time after which a child that reports nothing is ended."""
+_DISK_LIMIT = 120.0
+"""[s] The same for a child that waits for a slow disk, where the system tells."""
 _HEAD = struct.Struct("<cQ")
 PROGRESS, RESULT, ARRAY = b"p", b"r", b"a"
 
@@ -55,9 +59,15 @@ class MessageReader(Protocol):
 
 @dataclass(frozen=True)
 class PipeReader:
-    """Pipe that is waited for."""
+    """Pipe that is waited for.
+
+    Args:
+        source: The pipe.
+        process: Number of the process that writes to it.
+    """
 
     source: int
+    process: int
 
     def fill(self, buffer: memoryview) -> None:
         """Fill a buffer."""
@@ -65,13 +75,23 @@ class PipeReader:
 
         done = 0
         while done < len(buffer):
-            if not select.select([self.source], [], [], IDLE_LIMIT)[0]:
-                raise CrashError(f"its reader did not go on for {IDLE_LIMIT:g} s")
+            waited = 0.0
+            while not select.select([self.source], [], [], IDLE_LIMIT)[0]:
+                waited += IDLE_LIMIT
+                if waited > _DISK_LIMIT or not _waits_for_disk(self.process):
+                    raise CrashError(f"its reader did not go on for {waited:g} s")
             part = os.read(self.source, min(len(buffer) - done, 1 << 20))
             if not part:
                 raise EOFError
             buffer[done : done + len(part)] = part
             done += len(part)
+
+
+def _waits_for_disk(process: int) -> bool:
+    """Whether Linux says that a process waits for a disk."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "D"
+    return False
 
 
 class ThreadReader:

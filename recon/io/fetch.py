@@ -1,15 +1,19 @@
 """Reading of arrays whose axes are known: a part of each, in SI, and in the type that computations need."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from ..memory import require_memory
 from .axes import MatchedArray
+from .guard import READ_LESS
 from .lazy_arrays import Index, LazyArray
 from .resolved_array import ResolvedArray
 
+_TEXT_BYTES = 64
 _MARKS = -2
 """Smallest of the negative numbers, -1 and -2, that mark pixels without a count in whole numbers."""
 
@@ -45,14 +49,27 @@ def fetch_all(
     arrays: dict[str, np.ndarray] = {}
     indices: dict[str, tuple[Index, ...]] = {}
     faults: list[Diagnostic] = []
-    for item in matched:
+    chosen = [tuple(selection.get(axis, slice(None)) for axis in item.axes) for item in matched]
+    for item, index in zip(matched, chosen, strict=True):  # Before any is read: a damaged file may declare any size.
+        count = math.prod(map(_count, index, item.resolved.array.shape))
+        require_memory(count * _bytes_each(item.resolved), item.resolved.place, READ_LESS)
+    for item, index in zip(matched, chosen, strict=True):
         name = item.resolved.entry.name
-        index = tuple(selection.get(axis, slice(None)) for axis in item.axes)
         try:
             arrays[name], indices[name] = fetch(item.resolved, index), index
         except DataError as error:
             faults += error.faults
     return arrays, indices, faults
+
+
+def _count(part: Index, length: int) -> int:
+    """Count the samples that are selected along an axis."""
+    return len(range(length)[part]) if isinstance(part, slice) else len(part)
+
+
+def _bytes_each(item: ResolvedArray) -> int:
+    """Return the bytes that a number or a text of an entry takes once it is read."""
+    return _TEXT_BYTES if item.entry.dtype == "text" else _dtype(item).itemsize
 
 
 def fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:

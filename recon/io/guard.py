@@ -28,9 +28,9 @@ _SYSTEM_NAMES = (
 )
 _SYSTEM_ERRORS = {getattr(errno, name) for name in _SYSTEM_NAMES.split() if hasattr(errno, name)}
 """Numbers of errors of the system, whatever the file holds; libraries raise others, such as EINVAL, for its content."""
-_MEMORY_REMEDY = (
-    "read a part of it (acquisition.crop, views or frames), or use a larger machine; if it should be small, the file "
-    "is damaged"
+READ_LESS = (
+    "read a part of it (acquisition.region, crop, views, frames or cells), or use a larger machine; if it should be "
+    "small, the file is damaged"
 )
 
 Explain: TypeAlias = Callable[[Exception], Diagnostic | None]
@@ -160,7 +160,7 @@ def _translate(place: str, subject: str, error: Exception, explain: Explain | No
         return DataError(opening_fault(named, error))
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         message = f"does not fit into memory ({first_line(error)})"
-        return DeviceError(Diagnostic(place, message, _MEMORY_REMEDY))
+        return DeviceError(Diagnostic(place, message, READ_LESS))
     fault, where = "is damaged", _own_line(error)
     reason = first_line(error)
     if where:

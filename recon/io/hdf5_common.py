@@ -80,6 +80,25 @@ def text_of(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
+def texts_of_attribute(node: h5py.HLObject, name: str) -> list[str]:
+    """Return the texts of an attribute that is one text or a row of them; nothing if there is none."""
+    value = node.attrs.get(name)
+    return [] if value is None or isinstance(value, h5py.Empty) else [text_of(v) for v in np.ravel(np.asarray(value))]
+
+
+def group_in(parent: h5py.Group, name: str) -> h5py.Group:
+    """Return a group of a group.
+
+    Raises:
+        DataError: If it is missing, or no group.
+    """
+    group = parent.get(name)
+    if isinstance(group, h5py.Group):
+        return group
+    place = f"{parent.file.filename}:{parent.name.rstrip('/')}/{name}"
+    raise DataError(Diagnostic(place, "is missing" if group is None else "is no group", COPY_AGAIN))
+
+
 def read_json(dataset: h5py.Dataset) -> Any:
     """Read a text dataset that holds JSON.
 

@@ -20,7 +20,7 @@ from ..memory import require_memory
 from .child import run_in_child
 from .child_pipe import CrashError
 from .confinement import Confinement, UnreadReferenceError
-from .guard import COPY_AGAIN, guard
+from .guard import COPY_AGAIN, READ_LESS, guard
 from .hdf5_faults import explain
 from .hdf5_filters import require_filters
 from .hdf5_sources import Bounds, Sources, map_storage, selection_bounds
@@ -33,8 +33,9 @@ _LARGE_CHUNK = 1 << 27
 """[bytes] Size below which a chunk may be as empty as it likes."""
 _RATIO = 1100
 """Largest ratio of deflate."""
-_MEMORY_REMEDY = "read a part: fewer images (acquisition.views, acquisition.frames) or pixels (acquisition.region)"
 _visited: set[tuple[Any, ...]] = set()
+_refused: dict[tuple[Any, ...], tuple[Diagnostic, ...]] = {}
+"""Faults of the files that were refused."""
 
 
 def open_careful(path: str | Path, confinement: Confinement | None = None) -> "CarefulFile":
@@ -61,19 +62,29 @@ def visit(*paths: str | Path) -> None:
         DataError: If HDF5 crashes or hangs on one of them.
     """
     states = {str(path): _state(path) for path in paths}
+    for state in states.values():
+        if state in _refused:
+            raise DataError(*_refused[state])
     new = [path for path, state in states.items() if state and state not in _visited and not _is_sealed(path, state)]
     if not new:
         return
     try:
         run_in_child(walk_files, *new)
-    except (CrashError, MemoryError) as error:
+    except (CrashError, MemoryError, DataError) as error:
         if len(new) > 1:
             for path in new:
                 visit(path)
             return
-        reason = "HDF5 needs far more memory than it could hold" if isinstance(error, MemoryError) else error
-        raise DataError(Diagnostic(new[0], f"the HDF5 file is damaged: {reason}", COPY_AGAIN)) from error
+        faults = error.faults if isinstance(error, DataError) else (_damage(new[0], error),)
+        _refused[states[new[0]]] = faults
+        raise DataError(*faults) from error
     _visited.update(states[path] for path in new)
+
+
+def _damage(path: str, error: Exception) -> Diagnostic:
+    """Return the fault of a file that HDF5 crashes or hangs on, or needs too much memory for."""
+    reason = "HDF5 needs far more memory than it could hold" if isinstance(error, MemoryError) else error
+    return Diagnostic(path, f"the HDF5 file is damaged: {reason}", COPY_AGAIN)
 
 
 def _is_sealed(path: str, state: tuple[Any, ...]) -> bool:
@@ -138,6 +149,10 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
             return np.array(self._stored[args])
         return super().__getitem__(args, new_dtype)
 
+    def __contains__(self, name: object) -> bool:
+        """Return False: a dataset holds no objects. h5py would compare the name with every row."""
+        return False
+
     def read_direct(self, dest: Any, source_sel: Any = None, dest_sel: Any = None) -> None:
         """Read into an array."""
         self.require_readable(() if source_sel is None else source_sel)
@@ -166,7 +181,7 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
             message = f"the HDF5 file is damaged: a chunk of {self.chunks} in {self.id.get_storage_size()} bytes"
             raise DataError(Diagnostic(self._place, message, COPY_AGAIN))
         count = max(int(chosen.nselect), chunk) if self.shape else 1
-        require_memory(count * self.dtype.itemsize, self._place, _MEMORY_REMEDY)
+        require_memory(count * self.dtype.itemsize, self._place, READ_LESS)
 
     def require_sources(self, bounds: Bounds | None) -> None:
         """Refuse a dataset whose filter is not installed, or whose numbers are in files that are absent.

@@ -294,10 +294,11 @@ def _read_truth(tree: ArrayTree, kind: str) -> Volume | None:
     file = file_of(tree)
     if file is None or not _is_ours(tree):
         return None
+    from .hdf5_common import group_in
     from .volume_hdf5 import read_group
 
     with guard(f"{tree.path}:/truth", "the volume"):
-        return read_group(file["truth"], kind) if "truth" in file else None
+        return read_group(group_in(file, "truth"), kind) if "truth" in file else None
 
 
 def _is_ours(tree: ArrayTree) -> bool:

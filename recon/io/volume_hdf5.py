@@ -19,7 +19,15 @@ from ..errors import DataError, Diagnostic
 from ..sampled import Quantity
 from ..volume import Volume
 from .foreign_hdf5 import read_foreign
-from .hdf5_common import BRICK, number_or_text, open_checked, read_numbers, text_of, write_root_attributes
+from .hdf5_common import (
+    BRICK,
+    number_or_text,
+    open_checked,
+    read_numbers,
+    text_of,
+    texts_of_attribute,
+    write_root_attributes,
+)
 from .metadata import VolumeOptions
 from .phasing_programs import read_phased
 from .safe_hdf5 import new_hdf5
@@ -70,7 +78,7 @@ def read_group(group: h5py.Group, kind: str) -> Volume:
     where = f"{group.file.filename}:{group.name}"
     z, y, x, unit = axes_of(group)
     names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and n not in "zyx"]
-    order = [text_of(n) for n in (group.attrs.get("signal", ""), *group.attrs.get("auxiliary_signals", ()))]
+    order = [*texts_of_attribute(group, "signal"), *texts_of_attribute(group, "auxiliary_signals")]
     names.sort(key=lambda name: order.index(name) if name in order else len(order))
     if not names:
         raise DataError(Diagnostic(where, "holds no quantity", "a volume has a dataset (z, y, x) beside its axes"))
@@ -150,7 +158,7 @@ def read_cell_attributes(file: h5py.File, count: int) -> tuple[dict[str, float |
     for name, item in file.items():
         if name in ("name", "label") or not isinstance(item, h5py.Dataset) or item.shape[:1] != (count,):
             continue
-        columns = [text_of(column) for column in item.attrs.get("columns", [name])]
+        columns = texts_of_attribute(item, "columns") or [name]
         if item.ndim > 2 or (item.ndim == 2 and len(columns) != item.shape[1]):
             continue
         for own, row in zip(attributes, item[()], strict=True):

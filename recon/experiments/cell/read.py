@@ -95,7 +95,7 @@ class ViewSelection:
         chosen: dict[str, Index] = {}
         if "view" in sizes:
             self._select_views(sizes["view"])
-            whole = self.views == list(range(self.count))
+            whole = len(self.views) == self.count and self.views == list(range(self.count))
             chosen["view"] = slice(0, self.count) if whole else self.views
         for axis, name in enumerate("yx"):
             if name in sizes:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...errors import DataError
+from ...io.hdf5_common import group_in, open_checked
 from ...visualization.style import ACCENT, SECOND_ACCENT, add_colour_bar, add_label, house_style, new_figure
 from ...volume import Volume
 
@@ -151,13 +152,8 @@ def _read(file: Path, groups: tuple[str, ...]) -> dict[str, np.ndarray]:
     Raises:
         DataError: If the file is damaged.
     """
-    import h5py
-
     datasets: dict[str, np.ndarray] = {}
-    try:
-        with h5py.File(file) as h5:
-            for group in groups:
-                datasets |= {f"{group}/{name}": np.asarray(h5[group][name]) for name in h5.get(group, {})}
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from error
+    with open_checked(file) as h5:
+        for group in (name for name in groups if name in h5):
+            datasets |= {f"{group}/{name}": np.asarray(array[()]) for name, array in group_in(h5, group).items()}
     return datasets

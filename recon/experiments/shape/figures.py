@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from ...io.hdf5_common import open_checked
 from ...visualization.projection import view_rotation
 from ...visualization.style import ACCENT, INK, SECOND_ACCENT, house_style, new_figure
 from ...visualization.surface import shade_surface
@@ -48,7 +49,7 @@ class PlottedCells:
 
 def read_plotted_cells(path: Path) -> PlottedCells:
     """Read cells at regular intervals from the volume file of a run."""
-    with h5py.File(path) as file:
+    with open_checked(path) as file:
         volume, seen = file["volume"], file["seen"]
         indices, names = _select_cells(file)
         filled = volume["occupancy"][indices, :_SHOWN_DRAWS].astype(np.float32)
@@ -65,7 +66,7 @@ def _select_cells(file: h5py.File) -> tuple[np.ndarray, list[str]]:
 
 def read_thickness(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"], str]:
     """Read names of the shown cells, thickness along z of all their draws, and its unit."""
-    with h5py.File(path) as file:
+    with open_checked(path) as file:
         indices, names = _select_cells(file)
         steps, unit = _shown_steps(file["volume"])
         filled = file["volume/occupancy"]
@@ -208,7 +209,7 @@ def _violins(axes: "matplotlib.axes.Axes", values: list[Float[np.ndarray, " _n"]
 
 def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
     """Draw the volumes of all draws, and the true ones, against the area of the mask."""
-    with h5py.File(path) as file:
+    with open_checked(path) as file:
         volume, seen = file["volume"], file["seen"]
         steps, label = _shown_steps(volume)
         pixel = steps[1] * volume["occupancy"].shape[-1] / seen["mask"].shape[-1]

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from ...grid import Grid
 from ...io.file_names import distinct_file_names
 from ...io.hdf5_common import write_root_attributes
+from ...io.hdf5_file import open_careful
 from ...io.model_file import write_model
 from ...io.table import Cell, Column, Table
 from ...io.volume_hdf5 import write_cell_arrays
@@ -118,7 +119,7 @@ def _write_scores(
     """Write the tables of scores; return their means."""
     folder, image = work.folder.path, next(iter(cells)).image
     scale = image.shape[0] / truth.shape[-1]
-    with h5py.File(folder / VOLUME) as file:  # The stored, rounded values: 'unflat evaluate' gets the same scores.
+    with open_careful(folder / VOLUME) as file:  # The stored, rounded values: 'unflat evaluate' gets the same scores.
         scores = score_shapes(
             file["volume/occupancy"],
             truth,
