@@ -5,6 +5,7 @@ other dataset: what is left to read afterwards are blocks of numbers at known pl
 are met again when the file is read, with the name that was asked for. An object that cannot be visited ends the walk.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -144,7 +145,7 @@ def _has_first_number(dataset: h5py.Dataset) -> bool:
     """Whether the first number of a dataset stands in its own file, in a chunk that is decoded in no time."""
     if not dataset.size or dataset.is_virtual or dataset.external:
         return False
-    return float(np.prod(dataset.chunks or (1,), dtype=float)) * dataset.dtype.itemsize < _LARGEST_TRIAL
+    return math.prod(dataset.chunks or (1,)) * int(dataset.dtype.itemsize) < _LARGEST_TRIAL
 
 
 def _visit_layout(dataset: h5py.Dataset) -> None:
