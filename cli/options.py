@@ -20,12 +20,13 @@ class _InputPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert a word of the command line to a path, and record it."""
+        from ..recon.io.entry_name import split_entry
         from ..recon.io.inputs import record_input
         from ..recon.runs.contents import files_of_run
 
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         name = "" if param is None else param.human_readable_name
-        for file in files_of_run(path) or [path]:
+        for file in files_of_run(path) or [split_entry(path)[0]]:
             record_input(file, name)
         return path
 

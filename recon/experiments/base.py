@@ -85,6 +85,20 @@ class Experiment(ABC):
 
         write(self.read(config, path), self.schema, output)
 
+    def combine(self, config: Any, paths: Sequence[Path], output: Path, progress: Progress = silent) -> list[str]:
+        """Combine several acquisitions of one specimen into one, and write it in our own format.
+
+        Returns:
+            Sentences on each of them and on the result.
+
+        Raises:
+            ConfigError: If the kind has no way to combine acquisitions.
+            DataError: With every fault of the files, or if the disk refuses.
+        """
+        message = f"{len(paths)} files are given, and one of the kind {self.name!r} is converted at a time"
+        remedy = "convert them one by one, or put a pattern of images into quotes; another --kind may combine files"
+        raise ConfigError(Diagnostic("FILE", message, remedy))
+
     def readers(self) -> "tuple[Reader, ...]":
         """Readers of formats that only this kind knows, such as a beamline's raw scans."""
         return ()

@@ -191,6 +191,11 @@ class CrystalAcquisition(Settings):
         description="Treatment of speckle of other particles: bright regions whose counterpart on the other side "
         "of the peak is dark.",
     )
+    unlike_scans: Literal["omit", "keep"] = Field(
+        "omit",
+        description="Treatment of scans that differ from the others where 'unflat convert' sums several: another "
+        "crystal, or one that changed: leave them out with a warning, or sum them all the same.",
+    )
     doubtful: Literal["refuse", "warn"] = Field(
         "refuse",
         description="Treatment of data that are probably wrong (frames out of order, a saturated or hidden centre, "

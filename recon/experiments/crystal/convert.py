@@ -1,5 +1,6 @@
 """Conversion of a rocking curve to a file of ours; one too large for memory is copied frame by frame."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from ...acquisition import Acquisition, Dataset, Group
 from ...io.lazy_arrays import Index, LazyArray
 from ...io.read import open_arrays
 from ...io.write import write
+from ...runs.context import Progress
 from .aps_34idc import READER
 from .config import CrystalSettings
 from .diffractometer import GROUP
 from .read import ScanSources, read_selected
 from .readings import FrameSelection
+from .scan_names import ScanName, settings_of_scan
 from .schema import SCHEMA
+from .sum_scans import sum_scans
 from .unmeasured import split_counts
 from .window import pixel_ranges, region_slices
 
@@ -25,6 +29,8 @@ def convert(settings: CrystalSettings, path: Path, output: Path) -> None:
     Raises:
         UnflatError: Errors of `read.read`, and of the disk.
     """
+    name = ScanName.of(path)
+    settings, path = settings_of_scan(settings, name), name.path
     acquisition, selection = read_selected(settings, path)
     rows, columns = pixel_ranges(acquisition)
     region = region_slices(settings.acquisition, rows.total, columns.total)
@@ -39,6 +45,20 @@ def convert(settings: CrystalSettings, path: Path, output: Path) -> None:
         arrays_left = {name: array for name, array in acquisition.arrays.items() if name not in streams}
         whole = replace(acquisition, arrays=arrays_left, groups=_groups_in_region(acquisition, region))
         write(whole, SCHEMA, output, streams)
+
+
+def convert_sum(settings: CrystalSettings, paths: Sequence[Path], output: Path, progress: Progress) -> list[str]:
+    """Sum scans of one peak after alignment, and write the sum.
+
+    Returns:
+        Sentences on each scan and on the sum.
+
+    Raises:
+        UnflatError: Errors of `sum_scans.sum_scans`, and of the disk.
+    """
+    total = sum_scans(settings, paths, progress)
+    write(total.acquisition, SCHEMA, output)
+    return list(total.lines)
 
 
 def _frames(array: LazyArray, selection: FrameSelection, region: tuple[slice, slice]) -> LazyArray:

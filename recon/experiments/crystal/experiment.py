@@ -59,6 +59,14 @@ class CrystalExperiment(Experiment):
 
         convert(config, path, output)
 
+    def combine(
+        self, config: CrystalSettings, paths: Sequence[Path], output: Path, progress: Progress = silent
+    ) -> list[str]:
+        """Sum scans of one peak after alignment, and write the sum."""
+        from .convert import convert_sum
+
+        return convert_sum(config, paths, output, progress)
+
     def readers(self) -> "tuple[Reader, ...]":
         """Reader of raw scans of 34-ID-C."""
         from .aps_34idc import READER
