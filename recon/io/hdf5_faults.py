@@ -2,10 +2,14 @@
 
 import re
 
+import h5py
+
 from ..config.advice import shell
 from ..errors import Diagnostic
 from .guard import COPY_AGAIN, Explain, first_line
 
+IS_A_GROUP = "is a group; an array is expected there"
+_IS_AN_ARRAY = "is an array; a group is expected there"
 _ABSENT = re.compile(r"object ('.*') doesn't exist")
 
 
@@ -30,6 +34,9 @@ def explain(place: str) -> Explain:
             return Diagnostic(
                 place, f"cannot be read: it lacks {absent[1]}", f"see what it holds: {shell('unflat', 'info', place)}"
             )
+        if isinstance(error, AttributeError) and isinstance(error.obj, h5py.Group | h5py.Dataset):
+            message = IS_A_GROUP if isinstance(error.obj, h5py.Group) else _IS_AN_ARRAY
+            return Diagnostic(f"{error.obj.file.filename}:{error.obj.name}", message, COPY_AGAIN)
         if not isinstance(error, OSError) or error.errno is not None:
             return None
         return Diagnostic(place, f"cannot be read: {first_line(error)}", f"the file is damaged: {COPY_AGAIN}")

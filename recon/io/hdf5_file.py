@@ -21,7 +21,7 @@ from .child import run_in_child
 from .child_pipe import CrashError
 from .confinement import Confinement, UnreadReferenceError
 from .guard import COPY_AGAIN, READ_LESS, guard
-from .hdf5_faults import explain
+from .hdf5_faults import IS_A_GROUP, explain
 from .hdf5_filters import require_filters
 from .hdf5_sources import Bounds, Sources, map_storage, selection_bounds
 from .hdf5_walk import walk_files
@@ -116,7 +116,8 @@ class _Careful:
         if isinstance(name, h5py.Reference):
             name = h5py.h5r.get_name(name, self.id) or b""  # type: ignore[attr-defined]
         if not isinstance(name, str | bytes):
-            raise TypeError(f"{self.name} is a group, and no dataset")  # type: ignore[attr-defined]
+            place = f"{self.file.filename}:{self.name}"  # type: ignore[attr-defined]
+            raise DataError(Diagnostic(place, IS_A_GROUP, COPY_AGAIN))
         return _follow(self, name.decode(errors="surrogateescape") if isinstance(name, bytes) else name)
 
     def __contains__(self, name: object) -> bool:

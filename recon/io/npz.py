@@ -16,7 +16,7 @@ from ..sampled import Quantity
 from ..volume import Volume
 from .compound import arrays_of
 from .foreign_arrays import foreign_quantities
-from .guard import guard
+from .guard import COPY_AGAIN, guard
 from .lazy_arrays import IMAGES, LazyArray, LazyArrays, take
 from .metadata import KEY, UNNAMED, VolumeOptions, assemble, is_in_voxels, metadata_json
 from .npz_members import NpzMember, list_members, load_archive
@@ -79,9 +79,11 @@ def read(path: Path, options: VolumeOptions) -> Volume:
         in_voxels = is_in_voxels(metadata)
         known = options.spacing if in_voxels else (1.0, 1.0, 1.0)
         volume = assemble(list(arrays.values()), known, metadata, options.kind)
-        ordered = {q.name: arrays[q.name] for q in volume.quantities}
+        ordered = {q.name: _member(path, arrays, q.name) for q in volume.quantities}
         if in_voxels:
             return replace(volume, values=ordered)
+        if len(own) < 3:
+            raise DataError(Diagnostic(str(path), "lacks z, y or x, the axes of the volume", COPY_AGAIN))
         return replace(volume, z=own[0], y=own[1], x=own[2], values=ordered)
     arrays = foreign_quantities(path, {name: array for name, array in named.items() if array.ndim in (3, 4)}, options)
     if not arrays:
@@ -90,6 +92,18 @@ def read(path: Path, options: VolumeOptions) -> Volume:
     if len(own) == 3:
         return Volume(options.kind, own[0], own[1], own[2], arrays, quantities)
     return assemble(list(arrays.values()), options.spacing, "", options.kind, names=list(arrays))
+
+
+def _member(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Return the array of a quantity that the metadata names.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if name not in arrays:
+        message = f"its metadata name {name}, and it holds no such array (z, y, x)"
+        raise DataError(Diagnostic(str(path), message, COPY_AGAIN))
+    return arrays[name]
 
 
 def read_array(path: Path, options: VolumeOptions) -> Volume:

@@ -196,7 +196,7 @@ def _work(
     _limit()
     for number in numbers:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         path, rng = make_input(reader, sound, seed, number, folder)
         _announce(current, number)
         start = time.monotonic()
