@@ -52,20 +52,23 @@ Task: TypeAlias = Callable[..., Answer]
 """Function of a module; its first argument is a `Report`, the others are such as JSON can hold."""
 
 
-def run_in_child(task: Task, *arguments: Any, memory: int = MEMORY_LIMIT) -> tuple[Any, list[np.ndarray]]:
+def run_in_child(
+    task: Task, *arguments: Any, memory: int = MEMORY_LIMIT, often: bool = False
+) -> tuple[Any, list[np.ndarray]]:
     """Run a task in a process of its own.
 
     Args:
         task: Function of a module.
         arguments: Arguments of the task after the report.
         memory: [bytes] Memory that it may use.
+        often: Whether many tasks follow: a helper, once started, takes each of them up sooner than a fork does.
 
     Raises:
         ChildError: If it fails.
         DataError: If it raises one.
     """
     try:
-        if _can_fork():
+        if _can_fork() and not often:
             return _run_forked(task, arguments, memory)
         return _helper().run(task, arguments, memory)
     except OSError:  # No process can be started: the limit of the system is reached.

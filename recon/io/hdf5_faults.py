@@ -35,8 +35,10 @@ def explain(place: str) -> Explain:
                 place, f"cannot be read: it lacks {absent[1]}", f"see what it holds: {shell('unflat', 'info', place)}"
             )
         if isinstance(error, AttributeError) and isinstance(error.obj, h5py.Group | h5py.Dataset):
-            message = IS_A_GROUP if isinstance(error.obj, h5py.Group) else _IS_AN_ARRAY
-            return Diagnostic(f"{error.obj.file.filename}:{error.obj.name}", message, COPY_AGAIN)
+            is_group = isinstance(error.obj, h5py.Group)
+            if hasattr(h5py.Dataset if is_group else h5py.Group, error.name):
+                message = IS_A_GROUP if is_group else _IS_AN_ARRAY
+                return Diagnostic(f"{error.obj.file.filename}:{error.obj.name}", message, COPY_AGAIN)
         if not isinstance(error, OSError) or error.errno is not None:
             return None
         return Diagnostic(place, f"cannot be read: {first_line(error)}", f"the file is damaged: {COPY_AGAIN}")

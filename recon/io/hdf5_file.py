@@ -21,9 +21,11 @@ from .child import run_in_child
 from .child_pipe import CrashError
 from .confinement import Confinement, UnreadReferenceError
 from .guard import COPY_AGAIN, READ_LESS, guard
+from .hdf5_decode import needs_child, read_in_child
 from .hdf5_faults import IS_A_GROUP, explain
 from .hdf5_filters import require_filters
 from .hdf5_sources import Bounds, Sources, map_storage, selection_bounds
+from .hdf5_text import TextAttributes
 from .hdf5_walk import walk_files
 from .seal import is_intact
 
@@ -33,6 +35,8 @@ _LARGE_CHUNK = 1 << 27
 """[bytes] Size below which a chunk may be as empty as it likes."""
 _RATIO = 1100
 """Largest ratio of deflate."""
+_FEW = 8
+"""Number of parts after which a helper decodes further ones."""
 _visited: set[tuple[Any, ...]] = set()
 _refused: dict[tuple[Any, ...], tuple[Diagnostic, ...]] = {}
 """Faults of the files that were refused."""
@@ -112,6 +116,11 @@ class _Careful:
 
     confinement: Confinement
 
+    @property
+    def attrs(self) -> TextAttributes:
+        """Attributes."""
+        return TextAttributes(self)
+
     def __getitem__(self, name: Any) -> Any:
         if isinstance(name, h5py.Reference):
             name = h5py.h5r.get_name(name, self.id) or b""  # type: ignore[attr-defined]
@@ -143,11 +152,20 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
     _sources: Sources | None = None
     _stored: np.ndarray | None = None
     _checked = False
+    _in_child = False
+    _reads = 0
+
+    @property
+    def attrs(self) -> TextAttributes:
+        """Attributes."""
+        return TextAttributes(self)
 
     def __getitem__(self, args: Any, new_dtype: Any = None) -> Any:
         self.require_readable(args)
         if self._stored is not None and self.shape:
             return np.array(self._stored[args])
+        if self._in_child and self.size and not self.dtype.hasobject:
+            return self._decode(args if isinstance(args, tuple) else (args,))
         return super().__getitem__(args, new_dtype)
 
     def __contains__(self, name: object) -> bool:
@@ -159,6 +177,8 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
         self.require_readable(() if source_sel is None else source_sel)
         if self._stored is not None:
             dest[() if dest_sel is None else dest_sel] = self._stored[() if source_sel is None else source_sel]
+        elif self._in_child:
+            dest[() if dest_sel is None else dest_sel] = self[() if source_sel is None else source_sel]
         else:
             super().read_direct(dest, source_sel, dest_sel)
 
@@ -195,12 +215,21 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
         """
         if not self._checked:
             require_filters(self, self._place)
+            self._in_child = needs_child(self)
             self._stored = map_storage(self, self._place, self.confinement)
             if self.is_virtual:
                 self._sources = Sources(self, self._place, self.confinement, self._open_source, visit)
             self._checked = True
         if self._sources is not None:
             self._sources.require(bounds)
+
+    def _decode(self, parts: tuple[Any, ...]) -> Any:
+        """Read a part in a child: indices, and names of fields."""
+        names = [part for part in parts if isinstance(part, str)]
+        indices = tuple(part for part in parts if not isinstance(part, str))
+        self._reads += 1
+        array = read_in_child(self, indices, self._place, often=self._reads > _FEW)
+        return array[names[0] if len(names) == 1 else names] if names else array
 
     @property
     def _place(self) -> str:
@@ -211,6 +240,7 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
         if not isinstance(dataset, CarefulDataset):
             raise KeyError(name)
         dataset.require_sources(None)
+        self._in_child = self._in_child or dataset._in_child
         return dataset
 
 

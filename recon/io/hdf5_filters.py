@@ -27,6 +27,12 @@ _NAMES = {
 """Names by the number that the HDF Group has given."""
 
 
+def load_plugins() -> None:
+    """Make the filters of hdf5plugin known to HDF5, if it is installed."""
+    with suppress(ImportError):
+        import hdf5plugin  # noqa: F401
+
+
 def require_filters(dataset: Any, place: str) -> None:
     """Make sure that the filters of a dataset are there; load hdf5plugin if one is not.
 
@@ -37,8 +43,7 @@ def require_filters(dataset: Any, place: str) -> None:
     for number in range(creation.get_nfilters()):
         code, _, _, name = creation.get_filter(number)
         if not h5py.h5z.filter_avail(code):
-            with suppress(ImportError):
-                import hdf5plugin  # noqa: F401
+            load_plugins()
         if not h5py.h5z.filter_avail(code):
             raise DataError(_missing(code, name, place))
 

@@ -141,7 +141,10 @@ def _bounds(space: Any) -> Bounds:
     if space.get_select_type() == h5py.h5s.SEL_ALL:
         shape = space.get_simple_extent_dims()
         return tuple(0 for _ in shape), tuple(n - 1 for n in shape)
-    first, last = space.get_select_bounds()
+    bounds = space.get_select_bounds()
+    if bounds is None:
+        raise ValueError("nothing is selected")
+    first, last = bounds
     return tuple(map(int, first)), tuple(map(int, last))
 
 

@@ -29,16 +29,32 @@ def new_hdf5(path: Path, *, sealed: bool = True) -> Iterator["h5py.File"]:
     """
     import h5py
 
+    from .hdf5_text import fix_texts
+
     with path.open("w+b", buffering=0) as stream:
         disk = _Disk(stream)
         try:
             with h5py.File(disk, "w") as file:
                 yield file
+                fix_texts(file)
         finally:
             if disk.error is not None:
                 raise disk.error
     if sealed:
         write_seal(path)
+
+
+@contextmanager
+def extend_hdf5(path: Path) -> Iterator["h5py.File"]:
+    """Open a sealed HDF5 file of ours for the block to add to it, and seal it again."""
+    import h5py
+
+    from .hdf5_text import fix_texts
+
+    with h5py.File(path, "a") as file:
+        yield file
+        fix_texts(file)
+    write_seal(path)
 
 
 class _Disk:

@@ -109,7 +109,7 @@ def test_arrays_need_neither_three_axes_nor_a_pixel_of_two_numbers(tmp_path: Pat
     with h5py.File(scan) as file:
         assert file["measurement/x"].shape == (96,)
         assert "measurement/y" not in file
-        assert list(file["measurement"].attrs["axes"]) == [".", "x"]
+        assert list(file["measurement"].attrs["axes"].astype(str)) == [".", "x"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from unflat.recon.io.hdf5_common import open_checked
 from unflat.recon.io.hdf5_file import open_careful
 from unflat.recon.io.matlab import open_matlab5
 from unflat.recon.io.open import open_tree
-from unflat.recon.io.safe_hdf5 import new_hdf5
+from unflat.recon.io.safe_hdf5 import extend_hdf5, new_hdf5
 from unflat.recon.io.seal import is_intact
 
 IMAGES = np.arange(3 * 8 * 8, dtype=np.float32).reshape(3, 8, 8)
@@ -255,3 +255,50 @@ def test_a_shape_beyond_the_memory_is_refused_where_it_is_read(tmp_path: Path) -
         assert file["data"][5, :4, :4].sum() == 0
         with pytest.raises(DeviceError, match=r"takes .* of memory"):
             file["data"][()]
+
+
+def test_text_of_attributes_has_a_fixed_length_and_is_read_at_any(tmp_path: Path) -> None:
+    texts = {"unit": "µm", "nothing": "", "axes": ["z", "", "x"]}
+    with new_hdf5(tmp_path / "a.h5") as file:
+        file.attrs.update(texts)
+        file["group/data"] = 1.0
+        file["group/data"].attrs["units"] = "m"
+    with extend_hdf5(tmp_path / "a.h5") as file:
+        file["group"].attrs["kind"] = "cell"
+    assert is_intact(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file.attrs["unit"].decode() == "µm"
+        for node in (file, file["group"], file["group/data"]):
+            kinds = [h5py.check_string_dtype(node.attrs.get_id(name).dtype) for name in node.attrs]
+            assert kinds
+            assert all(kind.length is not None and kind.encoding == "utf-8" for kind in kinds)
+    with h5py.File(tmp_path / "old.h5", "w") as old:
+        old.attrs.update(texts)
+    for path in (tmp_path / "a.h5", tmp_path / "old.h5"):
+        with open_checked(path) as file:
+            assert {
+                name: value if isinstance(value, str) else list(value) for name, value in file.attrs.items()
+            } == texts
+
+
+def test_text_too_long_for_an_attribute_of_fixed_length_is_kept(tmp_path: Path) -> None:
+    with new_hdf5(tmp_path / "a.h5") as file:
+        file.attrs["provenance"] = "x" * 100_000
+    with open_checked(tmp_path / "a.h5") as file:
+        assert file.attrs["provenance"] == "x" * 100_000
+
+
+def test_a_chunk_that_a_plugin_cannot_decode_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    numbers = np.random.default_rng(0).integers(0, 99, (12, 64, 64)).astype("u2")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=numbers, chunks=(1, 64, 64), **hdf5plugin.Bitshuffle())
+        chunk = file["x"].id.get_chunk_info(3)
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = b"\xff" * chunk.size
+    (tmp_path / "a.h5").write_bytes(content)
+    with open_careful(tmp_path / "a.h5") as file:
+        for part in (2, slice(4, 12, 3), [0, 5], (slice(4, None), -1), slice(4, 4)):
+            np.testing.assert_array_equal(file["x"][part], numbers[part])
+        with pytest.raises(DataError, match="cannot be decoded"):
+            file["x"][()]

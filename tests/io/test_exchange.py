@@ -99,13 +99,13 @@ class TestCxi:
         with h5py.File(path) as file:
             assert int(file["cxi_version"][()]) == 150
             node: Any = file
-            while "default" in node.attrs and node.attrs["NX_class"] != "NXdata":
+            while "default" in node.attrs and node.attrs["NX_class"] != b"NXdata":
                 node = node[node.attrs["default"]]
-            assert node.attrs["NX_class"] == "NXdata"
+            assert node.attrs["NX_class"].decode() == "NXdata"
             signal = node[node.attrs["signal"]]
             assert signal.dtype.kind == "c"
-            assert [node[axis].shape[0] for axis in node.attrs["axes"]] == list(signal.shape)
-            assert {node[axis].attrs["units"] for axis in node.attrs["axes"]} == {"m"}
+            assert [node[axis].shape[0] for axis in node.attrs["axes"].astype(str)] == list(signal.shape)
+            assert {node[axis].attrs["units"] for axis in node.attrs["axes"]} == {b"m"}
 
     def test_every_group_has_its_class_and_every_plot_its_signal(self, path: Path) -> None:
         classes: dict[str, list[str]] = {}
@@ -113,10 +113,13 @@ class TestCxi:
         def visit(name: str, node: Any) -> None:
             if not isinstance(node, h5py.Group):
                 return
-            classes.setdefault(node.attrs["NX_class"], []).append(name)
-            if node.attrs["NX_class"] == "NXdata":
+            classes.setdefault(node.attrs["NX_class"].decode(), []).append(name)
+            if node.attrs["NX_class"].decode() == "NXdata":
                 signal = node[node.attrs["signal"]]
-                assert all(node[axis].shape == (n,) for axis, n in zip(node.attrs["axes"], signal.shape, strict=True))
+                assert all(
+                    node[axis].shape == (n,)
+                    for axis, n in zip(node.attrs["axes"].astype(str), signal.shape, strict=True)
+                )
 
         with h5py.File(path) as file:
             file.visititems(visit)

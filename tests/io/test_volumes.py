@@ -161,18 +161,18 @@ class TestPublicReaders:
         volume = volume_of((INDEX, ABSORPTION))
         save(volume, tmp_path / "v.h5")
         with h5py.File(tmp_path / "v.h5") as file:
-            assert file.attrs["format"] == "unflat-volume"
-            assert file.attrs["format_version"] == "1.0"
-            assert file.attrs["NX_class"] == "NXroot"
+            assert file.attrs["format"].decode() == "unflat-volume"
+            assert file.attrs["format_version"].decode() == "1.0"
+            assert file.attrs["NX_class"].decode() == "NXroot"
             plot = file[file.attrs["default"]]
             assert plot.name == "/volume"
-            assert plot.attrs["NX_class"] == "NXdata"
-            assert list(plot.attrs["axes"]) == ["z", "y", "x"]
+            assert plot.attrs["NX_class"].decode() == "NXdata"
+            assert list(plot.attrs["axes"].astype(str)) == ["z", "y", "x"]
             signal = plot[plot.attrs["signal"]]
             np.testing.assert_array_equal(signal[()], volume.main)
-            assert signal.attrs["units"] == "1"
-            assert signal.shape == tuple(len(plot[axis]) for axis in plot.attrs["axes"])
-            assert plot["z"].attrs["units"] == "m"
+            assert signal.attrs["units"].decode() == "1"
+            assert signal.shape == tuple(len(plot[axis]) for axis in plot.attrs["axes"].astype(str))
+            assert plot["z"].attrs["units"].decode() == "m"
             np.testing.assert_array_equal(plot["z"][()], volume.z)
             assert signal.compression == "gzip"
             assert signal.shuffle

@@ -43,10 +43,10 @@ def test_a_checkpoint_is_read_bit_by_bit(
 def test_a_checkpoint_has_the_root_attributes_of_every_file(tmp_path: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     with h5py.File(write_checkpoint(tmp_path, Checkpoint(1, {"w": np.ones(2)}))) as file:
-        assert (file.attrs["format"], file.attrs["format_version"]) == ("unflat-checkpoint", "1.0")
-        assert file.attrs["creator"] == f"unflat {unflat.__version__}"
-        assert before <= datetime.fromisoformat(file.attrs["created"]) <= datetime.now(UTC)
-        assert file.attrs["NX_class"] == "NXroot"
+        assert (file.attrs["format"].decode(), file.attrs["format_version"].decode()) == ("unflat-checkpoint", "1.0")
+        assert file.attrs["creator"].decode() == f"unflat {unflat.__version__}"
+        assert before <= datetime.fromisoformat(file.attrs["created"].decode()) <= datetime.now(UTC)
+        assert file.attrs["NX_class"].decode() == "NXroot"
         assert file.attrs["default"] in file
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from ....physics.psf import gaussian_kernel
 from ...io.atomic import write_atomically
 from ...io.hdf5_common import write_root_attributes
-from ...io.safe_hdf5 import new_hdf5
+from ...io.safe_hdf5 import extend_hdf5, new_hdf5
 from ...metrics.edge_profile import median_edge_width, sample_central_lines, write_csv
 from ...volume import Volume
 from .laboratory import LaboratoryFrame, Solution
@@ -77,17 +77,13 @@ def write_volume_file(
         measurement: Parameters that map the density to counts.
         provenance: Description of the input and the config.
     """
-    import h5py
-
-    from ...io.seal import write_seal
     from ...io.volume_hdf5 import write
 
     with write_atomically(path) as temporary:
         write(volume, temporary)
-        with h5py.File(temporary, "a") as file:
+        with extend_hdf5(temporary) as file:
             file.attrs["provenance"] = json.dumps(dict(provenance), default=str)
             _write_detector_frame(file.create_group("detector_frame"), solution, frame, measurement)
-        write_seal(temporary)  # The first one has been cut off.
 
 
 def _write_detector_frame(

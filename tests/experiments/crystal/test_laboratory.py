@@ -101,7 +101,7 @@ class TestVolume:
         measurement = MeasurementModel(gaussian_kernel((0, 0, 0)), 0.0, solution.support, np.ones(SHAPE[0]))
         write_volume_file(tmp_path / "v.h5", volume, solution, LaboratoryFrame(), measurement, {})
         with h5py.File(tmp_path / "v.h5") as file:
-            assert file["volume/z"].attrs["units"] == "voxel"
+            assert file["volume/z"].attrs["units"].decode() == "voxel"
         again = read_volume(tmp_path / "v.h5")
         assert again.length_unit == "voxel"
         np.testing.assert_array_equal(again.z, volume.z)

@@ -58,7 +58,7 @@ def test_a_simulated_acquisition_holds_sections_and_shapes(work: Path) -> None:
         images, mask, truth = file["measurement/images"][()], file["measurement/mask"][()], file["truth/occupancy"][()]
         assert images.shape == mask.shape == (2, 32, 32)
         np.testing.assert_array_equal(truth[:, 0, 16] > 0.5, mask > 0.5)  # The mask is the middle slice.
-        assert file["instrument/voxel_size"].attrs["units"] == "m"
+        assert file["instrument/voxel_size"].attrs["units"].decode() == "m"
         assert list(file["label"].asstr()[()]) == ["discocyte", "knizocyte"]
 
 
