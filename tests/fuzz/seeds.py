@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,19 @@ def foreign_hdf5() -> list[Seed]:
         file["link"] = h5py.SoftLink("/I_raw")
         file["parts"] = np.zeros((4, 12, 14), [("real", "f4"), ("imag", "f4")])
 
-    return [single("lab.h5", hdf5(fill)), single("lab-late.h5", hdf5(fill, libver="latest"))]
+    def fill_packed(file: h5py.File) -> None:
+        import hdf5plugin
+
+        fill(file)
+        del file["I_raw"]
+        file.create_dataset("I_raw", data=IMAGES, chunks=(1, 12, 14), **hdf5plugin.Bitshuffle())
+        file.create_dataset("extra", data=IMAGES, chunks=(2, 12, 14), **hdf5plugin.Zstd())
+        file.create_dataset("more", data=IMAGES, chunks=(2, 12, 14), **hdf5plugin.LZ4())
+
+    seeds = [single("lab.h5", hdf5(fill)), single("lab-late.h5", hdf5(fill, libver="latest"))]
+    if find_spec("hdf5plugin"):
+        seeds.append(single("lab-packed.h5", hdf5(fill_packed)))
+    return seeds
 
 
 def volumes_hdf5() -> list[Seed]:
