@@ -36,7 +36,7 @@ def explain(place: str) -> Explain:
             )
         if isinstance(error, AttributeError) and isinstance(error.obj, h5py.Group | h5py.Dataset):
             is_group = isinstance(error.obj, h5py.Group)
-            if hasattr(h5py.Dataset if is_group else h5py.Group, error.name):
+            if hasattr(h5py.Dataset if is_group else h5py.Group, str(error.name)):
                 message = IS_A_GROUP if is_group else _IS_AN_ARRAY
                 return Diagnostic(f"{error.obj.file.filename}:{error.obj.name}", message, COPY_AGAIN)
         if not isinstance(error, OSError) or error.errno is not None:
