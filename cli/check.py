@@ -58,6 +58,8 @@ def _read(kind: Experiment, settings: Any, path: Path, problems: list[UnflatErro
         measured = kind.read(settings, path)
     except UnflatError as error:
         problems.append(error)
+        for fault in kind.missing_settings(settings):
+            console.warn(str(fault))
         return None
     if faults := kind.validate(measured):
         problems.append(DataError(*faults))

@@ -143,21 +143,11 @@ def command(
     names, spacing = quantity_names(opened, names), opening.volume.spacing
     if isinstance(opened, Volume):
         _refuse_grid(model, region or like or rotations)
-        save(
-            _select_quantities(opened, names, output),
-            output,
-            detector_frame(model) if output.suffix == ".cxi" else None,
-        )
+        frame = detector_frame(model) if output.suffix == ".cxi" else None
+        save(_select_quantities(opened, names, output), output, frame)
         console.report_file(output)
         return
-    if spacing is not None:
-        require_within_box(opened, spacing)
-    grid = opened.grid(spacing=spacing, region=region, rotations=rotations)
-    if like is not None:
-        if spacing is not None or region is not None:
-            message = "--like takes the grid of another volume: it goes with neither --spacing nor --region"
-            raise ConfigError(message)
-        grid = replace(read_volume(like, kind=opened.kind).grid, rotation=compose(rotations))
+    grid = _choose_grid(opened, spacing, region, rotations, like)
     if _is_outside(opened, grid):
         console.warn("no sample lies in the box of the model: all have the background")
     if is_single and not names and len(opened.quantities) > 1:
@@ -166,6 +156,28 @@ def command(
     save(sample_model(opened, grid, names), output)
     console.print_line(_describe(grid, opened.length_unit))
     console.report_file(output)
+
+
+def _choose_grid(
+    model: Model,
+    spacing: tuple[float, ...] | None,
+    region: Region | None,
+    rotations: tuple[np.ndarray, ...],
+    like: Path | None,
+) -> Grid:
+    """Choose the grid on which a model is sampled: that of another volume, or one of the model's box.
+
+    Raises:
+        ConfigError: If the spacing exceeds the box, or goes with the grid of another volume.
+    """
+    if spacing is not None:
+        require_within_box(model, spacing)
+    if like is None:
+        return model.grid(spacing=spacing, region=region, rotations=rotations)
+    if spacing is not None or region is not None:
+        message = "--like takes the grid of another volume: it goes with neither --spacing nor --region"
+        raise ConfigError(message)
+    return replace(read_volume(like, kind=model.kind).grid, rotation=compose(rotations))
 
 
 def _refuse_grid(model: Path, chosen: object) -> None:

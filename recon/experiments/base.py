@@ -121,6 +121,10 @@ class Experiment(ABC):
             return base_estimate()
         return Estimate(PROGRAM_BYTES, 0.0, [f"the kind {self.name!r} gives no estimate of memory and time"])
 
+    def missing_settings(self, config: Any) -> list[Diagnostic]:
+        """List the settings without a value that every measurement needs, and only a simulated one holds itself."""
+        return []
+
     def remarks(self, method: str, config: Any, acquisition: Acquisition) -> tuple[list[str], list[str]]:
         """Notes and warnings on a method's use for a measurement, before it begins.
 

@@ -95,14 +95,7 @@ def run_method(
     with (
         # The outer one: a signal must not keep the folder from its sentinel.
         StopRequest(options.time_limit) as stop,
-        RunFolder.create(
-            options.output,
-            force=options.force,
-            resume=options.resume,
-            fingerprint={"config": _deciding(config), "input": described},
-            may_grow=experiment.growing_settings(method, config),
-            defaults={"config": experiment.default_config().model_dump(mode="json")},
-        ) as folder,
+        _open_folder(experiment, method, config, described, options) as folder,
     ):
         folder.write_config(dump_commented(config))
         folder.add_records(records)
@@ -114,6 +107,20 @@ def run_method(
             outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
         _log_notes(outcome.notes)
         return _finish(experiment, method, _add_cost(outcome, start), folder, stop, report=options.report)
+
+
+def _open_folder(
+    experiment: Experiment, method: str, config: Any, described: Mapping[str, Any], options: RunOptions
+) -> AbstractContextManager[RunFolder]:
+    """Open the folder of a run, new or to go on in, which is recognised by its config and its inputs."""
+    return RunFolder.create(
+        options.output,
+        force=options.force,
+        resume=options.resume,
+        fingerprint={"config": _deciding(config), "input": described},
+        may_grow=experiment.growing_settings(method, config),
+        defaults={"config": experiment.default_config().model_dump(mode="json")},
+    )
 
 
 def _input_files(

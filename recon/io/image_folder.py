@@ -33,6 +33,8 @@ from .name_pattern import (
 from .text_table import open_table
 
 _TABLES = (".csv", ".txt", ".npy")
+_CONTAINERS = (".h5", ".hdf5", ".nxs", ".cxi", ".npz", ".mat")
+"""Endings of files that hold a whole measurement."""
 _ROLES = {("row", "column"): "/led_row_col", ("row", "col"): "/led_row_col"}
 """Paths of our own files for numbers in names that have a role by their names."""
 
@@ -61,8 +63,17 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
             "name a folder of TIFF, PNG, JPEG or BMP files, or a pattern; a folder of subfolders needs the kind that "
             "reads it (--kind)"
         )
+        if file := _main_file(names):
+            remedy = f"name the file itself: {folder / file}"
         raise DataError(Diagnostic(str(folder), message, remedy))
     return tree
+
+
+def _main_file(names: Sequence[str]) -> str:
+    """Find the file of a folder that holds a measurement: its master, or the only one; empty if there is none."""
+    files = [name for name in names if name.lower().endswith(_CONTAINERS)]
+    masters = [name for name in files if "master" in name.lower()] or files
+    return masters[0] if len(masters) == 1 else ""
 
 
 def pattern_of_folder(folder: Path, fields: Sequence[str]) -> str:

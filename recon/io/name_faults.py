@@ -1,10 +1,15 @@
 """Faults of names that a config gives and a file lacks: the content of the file, and the names like it."""
 
-from ..config.advice import did_you_mean
+import re
+from pathlib import Path
+
+from ..config.advice import did_you_mean, quoted
 from ..config.entries import Entry
 from ..config.source import Source
 from ..errors import DataError, Diagnostic
+from .guard import guard
 from .hdf5_common import ROOT_ATTRIBUTES
+from .image_files import is_image
 from .lazy_arrays import NAMES, ArrayTree
 from .text_table import TABLE
 
@@ -31,9 +36,29 @@ def missing_diagnostic(tree: ArrayTree, entry: Entry, *others: Entry) -> Diagnos
         others: Entries that would do instead.
     """
     required = " nor ".join(f"{e.path} ({e.meaning})" for e in (entry, *others))
-    forms = "/path, /@attribute, FILE:/path, or a plain number" if _may_be_number(entry) else "/path, or FILE:/path"
+    forms = "/path, or FILE:/path"
+    if _may_be_number(entry):
+        forms = (
+            f"/path, /@attribute, FILE:/path, or a {'plain number' if entry.unit == '1' else 'number with its unit'}"
+        )
     remedy = f"name it in the config (acquisition.{entry.name}: {forms}), {content_of(tree)}"
+    if beside := _file_beside(tree.path, entry.name):
+        remedy += f"; beside it lies acquisition.{entry.name}: {quoted(beside)}"
     return Diagnostic(str(tree.path), f"the file holds {'neither' if others else 'no'} {required}", remedy)
+
+
+def _file_beside(path: Path, name: str) -> str:
+    """Find the only image or array beside a file whose name has that of an entry as a word; empty if there is none.
+
+    Of several, those whose names begin with the file's own come first.
+    """
+    if not path.is_file():
+        return ""
+    with guard(path.parent, "the folder"):
+        others = [other.name for other in path.parent.iterdir() if is_image(other.name) or other.suffix == ".npy"]
+    words = [other for other in others if {name, f"{name}s"} & set(re.split(r"[^a-z]+", other.lower()))]
+    own = [other for other in words if other.startswith(path.stem) and other != path.name]
+    return own[0] if len(own) == 1 else words[0] if len(words) == 1 and words[0] != path.name else ""
 
 
 def unknown_name(tree: ArrayTree, entry: Entry, source: Source) -> Diagnostic:

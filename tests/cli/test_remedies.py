@@ -173,6 +173,44 @@ def test_suggested_commands_are_quoted_for_the_shell(tmp_path: Path, capsys: pyt
     assert run(["convert", str(path), "--kind", "crystal", "-o", str(output)]) == 0
 
 
+def test_a_file_that_lies_beside_is_suggested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tifffile import imwrite
+
+    rows, columns = np.mgrid[:64, :64] - 32
+    inside = np.hypot(rows, columns) < 20
+    path = tmp_path / "it's a well.tif"
+    imwrite(path, (1000 * inside).astype(np.uint16))
+    for name in ("it's a well_cp_masks.tif", "another_mask.tif"):
+        imwrite(tmp_path / name, inside.astype(np.uint8))
+    check(path, "kind: shape\n")
+    (said,) = capsys.readouterr().err.splitlines()
+    (suggested,) = [setting for setting in settings_in(said) if "cp_masks" in setting]
+    check(path, "kind: shape\n", suggested)
+    assert "error" not in capsys.readouterr().err
+    check(path, f"kind: shape\n{suggested}\n")
+    assert "error" not in capsys.readouterr().err
+
+
+def test_of_a_folder_the_file_of_its_measurement_is_suggested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("scan_master.h5", "scan_data_000001.h5", "scan_data_000002.h5"):
+        shutil.copy(FILES / "crystal" / "acquisition.h5", tmp_path / name)
+    check(tmp_path, "kind: crystal\n")
+    assert f"name the file itself: {tmp_path / 'scan_master.h5'}" in capsys.readouterr().err
+
+
+def test_a_depth_that_is_missing_is_reported_with_the_faults_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = acquisition(Case("cell", "", put(WAVE, 515.0, units="")), tmp_path)
+    (tmp_path / "run.yaml").write_text("kind: cell\n")
+    assert run(["check", str(tmp_path / "run.yaml"), str(path)]) == 3
+    said = capsys.readouterr().err
+    assert "it looks like nanometres" in said
+    assert "volume.depth: is required" in said
+
+
 def test_force_works_where_it_is_suggested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["init", "cell", "-o", str(tmp_path / "run.yaml")]
     assert [run(words), run(words)] == [0, 2]

@@ -63,7 +63,7 @@ FAULTS = {
     "missing images": (put(IMAGES, None), r"/measurement/images .*nor /measurement/field.*it holds /instrument/"),
     "missing wavelength": (
         put("instrument/wavelength", None),
-        r"holds no /instrument/wavelength \(vacuum wavelength\).*or a plain number\), it holds",
+        r"holds no /instrument/wavelength \(vacuum wavelength\).*or a number with its unit\), it holds",
     ),
     "flat images": (put(IMAGES, np.ones(7)), r"images has the shape \(7,\); expected \(view, y, x\)"),
     "too few directions": (

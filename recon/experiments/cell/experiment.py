@@ -72,6 +72,12 @@ class CellExperiment(Experiment):
 
         return estimate(config, acquisition)
 
+    def missing_settings(self, config: CellSettings) -> list[Diagnostic]:
+        """List the depth of the specimen, if it is not given."""
+        from .geometry import MISSING_DEPTH
+
+        return [MISSING_DEPTH] if config.volume.depth is None else []
+
     def likelihood(self, context: RunContext) -> "CellLikelihood":
         """Build the likelihood of the images."""
         from .likelihood import likelihood

@@ -16,6 +16,9 @@ from .config import CellSettings
 from .illumination import microscope_of
 from .schema import measured_views
 
+MISSING_DEPTH = Diagnostic(
+    "volume.depth", "is required: how deep the specimen is cannot be read from images", "--set volume.depth='9 um'"
+)
 STORED_WAVE_BYTES = 1 << 30
 """Memory up to which the wave of every slice is stored for the gradient; above, only that of every block's first."""
 SLICES_PER_DETAIL = 3.0
@@ -112,13 +115,7 @@ def _depth(settings: CellSettings, acquisition: Acquisition) -> float:
         return settings.volume.depth
     if acquisition.truth is not None:
         return acquisition.truth.shape[0] * acquisition.truth.spacing[0]
-    raise ConfigError(
-        Diagnostic(
-            "volume.depth",
-            "is required: how deep the specimen is cannot be read from images",
-            "--set volume.depth='9 um'",
-        )
-    )
+    raise ConfigError(MISSING_DEPTH)
 
 
 def _size(settings: CellSettings) -> tuple[float | None, float | None]:

@@ -123,10 +123,12 @@ def _require_motion(
         message = f"{name} of the detector moved during the scan, by {_degrees(np.ptp(series[name].values))} degrees"
         remedy = "give the angle of the crystal's circle that turned, one a frame: acquisition.goniometer.angles"
         raise DataError(Diagnostic(places.get(name, name), f"{message}, and no circle of the crystal", remedy))
-    names = ", ".join(circle.name for circle in goniometer.machine.sample)
+    machine = goniometer.machine
+    names = ", ".join(circle.name for circle in machine.sample)
     message = "no circle's readings differ from frame to frame"
     remedy = (
-        f"give one angle a frame, or set acquisition.goniometer.scanned (one of {names}) and "
+        f"give one angle a frame, as acquisition.goniometer.angles: {{{machine.sample[0].name}: /path in deg}} or "
+        f"{{{machine.sample[0].name}: FILE:column}}, or set acquisition.goniometer.scanned (one of {names}) and "
         "acquisition.goniometer.step, as '0.005 deg'"
     )
     raise DataError(Diagnostic("acquisition.goniometer", message, remedy))

@@ -119,7 +119,12 @@ def _require_deflection(goniometer: Goniometer, frame: int, view: DetectorView, 
         remedy = "give the pixel (y, x) of the direct beam, also outside the frames: acquisition.goniometer.direct_beam"
     else:
         message = "the circles point the detector into the direct beam: q does not turn"
-        remedy = "give the detector's angles: acquisition.goniometer.angles"
+        name = machine.detector[-1].name
+        remedy = (
+            f"give the detector's angles ({', '.join(circle.name for circle in machine.detector)}), as "
+            f"acquisition.goniometer.angles: {{{name}: 30 deg}}, {{{name}: /path in deg}}, or {{{name}: FILE:motor}}, "
+            "of a spec or FIO file"
+        )
     raise DataError(Diagnostic(where, message, remedy))
 
 

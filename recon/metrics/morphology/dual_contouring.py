@@ -167,14 +167,23 @@ def _filtered(points: Points, normals: Points, width: float = WIDTH) -> tuple[sp
     i, j = (np.concatenate([pairs[:, a], pairs[:, b], own]) for a, b in ((0, 1), (1, 0)))
     near = np.einsum("ij,ij->i", normals[i], normals[j]) > _OPPOSITE
     i, j = i[near], j[near]
-    closeness = np.exp(-((points[i] - points[j]) ** 2).sum(axis=1) / (2 * width**2))
+    closeness = _closeness(points, i, j, width)
     shape = (len(points), len(points))
     weights, filtered = sparse.csr_matrix((closeness, (i, j)), shape), normals
     for _ in range(_ROUNDS + 1):
         filtered = _unit(weights @ normals)
-        likeness = np.maximum(np.einsum("ij,ij->i", filtered[i], filtered[j]) - _LEAST_COSINE, 0) ** 2
-        weights = sparse.csr_matrix((closeness * likeness, (i, j)), shape)
+        weights = sparse.csr_matrix((closeness * _likeness(filtered, i, j), (i, j)), shape)
     return weights, filtered
+
+
+def _closeness(points: Points, i: np.ndarray, j: np.ndarray, width: float) -> Float[np.ndarray, " pair"]:
+    """Compute the weights of pairs of crossings by their distance."""
+    return np.asarray(np.exp(-((points[i] - points[j]) ** 2).sum(axis=1) / (2 * width**2)))
+
+
+def _likeness(normals: Points, i: np.ndarray, j: np.ndarray) -> Float[np.ndarray, " pair"]:
+    """Compute the weights of pairs of crossings by the angle between their normals."""
+    return np.asarray(np.maximum(np.einsum("ij,ij->i", normals[i], normals[j]) - _LEAST_COSINE, 0) ** 2)
 
 
 def _plane_normals(points: Points, normals: Points, weights: sparse.csr_matrix) -> Points:
@@ -193,9 +202,7 @@ def _reweighted(points: Points, normals: Points, weights: sparse.csr_matrix) -> 
     """Compute the weights of the same neighbours for other normals."""
     pattern = weights.tocoo()
     i, j = pattern.row, pattern.col
-    closeness = np.exp(-((points[i] - points[j]) ** 2).sum(axis=1) / (2 * WIDTH**2))
-    likeness = np.maximum(np.einsum("ij,ij->i", normals[i], normals[j]) - _LEAST_COSINE, 0) ** 2
-    return sparse.csr_matrix((closeness * likeness, (i, j)), weights.shape)
+    return sparse.csr_matrix((_closeness(points, i, j, WIDTH) * _likeness(normals, i, j), (i, j)), weights.shape)
 
 
 def _projected(points: Points, normals: Points, weights: sparse.csr_matrix) -> Points:
