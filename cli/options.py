@@ -166,6 +166,22 @@ def run_arguments(
     return decorate
 
 
+def quantities_option(use: str) -> Callable[[F], F]:
+    """Add ``--quantity``: an argument ``names: tuple[str, ...]``.
+
+    Args:
+        use: Use of the quantities, a verb.
+    """
+    return click.option(
+        "--quantity",
+        "--channel",
+        "names",
+        multiple=True,
+        metavar="NAME",
+        help=f"Name or number of a quantity or channel to {use}; all by default. May be repeated.",
+    )
+
+
 draw_option = click.option(
     "--draw", type=click.IntRange(0), help="Number of the draw, of a model of shapes; the mean of all if absent."
 )

@@ -11,7 +11,7 @@ from ..recon.errors import ConfigError, Diagnostic
 from ..recon.io.points import line_points, read_points, require_extension, write_values
 from ..recon.volume import Volume
 from . import console
-from .options import PATH, draw_option, output_options
+from .options import PATH, draw_option, output_options, quantities_option
 from .sampling import one_specimen, open_for_drawing, quantity_names, volume_spacing_option
 from .specimen_options import specimen_options
 
@@ -49,14 +49,7 @@ def _parse_line(
 )
 @click.option("--samples", type=click.IntRange(2), default=200, show_default=True, help="Number of points on the line.")
 @click.option("--unit", default="m", show_default=True, help="Unit of the coordinates, if the file does not state it.")
-@click.option(
-    "--quantity",
-    "--channel",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Name or number of a quantity or channel to evaluate; all by default. May be repeated.",
-)
+@quantities_option("evaluate")
 @draw_option
 @output_options
 def command(

@@ -17,7 +17,7 @@ from ..recon.io.volume_formats import read_volume, require_format, save
 from ..recon.model import Model
 from ..recon.volume import Volume
 from . import console
-from .options import PATH, draw_option, output_options
+from .options import PATH, draw_option, output_options, quantities_option
 from .sampling import (
     one_specimen,
     parse_length,
@@ -88,14 +88,7 @@ def _parse_rotation(text: str) -> np.ndarray:
     multiple=True,
     help="Rotation of the specimen: 'y 30deg'. May be repeated.",
 )
-@click.option(
-    "--quantity",
-    "--channel",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Name or number of a quantity or channel to write; all by default. May be repeated.",
-)
+@quantities_option("write")
 @draw_option
 @output_options
 def command(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..errors import UnflatError
 from ..runs.contents import Sentinel
-from ..visualization.report import report_html, write_report
+from ..visualization.report import write_report
 from ..visualization.run_data import RunData, gather
 from . import get_experiment
 from .base import Experiment
@@ -26,16 +26,6 @@ def write_run_report(run: Path, output: Path | None = None, end: tuple[Sentinel,
     """
     data = gather(run, end)
     return write_report(data, _content_of(data), output)
-
-
-def run_report_html(run: Path) -> str:
-    """Render the report of a run as one page.
-
-    Raises:
-        DataError: If the folder holds nothing of a run.
-    """
-    data = gather(run)
-    return report_html(data, _content_of(data))[0]
 
 
 def _content_of(data: RunData) -> Experiment | None:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError
-from ..sampled import Points, Quantity, Sampled
+from ..sampled import Points, Quantity
 from ..volume import Volume
 
 TEN_TO_NINETY = 2.5631
@@ -33,8 +33,8 @@ class Line:
     """Values along a line.
 
     Args:
-        name: ``z``, ``y`` or ``x``; ``line`` for any other.
-        position: [m] Distance along the line, 0 at the middle of the specimen, or at the first point.
+        name: ``z``, ``y`` or ``x``.
+        position: [m] Distance along the line, 0 at the middle of the specimen.
         points: [m] Points (z, y, x).
         values: Values by the quantity's name.
         quantities: Unit and meaning of each.
@@ -60,33 +60,19 @@ class Edge:
     width: float
 
 
-def sample_line(
-    result: Sampled, start: Sequence[float], end: Sequence[float], count: int, names: Sequence[str] = ()
-) -> Line:
-    """Sample quantities along a straight line.
-
-    Args:
-        result: A model or a volume.
-        start: [m] First point (z, y, x).
-        end: [m] Last point.
-        count: Number of points.
-        names: Names of the quantities; all real ones by default.
-    """
-    fraction = np.linspace(0, 1, count)[:, None]
-    points = np.asarray(start, np.float64) + fraction * (np.asarray(end, np.float64) - np.asarray(start, np.float64))
-    return _line("line", np.linalg.norm(points - points[0], axis=1), points, result, names)
-
-
 def sample_central_lines(volume: Volume, names: Sequence[str] = ()) -> tuple[Line, Line, Line]:
     """Sample quantities along z, y and x through the middle of the specimen in a volume."""
     middle = centre_of_mass(volume)
+    quantities = tuple(volume.quantity(name) for name in names) or volume.real_quantities
     lines = []
     for axis, name in enumerate("zyx"):
         own = (volume.z, volume.y, volume.x)[axis]
         places = np.linspace(own[0], own[-1], _POINTS_PER_SAMPLE * (len(own) - 1) + 1)
         points = np.tile(middle, (len(places), 1))
         points[:, axis] = places
-        lines.append(_line(name, places - middle[axis], points, volume, names))
+        table = volume.at(points, [q.name for q in quantities])
+        values = {q.name: table[:, i] for i, q in enumerate(quantities)}
+        lines.append(Line(name, places - middle[axis], points, values, quantities))
     return lines[0], lines[1], lines[2]
 
 
@@ -144,12 +130,6 @@ def write_csv(lines: Sequence[Line], path: Path, unit: str = "m") -> None:
         columns = [line.position, *line.points.T, *(line.values[quantity.name] for quantity in quantities)]
         rows += [",".join([line.name, *(f"{number:.9g}" for number in row)]) for row in np.stack(columns, axis=-1)]
     path.write_text("\n".join(rows) + "\n", "utf-8")
-
-
-def _line(name: str, position: Float[np.ndarray, " n"], points: Points, result: Sampled, names: Sequence[str]) -> Line:
-    quantities = tuple(result.quantity(name) for name in names) or result.real_quantities
-    table = result.at(points, [q.name for q in quantities])
-    return Line(name, position, points, {q.name: table[:, i] for i, q in enumerate(quantities)}, quantities)
 
 
 def _edge(

@@ -70,7 +70,6 @@ class Status(Enum):
     COMPLETE = "All steps were taken."
     CONVERGED = "The withheld data were no longer explained better."
     STOPPED = "The run was asked to stop; run again with --resume to go on."
-    BELOW_GATE = "All steps were taken, but the result does not reach its quality gate."
 
 
 @dataclass(frozen=True)

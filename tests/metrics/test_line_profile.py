@@ -21,7 +21,6 @@ from unflat.recon.metrics.edge_profile import (
     fit_edges,
     median_edge_width,
     sample_central_lines,
-    sample_line,
     write_csv,
 )
 from unflat.recon.sampled import Quantity
@@ -95,12 +94,6 @@ def test_an_empty_volume_has_no_middle() -> None:
 def test_values_between_samples_are_those_of_a_smooth_quantity() -> None:
     points = np.random.default_rng(0).uniform(-9e-8, 9e-8, (50, 3))
     np.testing.assert_allclose(block().at(points, ("phase",))[:, 0], 1e7 * points[:, 2], atol=1e-6)
-
-
-def test_a_slanted_line_has_its_length_and_its_phase() -> None:
-    line = sample_line(block(), (0, 0, -3e-8), (0, 4e-8, 0), 11, ("phase",))
-    assert line.position[-1] == pytest.approx(5e-8)
-    np.testing.assert_allclose(np.diff(line.values["phase"]), 1e7 * 3e-9, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "message"), [("density", "is complex: choose .*amplitude"), ("mass", "no quantity")])

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from unflat.cli.evaluate import command as evaluate
 from unflat.cli.report import command as report
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments.report import run_report_html, write_run_report
+from unflat.recon.experiments.report import write_run_report
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import save
@@ -101,6 +101,11 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def rendered(run: Path) -> str:
+    """Render the report of a run, whose folder stays as it is."""
+    return write_run_report(run, run.parent / f"{run.name}.html").read_text(encoding="utf-8")
+
+
 def test_the_report_needs_nothing_but_itself(run: Path, tmp_path: Path) -> None:
     text = write_run_report(run).read_text(encoding="utf-8")
     page = Page(text)
@@ -118,7 +123,7 @@ def test_the_report_needs_nothing_but_itself(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_report_tells_all_that_is_known(run: Path) -> None:
-    page = Page(run_report_html(run))
+    page = Page(rendered(run))
     for words in (
         "RUN",
         "DONE",
@@ -151,7 +156,7 @@ def test_each_part_may_be_missing(run: Path, part: str) -> None:
     (run / "model.h5").unlink()
     target = run / part
     shutil.rmtree(target) if target.is_dir() else target.unlink()
-    page = Page(run_report_html(run))
+    page = Page(rendered(run))
     assert "there is no model and no volume" in page.text
     assert ("NCC" in page.text) == (part != "metrics.json")
 
@@ -159,7 +164,7 @@ def test_each_part_may_be_missing(run: Path, part: str) -> None:
 def test_torn_parts_are_named_and_the_rest_is_shown(run: Path) -> None:
     for part in ("model.h5", "metrics.json", "predictions.h5"):
         (run / part).write_bytes((run / part).read_bytes()[:60])
-    page = Page(run_report_html(run))
+    page = Page(rendered(run))
     for part in ("model.h5", "metrics.json", "predictions.h5"):
         assert f"{part}" in page.text.partition("Not shown")[2]
     assert "Course of the fit" in page.text
@@ -179,7 +184,7 @@ def test_a_run_that_did_not_end_well_says_so(
     (tmp_path / "config.yaml").write_text("kind: cell\n")
     if sentinel:
         (tmp_path / sentinel).write_text(reason + "\n")
-    page = Page(run_report_html(tmp_path))
+    page = Page(rendered(tmp_path))
     assert expected in page.text
     assert reason in page.text
     assert page.levels[0] == level
@@ -188,15 +193,15 @@ def test_a_run_that_did_not_end_well_says_so(
 
 def test_what_is_no_run_gets_no_report(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no run"):
-        run_report_html(tmp_path)
+        rendered(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
-        run_report_html(tmp_path / "absent")
+        rendered(tmp_path / "absent")
 
 
 def test_a_model_that_only_learnt_the_noise_is_not_praised(run: Path) -> None:
     (run / "model.h5").unlink()
     (run / "metrics.json").write_text(json.dumps({"residual_withheld": 0.3, "residual_fitted": 0.05}))
-    page = Page(run_report_html(run))
+    page = Page(rendered(run))
     assert page.levels[1] == "poor"
     assert "does not carry over" in page.text
 

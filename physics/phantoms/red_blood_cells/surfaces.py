@@ -24,8 +24,6 @@ from jaxtyping import Float
 
 EVANS_FUNG = (0.207161, 2.002558, -1.122762)
 """C0, C1, C2 at 300 mosm."""
-EVANS_FUNG_RADIUS = 3.91e-6
-"""[m] Radius of the cell that the coefficients describe."""
 
 
 @runtime_checkable
