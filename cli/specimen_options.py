@@ -25,6 +25,7 @@ def specimen_options(command: F) -> F:
 
     @click.option("--kind", **KIND | {"callback": _kind}, help="Kind of specimen, for a volume that does not give it.")
     @click.option("--time", type=click.IntRange(0), help="Number of the time, of a stack with several.")
+    @click.option("--position", metavar="NAME", help="Name or number of the stage's position, of a file with several.")
     @click.option("--label", type=click.IntRange(1), help="Number of the only label, of a stack of labels.")
     @click.option(
         "--labels/--no-labels",
@@ -43,6 +44,7 @@ def specimen_options(command: F) -> F:
         *args: Any,
         kind: str,
         time: int | None,
+        position: str | None,
         label: int | None,
         labels: bool | None,
         medium: float | None,
@@ -53,7 +55,7 @@ def specimen_options(command: F) -> F:
         from ..recon.io.metadata import VolumeOptions
 
         quantity = None if "--quantity" in own else kwargs.pop("quantity")
-        reading = VolumeOptions(spacing=spacing, quantity=quantity, time=time)
+        reading = VolumeOptions(spacing=spacing, quantity=quantity, time=time, position=position)
         return command(*args, opening=SpecimenOptions(reading, kind, labels, label, medium), **kwargs)
 
     if "--quantity" not in own:

@@ -166,13 +166,22 @@ def _choose_numbers(item: ResolvedArray, choice: ImageChoice, stacked: set[str])
     return replace(item, array=array)
 
 
-def _index(array: LazyArray, axis: str, chosen: Label | None, place: str) -> int:
+def sample_number(
+    axis: str, chosen: Label | None, count: int, labels: Sequence[str], place: str, remedy: str = ""
+) -> int:
     """Number of a chosen sample: an integer counts from 0; a name is one of the labels, or the end of a single one.
+
+    Args:
+        axis: Name of the axis.
+        chosen: Number or name.
+        count: Number of samples.
+        labels: Names of the samples, if they have any.
+        place: Place of the array, for messages.
+        remedy: Remedy in place of the setting of an acquisition.
 
     Raises:
         DataError: If there is none, or several.
     """
-    count, labels = array.shape[array.axes.index(axis)], array.labels.get(axis, ())
     if isinstance(chosen, int) and chosen < count:
         return chosen
     text = str(chosen).strip().lower()
@@ -186,10 +195,16 @@ def _index(array: LazyArray, axis: str, chosen: Label | None, place: str) -> int
             return matches[0]
     if isinstance(chosen, str) and chosen.isdigit() and int(chosen) < count:
         return int(chosen)
-    message = f"there is no {axis} {chosen!r}: {_describe(array, axis)}"
+    content = f"{count} {_NAMES[axis]}{describe_labels({axis: labels}, axis)}"
+    message = f"there is no {axis} {chosen!r}: {content}"
     if len(exact) > 1 or len(ending) > 1:
-        message = f"several {_NAMES[axis]} are called {chosen!r}: {_describe(array, axis)}"
-    raise DataError(Diagnostic(place, message, f"choose one by its number, acquisition.{axis}: 0"))
+        message = f"several {_NAMES[axis]} are called {chosen!r}: {content}"
+    raise DataError(Diagnostic(place, message, remedy or f"choose one by its number, acquisition.{axis}: 0"))
+
+
+def _index(array: LazyArray, axis: str, chosen: Label | None, place: str) -> int:
+    """Number of a chosen sample along an axis of an array."""
+    return sample_number(axis, chosen, array.shape[array.axes.index(axis)], array.labels.get(axis, ()), place)
 
 
 def _require_single(array: LazyArray, axis: str, chosen: Label | None, name: str, place: str) -> None:

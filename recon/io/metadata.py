@@ -34,13 +34,15 @@ class VolumeOptions:
         kind: Kind of experiment if the file does not give it; empty if it is unknown.
         quantity: Name or number of the only quantity to read; all by default.
         time: Number of the time, of a file with several.
-        is_hint: Whether spacing, quantity and time are only for files that leave them open.
+        position: Number or name of the stage's position, of a file with several; None for that of the file itself.
+        is_hint: Whether spacing, quantity, time and position are only for files that leave them open.
     """
 
     spacing: Point3 | None = None
     kind: str = ""
     quantity: str | None = None
     time: int | None = None
+    position: str | None = None
     is_hint: bool = False
 
 

@@ -8,6 +8,8 @@ from .lazy_arrays import LazyArray
 from .tiff import TiffMetadata
 
 _MICROMETRE = 1e-6
+_POSITION = 3
+"""Column of the position in the index of a file."""
 
 
 def position_metadata(tiff: Any, count: int, images: list[TiffMetadata]) -> list[TiffMetadata]:
@@ -23,9 +25,19 @@ def position_metadata(tiff: Any, count: int, images: list[TiffMetadata]) -> list
     summary = (tiff.micromanager_metadata or {}).get("Summary") or {}
     pixel, step = (_length(summary, name) for name in ("PixelSize_um", "z-step_um"))
     channels = tuple(str(name) for name in _list(summary, "ChNames"))
-    labels = position_labels(tiff)
-    names = labels if len(labels) == count else [""] * count
+    names = _labels_here(tiff, count)
     return [TiffMetadata((step, pixel, pixel), name=name, channels=channels) for name in names]
+
+
+def _labels_here(tiff: Any, count: int) -> list[str]:
+    """Return the labels of the positions that are read: of all, or of those in the index of the file alone."""
+    labels = position_labels(tiff)
+    if len(labels) == count:
+        return labels
+    numbers = sorted({int(row[_POSITION]) for row in (tiff.micromanager_metadata or {}).get("IndexMap", ())})
+    if len(numbers) == count and numbers[-1] < len(labels):
+        return [labels[number] for number in numbers]
+    return [""] * count
 
 
 def position_labels(tiff: Any) -> list[str]:

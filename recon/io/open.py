@@ -22,6 +22,7 @@ from .matlab import open_matlab5
 from .name_pattern import has_fields
 from .nexus import NexusArrayTree
 from .npz import open_npy, open_npz
+from .ome_set import is_ome_xml
 from .picture import open_picture, picture_form
 from .scan_files import open_fio, open_spec
 from .text_table import TABLE, open_table
@@ -142,7 +143,7 @@ def _format(path: Path, readers: Sequence[Reader]) -> str:
     # HDF5 may begin after a user block of 512, 1024, 2048… bytes; MATLAB's v7.3 files do.
     if any(head[start : start + 8] == _HDF5 for start in (0, 512, 1024, 2048)):
         return "MATLAB v7.3" if head.startswith(b"MATLAB 7.3") else "HDF5"
-    if head[:4] in _TIFF:
+    if head[:4] in _TIFF or is_ome_xml(head):
         return "TIFF"
     if picture_form(head):
         return "picture"

@@ -4,7 +4,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,7 @@ from ..errors import DataError, Diagnostic
 from ..sampled import Point3
 from .guard import COPY_AGAIN
 from .metadata import KEY, UNKNOWN_SPACING
+from .ome_set import OmeSet, is_ome_xml, metadata_elsewhere, open_companion
 from .tiff_chain import require_chain
 from .tiff_files import require_own_files
 
@@ -188,23 +189,43 @@ def open_tiff(source: Path | BytesIO) -> Iterator[Any]:
 @contextmanager
 def open_tiff_and_log(source: Path | BytesIO) -> Iterator[tuple[Any, list[str]]]:
     """Open a TIFF with tifffile; yields it and the messages of tifffile's log, to which reading may add more."""
-    import tifffile
-
     logger, log = logging.getLogger("tifffile"), _Log()
     level, propagate = logger.level, logger.propagate
     logger.addHandler(log)
     logger.setLevel(logging.WARNING)
     logger.propagate = False
-    require_chain(source)
     try:
-        with tifffile.TiffFile(source) as tiff:
-            if isinstance(source, Path):
-                require_own_files(tiff, source)
+        with _open_set(source) as tiff:
             yield tiff, log.messages
     finally:
         logger.removeHandler(log)
         logger.setLevel(level)
         logger.propagate = propagate
+
+
+@contextmanager
+def _open_set(source: Path | BytesIO) -> Iterator[Any]:
+    """Open a TIFF, or the set to which it or a companion belongs."""
+    import tifffile
+
+    with ExitStack() as stack:
+        if isinstance(source, Path) and is_ome_xml(_head(source)):
+            elsewhere: OmeSet | None = open_companion(source)
+        else:
+            require_chain(source)
+            tiff = stack.enter_context(tifffile.TiffFile(source))
+            elsewhere = metadata_elsewhere(tiff, source) if isinstance(source, Path) else None
+        if elsewhere is not None:
+            require_chain(elsewhere.path)
+            tiff = stack.enter_context(tifffile.TiffFile(elsewhere.path, omexml=elsewhere.xml))
+        if isinstance(source, Path):
+            require_own_files(tiff, source if elsewhere is None else elsewhere.path)
+        yield tiff
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(1024)
 
 
 class _Log(logging.Handler):

@@ -4,9 +4,10 @@ An OME or Micro-Manager file says which pages belong together: its series are po
 pages of one size are one stack, however they were written: at once, or appended one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .guard import COPY_AGAIN
 from .image_axes import drop_single
 from .lazy_arrays import Index, LazyArray, take
 from .micromanager import position_labels, position_metadata, shortfall
+from .ome_set import missing_files, shown
 from .page_stacks import main_stacks
 from .tiff import TiffMetadata, parse_ome_images, read_metadata
 
@@ -36,6 +38,8 @@ _INTERLEAVED = 1
 """TIFF's PlanarConfiguration of pixels whose samples follow one another; separate planes may be views."""
 _ALPHA = (1, 2)
 """TIFF's ExtraSamples of transparency."""
+_WHITE_IS_ZERO, _PALETTE = 0, 3
+"""TIFF's PhotometricInterpretation of an inverted image, and of colours by number."""
 _GROUPED = ("ome", "mmstack", "ndtiff")
 """Formats whose series are positions, whatever the sizes of their pages."""
 
@@ -47,10 +51,12 @@ class ImageSeries:
     Args:
         array: The images, with the names of their axes.
         metadata: Metadata of the first image.
+        files: Names of the files that hold the images, where it is one of several positions.
     """
 
     array: LazyArray
     metadata: TiffMetadata
+    files: frozenset[str] = frozenset()
 
     def describe(self) -> str:
         """Name, axes and sizes."""
@@ -78,16 +84,27 @@ def read_series(tiff: Any, place: str) -> list[ImageSeries]:
     remarks = [f"not used: {', '.join(left_out)}"] if left_out else []
     if tiff.is_ome:
         remarks.append("its OME-XML does not fit its pages, which are read without it")
+        if missing := missing_files(tiff.ome_metadata, Path(tiff.filehandle.path)):
+            remarks.append(f"its OME-XML names files that are not here: {shown(missing)}")
     return [ImageSeries(replace(array, remarks=(*array.remarks, *remarks)), metadata) for array in main]
+
+
+def is_grouped(tiff: Any) -> bool:
+    """Whether an open TIFF says which of its pages, or of those of other files, belong together."""
+    return bool(tiff.series) and tiff.series[0].kind in _GROUPED
 
 
 def files_of_set(tiff: Any) -> tuple[str, ...]:
     """Names of the files whose pages the series of an open TIFF hold; empty for a file that is no set."""
-    if not tiff.series or tiff.series[0].kind not in _GROUPED:
+    if not is_grouped(tiff):
         return ()
-    pages = (page for series in tiff.series for page in series if page is not None)
-    names = {str(page.parent.filehandle.name) for page in pages}
+    names = frozenset.union(*(_files_of(series) for series in tiff.series))
     return tuple(sorted(names)) if len(names) > 1 else ()
+
+
+def _files_of(pages: Iterable[Any]) -> frozenset[str]:
+    """Names of the files of pages."""
+    return frozenset(str(page.parent.filehandle.name) for page in pages if page is not None)
 
 
 def stack_positions(series: Sequence[ImageSeries]) -> LazyArray | None:
@@ -104,21 +121,27 @@ def stack_positions(series: Sequence[ImageSeries]) -> LazyArray | None:
 def _grouped_series(tiff: Any, stored: Sequence[Any], place: str) -> list[ImageSeries]:
     """List the series of a format that says which pages belong together."""
     images = parse_ome_images(tiff.ome_metadata)
-    arrays = [array for each in stored for array in _by_position(_series_array(tiff, each, place))]
+    arrays: list[LazyArray] = []
+    files: list[frozenset[str]] = []
+    for each in stored:
+        parts = _by_position(_series_array(tiff, each, place))
+        arrays += parts
+        files += _files_by_position(each, len(parts))
     if stored[0].kind == "mmstack":
         metadata, names = position_metadata(tiff, len(arrays), images), position_labels(tiff)
     else:
         metadata, names = _metadata_by_name(tiff, stored, images), [image.name for image in images]
     series = []
-    for array, described in zip(arrays, metadata, strict=True):
+    for array, described, names_of_files in zip(arrays, metadata, files, strict=True):
         labels = {"channel": described.channels, **array.labels} if described.channels else array.labels
-        series.append(ImageSeries(replace(array, labels=labels), described))
+        series.append(ImageSeries(replace(array, labels=labels), described, names_of_files))
     remarks = shortfall(tiff, arrays[0]) if stored[0].kind == "mmstack" else []
     if len(names) > len(series):
         absent = [name for name in names if name not in {each.metadata.name for each in series}]
         remark = f"{len(names) - len(series)} of {len(names)} positions are in files that are not here"
         remark += f": {', '.join(absent[:6])}" if any(absent) and len(absent) < len(names) else ""
-        remarks.append(remark)
+        missing = missing_files(tiff.ome_metadata, Path(tiff.filehandle.path))
+        remarks.append(f"{remark} ({shown(missing)})" if missing else remark)
     first = series[0].array
     return [replace(series[0], array=replace(first, remarks=(*first.remarks, *remarks))), *series[1:]]
 
@@ -129,6 +152,17 @@ def _by_position(array: LazyArray) -> list[LazyArray]:
         return [array]
     axis = array.axes.index("position")
     return [array.at(axis, i) for i in range(array.shape[axis])]
+
+
+def _files_by_position(series: Any, count: int) -> list[frozenset[str]]:
+    """Names of the files of each position of a stored series."""
+    if count == 1:
+        return [_files_of(series)]
+    axis = next(i for i, letter in enumerate(series.axes) if _AXES.get(letter) == "position")
+    lead = series.shape[: len(series.shape) - len(series.keyframe.shape)]
+    numbers = np.moveaxis(np.arange(len(series)).reshape(lead), axis, 0).reshape(count, -1)
+    pages = list(series)
+    return [_files_of(pages[i] for i in row) for row in numbers]
 
 
 def _metadata_by_name(tiff: Any, stored: Sequence[Any], images: Sequence[TiffMetadata]) -> list[TiffMetadata]:
@@ -146,20 +180,25 @@ def _absent_images(series: Any) -> frozenset[int]:
     return frozenset(i for i, page in enumerate(series) if page is None or page.databytecounts[:1] == (0,))
 
 
-def _require_present(absent: frozenset[int], keys: np.ndarray, series: Any, place: str) -> None:
+def _require_present(absent: frozenset[int], keys: np.ndarray, series: Any, place: str, missing: Sequence[str]) -> None:
     """Refuse to read images that are absent.
+
+    Args:
+        absent: Numbers of the images that are.
+        keys: Numbers of the images to read.
+        series: Series of the images.
+        place: Place of the file, for messages.
+        missing: Names of the files of the set that are not here.
 
     Raises:
         DataError: If any is.
     """
-    missing = absent & set(keys.ravel().tolist())
-    if missing:
+    count = len(absent & set(keys.ravel().tolist()))
+    if count:
         name = f" of {series.name!r}" if series.name else ""
-        message = (
-            f"{len(missing)} of {keys.size} images{name} are absent: a file of the set is missing, or it was stopped"
-        )
-        remedy = "copy all files of the set into one folder, or choose another acquisition.position, time or plane"
-        raise DataError(Diagnostic(place, message, remedy))
+        reason = f"not here: {shown(missing)}" if missing else "a file of the set is missing, or it was stopped"
+        remedy = "copy all files of the set into one folder, or choose another position, time or plane"
+        raise DataError(Diagnostic(place, f"{count} of {keys.size} images{name} are absent: {reason}", remedy))
 
 
 def _series_array(tiff: Any, series: Any, place: str) -> LazyArray:
@@ -170,9 +209,20 @@ def _series_array(tiff: Any, series: Any, place: str) -> LazyArray:
         labels["channel"] = (*COLOURS, "3")[: series.shape[series.axes.index("S")]]
     elif "C" in series.axes and (shown := _imagej_labels(tiff, series)):
         labels["channel"] = shown
-    array = LazyArray(series.shape, series.dtype, _fetcher(tiff, series, place), {}, names, labels)
+    array = LazyArray(series.shape, series.dtype, _fetcher(tiff, series, place), {}, names, labels, _shades(series))
     array = _without_alpha(drop_single(array), series)
     return grey_where_equal(array, place) if "S" in series.axes and "channel" in array.axes else array
+
+
+def _shades(series: Any) -> tuple[str, ...]:
+    """Return a remark on pixels that are shown otherwise than as grey that rises with their numbers."""
+    page = series.keyframe
+    if page.photometric == _WHITE_IS_ZERO:
+        return ("its 0 is white: its numbers, which fall with the light, are used as they are",)
+    palette = page.colormap if page.photometric == _PALETTE else None
+    if palette is None or ((palette == palette[:1]).all() and (np.diff(palette[0].astype(int)) >= 0).all()):
+        return ()
+    return ("its pixels are numbers of colours in a palette: the numbers are used, and not the colours",)
 
 
 def _axis_names(axes: str) -> tuple[str, ...]:
@@ -204,6 +254,7 @@ def _fetcher(tiff: Any, series: Any, place: str) -> Any:
     lead = shape[: len(shape) - len(page)]
     in_this_file = series.kind not in _GROUPED or all(each is None or each.parent is tiff for each in series)
     absent = _absent_images(series)
+    missing = missing_files(tiff.ome_metadata, Path(tiff.filehandle.path)) if absent else []
     is_contiguous = in_this_file and not absent and series.dataoffset is not None
 
     @cache
@@ -215,11 +266,11 @@ def _fetcher(tiff: Any, series: Any, place: str) -> Any:
 
     def fetch(index: tuple[Index, ...]) -> np.ndarray:
         if not lead or is_contiguous or shape[len(lead) :] != page or len(series) != int(np.prod(lead)):
-            _require_present(absent, np.arange(len(series)), series, place)
+            _require_present(absent, np.arange(len(series)), series, place, missing)
             return np.array(take(whole(), index), series.dtype)
         chosen = [np.arange(n)[part] for n, part in zip(lead, index, strict=False)]
         keys = np.ravel_multi_index(np.ix_(*chosen), lead)
-        _require_present(absent, keys, series, place)
+        _require_present(absent, keys, series, place, missing)
         images = np.asarray(series.asarray(key=keys.ravel().tolist())).reshape(*keys.shape, *page)
         return take(images, (*(slice(None) for _ in lead), *index[len(lead) :]))
 

@@ -33,6 +33,7 @@ from . import npz
 from .atomic import write_atomically
 from .guard import guard, require_file
 from .metadata import VolumeOptions, even_axes, select_quantity
+from .ome_set import COMPANION
 from .phasing_programs import read_phased
 
 
@@ -44,6 +45,7 @@ class VolumeFormat:
         name: Name of the format, for people.
         module: Module of this package that reads and writes it.
         extensions: Extensions of file names.
+        read_only: Further extensions of files that are read, and not written.
         is_real: Whether it holds real numbers only.
         has_one_quantity: Whether a file holds one quantity only.
         has_outline: Whether its module reads the header alone.
@@ -53,6 +55,7 @@ class VolumeFormat:
     name: str
     module: str
     extensions: tuple[str, ...]
+    read_only: tuple[str, ...] = ()
     is_real: bool = False
     has_one_quantity: bool = False
     has_outline: bool = False
@@ -66,7 +69,14 @@ class VolumeFormat:
 
 FORMATS = (
     VolumeFormat("HDF5", "volume_hdf5", (".h5", ".hdf5")),
-    VolumeFormat("OME-TIFF", "volume_tiff", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), is_real=True, has_outline=True),
+    VolumeFormat(
+        "OME-TIFF",
+        "volume_tiff",
+        (".ome.tif", ".ome.tiff", ".tif", ".tiff"),
+        read_only=(COMPANION,),
+        is_real=True,
+        has_outline=True,
+    ),
     VolumeFormat("MRC map", "mrc", (".mrc",), is_real=True, has_one_quantity=True, has_outline=True),
     VolumeFormat("VTK image data", "vti", (".vti",), is_real=True, has_outline=True),
     VolumeFormat("NPZ", "npz", (".npz",)),
@@ -76,18 +86,23 @@ EXTENSIONS = tuple(extension for form in FORMATS for extension in form.extension
 
 
 def find_format(path: Path) -> VolumeFormat | None:
-    """Return the format of a volume file by its name; None if its extension is unknown."""
-    return next((form for form in FORMATS if path.name.lower().endswith(form.extensions)), None)
+    """Return the format of a volume file that is read by its name; None if its extension is unknown."""
+    name = path.name.lower()
+    return next((form for form in FORMATS if name.endswith((*form.extensions, *form.read_only))), None)
 
 
-def require_format(path: Path) -> VolumeFormat:
+def require_format(path: Path, *, to_read: bool = False) -> VolumeFormat:
     """Return the format of a volume file by its name.
+
+    Args:
+        path: The file.
+        to_read: Whether it is one to read, and not to write.
 
     Raises:
         ConfigError: If its extension is unknown.
     """
     form = find_format(path)
-    if form is None:
+    if form is None or not (to_read or path.name.lower().endswith(form.extensions)):
         raise ConfigError(
             Diagnostic(str(path), "has no extension of a volume file", f"use one of {', '.join(EXTENSIONS)}")
         )
@@ -152,7 +167,7 @@ def read_volume_with(path: Path, options: VolumeOptions) -> Volume:
         with guard(path, "the NPY file"):
             volume = npz.read_array(path, options)
     else:
-        form = require_format(path)
+        form = require_format(path, to_read=True)
         require_file(path)
         with guard(path, f"the {form.name} file"):
             volume = form.functions.read(path, options)

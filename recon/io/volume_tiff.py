@@ -31,6 +31,8 @@ from .metadata import (
 )
 from .stack_axes import split_stack
 from .tiff import SIGNIFICANT_DIGITS, TiffMetadata, open_tiff, open_tiff_and_log, read_metadata, require_whole
+from .tiff_series import is_grouped
+from .volume_position import read_position, refuse_position
 
 _log = logging.getLogger(__name__)
 _MICROMETRE = si_factor("um")
@@ -60,10 +62,14 @@ def write(volume: Volume, path: Path) -> None:
 def read(path: Path, options: VolumeOptions) -> Volume:
     """Read a volume: an OME-TIFF, an ImageJ stack, or a plain stack of pages."""
     with open_tiff_and_log(path) as (tiff, messages):
-        series, metadata = _first_series(tiff, path), read_metadata(tiff)
-        array = np.asarray(series.asarray())
+        if is_grouped(tiff):
+            array, axes, metadata = read_position(tiff, path, options.position)
+        else:
+            refuse_position(options.position, path)
+            series, metadata = _first_series(tiff, path), read_metadata(tiff)
+            array, axes = np.asarray(series.asarray()), series.axes
         require_whole(messages, path)
-    arrays, names = split_stack(array, series.axes, path, options.time)
+    arrays, names = split_stack(array, axes, path, options.time)
     known = _spacing(path, metadata, options)
     return assemble(arrays, known, metadata.annotation, options.kind, names=names or metadata.channels)
 

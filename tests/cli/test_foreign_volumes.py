@@ -14,6 +14,10 @@ import trimesh
 
 from unflat.cli.main import run
 
+from ..io.ome_files import binary_only, block, image
+from ..io.ome_files import ome as ome_xml
+from ..io.ome_files import write as write_ome
+
 pytestmark = pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")
 
 RADIUS = 8.0
@@ -65,6 +69,48 @@ def write(path: Path, values: np.ndarray, **options: Any) -> Path:
 def ome(sizes: dict[str, float], unit: str = "µm", axes: str = "ZYX") -> dict[str, Any]:
     units = {f"PhysicalSize{axis}Unit": unit for axis in sizes}
     return {"ome": True, "metadata": {"axes": axes, **{f"PhysicalSize{a}": d for a, d in sizes.items()}, **units}}
+
+
+def write_set(folder: Path) -> None:
+    """Write two positions, a file each, of which the second has its metadata in the first."""
+    small = [*ball(RADIUS / 2, count=12), *ball(RADIUS / 2, count=12)[::-1]]
+    sizes = {"X": 12, "Y": 12, "Z": 12, "C": 2}
+    files = ("a_0.ome.tif", "a_1.ome.tif")
+    pair = [image(f"Pos{i}", sizes, [block(f, f, 0, 24)], channels=("grey", "cell")) for i, f in enumerate(files)]
+    planes = np.array(small, np.uint16)
+    write_ome(folder / files[0], planes, ome_xml(*pair, uuid=files[0]))
+    write_ome(folder / files[1], planes // 255 * (np.arange(24) != 17)[:, None, None], binary_only(files[0], files[1]))
+
+
+def test_a_volume_of_a_set_is_that_of_its_file_or_of_a_position(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_set(tmp_path)
+    volumes = {}
+    for name in ("a_0.ome.tif", "a_1.ome.tif"):
+        (row,) = measured(tmp_path, tmp_path / name, "--channel", "cell")
+        volumes[name] = float(row["volume [um3]"])
+        (other,) = measured(tmp_path, tmp_path / "a_1.ome.tif", "--channel", "cell", "--position", f"Pos{name[2]}")
+        assert float(other["volume [um3]"]) == volumes[name]
+    assert volumes["a_0.ome.tif"] > 1.1 * volumes["a_1.ome.tif"]
+    assert "2 positions (0 Pos0, 1 Pos1): number 1 is read, that of this file" in capsys.readouterr().err
+    (tmp_path / "a_1.ome.tif").unlink()
+    measured(tmp_path, tmp_path / "a_0.ome.tif", "--position", "Pos1", status=3)
+    error = capsys.readouterr().err
+    assert "Pos1 (a_1.ome.tif)" in error
+    assert "there is no position 'Pos1'" in error
+
+
+def test_a_volume_of_which_a_part_is_absent_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [block("a.tif", "a", 0, 12), block("b.tif", "b", 0, 10, Z=12)]
+    planes = ball().astype(np.uint16)
+    write_ome(tmp_path / "a.tif", planes[:12], ome_xml(image("cell", {"X": 22, "Y": 22, "Z": 22}, parts), uuid="a"))
+    write_ome(tmp_path / "b.tif", planes[12:], binary_only("a.tif", "b"))
+    (row,) = measured(tmp_path, tmp_path / "b.tif", "--spacing", "1 um")
+    assert_ball(row, "um")
+    (tmp_path / "b.tif").unlink()
+    measured(tmp_path, tmp_path / "a.tif", status=3)
+    assert "10 of 22 images of 'cell' are absent: not here: b.tif" in capsys.readouterr().err
 
 
 class TestSpacing:

@@ -18,6 +18,7 @@ def write_micromanager(
     positions: tuple[str, ...] = (),
     channels: tuple[str, ...] = (),
     first: int = 0,
+    first_plane: int = 0,
     ome: str = "",
     **summary: Any,
 ) -> None:
@@ -29,6 +30,7 @@ def write_micromanager(
         positions: Labels of all positions of the acquisition.
         channels: Names of the channels.
         first: Number of the first position in this file.
+        first_plane: Number of the first plane in this file.
         ome: OME-XML of the first image's description.
         summary: Further entries of the summary.
     """
@@ -57,7 +59,7 @@ def write_micromanager(
         offset = len(body)
         struct.pack_into("<I", body, link, offset)
         body, link = _append_image(body, images[p, t, z, c], ome if number == 0 else "")
-        index.append((c, z, t, p + first, offset))
+        index.append((c, z + first_plane, t, p + first, offset))
     place = len(body)
     body += struct.pack("<II", 3453623, len(index)) + np.array(index, "<u4").tobytes()
     struct.pack_into("<4s", body, 0, b"II*\0")

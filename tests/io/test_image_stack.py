@@ -122,6 +122,21 @@ def test_transparency_is_no_channel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images(tmp_path / "a.tif"), STACK)
 
 
+@pytest.mark.parametrize("is_ome", [False, True])
+def test_numbers_of_a_palette_are_used_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, is_ome: bool) -> None:
+    image, path = STACK[0].astype(np.uint8), tmp_path / ("a.ome.tif" if is_ome else "a.tif")
+    grey = np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, axis=0)
+    for colours, words in ((grey, ""), (grey[:, ::-1].copy(), "colours in a palette"), (grey * [[1], [0], [1]], "")):
+        tifffile.imwrite(path, image, photometric="palette", colormap=colours.astype(np.uint16))
+        caplog.clear()
+        np.testing.assert_array_equal(images(path), image[None])
+        assert words in caplog.text
+    assert "colours in a palette" in caplog.text
+    tifffile.imwrite(path, image, photometric="miniswhite")
+    np.testing.assert_array_equal(images(path), image[None])
+    assert "its 0 is white" in caplog.text
+
+
 def test_reduced_copies_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(STACK, metadata=None, photometric="minisblack")

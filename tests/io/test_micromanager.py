@@ -10,6 +10,7 @@ from unflat.recon.io.open import open_tree
 
 from .image_reading import images, refusal
 from .micromanager import write_micromanager
+from .ome_files import binary_only
 
 STACK = np.random.default_rng(0).integers(1, 999, (2, 1, 4, 2, 6, 8)).astype(np.uint16)
 """Images (position, time, plane, channel, y, x)."""
@@ -44,7 +45,23 @@ def test_a_file_for_each_position_is_one_set(tmp_path: Path, caplog: pytest.LogC
         np.testing.assert_array_equal(images(path, position="Pos1", channel=0), STACK[1, 0, :, 0])
     names[1].unlink()
     np.testing.assert_array_equal(images(names[0], channel=0), STACK[0, 0, :, 0])
-    assert "1 of 2 positions are in files that are not here" in caplog.text
+    assert "1 of 2 positions are in files that are not here: Pos1" in caplog.text
+
+
+def test_parts_of_positions_are_one_set(tmp_path: Path) -> None:
+    for position in range(2):
+        for part in range(2):
+            name = f"run_MMStack_Pos{position}{'_1' * part}.ome.tif"
+            images_of_part = STACK[position : position + 1, :, 2 * part : 2 * part + 2]
+            reference = binary_only("run_MMStack_Pos0.ome.tif", name) if position or part else ""
+            places = {"first": position, "first_plane": 2 * part, "ome": reference}
+            write_micromanager(tmp_path / name, images_of_part, Slices=4, **places, **LABELS)
+    for path in (tmp_path, *tmp_path.iterdir()):
+        np.testing.assert_array_equal(images(path, position="Pos1", channel="GFP"), STACK[1, 0, :, 1])
+    (tmp_path / "run_MMStack_Pos1_1.ome.tif").unlink()
+    path = tmp_path / "run_MMStack_Pos0.ome.tif"
+    np.testing.assert_array_equal(images(path, position="Pos0", channel="GFP"), STACK[0, 0, :, 1])
+    assert "2 of 4 images are absent: a file of the set is missing" in refusal(path, position="Pos1", channel="GFP")
 
 
 def test_positions_of_the_stage_in_the_ome_xml_precede(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Volume in a TIFF that says which of its pages belong together: one of its positions, by number, name, or file."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, Diagnostic
+from .colours import COLOURS
+from .image_axes import describe_labels, sample_number
+from .tiff import TiffMetadata
+from .tiff_series import ImageSeries, read_series
+
+_log = logging.getLogger(__name__)
+_LETTERS = {"y": "Y", "x": "X", "plane": "Z", "time": "T", "channel": "C", "view": "Q", "colour": "S"}
+
+
+def read_position(tiff: Any, path: Path, position: str | None) -> tuple[np.ndarray, str, TiffMetadata]:
+    """Read the images of one position.
+
+    Args:
+        tiff: The open file, or another one of its set.
+        path: The file that was named: of several positions it is the one in this file.
+        position: Number or name of the position; None for that of the file, or the first.
+
+    Returns:
+        The images, the letters of their axes as in ``split_stack``, and their metadata.
+
+    Raises:
+        DataError: If there is no such position, or some of its images are absent.
+    """
+    series = read_series(tiff, str(path))
+    for remark in series[0].array.remarks:
+        _log.warning("%s: %s", path, remark)
+    chosen = _choose(series, path, position)
+    array = chosen.array
+    is_colour = array.labels.get("channel", ())[: len(COLOURS)] == COLOURS
+    letters = "".join("S" if axis == "channel" and is_colour else _LETTERS.get(axis, "Q") for axis in array.axes)
+    return array.read(), letters, chosen.metadata
+
+
+def refuse_position(position: str | None, path: Path) -> None:
+    """Refuse the choice of a position of a file that has one only.
+
+    Raises:
+        ConfigError: If a position other than the first is chosen.
+    """
+    if position not in (None, "0"):
+        raise ConfigError(Diagnostic("--position", f"{path} holds no positions by name or number", "leave it out"))
+
+
+def _choose(series: Sequence[ImageSeries], path: Path, position: str | None) -> ImageSeries:
+    labels = tuple(each.metadata.name for each in series)
+    if position is not None:
+        remedy = "choose one by its number: --position 0"
+        return series[sample_number("position", position, len(series), labels, str(path), remedy)]
+    if len(series) == 1:
+        return series[0]
+    own = [number for number, each in enumerate(series) if path.name in each.files]
+    number = own[0] if len(own) == 1 else 0
+    shown = describe_labels({"position": labels}, "position")
+    reason = "that of this file" if len(own) == 1 else "the first"
+    _log.warning(
+        "%s: holds %d positions%s: number %d is read, %s; --position NAME for another",
+        *(path, len(series), shown, number, reason),
+    )
+    return series[number]
