@@ -29,6 +29,7 @@ def run_command(method: str, config: Any, acquisition: Path | None, options: "Ru
         raise
     summary = run_summary(experiment, method, outcome.numbers)
     console.print_line(f"{summary}; {console.format_duration(outcome.numbers['seconds'])}")
+    _print_verdict(outcome)
     for line in (*experiment.summary_lines(outcome.numbers), *outcome.notes, *_sizes(outcome)):
         console.print_line(line)
     _print_files(experiment, method, options.output)
@@ -37,6 +38,13 @@ def run_command(method: str, config: Any, acquisition: Path | None, options: "Ru
     if outcome.late:
         console.note(outcome.late)
     return outcome
+
+
+def _print_verdict(outcome: "RunOutcome") -> None:
+    if outcome.verdict is not None:
+        console.print_line(f"verdict: {outcome.verdict.soundness}")
+        for reason in outcome.verdict.reasons:
+            console.print_line(f"  {reason}")
 
 
 def _sizes(outcome: "RunOutcome") -> list[str]:

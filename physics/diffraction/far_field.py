@@ -15,12 +15,14 @@ three are a batch.
 The point-spread function of partial coherence and of the detector is the Gaussian of a pixel grid, see `psf`.
 """
 
+from functools import lru_cache
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
+from scipy.special import gammaln, xlogy
 
 from ..psf import convolve_transfer
 
@@ -91,6 +93,35 @@ def deviance(
     logarithm = jnp.log1p(jnp.where(lit, excess, 0))
     each = modelled * (jnp.where(lit, (1 + excess) * logarithm, 0) - excess)
     return 2 * jnp.sum(weights * each) / jnp.sum(weights)
+
+
+def expected_deviance(
+    modelled: Float[np.ndarray, "*shape"], floor: float = LEAST_COUNTS
+) -> Float[np.ndarray, "*shape"]:
+    """Compute the expectation of each pixel's Poisson deviance if the model is right: exact, and 1 where it is bright.
+
+    Args:
+        modelled: Modelled counts C, which the counts are distributed about.
+        floor: [counts] Value that smaller modelled counts are set to in the deviance, as in `deviance`; the counts are
+            distributed about the modelled counts as they are.
+    """
+    nodes, values = _expected_deviance_table(floor)
+    bright = np.interp(np.log(np.clip(modelled, nodes[0], None)), np.log(nodes), values)
+    bright = np.where(modelled > nodes[-1], 1 + 1 / (6 * np.maximum(modelled, nodes[-1])), bright)
+    # Below the floor the counts are 0, or rarely 1.
+    dark = 2 * floor + 2 * np.clip(modelled, 0, None) * (-1 - np.log(floor))
+    return np.asarray(np.where(modelled < nodes[0], dark, bright))
+
+
+@lru_cache(maxsize=4)
+def _expected_deviance_table(floor: float) -> tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]:
+    """Sum the deviance over the Poisson distribution, for mean counts from a tenth of the floor to 1000."""
+    means = np.geomspace(0.1 * floor, 1000, 400)[:, None]
+    counts = np.arange(1500.0)[None]
+    probability = np.exp(xlogy(counts, means) - means - gammaln(counts + 1))
+    model = np.maximum(means, floor)
+    each = 2 * (model - counts + xlogy(counts, counts / model))
+    return means[:, 0], np.sum(probability * each, axis=1)
 
 
 def chi_rms(

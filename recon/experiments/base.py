@@ -17,6 +17,7 @@ from ..config.base import KindSettings
 from ..config.entries import Entry
 from ..errors import ConfigError, DataError, Diagnostic
 from ..runs.context import Progress, RunContext, RunOutcome, silent
+from ..runs.verdict import Reason
 from ..runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from ..sampled import Quantity
 from ..volume import Volume
@@ -313,6 +314,10 @@ class Experiment(ABC):
     def feature_grid(self, model: "Model", features: str) -> "Grid | None":
         """Grid on which a set of features samples a model; None for the model's own."""
         return None
+
+    def assess(self, numbers: Mapping[str, float]) -> list[Reason]:
+        """List the reasons to doubt a result, from the numbers of ``metrics.json``; none for a sound one."""
+        return []
 
     # Presentation
 

@@ -11,12 +11,14 @@ from typing import Any
 from .. import devices
 from ..acquisition import Acquisition
 from ..config import dump_commented
-from ..errors import Diagnostic, Interrupted, QualityError, Stopped
+from ..errors import DataError, Diagnostic, Interrupted, QualityError, Stopped
 from ..io.inputs import forget_inputs_within, require_no_input_within
+from ..io.safe_hdf5 import set_root_attributes
 from ..io.side_files import side_file_paths
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ..runs.logs import collect_records
+from ..runs.verdict import Soundness, Verdict
 from . import get_experiment
 from .base import Experiment
 from .report import write_run_report
@@ -179,24 +181,48 @@ def _gate_numbers(gate: Gate | None) -> dict[str, float]:
 def _finish(
     experiment: Experiment, method: str, outcome: RunOutcome, folder: RunFolder, stop: StopRequest, *, report: bool
 ) -> RunOutcome:
-    """End a run: numbers, gate, report, sentinel."""
-    folder.write_metrics(outcome.numbers)
-    gate = outcome.gate
-    if gate is not None and not gate.passed:
-        fault = Diagnostic(
-            "",
-            f"the {gate.title} {gate.value:.3g} is not below the gate of {gate.limit:g}",
-            f"the result is kept; {gate.remedy}",
-        )
+    """End a run: verdict, numbers, gate, report, sentinel."""
+    verdict = None if method == "train" else Verdict.of(experiment.assess(outcome.numbers))
+    folder.write_metrics(outcome.numbers, verdict)
+    if verdict is not None:
+        _add_to_results(folder.path, verdict)
+        if verdict.reasons:
+            _log.info("verdict: %s", verdict)
+    if faults := [*_gate_faults(outcome.gate), *_verdict_faults(verdict)]:
+        error = QualityError(*faults)
         if report:
-            write_run_report(folder.path, end=(Sentinel.DONE, str(fault)))
-        raise QualityError(fault)
+            write_run_report(folder.path, end=(Sentinel.DONE, str(error)))
+        raise error
     reason = run_summary(experiment, method, outcome.numbers)
     if report:
         write_run_report(folder.path, end=(Sentinel.DONE, reason))
     late = stop.reason
     folder.finish(Sentinel.DONE, f"{reason}; {late} {LATE}" if late else reason)
-    return replace(outcome, late=f"{late} {LATE}" if late else "", interrupted=stop.interrupted)
+    return replace(outcome, late=f"{late} {LATE}" if late else "", interrupted=stop.interrupted, verdict=verdict)
+
+
+def _add_to_results(folder: Path, verdict: Verdict) -> None:
+    """Write a verdict into the files of a result, which are complete without it."""
+    for path in (folder / "model.h5", folder / "volume.h5", *sorted((folder / "models").glob("*.h5"))):
+        try:
+            if path.is_file():
+                set_root_attributes(path, verdict.attributes())
+        except DataError as error:
+            _log.warning("the verdict is not in %s: %s", path.name, error)
+
+
+def _gate_faults(gate: Gate | None) -> list[Diagnostic]:
+    if gate is None or gate.passed:
+        return []
+    message = f"the {gate.title} {gate.value:.3g} is not below the gate of {gate.limit:g}"
+    return [Diagnostic("", message, f"the result is kept; {gate.remedy}")]
+
+
+def _verdict_faults(verdict: Verdict | None) -> list[Diagnostic]:
+    if verdict is None or verdict.soundness is not Soundness.FAILED:
+        return []
+    remedy = "the result is kept, marked as failed"
+    return [Diagnostic("", r.text, "; ".join(filter(None, (remedy, r.remedy)))) for r in verdict.reasons if r.fatal]
 
 
 def _summary_line(experiment: Experiment, numbers: Mapping[str, float]) -> str:

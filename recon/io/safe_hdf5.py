@@ -5,11 +5,13 @@ collected, and when the process ends, and crashes there. Therefore the disk's er
 reported to it as successful, and the error is raised once HDF5 has closed the file.
 """
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from .atomic import write_atomically
 from .seal import write_seal
 
 if TYPE_CHECKING:
@@ -27,34 +29,59 @@ def new_hdf5(path: Path, *, sealed: bool = True) -> Iterator["h5py.File"]:
     Raises:
         OSError: First error of the disk, whatever error the block raised.
     """
-    import h5py
-
-    from .hdf5_text import fix_texts
-
-    with path.open("w+b", buffering=0) as stream:
-        disk = _Disk(stream)
-        try:
-            with h5py.File(disk, "w") as file:
-                yield file
-                fix_texts(file)
-        finally:
-            if disk.error is not None:
-                raise disk.error
+    with _open_safely(path, "w") as file:
+        yield file
     if sealed:
         write_seal(path)
 
 
 @contextmanager
 def extend_hdf5(path: Path) -> Iterator["h5py.File"]:
-    """Open a sealed HDF5 file of ours for the block to add to it, and seal it again."""
+    """Open a sealed HDF5 file of ours for the block to add to it, and seal it again.
+
+    Args:
+        path: The file, which nobody reads meanwhile.
+
+    Raises:
+        OSError: First error of the disk, whatever error the block raised.
+    """
+    with _open_safely(path, "r+") as file:  # The former seal is cut off.
+        yield file
+    write_seal(path)
+
+
+def set_root_attributes(path: Path, attributes: Mapping[str, str]) -> None:
+    """Set attributes at the root of a finished file of ours, wholly or not at all.
+
+    Raises:
+        DataError: If the disk refuses.
+    """
+    with write_atomically(path) as temporary:
+        shutil.copyfile(path, temporary)
+        with extend_hdf5(temporary) as file:
+            file.attrs.update(attributes)
+
+
+@contextmanager
+def _open_safely(path: Path, mode: Literal["w", "r+"]) -> Iterator["h5py.File"]:
+    """Open a file such that HDF5 never sees an error of the disk.
+
+    Raises:
+        OSError: First error of the disk.
+    """
     import h5py
 
     from .hdf5_text import fix_texts
 
-    with h5py.File(path, "a") as file:
-        yield file
-        fix_texts(file)
-    write_seal(path)
+    with path.open("w+b" if mode == "w" else "r+b", buffering=0) as stream:
+        disk = _Disk(stream)
+        try:
+            with h5py.File(disk, mode) as file:
+                yield file
+                fix_texts(file)
+        finally:
+            if disk.error is not None:
+                raise disk.error
 
 
 class _Disk:

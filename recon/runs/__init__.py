@@ -10,6 +10,7 @@ from .estimate import Estimate
 from .folder import RunFolder
 from .provenance import describe_input, peak_memory
 from .stop import StopRequest
+from .verdict import Reason, Soundness, Verdict
 
 __all__ = [
     "Checkpoint",
@@ -18,10 +19,13 @@ __all__ = [
     "Progress",
     "RunContext",
     "RunFolder",
+    "Reason",
     "RunOutcome",
     "Sentinel",
+    "Soundness",
     "Status",
     "StopRequest",
+    "Verdict",
     "available_memory",
     "describe_input",
     "new_hdf5",

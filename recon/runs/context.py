@@ -7,6 +7,7 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 from ..acquisition import Acquisition
 from .folder import RunFolder
+from .verdict import Verdict
 
 
 @runtime_checkable
@@ -105,6 +106,7 @@ class RunOutcome:
         late: Message of a request to stop that came after the last step; empty where none did.
         interrupted: Whether that came from the keyboard.
         notes: Sentences for the screen and the log.
+        verdict: Verdict on the result; None for a training.
     """
 
     numbers: Mapping[str, float]
@@ -113,3 +115,4 @@ class RunOutcome:
     late: str = ""
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    verdict: Verdict | None = None

@@ -21,6 +21,7 @@ from .contents import Sentinel, is_occupied, remove_results, remove_sentinels, r
 from .lock import Lock
 from .logs import RunLogs, without_absolute_paths
 from .provenance import flatten, require_same_fingerprint, write_fingerprint
+from .verdict import Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -136,11 +137,16 @@ class RunFolder:
         except OSError as error:
             raise DataError(disk_fault(error, file) or Diagnostic(str(file), f"cannot be written: {error}")) from error
 
-    def write_metrics(self, numbers: Mapping[str, float]) -> None:
-        """Write the metrics of the result to ``metrics.json``; null stands for a number that is not finite."""
-        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    def write_metrics(self, numbers: Mapping[str, float], verdict: Verdict | None = None) -> None:
+        """Write the metrics of the result, and the verdict on it, to ``metrics.json``.
+
+        Null stands for a number that is not finite.
+        """
+        content: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        if verdict is not None:
+            content |= verdict.to_json()
         with write_atomically(self.path / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(finite, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the state of the run; the last two checkpoints stay on the disk.

@@ -76,6 +76,7 @@ def report_html(run: RunData, content: ReportContent | None) -> tuple[str, list[
         kind=getattr(run.result, "kind", ""),
         ending=str(run.ending[0]) if run.ending else "",
         reason=run.ending[1] if run.ending else "",
+        verdict=run.verdict,
         statements=[ending_finding(run), *([] if content is None else content.report_findings(run))],
         pictures=figures,
         metrics=_rows(run),

@@ -16,6 +16,7 @@ from ..io.json_text import json_records, parse_json
 from ..io.result import read_result
 from ..runs.contents import Sentinel, read_ending
 from ..runs.logs import without_absolute_paths
+from ..runs.verdict import Verdict
 from ..sampled import Sampled
 
 _WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
@@ -60,6 +61,7 @@ class RunData:
         pictures: Pictures that the run left in ``figures/``.
         gaps: Parts that could not be read, and why.
         folder: Path of the folder, for figures of files that only its kind reads.
+        verdict: Verdict on the result; None where there is none.
     """
 
     name: str
@@ -74,6 +76,7 @@ class RunData:
     pictures: tuple[Path, ...] = ()
     gaps: tuple[str, ...] = ()
     folder: Path = Path()
+    verdict: Verdict | None = None
 
     @property
     def kind(self) -> str:
@@ -99,12 +102,14 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
         raise DataError(Diagnostic(str(run), "holds no run", "name the folder that -o of `unflat fit` made"))
     gaps: list[str] = []
     result = _result(run, gaps)
+    content = _metrics(run / "metrics.json", gaps)
     return RunData(
         name=run.resolve().name,
         ending=end or read_ending(run),
         config=without_absolute_paths(_text(run / "config.yaml", gaps)),
         records=_records(run / "metrics.jsonl", gaps),
-        metrics=_metrics(run / "metrics.json", gaps),
+        metrics=_numbers(content),
+        verdict=Verdict.from_json(content),
         provenance=dict(getattr(result, "provenance", {}) or {}),
         warnings=_warnings(run / "debug.log"),
         views=_views(run / "predictions.h5", gaps),
@@ -141,8 +146,8 @@ def _records(file: Path, gaps: list[str]) -> tuple[dict[str, Any], ...]:
         return ()
 
 
-def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
-    """Numbers by name, nested ones as ``outer.inner``."""
+def _metrics(file: Path, gaps: list[str]) -> dict[str, Any]:
+    """Content of ``metrics.json``."""
     text = _text(file, gaps)
     if not text:
         return {}
@@ -151,6 +156,11 @@ def _metrics(file: Path, gaps: list[str]) -> dict[str, float | None]:
     except ValueError as error:
         gaps.append(f"{file.name} cannot be read: {error}")
         return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, float | None]:
+    """Numbers by name, nested ones as ``outer.inner``."""
     numbers: dict[str, float | None] = {}
 
     def collect(prefix: str, value: object) -> None:

@@ -35,6 +35,7 @@ from .config import CrystalSettings
 from .initial_guess import InitialGuess, find_initial_guess
 from .laboratory import LaboratoryFrame, Solution, inside_level
 from .model import build_model, occupied_voxels, sample_volume
+from .noise import noise_numbers
 from .output import MeasurementModel, psf_numbers, sampling_numbers, size_numbers, write_predictions, write_volume_file
 from .preprocess import PreprocessedScan, preprocess
 
@@ -285,6 +286,7 @@ class CrystalLikelihood:
         write_volume_file(path, volume, solution, self.frame, measurement, provenance)
         write_predictions(folder, self.scan, modelled, {})
         numbers = self._agreement(modelled) | psf_numbers(list(sigmas), float(background))
+        numbers |= noise_numbers(self.scan.counts, modelled, self.scan.good, withheld)
         numbers |= sampling_numbers(self.scan, inside) | {"voxels": float(volume.main.size)}
         numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(self.box.count))}
         numbers |= size_numbers(self.scan, volume, numbers)

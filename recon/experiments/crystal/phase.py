@@ -19,6 +19,7 @@ from ...volume import Volume
 from .config import CrystalSettings
 from .evaluate import score
 from .laboratory import LaboratoryFrame, Solution, to_laboratory
+from .noise import noise_numbers
 from .output import (
     MeasurementModel,
     psf_numbers,
@@ -74,9 +75,10 @@ def write_phasing_result(
     folder = context.folder.path
     measurement_model = MeasurementModel.of_scan(scan, result.sigmas, result.background, result.free)
     write_volume_file(folder / "volume.h5", volume, solution, frame, measurement_model, context.provenance)
-    write_predictions(folder, scan, model_counts(result, scan.exposure), result.curves)
+    modelled = model_counts(result, scan.exposure)
+    write_predictions(folder, scan, modelled, result.curves)
     write_profiles(folder, volume)
-    numbers = dict(result.numbers)
+    numbers = dict(result.numbers) | noise_numbers(scan.counts, modelled, scan.good, result.free)
     numbers |= psf_numbers(result.sigmas, result.background) | sampling_numbers(scan, result.support)
     numbers |= {"voxels": float(volume.main.size)}
     numbers |= size_numbers(scan, volume, numbers) | _compare_with_truth(volume, truth)
