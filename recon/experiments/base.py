@@ -17,8 +17,8 @@ from ..config.base import KindSettings
 from ..config.entries import Entry
 from ..errors import ConfigError, DataError, Diagnostic
 from ..runs.context import Progress, RunContext, RunOutcome, silent
-from ..runs.verdict import Reason
 from ..runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
+from ..runs.verdict import Reason
 from ..sampled import Quantity
 from ..volume import Volume
 from .evaluation import Comparison, Evaluation, evaluate_each
