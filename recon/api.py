@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ def simulate(
         config: Settings, path of a YAML file, or name of a kind for its defaults.
         overrides: Values by their key.
         seed: Seed of all randomness.
-        progress: Callback with step, total and metrics.
+        progress: Callback with step, total, and those metrics (``loss``, …) that it takes as keywords.
     """
     from . import devices
 
@@ -214,7 +215,7 @@ def run(
         measurement: Acquisition with its config.
         overrides: Values of the config by their key.
         seed: Seed of all randomness.
-        progress: Callback with step, total and metrics.
+        progress: Callback with step, total, and those metrics (``loss``, …) that it takes as keywords.
         folder: Folder of the run, with report; without it a temporary one, which is deleted with the result.
 
     Returns:
@@ -294,10 +295,13 @@ def _display(progress: Callable[..., object] | None) -> ShowProgress:
     if progress is None:
         return no_progress
 
+    parameters = signature(progress).parameters
+    takes_all = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
+
     @contextmanager
     def show(_title: str) -> Iterator[Progress]:
         def report(step: int, total: int, **metrics: float) -> None:
-            progress(step, total, **metrics)
+            progress(step, total, **{name: v for name, v in metrics.items() if takes_all or name in parameters})
 
         yield report
 

@@ -47,10 +47,13 @@ def test_a_fit_needs_no_folder_and_reports_its_progress(measurement: unflat.Meas
         result.save(tmp_path / "RUN")
 
 
-def test_the_api_and_the_command_give_the_same_numbers(measurement: unflat.Measurement, tmp_path: Path) -> None:
+def test_the_api_and_the_command_give_the_same_numbers(
+    measurement: unflat.Measurement, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     scan = measurement.save(tmp_path / "scan.h5")
     again = unflat.read(scan, "cell", SMALL)
-    result = unflat.fit(again, seed=1)
+    result = unflat.fit(again, seed=1, progress=print)
+    assert "6 6" in capsys.readouterr().out.splitlines()
     words = ["fit", tmp_path / "c.yaml", scan, "-o", tmp_path / "RUN", "--seed", "1"]
     (tmp_path / "c.yaml").write_text("kind: cell\n", "utf-8")
     sets = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
