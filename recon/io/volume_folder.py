@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import DataError, Diagnostic
 from .file_names import natural_order
 from .volume_formats import EXTENSIONS
+from .volume_position import files_read_with
 
 _READABLE = (*EXTENSIONS, ".npy")
 
@@ -14,14 +15,19 @@ _READABLE = (*EXTENSIONS, ".npy")
 def volume_files(folder: Path) -> dict[str, Path]:
     """List the volumes directly in a folder by their name without extension, in natural order.
 
+    A volume in several files of a set is that of the first.
+
     Raises:
         DataError: If two have one name.
     """
     names: dict[str, Path] = {}
+    parts: set[str] = set()
     for path in sorted(folder.iterdir(), key=lambda path: natural_order(path.name)):
         name = stem_of(path)
-        if path.name.startswith(".") or not name or not path.is_file():
+        if path.name.startswith(".") or not name or not path.is_file() or path.name in parts:
             continue
+        if path.suffix.lower() in (".tif", ".tiff"):
+            parts |= files_read_with(path)
         if name in names:
             message = f"holds two volumes of the name {name!r}: {names[name].name} and {path.name}"
             raise DataError(Diagnostic(str(folder), message, "move one of them to another folder"))

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, Diagnostic
+from ..errors import ConfigError, Diagnostic, UnflatError
 from .colours import COLOURS
+from .guard import guard
 from .image_axes import describe_labels, sample_number
-from .tiff import TiffMetadata
-from .tiff_series import ImageSeries, read_series
+from .ome_set import shown
+from .tiff import TiffMetadata, open_tiff
+from .tiff_series import ImageSeries, is_grouped, read_series
 
 _log = logging.getLogger(__name__)
 _LETTERS = {"y": "Y", "x": "X", "plane": "Z", "time": "T", "channel": "C", "view": "Q", "colour": "S"}
@@ -41,6 +43,17 @@ def read_position(tiff: Any, path: Path, position: str | None) -> tuple[np.ndarr
     return array.read(), letters, chosen.metadata
 
 
+def files_read_with(path: Path) -> frozenset[str]:
+    """Names of the other files that hold a part of the volume in a TIFF; none for a file that cannot be read."""
+    try:
+        with guard(path), open_tiff(path) as tiff:
+            series = read_series(tiff, str(path)) if is_grouped(tiff) else []
+            own = _own(series, path)
+            return series[own[0]].files - {path.name} if len(own) == 1 else frozenset()
+    except UnflatError:
+        return frozenset()
+
+
 def refuse_position(position: str | None, path: Path) -> None:
     """Refuse the choice of a position of a file that has one only.
 
@@ -56,14 +69,21 @@ def _choose(series: Sequence[ImageSeries], path: Path, position: str | None) -> 
     if position is not None:
         remedy = "choose one by its number: --position 0"
         return series[sample_number("position", position, len(series), labels, str(path), remedy)]
+    own = _own(series, path)
+    if len(own) == 1 and len(series[own[0]].files) > 1:
+        _log.warning("%s: the volume is in several files: %s", path, shown(sorted(series[own[0]].files)))
     if len(series) == 1:
         return series[0]
-    own = [number for number, each in enumerate(series) if path.name in each.files]
     number = own[0] if len(own) == 1 else 0
-    shown = describe_labels({"position": labels}, "position")
+    labels_shown = describe_labels({"position": labels}, "position")
     reason = "that of this file" if len(own) == 1 else "the first"
     _log.warning(
         "%s: holds %d positions%s: number %d is read, %s; --position NAME for another",
-        *(path, len(series), shown, number, reason),
+        *(path, len(series), labels_shown, number, reason),
     )
     return series[number]
+
+
+def _own(series: Sequence[ImageSeries], path: Path) -> list[int]:
+    """Numbers of the positions of which images are in a file."""
+    return [number for number, each in enumerate(series) if path.name in each.files]

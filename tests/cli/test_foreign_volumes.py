@@ -102,14 +102,19 @@ def test_a_volume_of_a_set_is_that_of_its_file_or_of_a_position(
 
 
 def test_a_volume_of_which_a_part_is_absent_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
     parts = [block("a.tif", "a", 0, 12), block("b.tif", "b", 0, 10, Z=12)]
     planes = ball().astype(np.uint16)
-    write_ome(tmp_path / "a.tif", planes[:12], ome_xml(image("cell", {"X": 22, "Y": 22, "Z": 22}, parts), uuid="a"))
-    write_ome(tmp_path / "b.tif", planes[12:], binary_only("a.tif", "b"))
-    (row,) = measured(tmp_path, tmp_path / "b.tif", "--spacing", "1 um")
+    write_ome(folder / "a.tif", planes[:12], ome_xml(image("cell", {"X": 22, "Y": 22, "Z": 22}, parts), uuid="a"))
+    write_ome(folder / "b.tif", planes[12:], binary_only("a.tif", "b"))
+    (row,) = measured(tmp_path, folder / "b.tif", "--spacing", "1 um")
     assert_ball(row, "um")
-    (tmp_path / "b.tif").unlink()
-    measured(tmp_path, tmp_path / "a.tif", status=3)
+    (row,) = measured(tmp_path, folder, "--spacing", "1 um")
+    assert_ball(row, "um")
+    assert "the volume is in several files: a.tif, b.tif" in capsys.readouterr().err
+    (folder / "b.tif").unlink()
+    measured(tmp_path, folder / "a.tif", status=3)
     assert "10 of 22 images of 'cell' are absent: not here: b.tif" in capsys.readouterr().err
 
 
