@@ -9,7 +9,9 @@
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +22,17 @@ from ..errors import ConfigError, DataError, Diagnostic
 from ..sampled import Quantity, Sampled
 from .atomic import open_for_arrays, write_atomically
 from .guard import first_line, guard, require_file
-from .hdf5_common import open_checked, text_of, write_root_attributes
+from .hdf5_common import open_checked, read_numbers, text_of, write_root_attributes
 from .npz_members import load_archive
 from .safe_hdf5 import new_hdf5
+from .text_table import read_text
 
 FORMAT = "unflat-points"
 EXTENSIONS = (".csv", ".tsv", ".txt", ".npy", ".npz", ".h5", ".hdf5")
 _COLUMN = re.compile(r"""\s*["']?([zyx])\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?["']?\s*""", re.IGNORECASE)
 _LOOSE = re.compile(r"""\s*["']?([zyx])(?:\s+|_)(\S+?)["']?\s*""", re.IGNORECASE)
 """A unit without brackets: ``z um``, ``z_um``."""
+_REMEDY = "give columns z, y, x"
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -70,7 +74,7 @@ def _no_points(path: Path, error: Exception) -> Diagnostic | None:
     """Return the fault of a file that can be read, and lacks coordinates; None for a damaged file."""
     if type(error) not in (KeyError, TypeError, ValueError):
         return None
-    return Diagnostic(str(path), f"cannot be read as points: {first_line(error)}", "give columns z, y, x")
+    return Diagnostic(str(path), f"cannot be read as points: {first_line(error)}", _REMEDY)
 
 
 def line_points(start: Sequence[float], end: Sequence[float], count: int) -> Float[np.ndarray, "n 3"]:
@@ -136,8 +140,8 @@ def _metres(unit: str) -> float:
 
 def _read_text(path: Path, factor: float) -> np.ndarray:
     """Read columns of text; lines that start with # are comments, unless the last of them is a header."""
-    with path.open(encoding="utf-8-sig") as file:
-        lines = [line for _, line in zip(range(200), file, strict=False)]
+    text = read_text(path)
+    lines = list(islice(StringIO(text), 200))
     head, skip = "", 0
     for number, line in enumerate(lines):
         bare = line.strip().lstrip("#").strip()
@@ -148,7 +152,7 @@ def _read_text(path: Path, factor: float) -> np.ndarray:
     sample = next((line for line in lines[skip:] if line.strip() and not line.lstrip().startswith("#")), "")
     delimiter = next((d for d in _DELIMITERS if d in sample), None)
     columns, factors = _columns(head, len(_split(sample.strip())), factor)
-    table = np.loadtxt(path, delimiter=delimiter, skiprows=skip, usecols=columns, ndmin=2, encoding="utf-8-sig")
+    table = np.loadtxt(StringIO(text), delimiter=delimiter, skiprows=skip, usecols=columns, ndmin=2)
     return table * factors
 
 
@@ -190,15 +194,40 @@ def _split(line: str) -> list[str]:
 def _read_npy(path: Path, factor: float) -> np.ndarray:
     array = np.load(path, allow_pickle=False)
     if array.dtype.names:
-        array = np.stack([array[axis] for axis in "zyx"], axis=-1)
-    return np.asarray(array, float) * factor
+        return _stack({axis: array[axis] for axis in "zyx" if axis in array.dtype.names}) * factor
+    return _real(array) * factor
+
+
+def _stack(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Join the coordinates z, y, x.
+
+    Raises:
+        ValueError: If one is absent, or they differ in length.
+    """
+    if missing := [axis for axis in "zyx" if axis not in columns]:
+        raise ValueError(f"there are neither points nor coordinates named z, y, x: {', '.join(missing)} is missing")
+    shapes = {axis: columns[axis].shape for axis in "zyx"}
+    if len(set(shapes.values())) > 1:
+        raise ValueError("its coordinates differ in shape: " + ", ".join(f"{a} {s}" for a, s in shapes.items()))
+    return np.stack([_real(columns[axis]) for axis in "zyx"], axis=-1)
+
+
+def _real(array: np.ndarray) -> np.ndarray:
+    """Return coordinates as floats.
+
+    Raises:
+        ValueError: If they are no real numbers.
+    """
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"its coordinates are {array.dtype}, and no real numbers")
+    return np.asarray(array, float)
 
 
 def _read_npz(path: Path, factor: float) -> np.ndarray:
     with load_archive(path) as archive:
         if "points" in archive:
-            return np.asarray(archive["points"], float) * factor
-        return np.stack([archive[axis] for axis in "zyx"], axis=-1).astype(float) * factor
+            return _real(archive["points"]) * factor
+        return _stack({axis: archive[axis] for axis in "zyx" if axis in archive}) * factor
 
 
 def _read_hdf5(path: Path, factor: float) -> np.ndarray:
@@ -206,10 +235,16 @@ def _read_hdf5(path: Path, factor: float) -> np.ndarray:
 
         def metres(name: str) -> np.ndarray:
             unit = file[name].attrs.get("units")
-            scaled: np.ndarray = np.asarray(file[name][()], float) * (_metres(text_of(unit)) if unit else factor)
+            try:
+                scaled: np.ndarray = read_numbers(file, name) * (_metres(text_of(unit)) if unit else factor)
+            except ValueError as error:
+                raise DataError(Diagnostic(f"{path}:/{name}", str(error), "write them in metres")) from error
             return scaled
 
-        return metres("points") if "points" in file else np.stack([metres(axis) for axis in "zyx"], axis=-1)
+        try:
+            return metres("points") if "points" in file else _stack({a: metres(a) for a in "zyx" if a in file})
+        except ValueError as error:
+            raise DataError(Diagnostic(str(path), f"cannot be read as points: {error}", _REMEDY)) from error
 
 
 def _write_text(path: Path, columns: list[Quantity], arrays: list[np.ndarray], kind: str) -> None:

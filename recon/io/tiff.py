@@ -196,6 +196,7 @@ def open_tiff_and_log(source: Path | BytesIO) -> Iterator[tuple[Any, list[str]]]
     logger.propagate = False
     try:
         with _open_set(source) as tiff:
+            _require_plausible(tiff)
             yield tiff, log.messages
     finally:
         logger.removeHandler(log)
@@ -226,6 +227,23 @@ def _open_set(source: Path | BytesIO) -> Iterator[Any]:
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(1024)
+
+
+def _require_plausible(tiff: Any) -> None:
+    """Refuse a TIFF whose first page declares no pixels, or more uncompressed ones than the file can hold.
+
+    Raises:
+        ValueError: If it does.
+    """
+    page = tiff.pages[0] if len(tiff.pages) else None
+    if page is None:
+        return
+    declared = f"page 1 is {page.imagelength} x {page.imagewidth} pixels"
+    if 0 in (page.imagelength, page.imagewidth):
+        raise ValueError(declared)
+    size = tiff.filehandle.size
+    if page.compression == 1 and sum(page.databytecounts) and page.nbytes > size:
+        raise ValueError(f"{declared} ({page.nbytes} bytes), and the file holds {size} bytes")
 
 
 class _Log(logging.Handler):

@@ -12,6 +12,9 @@ from pathlib import Path
 _MOST_TAGS = 4096
 """Largest number of entries of a directory; tifffile reads no more."""
 
+_WIDTH, _HEIGHT, _SHORT, _LONG = 256, 257, 3, 4
+"""Tags and types of a directory's entries."""
+
 
 @dataclass(frozen=True)
 class _ByteLayout:
@@ -62,8 +65,23 @@ def _follow(file: BytesIO | BufferedReader, size: int) -> None:
         end = offset + layout.count.size + count * layout.entry
         if end + layout.offset.size > size:
             raise ValueError(f"it is cut off within page {len(seen)}")
+        if len(seen) == 1:
+            _require_pixels(layout, file.read(count * layout.entry))
         file.seek(end)
         (offset,) = layout.offset.unpack(file.read(layout.offset.size))
+
+
+def _require_pixels(layout: _ByteLayout, entries: bytes) -> None:
+    """Refuse a page without width or height: its size is what others are divided by."""
+    order = layout.count.format[0]
+    for start in range(0, len(entries), layout.entry):
+        tag, kind = struct.unpack_from(f"{order}HH", entries, start)
+        if tag in (_WIDTH, _HEIGHT) and kind in (_SHORT, _LONG):
+            value = struct.unpack_from(
+                f"{order}{'H' if kind == _SHORT else 'I'}", entries, start + layout.entry - layout.offset.size
+            )
+            if value == (0,):
+                raise ValueError(f"its first page has a {'width' if tag == _WIDTH else 'height'} of 0 pixels")
 
 
 def _header(file: BytesIO | BufferedReader) -> tuple[_ByteLayout, int]:

@@ -21,6 +21,7 @@ from unflat.recon.io.hdf5_common import open_checked
 from unflat.recon.io.hdf5_file import open_careful
 from unflat.recon.io.matlab import open_matlab5
 from unflat.recon.io.open import open_tree
+from unflat.recon.io.points import read_points
 from unflat.recon.io.safe_hdf5 import extend_hdf5, new_hdf5
 from unflat.recon.io.seal import is_intact
 
@@ -302,3 +303,38 @@ def test_a_chunk_that_a_plugin_cannot_decode_is_refused_and_the_others_are_read(
             np.testing.assert_array_equal(file["x"][part], numbers[part])
         with pytest.raises(DataError, match="cannot be decoded"):
             file["x"][()]
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "words"),
+    [(256, 2**31 - 1, "page 1 is 8 x 2147483647 pixels"), (257, 0, "height of 0"), (277, 60_000, "the file holds")],
+)
+def test_a_tiff_of_an_absurd_size_is_refused(
+    tag: int, value: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint16))
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages[0].tags[tag].offset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HII", content, place + 2, 4, 1, value)
+    path.write_bytes(content)
+    assert run(["info", str(path)]) == 3
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_points_are_real_numbers_of_the_same_count_in_text_of_any_encoding(tmp_path: Path) -> None:
+    np.save(tmp_path / "complex.npy", np.ones((2, 3)) + 1j)
+    with pytest.raises(DataError, match="complex128"):
+        read_points(tmp_path / "complex.npy")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["z"], file["y"], file["x"] = np.zeros(3), np.zeros(2), np.zeros(3)
+    with pytest.raises(DataError, match="differ in shape"):
+        read_points(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["points"] = np.ones((2, 3))
+        file["points"].attrs["units"] = "furlong"
+    with pytest.raises(DataError, match="unit 'furlong' is unknown"):
+        read_points(tmp_path / "b.h5")
+    (tmp_path / "excel.txt").write_text("z [um]\ty [um]\tx [um]\n1\t2\t3\n", encoding="utf-16")
+    np.testing.assert_allclose(read_points(tmp_path / "excel.txt"), [[1e-6, 2e-6, 3e-6]])
