@@ -1,6 +1,7 @@
 """Agreement of the geometry of scans that are to be summed: wavelength, steps of q, reflection and angles."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,10 +20,17 @@ _SAME_REFLECTION = 0.02
 _SAME_ANGLE, _TELL_ANGLE = np.radians(0.5), np.radians(0.02)
 """[rad] Largest difference of an angle, and the one from which it is told."""
 _NAMES = {"wavelength": "wavelength", "detector_distance": "distance of the detector", "pixel_size": "pixel"}
+_KNOWN = {"reciprocal_basis": "step of q", "wavelength": "wavelength"}
 _ROWS = ("frame", "row", "column")
 
 
-def agreement_faults(reference: PackedScan, scan: PackedScan) -> list[Diagnostic]:
+def geometry_disagreements(scans: Sequence[PackedScan]) -> list[Diagnostic]:
+    """List the differences that forbid to sum scans, by comparison with the one that most of the others agree with."""
+    lists = [[fault for scan in scans if scan is not base for fault in _differences(base, scan)] for base in scans]
+    return min(lists, key=lambda faults: len({fault.where for fault in faults}))
+
+
+def _differences(reference: PackedScan, scan: PackedScan) -> list[Diagnostic]:
     """List the differences of two scans that forbid to sum them.
 
     Args:
@@ -31,6 +39,13 @@ def agreement_faults(reference: PackedScan, scan: PackedScan) -> list[Diagnostic
     """
     one, other = reference.acquisition, scan.acquisition
     messages = []
+    if reference.pixels != scan.pixels:
+        own, others = ("{} x {} pixels".format(*item.pixels) for item in (scan, reference))
+        messages.append(f"its frames have {own}, and those of {reference.name} {others}")
+    for name in ("reciprocal_basis", "wavelength"):
+        if (name in one) != (name in other):
+            lacking, having = (scan.name, reference.name) if name in one else (reference.name, scan.name)
+            messages.append(f"the {_KNOWN[name]} of {lacking} is unknown, and that of {having} is known")
     for name, noun in _NAMES.items():
         if name in one and name in other and not _is_close(one[name], other[name], _SAME_LENGTH):
             messages.append(f"the {noun} is {_format(other[name])} m, and in {reference.name} {_format(one[name])} m")

@@ -50,6 +50,7 @@ class PackedScan:
         acquisition: The scan as read, without counts and mask.
         shape: Shape of the counts.
         first: First voxel that was read.
+        pixels: Rows and columns of the whole detector.
         peak: Voxel of the Bragg peak.
         hot: Number of voxels that were left out as hot.
         packed: Compressed counts, and compressed mask of the good voxels.
@@ -59,6 +60,7 @@ class PackedScan:
     acquisition: Acquisition
     shape: Voxel
     first: Voxel
+    pixels: tuple[int, int]
     peak: Voxel
     hot: int
     packed: tuple[bytes, bytes]
@@ -82,6 +84,7 @@ class PackedScan:
             replace(acquisition, arrays=left),
             (frames, height, width),
             (0, rows.first, columns.first),
+            (rows.total, columns.total),
             (peak[0], peak[1] + rows.first, peak[2] + columns.first),
             int(hot.sum()),
             packed,

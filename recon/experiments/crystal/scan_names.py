@@ -1,12 +1,14 @@
 """Scans on the command line: ``scan.h5``, or ``bliss.h5:/2.1`` for an entry of a file that holds several."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...config.source import Source
 from ...io.entry_name import split_entry
+from ...io.name_pattern import as_wildcard
 from .config import CrystalSettings
 from .schema import PATHS
 
@@ -30,6 +32,21 @@ class ScanName:
         """Split the name of a scan into file and entry."""
         file, entry = split_entry(path)
         return cls(str(path), file, entry)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a file or folder, or files of such names."""
+        if self.path.exists():
+            return True
+        with suppress(ValueError, OSError):  # Not a pattern either.
+            return any(self.path.parent.glob(as_wildcard(self.path.name)))
+        return False
+
+    def is_same(self, other: "ScanName") -> bool:
+        """Whether another name stands for the same scan."""
+        if self.path.exists() and other.path.exists():
+            return self.entry == other.entry and self.path.samefile(other.path)
+        return (self.path, self.entry) == (other.path, other.entry)
 
     @property
     def root(self) -> str:

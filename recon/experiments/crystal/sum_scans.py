@@ -21,7 +21,7 @@ from ...runs.provenance import describe_input
 from .config import CrystalSettings
 from .diffractometer import GROUP
 from .read import read_selected
-from .scan_agreement import agreement_faults, angle_notes, is_reversed, reverse
+from .scan_agreement import angle_notes, geometry_disagreements, is_reversed, reverse
 from .scan_alignment import AlignedScan, align_scans
 from .scan_boxes import PackedScan, Voxel
 from .scan_names import ScanName, settings_of_scan
@@ -70,6 +70,8 @@ def sum_scans(settings: CrystalSettings, paths: Sequence[Path], progress: Progre
     for item in chosen[1:]:
         lines += angle_notes(reference.scan, item.scan, _relative(item, reference)[0])
     lines.append(note)
+    if settings.acquisition.saturation is not None:
+        lines.append("saturated voxels of each scan are masked: use the sum with acquisition.saturation: null")
     record = {"scans": json.dumps([_record(item, reference, item in chosen) for item in aligned])}
     return SummedScans(replace(total, attributes={**total.attributes, **record}), tuple(lines))
 
@@ -82,11 +84,11 @@ def _read_scans(
     Raises:
         DataError: If fewer than two do, or their geometry differs.
     """
-    if missing := [name for name in names if not name.path.exists()]:
+    if missing := [name for name in names if not name.exists]:
         raise DataError(
             *(Diagnostic(name.text, "there is no such file or folder", "check the path") for name in missing)
         )
-    if twice := [name for i, name in enumerate(names) if _is_among(name, names[:i])]:
+    if twice := [name for i, name in enumerate(names) if any(map(name.is_same, names[:i]))]:
         raise DataError(Diagnostic(twice[0].text, "is named twice, and would be counted twice", "name each scan once"))
     scans: list[PackedScan] = []
     dropped: list[str] = []
@@ -104,14 +106,9 @@ def _read_scans(
         progress(number + 1, len(names))
     if len(scans) < 2:
         raise DataError(*dict.fromkeys(faults))
-    disagreements = [fault for scan in scans[1:] for fault in agreement_faults(scans[0], scan)]
-    if disagreements:
+    if disagreements := geometry_disagreements(scans):
         raise DataError(*disagreements)
     return scans, dropped
-
-
-def _is_among(name: ScanName, others: Sequence[ScanName]) -> bool:
-    return any(name.entry == other.entry and name.path.samefile(other.path) for other in others)
 
 
 def _choose(aligned: Sequence[AlignedScan], *, keep: bool) -> list[AlignedScan]:

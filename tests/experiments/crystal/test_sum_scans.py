@@ -12,6 +12,7 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.experiments.crystal import window
+from unflat.recon.experiments.crystal.scan_names import ScanName
 
 SHAPE = (20, 32, 30)
 ETA = 17.6 + 0.01 * np.arange(SHAPE[0])
@@ -22,9 +23,9 @@ acquisition:
   images: /data
   mask: /mask
   monitor: {monitor}
-  wavelength: 0.13776 nm
+  wavelength: /wavelength in nm
   detector_distance: 0.9 m
-  pixel_size: 75 um
+  pixel_size: /pixel in um
   goniometer: {{beamline: ID01, angles: {{eta: /eta in deg, delta: /delta in deg, nu: 1.3 deg}}}}
 """
 
@@ -54,6 +55,7 @@ def scan(
     images[:, GAP > 0] = 0
     images[:, 5, 25] = 400  # A stuck pixel.
     arrays = {"data": images, "mask": GAP, "eta": ETA, "delta": 35.2, "monitor": total * np.ones(SHAPE[0])}
+    arrays |= {"wavelength": 0.13776, "pixel": [75.0, 75.0]}
     if path.suffix == ".h5":
         with h5py.File(path, "w") as file:
             for name, value in (arrays | changes).items():
@@ -173,17 +175,23 @@ def test_a_scan_that_ran_the_other_way_is_turned_round(tmp_path: Path) -> None:
     [
         ({"eta": 17.6 + 0.012 * np.arange(SHAPE[0])}, "one frame changes q by"),
         ({"delta": 36.2}, "delta differs from that of"),
+        ({"wavelength": 0.1385}, "the wavelength is 1.385e-10 m"),
+        ({"pixel": [55.0, 55.0]}, "the pixel is 5.5e-05 x 5.5e-05 m"),
+        ({"mask": GAP[2:], "data": None}, "its frames have 30 x 30 pixels"),
     ],
 )
 def test_scans_of_another_geometry_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: str
 ) -> None:
-    paths, _ = four_scans(tmp_path)
+    paths, counts = four_scans(tmp_path)
+    changes = {name: counts[1][:, 2:] if name == "data" else value for name, value in changes.items()}
     scan(tmp_path / "off.h5", 1, **changes)
-    assert convert(tmp_path, [*paths, tmp_path / "off.h5"]) == 3
+    assert convert(tmp_path, [tmp_path / "off.h5", *paths[:2]]) == 3
     error = capsys.readouterr().err
     assert words in error
-    assert "off.h5" in error
+    assert {line.split(": ")[1] for line in error.splitlines() if line.startswith("error")} == {
+        str(tmp_path / "off.h5")
+    }
 
 
 def test_entries_of_one_file_are_scans(tmp_path: Path) -> None:
@@ -232,6 +240,15 @@ def test_a_scan_named_twice_and_one_that_is_missing_are_refused(tmp_path: Path) 
     paths, _ = four_scans(tmp_path)
     assert convert(tmp_path, [paths[0], paths[1], paths[0]]) == 3
     assert convert(tmp_path, [paths[0], tmp_path / "missing.h5"]) == 3
+
+
+def test_a_pattern_of_images_is_a_scan(tmp_path: Path) -> None:
+    (tmp_path / "im_0.tif").touch()
+    images, others = (ScanName.of(tmp_path / name) for name in ("im_*.tif", "no_*.tif"))
+    assert images.exists
+    assert not others.exists
+    assert images.is_same(images)
+    assert not images.is_same(others)
 
 
 def test_other_kinds_convert_one_file_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
