@@ -9,7 +9,6 @@ from ..errors import Diagnostic
 from .guard import COPY_AGAIN, Explain, first_line
 
 IS_A_GROUP = "is a group; an array is expected there"
-_IS_AN_ARRAY = "is an array; a group is expected there"
 _ABSENT = re.compile(r"object ('.*') doesn't exist")
 
 
@@ -37,8 +36,8 @@ def explain(place: str) -> Explain:
         if isinstance(error, AttributeError) and isinstance(error.obj, h5py.Group | h5py.Dataset):
             is_group = isinstance(error.obj, h5py.Group)
             if hasattr(h5py.Dataset if is_group else h5py.Group, str(error.name)):
-                message = IS_A_GROUP if is_group else _IS_AN_ARRAY
-                return Diagnostic(f"{error.obj.file.filename}:{error.obj.name}", message, COPY_AGAIN)
+                wrong = "a group where an array" if is_group else "an array where a group"
+                return Diagnostic(place, f"holds {wrong} is expected ({error.name})", COPY_AGAIN)
         if not isinstance(error, OSError) or error.errno is not None:
             return None
         return Diagnostic(place, f"cannot be read: {first_line(error)}", f"the file is damaged: {COPY_AGAIN}")

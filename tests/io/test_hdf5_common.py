@@ -47,7 +47,7 @@ def test_errors_of_the_reading_code_keep_their_cause(path: Path, block: Callable
     ids=["missing", "a group for a dataset", "a dataset for a group"],
 )
 def test_a_file_that_lacks_what_is_read_is_reported_with_its_path(path: Path, block: Callable[[Any], Any]) -> None:
-    message = r"a\.h5: (cannot be read: it lacks 'absent'|the HDF5 file is damaged)"
+    message = r"a\.h5(: cannot be read: it lacks 'absent'|: the HDF5 file is damaged|:/group: is a group)"
     with pytest.raises(DataError, match=message), open_checked(path) as file:
         block(file)
 
@@ -74,3 +74,12 @@ def test_text_that_is_no_json_is_reported_with_its_place(path: Path) -> None:
         file["architecture"] = '{"type": '
     with pytest.raises(DataError, match=r"a\.h5:/architecture: is no JSON"), open_checked(path) as file:
         read_json(file["architecture"])
+
+
+def test_a_group_in_place_of_an_array_is_told_in_plain_words(path: Path) -> None:
+    with pytest.raises(DataError, match="holds a group where an array is expected"), open_checked(path) as file:
+        assert file["group"].shape
+    with pytest.raises(DataError, match="holds an array where a group is expected"), open_checked(path) as file:
+        file["values"].items()
+    with pytest.raises(DataError, match=r"/group: is a group; an array is expected there"), open_checked(path) as file:
+        file["group"][()]
