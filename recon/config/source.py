@@ -28,6 +28,7 @@ from jaxtyping import Num
 from pydantic import GetPydanticSchema
 from pydantic_core import core_schema
 
+from .advice import quoted
 from .photon_energy import wavelength_of
 from .units import Dimension, dimension_of, parse_with_unit, si_factor, with_article
 
@@ -100,7 +101,7 @@ class Source:
     def in_unit(self, unit: str) -> str:
         """Text of the same place in another unit, for remedies."""
         if self.parts:
-            return f"[{', '.join(part.in_unit(unit) for part in self.parts)}]"
+            return f"[{', '.join(quoted(part.in_unit(unit)) for part in self.parts)}]"
         if self.is_literal:
             return str(self.text)
         return f"{self.place}{' as ' if self.order else ''}{' '.join(self.order)} in {unit}"

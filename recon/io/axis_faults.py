@@ -6,6 +6,8 @@ from itertools import combinations, permutations
 from ..errors import Diagnostic
 from .resolved_array import ResolvedArray
 
+TABLES = (".csv", ".tsv", ".txt", ".dat", ".asc")
+"""Extensions of text tables, of which a column is named by its number."""
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -21,7 +23,7 @@ def shape_fault(item: ResolvedArray, sizes: Mapping[str, int]) -> Diagnostic:
         shape = (axis if axis.isdigit() else f"{axis} {sizes[axis]}" if axis in sizes else axis for axis in axes)
         layouts.append(f"({', '.join(shape)})")
     message = f"{item.entry.name} has the shape {item.array.shape}; expected {' or '.join(layouts)}"
-    remedies = [_order_remedy(item, sizes) or _part_remedy(item, sizes)]
+    remedies = [_order_remedy(item, sizes) or _part_remedy(item, sizes) or _column_remedy(item, sizes)]
     if item.array.origin and not item.entry.required:  # The config did not ask for it.
         remedies.append(f"or leave it out: acquisition.{item.entry.name}: null")
     return Diagnostic(item.place, message, "; ".join(remedy for remedy in remedies if remedy))
@@ -111,6 +113,23 @@ def _part_remedy(item: ResolvedArray, sizes: Mapping[str, int]) -> str:
             if all(n is None or n == m for n, m in zip(required, remaining, strict=True)):
                 index = ", ".join("0" if i in dropped else ":" for i in range(max(dropped) + 1))
                 return f"take a part of it: {_setting(item, f'[{index}]')}"
+    return ""
+
+
+def _column_remedy(item: ResolvedArray, sizes: Mapping[str, int]) -> str:
+    """Choose the columns of an array that has more of them than its entry; empty where that is not so."""
+    *rows, count = item.array.shape or (0,)
+    name = item.name.removesuffix("/").removesuffix(":")
+    for axes in item.entry.axes:
+        if len(axes) != len(rows) + 1 or not rows or not axes[-1].isdigit() or not name or item.order:
+            continue
+        if count > int(axes[-1]) and all(sizes.get(axis, n) == n for axis, n in zip(axes, rows, strict=False)):
+            numbers = range(int(axes[-1]))
+            columns = [f"'{name}[:, {i}]'" for i in numbers]
+            if name.lower().endswith(TABLES):
+                columns = [f"{name.removeprefix('/')}:{i + 1}" for i in numbers]
+            listed = ", ".join(columns)
+            return f"choose {axes[-1]} of its {count} columns: acquisition.{item.entry.name}: [{listed}]"
     return ""
 
 

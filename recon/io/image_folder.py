@@ -85,6 +85,15 @@ def pattern_of_folder(folder: Path, fields: Sequence[str]) -> str:
     return suggest_pattern(names, fields) if names else ""
 
 
+def tables_of_folder(folder: Path) -> list[str]:
+    """List the text tables among the files of a folder of images."""
+    if not folder.is_dir():
+        return []
+    with guard(folder, "the folder"):
+        names = [entry.name for entry in folder.iterdir() if entry.name.lower().endswith((".csv", ".txt"))]
+    return sorted((name for name in names if not name.startswith(".")), key=natural_order)
+
+
 @dataclass(frozen=True)
 class Folder:
     """Folder whose files are arrays: an `ArrayTree`.

@@ -210,7 +210,12 @@ def _divide_head_line(line: str, delimiter: str, count: int) -> list[str] | None
         yield re.split(r"\s{2,}", line.strip())
 
     rows = (row[:-1] if len(row) == count + 1 and not row[-1] else row for row in divisions())
-    return next((row for row in rows if len(row) == count and any(row)), None)
+    return next((row for row in rows if len(row) == count and any(row) and all(map(_is_closed, row))), None)
+
+
+def _is_closed(cell: str) -> bool:
+    """Whether every bracket of a cell is closed in it: a title such as ``places (x, y) in mm`` is no head."""
+    return all(cell.count(left) == cell.count(right) for left, right in ("()", "[]"))
 
 
 def _is_number(cell: str, comma: bool) -> bool:

@@ -91,7 +91,8 @@ class TextTable:
         units = dict.fromkeys(column.unit for column in self.columns)
         if len(units) > 1:
             shown = ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in self.columns[:12])
-            raise DataError(Diagnostic(str(self.path), f"its columns have several units: {shown}", one))
+            several = f"{one}, or some by their numbers: [{self.path.name}:1, {self.path.name}:2]"
+            raise DataError(Diagnostic(str(self.path), f"its columns have several units: {shown}", several))
         values = np.squeeze(np.stack([column.values for column in self.columns], axis=1))
         unit = next(iter(units))
         return LazyArray.of(values, {"units": unit} if unit else {})

@@ -21,7 +21,7 @@ from .condenser_light import condenser_light
 from .config_acquisition import CellAcquisition
 from .config_illumination import LedGrid, Turn
 from .illumination import led_grid_na, led_positions_na, ring_na, rotation_matrices
-from .led_faults import led_faults
+from .led_faults import led_faults, led_table_hint
 from .schema import (
     ANGLES,
     HALVES,
@@ -158,6 +158,8 @@ def _missing_light_faults(acquisition: Acquisition, config: CellAcquisition) -> 
     """Report light that is not described, unless its description has a fault of its own."""
     if any(name in acquisition.places or has_custom_source(config, name) for name in LIGHT):
         return []
+    if config.led_grid and illumination_mode(config) == "led_grid":
+        return []
     remedy = (
         "name it (acquisition.illumination_na: /path, n·sin θ along (y, x) of each view), or describe it by "
         "acquisition.led_grid, acquisition.ring, acquisition.condenser, or acquisition.illumination: normal"
@@ -165,6 +167,8 @@ def _missing_light_faults(acquisition: Acquisition, config: CellAcquisition) -> 
     if pattern := pattern_of_folder(Path(acquisition.source), ("row", "column")):
         remedy += f"; if the names of the files tell the LED, acquisition.images: '{pattern}' and acquisition.led_grid "
         remedy += "with its centre, pitch and height"
+    else:
+        remedy += led_table_hint(Path(acquisition.source))
     return [Diagnostic(acquisition.source, "the direction of the light of each view is not described", remedy)]
 
 

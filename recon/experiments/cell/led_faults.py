@@ -1,9 +1,15 @@
 """Faults of the LEDs of a flat array: numbers that are no rows and columns, or that the array does not have."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Num
 
-from ...errors import Diagnostic
+from ...config.advice import quoted
+from ...errors import DataError, Diagnostic
+from ...io.image_folder import tables_of_folder
+from ...io.text_table import open_table
 from .config_illumination import LedGrid
 
 _FRACTION = 1e-3
@@ -12,6 +18,7 @@ _FLATTEST = 10.0
 """Largest distance of an LED from the axis, relative to the height of the array."""
 _COUNTED_FROM = 2.0
 """Middle of the array from which on its rows and columns are counted from 0."""
+_TABLE_NAME = re.compile("led|position|light|illum", re.IGNORECASE)
 
 
 def led_faults(
@@ -41,8 +48,11 @@ def _far_faults(positions: np.ndarray, grid: LedGrid, place: str) -> list[Diagno
     if farthest < _FLATTEST * height:
         return []
     message = f"an LED is {farthest:g} m off the axis, and {height:g} m from the specimen: these are no metres"
-    path = grid.positions.path if grid.positions else ""
-    remedy = f"name their unit: acquisition.led_grid.positions: '{path or '/path'} in mm'"
+    source = grid.positions
+    named = "'/path in mm'"
+    if source is not None and not source.is_literal:
+        named = source.in_unit("mm") if source.parts else quoted(source.in_unit("mm"))
+    remedy = f"name their unit: acquisition.led_grid.positions: {named}"
     return [Diagnostic(place, message, remedy)]
 
 
@@ -90,3 +100,26 @@ def _one_sided_faults(row_col: np.ndarray, grid: LedGrid, place: str) -> list[Di
     message = f"rows {rows} and columns {columns} lie on one side of the optical axis, at row 0 and column 0"
     remedy = f"give the row and column above the axis, acquisition.led_grid.centre: [{middle}] for the middle of these"
     return [Diagnostic(place, message, remedy)]
+
+
+def led_table_hint(folder: Path) -> str:
+    """Suggest the columns of a table in a folder of images as the places of the LEDs; empty without such a table."""
+    names = tables_of_folder(folder)
+    for name in sorted(names, key=lambda name: _TABLE_NAME.search(name) is None):
+        try:
+            numbered = list(enumerate(open_table(folder / name).columns, 1))
+        except DataError:
+            continue
+        columns = [(number, column) for number, column in numbered if _is_place(column.values)]
+        if len(columns) >= 2:
+            listed = ", ".join(f"{name}:{number}{'' if column.unit else ' in mm'}" for number, column in columns[:2])
+            return (
+                f"; if {name} gives the places of the LEDs, acquisition.led_grid.positions: [{listed}] with "
+                "acquisition.led_grid.height: 79 mm (their distance); row_axis: x, column_axis: y where x comes first"
+            )
+    return ""
+
+
+def _is_place(values: np.ndarray) -> bool:
+    """Whether a column holds numbers other than those of the views."""
+    return values.dtype.kind == "f" and not (np.diff(values) == 1).all()

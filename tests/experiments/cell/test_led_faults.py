@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+import tifffile
 
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.cell.illumination import ring_na
@@ -38,7 +39,7 @@ def refusal(path: Path, **acquisition: Any) -> str:
 
 def printed(message: str, key: str) -> str:
     """Value of a setting in a remedy, as it would be pasted."""
-    match = re.search(rf"acquisition\.{re.escape(key)}: ('[^']*'|\S+)", message)
+    match = re.search(rf"acquisition\.{re.escape(key)}: (\[.+\]|'[^']*'|\S+)", message)
     assert match is not None, message
     return match[1].rstrip(";,")
 
@@ -63,6 +64,39 @@ def test_positions_in_millimetres_need_their_unit(tmp_path: Path) -> None:
     assert "these are no metres" in refusal(path, led_grid="{positions: /leds, height: 80 mm}")
     na = read(cell(images="/I", led_grid="{positions: /leds in mm, height: 80 mm}"), path)["illumination_na"]
     np.testing.assert_allclose(na[0, 0], -4.1 / np.sqrt(2 * 4.1**2 + 80**2))
+
+
+def test_columns_of_a_table_of_leds_are_suggested_with_their_unit(tmp_path: Path) -> None:
+    leds = np.column_stack([(ROW_COL - 16) * 4.0, np.full(len(ROW_COL), 80)])
+    path = scan(tmp_path / "a.h5", leds=leds)
+    np.savetxt(tmp_path / "leds.txt", leds, header="places (row, column, height) in mm")
+    grid = "{{positions: {}, height: 80 mm}}"
+    plain = read(cell(images="/I", led_grid=grid.format("/leds in mm")), scan(tmp_path / "b.h5", leds=leds[:, :2]))
+    for name in ("/leds", "leds.txt"):
+        message = refusal(path, led_grid=grid.format(name))
+        assert "choose 2 of its 3 columns" in message
+        assert "direction of the light" not in message
+        columns = printed(message, "led_grid.positions")
+        with_unit = printed(refusal(path, led_grid=grid.format(columns)), "led_grid.positions")
+        acquisition = read(cell(images="/I", led_grid=grid.format(with_unit)), path)
+        np.testing.assert_allclose(acquisition["illumination_na"], plain["illumination_na"])
+
+
+def test_a_folder_of_images_and_a_table_of_leds_takes_two_attempts(tmp_path: Path) -> None:
+    for number in range(9):
+        image = np.random.default_rng(number).integers(50, 99, (20, 12)).astype(np.uint16)
+        tifffile.imwrite(tmp_path / f"Photo_{number + 1:04d}.tif", image)
+    places = (ROW_COL[:, ::-1] - 16) * 4.0
+    table = [np.arange(1, 10), *places.T, np.full(9, 80.0)]
+    np.savetxt(tmp_path / "led_positions.txt", np.column_stack(table), fmt="%g")
+    with pytest.raises(DataError) as caught:
+        read(cell(), tmp_path)
+    columns = printed(str(caught.value).partition(" with ")[0], "led_grid.positions")
+    assert columns == "[led_positions.txt:2 in mm, led_positions.txt:3 in mm]"
+    grid = f"{{positions: {columns}, height: 80 mm, row_axis: x, column_axis: y}}"
+    na = read(cell(led_grid=grid), tmp_path)["illumination_na"]
+    np.testing.assert_allclose(na[0], -4 / np.sqrt(2 * 16 + 6400))
+    np.testing.assert_allclose(na[1], [-4 / np.sqrt(16 + 6400), 0], atol=1e-12)
 
 
 def test_leds_of_an_even_array_about_its_middle_are_at_halves(tmp_path: Path) -> None:
