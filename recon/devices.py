@@ -10,7 +10,8 @@ import platform as host
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -65,6 +66,13 @@ def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
     return first
 
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
+"""Parameters of mallopt, of malloc.h."""
+_LARGE_BLOCK = 4 << 20
+"""[byte] Smallest block that `return_large_blocks` has the system give and take back."""
+_retains = False
+
+
 def _retain_freed_memory() -> None:
     """Make glibc retain freed memory for the next step, on Linux.
 
@@ -72,16 +80,35 @@ def _retain_freed_memory() -> None:
     the next step: a fifth of the time of a gradient through 40 slices of 320 × 320. Settings of malloc in the
     environment take precedence.
     """
+    global _retains
     if not sys.platform.startswith("linux") or host.libc_ver()[0] != "glibc":
         return
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return
-    import ctypes
-
-    trim_threshold, mmap_max, arena_max = -1, -4, -8  # malloc.h
     mallopt = ctypes.CDLL(None).mallopt
-    for parameter, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1)):
+    for parameter, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1)):
         mallopt(parameter, value)
+    _retains = True
+
+
+@contextmanager
+def return_large_blocks() -> Iterator[None]:
+    """Return large freed blocks to the system within the context, where glibc was told to retain them.
+
+    For programs that compute for seconds at a time in a few large arrays of many sizes: retained blocks that suit none
+    of the later ones add up to several times the arrays, and new pages cost them next to nothing.
+    """
+    if not _retains:
+        yield
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
+    mallopt(_MMAP_MAX, 65536)
+    release_memory()
+    try:
+        yield
+    finally:
+        mallopt(_MMAP_MAX, 0)
 
 
 def _enable_onednn() -> None:

@@ -25,7 +25,15 @@ from .combine import CombinedSolution, combine
 from .data import DiffractionData
 from .pattern import DevicePattern, PointSpread, evaluate_fit, fit_metrics, ideal_point_spread, to_device_pattern
 from .recipe import ProjectionState, Stage, build_stages, support_update_warnings
-from .refinement import SUPPORT_BLOCKS, RefinementState, init_refinement, refine_block, split_iterations, update_support
+from .refinement import (
+    SUPPORT_BLOCKS,
+    RefinementState,
+    end_refinement,
+    init_refinement,
+    refine_block,
+    split_iterations,
+    update_support,
+)
 from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings
 from .starts import (
@@ -33,9 +41,10 @@ from .starts import (
     StartOutcome,
     classify_start,
     count_starts,
-    finish_starts,
+    finish_start,
     group_size,
     init_starts,
+    refinements_of_starts,
     run_group_stage,
 )
 
@@ -168,9 +177,10 @@ class _Pipeline:
             self.projections, self.next_stage = run_group_stage(
                 self.projections, self.pattern, self.stages, self.next_stage, self.should_stop, count_iterations
             )
-        for start in finish_starts(self.projections, self.pattern, numbers, self.settings.refine):
-            self._record(start)
-        self.projections = None
+        ended = refinements_of_starts(self.projections, len(numbers))
+        self.projections = None  # Its arrays are not needed any more.
+        for number in numbers:
+            self._record(finish_start(ended.pop(0), self.pattern, number, self.settings.refine))
         self._save()
 
     def _record(self, start: FinishedStart) -> None:
@@ -216,7 +226,7 @@ class _Pipeline:
                 self._advance(sum(blocks[i:]))
                 break
             self._advance(iterations)
-        return best
+        return end_refinement(best)
 
     def _align_solutions(self, selected: list[FinishedStart]) -> Complex[np.ndarray, "k z y x"]:
         """Align the refined solutions with the best of them, and leave out those of another object."""

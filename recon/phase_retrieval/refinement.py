@@ -41,8 +41,8 @@ class RefinementState(NamedTuple):
         density: Density within its support.
         support: 1 inside.
         point_spread: Point-spread function and background.
-        gradient: Gradient of the deviance at the last iteration; 0 before the first.
-        direction: Next search direction.
+        gradient: Gradient of the deviance at the last iteration; 0 before the first, empty after the end.
+        direction: Next search direction; empty after the end.
     """
 
     density: Complex[Array, "z y x"]
@@ -68,6 +68,12 @@ def init_refinement(
     """Initialise the refinement of a density."""
     density = multiply_real(density, support)
     return RefinementState(density, support, point_spread, jnp.zeros_like(density), jnp.zeros_like(density))
+
+
+def end_refinement(state: RefinementState) -> RefinementState:
+    """Drop the arrays that only further iterations need."""
+    nothing = jnp.zeros((0, 0, 0), jnp.complex64)
+    return state._replace(gradient=nothing, direction=nothing)
 
 
 def split_iterations(iterations: int) -> list[int]:

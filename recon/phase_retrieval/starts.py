@@ -18,7 +18,7 @@ from jaxtyping import Complex, Float
 from ...physics.diffraction.far_field import ifftshift3
 from .pattern import DevicePattern, PointSpread, evaluate_fit
 from .recipe import ProjectionState, Stage, final_density, init_state, init_state_from_density, run_stage
-from .refinement import init_refinement, refine_block, split_iterations
+from .refinement import RefinementState, init_refinement, refine_block, split_iterations
 from .settings import RefineSettings
 
 STAGNATED_ABOVE = 1.5
@@ -152,19 +152,21 @@ def run_group_stage(
     return state, len(stages)
 
 
-def finish_starts(
-    state: ProjectionState, pattern: DevicePattern, numbers: Sequence[int], settings: RefineSettings
-) -> list[FinishedStart]:
-    """Refine the starts of a group shortly, and compare them with the measurement."""
-    single = len(numbers) == 1
-    states = [state] if single else [jax.tree.map(lambda leaf, i=i: leaf[i], state) for i in range(len(numbers))]
-    return [_finish_start(one, pattern, number, settings) for one, number in zip(states, numbers, strict=True)]
+def refinements_of_starts(state: ProjectionState, count: int) -> list[RefinementState]:
+    """Initialise the refinements of the starts of a group that has gone through the recipe.
+
+    Args:
+        state: State of one start or of a group.
+        count: Number of starts that it holds.
+    """
+    states = [state] if count == 1 else [jax.tree.map(lambda leaf, i=i: leaf[i], state) for i in range(count)]
+    return [init_refinement(final_density(one), one.support, one.point_spread) for one in states]
 
 
-def _finish_start(
-    state: ProjectionState, pattern: DevicePattern, number: int, settings: RefineSettings
+def finish_start(
+    refined: RefinementState, pattern: DevicePattern, number: int, settings: RefineSettings
 ) -> FinishedStart:
-    refined = init_refinement(final_density(state), state.support, state.point_spread)
+    """Refine a start shortly, and compare it with the measurement."""
     iterations = min(POLISH, settings.iterations)
     for i, count in enumerate(split_iterations(iterations)):
         refined = refine_block(refined, pattern, count, settings, shrink=i == 0)

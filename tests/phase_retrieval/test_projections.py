@@ -260,7 +260,12 @@ def test_a_recipe_has_one_stage_with_half_a_support() -> None:
 @pytest.mark.slow
 def test_starts_computed_together_equal_starts_computed_alone() -> None:
     """Groups of starts as on a GPU."""
-    from unflat.recon.phase_retrieval.starts import finish_starts, init_starts, run_group_stage
+    from unflat.recon.phase_retrieval.starts import (
+        finish_start,
+        init_starts,
+        refinements_of_starts,
+        run_group_stage,
+    )
 
     truth = box((16, 16, 16), (5, 6, 4))
     counts = np.fft.fftshift(np.abs(np.fft.fftn(truth)) ** 2)
@@ -274,7 +279,9 @@ def test_starts_computed_together_equal_starts_computed_alone() -> None:
         state: ProjectionState = init_starts(pattern, 3, numbers, 0.1)
         state, stage = run_group_stage(state, pattern, stages, 0, lambda: None, lambda iterations: None)
         assert stage == len(stages)
-        return [start.density for start in finish_starts(state, pattern, numbers, chosen.refine)]
+        refinements = refinements_of_starts(state, len(numbers))
+        pairs = zip(refinements, numbers, strict=True)
+        return [finish_start(refined, pattern, number, chosen.refine).density for refined, number in pairs]
 
     together, alone = ended([0, 1]), ended([1])[0]
     np.testing.assert_allclose(together[1], alone, atol=2e-2 * np.abs(alone).max())

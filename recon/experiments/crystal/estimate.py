@@ -57,7 +57,7 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     selected = min(phase.keep, phase.starts)
     loops = 8 * voxels * (COPIES + SOLUTION_COPIES * selected)
     result = SAMPLE_BYTES * LARGEST_SUPPORT * voxels * samples**3 * (1 + selected / 2)
-    memory = PROGRAM_BYTES + 6 * images.nbytes + max(loops, result)
+    memory = PROGRAM_BYTES + images.nbytes + max(5 * images.nbytes, loops, result)
     lines = [
         f"{' x '.join(map(str, shape))} voxels (frame, y, x) of {' x '.join(map(str, images.shape))}; "
         f"{format_bytes(float(images.nbytes))} of measurement",

@@ -1,33 +1,47 @@
-"""Drops of the beam's flux in the brightest frames of a rocking curve, as from filters that protect the detector."""
+"""Jumps of the beam's flux within a rocking curve, as from filters that protect the detector.
 
-from itertools import pairwise
+Between two frames the counts of a block of pixels are extrapolated from the two frames before and from the two behind.
+The logarithm of their ratio, its median over the blocks, is the step there. Fringes make steps everywhere, as large as
+the curve is coarse; a run of frames under another flux has two of opposite sign that exceed all others.
+"""
+
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ...errors import Diagnostic
 
-_BLOCKS = 8
-"""Number of blocks of pixels along each axis of a frame."""
+_BLOCKS, _BLOCK_PIXELS = 12, 6
+"""Number of blocks along each axis of a frame, and their size in a large one."""
 _LEAST_COUNTS = 8.0
-"""Least counts of a block in each of four frames for a comparison."""
+"""Least counts of a block in each of four frames for a step."""
 _LEAST_BLOCKS = 4
-_JUMP = 2.5
-"""Least factor between two frames, beside the trend of their neighbours, in three of four blocks: fringes move, and
-change some blocks only."""
-_TREND = 0.62
-"""Largest step beside a jump, relative to it."""
-_SHARE = 0.95
-"""Least share of the blocks that change in the same direction."""
+_LEAST_STEPS = 4
+"""Least number of other steps to compare with."""
+_JUMP = 1.5
+"""Least factor of a jump."""
+_STEP_SIGMAS = 5.0
+"""Least significance of a jump beside counting noise."""
+_SCATTERS = 2.0
+"""Least ratio of a jump to half the interquartile range over the blocks: fringes change each differently."""
+_OUTLIER = 4.0
+"""Least ratio of a jump to the rms of the other steps: of 400 scans of simulated crystals none reaches it."""
+_ASYMMETRY = 0.5
+"""Largest difference between the two steps of a run, relative to their mean."""
+_CANDIDATES = 6
+"""Number of the largest steps among which a pair is sought."""
+
+Counts = Float[np.ndarray, "frame y x"]
 
 
 def flux_warnings(
-    counts: Float[np.ndarray, "frame y x"],
+    counts: Counts,
     good: Bool[np.ndarray, "frame y x"],
     monitor: Float[np.ndarray, " frame"] | None,
     where: str,
 ) -> list[Diagnostic]:
-    """Warn of frames that hold far less or more than their neighbours let expect, all over the frame.
+    """Warn of a run of frames that hold far less or more than their neighbours let expect.
 
     Args:
         counts: Counts.
@@ -35,44 +49,66 @@ def flux_warnings(
         monitor: Flux in each frame, which explains jumps of its own; None if unknown.
         where: Place of the frames, for messages.
     """
-    sums = _block_sums(np.where(good.all(axis=0), counts, 0))
-    if monitor is not None:
-        sums = sums / (monitor / monitor.mean())[:, None]
-    candidates = {f: factor for f in range(1, len(sums) - 2) if (factor := _jump(sums[f - 1 : f + 3])) is not None}
-    # A jump bends the trend beside it: of two in a row the larger one is the jump.
-    jumps = [(f, v) for f, v in candidates.items() if all(abs(candidates.get(f + d, 0.0)) <= abs(v) for d in (-1, 1))]
-    pairs = [(a, b) for a, b in pairwise(jumps) if a[1] < 0 < b[1] and abs(a[1] + b[1]) < np.log(2)]
-    if not pairs:
+    sums = _block_sums(counts * good.all(axis=0))
+    steps, errors = _steps(sums, np.ones(len(sums)) if monitor is None else monitor / monitor.mean())
+    pair = _find_pair(steps, errors)
+    if pair is None:
         return []
-    (first, fall), (last, rise) = max(pairs, key=lambda pair: abs(pair[0][1] - pair[1][1]))
-    factor = float(np.exp((fall - rise) / 2))
-    totals = sums.sum(axis=1)
-    inside = slice(first + 1, last + 1)
-    if totals[inside].max() / factor < totals.max():  # A dark fringe beside the peak; filters are for bright frames.
-        return []
+    first, last = pair
+    factor = float(np.exp((steps[first] - steps[last]) / 2))
+    share = f"{factor:.2g} of" if factor < 1 else f"{factor:.2g} times"
     message = (
-        f"the flux jumps: frames {first + 1} to {last} hold {factor:.2g} of what their neighbours let expect; name the "
+        f"the flux jumps: frames {first + 1} to {last} hold {share} what their neighbours let expect; name the "
         "flux, or the transmission of the filters, in each frame: acquisition.monitor"
     )
     return [Diagnostic(where, message)]
 
 
-def _block_sums(counts: Float[np.ndarray, "frame y x"]) -> Float[np.ndarray, "frame block"]:
+def _block_sums(counts: Counts) -> Float[np.ndarray, "frame block"]:
     frames, rows, columns = counts.shape
-    edges = [np.linspace(0, n, min(_BLOCKS, n) + 1).astype(int)[:-1] for n in (rows, columns)]
+    numbers = [min(max(_BLOCKS, n // _BLOCK_PIXELS), n) for n in (rows, columns)]
+    edges = [np.linspace(0, n, k + 1).astype(int)[:-1] for n, k in zip((rows, columns), numbers, strict=True)]
     summed = np.add.reduceat(np.add.reduceat(counts, edges[0], axis=1), edges[1], axis=2)
     return np.asarray(summed.reshape(frames, -1), float)
 
 
-def _jump(four: Float[np.ndarray, "4 block"]) -> float | None:
-    """Return the logarithm of the factor between the middle two of four frames beside the trend; None if it is none."""
-    steps = np.diff(np.log(four[:, (four >= _LEAST_COUNTS).all(axis=0)]), axis=0)
-    if steps.shape[1] < _LEAST_BLOCKS:
-        return None
-    change = steps[1] - (steps[0] + steps[2]) / 2
-    low, middle, high = np.quantile(change, [0.25, 0.5, 0.75])
-    before, after = np.median(steps[0]), np.median(steps[2])
-    if max(abs(before), abs(after)) > _TREND * abs(middle):  # A dark fringe, from which the curve rises again at once.
-        return None
-    is_together = np.mean(np.sign(change) == np.sign(middle)) >= _SHARE
-    return float(middle) if is_together and min(abs(low), abs(high)) >= np.log(_JUMP) and low * high > 0 else None
+def _steps(
+    sums: Float[np.ndarray, "frame block"], flux: Float[np.ndarray, " frame"]
+) -> tuple[Float[np.ndarray, " boundary"], Float[np.ndarray, " boundary"]]:
+    """Compute the step of the flux after each frame and its error; NaN where there are too few counts."""
+    steps, errors = np.full((2, len(sums)), np.nan)
+    weights = np.array([0.5, -1.5, 1.5, -0.5])
+    for frame in range(1, len(sums) - 2):
+        four = slice(frame - 1, frame + 3)
+        counts = sums[four, (sums[four] >= _LEAST_COUNTS).all(axis=0)]
+        if counts.shape[1] < _LEAST_BLOCKS:
+            continue
+        change = weights @ (np.log(counts) - np.log(flux[four])[:, None])
+        steps[frame] = _weighted_median(change, np.sqrt(counts[1:3].min(axis=0)))
+        scatter = np.subtract(*np.quantile(change, [0.75, 0.25])) / 2
+        counting = np.sqrt(weights**2 @ (1 / counts.sum(axis=1)))
+        errors[frame] = max(counting, scatter * _SCATTERS / _STEP_SIGMAS)
+    return steps, errors
+
+
+def _weighted_median(values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"]) -> float:
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(cumulative, cumulative[-1] / 2)])
+
+
+def _find_pair(steps: Float[np.ndarray, " boundary"], errors: Float[np.ndarray, " boundary"]) -> tuple[int, int] | None:
+    """Find the two steps around a run of frames under another flux: the last frame before it, and its last one."""
+    measured = np.flatnonzero(np.isfinite(steps))
+    significant = [i for i in measured if abs(steps[i]) > _STEP_SIGMAS * errors[i]]
+    largest = sorted(significant, key=lambda i: -abs(steps[i]))[:_CANDIDATES]
+    best, size = None, np.log(_JUMP)
+    for first, last in combinations(sorted(largest), 2):
+        mean = (abs(steps[first]) + abs(steps[last])) / 2
+        # A step also bends the two beside it.
+        others = steps[[i for i in measured if min(abs(i - first), abs(i - last)) > 1]]
+        if last < first + 2 or mean < size or abs(steps[first] + steps[last]) > _ASYMMETRY * mean:
+            continue
+        if others.size >= _LEAST_STEPS and mean > _OUTLIER * np.sqrt(np.mean(others**2)):
+            best, size = (int(first), int(last)), mean
+    return best

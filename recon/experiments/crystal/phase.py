@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.psf import convolve_gaussian_exact
-from ...devices import release_memory
+from ...devices import release_memory, return_large_blocks
 from ...errors import DataError
 from ...io.json_text import json_records
 from ...phase_retrieval.pipeline import phase as phase_counts
@@ -37,6 +37,7 @@ _START_METRICS = ("llk", "llk_free", "chi_rms", "support")
 """Metrics of each start in ``metrics.jsonl``."""
 
 
+@return_large_blocks()
 def phase(context: RunContext) -> RunOutcome:
     """Retrieve the phase of a rocking curve and write the result.
 

