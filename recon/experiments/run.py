@@ -18,7 +18,7 @@ from ..io.side_files import side_file_paths
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ..runs.logs import collect_records
-from ..runs.verdict import Soundness, Verdict
+from ..runs.verdict import Soundness, SpecimenVerdict, Verdict
 from . import get_experiment
 from .base import Experiment
 from .report import write_run_report
@@ -182,10 +182,10 @@ def _finish(
     experiment: Experiment, method: str, outcome: RunOutcome, folder: RunFolder, stop: StopRequest, *, report: bool
 ) -> RunOutcome:
     """End a run: verdict, numbers, gate, report, sentinel."""
-    verdict = None if method == "train" else Verdict.of(experiment.assess(outcome.numbers))
+    verdict = None if method == "train" else _judge(experiment, outcome)
     folder.write_metrics(outcome.numbers, verdict)
     if verdict is not None:
-        _add_to_results(folder.path, verdict)
+        _add_to_results(folder.path, verdict, outcome.specimens)
         if verdict.reasons:
             _log.info("verdict: %s", verdict)
     if faults := [*_gate_faults(outcome.gate), *_verdict_faults(verdict)]:
@@ -201,12 +201,18 @@ def _finish(
     return replace(outcome, late=f"{late} {LATE}" if late else "", interrupted=stop.interrupted, verdict=verdict)
 
 
-def _add_to_results(folder: Path, verdict: Verdict) -> None:
-    """Write a verdict into the files of a result, which are complete without it."""
+def _judge(experiment: Experiment, outcome: RunOutcome) -> Verdict:
+    """Judge a result by its numbers, and name the specimens that each reason concerns."""
+    return Verdict.of(experiment.assess(outcome.numbers)).with_names(outcome.specimens)
+
+
+def _add_to_results(folder: Path, verdict: Verdict, specimens: Iterable[SpecimenVerdict]) -> None:
+    """Write verdicts into the files of a result, which are complete without them: each specimen's into its own file."""
+    own = {folder / specimen.file: specimen.verdict for specimen in specimens if specimen.file}
     for path in (folder / "model.h5", folder / "volume.h5", *sorted((folder / "models").glob("*.h5"))):
         try:
             if path.is_file():
-                set_root_attributes(path, verdict.attributes())
+                set_root_attributes(path, own.get(path, verdict).attributes())
         except DataError as error:
             _log.warning("the verdict is not in %s: %s", path.name, error)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 from ..acquisition import Acquisition
 from .folder import RunFolder
-from .verdict import Verdict
+from .verdict import SpecimenVerdict, Verdict
 
 
 @runtime_checkable
@@ -107,6 +107,7 @@ class RunOutcome:
         interrupted: Whether that came from the keyboard.
         notes: Sentences for the screen and the log.
         verdict: Verdict on the result; None for a training.
+        specimens: Verdict on each specimen of a run of several.
     """
 
     numbers: Mapping[str, float]
@@ -116,3 +117,4 @@ class RunOutcome:
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     verdict: Verdict | None = None
+    specimens: tuple[SpecimenVerdict, ...] = ()

@@ -1,9 +1,11 @@
 """Verdict on a result: sound, doubtful or failed, with its reasons."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
+
+_MOST_NAMES = 5
 
 
 class Soundness(StrEnum):
@@ -56,6 +58,12 @@ class Verdict:
             return Soundness.FAILED
         return Soundness.DOUBTFUL if self.reasons else Soundness.SOUND
 
+    def with_names(self, specimens: "Sequence[SpecimenVerdict]") -> "Verdict":
+        """Add to each reason the names of the specimens that it concerns, where there are several specimens."""
+        if len(specimens) < 2:
+            return self
+        return Verdict(tuple(_with_names(reason, specimens) for reason in self.reasons))
+
     def to_json(self) -> dict[str, Any]:
         """Entries of ``metrics.json``."""
         return {"verdict": str(self.soundness), "verdict_reasons": [asdict(reason) for reason in self.reasons]}
@@ -77,3 +85,26 @@ class Verdict:
 
     def __str__(self) -> str:
         return "; ".join([str(self.soundness), *map(str, self.reasons)])
+
+
+@dataclass(frozen=True)
+class SpecimenVerdict:
+    """Verdict on one of the specimens of a run.
+
+    Args:
+        name: Name of the specimen.
+        verdict: Verdict on its result.
+        file: Path of its own file in the folder of the run; empty where it has none.
+    """
+
+    name: str
+    verdict: Verdict
+    file: str = ""
+
+
+def _with_names(reason: Reason, specimens: Sequence[SpecimenVerdict]) -> Reason:
+    names = [one.name for one in specimens if any(own.name == reason.name for own in one.verdict.reasons)]
+    if not names:
+        return reason
+    more = ", …" if len(names) > _MOST_NAMES else ""
+    return replace(reason, text=f"{reason.text} ({', '.join(names[:_MOST_NAMES])}{more})")

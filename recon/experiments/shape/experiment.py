@@ -11,11 +11,12 @@ from ...io.table import Table
 from ...metrics import register_metrics
 from ...runs.context import Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
+from ...runs.verdict import Reason
 from ...sampled import Quantity
 from ...volume import Volume
 from ..base import Experiment
 from ..evaluation import Comparison, Evaluation
-from . import summary
+from . import summary, verdict
 from .config import ShapeSettings
 from .metrics import METRICS
 from .schema import OCCUPANCY, SCHEMA
@@ -75,10 +76,10 @@ class ShapeExperiment(Experiment):
         return estimate(config, acquisition)
 
     def remarks(self, method: str, config: ShapeSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
-        """Training of the network, and cells unlike those of the training."""
+        """Training of the network, and cells that it does not suit."""
         if method != "predict":
             return [], []
-        from .network.novelty import remarks
+        from .network.remarks import remarks
 
         return remarks(config, acquisition)
 
@@ -195,6 +196,10 @@ class ShapeExperiment(Experiment):
         from .measure import feature_grid
 
         return feature_grid(model, features)
+
+    def assess(self, numbers: Mapping[str, float]) -> list[Reason]:
+        """Judge shapes by the doubtful cells among them."""
+        return verdict.assess(numbers)
 
     def summary_line(self, numbers: Mapping[str, float]) -> str:
         """Summarise the number of shapes and their agreement with the masks."""

@@ -1,6 +1,7 @@
 """Metrics of shapes: errors of draws against the truth, and their spread."""
 
 from ...metrics import Metric
+from . import verdict
 
 _RELATIVE = {
     "volume": ("Volume error", "Relative error of the number of voxels, mean of the draws."),
@@ -84,19 +85,13 @@ METRICS = (
         Metric(f"{name}_std", f"{title}, spread", "", "neither", "Standard deviation over the cells.")
         for name, title in (("overlap_error", "1 − IoU"), *((name, title) for name, (title, _) in _RELATIVE.items()))
     ),
-    Metric(
-        "cells_unlike_training",
-        "Cells unlike the training",
-        "",
-        "lower",
-        "Whose pictures lie outside of those that the network was trained on.",
-    ),
     Metric("volume_mean", "Volume", "m³", "neither", "Mean of cells and draws."),
     Metric("volume_mean_voxels", "Volume (voxels)", "", "neither", "Of cells and draws, in the picture's voxels."),
     Metric("volume_spread", "Spread of the volume", "", "neither", "Standard deviation over a cell's draws, relative."),
     Metric("picture_before", "Misfit of the pictures", "", "lower", "Square misfit, relative, of the shapes as drawn."),
     Metric("picture_after", "Misfit, refined", "", "lower", "The same of the refined shapes."),
     Metric("seconds_of_refinement", "Time of the refinement", "s", "lower", "Of the fit to the pictures."),
+    *verdict.METRICS,
     Metric("held_out_overlap_error", "1 − IoU, held out", "", "lower", "Of a draw of cells not learned from."),
     Metric("held_out_overlap_error_of_mean", "1 − IoU of the mean, held out", "", "lower", "Of the mean shape."),
 )

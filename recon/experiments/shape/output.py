@@ -1,7 +1,7 @@
 """Output of a prediction: a continuous model of each cell, the sampled draws, and tables of scores."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -13,29 +13,27 @@ from ...io.file_names import distinct_file_names
 from ...io.hdf5_common import write_root_attributes
 from ...io.hdf5_file import open_careful
 from ...io.model_file import write_model
-from ...io.table import Cell, Column, Table
 from ...io.volume_hdf5 import write_cell_arrays
 from ...model import Model
 from ...runs import RunContext, new_hdf5, write_atomically
+from ...runs.verdict import SpecimenVerdict
 from ...volume import SIGNED_DISTANCE
+from .cell_table import numbers_of_draws, section_overlap, tabulate_cells
 from .cells import CellBatch
 from .config import ShapeSettings
 from .grids import centred_grid, cube_grid, resample_shapes
-from .labels import list_some
 from .model import build_model
 from .network.inputs import PictureInput
-from .network.novelty import Novelty
-from .places import ARRAY_COLUMNS, COLUMNS, place_arrays, place_row, with_places
+from .places import ARRAY_COLUMNS, place_arrays, place_row, with_places
 from .schema import OCCUPANCY
 from .scores import score_shapes
+from .verdict import assess_cell, summarize
 
 _log = logging.getLogger(__name__)
 MODEL, MODELS, VOLUME = "model.h5", "models", "volume.h5"
 TRAINING_NOTE = "training"
 """Root attribute of the volume with a sentence on the training of the network."""
 CELLS, SCORES, CLASSES = "cells.csv", "scores.csv", "classes.csv"
-_LEAST_AGREEMENT = 0.9
-"""Overlap of a cell's drawn sections with its mask below which it is warned of."""
 _FULL_OCCUPANCY = 255
 """Value of a filled voxel in memory, where occupancies are 8-bit numbers."""
 
@@ -46,9 +44,9 @@ def write_prediction(
     codes: Float[np.ndarray, "cell draw z y x"],
     inputs: Sequence[PictureInput],
     work: RunContext,
-    novelties: Sequence[Novelty],
+    known: Sequence[Mapping[str, float]],
     note: str,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], tuple[SpecimenVerdict, ...]]:
     """Write models, sampled draws, and scores where the truth is known.
 
     Args:
@@ -57,11 +55,11 @@ def write_prediction(
         codes: Code of each cell and draw.
         inputs: Input of the network for each cell.
         work: Context of the run: folder, provenance and progress callback.
-        novelties: Comparison of each cell with those of the training.
+        known: Numbers of each picture by the quantity of their criterion.
         note: Sentence on the training of the network, which the report shows.
 
     Returns:
-        Numbers for ``metrics.json``.
+        Numbers for ``metrics.json``, and the verdict on each cell.
     """
     folder, edge = work.folder.path, settings.volume.edge
     filled, numbers = _write_models(settings, cells, codes, inputs, work)
@@ -74,19 +72,24 @@ def write_prediction(
     inside = filled > _FULL_OCCUPANCY // 2
     warn_if_cut_off(inside)
     sections = np.stack([_resize_mask(cell.mask, edge) > 0.5 for cell in cells])
-    overlaps = [_section_overlap(own, mask) for own, mask in zip(inside, sections, strict=True)]
-    _warn_of_disagreement(cells.names, overlaps)
+    overlaps = [section_overlap(own, mask) for own, mask in zip(inside, sections, strict=True)]
     numbers |= {
-        "cells": float(len(cells)),
         "section": float(np.mean(overlaps)),
         "volume_bytes": float((folder / VOLUME).stat().st_size),
     }
     volumes = _volumes(inside, cells, edge)
     numbers |= _volume_numbers(volumes, cells)
-    _cell_table(cells, overlaps, volumes, novelties).save(folder / CELLS)
+    judged = [
+        {**own, **numbers_of_draws(draws, mask)} for own, draws, mask in zip(known, inside, sections, strict=True)
+    ]
+    verdicts = [assess_cell(own) for own in judged]
+    numbers |= summarize(judged, verdicts)
+    tabulate_cells(cells, volumes, judged, verdicts).save(folder / CELLS)
     if truth is not None:
         numbers |= _write_scores(cells, truth, sections, work)
-    return numbers
+    files = _model_files(cells)
+    rows = zip(cells.names, verdicts, files, strict=True)
+    return numbers, tuple(SpecimenVerdict(str(name), verdict, file) for name, verdict, file in rows)
 
 
 def _write_models(
@@ -100,10 +103,10 @@ def _write_models(
     folder, edge = work.folder.path, settings.volume.edge
     filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
     size, parameters = 0, 0
-    files = [f"{name}.h5" for name in distinct_file_names([cell.name for cell in cells])]
+    files = _model_files(cells)
     for i, (cell, own, picture) in enumerate(zip(cells, codes, inputs, strict=True)):
         model = build_model(cell, own, picture, dict(work.provenance) | {"seed": settings.seed}, edge)
-        path = folder / MODEL if len(cells) == 1 else folder / MODELS / files[i]
+        path = folder / files[i]
         path.parent.mkdir(exist_ok=True)
         write_model(model, path)
         size, parameters = size + path.stat().st_size, parameters + model.size
@@ -111,6 +114,13 @@ def _write_models(
             filled[i, draw] = np.rint(_FULL_OCCUPANCY * occupancy(member, edge))
         work.progress(i + 1, len(cells))
     return filled, {"model_bytes": float(size), "model_parameters": float(parameters)}
+
+
+def _model_files(cells: CellBatch) -> list[str]:
+    """Path of each cell's model in the folder of the run."""
+    if len(cells) == 1:
+        return [MODEL]
+    return [f"{MODELS}/{name}.h5" for name in distinct_file_names([cell.name for cell in cells])]
 
 
 def _write_scores(
@@ -150,47 +160,12 @@ def warn_if_cut_off(inside: Bool[np.ndarray, "cell draw z y x"]) -> None:
         _log.warning(message, cut.sum(), cut.size, cells)
 
 
-def _warn_of_disagreement(names: Sequence[str], overlaps: Sequence[float]) -> None:
-    """Warn of cells whose drawn sections are not their masks."""
-    odd = [f"{name} ({own:.2f})" for name, own in zip(names, overlaps, strict=True) if own < _LEAST_AGREEMENT]
-    if odd:
-        message = "sections of the shapes agree with their masks by less than %g (IoU): %s; the cells may be too small"
-        _log.warning(message, _LEAST_AGREEMENT, list_some(odd))
-
-
 def _volumes(
     inside: Bool[np.ndarray, "cell draw z y x"], cells: CellBatch, edge: int
 ) -> Float[np.ndarray, "cell draw"]:
     """Volume of each draw, in the cells' unit of length cubed."""
     voxel = float(np.prod(cells.voxel_lengths)) * (cells.images.shape[1] / edge) ** 3
     return np.asarray(inside.sum(axis=(2, 3, 4)) * voxel)
-
-
-def _cell_table(
-    cells: CellBatch, overlaps: Sequence[float], volumes: Float[np.ndarray, "cell draw"], novelties: Sequence[Novelty]
-) -> Table:
-    """Table of the cells: names, places in the images, sections, volumes, comparison with the training."""
-    unit, factor = ("um", 1e6) if cells.voxel is not None else ("voxel", 1.0)
-    pixel = cells.voxel_lengths[1] * cells.voxel_lengths[2] * factor**2
-    columns = (
-        Column("name", "", "name of the cell"),
-        Column("label", "", "class of the cell"),
-        *(COLUMNS if cells.places else ()),
-        Column("section_area", f"{unit}2", "area of the mask"),
-        Column("section_agreement", "", "overlap (IoU) of the drawn sections with the mask, mean of the draws"),
-        Column("volume_mean", f"{unit}3", "mean volume of the draws"),
-        Column("volume_std", f"{unit}3", "standard deviation of the volume over the draws"),
-        Column("novelty", "", "distance from the cells of the training; above 1 the cell is unlike them"),
-    )
-    rows: list[dict[str, Cell]] = []
-    for cell, overlap, own, novelty in zip(cells, overlaps, volumes * factor**3, novelties, strict=True):
-        row: dict[str, Cell] = {"name": cell.name, "label": cell.label, **place_row(cell.place)}
-        row |= {"section_area": float((cell.mask > 0.5).sum() * pixel), "section_agreement": overlap}
-        row |= {"volume_mean": float(own.mean()), "novelty": novelty.distance}
-        if len(own) > 1:
-            row["volume_std"] = float(own.std(ddof=1))
-        rows.append(row)
-    return Table(columns, tuple(rows))
 
 
 def _volume_numbers(volumes: Float[np.ndarray, "cell draw"], cells: CellBatch) -> dict[str, float]:
@@ -200,13 +175,6 @@ def _volume_numbers(volumes: Float[np.ndarray, "cell draw"], cells: CellBatch) -
         relative = volumes.std(axis=1, ddof=1) / np.maximum(volumes.mean(axis=1), 1e-300)
         numbers["volume_spread"] = float(relative.mean())
     return numbers
-
-
-def _section_overlap(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarray, "y x"]) -> float:
-    """Mean intersection over union of the draws' sections and the mask."""
-    sections = inside[:, inside.shape[1] // 2]
-    both, either = (sections & mask).sum(axis=(1, 2)), (sections | mask).sum(axis=(1, 2))
-    return float(np.mean(both / np.maximum(either, 1)))
 
 
 def _resize_mask(mask: Float[np.ndarray, "h w"], edge: int) -> Float[np.ndarray, "n n"]:

@@ -10,7 +10,8 @@ from ...visualization.report_figures import DeferredFigure
 from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from . import figures
-from .output import TRAINING_NOTE, VOLUME
+from .labels import list_some
+from .output import CELLS, TRAINING_NOTE, VOLUME
 from .scores import ALL
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def report_findings(run: RunData) -> list[Finding]:
     if "section" in numbers:
         findings.append(_section(numbers["section"]))
     findings += _training(numbers, run)
+    findings += _doubtful_cells(numbers, run)
     if "volume_spread" in numbers:
         text = (
             "Standard deviation of the volume over the draws of a cell. One section leaves that much open: take the "
@@ -96,13 +98,24 @@ def _section(agreement: float) -> Finding:
 def _training(numbers: Mapping[str, float], run: RunData) -> list[Finding]:
     """Judge whether the cells are like those that the network was trained on."""
     note = _read_note(run.folder / VOLUME)
-    if "cells_unlike_training" not in numbers:
+    if not {"cells_doubtful", "cells_unlike_training"} & set(numbers):
         return []
-    novel, cells = int(numbers["cells_unlike_training"]), int(numbers.get("cells", 1))
+    novel, cells = int(numbers.get("cells_unlike_training", 0)), int(numbers.get("cells", 1))
     if not novel:
         return [Finding("good", "Training", "familiar", f"The cells are like those of the training: {note}.")]
     text = f"Cells unlike those of the training, whose shapes may be wrong by factors: {note}."
     return [Finding("poor", "Training", f"{novel} of {cells} novel", text)]
+
+
+def _doubtful_cells(numbers: Mapping[str, float], run: RunData) -> list[Finding]:
+    """Name the doubtful cells of a run of several."""
+    cells, doubtful = int(numbers.get("cells", 1)), int(numbers.get("cells_doubtful", 0))
+    if cells == 1 or not doubtful or not (run.folder / CELLS).is_file():
+        return []
+    with (run.folder / CELLS).open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("verdict_reasons")]
+    text = list_some([f"{row['name']}: {row['verdict_reasons']}" for row in rows])
+    return [Finding("fair", "Doubtful cells", f"{doubtful} of {cells}", f"{text}.")]
 
 
 def _read_note(path: Path) -> str:

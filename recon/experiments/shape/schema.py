@@ -8,3 +8,5 @@ SCHEMA = entries_of(ShapeAcquisition)
 PATHS = {entry.name: entry.path for entry in SCHEMA}
 OCCUPANCY = Quantity("occupancy", "1", "0 outside the cell, 1 inside")
 """Quantity of the truth, (cell, draw, z, y, x) with one draw."""
+FIELD = 10.9e-6
+"""[m] Edge of the cube around a simulated cell, as of the real cells of the shipped network."""

@@ -21,10 +21,8 @@ from ...volume import Volume
 from .cell_crops import SMALLEST
 from .config import ShapeSettings
 from .grids import centred_grid
-from .schema import OCCUPANCY
+from .schema import FIELD, OCCUPANCY
 
-FIELD = 10.9e-6
-"""[m] Edge of the cube around a cell."""
 _MICRON = 1e-6
 
 
@@ -67,7 +65,7 @@ def simulate_cell(rng: np.random.Generator, label: str | None = None, edge: int 
     across = (np.arange(edge) - (edge - 1) / 2) * spacing
     cell = random_cell(rng, label)
     filled = sample_occupancy(cell.surface, (np.arange(edge) - edge // 2) * spacing, across, across)
-    return _simulate_picture(rng, cell.label, filled, spacing)
+    return simulate_picture(rng, cell.label, filled, spacing)
 
 
 def rotate_cell(rng: np.random.Generator, inside: Bool[np.ndarray, "z y x"], label: str = "") -> SimulatedCell:
@@ -94,10 +92,10 @@ def rotate_cell(rng: np.random.Generator, inside: Bool[np.ndarray, "z y x"], lab
         if filled.sum() > _IN_VIEW * whole * scale**3:
             break
     # The level is that of the segmented shape, which is blurred already.
-    return replace(_simulate_picture(rng, label, filled, FIELD / edge), level=filled)
+    return replace(simulate_picture(rng, label, filled, FIELD / edge), level=filled)
 
 
-def _simulate_picture(
+def simulate_picture(
     rng: np.random.Generator, label: str, filled: Float[np.ndarray, "z y x"], spacing: float
 ) -> SimulatedCell:
     """Simulate the picture of a cell with random staining, blur and exposure."""

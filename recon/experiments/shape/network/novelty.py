@@ -10,12 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ....acquisition import Acquisition
-from ....io.network_file import Network, read
-from ..cells import to_cell_batch
-from ..config import ShapeSettings
 from ..labels import list_some
-from .inputs import PictureInput, to_network_input
+from .inputs import PictureInput
 from .thickness_prior import ThicknessPrior, features
 
 _LARGEST_DISTANCE = 28.0
@@ -80,6 +76,11 @@ class NoveltyOfCells:
             return len(self.cells)
         return sum(cell.is_novel for cell in self.cells)
 
+    def distances(self) -> list[float]:
+        """Distance of each cell, or that of the median where it is larger."""
+        least = 0.0 if self.together is None or not self.together.is_novel else self.together.distance
+        return [max(cell.distance, least) for cell in self.cells]
+
     def warning(self) -> str:
         """Warn of cells unlike those of the training; empty if there are none."""
         if not self.count:
@@ -131,18 +132,3 @@ def _compare(prior: ThicknessPrior, name: str, own: Float[np.ndarray, " feature"
     order = np.argsort(-np.abs(deviations))
     traits = [_FEATURES[i][int(deviations[i] > 0)] for i in order if abs(deviations[i]) > _UNUSUAL]
     return Novelty(name, distance, tuple(traits[:3]))
-
-
-def training_note(network: Network) -> str:
-    """Describe in one line the cells that a network was trained on."""
-    return f"the network was trained on {network.trained_on or 'cells that its file does not name'}"
-
-
-def remarks(settings: ShapeSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
-    """Note on the training of a config's network, and warning of cells unlike those of the training."""
-    network = read(settings.predict.network, "shape")
-    cells = to_cell_batch(acquisition)
-    pictures = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
-    novelty = detect_novelty(ThicknessPrior.from_arrays(network.statistics), cells.names, pictures)
-    warning = novelty.warning()
-    return [training_note(network)], [warning] if warning else []

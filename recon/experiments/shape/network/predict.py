@@ -13,13 +13,16 @@ from ....networks.weights import load_network
 from ....runs import RunContext, RunOutcome
 from ..cells import to_cell_batch
 from ..output import write_prediction
+from ..verdict import doubtful_note
 from . import flow
 from .checkpoint import PredictionState
 from .config import ShapePredict
 from .denoiser import ShapeDenoiser
 from .inputs import PictureInput, to_network_input
-from .novelty import detect_novelty, training_note
+from .novelty import detect_novelty
+from .picture_quality import training_note
 from .refine import load_blur, refine
+from .remarks import numbers_of_pictures
 from .shape_code import EDGE
 from .thickness_prior import ThicknessPrior
 
@@ -59,10 +62,12 @@ def predict(context: RunContext) -> RunOutcome:
         start = time.monotonic()
         numbers |= refine(state, pictures, blur, section.refine_steps, context)
         numbers["seconds_of_refinement"] = time.monotonic() - start
-    numbers["cells_unlike_training"] = float(novelty.count)
+    quality = numbers_of_pictures(cells, pictures, network)
+    known = [own | {"novelty": distance} for own, distance in zip(quality, novelty.distances(), strict=True)]
     note = training_note(network)
-    numbers |= write_prediction(settings, cells, state.codes, pictures, context, novelty.cells, note)
-    return RunOutcome(numbers, notes=(note,))
+    written, specimens = write_prediction(settings, cells, state.codes, pictures, context, known, note)
+    notes = tuple(text for text in (note, doubtful_note(specimens)) if text)
+    return RunOutcome(numbers | written, notes=notes, specimens=specimens)
 
 
 def _draw(

@@ -1,0 +1,80 @@
+"""Numbers of the draws of each cell, and the table of the cells with their verdicts."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...io.table import Cell, Column, Table
+from ...runs.verdict import Verdict
+from .cells import CellBatch
+from .places import COLUMNS, place_row
+from .verdict import CRITERIA
+
+_FULL = 0.98
+"""Share of the voxels of a cube from which a shape fills it."""
+
+
+def numbers_of_draws(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarray, "y x"]) -> dict[str, float]:
+    """Compute the numbers of the draws of a cell by the quantity of their criterion.
+
+    Args:
+        inside: Voxels inside each draw.
+        mask: Section of the cell on the same samples.
+    """
+    filled = inside.mean(axis=(1, 2, 3))
+    cut = inside[:, [0, -1]].any(axis=(1, 2, 3))
+    numbers = {
+        "empty_draws": float(np.mean(filled == 0)),
+        "full_draws": float(np.mean(filled > _FULL)),
+        "cut_draws": float(np.mean(cut)),
+        "section_agreement": section_overlap(inside, mask),
+    }
+    if len(inside) > 1 and filled.any():
+        numbers["volume_spread"] = float(filled.std(ddof=1) / filled.mean())
+    return numbers
+
+
+def section_overlap(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarray, "y x"]) -> float:
+    """Mean intersection over union of the draws' sections and the mask."""
+    sections = inside[:, inside.shape[1] // 2]
+    both, either = (sections & mask).sum(axis=(1, 2)), (sections | mask).sum(axis=(1, 2))
+    return float(np.mean(both / np.maximum(either, 1)))
+
+
+def tabulate_cells(
+    cells: CellBatch,
+    volumes: Float[np.ndarray, "cell draw"],
+    numbers: Sequence[Mapping[str, float]],
+    verdicts: Sequence[Verdict],
+) -> Table:
+    """Tabulate the cells: names, places in the images, sections, volumes, and verdicts with their numbers.
+
+    Args:
+        cells: The cells.
+        volumes: [length_unit³] Volume of each draw.
+        numbers: Numbers of each cell by the quantity of their criterion.
+        verdicts: Verdict on each cell.
+    """
+    unit, factor = ("um", 1e6) if cells.voxel is not None else ("voxel", 1.0)
+    pixel = cells.voxel_lengths[1] * cells.voxel_lengths[2] * factor**2
+    columns = (
+        Column("name", "", "name of the cell"),
+        Column("label", "", "class of the cell"),
+        *(COLUMNS if cells.places else ()),
+        Column("section_area", f"{unit}2", "area of the mask"),
+        Column("volume_mean", f"{unit}3", "mean volume of the draws"),
+        Column("volume_std", f"{unit}3", "standard deviation of the volume over the draws"),
+        *(Column(one.quantity, "", one.meaning) for one in CRITERIA),
+        Column("verdict", "", "sound, doubtful or failed"),
+        Column("verdict_reasons", "", "reasons of the verdict"),
+    )
+    rows: list[dict[str, Cell]] = []
+    for cell, own, known, verdict in zip(cells, volumes * factor**3, numbers, verdicts, strict=True):
+        row: dict[str, Cell] = {"name": cell.name, "label": cell.label, **place_row(cell.place), **known}
+        row |= {"section_area": float((cell.mask > 0.5).sum() * pixel), "volume_mean": float(own.mean())}
+        if len(own) > 1:
+            row["volume_std"] = float(own.std(ddof=1))
+        row |= {"verdict": str(verdict.soundness), "verdict_reasons": "; ".join(r.text for r in verdict.reasons)}
+        rows.append(row)
+    return Table(columns, tuple(rows))

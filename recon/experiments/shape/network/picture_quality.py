@@ -1,0 +1,76 @@
+"""Numbers of a picture and its mask that show, before any shape is drawn, whether they suit a network."""
+
+import numpy as np
+from jaxtyping import Bool
+from scipy.ndimage import binary_erosion, gaussian_filter
+
+from ....io.network_file import Network
+from ..schema import FIELD
+from .inputs import PictureInput
+from .shape_code import PIXELS
+from .thickness_prior import ThicknessPrior
+
+_SIMULATED = "simulated"
+"""Group of the cells that were simulated, whose pixel size is known."""
+_MASK_BLUR = 1.5
+"""[pixel] Standard deviation of the Gaussian that blurs a mask like a picture."""
+
+
+def picture_numbers(picture: PictureInput, pixel: float | None, trained: float | None) -> dict[str, float]:
+    """Compute the numbers of a picture by the quantity of their criterion.
+
+    Args:
+        picture: Picture and mask.
+        pixel: [m] Pixel size of the network's input; None if unknown.
+        trained: [m] Pixel size of the training; None if unknown.
+    """
+    inside = picture.section < 0
+    numbers = {"contrast": _contrast(picture.image, inside), "mask_correlation": _correlation(picture.image, inside)}
+    numbers["outline_at_border"] = _share_at_border(inside)
+    if pixel is not None and trained is not None:
+        numbers["pixel_deviation"] = max(pixel / trained, trained / pixel)
+    return numbers
+
+
+def _contrast(image: np.ndarray, inside: Bool[np.ndarray, "y x"]) -> float:
+    """Difference of the mean brightness inside and outside, in standard deviations; 0 for a flat picture."""
+    if inside.all() or not inside.any():
+        return 0.0
+    within, beyond = image[inside], image[~inside]
+    deviation = float(np.sqrt((within.var() + beyond.var()) / 2))
+    difference = float(within.mean() - beyond.mean())
+    return difference / deviation if deviation > 0 else float(np.sign(difference)) * 1e3
+
+
+def _correlation(image: np.ndarray, inside: Bool[np.ndarray, "y x"]) -> float:
+    """Correlation of the picture with the blurred mask; 0 where one of the two is flat."""
+    soft = gaussian_filter(inside.astype(np.float64), _MASK_BLUR)
+    if np.ptp(image) == 0 or np.ptp(soft) == 0:
+        return 0.0
+    return float(np.corrcoef(image.ravel(), soft.ravel())[0, 1])
+
+
+def _share_at_border(inside: Bool[np.ndarray, "y x"]) -> float:
+    """Share of the outline's pixels that lie on the border of the picture."""
+    outline = inside & ~binary_erosion(inside)
+    border = np.ones_like(inside)
+    border[1:-1, 1:-1] = False
+    return float((outline & border).sum() / max(outline.sum(), 1))
+
+
+def trained_pixel(network: Network) -> float | None:
+    """[m] Pixel size of the pictures that a network was trained with: that of simulated cells; None without them."""
+    return FIELD / PIXELS if _SIMULATED in ThicknessPrior.from_arrays(network.statistics).groups else None
+
+
+def training_note(network: Network) -> str:
+    """Describe in one line the cells that a network was trained on, with their pixels and sections."""
+    note = f"the network was trained on {network.trained_on or 'cells that its file does not name'}"
+    groups = ThicknessPrior.from_arrays(network.statistics).groups.values()
+    if not groups:
+        return note
+    areas, pixel = np.exp(np.concatenate([group.features[:, 0] for group in groups])), trained_pixel(network)
+    step, unit = (1.0, "pixels") if pixel is None else (pixel * 1e6, "um2")
+    if pixel is not None and "pixels" not in network.trained_on:
+        note += f", pixels of {step:.2g} um"
+    return f"{note}, sections of {areas.min() * step**2:.0f} to {areas.max() * step**2:.0f} {unit}"
