@@ -50,7 +50,7 @@ def open_companion(path: Path) -> OmeSet:
     names = list(dict.fromkeys(name for _, name in file_names(root)))
     if not names:
         message = "holds metadata only, and names no TIFF"
-        if next(_elements(root, "BinData"), None) is not None:
+        if next(elements(root, "BinData"), None) is not None:
             message = "holds its images as text within OME-XML, which is not read"
         raise DataError(Diagnostic(str(path), message, "export the images as OME-TIFF"))
     here = next((name for name in names if (path.parent / name).is_file()), None)
@@ -77,7 +77,7 @@ def metadata_elsewhere(tiff: Any, path: Path) -> OmeSet | None:
         own = ElementTree.fromstring(tiff.ome_metadata)
     except ElementTree.ParseError:
         return None
-    reference = next(_elements(own, "BinaryOnly"), None)
+    reference = next(elements(own, "BinaryOnly"), None)
     name = "" if reference is None else reference.get("MetadataFile", "")
     if reference is None:
         return None
@@ -89,9 +89,14 @@ def metadata_elsewhere(tiff: Any, path: Path) -> OmeSet | None:
         raise
 
 
+def elements(parent: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:
+    """Yield the elements of a tag below another, whatever their namespace."""
+    return (element for element in parent.iter() if element.tag.rpartition("}")[2] == tag)
+
+
 def file_names(root: ElementTree.Element) -> Iterator[tuple[str, str]]:
     """Yield the identity and the name of each file of images in OME-XML."""
-    for element in _elements(root, "UUID"):
+    for element in elements(root, "UUID"):
         if element.get("FileName"):
             yield (element.text or "").strip(), str(element.get("FileName"))
 
@@ -124,7 +129,7 @@ def _follow(name: str, uuid: str, path: Path) -> OmeSet:
         raise DataError(Diagnostic(place, message, "export it again, or save its images as a plain TIFF"))
     other = Confinement.around(path).locate(name, path, place, "takes its metadata from")
     root = _parse(other, place)
-    if next(_elements(root, "BinaryOnly"), None) is not None:
+    if next(elements(root, "BinaryOnly"), None) is not None:
         message = f"takes its metadata from {name}, which has none either"
         raise DataError(Diagnostic(place, message, COPY_AGAIN))
     own = [identity for identity, file in file_names(root) if file == path.name or (uuid and identity == uuid)]
@@ -171,8 +176,3 @@ def _with_identity(root: ElementTree.Element, uuid: str) -> str:
 
 def _text(root: ElementTree.Element) -> str:
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _elements(parent: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:
-    """Yield the elements of a tag below another, whatever their namespace."""
-    return (element for element in parent.iter() if element.tag.rpartition("}")[2] == tag)

@@ -16,7 +16,7 @@ from ..errors import DataError, Diagnostic
 from ..sampled import Point3
 from .guard import COPY_AGAIN
 from .metadata import KEY, UNKNOWN_SPACING
-from .ome_set import OmeSet, is_ome_xml, metadata_elsewhere, open_companion
+from .ome_set import OmeSet, elements, is_ome_xml, metadata_elsewhere, open_companion
 from .tiff_chain import require_chain
 from .tiff_files import require_own_files
 
@@ -81,24 +81,19 @@ def parse_ome_images(xml: str | None) -> list[TiffMetadata]:
         root = ElementTree.fromstring(xml or "")
     except ElementTree.ParseError:
         return []
-    annotation = next((e.text or "" for e in _elements(root, "M") if e.get("K") == KEY), "")
-    images = [_parse_image(image, annotation) for image in _elements(root, "Image")]
+    annotation = next((e.text or "" for e in elements(root, "M") if e.get("K") == KEY), "")
+    images = [_parse_image(image, annotation) for image in elements(root, "Image")]
     return images or [TiffMetadata(annotation=annotation)]
-
-
-def _elements(parent: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:
-    """Yield the elements of a tag below another, whatever their namespace."""
-    return (element for element in parent.iter() if element.tag.rpartition("}")[2] == tag)
 
 
 def _parse_image(image: ElementTree.Element, annotation: str) -> TiffMetadata:
     name = image.get("Name", "")
-    pixels = next(_elements(image, "Pixels"), None)
+    pixels = next(elements(image, "Pixels"), None)
     if pixels is None:
         return TiffMetadata(annotation=annotation, name=name)
     z, y, x = (_physical_size(pixels, axis) for axis in "ZYX")
     sections = pixels.get("SizeZ", "0")
-    channels = tuple(channel.get("Name", "") for channel in _elements(pixels, "Channel"))
+    channels = tuple(channel.get("Name", "") for channel in elements(pixels, "Channel"))
     count = int(sections) if sections.isdigit() else 0
     return TiffMetadata((z, y, x), annotation, count, name, channels, _plane_positions(pixels, count))
 
@@ -106,7 +101,7 @@ def _parse_image(image: ElementTree.Element, annotation: str) -> TiffMetadata:
 def _plane_positions(pixels: ElementTree.Element, count: int) -> tuple[float, ...]:
     """Return the stage's z [m] at each section of the first channel and time; nothing if one is unknown."""
     positions: dict[str, float] = {}
-    for plane in _elements(pixels, "Plane"):
+    for plane in elements(pixels, "Plane"):
         if plane.get("TheC", "0") == "0" and plane.get("TheT", "0") == "0":
             try:
                 factor = conversion_factor(plane.get("PositionZUnit", "µm"), "m")
