@@ -33,6 +33,10 @@ _log = logging.getLogger(__name__)
 _MOST_HOPS = 64
 _LARGE_CHUNK = 1 << 27
 """[bytes] Size below which a chunk may be as empty as it likes."""
+_MANY_CHUNKS = 100_000
+"""Number of chunks below which any number of them may be absent."""
+_CHUNK_MEMORY = 4000
+"""[bytes] Memory that HDF5 takes for each chunk that it reads at once."""
 _RATIO = 1100
 """Largest ratio of deflate."""
 _FEW = 8
@@ -202,7 +206,13 @@ class CarefulDataset(h5py.Dataset):  # type: ignore[misc]
             message = f"the HDF5 file is damaged: a chunk of {self.chunks} in {self.id.get_storage_size()} bytes"
             raise DataError(Diagnostic(self._place, message, COPY_AGAIN))
         count = max(int(chosen.nselect), chunk) if self.shape else 1
-        require_memory(count * self.dtype.itemsize, self._place, READ_LESS)
+        chunks = count // chunk if chunk else 0
+        require_memory(count * self.dtype.itemsize + chunks * _CHUNK_MEMORY, self._place, READ_LESS)
+        if chunks > max(_MANY_CHUNKS, self.id.get_storage_size()):
+            message = (
+                f"the HDF5 file is damaged: {chunks} chunks of {self.chunks} in {self.id.get_storage_size()} bytes"
+            )
+            raise DataError(Diagnostic(self._place, message, COPY_AGAIN))
 
     def require_sources(self, bounds: Bounds | None) -> None:
         """Refuse a dataset whose filter is not installed, or whose numbers are in files that are absent.

@@ -338,3 +338,13 @@ def test_points_are_real_numbers_of_the_same_count_in_text_of_any_encoding(tmp_p
         read_points(tmp_path / "b.h5")
     (tmp_path / "excel.txt").write_text("z [um]\ty [um]\tx [um]\n1\t2\t3\n", encoding="utf-16")
     np.testing.assert_allclose(read_points(tmp_path / "excel.txt"), [[1e-6, 2e-6, 3e-6]])
+
+
+def test_a_million_chunks_of_which_none_is_stored_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("data", (10**6,), np.uint8, chunks=(1,))
+        file.create_dataset("few", (1000,), np.uint8, chunks=(1,))
+    with open_careful(tmp_path / "a.h5") as file:
+        assert file["data"][5:90].sum() == file["few"][()].sum() == 0
+        with pytest.raises(DataError, match=r"1000000 chunks of \(1,\) in 0 bytes"):
+            file["data"][()]
