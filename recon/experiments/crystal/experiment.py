@@ -10,6 +10,7 @@ from ...io.table import Table
 from ...metrics import register_metrics
 from ...runs.context import Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
+from ...runs.verdict import Reason
 from ...sampled import Quantity
 from ...volume import Volume
 from ..base import Experiment
@@ -152,6 +153,12 @@ class CrystalExperiment(Experiment):
         from .identify import identify
 
         return identify(volume)
+
+    def assess(self, numbers: Mapping[str, float]) -> list[Reason]:
+        """List the reasons to doubt a result: misfit beyond noise, solutions that differ, an uneven crystal, bounds."""
+        from .verdict import assess
+
+        return assess(numbers)
 
     def summary_line(self, numbers: Mapping[str, float]) -> str:
         """Summarise the likelihood of the counts."""

@@ -35,9 +35,9 @@ from .config import CrystalSettings
 from .initial_guess import InitialGuess, find_initial_guess
 from .laboratory import LaboratoryFrame, Solution, inside_level
 from .model import build_model, occupied_voxels, sample_volume
-from .noise import noise_numbers
 from .output import MeasurementModel, psf_numbers, sampling_numbers, size_numbers, write_predictions, write_volume_file
 from .preprocess import PreprocessedScan, preprocess
+from .quality import quality_numbers
 
 MARGIN = 3
 """[voxel] Margin of the box around the crystal of the initial guess, into which it may grow."""
@@ -286,7 +286,7 @@ class CrystalLikelihood:
         write_volume_file(path, volume, solution, self.frame, measurement, provenance)
         write_predictions(folder, self.scan, modelled, {})
         numbers = self._agreement(modelled) | psf_numbers(list(sigmas), float(background))
-        numbers |= noise_numbers(self.scan.counts, modelled, self.scan.good, withheld)
+        numbers |= quality_numbers(self.scan, modelled, withheld, solution)
         numbers |= sampling_numbers(self.scan, inside) | {"voxels": float(volume.main.size)}
         numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(self.box.count))}
         numbers |= size_numbers(self.scan, volume, numbers)

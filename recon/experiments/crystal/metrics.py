@@ -44,6 +44,16 @@ METRICS = (
         "Relative error of the amplitudes that counting noise does not explain.",
     ),
     Metric(
+        "amplitude_variation",
+        "Unevenness of the amplitude",
+        "",
+        "lower",
+        "Standard deviation over mean inside the crystal: a lattice without defects is uniform.",
+    ),
+    Metric(
+        "masked_counts", "Counts behind the mask", "", "lower", "Share of the modelled counts that was not measured."
+    ),
+    Metric(
         "agreement",
         "Agreement",
         "",

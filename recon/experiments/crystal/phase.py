@@ -19,7 +19,6 @@ from ...volume import Volume
 from .config import CrystalSettings
 from .evaluate import score
 from .laboratory import LaboratoryFrame, Solution, to_laboratory
-from .noise import noise_numbers
 from .output import (
     MeasurementModel,
     psf_numbers,
@@ -30,6 +29,7 @@ from .output import (
     write_volume_file,
 )
 from .preprocess import PreprocessedScan, preprocess
+from .quality import quality_numbers
 from .summary import quality_deviance
 
 _log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def write_phasing_result(
     modelled = model_counts(result, scan.exposure)
     write_predictions(folder, scan, modelled, result.curves)
     write_profiles(folder, volume)
-    numbers = dict(result.numbers) | noise_numbers(scan.counts, modelled, scan.good, result.free)
+    numbers = dict(result.numbers) | quality_numbers(scan, modelled, result.free, solution)
     numbers |= psf_numbers(result.sigmas, result.background) | sampling_numbers(scan, result.support)
     numbers |= {"voxels": float(volume.main.size)}
     numbers |= size_numbers(scan, volume, numbers) | _compare_with_truth(volume, truth)

@@ -1,0 +1,109 @@
+"""Numbers by which a crystal's result is judged where no truth is known.
+
+Misfit: the Poisson deviance of a right model has a known expectation in every voxel, which depends on the modelled
+counts alone (`expected_deviance`). The ratio of the two sums is 1 where only noise is left, however dark or bright the
+pattern is. Evenness: the density of a crystal's lattice is uniform but for defects, while a wrong phase leaves holes
+and hills in it, even where few counts are explained as well as noise allows.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float
+from scipy import ndimage
+from scipy.special import xlogy
+
+from ....physics.diffraction.far_field import LEAST_COUNTS, expected_deviance
+from .laboratory import Solution
+from .preprocess import PreprocessedScan
+
+BRIGHT_COUNTS = 5.0
+"""[counts] Modelled counts above which a voxel is bright."""
+_SMOOTHING = 0.7
+"""[voxel] Width of the Gaussian that blurs the amplitude to find the crystal's inside."""
+_INSIDE_LEVEL = 0.35
+"""Blurred amplitude at the surface, in units of the amplitude's rms."""
+_EROSION = 2
+"""[voxel] Depth of the surface layer that is left out: there the amplitude falls off."""
+_LEAST_VOXELS = 20
+"""Number of inner voxels that a statement on their amplitude needs."""
+
+
+def amplitude_variation(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]) -> float:
+    """Compute the standard deviation over the mean of the amplitude inside a crystal, its surface left out.
+
+    Args:
+        density: Density.
+        support: Mask of the voxels where it may differ from 0.
+
+    Returns:
+        The variation; not a number for a crystal too small to have an inside.
+    """
+    if not support.any():
+        return float("nan")
+    amplitude = np.where(support, np.abs(density), 0).astype(np.float64)
+    level = _INSIDE_LEVEL * np.sqrt(np.mean(amplitude[support] ** 2))
+    body = ndimage.binary_fill_holes(ndimage.gaussian_filter(amplitude, _SMOOTHING) > level)
+    inside = amplitude[ndimage.binary_erosion(body, iterations=_EROSION)]
+    return float(inside.std() / inside.mean()) if inside.size >= _LEAST_VOXELS else float("nan")
+
+
+def quality_numbers(
+    scan: PreprocessedScan,
+    modelled: Float[np.ndarray, "frame y x"],
+    withheld: Bool[np.ndarray, "frame y x"],
+    solution: Solution,
+) -> dict[str, float]:
+    """Compute all numbers that the verdict rests on and phasing itself does not give.
+
+    Args:
+        scan: Preprocessed measurement.
+        modelled: Modelled counts.
+        withheld: Mask of the voxels that were not fitted.
+        solution: Density in the detector's frame with its support.
+
+    Returns:
+        Those of `noise_numbers`; ``amplitude_variation``; ``masked_counts``: share of the modelled counts that fall on
+        voxels that were not measured. A number that cannot be computed is left out.
+    """
+    numbers = noise_numbers(scan.counts, modelled, scan.good, withheld)
+    numbers["amplitude_variation"] = amplitude_variation(solution.density, solution.support)
+    numbers["masked_counts"] = float(modelled[~scan.good].sum() / max(modelled.sum(), 1e-30))
+    return {name: value for name, value in numbers.items() if np.isfinite(value)}
+
+
+def noise_numbers(
+    counts: Float[np.ndarray, "frame y x"],
+    modelled: Float[np.ndarray, "frame y x"],
+    good: Bool[np.ndarray, "frame y x"],
+    withheld: Bool[np.ndarray, "frame y x"],
+) -> dict[str, float]:
+    """Compare the misfit with counting noise.
+
+    Args:
+        counts: Measured counts.
+        modelled: Modelled counts.
+        good: Mask of the measured voxels.
+        withheld: Mask of the voxels that were not fitted.
+
+    Returns:
+        ``noise_ratio``: deviance over its expectation, of all good voxels; ``noise_ratio_bright``: of those with more
+        than `BRIGHT_COUNTS` modelled counts; ``noise_ratio_free``: of the withheld voxels among these;
+        ``excess_chi``: relative error of the amplitudes beyond noise, √(Σ(D − E)₊ / 4ΣI).
+    """
+    model = np.maximum(modelled.astype(np.float64), LEAST_COUNTS)
+    measured = np.where(good, counts, 0).astype(np.float64)
+    excess = np.where(good, 2 * (model - measured + xlogy(measured, measured / model)), 0)
+    expected = np.where(good, expected_deviance(modelled.astype(np.float64)), 0)
+    bright = good & (modelled > BRIGHT_COUNTS)
+    numbers = {"noise_ratio": _ratio(excess, expected, good), "noise_ratio_bright": _ratio(excess, expected, bright)}
+    numbers["noise_ratio_free"] = _ratio(excess, expected, bright & withheld)
+    numbers["excess_chi"] = float(np.sqrt(max(excess.sum() - expected.sum(), 0) / (4 * max(measured.sum(), 1e-12))))
+    return numbers
+
+
+def _ratio(
+    deviance: Float[np.ndarray, "frame y x"],
+    expected: Float[np.ndarray, "frame y x"],
+    chosen: Bool[np.ndarray, "frame y x"],
+) -> float:
+    """Sum over the chosen voxels; not a number where there are none."""
+    return float(deviance[chosen].sum() / expected[chosen].sum()) if chosen.any() else float("nan")

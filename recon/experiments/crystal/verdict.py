@@ -1,0 +1,104 @@
+"""Verdict on a crystal: reasons to doubt a result, from the numbers of its ``metrics.json``.
+
+The limits were chosen on simulated crystals (`benchmarks/verdicts_crystal.py`), half of which were kept back to count
+how many wrong results are named and how many right ones accused.
+"""
+
+from collections.abc import Mapping
+
+from ....physics.psf import WIDEST_SIGMA
+from ...runs.verdict import Reason
+
+NOISE_RATIO = 3.0
+"""Misfit over counting noise in bright voxels above which something is left unexplained."""
+EXCESS = 0.04
+"""Relative error of the amplitudes beyond noise below which that does not matter."""
+UNEXPLAINED = 0.5
+"""Relative error of the amplitudes beyond noise above which a result explains nothing."""
+AGREEMENT = 0.87
+"""Mean correlation of the solutions below which they disagree."""
+UNEVENNESS = 0.3
+"""Variation of the amplitude above which a crystal has defects, or wrong phases."""
+MASKED = 0.5
+"""Share of the modelled counts behind the mask above which the result rests on what was not measured."""
+FREE_RATIO = 3.0
+"""Deviance of withheld over that of fitted voxels above which noise was fitted."""
+OVERSAMPLING = 1.5
+"""Oversampling along an axis below which the phases are hardly determined."""
+_AT_BOUND = 0.98
+"""Part of the widest point-spread function from which a width is at its bound."""
+_MORE_STARTS = "try more starts (phase.starts), or the network's (unflat predict --refine)"
+_AXES = ("frame", "y", "x")
+
+
+def assess(numbers: Mapping[str, float]) -> list[Reason]:
+    """List the reasons to doubt a result."""
+    checks = (_misfit, _solutions, _unevenness, _withheld, _blur, _mask, _sampling)
+    return [reason for check in checks for reason in check(numbers)]
+
+
+def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
+    """Judge the counts that are left unexplained; deviance alone would accuse every bright pattern."""
+    ratio, excess = numbers.get("noise_ratio_bright", 1.0), numbers.get("excess_chi", 0.0)
+    if excess > UNEXPLAINED:
+        text = f"the counts are not explained: the amplitudes are off by {excess:.2f} beyond noise"
+        return [Reason("counts-unexplained", text, "look at the mask, the centre and the crop", fatal=True)]
+    if ratio > NOISE_RATIO and excess > EXCESS:
+        text = (
+            f"the misfit of bright voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of the amplitudes"
+        )
+        return [Reason("misfit-above-noise", text, _MORE_STARTS)]
+    return []
+
+
+def _solutions(numbers: Mapping[str, float]) -> list[Reason]:
+    """Judge how far independent solutions agree."""
+    if "agreement" in numbers:
+        if numbers["agreement"] < AGREEMENT:
+            text = f"the solutions agree by {numbers['agreement']:.3f} only"
+            return [Reason("solutions-disagree", text, _MORE_STARTS)]
+    elif numbers.get("starts", 1) > 1 and numbers.get("kept", 2) == 1:
+        text = f"of {numbers['starts']:.0f} starts no second one came to the same crystal"
+        return [Reason("solution-alone", text, _MORE_STARTS)]
+    return []
+
+
+def _unevenness(numbers: Mapping[str, float]) -> list[Reason]:
+    value = numbers.get("amplitude_variation", 0.0)
+    if value <= UNEVENNESS:
+        return []
+    text = f"the amplitude inside the crystal varies by {100 * value:.0f} %, which defects or wrong phases cause"
+    return [Reason("uneven-amplitude", text, _MORE_STARTS)]
+
+
+def _withheld(numbers: Mapping[str, float]) -> list[Reason]:
+    free, fitted = numbers.get("llk_free"), numbers.get("llk", 0.0)
+    if free is None or not fitted > 0 or free <= FREE_RATIO * fitted or free < FREE_RATIO:
+        return []
+    text = f"withheld voxels are explained {free / fitted:.2g} times worse than fitted ones"
+    return [Reason("withheld-unexplained", text, _MORE_STARTS)]
+
+
+def _blur(numbers: Mapping[str, float]) -> list[Reason]:
+    widths = {axis: numbers.get(f"psf_{axis}", 0.0) for axis in _AXES}
+    widest = [axis for axis, width in widths.items() if width >= _AT_BOUND * WIDEST_SIGMA]
+    if not widest:
+        return []
+    text = f"the point-spread function is as wide as it may be ({WIDEST_SIGMA:g} pixels) along {', '.join(widest)}"
+    return [Reason("blur-at-bound", text, "it may stand for strain: try phase.refine.psf: false")]
+
+
+def _mask(numbers: Mapping[str, float]) -> list[Reason]:
+    share = numbers.get("masked_counts", 0.0)
+    if share <= MASKED:
+        return []
+    text = f"{100 * share:.0f} % of the modelled counts lie where nothing was measured"
+    return [Reason("counts-behind-mask", text, "the mask hides the peak, or the crop is too large for the data")]
+
+
+def _sampling(numbers: Mapping[str, float]) -> list[Reason]:
+    least = min((numbers.get(f"oversampling_{axis}", OVERSAMPLING), axis) for axis in _AXES)
+    if least[0] >= OVERSAMPLING:
+        return []
+    text = f"the crystal fills the array along {least[1]}: oversampling {least[0]:.2g}, at least 2 is due"
+    return [Reason("undersampled", text, "measure finer, or bin less (acquisition.bin)")]

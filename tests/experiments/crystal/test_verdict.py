@@ -1,0 +1,83 @@
+"""Tests of the verdict on a crystal, and of the numbers that it rests on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from unflat.physics.diffraction.far_field import expected_deviance
+from unflat.recon.experiments.crystal.quality import amplitude_variation, noise_numbers
+from unflat.recon.experiments.crystal.verdict import assess
+from unflat.recon.runs.verdict import Verdict
+
+SOUND = {"llk": 1.0, "llk_free": 1.4, "noise_ratio_bright": 1.1, "excess_chi": 0.01, "agreement": 0.97, "kept": 4.0}
+SOUND |= {"starts": 8.0, "amplitude_variation": 0.1, "masked_counts": 0.0, "psf_y": 0.4, "oversampling_y": 2.5}
+
+
+@pytest.mark.parametrize("mean", [0.02, 0.1, 0.7, 4.0, 60.0, 3000.0])
+def test_the_expected_deviance_is_the_mean_over_poisson_counts(mean: float) -> None:
+    counts = np.random.default_rng(0).poisson(mean, 400_000).astype(float)
+    model = max(mean, 0.1)
+    deviance = 2 * (model - counts + counts * np.log(np.maximum(counts, 1e-9) / model))
+    assert expected_deviance(np.array([mean]))[0] == pytest.approx(deviance.mean(), rel=0.012)
+
+
+@given(scale=st.floats(0.5, 1e4), seed=st.integers(0, 99))
+def test_a_right_model_leaves_noise_alone_at_any_brightness(scale: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    modelled = scale * rng.uniform(0, 1, (16, 20, 24)) ** 4
+    good = rng.uniform(size=modelled.shape) > 0.1
+    numbers = noise_numbers(rng.poisson(modelled).astype(float), modelled, good, np.zeros_like(good))
+    assert numbers["noise_ratio"] == pytest.approx(1, abs=0.15)
+    assert numbers["excess_chi"] < 0.2 / np.sqrt(scale)
+
+
+def test_a_wrong_model_shows_more_than_noise_and_how_much_of_the_amplitudes() -> None:
+    modelled = np.full((16, 16, 16), 900.0)
+    counts = np.random.default_rng(1).poisson(modelled * 1.1**2).astype(float)
+    good, withheld = np.ones(modelled.shape, bool), np.zeros(modelled.shape, bool)
+    withheld[:4] = True
+    numbers = noise_numbers(counts, modelled, good, withheld)
+    assert numbers["noise_ratio_bright"] > 30
+    assert numbers["noise_ratio_free"] == pytest.approx(numbers["noise_ratio_bright"], rel=0.05)
+    assert numbers["excess_chi"] == pytest.approx(0.1 / 1.1, rel=0.05)
+
+
+def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
+    ball = np.linalg.norm(np.indices((32, 32, 32)) - 16, axis=0) < 10
+    phase = np.exp(3j * np.sin(np.indices(ball.shape)[0] / 4))
+    assert amplitude_variation(ball * phase, ball) < 1e-6
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=ball.shape), 2)
+    holes = ball * (1 + 0.6 * noise / noise.std())
+    assert 0.4 < amplitude_variation(holes * phase, ball) < 0.9
+    assert np.isnan(amplitude_variation(np.zeros(ball.shape, complex), np.zeros_like(ball)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"noise_ratio_bright": 15.0, "excess_chi": 0.12}, "misfit-above-noise"),
+        ({"excess_chi": 0.7}, "counts-unexplained"),
+        ({"agreement": 0.8}, "solutions-disagree"),
+        ({"agreement": None, "kept": 1.0}, "solution-alone"),
+        ({"amplitude_variation": 0.5}, "uneven-amplitude"),
+        ({"llk_free": 20.0}, "withheld-unexplained"),
+        ({"psf_x": 1.2}, "blur-at-bound"),
+        ({"masked_counts": 0.7}, "counts-behind-mask"),
+        ({"oversampling_frame": 1.1}, "undersampled"),
+    ],
+)
+def test_each_reason_is_named(changes: Mapping[str, float | None], reason: str) -> None:
+    assert Verdict.of(assess(SOUND)).soundness == "sound"
+    numbers = {name: value for name, value in {**SOUND, **changes}.items() if value is not None}
+    reasons = assess(numbers)
+    assert [each.name for each in reasons] == [reason]
+    assert Verdict.of(reasons).soundness == ("failed" if reason == "counts-unexplained" else "doubtful")
+
+
+def test_one_start_alone_is_no_reason_to_doubt_it() -> None:
+    numbers = {name: value for name, value in SOUND.items() if name != "agreement"}
+    assert not assess({**numbers, "kept": 1.0, "starts": 1.0})
