@@ -9,8 +9,9 @@ from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...io.table import Table
 from ...metrics import register_metrics
-from ...runs.context import Gate, Progress, RunContext, RunOutcome, silent
+from ...runs.context import Progress, RunContext, RunOutcome, silent
 from ...runs.estimate import Estimate
+from ...runs.verdict import Reason
 from ...volume import Volume
 from ..base import Experiment
 from ..evaluation import Evaluation
@@ -18,6 +19,7 @@ from . import summary
 from .config import CellSettings
 from .metrics import METRICS
 from .schema import QUANTITIES, SCHEMA
+from .verdict import assess, is_empty
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,12 +31,6 @@ if TYPE_CHECKING:
     from .likelihood import CellLikelihood
 
 register_metrics(METRICS)
-
-EMPTY_RATIO = 0.995
-"""Residual, over that of an empty box, from which a result explains nothing."""
-NOTHING = (
-    "it explains nothing of the images: look at the order of the views, the directions of their light and the units"
-)
 
 
 class CellExperiment(Experiment):
@@ -88,17 +84,16 @@ class CellExperiment(Experiment):
         """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""
         from ...optimize.fit import fit_field
         from .absorption_test import POOR_RESIDUAL, absorption_ratio
+        from .convergence import residual_fall
 
         likelihood = self.likelihood(context)
         outcome = fit_field(likelihood, context, self.compare_with_truth)
-        if outcome.numbers["residual_over_empty"] >= EMPTY_RATIO:
-            value = outcome.numbers["residual_over_empty"]
-            return replace(outcome, gate=Gate("residual over that of an empty box", value, EMPTY_RATIO, NOTHING))
-        residual = outcome.numbers.get("residual_withheld", outcome.numbers["residual_fitted"])
-        if context.config.physics.absorption or residual < POOR_RESIDUAL:
-            return outcome
-        ratio = absorption_ratio(likelihood)
-        return outcome if ratio is None else replace(outcome, numbers={**outcome.numbers, "absorption_ratio": ratio})
+        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps)
+        residual = numbers.get("residual_withheld", numbers["residual_fitted"])
+        if not (is_empty(numbers) or context.config.physics.absorption or residual < POOR_RESIDUAL):
+            ratio = absorption_ratio(likelihood)
+            numbers |= {} if ratio is None else {"absorption_ratio": ratio}
+        return replace(outcome, numbers=numbers)
 
     def evaluate(
         self,
@@ -132,12 +127,16 @@ class CellExperiment(Experiment):
 
         return identify(volume)
 
+    def assess(self, numbers: Mapping[str, float]) -> list[Reason]:
+        """List the reasons to doubt a result, from the numbers of ``metrics.json``."""
+        return assess(numbers)
+
     def summary_line(self, numbers: Mapping[str, float]) -> str:
         """Summarise the residual of the images."""
         return summary.summary_line(numbers)
 
     def summary_lines(self, numbers: Mapping[str, float]) -> list[str]:
-        """Warn of a result that explains nothing, and give its accuracy where the truth is known."""
+        """Accuracy of a result where the truth is known."""
         return summary.summary_lines(numbers)
 
     def comparison_figure(self, truth: Volume, run: Path) -> "Figure":

@@ -88,6 +88,78 @@ METRICS = (
         "1 explains nothing of them.",
     ),
     Metric(
+        "noise_floor",
+        "Residual that noise leaves",
+        "",
+        "neither",
+        "Residual over that of an empty box, in the same views, that the camera's noise alone leaves. The noise is "
+        "estimated from the highest frequencies, which the objective does not pass: with coarse pixels, an upper "
+        "limit.",
+    ),
+    Metric(
+        "structure_unexplained",
+        "Structure left unexplained",
+        "",
+        "lower",
+        "Squared misfit of the withheld views beyond noise, over that of an empty box in the same views: 0 is the "
+        "truth, 1 explains nothing, however noisy the images are.",
+    ),
+    Metric(
+        "structure_unexplained_fitted",
+        "Structure left in fitted views",
+        "",
+        "lower",
+        "The same for the fitted views. Far below that of the withheld ones, or below 0, it means that noise was "
+        "fitted.",
+    ),
+    Metric(
+        "structure_concentration",
+        "Structure in one place",
+        "",
+        "neither",
+        "Part of the structure left that lies in the worst tenth of the pixels: 0.1 is everywhere alike, 1 one place.",
+    ),
+    Metric(
+        "noise_photons",
+        "Photons by the noise",
+        "",
+        "neither",
+        "Photons of an empty field's pixel whose counting noise is as large as all noise there.",
+    ),
+    Metric(
+        "light_at_rim",
+        "Light at the pupil's rim",
+        "",
+        "neither",
+        "Share of the light within 3 % of the rim of the objective's aperture, where a small error cuts it off.",
+    ),
+    Metric("phase_delay", "Largest phase delay", "rad", "neither", "Delay of light along z through the specimen."),
+    Metric(
+        "contrast_at_faces",
+        "Contrast at the faces of the box",
+        "",
+        "lower",
+        "Root-mean-square contrast of the first or last plane, over that of the strongest plane: well above 0, the "
+        "specimen reaches out of the box.",
+    ),
+    Metric(
+        "ensemble_spread",
+        "Spread of the ensemble",
+        "",
+        "lower",
+        "Root-mean-square standard deviation of the members, over the root-mean-square contrast.",
+    ),
+    Metric("source_correction", "Largest correction of a source", "", "neither", "Numerical aperture."),
+    Metric("focus_correction", "Correction of the focus", "m", "neither", "Fitted shift of the focal plane along z."),
+    Metric("aberration", "Aberrations", "rad", "neither", "Root sum of squares of the fitted Zernike coefficients."),
+    Metric(
+        "residual_fall",
+        "Fall of the residual at the end",
+        "",
+        "neither",
+        "Relative fall of the withheld residual over the last quarter of the steps: well above 0, the fit still moves.",
+    ),
+    Metric(
         "absorption_ratio",
         "Linear residual with absorption",
         "",

@@ -10,7 +10,10 @@ from ...io.predictions import write_predictions
 from ...io.volume_formats import save
 from ...model import Model
 from ...optimize.likelihood import Nuisance, Split
+from .diagnostics import light_numbers, nuisance_numbers, specimen_numbers
 from .forward_model import CellForwardModel
+from .image_noise import estimate_noise
+from .structure import ComparedViews, structure_numbers
 
 FITTED_VIEWS = 12
 """Number of fitted views in the predictions, beside the withheld ones."""
@@ -39,10 +42,31 @@ def write_result(
     """
     volume = model.volume()
     save(volume, folder / "volume.h5")
-    _write_predictions(folder / "predictions.h5", forward_model, split, values, nuisance)
+    views = np.concatenate([split.withheld, _spread(split.fitted)])
+    withheld = np.isin(views, split.withheld)
+    measured, modelled = _predict_views(forward_model, views, values, nuisance)
+    write_predictions(folder / "predictions.h5", "cell", views, withheld, measured, modelled)
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
     numbers["residual_over_empty"] = _residual_over_empty(forward_model, split, values, nuisance)
+    if not forward_model.is_field:
+        numbers |= structure_numbers(_compare(forward_model, views, measured, modelled), withheld)
+    numbers |= light_numbers(forward_model) | specimen_numbers(forward_model, volume)
+    numbers |= nuisance_numbers(forward_model, nuisance)
     return numbers | ({"views_withheld": float(len(split.withheld))} if len(split.withheld) else {})
+
+
+def _compare(
+    forward_model: CellForwardModel,
+    views: Int[np.ndarray, " view"],
+    measured: Float[np.ndarray, "view h w"],
+    modelled: Float[np.ndarray, "view h w"],
+) -> ComparedViews:
+    """Compare some views with the noise of their camera."""
+    shape = measured.shape
+    weights = np.ones(shape) if forward_model.weights is None else forward_model.weights[views].astype(np.float64)
+    is_bright, has_gain = forward_model.is_bright[views], forward_model.settings.fit.refine.gain
+    noise = estimate_noise(measured, modelled, weights > 0, forward_model.microscope)
+    return ComparedViews(measured, modelled, is_bright, weights, has_gain, noise)
 
 
 def _residual_over_empty(
@@ -58,19 +82,6 @@ def _residual_over_empty(
 def _spread(views: Int[np.ndarray, " view"]) -> Int[np.ndarray, " few"]:
     """Select a few views, spread evenly."""
     return np.asarray(views[np.unique(np.linspace(0, len(views) - 1, FITTED_VIEWS).astype(int))])
-
-
-def _write_predictions(
-    path: Path,
-    forward_model: CellForwardModel,
-    split: Split,
-    values: Float[Array | np.ndarray, "k z y x"],
-    nuisance: Nuisance,
-) -> None:
-    """Write measured and modelled views beside one another, the withheld ones first."""
-    views = np.concatenate([split.withheld, _spread(split.fitted)])
-    measured, modelled = _predict_views(forward_model, views, values, nuisance)
-    write_predictions(path, "cell", views, np.isin(views, split.withheld), measured, modelled)
 
 
 def _predict_views(

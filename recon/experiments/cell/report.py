@@ -10,7 +10,8 @@ from ...visualization.report_figures import DeferredFigure, fit_figures
 from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
-from .summary import ABSORPTION_RATIO
+from .residual_figure import residual_figure
+from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
 
@@ -27,6 +28,8 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(Finding("plain", "Withheld views", "none", text))
     if "residual_withheld_linear" in numbers and withheld is not None:
         findings.append(_against_linear(withheld / max(numbers["residual_withheld_linear"], 1e-12)))
+    if "structure_unexplained" in numbers:
+        findings.append(_structure(numbers))
     if "absorption_ratio" in numbers:
         findings.append(_absorption(numbers["absorption_ratio"]))
     if "ncc" in numbers:
@@ -36,7 +39,12 @@ def report_findings(run: RunData) -> list[Finding]:
 
 def report_figures(run: RunData) -> list[DeferredFigure]:
     """Planes of the result, measured and modelled images, and the course of the fit."""
-    return fit_figures(run, _pixel_size(run.result))
+    pixel_size = _pixel_size(run.result)
+    figures = fit_figures(run, pixel_size)
+    if run.views is not None:
+        caption = "Residual of amplitudes, averaged over views and neighbouring pixels: where structure is left."
+        figures.append(DeferredFigure("Mean residual by place", caption, lambda: residual_figure(run, pixel_size)))
+    return figures
 
 
 def _pixel_size(result: Sampled | None) -> tuple[float, float] | None:
@@ -78,6 +86,18 @@ def _against_linear(ratio: float) -> Finding:
         "Below 1, the fit knows more than single scattering tells." if ratio < 1 else "The fit did not improve on it."
     )
     return Finding(level, "Against linear", f"× {ratio:.2f}", text)
+
+
+def _structure(numbers: Mapping[str, float]) -> Finding:
+    left = numbers["structure_unexplained"]
+    text = (
+        "Squared misfit of the withheld views beyond the camera's noise, over that of an empty box: 0 is the truth, 1 "
+        f"explains nothing. Noise alone leaves a residual of {numbers.get('noise_floor', 0):.3f} of the empty box's."
+    )
+    if "structure_concentration" in numbers and left > SOUND_STRUCTURE / 2:
+        text += f" {100 * numbers['structure_concentration']:.0f} % of it lie in the worst tenth of the pixels."
+    level: Level = "good" if left < SOUND_STRUCTURE / 2 else "fair" if left < SOUND_STRUCTURE else "poor"
+    return Finding(level, "Structure left", f"{100 * max(left, 0):.1f} %", text)
 
 
 def _absorption(ratio: float) -> Finding:

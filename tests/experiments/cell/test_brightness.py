@@ -19,7 +19,7 @@ from unflat.recon.experiments.cell.likelihood import likelihood
 from unflat.recon.experiments.cell.preprocess import normalise
 from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.cell.simulate import simulate
-from unflat.recon.experiments.cell.summary import ABSORPTION_RATIO, summary_lines
+from unflat.recon.experiments.cell.verdict import ABSORPTION_RATIO, assess
 from unflat.recon.experiments.cell.view_selection import background_levels, drop_unlike_views, omit_views
 from unflat.recon.experiments.configs import parse_config
 
@@ -262,7 +262,5 @@ def test_linear_theory_tells_a_stained_cell_from_a_clear_one(tmp_path: Path, abs
     ratio = absorption_ratio(likelihood(config, read(config, tmp_path / "scan.h5")))
     assert ratio is not None
     assert (ratio < ABSORPTION_RATIO) == (absorption > 0)
-    warned = any(
-        "physics.absorption=true" in line for line in summary_lines({"residual_fitted": 0.8, "absorption_ratio": ratio})
-    )
+    warned = any("physics.absorption=true" in reason.remedy for reason in assess({"absorption_ratio": ratio}))
     assert warned == (absorption > 0)

@@ -1,0 +1,139 @@
+"""Structure of the images that a result leaves unexplained, beyond the noise of the camera.
+
+The squared misfit R² of a result in some views lies between that of the truth, N², which noise alone makes, and that of
+an empty box, E². The unexplained structure (R² − N²) / (E² − N²) is 0 for the truth and 1 for an empty box, however
+noisy the images are. All misfits are mean squares of amplitudes.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from .image_noise import ImageNoise
+
+LEAST_STRUCTURE = 0.02
+"""Structure of the images, E² − N², relative to E², below which they hold nothing but noise."""
+_WORST_SHARE = 0.1
+"""Share of the pixels where most structure is left."""
+_BLUR = 2.0
+"""[pixel] Standard deviation of the filter of a map of the misfit: noise of single pixels hides all else."""
+
+
+class Misfit(NamedTuple):
+    """Mean squares of amplitudes in some views.
+
+    Args:
+        result: Misfit of the result, R².
+        empty: Misfit of an empty box in the same views, E².
+        noise: Misfit that noise alone makes, N²; None where the noise is not known.
+    """
+
+    result: float
+    empty: float
+    noise: float | None
+
+    @property
+    def over_empty(self) -> float:
+        """Residual over that of an empty box."""
+        return float(np.sqrt(self.result / self.empty)) if self.empty > 0 else 1.0
+
+    @property
+    def noise_floor(self) -> float | None:
+        """Residual over that of an empty box that noise alone makes; None where the noise is not known."""
+        return None if self.noise is None or self.empty <= 0 else float(np.sqrt(self.noise / self.empty))
+
+    @property
+    def unexplained(self) -> float | None:
+        """Structure that is left; None where the noise is not known or the images hold nothing else."""
+        if self.noise is None or self.empty - self.noise <= LEAST_STRUCTURE * self.empty:
+            return None
+        return (self.result - self.noise) / (self.empty - self.noise)
+
+
+@dataclass(frozen=True)
+class ComparedViews:
+    """Some views as measured and as modelled, with the misfit of each pixel.
+
+    Args:
+        measured: Normalised images.
+        modelled: Images of the result, at the brightness of the measured ones.
+        is_bright: Whether each view is a bright field: an empty box is then 1, and else 0.
+        weights: 1 for good pixels, 0 for bad ones.
+        has_gain: Whether the brightness of each bright field is free.
+        noise: Noise of these views; None where it is not known.
+    """
+
+    measured: Float[np.ndarray, "view y x"]
+    modelled: Float[np.ndarray, "view y x"]
+    is_bright: Bool[np.ndarray, " view"]
+    weights: Float[np.ndarray, "view y x"]
+    has_gain: bool
+    noise: ImageNoise | None
+
+    def misfits(self) -> tuple[Float[np.ndarray, "view y x"], Float[np.ndarray, "view y x"]]:
+        """Compute the squared difference of amplitudes of the result, and of an empty box at its best brightness."""
+        amplitude = np.sqrt(np.maximum(self.measured, 0).astype(np.float64))
+        level = self.is_bright.astype(np.float64)
+        if self.has_gain:
+            level = level * _mean(amplitude, self.weights)
+        result = np.sqrt(np.maximum(self.modelled, 0).astype(np.float64)) - amplitude
+        return result**2, (amplitude - level[:, None, None]) ** 2
+
+    def noise_error(self) -> Float[np.ndarray, "view y x"] | None:
+        """Compute the misfit of each pixel that noise alone makes."""
+        return None if self.noise is None else self.noise.amplitude_error_of(self.measured)
+
+    def misfit(self, chosen: Bool[np.ndarray, " view"]) -> Misfit:
+        """Compute the misfit of some of the views."""
+        parts = [*self.misfits(), self.noise_error()]
+        weights = self.weights[chosen]
+        count = max(float(weights.sum()), 1.0)
+        result, empty, noise = (None if p is None else float((p[chosen] * weights).sum() / count) for p in parts)
+        return Misfit(float(result or 0), float(empty or 0), noise)
+
+    def concentration(self) -> float | None:
+        """Compute the part of the structure left that lies in the worst tenth of the pixels; None without noise."""
+        noise = self.noise_error()
+        if noise is None:
+            return None
+        excess = np.maximum(misfit_map(self.misfits()[0] - noise, self.weights), 0).ravel()
+        worst = np.sort(excess)[-max(1, round(_WORST_SHARE * excess.size)) :]
+        return float(worst.sum() / max(excess.sum(), 1e-30))
+
+
+def misfit_map(
+    misfit: Float[np.ndarray, "view y x"], weights: Float[np.ndarray, "view y x"]
+) -> Float[np.ndarray, "y x"]:
+    """Average the misfit of each pixel over the views, and over its neighbours."""
+    total, count = (
+        ndimage.gaussian_filter(part.sum(axis=0), _BLUR, mode="nearest") for part in (misfit * weights, weights)
+    )
+    return np.asarray(np.where(count > 1e-3, total / np.maximum(count, 1e-3), 0), np.float64)
+
+
+def structure_numbers(views: ComparedViews, withheld: Bool[np.ndarray, " view"]) -> dict[str, float]:
+    """Compute the numbers of ``metrics.json`` on structure and noise.
+
+    Args:
+        views: Some fitted views, and the withheld ones.
+        withheld: Whether each view is withheld.
+
+    Returns:
+        ``noise_floor`` and ``structure_unexplained`` of the withheld views, or of the fitted ones where none is;
+        ``structure_unexplained_fitted`` of the fitted ones beside withheld ones; ``structure_concentration``;
+        ``noise_photons``. Those that the images do not tell are absent.
+    """
+    judged = views.misfit(withheld if withheld.any() else ~withheld)
+    numbers: dict[str, float | None] = {"noise_floor": judged.noise_floor, "structure_unexplained": judged.unexplained}
+    if withheld.any() and not withheld.all():
+        numbers["structure_unexplained_fitted"] = views.misfit(~withheld).unexplained
+    numbers["structure_concentration"] = views.concentration()
+    numbers["noise_photons"] = None if views.noise is None else views.noise.photons
+    return {name: value for name, value in numbers.items() if value is not None and np.isfinite(value)}
+
+
+def _mean(values: Float[np.ndarray, "view y x"], weights: Float[np.ndarray, "view y x"]) -> Float[np.ndarray, " view"]:
+    return np.asarray((values * weights).sum(axis=(1, 2)) / np.maximum(weights.sum(axis=(1, 2)), 1))

@@ -1,0 +1,150 @@
+"""Reasons to doubt the result of a cell, from the numbers of its ``metrics.json``."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ...runs.verdict import Reason
+from .structure import LEAST_STRUCTURE
+
+Numbers = Mapping[str, float]
+
+EMPTY_RATIO = 0.995
+"""Residual, over that of an empty box, from which a result explains nothing."""
+EMPTY_STRUCTURE = 0.98
+"""Structure left from which a result explains nothing of what the images hold beside noise."""
+EMPTY_DELAY = 0.01
+"""[rad] Largest delay of light below which the index is that of the medium."""
+SOUND_STRUCTURE = 0.1
+"""Structure left in the withheld views up to which a result is sound."""
+SOUND_RESIDUAL = 0.6
+"""The same for the residual over that of an empty box, where the noise is not known."""
+EXPLAINED = 0.1
+"""Structure left up to which light at the pupil's rim, or a fit still moving, has done no harm."""
+RIM_LIGHT = 0.2
+"""Share of the light at the rim of the pupil that matters."""
+OVERFIT = 0.12
+"""Structure left in the withheld views beyond that in the fitted ones, from which noise was fitted."""
+FALL = 0.1
+"""Fall of the residual over the last quarter of the steps from which the fit still moves."""
+FEWEST_VIEWS = 4
+SPREAD = 0.5
+"""Spread of the members of an ensemble, over the contrast, from which they disagree."""
+ABSORPTION_RATIO = 0.8
+"""Linear residual with absorption, over that without, below which a specimen absorbs."""
+LARGEST_SOURCE = 0.05
+"""[NA] Correction of a source beyond which it is another source."""
+LARGEST_FOCUS = 10e-6
+"""[m] Correction of the focus beyond which the description of the focus is wrong."""
+LARGEST_ABERRATION = 3.0
+"""[rad] Aberrations beyond which no image of an objective is left."""
+
+CHECK_LIGHT = "look at the order of the views, the directions of their light, the sign of the focus and the units"
+
+
+def assess(numbers: Numbers) -> list[Reason]:
+    """List the reasons to doubt a result; none for a sound one."""
+    return [reason for check in _CHECKS for reason in check(numbers)]
+
+
+def is_empty(numbers: Numbers) -> bool:
+    """Whether a result explains nothing of the images."""
+    return any(reason.fatal for reason in _empty(numbers))
+
+
+def _empty(numbers: Numbers) -> Iterator[Reason]:
+    ratio, left = numbers.get("residual_over_empty", 0.0), numbers.get("structure_unexplained", 0.0)
+    if ratio >= EMPTY_RATIO or left >= EMPTY_STRUCTURE:
+        text = f"the residual is {ratio:.3f} times that of an empty box in the same views: the result "
+        yield Reason("empty", f"{text}explains nothing of the images", CHECK_LIGHT, fatal=True)
+    elif numbers.get("phase_delay", 1.0) < EMPTY_DELAY:
+        text = f"the index is the medium's: light is delayed by {numbers['phase_delay']:.2g} rad at most"
+        yield Reason("medium", text, CHECK_LIGHT, fatal=True)
+
+
+def _only_noise(numbers: Numbers) -> Iterator[Reason]:
+    floor = numbers.get("noise_floor", 0.0)
+    if floor**2 > 1 - LEAST_STRUCTURE:
+        text = f"noise alone leaves {floor:.3f} of the residual of an empty box: the images hold nothing else"
+        yield Reason("only-noise", text, "expose longer, average repeated images, or bin the pixels")
+
+
+def _structure_left(numbers: Numbers) -> Iterator[Reason]:
+    if is_empty(numbers):
+        return
+    left = numbers.get("structure_unexplained")
+    remedy = f"{CHECK_LIGHT}; look at the measured and modelled images in the report"
+    if left is not None and left > SOUND_STRUCTURE:
+        text = f"{100 * left:.0f} % of the structure of the images, beyond noise, is left unexplained"
+        yield Reason("structure-left", text, remedy)
+    ratio = numbers.get("residual_over_empty", 0.0)
+    if left is None and "noise_floor" not in numbers and ratio > SOUND_RESIDUAL:
+        text = f"the residual is {ratio:.2f} times that of an empty box, and the noise is not known"
+        yield Reason("structure-left", text, remedy)
+
+
+def _noise_fitted(numbers: Numbers) -> Iterator[Reason]:
+    left, fitted = numbers.get("structure_unexplained"), numbers.get("structure_unexplained_fitted")
+    if left is not None and fitted is not None and not is_empty(numbers) and left - fitted > OVERFIT:
+        text = f"the withheld views keep {100 * left:.0f} % of their structure, the fitted ones {100 * fitted:.0f} %"
+        yield Reason("noise-fitted", text, "use more views, or raise fit.tv")
+
+
+def _moving(numbers: Numbers) -> Iterator[Reason]:
+    fall, left = numbers.get("residual_fall", 0.0), numbers.get("structure_unexplained", 1.0)
+    if fall > FALL and left > EXPLAINED:
+        text = f"the residual still fell by {100 * fall:.0f} % over the last quarter of the steps"
+        yield Reason("still-moving", text, "take more steps: fit.steps, with --resume")
+
+
+def _rim(numbers: Numbers) -> Iterator[Reason]:
+    share, left = numbers.get("light_at_rim", 0.0), numbers.get("structure_unexplained", 1.0)
+    if share > RIM_LIGHT and left > EXPLAINED:
+        text = f"{100 * share:.0f} % of the light lies at the rim of the pupil, where a small error cuts it off"
+        yield Reason("light-at-rim", text, "check the apertures of light and objective, or leave such views out")
+
+
+def _few_views(numbers: Numbers) -> Iterator[Reason]:
+    views = numbers.get("views", float(FEWEST_VIEWS))
+    if views < FEWEST_VIEWS:
+        text = f"{views:.0f} view{'s' if views != 1 else ''} cannot tell the depth of what they show"
+        yield Reason("few-views", text, f"take at least {FEWEST_VIEWS}, under other light or at other foci")
+
+
+def _members(numbers: Numbers) -> Iterator[Reason]:
+    spread = numbers.get("ensemble_spread", 0.0)
+    if spread > SPREAD:
+        text = f"the members of the ensemble differ by {spread:.2f} of the contrast"
+        yield Reason("members-disagree", text, "use more views, or raise fit.tv")
+
+
+def _absorption(numbers: Numbers) -> Iterator[Reason]:
+    ratio = numbers.get("absorption_ratio", 1.0)
+    if ratio < ABSORPTION_RATIO:
+        text = f"light is lost in the specimen: with absorption, linear theory leaves {ratio:.2f} of the residual"
+        yield Reason("absorption", text, "fit again with --set physics.absorption=true")
+
+
+def _instrument(numbers: Numbers) -> Iterator[Reason]:
+    """Corrections of the instrument beyond what a description may be wrong by."""
+    remedy = "check the description of the light and the focus, or fit without this correction"
+    source, focus = numbers.get("source_correction", 0.0), abs(numbers.get("focus_correction", 0.0))
+    aberration = numbers.get("aberration", 0.0)
+    if source > LARGEST_SOURCE:
+        yield Reason("sources-far", f"a source was moved by a numerical aperture of {source:.3f}", remedy)
+    if focus > LARGEST_FOCUS:
+        yield Reason("focus-far", f"the focus was moved by {focus * 1e6:.3g} µm", remedy)
+    if aberration > LARGEST_ABERRATION:
+        yield Reason("aberrations-large", f"the fitted aberrations amount to {aberration:.2g} rad", remedy)
+
+
+_CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
+    _empty,
+    _only_noise,
+    _structure_left,
+    _noise_fitted,
+    _absorption,
+    _rim,
+    _few_views,
+    _moving,
+    _members,
+    _instrument,
+)

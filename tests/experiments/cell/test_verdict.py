@@ -1,0 +1,93 @@
+"""Verdict on a cell's result by its numbers: each reason has its name, and a good result has none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.cell.convergence import residual_fall
+from unflat.recon.runs.verdict import Soundness, Verdict
+
+SOUND = {
+    "views": 24.0,
+    "residual_withheld": 0.42,
+    "residual_over_empty": 0.4,
+    "noise_floor": 0.38,
+    "structure_unexplained": 0.02,
+    "structure_unexplained_fitted": 0.01,
+    "residual_fall": 0.02,
+    "light_at_rim": 0.0,
+    "phase_delay": 2.0,
+}
+
+
+def judge(**numbers: float) -> Verdict:
+    return Verdict.of(get_experiment("cell").assess(SOUND | numbers))
+
+
+def test_a_good_result_is_sound() -> None:
+    assert judge().soundness is Soundness.SOUND
+    assert (
+        judge(absorption_ratio=1.0, ensemble_spread=0.1, source_correction=0.004, focus_correction=-5e-7).reasons == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("only-noise", {"noise_floor": 0.995}),
+        ("structure-left", {"structure_unexplained": 0.6, "structure_unexplained_fitted": 0.55}),
+        ("noise-fitted", {"structure_unexplained": 0.24, "structure_unexplained_fitted": -0.05}),
+        ("absorption", {"absorption_ratio": 0.5}),
+        ("light-at-rim", {"light_at_rim": 0.5, "structure_unexplained": 0.2, "structure_unexplained_fitted": 0.2}),
+        ("few-views", {"views": 2.0}),
+        ("still-moving", {"residual_fall": 0.3, "structure_unexplained": 0.2, "structure_unexplained_fitted": 0.2}),
+        ("members-disagree", {"ensemble_spread": 0.9}),
+        ("sources-far", {"source_correction": 0.2}),
+        ("focus-far", {"focus_correction": -3e-5}),
+        ("aberrations-large", {"aberration": 6.0}),
+    ],
+)
+def test_a_doubt_is_named_with_its_value(name: str, numbers: dict[str, float]) -> None:
+    verdict = judge(**numbers)
+    assert verdict.soundness is Soundness.DOUBTFUL
+    assert name in [reason.name for reason in verdict.reasons]
+    assert all(reason.remedy for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("empty", {"residual_over_empty": 1.0, "structure_unexplained": 1.0}),
+        ("empty", {"residual_over_empty": 0.999, "noise_floor": 0.9, "structure_unexplained": 0.99}),
+        ("medium", {"phase_delay": 1e-4}),
+    ],
+)
+def test_an_empty_result_has_failed(name: str, numbers: dict[str, float]) -> None:
+    verdict = judge(**numbers)
+    assert verdict.soundness is Soundness.FAILED
+    assert verdict.reasons[0].name == name
+
+
+def test_without_a_known_noise_the_residual_decides() -> None:
+    numbers = {name: value for name, value in SOUND.items() if not name.startswith(("noise", "structure"))}
+    assess = get_experiment("cell").assess
+    assert assess(numbers) == []
+    assert [reason.name for reason in assess(numbers | {"residual_over_empty": 0.9})] == ["structure-left"]
+
+
+def test_a_stained_cell_is_told_how_to_fit_it() -> None:
+    (reason,) = judge(absorption_ratio=0.6).reasons
+    assert "physics.absorption=true" in reason.remedy
+
+
+@pytest.mark.parametrize(("course", "fall"), [([0.8, 0.6, 0.5, 0.4], 0.2), ([0.5, 0.4, 0.3, 0.31], 0.0)])
+def test_the_fall_of_the_residual_is_that_of_the_last_quarter(tmp_path: Path, course: list[float], fall: float) -> None:
+    steps = np.arange(25, 125, 25)
+    lines = [json.dumps({"step": int(s), "loss": 1.0, "withheld": w}) for s, w in zip(steps, course, strict=True)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    assert residual_fall(tmp_path, 100)["residual_fall"] == pytest.approx(fall)
+    assert residual_fall(tmp_path, 200) == {}
+    assert residual_fall(tmp_path / "none", 100) == {}
