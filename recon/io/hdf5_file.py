@@ -133,6 +133,15 @@ class _Careful:
             raise DataError(Diagnostic(place, IS_A_GROUP, COPY_AGAIN))
         return _follow(self, name.decode(errors="surrogateescape") if isinstance(name, bytes) else name)
 
+    def get(self, name: Any, default: Any = None, **options: Any) -> Any:
+        """Return an object of the group, as ``values`` and ``items`` do too; h5py itself would open it without care."""
+        if options:
+            return super().get(name, default, **options)  # type: ignore[misc]
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
     def __contains__(self, name: object) -> bool:
         try:
             self[name]

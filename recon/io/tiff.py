@@ -237,7 +237,7 @@ def _require_plausible(tiff: Any) -> None:
     if 0 in (page.imagelength, page.imagewidth):
         raise ValueError(declared)
     size = tiff.filehandle.size
-    if page.compression == 1 and sum(page.databytecounts) and page.nbytes > size:
+    if page.compression == 1 and any(page.databytecounts) and page.nbytes > size:
         raise ValueError(f"{declared} ({page.nbytes} bytes), and the file holds {size} bytes")
 
 

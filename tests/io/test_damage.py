@@ -348,3 +348,17 @@ def test_a_million_chunks_of_which_none_is_stored_are_refused(tmp_path: Path) ->
         assert file["data"][5:90].sum() == file["few"][()].sum() == 0
         with pytest.raises(DataError, match=r"1000000 chunks of \(1,\) in 0 bytes"):
             file["data"][()]
+
+
+def test_objects_that_a_group_lists_are_opened_with_care(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["group/data"] = np.arange(3)
+        file["outside"] = h5py.ExternalLink(str(tmp_path.parent / "b.h5"), "/data")
+    with h5py.File(tmp_path.parent / "b.h5", "w") as file:
+        file["data"] = np.arange(3)
+    with open_careful(tmp_path / "a.h5") as file:
+        group = file.get("group")
+        objects = [group, group.get("data"), *group.values(), *dict(file.items()).values()]
+        assert [hasattr(node, "confinement") for node in objects] == [True, True, True, True, False]
+        assert file.get("outside") is None
+        assert file.get("group/absent", 5) == 5
