@@ -100,14 +100,14 @@ def fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:
     if entry.dtype == "integer":
         return (stored != 0).astype(np.uint8) if entry.hides else stored.astype(np.int64)
     array = np.asarray(stored, _dtype(item))
-    if entry.marks_gaps and (gaps := _gaps(stored)) is not None:
+    if entry.marks_gaps and (gaps := _gaps(stored, item.array.least)) is not None:
         array = np.where(gaps, np.nan, array)
     return array if item.factor == 1 else np.asarray(np.multiply(array, item.factor), array.dtype)
 
 
 def may_mark_gaps(item: ResolvedArray) -> bool:
     """Whether some stored numbers of an array may stand for pixels without a value."""
-    return item.entry.marks_gaps and item.array.dtype.kind in "iu"
+    return item.entry.marks_gaps and (item.array.dtype.kind in "iu" or item.array.least is not None)
 
 
 def _dtype(item: ResolvedArray) -> np.dtype[np.generic]:
@@ -121,17 +121,21 @@ def _dtype(item: ResolvedArray) -> np.dtype[np.generic]:
     return np.dtype(np.complex64 if entry.dtype == "complex" else np.float32 if is_measured else np.float64)
 
 
-def _gaps(stored: np.ndarray) -> np.ndarray | None:
-    """Find pixels without a count: the largest number of an unsigned type, and -1 and -2 of a signed one.
+def _gaps(stored: np.ndarray, least: float | None) -> np.ndarray | None:
+    """Find pixels without a count: the largest number of an unsigned type, -1 and -2 of a signed one; too small ones.
 
     Detectors write them for gaps and overflows. Numbers below -2 are no marks, and neither are -1 and -2 beside them.
+
+    Args:
+        stored: Numbers of the file.
+        least: Smallest number that is a measurement; None if the file states none.
     """
+    gaps = np.zeros(stored.shape, bool) if least is None else stored < least
+    others = stored if least is None else stored[~gaps]
     if stored.dtype.kind == "u":
-        gaps = stored == np.iinfo(stored.dtype).max
-    elif stored.dtype.kind == "i" and stored.size and stored.min() >= _MARKS:
-        gaps = stored < 0
-    else:
-        return None
+        gaps |= stored == np.iinfo(stored.dtype).max
+    elif stored.dtype.kind == "i" and others.min(initial=0) >= _MARKS:
+        gaps |= stored < 0
     return gaps if gaps.any() else None
 
 

@@ -19,6 +19,12 @@ Index: TypeAlias = slice | list[int]
 
 IMAGES = "/measurement/images"
 PIXEL_SIZE = "/instrument/pixel_size"
+SATURATION_VALUE = "/instrument/saturation_value"
+"""Largest valid count of the detector."""
+COUNT_CUTOFF = "/instrument/count_cutoff"
+"""Count at which the detector cuts off larger ones."""
+UNDERLOAD_VALUE = "/instrument/underload_value"
+"""Least valid count of the detector."""
 NAMES = "names of the files"
 """Attribute of a stack of files."""
 PLANE_Z = "/plane_z"
@@ -42,6 +48,7 @@ class LazyArray:
         block: Number of samples of the first axis that are stored, and best read, together.
         usual_units: Units by SI unit (``{"rad": "deg"}``) of a format that states none; empty for others, whose numbers
             are in SI where no unit is stated.
+        least: Smallest number that is a measurement; None if any may be.
     """
 
     shape: tuple[int, ...]
@@ -54,6 +61,7 @@ class LazyArray:
     origin: str = ""
     block: int = 1
     usual_units: Mapping[str, str] = field(default_factory=dict)
+    least: float | None = None
 
     @property
     def size(self) -> int:

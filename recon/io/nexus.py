@@ -10,6 +10,9 @@ The arrays of an acquisition are presented at the paths of our own files, with t
 | pixel size     | ``y_pixel_size``, ``x_pixel_size`` of the detector                                       |
 | distance       | ``distance`` or ``detector_distance`` of the detector                                    |
 | direct beam    | ``beam_center_y``, ``beam_center_x`` of the detector                                     |
+| saturation     | ``saturation_value`` of the detector, the largest valid count                            |
+| cutoff         | ``countrate_correction_count_cutoff`` of a Dectris detector: counts are cut off there     |
+| underload      | ``underload_value`` of the detector, the least valid count                               |
 | wavelength     | ``incident_wavelength`` … or the energy of the beam, the monochromator, the detector     |
 | circles        | ``instrument/positioners``, ``sample/goniometer``, ``measurement``                       |
 
@@ -17,7 +20,7 @@ A file of several entries, the scans of BLISS, is asked for one by its images: `
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -30,7 +33,7 @@ from ..config.photon_energy import is_energy
 from ..config.units import conversion_factor
 from ..errors import DataError, Diagnostic
 from .hdf5 import ConventionTree, plain_attributes
-from .lazy_arrays import IMAGES, PIXEL_SIZE, LazyArray
+from .lazy_arrays import COUNT_CUTOFF, IMAGES, PIXEL_SIZE, SATURATION_VALUE, UNDERLOAD_VALUE, LazyArray
 from .patterns import join_parts, numbered_parts
 
 _DECTRIS = re.compile(r"/data_\d{6}$")
@@ -38,6 +41,9 @@ _GONIOMETER = "/instrument/goniometer/"
 _MOST_NAMED = 8
 _LEAST_PIXELS = 8
 """Least number of pixels along both axes of an image."""
+_SATURATIONS = ("saturation_value", "detectorSpecific/saturation_value")
+_CUTOFFS = ("detectorSpecific/countrate_correction_count_cutoff", "countrate_correction_count_cutoff")
+_UNDERLOADS = ("underload_value", "detectorSpecific/underload_value")
 _BEAMS = ("instrument/beam", "sample/beam", "beam", "instrument/monochromator", "instrument/Monochromator")
 _WAVES = ("incident_wavelength", "wavelength", "incident_energy", "energy")
 _ENERGIES = ("mononrj", "energy", "nrj")
@@ -61,6 +67,7 @@ class NexusArrayTree(ConventionTree):
             entry = f"/{name.strip('/').split('/')[0]}"
             if len(stored.shape) >= 3 and isinstance(_get(self.file, entry), h5py.Group):
                 self._entry = self._entry or entry
+                return self._with_underload(stored)
             return stored
         if isinstance(_get(self.file, name), h5py.Group) and name != "/":
             return self._images_of_group(name)
@@ -78,6 +85,9 @@ class NexusArrayTree(ConventionTree):
             "/measurement/monitor": self._monitor,
             "/instrument/detector_distance": lambda: self._of_detector("distance", "detector_distance"),
             "/instrument/wavelength": self._wavelength,
+            SATURATION_VALUE: lambda: self._limit(_SATURATIONS, min),
+            COUNT_CUTOFF: lambda: self._limit(_CUTOFFS, min),
+            UNDERLOAD_VALUE: lambda: self._limit(_UNDERLOADS, max),
             PIXEL_SIZE: lambda: self._pair("y_pixel_size", "x_pixel_size"),
             f"{_GONIOMETER}direct_beam": self._direct_beam,
         }
@@ -141,9 +151,9 @@ class NexusArrayTree(ConventionTree):
         self._entry = self._entry or f"/{name.strip('/').split('/')[0]}"
         parts = numbered_parts(self.plain, stacks[0])
         if parts:
-            return join_parts(self.plain, parts, 3)
+            return self._with_underload(join_parts(self.plain, parts, 3))
         array = self.plain.array(stacks[0])
-        return None if array is None else replace(array, origin=stacks[0])
+        return None if array is None else self._with_underload(replace(array, origin=stacks[0]))
 
     def _stacks(self, name: str) -> list[str]:
         """List the stacks of images in a group: its signal alone, if it is one; of a scan in parts the first."""
@@ -226,6 +236,22 @@ class NexusArrayTree(ConventionTree):
         except ValueError as error:
             remedy = "set acquisition.goniometer.direct_beam: [y, x]"
             raise DataError(Diagnostic(f"{self.path}:{centre.origin}", str(error), remedy)) from error
+
+    def _limit(self, names: tuple[str, ...], strictest: Callable[..., float]) -> LazyArray | None:
+        """Return a limit of the counts, of several numbers the strictest; None where it was never set."""
+        array = self._of_detector(*names)
+        if array is None:
+            return None
+        limits = np.ravel(array.read()).astype(float)
+        limits = limits[np.isfinite(limits) & ((limits > 0) | (names == _UNDERLOADS))]
+        return LazyArray.of(np.array(strictest(limits.tolist())), origin=array.origin) if limits.size else None
+
+    def _with_underload(self, images: LazyArray) -> LazyArray:
+        """Add the least valid count of the detector to images that may hold smaller numbers."""
+        limit = self._role(UNDERLOAD_VALUE)
+        if limit is None or (images.dtype.kind in "ub" and limit.read() <= 0):
+            return images
+        return replace(images, least=float(limit.read()))
 
     def _monitor(self) -> LazyArray | None:
         """Return the exposure time of each frame, where it changes."""

@@ -180,7 +180,10 @@ class CrystalAcquisition(Settings):
     )
     bin: Bin = Field((1, 1, 1), description="Number of voxels (frame, y, x) that are summed into one, after cropping.")
     saturation: float | None = Field(
-        None, gt=0, description="Counts from which a pixel is masked as saturated, or null."
+        None,
+        gt=0,
+        description="Counts from which a pixel is masked as saturated. null: by the saturation_value of a NeXus file "
+        "or the cutoff of a Dectris file, if there is one.",
     )
     hot_pixels: Literal["mask", "keep"] = Field(
         "mask",

@@ -13,6 +13,7 @@ from ...io.write import write
 from ...runs.context import Progress
 from .aps_34idc import READER
 from .config import CrystalSettings
+from .count_limits import CountLimits
 from .diffractometer import GROUP
 from .read import ScanSources, read_selected
 from .readings import FrameSelection
@@ -41,7 +42,8 @@ def convert(settings: CrystalSettings, path: Path, output: Path) -> None:
     with open_arrays(path, scan.schema, scan.sources, "crystal", (READER,)) as arrays:
         images = _frames(arrays["images"], selection, region)
         mask = arrays.get("mask")
-        streams = _divided(images, None if mask is None else _frames(mask, selection, region), settings)
+        limits = CountLimits.of(settings.acquisition.saturation, arrays)
+        streams = _divided(images, None if mask is None else _frames(mask, selection, region), limits)
         arrays_left = {name: array for name, array in acquisition.arrays.items() if name not in streams}
         whole = replace(acquisition, arrays=arrays_left, groups=_groups_in_region(acquisition, region))
         write(whole, SCHEMA, output, streams)
@@ -74,9 +76,9 @@ def _frames(array: LazyArray, selection: FrameSelection, region: tuple[slice, sl
     return replace(array, shape=(len(selection.indices), *shape), fetch=fetch)
 
 
-def _divided(images: LazyArray, mask: LazyArray | None, settings: CrystalSettings) -> dict[str, LazyArray]:
+def _divided(images: LazyArray, mask: LazyArray | None, limits: CountLimits) -> dict[str, LazyArray]:
     """Present counts and mask; a mask of each frame, where a detector marks pixels or some are saturated."""
-    saturation = settings.acquisition.saturation
+    saturation = limits.saturation
     if not images.attributes.get("marks_gaps") and saturation is None:
         return {"images": images} | ({} if mask is None else {"mask": mask})
 

@@ -20,6 +20,7 @@ from ...io.read import read_all
 from .aps_34idc import READER
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
+from .count_limits import LIMITS, CountLimits
 from .detector_gaps import mask_gaps
 from .diffractometer import GROUP, PREFIX, ScanCircles, beamline_note, parse_diffractometer
 from .flux import flux_warnings
@@ -74,7 +75,7 @@ class ScanSources:
         own: dict[str, Source | None] = {entry.name: getattr(section, entry.name) for entry in SCHEMA}
         return cls(
             circles,
-            (*SCHEMA, *(circles.entries if circles else ())),
+            (*SCHEMA, *LIMITS, *(circles.entries if circles else ())),
             own | dict(circles.sources if circles else {}),
         )
 
@@ -115,7 +116,7 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
         acquisition, selection = match_readings(acquisition, _series_names(acquisition, scan.circles), selection)
         acquisition = require_steady_energy(acquisition)
         acquisition = _scale_frame_step(acquisition, selection.stride)
-        acquisition = mask_unmeasured(acquisition, section.saturation)
+        acquisition = mask_unmeasured(acquisition, CountLimits.of_acquisition(section.saturation, acquisition))
         faults = validate(acquisition)
         acquisition, gaps = (acquisition, "") if faults else mask_gaps(acquisition)
         if gaps:

@@ -7,32 +7,39 @@ import numpy as np
 from jaxtyping import Float, Num, UInt8
 
 from ...acquisition import Acquisition
+from .count_limits import CountLimits, without_limits
 
 _log = logging.getLogger(__name__)
 
 
-def mask_unmeasured(acquisition: Acquisition, saturation: float | None) -> Acquisition:
+def mask_unmeasured(acquisition: Acquisition, limits: CountLimits) -> Acquisition:
     """Mask pixels without a count (NaN in the images of a file of whole numbers) and saturated ones; log their numbers.
 
     Args:
         acquisition: Acquisition as read.
-        saturation: Counts from which a pixel is saturated; None to mask none.
+        limits: Limits of its counts.
+
+    Returns:
+        The acquisition, without the arrays of the limits.
     """
-    images = acquisition["images"]
+    arrays, notes = without_limits(acquisition), acquisition.notes
+    images = arrays["images"]
     gaps = ~np.isfinite(images)
-    if "mask" in acquisition:
-        gaps &= acquisition["mask"] == 0
-    notes = acquisition.notes
+    if "mask" in arrays:
+        gaps &= arrays["mask"] == 0
     if gaps.any():
-        notes = (*notes, f"{int(gaps.sum())} voxels are marked as without a count in the file, and masked")
+        below = "" if limits.underload is None else f", or hold less than its underload value {limits.underload:.9g}"
+        notes = (*notes, f"{int(gaps.sum())} voxels are marked as without a count in the file{below}, and masked")
         _log.info("%s", notes[-1])
+    saturation = limits.saturation
     saturated = images >= saturation if saturation is not None else np.zeros(images.shape, bool)
     if saturated.any():
-        _log.info("%d voxels hold %g counts or more: masked as saturated", int(saturated.sum()), saturation)
-    if not gaps.any() and not saturated.any():
-        return acquisition
-    counts, mask = split_counts(images, acquisition.arrays.get("mask"), saturation)
-    return replace(acquisition, arrays={**acquisition.arrays, "images": counts, "mask": mask}, notes=notes)
+        notes = (*notes, f"{int(saturated.sum())} voxels {limits.source}: masked as saturated")
+        _log.info("%s", notes[-1])
+    if gaps.any() or saturated.any():
+        counts, mask = split_counts(images, arrays.get("mask"), saturation)
+        arrays |= {"images": counts, "mask": mask}
+    return replace(acquisition, arrays=arrays, notes=notes)
 
 
 def split_counts(

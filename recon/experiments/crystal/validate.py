@@ -248,7 +248,10 @@ def _hidden_peak_warnings(counts: Voxels, good: Good, where: str) -> list[Diagno
     if fraction < _HIDDEN_FRACTION:
         return []
     message = f"the mask hides the Bragg peak: {100 * fraction:.0f} % of the voxels around {list(peak)} are masked"
-    remedy = "0 means good: see that the mask is not the wrong way round, or mask only what is really bad"
+    remedy = (
+        "0 means good: see that the mask is not the wrong way round, or mask only what is really bad; a number set as "
+    )
+    remedy += "acquisition.saturation replaces a saturation that the file states"
     return [Diagnostic(where, message, remedy)]
 
 

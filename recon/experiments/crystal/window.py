@@ -16,6 +16,7 @@ from ...io.checks import check_numbers
 from ...io.lazy_arrays import Index, LazyArray, as_index
 from ...memory import available_memory, format_bytes
 from .config_acquisition import CrystalAcquisition
+from .count_limits import CountLimits
 from .crop import AUTO_LARGEST
 from .schema import SCHEMA
 from .survey import Survey, survey
@@ -175,6 +176,7 @@ def _read_blocks(
         DataError: If a number that is not masked is none of a detector.
     """
     images, mask = arrays["images"], arrays.get("mask")
+    saturation = CountLimits.of(section.saturation, arrays).saturation
     still = np.asarray(mask.fetch(whole))[None] if mask is not None and len(mask.shape) == 2 else None
     for part in _blocks(frames, images):
         index = (as_index(part), *whole)
@@ -185,8 +187,8 @@ def _read_blocks(
         counts = np.where(good, counts, 0)
         if counts.min(initial=0) < 0 or not (good | (bad != 0)).all():
             _require_counts(images, index, np.broadcast_to(bad, counts.shape))
-        if section.saturation is not None:
-            good &= counts < section.saturation
+        if saturation is not None:
+            good &= counts < saturation
         yield counts, good
 
 

@@ -11,6 +11,8 @@ import pytest
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.configs import parse_config
+from unflat.recon.experiments.crystal import window
+from unflat.recon.experiments.crystal.convert import convert
 from unflat.recon.experiments.crystal.read import read
 
 SHAPE = (24, 28, 32)
@@ -216,3 +218,84 @@ def test_readings_of_a_distance_are_one_number_unless_it_changed(tmp_path: Path)
     assert float(acquired(path, "kind: crystal\n", *names)["detector_distance"]) == pytest.approx(0.9, rel=1e-4)
     with pytest.raises(DataError, match=r"detector_distance changes from 0\.9 m to 1\.13 m within its 24 readings"):
         acquired(path, "kind: crystal\n", names[0], "acquisition.detector_distance=/moving")
+
+
+def detector_of(path: Path) -> str:
+    return "1.1/instrument/mpx1x4" if path.name == "a.h5" else "entry/instrument/detector"
+
+
+TOP = int(counts().max())
+LIMITED: dict[str, tuple[str, float, float, str]] = {
+    "valid up to the number": ("saturation_value", 9000, 9001, "hold more than 9000 counts"),
+    "the largest count is valid": ("saturation_value", TOP, TOP + 1, ""),
+    "cut off at the number": (
+        "detectorSpecific/countrate_correction_count_cutoff",
+        9000,
+        9000,
+        "hold 9000 counts or m",
+    ),
+    "never set": ("detectorSpecific/countrate_correction_count_cutoff", 0, TOP + 1, ""),
+}
+
+
+@pytest.mark.parametrize("case", LIMITED)
+@pytest.mark.parametrize("file", [bliss, dectris])
+def test_counts_above_the_saturation_that_a_detector_states_are_masked(
+    tmp_path: Path, case: str, file: Callable[[Path], Path]
+) -> None:
+    name, number, end, sentence = LIMITED[case]
+    path = file(tmp_path / "a.h5" if file is bliss else tmp_path)
+    with h5py.File(path, "r+") as opened:
+        put(opened, f"{detector_of(path)}/{name}", np.array([number]), "adu")
+        opened[detector_of(path)].pop("detectorSpecific/pixel_mask", None)
+    scan = acquired(path, ID01 if file is bliss else CONFIG % ANGLES, "acquisition.doubtful=warn")
+    expected = counts() >= end
+    assert np.count_nonzero(np.broadcast_to(scan.arrays.get("mask", 0), SHAPE)[expected]) == expected.sum()
+    if "mask" in scan:
+        assert np.count_nonzero(scan["mask"]) == expected.sum()
+    shown = [note for note in scan.notes if "masked as saturated" in note]
+    assert len(shown) == (1 if sentence else 0)
+    assert not sentence or f"{expected.sum()} voxels {sentence}" in shown[0]
+    assert "saturation_value" not in scan
+    assert "count_cutoff" not in scan
+
+
+def test_a_saturation_in_the_config_replaces_that_of_the_file(tmp_path: Path) -> None:
+    path = bliss(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file["1.1/instrument/mpx1x4/saturation_value"] = 100.0
+    assert "mask" in acquired(path, ID01, "acquisition.doubtful=warn")
+    assert "mask" not in acquired(path, ID01, "acquisition.saturation=1e9")
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_counts_below_the_underload_of_a_detector_are_masked_even_negative_ones(
+    tmp_path: Path, is_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, images = bliss(tmp_path / "a.h5"), counts().astype(np.float32)
+    images[3, 4, 5], images[7, 8, 9] = -7, -3.5
+    with h5py.File(path, "r+") as file:
+        del file["1.1/instrument/mpx1x4/data"]
+        file["1.1/instrument/mpx1x4/data"] = images
+    with pytest.raises(DataError, match="negative"):
+        acquired(path, ID01)
+    with h5py.File(path, "r+") as file:
+        file["1.1/instrument/mpx1x4/underload_value"] = 0
+    if is_large:
+        monkeypatch.setattr(window, "LARGEST_WHOLE", 0)
+    scan = acquired(path, ID01)
+    assert np.argwhere(scan["mask"]).tolist() == [[3, 4, 5], [7, 8, 9]]
+    assert any("2 voxels" in note and "less than its underload value 0, and masked" in note for note in scan.notes)
+
+
+def test_a_converted_scan_keeps_the_mask_of_the_saturated_voxels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "LARGEST_WHOLE", 0)
+    path = bliss(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file["1.1/instrument/mpx1x4/saturation_value"] = 9000
+    settings: Any = parse_config(ID01, ["acquisition.doubtful=warn"])
+    convert(settings, path, tmp_path / "own.h5")
+    own = acquired(tmp_path / "own.h5", "kind: crystal\n", "acquisition.doubtful=warn")
+    np.testing.assert_array_equal(own["mask"] != 0, counts() > 9000)
