@@ -42,7 +42,11 @@ def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
     ratio, excess = numbers.get("noise_ratio_bright", 1.0), numbers.get("excess_chi", 0.0)
     if excess > UNEXPLAINED:
         text = f"the counts are not explained: the amplitudes are off by {excess:.2f} beyond noise"
-        return [Reason("counts-unexplained", text, "look at the mask, the centre and the crop", fatal=True)]
+        is_bare_answer = "seconds_of_answer" in numbers and "starts" not in numbers
+        remedy = (
+            "refine it (unflat predict --refine)" if is_bare_answer else "look at the mask, the centre and the crop"
+        )
+        return [Reason("counts-unexplained", text, remedy, fatal=True)]
     if ratio > NOISE_RATIO and excess > EXCESS:
         text = (
             f"the misfit of bright voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of the amplitudes"
