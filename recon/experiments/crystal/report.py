@@ -18,6 +18,7 @@ from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from ...volume import Volume
 from .figures import draw_agreement, draw_diffraction, draw_slices, draw_starts
+from .verdict import AGREEMENT, EXCESS, NOISE_RATIO, UNEVENNESS
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -29,6 +30,10 @@ def report_findings(run: RunData) -> list[Finding]:
     """List the findings on likelihood, agreement, starts, resolution and, where the truth is known, accuracy."""
     numbers = {name: value for name, value in run.metrics.items() if value is not None}
     findings = []
+    if "noise_ratio_bright" in numbers:
+        findings.append(_misfit(numbers))
+    if "amplitude_variation" in numbers:
+        findings.append(_evenness(numbers["amplitude_variation"]))
     if "llk_free" in numbers:
         findings.append(_likelihood(numbers))
     elif "llk" in numbers:
@@ -108,18 +113,23 @@ def _model_figures(run: RunData, model: Model) -> list[DeferredFigure]:
     return figures
 
 
-def _likelihood(numbers: Mapping[str, float]) -> Finding:
-    free, fitted = numbers["llk_free"], numbers.get("llk", float("nan"))
-    level: Level = "good" if free < 3 else "fair" if free < 20 else "poor"
+def _misfit(numbers: Mapping[str, float]) -> Finding:
+    ratio, excess = numbers["noise_ratio_bright"], numbers.get("excess_chi", 0.0)
+    level: Level = "good" if ratio < 1.5 or excess < EXCESS / 2 else "fair" if ratio < NOISE_RATIO else "poor"
     text = (
-        f"Poisson deviance of pixels that were withheld; 1 would be counting noise alone. Fitted pixels: {fitted:.3g}. "
-        "Where no truth is known it is the best measure that there is, if not quite a free one: starts are chosen and "
-        "refinements ended by it."
+        "Poisson deviance of the bright voxels over its expectation under the model: 1 would be counting noise alone. "
+        f"Beyond noise, {100 * excess:.2g} % of the amplitudes are left."
     )
-    if free > 2 * fitted:
-        level = "fair" if level == "good" else level
-        text += " Far above that of the fitted pixels, it says that noise was fitted too."
-    return Finding(level, "Free likelihood", metric_named("llk_free").text(free), text)
+    return Finding(level, "Misfit over noise", f"{ratio:.3g}", text)
+
+
+def _likelihood(numbers: Mapping[str, float]) -> Finding:
+    text = (
+        f"Poisson deviance of pixels that were withheld. Fitted pixels: {numbers.get('llk', float('nan')):.3g}. It "
+        "ranks results of one measurement; alone it shows neither a right nor a wrong one: dark pixels lower it, and "
+        "few counts are explained by wrong phases too."
+    )
+    return Finding("plain", "Free likelihood", metric_named("llk_free").text(numbers["llk_free"]), text)
 
 
 def _fitted_likelihood(numbers: Mapping[str, float]) -> Finding:
@@ -141,13 +151,22 @@ def _size(numbers: Mapping[str, float]) -> Finding:
 
 def _agreement(numbers: Mapping[str, float]) -> Finding:
     value = numbers["agreement"]
-    level: Level = "good" if value >= 0.97 else "fair" if value >= 0.9 else "poor"
+    level: Level = "good" if value >= 0.95 else "fair" if value >= AGREEMENT else "poor"
     least = numbers.get("agreement_least", value)
     text = (
         f"Mean correlation of each two of the {numbers.get('kept', 0):.0f} solutions that were kept; the least is "
         f"{least:.3f}. The first mode has {100 * numbers.get('mode_weight', 0):.0f} % of what they show."
     )
     return Finding(level, "Agreement", f"{value:.3f}", text)
+
+
+def _evenness(value: float) -> Finding:
+    level: Level = "good" if value < 0.7 * UNEVENNESS else "fair" if value < UNEVENNESS else "poor"
+    text = (
+        "Standard deviation of the amplitude over its mean inside the crystal. A lattice without defects is uniform; "
+        "wrong phases leave holes and hills."
+    )
+    return Finding(level, "Unevenness", f"{100 * value:.0f} %", text)
 
 
 def _starts(numbers: Mapping[str, float]) -> Finding:

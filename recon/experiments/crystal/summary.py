@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 
-FAR = 2.0
-"""Ratio of the withheld to the fitted pixels' deviance above which a result is doubtful."""
-
 
 def quality_deviance(numbers: Mapping[str, float]) -> float:
     """Poisson deviance that measures the quality of a result: of the withheld pixels, or else of the fitted ones."""
@@ -45,8 +42,6 @@ def summary_lines(numbers: Mapping[str, float]) -> list[str]:
         lines.append(
             f"{steps:.0f} of {tried:.0f} steps of tuning were kept; in the others simulated crystals fared worse"
         )
-    if "llk_free" in numbers and numbers["llk_free"] > FAR * numbers["llk"]:
-        lines.append("withheld pixels are explained far worse than fitted ones: try unflat phase with more starts")
     if "correlation" in numbers:
         lines.append(
             f"against the truth: correlation {numbers['correlation']:.4f}, phase error {numbers['phase_error']:.3f} rad"

@@ -17,11 +17,11 @@ UNEXPLAINED = 0.5
 """Relative error of the amplitudes beyond noise above which a result explains nothing."""
 AGREEMENT = 0.87
 """Mean correlation of the solutions below which they disagree."""
-UNEVENNESS = 0.3
+UNEVENNESS = 0.29
 """Variation of the amplitude above which a crystal has defects, or wrong phases."""
 MASKED = 0.5
 """Share of the modelled counts behind the mask above which the result rests on what was not measured."""
-FREE_RATIO = 3.0
+FREE_RATIO = 8.0
 """Deviance of withheld over that of fitted voxels above which noise was fitted."""
 OVERSAMPLING = 1.5
 """Oversampling along an axis below which the phases are hardly determined."""

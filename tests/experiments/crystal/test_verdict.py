@@ -64,7 +64,7 @@ def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
         ({"agreement": 0.8}, "solutions-disagree"),
         ({"agreement": None, "kept": 1.0}, "solution-alone"),
         ({"amplitude_variation": 0.5}, "uneven-amplitude"),
-        ({"llk_free": 20.0}, "withheld-unexplained"),
+        ({"llk_free": 12.0}, "withheld-unexplained"),
         ({"psf_x": 1.2}, "blur-at-bound"),
         ({"masked_counts": 0.7}, "counts-behind-mask"),
         ({"oversampling_frame": 1.1}, "undersampled"),

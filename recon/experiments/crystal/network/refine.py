@@ -21,13 +21,15 @@ from ....runs import RunContext
 from ....runs.checkpoint import Checkpoint
 from ..config import CrystalSettings
 from ..phase import CheckpointWriter
-from ..summary import FAR, likelihood_text, quality_deviance
+from ..summary import likelihood_text, quality_deviance
 from .finetune import finetuning_checkpoint
 
 _ADDED = "starts beside the answer"
 """Entry of the metadata of checkpoints that the added starts wrote."""
 _NOISE = 3.0
 """Poisson deviance that counting noise alone does not give: it gives 1."""
+_FAR = 2.0
+"""Ratio of the withheld to the fitted pixels' deviance above which random starts are worth their time."""
 _MISFIT = 0.05
 """``chi_rms`` above that of any converged solution, unless by counting noise."""
 
@@ -126,7 +128,7 @@ def is_doubtful(numbers: Mapping[str, float]) -> bool:
     Args:
         numbers: Values of ``llk``, ``chi_rms``, and ``llk_free`` where pixels are withheld.
     """
-    predicted = quality_deviance(numbers) <= FAR * numbers["llk"]  # False of NaN, too.
+    predicted = quality_deviance(numbers) <= _FAR * numbers["llk"]  # False of NaN, too.
     return not predicted or (numbers["llk"] > _NOISE and numbers["chi_rms"] > _MISFIT)
 
 
