@@ -18,7 +18,7 @@ from unflat.recon.experiments.crystal.verdict import assess
 from .ledger import Ledger, Numbers, Row
 
 NAME = "verdict on crystals (simulated)"
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 CRYSTALS = 200
 RIGHT, WRONG = 0.95, 0.9
 """Correlation with the truth from which a result is right, and below which it is wrong; between, it is not counted."""

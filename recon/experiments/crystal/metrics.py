@@ -48,7 +48,7 @@ METRICS = (
         "Unevenness of the amplitude",
         "",
         "lower",
-        "Standard deviation over mean inside the crystal: a lattice without defects is uniform.",
+        "Standard deviation over median inside the crystal, by quartiles: a lattice without defects is uniform.",
     ),
     Metric(
         "masked_counts", "Counts behind the mask", "", "lower", "Share of the modelled counts that was not measured."

@@ -163,7 +163,7 @@ def _agreement(numbers: Mapping[str, float]) -> Finding:
 def _evenness(value: float) -> Finding:
     level: Level = "good" if value < 0.7 * UNEVENNESS else "fair" if value < UNEVENNESS else "poor"
     text = (
-        "Standard deviation of the amplitude over its mean inside the crystal. A lattice without defects is uniform; "
+        "Standard deviation of the amplitude over its median inside the crystal. A lattice without defects is uniform; "
         "wrong phases leave holes and hills."
     )
     return Finding(level, "Unevenness", f"{100 * value:.0f} %", text)

@@ -17,7 +17,7 @@ UNEXPLAINED = 0.5
 """Relative error of the amplitudes beyond noise above which a result explains nothing."""
 AGREEMENT = 0.87
 """Mean correlation of the solutions below which they disagree."""
-UNEVENNESS = 0.29
+UNEVENNESS = 0.34
 """Variation of the amplitude above which a crystal has defects, or wrong phases."""
 MASKED = 0.5
 """Share of the modelled counts behind the mask above which the result rests on what was not measured."""
