@@ -161,7 +161,7 @@ def _shift_mask(cell: Specimen, rng: np.random.Generator) -> Specimen:
 
 def _noise(cell: Specimen, rng: np.random.Generator) -> Specimen:
     grain = ndimage.gaussian_filter(rng.normal(size=cell.image.shape), rng.uniform(0, 2))
-    return replace(cell, image=1 + 0.3 * grain / grain.std())
+    return replace(cell, image=np.maximum(1 + 0.3 * grain / grain.std(), 0))
 
 
 def _other_mask(cell: Specimen, rng: np.random.Generator) -> Specimen:

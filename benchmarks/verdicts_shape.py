@@ -6,10 +6,10 @@ is small, right if both are good, and not counted in between. Limits of the verd
 cells; the table is of the other half.
 """
 
-import csv
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import numpy as np
 
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.experiments.shape.simulate import rotate_cell
-from unflat.recon.experiments.shape.verdict import CRITERIA, assess_cell
+from unflat.recon.experiments.shape.verdict import assess_cell
 from unflat.recon.experiments.shipped_configs import shipped
-from unflat.recon.io.network_file import SHIPPED, path_of
+from unflat.recon.io.network_file import SHIPPED, read
 
 from .commands import CommandFailed, reconstruct, unflat
 from .ledger import Ledger, Numbers, digest
@@ -49,12 +49,13 @@ def run(ledger: Ledger) -> None:
     sorts: dict[str, list[Cell]] = {}
     for name, copies in (("held-out real cells", 0), ("the same, turned", ledger.choose(2, 1))):
         own = known | {"network": trained["network"], "copies": copies}
-        sorts[name] = ledger.part(name, own, partial(_held_out, ledger, name, network, copies))["cells"]
-    shipped_network = digest(path_of(SHIPPED, "shape"))
+        predicted = ledger.part(name, own, partial(_held_out, ledger, name, network, copies))
+        sorts[name] = _judge(ledger, predicted, network)
+    shipped_network = _digest_of_weights(SHIPPED)
     for sort in ("red cells", *BODIES, *WRONG):
         many = count * (6 if sort in FAMILIAR else 1)
         own = known | {"network": shipped_network, "count": many, "seed": SEED}
-        sorts[sort] = ledger.part(sort, own, partial(_simulated, ledger, sort, many))["cells"]
+        sorts[sort] = _judge(ledger, ledger.part(sort, own, partial(_simulated, ledger, sort, many)), SHIPPED)
     _add_rows(ledger, {name: cells[1::2] or cells for name, cells in sorts.items()})
 
 
@@ -79,7 +80,13 @@ def _train(ledger: Ledger, source: Path, network: Path, changes: Mapping[str, An
         settings = {"train.data": folder / "learned.zip", **changes}
         words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         unflat("train", _config(ledger), "-o", network, "--force", "--set", "seed=1", *words, log=folder / "train.log")
-    return {"network": digest(network / "network.h5"), "held_out": sorted(names)}
+    return {"network": _digest_of_weights(network), "held_out": sorted(names)}
+
+
+def _digest_of_weights(network: str | Path) -> str:
+    """Checksum of the weights of a network, on which its draws depend."""
+    weights = read(network, "shape").weights
+    return digest(*(f"{name} {sha256(weights[name].tobytes()).hexdigest()}" for name in sorted(weights)))
 
 
 def _config(ledger: Ledger) -> Path:
@@ -110,7 +117,7 @@ def _simulated(ledger: Ledger, sort: str, count: int) -> Numbers:
 
 def _predict(ledger: Ledger, sort: str, cells: Sequence[Specimen], network: str) -> Numbers:
     """Predict cells of a sort, those of each declared pixel size in a run, and compare them with their truth."""
-    rows: list[Cell] = []
+    rows, runs = [], []
     for declared in sorted({cell.declared for cell in cells}):
         some = [cell for cell in cells if cell.declared == declared]
         stem = f"{sort.replace(' ', '-').replace(',', '')}-{declared:g}"
@@ -122,8 +129,9 @@ def _predict(ledger: Ledger, sort: str, cells: Sequence[Specimen], network: str)
         except CommandFailed:  # All cells may have failed by their verdict.
             if not (output / "cells.csv").is_file():
                 raise
+        runs.append(stem)
         rows += _compare(output, some)
-    return {"cells": rows}
+    return {"cells": rows, "runs": runs}
 
 
 def _write(path: Path, cells: Sequence[Specimen], declared: float) -> None:
@@ -140,20 +148,41 @@ def _write(path: Path, cells: Sequence[Specimen], declared: float) -> None:
 
 
 def _compare(output: Path, cells: Sequence[Specimen]) -> list[Cell]:
-    """Read the numbers of each cell, and compute the factor of its volume and the mean overlap of its draws."""
+    """Compute the factor of the volume of each cell, and the mean overlap of its draws."""
+    compared = []
+    for inside, cell in zip(_draws(output), cells, strict=True):
+        both, either = (inside & cell.inside).sum((1, 2, 3)), (inside | cell.inside).sum((1, 2, 3))
+        ratio = float(inside.sum((1, 2, 3)).mean() * cell.declared**3 / cell.inside.sum())
+        compared.append({"ratio": ratio, "overlap": float(np.mean(both / np.maximum(either, 1)))})
+    return compared
+
+
+def _draws(output: Path) -> list[np.ndarray]:
+    """Read the voxels inside each draw of each cell."""
     import h5py
 
-    with (output / "cells.csv").open(newline="", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    compared = []
     with h5py.File(output / "volume.h5") as file:
-        for row, drawn, cell in zip(table, file["volume/occupancy"], cells, strict=True):
-            inside = drawn > 0.5
-            both, either = (inside & cell.inside).sum((1, 2, 3)), (inside | cell.inside).sum((1, 2, 3))
-            ratio = float(inside.sum((1, 2, 3)).mean() * cell.declared**3 / cell.inside.sum())
-            numbers = {one.quantity: float(row[one.quantity]) for one in CRITERIA if row.get(one.quantity)}
-            compared.append({"ratio": ratio, "overlap": float(np.mean(both / np.maximum(either, 1))), **numbers})
-    return compared
+        return [drawn > 0.5 for drawn in file["volume/occupancy"]]
+
+
+def _judge(ledger: Ledger, predicted: Numbers, network: str | Path) -> list[Cell]:
+    """Compute the numbers of the verdict of each cell as ``unflat predict`` does, by the current code."""
+    from unflat.recon.experiments.shape.cell_table import numbers_of_draws
+    from unflat.recon.experiments.shape.config import ShapeSettings
+    from unflat.recon.experiments.shape.network.inputs import to_network_input
+    from unflat.recon.experiments.shape.network.novelty import compare_with_training
+    from unflat.recon.experiments.shape.network.remarks import numbers_of_pictures
+    from unflat.recon.experiments.shape.read import read_cells
+
+    judged, trained = [], read(network, "shape")
+    for stem in predicted["runs"]:
+        cells = read_cells(ShapeSettings(), ledger.scratch / f"{stem}.h5")
+        pictures = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
+        novelty = [one.distance for one in compare_with_training(trained, cells.names, pictures).cells]
+        draws = [numbers_of_draws(*own) for own in zip(_draws(ledger.scratch / stem), cells.masks > 0.5, strict=True)]
+        rows = zip(numbers_of_pictures(cells, pictures, trained), novelty, draws, strict=True)
+        judged += [{"novelty": distance, **picture, **drawn} for picture, distance, drawn in rows]
+    return [truth | numbers for truth, numbers in zip(predicted["cells"], judged, strict=True)]
 
 
 def is_wrong(cell: Cell) -> bool | None:

@@ -23,11 +23,11 @@ def numbers_of_draws(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarr
         mask: Section of the cell on the same samples.
     """
     filled = inside.mean(axis=(1, 2, 3))
-    cut = inside[:, [0, -1]].any(axis=(1, 2, 3))
+    cut = inside[:, [0, -1]].sum(axis=(2, 3)).max(axis=1) / max(int(mask.sum()), 1)
     numbers = {
         "empty_draws": float(np.mean(filled == 0)),
         "full_draws": float(np.mean(filled > _FULL)),
-        "cut_draws": float(np.mean(cut)),
+        "cut_area": float(np.mean(cut)),
         "section_agreement": section_overlap(inside, mask),
     }
     if len(inside) > 1 and filled.any():

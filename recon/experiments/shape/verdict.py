@@ -129,7 +129,7 @@ CRITERIA = (
     Criterion(
         "cut-by-border",
         "outline_at_border",
-        0.12,
+        0.2,
         "the border of the picture cuts {cells}, along {value} of the outline",
         "take an image that holds the whole cell",
         "Cells cut by the border",
@@ -167,12 +167,12 @@ CRITERIA = (
     ),
     Criterion(
         "cut-by-cube",
-        "cut_draws",
-        0.5,
-        "{value} of the draws of {cells} end at the faces of their cube along z, and may be larger",
+        "cut_area",
+        0.3,
+        "the draws of {cells} end at the faces of their cube along z, with {value} of the area of the mask there",
         "a larger acquisition.spacing gives them room",
         "Cells cut by their cube",
-        "share of the draws that reach the faces of their cube along z",
+        "area of the draws on the faces of their cube along z, relative to the mask, mean of the draws",
         form=".0%",
     ),
 )

@@ -28,7 +28,7 @@ USUAL = {
     "pixel_deviation": 1.0,
     "section_agreement": 0.99,
     "volume_spread": 0.2,
-    "cut_draws": 0.0,
+    "cut_area": 0.0,
 }
 
 
@@ -108,7 +108,7 @@ def test_the_numbers_of_draws_count_empty_full_and_cut_ones() -> None:
     mask[2:6, 2:6] = True
     numbers = numbers_of_draws(draws, mask)
     assert numbers["empty_draws"] == numbers["full_draws"] == 0.25
-    assert numbers["cut_draws"] == 0.5
+    assert numbers["cut_area"] == pytest.approx((64 / 16 + 16 / 16) / 4)
     assert numbers["section_agreement"] == pytest.approx((0 + 0.25 + 1 + 1) / 4)
     volumes = np.array([0, 512, 64, 128])
     assert numbers["volume_spread"] == pytest.approx(volumes.std(ddof=1) / volumes.mean())

@@ -1,7 +1,8 @@
 """Detection of cells unlike those that a network was trained on, from the features that predict their height.
 
-A cell is novel if its features are far from the distribution of every group of training cells, and far from each single
-training cell: networks extrapolate there, and nothing in their draws shows it.
+A cell is novel if its features are far from every group of training cells: networks extrapolate there, and nothing in
+their draws shows it. Files of networks hold the appearance of the cells of the training (`appearance`); for older ones,
+the features of their heights are compared.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from ....io.network_file import Network
 from ..labels import list_some
+from .appearance import WORDS, TrainingAppearance, appearance
 from .inputs import PictureInput
 from .thickness_prior import ThicknessPrior, features
 
@@ -18,6 +21,8 @@ _LARGEST_DISTANCE = 28.0
 """Squared Mahalanobis distance that 0.05 % of eight normal features exceed."""
 _LARGEST_DISTANCE_TOGETHER = 15.0
 """Squared distance of the median of several cells, which cells of one class, left out of the training, do not reach."""
+_LARGEST_APPEARANCE_DISTANCE = 4.8
+"""[standard deviation] Distance from the nearest cells of the training that a twentieth of cells like them exceed."""
 _FEWEST_TOGETHER = 8
 """Number of cells from which their median is compared."""
 _NEAR = 2.0
@@ -90,8 +95,9 @@ class NoveltyOfCells:
         if self.together is not None and self.together.is_novel:
             texts = [_listed(self.together.traits), *([f"farthest {max(novel, key=_distance).name}"] if novel else [])]
         many = f"{self.count} of {len(self.cells)} cells are" if len(self.cells) > 1 else "the cell is"
+        their = "their" if len(self.cells) > 1 else "its"
         return (
-            f"{many} unlike those that the network was trained on, and its shapes may be wrong by factors: "
+            f"{many} unlike those that the network was trained on, and {their} shapes may be wrong by factors: "
             f"{list_some(texts)}; train a network with such cells: unflat train"
         )
 
@@ -104,8 +110,30 @@ def _listed(traits: Sequence[str]) -> str:
     return ", ".join(traits) or "in several features together"
 
 
+def compare_with_training(network: Network, names: Sequence[str], pictures: Sequence[PictureInput]) -> NoveltyOfCells:
+    """Compare cells with those of the training of a network.
+
+    Args:
+        network: The network.
+        names: Names of the cells.
+        pictures: Input of the network for each cell.
+    """
+    training = TrainingAppearance.from_arrays(network.statistics)
+    by_height = detect_novelty(ThicknessPrior.from_arrays(network.statistics), names, pictures)
+    if not training.groups:
+        return by_height
+    pairs = zip(names, pictures, strict=True)
+    return NoveltyOfCells([_compare_appearance(training, str(name), one) for name, one in pairs], by_height.together)
+
+
+def _compare_appearance(training: TrainingAppearance, name: str, picture: PictureInput) -> Novelty:
+    own = appearance(picture)
+    distance, group = training.nearest(own)
+    return Novelty(name, distance / _LARGEST_APPEARANCE_DISTANCE, _traits(group.deviations(own)))
+
+
 def detect_novelty(prior: ThicknessPrior, names: Sequence[str], pictures: Sequence[PictureInput]) -> NoveltyOfCells:
-    """Compare cells with those of the training.
+    """Compare cells with those of the training, by the features of their heights.
 
     Args:
         prior: Prior of heights, which keeps the features of the training cells.
@@ -128,7 +156,11 @@ def _compare(prior: ThicknessPrior, name: str, own: Float[np.ndarray, " feature"
     distance = min(distances) / largest
     if min(group.distance_to_nearest(own) for group in groups) < _NEAR:
         return Novelty(name, min(distance, 1.0))
-    deviations = nearest.deviations(own)
+    return Novelty(name, distance, _traits(nearest.deviations(own)))
+
+
+def _traits(deviations: Float[np.ndarray, " feature"]) -> tuple[str, ...]:
+    """Name the features that deviate most."""
     order = np.argsort(-np.abs(deviations))
-    traits = [_FEATURES[i][int(deviations[i] > 0)] for i in order if abs(deviations[i]) > _UNUSUAL]
-    return Novelty(name, distance, tuple(traits[:3]))
+    traits = [(*_FEATURES, *WORDS)[i][int(deviations[i] > 0)] for i in order if abs(deviations[i]) > _UNUSUAL]
+    return tuple(traits[:3])

@@ -19,7 +19,7 @@ from .checkpoint import PredictionState
 from .config import ShapePredict
 from .denoiser import ShapeDenoiser
 from .inputs import PictureInput, to_network_input
-from .novelty import detect_novelty
+from .novelty import compare_with_training
 from .picture_quality import training_note
 from .refine import load_blur, refine
 from .remarks import numbers_of_pictures
@@ -50,8 +50,7 @@ def predict(context: RunContext) -> RunOutcome:
     cells = to_cell_batch(acquisition)
     pictures = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
     blur = load_blur(section, cells)  # Before the work, in case the file holds no blur.
-    prior = ThicknessPrior.from_arrays(network.statistics)
-    novelty = detect_novelty(prior, cells.names, pictures)
+    novelty = compare_with_training(network, cells.names, pictures)
     if warning := novelty.warning():
         _log.warning("%s", warning)
     start = time.monotonic()

@@ -9,10 +9,9 @@ from ..cells import CellBatch, to_cell_batch
 from ..config import ShapeSettings
 from ..verdict import PICTURE_CRITERIA, assess_cell, list_reasons, summarize
 from .inputs import PictureInput, to_network_input
-from .novelty import detect_novelty
+from .novelty import compare_with_training
 from .picture_quality import picture_numbers, trained_pixel, training_note
 from .shape_code import PIXELS
-from .thickness_prior import ThicknessPrior
 
 
 def numbers_of_pictures(cells: CellBatch, pictures: Sequence[PictureInput], network: Network) -> list[dict[str, float]]:
@@ -33,7 +32,7 @@ def remarks(settings: ShapeSettings, acquisition: Acquisition) -> tuple[list[str
     network = read(settings.predict.network, "shape")
     cells = to_cell_batch(acquisition)
     pictures = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
-    novelty = detect_novelty(ThicknessPrior.from_arrays(network.statistics), cells.names, pictures)
+    novelty = compare_with_training(network, cells.names, pictures)
     warnings = [novelty.warning(), *picture_warnings(cells.names, numbers_of_pictures(cells, pictures, network))]
     return [training_note(network)], [warning for warning in warnings if warning]
 

@@ -56,7 +56,7 @@ def train(context: RunContext) -> RunOutcome:
             objective = ShapeObjective(
                 settings.network, section, settings.seed, learned.real, learned.beside, held_out, weights
             )
-            validation, size = _train_part(objective, part, run, learned.describe())
+            validation, size = _train_part(objective, part, run, learned)
             validations.append(validation)
             numbers |= size
     numbers |= {name: float(np.mean([one[name] for one in validations])) for name in validations[0]}
@@ -66,7 +66,9 @@ def train(context: RunContext) -> RunOutcome:
     return RunOutcome(numbers | {"seconds": run.seconds})
 
 
-def _train_part(objective: ShapeObjective, part: "Fold", run: TrainingRun, trained_on: str) -> tuple[Numbers, Numbers]:
+def _train_part(
+    objective: ShapeObjective, part: "Fold", run: TrainingRun, learned: TrainingSet
+) -> tuple[Numbers, Numbers]:
     """Train the network of a part, distil it, and write it with the description of its cells.
 
     Returns:
@@ -75,24 +77,25 @@ def _train_part(objective: ShapeObjective, part: "Fold", run: TrainingRun, train
     settings, folder = objective.settings, run.context.folder
     path, teacher, state = folder.path / part.name, folder.path / part.teacher, folder.latest_checkpoint()
     if not settings.distil:
-        return _run(objective, part, run, path.name, trained_on)
+        return _run(objective, part, run, path.name, learned)
     if state is None or (int(state.metadata["part"]), bool(state.metadata["distilled"])) != (part.number, True):
-        _run(objective, part, run, teacher.name, trained_on)
+        _run(objective, part, run, teacher.name, learned)
     run.before += settings.steps
     # The file is read even if it was just written, rounded: a run that goes on has nothing else.
-    return _run(objective.for_distillation(read(teacher, _KIND).weights), part, run, path.name, trained_on)
+    return _run(objective.for_distillation(read(teacher, _KIND).weights), part, run, path.name, learned)
 
 
 def _run(
-    objective: ShapeObjective, part: "Fold", run: TrainingRun, name: str, trained_on: str
+    objective: ShapeObjective, part: "Fold", run: TrainingRun, name: str, learned: TrainingSet
 ) -> tuple[Numbers, Numbers]:
     """Take the steps of an objective that are left, and write the network."""
     trainer = NetworkTrainer(objective, objective.settings, objective.seed)
     run.run(trainer, {"part": part.number, "distilled": objective.teacher is not None})
     validation = trainer.validation or objective.validate(trainer.state.mean)
     metadata = {SAMPLING_STEPS: objective.sampling_steps}
-    statistics, path = objective.thickness_prior.arrays(), run.context.folder.path / name
-    return validation, run.write(trainer, _KIND, validation, path, statistics, metadata, trained_on)
+    statistics = objective.thickness_prior.arrays() | learned.appearance().arrays()
+    path = run.context.folder.path / name
+    return validation, run.write(trainer, _KIND, validation, path, statistics, metadata, learned.describe())
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,11 @@ from ..cells import CellBatch
 from ..config import ShapeSettings
 from ..read import read_cells
 from ..simulate import SimulatedCell, rotate_cell, simulate_cell
+from .appearance import TrainingAppearance
 from .augmentation import TrainingCell, prepare_cell
 
+_COPIES_COMPARED, _CELLS_COMPARED = 4, 400
+"""Largest numbers of rotated copies of a cell and of simulated cells whose appearance is stored."""
 _EDGE = 48
 """Samples along each axis of a simulated training cell."""
 _HELD_OUT_CELLS = 48
@@ -47,6 +50,13 @@ class TrainingSet:
         if self.simulated:
             parts.append(f"{len(self.simulated)} simulated red blood cells")
         return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+    def appearance(self) -> TrainingAppearance:
+        """Appearance of the cells, by which others are compared with them."""
+        turned = [cell.inputs for copies in self.turned for cell in copies[:_COPIES_COMPARED]]
+        groups = {"real": [cell.inputs for cell in self.real], "turned": turned}
+        groups["simulated"] = [cell.inputs for cell in self.simulated[:_CELLS_COMPARED]]
+        return TrainingAppearance.of(groups)
 
     @property
     def beside(self) -> list[TrainingCell]:
