@@ -69,9 +69,11 @@ def align(
     Returns:
         The aligned density, or its twin where that correlates better.
     """
-    plain = _register(np.asarray(density, np.complex128), reference, False, ramp)
+    best = _register(np.asarray(density, np.complex128), reference, False, ramp)
     mirrored = _register(conjugate_twin(density), reference, True, ramp)
-    best = max(plain, mirrored, key=lambda one: one.correlation)
+    if mirrored.correlation > best.correlation:
+        best = mirrored
+    del mirrored
     inner = np.vdot(best.density, reference)
     factor = inner / max(float(np.vdot(best.density, best.density).real), 1e-300)
     if not scale:
@@ -94,8 +96,9 @@ def conjugate_twin(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray,
 
 def shift_density(density: Complex[np.ndarray, "z y x"], shift: Float[np.ndarray, "3"]) -> Complex[np.ndarray, "z y x"]:
     """Shift a density by voxels and parts of them, periodically; a positive shift is towards larger indices."""
-    spectrum = fft.fftn(density) * _shift_phases(density.shape, -np.asarray(shift))
-    return np.asarray(fft.ifftn(spectrum))
+    spectrum = np.asarray(fft.fftn(np.asarray(density, np.complex128)))
+    spectrum *= _shift_phases(density.shape, -np.asarray(shift))
+    return np.asarray(fft.ifftn(spectrum, overwrite_x=True))
 
 
 def apply_phase_ramp(
@@ -139,7 +142,10 @@ def _register(
 def _shift_between(
     density: Complex[np.ndarray, "z y x"], reference: Complex[np.ndarray, "z y x"]
 ) -> Float[np.ndarray, "3"]:
-    return _locate_peak(np.asarray(fft.fftshift(np.conj(fft.fftn(density)) * fft.fftn(reference))), sign=1)
+    spectrum = np.asarray(fft.fftn(density))
+    np.conj(spectrum, out=spectrum)
+    spectrum *= fft.fftn(reference)
+    return _locate_peak(np.asarray(fft.fftshift(spectrum)), sign=1)
 
 
 def _locate_peak(values: Complex[np.ndarray, "z y x"], sign: int) -> Float[np.ndarray, "3"]:
@@ -151,8 +157,9 @@ def _locate_peak(values: Complex[np.ndarray, "z y x"], sign: int) -> Float[np.nd
     """
     shape = values.shape
     transform = fft.ifftn if sign > 0 else fft.fftn
-    coarse = np.abs(transform(fft.ifftshift(values)))
+    coarse = np.abs(transform(fft.ifftshift(values), overwrite_x=True))
     index = np.array(np.unravel_index(int(np.argmax(coarse)), shape), float)
+    del coarse
     position = np.where(index > np.array(shape) / 2, index - shape, index)
     for step in _ZOOM:
         offsets = step * np.arange(-2, 3)

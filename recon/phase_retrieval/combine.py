@@ -92,13 +92,16 @@ def combine(
     """
     mode, weight = first_mode(solutions)
     agreement = np.array([[correlation(a, b) for b in solutions] for a in solutions])
-    waves = [fft.fftn(solution, workers=-1) for solution in solutions]
-    shell, count = _shells(solutions.shape[1:], np.eye(3) if metric is None else metric)
-    prtf = _per_shell(np.abs(np.sum(waves, axis=0)), shell, count)
-    prtf = prtf / np.maximum(_per_shell(np.sum(np.abs(waves), axis=0), shell, count), 1e-30)
-    fsc = np.full(count, np.nan)
-    if len(waves) > 1:
-        fsc = _shell_correlation(np.sum(waves[::2], axis=0), np.sum(waves[1::2], axis=0), shell, count)
+    shape = solutions.shape[1:]
+    shell, count = _shells(shape, np.eye(3) if metric is None else metric)
+    halves, moduli = np.zeros((2, *shape), np.complex64), np.zeros(shape, np.float32)
+    for i, solution in enumerate(solutions):
+        wave = fft.fftn(solution, workers=-1)
+        halves[i % 2] += wave
+        moduli += np.abs(wave)
+    fsc = _shell_correlation(halves[0], halves[1], shell, count) if len(solutions) > 1 else np.full(count, np.nan)
+    halves[0] += halves[1]
+    prtf = _per_shell(np.abs(halves[0]), shell, count) / np.maximum(_per_shell(moduli, shell, count), 1e-30)
     return CombinedSolution(
         mode,
         weight,
@@ -111,10 +114,12 @@ def combine(
 
 def first_mode(solutions: Complex[np.ndarray, "k z y x"]) -> tuple[Complex[np.ndarray, "z y x"], float]:
     """Compute the first mode, with the solutions' mean norm and the first solution's phase, and its weight."""
-    flat = solutions.reshape(len(solutions), -1)
-    gram = np.conj(flat) @ flat.T  # [i, j] = Σ a_i* a_j: small, unlike a decomposition of the volumes
+    # [i, j] = Σ a_i* a_j: small, unlike a decomposition of the volumes
+    gram = np.array([[np.vdot(a, b) for b in solutions] for a in solutions])
     values, vectors = np.linalg.eigh(gram.astype(np.complex128))
-    mode = np.tensordot(vectors[:, -1], solutions, axes=(0, 0))
+    mode = np.zeros(solutions.shape[1:], np.complex128)
+    for share, solution in zip(vectors[:, -1], solutions, strict=True):
+        mode += share * solution
     norm = np.sqrt(np.mean(np.diagonal(gram).real)) / max(float(np.linalg.norm(mode)), 1e-30)
     turn = np.vdot(mode, solutions[0])
     mode = mode * (norm * turn / max(abs(turn), 1e-30))

@@ -140,18 +140,18 @@ class _Pipeline:
             ended = "every support vanished or filled the array"
             raise NoObjectError(f"no start found an object: {ended}; check the mask and the centre")
         selected = self._select_starts()
-        for start in selected:
-            if start.number not in self.refined:
+        for number in selected:
+            if number not in self.refined:
                 self._check_stop()
-                state = init_refinement(jnp.asarray(start.density), jnp.asarray(start.support), start.point_spread)
-                self.refined[start.number] = self._refine(state)
+                self.refined[number] = self._refine(self._init_start(number))
+                self.pool = [one.without_arrays() if one.number == number else one for one in self.pool]
                 self._save()
         solutions = self._align_solutions(selected)
         if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
             return self._result(self.refined[self._best(selected)], solutions)
-        combined = combine(solutions, self.data.metric)
         self._check_stop()
-        mode, best = self._refine(self._init_mode(combined, selected)), self.refined[self._best(selected)]
+        mode = self._refine(self._init_mode(combine(solutions, self.data.metric), selected))
+        best = self.refined[self._best(selected)]
         final = best if self._free_llk(best) < CLEARLY * self._free_llk(mode) else mode
         return self._result(final, solutions)
 
@@ -197,22 +197,27 @@ class _Pipeline:
         _log.info("start %d: LLK %.4g%s", start.number, start.llk, free)
         self.progress(self.done, self.total, **metrics)
 
-    def _select_starts(self) -> list[FinishedStart]:
-        """Return the best starts that converged; write the outcome of each start to the table."""
+    def _select_starts(self) -> list[int]:
+        """Return the numbers of the best starts that converged; write the outcome of each start to the table."""
         llk, llk_free = min(start.llk for start in self.pool), self.pool[0].llk_free
         for row in self.table:
             row["outcome"] = classify_start(row, llk, llk_free, self.data.counts.size).name
             row["kept"] = False
         converged = {row["number"] for row in self.table if row["outcome"] == StartOutcome.CONVERGED.name}
-        return [start for start in self.pool if start.number in converged]
+        return [start.number for start in self.pool if start.number in converged]
 
     # Refinement
+
+    def _init_start(self, number: int) -> RefinementState:
+        """Initialise the refinement of a start of the pool."""
+        start = next(one for one in self.pool if one.number == number)
+        return init_refinement(jnp.asarray(start.density), jnp.asarray(start.support), start.point_spread)
 
     def _refine(self, state: RefinementState) -> RefinementState:
         """Refine one density as long as its free likelihood improves; an interruption loses only this refinement."""
         settings = self.settings.refine
         blocks = split_iterations(settings.iterations)
-        best, least, best_block = state, self._free_llk(state), 0
+        best, least, best_block = end_refinement(state), self._free_llk(state), 0
         for i, iterations in enumerate(blocks):
             if i and self.should_stop():
                 self._check_stop()
@@ -220,43 +225,46 @@ class _Pipeline:
             state = refine_block(state, self.pattern, iterations, settings, shrink=shrink)
             llk_free = self._free_llk(state)
             if llk_free < least:
-                best, least, best_block = state, llk_free, i
+                best, least, best_block = end_refinement(state), llk_free, i
             if i - best_block >= PATIENCE:
                 self.skipped += sum(blocks[i + 1 :])
                 self._advance(sum(blocks[i:]))
                 break
             self._advance(iterations)
-        return end_refinement(best)
+        return best
 
-    def _align_solutions(self, selected: list[FinishedStart]) -> Complex[np.ndarray, "k z y x"]:
+    def _align_solutions(self, selected: list[int]) -> Complex[np.ndarray, "k z y x"]:
         """Align the refined solutions with the best of them, and leave out those of another object."""
-        llk_free = {start.number: self._free_llk(self.refined[start.number]) for start in selected}
+        llk_free = {number: self._free_llk(self.refined[number]) for number in selected}
         order = sorted(llk_free, key=lambda number: llk_free[number])
-        densities = {number: fftshift3(np.asarray(self.refined[number].density)) for number in order}
-        reference = densities[order[0]]
+        reference = self._centred_density(order[0])
         reference = np.roll(reference, centring_shift(np.abs(reference) ** 2), axis=(0, 1, 2))
-        solutions = []
+        solutions, count = np.empty((len(order), *reference.shape), np.complex64), 0
         for number in order:
             row = self.table[number]
-            aligned = align(densities[number], reference, ramp=False, scale=False)
+            aligned = align(self._centred_density(number), reference, ramp=False, scale=False)
             row["correlation"], row["llk_free_refined"] = aligned.correlation, llk_free[number]
             if aligned.correlation < AGREES_ABOVE:
                 row["outcome"] = StartOutcome.DISAGREES.name
                 continue
             row["kept"] = True
-            solutions.append(aligned.density)
-        return np.stack(solutions).astype(np.complex64)
+            solutions[count] = aligned.density
+            count += 1
+        return solutions[:count]
 
-    def _best(self, selected: list[FinishedStart]) -> int:
+    def _centred_density(self, number: int) -> Complex[np.ndarray, "z y x"]:
+        return fftshift3(np.asarray(self.refined[number].density))
+
+    def _best(self, selected: list[int]) -> int:
         """Return the number of the refined start with the best free likelihood."""
-        return min((start.number for start in selected), key=lambda number: self._free_llk(self.refined[number]))
+        return min(selected, key=lambda number: self._free_llk(self.refined[number]))
 
     def _free_llk(self, state: RefinementState) -> float:
         return float(evaluate_fit(state.density, state.point_spread, self.pattern).llk_free)
 
-    def _init_mode(self, combined: CombinedSolution, selected: list[FinishedStart]) -> RefinementState:
+    def _init_mode(self, combined: CombinedSolution, selected: list[int]) -> RefinementState:
         """Start the last refinement from the first mode, with the mean point-spread function and a new support."""
-        states = [self.refined[start.number] for start in selected if self.table[start.number]["kept"]]
+        states = [self.refined[number] for number in selected if self.table[number]["kept"]]
         point_spread = ideal_point_spread()
         if states:
             parts = zip(*(state.point_spread for state in states), strict=True)
@@ -271,11 +279,14 @@ class _Pipeline:
     # Result
 
     def _result(self, final: RefinementState, solutions: Complex[np.ndarray, "k z y x"]) -> PhasingResult:
+        """Collect the result; the solutions are aligned with it in place, and all others are given up."""
+        self.pool.clear()
+        self.refined.clear()
         density = fftshift3(np.asarray(final.density))
         density = density * np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
-        aligned = [align(one, density, ramp=False, scale=False).density for one in solutions]
-        ensemble = np.stack(aligned).astype(np.complex64)
-        combined = combine(ensemble, self.data.metric)
+        for one in solutions:
+            one[...] = align(one, density, ramp=False, scale=False).density
+        combined = combine(solutions, self.data.metric)
         z, y, x = (float(sigma) for sigma in final.point_spread.sigmas)
         return PhasingResult(
             density,
@@ -284,7 +295,7 @@ class _Pipeline:
             float(final.point_spread.background),
             self._numbers(final, combined),
             tuple(self.table),
-            ensemble,
+            solutions,
             {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
             fftshift3(np.asarray(self.pattern.free)) > 0,
         )

@@ -5,7 +5,7 @@ in FFT order (origin at index 0); those of a group have a first axis more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -66,6 +66,10 @@ class FinishedStart:
     llk: float
     llk_free: float
     chi_rms: float
+
+    def without_arrays(self) -> "FinishedStart":
+        """Return the start without density and support, of which the refined ones are kept."""
+        return replace(self, density=self.density[:0, :0, :0], support=self.support[:0, :0, :0])
 
     @property
     def point_spread(self) -> PointSpread:

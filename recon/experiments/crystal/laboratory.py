@@ -102,10 +102,10 @@ def to_laboratory(solution: Solution, frame: LaboratoryFrame, spacing: float | N
     # Linear: a spline would ring at the edge of the support.
     inside = resample(support.astype(np.float64), steps, axes, order=1) >= _SHELL
     ramp = phase_ramp(phase_slopes(np.roll(solution.density, shift, axis=(0, 1, 2)), support), support.shape)
+    np.conj(ramp, out=ramp)
 
     def resample_density(density: Complex[np.ndarray, "z y x"]) -> Complex[np.ndarray, "lab_z lab_y lab_x"]:
-        rolled = np.roll(density, shift, axis=(0, 1, 2)).astype(np.complex128)
-        return np.asarray(resample(rolled * np.conj(ramp), steps, axes))
+        return np.asarray(resample(np.roll(density, shift, axis=(0, 1, 2)) * ramp, steps, axes))
 
     resampled = resample_density(solution.density)
     level = inside_level(np.abs(resampled), inside)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy import fft
 
+from ....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....physics.psf import convolve_gaussian_exact
 from ...devices import release_memory, return_large_blocks
 from ...errors import DataError
@@ -129,9 +131,13 @@ class CheckpointWriter:
 
 def model_counts(result: PhasingResult, exposure: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame y x"]:
     """Predict the counts of a solution, centred, in float64: exposure · (|FFT|² ⊛ Gaussian + background)."""
-    field = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(result.density.astype(np.complex128))))
-    counts = convolve_gaussian_exact(np.abs(field) ** 2, result.sigmas)
-    return np.asarray((counts + result.background) * exposure[:, None, None])
+    field = fft.fftn(ifftshift3(result.density).astype(np.complex128), overwrite_x=True)
+    power = np.abs(field)
+    del field
+    counts = convolve_gaussian_exact(fftshift3(np.square(power, out=power)), result.sigmas)
+    counts += result.background
+    counts *= exposure[:, None, None]
+    return counts
 
 
 def _compare_with_truth(volume: Volume, truth: Volume | None) -> dict[str, float]:

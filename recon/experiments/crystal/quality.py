@@ -25,6 +25,8 @@ _EROSION = 1
 """[voxel] Depth of the surface layer that is left out: there the amplitude falls off."""
 _QUARTILES_OF_NORMAL = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
+_BLOCK = 8
+"""[frame] Frames whose deviance is computed at a time."""
 _LEAST_VOXELS = 20
 """Number of inner voxels that a statement on their amplitude needs."""
 
@@ -96,21 +98,33 @@ def noise_numbers(
         than `BRIGHT_COUNTS` modelled counts; ``noise_ratio_free``: of the withheld voxels among these;
         ``excess_chi``: relative error of the amplitudes beyond noise, √(Σ(D − E)₊ / 4ΣI).
     """
-    model = np.maximum(modelled.astype(np.float64), LEAST_COUNTS)
-    measured = np.where(good, counts, 0).astype(np.float64)
-    excess = np.where(good, 2 * (model - measured + xlogy(measured, measured / model)), 0)
-    expected = np.where(good, expected_deviance(modelled.astype(np.float64)), 0)
-    bright = good & (modelled > BRIGHT_COUNTS)
-    numbers = {"noise_ratio": _ratio(excess, expected, good), "noise_ratio_bright": _ratio(excess, expected, bright)}
-    numbers["noise_ratio_free"] = _ratio(excess, expected, bright & withheld)
-    numbers["excess_chi"] = float(np.sqrt(max(excess.sum() - expected.sum(), 0) / (4 * max(measured.sum(), 1e-12))))
-    return numbers
+    # Rows: good voxels, the bright ones, the withheld ones among these; columns: deviance and its expectation.
+    sums, measured = np.zeros((3, 2)), 0.0
+    for first in range(0, len(counts), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        sums += _deviance_sums(counts[block], modelled[block], good[block], withheld[block])
+        measured += float(counts[block][good[block]].sum(dtype=np.float64))
+    names = ("noise_ratio", "noise_ratio_bright", "noise_ratio_free")
+    numbers = {name: _ratio(*row) for name, row in zip(names, sums.tolist(), strict=True)}
+    excess = max(float(sums[0, 0] - sums[0, 1]), 0.0)
+    return numbers | {"excess_chi": float(np.sqrt(excess / (4 * max(measured, 1e-12))))}
 
 
-def _ratio(
-    deviance: Float[np.ndarray, "frame y x"],
-    expected: Float[np.ndarray, "frame y x"],
-    chosen: Bool[np.ndarray, "frame y x"],
-) -> float:
-    """Sum over the chosen voxels; not a number where there are none."""
-    return float(deviance[chosen].sum() / expected[chosen].sum()) if chosen.any() else float("nan")
+def _deviance_sums(
+    counts: Float[np.ndarray, "frame y x"],
+    modelled: Float[np.ndarray, "frame y x"],
+    good: Bool[np.ndarray, "frame y x"],
+    withheld: Bool[np.ndarray, "frame y x"],
+) -> Float[np.ndarray, "3 2"]:
+    """Sum the deviance and its expectation over the good, the bright, and the withheld bright voxels of a block."""
+    values = modelled[good].astype(np.float64)
+    measured, model = counts[good].astype(np.float64), np.maximum(values, LEAST_COUNTS)
+    each = 2 * (model - measured + xlogy(measured, measured / model)), expected_deviance(values)
+    bright = values > BRIGHT_COUNTS
+    chosen = np.ones_like(bright), bright, bright & withheld[good]
+    return np.array([[values[mask].sum() for values in each] for mask in chosen])
+
+
+def _ratio(deviance: float, expectation: float) -> float:
+    """Divide two sums; not a number where they are of no voxel."""
+    return deviance / expectation if expectation > 0 else float("nan")
