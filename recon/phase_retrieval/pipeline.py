@@ -148,12 +148,14 @@ class _Pipeline:
                 self._save()
         solutions = self._align_solutions(selected)
         if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
-            return self._result(self.refined[self._best(selected)], solutions)
+            return self._result(self.refined[self._best(selected)])
         self._check_stop()
-        mode = self._refine(self._init_mode(combine(solutions, self.data.metric), selected))
+        combined = combine(solutions, self.data.metric)
+        del solutions  # They are aligned anew with the result.
+        mode = self._refine(self._init_mode(combined, selected))
         best = self.refined[self._best(selected)]
         final = best if self._free_llk(best) < CLEARLY * self._free_llk(mode) else mode
-        return self._result(final, solutions)
+        return self._result(final)
 
     # Starts
 
@@ -278,14 +280,16 @@ class _Pipeline:
 
     # Result
 
-    def _result(self, final: RefinementState, solutions: Complex[np.ndarray, "k z y x"]) -> PhasingResult:
-        """Collect the result; the solutions are aligned with it in place, and all others are given up."""
-        self.pool.clear()
-        self.refined.clear()
+    def _result(self, final: RefinementState) -> PhasingResult:
+        """Collect the result; the refined starts are aligned with it and given up one by one."""
         density = fftshift3(np.asarray(final.density))
         density = density * np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
-        for one in solutions:
-            one[...] = align(one, density, ramp=False, scale=False).density
+        kept = [number for number in self.refined if self.table[number]["kept"]]
+        kept.sort(key=lambda number: float(self.table[number]["llk_free_refined"]))
+        solutions = np.empty((len(kept), *density.shape), np.complex64)
+        for solution, number in zip(solutions, kept, strict=True):
+            solution[...] = align(self._centred_density(number), density, ramp=False, scale=False).density
+            del self.refined[number]
         combined = combine(solutions, self.data.metric)
         z, y, x = (float(sigma) for sigma in final.point_spread.sigmas)
         return PhasingResult(

@@ -17,8 +17,8 @@ REFINEMENT_COST = 2.5
 """Time of a refinement iteration, relative to a projection."""
 COPIES = 14
 """Number of complex arrays in the loop."""
-SOLUTION_COPIES = 5
-"""Number of complex arrays of each selected solution, before and after its refinement."""
+SOLUTION_COPIES = 2
+"""Number of complex arrays of each selected solution: refined density with its support, and while it is aligned."""
 SAMPLE_BYTES = 100
 """[byte] Memory per sample of the result while it is computed."""
 LARGEST_SUPPORT = 1 / 8
