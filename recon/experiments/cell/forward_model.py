@@ -126,6 +126,8 @@ class CellForwardModel:
             "measured": self.measured[views],
             "light": PlaneWaves.from_illumination(self.illumination, self.geometry.lattice, views),
             "angles": self._rotations[1][views].astype(np.float32),
+            # An argument, and no constant of the program: it then serves, from the cache, all scans of one shape.
+            "empty_loss": np.full(len(views), self._empty_loss, np.float32),
         }
         if not self.is_bright.all():
             batch["bright"] = self.is_bright[views]
@@ -142,7 +144,7 @@ class CellForwardModel:
         """Loss of each view, relative to the mean loss of an empty box."""
         compared = self._compared(values, nuisance, batch)
         by_name = {"field": field_loss, "poisson": poisson_loss, "amplitude": amplitude_loss}
-        return by_name[self._statistics](*compared) / self._empty_loss
+        return by_name[self._statistics](*compared) / jnp.asarray(batch["empty_loss"])
 
     def _compared(
         self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch

@@ -71,7 +71,9 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
     if is_empty(numbers):
         return
     left = numbers.get("structure_unexplained")
-    remedy = f"{CHECK_LIGHT}; look at the measured and modelled images in the report"
+    remedy = f"{CHECK_LIGHT}; compare the measured and modelled images in the report"
+    if any(_absorption(numbers)):
+        remedy = "fit with absorption first"
     if left is not None and left > SOUND_STRUCTURE:
         text = f"{100 * left:.0f} % of the structure of the images, beyond noise, is left unexplained"
         yield Reason("structure-left", text, remedy)
@@ -139,9 +141,9 @@ def _instrument(numbers: Numbers) -> Iterator[Reason]:
 _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _empty,
     _only_noise,
+    _absorption,
     _structure_left,
     _noise_fitted,
-    _absorption,
     _rim,
     _few_views,
     _moving,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -125,3 +126,17 @@ def test_vignetted_views_are_recognised_by_their_brightness() -> None:
     weak = acquisition(images=images, illumination_na=na)
     retained, _ = drop_unlike_views(weak, background_levels(weak))
     np.testing.assert_array_equal(retained["illumination_na"], na[:-1])
+
+
+def test_one_program_serves_all_scans_of_one_shape() -> None:
+    """The numbers of a scan are arguments of the compiled program, so that the cache of programs knows it again."""
+
+    def program(seed: int) -> str:
+        images = np.random.default_rng(seed).poisson(1000, (VIEWS, 24, 28)).astype(np.float32)
+        scan = likelihood(settings(), acquisition(images=images))
+        values = jnp.zeros((1, *scan.grid.shape), jnp.float32)
+        return str(
+            jax.jit(lambda v, batch: scan.losses(v, {}, batch)).lower(values, scan.batch(np.arange(3))).as_text()
+        )
+
+    assert program(0) == program(1)
