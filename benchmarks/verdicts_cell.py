@@ -9,7 +9,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -134,21 +134,19 @@ PHYSICS: Mapping[str, str] = {
 def run(ledger: Ledger) -> None:
     """Fit all specimens, and count hits and false alarms."""
     runs: list[Numbers] = []
-    count = ledger.choose(SPECIMENS, 2)
-    for first in range(0, count, _BLOCK):
-        seeds = list(range(first, min(first + _BLOCK, count)))
-        settings = {"seeds": seeds, "steps": ledger.choose(STEPS, 4)}
-        compute = partial(_all_runs, seeds, ledger.scratch, ledger.choose(STEPS, 4))
-        runs += ledger.part(f"seeds {seeds[0]}", settings, compute)["runs"]
-    judged = [run for run in runs if run["seed"] % 2]
-    _add_rows(ledger, judged)
-
-
-def _all_runs(seeds: Sequence[int], folder: Path, steps: int) -> Numbers:
+    count, steps = ledger.choose(SPECIMENS, 2), ledger.choose(STEPS, 4)
     workers = int(os.environ.get("UNFLAT_BENCHMARK_WORKERS", "2"))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        parts = pool.map(runs_of_specimen, seeds, [folder] * len(seeds), [steps] * len(seeds))
-        return {"runs": [run for part in parts for run in part]}
+        for first in range(0, count, _BLOCK):
+            seeds = list(range(first, min(first + _BLOCK, count)))
+            compute = partial(_all_runs, pool, seeds, ledger.scratch, steps)
+            runs += ledger.part(f"seeds {first}", {"seeds": seeds, "steps": steps}, compute)["runs"]
+    _add_rows(ledger, [run for run in runs if run["seed"] % 2])
+
+
+def _all_runs(pool: Executor, seeds: Sequence[int], folder: Path, steps: int) -> Numbers:
+    parts = pool.map(runs_of_specimen, seeds, [folder] * len(seeds), [steps] * len(seeds))
+    return {"runs": [run for part in parts for run in part]}
 
 
 def runs_of_specimen(seed: int, folder: Path, steps: int) -> list[Numbers]:

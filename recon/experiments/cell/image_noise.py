@@ -27,6 +27,8 @@ _SMOOTHING = 0.7
 """[pixel] Standard deviation of the filter that gives the local brightness: a wider one flattens the transfer curve."""
 _TAPER = 0.5
 """Share of an image along each axis over which its window rises and falls."""
+_CERTAIN = 4.0
+"""Deviation of a view's noise from that of the others, in standard errors, from which it counts."""
 _ROUNDS = 4
 """Rounds of the fit of the transfer curve, whose weights depend on itself."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
@@ -40,11 +42,13 @@ class ImageNoise:
         slope: Variance at an intensity of 1, of the part that grows with the intensity: 1 / photons of an empty pixel.
         floor: Variance without light.
         scales: Factor on the variance of each view, whose light may be dimmer or brighter.
+        error: Relative standard error of the variance.
     """
 
     slope: float
     floor: float
     scales: Float[np.ndarray, " view"]
+    error: float
 
     @property
     def photons(self) -> float:
@@ -100,10 +104,10 @@ def estimate_noise(
     if slope + floor <= 0:
         return None
     ratio = power.sum(axis=1) / (slope * bright + floor * dark).sum(axis=1)
-    # Each view's own factor is kept as far as it exceeds the chance of so few numbers.
+    # A factor of its own for each view whose noise differs by more than the chance of so few numbers.
     chance = 2 * np.mean(window**4) / (np.mean(window**2) ** 2 * np.count_nonzero(free))
-    certain = np.maximum(1 - chance / np.maximum((ratio - 1) ** 2, 1e-12), 0)
-    return ImageNoise(slope, floor, 1 + certain * (ratio - 1))
+    scales = np.where((ratio - 1) ** 2 > _CERTAIN**2 * chance, ratio, 1.0)
+    return ImageNoise(slope, floor, scales, float(np.sqrt(chance / len(measured))))
 
 
 def _noise_frequencies(shape: tuple[int, int], microscope: Microscope) -> Bool[np.ndarray, "y x"]:

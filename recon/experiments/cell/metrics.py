@@ -105,6 +105,13 @@ METRICS = (
         "truth, 1 explains nothing, however noisy the images are.",
     ),
     Metric(
+        "structure_error",
+        "Its standard error",
+        "",
+        "lower",
+        "Standard error of the structure left, by the chance of noise in the pixels of these views.",
+    ),
+    Metric(
         "structure_unexplained_fitted",
         "Structure left in fitted views",
         "",

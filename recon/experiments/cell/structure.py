@@ -29,11 +29,13 @@ class Misfit(NamedTuple):
         result: Misfit of the result, R².
         empty: Misfit of an empty box in the same views, E².
         noise: Misfit that noise alone makes, N²; None where the noise is not known.
+        noise_error: Relative standard error of N² and of the noise in R².
     """
 
     result: float
     empty: float
     noise: float | None
+    noise_error: float = 0.0
 
     @property
     def over_empty(self) -> float:
@@ -51,6 +53,13 @@ class Misfit(NamedTuple):
         if self.noise is None or self.empty - self.noise <= LEAST_STRUCTURE * self.empty:
             return None
         return (self.result - self.noise) / (self.empty - self.noise)
+
+    @property
+    def unexplained_error(self) -> float | None:
+        """Standard error of the structure that is left, by the chance of noise in so few pixels."""
+        if self.noise is None or self.unexplained is None:
+            return None
+        return self.noise_error * self.noise / (self.empty - self.noise)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,8 @@ class ComparedViews:
         weights = self.weights[chosen]
         count = max(float(weights.sum()), 1.0)
         result, empty, noise = (None if p is None else float((p[chosen] * weights).sum() / count) for p in parts)
-        return Misfit(float(result or 0), float(empty or 0), noise)
+        error = 0.0 if self.noise is None else float(np.sqrt(2 / count + self.noise.error**2))
+        return Misfit(float(result or 0), float(empty or 0), noise, error)
 
     def concentration(self) -> float | None:
         """Compute the part of the structure left that lies in the worst tenth of the pixels; None without noise."""
@@ -122,12 +132,13 @@ def structure_numbers(views: ComparedViews, withheld: Bool[np.ndarray, " view"])
         withheld: Whether each view is withheld.
 
     Returns:
-        ``noise_floor`` and ``structure_unexplained`` of the withheld views, or of the fitted ones where none is;
-        ``structure_unexplained_fitted`` of the fitted ones beside withheld ones; ``structure_concentration``;
-        ``noise_photons``. Those that the images do not tell are absent.
+        ``noise_floor``, ``structure_unexplained`` and its standard error ``structure_error`` of the withheld views, or
+        of the fitted ones where none is; ``structure_unexplained_fitted`` of the fitted ones beside withheld ones;
+        ``structure_concentration``; ``noise_photons``. Those that the images do not tell are absent.
     """
     judged = views.misfit(withheld if withheld.any() else ~withheld)
     numbers: dict[str, float | None] = {"noise_floor": judged.noise_floor, "structure_unexplained": judged.unexplained}
+    numbers["structure_error"] = judged.unexplained_error
     if withheld.any() and not withheld.all():
         numbers["structure_unexplained_fitted"] = views.misfit(~withheld).unexplained
     numbers["structure_concentration"] = views.concentration()

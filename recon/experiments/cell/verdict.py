@@ -9,12 +9,14 @@ Numbers = Mapping[str, float]
 
 EMPTY_RATIO = 0.995
 """Residual, over that of an empty box, from which a result explains nothing."""
-EMPTY_STRUCTURE = 0.98
-"""Structure left from which a result explains nothing of what the images hold beside noise."""
+EMPTY_STRUCTURE = 0.9
+"""Structure left, surely, from which a result explains nothing of what the images hold beside noise."""
 EMPTY_DELAY = 0.01
 """[rad] Largest delay of light below which the index is that of the medium."""
-SOUND_STRUCTURE = 0.1
-"""Structure left in the withheld views up to which a result is sound."""
+SOUND_STRUCTURE = 0.15
+"""Structure left in the withheld views, surely, up to which a result is sound."""
+ERRORS = 2.0
+"""Standard errors by which the structure left must exceed a limit, to do so surely."""
 SOUND_RESIDUAL = 0.6
 """The same for the residual over that of an empty box, where the noise is not known."""
 EXPLAINED = 0.1
@@ -50,8 +52,14 @@ def is_empty(numbers: Numbers) -> bool:
     return any(reason.fatal for reason in _empty(numbers))
 
 
+def _surely_left(numbers: Numbers) -> float | None:
+    """Structure left, less its standard errors; None where the noise is not known."""
+    left = numbers.get("structure_unexplained")
+    return None if left is None else left - ERRORS * numbers.get("structure_error", 0.0)
+
+
 def _empty(numbers: Numbers) -> Iterator[Reason]:
-    ratio, left = numbers.get("residual_over_empty", 0.0), numbers.get("structure_unexplained", 0.0)
+    ratio, left = numbers.get("residual_over_empty", 0.0), _surely_left(numbers) or 0.0
     if ratio >= EMPTY_RATIO or left >= EMPTY_STRUCTURE:
         text = f"the residual is {ratio:.3f} times that of an empty box in the same views: the result "
         yield Reason("empty", f"{text}explains nothing of the images", CHECK_LIGHT, fatal=True)
@@ -70,12 +78,13 @@ def _only_noise(numbers: Numbers) -> Iterator[Reason]:
 def _structure_left(numbers: Numbers) -> Iterator[Reason]:
     if is_empty(numbers):
         return
-    left = numbers.get("structure_unexplained")
+    left = _surely_left(numbers)
     remedy = f"{CHECK_LIGHT}; compare the measured and modelled images in the report"
     if any(_absorption(numbers)):
         remedy = "fit with absorption first"
     if left is not None and left > SOUND_STRUCTURE:
-        text = f"{100 * left:.0f} % of the structure of the images, beyond noise, is left unexplained"
+        share = 100 * numbers["structure_unexplained"]
+        text = f"{share:.0f} % of the structure of the images, beyond noise, is left unexplained"
         yield Reason("structure-left", text, remedy)
     ratio = numbers.get("residual_over_empty", 0.0)
     if left is None and "noise_floor" not in numbers and ratio > SOUND_RESIDUAL:
@@ -84,9 +93,10 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
 
 
 def _noise_fitted(numbers: Numbers) -> Iterator[Reason]:
-    left, fitted = numbers.get("structure_unexplained"), numbers.get("structure_unexplained_fitted")
+    left, fitted = _surely_left(numbers), numbers.get("structure_unexplained_fitted")
     if left is not None and fitted is not None and not is_empty(numbers) and left - fitted > OVERFIT:
-        text = f"the withheld views keep {100 * left:.0f} % of their structure, the fitted ones {100 * fitted:.0f} %"
+        share = 100 * numbers["structure_unexplained"]
+        text = f"the withheld views keep {share:.0f} % of their structure, the fitted ones {100 * fitted:.0f} %"
         yield Reason("noise-fitted", text, "use more views, or raise fit.tv")
 
 

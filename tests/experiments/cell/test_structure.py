@@ -105,12 +105,25 @@ def test_nothing_is_left_by_the_truth_and_all_by_an_empty_box(photons: float) ->
     noise = noise_of(measured)
     truth = structure_numbers(compare(measured, clean, noise), withheld)
     assert truth["structure_unexplained"] == pytest.approx(0, abs=0.05)
+    assert 0 < truth["structure_error"] < 0.05
     assert truth["structure_unexplained_fitted"] == pytest.approx(0, abs=0.05)
     empty = np.broadcast_to(np.sqrt(measured).mean(axis=(1, 2), keepdims=True) ** 2, measured.shape)
     assert structure_numbers(compare(measured, empty, noise), withheld)["structure_unexplained"] == pytest.approx(1)
     half = (1 + np.sqrt(clean)) ** 2 / 4  # Half of the amplitude is a quarter of the energy.
     left = structure_numbers(compare(measured, half, noise), withheld)["structure_unexplained"]
     assert left == pytest.approx(0.25, abs=0.06)
+
+
+def test_the_standard_error_is_the_spread_between_scans_of_few_pixels() -> None:
+    left, errors = [], []
+    for seed in range(24):
+        clean = images(contrast=0.1, seed=seed)[:, :28, :28]
+        measured = measure(clean, Detector(photons=100.0), seed)
+        numbers = structure_numbers(compare(measured, clean, noise_of(measured, clean)), np.arange(VIEWS) < 1)
+        left.append(numbers["structure_unexplained"])
+        errors.append(numbers["structure_error"])
+    assert np.std(left) == pytest.approx(np.median(errors), rel=0.4)
+    assert np.abs(np.mean(left)) < np.median(errors)
 
 
 def test_images_of_noise_hold_no_structure() -> None:

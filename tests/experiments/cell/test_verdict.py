@@ -61,7 +61,7 @@ def test_a_doubt_is_named_with_its_value(name: str, numbers: dict[str, float]) -
     ("name", "numbers"),
     [
         ("empty", {"residual_over_empty": 1.0, "structure_unexplained": 1.0}),
-        ("empty", {"residual_over_empty": 0.999, "noise_floor": 0.9, "structure_unexplained": 0.99}),
+        ("empty", {"residual_over_empty": 0.98, "structure_unexplained": 0.97, "structure_error": 0.02}),
         ("medium", {"phase_delay": 1e-4}),
     ],
 )
@@ -69,6 +69,13 @@ def test_an_empty_result_has_failed(name: str, numbers: dict[str, float]) -> Non
     verdict = judge(**numbers)
     assert verdict.soundness is Soundness.FAILED
     assert verdict.reasons[0].name == name
+
+
+def test_chance_alone_accuses_nothing() -> None:
+    """The structure left of a few noisy pixels is uncertain: what lies within two standard errors is no doubt."""
+    few = {"structure_unexplained": 0.3, "structure_unexplained_fitted": 0.0}
+    assert judge(**few, structure_error=0.01).soundness is Soundness.DOUBTFUL
+    assert judge(**few, structure_error=0.1).soundness is Soundness.SOUND
 
 
 def test_without_a_known_noise_the_residual_decides() -> None:
