@@ -9,7 +9,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ SPECIMENS = 48
 """Number of specimens; each is fitted once or twice as it is, and three or four times with a fault."""
 RIGHT, WRONG = 0.8, 0.5
 """Correlation with the truth from which a result is right, and below which it is wrong; between, it is not counted."""
+RIGHT_SNR = 2.0
+"""[dB] Least ratio of signal to error of a right result: less is left where its scale or its medium is wrong."""
 STEPS = 40
 _BLOCK = 4
 _OMITTED = ("verdict", "verdict_reasons", "model_bytes", "volume_bytes", "peak_memory_bytes", "model_parameters")
@@ -136,17 +138,22 @@ def run(ledger: Ledger) -> None:
     runs: list[Numbers] = []
     count, steps = ledger.choose(SPECIMENS, 2), ledger.choose(STEPS, 4)
     workers = int(os.environ.get("UNFLAT_BENCHMARK_WORKERS", "2"))
+    blocks = [list(range(first, min(first + _BLOCK, count))) for first in range(0, count, _BLOCK)]
+    named: dict[str, Numbers] = {f"seeds {block[0]}": {"seeds": block, "steps": steps} for block in blocks}
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for first in range(0, count, _BLOCK):
-            seeds = list(range(first, min(first + _BLOCK, count)))
-            compute = partial(_all_runs, pool, seeds, ledger.scratch, steps)
-            runs += ledger.part(f"seeds {first}", {"seeds": seeds, "steps": steps}, compute)["runs"]
+        tasks = {
+            seed: pool.submit(runs_of_specimen, seed, ledger.scratch, steps)
+            for name, settings in named.items()
+            if ledger.again or ledger.parts.get(name, {}).get("settings") != settings
+            for seed in settings["seeds"]
+        }
+        for name, settings in named.items():
+            runs += ledger.part(name, settings, partial(_gather, tasks, settings["seeds"]))["runs"]
     _add_rows(ledger, [run for run in runs if run["seed"] % 2])
 
 
-def _all_runs(pool: Executor, seeds: Sequence[int], folder: Path, steps: int) -> Numbers:
-    parts = pool.map(runs_of_specimen, seeds, [folder] * len(seeds), [steps] * len(seeds))
-    return {"runs": [run for part in parts for run in part]}
+def _gather(tasks: Mapping[int, Future[list[Numbers]]], block: Sequence[int]) -> Numbers:
+    return {"runs": [run for seed in block for run in tasks[seed].result()]}
 
 
 def runs_of_specimen(seed: int, folder: Path, steps: int) -> list[Numbers]:
@@ -227,8 +234,10 @@ def is_accused(run: Numbers) -> bool:
 
 def truth_of(run: Numbers) -> str:
     """Decide by the truth: ``right``, ``wrong``, or ``between``."""
-    quality = run["numbers"].get("ncc", 0.0)
-    return "right" if quality >= RIGHT else "wrong" if quality < WRONG else "between"
+    correlation, ratio = (run["numbers"].get(name, 0.0) for name in ("ncc", "snr"))
+    if correlation < WRONG:
+        return "wrong"
+    return "right" if correlation >= RIGHT and ratio >= RIGHT_SNR else "between"
 
 
 def _add_rows(ledger: Ledger, runs: Sequence[Numbers]) -> None:
@@ -243,7 +252,7 @@ def _add_rows(ledger: Ledger, runs: Sequence[Numbers]) -> None:
                 name = "nothing wrong" if fault == "none" else fault
                 ledger.row(f"{name}: {figure}", _share(chosen), name=NAME, unit="%", digits=0, how=_count(chosen))
     ledger.notes.append(
-        f"Right: correlation with the truth of at least {RIGHT:g}; wrong: below {WRONG:g}; "
+        f"Right: correlation with the truth of at least {RIGHT:g}, and {RIGHT_SNR:g} dB; wrong: below {WRONG:g}; "
         f"{len(runs) - len(wrong) - len(right)} of {len(runs)} runs lie between and are not counted. Named or accused: "
         "doubtful or failed, or refused while the data were read. Specimens with odd seeds; the thresholds were chosen "
         "on the others."

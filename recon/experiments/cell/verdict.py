@@ -13,10 +13,12 @@ EMPTY_STRUCTURE = 0.9
 """Structure left, surely, from which a result explains nothing of what the images hold beside noise."""
 EMPTY_DELAY = 0.01
 """[rad] Largest delay of light below which the index is that of the medium."""
-SOUND_STRUCTURE = 0.15
+SOUND_STRUCTURE = 0.12
 """Structure left in the withheld views, surely, up to which a result is sound."""
 ERRORS = 2.0
 """Standard errors by which the structure left must exceed a limit, to do so surely."""
+LARGEST_ERROR = 0.4
+"""Standard error of the structure left from which a right result and an empty one look alike."""
 SOUND_RESIDUAL = 0.6
 """The same for the residual over that of an empty box, where the noise is not known."""
 EXPLAINED = 0.1
@@ -25,6 +27,8 @@ RIM_LIGHT = 0.2
 """Share of the light at the rim of the pupil that matters."""
 OVERFIT = 0.12
 """Structure left in the withheld views beyond that in the fitted ones, from which noise was fitted."""
+OVERFIT_LEFT = 0.08
+"""Structure left in the withheld views, surely, up to which fitted noise has done no harm."""
 FALL = 0.1
 """Fall of the residual over the last quarter of the steps from which the fit still moves."""
 FEWEST_VIEWS = 4
@@ -69,10 +73,14 @@ def _empty(numbers: Numbers) -> Iterator[Reason]:
 
 
 def _only_noise(numbers: Numbers) -> Iterator[Reason]:
-    floor = numbers.get("noise_floor", 0.0)
+    floor, error = numbers.get("noise_floor", 0.0), numbers.get("structure_error", 0.0)
+    text = f"noise alone leaves {floor:.3f} of the residual of an empty box"
+    remedy = "expose longer, average repeated images, or withhold more views: fit.withheld"
     if floor**2 > 1 - LEAST_STRUCTURE:
-        text = f"noise alone leaves {floor:.3f} of the residual of an empty box: the images hold nothing else"
-        yield Reason("only-noise", text, "expose longer, average repeated images, or bin the pixels")
+        yield Reason("only-noise", f"{text}: the images hold nothing else", remedy)
+    elif error > LARGEST_ERROR:
+        text += f": whether the rest is explained is uncertain, by {100 * error:.0f} %"
+        yield Reason("only-noise", text, remedy)
 
 
 def _structure_left(numbers: Numbers) -> Iterator[Reason]:
@@ -94,7 +102,9 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
 
 def _noise_fitted(numbers: Numbers) -> Iterator[Reason]:
     left, fitted = _surely_left(numbers), numbers.get("structure_unexplained_fitted")
-    if left is not None and fitted is not None and not is_empty(numbers) and left - fitted > OVERFIT:
+    if left is None or fitted is None or is_empty(numbers):
+        return
+    if left > OVERFIT_LEFT and left - fitted > OVERFIT:
         share = 100 * numbers["structure_unexplained"]
         text = f"the withheld views keep {share:.0f} % of their structure, the fitted ones {100 * fitted:.0f} %"
         yield Reason("noise-fitted", text, "use more views, or raise fit.tv")

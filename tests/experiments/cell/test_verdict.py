@@ -38,6 +38,7 @@ def test_a_good_result_is_sound() -> None:
     ("name", "numbers"),
     [
         ("only-noise", {"noise_floor": 0.995}),
+        ("only-noise", {"noise_floor": 0.96, "structure_unexplained": 0.3, "structure_error": 0.6}),
         ("structure-left", {"structure_unexplained": 0.6, "structure_unexplained_fitted": 0.55}),
         ("noise-fitted", {"structure_unexplained": 0.24, "structure_unexplained_fitted": -0.05}),
         ("absorption", {"absorption_ratio": 0.5}),
