@@ -119,7 +119,7 @@ CRITERIA = (
     Criterion(
         "mask-elsewhere",
         "mask_correlation",
-        0.85,
+        0.7,
         "the mask of {cells} is not what is bright in the picture: correlation {value}, at least {limit} is usual",
         "check that the mask belongs to the picture and is neither shifted nor of another scale",
         "Cells whose mask is elsewhere",
@@ -158,7 +158,7 @@ CRITERIA = (
     Criterion(
         "wide-draws",
         "volume_spread",
-        0.5,
+        0.6,
         "the volumes of the draws of {cells} spread by {value}",
         "take their range, and no single draw: the picture does not determine the shape",
         "Cells whose draws differ much",
