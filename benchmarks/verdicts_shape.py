@@ -1,9 +1,9 @@
 """Verdicts of ``unflat predict`` on shapes, against the truth.
 
 Red blood cells that the network has not seen, real and simulated, and cells unlike them or measured wrongly are
-predicted. The draws are cached; verdicts on them are computed anew. A cell is right or wrong by its known shape: wrong if the volume is off by more than a factor or the overlap
-is small, right if both are good, and not counted in between. Limits of the verdict were chosen on one half of the
-cells; the table is of the other half.
+predicted; the draws are cached, and verdicts on them are computed anew. A cell is right or wrong by its known shape:
+wrong if the volume is off by more than a factor or the overlap is small, right if both are good, and not counted in
+between. Limits of the verdict were chosen on one half of the cells; the table is of the other half.
 """
 
 import zipfile
