@@ -58,9 +58,9 @@ def run(ledger: Ledger) -> None:
         sorts[sort] = _judge(ledger, ledger.part(sort, own, partial(_simulated, ledger, sort, many)), SHIPPED)
     _add_rows(ledger, {name: cells[1::2] or cells for name, cells in sorts.items()})
     ledger.notes.append(
-        f"{DRAWS} draws of each cell; seed {SEED}. Real cells are those that a network of its own had not seen, trained on "
-        "three quarters of them; all others are predicted by the shipped network. A flat nucleus under the red cells' "
-        "microscope looks like a spherocyte: these are most of what is missed."
+        f"{DRAWS} draws of each cell; seed {SEED}. Real cells are those that a network of its own had not seen, "
+        "trained on three quarters of them; all others are predicted by the shipped network. A flat nucleus under the "
+        "red cells' microscope looks like a spherocyte: these are half of what is missed."
     )
 
 
