@@ -19,6 +19,10 @@ ERRORS = 2.0
 """Standard errors by which the structure left must exceed a limit, to do so surely."""
 LARGEST_ERROR = 0.4
 """Standard error of the structure left from which a right result and an empty one look alike."""
+FITTED_STRUCTURE, FITTED_RESIDUAL = 0.25, 0.9
+"""Structure left and residual of the fitted views up to which these show a right result, if the withheld ones do not.
+
+A negative structure left, of fitted noise, is none."""
 SOUND_RESIDUAL = 0.6
 """The same for the residual over that of an empty box, where the noise is not known."""
 EXPLAINED = 0.1
@@ -62,9 +66,17 @@ def _surely_left(numbers: Numbers) -> float | None:
     return None if left is None else left - ERRORS * numbers.get("structure_error", 0.0)
 
 
+def _withheld_is_noise(numbers: Numbers) -> bool:
+    """Whether the withheld views hold so little beside noise that a right result and an empty one look alike there."""
+    return numbers.get("noise_floor", 0.0) ** 2 > 1 - LEAST_STRUCTURE or (
+        numbers.get("structure_error", 0.0) > LARGEST_ERROR
+    )
+
+
 def _empty(numbers: Numbers) -> Iterator[Reason]:
     ratio, left = numbers.get("residual_over_empty", 0.0), _surely_left(numbers) or 0.0
-    if ratio >= EMPTY_RATIO or left >= EMPTY_STRUCTURE:
+    explains_fitted = numbers.get("residual_fitted", 1.0) < FITTED_RESIDUAL
+    if (ratio >= EMPTY_RATIO or left >= EMPTY_STRUCTURE) and not (_withheld_is_noise(numbers) and explains_fitted):
         text = f"the residual is {ratio:.3f} times that of an empty box in the same views: the result "
         yield Reason("empty", f"{text}explains nothing of the images", CHECK_LIGHT, fatal=True)
     elif numbers.get("phase_delay", 1.0) < EMPTY_DELAY:
@@ -76,6 +88,9 @@ def _only_noise(numbers: Numbers) -> Iterator[Reason]:
     floor, error = numbers.get("noise_floor", 0.0), numbers.get("structure_error", 0.0)
     text = f"noise alone leaves {floor:.3f} of the residual of an empty box"
     remedy = "expose longer, average repeated images, or withhold more views: fit.withheld"
+    fitted = numbers.get("structure_unexplained_fitted", 1.0)
+    if abs(fitted) < FITTED_STRUCTURE and numbers.get("residual_fitted", 1.0) < FITTED_RESIDUAL:
+        return
     if floor**2 > 1 - LEAST_STRUCTURE:
         yield Reason("only-noise", f"{text}: the images hold nothing else", remedy)
     elif error > LARGEST_ERROR:

@@ -79,6 +79,13 @@ def test_chance_alone_accuses_nothing() -> None:
     assert judge(**few, structure_error=0.1).soundness is Soundness.SOUND
 
 
+def test_the_fitted_views_decide_where_the_withheld_ones_are_noise() -> None:
+    noisy = {"residual_over_empty": 1.003, "noise_floor": 0.995, "structure_error": 0.9}
+    assert judge(**noisy, residual_fitted=0.7, structure_unexplained_fitted=0.04).soundness is Soundness.SOUND
+    assert judge(**noisy, residual_fitted=0.7, structure_unexplained_fitted=-0.8).soundness is Soundness.DOUBTFUL
+    assert judge(**noisy, residual_fitted=0.99, structure_unexplained_fitted=0.9).soundness is Soundness.FAILED
+
+
 def test_without_a_known_noise_the_residual_decides() -> None:
     numbers = {name: value for name, value in SOUND.items() if not name.startswith(("noise", "structure"))}
     assess = get_experiment("cell").assess
