@@ -28,7 +28,7 @@ from unflat.recon.runs.verdict import Soundness, Verdict
 from .ledger import Ledger, Numbers
 
 NAME = "verdict on cells (simulated)"
-SPECIMENS = 48
+SPECIMENS = 40
 """Number of specimens; each is fitted once or twice as it is, and three or four times with a fault."""
 RIGHT, WRONG = 0.8, 0.5
 """Correlation with the truth from which a result is right, and below which it is wrong; between, it is not counted."""
