@@ -284,10 +284,10 @@ class _Pipeline:
         """Collect the result; the refined starts are aligned with it and given up one by one."""
         density = fftshift3(np.asarray(final.density))
         density = density * np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
-        kept = [number for number in self.refined if self.table[number]["kept"]]
-        kept.sort(key=lambda number: float(self.table[number]["llk_free_refined"]))
-        solutions = np.empty((len(kept), *density.shape), np.complex64)
-        for solution, number in zip(solutions, kept, strict=True):
+        members = [number for number in self.refined if self.table[number]["kept"]]
+        members.sort(key=lambda number: float(self.table[number]["llk_free_refined"]))
+        solutions = np.empty((len(members), *density.shape), np.complex64)
+        for solution, number in zip(solutions, members, strict=True):
             solution[...] = align(self._centred_density(number), density, ramp=False, scale=False).density
             del self.refined[number]
         combined = combine(solutions, self.data.metric)
