@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +107,23 @@ def _read_scans(
         progress(number + 1, len(names))
     if len(scans) < 2:
         raise DataError(*dict.fromkeys(faults))
-    if disagreements := geometry_disagreements(scans):
+    if disagreements := geometry_disagreements(scans) or _copies(scans):
         raise DataError(*disagreements)
     return scans, dropped
+
+
+def _copies(scans: Sequence[PackedScan]) -> list[Diagnostic]:
+    """Find scans with the counts of another: one measurement under two names would be counted twice."""
+    names: dict[bytes, str] = {}
+    faults = []
+    for scan in scans:
+        counts = scan.voxels()[0]
+        digest = sha256(repr(counts.shape).encode() + np.ascontiguousarray(counts).tobytes()).digest()
+        if digest in names:
+            message = f"holds the same counts as {names[digest]}, and would be counted twice"
+            faults.append(Diagnostic(scan.name, message, "name each measurement once"))
+        names.setdefault(digest, scan.name)
+    return faults
 
 
 def _choose(aligned: Sequence[AlignedScan], *, keep: bool) -> list[AlignedScan]:

@@ -242,6 +242,16 @@ def test_a_scan_named_twice_and_one_that_is_missing_are_refused(tmp_path: Path) 
     assert convert(tmp_path, [paths[0], tmp_path / "missing.h5"]) == 3
 
 
+def test_a_copy_of_a_scan_is_refused_although_its_file_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan(tmp_path / "a.h5")
+    scan(tmp_path / "b.h5", note=1.0)
+    assert convert(tmp_path, [tmp_path / "a.h5", tmp_path / "b.h5"]) == 3
+    assert "holds the same counts as" in capsys.readouterr().err
+    assert not (tmp_path / "sum.h5").exists()
+
+
 def test_a_pattern_of_images_is_a_scan(tmp_path: Path) -> None:
     (tmp_path / "im_0.tif").touch()
     images, others = (ScanName.of(tmp_path / name) for name in ("im_*.tif", "no_*.tif"))
