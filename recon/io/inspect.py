@@ -232,7 +232,7 @@ def _summarise_illumination(tree: ArrayTree) -> Iterator[str]:
     forms = {"illumination_na": "one direction of light a view", "source_na": "several sources a view"}
     for name, content in forms.items():
         array = tree.array(f"/instrument/{name}")
-        if array is not None and len(array.shape) == 2 and array.shape[0]:
+        if array is not None and len(array.shape) == 2 and array.shape[0] and array.shape[1] == 2:
             largest = float(np.hypot(*array.read().T).max())
             rotation = ", turning specimen" if tree.array("/instrument/rotation") is not None else ""
             yield f"{content}, up to NA {largest:.4g}{rotation}"
