@@ -95,6 +95,14 @@ def deviance(
     return 2 * jnp.sum(weights * each) / jnp.sum(weights)
 
 
+def pixel_deviance(
+    counts: Float[np.ndarray, "*#shape"], modelled: Float[np.ndarray, "*#shape"], floor: float = LEAST_COUNTS
+) -> Float[np.ndarray, "*shape"]:
+    """Compute the Poisson deviance of each pixel on the host in float64, 2·[C − I + I ln(I/C)]; see `deviance`."""
+    model = np.maximum(modelled, floor)
+    return np.asarray(2 * (model - counts + xlogy(counts, counts / model)))
+
+
 def expected_deviance(
     modelled: Float[np.ndarray, "*shape"], floor: float = LEAST_COUNTS
 ) -> Float[np.ndarray, "*shape"]:
@@ -119,9 +127,7 @@ def _expected_deviance_table(floor: float) -> tuple[Float[np.ndarray, " node"], 
     means = np.geomspace(0.1 * floor, 1000, 400)[:, None]
     counts = np.arange(1500.0)[None]
     probability = np.exp(xlogy(counts, means) - means - gammaln(counts + 1))
-    model = np.maximum(means, floor)
-    each = 2 * (model - counts + xlogy(counts, counts / model))
-    return means[:, 0], np.sum(probability * each, axis=1)
+    return means[:, 0], np.sum(probability * pixel_deviance(counts, means, floor), axis=1)
 
 
 def chi_rms(

@@ -9,9 +9,8 @@ and hills in it, even where few counts are explained as well as noise allows.
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
-from scipy.special import xlogy
 
-from ....physics.diffraction.far_field import LEAST_COUNTS, expected_deviance
+from ....physics.diffraction.far_field import expected_deviance, pixel_deviance
 from .laboratory import Solution
 from .preprocess import PreprocessedScan
 
@@ -118,8 +117,7 @@ def _deviance_sums(
 ) -> Float[np.ndarray, "3 2"]:
     """Sum the deviance and its expectation over the good, the bright, and the withheld bright voxels of a block."""
     values = modelled[good].astype(np.float64)
-    measured, model = counts[good].astype(np.float64), np.maximum(values, LEAST_COUNTS)
-    each = 2 * (model - measured + xlogy(measured, measured / model)), expected_deviance(values)
+    each = pixel_deviance(counts[good].astype(np.float64), values), expected_deviance(values)
     bright = values > BRIGHT_COUNTS
     chosen = np.ones_like(bright), bright, bright & withheld[good]
     return np.array([[values[mask].sum() for values in each] for mask in chosen])

@@ -35,7 +35,8 @@ def summary_lines(numbers: Mapping[str, float]) -> list[str]:
     if "starts_beside" in numbers:
         better = "and the answer remained the better" if numbers["answer_kept"] else "and theirs is the result"
         lines.append(
-            f"the network's answer was doubtful: {numbers['starts_beside']:.0f} ordinary starts were added, {better}"
+            f"the network's answer explained too little: {numbers['starts_beside']:.0f} ordinary starts were added, "
+            f"{better}"
         )
     if "adapted_steps" in numbers:
         steps, tried = numbers["adapted_steps"], numbers["adapt_steps"]

@@ -1,4 +1,4 @@
-"""Refinement of a network's draws by the physics, with random starts in addition where the result is doubtful.
+"""Refinement of a network's draws by the physics, with random starts in addition where they explain too little.
 
 A refined result that explains withheld pixels far worse than fitted ones is not the crystal, nor is one that explains
 neither: it has stagnated, or its support is wrong. Then a few random starts go through the whole recipe of phasing, and
@@ -42,7 +42,7 @@ def refine_samples(
     densities: Complex[np.ndarray, "draw z y x"],
     context: RunContext,
 ) -> PhasingResult:
-    """Refine a network's draws, and add random starts if the result is doubtful.
+    """Refine a network's draws, and add random starts if the result explains too little.
 
     Args:
         settings: Config.
@@ -71,10 +71,12 @@ def refine_samples(
         _log.warning("the answer fell apart when it was refined: %d ordinary starts take its place", count)
         added = _phase_starts(settings, measured, len(densities), context, resumed)
         return replace(added, numbers=added.numbers | {"starts_beside": float(count), "answer_kept": 0.0})
-    if not count or not is_doubtful(refined.numbers):
+    if not count or not needs_random_starts(refined.numbers):
         return refined
     _log.warning(
-        "the refined answer is doubtful (%s): %d ordinary starts are added", likelihood_text(refined.numbers), count
+        "the refined answer explains too little (%s): %d ordinary starts are added",
+        likelihood_text(refined.numbers),
+        count,
     )
     try:
         added = _phase_starts(settings, measured, len(densities), context, resumed)
@@ -122,7 +124,7 @@ def refine_settings(settings: CrystalSettings, draws: int) -> PhaseSettings:
     return settings.phase.model_copy(update=changed)
 
 
-def is_doubtful(numbers: Mapping[str, float]) -> bool:
+def needs_random_starts(numbers: Mapping[str, float]) -> bool:
     """Check whether a result explains withheld pixels far worse than fitted ones, or neither.
 
     Args:

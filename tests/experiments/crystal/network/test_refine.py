@@ -9,7 +9,7 @@ import pytest
 
 from unflat.recon.errors import DataError, Stopped
 from unflat.recon.experiments.crystal.config import CrystalSettings
-from unflat.recon.experiments.crystal.network.refine import is_doubtful, refine_samples
+from unflat.recon.experiments.crystal.network.refine import needs_random_starts, refine_samples
 from unflat.recon.phase_retrieval.align import align
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.result import NoObjectError, PhasingResult
@@ -62,7 +62,7 @@ def test_a_good_answer_needs_no_starts(tmp_path: Path) -> None:
 def test_starts_beside_a_bad_answer_find_the_crystal_also_after_a_stop(tmp_path: Path) -> None:
     alone, correlation = run(tmp_path / "alone", wrong(), starts=0)
     assert correlation < 0.9
-    assert is_doubtful(alone.numbers)
+    assert needs_random_starts(alone.numbers)
     result, correlation = run(tmp_path / "whole", wrong())
     assert correlation > 0.98
     assert result.numbers["starts_beside"] == 3
@@ -101,10 +101,11 @@ def test_a_full_disk_is_not_taken_for_an_answer_that_fell_apart(
         run(tmp_path / "run", crystal())
 
 
-def test_what_is_doubtful() -> None:
-    assert not is_doubtful({"llk": 1.0, "llk_free": 1.9, "chi_rms": 0.2})  # few counts
-    assert not is_doubtful({"llk": 7.0, "llk_free": 10.0, "chi_rms": 0.02})  # many counts, and a model that is near
-    assert not is_doubtful({"llk": 1.0, "chi_rms": 0.02})  # no pixel is withheld
-    assert is_doubtful({"llk": 1.0, "llk_free": 2.1, "chi_rms": 0.02})
-    assert is_doubtful({"llk": 30.0, "llk_free": 40.0, "chi_rms": 0.1})
-    assert is_doubtful({"llk": 1.0, "llk_free": float("nan"), "chi_rms": 0.02})
+def test_an_answer_that_explains_too_little_needs_random_starts() -> None:
+    assert not needs_random_starts({"llk": 1.0, "llk_free": 1.9, "chi_rms": 0.2})  # few counts
+    # Many counts, and a model that is near.
+    assert not needs_random_starts({"llk": 7.0, "llk_free": 10.0, "chi_rms": 0.02})
+    assert not needs_random_starts({"llk": 1.0, "chi_rms": 0.02})  # no pixel is withheld
+    assert needs_random_starts({"llk": 1.0, "llk_free": 2.1, "chi_rms": 0.02})
+    assert needs_random_starts({"llk": 30.0, "llk_free": 40.0, "chi_rms": 0.1})
+    assert needs_random_starts({"llk": 1.0, "llk_free": float("nan"), "chi_rms": 0.02})
