@@ -47,6 +47,15 @@ def _cis_derivative(
     return phasor, lax.complex(-phasor.imag * tangent, phasor.real * tangent)
 
 
+def scale_waves(
+    factor: Float[Array, "*#wave y x"] | Complex[Array, "*#wave y x"], waves: Complex[Array, "wave y x"]
+) -> Complex[Array, "wave y x"]:
+    """Multiply waves by a factor, without arithmetic for the imaginary part of a real one."""
+    if jnp.iscomplexobj(factor):
+        return factor * waves
+    return lax.complex(factor * waves.real, factor * waves.imag)
+
+
 def shifted_sines(lattice: Lattice, tilt: Float[Array, " 2"]) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
     """Compute the frequencies s + t of the samples of a demodulated spectrum, in units of n_m/λ."""
     sy, sx = (jnp.asarray(s, tilt.dtype) for s in lattice.sines)

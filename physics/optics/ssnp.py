@@ -22,7 +22,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
-from .propagation import cis, cosines, incident_cosine
+from .propagation import cis, cosines, incident_cosine, scale_waves
 from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 GRAZING = 0.2
@@ -70,23 +70,16 @@ def potential(
     return lax.complex(slice_phase * (real * (2 + real) - imaginary**2), slice_phase * 2 * imaginary * (1 + real))
 
 
-def _times(factor: Float[Array, "*#wave y x"] | Complex[Array, "*#wave y x"], wave: Waves) -> Waves:
-    """Multiply, without arithmetic for the imaginary part of a real factor."""
-    if jnp.iscomplexobj(factor):
-        return factor * wave
-    return lax.complex(factor * wave.real, factor * wave.imag)
-
-
 def _step(constants: SliceConstants, state: State, contrast: Float[Array, "channel y x"]) -> tuple[State, Waves]:
     """Propagate the spectra by one slice; return also the field at this slice, for the transposed step."""
     spectrum, previous = state
     field = jnp.fft.ifft2(spectrum)
     factor = potential(contrast, constants.slice_phase, constants.medium_index)
-    source = jnp.fft.fft2(_times(factor[None], field))
+    source = jnp.fft.fft2(scale_waves(factor[None], field))
     following = (
-        _times(constants.this_factor, spectrum)
-        - _times(constants.previous_factor, previous)
-        - _times(constants.source_factor, source)
+        scale_waves(constants.this_factor, spectrum)
+        - scale_waves(constants.previous_factor, previous)
+        - scale_waves(constants.source_factor, source)
     )
     return (following, spectrum), field
 
@@ -96,16 +89,16 @@ def _transpose_step(
 ) -> tuple[State, Float[Array, "channel y x"]]:
     """Apply the transposed step: Fourier transforms are their own transposes."""
     next_cotangent, this_cotangent = cotangent
-    source_cotangent = jnp.fft.fft2(_times(constants.source_factor, next_cotangent))
+    source_cotangent = jnp.fft.fft2(scale_waves(constants.source_factor, next_cotangent))
     factor, gradient = jax.vjp(lambda c: potential(c, constants.slice_phase, constants.medium_index), contrast)
     product = -jnp.sum(field * source_cotangent, axis=0)
     (contrast_cotangent,) = gradient(product if jnp.iscomplexobj(factor) else product.real)
     spectrum_cotangent = (
-        _times(constants.this_factor, next_cotangent)
+        scale_waves(constants.this_factor, next_cotangent)
         + this_cotangent
-        - jnp.fft.ifft2(_times(factor[None], source_cotangent))
+        - jnp.fft.ifft2(scale_waves(factor[None], source_cotangent))
     )
-    return (spectrum_cotangent, -_times(constants.previous_factor, next_cotangent)), contrast_cotangent
+    return (spectrum_cotangent, -scale_waves(constants.previous_factor, next_cotangent)), contrast_cotangent
 
 
 SLICE_STEP = SliceStep(_step, _transpose_step)
@@ -146,10 +139,12 @@ def exit_spectra(
         jnp.asarray(lattice.medium_index, tilts.dtype),
     )
     scan = scan_slices_fixed if fixed_light else scan_slices
-    first_state = (_times(damping, phasor * incident), incident)
+    first_state = (scale_waves(damping, phasor * incident), incident)
     following, last = scan(SLICE_STEP, constants, first_state, contrast, block)
     # Forward part at the last slice, from U there and after free propagation over one slice more.
-    forward: Waves = _times(1 / jnp.sin(phase), 0.5j * (phasor.conj() * last - _times(1 / damping, following)))
+    forward: Waves = scale_waves(
+        1 / jnp.sin(phase), 0.5j * (phasor.conj() * last - scale_waves(1 / damping, following))
+    )
     remove_phase = cis(-slice_phase * contrast.shape[1] * jax.vmap(incident_cosine)(tilts))
     return remove_phase[:, None, None] * forward
 

@@ -73,7 +73,7 @@ def test_the_reference_obeys_the_optical_theorem_and_borns_limit() -> None:
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.25, -0.35)])
 @pytest.mark.parametrize("index", [1.35, 1.38, 1.36 + 0.003j])
-@pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.02), ("multislice", 0.05)])
+@pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.02), ("multislice", 0.03)])
 def test_a_bead_scatters_by_mies_theory(
     scattering: str, tolerance: float, index: complex, tilt: tuple[float, float]
 ) -> None:
@@ -82,8 +82,8 @@ def test_a_bead_scatters_by_mies_theory(
     assert np.linalg.norm(result - exact) < tolerance * np.linalg.norm(exact)
 
 
-@pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.03), ("multislice", 0.12)])
+@pytest.mark.parametrize(("scattering", "tolerance"), [("ssnp", 0.03), ("multislice", 0.03)])
 def test_a_bead_smaller_than_the_wavelength_scatters_by_mies_theory(scattering: str, tolerance: float) -> None:
-    """At wide angles multi-slice is inexact: it divides by the cosine of the incident wave."""
+    """In every direction: multi-slice too divides by the cosine of the scattered wave."""
     result, exact = spectra(scattering, 0.35e-6, 1.38 + 0j, (0.0, 0.0))
     assert np.linalg.norm(result - exact) < tolerance * np.linalg.norm(exact)

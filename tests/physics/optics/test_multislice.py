@@ -43,8 +43,11 @@ spectra_behind = jax.jit(exit_spectra, static_argnums=(1, 3, 4))
 
 
 def energies(contrast: np.ndarray, tilt: np.ndarray) -> float:
-    """Energy behind the specimen relative to that before it."""
-    return float(np.mean(np.abs(waves(contrast, WATER, tuple(tilt))) ** 2))
+    """Flux of energy along z behind the specimen, relative to that before it."""
+    sy, sx = WATER.sines
+    squared = 1 - (sy + tilt[0]) ** 2 - (sx + tilt[1]) ** 2
+    flux = np.sqrt(np.maximum(squared, 0)) * np.abs(spectra_behind(contrast, WATER, tilt[None])[0]) ** 2
+    return float(np.sum(flux) / np.sqrt(1 - np.sum(tilt**2)) / (sy.size * sx.size) ** 2)
 
 
 @given(tilts, st.sampled_from([1, 2]), st.sampled_from([1, 6]))
@@ -57,8 +60,10 @@ def test_an_empty_volume_is_the_identity(tilt: np.ndarray, channels: int, slices
 @given(tilts, st.floats(-0.03, 0.03))
 @settings(max_examples=10, deadline=None)
 def test_without_absorption_energy_is_conserved(tilt: np.ndarray, contrast: float) -> None:
-    """A smooth specimen; light scattered beyond the evanescent limit is removed by design."""
-    assert energies(contrast * blob(WATER, 0.7e-6), tilt) == pytest.approx(1, abs=1e-6)
+    """A smooth specimen, to second order in its contrast; the forward wave of a strong one may gain a thousandth."""
+    strong, weak = (abs(energies(c * blob(WATER, 0.7e-6), tilt) - 1) for c in (contrast, contrast / 4))
+    assert strong < 1.5 * contrast**2 + 1e-6
+    assert weak < strong / 8 + 1e-6
 
 
 @given(tilts, st.floats(1e-4, 1e-2))
@@ -112,14 +117,21 @@ def test_an_absorbing_slab_follows_beer_and_lambert(tilt: float) -> None:
     np.testing.assert_allclose(np.abs(waves(slab, lattice, (tilt, 0.0))) ** 2, expected, rtol=1e-10)
 
 
-def test_a_single_slice_is_a_thin_screen() -> None:
+def test_a_single_slice_is_a_thin_screen_whose_waves_are_weighted_by_their_cosines() -> None:
     lattice = Lattice((1, 16, 16), (0.3e-6, 0.2e-6, 0.2e-6), 500e-9, 1.33)
     contrast = np.random.default_rng(0).normal(0, 0.05, (2, 1, 16, 16))
-    cycles = lattice.pitch[0] / lattice.wavelength / np.sqrt(1 - 0.4**2)
-    expected = np.exp(2j * np.pi * cycles * (contrast[0] + 1j * contrast[1]))
-    np.testing.assert_allclose(waves(contrast, lattice, (0.0, 0.4)), expected, atol=1e-12)
+    cosine = np.sqrt(1 - 0.4**2)
+    cycles = lattice.pitch[0] / lattice.wavelength / cosine
+    screen = np.exp(2j * np.pi * cycles * (contrast[0] + 1j * contrast[1]))
+    sy, sx = lattice.sines
+    squared = 1 - sy**2 - (sx + 0.4) ** 2
+    clear = squared > 0.1
+    spectrum = np.asarray(spectra_behind(contrast, lattice, np.array([[0.0, 0.4]]))[0])
+    scattered = spectrum - 256 * (np.arange(256).reshape(16, 16) == 0)
+    expected = cosine / np.sqrt(np.where(clear, squared, 1)) * np.fft.fft2(screen[0] - 1)
+    np.testing.assert_allclose(scattered[clear], expected[clear], atol=1e-10)
     thin = transmission(jnp.asarray(contrast[:, 0]), jnp.array([cycles]))
-    np.testing.assert_allclose(thin, expected, atol=1e-12)
+    np.testing.assert_allclose(thin, screen, atol=1e-12)
 
 
 def test_waves_computed_together_equal_waves_computed_alone() -> None:
@@ -136,35 +148,31 @@ def to_focus(lattice: Lattice, tilt: jax.Array) -> jax.Array:
 
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.3, -0.2)])
-def test_halving_the_slices_converges_at_second_order(tilt: tuple[float, float]) -> None:
-    """Richardson: each halving of Δz takes the error down by four. The waves are compared at z = 0."""
+def test_halving_the_slices_converges(tilt: tuple[float, float]) -> None:
+    """At second order in Δz but for multiple scattering at wide angles, which is little. Waves are compared at z = 0."""
     result = []
     for slices in (8, 16, 32, 64):
         lattice = Lattice((slices, 32, 32), (6e-6 / slices, 0.2e-6, 0.2e-6), 532e-9, 1.33)
         spectrum = spectra_behind(0.05 * blob(lattice, 1.0e-6), lattice, np.array([tilt]))[0]
         result.append(np.fft.ifft2(spectrum * to_focus(lattice, np.array(tilt))))
     changes = [np.linalg.norm(b - a) for a, b in pairwise(result)]
-    assert changes[1] / changes[2] == pytest.approx(4, rel=0.1)
+    assert changes[0] > 1.8 * changes[1] > 1.8**2 * changes[2]
     assert changes[2] < 2e-3 * np.linalg.norm(result[-1] - 1)
 
 
-def test_a_weak_specimen_gives_linear_theory_in_the_paraxial_limit() -> None:
-    """Multi-slice divides by the incident wave's cosine, Born by the scattered one's: the difference falls as NA²."""
-    errors = []
-    for aperture in (0.2, 0.1, 0.05):
-        pitch, depth = 0.1e-6 / aperture, 0.1e-6 / aperture**2  # the same diffraction at every scale
-        lattice = Lattice((5, 30, 30), (depth, pitch, pitch), 500e-9, 1.33)
-        contrast = 1e-6 * blob(lattice, 3 * pitch, 2 * depth)
-        tilts = np.array([[0.3 * aperture, -0.5 * aperture]])
-        spectrum = spectra_behind(contrast, lattice, tilts)[0]
-        image = np.abs(np.fft.ifft2(spectrum * to_focus(lattice, tilts[0]))) ** 2
-        weak = jax.jit(BornModel(lattice, 1.3299).images)
-        light = PlaneWaves(jnp.asarray(tilts)[None], jnp.ones((1, 1)), jnp.zeros(1))
-        linear = np.asarray(weak(contrast, light)[0])
-        errors.append(float(np.linalg.norm(image - linear) / np.linalg.norm(linear - 1)))
-    assert errors[0] / errors[1] == pytest.approx(4, rel=0.15)
-    assert errors[1] / errors[2] == pytest.approx(4, rel=0.15)
-    assert errors[2] < 0.01
+@pytest.mark.parametrize("aperture", [0.2, 0.6])
+def test_a_weak_specimen_gives_linear_theory_at_any_aperture(aperture: float) -> None:
+    """Both divide by the scattered wave's cosine."""
+    pitch, depth = 0.1e-6 / aperture, 0.1e-6 / aperture**2  # the same diffraction at every scale
+    lattice = Lattice((5, 30, 30), (depth, pitch, pitch), 500e-9, 1.33)
+    contrast = 1e-6 * blob(lattice, 3 * pitch, 2 * depth)
+    tilts = np.array([[0.3 * aperture, -0.5 * aperture]])
+    spectrum = spectra_behind(contrast, lattice, tilts)[0]
+    image = np.abs(np.fft.ifft2(spectrum * to_focus(lattice, tilts[0]))) ** 2
+    weak = jax.jit(BornModel(lattice, 1.3299).images)
+    light = PlaneWaves(jnp.asarray(tilts)[None], jnp.ones((1, 1)), jnp.zeros(1))
+    linear = np.asarray(weak(contrast, light)[0])
+    assert np.linalg.norm(image - linear) < 3e-3 * np.linalg.norm(linear - 1)
 
 
 def squares(contrast: jax.Array, tilts: jax.Array, block: int | None, fixed_light: bool) -> jax.Array:
