@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from ..recon.acquisition import Acquisition
-from ..recon.errors import DataError, UnflatError
+from ..recon.errors import ConfigError, DataError, Diagnostic, QualityError, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.base import Experiment
 from ..recon.experiments.configs import load_config
@@ -21,17 +21,21 @@ from .options import PATH, config_options
 @click.command()
 @click.argument("config", type=PATH)
 @click.argument("acquisition", type=PATH, required=False)
+@click.option("--light", is_flag=True, help="Compare the described light with other orientations, by the images.")
 @config_options
-def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int:
+def command(config: Path, acquisition: Path | None, overrides: list[str], light: bool) -> int:
     """Find every fault of a CONFIG, and of the ACQUISITION that it describes, and estimate memory and time.
 
-    Nothing is computed. The exit status is not 0 if anything is wrong: 2 for the config, 3 for the data, 4 for a run
-    larger than this machine.
+    Nothing is computed, except with --light: that ranks orientations of the light, signs of the focus and shifts of
+    the light's centre by how well each view follows from the others. The exit status is not 0 if anything is wrong: 2
+    for the config, 3 for the data, 4 for a run larger than this machine, 5 for light that another description explains
+    better.
 
     \b
     Examples:
       unflat check run.yaml
       unflat check run.yaml scan.h5
+      unflat check run.yaml scan.h5 --light
       unflat check run.yaml scan.h5 --set volume.depth='9 um' && sbatch job.sh
     """
     settings: Any = load_config(config, overrides)
@@ -43,6 +47,8 @@ def command(config: Path, acquisition: Path | None, overrides: list[str]) -> int
         _print_remarks(kind, settings, measured, problems)
     if acquisition is None or measured is not None:
         _estimate(kind, settings, measured, problems)
+    if light and not problems:
+        _check_light(kind, settings, measured, problems)
     for problem in problems:
         for fault in problem.faults:
             console.error(str(fault))
@@ -98,6 +104,21 @@ def _print_remarks(kind: Experiment, settings: Any, measured: Acquisition, probl
             console.print_line(f"  {note}")
         for warning in warnings:
             console.warn(warning)
+
+
+def _check_light(kind: Experiment, settings: Any, measured: Acquisition | None, problems: list[UnflatError]) -> None:
+    """Print the ranking of descriptions of the light."""
+    try:
+        if measured is None:
+            raise ConfigError(Diagnostic("--light", "needs a measurement", "name the ACQUISITION too"))
+        lines, faults = kind.check_light(settings, measured)
+    except UnflatError as error:
+        problems.append(error)
+        return
+    for line in lines:
+        console.print_line(f"  {line}")
+    if faults:
+        problems.append(QualityError(*faults))
 
 
 def _summary(array: np.ndarray) -> str:

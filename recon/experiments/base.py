@@ -139,6 +139,17 @@ class Experiment(ABC):
         """
         return [], []
 
+    def check_light(self, config: Any, acquisition: Acquisition) -> tuple[list[str], list[Diagnostic]]:
+        """Compare the described light with other descriptions by how well they explain a measurement.
+
+        Returns:
+            Lines to print, and the faults of the description.
+
+        Raises:
+            ConfigError: If the light of the measurement cannot be compared.
+        """
+        raise ConfigError(Diagnostic("kind", f"the light of a {self.name} has no orientation to compare"))
+
     # Methods: a kind offers those whose hook it overrides.
 
     def likelihood(self, context: RunContext) -> "Likelihood":

@@ -66,7 +66,11 @@ class Refine(Settings):
     """Parameters of the instrument that are fitted besides the specimen."""
 
     gain: Flag = Field(True, description="Brightness of each view.")
-    sources: Flag = Field(False, description="Direction of the illumination of each view.")
+    sources: Flag | Literal["rigid"] = Field(
+        False,
+        description="Direction of the illumination: of each view by itself (true), or rigid: a turn, a shift and a "
+        "scale of all directions together, as of a displaced array.",
+    )
     defocus: Flag = Field(False, description="Position of the focal plane, common to all views.")
     zernike: int = Field(
         0,

@@ -11,7 +11,7 @@ from ...config.units import Length
 from ...config.value_types import Label, Views
 from ...io.image_axes import ImageChoice
 from .config_field import ComplexSource
-from .config_illumination import Condenser, LedGrid, Ring, Turn
+from .config_illumination import Condenser, LedGrid, LightCorrection, Ring, Turn
 
 
 class CellAcquisition(Settings):
@@ -150,6 +150,11 @@ class CellAcquisition(Settings):
     ring: Ring | None = Field(None, description="Illumination from a ring of directions, one for each view.")
     condenser: Condenser | None = Field(
         None, description="Illumination by a condenser: bright field, or differential phase contrast."
+    )
+    light_correction: LightCorrection = Field(
+        default_factory=LightCorrection,
+        description="Correction of the described directions of the light, which a fit with fit.refine.sources: rigid "
+        "finds, and 'unflat check --light' the axes of.",
     )
     turn: Turn | None = Field(None, description="Rotating specimen, by an angle for each view.")
     rotation: NumberSource | None = array_field(

@@ -69,6 +69,26 @@ class LedGrid(Settings):
         return self
 
 
+class LightCorrection(Settings):
+    """Correction of the described directions, however they are described: axes, then scale and turn, then shift."""
+
+    axes: tuple[Axis, Axis] = Field(
+        ("y", "x"),
+        description="Directions in the image along which the described n·sin θ along y, and along x, lie: [y, x] as "
+        "described, [-y, x] mirrored, [x, y] transposed, [-y, -x] turned by 180 deg.",
+        examples=[["-y", "x"]],
+    )
+    turn: Angle = Field(0.0, description="Turn of all directions about the optical axis, from +x towards +y.")
+    scale: float = Field(1.0, gt=0, description="Factor on n·sin θ of all directions.")
+    shift: tuple[float, float] = Field((0.0, 0.0), description="n·sin θ along (y, x) that is added to all directions.")
+
+    @model_validator(mode="after")
+    def _two_directions(self) -> "LightCorrection":
+        if self.axes[0][-1] == self.axes[1][-1]:
+            raise ValueError(f"axes {self.axes[0]} and {self.axes[1]} lie along one direction")
+        return self
+
+
 class Ring(Settings):
     """Light from evenly spaced directions on a cone."""
 

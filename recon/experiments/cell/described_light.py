@@ -19,8 +19,8 @@ from ...io.axis_faults import order_hint
 from ...io.image_folder import pattern_of_folder
 from .condenser_light import condenser_light
 from .config_acquisition import CellAcquisition
-from .config_illumination import LedGrid, Turn
-from .illumination import led_grid_na, led_positions_na, ring_na, rotation_matrices
+from .config_illumination import LedGrid, LightCorrection, Turn
+from .illumination import correct_directions, led_grid_na, led_positions_na, ring_na, rotation_matrices
 from .led_faults import led_faults, led_table_hint
 from .schema import (
     ANGLES,
@@ -71,6 +71,9 @@ def resolve_illumination(
         arrays.pop("illumination_na", None)  # Sources with their pattern are the more complete description.
     else:
         faults += _missing_light_faults(acquisition, config)
+    if config.light_correction != LightCorrection():
+        for name in {"illumination_na", "source_na"} & arrays.keys():
+            arrays[name] = correct_directions(arrays[name], config.light_correction)
     angles = described[ANGLES.name]
     if config.turn and angles is not None:
         arrays["rotation"] = rotation_matrices(angles, config.turn.axis, reverse=config.turn.reverse)

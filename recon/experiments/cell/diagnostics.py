@@ -1,11 +1,10 @@
-"""Numbers of a result that its verdict needs beside the misfit: light, specimen, corrections of the instrument."""
+"""Numbers of a result that its verdict needs beside the misfit: light and specimen."""
 
 import numpy as np
 
 from ...model import UNCERTAINTY
-from ...optimize.likelihood import Nuisance
 from ...volume import Volume
-from .forward_model import FOCUS_SHIFT, SOURCE_SHIFT, CellForwardModel
+from .forward_model import CellForwardModel
 from .schema import REFRACTIVE_INDEX
 
 RIM = 0.03
@@ -24,23 +23,13 @@ def specimen_numbers(forward_model: CellForwardModel, volume: Volume) -> dict[st
     contrast = volume.values[REFRACTIVE_INDEX.name].astype(np.float64) - forward_model.microscope.medium_index
     delay = 2 * np.pi / forward_model.microscope.wavelength * volume.spacing[0] * np.abs(contrast.sum(axis=0)).max()
     numbers = {"phase_delay": float(delay)}
+    squares = float(np.sum(contrast**2))
+    if squares > 0 and forward_model.settings.fit.sign != "nonpositive" and not forward_model.is_field:
+        numbers["contrast_above"] = float(np.sum(np.maximum(contrast, 0) ** 2)) / squares
     planes = np.sqrt((contrast**2).mean(axis=(1, 2)))
     if len(planes) > 2 and planes.max() > 0:
         numbers["contrast_at_faces"] = float(max(planes[0], planes[-1]) / planes.max())
     spread = volume.values.get(UNCERTAINTY + REFRACTIVE_INDEX.name)
     if spread is not None and np.any(contrast):
         numbers["ensemble_spread"] = float(np.sqrt(np.mean(spread.astype(np.float64) ** 2) / np.mean(contrast**2)))
-    return numbers
-
-
-def nuisance_numbers(forward_model: CellForwardModel, nuisance: Nuisance) -> dict[str, float]:
-    """Compute the largest corrections of the instrument: source [NA], focus [m], aberrations [rad]."""
-    numbers = {}
-    if "sources" in nuisance:
-        numbers["source_correction"] = SOURCE_SHIFT * float(np.abs(np.asarray(nuisance["sources"])).max())
-    if "defocus" in nuisance:
-        wave = forward_model.microscope.wavelength / forward_model.microscope.medium_index
-        numbers["focus_correction"] = FOCUS_SHIFT * wave * float(nuisance["defocus"])
-    if "zernike" in nuisance:
-        numbers["aberration"] = float(np.sqrt(np.sum(np.asarray(nuisance["zernike"]) ** 2)))
     return numbers

@@ -74,6 +74,12 @@ class CellExperiment(Experiment):
 
         return [MISSING_DEPTH] if config.volume.depth is None else []
 
+    def check_light(self, config: CellSettings, acquisition: Acquisition) -> tuple[list[str], list[Diagnostic]]:
+        """Rank the orientations of the light, the sign of the focus and shifts of the light's centre."""
+        from .light_check import check_light
+
+        return check_light(config, acquisition)
+
     def likelihood(self, context: RunContext) -> "CellLikelihood":
         """Build the likelihood of the images."""
         from .likelihood import likelihood
@@ -85,6 +91,7 @@ class CellExperiment(Experiment):
         from ...optimize.fit import fit_field
         from .absorption_test import POOR_RESIDUAL, absorption_ratio
         from .convergence import residual_fall
+        from .light_ranking import light_ranking_numbers
 
         likelihood = self.likelihood(context)
         outcome = fit_field(likelihood, context, self.compare_with_truth)
@@ -93,7 +100,7 @@ class CellExperiment(Experiment):
         if not (is_empty(numbers) or context.config.physics.absorption or residual < POOR_RESIDUAL):
             ratio = absorption_ratio(likelihood)
             numbers |= {} if ratio is None else {"absorption_ratio": ratio}
-        return replace(outcome, numbers=numbers)
+        return replace(outcome, numbers=numbers | light_ranking_numbers(likelihood))
 
     def evaluate(
         self,

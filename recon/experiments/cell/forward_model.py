@@ -7,7 +7,7 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Num
 
 from ....physics.optics.born import BornModel
 from ....physics.optics.illumination import PlaneWaves
@@ -19,15 +19,11 @@ from ...fields.base import FieldGrid
 from ...optimize.likelihood import Batch, Nuisance
 from ...optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
 from .config import CellSettings
+from .corrections import aberrations_of, corrected_light, no_corrections
 from .geometry import STORED_WAVE_BYTES, Geometry
 from .illumination import illumination_of, incident_wave, microscope_of
 from .imaging import padding_widths
 from .preprocess import brightness_of, complete_dark_fields, estimate_background_levels
-
-SOURCE_SHIFT = 0.01
-"""Expected error of a source's numerical aperture: the unit of its correction."""
-FOCUS_SHIFT = 1.0
-"""Expected error of the focal plane, in wavelengths of the medium."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +34,13 @@ class CellForwardModel:
         settings: The config.
         acquisition: The measurement, read, checked and normalised.
         geometry: Lattices of specimen, wave and image.
+        levels: Brightness of each view that the measurement was divided by; None for complex fields.
     """
 
     settings: CellSettings
     acquisition: Acquisition
     geometry: Geometry
+    levels: Float[np.ndarray, " view"] | None = None
 
     @cached_property
     def microscope(self) -> Microscope:
@@ -104,15 +102,7 @@ class CellForwardModel:
     @property
     def nuisance_parameters(self) -> dict[str, np.ndarray]:
         """Corrections of sources, focus and pupil that the config asks for, all zero."""
-        refine = self.settings.fit.refine
-        parameters: dict[str, np.ndarray] = {}
-        if refine.sources:
-            parameters["sources"] = np.zeros(self.illumination.na.shape, np.float32)
-        if refine.defocus:
-            parameters["defocus"] = np.zeros((), np.float32)
-        if refine.zernike:
-            parameters["zernike"] = np.zeros(refine.zernike, np.float32)
-        return parameters
+        return no_corrections(self.settings.fit.refine, self.illumination)
 
     @cached_property
     def born_model(self) -> BornModel:
@@ -139,6 +129,11 @@ class CellForwardModel:
         """Predict the images, or fields, at the brightness of the measured ones."""
         modelled, _, _, gain = self._compared(values, nuisance, batch)
         return modelled if gain is None else modelled * gain[:, None, None]
+
+    def gains(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, " view"]:
+        """Compute the fitted brightness of each view; 1 where it is not fitted."""
+        gain = self._compared(values, nuisance, batch)[3]
+        return jnp.ones(len(batch["view"])) if gain is None else gain
 
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Loss of each view, relative to the mean loss of an empty box."""
@@ -192,8 +187,9 @@ class CellForwardModel:
         )
 
     def _modelled(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
-        axes, light = self._rotations[0], self._corrected(batch["light"], nuisance, batch["view"])
-        aberrations = nuisance.get("zernike", jnp.zeros(0, values.dtype))
+        axes = self._rotations[0]
+        light = corrected_light(batch["light"], nuisance, batch["view"], self.microscope.medium_index)
+        aberrations = aberrations_of(nuisance)
         if not axes:
             return self._imaged(values, light, aberrations)
 
@@ -204,15 +200,6 @@ class CellForwardModel:
 
         # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
         return cast(Array, jax.lax.map(image_rotated, (jnp.asarray(batch["angles"]), light)))
-
-    def _corrected(self, light: PlaneWaves, nuisance: Nuisance, views: Int[Array | np.ndarray, " view"]) -> PlaneWaves:
-        """Light with the fitted corrections of direction and focus."""
-        if "sources" in nuisance:
-            shift = SOURCE_SHIFT / self.microscope.medium_index * nuisance["sources"][views]
-            light = light._replace(tilts=light.tilts + shift)
-        if "defocus" in nuisance:
-            light = light._replace(defocus=light.defocus + FOCUS_SHIFT * nuisance["defocus"])
-        return light
 
     def _imaged(
         self, values: Float[Array, "k z y x"], light: PlaneWaves, aberrations: Float[Array, " j"]

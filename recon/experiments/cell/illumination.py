@@ -11,9 +11,10 @@ from jaxtyping import Complex, Float, Num
 from ....physics.optics.microscope import Illumination, Microscope
 from ...acquisition import Acquisition
 from ...volume import centred_axis
+from .config_illumination import LightCorrection
 from .schema import measured_views
 
-_DIRECTIONS = {"y": (1.0, 0.0), "-y": (-1.0, 0.0), "x": (0.0, 1.0), "-x": (0.0, -1.0)}
+DIRECTIONS = {"y": (1.0, 0.0), "-y": (-1.0, 0.0), "x": (0.0, 1.0), "-x": (0.0, -1.0)}
 
 
 def led_grid_na(
@@ -57,7 +58,7 @@ def led_positions_na(
         sin θ in air along (y, x): position over distance.
     """
     distance = np.sqrt((positions**2).sum(axis=1, keepdims=True) + height**2)
-    return np.asarray(positions / distance @ np.array([_DIRECTIONS[row_axis], _DIRECTIONS[column_axis]]))
+    return np.asarray(positions / distance @ np.array([DIRECTIONS[row_axis], DIRECTIONS[column_axis]]))
 
 
 def ring_na(
@@ -78,6 +79,18 @@ def ring_na(
     turned = 2 * np.pi * np.arange(views) / count
     angle = start + (-turned if clockwise else turned)
     return na * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def correct_directions(na: Float[np.ndarray, "n 2"], correction: LightCorrection) -> Float[np.ndarray, "n 2"]:
+    """Apply a correction to apertures (y, x): its axes, then its scale and turn, then its shift."""
+    along = na @ np.array([DIRECTIONS[axis] for axis in correction.axes])
+    return np.asarray(correction.scale * along @ rotation_of(correction.turn).T + np.array(correction.shift))
+
+
+def rotation_of(turn: float | int) -> Float[np.ndarray, "2 2"]:
+    """Matrix that turns (y, x) by an angle [rad] from +x towards +y."""
+    cosine, sine = np.cos(turn), np.sin(turn)
+    return np.array([[cosine, sine], [-sine, cosine]])
 
 
 def rotation_matrices(

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ....physics.optics.illumination import PlaneWaves
+from .corrections import corrected_light
 from .forward_model import CellForwardModel
 from .imaging import padding_widths
 
@@ -21,7 +23,7 @@ TRIAL_VIEWS = 4
 
 
 def invert_born_model(
-    forward_model: CellForwardModel, views: np.ndarray, strength: float
+    forward_model: CellForwardModel, views: np.ndarray, strength: float, light: PlaneWaves | None = None
 ) -> Float[np.ndarray, "k z y x"]:
     """Invert some views by linear theory.
 
@@ -29,6 +31,7 @@ def invert_born_model(
         forward_model: Measured views and their linear theory.
         views: Indices of the views.
         strength: Tikhonov's α, as a fraction of the largest gain of the transfer functions.
+        light: Light of these views, if another than that described.
 
     Returns:
         Index contrast on the fit's grid.
@@ -39,7 +42,9 @@ def invert_born_model(
     fine = np.kron(measured / gains, np.ones((1, lattice.binning, lattice.binning), np.float32))
     images = np.pad(fine, [(0, 0), *_image_padding(forward_model)], constant_values=1)
     inverse = jax.jit(forward_model.born_model.inverse)
-    contrast = inverse(images, forward_model.batch(views)["light"], jnp.float32(strength))
+    contrast = inverse(
+        images, light if light is not None else forward_model.batch(views)["light"], jnp.float32(strength)
+    )
     (top, _), (left, _) = padding_widths(lattice.shape[1:], padded.shape[1:])
     height, width = lattice.shape[1:]
     return np.asarray(contrast[:, :, top : top + height, left : left + width])
@@ -51,7 +56,8 @@ def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Fl
     batch = forward_model.batch(trial)
     nuisance = {name: jnp.asarray(value) for name, value in forward_model.nuisance_parameters.items()}
     mean_loss = jax.jit(lambda values: jnp.mean(forward_model.losses(values, nuisance, batch)))
-    inverse = _with_sign(invert_born_model(forward_model, views, STRENGTH), forward_model.settings.fit.sign)
+    light = corrected_light(forward_model.batch(views)["light"], nuisance, views, forward_model.microscope.medium_index)
+    inverse = _with_sign(invert_born_model(forward_model, views, STRENGTH, light), forward_model.settings.fit.sign)
     least, guess = 1.0, None
     for factor in FACTORS:
         loss = float(mean_loss(factor * inverse))

@@ -16,13 +16,17 @@ from ...model import Model, ModelQuantity
 from ...optimize.likelihood import MetricNames, Nuisance, Split, Weights
 from ...optimize.minibatches import withheld_views
 from .config import CellSettings
+from .corrections import FOCUS_SHIFT, no_corrections
 from .forward_model import CellForwardModel
 from .geometry import geometry_of, largest_na
-from .initial_guess import find_initial_guess
+from .initial_guess import STRENGTH, find_initial_guess, invert_born_model
 from .output import write_result
 from .preprocess import normalise
 from .schema import ABSORPTION, REFRACTIVE_INDEX
 from .view_selection import drop_dark_fields
+
+OFF_CENTRE = 0.25
+"""Distance of the specimen from the middle of the box, in axial resolutions, from which a fitted focus starts there."""
 
 
 def likelihood(settings: CellSettings, acquisition: Acquisition) -> "CellLikelihood":
@@ -36,7 +40,14 @@ def likelihood(settings: CellSettings, acquisition: Acquisition) -> "CellLikelih
     if settings.physics.model == "linear" and "images" in acquisition:
         acquisition = drop_dark_fields(acquisition, "physics.model: linear predicts none of their light")
     normalised = normalise(acquisition, settings.acquisition.normalise)
-    return CellLikelihood(settings, normalised, geometry_of(settings, normalised))
+    levels = _levels(acquisition, normalised) if "images" in acquisition else None
+    return CellLikelihood(settings, normalised, geometry_of(settings, normalised), levels)
+
+
+def _levels(acquisition: Acquisition, normalised: Acquisition) -> Float[np.ndarray, " view"]:
+    """Compute the brightness of each view that a normalisation removed."""
+    before, after = (each["images"].mean(axis=(1, 2), dtype=np.float64) for each in (acquisition, normalised))
+    return np.asarray(before / np.where(after > 0, after, 1))
 
 
 def _unsupported(settings: CellSettings, acquisition: Acquisition) -> list[Diagnostic]:
@@ -113,6 +124,29 @@ class CellLikelihood(CellForwardModel):
         """Names of the residuals."""
         return MetricNames("residual_fitted", "residual_withheld", "residual_withheld_linear")
 
+    @property
+    def nuisance_parameters(self) -> dict[str, np.ndarray]:
+        """Corrections of the instrument that the config asks for: zero, but for a focus far from the specimen."""
+        parameters = no_corrections(self.settings.fit.refine, self.illumination)
+        if "defocus" in parameters:
+            parameters["defocus"] = self._first_focus
+        return parameters
+
+    @cached_property
+    def _first_focus(self) -> Float[np.ndarray, ""]:
+        """Focus that puts the specimen, by linear theory, into the middle of the box; 0 where it is about there.
+
+        Images tell the distance of the focus from the specimen, and not where the two are: the box decides.
+        """
+        if self._starts_flat or not self.is_bright.any():
+            return np.zeros((), np.float32)
+        lattice = self.geometry.lattice
+        energy = np.sum(invert_born_model(self, np.flatnonzero(self.is_bright), STRENGTH) ** 2, axis=(0, 2, 3))
+        middle = float(np.mean(lattice.planes))
+        offset = middle - float(np.sum(energy * lattice.planes) / max(float(energy.sum()), 1e-30))
+        is_far = abs(offset) > OFF_CENTRE * self.geometry.resolution[0]
+        return np.array(lattice.cycles(offset) / FOCUS_SHIFT if is_far else 0, np.float32)
+
     def split(self) -> Split:
         """Withhold some views, spread over the acquisition."""
         withheld = withheld_views(self.views, self.settings.fit.withheld, self.settings.seed)
@@ -120,10 +154,15 @@ class CellLikelihood(CellForwardModel):
 
     def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
         """Invert the images by linear theory, where the config asks for it; not for turning specimens and fields."""
-        if self.settings.fit.start != "linear" or self.is_field or "rotation" in self.acquisition:
+        if self.settings.fit.start != "linear" or self._starts_flat:
             return None
         bright = views[self.is_bright[views]]
         return find_initial_guess(self, bright) if len(bright) else None
+
+    @property
+    def _starts_flat(self) -> bool:
+        """Whether linear theory does not hold: for turning specimens and fields."""
+        return self.is_field or "rotation" in self.acquisition
 
     def metric(self, losses: Float[np.ndarray, " view"]) -> float:
         """Residual: root of the mean loss; that of an empty box is 1."""

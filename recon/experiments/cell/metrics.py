@@ -159,6 +159,38 @@ METRICS = (
     Metric("source_correction", "Largest correction of a source", "", "neither", "Numerical aperture."),
     Metric("focus_correction", "Correction of the focus", "m", "neither", "Fitted shift of the focal plane along z."),
     Metric("aberration", "Aberrations", "rad", "neither", "Root sum of squares of the fitted Zernike coefficients."),
+    Metric("light_turn", "Turn of the light", "°", "neither", "Fitted turn of all directions, from +x towards +y."),
+    Metric("light_shift_y", "Shift of the light along y", "", "neither", "Fitted, as a numerical aperture."),
+    Metric("light_shift_x", "Shift of the light along x", "", "neither", "Fitted, as a numerical aperture."),
+    Metric("light_scale", "Scale of the light", "", "neither", "Fitted factor on the apertures of all directions."),
+    Metric(
+        "gain_least", "Dimmest view", "", "neither", "Least brightness of the bright fields shown, over the median."
+    ),
+    Metric("gain_most", "Brightest view", "", "neither", "Largest brightness of the bright fields shown, likewise."),
+    *(
+        Metric(f"zernike_{j}", f"Zernike coefficient {j}", "rad", "neither", "Fitted, in Noll's order, of unit rms.")
+        for j in range(4, 16)
+    ),
+    Metric(
+        "light_ratio",
+        "Other light by linear theory",
+        "",
+        "neither",
+        "Residual of the best orientation of the light, each view predicted from the others, over that of the "
+        "described one: well below 1, the light is described wrongly.",
+    ),
+    Metric(
+        "light_errors", "Its standard errors", "", "neither", "Standard errors by which that light is better, squared."
+    ),
+    Metric("light_orientation", "Its orientation", "", "neither", "0 is that described; see light_names.py."),
+    Metric("light_focus_reversed", "Its focus is reversed", "", "neither", "1 where the focus is negated too."),
+    Metric(
+        "contrast_above",
+        "Contrast above the medium",
+        "",
+        "neither",
+        "Share of the squared contrast that lies above the index of the medium.",
+    ),
     Metric(
         "residual_fall",
         "Fall of the residual at the end",

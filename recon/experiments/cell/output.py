@@ -10,7 +10,8 @@ from ...io.predictions import write_predictions
 from ...io.volume_formats import save
 from ...model import Model
 from ...optimize.likelihood import Nuisance, Split
-from .diagnostics import light_numbers, nuisance_numbers, specimen_numbers
+from .corrections import correction_numbers
+from .diagnostics import light_numbers, specimen_numbers
 from .forward_model import CellForwardModel
 from .image_noise import estimate_noise
 from .structure import ComparedViews, structure_numbers
@@ -51,8 +52,28 @@ def write_result(
     if not forward_model.is_field:
         numbers |= structure_numbers(_compare(forward_model, views, measured, modelled), withheld)
     numbers |= light_numbers(forward_model) | specimen_numbers(forward_model, volume)
-    numbers |= nuisance_numbers(forward_model, nuisance)
+    numbers |= correction_numbers(nuisance, forward_model.microscope)
+    numbers |= _gain_numbers(forward_model, views, values, nuisance)
     return numbers | ({"views_withheld": float(len(split.withheld))} if len(split.withheld) else {})
+
+
+def _gain_numbers(
+    forward_model: CellForwardModel,
+    views: Int[np.ndarray, " view"],
+    values: Float[Array | np.ndarray, "k z y x"],
+    nuisance: Nuisance,
+) -> dict[str, float]:
+    """Compute the least and the largest brightness of some bright fields, over their median."""
+    bright = views[forward_model.is_bright[views]]
+    if forward_model.levels is None or not forward_model.settings.fit.refine.gain or not len(bright):
+        return {}
+    gain = jax.jit(forward_model.gains)
+    fitted = [float(gain(values, nuisance, forward_model.batch(np.array([view])))[0]) for view in bright]
+    brightness = np.array(fitted) * forward_model.levels[bright]
+    return {
+        "gain_least": float(brightness.min() / np.median(brightness)),
+        "gain_most": float(brightness.max() / np.median(brightness)),
+    }
 
 
 def _compare(

@@ -11,6 +11,7 @@ from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
 from .residual_figure import residual_figure
+from .summary import refined_instrument
 from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
@@ -28,6 +29,8 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(Finding("plain", "Withheld views", "none", text))
     if "residual_withheld_linear" in numbers and withheld is not None:
         findings.append(_against_linear(withheld / max(numbers["residual_withheld_linear"], 1e-12)))
+    if text := refined_instrument(numbers):
+        findings.append(Finding("plain", "Refined instrument", "fitted", _capital(text)))
     if "structure_unexplained" in numbers:
         findings.append(_structure(numbers))
     if "absorption_ratio" in numbers:
@@ -106,6 +109,10 @@ def _absorption(ratio: float) -> Finding:
         text += "Light is lost in the specimen: fit again with --set physics.absorption=true."
         return Finding("poor", "Absorption", f"× {ratio:.2f}", text)
     return Finding("plain", "Absorption", f"× {ratio:.2f}", text + "The specimen shows no absorption.")
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}. Light and focus are corrected relative to their description."
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:

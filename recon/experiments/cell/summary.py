@@ -9,8 +9,28 @@ def summary_line(numbers: Mapping[str, float]) -> str:
     return f"residual of {part} views {numbers[f'residual_{part}']:.4f}"
 
 
+def refined_instrument(numbers: Mapping[str, float]) -> str:
+    """List the corrections of the instrument that a fit found, with their units; empty without any."""
+    parts = []
+    if "light_turn" in numbers:
+        shift = f"({numbers['light_shift_y']:+.4f}, {numbers['light_shift_x']:+.4f})"
+        parts += [f"turn {numbers['light_turn']:+.3f}°", f"shift {shift} NA (y, x)"]
+        parts.append(f"scale {numbers['light_scale']:.4f}")
+    if "source_correction" in numbers:
+        parts.append(f"sources moved by up to {numbers['source_correction']:.4f} NA")
+    if "focus_correction" in numbers:
+        parts.append(f"focus {numbers['focus_correction'] * 1e6:+.2f} µm relative to the specimen")
+    zernike = {int(name[8:]): value for name, value in numbers.items() if name.startswith("zernike_")}
+    if zernike:
+        parts.append("Zernike " + ", ".join(f"Z{j} {zernike[j]:+.3f}" for j in sorted(zernike)) + " rad")
+    if parts and "gain_least" in numbers:
+        parts.append(f"gain {numbers['gain_least']:.3f} … {numbers['gain_most']:.3f}")
+    return ", ".join(parts).replace("-", "−")
+
+
 def summary_lines(numbers: Mapping[str, float]) -> list[str]:
-    """Give the accuracy of a result where the truth is known."""
+    """List the refined instrument, and the accuracy of a result where the truth is known."""
+    lines = [f"refined instrument: {text}"] if (text := refined_instrument(numbers)) else []
     if "snr" not in numbers:
-        return []
-    return [f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
+        return lines
+    return [*lines, f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from ...runs.verdict import Reason
+from .light_names import ORIENTATIONS
 from .structure import LEAST_STRUCTURE
 
 Numbers = Mapping[str, float]
@@ -46,6 +47,12 @@ LARGEST_FOCUS = 10e-6
 """[m] Correction of the focus beyond which the description of the focus is wrong."""
 LARGEST_ABERRATION = 3.0
 """[rad] Aberrations beyond which no image of an objective is left."""
+
+LIGHT_RATIO, LIGHT_ERRORS = 0.993, 4.0
+"""Residual of another description of the light, over that of the described one, and standard errors by which it is
+smaller, from which the described light is the wrong one."""
+ABOVE = 0.1
+"""Share of the squared contrast above the index of the medium below which a specimen lies below it."""
 
 CHECK_LIGHT = "look at the order of the views, the directions of their light, the sign of the focus and the units"
 
@@ -139,6 +146,23 @@ def _rim(numbers: Numbers) -> Iterator[Reason]:
         yield Reason("light-at-rim", text, "check the apertures of light and objective, or leave such views out")
 
 
+def _wrong_light(numbers: Numbers) -> Iterator[Reason]:
+    """Light that other directions explain better by linear theory, or whose opposite explains the images as well."""
+    ratio, errors = numbers.get("light_ratio", 1.0), numbers.get("light_errors", 0.0)
+    if ratio < LIGHT_RATIO and errors > LIGHT_ERRORS:
+        text = f"light {ORIENTATIONS[round(numbers['light_orientation'])]}"
+        text += " with the focus reversed" if numbers.get("light_focus_reversed") else ""
+        text += f" explains the images better than the described one: by linear theory it leaves {ratio:.2f} of the "
+        yield Reason("light", f"{text}residual", "'unflat check --light' tells the settings to change")
+    elif numbers.get("contrast_above", 1.0) < ABOVE and not is_empty(numbers):
+        text = "the index lies below that of the medium; light from the opposite side, with any focus reversed, "
+        text += "explains the images as well, by a specimen above it"
+        remedy = (
+            "see 'unflat check --light', or set fit.sign: nonpositive if the specimen is less dense than its medium"
+        )
+        yield Reason("below-medium", text, remedy)
+
+
 def _few_views(numbers: Numbers) -> Iterator[Reason]:
     views = numbers.get("views", float(FEWEST_VIEWS))
     if views < FEWEST_VIEWS:
@@ -179,6 +203,7 @@ _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _absorption,
     _structure_left,
     _noise_fitted,
+    _wrong_light,
     _rim,
     _few_views,
     _moving,
