@@ -22,6 +22,7 @@ from ..volume import Volume
 from .fit_loop import Fit
 from .likelihood import Likelihood, MetricNames
 from .objective import Objective
+from .sign_trial import BegunFit
 from .trainer import Callbacks
 
 _log = logging.getLogger(__name__)
@@ -32,13 +33,16 @@ FITTED_VIEWS = 12
 CompareWithTruth = Callable[[Model, Volume | None], Mapping[str, float]]
 
 
-def fit_field(likelihood: Likelihood, context: RunContext, compare_with_truth: CompareWithTruth) -> RunOutcome:
+def fit_field(
+    likelihood: Likelihood, context: RunContext, compare_with_truth: CompareWithTruth, begun: BegunFit | None = None
+) -> RunOutcome:
     """Fit a neural field, and write the model, the volume and the predictions.
 
     Args:
         likelihood: Likelihood of the measurement.
         context: Config and folder.
         compare_with_truth: Accuracy of a model against the truth of the acquisition; empty where there is none.
+        begun: First member, after the steps of a trial; None to begin with the first step.
 
     Raises:
         Stopped: If it was asked to end early.
@@ -46,7 +50,7 @@ def fit_field(likelihood: Likelihood, context: RunContext, compare_with_truth: C
     config, folder = context.config, context.folder
     field = field_for(config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
     _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
-    fits, status = _Ensemble(likelihood, field, context).fit()
+    fits, status = _Ensemble(likelihood, field, context, begun).fit()
     best = [fit.best for fit in fits]
     provenance = dict(context.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": config.seed}
     model = likelihood.model(field.architecture, [parameters for parameters, _ in best], provenance)
@@ -70,11 +74,13 @@ class _Ensemble:
         likelihood: Likelihood of the measurement.
         field: Field that is fitted.
         context: Config and folder.
+        begun: First member after the steps of a trial, if there was one.
     """
 
     likelihood: Likelihood
     field: Field
     context: RunContext
+    begun: BegunFit | None = None
 
     def fit(self) -> tuple[list[Fit], Status]:
         """Fit every member, from the newest checkpoint on."""
@@ -85,7 +91,10 @@ class _Ensemble:
         fits: list[Fit] = []
         status = Status.COMPLETE
         for member in range(settings.ensemble):
-            fit = Fit(Objective(self.likelihood, self.field, settings), self.context.config.seed, member)
+            if self.begun is not None and member == 0 and checkpoint is None:
+                fit = self.begun.fit
+            else:
+                fit = Fit(Objective(self.likelihood, self.field, settings), self.context.config.seed, member)
             fits.append(fit)
             if checkpoint is not None and _restore(fit, checkpoint):
                 continue
@@ -104,13 +113,14 @@ class _Ensemble:
         """Fit one member; its checkpoints hold the members before it."""
         settings, folder = self.context.config.fit, self.context.folder
         before = fit.member * settings.steps
-        total = settings.ensemble * settings.steps
+        tried = 0 if self.begun is None else self.begun.other_steps
+        total = settings.ensemble * settings.steps + tried
         last: dict[str, float] = {}
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
             folder.append_metrics(before + step, **numbers)
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
-            self.context.progress(before + step, total, **last)
+            self.context.progress(tried + before + step, total, **last)
 
         def save_checkpoint(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
             state, done = dict(arrays), {}
@@ -123,6 +133,9 @@ class _Ensemble:
             folder.save_checkpoint(before + step, state, attributes)
 
         ended = False
+        if self.begun is not None and fit is self.begun.fit:
+            for step, numbers in self.begun.records:
+                metrics(step, numbers)
         outcome = fit.run(Callbacks(metrics, save_checkpoint, self.context.should_stop))
         if outcome is not Status.STOPPED:
             ended = True

@@ -1,6 +1,6 @@
 """Settings of a fit that all experiments share; their descriptions become comments of the YAML of ``unflat init``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -60,7 +60,11 @@ class FieldSettings(Settings):
 class FitSettings(FieldSettings):
     """Settings of a fit to several images or patterns: `FieldSettings`, and how views are batched and compared."""
 
-    batch: int = Field(4, ge=1, description="Number of views in a step.")
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Number of views in a step. auto: a third of the views, from 4 to 8; 4 of a turning specimen, or "
+        "where each view has several sources.",
+    )
     loss: Literal["amplitude", "poisson"] = Field(
         "amplitude", description="Loss: amplitude (of square roots of the intensities) or poisson (of counts)."
     )
@@ -70,6 +74,9 @@ class FitSettings(FieldSettings):
     start: Literal["linear", "none"] = Field(
         "linear", description="Initial guess: linear (closed-form linear inverse) or none (the background)."
     )
-    sign: Literal["any", "nonnegative", "nonpositive"] = Field(
-        "any", description="Sign of the specimen relative to its background, if known."
+    sign: Literal["auto", "any", "nonnegative", "nonpositive"] = Field(
+        "auto",
+        description="Sign of the specimen relative to its background. auto: the first third of the steps is taken with "
+        "and without the constraint to one sign, which stays unless the withheld views contradict it; any in fits of "
+        "fewer than 100 steps.",
     )

@@ -22,6 +22,7 @@ _FILES = (
     "debug.log",
     "metrics.jsonl",
     "metrics.json",
+    "choices.json",
     "start.h5",
     "model.h5",
     "volume.h5",

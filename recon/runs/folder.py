@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, Diagnostic, Interrupted, QualityError, Stopped
 from ..io.atomic import disk_fault, remove_stale, write_atomically
+from ..io.json_text import parse_json
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .contents import Sentinel, is_occupied, remove_results, remove_sentinels, require_run, truncate_metrics
 from .lock import Lock
@@ -147,6 +148,20 @@ class RunFolder:
             content |= verdict.to_json()
         with write_atomically(self.path / "metrics.json") as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def write_choices(self, choices: Mapping[str, Any]) -> None:
+        """Write what the run chose where its config says auto, so that a resumed run chooses the same."""
+        with write_atomically(self.path / "choices.json") as temporary:
+            temporary.write_text(json.dumps(choices, indent=2) + "\n", encoding="utf-8")
+
+    def read_choices(self) -> dict[str, Any]:
+        """Read what the run chose before; empty where it chose nothing yet."""
+        file = self.path / "choices.json"
+        try:
+            content = parse_json(file.read_text("utf-8"))
+        except (OSError, ValueError):  # None yet, or one that is no JSON: the choices are then made again.
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the state of the run; the last two checkpoints stay on the disk.

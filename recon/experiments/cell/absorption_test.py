@@ -6,8 +6,6 @@ withheld from them, tell the two apart within seconds: on phase objects, weak or
 more (ratio 0.89 to 1.1), on a stained cell it does (0.7).
 """
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,14 +32,8 @@ def absorption_ratio(likelihood: CellLikelihood) -> float | None:
     if likelihood.is_field or "rotation" in likelihood.acquisition or len(fitted) < 4 or not len(withheld):
         return None
     fitted = fitted[np.unique(np.linspace(0, len(fitted) - 1, _MOST_VIEWS).astype(int))]
-    residuals = [_linear_residual(_with_absorption(likelihood, absorbs), fitted, withheld) for absorbs in (False, True)]
-    return residuals[1] / residuals[0]
-
-
-def _with_absorption(likelihood: CellLikelihood, absorbs: bool) -> CellLikelihood:
-    settings = likelihood.settings
-    physics = settings.physics.model_copy(update={"absorption": absorbs})
-    return replace(likelihood, settings=settings.model_copy(update={"physics": physics}))
+    without, absorbing = (likelihood.with_choices(absorbs=absorbs) for absorbs in (False, True))
+    return _linear_residual(absorbing, fitted, withheld) / _linear_residual(without, fitted, withheld)
 
 
 def _linear_residual(likelihood: CellLikelihood, fitted: np.ndarray, withheld: np.ndarray) -> float:

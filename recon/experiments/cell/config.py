@@ -49,7 +49,11 @@ class CellPhysics(Settings):
         description="Forward model: multislice (forward scattering), ssnp (forward scattering, more accurate at high "
         "aperture, slower) or linear (weak scattering only).",
     )
-    absorption: Flag = Field(False, description="Whether the specimen absorbs: the imaginary index is fitted as well.")
+    absorption: Flag | Literal["auto"] = Field(
+        "auto",
+        description="Whether the specimen absorbs: the imaginary index is fitted as well. auto: if linear theory "
+        "with absorption predicts withheld views better; never for complex fields and turning specimens.",
+    )
     sharp_rim: Flag = Field(
         False,
         description="Whether the edge of the pupil is sharp rather than antialiased: for data simulated on the "

@@ -9,7 +9,7 @@ from ...fields.config import SLAB_POINTS
 from ...memory import format_bytes
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CellSettings
-from .geometry import STORED_WAVE_BYTES, geometry_of
+from .geometry import STORED_WAVE_BYTES, geometry_of, views_in_step
 from .schema import measured_views
 
 FFT_SECONDS = 1.2e-9
@@ -35,7 +35,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     voxels = float(np.prod(geometry.lattice.shape))
     measured = measured_views(acquisition)
     sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
-    waves = min(settings.fit.batch, len(measured)) * sources
+    waves = min(views_in_step(settings, acquisition), len(measured)) * sources
     whole = 8.0 * plane * waves * slices
     stored = whole if whole <= STORED_WAVE_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
     arrays = 2 * measured.nbytes + stored + 8 * plane * waves * 12

@@ -90,14 +90,17 @@ class CellExperiment(Experiment):
         """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""
         from ...optimize.fit import fit_field
         from .absorption_test import POOR_RESIDUAL, absorption_ratio
+        from .choices import choose
         from .convergence import residual_fall
         from .light_ranking import light_ranking_numbers
 
-        likelihood = self.likelihood(context)
-        outcome = fit_field(likelihood, context, self.compare_with_truth)
-        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps)
+        chosen = choose(self.likelihood(context), context)
+        likelihood = chosen.likelihood
+        outcome = fit_field(likelihood, context, self.compare_with_truth, chosen.begun)
+        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps) | chosen.numbers
         residual = numbers.get("residual_withheld", numbers["residual_fitted"])
-        if not (is_empty(numbers) or context.config.physics.absorption or residual < POOR_RESIDUAL):
+        tested = likelihood.absorbs or "absorption_ratio" in numbers
+        if not (is_empty(numbers) or tested or residual < POOR_RESIDUAL):
             ratio = absorption_ratio(likelihood)
             numbers |= {} if ratio is None else {"absorption_ratio": ratio}
         return replace(outcome, numbers=numbers | light_ranking_numbers(likelihood))

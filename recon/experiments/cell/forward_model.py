@@ -20,7 +20,7 @@ from ...optimize.likelihood import Batch, Nuisance
 from ...optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
 from .config import CellSettings
 from .corrections import aberrations_of, corrected_light, no_corrections
-from .geometry import STORED_WAVE_BYTES, Geometry
+from .geometry import STORED_WAVE_BYTES, Geometry, views_in_step
 from .illumination import illumination_of, incident_wave, microscope_of
 from .imaging import padding_widths
 from .preprocess import brightness_of, complete_dark_fields, estimate_background_levels
@@ -107,7 +107,17 @@ class CellForwardModel:
     @cached_property
     def born_model(self) -> BornModel:
         """Linear theory of the same microscope."""
-        return BornModel(self.geometry.padded, self.microscope.numerical_aperture, self.settings.physics.absorption)
+        return BornModel(self.geometry.padded, self.microscope.numerical_aperture, self.absorbs)
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether the imaginary index is modelled; where the config leaves it open, it is not."""
+        return self.settings.physics.absorption is True
+
+    @property
+    def batch_size(self) -> int:
+        """Views in a step."""
+        return views_in_step(self.settings, self.acquisition)
 
     def batch(self, views: np.ndarray, *, withheld: bool = False) -> Batch:
         """Gather images and conditions of some views; withheld views are measured like all others."""
@@ -178,7 +188,7 @@ class CellForwardModel:
     def _image_formation(self) -> ImageFormation:
         padded, physics = self.geometry.padded, self.settings.physics
         fixed_light = not self.settings.fit.refine.sources
-        waves = self.settings.fit.batch * self.illumination.weights.shape[1]
+        waves = self.batch_size * self.illumination.weights.shape[1]
         stored = 8 * waves * float(np.prod(padded.shape))
         block = padded.shape[0] if fixed_light and stored <= STORED_WAVE_BYTES else None
         aperture = self.microscope.numerical_aperture

@@ -30,6 +30,8 @@ SSNP_LIMIT = 0.45
 """Thickest slice for SSNP, in wavelengths of the medium, that a config may ask for."""
 SAMPLING_TOLERANCE = 0.05
 """Relative excess of a pixel over the waves' sampling limit that is accepted: only the rim of the spectrum is lost."""
+FEWEST_IN_STEP, MOST_IN_STEP = 4, 8
+"""Least and largest automatic number of views in a step."""
 COARSEST_SLICE = 4.0
 """Thickest slice, in wavelengths of the medium: beyond it diffraction inside a slice is lost."""
 
@@ -72,6 +74,16 @@ def resolution_of(microscope: Microscope, light: float, turning: bool) -> tuple[
     sag = 2 * n - float(np.sqrt(n**2 - objective**2)) - float(np.sqrt(n**2 - light**2))
     axial = lateral if turning else max(lateral, microscope.wavelength / sag)
     return axial, lateral, lateral
+
+
+def views_in_step(settings: CellSettings, acquisition: Acquisition) -> int:
+    """Choose the number of views in a step of the fit."""
+    if settings.fit.batch != "auto":
+        return settings.fit.batch
+    several = "pattern" in acquisition and acquisition["pattern"].shape[1] > 1
+    if several or "rotation" in acquisition:
+        return FEWEST_IN_STEP
+    return min(max(len(measured_views(acquisition)) // 3, FEWEST_IN_STEP), MOST_IN_STEP)
 
 
 def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:

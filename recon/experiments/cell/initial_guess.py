@@ -68,7 +68,7 @@ def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Fl
 
 def _with_sign(contrast: Float[np.ndarray, "k z y x"], sign: str) -> Float[np.ndarray, "k z y x"]:
     """Set contrast of the wrong sign to 0."""
-    if sign == "any":
+    if sign in ("any", "auto"):
         return contrast
     signed: np.ndarray = np.maximum(contrast, 0) if sign == "nonnegative" else np.minimum(contrast, 0)
     return signed

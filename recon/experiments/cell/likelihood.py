@@ -1,7 +1,7 @@
 """Likelihood of a cell: the fit's view of images or complex fields under many lights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class CellLikelihood(CellForwardModel):
     def quantities(self) -> tuple[ModelQuantity, ...]:
         """Refractive index, and absorption where it is fitted."""
         backgrounds = {REFRACTIVE_INDEX: self.microscope.medium_index}
-        if self.settings.physics.absorption:
+        if self.absorbs:
             backgrounds[ABSORPTION] = 0.0
         return tuple(
             ModelQuantity(quantity.name, quantity.unit, quantity.meaning, background, self.contrast_scale)
@@ -111,13 +111,17 @@ class CellLikelihood(CellForwardModel):
 
     @property
     def sign(self) -> str:
-        """Sign of the specimen relative to the medium."""
-        return self.settings.fit.sign
+        """Sign of the specimen relative to the medium; any where the config leaves it open."""
+        return "any" if self.settings.fit.sign == "auto" else self.settings.fit.sign
 
-    @property
-    def batch_size(self) -> int:
-        """Views in a step."""
-        return self.settings.fit.batch
+    def with_choices(self, *, absorbs: bool | None = None, sign: str | None = None) -> "CellLikelihood":
+        """Return the likelihood of the same measurement with other physics or another sign."""
+        physics, fit = self.settings.physics, self.settings.fit
+        if absorbs is not None:
+            physics = physics.model_copy(update={"absorption": absorbs})
+        if sign is not None:
+            fit = fit.model_copy(update={"sign": sign})
+        return replace(self, settings=self.settings.model_copy(update={"physics": physics, "fit": fit}))
 
     @property
     def metric_names(self) -> MetricNames:

@@ -206,5 +206,19 @@ METRICS = (
         "Withheld residual of the linear reconstruction with absorption, over that without: well below 1, the specimen "
         "absorbs, and physics.absorption should be true.",
     ),
+    Metric(
+        "absorption_chosen",
+        "Absorption, chosen by the data",
+        "",
+        "neither",
+        "physics.absorption: auto took true (1) or false (0).",
+    ),
+    Metric(
+        "sign_chosen",
+        "Sign, chosen by the data",
+        "",
+        "neither",
+        "fit.sign: auto took nonnegative (1), any (0) or nonpositive (-1).",
+    ),
 )
 """Metrics in the order of tables and reports, after those of `ACCURACY_METRICS`."""

@@ -34,7 +34,9 @@ def report_findings(run: RunData) -> list[Finding]:
     if "structure_unexplained" in numbers:
         findings.append(_structure(numbers))
     if "absorption_ratio" in numbers:
-        findings.append(_absorption(numbers["absorption_ratio"]))
+        findings.append(_absorption(numbers["absorption_ratio"], absorbs=bool(numbers.get("absorption_chosen"))))
+    if "sign_chosen" in numbers:
+        findings.append(_sign(numbers["sign_chosen"]))
     if "ncc" in numbers:
         findings.append(_truth(numbers))
     return findings
@@ -103,8 +105,12 @@ def _structure(numbers: Mapping[str, float]) -> Finding:
     return Finding(level, "Structure left", f"{100 * max(left, 0):.1f} %", text)
 
 
-def _absorption(ratio: float) -> Finding:
-    text = "Withheld residual of the linear reconstruction with absorption, over that without, which the fit assumed. "
+def _absorption(ratio: float, *, absorbs: bool) -> Finding:
+    text = "Withheld residual of the linear reconstruction with absorption, over that without. "
+    if absorbs:
+        text += "Light is lost in the specimen: the fit includes absorption (physics.absorption: auto)."
+        return Finding("plain", "Absorption", f"× {ratio:.2f}", text)
+    text += "The fit assumed none. "
     if ratio < ABSORPTION_RATIO:
         text += "Light is lost in the specimen: fit again with --set physics.absorption=true."
         return Finding("poor", "Absorption", f"× {ratio:.2f}", text)
@@ -113,6 +119,16 @@ def _absorption(ratio: float) -> Finding:
 
 def _capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}. Light and focus are corrected relative to their description."
+
+
+def _sign(sign: float) -> Finding:
+    if not sign:
+        text = "The withheld views contradict an index on one side of the medium's, or are too few to tell: the "
+        return Finding("plain", "Sign", "any", f"{text}index is free (fit.sign: auto).")
+    side = "above" if sign > 0 else "below"
+    text = f"The withheld views do not contradict an index nowhere {'below' if sign > 0 else 'above'} the medium's. "
+    text += f"The fit assumes it to be {side} or equal (fit.sign: auto); fit.sign: any frees it."
+    return Finding("plain", "Sign", "nonnegative" if sign > 0 else "nonpositive", text)
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:
