@@ -22,7 +22,7 @@ from ..volume import Volume
 from .fit_loop import Fit
 from .likelihood import Likelihood, MetricNames
 from .objective import Objective
-from .sign_trial import BegunFit
+from .trial import BegunFit
 from .trainer import Callbacks
 
 _log = logging.getLogger(__name__)

@@ -90,14 +90,15 @@ class CellExperiment(Experiment):
         """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""
         from ...optimize.fit import fit_field
         from .absorption_test import POOR_RESIDUAL, absorption_ratio
-        from .choices import choose
+        from .choices import Choices
         from .convergence import residual_fall
         from .light_ranking import light_ranking_numbers
 
-        chosen = choose(self.likelihood(context), context)
-        likelihood = chosen.likelihood
-        outcome = fit_field(likelihood, context, self.compare_with_truth, chosen.begun)
-        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps) | chosen.numbers
+        choices = Choices(self.likelihood(context), context)
+        choices.make()
+        likelihood = choices.likelihood
+        outcome = fit_field(likelihood, context, self.compare_with_truth, choices.begun)
+        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps) | choices.numbers
         residual = numbers.get("residual_withheld", numbers["residual_fitted"])
         tested = likelihood.absorbs or "absorption_ratio" in numbers
         if not (is_empty(numbers) or tested or residual < POOR_RESIDUAL):

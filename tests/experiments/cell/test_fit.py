@@ -25,6 +25,7 @@ CONFIG = """
 kind: cell
 device: cpu
 volume: {depth: 5 um}
+physics: {absorption: false}
 fit: {steps: 40, batch: 3, withheld: 0.2, sign: nonnegative, checkpoint_every: 0.01 s}
 simulate:
   shape: [40, 40]

@@ -1,0 +1,86 @@
+"""Choices that a cell's config leaves to the data: sign, absorption, and number of views in a step."""
+
+import json
+from pathlib import Path
+from shutil import rmtree
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.cli.main import run
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.cell.absorption_test import absorption_ratio
+from unflat.recon.experiments.cell.choices import SUSPECT
+from unflat.recon.experiments.cell.geometry import views_in_step
+from unflat.recon.experiments.cell.likelihood import likelihood
+from unflat.recon.experiments.cell.verdict import assess
+from unflat.recon.experiments.configs import parse_config
+from unflat.recon.io.write import write
+from unflat.recon.optimize.trial import trial_steps
+
+CONFIG = """
+kind: cell
+device: cpu
+volume: {depth: 4 um}
+physics: {absorption: false}
+fit: {steps: 100, batch: 4, field: voxels, withheld: 0.2}
+simulate:
+  shape: [28, 28]
+  depth: 4 um
+  radius: 1.6 um
+  medium_index: 1.41
+  photons: 20000
+  illumination: {count: 10, na: 0.55}
+"""
+
+
+def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resumed_run_the_same(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "run.yaml").write_text(CONFIG)
+    kind = get_experiment("cell")
+    write(kind.simulate(parse_config(CONFIG)), kind.schema, tmp_path / "scan.h5")
+    folder = tmp_path / "RUN"
+    words = ["fit", str(tmp_path / "run.yaml"), str(tmp_path / "scan.h5"), "-o", str(folder)]
+    assert run(words) == 0
+    assert json.loads((folder / "choices.json").read_text()) == {"sign_chosen": -1.0}
+    assert json.loads((folder / "metrics.json").read_text())["sign_chosen"] == -1
+    with h5py.File(folder / "volume.h5") as file:
+        assert file["volume/refractive_index"][()].max() <= 1.41 + 1e-6
+    course = (folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in course] == list(range(1, 101))
+
+    rmtree(folder / "checkpoint")  # As if it had been stopped before the first checkpoint, after the trial.
+    (folder / "checkpoint").mkdir()
+    (folder / "DONE").unlink()
+    assert run([*words, "--resume"]) == 0
+    again = (folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in again] == [json.loads(line)["loss"] for line in course]
+
+
+def test_a_trial_takes_a_third_of_the_steps() -> None:
+    assert [trial_steps(steps) for steps in (1, 60, 100, 300)] == [1, 25, 25, 100]
+
+
+@pytest.mark.parametrize(("stain", "absorbs"), [(0.0, False), (0.02, True)])
+def test_linear_theory_tells_a_stained_cell(stain: float, absorbs: bool) -> None:
+    text = CONFIG.replace("medium_index: 1.41", f"contrast: 0.5, absorption: {stain}".replace(", ", "\n  "))
+    config = parse_config(text)
+    ratio = absorption_ratio(likelihood(config, get_experiment("cell").simulate(config)))
+    assert ratio is not None
+    assert (ratio < SUSPECT) == absorbs
+
+
+def test_absorption_that_is_fitted_is_no_reason_to_doubt() -> None:
+    numbers = {"absorption_ratio": 0.6, "residual_withheld": 0.2, "views": 24.0}
+    assert "absorption" in [reason.name for reason in assess(numbers)]
+    assert "absorption" not in [reason.name for reason in assess(numbers | {"absorption_chosen": 1.0})]
+
+
+@pytest.mark.parametrize(("views", "expected"), [(6, 4), (15, 5), (24, 8), (100, 8)])
+def test_a_step_has_a_third_of_the_views(views: int, expected: int) -> None:
+    images = np.ones((views, 8, 8), np.float32)
+    assert views_in_step(parse_config("kind: cell"), Acquisition("cell", {"images": images})) == expected
+    assert views_in_step(parse_config("kind: cell\nfit: {batch: 3}"), Acquisition("cell", {"images": images})) == 3
