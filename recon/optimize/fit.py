@@ -22,8 +22,8 @@ from ..volume import Volume
 from .fit_loop import Fit
 from .likelihood import Likelihood, MetricNames
 from .objective import Objective
-from .trial import BegunFit
 from .trainer import Callbacks
+from .trial import BegunFit
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 SUSPECT = 0.9
 """Residual of linear theory with absorption, over that without, below which a fit with absorption is tried.
 
-Linear theory alone is no proof: of 29 simulated phase specimens two, which scatter strongly, had less (0.67 and 0.88)."""
+Linear theory alone is no proof: of 29 simulated phase specimens two, which scatter strongly, had less, 0.67 and 0.88.
+"""
 GAIN = 0.95
 """Withheld residual of the begun fit with absorption, over that without, below which the specimen absorbs."""
 FEWEST_STEPS = 100

@@ -52,7 +52,8 @@ class CellPhysics(Settings):
     absorption: Flag | Literal["auto"] = Field(
         "auto",
         description="Whether the specimen absorbs: the imaginary index is fitted as well. auto: if linear theory "
-        "with absorption predicts withheld views better; never for complex fields and turning specimens.",
+        "suggests so, and the beginning of a fit with absorption predicts the withheld views better than that of one "
+        "without; never for complex fields and turning specimens.",
     )
     sharp_rim: Flag = Field(
         False,

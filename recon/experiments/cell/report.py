@@ -34,7 +34,7 @@ def report_findings(run: RunData) -> list[Finding]:
     if "structure_unexplained" in numbers:
         findings.append(_structure(numbers))
     if "absorption_ratio" in numbers:
-        findings.append(_absorption(numbers["absorption_ratio"], absorbs=bool(numbers.get("absorption_chosen"))))
+        findings.append(_absorption(numbers["absorption_ratio"], numbers.get("absorption_chosen")))
     if "sign_chosen" in numbers:
         findings.append(_sign(numbers["sign_chosen"]))
     if "ncc" in numbers:
@@ -105,16 +105,16 @@ def _structure(numbers: Mapping[str, float]) -> Finding:
     return Finding(level, "Structure left", f"{100 * max(left, 0):.1f} %", text)
 
 
-def _absorption(ratio: float, *, absorbs: bool) -> Finding:
+def _absorption(ratio: float, chosen: float | None) -> Finding:
     text = "Withheld residual of the linear reconstruction with absorption, over that without. "
-    if absorbs:
+    if chosen:
         text += "Light is lost in the specimen: the fit includes absorption (physics.absorption: auto)."
         return Finding("plain", "Absorption", f"× {ratio:.2f}", text)
     text += "The fit assumed none. "
-    if ratio < ABSORPTION_RATIO:
+    if chosen is None and ratio < ABSORPTION_RATIO:
         text += "Light is lost in the specimen: fit again with --set physics.absorption=true."
         return Finding("poor", "Absorption", f"× {ratio:.2f}", text)
-    return Finding("plain", "Absorption", f"× {ratio:.2f}", text + "The specimen shows no absorption.")
+    return Finding("plain", "Absorption", f"× {ratio:.2f}", text + "The images show none.")
 
 
 def _capital(text: str) -> str:

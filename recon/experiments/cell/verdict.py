@@ -179,7 +179,7 @@ def _members(numbers: Numbers) -> Iterator[Reason]:
 
 def _absorption(numbers: Numbers) -> Iterator[Reason]:
     ratio = numbers.get("absorption_ratio", 1.0)
-    if ratio < ABSORPTION_RATIO and not numbers.get("absorption_chosen"):
+    if ratio < ABSORPTION_RATIO and "absorption_chosen" not in numbers:
         text = f"light is lost in the specimen: with absorption, linear theory leaves {ratio:.2f} of the residual"
         yield Reason("absorption", text, "fit again with --set physics.absorption=true")
 
