@@ -26,10 +26,9 @@ from .options import PATH, config_options
 def command(config: Path, acquisition: Path | None, overrides: list[str], light: bool) -> int:
     """Find every fault of a CONFIG, and of the ACQUISITION that it describes, and estimate memory and time.
 
-    Nothing is computed, except with --light: that ranks orientations of the light, signs of the focus and shifts of
-    the light's centre by how well each view follows from the others. The exit status is not 0 if anything is wrong: 2
-    for the config, 3 for the data, 4 for a run larger than this machine, 5 for light that another description explains
-    better.
+    Nothing is computed, except with --light: that ranks orientations of the light and signs of the focus by how well
+    each view follows from the others. The exit status is not 0 if anything is wrong: 2 for the config, 3 for the data,
+    4 for a run larger than this machine, 5 for light that another description explains better.
 
     \b
     Examples:
