@@ -53,7 +53,8 @@ def command(config: Path, acquisition: Path | None, overrides: list[str], light:
             console.error(str(fault))
     if problems:
         return min(problem.status for problem in problems)
-    console.print_line(f"{config} and {acquisition} are sound" if acquisition else f"{config} is sound")
+    inputs = f"{config} and {acquisition} are" if acquisition else f"{config} is"
+    console.print_line(f"{inputs} complete and readable")
     return 0
 
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _OF_CLASS = (
     "cells",
-    "overlap_error",
     "consensus_overlap_error",
+    "consensus_volume",
+    "consensus_surface",
+    "consensus_roughness",
+    "overlap_error",
     "best_overlap_error",
-    "volume",
-    "surface",
-    "roughness",
     "coverage_volume",
 )
 """Columns of the printed table of classes; the written table holds more."""

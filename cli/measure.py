@@ -47,6 +47,8 @@ def command(
 ) -> None:
     """Measure MODELS (model files, run folders, volumes): a CSV table with a row for each specimen, cell and draw.
 
+    Of a shape with several draws the first row is their consensus, the one shape to take, with the draw "consensus".
+
     Volumes may be of other programs: a stack of labels has a row for each label, a folder one for each file in it (or
     in its obj/). A volume that does not give the distance of its samples is measured in voxels.
 
@@ -134,9 +136,13 @@ def _with_path(fault: Diagnostic, path: Path) -> Diagnostic:
 def _with_member(fault: Diagnostic, path: Path, member: "Member") -> Diagnostic:
     """Name the specimen of a fault, and the consequence for the table."""
     where = (
-        f"{path}: cell {member.cell}, draw {member.draw}" if member.name or member.cell or member.draw else str(path)
+        f"{path}: cell {member.cell}, {_of_cell(member)}" if member.name or member.cell or member.draw else str(path)
     )
     return Diagnostic(where, str(fault), "it has no row; the others are written")
+
+
+def _of_cell(member: "Member") -> str:
+    return "consensus" if member.draw is None else f"draw {member.draw}"
 
 
 def _with_names(table: "Table", path: Path, member: "Member") -> "Table":
@@ -145,7 +151,7 @@ def _with_names(table: "Table", path: Path, member: "Member") -> "Table":
 
     names = ("file", "cell", "draw", "name", "label")
     values: dict[str, Cell] = dict(
-        zip(names, (str(path), member.cell, member.draw, member.name, member.label), strict=True)
+        zip(names, (str(path), member.cell, member.draw_name, member.name, member.label), strict=True)
     )
     columns = tuple(Column(name) for name in names)
     return Table((*columns, *table.columns), tuple({**values, **row} for row in table.rows))

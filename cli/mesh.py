@@ -1,7 +1,7 @@
 """``unflat mesh``: the surface of a model or a volume as a mesh."""
 
 import re
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @spacing_option
 @click.option("--cell", type=click.IntRange(0), help="Number of the cell, if there are many.")
 @click.option("--draw", type=click.IntRange(0), help="Number of the draw, if there are many.")
-@click.option("--consensus", is_flag=True, help="One surface around all points that more than half of the draws fill.")
+@click.option("--consensus", is_flag=True, help="The one shape that stands for all draws: the default.")
 @specimen_options
 def command(
     model: Path,
@@ -45,7 +45,8 @@ def command(
     """Write the surface of MODEL: a model file, a run folder, or a volume. The output ends in .stl, .ply or .obj.
 
     By default it is the surface of a signed distance, if there is one, or else of the main quantity. Each body of a
-    stack of labels, and each volume of a folder, gets a file of its own: cell-7.stl for the label 7.
+    stack of labels, and each volume of a folder, gets a file of its own: cell-7.stl for the label 7. Of a shape with
+    several draws it is their consensus, the one shape to take, unless --draw chooses one.
 
     The surface is closed, also at the box, and is interpolated between the samples. Coordinates are x, y, z in
     micrometres, or in voxels of unknown size. STL files have no unit, and viewers assume millimetres: the header names
@@ -56,19 +57,22 @@ def command(
       unflat mesh RUN -o cell.ply
       unflat mesh RUN/model.h5 -o fine.stl --spacing '50 nm' --level 1.36
       unflat mesh CRYSTAL -o crystal.obj --quantity amplitude
+      unflat mesh SHAPES/models/NAME.h5 -o cell.stl
       unflat mesh SHAPES/volume.h5 -o draw.stl --cell 3 --draw 1
-      unflat mesh SHAPES/models/NAME.h5 -o cell.stl --consensus
       unflat mesh labels.tif -o cell.stl --spacing '0.3um,0.1um,0.1um' --label 7
     """
     from ..recon.io.mesh import require_extension
-    from ..recon.io.volume_stack import middle_of
+    from ..recon.io.volume_stack import consensus_of
 
     require_extension(output)
     console.refuse_to_overwrite(output, force=force)
     _require_one_specimen(model, cell, draw, consensus)
-    drawn = list(members_of(model, opening, cell=cell, draw=draw))
-    if consensus:
-        drawn = [replace(drawn[0], volume=middle_of([member.volume for member in drawn]))]
+    specimens = members_of(model, opening, cell=cell, draw=draw)
+    drawn = list(islice(specimens, 1))
+    if drawn and drawn[0].draw is not None:
+        drawn += specimens
+        if draw is None and len({member.cell for member in drawn}) < len(drawn):
+            drawn = [consensus_of(drawn)]
     files = {output: drawn[0]} if len(drawn) == 1 else {_own_file(output, member): member for member in drawn}
     for file in files:
         console.refuse_to_overwrite(file, force=force)
@@ -104,18 +108,15 @@ def _write_surface(volume: Volume, output: Path, quantity: str | None, level: fl
 
 
 def _require_one_specimen(path: Path, cell: int | None, draw: int | None, consensus: bool) -> None:
-    """Refuse a result of many cells or draws of which none is chosen."""
+    """Refuse a result of many cells of which none is chosen."""
     if consensus and draw is not None:
         raise ConfigError(
             Diagnostic("--consensus", f"is of all draws, and --draw {draw} of one", "leave out one of them")
         )
-    from ..recon.io.result import model_of
     from ..recon.io.volume_stack import counts
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
-    model = model_of(path)
-    numbers = counts(file) or (1, 1 if model is None else model.draws)
-    for name, count, chosen in zip(("cell", "draw"), numbers, (cell, draw), strict=True):
-        if count > 1 and chosen is None and not (name == "draw" and consensus):
-            remedy = f"choose one: --{name} 0 … {count - 1}{', or --consensus' if name == 'draw' else ''}"
-            raise ConfigError(Diagnostic(str(path), f"holds {count} {name}s, and a mesh is of one", remedy))
+    cells, _ = counts(file) or (1, 1)
+    if cells > 1 and cell is None:
+        remedy = f"choose one: --cell 0 … {cells - 1}"
+        raise ConfigError(Diagnostic(str(path), f"holds {cells} cells, and a mesh is of one", remedy))

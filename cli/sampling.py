@@ -115,13 +115,13 @@ def members_of(
     features: str = "standard",
     failed: list[UnflatError] | None = None,
 ) -> Iterator["Member"]:
-    """Iterate over the specimens of a file: draws of each cell, labelled bodies, files of a folder, or the only one.
+    """Iterate over the specimens of a file: shapes of each cell, labelled bodies, files of a folder, or the only one.
 
     Args:
         path: A model, a volume, a run folder, or a folder of volumes.
         opening: Options for files of other programs; their spacing is also that of the samples of a model.
         cell: Number of the only cell to return.
-        draw: Number of the only draw to return.
+        draw: Number of the only draw to return; the consensus is then left out.
         features: Set of features to be measured; some need a grid of their own.
         failed: List to which the faults of single files of a folder are appended; without it they are raised.
 
@@ -166,7 +166,7 @@ def _selected(specimens: Iterator["Member"], path: Path, cell: int | None, draw:
 def _draws(
     model: Model, path: Path, opening: "SpecimenOptions", cell: int | None, draw: int | None, features: str
 ) -> Iterator["Member"]:
-    """Sample the draws of a model.
+    """Sample the consensus of a model, if it holds one, and its draws.
 
     Raises:
         ConfigError: If there is no such draw, or several cells are asked for.
@@ -186,8 +186,10 @@ def _draws(
     if quantity is not None:
         model.real_quantity(quantity)
     name, label = (texts[0] if texts else "" for texts in (model.names, model.labels))
-    for number in range(model.draws) if draw is None else (draw,):
-        own = model.draw(number)
+    consensus = model.consensus if draw is None else None
+    specimens: list[tuple[int | None, Model]] = [] if consensus is None else [(None, consensus)]
+    specimens += [(number, model.draw(number)) for number in (range(model.draws) if draw is None else (draw,))]
+    for number, own in specimens:
         grid = get_experiment(own.kind).feature_grid(own, features) if spacing is None else None
         yield Member(0, number, name, label, sample_model(own, grid or own.grid(spacing=spacing), ()))
 

@@ -36,7 +36,7 @@ def write_folder(
     *,
     force: bool,
 ) -> None:
-    """Write each draw of each specimen as a file of its own, and a table of all.
+    """Write consensus and draws of each specimen as files of their own, and a table of all.
 
     Args:
         model: Model, volume or run folder.
@@ -62,9 +62,10 @@ def write_folder(
     with console.progress("writing") as progress:
         for member in members_of(source, opening, draw=draw):
             stem = names[member.cell] if member.cell < len(names) else f"cell-{member.cell}"
-            path = output / f"{stem}_draw-{member.draw}{EXTENSION}"
+            own = member.draw_name
+            path = output / f"{stem}_{own if member.draw is None else f'draw-{own}'}{EXTENSION}"
             save(select(_named(member)), path)
-            rows.append({"file": path.name, "cell": member.cell, "draw": member.draw, **_labels(member)})
+            rows.append({"file": path.name, "cell": member.cell, "draw": member.draw_name, **_labels(member)})
             progress(len(rows), max(total, len(rows)))
     columns = tuple(Column(name) for name in dict.fromkeys(name for row in rows for name in row))
     Table(columns, tuple(rows)).save(output / TABLE)
@@ -102,7 +103,8 @@ def _total(source: Path, draw: int | None) -> int:
 
 def _named(member: "Member") -> Volume:
     """Return the volume of a specimen with its name and draw among its metadata."""
-    own: dict[str, float | str] = {"name": member.name, "label": member.label, "draw": float(member.draw)}
+    draw = member.draw_name if member.draw is None else float(member.draw)
+    own: dict[str, float | str] = {"name": member.name, "label": member.label, "draw": draw}
     return replace(member.volume, attributes={**own, **member.volume.attributes})
 
 

@@ -4,7 +4,8 @@ Axes are ``z y x``, lengths metres. In the box a quantity is ``background + scal
 the architecture's field, or of the head that maps all outputs to an amplitude and a phase; outside it is the
 background.
 
-The weights of several sets are named ``member_0/…``, ``member_1/…``; those of a single one have no such prefix.
+The weights of several sets are named ``member_0/…``, ``member_1/…``; those of a single one have no such prefix. Weights
+named ``consensus/…`` are those of one more field of the same architecture, whose values stand for the mean.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,35 +21,52 @@ from .fields.numpy_fields import NumpyField, build_numpy_field
 from .frame import ModelFrame, inside
 
 _MEMBER = "member_"
+_CONSENSUS = "consensus/"
 
 
-def join_weights(sets: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
-    """Join the weights of several sets under prefixed names; those of a single set stay as they are."""
+def join_weights(
+    sets: Sequence[Mapping[str, np.ndarray]], consensus: Mapping[str, np.ndarray] | None = None
+) -> Mapping[str, np.ndarray]:
+    """Join the weights of several sets under prefixed names; those of a single set stay as they are.
+
+    Args:
+        sets: Weights of each member.
+        consensus: Weights of the field that stands for all of them, if there is one.
+    """
+    own = {_CONSENSUS + name: array for name, array in (consensus or {}).items()}
     if len(sets) == 1:
-        return sets[0]
-    return {f"{_MEMBER}{i}/{name}": w for i, weights in enumerate(sets) for name, w in weights.items()}
+        return {**sets[0], **own}
+    return {f"{_MEMBER}{i}/{name}": w for i, weights in enumerate(sets) for name, w in weights.items()} | own
 
 
 def split_weights(weights: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], ...]:
-    """Split joined weights into those of each set."""
+    """Split joined weights into those of each member."""
     sets: dict[str, dict[str, np.ndarray]] = {} if weights else {"": {}}
     for name, array in weights.items():
+        if name.startswith(_CONSENSUS):
+            continue
         member, _, rest = name.partition("/") if name.startswith(_MEMBER) else ("", "", name)
         sets.setdefault(member, {})[rest] = array
     # By their number: as text, member_10 would stand before member_2.
     return tuple(sets[member] for member in sorted(sets, key=lambda member: (len(member), member)))
 
 
+def consensus_weights(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Select the weights of the consensus from joined ones; empty if there is none."""
+    return {name.removeprefix(_CONSENSUS): array for name, array in weights.items() if name.startswith(_CONSENSUS)}
+
+
 @dataclass(frozen=True, eq=False)
 class Ensemble:
     """One architecture with one set of weights or several, in its box.
 
-    Its values have a row for each quantity, the mean of the members; with several members, another row for the sample
-    standard deviation (over n − 1) of each.
+    Its values have a row for each quantity, that of the consensus or else the mean of the members; with several
+    members, another row for the sample standard deviation (over n − 1) of each.
 
     Args:
         architecture: Description of the field.
         sets: Weights of each member.
+        consensus: Weights of the consensus; empty if there is none.
         frame: Box of the model.
         background: Value of each quantity outside the box, and where its raw output is 0.
         scale: Value of one unit of raw output.
@@ -56,6 +74,7 @@ class Ensemble:
 
     architecture: Mapping[str, Any]
     sets: tuple[dict[str, np.ndarray], ...]
+    consensus: dict[str, np.ndarray]
     frame: ModelFrame
     background: Float[np.ndarray, " k"]
     scale: Float[np.ndarray, " k"]
@@ -63,6 +82,11 @@ class Ensemble:
     @cached_property
     def members(self) -> tuple[NumpyField, ...]:
         """The field of each set of weights, in double precision."""
+        return self._evaluated[bool(self.consensus) :]
+
+    @cached_property
+    def _evaluated(self) -> tuple[NumpyField, ...]:
+        """The consensus, if there is one, and the members, in double precision."""
         return self._fields(np.float64)
 
     @cached_property
@@ -71,14 +95,19 @@ class Ensemble:
         return self._fields(np.float32)
 
     def _fields(self, dtype: type[np.floating[Any]]) -> tuple[NumpyField, ...]:
-        return tuple(build_numpy_field(self.architecture, weights, dtype) for weights in self.sets)
+        return tuple(build_numpy_field(self.architecture, weights, dtype) for weights in self._all_sets)
+
+    @property
+    def _all_sets(self) -> tuple[dict[str, np.ndarray], ...]:
+        """Weights of the consensus, if there is one, and of the members."""
+        return (self.consensus, *self.sets) if self.consensus else self.sets
 
     @cached_property
     def heads(self) -> tuple[DensityHead, ...]:
         """Map from each member's raw outputs to quantities; empty where the outputs are the quantities."""
         if "head" not in self.architecture:
             return ()
-        return tuple(DensityHead.load(self.architecture["head"], weights) for weights in self.sets)
+        return tuple(DensityHead.load(self.architecture["head"], weights) for weights in self._all_sets)
 
     @property
     def outputs(self) -> int:
@@ -130,16 +159,17 @@ class Ensemble:
         return values
 
     def _raw_at(self, s: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "k n"]]:
-        """Evaluate each member at normalised points."""
+        """Evaluate the consensus and each member at normalised points."""
         if not self.heads:
-            return [member.at(s) for member in self.members]
-        return [head.values(member.at, s) for head, member in zip(self.heads, self.members, strict=True)]
+            return [member.at(s) for member in self._evaluated]
+        return [head.values(member.at, s) for head, member in zip(self.heads, self._evaluated, strict=True)]
 
     def _physical(self, raw: Float[np.ndarray, "member k *n"]) -> Float[np.ndarray, "q *n"]:
         scale, background = (v.reshape(-1, *[1] * (raw.ndim - 2)) for v in (self.scale, self.background))
         scaled = raw * scale + background
-        mean = scaled.mean(axis=0)
-        return mean if len(scaled) == 1 else np.concatenate([mean, scaled.std(axis=0, ddof=1)])
+        members = scaled[bool(self.consensus) :]
+        middle = scaled[0] if self.consensus else members.mean(axis=0)
+        return middle if len(members) == 1 else np.concatenate([middle, members.std(axis=0, ddof=1)])
 
     def _outside(self, *shape: int) -> Float[np.ndarray, "q *n"]:
         """Return the background, without spread."""

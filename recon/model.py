@@ -1,7 +1,8 @@
 """Continuous model of a specimen: a function of space, evaluated in NumPy without jax and without the code of the fit.
 
 Axes are ``z y x``, lengths metres; :mod:`.ensemble` evaluates the field. A model may hold several sets of weights: its
-quantities are then the members' means, and ``uncertainty_<quantity>`` is their standard deviation.
+quantities are then those of the consensus, or else the members' means, and ``uncertainty_<quantity>`` is the members'
+standard deviation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
-from .ensemble import Ensemble, join_weights, split_weights
+from .ensemble import Ensemble, consensus_weights, join_weights, split_weights
 from .errors import ConfigError, DataError
 from .fields.density_head import DensityHead
 from .fields.numpy_fields import NumpyField
@@ -50,7 +51,7 @@ class Model(Sampled):
     Args:
         architecture: Description of the field: type, version, and every constant needed to evaluate it.
         weights: Named arrays of the field; those of an ensemble carry ``member_0/``, ``member_1/``, … before their
-            names.
+            names, and those of a consensus ``consensus/``.
         frame: Box of the model.
         outputs: Meaning of each output of the field; the first is the main one.
         kind: Kind of experiment.
@@ -80,14 +81,16 @@ class Model(Sampled):
         outputs: tuple[ModelQuantity, ...],
         kind: str,
         provenance: Mapping[str, Any],
+        consensus: Mapping[str, np.ndarray] | None = None,
     ) -> "Model":
         """Join the weights of several fits of one architecture; those of a single one stay as they are."""
-        return cls(architecture, join_weights(members), frame, outputs, kind, provenance)
+        return cls(architecture, join_weights(members, consensus), frame, outputs, kind, provenance)
 
     @cached_property
     def _fields(self) -> Ensemble:
         background, scale = (np.array([getattr(q, n) for q in self.outputs], float) for n in ("background", "scale"))
-        return Ensemble(self.architecture, split_weights(self.weights), self.frame, background, scale)
+        sets, consensus = split_weights(self.weights), consensus_weights(self.weights)
+        return Ensemble(self.architecture, sets, consensus, self.frame, background, scale)
 
     @property
     def members(self) -> tuple[NumpyField, ...]:
@@ -110,6 +113,12 @@ class Model(Sampled):
             yield replace(self, weights=weights)
 
     @property
+    def consensus(self) -> "Model | None":
+        """The one specimen that stands for all members, if the model holds it."""
+        weights = self._fields.consensus
+        return replace(self, weights=weights) if weights else None
+
+    @property
     def draws(self) -> int:
         """Number of independent draws; the members of an ensemble of fits are one."""
         return len(self._fields.sets) if self.architecture.get("members") == DRAWS else 1
@@ -122,10 +131,10 @@ class Model(Sampled):
         """
         if not 0 <= number < self.draws:
             raise ConfigError(f"the model has no draw {number}: they are numbered 0 to {self.draws - 1}")
-        return self if self.draws == 1 else list(self.split_members())[number]
+        return list(self.split_members())[number]
 
     def cell(self, number: int, draw: int | None = None) -> "Model":
-        """Select the only cell, number 0, and one draw of it; the mean of all draws by default.
+        """Select the only cell, number 0, and one draw of it; the consensus or mean of all draws by default.
 
         Raises:
             ConfigError: If there is no such cell or draw.

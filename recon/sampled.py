@@ -93,7 +93,7 @@ class Sampled(ABC):
 
         Args:
             number: Number of the cell.
-            draw: Number of the draw; the mean of all draws by default.
+            draw: Number of the draw; by default the consensus, or the mean of all draws if there is none.
 
         Raises:
             ConfigError: If there is no such cell or draw.

@@ -40,6 +40,7 @@ class Volume(Sampled):
         names: Names of the cells of a volume of many, where they are known.
         labels: Classes of the cells, where they are known.
         cell_attributes: Further metadata of each cell of a volume of many, in their order.
+        consensus: Arrays (cell, z, y, x) by the quantity's name, of the one specimen that stands for a cell's draws.
 
     Raises:
         DataError: If an array's shape is not that of the axes.
@@ -56,6 +57,7 @@ class Volume(Sampled):
     names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     cell_attributes: tuple[dict[str, float | str], ...] = ()
+    consensus: dict[str, Num[np.ndarray, "cell z y x"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, array in self.values.items():
@@ -118,7 +120,7 @@ class Volume(Sampled):
 
         Args:
             number: Number of the cell.
-            draw: Number of the draw; the mean of all draws by default.
+            draw: Number of the draw; by default the consensus, or the mean of all draws if there is none.
 
         Raises:
             ConfigError: If there is no such cell or draw.
@@ -128,10 +130,17 @@ class Volume(Sampled):
                 raise ConfigError(f"the volume has no {what} {index}: they are numbered 0 to {count - 1}")
         if self.cells is None:
             return self
-        own = {name: np.asarray(values[number], np.float32) for name, values in self.values.items()}
+        values = {name: self._select(name, number, draw) for name in self.values}
         attributes = self.attributes | (self.cell_attributes[number] if self.cell_attributes else {})
-        values = {n: v.mean(axis=0) if draw is None else v[draw] for n, v in own.items()}
-        return replace(self, values=values, attributes=attributes, cell_attributes=())
+        return replace(self, values=values, attributes=attributes, cell_attributes=(), consensus={})
+
+    def _select(self, name: str, cell: int, draw: int | None) -> Float[np.ndarray, "z y x"]:
+        """Select a draw of a cell, or the consensus or mean of its draws."""
+        if draw is not None:
+            return np.asarray(self.values[name][cell, draw], np.float32)
+        if name in self.consensus:
+            return np.asarray(self.consensus[name][cell], np.float32)
+        return np.asarray(np.asarray(self.values[name][cell], np.float32).mean(axis=0))
 
     def contains(self, points: Points) -> Bool[np.ndarray, " n"]:
         """Return which points [m] lie within half a sample of the samples; an axis of one sample has no ends."""
@@ -236,7 +245,8 @@ class Volume(Sampled):
         quantities = tuple(q for q in self.quantities if q.name == name)
         if not quantities:
             raise DataError(f"no quantity {name!r}; there are {', '.join(self.values)}")
-        return replace(self, values={name: self.values[name]}, quantities=quantities)
+        consensus = {own: array for own, array in self.consensus.items() if own == name}
+        return replace(self, values={name: self.values[name]}, quantities=quantities, consensus=consensus)
 
 
 def centred_axis(count: int, spacing: float, centre: float = 0.0) -> Float[np.ndarray, " n"]:

@@ -358,6 +358,10 @@ class Experiment(ABC):
         """
         raise ConfigError(f"--style light: a {self.name} has no image under light")
 
+    def verdict_remark(self, run: "RunData") -> str:
+        """Remark that the report adds to the verdict of a sound run; empty for none."""
+        return ""
+
     def report_findings(self, run: "RunData") -> "list[Finding]":
         """Findings of a run's report."""
         return []

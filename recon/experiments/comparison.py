@@ -108,26 +108,27 @@ def _by_name(path: Path, options: SpecimenOptions) -> Iterator[tuple[str, Specim
     if model is not None:
         yield str(model.attributes.get("name", "")) or path.stem, ("", model)
         return
-    draws: list[Member] = []
+    own: list[Member] = []
     for member in read_specimens(path / "volume.h5" if counts(path / "volume.h5") else path, options):
-        if draws and draws[0].cell != member.cell:
-            yield _named(draws, path)
-            draws = []
-        draws.append(member)
-    if draws:
-        yield _named(draws, path)
+        if own and own[0].cell != member.cell:
+            yield _named(own, path)
+            own = []
+        own.append(member)
+    if own:
+        yield _named(own, path)
 
 
-def _named(draws: list[Member], path: Path) -> tuple[str, Specimen]:
-    """Return the name, the class and the draws of one cell."""
-    first = draws[0]
+def _named(members: list[Member], path: Path) -> tuple[str, Specimen]:
+    """Return the name, the class, and the draws of one cell with their consensus."""
+    first, draws = members[0], [member for member in members if member.draw is not None]
     is_label = first.label == str(first.cell)
     words = [first.name, first.label if is_label else ""]
     name = ":".join(word for word in words if word) or stem_of(path) or str(first.cell)
     volume = first.volume
     if len(draws) > 1:
         stacked = {key: np.stack([[draw.volume.values[key] for draw in draws]]) for key in volume.values}
-        volume = replace(volume, values=stacked)
+        consensus = {key: array[None] for key, array in volume.values.items()} if first.draw is None else {}
+        volume = replace(volume, values=stacked, consensus=consensus)
     return name, ("" if is_label else first.label, volume)
 
 

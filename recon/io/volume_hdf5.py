@@ -34,6 +34,8 @@ from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-volume"
 GROUP, TRUTH = "volume", "truth"
+CONSENSUS = "consensus"
+"""Group with one specimen (cell, z, y, x) for the draws of each cell."""
 _UNKNOWN: Final = "voxel"
 """Unit of coordinates that count samples, whose size is unknown."""
 _NEXUS = {"NX_class", "signal", "axes", "auxiliary_signals", "z_indices", "y_indices", "x_indices", "default"}
@@ -107,12 +109,28 @@ def read(path: Path, options: VolumeOptions) -> Volume:
     with open_checked(path) as file:
         name, is_own = volume_group(file), "format" in file.attrs
         if name:
-            return _with_names(read_group(file[name], text_of(file.attrs.get("kind", options.kind))), file)
+            volume = _with_names(read_group(file[name], text_of(file.attrs.get("kind", options.kind))), file)
+            return replace(volume, consensus=_read_consensus(file, volume) if name == GROUP else {})
     foreign = read_phased(path) or (None if is_own else read_foreign(path, options))
     if foreign is not None:
         return foreign
     message = "holds no volume (neither /volume nor /truth)"
     raise DataError(Diagnostic(str(path), message, f"see what it holds: {shell('unflat', 'info', path)}"))
+
+
+def _read_consensus(file: h5py.File, volume: Volume) -> dict[str, np.ndarray]:
+    """Read the consensus of the draws of each cell, if the file holds it.
+
+    Raises:
+        DataError: If its shape is not that of the draws.
+    """
+    group, shape = file.get(CONSENSUS), (*volume.main.shape[:1], *volume.shape)
+    if not isinstance(group, h5py.Group):
+        return {}
+    values = {name: read_numbers(group, name, "biufc", (4,)) for name in volume.values if name in group}
+    if any(array.shape != shape for array in values.values()):
+        raise DataError(Diagnostic(f"{file.filename}:/{CONSENSUS}", f"is not of {shape}, the shape of the draws"))
+    return values
 
 
 def volume_group(file: h5py.File) -> str:

@@ -1,6 +1,7 @@
 """Volume files of many cells and draws: ``/volume/<quantity>`` is (cell, draw, z, y, x), all on the same three axes.
 
-The truth of an acquisition, ``/truth``, has the same layout.
+The truth of an acquisition, ``/truth``, has the same layout. ``/consensus/<quantity>`` (cell, z, y, x), where there is
+one, holds the one specimen that stands for the draws of a cell.
 
 ``/name`` and ``/label`` (cell,) hold text, where it is known. One member at a time is in memory.
 """
@@ -18,28 +19,33 @@ from ..volume import Volume
 from .atomic import write_atomically
 from .hdf5_common import BRICK, is_hdf5, open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
-from .volume_hdf5 import FORMAT, GROUP, axes_of, quantity_in, read_cell_attributes, texts_of, volume_group
+from .volume_hdf5 import CONSENSUS, FORMAT, GROUP, axes_of, quantity_in, read_cell_attributes, texts_of, volume_group
 
 _AXES = ["cell", "draw", "z", "y", "x"]
 
 
 @dataclass(frozen=True)
 class Member:
-    """One draw of one cell.
+    """One draw of one cell, or the consensus of its draws.
 
     Args:
         cell: Number of the cell.
-        draw: Number of the draw.
+        draw: Number of the draw; None for the consensus.
         name: Name of the cell; empty if unknown.
         label: Class of the cell; empty if unknown.
-        volume: Volume of the draw.
+        volume: Volume of the draw or the consensus.
     """
 
     cell: int
-    draw: int
+    draw: int | None
     name: str
     label: str
     volume: Volume
+
+    @property
+    def draw_name(self) -> int | str:
+        """Number of the draw, or ``consensus``, for tables."""
+        return CONSENSUS if self.draw is None else self.draw
 
 
 def counts(path: Path) -> tuple[int, int] | None:
@@ -56,12 +62,12 @@ def counts(path: Path) -> tuple[int, int] | None:
 
 
 def members(path: Path, cell: int | None = None, draw: int | None = None) -> Iterator[Member]:
-    """Read the draws of the cells one by one.
+    """Read the cells one by one: the consensus, if the file holds it, and the draws.
 
     Args:
         path: The file.
         cell: Only this cell.
-        draw: Only this draw.
+        draw: Only this draw, without the consensus.
 
     Raises:
         ConfigError: If there is no such cell or draw.
@@ -78,24 +84,32 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
         cell_names, labels = (_texts(file, key, cells) for key in ("name", "label"))
         kind = text_of(file.attrs.get("kind", ""))
         attributes = read_cell_attributes(file, cells)
+        consensus = {name: item for name in names if (item := file.get(f"{CONSENSUS}/{name}")) is not None}
         for c in _selected("cell", cell, cells, path):
+            own = Volume(kind, z, y, x, {}, quantities, attributes[c], unit)
+            if draw is None and len(consensus) == len(names):
+                values = {name: item[c] for name, item in consensus.items()}
+                yield Member(c, None, cell_names[c], labels[c], replace(own, values=values))
             for d in _selected("draw", draw, draws, path):
                 values = {name: group[name][c, d] for name in names}
-                volume = Volume(kind, z, y, x, values, quantities, attributes[c], unit)
-                yield Member(c, d, cell_names[c], labels[c], volume)
+                yield Member(c, d, cell_names[c], labels[c], replace(own, values=values))
 
 
-def middle_of(draws: Sequence[Volume]) -> Volume:
-    """Compute the consensus of a cell's draws: the median of every quantity at each sample.
+def consensus_of(specimens: Sequence[Member]) -> Member:
+    """Select the consensus of a cell, or compute one where a file of an earlier version holds none.
 
-    For an occupancy and a signed distance alike, a sample is then inside if more than half of the draws contain it.
+    That is the median of every quantity at each sample: for an occupancy and a signed distance alike, a sample is then
+    inside if more than half of the draws contain it.
 
     Args:
-        draws: Volumes on one grid.
+        specimens: Specimens of a cell, on one grid.
     """
-    first = draws[0]
-    values = {name: np.median([np.float32(draw.values[name]) for draw in draws], axis=0) for name in first.values}
-    return replace(first, values=values)
+    for member in specimens:
+        if member.draw is None:
+            return member
+    first, volumes = specimens[0], [member.volume for member in specimens]
+    values = {name: np.median([np.float32(one.values[name]) for one in volumes], axis=0) for name in volumes[0].values}
+    return replace(first, draw=None, volume=replace(first.volume, values=values))
 
 
 def write_many(

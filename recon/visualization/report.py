@@ -19,6 +19,10 @@ from .summary import Finding, ending_finding
 class ReportContent(Protocol):
     """Part of a report that depends on the kind of experiment."""
 
+    def verdict_remark(self, run: RunData) -> str:
+        """Remark on the verdict of a sound run; empty for none."""
+        ...
+
     def report_findings(self, run: RunData) -> list[Finding]:
         """Findings beside how the run ended."""
         ...
@@ -77,6 +81,7 @@ def report_html(run: RunData, content: ReportContent | None) -> tuple[str, list[
         ending=str(run.ending[0]) if run.ending else "",
         reason=run.ending[1] if run.ending else "",
         verdict=run.verdict,
+        remark="" if content is None else content.verdict_remark(run),
         statements=[ending_finding(run), *([] if content is None else content.report_findings(run))],
         pictures=figures,
         metrics=_rows(run),

@@ -44,6 +44,7 @@ def section_overlap(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarra
 
 def tabulate_cells(
     cells: CellBatch,
+    consensus: Float[np.ndarray, " cell"] | None,
     volumes: Float[np.ndarray, "cell draw"],
     numbers: Sequence[Mapping[str, float]],
     verdicts: Sequence[Verdict],
@@ -52,6 +53,7 @@ def tabulate_cells(
 
     Args:
         cells: The cells.
+        consensus: [length_unit³] Volume of the consensus of each cell; None without one.
         volumes: [length_unit³] Volume of each draw.
         numbers: Numbers of each cell by the quantity of their criterion.
         verdicts: Verdict on each cell.
@@ -63,6 +65,7 @@ def tabulate_cells(
         Column("label", "", "class of the cell"),
         *(COLUMNS if cells.places else ()),
         Column("section_area", f"{unit}2", "area of the mask"),
+        *(() if consensus is None else (Column("volume", f"{unit}3", "volume of the consensus, the one to take"),)),
         Column("volume_mean", f"{unit}3", "mean volume of the draws"),
         Column("volume_std", f"{unit}3", "standard deviation of the volume over the draws"),
         *(Column(one.quantity, "", one.meaning) for one in CRITERIA),
@@ -70,9 +73,12 @@ def tabulate_cells(
         Column("verdict_reasons", "", "reasons of the verdict"),
     )
     rows: list[dict[str, Cell]] = []
-    for cell, own, known, verdict in zip(cells, volumes * factor**3, numbers, verdicts, strict=True):
+    columns_of = zip(cells, volumes * factor**3, numbers, verdicts, strict=True)
+    for i, (cell, own, known, verdict) in enumerate(columns_of):
         row: dict[str, Cell] = {"name": cell.name, "label": cell.label, **place_row(cell.place), **known}
         row |= {"section_area": float((cell.mask > 0.5).sum() * pixel), "volume_mean": float(own.mean())}
+        if consensus is not None:
+            row["volume"] = float(consensus[i] * factor**3)
         if len(own) > 1:
             row["volume_std"] = float(own.std(ddof=1))
         row |= {"verdict": str(verdict.soundness), "verdict_reasons": "; ".join(r.text for r in verdict.reasons)}

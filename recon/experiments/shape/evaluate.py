@@ -47,6 +47,7 @@ def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: 
     draws = _sample_draws(result, grid)
     own, others = _match_cells(_cell_names(result, len(draws)), names, (len(draws), len(known)))
     draws, known = draws[own], known[others]
+    consensus = _sample_consensus(result, grid)
     if isinstance(result, Volume):
         known, grid = _resample_truth(known, grid, result)
     middle = np.flatnonzero(np.abs(grid.z) <= 0.5 * _steps(grid)[0])
@@ -55,6 +56,7 @@ def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: 
         known,
         masks=known[:, int(middle[0])] if middle.size else None,
         spacing=_steps(grid) if truth.length_unit == "m" else None,
+        consensus=None if consensus is None else consensus[own],
         names=[names[i] for i in others] if names else (),
         labels=[labels[i] for i in others] if labels else (),
     )
@@ -89,6 +91,18 @@ def _sample_draws(result: Sampled, grid: Grid) -> Bool[np.ndarray, "cell draw z 
         raise TypeError(f"neither a model nor a volume: {type(result).__name__}")
     inside = binarize(result, "the result")
     return inside.reshape(len(inside) if inside.ndim == 5 else 1, -1, *inside.shape[-3:])
+
+
+def _sample_consensus(result: Sampled, grid: Grid) -> Bool[np.ndarray, "cell z y x"] | None:
+    """Sample the consensus of each cell, if the result holds it."""
+    if isinstance(result, Model):
+        model = result.consensus
+        return None if model is None else binarize(model.volume(grid))[None]
+    if not isinstance(result, Volume) or not result.consensus:
+        return None
+    name = result.quantities[0].name
+    own = {name: result.consensus[name]}
+    return binarize(replace(result, values=own, quantities=result.quantities[:1], consensus={}), "the result")
 
 
 def _cell_attributes(result: Sampled) -> Sequence[Mapping[str, float | str]]:

@@ -219,6 +219,12 @@ class ShapeExperiment(Experiment):
 
         return report_findings(run)
 
+    def verdict_remark(self, run: "RunData") -> str:
+        """Count the doubtful cells of a run of several."""
+        from .report import verdict_remark
+
+        return verdict_remark(run)
+
     def report_figures(self, run: "RunData") -> "list[DeferredFigure]":
         """Surfaces, sections, and the spread of the draws."""
         from .report import report_figures

@@ -25,6 +25,7 @@ _SMOOTHING = 0.9
 _SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
 _VIOLINS_IN_A_ROW = 6
 """Largest number of violins in a panel before panels take two rows."""
+_CONSENSUS = "consensus/occupancy"
 _AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
 
 
@@ -38,6 +39,7 @@ class PlottedCells:
         masks: Sections of the cells.
         filled: Occupancies of the first draws.
         truth: True shapes; None if unknown.
+        consensus: Consensus of each cell; None where the file holds none.
     """
 
     names: list[str]
@@ -45,6 +47,7 @@ class PlottedCells:
     masks: Float[np.ndarray, "cell h w"]
     filled: Float[np.ndarray, "cell draw z y x"]
     truth: Float[np.ndarray, "cell z y x"] | None = None
+    consensus: Float[np.ndarray, "cell z y x"] | None = None
 
 
 def read_plotted_cells(path: Path) -> PlottedCells:
@@ -54,7 +57,9 @@ def read_plotted_cells(path: Path) -> PlottedCells:
         indices, names = _select_cells(file)
         filled = volume["occupancy"][indices, :_SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][indices].astype(np.float32) if "truth" in seen else None
-        return PlottedCells(names, seen["images"][indices], seen["mask"][indices], filled, truth)
+        own = file.get(_CONSENSUS)
+        consensus = None if own is None else own[indices].astype(np.float32)
+        return PlottedCells(names, seen["images"][indices], seen["mask"][indices], filled, truth, consensus)
 
 
 def _select_cells(file: h5py.File) -> tuple[np.ndarray, list[str]]:
@@ -82,13 +87,16 @@ def _shown_steps(volume: h5py.Group) -> tuple[list[float], str]:
 
 
 def draw_gallery(shown: PlottedCells) -> "matplotlib.figure.Figure":
-    """Draw a row for each cell: picture, surfaces of its draws, and the truth."""
-    draws, cells = shown.filled.shape[1], range(len(shown.names))
-    surfaces = [[draw_surface(one) for one in shown.filled[i]] for i in cells]
+    """Draw a row for each cell: picture, surfaces of its consensus and draws, and the truth."""
+    draws = shown.filled.shape[1] if shown.consensus is None else min(shown.filled.shape[1], _SHOWN_DRAWS - 1)
+    surfaces = [[draw_surface(one) for one in own[:draws]] for own in shown.filled]
+    if shown.consensus is not None:
+        surfaces = [[draw_surface(own), *row] for own, row in zip(shown.consensus, surfaces, strict=True)]
     if shown.truth is not None:
         surfaces = [[*row, draw_surface(shown.truth[i])] for i, row in enumerate(surfaces)]
     edge = max(shown.filled.shape[-1], *(_used_edge(one) for row in surfaces for one in row))  # A common scale.
-    columns, titles = 1 + len(surfaces[0]), ["picture", *[f"draw {k}" for k in range(draws)], "truth"]
+    first = [] if shown.consensus is None else ["consensus"]
+    columns, titles = 1 + len(surfaces[0]), ["picture", *first, *[f"draw {k}" for k in range(draws)], "truth"]
     with house_style():
         figure = new_figure(1.5 * columns, 1.55 * len(shown.names))
         grid = figure.subplots(len(shown.names), columns, squeeze=False)
@@ -96,7 +104,7 @@ def draw_gallery(shown: PlottedCells) -> "matplotlib.figure.Figure":
             _draw_picture(row[0], shown.images[i], shown.masks[i])
             row[0].set_ylabel(_shorten(shown.names[i]), fontsize=6)
             for k, (axes, one) in enumerate(zip(row[1:], surfaces[i], strict=True)):
-                colours = "pink" if k == draws else "bone"
+                colours = "pink" if titles[k + 1] == "truth" else "bone"
                 axes.imshow(_fit_to_square(one, edge), cmap=colours, vmin=0, vmax=1, interpolation="bilinear")
         for axes, title in zip(grid[0], titles, strict=False):
             axes.set_title(title, fontsize=7)
@@ -122,7 +130,7 @@ def _fit_to_square(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.nda
 
 
 def draw_sections(shown: PlottedCells) -> "matplotlib.figure.Figure":
-    """Draw a row for each cell: three planes through the middle, with draws as lines on the truth or the mean draw.
+    """Draw a row for each cell: three planes through the middle, with shapes as lines on the truth or the mean draw.
 
     Rows of samples run downwards, as in the picture.
     """
@@ -136,6 +144,8 @@ def draw_sections(shown: PlottedCells) -> "matplotlib.figure.Figure":
                 axes.imshow(_middle(background, axis), cmap="Greys", vmin=0, vmax=1.6)
                 for draw in shown.filled[i]:
                     axes.contour(_middle(draw, axis), [0.5], colors=[ACCENT], linewidths=0.6, alpha=0.8)
+                if shown.consensus is not None:
+                    axes.contour(_middle(shown.consensus[i], axis), [0.5], colors=[INK], linewidths=1.2)
                 if i == 0:
                     axes.set_title(f"{name} = 0 ({plane})", fontsize=7)
         _hide_ticks(grid)
@@ -208,7 +218,7 @@ def _violins(axes: "matplotlib.axes.Axes", values: list[Float[np.ndarray, " _n"]
 
 
 def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
-    """Draw the volumes of all draws, and the true ones, against the area of the mask."""
+    """Draw the volumes of all draws, their consensus, and the true ones against the area of the mask."""
     with open_checked(path) as file:
         volume, seen = file["volume"], file["seen"]
         steps, label = _shown_steps(volume)
@@ -216,6 +226,7 @@ def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
         area = (seen["mask"][()] > 0.5).sum(axis=(1, 2)) * pixel**2
         voxel = float(np.prod(steps))
         volumes = np.array([(one > 0.5).sum(axis=(1, 2, 3)) for one in volume["occupancy"]]) * voxel
+        own = [(one > 0.5).sum() * voxel for one in file[_CONSENSUS]] if _CONSENSUS in file else None
         true = (seen["truth"][()] > 0.5).sum(axis=(1, 2, 3)) * voxel if "truth" in seen else None
     with house_style():
         figure = new_figure(3.6, 2.8)
@@ -223,6 +234,8 @@ def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
         for one in volumes.T:
             axes.plot(area, one, ".", ms=3, color=SECOND_ACCENT, alpha=0.4)
         axes.plot([], [], ".", color=SECOND_ACCENT, label="draws")
+        if own is not None:
+            axes.plot(area, own, "o", ms=3, color=INK, mfc="none", label="consensus")
         if true is not None:
             axes.plot(area, true, "x", ms=4, color=ACCENT, label="truth")
         axes.set_xlabel(f"area of the mask [{label}²]")

@@ -12,22 +12,22 @@ _RELATIVE = {
     ),
 }
 _BEST = "Of the draw of each cell that is best in it."
-_CONSENSUS = "Of the voxels that more than half of a cell's draws fill: the form to take for one shape."
+_CONSENSUS = "Of the consensus of a cell's draws: the one shape to take."
 _SPREAD = ("volume", "surface", "roughness", "curvature")
 
 METRICS = (
     Metric("cells", "Cells", "", "neither", "That were compared, or predicted."),
     Metric("draws", "Draws", "", "neither", "Shapes of each cell."),
+    Metric("consensus_overlap_error", "1 − IoU of the consensus", "", "lower", _CONSENSUS),
+    *(
+        Metric(f"consensus_{name}", f"{title} of the consensus", "", "lower", _CONSENSUS)
+        for name, (title, _) in _RELATIVE.items()
+    ),
     Metric("overlap_error", "1 − IoU", "", "lower", "1 − intersection over union with the truth, mean of the draws."),
     *(Metric(name, title, "", "lower", meaning) for name, (title, meaning) in _RELATIVE.items()),
     Metric("best_overlap_error", "1 − IoU of the best draw", "", "lower", _BEST),
     *(
         Metric(f"best_{name}", f"{title} of the best draw", "", "lower", _BEST)
-        for name, (title, _) in _RELATIVE.items()
-    ),
-    Metric("consensus_overlap_error", "1 − IoU of the consensus", "", "lower", _CONSENSUS),
-    *(
-        Metric(f"consensus_{name}", f"{title} of the consensus", "", "lower", _CONSENSUS)
         for name, (title, _) in _RELATIVE.items()
     ),
     Metric(
@@ -85,8 +85,10 @@ METRICS = (
         Metric(f"{name}_std", f"{title}, spread", "", "neither", "Standard deviation over the cells.")
         for name, title in (("overlap_error", "1 − IoU"), *((name, title) for name, (title, _) in _RELATIVE.items()))
     ),
-    Metric("volume_mean", "Volume", "m³", "neither", "Mean of cells and draws."),
-    Metric("volume_mean_voxels", "Volume (voxels)", "", "neither", "Of cells and draws, in the picture's voxels."),
+    Metric("volume_of_consensus", "Volume", "m³", "neither", "Of the consensus, mean of the cells."),
+    Metric("volume_of_consensus_voxels", "Volume (voxels)", "", "neither", "Of the consensus, mean of the cells."),
+    Metric("volume_mean", "Volume of the draws", "m³", "neither", "Mean of cells and draws."),
+    Metric("volume_mean_voxels", "Volume of the draws (voxels)", "", "neither", "Mean of cells and draws."),
     Metric("volume_spread", "Spread of the volume", "", "neither", "Standard deviation over a cell's draws, relative."),
     Metric("picture_before", "Misfit of the pictures", "", "lower", "Square misfit, relative, of the shapes as drawn."),
     Metric("picture_after", "Misfit, refined", "", "lower", "The same of the refined shapes."),

@@ -1,4 +1,4 @@
-"""Continuous model of a cell: the signed distance to the surface, one set of weights for each draw."""
+"""Continuous model of a cell: the signed distance to the surface, with weights for each draw and for the consensus."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +22,7 @@ def build_model(
     inputs: PictureInput,
     provenance: Mapping[str, Any],
     edge: int = PIXELS,
+    consensus: Float[np.ndarray, "z y x"] | None = None,
 ) -> Model:
     """Build the model of a cell.
 
@@ -31,6 +32,7 @@ def build_model(
         inputs: Input of the network, through whose section the draws pass.
         provenance: Origin of the model, which its file records.
         edge: Default number of samples along each axis.
+        consensus: Code of the draws' consensus; None without one.
     """
     voxel = np.array(cell.voxel) * cell.image.shape[0] / PIXELS
     low, high = (tuple(float(sign * HALF * v) for v in voxel) for sign in (-1, 1))
@@ -52,7 +54,8 @@ def build_model(
     }
     pixel = float(voxel[1])
     quantity = ModelQuantity(SIGNED_DISTANCE, cell.length_unit, _meaning(cell), UNIT * pixel, pixel)
-    return Model.ensemble(architecture, members, frame, (quantity,), "shape", provenance)
+    one = None if consensus is None else _weights(consensus, outline)
+    return Model.ensemble(architecture, members, frame, (quantity,), "shape", provenance, one)
 
 
 def _meaning(cell: CellImage) -> str:

@@ -1,8 +1,9 @@
-"""Output of a prediction: a continuous model of each cell, the sampled draws, and tables of scores."""
+"""Output of a prediction: a continuous model of each cell, sampled consensus and draws, and tables of scores."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,7 +14,7 @@ from ...io.file_names import distinct_file_names
 from ...io.hdf5_common import write_root_attributes
 from ...io.hdf5_file import open_careful
 from ...io.model_file import write_model
-from ...io.volume_hdf5 import write_cell_arrays
+from ...io.volume_hdf5 import CONSENSUS, write_cell_arrays
 from ...model import Model
 from ...runs import RunContext, new_hdf5, write_atomically
 from ...runs.verdict import SpecimenVerdict
@@ -23,6 +24,7 @@ from .cells import CellBatch
 from .config import ShapeSettings
 from .grids import centred_grid, cube_grid, resample_shapes
 from .model import build_model
+from .network.consensus import PredictedCodes
 from .network.inputs import PictureInput
 from .places import ARRAY_COLUMNS, place_arrays, place_row, with_places
 from .schema import OCCUPANCY
@@ -41,18 +43,18 @@ _FULL_OCCUPANCY = 255
 def write_prediction(
     settings: ShapeSettings,
     cells: CellBatch,
-    codes: Float[np.ndarray, "cell draw z y x"],
+    shapes: PredictedCodes,
     inputs: Sequence[PictureInput],
     work: RunContext,
     known: Sequence[Mapping[str, float]],
     note: str,
 ) -> tuple[dict[str, float], tuple[SpecimenVerdict, ...]]:
-    """Write models, sampled draws, and scores where the truth is known.
+    """Write models, sampled shapes, and scores where the truth is known.
 
     Args:
         settings: The config.
         cells: Measured pictures and masks.
-        codes: Code of each cell and draw.
+        shapes: Codes of the cells.
         inputs: Input of the network for each cell.
         work: Context of the run: folder, provenance and progress callback.
         known: Numbers of each picture by the quantity of their criterion.
@@ -62,13 +64,13 @@ def write_prediction(
         Numbers for ``metrics.json``, and the verdict on each cell.
     """
     folder, edge = work.folder.path, settings.volume.edge
-    filled, numbers = _write_models(settings, cells, codes, inputs, work)
+    filled, consensus, numbers = _write_models(settings, cells, shapes, inputs, work)
     truth = (
         None
         if cells.inside is None
         else resample_shapes(cells.inside, _unit_cube(len(cells.inside[0])), _unit_cube(edge))
     )
-    _write_volume(folder / VOLUME, cells, filled, truth, note)
+    _write_volume(folder / VOLUME, cells, filled, consensus, truth, note)
     inside = filled > _FULL_OCCUPANCY // 2
     warn_if_cut_off(inside)
     sections = np.stack([_resize_mask(cell.mask, edge) > 0.5 for cell in cells])
@@ -79,12 +81,15 @@ def write_prediction(
     }
     volumes = _volumes(inside, cells, edge)
     numbers |= _volume_numbers(volumes, cells)
+    best = None if consensus is None else _volumes(consensus[:, None] > _FULL_OCCUPANCY // 2, cells, edge)[:, 0]
+    if best is not None:
+        numbers["volume_of_consensus" + ("" if cells.voxel is not None else "_voxels")] = float(best.mean())
     judged = [
         {**own, **numbers_of_draws(draws, mask)} for own, draws, mask in zip(known, inside, sections, strict=True)
     ]
     verdicts = [assess_cell(own) for own in judged]
     numbers |= summarize(judged, verdicts)
-    tabulate_cells(cells, volumes, judged, verdicts).save(folder / CELLS)
+    tabulate_cells(cells, best, volumes, judged, verdicts).save(folder / CELLS)
     if truth is not None:
         numbers |= _write_scores(cells, truth, sections, work)
     files = _model_files(cells)
@@ -95,25 +100,30 @@ def write_prediction(
 def _write_models(
     settings: ShapeSettings,
     cells: CellBatch,
-    codes: Float[np.ndarray, "cell draw z y x"],
+    shapes: PredictedCodes,
     inputs: Sequence[PictureInput],
     work: RunContext,
-) -> tuple[UInt8[np.ndarray, "cell draw n m k"], dict[str, float]]:
-    """Write a continuous model of each cell, and sample its draws."""
+) -> tuple[UInt8[np.ndarray, "cell draw n m k"], UInt8[np.ndarray, "cell n m k"] | None, dict[str, float]]:
+    """Write a continuous model of each cell, and sample its draws and their consensus."""
     folder, edge = work.folder.path, settings.volume.edge
-    filled = np.empty((*codes.shape[:2], edge, edge, edge), np.uint8)
+    filled = np.empty((*shapes.draws.shape[:2], edge, edge, edge), np.uint8)
+    consensus = None if shapes.consensus is None else np.empty((len(filled), edge, edge, edge), np.uint8)
     size, parameters = 0, 0
     files = _model_files(cells)
-    for i, (cell, own, picture) in enumerate(zip(cells, codes, inputs, strict=True)):
-        model = build_model(cell, own, picture, dict(work.provenance) | {"seed": settings.seed}, edge)
+    provenance = dict(work.provenance) | {"seed": settings.seed}
+    for i, (cell, picture) in enumerate(zip(cells, inputs, strict=True)):
+        draws, one = shapes.of_cell(i)
+        model = build_model(cell, draws, picture, provenance, edge, one)
         path = folder / files[i]
         path.parent.mkdir(exist_ok=True)
         write_model(model, path)
         size, parameters = size + path.stat().st_size, parameters + model.size
         for draw, member in enumerate(model.split_members()):
             filled[i, draw] = np.rint(_FULL_OCCUPANCY * occupancy(member, edge))
+        if consensus is not None and model.consensus is not None:
+            consensus[i] = np.rint(_FULL_OCCUPANCY * occupancy(model.consensus, edge))
         work.progress(i + 1, len(cells))
-    return filled, {"model_bytes": float(size), "model_parameters": float(parameters)}
+    return filled, consensus, {"model_bytes": float(size), "model_parameters": float(parameters)}
 
 
 def _model_files(cells: CellBatch) -> list[str]:
@@ -137,6 +147,7 @@ def _write_scores(
             names=cells.names,
             masks=sections,
             spacing=None if cells.voxel is None else [float(v) * scale for v in cells.voxel],
+            consensus=file.get(f"{CONSENSUS}/occupancy"),
             progress=work.progress,
         )
     with_places(scores.cells, [place_row(place) for place in cells.places]).save(folder / SCORES)
@@ -191,8 +202,15 @@ def _unit_cube(edge: int) -> Grid:
     return centred_grid((edge,) * 3, (1 / edge,) * 3)
 
 
-def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.ndarray | None, note: str) -> None:
-    """Write the occupancies, and under ``/seen`` pictures, masks and truth, for figures."""
+def _write_volume(
+    path: Path,
+    cells: CellBatch,
+    filled: UInt8[np.ndarray, "cell draw n m k"],
+    consensus: UInt8[np.ndarray, "cell n m k"] | None,
+    truth: Bool[np.ndarray, "cell n m k"] | None,
+    note: str,
+) -> None:
+    """Write the occupancies of draws and consensus, and under ``/seen`` pictures, masks and truth, for figures."""
     edge = filled.shape[2]
     first = next(iter(cells))
     step = np.array(first.voxel) * first.image.shape[0] / edge
@@ -203,20 +221,9 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
         group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
         for name, axis in zip("zyx", centred_grid((edge,) * 3, step).axes, strict=True):
             group.create_dataset(name, data=axis).attrs["units"] = first.length_unit
-        chunks = (1, 1, *filled.shape[2:])
-        data = group.create_dataset(
-            "occupancy",
-            filled.shape,
-            np.float16,
-            chunks=chunks,
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
-            fletcher32=True,
-        )
-        for i, draws in enumerate(filled):
-            data[i] = draws / np.float16(_FULL_OCCUPANCY)
-        data.attrs.update({"units": "1", "long_name": OCCUPANCY.meaning})
+        _write_occupancy(group, filled)
+        if consensus is not None:
+            _write_occupancy(file.create_group(CONSENSUS), consensus)
         _write_names(file, cells)
         seen = {"images": cells.images, "mask": cells.masks}
         seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
@@ -225,6 +232,16 @@ def _write_volume(path: Path, cells: CellBatch, filled: np.ndarray, truth: np.nd
                 f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip", fletcher32=True
             )
             dataset.attrs["units"] = "1"
+
+
+def _write_occupancy(group: h5py.Group, filled: UInt8[np.ndarray, "cell *shape"]) -> None:
+    """Write occupancies, converted cell by cell."""
+    chunks = (*[1] * (filled.ndim - 3), *filled.shape[-3:])
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
+    data = group.create_dataset("occupancy", filled.shape, np.float16, chunks=chunks, **packed)
+    for i, own in enumerate(filled):
+        data[i] = own / np.float16(_FULL_OCCUPANCY)
+    data.attrs.update({"units": "1", "long_name": OCCUPANCY.meaning})
 
 
 def _write_names(file: h5py.File, cells: CellBatch) -> None:

@@ -23,23 +23,29 @@ _ERRORS = {"overlap_error": "1 - IoU", "volume": "volume", "surface": "surface",
 def report_findings(run: RunData) -> list[Finding]:
     """Judge shapes by their section, their spread, and the truth where it is known."""
     numbers = {name: value for name, value in run.metrics.items() if value is not None}
-    findings = []
+    findings = [_truth(numbers)] if "overlap_error" in numbers else []
     if "section" in numbers:
         findings.append(_section(numbers["section"]))
     findings += _training(numbers, run)
     findings += _doubtful_cells(numbers, run)
     if "volume_spread" in numbers:
         text = (
-            "Standard deviation of the volume over the draws of a cell. One section leaves that much open: take the "
-            "draws together, not one of them."
+            "Standard deviation of the volume over the draws of a cell. One section leaves that much open: the "
+            "consensus is the one shape to take, and the draws are its spread."
         )
         findings.append(Finding("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
     if "picture_after" in numbers:
         text = f"Square misfit of the pictures that the refined shapes make; as drawn {numbers['picture_before']:.3f}."
         findings.append(Finding("plain", "Pictures", f"{numbers['picture_after']:.3f}", text))
-    if "overlap_error" in numbers:
-        findings.append(_truth(numbers))
     return findings
+
+
+def verdict_remark(run: RunData) -> str:
+    """Count the doubtful cells of a run of several; empty without one."""
+    cells, doubtful = (int(run.metrics.get(name) or 0) for name in ("cells", "cells_doubtful"))
+    if cells < 2 or not doubtful:
+        return ""
+    return f"{doubtful} of {cells} cells {'is' if doubtful == 1 else 'are'} doubtful, see below"
 
 
 def report_figures(run: RunData) -> list[DeferredFigure]:
@@ -50,12 +56,12 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
         listed += [
             DeferredFigure(
                 "Surfaces",
-                "Picture with its mask, and each draw from the same side.",
+                "Picture with its mask, and from one side: the consensus, which is the one shape to take, and draws.",
                 lambda: figures.draw_gallery(figures.read_plotted_cells(path)),
             ),
             DeferredFigure(
                 "Sections",
-                "Three planes through the middle: outlines of the draws on the truth, or on their mean.",
+                "Three planes through the middle: outlines of consensus (bold) and draws, on the truth or their mean.",
                 lambda: figures.draw_sections(figures.read_plotted_cells(path)),
             ),
             DeferredFigure(
@@ -65,20 +71,21 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
             ),
             DeferredFigure(
                 "Volume against area",
-                "All draws of all cells against the area of their masks.",
+                "Consensus and draws of all cells against the area of their masks.",
                 lambda: figures.draw_volumes(path),
             ),
         ]
     scores = run.folder / "scores.csv"
     if scores.is_file():
-        listed.append(DeferredFigure("Errors", "Mean of the draws of each cell, by class.", lambda: _draw_errors(run)))
+        listed.append(DeferredFigure("Errors", "Of the consensus of each cell, by class.", lambda: _draw_errors(run)))
     return listed
 
 
 def _draw_errors(run: RunData) -> "matplotlib.figure.Figure":
     with (run.folder / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return figures.draw_errors({title: _by_class(rows, name) for name, title in _ERRORS.items()})
+    prefix = "consensus_" if rows and "consensus_overlap_error" in rows[0] else ""
+    return figures.draw_errors({title: _by_class(rows, prefix + name) for name, title in _ERRORS.items()})
 
 
 def _by_class(rows: list[dict[str, str]], name: str) -> dict[str, list[float]]:
@@ -104,7 +111,8 @@ def _training(numbers: Mapping[str, float], run: RunData) -> list[Finding]:
     if not novel:
         return [Finding("good", "Training", "familiar", f"The cells are like those of the training: {note}.")]
     text = f"Cells unlike those of the training, whose shapes may be wrong by factors: {note}."
-    return [Finding("poor", "Training", f"{novel} of {cells} novel", text)]
+    level: Level = "poor" if run.verdict is None or run.verdict.reasons else "plain"  # As grave as the verdict.
+    return [Finding(level, "Training", f"{novel} of {cells} novel", text)]
 
 
 def _doubtful_cells(numbers: Mapping[str, float], run: RunData) -> list[Finding]:
@@ -115,7 +123,8 @@ def _doubtful_cells(numbers: Mapping[str, float], run: RunData) -> list[Finding]
     with (run.folder / CELLS).open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row.get("verdict_reasons")]
     text = list_some([f"{row['name']}: {row['verdict_reasons']}" for row in rows])
-    return [Finding("fair", "Doubtful cells", f"{doubtful} of {cells}", f"{text}.")]
+    level: Level = "fair" if run.verdict is None or run.verdict.reasons else "plain"
+    return [Finding(level, "Doubtful cells", f"{doubtful} of {cells}", f"{text}.")]
 
 
 def _read_note(path: Path) -> str:
@@ -127,9 +136,13 @@ def _read_note(path: Path) -> str:
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:
-    named = {"best_overlap_error": "the best draw of each cell", "consensus_overlap_error": "their consensus"}
-    others = "".join(f"; {said} {numbers[name]:.3f}" for name, said in named.items() if name in numbers)
-    errors = ", ".join(f"{name} {numbers[name]:.3f}" for name in ("volume", "surface", "roughness"))
-    text = f"1 - IoU, mean of the draws{others}. Relative errors: {errors}."
-    level: Level = "good" if numbers["overlap_error"] < 0.3 else "fair" if numbers["overlap_error"] < 0.5 else "poor"
-    return Finding(level, "Against the truth", f"{numbers['overlap_error']:.3f}", text)
+    prefix = "consensus_" if "consensus_overlap_error" in numbers else ""
+    value = numbers[f"{prefix}overlap_error"]
+    errors = ", ".join(f"{name} {numbers[prefix + name]:.3f}" for name in ("volume", "surface", "roughness"))
+    of_draws = f"{numbers['overlap_error']:.3f}"
+    if "best_overlap_error" in numbers:
+        of_draws += f", the best of each cell {numbers['best_overlap_error']:.3f}"
+    whose = "consensus" if prefix else "draws"
+    text = f"1 - IoU of the {whose}; relative errors: {errors}. 1 - IoU of a draw {of_draws}."
+    level: Level = "good" if value < 0.3 else "fair" if value < 0.5 else "poor"
+    return Finding(level, "Against the truth", f"{value:.3f}", text)

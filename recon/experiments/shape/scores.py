@@ -1,8 +1,8 @@
 """Scores of draws against the truth, on common voxels: a table of cells, and one of classes.
 
-The errors are those of `metrics.shapes`. Each is reported as the mean over a cell's draws, as that of the best draw,
-and as that of the consensus: the voxels that more than half of the draws fill, which is the choice if a single shape is
-needed; where draws differ much it is smaller than they are. The scores of the spread (CRPS, coverage, diversity)
+The errors are those of `metrics.shapes`. Each is reported as that of the consensus, the one shape that a prediction
+gives (`network.consensus`), as the mean over a cell's draws, and as that of the best draw. Where a file holds no
+consensus it is the voxels that more than half of the draws fill. The scores of the spread (CRPS, coverage, diversity)
 compare the ensemble of draws with the truth.
 """
 
@@ -41,12 +41,9 @@ _MEANING = {
     "curvature": "mean of the mean curvature over the surface",
 }
 _NUMBERS = (
+    *(Column(f"consensus_{name}", "", _MEANING[name] + ", of the consensus, the one shape to take") for name in ERRORS),
     *(Column(name, "", _MEANING[name] + ", mean of the draws") for name in ERRORS),
     *(Column(f"best_{name}", "", _MEANING[name] + ", of the draw that is best in it") for name in ERRORS),
-    *(
-        Column(f"consensus_{name}", "", _MEANING[name] + ", of the voxels that more than half of the draws fill")
-        for name in ERRORS
-    ),
     Column("hausdorff", "{0}", "distance within which 95 % of each surface lies of the other, mean of the draws"),
     Column("best_hausdorff", "{0}", "the same of the best draw"),
     *(
@@ -101,6 +98,7 @@ def score_shapes(
     names: Sequence[str] = (),
     masks: Any = None,
     spacing: Sequence[float] | None = None,
+    consensus: Any = None,
     progress: Any = silent,
 ) -> ShapeScores:
     """Compare draws of shapes with the truth.
@@ -113,6 +111,8 @@ def score_shapes(
         names: Name of each cell, if known.
         masks: Sections (cell, y, x) that the cells were predicted from, to compute the agreement with them.
         spacing: [m] Voxel size (z, y, x); None for results in voxels.
+        consensus: Consensus of each cell (cell, z, y, x), in any of these forms; None for the voxels that more than
+            half of the draws fill.
         progress: Callback after each cell.
 
     Raises:
@@ -124,6 +124,7 @@ def score_shapes(
         ("labels", labels),
         ("names", names),
         ("masks", () if masks is None else masks),
+        ("consensuses", () if consensus is None else consensus),
     ):
         if len(given) != count and (what == "shapes" or len(given)):
             raise DataError(f"there are {len(given)} {what} and {count} true shapes; give one of each for every cell")
@@ -135,7 +136,9 @@ def score_shapes(
     for i in range(count):
         head: dict[str, Cell] = {"name": names[i] if len(names) else str(i), "label": labels[i] if len(labels) else ""}
         mask = None if masks is None else np.asarray(masks[i])
-        rows.append(head | score_cell(np.asarray(draws[i]), np.asarray(truth[i]), mask=mask, spacing=steps))
+        own = None if consensus is None else np.asarray(consensus[i])
+        row = score_cell(np.asarray(draws[i]), np.asarray(truth[i]), mask=mask, spacing=steps, consensus=own)
+        rows.append(head | row)
         progress(i + 1, count)
     numbers = tuple(Column(c.name, c.unit.format(unit), c.meaning) for c in _NUMBERS)
     return ShapeScores(Table((*_CELL, *numbers), tuple(rows)), _class_table(rows, numbers))
@@ -162,8 +165,9 @@ def score_cell(
     *,
     mask: np.ndarray | None = None,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    consensus: np.ndarray | None = None,
 ) -> dict[str, Cell]:
-    """Compare the draws (draw, z, y, x) of one cell with its truth (z, y, x).
+    """Compare the draws (draw, z, y, x) of one cell, and their consensus, with its truth (z, y, x).
 
     Raises:
         DataError: If the voxels differ, there is no draw, or the truth is empty.
@@ -183,11 +187,11 @@ def score_cell(
     }
     means = {name: float(np.mean(values)) for name, values in errors.items()}
     best = {f"best_{name}": float(np.min(values)) for name, values in errors.items()}
-    middle = shape_errors(known, 2 * own.sum(axis=0) > len(own))
-    consensus = {f"consensus_{name}": middle[name] for name in ERRORS}
+    middle = shape_errors(known, 2 * own.sum(axis=0) > len(own) if consensus is None else consensus)
+    of_consensus = {f"consensus_{name}": middle[name] for name in ERRORS}
     spread = _spread(true_values, {name: np.array([one[name] for one in each]) for name in SPREAD})
     sections = {} if mask is None else {"section": _section(own, otsu_binarize(mask[None])[0])}
-    return {"draws": len(own), **means, **best, **consensus, **spread, "diversity": diversity(own), **sections}
+    return {"draws": len(own), **means, **best, **of_consensus, **spread, "diversity": diversity(own), **sections}
 
 
 def _characteristics(inside: Inside) -> dict[str, float]:

@@ -23,8 +23,9 @@ def validation_summary(numbers: Mapping[str, float]) -> str:
 def summary_lines(numbers: Mapping[str, float]) -> list[str]:
     """Volume, refinement, and accuracy where the truth is known."""
     lines = []
-    for name, scale, unit in (("volume_mean", 1e18, "um^3"), ("volume_mean_voxels", 1.0, "voxels")):
-        if name not in numbers:
+    for ending, scale, unit in (("", 1e18, "um^3"), ("_voxels", 1.0, "voxels")):
+        name = next((n + ending for n in ("volume_of_consensus", "volume_mean") if n + ending in numbers), "")
+        if not name:
             continue
         spread = ""
         if "volume_spread" in numbers:
@@ -34,9 +35,9 @@ def summary_lines(numbers: Mapping[str, float]) -> list[str]:
         before, after = numbers["picture_before"], numbers["picture_after"]
         lines.append(f"misfit of the pictures {before:.3f}, refined {after:.3f}")
     if "overlap_error" in numbers:
-        best = ""
-        if numbers.get("draws", 1) > 1:
-            best = f" (consensus {numbers['consensus_overlap_error']:.3f}, best {numbers['best_overlap_error']:.3f})"
-        errors = ", ".join(f"{name} {numbers[name]:.3f}" for name in ("volume", "surface", "roughness"))
-        lines.append(f"against the truth: 1 - IoU {numbers['overlap_error']:.3f}{best}; errors of {errors}")
+        prefix, draws = "consensus_" if "consensus_overlap_error" in numbers else "", ""
+        if prefix and numbers.get("draws", 1) > 1:
+            draws = f" (a draw {numbers['overlap_error']:.3f}, the best {numbers['best_overlap_error']:.3f})"
+        errors = ", ".join(f"{name} {numbers[prefix + name]:.3f}" for name in ("volume", "surface", "roughness"))
+        lines.append(f"against the truth: 1 - IoU {numbers[f'{prefix}overlap_error']:.3f}{draws}; errors of {errors}")
     return lines

@@ -75,6 +75,7 @@ def test_a_prediction_writes_a_model_for_each_cell_and_all_draws(work: Path) -> 
     assert numbers["section"] > 0.9
     with h5py.File(work / "RUN" / "volume.h5") as file:
         filled = file["volume/occupancy"][()].astype(float)
+        consensus = file["consensus/occupancy"][()].astype(float)
         z, y = file["volume/z"][()], file["volume/y"][()]
     assert filled.shape == (2, 2, 32, 32, 32)
     assert z[16] == 0
@@ -85,6 +86,10 @@ def test_a_prediction_writes_a_model_for_each_cell_and_all_draws(work: Path) -> 
     own = model.draw(1).sample(z, y, y, "signed_distance")
     outside = np.abs(own) > model.spacing[1]
     np.testing.assert_array_equal((own < 0)[outside], (filled[0, 1] > 0.5)[outside])
+    own = model.sample(z, y, y, "signed_distance")  # The consensus is the model's value, and the draws its spread.
+    outside = np.abs(own) > model.spacing[1]
+    np.testing.assert_array_equal((own < 0)[outside], (consensus[0] > 0.5)[outside])
+    assert model(np.zeros((1, 3)), "uncertainty_signed_distance")[0] > 0
     assert (work / "RUN" / "report.html").stat().st_size > 10_000
     assert "simulated red blood cells" in read_network(work / "NET", "shape").trained_on
     assert "the network was trained on" in (work / "RUN" / "run.log").read_text("utf-8")
@@ -99,7 +104,8 @@ def test_the_same_seed_draws_the_same_whatever_else_is_drawn(work: Path) -> None
     one = unflat.load(work / "ONE")  # One cell alone is the run's model.
     several = unflat.load(next(path for path in (work / "RUN" / "models").iterdir() if "knizocyte" in path.name))
     points = np.random.default_rng(0).uniform(-4e-6, 4e-6, (50, 3))
-    np.testing.assert_allclose(one(points), several.draw(0)(points), atol=2e-9)
+    np.testing.assert_allclose(one.draw(0)(points), several.draw(0)(points), atol=2e-9)
+    np.testing.assert_allclose(one(points), several(points), atol=2e-9)  # The consensus is of as many draws.
 
 
 def test_errors_are_listed_by_cell_and_class(work: Path) -> None:
@@ -180,10 +186,11 @@ def test_shapes_are_measured_meshed_and_drawn(work: Path) -> None:
     model = str(sorted((work / "RUN" / "models").iterdir())[0])
     table = work / "features.csv"
     assert run(["measure", model, "-o", str(table), "--spacing", "0.4 um"]) == 0
-    assert [row["draw"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))] == ["0", "1"]
-    assert run(["mesh", model, "-o", str(work / "m.stl"), "--spacing", "0.4 um"]) == 2  # Of which draw?
+    assert [row["draw"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))] == ["consensus", "0", "1"]
+    assert run(["mesh", model, "-o", str(work / "one.stl"), "--spacing", "0.4 um"]) == 0
     assert run(["mesh", model, "-o", str(work / "m.stl"), "--draw", "1", "--spacing", "0.4 um"]) == 0
     assert run(["mesh", model, "-o", str(work / "all.stl"), "--consensus", "--spacing", "0.4 um"]) == 0
+    assert (work / "all.stl").read_bytes() == (work / "one.stl").read_bytes() != (work / "m.stl").read_bytes()
     picture = ["render", model, "-o", str(work / "m.png"), "--style", "surface", "--size", "96"]
     assert run([*picture, "--draw", "1"]) == 0
     assert run([*picture, "--draw", "7", "--force"]) == 2

@@ -4,7 +4,7 @@ Every start does a part of the work before it checks for a stop request: a job t
 finishes, however short its time slots are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -24,12 +24,19 @@ class PredictionState:
             in the module `refine` defines it; 0 for a cell that is not refined yet.
         shapes_drawn: Number of shapes that are drawn, in the order of cells and then draws.
         cells_refined: Number of cells whose draws are refined, in the order of cells.
+        consensus: Code of the consensus of each cell; 0 for one that is not computed yet.
+        cells_combined: Number of cells whose consensus is computed, in the order of cells.
     """
 
     codes: Float[np.ndarray, "cell draw z y x"]
     misfits: Float[np.ndarray, "cell draw 2"]
     shapes_drawn: int = 0
     cells_refined: int = 0
+    consensus: Float[np.ndarray, "cell z y x"] = field(init=False)
+    cells_combined: int = 0
+
+    def __post_init__(self) -> None:
+        self.consensus = np.zeros((len(self.codes), EDGE, EDGE, EDGE), np.float32)
 
     @classmethod
     def restore(cls, context: RunContext, cells: int, draws_per_cell: int) -> "PredictionState":
@@ -53,7 +60,10 @@ class PredictionState:
                 f"the checkpoint is of {codes.shape[0]} cells with {codes.shape[1]} draws each, and this prediction is "
                 f"of {cells} with {draws_per_cell}; continue with the same cells and config, or start anew with --force"
             )
-        return cls(codes, checkpoint.arrays["misfits"], int(counts["drawn"]), int(counts["refined"]))
+        state = cls(codes, checkpoint.arrays["misfits"], int(counts["drawn"]), int(counts["refined"]))
+        if "consensus" in checkpoint.arrays:  # Those of earlier versions have none.
+            state.consensus, state.cells_combined = checkpoint.arrays["consensus"], int(counts["combined"])
+        return state
 
     def stop_if_asked(self, context: RunContext) -> None:
         """Save a checkpoint and end the run if a stop was requested; otherwise do nothing, and save nothing.
@@ -63,11 +73,13 @@ class PredictionState:
         """
         if (reason := context.should_stop()) is None:
             return
-        arrays = {"codes": self.codes, "misfits": self.misfits}
-        counts = {"drawn": self.shapes_drawn, "refined": self.cells_refined}
-        context.folder.save_checkpoint(self.shapes_drawn + self.cells_refined, arrays, counts)
+        arrays = {"codes": self.codes, "misfits": self.misfits, "consensus": self.consensus}
+        counts = {"drawn": self.shapes_drawn, "refined": self.cells_refined, "combined": self.cells_combined}
+        context.folder.save_checkpoint(sum(counts.values()), arrays, counts)
         cells, draws_per_cell = self.codes.shape[:2]
         done = f"{self.shapes_drawn} of {cells * draws_per_cell} shapes were drawn"
         if self.cells_refined:
             done = f"{self.cells_refined} of {cells} cells were refined"
+        if self.cells_combined:
+            done = f"the consensus of {self.cells_combined} of {cells} cells was computed"
         raise Stopped(f"{reason}: stopped after {done}; run again with --resume to go on")

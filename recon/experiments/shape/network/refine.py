@@ -21,7 +21,7 @@ from .checkpoint import PredictionState
 from .config import ShapePredict
 from .inputs import PictureInput
 from .psf import read_psf
-from .shape_code import PIXELS, UNIT, interpolation_matrix, pixel_centres
+from .shape_code import PIXELS, UNIT, Code, interpolation_matrix, pixel_centres
 
 _SLICES = 24
 """Number of slices of the simulated stack: those around the section whose light reaches it."""
@@ -75,6 +75,11 @@ def refine(
             state.stop_if_asked(context)
     before, after = state.misfits.mean(axis=(0, 1))
     return {"picture_before": float(before), "picture_after": float(after)}
+
+
+def refine_one(code: Code, picture: PictureInput, blur: Blurring, steps: int) -> Code:
+    """Fit one shape to its picture."""
+    return np.asarray(_fit(jnp.asarray(code[None]), jnp.asarray(picture.image, jnp.float32), blur, steps)[0][0])
 
 
 def load_blur(settings: ShapePredict, cells: CellBatch) -> Blurring:

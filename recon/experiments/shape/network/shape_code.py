@@ -119,3 +119,10 @@ def section_correction(code: Code, section: Float[np.ndarray, "y x"]) -> Float[n
 def section_coefficients(values: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "k k"]:
     """Coefficients of the section's spline through values at `section_points`."""
     return _mirrored_coefficients(_mirrored_coefficients(values).T).T
+
+
+def section_interpolation(places: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n m"]:
+    """Matrix from values at `section_points` to the values of their spline at positions [voxel] along an axis."""
+    coefficients = _mirrored_coefficients(np.eye(len(section_points())))
+    band = spline_band(places / HALF, len(coefficients))
+    return np.asarray(band.weights @ coefficients[band.used])
