@@ -20,14 +20,17 @@ def read_model(path):
         names = [n.decode() for n in file["quantities/name"][()]]
         background, scale = (file[f"quantities/{key}"][()] for key in ("background", "scale"))
         affine, asked, expected = (file[place][()] for place in PLACES)
-    members = sorted(sorted({n[: n.find("/") + 1] if n.startswith("member_") else "" for n in weights}), key=len)
-    sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
+    prefix = lambda n: n[: n.find("/") + 1] if n.startswith(("member_", "consensus/")) else ""
+    members = sorted(sorted({prefix(n) for n in weights} - {"consensus/"}), key=len)
+    of = lambda m: {n.removeprefix(m): w.astype(float) for n, w in weights.items() if prefix(n) == m}
+    sets, consensus = [of(m) for m in members], of("consensus/")
 
     def model(points):
         s = (np.asarray(points, float) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
         inside = (np.abs(s) <= 1 + 1e-9).all(axis=1)
         values = background + scale * np.array([evaluated(architecture, w, s)[:, : len(names)] for w in sets])
-        result = dict(zip(names, np.where(inside, values.mean(axis=0).T, background[:, None])))
+        one = background + scale * evaluated(architecture, consensus, s) if consensus else values.mean(axis=0)
+        result = dict(zip(names, np.where(inside, one.T, background[:, None])))
         spread = zip(names, values.std(axis=0, ddof=len(sets) > 1).T * inside)
         return result | ({"uncertainty_" + n: u for n, u in spread} if len(sets) > 1 else {})
 
