@@ -1,5 +1,4 @@
 """Read an unflat model file with NumPy and h5py: `read_model("model.h5")(points)`; see docs/reference/model-file.md."""
-# Points are (n, 3): z, y, x in metres; values are arrays (n,) by the name of the quantity.
 
 import json
 
@@ -12,7 +11,7 @@ layer = lambda w, name, x: x @ w[name.format("w")] + w[name.format("b")]
 
 
 def read_model(path):
-    """Return the model as a function of points, after its self-test."""
+    """Return the model, after its self-test: points (n, 3), z, y, x in metres, to values (n,) by the quantity."""
     with h5py.File(path) as file:
         architecture = json.loads(file["architecture"][()])
         weights = {}
@@ -20,23 +19,21 @@ def read_model(path):
         names = [n.decode() for n in file["quantities/name"][()]]
         background, scale = (file[f"quantities/{key}"][()] for key in ("background", "scale"))
         affine, asked, expected = (file[place][()] for place in PLACES)
-    prefix = lambda n: n[: n.find("/") + 1] if n.startswith(("member_", "consensus/")) else ""
-    members = sorted(sorted({prefix(n) for n in weights} - {"consensus/"}), key=len)
-    of = lambda m: {n.removeprefix(m): w.astype(float) for n, w in weights.items() if prefix(n) == m}
-    sets, consensus = [of(m) for m in members], of("consensus/")
+    members = sorted({n[: n.find("/") + 1] * n.startswith(("member_", "consensus/")) for n in weights})
+    sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
+    c = np.array(members) == "consensus/"
 
     def model(points):
         s = (np.asarray(points, float) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
         inside = (np.abs(s) <= 1 + 1e-9).all(axis=1)
         values = background + scale * np.array([evaluated(architecture, w, s)[:, : len(names)] for w in sets])
-        one = background + scale * evaluated(architecture, consensus, s) if consensus else values.mean(axis=0)
+        draws, one = values[~c], (values[c] if c.any() else values).mean(axis=0)
         result = dict(zip(names, np.where(inside, one.T, background[:, None])))
-        spread = zip(names, values.std(axis=0, ddof=len(sets) > 1).T * inside)
-        return result | ({"uncertainty_" + n: u for n, u in spread} if len(sets) > 1 else {})
+        spread = zip(names, draws.std(axis=0, ddof=len(draws) > 1).T * inside)
+        return result | ({"uncertainty_" + n: u for n, u in spread} if len(draws) > 1 else {})
 
-    if not np.allclose(
-        np.stack([*model(asked).values()], 1), expected, rtol=1e-9, atol=1e-6 * np.ptp(expected, axis=0)
-    ):
+    given = np.stack([*model(asked).values()], 1)
+    if not np.allclose(given, expected, rtol=1e-9, atol=1e-6 * np.ptp(expected, axis=0)):
         raise ValueError(f"{path}: the model does not give the values of its self-test")
     return model
 
