@@ -24,7 +24,7 @@ def specimen_numbers(forward_model: CellForwardModel, volume: Volume) -> dict[st
     delay = 2 * np.pi / forward_model.microscope.wavelength * volume.spacing[0] * np.abs(contrast.sum(axis=0)).max()
     numbers = {"phase_delay": float(delay)}
     squares = float(np.sum(contrast**2))
-    if squares > 0 and forward_model.settings.fit.sign != "nonpositive" and not forward_model.is_field:
+    if squares > 0:
         numbers["contrast_above"] = float(np.sum(np.maximum(contrast, 0) ** 2)) / squares
     planes = np.sqrt((contrast**2).mean(axis=(1, 2)))
     if len(planes) > 2 and planes.max() > 0:

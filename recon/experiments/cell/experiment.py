@@ -104,7 +104,10 @@ class CellExperiment(Experiment):
         if not (is_empty(numbers) or tested or residual < POOR_RESIDUAL):
             ratio = absorption_ratio(likelihood)
             numbers |= {} if ratio is None else {"absorption_ratio": ratio}
-        return replace(outcome, numbers=numbers | light_ranking_numbers(likelihood))
+        ranking = light_ranking_numbers(likelihood)
+        if not ranking or context.config.fit.sign == "nonpositive":  # It tells nothing, or is known.
+            numbers.pop("contrast_above", None)
+        return replace(outcome, numbers=numbers | ranking)
 
     def evaluate(
         self,

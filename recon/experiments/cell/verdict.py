@@ -51,7 +51,7 @@ LARGEST_ABERRATION = 3.0
 LIGHT_RATIO, LIGHT_ERRORS = 0.993, 4.0
 """Residual of another description of the light, over that of the described one, and standard errors by which it is
 smaller, from which the described light is the wrong one."""
-ABOVE = 0.1
+ABOVE = 0.25
 """Share of the squared contrast above the index of the medium below which a specimen lies below it."""
 
 CHECK_LIGHT = "look at the order of the views, the directions of their light, the sign of the focus and the units"
@@ -201,9 +201,9 @@ _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _empty,
     _only_noise,
     _absorption,
+    _wrong_light,
     _structure_left,
     _noise_fitted,
-    _wrong_light,
     _rim,
     _few_views,
     _moving,
