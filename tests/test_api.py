@@ -14,6 +14,7 @@ from unflat.recon.errors import ConfigError
 SMALL = {
     "volume.depth": "3 um",
     "fit.steps": 6,
+    "physics.absorption": False,
     "simulate.shape": [24, 24],
     "simulate.depth": "3 um",
     "simulate.illumination.count": 6,
