@@ -80,8 +80,8 @@ def _iterations(
         update = projections.UpdateCoefficients(
             *(jnp.asarray(n, jnp.float32) for n in projections.UPDATES[method](0.9))
         )
-        number = jnp.asarray(count, jnp.int32)
-        return lambda: recipe._iterate(state, pattern, update, number, coherent=False)
+        number, ceiling = jnp.asarray(count, jnp.int32), jnp.asarray(jnp.inf, jnp.float32)
+        return lambda: recipe._iterate(state, pattern, update, ceiling, number, coherent=False)
     stage = Stage(method, 0.9, count, psf=False)
     return lambda: run_stage(state, pattern, stage).iterate
 

@@ -1,14 +1,15 @@
 """Pipeline of phase retrieval: from counts to one density and its reliability.
 
-Random starts go through the recipe. Those that explain the withheld pixels best are refined by the likelihood, aligned,
-and combined to their first mode, which is refined in turn. It is the result, unless one of the refined starts explains
-the withheld pixels clearly better. The pipeline can stop between stages and between refinements; resumed from the
-checkpoint it gives the same numbers.
+Starts, from random densities or from those of another method, go through a recipe. Those that explain the withheld
+pixels best are refined by the likelihood, aligned, and combined to their first mode, which is refined in turn. It is
+the result, unless one of the refined starts explains the withheld pixels clearly better. The pipeline can stop between
+stages and between refinements; resumed from the checkpoint it gives the same numbers.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
@@ -38,6 +39,7 @@ from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings
 from .starts import (
     FinishedStart,
+    InitialStarts,
     StartOutcome,
     classify_start,
     count_starts,
@@ -48,7 +50,7 @@ from .starts import (
     run_group_stage,
 )
 
-__all__ = ["DiffractionData", "PhasingResult", "phase"]
+__all__ = ["DiffractionData", "InitialStarts", "PhasingResult", "phase"]
 
 AGREES_ABOVE = 0.8
 """Correlation with the best solution below which another solution is a different object."""
@@ -79,7 +81,7 @@ def phase(
     should_stop: Callable[[], str | None] = lambda: None,
     checkpoint: Checkpoint | None = None,
     save_checkpoint: SaveCheckpoint = _discard,
-    initial_densities: Complex[np.ndarray, "k z y x"] | None = None,
+    initial: InitialStarts | None = None,
 ) -> PhasingResult:
     """Retrieve the phase of a rocking curve.
 
@@ -91,14 +93,14 @@ def phase(
         should_stop: Callback between stages; returns the reason to end early with a checkpoint, or None.
         checkpoint: State of the same measurement, settings and seed to resume from.
         save_checkpoint: Callback for each checkpoint: iterations done, arrays, metadata.
-        initial_densities: Centred densities instead of random starts, one for each start.
+        initial: First of the starts, if they have other densities than random ones.
 
     Raises:
         Stopped: If it was asked to end early.
         NoObjectError: If no start found an object.
         DataError: If the checkpoint does not hold this pipeline's state.
     """
-    pipeline = _Pipeline(data, settings, seed, progress, should_stop, save_checkpoint, initial_densities)
+    pipeline = _Pipeline(data, settings, seed, progress, should_stop, save_checkpoint, initial)
     if checkpoint is not None:
         pipeline.restore(checkpoint)
     return pipeline.run()
@@ -114,7 +116,7 @@ class _Pipeline:
     progress: Progress
     should_stop: Callable[[], str | None]
     save_checkpoint: SaveCheckpoint
-    initial_densities: Complex[np.ndarray, "k z y x"] | None = None
+    initial: InitialStarts | None = None
     table: list[dict[str, Any]] = field(default_factory=list)
     pool: list[FinishedStart] = field(default_factory=list)
     refined: dict[int, RefinementState] = field(default_factory=dict)
@@ -126,9 +128,15 @@ class _Pipeline:
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
         self.stages: tuple[Stage, ...] = build_stages(self.settings)
+        self.initial_stages, self.initial_count = self.stages, 0
+        if self.initial is not None:
+            self.initial_count = min(self.initial.count, self.settings.starts)
+            if self.initial.recipe is not None:
+                own = {"recipe": self.initial.recipe, "twin": False}
+                self.initial_stages = build_stages(self.settings.model_copy(update=own))
         for sentence in support_update_warnings(self.settings):
             _log.info("%s", sentence)
-        self.total = self.settings.starts * sum(stage.iterations for stage in self.stages)
+        self.total = self._iterations_of_starts(self.settings.starts)
         refinements = min(self.settings.keep, self.settings.starts)
         self.total += (refinements + (refinements > 1)) * self.settings.refine.iterations
 
@@ -161,29 +169,44 @@ class _Pipeline:
 
     def _run_next_group(self) -> None:
         """Take the next start, or group of starts, through the recipe."""
-        size = min(group_size(self.pattern.counts.shape, self.settings.starts), self.settings.starts - len(self.table))
+        first = len(self.table)
+        end, stages = self.settings.starts, self.stages
+        if first < self.initial_count:
+            end, stages = self.initial_count, self.initial_stages
+        size = min(group_size(self.pattern.counts.shape, self.settings.starts), end - first)
         if self.projections is not None:  # A checkpoint may come from a device with another group size.
             size = count_starts(self.projections)
-        numbers = range(len(self.table), len(self.table) + size)
+        numbers = range(first, first + size)
         if self.projections is None:
-            self.projections = init_starts(
-                self.pattern, self.seed, numbers, self.settings.start, self.initial_densities
-            )
+            densities = self._initial_densities if first < self.initial_count else None
+            self.projections = init_starts(self.pattern, self.seed, numbers, self.settings.start, densities)
             self.next_stage = 0
 
         def count_iterations(iterations: int) -> None:
             self._advance(iterations * size)
 
-        while self.next_stage < len(self.stages):
+        while self.next_stage < len(stages):
             self._check_stop()
             self.projections, self.next_stage = run_group_stage(
-                self.projections, self.pattern, self.stages, self.next_stage, self.should_stop, count_iterations
+                self.projections, self.pattern, stages, self.next_stage, self.should_stop, count_iterations
             )
         ended = refinements_of_starts(self.projections, len(numbers))
         self.projections = None  # Its arrays are not needed any more.
         for number in numbers:
             self._record(finish_start(ended.pop(0), self.pattern, number, self.settings.refine))
         self._save()
+
+    @cached_property
+    def _initial_densities(self) -> Complex[np.ndarray, "k z y x"]:
+        """Densities of the first starts."""
+        assert self.initial is not None
+        return self.initial.compute()
+
+    def _iterations_of_starts(self, count: int) -> int:
+        """Sum the iterations of the recipe over the first starts."""
+        initial = min(count, self.initial_count)
+        each = (sum(stage.iterations for stage in stages) for stages in (self.initial_stages, self.stages))
+        return sum(number * iterations for number, iterations in zip((initial, count - initial), each, strict=True))
 
     def _record(self, start: FinishedStart) -> None:
         """Add a row for a start, and the start to the pool if it is among the best."""
@@ -330,9 +353,10 @@ class _Pipeline:
 
     def _save(self) -> None:
         """Hand the state to `save_checkpoint`."""
-        started = len(self.table) * sum(stage.iterations for stage in self.stages)
+        started = self._iterations_of_starts(len(self.table))
         if self.projections is not None:
-            started += sum(stage.iterations for stage in self.stages[: self.next_stage])
+            stages = self.initial_stages if len(self.table) < self.initial_count else self.stages
+            started += sum(stage.iterations for stage in stages[: self.next_stage])
         state = PipelineState(self.table, self.pool, self.refined, self.projections, self.next_stage, self.skipped)
         # A refinement under way is repeated by a resumed run: its iterations are not done.
         done = started + len(self.refined) * self.settings.refine.iterations

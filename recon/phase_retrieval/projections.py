@@ -97,6 +97,25 @@ def partially_coherent_projection(
     return jnp.fft.ifftn(multiply_real(wave, jnp.where(amplitude < 0, 1.0, factor)))
 
 
+def cap_amplitude(
+    density: Complex[Array, "z y x"], support: Float[Array, "z y x"], ceiling: Float[Array, ""]
+) -> Complex[Array, "z y x"]:
+    """Limit the amplitude inside the support: the lattice of a crystal has one density.
+
+    Args:
+        density: Density; outside the support it stays as it is.
+        support: 1 inside.
+        ceiling: Largest amplitude, in units of its mean over the support, weighted by the intensity: unlike an rms,
+            this mean does not depend on how much of the support is empty.
+    """
+    intensity = abs2(density)
+    amplitude = jnp.sqrt(intensity)
+    weights = intensity * support
+    largest = ceiling * jnp.sum(amplitude * weights) / jnp.maximum(jnp.sum(weights), _TINY)
+    factor = jnp.minimum(1.0, largest / jnp.maximum(amplitude, _TINY))
+    return multiply_real(density, jnp.where(support > 0, factor, 1.0))
+
+
 def apply_update(
     projected: Complex[Array, "z y x"],
     iterate: Complex[Array, "z y x"],

@@ -33,7 +33,8 @@ def fit_point_spread(
 ) -> PointSpread:
     """Take one step towards the widths and the background of least deviance.
 
-    The deviance never rises above that of the values it starts from.
+    The deviance never rises above that of the values it starts from. A wider point-spread function also hides fringes
+    that strain has moved: a step that widens it must explain the withheld pixels as well, where there are any.
 
     Args:
         density: Density, of which the part inside the support diffracts.
@@ -70,9 +71,9 @@ def _scoring_step(
         wider = jnp.where(active[:3] > 0, jnp.clip(sigmas + share * step[:3], 0.0, WIDEST_SIGMA), sigmas)
         return PointSpread(wider, jnp.maximum(point_spread.background + share * step[3], 0.0))
 
-    def deviance_of(trial: PointSpread) -> Float[Array, ""]:
+    def deviance_of(trial: PointSpread, weights: Float[Array, "z y x"]) -> Float[Array, ""]:
         counts = exposure * (convolve_gaussian(intensity, trial.sigmas) + trial.background)
-        return deviance(pattern.counts, counts, pattern.fitted)
+        return deviance(pattern.counts, counts, weights)
 
     least = deviance(pattern.counts, modelled + exposure * point_spread.background, pattern.fitted)
 
@@ -82,16 +83,20 @@ def _scoring_step(
 
     def shorten(search: tuple[Array, Array]) -> tuple[Array, Array]:
         share = _STEP_RATIO * search[0]
-        return share, deviance_of(moved(share))
+        return share, deviance_of(moved(share), pattern.fitted)
 
     initial = jnp.asarray(1 / _STEP_RATIO, jnp.float32), jnp.asarray(jnp.inf, jnp.float32)
     share, reached = lax.while_loop(is_worse, shorten, initial)
-    return PointSpread(
+    proposal = PointSpread(
         *(
             jnp.where(reached < least, new, old)
             for new, old in zip(moved(share), PointSpread(sigmas, point_spread.background), strict=True)
         )
     )
+    wider = jnp.sum(proposal.sigmas) > jnp.sum(point_spread.sigmas)
+    withheld = deviance_of(proposal, pattern.free), deviance_of(point_spread, pattern.free)
+    refused = wider & (withheld[0] > withheld[1])  # False where no pixel is withheld: both are not a number.
+    return PointSpread(*(jnp.where(refused, old, new) for new, old in zip(proposal, point_spread, strict=True)))
 
 
 def _solve_step(

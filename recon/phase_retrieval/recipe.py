@@ -8,7 +8,7 @@ Arrays are (z, y, x) in FFT order (origin at index 0).
 
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import NamedTuple
 
 import jax
@@ -23,6 +23,7 @@ from .projections import (
     UpdateCoefficients,
     abs2,
     apply_update,
+    cap_amplitude,
     modulus_projection,
     multiply_real,
     partially_coherent_projection,
@@ -72,6 +73,7 @@ class Stage:
         shrink_wrap: Width [voxel] and threshold of the support's update after the stage; None for no update.
         has_half_support: Whether only one side of the support is used, to suppress the twin.
         band: Fraction of each axis of the array, about its centre, that is phased.
+        ceiling: Largest amplitude inside the support (`cap_amplitude`); infinite for no limit.
     """
 
     method: str
@@ -81,6 +83,7 @@ class Stage:
     shrink_wrap: tuple[float, float] | None = None
     has_half_support: bool = False
     band: float = 1.0
+    ceiling: float = inf
 
 
 def build_stages(settings: PhaseSettings) -> tuple[Stage, ...]:
@@ -139,13 +142,14 @@ def _build_step(step: RecipeStep) -> list[Stage]:
     settings = step.step
     wrap = settings.support or ShrinkWrap(every=settings.iterations)
     updates, rest = divmod(settings.iterations, wrap.every)
+    limits = {"band": settings.band, "ceiling": inf if settings.ceiling is None else settings.ceiling}
     stages = []
     for i in range(updates):
         fraction = i / max(updates - 1, 1)
         width = (1 - fraction) * wrap.sigma[0] + fraction * wrap.sigma[1]
         update = (width, wrap.threshold) if settings.support else None
-        stages.append(Stage(step.method, settings.beta, wrap.every, settings.psf, update, band=settings.band))
-    return stages + ([Stage(step.method, settings.beta, rest, settings.psf, band=settings.band)] if rest else [])
+        stages.append(Stage(step.method, settings.beta, wrap.every, settings.psf, update, **limits))
+    return stages + ([Stage(step.method, settings.beta, rest, settings.psf, **limits)] if rest else [])
 
 
 @jax.jit
@@ -205,7 +209,8 @@ def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> P
         state = state._replace(iterate=iterate, dual=dual)
     else:
         update = UpdateCoefficients(*(jnp.asarray(number, jnp.float32) for number in UPDATES[stage.method](stage.beta)))
-        state = state._replace(iterate=_iterate(state, pattern, update, count, coherent=coherent))
+        ceiling = jnp.asarray(stage.ceiling, jnp.float32)
+        state = state._replace(iterate=_iterate(state, pattern, update, ceiling, count, coherent=coherent))
     state = state._replace(support=full_support)
     if stage.shrink_wrap:
         sigma, threshold = stage.shrink_wrap
@@ -240,12 +245,22 @@ def _project(
 
 @partial(jax.jit, static_argnames="coherent")
 def _iterate(
-    state: ProjectionState, pattern: DevicePattern, update: UpdateCoefficients, count: Int[Array, ""], *, coherent: bool
+    state: ProjectionState,
+    pattern: DevicePattern,
+    update: UpdateCoefficients,
+    ceiling: Float[Array, ""],
+    count: Int[Array, ""],
+    *,
+    coherent: bool,
 ) -> Complex[Array, "z y x"]:
     """Apply an update, linear in the iterate and its projection, a number of times; return the iterate."""
 
+    def cap(density: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
+        return cap_amplitude(density, state.support, ceiling)
+
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
         projected = _project(iterate, pattern, state.point_spread, coherent)
+        projected = lax.cond(jnp.isfinite(ceiling), cap, lambda density: density, projected)
         return apply_update(projected, iterate, state.support, update)
 
     result: Array = lax.fori_loop(0, count, step, state.iterate)

@@ -97,14 +97,20 @@ def refine_block(
     if shrink:
         state = update_support(state, settings.threshold)
     if settings.psf or settings.background:
-        active = {"psf": settings.psf, "background": settings.background}
-        state = state._replace(
-            point_spread=fit_point_spread(state.density, state.support, pattern, state.point_spread, **active)
-        )
+        state = state._replace(point_spread=_fit_point_spread(state, pattern, settings))
     coherent = not settings.psf and not bool(jnp.any(state.point_spread.sigmas > 0))
     density, gradient, direction = _descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
     density.block_until_ready()  # Queued blocks would each hold their arrays.
     return state._replace(density=density, gradient=gradient, direction=direction)
+
+
+def _fit_point_spread(state: RefinementState, pattern: DevicePattern, settings: RefineSettings) -> PointSpread:
+    """Take a step of the widths and the background; of the background alone where the widths may not grow."""
+    active = {"psf": settings.psf, "background": settings.background}
+    point_spread = fit_point_spread(state.density, state.support, pattern, state.point_spread, **active)
+    if all(active.values()) and bool(jnp.all(point_spread.sigmas == state.point_spread.sigmas)):
+        return fit_point_spread(state.density, state.support, pattern, state.point_spread, psf=False)
+    return point_spread
 
 
 @jax.jit

@@ -19,7 +19,7 @@ from ...physics.diffraction.far_field import ifftshift3
 from .pattern import DevicePattern, PointSpread, evaluate_fit
 from .recipe import ProjectionState, Stage, final_density, init_state, init_state_from_density, run_stage
 from .refinement import RefinementState, init_refinement, refine_block, split_iterations
-from .settings import RefineSettings
+from .settings import RecipeStep, RefineSettings
 
 STAGNATED_ABOVE = 1.5
 """Ratio to the best start's likelihood, for fitted and for free pixels, above which a start has stagnated."""
@@ -32,6 +32,21 @@ LARGEST_SUPPORT = 0.5
 LEAST_SUPPORT = 8
 """[voxel] Smallest support of an object."""
 _GPU_BYTES = 4e9
+
+
+@dataclass(frozen=True)
+class InitialStarts:
+    """First starts of a run, with densities of another method instead of random ones.
+
+    Args:
+        count: Number of these starts.
+        compute: Callback that computes their centred densities, once they are needed.
+        recipe: Steps of these starts, which need not search as long; None for those of the other starts.
+    """
+
+    count: int
+    compute: Callable[[], Complex[np.ndarray, "k z y x"]]
+    recipe: tuple[RecipeStep, ...] | None = None
 
 
 class StartOutcome(Enum):
@@ -108,7 +123,7 @@ def init_starts(
         seed: Seed of the random starts.
         numbers: Numbers of the starts.
         threshold: Threshold of the autocorrelation, for the first support of a random start.
-        initial_densities: Centred densities instead of random ones, for all starts of the run.
+        initial_densities: Centred densities of these starts by number, instead of random ones.
     """
     keys = [jax.random.fold_in(jax.random.key(seed), number) for number in numbers]
     if initial_densities is None:

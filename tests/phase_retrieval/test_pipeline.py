@@ -11,7 +11,7 @@ from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phase_retrieval.align import align
 from unflat.recon.phase_retrieval.checkpoint import from_checkpoint
 from unflat.recon.phase_retrieval.data import DiffractionData
-from unflat.recon.phase_retrieval.pipeline import CLEARLY, phase
+from unflat.recon.phase_retrieval.pipeline import CLEARLY, InitialStarts, phase
 from unflat.recon.phase_retrieval.recipe import build_stages, init_state_from_density, support_update_warnings
 from unflat.recon.phase_retrieval.result import PhasingResult
 from unflat.recon.phase_retrieval.settings import PhaseSettings
@@ -244,7 +244,7 @@ def test_a_start_that_stagnates_is_not_combined() -> None:
     assert align(spoiled, crystal(), ramp=False).correlation > 0.85
     barely = {"recipe": [{"er": {"iterations": 1}}], "refine": {"iterations": 0}, "starts": 2, "keep": 2, "twin": False}
     given = np.stack([crystal(), spoiled]).astype(np.complex64)
-    result = phase(measured(), PhaseSettings.model_validate(QUICK | barely), 0, initial_densities=given)
+    result = phase(measured(), PhaseSettings.model_validate(QUICK | barely), 0, initial=InitialStarts(2, lambda: given))
     assert [row["outcome"] for row in result.solutions] == ["CONVERGED", "STAGNATED"]
     assert [row["kept"] for row in result.solutions] == [True, False]
     assert len(result.ensemble) == result.numbers["stagnated"] == 1

@@ -1,6 +1,6 @@
 """Config of the ``crystal`` kind. Its descriptions are the comments of the YAML that ``init`` writes."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,16 @@ class CrystalVolume(Settings):
         "auto",
         description="Distance between the samples of the orthogonal volume. auto: edge of the cube with the volume "
         "of the skewed voxel of the measured grid.",
+    )
+
+
+class CrystalPhase(PhaseSettings):
+    """Phase retrieval, some starts of which a network draws."""
+
+    network_starts: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        "auto",
+        description="Number of the starts that begin with a draw of the network and go through predict.recipe; the "
+        "others begin at random. auto: one in four, if the crystal is sampled finely enough.",
     )
 
 
@@ -69,8 +79,8 @@ class CrystalSettings(KindSettings):
         "unflat's own files.",
     )
     volume: CrystalVolume = Field(default_factory=CrystalVolume, description="Grid of the result.")
-    phase: PhaseSettings = Field(
-        default_factory=PhaseSettings, description="Phase retrieval: the recipe, the starts, the refinement."
+    phase: CrystalPhase = Field(
+        default_factory=CrystalPhase, description="Phase retrieval: the recipe, the starts, the refinement."
     )
     predict: CrystalPredict = Field(default_factory=CrystalPredict, description="Prediction by a network.")
     network: CrystalNetwork = Field(default_factory=CrystalNetwork, description="Architecture of the network to train.")

@@ -17,13 +17,11 @@ from ....phase_retrieval.pattern import DevicePattern, fit_metrics, ideal_point_
 from ....phase_retrieval.result import PhasingResult
 from ....phase_retrieval.support import shrink_wrap
 from ....runs import Gate, RunContext, RunOutcome
-from ..oversampling import estimate_oversampling
-from ..phase import write_phasing_result
+from ..phasing_output import write_phasing_result
 from ..preprocess import preprocess
 from .finetune import finetune, finetuning_checkpoint
-from .inputs import resample_pattern
 from .refine import refine_samples
-from .sample import Samples, draw_samples
+from .sample import Samples, draw_samples, resample_scan
 
 _SIGMA, _THRESHOLD = 1.0, 0.3
 """[voxel] Width of the smoothing, and threshold in units of the rms, of the support of a draw."""
@@ -48,9 +46,7 @@ def predict(context: RunContext) -> RunOutcome:
     prepared = preprocess(settings, acquisition)
     measured = prepared.data
     pattern = to_device_pattern(measured, settings.phase.free, settings.seed)
-    seen = prepared.good & ~(fftshift3(np.asarray(pattern.free)) > 0)
-    counts = prepared.normalized_counts
-    resampled = resample_pattern(counts, seen, estimate_oversampling(counts, seen))
+    resampled = resample_scan(prepared, settings.phase.free, settings.seed)
     if section.adapt:
         newest, callbacks = context.folder.latest_checkpoint(), (context.progress, context.should_stop)
         own = finetuning_checkpoint(newest)

@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import Complex
 
 from ....phase_retrieval.data import DiffractionData
-from ....phase_retrieval.pipeline import phase
+from ....phase_retrieval.pipeline import InitialStarts, phase
 from ....phase_retrieval.result import NoObjectError, PhasingResult
 from ....phase_retrieval.settings import PhaseSettings
 from ....runs import RunContext
 from ....runs.checkpoint import Checkpoint
 from ..config import CrystalSettings
-from ..phase import CheckpointWriter
+from ..start_records import CheckpointWriter
 from ..summary import likelihood_text, quality_deviance
 from .finetune import finetuning_checkpoint
 
@@ -109,7 +109,7 @@ def _refine(
         context.progress,
         context.should_stop,
         checkpoint,
-        initial_densities=densities,
+        initial=InitialStarts(len(densities), lambda: densities),
         **options,
     )
     writer.write_rows(result.solutions)

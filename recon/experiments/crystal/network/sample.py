@@ -10,9 +10,11 @@ from jaxtyping import Complex, Float
 
 from ....io.network_file import Network
 from ....networks.weights import load_network
+from ..oversampling import estimate_oversampling
+from ..preprocess import PreprocessedScan
 from . import flow
 from .denoiser import CrystalDenoiser, PatternBatch, fit_scale, misfit
-from .inputs import ResampledPattern
+from .inputs import ResampledPattern, resample_pattern
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,19 @@ class Samples:
 
     densities: Complex[np.ndarray, "draw z y x"]
     chi: Float[np.ndarray, " draw"]
+
+
+def resample_scan(scan: PreprocessedScan, fraction: float, seed: int) -> ResampledPattern:
+    """Resample a measurement for the network, without the pixels that phasing withholds.
+
+    Args:
+        scan: Preprocessed measurement.
+        fraction: Fraction of the good pixels that is withheld.
+        seed: Seed of their random choice.
+    """
+    visible = scan.good & ~scan.data.free_pixels(fraction, seed)
+    counts = scan.normalized_counts
+    return resample_pattern(counts, visible, estimate_oversampling(counts, visible))
 
 
 def draw_samples(

@@ -1,0 +1,70 @@
+"""Starts of phasing that a network draws; the others begin at random, and the withheld pixels decide between them.
+
+Strong strain leaves random starts in local minima that a network, trained on such crystals, starts beyond; a crystal
+unlike those of its training costs a few starts of a short recipe.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Complex
+
+from ....io.network_file import read
+from ....phase_retrieval.pipeline import InitialStarts
+from ..config import CrystalSettings
+from ..preprocess import PreprocessedScan
+from .sample import draw_samples, resample_scan
+
+SHARE = 4
+"""Starts for each of which one is the network's, where their number is auto."""
+
+_log = logging.getLogger(__name__)
+
+
+def network_starts(settings: CrystalSettings, scan: PreprocessedScan) -> InitialStarts | None:
+    """Choose the starts that the network draws.
+
+    Args:
+        settings: Config.
+        scan: Preprocessed measurement.
+
+    Returns:
+        The first starts, drawn once they are needed; None for random starts alone: as the config says, or with auto
+        where the oversampling does not suffice for a network.
+
+    Raises:
+        DataError: If there is no such network.
+    """
+    count = _count(settings, scan)
+    if not count:
+        return None
+    network = read(settings.predict.network, "crystal")
+
+    def compute() -> Complex[np.ndarray, "k z y x"]:
+        pattern = resample_scan(scan, settings.phase.free, settings.seed)
+        draws = max(count, settings.predict.draws)
+        samples = draw_samples(network, pattern, draws, settings.predict.steps, settings.seed)
+        _log.info("the network draws %d starts: chi %s", count, ", ".join(f"{chi:.3g}" for chi in samples.chi[:count]))
+        return samples.densities[:count]
+
+    return InitialStarts(count, compute, settings.predict.recipe)
+
+
+def _count(settings: CrystalSettings, scan: PreprocessedScan) -> int:
+    number = settings.phase.network_starts
+    if number == "auto":
+        return settings.phase.starts // SHARE if all(scan.sampling.is_sufficient) else 0
+    return min(number, settings.phase.starts)
+
+
+def network_starts_numbers(starts: Iterable[Mapping[str, Any]], count: int) -> dict[str, float]:
+    """Count the network's starts, and those of them that the result was combined from.
+
+    Args:
+        starts: Row of each start, the network's first.
+        count: Number of the network's starts.
+    """
+    own = list(starts)[:count]
+    return {"network_starts": float(len(own)), "network_starts_kept": float(sum(bool(row["kept"]) for row in own))}
