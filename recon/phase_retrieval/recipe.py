@@ -142,14 +142,14 @@ def _build_step(step: RecipeStep) -> list[Stage]:
     settings = step.step
     wrap = settings.support or ShrinkWrap(every=settings.iterations)
     updates, rest = divmod(settings.iterations, wrap.every)
-    limits = {"band": settings.band, "ceiling": inf if settings.ceiling is None else settings.ceiling}
+    ceiling = inf if settings.ceiling is None else settings.ceiling
+    whole = Stage(step.method, settings.beta, wrap.every, settings.psf, band=settings.band, ceiling=ceiling)
     stages = []
     for i in range(updates):
         fraction = i / max(updates - 1, 1)
         width = (1 - fraction) * wrap.sigma[0] + fraction * wrap.sigma[1]
-        update = (width, wrap.threshold) if settings.support else None
-        stages.append(Stage(step.method, settings.beta, wrap.every, settings.psf, update, **limits))
-    return stages + ([Stage(step.method, settings.beta, rest, settings.psf, **limits)] if rest else [])
+        stages.append(replace(whole, shrink_wrap=(width, wrap.threshold) if settings.support else None))
+    return stages + ([replace(whole, iterations=rest)] if rest else [])
 
 
 @jax.jit

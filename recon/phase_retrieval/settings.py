@@ -57,8 +57,8 @@ class StepSettings(Settings):
     ceiling: float | None = Field(
         None,
         gt=0,
-        description="Largest amplitude inside the support, relative to the object's own, or null for no limit: a lattice "
-        "has one density, and wrong phases pile it up. Without effect on gps.",
+        description="Largest amplitude inside the support, relative to the object's own, or null for no limit: a "
+        "lattice has one density, and wrong phases pile it up. Without effect on gps.",
     )
 
 
@@ -104,10 +104,10 @@ def _default_recipe() -> tuple[RecipeStep, ...]:
     def wrap(first: float, last: float) -> ShrinkWrap:
         return ShrinkWrap(threshold=_THRESHOLD, sigma=(first, last))
 
-    limits = {"beta": _BETA, "ceiling": _CEILING}
+    hio = StepSettings(iterations=400, beta=_BETA, support=wrap(2.0, 1.4), ceiling=_CEILING)
     return (
-        RecipeStep(hio=StepSettings(iterations=400, support=wrap(2.0, 1.4), **limits)),
-        RecipeStep(hio=StepSettings(iterations=200, support=wrap(1.4, 1.0), psf=True, **limits)),
+        RecipeStep(hio=hio),
+        RecipeStep(hio=hio.model_copy(update={"iterations": 200, "support": wrap(1.4, 1.0), "psf": True})),
         RecipeStep(er=StepSettings(iterations=50, support=wrap(1.0, 1.0), psf=True)),
     )
 

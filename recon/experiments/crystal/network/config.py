@@ -37,7 +37,7 @@ class CrystalTrain(TrainSettings):
 
 def _default_recipe() -> tuple[RecipeStep, ...]:
     return (
-        RecipeStep(hio=StepSettings(iterations=60, support=ShrinkWrap(every=20, sigma=(1.4, 1.0)))),
+        RecipeStep(hio=StepSettings(iterations=60, support=ShrinkWrap(every=20, sigma=(1.4, 1.0)), ceiling=1.2)),
         RecipeStep(er=StepSettings(iterations=20, support=ShrinkWrap(every=20, sigma=(1.0, 1.0)), psf=True)),
     )
 
