@@ -63,6 +63,7 @@ kind: crystal
 phase:
   starts: 4
   keep: 3
+  network_starts: 0
 simulate:
   shape: [48, 48, 48]
   flaws: [substrate]

@@ -156,6 +156,43 @@ def test_a_run_resumes_with_another_number_of_starts_at_once(before: int, monkey
     assert align(again.density, crystal().astype(np.complex64), ramp=False).correlation > 0.98
 
 
+def test_the_first_starts_may_have_other_densities_and_another_recipe() -> None:
+    """Drawn once, only when needed; a resumed run gives the same numbers and draws no more than it needs."""
+    calls: list[int] = []
+
+    def compute() -> np.ndarray:
+        calls.append(1)
+        return crystal()[None].astype(np.complex64)
+
+    short = PhaseSettings.model_validate({"recipe": [{"er": {"iterations": 10}}]}).recipe
+    initial = InitialStarts(1, compute, short)
+    settings = PhaseSettings.model_validate(QUICK | {"starts": 2, "keep": 2, "refine": {"iterations": 10}})
+    totals: list[tuple[int, int]] = []
+    result = phase(measured(), settings, 0, lambda step, total, **_: totals.append((step, total)), initial=initial)
+    own = sum(stage.iterations for stage in build_stages(settings))
+    assert totals[-1][1] == 10 + own + 3 * 10
+    assert [row["number"] for row in result.solutions] == [0, 1]
+    assert result.solutions[0]["llk"] < 1.5
+    assert result.solutions[0]["kept"]
+    assert len(calls) == 1
+    for stop, draws in ((1, 1), (4, 0)):
+        calls.clear()
+        interrupter = Interrupter(stop)
+        with pytest.raises(Stopped):
+            phase(
+                measured(),
+                settings,
+                0,
+                should_stop=interrupter.should_stop,
+                save_checkpoint=interrupter.save_checkpoint,
+                initial=initial,
+            )
+        calls.clear()
+        again = phase(measured(), settings, 0, checkpoint=interrupter.saved[-1], initial=initial)
+        assert len(calls) <= draws
+        np.testing.assert_array_equal(again.density, result.density)
+
+
 def test_without_withheld_pixels_there_is_no_free_likelihood() -> None:
     reported: list[dict[str, float]] = []
     quick = {"starts": 1, "keep": 1, "free": 0.0, "refine": {"iterations": 10}}

@@ -17,6 +17,7 @@ from unflat.recon.phase_retrieval.projections import (
     UPDATES,
     UpdateCoefficients,
     apply_update,
+    cap_amplitude,
     modulus_projection,
     partially_coherent_projection,
     update_gps_dual,
@@ -118,6 +119,21 @@ def test_outside_the_support_updates_are_those_of_the_literature() -> None:
     }
     for method, right in expected.items():
         np.testing.assert_allclose(apply_update(projected, iterate, nowhere, UPDATES[method](beta)), right, atol=1e-5)
+
+
+def test_a_ceiling_cuts_what_exceeds_the_amplitude_of_the_crystal_and_nothing_else() -> None:
+    support = box(SHAPE, (6, 5, 4))
+    uniform = np.where(support > 0, 3.0, 0.5) * np.exp(1j * np.angle(drawn(13)))
+    ceiling = jnp.asarray(1.2, jnp.float32)
+    even = cap_amplitude(jnp.asarray(uniform, jnp.complex64), jnp.asarray(support), ceiling)
+    np.testing.assert_allclose(even, uniform, rtol=1e-5)  # the outside too, where the amplitude is another one
+    piled = uniform.copy()
+    piled[0, 0, 0] *= 3
+    for scale in (1.0, 1e4):
+        capped = cap_amplitude(jnp.asarray(scale * piled, jnp.complex64), jnp.asarray(support), ceiling) / scale
+        assert 3.6 < abs(capped[0, 0, 0]) < 0.6 * abs(piled[0, 0, 0])
+        assert np.angle(capped[0, 0, 0]) == pytest.approx(np.angle(piled[0, 0, 0]), abs=1e-5)
+        np.testing.assert_allclose(np.delete(capped.ravel(), 0), np.delete(piled.ravel(), 0), rtol=1e-5)
 
 
 def test_hio_and_the_difference_map_are_one_at_beta_1() -> None:

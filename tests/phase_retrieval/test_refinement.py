@@ -104,6 +104,21 @@ def test_fishers_scoring_recovers_the_point_spread_for_the_true_density() -> Non
     assert float(point_spread.background) == pytest.approx(0.5, abs=0.05)
 
 
+def test_the_point_spread_does_not_widen_against_the_withheld_pixels() -> None:
+    """The fitted pixels are blurred and the withheld ones are not: a wider point spread explains the former alone."""
+    pattern = measured(free=0.2)
+    density, support = (jnp.asarray(array) for array in crystal())
+    sharp = jnp.abs(far_field(density)) ** 2 + 0.5
+    disagreeing = pattern._replace(counts=jnp.where(pattern.free > 0, sharp, pattern.counts))
+    for data, widens in ((pattern, True), (disagreeing, False), (pattern._replace(free=0 * pattern.free), True)):
+        point_spread = fit_point_spread(density, support, data, ideal_point_spread())
+        assert bool(jnp.all(point_spread.sigmas > 0)) == widens
+    state = refinement.init_refinement(density, support, ideal_point_spread())
+    state = refinement.refine_block(state, disagreeing, 1, RefineSettings())
+    assert float(state.point_spread.background) > 0  # is fitted all the same
+    assert not jnp.any(state.point_spread.sigmas > 0)
+
+
 @pytest.mark.parametrize(("psf", "background"), [(False, False), (True, False), (False, True)])
 def test_parameters_that_are_not_fitted_stay(psf: bool, background: bool) -> None:
     settings = RefineSettings(iterations=20, psf=psf, background=background)
