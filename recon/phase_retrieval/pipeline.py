@@ -100,7 +100,7 @@ def phase(
         NoObjectError: If no start found an object.
         DataError: If the checkpoint does not hold this pipeline's state.
     """
-    pipeline = _Pipeline(data, settings, seed, progress, should_stop, save_checkpoint, initial)
+    pipeline = _Pipeline(data, settings, seed, progress, should_stop, save_checkpoint, initial or InitialStarts())
     if checkpoint is not None:
         pipeline.restore(checkpoint)
     return pipeline.run()
@@ -116,7 +116,7 @@ class _Pipeline:
     progress: Progress
     should_stop: Callable[[], str | None]
     save_checkpoint: SaveCheckpoint
-    initial: InitialStarts | None = None
+    initial: InitialStarts = InitialStarts()
     table: list[dict[str, Any]] = field(default_factory=list)
     pool: list[FinishedStart] = field(default_factory=list)
     refined: dict[int, RefinementState] = field(default_factory=dict)
@@ -128,12 +128,10 @@ class _Pipeline:
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
         self.stages: tuple[Stage, ...] = build_stages(self.settings)
-        self.initial_stages, self.initial_count = self.stages, 0
-        if self.initial is not None:
-            self.initial_count = min(self.initial.count, self.settings.starts)
-            if self.initial.recipe is not None:
-                own = {"recipe": self.initial.recipe, "twin": False}
-                self.initial_stages = build_stages(self.settings.model_copy(update=own))
+        self.initial_stages, self.initial_count = self.stages, min(self.initial.count, self.settings.starts)
+        if self.initial.recipe is not None:
+            own = {"recipe": self.initial.recipe, "twin": False}
+            self.initial_stages = build_stages(self.settings.model_copy(update=own))
         for sentence in support_update_warnings(self.settings):
             _log.info("%s", sentence)
         self.total = self._iterations_of_starts(self.settings.starts)
@@ -199,7 +197,6 @@ class _Pipeline:
     @cached_property
     def _initial_densities(self) -> Complex[np.ndarray, "k z y x"]:
         """Densities of the first starts."""
-        assert self.initial is not None
         return self.initial.compute()
 
     def _iterations_of_starts(self, count: int) -> int:

@@ -34,6 +34,10 @@ LEAST_SUPPORT = 8
 _GPU_BYTES = 4e9
 
 
+def _compute_none() -> Complex[np.ndarray, "k z y x"]:
+    return np.zeros((0, 0, 0, 0), np.complex64)
+
+
 @dataclass(frozen=True)
 class InitialStarts:
     """First starts of a run, with densities of another method instead of random ones.
@@ -44,8 +48,8 @@ class InitialStarts:
         recipe: Steps of these starts, which need not search as long; None for those of the other starts.
     """
 
-    count: int
-    compute: Callable[[], Complex[np.ndarray, "k z y x"]]
+    count: int = 0
+    compute: Callable[[], Complex[np.ndarray, "k z y x"]] = _compute_none
     recipe: tuple[RecipeStep, ...] | None = None
 
 
