@@ -116,7 +116,7 @@ class _Pipeline:
     progress: Progress
     should_stop: Callable[[], str | None]
     save_checkpoint: SaveCheckpoint
-    initial: InitialStarts = InitialStarts()
+    initial: InitialStarts = field(default_factory=InitialStarts)
     table: list[dict[str, Any]] = field(default_factory=list)
     pool: list[FinishedStart] = field(default_factory=list)
     refined: dict[int, RefinementState] = field(default_factory=dict)
