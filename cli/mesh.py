@@ -1,13 +1,14 @@
 """``unflat mesh``: the surface of a model or a volume as a mesh."""
 
-import re
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..recon.errors import ConfigError, Diagnostic
+from ..recon.io.file_names import distinct_file_names
 from ..recon.volume import Volume
 from . import console
 from .options import PATH, output_options
@@ -62,28 +63,47 @@ def command(
       unflat mesh labels.tif -o cell.stl --spacing '0.3um,0.1um,0.1um' --label 7
     """
     from ..recon.io.mesh import require_extension
-    from ..recon.io.volume_stack import consensus_of
 
     require_extension(output)
     console.refuse_to_overwrite(output, force=force)
     _require_one_specimen(model, cell, draw, consensus)
-    specimens = members_of(model, opening, cell=cell, draw=draw)
-    drawn = list(islice(specimens, 1))
-    if drawn and drawn[0].draw is not None:
-        drawn += specimens
-        if draw is None and len({member.cell for member in drawn}) < len(drawn):
-            drawn = [consensus_of(drawn)]
-    files = {output: drawn[0]} if len(drawn) == 1 else {_own_file(output, member): member for member in drawn}
+    specimens = _one_of_each(model, members_of(model, opening, cell=cell, draw=draw))
+    files = [output] if len(specimens) == 1 else _own_files(output, specimens)
     for file in files:
         console.refuse_to_overwrite(file, force=force)
-    for file, member in files.items():
+    for file, member in zip(files, specimens, strict=True):
         _write_surface(member.volume, file, opening.volume.quantity, level)
 
 
-def _own_file(output: Path, member: "Member") -> Path:
-    """Return the name of the file of one of several specimens: ``cell-7.stl``."""
-    words = "-".join(re.sub(r"[^\w.+-]", "_", word) for word in (member.name, member.label) if word)
-    return output.with_name(f"{output.stem}-{words or member.cell}{output.suffix}")
+def _one_of_each(path: Path, specimens: "Iterator[Member]") -> "list[Member]":
+    """Combine the draws of each cell to their consensus; a single specimen of a cell stays as it is."""
+    from ..recon.io.result import is_result
+    from ..recon.io.volume_stack import consensus_of
+
+    first = list(islice(specimens, 1))
+    if first and first[0].draw is None and (path.suffix == ".h5" or is_result(path)):
+        return first  # The draws, of this one cell, need not be sampled.
+    cells = _by_cell(chain(first, specimens))
+    return [consensus_of(own) if len(own) > 1 else own[0] for own in cells]
+
+
+def _by_cell(specimens: "Iterator[Member]") -> "Iterator[list[Member]]":
+    """Group the draws of each cell, which follow one another and have different numbers."""
+    own: list[Member] = []
+    for member in specimens:
+        is_other = any((one.name, one.cell, one.label) != (member.name, member.cell, member.label) for one in own)
+        if is_other or member.draw in [one.draw for one in own]:
+            yield own
+            own = []
+        own.append(member)
+    if own:
+        yield own
+
+
+def _own_files(output: Path, specimens: "Sequence[Member]") -> list[Path]:
+    """Name the file of each of several specimens: ``cell-7.stl``."""
+    words = ["-".join(word for word in (one.name, one.label) if word) or str(one.cell) for one in specimens]
+    return [output.with_name(f"{output.stem}-{word}{output.suffix}") for word in distinct_file_names(words)]
 
 
 def _write_surface(volume: Volume, output: Path, quantity: str | None, level: float | None) -> None:

@@ -124,14 +124,14 @@ class Model(Sampled):
         return len(self._fields.sets) if self.architecture.get("members") == DRAWS else 1
 
     def draw(self, number: int) -> "Model":
-        """Select one draw.
+        """Select one draw; an ensemble of fits is one, with its mean and spread.
 
         Raises:
             ConfigError: If there is no draw of that number.
         """
         if not 0 <= number < self.draws:
             raise ConfigError(f"the model has no draw {number}: they are numbered 0 to {self.draws - 1}")
-        return list(self.split_members())[number]
+        return self if self.draws == 1 and self.consensus is None else list(self.split_members())[number]
 
     def cell(self, number: int, draw: int | None = None) -> "Model":
         """Select the only cell, number 0, and one draw of it; the consensus or mean of all draws by default.

@@ -125,7 +125,7 @@ def _named(members: list[Member], path: Path) -> tuple[str, Specimen]:
     words = [first.name, first.label if is_label else ""]
     name = ":".join(word for word in words if word) or stem_of(path) or str(first.cell)
     volume = first.volume
-    if len(draws) > 1:
+    if len(draws) > 1 or first.draw is None:
         stacked = {key: np.stack([[draw.volume.values[key] for draw in draws]]) for key in volume.values}
         consensus = {key: array[None] for key, array in volume.values.items()} if first.draw is None else {}
         volume = replace(volume, values=stacked, consensus=consensus)

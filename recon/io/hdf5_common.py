@@ -23,7 +23,9 @@ BRICK = 64
 """Number of samples along each edge of a chunk of a volume."""
 
 
-def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, default: str) -> None:
+def write_root_attributes(
+    file: h5py.File, format_name: str, kind: str | None, default: str, version: str = FORMAT_VERSION
+) -> None:
     """Write the root attributes of one of our files.
 
     Args:
@@ -31,13 +33,14 @@ def write_root_attributes(file: h5py.File, format_name: str, kind: str | None, d
         format_name: ``unflat-acquisition``, ``unflat-volume``, ``unflat-model`` or another of ours.
         kind: Kind of experiment; None if the file is the same for all, empty if it is unknown.
         default: Group that viewers show first.
+        version: Version of the format; readers of its major version open the file.
     """
     from ..version import __version__
 
     file.attrs.update(
         {
             "format": format_name,
-            "format_version": FORMAT_VERSION,
+            "format_version": version,
             **({"kind": kind} if kind else {}),
             "creator": f"unflat {__version__}",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

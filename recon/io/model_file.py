@@ -14,11 +14,21 @@ from ..errors import DataError, Diagnostic
 from ..frame import ModelFrame
 from ..model import Model, ModelQuantity
 from .atomic import write_atomically
-from .hdf5_common import number_or_text, open_checked, read_json, read_numbers, text_of, write_root_attributes
+from .hdf5_common import (
+    FORMAT_VERSION,
+    number_or_text,
+    open_checked,
+    read_json,
+    read_numbers,
+    text_of,
+    write_root_attributes,
+)
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-model"
 FILE_NAME = "model.h5"
+_CONSENSUS_VERSION = "1.1"
+"""Format version of a model with a consensus, which copies of an earlier `docs/read_model.py` cannot evaluate."""
 TEST_POINTS = 96
 TOLERANCE = 1e-6  # Of the largest deviation from the background: far above rounding, far below any wrong weight.
 _TEXTS = ("name", "unit", "meaning")
@@ -38,7 +48,8 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
     if not np.isfinite(values).all():
         raise DataError(Diagnostic(str(path), "the model gives values that are not finite; it is not written"))
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        write_root_attributes(file, FORMAT, model.kind, "frame")
+        version = FORMAT_VERSION if model.consensus is None else _CONSENSUS_VERSION
+        write_root_attributes(file, FORMAT, model.kind, "frame", version)
         file["architecture"] = json.dumps(dict(model.architecture))
         file["provenance"] = json.dumps(dict(model.provenance), default=str)
         _write_weights(_collection(file, "weights"), model.weights)

@@ -206,6 +206,15 @@ class TestLabels:
         assert run([*words, str(tmp_path / "b.ply"), "--label", "7"]) == 0
         assert trimesh.load_mesh(tmp_path / "b.ply").bounds[0, 0] > -10
 
+    def test_equal_labels_of_two_stacks_are_different_bodies(self, tmp_path: Path) -> None:
+        (tmp_path / "stacks").mkdir()
+        for name in ("one", "two"):
+            write(tmp_path / "stacks" / f"{name}.tif", self.stack())
+        assert run(["mesh", str(tmp_path / "stacks"), "-o", str(tmp_path / "a.ply")]) == 0
+        names = sorted(p.name for p in tmp_path.glob("*.ply"))
+        assert names == [f"a-{stack}-{label}.ply" for stack in ("one", "two") for label in (3, 40000, 7)]
+        assert trimesh.load_mesh(tmp_path / "a-two-7.ply").volume == pytest.approx(VOLUME * (6 / 8) ** 3, rel=0.03)
+
     def test_an_unknown_label_is_refused_with_those_that_are_there(self, tmp_path: Path, capsys: Any) -> None:
         path = write(tmp_path / "labels.tif", self.stack())
         assert run(["mesh", str(path), "-o", str(tmp_path / "a.stl"), "--label", "4"]) == 2

@@ -1,12 +1,14 @@
 """``unflat measure`` and ``unflat mesh``: tables and surfaces of known specimens, and faulty input."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import trimesh
@@ -168,6 +170,16 @@ class TestMeasure:
         one, other = (float(rows(tmp_path / name)[0]["volume [um3]"]) for name in ("a.csv", "b.csv"))
         assert one == pytest.approx(other, rel=0.03)
 
+    def test_an_ensemble_of_fits_is_measured_by_its_mean(self, tmp_path: Path) -> None:
+        one = model()
+        fits = [{"grid": scale * one.weights["grid"]} for scale in (0.5, 1.0, 1.2)]
+        ensemble = Model.ensemble(one.architecture, fits, one.frame, one.outputs, "cell", {})
+        assert ensemble.draw(0) is ensemble
+        write_model(ensemble, tmp_path / "model.h5")
+        assert run_command("measure", tmp_path / "model.h5", "-o", tmp_path / "t.csv") == 0
+        (row,) = rows(tmp_path / "t.csv")
+        assert float(row["max_index"]) == pytest.approx(MEDIUM + 0.9 * (INSIDE - MEDIUM), abs=1e-4)
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [
@@ -249,6 +261,20 @@ class TestMesh:
         words = ("--cell", "1", "--draw", "0", "--consensus", "--force")
         assert run_command("mesh", shapes, "-o", tmp_path / "m.stl", *words) == ExitStatus.USAGE
         assert "is of all draws, and --draw 0 of one" in capsys.readouterr().err
+
+    def test_each_cell_of_a_folder_has_a_surface_of_its_consensus(self, tmp_path: Path, shapes: Path) -> None:
+        folder = tmp_path / "cells"
+        folder.mkdir()
+        with h5py.File(shapes, "r+") as file:
+            file["consensus/occupancy"] = np.stack([grey(ball(radius)) for radius in (1.6e-6, 2.4e-6)])
+        for name in ("p.h5", "q.h5"):
+            shutil.copy(shapes, folder / name)
+        assert run_command("mesh", folder, "-o", tmp_path / "m.stl") == 0
+        meshes = {path.name: trimesh.load_mesh(path) for path in tmp_path.glob("*.stl")}
+        assert sorted(meshes) == ["m-p-p.stl", "m-p-x.stl", "m-q-q.stl", "m-q-x.stl"]
+        for name, mesh in meshes.items():
+            radius = 1.6 if "x" in name else 2.4
+            assert mesh.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.02)
 
     def test_samples_of_unknown_size_give_voxels(self, tmp_path: Path, written: Any, capsys: Any) -> None:
         assert run_command("mesh", written(cell(unit="voxel")), "-o", tmp_path / "m.ply") == 0

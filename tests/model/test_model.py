@@ -321,6 +321,17 @@ class TestFile:
             for quantity in model.quantities:
                 np.testing.assert_allclose(values[quantity.name], model(inside(50), quantity.name), atol=1e-12)
 
+    def test_a_model_with_a_consensus_is_of_version_1_1(self, tmp_path: Path, reader: Any) -> None:
+        sets = [drawn(VOXELS, i) for i in range(2)]
+        model = Model.ensemble(VOXELS | {"members": "draws"}, sets, FRAME, QUANTITIES, "cell", {}, drawn(VOXELS, 2))
+        write_model(model, tmp_path / "m.h5")
+        with h5py.File(tmp_path / "m.h5") as file:
+            assert file.attrs["format_version"].decode() == "1.1"
+        again, values = unflat.load(tmp_path / "m.h5"), reader(tmp_path / "m.h5")(inside(50))
+        for quantity in model.quantities:
+            np.testing.assert_array_equal(again(inside(50), quantity.name), model(inside(50), quantity.name))
+            np.testing.assert_allclose(values[quantity.name], model(inside(50), quantity.name), atol=1e-12)
+
     def test_the_documented_reader_is_short_and_needs_neither_unflat_nor_jax(self, tmp_path: Path) -> None:
         path = Path(__file__).resolve().parents[2] / "docs" / "read_model.py"
         text = path.read_text("utf-8")

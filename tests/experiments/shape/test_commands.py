@@ -365,6 +365,14 @@ def test_a_checkpoint_of_another_number_of_cells_or_draws_is_refused(tmp_path: P
             PredictionState.restore(context, cells, draws)
 
 
+def test_a_checkpoint_with_draws_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", fingerprint={}) as folder:
+        arrays = {"codes": np.zeros((2, 2, 16, 16, 16), np.float32), "misfits": np.zeros((2, 2, 2), np.float32)}
+        folder.save_checkpoint(3, arrays, {"drawn": 3, "refined": 0})
+        with pytest.raises(ConfigError, match=r"drew other shapes.*--force"):
+            PredictionState.restore(RunContext(None, folder), 2, 2)
+
+
 def test_figures_have_rows_downwards_and_all_draws(work: Path, tmp_path: Path) -> None:
     path = tmp_path / "volume.h5"
     filled = np.zeros((2, 7, 8, 8, 8), np.float16)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -19,6 +20,8 @@ from unflat.recon.experiments.shape.network.inputs import to_network_input
 from unflat.recon.experiments.shape.network.shape_code import encode, pixel_centres
 from unflat.recon.experiments.shape.schema import OCCUPANCY
 from unflat.recon.io.model_file import write_model
+from unflat.recon.io.volume_formats import save
+from unflat.recon.io.volume_stack import write_many
 from unflat.recon.model import Model
 from unflat.recon.sampled import Quantity
 from unflat.recon.volume import SIGNED_DISTANCE, Volume
@@ -176,8 +179,6 @@ class TestEvaluate:
 class TestCommands:
     @pytest.fixture
     def files(self, tmp_path: Path) -> Path:
-        from unflat.recon.io.volume_formats import save
-
         write_model(model(), tmp_path / "model.h5")
         save(cells_of(15), tmp_path / "truth.h5")
         return tmp_path
@@ -188,6 +189,20 @@ class TestCommands:
         capsys.readouterr()
         assert run(["evaluate", sampled, truth, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["overlap_error"] < 0.02
+
+    def test_one_draw_and_its_consensus_have_scores_of_their_own(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        draw = cells_of(10, edge=32)
+        write_many(tmp_path / "run.h5", draw.cell(0), draw.main, names=["a"])
+        with h5py.File(tmp_path / "run.h5", "r+") as file:
+            file["consensus/occupancy"] = cells_of(15, edge=32).main[0]
+        (tmp_path / "truth").mkdir()
+        save(cells_of(15, edge=32).cell(0), tmp_path / "truth" / "a.h5")
+        assert run(["evaluate", str(tmp_path / "run.h5"), str(tmp_path / "truth"), "--json"]) == 0
+        numbers = json.loads(capsys.readouterr().out)
+        assert numbers["consensus_overlap_error"] == 0
+        assert numbers["overlap_error"] == pytest.approx(1 - (10 / 15) ** 3, abs=0.02)
 
     def test_shaprs_features_of_a_model_are_those_of_its_cube(self, files: Path) -> None:
         from unflat.recon.experiments.shape.measure import measure

@@ -13,6 +13,9 @@ from ....errors import ConfigError, Stopped
 from ....runs import RunContext
 from .shape_code import EDGE
 
+_VERSION = 2
+"""Version of the draws: those of one picture and seed differ between versions, and are not mixed."""
+
 
 @dataclass
 class PredictionState:
@@ -48,21 +51,25 @@ class PredictionState:
             draws_per_cell: Number of draws of each cell.
 
         Raises:
-            ConfigError: If the checkpoint has another number of cells or draws.
+            ConfigError: If the checkpoint has another number of cells or draws, or its draws are of another version.
         """
         checkpoint = context.folder.latest_checkpoint()
         if checkpoint is None:
             codes = np.zeros((cells, draws_per_cell, EDGE, EDGE, EDGE), np.float32)
             return cls(codes, np.zeros((cells, draws_per_cell, 2), np.float32))
         codes, counts = checkpoint.arrays["codes"], checkpoint.metadata
+        if counts.get("version") != _VERSION:
+            raise ConfigError(
+                "the checkpoint is of a version of unflat that drew other shapes, and cannot be continued with this "
+                "one; continue it with that version, or start anew with --force"
+            )
         if codes.shape[:2] != (cells, draws_per_cell):
             raise ConfigError(
                 f"the checkpoint is of {codes.shape[0]} cells with {codes.shape[1]} draws each, and this prediction is "
                 f"of {cells} with {draws_per_cell}; continue with the same cells and config, or start anew with --force"
             )
         state = cls(codes, checkpoint.arrays["misfits"], int(counts["drawn"]), int(counts["refined"]))
-        if "consensus" in checkpoint.arrays:  # Those of earlier versions have none.
-            state.consensus, state.cells_combined = checkpoint.arrays["consensus"], int(counts["combined"])
+        state.consensus, state.cells_combined = checkpoint.arrays["consensus"], int(counts["combined"])
         return state
 
     def stop_if_asked(self, context: RunContext) -> None:
@@ -75,7 +82,7 @@ class PredictionState:
             return
         arrays = {"codes": self.codes, "misfits": self.misfits, "consensus": self.consensus}
         counts = {"drawn": self.shapes_drawn, "refined": self.cells_refined, "combined": self.cells_combined}
-        context.folder.save_checkpoint(sum(counts.values()), arrays, counts)
+        context.folder.save_checkpoint(sum(counts.values()), arrays, {**counts, "version": _VERSION})
         cells, draws_per_cell = self.codes.shape[:2]
         done = f"{self.shapes_drawn} of {cells * draws_per_cell} shapes were drawn"
         if self.cells_refined:
