@@ -28,13 +28,11 @@ class BegunFit:
     """Fit that a trial began.
 
     Args:
-        likelihood: Likelihood of the measurement under its model.
         fit: Fit after the steps of the trial.
         records: Numbers of each step.
         other_steps: Steps that the other fits of the trial took.
     """
 
-    likelihood: Likelihood
     fit: Fit
     records: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     other_steps: int = 0
@@ -76,7 +74,7 @@ class Trial:
         """
         settings, context = self.context.config.fit, self.context
         grid = field_for(settings, likelihood.grid, len(likelihood.scales), likelihood.sign)
-        begun = BegunFit(likelihood, Fit(Objective(likelihood, grid, settings), context.config.seed))
+        begun = BegunFit(Fit(Objective(likelihood, grid, settings), context.config.seed))
         self.fits.append(begun)
         before = (len(self.fits) - 1) * self.steps
         total = settings.ensemble * settings.steps + max(self.count - 1, len(self.fits) - 1) * self.steps

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...optimize.likelihood import Nuisance
+from .corrections import corrected_light
 from .initial_guess import FACTORS, STRENGTH, invert_born_model
 from .likelihood import CellLikelihood
 
@@ -25,7 +27,7 @@ def absorption_ratio(likelihood: CellLikelihood) -> float | None:
         likelihood: Likelihood of a fit without absorption.
 
     Returns:
-        The ratio; None for complex fields, turning specimens, or too few bright fields.
+        The ratio; None for complex fields, turning specimens, too few bright fields, or blank ones.
     """
     split = likelihood.split()
     fitted, withheld = (views[likelihood.is_bright[views]] for views in (split.fitted, split.withheld))
@@ -33,13 +35,15 @@ def absorption_ratio(likelihood: CellLikelihood) -> float | None:
         return None
     fitted = fitted[np.unique(np.linspace(0, len(fitted) - 1, _MOST_VIEWS).astype(int))]
     without, absorbing = (likelihood.with_choices(absorbs=absorbs) for absorbs in (False, True))
-    return _linear_residual(absorbing, fitted, withheld) / _linear_residual(without, fitted, withheld)
+    nuisance = {name: jnp.asarray(value) for name, value in without.nuisance_parameters.items()}
+    with_it, without_it = (_linear_residual(each, nuisance, fitted, withheld) for each in (absorbing, without))
+    return with_it / without_it if without_it > 0 else None
 
 
-def _linear_residual(likelihood: CellLikelihood, fitted: np.ndarray, withheld: np.ndarray) -> float:
+def _linear_residual(likelihood: CellLikelihood, nuisance: Nuisance, fitted: np.ndarray, withheld: np.ndarray) -> float:
     """Compute the residual of withheld views for the linear inverse of the fitted ones, at its best scale."""
-    inverse = invert_born_model(likelihood, fitted, STRENGTH)
-    nuisance = {name: jnp.asarray(value) for name, value in likelihood.nuisance_parameters.items()}
+    light = corrected_light(likelihood.batch(fitted)["light"], nuisance, fitted, likelihood.microscope.medium_index)
+    inverse = invert_born_model(likelihood, fitted, STRENGTH, light)
     batch = likelihood.batch(withheld, withheld=True)
     losses = jax.jit(lambda values: likelihood.losses(values, nuisance, batch))
     return min(likelihood.metric(np.asarray(losses(factor * inverse))) for factor in FACTORS)

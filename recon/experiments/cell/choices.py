@@ -23,7 +23,7 @@ Linear theory alone is no proof: of 29 simulated phase specimens two, which scat
 GAIN = 0.95
 """Withheld residual of the begun fit with absorption, over that without, below which the specimen absorbs."""
 FEWEST_STEPS = 100
-"""Number of steps of a fit from which signs are tried."""
+"""Number of steps of a fit from which absorption and signs are tried."""
 TOLERANCE = 0.01
 """Relative excess of the withheld residual up to which the data do not contradict a sign."""
 _SIGNS = {"any": 0.0, "nonnegative": 1.0, "nonpositive": -1.0}
@@ -70,7 +70,7 @@ class Choices:
             self.context.folder.write_choices(self._earlier | self.numbers)
 
     def _choose_absorption(self) -> None:
-        names = ("absorption_chosen", "absorption_ratio")
+        names = ("absorption_chosen", "absorption_ratio", "absorption_trial")
         self.numbers |= {name: float(self._earlier[name]) for name in names if name in self._earlier}
         if "absorption_chosen" in self.numbers:
             self.likelihood = self.likelihood.with_choices(absorbs=bool(self.numbers["absorption_chosen"]))
@@ -81,9 +81,10 @@ class Choices:
         if ratio is None:
             return
         self.numbers["absorption_ratio"] = ratio
-        if ratio < SUSPECT:
+        if ratio < SUSPECT and self.likelihood.settings.fit.steps >= FEWEST_STEPS:
             self.begun, other = self._trial.begin(plain), self._trial.begin(absorbing)
             with_it, without = other.withheld, self.begun.withheld
+            self.numbers["absorption_trial"] = with_it / max(without, 1e-12)
             if with_it < GAIN * without:
                 self.begun, self.likelihood, self.numbers["absorption_chosen"] = other, absorbing, 1.0
             taken = "true" if self.likelihood.absorbs else "false"

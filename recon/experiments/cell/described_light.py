@@ -3,6 +3,7 @@
 LEDs of a flat array, a ring of directions, a condenser, light along the axis; angles of a turning specimen.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,10 @@ from .schema import (
     illumination_mode,
 )
 
+logger = logging.getLogger(__name__)
+
+CORRECTION = "light_correction"
+"""Attribute of an acquisition whose light is corrected: the correction."""
 _MOST_TURNS = 2
 """Number of turns above which angles are taken for degrees."""
 _DESCRIBED = (LED_ROW_COL, LED_POSITIONS, LED_PITCH, LED_HEIGHT, HALVES, ANGLES)
@@ -71,15 +76,36 @@ def resolve_illumination(
         arrays.pop("illumination_na", None)  # Sources with their pattern are the more complete description.
     else:
         faults += _missing_light_faults(acquisition, config)
-    if config.light_correction != LightCorrection():
-        for name in {"illumination_na", "source_na"} & arrays.keys():
-            arrays[name] = correct_directions(arrays[name], config.light_correction)
+    attributes = dict(acquisition.attributes)
+    if light is not None:
+        attributes.pop(CORRECTION, None)
+    faults += _correct_light(arrays, attributes, config.light_correction, acquisition.source)
     angles = described[ANGLES.name]
     if config.turn and angles is not None:
         arrays["rotation"] = rotation_matrices(angles, config.turn.axis, reverse=config.turn.reverse)
         places["rotation"] = places[ANGLES.name]
         faults += _angle_faults(angles, config.turn, places["rotation"])
-    return replace(acquisition, arrays=arrays, places=places), faults
+    return replace(acquisition, arrays=arrays, places=places, attributes=attributes), faults
+
+
+def _correct_light(
+    arrays: dict[str, np.ndarray], attributes: dict[str, float | str], correction: LightCorrection, source: str
+) -> list[Diagnostic]:
+    """Correct directions in place, once: a file that was converted with the same correction holds corrected ones."""
+    text, earlier = correction.model_dump_json(), attributes.get(CORRECTION)
+    if correction == LightCorrection():
+        return []
+    if earlier == text:
+        logger.warning("%s: its light was corrected when it was converted, and is not corrected again", source)
+        return []
+    if earlier is not None:
+        message = f"its light was corrected when it was converted, but not by acquisition.light_correction: {earlier}"
+        remedy = "name the file that it was converted from, or leave out acquisition.light_correction"
+        return [Diagnostic(source, message, remedy)]
+    for name in {"illumination_na", "source_na"} & arrays.keys():
+        arrays[name] = correct_directions(arrays[name], correction)
+    attributes[CORRECTION] = text
+    return []
 
 
 def _described_light(

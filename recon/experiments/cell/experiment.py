@@ -19,7 +19,7 @@ from . import summary
 from .config import CellSettings
 from .metrics import METRICS
 from .schema import QUANTITIES, SCHEMA
-from .verdict import assess, is_empty
+from .verdict import assess, is_empty, leave_out_known_side
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,9 +105,7 @@ class CellExperiment(Experiment):
             ratio = absorption_ratio(likelihood)
             numbers |= {} if ratio is None else {"absorption_ratio": ratio}
         ranking = light_ranking_numbers(likelihood)
-        if not ranking or context.config.fit.sign == "nonpositive":  # It tells nothing, or is known.
-            numbers.pop("contrast_above", None)
-        return replace(outcome, numbers=numbers | ranking)
+        return replace(outcome, numbers=leave_out_known_side(numbers | ranking, context.config.fit.sign))
 
     def evaluate(
         self,

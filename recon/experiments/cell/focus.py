@@ -13,6 +13,9 @@ from .schema import PLANE_Z_ENTRY
 
 logger = logging.getLogger(__name__)
 
+REVERSED = "reversed_defocus"
+"""Attribute of an acquisition whose positions of the focal plane are negated."""
+
 
 def resolve_focus(
     acquisition: Acquisition, config: CellAcquisition, views: Sequence[int] = (), count: int = 0
@@ -53,6 +56,11 @@ def resolve_focus(
     if config.focus_step:
         arrays["defocus"] = (np.array(views) - count // 2) * config.focus_step
         places["defocus"] = "acquisition.focus_step"
+    attributes = dict(acquisition.attributes)
     if config.reverse_defocus and "defocus" in arrays:
-        arrays["defocus"] = -arrays["defocus"]
-    return replace(acquisition, arrays=arrays, places=places)
+        if REVERSED in attributes and not config.focus_step:
+            name = acquisition.source
+            logger.warning("%s: its planes of focus were negated when it was converted, and are not again", name)
+        else:
+            arrays["defocus"], attributes[REVERSED] = -arrays["defocus"], "true"
+    return replace(acquisition, arrays=arrays, places=places, attributes=attributes)

@@ -22,7 +22,7 @@ _SHIFT_RATIO = 0.95
 misjudges shifts by up to a few hundredths of an aperture."""
 _SHIFT_ERRORS = 3.0
 """Standard errors by which the squared residual must then be smaller."""
-_NO_TEST = "--light compares images of a specimen at rest, of which at least 6 are bright fields"
+_NO_TEST = "--light compares images of a specimen at rest, of which at least 6 are bright fields that show it"
 
 
 class LightCheck(NamedTuple):
@@ -69,14 +69,14 @@ def _table(ranking: list[Ranked], described: Ranked, config: CellAcquisition) ->
     for ranked in ranking:
         for description in ranked.descriptions:
             text = " ".join(_settings_of(description, config)) or "as they are"
-            ratio = ranked.residual / described.residual
+            ratio = ranked.relative_to(described)
             lines.append(f"{description.name:34} {ranked.residual:8.3f} {ratio:8.3f}  {text}")
     return lines
 
 
 def _wrong_light(best: Ranked, described: Ranked, config: CellAcquisition) -> Diagnostic:
     """Report light that another orientation explains better."""
-    ratio = best.residual / described.residual
+    ratio = best.relative_to(described)
     message = f"the light {best.descriptions[0].name} explains the images better: {ratio:.2f} times the residual"
     choices = [_options(each, config) for each in best.descriptions]
     remedy = choices[0]
@@ -111,8 +111,7 @@ def _settings_of(description: Description, config: CellAcquisition) -> list[str]
     if not description.orientation:
         return settings
     correction = config.light_correction
-    plain = correction.turn == 0 and correction.axes == ("y", "x") and not any(correction.shift)
-    if illumination_mode(config) == "led_grid" and config.led_grid and plain:
+    if illumination_mode(config) == "led_grid" and config.led_grid and _is_uncorrected(config):
         rows, columns = (_turned(axis, description) for axis in (config.led_grid.row_axis, config.led_grid.column_axis))
         return [f"acquisition.led_grid.row_axis={rows}", f"acquisition.led_grid.column_axis={columns}", *settings]
     axes = ",".join(_turned(axis, description) for axis in correction.axes)
@@ -123,6 +122,12 @@ def _settings_of(description: Description, config: CellAcquisition) -> list[str]
         y, x = (np.array(correction.shift) @ description.matrix).tolist()
         changed.append(f"acquisition.light_correction.shift=[{y:.4g},{x:.4g}]")
     return [*changed, *settings]
+
+
+def _is_uncorrected(config: CellAcquisition) -> bool:
+    """Whether directions of the described light are those of the light, so that axes and centre of an array apply."""
+    correction = config.light_correction
+    return correction.turn == 0 and correction.axes == ("y", "x") and not any(correction.shift)
 
 
 def _turned(axis: str, description: Description) -> str:
@@ -139,13 +144,13 @@ def _better_shift(test: LinearTest, described: Ranked, config: CellAcquisition) 
     trials = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
     ranking = [shifted(test, step * np.array(trial)) for trial in trials]
     best = int(np.argmin([ranked.residual for ranked in ranking]))
-    ratio = ranking[best].residual / described.residual
+    ratio = ranking[best].relative_to(described)
     if ratio >= _SHIFT_RATIO or ranking[best].errors_below(described) < _SHIFT_ERRORS:
         return []
     y, x = trials[best]
     shift = np.array(config.light_correction.shift) + step * np.array([y, x])
     setting = f"acquisition.light_correction.shift=[{shift[0]:.4g},{shift[1]:.4g}]"
-    if grid is not None and is_counted:
+    if grid is not None and is_counted and _is_uncorrected(config):
         axes = np.array([DIRECTIONS[grid.row_axis], DIRECTIONS[grid.column_axis]])
         rows, columns = np.array(grid.centre) - axes @ np.array([y, x])
         setting = f"acquisition.led_grid.centre=[{rows:g},{columns:g}]"

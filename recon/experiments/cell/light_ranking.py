@@ -14,13 +14,9 @@ from jaxtyping import Float
 from ....physics.optics.microscope import Illumination
 from .forward_model import CellForwardModel
 from .illumination import DIRECTIONS
-from .light_names import ORIENTATIONS
+from .light_names import CLEAR_ERRORS, CLEAR_RATIO, ORIENTATIONS
 from .linear_test import LinearTest
 
-CLEAR_RATIO = 0.993
-"""Residual over another one below which it is smaller, if it is so surely."""
-CLEAR_ERRORS = 4.0
-"""Standard errors, over the views, by which the squared residual is then smaller."""
 FEWEST_VIEWS = 6
 """Bright fields below which nothing is compared."""
 AXES: tuple[tuple[str, str], ...] = (
@@ -83,6 +79,10 @@ class Ranked:
         """Residual of views that are predicted from the others, over that of an empty box."""
         return float(np.sqrt(self.misfits.mean()))
 
+    def relative_to(self, other: "Ranked") -> float:
+        """Residual over another one."""
+        return self.residual / max(other.residual, 1e-12)
+
     def errors_below(self, other: "Ranked") -> float:
         """Standard errors, over the views, by which the squared residual is smaller than another."""
         difference = other.misfits - self.misfits
@@ -95,7 +95,7 @@ class Ranked:
 
 
 def linear_test(model: CellForwardModel) -> LinearTest | None:
-    """Prepare the test; None for complex fields, turning specimens, or too few bright fields."""
+    """Prepare the test; None for complex fields, turning specimens, too few bright fields, or blank ones."""
     bright = np.flatnonzero(model.is_bright)
     if model.is_field or "rotation" in model.acquisition or len(bright) < FEWEST_VIEWS:
         return None
@@ -104,7 +104,8 @@ def linear_test(model: CellForwardModel) -> LinearTest | None:
     images = model.measured[bright]
     if model.weights is not None:
         images = np.where(model.weights[bright] > 0, images, 1)
-    return LinearTest.of_images(images, model.microscope, chosen, (float(planes[0]), float(planes[-1])))
+    test = LinearTest.of_images(images, model.microscope, chosen, (float(planes[0]), float(planes[-1])))
+    return test if np.any(test.spectra) else None
 
 
 def rank(test: LinearTest) -> list[Ranked]:
@@ -150,7 +151,7 @@ def light_ranking_numbers(model: CellForwardModel) -> dict[str, float]:
     described, best = described_among(ranking), ranking[0]
     errors = 0.0 if best is described else best.errors_below(described)
     first = Description() if best is described else best.descriptions[0]
-    numbers = {"light_ratio": best.residual / described.residual, "light_errors": errors}
+    numbers = {"light_ratio": best.relative_to(described), "light_errors": errors}
     numbers |= {"light_orientation": float(first.orientation), "light_focus_reversed": float(first.reverses_focus)}
     return numbers
 

@@ -15,6 +15,7 @@ from ...frame import ModelFrame
 from ...model import Model, ModelQuantity
 from ...optimize.likelihood import MetricNames, Nuisance, Split, Weights
 from ...optimize.minibatches import withheld_views
+from .camera import good_pixels
 from .config import CellSettings
 from .corrections import FOCUS_SHIFT, no_corrections
 from .forward_model import CellForwardModel
@@ -45,8 +46,11 @@ def likelihood(settings: CellSettings, acquisition: Acquisition) -> "CellLikelih
 
 
 def _levels(acquisition: Acquisition, normalised: Acquisition) -> Float[np.ndarray, " view"]:
-    """Compute the brightness of each view that a normalisation removed."""
-    before, after = (each["images"].mean(axis=(1, 2), dtype=np.float64) for each in (acquisition, normalised))
+    """Compute the brightness of each view that a normalisation removed, by its good pixels."""
+    good = good_pixels(acquisition, "images")
+    before, after = (
+        np.sum(each["images"], axis=(1, 2), dtype=np.float64, where=good) for each in (acquisition, normalised)
+    )
     return np.asarray(before / np.where(after > 0, after, 1))
 
 

@@ -124,7 +124,7 @@ class LinearTest:
         out = frequencies[:, None] + na[None]
         radius = np.hypot(out[..., 0], out[..., 1])
         cosine = np.sqrt(np.maximum(scope.medium_index**2 - radius**2, _LEAST_COSINE**2))
-        incident = np.sqrt(scope.medium_index**2 - np.sum(na**2, axis=1))
+        incident = np.sqrt(np.maximum(scope.medium_index**2 - np.sum(na**2, axis=1), _LEAST_COSINE**2))
         width = np.abs(out) @ np.array(self.cell, np.float32) / np.maximum(radius, 1e-6)
         passes = np.clip(0.5 + (scope.numerical_aperture - radius) / np.maximum(width, 1e-6), 0, 1)
         distance = (self.light.defocus[:, None] - self.planes) / scope.wavelength

@@ -1,6 +1,9 @@
 """Metrics of a refractive index: resolution, sharpness, and residuals of the views."""
 
 from ...metrics import ACCURACY_METRICS, VISIBLE_SUFFIX, Metric
+from .light_names import ORIENTATIONS
+
+_ORIENTATIONS = ", ".join(f"{i} {name}" for i, name in enumerate(ORIENTATIONS)) + "."
 
 METRICS = (
     Metric(
@@ -182,7 +185,7 @@ METRICS = (
     Metric(
         "light_errors", "Its standard errors", "", "neither", "Standard errors by which that light is better, squared."
     ),
-    Metric("light_orientation", "Its orientation", "", "neither", "0 is that described; see light_names.py."),
+    Metric("light_orientation", "Its orientation", "", "neither", _ORIENTATIONS),
     Metric("light_focus_reversed", "Its focus is reversed", "", "neither", "1 where the focus is negated too."),
     Metric(
         "contrast_above",
@@ -205,6 +208,13 @@ METRICS = (
         "neither",
         "Withheld residual of the linear reconstruction with absorption, over that without: well below 1, the specimen "
         "absorbs, and physics.absorption should be true.",
+    ),
+    Metric(
+        "absorption_trial",
+        "Trial with absorption",
+        "",
+        "neither",
+        "Withheld residual of the first third of a fit with absorption, over that of one without.",
     ),
     Metric(
         "absorption_chosen",

@@ -12,7 +12,7 @@ from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
 from .residual_figure import residual_figure
 from .summary import refined_instrument
-from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE
+from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE, is_absorption_settled
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
 
@@ -34,7 +34,7 @@ def report_findings(run: RunData) -> list[Finding]:
     if "structure_unexplained" in numbers:
         findings.append(_structure(numbers))
     if "absorption_ratio" in numbers:
-        findings.append(_absorption(numbers["absorption_ratio"], numbers.get("absorption_chosen")))
+        findings.append(_absorption(numbers))
     if "sign_chosen" in numbers:
         findings.append(_sign(numbers["sign_chosen"]))
     if "ncc" in numbers:
@@ -105,13 +105,14 @@ def _structure(numbers: Mapping[str, float]) -> Finding:
     return Finding(level, "Structure left", f"{100 * max(left, 0):.1f} %", text)
 
 
-def _absorption(ratio: float, chosen: float | None) -> Finding:
+def _absorption(numbers: Mapping[str, float]) -> Finding:
+    ratio = numbers["absorption_ratio"]
     text = "Withheld residual of the linear reconstruction with absorption, over that without. "
-    if chosen:
+    if numbers.get("absorption_chosen"):
         text += "Light is lost in the specimen: the fit includes absorption (physics.absorption: auto)."
         return Finding("plain", "Absorption", f"× {ratio:.2f}", text)
     text += "The fit assumed none. "
-    if chosen is None and ratio < ABSORPTION_RATIO:
+    if ratio < ABSORPTION_RATIO and not is_absorption_settled(numbers):
         text += "Light is lost in the specimen: fit again with --set physics.absorption=true."
         return Finding("poor", "Absorption", f"× {ratio:.2f}", text)
     return Finding("plain", "Absorption", f"× {ratio:.2f}", text + "The images show none.")
@@ -123,8 +124,9 @@ def _capital(text: str) -> str:
 
 def _sign(sign: float) -> Finding:
     if not sign:
-        text = "The withheld views contradict an index on one side of the medium's, or are too few to tell: the "
-        return Finding("plain", "Sign", "any", f"{text}index is free (fit.sign: auto).")
+        text = "The index may lie on both sides of the medium's: the withheld views contradict one side alone, or it "
+        text += "was not tried, as the steps or the views are too few, or an absorbing specimen would lie below it."
+        return Finding("plain", "Sign", "any", f"{text} (fit.sign: auto)")
     side = "above" if sign > 0 else "below"
     text = f"The withheld views do not contradict an index nowhere {'below' if sign > 0 else 'above'} the medium's. "
     text += f"The fit assumes it to be {side} or equal (fit.sign: auto); fit.sign: any frees it."

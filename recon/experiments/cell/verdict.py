@@ -1,9 +1,10 @@
 """Reasons to doubt the result of a cell, from the numbers of its ``metrics.json``."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 from ...runs.verdict import Reason
-from .light_names import ORIENTATIONS
+from .light_names import CLEAR_ERRORS, CLEAR_RATIO, ORIENTATIONS
 from .structure import LEAST_STRUCTURE
 
 Numbers = Mapping[str, float]
@@ -41,16 +42,17 @@ SPREAD = 0.5
 """Spread of the members of an ensemble, over the contrast, from which they disagree."""
 ABSORPTION_RATIO = 0.8
 """Linear residual with absorption, over that without, below which a specimen absorbs."""
+ABSORPTION_TRIAL = 0.99
+"""Withheld residual of the begun fit with absorption, over that without, from which a trial has found none."""
 LARGEST_SOURCE = 0.05
 """[NA] Correction of a source beyond which it is another source."""
+LARGEST_TURN, LARGEST_SHIFT, LARGEST_SCALE = 10.0, 0.1, 0.15
+"""Turn [°], shift [NA] and relative change of scale of all sources beyond which they are other sources."""
 LARGEST_FOCUS = 10e-6
 """[m] Correction of the focus beyond which the description of the focus is wrong."""
 LARGEST_ABERRATION = 3.0
 """[rad] Aberrations beyond which no image of an objective is left."""
 
-LIGHT_RATIO, LIGHT_ERRORS = 0.993, 4.0
-"""Residual of another description of the light, over that of the described one, and standard errors by which it is
-smaller, from which the described light is the wrong one."""
 ABOVE = 0.25
 """Share of the squared contrast above the index of the medium below which a specimen lies below it."""
 
@@ -65,6 +67,13 @@ def assess(numbers: Numbers) -> list[Reason]:
 def is_empty(numbers: Numbers) -> bool:
     """Whether a result explains nothing of the images."""
     return any(reason.fatal for reason in _empty(numbers))
+
+
+def leave_out_known_side(numbers: Numbers, sign: str) -> dict[str, float]:
+    """Leave out the share of contrast above the medium where no light was compared, or the config says the sign."""
+    if "light_ratio" in numbers and sign != "nonpositive":
+        return dict(numbers)
+    return {name: value for name, value in numbers.items() if name != "contrast_above"}
 
 
 def _surely_left(numbers: Numbers) -> float | None:
@@ -149,7 +158,7 @@ def _rim(numbers: Numbers) -> Iterator[Reason]:
 def _wrong_light(numbers: Numbers) -> Iterator[Reason]:
     """Light that other directions explain better by linear theory, or whose opposite explains the images as well."""
     ratio, errors = numbers.get("light_ratio", 1.0), numbers.get("light_errors", 0.0)
-    if ratio < LIGHT_RATIO and errors > LIGHT_ERRORS:
+    if ratio < CLEAR_RATIO and errors > CLEAR_ERRORS:
         text = f"light {ORIENTATIONS[round(numbers['light_orientation'])]}"
         text += " with the focus reversed" if numbers.get("light_focus_reversed") else ""
         text += f" explains the images better than the described one: by linear theory it leaves {ratio:.2f} of the "
@@ -179,9 +188,14 @@ def _members(numbers: Numbers) -> Iterator[Reason]:
 
 def _absorption(numbers: Numbers) -> Iterator[Reason]:
     ratio = numbers.get("absorption_ratio", 1.0)
-    if ratio < ABSORPTION_RATIO and "absorption_chosen" not in numbers:
+    if ratio < ABSORPTION_RATIO and not is_absorption_settled(numbers):
         text = f"light is lost in the specimen: with absorption, linear theory leaves {ratio:.2f} of the residual"
         yield Reason("absorption", text, "fit again with --set physics.absorption=true")
+
+
+def is_absorption_settled(numbers: Numbers) -> bool:
+    """Whether absorption was fitted, or a trial has found none."""
+    return bool(numbers.get("absorption_chosen")) or numbers.get("absorption_trial", 0.0) > ABSORPTION_TRIAL
 
 
 def _instrument(numbers: Numbers) -> Iterator[Reason]:
@@ -191,6 +205,11 @@ def _instrument(numbers: Numbers) -> Iterator[Reason]:
     aberration = numbers.get("aberration", 0.0)
     if source > LARGEST_SOURCE:
         yield Reason("sources-far", f"a source was moved by a numerical aperture of {source:.3f}", remedy)
+    turn, scale = abs(numbers.get("light_turn", 0.0)), numbers.get("light_scale", 1.0)
+    shift = math.hypot(numbers.get("light_shift_y", 0.0), numbers.get("light_shift_x", 0.0))
+    if turn > LARGEST_TURN or shift > LARGEST_SHIFT or abs(scale - 1) > LARGEST_SCALE:
+        text = f"all sources were turned by {turn:.3g}°, shifted by a numerical aperture of {shift:.3f} and scaled by "
+        yield Reason("sources-far", f"{text}{scale:.3f}", remedy)
     if focus > LARGEST_FOCUS:
         yield Reason("focus-far", f"the focus was moved by {focus * 1e6:.3g} µm", remedy)
     if aberration > LARGEST_ABERRATION:

@@ -84,6 +84,14 @@ def test_absorption_that_is_fitted_is_no_reason_to_doubt() -> None:
     assert "absorption" not in [reason.name for reason in assess(numbers | {"absorption_chosen": 1.0})]
 
 
+@pytest.mark.parametrize(("trial", "is_doubted"), [(1.02, False), (0.97, True)])
+def test_a_trial_that_finds_no_absorption_settles_it(trial: float, is_doubted: bool) -> None:
+    numbers = {"absorption_ratio": 0.6, "absorption_chosen": 0.0, "residual_withheld": 0.2, "views": 24.0}
+    assert "absorption" in [reason.name for reason in assess(numbers)]
+    doubts = [reason.name for reason in assess(numbers | {"absorption_trial": trial})]
+    assert ("absorption" in doubts) == is_doubted
+
+
 @pytest.mark.parametrize(("views", "expected"), [(6, 4), (15, 5), (24, 8), (100, 8)])
 def test_a_step_has_a_third_of_the_views(views: int, expected: int) -> None:
     images = np.ones((views, 8, 8), np.float32)

@@ -1,5 +1,6 @@
 """Orientation of the light and the motion of its sources, told by the images of a NumPy microscope."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.acquisition import Acquisition
+from unflat.recon.errors import ConfigError
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.config_illumination import LightCorrection
 from unflat.recon.experiments.cell.corrections import correction_numbers
 from unflat.recon.experiments.cell.illumination import correct_directions
-from unflat.recon.experiments.cell.light_ranking import AXES, light_ranking_numbers
+from unflat.recon.experiments.cell.light_ranking import AXES, light_ranking_numbers, linear_test, shifted
 from unflat.recon.experiments.cell.likelihood import likelihood
-from unflat.recon.experiments.cell.verdict import assess
+from unflat.recon.experiments.cell.verdict import assess, leave_out_known_side
 from unflat.recon.experiments.configs import parse_config
 
 from .numpy_microscope import DEPTH, MEDIUM, PITCH, WAVELENGTH, directions, image, index
@@ -85,10 +88,58 @@ def test_the_axes_named_for_an_array_of_leds_work(
     assert run([*command, *(word for setting in named for word in ("--set", setting))]) == 0
 
 
-def test_a_kind_without_light_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_of_the_light_needs_an_acquisition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run.yaml").write_text("kind: cell\nvolume: {depth: 9 um}\n")
     assert run(["check", str(tmp_path / "run.yaml"), "--light"]) == 2
     assert "name the ACQUISITION" in capsys.readouterr().err
+
+
+def test_a_kind_without_light_says_so(tmp_path: Path) -> None:
+    config = parse_config("kind: crystal")
+    with pytest.raises(ConfigError, match="light"):
+        get_experiment("crystal").check_light(config, Acquisition("crystal", {}))
+
+
+def test_a_converted_file_is_not_corrected_again(tmp_path: Path, images: np.ndarray) -> None:
+    wrong = correct_directions(directions(VIEWS, 0.5), LightCorrection(axes=("-y", "x")))
+    config, raw = scan(tmp_path, images, wrong)
+    with h5py.File(raw, "a") as file:
+        file["instrument/defocus"] = np.linspace(-1e-6, 1e-6, VIEWS)
+    with Path(config).open("a") as file:
+        file.write("acquisition: {light_correction: {axes: [-y, x]}, reverse_defocus: true}\n")
+    once, twice = tmp_path / "once.h5", tmp_path / "twice.h5"
+    assert run(["convert", raw, "-o", str(once), "--config", config]) == 0
+    assert run(["convert", str(once), "-o", str(twice), "--config", config]) == 0
+    for path in (once, twice):
+        with h5py.File(path) as file:
+            np.testing.assert_allclose(file["instrument/illumination_na"][()], directions(VIEWS, 0.5), atol=1e-7)
+            np.testing.assert_allclose(file["instrument/defocus"][()], np.linspace(1e-6, -1e-6, VIEWS), atol=1e-12)
+    other = ["--set", "acquisition.light_correction.scale=1.1"]
+    assert run(["convert", str(once), "-o", str(tmp_path / "other.h5"), "--config", config, *other]) == 3
+
+
+def test_blank_images_tell_no_light(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blank = np.ones((VIEWS, 24, 24), np.float32)
+    assert light_ranking_numbers(likelihood(parse_config(CONFIG), measured(blank, directions(VIEWS, 0.5)))) == {}
+    assert run(["check", *scan(tmp_path, blank, directions(VIEWS, 0.5)), "--light"]) == 2
+    assert "bright fields that show it" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("error")
+def test_light_shifted_beyond_the_index_of_the_medium_is_worse_and_no_nan(images: np.ndarray) -> None:
+    test = linear_test(likelihood(parse_config(CONFIG), measured(images, directions(VIEWS, 0.5))))
+    assert test is not None
+    far = shifted(test, np.array([MEDIUM, 0.0]))
+    assert far.residual > shifted(test, np.zeros(2)).residual
+
+
+@pytest.mark.slow
+def test_a_fit_of_blank_images_has_failed(tmp_path: Path) -> None:
+    command = scan(tmp_path, np.ones((VIEWS, 16, 16), np.float32), directions(VIEWS, 0.5))
+    small = ["--set", "fit.steps=2", "--set", "fit.field=voxels", "--set", "fit.refine.gain=true"]
+    assert run(["fit", *command, "-o", str(tmp_path / "RUN"), *small]) == 5
+    content = json.loads((tmp_path / "RUN" / "metrics.json").read_text())
+    assert content["verdict"] == "failed"
 
 
 def test_the_verdict_names_wrong_light_and_accuses_no_right_one(images: np.ndarray) -> None:
@@ -102,6 +153,10 @@ def test_the_verdict_names_wrong_light_and_accuses_no_right_one(images: np.ndarr
 
 def test_a_specimen_below_its_medium_is_doubted_unless_that_is_said() -> None:
     assert [reason.name for reason in assess({"contrast_above": 0.02})] == ["below-medium"]
+    assert assess({"contrast_above": 0.98}) == []
+    numbers = {"contrast_above": 0.02, "light_ratio": 1.0}
+    assert [len(assess(leave_out_known_side(numbers, sign))) for sign in ("auto", "any", "nonpositive")] == [1, 1, 0]
+    assert assess(leave_out_known_side({"contrast_above": 0.02}, "any")) == []
 
 
 def test_turn_shift_and_scale_of_all_sources_are_found(images: np.ndarray) -> None:
