@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @spacing_option
 @click.option("--cell", type=click.IntRange(0), help="Number of the cell, if there are many.")
 @click.option("--draw", type=click.IntRange(0), help="Number of the draw, if there are many.")
-@click.option("--consensus", is_flag=True, help="The one shape that stands for all draws: the default.")
+@click.option("--consensus", is_flag=True, help="The consensus of all draws: the default, which a script may name.")
 @specimen_options
 def command(
     model: Path,

@@ -223,7 +223,7 @@ def quantity_names(result: Model | Volume, names: tuple[str, ...]) -> tuple[str,
 def one_specimen(
     result: Model | Volume, path: Path, draw: int | None = None, cell: int | None = None
 ) -> Model | Volume:
-    """Select one specimen of a result: a draw, or the mean of a cell's draws.
+    """Select one specimen of a result: a draw, or the consensus of a cell's draws, their mean where there is none.
 
     Args:
         result: Result read from ``path``.

@@ -4,9 +4,12 @@ from ...acquisition import Acquisition
 from ...io.network_file import STEPS
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import ShapeSettings
+from .network.consensus import DRAWS
 
 _STEP_SECONDS = 0.006
 """[s] Time of a step of the flow for one shape, on two cores."""
+_COMBINING_SECONDS = 1.0
+"""[s] Time of combining the draws of a cell to their consensus."""
 _REFINING_SECONDS = 0.02
 """[s] Time of a step of the fit to the picture for one shape."""
 _WRITING_SECONDS = 0.05
@@ -23,10 +26,16 @@ def estimate(settings: ShapeSettings, acquisition: Acquisition | None) -> Estima
     if acquisition is None:
         return base_estimate()
     section, cells = settings.predict, len(acquisition["images"])
-    draws = 1 if section.mean else section.draws
-    voxels = cells * draws * settings.volume.edge**3
-    seconds = cells * draws * (_STEP_SECONDS * (1 if section.mean else section.steps or STEPS))
-    seconds += cells * draws * _REFINING_SECONDS * section.refine_steps * section.refine
+    draws, steps = (1, 1) if section.mean else (section.draws, section.steps or STEPS)
+    shapes = draws + (not section.mean)  # With the consensus.
+    # Refined draws are none of the consensus, which is refined itself.
+    drawn = 1 if section.mean else draws + DRAWS if section.refine else max(draws, DRAWS)
+    voxels = cells * shapes * settings.volume.edge**3
+    seconds = cells * drawn * steps * _STEP_SECONDS
+    seconds += cells * _COMBINING_SECONDS * (not section.mean)
+    seconds += cells * shapes * _REFINING_SECONDS * section.refine_steps * section.refine
     seconds += voxels / 64**3 * _WRITING_SECONDS
     lines = [f"{cells} cells, {draws} draws of each, sampled at {settings.volume.edge} samples along an axis"]
+    if not section.mean:
+        lines.append(f"the consensus of a cell is of {DRAWS} draws, whatever number is written")
     return Estimate(int(PROGRAM_BYTES + 4 * voxels), float(seconds), lines)

@@ -13,6 +13,7 @@ import pytest
 import unflat
 from unflat.cli.main import run
 from unflat.cli.sampling import one_specimen
+from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError, DataError, Stopped
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import load_config
@@ -96,6 +97,18 @@ def test_a_prediction_writes_a_model_for_each_cell_and_all_draws(work: Path) -> 
     rows = list(csv.DictReader((work / "RUN" / "cells.csv").read_text("utf-8").splitlines()))
     assert [row["label"] for row in rows] == ["discocyte", "knizocyte"]
     assert all(float(row["section_agreement"]) > 0.9 and float(row["novelty"]) >= 0 for row in rows)
+
+
+def test_the_estimate_counts_the_draws_of_the_consensus(work: Path) -> None:
+    shape, cells = get_experiment("shape"), Acquisition("shape", {"images": np.zeros((2, 8, 8))})
+
+    def seconds(*options: str) -> float:
+        return shape.estimate(load_config(work / "c.yaml", ["predict.steps=1000", *options]), cells).seconds
+
+    one, twenty = seconds("predict.draws=1"), seconds("predict.draws=20")
+    assert one == pytest.approx(twenty, rel=0.05)  # Twenty are drawn in any case.
+    assert seconds("predict.mean=true") < one / 100
+    assert seconds("predict.draws=20", "predict.refine=true", "predict.refine_steps=1") > 1.9 * twenty
 
 
 def test_the_same_seed_draws_the_same_whatever_else_is_drawn(work: Path) -> None:

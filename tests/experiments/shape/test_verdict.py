@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,9 +15,12 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.shape.cell_table import numbers_of_draws
 from unflat.recon.experiments.shape.network.inputs import to_network_input
 from unflat.recon.experiments.shape.network.picture_quality import picture_numbers
+from unflat.recon.experiments.shape.report import report_findings, verdict_remark
 from unflat.recon.experiments.shape.verdict import CRITERIA, assess, assess_cell, summarize
 from unflat.recon.io.hdf5_common import text_of
-from unflat.recon.runs.verdict import Soundness, SpecimenVerdict, Verdict
+from unflat.recon.runs.verdict import Reason, Soundness, SpecimenVerdict, Verdict
+from unflat.recon.visualization.report import report_html
+from unflat.recon.visualization.run_data import RunData
 
 USUAL = {
     "empty_draws": 0.0,
@@ -66,6 +70,38 @@ def test_a_run_is_as_doubtful_as_a_notable_share_of_its_cells_which_it_names() -
     assert reason.text.startswith("2 of 8 cells are unlike")
     assert "up to 8 times" in reason.text
     assert reason.text.endswith("(cell_0, cell_1)")
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubtful", "remark"),
+    [
+        (12, 2, "2 of 12 cells are doubtful, see below"),
+        (12, 1, "1 of 12 cells is doubtful, see below"),
+        (12, 0, ""),
+        (1, 1, ""),
+    ],
+)
+def test_the_report_counts_the_doubtful_cells_of_a_run_of_several(cells: int, doubtful: int, remark: str) -> None:
+    run_data = RunData("RUN", None, metrics={"cells": float(cells), "cells_doubtful": float(doubtful)})
+    assert verdict_remark(run_data) == remark
+    page, _ = report_html(replace(run_data, verdict=Verdict.of([])), get_experiment("shape"))
+    expected = "this result as a whole was found" + (f"; {remark}" if remark else "")
+    assert expected in page
+    assert ("see below" in page) == bool(remark)
+
+
+def test_findings_on_few_doubtful_cells_are_as_neutral_as_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("name,verdict_reasons\na,unlike\nb,\n", encoding="utf-8")
+    metrics: dict[str, float | None] = {"cells": 12.0, "cells_doubtful": 1.0, "cells_unlike_training": 1.0}
+    reason = Reason("unlike-training", "the cells are unlike", "train with them")
+    for verdict, levels in ((Verdict.of([]), ["plain", "plain"]), (Verdict.of([reason]), ["poor", "fair"])):
+        cards = report_findings(RunData("RUN", None, metrics=metrics, folder=tmp_path, verdict=verdict))
+        assert [(one.title, one.value) for one in cards] == [
+            ("Training", "1 of 12 novel"),
+            ("Doubtful cells", "1 of 12"),
+        ]
+        assert [one.level for one in cards] == levels
+        assert cards[1].text == "a: unlike."
 
 
 def test_unknown_numbers_give_no_reason() -> None:

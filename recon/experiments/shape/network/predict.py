@@ -29,7 +29,7 @@ def predict(context: RunContext) -> RunOutcome:
         context: Config, pictures with masks, and folder.
 
     Returns:
-        The outcome; ``seconds_of_answer`` is the network's own time.
+        The outcome; ``seconds_of_answer`` is the time of draws and consensus, without the refinement of the draws.
 
     Raises:
         DataError: If there is no such network, or the file of the blur holds none.
@@ -54,7 +54,9 @@ def predict(context: RunContext) -> RunOutcome:
         numbers |= refine(state, pictures, blur, section.refine_steps, context)
         numbers["seconds_of_refinement"] = time.monotonic() - start
     if not section.mean:
+        start = time.monotonic()
         _combine(state, sampler, pictures, blur, context)
+        numbers["seconds_of_answer"] += time.monotonic() - start
     shapes = PredictedCodes(state.codes, None if section.mean else state.consensus)
     quality = numbers_of_pictures(cells, pictures, network)
     known = [own | {"novelty": distance} for own, distance in zip(quality, novelty.distances(), strict=True)]
