@@ -9,7 +9,6 @@ stages and between refinements; resumed from the checkpoint it gives the same nu
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
@@ -117,6 +116,7 @@ class _Pipeline:
     should_stop: Callable[[], str | None]
     save_checkpoint: SaveCheckpoint
     initial: InitialStarts = field(default_factory=InitialStarts)
+    initial_densities: Complex[np.ndarray, "k z y x"] | None = None
     table: list[dict[str, Any]] = field(default_factory=list)
     pool: list[FinishedStart] = field(default_factory=list)
     refined: dict[int, RefinementState] = field(default_factory=dict)
@@ -176,7 +176,11 @@ class _Pipeline:
             size = count_starts(self.projections)
         numbers = range(first, first + size)
         if self.projections is None:
-            densities = self._initial_densities if first < self.initial_count else None
+            if first >= self.initial_count:
+                self.initial_densities = None  # They are not needed any more.
+            elif self.initial_densities is None:
+                self.initial_densities = self.initial.compute()
+            densities = self.initial_densities
             self.projections = init_starts(self.pattern, self.seed, numbers, self.settings.start, densities)
             self.next_stage = 0
 
@@ -193,11 +197,6 @@ class _Pipeline:
         for number in numbers:
             self._record(finish_start(ended.pop(0), self.pattern, number, self.settings.refine))
         self._save()
-
-    @cached_property
-    def _initial_densities(self) -> Complex[np.ndarray, "k z y x"]:
-        """Densities of the first starts."""
-        return self.initial.compute()
 
     def _iterations_of_starts(self, count: int) -> int:
         """Sum the iterations of the recipe over the first starts."""

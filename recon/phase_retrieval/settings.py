@@ -61,6 +61,11 @@ class StepSettings(Settings):
         "lattice has one density, and wrong phases pile it up. Without effect on gps.",
     )
 
+    @model_serializer(mode="wrap")
+    def _serialize_limits(self, write: Any) -> dict[str, Any]:
+        """Leave out a ceiling that is none, which recipes of earlier versions do not have."""
+        return {name: value for name, value in write(self).items() if name != "ceiling" or value is not None}
+
 
 class RecipeStep(Settings):
     """Step of a recipe, by the name of its method: ``raar: {iterations: 600}``."""

@@ -23,6 +23,10 @@ class CrystalVolume(Settings):
     )
 
 
+_STARTS_OF_EACH_DRAW = 4
+"""Starts for each of which one is the network's, where their number is auto."""
+
+
 class CrystalPhase(PhaseSettings):
     """Phase retrieval, some starts of which a network draws."""
 
@@ -31,6 +35,12 @@ class CrystalPhase(PhaseSettings):
         description="Number of the starts that begin with a draw of the network and go through predict.recipe; the "
         "others begin at random. auto: one in four, if the crystal is sampled finely enough.",
     )
+
+    @property
+    def network_count(self) -> int:
+        """Number of starts that the network draws, if the crystal is sampled finely enough for auto."""
+        number = self.starts // _STARTS_OF_EACH_DRAW if self.network_starts == "auto" else self.network_starts
+        return min(number, self.starts)
 
 
 class CrystalRefine(Settings):

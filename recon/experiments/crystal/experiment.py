@@ -116,6 +116,10 @@ class CrystalExperiment(Experiment):
 
         return train(context)
 
+    def input_files(self, method: str, config: CrystalSettings) -> dict[str, Path]:
+        """Files of networks: phasing takes some of its starts from that of predict."""
+        return super().input_files("predict" if method == "phase" and config.phase.network_count else method, config)
+
     def initial_guess_file(self, config: CrystalSettings) -> Path | None:
         """File of the density that ``fit.start`` names."""
         from .initial_guess_file import resolve_start_file

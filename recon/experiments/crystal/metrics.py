@@ -63,6 +63,10 @@ METRICS = (
     Metric("agreement_least", "Least agreement", "", "higher", "Of the two kept solutions that differ most."),
     Metric("mode_weight", "Weight of the first mode", "", "higher", "Share of what all kept solutions have in common."),
     Metric("starts", "Starts", "", "neither", "Random starts, or a network's answers, that went through the recipe."),
+    Metric("network_starts", "Starts of the network", "", "neither", "Those that began with a draw of the network."),
+    Metric(
+        "network_starts_kept", "Starts of the network kept", "", "neither", "Those of them that the result combines."
+    ),
     Metric("stagnated", "Starts set aside", "", "lower", "Those that stagnated, failed or came to another object."),
     Metric("kept", "Solutions kept", "", "neither", "Those that were combined; of a network's bare answer, its draws."),
     Metric("prtf_resolution", "PRTF resolution", "m", "lower", "Period at which the solutions' phases agree by 1/e."),

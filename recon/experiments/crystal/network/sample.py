@@ -50,6 +50,7 @@ def draw_samples(
     steps: int,
     seed: int,
     progress: Callable[[int], None] = lambda step: None,
+    best: int | None = None,
 ) -> Samples:
     """Draw densities.
 
@@ -60,13 +61,14 @@ def draw_samples(
         steps: Number of steps of the flow.
         seed: Seed of the noise.
         progress: Called with the number of steps done.
+        best: Number of the densities of least misfit to return; None for all.
     """
     denoiser = load_network(network, CrystalDenoiser)
     batch = pattern_batch(pattern, draws)
     noise = flow.noise(jax.random.key(seed), draws)
     densities = fit_scale(flow.draw(denoiser, batch, noise, steps, progress), batch)
     chi = np.sqrt(np.asarray(misfit(densities, batch), np.float64))
-    order = np.argsort(chi)
+    order = np.argsort(chi)[:best]
     return Samples(pattern.to_conjugate_grid(np.asarray(densities)[order]), chi[order])
 
 

@@ -17,9 +17,6 @@ from ..config import CrystalSettings
 from ..preprocess import PreprocessedScan
 from .sample import draw_samples, resample_scan
 
-SHARE = 4
-"""Starts for each of which one is the network's, where their number is auto."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -37,26 +34,19 @@ def network_starts(settings: CrystalSettings, scan: PreprocessedScan) -> Initial
     Raises:
         DataError: If there is no such network.
     """
-    count = _count(settings, scan)
-    if not count:
+    count, is_fine = settings.phase.network_count, all(scan.sampling.is_sufficient)
+    if not count or (settings.phase.network_starts == "auto" and not is_fine):
         return None
     network = read(settings.predict.network, "crystal")
 
     def compute() -> Complex[np.ndarray, "k z y x"]:
         pattern = resample_scan(scan, settings.phase.free, settings.seed)
         draws = max(count, settings.predict.draws)
-        samples = draw_samples(network, pattern, draws, settings.predict.steps, settings.seed)
-        _log.info("the network draws %d starts: chi %s", count, ", ".join(f"{chi:.3g}" for chi in samples.chi[:count]))
-        return samples.densities[:count]
+        samples = draw_samples(network, pattern, draws, settings.predict.steps, settings.seed, best=count)
+        _log.info("the network draws %d starts: chi %s", count, ", ".join(f"{chi:.3g}" for chi in samples.chi))
+        return samples.densities
 
     return InitialStarts(count, compute, settings.predict.recipe)
-
-
-def _count(settings: CrystalSettings, scan: PreprocessedScan) -> int:
-    number = settings.phase.network_starts
-    if number == "auto":
-        return settings.phase.starts // SHARE if all(scan.sampling.is_sufficient) else 0
-    return min(number, settings.phase.starts)
 
 
 def network_starts_numbers(starts: Iterable[Mapping[str, Any]], count: int) -> dict[str, float]:
