@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 from ..config.base import Flag, Settings
 
 Method: TypeAlias = Literal["er", "hio", "raar", "dm", "cf", "gps"]
-_BETA, _CEILING, _THRESHOLD = 0.8, 1.2, 0.22
+_BETA, _CEILING, _THRESHOLD = 0.7, 1.2, 0.22
 """Relaxation, largest amplitude and support of the default recipe.
 
 Without a ceiling strongly strained crystals stagnate with piled-up amplitude and a support that is too small. Chosen on
