@@ -136,6 +136,7 @@ class _Ensemble:
         if self.begun is not None and fit is self.begun.fit:
             for step, numbers in self.begun.records:
                 metrics(step, numbers)
+            fit.save(Callbacks(save_checkpoint=save_checkpoint))
         outcome = fit.run(Callbacks(metrics, save_checkpoint, self.context.should_stop))
         if outcome is not Status.STOPPED:
             ended = True

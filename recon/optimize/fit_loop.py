@@ -17,10 +17,9 @@ from .likelihood import Batch
 from .minibatches import batch_views
 from .objective import FitState, Objective
 from .settings import FieldSettings
+from .steps import VALIDATE_EVERY
 from .trainer import STATE, Callbacks, Trainer, state_from_arrays, state_to_arrays
 
-VALIDATE_EVERY = 25
-"""Steps between two validations by what was withheld."""
 _FIELD, _NUISANCE = "best/field/", "best/extras/"
 """Prefixes of the names of the best parameters' arrays in a checkpoint."""
 

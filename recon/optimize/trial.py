@@ -6,6 +6,8 @@ steps. The fit that is chosen goes on from there, so that a choice costs the ste
 """
 
 from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,13 +16,11 @@ from jaxtyping import Float
 from ..errors import Diagnostic, Stopped
 from ..fields.build import field_for
 from ..runs.context import RunContext
-from .fit_loop import VALIDATE_EVERY, Fit
+from .fit_loop import Fit
 from .likelihood import Likelihood
 from .objective import Objective
+from .steps import trial_steps
 from .trainer import Callbacks
-
-_SHARE = 1 / 3
-"""Share of the steps that every model is tried for."""
 
 
 @dataclass
@@ -48,13 +48,15 @@ class BegunFit:
         return np.asarray(jax.jit(self.fit.objective.values)(self.fit.state.field))
 
 
-def trial_steps(steps: int) -> int:
-    """Compute the number of steps of a trial: a multiple of the steps between validations, at most all."""
-    return min(steps, max(1, round(_SHARE * steps / VALIDATE_EVERY)) * VALIDATE_EVERY)
+def _finite(records: list[tuple[int, dict[str, float]]]) -> list[tuple[int, dict[str, float]]]:
+    """Leave out numbers that JSON cannot hold."""
+    return [(step, {name: value for name, value in numbers.items() if isfinite(value)}) for step, numbers in records]
 
 
 class Trial:
     """Fits of several models of one measurement, begun one after the other.
+
+    Each is stored in the run's folder under the name of its model, so that a run that was stopped goes on from there.
 
     Args:
         context: Config and folder.
@@ -64,10 +66,15 @@ class Trial:
     def __init__(self, context: RunContext, count: int) -> None:
         self.context, self.count = context, count
         self.steps = trial_steps(context.config.fit.steps)
-        self.fits: list[BegunFit] = []
+        self._begun = 0
+        self._steps_taken = 0
 
-    def begin(self, likelihood: Likelihood) -> BegunFit:
-        """Take the first steps of a fit.
+    def begin(self, name: str, likelihood: Likelihood) -> BegunFit:
+        """Take the first steps of a fit, or those that are left of them.
+
+        Args:
+            name: Name of the model, as part of a path.
+            likelihood: Likelihood of the measurement under the model.
 
         Raises:
             Stopped: If the run was asked to end early.
@@ -75,26 +82,34 @@ class Trial:
         settings, context = self.context.config.fit, self.context
         grid = field_for(settings, likelihood.grid, len(likelihood.scales), likelihood.sign)
         begun = BegunFit(Fit(Objective(likelihood, grid, settings), context.config.seed))
-        self.fits.append(begun)
-        before = (len(self.fits) - 1) * self.steps
-        total = settings.ensemble * settings.steps + max(self.count - 1, len(self.fits) - 1) * self.steps
+        before = self._begun * self.steps
+        self._begun += 1
+        total = settings.ensemble * settings.steps + max(self.count, self._begun) * self.steps - self.steps
+        if stored := context.folder.latest_trial(name):
+            begun.fit.restore(stored.step, stored.arrays, stored.metadata)
+            begun.records = [(int(step), numbers) for step, numbers in stored.metadata["records"]]
 
         def record(step: int, numbers: dict[str, float]) -> None:
             begun.records.append((step, numbers))
             shown = {name: value for name, value in numbers.items() if name != "seconds"}
             context.progress(before + step, total, **shown)
 
+        def save(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+            context.folder.save_trial(name, step, arrays, metadata | {"records": _finite(begun.records)})
+
         def should_stop() -> str | None:
             return context.should_stop() or ("trial" if begun.fit.step >= self.steps else None)
 
         begun.fit.init()
-        begun.fit.run(Callbacks(record, should_stop=should_stop))
+        if begun.fit.step < self.steps:
+            begun.fit.run(Callbacks(record, save, should_stop))
         if begun.fit.step < self.steps and (reason := context.should_stop()):
-            message = f"{reason}: stopped during a trial of {self.steps} steps"
-            raise Stopped(Diagnostic("", message, "run again with --resume to begin the trial again"))
+            message = f"{reason}: stopped after step {begun.fit.step} of a trial of {self.steps} steps"
+            raise Stopped(Diagnostic("", message, "run again with --resume to go on"))
+        self._steps_taken += begun.fit.step
         return begun
 
     def choose(self, chosen: BegunFit) -> BegunFit:
         """Return the fit to go on with, which then knows the steps of the others."""
-        chosen.other_steps = sum(begun.fit.step for begun in self.fits if begun is not chosen)
+        chosen.other_steps = self._steps_taken - chosen.fit.step
         return chosen

@@ -37,7 +37,9 @@ _FILES = (
 )
 _NUMBERED_FILES = re.compile(r"(network|teacher)-\d+\.h5")
 """Networks of a cross-validation; the config gives their number."""
-_FOLDERS = ("figures", "crystals")
+TRIALS = "trials"
+"""Folder of the states of trials before a run."""
+_FOLDERS = ("figures", "crystals", TRIALS)
 _MODELS = "models"
 """Folder of models named after specimens: only their format marks them as results of a run."""
 

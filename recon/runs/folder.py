@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from types import TracebackType
 from typing import Any, SupportsFloat, TextIO
 
@@ -18,7 +19,7 @@ from ..errors import ConfigError, DataError, Diagnostic, Interrupted, QualityErr
 from ..io.atomic import disk_fault, remove_stale, write_atomically
 from ..io.json_text import parse_json
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
-from .contents import Sentinel, is_occupied, remove_results, remove_sentinels, require_run, truncate_metrics
+from .contents import TRIALS, Sentinel, is_occupied, remove_results, remove_sentinels, require_run, truncate_metrics
 from .lock import Lock
 from .logs import RunLogs, without_absolute_paths
 from .provenance import flatten, require_same_fingerprint, write_fingerprint
@@ -180,6 +181,28 @@ class RunFolder:
         self._close_metrics()
         truncate_metrics(self.path / "metrics.jsonl", checkpoint.step if checkpoint else -1)
         return checkpoint
+
+    def save_trial(self, name: str, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Write the state of a trial before the run; see `save_checkpoint`.
+
+        Args:
+            name: Name of the trial.
+            step: Number of completed steps.
+            arrays: Arrays of the state by name.
+            metadata: State that JSON can hold.
+        """
+        folder = self.path / TRIALS / name
+        with suppress(OSError):  # The checkpoint that cannot be written there is reported.
+            folder.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(folder, Checkpoint(step, dict(arrays), dict(metadata)))
+
+    def latest_trial(self, name: str) -> Checkpoint | None:
+        """Read the newest intact state of a trial."""
+        return latest_checkpoint(self.path / TRIALS / name)
+
+    def remove_trials(self) -> None:
+        """Remove the states of all trials."""
+        rmtree(self.path / TRIALS, ignore_errors=True)
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:
         """Close the logs, write the sentinel as the last file, and release the lock.

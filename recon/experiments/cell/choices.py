@@ -1,13 +1,14 @@
 """Choices that a cell's config leaves to the data: whether the specimen absorbs, and the sign of its contrast.
 
-Each is made once, before the fit or in its first steps, and stored in the run's ``choices.json``: a resumed run makes
-the same. The model's file holds their outcome, its quantities and the field's sign, for whatever reads it later.
+Each is made once, before the fit or in its first steps, and stored in the run's ``choices.json`` at once: a resumed run
+makes the same. The model's file holds their outcome, its quantities and the field's sign, for whatever reads it later.
 """
 
 import logging
 
 import numpy as np
 
+from ...optimize.steps import FEWEST_STEPS
 from ...optimize.trial import BegunFit, Trial
 from ...runs.context import RunContext
 from .absorption_test import absorption_ratio
@@ -22,8 +23,6 @@ Linear theory alone is no proof: of 29 simulated phase specimens two, which scat
 """
 GAIN = 0.95
 """Withheld residual of the begun fit with absorption, over that without, below which the specimen absorbs."""
-FEWEST_STEPS = 100
-"""Number of steps of a fit from which absorption and signs are tried."""
 TOLERANCE = 0.01
 """Relative excess of the withheld residual up to which the data do not contradict a sign."""
 _SIGNS = {"any": 0.0, "nonnegative": 1.0, "nonpositive": -1.0}
@@ -62,12 +61,20 @@ class Choices:
         """
         if self.likelihood.settings.physics.absorption == "auto":
             self._choose_absorption()
+            self._write()
         if self.likelihood.settings.fit.sign == "auto":
             self._choose_sign()
+            self._write()
         if self.begun is not None:
             self.begun = self._trial.choose(self.begun)
-        if self.numbers:
-            self.context.folder.write_choices(self._earlier | self.numbers)
+
+    def _write(self) -> None:
+        self.context.folder.write_choices(self._earlier | self.numbers)
+
+    def _begin(self, likelihood: CellLikelihood) -> BegunFit:
+        """Try a model, whose name tells its absorption and its sign."""
+        absorbs = "absorbing" if likelihood.absorbs else "clear"
+        return self._trial.begin(f"{absorbs}-{likelihood.sign}", likelihood)
 
     def _choose_absorption(self) -> None:
         names = ("absorption_chosen", "absorption_ratio", "absorption_trial")
@@ -82,7 +89,7 @@ class Choices:
             return
         self.numbers["absorption_ratio"] = ratio
         if ratio < SUSPECT and self.likelihood.settings.fit.steps >= FEWEST_STEPS:
-            self.begun, other = self._trial.begin(plain), self._trial.begin(absorbing)
+            self.begun, other = self._begin(plain), self._begin(absorbing)
             with_it, without = other.withheld, self.begun.withheld
             self.numbers["absorption_trial"] = with_it / max(without, 1e-12)
             if with_it < GAIN * without:
@@ -97,11 +104,11 @@ class Choices:
             if "sign_chosen" not in self._earlier:
                 _log.info("fit.sign: any, as the steps or the views are too few to choose")
         else:
-            free = self.begun or self._trial.begin(self.likelihood)
+            free = self.begun or self._begin(self.likelihood)
             sign = "nonnegative" if np.sum(free.values[0].astype(np.float64) ** 3) >= 0 else "nonpositive"
             bound = free
             if not (self.likelihood.absorbs and sign == "nonpositive"):  # Which would be a gain of light.
-                bound = self._trial.begin(self.likelihood.with_choices(sign=sign))
+                bound = self._begin(self.likelihood.with_choices(sign=sign))
                 residuals = f"withheld residual {bound.withheld:.4f} {sign}, {free.withheld:.4f} any"
                 _log.info("fit.sign: tried for %d steps (%s)", self._trial.steps, residuals)
             is_bound = bound is not free and bound.withheld <= (1 + TOLERANCE) * free.withheld

@@ -7,6 +7,7 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...fields.config import SLAB_POINTS
 from ...memory import format_bytes
+from ...optimize.steps import FEWEST_STEPS, trial_steps
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CellSettings
 from .geometry import STORED_WAVE_BYTES, geometry_of, views_in_step
@@ -44,7 +45,7 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     cores = os.cpu_count() or 1
     transforms = (4 if whole <= STORED_WAVE_BYTES else 6) * slices * waves
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
-    seconds *= settings.fit.steps * settings.fit.ensemble / cores
+    seconds *= _steps(settings) / cores
     z, y, x = geometry.lattice.shape
     dz, dy, dx = (d * 1e9 for d in geometry.lattice.pitch)
     lines = [
@@ -55,6 +56,13 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
         f"time is that of {cores} CPU cores; an accelerator is many times faster",
     ]
     return Estimate(int(PROGRAM_BYTES + PEAK_MEMORY_FACTOR * arrays), float(seconds), lines)
+
+
+def _steps(settings: CellSettings) -> int:
+    """Count the steps of all members, and of the trial of a sign; absorption is rarely tried."""
+    fit = settings.fit
+    tries = fit.sign == "auto" and fit.steps >= FEWEST_STEPS and fit.withheld > 0
+    return fit.steps * fit.ensemble + (trial_steps(fit.steps) if tries else 0)
 
 
 def _field_numbers(settings: CellSettings) -> float:

@@ -98,6 +98,7 @@ class CellExperiment(Experiment):
         choices.make()
         likelihood = choices.likelihood
         outcome = fit_field(likelihood, context, self.compare_with_truth, choices.begun)
+        context.folder.remove_trials()
         numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps) | choices.numbers
         residual = numbers.get("residual_withheld", numbers["residual_fitted"])
         tested = likelihood.absorbs or "absorption_ratio" in numbers

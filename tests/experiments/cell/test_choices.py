@@ -10,16 +10,19 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.acquisition import Acquisition
+from unflat.recon.errors import Stopped
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell import choices
 from unflat.recon.experiments.cell.absorption_test import absorption_ratio
-from unflat.recon.experiments.cell.choices import SUSPECT
+from unflat.recon.experiments.cell.choices import SUSPECT, Choices
 from unflat.recon.experiments.cell.geometry import views_in_step
 from unflat.recon.experiments.cell.likelihood import likelihood
 from unflat.recon.experiments.cell.verdict import assess
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.write import write
-from unflat.recon.optimize.trial import trial_steps
+from unflat.recon.optimize.steps import trial_steps
+from unflat.recon.runs.context import RunContext
+from unflat.recon.runs.folder import RunFolder
 
 CONFIG = """
 kind: cell
@@ -51,6 +54,7 @@ def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resu
     assert run(words) == 0
     assert json.loads((folder / "choices.json").read_text()) == {"sign_chosen": -1.0}
     assert json.loads((folder / "metrics.json").read_text())["sign_chosen"] == -1
+    assert not (folder / "trials").exists()
     with h5py.File(folder / "volume.h5") as file:
         assert file["volume/refractive_index"][()].max() <= 1.45 + 1e-6
     course = (folder / "metrics.jsonl").read_text().splitlines()
@@ -63,6 +67,40 @@ def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resu
     assert run([*words, "--resume"]) == 0
     again = (folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["loss"] for line in again] == [json.loads(line)["loss"] for line in course]
+
+
+@pytest.mark.slow
+def test_a_trial_goes_on_in_slots_shorter_than_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "FEWEST_STEPS", 50)
+    config = parse_config(CONFIG)
+    measured = get_experiment("cell").simulate(config)
+    slots: list[list[int]] = []
+
+    def try_in_slots_of(steps: int, path: Path) -> Choices:
+        while True:
+            slots.append([])
+            with RunFolder.create(path, resume=True) as folder:
+                context = RunContext(
+                    config,
+                    folder,
+                    progress=lambda step, total, **numbers: slots[-1].append(step),
+                    should_stop=lambda: "the slot ended" if len(slots[-1]) >= steps else None,
+                )
+                made = Choices(likelihood(config, measured), context)
+                try:
+                    made.make()
+                except Stopped:
+                    continue
+                return made
+
+    whole = try_in_slots_of(100, tmp_path / "whole")
+    parts = try_in_slots_of(20, tmp_path / "parts")
+    assert slots == [list(range(1, 51)), list(range(1, 21)), list(range(21, 41)), list(range(41, 51))]
+    assert parts.numbers == whole.numbers
+    assert whole.begun is not None
+    assert parts.begun is not None
+    losses = [[numbers["loss"] for _, numbers in made.begun.records] for made in (whole, parts) if made.begun]
+    assert losses[0] == losses[1]
 
 
 def test_a_trial_takes_a_third_of_the_steps() -> None:

@@ -17,6 +17,7 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.config_illumination import LightCorrection
 from unflat.recon.experiments.cell.corrections import correction_numbers
 from unflat.recon.experiments.cell.illumination import correct_directions
+from unflat.recon.experiments.cell.light_check import check_light
 from unflat.recon.experiments.cell.light_ranking import AXES, light_ranking_numbers, linear_test, shifted
 from unflat.recon.experiments.cell.likelihood import likelihood
 from unflat.recon.experiments.cell.verdict import assess, leave_out_known_side
@@ -98,6 +99,19 @@ def test_a_kind_without_light_says_so(tmp_path: Path) -> None:
     config = parse_config("kind: crystal")
     with pytest.raises(ConfigError, match="light"):
         get_experiment("crystal").check_light(config, Acquisition("crystal", {}))
+
+
+@pytest.mark.parametrize(
+    ("correction", "setting"),
+    [("{}", "acquisition.led_grid.centre=[1,0]"), ("{axes: [-y, x]}", "acquisition.light_correction.shift=[-0.05,0]")],
+)
+def test_a_shift_is_named_as_the_centre_of_an_array_or_as_a_correction(
+    correction: str, setting: str, images: np.ndarray
+) -> None:
+    grid = "{pitch: 2.5 mm, height: 50 mm, centre: [0, 0], row_axis: y, column_axis: x}"
+    config = parse_config(f"{CONFIG}acquisition: {{led_grid: {grid}, light_correction: {correction}}}\n")
+    lines = check_light(config, measured(images, directions(VIEWS, 0.5) + np.array([0.05, 0]))).lines
+    assert setting in lines[-1]
 
 
 def test_a_converted_file_is_not_corrected_again(tmp_path: Path, images: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError
+from unflat.recon.experiments.cell.estimate import estimate
 from unflat.recon.experiments.cell.geometry import geometry_of
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.experiments.cell.view_selection import background_levels, drop_unlike_views
@@ -42,6 +43,19 @@ def test_an_empty_box_explains_an_empty_field() -> None:
     values = jnp.zeros((1, *empty.grid.shape), jnp.float32)
     batch = empty.batch(np.arange(3))
     np.testing.assert_allclose(empty.predict(values, {}, batch), 1, atol=1e-5)
+
+
+def test_a_masked_pixel_has_no_say_in_the_brightness_of_a_view() -> None:
+    images, mask = np.full((VIEWS, 24, 28), 3, np.float32), np.zeros((24, 28), np.uint8)
+    images[:, 5, 6], mask[5, 6] = np.nan, 1
+    np.testing.assert_allclose(likelihood(settings(), acquisition(images=images, mask=mask)).levels, 3, rtol=1e-5)
+
+
+def test_the_time_of_a_fit_includes_the_trial_of_its_sign() -> None:
+    seconds = [
+        estimate(settings(f"fit: {{steps: 300, sign: {sign}}}"), acquisition()).seconds for sign in ("any", "auto")
+    ]
+    assert seconds[1] / seconds[0] == pytest.approx(4 / 3)
 
 
 def test_the_box_covers_the_images_and_the_depth() -> None:

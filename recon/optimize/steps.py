@@ -1,0 +1,13 @@
+"""Numbers of steps of a fit and of a trial before it, without jax."""
+
+VALIDATE_EVERY = 25
+"""Steps between two validations by what was withheld."""
+FEWEST_STEPS = 100
+"""Number of steps of a fit from which models are tried before it."""
+_SHARE = 1 / 3
+"""Share of the steps that every model is tried for."""
+
+
+def trial_steps(steps: int) -> int:
+    """Compute the number of steps of a trial: a multiple of the steps between validations, at most all."""
+    return min(steps, max(1, round(_SHARE * steps / VALIDATE_EVERY)) * VALIDATE_EVERY)
