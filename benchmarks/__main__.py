@@ -17,7 +17,7 @@ from .table import write_page
 
 NAMES = (
     *("demo", "algae", "phantom", "fdtd", "views", "speed"),
-    *("gold", "field", "scan54", "phasing-speed", "known-crystals", "network"),
+    *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "network"),
     *("simulated-cells", "shapes", "classes", "verdicts-crystal", "verdicts-cell", "verdicts-shape"),
 )
 HERE = Path(__file__).resolve().parent
