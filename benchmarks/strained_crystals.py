@@ -35,8 +35,8 @@ def run(ledger: Ledger) -> None:
     ledger.rows.append(
         Row(NAME, f"{figure}, median", float(np.median(values)), goal=(">", 0.97), how=f"{how}; {seconds:.0f} s")
     )
-    found = f"{sum(value > FOUND for value in values)} of {len(values)} above {FOUND:g}"
-    ledger.rows.append(Row(NAME, f"{figure}, least", min(values), goal=(">", FOUND), how=found))
+    above = f"{sum(value > FOUND for value in values)} of {len(values)} above {FOUND:g}"
+    ledger.rows.append(Row(NAME, f"{figure}, least", min(values), goal=(">", FOUND), how=above))
     for sigma in (0.0, SIGMA):
         _add_width_row(ledger, sigma, [numbers for numbers in results if numbers["sigma"] == sigma])
 

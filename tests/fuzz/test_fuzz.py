@@ -15,7 +15,7 @@ from unflat.recon.errors import DataError
 from .readers import READERS
 from .worker import make_input
 
-COUNT = 50
+COUNT = 30
 
 
 @pytest.mark.parametrize("reader", READERS)
