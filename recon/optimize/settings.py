@@ -76,7 +76,7 @@ class FitSettings(FieldSettings):
     )
     sign: Literal["auto", "any", "nonnegative", "nonpositive"] = Field(
         "auto",
-        description="Sign of the specimen relative to its background. auto: the first third of the steps is taken with "
-        "and without the constraint to one sign, which stays unless the withheld views contradict it; any in fits of "
-        "fewer than 100 steps.",
+        description="Sign of the specimen relative to its background. auto: the first third of the steps, at least "
+        "50, is taken with and without the constraint to one sign, which stays unless the withheld views contradict "
+        "it; any in fits of fewer than 100 steps.",
     )

@@ -3,11 +3,13 @@
 VALIDATE_EVERY = 25
 """Steps between two validations by what was withheld."""
 FEWEST_STEPS = 100
-"""Number of steps of a fit from which models are tried before it."""
+"""Number of steps of a fit from which several signs are tried before it."""
+LEAST_TRIAL = 50
+"""Steps that a trial needs to tell models apart, if the fit has as many."""
 _SHARE = 1 / 3
 """Share of the steps that every model is tried for."""
 
 
 def trial_steps(steps: int) -> int:
     """Compute the number of steps of a trial: a multiple of the steps between validations, at most all."""
-    return min(steps, max(1, round(_SHARE * steps / VALIDATE_EVERY)) * VALIDATE_EVERY)
+    return min(steps, max(LEAST_TRIAL, round(_SHARE * steps / VALIDATE_EVERY) * VALIDATE_EVERY))

@@ -8,7 +8,7 @@ import logging
 
 import numpy as np
 
-from ...optimize.steps import FEWEST_STEPS
+from ...optimize.steps import FEWEST_STEPS, LEAST_TRIAL
 from ...optimize.trial import BegunFit, Trial
 from ...runs.context import RunContext
 from .absorption_test import absorption_ratio
@@ -88,7 +88,7 @@ class Choices:
         if ratio is None:
             return
         self.numbers["absorption_ratio"] = ratio
-        if ratio < SUSPECT and self.likelihood.settings.fit.steps >= FEWEST_STEPS:
+        if ratio < SUSPECT and self.likelihood.settings.fit.steps >= LEAST_TRIAL:
             self.begun, other = self._begin(plain), self._begin(absorbing)
             with_it, without = other.withheld, self.begun.withheld
             self.numbers["absorption_trial"] = with_it / max(without, 1e-12)

@@ -53,7 +53,7 @@ class CellPhysics(Settings):
         "auto",
         description="Whether the specimen absorbs: the imaginary index is fitted as well. auto: if linear theory "
         "suggests so, and the beginning of a fit with absorption predicts the withheld views better than that of one "
-        "without; never for complex fields and turning specimens, nor in fits of fewer than 100 steps.",
+        "without; never for complex fields and turning specimens, nor in fits of fewer than 50 steps.",
     )
     sharp_rim: Flag = Field(
         False,

@@ -20,6 +20,7 @@ from unflat.recon.experiments.cell.likelihood import likelihood
 from unflat.recon.experiments.cell.verdict import assess
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.write import write
+from unflat.recon.optimize import steps
 from unflat.recon.optimize.steps import trial_steps
 from unflat.recon.runs.context import RunContext
 from unflat.recon.runs.folder import RunFolder
@@ -46,6 +47,7 @@ def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resu
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choices, "FEWEST_STEPS", 50)
+    monkeypatch.setattr(steps, "LEAST_TRIAL", 25)
     (tmp_path / "run.yaml").write_text(CONFIG)
     kind = get_experiment("cell")
     write(kind.simulate(parse_config(CONFIG)), kind.schema, tmp_path / "scan.h5")
@@ -72,11 +74,12 @@ def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resu
 @pytest.mark.slow
 def test_a_trial_goes_on_in_slots_shorter_than_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choices, "FEWEST_STEPS", 50)
+    monkeypatch.setattr(steps, "LEAST_TRIAL", 25)
     config = parse_config(CONFIG)
     measured = get_experiment("cell").simulate(config)
     slots: list[list[int]] = []
 
-    def try_in_slots_of(steps: int, path: Path) -> Choices:
+    def try_in_slots_of(length: int, path: Path) -> Choices:
         while True:
             slots.append([])
             with RunFolder.create(path, resume=True) as folder:
@@ -84,7 +87,7 @@ def test_a_trial_goes_on_in_slots_shorter_than_itself(tmp_path: Path, monkeypatc
                     config,
                     folder,
                     progress=lambda step, total, **numbers: slots[-1].append(step),
-                    should_stop=lambda: "the slot ended" if len(slots[-1]) >= steps else None,
+                    should_stop=lambda: "the slot ended" if len(slots[-1]) >= length else None,
                 )
                 made = Choices(likelihood(config, measured), context)
                 try:
@@ -104,7 +107,7 @@ def test_a_trial_goes_on_in_slots_shorter_than_itself(tmp_path: Path, monkeypatc
 
 
 def test_a_trial_takes_a_third_of_the_steps() -> None:
-    assert [trial_steps(steps) for steps in (1, 60, 100, 300)] == [1, 25, 25, 100]
+    assert [trial_steps(count) for count in (1, 60, 100, 300)] == [1, 50, 50, 100]
 
 
 @pytest.mark.parametrize(("stain", "absorbs"), [(0.0, False), (0.02, True)])
