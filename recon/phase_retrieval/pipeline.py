@@ -24,7 +24,7 @@ from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
 from .combine import CombinedSolution, combine
 from .data import DiffractionData
 from .pattern import DevicePattern, PointSpread, evaluate_fit, fit_metrics, ideal_point_spread, to_device_pattern
-from .recipe import ProjectionState, Stage, build_stages, support_update_warnings
+from .recipe import ProjectionState, support_update_warnings
 from .refinement import (
     SUPPORT_BLOCKS,
     RefinementState,
@@ -36,6 +36,7 @@ from .refinement import (
 )
 from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings
+from .start_plan import StartPlan, plan_starts
 from .starts import (
     FinishedStart,
     InitialStarts,
@@ -127,14 +128,10 @@ class _Pipeline:
 
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
-        self.stages: tuple[Stage, ...] = build_stages(self.settings)
-        self.initial_stages, self.initial_count = self.stages, min(self.initial.count, self.settings.starts)
-        if self.initial.recipe is not None:
-            own = {"recipe": self.initial.recipe, "twin": False}
-            self.initial_stages = build_stages(self.settings.model_copy(update=own))
+        self.plan: StartPlan = plan_starts(self.settings, self.initial.count, self.initial.recipe)
         for sentence in support_update_warnings(self.settings):
             _log.info("%s", sentence)
-        self.total = self._iterations_of_starts(self.settings.starts)
+        self.total = self.plan.iterations(self.settings.starts)
         refinements = min(self.settings.keep, self.settings.starts)
         self.total += (refinements + (refinements > 1)) * self.settings.refine.iterations
 
@@ -168,15 +165,13 @@ class _Pipeline:
     def _run_next_group(self) -> None:
         """Take the next start, or group of starts, through the recipe."""
         first = len(self.table)
-        end, stages = self.settings.starts, self.stages
-        if first < self.initial_count:
-            end, stages = self.initial_count, self.initial_stages
+        end, stages = self.plan.series(first, self.table)
         size = min(group_size(self.pattern.counts.shape, self.settings.starts), end - first)
         if self.projections is not None:  # A checkpoint may come from a device with another group size.
             size = count_starts(self.projections)
         numbers = range(first, first + size)
         if self.projections is None:
-            if first >= self.initial_count:
+            if first >= self.plan.initial:
                 self.initial_densities = None  # They are not needed any more.
             elif self.initial_densities is None:
                 self.initial_densities = self.initial.compute()
@@ -197,12 +192,6 @@ class _Pipeline:
         for number in numbers:
             self._record(finish_start(ended.pop(0), self.pattern, number, self.settings.refine))
         self._save()
-
-    def _iterations_of_starts(self, count: int) -> int:
-        """Sum the iterations of the recipe over the first starts."""
-        initial = min(count, self.initial_count)
-        each = (sum(stage.iterations for stage in stages) for stages in (self.initial_stages, self.stages))
-        return sum(number * iterations for number, iterations in zip((initial, count - initial), each, strict=True))
 
     def _record(self, start: FinishedStart) -> None:
         """Add a row for a start, and the start to the pool if it is among the best."""
@@ -349,9 +338,9 @@ class _Pipeline:
 
     def _save(self) -> None:
         """Hand the state to `save_checkpoint`."""
-        started = self._iterations_of_starts(len(self.table))
+        started = self.plan.iterations(len(self.table))
         if self.projections is not None:
-            stages = self.initial_stages if len(self.table) < self.initial_count else self.stages
+            stages = self.plan.series(len(self.table), self.table)[1]
             started += sum(stage.iterations for stage in stages[: self.next_stage])
         state = PipelineState(self.table, self.pool, self.refined, self.projections, self.next_stage, self.skipped)
         # A refinement under way is repeated by a resumed run: its iterations are not done.

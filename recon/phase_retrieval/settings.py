@@ -1,17 +1,17 @@
 """The ``phase:`` section of a crystal's config: a recipe of iterative projections, starts, and their refinement."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from ..config.base import Flag, Settings
 
 Method: TypeAlias = Literal["er", "hio", "raar", "dm", "cf", "gps"]
-_BETA, _CEILING, _THRESHOLD = 0.7, 1.2, 0.22
-"""Relaxation, largest amplitude and support of the default recipe.
+_BETA, _CEILING = 0.7, 1.2
+"""Relaxation and largest amplitude of the default recipe.
 
 Without a ceiling strongly strained crystals stagnate with piled-up amplitude and a support that is too small. Chosen on
-four simulated crystals with a strain of 3 rad: a ceiling of 1.1 loses two of them, a threshold of 0.2 one, of 0.35 all.
+four simulated crystals with a strain of 3 rad, of which a ceiling of 1.1 loses two.
 """
 METHODS: tuple[Method, ...] = ("er", "hio", "raar", "dm", "cf", "gps")
 
@@ -107,7 +107,7 @@ class RecipeStep(Settings):
 
 def _default_recipe() -> tuple[RecipeStep, ...]:
     def wrap(first: float, last: float) -> ShrinkWrap:
-        return ShrinkWrap(threshold=_THRESHOLD, sigma=(first, last))
+        return ShrinkWrap(sigma=(first, last))
 
     hio = StepSettings(iterations=400, beta=_BETA, support=wrap(2.0, 1.4), ceiling=_CEILING)
     return (
@@ -145,6 +145,11 @@ class PhaseSettings(Settings):
     )
     starts: int = Field(
         8, ge=1, description="Number of starts; the best are selected by the likelihood of withheld pixels."
+    )
+    ceiling_starts: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        "auto",
+        description="Number of the random starts that obey the ceilings of the recipe. auto: a third of them does, a "
+        "third does not, and the last third is like the one that explains the withheld pixels best.",
     )
     keep: int = Field(4, ge=1, description="Number of the best starts that are refined and combined.")
     free: float = Field(0.05, ge=0, lt=0.5, description="Fraction of the good pixels that is withheld, for validation.")
