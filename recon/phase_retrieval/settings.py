@@ -148,8 +148,8 @@ class PhaseSettings(Settings):
     )
     ceiling_starts: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
-        description="Number of the random starts that obey the ceilings of the recipe. auto: a third of them does, a "
-        "third does not, and the last third is like the one that explains the withheld pixels best.",
+        description="Number of the random starts that obey the ceilings of the recipe; 0: no start obeys any. auto: a "
+        "third of them do, a third do not, and the last third are like the one that explains the withheld pixels best.",
     )
     keep: int = Field(4, ge=1, description="Number of the best starts that are refined and combined.")
     free: float = Field(0.05, ge=0, lt=0.5, description="Fraction of the good pixels that is withheld, for validation.")

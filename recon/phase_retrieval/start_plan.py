@@ -1,11 +1,11 @@
 """Order of the starts of a run, and the recipe of each.
 
-A ceiling finds strongly strained crystals, but leads astray where much of the pattern is masked or the object is not
-one lattice. So the starts of another method come first, then random ones with the recipe's ceilings, then random ones
-without; the rest follow the recipe of the one that explains the withheld pixels best.
+A ceiling finds strongly strained crystals, but leads astray where much of the pattern is masked, counts are few, or the
+object is not one lattice. So the starts of another method come first, half of them with the ceilings of their recipe;
+then random ones with ceilings, then random ones without. The rest follow the recipe of the random one that explains the
+withheld pixels best.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
@@ -15,8 +15,6 @@ from .recipe import Stage, build_stages
 from .settings import PhaseSettings, RecipeStep
 from .starts import LARGEST_SUPPORT
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class StartPlan:
@@ -24,50 +22,48 @@ class StartPlan:
 
     Args:
         initial: Number of starts with the densities of another method.
-        capped: Number of random starts with the recipe's ceilings.
-        plain: Number of random starts without.
+        initial_capped: Number of those with ceilings, which come first.
+        capped: Number of random starts with ceilings.
+        plain: Number of random starts without, which follow them.
         total: Number of all starts; those after the plain ones have the better recipe of the two.
-        initial_stages: Stages of the first ones.
-        stages: Stages of the recipe.
+        initial_stages: Stages of the starts with the densities of another method.
+        stages: Stages of the random starts.
     """
 
     initial: int
+    initial_capped: int
     capped: int
     plain: int
     total: int
     initial_stages: tuple[Stage, ...]
     stages: tuple[Stage, ...]
 
-    def series(self, first: int, rows: Iterable[Mapping[str, Any]]) -> tuple[int, tuple[Stage, ...]]:
+    def series(self, first: int, rows: Sequence[Mapping[str, Any]]) -> tuple[int, tuple[Stage, ...]]:
         """Return the end of the series of starts of one recipe that a start belongs to, and the recipe's stages.
 
         Args:
             first: Number of the start.
             rows: Row of each start before it, that of the number 0 first.
         """
-        if first < self.initial:
-            return self.initial, self.initial_stages
-        if first < self.initial + self.capped:
-            return self.initial + self.capped, self.stages
-        if first < self.initial + self.capped + self.plain:
-            return self.initial + self.capped + self.plain, without_ceilings(self.stages)
-        return self.total, self._better_stages(list(rows)[self.initial : self.initial + self.capped + self.plain])
+        plain_from = self.initial + self.capped
+        tried = plain_from + self.plain
+        known = (
+            (self.initial_capped, self.initial_stages),
+            (self.initial, without_ceilings(self.initial_stages)),
+            (plain_from, self.stages),
+            (tried, without_ceilings(self.stages)),
+        )
+        for end, stages in known:
+            if first < end:
+                return end, stages
+        with_ceilings, without = _least(rows[self.initial : plain_from]), _least(rows[plain_from:tried])
+        return self.total, self.stages if with_ceilings < without else without_ceilings(self.stages)
 
     def iterations(self, count: int) -> int:
         """Sum the iterations of the first starts."""
         initial = min(count, self.initial)
         each = (sum(stage.iterations for stage in stages) for stages in (self.initial_stages, self.stages))
         return sum(number * iterations for number, iterations in zip((initial, count - initial), each, strict=True))
-
-    def _better_stages(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
-        """Choose the recipe of the random start that explains the withheld pixels best."""
-        deviance = [_deviance(row) for row in rows]
-        with_ceilings, without = min(deviance[: self.capped], default=inf), min(deviance[self.capped :], default=inf)
-        better = with_ceilings < without
-        _log.info(
-            "the starts %s the recipe's ceilings explain the withheld pixels best", "with" if better else "without"
-        )
-        return self.stages if better else without_ceilings(self.stages)
 
 
 def plan_starts(settings: PhaseSettings, initial: int, initial_recipe: tuple[RecipeStep, ...] | None) -> StartPlan:
@@ -83,9 +79,10 @@ def plan_starts(settings: PhaseSettings, initial: int, initial_recipe: tuple[Rec
     if initial_recipe is not None:
         initial_stages = build_stages(settings.model_copy(update={"recipe": initial_recipe, "twin": False}))
     initial = min(initial, settings.starts)
+    initial_capped = (initial + 1) // 2 if has_ceiling(initial_stages) and settings.ceiling_starts != 0 else 0
     random = settings.starts - initial
     capped, plain = _split(random, settings) if has_ceiling(stages) else (0, random)
-    return StartPlan(initial, capped, plain, settings.starts, initial_stages, stages)
+    return StartPlan(initial, initial_capped, capped, plain, settings.starts, initial_stages, stages)
 
 
 def has_ceiling(stages: Iterable[Stage]) -> bool:
@@ -107,7 +104,7 @@ def _split(random: int, settings: PhaseSettings) -> tuple[int, int]:
     return third, max(1, third) if random else 0
 
 
-def _deviance(row: Mapping[str, Any]) -> float:
-    """Return the deviance of a start's free pixels; infinite for one that explains the pattern by a full array."""
-    deviance: float = row["llk_free"]
-    return deviance if isfinite(deviance) and row["support"] <= LARGEST_SUPPORT else inf
+def _least(rows: Iterable[Mapping[str, Any]]) -> float:
+    """Return the least deviance of free pixels; starts that explain the pattern by a full array do not count."""
+    deviances = (row["llk_free"] for row in rows if row["support"] <= LARGEST_SUPPORT)
+    return min((deviance for deviance in deviances if isfinite(deviance)), default=inf)

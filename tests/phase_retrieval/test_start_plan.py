@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from unflat.recon.phase_retrieval.settings import PhaseSettings
 from unflat.recon.phase_retrieval.start_plan import StartPlan, has_ceiling, plan_starts
 
-SHORT = PhaseSettings.model_validate({"recipe": [{"er": {"iterations": 7}}]}).recipe
+SHORT = PhaseSettings.model_validate({"recipe": [{"er": {"iterations": 7, "ceiling": 1.2}}]}).recipe
 
 
 def plan(starts: int, initial: int = 0, **changes: Any) -> StartPlan:
     return plan_starts(PhaseSettings.model_validate({"starts": starts} | changes), initial, SHORT)
 
 
-def ceilings(planned: StartPlan, deviances: list[float]) -> list[bool | None]:
-    """Follow the plan with given deviances; None for the starts of another method."""
+def ceilings(planned: StartPlan, deviances: list[float]) -> list[bool]:
+    """Follow the plan with given deviances, and tell which starts have ceilings."""
     rows: list[dict[str, Any]] = []
-    course: list[bool | None] = []
+    course: list[bool] = []
     for number, deviance in enumerate(deviances):
         end, stages = planned.series(number, rows)
         assert number < end <= len(deviances)
-        course.append(None if number < planned.initial else has_ceiling(stages))
+        course.append(has_ceiling(stages))
         rows.append({"llk_free": deviance, "support": 0.1})
     return course
 
@@ -33,7 +33,7 @@ def ceilings(planned: StartPlan, deviances: list[float]) -> list[bool | None]:
 def test_the_last_third_has_the_recipe_that_explains_the_withheld_pixels_best(
     deviances: list[float], last: bool
 ) -> None:
-    assert ceilings(plan(8, 2), deviances) == [None, None, True, True, False, False, last, last]
+    assert ceilings(plan(8, 2), deviances) == [True, False, True, True, False, False, last, last]
 
 
 @pytest.mark.parametrize("worst", [nan, inf])
@@ -55,8 +55,8 @@ def test_two_starts_have_one_recipe_each_and_a_single_one_no_ceiling() -> None:
 
 def test_a_number_of_starts_with_ceilings_is_obeyed() -> None:
     assert ceilings(plan(4, ceiling_starts=4), [1.0] * 4) == [True] * 4
-    assert ceilings(plan(4, ceiling_starts=0), [1.0] * 4) == [False] * 4
-    assert ceilings(plan(4, 1, ceiling_starts=9), [1.0] * 4) == [None, True, True, True]
+    assert ceilings(plan(4, 2, ceiling_starts=0), [1.0] * 4) == [False] * 4
+    assert ceilings(plan(4, 1, ceiling_starts=9), [1.0] * 4) == [True, True, True, True]
 
 
 def test_a_recipe_without_ceilings_is_the_same_for_all_starts() -> None:
