@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from .atomic import write_atomically
 from .hdf5_common import write_root_attributes
@@ -19,6 +19,7 @@ def write_predictions(
     withheld: Bool[np.ndarray, " view"],
     measured: Num[np.ndarray, "view y x"],
     modelled: Num[np.ndarray, "view y x"],
+    brightness: Float[np.ndarray, " view"] | None = None,
 ) -> None:
     """Write some views; the file appears whole or not at all.
 
@@ -29,6 +30,7 @@ def write_predictions(
         withheld: Whether each view was withheld from the fit.
         measured: Measured images, or fields.
         modelled: Predictions of these views from the fitted specimen.
+        brightness: Fitted brightness of each view, if it was fitted.
 
     Raises:
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.
@@ -36,7 +38,8 @@ def write_predictions(
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, FORMAT, kind, "/")
         file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
-        for name, numbers in (("views", views), ("withheld", withheld)):
+        known = {"views": views, "withheld": withheld} | ({} if brightness is None else {"brightness": brightness})
+        for name, numbers in known.items():
             file.create_dataset(name, data=numbers).attrs["units"] = "1"
         for name, images in (("measured", measured), ("modelled", modelled)):
             chunks = (1, *images.shape[1:])

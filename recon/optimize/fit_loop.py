@@ -22,6 +22,8 @@ from .trainer import STATE, Callbacks, Trainer, state_from_arrays, state_to_arra
 
 _FIELD, _NUISANCE = "best/field/", "best/extras/"
 """Prefixes of the names of the best parameters' arrays in a checkpoint."""
+_MEAN = f"{STATE}mean_"
+"""Prefix of the names of the mean parameters' arrays in a checkpoint."""
 
 
 @dataclass
@@ -138,7 +140,7 @@ class Fit(Trainer):
 
     def validate(self) -> float:
         """Compute the metric of what was withheld; keep the parameters if it is the least or near (``fit.slack``)."""
-        losses = self.losses(self.withheld, self.state.field, self.state.nuisance, withheld=True)
+        losses = self.losses(self.withheld, self.state.mean_field, self.state.mean_nuisance, withheld=True)
         value = self.objective.likelihood.metric(losses)
         least = self.validation.least
         if value < (1 + self.objective.settings.slack) * least:
@@ -165,14 +167,14 @@ class Fit(Trainer):
 
     @property
     def best(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Parameters of field and instrument: the best for what was withheld, or the last where nothing was."""
+        """Mean parameters of field and instrument: the best for what was withheld, or the last if nothing was."""
         if self.validation.parameters:
             return self.validation.parameters, self.validation.nuisance
         return self._parameters()
 
     def _parameters(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Copy the parameters of field and instrument as they are after the steps done."""
-        both = (self.state.field, self.state.nuisance)
+        """Copy the mean parameters of field and instrument after the steps done."""
+        both = (self.state.mean_field, self.state.mean_nuisance)
         field, nuisance = ({name: np.array(value) for name, value in part.items()} for part in both)
         return field, nuisance
 
@@ -193,7 +195,7 @@ class Fit(Trainer):
             DataError: If the arrays are not those of this fit.
         """
         template = self.objective.init(self.seed, None)
-        self._state = state_from_arrays(template, _name_former_state(template, arrays))
+        self._state = state_from_arrays(template, _complete_former_state(template, arrays))
 
         def under(prefix: str) -> dict[str, np.ndarray]:
             return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
@@ -203,13 +205,22 @@ class Fit(Trainer):
         self.start_residual, self.step = metadata["start_residual"], step
 
 
-def _name_former_state(template: FitState, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Name the state's arrays of a checkpoint written before 0.2, which numbered them: ``state/0003``."""
-    names = list(state_to_arrays(template))
+def _complete_former_state(template: FitState, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Complete the state's arrays of a checkpoint of an earlier version, which held no means; name those numbered.
+
+    Before 0.2 the arrays of the state were numbered: ``state/0003``.
+    """
+    names = [name for name in state_to_arrays(template) if not name.startswith(_MEAN)]
     former = [f"{STATE}{i:04d}" for i in range(len(names))]
-    if {name for name in arrays if name.startswith(STATE)} != set(former):
-        return arrays
-    return {name: arrays[number] for name, number in zip(names, former, strict=True)}
+    if {name for name in arrays if name.startswith(STATE)} == set(former):
+        arrays = arrays | {name: arrays[number] for name, number in zip(names, former, strict=True)}
+        arrays = {name: array for name, array in arrays.items() if name not in former}
+    latest = {
+        _MEAN + name.removeprefix(STATE): array
+        for name, array in arrays.items()
+        if name.startswith((f"{STATE}field/", f"{STATE}nuisance/"))
+    }
+    return latest | arrays
 
 
 def _diverged(step: int, settings: FieldSettings) -> Diagnostic:

@@ -19,10 +19,10 @@ from ..fields.base import Field, FieldGrid, grid_axes
 from .likelihood import Batch, Likelihood, Nuisance
 from .settings import FieldSettings
 
-OPENING = 0.2
-"""Fraction of the steps over which the learning rates of the finer levels of a pyramid rise, coarse to fine."""
-FINAL_RATE = 0.05
-"""Fraction of the learning rate that is left at the end."""
+OPENING, LONGEST_OPENING = 0.2, 60
+"""Fraction of the steps, and their largest number, over which the rates of a pyramid's finer levels rise in turn."""
+AVERAGED = 25
+"""Number of steps over which parameters are averaged; a fifth of the steps done, until that is as much."""
 LOSS_LIMIT = 0.15
 """Mean loss of the views beyond which the weight of the priors grows no further with it."""
 NUISANCE_RATE = 0.25
@@ -30,12 +30,19 @@ NUISANCE_RATE = 0.25
 
 
 class FitState(NamedTuple):
-    """State of a fit that a step updates; a pytree of arrays."""
+    """State of a fit that a step updates; a pytree of arrays.
+
+    The rate of the steps does not fall, so that a fit may go on for as long as that is of use. Its result is the mean
+    of the latest parameters, which the choice of views does not move about (Polyak & Juditsky, SIAM Journal on Control
+    and Optimization 30, 838, 1992).
+    """
 
     field: dict[str, Array]
     nuisance: dict[str, Array]
     optimiser: Any
     step: Array
+    mean_field: dict[str, Array]
+    mean_nuisance: dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)  # jax.jit hashes its methods: by identity.
@@ -107,17 +114,18 @@ class Objective:
         nuisance = {
             name: jnp.asarray(value, jnp.float32) for name, value in self.likelihood.nuisance_parameters.items()
         }
-        return FitState(arrays, nuisance, self.transformation().init((arrays, nuisance)), jnp.zeros((), jnp.int32))
+        mean = ({name: jnp.copy(array) for name, array in part.items()} for part in (arrays, nuisance))
+        optimiser = self.transformation().init((arrays, nuisance))
+        return FitState(arrays, nuisance, optimiser, jnp.zeros((), jnp.int32), *mean)
 
     def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
-        """Compute the factor of the learning rate of each array at a step: a cosine, delayed for finer levels."""
-        done = step.astype(jnp.float32) / max(self.settings.steps, 1)
-        cosine = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done, 1.0)))
+        """Compute the factor of the learning rate of each array at a step: 1, later for finer levels."""
+        opening = min(OPENING * self.settings.steps, LONGEST_OPENING)
+        done = step.astype(jnp.float32) / opening
         levels = sorted((name for name in parameters if name.startswith("grid_")), key=lambda n: int(n[5:]))
-        rates = dict.fromkeys(parameters, cosine)
+        rates = dict.fromkeys(parameters, jnp.ones(()))
         for i, name in enumerate(levels):
-            opens = OPENING * i / max(len(levels) - 1, 1)
-            rates[name] = cosine * jnp.clip((done - opens) / (0.25 * OPENING) + 1, 0.0, 1.0)
+            rates[name] = jnp.clip((done - i / max(len(levels) - 1, 1)) / 0.25 + 1, 0.0, 1.0)
         return rates
 
     def step(self) -> Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]:
@@ -130,10 +138,15 @@ class Objective:
             with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
                 updates, optimiser = transformation.update(gradient, state.optimiser, trained)
             rates = self.rates(state.field, state.step)
-            cosine = NUISANCE_RATE * self.rates({"all": jnp.zeros(())}, state.step)["all"]
             field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}
-            nuisance = {name: value + cosine * updates[1][name] for name, value in state.nuisance.items()}
-            return FitState(field, nuisance, optimiser, state.step + 1), loss
+            nuisance = {name: value + NUISANCE_RATE * updates[1][name] for name, value in state.nuisance.items()}
+            weight = 1 / jnp.minimum(AVERAGED, 1 + 0.2 * (state.step + 1).astype(jnp.float32))
+
+            def mean(before: dict[str, Array], after: dict[str, Array]) -> dict[str, Array]:
+                return {name: value + weight * (after[name] - value) for name, value in before.items()}
+
+            means = mean(state.mean_field, field), mean(state.mean_nuisance, nuisance)
+            return FitState(field, nuisance, optimiser, state.step + 1, *means), loss
 
         return jax.jit(advance, donate_argnums=0)
 

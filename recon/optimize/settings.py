@@ -17,8 +17,8 @@ class FieldSettings(Settings):
         description="The continuous field: pyramid, voxels (a plain grid) or fourier (as in DeCAF: Liu et al., Nature "
         "Machine Intelligence 2022).",
     )
-    steps: int = Field(300, ge=1, description="Number of steps of the optimiser.")
-    learning_rate: float = Field(0.05, gt=0, description="Largest learning rate of the optimiser.")
+    steps: int = Field(400, ge=1, description="Largest number of steps of the optimiser; see patience.")
+    learning_rate: float = Field(0.05, gt=0, description="Learning rate of the optimiser.")
     tv: float = Field(
         4.0,
         ge=0,
@@ -35,7 +35,10 @@ class FieldSettings(Settings):
         1, ge=1, description="Number of fits from different seeds; more than one gives an uncertainty map."
     )
     patience: int = Field(
-        100, ge=1, description="Number of steps without improvement on withheld data after which the fit ends."
+        100,
+        ge=1,
+        description="Number of steps without improvement on withheld data after which the fit ends, with the best "
+        "state before as its result. As many as steps: all steps are taken.",
     )
     slack: float = Field(
         0.0,
@@ -76,7 +79,7 @@ class FitSettings(FieldSettings):
     )
     sign: Literal["auto", "any", "nonnegative", "nonpositive"] = Field(
         "auto",
-        description="Sign of the specimen relative to its background. auto: the first third of the steps, at least "
+        description="Sign of the specimen relative to its background. auto: the first quarter of the steps, at least "
         "50, is taken with and without the constraint to one sign, which stays unless the withheld views contradict "
         "it; any in fits of fewer than 100 steps.",
     )

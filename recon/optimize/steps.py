@@ -6,7 +6,7 @@ FEWEST_STEPS = 100
 """Number of steps of a fit from which several signs are tried before it."""
 LEAST_TRIAL = 50
 """Steps that a trial needs to tell models apart, if the fit has as many."""
-_SHARE = 1 / 3
+_SHARE = 1 / 4
 """Share of the steps that every model is tried for."""
 
 

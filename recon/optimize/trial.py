@@ -1,7 +1,7 @@
 """Choice between models of a measurement by the beginning of a fit of each, compared by what was withheld.
 
 A constraint that holds replaces frequencies that were not measured, and what was withheld is predicted better; one that
-does not hold makes it worse. So does physics that the specimen has, or lacks. Both show within the first third of the
+does not hold makes it worse. So does physics that the specimen has, or lacks. Both show within the first quarter of the
 steps. The fit that is chosen goes on from there, so that a choice costs the steps of the others alone.
 """
 
@@ -45,7 +45,7 @@ class BegunFit:
     @property
     def values(self) -> Float[np.ndarray, "k z y x"]:
         """Physical values on the grid."""
-        return np.asarray(jax.jit(self.fit.objective.values)(self.fit.state.field))
+        return np.asarray(jax.jit(self.fit.objective.values)(self.fit.state.mean_field))
 
 
 def _finite(records: list[tuple[int, dict[str, float]]]) -> list[tuple[int, dict[str, float]]]:

@@ -214,7 +214,7 @@ METRICS = (
         "Trial with absorption",
         "",
         "neither",
-        "Withheld residual of the first third of a fit (at least 50 steps) with absorption, over that of one without.",
+        "Withheld residual of the first quarter of a fit (at least 50 steps) with absorption, over that of one without.",
     ),
     Metric(
         "absorption_chosen",

@@ -46,34 +46,35 @@ def write_result(
     views = np.concatenate([split.withheld, _spread(split.fitted)])
     withheld = np.isin(views, split.withheld)
     measured, modelled = _predict_views(forward_model, views, values, nuisance)
-    write_predictions(folder / "predictions.h5", "cell", views, withheld, measured, modelled)
+    brightness = _brightness(forward_model, views, values, nuisance)
+    write_predictions(folder / "predictions.h5", "cell", views, withheld, measured, modelled, brightness)
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
     numbers["residual_over_empty"] = _residual_over_empty(forward_model, split, values, nuisance)
     if not forward_model.is_field:
         numbers |= structure_numbers(_compare(forward_model, views, measured, modelled), withheld)
     numbers |= light_numbers(forward_model) | specimen_numbers(forward_model, volume)
     numbers |= correction_numbers(nuisance, forward_model.microscope)
-    numbers |= _gain_numbers(forward_model, views, values, nuisance)
+    if brightness is not None:
+        numbers |= {"gain_least": float(np.nanmin(brightness)), "gain_most": float(np.nanmax(brightness))}
     return numbers | ({"views_withheld": float(len(split.withheld))} if len(split.withheld) else {})
 
 
-def _gain_numbers(
+def _brightness(
     forward_model: CellForwardModel,
     views: Int[np.ndarray, " view"],
     values: Float[Array | np.ndarray, "k z y x"],
     nuisance: Nuisance,
-) -> dict[str, float]:
-    """Compute the least and the largest brightness of some bright fields, over their median."""
-    bright = views[forward_model.is_bright[views]]
-    if forward_model.levels is None or not forward_model.settings.fit.refine.gain or not len(bright):
-        return {}
+) -> Float[np.ndarray, " view"] | None:
+    """Compute the brightness of bright fields over their median, NaN for dark fields; None if it was not fitted."""
+    bright = forward_model.is_bright[views]
+    if forward_model.levels is None or not forward_model.settings.fit.refine.gain or not np.any(bright):
+        return None
     gain = jax.jit(forward_model.gains)
-    fitted = [float(gain(values, nuisance, forward_model.batch(np.array([view])))[0]) for view in bright]
-    brightness = np.array(fitted) * forward_model.levels[bright]
-    return {
-        "gain_least": float(brightness.min() / np.median(brightness)),
-        "gain_most": float(brightness.max() / np.median(brightness)),
-    }
+    brightness = np.full(len(views), np.nan)
+    for i in np.flatnonzero(bright):
+        fitted = float(gain(values, nuisance, forward_model.batch(views[i : i + 1]))[0])
+        brightness[i] = fitted * forward_model.levels[views[i]]
+    return np.asarray(brightness / np.nanmedian(brightness))
 
 
 def _compare(

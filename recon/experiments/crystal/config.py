@@ -68,8 +68,8 @@ class CrystalFit(FieldSettings):
         description="Number of samples of the field per voxel along each axis: with 1, intensity that an edge sharper "
         "than a voxel scatters beyond the detector is aliased onto it.",
     )
-    steps: int = Field(600, ge=1, description="Number of steps of the optimiser.")
-    learning_rate: float = Field(0.02, gt=0, description="Largest learning rate of the optimiser.")
+    steps: int = Field(600, ge=1, description="Largest number of steps of the optimiser; see patience.")
+    learning_rate: float = Field(0.02, gt=0, description="Learning rate of the optimiser.")
     tv: float = Field(
         0.0, ge=0, description="Strength of total variation of the field's outputs, which preserves edges."
     )

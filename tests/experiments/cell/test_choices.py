@@ -106,8 +106,8 @@ def test_a_trial_goes_on_in_slots_shorter_than_itself(tmp_path: Path, monkeypatc
     assert losses[0] == losses[1]
 
 
-def test_a_trial_takes_a_third_of_the_steps() -> None:
-    assert [trial_steps(count) for count in (1, 60, 100, 300)] == [1, 50, 50, 100]
+def test_a_trial_takes_a_quarter_of_the_steps() -> None:
+    assert [trial_steps(count) for count in (1, 60, 100, 400)] == [1, 50, 50, 100]
 
 
 @pytest.mark.parametrize(("stain", "absorbs"), [(0.0, False), (0.02, True)])
@@ -134,7 +134,7 @@ def test_a_trial_that_finds_no_absorption_settles_it(trial: float, is_doubted: b
 
 
 @pytest.mark.parametrize(("views", "expected"), [(6, 4), (15, 5), (24, 8), (100, 8)])
-def test_a_step_has_a_third_of_the_views(views: int, expected: int) -> None:
+def test_a_step_has_a_quarter_of_the_views(views: int, expected: int) -> None:
     images = np.ones((views, 8, 8), np.float32)
     assert views_in_step(parse_config("kind: cell"), Acquisition("cell", {"images": images})) == expected
     assert views_in_step(parse_config("kind: cell\nfit: {batch: 3}"), Acquisition("cell", {"images": images})) == 3

@@ -315,7 +315,7 @@ class TestLikelihood:
     ) -> None:
         """The tolerance is relative to the best state, so that the loss cannot drift in small steps."""
         fit = Fit(Objective(problem(), FIELD, config(slack=slack).fit), 3)
-        fit._state = FitState({}, {}, None, jnp.zeros(()))
+        fit._state = FitState({}, {}, None, jnp.zeros(()), {}, {})
         for fit.step, figure in enumerate([9.0, 2.0, 2.2, 2.09, 2.13]):
             monkeypatch.setattr(fit, "losses", lambda *_, figure=figure, **__: np.array([figure]))
             assert fit.validate() == figure
