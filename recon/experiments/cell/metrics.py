@@ -214,7 +214,7 @@ METRICS = (
         "Trial with absorption",
         "",
         "neither",
-        "Withheld residual of the first quarter of a fit (at least 50 steps) with absorption, over that of one without.",
+        "Withheld residual of the first quarter of a fit with absorption (50 steps at least), over that without.",
     ),
     Metric(
         "absorption_chosen",
