@@ -2,8 +2,9 @@
 
 Starts, from random densities or from those of another method, go through a recipe. Those that explain the withheld
 pixels best are refined by the likelihood, aligned, and combined to their first mode, which is refined in turn. It is
-the result, unless one of the refined starts explains the withheld pixels clearly better. The pipeline can stop between
-stages and between refinements; resumed from the checkpoint it gives the same numbers.
+the result, unless one of the refined starts explains the withheld pixels clearly better; a last refinement extends it
+beyond the measured pixels, if that explains the withheld ones better. The pipeline can stop between stages and between
+refinements; resumed from the checkpoint it gives the same numbers.
 """
 
 import logging
@@ -23,6 +24,7 @@ from .align import align, centring_shift
 from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
 from .combine import CombinedSolution, combine
 from .data import DiffractionData
+from .margin import extend_pattern, resample_refinement
 from .pattern import DevicePattern, PointSpread, evaluate_fit, fit_metrics, ideal_point_spread, to_device_pattern
 from .recipe import ProjectionState, support_update_warnings
 from .refinement import (
@@ -60,6 +62,9 @@ CLEARLY = 0.85
 
 The mode has less noise than each start, which withheld pixels hardly show; where starts differ it may be none of them.
 """
+
+GAIN = 0.98
+"""Ratio of free likelihoods below which a margin is taken."""
 
 PATIENCE = 12
 """Blocks of refinement without a better free likelihood after which it ends: from there only noise is fitted."""
@@ -133,7 +138,12 @@ class _Pipeline:
             _log.info("%s", sentence)
         self.total = self.plan.iterations(self.settings.starts)
         refinements = min(self.settings.keep, self.settings.starts)
-        self.total += (refinements + (refinements > 1)) * self.settings.refine.iterations
+        self.total += (refinements + (refinements > 1) + self.has_margin) * self.settings.refine.iterations
+
+    @property
+    def has_margin(self) -> bool:
+        """Whether the last refinement tries a margin; without withheld pixels nothing could judge it."""
+        return self.settings.refine.margin > 0 and self.settings.free > 0 and self.settings.refine.iterations > 0
 
     def run(self) -> PhasingResult:
         """Run everything that is left."""
@@ -151,14 +161,14 @@ class _Pipeline:
                 self._save()
         solutions = self._align_solutions(selected)
         if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
-            return self._result(self.refined[self._best(selected)])
+            return self._result(*self._extend(self.refined[self._best(selected)]))
         self._check_stop()
         combined = combine(solutions, self.data.metric)
         del solutions  # They are aligned anew with the result.
         mode = self._refine(self._init_mode(combined, selected))
         best = self.refined[self._best(selected)]
         final = best if self._free_llk(best) < CLEARLY * self._free_llk(mode) else mode
-        return self._result(final)
+        return self._result(*self._extend(final))
 
     # Starts
 
@@ -223,17 +233,17 @@ class _Pipeline:
         start = next(one for one in self.pool if one.number == number)
         return init_refinement(jnp.asarray(start.density), jnp.asarray(start.support), start.point_spread)
 
-    def _refine(self, state: RefinementState) -> RefinementState:
+    def _refine(self, state: RefinementState, pattern: DevicePattern | None = None) -> RefinementState:
         """Refine one density as long as its free likelihood improves; an interruption loses only this refinement."""
-        settings = self.settings.refine
+        settings, pattern = self.settings.refine, pattern or self.pattern
         blocks = split_iterations(settings.iterations)
-        best, least, best_block = end_refinement(state), self._free_llk(state), 0
+        best, least, best_block = end_refinement(state), self._free_llk(state, pattern), 0
         for i, iterations in enumerate(blocks):
             if i and self.should_stop():
                 self._check_stop()
             shrink = i % SUPPORT_BLOCKS == 0 and 2 * i < len(blocks)
-            state = refine_block(state, self.pattern, iterations, settings, shrink=shrink)
-            llk_free = self._free_llk(state)
+            state = refine_block(state, pattern, iterations, settings, shrink=shrink)
+            llk_free = self._free_llk(state, pattern)
             if llk_free < least:
                 best, least, best_block = end_refinement(state), llk_free, i
             if i - best_block >= PATIENCE:
@@ -242,6 +252,24 @@ class _Pipeline:
                 break
             self._advance(iterations)
         return best
+
+    def _extend(self, state: RefinementState) -> tuple[RefinementState, float]:
+        """Refine the result with a margin; return it, on the measured array, if it explains the withheld pixels better.
+
+        Returns:
+            The state, and its margin as a fraction of each axis; 0 for none.
+        """
+        margin = self.settings.refine.margin
+        if not self.has_margin:
+            return state, 0.0
+        nz, ny, nx = self.pattern.counts.shape
+        pattern = extend_pattern(self.pattern, margin)
+        mz, my, mx = pattern.counts.shape
+        extended = self._refine(resample_refinement(state, (mz, my, mx)), pattern)
+        extended = end_refinement(resample_refinement(extended, (nz, ny, nx)))
+        before, after = self._free_llk(state), self._free_llk(extended)
+        _log.info("margin of %g: free LLK %.4g, without it %.4g", margin, after, before)
+        return (extended, margin) if after < GAIN * before else (state, 0.0)
 
     def _align_solutions(self, selected: list[int]) -> Complex[np.ndarray, "k z y x"]:
         """Align the refined solutions with the best of them, and leave out those of another object."""
@@ -269,8 +297,8 @@ class _Pipeline:
         """Return the number of the refined start with the best free likelihood."""
         return min(selected, key=lambda number: self._free_llk(self.refined[number]))
 
-    def _free_llk(self, state: RefinementState) -> float:
-        return float(evaluate_fit(state.density, state.point_spread, self.pattern).llk_free)
+    def _free_llk(self, state: RefinementState, pattern: DevicePattern | None = None) -> float:
+        return float(evaluate_fit(state.density, state.point_spread, pattern or self.pattern).llk_free)
 
     def _init_mode(self, combined: CombinedSolution, selected: list[int]) -> RefinementState:
         """Start the last refinement from the first mode, with the mean point-spread function and a new support."""
@@ -288,7 +316,7 @@ class _Pipeline:
 
     # Result
 
-    def _result(self, final: RefinementState) -> PhasingResult:
+    def _result(self, final: RefinementState, margin: float) -> PhasingResult:
         """Collect the result; the refined starts are aligned with it and given up one by one."""
         density = fftshift3(np.asarray(final.density))
         density = density * np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
@@ -305,7 +333,7 @@ class _Pipeline:
             fftshift3(np.asarray(final.support)) > 0,
             (z, y, x),
             float(final.point_spread.background),
-            self._numbers(final, combined),
+            self._numbers(final, combined) | {"margin": margin},
             tuple(self.table),
             solutions,
             {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},

@@ -132,6 +132,14 @@ class RefineSettings(Settings):
         description="Threshold of the blurred amplitude that defines the refined support, in units of the "
         "object's rms.",
     )
+    margin: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Fraction of each axis by which a last refinement extends the array beyond the measured pixels, so "
+        "that what sharp edges scatter beyond the detector is not folded onto it; it is taken if it explains the "
+        "withheld pixels better. 0 for none.",
+    )
 
 
 class PhaseSettings(Settings):

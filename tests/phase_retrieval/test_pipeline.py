@@ -23,7 +23,7 @@ QUICK: dict[str, Any] = {
     "recipe": [{"hio": {"iterations": 150}}, {"er": {"iterations": 20}}],
     "starts": 4,
     "keep": 3,
-    "refine": {"iterations": 60},
+    "refine": {"iterations": 60, "margin": 0},
 }
 
 
@@ -166,7 +166,7 @@ def test_the_first_starts_may_have_other_densities_and_another_recipe() -> None:
 
     short = PhaseSettings.model_validate({"recipe": [{"er": {"iterations": 10}}]}).recipe
     initial = InitialStarts(1, compute, short)
-    settings = PhaseSettings.model_validate(QUICK | {"starts": 2, "keep": 2, "refine": {"iterations": 10}})
+    settings = PhaseSettings.model_validate(QUICK | {"starts": 2, "keep": 2, "refine": {"iterations": 10, "margin": 0}})
     totals: list[tuple[int, int]] = []
     result = phase(measured(), settings, 0, lambda step, total, **_: totals.append((step, total)), initial=initial)
     own = sum(stage.iterations for stage in build_stages(settings))
@@ -195,7 +195,7 @@ def test_the_first_starts_may_have_other_densities_and_another_recipe() -> None:
 
 def test_without_withheld_pixels_there_is_no_free_likelihood() -> None:
     reported: list[dict[str, float]] = []
-    quick = {"starts": 1, "keep": 1, "free": 0.0, "refine": {"iterations": 10}}
+    quick = {"starts": 1, "keep": 1, "free": 0.0, "refine": {"iterations": 10, "margin": 0}}
     result = phase(
         measured(),
         PhaseSettings.model_validate(QUICK | quick),

@@ -42,20 +42,16 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     phase = settings.phase
     projections = phase.starts * sum(step.step.iterations for step in phase.recipe)
     full_projections = phase.starts * sum(step.step.iterations * step.step.band**3 for step in phase.recipe)
-    refinements = (min(phase.keep, phase.starts) + 1) * phase.refine.iterations
+    has_margin = phase.refine.margin > 0 and phase.free > 0
+    extension = (1 + phase.refine.margin) ** 3 if has_margin else 0.0
+    refinements = (min(phase.keep, phase.starts) + 1 + has_margin) * phase.refine.iterations
+    refining_cost = REFINEMENT_COST * (refinements + max(extension - 1, 0) * phase.refine.iterations)
     cores = os.cpu_count() or 1
     # The FFT runs along one axis after the other: a second core helps little.
-    seconds = (
-        2
-        * voxels
-        * np.log2(voxels)
-        * FFT_SECONDS
-        * (full_projections + REFINEMENT_COST * refinements)
-        / min(cores, 2) ** 0.5
-    )
+    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (full_projections + refining_cost) / min(cores, 2) ** 0.5
     images = acquisition["images"]
     selected = min(phase.keep, phase.starts)
-    loops = 8 * voxels * (COPIES + SOLUTION_COPIES * selected)
+    loops = 8 * voxels * (COPIES * max(extension, 1.0) + SOLUTION_COPIES * selected)
     result = SAMPLE_BYTES * LARGEST_SUPPORT * voxels * samples**3 * (1 + selected / 2)
     memory = PROGRAM_BYTES + images.nbytes + max(5 * images.nbytes, loops, result)
     lines = [

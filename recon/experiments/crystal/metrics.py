@@ -83,6 +83,14 @@ METRICS = (
     ),
     Metric("strain_rms", "Strain", "", "neither", "Root mean square inside the crystal."),
     Metric("twin", "Twin", "", "neither", "1 where the twin was found; diffraction does not tell the two apart."),
+    Metric(
+        "margin",
+        "Margin beyond the detector",
+        "",
+        "neither",
+        "Fraction of each axis by which the last refinement extended the array, for what edges scatter beyond the "
+        "detector; 0: the withheld pixels did not gain.",
+    ),
     Metric("psf_frame", "Blur along the curve", "", "neither", "Width (pixels) of the point-spread function."),
     Metric("psf_y", "Blur along y", "", "neither", "Width (pixels) of the point-spread function."),
     Metric("psf_x", "Blur along x", "", "neither", "Width (pixels) of the point-spread function."),

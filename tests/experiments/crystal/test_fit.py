@@ -25,7 +25,7 @@ phase:
   recipe:
     - raar: {iterations: 100}
     - er: {iterations: 40}
-  refine: {iterations: 40}
+  refine: {iterations: 40, margin: 0}
 fit: {starts: 1, steps: 50, checkpoint_every: 2 s, pyramid: {levels: 3, hidden: 8}}
 simulate:
   shape: [32, 32, 32]

@@ -23,7 +23,7 @@ phase:
     - er: {iterations: 40}
   starts: 2
   keep: 2
-  refine: {iterations: 40}
+  refine: {iterations: 40, margin: 0}
 simulate:
   shape: [32, 32, 32]
   oversampling: 2.6

@@ -15,7 +15,12 @@ from unflat.recon.experiments.crystal.summary import summary_line
 from unflat.recon.runs import RunContext, RunFolder, Sentinel
 from unflat.recon.visualization.run_data import gather
 
-QUICK: dict[str, Any] = {"recipe": [{"er": {"iterations": 20}}], "starts": 2, "keep": 1, "refine": {"iterations": 5}}
+QUICK: dict[str, Any] = {
+    "recipe": [{"er": {"iterations": 20}}],
+    "starts": 2,
+    "keep": 1,
+    "refine": {"iterations": 5, "margin": 0},
+}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,10 @@ from unflat.recon.runs import RunContext, RunFolder
 SHAPE = (28, 26, 24)
 SETTINGS: dict[str, Any] = {
     "kind": "crystal",
-    "phase": {"recipe": [{"hio": {"iterations": 150}}, {"er": {"iterations": 20}}], "refine": {"iterations": 60}},
+    "phase": {
+        "recipe": [{"hio": {"iterations": 150}}, {"er": {"iterations": 20}}],
+        "refine": {"iterations": 60, "margin": 0},
+    },
     "predict": {"recipe": [{"er": {"iterations": 20}}], "starts": 3},
 }
 
