@@ -44,8 +44,8 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     full_projections = phase.starts * sum(step.step.iterations * step.step.band**3 for step in phase.recipe)
     has_margin = phase.refine.margin > 0 and phase.free > 0
     extension = (1 + phase.refine.margin) ** 3 if has_margin else 0.0
-    refinements = (min(phase.keep, phase.starts) + 1 + has_margin) * phase.refine.iterations
-    refining_cost = REFINEMENT_COST * (refinements + max(extension - 1, 0) * phase.refine.iterations)
+    refinements = (min(phase.keep, phase.starts) + 1 + 2 * has_margin) * phase.refine.iterations
+    refining_cost = REFINEMENT_COST * (refinements + 2 * max(extension - 1, 0) * phase.refine.iterations)
     cores = os.cpu_count() or 1
     # The FFT runs along one axis after the other: a second core helps little.
     seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (full_projections + refining_cost) / min(cores, 2) ** 0.5

@@ -122,7 +122,9 @@ def find_initial_guess(
 
 def _from_phasing(settings: CrystalSettings, scan: PreprocessedScan, context: RunContext | None) -> InitialGuess:
     """Phase from a few starts, and take the best."""
-    few = settings.phase.model_copy(update={"starts": settings.fit.starts, "keep": 1, "gate": None})
+    refine = settings.phase.refine.model_copy(update={"margin": 0.0})  # The field has finer samples of its own.
+    update = {"starts": settings.fit.starts, "keep": 1, "gate": None, "refine": refine}
+    few = settings.phase.model_copy(update=update)
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
     if context is None:
         result = phase(scan.data, few, settings.seed)
