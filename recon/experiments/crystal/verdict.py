@@ -19,6 +19,8 @@ AGREEMENT = 0.87
 """Mean correlation of the solutions below which they disagree."""
 UNEVENNESS = 0.34
 """Variation of the amplitude above which a crystal has defects, or wrong phases."""
+EVEN = 0.26
+"""Variation of the amplitude up to which a solution that no other start found is trusted: a lattice has one density."""
 MASKED = 0.5
 """Share of the modelled counts behind the mask above which the result rests on what was not measured."""
 FREE_RATIO = 8.0
@@ -61,7 +63,9 @@ def _solutions(numbers: Mapping[str, float]) -> list[Reason]:
         if numbers["agreement"] < AGREEMENT:
             text = f"the solutions agree by {numbers['agreement']:.3f} only"
             return [Reason("solutions-disagree", text, _MORE_STARTS)]
-    elif numbers.get("starts", 1) > 1 and numbers.get("kept", 2) == 1:
+    elif (
+        numbers.get("starts", 1) > 1 and numbers.get("kept", 2) == 1 and numbers.get("amplitude_variation", 1.0) > EVEN
+    ):
         text = f"of {numbers['starts']:.0f} starts no second one came to the same crystal"
         return [Reason("solution-alone", text, _MORE_STARTS)]
     return []

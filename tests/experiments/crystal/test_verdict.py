@@ -62,7 +62,7 @@ def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
         ({"noise_ratio_bright": 15.0, "excess_chi": 0.12}, "misfit-above-noise"),
         ({"excess_chi": 0.7}, "counts-unexplained"),
         ({"agreement": 0.8}, "solutions-disagree"),
-        ({"agreement": None, "kept": 1.0}, "solution-alone"),
+        ({"agreement": None, "kept": 1.0, "amplitude_variation": 0.3}, "solution-alone"),
         ({"amplitude_variation": 0.5}, "uneven-amplitude"),
         ({"llk_free": 12.0}, "withheld-unexplained"),
         ({"psf_x": 1.2}, "blur-at-bound"),
@@ -76,6 +76,11 @@ def test_each_reason_is_named(changes: Mapping[str, float | None], reason: str) 
     reasons = assess(numbers)
     assert [each.name for each in reasons] == [reason]
     assert Verdict.of(reasons).soundness == ("failed" if reason == "counts-unexplained" else "doubtful")
+
+
+def test_an_even_amplitude_confirms_a_solution_that_no_other_start_found() -> None:
+    numbers = {name: value for name, value in SOUND.items() if name != "agreement"}
+    assert not assess({**numbers, "kept": 1.0, "amplitude_variation": 0.2})
 
 
 def test_one_start_alone_is_no_reason_to_doubt_it() -> None:
