@@ -30,7 +30,7 @@ def write_predictions(
         withheld: Whether each view was withheld from the fit.
         measured: Measured images, or fields.
         modelled: Predictions of these views from the fitted specimen.
-        brightness: Fitted brightness of each view, if it was fitted.
+        brightness: Fitted brightness of each view over the median, if it was fitted; NaN for dark fields.
 
     Raises:
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.

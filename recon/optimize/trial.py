@@ -85,7 +85,8 @@ class Trial:
         before = self._begun * self.steps
         self._begun += 1
         total = settings.ensemble * settings.steps + max(self.count, self._begun) * self.steps - self.steps
-        if stored := context.folder.latest_trial(name):
+        stored = context.folder.latest_trial(name)
+        if stored and stored.step <= self.steps:  # A longer one, of an earlier version, cannot be compared.
             begun.fit.restore(stored.step, stored.arrays, stored.metadata)
             begun.records = [(int(step), numbers) for step, numbers in stored.metadata["records"]]
 

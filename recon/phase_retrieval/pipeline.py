@@ -40,6 +40,7 @@ from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings, RefineSettings
 from .start_plan import StartPlan, plan_starts
 from .starts import (
+    LARGEST_SUPPORT,
     FinishedStart,
     InitialStarts,
     StartOutcome,
@@ -135,10 +136,12 @@ class _Pipeline:
     projections: ProjectionState | None = None
     next_stage: int = 0
     skipped: int = 0
+    skipped_before: int = 0
     done: int = 0
 
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
+        self.withholds = bool(jnp.sum(self.pattern.free) > 0)
         self.plan: StartPlan = plan_starts(self.settings, self.initial.count, self.initial.recipe)
         for sentence in support_update_warnings(self.settings):
             _log.info("%s", sentence)
@@ -149,7 +152,7 @@ class _Pipeline:
     @property
     def has_margin(self) -> bool:
         """Whether the last refinement tries a margin; without withheld pixels nothing could judge it."""
-        return self.settings.refine.margin > 0 and self.settings.free > 0 and self.settings.refine.iterations > 0
+        return self.settings.refine.margin > 0 and self.settings.refine.iterations > 0 and self.withholds
 
     def run(self) -> PhasingResult:
         """Run everything that is left."""
@@ -163,6 +166,7 @@ class _Pipeline:
             if number not in self.refined:
                 self._check_stop()
                 self.refined[number] = self._refine(self._init_start(number))
+                self.skipped_before = self.skipped
                 self.pool = [one.without_arrays() if one.number == number else one for one in self.pool]
                 self._save()
         solutions = self._align_solutions(selected)
@@ -242,7 +246,10 @@ class _Pipeline:
     def _refine(
         self, state: RefinementState, pattern: DevicePattern | None = None, settings: RefineSettings | None = None
     ) -> RefinementState:
-        """Refine one density as long as its free likelihood improves; an interruption loses only this refinement."""
+        """Refine one density as long as its free likelihood improves.
+
+        An interruption loses the refinement of a start, or those of the mode, with and without a margin.
+        """
         settings, pattern = settings or self.settings.refine, pattern or self.pattern
         blocks = split_iterations(settings.iterations)
         best, least, best_block = end_refinement(state), self._free_llk(state, pattern), 0
@@ -261,15 +268,16 @@ class _Pipeline:
             self._advance(iterations)
         return best
 
-    def _extend(self, state: RefinementState) -> tuple[RefinementState, float]:
+    def _extend(self, state: RefinementState) -> tuple[RefinementState, dict[str, float]]:
         """Refine the result with a margin; return it, on the measured array, if it explains the withheld pixels better.
 
         Returns:
-            The state, and its margin as a fraction of each axis; 0 for none.
+            The state, and numbers: its margin as a fraction of each axis, 0 for none, and the threshold of its support.
         """
         margin = self.settings.refine.margin
+        taken = {"margin": 0.0, "support_threshold": self.settings.refine.threshold}
         if not self.has_margin:
-            return state, 0.0
+            return state, taken
         nz, ny, nx = self.pattern.counts.shape
         pattern = extend_pattern(self.pattern, margin)
         mz, my, mx = pattern.counts.shape
@@ -279,14 +287,13 @@ class _Pipeline:
             settings = self.settings.refine.model_copy(update={"threshold": threshold})
             return end_refinement(resample_refinement(self._refine(start, pattern, settings), (nz, ny, nx)))
 
-        taken = 0.0
         for share in (1.0, WIDER):
             threshold = share * self.settings.refine.threshold
             extended = refine(threshold)
             before, after = self._free_llk(state), self._free_llk(extended)
             _log.info("margin %g, support threshold %g: free LLK %.4g, before %.4g", margin, threshold, after, before)
-            if after < GAIN * before:
-                state, taken = extended, margin
+            if after < GAIN * before and float(jnp.mean(extended.support)) <= LARGEST_SUPPORT:
+                state, taken = extended, {"margin": margin, "support_threshold": threshold}
         return state, taken
 
     def _align_solutions(self, selected: list[int]) -> Complex[np.ndarray, "k z y x"]:
@@ -334,7 +341,7 @@ class _Pipeline:
 
     # Result
 
-    def _result(self, final: RefinementState, margin: float) -> PhasingResult:
+    def _result(self, final: RefinementState, refinement: dict[str, float]) -> PhasingResult:
         """Collect the result; the refined starts are aligned with it and given up one by one."""
         density = fftshift3(np.asarray(final.density))
         density = density * np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
@@ -351,7 +358,7 @@ class _Pipeline:
             fftshift3(np.asarray(final.support)) > 0,
             (z, y, x),
             float(final.point_spread.background),
-            self._numbers(final, combined) | {"margin": margin},
+            self._numbers(final, combined) | refinement,
             tuple(self.table),
             solutions,
             {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
@@ -388,8 +395,10 @@ class _Pipeline:
         if self.projections is not None:
             stages = self.plan.series(len(self.table), self.table)[1]
             started += sum(stage.iterations for stage in stages[: self.next_stage])
-        state = PipelineState(self.table, self.pool, self.refined, self.projections, self.next_stage, self.skipped)
-        # A refinement under way is repeated by a resumed run: its iterations are not done.
+        # A resumed run repeats a refinement under way and those of the mode: they are neither done nor skipped.
+        state = PipelineState(
+            self.table, self.pool, self.refined, self.projections, self.next_stage, self.skipped_before
+        )
         done = started + len(self.refined) * self.settings.refine.iterations
         self.save_checkpoint(self.done, *to_checkpoint(state, done))
 
@@ -397,4 +406,5 @@ class _Pipeline:
         """Take the state from a checkpoint that `_save` wrote."""
         state, self.done = from_checkpoint(checkpoint)
         self.table, self.pool, self.refined = state.table, state.pool, state.refined
-        self.projections, self.next_stage, self.skipped = state.projections, state.next_stage, state.skipped
+        self.projections, self.next_stage = state.projections, state.next_stage
+        self.skipped = self.skipped_before = state.skipped

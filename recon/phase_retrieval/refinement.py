@@ -38,7 +38,7 @@ class RefinementState(NamedTuple):
     """State of a refinement between two blocks.
 
     Args:
-        density: Density within its support.
+        density: Density within its support; one refined with a margin rings faintly outside (`resample_refinement`).
         support: 1 inside.
         point_spread: Point-spread function and background.
         gradient: Gradient of the deviance at the last iteration; 0 before the first, empty after the end.

@@ -19,7 +19,7 @@ class PhasingResult:
 
     Args:
         density: Density, scaled so that |FFT|² is in counts.
-        support: True where the density may differ from 0.
+        support: True inside the object. Outside, a refinement with a margin leaves a faint ringing of sharp edges.
         sigmas: [pixel] Widths of the Gaussian point-spread function along (frame, y, x).
         background: [counts] Background in every pixel.
         numbers: Metrics and cost by name; without ``llk_free`` where no pixel was withheld.

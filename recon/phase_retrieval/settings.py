@@ -58,7 +58,8 @@ class StepSettings(Settings):
         None,
         gt=0,
         description="Largest amplitude inside the support, relative to the object's own, or null for no limit: a "
-        "lattice has one density, and wrong phases pile it up. Without effect on gps.",
+        "lattice has one density, and wrong phases pile it up. Some starts do without it (ceiling_starts). Without "
+        "effect on gps.",
     )
 
     @model_serializer(mode="wrap")
@@ -130,15 +131,15 @@ class RefineSettings(Settings):
         gt=0,
         lt=1,
         description="Threshold of the blurred amplitude that defines the refined support, in units of the "
-        "object's rms.",
+        "object's rms. With a margin a fifth of it is tried as well.",
     )
     margin: float = Field(
         0.25,
         ge=0,
         le=1,
         description="Fraction of each axis by which a last refinement extends the array beyond the measured pixels, so "
-        "that what sharp edges scatter beyond the detector is not folded onto it; it is taken if it explains the "
-        "withheld pixels better. 0 for none.",
+        "that what sharp edges scatter beyond the detector is not folded onto it, and once more with a wider support; "
+        "each is taken if it explains the withheld pixels better. 0 for none.",
     )
 
 
@@ -157,7 +158,8 @@ class PhaseSettings(Settings):
     ceiling_starts: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
         description="Number of the random starts that obey the ceilings of the recipe; 0: no start obeys any. auto: a "
-        "third of them do, a third do not, and the last third are like the one that explains the withheld pixels best.",
+        "third of them do, a third do not, and the last third are like the one that explains the withheld pixels "
+        "best; a single one does not.",
     )
     keep: int = Field(4, ge=1, description="Number of the best starts that are refined and combined.")
     free: float = Field(0.05, ge=0, lt=0.5, description="Fraction of the good pixels that is withheld, for validation.")

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from unflat.physics.diffraction.far_field import fftshift3
+from unflat.recon.errors import Stopped
+from unflat.recon.phase_retrieval import pipeline
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.margin import extend_pattern, extended_shape, resample_refinement
 from unflat.recon.phase_retrieval.multiresolution import crop_pattern, resample_density
@@ -12,6 +14,7 @@ from unflat.recon.phase_retrieval.pattern import ideal_point_spread, predict_cou
 from unflat.recon.phase_retrieval.pipeline import InitialStarts, phase
 from unflat.recon.phase_retrieval.refinement import init_refinement
 from unflat.recon.phase_retrieval.settings import PhaseSettings
+from unflat.recon.runs.checkpoint import Checkpoint
 
 SHAPE, FINE = (24, 24, 24), (48, 48, 48)
 
@@ -74,3 +77,35 @@ def test_a_margin_is_taken_where_edges_scatter_beyond_the_detector(
     assert llk[0.25] <= llk[0.0] * (1 + 1e-6)
     if expected is not None:
         assert llk[0.25] < 0.7 * llk[0.0]
+
+
+def test_a_run_stopped_in_its_last_refinement_counts_the_same_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PATIENCE", 1)
+    recipe = [{"er": {"iterations": 10}}]
+    refine = {"iterations": 60, "margin": 0.25, "psf": False}
+    settings = PhaseSettings.model_validate({"recipe": recipe, "starts": 1, "keep": 1, "refine": refine})
+    data, guess = measured(block(FINE, 0.15)), 30 * fftshift3(block(SHAPE, 0.15))[None]
+    initial, questions = InitialStarts(1, lambda: guess), [0]
+
+    def count() -> None:
+        questions[0] += 1
+
+    whole = phase(data, settings, 0, should_stop=count, initial=initial)
+    last, saved = questions[0], []
+    questions[0] = 0
+
+    def stop_before_the_end() -> str | None:
+        count()
+        return "enough" if questions[0] >= last else None
+
+    with pytest.raises(Stopped):
+        phase(
+            data,
+            settings,
+            0,
+            should_stop=stop_before_the_end,
+            save_checkpoint=lambda *state: saved.append(Checkpoint(*state)),
+            initial=initial,
+        )
+    again = phase(data, settings, 0, checkpoint=saved[-1], initial=initial)
+    assert again.numbers == whole.numbers

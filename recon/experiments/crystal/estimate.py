@@ -42,7 +42,7 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     phase = settings.phase
     projections = phase.starts * sum(step.step.iterations for step in phase.recipe)
     full_projections = phase.starts * sum(step.step.iterations * step.step.band**3 for step in phase.recipe)
-    has_margin = phase.refine.margin > 0 and phase.free > 0
+    has_margin = phase.refine.margin > 0 and phase.free > 0 and phase.refine.iterations > 0
     extension = (1 + phase.refine.margin) ** 3 if has_margin else 0.0
     refinements = (min(phase.keep, phase.starts) + 1 + 2 * has_margin) * phase.refine.iterations
     refining_cost = REFINEMENT_COST * (refinements + 2 * max(extension - 1, 0) * phase.refine.iterations)

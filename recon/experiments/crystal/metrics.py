@@ -89,7 +89,14 @@ METRICS = (
         "",
         "neither",
         "Fraction of each axis by which the last refinement extended the array, for what edges scatter beyond the "
-        "detector; 0: the withheld pixels did not gain.",
+        "detector; 0: none was tried, or the withheld pixels did not gain.",
+    ),
+    Metric(
+        "support_threshold",
+        "Threshold of the support",
+        "",
+        "neither",
+        "Blurred amplitude at the edge of the refined support, in units of the crystal's rms.",
     ),
     Metric("psf_frame", "Blur along the curve", "", "neither", "Width (pixels) of the point-spread function."),
     Metric("psf_y", "Blur along y", "", "neither", "Width (pixels) of the point-spread function."),

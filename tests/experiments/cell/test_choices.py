@@ -134,7 +134,7 @@ def test_a_trial_that_finds_no_absorption_settles_it(trial: float, is_doubted: b
 
 
 @pytest.mark.parametrize(("views", "expected"), [(6, 4), (15, 5), (24, 8), (100, 8)])
-def test_a_step_has_a_quarter_of_the_views(views: int, expected: int) -> None:
+def test_a_step_has_a_third_of_the_views(views: int, expected: int) -> None:
     images = np.ones((views, 8, 8), np.float32)
     assert views_in_step(parse_config("kind: cell"), Acquisition("cell", {"images": images})) == expected
     assert views_in_step(parse_config("kind: cell\nfit: {batch: 3}"), Acquisition("cell", {"images": images})) == 3
