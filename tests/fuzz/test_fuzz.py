@@ -15,7 +15,7 @@ from unflat.recon.errors import DataError
 from .readers import READERS
 from .worker import make_input
 
-COUNT = 30
+COUNT = 15
 
 
 @pytest.mark.parametrize("reader", READERS)

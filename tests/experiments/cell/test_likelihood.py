@@ -55,7 +55,7 @@ def test_the_time_of_a_fit_includes_the_trial_of_its_sign() -> None:
     seconds = [
         estimate(settings(f"fit: {{steps: 300, sign: {sign}}}"), acquisition()).seconds for sign in ("any", "auto")
     ]
-    assert seconds[1] / seconds[0] == pytest.approx(4 / 3)
+    assert seconds[1] / seconds[0] == pytest.approx(5 / 4)
 
 
 def test_the_box_covers_the_images_and_the_depth() -> None:
