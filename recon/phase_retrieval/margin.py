@@ -6,14 +6,29 @@ finer voxels, in which a sharp edge fits; the scattering beyond the detector fal
 (z, y, x) in FFT order (origin at index 0).
 """
 
+import logging
+from collections.abc import Callable
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 from scipy.fft import next_fast_len
 
-from .multiresolution import Shape, resample_density, resample_support
+from .multiresolution import Shape, resample_density, resample_support, resize_pattern
 from .pattern import DevicePattern
-from .projections import UNMEASURED
-from .refinement import RefinementState, init_refinement
+from .refinement import RefinementState, end_refinement, free_llk, init_refinement
+from .settings import RefineSettings
+from .starts import LARGEST_SUPPORT
+
+GAIN = 0.98
+"""Ratio of free likelihoods below which a margin, and then a wider support, is taken."""
+WIDER = 0.2
+"""Threshold of the support, relative to the setting, that is tried with a margin.
+
+The two simulated crystals that were tried do not take it, as it fits their noise; the gold crystal does.
+"""
+
+Refine = Callable[[RefinementState, DevicePattern, RefineSettings], RefinementState]
+
+_log = logging.getLogger(__name__)
 
 
 def extended_shape(shape: Shape, margin: float) -> Shape:
@@ -35,14 +50,7 @@ def extend_pattern(pattern: DevicePattern, margin: float) -> DevicePattern:
         margin: Fraction of each axis to add.
     """
     nz, ny, nx = pattern.counts.shape
-    shape = extended_shape((nz, ny, nx), margin)
-    return DevicePattern(
-        _pad(pattern.amplitude, shape, UNMEASURED),
-        _pad(pattern.counts, shape, 0.0),
-        _pad(pattern.fitted, shape, 0.0),
-        _pad(pattern.free, shape, 0.0),
-        _pad(pattern.exposure, (shape[0], 1, 1), 1.0),
-    )
+    return resize_pattern(pattern, extended_shape((nz, ny, nx), margin))
 
 
 def resample_refinement(state: RefinementState, shape: Shape) -> RefinementState:
@@ -59,12 +67,32 @@ def resample_refinement(state: RefinementState, shape: Shape) -> RefinementState
     return init_refinement(density, jnp.ones_like(support), state.point_spread)._replace(support=support)
 
 
-def _pad(array: Float[Array, "..."], shape: Shape, value: float) -> Float[Array, "..."]:
-    """Insert pixels of one value between the highest positive frequency of each axis and the negative ones."""
-    for axis, size in enumerate(shape):
-        n = array.shape[axis]
-        if size > n:
-            first, second = jnp.split(array, [(n + 1) // 2], axis=axis)
-            missing = (*array.shape[:axis], size - n, *array.shape[axis + 1 :])
-            array = jnp.concatenate([first, jnp.full(missing, value, array.dtype), second], axis=axis)
-    return array
+def refine_with_margin(
+    state: RefinementState, pattern: DevicePattern, settings: RefineSettings, refine: Refine
+) -> tuple[RefinementState, dict[str, float]]:
+    """Refine a result with a margin, and with a wider support; take each if it explains the withheld pixels better.
+
+    Args:
+        state: Result without a margin.
+        pattern: Measured pattern, some pixels of which are withheld.
+        settings: Margin, and threshold of the support.
+        refine: Refinement of a state by a pattern.
+
+    Returns:
+        The state on the measured array, and numbers: its margin as a fraction of each axis, 0 for none, and the
+        threshold of its support.
+    """
+    taken = {"margin": 0.0, "support_threshold": settings.threshold}
+    extended_pattern = extend_pattern(pattern, settings.margin)
+    (nz, ny, nx), (mz, my, mx) = pattern.counts.shape, extended_pattern.counts.shape
+    first = resample_refinement(state, (mz, my, mx))
+    for ratio in (1.0, WIDER):
+        threshold = ratio * settings.threshold
+        refined = refine(first, extended_pattern, settings.model_copy(update={"threshold": threshold}))
+        extended = end_refinement(resample_refinement(refined, (nz, ny, nx)))
+        before, after = (free_llk(each, pattern) for each in (state, extended))
+        text = "margin %g, support threshold %g: free LLK %.4g, before %.4g"
+        _log.info(text, settings.margin, threshold, after, before)
+        if after < GAIN * before and float(jnp.mean(extended.support)) <= LARGEST_SUPPORT:
+            state, taken = extended, {"margin": settings.margin, "support_threshold": threshold}
+    return state, taken

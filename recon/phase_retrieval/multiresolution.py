@@ -1,4 +1,4 @@
-"""Multiresolution: phasing of the middle of a pattern, which is that of the same crystal on larger voxels.
+"""Multiresolution: a crystal on larger voxels, whose pattern is the middle of the measured one, or on finer ones.
 
 Frequencies far from the peak carry fine detail. Without them arrays are smaller, iterations cost less, and fewer phases
 can go wrong; a later step on the whole array continues from their result. Arrays are (z, y, x) in FFT order (origin at
@@ -10,10 +10,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Num
 from scipy.fft import next_fast_len
 
 from .pattern import DevicePattern
+from .projections import UNMEASURED
 
 Shape = tuple[int, int, int]
 _MIN_SIZE = 8
@@ -41,13 +42,22 @@ def crop_pattern(pattern: DevicePattern, band: float) -> DevicePattern:
         band: Fraction of each axis to keep.
     """
     nz, ny, nx = pattern.counts.shape
-    shape = band_shape((nz, ny, nx), band)
+    return resize_pattern(pattern, band_shape((nz, ny, nx), band))
+
+
+def resize_pattern(pattern: DevicePattern, shape: Shape) -> DevicePattern:
+    """Take the middle of a pattern, or surround it by pixels that are neither fitted nor withheld.
+
+    Args:
+        pattern: Measured pattern.
+        shape: New shape.
+    """
     return DevicePattern(
-        _crop(pattern.amplitude, shape),
-        _crop(pattern.counts, shape),
-        _crop(pattern.fitted, shape),
-        _crop(pattern.free, shape),
-        _crop(pattern.exposure, (shape[0], 1, 1)),
+        _resize(pattern.amplitude, shape, UNMEASURED),
+        _resize(pattern.counts, shape),
+        _resize(pattern.fitted, shape),
+        _resize(pattern.free, shape),
+        _resize(pattern.exposure, (shape[0], 1, 1), 1.0),
     )
 
 
@@ -59,16 +69,7 @@ def resample_density(density: Complex[Array, "z y x"], shape: Shape) -> Complex[
         density: Iterate.
         shape: New shape.
     """
-    wave = jnp.fft.fftn(density)
-    for axis, size in enumerate(shape):
-        n = wave.shape[axis]
-        if size < n:
-            wave = wave[_low_frequencies(n, size, axis)]
-        elif size > n:
-            first, second = jnp.split(wave, [(n + 1) // 2], axis=axis)
-            between = jnp.zeros((*wave.shape[:axis], size - n, *wave.shape[axis + 1 :]), wave.dtype)
-            wave = jnp.concatenate([first, between, second], axis=axis)
-    return jnp.fft.ifftn(wave)
+    return jnp.fft.ifftn(_resize(jnp.fft.fftn(density), shape))
 
 
 def resample_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Array, "z2 y2 x2"]:
@@ -78,10 +79,16 @@ def resample_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Arra
     return inside
 
 
-def _crop(array: Float[Array, "..."], shape: Shape) -> Float[Array, "..."]:
+def _resize(array: Num[Array, "..."], shape: Shape, value: float = 0.0) -> Num[Array, "..."]:
+    """Take the lowest frequencies of each axis, or insert new ones of one value between positive and negative ones."""
     for axis, size in enumerate(shape):
         n = array.shape[axis]
-        array = array if size >= n else array[_low_frequencies(n, size, axis)]
+        if size < n:
+            array = array[_low_frequencies(n, size, axis)]
+        elif size > n:
+            first, second = jnp.split(array, [(n + 1) // 2], axis=axis)
+            between = jnp.full((*array.shape[:axis], size - n, *array.shape[axis + 1 :]), value, array.dtype)
+            array = jnp.concatenate([first, between, second], axis=axis)
     return array
 
 

@@ -24,13 +24,14 @@ from .align import align, centring_shift
 from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
 from .combine import CombinedSolution, combine
 from .data import DiffractionData
-from .margin import extend_pattern, resample_refinement
-from .pattern import DevicePattern, PointSpread, evaluate_fit, fit_metrics, ideal_point_spread, to_device_pattern
+from .margin import refine_with_margin
+from .pattern import DevicePattern, PointSpread, fit_metrics, ideal_point_spread, to_device_pattern
 from .recipe import ProjectionState, support_update_warnings
 from .refinement import (
     SUPPORT_BLOCKS,
     RefinementState,
     end_refinement,
+    free_llk,
     init_refinement,
     refine_block,
     split_iterations,
@@ -40,7 +41,6 @@ from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings, RefineSettings
 from .start_plan import StartPlan, plan_starts
 from .starts import (
-    LARGEST_SUPPORT,
     FinishedStart,
     InitialStarts,
     StartOutcome,
@@ -62,15 +62,6 @@ CLEARLY = 0.85
 """Ratio of free likelihoods, of a refined start to the first mode, below which the start is the result instead.
 
 The mode has less noise than each start, which withheld pixels hardly show; where starts differ it may be none of them.
-"""
-
-GAIN = 0.98
-"""Ratio of free likelihoods below which a margin, and then a wider support, is taken."""
-
-WIDER = 0.2
-"""Threshold of the support, relative to the setting, that is tried with a margin.
-
-The two simulated crystals that were tried do not take it, as it fits their noise; the gold crystal does.
 """
 
 PATIENCE = 12
@@ -177,7 +168,7 @@ class _Pipeline:
         del solutions  # They are aligned anew with the result.
         mode = self._refine(self._init_mode(combined, selected))
         best = self.refined[self._best(selected)]
-        final = best if self._free_llk(best) < CLEARLY * self._free_llk(mode) else mode
+        final = best if free_llk(best, self.pattern) < CLEARLY * free_llk(mode, self.pattern) else mode
         return self._result(*self._extend(final))
 
     # Starts
@@ -252,13 +243,13 @@ class _Pipeline:
         """
         settings, pattern = settings or self.settings.refine, pattern or self.pattern
         blocks = split_iterations(settings.iterations)
-        best, least, best_block = end_refinement(state), self._free_llk(state, pattern), 0
+        best, least, best_block = end_refinement(state), free_llk(state, pattern), 0
         for i, iterations in enumerate(blocks):
             if i and self.should_stop():
                 self._check_stop()
             shrink = i % SUPPORT_BLOCKS == 0 and 2 * i < len(blocks)
             state = refine_block(state, pattern, iterations, settings, shrink=shrink)
-            llk_free = self._free_llk(state, pattern)
+            llk_free = free_llk(state, pattern)
             if llk_free < least:
                 best, least, best_block = end_refinement(state), llk_free, i
             if i - best_block >= PATIENCE:
@@ -269,36 +260,15 @@ class _Pipeline:
         return best
 
     def _extend(self, state: RefinementState) -> tuple[RefinementState, dict[str, float]]:
-        """Refine the result with a margin; return it, on the measured array, if it explains the withheld pixels better.
-
-        Returns:
-            The state, and numbers: its margin as a fraction of each axis, 0 for none, and the threshold of its support.
-        """
-        margin = self.settings.refine.margin
-        taken = {"margin": 0.0, "support_threshold": self.settings.refine.threshold}
+        """Refine the result with a margin, where the withheld pixels can judge it; return it with its numbers."""
+        settings = self.settings.refine
         if not self.has_margin:
-            return state, taken
-        nz, ny, nx = self.pattern.counts.shape
-        pattern = extend_pattern(self.pattern, margin)
-        mz, my, mx = pattern.counts.shape
-        start = resample_refinement(state, (mz, my, mx))
-
-        def refine(threshold: float) -> RefinementState:
-            settings = self.settings.refine.model_copy(update={"threshold": threshold})
-            return end_refinement(resample_refinement(self._refine(start, pattern, settings), (nz, ny, nx)))
-
-        for share in (1.0, WIDER):
-            threshold = share * self.settings.refine.threshold
-            extended = refine(threshold)
-            before, after = self._free_llk(state), self._free_llk(extended)
-            _log.info("margin %g, support threshold %g: free LLK %.4g, before %.4g", margin, threshold, after, before)
-            if after < GAIN * before and float(jnp.mean(extended.support)) <= LARGEST_SUPPORT:
-                state, taken = extended, {"margin": margin, "support_threshold": threshold}
-        return state, taken
+            return state, {"margin": 0.0, "support_threshold": settings.threshold}
+        return refine_with_margin(state, self.pattern, settings, self._refine)
 
     def _align_solutions(self, selected: list[int]) -> Complex[np.ndarray, "k z y x"]:
         """Align the refined solutions with the best of them, and leave out those of another object."""
-        llk_free = {number: self._free_llk(self.refined[number]) for number in selected}
+        llk_free = {number: free_llk(self.refined[number], self.pattern) for number in selected}
         order = sorted(llk_free, key=lambda number: llk_free[number])
         reference = self._centred_density(order[0])
         reference = np.roll(reference, centring_shift(np.abs(reference) ** 2), axis=(0, 1, 2))
@@ -320,10 +290,7 @@ class _Pipeline:
 
     def _best(self, selected: list[int]) -> int:
         """Return the number of the refined start with the best free likelihood."""
-        return min(selected, key=lambda number: self._free_llk(self.refined[number]))
-
-    def _free_llk(self, state: RefinementState, pattern: DevicePattern | None = None) -> float:
-        return float(evaluate_fit(state.density, state.point_spread, pattern or self.pattern).llk_free)
+        return min(selected, key=lambda number: free_llk(self.refined[number], self.pattern))
 
     def _init_mode(self, combined: CombinedSolution, selected: list[int]) -> RefinementState:
         """Start the last refinement from the first mode, with the mean point-spread function and a new support."""

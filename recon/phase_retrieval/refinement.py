@@ -19,7 +19,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from ...physics.diffraction.far_field import LEAST_COUNTS, far_field
 from ...physics.psf import convolve_gaussian
-from .pattern import DevicePattern, PointSpread
+from .pattern import DevicePattern, PointSpread, evaluate_fit
 from .projections import abs2, add_scaled, multiply_real
 from .psf_fit import fit_point_spread
 from .settings import RefineSettings
@@ -74,6 +74,11 @@ def end_refinement(state: RefinementState) -> RefinementState:
     """Drop the arrays that only further iterations need."""
     nothing = jnp.zeros((0, 0, 0), jnp.complex64)
     return state._replace(gradient=nothing, direction=nothing)
+
+
+def free_llk(state: RefinementState, pattern: DevicePattern) -> float:
+    """Compute the Poisson deviance per free pixel; per fitted pixel, where none are free."""
+    return float(evaluate_fit(state.density, state.point_spread, pattern).llk_free)
 
 
 def split_iterations(iterations: int) -> list[int]:
