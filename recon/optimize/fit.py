@@ -56,7 +56,7 @@ def fit_field(
     model = likelihood.model(field.architecture, [parameters for parameters, _ in best], provenance)
     write_model(model, folder.path / "model.h5")
     parameters, nuisance = best[0]
-    values = np.asarray(jax.jit(fits[0].objective.values)(parameters))
+    values = np.asarray(fits[0].objective.compiled.values(parameters))
     numbers = _numbers(likelihood, fits)
     numbers["model_parameters"] = float(model.size)
     numbers["model_bytes"] = float((folder.path / "model.h5").stat().st_size)

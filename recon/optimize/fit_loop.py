@@ -1,21 +1,18 @@
 """Fit of a field: its steps, validation by what was withheld, checkpoints."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from time import monotonic
 from typing import Any, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from ..errors import DataError, Diagnostic
 from ..runs import Status
-from .likelihood import Batch
 from .minibatches import batch_views
-from .objective import FitState, Objective
+from .objective import Objective
+from .program import FitState
 from .settings import FieldSettings
 from .steps import VALIDATE_EVERY
 from .trainer import STATE, Callbacks, Trainer, state_from_arrays, state_to_arrays
@@ -62,17 +59,6 @@ class Fit(Trainer):
         self._state: FitState | None = None
         self._began = monotonic()
 
-    @cached_property
-    def _update(self) -> Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]:
-        return self.objective.step()
-
-    @cached_property
-    def _compiled_losses(self) -> Callable[[dict[str, Array], dict[str, Array], Batch], Float[Array, " view"]]:
-        def losses(parameters: dict[str, Array], nuisance: dict[str, Array], batch: Batch) -> Float[Array, " view"]:
-            return self.objective.losses(self.objective.values(parameters), nuisance, batch)
-
-        return jax.jit(losses)
-
     @property
     def total_steps(self) -> int:
         """Number of steps in all."""
@@ -103,7 +89,7 @@ class Fit(Trainer):
         start = likelihood.initial_guess(self.trained)
         self._state = self.objective.init(self.seed + 1000 * self.member, start)
         if start is not None and len(self.withheld):
-            losses = jax.jit(self.objective.losses)(
+            losses = self.objective.compiled.losses(
                 jnp.asarray(start, jnp.float32), self._state.nuisance, likelihood.batch(self.withheld, withheld=True)
             )
             self.start_residual = likelihood.metric(np.asarray(losses))
@@ -122,7 +108,7 @@ class Fit(Trainer):
     def advance(self) -> dict[str, float]:
         """Take one step; returns the loss, and the metric of what was withheld when it is due."""
         batch = self.objective.likelihood.batch(self.views_now())
-        self._state, loss = self._update(self.state, batch)
+        self._state, loss = self.objective.compiled.advance(self.state, batch)
         self.step += 1
         metrics = {"loss": float(loss)}
         if not np.isfinite(metrics["loss"]):
@@ -162,7 +148,7 @@ class Fit(Trainer):
             part = views[first : first + size]
             filled = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
             batch = self.objective.likelihood.batch(filled, withheld=withheld)
-            losses += np.asarray(self._compiled_losses(parameters, nuisance, batch))[: len(part)].tolist()
+            losses += np.asarray(self.objective.compiled.losses_of(parameters, nuisance, batch))[: len(part)].tolist()
         return np.array(losses)
 
     @property

@@ -52,6 +52,19 @@ class MetricNames(NamedTuple):
 
 
 @runtime_checkable
+class LossFunction(Protocol):
+    """Loss of views, free of measured numbers: a hashable constant of compiled programs.
+
+    A likelihood may have one as its attribute ``loss_function``, whose losses are then its own. Scans with equal ones
+    share their compiled programs; without it, every scan compiles anew.
+    """
+
+    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
+        """Compute the loss of each view; see `Likelihood.losses`."""
+        ...
+
+
+@runtime_checkable
 class Likelihood(Protocol):
     """Measurement of a specimen. Values are physical, relative to the background: n − n_m for a cell."""
 
@@ -112,7 +125,7 @@ class Likelihood(Protocol):
         """Compute the loss of each view, in an array of shape (views,).
 
         Losses are about 1 for an empty specimen, and of the size of the noise for the true one: the weight of the
-        priors follows the mean loss up to ``objective.LOSS_LIMIT``.
+        priors follows the mean loss up to ``program.LOSS_LIMIT``.
 
         The fit compiles it with ``jax.jit``. Constants, such as the matrices of a blur, are prepared beforehand as
         NumPy arrays (in ``__init__`` or a property that is read before): an array of jax that is first computed and

@@ -1,51 +1,19 @@
-"""Objective of a fit and its step: losses of a few views, priors, and Adam on field and instrument together.
+"""Objective of a fit: a measurement, the field that is fitted to it, and their program."""
 
-The strengths of the priors are scale-free: the field's raw outputs are of order 1 whatever the quantity's unit, and
-gradients are per resolution length, so that a strength means the same for any specimen, spacing and box.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from ..errors import Diagnostic, UnflatError
-from ..fields.base import Field, FieldGrid, grid_axes
-from .likelihood import Batch, Likelihood, Nuisance
+from ..fields.base import Field, grid_axes
+from .likelihood import Likelihood
+from .program import CompiledProgram, FitProgram, FitState, compile_program, shared_program
 from .settings import FieldSettings
 
-OPENING, LONGEST_OPENING = 0.2, 60
-"""Fraction of the steps, and their largest number, over which the rates of a pyramid's finer levels rise in turn."""
-AVERAGED = 25
-"""Number of steps over which parameters are averaged; a fifth of the steps done, until that is as much."""
-LOSS_LIMIT = 0.15
-"""Mean loss of the views beyond which the weight of the priors grows no further with it."""
-NUISANCE_RATE = 0.25
-"""Learning rate of the corrections of the instrument, relative to that of the field."""
 
-
-class FitState(NamedTuple):
-    """State of a fit that a step updates; a pytree of arrays.
-
-    The rate of the steps does not fall, so that a fit may go on for as long as that is of use. Its result is the mean
-    of the latest parameters, which the choice of views does not move about (Polyak & Juditsky, SIAM Journal on Control
-    and Optimization 30, 838, 1992).
-    """
-
-    field: dict[str, Array]
-    nuisance: dict[str, Array]
-    optimiser: Any
-    step: Array
-    mean_field: dict[str, Array]
-    mean_nuisance: dict[str, Array]
-
-
-@dataclass(frozen=True, eq=False)  # jax.jit hashes its methods: by identity.
+@dataclass(frozen=True, eq=False)
 class Objective:
     """Loss of a field, and its optimisation step.
 
@@ -59,124 +27,41 @@ class Objective:
     field: Field
     settings: FieldSettings
 
-    @property
-    def scales(self) -> Float[np.ndarray, "k 1 1 1"]:
-        """Physical value of a raw output of 1."""
-        return np.array(self.likelihood.scales, np.float32).reshape(-1, 1, 1, 1)
+    @cached_property
+    def program(self) -> FitProgram:
+        """Program of the fit: of the likelihood's own loss function if it has one, and else of itself."""
+        settings, likelihood = self.settings, self.likelihood
+        return FitProgram(
+            getattr(likelihood, "loss_function", likelihood),
+            self.field,
+            likelihood.grid,
+            tuple(likelihood.scales),
+            settings.steps,
+            settings.learning_rate,
+            settings.tv,
+            settings.tv_axial,
+            settings.tikhonov,
+        )
 
-    def raw(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
-        """Evaluate the field's outputs on the grid."""
-        return self.field.on_grid(parameters, grid_axes(self.likelihood.grid.shape))
+    @cached_property
+    def compiled(self) -> CompiledProgram:
+        """Compiled functions, shared with the fits of other scans where the likelihood has a loss function.
 
-    def values(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
-        """Evaluate the field's physical values on the grid."""
-        return self.raw(parameters) * self.scales
-
-    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """Compute the loss of each view; its shape is checked while it is compiled.
-
-        Raises:
-            UnflatError: If the likelihood does not return one number for each view of the batch.
+        A likelihood itself holds a measurement, which shared functions would keep in memory.
         """
-        losses = self.likelihood.losses(values, nuisance, batch)
-        expected = jnp.shape(jax.tree.leaves(batch)[0])[:1]
-        if jnp.shape(losses) != expected:
-            name = f"{type(self.likelihood).__qualname__}.losses"
-            message = f"returned an array of shape {jnp.shape(losses)} for a batch of shape {expected} along its views"
-            raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
-        return losses
-
-    def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
-        """Compute the mean loss of some views plus the priors."""
-        parameters, nuisance = trained
-        raw = self.raw(parameters)
-        data_loss = jnp.mean(self.losses(raw * self.scales, nuisance, batch))
-        prior = jnp.zeros_like(data_loss)
-        if self.settings.tv:
-            prior = prior + self.settings.tv * total_variation(raw, self.likelihood.grid, self.settings.tv_axial)
-        if self.settings.tikhonov:
-            prior = prior + self.settings.tikhonov * tikhonov(raw)
-        # This has the gradient of log(loss) + prior, the objective for Gaussian noise of unknown variance: the weight
-        # of the priors falls with the noise. Far from the solution the loss is not yet noise, hence the limit.
-        return data_loss + jnp.minimum(jax.lax.stop_gradient(data_loss), LOSS_LIMIT) * prior
-
-    def transformation(self) -> optax.GradientTransformation:
-        """Adam; `rates` are applied to its updates."""
-        return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-self.settings.learning_rate))
+        is_own = self.program.loss_function is self.likelihood
+        return compile_program(self.program) if is_own else shared_program(self.program)
 
     def init(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> FitState:
         """Draw the state before the first step, or fit the field to an initial guess of physical values."""
         parameters = self.field.init(seed)
         if start is not None:
             axes = grid_axes(self.likelihood.grid.shape)
-            parameters = self.field.fit_to_grid(parameters, start / self.scales, axes)
+            parameters = self.field.fit_to_grid(parameters, start / self.program.scale, axes)
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
         nuisance = {
             name: jnp.asarray(value, jnp.float32) for name, value in self.likelihood.nuisance_parameters.items()
         }
         mean = ({name: jnp.copy(array) for name, array in part.items()} for part in (arrays, nuisance))
-        optimiser = self.transformation().init((arrays, nuisance))
+        optimiser = self.program.transformation().init((arrays, nuisance))
         return FitState(arrays, nuisance, optimiser, jnp.zeros((), jnp.int32), *mean)
-
-    def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
-        """Compute the factor of the learning rate of each array at a step: 1, later for finer levels."""
-        opening = min(OPENING * self.settings.steps, LONGEST_OPENING)
-        done = step.astype(jnp.float32) / opening
-        levels = sorted((name for name in parameters if name.startswith("grid_")), key=lambda n: int(n[5:]))
-        rates = dict.fromkeys(parameters, jnp.ones(()))
-        for i, name in enumerate(levels):
-            rates[name] = jnp.clip((done - i / max(len(levels) - 1, 1)) / 0.25 + 1, 0.0, 1.0)
-        return rates
-
-    def step(self) -> Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]:
-        """Compile a step, which gives the state after it and the loss before it."""
-        transformation = self.transformation()
-
-        def advance(state: FitState, batch: Batch) -> tuple[FitState, Float[Array, ""]]:
-            trained = (state.field, state.nuisance)
-            loss, gradient = jax.value_and_grad(self.loss)(trained, batch)
-            with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
-                updates, optimiser = transformation.update(gradient, state.optimiser, trained)
-            rates = self.rates(state.field, state.step)
-            field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}
-            nuisance = {name: value + NUISANCE_RATE * updates[1][name] for name, value in state.nuisance.items()}
-            weight = 1 / jnp.minimum(AVERAGED, 1 + 0.2 * (state.step + 1).astype(jnp.float32))
-
-            def mean(before: dict[str, Array], after: dict[str, Array]) -> dict[str, Array]:
-                return {name: value + weight * (after[name] - value) for name, value in before.items()}
-
-            means = mean(state.mean_field, field), mean(state.mean_nuisance, nuisance)
-            return FitState(field, nuisance, optimiser, state.step + 1, *means), loss
-
-        return jax.jit(advance, donate_argnums=0)
-
-
-ROUNDING = 1e-3
-"""Gradient below which total variation is quadratic, per resolution length."""
-
-
-def total_variation(values: Float[Array, "k z y x"], grid: FieldGrid, axial: float) -> Float[Array, ""]:
-    """Compute the mean length of the gradient (Rudin, Osher & Fatemi, Physica D 60, 259, 1992).
-
-    It favours smooth regions with sharp edges.
-
-    Args:
-        values: Raw outputs of the field on the grid.
-        grid: The grid; gradients are per lateral resolution length.
-        axial: Weight of the derivative along z relative to the lateral ones.
-    """
-    length = grid.resolution[1]
-    squares = jnp.zeros_like(values)
-    for axis, (pitch, weight) in enumerate(zip(grid.pitch, (axial, 1.0, 1.0), strict=True), start=1):
-        if values.shape[axis] < 2:
-            continue
-        steps = jnp.diff(values, axis=axis)
-        end = [(0, 0)] * 4
-        end[axis] = (0, 1)
-        squares = squares + (weight * length / pitch * jnp.pad(steps, end)) ** 2
-    return jnp.mean(jnp.sqrt(squares + ROUNDING**2) - ROUNDING)
-
-
-def tikhonov(values: Float[Array, "k z y x"]) -> Float[Array, ""]:
-    """Compute the mean square of the deviation from the background."""
-    return jnp.mean(values**2)

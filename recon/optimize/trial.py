@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -45,7 +44,7 @@ class BegunFit:
     @property
     def values(self) -> Float[np.ndarray, "k z y x"]:
         """Physical values on the grid."""
-        return np.asarray(jax.jit(self.fit.objective.values)(self.fit.state.mean_field))
+        return np.asarray(self.fit.objective.compiled.values(self.fit.state.mean_field))
 
 
 def _finite(records: list[tuple[int, dict[str, float]]]) -> list[tuple[int, dict[str, float]]]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.recon.fields.base import FieldGrid
-from unflat.recon.optimize.objective import ROUNDING, tikhonov, total_variation
+from unflat.recon.optimize.program import ROUNDING, tikhonov, total_variation
 
 BOX = (6e-6, 8e-6, 8e-6)
 RESOLUTION = (1.5e-6, 0.6e-6, 0.6e-6)

@@ -2,28 +2,28 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import TypeAlias, cast
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from ....physics.optics.born import BornModel
 from ....physics.optics.illumination import PlaneWaves
 from ....physics.optics.image_formation import ImageFormation
 from ....physics.optics.microscope import Illumination, Microscope
-from ....physics.optics.rotation import rotate, shear_angles
+from ....physics.optics.rotation import shear_angles
 from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
 from ...optimize.likelihood import Batch, Nuisance
-from ...optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
 from .config import CellSettings
-from .corrections import aberrations_of, corrected_light, no_corrections
+from .corrections import no_corrections
 from .geometry import STORED_WAVE_BYTES, Geometry, views_in_step
 from .illumination import illumination_of, incident_wave, microscope_of
 from .imaging import padding_widths
 from .preprocess import brightness_of, complete_dark_fields, estimate_background_levels
+from .view_model import ViewModel
+
+Values: TypeAlias = Float[Array | np.ndarray, "k z y x"]
+"""Index contrast on the fit's grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +104,6 @@ class CellForwardModel:
         """Corrections of sources, focus and pupil that the config asks for, all zero."""
         return no_corrections(self.settings.fit.refine, self.illumination)
 
-    @cached_property
-    def born_model(self) -> BornModel:
-        """Linear theory of the same microscope."""
-        return BornModel(self.geometry.padded, self.microscope.numerical_aperture, self.absorbs)
-
     @property
     def absorbs(self) -> bool:
         """Whether the imaginary index is modelled; where the config leaves it open, it is not."""
@@ -131,43 +126,29 @@ class CellForwardModel:
         }
         if not self.is_bright.all():
             batch["bright"] = self.is_bright[views]
+            batch["dark_field_gain"] = np.full(len(views), self.dark_field_gain, np.float32)
         if self.weights is not None:
             batch["weights"] = self.weights[views]
         return batch
 
-    def predict(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
+    @cached_property
+    def loss_function(self) -> ViewModel:
+        """Physics of the views, without anything that was measured."""
+        statistics = "field" if self.is_field else self.settings.fit.loss
+        has_gain = self.settings.fit.refine.gain
+        return ViewModel(self.geometry, self._image_formation, statistics, has_gain, self.absorbs, self._rotations[0])
+
+    def predict(self, values: Values, nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
         """Predict the images, or fields, at the brightness of the measured ones."""
-        modelled, _, _, gain = self._compared(values, nuisance, batch)
-        return modelled if gain is None else modelled * gain[:, None, None]
+        return cast(Array, self.loss_function.predict(values, nuisance, batch))
 
-    def gains(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, " view"]:
+    def gains(self, values: Values, nuisance: Nuisance, batch: Batch) -> Num[Array, " view"]:
         """Compute the fitted brightness of each view; 1 where it is not fitted."""
-        gain = self._compared(values, nuisance, batch)[3]
-        return jnp.ones(len(batch["view"])) if gain is None else gain
+        return cast(Array, self.loss_function.gains(values, nuisance, batch))
 
-    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
+    def losses(self, values: Values, nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Loss of each view, relative to the mean loss of an empty box."""
-        compared = self._compared(values, nuisance, batch)
-        by_name = {"field": field_loss, "poisson": poisson_loss, "amplitude": amplitude_loss}
-        return by_name[self._statistics](*compared) / jnp.asarray(batch["empty_loss"])
-
-    def _compared(
-        self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch
-    ) -> tuple[
-        Num[Array, "view h w"], Num[Array, "view h w"], Float[Array, "view h w"] | None, Num[Array, " view"] | None
-    ]:
-        """Modelled and measured views, with the pixels' weights and the gain that fits best."""
-        modelled, measured = self._modelled(values, nuisance, batch), jnp.asarray(batch["measured"])
-        weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
-        gain = best_gain(modelled, measured, weights, self._statistics) if self.settings.fit.refine.gain else None
-        if gain is not None and "bright" in batch:
-            # A dark field is as bright as its light and its specimen are strong: a gain of its own would hide both.
-            gain = jnp.where(jnp.asarray(batch["bright"]), gain, self.dark_field_gain)
-        return modelled, measured, weights, gain
-
-    @property
-    def _statistics(self) -> str:
-        return "field" if self.is_field else self.settings.fit.loss
+        return cast(Array, self.loss_function.losses(values, nuisance, batch))
 
     @cached_property
     def _empty_loss(self) -> float:
@@ -195,33 +176,6 @@ class CellForwardModel:
         return ImageFormation(
             padded, aperture, physics.model, self.geometry.image, block, fixed_light, physics.sharp_rim
         )
-
-    def _modelled(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
-        axes = self._rotations[0]
-        light = corrected_light(batch["light"], nuisance, batch["view"], self.microscope.medium_index)
-        aberrations = aberrations_of(nuisance)
-        if not axes:
-            return self._imaged(values, light, aberrations)
-
-        def image_rotated(view: tuple[Array, PlaneWaves]) -> Num[Array, "h w"]:
-            angles, waves = view
-            light = PlaneWaves(*(array[None] for array in waves))
-            return self._imaged(rotate(values, axes, angles), light, aberrations)[0]
-
-        # One view after the other: a switch over quarter turns then takes one branch, and under vmap it would take all.
-        return cast(Array, jax.lax.map(image_rotated, (jnp.asarray(batch["angles"]), light)))
-
-    def _imaged(
-        self, values: Float[Array, "k z y x"], light: PlaneWaves, aberrations: Float[Array, " j"]
-    ) -> Num[Array, "view h w"]:
-        """Images of a specimen at rest, one for each view's light."""
-        lattice, padded, formation = self.geometry.lattice, self.geometry.padded, self._image_formation
-        specimen = jnp.pad(values, [(0, 0), (0, 0), *padding_widths(lattice.shape[1:], padded.shape[1:])])
-        if self.settings.physics.model == "linear":
-            return formation.bin_to_pixels(jnp.maximum(self.born_model.images(specimen, light), 0))
-        if self.is_field:
-            return formation.bin_to_pixels(formation.fields(specimen, light, aberrations)[:, 0])
-        return formation.images(specimen, light, aberrations)
 
     def _cropped(self, images: Num[np.ndarray, "view h w"]) -> Num[np.ndarray, "view H W"]:
         """Pixels around the optical axis that the box covers."""

@@ -4,7 +4,6 @@ Linear theory misjudges what a thick cell does to light. Its inverse is therefor
 physics of the fit, at several scales; none is taken if an empty box explains the images better.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -41,13 +40,11 @@ def invert_born_model(
     gains = measured.mean(axis=(1, 2), keepdims=True)
     fine = np.kron(measured / gains, np.ones((1, lattice.binning, lattice.binning), np.float32))
     images = np.pad(fine, [(0, 0), *_image_padding(forward_model)], constant_values=1)
-    inverse = jax.jit(forward_model.born_model.inverse)
-    contrast = inverse(
-        images, light if light is not None else forward_model.batch(views)["light"], jnp.float32(strength)
-    )
+    chosen = light if light is not None else forward_model.batch(views)["light"]
+    contrast = np.asarray(forward_model.loss_function.born_inverse(images, chosen, jnp.float32(strength)))
     (top, _), (left, _) = padding_widths(lattice.shape[1:], padded.shape[1:])
     height, width = lattice.shape[1:]
-    return np.asarray(contrast[:, :, top : top + height, left : left + width])
+    return contrast[:, :, top : top + height, left : left + width]
 
 
 def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
@@ -55,12 +52,11 @@ def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Fl
     trial = views[np.linspace(0, len(views) - 1, min(TRIAL_VIEWS, len(views))).astype(int)]
     batch = forward_model.batch(trial)
     nuisance = {name: jnp.asarray(value) for name, value in forward_model.nuisance_parameters.items()}
-    mean_loss = jax.jit(lambda values: jnp.mean(forward_model.losses(values, nuisance, batch)))
     light = corrected_light(forward_model.batch(views)["light"], nuisance, views, forward_model.microscope.medium_index)
     inverse = _with_sign(invert_born_model(forward_model, views, STRENGTH, light), forward_model.settings.fit.sign)
     least, guess = 1.0, None
     for factor in FACTORS:
-        loss = float(mean_loss(factor * inverse))
+        loss = float(np.mean(forward_model.losses(factor * inverse, nuisance, batch)))
         if loss < least:
             least, guess = loss, factor * inverse
     return guess

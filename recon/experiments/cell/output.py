@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
@@ -69,10 +68,9 @@ def _brightness(
     bright = forward_model.is_bright[views]
     if forward_model.levels is None or not forward_model.settings.fit.refine.gain or not np.any(bright):
         return None
-    gain = jax.jit(forward_model.gains)
     brightness = np.full(len(views), np.nan)
     for i in np.flatnonzero(bright):
-        fitted = float(gain(values, nuisance, forward_model.batch(views[i : i + 1]))[0])
+        fitted = float(forward_model.gains(values, nuisance, forward_model.batch(views[i : i + 1]))[0])
         brightness[i] = fitted * forward_model.levels[views[i]]
     return np.asarray(brightness / np.nanmedian(brightness))
 
@@ -96,8 +94,9 @@ def _residual_over_empty(
 ) -> float:
     """Compute the residual of withheld views, or of fitted ones if none is, over that of an empty box."""
     batch = forward_model.batch(_spread(split.withheld if len(split.withheld) else split.fitted))
-    mean_loss = jax.jit(lambda contrast: jax.numpy.mean(forward_model.losses(contrast, nuisance, batch)))
-    result, empty = (float(mean_loss(contrast)) for contrast in (values, np.zeros_like(values)))
+    result, empty = (
+        float(np.mean(forward_model.losses(contrast, nuisance, batch))) for contrast in (values, np.zeros_like(values))
+    )
     return float(np.sqrt(result / empty)) if empty > 0 else 1.0
 
 
@@ -113,10 +112,9 @@ def _predict_views(
     nuisance: Nuisance,
 ) -> tuple[Num[np.ndarray, "view h w"], Num[np.ndarray, "view h w"]]:
     """Gather views as measured, and predict them one by one."""
-    predict = jax.jit(forward_model.predict)
     measured, modelled = [], []
     for view in views:
         batch = forward_model.batch(np.array([view]))
         measured.append(np.asarray(batch["measured"])[0])
-        modelled.append(np.asarray(predict(values, nuisance, batch))[0])
+        modelled.append(np.asarray(forward_model.predict(values, nuisance, batch))[0])
     return np.stack(measured), np.stack(modelled)

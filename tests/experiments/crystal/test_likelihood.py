@@ -31,7 +31,8 @@ from unflat.recon.grid import Grid
 from unflat.recon.io.model_file import write_model
 from unflat.recon.model import Model
 from unflat.recon.optimize.fit_loop import Fit
-from unflat.recon.optimize.objective import FitState, Objective
+from unflat.recon.optimize.objective import Objective
+from unflat.recon.optimize.program import FitState
 from unflat.recon.optimize.trainer import Callbacks
 from unflat.recon.phase_retrieval.align import align
 

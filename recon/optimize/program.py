@@ -1,0 +1,208 @@
+"""Program of a fit: losses of a few views, priors, and the step of Adam on field and instrument together.
+
+It is a constant of the compiled functions, hashable and free of measured numbers: fits of equal programs, such as those
+of many scans of one shape and light, share their compiled functions.
+
+The strengths of the priors are scale-free: the field's raw outputs are of order 1 whatever the quantity's unit, and
+gradients are per resolution length, so that a strength means the same for any specimen, spacing and box.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from ..errors import Diagnostic, UnflatError
+from ..fields.base import Field, FieldGrid, grid_axes
+from .likelihood import Batch, LossFunction, Nuisance
+
+OPENING, LONGEST_OPENING = 0.2, 60
+"""Fraction of the steps, and their largest number, over which the rates of a pyramid's finer levels rise in turn."""
+AVERAGED = 25
+"""Number of steps over which parameters are averaged; a fifth of the steps done, until that is as much."""
+LOSS_LIMIT = 0.15
+"""Mean loss of the views beyond which the weight of the priors grows no further with it."""
+NUISANCE_RATE = 0.25
+"""Learning rate of the corrections of the instrument, relative to that of the field."""
+
+
+class FitState(NamedTuple):
+    """State of a fit that a step updates; a pytree of arrays.
+
+    The rate of the steps does not fall, so that a fit may go on for as long as that is of use. Its result is the mean
+    of the latest parameters, which the choice of views does not move about (Polyak & Juditsky, SIAM Journal on Control
+    and Optimization 30, 838, 1992).
+    """
+
+    field: dict[str, Array]
+    nuisance: dict[str, Array]
+    optimiser: Any
+    step: Array
+    mean_field: dict[str, Array]
+    mean_nuisance: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class FitProgram:
+    """Loss of a field, and its optimisation step.
+
+    Args:
+        loss_function: Loss of the views.
+        field: The field that is fitted.
+        grid: Grid on which it is evaluated.
+        scales: Physical value of a raw output of 1, for each output.
+        steps: Largest number of steps.
+        learning_rate: Learning rate.
+        tv: Strength of total variation.
+        tv_axial: Weight of its derivative along z.
+        tikhonov: Strength of Tikhonov regularisation.
+    """
+
+    loss_function: LossFunction
+    field: Field
+    grid: FieldGrid
+    scales: tuple[float, ...]
+    steps: int
+    learning_rate: float
+    tv: float
+    tv_axial: float
+    tikhonov: float
+
+    @property
+    def scale(self) -> Float[np.ndarray, "k 1 1 1"]:
+        """Physical value of a raw output of 1, to multiply with."""
+        return np.array(self.scales, np.float32).reshape(-1, 1, 1, 1)
+
+    def raw(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
+        """Evaluate the field's outputs on the grid."""
+        return self.field.on_grid(parameters, grid_axes(self.grid.shape))
+
+    def values(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
+        """Evaluate the field's physical values on the grid."""
+        return self.raw(parameters) * self.scale
+
+    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
+        """Compute the loss of each view; its shape is checked while it is compiled.
+
+        Raises:
+            UnflatError: If the likelihood does not return one number for each view of the batch.
+        """
+        losses = self.loss_function.losses(values, nuisance, batch)
+        expected = jnp.shape(jax.tree.leaves(batch)[0])[:1]
+        if jnp.shape(losses) != expected:
+            name = f"{type(self.loss_function).__qualname__}.losses"
+            message = f"returned an array of shape {jnp.shape(losses)} for a batch of shape {expected} along its views"
+            raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
+        return losses
+
+    def losses_of(self, parameters: dict[str, Array], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
+        """Compute the loss of each view for parameters of the field."""
+        return self.losses(self.values(parameters), nuisance, batch)
+
+    def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
+        """Compute the mean loss of some views plus the priors."""
+        parameters, nuisance = trained
+        raw = self.raw(parameters)
+        data_loss = jnp.mean(self.losses(raw * self.scale, nuisance, batch))
+        prior = jnp.zeros_like(data_loss)
+        if self.tv:
+            prior = prior + self.tv * total_variation(raw, self.grid, self.tv_axial)
+        if self.tikhonov:
+            prior = prior + self.tikhonov * tikhonov(raw)
+        # This has the gradient of log(loss) + prior, the objective for Gaussian noise of unknown variance: the weight
+        # of the priors falls with the noise. Far from the solution the loss is not yet noise, hence the limit.
+        return data_loss + jnp.minimum(jax.lax.stop_gradient(data_loss), LOSS_LIMIT) * prior
+
+    def transformation(self) -> optax.GradientTransformation:
+        """Adam; `rates` are applied to its updates."""
+        return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-self.learning_rate))
+
+    def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
+        """Compute the factor of the learning rate of each array at a step: 1, later for finer levels."""
+        opening = min(OPENING * self.steps, LONGEST_OPENING)
+        done = step.astype(jnp.float32) / opening
+        levels = sorted((name for name in parameters if name.startswith("grid_")), key=lambda n: int(n[5:]))
+        rates = dict.fromkeys(parameters, jnp.ones(()))
+        for i, name in enumerate(levels):
+            rates[name] = jnp.clip((done - i / max(len(levels) - 1, 1)) / 0.25 + 1, 0.0, 1.0)
+        return rates
+
+    def advance(self, state: FitState, batch: Batch) -> tuple[FitState, Float[Array, ""]]:
+        """Take a step: the state after it, and the loss before it."""
+        trained = (state.field, state.nuisance)
+        loss, gradient = jax.value_and_grad(self.loss)(trained, batch)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+            updates, optimiser = self.transformation().update(gradient, state.optimiser, trained)
+        rates = self.rates(state.field, state.step)
+        field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}
+        nuisance = {name: value + NUISANCE_RATE * updates[1][name] for name, value in state.nuisance.items()}
+        weight = 1 / jnp.minimum(AVERAGED, 1 + 0.2 * (state.step + 1).astype(jnp.float32))
+
+        def mean(before: dict[str, Array], after: dict[str, Array]) -> dict[str, Array]:
+            return {name: value + weight * (after[name] - value) for name, value in before.items()}
+
+        means = mean(state.mean_field, field), mean(state.mean_nuisance, nuisance)
+        return FitState(field, nuisance, optimiser, state.step + 1, *means), loss
+
+
+class CompiledProgram(NamedTuple):
+    """Compiled functions of a program.
+
+    Attributes:
+        advance: `FitProgram.advance`, which takes over the memory of the state.
+        losses: `FitProgram.losses`, of values on the grid.
+        losses_of: `FitProgram.losses_of`, of parameters.
+        values: `FitProgram.values`.
+    """
+
+    advance: Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]
+    losses: Callable[..., Float[Array, " view"]]
+    losses_of: Callable[..., Float[Array, " view"]]
+    values: Callable[..., Float[Array, "k z y x"]]
+
+
+def compile_program(program: FitProgram) -> CompiledProgram:
+    """Compile the functions of a program, for itself alone."""
+    compiled = (jax.jit(function) for function in (program.losses, program.losses_of, program.values))
+    return CompiledProgram(jax.jit(program.advance, donate_argnums=0), *compiled)
+
+
+shared_program = lru_cache(maxsize=16)(compile_program)
+"""Compiled functions of a program, shared by all fits of an equal one."""
+
+
+ROUNDING = 1e-3
+"""Gradient below which total variation is quadratic, per resolution length."""
+
+
+def total_variation(values: Float[Array, "k z y x"], grid: FieldGrid, axial: float) -> Float[Array, ""]:
+    """Compute the mean length of the gradient (Rudin, Osher & Fatemi, Physica D 60, 259, 1992).
+
+    It favours smooth regions with sharp edges.
+
+    Args:
+        values: Raw outputs of the field on the grid.
+        grid: The grid; gradients are per lateral resolution length.
+        axial: Weight of the derivative along z relative to the lateral ones.
+    """
+    length = grid.resolution[1]
+    squares = jnp.zeros_like(values)
+    for axis, (pitch, weight) in enumerate(zip(grid.pitch, (axial, 1.0, 1.0), strict=True), start=1):
+        if values.shape[axis] < 2:
+            continue
+        steps = jnp.diff(values, axis=axis)
+        end = [(0, 0)] * 4
+        end[axis] = (0, 1)
+        squares = squares + (weight * length / pitch * jnp.pad(steps, end)) ** 2
+    return jnp.mean(jnp.sqrt(squares + ROUNDING**2) - ROUNDING)
+
+
+def tikhonov(values: Float[Array, "k z y x"]) -> Float[Array, ""]:
+    """Compute the mean square of the deviation from the background."""
+    return jnp.mean(values**2)
