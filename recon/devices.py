@@ -131,6 +131,13 @@ def _cpu_is_requested() -> bool:
     return os.environ.get("JAX_PLATFORMS", "").split(",")[0] == "cpu"
 
 
+def usable_cores() -> int:
+    """Return the number of CPU cores that this process may use: those that a scheduler gave it, where it says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def release_memory() -> None:
     """Return freed memory to the system: glibc keeps what it may need again, between larger blocks in use."""
     if sys.platform == "linux":

@@ -12,7 +12,16 @@ from ...model import DRAWS, Model, ModelQuantity
 from ...volume import SIGNED_DISTANCE
 from .cells import CellImage
 from .network.inputs import PictureInput
-from .network.shape_code import HALF, PIXELS, UNIT, WIDTH, section_coefficients, section_correction, spline_matrix
+from .network.shape_code import (
+    HALF,
+    PIXELS,
+    UNIT,
+    WIDTH,
+    interpolate,
+    section_coefficients,
+    section_correction,
+    spline_matrix,
+)
 from .places import place_row
 
 
@@ -72,7 +81,7 @@ def _weights(
 ) -> dict[str, Float[np.ndarray, "..."]]:
     """Coefficients of both splines; background + scale · raw value is the distance."""
     matrix = spline_matrix()
-    grid = np.einsum("za,yb,xc,abc->zyx", matrix, matrix, matrix, code.astype(np.float64) * UNIT - UNIT)
+    grid = interpolate(code.astype(np.float64) * UNIT - UNIT, matrix, matrix, matrix)
     correction = section_coefficients(section_correction(code, outline))
     return {"grid": grid[None].astype(np.float32), "rim": correction[None].astype(np.float32)}
 

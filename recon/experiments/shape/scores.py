@@ -7,12 +7,14 @@ compare the ensemble of draws with the truth.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
+from ...devices import usable_cores
 from ...errors import DataError
 from ...io.table import Cell, Column, Table
 from ...metrics.shapes import (
@@ -179,11 +181,13 @@ def score_cell(
     known, own = otsu_binarize(truth), np.stack([otsu_binarize(draw) for draw in draws])
     if not known.any():
         raise DataError("the true shape is empty")
-    true_values, each = _characteristics(known), [_characteristics(draw) for draw in own]
+    with ThreadPoolExecutor(usable_cores()) as pool:  # Most of the work is NumPy's and SciPy's, beside the interpreter.
+        true_values, *each = pool.map(_characteristics, [known, *own])
+        distances = list(pool.map(lambda draw: _surface_distance(known, draw, spacing), own))
     errors = {
         "overlap_error": [overlap_error(known, draw) for draw in own],
         **{name: [relative_error(true_values[name], one[name]) for one in each] for name in CHARACTERISTICS},
-        "hausdorff": [_surface_distance(known, draw, spacing) for draw in own],
+        "hausdorff": distances,
     }
     means = {name: float(np.mean(values)) for name, values in errors.items()}
     best = {f"best_{name}": float(np.min(values)) for name, values in errors.items()}
@@ -213,8 +217,7 @@ def _curvature(inside: Inside) -> float:
 
     if not inside.any() or inside.all():
         return 0.0
-    mesh = extract_surface(inside, sharp=False).mesh
-    return float(mesh.integral_mean_curvature / mesh.area)
+    return extract_surface(inside, sharp=False).mean_curvature
 
 
 def _spread(truth: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> dict[str, float]:

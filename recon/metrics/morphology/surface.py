@@ -89,6 +89,31 @@ class Surface:
         areas = np.bincount(self.faces.ravel(), np.repeat(self.mesh.area_faces / 3, 3), len(self.vertices))
         return np.asarray(areas / areas.sum())
 
+    @property
+    def mean_curvature(self) -> float:
+        """Mean curvature, averaged over the surface: half of Σ angle · length over the edges, over the area."""
+        corners = self.vertices[self.faces]
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        doubled_areas = np.linalg.norm(normals, axis=1)
+        normals /= np.maximum(doubled_areas, np.finfo(float).tiny)[:, None]
+        one, other, edge = self._neighbours()
+        length = np.linalg.norm(edge, axis=1)
+        direction = edge / np.maximum(length, np.finfo(float).tiny)[:, None]
+        sine = np.einsum("ij,ij->i", np.cross(normals[other], normals[one]), direction)
+        angle = np.arctan2(sine, np.einsum("ij,ij->i", normals[one], normals[other]))
+        return float((angle * length).sum() / doubled_areas.sum())
+
+    def _neighbours(self) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"], Float[np.ndarray, "e 3"]]:
+        """Faces on both sides of each edge, and the edge as a vector in the sense of the first face."""
+        starts, ends = self.faces.T.ravel(), np.roll(self.faces, -1, axis=1).T.ravel()
+        keys = np.minimum(starts, ends) * len(self.vertices) + np.maximum(starts, ends)
+        order = np.argsort(keys, kind="stable")
+        groups = np.flatnonzero(np.diff(keys[order], prepend=-1, append=-1))
+        pairs = groups[:-1][np.diff(groups) == 2]
+        first, second = order[pairs], order[pairs + 1]
+        count = len(self.faces)
+        return first % count, second % count, self.vertices[ends[first]] - self.vertices[starts[first]]
+
     @cached_property
     def filled(self) -> Field:
         """Share of each sample that lies inside: ½ + d, clipped to 0 … 1, with d = φ/|∇φ| in samples."""
@@ -145,7 +170,7 @@ def extract_surface(
     reached = _count_box_faces(field > 0)
     field, first = _crop(field)
     inside = field > 0
-    is_one_bit = fills_box or (not signed and _is_one_bit(field, low - level, high - level))
+    is_one_bit = fills_box or (not signed and (values.dtype == bool or _is_one_bit(field, low - level, high - level)))
     if is_one_bit:
         field = _smooth_distance(inside, steps, smooth)
     corner = np.asarray(origin, float) + first * np.asarray(steps)
@@ -217,9 +242,12 @@ def _smooth_distance(inside: Bool[np.ndarray, "z y x"], spacing: Corner, smooth:
 def _level_enclosing(distance: Field, voxels: float, reach: float) -> float:
     """Find the level above which a distance fills a number of voxels, those at the surface in part."""
     slope, low, high = _gradient_norm(distance), -2 * reach, 2 * reach
+    partial = (_filled_share(distance - low, slope) > 0) & (_filled_share(distance - high, slope) < 1)
+    rest = voxels - np.count_nonzero(distance[~partial] > 0)  # The others are in or out at any level of the range.
+    distance, slope = distance[partial], slope[partial]
     for _ in range(_MOST_ITERATIONS):
         level = (low + high) / 2
-        low, high = (level, high) if _filled_share(distance - level, slope).sum() > voxels else (low, level)
+        low, high = (level, high) if _filled_share(distance - level, slope).sum() > rest else (low, level)
     return (low + high) / 2
 
 
@@ -228,7 +256,9 @@ def _gradient_norm(field: Field) -> Field:
     return np.asarray(np.sqrt(sum(np.gradient(field, axis=axis) ** 2 for axis in range(3))))
 
 
-def _filled_share(field: Field, slope: Field) -> Field:
+def _filled_share(
+    field: Float[np.ndarray, "*shape"], slope: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
     return np.asarray(np.clip(0.5 + np.divide(field, slope, out=np.sign(field), where=slope > 0), 0, 1))
 
 

@@ -1,8 +1,8 @@
 """Training of a network: from a config to a run folder with the network, its log and its numbers."""
 
-import os
 import shutil
 
+from ....devices import usable_cores
 from ....io.network_file import FILE_NAME
 from ....optimize.network_trainer import NetworkTrainer
 from ....optimize.training_run import TrainingRun, initial_weights
@@ -50,4 +50,4 @@ def worker_count(settings: CrystalTrain) -> int:
     """Number of processes that simulate."""
     if settings.workers != "auto":
         return max(1, settings.workers)
-    return max(1, len(os.sched_getaffinity(0)) - 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) - 2)
+    return max(1, usable_cores() - 2)

@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
+from ....metrics.shapes import BLUR_MARGIN, crop_with_margin
 from .relief import relief
 from .shape_code import (
     PIXELS,
     UNIT,
     WIDTH,
     Code,
+    interpolate,
     interpolation_matrix,
     pixel_centres,
     section_correction,
@@ -101,7 +103,7 @@ def _shift_to_volume(
 def _decode(code: Code, outline: Outline) -> Bool[np.ndarray, "z y x"]:
     """Voxels inside a shape, on the cube of the network."""
     along_z, across, section, near = _matrices()
-    distance = np.einsum("za,yb,xc,abc->zyx", along_z, across, across, code * np.float32(UNIT), optimize=True)
+    distance = interpolate(code * np.float32(UNIT), along_z, across, across)
     correction = section @ section_correction(code, outline) @ section.T
     return np.asarray(distance + near[:, None, None] * correction < 0)
 
@@ -117,7 +119,8 @@ def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def _roughness(inside: Bool[np.ndarray, "z y x"]) -> int:
     """Count the voxels that a blur and a new cut at ½ change."""
-    smooth = inside.astype(np.float32)
+    part = crop_with_margin(inside, BLUR_MARGIN)
+    smooth = part.astype(np.float32)
     for axis in range(3):
         smooth = gaussian_filter1d(smooth, _BLUR, axis=axis)
-    return int(np.count_nonzero((smooth > 0.5) != inside))
+    return int(np.count_nonzero((smooth > 0.5) != part))

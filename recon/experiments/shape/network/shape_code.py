@@ -85,15 +85,24 @@ def encode(distance: Float[np.ndarray, "z y x"], places: tuple[np.ndarray, np.nd
 
 def decode(code: Code, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> Float[np.ndarray, "z y x"]:
     """[voxel] Evaluate the signed distance on a grid, without the correction of the section."""
-    distance = np.einsum(
-        "za,yb,xc,abc->zyx",
-        interpolation_matrix(z),
-        interpolation_matrix(y),
-        interpolation_matrix(x),
-        code * UNIT,
-        optimize=True,
-    )
-    return np.asarray(distance)
+    return interpolate(code * UNIT, *(interpolation_matrix(places) for places in (z, y, x)))
+
+
+def interpolate(
+    code: Float[np.ndarray, "a b c"],
+    along_z: Float[np.ndarray, "z a"],
+    along_y: Float[np.ndarray, "y b"],
+    along_x: Float[np.ndarray, "x c"],
+) -> Float[np.ndarray, "z y x"]:
+    """Apply a matrix along each axis of a code, one axis after the other."""
+    planes = (along_z @ code.reshape(len(code), -1)).reshape(len(along_z), *code.shape[1:])
+    return np.asarray((along_y @ planes) @ along_x.T)
+
+
+@cache
+def _section_matrices() -> tuple[Float[np.ndarray, "1 16"], Float[np.ndarray, "m 16"]]:
+    """Matrices from the code to the values at z = 0, and at `section_points`."""
+    return interpolation_matrix(np.zeros(1)), interpolation_matrix(section_points())
 
 
 def section_points() -> Float[np.ndarray, " n"]:
@@ -110,7 +119,8 @@ def section_correction(code: Code, section: Float[np.ndarray, "y x"]) -> Float[n
         code: Code of the shape.
         section: [voxel] Signed distance within the plane to the section's outline, at `section_points`.
     """
-    own = decode(code, np.zeros(1), section_points(), section_points())[0]
+    along_z, in_plane = _section_matrices()
+    own = interpolate(code * UNIT, along_z, in_plane, in_plane)[0]
     nearest = np.clip(section, -_LEAST_DISTANCE, _LEAST_DISTANCE)
     low, high = np.minimum(nearest, section), np.maximum(nearest, section)
     return np.asarray(np.clip(own, low, high) - own)

@@ -80,9 +80,8 @@ class HeightGroup:
         """Predict mean and standard deviation of the logarithm of the height of a cell with such features."""
         middle, scale = _mean_and_deviation(self.log_heights)
         covariance = self._kernel(self._standard(own[None]), self.standard, self.hyperparameters)[0]
-        factor = np.linalg.cholesky(self._covariance(self.hyperparameters))
-        columns = np.stack([covariance, (self.log_heights - middle) / scale], 1)
-        explained, targets = solve_triangular(factor, columns, lower=True).T
+        explained = solve_triangular(self._covariance_factor, covariance, lower=True)
+        targets = self._whitened_heights
         variance = max(self.hyperparameters.variance - float(explained @ explained), 0.0) + self.hyperparameters.noise
         return float(middle + scale * (explained @ targets)), float(scale * np.sqrt(variance))
 
@@ -119,6 +118,17 @@ class HeightGroup:
         factor = np.linalg.cholesky(self._covariance(hyperparameters))
         explained = solve_triangular(factor, (self.log_heights - middle) / scale, lower=True)
         return float(explained @ explained / 2 + np.log(np.diag(factor)).sum())
+
+    @cached_property
+    def _covariance_factor(self) -> Float[np.ndarray, "cell cell"]:
+        """Cholesky factor of the covariance of the heights."""
+        return np.asarray(np.linalg.cholesky(self._covariance(self.hyperparameters)))
+
+    @cached_property
+    def _whitened_heights(self) -> Float[np.ndarray, " cell"]:
+        """Standardised heights, decorrelated."""
+        middle, scale = _mean_and_deviation(self.log_heights)
+        return np.asarray(solve_triangular(self._covariance_factor, (self.log_heights - middle) / scale, lower=True))
 
     @cached_property
     def standard(self) -> Float[np.ndarray, "cell feature"]:
