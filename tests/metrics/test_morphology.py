@@ -86,6 +86,14 @@ class TestSurface:
         }
         assert mesh.volume == pytest.approx(exact[shape], rel=0.02 if form != "one-bit" else 0.04)
 
+    @pytest.mark.parametrize("shape", [ball, torus, brick])
+    def test_its_mean_curvature_is_that_of_trimesh(self, shape: Shape) -> None:
+        surface = extract_surface(shape(*lattice(40, 0.75)) > 0, (0.75,) * 3, sharp=False)
+        expected = surface.mesh.integral_mean_curvature / surface.mesh.area
+        assert surface.mean_curvature == pytest.approx(expected, rel=1e-6)
+        if shape is ball:
+            assert surface.mean_curvature == pytest.approx(1 / 10, rel=0.02)
+
     def test_voxel_steps_are_smoothed(self) -> None:
         """Neighbouring triangles of a one-bit ball lie nearly flat; those of its bare voxels make steps of 45°."""
         inside = ball(*lattice(40, 0.75)) > 0

@@ -24,6 +24,7 @@ from unflat.recon.metrics.shapes import (
     overlap_error,
     roughness_voxels,
     shape_errors,
+    signed_distance,
     surface_voxels,
 )
 from unflat.recon.metrics.stereology import build_ellipsoid, extrude_section
@@ -97,6 +98,13 @@ class TestHausdorff:
         other[1, 1, 1] = True
         assert hausdorff(one, other) == 0
         assert hausdorff(one, other, share=1.0) > 10
+
+    def test_empty_space_around_the_shapes_changes_nothing(self) -> None:
+        one, other = ball(20, 6.0), ball(20, 5.0, 1.0)
+        wide = [np.pad(shape, ((9, 3), (0, 7), (5, 5))) for shape in (one, other)]
+        assert hausdorff(*wide, (2.0, 1.0, 1.0)) == hausdorff(one, other, (2.0, 1.0, 1.0))
+        part = (slice(9, -3), slice(None, -7), slice(5, -5))
+        assert np.array_equal(signed_distance(wide[0])[part], signed_distance(one))
 
 
 class TestSpread:
