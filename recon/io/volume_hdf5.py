@@ -118,6 +118,17 @@ def read(path: Path, options: VolumeOptions) -> Volume:
     raise DataError(Diagnostic(str(path), message, f"see what it holds: {shell('unflat', 'info', path)}"))
 
 
+def holds_draws(path: Path) -> bool:
+    """Whether a file's volume has several draws of several specimens; False for a file that cannot be read."""
+    try:
+        with open_checked(path) as file:
+            group = file.get(GROUP)
+            items = group.values() if isinstance(group, h5py.Group) else ()
+            return any(isinstance(item, h5py.Dataset) and item.ndim == 5 for item in items)
+    except DataError:
+        return False
+
+
 def _read_consensus(file: h5py.File, volume: Volume) -> dict[str, np.ndarray]:
     """Read the consensus of the draws of each cell, if the file holds it.
 

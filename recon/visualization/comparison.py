@@ -24,6 +24,7 @@ from .style import (
     new_figure,
     quantity_label,
 )
+from .tiles import Margins, bar_axes, tiled_figure
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -84,37 +85,25 @@ def compare_views(
     count = len(measured)
     tall, wide = measured.shape[1:]
     side = min(1.6, 6.6 / count)
-    height = side * tall / wide
-    left, gap, top, right = 0.28, 0.05, 0.22, 0.8
-    total_x, total_y = left + count * (side + gap) + right, top + 3 * (height + gap) + 0.03
     shown = colour_range(measured, outliers=2e-3)
     worst = max(float(np.percentile(np.abs(modelled - measured), 99.8)), 1e-9)
+    stacks = {"measured": measured, "modelled": modelled, "difference": modelled - measured}
     with house_style():
-        figure = new_figure(total_x, total_y)
-        for row, (name, stack) in enumerate(
-            (("measured", measured), ("modelled", modelled), ("difference", modelled - measured))
-        ):
-            bottom = total_y - top - (row + 1) * height - row * gap
-            colours, low, high = (DIFFERENCE_COLOURS, -worst, worst) if row == 2 else (IMAGE_COLOURS, *shown)
-            for column, picture in enumerate(stack):
-                x = left + column * (side + gap)
-                axes = figure.add_axes((x / total_x, bottom / total_y, side / total_x, height / total_y))
-                image = axes.imshow(picture, cmap=colours, vmin=low, vmax=high)
-                axes.set_xticks([])
-                axes.set_yticks([])
-                if column == 0:
-                    axes.set_ylabel(name, labelpad=3)
-                if row == 0:
-                    flag = bool(marked is not None and marked[column])
-                    axes.set_title(titles[column], pad=3, color=ACCENT if flag else "black", fontsize=7.5)
-                if row == 0 and column == 0 and pixel_size is not None:
-                    add_scale_bar(axes, wide * pixel_size[1], fraction=0.35, size=6.5)
-            if row != 1:
-                span = 2 * height + gap if row == 0 else height
-                base = bottom - height - gap if row == 0 else bottom
-                x = left + count * (side + gap) + 0.06
-                bar = figure.add_axes((x / total_x, base / total_y, 0.09 / total_x, span / total_y))
-                add_colour_bar(figure, image, bar, "modelled − measured" if row == 2 else "intensity")
+        margins = Margins(left=0.28, right=0.8, top=0.22)
+        figure, tiles = tiled_figure(len(stacks), count, (side, side * tall / wide), margins)
+        for row, (name, stack) in zip(tiles, stacks.items(), strict=True):
+            difference = name == "difference"
+            colours, limits = (DIFFERENCE_COLOURS, (-worst, worst)) if difference else (IMAGE_COLOURS, shown)
+            for tile, picture in zip(row, stack, strict=True):
+                image = tile.show(picture, colours, limits)
+            row[0].label(name, size=8)
+            if name != "measured":  # One bar for measured and modelled images.
+                bar = bar_axes(figure, tiles[0 if name == "modelled" else 2][-1], row[-1])
+                add_colour_bar(figure, image, bar, "modelled − measured" if difference else "intensity")
+        for i, (tile, title) in enumerate(zip(tiles[0], titles, strict=True)):
+            tile.title(title, size=7.5, colour=ACCENT if marked is not None and marked[i] else "black")
+        if pixel_size is not None:
+            add_scale_bar(tile.axes, wide * pixel_size[1], fraction=0.35, size=6.5, tile=tiles[0][0])
     return figure
 
 

@@ -77,7 +77,7 @@ def report_html(run: RunData, content: ReportContent | None) -> tuple[str, list[
     template = environment.from_string((files(__package__) / "report.html").read_text(encoding="utf-8"))
     page = template.render(
         title=run.name,
-        kind=getattr(run.result, "kind", ""),
+        kind=run.kind,
         ending=str(run.ending[0]) if run.ending else "",
         reason=run.ending[1] if run.ending else "",
         verdict=run.verdict,

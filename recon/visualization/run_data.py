@@ -14,6 +14,7 @@ from ..errors import DataError, Diagnostic, UnflatError
 from ..io.hdf5_common import open_checked
 from ..io.json_text import json_records, parse_json
 from ..io.result import read_result
+from ..io.volume_hdf5 import holds_draws
 from ..runs.contents import Sentinel, read_ending
 from ..runs.logs import without_absolute_paths
 from ..runs.verdict import Verdict
@@ -57,7 +58,7 @@ class RunData:
         provenance: Provenance of the model.
         warnings: Warnings and errors of the log, each once.
         views: Measured and modelled images.
-        result: Model, or volume.
+        result: Model, or volume; None for a volume of many draws, too.
         pictures: Pictures that the run left in ``figures/``.
         gaps: Parts that could not be read, and why.
         folder: Path of the folder, for figures of files that only its kind reads.
@@ -101,7 +102,7 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
     if not any((run / name).exists() for name in known):
         raise DataError(Diagnostic(str(run), "holds no run", "name the folder that -o of `unflat fit` made"))
     gaps: list[str] = []
-    result = _result(run, gaps)
+    result = None if _holds_only_stacks(run) else _result(run, gaps)
     content = _metrics(run / "metrics.json", gaps)
     return RunData(
         name=run.resolve().name,
@@ -118,6 +119,12 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
         gaps=tuple(without_absolute_paths(gap) for gap in gaps),
         folder=run,
     )
+
+
+def _holds_only_stacks(run: Path) -> bool:
+    """Whether the result is one volume of many draws, of which figures read only what they show."""
+    file = run / "volume.h5"
+    return (run / "config.yaml").is_file() and file.is_file() and not (run / "model.h5").exists() and holds_draws(file)
 
 
 def _result(run: Path, gaps: list[str]) -> Sampled | None:

@@ -19,6 +19,7 @@ from .style import (
     house_style,
     new_figure,
 )
+from .tiles import Margins, bar_axes, tiled_figure
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -132,29 +133,18 @@ def depth_montage(
     limits = limits or colour_range(np.stack([p.values for p in planes]), result.background(quantity))
     columns = min(len(planes), 4)
     rows = -(-len(planes) // columns)
-    shape = planes[0].values.shape
-    side = 1.65
-    tall = side * shape[0] / shape[1]
-    gap, top, right = 0.05, 0.28 if title else 0.05, 0.85
-    width = 0.05 + columns * (side + gap) + right
-    height = top + rows * (tall + gap) + 0.05
+    shape, side = planes[0].values.shape, 1.65
+    margins = Margins(right=0.85, top=0.28 if title else 0.05)
     with house_style():
-        figure = new_figure(width, height)
+        figure, tiles = tiled_figure(rows, columns, (side, side * shape[0] / shape[1]), margins)
         for i, plane in enumerate(planes):
-            row, column = divmod(i, columns)
-            bottom = height - top - (row + 1) * tall - row * gap
-            axes = figure.add_axes(
-                ((0.05 + column * (side + gap)) / width, bottom / height, side / width, tall / height)
-            )
-            image = draw_plane(axes, plane, INDEX_COLOURS, limits, labels=False)
-            add_label(axes, format_position("z", plane.position, plane.unit))
-            if i == len(planes) - 1:
-                add_scale_bar(axes, plane.width, fraction=0.35, size=7, unit=plane.unit)
-        bar = figure.add_axes(
-            ((width - right + 0.06) / width, 0.05 / height, 0.1 / width, (height - top - 0.05) / height)
-        )
-        add_colour_bar(figure, image, bar, result.quantity(quantity))
+            tile = tiles[i // columns][i % columns]
+            image = tile.show(plane.values, INDEX_COLOURS, limits)
+            add_label(tile.axes, format_position("z", plane.position, plane.unit), tile)
+        add_scale_bar(tile.axes, plane.width, fraction=0.35, size=7, unit=plane.unit, tile=tile)
+        add_colour_bar(figure, image, bar_axes(figure, tiles[0][-1], tiles[-1][-1]), result.quantity(quantity))
         if title:
+            width, height = figure.get_size_inches()
             figure.text(0.05 / width, 1 - 0.05 / height, title, va="top", fontsize=9, fontweight="bold")
     return figure
 

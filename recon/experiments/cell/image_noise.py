@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Num
 from scipy import ndimage
-from scipy.signal.windows import tukey
 
 from ....physics.optics.microscope import Microscope
 
@@ -95,7 +94,7 @@ def estimate_noise(
     free = _noise_frequencies((height, width), microscope)
     if np.count_nonzero(free) < _FEWEST_FREQUENCIES:
         return None
-    window = tukey(height + 2, _TAPER)[1:-1, None] * tukey(width + 2, _TAPER)[None, 1:-1]
+    window = _taper(height)[:, None] * _taper(width)[None, :]
     response = np.abs(np.fft.fft2(np.abs(np.fft.ifft2(free)) ** 2))
     views = zip(measured, modelled, good, strict=True)
     parts = [_noise_power(image, model, mask, window, free, response) for image, model, mask in views]
@@ -147,6 +146,13 @@ def _noise_power(
     )
     inner = dark > 0.2 * dark.max()
     return high[inner] ** 2, bright[inner], dark[inner]
+
+
+def _taper(count: int) -> Float[np.ndarray, " n"]:
+    """Window along an axis that rises and falls as a cosine (Tukey), without its zeros at both ends."""
+    place = np.arange(1, count + 1) / (count + 1)
+    rise = np.minimum(np.minimum(place, 1 - place) * 2 / _TAPER, 1)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * rise))
 
 
 def _transfer_curve(

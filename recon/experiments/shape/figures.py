@@ -12,6 +12,7 @@ from ...io.hdf5_common import open_checked
 from ...visualization.projection import view_rotation
 from ...visualization.style import ACCENT, INK, SECOND_ACCENT, house_style, new_figure
 from ...visualization.surface import shade_surface
+from ...visualization.tiles import Margins, Tile, bar_axes, tiled_figure
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -22,6 +23,9 @@ _TILT = 55.0
 """[deg] Tilt of the view of surfaces from the z axis."""
 _SMOOTHING = 0.9
 """[sample] Standard deviation of the Gaussian that removes voxel steps from surfaces."""
+_TILE = 1.45
+"""[inch] Edge of a picture."""
+_MARGINS = Margins(left=0.3, top=0.25)
 _SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
 _VIOLINS_IN_A_ROW = 6
 """Largest number of violins in a panel before panels take two rows."""
@@ -95,21 +99,18 @@ def draw_gallery(shown: PlottedCells) -> "matplotlib.figure.Figure":
     if shown.truth is not None:
         surfaces = [[*row, draw_surface(shown.truth[i])] for i, row in enumerate(surfaces)]
     edge = max(shown.filled.shape[-1], *(_used_edge(one) for row in surfaces for one in row))  # A common scale.
-    first = [] if shown.consensus is None else ["consensus"]
-    columns, titles = 1 + len(surfaces[0]), ["picture", *first, *[f"draw {k}" for k in range(draws)], "truth"]
+    titles = ["picture", *([] if shown.consensus is None else ["consensus"]), *[f"draw {k}" for k in range(draws)]]
+    titles += [] if shown.truth is None else ["truth"]
     with house_style():
-        figure = new_figure(1.5 * columns, 1.55 * len(shown.names))
-        grid = figure.subplots(len(shown.names), columns, squeeze=False)
-        for i, row in enumerate(grid):
+        figure, tiles = tiled_figure(len(shown.names), len(titles), (_TILE, _TILE), _MARGINS)
+        for i, row in enumerate(tiles):
             _draw_picture(row[0], shown.images[i], shown.masks[i])
-            row[0].set_ylabel(_shorten(shown.names[i]), fontsize=6)
-            for k, (axes, one) in enumerate(zip(row[1:], surfaces[i], strict=True)):
-                colours = "pink" if titles[k + 1] == "truth" else "bone"
-                axes.imshow(_fit_to_square(one, edge), cmap=colours, vmin=0, vmax=1, interpolation="bilinear")
-        for axes, title in zip(grid[0], titles, strict=False):
-            axes.set_title(title, fontsize=7)
-        _hide_ticks(grid)
-        _fill_figure(figure)
+            row[0].label(_shorten(shown.names[i]), size=6)
+            for title, tile, one in zip(titles[1:], row[1:], surfaces[i], strict=True):
+                colours = "pink" if title == "truth" else "bone"
+                tile.show(_fit_to_square(one, edge), colours, (0.0, 1.0), interpolation="bilinear")
+        for tile, title in zip(tiles[0], titles, strict=True):
+            tile.title(title, size=7)
     return figure
 
 
@@ -135,21 +136,18 @@ def draw_sections(shown: PlottedCells) -> "matplotlib.figure.Figure":
     Rows of samples run downwards, as in the picture.
     """
     with house_style():
-        figure = new_figure(4.6, 1.55 * len(shown.names))
-        grid = figure.subplots(len(shown.names), 3, squeeze=False)
-        for i, row in enumerate(grid):
-            row[0].set_ylabel(_shorten(shown.names[i]), fontsize=6)
-            for axis, (axes, (name, plane)) in enumerate(zip(row, _AXES, strict=True)):
-                background = shown.truth[i] if shown.truth is not None else shown.filled[i].mean(axis=0)
-                axes.imshow(_middle(background, axis), cmap="Greys", vmin=0, vmax=1.6)
+        figure, tiles = tiled_figure(len(shown.names), len(_AXES), (_TILE, _TILE), _MARGINS)
+        for i, row in enumerate(tiles):
+            row[0].label(_shorten(shown.names[i]), size=6)
+            background = shown.truth[i] if shown.truth is not None else shown.filled[i].mean(axis=0)
+            for axis, tile in enumerate(row):
+                tile.show(_middle(background, axis), "Greys", (0.0, 1.6))
                 for draw in shown.filled[i]:
-                    axes.contour(_middle(draw, axis), [0.5], colors=[ACCENT], linewidths=0.6, alpha=0.8)
+                    tile.outline(_middle(draw, axis), 0.5, ACCENT, 0.6, 0.8)
                 if shown.consensus is not None:
-                    axes.contour(_middle(shown.consensus[i], axis), [0.5], colors=[INK], linewidths=1.2)
-                if i == 0:
-                    axes.set_title(f"{name} = 0 ({plane})", fontsize=7)
-        _hide_ticks(grid)
-        _fill_figure(figure)
+                    tile.outline(_middle(shown.consensus[i], axis), 0.5, INK, 1.2)
+        for tile, (name, plane) in zip(tiles[0], _AXES, strict=True):
+            tile.title(f"{name} = 0 ({plane})", size=7)
     return figure
 
 
@@ -163,20 +161,18 @@ def draw_spread(
         thick: Thickness of each draw.
         unit: Unit of the thickness.
     """
+    margins = Margins(right=0.75, top=0.25, gap=_MARGINS.gap)
+    rows = (thick.mean(axis=1), "viridis", "thickness"), (thick.std(axis=1), "magma", "its spread")
     with house_style():
-        figure = new_figure(1.6 * len(names) + 0.6, 3.2)
-        grid = figure.subplots(2, len(names), squeeze=False)
-        mean, deviation = thick.mean(axis=1), thick.std(axis=1)
-        for row, maps, colours, label in zip(
-            grid, (mean, deviation), ("viridis", "magma"), ("thickness", "its spread"), strict=True
-        ):
+        figure, tiles = tiled_figure(len(rows), len(names), (_TILE, _TILE), margins)
+        for row, (maps, colours, label) in zip(tiles, rows, strict=True):
             top = float(max(maps.max(), 1e-9))
-            pictures = [a.imshow(one, cmap=colours, vmin=0, vmax=top) for a, one in zip(row, maps, strict=True)]
-            bar = figure.colorbar(pictures[-1], ax=list(row), fraction=0.02, pad=0.01)
+            for tile, one in zip(row, maps, strict=True):
+                image = tile.show(one, colours, (0.0, top))
+            bar = figure.colorbar(image, cax=bar_axes(figure, row[-1], row[-1]))
             bar.set_label(f"{label} [{unit}]", fontsize=6)
-        for axes, name in zip(grid[0], names, strict=True):
-            axes.set_title(_shorten(name), fontsize=6)
-        _hide_ticks(grid)
+        for tile, name in zip(tiles[0], names, strict=True):
+            tile.title(_shorten(name), size=6)
     return figure
 
 
@@ -225,8 +221,8 @@ def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
         pixel = steps[1] * volume["occupancy"].shape[-1] / seen["mask"].shape[-1]
         area = (seen["mask"][()] > 0.5).sum(axis=(1, 2)) * pixel**2
         voxel = float(np.prod(steps))
-        volumes = np.array([(one > 0.5).sum(axis=(1, 2, 3)) for one in volume["occupancy"]]) * voxel
-        own = [(one > 0.5).sum() * voxel for one in file[_CONSENSUS]] if _CONSENSUS in file else None
+        volumes = np.array([[_count_filled(draw) for draw in cell] for cell in volume["occupancy"]]) * voxel
+        own = [_count_filled(one) * voxel for one in file[_CONSENSUS]] if _CONSENSUS in file else None
         true = (seen["truth"][()] > 0.5).sum(axis=(1, 2, 3)) * voxel if "truth" in seen else None
     with house_style():
         figure = new_figure(3.6, 2.8)
@@ -245,6 +241,13 @@ def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
     return figure
 
 
+def _count_filled(occupancy: Float[np.ndarray, "z y x"]) -> int:
+    """Count the voxels that are more than half filled."""
+    if occupancy.dtype == np.float16:  # Of numbers that are not negative, the bits are in the order of the numbers.
+        return int(np.count_nonzero(occupancy.view(np.uint16) > np.float16(0.5).view(np.uint16)))
+    return int(np.count_nonzero(occupancy > 0.5))
+
+
 def draw_surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
     """Render the surface of a shape, lit from the side, from a tilted view."""
     from scipy.ndimage import gaussian_filter
@@ -254,10 +257,10 @@ def draw_surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]
     )
 
 
-def _draw_picture(axes: "matplotlib.axes.Axes", image: np.ndarray, mask: np.ndarray) -> None:
-    axes.imshow(image, cmap="gray")
+def _draw_picture(tile: Tile, image: np.ndarray, mask: np.ndarray) -> None:
+    tile.show(image, "gray")
     if 0 < (mask > 0.5).mean() < 1:
-        axes.contour(mask, [0.5], colors=[ACCENT], linewidths=0.7)
+        tile.outline(mask, 0.5, ACCENT, 0.7)
 
 
 def _middle(volume: np.ndarray, axis: int) -> np.ndarray:
@@ -266,15 +269,3 @@ def _middle(volume: np.ndarray, axis: int) -> np.ndarray:
 
 def _shorten(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:7]}…{name[-14:]}"  # The end distinguishes cells of a class.
-
-
-def _fill_figure(figure: "matplotlib.figure.Figure") -> None:
-    """Extend the axes to the edges of the figure, except for the labels beside and above them."""
-    width, height = figure.get_size_inches()
-    figure.subplots_adjust(left=0.3 / width, right=1 - 0.05 / width, bottom=0.05 / height, top=1 - 0.25 / height)
-
-
-def _hide_ticks(grid: np.ndarray) -> None:
-    for axes in grid.flat:
-        axes.set_xticks([])
-        axes.set_yticks([])

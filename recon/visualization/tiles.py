@@ -1,0 +1,178 @@
+"""Many pictures in one figure: tiles within one pair of axes, since axes for each would take most of the time.
+
+Coordinates are inches from the lower left corner of the figure.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Num
+
+from .style import new_figure
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    import matplotlib.image
+    import matplotlib.transforms
+
+_POINT = 1 / 72
+"""[inch] A point of typography."""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """[inch] Room beside the tiles of a figure, and between them."""
+
+    left: float = 0.05
+    right: float = 0.05
+    top: float = 0.05
+    bottom: float = 0.05
+    gap: float = 0.05
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Place of a picture within axes that cover a figure.
+
+    Args:
+        axes: The axes.
+        left: [inch] Left edge.
+        bottom: [inch] Lower edge.
+        width: [inch] Width.
+        height: [inch] Height.
+    """
+
+    axes: "matplotlib.axes.Axes"
+    left: float
+    bottom: float
+    width: float
+    height: float
+
+    @property
+    def transform(self) -> "matplotlib.transforms.Transform":
+        """Transform from fractions of the tile to pixels."""
+        from matplotlib.transforms import Bbox, BboxTransformTo, TransformedBbox
+
+        box = Bbox.from_bounds(self.left, self.bottom, self.width, self.height)
+        return BboxTransformTo(TransformedBbox(box, self.axes.transData))
+
+    def show(
+        self,
+        picture: Num[np.ndarray, "h w"] | Bool[np.ndarray, "h w"],
+        colours: str,
+        limits: tuple[float, float] | None = None,
+        *,
+        interpolation: str | None = None,
+    ) -> "matplotlib.image.AxesImage":
+        """Draw a picture that fills the tile, its first row at the top, and a frame around it.
+
+        Args:
+            picture: Values.
+            colours: Name of the colour map.
+            limits: Values of the first and the last colour; the least and the largest by default.
+            interpolation: Interpolation of matplotlib; that of the style by default.
+        """
+        from matplotlib import rcParams
+        from matplotlib.image import AxesImage
+        from matplotlib.patches import Rectangle
+
+        extent = (self.left, self.left + self.width, self.bottom, self.bottom + self.height)
+        image = AxesImage(self.axes, cmap=colours, origin="upper", extent=extent, interpolation=interpolation)
+        image.set_data(picture)
+        image.set_clim(*(limits or (float(np.nanmin(picture)), float(np.nanmax(picture)))))
+        self.axes.add_image(image)
+        line = {"lw": rcParams["axes.linewidth"], "ec": rcParams["axes.edgecolor"], "zorder": 2.5}
+        self.axes.add_patch(Rectangle((self.left, self.bottom), self.width, self.height, fill=False, **line))
+        return image
+
+    def outline(
+        self,
+        values: Float[np.ndarray, "h w"] | Bool[np.ndarray, "h w"],
+        level: float,
+        colour: str,
+        width: float,
+        alpha: float = 1.0,
+    ) -> None:
+        """Draw the lines of one value of a picture.
+
+        Args:
+            values: Picture.
+            level: Value on the lines.
+            colour: Colour of the lines.
+            width: [point] Width of the lines.
+            alpha: Opacity of the lines.
+        """
+        from contourpy import contour_generator
+        from matplotlib.collections import LineCollection
+
+        height, wide = values.shape
+        scale = np.array([self.width / wide, -self.height / height])
+        corner = np.array([self.left, self.bottom + self.height]) + scale / 2
+        found: Any = contour_generator(z=np.asarray(values, np.float64), name="serial").lines(level)
+        lines = [corner + scale * line for line in found]
+        self.axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, alpha=alpha), autolim=False)
+
+    def title(self, text: str, *, size: float, colour: str = "black") -> None:
+        """Write a title above the tile.
+
+        Args:
+            text: The title.
+            size: [point] Font size.
+            colour: Colour of the text.
+        """
+        place = self.left + self.width / 2, self.bottom + self.height + 3 * _POINT
+        self.axes.text(*place, text, ha="center", va="bottom", fontsize=size, color=colour)
+
+    def label(self, text: str, *, size: float) -> None:
+        """Write a label beside the tile, upwards.
+
+        Args:
+            text: The label.
+            size: [point] Font size.
+        """
+        place = self.left - 3 * _POINT, self.bottom + self.height / 2
+        self.axes.text(*place, text, ha="right", va="center", rotation=90, fontsize=size)
+
+
+def tiled_figure(
+    rows: int, columns: int, size: tuple[float, float], margins: Margins
+) -> "tuple[matplotlib.figure.Figure, list[list[Tile]]]":
+    """Create a figure with rows of tiles.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        size: [inch] Width and height of a tile.
+        margins: Room around the tiles.
+
+    Returns:
+        The figure, and its tiles row by row from the top.
+    """
+    step_x, step_y = (edge + margins.gap for edge in size)
+    width = margins.left + columns * step_x - margins.gap + margins.right
+    height = margins.top + rows * step_y - margins.gap + margins.bottom
+    figure = new_figure(width, height)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.set_axis_off()
+    top = height - margins.top - size[1]
+    return figure, [
+        [Tile(axes, margins.left + column * step_x, top - row * step_y, *size) for column in range(columns)]
+        for row in range(rows)
+    ]
+
+
+def bar_axes(figure: "matplotlib.figure.Figure", first: Tile, last: Tile) -> "matplotlib.axes.Axes":
+    """Create narrow axes for a colour bar to the right of the last tile of some rows.
+
+    Args:
+        figure: The figure.
+        first: Tile at the right end of the uppermost row of the bar.
+        last: Tile at the right end of the lowest row of the bar.
+    """
+    width, height = (float(edge) for edge in figure.get_size_inches())
+    tall = first.bottom + first.height - last.bottom
+    place = (last.left + last.width + 0.07) / width, last.bottom / height, 0.09 / width, tall / height
+    return figure.add_axes(place)
