@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from ..sampled import Point3, Sampled
 from ..volume import Volume
+from .layout import Margins, bar_axes, tiled_figure
 from .planes import Plane, PlaneSampler, box_centre, draw_plane
 from .style import (
     ACCENT,
@@ -24,7 +25,6 @@ from .style import (
     new_figure,
     quantity_label,
 )
-from .tiles import Margins, bar_axes, tiled_figure
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..sampled import Point3, Sampled
+from .layout import Margins, bar_axes, tiled_figure
 from .planes import Plane, PlaneSampler, box_centre, draw_plane
 from .style import (
     INDEX_COLOURS,
@@ -19,7 +20,6 @@ from .style import (
     house_style,
     new_figure,
 )
-from .tiles import Margins, bar_axes, tiled_figure
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -1,4 +1,4 @@
-"""Many pictures in one figure: tiles within one pair of axes, since axes for each would take most of the time.
+"""Place of one of many pictures in a figure; all share one pair of axes, as axes for each would take most of the time.
 
 Coordinates are inches from the lower left corner of the figure.
 """
@@ -9,27 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
-from .style import new_figure
-
 if TYPE_CHECKING:
     import matplotlib.axes
-    import matplotlib.figure
     import matplotlib.image
     import matplotlib.transforms
 
 _POINT = 1 / 72
 """[inch] A point of typography."""
-
-
-@dataclass(frozen=True)
-class Margins:
-    """[inch] Room beside the tiles of a figure, and between them."""
-
-    left: float = 0.05
-    right: float = 0.05
-    top: float = 0.05
-    bottom: float = 0.05
-    gap: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -110,8 +96,8 @@ class Tile:
         height, wide = values.shape
         scale = np.array([self.width / wide, -self.height / height])
         corner = np.array([self.left, self.bottom + self.height]) + scale / 2
-        found: Any = contour_generator(z=np.asarray(values, np.float64), name="serial").lines(level)
-        lines = [corner + scale * line for line in found]
+        contours: Any = contour_generator(z=np.asarray(values, np.float64), name="serial").lines(level)
+        lines = [corner + scale * line for line in contours]
         self.axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, alpha=alpha), autolim=False)
 
     def title(self, text: str, *, size: float, colour: str = "black") -> None:
@@ -134,45 +120,3 @@ class Tile:
         """
         place = self.left - 3 * _POINT, self.bottom + self.height / 2
         self.axes.text(*place, text, ha="right", va="center", rotation=90, fontsize=size)
-
-
-def tiled_figure(
-    rows: int, columns: int, size: tuple[float, float], margins: Margins
-) -> "tuple[matplotlib.figure.Figure, list[list[Tile]]]":
-    """Create a figure with rows of tiles.
-
-    Args:
-        rows: Number of rows.
-        columns: Number of columns.
-        size: [inch] Width and height of a tile.
-        margins: Room around the tiles.
-
-    Returns:
-        The figure, and its tiles row by row from the top.
-    """
-    step_x, step_y = (edge + margins.gap for edge in size)
-    width = margins.left + columns * step_x - margins.gap + margins.right
-    height = margins.top + rows * step_y - margins.gap + margins.bottom
-    figure = new_figure(width, height)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(0, height))
-    axes.set_axis_off()
-    top = height - margins.top - size[1]
-    return figure, [
-        [Tile(axes, margins.left + column * step_x, top - row * step_y, *size) for column in range(columns)]
-        for row in range(rows)
-    ]
-
-
-def bar_axes(figure: "matplotlib.figure.Figure", first: Tile, last: Tile) -> "matplotlib.axes.Axes":
-    """Create narrow axes for a colour bar to the right of the last tile of some rows.
-
-    Args:
-        figure: The figure.
-        first: Tile at the right end of the uppermost row of the bar.
-        last: Tile at the right end of the lowest row of the bar.
-    """
-    width, height = (float(edge) for edge in figure.get_size_inches())
-    tall = first.bottom + first.height - last.bottom
-    place = (last.left + last.width + 0.07) / width, last.bottom / height, 0.09 / width, tall / height
-    return figure.add_axes(place)

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ...io.hdf5_common import open_checked
+from ...visualization.layout import Margins, bar_axes, tiled_figure
 from ...visualization.projection import view_rotation
 from ...visualization.style import ACCENT, INK, SECOND_ACCENT, house_style, new_figure
 from ...visualization.surface import shade_surface
-from ...visualization.tiles import Margins, Tile, bar_axes, tiled_figure
+from ...visualization.tiles import Tile
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -407,11 +407,13 @@ def test_figures_have_rows_downwards_and_all_draws(work: Path, tmp_path: Path) -
             file[f"volume/{name}"][...] = 0.5 * np.arange(8)
     assert figures.read_thickness(path)[2] == "voxels"
     np.testing.assert_allclose(figures.read_thickness(path)[1], 0.5 * filled.sum(axis=2))
-    assert figures.draw_spread(names, thick, unit).axes[2].images[0].get_array().max() > 0  # The last draw is another.
+    assert figures.draw_spread(names, thick, unit).axes[0].images[2].get_array().max() > 0  # The last draw is another.
     seen, cut = (of(figures.read_plotted_cells(path)).axes[0] for of in (figures.draw_gallery, figures.draw_sections))
     for axes in (seen, cut):
         assert axes.images[0].origin == "upper"
-        assert axes.yaxis_inverted()
+        _, _, bottom, top = axes.images[0].get_extent()
+        assert bottom < top
+        assert not axes.yaxis_inverted()
 
 
 def test_shapes_that_reach_the_faces_of_the_cube_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
