@@ -1,12 +1,11 @@
 """``unflat fit``: a neural field fitted to one measurement, through the physics."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import run_arguments
-from .running import run_command
+from .options import Inputs, run_arguments
+from .running import reconstruct
 
 if TYPE_CHECKING:
     from ..recon.experiments.run import RunOptions
@@ -14,12 +13,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @run_arguments()
-def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
+def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
     """Fit a continuous model to the ACQUISITION as CONFIG describes, into a run folder.
 
     The folder receives model.h5 (the continuous model), volume.h5 (sampled), metrics and report.html. With
     --time-limit, or when the cluster sends SIGTERM, it ends with a checkpoint and exit status 75; the same command with
     --resume continues.
+
+    Several ACQUISITIONs, a folder of HDF5 files or a pattern give a run folder each inside the output, with results.csv
+    and index.html over all; one that fails is set aside, and the others go on.
 
     \b
     Examples:
@@ -27,5 +29,7 @@ def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
       unflat fit run.yaml scan.h5 -o RUN --resume --time-limit '50 min'
       unflat fit run.yaml scan.h5 -o RUN2 --set fit.field=voxels --seed 3
       unflat fit crystal.yaml rocking.h5 -o RUN --set fit.start=PHASED
+      unflat fit run.yaml scans/*.h5 -o RUNS
+      unflat fit run.yaml scans/ -o RUNS --resume
     """
-    run_command("fit", config, acquisition, options)
+    return reconstruct("fit", config, inputs, options)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -25,7 +25,7 @@ class _InputPath(click.Path):
         from ..recon.runs.contents import files_of_run
 
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        name = "" if param is None else param.human_readable_name
+        name = "" if param is None else param.human_readable_name.rstrip(".")
         for file in files_of_run(path) or [split_entry(path)[0]]:
             record_input(file, name)
         return path
@@ -119,20 +119,48 @@ def run_options(command: F) -> F:
     return click.option("--resume", is_flag=True, help="Resume from the run's newest checkpoint.")(command)
 
 
+class Inputs(NamedTuple):
+    """Acquisitions of a command.
+
+    Args:
+        paths: Acquisitions, folders and patterns as given.
+        each: Whether every entry of a folder, or every match of a pattern, is an acquisition of its own.
+        retry_failed: Whether to try again what failed before.
+    """
+
+    paths: tuple[Path, ...]
+    each: bool
+    retry_failed: bool
+
+
+def _several_options(command: F) -> F:
+    """Add ``--each`` and ``--retry-failed``: arguments ``each: bool`` and ``retry_failed: bool``."""
+    command = click.option(
+        "--retry-failed", is_flag=True, help="With --resume, of several acquisitions: try again those that failed."
+    )(command)
+    return click.option(
+        "--each",
+        is_flag=True,
+        help="Take every file and folder in a folder, or every match of a pattern, as an acquisition of its own; "
+        "without it only files such as HDF5, as images may be parts of one.",
+    )(command)
+
+
 def run_arguments(
     *, measured: bool = True, shortcuts: Mapping[str, str] = MappingProxyType({})
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Add the arguments and options of every command that runs a method.
 
-    These are CONFIG, ACQUISITION, ``-o``, ``--force``, ``--set``, ``--seed``, ``--device``, ``--resume`` and
-    ``--time-limit``. The command gets ``config`` (settings), ``acquisition`` (a path) and ``options`` (`RunOptions`).
+    These are CONFIG, ``-o``, ``--force``, ``--set``, ``--seed``, ``--device``, ``--resume`` and ``--time-limit``, and
+    with a measurement also ACQUISITION, of which there may be several, ``--each`` and ``--retry-failed``. The command
+    gets ``config`` (settings), ``inputs`` (`Inputs`), if there is a measurement, and ``options`` (`RunOptions`).
 
     Args:
         measured: Whether there is an ACQUISITION.
         shortcuts: Options of the command itself, by name, and the settings that they stand for.
     """
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., int | None]) -> Callable[..., int | None]:
         @output_options
         @config_options
         @run_options
@@ -145,22 +173,33 @@ def run_arguments(
             overrides: list[str],
             resume: bool,
             time_limit: float | None,
-            acquisition: Path | None = None,
+            acquisitions: tuple[Path, ...] = (),
+            each: bool = False,
+            retry_failed: bool = False,
             **own: Any,
-        ) -> None:
+        ) -> int | None:
             from ..recon.experiments.configs import load_config
             from ..recon.experiments.run import RunOptions
+            from ..recon.runs.launch import command_line
 
             # Not "in (None, False)": that would take 0 for an option that was not given.
             given = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}
-            settings = load_config(config, overrides + [f"{key}={value}" for key, value in given.items()])
-            options = RunOptions(output, force, resume, time_limit)
+            assignments = overrides + [f"{key}={value}" for key, value in given.items()]
+            settings = load_config(config, assignments)
+            words: list[str | Path] = [click.get_current_context().info_name or "", config, *acquisitions, "-o", output]
+            words += [word for assignment in assignments for word in ("--set", assignment)]
+            words += ["--each"] if each else []
+            words += [] if time_limit is None else ["--time-limit", f"{time_limit:g} s"]
+            line = command_line(tuple(words), output)
+            options = RunOptions(output, force, resume, time_limit, command=line)
             if measured:
-                command(settings, acquisition, options)
-            else:
-                command(settings, options)
+                return command(settings, Inputs(acquisitions, each, retry_failed), options)
+            return command(settings, options)
 
-        arguments = click.argument("acquisition", type=PATH)(wrapper) if measured else wrapper
+        arguments = wrapper
+        if measured:
+            named = click.argument("acquisitions", type=PATH, nargs=-1, required=True, metavar="ACQUISITION...")
+            arguments = named(_several_options(wrapper))
         return click.argument("config", type=PATH)(arguments)
 
     return decorate

@@ -1,12 +1,11 @@
 """``unflat predict``: a trained network applied to one measurement."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import run_arguments
-from .running import run_command
+from .options import Inputs, run_arguments
+from .running import reconstruct
 
 if TYPE_CHECKING:
     from ..recon.experiments.run import RunOptions
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     help="Set predict.adapt: steps of tuning the network to this measurement first.",
 )
 @run_arguments(shortcuts={"draws": "predict.draws", "refine": "predict.refine", "adapt": "predict.adapt"})
-def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
+def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
     """Apply a trained network to the ACQUISITION, as CONFIG describes, into a run folder.
 
     Crystal: the network was trained on simulated crystals and takes seconds. The draw that explains the measurement
@@ -34,6 +33,9 @@ def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
     Shape: all draws are kept, as one continuous model for each cell; use them together. With --refine, each draw is
     fitted to its picture.
 
+    Several ACQUISITIONs, a folder of HDF5 files or a pattern give a run folder each inside the output, with results.csv
+    and index.html over all; one that fails is set aside, and the others go on.
+
     \b
     Examples:
       unflat predict run.yaml scan.h5 -o RUN
@@ -41,5 +43,6 @@ def command(config: Any, acquisition: Path, options: "RunOptions") -> None:
       unflat predict run.yaml scan.h5 -o RUN --draws 8 --set predict.network=NETWORK/network.h5
       unflat predict run.yaml scan.h5 -o RUN --adapt 50
       unflat predict shape.yaml cells/ -o RUN --draws 20
+      unflat predict run.yaml scans/ -o RUNS
     """
-    run_command("predict", config, acquisition, options)
+    return reconstruct("predict", config, inputs, options)

@@ -3,13 +3,35 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..recon.errors import Interrupted, QualityError
+from ..recon.errors import ConfigError, Interrupted, QualityError
 from . import console
 
 if TYPE_CHECKING:
     from ..recon.experiments.base import Experiment
     from ..recon.experiments.run import RunOptions
     from ..recon.runs import RunOutcome
+    from .options import Inputs
+
+
+def reconstruct(method: str, config: Any, inputs: "Inputs", options: "RunOptions") -> int | None:
+    """Run a method on one acquisition, or on each of several.
+
+    Returns:
+        The exit status of several; None for one that is done.
+
+    Raises:
+        UnflatError: For every other exit status of one, and where several cannot begin.
+    """
+    from ..recon.runs.scan_list import is_several
+
+    if inputs.each or is_several(inputs.paths):
+        from .batch import run_several
+
+        return run_several(method, config, inputs, options)
+    if inputs.retry_failed:
+        raise ConfigError("--retry-failed goes with several acquisitions; --resume alone goes on with one")
+    run_command(method, config, inputs.paths[0], options)
+    return None
 
 
 def run_command(method: str, config: Any, acquisition: Path | None, options: "RunOptions") -> "RunOutcome":

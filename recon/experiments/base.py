@@ -50,6 +50,7 @@ class Experiment(ABC):
         quantities: Quantities of a result at each point; the first is the main one.
         default_method: Method that ``unflat demo`` runs.
         memory_remedy: Advice for a run that this machine cannot hold.
+        main_numbers: Numbers of ``metrics.json`` that a table of many results shows, in order.
         label_quantity: Quantity of a specimen that is one label of a stack, 1 inside; None where labels are none.
     """
 
@@ -60,6 +61,7 @@ class Experiment(ABC):
     quantities: ClassVar[tuple[Quantity, ...]]
     default_method: ClassVar[str] = "fit"
     memory_remedy: ClassVar[str] = "use a machine with more memory"
+    main_numbers: ClassVar[tuple[str, ...]] = ()
     label_quantity: ClassVar[Quantity | None] = None
 
     def default_config(self) -> KindSettings:

@@ -17,6 +17,7 @@ from ..io.safe_hdf5 import set_root_attributes
 from ..io.side_files import side_file_paths
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
+from ..runs.launch import CommandLine, Launch
 from ..runs.logs import collect_records
 from ..runs.verdict import Soundness, SpecimenVerdict, Verdict
 from . import get_experiment
@@ -41,6 +42,7 @@ class RunOptions:
         resume: Whether to go on from the newest checkpoint.
         time_limit: [s] Time after which the run stops with a checkpoint.
         report: Whether to write the report.
+        command: Command line of the run, by which it goes on if it ends early.
     """
 
     output: Path
@@ -48,6 +50,7 @@ class RunOptions:
     resume: bool = False
     time_limit: float | None = None
     report: bool = True
+    command: CommandLine | None = None
 
 
 def no_progress(title: str) -> AbstractContextManager[Progress]:
@@ -61,6 +64,7 @@ def run_method(
     acquisition: Path | Acquisition | None,
     options: RunOptions,
     show_progress: ShowProgress = no_progress,
+    stop: StopRequest | None = None,
 ) -> RunOutcome:
     """Run a method in a folder of its own.
 
@@ -70,6 +74,7 @@ def run_method(
         acquisition: Measurement, or its file; None for a training.
         options: Options of the run.
         show_progress: Display of progress.
+        stop: Request to stop that the caller watches; by default one of the run's own, with its time limit.
 
     Returns:
         The outcome; ``numbers`` are those of ``metrics.json``.
@@ -92,17 +97,21 @@ def run_method(
         with collect_records() as records:
             acquisition = experiment.read(config, acquisition)
     device = devices.use(config.device, networks=is_network)
+    launch = Launch.now(options.command)
     if device.platform == "cpu" and acquisition is not None:
-        experiment.estimate(config, acquisition).require_fit(available_memory(), experiment.memory_remedy)
+        estimate, available = experiment.estimate(config, acquisition), available_memory()
+        estimate.require_fit(available, experiment.memory_remedy)
+        launch = launch.with_memory(estimate.memory_bytes, available)
     with (
         # The outer one: a signal must not keep the folder from its sentinel.
-        StopRequest(options.time_limit) as stop,
+        StopRequest(options.time_limit) if stop is None else nullcontext(stop) as stop,
         _open_folder(experiment, method, config, described, options) as folder,
     ):
+        launch.write(folder.path)
         folder.write_config(dump_commented(config))
         folder.add_records(records)
         _log_notes(acquisition.notes if acquisition is not None else ())
-        provenance = described | {"config": _deciding(config), "device": str(device)}
+        provenance = described | {"config": deciding_settings(config), "device": str(device)}
         context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason)
         start = time.monotonic()
         with _interruptible(stop), show_progress(method) as progress:
@@ -119,7 +128,7 @@ def _open_folder(
         options.output,
         force=options.force,
         resume=options.resume,
-        fingerprint={"config": _deciding(config), "input": described},
+        fingerprint={"config": deciding_settings(config), "input": described},
         may_grow=experiment.growing_settings(method, config),
         defaults={"config": experiment.default_config().model_dump(mode="json")},
     )
@@ -145,7 +154,7 @@ def _input_files(
     return inputs
 
 
-def _deciding(config: Any) -> dict[str, Any]:
+def deciding_settings(config: Any) -> dict[str, Any]:
     """Return the settings that decide a result: all but the device."""
     settings: dict[str, Any] = config.model_dump(mode="json")
     return {name: value for name, value in settings.items() if name != "device"}

@@ -33,7 +33,7 @@ from .name_pattern import (
 from .text_table import open_table
 
 _TABLES = (".csv", ".txt", ".npy")
-_CONTAINERS = (".h5", ".hdf5", ".nxs", ".cxi", ".npz", ".mat")
+CONTAINERS = (".h5", ".hdf5", ".nxs", ".cxi", ".npz", ".mat")
 """Endings of files that hold a whole measurement."""
 _ROLES = {("row", "column"): "/led_row_col", ("row", "col"): "/led_row_col"}
 """Paths of our own files for numbers in names that have a role by their names."""
@@ -71,7 +71,7 @@ def open_folder(folder: Path, pattern: str = "") -> "Folder":
 
 def _main_file(names: Sequence[str]) -> str:
     """Find the file of a folder that holds a measurement: its master, or the only one; empty if there is none."""
-    files = [name for name in names if name.lower().endswith(_CONTAINERS)]
+    files = [name for name in names if name.lower().endswith(CONTAINERS)]
     masters = [name for name in files if "master" in name.lower()] or files
     return masters[0] if len(masters) == 1 else ""
 

@@ -1,6 +1,6 @@
 """Record of the files that a command reads, none of which it may replace."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -59,6 +59,21 @@ def record_input(path: Path, name: str) -> None:
     recorded = _inputs.get()
     if recorded is not None and all(path != known.path for known in recorded):
         recorded.append(_Input(path, name))
+
+
+def replace_input(path: Path, files: Iterable[Path], name: str) -> None:
+    """Record files in place of the folder or pattern that stands for them: others in the folder may be written.
+
+    Args:
+        path: Folder or pattern.
+        files: Files that it stands for.
+        name: Name of the argument or setting that gives it, for messages.
+    """
+    recorded = _inputs.get()
+    if recorded is not None:
+        recorded[:] = [known for known in recorded if known.path != path]
+        for file in files:
+            record_input(file, name)
 
 
 def forget_inputs_within(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import is_temporary, remove_stale, write_atomically
 from ..io.json_text import parse_json
+from .launch import LAUNCH
 from .lock import LOCK
 from .provenance import fingerprint_path
 
@@ -23,6 +24,7 @@ _FILES = (
     "metrics.jsonl",
     "metrics.json",
     "choices.json",
+    LAUNCH,
     "start.h5",
     "model.h5",
     "volume.h5",
@@ -68,6 +70,11 @@ def read_ending(path: Path) -> tuple[Sentinel, str] | None:
     return None
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run, in whatever state."""
+    return fingerprint_path(folder).is_file() or any((folder / sentinel).is_file() for sentinel in Sentinel)
+
+
 def files_of_run(folder: Path) -> list[Path]:
     """List the files of a run that commands read, but not its report; empty for any other folder."""
     names = ("model.h5", "volume.h5", *Sentinel)
@@ -93,7 +100,7 @@ def require_run(folder: Path, *, replaceable: bool) -> None:
     Raises:
         ConfigError: If the folder holds something other than a run, or a run that is not replaceable.
     """
-    if not (fingerprint_path(folder).is_file() or any((folder / sentinel).is_file() for sentinel in Sentinel)):
+    if not is_run(folder):
         raise ConfigError(Diagnostic(str(folder), "holds files, but no run of unflat", "name an empty or a new folder"))
     if not replaceable:
         remedy = "name another folder, go on with it (--resume) or replace it (--force)"

@@ -66,8 +66,13 @@ class LockHolder:
         """
         if self.job and self.job == observer.job and self.restart < observer.restart:
             return True  # SLURM restarts a job only after its former start has ended, on this machine or another.
-        is_local = (self.host, self.space) == (observer.host, observer.space)
-        return is_local and not (is_process_alive(self.process) and _start_of(self.process) == self.born)
+        return self.is_beside(observer) and not (
+            is_process_alive(self.process) and _start_of(self.process) == self.born
+        )
+
+    def is_beside(self, observer: "LockHolder") -> bool:
+        """Whether the process is on the machine of another, where it can be seen."""
+        return (self.host, self.space) == (observer.host, observer.space)
 
     def __str__(self) -> str:
         job = f", SLURM job {self.job}" if self.job else ""
@@ -115,6 +120,11 @@ class Lock:
         with suppress(OSError):
             if self._file.read_text(encoding="utf-8") == self._text:
                 self._file.unlink()
+
+
+def lock_holder(folder: Path) -> LockHolder | None:
+    """Read the process that holds, or held, the lock of a folder; None where none does, or its file is damaged."""
+    return _read(folder / LOCK)[1]
 
 
 def _create(file: Path, text: str) -> bool:

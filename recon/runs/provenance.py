@@ -88,15 +88,24 @@ def require_same_fingerprint(
         ConfigError: With a fault for each difference, or if the stored fingerprint cannot be read.
     """
     remedy = "put it back, or start anew with --force"
-    former = _read_fingerprint(run, remedy)
-    faults = []
+    if changes := changed_entries(_read_fingerprint(run, remedy), fingerprint, may_grow, defaults):
+        raise ConfigError(*(Diagnostic(str(run), change, remedy) for change in changes))
+
+
+def changed_entries(
+    former: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
+    may_grow: Collection[str],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> list[str]:
+    """Describe the differences of two flat fingerprints that `require_same_fingerprint` refuses."""
+    changes = []
     for name in sorted({*former, *fingerprint}):
         before, after = former.get(name, defaults.get(name)), fingerprint.get(name)
         has_grown = any(f".{name}".endswith(f".{allowed}") for allowed in may_grow) and _is_larger(after, before)
         if before != after and not has_grown:
-            faults.append(Diagnostic(str(run), f"{name} was {_describe(before)} and is now {_describe(after)}", remedy))
-    if faults:
-        raise ConfigError(*faults)
+            changes.append(f"{name} was {_describe(before)} and is now {_describe(after)}")
+    return changes
 
 
 def _read_fingerprint(run: Path, remedy: str) -> dict[str, Any]:

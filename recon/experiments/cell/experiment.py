@@ -43,6 +43,7 @@ class CellExperiment(Experiment):
     quantities = QUANTITIES
     default_method = "fit"
     memory_remedy = "crop or bin the images, widen volume.spacing, or use a machine with more memory"
+    main_numbers = ("residual_withheld", "residual_fitted", "structure_unexplained", "phase_delay", "ncc")
 
     def read(self, config: CellSettings, path: Path) -> Acquisition:
         """Read images or complex fields with the light of each view."""

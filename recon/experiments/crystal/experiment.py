@@ -47,6 +47,7 @@ class CrystalExperiment(Experiment):
     )
     default_method = "phase"
     memory_remedy = "crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory"
+    main_numbers = ("llk_free", "llk", "chi_rms", "agreement", "prtf_resolution", "strain_rms", "correlation")
 
     def read(self, config: CrystalSettings, path: Path) -> Acquisition:
         """Read counts along a rocking curve with mask and geometry."""

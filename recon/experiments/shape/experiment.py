@@ -44,6 +44,7 @@ class ShapeExperiment(Experiment):
     default_method = "predict"
     label_quantity = OCCUPANCY
     memory_remedy = "predict fewer cells at once (acquisition.cells), or fewer draws"
+    main_numbers = ("cells", "draws", "section", "volume_of_consensus", "volume_of_consensus_voxels", "overlap_error")
 
     def read(self, config: ShapeSettings, path: Path) -> Acquisition:
         """Read pictures and masks of cells, all on one grid."""

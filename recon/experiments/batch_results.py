@@ -1,0 +1,91 @@
+"""Results of a batch: its table ``results.csv`` and its page ``index.html``."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..io.json_text import parse_json
+from ..io.table import Cell, Column, Table
+from ..metrics import metric_named
+from ..runs.batch_record import BatchFolder, ScanRecord, ScanStatus
+from ..runs.verdict import Verdict
+from ..visualization.batch_page import BatchRow, write_batch_page
+from .base import Experiment
+
+TABLE = "results.csv"
+_FEW = 6
+"""Numbers in the table of a kind that names no main ones."""
+
+
+class BatchResults:
+    """Rows of a batch's table and page.
+
+    Args:
+        folder: Folder of the batch.
+        experiment: Kind of experiment.
+    """
+
+    def __init__(self, folder: BatchFolder, experiment: Experiment) -> None:
+        self._folder, self._experiment = folder, experiment
+        self._rows = {name: self._row(scan) for name, scan in folder.record.scans.items()}
+
+    def refresh(self, name: str) -> BatchRow:
+        """Read the result of one scan anew."""
+        self._rows[name] = self._row(self._folder.record.scans[name])
+        return self._rows[name]
+
+    def write_table(self) -> None:
+        """Write ``results.csv``."""
+        names = self._number_names()
+        columns = (
+            *map(Column, ("scan", "status", "verdict", "reasons")),
+            *(Column(name, metric_named(name).unit) for name in names),
+            Column("seconds", "s"),
+            *map(Column, ("exit_status", "fault", "file")),
+        )
+        Table(columns, tuple(_cells(row, names) for row in self._rows.values())).save(self._folder.path / TABLE)
+
+    def write_page(self, *, is_running: bool) -> None:
+        """Write ``index.html``.
+
+        Args:
+            is_running: Whether scans are left, so that the page is to load itself again.
+        """
+        metrics = [metric_named(name) for name in self._number_names()]
+        write_batch_page(self._folder.path, list(self._rows.values()), metrics, is_running=is_running)
+
+    def _row(self, scan: ScanRecord) -> BatchRow:
+        run = self._folder.path / scan.name
+        content = _metrics(run) if scan.status is ScanStatus.DONE else {}
+        numbers = {name: float(value) for name, value in content.items() if type(value) in (int, float)}
+        return BatchRow(scan, Verdict.from_json(content), numbers)
+
+    def _number_names(self) -> tuple[str, ...]:
+        """Names of the numbers in the table: the main ones of the kind, or the first ones of its results."""
+        if self._experiment.main_numbers:
+            return self._experiment.main_numbers
+        return tuple(next((row.numbers for row in self._rows.values() if row.numbers), {}))[:_FEW]
+
+
+def _cells(row: BatchRow, names: tuple[str, ...]) -> Mapping[str, Cell]:
+    scan, verdict = row.scan, row.verdict
+    return {
+        "scan": scan.name,
+        "status": str(scan.status),
+        "verdict": "" if verdict is None else str(verdict.soundness),
+        "reasons": "" if verdict is None else "; ".join(map(str, verdict.reasons)),
+        **{name: row.numbers.get(name, math.nan) for name in names},
+        "seconds": round(scan.seconds, 3) if scan.seconds else math.nan,
+        "exit_status": scan.exit_status if scan.status in (ScanStatus.DONE, ScanStatus.FAILED) else "",
+        "fault": " ".join(scan.fault.split()),
+        "file": scan.file,
+    }
+
+
+def _metrics(run: Path) -> dict[str, Any]:
+    try:
+        content = parse_json((run / "metrics.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

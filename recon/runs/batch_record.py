@@ -1,0 +1,245 @@
+"""Record of a batch: the scans of one command, and what became of each, in the folder that holds their runs."""
+
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import ConfigError, DataError, Diagnostic
+from ..io.atomic import disk_fault, remove_stale, write_atomically
+from ..io.json_text import parse_json
+from .contents import is_run
+from .lock import Lock
+from .provenance import changed_entries, flatten
+
+BATCH = "batch.json"
+MOST_DEATHS = 2
+"""Number of processes that may die without a word over one scan before it is set aside."""
+
+
+class ScanStatus(StrEnum):
+    """State of a scan in a batch."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass
+class ScanRecord:
+    """Record of one scan of a batch.
+
+    Args:
+        name: Name of its run, a folder inside that of the batch.
+        file: Path of the acquisition, relative to the folder of the batch.
+        status: State.
+        fault: Reason for which it failed, or stopped.
+        exit_status: Exit status that the scan alone would have.
+        seconds: [s] Time that it took, reading and writing included.
+        deaths: Number of processes that began it, one after the other, and did not come to an end.
+        stamp: Size and time of the acquisition when it was begun.
+    """
+
+    name: str
+    file: str
+    status: ScanStatus = ScanStatus.WAITING
+    fault: str = ""
+    exit_status: int = 0
+    seconds: float = 0.0
+    deaths: int = 0
+    stamp: str = ""
+
+    def begin(self, path: Path) -> None:
+        """Note that work on the scan begins; the process counts as dead until `end` is called."""
+        self.status, self.fault, self.exit_status = ScanStatus.RUNNING, "", 0
+        self.stamp, self.deaths = stamp_of(path), self.deaths + 1
+
+    def end(self, status: ScanStatus, seconds: float, exit_status: int = 0, fault: str = "") -> None:
+        """Note that work on the scan has ended."""
+        self.status, self.exit_status, self.fault, self.deaths = status, int(exit_status), fault, 0
+        self.seconds = seconds
+
+
+@dataclass
+class BatchRecord:
+    """Scans of a batch, by their names, in order.
+
+    Args:
+        method: Method of reconstruction.
+        settings: Flat settings that decide the results.
+        scans: Scans.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    scans: dict[str, ScanRecord] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> "BatchRecord | None":
+        """Read the record of a folder; None where it holds no batch.
+
+        Raises:
+            DataError: If the record is damaged.
+        """
+        try:
+            text = (folder / BATCH).read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            content = parse_json(text)
+            names = {one.name for one in fields(ScanRecord)}
+            rows = [{name: value for name, value in row.items() if name in names} for row in content["scans"]]
+            scans = [ScanRecord(**row | {"status": ScanStatus(row["status"])}) for row in rows]
+            return cls(str(content["method"]), dict(content["settings"]), {scan.name: scan for scan in scans})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            remedy = "name another folder with -o"
+            raise DataError(Diagnostic(str(folder / BATCH), f"is damaged: {error}", remedy)) from error
+
+    def write(self, folder: Path) -> None:
+        """Write the record, whole or not at all."""
+        scans = [asdict(scan) for scan in self.scans.values()]
+        content = {"method": self.method, "settings": self.settings, "scans": scans}
+        with write_atomically(folder / BATCH) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    def add(self, folder: Path, scans: Iterable[tuple[str, Path]]) -> None:
+        """Add scans that it does not hold yet, by their names and paths."""
+        for name, path in scans:
+            if name not in self.scans:
+                self.scans[name] = ScanRecord(name, relative_path(path, folder))
+
+    def names_of_files(self, folder: Path) -> dict[Path, str]:
+        """Names of the scans, by the resolved paths of their acquisitions."""
+        return {(folder.resolve() / scan.file).resolve(): scan.name for scan in self.scans.values()}
+
+
+class BatchFolder:
+    """Folder of a batch that is open for writing, until the ``with`` block ends; made by :meth:`open`.
+
+    Args:
+        path: The folder.
+        record: Record of the batch.
+        has_grown: Whether its settings ask for more than those of the runs that are there.
+        lock: Lock of the folder.
+    """
+
+    def __init__(self, path: Path, record: BatchRecord, has_grown: bool, lock: Lock) -> None:
+        self.path, self.record, self.has_grown = path, record, has_grown
+        self._lock = lock
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        method: str,
+        settings: Mapping[str, Any],
+        *,
+        force: bool = False,
+        resume: bool = False,
+        may_grow: Collection[str] = (),
+        defaults: Mapping[str, Any] = MappingProxyType({}),
+    ) -> "BatchFolder":
+        """Open a folder for a new batch, or to go on with the one in it.
+
+        Args:
+            path: The folder; created if it is missing.
+            method: Method of reconstruction.
+            settings: Settings that decide the results.
+            force: Whether to begin anew a batch that is there.
+            resume: Whether to go on with one that is there.
+            may_grow: Numbers of the settings that may be larger when a batch goes on.
+            defaults: Default settings, for those that an older batch does not know.
+
+        Raises:
+            ConfigError: If the folder holds a run, or a batch of another method or other settings, or one without
+                ``force`` and ``resume``, or if another process works in it.
+            DataError: If it cannot be written, or its record is damaged.
+        """
+        if force and resume:
+            raise ConfigError("--force starts anew and --resume goes on: give one of them")
+        if path.exists() and not path.is_dir():
+            raise ConfigError(Diagnostic(str(path), "is a file", "name a folder for the runs"))
+        if path.is_dir() and is_run(path):
+            message, remedy = "holds the run of one acquisition", "name another folder for the runs of several"
+            raise ConfigError(Diagnostic(str(path), message, remedy))
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fault = disk_fault(error, path) or Diagnostic(str(path), f"cannot be made: {error.strerror}")
+            raise DataError(fault) from error
+        lock = Lock.take(path)
+        try:
+            remove_stale(path)
+            former, flat = None if force else BatchRecord.read(path), flatten(settings)
+            if former is None:
+                return cls(path, BatchRecord(method, flat), False, lock)
+            if not resume:
+                remedy = "name another folder, go on with it (--resume) or replace it (--force)"
+                raise ConfigError(Diagnostic(str(path), "already holds the runs of several acquisitions", remedy))
+            _require_same(path, former, method, flat, may_grow, flatten(defaults))
+            known = flatten(defaults) | dict(former.settings)
+            has_grown = any(known.get(name) != value for name, value in flat.items())
+            former.settings = flat
+            return cls(path, former, has_grown, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    def save(self) -> None:
+        """Write the record."""
+        self.record.write(self.path)
+
+    def __enter__(self) -> "BatchFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _require_same(
+    path: Path,
+    former: BatchRecord,
+    method: str,
+    settings: Mapping[str, Any],
+    may_grow: Collection[str],
+    defaults: Mapping[str, Any],
+) -> None:
+    """Refuse to go on with a batch of another method or other settings.
+
+    Raises:
+        ConfigError: With each difference.
+    """
+    remedy = "put it back, or start anew with --force"
+    changes = changed_entries(former.settings, settings, may_grow, defaults)
+    if method != former.method:
+        changes.insert(0, f"the method was {former.method} and is now {method}")
+    if changes:
+        raise ConfigError(*(Diagnostic(str(path), change, remedy) for change in changes))
+
+
+def stamp_of(path: Path) -> str:
+    """Return the size and time of a file, or the number, size and latest time of the files in a folder.
+
+    Empty for a path that is absent. Other contents have another stamp, without reading them.
+    """
+    try:
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        states = [file.stat() for file in files]
+    except OSError:
+        return ""
+    newest = max((state.st_mtime_ns for state in states), default=0)
+    return f"{len(states)}-{sum(state.st_size for state in states)}-{newest}"
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """Write a path relative to a folder; as it is on another drive."""
+    try:
+        return os.path.relpath(path.resolve(), folder.resolve())
+    except ValueError:
+        return str(path)

@@ -1,0 +1,189 @@
+"""States of runs, read from their folders: sentinels, locks, metrics, and the records of batches. Without jax."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ..errors import DataError, Diagnostic
+from ..io.file_names import natural_order
+from ..io.json_text import parse_json
+from .batch_record import BATCH, BatchRecord, ScanRecord, ScanStatus
+from .contents import Sentinel, is_run, read_ending
+from .launch import CommandLine, read_launch
+from .lock import LOCK, LockHolder, lock_holder
+from .verdict import Verdict
+
+SILENCE = 900.0
+"""[s] Time without a sign after which a run on another machine is doubted."""
+_SIGNS = ("metrics.jsonl", "debug.log", "run.log", LOCK, "metrics.json")
+_TAIL = 1 << 16
+"""[bytes] End of ``metrics.jsonl`` that the last step is read from."""
+
+
+class State(StrEnum):
+    """State of a run."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    DIED = "died"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """State of a run.
+
+    Args:
+        path: Folder of the run.
+        state: State.
+        verdict: Verdict on its result; None where there is none.
+        reason: Reason of its end, its first line; empty while it goes on.
+        step: Number of steps done; None where no step was noted.
+        loss: Loss of the last step.
+        last_sign: [s] Time since 1970 of its last sign of life; 0 without one.
+        holder: Process that holds, or held, its lock.
+        command: Command line that goes on with it; None where it is not known, or nothing is left.
+        launched: Folder that the command is told by: its own, or that of its batch.
+    """
+
+    path: Path
+    state: State
+    verdict: Verdict | None = None
+    reason: str = ""
+    step: int | None = None
+    loss: float | None = None
+    last_sign: float = 0.0
+    holder: LockHolder | None = None
+    command: CommandLine | None = None
+    launched: Path = Path()
+
+    @property
+    def is_of_batch(self) -> bool:
+        """Whether it is one of the runs of a batch."""
+        return self.launched != self.path
+
+    @property
+    def resume_command(self) -> str:
+        """Command that goes on with the run, as the shell takes it; empty where there is none."""
+        return "" if self.command is None else self.command.resumed(self.launched)
+
+
+def find_runs(paths: Sequence[Path]) -> list[RunState]:
+    """Read the states of runs.
+
+    Args:
+        paths: Run folders, folders of batches, and folders that hold such.
+
+    Raises:
+        DataError: If one is absent, or holds no run.
+    """
+    states: list[RunState] = []
+    for path in paths:
+        if not path.is_dir():
+            raise DataError(Diagnostic(str(path), "there is no such folder", "name the folder that -o made"))
+        inside = list(_runs_in(path, 2))
+        if not inside:
+            raise DataError(Diagnostic(str(path), "holds no run", "name the folder that -o made"))
+        states += inside
+    return states
+
+
+def _runs_in(path: Path, depth: int) -> Iterable[RunState]:
+    """Iterate over the runs in a folder, and in those inside it."""
+    if is_run(path):
+        parent = BatchRecord.read(path.parent) if (path.parent / BATCH).is_file() else None
+        yield _state_of(path, None if parent is None else parent.scans.get(path.name))
+        return
+    record = BatchRecord.read(path)
+    if record is not None:
+        yield from (_state_of(path / scan.name, scan) for scan in record.scans.values())
+    if depth:
+        folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+        for folder in sorted(folders, key=lambda entry: natural_order(entry.name)):
+            if record is None or folder.name not in record.scans:
+                yield from _runs_in(folder, depth - 1)
+
+
+def _state_of(run: Path, scan: ScanRecord | None) -> RunState:
+    """Read the state of a run, which may be that of a scan of a batch."""
+    step, loss = _last_step(run / "metrics.jsonl")
+    ending, holder, batch_holder = read_ending(run), lock_holder(run), lock_holder(run.parent) if scan else None
+    state, reason = _state_and_reason(run, scan, ending, holder or batch_holder)
+    launched = run if scan is None else run.parent
+    is_going_on = batch_holder is not None and not batch_holder.has_ended(LockHolder.current())
+    launch = None if state is State.DONE or is_going_on else read_launch(launched)
+    return RunState(
+        run,
+        state,
+        _verdict(run) if state is State.DONE else None,
+        reason,
+        step,
+        loss,
+        _last_sign(run),
+        holder or (batch_holder if state in (State.DIED, State.SILENT) else None),
+        None if launch is None else launch.command,
+        launched,
+    )
+
+
+def _state_and_reason(
+    run: Path, scan: ScanRecord | None, ending: tuple[Sentinel, str] | None, holder: LockHolder | None
+) -> tuple[State, str]:
+    """State of a run, and the reason for its end."""
+    if scan is not None and scan.status is ScanStatus.FAILED:
+        return State.FAILED, _first_line(scan.fault)
+    if ending is not None:
+        return State(ending[0].lower()), _first_line(ending[1])
+    if scan is not None and scan.status is not ScanStatus.RUNNING:
+        return State(str(scan.status)), _first_line(scan.fault)
+    me = LockHolder.current()
+    if holder is None or holder.has_ended(me):
+        return State.DIED, ""
+    sign = max(_last_sign(run), _last_sign(run.parent) if scan is not None else 0.0)
+    return (State.RUNNING if holder.is_beside(me) or time.time() - sign < SILENCE else State.SILENT), ""
+
+
+def _verdict(run: Path) -> Verdict | None:
+    try:
+        content = parse_json((run / "metrics.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return Verdict.from_json(content) if isinstance(content, dict) else None
+
+
+def _last_step(file: Path) -> tuple[int | None, float | None]:
+    """Read the last step that was noted, and its loss, from the end of a file that may be long."""
+    try:
+        with file.open("rb") as stream:
+            stream.seek(max(0, file.stat().st_size - _TAIL))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None, None
+    for line in reversed(lines):
+        try:
+            record = parse_json(line)
+            loss = record.get("loss")
+            return int(record["step"]), None if loss is None else float(loss)
+        except (ValueError, KeyError, TypeError, AttributeError):  # The first, or the last, may be torn.
+            continue
+    return None, None
+
+
+def _last_sign(run: Path) -> float:
+    """Time of the last sign of life: of the newest of the files that a run keeps writing."""
+    times = []
+    for file in [*(run / name for name in _SIGNS), *run.glob("checkpoint/*"), *run.glob("trials/*/*")]:
+        try:
+            times.append(file.stat().st_mtime)
+        except OSError:
+            continue
+    return max(times, default=0.0)
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.splitlines()), "")

@@ -1,0 +1,131 @@
+"""Lists of acquisitions: those of several paths, of a folder, or of a pattern, each with a name for its run."""
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError, Diagnostic
+from ..io.file_names import natural_order
+from ..io.image_files import is_image
+from ..io.image_folder import CONTAINERS
+from ..io.zarr_store import is_zarr
+from .batch_record import BATCH
+from .contents import is_run
+
+_BESIDE = (".yaml", ".yml", ".json", ".html", ".md", ".log", ".csv", ".txt", ".py", ".sh")
+"""Endings of files that lie beside scans."""
+_LONG = (".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr.zip")
+"""Endings of two parts."""
+
+
+@dataclass(frozen=True)
+class ScanFile:
+    """One of several acquisitions.
+
+    Args:
+        name: Name of its run, different from all others.
+        path: File, folder or archive.
+    """
+
+    name: str
+    path: Path
+
+
+def is_several(paths: Sequence[Path]) -> bool:
+    """Whether paths stand for several acquisitions.
+
+    Several paths do, and so does a folder, or a pattern, of files that hold a whole measurement each, such as HDF5.
+    Images do not: a folder or a pattern of them is one acquisition.
+    """
+    if len(paths) != 1:
+        return True
+    (path,) = paths
+    if path.is_dir():
+        return not (is_zarr(path) or is_run(path) or _has_images(path)) and any(map(_is_container, path.iterdir()))
+    matches = _matches(path)
+    return bool(matches) and all(map(_is_container, matches))
+
+
+def list_scans(paths: Sequence[Path], *, each: bool = False, known: Mapping[Path, str] | None = None) -> list[ScanFile]:
+    """List acquisitions in the order of the paths, and those of a folder or a pattern in the order of their names.
+
+    Args:
+        paths: Acquisitions, folders of them, and patterns.
+        each: Whether every image and folder inside a folder is an acquisition, and not only files such as HDF5.
+        known: Names that acquisitions have already, by their resolved paths.
+
+    Raises:
+        DataError: If a folder or a pattern holds none.
+    """
+    listed: dict[Path, Path] = {}
+    for path in paths:
+        for scan in _expand(path, each=each):
+            listed.setdefault(scan.resolve(), scan)
+    names = _distinct_names(list(listed), known or {})
+    return [ScanFile(names[place], path) for place, path in listed.items()]
+
+
+def _expand(path: Path, *, each: bool) -> list[Path]:
+    """List the acquisitions that one path stands for."""
+    if path.is_dir() and not is_zarr(path):
+        if each:
+            inside = _sorted(entry for entry in path.iterdir() if _may_be_scan(entry))
+        else:
+            inside = [] if _has_images(path) else _sorted(filter(_is_container, path.iterdir()))
+        if each and not inside:
+            raise DataError(Diagnostic(str(path), "the folder holds no acquisition", "check the name"))
+        return inside or [path]
+    matches = _matches(path)
+    if not matches and not path.exists() and set("*?[") & set(str(path)):
+        raise DataError(Diagnostic(str(path), "no file matches", "check the folder and the pattern"))
+    return matches or [path]
+
+
+def _matches(path: Path) -> list[Path]:
+    """List the files that a pattern matches; empty for a path that is none."""
+    if path.exists() or not set("*?[") & set(str(path)):
+        return []
+    return _sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 - of any folder
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: (natural_order(str(path.parent)), natural_order(path.name)))
+
+
+def _is_container(path: Path) -> bool:
+    return path.name.lower().endswith(CONTAINERS) and not path.name.startswith(".") and path.is_file()
+
+
+def _has_images(folder: Path) -> bool:
+    return any(is_image(entry.name) for entry in folder.iterdir())
+
+
+def _may_be_scan(path: Path) -> bool:
+    """Whether an entry of a folder may be an acquisition: neither hidden, nor a result, nor a text beside the scans."""
+    if path.name.startswith(".") or path.name.lower().endswith(_BESIDE):
+        return False
+    return not path.is_dir() or is_zarr(path) or not (is_run(path) or (path / BATCH).exists())
+
+
+def _distinct_names(paths: Sequence[Path], known: Mapping[Path, str]) -> dict[Path, str]:
+    """Name each path after its file; where two would be the same, also after its folder or its ending, or a number."""
+    names = {path: known[path] for path in paths if path in known}
+    used = {name.casefold() for name in known.values()}  # Some file systems ignore case.
+    for path in paths:
+        if path in names:
+            continue
+        plain, ending = _split_name(path)
+        candidates = [plain, f"{path.parent.name}-{plain}" if path.parent.name else plain, f"{plain}-{ending}"]
+        numbered = (f"{plain}-{number}" for number in range(2, len(paths) + len(used) + 3))
+        name = next(each for each in (*candidates, *numbered) if each.casefold() not in used)
+        used.add(name.casefold())
+        names[path] = name
+    return names
+
+
+def _split_name(path: Path) -> tuple[str, str]:
+    """Split a name into its stem, in letters that suit a folder's name, and its ending."""
+    ending = next((each for each in _LONG if path.name.lower().endswith(each)), path.suffix if path.is_file() else "")
+    stem = path.name[: len(path.name) - len(ending)]
+    return "".join(c if c.isalnum() or c in "-_.+ " else "_" for c in stem) or "scan", ending.strip(".")

@@ -1,0 +1,251 @@
+"""Several acquisitions in one command: their runs, their table, their page, and what ends them early."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.cli.main import run
+from unflat.recon.experiments import batch as batch_module
+from unflat.recon.experiments import run as run_module
+from unflat.recon.experiments.report_worker import ReportWorker
+from unflat.recon.optimize.program import shared_program
+from unflat.recon.runs.batch_record import BatchRecord
+
+CONFIG = """kind: cell
+volume: {depth: 2 um}
+fit: {steps: 3, field: voxels, sign: any, start: none}
+physics: {absorption: false}
+simulate: {shape: [16, 16], illumination: {count: 6}}
+"""
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config and a folder of three good scans, a truncated one, one with a NaN, one of a crystal."""
+    folder = tmp_path_factory.mktemp("batch")
+    (folder / "run.yaml").write_text(CONFIG, "utf-8")
+    (folder / "scans").mkdir()
+    assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scans" / "cell_1.h5")]) == 0
+    whole = (folder / "scans" / "cell_1.h5").read_bytes()
+    for number in (2, 10):
+        (folder / "scans" / f"cell_{number}.h5").write_bytes(whole)
+    (folder / "scans" / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    (folder / "scans" / "nan.h5").write_bytes(whole)
+    with h5py.File(folder / "scans" / "nan.h5", "r+") as file:
+        file["measurement/images"][2, 5, 5] = np.nan
+    (folder / "scans" / "other.h5").write_bytes(whole)
+    with h5py.File(folder / "scans" / "other.h5", "r+") as file:
+        file.attrs["kind"] = "crystal"
+    return folder
+
+
+class NoReports(ReportWorker):
+    """Stand-in for the process that writes the reports, which takes seconds to start."""
+
+    def submit(self, name: str, run: Path) -> None:
+        pass
+
+
+@pytest.fixture
+def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_module, "ReportWorker", NoReports)
+
+
+def fit(scans: Path, *words: object) -> int:
+    """Fit with the config of the folder."""
+    return run(["fit", str(scans / "run.yaml"), *map(str, words)])
+
+
+def table(runs: Path) -> dict[str, dict[str, str]]:
+    """Rows of ``results.csv`` by the scan's name."""
+    return {row["scan"]: row for row in csv.DictReader((runs / "results.csv").read_text("utf-8").splitlines())}
+
+
+def test_a_bad_scan_is_set_aside_and_the_others_go_on(
+    scans: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "RUNS"
+    monkeypatch.chdir(tmp_path)
+    shared_program.cache_clear()
+    assert fit(scans, scans / "scans", "-o", runs) == 3
+    monkeypatch.setattr(batch_module, "ReportWorker", NoReports)
+    rows = table(runs)
+    assert list(rows) == ["cell_1", "cell_2", "cell_10", "cut", "nan", "other"]
+    assert [row["status"] for row in rows.values()] == ["done"] * 3 + ["failed"] * 3
+    for name, fault in (("cut", "truncated"), ("nan", "NaN"), ("other", "of a crystal, not of a cell")):
+        assert fault in rows[name]["fault"]
+        assert rows[name]["exit_status"] == "3"
+        assert not (runs / name).exists()
+    for name in ("cell_1", "cell_2", "cell_10"):
+        numbers = json.loads((runs / name / "metrics.json").read_text("utf-8"))
+        assert float(rows[name]["residual_withheld"]) == pytest.approx(numbers["residual_withheld"])
+        assert rows[name]["verdict"] == numbers["verdict"]
+        assert (runs / name / "report.html").is_file()
+    assert shared_program.cache_info().misses == 1, "one shape, one program"
+    page = (runs / "index.html").read_text("utf-8")
+    assert page.count('href="cell_') == 3
+    assert page.count("data:image/jpeg") == 3
+    assert "no result" in page
+    assert "http-equiv" not in page, "it loads itself again only while scans are left"
+    out, err = capfd.readouterr()
+    assert out.splitlines()[-1].startswith("6 scans: 3 done, 3 failed")
+    assert "Traceback" not in err
+    for file in (*runs.glob("*.*"), runs / "cell_1" / "launch.json"):
+        assert str(tmp_path) not in file.read_text("utf-8"), file
+
+    done = (runs / "cell_1" / "DONE").stat().st_mtime_ns
+    good = (scans / "scans" / "cell_2.h5").read_bytes()
+    nan = (scans / "scans" / "nan.h5").read_bytes()
+    try:
+        (scans / "scans" / "nan.h5").write_bytes(good)
+        assert fit(scans, scans / "scans", "-o", runs, "--resume") == 3
+    finally:
+        (scans / "scans" / "nan.h5").write_bytes(nan)
+    assert (runs / "cell_1" / "DONE").stat().st_mtime_ns == done, "a scan that is done is left alone"
+    assert table(runs)["nan"]["status"] == "done", "one whose file has changed is tried again"
+    out, err = capfd.readouterr()
+    assert "4 done (3 before), 2 failed (2 before)" in out
+    assert "failed before, and left: cut, other" in err
+    assert fit(scans, scans / "scans", "-o", runs) == 2
+    assert fit(scans, scans / "scans", "-o", runs, "--resume", "--seed", 7) == 2
+    assert "seed was 0 and is now 7" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_scans_of_one_name_get_runs_of_their_own(
+    scans: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "again").mkdir()
+    twin = tmp_path / "again" / "cell_1.h5"
+    twin.write_bytes((scans / "scans" / "cell_2.h5").read_bytes())
+    first = scans / "scans" / "cell_1.h5"
+    assert fit(scans, first, twin, first, "-o", tmp_path / "RUNS") == 0
+    assert list(table(tmp_path / "RUNS")) == ["cell_1", "again-cell_1"]
+    assert "another acquisition has its name" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_one_acquisition_is_a_run_and_no_batch_unless_each_is_given(scans: Path, tmp_path: Path) -> None:
+    one = scans / "scans" / "cell_1.h5"
+    assert fit(scans, one, "-o", tmp_path / "RUN") == 0
+    assert (tmp_path / "RUN" / "DONE").is_file()
+    assert fit(scans, one, one.with_name("cell_2.h5"), "-o", tmp_path / "RUN", "--force") == 2
+    assert fit(scans, one, "-o", tmp_path / "RUNS", "--each") == 0
+    assert (tmp_path / "RUNS" / "cell_1" / "DONE").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("scans/none*.h5", "absent.h5"), 3, "no file matches"),
+        (("scans/cell_1.h5", "--retry-failed"), 2, "several acquisitions"),
+        (("empty", "--each"), 3, "holds no acquisition"),
+        ((), 2, "Missing argument"),
+    ],
+)
+def test_a_list_of_no_scans_is_refused(
+    scans: Path, tmp_path: Path, words: tuple[str, ...], status: int, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (scans / "empty").mkdir(exist_ok=True)
+    given = [word if word.startswith("-") else scans / word for word in words]
+    assert fit(scans, *given, "-o", tmp_path / "RUNS") == status
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "RUNS").exists()
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_the_exit_status_is_that_of_the_worst_scan(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A gate that no fit passes, and a bug in one scan: the others are done nevertheless."""
+    several = scans / "scans" / "cell_*.h5"
+    assert fit(scans, several, "-o", tmp_path / "A", "--set", "fit.gate=1e-9") == 5
+    assert {row["status"] for row in table(tmp_path / "A").values()} == {"done"}
+    assert "3 with a failed result" in capfd.readouterr().out
+    method = batch_module.run_method
+
+    def with_bug(*arguments: object, **options: object) -> object:
+        if "cell_2" in str(arguments[2]):
+            raise ZeroDivisionError("inner")
+        return method(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch_module, "run_method", with_bug)
+    assert fit(scans, several, "-o", tmp_path / "B") == 1
+    rows = table(tmp_path / "B")
+    assert [row["status"] for row in rows.values()] == ["done", "failed", "done"]
+    assert "internal error: ZeroDivisionError: inner" in rows["cell_2"]["fault"]
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_a_request_to_stop_ends_the_batch_and_resume_does_what_is_left(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    several, runs = scans / "scans" / "cell_*.h5", tmp_path / "RUNS"
+    finish = run_module._finish
+
+    def finish_late(*arguments: object, **options: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return finish(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module, "_finish", finish_late)
+    assert fit(scans, several, "-o", runs) == 75
+    monkeypatch.undo()
+    assert [row["status"] for row in table(runs).values()] == ["done", "waiting", "waiting"]
+    assert "SIGTERM received: run again with --resume" in capfd.readouterr().err
+    assert run(["status", str(runs)]) == 0
+    out = capfd.readouterr().out
+    assert "1 done, 2 waiting" in out
+    assert "go on with: " in out
+    assert fit(scans, several, "-o", runs, "--resume", "--time-limit", "0.001 s") == 75
+    assert [row["status"] for row in table(runs).values()] == ["done", "waiting", "waiting"]
+    assert fit(scans, several, "-o", runs, "--resume") == 0
+    assert {row["status"] for row in table(runs).values()} == {"done"}
+
+
+def test_a_batch_that_was_killed_is_explained_and_goes_on(scans: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "RUNS"
+    words = [sys.executable, "-m", "unflat", "fit", str(scans / "run.yaml")]
+    words += [str(scans / "scans" / f"cell_{seed}.h5") for seed in (1, 2)]
+    words += ["-o", "RUNS", "--set", "fit.steps=1000000", "--set", "fit.patience=1000000"]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (runs / "cell_1" / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    status = [sys.executable, "-m", "unflat", "status", "RUNS", "--json"]
+    shown = subprocess.run(status, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60).stdout
+    died, waiting = json.loads(shown)
+    assert (died["state"], waiting["state"]) == ("died", "waiting")
+    assert "memory needed about" in died["reason"]
+    assert died["resume"].startswith("unflat fit ")
+    assert "--set fit.steps=1000000" in died["resume"]
+    record = BatchRecord.read(runs)
+    assert record is not None
+    assert record.scans["cell_1"].deaths == 1
+    again = [sys.executable, "-m", *died["resume"].split(), "--time-limit", "0.1"]
+    assert subprocess.run(again, cwd=tmp_path, capture_output=True, check=False, timeout=60).returncode == 75
+    states = json.loads(subprocess.run(status, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
+    assert [state["state"] for state in states] == ["stopped", "waiting"]
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_a_scan_that_kills_its_process_again_and_again_is_set_aside(scans: Path, tmp_path: Path) -> None:
+    several, runs = scans / "scans" / "cell_*.h5", tmp_path / "RUNS"
+    assert fit(scans, several, "-o", runs, "--time-limit", "0.001 s") == 75
+    record = BatchRecord.read(runs)
+    assert record is not None
+    for _ in range(2):
+        record.scans["cell_2"].begin(scans / "scans" / "cell_2.h5")
+    record.write(runs)
+    assert fit(scans, several, "-o", runs, "--resume") == 4
+    assert "2 processes died over it" in table(runs)["cell_2"]["fault"]
+    assert fit(scans, several, "-o", runs, "--resume", "--retry-failed") == 0
