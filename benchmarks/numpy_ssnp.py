@@ -16,6 +16,8 @@ PIXEL, FINER = 0.2, 2
 """Pixel of the camera, and samples of the lattice along its side."""
 STEP = 0.1
 """Thickness of a layer."""
+WIDTH = 4
+"""Width of the periodic lattice over that of the images: at 2 the coarse rim of the pupil shifts the fitted light."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def images(
         depth: Thickness of the specimen's box, whose middle is in focus.
         focus: Position of the focal plane.
     """
-    side, layers = 2 * FINER * pixels, round(depth / STEP)
+    side, layers = WIDTH * FINER * pixels, round(depth / STEP)
     pitch = PIXEL / FINER
     axes = ((np.arange(layers) - (layers - 1) / 2) * STEP, *([(np.arange(side) - side // 2) * pitch] * 2))
     contrast = sample(parts, *axes)

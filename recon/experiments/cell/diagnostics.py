@@ -19,10 +19,12 @@ def light_numbers(forward_model: CellForwardModel) -> dict[str, float]:
 
 
 def specimen_numbers(forward_model: CellForwardModel, volume: Volume) -> dict[str, float]:
-    """Compute the largest delay of light along z, the contrast at the faces of the box, and the members' spread."""
+    """Compute the largest delay of light along z, how the specimen fills the box's depth, and the members' spread."""
     contrast = volume.values[REFRACTIVE_INDEX.name].astype(np.float64) - forward_model.microscope.medium_index
     delay = 2 * np.pi / forward_model.microscope.wavelength * volume.spacing[0] * np.abs(contrast.sum(axis=0)).max()
-    numbers = {"phase_delay": float(delay)}
+    axial = forward_model.geometry.resolution[0]
+    depth_resolved = forward_model.geometry.lattice.thickness / axial
+    numbers = {"phase_delay": float(delay), "axial_resolution": axial, "depth_resolved": depth_resolved}
     squares = float(np.sum(contrast**2))
     if squares > 0:
         numbers["contrast_above"] = float(np.sum(np.maximum(contrast, 0) ** 2)) / squares

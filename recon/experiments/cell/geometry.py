@@ -29,7 +29,7 @@ wave apart are a Bragg mirror."""
 SSNP_LIMIT = 0.45
 """Thickest slice for SSNP, in wavelengths of the medium, that a config may ask for."""
 SAMPLING_TOLERANCE = 0.05
-"""Relative excess of a pixel over the waves' sampling limit that is accepted: only the rim of the spectrum is lost."""
+"""Relative excess of a pixel or a slice over its sampling limit that is accepted: only the rim of the spectrum is lost."""
 FEWEST_IN_STEP, MOST_IN_STEP = 4, 8
 """Least and largest automatic number of views in a step."""
 COARSEST_SLICE = 4.0
@@ -104,6 +104,9 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
     for n, pixel, size in zip((height, width), microscope.pixel_size, _size(settings), strict=True):
         lateral.append(binning * (n if size is None else max(1, round(size / pixel))))
     slices = max(1, round(depth / pitch[0]))
+    if settings.volume.spacing == "auto" and not turning:
+        slices = _odd_slices(depth, pitch[0])
+        pitch = (depth / slices, *pitch[1:])
     lattice = Lattice(
         (slices, lateral[0], lateral[1]),
         pitch,
@@ -182,6 +185,12 @@ def _dark_field_binning(microscope: Microscope, light: float) -> int:
         return 1
     finest = microscope.wavelength / (2 * (microscope.numerical_aperture + light))
     return max(1, int(np.ceil(max(microscope.pixel_size) / finest - SAMPLING_TOLERANCE)))
+
+
+def _odd_slices(depth: float, thickest: float) -> int:
+    """Count slices that fill a depth, one of them in its middle; they may be thicker by the tolerance."""
+    fewest = depth / (thickest * (1 + SAMPLING_TOLERANCE))
+    return 2 * max(0, int(np.ceil((fewest - 1) / 2))) + 1
 
 
 def _require_thin_slices(pitch: tuple[float, float, float], cycle: float, ssnp: bool) -> tuple[float, float, float]:

@@ -145,6 +145,20 @@ METRICS = (
     ),
     Metric("phase_delay", "Largest phase delay", "rad", "neither", "Delay of light along z through the specimen."),
     Metric(
+        "axial_resolution",
+        "Axial resolution",
+        "m",
+        "lower",
+        "Finest detail along z that the apertures of light and objective show.",
+    ),
+    Metric(
+        "depth_resolved",
+        "Depth over axial resolution",
+        "",
+        "higher",
+        "Depth of the box over the axial resolution: near 1, the images do not show where along z the contrast lies.",
+    ),
+    Metric(
         "contrast_at_faces",
         "Contrast at the faces of the box",
         "",

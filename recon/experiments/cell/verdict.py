@@ -38,6 +38,9 @@ OVERFIT_LEFT = 0.08
 FALL = 0.1
 """Fall of the residual over the last quarter of the steps from which the fit still moves."""
 FEWEST_VIEWS = 4
+DEPTH_RESOLVED, FACES = 1.5, 0.5
+"""Depth of the box over the axial resolution below which, and contrast at the faces of the box over the largest from
+which, the box decides where along z the contrast lies."""
 SPREAD = 0.5
 """Spread of the members of an ensemble, over the contrast, from which they disagree."""
 ABSORPTION_RATIO = 0.8
@@ -179,6 +182,17 @@ def _few_views(numbers: Numbers) -> Iterator[Reason]:
         yield Reason("few-views", text, f"take at least {FEWEST_VIEWS}, under other light or at other foci")
 
 
+def _depth(numbers: Numbers) -> Iterator[Reason]:
+    """Name a box that is hardly deeper than the axial resolution, and full from face to face."""
+    if numbers.get("depth_resolved", 2 * DEPTH_RESOLVED) < DEPTH_RESOLVED and numbers["contrast_at_faces"] > FACES:
+        resolution = 1e6 * numbers["axial_resolution"]
+        text = f"light and objective resolve {resolution:.2g} µm along z, and the box is "
+        text += f"{resolution * numbers['depth_resolved']:.2g} µm deep and full from face to face: the box, not the "
+        text += "images, decides how thick and how dense the specimen is"
+        remedy = "trust the index times the thickness only; steeper light or a larger aperture resolves depth"
+        yield Reason("depth-unresolved", text, remedy)
+
+
 def _members(numbers: Numbers) -> Iterator[Reason]:
     spread = numbers.get("ensemble_spread", 0.0)
     if spread > SPREAD:
@@ -225,6 +239,7 @@ _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _noise_fitted,
     _rim,
     _few_views,
+    _depth,
     _moving,
     _members,
     _instrument,

@@ -44,6 +44,7 @@ def test_a_good_result_is_sound() -> None:
         ("absorption", {"absorption_ratio": 0.5}),
         ("light-at-rim", {"light_at_rim": 0.5, "structure_unexplained": 0.2, "structure_unexplained_fitted": 0.2}),
         ("few-views", {"views": 2.0}),
+        ("depth-unresolved", {"depth_resolved": 1.1, "axial_resolution": 9e-6, "contrast_at_faces": 0.9}),
         ("still-moving", {"residual_fall": 0.3, "structure_unexplained": 0.2, "structure_unexplained_fitted": 0.2}),
         ("members-disagree", {"ensemble_spread": 0.9}),
         ("sources-far", {"source_correction": 0.2}),
