@@ -1,10 +1,12 @@
 """Choices that a cell's config leaves to the data: whether the specimen absorbs, and the sign of its contrast.
 
-Each is made once, before the fit or in its first steps, and stored in the run's ``choices.json`` at once: a resumed run
+Where the light is corrected as a whole, it is first corrected roughly, so that the choices and the fit begin from the
+right one: a specimen that was begun under the wrong light keeps its traces. Each choice is made once, before the fit or in its first steps, and stored in the run's ``choices.json`` at once: a resumed run
 makes the same. The model's file holds their outcome, its quantities and the field's sign, for whatever reads it later.
 """
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +27,8 @@ GAIN = 0.95
 """Withheld residual of the begun fit with absorption, over that without, below which the specimen absorbs."""
 TOLERANCE = 0.01
 """Relative excess of the withheld residual up to which the data do not contradict a sign."""
+_CORRECTION = "light_correction"
+"""Name of the rough corrections of the light in ``choices.json``."""
 _SIGNS = {"any": 0.0, "nonnegative": 1.0, "nonpositive": -1.0}
 
 
@@ -41,7 +45,14 @@ class Choices:
         self.numbers: dict[str, float] = {}
         self.begun: BegunFit | None = None
         self._earlier = context.folder.read_choices()
-        self._trial = Trial(context, 1 + self._tries_signs)
+        self._light = ""
+        corrects_light = self._corrects_light and _CORRECTION not in self._earlier
+        self._trial = Trial(context, 1 + self._tries_signs + corrects_light)
+
+    @property
+    def _corrects_light(self) -> bool:
+        fit = self.likelihood.settings.fit
+        return fit.refine.sources == "rigid" and fit.steps >= FEWEST_STEPS
 
     @property
     def _tries_signs(self) -> bool:
@@ -59,6 +70,8 @@ class Choices:
         Raises:
             Stopped: If the run was asked to end early.
         """
+        if self._corrects_light:
+            self._correct_light()
         if self.likelihood.settings.physics.absorption == "auto":
             self._choose_absorption()
             self._write()
@@ -71,10 +84,20 @@ class Choices:
     def _write(self) -> None:
         self.context.folder.write_choices(self._earlier | self.numbers)
 
+    def _correct_light(self) -> None:
+        """Find the turn, shift and scale of the light by a fit that is then abandoned; read them if they were found."""
+        if _CORRECTION not in self._earlier:
+            mean = self._begin(self.likelihood).fit.state.mean_nuisance["array"]
+            self._earlier[_CORRECTION] = np.asarray(mean, float).tolist()
+            self._write()
+        corrections = {"array": np.array(self._earlier[_CORRECTION], np.float32)}
+        self.likelihood = replace(self.likelihood, first_corrections=corrections)
+        self._light = "corrected-"
+
     def _begin(self, likelihood: CellLikelihood) -> BegunFit:
         """Try a model, whose name tells its absorption and its sign."""
         absorbs = "absorbing" if likelihood.absorbs else "clear"
-        return self._trial.begin(f"{absorbs}-{likelihood.sign}", likelihood)
+        return self._trial.begin(f"{self._light}{absorbs}-{likelihood.sign}", likelihood)
 
     def _choose_absorption(self) -> None:
         names = ("absorption_chosen", "absorption_ratio", "absorption_trial")

@@ -63,7 +63,8 @@ class CellPhysics(Settings):
     padding: MarginOrAuto = Field(
         "auto",
         description="Lateral padding of the wave's grid, against light that leaves on one side and re-enters on the "
-        "other. auto: the depth times tan θ; 0: no padding.",
+        "other. auto: the depth times tan θ, in small fields more, so that the rim of the pupil is sampled finely; "
+        "0: no padding.",
     )
 
 

@@ -30,6 +30,11 @@ SSNP_LIMIT = 0.45
 """Thickest slice for SSNP, in wavelengths of the medium, that a config may ask for."""
 SAMPLING_TOLERANCE = 0.05
 """Relative excess of a pixel or a slice over its sampling limit that is accepted: only the rim of the spectrum is lost."""
+PUPIL_SAMPLES = 30
+"""Samples of the padded wave's spectrum to the radius of the pupil, as far as doubling the field gives them.
+
+Light near the rim needs them: with 20, the true specimen leaves 1.3 times as much of simulated images (NumPy SSNP), a
+turn of the light is found wrong by 0.1°, and cells of many photons are 0.2 to 0.8 dB worse."""
 FEWEST_IN_STEP, MOST_IN_STEP = 4, 8
 """Least and largest automatic number of views in a step."""
 COARSEST_SLICE = 4.0
@@ -118,11 +123,18 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
     if turning:
         widest = max(lattice.shape)
         lattice = replace(lattice, shape=(widest, widest, widest))
-    sine = max(light, microscope.numerical_aperture) / microscope.medium_index
     padding = settings.physics.padding
-    margin = lateral_padding(lattice.thickness, sine) if padding == "auto" else padding
+    margin = _padding(lattice, microscope, light) if padding == "auto" else padding
     image = (min(height, lattice.shape[1] // binning), min(width, lattice.shape[2] // binning))
     return Geometry(lattice, lattice.pad(margin), image, resolution)
+
+
+def _padding(lattice: Lattice, microscope: Microscope, light: float) -> float:
+    """Choose the lateral padding [m]: for the steepest wave, and for small fields so that the pupil's rim is sampled."""
+    sine = max(light, microscope.numerical_aperture) / microscope.medium_index
+    width = min(n * d for n, d in zip(lattice.shape[1:], lattice.pitch[1:], strict=True))
+    for_rim = min(PUPIL_SAMPLES * microscope.wavelength / microscope.numerical_aperture - width, width)
+    return max(lateral_padding(lattice.thickness, sine), for_rim)
 
 
 def _depth(settings: CellSettings, acquisition: Acquisition) -> float:

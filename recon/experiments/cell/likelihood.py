@@ -1,7 +1,7 @@
 """Likelihood of a cell: the fit's view of images or complex fields under many lights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,13 @@ def _unsupported(settings: CellSettings, acquisition: Acquisition) -> list[Diagn
 
 @dataclass(frozen=True, eq=False)
 class CellLikelihood(CellForwardModel):
-    """Forward model of a cell with all that a fit needs: scales, withheld views, initial guess, model and output."""
+    """Forward model of a cell with all that a fit needs: scales, withheld views, initial guess, model and output.
+
+    Args:
+        first_corrections: Corrections of the instrument that the fit begins with, by name; those left out are zero.
+    """
+
+    first_corrections: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def frame(self) -> ModelFrame:
@@ -134,11 +140,11 @@ class CellLikelihood(CellForwardModel):
 
     @property
     def nuisance_parameters(self) -> dict[str, np.ndarray]:
-        """Corrections of the instrument that the config asks for: zero, but for a focus far from the specimen."""
+        """Corrections of the instrument that the config asks for, as the fit begins with them."""
         parameters = no_corrections(self.settings.fit.refine, self.illumination)
         if "defocus" in parameters:
             parameters["defocus"] = self._first_focus
-        return parameters
+        return parameters | dict(self.first_corrections)
 
     @cached_property
     def _first_focus(self) -> Float[np.ndarray, ""]:

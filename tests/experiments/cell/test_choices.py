@@ -15,6 +15,7 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell import choices
 from unflat.recon.experiments.cell.absorption_test import absorption_ratio
 from unflat.recon.experiments.cell.choices import SUSPECT, Choices
+from unflat.recon.experiments.cell.corrections import ARRAY_TURN
 from unflat.recon.experiments.cell.geometry import views_in_step
 from unflat.recon.experiments.cell.likelihood import likelihood
 from unflat.recon.experiments.cell.verdict import assess
@@ -69,6 +70,28 @@ def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resu
     assert run([*words, "--resume"]) == 0
     again = (folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["loss"] for line in again] == [json.loads(line)["loss"] for line in course]
+
+
+@pytest.mark.slow
+def test_light_that_is_turned_as_a_whole_is_corrected_before_the_fit_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "FEWEST_STEPS", 50)
+    monkeypatch.setattr(steps, "LEAST_TRIAL", 25)
+    config = parse_config(CONFIG.replace("withheld: 0.2", "withheld: 0.2, sign: any, refine: {sources: rigid}"))
+    measured = get_experiment("cell").simulate(config)
+    y, x = measured["illumination_na"].T
+    turn = np.deg2rad(3.0)
+    described = np.stack([np.cos(turn) * y - np.sin(turn) * x, np.cos(turn) * x + np.sin(turn) * y], axis=1)
+    turned = Acquisition("cell", {**measured.arrays, "illumination_na": described})
+    starts = []
+    for resume in (False, True):
+        with RunFolder.create(tmp_path / "RUN", resume=resume) as folder:
+            made = Choices(likelihood(config, turned), RunContext(config, folder))
+            made.make()
+            starts.append(made.likelihood.nuisance_parameters["array"])
+    np.testing.assert_array_equal(*starts)
+    assert 0.8 < np.rad2deg(ARRAY_TURN * starts[0][0]) < 3.5  # Roughly, after 25 steps; the fit goes on from there.
 
 
 @pytest.mark.slow

@@ -81,6 +81,16 @@ def test_automatic_slices_fill_the_depth_about_its_middle(depth: float) -> None:
     np.testing.assert_allclose(lattice.planes, 2e-6 - lattice.planes[::-1], atol=1e-15)
 
 
+@pytest.mark.parametrize(("pixels", "samples"), [(24, 0.0), (80, 30.0), (200, 30.0)])
+def test_a_field_is_padded_for_the_pupils_rim_up_to_twice_its_width(pixels: int, samples: float) -> None:
+    images = np.ones((VIEWS, pixels, pixels), np.float32)
+    padded = geometry_of(settings(), acquisition(images=images)).padded
+    width = padded.shape[1] * padded.pitch[1]
+    assert width >= min(30 * 500e-9 / 0.6, 2 * pixels * 200e-9)
+    assert width * 0.6 / 500e-9 >= samples
+    assert padded.shape[1] <= 2 * pixels + 8
+
+
 def test_thick_slices_are_refused_for_ssnp() -> None:
     config = parse_config(
         "kind: cell\nvolume: {depth: 6 um, spacing: [0.3 um, 0.2 um, 0.2 um]}\nphysics: {model: ssnp}"
