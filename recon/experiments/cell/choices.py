@@ -1,8 +1,9 @@
 """Choices that a cell's config leaves to the data: whether the specimen absorbs, and the sign of its contrast.
 
 Where the light is corrected as a whole, it is first corrected roughly, so that the choices and the fit begin from the
-right one: a specimen that was begun under the wrong light keeps its traces. Each choice is made once, before the fit or in its first steps, and stored in the run's ``choices.json`` at once: a resumed run
-makes the same. The model's file holds their outcome, its quantities and the field's sign, for whatever reads it later.
+right one: a specimen that was begun under the wrong light keeps its traces. Each choice is made once, before the fit or
+in its first steps, and stored in the run's ``choices.json`` at once: a resumed run makes the same. The model's file
+holds their outcome, its quantities and the field's sign, for whatever reads it later.
 """
 
 import logging

@@ -29,7 +29,7 @@ wave apart are a Bragg mirror."""
 SSNP_LIMIT = 0.45
 """Thickest slice for SSNP, in wavelengths of the medium, that a config may ask for."""
 SAMPLING_TOLERANCE = 0.05
-"""Relative excess of a pixel or a slice over its sampling limit that is accepted: only the rim of the spectrum is lost."""
+"""Relative excess of a pixel or a slice over its sampling limit that is accepted: it costs the spectrum's rim only."""
 PUPIL_SAMPLES = 30
 """Samples of the padded wave's spectrum to the radius of the pupil, as far as doubling the field gives them.
 
@@ -130,7 +130,7 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
 
 
 def _padding(lattice: Lattice, microscope: Microscope, light: float) -> float:
-    """Choose the lateral padding [m]: for the steepest wave, and for small fields so that the pupil's rim is sampled."""
+    """Choose the lateral padding [m]: for the steepest wave, and in small fields for the rim of the pupil."""
     sine = max(light, microscope.numerical_aperture) / microscope.medium_index
     width = min(n * d for n, d in zip(lattice.shape[1:], lattice.pitch[1:], strict=True))
     for_rim = min(PUPIL_SAMPLES * microscope.wavelength / microscope.numerical_aperture - width, width)
