@@ -14,12 +14,26 @@ from typing import TYPE_CHECKING, Any
 from .recon.version import __version__
 
 if TYPE_CHECKING:
-    from .recon.api import Measurement, Result, configure, evaluate, fit, load, phase, predict, read, run, simulate
+    from .recon.api import (
+        Measurement,
+        Result,
+        batch,
+        configure,
+        evaluate,
+        fit,
+        load,
+        phase,
+        predict,
+        read,
+        run,
+        simulate,
+    )
 
 __all__ = [
     "Measurement",
     "Result",
     "__version__",
+    "batch",
     "configure",
     "evaluate",
     "fit",

@@ -6,7 +6,7 @@ Nothing here switches on a kind of experiment, and nothing needs a folder until 
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import Parameter, signature
@@ -20,6 +20,7 @@ from .config.base import KindSettings
 from .errors import ConfigError, Diagnostic
 from .experiments import get_experiment
 from .experiments.base import Experiment
+from .experiments.batch import BatchOptions, BatchOutcome, run_batch
 from .experiments.comparison import evaluate_files
 from .experiments.configs import load_config, parse_config
 from .experiments.evaluation import Evaluation
@@ -27,7 +28,9 @@ from .experiments.run import RunOptions, ShowProgress, no_progress, run_method
 from .io.model_file import read_model
 from .io.result import read_result
 from .model import Model
+from .runs.batch_record import BatchRecord
 from .runs.context import Progress, RunOutcome, Status
+from .runs.scan_list import list_scans
 from .volume import Volume
 
 AnyPath = str | PathLike[str]
@@ -237,6 +240,46 @@ def run(
             shutil.rmtree(path, ignore_errors=True)
         raise
     return Result(path, outcome, temporary=folder is None)
+
+
+def batch(
+    method: str,
+    paths: AnyPath | Iterable[AnyPath],
+    config: KindSettings | AnyPath,
+    folder: AnyPath,
+    overrides: Overrides | None = None,
+    *,
+    each: bool = False,
+    resume: bool = False,
+    retry_failed: bool = False,
+    progress: Callable[..., object] | None = None,
+) -> BatchOutcome:
+    """Run a method on several acquisitions, each in a folder of its own.
+
+    Args:
+        method: ``fit``, ``phase`` or ``predict``.
+        paths: Acquisitions, folders of them, or patterns.
+        config: Settings, path of a YAML file, or name of a kind for its defaults.
+        folder: Folder of the runs, of ``results.csv`` and ``index.html``.
+        overrides: Values of the config by their key.
+        each: Whether every file and folder in a folder is an acquisition, and not only files such as HDF5.
+        resume: Whether to go on with what is left; results that are there stay.
+        retry_failed: Whether to try again those that failed before, though their files are the same.
+        progress: Callback with step, total, and those metrics (``loss``, …) that it takes as keywords.
+
+    Returns:
+        The outcome: a row for each acquisition. Faults of single ones are in their rows.
+
+    Raises:
+        ConfigError: If the kind does not offer the method, or the folder is taken.
+        DataError: If there is no acquisition, or the folder cannot be written.
+    """
+    target, settings = Path(folder), configure(config, overrides)
+    listed = [Path(paths)] if isinstance(paths, str | PathLike) else [Path(path) for path in paths]
+    former = BatchRecord.read(target) if resume else None
+    scans = list_scans(listed, each=each, known=None if former is None else former.names_of_files(target))
+    options = BatchOptions(target, resume=resume, retry_failed=retry_failed)
+    return run_batch(method, settings, scans, options, _display(progress))
 
 
 def evaluate(

@@ -62,16 +62,21 @@ class BatchOutcome:
     """Outcome of a batch.
 
     Args:
-        scans: Record of every scan.
+        rows: Record of every scan, with the numbers of its result and the verdict on them.
         stopped: Reason for which it ended early; empty where every scan was tried.
         interrupted: Whether that came from the keyboard.
         skipped: Names of the scans that were left as they are.
     """
 
-    scans: tuple[ScanRecord, ...]
+    rows: tuple[BatchRow, ...]
     stopped: str = ""
     interrupted: bool = False
     skipped: frozenset[str] = frozenset()
+
+    @property
+    def scans(self) -> tuple[ScanRecord, ...]:
+        """Record of every scan."""
+        return tuple(row.scan for row in self.rows)
 
     @property
     def exit_status(self) -> int:
@@ -179,7 +184,7 @@ class _Batch:
             self._receive_reports(wait=True)
         self.results.write_page(is_running=False)
         reason = (self.stop.reason or "asked to stop") if left else ""
-        listed = tuple(self.folder.record.scans[scan.name] for scan in scans)
+        listed = tuple(self.results.refresh(scan.name) for scan in scans)
         return BatchOutcome(listed, reason, self.stop.interrupted, frozenset(skipped))
 
     def _is_due(self, scan: ScanFile, record: ScanRecord) -> bool:

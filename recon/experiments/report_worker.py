@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,9 @@ class ReportWorker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: SimpleQueue[tuple[str, str] | None] = SimpleQueue()
-        self._waiting: dict[str, Path] = {}
+        self._queue: deque[tuple[str, Path]] = deque()
+        self._current: tuple[str, Path] | None = None
+        self._is_broken = False
 
     def submit(self, name: str, run: Path) -> None:
         """Have the report of a run written.
@@ -35,37 +38,49 @@ class ReportWorker:
             name: Name under which it is handed back.
             run: Folder of the run, which has ended.
         """
-        self._waiting[name] = run
-        with suppress(OSError, ValueError):  # A process that has ended: its reports are written at the end.
-            pipe = self._started().stdin
-            if pipe is not None:
-                pipe.write(json.dumps([name, str(run.absolute())]).encode() + b"\n")
-                pipe.flush()
+        self._queue.append((name, run))
+        self._feed()
 
     def finished(self, *, wait: bool = False) -> Iterator[tuple[str, str]]:
         """Iterate over the reports that were written since the last call.
 
         Args:
-            wait: Whether to wait for all that are left.
+            wait: Whether to wait for all that are left, and to write some of them here meanwhile.
 
         Yields:
             Name of the run, and the fault of its report; empty where it was written.
         """
-        while self._waiting:
+        while self._current is not None or self._queue:
+            is_idle = wait and not self._queue
             try:
-                answer = self._answers.get(block=wait)
+                answer = self._answers.get(block=is_idle)
             except Empty:
-                return
-            if answer is None:  # The process has ended.
-                yield from self._write_here() if wait else ()
-                return
-            del self._waiting[answer[0]]
-            yield answer
+                if not wait:
+                    return
+                name, run = self._queue.pop()
+                yield name, _write(run)
+                continue
+            if answer is None:  # The process has ended; what it was given last is written here.
+                self._queue.extendleft([] if self._current is None else [self._current])
+                self._current, self._is_broken = None, True
+            else:
+                self._current = None
+                yield answer
+            self._feed()
 
-    def _write_here(self) -> Iterator[tuple[str, str]]:
-        for name, run in list(self._waiting.items()):
-            del self._waiting[name]
-            yield name, _write(run)
+    def _feed(self) -> None:
+        """Give the process the next run, if it has none."""
+        if self._current is not None or self._is_broken or not self._queue:
+            return
+        name, run = self._current = self._queue.popleft()
+        try:
+            pipe = self._started().stdin
+            if pipe is not None:
+                pipe.write(json.dumps([name, str(run.absolute())]).encode() + b"\n")
+                pipe.flush()
+        except (OSError, ValueError):  # No process can be started, or it has ended.
+            self._queue.appendleft(self._current)
+            self._current, self._is_broken = None, True
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -97,7 +112,7 @@ class ReportWorker:
         """End the process; the report that it writes is lost if the block has failed."""
         if self._process is None:
             return
-        if self._waiting:
+        if self._current is not None:
             self._process.kill()
         with suppress(OSError):
             if self._process.stdin is not None:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+import unflat
 from unflat.cli.main import run
 from unflat.recon.experiments import batch as batch_module
 from unflat.recon.experiments import run as run_module
@@ -179,7 +180,9 @@ def test_the_exit_status_is_that_of_the_worst_scan(
         return method(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(batch_module, "run_method", with_bug)
-    assert fit(scans, several, "-o", tmp_path / "B") == 1
+    outcome = unflat.batch("fit", several, scans / "run.yaml", tmp_path / "B")
+    assert outcome.exit_status == 1
+    assert [row.verdict is None for row in outcome.rows] == [False, True, False]
     rows = table(tmp_path / "B")
     assert [row["status"] for row in rows.values()] == ["done", "failed", "done"]
     assert "internal error: ZeroDivisionError: inner" in rows["cell_2"]["fault"]
@@ -249,3 +252,17 @@ def test_a_scan_that_kills_its_process_again_and_again_is_set_aside(scans: Path,
     assert fit(scans, several, "-o", runs, "--resume") == 4
     assert "2 processes died over it" in table(runs)["cell_2"]["fault"]
     assert fit(scans, several, "-o", runs, "--resume", "--retry-failed") == 0
+
+
+def test_reports_are_written_here_where_no_process_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with ReportWorker() as worker:
+        worker.submit("a", tmp_path / "a")
+        worker.submit("b", tmp_path / "b")
+        assert list(worker.finished()) == []
+        written = dict(worker.finished(wait=True))
+    assert set(written) == {"a", "b"}
+    assert "no such folder" in written["a"]
