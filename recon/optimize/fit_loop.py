@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from ..errors import DataError, Diagnostic
 from ..runs import Status
+from .likelihood import Batch
 from .minibatches import batch_views
 from .objective import Objective
 from .program import FitState
@@ -42,6 +44,12 @@ class BestParameters:
     least: float = float("inf")
 
 
+CALL_SECONDS = 0.4
+"""[s] Time of a call of several steps: a request to stop, and the display, wait for its end."""
+CALL_BYTES = 32 << 20
+"""[byte] Largest size of the batches of a call."""
+
+
 class Fit(Trainer):
     """Fit of a field to a measurement.
 
@@ -58,6 +66,8 @@ class Fit(Trainer):
         self.start_residual: float | None = None
         self._state: FitState | None = None
         self._began = monotonic()
+        self._calls, self._most_steps = 0, 1
+        self._seconds_a_step: float | None = None
 
     @property
     def total_steps(self) -> int:
@@ -105,24 +115,45 @@ class Fit(Trainer):
             self.validate()
         return True
 
-    def advance(self) -> dict[str, float]:
-        """Take one step; returns the loss, and the metric of what was withheld when it is due."""
-        batch = self.objective.likelihood.batch(self.views_now())
-        self._state, loss = self.objective.compiled.advance(self.state, batch)
-        self.step += 1
-        metrics = {"loss": float(loss)}
-        if not np.isfinite(metrics["loss"]):
-            raise DataError(_diverged(self.step, self.objective.settings))
-        if len(self.withheld) and (self.step % VALIDATE_EVERY == 0 or self.step == self.total_steps):
-            metrics["withheld"] = self.validate()
-        metrics["seconds"] = monotonic() - self._began
-        return metrics
+    def advance(self) -> list[tuple[int, dict[str, float]]]:
+        """Take a few steps; returns the loss of each, and the metric of what was withheld when it is due.
 
-    def views_now(self) -> Int[np.ndarray, " batch"]:
-        """Views of the step to come."""
-        return batch_views(
-            self.step, self.trained, self.objective.likelihood.batch_size, self.seed + 1000 * self.member
-        )
+        The steps are one call of the device, which takes about `CALL_SECONDS`: none waits for the loss of the one
+        before. The numbers do not depend on how many steps a call takes.
+        """
+        likelihood, first, count = self.objective.likelihood, self.step, self._steps_in_call()
+        own = 1 if len(self.trained) == 1 else count  # All steps have the one view, or each has views of its own.
+        batches = [likelihood.batch(self.views_of(first + i)) for i in range(own)]
+        self._most_steps = VALIDATE_EVERY if len(self.trained) == 1 else self._capacity(batches[0])
+        began = monotonic()
+        stacked = _stack(batches, 1 if len(self.trained) == 1 else self._most_steps)
+        self._state, losses = self.objective.compiled.advance_many(self.state, stacked, count)
+        records = [(first + 1 + i, {"loss": float(loss)}) for i, loss in enumerate(np.asarray(losses)[:count])]
+        self._seconds_a_step = (monotonic() - began) / count if self._calls else None  # The first one compiles.
+        self._calls += 1
+        for self.step, metrics in records:
+            if not np.isfinite(metrics["loss"]):
+                raise DataError(_diverged(self.step, self.objective.settings))
+            metrics["seconds"] = monotonic() - self._began
+        if len(self.withheld) and (self.step % VALIDATE_EVERY == 0 or self.step == self.total_steps):
+            records[-1][1]["withheld"] = self.validate()
+        return records
+
+    def _steps_in_call(self) -> int:
+        """Number of steps of the next call, which ends where a validation is due."""
+        due = min(VALIDATE_EVERY - self.step % VALIDATE_EVERY, self.total_steps - self.step)
+        if self._seconds_a_step is None:
+            return 1
+        return max(1, min(due, self._most_steps, int(CALL_SECONDS / max(self._seconds_a_step, 1e-6))))
+
+    def _capacity(self, batch: Batch) -> int:
+        """Number of steps that the arrays of a call have room for, the same in all calls."""
+        size: int = sum(leaf.nbytes for leaf in jax.tree.leaves(batch))
+        return max(1, min(VALIDATE_EVERY, self.total_steps, CALL_BYTES // max(size, 1)))
+
+    def views_of(self, step: int) -> Int[np.ndarray, " batch"]:
+        """Views of a step."""
+        return batch_views(step, self.trained, self.objective.likelihood.batch_size, self.seed + 1000 * self.member)
 
     def validate(self) -> float:
         """Compute the metric of what was withheld; keep the parameters if it is the least or near (``fit.slack``)."""
@@ -216,3 +247,18 @@ def _diverged(step: int, settings: FieldSettings) -> Diagnostic:
         f"lower fit.learning_rate ({settings.learning_rate:g}); if that does not help, look for wild values in the "
         "images",
     )
+
+
+def _stack(batches: list[Batch], count: int) -> Batch:
+    """Stack batches along a first axis of a given length; what is beyond the last of them is zero."""
+
+    def stack(*leaves: Any) -> Any:
+        if count == 1:
+            return leaves[0][None]
+        arrays = np.zeros((count, *leaves[0].shape), leaves[0].dtype)
+        for array, leaf in zip(arrays, leaves, strict=False):
+            array[...] = leaf
+        return arrays
+
+    stacked: Batch = jax.tree.map(stack, *batches)
+    return stacked

@@ -1,5 +1,7 @@
 """Withheld views and the views of each step: functions of the seed alone, so that a run can resume."""
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Int
 
@@ -31,6 +33,11 @@ def batch_views(step: int, trained: Int[np.ndarray, " view"], batch: int, seed: 
     chosen = []
     for position in range(first, first + size):
         epoch, index = divmod(position, len(trained))
-        order = np.random.default_rng([seed, 2, epoch]).permutation(len(trained))
-        chosen.append(trained[order[index]])
+        chosen.append(trained[_order(seed, epoch, len(trained))[index]])
     return np.array(chosen)
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, epoch: int, count: int) -> Int[np.ndarray, " view"]:
+    """Order of the views of an epoch."""
+    return np.random.default_rng([seed, 2, epoch]).permutation(count)

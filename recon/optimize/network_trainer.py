@@ -118,13 +118,13 @@ class NetworkTrainer(Trainer):
         self._batch = next(self._batches)
         return self._batch is not None
 
-    def advance(self) -> dict[str, float]:
+    def advance(self) -> list[tuple[int, dict[str, float]]]:
         """Take one step; returns the means of the last steps now and then, with a validation when it is due."""
         self.state, metrics = self._update(self.state, self._batch)
         self.step += 1
         self._recent.append(metrics)
         if self.step % REPORT_EVERY and self.step != self.total_steps:
-            return {}
+            return []
         means = {name: float(np.mean([float(one[name]) for one in self._recent])) for name in metrics}
         self._recent = []
         if not np.isfinite(means["loss"]):
@@ -133,7 +133,7 @@ class NetworkTrainer(Trainer):
         if self.step % self.settings.judge_every < REPORT_EVERY or self.step == self.total_steps:
             self.validation = self.objective.validate(self.state.mean)
             means |= self.validation
-        return means
+        return [(self.step, means)]
 
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Collect the arrays from which the training can be resumed."""

@@ -16,11 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Float, Int
 
 from ..errors import Diagnostic, UnflatError
 from ..fields.base import Field, FieldGrid, grid_axes
 from .likelihood import Batch, LossFunction, Nuisance
+from .steps import VALIDATE_EVERY
 
 OPENING, LONGEST_OPENING = 0.2, 60
 """Fraction of the steps, and their largest number, over which the rates of a pyramid's finer levels rise in turn."""
@@ -150,18 +152,44 @@ class FitProgram:
         means = mean(state.mean_field, field), mean(state.mean_nuisance, nuisance)
         return FitState(field, nuisance, optimiser, state.step + 1, *means), loss
 
+    def advance_many(
+        self, state: FitState, batches: Batch, count: Int[Array, ""] | int
+    ) -> tuple[FitState, Float[Array, " steps"]]:
+        """Take several steps, as many as there is time for: one program serves any number of them.
+
+        Args:
+            state: State before the first step.
+            batches: Batch of each step along a first axis; the last one serves all further steps.
+            count: Number of steps, at most `VALIDATE_EVERY`.
+
+        Returns:
+            The state after the last step, and the loss before each step; 0 for those beyond the last.
+        """
+
+        def step(item: tuple[Array, FitState, Array]) -> tuple[Array, FitState, Array]:
+            i, before, losses = item
+            batch = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), batches)
+            after, loss = self.advance(before, batch)
+            return i + 1, after, losses.at[i].set(loss)
+
+        losses = jnp.zeros(VALIDATE_EVERY, jnp.float32)
+        _, after, losses = lax.while_loop(lambda item: item[0] < count, step, (jnp.zeros((), jnp.int32), state, losses))
+        return after, losses
+
 
 class CompiledProgram(NamedTuple):
     """Compiled functions of a program.
 
     Attributes:
         advance: `FitProgram.advance`, which takes over the memory of the state.
+        advance_many: `FitProgram.advance_many`, likewise.
         losses: `FitProgram.losses`, of values on the grid.
         losses_of: `FitProgram.losses_of`, of parameters.
         values: `FitProgram.values`.
     """
 
     advance: Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]
+    advance_many: Callable[[FitState, Batch, int], tuple[FitState, Float[Array, " steps"]]]
     losses: Callable[..., Float[Array, " view"]]
     losses_of: Callable[..., Float[Array, " view"]]
     values: Callable[..., Float[Array, "k z y x"]]
@@ -170,7 +198,8 @@ class CompiledProgram(NamedTuple):
 def compile_program(program: FitProgram) -> CompiledProgram:
     """Compile the functions of a program, for itself alone."""
     compiled = (jax.jit(function) for function in (program.losses, program.losses_of, program.values))
-    return CompiledProgram(jax.jit(program.advance, donate_argnums=0), *compiled)
+    steps = (jax.jit(function, donate_argnums=0) for function in (program.advance, program.advance_many))
+    return CompiledProgram(*steps, *compiled)
 
 
 shared_program = lru_cache(maxsize=16)(compile_program)

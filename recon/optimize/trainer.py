@@ -63,8 +63,8 @@ class Trainer(ABC):
         return True
 
     @abstractmethod
-    def advance(self) -> dict[str, float]:
-        """Take one step; returns the metrics to report, which may be empty."""
+    def advance(self) -> list[tuple[int, dict[str, float]]]:
+        """Take one step, or a few; returns the metrics to report, which may be none, with the step that each is of."""
 
     @abstractmethod
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -77,8 +77,8 @@ class Trainer(ABC):
             if callbacks.should_stop() or not self.prepare():
                 self.save(callbacks)
                 return Status.STOPPED
-            if metrics := self.advance():
-                callbacks.progress(self.step, metrics)
+            for step, metrics in self.advance():
+                callbacks.progress(step, metrics)
             if self.is_converged:
                 return Status.CONVERGED
             if monotonic() - saved > self.checkpoint_interval:
