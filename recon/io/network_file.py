@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,19 @@ def read(name: str | Path, kind: str) -> Network:
         DataError: If there is none, or it is not one of this kind.
     """
     path = path_of(name, kind)
+    state = path.stat() if path.is_file() else None
+    return _read(path, kind, state and (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, kind: str, state: tuple[int, ...] | None) -> Network:
+    """Read a file of a network, once for all parts of a run that need it.
+
+    Args:
+        path: The file.
+        kind: Kind of experiment that it is needed for.
+        state: Numbers that change with the file.
+    """
     with open_checked(path, FORMAT) as file:
         actual = text_of(file.attrs.get("kind", ""))
         if actual != kind:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float
 
 from .....physics import fluorescence as light
@@ -98,6 +97,8 @@ def _fit(
     drawn: Float[Array, "draw 16 16 16"], image: Float[Array, "y x"], blur: Blurring, steps: int
 ) -> tuple[Float[Array, "draw 16 16 16"], Float[Array, " draw"], Float[Array, " draw"]]:
     """Fit the codes of a cell's draws; return them, and the misfit of each draw before and after."""
+    import optax  # Not at the top: a prediction without refinement need not wait for it.
+
     adam = optax.adam(_RATE)
     start = RefinedDraws(drawn, jnp.full(len(drawn), jnp.log(_MEMBRANE)))
 
@@ -105,7 +106,7 @@ def _fit(
         change = ((fitted.codes - drawn) ** 2).mean(axis=(1, 2, 3))
         return (misfit(fitted, image, blur) + _PENALTY * change).sum()
 
-    def step(_: Any, state: tuple[RefinedDraws, optax.OptState]) -> tuple[RefinedDraws, optax.OptState]:
+    def step(_: Any, state: tuple[RefinedDraws, Any]) -> tuple[RefinedDraws, Any]:
         fitted, memory = state
         with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
             updates, memory = adam.update(jax.grad(loss)(fitted), memory)
