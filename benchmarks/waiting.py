@@ -73,13 +73,8 @@ def _small_jobs(folder: Path) -> dict[str, Words]:
         "`unflat volume` of the fit": ["volume", fit, "-o", folder / "volume.h5"],
         "`unflat measure` of the fit": ["measure", fit, "-o", folder / "measures.csv"],
         "`unflat query` of the fit along a line": [
-            "query",
-            fit,
-            "-o",
-            folder / "line.csv",
-            "--line",
-            "0um,0um,-1um",
-            "0um,0um,1um",
+            *("query", fit, "-o", folder / "line.csv"),
+            *("--line", "0um,0um,-1um", "0um,0um,1um"),
         ],
     }
 
@@ -92,18 +87,10 @@ def _shape_jobs(ledger: Ledger, cells: int, draws: int) -> dict[str, Words]:
     shutil.copy(known, unknown)
     with h5py.File(unknown, "r+") as file:
         del file["truth"]
-    options = assigned({"predict.draws": draws})
-    number = f"{cells} cells, {draws} draws"
+    options, name = assigned({"predict.draws": draws}), f"`unflat predict`: {cells} cells, {draws} draws"
     return {
-        f"`unflat predict`: {number}": ["predict", config, unknown, "-o", ledger.scratch / "unknown", *options],
-        f"`unflat predict`: {number}, with scores": [
-            "predict",
-            config,
-            known,
-            "-o",
-            ledger.scratch / "known",
-            *options,
-        ],
+        name: ["predict", config, unknown, "-o", ledger.scratch / "unknown", *options],
+        f"{name}, with scores": ["predict", config, known, "-o", ledger.scratch / "known", *options],
     }
 
 
@@ -150,5 +137,5 @@ def _add_rows(ledger: Ledger, numbers: Numbers, limits: Mapping[str, float | Non
             digits=2,
             reference=f"`import jax` {jax:.2f} s",
             goal=goal,
-            how=f"median of the calls after the first ({first:.1f} s); {cpu:.1f} s of CPU time, of `import jax` {jax_cpu:.2f}",
+            how=f"median of the calls after the first, of {first:.1f} s; {cpu:.1f} s of CPU time, `import jax` {jax_cpu:.2f}",
         )
