@@ -137,5 +137,5 @@ def _add_rows(ledger: Ledger, numbers: Numbers, limits: Mapping[str, float | Non
             digits=2,
             reference=f"`import jax` {jax:.2f} s",
             goal=goal,
-            how=f"median of the calls after the first, of {first:.1f} s; {cpu:.1f} s of CPU time, `import jax` {jax_cpu:.2f}",
+            how=f"median after the first call of {first:.1f} s; CPU time {cpu:.1f} s, `import jax` {jax_cpu:.2f} s",
         )
