@@ -160,11 +160,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(scan: Path, whole: Path, tmp_
 def test_sigterm_writes_a_checkpoint_and_exits_with_75(scan: Path, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(run)]
-    process = subprocess.Popen([*command, "--set", "fit.steps=100000"], stderr=subprocess.DEVNULL)
+    endless = ("--set", "fit.steps=100000", "--set", "fit.patience=100000")
+    process = subprocess.Popen([*command, *endless], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list((run / "checkpoint").glob("step-*")) and time.monotonic() < deadline:
         time.sleep(0.2)
-    second = run_fit(scan, run, "--set", "fit.steps=100000", "--resume")
+    second = run_fit(scan, run, *endless, "--resume")
     assert second.returncode == 2, second.stderr
     assert f"another process works in this folder: process {process.pid} on" in second.stderr
     assert process.poll() is None
