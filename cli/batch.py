@@ -61,8 +61,10 @@ def _list_scans(inputs: Inputs, options: "RunOptions") -> "list[ScanFile]":
         replace_input(path, (), "ACQUISITION")
     for scan in scans:
         replace_input(scan.path, (scan.path,), "ACQUISITION")
-        if not scan.path.name.startswith(scan.name):
-            console.note(f"{scan.path}: another acquisition has its name: its run is {options.output / scan.name}")
+    renamed = [f"{scan.path} in {options.output / scan.name}" for scan in scans if scan.is_renamed]
+    if renamed:
+        shown = f"{', '.join(renamed[:_SHOWN])}{', …' if len(renamed) > _SHOWN else ''}"
+        console.note(f"{len(renamed)} acquisitions have a name in common with others; their runs: {shown}")
     return scans
 
 

@@ -98,7 +98,7 @@ class BatchRecord:
             scans = [ScanRecord(**row | {"status": ScanStatus(row["status"])}) for row in rows]
             return cls(str(content["method"]), dict(content["settings"]), {scan.name: scan for scan in scans})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            remedy = "name another folder with -o"
+            remedy = "name another folder with -o, or start anew with --force"
             raise DataError(Diagnostic(str(folder / BATCH), f"is damaged: {error}", remedy)) from error
 
     def write(self, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """States of runs, read from their folders: sentinels, locks, metrics, and the records of batches. Without jax."""
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from pathlib import Path
 from ..errors import DataError, Diagnostic
 from ..io.file_names import natural_order
 from ..io.json_text import parse_json
-from .batch_record import BATCH, BatchRecord, ScanRecord, ScanStatus
+from .batch_record import BatchRecord, ScanRecord, ScanStatus
 from .contents import Sentinel, is_run, read_ending
 from .launch import CommandLine, read_launch
 from .lock import LOCK, LockHolder, lock_holder
 from .verdict import Verdict
+
+_log = logging.getLogger(__name__)
 
 SILENCE = 900.0
 """[s] Time without a sign after which a run on another machine is doubted."""
@@ -96,10 +99,10 @@ def find_runs(paths: Sequence[Path]) -> list[RunState]:
 def _runs_in(path: Path, depth: int) -> Iterable[RunState]:
     """Iterate over the runs in a folder, and in those inside it."""
     if is_run(path):
-        parent = BatchRecord.read(path.parent) if (path.parent / BATCH).is_file() else None
+        parent = _record_of(path.parent)
         yield _state_of(path, None if parent is None else parent.scans.get(path.name))
         return
-    record = BatchRecord.read(path)
+    record = _record_of(path)
     if record is not None:
         yield from (_state_of(path / scan.name, scan) for scan in record.scans.values())
     if depth:
@@ -107,6 +110,15 @@ def _runs_in(path: Path, depth: int) -> Iterable[RunState]:
         for folder in sorted(folders, key=lambda entry: natural_order(entry.name)):
             if record is None or folder.name not in record.scans:
                 yield from _runs_in(folder, depth - 1)
+
+
+def _record_of(folder: Path) -> BatchRecord | None:
+    """Read the record of a batch; one that is damaged counts for none, as the runs themselves tell most of it."""
+    try:
+        return BatchRecord.read(folder)
+    except DataError as error:
+        _log.warning("%s", error)
+        return None
 
 
 def _state_of(run: Path, scan: ScanRecord | None) -> RunState:

@@ -1,6 +1,7 @@
 """Lists of acquisitions: those of several paths, of a folder, or of a pattern, each with a name for its run."""
 
 import glob
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,11 @@ class ScanFile:
 
     name: str
     path: Path
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether its run is not named after the file alone, as others have that name."""
+        return self.name != _split_name(self.path)[0]
 
 
 def is_several(paths: Sequence[Path]) -> bool:
@@ -109,15 +115,20 @@ def _may_be_scan(path: Path) -> bool:
 
 
 def _distinct_names(paths: Sequence[Path], known: Mapping[Path, str]) -> dict[Path, str]:
-    """Name each path after its file; where two would be the same, also after its folder or its ending, or a number."""
+    """Name each path after its file; those of one name also after their folders or endings, or by a number."""
     names = {path: known[path] for path in paths if path in known}
     used = {name.casefold() for name in known.values()}  # Some file systems ignore case.
-    for path in paths:
-        if path in names:
-            continue
+    new = [path for path in paths if path not in names]
+    stems = Counter(_split_name(path)[0].casefold() for path in new)
+    folders = Counter((path.parent.name, _split_name(path)[0].casefold()) for path in new)
+    for path in new:
         plain, ending = _split_name(path)
-        candidates = [plain, f"{path.parent.name}-{plain}" if path.parent.name else plain, f"{plain}-{ending}"]
-        numbered = (f"{plain}-{number}" for number in range(2, len(paths) + len(used) + 3))
+        is_single = stems[plain.casefold()] == 1
+        is_alone = folders[path.parent.name, plain.casefold()] == 1
+        candidates = [plain] if is_single else []
+        candidates += [f"{path.parent.name}-{plain}"] if is_alone and path.parent.name else []
+        candidates += [f"{plain}-{ending}"] if ending else []
+        numbered = (f"{plain}-{number}" for number in range(1, len(paths) + len(used) + 2))
         name = next(each for each in (*candidates, *numbered) if each.casefold() not in used)
         used.add(name.casefold())
         names[path] = name
@@ -126,6 +137,6 @@ def _distinct_names(paths: Sequence[Path], known: Mapping[Path, str]) -> dict[Pa
 
 def _split_name(path: Path) -> tuple[str, str]:
     """Split a name into its stem, in letters that suit a folder's name, and its ending."""
-    ending = next((each for each in _LONG if path.name.lower().endswith(each)), path.suffix if path.is_file() else "")
+    ending = next((each for each in _LONG if path.name.lower().endswith(each)), "" if path.is_dir() else path.suffix)
     stem = path.name[: len(path.name) - len(ending)]
     return "".join(c if c.isalnum() or c in "-_.+ " else "_" for c in stem) or "scan", ending.strip(".")
