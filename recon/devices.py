@@ -62,7 +62,8 @@ def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
         )
     if first.platform == "cpu":
         _retain_freed_memory()
-    _log.info("computing on %s", first)
+    count = jax.local_device_count()
+    _log.info("computing on %s", first if count == 1 else f"{count} devices like {first}")
     return first
 
 

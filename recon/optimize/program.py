@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from ..errors import Diagnostic, UnflatError
 from ..fields.base import Field, FieldGrid, grid_axes
+from ..sharding import map_shards
 from .likelihood import Batch, LossFunction, Nuisance
 from .steps import VALIDATE_EVERY
 
@@ -90,12 +91,12 @@ class FitProgram:
         return self.raw(parameters) * self.scale
 
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """Compute the loss of each view; its shape is checked while it is compiled.
+        """Compute the loss of each view, on all local devices; its shape is checked while it is compiled.
 
         Raises:
             UnflatError: If the likelihood does not return one number for each view of the batch.
         """
-        losses = self.loss_function.losses(values, nuisance, batch)
+        losses = map_shards(lambda common, views: self.loss_function.losses(*common, views), (values, nuisance), batch)
         expected = jnp.shape(jax.tree.leaves(batch)[0])[:1]
         if jnp.shape(losses) != expected:
             name = f"{type(self.loss_function).__qualname__}.losses"

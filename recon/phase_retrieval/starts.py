@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from ...physics.diffraction.far_field import ifftshift3
+from ..sharding import map_shards
 from .pattern import DevicePattern, PointSpread, evaluate_fit
 from .recipe import ProjectionState, Stage, final_density, init_state, init_state_from_density, run_stage
 from .refinement import RefinementState, init_refinement, refine_block, split_iterations
@@ -102,10 +103,11 @@ class FinishedStart:
 
 
 def group_size(shape: tuple[int, ...], starts: int) -> int:
-    """Return the number of starts to compute at once on this machine."""
+    """Return the number of starts to compute at once on this machine: as many as the memory of its GPUs holds."""
     if jax.default_backend() == "cpu":
         return 1
-    return int(np.clip(_GPU_BYTES / (100 * np.prod(shape)), 1, starts))
+    on_each = max(1, int(_GPU_BYTES / (100 * np.prod(shape))))
+    return min(on_each * jax.local_device_count(), starts)
 
 
 def count_starts(state: ProjectionState) -> int:
@@ -168,11 +170,18 @@ def run_group_stage(
     for i in range(first, len(stages)):
         if should_stop():
             return state, i
-        advance = partial(run_stage, pattern=pattern, stage=stages[i])
-        state = jax.vmap(advance)(state) if grouped else advance(state)
+        if grouped:
+            state = map_shards(partial(_run_group, stage=stages[i]), pattern, state)
+        else:
+            state = run_stage(state, pattern, stages[i])
         state.iterate.block_until_ready()  # else the whole recipe is queued before the first question to stop
         progress(stages[i].iterations)
     return state, len(stages)
+
+
+def _run_group(pattern: DevicePattern, state: ProjectionState, stage: Stage) -> ProjectionState:
+    advanced: ProjectionState = jax.vmap(partial(run_stage, pattern=pattern, stage=stage))(state)
+    return advanced
 
 
 def refinements_of_starts(state: ProjectionState, count: int) -> list[RefinementState]:
@@ -182,7 +191,10 @@ def refinements_of_starts(state: ProjectionState, count: int) -> list[Refinement
         state: State of one start or of a group.
         count: Number of starts that it holds.
     """
-    states = [state] if count == 1 else [jax.tree.map(lambda leaf, i=i: leaf[i], state) for i in range(count)]
+    states = [state]
+    if count > 1:  # They are refined one by one, on the first device.
+        first = jax.local_devices()[0]
+        states = [jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], state), first) for i in range(count)]
     return [init_refinement(final_density(one), one.support, one.point_spread) for one in states]
 
 

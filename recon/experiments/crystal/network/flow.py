@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....networks.flow import draw_times, integrate, remaining_noise, weighted_mean
 from ....networks.weights import compile_with
+from ....sharding import map_shards
 from .denoiser import NOISE, ComplexBatch, CrystalDenoiser, PatternBatch, autocorrelation, misfit, multiply_real
 from .inputs import BOX
 
@@ -82,8 +83,15 @@ def _step(
     now: Float[Array, ""],
     then: Float[Array, ""],
 ) -> ComplexBatch:
-    """Compute the density at a later time; at the end it is the network's estimate."""
-    estimate = denoiser.estimate(noisy, jnp.full(len(noisy), now), pattern, correlation)
+    """Compute the density at a later time, on all local devices; at the end it is the network's estimate."""
+
+    def estimate_some(
+        now: Float[Array, ""], some: tuple[ComplexBatch, PatternBatch, ComplexBatch]
+    ) -> ComplexBatch:
+        densities, patterns, correlations = some
+        return denoiser.estimate(densities, jnp.full(len(densities), now), patterns, correlations)
+
+    estimate: ComplexBatch = map_shards(estimate_some, now, (noisy, pattern, correlation))
     return estimate + multiply_real(noisy - estimate, remaining_noise(now, then))
 
 

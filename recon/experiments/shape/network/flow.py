@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from ....io.network_file import STEPS
 from ....networks.flow import draw_times, integrate, remaining_noise, weighted_mean
 from ....networks.weights import compile_with
+from ....sharding import map_shards
 from .denoiser import Codes, Pictures, ShapeDenoiser
 from .shape_code import EDGE
 
@@ -140,6 +141,11 @@ def draw(
 def _step(
     denoiser: ShapeDenoiser, noisy: Codes, seen: Pictures, now: Float[Array, ""], then: Float[Array, ""]
 ) -> Codes:
-    """Compute the code at a later time; at the end it is the network's estimate."""
-    estimate = denoiser.estimate(noisy, jnp.full(len(noisy), now), seen)
+    """Compute the code at a later time, on all local devices; at the end it is the network's estimate."""
+
+    def estimate_some(now: Float[Array, ""], some: tuple[Codes, Pictures]) -> Codes:
+        codes, pictures = some
+        return denoiser.estimate(codes, jnp.full(len(codes), now), pictures)
+
+    estimate: Codes = map_shards(estimate_some, now, (noisy, seen))
     return estimate + remaining_noise(now, then) * (noisy - estimate)
