@@ -43,7 +43,7 @@ def map_shards(function: Callable[[Any, Any], Any], common: Any, split: Any) -> 
     if missing := -length % devices:
         split = jax.tree.map(lambda leaf: jnp.concatenate([leaf, *[leaf[-1:]] * missing]), split)
     sharded, everywhere = PartitionSpec(_AXIS), PartitionSpec()
-    result = jax.shard_map(
-        function, mesh=_mesh(), in_specs=(everywhere, sharded), out_specs=sharded, check_vma=False
-    )(common, split)
+    result = jax.shard_map(function, mesh=_mesh(), in_specs=(everywhere, sharded), out_specs=sharded, check_vma=False)(
+        common, split
+    )
     return jax.tree.map(lambda leaf: leaf[:length], result) if missing else result

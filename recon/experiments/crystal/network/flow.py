@@ -85,9 +85,7 @@ def _step(
 ) -> ComplexBatch:
     """Compute the density at a later time, on all local devices; at the end it is the network's estimate."""
 
-    def estimate_some(
-        now: Float[Array, ""], some: tuple[ComplexBatch, PatternBatch, ComplexBatch]
-    ) -> ComplexBatch:
+    def estimate_some(now: Float[Array, ""], some: tuple[ComplexBatch, PatternBatch, ComplexBatch]) -> ComplexBatch:
         densities, patterns, correlations = some
         return denoiser.estimate(densities, jnp.full(len(densities), now), patterns, correlations)
 
