@@ -42,7 +42,7 @@ def map_shards(function: Callable[[Any, Any], Any], common: Any, split: Any) -> 
     (length,) = lengths.pop()
     if missing := -length % devices:
         split = jax.tree.map(lambda leaf: jnp.concatenate([leaf, *[leaf[-1:]] * missing]), split)
-    sharded, everywhere = PartitionSpec(_AXIS), PartitionSpec()
+    sharded, everywhere = PartitionSpec(_AXIS), PartitionSpec()  # type: ignore[no-untyped-call]
     result = jax.shard_map(function, mesh=_mesh(), in_specs=(everywhere, sharded), out_specs=sharded, check_vma=False)(
         common, split
     )

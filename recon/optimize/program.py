@@ -96,7 +96,11 @@ class FitProgram:
         Raises:
             UnflatError: If the likelihood does not return one number for each view of the batch.
         """
-        losses = map_shards(lambda common, views: self.loss_function.losses(*common, views), (values, nuisance), batch)
+
+        def losses_of_some(common: tuple[Array, Nuisance], views: Batch) -> Float[Array, " view"]:
+            return self.loss_function.losses(*common, views)
+
+        losses: Array = map_shards(losses_of_some, (values, nuisance), batch)
         expected = jnp.shape(jax.tree.leaves(batch)[0])[:1]
         if jnp.shape(losses) != expected:
             name = f"{type(self.loss_function).__qualname__}.losses"
