@@ -100,7 +100,7 @@ def _word(row: BatchRow) -> str:
 
 def _row(folder: Path, row: BatchRow, metrics: Sequence[Metric]) -> dict[str, object]:
     scan, run = row.scan, folder / row.scan.name
-    reasons = [] if row.verdict is None else [str(reason) for reason in row.verdict.reasons]
+    reasons = [] if row.verdict is None else [reason.text for reason in row.verdict.reasons]
     if scan.fault and not (row.verdict and row.verdict.reasons):
         reasons = scan.fault.splitlines()
     return {
