@@ -31,7 +31,7 @@ def run_several(method: str, config: Any, inputs: Inputs, options: "RunOptions")
     from ..recon.experiments.batch_results import TABLE
     from ..recon.visualization.batch_page import PAGE
 
-    experiment, scans = get_experiment(config.kind), _list_scans(inputs, options)
+    experiment, scans = get_experiment(config.kind), list_inputs(inputs, options)
     batch_options = BatchOptions(
         options.output, options.force, options.resume, inputs.retry_failed, options.time_limit, options.command
     )
@@ -49,7 +49,7 @@ def run_several(method: str, config: Any, inputs: Inputs, options: "RunOptions")
     return outcome.exit_status
 
 
-def _list_scans(inputs: Inputs, options: "RunOptions") -> "list[ScanFile]":
+def list_inputs(inputs: Inputs, options: "RunOptions") -> "list[ScanFile]":
     """List the acquisitions, under the names that they have in a batch that goes on, and tell which share a name."""
     from ..recon.runs.batch_record import BatchRecord
     from ..recon.runs.scan_list import list_scans

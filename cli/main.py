@@ -53,6 +53,7 @@ COMMANDS = {
     "measure": CommandEntry("measure", "Measure specimens: a table of size, surface, curvature, dry mass, strain."),
     "evaluate": CommandEntry("evaluate", "Compare a result with the truth."),
     "report": CommandEntry("report", "Write the report of a run: one HTML file."),
+    "submit": CommandEntry("submit", "Submit a command as a SLURM job, or an array of several acquisitions."),
     "status": CommandEntry("status", "Show what became of many runs, why some died, and how they go on."),
     "doctor": CommandEntry("doctor", "Show devices, versions and missing packages."),
 }

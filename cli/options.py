@@ -119,6 +119,10 @@ def run_options(command: F) -> F:
     return click.option("--resume", is_flag=True, help="Resume from the run's newest checkpoint.")(command)
 
 
+RECEIVER = f"{__name__}.receiver"
+"""Key of the function that takes the arguments of a method's command in place of it, among ``Context.meta``."""
+
+
 class Inputs(NamedTuple):
     """Acquisitions of a command.
 
@@ -192,9 +196,10 @@ def run_arguments(
             words += [] if time_limit is None else ["--time-limit", f"{time_limit:g} s"]
             line = command_line(tuple(words), output)
             options = RunOptions(output, force, resume, time_limit, command=line)
+            run = click.get_current_context().meta.get(RECEIVER, command)
             if measured:
-                return command(settings, Inputs(acquisitions, each, retry_failed), options)
-            return command(settings, options)
+                return run(settings, Inputs(acquisitions, each, retry_failed), options)  # type: ignore[no-any-return]
+            return run(settings, options)  # type: ignore[no-any-return]
 
         arguments = wrapper
         if measured:

@@ -18,15 +18,39 @@ def command(run: Path, output: Path | None, force: bool) -> None:
     It states the quality of the result, and shows measured beside modelled images, slices, the loss curve, metrics,
     warnings, the config and the provenance. The report of a run that failed or was stopped shows what exists.
 
+    Of a folder with the runs of several acquisitions, it writes the table results.csv and the page index.html, from
+    what the runs hold by now: 'unflat submit' has this done after the last task of an array.
+
     \b
     Examples:
       unflat report RUN
       unflat report RUN --force
       unflat report RUN -o cell7.html
+      unflat report RUNS --force
     """
+    from ..recon.experiments.batch_tasks import is_batch
+
+    if is_batch(run):
+        _report_batch(run, output, force=force)
+        return
     from ..recon.experiments.report import write_run_report
 
     target = output or run / "report.html"
     if output is not None or run.is_dir():  # Without a run, its absence is the fault to report.
         console.refuse_to_overwrite(target, force=force)
     console.report_file(write_run_report(run, output))
+
+
+def _report_batch(runs: Path, output: Path | None, *, force: bool) -> None:
+    """Write the table and the page of a batch."""
+    from ..recon.errors import ConfigError
+    from ..recon.experiments.batch_results import TABLE
+    from ..recon.experiments.batch_tasks import write_batch_results
+    from ..recon.io.inputs import forget_inputs_within
+
+    if output is not None:
+        raise ConfigError(f"{runs} holds several runs: their table and page are written into it, without -o")
+    forget_inputs_within(runs)  # Table and page are written from the runs into their folder.
+    console.refuse_to_overwrite(runs / TABLE, force=force)
+    for path in write_batch_results(runs):
+        console.report_file(path)

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import ConfigError, Diagnostic, ExitStatus, Interrupted, QualityError, Stopped, UnflatError
 from ..io.inputs import require_no_input_within
 from ..runs import Sentinel, StopRequest, read_ending
-from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, stamp_of
+from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, is_due, stamp_of
 from ..runs.contents import REPORT, is_occupied
 from ..runs.launch import CommandLine, Launch
 from ..runs.logs import without_absolute_paths
@@ -122,29 +122,51 @@ def run_batch(
         KeyboardInterrupt: If it was interrupted twice; everything but the scan's last steps is kept.
     """
     experiment = get_experiment(config.kind)
+    with (
+        StopRequest(options.time_limit) as stop,
+        open_batch(method, config, scans, options) as folder,
+        ReportWorker() as reports,
+    ):
+        folder.save()
+        batch = _Batch(experiment, method, config, options, folder, reports, stop, show_progress, report_scan)
+        return batch.run(scans)
+
+
+def open_batch(method: str, config: Any, scans: Sequence[ScanFile], options: BatchOptions) -> BatchFolder:
+    """Open the folder of a batch, with a record of all of its scans that is not saved yet.
+
+    Args:
+        method: ``fit``, ``phase`` or ``predict``.
+        config: Settings of the experiment, for all of them.
+        scans: Acquisitions with their names.
+        options: Options of the batch.
+
+    Raises:
+        ConfigError: If the kind does not offer the method, or the folder is taken.
+        DataError: If the folder cannot be written, or a file that the config names cannot be read.
+    """
+    experiment = get_experiment(config.kind)
     experiment.require(method)
     experiment.input_files(method, config)
     require_no_input_within(options.output, {})
-    with (
-        StopRequest(options.time_limit) as stop,
-        BatchFolder.open(
-            options.output,
-            method,
-            deciding_settings(config),
-            force=options.force,
-            resume=options.resume,
-            may_grow=experiment.growing_settings(method, config),
-            defaults=experiment.default_config().model_dump(mode="json"),
-        ) as folder,
-        ReportWorker() as reports,
-    ):
+    folder = BatchFolder.open(
+        options.output,
+        method,
+        deciding_settings(config),
+        force=options.force,
+        resume=options.resume,
+        may_grow=experiment.growing_settings(method, config),
+        defaults=experiment.default_config().model_dump(mode="json"),
+    )
+    try:
         folder.record.add(folder.path, [(scan.name, scan.path) for scan in scans])
         if not (options.force or options.resume):
             _require_free(folder, scans)
         Launch.now(options.command).write(folder.path)
-        folder.save()
-        batch = _Batch(experiment, method, config, options, folder, reports, stop, show_progress, report_scan)
-        return batch.run(scans)
+    except BaseException:
+        folder.close()
+        raise
+    return folder
 
 
 @dataclass
@@ -188,12 +210,9 @@ class _Batch:
         return BatchOutcome(listed, reason, self.stop.interrupted, frozenset(skipped))
 
     def _is_due(self, scan: ScanFile, record: ScanRecord) -> bool:
-        """Whether a scan is to be taken: not if it is done, nor if it failed and neither it nor the wish is new."""
-        if record.status is ScanStatus.DONE:
-            return self.folder.has_grown or record.stamp != stamp_of(scan.path)
-        if record.status is ScanStatus.FAILED:
-            return self.options.retry_failed or record.stamp != stamp_of(scan.path)
-        return True
+        """Whether a scan is to be taken."""
+        has_grown = self.folder.has_grown
+        return is_due(scan.path, record, retry_failed=self.options.retry_failed, has_grown=has_grown)
 
     def _run_scan(self, scan: ScanFile, record: ScanRecord, title: str) -> None:
         """Run one scan, and note what became of it."""

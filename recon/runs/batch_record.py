@@ -191,15 +191,37 @@ class BatchFolder:
             lock.release()
             raise
 
+    @classmethod
+    def reopen(cls, path: Path) -> "BatchFolder":
+        """Open the folder of a batch as it is, to note what became of its scans.
+
+        Raises:
+            ConfigError: If another process works in it.
+            DataError: If it holds no batch, or a damaged one.
+        """
+        lock = Lock.take(path)
+        try:
+            record = BatchRecord.read(path)
+            if record is None:
+                raise DataError(Diagnostic(str(path), "holds no runs of several acquisitions", "check the name"))
+        except BaseException:
+            lock.release()
+            raise
+        return cls(path, record, False, lock)
+
     def save(self) -> None:
         """Write the record."""
         self.record.write(self.path)
+
+    def close(self) -> None:
+        """Release the lock."""
+        self._lock.release()
 
     def __enter__(self) -> "BatchFolder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self.close()
 
 
 def _require_same(
@@ -221,6 +243,22 @@ def _require_same(
         changes.insert(0, f"the method was {former.method} and is now {method}")
     if changes:
         raise ConfigError(*(Diagnostic(str(path), change, remedy) for change in changes))
+
+
+def is_due(scan: Path, record: ScanRecord, *, retry_failed: bool = False, has_grown: bool = False) -> bool:
+    """Whether a scan is to be taken: not if it is done, nor if it failed and neither it nor the wish is new.
+
+    Args:
+        scan: The acquisition.
+        record: Its record.
+        retry_failed: Whether to try again what failed.
+        has_grown: Whether the settings ask for more than those of the runs that are there.
+    """
+    if record.status is ScanStatus.DONE:
+        return has_grown or record.stamp != stamp_of(scan)
+    if record.status is ScanStatus.FAILED:
+        return retry_failed or record.stamp != stamp_of(scan)
+    return True
 
 
 def stamp_of(path: Path) -> str:

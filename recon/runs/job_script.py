@@ -21,8 +21,8 @@ END = "unflat: ended with status"
 KILLED_BY_USR1 = 138
 """Status of a process that SIGUSR1 has ended, before it had a handler: 128 + 10."""
 _REQUEUE_RULE = (
-    "One side requeues, never both. Before the time limit SLURM sends SIGUSR1 to this script, which passes it on; unflat "
-    "ends with a checkpoint and status 75, and this script requeues the job. After the failure of a node, or a "
+    "One side requeues, never both. Before the time limit SLURM sends SIGUSR1 to this script, which passes it on; "
+    "unflat ends with a checkpoint and status 75, and this script requeues the job. After the failure of a node, or a "
     "preemption, SLURM does (--requeue). After SIGTERM (scancel, preemption, time limit passed) this script does not."
 )
 
@@ -95,6 +95,8 @@ class Job:
         resumable: Whether the command goes on by ``--resume``, so that the job may be requeued.
         margin: [s] Time before the limit at which the command is asked to stop.
         resubmission: Command that submits the job again, for the user.
+        log: Name of the log, in which SLURM replaces the number of the job and the task; empty for that of the kind of
+            job.
     """
 
     name: str
@@ -109,11 +111,12 @@ class Job:
     resumable: bool = True
     margin: float = MARGIN
     resubmission: str = ""
+    log: str = ""
 
     @property
     def log_pattern(self) -> str:
         """Name of the log, in which SLURM replaces the number of the job and the task."""
-        return "%A_%a.log" if self.tasks else "%j.log"
+        return self.log or ("%A_%a.log" if self.tasks else "%j.log")
 
 
 def job_script(job: Job) -> str:
@@ -122,12 +125,12 @@ def job_script(job: Job) -> str:
     parts = ["#!/bin/bash", f"# {title}", *_directives(job), "set -u", *_environment(job)]
     if job.tasks:
         parts += _task_selection(job.tasks)
-    else:
+    elif job.resumable:
         parts += ["job=$SLURM_JOB_ID"]
     if Variable("mode") in job.command:
         parts += ["mode=--resume", '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || mode=--force']
     words = " ".join(_fragment(word) for word in (*job.program, *job.command))
-    parts += [f"command=({words})", "", *_run_lines(), f'echo "{END} $status, $(date \'+%Y-%m-%d %H:%M:%S\')"']
+    parts += [f"command=({words})", "", *_run_lines(), f"echo \"{END} $status, $(date '+%Y-%m-%d %H:%M:%S')\""]
     if job.resumable:
         parts += _requeue_lines(job)
     return "\n".join([*parts, 'exit "$status"', ""])
@@ -188,7 +191,7 @@ def _environment(job: Job) -> list[str]:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
     return [
         *lines,
-        'cache=${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/unflat/jax}',
+        "cache=${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/unflat/jax}",
         'if ! mkdir -p "$cache" 2>/dev/null || [ ! -w "$cache" ]; then',
         f"    cache={shlex.quote(str(job.folder / 'jax'))}",
         "fi",

@@ -151,7 +151,8 @@ def _state_and_reason(
         return State.FAILED, _first_line(scan.fault)
     if ending is not None:
         return State(ending[0].lower()), _first_line(ending[1])
-    if scan is not None and scan.status is not ScanStatus.RUNNING:
+    is_in_batch = scan is not None and not (run / LOCK).exists()  # A task of an array holds the lock of its run itself.
+    if is_in_batch and scan is not None and scan.status is not ScanStatus.RUNNING:
         return State(str(scan.status)), _first_line(scan.fault)
     me = LockHolder.current()
     if holder is None or holder.has_ended(me):

@@ -20,6 +20,8 @@ _EXIT_OF_STATE = {
     "NODE_FAIL": ExitStatus.STOPPED,
     "DEADLINE": ExitStatus.STOPPED,
 }
+_NEVER = ("PartitionTimeLimit", "PartitionNodeLimit", "PartitionConfig", "BadConstraints", "AssocGrp", "InvalidAccount")
+"""Beginnings of reasons for which a job waits until it, or the cluster, is changed."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class QueuedTask:
     def has_ended(self) -> bool:
         """Whether it has ended for good."""
         return self.state in (*_EXIT_OF_STATE, "FAILED", "BOOT_FAIL")
+
+    @property
+    def will_not_start(self) -> bool:
+        """Whether it waits for something that time does not bring."""
+        return self.state == "PENDING" and self.reason.startswith(_NEVER)
 
     @property
     def exit_status(self) -> int:
@@ -96,8 +103,8 @@ def queued_with_script(script: Path) -> list[QueuedTask]:
     done = _run("squeue", "--me", "-h", "-r", "-o", "%i|%T|%r|%o")
     if done.returncode:
         raise DataError(Diagnostic("squeue", _words_of(done), "SLURM cannot be reached from here: see sinfo"))
-    tasks = [QueuedTask(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3]
-    return [task for task in tasks if task.script.strip() == str(script)]
+    rows = [line.split("|", 3) for line in done.stdout.splitlines() if line.count("|") >= 3]
+    return [QueuedTask(name, state, reason, path) for name, state, reason, path in rows if path.strip() == str(script)]
 
 
 def task_states(job: str) -> list[QueuedTask] | None:
