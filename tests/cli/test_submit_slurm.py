@@ -159,7 +159,7 @@ def test_a_job_that_is_stopped_before_its_limit_is_requeued_and_ends_with_the_un
     slurm: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(work)
-    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=6000"]
+    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=4000", "--set", "fit.patience=4000"]
     assert run(["submit", "--time", "5 min", "--", *words, "-o", "RUN"]) == 0
     job = capfd.readouterr().out.split()[2].rstrip(":,")
     assert run(["submit", "--time", "5 min", "--", *words, "-o", "RUN"]) == 2
@@ -188,7 +188,8 @@ def test_a_job_that_the_user_cancels_stops_with_a_checkpoint_and_is_not_requeued
     slurm: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(work)
-    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=100000", "-o", "CANCELLED"]
+    endless = ["--set", "fit.steps=100000", "--set", "fit.patience=100000"]
+    words = ["fit", "run.yaml", "scans/cell_1.h5", *endless, "-o", "CANCELLED"]
     assert run(["submit", "--time", "5 min", "--", *words]) == 0
     job = capfd.readouterr().out.split()[2].rstrip(":,")
     wait_for(lambda: (work / "CANCELLED" / "metrics.jsonl").exists(), 60, "the job does not begin")
