@@ -250,7 +250,7 @@ def is_due(scan: Path, record: ScanRecord, *, retry_failed: bool = False, has_gr
 
     Args:
         scan: The acquisition.
-        record: Its record.
+        record: Record of the scan.
         retry_failed: Whether to try again what failed.
         has_grown: Whether the settings ask for more than those of the runs that are there.
     """

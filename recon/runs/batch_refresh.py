@@ -17,7 +17,7 @@ def refresh_records(folder: Path, record: BatchRecord) -> None:
 
     Args:
         folder: Folder of the batch.
-        record: Its record, which is changed. The number of a task is the place of its scan in the record.
+        record: Record of the batch, which is changed. The number of a task is the place of its scan in the record.
     """
     logs = slurm_folder(folder.resolve())
     for number, scan in enumerate(record.scans.values()):

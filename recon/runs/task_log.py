@@ -22,7 +22,7 @@ class TaskEnd:
 
     Args:
         exit_status: Exit status of the command.
-        faults: Its errors, a line each.
+        faults: Errors, a line each.
     """
 
     exit_status: int
