@@ -40,8 +40,8 @@ FALL = 0.1
 FEWEST_VIEWS = 4
 DEPTH_RESOLVED, FACES = 1.2, 0.5
 """Depth of the box over the axial resolution below which, and contrast at the faces of the box over the largest from
-which, the box decides where along z the contrast lies: 1.1 in a cell whose index was wrong by a third; cells at 1.3 were
-right."""
+which, the box decides where along z the contrast lies: 1.1 in a cell whose index was wrong by a third. Cells at 1.3
+were right."""
 SPREAD = 0.5
 """Spread of the members of an ensemble, over the contrast, from which they disagree."""
 ABSORPTION_RATIO = 0.8
