@@ -32,7 +32,7 @@ def follow(jobs: SubmittedJobs) -> int:
         if jobs.closing:
             statuses += _Follower(jobs, jobs.closing).run()
     except KeyboardInterrupt:
-        console.note(f"job {jobs.job} goes on; scancel {jobs.job} ends it")
+        console.note(f"job {jobs.job} goes on: see unflat status and squeue; scancel {jobs.job} ends it")
         raise
     return _worst(statuses)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +12,13 @@ from ..recon.config.advice import shell
 from ..recon.errors import ConfigError, DataError, Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.batch import BatchOptions
-from ..recon.experiments.batch_tasks import discard_batch, plan_tasks, prepare_tasks
+from ..recon.experiments.batch_tasks import discard_batch, is_batch, plan_tasks, prepare_tasks, write_batch_results
 from ..recon.experiments.run import RunOptions
 from ..recon.io.atomic import write_atomically
 from ..recon.io.entry_name import split_entry
 from ..recon.runs.contents import is_occupied, require_run
 from ..recon.runs.job_script import Job, Resources, Task, Variable, Word, closing_script, job_script
-from ..recon.runs.launch import CommandLine
+from ..recon.runs.launch import SUBMIT_OPTIONS
 from ..recon.runs.scan_list import is_several
 from ..recon.runs.slurm_queue import queued_with_script, require_sbatch, submit_script, task_states
 from ..recon.runs.task_log import slurm_folder
@@ -44,6 +45,7 @@ class SubmitOptions:
         numbers: Numbers of the tasks to submit; None for all.
         at_once: Largest number of tasks that run at a time; 0 for no limit.
         words: Words that gave these options.
+        one_job: Whether several acquisitions are one job and no array.
         dry_run: Whether only to print the scripts.
     """
 
@@ -52,6 +54,7 @@ class SubmitOptions:
     numbers: frozenset[int] | None
     at_once: int
     words: tuple[str, ...]
+    one_job: bool
     dry_run: bool
 
 
@@ -91,10 +94,11 @@ def submit(command: CommandWords, options: SubmitOptions) -> SubmittedJobs | Non
     experiment = get_experiment(settings.kind)
     experiment.require(command.name)
     experiment.input_files(command.name, settings)
-    if not inputs or not (inputs[0].each or is_several(inputs[0].paths)):
-        _require_can_begin(inputs[0].paths if inputs else (), run)
+    several = bool(inputs) and (inputs[0].each or is_several(inputs[0].paths))
+    if options.one_job or not several:
+        _require_can_begin(() if several or not inputs else inputs[0].paths, run, several=several)
         if options.numbers is not None or options.at_once:
-            raise ConfigError("--array goes with several acquisitions: a single job has no tasks")
+            raise ConfigError("--array goes with several acquisitions, without --one-job: a single job has no tasks")
         return _queue(job, None, options)
     return _submit_array(command, options, settings, inputs[0], run, job)
 
@@ -103,7 +107,7 @@ def _submit_array(
     command: CommandWords, options: SubmitOptions, settings: Any, inputs: Inputs, run: RunOptions, single: Job
 ) -> SubmittedJobs | None:
     """Submit a task for each acquisition, and a job after them."""
-    line = None if run.command is None else _submit_line(options, run.command)
+    line = None if run.command is None else run.command.submitted(options.words)
     batch = BatchOptions(run.output, run.force, run.resume, inputs.retry_failed, run.time_limit, line)
     scans, existed = list_inputs(inputs, run), run.output.exists()
     due = plan_tasks(scans, batch) if options.dry_run else prepare_tasks(command.name, settings, scans, batch)
@@ -111,6 +115,8 @@ def _submit_array(
         tasks = _chosen(due, options.numbers)
         if not tasks:
             console.print_line(f"{run.output}: nothing is left to do")
+            if not options.dry_run:  # The job that should have done it may never have been.
+                write_batch_results(run.output)
             return None
         but = ("acquisitions", "each", "retry_failed", "output", "force", "resume")
         words: tuple[Word, ...] = (command.name, *_with_scan(command.words(but)), "-o", Variable("run"))
@@ -161,7 +167,7 @@ def _job(command: CommandWords, options: SubmitOptions) -> Job:
         here,
         slurm_folder(output),
         options.resources,
-        _environment(),
+        _environment() | {SUBMIT_OPTIONS: shlex.join(options.words)},
         resumable=resumable,
         margin=options.margin,
         resubmission=resubmission if resumable else "",
@@ -230,8 +236,13 @@ def _refuse_second(script: Path) -> None:
         raise ConfigError(Diagnostic("", f"this output has a job in the queue already: {names}{more}", remedy))
 
 
-def _require_can_begin(paths: tuple[Path, ...], run: RunOptions) -> None:
+def _require_can_begin(paths: tuple[Path, ...], run: RunOptions, *, several: bool) -> None:
     """Refuse now what the job would refuse later: an absent acquisition, a folder that is taken.
+
+    Args:
+        paths: Acquisition of a single run.
+        run: Options of the run.
+        several: Whether the job is a batch of several acquisitions.
 
     Raises:
         ConfigError: If the folder is taken.
@@ -245,13 +256,12 @@ def _require_can_begin(paths: tuple[Path, ...], run: RunOptions) -> None:
             raise DataError(Diagnostic(str(file), "there is no such file", "check the name"))
     if run.output.exists() and not run.output.is_dir():
         raise ConfigError(Diagnostic(str(run.output), "is a file", "name a folder for the run"))
-    if run.output.is_dir() and is_occupied(run.output):
+    if several and is_batch(run.output):
+        if not (run.force or run.resume):
+            remedy = "name another folder, go on with it (--resume) or replace it (--force)"
+            raise ConfigError(Diagnostic(str(run.output), "already holds the runs of several acquisitions", remedy))
+    elif not several and run.output.is_dir() and is_occupied(run.output):
         require_run(run.output, replaceable=run.force or run.resume)
-
-
-def _submit_line(options: SubmitOptions, command: CommandLine) -> CommandLine:
-    """Command line that submits a command again."""
-    return replace(command, words=("submit", *options.words, "--", *command.words))
 
 
 def _program() -> tuple[str, ...]:

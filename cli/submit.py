@@ -86,6 +86,7 @@ class _RecordingCommand(click.Command):
     metavar="TASKS",
     help="Of several acquisitions: numbers of the tasks, and how many run at a time: 0-9, 0-9%4, %4. By default all.",
 )
+@click.option("--one-job", is_flag=True, help="Of several acquisitions: all in one job, one after the other.")
 @click.option(
     "--sbatch",
     "further",
@@ -102,7 +103,8 @@ def command(context: click.Context, /, words: tuple[str, ...], **options: Any) -
 
     The script and the logs are in OUTPUT.slurm, beside the output of the command. Several ACQUISITIONs, a folder or a
     pattern become a job array with a task for each, whose run is OUTPUT/NAME. A short job after the last task writes
-    OUTPUT/results.csv and OUTPUT/index.html; 'unflat status OUTPUT' shows the states.
+    OUTPUT/results.csv and OUTPUT/index.html; 'unflat status OUTPUT' shows the states. With --one-job, they are taken
+    one after the other in one job, which is quicker for many small scans.
 
     Before its time limit, the job stops with a checkpoint and is requeued, until the result is complete. One side
     requeues, never both: the script does when the time limit is near (SIGUSR1, or the command's own --time-limit);
@@ -157,4 +159,4 @@ def _options(context: click.Context, words: tuple[str, ...], options: dict[str, 
     names = ("partition", "gpus", "cpus", "memory", "time_limit", "further")
     resources = Resources(**{name: options[name] for name in names if options[name] is not None})
     numbers, at_once = options["array"]
-    return SubmitOptions(resources, margin, numbers, at_once, tuple(own), dry_run=options["dry_run"])
+    return SubmitOptions(resources, margin, numbers, at_once, tuple(own), options["one_job"], options["dry_run"])

@@ -11,6 +11,9 @@ from .logs import without_absolute_paths
 from .task_log import newest_log, read_task_end, slurm_folder
 from .verdict import Soundness, Verdict
 
+_KILLED = 128
+"""Exit status of a shell above which a signal has ended the process, so that the run has died."""
+
 
 def refresh_records(folder: Path, record: BatchRecord) -> None:
     """Note what became of the scans of a batch, by their run folders and the logs of their tasks.
@@ -36,7 +39,7 @@ def _refresh(folder: Path, scan: ScanRecord, log: Path) -> None:
         exit_status = _exit_status_of_result(run) if sentinel is Sentinel.DONE else (end.exit_status if end else 1)
         is_sound = status is ScanStatus.DONE and exit_status == ExitStatus.DONE
         scan.end(status, _seconds(run), 0 if status is ScanStatus.STOPPED else exit_status, "" if is_sound else reason)
-    elif end is not None and end.exit_status not in (ExitStatus.DONE, ExitStatus.STOPPED):
+    elif end is not None and 0 < end.exit_status < _KILLED and end.exit_status != ExitStatus.STOPPED:
         faults = without_absolute_paths(end.faults) or f"its job ended with status {end.exit_status}"
         scan.end(ScanStatus.FAILED, 0.0, end.exit_status, faults)
     elif lock_holder(run) is not None:

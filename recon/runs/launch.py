@@ -6,6 +6,7 @@ It is written when a run begins, and tells why a run ended that could not say so
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -17,6 +18,8 @@ from ..io.atomic import write_atomically
 from ..io.json_text import parse_json
 
 LAUNCH = "launch.json"
+SUBMIT_OPTIONS = "UNFLAT_SUBMIT_OPTIONS"
+"""Environment variable of a job that ``unflat submit`` has made: the options with which it goes on in the queue."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class CommandLine:
 
     words: tuple[str, ...]
     folder: str
+
+    def submitted(self, options: tuple[str, ...]) -> "CommandLine":
+        """Describe the command that submits this one to a queue.
+
+        Args:
+            options: Options of ``unflat submit``.
+        """
+        return replace(self, words=("submit", *options, "--", *self.words))
 
     def resumed(self, run: Path) -> str:
         """Write the command that goes on with the run, as the shell takes it from the present folder."""
@@ -74,16 +85,19 @@ class Launch:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
-def command_line(words: tuple[str | Path, ...], run: Path) -> CommandLine:
-    """Describe the command that makes a run, without absolute paths.
+def command_line(words: tuple[str | Path, ...], run: Path, environment: Mapping[str, str] = os.environ) -> CommandLine:
+    """Describe the command that makes a run, without absolute paths; in a job, the command that submits it again.
 
     Args:
         words: Words after ``unflat``; paths are recognised by their type.
         run: Folder of the run.
+        environment: Environment variables.
     """
     here = Path.cwd()
     plain = tuple(_relative(word, here) if isinstance(word, Path) else word for word in words)
-    return CommandLine(plain, _relative(here, run.resolve()))
+    line = CommandLine(plain, _relative(here, run.resolve()))
+    options = environment.get(SUBMIT_OPTIONS)
+    return line if options is None else line.submitted(tuple(shlex.split(options)))
 
 
 def read_launch(run: Path) -> Launch | None:

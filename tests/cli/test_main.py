@@ -102,11 +102,12 @@ class TestHelp:
         assert run_and_list_imports("--help")[1] == set()
         assert run_and_list_imports("--version")[1] == set()
 
-    def test_init_check_and_info_import_no_jax(self, tmp_path: Path, config: Path, scan: Path) -> None:
+    def test_init_check_info_and_submit_import_no_jax(self, tmp_path: Path, config: Path, scan: Path) -> None:
         for words in (
             ("init", "cell", "-o", tmp_path / "new.yaml"),
             ("check", config, scan, *sets(*FOREIGN)),
             ("info", scan),
+            ("submit", "--dry-run", "--", "fit", config, scan, "-o", tmp_path / "RUN", *sets(*FOREIGN)),
         ):
             assert run_and_list_imports(*words)[1] & {"jax", "matplotlib"} == set(), words
 
