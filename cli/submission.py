@@ -14,7 +14,6 @@ from ..recon.experiments import get_experiment
 from ..recon.experiments.batch import BatchOptions
 from ..recon.experiments.batch_tasks import discard_batch, is_batch, plan_tasks, prepare_tasks, write_batch_results
 from ..recon.experiments.run import RunOptions
-from ..recon.io.atomic import write_atomically
 from ..recon.io.entry_name import split_entry
 from ..recon.runs.contents import is_occupied, require_run
 from ..recon.runs.job_script import Job, Resources, Task, Variable, Word, closing_script, job_script
@@ -199,8 +198,7 @@ def _queue(job: Job, closing: Job | None, options: SubmitOptions) -> SubmittedJo
         return None
     job.folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        with write_atomically(job.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        (job.folder / name).write_text(text, encoding="utf-8")  # Beside the acquisitions, where they are a folder.
     number = submit_script(job.folder / "job.sh")
     count = f", {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}" if job.tasks else ""
     console.print_line(f"submitted job {number}{count}: script and logs in {job.folder}")

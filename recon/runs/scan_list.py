@@ -14,8 +14,8 @@ from ..io.zarr_store import is_zarr
 from .batch_record import BATCH
 from .contents import is_run
 
-_BESIDE = (".yaml", ".yml", ".json", ".html", ".md", ".log", ".csv", ".txt", ".py", ".sh")
-"""Endings of files that lie beside scans."""
+_BESIDE = (".yaml", ".yml", ".json", ".html", ".md", ".log", ".csv", ".txt", ".py", ".sh", ".slurm")
+"""Endings of files and folders that lie beside scans."""
 _LONG = (".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr.zip")
 """Endings of two parts."""
 

@@ -1,5 +1,6 @@
 """The queue of SLURM: submit a script, and ask for the states of jobs."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ _EXIT_OF_STATE = {
     "NODE_FAIL": ExitStatus.STOPPED,
     "DEADLINE": ExitStatus.STOPPED,
 }
+_OF_THIS_JOB = re.compile(r"SLURM_(JOB|ARRAY|RESTART|MEM|CPUS|NTASKS|TASK|STEP|NODE|GPUS)")
+"""Environment variables of a job that one submitted from it must not take for its own."""
 _NEVER = ("PartitionTimeLimit", "PartitionNodeLimit", "PartitionConfig", "BadConstraints", "AssocGrp", "InvalidAccount")
 """Beginnings of reasons for which a job waits until it, or the cluster, is changed."""
 
@@ -137,8 +140,11 @@ def _words_of(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def _run(*words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not _OF_THIS_JOB.match(name)}
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=_TIMEOUT, check=False, errors="replace")
+        return subprocess.run(
+            words, capture_output=True, text=True, timeout=_TIMEOUT, check=False, errors="replace", env=environment
+        )
     except (OSError, subprocess.SubprocessError) as error:
         fault = "gave no answer: timed out" if isinstance(error, subprocess.TimeoutExpired) else str(error)
         return subprocess.CompletedProcess(words, 1, "", f"{words[0]}: error: {fault}")
