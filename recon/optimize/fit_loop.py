@@ -148,7 +148,7 @@ class Fit(Trainer):
 
     def _capacity(self, batch: Batch) -> int:
         """Number of steps that the arrays of a call have room for, the same in all calls."""
-        size: int = sum(leaf.nbytes for leaf in jax.tree.leaves(batch))
+        size: int = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(batch))
         return max(1, min(VALIDATE_EVERY, self.total_steps, CALL_BYTES // max(size, 1)))
 
     def views_of(self, step: int) -> Int[np.ndarray, " batch"]:
@@ -254,8 +254,9 @@ def _stack(batches: list[Batch], count: int) -> Batch:
 
     def stack(*leaves: Any) -> Any:
         if count == 1:
-            return leaves[0][None]
-        arrays = np.zeros((count, *leaves[0].shape), leaves[0].dtype)
+            return jnp.asarray(leaves[0])[None]
+        first = np.asarray(leaves[0])
+        arrays = np.zeros((count, *first.shape), first.dtype)
         for array, leaf in zip(arrays, leaves, strict=False):
             array[...] = leaf
         return arrays

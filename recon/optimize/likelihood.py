@@ -124,6 +124,8 @@ class Likelihood(Protocol):
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Compute the loss of each view, in an array of shape (views,).
 
+        The loss of a view must not depend on the other views of the batch, which other devices may compute.
+
         Losses are about 1 for an empty specimen, and of the size of the noise for the true one: the weight of the
         priors follows the mean loss up to ``program.LOSS_LIMIT``.
 

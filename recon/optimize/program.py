@@ -97,15 +97,16 @@ class FitProgram:
             UnflatError: If the likelihood does not return one number for each view of the batch.
         """
 
-        def losses_of_some(common: tuple[Array, Nuisance], views: Batch) -> Float[Array, " view"]:
-            return self.loss_function.losses(*common, views)
+        def losses_of_some(common: tuple[Array, Nuisance], views: Batch) -> Array:
+            losses = self.loss_function.losses(*common, views)
+            shape, expected = jnp.shape(losses), jnp.shape(jax.tree.leaves(views)[0])[:1]
+            if shape != expected:
+                name = f"{type(self.loss_function).__qualname__}.losses"
+                message = f"returned an array of shape {shape} for a batch of shape {expected} along its views"
+                raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
+            return losses
 
         losses: Array = map_shards(losses_of_some, (values, nuisance), batch)
-        expected = jnp.shape(jax.tree.leaves(batch)[0])[:1]
-        if jnp.shape(losses) != expected:
-            name = f"{type(self.loss_function).__qualname__}.losses"
-            message = f"returned an array of shape {jnp.shape(losses)} for a batch of shape {expected} along its views"
-            raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
         return losses
 
     def losses_of(self, parameters: dict[str, Array], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:

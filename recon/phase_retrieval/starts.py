@@ -170,16 +170,27 @@ def run_group_stage(
     for i in range(first, len(stages)):
         if should_stop():
             return state, i
-        if grouped:
-            state = map_shards(partial(_run_group, stage=stages[i]), pattern, state)
-        else:
-            state = run_stage(state, pattern, stages[i])
+        state = _run_group(state, pattern, stages[i]) if grouped else run_stage(state, pattern, stages[i])
         state.iterate.block_until_ready()  # else the whole recipe is queued before the first question to stop
         progress(stages[i].iterations)
     return state, len(stages)
 
 
-def _run_group(pattern: DevicePattern, state: ProjectionState, stage: Stage) -> ProjectionState:
+def _run_group(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> ProjectionState:
+    """Run a stage of a group on all local devices: compiled as a whole on several, in its parts on one."""
+    if jax.local_device_count() == 1:
+        return _run_together(pattern, state, stage)
+    advanced: ProjectionState = _run_shards(state, pattern, stage)
+    return advanced
+
+
+@partial(jax.jit, static_argnames="stage")
+def _run_shards(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> ProjectionState:
+    advanced: ProjectionState = map_shards(partial(_run_together, stage=stage), pattern, state)
+    return advanced
+
+
+def _run_together(pattern: DevicePattern, state: ProjectionState, stage: Stage) -> ProjectionState:
     advanced: ProjectionState = jax.vmap(partial(run_stage, pattern=pattern, stage=stage))(state)
     return advanced
 

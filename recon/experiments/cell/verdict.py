@@ -185,7 +185,8 @@ def _few_views(numbers: Numbers) -> Iterator[Reason]:
 
 def _depth(numbers: Numbers) -> Iterator[Reason]:
     """Name a box that is hardly deeper than the axial resolution, and full from face to face."""
-    if numbers.get("depth_resolved", 2 * DEPTH_RESOLVED) < DEPTH_RESOLVED and numbers["contrast_at_faces"] > FACES:
+    is_full = numbers.get("contrast_at_faces", 0.0) > FACES
+    if numbers.get("depth_resolved", 2 * DEPTH_RESOLVED) < DEPTH_RESOLVED and is_full:
         resolution = 1e6 * numbers["axial_resolution"]
         text = f"light and objective resolve {resolution:.2g} µm along z, and the box is "
         text += f"{resolution * numbers['depth_resolved']:.2g} µm deep and full from face to face: the box, not the "

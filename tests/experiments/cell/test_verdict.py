@@ -76,6 +76,10 @@ def test_an_empty_result_has_failed(name: str, numbers: dict[str, float]) -> Non
     assert verdict.reasons[0].name == name
 
 
+def test_a_box_of_one_slice_has_no_faces_to_compare() -> None:
+    assert judge(depth_resolved=0.1, axial_resolution=2e-6).reasons == ()
+
+
 def test_chance_alone_accuses_nothing() -> None:
     """The structure left of a few noisy pixels is uncertain: what lies within two standard errors is no doubt."""
     few = {"structure_unexplained": 0.3, "structure_unexplained_fitted": 0.0}
