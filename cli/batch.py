@@ -28,8 +28,7 @@ def run_several(method: str, config: Any, inputs: Inputs, options: "RunOptions")
     """
     from ..recon.experiments import get_experiment
     from ..recon.experiments.batch import BatchOptions, run_batch
-    from ..recon.experiments.batch_results import TABLE
-    from ..recon.visualization.batch_page import PAGE
+    from ..recon.runs.batch_files import PAGE, TABLE
 
     experiment, scans = get_experiment(config.kind), list_inputs(inputs, options)
     batch_options = BatchOptions(
@@ -41,7 +40,8 @@ def run_several(method: str, config: Any, inputs: Inputs, options: "RunOptions")
 
     outcome = run_batch(method, config, scans, batch_options, console.progress, report)
     for name in (TABLE, PAGE):
-        console.report_file(options.output / name)
+        if (options.output / name).is_file():  # A fault of the disk was a warning.
+            console.report_file(options.output / name)
     if outcome.stopped:
         console.error(f"{outcome.stopped}: run again with --resume to go on")
     _note_failed_before(outcome)

@@ -44,9 +44,9 @@ def command(run: Path, output: Path | None, force: bool) -> None:
 def _report_batch(runs: Path, output: Path | None, *, force: bool) -> None:
     """Write the table and the page of a batch."""
     from ..recon.errors import ConfigError
-    from ..recon.experiments.batch_results import TABLE
     from ..recon.experiments.batch_tasks import write_batch_results
     from ..recon.io.inputs import forget_inputs_within
+    from ..recon.runs.batch_files import TABLE
 
     if output is not None:
         raise ConfigError(f"{runs} holds several runs: their table and page are written into it, without -o")

@@ -14,9 +14,10 @@ from typing import Any
 from ..errors import ConfigError, Diagnostic, ExitStatus, Interrupted, QualityError, Stopped, UnflatError
 from ..io.inputs import require_no_input_within
 from ..runs import Sentinel, StopRequest, read_ending
-from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, is_due, stamp_of
+from ..runs.batch_files import PAGE, TABLE
+from ..runs.batch_record import BATCH, MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, is_due, stamp_of
 from ..runs.contents import REPORT, is_occupied
-from ..runs.launch import CommandLine, Launch
+from ..runs.launch import LAUNCH, CommandLine, Launch, read_launch
 from ..runs.logs import without_absolute_paths
 from ..runs.scan_list import ScanFile
 from ..visualization.batch_page import BatchRow
@@ -160,8 +161,8 @@ def open_batch(method: str, config: Any, scans: Sequence[ScanFile], options: Bat
     )
     try:
         folder.record.add(folder.path, [(scan.name, scan.path) for scan in scans])
-        if not (options.force or options.resume):
-            _require_free(folder, scans)
+        if not options.force:
+            _require_free(folder, [] if options.resume else scans)
         Launch.now(options.command).write(folder.path)
     except BaseException:
         folder.close()
@@ -183,6 +184,7 @@ class _Batch:
     show_progress: ShowProgress
     report_scan: ReportScan
     _page_written: float = field(default_factory=time.monotonic)
+    _warnings: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.results = BatchResults(self.folder, self.experiment)
@@ -204,7 +206,7 @@ class _Batch:
                     left.append(scan.name)
         if not left:
             self._receive_reports(wait=True)
-        self.results.write_page(is_running=False)
+        self._write_page(is_running=False)
         reason = (self.stop.reason or "asked to stop") if left else ""
         listed = tuple(self.results.refresh(scan.name) for scan in scans)
         return BatchOutcome(listed, reason, self.stop.interrupted, frozenset(skipped))
@@ -256,12 +258,25 @@ class _Batch:
         """Write the record, the table, and the page if it is old; return the scan's row."""
         self.folder.save()
         row = self.results.refresh(scan.name)
-        self.results.write_table()
+        self._try(self.results.write_table)
         self._receive_reports()
         if time.monotonic() - self._page_written > _PAGE_INTERVAL:
-            self.results.write_page(is_running=True)
+            self._write_page(is_running=True)
             self._page_written = time.monotonic()
         return row
+
+    def _write_page(self, *, is_running: bool) -> None:
+        self._try(lambda: self.results.write_page(is_running=is_running))
+
+    def _try(self, write: Callable[[], None]) -> None:
+        """Write the table or the page; a fault is a warning, once, as the runs are what counts."""
+        try:
+            write()
+        except (UnflatError, OSError, UnicodeError) as error:
+            text = without_absolute_paths(str(error))
+            if text not in self._warnings:
+                self._warnings.add(text)
+                _log.warning("%s", text)
 
     def _request_missing_report(self, scan: ScanFile, record: ScanRecord) -> None:
         """Have the report of a run written that a batch which ended early has left without."""
@@ -295,13 +310,21 @@ def _ending_of(error: BaseException) -> tuple[ScanStatus, int, str]:
 
 
 def _require_free(folder: BatchFolder, scans: Sequence[ScanFile]) -> None:
-    """Refuse a new batch whose run folders hold something already.
+    """Refuse a new batch whose run folders hold something already, or whose files would replace those of another.
+
+    Args:
+        folder: Folder of the batch.
+        scans: Scans whose run folders must hold nothing.
 
     Raises:
         ConfigError: With their names.
     """
     paths = [folder.path / scan.name for scan in scans]
     taken = [path.name for path in paths if path.exists() and (not path.is_dir() or is_occupied(path))]
+    if not (folder.path / BATCH).exists():
+        taken += [name for name in (TABLE, PAGE) if (folder.path / name).exists()]
+        if (folder.path / LAUNCH).exists() and read_launch(folder.path) is None:
+            taken.append(LAUNCH)
     if taken:
         names = f"{', '.join(taken[:_SHOWN])}{', …' if len(taken) > _SHOWN else ''}"
         remedy = "name another folder, go on with them (--resume) or replace them (--force)"

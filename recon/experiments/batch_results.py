@@ -8,12 +8,12 @@ from typing import Any
 from ..io.json_text import parse_json
 from ..io.table import Cell, Column, Table
 from ..metrics import metric_named
+from ..runs.batch_files import TABLE
 from ..runs.batch_record import BatchFolder, ScanRecord, ScanStatus
 from ..runs.verdict import Verdict
 from ..visualization.batch_page import BatchRow, write_batch_page
 from .base import Experiment
 
-TABLE = "results.csv"
 _FEW = 6
 """Numbers in the table of a kind that names no main ones."""
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..runs.batch_files import PAGE, TABLE
 from ..runs.batch_record import BATCH, BatchFolder, BatchRecord, is_due, stamp_of
 from ..runs.batch_refresh import refresh_records
 from ..runs.job_script import Task
 from ..runs.launch import LAUNCH
 from ..runs.scan_list import ScanFile
-from ..visualization.batch_page import PAGE
 from . import get_experiment
 from .batch import BatchOptions, open_batch
-from .batch_results import TABLE, BatchResults
+from .batch_results import BatchResults
 
 
 def plan_tasks(scans: Sequence[ScanFile], options: BatchOptions) -> list[Task]:

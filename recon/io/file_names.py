@@ -3,6 +3,9 @@
 import re
 from collections.abc import Sequence
 
+_ESCAPED = re.compile("[\ud800-\udfff]")
+"""Surrogates, by which Python stands for bytes that it cannot decode."""
+
 
 def distinct_file_names(names: Sequence[str], default: str = "cell") -> list[str]:
     """Derive names of files, without an extension, from names of specimens.
@@ -23,6 +26,11 @@ def distinct_file_names(names: Sequence[str], default: str = "cell") -> list[str
         used.add(plain.casefold())
         files.append(plain)
     return files
+
+
+def readable(text: str) -> str:
+    """Replace the bytes of file names that are not UTF-8, which no text file holds, by a replacement character."""
+    return _ESCAPED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .atomic import write_atomically
+from .file_names import readable
 
 Cell = str | int | float
 
@@ -75,7 +76,7 @@ class Table:
             DataError: If the disk refuses.
         """
         with write_atomically(path) as temporary:
-            temporary.write_text(self.csv(), "utf-8")
+            temporary.write_text(readable(self.csv()), "utf-8")
 
 
 def concatenate(tables: Sequence[Table]) -> Table:

@@ -1,6 +1,7 @@
 """Lists of acquisitions: those of several paths, of a folder, or of a pattern, each with a name for its run."""
 
 import glob
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from ..io.file_names import natural_order
 from ..io.image_files import is_image
 from ..io.image_folder import CONTAINERS
 from ..io.zarr_store import is_zarr
+from .batch_files import BATCH_FILES
 from .batch_record import BATCH
 from .contents import is_run
 
@@ -18,6 +20,14 @@ _BESIDE = (".yaml", ".yml", ".json", ".html", ".md", ".log", ".csv", ".txt", ".p
 """Endings of files and folders that lie beside scans."""
 _LONG = (".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr.zip")
 """Endings of two parts."""
+_PART = re.compile(r"(.+)_data_\d+(\.\w+)")
+"""Name of a file of a detector's data, which a master file links to."""
+_RESERVED = {
+    *BATCH_FILES,
+    *("con", "prn", "aux", "nul"),
+    *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)),
+}
+"""Names that no run has: those of the batch's own files, and of the devices of Windows."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +52,18 @@ def is_several(paths: Sequence[Path]) -> bool:
     """Whether paths stand for several acquisitions.
 
     Several paths do, and so does a folder, or a pattern, of files that hold a whole measurement each, such as HDF5.
-    Images do not: a folder or a pattern of them is one acquisition.
+    Images do not: a folder or a pattern of them is one acquisition. A folder with one master file of a detector, and
+    the files of its data, is one acquisition too.
     """
     if len(paths) != 1:
         return True
     (path,) = paths
     if path.is_dir():
-        return not (is_zarr(path) or is_run(path) or _has_images(path)) and any(map(_is_container, path.iterdir()))
+        if is_zarr(path) or is_run(path) or _has_images(path):
+            return False
+        files = list(filter(_is_container, path.iterdir()))
+        scans = _without_parts(files)
+        return bool(scans) and (len(scans) > 1 or scans == files)
     matches = _matches(path)
     return bool(matches) and all(map(_is_container, matches))
 
@@ -65,9 +80,8 @@ def list_scans(paths: Sequence[Path], *, each: bool = False, known: Mapping[Path
         DataError: If a folder or a pattern holds none.
     """
     listed: dict[Path, Path] = {}
-    for path in paths:
-        for scan in _expand(path, each=each):
-            listed.setdefault(scan.resolve(), scan)
+    for scan in _without_parts([scan for path in paths for scan in _expand(path, each=each)]):
+        listed.setdefault(scan.resolve(), scan)
     names = _distinct_names(list(listed), known or {})
     return [ScanFile(names[place], path) for place, path in listed.items()]
 
@@ -103,6 +117,18 @@ def _is_container(path: Path) -> bool:
     return path.name.lower().endswith(CONTAINERS) and not path.name.startswith(".") and path.is_file()
 
 
+def _without_parts(paths: Sequence[Path]) -> list[Path]:
+    """Leave out the files of a detector's data (``x_data_000001.h5``) whose master (``x_master.h5``) is listed too."""
+    listed = {path.with_name(path.name.lower()) for path in paths}
+    return [path for path in paths if _master_of(path) not in listed]
+
+
+def _master_of(path: Path) -> Path | None:
+    """Path of the master, in small letters, of a file that is named as a detector's data; None for another."""
+    match = _PART.fullmatch(path.name.lower())
+    return path.with_name(f"{match[1]}_master{match[2]}") if match else None
+
+
 def _has_images(folder: Path) -> bool:
     return any(is_image(entry.name) for entry in folder.iterdir())
 
@@ -136,7 +162,9 @@ def _distinct_names(paths: Sequence[Path], known: Mapping[Path, str]) -> dict[Pa
 
 
 def _split_name(path: Path) -> tuple[str, str]:
-    """Split a name into its stem, in letters that suit a folder's name, and its ending."""
+    """Split a name into its stem, as a name that suits a folder on any system, and its ending."""
     ending = next((each for each in _LONG if path.name.lower().endswith(each)), "" if path.is_dir() else path.suffix)
     stem = path.name[: len(path.name) - len(ending)]
-    return "".join(c if c.isalnum() or c in "-_.+ " else "_" for c in stem) or "scan", ending.strip(".")
+    name = "".join(c if c.isalnum() or c in "-_.+ " else "_" for c in stem).strip(". ") or "scan"
+    is_reserved = name.lower() in _RESERVED or name.lower().partition(".")[0].strip() in _RESERVED
+    return f"_{name}" if is_reserved else name, ending.strip(".")

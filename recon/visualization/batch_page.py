@@ -12,12 +12,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..io.atomic import write_atomically
+from ..io.file_names import readable
 from ..metrics import Metric
+from ..runs.batch_files import PAGE
 from ..runs.batch_record import ScanRecord, ScanStatus
 from ..runs.contents import REPORT
 from ..runs.verdict import Verdict
 
-PAGE = "index.html"
 THUMBNAIL = "figures/thumbnail.jpg"
 _HEIGHT, _WIDTH = 88, 264
 """[pixel] Largest size of a small picture."""
@@ -65,7 +66,7 @@ def write_batch_page(folder: Path, rows: Sequence[BatchRow], metrics: Sequence[M
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     with write_atomically(folder / PAGE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(readable(page), encoding="utf-8")
 
 
 def write_thumbnail(run: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ..io.atomic import write_atomically
+from ..io.file_names import readable
 from ..metrics import catalogue, metric_named
 from ..runs.logs import without_absolute_paths
 from .report_figures import DeferredFigure, EmbeddedFigure, draw_figures, fit_figures
@@ -55,7 +56,7 @@ def write_report(run: RunData, content: ReportContent | None, output: Path | Non
                 with write_atomically(run.folder / "figures" / figure.file_name) as temporary:
                     temporary.write_bytes(figure.png)
     with write_atomically(target) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(readable(page), encoding="utf-8")
     return target
 
 

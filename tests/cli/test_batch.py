@@ -253,6 +253,54 @@ def test_a_scan_that_kills_its_process_again_and_again_is_set_aside(scans: Path,
     assert fit(scans, several, "-o", runs, "--resume", "--retry-failed") == 0
 
 
+@pytest.mark.usefixtures("without_reports")
+def test_files_of_another_are_not_replaced_without_force(
+    scans: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "RUNS"
+    runs.mkdir()
+    own = {"results.csv": "mine", "index.html": "mine", "launch.json": "[]"}
+    for name, text in own.items():
+        (runs / name).write_text(text, "utf-8")
+    for words in ([], ["--resume"]):
+        assert fit(scans, scans / "scans" / "cut.h5", "--each", "-o", runs, *words) == 2
+        assert "already holds results.csv, index.html, launch.json" in capfd.readouterr().err
+    assert {name: (runs / name).read_text("utf-8") for name in own} == own
+    assert not (runs / "batch.json").exists()
+    assert fit(scans, scans / "scans" / "cut.h5", "--each", "-o", runs, "--force") == 3
+    assert list(table(runs)) == ["cut"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such a name cannot be made")
+@pytest.mark.usefixtures("without_reports")
+def test_a_name_that_is_no_text_is_one_of_a_scan_as_any_other(scans: Path, tmp_path: Path) -> None:
+    runs, file = tmp_path / "RUNS", tmp_path / "bad\udcff.h5"
+    file.write_bytes((scans / "scans" / "cell_2.h5").read_bytes()[:1000])
+    assert fit(scans, file, "--each", "-o", runs) == 3
+    (row,) = table(runs).values()
+    assert (row["scan"], row["file"]) == ("bad_", "../bad\ufffd.h5")
+    assert "bad_" in (runs / "index.html").read_text("utf-8")
+    record = BatchRecord.read(runs)
+    assert record is not None
+    assert record.names_of_files(runs) == {file.resolve(): "bad_"}
+
+
+def test_a_table_that_cannot_be_written_is_a_warning(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no table today")
+
+    monkeypatch.setattr(batch_module.BatchResults, "write_table", refuse)
+    monkeypatch.setattr(batch_module.BatchResults, "write_page", refuse)
+    cut = scans / "scans" / "cut.h5"
+    assert fit(scans, cut, scans / "scans" / "other.h5", "-o", tmp_path / "RUNS") == 3
+    assert capfd.readouterr().err.count("no table today") == 1
+    record = BatchRecord.read(tmp_path / "RUNS")
+    assert record is not None
+    assert [scan.status for scan in record.scans.values()] == ["failed", "failed"]
+
+
 def test_reports_are_written_here_where_no_process_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no more processes")

@@ -49,6 +49,36 @@ def test_names_in_common_are_told_apart_by_folder_by_ending_or_by_number(tmp_pat
     assert names(*deep) == ["scan-h5", "Scan-1"]
 
 
+def test_a_master_with_the_files_of_its_data_is_one_acquisition(tmp_path: Path) -> None:
+    touch(tmp_path / "one", "x_master.h5", "x_data_000001.h5", "x_data_000002.h5")
+    touch(tmp_path / "two", "x_master.h5", "x_data_000001.h5", "y_master.h5", "y_data_000001.h5")
+    touch(tmp_path / "alone", "x_data_000001.h5", "x_data_000002.h5")
+    assert not is_several([tmp_path / "one"])
+    assert names(tmp_path / "one" / "*.h5") == names(*(tmp_path / "one").iterdir()) == ["x_master"]
+    assert is_several([tmp_path / "two"])
+    assert names(tmp_path / "two") == names(tmp_path / "two", each=True) == ["x_master", "y_master"]
+    assert names(tmp_path / "alone") == ["x_data_000001", "x_data_000002"], "no master lists them"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("...h5", "scan"),
+        ("a ..h5", "a"),
+        (".b.h5", "b"),
+        ("con.h5", "_con"),
+        ("Aux.1.h5", "_Aux.1"),
+        ("results.csv.h5", "_results.csv"),
+        ("batch.json.npz", "_batch.json"),
+        ("console.h5", "console"),
+        ("bad\udcff.h5", "bad_"),
+    ],
+)
+def test_a_run_has_a_name_that_suits_a_folder_on_any_system(file: str, name: str) -> None:
+    (scan,) = list_scans([Path(file)])
+    assert (scan.name, scan.is_renamed) == (name, False)
+
+
 def test_a_known_acquisition_keeps_its_name(tmp_path: Path) -> None:
     one, two = touch(tmp_path, "mon/scan.h5", "tue/scan.h5")
     listed = list_scans([one, two], known={one.resolve(): "scan"})
