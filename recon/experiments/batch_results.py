@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from ..io.json_text import parse_json
+from ..io.json_text import json_object
 from ..io.table import Cell, Column, Table
 from ..metrics import metric_named
 from ..runs.batch_files import TABLE
 from ..runs.batch_record import BatchFolder, ScanRecord, ScanStatus
+from ..runs.contents import METRICS
 from ..runs.verdict import Verdict
 from ..visualization.batch_page import BatchRow, write_batch_page
 from .base import Experiment
@@ -57,7 +56,7 @@ class BatchResults:
 
     def _row(self, scan: ScanRecord) -> BatchRow:
         run = self._folder.path / scan.name
-        content = _metrics(run) if scan.status is ScanStatus.DONE else {}
+        content = json_object(run / METRICS) if scan.status is ScanStatus.DONE else {}
         numbers = {name: float(value) for name, value in content.items() if type(value) in (int, float)}
         return BatchRow(scan, Verdict.from_json(content), numbers)
 
@@ -81,11 +80,3 @@ def _cells(row: BatchRow, names: tuple[str, ...]) -> Mapping[str, Cell]:
         "fault": " ".join(scan.fault.split()),
         "file": scan.file,
     }
-
-
-def _metrics(run: Path) -> dict[str, Any]:
-    try:
-        content = parse_json((run / "metrics.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -17,6 +17,15 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("lists or objects within each other too deep") from None
 
 
+def json_object(file: Path) -> dict[str, Any]:
+    """Read the object of a file; empty where there is none that is whole."""
+    try:
+        content = parse_json(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def json_records(file: Path) -> list[dict[str, Any]]:
     """Read the objects of a file with one on each line; a line that is none, such as a truncated last one, is left out.
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ..errors import ExitStatus
-from ..io.json_text import parse_json
+from ..io.json_text import json_object
 from .batch_record import BatchRecord, ScanRecord, ScanStatus, stamp_of
-from .contents import Sentinel, read_ending
+from .contents import METRICS, Sentinel, read_ending
 from .lock import lock_holder
 from .logs import without_absolute_paths
 from .task_log import newest_log, read_task_end, slurm_folder
@@ -47,20 +47,12 @@ def _refresh(folder: Path, scan: ScanRecord, log: Path) -> None:
     scan.stamp = scan.stamp or stamp_of(folder.resolve() / scan.file)
 
 
-def _numbers(run: Path) -> dict[str, object]:
-    try:
-        content = parse_json((run / "metrics.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _exit_status_of_result(run: Path) -> int:
-    verdict = Verdict.from_json(_numbers(run))
+    verdict = Verdict.from_json(json_object(run / METRICS))
     failed = verdict is not None and verdict.soundness is Soundness.FAILED
     return int(ExitStatus.QUALITY if failed else ExitStatus.DONE)
 
 
 def _seconds(run: Path) -> float:
-    seconds = _numbers(run).get("seconds")
+    seconds = json_object(run / METRICS).get("seconds")
     return float(seconds) if isinstance(seconds, int | float) else 0.0

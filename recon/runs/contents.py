@@ -17,12 +17,13 @@ from .provenance import fingerprint_path
 _log = logging.getLogger(__name__)
 
 REPORT = "report.html"
+METRICS = "metrics.json"
 _FILES = (
     "config.yaml",
     "run.log",
     "debug.log",
     "metrics.jsonl",
-    "metrics.json",
+    METRICS,
     "choices.json",
     LAUNCH,
     "start.h5",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..errors import DataError, Diagnostic
 from ..io.file_names import natural_order
-from ..io.json_text import parse_json
+from ..io.json_text import json_object, parse_json
 from .batch_record import BatchRecord, ScanRecord, ScanStatus
-from .contents import Sentinel, is_run, read_ending
+from .contents import METRICS, Sentinel, is_run, read_ending
 from .launch import CommandLine, read_launch
 from .lock import LOCK, LockHolder, lock_holder
 from .verdict import Verdict
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 SILENCE = 900.0
 """[s] Time without a sign after which a run on another machine is doubted."""
-_SIGNS = ("metrics.jsonl", "debug.log", "run.log", LOCK, "metrics.json")
+_SIGNS = ("metrics.jsonl", "debug.log", "run.log", LOCK, METRICS)
 _TAIL = 1 << 16
 """[bytes] End of ``metrics.jsonl`` that the last step is read from."""
 
@@ -132,7 +132,7 @@ def _state_of(run: Path, scan: ScanRecord | None) -> RunState:
     return RunState(
         run,
         state,
-        _verdict(run) if state is State.DONE else None,
+        Verdict.from_json(json_object(run / METRICS)) if state is State.DONE else None,
         reason,
         step,
         loss,
@@ -159,14 +159,6 @@ def _state_and_reason(
         return State.DIED, ""
     sign = max(_last_sign(run), _last_sign(run.parent) if scan is not None else 0.0)
     return (State.RUNNING if holder.is_beside(me) or time.time() - sign < SILENCE else State.SILENT), ""
-
-
-def _verdict(run: Path) -> Verdict | None:
-    try:
-        content = parse_json((run / "metrics.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return Verdict.from_json(content) if isinstance(content, dict) else None
 
 
 def _last_step(file: Path) -> tuple[int | None, float | None]:

@@ -112,11 +112,11 @@ def _row(folder: Path, row: BatchRow, metrics: Sequence[Metric]) -> dict[str, ob
         "reasons": reasons,
         "numbers": [metric.text(row.numbers[metric.name]) if metric.name in row.numbers else "" for metric in metrics],
         "seconds": f"{scan.seconds:.3g} s" if scan.seconds else "",
-        "picture": _embedded(run / THUMBNAIL),
+        "picture": _data_address(run / THUMBNAIL),
     }
 
 
-def _embedded(picture: Path) -> str:
+def _data_address(picture: Path) -> str:
     """Address of a picture that holds the picture itself; empty where there is none."""
     try:
         return "data:image/jpeg;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
