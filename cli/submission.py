@@ -106,7 +106,7 @@ def _submit_array(
     command: CommandWords, options: SubmitOptions, settings: Any, inputs: Inputs, run: RunOptions, single: Job
 ) -> SubmittedJobs | None:
     """Submit a task for each acquisition, and a job after them."""
-    line = None if run.command is None else run.command.submitted(options.words)
+    line = None if run.command is None else run.command.to_submit(options.words)
     batch = BatchOptions(run.output, run.force, run.resume, inputs.retry_failed, run.time_limit, line)
     scans, existed = list_inputs(inputs, run), run.output.exists()
     due = plan_tasks(scans, batch) if options.dry_run else prepare_tasks(command.name, settings, scans, batch)
@@ -198,7 +198,8 @@ def _queue(job: Job, closing: Job | None, options: SubmitOptions) -> SubmittedJo
         return None
     job.folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        (job.folder / name).write_text(text, encoding="utf-8")  # Beside the acquisitions, where they are a folder.
+        # Beside the acquisitions, where they are a folder; with the bytes of their names, whatever these are.
+        (job.folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     number = submit_script(job.folder / "job.sh")
     count = f", {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}" if job.tasks else ""
     console.print_line(f"submitted job {number}{count}: script and logs in {job.folder}")

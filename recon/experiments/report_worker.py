@@ -74,7 +74,7 @@ class ReportWorker:
             return
         name, run = self._current = self._queue.popleft()
         try:
-            pipe = self._started().stdin
+            pipe = self._start().stdin
             if pipe is not None:
                 pipe.write(json.dumps([name, str(run.absolute())]).encode() + b"\n")
                 pipe.flush()
@@ -82,7 +82,7 @@ class ReportWorker:
             self._queue.appendleft(self._current)
             self._current, self._is_broken = None, True
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             package = __name__.partition(".")[0]
             code = f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; import {package}; "

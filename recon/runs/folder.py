@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, Diagnostic, Interrupted, QualityError, Stopped
 from ..io.atomic import disk_fault, remove_stale, write_atomically
+from ..io.file_names import readable
 from ..io.json_text import parse_json
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .contents import TRIALS, Sentinel, is_occupied, remove_results, remove_sentinels, require_run, truncate_metrics
@@ -111,7 +112,7 @@ class RunFolder:
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``."""
         with write_atomically(self.config_path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(readable(text), encoding="utf-8")
 
     def add_records(self, records: Iterable[logging.LogRecord]) -> None:
         """Write records of the time before the folder was opened to its logs."""
@@ -215,7 +216,7 @@ class RunFolder:
         try:
             remove_sentinels(self.path)
             with write_atomically(self.path / sentinel) as temporary:
-                temporary.write_text(without_absolute_paths(reason).strip() + "\n", encoding="utf-8")
+                temporary.write_text(readable(without_absolute_paths(reason)).strip() + "\n", encoding="utf-8")
         finally:
             self._lock.release()
 

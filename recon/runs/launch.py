@@ -34,7 +34,7 @@ class CommandLine:
     words: tuple[str, ...]
     folder: str
 
-    def submitted(self, options: tuple[str, ...]) -> "CommandLine":
+    def to_submit(self, options: tuple[str, ...]) -> "CommandLine":
         """Describe the command that submits this one to a queue.
 
         Args:
@@ -42,7 +42,7 @@ class CommandLine:
         """
         return replace(self, words=("submit", *options, "--", *self.words))
 
-    def resumed(self, run: Path) -> str:
+    def to_resume(self, run: Path) -> str:
         """Write the command that goes on with the run, as the shell takes it from the present folder."""
         command = shell("unflat", *self.words, "--resume")
         here = Path(os.path.normpath(run.resolve() / self.folder))
@@ -97,7 +97,7 @@ def command_line(words: tuple[str | Path, ...], run: Path, environment: Mapping[
     plain = tuple(_relative(word, here) if isinstance(word, Path) else word for word in words)
     line = CommandLine(plain, _relative(here, run.resolve()))
     options = environment.get(SUBMIT_OPTIONS)
-    return line if options is None else line.submitted(tuple(shlex.split(options)))
+    return line if options is None else line.to_submit(tuple(shlex.split(options)))
 
 
 def read_launch(run: Path) -> Launch | None:

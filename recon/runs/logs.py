@@ -104,7 +104,7 @@ class _FileHandler(logging.FileHandler):
 
 
 def _handler(path: Path, level: int, formatter: logging.Formatter) -> logging.Handler:
-    handler = _FileHandler(path, encoding="utf-8")
+    handler = _FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setLevel(level)
     handler.setFormatter(formatter)
     return handler

@@ -73,7 +73,7 @@ class RunState:
     @property
     def resume_command(self) -> str:
         """Command that goes on with the run, as the shell takes it; empty where there is none."""
-        return "" if self.command is None else self.command.resumed(self.launched)
+        return "" if self.command is None else self.command.to_resume(self.launched)
 
 
 def find_runs(paths: Sequence[Path]) -> list[RunState]:

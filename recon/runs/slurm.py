@@ -43,10 +43,10 @@ def job_record(job: str) -> JobRecord | None:
     if not job:
         return None
     lines = _run("sacct", "-j", job, "-n", "-P", "-D", f"--format={','.join(_FIELDS)}").splitlines()
-    return _accounted(job, lines) or _controlled(job, _run("scontrol", "show", "job", job, "-o"))
+    return _read_accounting(job, lines) or _read_controller(job, _run("scontrol", "show", "job", job, "-o"))
 
 
-def _accounted(job: str, lines: list[str]) -> JobRecord | None:
+def _read_accounting(job: str, lines: list[str]) -> JobRecord | None:
     """Read the output of ``sacct``: a line for each start of the job and each of its steps."""
     rows = [dict(zip(_FIELDS, line.split("|"), strict=True)) for line in lines if line.count("|") == len(_FIELDS) - 1]
     own = [row for row in rows if row["JobID"] == job]
@@ -65,7 +65,7 @@ def _accounted(job: str, lines: list[str]) -> JobRecord | None:
     )
 
 
-def _controlled(job: str, text: str) -> JobRecord | None:
+def _read_controller(job: str, text: str) -> JobRecord | None:
     """Read the output of ``scontrol show job``."""
     values: dict[str, str] = dict(re.findall(r"(?:^|\s)(\w+)=(\S+)", text))
     if "JobState" not in values:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -196,6 +197,13 @@ class TestRefusal:
         (fake_slurm / "queue").write_text(f"12_1|PENDING|Resources|{work}/RUNS.slurm/job.sh\n", "utf-8")
         assert run([*words, "--resume"]) == 2
         assert "12_1 (pending); wait for it, or end it with: scancel 12" in capfd.readouterr().err
+
+    @pytest.mark.usefixtures("fake_slurm")
+    @pytest.mark.skipif(sys.platform != "linux", reason="such a name cannot be made")
+    def test_a_script_holds_the_bytes_of_a_name_that_is_no_text(self, work: Path) -> None:
+        (work / "scans" / "bad\udcff.h5").touch()
+        assert run(["submit", "--", "fit", "run.yaml", "scans", "-o", "RUNS"]) == 0
+        assert b"scans/bad\xff.h5" in (work / "RUNS.slurm" / "job.sh").read_bytes()
 
 
 COMMAND = """trap 'echo stopped >&2; exit 75' USR1 TERM

@@ -100,9 +100,9 @@ def test_a_command_goes_on_from_any_folder(tmp_path: Path, monkeypatch: pytest.M
     run = tmp_path / "runs" / "a b"
     line = command_line(("fit", Path("run.yaml"), tmp_path / "scan.h5", "-o", run), run)
     assert str(tmp_path) not in "".join((*line.words, line.folder))
-    assert line.resumed(run) == "unflat fit run.yaml ../scan.h5 -o '../runs/a b' --resume"
+    assert line.to_resume(run) == "unflat fit run.yaml ../scan.h5 -o '../runs/a b' --resume"
     monkeypatch.chdir(tmp_path)
-    assert line.resumed(run).startswith("cd work && unflat fit run.yaml")
+    assert line.to_resume(run).startswith("cd work && unflat fit run.yaml")
 
 
 def test_records_of_slurm_are_read_as_it_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,16 @@ def test_a_finished_run_holds_its_files_and_one_sentinel(tmp_path: Path) -> None
     assert read_ending(run.path) == (Sentinel.DONE, "300 steps done")
 
 
+def test_a_name_that_is_no_text_is_readable_in_all_files_of_a_run(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run") as run:
+        logging.getLogger("unflat.recon.somewhere").info("read bad\udcff.h5")
+        run.write_config("input: bad\udcff.h5\n")
+        run.finish(Sentinel.FAILED, "bad\udcff.h5 is truncated")
+    assert read_ending(run.path) == (Sentinel.FAILED, "bad\ufffd.h5 is truncated")
+    assert run.config_path.read_text("utf-8") == "input: bad\ufffd.h5\n"
+    assert "read bad" in run.log_path.read_text("utf-8")
+
+
 def test_the_short_log_has_notices_and_the_long_log_all_records(tmp_path: Path) -> None:
     logger = logging.getLogger("unflat.recon.somewhere")
     with RunFolder.create(tmp_path / "run") as run:
