@@ -94,7 +94,7 @@ def _summary(outcome: "BatchOutcome") -> str:
         parts.append(f"{len(named)} {status}" + (f" ({before} before)" if before else ""))
     poor = sum(scan.status is ScanStatus.DONE and scan.exit_status == ExitStatus.QUALITY for scan in scans)
     parts += [f"{poor} with a failed result"] if poor else []
-    left = sum(scan.status in (ScanStatus.WAITING, ScanStatus.STOPPED) for scan in scans)
+    left = sum(scan.status in (ScanStatus.WAITING, ScanStatus.STOPPED, ScanStatus.DIED) for scan in scans)
     parts += [f"{left} left"] if left else []
     return f"{len(scans)} scans: {', '.join(parts)}"
 

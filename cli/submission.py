@@ -119,7 +119,7 @@ def _submit_array(
             return None
         but = ("acquisitions", "each", "retry_failed", "output", "force", "resume")
         words: tuple[Word, ...] = (command.name, *_with_scan(command.words(but)), "-o", Variable("run"))
-        mode: Word = Variable("mode") if run.force else "--resume"
+        mode: Word = Variable("mode") if any(task.begins_anew for task in tasks) else "--resume"
         job = replace(single, command=(*words, mode), tasks=tuple(tasks), at_once=options.at_once)
         return _queue(job, _closing_job(single, run.output, options.resources), options)
     except UnflatError:

@@ -13,12 +13,15 @@ from typing import Any
 
 from ..errors import ConfigError, Diagnostic, ExitStatus, Interrupted, QualityError, Stopped, UnflatError
 from ..io.inputs import require_no_input_within
-from ..runs import Sentinel, StopRequest, read_ending
+from ..runs import StopRequest
 from ..runs.batch_files import PAGE, TABLE
-from ..runs.batch_record import BATCH, MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, is_due, stamp_of
+from ..runs.batch_orders import order_scans
+from ..runs.batch_record import BATCH, MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, is_due, must_begin_anew
+from ..runs.batch_refresh import read_deaths
 from ..runs.contents import REPORT, is_occupied
 from ..runs.launch import LAUNCH, CommandLine, Launch, read_launch
 from ..runs.logs import without_absolute_paths
+from ..runs.scan_clock import ScanClock
 from ..runs.scan_list import ScanFile
 from ..visualization.batch_page import BatchRow
 from . import get_experiment
@@ -150,6 +153,7 @@ def open_batch(method: str, config: Any, scans: Sequence[ScanFile], options: Bat
     experiment.require(method)
     experiment.input_files(method, config)
     require_no_input_within(options.output, {})
+    deaths = read_deaths(options.output) if options.resume else {}
     folder = BatchFolder.open(
         options.output,
         method,
@@ -163,6 +167,7 @@ def open_batch(method: str, config: Any, scans: Sequence[ScanFile], options: Bat
         folder.record.add(folder.path, [(scan.name, scan.path) for scan in scans])
         if not options.force:
             _require_free(folder, [] if options.resume else scans)
+        order_scans(folder, scans, deaths, force=options.force, resume=options.resume)
         Launch.now(options.command).write(folder.path)
     except BaseException:
         folder.close()
@@ -213,25 +218,28 @@ class _Batch:
 
     def _is_due(self, scan: ScanFile, record: ScanRecord) -> bool:
         """Whether a scan is to be taken."""
-        has_grown = self.folder.has_grown
-        return is_due(scan.path, record, retry_failed=self.options.retry_failed, has_grown=has_grown)
+        return is_due(scan.path, record, retry_failed=self.options.retry_failed)
 
     def _run_scan(self, scan: ScanFile, record: ScanRecord, title: str) -> None:
         """Run one scan, and note what became of it."""
-        start, deaths = time.monotonic(), record.deaths
-        if deaths >= MOST_DEATHS and not self.options.retry_failed:
-            fault = f"{deaths} processes died over it without a word: see unflat status; --retry-failed tries it again"
+        if record.deaths >= MOST_DEATHS and not self.options.retry_failed:
+            cause = f": {record.fault}" if record.fault else ""
+            fault = f"{record.deaths} processes died over it without a word{cause}; --retry-failed tries it again"
             record.end(ScanStatus.FAILED, record.seconds, ExitStatus.DEVICE, fault)
         else:
-            options = self._options_of(scan, record)
+            run = self.folder.path / scan.name
+            clock = ScanClock(run, record)
+            anew = must_begin_anew(run, record)
             record.begin(scan.path)
             self.folder.save()
             try:
-                run_method(self.method, self.config, scan.path, options, self._show(title), self.stop)
-                record.end(ScanStatus.DONE, time.monotonic() - start)
+                run_method(self.method, self.config, scan.path, _run_options(run, anew), self._show(title), self.stop)
+                record.begins_anew = False
+                record.end(ScanStatus.DONE, clock.seconds)
             except BaseException as error:
                 status, exit_status, fault = _ending_of(error)
-                record.end(status, time.monotonic() - start, exit_status, without_absolute_paths(fault))
+                record.begins_anew = must_begin_anew(run, record)
+                record.end(status, clock.seconds, exit_status, without_absolute_paths(fault))
                 if not isinstance(error, Exception):
                     self._save(scan)
                     raise
@@ -239,17 +247,6 @@ class _Batch:
         if record.status is ScanStatus.DONE:
             self.reports.submit(scan.name, self.folder.path / scan.name)
         self.report_scan(self._save(scan))
-
-    def _options_of(self, scan: ScanFile, record: ScanRecord) -> RunOptions:
-        """Options of a scan's run, which begins anew where its file has changed before there was a result.
-
-        A scan whose file has changed after that is refused by its fingerprint, so that its result stays.
-        """
-        run = self.folder.path / scan.name
-        has_changed = record.stamp not in ("", stamp_of(scan.path))
-        ending = read_ending(run)
-        anew = self.options.force or (has_changed and not (ending and ending[0] is Sentinel.DONE))
-        return RunOptions(run, anew, resume=not anew, report=False)
 
     def _show(self, title: str) -> ShowProgress:
         return lambda _method: self.show_progress(title)
@@ -285,9 +282,13 @@ class _Batch:
             self.reports.submit(scan.name, run)
 
     def _receive_reports(self, *, wait: bool = False) -> None:
-        for name, fault in self.reports.finished(wait=wait):
+        for name, fault in self.reports.finished(wait=wait, is_stopped=lambda: bool(self.stop.reason)):
             if fault:
                 _log.warning("%s has no report: %s", name, fault)
+
+
+def _run_options(run: Path, anew: bool) -> RunOptions:
+    return RunOptions(run, anew, resume=not anew, report=False)
 
 
 def _ending_of(error: BaseException) -> tuple[ScanStatus, int, str]:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.batch_files import PAGE, TABLE
-from ..runs.batch_record import BATCH, BatchFolder, BatchRecord, is_due, stamp_of
-from ..runs.batch_refresh import refresh_records
+from ..runs.batch_orders import order_changed
+from ..runs.batch_record import BATCH, BatchFolder, BatchRecord, ScanStatus, is_due, must_begin_anew, stamp_of
+from ..runs.batch_refresh import read_deaths, refresh_records
 from ..runs.job_script import Task
 from ..runs.launch import LAUNCH
 from ..runs.scan_list import ScanFile
@@ -25,6 +26,9 @@ def plan_tasks(scans: Sequence[ScanFile], options: BatchOptions) -> list[Task]:
     former = BatchRecord.read(options.output) if options.resume else None
     record = former or BatchRecord("", {})
     record.add(options.output, [(scan.name, scan.path) for scan in scans])
+    if options.resume:
+        refresh_records(options.output, record)
+        order_changed(options.output, record, scans)
     return _due_tasks(record, scans, options)
 
 
@@ -42,11 +46,14 @@ def prepare_tasks(method: str, config: Any, scans: Sequence[ScanFile], options: 
         DataError: If the folder cannot be written, or a file that the config names cannot be read.
     """
     with open_batch(method, config, scans, options) as folder:
-        tasks = _due_tasks(folder.record, scans, options, has_grown=folder.has_grown)
-        due = {task.scan for task in tasks}
+        tasks = _due_tasks(folder.record, scans, options)
+        due = {task.run.name for task in tasks}
         for scan in scans:
-            if scan.path.absolute() in due:
-                folder.record.scans[scan.name].stamp = stamp_of(scan.path)
+            record = folder.record.scans[scan.name]
+            if scan.name in due and record.status is not ScanStatus.RUNNING:
+                record.order(anew=must_begin_anew(folder.path / scan.name, record))
+            if scan.name in due:
+                record.stamp = stamp_of(scan.path)
         folder.save()
         return tasks
 
@@ -72,8 +79,9 @@ def write_batch_results(path: Path) -> tuple[Path, Path]:
         ConfigError: If another process works in it.
         DataError: If it holds no batch.
     """
+    deaths = read_deaths(path)
     with BatchFolder.reopen(path) as folder:
-        refresh_records(path, folder.record)
+        refresh_records(path, folder.record, deaths)
         folder.save()
         results = BatchResults(folder, get_experiment(str(folder.record.settings.get("kind", ""))))
         results.write_table()
@@ -86,16 +94,17 @@ def is_batch(path: Path) -> bool:
     return (path / BATCH).is_file()
 
 
-def _due_tasks(
-    record: BatchRecord, scans: Sequence[ScanFile], options: BatchOptions, *, has_grown: bool = False
-) -> list[Task]:
+def _due_tasks(record: BatchRecord, scans: Sequence[ScanFile], options: BatchOptions) -> list[Task]:
     """Tasks that are due; the number of each is the place of its scan in the record, which stays."""
-    if options.resume:
-        refresh_records(options.output, record)
     numbers = {name: number for number, name in enumerate(record.scans)}
     root, retry = options.output.absolute(), options.retry_failed
     return [
-        Task(numbers[scan.name], scan.path.absolute(), root / scan.name)
+        Task(
+            numbers[scan.name],
+            scan.path.absolute(),
+            root / scan.name,
+            options.force or record.scans[scan.name].begins_anew,
+        )
         for scan in scans
-        if is_due(scan.path, record.scans[scan.name], retry_failed=retry, has_grown=has_grown)
+        if is_due(scan.path, record.scans[scan.name], retry_failed=retry)
     ]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,6 +19,8 @@ from .report import write_run_report
 
 _NICENESS = 5
 """Niceness of the process: the computation goes first."""
+_LOOK = 0.2
+"""[s] Time between two looks at a request to stop while a report is waited for."""
 
 
 class ReportWorker:
@@ -41,22 +43,27 @@ class ReportWorker:
         self._queue.append((name, run))
         self._feed()
 
-    def finished(self, *, wait: bool = False) -> Iterator[tuple[str, str]]:
+    def finished(
+        self, *, wait: bool = False, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[str, str]]:
         """Iterate over the reports that were written since the last call.
 
         Args:
             wait: Whether to wait for all that are left, and to write some of them here meanwhile.
+            is_stopped: Function that tells whether to wait no longer.
 
         Yields:
             Name of the run, and the fault of its report; empty where it was written.
         """
-        while self._current is not None or self._queue:
+        while (self._current is not None or self._queue) and not (wait and is_stopped()):
             is_idle = wait and not self._queue
             try:
-                answer = self._answers.get(block=is_idle)
+                answer = self._answers.get(block=is_idle, timeout=_LOOK if is_idle else None)
             except Empty:
                 if not wait:
                     return
+                if is_idle:
+                    continue
                 name, run = self._queue.pop()
                 yield name, _write(run)
                 continue

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -14,7 +15,7 @@ from ..io.atomic import disk_fault, remove_stale, write_atomically
 from ..io.json_text import parse_json
 from .contents import is_run
 from .lock import Lock
-from .provenance import changed_entries, flatten
+from .provenance import changed_entries, fingerprint_path, flatten
 
 BATCH = "batch.json"
 MOST_DEATHS = 2
@@ -29,6 +30,7 @@ class ScanStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     STOPPED = "stopped"
+    DIED = "died"
 
 
 @dataclass
@@ -44,6 +46,9 @@ class ScanRecord:
         seconds: [s] Time that it took, reading and writing included.
         deaths: Number of processes that began it, one after the other, and did not come to an end.
         stamp: Size and time of the acquisition when it was begun.
+        noted: [s] Time since 1970 at which its end, or the order to take it again, was noted: what its run folder
+            holds from before is out of date.
+        begins_anew: Whether its run is to begin anew, unless it has done so after ``noted``.
     """
 
     name: str
@@ -54,6 +59,19 @@ class ScanRecord:
     seconds: float = 0.0
     deaths: int = 0
     stamp: str = ""
+    noted: float = 0.0
+    begins_anew: bool = False
+
+    def order(self, *, anew: bool = False) -> None:
+        """Note that the scan is to be taken again, in spite of what its run folder holds by now.
+
+        Args:
+            anew: Whether the run is to begin anew, and not to go on.
+        """
+        self.status, self.fault, self.exit_status = ScanStatus.WAITING, "", 0
+        self.noted = time.time()
+        if anew:
+            self.begins_anew, self.deaths, self.seconds = True, 0, 0.0
 
     def begin(self, path: Path) -> None:
         """Note that work on the scan begins; the process counts as dead until `end` is called."""
@@ -63,7 +81,7 @@ class ScanRecord:
     def end(self, status: ScanStatus, seconds: float, exit_status: int = 0, fault: str = "") -> None:
         """Note that work on the scan has ended."""
         self.status, self.exit_status, self.fault, self.deaths = status, int(exit_status), fault, 0
-        self.seconds = seconds
+        self.seconds, self.noted = seconds, time.time()
 
 
 @dataclass
@@ -245,17 +263,34 @@ def _require_same(
         raise ConfigError(*(Diagnostic(str(path), change, remedy) for change in changes))
 
 
-def is_due(scan: Path, record: ScanRecord, *, retry_failed: bool = False, has_grown: bool = False) -> bool:
+def must_begin_anew(run: Path, record: ScanRecord) -> bool:
+    """Whether the run of a scan is still to begin anew: it was asked for, and has not happened since."""
+    return record.begins_anew and not is_newer(fingerprint_path(run), record.noted)
+
+
+def is_newer(file: Path, time_noted: float) -> bool:
+    """Whether a file exists and was written after a time.
+
+    Args:
+        file: The file.
+        time_noted: [s] Time since 1970.
+    """
+    try:
+        return file.stat().st_mtime > time_noted
+    except OSError:
+        return False
+
+
+def is_due(scan: Path, record: ScanRecord, *, retry_failed: bool = False) -> bool:
     """Whether a scan is to be taken: not if it is done, nor if it failed and neither it nor the wish is new.
 
     Args:
         scan: The acquisition.
         record: Record of the scan.
         retry_failed: Whether to try again what failed.
-        has_grown: Whether the settings ask for more than those of the runs that are there.
     """
     if record.status is ScanStatus.DONE:
-        return has_grown or record.stamp != stamp_of(scan)
+        return record.stamp != stamp_of(scan)
     if record.status is ScanStatus.FAILED:
         return retry_failed or record.stamp != stamp_of(scan)
     return True

@@ -38,7 +38,7 @@ def explain(run: RunState, ask: Callable[[str], JobRecord | None] = job_record) 
         run: State of the run.
         ask: Function that asks SLURM for the record of a job.
     """
-    if run.state not in (State.DIED, State.SILENT):
+    if run.state not in (State.DIED, State.SILENT) or (run.reason and run.holder is None):
         return run
     launch = read_launch(run.path) or read_launch(run.launched) or Launch()
     record = ask(run.holder.job) if run.holder is not None else None

@@ -70,11 +70,13 @@ class Task:
         number: Number of the task.
         scan: Acquisition.
         run: Folder of its run.
+        begins_anew: Whether its run begins anew at the first start.
     """
 
     number: int
     scan: Path
     run: Path
+    begins_anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def job_script(job: Job) -> str:
     elif job.resumable:
         parts += ["job=$SLURM_JOB_ID"]
     if Variable("mode") in job.command:
-        parts += ["mode=--resume", '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || mode=--force']
+        parts += _mode_lines(job.tasks)
     words = " ".join(_fragment(word) for word in (*job.program, *job.command))
     parts += [f"command=({words})", "", *_run_lines(), f"echo \"{END} $status, $(date '+%Y-%m-%d %H:%M:%S')\""]
     if job.resumable:
@@ -206,6 +208,15 @@ def _task_selection(tasks: Sequence[Task]) -> list[str]:
         lines += [f"{name}s=(", *entries, ")", f"{name}=${{{name}s[SLURM_ARRAY_TASK_ID]}}"]
     # The number of one task is also that of the whole array: by it alone all tasks would be requeued.
     return [*lines, "job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"]
+
+
+def _mode_lines(tasks: Sequence[Task]) -> list[str]:
+    """Choose whether the run begins anew, which it does at the first start, in an array where its task does."""
+    is_first = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || '
+    if all(task.begins_anew for task in tasks):
+        return ["mode=--resume", f"{is_first}mode=--force"]
+    entries = " ".join(f"[{task.number}]=--force" for task in tasks if task.begins_anew)
+    return ["mode=--resume", f"modes=({entries})", f"{is_first}mode=${{modes[SLURM_ARRAY_TASK_ID]:---resume}}"]
 
 
 def _run_lines() -> list[str]:

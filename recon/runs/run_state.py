@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import DataError, Diagnostic
 from ..io.file_names import natural_order
 from ..io.json_text import json_object, parse_json
-from .batch_record import BatchRecord, ScanRecord, ScanStatus
+from .batch_record import BatchRecord, ScanRecord, ScanStatus, is_newer
 from .contents import METRICS, Sentinel, is_run, read_ending
 from .launch import CommandLine, read_launch
 from .lock import LOCK, LockHolder, lock_holder
@@ -99,12 +99,12 @@ def find_runs(paths: Sequence[Path]) -> list[RunState]:
 def _runs_in(path: Path, depth: int) -> Iterable[RunState]:
     """Iterate over the runs in a folder, and in those inside it."""
     if is_run(path):
-        parent = _record_of(path.parent)
-        yield _state_of(path, None if parent is None else parent.scans.get(path.name))
+        parent = _record_of(_folder_of(path))
+        yield read_state(path, None if parent is None else parent.scans.get(path.resolve().name))
         return
     record = _record_of(path)
     if record is not None:
-        yield from (_state_of(path / scan.name, scan) for scan in record.scans.values())
+        yield from (read_state(path / scan.name, scan) for scan in record.scans.values())
     if depth:
         folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
         for folder in sorted(folders, key=lambda entry: natural_order(entry.name)):
@@ -121,12 +121,19 @@ def _record_of(folder: Path) -> BatchRecord | None:
         return None
 
 
-def _state_of(run: Path, scan: ScanRecord | None) -> RunState:
-    """Read the state of a run, which may be that of a scan of a batch."""
+def read_state(run: Path, scan: ScanRecord | None = None) -> RunState:
+    """Read the state of a run, which may be that of a scan of a batch.
+
+    Args:
+        run: Folder of the run.
+        scan: Record of the scan in its batch; None for a run of its own.
+    """
     step, loss = _last_step(run / "metrics.jsonl")
-    ending, holder, batch_holder = read_ending(run), lock_holder(run), lock_holder(run.parent) if scan else None
-    state, reason = _state_and_reason(run, scan, ending, holder or batch_holder)
-    launched = run if scan is None else run.parent
+    folder = _folder_of(run)
+    holder, batch_holder = lock_holder(run), lock_holder(folder) if scan else None
+    known = _noted_state(run, scan, holder)
+    state, reason = known or (_state_by_lock(run, scan, holder or batch_holder), "")
+    launched = run if scan is None else folder
     is_going_on = batch_holder is not None and not batch_holder.has_ended(LockHolder.current())
     launch = None if state is State.DONE or is_going_on else read_launch(launched)
     return RunState(
@@ -143,22 +150,40 @@ def _state_of(run: Path, scan: ScanRecord | None) -> RunState:
     )
 
 
-def _state_and_reason(
-    run: Path, scan: ScanRecord | None, ending: tuple[Sentinel, str] | None, holder: LockHolder | None
-) -> tuple[State, str]:
-    """State of a run, and the reason for its end."""
-    if scan is not None and scan.status is ScanStatus.FAILED:
-        return State.FAILED, _first_line(scan.fault)
+def _folder_of(run: Path) -> Path:
+    """Folder that holds a run, also of one that is named by a dot."""
+    return run.parent if run.name not in ("", "..") else run.resolve().parent
+
+
+def read_new_ending(run: Path, scan: ScanRecord) -> tuple[Sentinel, str] | None:
+    """Read the outcome of the run of a scan; None where it is older than what the record notes."""
+    ending = read_ending(run)
+    return ending if ending is not None and is_newer(run / ending[0], scan.noted) else None
+
+
+def _noted_state(run: Path, scan: ScanRecord | None, holder: LockHolder | None) -> tuple[State, str] | None:
+    """State of a run that is noted, by its sentinel or the record, whichever is newer; None where its lock decides."""
+    ending = read_ending(run) if scan is None else read_new_ending(run, scan)
     if ending is not None:
         return State(ending[0].lower()), _first_line(ending[1])
-    is_in_batch = scan is not None and not (run / LOCK).exists()  # A task of an array holds the lock of its run itself.
-    if is_in_batch and scan is not None and scan.status is not ScanStatus.RUNNING:
-        return State(str(scan.status)), _first_line(scan.fault)
+    is_taken = holder is not None and not holder.has_ended(LockHolder.current())
+    if scan is None or is_taken or scan.status is ScanStatus.RUNNING or is_newer(run / LOCK, scan.noted):
+        return None
+    state, former = State(str(scan.status)), read_ending(run)
+    agrees = former is not None and former[0].lower() == state
+    if state is State.DONE and not agrees:
+        return State.WAITING, ""  # Its result was removed.
+    text = former[1] if former is not None and agrees and state is not State.FAILED else scan.fault
+    return state, _first_line(text)
+
+
+def _state_by_lock(run: Path, scan: ScanRecord | None, holder: LockHolder | None) -> State:
+    """State of a run that has no end, by the process that holds its lock or that of its batch."""
     me = LockHolder.current()
     if holder is None or holder.has_ended(me):
-        return State.DIED, ""
-    sign = max(_last_sign(run), _last_sign(run.parent) if scan is not None else 0.0)
-    return (State.RUNNING if holder.is_beside(me) or time.time() - sign < SILENCE else State.SILENT), ""
+        return State.DIED
+    sign = max(_last_sign(run), _last_sign(_folder_of(run)) if scan is not None else 0.0)
+    return State.RUNNING if holder.is_beside(me) or time.time() - sign < SILENCE else State.SILENT
 
 
 def _last_step(file: Path) -> tuple[int | None, float | None]:

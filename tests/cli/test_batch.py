@@ -313,3 +313,12 @@ def test_reports_are_written_here_where_no_process_can_be(tmp_path: Path, monkey
         written = dict(worker.finished(wait=True))
     assert set(written) == {"a", "b"}
     assert "no such folder" in written["a"]
+
+
+def test_a_request_to_stop_ends_the_wait_for_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReportWorker, "_feed", lambda _: None)
+    with ReportWorker() as worker:
+        worker._current = ("a", tmp_path)  # The process is at work on it.
+        looks = iter([False, False, True])
+        assert list(worker.finished(wait=True, is_stopped=lambda: next(looks))) == []
+        worker._current = None

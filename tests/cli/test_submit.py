@@ -108,6 +108,17 @@ class TestScript:
         assert '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || mode=--force' in text
         assert '"$mode")' in text
 
+    def test_the_tasks_of_an_array_that_begin_anew_do_so_alone(self) -> None:
+        tasks = tuple(Task(number, Path("a.h5"), Path("a"), number == 1) for number in range(2))
+        job = Job("a", ("true",), ("fit", Variable("mode")), Path("/"), Path("/"), tasks=tasks)
+        lines = [line for line in job_script(job).splitlines() if "mode" in line and "SLURM_JOB" not in line]
+        for task, restarts, mode in ((0, 0, "--resume"), (1, 0, "--force"), (1, 1, "--resume")):
+            script = "\n".join(["set -u", *(line for line in lines if "command" not in line), 'echo "$mode"'])
+            variables = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_RESTART_COUNT": str(restarts)}
+            assert subprocess.run(["bash", "-c", script], env=variables, capture_output=True, text=True).stdout == (
+                f"{mode}\n"
+            )
+
     def test_a_command_that_cannot_go_on_is_not_requeued(self, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert run(["submit", "--dry-run", "--", "volume", "RUN", "-o", "cell.h5"]) == 0
         text = capfd.readouterr().out
