@@ -62,8 +62,8 @@ class CellForwardModel:
         """Normalised images, or fields divided by their incident wave, cropped to the box."""
         if self.is_field:
             fields = self.acquisition["field"] * incident_wave(self.acquisition).conj()
-            return self._cropped(fields.astype(np.complex64))
-        images: np.ndarray = np.maximum(self._cropped(self.acquisition["images"]), 0).astype(np.float32)
+            return self._crop(fields.astype(np.complex64))
+        images: np.ndarray = np.maximum(self._crop(self.acquisition["images"]), 0).astype(np.float32)
         return images
 
     @cached_property
@@ -73,7 +73,7 @@ class CellForwardModel:
             return None
         images = self.acquisition["field" if self.is_field else "images"]
         mask = np.broadcast_to(self.acquisition["mask"], images.shape)
-        return self._cropped(mask == 0).astype(np.float32)
+        return self._crop(mask == 0).astype(np.float32)
 
     @cached_property
     def is_bright(self) -> Bool[np.ndarray, " view"]:
@@ -177,7 +177,7 @@ class CellForwardModel:
             padded, aperture, physics.model, self.geometry.image, block, fixed_light, physics.sharp_rim
         )
 
-    def _cropped(self, images: Num[np.ndarray, "view h w"]) -> Num[np.ndarray, "view H W"]:
+    def _crop(self, images: Num[np.ndarray, "view h w"]) -> Num[np.ndarray, "view H W"]:
         """Pixels around the optical axis that the box covers."""
         (top, _), (left, _) = padding_widths(self.geometry.image, images.shape[1:])
         height, width = self.geometry.image
