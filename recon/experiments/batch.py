@@ -211,6 +211,8 @@ class _Batch:
                     left.append(scan.name)
         if not left:
             self._receive_reports(wait=True)
+            if self.reports.has_work:
+                _log.warning("%s: some reports are not written; --resume writes them", self.stop.reason)
         self._write_page(is_running=False)
         reason = (self.stop.reason or "asked to stop") if left else ""
         listed = tuple(self.results.refresh(scan.name) for scan in scans)

@@ -55,7 +55,7 @@ class ReportWorker:
         Yields:
             Name of the run, and the fault of its report; empty where it was written.
         """
-        while (self._current is not None or self._queue) and not (wait and is_stopped()):
+        while self.has_work and not (wait and is_stopped()):
             is_idle = wait and not self._queue
             try:
                 answer = self._answers.get(block=is_idle, timeout=_LOOK if is_idle else None)
@@ -74,6 +74,11 @@ class ReportWorker:
                 self._current = None
                 yield answer
             self._feed()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether reports are left."""
+        return self._current is not None or bool(self._queue)
 
     def _feed(self) -> None:
         """Give the process the next run, if it has none."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .batch_record import ScanRecord, must_begin_anew
 from .batch_refresh import is_done
+from .contents import is_run
 
 
 class ScanClock:
@@ -16,7 +17,8 @@ class ScanClock:
     """
 
     def __init__(self, run: Path, record: ScanRecord) -> None:
-        self._start, self._former = time.monotonic(), 0.0 if must_begin_anew(run, record) else record.seconds
+        goes_on = is_run(run) and not must_begin_anew(run, record)
+        self._start, self._former = time.monotonic(), record.seconds if goes_on else 0.0
         self._steps = run / "metrics.jsonl"
         self._size = self._size_of_steps()
         self._was_done = is_done(run)

@@ -321,4 +321,5 @@ def test_a_request_to_stop_ends_the_wait_for_reports(tmp_path: Path, monkeypatch
         worker._current = ("a", tmp_path)  # The process is at work on it.
         looks = iter([False, False, True])
         assert list(worker.finished(wait=True, is_stopped=lambda: next(looks))) == []
+        assert worker.has_work
         worker._current = None

@@ -2,12 +2,16 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from unflat.cli.main import run
 from unflat.recon.errors import DataError
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.batch import BatchOptions
+from unflat.recon.experiments.batch_tasks import prepare_tasks
 from unflat.recon.runs.batch_orders import order_changed, order_scans
 from unflat.recon.runs.batch_record import BatchFolder, BatchRecord, ScanStatus, is_due, must_begin_anew
 from unflat.recon.runs.batch_refresh import read_deaths, refresh_records
@@ -164,3 +168,27 @@ def test_the_time_of_a_scan_that_goes_on_is_the_sum_and_that_of_a_result_stays(r
     assert clock.seconds > 1.0
     record.scans["a"].order(anew=True)
     assert ScanClock(runs / "a", record.scans["a"]).seconds < 1.0
+    assert ScanClock(runs / "absent", record.scans["b"]).seconds < 1.0
+
+
+def test_the_tasks_of_an_array_are_waiting_and_begin_anew_where_the_acquisition_was_mended(tmp_path: Path) -> None:
+    config, options = get_experiment("cell").default_config(), BatchOptions(tmp_path / "RUNS")
+    scans = [ScanFile(name, tmp_path / f"{name}.h5") for name in "ab"]
+    for scan in scans:
+        scan.path.write_bytes(b"data")
+    assert [task.begins_anew for task in prepare_tasks("fit", config, scans, options)] == [False, False]
+    for scan in scans:
+        leave(options.output / scan.name, "FAILED")
+    again = replace(options, resume=True)
+    assert prepare_tasks("fit", config, scans, again) == []
+    for scan in scans:
+        leave(options.output / scan.name, "FAILED", LONG_AGO)
+    scans[0].path.write_bytes(b"mended data")
+    for _ in range(2):  # A second time where the first tasks never began.
+        assert [(task.number, task.begins_anew) for task in prepare_tasks("fit", config, scans, again)] == [(0, True)]
+    record = BatchRecord.read(options.output)
+    assert record is not None
+    assert [(scan.status, scan.fault) for scan in record.scans.values()] == [
+        (ScanStatus.WAITING, ""),
+        (ScanStatus.FAILED, "its reason"),
+    ]
