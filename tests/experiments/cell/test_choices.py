@@ -121,7 +121,10 @@ def test_a_trial_goes_on_in_slots_shorter_than_itself(tmp_path: Path, monkeypatc
 
     whole = try_in_slots_of(100, tmp_path / "whole")
     parts = try_in_slots_of(20, tmp_path / "parts")
-    assert slots == [list(range(1, 51)), list(range(1, 21)), list(range(21, 41)), list(range(41, 51))]
+    # The steps of a call are finished, at most as many as lie between two validations.
+    assert slots[0] == list(range(1, 51))
+    assert [step for slot in slots[1:] for step in slot] == list(range(1, 51))
+    assert len(slots) > 2
     assert parts.numbers == whole.numbers
     assert whole.begun is not None
     assert parts.begun is not None

@@ -148,14 +148,14 @@ append_metrics = RunFolder.append_metrics
 
 def signalled(folder, step, **numbers):
     append_metrics(folder, step, **numbers)
-    if "loss" in numbers and step == 30:
+    if "loss" in numbers and step == 5:
         os.kill(os.getpid(), signal.SIGTERM)
 
 RunFolder.append_metrics = signalled
 from unflat.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
-"""Program that receives a cluster's signal after the optimiser's 30th step."""
+"""Program that receives a cluster's signal while the fit takes its first steps."""
 
 
 def losses(run: Path) -> list[float]:
@@ -170,8 +170,9 @@ def test_a_run_resumed_within_the_fit_gives_the_same_numbers(work: Path) -> None
     command = [sys.executable, "-c", SIGNALLED, *words]
     first = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
     assert first.returncode == 75, first.stderr
-    assert "SIGTERM received: stopped after step 30" in (run / "STOPPED").read_text("utf-8")
-    assert len(losses(run)) == 30
+    done = len(losses(run))
+    assert 5 <= done < 50
+    assert f"SIGTERM received: stopped after step {done}" in (run / "STOPPED").read_text("utf-8")
     again = fit(work, "SIGNALLED", "--resume")
     assert again.returncode == 0, again.stderr
     assert losses(run) == losses(work / "RUN")
