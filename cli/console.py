@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..recon.errors import ConfigError, Diagnostic
+from ..recon.io.file_names import readable
 
 if TYPE_CHECKING:
     from ..recon.runs.context import Progress
@@ -63,7 +64,7 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + self.format(record), err=True)
+        _echo(prefix + self.format(record), err=True)
 
 
 def _set_up_log() -> None:
@@ -81,13 +82,13 @@ def _set_up_log() -> None:
 def print_line(text: str = "") -> None:
     """Print a line to stdout, unless quiet."""
     if not is_quiet():
-        click.echo(text)
+        _echo(text)
 
 
 def note(text: str) -> None:
     """Print a note to stderr, unless quiet."""
     if not is_quiet():
-        click.echo(text, err=True)
+        _echo(text, err=True)
 
 
 def warn(text: str) -> None:
@@ -97,7 +98,11 @@ def warn(text: str) -> None:
 
 def error(text: str) -> None:
     """Print an error to stderr, always."""
-    click.echo(f"error: {text}", err=True)
+    _echo(f"error: {text}", err=True)
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    click.echo(readable(text), err=err)
 
 
 def report_file(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -273,7 +274,10 @@ def test_files_of_another_are_not_replaced_without_force(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such a name cannot be made")
 @pytest.mark.usefixtures("without_reports")
-def test_a_name_that_is_no_text_is_one_of_a_scan_as_any_other(scans: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_is_one_of_a_scan_as_any_other(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # pytest-xdist cannot send such a name.
     runs, file = tmp_path / "RUNS", tmp_path / "bad\udcff.h5"
     file.write_bytes((scans / "scans" / "cell_2.h5").read_bytes()[:1000])
     assert fit(scans, file, "--each", "-o", runs) == 3

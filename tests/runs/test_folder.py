@@ -38,13 +38,22 @@ def test_a_finished_run_holds_its_files_and_one_sentinel(tmp_path: Path) -> None
 
 
 def test_a_name_that_is_no_text_is_readable_in_all_files_of_a_run(tmp_path: Path) -> None:
-    with RunFolder.create(tmp_path / "run") as run:
-        logging.getLogger("unflat.recon.somewhere").info("read bad\udcff.h5")
-        run.write_config("input: bad\udcff.h5\n")
-        run.finish(Sentinel.FAILED, "bad\udcff.h5 is truncated")
-    assert read_ending(run.path) == (Sentinel.FAILED, "bad\ufffd.h5 is truncated")
-    assert run.config_path.read_text("utf-8") == "input: bad\ufffd.h5\n"
-    assert "read bad" in run.log_path.read_text("utf-8")
+    # In a process of its own: pytest-xdist cannot send such a name, which it would find in the log.
+    program = """
+import logging, sys
+from pathlib import Path
+from unflat.recon.runs.folder import RunFolder, Sentinel
+with RunFolder.create(Path(sys.argv[1])) as run:
+    logging.getLogger("unflat").setLevel(logging.DEBUG)
+    logging.getLogger("unflat.recon.somewhere").info("read bad\\udcff.h5")
+    run.write_config("input: bad\\udcff.h5\\n")
+    run.finish(Sentinel.FAILED, "bad\\udcff.h5 is truncated")
+"""
+    folder = tmp_path / "run"
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=True, capture_output=True)
+    assert read_ending(folder) == (Sentinel.FAILED, "bad\ufffd.h5 is truncated")
+    assert (folder / "config.yaml").read_text("utf-8") == "input: bad\ufffd.h5\n"
+    assert "read bad" in (folder / "run.log").read_text("utf-8")
 
 
 def test_the_short_log_has_notices_and_the_long_log_all_records(tmp_path: Path) -> None:
