@@ -187,14 +187,12 @@ class CompiledProgram(NamedTuple):
     """Compiled functions of a program.
 
     Attributes:
-        advance: `FitProgram.advance`, which takes over the memory of the state.
-        advance_many: `FitProgram.advance_many`, likewise.
+        advance_many: `FitProgram.advance_many`, which takes over the memory of the state.
         losses: `FitProgram.losses`, of values on the grid.
         losses_of: `FitProgram.losses_of`, of parameters.
         values: `FitProgram.values`.
     """
 
-    advance: Callable[[FitState, Batch], tuple[FitState, Float[Array, ""]]]
     advance_many: Callable[[FitState, Batch, int], tuple[FitState, Float[Array, " steps"]]]
     losses: Callable[..., Float[Array, " view"]]
     losses_of: Callable[..., Float[Array, " view"]]
@@ -204,8 +202,7 @@ class CompiledProgram(NamedTuple):
 def compile_program(program: FitProgram) -> CompiledProgram:
     """Compile the functions of a program, for itself alone."""
     compiled = (jax.jit(function) for function in (program.losses, program.losses_of, program.values))
-    steps = (jax.jit(function, donate_argnums=0) for function in (program.advance, program.advance_many))
-    return CompiledProgram(*steps, *compiled)
+    return CompiledProgram(jax.jit(program.advance_many, donate_argnums=0), *compiled)
 
 
 shared_program = lru_cache(maxsize=16)(compile_program)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from ..runs.batch_files import PAGE
 from ..runs.batch_record import ScanRecord, ScanStatus
 from ..runs.contents import REPORT
 from ..runs.verdict import Verdict
+from .templates import load_template
 
 THUMBNAIL = "figures/thumbnail.jpg"
 _HEIGHT, _WIDTH = 88, 264
@@ -52,12 +52,8 @@ def write_batch_page(folder: Path, rows: Sequence[BatchRow], metrics: Sequence[M
     Raises:
         DataError: If the disk refuses.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((files(__package__) / "batch_page.html").read_text(encoding="utf-8"))
     shown = [metric for metric in metrics if any(metric.name in row.numbers for row in rows)]
-    page = template.render(
+    page = load_template("batch_page.html").render(
         title=folder.resolve().name,
         summary=_summary(rows),
         metrics=[{"title": metric.title, "meaning": metric.meaning} for metric in shown],

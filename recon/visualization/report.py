@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +13,7 @@ from ..runs.logs import without_absolute_paths
 from .report_figures import DeferredFigure, EmbeddedFigure, draw_figures, fit_figures
 from .run_data import RunData
 from .summary import Finding, ending_finding
+from .templates import load_template
 
 
 @runtime_checkable
@@ -70,13 +70,9 @@ def report_html(run: RunData, content: ReportContent | None) -> tuple[str, list[
     Returns:
         The page, and its figures.
     """
-    from jinja2 import Environment, StrictUndefined
-
     gaps = list(run.gaps)
     figures = draw_figures(fit_figures(run) if content is None else content.report_figures(run), run.pictures, gaps)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((files(__package__) / "report.html").read_text(encoding="utf-8"))
-    page = template.render(
+    page = load_template("report.html").render(
         title=run.name,
         kind=run.kind,
         ending=str(run.ending[0]) if run.ending else "",

@@ -31,10 +31,10 @@ def objective() -> Objective:
 
 def test_the_mean_weighs_the_latest_parameters_by_one_in_25_and_the_first_ones_more() -> None:
     problem = objective()
-    step, state = problem.compiled.advance, problem.init(0, None)
+    step, state = problem.compiled.advance_many, problem.init(0, None)
     expected = np.asarray(problem.program.values(state.field))
     for k in range(1, 141):
-        state, _ = step(state, {"target": jnp.full(1, 4.0 if k % 2 else -2.0)})
+        state, _ = step(state, {"target": jnp.full((1, 1), 4.0 if k % 2 else -2.0)}, 1)
         latest = np.asarray(problem.program.values(state.field))
         expected = expected + (latest - expected) / min(25, 1 + k / 5)
         np.testing.assert_allclose(problem.program.values(state.mean_field), expected, atol=1e-5)
