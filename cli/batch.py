@@ -96,7 +96,7 @@ def _summary(outcome: "BatchOutcome") -> str:
     parts += [f"{poor} with a failed result"] if poor else []
     left = sum(scan.status in (ScanStatus.WAITING, ScanStatus.STOPPED, ScanStatus.DIED) for scan in scans)
     parts += [f"{left} left"] if left else []
-    return f"{len(scans)} scans: {', '.join(parts)}"
+    return f"{len(scans)} scan{'s' if len(scans) != 1 else ''}: {', '.join(parts)}"
 
 
 def _note_failed_before(outcome: "BatchOutcome") -> None:

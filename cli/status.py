@@ -149,7 +149,8 @@ def _counts(states: "Sequence[RunState]") -> str:
     counts: dict[str, int] = {}
     for state in states:
         counts[state.state] = counts.get(state.state, 0) + 1
-    return f"{len(states)} runs: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+    plural = "s" if len(states) != 1 else ""
+    return f"{len(states)} run{plural}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _as_json(state: "RunState") -> dict[str, Any]:

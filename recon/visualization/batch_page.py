@@ -85,7 +85,8 @@ def _summary(rows: Sequence[BatchRow]) -> str:
     for row in rows:
         word = _word(row)
         counts[word] = counts.get(word, 0) + 1
-    return f"{len(rows)} scans: " + ", ".join(f"{count} {word}" for word, count in counts.items())
+    plural = "s" if len(rows) != 1 else ""
+    return f"{len(rows)} scan{plural}: " + ", ".join(f"{count} {word}" for word, count in counts.items())
 
 
 def _word(row: BatchRow) -> str:

@@ -61,6 +61,7 @@ def orthogonal_slices(
             axes[name].set_title(format_position(name, plane.position, plane.unit), loc="left", pad=3)
             _mark_cuts(axes[name], plane, point)
         axes["z"].set_xlabel("")
+        axes["x"].locator_params(axis="x", nbins=5)  # A thin box leaves little room for its ticks.
         axes["x"].set_ylabel("")
         add_scale_bar(axes["z"], planes["z"].width, unit=planes["z"].unit)
         add_colour_bar(figure, image, axes["bar"], result.quantity(quantity))
