@@ -5,32 +5,43 @@ import json
 import h5py
 import numpy as np
 
-PLACES = ("frame/world_from_model", "selftest/points", "selftest/values")
 gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 layer = lambda w, name, x: x @ w[name.format("w")] + w[name.format("b")]
+smooth = lambda t: (u := np.clip(t, 0, 1)) ** 3 * (10 + u * (6 * u - 15))
+rise = lambda x, a, b: smooth((x - a) / (b - a)) if b != a else np.ones(np.shape(x))
 
 
 def read_model(path):
     """Return the model, after its self-test: points (n, 3), z, y, x in metres, to values (n,) by the quantity."""
     with h5py.File(path) as file:
-        architecture = json.loads(file["architecture"][()])
-        weights = {}
+        architecture, weights = json.loads(file["architecture"][()]), {}
         file["weights"].visititems(lambda n, d: weights.update({n: d[()]} if isinstance(d, h5py.Dataset) else {}))
         names = [n.decode() for n in file["quantities/name"][()]]
         background, scale = (file[f"quantities/{key}"][()] for key in ("background", "scale"))
-        affine, asked, expected = (file[place][()] for place in PLACES)
-    members = sorted({n[: n.find("/") + 1] * n.startswith(("member_", "consensus/")) for n in weights})
-    sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
-    c = np.array(members) == "consensus/"
+        asked, expected, affine = (
+            file[n][()] for n in ("selftest/points", "selftest/values", "frame/world_from_model")
+        )
+        boxes, windows = (file["tiles"][n][()] if "tiles" in file else [] for n in ("bounding_box", "window"))
+    parts = [[(n.partition("/")[2], w) for n, w in weights.items() if f"tile_{i}/" in n] for i in range(len(boxes))]
+    maps = [np.vstack([np.column_stack([np.diag(b - a), a + b]) / 2, [0, 0, 0, 1]]) for a, b in boxes] or [affine]
 
-    def model(points):
-        s = (np.asarray(points, float) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    def one(points, affine, weights):
+        members = sorted({n[: n.find("/") + 1] * n.startswith(("member_", "consensus/")) for n in weights})
+        sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
+        c, s = np.array(members) == "consensus/", (points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
         inside = (np.abs(s) <= 1 + 1e-9).all(axis=1)
         values = background + scale * np.array([evaluated(architecture, w, s)[:, : len(names)] for w in sets])
-        draws, one = values[~c], (values[c] if c.any() else values).mean(axis=0)
-        result = dict(zip(names, np.where(inside, one.T, background[:, None])))
+        draws, middle = values[~c], (values[c] if c.any() else values).mean(axis=0)
+        result = dict(zip(names, np.where(inside, middle.T, background[:, None])))
         spread = zip(names, draws.std(axis=0, ddof=len(draws) > 1).T * inside)
         return result | ({"uncertainty_" + n: u for n, u in spread} if len(draws) > 1 else {})
+
+    def model(points):
+        p = np.asarray(points, float)
+        window = lambda w: np.prod([rise(x, a, b) * rise(x, d, c) for x, (a, b, c, d) in zip(p.T, w)], axis=0)
+        shares = np.array([window(w) for w in windows] or [[1.0]])
+        tiles = [one(p, *part) for part in zip(maps, map(dict, parts or [weights]))]
+        return {n: sum(u * tile[n] for u, tile in zip(shares, tiles)) / sum(shares) for n in tiles[0]}
 
     given = np.stack([*model(asked).values()], 1)
     if not np.allclose(given, expected, rtol=1e-9, atol=1e-6 * np.ptp(expected, axis=0)):

@@ -123,7 +123,7 @@ class Ensemble:
         """Evaluate at points [m], in double precision."""
         s = self.frame.points(points)
         within = self.frame.contains(points)
-        values = self._outside(len(points))
+        values = self.outside(len(points))
         if within.any():
             values[:, within] = self._physical(np.stack(self._raw_at(s[within])))
         return values
@@ -151,12 +151,25 @@ class Ensemble:
             return self.at(rotated).reshape(-1, *points.shape[:3])
         axes = [self.frame.normalised(a, axis) for axis, a in enumerate((z, y, x))]
         within = [inside(s) for s in axes]
-        values = self._outside(len(z), len(y), len(x))
+        values = self.outside(len(z), len(y), len(x))
         if all(w.any() for w in within):
             parts = [s[w] for s, w in zip(axes, within, strict=True)]
             raw = np.stack([member.on_grid(*parts) for member in self._single])
             values[np.ix_(np.full(len(values), True), *within)] = self._physical(raw)
         return values
+
+    @property
+    def spacing(self) -> Float[np.ndarray, " 3"]:
+        """[m] Resolution (z, y, x) of the field."""
+        return np.asarray(self.frame.extent / self.members[0].samples)
+
+    def clip(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        """Move points that lie outside the box by rounding onto its faces."""
+        return np.asarray(np.clip(points, self.frame.low, self.frame.high))
+
+    def clip_axes(self, axes: Sequence[Float[np.ndarray, " _n"]]) -> list[Float[np.ndarray, " _n"]]:
+        """Move coordinates along each axis into the box, as `clip`."""
+        return [np.clip(a, low, high) for a, low, high in zip(axes, self.frame.low, self.frame.high, strict=True)]
 
     def _raw_at(self, s: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "k n"]]:
         """Evaluate the consensus and each member at normalised points."""
@@ -171,7 +184,7 @@ class Ensemble:
         middle = scaled[0] if self.consensus else members.mean(axis=0)
         return middle if len(members) == 1 else np.concatenate([middle, members.std(axis=0, ddof=1)])
 
-    def _outside(self, *shape: int) -> Float[np.ndarray, "q *n"]:
+    def outside(self, *shape: int) -> Float[np.ndarray, "q *n"]:
         """Return the background, without spread."""
         background = self.background if len(self.sets) == 1 else np.pad(self.background, (0, len(self.background)))
         return np.tile(background.reshape(-1, *[1] * len(shape)), (1, *shape))

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
+from .blend import Blend, Tile, join_tiles, split_tiles
 from .ensemble import Ensemble, consensus_weights, join_weights, split_weights
 from .errors import ConfigError, DataError
 from .fields.density_head import DensityHead
@@ -56,6 +57,8 @@ class Model(Sampled):
         outputs: Meaning of each output of the field; the first is the main one.
         kind: Kind of experiment.
         provenance: Origin of the model, as plain data for JSON.
+        tiles: Parts of the box with a field each, which are blended; empty for one field. The names of the weights of
+            each part begin with ``tile_0/``, ``tile_1/``, …
 
     Raises:
         DataError: If the architecture is not known, or the weights do not fit it.
@@ -67,6 +70,7 @@ class Model(Sampled):
     outputs: tuple[ModelQuantity, ...]
     kind: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    tiles: tuple[Tile, ...] = ()
 
     def __post_init__(self) -> None:
         if self._fields.outputs != len(self.outputs):
@@ -86,11 +90,42 @@ class Model(Sampled):
         """Join the weights of several fits of one architecture; those of a single one stay as they are."""
         return cls(architecture, join_weights(members, consensus), frame, outputs, kind, provenance)
 
+    @classmethod
+    def blend(cls, parts: "Sequence[Model]", tiles: Sequence[Tile], frame: ModelFrame) -> "Model":
+        """Blend models of the tiles of a box into one, with the outputs, kind and provenance of the first.
+
+        Args:
+            parts: Model of each tile, of one architecture; their own boxes do not count.
+            tiles: Box and window of each.
+            frame: Box of the whole.
+        """
+        first, weights = parts[0], join_tiles([part.weights for part in parts])
+        return cls(first.architecture, weights, frame, first.outputs, first.kind, first.provenance, tuple(tiles))
+
     @cached_property
-    def _fields(self) -> Ensemble:
+    def _fields(self) -> Ensemble | Blend:
+        if not self.tiles:
+            return self._field_in(self.frame, self.weights)
+        boxes = [ModelFrame(tile.low, tile.high, length_unit=self.length_unit) for tile in self.tiles]
+        weights = split_tiles(self.weights, len(self.tiles))
+        parts = tuple(self._field_in(box, each) for box, each in zip(boxes, weights, strict=True))
+        return Blend(parts, self.tiles, self.frame)
+
+    def _field_in(self, frame: ModelFrame, weights: Mapping[str, np.ndarray]) -> Ensemble:
         background, scale = (np.array([getattr(q, n) for q in self.outputs], float) for n in ("background", "scale"))
-        sets, consensus = split_weights(self.weights), consensus_weights(self.weights)
-        return Ensemble(self.architecture, sets, consensus, self.frame, background, scale)
+        return Ensemble(self.architecture, split_weights(weights), consensus_weights(weights), frame, background, scale)
+
+    def overlaps(self) -> "Iterator[tuple[Model, Model, Tile, Tile]]":
+        """Yield the models of each two tiles whose windows overlap, in their own boxes, and the tiles."""
+        if isinstance(self._fields, Blend):
+            weights = split_tiles(self.weights, len(self.tiles))
+            for pair in self._fields.pairs():
+                one, other = (self._tile_alone(i, weights[i]) for i in pair)
+                yield one, other, self.tiles[pair[0]], self.tiles[pair[1]]
+
+    def _tile_alone(self, number: int, weights: Mapping[str, np.ndarray]) -> "Model":
+        tile = self.tiles[number]
+        return replace(self, frame=replace(self.frame, low=tile.low, high=tile.high), weights=weights, tiles=())
 
     @property
     def members(self) -> tuple[NumpyField, ...]:
@@ -185,7 +220,7 @@ class Model(Sampled):
     @property
     def spacing(self) -> Point3:
         """[m] Sampling (z, y, x) that shows all detail: the voxel of the fit, or the field's own resolution."""
-        z, y, x = self.frame.extent / self.members[0].samples
+        z, y, x = self._fields.spacing
         return self.frame.spacing or (float(z), float(y), float(x))
 
     def contains(self, points: Points) -> Bool[np.ndarray, " n"]:

@@ -17,6 +17,8 @@ from .hdf5_file import open_careful
 from .json_text import parse_json
 
 FORMAT_VERSION = "1.0"
+_NEWEST = {"unflat-model": "2.0"}
+"""Newest version of the formats that have a later one than `FORMAT_VERSION`."""
 ROOT_ATTRIBUTES = frozenset({"format", "format_version", "creator", "created", "kind", "default", "NX_class"})
 """Names of the attributes that every file of ours has at its root."""
 BRICK = 64
@@ -145,16 +147,20 @@ def read_numbers(group: h5py.Group, name: str, kinds: str = "iuf", axes: Sequenc
     return np.asarray(item[()])
 
 
-def require_version(path: Path, version: str) -> None:
+def require_version(path: Path, version: str, newest: str = FORMAT_VERSION) -> None:
     """Raise an error for a file of a later format.
 
+    Args:
+        path: The file.
+        version: Version of its format.
+        newest: Newest version that can be read.
+
     Raises:
-        DataError: If its major version is not ours.
+        DataError: If its major version is not one from 1 to that of the newest.
     """
-    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise DataError(
-            Diagnostic(str(path), f"format version {version}; this reads {FORMAT_VERSION}", "upgrade unflat")
-        )
+    major = version.split(".")[0]
+    if not (major.isdecimal() and 1 <= int(major) <= int(newest.split(".")[0])):
+        raise DataError(Diagnostic(str(path), f"format version {version}; this reads {newest}", "upgrade unflat"))
 
 
 def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
@@ -166,4 +172,5 @@ def _require_format(path: Path, file: h5py.File, names: tuple[str, ...]) -> None
         raise DataError(
             Diagnostic(str(path), f"{message}; {' or '.join(names)} is needed", f"see: {shell('unflat', 'info', path)}")
         )
-    require_version(path, text_of(file.attrs.get("format_version", FORMAT_VERSION)))
+    version = text_of(file.attrs.get("format_version", FORMAT_VERSION))
+    require_version(path, version, _NEWEST.get(own, FORMAT_VERSION))

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from ..blend import Tile
 from ..errors import DataError, Diagnostic
 from ..frame import ModelFrame
 from ..model import Model, ModelQuantity
@@ -29,6 +30,8 @@ FORMAT = "unflat-model"
 FILE_NAME = "model.h5"
 _CONSENSUS_VERSION = "1.1"
 """Format version of a model with a consensus, which copies of an earlier `docs/read_model.py` cannot evaluate."""
+_TILES_VERSION = "2.0"
+"""Format version of a model of several tiles, which earlier versions of unflat refuse by its major number."""
 TEST_POINTS = 96
 TOLERANCE = 1e-6  # Of the largest deviation from the background: far above rounding, far below any wrong weight.
 _TEXTS = ("name", "unit", "meaning")
@@ -48,12 +51,13 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
     if not np.isfinite(values).all():
         raise DataError(Diagnostic(str(path), "the model gives values that are not finite; it is not written"))
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        version = FORMAT_VERSION if model.consensus is None else _CONSENSUS_VERSION
-        write_root_attributes(file, FORMAT, model.kind, "frame", version)
+        write_root_attributes(file, FORMAT, model.kind, "frame", _version(model))
         file["architecture"] = json.dumps(dict(model.architecture))
         file["provenance"] = json.dumps(dict(model.provenance), default=str)
         _write_weights(_collection(file, "weights"), model.weights)
         _write_frame(_collection(file, "frame"), model.frame)
+        if model.tiles:
+            _write_tiles(_collection(file, "tiles"), model.tiles, model.length_unit)
         _write_quantities(_collection(file, "quantities"), model.outputs)
         test = _collection(file, "selftest")
         test.create_dataset("points", data=points).attrs["units"] = "m"
@@ -84,6 +88,7 @@ def read_model(path: str | os.PathLike[str]) -> Model:
                 _read_quantities(file["quantities"]),
                 text_of(file.attrs["kind"]),
                 read_json(file["provenance"]) if "provenance" in file else {},
+                _read_tiles(file["tiles"]) if "tiles" in file else (),
             )
         except DataError as error:
             raise DataError(*(Diagnostic(str(path), fault.message, fault.remedy) for fault in error.faults)) from error
@@ -92,6 +97,13 @@ def read_model(path: str | os.PathLike[str]) -> Model:
         )
     _self_test(model, points, expected, path)
     return model
+
+
+def _version(model: Model) -> str:
+    """Return the oldest format version whose readers can evaluate a model."""
+    if model.tiles:
+        return _TILES_VERSION
+    return FORMAT_VERSION if model.consensus is None else _CONSENSUS_VERSION
 
 
 def _read_architecture(dataset: h5py.Dataset) -> dict[str, Any]:
@@ -166,6 +178,25 @@ def _read_frame(group: h5py.Group) -> ModelFrame:
     if not all(np.allclose(stored, derived, rtol=1e-9, atol=within) for stored, derived in pairs):
         raise DataError("its bounding box is not that of the image of its unit cube (/frame/world_from_model)")
     return frame
+
+
+def _write_tiles(group: h5py.Group, tiles: tuple[Tile, ...], unit: str) -> None:
+    group.attrs["axes"] = ["z", "y", "x"]
+    group.create_dataset("bounding_box", data=[(tile.low, tile.high) for tile in tiles]).attrs["units"] = unit
+    window = group.create_dataset("window", data=[tile.window for tile in tiles])
+    meaning = "per axis: rises from 0 at the first to 1 at the second, and falls from the third to the fourth"
+    window.attrs.update({"units": unit, "long_name": meaning})
+
+
+def _read_tiles(group: h5py.Group) -> tuple[Tile, ...]:
+    boxes, windows = (read_numbers(_require_group(group), name, axes=(3,)) for name in ("bounding_box", "window"))
+    count = len(boxes)
+    if not count or boxes.shape != (count, 2, 3) or windows.shape != (count, 3, 4):
+        raise DataError("its tiles are none: they have boxes (tile, 2, 3) and windows (tile, 3, 4)")
+    if not (np.isfinite(boxes).all() and np.isfinite(windows).all()):
+        raise DataError("the boxes or windows of its tiles are not finite")
+    rows = zip(boxes.astype(float).tolist(), windows.astype(float).tolist(), strict=True)
+    return tuple(Tile(tuple(low), tuple(high), tuple(map(tuple, window))) for (low, high), window in rows)  # type: ignore[arg-type]
 
 
 def _write_quantities(group: h5py.Group, quantities: tuple[ModelQuantity, ...]) -> None:
