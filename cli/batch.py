@@ -1,5 +1,6 @@
 """Run of a method on several acquisitions as a command: a line for each, and the sum at the end."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..recon.io.inputs import replace_input
@@ -28,7 +29,6 @@ def run_several(method: str, config: Any, inputs: Inputs, options: "RunOptions")
     """
     from ..recon.experiments import get_experiment
     from ..recon.experiments.batch import BatchOptions, run_batch
-    from ..recon.runs.batch_files import PAGE, TABLE
 
     experiment, scans = get_experiment(config.kind), list_inputs(inputs, options)
     batch_options = BatchOptions(
@@ -36,17 +36,30 @@ def run_several(method: str, config: Any, inputs: Inputs, options: "RunOptions")
     )
 
     def report(row: "BatchRow") -> None:
-        _print_row(experiment, method, row)
+        print_row(experiment, method, row)
 
     outcome = run_batch(method, config, scans, batch_options, console.progress, report)
+    print_outcome(outcome, options.output, "run again with --resume to go on")
+    return outcome.exit_status
+
+
+def print_outcome(outcome: "BatchOutcome", output: Path, remedy: str) -> None:
+    """Print the files and the sum of a batch.
+
+    Args:
+        outcome: The outcome.
+        output: Folder of the batch.
+        remedy: Instruction for a batch that ended early.
+    """
+    from ..recon.runs.batch_files import PAGE, TABLE
+
     for name in (TABLE, PAGE):
-        if (options.output / name).is_file():  # A fault of the disk was a warning.
-            console.report_file(options.output / name)
+        if (output / name).is_file():  # A fault of the disk was a warning.
+            console.report_file(output / name)
     if outcome.stopped:
-        console.error(f"{outcome.stopped}: run again with --resume to go on")
+        console.error(f"{outcome.stopped}: {remedy}")
     _note_failed_before(outcome)
     console.print_line(_summary(outcome))
-    return outcome.exit_status
 
 
 def list_inputs(inputs: Inputs, options: "RunOptions") -> "list[ScanFile]":
@@ -68,7 +81,7 @@ def list_inputs(inputs: Inputs, options: "RunOptions") -> "list[ScanFile]":
     return scans
 
 
-def _print_row(experiment: "Experiment", method: str, row: "BatchRow") -> None:
+def print_row(experiment: "Experiment", method: str, row: "BatchRow") -> None:
     """Print what became of a scan: results to stdout, faults to stderr."""
     from ..recon.experiments.run import run_summary
 

@@ -147,10 +147,12 @@ def _age(state: "RunState") -> str:
 
 def _counts(states: "Sequence[RunState]") -> str:
     counts: dict[str, int] = {}
-    for state in states:
+    runs = [state for state in states if not state.is_watch]
+    for state in runs:
         counts[state.state] = counts.get(state.state, 0) + 1
-    plural = "s" if len(states) != 1 else ""
-    return f"{len(states)} run{plural}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+    plural = "s" if len(runs) != 1 else ""
+    numbers = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{len(runs)} run{plural}" + (f": {numbers}" if numbers else "")
 
 
 def _as_json(state: "RunState") -> dict[str, Any]:

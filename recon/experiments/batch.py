@@ -5,30 +5,27 @@ on. After each scan the folder's record and table are complete, so that a batch 
 """
 
 import logging
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, Diagnostic, ExitStatus, Interrupted, QualityError, Stopped, UnflatError
+from ..errors import ConfigError, Diagnostic, ExitStatus
 from ..io.inputs import require_no_input_within
 from ..runs import StopRequest
 from ..runs.batch_files import PAGE, TABLE
 from ..runs.batch_orders import order_scans
-from ..runs.batch_record import BATCH, MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, is_due, must_begin_anew
+from ..runs.batch_record import BATCH, BatchFolder, ScanRecord, ScanStatus, is_due
 from ..runs.batch_refresh import read_deaths
-from ..runs.contents import REPORT, is_occupied
+from ..runs.contents import is_occupied
 from ..runs.launch import LAUNCH, CommandLine, Launch, read_launch
-from ..runs.logs import without_absolute_paths
-from ..runs.scan_clock import ScanClock
 from ..runs.scan_list import ScanFile
+from ..runs.watch_state import WATCH
 from ..visualization.batch_page import BatchRow
 from . import get_experiment
-from .base import Experiment
-from .batch_results import BatchResults
 from .report_worker import ReportWorker
-from .run import RunOptions, ShowProgress, deciding_settings, no_progress, run_method
+from .run import ShowProgress, deciding_settings, no_progress
+from .scan_runner import ReportScan, ScanRunner, no_report
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +33,6 @@ SEVERITY = (1, ExitStatus.DEVICE, ExitStatus.DATA, ExitStatus.USAGE, ExitStatus.
 """Exit statuses of scans from the most severe on: a batch has that of its worst scan."""
 _SHOWN = 5
 """Most names in a message."""
-_PAGE_INTERVAL = 5.0
-"""[s] Least time between two versions of the page."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +86,13 @@ class BatchOutcome:
         return next((status for status in SEVERITY if status in worst), 1 if worst else 0)
 
 
-ReportScan = Callable[[BatchRow], None]
-"""Callback after each scan, with its record, its numbers and the verdict on them."""
-
-
-def _silent(row: BatchRow) -> None:
-    """Report nothing."""
-
-
 def run_batch(
     method: str,
     config: Any,
     scans: Sequence[ScanFile],
     options: BatchOptions,
     show_progress: ShowProgress = no_progress,
-    report_scan: ReportScan = _silent,
+    report_scan: ReportScan = no_report,
 ) -> BatchOutcome:
     """Run a method on each of some acquisitions.
 
@@ -132,8 +119,8 @@ def run_batch(
         ReportWorker() as reports,
     ):
         folder.save()
-        batch = _Batch(experiment, method, config, options, folder, reports, stop, show_progress, report_scan)
-        return batch.run(scans)
+        runner = ScanRunner(experiment, method, config, folder, reports, stop, show_progress, report_scan)
+        return _run_each(runner, scans, retry_failed=options.retry_failed)
 
 
 def open_batch(method: str, config: Any, scans: Sequence[ScanFile], options: BatchOptions) -> BatchFolder:
@@ -168,6 +155,7 @@ def open_batch(method: str, config: Any, scans: Sequence[ScanFile], options: Bat
         if not options.force:
             _require_free(folder, [] if options.resume else scans)
         order_scans(folder, scans, deaths, force=options.force, resume=options.resume)
+        (folder.path / WATCH).unlink(missing_ok=True)  # Of a watch that has ended.
         Launch.now(options.command).write(folder.path)
     except BaseException:
         folder.close()
@@ -175,141 +163,30 @@ def open_batch(method: str, config: Any, scans: Sequence[ScanFile], options: Bat
     return folder
 
 
-@dataclass
-class _Batch:
-    """Batch under way."""
-
-    experiment: Experiment
-    method: str
-    config: Any
-    options: BatchOptions
-    folder: BatchFolder
-    reports: ReportWorker
-    stop: StopRequest
-    show_progress: ShowProgress
-    report_scan: ReportScan
-    _page_written: float = field(default_factory=time.monotonic)
-    _warnings: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.results = BatchResults(self.folder, self.experiment)
-
-    def run(self, scans: Sequence[ScanFile]) -> BatchOutcome:
-        """Take one scan after the other, until all are done or a stop is asked for."""
-        left: list[str] = []
-        skipped: set[str] = set()
-        for number, scan in enumerate(scans, 1):
-            record = self.folder.record.scans[scan.name]
-            if not self._is_due(scan, record):
-                skipped.add(scan.name)
-                self._request_missing_report(scan, record)
-            elif left or self.stop.reason:
-                left.append(scan.name)
-            else:
-                self._run_scan(scan, record, f"{self.method} {number}/{len(scans)} {scan.name}")
-                if record.status is ScanStatus.STOPPED:
-                    left.append(scan.name)
-        if not left:
-            self._receive_reports(wait=True)
-            if self.reports.has_work:
-                _log.warning("%s: some reports are not written; --resume writes them", self.stop.reason)
-        self._write_page(is_running=False)
-        reason = (self.stop.reason or "asked to stop") if left else ""
-        listed = tuple(self.results.refresh(scan.name) for scan in scans)
-        return BatchOutcome(listed, reason, self.stop.interrupted, frozenset(skipped))
-
-    def _is_due(self, scan: ScanFile, record: ScanRecord) -> bool:
-        """Whether a scan is to be taken."""
-        return is_due(scan.path, record, retry_failed=self.options.retry_failed)
-
-    def _run_scan(self, scan: ScanFile, record: ScanRecord, title: str) -> None:
-        """Run one scan, and note what became of it."""
-        if record.deaths >= MOST_DEATHS and not self.options.retry_failed:
-            cause = f": {record.fault}" if record.fault else ""
-            fault = f"{record.deaths} processes died over it without a word{cause}; --retry-failed tries it again"
-            record.end(ScanStatus.FAILED, record.seconds, ExitStatus.DEVICE, fault)
+def _run_each(runner: ScanRunner, scans: Sequence[ScanFile], *, retry_failed: bool) -> BatchOutcome:
+    """Take one scan after the other, until all are done or a stop is asked for."""
+    left: list[str] = []
+    skipped: set[str] = set()
+    for number, scan in enumerate(scans, 1):
+        record = runner.folder.record.scans[scan.name]
+        if not is_due(scan.path, record, retry_failed=retry_failed):
+            skipped.add(scan.name)
+            runner.request_missing_report(record)
+        elif left or runner.stop.reason:
+            left.append(scan.name)
         else:
-            run = self.folder.path / scan.name
-            clock = ScanClock(run, record)
-            anew = must_begin_anew(run, record)
-            record.begin(scan.path)
-            self.folder.save()
-            try:
-                run_method(self.method, self.config, scan.path, _run_options(run, anew), self._show(title), self.stop)
-                record.begins_anew = False
-                record.end(ScanStatus.DONE, clock.seconds)
-            except BaseException as error:
-                status, exit_status, fault = _ending_of(error)
-                record.begins_anew = must_begin_anew(run, record)
-                record.end(status, clock.seconds, exit_status, without_absolute_paths(fault))
-                if not isinstance(error, Exception):
-                    self._save(scan)
-                    raise
-                _log.debug("%s", scan.name, exc_info=error)
-        if record.status is ScanStatus.DONE:
-            self.reports.submit(scan.name, self.folder.path / scan.name)
-        self.report_scan(self._save(scan))
-
-    def _show(self, title: str) -> ShowProgress:
-        return lambda _method: self.show_progress(title)
-
-    def _save(self, scan: ScanFile) -> BatchRow:
-        """Write the record, the table, and the page if it is old; return the scan's row."""
-        self.folder.save()
-        row = self.results.refresh(scan.name)
-        self._try(self.results.write_table)
-        self._receive_reports()
-        if time.monotonic() - self._page_written > _PAGE_INTERVAL:
-            self._write_page(is_running=True)
-            self._page_written = time.monotonic()
-        return row
-
-    def _write_page(self, *, is_running: bool) -> None:
-        self._try(lambda: self.results.write_page(is_running=is_running))
-
-    def _try(self, write: Callable[[], None]) -> None:
-        """Write the table or the page; a fault is a warning, once, as the runs are what counts."""
-        try:
-            write()
-        except (UnflatError, OSError, UnicodeError) as error:
-            text = without_absolute_paths(str(error))
-            if text not in self._warnings:
-                self._warnings.add(text)
-                _log.warning("%s", text)
-
-    def _request_missing_report(self, scan: ScanFile, record: ScanRecord) -> None:
-        """Have the report of a run written that a batch which ended early has left without."""
-        run = self.folder.path / scan.name
-        if record.status is ScanStatus.DONE and not (run / REPORT).is_file():
-            self.reports.submit(scan.name, run)
-
-    def _receive_reports(self, *, wait: bool = False) -> None:
-        for name, fault in self.reports.finished(wait=wait, is_stopped=lambda: bool(self.stop.reason)):
-            if fault:
-                _log.warning("%s has no report: %s", name, fault)
-
-
-def _run_options(run: Path, anew: bool) -> RunOptions:
-    return RunOptions(run, anew, resume=not anew, report=False)
-
-
-def _ending_of(error: BaseException) -> tuple[ScanStatus, int, str]:
-    """Status, exit status and reason of a scan that ended with an error."""
-    text = "\n".join(map(str, error.faults)) if isinstance(error, UnflatError) else " ".join(str(error).split())
-    if isinstance(error, QualityError):  # The result is complete.
-        return ScanStatus.DONE, error.status, text
-    if isinstance(error, Stopped | Interrupted):
-        return ScanStatus.STOPPED, 0, text
-    if isinstance(error, UnflatError):
-        return ScanStatus.FAILED, error.status, text
-    if not isinstance(error, Exception):
-        return ScanStatus.STOPPED, 0, "interrupted"
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
-        return ScanStatus.FAILED, ExitStatus.DEVICE, f"out of memory: {text[:200]}"
-    if isinstance(error, OSError):
-        return ScanStatus.FAILED, ExitStatus.DATA, text
-    fault = f"internal error: {type(error).__name__}: {text}; this is a bug in unflat: please report it"
-    return ScanStatus.FAILED, 1, fault
+            title = f"{runner.method} {number}/{len(scans)} {scan.name}"
+            runner.run(scan, title, retry_failed=retry_failed)
+            if record.status is ScanStatus.STOPPED:
+                left.append(scan.name)
+    if not left:
+        runner.receive_reports(wait=True)
+        if runner.reports.has_work:
+            _log.warning("%s: some reports are not written; --resume writes them", runner.stop.reason)
+    runner.write_page(is_running=False)
+    reason = (runner.stop.reason or "asked to stop") if left else ""
+    rows = tuple(runner.results.refresh(scan.name) for scan in scans)
+    return BatchOutcome(rows, reason, runner.stop.interrupted, frozenset(skipped))
 
 
 def _require_free(folder: BatchFolder, scans: Sequence[ScanFile]) -> None:

@@ -30,7 +30,7 @@ class BatchResults:
         self._rows = {name: self._row(scan) for name, scan in folder.record.scans.items()}
 
     def refresh(self, name: str) -> BatchRow:
-        """Read the result of one scan anew."""
+        """Read the result of one scan anew, which may be a new one."""
         self._rows[name] = self._row(self._folder.record.scans[name])
         return self._rows[name]
 
@@ -45,14 +45,18 @@ class BatchResults:
         )
         Table(columns, tuple(_cells(row, names) for row in self._rows.values())).save(self._folder.path / TABLE)
 
-    def write_page(self, *, is_running: bool) -> None:
+    def write_page(self, *, is_running: bool, newest_first: bool = False) -> None:
         """Write ``index.html``.
 
         Args:
             is_running: Whether scans are left, so that the page is to load itself again.
+            newest_first: Whether the scan that ended last is on top.
         """
         metrics = [metric_named(name) for name in self._number_names()]
-        write_batch_page(self._folder.path, list(self._rows.values()), metrics, is_running=is_running)
+        rows = list(self._rows.values())
+        if newest_first:
+            rows.sort(key=_age, reverse=True)
+        write_batch_page(self._folder.path, rows, metrics, is_running=is_running)
 
     def _row(self, scan: ScanRecord) -> BatchRow:
         run = self._folder.path / scan.name
@@ -65,6 +69,12 @@ class BatchResults:
         if self._experiment.main_numbers:
             return self._experiment.main_numbers
         return tuple(next((row.numbers for row in self._rows.values() if row.numbers), {}))[:_FEW]
+
+
+def _age(row: BatchRow) -> tuple[bool, float]:
+    """Order of a row by time: scans that have not ended come after all others."""
+    is_left = row.scan.status not in (ScanStatus.DONE, ScanStatus.FAILED)
+    return is_left, row.scan.noted
 
 
 def _cells(row: BatchRow, names: tuple[str, ...]) -> Mapping[str, Cell]:

@@ -15,12 +15,13 @@ from .contents import METRICS, Sentinel, is_run, read_ending
 from .launch import CommandLine, read_launch
 from .lock import LOCK, LockHolder, lock_holder
 from .verdict import Verdict
+from .watch_state import WATCH, WatchState
 
 _log = logging.getLogger(__name__)
 
 SILENCE = 900.0
 """[s] Time without a sign after which a run on another machine is doubted."""
-_SIGNS = ("metrics.jsonl", "debug.log", "run.log", LOCK, METRICS)
+_SIGNS = ("metrics.jsonl", "debug.log", "run.log", LOCK, METRICS, WATCH)
 _TAIL = 1 << 16
 """[bytes] End of ``metrics.jsonl`` that the last step is read from."""
 
@@ -52,6 +53,7 @@ class RunState:
         holder: Process that holds, or held, its lock.
         command: Command line that goes on with it; None where it is not known, or nothing is left.
         launched: Folder that the command is told by: its own, or that of its batch.
+        is_watch: Whether it is a watch, whose runs have states of their own.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class RunState:
     holder: LockHolder | None = None
     command: CommandLine | None = None
     launched: Path = Path()
+    is_watch: bool = False
 
     @property
     def is_of_batch(self) -> bool:
@@ -104,6 +107,8 @@ def _runs_in(path: Path, depth: int) -> Iterable[RunState]:
         return
     record = _record_of(path)
     if record is not None:
+        if (watch := WatchState.read(path)) is not None:
+            yield _state_of_watch(path, watch)
         yield from (read_state(path / scan.name, scan) for scan in record.scans.values())
     if depth:
         folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
@@ -147,6 +152,30 @@ def read_state(run: Path, scan: ScanRecord | None = None) -> RunState:
         holder or (batch_holder if state in (State.DIED, State.SILENT) else None),
         None if launch is None else launch.command,
         launched,
+    )
+
+
+def _state_of_watch(folder: Path, watch: WatchState) -> RunState:
+    """State of the process that takes scans as they arrive in the folder of a batch."""
+    holder, sign = lock_holder(folder), _last_sign(folder)
+    launch, me = read_launch(folder), LockHolder.current()
+    if holder is not None and not holder.has_ended(me):
+        is_seen = holder.is_beside(me) or time.time() - sign < SILENCE
+        state = State.RUNNING if is_seen else State.SILENT
+        reason = watch.summary() if is_seen else ""
+        return RunState(folder, state, reason=reason, last_sign=sign, holder=holder, launched=folder, is_watch=True)
+    ending = State.DONE if watch.is_complete else State.STOPPED
+    state, reason = (ending, watch.ended) if watch.ended else (State.DIED, "")
+    command = None if launch is None or state is State.DONE else launch.command
+    return RunState(
+        folder,
+        state,
+        reason=reason,
+        last_sign=sign,
+        holder=holder,
+        command=command,
+        launched=folder,
+        is_watch=True,
     )
 
 

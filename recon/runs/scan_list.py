@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, Diagnostic
+from ..io.completeness import is_temporary
 from ..io.file_names import natural_order
 from ..io.image_files import is_image
 from ..io.image_folder import CONTAINERS
@@ -86,6 +87,36 @@ def list_scans(paths: Sequence[Path], *, each: bool = False, known: Mapping[Path
     return [ScanFile(names[place], path) for place, path in listed.items()]
 
 
+def list_arriving(folder: Path, pattern: str | None = None) -> list[Path]:
+    """List the acquisitions in a folder into which they are written one after the other, by the present moment.
+
+    Args:
+        folder: The folder.
+        pattern: Pattern inside it of the files, or folders, that are an acquisition each; None for all files that hold
+            a whole measurement, such as HDF5.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    if pattern is None:
+        paths = [entry for entry in folder.iterdir() if _is_container(entry)]
+    else:
+        next(folder.iterdir(), None)  # A folder that cannot be read has no matches.
+        paths = [path for path in folder.glob(pattern) if _may_be_scan(path)]
+    return _without_parts(_sorted(path for path in paths if not is_temporary(path.name)))
+
+
+def name_scan(path: Path, known: Mapping[Path, str]) -> ScanFile:
+    """Name an acquisition that is added to others.
+
+    Args:
+        path: File or folder.
+        known: Names that acquisitions have already, by their resolved paths.
+    """
+    resolved = path.resolve()
+    return ScanFile(_distinct_names([resolved], known)[resolved], path)
+
+
 def _expand(path: Path, *, each: bool) -> list[Path]:
     """List the acquisitions that one path stands for."""
     if path.is_dir() and not is_zarr(path):
@@ -120,10 +151,10 @@ def _is_container(path: Path) -> bool:
 def _without_parts(paths: Sequence[Path]) -> list[Path]:
     """Leave out the files of a detector's data (``x_data_000001.h5``) whose master (``x_master.h5``) is listed too."""
     listed = {path.with_name(path.name.lower()) for path in paths}
-    return [path for path in paths if _master_of(path) not in listed]
+    return [path for path in paths if master_of(path) not in listed]
 
 
-def _master_of(path: Path) -> Path | None:
+def master_of(path: Path) -> Path | None:
     """Path of the master, in small letters, of a file that is named as a detector's data; None for another."""
     match = _PART.fullmatch(path.name.lower())
     return path.with_name(f"{match[1]}_master{match[2]}") if match else None

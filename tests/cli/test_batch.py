@@ -18,6 +18,7 @@ import unflat
 from unflat.cli.main import run
 from unflat.recon.experiments import batch as batch_module
 from unflat.recon.experiments import run as run_module
+from unflat.recon.experiments import scan_runner
 from unflat.recon.experiments.report_worker import ReportWorker
 from unflat.recon.optimize.program import shared_program
 from unflat.recon.runs.batch_record import BatchRecord
@@ -172,14 +173,14 @@ def test_the_exit_status_is_that_of_the_worst_scan(
     assert fit(scans, several, "-o", tmp_path / "A", "--set", "fit.gate=1e-9") == 5
     assert {row["status"] for row in table(tmp_path / "A").values()} == {"done"}
     assert "2 with a failed result" in capfd.readouterr().out
-    method = batch_module.run_method
+    method = scan_runner.run_method
 
     def with_bug(*arguments: object, **options: object) -> object:
         if "cell_10" in str(arguments[2]):
             raise ZeroDivisionError("inner")
         return method(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(batch_module, "run_method", with_bug)
+    monkeypatch.setattr(scan_runner, "run_method", with_bug)
     outcome = unflat.batch("fit", several, scans / "run.yaml", tmp_path / "B")
     assert outcome.exit_status == 1
     assert [row.verdict is None for row in outcome.rows] == [False, True]
@@ -295,8 +296,8 @@ def test_a_table_that_cannot_be_written_is_a_warning(
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no table today")
 
-    monkeypatch.setattr(batch_module.BatchResults, "write_table", refuse)
-    monkeypatch.setattr(batch_module.BatchResults, "write_page", refuse)
+    monkeypatch.setattr(scan_runner.BatchResults, "write_table", refuse)
+    monkeypatch.setattr(scan_runner.BatchResults, "write_page", refuse)
     cut = scans / "scans" / "cut.h5"
     assert fit(scans, cut, scans / "scans" / "other.h5", "-o", tmp_path / "RUNS") == 3
     assert capfd.readouterr().err.count("no table today") == 1

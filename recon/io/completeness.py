@@ -1,0 +1,151 @@
+"""Signs that a file, or a folder of files, is not whole yet: a program still writes it, or its end is missing.
+
+Only the first bytes are read, without the library of the format, which may crash on half a file.
+"""
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_HDF5_ENDINGS = (".h5", ".hdf5", ".nxs", ".cxi")
+_ZIP_ENDINGS = (".npz", ".zip")
+_TIFF_ENDINGS = (".tif", ".tiff")
+_MOST_USER_BLOCK = 1 << 20
+"""[bytes] Largest block of a user before the head of an HDF5 file that is looked for."""
+_WRITING, _SWMR = 1, 4
+"""Flags in the head of an HDF5 file that a program has open for writing, and for reading by others meanwhile."""
+_TEMPORARY = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".swp", ".lock", "~")
+"""Endings of the names under which programs write or copy."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Sign that a file is not whole.
+
+    Args:
+        reason: Sign, as a phrase after the name of the file.
+        is_open: Whether a program has the file open, so that its end may take any time.
+    """
+
+    reason: str
+    is_open: bool = False
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file has a name that a program gives it while it copies or writes, such as rsync's ``.x.h5.AbC12``."""
+    return name.startswith(".") or name.lower().endswith(_TEMPORARY)
+
+
+def find_unfinished(path: Path) -> Unfinished | None:
+    """Seek a sign that a file, or one in a folder, is not whole; None where there is none.
+
+    Args:
+        path: File or folder whose size has not changed for a while.
+    """
+    try:
+        if not path.is_dir():
+            return _of_file(path)
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+    except OSError as error:
+        return Unfinished(f"cannot be read: {error.strerror}")
+    if not files:
+        return Unfinished("is empty")
+    for file in files:
+        if is_temporary(file.name) and not file.name.startswith(".z"):  # The metadata of zarr are hidden.
+            return Unfinished(f"holds {file.name}, which is still being written")
+        with suppress(OSError):
+            if sign := _of_file(file):
+                return Unfinished(f"holds {file.name}, which {sign.reason}", sign.is_open)
+    return None
+
+
+def _of_file(path: Path) -> Unfinished | None:
+    name = path.name.lower()
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return Unfinished("is empty")
+        if name.endswith(_HDF5_ENDINGS):
+            return _of_hdf5(file, size)
+        if name.endswith(_ZIP_ENDINGS):
+            return None if zipfile.is_zipfile(file) else Unfinished("lacks its end")
+        if name.endswith(_TIFF_ENDINGS):
+            return _of_tiff(file, size)
+        return None
+
+
+def _of_hdf5(file: BinaryIO, size: int) -> Unfinished | None:
+    place = next((place for place in _places(size) if _read(file, place, 8) == _HDF5), None)
+    if place is None:
+        return Unfinished("does not begin as an HDF5 file does")
+    head = _read(file, place, 128)
+    flags, end = _head_of_hdf5(head)
+    if flags & (_WRITING | _SWMR):
+        return Unfinished("is open for writing by another program", is_open=True)
+    if end is None or end > size:
+        return Unfinished("lacks its end")
+    if _is_locked(file):
+        return Unfinished("is locked by the program that writes it", is_open=True)
+    return None
+
+
+def _head_of_hdf5(head: bytes) -> tuple[int, int | None]:
+    """Flags of an HDF5 file, and the address of its end; None where the head is torn."""
+    if len(head) < 48:
+        return 0, None
+    version = head[8]
+    if version < 2:
+        width, first = head[13], 24 if version == 0 else 28
+        return 0, _address(head, first, width, 2)
+    return (head[11] if version >= 3 else 0), _address(head, 12, head[9], 2)
+
+
+def _address(head: bytes, first: int, width: int, number: int) -> int | None:
+    """Read an address of a list in the head; None beyond its end."""
+    start = first + number * width
+    part = head[start : start + width]
+    return int.from_bytes(part, "little") if len(part) == width and width else None
+
+
+def _places(size: int) -> Iterator[int]:
+    """Iterate over the places at which the head of an HDF5 file may lie."""
+    place = 0
+    while place < min(size, _MOST_USER_BLOCK):
+        yield place
+        place = max(512, 2 * place)
+
+
+def _of_tiff(file: BinaryIO, size: int) -> Unfinished | None:
+    head = _read(file, 0, 16)
+    order = {b"II": "little", b"MM": "big"}.get(head[:2])
+    if order is None or len(head) < 8:
+        return Unfinished("does not begin as a TIFF file does")
+    is_big = head[2:4] in (b"+\0", b"\0+")
+    place = int.from_bytes(head[8:16] if is_big else head[4:8], "little" if order == "little" else "big")
+    return None if 0 < place < size else Unfinished("lacks its directory of images")
+
+
+def _read(file: BinaryIO, place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+def _is_locked(file: BinaryIO) -> bool:
+    """Whether another program holds the lock by which HDF5 keeps readers out while it writes."""
+    try:
+        import fcntl
+    except ImportError:  # Windows refuses to open such a file at all.
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # A disk without locks.
+        return False
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False

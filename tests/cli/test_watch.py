@@ -1,0 +1,201 @@
+"""Scans that arrive as files: what is taken, what waits, what is set aside, and how a watch goes on."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import pytest
+
+from unflat.cli.main import run
+from unflat.recon.experiments import scan_runner
+from unflat.recon.experiments import watch as watch_module
+from unflat.recon.experiments.report_worker import ReportWorker
+from unflat.recon.runs.batch_record import BatchRecord
+
+CONFIG = """kind: cell
+volume: {depth: 2 um}
+fit: {steps: 3, field: voxels, sign: any, start: none}
+physics: {absorption: false}
+simulate: {shape: [16, 16], illumination: {count: 6}}
+"""
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated scan, beside its config."""
+    folder = tmp_path_factory.mktemp("watch")
+    (folder / "run.yaml").write_text(CONFIG, "utf-8")
+    assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scan.h5")]) == 0
+    return folder / "scan.h5"
+
+
+class NoReports(ReportWorker):
+    """Stand-in for the process that writes the reports, which takes seconds to start."""
+
+    def submit(self, name: str, run: Path) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "ReportWorker", NoReports)
+
+
+@pytest.fixture
+def watch(scan: Path, tmp_path: Path) -> Callable[..., int]:
+    """Function that watches ``in`` until nothing more is on its way, with further words of the command line."""
+    (tmp_path / "in").mkdir()
+
+    def run_watch(*words: object) -> int:
+        given = [str(scan.with_name("run.yaml")), str(tmp_path / "in"), "-o", str(tmp_path / "RUNS")]
+        times = ["--settle", "0.1 s", "--patience", "0.3 s", "--idle", "0"]
+        return run(["watch", *given, *times, *map(str, words)])
+
+    return run_watch
+
+
+def table(runs: Path) -> dict[str, dict[str, str]]:
+    """Rows of ``results.csv`` by the scan's name."""
+    return {row["scan"]: row for row in csv.DictReader((runs / "results.csv").read_text("utf-8").splitlines())}
+
+
+def test_what_is_whole_is_done_once_and_what_is_not_is_set_aside(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, runs = tmp_path / "in", tmp_path / "RUNS"
+    shutil.copy(scan, folder / "a.h5")
+    shutil.copy(scan, folder / ".b.h5.AbC12")
+    (folder / "cut.h5").write_bytes(scan.read_bytes()[:5000])
+    (folder / "text.h5").write_text("no HDF5", "utf-8")
+    assert watch() == 3
+    rows = table(runs)
+    assert {name: row["status"] for name, row in rows.items()} == {"a": "done", "cut": "failed", "text": "failed"}
+    assert "truncated" in rows["cut"]["fault"]
+    assert "no HDF5 file" in rows["text"]["fault"]
+    out, err = capfd.readouterr()
+    assert out.splitlines()[-1] == "3 scans: 1 done, 2 failed"
+    assert "waiting for scans: 1 done, 2 set aside" in err
+    done = (runs / "a" / "DONE").stat().st_mtime_ns
+
+    shutil.copy(scan, folder / "b.h5")
+    shutil.copy(scan, folder / "cut.h5")
+    assert watch() == 3
+    assert {name: row["status"] for name, row in table(runs).items()} == {
+        "a": "done", "cut": "done", "text": "failed", "b": "done",
+    }  # fmt: skip
+    assert (runs / "a" / "DONE").stat().st_mtime_ns == done, "what is done is not done again"
+    page = (runs / "index.html").read_text("utf-8")
+    assert page.index(">b<") < page.index(">a<"), "the newest is on top"
+    assert "http-equiv" not in page, "a page of a watch that has ended does not refresh itself"
+
+    os.utime(folder / "a.h5")
+    assert watch() == 3
+    assert (runs / "a" / "DONE").stat().st_mtime_ns > done, "a file that has changed is taken again"
+    assert watch("--seed", 7) == 2
+    assert "seed was 0 and is now 7" in capfd.readouterr().err
+    assert run(["status", str(runs), "--json"]) == 0
+    states = json.loads(capfd.readouterr().out)
+    assert [state["state"] for state in states] == ["done", "done", "done", "failed", "done"]
+    assert states[0]["reason"] == "no new scan came"
+
+
+def test_a_file_that_is_open_for_writing_is_waited_for(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "in" / "a.h5"
+    shutil.copy(scan, file)
+    with h5py.File(tmp_path / "in" / "b.h5", "w", libver="latest") as growing:
+        growing["x"] = 1
+        growing.swmr_mode = True
+        assert watch() == 0
+        assert "left: b.h5 is open for writing by another program" in capfd.readouterr().err
+        assert list(table(tmp_path / "RUNS")) == ["a"]
+    assert watch() == 3, "it is whole now, and no scan of a cell"
+
+
+def test_a_request_to_stop_ends_the_watch_and_the_same_command_goes_on(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "RUNS"
+    for name in ("a", "b"):
+        shutil.copy(scan, tmp_path / "in" / f"{name}.h5")
+
+    def interrupt(number: int) -> None:
+        steps = runs / "a" / "metrics.jsonl"
+        size = steps.stat().st_size if steps.exists() else 0
+        while not (steps.exists() and steps.stat().st_size > size):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    long = ("--set", "fit.steps=1000000", "--set", "fit.patience=1000000")
+    for number, status in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+        thread = threading.Thread(target=interrupt, args=(number,))
+        thread.start()
+        assert watch(*long) == status
+        thread.join()
+        assert "run the same command to go on" in capfd.readouterr().err
+        assert table(runs)["a"]["status"] == "stopped"
+    record = BatchRecord.read(runs)
+    assert record is not None
+    steps = [json.loads(line)["step"] for line in (runs / "a" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert steps == sorted(steps), "it goes on from its checkpoint"
+    assert run(["status", str(runs)]) == 0
+    out = capfd.readouterr().out
+    assert "go on with: " in out
+    assert "watch" in out
+    assert "interrupted" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["none", "-o", "RUNS"], 3, "cannot be read"),
+        (["run.yaml", "-o", "RUNS"], 3, "cannot be read"),
+        (["in", "-o", "in/RUNS"], 2, "would be taken for scans"),
+        (["in", "-o", "in"], 2, "would be taken for scans"),
+        (["RUNS/in", "-o", "RUNS"], 2, "lies in"),
+        (["in", "-o", "RUNS", "--method", "phase"], 2, "not phased by projections"),
+        (["in", "-o", "RUNS", "--pattern", "/in/*.h5"], 2, "leads out of DIR"),
+        (["in", "-o", "RUNS", "--pattern", "../*.h5"], 2, "leads out of DIR"),
+        (["in", "-o", "RUNS", "--pattern", ""], 2, "--pattern"),
+        (["in", "-o", "RUNS", "--settle", "-1 s"], 2, "positive time"),
+        (["in", "-o", "RUNS", "--idle", "3 um"], 2, "positive time"),
+        (["in"], 2, "Missing option"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(
+    scan: Path,
+    tmp_path: Path,
+    words: list[str],
+    status: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(scan.with_name("run.yaml"), "run.yaml")
+    Path("in").mkdir()
+    Path("RUNS/in").mkdir(parents=True)
+    assert run(["watch", "run.yaml", *words]) == status
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "RUNS" / "batch.json").exists()
+
+
+def test_a_bug_over_one_scan_does_not_end_the_watch(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_bug(*_: object, **__: object) -> object:
+        raise ZeroDivisionError("inner")
+
+    monkeypatch.setattr(scan_runner, "run_method", with_bug)
+    for name in ("a", "b"):
+        shutil.copy(scan, tmp_path / "in" / f"{name}.h5")
+    assert watch() == 1
+    assert [row["status"] for row in table(tmp_path / "RUNS").values()] == ["failed", "failed"]
