@@ -28,7 +28,7 @@ def command(run: Path, output: Path | None, force: bool) -> None:
       unflat report RUN -o cell7.html
       unflat report RUNS --force
     """
-    from ..recon.experiments.batch_tasks import is_batch
+    from ..recon.runs.batch_files import is_batch
 
     if is_batch(run):
         _report_batch(run, output, force=force)

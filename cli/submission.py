@@ -12,9 +12,10 @@ from ..recon.config.advice import shell
 from ..recon.errors import ConfigError, DataError, Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.batch import BatchOptions
-from ..recon.experiments.batch_tasks import discard_batch, is_batch, plan_tasks, prepare_tasks, write_batch_results
+from ..recon.experiments.batch_tasks import discard_batch, plan_tasks, prepare_tasks, write_batch_results
 from ..recon.experiments.run import RunOptions
 from ..recon.io.entry_name import split_entry
+from ..recon.runs.batch_files import is_batch
 from ..recon.runs.contents import is_occupied, require_run
 from ..recon.runs.job_script import Job, Resources, Task, Variable, Word, closing_script, job_script
 from ..recon.runs.launch import SUBMIT_OPTIONS

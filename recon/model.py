@@ -313,7 +313,8 @@ class Model(Sampled):
 
 
 def _tiles(*axes: Axis) -> Iterator[tuple[tuple[slice, ...], tuple[Axis, ...]]]:
-    """Cut the product of axes into bricks: the slices of each, and its axes."""
-    cuts = ([slice(i, i + step) for i in range(0, len(a), step)] for a, step in zip(axes, TILE, strict=True))
+    """Cut the product of axes into bricks, larger ones in a plane: the slices of each, and its axes."""
+    factor = 2 if min(map(len, axes)) == 1 else 1
+    cuts = ([slice(i, i + factor * n) for i in range(0, len(a), factor * n)] for a, n in zip(axes, TILE, strict=True))
     for tile in product(*cuts):
         yield tile, tuple(a[part] for a, part in zip(axes, tile, strict=True))

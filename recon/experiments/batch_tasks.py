@@ -89,11 +89,6 @@ def write_batch_results(path: Path) -> tuple[Path, Path]:
     return path / TABLE, path / PAGE
 
 
-def is_batch(path: Path) -> bool:
-    """Whether a folder holds the runs of several acquisitions."""
-    return (path / BATCH).is_file()
-
-
 def _due_tasks(record: BatchRecord, scans: Sequence[ScanFile], options: BatchOptions) -> list[Task]:
     """Tasks that are due; the number of each is the place of its scan in the record, which stays."""
     numbers = {name: number for number, name in enumerate(record.scans)}

@@ -7,12 +7,12 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from ..errors import DataError, Diagnostic
 from ..runs import Status
 from .likelihood import Batch
-from .minibatches import batch_views
+from .minibatches import batch_views, map_batches
 from .objective import Objective
 from .program import FitState
 from .settings import FieldSettings
@@ -99,10 +99,9 @@ class Fit(Trainer):
         start = likelihood.initial_guess(self.trained)
         self._state = self.objective.init(self.seed + 1000 * self.member, start)
         if start is not None and len(self.withheld):
-            losses = self.objective.compiled.losses(
-                jnp.asarray(start, jnp.float32), self._state.nuisance, likelihood.batch(self.withheld, withheld=True)
-            )
-            self.start_residual = likelihood.metric(np.asarray(losses))
+            values = jnp.asarray(start, jnp.float32)
+            losses = self._losses_of(values, self._state.nuisance, self.withheld, withheld=True)
+            self.start_residual = likelihood.metric(losses)
 
     def run(self, callbacks: Callbacks) -> Status:
         """Take the steps that are left, or until what was withheld gets no better, or until asked to stop."""
@@ -172,15 +171,19 @@ class Fit(Trainer):
         *,
         withheld: bool = False,
     ) -> Float[np.ndarray, " view"]:
-        """Compute the misfit of each of some views, in batches of one size, so that one program serves all."""
-        size = min(self.objective.likelihood.batch_size, len(self.trained))
-        losses: list[float] = []
-        for first in range(0, len(views), size):
-            part = views[first : first + size]
-            filled = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
-            batch = self.objective.likelihood.batch(filled, withheld=withheld)
-            losses += np.asarray(self.objective.compiled.losses_of(parameters, nuisance, batch))[: len(part)].tolist()
-        return np.array(losses)
+        """Compute the loss of each of some views."""
+        return self._losses_of(self.objective.compiled.values(parameters), nuisance, views, withheld=withheld)
+
+    def _losses_of(
+        self, values: Array, nuisance: dict[str, Any], views: Int[np.ndarray, " view"], *, withheld: bool
+    ) -> Float[np.ndarray, " view"]:
+        likelihood = self.objective.likelihood
+        compute = self.objective.compiled.losses
+
+        def losses_of_batch(batch: Int[np.ndarray, " batch"]) -> Array:
+            return compute(values, nuisance, likelihood.batch(batch, withheld=withheld))
+
+        return map_batches(losses_of_batch, views, min(likelihood.batch_size, len(self.trained)))
 
     @property
     def best(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -1,9 +1,10 @@
-"""Withheld views and the views of each step: functions of the seed alone, so that a run can resume."""
+"""Withheld views and the views of each step, functions of the seed alone so that a run can resume; numbers of views."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
 FEWEST_VIEWS = 6
 """Smallest number of views of which one is withheld although the fraction amounts to less than one."""
@@ -35,6 +36,24 @@ def batch_views(step: int, trained: Int[np.ndarray, " view"], batch: int, seed: 
         epoch, index = divmod(position, len(trained))
         chosen.append(trained[_order(seed, epoch, len(trained))[index]])
     return np.array(chosen)
+
+
+def map_batches(
+    function: Callable[[Int[np.ndarray, " batch"]], Array], views: Int[np.ndarray, " view"], size: int
+) -> Float[np.ndarray, " view"]:
+    """Compute a number for each view in batches of one size, so that one compiled program serves all.
+
+    Args:
+        function: Function that gives a number for each view of a batch.
+        views: The views.
+        size: Number of views in a batch; the last one is filled up with its last view.
+    """
+    numbers: list[np.ndarray] = []
+    for first in range(0, len(views), size):
+        part = views[first : first + size]
+        filled = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
+        numbers.append(np.asarray(function(filled), np.float64)[: len(part)])
+    return np.concatenate(numbers) if numbers else np.zeros(0)
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ gradients are per resolution length, so that a strength means the same for any s
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -91,27 +91,8 @@ class FitProgram:
         return self.raw(parameters) * self.scale
 
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """Compute the loss of each view, on all local devices; its shape is checked while it is compiled.
-
-        Raises:
-            UnflatError: If the likelihood does not return one number for each view of the batch.
-        """
-
-        def losses_of_some(common: tuple[Array, Nuisance], views: Batch) -> Array:
-            losses = self.loss_function.losses(*common, views)
-            shape, expected = jnp.shape(losses), jnp.shape(jax.tree.leaves(views)[0])[:1]
-            if shape != expected:
-                name = f"{type(self.loss_function).__qualname__}.losses"
-                message = f"returned an array of shape {shape} for a batch of shape {expected} along its views"
-                raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
-            return losses
-
-        losses: Array = map_shards(losses_of_some, (values, nuisance), batch)
-        return losses
-
-    def losses_of(self, parameters: dict[str, Array], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
-        """Compute the loss of each view for parameters of the field."""
-        return self.losses(self.values(parameters), nuisance, batch)
+        """Compute the loss of each view; see `sharded_losses`."""
+        return sharded_losses(self.loss_function, values, nuisance, batch)
 
     def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
         """Compute the mean loss of some views plus the priors."""
@@ -188,25 +169,54 @@ class CompiledProgram(NamedTuple):
 
     Attributes:
         advance_many: `FitProgram.advance_many`, which takes over the memory of the state.
-        losses: `FitProgram.losses`, of values on the grid.
-        losses_of: `FitProgram.losses_of`, of parameters.
+        losses: `FitProgram.losses`.
         values: `FitProgram.values`.
     """
 
     advance_many: Callable[[FitState, Batch, int], tuple[FitState, Float[Array, " steps"]]]
     losses: Callable[..., Float[Array, " view"]]
-    losses_of: Callable[..., Float[Array, " view"]]
     values: Callable[..., Float[Array, "k z y x"]]
 
 
 def compile_program(program: FitProgram) -> CompiledProgram:
     """Compile the functions of a program, for itself alone."""
-    compiled = (jax.jit(function) for function in (program.losses, program.losses_of, program.values))
-    return CompiledProgram(jax.jit(program.advance_many, donate_argnums=0), *compiled)
+    return CompiledProgram(
+        jax.jit(program.advance_many, donate_argnums=0), jax.jit(program.losses), jax.jit(program.values)
+    )
 
 
-shared_program = lru_cache(maxsize=16)(compile_program)
-"""Compiled functions of a program, shared by all fits of an equal one."""
+@lru_cache(maxsize=16)
+def shared_program(program: FitProgram) -> CompiledProgram:
+    """Compile the functions of a program, for all fits of an equal one."""
+    return compile_program(program)._replace(losses=shared_losses(program.loss_function))  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=16)
+def shared_losses(loss_function: LossFunction) -> Callable[..., Float[Array, " view"]]:
+    """Compile the losses of views, for all that have an equal loss function."""
+    return jax.jit(partial(sharded_losses, loss_function))
+
+
+def sharded_losses(
+    loss_function: LossFunction, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch
+) -> Float[Array, " view"]:
+    """Compute the loss of each view, on all local devices; its shape is checked while it is compiled.
+
+    Raises:
+        UnflatError: If the loss function does not return one number for each view of the batch.
+    """
+
+    def losses_of_some(common: tuple[Array, Nuisance], views: Batch) -> Array:
+        losses = loss_function.losses(*common, views)
+        shape, expected = jnp.shape(losses), jnp.shape(jax.tree.leaves(views)[0])[:1]
+        if shape != expected:
+            name = f"{type(loss_function).__qualname__}.losses"
+            message = f"returned an array of shape {shape} for a batch of shape {expected} along its views"
+            raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
+        return losses
+
+    losses: Array = map_shards(losses_of_some, (values, nuisance), batch)
+    return losses
 
 
 ROUNDING = 1e-3

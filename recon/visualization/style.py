@@ -58,6 +58,7 @@ _RC = {
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
+    "axes.titley": 1.0,  # Or else matplotlib measures every tick label to find room for the title.
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,

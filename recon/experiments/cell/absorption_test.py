@@ -43,6 +43,5 @@ def _linear_residual(likelihood: CellLikelihood, nuisance: Nuisance, fitted: np.
     """Compute the residual of withheld views for the linear inverse of the fitted ones, at its best scale."""
     light = corrected_light(likelihood.batch(fitted)["light"], nuisance, fitted, likelihood.microscope.medium_index)
     inverse = invert_born_model(likelihood, fitted, STRENGTH, light)
-    batch = likelihood.batch(withheld, withheld=True)
-    losses = (likelihood.losses(factor * inverse, nuisance, batch) for factor in FACTORS)
-    return min(likelihood.metric(np.asarray(each)) for each in losses)
+    losses = (likelihood.losses_of(factor * inverse, nuisance, withheld, withheld=True) for factor in FACTORS)
+    return min(likelihood.metric(each) for each in losses)

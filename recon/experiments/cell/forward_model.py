@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from ....physics.optics.illumination import PlaneWaves
 from ....physics.optics.image_formation import ImageFormation
@@ -14,6 +14,8 @@ from ....physics.optics.rotation import shear_angles
 from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
 from ...optimize.likelihood import Batch, Nuisance
+from ...optimize.minibatches import map_batches
+from ...optimize.program import shared_losses
 from .config import CellSettings
 from .corrections import no_corrections
 from .geometry import STORED_WAVE_BYTES, Geometry, views_in_step
@@ -140,15 +142,28 @@ class CellForwardModel:
 
     def predict(self, values: Values, nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
         """Predict the images, or fields, at the brightness of the measured ones."""
-        return cast(Array, self.loss_function.predict(values, nuisance, batch))
+        return self.predict_with_gains(values, nuisance, batch)[0]
 
-    def gains(self, values: Values, nuisance: Nuisance, batch: Batch) -> Num[Array, " view"]:
-        """Compute the fitted brightness of each view; 1 where it is not fitted."""
-        return cast(Array, self.loss_function.gains(values, nuisance, batch))
+    def predict_with_gains(
+        self, values: Values, nuisance: Nuisance, batch: Batch
+    ) -> tuple[Num[Array, "view h w"], Num[Array, " view"]]:
+        """Predict the images, or fields, at the brightness of the measured ones, which is 1 where it is not fitted."""
+        images, gains = self.loss_function.predict(values, nuisance, batch)
+        return images, gains
 
     def losses(self, values: Values, nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Loss of each view, relative to the mean loss of an empty box."""
-        return cast(Array, self.loss_function.losses(values, nuisance, batch))
+        return shared_losses(self.loss_function)(values, nuisance, batch)
+
+    def losses_of(
+        self, values: Values, nuisance: Nuisance, views: Int[np.ndarray, " view"], *, withheld: bool = False
+    ) -> Float[np.ndarray, " view"]:
+        """Loss of each of some views, by the program that the steps of the fit are validated with."""
+
+        def losses_of_batch(batch: Int[np.ndarray, " batch"]) -> Float[Array, " batch"]:
+            return self.losses(values, nuisance, self.batch(batch, withheld=withheld))
+
+        return map_batches(losses_of_batch, views, min(self.batch_size, self.views))
 
     @cached_property
     def _empty_loss(self) -> float:

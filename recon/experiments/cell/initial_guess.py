@@ -50,13 +50,12 @@ def invert_born_model(
 def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
     """Scale the linear inverse of some views to explain them best, or give None where an empty box does better."""
     trial = views[np.linspace(0, len(views) - 1, min(TRIAL_VIEWS, len(views))).astype(int)]
-    batch = forward_model.batch(trial)
     nuisance = {name: jnp.asarray(value) for name, value in forward_model.nuisance_parameters.items()}
     light = corrected_light(forward_model.batch(views)["light"], nuisance, views, forward_model.microscope.medium_index)
     inverse = _with_sign(invert_born_model(forward_model, views, STRENGTH, light), forward_model.settings.fit.sign)
     least, guess = 1.0, None
     for factor in FACTORS:
-        loss = float(np.mean(forward_model.losses(factor * inverse, nuisance, batch)))
+        loss = float(np.mean(forward_model.losses_of(factor * inverse, nuisance, trial)))
         if loss < least:
             least, guess = loss, factor * inverse
     return guess

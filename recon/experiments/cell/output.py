@@ -44,8 +44,8 @@ def write_result(
     save(volume, folder / "volume.h5")
     views = np.concatenate([split.withheld, _spread(split.fitted)])
     withheld = np.isin(views, split.withheld)
-    measured, modelled = _predict_views(forward_model, views, values, nuisance)
-    brightness = _brightness(forward_model, views, values, nuisance)
+    measured, modelled, gains = _predict_views(forward_model, views, values, nuisance)
+    brightness = _brightness(forward_model, views, gains)
     write_predictions(folder / "predictions.h5", "cell", views, withheld, measured, modelled, brightness)
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
     numbers["residual_over_empty"] = _residual_over_empty(forward_model, split, values, nuisance)
@@ -59,19 +59,13 @@ def write_result(
 
 
 def _brightness(
-    forward_model: CellForwardModel,
-    views: Int[np.ndarray, " view"],
-    values: Float[Array | np.ndarray, "k z y x"],
-    nuisance: Nuisance,
+    forward_model: CellForwardModel, views: Int[np.ndarray, " view"], gains: Float[np.ndarray, " view"]
 ) -> Float[np.ndarray, " view"] | None:
     """Compute the brightness of bright fields over their median, NaN for dark fields; None if it was not fitted."""
     bright = forward_model.is_bright[views]
     if forward_model.levels is None or not forward_model.settings.fit.refine.gain or not np.any(bright):
         return None
-    brightness = np.full(len(views), np.nan)
-    for i in np.flatnonzero(bright):
-        fitted = float(forward_model.gains(values, nuisance, forward_model.batch(views[i : i + 1]))[0])
-        brightness[i] = fitted * forward_model.levels[views[i]]
+    brightness = np.where(bright, gains * forward_model.levels[views], np.nan)
     return np.asarray(brightness / np.nanmedian(brightness))
 
 
@@ -93,9 +87,10 @@ def _residual_over_empty(
     forward_model: CellForwardModel, split: Split, values: Float[Array | np.ndarray, "k z y x"], nuisance: Nuisance
 ) -> float:
     """Compute the residual of withheld views, or of fitted ones if none is, over that of an empty box."""
-    batch = forward_model.batch(_spread(split.withheld if len(split.withheld) else split.fitted))
+    views = _spread(split.withheld if len(split.withheld) else split.fitted)
     result, empty = (
-        float(np.mean(forward_model.losses(contrast, nuisance, batch))) for contrast in (values, np.zeros_like(values))
+        float(np.mean(forward_model.losses_of(contrast, nuisance, views)))
+        for contrast in (values, np.zeros_like(values))
     )
     return float(np.sqrt(result / empty)) if empty > 0 else 1.0
 
@@ -110,11 +105,13 @@ def _predict_views(
     views: Int[np.ndarray, " view"],
     values: Float[Array | np.ndarray, "k z y x"],
     nuisance: Nuisance,
-) -> tuple[Num[np.ndarray, "view h w"], Num[np.ndarray, "view h w"]]:
-    """Gather views as measured, and predict them one by one."""
-    measured, modelled = [], []
+) -> tuple[Num[np.ndarray, "view h w"], Num[np.ndarray, "view h w"], Float[np.ndarray, " view"]]:
+    """Gather views as measured, and predict them and their brightness one by one."""
+    measured, modelled, gains = [], [], []
     for view in views:
         batch = forward_model.batch(np.array([view]))
         measured.append(np.asarray(batch["measured"])[0])
-        modelled.append(np.asarray(forward_model.predict(values, nuisance, batch))[0])
-    return np.stack(measured), np.stack(modelled)
+        images, gain = forward_model.predict_with_gains(values, nuisance, batch)
+        modelled.append(np.asarray(images)[0])
+        gains.append(float(gain[0]))
+    return np.stack(measured), np.stack(modelled), np.array(gains)

@@ -48,18 +48,13 @@ class ViewModel:
         return BornModel(self.geometry.padded, self.formation.numerical_aperture, self.absorbs)
 
     @partial(jax.jit, static_argnums=0)
-    def predict(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
-        """Predict the images, or fields, at the brightness of the measured ones."""
+    def predict(
+        self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch
+    ) -> tuple[Num[Array, "view h w"], Num[Array, " view"]]:
+        """Predict the images, or fields, at the brightness of the measured ones, which is 1 where it is not fitted."""
         modelled, _, _, gain = self._compared(values, nuisance, batch)
-        return modelled if gain is None else modelled * gain[:, None, None]
+        return (modelled, jnp.ones(len(modelled))) if gain is None else (modelled * gain[:, None, None], gain)
 
-    @partial(jax.jit, static_argnums=0)
-    def gains(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, " view"]:
-        """Compute the fitted brightness of each view; 1 where it is not fitted."""
-        gain = self._compared(values, nuisance, batch)[3]
-        return jnp.ones(len(batch["view"])) if gain is None else gain
-
-    @partial(jax.jit, static_argnums=0)
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Loss of each view, relative to the mean loss of an empty box."""
         compared = self._compared(values, nuisance, batch)
