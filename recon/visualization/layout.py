@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .style import new_figure
-from .tiles import Tile
+from .tiles import ImageTile
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -24,7 +24,7 @@ class Margins:
 
 def tiled_figure(
     rows: int, columns: int, size: tuple[float, float], margins: Margins
-) -> "tuple[matplotlib.figure.Figure, list[list[Tile]]]":
+) -> "tuple[matplotlib.figure.Figure, list[list[ImageTile]]]":
     """Create a figure with rows of tiles.
 
     Args:
@@ -45,18 +45,18 @@ def tiled_figure(
     axes.set_axis_off()
     top = height - margins.top - size[1]
     return figure, [
-        [Tile(axes, margins.left + column * step_x, top - row * step_y, *size) for column in range(columns)]
+        [ImageTile(axes, margins.left + column * step_x, top - row * step_y, *size) for column in range(columns)]
         for row in range(rows)
     ]
 
 
-def bar_axes(figure: "matplotlib.figure.Figure", first: Tile, last: Tile) -> "matplotlib.axes.Axes":
+def bar_axes(figure: "matplotlib.figure.Figure", first: ImageTile, last: ImageTile) -> "matplotlib.axes.Axes":
     """Create narrow axes for a colour bar to the right of the last tile of some rows.
 
     Args:
         figure: The figure.
-        first: Tile at the right end of the uppermost row of the bar.
-        last: Tile at the right end of the lowest row of the bar.
+        first: ImageTile at the right end of the uppermost row of the bar.
+        last: ImageTile at the right end of the lowest row of the bar.
     """
     width, height = (float(edge) for edge in figure.get_size_inches())
     tall = first.bottom + first.height - last.bottom

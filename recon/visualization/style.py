@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import matplotlib.cm
     import matplotlib.figure
 
-    from .tiles import Tile
+    from .tiles import ImageTile
 
 INDEX_COLOURS = "inferno"
 """Colour map of a model's values."""
@@ -228,7 +228,7 @@ def add_scale_bar(
     colour: str = "white",
     size: float = 7.5,
     unit: str = "m",
-    tile: "Tile | None" = None,
+    tile: "ImageTile | None" = None,
 ) -> None:
     """Draw a scale bar of a round length in the lower right corner.
 
@@ -239,7 +239,7 @@ def add_scale_bar(
         colour: Colour of bar and text.
         size: [pt] Font size.
         unit: Unit of lengths in the figure: ``m`` or ``voxel``.
-        tile: Tile of the axes with the image; absent if the image fills the axes.
+        tile: ImageTile of the axes with the image; absent if the image fills the axes.
     """
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import AbstractPathEffect, withStroke
@@ -266,13 +266,13 @@ def add_scale_bar(
     text.set_path_effects(edge)
 
 
-def add_label(axes: "matplotlib.axes.Axes", text: str, tile: "Tile | None" = None) -> None:
+def add_label(axes: "matplotlib.axes.Axes", text: str, tile: "ImageTile | None" = None) -> None:
     """Write text in the upper left corner of an image, legible on any background.
 
     Args:
         axes: Axes that contain only an image, or tiles.
         text: The text.
-        tile: Tile of the axes with the image; absent if the image fills the axes.
+        tile: ImageTile of the axes with the image; absent if the image fills the axes.
     """
     from matplotlib.patheffects import withStroke
 

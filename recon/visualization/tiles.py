@@ -19,7 +19,7 @@ _POINT = 1 / 72
 
 
 @dataclass(frozen=True)
-class Tile:
+class ImageTile:
     """Place of a picture within axes that cover a figure.
 
     Args:

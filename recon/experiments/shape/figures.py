@@ -13,7 +13,7 @@ from ...visualization.layout import Margins, bar_axes, tiled_figure
 from ...visualization.projection import view_rotation
 from ...visualization.style import ACCENT, INK, SECOND_ACCENT, house_style, new_figure
 from ...visualization.surface import shade_surface
-from ...visualization.tiles import Tile
+from ...visualization.tiles import ImageTile
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -258,7 +258,7 @@ def draw_surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]
     )
 
 
-def _draw_picture(tile: Tile, image: np.ndarray, mask: np.ndarray) -> None:
+def _draw_picture(tile: ImageTile, image: np.ndarray, mask: np.ndarray) -> None:
     tile.show(image, "gray")
     if 0 < (mask > 0.5).mean() < 1:
         tile.outline(mask, 0.5, ACCENT, 0.7)
