@@ -56,6 +56,7 @@ COMMANDS = {
     "report": CommandEntry("report", "Write the report of a run: one HTML file."),
     "submit": CommandEntry("submit", "Submit a command as a SLURM job, or an array of several acquisitions."),
     "status": CommandEntry("status", "Show what became of many runs, why some died, and how they go on."),
+    "bench": CommandEntry("bench", "Measure how close each step is to what this machine can do."),
     "doctor": CommandEntry("doctor", "Show devices, versions and missing packages."),
 }
 

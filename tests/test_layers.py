@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("recon/io",),
     ("recon/metrics",),
     ("recon/runs",),
-    ("recon/visualization", "recon/phase_retrieval", "recon/optimize", "recon/networks"),
+    ("recon/benchmarking", "recon/visualization", "recon/phase_retrieval", "recon/optimize", "recon/networks"),
     ("recon/experiments",),
     ("recon/api.py", "__init__.py"),
     ("cli", "__main__.py"),

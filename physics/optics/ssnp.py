@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
@@ -30,6 +31,7 @@ GRAZING = 0.2
 LEAST_COSINE = 1e-4
 """Floor of the cosine of propagating waves, and the value for evanescent ones; damped by exp(−1) per slice."""
 
+Scalar = Float[Array | np.ndarray, ""]
 Waves = Complex[Array, "wave y x"]
 State = tuple[Waves, Waves]
 """Spectra of U at this slice and at the slice before."""
@@ -49,12 +51,12 @@ class SliceConstants(NamedTuple):
     this_factor: Float[Array, "wave y x"]
     previous_factor: Float[Array, "wave y x"]
     source_factor: Float[Array, "wave y x"]
-    slice_phase: Float[Array, ""]
-    medium_index: Float[Array, ""]
+    slice_phase: Scalar
+    medium_index: Scalar
 
 
 def potential(
-    contrast: Float[Array, "channel y x"], slice_phase: Float[Array, ""], medium_index: Float[Array, ""]
+    contrast: Float[Array, "channel y x"], slice_phase: Scalar, medium_index: Scalar
 ) -> Float[Array, "y x"] | Complex[Array, "y x"]:
     """Compute the factor p = (n² − n_m²)/n_m² · 2π Δz n_m/λ of a slice, which changes V by −p U.
 
@@ -65,7 +67,7 @@ def potential(
     """
     real = contrast[0] / medium_index
     if contrast.shape[0] == 1:
-        return slice_phase * real * (2 + real)
+        return real * (2 + real) * slice_phase
     imaginary = contrast[1] / medium_index
     return lax.complex(slice_phase * (real * (2 + real) - imaginary**2), slice_phase * 2 * imaginary * (1 + real))
 

@@ -27,6 +27,7 @@ from .methods import METHODS, RECONSTRUCTIONS, Method
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..benchmarking.case import Benchmark
     from ..grid import Grid
     from ..io.inspect import Describer
     from ..io.open import Reader
@@ -127,6 +128,10 @@ class Experiment(ABC):
     def missing_settings(self, config: Any) -> list[Diagnostic]:
         """List the settings without a value that every measurement needs, and only a simulated one holds itself."""
         return []
+
+    def benchmarks(self) -> "Sequence[Benchmark]":
+        """List the hot functions of the kind that ``unflat bench`` measures; it imports jax."""
+        return ()
 
     def remarks(self, method: str, config: Any, acquisition: Acquisition) -> tuple[list[str], list[str]]:
         """Notes and warnings on a method's use for a measurement, before it begins.

@@ -190,8 +190,34 @@ def init_state_from_density(
     return ProjectionState(density, jnp.zeros_like(density), support, point_spread, direction)
 
 
+class Constraints(NamedTuple):
+    """Arrays and numbers of an iteration that stay the same through a stage.
+
+    Args:
+        support: 1 inside.
+        point_spread: Point-spread function and background.
+        update: Coefficients of the method; of GPS the step of its dual variable, as the first.
+        ceiling: Largest amplitude inside the support.
+    """
+
+    support: Float[Array, "z y x"]
+    point_spread: PointSpread
+    update: UpdateCoefficients
+    ceiling: Float[Array, ""]
+
+
+def constraints_of(stage: Stage, state: ProjectionState) -> Constraints:
+    """Collect the constraints of a stage, as arrays: one program serves all methods but GPS."""
+    coefficients = (stage.beta,) * 4 if stage.method == "gps" else UPDATES[stage.method](stage.beta)
+    update = UpdateCoefficients(*(jnp.asarray(number, jnp.float32) for number in coefficients))
+    return Constraints(state.support, state.point_spread, update, jnp.asarray(stage.ceiling, jnp.float32))
+
+
 def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> ProjectionState:
-    """Run one stage, on the middle of the pattern where its band is below 1."""
+    """Run one stage, on the middle of the pattern where its band is below 1.
+
+    The memory of the iterate is handed over: the state before the stage is no longer of use.
+    """
     pattern = crop_pattern(pattern, stage.band)
     state = _match_sampling(state, pattern)
     if stage.partially_coherent:
@@ -203,14 +229,12 @@ def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> P
         state = state._replace(support=_half_support(state))
     count = jnp.asarray(stage.iterations, jnp.int32)
     coherent = not stage.partially_coherent
+    constraints = constraints_of(stage, state)
     if stage.method == "gps":
-        beta = jnp.asarray(stage.beta, jnp.float32)
-        iterate, dual = _gps(state, pattern, beta, count, coherent=coherent)
-        state = state._replace(iterate=iterate, dual=dual)
+        both = _iterate_gps((state.iterate, state.dual), pattern, constraints, count, coherent=coherent)
+        state = state._replace(iterate=both[0], dual=both[1])
     else:
-        update = UpdateCoefficients(*(jnp.asarray(number, jnp.float32) for number in UPDATES[stage.method](stage.beta)))
-        ceiling = jnp.asarray(stage.ceiling, jnp.float32)
-        state = state._replace(iterate=_iterate(state, pattern, update, ceiling, count, coherent=coherent))
+        state = state._replace(iterate=_iterate_linear(state.iterate, pattern, constraints, count, coherent=coherent))
     state = state._replace(support=full_support)
     if stage.shrink_wrap:
         sigma, threshold = stage.shrink_wrap
@@ -243,43 +267,53 @@ def _project(
     return partially_coherent_projection(density, pattern.amplitude, point_spread.sigmas, point_spread.background)
 
 
-@partial(jax.jit, static_argnames="coherent")
-def _iterate(
-    state: ProjectionState,
+def iterate_linear(
+    iterate: Complex[Array, "z y x"],
     pattern: DevicePattern,
-    update: UpdateCoefficients,
-    ceiling: Float[Array, ""],
+    constraints: Constraints,
     count: Int[Array, ""],
     *,
     coherent: bool,
 ) -> Complex[Array, "z y x"]:
     """Apply an update, linear in the iterate and its projection, a number of times; return the iterate."""
+    support, ceiling = constraints.support, constraints.ceiling
 
     def cap(density: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
-        return cap_amplitude(density, state.support, ceiling)
+        return cap_amplitude(density, support, ceiling)
 
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
-        projected = _project(iterate, pattern, state.point_spread, coherent)
+        projected = _project(iterate, pattern, constraints.point_spread, coherent)
         projected = lax.cond(jnp.isfinite(ceiling), cap, lambda density: density, projected)
-        return apply_update(projected, iterate, state.support, update)
+        return apply_update(projected, iterate, support, constraints.update)
 
-    result: Array = lax.fori_loop(0, count, step, state.iterate)
+    result: Array = lax.fori_loop(0, count, step, iterate)
     return result
 
 
-@partial(jax.jit, static_argnames="coherent")
-def _gps(
-    state: ProjectionState, pattern: DevicePattern, beta: Float[Array, ""], count: Int[Array, ""], *, coherent: bool
+_iterate_linear = jax.jit(iterate_linear, static_argnames="coherent", donate_argnames="iterate")
+
+
+def iterate_gps(
+    both: tuple[Complex[Array, "z y x"], Complex[Array, "z y x"]],
+    pattern: DevicePattern,
+    constraints: Constraints,
+    count: Int[Array, ""],
+    *,
+    coherent: bool,
 ) -> tuple[Complex[Array, "z y x"], Complex[Array, "z y x"]]:
-    """Run generalised proximal smoothing for a number of iterations; return the iterate and the dual variable."""
+    """Run generalised proximal smoothing for a number of iterations; takes and returns iterate and dual variable."""
+    step_size = constraints.update.inside_projected
 
     def step(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
         iterate, dual = both
-        projected = _project(iterate - dual, pattern, state.point_spread, coherent)
-        return projected, update_gps_dual(dual, projected, iterate, state.support, beta)
+        projected = _project(iterate - dual, pattern, constraints.point_spread, coherent)
+        return projected, update_gps_dual(dual, projected, iterate, constraints.support, step_size)
 
-    iterate, dual = lax.fori_loop(0, count, step, (state.iterate, state.dual))
+    iterate, dual = lax.fori_loop(0, count, step, both)
     return iterate, dual
+
+
+_iterate_gps = jax.jit(iterate_gps, static_argnames="coherent", donate_argnames="both")
 
 
 @partial(jax.jit, static_argnames="coherent")

@@ -104,7 +104,7 @@ def refine_block(
     if settings.psf or settings.background:
         state = state._replace(point_spread=_fit_point_spread(state, pattern, settings))
     coherent = not settings.psf and not bool(jnp.any(state.point_spread.sigmas > 0))
-    density, gradient, direction = _descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
+    density, gradient, direction = descend(state, pattern, jnp.asarray(iterations, jnp.int32), coherent=coherent)
     density.block_until_ready()  # Queued blocks would each hold their arrays.
     return state._replace(density=density, gradient=gradient, direction=direction)
 
@@ -126,7 +126,7 @@ def update_support(state: RefinementState, threshold: Float[Array, ""] | float) 
 
 
 @partial(jax.jit, static_argnames="coherent")
-def _descend(
+def descend(
     state: RefinementState, pattern: DevicePattern, count: Int[Array, ""], *, coherent: bool
 ) -> tuple[Complex[Array, "z y x"], Complex[Array, "z y x"], Complex[Array, "z y x"]]:
     """Run conjugate gradients; return the density, its gradient, and the next direction."""

@@ -24,6 +24,7 @@ from .verdict import assess, is_empty, leave_out_known_side
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ...benchmarking.case import Benchmark
     from ...sampled import Sampled
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
@@ -80,6 +81,12 @@ class CellExperiment(Experiment):
         from .light_check import check_light
 
         return check_light(config, acquisition)
+
+    def benchmarks(self) -> "Sequence[Benchmark]":
+        """Forward model, gradient and step of a fit, for each model of the scattering, and a small fit."""
+        from .benchmarks import benchmarks
+
+        return benchmarks(self)
 
     def likelihood(self, context: RunContext) -> "CellLikelihood":
         """Build the likelihood of the images."""

@@ -21,6 +21,7 @@ from .metrics import METRICS
 from .schema import SCHEMA
 
 if TYPE_CHECKING:
+    from ...benchmarking.case import Benchmark
     from ...io.open import Reader
     from ...sampled import Sampled
     from ...visualization.report_figures import DeferredFigure
@@ -98,6 +99,12 @@ class CrystalExperiment(Experiment):
         from .likelihood import likelihood
 
         return likelihood(context.config, context.measurement, context)
+
+    def benchmarks(self) -> "Sequence[Benchmark]":
+        """Iterations of projections and of the refinement, a step of the network's flow, and a small phasing."""
+        from .benchmarks import benchmarks
+
+        return benchmarks(self)
 
     def phase(self, context: RunContext) -> RunOutcome:
         """Retrieve the phase from many starts."""

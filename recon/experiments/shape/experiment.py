@@ -22,6 +22,7 @@ from .metrics import METRICS
 from .schema import OCCUPANCY, SCHEMA
 
 if TYPE_CHECKING:
+    from ...benchmarking.case import Benchmark
     from ...grid import Grid
     from ...io.inspect import Describer
     from ...model import Model
@@ -83,6 +84,12 @@ class ShapeExperiment(Experiment):
         from .network.remarks import remarks
 
         return remarks(config, acquisition)
+
+    def benchmarks(self) -> "Sequence[Benchmark]":
+        """Step of the network's flow, and a small prediction."""
+        from .benchmarks import benchmarks
+
+        return benchmarks(self)
 
     def predict(self, context: RunContext) -> RunOutcome:
         """Draw shapes from a network, and refine them through the image formation if asked."""

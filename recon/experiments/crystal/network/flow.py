@@ -63,19 +63,19 @@ def draw(
         steps: Number of steps; each applies the network once.
         progress: Called with the number of steps done.
     """
-    correlation, step = _autocorrelation(pattern), compile_with(_step, denoiser)
+    correlation, step = _autocorrelation(pattern), compile_with(advance, denoiser)
 
-    def advance(noisy: ComplexBatch, now: Float[Array, ""], then: Float[Array, ""]) -> ComplexBatch:
+    def step_of(noisy: ComplexBatch, now: Float[Array, ""], then: Float[Array, ""]) -> ComplexBatch:
         later: ComplexBatch = step(noisy, pattern, correlation, now, then)
         return later
 
-    return integrate(advance, start, steps, progress)
+    return integrate(step_of, start, steps, progress)
 
 
 _autocorrelation = jax.jit(autocorrelation)
 
 
-def _step(
+def advance(
     denoiser: CrystalDenoiser,
     noisy: ComplexBatch,
     pattern: PatternBatch,

@@ -129,16 +129,16 @@ def draw(
         steps: Number of steps; each applies the network once.
         progress: Called with the number of steps done.
     """
-    step = compile_with(_step, denoiser)
+    step = compile_with(advance, denoiser)
 
-    def advance(noisy: Codes, now: Float[Array, ""], then: Float[Array, ""]) -> Codes:
+    def step_of(noisy: Codes, now: Float[Array, ""], then: Float[Array, ""]) -> Codes:
         later: Codes = step(noisy, seen, now, then)
         return later
 
-    return integrate(advance, start, steps, progress)
+    return integrate(step_of, start, steps, progress)
 
 
-def _step(
+def advance(
     denoiser: ShapeDenoiser, noisy: Codes, seen: Pictures, now: Float[Array, ""], then: Float[Array, ""]
 ) -> Codes:
     """Compute the code at a later time, on all local devices; at the end it is the network's estimate."""

@@ -1,0 +1,132 @@
+"""``unflat bench``: how close each step is to what this machine can do."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..recon.errors import ConfigError, Diagnostic
+from ..recon.experiments import experiment_names, get_experiment
+from . import console
+from .options import OUTPUT, complete_kind, duration, kind_name
+
+if TYPE_CHECKING:
+    from ..recon.benchmarking.case import Benchmark
+    from ..recon.devices import Device
+
+DEFAULT_TIME = "90 s"
+QUICK_TIME = 10.0
+"""[s] Time of a quick look."""
+SMALLEST_EDGE, LARGEST_EDGE = 8, 4096
+
+
+def _kinds(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the names of kinds; all kinds where none is named."""
+    return tuple(dict.fromkeys(kind_name(context, parameter, name) for name in names))
+
+
+def _edges(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """Read sizes such as ``64,128``."""
+    if text is None:
+        return None
+    try:
+        edges = tuple(sorted({int(word) for word in text.split(",")}))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of whole numbers; write it as 64,128") from None
+    if not all(SMALLEST_EDGE <= edge <= LARGEST_EDGE and edge % 2 == 0 for edge in edges):
+        raise click.BadParameter(f"{text!r}: sizes are even numbers from {SMALLEST_EDGE} to {LARGEST_EDGE}")
+    return edges
+
+
+@click.command()
+@click.argument("kinds", nargs=-1, metavar="[KIND]...", callback=_kinds, shell_complete=complete_kind)
+@click.option("-o", "--output", type=OUTPUT, help="Write all numbers to this JSON file.")
+@click.option("--force", is_flag=True, help="Replace the file where it exists.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "gpu", "tpu"]), default="auto", show_default=True, help="Device."
+)
+@click.option("--quick", is_flag=True, help="Take small problems, one size each, without whole runs.")
+@click.option("--sizes", callback=_edges, metavar="N,N", help="Measure these edges, whatever their time.")
+@click.option(
+    "--time-limit",
+    metavar="TIME",
+    default=DEFAULT_TIME,
+    show_default=True,
+    callback=duration,
+    help="Leave out larger sizes beyond this time.",
+)
+def command(
+    kinds: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    device: "Device",
+    quick: bool,
+    sizes: tuple[int, ...] | None,
+    time_limit: float,
+) -> None:
+    """Measure how close each step is to what this machine can do.
+
+    For each kind: forward model, gradient, step of a fit, iteration of projections, step of a network's flow, and a
+    whole small run, each called in turns with its floor, which is the Fourier transforms or matrix products of the
+    step alone. Then larger problems, as far as time and memory permit, with the exponent of the growth. On a GPU the
+    table shows also the share of the copy bandwidth. Compiling is not counted.
+
+    \b
+    Examples:
+      unflat bench
+      unflat bench crystal --sizes 64,128,256 -o bench.json
+      unflat bench --quick --device gpu
+    """
+    if output is not None:
+        console.refuse_to_overwrite(output, force=force)
+    from ..recon import devices
+
+    devices.use(device, networks=True)
+    from ..recon.benchmarking.floors import copy_bandwidth
+    from ..recon.benchmarking.machine import load_average
+    from ..recon.benchmarking.results import Conditions, format_seconds, scaling_lines, table_lines, to_json
+    from ..recon.benchmarking.runner import BenchmarkResult, Limits, measure_all
+
+    conditions = Conditions(copy_bandwidth(), load_average())
+    for line in conditions.lines():
+        console.print_line(line)
+
+    def report(one: BenchmarkResult) -> None:
+        console.note(
+            f"{one.kind}: {one.name}, {one.size.edge}^3, {one.size.batch} {one.batch_name}: "
+            f"{format_seconds(one.seconds)}, {one.timing.ratio:.2f} x floor"
+        )
+
+    limits = Limits(QUICK_TIME if quick else time_limit, sizes, quick)
+    measurements = measure_all(_benchmarks(kinds, quick=quick), limits, report)
+    for lines in (table_lines(measurements, conditions), scaling_lines(measurements)):
+        if lines:
+            console.print_line()
+        for line in lines:
+            console.print_line(line)
+    if output is not None:
+        _write(output, json.dumps(to_json(measurements, conditions), indent=1))
+
+
+def _benchmarks(kinds: tuple[str, ...], *, quick: bool) -> "dict[str, list[Benchmark]]":
+    """Collect the hot functions of the kinds that were named, or of all kinds that have any.
+
+    Raises:
+        ConfigError: If a kind that was named has none.
+    """
+    listed = {}
+    for name in kinds or experiment_names():
+        every = get_experiment(name).benchmarks()
+        if kinds and not every:
+            raise ConfigError(Diagnostic("KIND", f"the kind {name!r} names no functions to measure"))
+        listed[name] = [one for one in every if not (quick and one.is_job)]
+    return listed
+
+
+def _write(path: Path, text: str) -> None:
+    from ..recon.io.atomic import write_atomically
+
+    with write_atomically(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    console.report_file(path)

@@ -1,0 +1,171 @@
+"""Results of measurements as numbers for JSON and as the lines of a table."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jax
+
+from ..version import __version__
+from .machine import load_average, machine
+from .runner import BenchmarkResult, Scaling, scalings
+
+EXPONENT_GOAL = 1.1
+"""Largest exponent of the growth of a time with the number of samples that is aimed at."""
+_DASH = "-"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Machine and device of the measurements.
+
+    Args:
+        bandwidth: [byte/s] Memory that a copy reads and writes in a second.
+        load: Mean number of processes of the last minute when the measurements began; None where it is not known.
+    """
+
+    bandwidth: float
+    load: float | None
+
+    @property
+    def cores(self) -> int:
+        """Number of CPU cores of this process."""
+        return int(machine()["cores"])
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether more processes ran than there are cores."""
+        return self.load is not None and self.load > self.cores
+
+    def lines(self) -> list[str]:
+        """Describe the machine, the device and the load."""
+        known, devices = machine(), jax.local_devices()
+        lines = [
+            f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}), {known['cores']} CPU cores "
+            f"({known['cpu']}), {known['memory']} of memory",
+            f"unflat {__version__}, jax {known['jax']}, numpy {known['numpy']}, Python {known['python']}",
+            f"copy bandwidth {self.bandwidth / 1e9:.1f} GB/s",
+        ]
+        if self.is_busy:
+            lines.append(
+                f"LOADED MACHINE: {self.load:.1f} processes on {self.cores} cores when this began; ratios of calls in "
+                "turns hold better than times"
+            )
+        elif self.load is not None:
+            lines.append(f"load {self.load:.1f} on {self.cores} cores")
+        return lines
+
+
+def bandwidth_share(measurement: BenchmarkResult, bandwidth: float) -> float | None:
+    """Share of the copy bandwidth at which a function does its least reading and writing; None for other bounds."""
+    if not measurement.bytes_moved:
+        return None
+    return measurement.bytes_moved / min(measurement.timing.seconds) / bandwidth
+
+
+def to_json(measurements: Sequence[BenchmarkResult], conditions: Conditions) -> dict[str, Any]:
+    """Collect everything that was measured."""
+    devices = jax.local_devices()
+    return {
+        "format": "unflat-bench",
+        "unflat": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
+        "load": {
+            "before": conditions.load,
+            "after": load_average(),
+            "cores": conditions.cores,
+            "busy": conditions.is_busy,
+        },
+        "copy_bandwidth": conditions.bandwidth,
+        "measurements": [_numbers(one, conditions.bandwidth) for one in measurements],
+        "scalings": [
+            asdict(one) | {"sizes": [size._asdict() for size in one.sizes], "goal": EXPONENT_GOAL}
+            for one in scalings(measurements)
+        ],
+    }
+
+
+def _numbers(measurement: BenchmarkResult, bandwidth: float) -> dict[str, Any]:
+    timing = measurement.timing
+    return {
+        "kind": measurement.kind,
+        "name": measurement.name,
+        **measurement.size._asdict(),
+        "batch_name": measurement.batch_name,
+        "sweep": measurement.sweep,
+        "seconds": measurement.seconds,
+        "floor_seconds": measurement.floor_seconds,
+        "floor": measurement.floor_work,
+        "ratio": timing.ratio,
+        "ratio_least": float(min(timing.ratios)),
+        "ratio_most": float(max(timing.ratios)),
+        "ratio_cpu": timing.cpu_ratio,
+        "goal": measurement.goal,
+        "pairs": len(timing.seconds),
+        "steps": measurement.steps,
+        "bytes_moved": measurement.bytes_moved,
+        "bandwidth_share": bandwidth_share(measurement, bandwidth),
+    }
+
+
+def table_lines(measurements: Sequence[BenchmarkResult], conditions: Conditions) -> list[str]:
+    """Lines of the table: a function at its size, its floor, their ratio, and the share of the bandwidth on a GPU."""
+    on_accelerator = jax.local_devices()[0].platform != "cpu"
+    rows = [["kind", "function", "size", "time", "floor", "ratio", "(least-most)", "goal", "pairs"]]
+    rows[0] += ["bandwidth"] if on_accelerator else []
+    for one in measurements:
+        if not one.sweep:
+            rows.append(_row(one, conditions, on_accelerator=on_accelerator))
+    return _aligned(rows)
+
+
+def _row(one: BenchmarkResult, conditions: Conditions, *, on_accelerator: bool) -> list[str]:
+    ratios, share = one.timing.ratios, bandwidth_share(one, conditions.bandwidth)
+    row = [one.kind, one.name, _size(one), format_seconds(one.seconds), format_seconds(one.floor_seconds)]
+    row += [f"{one.timing.ratio:.2f}", f"({min(ratios):.2f}-{max(ratios):.2f})", _goal(one), f"{len(ratios)}"]
+    return row + ([_DASH if share is None else f"{share:.0%}"] if on_accelerator else [])
+
+
+def _goal(one: BenchmarkResult) -> str:
+    if one.goal is None:
+        return _DASH
+    return f"{one.goal:g}" if one.timing.ratio <= one.goal else f"{one.goal:g} missed"
+
+
+def _size(one: BenchmarkResult) -> str:
+    name = one.batch_name[:-1] if one.size.batch == 1 and one.batch_name.endswith("s") else one.batch_name
+    return f"{one.size.edge}^3, {one.size.batch} {name}"
+
+
+def scaling_lines(measurements: Sequence[BenchmarkResult]) -> list[str]:
+    """Lines of the table of sizes: each function's time a step at every size, and the exponent."""
+    rows = [["kind", "function", "size", "time", "floor", "ratio", "exponent", "of floor", "goal"]]
+    for scaling in scalings(measurements):
+        own = [one for one in measurements if (one.kind, one.name) == (scaling.kind, scaling.name)]
+        for number, one in enumerate(one for one in own if one.sweep in ("", scaling.sweep)):
+            head = [one.kind, one.name] if number == 0 else ["", ""]
+            tail = _exponents(scaling) if number == len(scaling.sizes) - 1 else ["", "", ""]
+            times = [format_seconds(one.seconds), format_seconds(one.floor_seconds), f"{one.timing.ratio:.2f}"]
+            rows.append([*head, _size(one), *times, *tail])
+    return _aligned(rows) if len(rows) > 1 else []
+
+
+def _exponents(scaling: Scaling) -> list[str]:
+    missed = "" if scaling.exponent <= EXPONENT_GOAL else " missed"
+    return [f"{scaling.exponent:.2f}", f"{scaling.floor_exponent:.2f}", f"{EXPONENT_GOAL:g}{missed}"]
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    listed = list(rows)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in listed]
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a time with three digits: ``2.35 ms``."""
+    units: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+    unit = next((name for name, value in units.items() if seconds >= value), "us")
+    return f"{seconds / units[unit]:#.3g}".rstrip(".") + f" {unit}"

@@ -1,0 +1,49 @@
+"""A whole small run of a kind of experiment as a benchmark: simulated measurement in, files and report out."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..benchmarking.case import Benchmark, Case, Size
+from ..errors import QualityError
+from .base import Experiment
+from .run import RunOptions, run_method
+
+_JOB_BYTES = 1.5e9
+"""[byte] Memory of a small job."""
+
+
+def small_job(
+    experiment: Experiment,
+    method: str,
+    changes: Mapping[str, Any],
+    floor: Callable[[Size], tuple[Callable[[], Any], str]],
+    size: Size,
+    batch_name: str,
+) -> Benchmark:
+    """Describe a run of a method on a small simulated specimen, with its report; the first call compiles.
+
+    Args:
+        experiment: Kind of experiment.
+        method: ``fit``, ``phase`` or ``predict``.
+        changes: Sections of the config, which differ from the defaults.
+        floor: Function that makes the least work of the run at a size, and its description.
+        size: Size of the problem.
+        batch_name: Name of the elements of a batch, in the plural.
+    """
+
+    def build(size: Size) -> Case:
+        folder = tempfile.TemporaryDirectory(prefix="unflat-bench-")
+        config = experiment.Config.model_validate({"kind": experiment.name, **changes})
+        acquisition = experiment.simulate(config)
+
+        def run() -> None:
+            with suppress(QualityError):  # The time counts, not the result of a few steps.
+                run_method(method, config, acquisition, RunOptions(Path(folder.name) / "run", force=True))
+
+        least, work = floor(size)
+        return Case(run, (), least, work)
+
+    return Benchmark(f"whole {method}, small", build, size, lambda size: _JOB_BYTES, batch_name=batch_name, is_job=True)
