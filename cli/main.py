@@ -55,6 +55,7 @@ COMMANDS = {
     "evaluate": CommandEntry("evaluate", "Compare a result with the truth."),
     "report": CommandEntry("report", "Write the report of a run: one HTML file."),
     "submit": CommandEntry("submit", "Submit a command as a SLURM job, or an array of several acquisitions."),
+    "replay": CommandEntry("replay", "Send an acquisition frame by frame, as a stream or a growing file."),
     "status": CommandEntry("status", "Show what became of many runs, why some died, and how they go on."),
     "bench": CommandEntry("bench", "Measure how close each step is to what this machine can do."),
     "doctor": CommandEntry("doctor", "Show devices, versions and missing packages."),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..visualization.report_figures import DeferredFigure
     from ..visualization.run_data import RunData
     from ..visualization.summary import Finding
+    from .preview import Previewer
 
 
 class Experiment(ABC):
@@ -219,6 +220,10 @@ class Experiment(ABC):
 
     def initial_guess_file(self, config: Any) -> Path | None:
         """File of another result that a fit begins with, checked; None where the config names none."""
+        return None
+
+    def previewer(self, config: Any) -> "Previewer | None":
+        """Build the maker of previews of a measurement that is under way; None where all of it is needed."""
         return None
 
     def growing_settings(self, method: str, config: Any) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
+    from ..preview import Previewer
     from .likelihood import CrystalLikelihood
 
 register_metrics(METRICS)
@@ -123,6 +124,12 @@ class CrystalExperiment(Experiment):
         from .network.train import train
 
         return train(context)
+
+    def previewer(self, config: CrystalSettings) -> "Previewer":
+        """Build the maker of previews of a rocking curve of which frames are still to come."""
+        from .network.preview import CurvePreviewer
+
+        return CurvePreviewer(config)
 
     def input_files(self, method: str, config: CrystalSettings) -> dict[str, Path]:
         """Files of networks: phasing takes some of its starts from that of predict."""

@@ -63,13 +63,28 @@ def draw_samples(
         progress: Called with the number of steps done.
         best: Number of the densities of least misfit to return; None for all.
     """
-    denoiser = load_network(network, CrystalDenoiser)
+    return draw_with(load_network(network, CrystalDenoiser), pattern, draws, steps, seed, progress, best)
+
+
+def draw_with(
+    denoiser: CrystalDenoiser,
+    pattern: ResampledPattern,
+    draws: int,
+    steps: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda step: None,
+    best: int | None = None,
+) -> Samples:
+    """Draw densities with a network that is loaded already (`draw_samples`)."""
     batch = pattern_batch(pattern, draws)
     noise = flow.noise(jax.random.key(seed), draws)
-    densities = fit_scale(flow.draw(denoiser, batch, noise, steps, progress), batch)
-    chi = np.sqrt(np.asarray(misfit(densities, batch), np.float64))
+    densities = _fit_scale(flow.draw(denoiser, batch, noise, steps, progress), batch)
+    chi = np.sqrt(np.asarray(_misfit(densities, batch), np.float64))
     order = np.argsort(chi)[:best]
     return Samples(pattern.to_conjugate_grid(np.asarray(densities)[order]), chi[order])
+
+
+_fit_scale, _misfit = jax.jit(fit_scale), jax.jit(misfit)
 
 
 def pattern_batch(pattern: ResampledPattern, count: int) -> PatternBatch:

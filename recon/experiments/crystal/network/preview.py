@@ -1,0 +1,181 @@
+"""Previews of a rocking curve that is being measured: draws of the network at once, and a short phase retrieval.
+
+The draws differ by what the frames leave open: their agreement is the trust in a preview. A preview that differs from
+the one before by no more than its draws differ among themselves is not changed by more frames, as far as can be seen;
+unless the maximum of the peak is still to come.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Complex
+
+from ....errors import DataError, Diagnostic, Stopped
+from ....io.network_file import read
+from ....networks.weights import load_network
+from ....phase_retrieval.align import align, centring_shift
+from ....phase_retrieval.pipeline import InitialStarts, phase
+from ....phase_retrieval.result import NoObjectError
+from ....phase_retrieval.settings import PhaseSettings
+from ...preview import Preview, Previewer
+from ..config import CrystalSettings
+from ..oversampling import estimate_oversampling
+from ..partial_curve import PartialCurve, preview_sampling, read_partial_curve
+from ..preview_figure import draw_preview
+from .denoiser import CrystalDenoiser
+from .inputs import crop_or_pad, resample_pattern
+from .sample import draw_with
+
+_DRAWS, _STEPS = 3, 4
+"""Draws of a preview, and steps from noise to each: a third of the work of a prediction."""
+_REFINEMENT = 40
+"""Iterations of the likelihood after the projections."""
+_AGREE, _VAGUE = 0.9, 0.7
+"""Agreement of the draws above which a preview is called firm, and below which it is none."""
+_EDGE = 0.1
+"""Least amplitude of the crystal, relative to its largest, where two previews are compared."""
+_MARGIN = 0.05
+"""Change between two previews, beyond the disagreement of the draws, that still counts as none."""
+
+Density = Complex[np.ndarray, "z y x"]
+
+
+class CurvePreviewer(Previewer):
+    """Maker of the previews of rocking curves.
+
+    Args:
+        settings: Settings of the run.
+    """
+
+    def __init__(self, settings: CrystalSettings) -> None:
+        self._settings = settings
+        self._denoiser = load_network(read(settings.predict.network, "crystal"), CrystalDenoiser)
+        self._ratio = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a new scan; the oversampling of the last one remains a first guess."""
+        self._last: dict[str, tuple[int, Density]] = {}
+
+    def previews(
+        self, snapshot: Path, received: Bool[np.ndarray, " frame"], should_stop: Callable[[], str | None]
+    ) -> Iterator[Preview]:
+        """Draw densities, and refine the best one by the physics unless a newer preview is due.
+
+        Raises:
+            DataError: If nothing can be seen yet, with the reason.
+        """
+        start = time.monotonic()
+        curve = read_partial_curve(self._settings, snapshot, received)
+        draws = self._draw(curve)
+        agreement = float(np.mean([_likeness(one, draws[0], ramp=False) for one in draws[1:]]))
+        yield self._preview("network", curve, draws[0], agreement, start)
+        if should_stop():
+            return
+        start = time.monotonic()
+        try:
+            refined = self._refine(curve, draws[0], should_stop)
+        except Stopped:
+            return
+        except NoObjectError as error:
+            raise DataError(Diagnostic("", f"the physics finds no crystal yet: {error}")) from error
+        yield self._preview("physics", curve, refined, agreement, start)
+
+    def _draw(self, curve: PartialCurve) -> Complex[np.ndarray, "draw z y x"]:
+        """Draw densities from the network, the best first."""
+        settings, scan = self._settings, curve.scan
+        visible = scan.good & ~scan.data.free_pixels(settings.phase.free, settings.seed)
+        counts = scan.normalized_counts
+        sampling = preview_sampling(curve, estimate_oversampling(counts, visible), self._ratio)
+        self._ratio = sampling.ratio[0]
+        pattern = resample_pattern(counts, visible, sampling)
+        samples = draw_with(self._denoiser, pattern, _DRAWS, _STEPS, settings.seed)
+        return samples.densities
+
+    def _refine(self, curve: PartialCurve, density: Density, should_stop: Callable[[], str | None]) -> Density:
+        """Refine one density: projections, then the likelihood of the counts."""
+        settings = self._settings
+        result = phase(
+            curve.scan.data,
+            preview_settings(settings),
+            settings.seed,
+            should_stop=should_stop,
+            initial=InitialStarts(1, lambda: density[None]),
+        )
+        return result.density
+
+    def _preview(self, method: str, curve: PartialCurve, density: Density, agreement: float, start: float) -> Preview:
+        """Compare a density with the former preview, and judge it."""
+        frames, total = int(np.isfinite(curve.totals).sum()), len(curve.totals)
+        change = np.nan
+        former = self._last.get(method)
+        if former is not None and former[1].shape == density.shape:
+            change = 1 - _likeness(density, former[1], ramp=True)
+        self._last[method] = frames, density
+        numbers = {"agreement": agreement, "fraction": curve.fraction, "has_maximum": float(curve.has_maximum)}
+        numbers |= {"change": change}
+        return Preview(
+            method,
+            frames,
+            total,
+            _trust(curve, agreement),
+            _outlook(curve, agreement, change, former[0] if former else 0),
+            lambda: draw_preview(curve.totals, centred(density)),
+            numbers,
+            time.monotonic() - start,
+        )
+
+
+def preview_settings(settings: CrystalSettings) -> PhaseSettings:
+    """Settings of the short phase retrieval: the recipe that refines a draw, and a brief refinement."""
+    refine = settings.phase.refine.model_copy(update={"iterations": _REFINEMENT, "margin": 0.0})
+    changed = {"recipe": settings.predict.recipe, "starts": 1, "keep": 1, "twin": False, "gate": None, "refine": refine}
+    return settings.phase.model_copy(update=changed)
+
+
+def centred(density: Density) -> Density:
+    """Move the crystal to the middle of the array, which it may extend across the edges of."""
+    return np.roll(density, centring_shift(np.abs(density) ** 2), axis=(0, 1, 2))
+
+
+def _likeness(density: Density, reference: Density, *, ramp: bool) -> float:
+    """Correlate two densities after alignment, in a box around the crystal.
+
+    Args:
+        density: Density, with the crystal anywhere.
+        reference: Density to compare it with.
+        ramp: Whether their patterns may be shifted against each other, as the peak moves while it is measured.
+    """
+    first, second = centred(density), centred(reference)
+    weight = np.maximum(np.abs(first) / np.abs(first).max(), np.abs(second) / np.abs(second).max()) > _EDGE
+    shape = tuple(_box_edge(weight.any(axis=tuple(i for i in range(3) if i != axis))) for axis in range(3))
+    return align(crop_or_pad(first, shape), crop_or_pad(second, shape), ramp=ramp).correlation
+
+
+def _box_edge(line: Bool[np.ndarray, " n"]) -> int:
+    """Even edge of a centred box that holds all marked samples."""
+    n = len(line)
+    reach = int(np.abs(np.flatnonzero(line) - n // 2).max()) + 2
+    return min(2 * reach, n - n % 2)
+
+
+def _trust(curve: PartialCurve, agreement: float) -> str:
+    level = "firm" if agreement >= _AGREE else "rough" if agreement >= _VAGUE else "no more than a guess"
+    if not curve.has_maximum:
+        return f"the maximum of the peak has not been seen: no more than a guess (draws agree {agreement:.2f})"
+    return f"{level} (draws agree {agreement:.2f})"
+
+
+def _outlook(curve: PartialCurve, agreement: float, change: float, before: int) -> str:
+    if curve.is_whole:
+        return "all frames are there"
+    if not curve.has_maximum:
+        return "more frames will change it"
+    if np.isnan(change):
+        return "nothing to compare it with yet"
+    since = f"changed by {change:.2f} since {before} frames"
+    if agreement >= _AGREE and change <= 1 - agreement + _MARGIN:
+        return f"{since}: more frames would hardly change it"
+    return f"{since}: more frames would change it"
