@@ -15,7 +15,7 @@ from . import console
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _InputPath(click.Path):
+class InputPath(click.Path):
     """Path that the command reads, and therefore does not replace."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -31,7 +31,7 @@ class _InputPath(click.Path):
         return path
 
 
-PATH = _InputPath(path_type=Path)
+PATH = InputPath(path_type=Path)
 """Argument type of a path that is read. Whether it must be there is for the reader to say, so that a missing file is a
 fault of the data in every command."""
 OUTPUT = click.Path(path_type=Path)

@@ -2,18 +2,21 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..recon.errors import ConfigError
 from . import console
 from .batch import print_outcome, print_row
-from .options import PATH, config_options, duration, output_options
+from .options import PATH, InputPath, config_options, duration, output_options
 
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from ..recon.experiments.preview import Preview
     from ..recon.experiments.watch import WatchProgress
     from ..recon.runs.folder_source import FolderSource
     from ..recon.visualization.batch_page import BatchRow
@@ -42,9 +45,17 @@ def _pattern(_context: click.Context, _parameter: click.Parameter, value: str | 
     return value
 
 
+class _SourceType(InputPath):
+    """Argument type of a folder, or of the address of a stream."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Leave an address as it is, and take anything else as a path that is read."""
+        return value if str(value).startswith("tcp://") else super().convert(value, parameter, context)
+
+
 @click.command()
 @click.argument("config", type=PATH)
-@click.argument("folder", type=PATH, metavar="DIR")
+@click.argument("folder", type=_SourceType(path_type=Path), metavar="DIR|tcp://HOST:PORT")
 @output_options
 @config_options
 @click.option(
@@ -87,12 +98,27 @@ def _pattern(_context: click.Context, _parameter: click.Parameter, value: str | 
     metavar="TIME",
     help="Stop with a checkpoint and exit status 75 after this time, e.g. '50 min'.",
 )
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    metavar="FRAMES",
+    help="Preview a scan that is being measured after so many new frames; by default a sixteenth of it.",
+)
+@click.option("--no-preview", is_flag=True, help="Make no previews of scans that are being measured.")
+@click.option(
+    "--silence",
+    callback=duration,
+    default="60 s",
+    show_default=True,
+    metavar="TIME",
+    help="Time without a frame after which a scan of a stream is reported as interrupted.",
+)
 @click.option("--poll", is_flag=True, help="Look at DIR regularly, where the system does not report its changes.")
 @click.option("--retry-failed", is_flag=True, help="Try again the scans that failed before.")
 @click.option("--resume", is_flag=True, help="Go on with what is there, as the command does in any case.")
 def command(
     config: Path,
-    folder: Path,
+    folder: Path | str,
     output: Path,
     force: bool,
     overrides: list[str],
@@ -102,16 +128,23 @@ def command(
     patience: float,
     idle: float | None,
     time_limit: float | None,
+    every: int | None,
+    no_preview: bool,
+    silence: float,
     poll: bool,
     retry_failed: bool,
     resume: bool,
 ) -> int | None:
-    """Reconstruct scans as they arrive in DIR, with CONFIG for all, into a run folder each inside the output.
+    """Reconstruct scans as they arrive in DIR or by a stream, with CONFIG for all, into run folders inside the output.
 
     A scan is taken when its file is whole: its size and time have not changed for the time of --settle, it has an end,
     and no program has it open for writing. Names under which files are copied (.x.h5.AbC12, x.h5.part) are passed over.
     Programs are compiled once; results.csv and index.html, which refreshes itself, show the newest. A scan that fails
     is set aside with its reason, and the others go on.
+
+    An HDF5 file that grows frame by frame (SWMR), or a ZeroMQ stream of frames to an address (see 'unflat replay'), is
+    previewed while it is measured, where the kind has previews: the network at once, the physics after it, with how far
+    they can be trusted. What a stream brings is kept in RUNS/received.
 
     The command goes on until it is stopped, or for --idle. The same command goes on after any end: what is done is not
     done again, a scan that was interrupted goes on from its checkpoint, and a file that has changed is taken again.
@@ -121,39 +154,73 @@ def command(
       unflat watch crystal.yaml incoming/ -o RUNS
       unflat watch cell.yaml incoming/ -o RUNS --pattern 'day_*/*.h5' --idle '2 h'
       unflat watch crystal.yaml incoming/ -o RUNS --method predict --poll
+      unflat watch crystal.yaml tcp://127.0.0.1:5555 -o RUNS --every 4
       unflat status RUNS
     """
     from ..recon.experiments import get_experiment
     from ..recon.experiments.configs import load_config
+    from ..recon.experiments.preview_source import PreviewSource
     from ..recon.experiments.watch import WatchOptions, require_apart, run_watch
     from ..recon.runs.folder_source import FolderSource
     from ..recon.runs.launch import command_line
+    from ..recon.runs.stream_source import StreamSource
 
     settings: Any = load_config(config, overrides)
     experiment = get_experiment(settings.kind)
     chosen = method or experiment.default_method
     experiment.require(chosen)
-    require_apart(folder, output)
     words: list[str | Path] = ["watch", config, folder, "-o", output]
     words += [word for assignment in overrides for word in ("--set", assignment)]
     words += [] if method is None else ["--method", method]
     words += [] if pattern is None else ["--pattern", pattern]
+    words += [] if every is None else ["--every", str(every)]
     times = {"--settle": settle, "--patience": patience, "--idle": idle, "--time-limit": time_limit}
+    times["--silence"] = silence
     words += [word for name, time in times.items() if time is not None for word in (name, f"{time:g} s")]
-    words += ["--poll"] if poll else []
+    words += [*(["--no-preview"] if no_preview else []), *(["--poll"] if poll else [])]
     options = WatchOptions(output, force, retry_failed, time_limit, idle, command_line(tuple(words), output))
+    waiting = WaitingLine()
 
     def report(row: "BatchRow") -> None:
         print_row(experiment, chosen, row)
 
-    with FolderSource(folder, pattern, settle, patience, poll=poll) as source:
-        _note_others(source, pattern)
-        waiting = WaitingLine()
-        outcome = run_watch(chosen, settings, source, options, console.progress, report, waiting)
-    for one in source.arriving:
+    def report_preview(name: str, preview: "Preview") -> None:
+        waiting(None)
+        console.print_line(f"{name}: {preview.line}")
+
+    def tell(text: str) -> None:
+        waiting(None)
+        console.warn(text)
+
+    if isinstance(folder, Path):
+        require_apart(folder, output)
+    else:
+        _refuse_folder_options(pattern, poll=poll)
+    opened = (
+        FolderSource(folder, pattern, settle, patience, poll=poll)
+        if isinstance(folder, Path)
+        else StreamSource(folder, output, tell, silence)
+    )
+    with opened as inner:
+        if isinstance(inner, FolderSource):
+            _note_others(inner, pattern)
+        source = PreviewSource(inner, experiment, settings, output, report_preview, tell, every)
+        with nullcontext(inner) if no_preview else source as watched:
+            outcome = run_watch(chosen, settings, watched, options, console.progress, report, waiting)
+    for one in inner.arriving:
         console.note(f"left: {one.path.name} {one.reason}")
     print_outcome(outcome, output, "run the same command to go on")
     return outcome.exit_status
+
+
+def _refuse_folder_options(pattern: str | None, *, poll: bool) -> None:
+    """Refuse options that say how a folder is watched.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    if pattern is not None or poll:
+        raise ConfigError(f"{'--poll' if poll else '--pattern'} goes with a folder, not with a stream")
 
 
 class WaitingLine:

@@ -94,7 +94,7 @@ def test_the_dependencies_are_those_that_are_imported() -> None:
 
     third_party = imported - set(sys.stdlib_module_names)
     third_party -= {"pydantic_core"}  # pydantic's own, of one version with it
-    third_party -= {"zarr"}  # an extra, named where it is missing
+    third_party -= {"zarr", "zmq"}  # extras, named where they are missing
     # Without an import of ours: jax computes with jaxlib.
     assert {names.get(name, name) for name in declared} - third_party <= {"jaxlib"}
     assert third_party <= {names.get(name, name) for name in declared}

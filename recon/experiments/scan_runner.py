@@ -129,6 +129,10 @@ class ScanRunner:
             if fault:
                 _log.warning("%s has no report: %s", name, fault)
 
+    def mark_page_old(self) -> None:
+        """Have the page written at the next occasion."""
+        self._is_page_old = True
+
     def refresh_page(self) -> None:
         """Receive reports, and write the page if it is out of date and its last version not too new."""
         self.receive_reports()

@@ -45,11 +45,14 @@ class ScanSource(Protocol):
     def poll(self) -> Sequence[Path]:
         """List the acquisitions that have become whole since the last call, the earliest first."""
 
-    def idle(self, seconds: float) -> None:
+    def idle(self, seconds: float) -> bool:
         """Wait for the next acquisition; other work that is short may be done meanwhile.
 
         Args:
             seconds: [s] Longest time to wait.
+
+        Returns:
+            Whether there is something new for the page.
         """
 
 
@@ -232,7 +235,8 @@ class _Watch:
         statuses = [scan.status for scan in self.folder.record.scans.values()]
         done, failed = (statuses.count(status) for status in (ScanStatus.DONE, ScanStatus.FAILED))
         self.show_waiting(WatchProgress(done, failed, arriving))
-        self.source.idle(_WAIT)
+        if self.source.idle(_WAIT):
+            self.runner.mark_page_old()
 
     def _is_over(self) -> bool:
         """Whether no scan has come for long enough."""

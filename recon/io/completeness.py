@@ -64,6 +64,16 @@ def find_unfinished(path: Path) -> Unfinished | None:
     return None
 
 
+def is_growing(path: Path) -> bool:
+    """Whether a file is HDF5 that a program writes while it lets others read (SWMR)."""
+    try:
+        with path.open("rb") as file:
+            head = _read(file, 0, 128)
+    except OSError:
+        return False
+    return head.startswith(_HDF5) and bool(_head_of_hdf5(head)[0] & _SWMR)
+
+
 def _of_file(path: Path) -> Unfinished | None:
     name = path.name.lower()
     with path.open("rb") as file:

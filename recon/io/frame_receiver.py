@@ -23,7 +23,8 @@ from .growing_file import GrowingState, GrowingWriter, collect, read_growing
 from .hdf5_common import open_checked, text_of
 from .write import FORMAT
 
-_PARTIAL = re.compile(r"(?P<name>.+)\.partial-(?P<number>\d+)\.h5")
+PARTIAL = re.compile(r"(?P<name>.+)\.partial-(?P<number>\d+)\.h5")
+"""Name of the file of a scan that is under way."""
 _SHOWN = 8
 """Most frames that a message lists."""
 
@@ -102,7 +103,7 @@ class FrameReceiver:
     def resume(self) -> None:
         """Take up the scans that an earlier process left, and list those that are whole."""
         for path in sorted(self.folder.glob("*.h5"), key=lambda path: natural_order(path.name)):
-            if not _PARTIAL.fullmatch(path.name):
+            if not PARTIAL.fullmatch(path.name):
                 self._note_done(path)
         for path, state in self._partial_files():
             if state.scan.identity in self._done:
@@ -207,7 +208,7 @@ class FrameReceiver:
 
     def _take_up(self, path: Path, state: GrowingState) -> None:
         """Go on with a scan that an earlier process left."""
-        match = _PARTIAL.fullmatch(path.name)
+        match = PARTIAL.fullmatch(path.name)
         if match is None:
             return
         name = match["name"]
@@ -226,7 +227,7 @@ class FrameReceiver:
         """Iterate over the files of scans under way, those with most frames first."""
         states = []
         for path in self.folder.glob("*.h5"):
-            if _PARTIAL.fullmatch(path.name):
+            if PARTIAL.fullmatch(path.name):
                 try:
                     state = read_growing(path)
                 except DataError:

@@ -157,7 +157,7 @@ def describe_file(file: Any, moving: Sequence[str], frames: int, name: str) -> F
 
 def plain_attributes(node: Any) -> dict[str, Any]:
     """Read the attributes of a group or dataset as text, numbers and lists of them."""
-    return {name: _plain(value) for name, value in node.attrs.items()}
+    return {name: _plain(value) for name, value in node.attrs.items() if name != FRAMES}
 
 
 def _plain(value: Any) -> Any:

@@ -135,6 +135,11 @@ class StreamReceiver:
         for event in earlier:
             self._events.put(event)
 
+    @property
+    def has_events(self) -> bool:
+        """Whether something has been reported since the last call of `events`."""
+        return not self._events.empty()
+
     def events(self) -> Iterator[StreamEvent]:
         """Iterate over what has been reported since the last call.
 

@@ -5,11 +5,14 @@ from pathlib import Path
 from .batch_record import BATCH
 from .launch import LAUNCH
 from .lock import LOCK
+from .preview_record import PREVIEW
 from .watch_state import WATCH
 
+RECEIVED = "received"
+"""Folder of the acquisitions that a stream brought."""
 TABLE = "results.csv"
 PAGE = "index.html"
-BATCH_FILES = (BATCH, TABLE, PAGE, LAUNCH, LOCK, WATCH)
+BATCH_FILES = (BATCH, TABLE, PAGE, LAUNCH, LOCK, WATCH, PREVIEW, RECEIVED)
 
 
 def is_batch(path: Path) -> bool:

@@ -64,13 +64,17 @@ class FolderSource:
         self._wake.clear()
         return [self._whole.popleft() for _ in range(len(self._whole))]
 
-    def idle(self, seconds: float) -> None:
+    def idle(self, seconds: float) -> bool:
         """Wait for the next acquisition.
 
         Args:
             seconds: [s] Longest time.
+
+        Returns:
+            False: there is nothing for the page.
         """
         self._wake.wait(seconds)
+        return False
 
     def __enter__(self) -> "FolderSource":
         try:

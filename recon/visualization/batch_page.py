@@ -16,6 +16,7 @@ from ..metrics import Metric
 from ..runs.batch_files import PAGE
 from ..runs.batch_record import ScanRecord, ScanStatus
 from ..runs.contents import REPORT
+from ..runs.preview_record import PreviewRecord
 from ..runs.verdict import Verdict
 from .templates import load_template
 
@@ -59,10 +60,18 @@ def write_batch_page(folder: Path, rows: Sequence[BatchRow], metrics: Sequence[M
         metrics=[{"title": metric.title, "meaning": metric.meaning} for metric in shown],
         rows=[_row(folder, row, shown) for row in rows],
         is_running=is_running,
+        preview=_preview(folder, rows) if is_running else None,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     with write_atomically(folder / PAGE) as temporary:
         temporary.write_text(readable(page), encoding="utf-8")
+
+
+def _preview(folder: Path, rows: Sequence[BatchRow]) -> PreviewRecord | None:
+    """Newest preview, unless its scan has a result by now."""
+    preview = PreviewRecord.read(folder)
+    ended = {row.scan.name for row in rows if row.scan.status in (ScanStatus.DONE, ScanStatus.FAILED)}
+    return None if preview is None or preview.scan in ended else preview
 
 
 def write_thumbnail(run: Path) -> None:
