@@ -114,6 +114,13 @@ class _SourceType(InputPath):
     help="Time without a frame after which a scan of a stream is reported as interrupted.",
 )
 @click.option("--poll", is_flag=True, help="Look at DIR regularly, where the system does not report its changes.")
+@click.option(
+    "--cold",
+    is_flag=True,
+    help="Begin no scan with the result of a former one. Without it, the phasing of a crystal has one start more, with "
+    "the density of the last sound scan of the same shape; withheld pixels decide between the starts. Other methods "
+    "always begin cold: in a cell, what the images leave open would stay as it was in the former one.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try again the scans that failed before.")
 @click.option("--resume", is_flag=True, help="Go on with what is there, as the command does in any case.")
 def command(
@@ -132,6 +139,7 @@ def command(
     no_preview: bool,
     silence: float,
     poll: bool,
+    cold: bool,
     retry_failed: bool,
     resume: bool,
 ) -> int | None:
@@ -177,8 +185,8 @@ def command(
     times = {"--settle": settle, "--patience": patience, "--idle": idle, "--time-limit": time_limit}
     times["--silence"] = silence
     words += [word for name, time in times.items() if time is not None for word in (name, f"{time:g} s")]
-    words += [*(["--no-preview"] if no_preview else []), *(["--poll"] if poll else [])]
-    options = WatchOptions(output, force, retry_failed, time_limit, idle, command_line(tuple(words), output))
+    words += ["--no-preview"] * no_preview + ["--poll"] * poll + ["--cold"] * cold
+    options = WatchOptions(output, force, retry_failed, time_limit, idle, cold, command_line(tuple(words), output))
     waiting = WaitingLine()
 
     def report(row: "BatchRow") -> None:

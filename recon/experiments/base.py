@@ -226,6 +226,10 @@ class Experiment(ABC):
         """Build the maker of previews of a measurement that is under way; None where all of it is needed."""
         return None
 
+    def starts_warm(self, method: str, config: Any) -> bool:
+        """Whether a method can begin with the result of another scan (``RunContext.warm_start``)."""
+        return False
+
     def growing_settings(self, method: str, config: Any) -> tuple[str, ...]:
         """Settings that may be larger when a run goes on."""
         return {"fit": ("fit.steps",), "train": ("train.steps",)}.get(method, ())

@@ -1,7 +1,7 @@
 """Results of a batch: its table ``results.csv`` and its page ``index.html``."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..io.json_text import json_object
 from ..io.table import Cell, Column, Table
@@ -33,6 +33,11 @@ class BatchResults:
         """Read the result of one scan anew, which may be a new one."""
         self._rows[name] = self._row(self._folder.record.scans[name])
         return self._rows[name]
+
+    @property
+    def rows(self) -> Collection[BatchRow]:
+        """Rows of all scans."""
+        return self._rows.values()
 
     def write_table(self) -> None:
         """Write ``results.csv``."""

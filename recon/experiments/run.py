@@ -43,6 +43,7 @@ class RunOptions:
         time_limit: [s] Time after which the run stops with a checkpoint.
         report: Whether to write the report.
         command: Command line of the run, by which it goes on if it ends early.
+        warm_start: Run folder of another scan, whose result a method that can may begin with.
     """
 
     output: Path
@@ -51,6 +52,7 @@ class RunOptions:
     time_limit: float | None = None
     report: bool = True
     command: CommandLine | None = None
+    warm_start: Path | None = None
 
 
 def no_progress(title: str) -> AbstractContextManager[Progress]:
@@ -112,7 +114,7 @@ def run_method(
         folder.add_records(records)
         _log_notes(acquisition.notes if acquisition is not None else ())
         provenance = described | {"config": deciding_settings(config), "device": str(device)}
-        context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason)
+        context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason, options.warm_start)
         start = time.monotonic()
         with _interruptible(stop), show_progress(method) as progress:
             outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))

@@ -14,10 +14,11 @@ from typing import Any
 from ..errors import ExitStatus, Interrupted, QualityError, Stopped, UnflatError
 from ..runs import StopRequest
 from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, must_begin_anew
-from ..runs.contents import REPORT
+from ..runs.contents import REPORT, is_run
 from ..runs.logs import without_absolute_paths
 from ..runs.scan_clock import ScanClock
 from ..runs.scan_list import ScanFile
+from ..runs.verdict import Soundness
 from ..visualization.batch_page import BatchRow
 from .base import Experiment
 from .batch_results import BatchResults
@@ -51,6 +52,7 @@ class ScanRunner:
         show_progress: Display of progress.
         report_scan: Callback after each scan.
         newest_first: Whether the page shows the newest scan on top.
+        is_warm: Whether each scan begins with the result of the last sound one, where the method can.
     """
 
     experiment: Experiment
@@ -62,6 +64,7 @@ class ScanRunner:
     show_progress: ShowProgress
     report_scan: ReportScan
     newest_first: bool = False
+    is_warm: bool = False
     _page_written: float = field(default_factory=time.monotonic)
     _is_page_old: bool = False
     _warnings: set[str] = field(default_factory=set)
@@ -96,9 +99,12 @@ class ScanRunner:
         run = self.folder.path / scan.name
         clock = ScanClock(run, record)
         anew = must_begin_anew(run, record)
+        if anew or not is_run(run):
+            record.warm_start = self._last_sound(scan.name)
+        warm = self.folder.path / record.warm_start if record.warm_start else None
         record.begin(scan.path)
         self.folder.save()
-        options = RunOptions(run, anew, resume=not anew, report=False)
+        options = RunOptions(run, anew, resume=not anew, report=False, warm_start=warm)
         try:
             run_method(self.method, self.config, scan.path, options, self._show(title), self.stop)
             record.begins_anew = False
@@ -111,6 +117,20 @@ class ScanRunner:
                 self._save(scan.name)
                 raise
             _log.debug("%s", scan.name, exc_info=error)
+
+    def _last_sound(self, name: str) -> str:
+        """Name of the last scan with a sound result, for another one to begin with; empty for a cold start."""
+        if not (self.is_warm and self.experiment.starts_warm(self.method, self.config)):
+            return ""
+        sound = [
+            row.scan
+            for row in self.results.rows
+            if row.scan.status is ScanStatus.DONE
+            and row.scan.name != name
+            and row.verdict is not None
+            and row.verdict.soundness is Soundness.SOUND
+        ]
+        return max(sound, key=lambda scan: scan.noted).name if sound else ""
 
     def request_missing_report(self, record: ScanRecord) -> None:
         """Have the report of a run written that a process which ended early has left without."""

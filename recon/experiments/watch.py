@@ -66,6 +66,7 @@ class WatchOptions:
         retry_failed: Whether to try again scans that failed before, though their files are the same.
         time_limit: [s] Time after which the watch stops with a checkpoint.
         idle: [s] Time without a new scan after which it ends; None to go on until it is stopped.
+        is_cold: Whether no scan begins with the result of a former one.
         command: Command line of the watch.
     """
 
@@ -74,6 +75,7 @@ class WatchOptions:
     retry_failed: bool = False
     time_limit: float | None = None
     idle: float | None = None
+    is_cold: bool = False
     command: CommandLine | None = None
 
 
@@ -142,7 +144,9 @@ def run_watch(
             config.device, networks=experiment.require(method).convolutional
         )  # Imports jax before a scan comes.
         runner = ScanRunner(
-            experiment, method, config, folder, reports, stop, show_progress, report_scan, newest_first=True
+            *(experiment, method, config, folder, reports, stop, show_progress, report_scan),
+            newest_first=True,
+            is_warm=not options.is_cold,
         )
         return _Watch(runner, source, options, show_waiting).run()
 

@@ -49,6 +49,7 @@ class ScanRecord:
         noted: [s] Time since 1970 at which its end, or the order to take it again, was noted: what its run folder
             holds from before is out of date.
         begins_anew: Whether its run is to begin anew, unless it has done so after ``noted``.
+        warm_start: Name of the scan whose result its run was given to begin with; empty for a cold start.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ScanRecord:
     stamp: str = ""
     noted: float = 0.0
     begins_anew: bool = False
+    warm_start: str = ""
 
     def order(self, *, anew: bool = False) -> None:
         """Note that the scan is to be taken again, in spite of what its run folder holds by now.

@@ -27,6 +27,7 @@ _FILES = (
     "choices.json",
     LAUNCH,
     "start.h5",
+    "former.h5",
     "model.h5",
     "volume.h5",
     "predictions.h5",

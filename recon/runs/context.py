@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 from ..acquisition import Acquisition
@@ -44,6 +45,7 @@ class RunContext:
         provenance: Description of input, config and device, for the files of the result.
         progress: Callback after each step.
         should_stop: Reason to end early with a checkpoint; None to go on.
+        warm_start: Run folder of another scan, whose result a method may begin with; None for a cold start.
     """
 
     config: Any
@@ -52,6 +54,7 @@ class RunContext:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = silent
     should_stop: Callable[[], str | None] = never_stop
+    warm_start: Path | None = None
 
     @property
     def measurement(self) -> Acquisition:

@@ -16,8 +16,11 @@ import pytest
 from unflat.cli.main import run
 from unflat.recon.experiments import scan_runner
 from unflat.recon.experiments import watch as watch_module
+from unflat.recon.experiments.cell.experiment import CellExperiment
 from unflat.recon.experiments.report_worker import ReportWorker
+from unflat.recon.experiments.run import RunOptions
 from unflat.recon.runs.batch_record import BatchRecord
+from unflat.recon.runs.verdict import Reason, Verdict
 
 CONFIG = """kind: cell
 volume: {depth: 2 um}
@@ -199,3 +202,25 @@ def test_a_bug_over_one_scan_does_not_end_the_watch(
         shutil.copy(scan, tmp_path / "in" / f"{name}.h5")
     assert watch() == 1
     assert [row["status"] for row in table(tmp_path / "RUNS").values()] == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("words", [(), ("--cold",)])
+def test_a_scan_begins_with_the_last_sound_result(
+    words: tuple[str, ...], scan: Path, tmp_path: Path, watch: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, str] = {}
+    doubt, fault = Reason("doubt", "a doubt"), Reason("fault", "a fault", fatal=True)
+    reasons: dict[str, list[Reason]] = {"a": [], "b": [doubt], "c": [fault], "d": [], "e": []}
+
+    def record(_method: str, _config: object, path: Path, options: RunOptions, *_: object) -> None:
+        given[path.stem] = options.warm_start.name if options.warm_start else ""
+        options.output.mkdir()
+        content = json.dumps(Verdict.of(reasons[path.stem]).to_json())
+        (options.output / "metrics.json").write_text(content, "utf-8")
+
+    monkeypatch.setattr(scan_runner, "run_method", record)
+    monkeypatch.setattr(CellExperiment, "starts_warm", lambda *_: True)
+    for name in reasons:
+        shutil.copy(scan, tmp_path / "in" / f"{name}.h5")
+    watch(*words)
+    assert given == dict(zip("abcde", ("", *([""] * 4 if words else "aaad")), strict=True))

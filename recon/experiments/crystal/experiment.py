@@ -141,6 +141,10 @@ class CrystalExperiment(Experiment):
 
         return resolve_start_file(config)
 
+    def starts_warm(self, method: str, config: CrystalSettings) -> bool:
+        """Phasing can, as the withheld pixels decide between its starts; so can a fit that phases first."""
+        return method == "phase" or (method == "fit" and config.fit.start == "phase")
+
     def evaluate(
         self,
         result: "Sampled",

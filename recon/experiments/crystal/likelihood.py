@@ -32,7 +32,8 @@ from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
 from ...runs.context import RunContext
 from .config import CrystalSettings
-from .initial_guess import InitialGuess, find_initial_guess
+from .guess_density import InitialGuess
+from .initial_guess import find_initial_guess
 from .laboratory import LaboratoryFrame, Solution, inside_level
 from .model import build_model, occupied_voxels, sample_volume
 from .output import MeasurementModel, psf_numbers, sampling_numbers, size_numbers, write_predictions, write_volume_file

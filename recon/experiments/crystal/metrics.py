@@ -67,6 +67,13 @@ METRICS = (
     Metric(
         "network_starts_kept", "Starts of the network kept", "", "neither", "Those of them that the result combines."
     ),
+    Metric(
+        "warm_start_kept",
+        "Start of the former scan kept",
+        "",
+        "neither",
+        "1 if the start with the density of another scan is among those that the result combines.",
+    ),
     Metric("stagnated", "Starts set aside", "", "lower", "Those that stagnated, failed or came to another object."),
     Metric("kept", "Solutions kept", "", "neither", "Those that were combined; of a network's bare answer, its draws."),
     Metric("prtf_resolution", "PRTF resolution", "m", "lower", "Period at which the solutions' phases agree by 1/e."),

@@ -11,6 +11,7 @@ from .phasing_output import write_phasing_result
 from .preprocess import preprocess
 from .start_records import CheckpointWriter
 from .summary import quality_deviance
+from .warm_start import add_start, former_density
 
 
 @return_large_blocks()
@@ -28,21 +29,23 @@ def phase(context: RunContext) -> RunOutcome:
     scan = preprocess(settings, measurement)
     release_memory()
     checkpoints = CheckpointWriter(context.folder, withheld=settings.phase.free > 0)
-    initial = network_starts(settings, scan)
+    drawn, former = network_starts(settings, scan), former_density(scan, context)
     result = phase_counts(
         scan.data,
-        settings.phase,
+        settings.phase.model_copy(update={"starts": settings.phase.starts + (former is not None)}),
         settings.seed,
         context.progress,
         context.should_stop,
         context.folder.latest_checkpoint(),
         checkpoints.save,
-        initial,
+        drawn if former is None else add_start(former, drawn, settings),
     )
     checkpoints.write_rows(result.solutions)
     numbers = write_phasing_result(settings, scan, result, measurement.truth, context)
-    if initial is not None:
-        numbers |= network_starts_numbers(result.solutions, initial.count)
+    if former is not None:
+        numbers["warm_start_kept"] = float(bool(result.solutions[0]["kept"]))
+    if drawn is not None:
+        numbers |= network_starts_numbers(result.solutions[former is not None :], drawn.count)
     return RunOutcome(numbers, _gate(settings, numbers))
 
 

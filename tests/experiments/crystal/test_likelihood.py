@@ -18,7 +18,7 @@ from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.evaluate import score
-from unflat.recon.experiments.crystal.initial_guess import InitialGuess
+from unflat.recon.experiments.crystal.guess_density import InitialGuess
 from unflat.recon.experiments.crystal.laboratory import LaboratoryFrame
 from unflat.recon.experiments.crystal.likelihood import CrystalLikelihood
 from unflat.recon.experiments.crystal.model import build_model, sample_volume

@@ -1,0 +1,71 @@
+"""Start of phasing with the density of another scan, one more start among the others.
+
+The withheld pixels decide between the starts, so that a crystal which is another one, or has changed, costs one short
+start and nothing else. The density is kept in the run's folder: a resumed run begins with the same.
+"""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Complex
+from scipy import fft
+
+from ....physics.diffraction.far_field import fftshift3, ifftshift3
+from ...errors import DataError
+from ...phase_retrieval.pipeline import InitialStarts
+from ...runs.context import RunContext
+from .config import CrystalSettings
+from .guess_density import read_initial_guess, write_initial_guess
+from .laboratory import phase_ramp
+from .preprocess import PreprocessedScan
+
+FILE_NAME = "former.h5"
+
+_log = logging.getLogger(__name__)
+
+
+def former_density(scan: PreprocessedScan, context: RunContext) -> Complex[np.ndarray, "z y x"] | None:
+    """Read the density of another scan with which a run is to begin.
+
+    Args:
+        scan: Preprocessed measurement.
+        context: Folder of the run, and that of the other scan's run.
+
+    Returns:
+        The density, scaled to the counts of this scan; None for a cold start: if no other run is given, its array or
+        its geometry is another, or this run has begun without.
+    """
+    own, other = context.folder.path / FILE_NAME, context.warm_start
+    try:
+        if not own.is_file():
+            if other is None or context.folder.latest_checkpoint() is not None:
+                return None
+            write_initial_guess(own, read_initial_guess(other / "volume.h5", scan), scan)
+            _log.info("warm start: one start has the density of %s", other.name)
+        guess = read_initial_guess(own, scan)
+    except DataError as error:
+        _log.info("cold start: %s", error)
+        return None
+    ramp = phase_ramp(2 * np.pi * guess.offset / np.array(guess.density.shape), guess.density.shape)
+    return scale_to_counts(guess.density * ramp, scan)
+
+
+def scale_to_counts(density: Complex[np.ndarray, "z y x"], scan: PreprocessedScan) -> Complex[np.ndarray, "z y x"]:
+    """Scale a density so that it diffracts as many counts into the good pixels as were measured there."""
+    power = np.abs(fftshift3(fft.fftn(ifftshift3(density)))) ** 2
+    modelled, measured = power[scan.good].sum(), scan.normalized_counts[scan.good].sum()
+    return np.asarray(density * np.sqrt(measured / modelled)) if modelled > 0 else density
+
+
+def add_start(
+    density: Complex[np.ndarray, "z y x"], others: InitialStarts | None, settings: CrystalSettings
+) -> InitialStarts:
+    """Put a start with a given density before the initial starts of a network, if there are any."""
+    if others is None:
+        return InitialStarts(1, lambda: density[None].astype(np.complex64), settings.predict.recipe)
+
+    def compute() -> Complex[np.ndarray, "k z y x"]:
+        return np.concatenate([density[None].astype(np.complex64), others.compute()])
+
+    return replace(others, count=others.count + 1, compute=compute)
