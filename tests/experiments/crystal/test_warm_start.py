@@ -57,10 +57,10 @@ def test_the_density_of_a_former_scan_is_one_start_more(former: Path, tmp_path: 
     assert numbers["starts"] == 3
     assert numbers["warm_start_kept"] == 1
     assert "the density of scan_1" in (tmp_path / "scan_2" / "run.log").read_text("utf-8")
-    kept = (tmp_path / "scan_2" / "former.h5").stat().st_mtime_ns
+    written = (tmp_path / "scan_2" / "former.h5").stat().st_mtime_ns
     again = phase(tmp_path / "scan_2", measured(level=5e4), tmp_path / "removed", resume=True)
     assert again["llk"] == pytest.approx(numbers["llk"]), "a run that goes on begins with its own copy"
-    assert (tmp_path / "scan_2" / "former.h5").stat().st_mtime_ns == kept
+    assert (tmp_path / "scan_2" / "former.h5").stat().st_mtime_ns == written
     assert "warm_start_kept" not in phase(tmp_path / "scan_2", measured(level=5e4), force=True), "it is removed"
 
 
