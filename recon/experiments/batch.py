@@ -23,7 +23,7 @@ from ..runs.scan_list import ScanFile
 from ..runs.watch_state import WATCH
 from ..visualization.batch_page import BatchRow
 from . import get_experiment
-from .report_worker import ReportWorker
+from .report_worker import ReportWorkers
 from .run import ShowProgress, deciding_settings, no_progress
 from .scan_runner import ReportScan, ScanRunner, no_report
 
@@ -116,7 +116,7 @@ def run_batch(
     with (
         StopRequest(options.time_limit) as stop,
         open_batch(method, config, scans, options) as folder,
-        ReportWorker() as reports,
+        ReportWorkers() as reports,
     ):
         folder.save()
         runner = ScanRunner(experiment, method, config, folder, reports, stop, show_progress, report_scan)

@@ -1,4 +1,4 @@
-"""Process that writes the reports of finished runs while the next ones are computed."""
+"""Processes that write the reports of finished runs while the next ones are computed."""
 
 import json
 import os
@@ -17,21 +17,27 @@ from ..errors import UnflatError
 from ..visualization.batch_page import write_thumbnail
 from .report import write_run_report
 
+_MOST_PROCESSES = 4
+_CORES_EACH = 4
+"""Cores of the machine for each process."""
 _NICENESS = 5
-"""Niceness of the process: the computation goes first."""
+"""Niceness of a process: the computation goes first."""
 _LOOK = 0.2
 """[s] Time between two looks at a request to stop while a report is waited for."""
 
 
-class ReportWorker:
-    """Process that writes reports, one after the other; it starts with the first, and ends with the ``with`` block."""
+class ReportWorkers:
+    """Processes that write one report each at a time; they start with the first ones, and end with the ``with`` block.
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers: SimpleQueue[tuple[str, str] | None] = SimpleQueue()
+    Args:
+        count: Number of processes; by default one for every few cores, as the computation goes first.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        count = max(1, min(_MOST_PROCESSES, (os.cpu_count() or 1) // _CORES_EACH)) if count is None else count
+        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._processes = [_ReportProcess(self._answers) for _ in range(count)]
         self._queue: deque[tuple[str, Path]] = deque()
-        self._current: tuple[str, Path] | None = None
-        self._is_broken = False
 
     def submit(self, name: str, run: Path) -> None:
         """Have the report of a run written.
@@ -43,7 +49,7 @@ class ReportWorker:
         self._queue.append((name, run))
         self._feed()
 
-    def finished(
+    def collect(
         self, *, wait: bool = False, is_stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[str, str]]:
         """Iterate over the reports that were written since the last call.
@@ -58,7 +64,7 @@ class ReportWorker:
         while self.has_work and not (wait and is_stopped()):
             is_idle = wait and not self._queue
             try:
-                answer = self._answers.get(block=is_idle, timeout=_LOOK if is_idle else None)
+                process, answer = self._answers.get(block=is_idle, timeout=_LOOK if is_idle else None)
             except Empty:
                 if not wait:
                     return
@@ -67,32 +73,83 @@ class ReportWorker:
                 name, run = self._queue.pop()
                 yield name, _write(run)
                 continue
-            if answer is None:  # The process has ended; what it was given last is written here.
-                self._queue.extendleft([] if self._current is None else [self._current])
-                self._current, self._is_broken = None, True
-            else:
-                self._current = None
+            task, process.task = process.task, None
+            if answer is not None:
                 yield answer
+            else:  # The process has ended: what it was given last is written by another, or here.
+                process.is_broken = True
+                self._queue.extendleft([] if task is None else [task])
             self._feed()
 
     @property
     def has_work(self) -> bool:
         """Whether reports are left."""
-        return self._current is not None or bool(self._queue)
+        return bool(self._queue) or any(process.task is not None for process in self._processes)
 
     def _feed(self) -> None:
-        """Give the process the next run, if it has none."""
-        if self._current is not None or self._is_broken or not self._queue:
-            return
-        name, run = self._current = self._queue.popleft()
+        """Give each process without a run the next one."""
+        for process in self._processes:
+            if self._queue and process.is_free:
+                process.take(self._queue.popleft())
+                if process.is_broken and process.task is not None:  # It could not be started, or has ended.
+                    self._queue.appendleft(process.task)
+                    process.task = None
+
+    def __enter__(self) -> "ReportWorkers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes; the reports that they write are lost if the block has failed."""
+        for process in self._processes:
+            process.end()
+
+
+class _ReportProcess:
+    """Process that writes one report at a time.
+
+    Args:
+        answers: Queue that receives the name of each run with the fault of its report, and None at the end.
+
+    Attributes:
+        task: Name and folder of the run whose report it writes; None where it has none.
+        is_broken: Whether it can be given no more.
+    """
+
+    def __init__(self, answers: "SimpleQueue[Answer]") -> None:
+        self.task: tuple[str, Path] | None = None
+        self.is_broken = False
+        self._answers = answers
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it can be given a run."""
+        return self.task is None and not self.is_broken
+
+    def take(self, task: tuple[str, Path]) -> None:
+        """Give the process a run, or note that it is broken."""
+        self.task = task
+        name, run = task
         try:
             pipe = self._start().stdin
             if pipe is not None:
                 pipe.write(json.dumps([name, str(run.absolute())]).encode() + b"\n")
                 pipe.flush()
-        except (OSError, ValueError):  # No process can be started, or it has ended.
-            self._queue.appendleft(self._current)
-            self._current, self._is_broken = None, True
+        except (OSError, ValueError):  # It cannot be started, or has ended.
+            self.is_broken = True
+
+    def end(self) -> None:
+        """End the process, and what it is about."""
+        if self._process is None:
+            return
+        if self.task is not None:
+            self._process.kill()
+        with suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        self._process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -112,24 +169,11 @@ class ReportWorker:
         with answers:
             for line in answers:
                 name, fault = json.loads(line)
-                self._answers.put((name, fault))
-        self._answers.put(None)
+                self._answers.put((self, (name, fault)))
+        self._answers.put((self, None))
 
-    def __enter__(self) -> "ReportWorker":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the process; the report that it writes is lost if the block has failed."""
-        if self._process is None:
-            return
-        if self._current is not None:
-            self._process.kill()
-        with suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        self._process.wait()
+Answer = tuple[_ReportProcess, tuple[str, str] | None]
 
 
 def _write(run: Path) -> str:

@@ -22,7 +22,7 @@ from ..runs.verdict import Soundness
 from ..visualization.batch_page import BatchRow
 from .base import Experiment
 from .batch_results import BatchResults
-from .report_worker import ReportWorker
+from .report_worker import ReportWorkers
 from .run import RunOptions, ShowProgress, run_method
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class ScanRunner:
     method: str
     config: Any
     folder: BatchFolder
-    reports: ReportWorker
+    reports: ReportWorkers
     stop: StopRequest
     show_progress: ShowProgress
     report_scan: ReportScan
@@ -144,7 +144,7 @@ class ScanRunner:
         Args:
             wait: Whether to wait for all that are left, unless a stop is asked for.
         """
-        for name, fault in self.reports.finished(wait=wait, is_stopped=lambda: bool(self.stop.reason)):
+        for name, fault in self.reports.collect(wait=wait, is_stopped=lambda: bool(self.stop.reason)):
             self._is_page_old = True
             if fault:
                 _log.warning("%s has no report: %s", name, fault)

@@ -22,7 +22,7 @@ from ..runs.scan_list import ScanFile, name_scan
 from ..runs.watch_state import WatchState
 from . import get_experiment
 from .batch import BatchOptions, BatchOutcome, open_batch
-from .report_worker import ReportWorker
+from .report_worker import ReportWorkers
 from .run import ShowProgress, no_progress
 from .scan_runner import ReportScan, ScanRunner, no_report
 
@@ -136,7 +136,7 @@ def run_watch(
     with (
         StopRequest(options.time_limit) as stop,
         open_batch(method, config, [], batch) as folder,
-        ReportWorker() as reports,
+        ReportWorkers() as reports,
     ):
         folder.save()
         experiment = get_experiment(config.kind)

@@ -19,7 +19,7 @@ from unflat.cli.main import run
 from unflat.recon.experiments import batch as batch_module
 from unflat.recon.experiments import run as run_module
 from unflat.recon.experiments import scan_runner
-from unflat.recon.experiments.report_worker import ReportWorker
+from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.optimize.program import shared_program
 from unflat.recon.runs.batch_record import BatchRecord
 
@@ -50,7 +50,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class NoReports(ReportWorker):
+class NoReports(ReportWorkers):
     """Stand-in for the process that writes the reports, which takes seconds to start."""
 
     def submit(self, name: str, run: Path) -> None:
@@ -59,7 +59,7 @@ class NoReports(ReportWorker):
 
 @pytest.fixture
 def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "ReportWorker", NoReports)
+    monkeypatch.setattr(batch_module, "ReportWorkers", NoReports)
 
 
 def fit(scans: Path, *words: object) -> int:
@@ -79,7 +79,7 @@ def test_a_bad_scan_is_set_aside_and_the_others_go_on(
     monkeypatch.chdir(tmp_path)
     shared_program.cache_clear()
     assert fit(scans, scans / "scans", "-o", runs) == 3
-    monkeypatch.setattr(batch_module, "ReportWorker", NoReports)
+    monkeypatch.setattr(batch_module, "ReportWorkers", NoReports)
     rows = table(runs)
     assert list(rows) == ["cell_2", "cell_10", "cut", "nan", "other"]
     assert [row["status"] for row in rows.values()] == ["done"] * 2 + ["failed"] * 3
@@ -311,20 +311,38 @@ def test_reports_are_written_here_where_no_process_can_be(tmp_path: Path, monkey
         raise OSError("no more processes")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    with ReportWorker() as worker:
+    with ReportWorkers() as worker:
         worker.submit("a", tmp_path / "a")
         worker.submit("b", tmp_path / "b")
-        assert list(worker.finished()) == []
-        written = dict(worker.finished(wait=True))
+        assert list(worker.collect()) == []
+        written = dict(worker.collect(wait=True))
     assert set(written) == {"a", "b"}
     assert "no such folder" in written["a"]
 
 
+def test_several_processes_write_reports_and_none_is_lost_where_one_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = "import sys; sys.stdin.readline()"
+    echo = "import json, sys\nfor line in sys.stdin: print(json.dumps([json.loads(line)[0], '']), flush=True)"
+    codes, start = iter([dying, echo]), subprocess.Popen
+
+    def popen(words: list[str], **options: object) -> object:
+        return start([words[0], "-c", next(codes)], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with ReportWorkers(2) as workers:
+        for name in "abcd":
+            workers.submit(name, tmp_path / name)
+        written = [name for name, _ in workers.collect(wait=True)]
+    assert sorted(written) == ["a", "b", "c", "d"]
+
+
 def test_a_request_to_stop_ends_the_wait_for_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ReportWorker, "_feed", lambda _: None)
-    with ReportWorker() as worker:
-        worker._current = ("a", tmp_path)  # The process is at work on it.
+    monkeypatch.setattr(ReportWorkers, "_feed", lambda _: None)
+    with ReportWorkers() as worker:
+        worker._processes[0].task = ("a", tmp_path)  # The process is at work on it.
         looks = iter([False, False, True])
-        assert list(worker.finished(wait=True, is_stopped=lambda: next(looks))) == []
+        assert list(worker.collect(wait=True, is_stopped=lambda: next(looks))) == []
         assert worker.has_work
-        worker._current = None
+        worker._processes[0].task = None

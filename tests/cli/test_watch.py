@@ -17,7 +17,7 @@ from unflat.cli.main import run
 from unflat.recon.experiments import scan_runner
 from unflat.recon.experiments import watch as watch_module
 from unflat.recon.experiments.cell.experiment import CellExperiment
-from unflat.recon.experiments.report_worker import ReportWorker
+from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.experiments.run import RunOptions
 from unflat.recon.runs.batch_record import BatchRecord
 from unflat.recon.runs.verdict import Reason, Verdict
@@ -39,7 +39,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "scan.h5"
 
 
-class NoReports(ReportWorker):
+class NoReports(ReportWorkers):
     """Stand-in for the process that writes the reports, which takes seconds to start."""
 
     def submit(self, name: str, run: Path) -> None:
@@ -48,7 +48,7 @@ class NoReports(ReportWorker):
 
 @pytest.fixture(autouse=True)
 def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "ReportWorker", NoReports)
+    monkeypatch.setattr(watch_module, "ReportWorkers", NoReports)
 
 
 @pytest.fixture
