@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@run_arguments()
+@run_arguments(distributed=True)
 def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
     """Fit a continuous model to the ACQUISITION as CONFIG describes, into a run folder.
 

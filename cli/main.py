@@ -26,6 +26,8 @@ from .options import add_verbosity
 
 INTERNAL_ERROR = 1
 BROKEN_PIPE = 141  # 128 + SIGPIPE
+_PROCESSES = f"{__name__.partition('.')[0]}.recon.processes"
+"""Module of runs of several processes, which is slow to import."""
 
 
 class CommandEntry(NamedTuple):
@@ -151,7 +153,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):  # Names in a damaged file need not be text that a terminal can show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(arguments))
+    status = run(arguments)
+    if _PROCESSES in sys.modules:
+        from ..recon.processes import leave_now
+
+        leave_now(status)
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -150,8 +150,19 @@ def _several_options(command: F) -> F:
     )(command)
 
 
+def _process_options(command: F) -> F:
+    """Add ``--coordinator``, ``--processes`` and ``--process``, for a run of several processes."""
+    for option, text, kind in (
+        ("--process", "Number of this process, from 0.", int),
+        ("--processes", "Number of processes that work on this run together; 1 for this one alone.", int),
+        ("--coordinator", "Of several processes: machine of process 0, and a free port there, HOST:PORT.", str),
+    ):
+        command = click.option(option, type=kind, help=text)(command)
+    return command
+
+
 def run_arguments(
-    *, measured: bool = True, shortcuts: Mapping[str, str] = MappingProxyType({})
+    *, measured: bool = True, distributed: bool = False, shortcuts: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Add the arguments and options of every command that runs a method.
 
@@ -161,6 +172,8 @@ def run_arguments(
 
     Args:
         measured: Whether there is an ACQUISITION.
+        distributed: Whether several processes can work on a run: adds ``--coordinator``, ``--processes`` and
+            ``--process``, which ``srun`` and ``mpirun`` stand for.
         shortcuts: Options of the command itself, by name, and the settings that they stand for.
     """
 
@@ -180,10 +193,14 @@ def run_arguments(
             acquisitions: tuple[Path, ...] = (),
             each: bool = False,
             retry_failed: bool = False,
+            coordinator: str | None = None,
+            processes: int | None = None,
+            process: int | None = None,
             **own: Any,
         ) -> int | None:
             from ..recon.experiments.configs import load_config
             from ..recon.experiments.run import RunOptions
+            from ..recon.processes import plan_group
             from ..recon.runs.launch import command_line
 
             # Not "in (None, False)": that would take 0 for an option that was not given.
@@ -195,16 +212,19 @@ def run_arguments(
             words += ["--each"] if each else []
             words += [] if time_limit is None else ["--time-limit", f"{time_limit:g} s"]
             line = command_line(tuple(words), output)
-            options = RunOptions(output, force, resume, time_limit, command=line)
+            group = plan_group(coordinator, processes, process) if distributed else None
+            if group is not None and group.index:
+                console.set_quiet(True)
+            options = RunOptions(output, force, resume, time_limit, command=line, group=group)
             run = click.get_current_context().meta.get(RECEIVER, command)
             if measured:
                 return run(settings, Inputs(acquisitions, each, retry_failed), options)  # type: ignore[no-any-return]
             return run(settings, options)  # type: ignore[no-any-return]
 
-        arguments = wrapper
+        arguments = _process_options(wrapper) if distributed else wrapper
         if measured:
             named = click.argument("acquisitions", type=PATH, nargs=-1, required=True, metavar="ACQUISITION...")
-            arguments = named(_several_options(wrapper))
+            arguments = named(_several_options(arguments))
         return click.argument("config", type=PATH)(arguments)
 
     return decorate

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..recon.errors import ConfigError, Interrupted, QualityError
+from ..recon.errors import ConfigError, Diagnostic, Interrupted, QualityError
 from . import console
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def reconstruct(method: str, config: Any, inputs: "Inputs", options: "RunOptions
     from ..recon.runs.scan_list import is_several
 
     if inputs.each or is_several(inputs.paths):
+        if options.group is not None:
+            remedy = "take a job array ('unflat submit' without --tasks), or --processes 1"
+            raise ConfigError(Diagnostic("", "several processes work on one acquisition, not on several", remedy))
         from .batch import run_several
 
         return run_several(method, config, inputs, options)

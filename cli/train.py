@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@run_arguments(measured=False)
+@run_arguments(measured=False, distributed=True)
 def command(config: Any, options: "RunOptions") -> None:
     """Train a network on specimens of known truth, by the settings of CONFIG, and write it to a run folder.
 

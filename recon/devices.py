@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .errors import DeviceError, Diagnostic
+from .processes.group import ProcessGroup
+from .processes.jax_start import start_jax
 
 if TYPE_CHECKING:
     import jax
@@ -27,7 +29,9 @@ INSTALL_CUDA = "pip install 'unflat[cuda]'"
 _log = logging.getLogger(__name__)
 
 
-def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
+def use(
+    device: Device = "auto", *, networks: bool = False, group: ProcessGroup | None = None, joint: bool = True
+) -> "jax.Device":
     """Choose the device of all later computations, and import jax.
 
     It must be called before anything else imports jax; afterwards it only checks the device.
@@ -35,6 +39,8 @@ def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
     Args:
         device: ``auto`` takes an accelerator if jax finds one; ``gpu`` and ``tpu`` require it.
         networks: Whether most of the work is convolutions of a network.
+        group: Processes that work together; by default this one alone.
+        joint: Whether they compute each step together.
 
     Returns:
         The first device of that type.
@@ -47,8 +53,10 @@ def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
         _enable_onednn()
     import jax
 
+    if group is not None:
+        start_jax(group, 0 if device == "cpu" or _cpu_is_requested() else _visible_cards(), joint=joint)
     try:
-        first = jax.devices()[0]
+        first = jax.local_devices()[0]
     except RuntimeError as error:
         raise DeviceError(_missing_device(device, str(error).splitlines()[0])) from None
     if device in ("gpu", "tpu") and first.platform != device:
@@ -63,7 +71,8 @@ def use(device: Device = "auto", *, networks: bool = False) -> "jax.Device":
     if first.platform == "cpu":
         _retain_freed_memory()
     count = jax.local_device_count()
-    _log.info("computing on %s", first if count == 1 else f"{count} devices like {first}")
+    among = "" if group is None or group.count == 1 else f" in each of {group.count} processes"
+    _log.info("computing on %s%s", first if count == 1 else f"{count} devices like {first}", among)
     return first
 
 
@@ -200,6 +209,12 @@ def _missing_device(device: Device, reason: str) -> Diagnostic:
     else:
         remedy = "use --device auto, or see 'unflat doctor'"
     return Diagnostic("", f"no {device.upper()} to compute on: {reason}", remedy)
+
+
+def _visible_cards() -> int:
+    """Count the NVIDIA cards that this process sees."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(nvidia_cards()) if chosen is None else len([part for part in chosen.split(",") if part.strip()])
 
 
 def nvidia_cards() -> list[str]:

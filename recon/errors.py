@@ -79,3 +79,16 @@ class Interrupted(UnflatError):  # noqa: N818
     """Run that the user interrupted by Ctrl-C; the last checkpoint stays."""
 
     status = ExitStatus.INTERRUPTED
+
+
+class ProcessEnded(UnflatError):  # noqa: N818
+    """End of one of several processes because another has ended.
+
+    Args:
+        status: Exit status.
+        faults: Messages; none where another process has told them.
+    """
+
+    def __init__(self, status: int, *faults: Diagnostic | str) -> None:
+        super().__init__(*faults)
+        self.status = ExitStatus(status) if status in set(ExitStatus) else status  # type: ignore[assignment]

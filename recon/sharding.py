@@ -1,4 +1,4 @@
-"""Sharding of views and starts over the local devices of this process.
+"""Sharding of views and starts over the devices of this process, or of all processes of a run.
 
 What is computed for each element of a first axis alone is shared out among the devices; everything else is on all of
 them. Results are those of one device up to the order of sums.
@@ -10,19 +10,34 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 _AXIS = "shard"
 
 
 @cache
-def _mesh() -> Mesh:
-    devices = jax.local_devices()
+def _mesh(across_processes: bool) -> Mesh:
+    devices = jax.devices() if across_processes else jax.local_devices()
     return jax.make_mesh((len(devices),), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 
 
-def map_shards(function: Callable[[Any, Any], Any], common: Any, split: Any) -> Any:
-    """Compute a function of arrays of one first axis on all local devices.
+def whole() -> NamedSharding | None:
+    """Sharding of arrays that all devices of all processes have whole; None for one process alone.
+
+    Any process can read the results of a program that has it as its ``out_shardings``.
+    """
+    everywhere = PartitionSpec()  # type: ignore[no-untyped-call]
+    return None if jax.process_count() == 1 else NamedSharding(_mesh(True), everywhere)
+
+
+def divided() -> NamedSharding | None:
+    """Sharding of arrays whose first axis is shared out among all devices of all processes; None for one process."""
+    rows = PartitionSpec(_AXIS)  # type: ignore[no-untyped-call]
+    return None if jax.process_count() == 1 else NamedSharding(_mesh(True), rows)
+
+
+def map_shards(function: Callable[[Any, Any], Any], common: Any, split: Any, *, across_processes: bool = False) -> Any:
+    """Compute a function of arrays of one first axis on all devices of this process, or of all processes.
 
     The axis is filled up to a multiple of the devices by copies of its last element, whose results are left out.
 
@@ -31,19 +46,22 @@ def map_shards(function: Callable[[Any, Any], Any], common: Any, split: Any) -> 
             element of ``split`` only.
         common: Arrays that every device needs whole, as a pytree.
         split: Arrays of one first axis, as a pytree. Others, or one element alone, are computed without sharding.
+        across_processes: Whether to use the devices of all processes, which must come to the same call; within a
+            program whose results are `whole`.
 
     Returns:
         Result of the function, whose arrays have the same first axis.
     """
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(split)}
-    devices = jax.local_device_count()
+    devices = jax.device_count() if across_processes else jax.local_device_count()
     if devices == 1 or len(lengths) != 1 or lengths <= {(), (1,)}:
         return function(common, split)
     (length,) = lengths.pop()
     if missing := -length % devices:
         split = jax.tree.map(lambda leaf: jnp.concatenate([leaf, *[leaf[-1:]] * missing]), split)
     sharded, everywhere = PartitionSpec(_AXIS), PartitionSpec()  # type: ignore[no-untyped-call]
-    result = jax.shard_map(function, mesh=_mesh(), in_specs=(everywhere, sharded), out_specs=sharded, check_vma=False)(
+    mesh = _mesh(across_processes)
+    result = jax.shard_map(function, mesh=mesh, in_specs=(everywhere, sharded), out_specs=sharded, check_vma=False)(
         common, split
     )
     return jax.tree.map(lambda leaf: leaf[:length], result) if missing else result

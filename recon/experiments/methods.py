@@ -13,6 +13,7 @@ class Method:
         missing: Message for a kind that does not offer it, with ``{kind}`` for the kind's name.
         outputs: Names and patterns of the files that it leaves for people.
         convolutional: Whether convolutions are most of the work.
+        joint: Whether several processes compute each step together, and not parts of the work by themselves.
     """
 
     name: str
@@ -20,12 +21,13 @@ class Method:
     missing: str
     outputs: tuple[str, ...]
     convolutional: bool = False
+    joint: bool = False
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("fit", "likelihood", "no neural field is fitted to a {kind} yet", ("model.h5", "volume.h5")),
+        Method("fit", "likelihood", "no neural field is fitted to a {kind} yet", ("model.h5", "volume.h5"), joint=True),
         Method("phase", "phase", "a {kind}'s measurement is not phased by projections", ("volume.h5",)),
         Method(
             "predict",
@@ -40,6 +42,7 @@ METHODS = {
             "there is no network for a {kind} to train",
             ("network.h5", "network-*.h5", "teacher.h5", "teacher-*.h5", "metrics.jsonl"),
             convolutional=True,
+            joint=True,
         ),
     )
 }

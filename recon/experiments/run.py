@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,16 @@ from ..errors import DataError, Diagnostic, Interrupted, QualityError, Stopped
 from ..io.inputs import forget_inputs_within, require_no_input_within
 from ..io.safe_hdf5 import set_root_attributes
 from ..io.side_files import side_file_paths
+from ..processes import GroupPlan, ProcessGroup, join
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
+from ..runs.companion import open_companion, share_files
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ..runs.launch import CommandLine, Launch
 from ..runs.logs import collect_records
+from ..runs.provenance import flatten
+from ..runs.stop import AgreedStop
 from ..runs.verdict import Soundness, SpecimenVerdict, Verdict
+from ..version import __version__
 from . import get_experiment
 from .base import Experiment
 from .report import write_run_report
@@ -44,6 +50,7 @@ class RunOptions:
         report: Whether to write the report.
         command: Command line of the run, by which it goes on if it ends early.
         warm_start: Run folder of another scan, whose result a method that can may begin with.
+        group: Plan of the processes that work on the run; None for this one alone.
     """
 
     output: Path
@@ -53,6 +60,7 @@ class RunOptions:
     report: bool = True
     command: CommandLine | None = None
     warm_start: Path | None = None
+    group: GroupPlan | None = None
 
 
 def no_progress(title: str) -> AbstractContextManager[Progress]:
@@ -90,15 +98,43 @@ def run_method(
         QualityError: If the result, which is kept, does not reach its quality gate.
     """
     experiment = get_experiment(config.kind)
-    is_network = experiment.require(method).convolutional
+    experiment.require(method)
     inputs = _input_files(experiment, method, config, acquisition, options)
     described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
-    records: list[logging.LogRecord] = []
     if isinstance(acquisition, Path):
         described = describe_input(acquisition) | described
+    with join(options.group, _identity(method, config, described, options)) as group:
+        return _run(group, experiment, method, config, acquisition, described, options, show_progress, stop)
+
+
+def _identity(method: str, config: Any, described: Mapping[str, Any], options: RunOptions) -> dict[str, Any]:
+    """Collect what must be the same in all processes of a run."""
+    command = {"command": method, "unflat": __version__, "jax": version("jax"), "output": options.output.name}
+    return (
+        command
+        | {"--force": options.force, "--resume": options.resume}
+        | flatten({"config": deciding_settings(config), "input": described})
+    )
+
+
+def _run(
+    group: ProcessGroup,
+    experiment: Experiment,
+    method: str,
+    config: Any,
+    acquisition: Path | Acquisition | None,
+    described: Mapping[str, Any],
+    options: RunOptions,
+    show_progress: ShowProgress,
+    stop: StopRequest | None,
+) -> RunOutcome:
+    """Run a method in one of several processes, or in one alone."""
+    records: list[logging.LogRecord] = []
+    if isinstance(acquisition, Path):
         with collect_records() as records:
             acquisition = experiment.read(config, acquisition)
-    device = devices.use(config.device, networks=is_network)
+    traits = experiment.require(method)
+    device = devices.use(config.device, networks=traits.convolutional, group=group, joint=traits.joint)
     launch = Launch.now(options.command)
     if device.platform == "cpu" and acquisition is not None:
         estimate, available = experiment.estimate(config, acquisition), available_memory()
@@ -106,34 +142,52 @@ def run_method(
         launch = launch.with_memory(estimate.memory_bytes, available)
     with (
         # The outer one: a signal must not keep the folder from its sentinel.
-        StopRequest(options.time_limit) if stop is None else nullcontext(stop) as stop,
-        _open_folder(experiment, method, config, described, options) as folder,
+        StopRequest(options.time_limit) if stop is None else nullcontext(stop) as own_stop,
+        _open_folder(group, experiment, method, config, described, options) as folder,
     ):
         launch.write(folder.path)
         folder.write_config(dump_commented(config))
         folder.add_records(records)
         _log_notes(acquisition.notes if acquisition is not None else ())
-        provenance = described | {"config": deciding_settings(config), "device": str(device)}
-        context = RunContext(config, folder, acquisition, provenance, silent, lambda: stop.reason, options.warm_start)
+        provenance = {**described, "config": deciding_settings(config), "device": str(device)}
+        agreed = AgreedStop(own_stop, group)
+        context = RunContext(config, folder, acquisition, provenance, silent, agreed.ask, options.warm_start)
         start = time.monotonic()
-        with _interruptible(stop), show_progress(method) as progress:
+        with _interruptible(agreed), (show_progress if group.is_first else no_progress)(method) as progress:
             outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
+            group.finish_sharing()
         _log_notes(outcome.notes)
-        return _finish(experiment, method, _add_cost(outcome, start), folder, stop, report=options.report)
+        return _finish(experiment, method, _add_cost(outcome, start), folder, agreed, report=options.report)
 
 
+@contextmanager
 def _open_folder(
-    experiment: Experiment, method: str, config: Any, described: Mapping[str, Any], options: RunOptions
-) -> AbstractContextManager[RunFolder]:
-    """Open the folder of a run, new or to go on in, which is recognised by its config and its inputs."""
-    return RunFolder.create(
+    group: ProcessGroup,
+    experiment: Experiment,
+    method: str,
+    config: Any,
+    described: Mapping[str, Any],
+    options: RunOptions,
+) -> Iterator[RunFolder]:
+    """Open the folder of a run, new or to go on in, which is recognised by its config and its inputs.
+
+    Of several processes, the first alone opens it.
+    """
+    if not group.is_first:
+        with open_companion(group, options.output) as folder:
+            yield folder
+        return
+    with RunFolder.create(
         options.output,
         force=options.force,
         resume=options.resume,
         fingerprint={"config": deciding_settings(config), "input": described},
         may_grow=experiment.growing_settings(method, config),
         defaults={"config": experiment.default_config().model_dump(mode="json")},
-    )
+    ) as folder:
+        share_files(group, folder.path, needed=method == "train")
+        group.at_loss = lambda loss: folder.finish(Sentinel.STOPPED, loss.text)
+        yield folder
 
 
 def _input_files(
@@ -168,7 +222,7 @@ def _log_notes(notes: Iterable[str]) -> None:
 
 
 @contextmanager
-def _interruptible(stop: StopRequest) -> Iterator[None]:
+def _interruptible(stop: AgreedStop) -> Iterator[None]:
     """Raise `Interrupted` instead of `Stopped` where the request to stop came from the keyboard."""
     try:
         yield
@@ -190,7 +244,7 @@ def _gate_numbers(gate: Gate | None) -> dict[str, float]:
 
 
 def _finish(
-    experiment: Experiment, method: str, outcome: RunOutcome, folder: RunFolder, stop: StopRequest, *, report: bool
+    experiment: Experiment, method: str, outcome: RunOutcome, folder: RunFolder, stop: AgreedStop, *, report: bool
 ) -> RunOutcome:
     """End a run: verdict, numbers, gate, report, sentinel."""
     verdict = None if method == "train" else _judge(experiment, outcome)

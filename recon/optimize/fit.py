@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import processes
 from ..errors import Diagnostic, Stopped
 from ..fields.base import Field
 from ..fields.build import field_for
@@ -51,13 +52,14 @@ def fit_field(
     field = field_for(config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
     _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
     fits, status = _Ensemble(likelihood, field, context, begun).fit()
+    numbers = _numbers(likelihood, fits)
+    processes.current().finish_sharing()
     best = [fit.best for fit in fits]
     provenance = dict(context.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": config.seed}
     model = likelihood.model(field.architecture, [parameters for parameters, _ in best], provenance)
     write_model(model, folder.path / "model.h5")
     parameters, nuisance = best[0]
     values = np.asarray(fits[0].objective.compiled.values(parameters))
-    numbers = _numbers(likelihood, fits)
     numbers["model_parameters"] = float(model.size)
     numbers["model_bytes"] = float((folder.path / "model.h5").stat().st_size)
     numbers |= likelihood.write(folder.path, model, values, jax.tree.map(jnp.asarray, nuisance), provenance)

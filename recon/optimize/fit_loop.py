@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from .. import processes
 from ..errors import DataError, Diagnostic
 from ..runs import Status
 from .likelihood import Batch
@@ -120,14 +121,16 @@ class Fit(Trainer):
         The steps are one call of the device, which takes about `CALL_SECONDS`: none waits for the loss of the one
         before. The numbers do not depend on how many steps a call takes.
         """
-        likelihood, first, count = self.objective.likelihood, self.step, self._steps_in_call()
+        likelihood, first = self.objective.likelihood, self.step
+        count = int(processes.current().share_value(self._steps_in_call()))
         own = 1 if len(self.trained) == 1 else count  # All steps have the one view, or each has views of its own.
         batches = [likelihood.batch(self.views_of(first + i)) for i in range(own)]
         self._most_steps = VALIDATE_EVERY if len(self.trained) == 1 else self._capacity(batches[0])
         began = monotonic()
         stacked = _stack(batches, 1 if len(self.trained) == 1 else self._most_steps)
-        self._state, losses = self.objective.compiled.advance_many(self.state, stacked, count)
+        state, losses = self.objective.compiled.advance_many(self.state, stacked, count)
         records = [(first + 1 + i, {"loss": float(loss)}) for i, loss in enumerate(np.asarray(losses)[:count])]
+        self._state = state  # Now: of several processes, one may have ended, and the state before is valid.
         self._seconds_a_step = (monotonic() - began) / count if self._calls else None  # The first one compiles.
         self._calls += 1
         for self.step, metrics in records:
@@ -171,8 +174,14 @@ class Fit(Trainer):
         *,
         withheld: bool = False,
     ) -> Float[np.ndarray, " view"]:
-        """Compute the loss of each of some views."""
-        return self._losses_of(self.objective.compiled.values(parameters), nuisance, views, withheld=withheld)
+        """Compute the loss of each of some views, in the first of several processes, for all of them."""
+
+        def compute() -> tuple[list[float], dict[str, np.ndarray]]:
+            parts = (_of_this_process(parameters), _of_this_process(nuisance))
+            values = self.objective.compiled.values(parts[0])
+            return self._losses_of(values, parts[1], views, withheld=withheld).tolist(), {}
+
+        return np.array(processes.current().share(compute)[0])
 
     def _losses_of(
         self, values: Array, nuisance: dict[str, Any], views: Int[np.ndarray, " view"], *, withheld: bool
@@ -241,6 +250,11 @@ def _complete_former_state(template: FitState, arrays: dict[str, np.ndarray]) ->
         if name.startswith((f"{STATE}field/", f"{STATE}nuisance/"))
     }
     return latest | arrays
+
+
+def _of_this_process(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Take arrays that all processes have whole as arrays of this one."""
+    return arrays if jax.process_count() == 1 else {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def _diverged(step: int, settings: FieldSettings) -> Diagnostic:

@@ -16,9 +16,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from .. import processes
 from ..errors import DataError, Diagnostic
 from ..runs import Status
 from ..runs.checkpoint import Checkpoint
+from ..sharding import divided, whole
 from .train_settings import TrainSettings
 from .trainer import Callbacks, Trainer, state_from_arrays, state_to_arrays
 
@@ -101,6 +103,13 @@ class NetworkTrainer(Trainer):
         """[s] Time between two checkpoints."""
         return CHECKPOINT_INTERVAL
 
+    @property
+    def mean_network(self) -> Any:
+        """Network with the running mean of the weights, on the devices of this process."""
+        if jax.process_count() == 1:
+            return self.state.mean
+        return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), self.state.mean)
+
     def run(self, callbacks: Callbacks) -> Status:
         """Take the steps that are left, and save a checkpoint at the end.
 
@@ -120,7 +129,10 @@ class NetworkTrainer(Trainer):
 
     def advance(self) -> list[tuple[int, dict[str, float]]]:
         """Take one step; returns the means of the last steps now and then, with a validation when it is due."""
-        self.state, metrics = self._update(self.state, self._batch)
+        state, metrics = self._update(self.state, self._batch)
+        if not processes.current().is_alone:
+            metrics["loss"].block_until_ready()  # If another process ends, the state before is the one to save.
+        self.state = state
         self.step += 1
         self._recent.append(metrics)
         if self.step % REPORT_EVERY and self.step != self.total_steps:
@@ -131,7 +143,7 @@ class NetworkTrainer(Trainer):
             message = f"the loss is no number any more at step {self.step}"
             raise DataError(Diagnostic("train", message, "lower train.learning_rate, and start anew"))
         if self.step % self.settings.judge_every < REPORT_EVERY or self.step == self.total_steps:
-            self.validation = self.objective.validate(self.state.mean)
+            self.validation = processes.current().share_value(self.objective.validate(self.mean_network))
             means |= self.validation
         return [(self.step, means)]
 
@@ -184,7 +196,10 @@ class NetworkTrainer(Trainer):
             mean = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.mean, network)
             return TrainingState(network, mean, optimiser, state.step + 1), metrics | {"loss": loss}
 
-        return jax.jit(update, donate_argnums=0)
+        if jax.process_count() == 1:
+            return jax.jit(update, donate_argnums=0)
+        examples = divided() if self.settings.batch % jax.device_count() == 0 else whole()
+        return jax.jit(update, in_shardings=(whole(), examples), out_shardings=whole())
 
     @contextmanager
     def _examples(self, first: int) -> Iterator[Iterator[Batch | None]]:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from ..errors import Diagnostic, UnflatError
 from ..fields.base import Field, FieldGrid, grid_axes
-from ..sharding import map_shards
+from ..sharding import map_shards, whole
 from .likelihood import Batch, LossFunction, Nuisance
 from .steps import VALIDATE_EVERY
 
@@ -98,7 +98,8 @@ class FitProgram:
         """Compute the mean loss of some views plus the priors."""
         parameters, nuisance = trained
         raw = self.raw(parameters)
-        data_loss = jnp.mean(self.losses(raw * self.scale, nuisance, batch))
+        losses = sharded_losses(self.loss_function, raw * self.scale, nuisance, batch, across_processes=True)
+        data_loss = jnp.mean(losses)
         prior = jnp.zeros_like(data_loss)
         if self.tv:
             prior = prior + self.tv * total_variation(raw, self.grid, self.tv_axial)
@@ -168,7 +169,8 @@ class CompiledProgram(NamedTuple):
     """Compiled functions of a program.
 
     Attributes:
-        advance_many: `FitProgram.advance_many`, which takes over the memory of the state.
+        advance_many: `FitProgram.advance_many`, on the devices of all processes. In a process alone it takes over the
+            memory of the state; one of several keeps the state, which is saved if another ends meanwhile.
         losses: `FitProgram.losses`.
         values: `FitProgram.values`.
     """
@@ -180,9 +182,10 @@ class CompiledProgram(NamedTuple):
 
 def compile_program(program: FitProgram) -> CompiledProgram:
     """Compile the functions of a program, for itself alone."""
-    return CompiledProgram(
-        jax.jit(program.advance_many, donate_argnums=0), jax.jit(program.losses), jax.jit(program.values)
+    advance_many = jax.jit(
+        program.advance_many, donate_argnums=() if jax.process_count() > 1 else 0, out_shardings=whole()
     )
+    return CompiledProgram(advance_many, jax.jit(program.losses), jax.jit(program.values))
 
 
 @lru_cache(maxsize=16)
@@ -198,9 +201,14 @@ def shared_losses(loss_function: LossFunction) -> Callable[..., Float[Array, " v
 
 
 def sharded_losses(
-    loss_function: LossFunction, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch
+    loss_function: LossFunction,
+    values: Float[Array, "k z y x"],
+    nuisance: Nuisance,
+    batch: Batch,
+    *,
+    across_processes: bool = False,
 ) -> Float[Array, " view"]:
-    """Compute the loss of each view, on all local devices; its shape is checked while it is compiled.
+    """Compute the loss of each view, on all devices; its shape is checked while it is compiled.
 
     Raises:
         UnflatError: If the loss function does not return one number for each view of the batch.
@@ -215,7 +223,7 @@ def sharded_losses(
             raise UnflatError(Diagnostic(name, message, "return one number a view, in an array of shape (views,)"))
         return losses
 
-    losses: Array = map_shards(losses_of_some, (values, nuisance), batch)
+    losses: Array = map_shards(losses_of_some, (values, nuisance), batch, across_processes=across_processes)
     return losses
 
 

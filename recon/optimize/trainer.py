@@ -13,9 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import processes
 from ..errors import DataError, Diagnostic
 from ..runs.context import Status, never_stop
 
+NEWS = 10.0
+"""[s] Time that the news of the end of another process may come after the failure of a computation with it."""
 STATE = "state/"
 """Prefix of the names of a state's arrays in a checkpoint."""
 
@@ -77,7 +80,14 @@ class Trainer(ABC):
             if callbacks.should_stop() or not self.prepare():
                 self.save(callbacks)
                 return Status.STOPPED
-            for step, metrics in self.advance():
+            try:
+                records = self.advance()
+            except jax.errors.JaxRuntimeError:
+                if processes.current().wait_for_loss(NEWS) is None:
+                    raise
+                self.save(callbacks)
+                return Status.STOPPED
+            for step, metrics in records:
                 callbacks.progress(step, metrics)
             if self.is_converged:
                 return Status.CONVERGED

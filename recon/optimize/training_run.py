@@ -90,7 +90,7 @@ class TrainingRun:
         Returns:
             Number of weights (``network_parameters``) and size of the file in bytes (``network_bytes``).
         """
-        network = trainer.state.mean
+        network = trainer.mean_network
         weights = named_weights(network)
         provenance = dict(self.context.provenance) | {
             "unflat": __version__,

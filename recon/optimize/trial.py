@@ -44,7 +44,8 @@ class BegunFit:
     @property
     def values(self) -> Float[np.ndarray, "k z y x"]:
         """Physical values on the grid."""
-        return np.asarray(self.fit.objective.compiled.values(self.fit.state.mean_field))
+        parameters = {name: np.asarray(array) for name, array in self.fit.state.mean_field.items()}
+        return np.asarray(self.fit.objective.compiled.values(parameters))
 
 
 def _finite(records: list[tuple[int, dict[str, float]]]) -> list[tuple[int, dict[str, float]]]:

@@ -3,7 +3,7 @@
 An array is named after the field that it belongs to: ``projections/point_spread/sigmas``, ``refined/3/density``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,39 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
         "done": done,
     }
     return arrays, metadata
+
+
+def starts_to_parts(starts: Sequence[FinishedStart]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Convert starts that have ended to rows that JSON can hold, and arrays, for another process."""
+    rows = [{name: getattr(start, name) for name in ("number", "llk", "llk_free", "chi_rms")} for start in starts]
+    arrays = {f"pool/{start.number}/{name}": np.asarray(getattr(start, name)) for start in starts for name in _START}
+    return rows, arrays
+
+
+def starts_from_parts(rows: Iterable[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]) -> list[FinishedStart]:
+    """Restore starts from `starts_to_parts`."""
+    return [_finished_start(row, arrays) for row in rows]
+
+
+def projections_to_arrays(state: ProjectionState | None) -> dict[str, np.ndarray]:
+    """Name the arrays of starts under way, each with a first axis, for another process; empty for none."""
+    if state is None:
+        return {}
+    grouped = state if state.iterate.ndim > 3 else jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+    return _named_arrays("projections", grouped)
+
+
+def join_projections(parts: Iterable[Mapping[str, np.ndarray]]) -> ProjectionState:
+    """Join the starts under way of several processes; one start alone has no first axis."""
+    given = [part for part in parts if part]
+    arrays = {name: np.concatenate([part[name] for part in given]) for name in given[0]}
+    return select_starts(_projection_state(arrays, "projections"), 0, len(arrays["projections/iterate"]))
+
+
+def select_starts(state: ProjectionState, first: int, last: int) -> ProjectionState:
+    """Select starts of a group by their places in it; one alone has no first axis."""
+    part: ProjectionState = jax.tree.map(lambda leaf: leaf[first:last] if last - first > 1 else leaf[first], state)
+    return part
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> tuple[PipelineState, int]:

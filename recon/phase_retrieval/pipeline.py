@@ -17,11 +17,21 @@ import numpy as np
 from jaxtyping import Complex
 
 from ...physics.diffraction.far_field import fftshift3, ifftshift3
+from .. import processes
 from ..errors import Stopped
 from ..runs.checkpoint import Checkpoint
 from ..runs.context import Progress, silent
 from .align import align, centring_shift
-from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
+from .checkpoint import (
+    PipelineState,
+    from_checkpoint,
+    join_projections,
+    projections_to_arrays,
+    select_starts,
+    starts_from_parts,
+    starts_to_parts,
+    to_checkpoint,
+)
 from .combine import CombinedSolution, combine
 from .data import DiffractionData
 from .margin import refine_with_margin
@@ -111,7 +121,11 @@ def phase(
 
 @dataclass
 class _Pipeline:
-    """Pipeline under way: its input, callbacks and state."""
+    """Pipeline under way: its input, callbacks and state.
+
+    Several processes share out the starts of a group, ``group`` in number; ``projections`` are those of this process.
+    All else is the same in each.
+    """
 
     data: DiffractionData
     settings: PhaseSettings
@@ -125,6 +139,7 @@ class _Pipeline:
     pool: list[FinishedStart] = field(default_factory=list)
     refined: dict[int, RefinementState] = field(default_factory=dict)
     projections: ProjectionState | None = None
+    group: int = 0
     next_stage: int = 0
     skipped: int = 0
     skipped_before: int = 0
@@ -177,18 +192,12 @@ class _Pipeline:
         """Take the next start, or group of starts, through the recipe."""
         first = len(self.table)
         end, stages = self.plan.series(first, self.table)
-        size = min(group_size(self.pattern.counts.shape, self.settings.starts), end - first)
-        if self.projections is not None:  # A checkpoint may come from a device with another group size.
-            size = count_starts(self.projections)
-        numbers = range(first, first + size)
-        if self.projections is None:
-            if first >= self.plan.initial:
-                self.initial_densities = None  # They are not needed any more.
-            elif self.initial_densities is None:
-                self.initial_densities = self.initial.compute()
-            densities = self.initial_densities
-            self.projections = init_starts(self.pattern, self.seed, numbers, self.settings.start, densities)
-            self.next_stage = 0
+        size = self.group or min(processes.current().count * group_size(*self._extent), end - first)
+        numbers = range(first, first + size)  # A checkpoint may come from a device with another group size.
+        own = processes.current().own(numbers)
+        if not self.group:
+            self.projections = self._init_group(first, own)
+            self.group, self.next_stage = size, 0
 
         def count_iterations(iterations: int) -> None:
             self._advance(iterations * size)
@@ -198,11 +207,29 @@ class _Pipeline:
             self.projections, self.next_stage = run_group_stage(
                 self.projections, self.pattern, stages, self.next_stage, self.should_stop, count_iterations
             )
-        ended = refinements_of_starts(self.projections, len(numbers))
+        ended = [] if self.projections is None else refinements_of_starts(self.projections, len(own))
         self.projections = None  # Its arrays are not needed any more.
-        for number in numbers:
-            self._record(finish_start(ended.pop(0), self.pattern, number, self.settings.refine))
+        finished = [finish_start(ended.pop(0), self.pattern, number, self.settings.refine) for number in own]
+        for rows, arrays in processes.current().gather(*starts_to_parts(finished)):
+            for start in starts_from_parts(rows, arrays):
+                self._record(start)
+        self.group = 0
         self._save()
+
+    @property
+    def _extent(self) -> tuple[tuple[int, ...], int]:
+        """Shape of the array, and number of starts."""
+        return self.pattern.counts.shape, self.settings.starts
+
+    def _init_group(self, first: int, numbers: range) -> ProjectionState | None:
+        """Initialise those starts of the group from ``first`` on that this process works on; None for none."""
+        if first >= self.plan.initial:
+            self.initial_densities = None  # They are not needed any more.
+        elif self.initial_densities is None:
+            self.initial_densities = self.initial.compute()
+        if not numbers:
+            return None
+        return init_starts(self.pattern, self.seed, numbers, self.settings.start, self.initial_densities)
 
     def _record(self, start: FinishedStart) -> None:
         """Add a row for a start, and the start to the pool if it is among the best."""
@@ -249,7 +276,7 @@ class _Pipeline:
                 self._check_stop()
             shrink = i % SUPPORT_BLOCKS == 0 and 2 * i < len(blocks)
             state = refine_block(state, pattern, iterations, settings, shrink=shrink)
-            llk_free = free_llk(state, pattern)
+            llk_free = float(processes.current().share_value(free_llk(state, pattern)))
             if llk_free < least:
                 best, least, best_block = end_refinement(state), llk_free, i
             if i - best_block >= PATIENCE:
@@ -359,13 +386,12 @@ class _Pipeline:
     def _save(self) -> None:
         """Hand the state to `save_checkpoint`."""
         started = self.plan.iterations(len(self.table))
-        if self.projections is not None:
+        projections = self._join_group()
+        if projections is not None:
             stages = self.plan.series(len(self.table), self.table)[1]
             started += sum(stage.iterations for stage in stages[: self.next_stage])
         # A resumed run repeats a refinement under way and those of the mode: they are neither done nor skipped.
-        state = PipelineState(
-            self.table, self.pool, self.refined, self.projections, self.next_stage, self.skipped_before
-        )
+        state = PipelineState(self.table, self.pool, self.refined, projections, self.next_stage, self.skipped_before)
         done = started + len(self.refined) * self.settings.refine.iterations
         self.save_checkpoint(self.done, *to_checkpoint(state, done))
 
@@ -373,5 +399,19 @@ class _Pipeline:
         """Take the state from a checkpoint that `_save` wrote."""
         state, self.done = from_checkpoint(checkpoint)
         self.table, self.pool, self.refined = state.table, state.pool, state.refined
-        self.projections, self.next_stage = state.projections, state.next_stage
+        self.next_stage = state.next_stage
         self.skipped = self.skipped_before = state.skipped
+        if state.projections is not None:
+            self.group = count_starts(state.projections)
+            own = processes.current().own(range(self.group))
+            if len(own) == self.group:
+                self.projections = state.projections
+            elif own:
+                self.projections = select_starts(state.projections, own[0], own[-1] + 1)
+
+    def _join_group(self) -> ProjectionState | None:
+        """Join the starts under way of all processes; None where there are none."""
+        group = processes.current()
+        if not self.group or group.is_alone:
+            return self.projections
+        return join_projections(part for _, part in group.gather(None, projections_to_arrays(self.projections)))

@@ -146,17 +146,17 @@ def init_starts(
 
 
 def run_group_stage(
-    state: ProjectionState,
+    state: ProjectionState | None,
     pattern: DevicePattern,
     stages: Sequence[Stage],
     first: int,
     should_stop: Callable[[], str | None],
     progress: Callable[[int], None],
-) -> tuple[ProjectionState, int]:
+) -> tuple[ProjectionState | None, int]:
     """Run the remaining stages, or until asked to stop.
 
     Args:
-        state: State of one start or of a group.
+        state: State of one start or of a group; None in a process that has none of the group's.
         pattern: Measured pattern.
         stages: All stages of the recipe.
         first: Index of the first stage to run.
@@ -166,10 +166,13 @@ def run_group_stage(
     Returns:
         The state, and the index of the next stage: the number of stages at the end.
     """
-    grouped = count_starts(state) > 1
+    grouped = state is not None and count_starts(state) > 1
     for i in range(first, len(stages)):
         if should_stop():
             return state, i
+        if state is None:
+            progress(stages[i].iterations)
+            continue
         state = _run_group(state, pattern, stages[i]) if grouped else run_stage(state, pattern, stages[i])
         state.iterate.block_until_ready()  # else the whole recipe is queued before the first question to stop
         progress(stages[i].iterations)

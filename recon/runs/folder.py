@@ -6,7 +6,7 @@ No file in it names its place on the disk: a folder can be moved and given away.
 import json
 import logging
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
@@ -19,6 +19,7 @@ from ..errors import ConfigError, DataError, Diagnostic, Interrupted, QualityErr
 from ..io.atomic import disk_fault, remove_stale, write_atomically
 from ..io.file_names import readable
 from ..io.json_text import parse_json
+from ..processes import current
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .contents import TRIALS, Sentinel, is_occupied, remove_results, remove_sentinels, require_run, truncate_metrics
 from .lock import Lock
@@ -158,12 +159,8 @@ class RunFolder:
 
     def read_choices(self) -> dict[str, Any]:
         """Read what the run chose before; empty where it chose nothing yet."""
-        file = self.path / "choices.json"
-        try:
-            content = parse_json(file.read_text("utf-8"))
-        except (OSError, ValueError):  # None yet, or one that is no JSON: the choices are then made again.
-            return {}
-        return content if isinstance(content, dict) else {}
+        choices: dict[str, Any] = current().share(lambda: (_read_choices(self.path / "choices.json"), {}))[0]
+        return choices
 
     def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the state of the run; the last two checkpoints stay on the disk.
@@ -178,10 +175,14 @@ class RunFolder:
 
     def latest_checkpoint(self) -> Checkpoint | None:
         """Read the newest intact checkpoint, and drop the lines of ``metrics.jsonl`` after it."""
-        checkpoint = latest_checkpoint(self.path / "checkpoint")
-        self._close_metrics()
-        truncate_metrics(self.path / "metrics.jsonl", checkpoint.step if checkpoint else -1)
-        return checkpoint
+
+        def read() -> Checkpoint | None:
+            checkpoint = latest_checkpoint(self.path / "checkpoint")
+            self._close_metrics()
+            truncate_metrics(self.path / "metrics.jsonl", checkpoint.step if checkpoint else -1)
+            return checkpoint
+
+        return _share_checkpoint(read)
 
     def save_trial(self, name: str, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the state of a trial before the run; see `save_checkpoint`.
@@ -199,7 +200,7 @@ class RunFolder:
 
     def latest_trial(self, name: str) -> Checkpoint | None:
         """Read the newest intact state of a trial."""
-        return latest_checkpoint(self.path / TRIALS / name)
+        return _share_checkpoint(lambda: latest_checkpoint(self.path / TRIALS / name))
 
     def remove_trials(self) -> None:
         """Remove the states of all trials."""
@@ -214,9 +215,7 @@ class RunFolder:
         """
         self._close_logs()
         try:
-            remove_sentinels(self.path)
-            with write_atomically(self.path / sentinel) as temporary:
-                temporary.write_text(readable(without_absolute_paths(reason)).strip() + "\n", encoding="utf-8")
+            write_sentinel(self.path, sentinel, reason)
         finally:
             self._lock.release()
 
@@ -254,6 +253,32 @@ class RunFolder:
             except DataError as second:  # The first error is the one to report.
                 _log.debug("no sentinel: %s", second)
         self.close()
+
+
+def write_sentinel(run: Path, sentinel: Sentinel, reason: str) -> None:
+    """Write the sentinel of a run in place of any other."""
+    remove_sentinels(run)
+    with write_atomically(run / sentinel) as temporary:
+        temporary.write_text(readable(without_absolute_paths(reason)).strip() + "\n", encoding="utf-8")
+
+
+def _share_checkpoint(read: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+    """Read a checkpoint in the first of several processes, for all of them."""
+
+    def parts() -> tuple[Any, Mapping[str, np.ndarray]]:
+        checkpoint = read()
+        return (None, {}) if checkpoint is None else ([checkpoint.step, checkpoint.metadata], checkpoint.arrays)
+
+    described, arrays = current().share(parts)
+    return None if described is None else Checkpoint(described[0], dict(arrays), described[1])
+
+
+def _read_choices(file: Path) -> dict[str, Any]:
+    try:
+        content = parse_json(file.read_text("utf-8"))
+    except (OSError, ValueError):  # None yet, or one that is no JSON: the choices are then made again.
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _sentinel_of(error: BaseException) -> Sentinel:

@@ -9,6 +9,9 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
+from ..errors import Stopped
+from ..processes import ProcessGroup
+
 _CLUSTER_SIGNALS = ("SIGTERM", "SIGUSR1")  # SLURM sends the first at the end, the second at the time of `--signal`.
 
 
@@ -61,3 +64,49 @@ class StopRequest:
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
+
+
+class AgreedStop:
+    """Request to stop on which all processes of a group agree, wherever it came; in one process alone, its own.
+
+    Args:
+        own: Request in this process.
+        group: The processes.
+    """
+
+    def __init__(self, own: StopRequest, group: ProcessGroup) -> None:
+        self._own, self._group = own, group
+        self._agreed: tuple[str, bool] | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the request came from the keyboard."""
+        return self._own.interrupted if self._agreed is None else self._agreed[1]
+
+    @property
+    def reason(self) -> str | None:
+        """Reason to stop that was agreed on, or else that came to this process, without asking the others."""
+        return self._own.reason if self._agreed is None else self._agreed[0]
+
+    def ask(self) -> str | None:
+        """Return the reason to stop, the same in all processes; None to continue.
+
+        All processes ask at the same places, in their main threads; other threads learn the latest answer. The death of
+        a process is a reason too.
+
+        Raises:
+            UnflatError: If a process has failed.
+        """
+        if self._group.count == 1:
+            return self._own.reason
+        if self._agreed is None and threading.current_thread() is threading.main_thread():
+            self._agreed = self._agree()
+        return None if self._agreed is None else self._agreed[0]
+
+    def _agree(self) -> tuple[str, bool] | None:
+        try:
+            answers = self._group.gather([self._own.reason, self._own.interrupted])
+        except Stopped:
+            loss = self._group.wait_for_loss(0)
+            return None if loss is None else (loss.text, False)
+        return next(((str(reason), bool(keyboard)) for (reason, keyboard), _ in answers if reason), None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ... import processes
 from ...devices import release_memory, return_large_blocks
 from ...phase_retrieval.pipeline import phase as phase_counts
 from ...runs import Gate, RunContext, RunOutcome
@@ -40,6 +41,7 @@ def phase(context: RunContext) -> RunOutcome:
         checkpoints.save,
         drawn if former is None else add_start(former, drawn, settings),
     )
+    processes.current().finish_sharing()
     checkpoints.write_rows(result.solutions)
     numbers = write_phasing_result(settings, scan, result, measurement.truth, context)
     if former is not None:

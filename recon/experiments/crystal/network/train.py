@@ -39,7 +39,7 @@ def train(context: RunContext) -> RunOutcome:
         trainer = NetworkTrainer(objective, section, settings.seed)
         run.run(trainer, {})
     # A run that was done already is validated again.
-    validation = trainer.validation or objective.validate(trainer.state.mean)
+    validation = trainer.validation or objective.validate(trainer.mean_network)
     numbers = validation | {"steps": float(section.steps), "examples": float(section.steps * section.batch)}
     numbers |= run.write(trainer, "crystal", numbers, folder.path / FILE_NAME)
     shutil.rmtree(folder.path / _DATASET, ignore_errors=True)

@@ -91,7 +91,7 @@ def _run(
     """Take the steps of an objective that are left, and write the network."""
     trainer = NetworkTrainer(objective, objective.settings, objective.seed)
     run.run(trainer, {"part": part.number, "distilled": objective.teacher is not None})
-    validation = trainer.validation or objective.validate(trainer.state.mean)
+    validation = trainer.validation or objective.validate(trainer.mean_network)
     metadata = {SAMPLING_STEPS: objective.sampling_steps}
     statistics = objective.thickness_prior.arrays() | learned.appearance().arrays()
     path = run.context.folder.path / name

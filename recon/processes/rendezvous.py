@@ -1,0 +1,202 @@
+"""Start of a group: the others come to process 0, which compares what they were given and lets them in."""
+
+import os
+import selectors
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ..errors import ConfigError, DeviceError, Diagnostic
+from .group import ProcessGroup, set_current
+from .launchers import TIMEOUT, GroupPlan
+from .messages import LONGEST_GREETING, Message, receive, send
+
+_RETRY = 0.2
+"""[s] Time between two attempts to reach process 0."""
+_GREETING = 5.0
+"""[s] Time within which a process that has connected must say which it is."""
+
+
+@contextmanager
+def join(plan: GroupPlan | None, identity: Mapping[str, Any]) -> Iterator[ProcessGroup]:
+    """Wait for all processes of a group, which lasts as long as the block; at its end they end together.
+
+    Args:
+        plan: Plan of the group; None for a process alone.
+        identity: Settings that must be the same in all processes, flat, as JSON can hold them.
+
+    Raises:
+        ConfigError: If the processes were not given the same.
+        DeviceError: If they do not come together in time.
+    """
+    if plan is None:
+        yield ProcessGroup()
+        return
+    group = _receive_others(plan, identity) if plan.index == 0 else _go_to_first(plan, identity)
+    set_current(group)
+    try:
+        yield group
+    except BaseException as error:
+        group.end(error)
+        raise
+    group.end(None)
+
+
+def _greeting(plan: GroupPlan, identity: Mapping[str, Any]) -> dict[str, Any]:
+    here = {"host": socket.gethostname(), "pid": os.getpid()}
+    return here | {"index": plan.index, "count": plan.count, "identity": dict(identity)}
+
+
+def _name(greeting: Mapping[str, Any]) -> str:
+    return f"process {greeting['index']} of {greeting['count']} (number {greeting['pid']} on {greeting['host']})"
+
+
+def _receive_others(plan: GroupPlan, identity: Mapping[str, Any]) -> ProcessGroup:
+    """Let the others in, as process 0."""
+    greetings = {0: _greeting(plan, identity)}
+    connections: dict[int, socket.socket] = {}
+    deadline = time.monotonic() + plan.timeout
+    with _listening_socket(plan) as listener:
+        while len(greetings) < plan.count:
+            connection = _accept(listener, deadline)
+            if connection is None:
+                missing = [str(i) for i in range(plan.count) if i not in greetings]
+                raise _refuse(connections, _absent(plan, missing))
+            greeting = _read_greeting(connection)
+            if greeting is None:
+                continue  # Something else that tries ports.
+            if (fault := _fault(greetings, greeting)) is not None:
+                raise _refuse(connections | {-1: connection}, ConfigError(fault))
+            greetings[int(greeting["index"])], connections[int(greeting["index"])] = greeting, connection
+    names = tuple(_name(greetings[i]) for i in range(plan.count))
+    places = _places(greetings)
+    address = f"{_host_for_jax(plan)}:{_free_port()}"
+    for index, connection in connections.items():
+        send(connection, Message("welcome", {"names": names, "jax": address, "local": places[index]}))
+        connection.settimeout(None)
+    return ProcessGroup(plan, names, connections, address, places[0])
+
+
+def _listening_socket(plan: GroupPlan) -> socket.socket:
+    family = socket.AF_INET6 if ":" in plan.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        is_local = plan.host in ("localhost", "127.0.0.1", "::1")
+        listener.bind((plan.host if is_local else "", plan.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        remedy = "choose another port: --coordinator HOST:PORT"
+        raise DeviceError(Diagnostic(plan.address, f"process 0 cannot listen: {error.strerror}", remedy)) from None
+    return listener
+
+
+def _accept(listener: socket.socket, deadline: float) -> socket.socket | None:
+    """Accept a connection; None when the time is up."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if selector.select(min(left, 0.5)):
+                connection, _ = listener.accept()
+                connection.settimeout(_GREETING)
+                return connection
+    return None
+
+
+def _read_greeting(connection: socket.socket) -> dict[str, Any] | None:
+    """Read which process has connected; None if it is none of unflat."""
+    with suppress(OSError, ValueError, TypeError):
+        message = receive(connection, LONGEST_GREETING)
+        if message is not None and message.kind == "hello" and {"index", "count", "pid", "host"} <= set(message.value):
+            return dict(message.value)
+    connection.close()
+    return None
+
+
+def _fault(greetings: Mapping[int, dict[str, Any]], new: dict[str, Any]) -> Diagnostic | None:
+    """Compare a process with those that are there; None if it fits."""
+    first, index = greetings[0], int(new["index"])
+    if new["count"] != first["count"]:
+        message = f"{_name(new)} was started as one of {new['count']}, and process 0 as one of {first['count']}"
+        return Diagnostic("--processes", message, "give all processes the same number")
+    if index in greetings:
+        message = f"process {index} was started twice: {_name(greetings[index])} and {_name(new)}"
+        return Diagnostic("--process", message, f"number them 0 to {first['count'] - 1}")
+    mine, others = first["identity"], new["identity"]
+    for name in sorted(mine.keys() | others.keys()):
+        if mine.get(name) != others.get(name):
+            message = f"{_name(new)} has {others.get(name)!r}, and process 0 has {mine.get(name)!r}"
+            remedy = "give all processes of a run the same command; for a run of its own, --processes 1"
+            return Diagnostic(name, message, remedy)
+    return None
+
+
+def _refuse(connections: Mapping[int, socket.socket], error: ConfigError | DeviceError) -> ConfigError | DeviceError:
+    """Tell those who have come that there will be no group."""
+    for connection in connections.values():
+        with suppress(OSError):
+            send(connection, Message("refused", [str(error), int(error.status)]))
+            connection.close()
+    return error
+
+
+def _absent(plan: GroupPlan, missing: list[str]) -> DeviceError:
+    numbers = f"process{'es' if len(missing) > 1 else ''} {', '.join(missing)} of {plan.count}"
+    message = f"{numbers} did not come to {plan.address} within {plan.timeout:g} s"
+    return DeviceError(Diagnostic("", message, f"start all of them; {TIMEOUT} gives them more seconds"))
+
+
+def _places(greetings: Mapping[int, dict[str, Any]]) -> dict[int, tuple[int, int]]:
+    """Number the processes of each machine: the number of each among those of its machine, and their number."""
+    beside: dict[str, list[int]] = defaultdict(list)
+    for index in sorted(greetings):
+        beside[greetings[index]["host"]].append(index)
+    return {index: (those.index(index), len(those)) for those in beside.values() for index in those}
+
+
+def _host_for_jax(plan: GroupPlan) -> str:
+    return f"[{plan.host}]" if ":" in plan.host else plan.host
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def _go_to_first(plan: GroupPlan, identity: Mapping[str, Any]) -> ProcessGroup:
+    """Go to process 0, as one of the others."""
+    connection = _connect(plan)
+    connection.settimeout(plan.timeout + _GREETING)
+    answer: Message | None = None
+    with suppress(OSError, ValueError):
+        send(connection, Message("hello", _greeting(plan, identity)))
+        answer = receive(connection, LONGEST_GREETING)
+    if answer is not None and answer.kind == "refused":
+        text, status = answer.value
+        raise (ConfigError if status == ConfigError.status else DeviceError)(text)
+    if answer is None or answer.kind != "welcome":
+        message = f"process 0 at {plan.address} has not let process {plan.index} in"
+        raise DeviceError(Diagnostic("", message, "see its own message, and start all again"))
+    connection.settimeout(None)
+    names, local = tuple(answer.value["names"]), tuple(answer.value["local"])
+    return ProcessGroup(plan, names, {0: connection}, answer.value["jax"], (local[0], local[1]))
+
+
+def _connect(plan: GroupPlan) -> socket.socket:
+    """Connect with process 0, which may not be there yet."""
+    deadline = time.monotonic() + plan.timeout
+    while True:
+        try:
+            return socket.create_connection((plan.host, plan.port), timeout=_GREETING)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                reason = error.strerror or str(error)
+                message = f"process 0 did not appear at {plan.address} within {plan.timeout:g} s: {reason}"
+                remedy = f"start process 0 there, and check the address; {TIMEOUT} gives it more seconds"
+                raise DeviceError(Diagnostic("--coordinator", message, remedy)) from None
+        time.sleep(_RETRY)

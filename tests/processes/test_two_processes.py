@@ -1,0 +1,150 @@
+"""Two processes of this machine that work on one run, by the command line."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.cli.main import run
+
+CELL = """kind: cell
+volume: {depth: 2 um}
+physics: {absorption: false}
+fit: {steps: 6, batch: 6, field: voxels, sign: any}
+simulate: {shape: [16, 16], depth: 2 um, radius: 0.8 um, photons: 5000, illumination: {count: 9, na: 0.5}}
+"""
+CRYSTAL = """kind: crystal
+phase:
+  recipe: [{hio: {iterations: 20, support: {every: 10}, ceiling: 1.2}}, {er: {iterations: 10, support: {every: 10}}}]
+  starts: 3
+  keep: 2
+  refine: {iterations: 10, margin: 0}
+  network_starts: 0
+simulate: {shape: [24, 24, 24], detector: {counts: 1.0e+5}}
+"""
+ENDLESS = ("--set", "fit.steps=1000000", "--set", "fit.patience=1000000")
+
+
+def address() -> str:
+    """Address with a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def start(*words: str, group: Sequence[str] = (), **environment: str) -> subprocess.Popen[str]:
+    """Start a process of unflat."""
+    command = [sys.executable, "-m", "unflat", *words, *group]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    return subprocess.Popen(command, text=True, env=os.environ | environment, **pipes)
+
+
+def start_two(*words: str, **environment: str) -> list[subprocess.Popen[str]]:
+    """Start two processes that work on one run."""
+    group = ["--coordinator", address(), "--processes", "2", "--process"]
+    return [start(*words, group=[*group, str(index)], **environment) for index in (0, 1)]
+
+
+def ends(processes: list[subprocess.Popen[str]], seconds: float = 120) -> list[tuple[int, str, str]]:
+    """Status, stdout and stderr of processes, all of which must end in time."""
+    deadline = time.monotonic() + seconds
+    try:
+        texts = [process.communicate(timeout=max(1, deadline - time.monotonic())) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *text) for process, text in zip(processes, texts, strict=True)]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a config and an acquisition of a cell and of a crystal."""
+    folder = Path(tmp_path_factory.mktemp("work"))
+    for name, config in (("cell", CELL), ("crystal", CRYSTAL)):
+        (folder / f"{name}.yaml").write_text(config, "utf-8")
+        assert run(["simulate", str(folder / f"{name}.yaml"), "-o", str(folder / f"{name}.h5")]) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_a_fit_of_two_processes_gives_the_numbers_of_one(work: Path) -> None:
+    words = ["fit", str(work / "cell.yaml"), str(work / "cell.h5"), "-o"]
+    first, second = ends(start_two(*words, str(work / "two")))
+    assert run([*words, str(work / "one")]) == 0
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert "wrote" in first[1]
+    assert "Gloo" not in first[1], "stdout holds the results of the command alone"
+    assert second[1:] == ("", ""), "one process speaks"
+    losses, indices = [], []
+    for name in ("one", "two"):
+        lines = (work / name / "metrics.jsonl").read_text("utf-8").splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines])
+        with h5py.File(work / name / "volume.h5") as file:
+            indices.append(file["volume/refractive_index"][()])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    np.testing.assert_allclose(*indices, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_starts_that_two_processes_share_out_are_those_of_one(work: Path) -> None:
+    words = ["phase", str(work / "crystal.yaml"), str(work / "crystal.h5"), "-o"]
+    results = ends(start_two(*words, str(work / "two starts")))
+    assert run([*words, str(work / "one start")]) == 0
+    assert [result[0] for result in results] == [0, 0], results[0][2] + results[1][2]
+    with h5py.File(work / "one start" / "volume.h5") as one, h5py.File(work / "two starts" / "volume.h5") as two:
+        np.testing.assert_array_equal(one["volume/density"][()], two["volume/density"][()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_the_death_of_a_process_ends_the_other_with_a_checkpoint_and_the_command_that_goes_on(
+    work: Path, victim: int
+) -> None:
+    folder = work / f"victim {victim}"
+    words = ["fit", str(work / "cell.yaml"), str(work / "cell.h5"), "-o", str(folder)]
+    processes = start_two(*words, *ENDLESS)
+    wait_for(lambda: (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 1000)
+    processes[victim].kill()
+    status, _, message = ends(processes, 30)[1 - victim]
+    assert status == 75
+    assert f"process {victim} of 2 (number {processes[victim].pid} on " in message
+    assert "has died: stopped after step" in message
+    assert "--resume" in message
+    assert "Traceback" not in message
+    assert "has died" in (folder / "STOPPED").read_text("utf-8")
+    step = int(message.partition("after step ")[2].partition(";")[0])
+    assert (folder / "checkpoint" / f"step-{step:09d}.h5").is_file()
+    assert run([*words, "--resume", "--set", f"fit.steps={step + 1}", "--set", "fit.patience=1000000"]) == 2, (
+        "a run of fewer steps is another one"
+    )
+
+
+@pytest.mark.slow
+def test_a_request_to_stop_at_either_process_stops_both_at_one_step(work: Path) -> None:
+    folder = work / "asked"
+    words = ["fit", str(work / "cell.yaml"), str(work / "cell.h5"), "-o", str(folder)]
+    processes = start_two(*words, *ENDLESS)
+    wait_for(lambda: (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 1000)
+    processes[1].send_signal(signal.SIGTERM)
+    first, second = ends(processes, 30)
+    assert (first[0], second[0]) == (75, 75)
+    assert "SIGTERM received: stopped after step" in first[2]
+    assert first[2].splitlines()[-1] == second[2].splitlines()[-1], "both stop at the same step"
+    assert len(list((folder / "checkpoint").glob("step-*.h5"))) == 1
