@@ -215,7 +215,8 @@ def command(
         source = PreviewSource(inner, experiment, settings, output, report_preview, tell, every)
         with nullcontext(inner) if no_preview else source as watched:
             outcome = run_watch(chosen, settings, watched, options, console.progress, report, waiting)
-    for one in inner.arriving:
+        left = watched.arriving
+    for one in left:
         console.note(f"left: {one.path.name} {one.reason}")
     print_outcome(outcome, output, "run the same command to go on")
     return outcome.exit_status

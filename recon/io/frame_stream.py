@@ -118,7 +118,11 @@ class StreamReceiver:
         )
         self._events: SimpleQueue[StreamEvent] = SimpleQueue()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
-        self._await_start(address)
+        try:
+            self._await_start(address)
+        except BaseException:
+            self.close()
+            raise
 
     def _await_start(self, address: str) -> None:
         earlier: list[StreamEvent] = []

@@ -18,7 +18,7 @@ from .config import CrystalSettings
 from .oversampling import Oversampling
 from .preprocess import PreprocessedScan, preprocess
 from .read import read_selected
-from .validate import good_voxels
+from .validate import good_voxels, validate
 
 MASK = "/measurement/mask"
 _MOST_BESIDE = 0.7
@@ -68,8 +68,8 @@ def read_partial_curve(settings: CrystalSettings, path: Path, received: Bool[np.
         acquisition, selection = read_selected(settings, path)
         there = received[list(selection.indices)]
         acquisition = _mask_frames(acquisition, there)
-        if there.sum() < _AROUND:
-            raise DataError(Diagnostic("", f"{int(there.sum())} of the frames that are used are there"))
+        if faults := validate(acquisition):
+            raise DataError(*(Diagnostic("", fault.message) for fault in faults))
         scan = preprocess(settings, acquisition)
     totals = _mean_counts(acquisition, there)
     return PartialCurve(scan, totals, _has_maximum(totals), float(there.mean()))

@@ -25,7 +25,7 @@ from ..oversampling import estimate_oversampling
 from ..partial_curve import PartialCurve, preview_sampling, read_partial_curve
 from ..preview_figure import draw_preview
 from .denoiser import CrystalDenoiser
-from .inputs import crop_or_pad, resample_pattern
+from .inputs import ResampledPattern, crop_or_pad, resample_pattern
 from .sample import draw_with
 
 _DRAWS, _STEPS = 3, 4
@@ -85,14 +85,8 @@ class CurvePreviewer(Previewer):
 
     def _draw(self, curve: PartialCurve) -> Complex[np.ndarray, "draw z y x"]:
         """Draw densities from the network, the best first."""
-        settings, scan = self._settings, curve.scan
-        visible = scan.good & ~scan.data.free_pixels(settings.phase.free, settings.seed)
-        counts = scan.normalized_counts
-        sampling = preview_sampling(curve, estimate_oversampling(counts, visible), self._ratio)
-        self._ratio = sampling.ratio[0]
-        pattern = resample_pattern(counts, visible, sampling)
-        samples = draw_with(self._denoiser, pattern, _DRAWS, _STEPS, settings.seed)
-        return samples.densities
+        pattern, self._ratio = network_input(self._settings, curve, self._ratio)
+        return draw_with(self._denoiser, pattern, _DRAWS, _STEPS, self._settings.seed).densities
 
     def _refine(self, curve: PartialCurve, density: Density, should_stop: Callable[[], str | None]) -> Density:
         """Refine one density: projections, then the likelihood of the counts."""
@@ -120,12 +114,31 @@ class CurvePreviewer(Previewer):
             method,
             frames,
             total,
-            _trust(curve, agreement),
-            _outlook(curve, agreement, change, former[0] if former else 0),
+            trust_text(agreement, has_maximum=curve.has_maximum),
+            "all frames are there"
+            if curve.is_whole
+            else outlook_text(agreement, change, former[0] if former else 0, has_maximum=curve.has_maximum),
             lambda: draw_preview(curve.totals, centred(density)),
             numbers,
             time.monotonic() - start,
         )
+
+
+def network_input(settings: CrystalSettings, curve: PartialCurve, known: float) -> tuple[ResampledPattern, float]:
+    """Resample a curve for the network, without the pixels that phasing withholds.
+
+    Args:
+        settings: Settings of the run.
+        curve: The curve.
+        known: Oversampling along the frames by the previews before; 0 for none.
+
+    Returns:
+        The pattern, of a whole curve that of a prediction, and the oversampling along the frames.
+    """
+    visible = curve.scan.good & ~curve.scan.data.free_pixels(settings.phase.free, settings.seed)
+    counts = curve.scan.normalized_counts
+    sampling = preview_sampling(curve, estimate_oversampling(counts, visible), known)
+    return resample_pattern(counts, visible, sampling), sampling.ratio[0]
 
 
 def preview_settings(settings: CrystalSettings) -> PhaseSettings:
@@ -161,17 +174,29 @@ def _box_edge(line: Bool[np.ndarray, " n"]) -> int:
     return min(2 * reach, n - n % 2)
 
 
-def _trust(curve: PartialCurve, agreement: float) -> str:
+def trust_text(agreement: float, *, has_maximum: bool) -> str:
+    """State how far a preview can be trusted.
+
+    Args:
+        agreement: Mean correlation of the draws with the best of them.
+        has_maximum: Whether the maximum of the peak has been seen.
+    """
     level = "firm" if agreement >= _AGREE else "rough" if agreement >= _VAGUE else "no more than a guess"
-    if not curve.has_maximum:
+    if not has_maximum:
         return f"the maximum of the peak has not been seen: no more than a guess (draws agree {agreement:.2f})"
     return f"{level} (draws agree {agreement:.2f})"
 
 
-def _outlook(curve: PartialCurve, agreement: float, change: float, before: int) -> str:
-    if curve.is_whole:
-        return "all frames are there"
-    if not curve.has_maximum:
+def outlook_text(agreement: float, change: float, before: int, *, has_maximum: bool) -> str:
+    """State whether more frames would change a preview.
+
+    Args:
+        agreement: Mean correlation of the draws with the best of them.
+        change: 1 less the correlation with the preview before; NaN for the first.
+        before: Number of frames of that.
+        has_maximum: Whether the maximum of the peak has been seen.
+    """
+    if not has_maximum:
         return "more frames will change it"
     if np.isnan(change):
         return "nothing to compare it with yet"

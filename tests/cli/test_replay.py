@@ -1,0 +1,207 @@
+"""Frames as they come, through the command line: streams and growing files, and a watch that is killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.cli.main import run
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments import watch as watch_module
+from unflat.recon.experiments.report_worker import ReportWorker
+from unflat.recon.io.frame_messages import encode_frame, encode_header
+from unflat.recon.io.frame_scan import open_frame_source
+from unflat.recon.io.frame_stream import send_frames
+from unflat.recon.runs.batch_record import BatchRecord
+from unflat.recon.runs.stream_source import StreamSource
+
+zmq = pytest.importorskip("zmq")
+
+CONFIG = """kind: cell
+volume: {depth: 2 um}
+fit: {steps: 3, field: voxels, sign: any, start: none}
+physics: {absorption: false}
+simulate: {shape: [16, 16], illumination: {count: 6}}
+"""
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated scan of a cell, beside its config."""
+    folder = tmp_path_factory.mktemp("replay")
+    (folder / "run.yaml").write_text(CONFIG, "utf-8")
+    assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scan.h5")]) == 0
+    return folder / "scan.h5"
+
+
+@pytest.fixture
+def address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+
+class NoReports(ReportWorker):
+    """Stand-in for the process that writes the reports, which takes seconds to start."""
+
+    def submit(self, name: str, run: Path) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "ReportWorker", NoReports)
+
+
+def send(scan: Path, address: str, name: str = "") -> None:
+    with open_frame_source(scan, lambda kind: get_experiment(kind).schema, name) as source:
+        send_frames(source, address, lambda index: None)
+
+
+def same_arrays(one: Path, other: Path) -> bool:
+    """Whether all arrays of a scan but its truth are the same to the byte."""
+    with h5py.File(one) as a, h5py.File(other) as b:
+        names: list[str] = []
+        a.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+        names = [name for name in names if not name.startswith("truth")]
+        pairs = [(np.asarray(a[name][()]), np.asarray(b[name][()])) for name in names]
+    return all(x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in pairs)
+
+
+def test_a_stream_brings_the_scan_to_the_byte(scan: Path, address: str, tmp_path: Path) -> None:
+    faults: list[str] = []
+    with StreamSource(address, tmp_path, faults.append) as source:
+        source.poll()
+        sender = threading.Thread(target=send, args=(scan, address))
+        sender.start()
+        end, whole = time.monotonic() + 30, list[Path]()
+        while not whole and time.monotonic() < end:
+            source.idle(0.2)
+            whole = source.poll()
+        sender.join()
+    assert whole == [tmp_path / "received" / "scan.h5"]
+    assert same_arrays(scan, whole[0])
+    assert faults == []
+    with StreamSource(address, tmp_path, faults.append) as source:  # What is done is handed over again, to be skipped.
+        assert source.poll() == whole
+
+
+def test_a_growing_file_is_the_scan_when_it_is_whole(scan: Path, tmp_path: Path) -> None:
+    grown = tmp_path / "grown.h5"
+    assert run(["replay", str(scan), "--into", str(grown), "--interval", "1 ms"]) == 0
+    assert same_arrays(scan, grown)
+    assert run(["check", str(scan.with_name("run.yaml")), str(grown)]) == 0
+
+
+class TestReplayRefuses:
+    @pytest.mark.parametrize("words", [[], ["--to", "tcp://127.0.0.1:9", "--into", "x.h5"]])
+    def test_no_place_and_two(self, scan: Path, words: list[str]) -> None:
+        assert run(["replay", str(scan), *words]) == 2
+
+    def test_two_rhythms(self, scan: Path) -> None:
+        assert run(["replay", str(scan), "--to", "tcp://127.0.0.1:9", "--rate", "3", "--interval", "1 s"]) == 2
+
+    @pytest.mark.parametrize("to", ["127.0.0.1:5555", "tcp://127.0.0.1", "tcp://127.0.0.1:notaport"])
+    def test_what_is_no_address(self, scan: Path, to: str) -> None:
+        assert run(["replay", str(scan), "--to", to]) == 2
+
+    def test_an_address_where_nobody_listens(self, scan: Path, address: str, capfd: pytest.CaptureFixture[str]) -> None:
+        assert run(["replay", str(scan), "--to", address, "--timeout", "0.2 s"]) == 3
+        assert "nobody took a frame for 0.2 s; start 'unflat watch' at this address first" in capfd.readouterr().err
+
+    def test_what_is_no_acquisition(self, scan: Path, tmp_path: Path) -> None:
+        (tmp_path / "x.h5").write_text("text", "utf-8")
+        assert run(["replay", str(tmp_path / "x.h5"), "--into", str(tmp_path / "y.h5")]) == 3
+        assert run(["replay", str(tmp_path / "none.h5"), "--into", str(tmp_path / "y.h5")]) == 3
+
+    def test_a_file_that_is_there(self, scan: Path, tmp_path: Path) -> None:
+        (tmp_path / "y.h5").touch()
+        assert run(["replay", str(scan), "--into", str(tmp_path / "y.h5")]) == 2
+        assert run(["replay", str(scan), "--into", str(scan), "--force"]) == 2
+
+
+def test_without_pyzmq_the_extra_is_named(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "zmq", None)
+    assert run(["replay", str(scan), "--to", "tcp://127.0.0.1:9"]) == 2
+    assert run(["watch", str(scan.with_name("run.yaml")), "tcp://127.0.0.1:9", "-o", str(tmp_path / "RUNS")]) == 2
+    assert capfd.readouterr().err.count("a stream of frames needs pyzmq: pip install 'unflat[stream]'") == 2
+
+
+def test_an_address_that_is_taken_is_refused(
+    scan: Path, address: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with zmq.Context() as context, context.socket(zmq.PULL) as socket_:
+        socket_.bind(address)
+        assert run(["watch", str(scan.with_name("run.yaml")), address, "-o", str(tmp_path / "RUNS")]) == 2
+    assert "address already in use" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_watch_that_is_killed_in_mid_stream_loses_no_frame_and_goes_on(
+    scan: Path, address: str, tmp_path: Path
+) -> None:
+    runs, config = tmp_path / "RUNS", str(scan.with_name("run.yaml"))
+    words = ["watch", config, address, "-o", str(runs), "--idle", "1 s"]
+    received = runs / "received"
+    with first_frames(scan, address, 3):
+        code = f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; from unflat.cli.main import main; main()"
+        process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: any(one.count == 3 for one in states(received)))
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    assert [one.count for one in states(received)] == [3]
+    late = threading.Timer(1, send, (scan, address))
+    late.start()
+    assert run([*words[:-1], "5 s"]) == 0
+    late.join()
+    record = BatchRecord.read(runs)
+    assert record is not None
+    assert {name: str(one.status) for name, one in record.scans.items()} == {"scan": "done"}
+    assert same_arrays(scan, received / "scan.h5")
+
+
+class first_frames:  # noqa: N801
+    """Block during which the first frames of a scan are on offer."""
+
+    def __init__(self, scan: Path, address: str, count: int) -> None:
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.PUSH)
+        self.socket.connect(address)
+        with open_frame_source(scan, lambda kind: get_experiment(kind).schema) as source:
+            self.socket.send_multipart(encode_header(source.scan))
+            for index in range(count):
+                self.socket.send_multipart(encode_frame(source.scan.identity, index, source.frame(index)))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close(0)
+        self.context.term()
+
+
+def states(folder: Path) -> Iterator:
+    from unflat.recon.io.growing_file import read_growing
+
+    found = [read_growing(path) for path in folder.glob("*.partial-*.h5")]
+    return iter([one for one in found if one is not None])
+
+
+def wait_for(condition) -> None:  # noqa: ANN001
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)

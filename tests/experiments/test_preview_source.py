@@ -1,0 +1,191 @@
+"""Previews while frames come: when one is due, when a slow one is given up, and that no fault stops the scans."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.recon.errors import DataError
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.crystal.network import preview as crystal_preview
+from unflat.recon.experiments.preview import Preview, Previewer
+from unflat.recon.experiments.preview_source import PreviewSource
+from unflat.recon.io.frame_scan import FrameArray, FrameScan
+from unflat.recon.io.growing_file import GrowingWriter
+from unflat.recon.runs.arrivals import Arriving
+from unflat.recon.runs.batch_record import ScanRecord, ScanStatus
+from unflat.recon.runs.preview_record import PreviewRecord
+from unflat.recon.visualization.batch_page import BatchRow, write_batch_page
+from unflat.recon.visualization.style import new_figure
+
+FRAMES = 32
+
+
+class Inner:
+    """Source of one growing file."""
+
+    def __init__(self, path: Path) -> None:
+        self.arriving: Sequence[Arriving] = [Arriving(path, "is being written")]
+        self.whole: list[Path] = []
+        self.waited = 0
+
+    def poll(self) -> list[Path]:
+        return self.whole
+
+    def idle(self, seconds: float) -> bool:
+        self.waited += 1
+        return False
+
+
+class Maker(Previewer):
+    """Maker that notes what it is given."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, bool]] = []
+        self.begun = 0
+        self.error: Exception | None = None
+        self.between: Callable[[], None] = lambda: None
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def previews(
+        self, snapshot: Path, received: np.ndarray, should_stop: Callable[[], str | None]
+    ) -> Iterator[Preview]:
+        if self.error is not None:
+            raise self.error
+        with h5py.File(snapshot) as file:
+            images = file["measurement/images"][()]
+        self.between()
+        self.seen.append((int(received.sum()), int(images.max()), should_stop() is not None))
+        yield Preview("network", int(received.sum()), len(received), "firm", "as it is", lambda: new_figure(1, 1))
+
+
+class Bench:
+    """Growing file with a source of previews."""
+
+    def __init__(self, folder: Path, every: int | None = None) -> None:
+        groups = {"": {"format": "unflat-acquisition", "kind": "crystal"}, "measurement": {"signal": "images"}}
+        scan = FrameScan("g", "g", FRAMES, (FrameArray("measurement/images", "<f4", (3, 4), True),), (), (), groups)
+        self.folder = folder
+        self.writer = GrowingWriter(folder / "g.h5", scan)
+        self.inner, self.maker = Inner(folder / "g.h5"), Maker()
+        self.lines: list[str] = []
+        self.notes: list[str] = []
+        kind = type(get_experiment("crystal"))
+        experiment = type("Toy", (kind,), {"schema": (), "previewer": lambda _self, _config: self.maker})()
+        self.source = PreviewSource(
+            self.inner, experiment, None, folder, lambda name, p: self.lines.append(p.line), self.notes.append, every
+        )
+
+    def grow(self, to: int) -> None:
+        """Write frames as a process of its own would: HDF5 does not open a file twice in one."""
+        for index in range(len(self.writer._datasets[0]), to):
+            self.writer.write(index, [np.full((3, 4), index + 1, np.float32)])
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.writer.close()
+
+
+def test_a_preview_is_due_after_a_share_of_the_frames_and_takes_all_that_are_there(bench: Bench) -> None:
+    for count, is_shown in ((1, False), (2, True), (3, False), (9, True), (9, False), (10, False), (11, True)):
+        bench.grow(count)
+        assert bench.source.idle(0.0) is is_shown
+    assert [(count, top) for count, top, _ in bench.maker.seen] == [(2, 2), (9, 9), (11, 11)]
+    assert bench.maker.begun == 1
+    assert bench.inner.waited == 4
+
+
+def test_the_number_of_new_frames_may_be_given(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, every=8)
+    for count in range(1, 25):
+        bench.grow(count)
+        bench.source.idle(0.0)
+    bench.writer.close()
+    assert [count for count, _, _ in bench.maker.seen] == [8, 16, 24]
+
+
+def test_a_slow_preview_is_given_up_when_a_newer_one_is_due(bench: Bench) -> None:
+    bench.grow(4)
+    bench.maker.between = lambda: bench.grow(5)
+    bench.source.idle(0.0)
+    bench.grow(8)
+    bench.maker.between = lambda: bench.grow(12)
+    bench.source.idle(0.0)
+    assert [is_stopped for _, _, is_stopped in bench.maker.seen] == [False, True]
+
+
+def test_a_scan_that_is_whole_is_previewed_once_more_and_handed_over(bench: Bench) -> None:
+    bench.grow(6)
+    bench.source.idle(0.0)
+    bench.grow(FRAMES)
+    bench.writer.close()
+    bench.inner.arriving, bench.inner.whole = [], [bench.folder / "g.h5"]
+    assert bench.source.poll() == [bench.folder / "g.h5"]
+    assert bench.maker.seen == [(6, 6, False), (FRAMES, FRAMES, True)]
+    bench.source.poll()
+    assert len(bench.maker.seen) == 2
+
+
+@pytest.mark.parametrize("error", [DataError("no peak is in view"), ZeroDivisionError("a bug")])
+def test_a_fault_of_a_preview_is_told_once_and_stops_nothing(bench: Bench, error: Exception) -> None:
+    bench.maker.error = error
+    for count in (2, 4, 6):
+        bench.grow(count)
+        assert bench.source.idle(0.0) is False
+    assert len(bench.notes) == 1
+    assert str(error) in bench.notes[0]
+    bench.maker.error = None
+    bench.grow(8)
+    assert bench.source.idle(0.0) is True
+
+
+def test_a_kind_without_previews_waits_for_the_whole(tmp_path: Path) -> None:
+    assert get_experiment("cell").previewer(None) is None
+    bench = Bench(tmp_path)
+    bench.source._experiment = get_experiment("cell")
+    bench.grow(8)
+    bench.source.idle(0.0)
+    bench.source.idle(0.0)
+    bench.writer.close()
+    assert (bench.lines, bench.notes, bench.inner.waited) == ([], [], 1)
+
+
+def test_the_page_shows_the_newest_preview_until_its_scan_has_a_result(bench: Bench) -> None:
+    bench.grow(4)
+    bench.source.idle(0.0)
+    assert "4 of 32 frames" in page(bench.folder, ScanStatus.RUNNING)
+    assert "data:image/png" in page(bench.folder, ScanStatus.RUNNING)
+    assert "4 of 32 frames" not in page(bench.folder, ScanStatus.DONE)
+    with bench.source:
+        assert PreviewRecord.read(bench.folder) is None
+
+
+def page(folder: Path, status: ScanStatus) -> str:
+    write_batch_page(folder, [BatchRow(ScanRecord("g", "g.h5", status))], [], is_running=True)
+    return (folder / "index.html").read_text("utf-8")
+
+
+class TestWordsOfTheCrystal:
+    @pytest.mark.parametrize(
+        ("has_maximum", "agreement", "change", "trust", "outlook"),
+        [
+            (False, 0.95, 0.01, "no more than a guess", "more frames will change it"),
+            (True, 0.95, 0.02, "firm", "would hardly change it"),
+            (True, 0.95, 0.30, "firm", "more frames would change it"),
+            (True, 0.75, 0.01, "rough", "more frames would change it"),
+            (True, 0.40, 0.01, "no more than a guess", "more frames would change it"),
+            (True, 0.95, np.nan, "firm", "nothing to compare it with"),
+        ],
+    )
+    def test_follow_from_what_was_seen(
+        self, has_maximum: bool, agreement: float, change: float, trust: str, outlook: str
+    ) -> None:
+        assert trust in crystal_preview.trust_text(agreement, has_maximum=has_maximum)
+        assert outlook in crystal_preview.outlook_text(agreement, change, 20, has_maximum=has_maximum)

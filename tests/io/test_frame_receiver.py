@@ -1,0 +1,267 @@
+"""Frames as messages: what arrives is the acquisition to the byte, and what is wrong is told and set aside."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unflat.recon.errors import DataError
+from unflat.recon.experiments import get_experiment
+from unflat.recon.io.frame_messages import decode, encode_end, encode_frame, encode_header
+from unflat.recon.io.frame_receiver import EventKind, FrameReceiver, StreamEvent
+from unflat.recon.io.frame_scan import FrameSource, open_frame_source
+from unflat.recon.io.growing_file import read_growing
+from unflat.recon.io.hdf5_common import text_of
+
+FRAMES = 6
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[FrameSource]:
+    with open_frame_source(write_scan(tmp_path / "scan.h5"), schema_of) as source:
+        yield source
+
+
+def schema_of(kind: str) -> tuple:
+    return get_experiment(kind).schema
+
+
+def write_scan(path: Path, seed: int = 0, dtype: str = ">u2") -> Path:
+    rng = np.random.default_rng(seed)
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": "unflat-acquisition", "format_version": "1.0", "kind": "crystal", "seed": seed})
+        group = file.create_group("measurement")
+        group.attrs["signal"] = "images"
+        images = group.create_dataset("images", data=rng.integers(0, 999, (FRAMES, 4, 5)).astype(dtype))
+        images.attrs["units"] = "counts"
+        group["monitor"] = rng.random(FRAMES)
+        group["mask"] = np.zeros((4, 5), np.uint8)
+        file["instrument/wavelength"] = 1e-10
+        file["instrument/goniometer/mu"] = np.linspace(0, 1, FRAMES)
+        file["instrument/goniometer/mu"].attrs["units"] = "deg"
+        file["note"] = "ä text"
+        file["truth/density"] = np.ones(3)
+    return path
+
+
+class Bench:
+    """Receiver with its events."""
+
+    def __init__(self, folder: Path) -> None:
+        self.events: list[StreamEvent] = []
+        self.time = 0.0
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.receiver = FrameReceiver(folder, self.events.append, clock=lambda: self.time)
+
+    def faults(self) -> list[str]:
+        return [event.text for event in self.events if event.kind is EventKind.FAULT]
+
+    def send(self, source: FrameSource, frames: range | list[int] = range(FRAMES), *, header: bool = True) -> None:
+        if header:
+            self.receiver.receive(encode_header(source.scan))
+        for index in frames:
+            self.receiver.receive(encode_frame(source.scan.identity, index, source.frame(index)))
+
+    def end(self, source: FrameSource) -> None:
+        self.receiver.receive(encode_end(source.scan.identity))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "received")
+    yield bench
+    bench.receiver.close()
+
+
+def contents(path: Path) -> dict[str, tuple[str, bytes | str, dict[str, str]]]:
+    """Data type, bytes and attributes of every dataset but the truth."""
+    found = {}
+
+    def note(name: str, node: object) -> None:
+        if isinstance(node, h5py.Dataset) and not name.startswith("truth"):
+            value = np.asarray(node[()])
+            content = str(node[()]) if value.dtype.kind == "O" else value.tobytes()
+            found[name] = str(value.dtype), content, {key: text_of(value) for key, value in node.attrs.items()}
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return found
+
+
+class TestAWholeScan:
+    def test_is_the_acquisition_to_the_byte(self, tmp_path: Path, source: FrameSource, bench: Bench) -> None:
+        bench.send(source)
+        bench.end(source)
+        assert contents(bench.folder / "scan.h5") == contents(tmp_path / "scan.h5")
+        assert [event.kind for event in bench.events] == [EventKind.BEGUN, EventKind.WHOLE]
+        assert [path.name for path in bench.folder.iterdir()] == ["scan.h5"]
+
+    @settings(max_examples=10, deadline=None)
+    @given(order=st.permutations(range(FRAMES)), again=st.lists(st.integers(0, FRAMES - 1), max_size=3))
+    def test_does_not_depend_on_the_order_nor_on_frames_that_come_twice(
+        self, tmp_path_factory: pytest.TempPathFactory, order: list[int], again: list[int]
+    ) -> None:
+        folder = tmp_path_factory.mktemp("any")
+        with open_frame_source(write_scan(folder / "scan.h5"), schema_of) as source:
+            bench = Bench(folder / "received")
+            bench.send(source, [*again, *order])
+            bench.end(source)
+        assert contents(bench.folder / "scan.h5") == contents(folder / "scan.h5")
+        assert bench.faults() == []
+
+    def test_is_not_received_twice(self, source: FrameSource, bench: Bench) -> None:
+        bench.send(source)
+        bench.send(source)
+        bench.end(source)
+        assert [path.name for path in bench.folder.iterdir()] == ["scan.h5"]
+        assert bench.faults() == ["scan: it was received whole before, and is left as it is"]
+
+    def test_of_a_name_that_is_taken_or_leads_elsewhere_gets_another(self, tmp_path: Path, bench: Bench) -> None:
+        for seed in range(2):
+            path = write_scan(tmp_path / f"{seed}.h5", seed)
+            with open_frame_source(path, schema_of, "../über/a b") as source:
+                bench.send(source)
+        assert sorted(path.name for path in bench.folder.iterdir()) == ["ber_a_b-2.h5", "ber_a_b.h5"]
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [],
+            [b""],
+            [b"\xff\xfe\x00"],
+            [b"garbage"],
+            [b"[1, 2]"],
+            [b'{"type": "header"}'],
+            [b'{"type": "frame", "scan": "s"}'],
+            [b'{"type": "frame", "scan": "s", "index": "1"}', b""],
+            [b'{"type": "moon"}'],
+        ],
+    )
+    def test_no_message_is_told_in_one_line(self, bench: Bench, parts: list[bytes]) -> None:
+        bench.receiver.receive(parts)
+        assert len(bench.faults()) == 1
+        assert "\n" not in bench.faults()[0]
+
+    @pytest.mark.parametrize(
+        ("change", "text"),
+        [
+            (lambda head: head.replace(b'">u2"', b'"O"'), "no type of plain numbers"),
+            (lambda head: head.replace(b'">u2"', b'"x9"'), "no data type"),
+            (lambda head: head.replace(b'"frames": 6', b'"frames": 0'), "greater than or equal to 1"),
+            (lambda head: head.replace(b'"frames": 6', b'"frames": 1e99'), "frames"),
+            (lambda head: head.replace(b"measurement/images", b"../../etc/x"), "dots"),
+            (lambda head: head.replace(b"measurement/monitor", b"measurement/images"), "twice"),
+            (lambda head: head.replace(b'"format_version": "1.0"', b'"format_version": "9.0"'), "upgrade"),
+            (lambda head: head.replace(b'[4, 5], "attr', b'[4, 9], "attr'), "bytes"),
+        ],
+    )
+    def test_a_header_that_cannot_be_is_told(
+        self, source: FrameSource, bench: Bench, change: Callable[[bytes], bytes], text: str
+    ) -> None:
+        head, *values = encode_header(source.scan)
+        assert change(head) != head
+        bench.receiver.receive([change(head), *values])
+        bench.send(source, header=False)
+        assert text in " ".join(bench.faults())
+        assert not (bench.folder / "scan.h5").exists()
+
+    def test_frames_that_do_not_suit_the_header_are_left_out(self, source: FrameSource, bench: Bench) -> None:
+        bench.send(source, [0])
+        images, monitor = source.frame(1)
+        for index, entries in (
+            (FRAMES, [images, monitor]),
+            (-1, [images, monitor]),
+            (1, [images.astype("f8"), monitor]),
+            (1, [images]),
+            (0, [images, monitor]),
+        ):
+            bench.receiver.receive(encode_frame(source.scan.identity, index, entries))
+        assert ["no such frame" in text for text in bench.faults()[:2]] == [True, True]
+        assert "has 160 bytes" in bench.faults()[2]
+        assert "comes with 1 arrays" in bench.faults()[3]
+        assert "the first is kept" in bench.faults()[4]
+        bench.send(source, range(1, FRAMES), header=False)
+        with h5py.File(bench.folder / "scan.h5") as file:
+            assert file["measurement/images"][0].tobytes() == source.frame(0)[0].tobytes()
+
+    def test_lost_frames_are_named_and_complete_the_scan_later(self, source: FrameSource, bench: Bench) -> None:
+        bench.send(source, [0, 1, 4])
+        bench.end(source)
+        assert "3 of 6 frames did not arrive (2, 3, 5); send it again" in bench.faults()[0]
+        assert not (bench.folder / "scan.h5").exists()
+        bench.send(source)
+        assert (bench.folder / "scan.h5").exists()
+
+    def test_frames_without_a_header_are_told_now_and_then(self, source: FrameSource, bench: Bench) -> None:
+        bench.send(source, [0] * 25, header=False)
+        assert len(bench.faults()) == 2
+        assert "its header did not arrive" in bench.faults()[0]
+        assert bench.faults()[1].endswith("(10 times)")
+
+    def test_a_scan_that_begins_before_another_ended_does_not_mix_with_it(
+        self, tmp_path: Path, source: FrameSource, bench: Bench
+    ) -> None:
+        bench.send(source, [0, 1])
+        with open_frame_source(write_scan(tmp_path / "next.h5", 1), schema_of) as second:
+            bench.send(second)
+        assert "scan: next begins before it ended: 2 of 6 frames are there" in bench.faults()[0]
+        assert contents(bench.folder / "next.h5") == contents(tmp_path / "next.h5")
+        bench.send(source, range(2, FRAMES), header=False)
+        assert contents(bench.folder / "scan.h5") == contents(tmp_path / "scan.h5")
+
+    def test_a_sender_that_vanishes_is_told_once(self, source: FrameSource, bench: Bench) -> None:
+        bench.send(source, [0, 1])
+        for bench.time in (59.0, 61.0, 62.0):
+            bench.receiver.check_timeouts()
+        assert bench.faults() == [
+            "scan: nothing came for 60 s, and 2 of 6 frames are there; it goes on when the others come"
+        ]
+
+    def test_a_process_that_died_has_lost_no_frame_that_it_wrote(
+        self, tmp_path: Path, source: FrameSource, bench: Bench
+    ) -> None:
+        bench.send(source, [0, 3])  # It is never closed.
+        second = Bench(bench.folder)
+        second.receiver.resume()
+        assert second.faults() == ["scan: 2 of 6 frames were received before; it goes on when the others come"]
+        (partial,) = bench.folder.glob("*.partial-1.h5")
+        state = read_growing(partial)
+        assert state is not None
+        assert state.missing == [1, 2, 4, 5]
+        second.send(source, [1, 2, 4, 5], header=False)
+        assert contents(bench.folder / "scan.h5") == contents(tmp_path / "scan.h5")
+
+    @settings(max_examples=60, deadline=None)
+    @given(data=st.data())
+    def test_no_bytes_raise_another_error_than_ours(
+        self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    ) -> None:
+        with open_frame_source(SCAN(tmp_path_factory), schema_of) as source:
+            messages = [encode_header(source.scan), encode_frame(source.scan.identity, 0, source.frame(0))]
+        parts = list(data.draw(st.sampled_from(messages)))
+        number = data.draw(st.integers(0, len(parts) - 1))
+        part = bytearray(parts[number])
+        if part:
+            place = data.draw(st.integers(0, len(part) - 1))
+            part[place : place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+        parts[number] = bytes(part)
+        with suppress(DataError):
+            decode(parts)
+
+
+_scans: list[Path] = []
+
+
+def SCAN(factory: pytest.TempPathFactory) -> Path:  # noqa: N802
+    """A scan that is written once."""
+    if not _scans:
+        _scans.append(write_scan(factory.mktemp("scan") / "scan.h5"))
+    return _scans[0]
