@@ -17,7 +17,7 @@ import pytest
 from unflat.cli.main import run
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments import watch as watch_module
-from unflat.recon.experiments.report_worker import ReportWorker
+from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.io.frame_messages import encode_frame, encode_header
 from unflat.recon.io.frame_scan import open_frame_source
 from unflat.recon.io.frame_stream import send_frames
@@ -50,7 +50,7 @@ def address() -> str:
         return f"tcp://127.0.0.1:{free.getsockname()[1]}"
 
 
-class NoReports(ReportWorker):
+class NoReports(ReportWorkers):
     """Stand-in for the process that writes the reports, which takes seconds to start."""
 
     def submit(self, name: str, run: Path) -> None:
@@ -59,7 +59,7 @@ class NoReports(ReportWorker):
 
 @pytest.fixture(autouse=True)
 def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "ReportWorker", NoReports)
+    monkeypatch.setattr(watch_module, "ReportWorkers", NoReports)
 
 
 def send(scan: Path, address: str, name: str = "") -> None:
@@ -196,8 +196,8 @@ class first_frames:  # noqa: N801
 def states(folder: Path) -> Iterator:
     from unflat.recon.io.growing_file import read_growing
 
-    found = [read_growing(path) for path in folder.glob("*.partial-*.h5")]
-    return iter([one for one in found if one is not None])
+    states = [read_growing(path) for path in folder.glob("*.partial-*.h5")]
+    return iter([one for one in states if one is not None])
 
 
 def wait_for(condition) -> None:  # noqa: ANN001

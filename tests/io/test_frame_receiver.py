@@ -81,17 +81,17 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def contents(path: Path) -> dict[str, tuple[str, bytes | str, dict[str, str]]]:
     """Data type, bytes and attributes of every dataset but the truth."""
-    found = {}
+    datasets = {}
 
     def note(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset) and not name.startswith("truth"):
             value = np.asarray(node[()])
             content = str(node[()]) if value.dtype.kind == "O" else value.tobytes()
-            found[name] = str(value.dtype), content, {key: text_of(value) for key, value in node.attrs.items()}
+            datasets[name] = str(value.dtype), content, {key: text_of(value) for key, value in node.attrs.items()}
 
     with h5py.File(path) as file:
         file.visititems(note)
-    return found
+    return datasets
 
 
 class TestAWholeScan:
