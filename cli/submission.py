@@ -156,6 +156,9 @@ def _job(command: CommandWords, options: SubmitOptions) -> Job:
         if re.search(r"[\n\r]", str(path)):
             raise ConfigError(Diagnostic(repr(str(path)), "has a line break, which a script cannot hold"))
     resumable = command.has("resume")
+    if options.resources.tasks > 1 and not command.has("coordinator"):
+        remedy = "leave out --tasks; of fit, train and phase, several processes work on one run"
+        raise ConfigError(Diagnostic("--tasks", f"'unflat {command.name}' is the work of one process", remedy))
     words: list[Word] = [command.name, *command.words(("force", "resume") if resumable else ())]
     resubmission = shell("unflat", "submit", *options.words, "--", *(str(word) for word in words), "--resume")
     if resumable:
@@ -171,6 +174,7 @@ def _job(command: CommandWords, options: SubmitOptions) -> Job:
         resumable=resumable,
         margin=options.margin,
         resubmission=resubmission if resumable else "",
+        output=output,
     )
 
 

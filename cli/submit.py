@@ -71,8 +71,12 @@ class _RecordingCommand(click.Command):
 @click.command(cls=_RecordingCommand, context_settings={"allow_interspersed_args": False})
 @click.option("-p", "--partition", help="Partition of the cluster.")
 @click.option("--gpus", callback=_gpus, metavar="N", help="Number of GPUs, also with a type: a100:1.")
-@click.option("--cpus", type=click.IntRange(1), help="Number of cores.")
-@click.option("--memory", callback=_memory, metavar="SIZE", help="Memory, e.g. '16 GB'.")
+@click.option("--cpus", type=click.IntRange(1), help="Number of cores, of each task.")
+@click.option(
+    "--tasks", type=click.IntRange(1), help="Number of processes that work on each run together, for fit, train, phase."
+)
+@click.option("--nodes", type=click.IntRange(1), help="Number of machines for the --tasks.")
+@click.option("--memory", callback=_memory, metavar="SIZE", help="Memory of each machine, e.g. '16 GB'.")
 @click.option("--time", "time_limit", callback=_time_limit, help="Time limit, e.g. '90 min', 01:30:00, 1-12:00:00.")
 @click.option(
     "--margin",
@@ -111,6 +115,8 @@ def command(context: click.Context, /, words: tuple[str, ...], **options: Any) -
     SLURM does when a node fails or the job is preempted; nobody does after scancel. A second submission is refused
     while the first is in the queue.
 
+    With --tasks, several processes, perhaps on several machines (--nodes), work on one run.
+
     With --wait, Ctrl-C ends the following only, and the job goes on.
 
     \b
@@ -119,6 +125,7 @@ def command(context: click.Context, /, words: tuple[str, ...], **options: Any) -
       unflat submit --time '2 h' --array %10 -- phase run.yaml scans/*.h5 -o RUNS
       unflat submit --time '2 h' -- phase run.yaml scans/*.h5 -o RUNS --resume --retry-failed
       unflat submit -p gpu --gpus 1 --time 1-00:00:00 --wait -- train run.yaml -o NETWORK
+      unflat submit --tasks 4 --nodes 4 --gpus 4 --time '2 h' -- fit run.yaml scan.h5 -o RUN
       unflat submit --dry-run -- predict run.yaml scans/ -o RUNS
     """
     from .submission import submit
@@ -145,18 +152,21 @@ def _parse(context: click.Context, words: tuple[str, ...]) -> CommandWords:
 
 def _options(context: click.Context, words: tuple[str, ...], options: dict[str, Any]) -> "SubmitOptions":
     """Collect the options, and the words that gave them."""
-    from ..recon.errors import ConfigError
+    from ..recon.errors import ConfigError, Diagnostic
     from ..recon.runs.job_script import MARGIN, Resources
     from .submission import SubmitOptions
 
     limit, margin = options["time_limit"], options["margin"]
+    if (options["nodes"] or 1) > (options["tasks"] or 1):
+        remedy = f"give --tasks {options['nodes']} too, or more"
+        raise ConfigError(Diagnostic("--nodes", "each machine needs a task at least", remedy))
     if limit is not None and margin is not None and margin >= limit:
         raise ConfigError(f"--margin of {margin:g} s is not shorter than --time of {limit:g} s")
     if margin is None:
         margin = MARGIN if limit is None else min(MARGIN, limit / 2)
     given = context.meta[_ARGUMENTS]
     own = [word for word in given[: len(given) - len(words)] if word not in ("--", "--dry-run", "--wait")]
-    names = ("partition", "gpus", "cpus", "memory", "time_limit", "further")
+    names = ("partition", "gpus", "cpus", "tasks", "nodes", "memory", "time_limit", "further")
     resources = Resources(**{name: options[name] for name in names if options[name] is not None})
     numbers, at_once = options["array"]
     return SubmitOptions(resources, margin, numbers, at_once, tuple(own), options["one_job"], options["dry_run"])

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -169,11 +169,16 @@ class ProcessGroup:
         if self.is_first:
             self._has_shared = True
             return
-        while (message := self._received[0].get()) is not None and message.kind == "data":
-            pass
+        self._wait_for_first(None)
         loss = self.loss or Loss("process 0 has ended")
         self._is_leaving = True
         raise loss.error()
+
+    def _wait_for_first(self, seconds: float | None) -> None:
+        """Wait until process 0 has ended, or died."""
+        with suppress(Empty):
+            while self.loss is None and self._received[0].get(timeout=seconds) is not None:
+                pass
 
     def end(self, error: BaseException | None) -> None:
         """Tell the others how this process ends, and wait for their ends in process 0."""
@@ -184,7 +189,9 @@ class ProcessGroup:
         status = getattr(error, "status", ExitStatus.DONE if error is None else 1)
         if isinstance(error, KeyboardInterrupt):
             text, status = "interrupted", ExitStatus.INTERRUPTED
-        if not isinstance(error, ProcessEnded):
+        if status in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED) and not self.is_first:
+            self._wait_for_first(_STOPPING)  # It still writes, and a launcher may end all when one has ended.
+        elif not isinstance(error, ProcessEnded):
             kind = "ended" if self.is_first else "failed"
             self._send_to_all(Message(kind, [text or type(error).__name__, int(status)]), is_last=True)
         if self.is_first:  # jax ends the others by force if its coordinator, which is here, goes before them.

@@ -121,6 +121,8 @@ def _slurm_step(environment: Mapping[str, str]) -> _Launcher | None:
     if "SLURM_STEP_ID" not in environment or index is None or (count or 1) < 2:
         return None
     host = first_host(environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST", ""))
+    if _number(environment, "SLURM_STEP_NUM_NODES") == 1:
+        host = "127.0.0.1"
     job = f"{environment.get('SLURM_JOB_ID', '')}.{environment['SLURM_STEP_ID']}"
     return _Launcher("srun", count or 1, index, f"{host}:{_port_of(job)}" if host else "")
 

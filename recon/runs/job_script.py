@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from ..errors import ExitStatus
+from ..processes.launchers import PROCESSES
 
 MARGIN = 120.0
 """[s] Time before the limit at which SLURM sends the signal, by default."""
@@ -18,6 +19,13 @@ MOST_RESTARTS = 200
 """Number of restarts after which a job is not requeued again."""
 END = "unflat: ended with status"
 """Beginning of the last line of a start of a job in its log."""
+MOST_DEATHS = 5
+"""Number of times that a job of several tasks is requeued after the death of one."""
+_TASK_DIED = "unflat: a task has died"
+"""Line in the log for each such time."""
+_SRUN = ("srun", "--kill-on-bad-exit=0", "--wait=120")
+"""Program that starts the tasks. It ends all of them two minutes after the end of the first, and no sooner: unflat ends
+them together, by itself, and one of them still writes the checkpoint."""
 KILLED_BY_USR1 = 138
 """Status of a process that SIGUSR1 has ended, before it had a handler: 128 + 10."""
 _REQUEUE_RULE = (
@@ -48,7 +56,9 @@ class Resources:
     Args:
         partition: Name of a partition.
         gpus: Number of GPUs, also with a type: ``a100:2``.
-        cpus: Number of cores.
+        cpus: Number of cores, of each task.
+        tasks: Number of tasks that work on one run together.
+        nodes: Number of machines for them.
         memory: Memory, as SLURM writes it: ``16G``.
         time_limit: [s] Time after which SLURM ends the job.
         further: Other options of ``sbatch``, such as ``--account=imaging``.
@@ -57,6 +67,8 @@ class Resources:
     partition: str = ""
     gpus: str = ""
     cpus: int | None = None
+    tasks: int = 1
+    nodes: int | None = None
     memory: str = ""
     time_limit: float | None = None
     further: tuple[str, ...] = ()
@@ -97,6 +109,7 @@ class Job:
         resumable: Whether the command goes on by ``--resume``, so that the job may be requeued.
         margin: [s] Time before the limit at which the command is asked to stop.
         resubmission: Command that submits the job again, for the user.
+        output: Folder of the run of a single job.
         log: Name of the log, in which SLURM replaces the number of the job and the task; empty for that of the kind of
             job.
     """
@@ -113,6 +126,7 @@ class Job:
     resumable: bool = True
     margin: float = MARGIN
     resubmission: str = ""
+    output: Path = Path()
     log: str = ""
 
     @property
@@ -131,8 +145,14 @@ def job_script(job: Job) -> str:
         parts += ["job=$SLURM_JOB_ID"]
     if Variable("mode") in job.command:
         parts += _mode_lines(job.tasks)
-    words = " ".join(_fragment(word) for word in (*job.program, *job.command))
-    parts += [f"command=({words})", "", *_run_lines(), f"echo \"{END} $status, $(date '+%Y-%m-%d %H:%M:%S')\""]
+    words = " ".join(_fragment(word) for word in (*_launcher(job), *job.program, *job.command))
+    parts += [
+        f"command=({words})",
+        "",
+        *_run_lines(),
+        *_death_lines(job),
+        f"echo \"{END} $status, $(date '+%Y-%m-%d %H:%M:%S')\"",
+    ]
     if job.resumable:
         parts += _requeue_lines(job)
     return "\n".join([*parts, 'exit "$status"', ""])
@@ -174,6 +194,8 @@ def _directives(job: Job) -> list[str]:
         ("--output", log),
         ("--partition", resources.partition),
         ("--gpus", resources.gpus),
+        ("--ntasks", str(resources.tasks) if resources.tasks > 1 else ""),
+        ("--nodes", str(resources.nodes or "")),
         ("--cpus-per-task", str(resources.cpus or "")),
         ("--mem", resources.memory),
         ("--time", "" if resources.time_limit is None else slurm_time(resources.time_limit)),
@@ -191,6 +213,8 @@ def _directives(job: Job) -> list[str]:
 def _environment(job: Job) -> list[str]:
     """Environment of the caller, and a folder for compiled programs that can be written on this machine."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
+    if job.resources.tasks == 1:
+        lines += [f"export {PROCESSES}=1"]
     return [
         *lines,
         "cache=${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/unflat/jax}",
@@ -238,6 +262,30 @@ def _run_lines() -> list[str]:
         '    wait "$child"',
         "    status=$?",
         "done",
+    ]
+
+
+def _launcher(job: Job) -> tuple[str, ...]:
+    """Words that start the program in each task."""
+    if job.resources.tasks == 1:
+        return ()
+    cpus = job.resources.cpus
+    return (*_SRUN, *([] if cpus is None else [f"--cpus-per-task={cpus}"]))
+
+
+def _death_lines(job: Job) -> list[str]:
+    """Take the death of one of several tasks, after which the others have saved, for a stop, a few times."""
+    if job.resources.tasks == 1 or not job.resumable:
+        return []
+    run = '"$run"' if job.tasks else shlex.quote(str(job.output))
+    number = '"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"' if job.tasks else '"$SLURM_JOB_ID"'
+    log = f"{shlex.quote(str(job.folder))}/{number}.log"
+    return [
+        f'if [ "$status" -gt 128 ] && [ "$status" -ne {int(ExitStatus.INTERRUPTED)} ] && [ -e {run}/STOPPED ]; then',
+        f"    deaths=$(grep -c '^{_TASK_DIED}' {log} 2>/dev/null)",
+        f'    echo "{_TASK_DIED} (status $status)"',
+        f'    [ "${{deaths:-0}}" -ge {MOST_DEATHS} ] || status={int(ExitStatus.STOPPED)}',
+        "fi",
     ]
 
 

@@ -4,10 +4,12 @@ import csv
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -198,3 +200,42 @@ def test_a_job_that_the_user_cancels_stops_with_a_checkpoint_and_is_not_requeued
     wait_for_end(job)
     assert "SIGTERM" in (work / "CANCELLED" / "STOPPED").read_text("utf-8")
     assert "requeued as" not in (work / "CANCELLED.slurm" / f"{job}.log").read_text("utf-8")
+
+
+def task_of(job: str, number: int) -> int:
+    """Process number of a task of a job that runs."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            names = {"SLURM_JOB_ID": job, "SLURM_PROCID": number, "SLURM_STEP_NUM_TASKS": 2}
+            is_unflat = b"fit" in (folder / "cmdline").read_bytes().split(b"\0")
+            if is_unflat and {f"{name}={value}".encode() for name, value in names.items()} <= set(variables):
+                return int(folder.name)
+    return 0
+
+
+def test_two_tasks_fit_together_and_go_on_after_the_death_of_one(
+    slurm: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(work)
+    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=1500", "--set", "fit.patience=1500"]
+    assert run(["submit", "--tasks", "2", "--time", "5 min", "--", *words, "-o", "TWO"]) == 0
+    job = capfd.readouterr().out.split()[2].rstrip(":,")
+    lines = work / "TWO" / "metrics.jsonl"
+    wait_for(lambda: lines.exists() and lines.stat().st_size > 2000, 90, "the job does not begin")
+    os.kill(task_of(job, 1), signal.SIGKILL)
+    log = work / "TWO.slurm" / f"{job}.log"
+    wait_for(lambda: "requeued as job" in log.read_text("utf-8"), 30, "the job is not requeued")
+    wait_for(lambda: log.read_text("utf-8").count("ended with status") == 2, 180, "the job does not go on")
+    wait_for_end(job)
+    text = log.read_text("utf-8")
+    assert "process 1 of 2" in text
+    assert "has died: stopped after step" in text
+    assert text.count("unflat: ended with status 75") == 1
+    assert text.count("unflat: ended with status 0") == 1
+    assert "Traceback" not in text
+    steps = [json.loads(line)["step"] for line in lines.read_text("utf-8").splitlines()]
+    assert steps == list(range(1, 1501)), "each step is done once"
+    assert run([*words, "-o", "ALONE"]) == 0
+    with h5py.File(work / "TWO" / "volume.h5") as one, h5py.File(work / "ALONE" / "volume.h5") as other:
+        np.testing.assert_allclose(one["volume/refractive_index"][()], other["volume/refractive_index"][()], atol=1e-3)
