@@ -21,7 +21,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
-from .propagation import cis, cosines, incident_cosine, kernel, scale_waves
+from .propagation import cis_change, cosines, incident_cosine, kernel, scale_waves
 from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 Waves = Complex[Array, "wave y x"]
@@ -30,27 +30,27 @@ LEAST_COSINE = 0.3
 """Floor of the cosine of a scattered wave, whose amplitude grows as its inverse."""
 
 
-def transmission(contrast: Float[Array, "channel y x"], cycles: Float[Array, " wave"]) -> Waves:
-    """Compute the transmission of a thin slice for each wave.
+def transmission_change(contrast: Float[Array, "channel y x"], cycles: Float[Array, " wave"]) -> Waves:
+    """Compute t − 1, with the transmission t of a thin slice for each wave.
 
     Args:
         contrast: Index contrast of the slice.
         cycles: Thickness of the slice over λ cos θ, for each wave.
     """
     scale = 2 * jnp.pi * cycles[:, None, None]
-    phasor = cis(scale * contrast[0][None])
+    change = cis_change(scale * contrast[0][None])
     if contrast.shape[0] == 1:
-        return phasor
-    amplitude = jnp.exp(-scale * contrast[1][None])
-    return phasor * lax.complex(amplitude, jnp.zeros_like(amplitude))
+        return change
+    loss = jnp.expm1(-scale * contrast[1][None])
+    return lax.complex(change.real + loss * (1 + change.real), change.imag * (1 + loss))
 
 
 def _step(constants: Any, spectrum: Waves, contrast: Float[Array, "channel y x"]) -> tuple[Waves, Waves]:
     propagator, obliquity, cycles = constants
     arriving = spectrum * propagator
     wave = jnp.fft.ifft2(arriving)
-    behind = wave * transmission(contrast, cycles)
-    return arriving + scale_waves(obliquity, jnp.fft.fft2(behind - wave)), behind
+    # The residual is an output of a transform: XLA would compute any other anew where it is stored, without vectors.
+    return arriving + scale_waves(obliquity, jnp.fft.fft2(transmission_change(contrast, cycles) * wave)), wave
 
 
 def _back(
@@ -59,12 +59,13 @@ def _back(
     """Apply the transposed step: Fourier transforms are their own transposes."""
     propagator, obliquity, cycles = constants
     behind = jnp.fft.fft2(scale_waves(obliquity, cotangent))
-    product = wave * behind
+    change = transmission_change(contrast, cycles) * behind
+    product = wave * (change + behind)
     weights = -2 * jnp.pi * cycles[:, None, None]
     # Summed as complex numbers: with jax 0.10 on a CPU the sum of an imaginary part takes ten times longer.
     total = jnp.sum(lax.complex(weights * product.real, weights * product.imag), axis=0)
     gradients = [total.imag] if contrast.shape[0] == 1 else [total.imag, total.real]
-    before = propagator * (cotangent + jnp.fft.ifft2((transmission(contrast, cycles) - 1) * behind))
+    before = propagator * (cotangent + jnp.fft.ifft2(change))
     return before, jnp.stack(gradients)
 
 

@@ -106,9 +106,7 @@ def _backward(slice_step: SliceStep, block: int | None, saved: Any, cotangent: S
 
     def again(cotangent: State, item: tuple[Array, Any]) -> tuple[State, Array]:
         part, residual = item
-        return lax.scan(
-            lambda c, one: slice_step.back(constants, c, *one), cotangent, (part, residual), reverse=True, unroll=UNROLL
-        )
+        return lax.scan(lambda c, one: slice_step.back(constants, c, *one), cotangent, (part, residual), reverse=True)
 
     def from_head(cotangent: State, item: tuple[Array, State]) -> tuple[State, Array]:
         part, head = item

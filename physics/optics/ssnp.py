@@ -134,9 +134,9 @@ def exit_spectra(
     phasor = cis(phase)
     incident = jnp.zeros_like(phasor).at[:, 0, 0].set(phase.shape[1] * phase.shape[2])
     constants = SliceConstants(
-        2 * damping * jnp.cos(phase),
+        2 * damping * phasor.real,
         damping**2,
-        damping * jnp.sin(phase) / cosine,
+        damping * phasor.imag / cosine,
         jnp.asarray(slice_phase, tilts.dtype),
         jnp.asarray(lattice.medium_index, tilts.dtype),
     )
@@ -144,9 +144,7 @@ def exit_spectra(
     first_state = (scale_waves(damping, phasor * incident), incident)
     following, last = scan(SLICE_STEP, constants, first_state, contrast, block)
     # Forward part at the last slice, from U there and after free propagation over one slice more.
-    forward: Waves = scale_waves(
-        1 / jnp.sin(phase), 0.5j * (phasor.conj() * last - scale_waves(1 / damping, following))
-    )
+    forward: Waves = scale_waves(1 / phasor.imag, 0.5j * (phasor.conj() * last - scale_waves(1 / damping, following)))
     remove_phase = cis(-slice_phase * contrast.shape[1] * jax.vmap(incident_cosine)(tilts))
     return remove_phase[:, None, None] * forward
 

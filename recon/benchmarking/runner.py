@@ -169,6 +169,11 @@ def compile_case(case: Case) -> Callable[..., Any]:
     return jax.jit(case.function, donate_argnums=(0,) if case.carries_state else ())
 
 
+def time_case(case: Case, pairs: int, calls: int = 1, *, is_job: bool = False) -> Timing:
+    """Time the function of a case and its floor in turns; see `time_in_turns`."""
+    return time_in_turns(_caller(case, is_job=is_job), case.floor, pairs, calls)
+
+
 def _first_size(benchmark: Benchmark, limits: Limits) -> Size:
     """Size of the table: the least one that was asked for, or a small one for a quick look."""
     size = benchmark.size

@@ -1,7 +1,8 @@
 """Hot functions of a cell's fit, with the Fourier transforms that they cannot do without."""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -22,6 +23,8 @@ from ..benchmark_job import small_job
 from .config import CellSettings
 from .estimate import estimate
 from .likelihood import CellLikelihood, likelihood
+from .simulate import simulate
+from .view_model import ViewModel
 
 MODELS = {"multislice": "multi-slice", "ssnp": "SSNP"}
 """Models of the scattering with their names in a table."""
@@ -39,7 +42,7 @@ def benchmarks(experiment: Experiment) -> tuple[Benchmark, ...]:
     """List the forward model, its gradient and a step of a fit for each model of the scattering, and a whole fit."""
     listed = []
     for model, title in MODELS.items():
-        parts: tuple[tuple[str, Callable[[str, Size], Case], float | None], ...] = (
+        parts: tuple[tuple[str, Callable[[Problem], Case], float | None], ...] = (
             ("forward", forward_case, None),
             ("gradient", gradient_case, GOAL),
             ("fit step", step_case, None),
@@ -49,7 +52,7 @@ def benchmarks(experiment: Experiment) -> tuple[Benchmark, ...]:
             listed.append(
                 Benchmark(
                     f"{name}, {title}",
-                    partial(build, model),
+                    partial(_cube_case, build, model),
                     SIZE,
                     partial(_memory, model),
                     EDGES if grows else EDGES[:1],
@@ -70,16 +73,56 @@ def benchmarks(experiment: Experiment) -> tuple[Benchmark, ...]:
     return tuple(listed)
 
 
-def synthetic_likelihood(model: str, shape: tuple[int, int, int], views: int) -> CellLikelihood:
-    """Make a likelihood of random images on a lattice without padding, all of whose views are in one step.
+@dataclass(frozen=True)
+class Problem:
+    """Random images on a lattice without padding, all of whose views are in one step.
 
     Args:
         model: Model of the scattering, as in a config.
         shape: Number of samples (z, y, x).
         views: Number of views.
+        recomputed: Whether the slices are recomputed for the gradient; otherwise only where their waves are too large.
     """
-    settings = _settings(model, shape, views)
-    return likelihood(settings, _acquisition(shape, views))
+
+    model: str
+    shape: tuple[int, int, int]
+    views: int
+    recomputed: bool = False
+
+    @cached_property
+    def likelihood(self) -> CellLikelihood:
+        """Likelihood of the images."""
+        return likelihood(_settings(self.model, self.shape, self.views), _acquisition(self.shape, self.views))
+
+    @cached_property
+    def physics(self) -> ViewModel:
+        """Physics of the views."""
+        physics = self.likelihood.loss_function
+        return replace(physics, formation=replace(physics.formation, block=None)) if self.recomputed else physics
+
+    @property
+    def values(self) -> Float[Array, "k z y x"]:
+        """A random specimen."""
+        return jnp.asarray(np.random.default_rng(1).normal(size=(1, *self.shape)) * 1e-3, jnp.float32)
+
+    @property
+    def batch(self) -> Batch:
+        """Batch of all views."""
+        batch: Batch = jax.tree.map(jnp.asarray, self.likelihood.batch(np.arange(self.views)))
+        return batch
+
+    def case(self, function: Callable[..., Any], arguments: tuple[Any, ...], *, gradient: bool, steps: int = 1) -> Case:
+        """Case of a function of all views: 2 transforms a slice and 1 for the images; for a gradient twice that.
+
+        Where the slices are recomputed, a gradient needs 2 more a slice.
+        """
+        slices, *plane = self.physics.formation.lattice.shape
+        kept = self.physics.formation.block == slices
+        count = ((4 if kept else 6) * slices + 2 if gradient else 2 * slices + 1) * steps
+        shape = (self.views, *plane)
+        work = f"{count // steps} transforms of {' x '.join(map(str, shape))}"
+        floor, moved = transform_loop(shape, 2, count), transform_bytes(shape, count)
+        return Case(function, arguments, floor, work, moved, steps, carries_state=steps > 1)
 
 
 def _settings(model: str, shape: tuple[int, int, int], views: int) -> CellSettings:
@@ -107,77 +150,39 @@ def _acquisition(shape: tuple[int, int, int], views: int) -> Acquisition:
     return Acquisition("cell", arrays)
 
 
-def forward_case(model: str, size: Size) -> Case:
+def forward_case(problem: Problem) -> Case:
     """Case of the images of all views."""
-    made, (values, batch) = _problem(model, size)
-    loss = made.loss_function
+    physics = problem.physics
 
     def forward(values: Float[Array, "k z y x"], batch: Batch) -> Array:
-        images: Array = loss.predict(values, {}, batch)
+        images: Array = physics.predict(values, {}, batch)
         return images
 
-    return _case(made, forward, (values, batch), size)
+    return problem.case(forward, (problem.values, problem.batch), gradient=False)
 
 
-def gradient_case(model: str, size: Size) -> Case:
+def gradient_case(problem: Problem) -> Case:
     """Case of the loss of all views and its gradient with respect to the specimen."""
-    made, (values, batch) = _problem(model, size)
-    loss = made.loss_function
+    physics = problem.physics
 
     def mean_loss(values: Float[Array, "k z y x"], batch: Batch) -> Float[Array, ""]:
-        return jnp.mean(jnp.asarray(loss.losses(values, {}, batch)))
+        return jnp.mean(jnp.asarray(physics.losses(values, {}, batch)))
 
-    return _case(made, jax.value_and_grad(mean_loss), (values, batch), size)
+    return problem.case(jax.value_and_grad(mean_loss), (problem.values, problem.batch), gradient=True)
 
 
-def step_case(model: str, size: Size) -> Case:
+def step_case(problem: Problem) -> Case:
     """Case of a few steps of a fit of a neural field, in one call."""
-    made, (_, batch) = _problem(model, size)
+    made = problem.likelihood
     settings: Any = made.settings.fit
     objective = Objective(made, field_for(settings, made.grid, len(made.scales)), settings)
-    batches = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (VALIDATE_EVERY, *jnp.shape(leaf))), batch)
-    count = jnp.asarray(STEPS_IN_CALL, jnp.int32)
-    arguments = (objective.init(0, None), batches, count)
-    return _case(made, objective.program.advance_many, arguments, size, steps=STEPS_IN_CALL)
+    batches = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (VALIDATE_EVERY, *jnp.shape(leaf))), problem.batch)
+    arguments = (objective.init(0, None), batches, jnp.asarray(STEPS_IN_CALL, jnp.int32))
+    return problem.case(objective.program.advance_many, arguments, gradient=True, steps=STEPS_IN_CALL)
 
 
-def _problem(model: str, size: Size) -> tuple[CellLikelihood, tuple[Array, Batch]]:
-    shape = (size.edge,) * 3
-    made = synthetic_likelihood(model, shape, size.batch)
-    values = np.random.default_rng(1).normal(size=(1, *made.grid.shape)) * 1e-3
-    batch = jax.tree.map(jnp.asarray, made.batch(np.arange(size.batch)))
-    return made, (jnp.asarray(values, jnp.float32), batch)
-
-
-def transform_count(made: CellLikelihood, *, gradient: bool) -> int:
-    """Count the transforms of the batch: 2 a slice and 1 for the images; twice that, or thrice with recomputed slices.
-
-    Args:
-        made: Likelihood.
-        gradient: Whether the gradient is computed.
-    """
-    slices = made.geometry.padded.shape[0]
-    if not gradient:
-        return 2 * slices + 1
-    is_kept = made.loss_function.formation.block == slices
-    return (4 if is_kept else 6) * slices + 2
-
-
-def _case(
-    made: CellLikelihood, function: Callable[..., Any], arguments: tuple[Any, ...], size: Size, steps: int = 1
-) -> Case:
-    is_step, is_gradient = len(arguments) == 3, function.__name__ != "forward"
-    count = steps * transform_count(made, gradient=is_gradient)
-    shape = (size.batch, *made.geometry.padded.shape[1:])
-    return Case(
-        function,
-        arguments,
-        transform_loop(shape, 2, count),
-        f"{count // steps} transforms of {' x '.join(map(str, shape))}",
-        transform_bytes(shape, count),
-        steps,
-        carries_state=is_step,
-    )
+def _cube_case(build: Callable[[Problem], Case], model: str, size: Size) -> Case:
+    return build(Problem(model, (size.edge,) * 3, size.batch))
 
 
 def _memory(model: str, size: Size) -> float:
@@ -189,9 +194,7 @@ def _memory(model: str, size: Size) -> float:
 
 def _job_floor(changes: dict[str, Any], steps: int, size: Size) -> tuple[Callable[[], Any], str]:
     settings = CellSettings.model_validate({"kind": "cell", **changes})
-    from .simulate import simulate
-
     made = likelihood(settings, simulate(settings))
-    count = steps * transform_count(made, gradient=True)
-    shape = (made.batch_size, *made.geometry.padded.shape[1:])
+    slices, *plane = made.geometry.padded.shape
+    shape, count = (made.batch_size, *plane), steps * (4 * slices + 2)
     return transform_loop(shape, 2, count), f"{count} transforms of {' x '.join(map(str, shape))}"

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from ...benchmarking.case import Benchmark, Case, Size
 from ...benchmarking.floors import transform_bytes, transform_loop, work_loop, work_of
@@ -64,11 +65,16 @@ def benchmarks(experiment: Experiment) -> tuple[Benchmark, ...]:
     )
 
 
-def synthetic_pattern(edge: int) -> DevicePattern:
-    """Simulate the counts of a centred block, with some pixels masked; any pattern serves."""
-    rng = np.random.default_rng(0)
+def simulated_counts(edge: int) -> Float[np.ndarray, "z y x"]:
+    """Simulate the counts of a centred block; any pattern serves."""
     line = np.sinc((np.arange(edge) - edge // 2) / 3) ** 2
-    counts = rng.poisson(1e5 * line[:, None, None] * line[:, None] * line).astype(np.float64)
+    expected = 1e5 * line[:, None, None] * line[:, None] * line
+    return np.random.default_rng(0).poisson(expected).astype(np.float64)
+
+
+def synthetic_pattern(edge: int) -> DevicePattern:
+    """Mask some pixels of simulated counts."""
+    counts = simulated_counts(edge)
     good = np.random.default_rng(1).random(counts.shape) >= MASKED
     good[tuple(n // 2 for n in counts.shape)] = True
     return to_device_pattern(DiffractionData(counts, good.astype(np.float32)), 0.05, 0)

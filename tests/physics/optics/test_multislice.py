@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from unflat.physics.optics.born import BornModel
 from unflat.physics.optics.illumination import PlaneWaves
 from unflat.physics.optics.lattice import Lattice
-from unflat.physics.optics.multislice import exit_spectra, transmission
+from unflat.physics.optics.multislice import exit_spectra, transmission_change
 from unflat.physics.optics.propagation import kernel
 
 WATER = Lattice((6, 24, 30), (0.4e-6, 0.2e-6, 0.2e-6), 532e-9, 1.33)
@@ -130,7 +130,7 @@ def test_a_single_slice_is_a_thin_screen_whose_waves_are_weighted_by_their_cosin
     scattered = spectrum - 256 * (np.arange(256).reshape(16, 16) == 0)
     expected = cosine / np.sqrt(np.where(clear, squared, 1)) * np.fft.fft2(screen[0] - 1)
     np.testing.assert_allclose(scattered[clear], expected[clear], atol=1e-10)
-    thin = transmission(jnp.asarray(contrast[:, 0]), jnp.array([cycles]))
+    thin = 1 + transmission_change(jnp.asarray(contrast[:, 0]), jnp.array([cycles]))
     np.testing.assert_allclose(thin, screen, atol=1e-12)
 
 
