@@ -22,8 +22,8 @@ def transforms_ratio(march: str, shape: tuple[int, int, int], waves: int, repeat
         blocks, where the slices are computed again (2Q more).
     """
     slices = shape[0]
-    kept, recomputed = (Problem(march, shape, waves, recomputed) for recomputed in (False, True))
-    cases = {"forward": forward_case(kept), "gradient": gradient_case(kept), "blocks": gradient_case(recomputed)}
+    stored, recomputed = (Problem(march, shape, waves, recomputed) for recomputed in (False, True))
+    cases = {"forward": forward_case(stored), "gradient": gradient_case(stored), "blocks": gradient_case(recomputed)}
     needed = {"forward": 2 * slices + 1, "gradient": 4 * slices + 2, "blocks": 6 * slices + 2}
     figures: Numbers = {"slices": slices, "waves": waves, "needed": needed}
     return figures | {name: summary(time_case(case, repeats)) for name, case in cases.items()}

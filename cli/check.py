@@ -7,6 +7,7 @@ import click
 import numpy as np
 
 from ..recon.acquisition import Acquisition
+from ..recon.device_plan import DevicePlan, plan_devices
 from ..recon.errors import ConfigError, DataError, Diagnostic, QualityError, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.base import Experiment
@@ -134,6 +135,10 @@ def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, pro
         estimate: Estimate = kind.estimate(settings, measured)
         for line in estimate.lines:
             console.print_line(f"  {line}")
+        plan = plan_devices(settings.device)
+        shared = estimate.shared if estimate.shared_on_cpu or plan.platform != "cpu" else {}
+        for line in (plan.line, *plan.share_lines(shared)):
+            console.print_line(f"  {line}")
         if measured is None or not estimate.seconds:
             return  # Without a measurement, or for a kind without an estimate, there is no size to print.
         available = available_memory()
@@ -141,7 +146,17 @@ def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, pro
             f"  memory about {format_bytes(estimate.memory_bytes)} of {format_bytes(available)} available, "
             f"time about {console.format_duration(estimate.seconds)}"
         )
-        if settings.device in ("auto", "cpu"):
+        if plan.platform == "cpu":
             estimate.require_fit(available, kind.memory_remedy)
+        elif plan.memory:
+            _compare_with_device(estimate.device_bytes(plan.count), plan, kind.memory_remedy)
     except UnflatError as error:
         problems.append(error)
+
+
+def _compare_with_device(needed: int, plan: DevicePlan, remedy: str) -> None:
+    """Print the memory that a run takes on each GPU, and warn where there is less: other arrays may share it."""
+    title = plan.platform.upper()
+    console.print_line(f"  about {format_bytes(needed)} of {format_bytes(plan.memory)} on each {title}")
+    if needed > plan.memory:
+        console.warn(f"a {title} has less memory than the run likely needs: {remedy}")

@@ -7,7 +7,14 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("physics",),
     ("recon/errors.py", "recon/version.py"),
-    ("recon/config", "recon/devices.py", "recon/processes", "recon/sharding.py", "recon/memory.py"),
+    (
+        "recon/config",
+        "recon/devices.py",
+        "recon/device_plan.py",
+        "recon/processes",
+        "recon/sharding.py",
+        "recon/memory.py",
+    ),
     ("recon/fields", "recon/grid.py", "recon/frame.py", "recon/sampled.py", "recon/ensemble.py", "recon/blend.py"),
     ("recon/model.py", "recon/volume.py", "recon/acquisition.py"),
     ("recon/io",),

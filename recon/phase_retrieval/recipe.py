@@ -1,14 +1,15 @@
 """Stages of a recipe: iterations with one support each.
 
 A stage is one call of a jitted loop of two FFTs an iteration. One program serves all methods but GPS, which has its
-own; it is compiled anew for each size of the array, and for full and for partial coherence. Between stages the support,
-and under partial coherence the point-spread function, are updated. The state between two stages suffices to continue.
+own; it is compiled anew for each size of the array, for full and for partial coherence, and with and without a
+ceiling: a choice within the loop would copy the iterate in each iteration. Between stages the support, and under
+partial coherence the point-spread function, are updated. The state between two stages suffices to continue.
 Arrays are (z, y, x) in FFT order (origin at index 0).
 """
 
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, inf
+from math import ceil, inf, isfinite
 from typing import NamedTuple
 
 import jax
@@ -234,7 +235,8 @@ def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> P
         both = _iterate_gps((state.iterate, state.dual), pattern, constraints, count, coherent=coherent)
         state = state._replace(iterate=both[0], dual=both[1])
     else:
-        state = state._replace(iterate=_iterate_linear(state.iterate, pattern, constraints, count, coherent=coherent))
+        kinds = {"coherent": coherent, "capped": isfinite(stage.ceiling)}
+        state = state._replace(iterate=_iterate_linear(state.iterate, pattern, constraints, count, **kinds))
     state = state._replace(support=full_support)
     if stage.shrink_wrap:
         sigma, threshold = stage.shrink_wrap
@@ -274,23 +276,22 @@ def iterate_linear(
     count: Int[Array, ""],
     *,
     coherent: bool,
+    capped: bool = False,
 ) -> Complex[Array, "z y x"]:
     """Apply an update, linear in the iterate and its projection, a number of times; return the iterate."""
-    support, ceiling = constraints.support, constraints.ceiling
-
-    def cap(density: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
-        return cap_amplitude(density, support, ceiling)
+    support = constraints.support
 
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
         projected = _project(iterate, pattern, constraints.point_spread, coherent)
-        projected = lax.cond(jnp.isfinite(ceiling), cap, lambda density: density, projected)
+        if capped:
+            projected = cap_amplitude(projected, support, constraints.ceiling)
         return apply_update(projected, iterate, support, constraints.update)
 
     result: Array = lax.fori_loop(0, count, step, iterate)
     return result
 
 
-_iterate_linear = jax.jit(iterate_linear, static_argnames="coherent", donate_argnames="iterate")
+_iterate_linear = jax.jit(iterate_linear, static_argnames=("coherent", "capped"), donate_argnames="iterate")
 
 
 def iterate_gps(

@@ -1,5 +1,6 @@
 """Estimates of the memory and time of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import DeviceError, Diagnostic
@@ -17,11 +18,22 @@ class Estimate:
         memory_bytes: [bytes] Peak memory.
         seconds: [s] Time of the whole run.
         lines: Explanation of the numbers, for users.
+        shared: Number of elements of a step that several devices share out, by their name in the plural.
+        divided_bytes: [bytes] Part of the peak memory that is divided among the devices.
+        shared_on_cpu: Whether several devices of a CPU share them out too, rather than take them one after the other.
     """
 
     memory_bytes: int
     seconds: float | int
     lines: list[str] = field(default_factory=list)
+    shared: Mapping[str, int] = field(default_factory=dict)
+    divided_bytes: int = 0
+    shared_on_cpu: bool = True
+
+    def device_bytes(self, devices: int) -> int:
+        """[bytes] Peak memory of each of several devices that are not the host."""
+        arrays = max(self.memory_bytes - PROGRAM_BYTES, 0)
+        return arrays - self.divided_bytes + self.divided_bytes // max(devices, 1)
 
     def require_fit(self, available: int, remedy: str) -> None:
         """Refuse a run that needs more memory than the device has.

@@ -117,8 +117,8 @@ class Problem:
         Where the slices are recomputed, a gradient needs 2 more a slice.
         """
         slices, *plane = self.physics.formation.lattice.shape
-        kept = self.physics.formation.block == slices
-        count = ((4 if kept else 6) * slices + 2 if gradient else 2 * slices + 1) * steps
+        is_stored = self.physics.formation.block == slices
+        count = ((4 if is_stored else 6) * slices + 2 if gradient else 2 * slices + 1) * steps
         shape = (self.views, *plane)
         work = f"{count // steps} transforms of {' x '.join(map(str, shape))}"
         floor, moved = transform_loop(shape, 2, count), transform_bytes(shape, count)
@@ -154,9 +154,8 @@ def forward_case(problem: Problem) -> Case:
     """Case of the images of all views."""
     physics = problem.physics
 
-    def forward(values: Float[Array, "k z y x"], batch: Batch) -> Array:
-        images: Array = physics.predict(values, {}, batch)
-        return images
+    def forward(values: Float[Array, "k z y x"], batch: Batch) -> Any:
+        return physics.predict(values, {}, batch)
 
     return problem.case(forward, (problem.values, problem.batch), gradient=False)
 

@@ -1,10 +1,9 @@
 """Memory and time of a cell's fit, from shapes alone."""
 
-import os
-
 import numpy as np
 
 from ...acquisition import Acquisition
+from ...devices import usable_cores
 from ...fields.config import SLAB_POINTS
 from ...memory import format_bytes
 from ...optimize.steps import FEWEST_STEPS, trial_steps
@@ -39,10 +38,11 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     waves = min(views_in_step(settings, acquisition), len(measured)) * sources
     whole = 8.0 * plane * waves * slices
     stored = whole if whole <= STORED_WAVE_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
-    arrays = 2 * measured.nbytes + stored + 8 * plane * waves * 12
+    waves_bytes = stored + 8 * plane * waves * 12
+    arrays = 2 * measured.nbytes + waves_bytes
     points = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
     arrays += 4 * (_field_numbers(settings) * points + 10 * voxels) + 4 * 8 * slices * plane
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     transforms = (4 if whole <= STORED_WAVE_BYTES else 6) * slices * waves
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
     seconds *= _steps(settings) / cores
@@ -55,7 +55,9 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
         f"{format_bytes(float(measured.nbytes))} of measurement",
         f"time is that of {cores} CPU cores; an accelerator is many times faster",
     ]
-    return Estimate(int(PROGRAM_BYTES + PEAK_MEMORY_FACTOR * arrays), float(seconds), lines)
+    shared = {"views of a step": waves // sources}
+    divided = int(PEAK_MEMORY_FACTOR * waves_bytes)
+    return Estimate(int(PROGRAM_BYTES + PEAK_MEMORY_FACTOR * arrays), float(seconds), lines, shared, divided)
 
 
 def _steps(settings: CellSettings) -> int:

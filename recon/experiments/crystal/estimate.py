@@ -1,10 +1,9 @@
 """Estimate of memory and time of phasing, from shapes alone."""
 
-import os
-
 import numpy as np
 
 from ...acquisition import Acquisition
+from ...devices import usable_cores
 from ...memory import format_bytes
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CrystalSettings
@@ -46,7 +45,7 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     extension = (1 + phase.refine.margin) ** 3 if has_margin else 0.0
     refinements = (min(phase.keep, phase.starts) + 1 + 2 * has_margin) * phase.refine.iterations
     refining_cost = REFINEMENT_COST * (refinements + 2 * max(extension - 1, 0) * phase.refine.iterations)
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     # The FFT runs along one axis after the other: a second core helps little.
     seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (full_projections + refining_cost) / min(cores, 2) ** 0.5
     images = acquisition["images"]
@@ -60,4 +59,4 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
         f"{phase.starts} starts of {projections // phase.starts} iterations, {refinements} refining ones",
         f"time is that of {min(cores, 2)} CPU cores; an accelerator is many times faster",
     ]
-    return Estimate(int(memory), float(seconds), lines)
+    return Estimate(int(memory), float(seconds), lines, {"starts": phase.starts}, shared_on_cpu=False)

@@ -4,6 +4,7 @@ from ...acquisition import Acquisition
 from ...io.network_file import STEPS
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import ShapeSettings
+from .network.config import BATCH
 from .network.consensus import DRAWS
 
 _STEP_SECONDS = 0.006
@@ -38,4 +39,4 @@ def estimate(settings: ShapeSettings, acquisition: Acquisition | None) -> Estima
     lines = [f"{cells} cells, {draws} draws of each, sampled at {settings.volume.edge} samples along an axis"]
     if not section.mean:
         lines.append(f"the consensus of a cell is of {DRAWS} draws, whatever number is written")
-    return Estimate(int(PROGRAM_BYTES + 4 * voxels), float(seconds), lines)
+    return Estimate(int(PROGRAM_BYTES + 4 * voxels), float(seconds), lines, {"draws of a call": min(drawn, BATCH)})

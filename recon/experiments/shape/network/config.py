@@ -8,6 +8,9 @@ from ....config.base import Flag
 from ....networks.settings import NetworkSettings, PredictSettings
 from ....optimize.train_settings import TrainSettings
 
+BATCH = 16
+"""Codes of one call of the network."""
+
 
 class ShapeNetwork(NetworkSettings):
     """The network that is trained."""

@@ -11,13 +11,14 @@ from ..cells import to_cell_batch
 from ..output import write_prediction
 from ..verdict import doubtful_note
 from .checkpoint import PredictionState
+from .config import BATCH
 from .consensus import DRAWS, PredictedCodes, consensus
 from .inputs import PictureInput, to_network_input
 from .novelty import compare_with_training
 from .picture_quality import training_note
 from .refine import Blurring, load_blur, refine, refine_one
 from .remarks import numbers_of_pictures
-from .sampler import BATCH, CodeSampler
+from .sampler import CodeSampler
 
 _log = logging.getLogger(__name__)
 

@@ -10,15 +10,12 @@ from jaxtyping import Float
 from ....io.network_file import Network
 from ....networks.weights import load_network
 from . import flow
-from .config import ShapePredict
+from .config import BATCH, ShapePredict
 from .denoiser import ShapeDenoiser
 from .inputs import PictureInput
 from .relief import vary_relief
 from .shape_code import EDGE
 from .thickness_prior import ThicknessPrior
-
-BATCH = 16
-"""Codes of one call of the network."""
 
 
 class CodeSampler:
